@@ -1,0 +1,1 @@
+"""Architectures, checkpoint rules and the embedded models. Imports no Beam."""
