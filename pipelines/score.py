@@ -1,4 +1,4 @@
-"""Score pairs of texts: Parquet or JSON Lines in, Parquet with a similarity column out.
+"""Score pairs of texts: Parquet, JSON Lines, CSV, TSV or Arrow in, the same rows with a similarity out.
 
     python -m pipelines.score --input pairs.parquet --output scored/
     python -m pipelines.score --input 's3://bucket/pairs/*.jsonl' --output s3://bucket/scored --threshold 0.8
@@ -22,8 +22,11 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 import beam_sts
 from beam_sts.errors import UserError
+from beam_sts.io.encode import check_encodable
+from beam_sts.io.files import check_apart
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.slices import InputPlan, Slice, format_of, plan_input
+from beam_sts.io.schema import with_text
+from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
 from beam_sts.io.summary import add_records, quantiles
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
 from beam_sts.scoring.backends import PRECISIONS, available_cores
@@ -31,6 +34,7 @@ from beam_sts.scoring.scorer import PairScorer, ScoreStats
 from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays
 from beam_sts.transforms.files import ScoreSlices, SliceSettings
 from pipelines.cli import Parser, guarded, local_options, progress
+from pipelines.formats import add_format_options, format_settings, output_folder, read_options
 
 ROWS_PER_SHARD = 20_000
 _SAMPLE_SLICES, _SAMPLE_ROWS = 8, 256
@@ -41,7 +45,10 @@ def parser() -> Parser:
     p = Parser(prog="python -m pipelines.score", description=__doc__)
     p.add_argument("--input", required=True, metavar="PATTERN", help="file, folder, pattern or fsspec URL")
     p.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
-    p.add_argument("--text_a", metavar="COL", help="column of the first texts (default: detected)")
+    add_format_options(p)
+    p.add_argument(
+        "--text_a", metavar="COL", help="column of the first texts, a.b in a struct (default: detected)"
+    )
     p.add_argument("--text_b", metavar="COL", help="column of the second texts")
     p.add_argument(
         "--model",
@@ -99,13 +106,19 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
             f"--device {own.device}: torch sees no CUDA device here. Leave it out to run on the CPU."
         )
     checkpoint = load_checkpoint(own.model)
-    plan = plan_input(own.input, own.rows_per_shard)
-    text_columns = choose_columns(plan.schema.names, own.text_a, own.text_b)
+    options = read_options(own)
+    plan = plan_input(own.input, own.rows_per_shard, options)
+    check_apart(own.input, plan.files, own.output)
+    text_columns = choose_columns(plan.schema, own.text_a, own.text_b)
     check_schema(plan.schema, text_columns, (own.score_column,))
+    schema = plan.schema
+    for name in text_columns:
+        schema = with_text(schema, name)
     settings = SliceSettings(
-        output=OutputFolder.at(own.output),
-        schema=_with_text_columns(plan.schema, text_columns),
+        output=output_folder(own),
+        schema=schema,
         text_columns=text_columns,
+        options=options,
         score_column=own.score_column,
         threshold=own.threshold,
         empty=own.empty,
@@ -117,6 +130,7 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
             "threads": own.threads or threads,
         },
     )
+    check_encodable(settings.scored_schema, own.output_format)
     fingerprint = {
         "pipeline": "score",
         "input": [
@@ -134,18 +148,10 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
             "precision": own.precision,
             "backend": own.backend,
             "rows_per_shard": own.rows_per_shard,
+            **format_settings(own),
         },
     }
     return Job(plan, checkpoint, settings, fingerprint, time.perf_counter() - started)
-
-
-def _with_text_columns(schema: pa.Schema, text_columns: Sequence[str]) -> pa.Schema:
-    """The schema with texts that are mixed with other JSON values, or all null, as plain strings."""
-    for name in text_columns:
-        field = schema.field(name)
-        if field.metadata or pa.types.is_null(field.type):
-            schema = schema.set(schema.get_field_index(name), pa.field(name, pa.string()))
-    return schema
 
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
@@ -286,7 +292,7 @@ def estimate(job: Job) -> int:
     picked = slices[:: max(1, len(slices) // _SAMPLE_SLICES)][:_SAMPLE_SLICES]
     stats, seconds, sampled, rejected = ScoreStats(), 0.0, 0, 0
     for position, part in enumerate(picked):
-        data = next(iter(format_of(part.path).read([part], settings.schema, settings.text_columns)))
+        data = next(read_slices([part], settings.schema, settings.text_columns, settings.options))
         table = data.table.slice(0, _SAMPLE_ROWS)
         sifted = sift(table, settings.text_columns, empty=settings.empty)
         pairs = text_arrays(table, settings.text_columns, sifted.good)
