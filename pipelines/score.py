@@ -164,7 +164,8 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     output = job.settings.output
     with output.lock():
         output.prepare(job.fingerprint, overwrite=own.overwrite)
-        before = output.committed()
+        rows = {part.index: part.rows for part in job.plan.slices}
+        before = output.committed() & rows.keys()
         units = [
             missing
             for unit in job.plan.units
@@ -172,7 +173,6 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
         ]
         started = time.perf_counter()
         if units:
-            rows = {part.index: part.rows for part in job.plan.slices}
             with progress(job.plan.rows, lambda: sum(rows.get(i, 0) for i in output.committed()), "pairs"):
                 _run_pipeline(units, job, options, local)
         seconds = time.perf_counter() - started
@@ -264,6 +264,8 @@ def _print_summary(summary: dict[str, Any], output: OutputFolder) -> None:
         ),
         ("truncated", f"{summary['truncated']:,}"),
     ]
+    if not summary["rows_read"]:
+        lines.append(("note", "the input has no rows: the output has its columns and no rows"))
     if summary["matches"] is not None:
         lines.append(("matches", f"{summary['matches']:,} at or above {summary['settings']['threshold']}"))
     if summary["score_quantiles"]:
@@ -273,15 +275,16 @@ def _print_summary(summary: dict[str, Any], output: OutputFolder) -> None:
         )
     if summary["shards_skipped"]:
         lines.append(("resumed", f"{summary['shards_skipped']:,} of {summary['shards']:,} shards were there"))
+    form = summary["settings"]["output_format"]
+    look = (
+        f'python -c "import pyarrow.parquet as pq; '
+        f"print(pq.read_table('{root}/scores').slice(0, 5).to_pandas())\""
+        if form == "parquet"
+        else f"head -n 3 {root}/scores/part-000000.{form}"
+    )
     rate = f", {summary['pairs_per_second']:,.0f} pairs/s" if summary["pairs_per_second"] else ""
     lines.append(("time", f"{summary['seconds']['run']:.1f} s{rate}"))
-    lines.append(
-        (
-            "output",
-            f'{root}/scores (next: python -c "import pyarrow.parquet as pq; '
-            f"print(pq.read_table('{root}/scores').slice(0, 5).to_pandas())\")",
-        )
-    )
+    lines.append(("output", f"{root}/scores (next: {look})"))
     print("\n".join(f"{name:<10} {text}" for name, text in lines))
 
 

@@ -72,7 +72,9 @@ def _open(path: str) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
                 stream = pa.ipc.open_stream(source)
                 schema, batches = stream.schema, iter(stream)
         except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{path}: not a readable Arrow file{described(path)}: {error}") from error
+            raise UserError(
+                f"{path}: not a readable Arrow file{described(path, 'Arrow')}: {error}"
+            ) from error
         yield schema, batches
 
 

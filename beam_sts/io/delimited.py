@@ -49,6 +49,10 @@ class Delimited(LineFormat):
                 line = Line(line.number, len(BOM), line.data[len(BOM) :], line.size - len(BOM))
             if not line.data.strip(_ENDS):
                 continue
+            if line.data.startswith(b'{"'):
+                raise UserError(
+                    f"{path}: not {self.name} as its ending says; it looks like JSON Lines (.jsonl)."
+                )
             fields, _ = self._split(line, lambda: next(lines, None))
             names = fields if isinstance(fields, str) else _decode(fields)
             if isinstance(names, str):
@@ -81,7 +85,11 @@ class Delimited(LineFormat):
             raw = b"".join(each.data for each in taken)
             if len(fields) != len(header):
                 many = f" in {len(taken)} lines" if len(taken) > 1 else ""
-                yield Record(line, raw, fault=f"{len(fields)} fields{many}, the header has {len(header)}")
+                yield Record(
+                    line,
+                    raw,
+                    fault=f"wrong number of fields: {len(fields)}{many}, the header has {len(header)}",
+                )
                 continue
             values = _decode(fields)
             if isinstance(values, str):
@@ -123,14 +131,14 @@ class Delimited(LineFormat):
                         taken.append(more)
                         total += more.size
                     if more is None or total > LINE_LIMIT:
-                        return f"field {len(fields) + 1}: the quote that opens it is never closed", taken
+                        return f"quote never closed: it opens field {len(fields) + 1}", taken
                     data, begin = more.data, 0
                 body = len(data.rstrip(_ENDS))
                 parts.append(data[begin:end])
                 fields.append(b"".join(parts).replace(b'""', b'"'))
                 position = end + 1
                 if position < body and not data.startswith(delimiter, position):
-                    return f"field {len(fields)}: text after its closing quote", taken
+                    return f"text after a closing quote: in field {len(fields)}", taken
             else:
                 end = data.find(delimiter, position, body)
                 end = body if end < 0 else end

@@ -100,7 +100,7 @@ def _describe(fs: Any, path: str) -> InputFile:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
     if info["type"] != "file":
-        raise UserError(f"{path}: not a file (a {info['type']}).")
+        raise UserError(f"{path}: not a regular file.")
     stamps = (info.get(key) for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created"))
     stamp = next((value for value in stamps if value), "")
     return InputFile(_name(fs, path), int(info["size"]), str(stamp))

@@ -81,9 +81,10 @@ class OutputFolder:
         publish(self.path("_run", "records", f"part-{index:06d}.json"), json.dumps(record).encode())
 
     def records(self) -> list[dict[str, Any]]:
-        """The counts of every committed slice, in order."""
+        """The counts of every committed slice, in order; an input without rows has a shard but no slice."""
         fs, _ = file_system(self.root)
-        paths = [self.path("_run", "records", f"part-{index:06d}.json") for index in sorted(self.committed())]
+        done = sorted(self.committed() & set(self._numbers("_run/records")))
+        paths = [self.path("_run", "records", f"part-{index:06d}.json") for index in done]
         return [json.loads(fs.cat_file(file_system(path)[1])) for path in paths]
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:

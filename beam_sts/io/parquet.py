@@ -60,7 +60,9 @@ def _open(path: str) -> Iterator[Any]:
         source = inside if is_local(path) else fs.open(inside, "rb")
         file = pq.ParquetFile(source, pre_buffer=False)
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: not a readable Parquet file{described(path)}: {error}") from error
+        raise UserError(
+            f"{path}: not a readable Parquet file{described(path, 'Parquet')}: {error}"
+        ) from error
     with file:
         yield file
 

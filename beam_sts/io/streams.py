@@ -76,8 +76,8 @@ def looks_like(path: str) -> str | None:
     return f"text that begins with {start.splitlines()[0][:60].decode('utf-8', 'replace')!r}"
 
 
-def described(path: str) -> str:
-    """What a file is by its first bytes, as a clause of a message; empty if there is no telling."""
+def described(path: str, wanted: str) -> str:
+    """What a file is that could not be read as ``wanted``, as a clause of a message."""
     fs, inside = file_system(path)
     try:
         if fs.size(inside) == 0:
@@ -85,17 +85,21 @@ def described(path: str) -> str:
         found = looks_like(path)
     except OSError:
         return ""
-    return f" (by its first bytes it is {found})" if found else ""
+    if found is None:
+        return ""
+    if wanted in found:
+        return " (it begins as one, so it is cut short or damaged)"
+    return f" (by its first bytes it is {found})"
 
 
 def refuse_binary(path: str, wanted: str) -> None:
-    """See that a text file does not begin with the bytes of another format.
+    """See that the text in a file does not begin with the bytes of another format.
 
     Raises:
         UserError: it does.
     """
-    fs, inside = file_system(path)
-    head: bytes = fs.cat_file(inside, start=0, end=16)
+    with open_stream(path) as stream:
+        head: bytes = stream.read(16)
     for magic, name in _MAGIC:
         if head.startswith(magic):
             raise UserError(f"{path}: not {wanted} as its ending says; by its first bytes it is {name}.")

@@ -52,9 +52,11 @@ def choose_columns(
     for pair in KNOWN_COLUMNS:
         if set(pair) <= set(names):
             return pair
+    known = ", ".join("/".join(pair) for pair in KNOWN_COLUMNS)
+    alone = " Of a CSV file, --delimiter says what parts the columns." if len(names) == 1 else ""
     raise UserError(
         f"no text columns recognised among {listed}. Name them with --text_a and --text_b "
-        f"(found without naming: {', '.join('/'.join(pair) for pair in KNOWN_COLUMNS)})."
+        f"(found without naming: {known}).{alone}"
     )
 
 
