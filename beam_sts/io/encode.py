@@ -19,6 +19,7 @@ list, struct, map           array, object, array of pairs                  the J
 from __future__ import annotations
 
 import base64
+import contextlib
 import csv
 import datetime
 import io
@@ -70,10 +71,13 @@ def check_encodable(schema: pa.Schema, form: str) -> None:
     Raises:
         UserError: it cannot.
     """
+    with contextlib.suppress(pa.ArrowException):
+        encode(schema.empty_table(), form)
+        return
     for field in schema:
         try:
             encode(pa.schema([field]).empty_table(), form)
-        except (pa.ArrowException, NotImplementedError) as error:
+        except pa.ArrowException as error:
             raise UserError(
                 f"column {field.name!r} holds {field.type}, which {form} cannot: {error}. "
                 "Cast or drop it first, or choose another --output_format."

@@ -136,17 +136,17 @@ def conform(
     if table.schema.equals(schema, check_metadata=True):
         return table
     fixed = dict(constants)
-    position = {name: index for index, name in enumerate(table.column_names)}
+    there = {own.name: (own, column) for own, column in zip(table.schema, table.columns, strict=True)}
     columns: list[Any] = []
     for field in schema:
         if field.name in fixed:
             value = pa.scalar(fixed[field.name], pa.string()).cast(field.type)
             columns.append(pa.repeat(value, len(table)))
-        elif field.name not in position:
+        elif field.name not in there:
             columns.append(pa.nulls(len(table), field.type))
         else:
-            index = position[field.name]
-            columns.append(_cast(table.column(index), table.schema.field(index), field, path))
+            own, column = there[field.name]
+            columns.append(_cast(column, own, field, path))
     return pa.Table.from_arrays(columns, schema=schema)
 
 
