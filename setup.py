@@ -1,4 +1,4 @@
-"""The one place of metadata, dependencies and extras: Beam's ``--setup_file`` builds its worker package from here."""
+"""The one place of metadata, dependencies and extras; Beam's ``--setup_file`` builds from it."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
 setup(
     name="beam_sts",
     version="0.1.0",
-    description="Score text pairs in Apache Beam with a sub-1M-parameter cross-encoder that ships in the package",
+    description="Score text pairs in Apache Beam with a small cross-encoder that ships in the package",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     author="beam_sts authors",

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 
-class UndefinedCorrelation(ValueError):
+class UndefinedCorrelationError(ValueError):
     """The data has no correlation: too few rows, or a side that never varies."""
 
 
@@ -31,14 +31,12 @@ def agreement(scores: ArrayLike, gold: ArrayLike) -> Agreement:
         gold: what people said, as many finite numbers on any scale.
 
     Raises:
-        UndefinedCorrelation: fewer than two rows, or one side is constant (scipy would answer NaN).
+        UndefinedCorrelationError: fewer than two rows, or one side is constant (scipy would answer NaN).
         ValueError: the lengths differ, or a value is not finite.
     """
     said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
     if said.shape != meant.shape or said.ndim != 1:
-        raise ValueError(
-            f"scores and gold must be two columns of one length, not {said.shape} and {meant.shape}"
-        )
+        raise ValueError(f"scores and gold must be columns of one length, not {said.shape} and {meant.shape}")
     check_varies(meant, "gold scores")
     check_varies(said, "model scores")
     return Agreement(
@@ -52,17 +50,19 @@ def check_varies(values: NDArray[np.float64], name: str) -> None:
     """Raise unless a correlation over these values is defined; ``name`` says in the error what they are.
 
     Raises:
-        UndefinedCorrelation: fewer than two values, or all are the same.
+        UndefinedCorrelationError: fewer than two values, or all are the same.
         ValueError: a value is not finite.
     """
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
         raise ValueError(f"{name} must be finite numbers; number {row} (from 0) is {values[row]}")
     if len(values) < 2:
-        raise UndefinedCorrelation(f"a correlation needs at least 2 rows, and there are {len(values)} {name}")
+        raise UndefinedCorrelationError(
+            f"a correlation needs at least 2 rows, and there are {len(values)} {name}"
+        )
     if values.min() == values.max():
-        raise UndefinedCorrelation(
-            f"correlation is undefined: all {len(values):,} {name} are {values[0]:g}, so there is nothing to rank"
+        raise UndefinedCorrelationError(
+            f"the correlation is undefined: all {len(values):,} {name} are {values[0]:g}"
         )
 
 
@@ -87,7 +87,7 @@ def plot(
 
     Raises:
         ImportError: matplotlib is missing; the message names the extra.
-        UndefinedCorrelation: as :func:`agreement`.
+        UndefinedCorrelationError: as :func:`agreement`.
     """
     require_matplotlib()
     # The object interface: no global state and no display, so it also works in a server's thread.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_sts.evaluation import Agreement, UndefinedCorrelation, agreement, plot
+from beam_sts.evaluation import Agreement, UndefinedCorrelationError, agreement, plot
 
 
 def test_known_values():
@@ -34,7 +34,7 @@ def test_a_curve_has_full_rank_but_not_full_linear_correlation():
 def test_the_gold_scale_does_not_matter_and_its_sign_flips(rows, scale, shift):
     scores, gold = np.array(rows, float).T
     if scores.min() == scores.max() or gold.min() == gold.max():
-        with pytest.raises(UndefinedCorrelation):
+        with pytest.raises(UndefinedCorrelationError):
             agreement(scores, gold)
         return
     plain, scaled, flipped = (agreement(scores, g) for g in (gold, gold * scale + shift, -gold))
@@ -53,7 +53,7 @@ def test_the_gold_scale_does_not_matter_and_its_sign_flips(rows, scale, shift):
     ],
 )
 def test_undefined_is_an_error_not_nan(scores, gold, said):
-    with pytest.raises(UndefinedCorrelation, match=said):
+    with pytest.raises(UndefinedCorrelationError, match=said):
         agreement(scores, gold)
 
 
