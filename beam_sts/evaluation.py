@@ -58,7 +58,7 @@ def check_varies(values: NDArray[np.float64], name: str) -> None:
         raise ValueError(f"{name} must be finite numbers; number {row} (from 0) is {values[row]}")
     if len(values) < 2:
         raise UndefinedCorrelationError(
-            f"a correlation needs at least 2 rows, and there are {len(values)} {name}"
+            f"a correlation needs at least 2 rows; there are {len(values)} {name}"
         )
     if values.min() == values.max():
         raise UndefinedCorrelationError(

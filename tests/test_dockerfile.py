@@ -1,4 +1,4 @@
-"""The Dockerfile, linted and executed: every step runs for real in a bare virtual environment, without Docker."""
+"""The Dockerfile, linted and executed: every step runs in a bare virtual environment."""
 
 import os
 import re

@@ -92,10 +92,8 @@ def test_beam_builds_a_worker_package_from_setup_file(tmp_path):
     files = {artifact.role_payload and path_of(artifact).name: path_of(artifact) for artifact in staged}
     (package,) = [path for path in files.values() if path.name.endswith(".tar.gz")]
     target = tmp_path / "site"
-    check(
-        [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--no-build-isolation"]
-        + ["--target", target, package]
-    )
+    offline = ["--no-deps", "--no-index", "--no-build-isolation"]
+    check([sys.executable, "-m", "pip", "install", *offline, "--target", target, package])
     probe(target)
 
 
