@@ -1,17 +1,23 @@
 """The one place of metadata, dependencies and extras; Beam's ``--setup_file`` builds from it."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+# Read, not imported: a build environment has no torch.
+version = re.search(r'^__version__ = "(.+)"$', (ROOT / "beam_sts/__init__.py").read_text("utf-8"), re.M)
+assert version
 
 plot = ["matplotlib>=3.8"]
 train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
 
 setup(
     name="beam_sts",
-    version="0.1.0",
+    version=version[1],
     description="Score text pairs in Apache Beam with a small cross-encoder that ships in the package",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     author="beam_sts authors",
     license="MIT",

@@ -122,7 +122,7 @@ def test_plot_and_json_on_another_file_system(tmp_path, model):
         (
             table([1.0, None, None], PAIRS[:3]),
             ["--score", "gold"],
-            "least 2 rows.*2 rows were rejected.*row 1: null",
+            "least 2 rows.*2 rows rejected.*row 1: null",
         ),
         (table(golds()), ["--score", "gold", "--json", "/dev/null/x.json"], "--json.*cannot be written"),
         (table(golds()), ["--score", "gold", "--plot", "/"], "--plot /: is a folder"),
