@@ -42,7 +42,8 @@ setup(
     package_data={"beam_sts": ["py.typed", "models/embedded/*/*"]},
     zip_safe=False,
     install_requires=[
-        "apache-beam>=2.70,<3",
+        # 2.72 is the first whose ModelHandler takes batch sizes and large_model itself.
+        "apache-beam>=2.72,<3",
         "torch>=2.4",
         "transformers>=5,<6",
         "tokenizers>=0.22",
