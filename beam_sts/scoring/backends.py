@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -57,11 +58,14 @@ def available_cores() -> int:
         return os.cpu_count() or 1
 
 
-def set_threads(threads: int) -> None:
-    """Bound the threads of this process: torch's and the tokenizers' alike.
+def thread_pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that each run whole micro-batches, and the same bound on the tokenizers' own threads.
 
-    The tokenizers' pool reads its size once, at its first use: call this before.
+    A micro-batch is computed by one thread, for two reasons: its scores do not depend, to the last bit, on
+    how many threads there are, and no thread waits for another inside a matrix product.
+    The tokenizers' pool reads its size once, at its first use in the process.
     """
-    torch.set_num_threads(threads)
     os.environ["RAYON_NUM_THREADS"] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
+    torch.set_num_threads(1)
+    return ThreadPoolExecutor(threads, "beam_sts", initializer=torch.set_num_threads, initargs=(1,))

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
-from beam_sts.scoring.backends import PRECISIONS, Backend, TorchBackend, available_cores, set_threads
+from beam_sts.scoring.backends import PRECISIONS, Backend, TorchBackend, available_cores, thread_pool
 from beam_sts.scoring.plan import IntArray, plan_micro_batches
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
 
@@ -66,7 +66,7 @@ class PairScorer:
         precision: ``fp32``, or ``bf16`` (faster; scores differ by up to about 0.01).
         backend: ``auto`` or ``torch``.
         device: where to run: ``cpu``, ``cuda``, ``cuda:1``, ...
-        threads: threads of this process, torch's and the tokenizer's; default: all cores it may use.
+        threads: threads of this process, each with its own micro-batch; default: all cores it may use.
         macro_batch: distinct pairs that are tokenised and sorted by length together.
         token_budget: bound on the padded size, in tokens, of what the model is given at once.
 
@@ -94,7 +94,7 @@ class PairScorer:
             raise ValueError(f"backend {backend!r} is not one of auto, torch")
         if macro_batch < 1 or token_budget < 1:
             raise ValueError(f"macro_batch {macro_batch} and token_budget {token_budget} must be at least 1")
-        set_threads(threads or available_cores())
+        self._pool = thread_pool((threads or available_cores()) if device == "cpu" else 1)
         loaded = model if isinstance(model, Checkpoint) else load_checkpoint(model)
         self._checkpoint = loaded
         self._tokenizer = PairTokenizer.of(loaded)
@@ -201,16 +201,19 @@ class PairScorer:
         lengths = self._tokenizer.pair_lengths(kept_a, kept_b)
         order = np.argsort(-lengths, kind="stable")
 
+        def run(bounds: tuple[int, int]) -> tuple[IntArray, NDArray[np.float32], dict[int, str], int]:
+            rows = order[slice(*bounds)]
+            batch = self._tokenizer.assemble(table, a[rows], b[rows], kept_a[rows], kept_b[rows])
+            return rows, *_run_bisecting(self._backend, batch), batch.input_ids.size
+
         logits = np.empty(len(a), dtype=np.float32)
         failures: dict[int, str] = {}
         padded = 0
         batches = plan_micro_batches(lengths[order], self._token_budget)
-        for start, stop in batches:
-            rows = order[start:stop]
-            batch = self._tokenizer.assemble(table, a[rows], b[rows], kept_a[rows], kept_b[rows])
-            padded += batch.input_ids.size
-            logits[rows], failed = _run_bisecting(self._backend, batch)
+        for rows, values, failed, size in self._pool.map(run, batches):
+            logits[rows] = values
             failures.update((int(rows[index]), reason) for index, reason in failed.items())
+            padded += size
         return (
             logits,
             failures,
