@@ -28,7 +28,7 @@ from beam_sts.io.summary import add_records, quantiles
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
 from beam_sts.scoring.backends import PRECISIONS, available_cores
 from beam_sts.scoring.scorer import PairScorer, ScoreStats
-from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays
+from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays, text_schema
 from beam_sts.transforms.files import ScoreSlices, SliceSettings
 from pipelines.cli import Parser, guarded, local_options, progress
 
@@ -104,7 +104,7 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
     check_schema(plan.schema, text_columns, (own.score_column,))
     settings = SliceSettings(
         output=OutputFolder.at(own.output),
-        schema=_with_text_columns(plan.schema, text_columns),
+        schema=text_schema(plan.schema, text_columns),
         text_columns=text_columns,
         score_column=own.score_column,
         threshold=own.threshold,
@@ -137,15 +137,6 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
         },
     }
     return Job(plan, checkpoint, settings, fingerprint, time.perf_counter() - started)
-
-
-def _with_text_columns(schema: pa.Schema, text_columns: Sequence[str]) -> pa.Schema:
-    """The schema with texts that are mixed with other JSON values, or all null, as plain strings."""
-    for name in text_columns:
-        field = schema.field(name)
-        if field.metadata or pa.types.is_null(field.type):
-            schema = schema.set(schema.get_field_index(name), pa.field(name, pa.string()))
-    return schema
 
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
