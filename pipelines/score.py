@@ -188,7 +188,7 @@ def summarise(job: Job, skipped: int, seconds: float) -> dict[str, Any]:
     """
     total: dict[str, Any] = {"rows_read": 0, "rows_scored": 0, "rows_rejected": 0, "matches": 0}
     total |= {"pairs_reused": 0, "real_tokens": 0, "padded_tokens": 0, "truncated": 0}
-    total = add_records([total, *job.settings.output.records()])
+    total = add_records([total, *job.settings.output.records(part.index for part in job.plan.slices)])
     read, scored, rejected = (total[f"rows_{kind}"] for kind in ("read", "scored", "rejected"))
     if read != job.plan.rows or scored + rejected != read:
         raise RuntimeError(

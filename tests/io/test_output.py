@@ -30,7 +30,7 @@ def test_what_is_committed_is_known_and_its_records_are_read_in_order(folder):
     assert folder.committed() == {0, 2, 11}
     assert folder.is_committed(2)
     assert not folder.is_committed(5)
-    assert [r["rows_read"] for r in folder.records()] == [0, 2, 11]
+    assert [r["rows_read"] for r in folder.records([0, 2, 11])] == [0, 2, 11]
 
 
 def test_the_same_run_goes_on_and_another_is_refused_with_what_differs(folder):

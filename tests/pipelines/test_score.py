@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def _table(rows, prefix="sentence"):
-    texts = [f"{SENTENCES[i % 7]} {i % 13}" for i in range(rows)]
-    others = [f"{SENTENCES[i % 5]} {i % 11}" for i in range(rows)]
+    texts = [SENTENCES[i % 7] for i in range(rows)]
+    others = [SENTENCES[i % 5] for i in range(rows)]
     return pa.table(
         {"id": range(rows), f"{prefix}1": texts, f"{prefix}2": others, "extra": [[i] for i in range(rows)]}
     )
