@@ -25,13 +25,12 @@ from beam_sts.errors import UserError
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.schema import with_text
 from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
 from beam_sts.io.summary import add_records, quantiles
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
 from beam_sts.scoring.backends import PRECISIONS, available_cores
 from beam_sts.scoring.scorer import PairScorer, ScoreStats
-from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays
+from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays, text_schema
 from beam_sts.transforms.files import ScoreSlices, SliceSettings
 from pipelines.cli import Parser, guarded, local_options, progress
 from pipelines.formats import add_format_options, format_settings, output_folder, read_options
@@ -111,12 +110,9 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
     check_apart(own.input, plan.files, own.output)
     text_columns = choose_columns(plan.schema, own.text_a, own.text_b)
     check_schema(plan.schema, text_columns, (own.score_column,))
-    schema = plan.schema
-    for name in text_columns:
-        schema = with_text(schema, name)
     settings = SliceSettings(
         output=output_folder(own),
-        schema=schema,
+        schema=text_schema(plan.schema, text_columns),
         text_columns=text_columns,
         options=options,
         score_column=own.score_column,
@@ -203,7 +199,7 @@ def summarise(job: Job, skipped: int, seconds: float) -> dict[str, Any]:
     """
     total: dict[str, Any] = {"rows_read": 0, "rows_scored": 0, "rows_rejected": 0, "matches": 0}
     total |= {"pairs_reused": 0, "real_tokens": 0, "padded_tokens": 0, "truncated": 0}
-    total = add_records([total, *job.settings.output.records()])
+    total = add_records([total, *job.settings.output.records(part.index for part in job.plan.slices)])
     read, scored, rejected = (total[f"rows_{kind}"] for kind in ("read", "scored", "rejected"))
     if read != job.plan.rows or scored + rejected != read:
         raise RuntimeError(

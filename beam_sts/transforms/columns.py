@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_sts.errors import UserError
-from beam_sts.io.schema import column_at, field_at, find_path
+from beam_sts.io.schema import column_at, field_at, find_path, with_text
 from beam_sts.scoring.scorer import ScoreResult
 
 _LISTED = 20  # columns that a message names
@@ -87,6 +87,13 @@ def check_schema(schema: pa.Schema, text_columns: Sequence[str], added: Sequence
                 f"the input already has a column {name!r}. Give our score another name with --score_column, "
                 "or rename the input's."
             )
+
+
+def text_schema(schema: pa.Schema, text_columns: Sequence[str]) -> pa.Schema:
+    """The schema with texts that are mixed with other JSON values, or all null, as plain strings."""
+    for name in text_columns:
+        schema = with_text(schema, name)
+    return schema
 
 
 @dataclass(frozen=True)
