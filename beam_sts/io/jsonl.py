@@ -32,7 +32,7 @@ class JsonLines(LineFormat):
 
     def header(self, path: str, lines: Iterator[Line]) -> list[str]:
         """There is none."""
-        refuse_binary(path, self.name)
+        refuse_binary(path, self.name, whatever_encoding=True)
         return []
 
     def records(
@@ -110,7 +110,7 @@ def _fault(value: Any, texts: Sequence[tuple[str, ...]]) -> str | None:
         for step in path:
             text = text.get(step) if isinstance(text, dict) else None
         if text is not None and not isinstance(text, str):
-            return f"no text: column {'.'.join(path)!r} holds {json.dumps(text)[:40]}"
+            return f"no text in column {'.'.join(path)!r}: it holds {json.dumps(text)[:40]}"
     return None
 
 

@@ -99,7 +99,10 @@ class LineFormat(ABC):
         if slices and not schema.names:
             found = None if codec_of(path) else looks_like(path)
             what = f"; by its first bytes it is {found}" if found else ""
-            raise UserError(f"{path}: no row of it is {self.name} with columns{what}. {'; '.join(faults)}")
+            rows = sum(part.rows for part in slices)
+            raise UserError(
+                f"{path}: none of its {rows:,} lines is a JSON object with columns{what}. {''.join(faults)}"
+            )
         return FileScan(schema, slices, digest.hexdigest())
 
     def units(self, slices: list[Slice]) -> list[list[Slice]]:

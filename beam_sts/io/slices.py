@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from beam_sts.errors import UserError
 from beam_sts.io.files import InputFile, find_files
-from beam_sts.io.schema import carried, conform, partition_values, path_of, unite
+from beam_sts.io.schema import carried, conform, find_path, partition_values, unite
 
 # Slices of one row group are read in one pass; more of them would leave a big file to one worker.
 SLICES_PER_UNIT = 8
@@ -230,6 +230,6 @@ def read_slices(
         UserError: the file cannot be read, or is not what it was when it was planned.
     """
     path, partitions = unit[0].path, unit[0].partitions
-    texts = [path_of(schema, name) for name in text_columns]
+    texts = [way for name in text_columns if (way := find_path(schema, name))]
     for data in format_of(path, options).read(unit, schema, texts):
         yield replace(data, table=conform(data.table, schema, path, partitions))

@@ -92,8 +92,13 @@ def described(path: str, wanted: str) -> str:
     return f" (by its first bytes it is {found})"
 
 
-def refuse_binary(path: str, wanted: str) -> None:
+def refuse_binary(path: str, wanted: str, *, whatever_encoding: bool = False) -> None:
     """See that the text in a file does not begin with the bytes of another format.
+
+    Args:
+        path: the file.
+        wanted: the format that its ending names.
+        whatever_encoding: let UTF-16 pass: its lines are bad rows, each by itself.
 
     Raises:
         UserError: it does.
@@ -101,7 +106,7 @@ def refuse_binary(path: str, wanted: str) -> None:
     with open_stream(path) as stream:
         head: bytes = stream.read(16)
     for magic, name in _MAGIC:
-        if head.startswith(magic):
+        if head.startswith(magic) and not (whatever_encoding and "UTF-16" in name):
             raise UserError(f"{path}: not {wanted} as its ending says; by its first bytes it is {name}.")
 
 

@@ -99,7 +99,7 @@ def test_bad_lines_are_named_by_line_and_kept(tmp_path):
         (5, "line 7"),
     ]
     assert part.bad[0].line == "{bad}"
-    assert "column 'text_a' holds 5, not a text" in part.bad[1].reason
+    assert "no text in column 'text_a': it holds 5" in part.bad[1].reason
     assert "UTF-8" in part.bad[3].reason
 
 
