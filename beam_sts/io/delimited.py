@@ -23,6 +23,7 @@ from beam_sts.io.streams import BOM, LINE_LIMIT, Line, refuse_binary
 
 _ENDS = b"\r\n"
 _INSIDE = re.compile(rb'[^"]*(?:""[^"]*)*')  # a quoted field up to its closing quote
+_UNCLOSED = "quote not closed properly"
 
 
 @dataclass(frozen=True)
@@ -131,14 +132,14 @@ class Delimited(LineFormat):
                         taken.append(more)
                         total += more.size
                     if more is None or total > LINE_LIMIT:
-                        return f"quote never closed: it opens field {len(fields) + 1}", taken
+                        return _UNCLOSED, taken
                     data, begin = more.data, 0
                 body = len(data.rstrip(_ENDS))
                 parts.append(data[begin:end])
                 fields.append(b"".join(parts).replace(b'""', b'"'))
                 position = end + 1
                 if position < body and not data.startswith(delimiter, position):
-                    return f"text after a closing quote: in field {len(fields)}", taken
+                    return _UNCLOSED, taken
             else:
                 end = data.find(delimiter, position, body)
                 end = body if end < 0 else end

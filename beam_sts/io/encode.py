@@ -20,11 +20,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import csv
 import datetime
-import io
+import itertools
 import json
 import math
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
@@ -37,6 +37,8 @@ from beam_sts.errors import UserError
 OUTPUT_FORMATS = ("parquet", "jsonl", "csv")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a cell that begins so for a formula, which can run commands or send data away."""
+
+_TO_QUOTE = re.compile(r'[",\r\n]')
 
 
 def encode(table: pa.Table, form: str, *, csv_safe: bool = False) -> bytes:
@@ -58,11 +60,9 @@ def encode(table: pa.Table, form: str, *, csv_safe: bool = False) -> bytes:
         names = table.column_names
         lines = (json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in rows)
         return "".join(f"{line}\n" for line in lines).encode()
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([_cell(name, csv_safe) for name in table.column_names])
-    writer.writerows([_cell(value, csv_safe) for value in row] for row in rows)
-    return text.getvalue().encode()
+    records = itertools.chain([table.column_names], rows)
+    lines = (",".join([_cell(value, csv_safe) for value in row]) or '""' for row in records)
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def check_encodable(schema: pa.Schema, form: str) -> None:
@@ -131,9 +131,14 @@ def _json(value: Any) -> Any:
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
-def _cell(value: Any, safe: bool) -> Any:
-    if isinstance(value, str):
-        return f"'{value}" if safe and value.startswith(FORMULA_STARTS) else value
-    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
-        return value
-    return json.dumps(value, ensure_ascii=False)
+def _cell(value: Any, safe: bool) -> str:
+    # Not by csv.writer: it leaves a lone carriage return bare, which readers take for the row's end.
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if safe and isinstance(value, str) and text.startswith(FORMULA_STARTS):
+        text = f"'{text}"
+    if _TO_QUOTE.search(text):
+        text = text.replace('"', '""')
+        return f'"{text}"'
+    return text

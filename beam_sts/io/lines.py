@@ -97,7 +97,7 @@ class LineFormat(ABC):
 
         schema = self.schema(path, header, values())
         if slices and not schema.names:
-            found = None if codec_of(path) else looks_like(path)
+            found = looks_like(path)
             what = f"; by its first bytes it is {found}" if found else ""
             rows = sum(part.rows for part in slices)
             raise UserError(

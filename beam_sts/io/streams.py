@@ -59,10 +59,19 @@ def codec_of(path: str) -> str | None:
     return next((codec for ending, codec in COMPRESSIONS.items() if path.lower().endswith(ending)), None)
 
 
-def looks_like(path: str) -> str | None:
-    """What a file is by its first bytes: a known magic number, else its kind of text, else None."""
-    fs, inside = file_system(path)
-    head: bytes = fs.cat_file(inside, start=0, end=256)
+def looks_like(path: str, *, packed: bool = False) -> str | None:
+    """What a file is by its first bytes: a known magic number, else its kind of text, else None.
+
+    Args:
+        path: the file.
+        packed: of a compressed file, look at the compressed bytes.
+    """
+    if packed or codec_of(path) is None:
+        fs, inside = file_system(path)
+        head: bytes = fs.cat_file(inside, start=0, end=256)
+    else:
+        with open_stream(path) as stream:
+            head = stream.read(256)
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name
@@ -137,7 +146,11 @@ def open_stream(path: str, start: int = 0) -> Iterator[Any]:
 def _mistaken(fs: Any, inside: str, path: str) -> str:
     """What a compressed file really is, if its ending is wrong."""
     ending = next((ending for ending in COMPRESSIONS if path.lower().endswith(ending)), None)
-    if ending is None or not fs.exists(inside) or f"({ending})" in (found := looks_like(path) or "unknown"):
+    if (
+        ending is None
+        or not fs.exists(inside)
+        or f"({ending})" in (found := looks_like(path, packed=True) or "unknown")
+    ):
         return ""
     return f"; by its first bytes it is not {COMPRESSIONS[ending]} but {found}"
 
