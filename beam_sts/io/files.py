@@ -139,7 +139,9 @@ def publish(path: str, data: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(target)  # "No space left on device" does not say on which
         raise

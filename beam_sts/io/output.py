@@ -100,10 +100,8 @@ class OutputFolder:
         Raises:
             UserError: the folder cannot be written, holds something else or another run's output.
         """
-        fs, inside = file_system(self.root)
         with self._writing():
-            if fs.exists(inside) and not fs.isdir(inside):
-                raise UserError(f"--output {self.root}: is a file, not a folder.")
+            self._check_folder()
             names = {Path(entry).name for entry in self._list()}
             strangers = sorted(name for name in names - _OURS if not name.startswith("."))
             if strangers:
@@ -149,6 +147,7 @@ class OutputFolder:
 
         path = Path(file_system(self.path("_run", "lock"))[1])
         with self._writing():
+            self._check_folder()
             path.parent.mkdir(parents=True, exist_ok=True)
             stream = path.open("a+")
         with stream:
@@ -192,6 +191,11 @@ class OutputFolder:
             return None
         loaded: dict[str, Any] = json.loads(fs.cat_file(inside))
         return loaded
+
+    def _check_folder(self) -> None:
+        fs, inside = file_system(self.root)
+        if fs.exists(inside) and not fs.isdir(inside):
+            raise UserError(f"--output {self.root}: is a file, not a folder.")
 
     def _clear(self) -> None:
         for name in (*SHARD_FOLDERS, "_run/records", "summary.json", "report.html", "_run/run.json"):
