@@ -161,6 +161,8 @@ def _cast(column: pa.ChunkedArray, own: pa.Field, wanted: pa.Field, path: str) -
     try:
         if pa.types.is_dictionary(own.type):
             column = column.cast(own.type.value_type)
+        if pa.types.is_run_end_encoded(own.type):
+            column = pc.run_end_decode(column)
         return column.cast(wanted.type)
     except pa.ArrowException as error:
         raise UserError(

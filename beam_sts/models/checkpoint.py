@@ -110,7 +110,7 @@ class Checkpoint:
 
 def embedded_models() -> list[str]:
     """Names of the models inside the package."""
-    return sorted(folder.name for folder in EMBEDDED.iterdir() if folder.is_dir())
+    return sorted(file.parent.name for file in EMBEDDED.glob("*/config.json"))
 
 
 def load_checkpoint(name: str | Path) -> Checkpoint:

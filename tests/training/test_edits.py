@@ -56,8 +56,12 @@ def test_names_inside_the_sentence_change():
 
 @pytest.mark.parametrize(
     ("text", "edited"),
-    [("She does not care.", "She does care."), ("He isn't old.", "He is old."), ("It has been done.", "It has not been done.")],
-)  # fmt: skip
+    [
+        ("She does not care.", "She does care."),
+        ("He isn't old.", "He is old."),
+        ("It has been done.", "It has not been done."),
+    ],
+)
 def test_negation_comes_and_goes(text, edited):
     assert negate(text, random.Random(0)) == edited
 
