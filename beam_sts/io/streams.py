@@ -140,17 +140,17 @@ def open_stream(path: str, start: int = 0) -> Iterator[Any]:
                     start -= skipped
                 yield stream
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error}{_mistaken(fs, inside, path)}") from error
+        raise UserError(f"{path}: cannot be read: {error}{_mistaken(path)}") from error
 
 
-def _mistaken(fs: Any, inside: str, path: str) -> str:
+def _mistaken(path: str) -> str:
     """What a compressed file really is, if its ending is wrong."""
     ending = next((ending for ending in COMPRESSIONS if path.lower().endswith(ending)), None)
-    if (
-        ending is None
-        or not fs.exists(inside)
-        or f"({ending})" in (found := looks_like(path, packed=True) or "unknown")
-    ):
+    try:
+        found = looks_like(path, packed=True) or "unknown"
+    except OSError:
+        return ""
+    if ending is None or f"({ending})" in found:
         return ""
     return f"; by its first bytes it is not {COMPRESSIONS[ending]} but {found}"
 

@@ -3,6 +3,7 @@ import csv
 import gzip
 import io
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.feather as feather
@@ -179,6 +180,24 @@ def test_a_file_is_identified_by_its_content(tmp_path):
         path = tmp_path / f"in{ending}"
         contents = [plan_input(str(write(path, pa.table({"a": [t]}))), 5).contents for t in ("x", "y", "x")]
         assert contents[0] == contents[2] != contents[1]
+
+
+def test_a_file_without_permission_is_named(tmp_path):
+    paths = [write(tmp_path / f"in{ending}", pa.table({"a": ["x"]})) for ending in ENDINGS]
+    for path in paths:
+        path.chmod(0)
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    root = os.geteuid() == 0  # who may read everything
+    if root:
+        os.seteuid(65534)
+    try:
+        for path in paths:
+            with pytest.raises(UserError, match=rf"{path}: .*Permission denied"):
+                plan_input(str(path), 5)
+    finally:
+        if root:
+            os.seteuid(0)
 
 
 def test_an_unknown_ending_is_refused(tmp_path):
