@@ -13,6 +13,7 @@ from apache_beam.ml.inference.base import KeyedModelHandler, PredictionResult, R
 from apache_beam.typehints.row_type import RowTypeConstraint
 
 from beam_sts.errors import UserError
+from beam_sts.io.schema import carried, conform
 from beam_sts.scoring.scorer import ScoreResult
 from beam_sts.transforms.columns import attach, check_schema, choose_columns, sift, text_arrays
 from beam_sts.transforms.handler import (
@@ -211,6 +212,7 @@ class _ExtractColumns(beam.DoFn):
         self._empty = empty
 
     def process(self, table: pa.Table) -> Iterator[PairColumns]:
+        table = conform(table, carried(table.schema), "a table of the PCollection")
         names = choose_columns(table.schema, *self._text_columns)
         check_schema(table.schema, names, (self._score_column, REASON_COLUMN))
         sifted = sift(table, names, empty=self._empty)
