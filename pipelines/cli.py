@@ -6,6 +6,7 @@ import argparse
 import difflib
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -93,14 +94,17 @@ def guarded(run: Callable[[], int], *, interrupted: str) -> int:
     """Run a command; turn what goes wrong into one screen and an exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("root").setLevel(logging.ERROR)  # Beam's import warnings
-    try:
-        return run()
-    except KeyboardInterrupt:
+
+    def leave(*_: object) -> NoReturn:
+        # Beam would turn the interrupt into an error of its own, or sit in a bundle for minutes. Every file
+        # is published in one step, so leaving at once loses nothing that is committed.
         sys.stderr.write(f"\ninterrupted. {interrupted}\n")
         sys.stderr.flush()
-        # Beam's runner threads may sit in a bundle for minutes; every file is published in one step, so
-        # leaving at once loses nothing that is committed.
         os._exit(130)
+
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        return run()
     except Exception as error:
         own = user_error(error)
         if own:
@@ -114,6 +118,8 @@ def guarded(run: Callable[[], int], *, interrupted: str) -> int:
             "BEAM_STS_DEBUG=1 prints the traceback.\n"
         )
         return 1
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def user_error(error: BaseException | None) -> str | None:

@@ -35,16 +35,34 @@ def wordpiece(vocab_size: int = 300) -> Tokenizer:
     return tokenizer
 
 
-def bert_hash(
-    folder: Path,
+def spread_head(model, seed: int = 0) -> None:
+    """Scale a random model until its scores depend on the texts and spread over 0 to 1.
+
+    Parity on a model whose scores are all 0.48 would prove nothing.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    sample = torch.randint(5, min(200, model.config.vocab_size), (64, 24), generator=generator)
+    sample[:, 0] = 2  # [CLS], where BERT reads its output
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 2 and "embeddings" not in name:
+                parameter.normal_(0, 1.2 / parameter.shape[1] ** 0.5, generator=generator)
+        model.eval()
+        logits = model(sample).logits
+        model.classifier.weight.mul_(1.5 / logits.std())
+        model.classifier.bias.sub_(model(sample).logits.mean())
+
+
+def bert_hash_model(
     *,
     projections: int = 8,
     hidden_size: int = 16,
     vocab_size: int = 400,
-    seed: int = 0,
+    num_labels: int = 1,
+    seed: int = 1,
     **config,
-) -> Path:
-    """A random BERT-hash cross-encoder with wide logits, so that scores spread over 0 to 1."""
+):
+    """A random BERT-hash cross-encoder; 16/128 with 30,522 tokens is a full-size nano."""
     torch.manual_seed(seed)
     model = BertHashForSequenceClassification(
         BertHashConfig(
@@ -54,17 +72,23 @@ def bert_hash(
             num_hidden_layers=2,
             num_attention_heads=2,
             vocab_size=vocab_size,
-            num_labels=config.pop("num_labels", 1),
+            num_labels=num_labels,
             **config,
         )
     )
     with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 2:
-                parameter.mul_(3.0)
-        model.classifier.weight.mul_(20 / hidden_size)
+        model.bert.embeddings.word_embeddings.embeddings.weight.normal_(0, 1)
+        model.bert.embeddings.word_embeddings.projections.weight.normal_(0, projections**-0.5)
+    spread_head(model, seed)
+    return model
+
+
+def bert_hash(folder: Path, **settings) -> Path:
+    """The same as a checkpoint folder."""
+    model = bert_hash_model(**settings)
     model.save_pretrained(folder)
-    BertTokenizerFast(
+    tokenizer = BertTokenizerFast(
         tokenizer_object=wordpiece(), model_max_length=model.config.max_position_embeddings
-    ).save_pretrained(folder)
+    )
+    tokenizer.save_pretrained(folder)
     return folder

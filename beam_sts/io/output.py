@@ -21,7 +21,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,10 +76,10 @@ class OutputFolder:
         """Publish the counts of one slice."""
         publish(self.path("_run", "records", f"part-{index:06d}.json"), json.dumps(record).encode())
 
-    def records(self) -> list[dict[str, Any]]:
-        """The counts of every committed slice, in order."""
+    def records(self, indices: Iterable[int]) -> list[dict[str, Any]]:
+        """The counts of committed slices."""
         fs, _ = file_system(self.root)
-        paths = [self.path("_run", "records", f"part-{index:06d}.json") for index in sorted(self.committed())]
+        paths = [self.path("_run", "records", f"part-{index:06d}.json") for index in indices]
         return [json.loads(fs.cat_file(file_system(path)[1])) for path in paths]
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:

@@ -3,16 +3,30 @@
 Importing this module registers the architecture with transformers' Auto classes, so that
 ``AutoModelForSequenceClassification`` and ``sentence_transformers.CrossEncoder`` load its checkpoints without
 remote code.
+
+Two extensions of the published architecture, both off unless the config asks for them, keep a small model
+small: rotary positions (no position table, so that 8,192 tokens cost no parameters) and a window of
+neighbouring tokens under the projection (local word order before the first attention layer).
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, BertConfig
-from transformers.models.bert.modeling_bert import BertForSequenceClassification, BertModel
+from transformers.models.bert.modeling_bert import (
+    ALL_ATTENTION_FUNCTIONS,
+    BertForSequenceClassification,
+    BertModel,
+    BertSelfAttention,
+    eager_attention_forward,
+)
 
 from beam_sts.errors import UserError
 
@@ -20,9 +34,9 @@ _WORD_EMBEDDINGS = "bert.embeddings.word_embeddings."
 
 
 class BertHashConfig(BertConfig):
-    """A ``BertConfig`` with the width of the narrow token table.
+    """A ``BertConfig`` with the width of the narrow token table and the project's two extensions.
 
-    Published sizes (2 layers, 2 heads, vocabulary 30,522, one label):
+    Published sizes (2 layers, 2 heads, vocabulary 30,522, absolute positions, one label):
 
     ======  ===========  ===========  =================  ==========
     name    projections  hidden_size  intermediate_size  parameters
@@ -31,10 +45,25 @@ class BertHashConfig(BertConfig):
     pico    8            80           320                448,417
     nano    16           128          512                969,761
     ======  ===========  ===========  =================  ==========
+
+    Attributes:
+        projections: Width of the narrow token table.
+        window: Tokens under the projection: the token itself and ``window // 2`` neighbours on each side
+            (odd).
+        rotary_dims: Dimensions of each attention head that rotate with the token's place in its own text
+            (even); 0 for BERT's learned absolute positions. With rotary positions there is no position
+            table, and queries grow with the logarithm of the pair's length, so that attention stays as sharp
+            on long texts.
+        rotary_base: Base of the rotation's wavelengths.
+        sharp_length: Tokens of a pair from which on the queries grow.
     """
 
     model_type = "bert_hash"
     projections: int = 5
+    window: int = 1
+    rotary_dims: int = 0
+    rotary_base: float = 10_000.0
+    sharp_length: int = 64
 
 
 class BertHashWordEmbeddings(nn.Module):
@@ -42,24 +71,187 @@ class BertHashWordEmbeddings(nn.Module):
 
     def __init__(self, config: BertHashConfig) -> None:
         super().__init__()
+        if config.window < 1 or config.window % 2 == 0:
+            raise ValueError(f"window must be odd and at least 1, found {config.window} in the config")
+        self.reach = config.window // 2
         self.embeddings = nn.Embedding(config.vocab_size, config.projections, padding_idx=config.pad_token_id)
-        self.projections = nn.Linear(config.projections, config.hidden_size)
+        self.projections = nn.Linear(config.projections * config.window, config.hidden_size)
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """Look the tokens up and project them."""
-        projected: torch.Tensor = self.projections(self.embeddings(input_ids))
+        """Look the tokens up and project them, each with its neighbours when the window asks for them."""
+        codes = self.embeddings(input_ids)
+        if self.reach:
+            # The padding row of the table is zero, so the edge of a text and padding after it are one and
+            # the same.
+            length = codes.shape[1]
+            padded = functional.pad(codes, (0, 0, self.reach, self.reach))
+            codes = torch.cat([padded[:, at : at + length] for at in range(2 * self.reach + 1)], dim=-1)
+        projected: torch.Tensor = self.projections(codes)
         return projected
 
 
+class RotaryEmbeddings(nn.Module):
+    """Word and token-type embeddings, normalised; places are left to the rotation in the attention."""
+
+    def __init__(self, config: BertHashConfig) -> None:
+        super().__init__()
+        self.word_embeddings = BertHashWordEmbeddings(config)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        """Embed tokens (batch, length) as hidden vectors (batch, length, hidden_size)."""
+        hidden = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
+        if token_type_ids is None:
+            token_type_ids = torch.zeros(hidden.shape[:2], dtype=torch.long, device=hidden.device)
+        hidden = hidden + self.token_type_embeddings(token_type_ids)
+        normalised: torch.Tensor = self.dropout(self.LayerNorm(hidden))
+        return normalised
+
+
+class RotarySelfAttention(BertSelfAttention):
+    """BERT's self-attention with the last ``rotary_dims`` dimensions of queries and keys rotated by place."""
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        rotation: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Attend.
+
+        Args:
+            hidden_states: Vectors of shape (batch, length, hidden_size).
+            attention_mask: What the attention function of the config's choice takes.
+            rotation: Cosine and sine of shape (batch, 1, length, rotary_dims / 2), and the queries' factor of
+                shape (batch, 1, 1, 1).
+            **kwargs: Handed to the attention function.
+        """
+        if rotation is None:
+            raise ValueError("rotary attention needs the model's rotation: call the model, not its encoder")
+        cosine, sine, sharpness = rotation
+        shape = (*hidden_states.shape[:-1], self.num_attention_heads, self.attention_head_size)
+        query = rotate(self.query(hidden_states).view(shape).transpose(1, 2), cosine, sine) * sharpness
+        key = rotate(self.key(hidden_states).view(shape).transpose(1, 2), cosine, sine)
+        value = self.value(hidden_states).view(shape).transpose(1, 2)
+        attend: Callable[..., tuple[torch.Tensor, torch.Tensor | None]] = (
+            ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
+        )
+        for unused in ("encoder_hidden_states", "past_key_values", "position_ids"):
+            kwargs.pop(unused, None)
+        attended, weights = attend(
+            self,
+            query,
+            key,
+            value,
+            attention_mask,
+            dropout=self.dropout.p if self.training else 0.0,
+            scaling=self.scaling,
+            **kwargs,
+        )
+        return attended.reshape(*hidden_states.shape[:-1], -1).contiguous(), weights
+
+
+def rotate(heads: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
+    """Rotate the last dimensions of (batch, heads, length, size), as many as cosine and sine cover."""
+    half = cosine.shape[-1]
+    rest = heads.shape[-1] - 2 * half
+    still, first, second = torch.split(heads, [rest, half, half], dim=-1)
+    turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+    return torch.cat([still, turned.to(heads.dtype)], dim=-1)
+
+
+def rotation(
+    config: BertHashConfig,
+    token_type_ids: torch.Tensor,
+    tokens: torch.Tensor,
+    position_ids: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What :class:`RotarySelfAttention` needs, from a batch's token types and lengths.
+
+    Places count from the start of each text, not of the pair: words at the same place of two texts are then
+    at distance zero, however long the texts are.
+
+    Args:
+        config: Gives the rotated dimensions, the base and the sharpening length.
+        token_type_ids: 0 in the first text, 1 in the second, of shape (batch, length).
+        tokens: Real tokens of each pair, of shape (batch,).
+        position_ids: Places to use instead, of shape (batch or 1, length).
+
+    Returns:
+        Cosine and sine of shape (batch, 1, length, rotary_dims / 2), and the queries' factor of shape
+        (batch, 1, 1, 1).
+    """
+    half = config.rotary_dims // 2
+    device = token_type_ids.device
+    if position_ids is None:
+        first = torch.arange(token_type_ids.shape[1], device=device).expand_as(token_type_ids)
+        position_ids = torch.where(token_type_ids > 0, token_type_ids.cumsum(1), first)
+    frequencies = config.rotary_base ** (-torch.arange(half, device=device, dtype=torch.float32) / half)
+    angles = position_ids[:, None, :, None].float() * frequencies
+    sharpness = (tokens.float().clamp(min=1).log() / math.log(config.sharp_length)).clamp(min=1.0)
+    return angles.cos(), angles.sin(), sharpness[:, None, None, None]
+
+
 class BertHashModel(BertModel):
-    """The encoder: BERT's own but for the word embeddings."""
+    """The encoder: BERT's own but for the word embeddings and, if configured, rotary positions."""
 
     config_class = BertHashConfig
 
     def __init__(self, config: BertHashConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config, add_pooling_layer=add_pooling_layer)
-        self.embeddings.word_embeddings = BertHashWordEmbeddings(config)
+        if config.rotary_dims:
+            head_size = config.hidden_size // config.num_attention_heads
+            if config.rotary_dims % 2 or config.rotary_dims > head_size:
+                raise ValueError(
+                    f"rotary_dims must be even, at most the head size {head_size}: {config.rotary_dims}"
+                )
+            self.embeddings = RotaryEmbeddings(config)
+            for index, layer in enumerate(self.encoder.layer):
+                layer.attention.self = RotarySelfAttention(config, layer_idx=index)
+        else:
+            self.embeddings.word_embeddings = BertHashWordEmbeddings(config)
         self.post_init()
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Encode tokens (batch, length); arguments and result are BERT's."""
+        if self.config.rotary_dims:
+            given = input_ids if input_ids is not None else inputs_embeds
+            if given is None:
+                raise ValueError("give either input_ids or inputs_embeds")
+            shape, device = given.shape[:2], given.device
+            if token_type_ids is None:
+                token_type_ids = torch.zeros(shape, dtype=torch.long, device=device)
+            tokens = (
+                torch.full(shape[:1], shape[1], device=device)
+                if attention_mask is None
+                else attention_mask.sum(1)
+            )
+            kwargs["rotation"] = rotation(self.config, token_type_ids, tokens, position_ids)
+        return super().forward(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            **kwargs,
+        )
 
 
 class BertHashForSequenceClassification(BertForSequenceClassification):

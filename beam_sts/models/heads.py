@@ -5,6 +5,8 @@ Source: ``Pooling``, ``Dense`` and ``LogitScore`` of sentence-transformers 6.2.
 
 from __future__ import annotations
 
+import inspect
+
 import torch
 from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
@@ -95,7 +97,7 @@ def pooled_model(model: nn.Module, stack: Stack, *, allow_pickle: bool = False) 
     """An encoder with its ``Pooling`` and ``Dense`` modules.
 
     Raises:
-        UserError: a module, a pooling or an activation is not supported, or there is not one logit at the end.
+        UserError: a module, a pooling or an activation is not supported, or the end is not one logit.
     """
     if not stack.heads or stack.heads[0].kind != "Pooling" or len(stack.heads) < 2:
         kinds = ", ".join(head.kind for head in stack.heads) or "nothing"
@@ -106,8 +108,6 @@ def pooled_model(model: nn.Module, stack: Stack, *, allow_pickle: bool = False) 
         raise UserError(
             f"{stack.folder}: the last module gives {dense[-1].settings['out_features']} numbers, not one."
         )
-    import inspect
-
     token_types = "token_type_ids" in inspect.signature(model.forward).parameters
     return PooledModel(model, _pooling_mode(pooling), layers, token_types)
 

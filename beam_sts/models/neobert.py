@@ -1,8 +1,9 @@
 """NeoBERT: a deep, narrow encoder with rotary positions, SwiGLU and RMS norms before each block.
 
-Its checkpoints are published with modeling code of their own, which this class replaces: importing this module
-registers the architecture with transformers' Auto classes, so that ``AutoModelForSequenceClassification`` and
-``sentence_transformers.CrossEncoder`` load them without remote code. Parameter names are the published ones.
+Its checkpoints are published with modeling code of their own, which this class replaces: importing this
+module registers the architecture with transformers' Auto classes, so that
+``AutoModelForSequenceClassification`` and ``sentence_transformers.CrossEncoder`` load them without remote
+code. Parameter names are the published ones.
 
 Source: "NeoBERT: A Next-Generation BERT" (arXiv 2502.19587); agreement with the authors' code is recorded in
 ``tests/models/test_neobert.py``.

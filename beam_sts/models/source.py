@@ -1,4 +1,4 @@
-"""From a model's name to a local folder: embedded, local, on a file system that fsspec knows, or on the Hub."""
+"""From a model's name to a local folder: embedded, local, on any file system of fsspec, or on the Hub."""
 
 from __future__ import annotations
 
@@ -122,6 +122,6 @@ def _download(name: str, suffixes: tuple[str, ...]) -> Path:
         raise UserError(
             f"model {name!r} is not in the Hugging Face cache and cannot be downloaded: "
             f"{' '.join(str(error).split())[:300]}.{hint} "
-            f"Ways out: an embedded model ({_embedded()}), a local folder with the checkpoint, or download it "
-            "where there is a network and copy the cache (HF_HOME)."
+            f"Ways out: an embedded model ({_embedded()}), a local folder with the checkpoint, or download "
+            "it where there is a network and copy the cache (HF_HOME)."
         ) from error

@@ -42,8 +42,8 @@ def read_weights(folder: Path, *, allow_pickle: bool = False) -> dict[str, torch
     pickled = sorted(file.name for file in folder.glob("*.bin"))
     if pickled:
         raise UserError(
-            f"{folder}: model.safetensors is missing ({', '.join(pickled)} is a pickle, which can run code, and "
-            "is not loaded). Save the checkpoint as safetensors, or, if you trust where it comes from, say "
+            f"{folder}: model.safetensors is missing ({', '.join(pickled)} is a pickle, which can run code, "
+            "and is not loaded). Save the checkpoint as safetensors, or, if you trust its source, say "
             "--allow_pickle (allow_pickle=True)."
         )
     raise UserError(f"{folder}: model.safetensors is missing. Save the checkpoint as safetensors.")

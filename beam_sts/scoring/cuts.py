@@ -82,7 +82,7 @@ def _merges_stay_in_words(model: dict[str, Any]) -> bool:
 
 
 def _harmless(splitter: dict[str, Any]) -> bool:
-    """Whether a splitter beside marked spaces does nothing: Gemma's looks for spaces, which are marks by then."""
+    """Whether a splitter does nothing, as Gemma's: it looks for spaces, which are marks by then."""
     return splitter["type"] is None or (
         splitter["type"] == "Split" and splitter["pattern"] == {"String": " "}
     )

@@ -35,8 +35,8 @@ class _Windowed:
 class Work:
     """What the backend is to score for n pairs: items, each two rows of a table, or none for a refused pair.
 
-    ``a``, ``b``, ``kept_a``, ``kept_b`` and ``owner`` have the shape (items,): rows of the table, tokens kept of
-    them, and the pair that the item belongs to.
+    ``a``, ``b``, ``kept_a``, ``kept_b`` and ``owner`` have the shape (items,): rows of the table, tokens kept
+    of them, and the pair that the item belongs to.
     """
 
     table: TokenTable

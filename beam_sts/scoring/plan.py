@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 
+MAX_WASTE = 0.04
+
 
 def longest_first(len_a: IntArray, len_b: IntArray, budget: int) -> tuple[IntArray, IntArray]:
     """Cut pairs to a token budget as Hugging Face tokenizers do under ``truncation="longest_first"``.
@@ -40,6 +42,9 @@ def longest_first(len_a: IntArray, len_b: IntArray, budget: int) -> tuple[IntArr
 def plan_micro_batches(lengths: IntArray, token_budget: int) -> list[tuple[int, int]]:
     """Cut pairs, sorted from long to short, into micro-batches of bounded padded size.
 
+    A micro-batch ends at the budget, or, once it has a quarter of the budget, where more than ``MAX_WASTE``
+    of it would be padding: the few long pairs of a mix do not take shorter ones along.
+
     Args:
         lengths: tokens of each pair, shape (n,), in descending order.
         token_budget: bound on rows x longest row, in tokens. One pair longer than that stands alone.
@@ -52,7 +57,12 @@ def plan_micro_batches(lengths: IntArray, token_budget: int) -> list[tuple[int, 
     """
     batches, start, total = [], 0, len(lengths)
     while start < total:
-        stop = min(total, start + max(1, token_budget // max(1, int(lengths[start]))))
+        longest = max(1, int(lengths[start]))
+        most = max(1, min(total - start, token_budget // longest))
+        padded = longest * np.arange(1, most + 1)
+        waste = 1 - np.cumsum(lengths[start : start + most]) / padded
+        fits = (waste <= MAX_WASTE) | (padded <= token_budget // 4)
+        stop = start + max(1, int(np.flatnonzero(fits)[-1]) + 1 if fits.any() else 1)
         batches.append((start, stop))
         start = stop
     return batches

@@ -73,9 +73,9 @@ class PairScorer:
         threads: threads of this process, each with its own micro-batch; default: all cores it may use.
         macro_batch: distinct pairs that are tokenised and sorted by length together.
         token_budget: bound on the padded size, in tokens, of what the model is given at once.
-        long_text: what to do with a pair of more tokens than the model takes: ``truncate`` it, as the reference
-            does; ``error``, it fails and the others are scored; ``windows``, score it by overlapping windows
-            (the rule is in ``beam_sts.scoring.windows``).
+        long_text: what to do with a pair of more tokens than the model takes: ``truncate`` it, as the
+            reference does; ``error``, it fails and the others are scored; ``windows``, score it by
+            overlapping windows (the rule is in ``beam_sts.scoring.windows``).
         allow_pickle: take weights from a ``.bin``, a pickle, where there is no safetensors file.
         trust_remote_code: run the checkpoint's own code if its architecture is not known here.
 

@@ -1,4 +1,4 @@
-"""Long pairs as pairs of windows: which windows, which of them to compare, and how to combine. Pure functions.
+"""Long pairs as pairs of windows: which windows, what to compare, how to combine. Pure functions.
 
 The rule of ``long_text="windows"``, for a pair of more tokens than the model takes:
 

@@ -73,6 +73,15 @@ def check_schema(schema: pa.Schema, text_columns: Sequence[str], added: Sequence
             )
 
 
+def text_schema(schema: pa.Schema, text_columns: Sequence[str]) -> pa.Schema:
+    """The schema with texts that are mixed with other JSON values, or all null, as plain strings."""
+    for name in text_columns:
+        field = schema.field(name)
+        if field.metadata or pa.types.is_null(field.type):
+            schema = schema.set(schema.get_field_index(name), pa.field(name, pa.string()))
+    return schema
+
+
 @dataclass(frozen=True)
 class Sifted:
     """A table split into what can be scored and what cannot.

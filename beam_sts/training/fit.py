@@ -1,0 +1,220 @@
+"""Fit a cross-encoder to scored pairs, and score pairs while training.
+
+Own code rather than ``CrossEncoderTrainer``: for a student of under a million parameters on two cores,
+tokenising every pair again each epoch and padding random batches cost more than the model itself
+(docs/training.md has the measurement). Here each distinct text is tokenised once and batches hold pairs of
+like length.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import PreTrainedTokenizerBase
+
+from beam_sts.training.pairs import PairTemplate, TokenisedTexts, batch_tensors, length_grouped
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ScoredPairs:
+    """Pairs by index into a list of distinct texts, with target scores.
+
+    Attributes:
+        texts: The distinct texts.
+        left: Index of each pair's first text, int64[n].
+        right: Index of each pair's second text, int64[n].
+        scores: Targets between 0 and 1, float32[n].
+        weights: Weight of each pair in the loss, float32[n], or None for equal weights.
+    """
+
+    texts: Sequence[str]
+    left: np.ndarray
+    right: np.ndarray
+    scores: np.ndarray
+    weights: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    @classmethod
+    def of(
+        cls,
+        first: Sequence[str],
+        second: Sequence[str],
+        scores: Sequence[float],
+        weights: Sequence[float] | None = None,
+    ) -> ScoredPairs:
+        """Index pairs given as parallel sequences of texts."""
+        index: dict[str, int] = {}
+        left = np.array([index.setdefault(text, len(index)) for text in first], dtype=np.int64)
+        right = np.array([index.setdefault(text, len(index)) for text in second], dtype=np.int64)
+        return cls(
+            list(index),
+            left,
+            right,
+            np.asarray(scores, dtype=np.float32),
+            None if weights is None else np.asarray(weights, dtype=np.float32),
+        )
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How to fit.
+
+    Attributes:
+        epochs: Passes over the pairs; may be fractional.
+        batch_size: Pairs a step.
+        learning_rate: Peak rate of AdamW, reached after the warm-up and then decaying along a half cosine to
+            0.
+        warmup: Share of the steps that warm up.
+        weight_decay: Of AdamW, on matrices only.
+        max_length: Tokens a pair is cut to.
+        max_tokens: Padded tokens a batch may hold; batches of long pairs are smaller for it.
+        average: Decay of the exponential moving average of the weights that is kept in the end; 0 keeps the
+            last.
+        seed: Of order, swaps and dropout.
+    """
+
+    epochs: float = 1.0
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.01
+    max_length: int = 128
+    max_tokens: int = 16_384
+    average: float = 0.0
+    seed: int = 0
+
+
+def rate_at(progress: float, warmup: float) -> float:
+    """Factor of the learning rate at a share of the way: up along a line, then down along a half cosine."""
+    if progress < warmup:
+        return max(progress, 0.02 * warmup) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
+
+
+def fit(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: ScoredPairs,
+    settings: FitSettings,
+    evaluate: Callable[[nn.Module], str] | None = None,
+    evaluate_every: int = 0,
+) -> float:
+    """Fit ``model`` in place to ``pairs`` with binary cross-entropy on soft targets, texts in random order.
+
+    Args:
+        model: A sequence classifier with one label.
+        tokenizer: Its tokenizer.
+        pairs: What to learn.
+        settings: How.
+        evaluate: Called with the model every ``evaluate_every`` steps; what it returns is logged.
+        evaluate_every: Steps between evaluations; 0 for none.
+
+    Returns:
+        The seconds it took.
+    """
+    begun = time.monotonic()
+    torch.manual_seed(settings.seed)
+    rng = np.random.default_rng(settings.seed)
+    texts = TokenisedTexts.of(pairs.texts, tokenizer)
+    template = PairTemplate.of(tokenizer)
+    lengths = np.minimum(texts.lengths[pairs.left] + texts.lengths[pairs.right], settings.max_length)
+    total = max(1, round(settings.epochs * len(pairs)))
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=settings.learning_rate,
+        fused=True,
+    )
+    averaged = [p.detach().clone() for p in trained] if settings.average else []
+    model.train()
+    step, seen, loss_sum = 0, 0, 0.0
+    while seen < total:
+        for batch in length_grouped(lengths, settings.batch_size, rng, settings.max_tokens):
+            rate = settings.learning_rate * rate_at(seen / total, settings.warmup)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            swap = rng.random(len(batch)) < 0.5
+            left = np.where(swap, pairs.right[batch], pairs.left[batch])
+            right = np.where(swap, pairs.left[batch], pairs.right[batch])
+            rows = [
+                template.join(texts[a], texts[b], settings.max_length)
+                for a, b in zip(left, right, strict=True)
+            ]
+            targets = torch.from_numpy(pairs.scores[batch])
+            weights = None if pairs.weights is None else torch.from_numpy(pairs.weights[batch])
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                logits = model(**batch_tensors(rows, template)).logits
+            loss = functional.binary_cross_entropy_with_logits(logits.float().squeeze(-1), targets, weights)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(trained, 1.0)
+            optimizer.step()
+            step += 1
+            seen += len(batch)
+            loss_sum += loss.item()
+            if averaged:
+                decay = min(settings.average, step / (step + 10))
+                torch._foreach_lerp_(averaged, [p.detach() for p in trained], 1 - decay)
+            if step % 100 == 0:
+                speed = seen / (time.monotonic() - begun)
+                logger.info("%d of %d pairs, loss %.4f, %.0f pairs/s", seen, total, loss_sum / 100, speed)
+                loss_sum = 0.0
+            if evaluate is not None and evaluate_every and step % evaluate_every == 0:
+                logger.info("step %d: %s", step, evaluate(model))
+                model.train()
+            if seen >= total:
+                break
+    for parameter, mean in zip(trained, averaged, strict=False):
+        parameter.data.copy_(mean)
+    model.eval()
+    return time.monotonic() - begun
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: ScoredPairs,
+    max_length: int = 128,
+    tokens_per_batch: int = 8192,
+    precision: str = "bf16",
+) -> np.ndarray:
+    """Score pairs in length-sorted batches.
+
+    Returns:
+        The Sigmoid of the logits, float32[n], in the order of ``pairs``.
+    """
+    model.eval()
+    texts = TokenisedTexts.of(pairs.texts, tokenizer)
+    template = PairTemplate.of(tokenizer)
+    lengths = np.minimum(texts.lengths[pairs.left] + texts.lengths[pairs.right] + 4, max_length)
+    order = np.argsort(-lengths, kind="stable")
+    scores = np.empty(len(pairs), dtype=np.float32)
+    begin, begun, said = 0, time.monotonic(), time.monotonic()
+    while begin < len(order):
+        count = max(1, tokens_per_batch // int(lengths[order[begin]]))
+        batch = order[begin : begin + count]
+        rows = [template.join(texts[pairs.left[i]], texts[pairs.right[i]], max_length) for i in batch]
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            logits = model(**batch_tensors(rows, template)).logits
+        scores[batch] = torch.sigmoid(logits.float().squeeze(-1)).numpy()
+        begin += len(batch)
+        if time.monotonic() - said > 30:
+            said = time.monotonic()
+            logger.info("%d of %d pairs scored, %.0f pairs/s", begin, len(order), begin / (said - begun))
+    return scores

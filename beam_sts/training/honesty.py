@@ -1,0 +1,108 @@
+"""Keep held-out texts out of training: normalised comparison of every pair and sentence, as a hard error."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_NOT_WORD = re.compile(r"[\W_]+")
+
+
+class HeldOutTextError(ValueError):
+    """Training data holds a pair or a sentence of an evaluation set."""
+
+
+def normalise(text: str) -> str:
+    """Lower case without accents, punctuation and repeated space: what counts as the same text.
+
+    Returns:
+        The normalised text; texts of punctuation alone give the empty string.
+    """
+    decomposed = unicodedata.normalize("NFKD", text.lower())
+    plain = "".join(character for character in decomposed if not unicodedata.combining(character))
+    return _NOT_WORD.sub(" ", plain).strip()
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The pairs and sentences that no training stage may see.
+
+    Attributes:
+        pairs: Normalised pairs, each as a set of one or two texts, so that order does not count.
+        sentences: Normalised sentences.
+    """
+
+    pairs: frozenset[frozenset[str]]
+    sentences: frozenset[str]
+
+    @classmethod
+    def of(cls, *sets: Iterable[tuple[str, str]]) -> HeldOut:
+        """Hold out every pair, and every sentence, of the given evaluation sets."""
+        pairs = {frozenset((normalise(a), normalise(b))) for pairs in sets for a, b in pairs}
+        return cls(frozenset(pairs), frozenset(text for pair in pairs for text in pair))
+
+    def has_pair(self, first: str, second: str) -> bool:
+        """Whether the pair, in either order, is held out."""
+        return frozenset((normalise(first), normalise(second))) in self.pairs
+
+    def has_sentence(self, text: str) -> bool:
+        """Whether the sentence is held out; a text of no words never is."""
+        normalised = normalise(text)
+        return bool(normalised) and normalised in self.sentences
+
+
+def check_pairs(
+    first: Sequence[str], second: Sequence[str], held_out: HeldOut, source: str, sentences: bool = True
+) -> None:
+    """Raise if training pairs touch what is held out.
+
+    Args:
+        first: First texts.
+        second: Second texts, as many.
+        held_out: What must not occur.
+        source: Name of the data, for the message.
+        sentences: Whether single held-out sentences are refused too. Only STS-B's own train split may switch
+            this off: as published, it shares sentences with its dev and test splits.
+
+    Raises:
+        HeldOutTextError: At the first offending row, naming it and the way out.
+    """
+    cache: dict[str, bool] = {}
+    for row, (a, b) in enumerate(zip(first, second, strict=True)):
+        if held_out.has_pair(a, b):
+            raise HeldOutTextError(
+                f"{source}: row {row} is a held-out evaluation pair: {a!r} / {b!r}; "
+                "drop it with drop_held_out()"
+            )
+        for text in (a, b) if sentences else ():
+            if text not in cache:
+                cache[text] = held_out.has_sentence(text)
+            if cache[text]:
+                raise HeldOutTextError(
+                    f"{source}: row {row} holds the held-out evaluation sentence {text!r}; "
+                    "drop it with drop_held_out()"
+                )
+
+
+def drop_held_out(
+    first: Sequence[str], second: Sequence[str], held_out: HeldOut, sentences: bool = True
+) -> list[int]:
+    """Rows that :func:`check_pairs` accepts, in order.
+
+    Args:
+        first: First texts.
+        second: Second texts, as many.
+        held_out: What must not occur.
+        sentences: Whether single held-out sentences are refused too.
+
+    Returns:
+        Indices of the rows to keep.
+    """
+    return [
+        row
+        for row, (a, b) in enumerate(zip(first, second, strict=True))
+        if not held_out.has_pair(a, b)
+        and not (sentences and (held_out.has_sentence(a) or held_out.has_sentence(b)))
+    ]

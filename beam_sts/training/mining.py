@@ -1,0 +1,108 @@
+"""Find pairs worth scoring: sentences with their near, middling and far neighbours."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+logger = logging.getLogger(__name__)
+
+RANKS = ((0, 2, 1.0), (2, 8, 1.0), (8, 40, 0.7))
+"""(first rank, last rank, share of sentences): one neighbour is drawn from each range for that share."""
+RANDOM_SHARE = 0.3
+"""Share of sentences that also get a partner at random."""
+
+
+@torch.inference_mode()
+def embed(
+    texts: Sequence[str], source: Path, max_length: int = 96, tokens_per_batch: int = 4096
+) -> np.ndarray:
+    """Embed texts with an encoder: the mean of its output over the tokens, at unit length.
+
+    Args:
+        texts: What to embed.
+        source: Checkpoint folder of an encoder such as all-MiniLM-L6-v2.
+        max_length: Tokens a text is cut to.
+        tokens_per_batch: Padded tokens a batch.
+
+    Returns:
+        float16[texts, hidden size].
+    """
+    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
+    model = AutoModel.from_pretrained(
+        source, dtype=torch.float32, use_safetensors=True, local_files_only=True
+    ).eval()
+    # Some packages bake padding and truncation into tokenizer.json.
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.no_truncation()
+    lengths = np.array(
+        [min(len(ids), max_length) for ids in tokenizer(list(texts), verbose=False)["input_ids"]]
+    )
+    order = np.argsort(-lengths, kind="stable")
+    vectors = np.zeros((len(texts), model.config.hidden_size), dtype=np.float16)
+    begin, said = 0, time.monotonic()
+    while begin < len(order):
+        rows = order[begin : begin + max(1, tokens_per_batch // int(lengths[order[begin]]))]
+        batch = tokenizer(
+            [texts[row] for row in rows],
+            padding=True,
+            truncation=True,
+            max_length=max_length,
+            return_tensors="pt",
+        )
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            hidden = model(**batch).last_hidden_state
+        mask = batch["attention_mask"][..., None]
+        mean = (hidden.float() * mask).sum(1) / mask.sum(1)
+        vectors[rows] = torch.nn.functional.normalize(mean, dim=1).numpy()
+        begin += len(rows)
+        if time.monotonic() - said > 30:
+            said = time.monotonic()
+            logger.info("%d of %d texts embedded", begin, len(order))
+    return vectors
+
+
+def neighbour_pairs(
+    vectors: np.ndarray,
+    seed: int,
+    ranks: Sequence[tuple[int, int, float]] = RANKS,
+    random_share: float = RANDOM_SHARE,
+    block: int = 2048,
+) -> np.ndarray:
+    """Draw for each text one neighbour from each range of ranks, and for some a partner at random.
+
+    Args:
+        vectors: Unit vectors, float[n, dims].
+        seed: Of the draws.
+        ranks: As :data:`RANKS`.
+        random_share: As :data:`RANDOM_SHARE`.
+        block: Texts compared with all others at once.
+
+    Returns:
+        Distinct pairs of indices, the lower first, int64[pairs, 2], in a random order.
+    """
+    rng = np.random.default_rng(seed)
+    count = len(vectors)
+    table = torch.from_numpy(vectors).to(torch.bfloat16)
+    deepest = min(max(last for _, last, _ in ranks), count - 1)
+    drawn: list[np.ndarray] = []
+    for begin in range(0, count, block):
+        similarity = table[begin : begin + block] @ table.T
+        own = np.arange(begin, begin + len(similarity))
+        similarity[torch.arange(len(own)), torch.from_numpy(own)] = -2
+        nearest = similarity.topk(deepest, dim=1).indices.numpy()
+        for first, last, share in ranks:
+            chosen = rng.random(len(own)) < share
+            rank = np.minimum(rng.integers(first, last, len(own)), deepest - 1)
+            drawn.append(np.stack([own, nearest[np.arange(len(own)), rank]], axis=1)[chosen])
+    lone = np.flatnonzero(rng.random(count) < random_share)
+    drawn.append(np.stack([lone, rng.integers(0, count, len(lone))], axis=1))
+    pairs = np.sort(np.concatenate(drawn), axis=1)
+    pairs = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
+    return rng.permutation(pairs, axis=0).astype(np.int64)

@@ -1,0 +1,480 @@
+"""The stages of training, each resumable: finished with the same inputs and settings, it is not run again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import platform
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+import beam_sts.models.bert_hash  # noqa: F401  registers the student's architecture
+from beam_sts.training import card, evaluation, mining, vocabulary
+from beam_sts.training.data import DataError, read_columns, read_scored_pairs
+from beam_sts.training.edits import edited_pairs, grammar_pairs
+from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict
+from beam_sts.training.honesty import HeldOut, check_pairs, drop_held_out, normalise
+from beam_sts.training.long_texts import long_pairs
+from beam_sts.training.student import StudentSize, matching_start, parameter_count
+
+logger = logging.getLogger(__name__)
+
+SIZES = {
+    "nano": StudentSize(vocabulary=8192, projections=64, hidden=128, intermediate=512),
+    "pico": StudentSize(vocabulary=4000, projections=64, hidden=80, intermediate=320, rotary_dims=12),
+    "tiny": StudentSize(vocabulary=400, projections=16, hidden=32, intermediate=64, rotary_dims=4),
+}
+
+
+DRAWN = 150_000
+"""Neighbour pairs drawn, of which a recipe labels some."""
+TEACHER_FIT = FitSettings(epochs=3, batch_size=32, learning_rate=7e-5, warmup=0.1)
+PRETRAIN = FitSettings(epochs=4, batch_size=128, learning_rate=1e-3, max_length=512)
+FINETUNE = FitSettings(epochs=3, batch_size=64, learning_rate=2e-4, max_length=512)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the trained weights.
+
+    Attributes:
+        size: Key of :data:`SIZES`.
+        seed: Of the student: start, order, dropout.
+        stsb: STS-B, with "{split}" for train, dev and test (any source :func:`read_columns` takes).
+        gold: More pairs with people's scores.
+        sentences: Sources of sentences (column text, and source if there) for vocabulary and pairs.
+        sentence_limit: Sentences taken of each source at most.
+        source_limits: Other limits, by the value of the column source.
+        scored: Pairs scored elsewhere (wiki-sim's pair-score-sampled shape), used as they are.
+        encoder: Folder of a BERT encoder: start of the token table, neighbours, and start of the teacher.
+        teacher: Folder of a fitted cross-encoder; None fits ``encoder`` on the gold pairs.
+        teacher_fit: How the teacher is fitted.
+        pairs: Pairs to label, at most.
+        edits: Sentences to edit by rule.
+        facts: Facts to make by grammar.
+        documents: Pairs of long documents to make.
+        pretrain: How the student is fitted to all scored pairs.
+        finetune: How it is fitted to the gold pairs, with ``replay``.
+        replay: Share of the labelled pairs that goes into fine-tuning too.
+    """
+
+    stsb: str
+    size: str = "nano"
+    seed: int = 0
+    gold: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+    sentence_limit: int = 7_000
+    source_limits: Mapping[str, int] = field(default_factory=dict)
+    scored: tuple[str, ...] = ()
+    encoder: str | None = None
+    teacher: str | None = None
+    teacher_fit: FitSettings = TEACHER_FIT
+    pairs: int = 80_000
+    edits: int = 20_000
+    facts: int = 8_000
+    documents: int = 3_000
+    pretrain: FitSettings = PRETRAIN
+    finetune: FitSettings = FINETUNE
+    replay: float = 0.2
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: a function that fills a folder.
+
+    Attributes:
+        name: Its name on the command line.
+        run: Fills the folder it is given and returns what is logged.
+        fields: Fields of the recipe that decide its result.
+        needs: Stages whose results it reads.
+        own: Fields that its folder's name carries, so that sizes and seeds share the stages before.
+    """
+
+    name: str
+    run: Callable[[Recipe, Workshop, Path], dict[str, Any]]
+    fields: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+
+
+class Workshop:
+    """A folder of stage results.
+
+    Args:
+        root: The folder; made if missing.
+        recipe: What to train.
+    """
+
+    def __init__(self, root: Path, recipe: Recipe) -> None:
+        if recipe.size not in SIZES:
+            raise DataError(f"unknown size {recipe.size!r}; choose from {', '.join(SIZES)}")
+        self.root = root
+        self.recipe = recipe
+        self._held_out: HeldOut | None = None
+
+    def folder(self, name: str) -> Path:
+        """Where a stage's results lie."""
+        return self.root / "-".join([name, *(str(getattr(self.recipe, key)) for key in STAGES[name].own)])
+
+    def fingerprint(self, name: str) -> str:
+        """Digest of all that decides a stage's result."""
+        stage = STAGES[name]
+        values = asdict(self.recipe)
+        told = {key: values[key] for key in stage.fields}
+        told["needs"] = [self.fingerprint(needed) for needed in stage.needs]
+        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+    def result(self, name: str) -> dict[str, Any] | None:
+        """What a finished stage noted, or None if it is not finished with these settings."""
+        marker = self.folder(name) / "done.json"
+        if not marker.is_file():
+            return None
+        noted: dict[str, Any] = json.loads(marker.read_text(encoding="utf-8"))
+        return noted if noted["fingerprint"] == self.fingerprint(name) else None
+
+    def run(self, name: str, alone: bool = False) -> dict[str, Any]:
+        """Run a stage unless it is finished, and before it what it needs.
+
+        Args:
+            name: The stage.
+            alone: Refuse to run what it needs.
+
+        Returns:
+            What the stage noted: fingerprint, seconds and its own figures.
+
+        Raises:
+            DataError: ``alone``, and a stage before is not finished.
+        """
+        noted = self.result(name)
+        if noted is not None:
+            logger.info("%s: finished before, skipped (%s)", name, self.folder(name))
+            return noted
+        for needed in STAGES[name].needs:
+            if alone and self.result(needed) is None:
+                raise DataError(f"stage {name!r} needs {needed!r} first; run it, or use the stage 'all'")
+            self.run(needed)
+        folder = self.folder(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "done.json").unlink(missing_ok=True)
+        logger.info("%s: started (%s)", name, folder)
+        begun = time.monotonic()
+        figures = STAGES[name].run(self.recipe, self, folder)
+        noted = {
+            "fingerprint": self.fingerprint(name),
+            "seconds": round(time.monotonic() - begun, 1),
+            **figures,
+        }
+        (folder / "done.json").write_text(json.dumps(noted, indent=1, default=str) + "\n", encoding="utf-8")
+        logger.info("%s: done in %.0f s: %s", name, noted["seconds"], figures)
+        return noted
+
+    @property
+    def held_out(self) -> HeldOut:
+        """STS-B's dev and test pairs and sentences."""
+        if self._held_out is None:
+            splits = [read_scored_pairs(self.recipe.stsb.format(split=split)) for split in ("dev", "test")]
+            self._held_out = HeldOut.of(*(zip(*texts_of(pairs), strict=True) for pairs in splits))
+        return self._held_out
+
+
+def texts_of(pairs: ScoredPairs) -> tuple[list[str], list[str]]:
+    """First and second texts of pairs."""
+    return [pairs.texts[i] for i in pairs.left], [pairs.texts[i] for i in pairs.right]
+
+
+def joined(parts: Sequence[ScoredPairs]) -> ScoredPairs:
+    """All pairs of several sets as one."""
+    first = [text for part in parts for text in texts_of(part)[0]]
+    second = [text for part in parts for text in texts_of(part)[1]]
+    return ScoredPairs.of(first, second, np.concatenate([part.scores for part in parts]).tolist())
+
+
+def taken(pairs: ScoredPairs, rows: Sequence[int]) -> ScoredPairs:
+    """Some rows of a set of pairs."""
+    first, second = texts_of(pairs)
+    return ScoredPairs.of(
+        [first[i] for i in rows], [second[i] for i in rows], [float(pairs.scores[i]) for i in rows]
+    )
+
+
+def gold_pairs(recipe: Recipe, work: Workshop) -> list[ScoredPairs]:
+    """STS-B train without the pairs that recur in dev or test, and the other gold sets, all checked."""
+    sets: list[ScoredPairs] = []
+    for source in (recipe.stsb.format(split="train"), *recipe.gold):
+        own = source == recipe.stsb.format(split="train")
+        pairs = read_scored_pairs(source)
+        kept = taken(pairs, drop_held_out(*texts_of(pairs), work.held_out, sentences=not own))
+        check_pairs(*texts_of(kept), work.held_out, source, sentences=not own)
+        sets.append(kept)
+    return sets
+
+
+def _sentence_pool(recipe: Recipe, work: Workshop) -> tuple[list[str], int]:
+    """Distinct sentences, none held out: those of the gold pairs first, and how many these are."""
+    rng = random.Random(0)
+    texts: dict[str, None] = {}
+    for pairs in gold_pairs(recipe, work):
+        texts.update(dict.fromkeys(pairs.texts))
+    gold = {normalise(text) for text in texts}
+    for path in recipe.sentences:
+        columns = read_columns(path, ("text",), ("source", "first_seen"))
+        by_source: dict[str, list[str]] = {}
+        first_seen = columns.get("first_seen", [True] * len(columns["text"]))
+        sources = columns.get("source", [""] * len(columns["text"]))
+        for text, source, first in zip(columns["text"], sources, first_seen, strict=True):
+            if first and text and 15 <= len(text) <= 180:
+                by_source.setdefault(source, []).append(text)
+        for source, members in sorted(by_source.items()):
+            limit = recipe.source_limits.get(source, recipe.sentence_limit)
+            texts.update(dict.fromkeys(rng.sample(members, min(limit, len(members)))))
+    distinct = {
+        normalise(text): text for text in texts if len(text) < 300 and not work.held_out.has_sentence(text)
+    }
+    return list(distinct.values()), sum(normalised in gold for normalised in distinct)
+
+
+def run_vocabulary(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Train the vocabulary on the sentences and compute the first values of the token table."""
+    size = SIZES[recipe.size]
+    pool, _ = _sentence_pool(recipe, work)
+    gold = [text for pairs in gold_pairs(recipe, work) for text in pairs.texts]
+    texts = pool + 3 * gold
+    tokenizer = vocabulary.train_vocabulary(texts, size.vocabulary)
+    vocabulary.save_tokenizer(tokenizer, folder, size.max_length)
+    pieces = [piece for piece, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])]
+    if recipe.encoder is None:
+        vectors = np.random.default_rng(0).standard_normal((len(pieces), max(64, size.projections)))
+        vectors[: len(vocabulary.SPECIAL_TOKENS)] = 0
+    else:
+        vectors = vocabulary.piece_vectors(pieces, Path(recipe.encoder))
+    counts = vocabulary.piece_counts(tokenizer, texts)
+    np.save(folder / "table.npy", vocabulary.token_table(vectors, counts, size.projections, seed=0))
+    return {"texts": len(texts), "entries": len(pieces)}
+
+
+def run_teacher(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Fit the encoder on the gold pairs as a cross-encoder, unless the recipe brings a teacher."""
+    if recipe.teacher is not None or recipe.encoder is None:
+        return {"teacher": recipe.teacher or "none"}
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(recipe.encoder, local_files_only=True)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        recipe.encoder, num_labels=1, dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
+    for name, parameter in model.named_parameters():
+        # Some ten thousand pairs move few of thirty thousand word vectors; frozen they cost no optimiser
+        # step.
+        parameter.requires_grad = "embeddings" not in name
+    fit(model, tokenizer, joined(gold_pairs(recipe, work)), recipe.teacher_fit)
+    dev = read_scored_pairs(recipe.stsb.format(split="dev"))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return {"dev": evaluation.agreement(predict(model, tokenizer, dev), dev.scores)}
+
+
+def run_pairs(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Draw neighbours of the sentences."""
+    pool, gold = _sentence_pool(recipe, work)
+    if recipe.encoder is None or not recipe.pairs:
+        vectors = np.random.default_rng(0).standard_normal((len(pool), 16)).astype(np.float16)
+    else:
+        vectors = mining.embed(pool, Path(recipe.encoder))
+    pairs = mining.neighbour_pairs(vectors, seed=0)[:DRAWN]
+    # Pairs with a sentence of the gold sets are nearest to what the student will be judged by: they come
+    # first.
+    pairs = pairs[np.argsort((pairs >= gold).all(axis=1), kind="stable")][: recipe.pairs]
+    check_pairs([pool[i] for i in pairs[:, 0]], [pool[i] for i in pairs[:, 1]], work.held_out, "mined pairs")
+    np.save(folder / "pairs.npy", pairs)
+    (folder / "texts.json").write_text(json.dumps(pool, ensure_ascii=False), encoding="utf-8")
+    return {"texts": len(pool), "pairs": len(pairs)}
+
+
+def run_labels(recipe: Recipe, work: Workshop, folder: Path, part: int = 16_384) -> dict[str, Any]:
+    """Score the pairs with the teacher, in parts that a stopped run leaves behind for the next."""
+    texts = json.loads((work.folder("pairs") / "texts.json").read_text(encoding="utf-8"))
+    pairs = np.load(work.folder("pairs") / "pairs.npy")
+    if not len(pairs):
+        np.save(folder / "scores.npy", np.zeros(0, np.float32))
+        return {"pairs": 0}
+    source = recipe.teacher or (str(work.folder("teacher")) if recipe.encoder else None)
+    if source is None:
+        raise DataError("no teacher: give --encoder (fitted on the gold pairs) or --teacher (used as it is)")
+    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.no_truncation()
+    model = AutoModelForSequenceClassification.from_pretrained(
+        source, dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
+    owner = folder / "owner.txt"
+    if not owner.is_file() or owner.read_text() != work.fingerprint("labels"):
+        for stale in folder.glob("part-*.npy"):
+            stale.unlink()
+        owner.write_text(work.fingerprint("labels"))
+    parts: list[np.ndarray] = []
+    for begin in range(0, len(pairs), part):
+        path = folder / f"part-{begin:09d}.npy"
+        if not path.is_file():
+            rows = pairs[begin : begin + part]
+            asked = ScoredPairs(texts, rows[:, 0], rows[:, 1], np.zeros(len(rows), np.float32))
+            scores = predict(model, tokenizer, compact(asked))
+            temporary = path.with_suffix(".tmp")
+            with temporary.open("wb") as stream:
+                np.save(stream, scores)
+            temporary.replace(path)
+            logger.info("labels: %d of %d pairs", begin + len(rows), len(pairs))
+        parts.append(np.load(path))
+    scores = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    np.save(folder / "scores.npy", scores)
+    return {"pairs": len(scores), "quantiles": np.quantile(scores, (0.05, 0.5, 0.95)).round(3).tolist()}
+
+
+def compact(pairs: ScoredPairs) -> ScoredPairs:
+    """The same pairs over only the texts they use."""
+    used, places = np.unique(np.concatenate([pairs.left, pairs.right]), return_inverse=True)
+    half = len(pairs)
+    return ScoredPairs([pairs.texts[i] for i in used], places[:half], places[half:], pairs.scores)
+
+
+def labelled_pairs(work: Workshop) -> ScoredPairs:
+    """The mined pairs with the teacher's scores."""
+    texts = json.loads((work.folder("pairs") / "texts.json").read_text(encoding="utf-8"))
+    pairs = np.load(work.folder("pairs") / "pairs.npy")
+    return ScoredPairs(texts, pairs[:, 0], pairs[:, 1], np.load(work.folder("labels") / "scores.npy"))
+
+
+def made_pairs(recipe: Recipe, work: Workshop) -> ScoredPairs:
+    """Edited sentences, grammar facts and long documents, checked as everything else."""
+    pool: list[str] = json.loads((work.folder("pairs") / "texts.json").read_text(encoding="utf-8"))
+    chosen = random.Random(1).sample(pool, min(recipe.edits, len(pool)))
+    made = [row[:3] for row in edited_pairs(chosen, seed=1) + grammar_pairs(recipe.facts, seed=1)]
+    made += long_pairs(pool, recipe.documents, seed=1)
+    pairs = ScoredPairs.of([row[0] for row in made], [row[1] for row in made], [row[2] for row in made])
+    kept = taken(pairs, drop_held_out(*texts_of(pairs), work.held_out))
+    check_pairs(*texts_of(kept), work.held_out, "made pairs")
+    return kept
+
+
+def _fit_student(
+    recipe: Recipe, work: Workshop, start: Path | None, pairs: ScoredPairs, how: FitSettings, folder: Path
+) -> dict[str, Any]:
+    tokenizer = AutoTokenizer.from_pretrained(work.folder("vocabulary"), local_files_only=True)
+    if start is None:
+        table = np.load(work.folder("vocabulary") / "table.npy")
+        config = SIZES[recipe.size].config()
+        config.vocab_size = len(table)
+        model = matching_start(config, table, recipe.seed)
+    else:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            start, dtype=torch.float32, use_safetensors=True
+        )
+    dev = read_scored_pairs(recipe.stsb.format(split="dev"))
+
+    def on_dev(current: torch.nn.Module) -> dict[str, float]:
+        return evaluation.agreement(predict(current, tokenizer, dev, precision="fp32"), dev.scores)
+
+    how = FitSettings(**{**asdict(how), "seed": recipe.seed})
+    seconds = fit(model, tokenizer, pairs, how, lambda current: str(on_dev(current)), 1000)
+    model.save_pretrained(folder)
+    return {"pairs": len(pairs), "fit_seconds": round(seconds, 1), "dev": on_dev(model)}
+
+
+def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Fit the student, from the matching start, to labelled, made, gold and given pairs together."""
+    given = []
+    for source in recipe.scored:
+        pairs = read_scored_pairs(source)
+        given.append(taken(pairs, drop_held_out(*texts_of(pairs), work.held_out)))
+        check_pairs(*texts_of(given[-1]), work.held_out, source)
+    pairs = joined([labelled_pairs(work), made_pairs(recipe, work), *gold_pairs(recipe, work), *given])
+    return _fit_student(recipe, work, None, pairs, recipe.pretrain, folder)
+
+
+def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Fit the student to the gold pairs, beside a share of the others so that it keeps what they taught."""
+    others = joined([labelled_pairs(work), made_pairs(recipe, work)])
+    rows = random.Random(recipe.seed).sample(range(len(others)), round(recipe.replay * len(others)))
+    pairs = joined([*gold_pairs(recipe, work), taken(others, rows)])
+    return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
+
+
+def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Report on dev, test and the probes."""
+    tokenizer = AutoTokenizer.from_pretrained(work.folder("vocabulary"), local_files_only=True)
+    model = AutoModelForSequenceClassification.from_pretrained(work.folder("finetune"), dtype=torch.float32)
+
+    def score(pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        first, second = zip(*pairs, strict=True)
+        asked = ScoredPairs.of(first, second, np.zeros(len(pairs)).tolist())
+        return predict(model, tokenizer, asked, max_length=8192, precision="fp32")
+
+    results: dict[str, Any] = {}
+    for split in ("dev", "test"):
+        results[f"STS-B {split}"] = evaluation.report_on_gold(
+            score, read_scored_pairs(recipe.stsb.format(split=split))
+        )
+    dev = read_scored_pairs(recipe.stsb.format(split="dev"))
+    results["probes"] = evaluation.report_on_probes(score, dev.texts)
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    figures = {
+        name: [round(results[name][key], 4) for key in ("pearson", "spearman")]
+        for name in results
+        if name != "probes"
+    }
+    return {**figures, "ranking": results["probes"]["ranking"]}
+
+
+def run_export(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Write the checkpoint folder with its model card."""
+    model = AutoModelForSequenceClassification.from_pretrained(work.folder("finetune"), dtype=torch.float32)
+    results = json.loads((work.folder("evaluate") / "results.json").read_text(encoding="utf-8"))
+    noted = {name: work.result(name) or {} for name in STAGES if name != "export"}
+    text = card.model_card(
+        f"beam-sts-{recipe.size}",
+        {
+            "parameters": parameter_count(model),
+            "max_length": SIZES[recipe.size].max_length,
+            "data": dict.fromkeys(
+                (recipe.stsb, *recipe.gold, *recipe.sentences, *recipe.scored),
+                "see the project's docs/training.md",
+            ),
+            "teacher": recipe.teacher or recipe.encoder or "none",
+            "stages": {
+                name: ", ".join(f"{key} {value}" for key, value in figures.items() if key != "fingerprint")
+                for name, figures in noted.items()
+                if name != "evaluate"
+            },
+            "seed": recipe.seed,
+            "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+            "command": f"python -m pipelines.train all --size {recipe.size} --seed {recipe.seed} ...",
+        },
+        results,
+    )
+    card.export_checkpoint(model, work.folder("vocabulary"), folder, text)
+    size = (folder / "model.safetensors").stat().st_size
+    return {"parameters": parameter_count(model), "bytes": size}
+
+
+_DATA = ("stsb", "gold", "sentences", "sentence_limit", "source_limits", "encoder")
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("vocabulary", run_vocabulary, (*_DATA, "size"), (), ("size",)),
+        Stage("pairs", run_pairs, (*_DATA, "pairs")),
+        Stage("teacher", run_teacher, ("stsb", "gold", "encoder", "teacher", "teacher_fit")),
+        Stage("labels", run_labels, (), ("pairs", "teacher")),
+        Stage("pretrain", run_pretrain, ("size", "seed", "scored", "edits", "facts", "documents", "pretrain"),
+              ("vocabulary", "labels"), ("size", "seed")),
+        Stage("finetune", run_finetune, ("finetune", "replay"), ("pretrain",), ("size", "seed")),
+        Stage("evaluate", run_evaluate, (), ("finetune",), ("size", "seed")),
+        Stage("export", run_export, (), ("evaluate",), ("size", "seed")),
+    )
+}  # fmt: skip

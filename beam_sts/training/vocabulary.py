@@ -1,0 +1,185 @@
+"""The project's own uncased WordPiece vocabulary, and the first values of its token table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoModel, AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def train_vocabulary(texts: Iterable[str], size: int, min_frequency: int = 2) -> Tokenizer:
+    """Train an uncased WordPiece tokenizer that behaves as BERT's.
+
+    Args:
+        texts: Training texts.
+        size: Entries of the vocabulary, special tokens included ([PAD] is 0).
+        min_frequency: Occurrences below which a pair of pieces is not merged.
+
+    Returns:
+        A tokenizer with BERT's normaliser, pre-tokeniser and pair template, without truncation or padding.
+    """
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece(prefix="##")
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size,
+        min_frequency=min_frequency,
+        special_tokens=list(SPECIAL_TOKENS),
+        limit_alphabet=400,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS]:0 $A:0 [SEP]:0",
+        pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", cls), ("[SEP]", sep)],
+    )
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> PreTrainedTokenizerBase:
+    """Write tokenizer.json and tokenizer_config.json, and load them back as transformers does.
+
+    Args:
+        tokenizer: A tokenizer of :func:`train_vocabulary`.
+        folder: Where to write; made if missing.
+        max_length: Tokens the model takes.
+
+    Returns:
+        The tokenizer loaded from the folder.
+
+    Raises:
+        ValueError: If transformers' tokenizer gives other ids than the raw one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    wrapped = BertTokenizer(
+        tokenizer_object=tokenizer,
+        vocab=tokenizer.get_vocab(),
+        do_lower_case=True,
+        model_max_length=max_length,
+        clean_up_tokenization_spaces=False,
+    )
+    wrapped.save_pretrained(folder)
+    loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    probe = ("Café N°5: 12.5 km, don't!", "  spaced\tout 中文 🙂 Straße ")
+    raw = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(*probe)
+    found = loaded(*probe)
+    if raw.ids != found["input_ids"] or raw.type_ids != found["token_type_ids"]:
+        raise ValueError(
+            f"{folder}: AutoTokenizer gives {found['input_ids']} for {probe}, tokenizer.json {raw.ids}"
+        )
+    return loaded
+
+
+def piece_vectors(pieces: Sequence[str], source: Path, contextual: bool = False) -> np.ndarray:
+    """A vector for each vocabulary piece from a BERT model: the mean of its input embeddings over the piece.
+
+    Args:
+        pieces: WordPiece entries, continuation pieces with their ``##``.
+        source: Checkpoint folder of a BERT encoder with an uncased WordPiece vocabulary.
+        contextual: Take the mean of the encoder's output over the piece as a text of its own, instead.
+
+    Returns:
+        float32[pieces, the source's hidden size]; special tokens get zeros.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
+    model = AutoModel.from_pretrained(
+        source, dtype=torch.float32, use_safetensors=True, local_files_only=True
+    ).eval()
+    vocabulary = tokenizer.get_vocab()
+    special = set(SPECIAL_TOKENS)
+    ids: list[list[int]] = []
+    for piece in pieces:
+        if piece in special:
+            ids.append([])
+        elif piece in vocabulary:
+            ids.append([vocabulary[piece]])
+        else:
+            ids.append(tokenizer(piece.removeprefix("##"), add_special_tokens=False)["input_ids"])
+    table = model.get_input_embeddings().weight.detach()
+    vectors = torch.zeros(len(pieces), table.shape[1])
+    with torch.inference_mode():
+        if contextual:
+            filled = [row for row, own in enumerate(ids) if own]
+            filled.sort(key=lambda row: len(ids[row]))
+            start, end = tokenizer.cls_token_id, tokenizer.sep_token_id
+            for begin in range(0, len(filled), 512):
+                rows = filled[begin : begin + 512]
+                batch = tokenizer.pad(
+                    {"input_ids": [[start, *ids[row], end] for row in rows]}, return_tensors="pt"
+                )
+                with torch.autocast("cpu", dtype=torch.bfloat16):
+                    output = model(**batch).last_hidden_state.float()
+                mask = batch["attention_mask"][..., None]
+                vectors[rows] = (output * mask).sum(1) / mask.sum(1)
+        else:
+            for row, own in enumerate(ids):
+                if own:
+                    vectors[row] = table[own].mean(0)
+    return vectors.numpy()
+
+
+def leading_components(vectors: np.ndarray, width: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """Project vectors on their leading principal components, scaled to unit variance overall.
+
+    Args:
+        vectors: float[n, dims]; zero rows stay zero.
+        width: Components to keep.
+        weights: Weight of each row in the mean and the covariance, float[n].
+
+    Returns:
+        float32[n, width].
+    """
+    filled = np.any(vectors != 0, axis=1)
+    rows = vectors[filled].astype(np.float64)
+    weight = np.ones(len(rows)) if weights is None else weights[filled].astype(np.float64)
+    rows = rows - np.average(rows, axis=0, weights=weight)
+    covariance = (rows * weight[:, None]).T @ rows / weight.sum()
+    _, basis = np.linalg.eigh(covariance)
+    projected = rows @ basis[:, ::-1][:, :width]
+    # Signs of eigenvectors are arbitrary: fix them, so that every machine starts from the same table.
+    projected *= np.sign(projected[np.abs(projected).argmax(axis=0), np.arange(width)])
+    result = np.zeros((len(vectors), width), dtype=np.float32)
+    result[filled] = projected / projected.std()
+    return result
+
+
+def token_table(vectors: np.ndarray, counts: np.ndarray, width: int, seed: int) -> np.ndarray:
+    """First values of the token table: leading components of the piece vectors, and how rare each piece is.
+
+    Args:
+        vectors: Vectors of :func:`piece_vectors`, float[vocabulary, dims]; zero rows are special tokens.
+        counts: Occurrences of each piece in the training texts, at least 1.
+        width: Width of the table.
+        seed: Of the special tokens' random rows.
+
+    Returns:
+        float32[vocabulary, width] of about unit variance; row 0 (padding) is zero.
+    """
+    special = ~np.any(vectors != 0, axis=1)
+    rarity = -np.log(counts / counts.sum())
+    rarity = (rarity - rarity[~special].mean()) / rarity[~special].std()
+    table = np.concatenate([leading_components(vectors, width - 1), rarity[:, None]], axis=1).astype(
+        np.float32
+    )
+    rng = np.random.default_rng(seed)
+    table[special] = 0.3 * rng.standard_normal((int(special.sum()), width)).astype(np.float32)
+    table[0] = 0
+    return table
+
+
+def piece_counts(tokenizer: Tokenizer, texts: Sequence[str]) -> np.ndarray:
+    """Occurrences of each piece in ``texts``, plus one, int64[vocabulary]."""
+    counts = np.ones(tokenizer.get_vocab_size(), dtype=np.int64)
+    for begin in range(0, len(texts), 20_000):
+        for encoding in tokenizer.encode_batch(list(texts[begin : begin + 20_000]), add_special_tokens=False):
+            np.add.at(counts, encoding.ids, 1)
+    return counts

@@ -1,0 +1,143 @@
+"""Train an embedded model: ``python -m pipelines.train all --stsb 'data/stsb/{split}.parquet' ...``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from beam_sts.training.data import DataError
+from beam_sts.training.fit import FitSettings
+from beam_sts.training.honesty import HeldOutTextError
+from beam_sts.training.smoke import smoke_recipe
+from beam_sts.training.stages import SIZES, STAGES, Recipe, Workshop
+
+logger = logging.getLogger("beam_sts.training")
+
+LAST = "export"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = argparse.ArgumentParser(
+        prog="python -m pipelines.train",
+        description="Train a BERT-hash cross-encoder in stages, each resumable: a finished stage whose "
+        "data and settings are unchanged is skipped. Data: a path or pattern of Parquet, JSONL or CSV files, "
+        "local or of any fsspec file system, or 'hub:owner/name/subset:split'.",
+    )
+    result.add_argument("stage", choices=[*STAGES, "all"], help="the stage to run; 'all' runs every one")
+    result.add_argument(
+        "--work_dir", type=Path, help="folder of the stages' results (a temporary one with --smoke)"
+    )
+    result.add_argument(
+        "--stsb", help="STS-B with {split} for train, dev and test, e.g. 'stsb/{split}.parquet'"
+    )
+    result.add_argument("--gold", nargs="*", default=[], help="more pairs with people's scores")
+    result.add_argument(
+        "--sentences", nargs="*", default=[], help="sentences (columns text and, if there, source)"
+    )
+    result.add_argument(
+        "--sentence_limit", type=int, default=Recipe.sentence_limit, help="sentences of each source"
+    )
+    result.add_argument(
+        "--source_limits", nargs="*", default=[], metavar="SOURCE=N", help="other limits by source"
+    )
+    result.add_argument(
+        "--scored", nargs="*", default=[], help="pairs scored elsewhere: sentence1, sentence2, score"
+    )
+    result.add_argument("--encoder", help="folder of a BERT encoder, e.g. all-MiniLM-L6-v2")
+    result.add_argument("--teacher", help="folder of a fitted cross-encoder, used as it is")
+    result.add_argument("--size", choices=list(SIZES), default=Recipe.size)
+    result.add_argument("--seed", type=int, default=Recipe.seed)
+    for name in ("pairs", "edits", "facts", "documents"):
+        result.add_argument(
+            f"--{name}", type=int, default=getattr(Recipe, name), help=f"number of {name} (see Recipe)"
+        )
+    result.add_argument(
+        "--replay", type=float, default=Recipe.replay, help="share of labelled pairs in fine-tuning"
+    )
+    for stage in ("teacher_fit", "pretrain", "finetune"):
+        for name, kind in (
+            ("epochs", float),
+            ("batch_size", int),
+            ("learning_rate", float),
+            ("average", float),
+        ):
+            default = getattr(getattr(Recipe, stage), name)
+            result.add_argument(f"--{stage}_{name}", type=kind, default=default, help=f"default {default}")
+    result.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="torch threads")
+    result.add_argument(
+        "--smoke", action="store_true", help="all stages on tiny data of the project's own, for tests"
+    )
+    return result
+
+
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """The recipe that the options ask for."""
+    limits = dict(item.rsplit("=", 1) for item in options.source_limits)
+
+    def settings(stage: str) -> FitSettings:
+        default: FitSettings = getattr(Recipe, stage)
+        names = ("epochs", "batch_size", "learning_rate", "average")
+        return replace(default, **{name: getattr(options, f"{stage}_{name}") for name in names})
+
+    return Recipe(
+        stsb=options.stsb,
+        size=options.size,
+        seed=options.seed,
+        gold=tuple(options.gold),
+        sentences=tuple(options.sentences),
+        sentence_limit=options.sentence_limit,
+        source_limits={name: int(limit) for name, limit in limits.items()},
+        scored=tuple(options.scored),
+        encoder=options.encoder,
+        teacher=options.teacher,
+        teacher_fit=settings("teacher_fit"),
+        pairs=options.pairs,
+        edits=options.edits,
+        facts=options.facts,
+        documents=options.documents,
+        pretrain=settings("pretrain"),
+        finetune=settings("finetune"),
+        replay=options.replay,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stages asked for; returns the exit code (2 for options and data that cannot work)."""
+    command = parser()
+    options = command.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    torch.set_num_threads(options.threads)
+    if not options.smoke and (options.stsb is None or options.work_dir is None):
+        command.error("--stsb and --work_dir are needed (or --smoke)")
+    if options.stsb is not None and "{split}" not in options.stsb:
+        command.error(
+            f"--stsb must hold '{{split}}' where train, dev and test differ, found {options.stsb!r}"
+        )
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            root = options.work_dir or Path(scratch)
+            recipe = smoke_recipe(root / "data") if options.smoke else recipe_of(options)
+            work = Workshop(root, recipe)
+            logger.info("recipe: %s", asdict(recipe))
+            if options.stage == "all":
+                work.run(LAST)
+                logger.info("checkpoint: %s", work.folder(LAST))
+            else:
+                work.run(options.stage, alone=True)
+    except (DataError, HeldOutTextError) as error:
+        print(f"pipelines.train: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

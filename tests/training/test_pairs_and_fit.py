@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict, rate_at
+from beam_sts.training.long_texts import long_pairs, planted_pair
+from beam_sts.training.mining import neighbour_pairs
+from beam_sts.training.pairs import PairTemplate, TokenisedTexts, length_grouped
+from beam_sts.training.student import StudentSize, matching_start
+from beam_sts.training.vocabulary import (
+    leading_components,
+    piece_counts,
+    save_tokenizer,
+    token_table,
+    train_vocabulary,
+)  # fmt: skip
+
+TEXTS = [
+    "A man is playing a guitar.",
+    "A woman slices an onion.",
+    "Two dogs run in the snow.",
+    "The bank raised rates.",
+    "A cat sleeps on the sofa.",
+    "Children play football outside.",
+    "The plane landed in Paris.",
+    "It rains today.",
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return save_tokenizer(train_vocabulary(TEXTS * 4, 200), tmp_path_factory.mktemp("vocabulary"), 256)
+
+
+def test_own_vocabulary_loads_as_bert_tokenizer_with_equal_ids(tokenizer):
+    assert type(tokenizer).__name__ == "BertTokenizer"
+    assert tokenizer.model_max_length == 256
+    assert tokenizer.pad_token_id == 0
+    encoded = tokenizer("A man", "two DOGS")
+    assert encoded["token_type_ids"][0] == 0
+    assert encoded["token_type_ids"][-1] == 1
+    assert encoded["input_ids"] == tokenizer("a man", "TWO dogs")["input_ids"]
+
+
+@pytest.mark.parametrize("max_length", [128, 9, 8])
+def test_joined_pairs_are_the_tokenizers_own(tokenizer, max_length):
+    texts = TokenisedTexts.of(TEXTS, tokenizer)
+    template = PairTemplate.of(tokenizer)
+    for a, b in [(0, 1), (1, 6), (7, 2)]:
+        ids, split = template.join(texts[a], texts[b], max_length)
+        own = tokenizer(TEXTS[a], TEXTS[b], truncation="longest_first", max_length=max_length)
+        assert ids.tolist() == own["input_ids"]
+        assert split == own["token_type_ids"].index(1)
+
+
+def test_length_grouping_yields_each_pair_once_within_the_token_budget():
+    lengths = np.random.default_rng(0).integers(1, 300, 1000)
+    batches = list(length_grouped(lengths, 32, np.random.default_rng(1), max_tokens=2000))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(1000))
+    assert all(
+        len(batch) <= 32 and (len(batch) * lengths[batch].max() <= 2000 or len(batch) == 1)
+        for batch in batches
+    )
+
+
+def test_rate_rises_then_falls_to_nothing():
+    assert rate_at(0.0, 0.1) < rate_at(0.05, 0.1) < rate_at(0.1, 0.1) == 1.0
+    assert rate_at(1.0, 0.1) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_table_has_zero_padding_and_repeats(tokenizer):
+    raw = tokenizer.backend_tokenizer
+    vectors = np.random.default_rng(0).standard_normal((raw.get_vocab_size(), 32))
+    vectors[:5] = 0
+    table = token_table(vectors, piece_counts(raw, TEXTS), 16, seed=0)
+    assert table.shape == (raw.get_vocab_size(), 16)
+    assert not table[0].any()
+    assert np.array_equal(table, token_table(vectors, piece_counts(raw, TEXTS), 16, seed=0))
+    assert not leading_components(vectors, 4)[0].any()
+
+
+def test_student_learns_a_dozen_pairs_and_predicts_in_order(tokenizer):
+    size = StudentSize(len(tokenizer), 16, 32, 64, rotary_dims=4, max_length=256)
+    table = np.random.default_rng(0).standard_normal((len(tokenizer), 16)).astype(np.float32)
+    table[0] = 0
+    pairs = ScoredPairs.of(TEXTS + TEXTS, TEXTS + TEXTS[::-1], [1.0] * 8 + [0.0] * 8)
+    model = matching_start(size.config(), table, seed=0)
+    fit(model, tokenizer, pairs, FitSettings(epochs=60, batch_size=8, learning_rate=3e-3, max_length=64))
+    scores = predict(model, tokenizer, pairs, precision="fp32")
+    assert scores.dtype == np.float32
+    assert scores[:8].min() > 0.8
+    assert scores[8:].max() < 0.4
+    one = ScoredPairs.of(["It rains today."], ["It rains today."], [1.0])
+    assert predict(model, tokenizer, one, precision="fp32")[0] == pytest.approx(scores[7], abs=2e-6)
+
+
+def test_fit_repeats_by_seed(tokenizer):
+    size = StudentSize(len(tokenizer), 8, 16, 16, rotary_dims=2, max_length=64)
+    table = np.ones((len(tokenizer), 8), np.float32)
+    pairs = ScoredPairs.of(TEXTS, TEXTS[::-1], [0.2] * 8)
+    states = []
+    for seed in (0, 0, 1):
+        model = matching_start(size.config(), table, seed=0)
+        fit(model, tokenizer, pairs, FitSettings(epochs=2, batch_size=4, seed=seed, average=0.9))
+        states.append(model.state_dict())
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    assert any(not torch.equal(states[0][key], states[2][key]) for key in states[0])
+
+
+def test_neighbours_are_near_distinct_and_never_oneself():
+    rng = np.random.default_rng(0)
+    vectors = np.repeat(rng.standard_normal((30, 8)), 3, axis=0) + 0.01 * rng.standard_normal((90, 8))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    pairs = neighbour_pairs(vectors, seed=0, ranks=((0, 2, 1.0),), random_share=0.0, block=16)
+    assert (pairs[:, 0] < pairs[:, 1]).all()
+    assert len(np.unique(pairs, axis=0)) == len(pairs)
+    assert (pairs[:, 0] // 3 == pairs[:, 1] // 3).all()
+
+
+def test_planted_edits_stand_where_they_are_asked_for():
+    import random
+
+    sentences = [f"Sentence {index}." for index in range(60)]
+    document, copy = planted_pair(sentences, 20, 5, random.Random(0), at=1.0)
+    assert copy.split(". ")[:15] == document.split(". ")[:15]
+    assert copy != document
+    with pytest.raises(ValueError, match="between 0 and the document's 3"):
+        planted_pair(sentences, 3, 4, random.Random(0))
+    with pytest.raises(ValueError, match="found 60"):
+        planted_pair(sentences, 50, 20, random.Random(0))
+
+
+def test_long_pairs_score_the_share_left():
+    pairs = long_pairs([f"Sentence {index}." for index in range(60)], 30, seed=0)
+    assert pairs == long_pairs([f"Sentence {index}." for index in range(60)], 30, seed=0)
+    assert all((score == 1.0) == (first == second) for first, second, score in pairs)
