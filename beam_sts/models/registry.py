@@ -1,6 +1,6 @@
 """The models this project knows by name: what they are and how well they do.
 
-``python -m beam_sts.models.registry`` prints the table of the documentation. Any other cross-encoder with one
+``python -m beam_sts.models`` prints the table of the documentation. Any other cross-encoder with one
 label and a supported architecture loads as well; nothing but advice depends on this list.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,9 +59,7 @@ PUBLISHED = (
 
 def embedded_models() -> list[str]:
     """Names of the models inside the package."""
-    if not EMBEDDED.is_dir():
-        return []
-    return sorted(folder.name for folder in EMBEDDED.iterdir() if (folder / "config.json").is_file())
+    return sorted(file.parent.name for file in EMBEDDED.glob("*/config.json"))
 
 
 def known_models() -> list[ModelInfo]:
@@ -68,28 +68,23 @@ def known_models() -> list[ModelInfo]:
 
 
 def _embedded_info(folder: Path) -> ModelInfo:
-    """What an embedded model's own files say; its figures are in ``card.json`` beside the weights."""
+    """What an embedded model's own files say: config, weights and model card."""
     from safetensors import safe_open
 
     config = json.loads((folder / "config.json").read_text())
     with safe_open(folder / "model.safetensors", "np") as weights:
         shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
-    parameters = 0
-    for shape in shapes:
-        size = 1
-        for side in shape:
-            size *= side
-        parameters += size
-    card_file = folder / "card.json"
-    card = json.loads(card_file.read_text()) if card_file.is_file() else {}
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    figures = re.search(r"^\| STS-B test \| ([\d.]+) \| ([\d.]+) \|", card, re.MULTILINE)
+    licence = re.search(r"^license: (\S+)$", card, re.MULTILINE)
     return ModelInfo(
         folder.name,
         {"bert_hash": "BERT-hash"}.get(config["model_type"], config["model_type"]),
-        parameters,
+        sum(math.prod(shape) for shape in shapes),
         config["max_position_embeddings"],
-        card.get("pearson"),
-        card.get("spearman"),
-        card.get("licence"),
+        float(figures[1]) if figures else None,
+        float(figures[2]) if figures else None,
+        licence[1].upper() if licence else None,
         embedded=True,
     )
 
@@ -131,7 +126,3 @@ def markdown_table() -> str:
 
 def _rounded(parameters: int) -> str:
     return f"{parameters / 1e6:.0f}M" if parameters >= 10_000_000 else f"{parameters / 1e6:.2f}M"
-
-
-if __name__ == "__main__":
-    print(markdown_table())

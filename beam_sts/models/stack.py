@@ -164,5 +164,5 @@ def _prompt(path: Path, saved: dict[str, Any]) -> str:
 def _chat_template(path: Path) -> UserError:
     return UserError(
         f"{path}: the reference puts this model's pairs through a chat template, which is not supported "
-        "here. Take a sequence-classification model, such as those of `python -m beam_sts.models.registry`."
+        "here. Take a sequence-classification model, such as those of `python -m beam_sts.models`."
     )
