@@ -75,6 +75,9 @@ def read_stack(path: Path) -> Stack | None:
     task = settings.get("transformer_task", EMBED)
     if task not in (CLASSIFY, GENERATE, EMBED):
         raise UserError(f"{path}: transformer_task {task!r} is not supported.")
+    if task == CLASSIFY and rest:
+        kinds = ", ".join(head.kind for head in rest)
+        raise UserError(f"{modules_file}: a classifier followed by {kinds}, which is not supported.")
     if "message" in settings.get("modality_config", {}):
         raise _chat_template(path)
     for name in ("processing_kwargs", "model_kwargs", "processor_kwargs", "config_kwargs"):
