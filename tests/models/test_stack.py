@@ -226,9 +226,10 @@ def test_an_encoder_with_pooling_and_dense_layers_agrees(plain, tmp_path, poolin
     ]
     reference = CrossEncoder(modules=modules, device="cpu")
     logits = reference.predict(PAIRS, activation_fn=torch.nn.Identity())
+    head = modules[3].linear
     with torch.no_grad():  # spread over 0 to 1
-        modules[3].linear.weight.mul_(1.5 / logits.std())
-        modules[3].linear.bias.sub_(1.5 * logits.mean() / logits.std())
+        head.weight.mul_(1.5 / logits.std())
+        head.bias.copy_((head.bias - logits.mean().item()) * (1.5 / logits.std()))
     reference.save_pretrained(str(tmp_path / "saved"))
     _assert_agrees(tmp_path / "saved")
 
