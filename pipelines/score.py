@@ -144,7 +144,7 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
             {"path": file.path, "size": file.size, "identity": file.identity, "content": content}
             for file, content in zip(plan.files, plan.contents, strict=True)
         ],
-        "model": {"name": checkpoint.name, "sha256": checkpoint.fingerprint},
+        "model": checkpoint.fingerprint,
         "settings": {
             "text_a": text_columns[0],
             "text_b": text_columns[1],
@@ -255,7 +255,7 @@ def summarise(job: Job, skipped: int, seconds: float) -> dict[str, Any]:
             },
         },
         "pairs_per_second": round(done / seconds, 1) if done and seconds else None,
-        "model": job.fingerprint["model"],
+        "model": {"name": job.checkpoint.name, "sha256": job.fingerprint["model"]},
         "settings": job.fingerprint["settings"],
         "versions": {
             "beam_sts": beam_sts.__version__,

@@ -98,9 +98,9 @@ def sift(table: pa.Table, text_columns: Sequence[str], *, empty: str = "score") 
     """Find the rows whose texts cannot be scored: null, or empty under ``empty="reject"``."""
     reasons = np.full(len(table), "", dtype=object)
     for name in reversed(text_columns):
-        column = table.column(name)
-        if empty == "reject" and not pa.types.is_null(column.type):
-            blank = pc.fill_null(pc.equal(pc.utf8_length(_plain(column)), 0), False)
+        column = _plain(table.column(name))  # a dictionary's own values may be null too
+        if empty == "reject":
+            blank = pc.fill_null(pc.equal(column, ""), False)
             reasons[np.asarray(blank)] = f"empty text in column {name!r}"
         reasons[np.asarray(column.is_null())] = f"null in column {name!r}"
     bad = np.flatnonzero(reasons != "")

@@ -190,7 +190,7 @@ class _AttachScore(beam.DoFn):
         elif isinstance(element, dict):
             self._check_new(element)
             yield {**element, self._score_column: score}
-        elif isinstance(element, tuple) and len(element) == 2:
+        elif type(element) in (TextPair, tuple):
             yield ScoredPair(element[0], element[1], score)
         else:
             fields = element._asdict()
