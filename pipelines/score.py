@@ -1,4 +1,4 @@
-"""Score pairs of texts: Parquet or JSON Lines in, Parquet with a similarity column out.
+"""Score pairs of texts: Parquet, JSON Lines, CSV, TSV or Arrow in, the same rows with a similarity out.
 
     python -m pipelines.score --input pairs.parquet --output scored/
     python -m pipelines.score --input 's3://bucket/pairs/*.jsonl' --output s3://bucket/scored --threshold 0.8
@@ -22,8 +22,10 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 import beam_sts
 from beam_sts.errors import UserError
+from beam_sts.io.encode import check_encodable
+from beam_sts.io.files import check_apart
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.slices import InputPlan, Slice, format_of, plan_input
+from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
 from beam_sts.io.summary import add_records, quantiles
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
 from beam_sts.scoring.backends import PRECISIONS, available_cores
@@ -32,6 +34,7 @@ from beam_sts.scoring.scorer import PairScorer, ScoreStats
 from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays, text_schema
 from beam_sts.transforms.files import ScoreSlices, SliceSettings
 from pipelines.cli import Parser, guarded, local_options, progress
+from pipelines.formats import add_format_options, format_settings, output_folder, read_options
 
 ROWS_PER_SHARD = 20_000
 _SAMPLE_SLICES, _SAMPLE_ROWS = 8, 256
@@ -42,7 +45,10 @@ def parser() -> Parser:
     p = Parser(prog="python -m pipelines.score", description=__doc__)
     p.add_argument("--input", required=True, metavar="PATTERN", help="file, folder, pattern or fsspec URL")
     p.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
-    p.add_argument("--text_a", metavar="COL", help="column of the first texts (default: detected)")
+    add_format_options(p)
+    p.add_argument(
+        "--text_a", metavar="COL", help="column of the first texts, a.b in a struct (default: detected)"
+    )
     p.add_argument("--text_b", metavar="COL", help="column of the second texts")
     p.add_argument(
         "--model",
@@ -116,13 +122,16 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
     checkpoint = load_checkpoint(
         own.model, allow_pickle=own.allow_pickle, trust_remote_code=own.trust_remote_code
     )
-    plan = plan_input(own.input, own.rows_per_shard)
-    text_columns = choose_columns(plan.schema.names, own.text_a, own.text_b)
+    options = read_options(own)
+    plan = plan_input(own.input, own.rows_per_shard, options)
+    check_apart(own.input, plan.files, own.output)
+    text_columns = choose_columns(plan.schema, own.text_a, own.text_b)
     check_schema(plan.schema, text_columns, (own.score_column,))
     settings = SliceSettings(
-        output=OutputFolder.at(own.output),
+        output=output_folder(own),
         schema=text_schema(plan.schema, text_columns),
         text_columns=text_columns,
+        options=options,
         score_column=own.score_column,
         threshold=own.threshold,
         empty=own.empty,
@@ -138,6 +147,7 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
             "trust_remote_code": own.trust_remote_code,
         },
     )
+    check_encodable(settings.scored_schema, own.output_format)
     fingerprint = {
         "pipeline": "score",
         "input": [
@@ -157,6 +167,7 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
             "precision": own.precision,
             "backend": own.backend,
             "rows_per_shard": own.rows_per_shard,
+            **format_settings(own),
         },
     }
     return Job(plan, checkpoint, settings, fingerprint, time.perf_counter() - started)
@@ -172,7 +183,8 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     output = job.settings.output
     with output.lock():
         output.prepare(job.fingerprint, overwrite=own.overwrite)
-        before = output.committed()
+        rows = {part.index: part.rows for part in job.plan.slices}
+        before = output.committed() & rows.keys()
         units = [
             missing
             for unit in job.plan.units
@@ -180,7 +192,6 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
         ]
         started = time.perf_counter()
         if units:
-            rows = {part.index: part.rows for part in job.plan.slices}
             with progress(job.plan.rows, lambda: sum(rows.get(i, 0) for i in output.committed()), "pairs"):
                 _run_pipeline(units, job, options, local)
         seconds = time.perf_counter() - started
@@ -285,6 +296,8 @@ def _print_summary(summary: dict[str, Any], output: OutputFolder) -> None:
         lines.append(
             ("windowed", f"{summary['windowed']:,} pairs, as {summary['windows']:,} pairs of windows")
         )
+    if not summary["rows_read"]:
+        lines.append(("note", "the input has no rows: the output has its columns and no rows"))
     if summary["matches"] is not None:
         lines.append(("matches", f"{summary['matches']:,} at or above {summary['settings']['threshold']}"))
     if summary["score_quantiles"]:
@@ -294,15 +307,16 @@ def _print_summary(summary: dict[str, Any], output: OutputFolder) -> None:
         )
     if summary["shards_skipped"]:
         lines.append(("resumed", f"{summary['shards_skipped']:,} of {summary['shards']:,} shards were there"))
+    form = summary["settings"]["output_format"]
+    look = (
+        f'python -c "import pyarrow.parquet as pq; '
+        f"print(pq.read_table('{root}/scores').slice(0, 5).to_pandas())\""
+        if form == "parquet"
+        else f"head -n 3 {root}/scores/part-000000.{form}"
+    )
     rate = f", {summary['pairs_per_second']:,.0f} pairs/s" if summary["pairs_per_second"] else ""
     lines.append(("time", f"{summary['seconds']['run']:.1f} s{rate}"))
-    lines.append(
-        (
-            "output",
-            f'{root}/scores (next: python -c "import pyarrow.parquet as pq; '
-            f"print(pq.read_table('{root}/scores').slice(0, 5).to_pandas())\")",
-        )
-    )
+    lines.append(("output", f"{root}/scores (next: {look})"))
     print("\n".join(f"{name:<10} {text}" for name, text in lines))
 
 
@@ -313,7 +327,7 @@ def estimate(job: Job) -> int:
     picked = slices[:: max(1, len(slices) // _SAMPLE_SLICES)][:_SAMPLE_SLICES]
     stats, seconds, sampled, rejected = ScoreStats(), 0.0, 0, 0
     for position, part in enumerate(picked):
-        data = next(iter(format_of(part.path).read([part], settings.schema, settings.text_columns)))
+        data = next(read_slices([part], settings.schema, settings.text_columns, settings.options))
         table = data.table.slice(0, _SAMPLE_ROWS)
         sifted = sift(table, settings.text_columns, empty=settings.empty)
         pairs = text_arrays(table, settings.text_columns, sifted.good)

@@ -213,7 +213,7 @@ class _ExtractColumns(beam.DoFn):
         self._empty = empty
 
     def process(self, table: pa.Table) -> Iterator[PairColumns]:
-        names = choose_columns(table.column_names, *self._text_columns)
+        names = choose_columns(table.schema, *self._text_columns)
         check_schema(table.schema, names, (self._score_column, REASON_COLUMN))
         sifted = sift(table, names, empty=self._empty)
         yield PairColumns(*text_arrays(table, names, sifted.good), context=(table, sifted))
