@@ -29,6 +29,7 @@ from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
 from beam_sts.io.summary import add_records, quantiles
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
 from beam_sts.scoring.backends import PRECISIONS, available_cores
+from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer, ScoreStats
 from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays, text_schema
 from beam_sts.transforms.files import ScoreSlices, SliceSettings
@@ -59,8 +60,22 @@ def parser() -> Parser:
     )
     p.add_argument("--threshold", type=float, metavar="T", help="also write the pairs that score T or more")
     p.add_argument("--symmetric", action="store_true", help="mean of both orders, at twice the work")
+    p.add_argument("--raw_logits", action="store_true", help="leave out the model's activation")
+    p.add_argument(
+        "--long_text",
+        choices=LONG_TEXT,
+        default="truncate",
+        help="pairs of more tokens than the model takes: cut as the reference does, reject, or score by "
+        "overlapping windows (default: %(default)s)",
+    )
     p.add_argument(
         "--empty", choices=("score", "reject"), default="score", help="what to do with empty texts"
+    )
+    p.add_argument(
+        "--allow_pickle", action="store_true", help="load a model's .bin, a pickle, if you trust its source"
+    )
+    p.add_argument(
+        "--trust_remote_code", action="store_true", help="run a model's own Python code if you trust it"
     )
     p.add_argument("--precision", choices=tuple(PRECISIONS), default="fp32")
     p.add_argument("--backend", choices=("auto", "torch"), default="auto")
@@ -104,7 +119,9 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
         raise UserError(
             f"--device {own.device}: torch sees no CUDA device here. Leave it out to run on the CPU."
         )
-    checkpoint = load_checkpoint(own.model)
+    checkpoint = load_checkpoint(
+        own.model, allow_pickle=own.allow_pickle, trust_remote_code=own.trust_remote_code
+    )
     options = read_options(own)
     plan = plan_input(own.input, own.rows_per_shard, options)
     check_apart(own.input, plan.files, own.output)
@@ -119,11 +136,15 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
         threshold=own.threshold,
         empty=own.empty,
         symmetric=own.symmetric,
+        raw_logits=own.raw_logits,
         handler={
             "precision": own.precision,
             "backend": own.backend,
             "device": own.device,
             "threads": own.threads or threads,
+            "long_text": own.long_text,
+            "allow_pickle": own.allow_pickle,
+            "trust_remote_code": own.trust_remote_code,
         },
     )
     check_encodable(settings.scored_schema, own.output_format)
@@ -140,6 +161,8 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
             "score_column": own.score_column,
             "threshold": own.threshold,
             "symmetric": own.symmetric,
+            "raw_logits": own.raw_logits,
+            "long_text": own.long_text,
             "empty": own.empty,
             "precision": own.precision,
             "backend": own.backend,
@@ -198,7 +221,14 @@ def summarise(job: Job, skipped: int, seconds: float) -> dict[str, Any]:
         RuntimeError: the counts do not add up.
     """
     total: dict[str, Any] = {"rows_read": 0, "rows_scored": 0, "rows_rejected": 0, "matches": 0}
-    total |= {"pairs_reused": 0, "real_tokens": 0, "padded_tokens": 0, "truncated": 0}
+    total |= {
+        "pairs_reused": 0,
+        "real_tokens": 0,
+        "padded_tokens": 0,
+        "truncated": 0,
+        "windowed": 0,
+        "windows": 0,
+    }
     total = add_records([total, *job.settings.output.records(part.index for part in job.plan.slices)])
     read, scored, rejected = (total[f"rows_{kind}"] for kind in ("read", "scored", "rejected"))
     if read != job.plan.rows or scored + rejected != read:
@@ -217,10 +247,12 @@ def summarise(job: Job, skipped: int, seconds: float) -> dict[str, Any]:
         "rejected_reasons": total.get("reasons", {}),
         "pairs_reused": total["pairs_reused"],
         "truncated": total["truncated"],
+        "windowed": total["windowed"],
+        "windows": total["windows"],
         "matches": total["matches"] if job.settings.threshold is not None else None,
         "shards": slices,
         "shards_skipped": skipped,
-        "score_quantiles": quantiles(total.get("histogram", {})),
+        "score_quantiles": quantiles(total.get("histogram", {}), logits=job.settings.raw_logits),
         "score_histogram": total.get("histogram", {}),
         "real_tokens": stats.real_tokens,
         "padded_tokens": stats.padded_tokens,
@@ -260,6 +292,10 @@ def _print_summary(summary: dict[str, Any], output: OutputFolder) -> None:
         ),
         ("truncated", f"{summary['truncated']:,}"),
     ]
+    if summary["windowed"]:
+        lines.append(
+            ("windowed", f"{summary['windowed']:,} pairs, as {summary['windows']:,} pairs of windows")
+        )
     if not summary["rows_read"]:
         lines.append(("note", "the input has no rows: the output has its columns and no rows"))
     if summary["matches"] is not None:

@@ -179,7 +179,8 @@ def _rejected_table(data: SliceData, bad: list[int], reasons: list[str], setting
 
 def _count_reasons(data: SliceData, reasons: list[str]) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for reason in [*reasons, *(_kind(row) for row in data.bad)]:
+    # What stands after a colon is particular to the row: a token count, an error's details.
+    for reason in [*(r.partition(":")[0] for r in reasons), *(_kind(row) for row in data.bad)]:
         counts[reason] = counts.get(reason, 0) + 1
     return counts
 

@@ -58,9 +58,10 @@ class ScorePairs(beam.PTransform):
         text_b: name of the second's.
         score_column: name of the score.
         symmetric: give the mean of both orders.
+        raw_logits: leave out the checkpoint's activation.
         empty: ``score`` or ``reject`` pairs with an empty text.
         tables: elements are Arrow tables; default: taken from the PCollection's type hint.
-        **handler_args: more for ``CrossEncoderModelHandler``: precision, device, threads, ...
+        **handler_args: more for ``CrossEncoderModelHandler``: precision, device, threads, long_text, ...
 
     >>> with beam.Pipeline("FnApiRunner") as pipeline:
     ...     pairs = pipeline | beam.Create([{"id": 7, "text_a": "A cat sits.", "text_b": "A cat sat."}])
@@ -77,6 +78,7 @@ class ScorePairs(beam.PTransform):
         text_b: str | None = None,
         score_column: str = "score",
         symmetric: bool = False,
+        raw_logits: bool = False,
         empty: str = "score",
         tables: bool | None = None,
         **handler_args: Any,
@@ -89,7 +91,7 @@ class ScorePairs(beam.PTransform):
         self._model = model
         self._text_columns = (text_a, text_b)
         self._score_column = score_column
-        self._inference_args = {"symmetric": symmetric}
+        self._inference_args = {"symmetric": symmetric, "raw_logits": raw_logits}
         self._empty = empty
         self._tables = tables
         self._handler_args = handler_args
