@@ -227,6 +227,7 @@ def summarise(job: Job, skipped: int, seconds: float) -> dict[str, Any]:
         "padded_tokens": 0,
         "truncated": 0,
         "windowed": 0,
+        "unknown": 0,
         "windows": 0,
     }
     total = add_records([total, *job.settings.output.records(part.index for part in job.plan.slices)])
@@ -248,6 +249,7 @@ def summarise(job: Job, skipped: int, seconds: float) -> dict[str, Any]:
         "pairs_reused": total["pairs_reused"],
         "truncated": total["truncated"],
         "windowed": total["windowed"],
+        "unknown": total["unknown"],
         "windows": total["windows"],
         "matches": total["matches"] if job.settings.threshold is not None else None,
         "shards": slices,
@@ -292,6 +294,10 @@ def _print_summary(summary: dict[str, Any], output: OutputFolder) -> None:
         ),
         ("truncated", f"{summary['truncated']:,}"),
     ]
+    if summary["unknown"]:
+        lines.append(
+            ("unknown", f"{summary['unknown']:,} pairs are mostly words the model lacks: scores mean little")
+        )
     if summary["windowed"]:
         lines.append(
             ("windowed", f"{summary['windowed']:,} pairs, as {summary['windows']:,} pairs of windows")

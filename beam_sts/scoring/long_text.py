@@ -36,7 +36,7 @@ class Work:
     """What the backend is to score for n pairs: items, each two rows of a table, or none for a refused pair.
 
     ``a``, ``b``, ``kept_a``, ``kept_b`` and ``owner`` have the shape (items,): rows of the table, tokens kept
-    of them, and the pair that the item belongs to.
+    of them, and the pair that the item belongs to. ``truncated`` are the pairs that lose tokens.
     """
 
     table: TokenTable
@@ -46,7 +46,7 @@ class Work:
     kept_b: IntArray
     owner: IntArray
     refused: dict[int, str]
-    truncated: int = 0
+    truncated: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     windowed: dict[int, _Windowed] = field(default_factory=dict)
 
     def collect(self, pairs: int, values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -97,7 +97,7 @@ def plan_work(
         return _windows(tokenizer, table, a, b, long, refused)
     owner = np.setdiff1d(np.arange(len(a)), list(refused)) if refused else np.arange(len(a))
     kept_a, kept_b = tokenizer.truncate(len_a[owner], len_b[owner])
-    cut = int(np.count_nonzero(kept_a + kept_b < len_a[owner] + len_b[owner]))
+    cut = owner[kept_a + kept_b < len_a[owner] + len_b[owner]]
     return Work(table, a[owner], b[owner], kept_a, kept_b, owner, refused, truncated=cut)
 
 

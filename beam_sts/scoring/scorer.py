@@ -29,7 +29,8 @@ class ScoreStats:
 
     ``real_tokens`` and ``padded_tokens`` count what the backend was given, special tokens included;
     ``pairs_reused`` took the score of an equal pair; ``truncated`` pairs lost tokens; ``windowed`` pairs were
-    scored by ``windows`` pairs of windows.
+    scored by ``windows`` pairs of windows; ``unknown`` pairs consist, for more than half of their tokens, of
+    what the vocabulary lacks (their scores mean little).
     """
 
     pairs: int = 0
@@ -41,6 +42,7 @@ class ScoreStats:
     backend_calls: int = 0
     windowed: int = 0
     windows: int = 0
+    unknown: int = 0
 
     def __add__(self, other: ScoreStats) -> ScoreStats:
         return ScoreStats(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -193,6 +195,7 @@ class PairScorer:
         failures: dict[int, str] = {}
         broken = 0
         stats = ScoreStats(pairs=n, pairs_reused=n - len(distinct))
+        rows_of = np.bincount(inverse, minlength=len(distinct))
         for start in range(0, len(a), self._macro_batch):
             stop = min(len(a), start + self._macro_batch)
             scored = self._score_macro_batch(texts, a[start:stop], b[start:stop], raw_logits)
@@ -200,6 +203,11 @@ class PairScorer:
             failures.update((start + index, reason) for index, reason in scored.failures.items())
             broken += scored.broken
             stats += scored.stats
+            # Marks are of distinct pairs, and under symmetric of both orders; users count rows.
+            marked = {name: start + pairs for name, pairs in scored.marked.items()}
+            stats += ScoreStats(
+                **{name: int(rows_of[at[at < len(distinct)]].sum()) for name, at in marked.items()}
+            )
             if broken == stop and stop >= _HOPELESS:
                 raise RuntimeError(f"the backend fails on every pair: {failures[0]}")
         if symmetric:
@@ -249,22 +257,29 @@ class PairScorer:
                 texts_tokenised=len(texts_a) + len(texts_b),
                 real_tokens=int(lengths.sum()),
                 padded_tokens=padded,
-                truncated=work.truncated,
                 backend_calls=len(batches),
-                windowed=len(work.windowed),
                 windows=sum(len(w.first) for w in work.windowed.values()),
             ),
+            {
+                "truncated": work.truncated,
+                "windowed": np.array(list(work.windowed), dtype=np.int64),
+                "unknown": self._tokenizer.unknown_pairs(work.table, local_a, local_b),
+            },
         )
 
 
 @dataclass(frozen=True)
 class _MacroBatch:
-    """Scores of a macro-batch, why some are absent, and how many of those the backend is to blame for."""
+    """Scores of a macro-batch, why some are absent, and how many of those the backend is to blame for.
+
+    ``marked`` are indices of pairs, by the name of the count they go into.
+    """
 
     scores: NDArray[np.float32]
     failures: dict[int, str]
     broken: int
     stats: ScoreStats
+    marked: dict[str, IntArray]
 
 
 def _encode_texts(

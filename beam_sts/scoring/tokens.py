@@ -130,6 +130,7 @@ class PairTokenizer:
         truncate_left: drop tokens from the start of a long text, not from its end.
         token_types: whether the model is given token types.
         prompt: what the checkpoint puts before the first text of each pair.
+        unknown_id: id of the token that stands for what the vocabulary lacks, if there is one.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class PairTokenizer:
         truncate_left: bool = False,
         token_types: bool = True,
         prompt: str = "",
+        unknown_id: int | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._template = probe_template(tokenizer)
@@ -152,6 +154,7 @@ class PairTokenizer:
         self._pad_left = pad_left
         self._truncate_left = truncate_left
         self._token_types = token_types
+        self._unknown_id = unknown_id
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> PairTokenizer:
@@ -173,6 +176,7 @@ class PairTokenizer:
                 truncate_left=wrapper.truncation_side == "left",
                 token_types="token_type_ids" in wrapper.model_input_names,
                 prompt=checkpoint.stack.prompt,
+                unknown_id=wrapper.unk_token_id,
             )
         except ValueError as error:
             raise UserError(f"{checkpoint.path}: {error}") from error
@@ -228,6 +232,15 @@ class PairTokenizer:
         """Tokens of a text, in little memory however long it is."""
         pieces = self._pieces(text, _PIECE)
         return sum(len(self._tokenizer.encode(piece, add_special_tokens=False).ids) for piece in pieces)
+
+    def unknown_pairs(self, table: TokenTable, a: IntArray, b: IntArray) -> IntArray:
+        """Indices of the pairs that are, for more than half of their tokens, unknown to the vocabulary.
+
+        Unknown beside unknown looks alike to the model: such scores mean little.
+        """
+        unknown = np.concatenate([[0], np.cumsum(table.ids == self._unknown_id)])
+        counts = np.diff(unknown[table.offsets])
+        return np.flatnonzero(2 * (counts[a] + counts[b]) > table.lengths[a] + table.lengths[b])
 
     def truncate(self, len_a: IntArray, len_b: IntArray) -> tuple[IntArray, IntArray]:
         """Tokens that each text of each pair keeps under ``max_length``."""

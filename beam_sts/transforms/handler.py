@@ -204,6 +204,7 @@ def score_columns(
         "padded_tokens": stats.padded_tokens,
         "truncated": stats.truncated,
         "windowed": stats.windowed,
+        "unknown": stats.unknown,
         "windows": stats.windows,
         "rejected": len(result.failures),
     }.items():

@@ -87,6 +87,18 @@ def test_truncated_pairs_are_counted(scorer):
     assert scorer.run(["a", long, longer, long], ["b", "b", "b", long]).stats.truncated == 2
 
 
+def test_rows_are_counted_however_often_a_pair_repeats(scorer):
+    long = "guitar " * 600
+    assert scorer.run([long] * 3, ["b"] * 3).stats.truncated == 3
+    assert scorer.run([long, "b"], ["b", long], symmetric=True).stats.truncated == 2
+
+
+def test_pairs_of_unknown_words_are_counted():
+    scorer = PairScorer()  # the embedded model knows no Chinese
+    pairs = [("他在图书馆看书。", "火车晚点了两个小时。"), ("A man reads.", "A man reads 书."), ("", "")]
+    assert scorer.run(*zip(*pairs, strict=True)).stats.unknown == 1
+
+
 def test_arrow_columns_of_any_string_type_and_chunking_give_the_same_scores(scorer, pairs):
     a, b = ([p[i] for p in pairs] for i in (0, 1))
     expected = scorer.score(pairs)
