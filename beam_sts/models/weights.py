@@ -21,6 +21,11 @@ from beam_sts.errors import UserError
 # Parts that checkpoints carry over from pretraining and a classifier does not use.
 _UNUSED = re.compile(r"(^|\.)(position_ids$|pooler\.|lm_head\.|cls\.predictions\.|cls\.seq_relationship\.)")
 
+# A product's last bits depend on how its operands lie in memory, and in a mapped file that depends on the
+# length of the file's header. So weights of fewer bytes are copied to where torch puts its tensors; bigger
+# ones stay mapped, and processes share their pages.
+_COPIED = 1 << 26
+
 
 def read_weights(folder: Path, *, allow_pickle: bool = False) -> dict[str, torch.Tensor]:
     """All tensors of a folder by name: ``model.safetensors``, its shards, or ``pytorch_model.bin``.
@@ -107,6 +112,8 @@ def build(
     """
     # Old checkpoints carry this buffer; it holds 0, 1, 2, ... and no knowledge.
     weights = {name: w for name, w in weights.items() if not name.endswith("embeddings.position_ids")}
+    if sum(w.nbytes for w in weights.values()) < _COPIED:
+        weights = {name: w.clone() for name, w in weights.items()}
     try:
         with torch.device("meta"):
             architecture = type(auto_class.from_config(config, trust_remote_code=trust_remote_code))

@@ -16,7 +16,7 @@ from beam_sts.scoring.windows import (
     window_starts,
     window_weights,
 )
-from tests.checkpoints import wordpiece
+from tests.checkpoints import SENTENCES
 
 SIZE = 20
 
@@ -100,13 +100,11 @@ def test_equal_windows_are_always_compared():
     assert {(i, i) for i in range(100)} <= compared
 
 
-# Words that are one token each, so that no window starts within a word.
-WORDS = sorted(token for token in wordpiece().get_vocab() if re.fullmatch("[a-z]{2,}", token))
+WORDS = re.findall("[a-z]{3,}", " ".join(SENTENCES))
 
 
-def _text(seed, words):
-    rng = random.Random(seed)
-    return " ".join(rng.choices(WORDS, k=words))
+def _text(seed, words, vocabulary=WORDS):
+    return " ".join(random.Random(seed).choices(vocabulary, k=words))
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +121,10 @@ def test_pairs_that_fit_score_as_without_windows(windows, scorer, pairs):
 
 def test_a_long_pair_is_the_rule_over_its_window_pairs(windows, tiny):
     """The scorer against the rule computed by hand from scores of the windows as texts of their own."""
-    a, b = _text(1, 400), _text(2, 700)
-    size = windows._tokenizer.budget // 2
-    raw = windows._tokenizer._tokenizer
+    raw, size = windows._tokenizer._tokenizer, windows._tokenizer.budget // 2
+    # Words that are one token each, so that no window starts within a word.
+    whole = sorted(token for token in raw.get_vocab() if re.fullmatch("[a-z]{2,}", token))
+    a, b = _text(1, 400, whole), _text(2, 700, whole)
     ids = [np.array(raw.encode(text, add_special_tokens=False).ids) for text in (a, b)]
     cut = [[row[s : s + size] for s in window_starts(len(row), size)] for row in ids]
     first, second = choose_comparisons(*cut)
