@@ -66,4 +66,8 @@ def long_pairs(
         # A changed document of one domain is not worth nothing at half: the share itself is the most
         # readable score.
         pairs.append((first, second, 1.0 - 0.97 * edits / size))
+        if rng.random() < 0.2:
+            # A document beside one sentence: another's is unrelated, one of its own is a small part of it.
+            alone = rng.choice(sentences)
+            pairs.append((first, alone, 0.5 / size if alone in first else 0.03))
     return pairs

@@ -4,11 +4,15 @@ import pytest
 
 from beam_sts.training.honesty import HeldOut, HeldOutTextError, check_pairs, drop_held_out, normalise
 
-HELD = HeldOut.of([("A man plays a guitar.", "Someone plays the guitar!")], [("Café prices rose 12%.", "Stocks fell.")])
+HELD = HeldOut.of(
+    [("A man plays a guitar.", "Someone plays the guitar!")], [("Café prices rose 12%.", "Stocks fell.")]
+)
 
 
 def test_same_text_in_other_dress_is_the_same():
-    assert normalise("  Café — prices,\tROSE 12%!") == normalise("cafe prices rose 12") == "cafe prices rose 12"
+    assert (
+        normalise("  Café — prices,\tROSE 12%!") == normalise("cafe prices rose 12") == "cafe prices rose 12"
+    )
     assert normalise("rose 12") != normalise("rose 21")
     assert normalise("...") == ""
 

@@ -49,7 +49,10 @@ def test_length_grouping_yields_each_pair_once_within_the_token_budget():
     lengths = np.random.default_rng(0).integers(1, 300, 1000)
     batches = list(length_grouped(lengths, 32, np.random.default_rng(1), max_tokens=2000))
     assert sorted(np.concatenate(batches).tolist()) == list(range(1000))
-    assert all(len(batch) <= 32 and (len(batch) * lengths[batch].max() <= 2000 or len(batch) == 1) for batch in batches)
+    assert all(
+        len(batch) <= 32 and (len(batch) * lengths[batch].max() <= 2000 or len(batch) == 1)
+        for batch in batches
+    )
 
 
 def test_rate_rises_then_falls_to_nothing():
@@ -122,4 +125,4 @@ def test_planted_edits_stand_where_they_are_asked_for():
 def test_long_pairs_score_the_share_left():
     pairs = long_pairs([f"Sentence {index}." for index in range(60)], 30, seed=0)
     assert pairs == long_pairs([f"Sentence {index}." for index in range(60)], 30, seed=0)
-    assert all((score == 1.0) == (first == second) for first, second, score in pairs)
+    assert all((score == 1.0) == (first == second) and 0 <= score <= 1 for first, second, score in pairs)
