@@ -1,3 +1,41 @@
-"""Score text pairs with cross-encoders in Apache Beam."""
+"""Score text pairs with cross-encoders in Apache Beam.
 
-from beam_sts.models import bert_hash as _bert_hash  # noqa: F401  registers BERT-hash with the Auto classes
+Importing the package registers BERT-hash with transformers, so that ``CrossEncoder`` loads its checkpoints
+too. What needs Beam is imported at its first use.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from beam_sts.errors import UserError
+from beam_sts.models import bert_hash as _bert_hash  # noqa: F401  registers with the Auto classes
+from beam_sts.scoring.scorer import PairScorer, ScoreResult, ScoreStats
+from beam_sts.types import Rejected, ScoredPair, TextPair
+
+if TYPE_CHECKING:
+    from beam_sts.transforms.handler import CrossEncoderModelHandler
+    from beam_sts.transforms.score import ScorePairs
+
+__version__ = "0.1.0"
+__all__ = [
+    "CrossEncoderModelHandler",
+    "PairScorer",
+    "Rejected",
+    "ScorePairs",
+    "ScoreResult",
+    "ScoreStats",
+    "ScoredPair",
+    "TextPair",
+    "UserError",
+]
+_NEEDS_BEAM = {
+    "CrossEncoderModelHandler": "beam_sts.transforms.handler",
+    "ScorePairs": "beam_sts.transforms.score",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NEEDS_BEAM:
+        from importlib import import_module
+
+        return getattr(import_module(_NEEDS_BEAM[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -27,6 +28,10 @@ from transformers.models.bert.modeling_bert import (
     BertSelfAttention,
     eager_attention_forward,
 )
+
+from beam_sts.errors import UserError
+
+_WORD_EMBEDDINGS = "bert.embeddings.word_embeddings."
 
 
 class BertHashConfig(BertConfig):
@@ -313,6 +318,38 @@ class BertHashForSequenceClassification(BertForSequenceClassification):
         super().__init__(config)
         self.bert = BertHashModel(config)
         self.post_init()
+
+
+def rename_projection(weights: dict[str, torch.Tensor], place: Path) -> dict[str, torch.Tensor]:
+    """Give the projection of a published checkpoint the name it has here.
+
+    Whatever its author called it, it is the one other matrix under the word embeddings; its bias is optional.
+
+    Args:
+        weights: tensors by name.
+        place: the checkpoint, for the error.
+
+    Raises:
+        UserError: there is not exactly one candidate.
+    """
+    others = [
+        name
+        for name in weights
+        if name.startswith(_WORD_EMBEDDINGS) and not name.startswith(f"{_WORD_EMBEDDINGS}embeddings.")
+    ]
+    matrices = [name for name in others if weights[name].ndim == 2]
+    biases = [name for name in others if weights[name].ndim == 1]
+    if len(matrices) != 1 or len(biases) > 1 or len(others) != len(matrices) + len(biases):
+        raise UserError(
+            f"{place}: expected one projection under {_WORD_EMBEDDINGS}*, found {sorted(others) or 'none'}. "
+            "Take a complete BERT-hash checkpoint."
+        )
+    renamed = dict(weights)
+    matrix = renamed.pop(matrices[0])
+    bias = renamed.pop(biases[0]) if biases else torch.zeros(matrix.shape[0], dtype=matrix.dtype)
+    renamed[f"{_WORD_EMBEDDINGS}projections.weight"] = matrix
+    renamed[f"{_WORD_EMBEDDINGS}projections.bias"] = bias
+    return renamed
 
 
 AutoConfig.register(BertHashConfig.model_type, BertHashConfig, exist_ok=True)

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_sts.training.edits import (
-    TRAINING_GRAMMARS, change_name, change_number, edited_pairs, grammar_pairs, keep_meaning, negate, swap_nouns,
+    TRAINING_GRAMMARS,
+    change_name,
+    change_number,
+    edited_pairs,
+    grammar_pairs,
+    keep_meaning,
+    negate,
+    swap_nouns,
 )  # fmt: skip
 from beam_sts.training.honesty import normalise
 from beam_sts.training.probes import (

@@ -10,7 +10,11 @@ from beam_sts.training.mining import neighbour_pairs
 from beam_sts.training.pairs import PairTemplate, TokenisedTexts, length_grouped
 from beam_sts.training.student import StudentSize, matching_start
 from beam_sts.training.vocabulary import (
-    leading_components, piece_counts, save_tokenizer, token_table, train_vocabulary,
+    leading_components,
+    piece_counts,
+    save_tokenizer,
+    token_table,
+    train_vocabulary,
 )  # fmt: skip
 
 TEXTS = [

@@ -1,0 +1,121 @@
+"""Files on any fsspec file system: find, identify, publish."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from beam_sts.errors import UserError
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file and what tells whether it has changed.
+
+    ``identity`` is an object store's entity tag, else the modification time.
+    """
+
+    path: str
+    size: int
+    identity: str
+
+
+def file_system(path: str) -> tuple[Any, str]:
+    """The file system of a path or URL, and the path inside it.
+
+    Raises:
+        UserError: the scheme is unknown or its package is not installed.
+    """
+    try:
+        fs, inside = fsspec.core.url_to_fs(path)
+    except (ValueError, ImportError) as error:
+        raise UserError(f"{path}: {error}") from error
+    return fs, inside
+
+
+def find_files(pattern: str, suffixes: tuple[str, ...]) -> list[InputFile]:
+    """Files of a pattern, a folder or a single path, sorted by name.
+
+    Args:
+        pattern: a local path or an fsspec URL; ``*``, ``?``, ``[...]`` and ``**`` match; of a folder, every
+            file below it with one of the suffixes that is not hidden (a leading ``.`` or ``_``).
+        suffixes: endings of readable files, with the dot.
+
+    Raises:
+        UserError: nothing matches.
+    """
+    fs, inside = file_system(pattern)
+    try:
+        if fs.isdir(inside):
+            paths = [p for p in fs.find(inside) if p.endswith(suffixes) and not _hidden(p[len(inside) :])]
+        elif fs.exists(inside):
+            paths = [inside]
+        else:
+            paths = [p for p in fs.glob(inside) if not fs.isdir(p)]
+    except OSError as error:
+        raise UserError(f"--input {pattern}: cannot be listed: {error}") from error
+    if not paths:
+        raise UserError(f"--input {pattern}: no file matches. Look with: ls {_escape(pattern)}")
+    return [_describe(fs, path) for path in sorted(paths)]
+
+
+def _hidden(relative: str) -> bool:
+    return any(part.startswith((".", "_")) for part in relative.split("/"))
+
+
+def _escape(pattern: str) -> str:
+    return pattern if glob.has_magic(pattern) else f"'{pattern}'"
+
+
+def _describe(fs: Any, path: str) -> InputFile:
+    info = fs.info(path)
+    stamps = (info.get(key) for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created"))
+    stamp = next((value for value in stamps if value), "")
+    return InputFile(_name(fs, path), int(info["size"]), str(stamp))
+
+
+def normal_path(path: str) -> str:
+    """One spelling of a path: absolute if local, with its protocol otherwise."""
+    return _name(*file_system(path))
+
+
+def _name(fs: Any, inside: str) -> str:
+    return inside if isinstance(fs, LocalFileSystem) else str(fs.unstrip_protocol(inside))
+
+
+def is_local(path: str) -> bool:
+    """Whether the path lies on this machine's own file system."""
+    return isinstance(file_system(path)[0], LocalFileSystem)
+
+
+def publish(path: str, data: bytes) -> None:
+    """Write a whole file in one step: readers see nothing or all of it, and so does a retry.
+
+    Local files go through a temporary one, synced to the disk, and a rename; object stores take the bytes in
+    one request.
+    """
+    fs, inside = file_system(path)
+    if not isinstance(fs, LocalFileSystem):
+        fs.pipe_file(inside, data)
+        return
+    target = Path(inside)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise

@@ -1,0 +1,238 @@
+"""The output folder: who may write to it, what is committed in it, how a slice is committed.
+
+::
+
+    DIR/scores/part-000000.parquet    all input columns plus the score, in row order
+    DIR/matches/part-000000.parquet   the rows at or above the threshold, when there is one
+    DIR/rejected/part-000000.parquet  file, row, reason, record, line
+    DIR/summary.json                 written last
+    DIR/_run/run.json                the run's fingerprint: input, model, settings
+    DIR/_run/records/part-000000.json counts of one slice
+    DIR/_run/lock                    held by the running process
+
+A slice is committed by its score shard, written after everything else of the slice. Every file is published
+in one step, so a killed or doubled attempt leaves nothing half done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import socket
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from beam_sts.errors import UserError
+from beam_sts.io.files import file_system, is_local, normal_path, publish
+
+SHARD_FOLDERS = ("scores", "matches", "rejected")
+_OURS = {*SHARD_FOLDERS, "_run", "summary.json", "report.html"}
+_TEMPORARY = re.compile(r"\..+\.(parquet|json)\.\d+\.[0-9a-f]{8}")
+_SHARD = re.compile(r"part-(\d+)\.(?:parquet|json)")
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """An output folder, local or remote. Holds no state, so that it travels to the workers."""
+
+    root: str
+
+    @classmethod
+    def at(cls, path: str) -> OutputFolder:
+        """The folder of a path or URL."""
+        return cls(normal_path(path).rstrip("/"))
+
+    def path(self, *parts: str) -> str:
+        """Path of something in the folder."""
+        return "/".join([self.root, *parts])
+
+    def shard(self, folder: str, index: int) -> str:
+        """Path of a shard; six digits sort by name up to a million shards."""
+        return self.path(folder, f"part-{index:06d}.parquet")
+
+    def committed(self) -> set[int]:
+        """Indices of the slices that are done."""
+        return set(self._numbers("scores"))
+
+    def is_committed(self, index: int) -> bool:
+        """Whether one slice is done."""
+        fs, inside = file_system(self.shard("scores", index))
+        return bool(fs.exists(inside))
+
+    def write_table(self, folder: str, index: int, table: pa.Table) -> None:
+        """Publish one shard."""
+        buffer = pa.BufferOutputStream()
+        pq.write_table(table, buffer, compression="zstd")
+        publish(self.shard(folder, index), buffer.getvalue().to_pybytes())
+
+    def write_record(self, index: int, record: dict[str, Any]) -> None:
+        """Publish the counts of one slice."""
+        publish(self.path("_run", "records", f"part-{index:06d}.json"), json.dumps(record).encode())
+
+    def records(self, indices: Iterable[int]) -> list[dict[str, Any]]:
+        """The counts of committed slices."""
+        fs, _ = file_system(self.root)
+        paths = [self.path("_run", "records", f"part-{index:06d}.json") for index in indices]
+        return [json.loads(fs.cat_file(file_system(path)[1])) for path in paths]
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Publish a JSON file at the top of the folder."""
+        publish(self.path(name), (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+    def prepare(self, fingerprint: dict[str, Any], *, overwrite: bool) -> None:
+        """Make the folder this run's own, or see that it already is.
+
+        Args:
+            fingerprint: what the output depends on: input, model, settings; JSON values by name.
+            overwrite: drop what an earlier run left; never what is not a run's.
+
+        Raises:
+            UserError: the folder cannot be written, holds something else or another run's output.
+        """
+        fs, inside = file_system(self.root)
+        with self._writing():
+            if fs.exists(inside) and not fs.isdir(inside):
+                raise UserError(f"--output {self.root}: is a file, not a folder.")
+            names = {Path(entry).name for entry in self._list()}
+            strangers = sorted(name for name in names - _OURS if not name.startswith("."))
+            if strangers:
+                raise UserError(
+                    f"--output {self.root}: holds something else ({', '.join(strangers[:3])}). "
+                    "Give a new or empty folder."
+                )
+            before = self._fingerprint()
+            if before is None and names & set(SHARD_FOLDERS):
+                raise UserError(
+                    f"--output {self.root}: holds shards but not the run they belong to "
+                    "(_run/run.json). Give a new or empty folder."
+                )
+            if before is not None and (overwrite or before.get("pipeline") != fingerprint["pipeline"]):
+                if not overwrite:
+                    raise UserError(
+                        f"--output {self.root}: holds a run of pipelines.{before.get('pipeline')}. "
+                        "Give another folder, or --overwrite to drop it."
+                    )
+                self._clear()
+            elif before is not None and before != fingerprint:
+                raise UserError(
+                    f"--output {self.root}: was made with other settings: "
+                    f"{_differences(before, fingerprint)}. Give another folder, the same settings to go on "
+                    "with it, or --overwrite to start anew."
+                )
+            self._drop_temporaries()
+            self.write_json("_run/run.json", fingerprint)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder against a second run; the kernel lets go when the process ends, however it ends.
+
+        Local folders only: on an object store two runs with one fingerprint write the same bytes.
+
+        Raises:
+            UserError: another process holds the folder, or it cannot be written.
+        """
+        if not is_local(self.root):
+            yield
+            return
+        import fcntl
+
+        path = Path(file_system(self.path("_run", "lock"))[1])
+        with self._writing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stream = path.open("a+")
+        with stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                stream.seek(0)
+                holder = stream.read().strip() or "another process"
+                raise UserError(
+                    f"--output {self.root}: {holder} is writing there. Wait for it or give another folder."
+                ) from error
+            stream.seek(0)
+            stream.truncate()
+            stream.write(f"process {os.getpid()} on {socket.gethostname()}")
+            stream.flush()
+            yield
+
+    def finish(self, schemas: dict[str, pa.Schema]) -> None:
+        """Give every shard folder at least one shard, perhaps empty, and drop what killed attempts left."""
+        for folder, schema in schemas.items():
+            if not self._numbers(folder):
+                self.write_table(folder, 0, schema.empty_table())
+        self._drop_temporaries()
+
+    def _numbers(self, folder: str) -> list[int]:
+        matches = (_SHARD.fullmatch(Path(entry).name) for entry in self._list(folder))
+        return [int(match.group(1)) for match in matches if match]
+
+    def _list(self, *parts: str) -> list[str]:
+        fs, inside = file_system(self.path(*parts) if parts else self.root)
+        fs.invalidate_cache()
+        try:
+            entries: list[str] = fs.ls(inside, detail=False)
+        except FileNotFoundError:
+            return []
+        return entries
+
+    def _fingerprint(self) -> dict[str, Any] | None:
+        fs, inside = file_system(self.path("_run", "run.json"))
+        if not fs.exists(inside):
+            return None
+        loaded: dict[str, Any] = json.loads(fs.cat_file(inside))
+        return loaded
+
+    def _clear(self) -> None:
+        for name in (*SHARD_FOLDERS, "_run/records", "summary.json", "report.html", "_run/run.json"):
+            fs, inside = file_system(self.path(name))
+            if fs.exists(inside):
+                fs.rm(inside, recursive=True)
+
+    def _drop_temporaries(self) -> None:
+        for folder in ("", *SHARD_FOLDERS, "_run", "_run/records"):
+            for entry in self._list(*folder.split("/")) if folder else self._list():
+                if _TEMPORARY.fullmatch(Path(entry).name):
+                    fs, _ = file_system(self.root)
+                    with contextlib.suppress(FileNotFoundError):
+                        fs.rm(entry)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(f"--output {self.root}: cannot be written: {error}") from error
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """What differs between two fingerprints, by dotted name, at most three of them."""
+    old, new = _flatten(before), _flatten(now)
+    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    parts = [f"{key} was {_short(old.get(key))}, is {_short(new.get(key))}" for key in changed[:3]]
+    return "; ".join(parts) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
+
+
+def _flatten(value: Any, name: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {
+            k: v
+            for key, item in value.items()
+            for k, v in _flatten(item, f"{name}.{key}" if name else key).items()
+        }
+    if isinstance(value, list):
+        return {
+            k: v for index, item in enumerate(value) for k, v in _flatten(item, f"{name}[{index}]").items()
+        }
+    return {name: value}
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

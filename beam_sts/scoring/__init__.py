@@ -1,0 +1,1 @@
+"""Pairs of texts to scores, without Beam: tokenise, plan micro-batches, run a backend, restore the order."""

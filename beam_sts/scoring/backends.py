@@ -1,0 +1,71 @@
+"""What turns a micro-batch into logits."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from beam_sts.scoring.tokens import MicroBatch
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+class Backend(Protocol):
+    """Runs the model. Safe to call from several threads."""
+
+    def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
+        """Logits of the rows, shape (rows,)."""
+        ...
+
+
+class TorchBackend:
+    """PyTorch, on a CPU or a GPU.
+
+    Args:
+        model: a sequence-classification model with one label, in evaluation mode.
+        device: a torch device, such as ``cpu`` or ``cuda``.
+        precision: ``fp32``, or ``bf16`` (autocast, weights stay in fp32).
+    """
+
+    def __init__(self, model: Any, device: str = "cpu", precision: str = "fp32") -> None:
+        self._device = torch.device(device)
+        self._model = model.to(self._device)
+        self._dtype = PRECISIONS[precision]
+
+    def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
+        """Logits of the rows, shape (rows,)."""
+        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+        if batch.token_type_ids is not None:
+            inputs["token_type_ids"] = batch.token_type_ids
+        tensors = {name: torch.from_numpy(array).to(self._device) for name, array in inputs.items()}
+        reduced = self._dtype is not torch.float32
+        with torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=reduced):
+            logits = self._model(**tensors).logits
+        values: NDArray[np.float32] = logits.float().squeeze(-1).cpu().numpy()
+        return values
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
+
+
+def thread_pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that each run whole micro-batches, and the same bound on the tokenizers' own threads.
+
+    A micro-batch is computed by one thread, for two reasons: its scores do not depend, to the last bit, on
+    how many threads there are, and no thread waits for another inside a matrix product.
+    The tokenizers' pool reads its size once, at its first use in the process.
+    """
+    os.environ["RAYON_NUM_THREADS"] = str(threads)
+    os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
+    torch.set_num_threads(1)
+    return ThreadPoolExecutor(threads, "beam_sts", initializer=torch.set_num_threads, initargs=(1,))

@@ -1,0 +1,277 @@
+"""PairScorer: pairs of texts in, similarities out, in input order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
+from beam_sts.scoring.backends import PRECISIONS, Backend, TorchBackend, available_cores, thread_pool
+from beam_sts.scoring.plan import IntArray, plan_micro_batches
+from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
+
+MACRO_BATCH = 4096
+TOKEN_BUDGET = 4096
+# After this many failures without one success it is the backend that is broken, not the pairs.
+_HOPELESS = 16
+
+
+@dataclass(frozen=True)
+class ScoreStats:
+    """Counts of one call, or of several added up.
+
+    ``real_tokens`` and ``padded_tokens`` count what the backend was given, special tokens included;
+    ``pairs_reused`` took the score of an equal pair; ``truncated`` pairs lost tokens.
+    """
+
+    pairs: int = 0
+    pairs_reused: int = 0
+    texts_tokenised: int = 0
+    real_tokens: int = 0
+    padded_tokens: int = 0
+    truncated: int = 0
+    backend_calls: int = 0
+
+    def __add__(self, other: ScoreStats) -> ScoreStats:
+        return ScoreStats(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    @property
+    def padding_ratio(self) -> float:
+        """Padded tokens per real token; 1.0 is no waste."""
+        return self.padded_tokens / self.real_tokens if self.real_tokens else 1.0
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """Scores of one call: float32 of shape (n,), NaN exactly at the keys of ``failures``."""
+
+    scores: NDArray[np.float32]
+    failures: dict[int, str] = field(default_factory=dict)
+    stats: ScoreStats = field(default_factory=ScoreStats)
+    seconds: float = 0.0
+
+
+class PairScorer:
+    """A cross-encoder that scores pairs of texts: fast, exact to its reference, safe from several threads.
+
+    Args:
+        model: an embedded model's name, a local folder, an fsspec URL or a Hugging Face id with optional
+            ``@revision``.
+        precision: ``fp32``, or ``bf16`` (faster; scores differ by up to about 0.01).
+        backend: ``auto`` or ``torch``.
+        device: where to run: ``cpu``, ``cuda``, ``cuda:1``, ...
+        threads: threads of this process, each with its own micro-batch; default: all cores it may use.
+        macro_batch: distinct pairs that are tokenised and sorted by length together.
+        token_budget: bound on the padded size, in tokens, of what the model is given at once.
+
+    Raises:
+        UserError: the model is unknown or its checkpoint cannot be used.
+
+    >>> PairScorer().score([("A cat sits.", "A cat is sitting."), ("A cat sits.", "Stocks fell.")]).round(1)
+    array([0.9, 0. ], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Checkpoint = "beam-sts-nano",
+        *,
+        precision: str = "fp32",
+        backend: str = "auto",
+        device: str = "cpu",
+        threads: int | None = None,
+        macro_batch: int = MACRO_BATCH,
+        token_budget: int = TOKEN_BUDGET,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
+        if backend not in ("auto", "torch"):
+            raise ValueError(f"backend {backend!r} is not one of auto, torch")
+        if macro_batch < 1 or token_budget < 1:
+            raise ValueError(f"macro_batch {macro_batch} and token_budget {token_budget} must be at least 1")
+        self._pool = thread_pool((threads or available_cores()) if device == "cpu" else 1)
+        loaded = model if isinstance(model, Checkpoint) else load_checkpoint(model)
+        self._checkpoint = loaded
+        self._tokenizer = PairTokenizer.of(loaded)
+        self._backend: Backend = TorchBackend(loaded.model(), device, precision)
+        self._macro_batch = macro_batch
+        self._token_budget = token_budget
+
+    @property
+    def checkpoint(self) -> Path:
+        """The local folder the model was loaded from; ``CrossEncoder`` loads it too."""
+        return self._checkpoint.path
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of a pair, special tokens included, beyond which texts are truncated."""
+        return self._tokenizer.max_length
+
+    def score(
+        self, pairs: Sequence[tuple[str, str]], *, symmetric: bool = False, raw_logits: bool = False
+    ) -> NDArray[np.float32]:
+        """Similarity of each pair, float32 of shape (n,), in input order.
+
+        Args:
+            pairs: n pairs of texts.
+            symmetric: give the mean of both orders, at twice the work.
+            raw_logits: leave out the checkpoint's activation.
+
+        Raises:
+            TypeError: something in ``pairs`` is not a pair of strings.
+            RuntimeError: the backend fails on a pair, even alone.
+        """
+        pairs = [tuple(pair) for pair in pairs]  # type: ignore[misc]
+        for index, pair in enumerate(pairs):
+            if len(pair) != 2 or not isinstance(pair[0], str) or not isinstance(pair[1], str):
+                raise TypeError(f"pairs[{index}] is not a pair of strings: {str(pair)[:80]}")
+        result = self.run(
+            [a for a, _ in pairs], [b for _, b in pairs], symmetric=symmetric, raw_logits=raw_logits
+        )
+        for index, reason in result.failures.items():
+            raise RuntimeError(f"pairs[{index}] cannot be scored: {reason}")
+        return result.scores
+
+    def run(
+        self,
+        text_a: Sequence[str] | pa.Array | pa.ChunkedArray,
+        text_b: Sequence[str] | pa.Array | pa.ChunkedArray,
+        *,
+        symmetric: bool = False,
+        raw_logits: bool = False,
+    ) -> ScoreResult:
+        """Score two columns of n texts; a pair on which the backend fails does not fail the others.
+
+        Each distinct pair is scored once, each distinct text tokenised once per macro-batch.
+
+        Args:
+            text_a: the first texts: strings, or an Arrow array of strings without nulls.
+            text_b: the second texts.
+            symmetric: give the mean of both orders.
+            raw_logits: leave out the checkpoint's activation.
+
+        Raises:
+            ValueError: the columns differ in length or hold a null.
+            RuntimeError: the backend fails on every pair.
+        """
+        started = time.perf_counter()
+        codes, texts = _encode_texts(text_a, text_b)
+        n = len(codes) // 2
+        a, b = codes[:n], codes[n:]
+        if symmetric:
+            a, b = np.minimum(a, b), np.maximum(a, b)
+        distinct, inverse = _distinct_pairs(a, b, len(texts))
+        a, b = a[distinct], b[distinct]
+        if symmetric:
+            a, b = np.concatenate([a, b]), np.concatenate([b, a])
+
+        values: NDArray[np.float32] = np.empty(len(a), dtype=np.float32)
+        failures: dict[int, str] = {}
+        stats = ScoreStats(pairs=n, pairs_reused=n - len(distinct))
+        for start in range(0, len(a), self._macro_batch):
+            stop = min(len(a), start + self._macro_batch)
+            values[start:stop], failed, more = self._score_macro_batch(texts, a[start:stop], b[start:stop])
+            failures.update((start + index, reason) for index, reason in failed.items())
+            stats += more
+            if len(failures) == stop and stop >= _HOPELESS:
+                raise RuntimeError(f"the backend fails on every pair: {failures[0]}")
+        if not raw_logits:
+            values = self._checkpoint.activate(values)
+        if symmetric:
+            values = (values[: len(distinct)] + values[len(distinct) :]) * np.float32(0.5)
+            failures = {index % len(distinct): reason for index, reason in failures.items()}
+        values[list(failures)] = np.nan
+        rows = np.flatnonzero(np.isin(inverse, list(failures)))
+        failed_rows = {int(row): failures[int(inverse[row])] for row in rows}
+        return ScoreResult(values[inverse], failed_rows, stats, time.perf_counter() - started)
+
+    def _score_macro_batch(
+        self, texts: pa.Array, a: IntArray, b: IntArray
+    ) -> tuple[NDArray[np.float32], dict[int, str], ScoreStats]:
+        used, local = np.unique(np.concatenate([a, b]), return_inverse=True)
+        table = self._tokenizer.encode(texts.take(pa.array(used)).to_pylist())
+        a, b = local[: len(a)], local[len(a) :]
+        len_a, len_b = table.lengths[a], table.lengths[b]
+        kept_a, kept_b = self._tokenizer.truncate(len_a, len_b)
+        lengths = self._tokenizer.pair_lengths(kept_a, kept_b)
+        order = np.argsort(-lengths, kind="stable")
+
+        def run(bounds: tuple[int, int]) -> tuple[IntArray, NDArray[np.float32], dict[int, str], int]:
+            rows = order[slice(*bounds)]
+            batch = self._tokenizer.assemble(table, a[rows], b[rows], kept_a[rows], kept_b[rows])
+            return rows, *_run_bisecting(self._backend, batch), batch.input_ids.size
+
+        logits = np.empty(len(a), dtype=np.float32)
+        failures: dict[int, str] = {}
+        padded = 0
+        batches = plan_micro_batches(lengths[order], self._token_budget)
+        for rows, values, failed, size in self._pool.map(run, batches):
+            logits[rows] = values
+            failures.update((int(rows[index]), reason) for index, reason in failed.items())
+            padded += size
+        return (
+            logits,
+            failures,
+            ScoreStats(
+                texts_tokenised=len(used),
+                real_tokens=int(lengths.sum()),
+                padded_tokens=padded,
+                truncated=int(np.count_nonzero(kept_a + kept_b < len_a + len_b)),
+                backend_calls=len(batches),
+            ),
+        )
+
+
+def _encode_texts(
+    text_a: Sequence[str] | pa.Array | pa.ChunkedArray, text_b: Sequence[str] | pa.Array | pa.ChunkedArray
+) -> tuple[IntArray, pa.Array]:
+    """Both columns as codes, first then second, into one array of the distinct texts."""
+    if len(text_a) != len(text_b):
+        raise ValueError(f"text_a has {len(text_a)} texts, text_b {len(text_b)}")
+    chunks: list[pa.Array] = []
+    for column in (text_a, text_b):
+        if not isinstance(column, (pa.Array, pa.ChunkedArray)):
+            column = pa.array(column, pa.large_string())
+        column = column.cast(pa.large_string())
+        if column.null_count:
+            raise ValueError("a text is null; reject such rows before scoring")
+        chunks += column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    encoded = pa.chunked_array(chunks, pa.large_string()).combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.unify_dictionaries().combine_chunks()
+    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
+
+
+def _distinct_pairs(a: IntArray, b: IntArray, texts: int) -> tuple[IntArray, IntArray]:
+    """First row of each distinct pair, in order of appearance, and each row's position among them."""
+    _, first, inverse = np.unique(a * max(texts, 1) + b, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[inverse]
+
+
+def _run_bisecting(backend: Backend, batch: MicroBatch) -> tuple[NDArray[np.float32], dict[int, str]]:
+    """Logits of a micro-batch; where the backend raises, halve the batch down to the pair at fault.
+
+    Returns:
+        Logits of shape (rows,), NaN where a row failed alone, and the reasons by row.
+    """
+    try:
+        logits = backend.logits(batch)
+        if logits.shape != (len(batch),):
+            raise RuntimeError(f"the backend returned shape {logits.shape} for {len(batch)} pairs")
+        bad = np.flatnonzero(~np.isfinite(logits))
+        return logits, {int(row): f"the model's output is {logits[row]}" for row in bad}
+    except Exception as error:
+        if len(batch) == 1:
+            return np.full(1, np.nan, np.float32), {0: f"{type(error).__name__}: {error}"}
+    half = len(batch) // 2
+    left, failed = _run_bisecting(backend, batch[:half])
+    right, more = _run_bisecting(backend, batch[half:])
+    return np.concatenate([left, right]), {**failed, **{half + row: reason for row, reason in more.items()}}

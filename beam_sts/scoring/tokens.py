@@ -1,0 +1,221 @@
+"""Texts to token ids once, pairs assembled from them without the tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from beam_sts.models.checkpoint import Checkpoint
+from beam_sts.scoring.plan import IntArray, expand_ranges, longest_first
+
+_PROBES = (("a", "b"), ("b", "a a a"), ("", "a b"), ("b a", ""))
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Padded model input: integer arrays of shape (rows, longest)."""
+
+    input_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+    token_type_ids: NDArray[np.int64] | None
+
+    def __getitem__(self, rows: slice) -> MicroBatch:
+        """Some of the rows, padded as before."""
+        types = None if self.token_type_ids is None else self.token_type_ids[rows]
+        return MicroBatch(self.input_ids[rows], self.attention_mask[rows], types)
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """Token ids of distinct texts, end to end: text i owns ``ids[offsets[i]:offsets[i + 1]]``."""
+
+    ids: NDArray[np.int64]
+    offsets: IntArray
+
+    @property
+    def lengths(self) -> IntArray:
+        """Tokens of each text, shape (texts,)."""
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True)
+class PairTemplate:
+    """The special tokens that a tokenizer puts around a pair, and the token type of each part.
+
+    ``parts`` are the ids before the first, between the two and after the second text; ``types`` the token
+    types of: before, first text, between, second text, after.
+    """
+
+    parts: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+    types: tuple[tuple[int, ...], int, tuple[int, ...], int, tuple[int, ...]]
+
+    @property
+    def special_tokens(self) -> int:
+        """How many special tokens a pair costs."""
+        return sum(map(len, self.parts))
+
+
+def probe_template(tokenizer: Any) -> PairTemplate:
+    """Read the pair template off a ``tokenizers.Tokenizer`` by encoding probe pairs.
+
+    Raises:
+        ValueError: the tokenizer treats pairs in a way that no template expresses.
+    """
+    pair = tokenizer.encode("a", "b")
+    a, b = (tokenizer.encode(text, add_special_tokens=False).ids for text in ("a", "b"))
+    ids, types = pair.ids, pair.type_ids
+    for start_a in range(len(ids) - len(a) - len(b) + 1):
+        for start_b in range(start_a + len(a), len(ids) - len(b) + 1):
+            if ids[start_a : start_a + len(a)] != a or ids[start_b : start_b + len(b)] != b:
+                continue
+            end_a, end_b = start_a + len(a), start_b + len(b)
+            template = PairTemplate(
+                (tuple(ids[:start_a]), tuple(ids[end_a:start_b]), tuple(ids[end_b:])),
+                (
+                    tuple(types[:start_a]),
+                    types[start_a] if a else 0,
+                    tuple(types[end_a:start_b]),
+                    types[start_b] if b else 0,
+                    tuple(types[end_b:]),
+                ),
+            )
+            if all(_assemble_one(tokenizer, template, *probe) for probe in _PROBES):
+                return template
+    raise ValueError("the tokenizer's pair encoding does not follow a template of special tokens")
+
+
+def _assemble_one(tokenizer: Any, template: PairTemplate, text_a: str, text_b: str) -> bool:
+    expected = tokenizer.encode(text_a, text_b)
+    a, b = (tokenizer.encode(text, add_special_tokens=False).ids for text in (text_a, text_b))
+    before, between, after = template.parts
+    types = [
+        *template.types[0],
+        *[template.types[1]] * len(a),
+        *template.types[2],
+        *[template.types[3]] * len(b),
+        *template.types[4],
+    ]
+    return bool(expected.ids == [*before, *a, *between, *b, *after] and expected.type_ids == types)
+
+
+class PairTokenizer:
+    """Tokenises texts and assembles truncated, padded pairs as the reference tokenizer would.
+
+    Args:
+        tokenizer: a ``tokenizers.Tokenizer`` without truncation and padding. It is never changed, so that
+            several threads may use it.
+        max_length: tokens that a pair may have, special tokens included.
+        pad_id: id that fills short rows.
+        pad_left: pad on the left, as decoders want it.
+        truncate_left: drop tokens from the start of a long text, not from its end.
+        token_types: whether the model is given token types.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        max_length: int,
+        *,
+        pad_id: int = 0,
+        pad_left: bool = False,
+        truncate_left: bool = False,
+        token_types: bool = True,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._template = probe_template(tokenizer)
+        self.max_length = max_length
+        self._pad_id = pad_id
+        self._pad_left = pad_left
+        self._truncate_left = truncate_left
+        self._token_types = token_types
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> PairTokenizer:
+        """A checkpoint's tokenizer, off the transformers wrapper, under the checkpoint's rules."""
+        wrapper = checkpoint.tokenizer
+        raw = Tokenizer.from_str(wrapper.backend_tokenizer.to_str())
+        raw.no_truncation()
+        raw.no_padding()
+        return cls(
+            raw,
+            checkpoint.max_length,
+            pad_id=wrapper.pad_token_id or 0,
+            pad_left=wrapper.padding_side == "left",
+            truncate_left=wrapper.truncation_side == "left",
+            token_types="token_type_ids" in wrapper.model_input_names,
+        )
+
+    def encode(self, texts: Sequence[str]) -> TokenTable:
+        """Tokenise texts, without special tokens, in parallel inside the tokenizer."""
+        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        ids = [encoding.ids for encoding in encodings]
+        offsets = np.zeros(len(ids) + 1, dtype=np.int64)
+        np.cumsum([len(row) for row in ids], out=offsets[1:])
+        return TokenTable(
+            np.fromiter(chain.from_iterable(ids), dtype=np.int64, count=int(offsets[-1])), offsets
+        )
+
+    def truncate(self, len_a: IntArray, len_b: IntArray) -> tuple[IntArray, IntArray]:
+        """Tokens that each text of each pair keeps under ``max_length``."""
+        return longest_first(len_a, len_b, self.max_length - self._template.special_tokens)
+
+    def pair_lengths(self, kept_a: IntArray, kept_b: IntArray) -> IntArray:
+        """Tokens of each whole pair, special tokens included."""
+        return kept_a + kept_b + self._template.special_tokens
+
+    def assemble(
+        self, table: TokenTable, a: IntArray, b: IntArray, kept_a: IntArray, kept_b: IntArray
+    ) -> MicroBatch:
+        """Build one padded micro-batch.
+
+        Args:
+            table: token ids of the distinct texts.
+            a: index into the table of each pair's first text, shape (rows,).
+            b: the same of the second text.
+            kept_a: tokens to keep of each first text, shape (rows,).
+            kept_b: the same of the second text.
+        """
+        (before, between, after), types = self._template.parts, self._template.types
+        lengths = self.pair_lengths(kept_a, kept_b)
+        starts = np.cumsum(lengths) - lengths
+        flat = np.empty(int(lengths.sum()), dtype=np.int64)
+        flat_types = np.empty(len(flat), dtype=np.int64)
+
+        def put_special(at: IntArray, ids: tuple[int, ...], kinds: tuple[int, ...]) -> None:
+            for position, (token, kind) in enumerate(zip(ids, kinds, strict=True)):
+                flat[at + position] = token
+                flat_types[at + position] = kind
+
+        def put_text(at: IntArray, texts: IntArray, kept: IntArray, kind: int) -> None:
+            source = table.offsets[texts + 1] - kept if self._truncate_left else table.offsets[texts]
+            target = expand_ranges(at, kept)
+            flat[target] = table.ids[expand_ranges(source, kept)]
+            flat_types[target] = kind
+
+        start_a = starts + len(before)
+        start_b = start_a + kept_a + len(between)
+        put_special(starts, before, types[0])
+        put_text(start_a, a, kept_a, types[1])
+        put_special(start_a + kept_a, between, types[2])
+        put_text(start_b, b, kept_b, types[3])
+        put_special(start_b + kept_b, after, types[4])
+
+        width = int(lengths.max())
+        column = np.arange(width)
+        mask = column >= (width - lengths)[:, None] if self._pad_left else column < lengths[:, None]
+        input_ids = np.full(mask.shape, self._pad_id, dtype=np.int64)
+        input_ids[mask] = flat
+        token_type_ids = None
+        if self._token_types:
+            token_type_ids = np.zeros(mask.shape, dtype=np.int64)
+            token_type_ids[mask] = flat_types
+        return MicroBatch(input_ids, mask.astype(np.int64), token_type_ids)

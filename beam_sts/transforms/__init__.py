@@ -1,0 +1,1 @@
+"""Beam: the model handler and the transforms around it."""

@@ -1,0 +1,188 @@
+"""ScoreSlices: read, score and commit slices of files. The transform behind ``pipelines.score``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+from apache_beam.metrics import Metrics
+from apache_beam.ml.inference.base import RunInference
+
+from beam_sts.io.output import OutputFolder
+from beam_sts.io.slices import BadRow, Slice, SliceData, format_of
+from beam_sts.io.summary import score_histogram
+from beam_sts.scoring.scorer import ScoreResult
+from beam_sts.transforms.columns import attach, sift, text_arrays
+from beam_sts.transforms.handler import METRICS_NAMESPACE, PairColumns, PairColumnsModelHandler
+
+
+@dataclass(frozen=True)
+class SliceSettings:
+    """What reading and committing a slice depends on, besides the slice.
+
+    ``schema`` is the whole input's; the output's shards have it too, plus ``score_column``.
+    """
+
+    output: OutputFolder
+    schema: pa.Schema
+    text_columns: tuple[str, str]
+    score_column: str = "score"
+    threshold: float | None = None
+    empty: str = "score"
+    symmetric: bool = False
+    raw_logits: bool = False
+    handler: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def scored_schema(self) -> pa.Schema:
+        """Schema of the shards of scores and matches."""
+        return self.schema.append(pa.field(self.score_column, pa.float32(), nullable=False))
+
+    @property
+    def rejected_schema(self) -> pa.Schema:
+        """Schema of the shards of rejected rows: the row is a record, or a raw line that did not parse."""
+        return pa.schema(
+            [
+                pa.field("file", pa.string(), nullable=False),
+                pa.field("row", pa.int64(), nullable=False),
+                pa.field("reason", pa.string(), nullable=False),
+                pa.field("record", pa.struct(list(self.schema))),
+                pa.field("line", pa.string()),
+            ]
+        )
+
+
+class ScoreSlices(beam.PTransform):
+    """Units of slices -> committed shards; gives the index of every slice it committed.
+
+    One element in, one shard out, in one fused stage: rows are never shuffled, so a shard has its rows in
+    input order, and a retried element writes the same shard again.
+    """
+
+    def __init__(self, model: str, settings: SliceSettings) -> None:
+        super().__init__()
+        self._model = model
+        self._settings = settings
+
+    def expand(self, units: beam.PCollection[list[Slice]]) -> beam.PCollection[int]:
+        """Read, score, commit."""
+        settings = self._settings
+        handler = PairColumnsModelHandler(self._model, **settings.handler)
+        arguments = {"symmetric": settings.symmetric, "raw_logits": settings.raw_logits}
+        return (
+            units
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(_ReadUnit(settings))
+            | "Score" >> RunInference(handler, inference_args=arguments)
+            | "Commit" >> beam.ParDo(_CommitSlice(settings))
+        )
+
+
+class _ReadUnit(beam.DoFn):
+    """A unit -> the pairs of each of its slices that is not committed yet."""
+
+    def __init__(self, settings: SliceSettings) -> None:
+        self._settings = settings
+
+    def process(self, unit: list[Slice]) -> Iterator[PairColumns]:
+        settings = self._settings
+        # Runners retry: a slice may have been committed since the plan was made.
+        missing = [part for part in unit if not settings.output.is_committed(part.index)]
+        if not missing:
+            return
+        started = time.perf_counter()
+        for data in format_of(unit[0].path).read(missing, settings.schema, settings.text_columns):
+            sifted = sift(data.table, settings.text_columns, empty=settings.empty)
+            pairs = text_arrays(data.table, settings.text_columns, sifted.good)
+            seconds = time.perf_counter() - started
+            yield PairColumns(*pairs, context=(data, sifted, seconds))
+            started = time.perf_counter()
+
+
+class _CommitSlice(beam.DoFn):
+    """A scored slice -> its shards. The score shard comes last: it is the commit marker."""
+
+    def __init__(self, settings: SliceSettings) -> None:
+        self._settings = settings
+
+    def process(self, scored: tuple[Any, ScoreResult]) -> Iterator[int]:
+        settings = self._settings
+        (data, sifted, read_seconds), result = scored
+        started = time.perf_counter()
+        table, bad, reasons = attach(data.table, sifted, result, settings.score_column)
+        rejected = _rejected_table(data, bad.tolist(), reasons, settings)
+        part = data.slice
+        if len(table) + len(rejected) != part.rows:
+            raise RuntimeError(
+                f"{part.path}: rows from {part.row}: {len(table)} scored + {len(rejected)} rejected, "
+                f"not {part.rows}"
+            )
+        index, output = part.index, settings.output
+        matches = 0
+        if len(rejected):
+            output.write_table("rejected", index, rejected)
+            Metrics.counter(METRICS_NAMESPACE, "rejected").inc(len(rejected) - len(result.failures))
+        scores = table.column(settings.score_column)
+        if settings.threshold is not None:
+            hits = table.filter(pc.greater_equal(scores, pa.scalar(settings.threshold, pa.float32())))
+            matches = len(hits)
+            output.write_table("matches", index, hits)
+        output.write_record(
+            index,
+            {
+                "rows_read": part.rows,
+                "rows_scored": len(table),
+                "rows_rejected": len(rejected),
+                "matches": matches,
+                **{name: count for name, count in asdict(result.stats).items() if name != "pairs"},
+                "reasons": _count_reasons(data, reasons),
+                "histogram": score_histogram(scores.to_numpy(), logits=settings.raw_logits),
+                "read_seconds": read_seconds,
+                "score_seconds": result.seconds,
+                "write_seconds": time.perf_counter() - started,
+            },
+        )
+        output.write_table("scores", index, table)
+        yield index
+
+
+def _rejected_table(data: SliceData, bad: list[int], reasons: list[str], settings: SliceSettings) -> pa.Table:
+    schema = settings.rejected_schema
+    records = data.table.take(pa.array(bad, pa.int64())).to_struct_array()
+    if isinstance(records, pa.ChunkedArray):
+        records = records.combine_chunks()
+    rows = [
+        *(
+            (data.rows[i], reason, position, None)
+            for position, (i, reason) in enumerate(zip(bad, reasons, strict=True))
+        ),
+        *((row.row, row.reason, None, row.line) for row in data.bad),
+    ]
+    rows.sort(key=lambda row: row[0])
+    return pa.Table.from_arrays(
+        [
+            pa.array([data.slice.path] * len(rows), pa.string()),
+            pa.array([row for row, _, _, _ in rows], pa.int64()),
+            pa.array([reason for _, reason, _, _ in rows], pa.string()),
+            records.cast(schema.field("record").type).take(pa.array([p for _, _, p, _ in rows], pa.int64())),
+            pa.array([line for _, _, _, line in rows], pa.string()),
+        ],
+        schema=schema,
+    )
+
+
+def _count_reasons(data: SliceData, reasons: list[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for reason in [*reasons, *(_kind(row) for row in data.bad)]:
+        counts[reason] = counts.get(reason, 0) + 1
+    return counts
+
+
+def _kind(row: BadRow) -> str:
+    """The reason without what is particular to the row."""
+    return row.reason.partition(": ")[2].partition(":")[0] or row.reason

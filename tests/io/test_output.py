@@ -1,0 +1,111 @@
+import subprocess
+import sys
+
+import pyarrow as pa
+import pytest
+
+from beam_sts import UserError
+from beam_sts.io.output import OutputFolder
+
+RUN = {"pipeline": "score", "settings": {"threshold": 0.5}, "input": [{"path": "a", "size": 1}]}
+
+
+@pytest.fixture(params=["local", "memory"])
+def folder(request, tmp_path):
+    return OutputFolder.at(
+        str(tmp_path / "out") if request.param == "local" else f"memory://{tmp_path.name}/out"
+    )
+
+
+def _commit(folder, index):
+    folder.write_record(index, {"rows_read": index})
+    folder.write_table("scores", index, pa.table({"x": [index]}))
+
+
+def test_what_is_committed_is_known_and_its_records_are_read_in_order(folder):
+    folder.prepare(RUN, overwrite=False)
+    for index in (11, 2, 0):
+        _commit(folder, index)
+    folder.write_record(5, {"rows_read": 5})  # killed before its shard: not committed
+    assert folder.committed() == {0, 2, 11}
+    assert folder.is_committed(2)
+    assert not folder.is_committed(5)
+    assert [r["rows_read"] for r in folder.records([0, 2, 11])] == [0, 2, 11]
+
+
+def test_the_same_run_goes_on_and_another_is_refused_with_what_differs(folder):
+    folder.prepare(RUN, overwrite=False)
+    _commit(folder, 0)
+    folder.prepare(RUN, overwrite=False)
+    assert folder.committed() == {0}
+    other = {**RUN, "settings": {"threshold": 0.7}}
+    with pytest.raises(UserError, match=r"settings.threshold was 0.5, is 0.7"):
+        folder.prepare(other, overwrite=False)
+    folder.prepare(other, overwrite=True)
+    assert folder.committed() == set()
+
+
+def test_another_pipelines_output_is_refused(folder):
+    folder.prepare({**RUN, "pipeline": "dedup"}, overwrite=False)
+    with pytest.raises(UserError, match=r"pipelines\.dedup"):
+        folder.prepare(RUN, overwrite=False)
+
+
+def test_a_folder_that_holds_something_else_is_refused_even_with_overwrite(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match=r"something else \(thesis.tex\)"):
+            OutputFolder.at(str(tmp_path)).prepare(RUN, overwrite=overwrite)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_shards_without_their_run_are_refused(tmp_path):
+    (tmp_path / "scores").mkdir()
+    with pytest.raises(UserError, match=r"run\.json"):
+        OutputFolder.at(str(tmp_path)).prepare(RUN, overwrite=True)
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "out").write_text("x")
+    with (
+        pytest.raises(UserError, match=r"cannot be written.*Not a directory|File exists"),
+        OutputFolder.at(str(tmp_path / "out")).lock(),
+    ):
+        pass
+
+
+def test_finishing_gives_empty_folders_a_shard_and_drops_what_killed_attempts_left(tmp_path):
+    folder = OutputFolder.at(str(tmp_path))
+    folder.prepare(RUN, overwrite=False)
+    _commit(folder, 0)
+    leftover = tmp_path / "scores" / ".part-000001.parquet.123.0123abcd"
+    leftover.write_bytes(b"half")
+    (tmp_path / ".keep").write_bytes(b"not ours")
+    folder.finish({"scores": pa.schema([]), "rejected": pa.schema([("reason", pa.string())])})
+    assert not leftover.exists()
+    assert (tmp_path / ".keep").exists()
+    assert [p.name for p in (tmp_path / "rejected").iterdir()] == ["part-000000.parquet"]
+    assert [p.name for p in (tmp_path / "scores").iterdir()] == ["part-000000.parquet"]
+
+
+HOLD = """
+import sys, time
+from beam_sts.io.output import OutputFolder
+with OutputFolder.at(sys.argv[1]).lock():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path):
+    folder = OutputFolder.at(str(tmp_path / "out"))
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, folder.root], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match=f"process {holder.pid} on .* is writing there"), folder.lock():
+            pass
+        holder.kill()
+        holder.wait()
+        with folder.lock():
+            pass

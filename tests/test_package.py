@@ -1,0 +1,120 @@
+"""What a user installs: the wheel, the sdist, and the package that Beam builds for its workers."""
+
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import beam_sts
+
+ROOT = Path(__file__).parents[1]
+EMBEDDED = [path.relative_to(ROOT).as_posix() for path in (ROOT / "beam_sts/models/embedded").glob("*/*")]
+# In a package's own environment, outside the checkout: import, find the files, score without a network.
+PROBE = """
+import sys, pathlib
+import beam_sts, pipelines
+home = pathlib.Path(beam_sts.__file__).parent
+assert home.is_relative_to(sys.argv[1]), home
+assert (home / "py.typed").exists()
+(score,) = beam_sts.PairScorer().score([("A cat sits.", "A cat sits.")])
+assert 0 <= score <= 1, score
+print("scored")
+"""
+
+
+def check(command, **options):
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False, timeout=600, **options
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Wheel and sdist; the wheel is built from the sdist, so what the sdist lacks the wheel lacks."""
+    folder = tmp_path_factory.mktemp("dist")
+    check([sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT])
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    return wheel, sdist
+
+
+def test_one_version_everywhere():
+    stated = check([sys.executable, "setup.py", "--version"], cwd=ROOT).split()[-1]
+    assert beam_sts.__version__ == stated
+    newest = re.search(r"^## \[(\d.*?)\]", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert newest[1] == stated
+
+
+@pytest.mark.slow
+def test_wheel_and_sdist_carry_everything(built):
+    wheel, sdist = built
+    with zipfile.ZipFile(wheel) as archive:
+        in_wheel = set(archive.namelist())
+        metadata = archive.read(next(name for name in in_wheel if name.endswith("/METADATA"))).decode()
+    with tarfile.open(sdist) as archive:
+        in_sdist = {name.partition("/")[2] for name in archive.getnames()}
+    modules = [
+        path.relative_to(ROOT).as_posix()
+        for top in ("beam_sts", "pipelines")
+        for path in (ROOT / top).rglob("*.py")
+    ]
+    wanted = {"beam_sts/py.typed", *EMBEDDED, *modules}
+    assert any(name.endswith("beam-sts-nano/model.safetensors") for name in wanted)
+    assert wanted <= in_wheel
+    assert wanted | {"setup.py", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"} <= in_sdist
+    tops = {name.split("/")[0] for name in in_wheel if ".dist-info/" not in name}
+    assert tops == {"beam_sts", "pipelines"}
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in in_wheel)
+    for line in ("License: MIT", "Requires-Python: >=3.10", "Provides-Extra: test"):
+        assert line in metadata.splitlines()
+
+
+@pytest.mark.slow
+def test_the_wheel_works_outside_the_checkout(built, tmp_path):
+    target = tmp_path / "site"
+    check([sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", target, built[0]])
+    probe(target)
+
+
+@pytest.mark.slow
+def test_beam_builds_a_worker_package_from_setup_file(tmp_path):
+    """What ``--setup_file`` stages, by Beam's own stager, installed as a worker installs it."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.portability.stager import Stager
+
+    options = PipelineOptions(["--setup_file", str(ROOT / "setup.py"), "--sdk_location", "container"])
+    staged = Stager.create_job_resources(options, str(tmp_path / "staging"), populate_requirements_cache=None)
+    files = {artifact.role_payload and path_of(artifact).name: path_of(artifact) for artifact in staged}
+    (package,) = [path for path in files.values() if path.name.endswith(".tar.gz")]
+    target = tmp_path / "site"
+    offline = ["--no-deps", "--no-index", "--no-build-isolation"]
+    check([sys.executable, "-m", "pip", "install", *offline, "--target", target, package])
+    probe(target)
+
+
+def path_of(artifact):
+    from apache_beam.portability.api import beam_runner_api_pb2
+
+    return Path(beam_runner_api_pb2.ArtifactFilePayload.FromString(artifact.type_payload).path)
+
+
+def probe(target):
+    env = {"PYTHONPATH": str(target), "HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin", "HOME": str(target)}
+    assert "scored" in check([sys.executable, "-c", PROBE, target], cwd=target, env=env)
+
+
+COMMANDS = sorted(
+    path.stem for path in (ROOT / "pipelines").glob("*.py") if '__name__ == "__main__"' in path.read_text()
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_the_command_does(command):
+    said = check([sys.executable, "-m", f"pipelines.{command}", "--help"], cwd=ROOT)
+    assert said.startswith("usage:")
+    assert "--" in said

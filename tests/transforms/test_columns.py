@@ -1,0 +1,67 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from beam_sts import UserError
+from beam_sts.scoring.scorer import ScoreResult
+from beam_sts.transforms.columns import KNOWN_COLUMNS, attach, check_schema, choose_columns, sift, text_arrays
+
+
+@pytest.mark.parametrize("pair", KNOWN_COLUMNS)
+def test_known_columns_are_found_in_any_order(pair):
+    assert choose_columns(["id", pair[1], "x", pair[0]], None, None) == pair
+
+
+def test_named_columns_win():
+    assert choose_columns(["sentence1", "sentence2", "q", "a"], "q", "a") == ("q", "a")
+
+
+def test_nothing_recognised_lists_the_columns():
+    with pytest.raises(UserError, match=r"among 'question', 'answer'.*--text_a"):
+        choose_columns(["question", "answer"], None, None)
+
+
+def test_a_missing_column_lists_the_columns():
+    with pytest.raises(UserError, match=r"column 'q' is not in the input; its columns are 'a', 'b'"):
+        choose_columns(["a", "b"], "q", "b")
+
+
+def test_one_column_alone_is_refused():
+    with pytest.raises(UserError, match="go together"):
+        choose_columns(["a", "b"], "a", None)
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.int64(), pa.list_(pa.string()), pa.binary(), pa.dictionary(pa.int8(), pa.int8())]
+)
+def test_columns_of_other_things_than_texts_are_refused(kind):
+    with pytest.raises(UserError, match="column 'a' holds"):
+        check_schema(pa.schema([("a", kind), ("b", pa.string())]), ("a", "b"), ("score",))
+
+
+def test_a_score_that_is_there_already_names_the_flag():
+    with pytest.raises(UserError, match=r"already has a column 'score'.*--score_column"):
+        check_schema(pa.schema([("a", pa.string()), ("score", pa.float32())]), ("a", "a"), ("score",))
+
+
+def test_every_row_is_scored_or_rejected_with_its_first_reason():
+    table = pa.table({"id": range(5), "a": ["x", None, "", "y", None], "b": ["z", "z", "z", None, None]})
+    sifted = sift(table, ("a", "b"), empty="reject")
+    assert sifted.good.tolist() == [0]
+    assert dict(zip(sifted.bad.tolist(), sifted.reasons, strict=True)) == {
+        1: "null in column 'a'",
+        2: "empty text in column 'a'",
+        3: "null in column 'b'",
+        4: "null in column 'a'",
+    }
+    assert sift(table, ("a", "b")).good.tolist() == [0, 2]
+
+
+def test_scores_stand_beside_their_rows_and_failures_join_the_rejected():
+    table = pa.table({"id": range(5), "a": ["x", None, "y", "z", "w"], "b": ["x"] * 5})
+    sifted = sift(table, ("a", "b"))
+    assert text_arrays(table, ("a", "b"), sifted.good)[0].to_pylist() == ["x", "y", "z", "w"]
+    result = ScoreResult(np.array([0.1, np.nan, 0.3, 0.4], np.float32), {1: "poisoned"})
+    scored, bad, reasons = attach(table, sifted, result, "s")
+    assert scored.select(["id", "s"]).to_pydict() == {"id": [0, 3, 4], "s": pytest.approx([0.1, 0.3, 0.4])}
+    assert (bad.tolist(), reasons) == ([1, 2], ["null in column 'a'", "poisoned"])
