@@ -4,10 +4,11 @@ Importing this module registers the architecture with transformers' Auto classes
 ``AutoModelForSequenceClassification`` and ``sentence_transformers.CrossEncoder`` load its checkpoints without
 remote code.
 
-Three extensions of the published architecture, off unless the config asks for them, suit small models: rotary
-positions (no position table, so that 8,192 tokens cost no parameters), a window of neighbouring tokens under the
-projection (local word order before the first attention layer), and attention that knows "my text" and "the other
-text" instead of "first" and "second", so that a pair scores the same in both orders.
+Three extensions of the published architecture, off unless the config asks for them, suit small models:
+rotary positions (no position table, so that 8,192 tokens cost no parameters), a window of neighbouring
+tokens under the projection (local word order before the first attention layer), and attention that knows
+"my text" and "the other text" instead of "first" and "second", so that a pair scores the same in both
+orders.
 """
 
 from __future__ import annotations
@@ -57,9 +58,9 @@ class BertHashConfig(BertConfig):
             on long texts.
         rotary_base: Base of the rotation's wavelengths.
         sharp_length: Tokens of a pair from which on the queries grow.
-        segment_dims: Dimensions of each attention head, before the rotating ones, whose sign is the token's text;
-            0 for BERT's token-type embeddings. The product of two signs says only whether two tokens share a text,
-            so the score is the same in both orders. Needs rotary positions.
+        segment_dims: Dimensions of each attention head, before the rotating ones, whose sign is the token's
+            text; 0 for BERT's token-type embeddings. The product of two signs says only whether two tokens
+            share a text, so the score is the same in both orders. Needs rotary positions.
     """
 
     model_type = "bert_hash"
@@ -202,13 +203,13 @@ class RotarySelfAttention(BertSelfAttention):
 
 
 def text_signs(token_type_ids: torch.Tensor) -> torch.Tensor:
-    """1 for tokens of the first text, -1 for the second, 0 for the leading [CLS], of shape (batch, length)."""
+    """1 for tokens of the first text, -1 for the second, 0 for the leading [CLS]; (batch, length)."""
     signs = 1 - 2 * token_type_ids
     return torch.cat([torch.zeros_like(signs[:, :1]), signs[:, 1:]], dim=1)
 
 
 def rotate(heads: torch.Tensor, rotation: Rotation) -> torch.Tensor:
-    """Turn the last dimensions of (batch, heads, length, size) by place, and sign those before them by text."""
+    """Turn the last dimensions of (batch, heads, length, size) by place, sign those before by text."""
     half = rotation.cosine.shape[-1]
     signed = rotation.signs.shape[-1]
     rest = heads.shape[-1] - 2 * half - signed
@@ -230,8 +231,8 @@ def rotation_of(
 ) -> Rotation:
     """What :class:`RotarySelfAttention` needs, from a batch's token types and lengths.
 
-    Places count from the start of each text, not of the pair: words at the same place of two texts are then at
-    distance zero, however long the texts are.
+    Places count from the start of each text, not of the pair: words at the same place of two texts are then
+    at distance zero, however long the texts are.
 
     Args:
         config: Gives the rotated and signed dimensions, the base and the sharpening length.
@@ -262,8 +263,8 @@ class BertHashModel(BertModel):
             head_size = config.hidden_size // config.num_attention_heads
             if config.rotary_dims % 2 or config.rotary_dims + config.segment_dims > head_size:
                 raise ValueError(
-                    f"rotary_dims must be even and, with segment_dims, at most the head size {head_size}: found "
-                    f"rotary_dims {config.rotary_dims}, segment_dims {config.segment_dims}"
+                    f"rotary_dims must be even and at most the head size {head_size} less segment_dims: "
+                    f"found rotary_dims {config.rotary_dims}, segment_dims {config.segment_dims}"
                 )
             self.embeddings = RotaryEmbeddings(config)
             for index, layer in enumerate(self.encoder.layer):

@@ -142,7 +142,7 @@ def fit(
     )
     averaged = [p.detach().clone() for p in trained] if settings.average else []
     model.train()
-    # On CPU the backward pass of fused attention costs a third of a step on texts this short; this one does not.
+    # On CPU the backward pass of fused attention costs a third of a step on texts this short.
     attention = model.config._attn_implementation
     model.set_attn_implementation("eager")
     step, seen, loss_sum = 0, 0, 0.0

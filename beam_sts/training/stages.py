@@ -23,7 +23,7 @@ from beam_sts.training.data import DataError, read_columns, read_scored_pairs
 from beam_sts.training.edits import edited_pairs, grammar_pairs
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict
 from beam_sts.training.honesty import HeldOut, check_pairs, drop_held_out, normalise
-from beam_sts.training.long_texts import long_pairs
+from beam_sts.training.long_texts import long_pairs, report_on_length
 from beam_sts.training.student import StudentSize, matching_start, parameter_count
 
 logger = logging.getLogger(__name__)
@@ -423,11 +423,13 @@ def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
         )
     dev = read_scored_pairs(recipe.stsb.format(split="dev"))
     results["probes"] = evaluation.report_on_probes(score, dev.texts)
+    sizes = (25,) if recipe.size == "tiny" else (25, 100, 250)
+    results["length"] = report_on_length(score, dev.texts, sizes)
     (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     figures = {
         name: [round(results[name][key], 4) for key in ("pearson", "spearman")]
         for name in results
-        if name != "probes"
+        if "pearson" in results[name]
     }
     return {**figures, "ranking": results["probes"]["ranking"]}
 

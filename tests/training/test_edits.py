@@ -56,8 +56,12 @@ def test_names_inside_the_sentence_change():
 
 @pytest.mark.parametrize(
     ("text", "edited"),
-    [("She does not care.", "She does care."), ("He isn't old.", "He is old."), ("It has been done.", "It has not been done.")],
-)  # fmt: skip
+    [
+        ("She does not care.", "She does care."),
+        ("He isn't old.", "He is old."),
+        ("It has been done.", "It has not been done."),
+    ],
+)
 def test_negation_comes_and_goes(text, edited):
     assert negate(text, random.Random(0)) == edited
 
@@ -75,7 +79,9 @@ def test_surface_edits_keep_words():
 def test_edited_pairs_differ_and_repeat_by_seed():
     pairs = edited_pairs(SENTENCES, seed=3)
     assert pairs == edited_pairs(SENTENCES, seed=3)
-    assert all((first != second or kind == "surface") and 0 <= score <= 1 for first, second, score, kind in pairs)
+    assert all(
+        (first != second or kind == "surface") and 0 <= score <= 1 for first, second, score, kind in pairs
+    )
 
 
 def test_every_grammar_class_makes_facts_apart():

@@ -94,7 +94,7 @@ def test_held_out_pairs_in_given_data_are_dropped_and_never_trained_on(smoke, tm
     assert len(given) == 0
     from beam_sts.training.honesty import check_pairs
 
-    with pytest.raises(HeldOutTextError, match="test.parquet: row 0"):
+    with pytest.raises(HeldOutTextError, match=r"test\.parquet: row 0"):
         check_pairs(*texts_of(read_scored_pairs(test)), work.held_out, test)
 
 
@@ -127,13 +127,15 @@ def test_data_errors_name_the_place_and_the_way_out(tmp_path):
     with pytest.raises(DataError, match="no file matches"):
         read_columns(str(tmp_path / "*.parquet"), ("text",))
     path = tmp_path / "x.parquet"
-    pa.parquet.write_table(pa.table({"sentence1": ["a", None], "sentence2": ["b", "c"], "score": [0.1, 0.2]}), path)
+    pa.parquet.write_table(
+        pa.table({"sentence1": ["a", None], "sentence2": ["b", "c"], "score": [0.1, 0.2]}), path
+    )
     with pytest.raises(DataError, match="no column 'text'; it has sentence1"):
         read_columns(str(path), ("text",))
     with pytest.raises(DataError, match="row 1 has a text that is null"):
         read_scored_pairs(str(path))
     pa.parquet.write_table(pa.table({"sentence1": ["a"], "sentence2": ["b"], "score": [3.2]}), path)
-    with pytest.raises(DataError, match="score 3.2; scores must be between 0 and 1"):
+    with pytest.raises(DataError, match=r"score 3\.2; scores must be between 0 and 1"):
         read_scored_pairs(str(path))
     with pytest.raises(DataError, match="hub:owner/name"):
         read_columns("hub:nothing", ("text",))
@@ -155,7 +157,9 @@ def test_embedded_models_are_whole_small_and_quick_to_load(name):
         "    times.append(time.perf_counter() - begun)\n"
         "print(min(times))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd()
+    )
     assert float(done.stdout.split()[-1]) < 0.3
 
 
