@@ -1,9 +1,9 @@
 """Fit a cross-encoder to scored pairs, and score pairs while training.
 
 Own code rather than ``CrossEncoderTrainer``: for a student of under a million parameters on two cores,
-tokenising every pair again each epoch and padding random batches cost more than the model itself
-(docs/training.md has the measurement). Here each distinct text is tokenised once and batches hold pairs of
-like length.
+tokenising every pair again each epoch and padding random batches cost as much as the model itself. Here each
+distinct text is tokenised once, batches hold pairs of like length under a token budget, and targets are the
+soft scores of a teacher.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import json
 import logging
 import platform
 import random
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import beam_sts.models.bert_hash  # noqa: F401  registers the student's architecture
+from beam_sts.scoring.scorer import PairScorer
 from beam_sts.training import card, evaluation, mining, vocabulary
 from beam_sts.training.data import DataError, read_columns, read_scored_pairs
 from beam_sts.training.edits import edited_pairs, grammar_pairs
@@ -384,6 +386,8 @@ def _fit_student(
     how = FitSettings(**{**asdict(how), "seed": recipe.seed})
     seconds = fit(model, tokenizer, pairs, how, lambda current: str(on_dev(current)), 1000)
     model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(work.folder("vocabulary") / name, folder / name)
     return {"pairs": len(pairs), "fit_seconds": round(seconds, 1), "dev": on_dev(model)}
 
 
@@ -407,15 +411,8 @@ def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
 
 
 def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Report on dev, test and the probes."""
-    tokenizer = AutoTokenizer.from_pretrained(work.folder("vocabulary"), local_files_only=True)
-    model = AutoModelForSequenceClassification.from_pretrained(work.folder("finetune"), dtype=torch.float32)
-
-    def score(pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-        first, second = zip(*pairs, strict=True)
-        asked = ScoredPairs.of(first, second, np.zeros(len(pairs)).tolist())
-        return predict(model, tokenizer, asked, max_length=8192, precision="fp32")
-
+    """Report on dev, test and the probes, scoring as users do."""
+    score = PairScorer(work.folder("finetune"), threads=torch.get_num_threads()).score
     results: dict[str, Any] = {}
     for split in ("dev", "test"):
         results[f"STS-B {split}"] = evaluation.report_on_gold(
