@@ -72,6 +72,9 @@ def parser() -> argparse.ArgumentParser:
         ):
             default = getattr(getattr(Recipe, stage), name)
             result.add_argument(f"--{stage}_{name}", type=kind, default=default, help=f"default {default}")
+    result.add_argument(
+        "--data_notes", help="Markdown file on data, licences and teacher, for the model card"
+    )
     result.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="torch threads")
     result.add_argument(
         "--smoke", action="store_true", help="all stages on tiny data of the project's own, for tests"
@@ -107,6 +110,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         pretrain=settings("pretrain"),
         finetune=settings("finetune"),
         replay=options.replay,
+        data_notes=options.data_notes,
     )
 
 

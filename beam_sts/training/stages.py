@@ -66,7 +66,8 @@ class Recipe:
         documents: Pairs of long documents to make.
         pretrain: How the student is fitted to all scored pairs.
         finetune: How it is fitted to the gold pairs, with ``replay``.
-        replay: Share of the labelled pairs that goes into fine-tuning too.
+        replay: Share of the labelled and made pairs that goes into fine-tuning too.
+        data_notes: Markdown file on the data, its licences and the teacher, for the model card.
     """
 
     stsb: str
@@ -87,6 +88,7 @@ class Recipe:
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE
     replay: float = 0.2
+    data_notes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -441,25 +443,48 @@ def run_export(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
         {
             "parameters": parameter_count(model),
             "max_length": SIZES[recipe.size].max_length,
-            "data": dict.fromkeys(
-                (recipe.stsb, *recipe.gold, *recipe.sentences, *recipe.scored),
-                "see the project's docs/training.md",
-            ),
-            "teacher": recipe.teacher or recipe.encoder or "none",
+            "data": data_notes(recipe),
             "stages": {
-                name: ", ".join(f"{key} {value}" for key, value in figures.items() if key != "fingerprint")
+                name: ", ".join(
+                    f"{key} {plain(value)}" for key, value in figures.items() if key != "fingerprint"
+                )
                 for name, figures in noted.items()
                 if name != "evaluate"
             },
             "seed": recipe.seed,
             "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
-            "command": f"python -m pipelines.train all --size {recipe.size} --seed {recipe.seed} ...",
+            "settings": settings(recipe),
         },
         results,
     )
     card.export_checkpoint(model, work.folder("vocabulary"), folder, text)
     size = (folder / "model.safetensors").stat().st_size
     return {"parameters": parameter_count(model), "bytes": size}
+
+
+def data_notes(recipe: Recipe) -> str:
+    """The recipe's notes on its data, or else the bare names of its sources."""
+    if recipe.data_notes is not None:
+        return Path(recipe.data_notes).read_text(encoding="utf-8").strip()
+    sources = (recipe.stsb, *recipe.gold, *recipe.sentences, *recipe.scored)
+    return "\n".join(f"- {source.rsplit('/', 1)[-1]}" for source in sources)
+
+
+def settings(recipe: Recipe) -> str:
+    """The recipe as JSON, with folders cut from paths: the card is for others' machines."""
+    values = asdict(recipe)
+    for name in ("stsb", "encoder", "teacher", "data_notes"):
+        values[name] = values[name] and values[name].rsplit("/", 1)[-1]
+    for name in ("gold", "sentences", "scored"):
+        values[name] = [source.rsplit("/", 1)[-1] for source in values[name]]
+    return "{\n" + ",\n".join(f' "{name}": {json.dumps(value)}' for name, value in values.items()) + "\n}"
+
+
+def plain(value: Any) -> str:
+    """A figure as the card shows it."""
+    if isinstance(value, Mapping):
+        return "(" + ", ".join(f"{key} {plain(item)}" for key, item in value.items()) + ")"
+    return f"{value:.4f}" if isinstance(value, float) and abs(value) < 1 else str(value)
 
 
 _DATA = ("stsb", "gold", "sentences", "sentence_limit", "source_limits", "encoder")
