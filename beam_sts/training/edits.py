@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 _NUMBER = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\w])|(?<![\w.,])\d+(?![\w])")
@@ -312,7 +312,10 @@ class EditTargets:
 
 
 def grammar_pairs(
-    count: int, seed: int, targets: EditTargets | None = None
+    count: int,
+    seed: int,
+    targets: EditTargets | None = None,
+    grammars: Sequence[Grammar] = TRAINING_GRAMMARS,
 ) -> list[tuple[str, str, float, str]]:
     """Make training pairs from the grammars: for each fact one paraphrase and one near-copy of another fact.
 
@@ -320,19 +323,18 @@ def grammar_pairs(
         count: Facts to make; twice as many pairs come back.
         seed: Of the choices.
         targets: Scores by kind.
+        grammars: What to make the facts from.
 
     Returns:
         (first text, second text, score, kind) tuples.
     """
     targets = targets or EditTargets()
     rng = random.Random(seed)
-    by_kind = {
-        kind: [g for g in TRAINING_GRAMMARS if g.kind == kind]
-        for kind in ("order", "number", "name", "negation")
-    }
+    kinds = dict.fromkeys(grammar.kind for grammar in grammars)
+    by_kind = {kind: [grammar for grammar in grammars if grammar.kind == kind] for kind in kinds}
     pairs: list[tuple[str, str, float, str]] = []
     # Who does what to whom is the hardest to learn: half of the facts are of that class.
-    turns = [*by_kind, "order", "order"]
+    turns = [*by_kind, *(["order", "order"] if "order" in by_kind else [])]
     for index in range(count):
         kind = turns[index % len(turns)]
         anchor, paraphrase, other = rng.choice(by_kind[kind]).fill(rng)

@@ -26,6 +26,7 @@ from beam_sts.training.edits import edited_pairs, grammar_pairs
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict
 from beam_sts.training.honesty import HeldOut, check_pairs, drop_held_out, normalise
 from beam_sts.training.long_texts import long_pairs, report_on_length
+from beam_sts.training.roles import ROLE_GRAMMARS
 from beam_sts.training.student import StudentSize, matching_start, parameter_count
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Recipe:
         pretrain: How the student is fitted to all scored pairs.
         finetune: How it is fitted to the gold pairs, with ``replay``.
         replay: Share of the labelled and made pairs that goes into fine-tuning too.
+        roles: Facts of who does what to whom to make for fine-tuning.
         data_notes: Markdown file on the data, its licences and the teacher, for the model card.
     """
 
@@ -88,6 +90,7 @@ class Recipe:
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE
     replay: float = 0.2
+    roles: int = 8_000
     data_notes: str | None = None
 
 
@@ -408,7 +411,10 @@ def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
     """Fit the student to the gold pairs, beside a share of the others so that it keeps what they taught."""
     others = joined([labelled_pairs(work), made_pairs(recipe, work)])
     rows = random.Random(recipe.seed).sample(range(len(others)), round(recipe.replay * len(others)))
-    pairs = joined([*gold_pairs(recipe, work), taken(others, rows)])
+    made = [row[:3] for row in grammar_pairs(recipe.roles, seed=2, grammars=ROLE_GRAMMARS)]
+    roles = ScoredPairs.of([row[0] for row in made], [row[1] for row in made], [row[2] for row in made])
+    check_pairs(*texts_of(roles), work.held_out, "role facts")
+    pairs = joined([*gold_pairs(recipe, work), taken(others, rows), roles])
     return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
 
 
@@ -497,7 +503,7 @@ STAGES: dict[str, Stage] = {
         Stage("labels", run_labels, (), ("pairs", "teacher")),
         Stage("pretrain", run_pretrain, ("size", "seed", "scored", "edits", "facts", "documents", "pretrain"),
               ("vocabulary", "labels"), ("size", "seed")),
-        Stage("finetune", run_finetune, ("finetune", "replay"), ("pretrain",), ("size", "seed")),
+        Stage("finetune", run_finetune, ("finetune", "replay", "roles"), ("pretrain",), ("size", "seed")),
         Stage("evaluate", run_evaluate, (), ("finetune",), ("size", "seed")),
         Stage("export", run_export, (), ("evaluate",), ("size", "seed")),
     )
