@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--teacher", help="folder of a fitted cross-encoder, used as it is")
     result.add_argument("--size", choices=list(SIZES), default=Recipe.size)
     result.add_argument("--seed", type=int, default=Recipe.seed)
-    for name in ("pairs", "edits", "facts", "documents", "roles"):
+    for name in ("pairs", "edits", "facts", "documents", "roles", "identical", "gold_repeats"):
         result.add_argument(
             f"--{name}", type=int, default=getattr(Recipe, name), help=f"number of {name} (see Recipe)"
         )

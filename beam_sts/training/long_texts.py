@@ -81,7 +81,7 @@ def report_on_length(
     sizes: Sequence[int] = (25, 100, 250),
     shares: Sequence[float] = (0.0, 0.1, 0.25, 0.5, 1.0),
     places: Sequence[float] = (0.0, 0.5, 1.0),
-    repeats: int = 4,
+    repeats: int = 3,
     seed: int = 11,
 ) -> list[dict[str, float]]:
     """Score documents against copies in which a growing share of sentences is replaced, at several places.

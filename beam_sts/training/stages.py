@@ -69,6 +69,8 @@ class Recipe:
         finetune: How it is fitted to the gold pairs, with ``replay``.
         replay: Share of the labelled and made pairs that goes into fine-tuning too.
         roles: Facts of who does what to whom to make for fine-tuning.
+        identical: Texts to pair with themselves for fine-tuning.
+        gold_repeats: Times that each gold pair is seen in one epoch of fine-tuning.
         data_notes: Markdown file on the data, its licences and the teacher, for the model card.
     """
 
@@ -91,6 +93,8 @@ class Recipe:
     finetune: FitSettings = FINETUNE
     replay: float = 0.2
     roles: int = 8_000
+    identical: int = 0
+    gold_repeats: int = 1
     data_notes: str | None = None
 
 
@@ -414,7 +418,10 @@ def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
     made = [row[:3] for row in grammar_pairs(recipe.roles, seed=2, grammars=ROLE_GRAMMARS)]
     roles = ScoredPairs.of([row[0] for row in made], [row[1] for row in made], [row[2] for row in made])
     check_pairs(*texts_of(roles), work.held_out, "role facts")
-    pairs = joined([*gold_pairs(recipe, work), taken(others, rows), roles])
+    gold = gold_pairs(recipe, work)
+    same = random.Random(recipe.seed).sample(others.texts, min(recipe.identical, len(others.texts)))
+    itself = ScoredPairs.of(same, same, [1.0] * len(same))
+    pairs = joined([*recipe.gold_repeats * gold, taken(others, rows), roles, itself])
     return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
 
 
@@ -428,7 +435,7 @@ def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
         )
     dev = read_scored_pairs(recipe.stsb.format(split="dev"))
     results["probes"] = evaluation.report_on_probes(score, dev.texts)
-    sizes = (25,) if recipe.size == "tiny" else (25, 100, 250)
+    sizes = (25,) if recipe.size == "tiny" else (25, 250)
     results["length"] = report_on_length(score, dev.texts, sizes)
     (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     figures = {
@@ -503,7 +510,8 @@ STAGES: dict[str, Stage] = {
         Stage("labels", run_labels, (), ("pairs", "teacher")),
         Stage("pretrain", run_pretrain, ("size", "seed", "scored", "edits", "facts", "documents", "pretrain"),
               ("vocabulary", "labels"), ("size", "seed")),
-        Stage("finetune", run_finetune, ("finetune", "replay", "roles"), ("pretrain",), ("size", "seed")),
+        Stage("finetune", run_finetune, ("finetune", "replay", "roles", "identical", "gold_repeats"),
+              ("pretrain",), ("size", "seed")),
         Stage("evaluate", run_evaluate, (), ("finetune",), ("size", "seed")),
         Stage("export", run_export, (), ("evaluate",), ("size", "seed")),
     )
