@@ -94,6 +94,8 @@ def guarded(run: Callable[[], int], *, interrupted: str) -> int:
     """Run a command; turn what goes wrong into one screen and an exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("root").setLevel(logging.ERROR)  # Beam's import warnings
+    if not os.environ.get("BEAM_STS_DEBUG"):
+        logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)  # a traceback for each try
 
     def leave(*_: object) -> NoReturn:
         # Beam would turn the interrupt into an error of its own, or sit in a bundle for minutes. Every file
@@ -114,12 +116,18 @@ def guarded(run: Callable[[], int], *, interrupted: str) -> int:
             traceback.print_exc()
         last = [line for line in str(error).strip().splitlines() if line.strip()] or [""]
         sys.stderr.write(
-            f"failed: {type(error).__name__}: {last[-1][:500]}\n{interrupted}\n"
+            f"failed: {_without_runner(type(error).__name__, last[-1])[:500]}\n{interrupted}\n"
             "BEAM_STS_DEBUG=1 prints the traceback.\n"
         )
         return 1
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _without_runner(kind: str, message: str) -> str:
+    """An error as it was raised in a worker: Beam puts its own type before it and the step after it."""
+    message, step, _ = message.partition(" [while running")
+    return message if step else f"{kind}: {message}"
 
 
 def user_error(error: BaseException | None) -> str | None:

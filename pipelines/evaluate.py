@@ -21,7 +21,8 @@ from tqdm import tqdm
 from beam_sts import PairScorer, UserError
 from beam_sts.evaluation import UndefinedCorrelationError, agreement, check_varies, plot, require_matplotlib
 from beam_sts.io.files import is_local, publish
-from beam_sts.io.slices import SliceData, format_of, plan_input
+from beam_sts.io.schema import field_at
+from beam_sts.io.slices import SliceData, plan_input, read_slices
 from beam_sts.models.checkpoint import DEFAULT_MODEL
 from beam_sts.transforms.columns import choose_columns, is_text, sift, text_arrays
 from pipelines.cli import guarded
@@ -97,12 +98,12 @@ def read_gold_pairs(pattern: str, text_a: str | None, text_b: str | None, gold: 
         UserError: no file, no such column, or a column of the wrong kind.
     """
     plan = plan_input(pattern, ROWS_AT_ONCE)
-    columns = choose_columns(plan.schema.names, text_a, text_b)
+    columns = choose_columns(plan.schema, text_a, text_b)
     if gold not in plan.schema.names:
         listed = ", ".join(map(repr, plan.schema.names)) or "none"
         raise UserError(f"--score: column {gold!r} is not in the input; its columns are {listed}.")
     for name in columns:
-        kind = plan.schema.field(name).type
+        kind = field_at(plan.schema, name).type
         if not (is_text(kind) or pa.types.is_null(kind)):
             raise UserError(f"column {name!r} holds {kind}, not texts. Choose with --text_a and --text_b.")
     kind = plan.schema.field(gold).type
@@ -113,7 +114,7 @@ def read_gold_pairs(pattern: str, text_a: str | None, text_b: str | None, gold: 
     golds: list[NDArray[np.float64]] = [np.empty(0)]
     rejected: list[RejectedRow] = []
     for unit in plan.units:
-        for part in format_of(unit[0].path).read(unit, plan.schema, columns):
+        for part in read_slices(unit, plan.schema, columns):
             values = np.asarray(pc.fill_null(part.table.column(gold).cast(pa.float64()), np.nan))
             reasons = _reasons(part, columns, values, gold)
             usable = np.setdiff1d(np.arange(len(part.table)), list(reasons))

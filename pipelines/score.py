@@ -1,4 +1,4 @@
-"""Score pairs of texts: Parquet or JSON Lines in, Parquet with a similarity column out.
+"""Score pairs of texts: Parquet, JSON Lines, CSV, TSV or Arrow in, the same rows with a similarity out.
 
     python -m pipelines.score --input pairs.parquet --output scored/
     python -m pipelines.score --input 's3://bucket/pairs/*.jsonl' --output s3://bucket/scored --threshold 0.8
@@ -22,15 +22,19 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 import beam_sts
 from beam_sts.errors import UserError
+from beam_sts.io.encode import check_encodable
+from beam_sts.io.files import check_apart
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.slices import InputPlan, Slice, format_of, plan_input
+from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
 from beam_sts.io.summary import add_records, quantiles
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
 from beam_sts.scoring.backends import PRECISIONS, available_cores
+from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer, ScoreStats
 from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays, text_schema
 from beam_sts.transforms.files import ScoreSlices, SliceSettings
 from pipelines.cli import Parser, guarded, local_options, progress
+from pipelines.formats import add_format_options, format_settings, output_folder, read_options
 
 ROWS_PER_SHARD = 20_000
 _SAMPLE_SLICES, _SAMPLE_ROWS = 8, 256
@@ -41,7 +45,10 @@ def parser() -> Parser:
     p = Parser(prog="python -m pipelines.score", description=__doc__)
     p.add_argument("--input", required=True, metavar="PATTERN", help="file, folder, pattern or fsspec URL")
     p.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
-    p.add_argument("--text_a", metavar="COL", help="column of the first texts (default: detected)")
+    add_format_options(p)
+    p.add_argument(
+        "--text_a", metavar="COL", help="column of the first texts, a.b in a struct (default: detected)"
+    )
     p.add_argument("--text_b", metavar="COL", help="column of the second texts")
     p.add_argument(
         "--model",
@@ -53,8 +60,22 @@ def parser() -> Parser:
     )
     p.add_argument("--threshold", type=float, metavar="T", help="also write the pairs that score T or more")
     p.add_argument("--symmetric", action="store_true", help="mean of both orders, at twice the work")
+    p.add_argument("--raw_logits", action="store_true", help="leave out the model's activation")
+    p.add_argument(
+        "--long_text",
+        choices=LONG_TEXT,
+        default="truncate",
+        help="pairs of more tokens than the model takes: cut as the reference does, reject, or score by "
+        "overlapping windows (default: %(default)s)",
+    )
     p.add_argument(
         "--empty", choices=("score", "reject"), default="score", help="what to do with empty texts"
+    )
+    p.add_argument(
+        "--allow_pickle", action="store_true", help="load a model's .bin, a pickle, if you trust its source"
+    )
+    p.add_argument(
+        "--trust_remote_code", action="store_true", help="run a model's own Python code if you trust it"
     )
     p.add_argument("--precision", choices=tuple(PRECISIONS), default="fp32")
     p.add_argument("--backend", choices=("auto", "torch"), default="auto")
@@ -98,42 +119,55 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
         raise UserError(
             f"--device {own.device}: torch sees no CUDA device here. Leave it out to run on the CPU."
         )
-    checkpoint = load_checkpoint(own.model)
-    plan = plan_input(own.input, own.rows_per_shard)
-    text_columns = choose_columns(plan.schema.names, own.text_a, own.text_b)
+    checkpoint = load_checkpoint(
+        own.model, allow_pickle=own.allow_pickle, trust_remote_code=own.trust_remote_code
+    )
+    options = read_options(own)
+    plan = plan_input(own.input, own.rows_per_shard, options)
+    check_apart(own.input, plan.files, own.output)
+    text_columns = choose_columns(plan.schema, own.text_a, own.text_b)
     check_schema(plan.schema, text_columns, (own.score_column,))
     settings = SliceSettings(
-        output=OutputFolder.at(own.output),
+        output=output_folder(own),
         schema=text_schema(plan.schema, text_columns),
         text_columns=text_columns,
+        options=options,
         score_column=own.score_column,
         threshold=own.threshold,
         empty=own.empty,
         symmetric=own.symmetric,
+        raw_logits=own.raw_logits,
         handler={
             "precision": own.precision,
             "backend": own.backend,
             "device": own.device,
             "threads": own.threads or threads,
+            "long_text": own.long_text,
+            "allow_pickle": own.allow_pickle,
+            "trust_remote_code": own.trust_remote_code,
         },
     )
+    check_encodable(settings.scored_schema, own.output_format)
     fingerprint = {
         "pipeline": "score",
         "input": [
             {"path": file.path, "size": file.size, "identity": file.identity, "content": content}
             for file, content in zip(plan.files, plan.contents, strict=True)
         ],
-        "model": {"name": checkpoint.name, "sha256": checkpoint.fingerprint},
+        "model": checkpoint.fingerprint,
         "settings": {
             "text_a": text_columns[0],
             "text_b": text_columns[1],
             "score_column": own.score_column,
             "threshold": own.threshold,
             "symmetric": own.symmetric,
+            "raw_logits": own.raw_logits,
+            "long_text": own.long_text,
             "empty": own.empty,
             "precision": own.precision,
             "backend": own.backend,
             "rows_per_shard": own.rows_per_shard,
+            **format_settings(own),
         },
     }
     return Job(plan, checkpoint, settings, fingerprint, time.perf_counter() - started)
@@ -149,7 +183,8 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     output = job.settings.output
     with output.lock():
         output.prepare(job.fingerprint, overwrite=own.overwrite)
-        before = output.committed()
+        rows = {part.index: part.rows for part in job.plan.slices}
+        before = output.committed() & rows.keys()
         units = [
             missing
             for unit in job.plan.units
@@ -157,7 +192,6 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
         ]
         started = time.perf_counter()
         if units:
-            rows = {part.index: part.rows for part in job.plan.slices}
             with progress(job.plan.rows, lambda: sum(rows.get(i, 0) for i in output.committed()), "pairs"):
                 _run_pipeline(units, job, options, local)
         seconds = time.perf_counter() - started
@@ -187,7 +221,14 @@ def summarise(job: Job, skipped: int, seconds: float) -> dict[str, Any]:
         RuntimeError: the counts do not add up.
     """
     total: dict[str, Any] = {"rows_read": 0, "rows_scored": 0, "rows_rejected": 0, "matches": 0}
-    total |= {"pairs_reused": 0, "real_tokens": 0, "padded_tokens": 0, "truncated": 0}
+    total |= {
+        "pairs_reused": 0,
+        "real_tokens": 0,
+        "padded_tokens": 0,
+        "truncated": 0,
+        "windowed": 0,
+        "windows": 0,
+    }
     total = add_records([total, *job.settings.output.records(part.index for part in job.plan.slices)])
     read, scored, rejected = (total[f"rows_{kind}"] for kind in ("read", "scored", "rejected"))
     if read != job.plan.rows or scored + rejected != read:
@@ -206,10 +247,12 @@ def summarise(job: Job, skipped: int, seconds: float) -> dict[str, Any]:
         "rejected_reasons": total.get("reasons", {}),
         "pairs_reused": total["pairs_reused"],
         "truncated": total["truncated"],
+        "windowed": total["windowed"],
+        "windows": total["windows"],
         "matches": total["matches"] if job.settings.threshold is not None else None,
         "shards": slices,
         "shards_skipped": skipped,
-        "score_quantiles": quantiles(total.get("histogram", {})),
+        "score_quantiles": quantiles(total.get("histogram", {}), logits=job.settings.raw_logits),
         "score_histogram": total.get("histogram", {}),
         "real_tokens": stats.real_tokens,
         "padded_tokens": stats.padded_tokens,
@@ -223,7 +266,7 @@ def summarise(job: Job, skipped: int, seconds: float) -> dict[str, Any]:
             },
         },
         "pairs_per_second": round(done / seconds, 1) if done and seconds else None,
-        "model": job.fingerprint["model"],
+        "model": {"name": job.checkpoint.name, "sha256": job.fingerprint["model"]},
         "settings": job.fingerprint["settings"],
         "versions": {
             "beam_sts": beam_sts.__version__,
@@ -249,6 +292,12 @@ def _print_summary(summary: dict[str, Any], output: OutputFolder) -> None:
         ),
         ("truncated", f"{summary['truncated']:,}"),
     ]
+    if summary["windowed"]:
+        lines.append(
+            ("windowed", f"{summary['windowed']:,} pairs, as {summary['windows']:,} pairs of windows")
+        )
+    if not summary["rows_read"]:
+        lines.append(("note", "the input has no rows: the output has its columns and no rows"))
     if summary["matches"] is not None:
         lines.append(("matches", f"{summary['matches']:,} at or above {summary['settings']['threshold']}"))
     if summary["score_quantiles"]:
@@ -258,15 +307,16 @@ def _print_summary(summary: dict[str, Any], output: OutputFolder) -> None:
         )
     if summary["shards_skipped"]:
         lines.append(("resumed", f"{summary['shards_skipped']:,} of {summary['shards']:,} shards were there"))
+    form = summary["settings"]["output_format"]
+    look = (
+        f'python -c "import pyarrow.parquet as pq; '
+        f"print(pq.read_table('{root}/scores').slice(0, 5).to_pandas())\""
+        if form == "parquet"
+        else f"head -n 3 {root}/scores/part-000000.{form}"
+    )
     rate = f", {summary['pairs_per_second']:,.0f} pairs/s" if summary["pairs_per_second"] else ""
     lines.append(("time", f"{summary['seconds']['run']:.1f} s{rate}"))
-    lines.append(
-        (
-            "output",
-            f'{root}/scores (next: python -c "import pyarrow.parquet as pq; '
-            f"print(pq.read_table('{root}/scores').slice(0, 5).to_pandas())\")",
-        )
-    )
+    lines.append(("output", f"{root}/scores (next: {look})"))
     print("\n".join(f"{name:<10} {text}" for name, text in lines))
 
 
@@ -277,7 +327,7 @@ def estimate(job: Job) -> int:
     picked = slices[:: max(1, len(slices) // _SAMPLE_SLICES)][:_SAMPLE_SLICES]
     stats, seconds, sampled, rejected = ScoreStats(), 0.0, 0, 0
     for position, part in enumerate(picked):
-        data = next(iter(format_of(part.path).read([part], settings.schema, settings.text_columns)))
+        data = next(read_slices([part], settings.schema, settings.text_columns, settings.options))
         table = data.table.slice(0, _SAMPLE_ROWS)
         sifted = sift(table, settings.text_columns, empty=settings.empty)
         pairs = text_arrays(table, settings.text_columns, sifted.good)

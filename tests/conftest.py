@@ -1,12 +1,16 @@
 import os
 import random
 
+import hypothesis
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that reaches for the network is wrong
 
 import beam_sts
 from tests import checkpoints
+
+hypothesis.settings.register_profile("unhurried", deadline=None)  # machines differ, and share their cores
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

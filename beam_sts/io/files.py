@@ -67,6 +67,25 @@ def find_files(pattern: str, suffixes: tuple[str, ...]) -> list[InputFile]:
     return [_describe(fs, path) for path in sorted(paths)]
 
 
+def check_apart(pattern: str, files: list[InputFile], output: str) -> None:
+    """See that the output will not be read as input.
+
+    Raises:
+        UserError: an input file lies in the output folder, or the output folder where input is looked for.
+    """
+    root = normal_path(output).rstrip("/") + "/"
+    for file in files:
+        if file.path.startswith(root):
+            raise UserError(f"--output {output}: the input {file.path} lies in it. Give a folder of its own.")
+    fs, inside = file_system(pattern)
+    searched = inside.partition("**")[0].rpartition("/")[0] if "**" in inside else inside
+    if ("**" in inside or fs.isdir(inside)) and root.startswith(_name(fs, searched).rstrip("/") + "/"):
+        raise UserError(
+            f"--output {output}: lies where --input {pattern} looks for files, so the next run would read "
+            "this one's output. Give a folder elsewhere."
+        )
+
+
 def _hidden(relative: str) -> bool:
     return any(part.startswith((".", "_")) for part in relative.split("/"))
 
@@ -76,7 +95,12 @@ def _escape(pattern: str) -> str:
 
 
 def _describe(fs: Any, path: str) -> InputFile:
-    info = fs.info(path)
+    try:
+        info = fs.info(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    if info["type"] != "file":
+        raise UserError(f"{path}: not a regular file.")
     stamps = (info.get(key) for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created"))
     stamp = next((value for value in stamps if value), "")
     return InputFile(_name(fs, path), int(info["size"]), str(stamp))
@@ -115,7 +139,9 @@ def publish(path: str, data: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(target)  # "No space left on device" does not say on which
         raise

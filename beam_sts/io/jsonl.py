@@ -1,156 +1,150 @@
-"""JSON Lines in slices of rows.
+"""JSON Lines: one object a line.
 
-Values keep their JSON types: what looks like a date stays a string. A column whose values fit no single Arrow
-type (a number here, a list there) is carried as JSON text. Blank lines are not rows.
+Values keep their JSON types: what looks like a date stays a string. A column, or a field of a nested object,
+whose values fit no single Arrow type (a number here, a list there) is carried as JSON text. Blank lines are
+not rows.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha256
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
 from beam_sts.errors import UserError
-from beam_sts.io.files import file_system
-from beam_sts.io.slices import BadRow, FileScan, Slice, SliceData
+from beam_sts.io.lines import LineFormat, Record, overlong
+from beam_sts.io.schema import JSON_TEXT, is_json
+from beam_sts.io.streams import BOM, Line, refuse_binary
 
-_BLOCK = 8192
-_BOM = b"\xef\xbb\xbf"
-_JSON_TEXT = {b"beam_sts.json": b"1"}
+_BLOCK_ROWS, _BLOCK_BYTES = 8192, 16 << 20
 
-
-class JsonLines:
-    """Slices are byte ranges of whole lines, so each is read without what stands before it."""
-
-    suffixes: tuple[str, ...] = (".jsonl", ".ndjson", ".json")
-
-    def scan(self, path: str, rows_per_slice: int) -> FileScan:
-        """Read the file once: count its rows, unite their types, hash its bytes."""
-        digest = sha256()
-        slices: list[Slice] = []
-        types: dict[str, pa.DataType | None] = {}
-        block: list[dict[str, Any]] = []
-        row = offset = 0
-        start = (0, 0, 1)  # row, byte, line where the open slice starts
-        for line_number, line in enumerate(_lines(path), start=1):
-            digest.update(line)
-            if line.strip():
-                if row - start[0] == rows_per_slice:
-                    slices.append(
-                        Slice(len(slices), path, start[0], row - start[0], start[1], offset, start[2])
-                    )
-                    start = (row, offset, line_number)
-                record = _parse(line)
-                if isinstance(record, dict):
-                    block.append(record)
-                row += 1
-            offset += len(line)
-            if len(block) == _BLOCK:
-                _unite_types(types, block)
-                block = []
-        _unite_types(types, block)
-        if row > start[0]:
-            slices.append(Slice(len(slices), path, start[0], row - start[0], start[1], offset, start[2]))
-        schema = pa.schema(
-            [
-                pa.field(name, pa.string(), metadata=_JSON_TEXT) if kind is None else pa.field(name, kind)
-                for name, kind in types.items()
-            ]
-        )
-        if row and not types:
-            raise UserError(f"{path}: none of its {row} lines is a JSON object.")
-        return FileScan(schema, slices, digest.hexdigest())
-
-    def units(self, slices: list[Slice]) -> list[list[Slice]]:
-        """Each slice alone: byte ranges need no common pass."""
-        return [[part] for part in slices]
-
-    def read(
-        self, unit: Sequence[Slice], schema: pa.Schema, text_columns: Sequence[str]
-    ) -> Iterator[SliceData]:
-        """Parse the lines of each slice; a line that does not parse is a bad row."""
-        for part in unit:
-            yield _read_slice(part, schema, text_columns)
+Kind: TypeAlias = pa.DataType | dict[str, Any] | None
+"""What a column holds: an Arrow type, an object's fields by name, or None for values that only JSON fits."""
 
 
-def _read_slice(part: Slice, schema: pa.Schema, text_columns: Sequence[str]) -> SliceData:
-    fs, inside = file_system(part.path)
-    data = fs.cat_file(inside, start=part.byte_start, end=part.byte_stop)
-    good: list[dict[str, Any]] = []
-    rows: list[int] = []
-    bad: list[BadRow] = []
-    row = part.row
-    for number, line in enumerate(data.split(b"\n"), start=part.line):
-        if not line.strip():
-            continue
-        record = _parse(line)
-        reason = _fault(record, text_columns)
-        if reason:
-            bad.append(BadRow(row, f"line {number}: {reason}", line.decode("utf-8", "backslashreplace")))
-        else:
-            good.append(record)
-            rows.append(row)
-        row += 1
-    if row - part.row != part.rows:
-        raise UserError(f"{part.path}: changed while it was read (rows from {part.row}). Start again.")
-    return SliceData(part, _to_table(good, schema), rows, bad)
+class JsonLines(LineFormat):
+    """Lines parse one by one; their types are united over the file."""
+
+    name = "JSON Lines"
+    endings = (".jsonl", ".ndjson", ".json")
+
+    def header(self, path: str, lines: Iterator[Line]) -> list[str]:
+        """There is none."""
+        refuse_binary(path, self.name, whatever_encoding=True)
+        return []
+
+    def records(
+        self, lines: Iterator[Line], header: list[str], texts: Sequence[tuple[str, ...]]
+    ) -> Iterator[Record]:
+        """Parse each line that is not blank."""
+        for line in lines:
+            if not line.data.strip():
+                continue
+            value = _parse(line.data)
+            fault = overlong(line) or _fault(value, texts)
+            yield Record(line, line.data, None if fault else value, fault)
+
+    def schema(self, path: str, header: list[str], values: Iterable[tuple[int, Any]]) -> pa.Schema:
+        """Unite the types of all objects, a block of them at a time."""
+        fields: Kind = {}
+        block: list[Any] = []
+        size = 0
+        for length, value in values:
+            block.append(value)
+            size += length
+            if len(block) == _BLOCK_ROWS or size >= _BLOCK_BYTES:
+                fields, block, size = _learn(fields, block), [], 0
+        fields = _learn(fields, block)
+        assert isinstance(fields, dict)
+        return pa.schema([_field(name, kind) for name, kind in fields.items()])
+
+    def table(self, values: list[Any], header: list[str], schema: pa.Schema) -> pa.Table:
+        """The objects' fields as columns, absent ones null."""
+        columns = []
+        for field in schema:
+            column = [value.get(field.name) for value in values]
+            if _mentions_json(field):
+                column = [_encode(value, field) for value in column]
+            try:
+                columns.append(pa.array(column, field.type))
+            except pa.ArrowException as error:
+                raise UserError(f"column {field.name!r}: {error}. Cast it in the input first.") from error
+        return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _lines(path: str) -> Iterator[bytes]:
-    fs, inside = file_system(path)
-    try:
-        with fs.open(inside, "rb") as stream:
-            yield from stream
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} is there twice")
+    return result
 
 
-def _parse(line: bytes) -> Any:
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+
+
+def _parse(data: bytes) -> Any:
     """The parsed line, or the exception that parsing raised."""
     try:
-        record = json.loads(line.removeprefix(_BOM).decode("utf-8"))
-        if b"\\u" in line:
-            json.dumps(record, ensure_ascii=False).encode("utf-8")  # lone surrogates fit no Arrow string
+        value = _DECODER.decode(data.removeprefix(BOM).decode())
+        if b"\\u" in data:
+            json.dumps(value, ensure_ascii=False).encode()  # lone surrogates fit no Arrow string
     except (ValueError, RecursionError) as error:
         return error
-    return record
+    return value
 
 
-def _fault(record: Any, text_columns: Sequence[str]) -> str | None:
-    if isinstance(record, (UnicodeDecodeError, UnicodeEncodeError)):
-        return f"not valid UTF-8: {record.reason}"
-    if isinstance(record, Exception):
-        return f"not valid JSON: {record}"
-    if not isinstance(record, dict):
-        return f"a JSON {type(record).__name__}, not an object"
-    for name in text_columns:
-        value = record.get(name)
-        if value is not None and not isinstance(value, str):
-            return f"column {name!r} holds {json.dumps(value)[:40]}, not a text"
+def _fault(value: Any, texts: Sequence[tuple[str, ...]]) -> str | None:
+    if isinstance(value, UnicodeEncodeError):
+        return f"lone surrogate (not valid Unicode): {value.reason}"
+    if isinstance(value, UnicodeDecodeError):
+        return f"not valid UTF-8: {value.reason}"
+    if isinstance(value, Exception):
+        return f"not valid JSON: {value}"
+    if not isinstance(value, dict):
+        return f"a JSON {type(value).__name__}, not an object"
+    for path in texts:
+        text: Any = value
+        for step in path:
+            text = text.get(step) if isinstance(text, dict) else None
+        if text is not None and not isinstance(text, str):
+            return f"no text in column {'.'.join(path)!r}: it holds {json.dumps(text)[:40]}"
     return None
 
 
-def _unite_types(types: dict[str, pa.DataType | None], block: Iterable[dict[str, Any]]) -> None:
-    """Widen the column types to hold a block of records; None stands for JSON text."""
-    columns: dict[str, list[Any]] = {}
-    for record in block:
-        for name, value in record.items():
-            columns.setdefault(name, []).append(value)
-    for name, values in columns.items():
-        try:
-            kind = pa.array(values).type
-            if _has_empty_struct(kind):
-                raise pa.ArrowInvalid("Parquet has no struct without fields")
-            known = types.get(name, kind)
-            if known is not None:
-                fields = [pa.schema([pa.field(name, each)]) for each in (known, kind)]
-                known = pa.unify_schemas(fields, promote_options="permissive").field(name).type
-        except (pa.ArrowException, OverflowError):
-            known = None
-        types[name] = known
+def _learn(known: Kind, values: list[Any]) -> Kind:
+    """Widen a kind to hold more values."""
+    values = [value for value in values if value is not None]
+    if known is None or not values:
+        return known
+    fresh = isinstance(known, pa.DataType) and pa.types.is_null(known)
+    if all(isinstance(value, dict) for value in values):
+        if not (fresh or isinstance(known, dict)):
+            return None
+        fields: dict[str, Any] = known if isinstance(known, dict) else {}
+        columns: dict[str, list[Any]] = {}
+        for value in values:
+            for name, item in value.items():
+                columns.setdefault(name, []).append(item)
+        for name, items in columns.items():
+            fields[name] = _learn(fields.get(name, pa.null()), items)
+        return fields
+    if isinstance(known, dict):
+        return None
+    try:
+        kind = pa.array(values).type
+        if _has_empty_struct(kind):
+            return None  # Parquet has no struct without fields
+        if fresh or kind == known:
+            return kind
+        if pa.uint64() in (kind, known):
+            return None  # integers over 63 bits beside smaller ones: no Arrow type holds both
+        pair = [pa.schema([pa.field("", each)]) for each in (known, kind)]
+        return pa.unify_schemas(pair, promote_options="permissive").field(0).type
+    except (pa.ArrowException, OverflowError):
+        return None
 
 
 def _has_empty_struct(kind: pa.DataType) -> bool:
@@ -158,11 +152,24 @@ def _has_empty_struct(kind: pa.DataType) -> bool:
     return (pa.types.is_struct(kind) and not children) or any(map(_has_empty_struct, children))
 
 
-def _to_table(records: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    columns = []
-    for f in schema:
-        values = [record.get(f.name) for record in records]
-        if f.metadata and f.metadata.get(b"beam_sts.json"):
-            values = [None if v is None else json.dumps(v, ensure_ascii=False) for v in values]
-        columns.append(pa.array(values, f.type))
-    return pa.Table.from_arrays(columns, schema=schema)
+def _field(name: str, kind: Kind) -> pa.Field:
+    if isinstance(kind, dict) and kind:
+        return pa.field(name, pa.struct([_field(inner, each) for inner, each in kind.items()]))
+    if kind is None or isinstance(kind, dict):
+        return pa.field(name, pa.string(), metadata=JSON_TEXT)
+    return pa.field(name, kind)
+
+
+def _mentions_json(field: pa.Field) -> bool:
+    return is_json(field) or (pa.types.is_struct(field.type) and any(map(_mentions_json, field.type)))
+
+
+def _encode(value: Any, field: pa.Field) -> Any:
+    """A value with its parts of mixed types as JSON text."""
+    if value is None:
+        return None
+    if is_json(field):
+        return json.dumps(value, ensure_ascii=False)
+    if pa.types.is_struct(field.type):
+        return {child.name: _encode(value.get(child.name), child) for child in field.type}
+    return value

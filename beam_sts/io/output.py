@@ -2,7 +2,7 @@
 
 ::
 
-    DIR/scores/part-000000.parquet    all input columns plus the score, in row order
+    DIR/scores/part-000000.parquet    (or .jsonl, .csv) all input columns plus the score, in row order
     DIR/matches/part-000000.parquet   the rows at or above the threshold, when there is one
     DIR/rejected/part-000000.parquet  file, row, reason, record, line
     DIR/summary.json                 written last
@@ -27,27 +27,33 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from beam_sts.errors import UserError
+from beam_sts.io.encode import OUTPUT_FORMATS, encode
 from beam_sts.io.files import file_system, is_local, normal_path, publish
 
 SHARD_FOLDERS = ("scores", "matches", "rejected")
 _OURS = {*SHARD_FOLDERS, "_run", "summary.json", "report.html"}
-_TEMPORARY = re.compile(r"\..+\.(parquet|json)\.\d+\.[0-9a-f]{8}")
-_SHARD = re.compile(r"part-(\d+)\.(?:parquet|json)")
+_ENDINGS = "|".join((*OUTPUT_FORMATS, "json"))
+_TEMPORARY = re.compile(rf"\..+\.({_ENDINGS})\.\d+\.[0-9a-f]{{8}}")
+_SHARD = re.compile(rf"part-(\d+)\.(?:{_ENDINGS})")
 
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """An output folder, local or remote. Holds no state, so that it travels to the workers."""
+    """An output folder, local or remote. Holds no state, so that it travels to the workers.
+
+    ``form`` is the format of its shards, ``csv_safe`` as for ``encode``.
+    """
 
     root: str
+    form: str = "parquet"
+    csv_safe: bool = False
 
     @classmethod
-    def at(cls, path: str) -> OutputFolder:
+    def at(cls, path: str, form: str = "parquet", *, csv_safe: bool = False) -> OutputFolder:
         """The folder of a path or URL."""
-        return cls(normal_path(path).rstrip("/"))
+        return cls(normal_path(path).rstrip("/"), form, csv_safe)
 
     def path(self, *parts: str) -> str:
         """Path of something in the folder."""
@@ -55,7 +61,7 @@ class OutputFolder:
 
     def shard(self, folder: str, index: int) -> str:
         """Path of a shard; six digits sort by name up to a million shards."""
-        return self.path(folder, f"part-{index:06d}.parquet")
+        return self.path(folder, f"part-{index:06d}.{self.form}")
 
     def committed(self) -> set[int]:
         """Indices of the slices that are done."""
@@ -68,9 +74,7 @@ class OutputFolder:
 
     def write_table(self, folder: str, index: int, table: pa.Table) -> None:
         """Publish one shard."""
-        buffer = pa.BufferOutputStream()
-        pq.write_table(table, buffer, compression="zstd")
-        publish(self.shard(folder, index), buffer.getvalue().to_pybytes())
+        publish(self.shard(folder, index), encode(table, self.form, csv_safe=self.csv_safe))
 
     def write_record(self, index: int, record: dict[str, Any]) -> None:
         """Publish the counts of one slice."""
@@ -96,10 +100,8 @@ class OutputFolder:
         Raises:
             UserError: the folder cannot be written, holds something else or another run's output.
         """
-        fs, inside = file_system(self.root)
         with self._writing():
-            if fs.exists(inside) and not fs.isdir(inside):
-                raise UserError(f"--output {self.root}: is a file, not a folder.")
+            self._check_folder()
             names = {Path(entry).name for entry in self._list()}
             strangers = sorted(name for name in names - _OURS if not name.startswith("."))
             if strangers:
@@ -145,6 +147,7 @@ class OutputFolder:
 
         path = Path(file_system(self.path("_run", "lock"))[1])
         with self._writing():
+            self._check_folder()
             path.parent.mkdir(parents=True, exist_ok=True)
             stream = path.open("a+")
         with stream:
@@ -188,6 +191,11 @@ class OutputFolder:
             return None
         loaded: dict[str, Any] = json.loads(fs.cat_file(inside))
         return loaded
+
+    def _check_folder(self) -> None:
+        fs, inside = file_system(self.root)
+        if fs.exists(inside) and not fs.isdir(inside):
+            raise UserError(f"--output {self.root}: is a file, not a folder.")
 
     def _clear(self) -> None:
         for name in (*SHARD_FOLDERS, "_run/records", "summary.json", "report.html", "_run/run.json"):

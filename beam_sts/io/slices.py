@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import pyarrow as pa
 
 from beam_sts.errors import UserError
 from beam_sts.io.files import InputFile, find_files
+from beam_sts.io.schema import carried, conform, find_path, partition_values, unite
 
 # Slices of one row group are read in one pass; more of them would leave a big file to one worker.
 SLICES_PER_UNIT = 8
+# A slice is in memory as a whole, so large rows make slices of fewer rows.
+SLICE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What the files do not say themselves.
+
+    ``delimiter`` parts the fields of CSV and TSV files, by default a comma or a tab; ``quotes`` says whether
+    double quotes enclose fields.
+    """
+
+    delimiter: str | None = None
+    quotes: bool = True
 
 
 @dataclass(frozen=True)
 class Slice:
     """Consecutive rows of one file, which become one output shard.
 
-    ``index`` numbers the shards over all files; rows count from 0 within the file; the bytes and the first
-    line's number (from 1) matter to line formats only.
+    ``index`` numbers the shards over all files; rows count from 0 within the file; the bytes (of the
+    decompressed file) and the first line's number (from 1) matter to line formats only. ``partitions`` are
+    the columns that the file's folders add.
     """
 
     index: int
@@ -30,6 +46,7 @@ class Slice:
     byte_start: int = 0
     byte_stop: int = 0
     line: int = 1
+    partitions: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +85,15 @@ class FileScan:
 class Format(Protocol):
     """A file format: how to plan a file and how to read its slices."""
 
-    suffixes: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Endings of its files."""
+        ...
 
     def scan(self, path: str, rows_per_slice: int) -> FileScan:
         """Plan a file.
@@ -83,9 +108,15 @@ class Format(Protocol):
         ...
 
     def read(
-        self, unit: Sequence[Slice], schema: pa.Schema, text_columns: Sequence[str]
+        self, unit: Sequence[Slice], schema: pa.Schema, texts: Sequence[tuple[str, ...]]
     ) -> Iterator[SliceData]:
-        """Read the slices of one unit, in order, each as a table of the whole input's schema."""
+        """Read the slices of one unit, in order, each with the columns of the file.
+
+        Args:
+            unit: slices of one file, in order, perhaps with gaps.
+            schema: the whole input's, for formats whose files have none.
+            texts: paths of the columns that must hold texts, for formats whose columns hold anything.
+        """
         ...
 
 
@@ -109,84 +140,96 @@ class InputPlan:
         return sum(s.rows for s in self.slices)
 
 
-def formats() -> tuple[Format, ...]:
+def formats(options: ReadOptions | None = None) -> tuple[Format, ...]:
     """Every readable format."""
+    from beam_sts.io.arrow import Arrow
+    from beam_sts.io.delimited import Delimited
     from beam_sts.io.jsonl import JsonLines
     from beam_sts.io.parquet import Parquet
 
-    known: tuple[Format, ...] = (Parquet(), JsonLines())
-    return known
+    options = options or ReadOptions()
+    return (
+        Parquet(),
+        JsonLines(),
+        Delimited("CSV", (".csv",), options.delimiter or ",", options.quotes),
+        Delimited("TSV", (".tsv", ".tab"), options.delimiter or "\t", options.quotes),
+        Arrow(),
+    )
 
 
-def format_of(path: str) -> Format:
+def format_of(path: str, options: ReadOptions | None = None) -> Format:
     """The format of a file, by its ending.
 
     Raises:
         UserError: no format has that ending.
     """
-    for known in formats():
+    for known in formats(options):
         if path.lower().endswith(known.suffixes):
             return known
-    endings = ", ".join(ending for known in formats() for ending in known.suffixes)
-    raise UserError(f"{path}: the format is not known by its ending; readable are {endings}")
+    endings = ", ".join(known.suffixes[0] for known in formats())
+    raise UserError(
+        f"{path}: the format is not known by its ending; readable are {endings} and others (docs/formats.md)."
+    )
 
 
-def plan_input(pattern: str, rows_per_slice: int) -> InputPlan:
+def plan_input(pattern: str, rows_per_slice: int, options: ReadOptions | None = None) -> InputPlan:
     """Find the input's files, read their schemas and cut them into slices.
 
-    Files that differ in their columns are united: a column that a file lacks is null there, and a narrower
-    type widens (int32 beside int64, for example).
+    Files that differ in their columns are united by the rule of ``beam_sts.io.schema``. A folder named
+    ``name=value`` adds a column of texts to the files below it that do not have that column themselves.
 
     Args:
         pattern: path, folder, pattern or fsspec URL.
         rows_per_slice: most rows of a slice.
+        options: how to read.
 
     Raises:
-        UserError: nothing matches, a file cannot be read, or two files' columns cannot be united.
+        UserError: nothing matches, a file cannot be read, no file has columns, or two files' columns cannot
+            be united.
     """
     suffixes = tuple(ending for known in formats() for ending in known.suffixes)
     files = find_files(pattern, suffixes)
     units: list[list[Slice]] = []
-    scans: list[FileScan] = []
-    schema: pa.Schema | None = None
+    contents: list[str] = []
+    schema = pa.schema([])
     count = 0
     for file in files:
-        known = format_of(file.path)
+        known = format_of(file.path, options)
         scan = known.scan(file.path, rows_per_slice)
-        schema = scan.schema if schema is None else _unite(schema, scan.schema, file.path)
-        numbered = [
-            Slice(count + s.index, s.path, s.row, s.rows, s.byte_start, s.byte_stop, s.line)
-            for s in scan.slices
-        ]
+        contents.append(scan.content)
+        if not scan.schema.names:  # an empty file of lines
+            continue
+        own = set(scan.schema.names)
+        added = {name: value for name, value in partition_values(file.path).items() if name not in own}
+        columns = [*carried(scan.schema), *(pa.field(name, pa.string()) for name in added)]
+        schema = unite(schema, pa.schema(columns), file.path)
+        partitions = tuple(added.items())
+        numbered = [replace(s, index=count + s.index, partitions=partitions) for s in scan.slices]
         count += len(numbered)
         units += known.units(numbered)
-        scans.append(scan)
-    assert schema is not None
-    return InputPlan(files, schema, units, [scan.content for scan in scans])
+    if not schema.names:
+        raise UserError(f"--input {pattern}: no rows and no column names in it: {files[0].path} is empty.")
+    return InputPlan(files, schema, units, contents)
 
 
-def _unite(first: pa.Schema, second: pa.Schema, path: str) -> pa.Schema:
-    if first.equals(second):
-        return first
-    for name in first.names:
-        if name in second.names:
-            pair = [pa.schema([schema.field(name)]) for schema in (first, second)]
-            try:
-                pa.unify_schemas(pair, promote_options="permissive")
-            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-                raise UserError(
-                    f"{path}: column {name!r} is {second.field(name).type} here and "
-                    f"{first.field(name).type} in the files before it. Score the files apart, or cast it."
-                ) from error
-    return pa.unify_schemas([first.remove_metadata(), second.remove_metadata()], promote_options="permissive")
+def read_slices(
+    unit: Sequence[Slice],
+    schema: pa.Schema,
+    text_columns: Sequence[str] = (),
+    options: ReadOptions | None = None,
+) -> Iterator[SliceData]:
+    """Read the slices of one unit, in order, each as a table of the whole input's schema.
 
+    Args:
+        unit: slices of one file, in order, perhaps with gaps.
+        schema: the whole input's.
+        text_columns: columns that must hold texts, nested ones by path.
+        options: as the input was planned with.
 
-def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A file's table under the input's schema: its order, absent columns null, types widened."""
-    if table.schema.equals(schema, check_metadata=True):
-        return table
-    columns = [
-        table.column(f.name).cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
-        for f in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
+    Raises:
+        UserError: the file cannot be read, or is not what it was when it was planned.
+    """
+    path, partitions = unit[0].path, unit[0].partitions
+    texts = [way for name in text_columns if (way := find_path(schema, name))]
+    for data in format_of(path, options).read(unit, schema, texts):
+        yield replace(data, table=conform(data.table, schema, path, partitions))

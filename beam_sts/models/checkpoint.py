@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import json
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,19 +11,43 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedConfig
-from transformers.utils import logging as transformers_logging
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedConfig,
+)
 
 from beam_sts.errors import UserError
+from beam_sts.models import neobert
 from beam_sts.models.bert_hash import BertHashConfig, rename_projection
+from beam_sts.models.heads import pooled_model, yes_no_model
+from beam_sts.models.registry import embedded_models
+from beam_sts.models.source import locate
+from beam_sts.models.stack import (
+    CLASSIFY,
+    EMBED,
+    GENERATE,
+    Stack,
+    activation_name,
+    plain_stack,
+    read_json,
+    read_stack,
+)
+from beam_sts.models.weights import brief, build, read_weights
 
-EMBEDDED = Path(__file__).parent / "embedded"
+__all__ = ["DEFAULT_MODEL", "Checkpoint", "embedded_models", "load_checkpoint"]
+
 DEFAULT_MODEL = "beam-sts-nano"
-_ACTIVATIONS = {"Sigmoid": "sigmoid", "Identity": "identity"}
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
-_HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
+UNLIMITED = 1 << 30
+_AUTO_CLASSES = {
+    CLASSIFY: AutoModelForSequenceClassification,
+    GENERATE: AutoModelForCausalLM,
+    EMBED: AutoModel,
+}
+_HASHED = {".json", ".safetensors", ".txt", ".model", ".bin", ".py"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +61,9 @@ class Checkpoint:
         activation: ``sigmoid`` or ``identity``, applied to the logit.
         max_length: tokens of a pair, special tokens included.
         tokenizer: its transformers tokenizer, a fast one.
+        stack: what comes before and after the transformer.
+        allow_pickle: whether weights may come from a ``.bin``.
+        trust_remote_code: whether the architecture may be the checkpoint's own code.
     """
 
     name: str
@@ -50,6 +72,9 @@ class Checkpoint:
     activation: str
     max_length: int
     tokenizer: Any
+    stack: Stack
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
 
     def activate(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores from logits, in float32."""
@@ -59,48 +84,35 @@ class Checkpoint:
         return scores
 
     def model(self) -> Any:
-        """The model in float32 and evaluation mode.
+        """The model in float32 and evaluation mode: token ids in, an output with ``logits`` out.
 
         Raises:
             UserError: the weights are absent, unsafe, unreadable or do not fit the config.
         """
-        weights = _read_weights(self.path)
-        if isinstance(self.config, BertHashConfig):
-            weights = rename_projection(weights, self.path)
-        # Old checkpoints carry this buffer; it holds 0, 1, 2, ... and no knowledge.
-        weights = {name: w for name, w in weights.items() if not name.endswith("embeddings.position_ids")}
-        try:
-            with torch.device("meta"):
-                architecture = type(AutoModelForSequenceClassification.from_config(self.config))
-            with _quiet():
-                model, report = architecture.from_pretrained(
-                    None,
-                    config=self.config,
-                    state_dict=weights,
-                    dtype=torch.float32,
-                    output_loading_info=True,
-                    ignore_mismatched_sizes=False,
-                )
-        except (RuntimeError, ValueError) as error:
-            raise UserError(
-                f"{self.path}: the weights do not fit config.json: {_first_lines(error)}"
-            ) from error
-        for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-            if report.get(kind):
-                keys = sorted(map(str, report[kind]))
-                raise UserError(
-                    f"{self.path}: the weights do not fit config.json: {len(keys)} {kind.replace('_', ' ')}, "
-                    f"such as {keys[0]}. Take a complete checkpoint of this architecture "
-                    f"({self.config.model_type})."
-                )
+        folder, task = self.stack.folder, self.stack.task
+        weights = read_weights(folder, allow_pickle=self.allow_pickle)
+        if isinstance(self.config, BertHashConfig) and task == CLASSIFY:
+            weights = rename_projection(weights, folder)
+        model = build(
+            _AUTO_CLASSES[task], self.config, weights, folder, trust_remote_code=self.trust_remote_code
+        )
+        if task == GENERATE:
+            model = yes_no_model(model, self.stack)
+        elif task == EMBED:
+            model = pooled_model(model, self.stack, allow_pickle=self.allow_pickle)
         return model.eval()
+
+    @property
+    def pad_id(self) -> int:
+        """The token that fills short rows: the model's own, by which decoders find their last real token."""
+        return int(self.config.get_text_config().pad_token_id)
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the files that decide a score, as 64 hex digits."""
         digest = hashlib.sha256()
         for file in sorted(self.path.rglob("*")):
-            if file.suffix in {".json", ".safetensors", ".txt", ".model"} and file.is_file():
+            if file.suffix in _HASHED and file.is_file():
                 digest.update(f"{file.relative_to(self.path)}\0{file.stat().st_size}\0".encode())
                 with file.open("rb") as stream:
                     while block := stream.read(1 << 22):
@@ -108,189 +120,99 @@ class Checkpoint:
         return digest.hexdigest()
 
 
-def embedded_models() -> list[str]:
-    """Names of the models inside the package."""
-    return sorted(folder.name for folder in EMBEDDED.iterdir() if folder.is_dir())
-
-
-def load_checkpoint(name: str | Path) -> Checkpoint:
+def load_checkpoint(
+    name: str | Path, *, allow_pickle: bool = False, trust_remote_code: bool = False
+) -> Checkpoint:
     """Find a checkpoint and read everything but its weights.
 
     Args:
         name: an embedded model's name, a local folder, an fsspec URL (copied once into the local cache) or a
             Hugging Face id with optional ``@revision`` (downloaded once into the Hugging Face cache).
+        allow_pickle: take weights from a ``.bin`` where there is no safetensors file.
+        trust_remote_code: run the checkpoint's own code if its architecture is not known here.
 
     Raises:
         UserError: nothing is found under the name, or its config or tokenizer is unusable.
     """
-    path = _locate(str(name))
-    try:
-        config = AutoConfig.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: config.json cannot be used: {_first_lines(error)}") from error
-    architecture = (config.architectures or [""])[0]
-    if not config.architectures and "num_labels" not in config.to_diff_dict():
-        config.num_labels = 1  # the reference's rule for a bare encoder
-    if config.num_labels != 1:
+    path = locate(str(name), allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    saved = read_stack(path)
+    folder = saved.folder if saved else path
+    config = _config(folder, trust_remote_code)
+    tokenizer = _tokenizer(folder, trust_remote_code)
+    stack = saved or plain_stack(path, config, tokenizer)
+    if stack.task == CLASSIFY and config.num_labels != 1:
         raise UserError(
-            f"{path}: the model has {config.num_labels} labels ({architecture}); a similarity needs a "
-            "cross-encoder with one. Take one trained for STS, such as beam-sts-nano."
+            f"{path}: the model has {config.num_labels} labels ({(config.architectures or ['?'])[0]}); a "
+            "similarity needs a cross-encoder with one. Take one trained for STS, such as beam-sts-nano."
         )
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        tokenizer.backend_tokenizer.get_vocab_size()
-    except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
+    text_config = config.get_text_config()
+    if len(tokenizer) > text_config.vocab_size:
         raise UserError(
-            f"{path}: no tokenizer can be loaded: {_first_lines(error)}. The folder needs the tokenizer.json "
+            f"{path}: the tokenizer has {len(tokenizer)} tokens, the model {text_config.vocab_size}; they do "
+            "not belong together."
+        )
+    if text_config.pad_token_id is None:
+        if tokenizer.pad_token_id is None:
+            raise UserError(
+                f"{path}: neither config.json nor the tokenizer names a padding token. Set pad_token_id."
+            )
+        text_config.pad_token_id = tokenizer.pad_token_id
+    return Checkpoint(
+        str(name),
+        path,
+        config,
+        activation_name(path, stack.activation, config),
+        _max_length(tokenizer, text_config, stack),
+        tokenizer,
+        stack,
+        allow_pickle,
+        trust_remote_code,
+    )
+
+
+def _config(folder: Path, trust_remote_code: bool) -> PreTrainedConfig:
+    try:
+        config = AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError, KeyError) as error:
+        if not trust_remote_code and "auto_map" in read_json(folder / "config.json"):
+            model_type = read_json(folder / "config.json").get("model_type")
+            raise UserError(
+                f"{folder}: the architecture {model_type!r} is not known here and comes as Python code with "
+                "the checkpoint, which is not run. If you have read that code and trust it, say "
+                "--trust_remote_code (trust_remote_code=True)."
+            ) from error
+        raise UserError(f"{folder}: config.json cannot be used: {brief(error)}") from error
+    if not any(name.endswith("ForSequenceClassification") for name in config.architectures or ()):
+        config.num_labels = 1  # the reference's rule for a bare encoder
+    return config
+
+
+def _tokenizer(folder: Path, trust_remote_code: bool) -> Any:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=trust_remote_code
+        )
+        tokenizer.backend_tokenizer.get_vocab_size()
+    except (OSError, ValueError, KeyError, AttributeError, ImportError, TypeError) as error:
+        raise UserError(
+            f"{folder}: no tokenizer can be loaded: {brief(error)}. The folder needs the tokenizer.json "
             "the model was trained with."
         ) from error
-    if len(tokenizer) > config.vocab_size:
-        raise UserError(
-            f"{path}: the tokenizer has {len(tokenizer)} tokens, the model {config.vocab_size}; they do not "
-            "belong together."
-        )
-    return Checkpoint(
-        str(name), path, config, _activation(path, config), _max_length(tokenizer, config), tokenizer
-    )
+    return tokenizer
 
 
-def _locate(name: str) -> Path:
-    if name in embedded_models():
-        return EMBEDDED / name
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise UserError(f"{folder}: no config.json in this folder, so it is no checkpoint.")
-        return folder.resolve()
-    if "://" in name:
-        return _copy_remote(name)
-    if _HUB_ID.fullmatch(name) and not name.startswith(("./", "../")):
-        return _download(name)
-    near = difflib.get_close_matches(name, embedded_models(), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise UserError(
-        f"model {name!r} is unknown{hint} It is neither embedded ({', '.join(embedded_models())}) nor a "
-        "local folder, an fsspec URL or a Hugging Face id (owner/name)."
-    )
-
-
-def _copy_remote(url: str) -> Path:
-    import fsspec
-    from huggingface_hub import constants
-
-    try:
-        fs, root = fsspec.core.url_to_fs(url)
-        files = sorted(
-            file for file in fs.find(root) if Path(file).suffix in {".json", ".safetensors", ".txt"}
-        )
-    except (OSError, ValueError, ImportError) as error:
-        raise UserError(f"model {url!r} cannot be read: {error}") from error
-    if not files:
-        raise UserError(f"model {url!r}: no checkpoint files there.")
-    key = hashlib.sha256(url.encode())
-    for file in files:
-        info = fs.info(file)
-        key.update(repr((file, info.get("size"), info.get("ETag") or info.get("mtime"))).encode())
-    target = Path(constants.HF_HOME) / "beam_sts" / key.hexdigest()[:32]
-    if not target.is_dir():
-        partial = target.with_name(f".{target.name}.{hashlib.sha256(str(id(key)).encode()).hexdigest()[:8]}")
-        for file in files:
-            relative = file[len(root.rstrip("/")) + 1 :]
-            if ".." in Path(relative).parts:
-                raise UserError(f"model {url!r}: the file name {relative!r} leaves the checkpoint folder.")
-            (partial / relative).parent.mkdir(parents=True, exist_ok=True)
-            fs.get_file(file, str(partial / relative))
-        try:
-            partial.rename(target)
-        except OSError:  # another process was first; its copy is the same
-            if not target.is_dir():
-                raise
-    return target
-
-
-def _download(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    repo, _, revision = name.partition("@")
-    try:
-        return Path(snapshot_download(repo, revision=revision or None, allow_patterns=_HUB_FILES))
-    except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
-        raise UserError(
-            f"model {name!r} is not in the Hugging Face cache and cannot be downloaded: "
-            f"{_first_lines(error)}. "
-            f"Ways out: an embedded model ({', '.join(embedded_models())}), a local folder with the "
-            "checkpoint, or download it where there is a network and copy the cache (HF_HOME)."
-        ) from error
-
-
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    index = path / "model.safetensors.index.json"
-    if index.is_file():
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        if any(Path(name).name != name for name in names):
-            raise UserError(f"{index}: a weight file lies outside of the checkpoint folder.")
-    else:
-        names = ["model.safetensors"]
-    weights: dict[str, torch.Tensor] = {}
-    for name in names:
-        file = path / name
-        if not file.is_file():
-            pickled = sorted(p.name for p in path.glob("*.bin"))
-            hint = (
-                f" ({', '.join(pickled)} is a pickle, which can run code, and is not loaded)"
-                if pickled
-                else ""
-            )
-            raise UserError(f"{path}: {name} is missing{hint}. Save the checkpoint as safetensors.")
-        try:
-            weights.update(load_file(file))
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{file}: not a whole safetensors file: {error}. Copy it again.") from error
-    return weights
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text()) if file.is_file() else {}
-
-
-def _activation(path: Path, config: PreTrainedConfig) -> str:
-    """The reference's order: sentence-transformers' file, the config's new and old entry, Sigmoid."""
-    entry = (
-        _read_json(path / "config_sentence_transformers.json").get("activation_fn")
-        or (getattr(config, "sentence_transformers", None) or {}).get("activation_fn")
-        or getattr(config, "sbert_ce_default_activation_function", None)
-        or "torch.nn.modules.activation.Sigmoid"
-    )
-    short = str(entry).rpartition(".")[2]
-    if not str(entry).startswith("torch.") or short not in _ACTIVATIONS:
-        raise UserError(f"{path}: activation {entry!r} is not one of {', '.join(_ACTIVATIONS)} of torch.nn.")
-    return _ACTIVATIONS[short]
-
-
-def _max_length(tokenizer: Any, config: PreTrainedConfig) -> int:
+def _max_length(tokenizer: Any, config: PreTrainedConfig, stack: Stack) -> int:
+    """Tokens of a pair: the tokenizer's limit or the stack's own, within the positions the model has."""
+    limits = [UNLIMITED, int(stack.max_length or tokenizer.model_max_length)]
+    if config.model_type == neobert.NeoBertConfig.model_type:
+        limits.append(int(config.max_length))
     positions = getattr(config, "max_position_embeddings", None)
-    limits = [int(tokenizer.model_max_length)]
     if positions is not None and positions != -1:
         # RoBERTa counts positions from padding_idx + 1: two of its 514 cannot be used.
-        offset = config.pad_token_id + 1 if config.model_type in {"roberta", "xlm-roberta"} else 0
+        offset = (
+            config.pad_token_id + 1 if config.model_type in {"roberta", "xlm-roberta", "camembert"} else 0
+        )
         limits.append(int(positions) - offset)
     return min(limits)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bar, and no printed report of missing keys: those are our errors."""
-    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()
-
-
-def _first_lines(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

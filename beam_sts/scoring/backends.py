@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -36,11 +37,15 @@ class TorchBackend:
         self._device = torch.device(device)
         self._model = model.to(self._device)
         self._dtype = PRECISIONS[precision]
+        accepted = inspect.signature(model.forward).parameters
+        self._token_types = "token_type_ids" in accepted or any(
+            parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in accepted.values()
+        )
 
     def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
         """Logits of the rows, shape (rows,)."""
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-        if batch.token_type_ids is not None:
+        if batch.token_type_ids is not None and self._token_types:
             inputs["token_type_ids"] = batch.token_type_ids
         tensors = {name: torch.from_numpy(array).to(self._device) for name, array in inputs.items()}
         reduced = self._dtype is not torch.float32

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.scoring.backends import PRECISIONS, Backend, TorchBackend, available_cores, thread_pool
+from beam_sts.scoring.long_text import LONG_TEXT, plan_work
 from beam_sts.scoring.plan import IntArray, plan_micro_batches
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
 
@@ -27,7 +28,8 @@ class ScoreStats:
     """Counts of one call, or of several added up.
 
     ``real_tokens`` and ``padded_tokens`` count what the backend was given, special tokens included;
-    ``pairs_reused`` took the score of an equal pair; ``truncated`` pairs lost tokens.
+    ``pairs_reused`` took the score of an equal pair; ``truncated`` pairs lost tokens; ``windowed`` pairs were
+    scored by ``windows`` pairs of windows.
     """
 
     pairs: int = 0
@@ -37,6 +39,8 @@ class ScoreStats:
     padded_tokens: int = 0
     truncated: int = 0
     backend_calls: int = 0
+    windowed: int = 0
+    windows: int = 0
 
     def __add__(self, other: ScoreStats) -> ScoreStats:
         return ScoreStats(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -69,6 +73,11 @@ class PairScorer:
         threads: threads of this process, each with its own micro-batch; default: all cores it may use.
         macro_batch: distinct pairs that are tokenised and sorted by length together.
         token_budget: bound on the padded size, in tokens, of what the model is given at once.
+        long_text: what to do with a pair of more tokens than the model takes: ``truncate`` it, as the
+            reference does; ``error``, it fails and the others are scored; ``windows``, score it by
+            overlapping windows (the rule is in ``beam_sts.scoring.windows``).
+        allow_pickle: take weights from a ``.bin``, a pickle, where there is no safetensors file.
+        trust_remote_code: run the checkpoint's own code if its architecture is not known here.
 
     Raises:
         UserError: the model is unknown or its checkpoint cannot be used.
@@ -87,6 +96,9 @@ class PairScorer:
         threads: int | None = None,
         macro_batch: int = MACRO_BATCH,
         token_budget: int = TOKEN_BUDGET,
+        long_text: str = "truncate",
+        allow_pickle: bool = False,
+        trust_remote_code: bool = False,
     ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
@@ -94,13 +106,20 @@ class PairScorer:
             raise ValueError(f"backend {backend!r} is not one of auto, torch")
         if macro_batch < 1 or token_budget < 1:
             raise ValueError(f"macro_batch {macro_batch} and token_budget {token_budget} must be at least 1")
+        if long_text not in LONG_TEXT:
+            raise ValueError(f"long_text {long_text!r} is not one of {', '.join(LONG_TEXT)}")
         self._pool = thread_pool((threads or available_cores()) if device == "cpu" else 1)
-        loaded = model if isinstance(model, Checkpoint) else load_checkpoint(model)
+        loaded = (
+            model
+            if isinstance(model, Checkpoint)
+            else load_checkpoint(model, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+        )
         self._checkpoint = loaded
         self._tokenizer = PairTokenizer.of(loaded)
         self._backend: Backend = TorchBackend(loaded.model(), device, precision)
         self._macro_batch = macro_batch
         self._token_budget = token_budget
+        self._long_text = long_text
 
     @property
     def checkpoint(self) -> Path:
@@ -172,16 +191,17 @@ class PairScorer:
 
         values: NDArray[np.float32] = np.empty(len(a), dtype=np.float32)
         failures: dict[int, str] = {}
+        broken = 0
         stats = ScoreStats(pairs=n, pairs_reused=n - len(distinct))
         for start in range(0, len(a), self._macro_batch):
             stop = min(len(a), start + self._macro_batch)
-            values[start:stop], failed, more = self._score_macro_batch(texts, a[start:stop], b[start:stop])
-            failures.update((start + index, reason) for index, reason in failed.items())
-            stats += more
-            if len(failures) == stop and stop >= _HOPELESS:
+            scored = self._score_macro_batch(texts, a[start:stop], b[start:stop], raw_logits)
+            values[start:stop] = scored.scores
+            failures.update((start + index, reason) for index, reason in scored.failures.items())
+            broken += scored.broken
+            stats += scored.stats
+            if broken == stop and stop >= _HOPELESS:
                 raise RuntimeError(f"the backend fails on every pair: {failures[0]}")
-        if not raw_logits:
-            values = self._checkpoint.activate(values)
         if symmetric:
             values = (values[: len(distinct)] + values[len(distinct) :]) * np.float32(0.5)
             failures = {index % len(distinct): reason for index, reason in failures.items()}
@@ -190,41 +210,61 @@ class PairScorer:
         failed_rows = {int(row): failures[int(inverse[row])] for row in rows}
         return ScoreResult(values[inverse], failed_rows, stats, time.perf_counter() - started)
 
-    def _score_macro_batch(
-        self, texts: pa.Array, a: IntArray, b: IntArray
-    ) -> tuple[NDArray[np.float32], dict[int, str], ScoreStats]:
-        used, local = np.unique(np.concatenate([a, b]), return_inverse=True)
-        table = self._tokenizer.encode(texts.take(pa.array(used)).to_pylist())
-        a, b = local[: len(a)], local[len(a) :]
-        len_a, len_b = table.lengths[a], table.lengths[b]
-        kept_a, kept_b = self._tokenizer.truncate(len_a, len_b)
-        lengths = self._tokenizer.pair_lengths(kept_a, kept_b)
+    def _score_macro_batch(self, texts: pa.Array, a: IntArray, b: IntArray, raw_logits: bool) -> _MacroBatch:
+        if self._tokenizer.prompt:  # then a text is another one when it comes first
+            first, local_a = np.unique(a, return_inverse=True)
+            second, local_b = np.unique(b, return_inverse=True)
+            texts_a = [self._tokenizer.prompt + text for text in texts.take(pa.array(first)).to_pylist()]
+            texts_b = texts.take(pa.array(second)).to_pylist()
+            local_b = local_b + len(first)
+        else:
+            used, local = np.unique(np.concatenate([a, b]), return_inverse=True)
+            texts_a, texts_b = texts.take(pa.array(used)).to_pylist(), []
+            local_a, local_b = local[: len(a)], local[len(a) :]
+        work = plan_work(self._tokenizer, texts_a, texts_b, local_a, local_b, self._long_text)
+        lengths = self._tokenizer.pair_lengths(work.kept_a, work.kept_b)
         order = np.argsort(-lengths, kind="stable")
 
         def run(bounds: tuple[int, int]) -> tuple[IntArray, NDArray[np.float32], dict[int, str], int]:
             rows = order[slice(*bounds)]
-            batch = self._tokenizer.assemble(table, a[rows], b[rows], kept_a[rows], kept_b[rows])
+            batch = self._tokenizer.assemble(
+                work.table, work.a[rows], work.b[rows], work.kept_a[rows], work.kept_b[rows]
+            )
             return rows, *_run_bisecting(self._backend, batch), batch.input_ids.size
 
-        logits = np.empty(len(a), dtype=np.float32)
-        failures: dict[int, str] = {}
+        logits = np.empty(len(order), dtype=np.float32)
+        failed_pairs: dict[int, str] = {}
         padded = 0
         batches = plan_micro_batches(lengths[order], self._token_budget)
         for rows, values, failed, size in self._pool.map(run, batches):
             logits[rows] = values
-            failures.update((int(rows[index]), reason) for index, reason in failed.items())
+            for index, reason in failed.items():
+                failed_pairs[int(work.owner[rows[index]])] = reason
             padded += size
-        return (
-            logits,
-            failures,
+        return _MacroBatch(
+            work.collect(len(a), logits if raw_logits else self._checkpoint.activate(logits)),
+            {**work.refused, **failed_pairs},
+            len(failed_pairs),
             ScoreStats(
-                texts_tokenised=len(used),
+                texts_tokenised=len(texts_a) + len(texts_b),
                 real_tokens=int(lengths.sum()),
                 padded_tokens=padded,
-                truncated=int(np.count_nonzero(kept_a + kept_b < len_a + len_b)),
+                truncated=work.truncated,
                 backend_calls=len(batches),
+                windowed=len(work.windowed),
+                windows=sum(len(w.first) for w in work.windowed.values()),
             ),
         )
+
+
+@dataclass(frozen=True)
+class _MacroBatch:
+    """Scores of a macro-batch, why some are absent, and how many of those the backend is to blame for."""
+
+    scores: NDArray[np.float32]
+    failures: dict[int, str]
+    broken: int
+    stats: ScoreStats
 
 
 def _encode_texts(

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers
 
+from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint
+from beam_sts.models.stack import GENERATE
+from beam_sts.scoring.cuts import MAX_PIECE, cut_pattern, cut_positions
 from beam_sts.scoring.plan import IntArray, expand_ranges, longest_first
 
+# Characters of a piece of a long text: enough to hold the tokens that are needed, most of the time at once.
+_PIECE, _LEAST_PIECE, _CHARACTERS_PER_TOKEN = 1 << 17, 1 << 12, 16
 _PROBES = (("a", "b"), ("b", "a a a"), ("", "a b"), ("b a", ""))
 
 
@@ -36,14 +41,20 @@ class MicroBatch:
 
 @dataclass(frozen=True)
 class TokenTable:
-    """Token ids of distinct texts, end to end: text i owns ``ids[offsets[i]:offsets[i + 1]]``."""
+    """Token ids of distinct texts, end to end: text i owns ``ids[offsets[i]:offsets[i + 1]]``.
+
+    ``partial`` names the texts of which only the tokens that were asked for are here; ``refused`` those that
+    cannot be tokenised, and why.
+    """
 
     ids: NDArray[np.int64]
     offsets: IntArray
+    partial: frozenset[int] = frozenset()
+    refused: dict[int, str] = field(default_factory=dict)
 
     @property
     def lengths(self) -> IntArray:
-        """Tokens of each text, shape (texts,)."""
+        """Tokens of each text that are here, shape (texts,)."""
         return np.diff(self.offsets)
 
 
@@ -118,6 +129,7 @@ class PairTokenizer:
         pad_left: pad on the left, as decoders want it.
         truncate_left: drop tokens from the start of a long text, not from its end.
         token_types: whether the model is given token types.
+        prompt: what the checkpoint puts before the first text of each pair.
     """
 
     def __init__(
@@ -129,10 +141,13 @@ class PairTokenizer:
         pad_left: bool = False,
         truncate_left: bool = False,
         token_types: bool = True,
+        prompt: str = "",
     ) -> None:
         self._tokenizer = tokenizer
         self._template = probe_template(tokenizer)
+        self._cut = cut_pattern(tokenizer)
         self.max_length = max_length
+        self.prompt = prompt
         self._pad_id = pad_id
         self._pad_left = pad_left
         self._truncate_left = truncate_left
@@ -145,28 +160,78 @@ class PairTokenizer:
         raw = Tokenizer.from_str(wrapper.backend_tokenizer.to_str())
         raw.no_truncation()
         raw.no_padding()
-        return cls(
-            raw,
-            checkpoint.max_length,
-            pad_id=wrapper.pad_token_id or 0,
-            pad_left=wrapper.padding_side == "left",
-            truncate_left=wrapper.truncation_side == "left",
-            token_types="token_type_ids" in wrapper.model_input_names,
-        )
+        if checkpoint.stack.lowercase:
+            before = [raw.normalizer] if raw.normalizer else []
+            raw.normalizer = normalizers.Sequence([normalizers.Lowercase(), *before])
+        try:
+            return cls(
+                raw,
+                checkpoint.max_length,
+                pad_id=checkpoint.pad_id,
+                # The reference turns language models to the left, whatever their tokenizer says.
+                pad_left=wrapper.padding_side == "left" or checkpoint.stack.task == GENERATE,
+                truncate_left=wrapper.truncation_side == "left",
+                token_types="token_type_ids" in wrapper.model_input_names,
+                prompt=checkpoint.stack.prompt,
+            )
+        except ValueError as error:
+            raise UserError(f"{checkpoint.path}: {error}") from error
 
-    def encode(self, texts: Sequence[str]) -> TokenTable:
-        """Tokenise texts, without special tokens, in parallel inside the tokenizer."""
-        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        ids = [encoding.ids for encoding in encodings]
+    @property
+    def budget(self) -> int:
+        """Tokens that both texts of a pair may have together."""
+        return self.max_length - self._template.special_tokens
+
+    def encode(self, texts: Sequence[str], keep: int | None = None) -> TokenTable:
+        """Tokenise texts, without special tokens, in parallel inside the tokenizer.
+
+        Args:
+            texts: n texts.
+            keep: tokens of each text that are needed, from the side that truncation keeps; a much longer text
+                is then read only as far. Default: all.
+        """
+        size = _PIECE if keep is None else min(_PIECE, max(_LEAST_PIECE, _CHARACTERS_PER_TOKEN * keep))
+        pieces: dict[int, list[str]] = {}  # of the long texts, the next one last
+        for index, text in enumerate(texts):
+            if len(text) > 2 * size:
+                pieces[index] = self._pieces(text, size)
+        refused = {
+            index: f"text too large: {len(texts[index]):,} characters without a place to cut"
+            for index, cut in pieces.items()
+            if max(map(len, cut)) > MAX_PIECE
+        }
+        firsts = [
+            text if index not in pieces else "" if index in refused else pieces[index].pop()
+            for index, text in enumerate(texts)
+        ]
+        ids = [e.ids for e in self._tokenizer.encode_batch_fast(firsts, add_special_tokens=False)]
+        for index, rest in pieces.items():
+            while rest and index not in refused and (keep is None or len(ids[index]) < keep):
+                more = self._tokenizer.encode(rest.pop(), add_special_tokens=False).ids
+                ids[index] = more + ids[index] if self._truncate_left else ids[index] + more
         offsets = np.zeros(len(ids) + 1, dtype=np.int64)
         np.cumsum([len(row) for row in ids], out=offsets[1:])
         return TokenTable(
-            np.fromiter(chain.from_iterable(ids), dtype=np.int64, count=int(offsets[-1])), offsets
+            np.fromiter(chain.from_iterable(ids), dtype=np.int64, count=int(offsets[-1])),
+            offsets,
+            frozenset(index for index, rest in pieces.items() if rest),
+            refused,
         )
+
+    def _pieces(self, text: str, size: int) -> list[str]:
+        """A text in pieces, in the order of ``pop``: the last piece first, unless the end is what is kept."""
+        ends = cut_positions(text, self._cut, size)
+        cut = [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        return cut if self._truncate_left else cut[::-1]
+
+    def count(self, text: str) -> int:
+        """Tokens of a text, in little memory however long it is."""
+        pieces = self._pieces(text, _PIECE)
+        return sum(len(self._tokenizer.encode(piece, add_special_tokens=False).ids) for piece in pieces)
 
     def truncate(self, len_a: IntArray, len_b: IntArray) -> tuple[IntArray, IntArray]:
         """Tokens that each text of each pair keeps under ``max_length``."""
-        return longest_first(len_a, len_b, self.max_length - self._template.special_tokens)
+        return longest_first(len_a, len_b, self.budget)
 
     def pair_lengths(self, kept_a: IntArray, kept_b: IntArray) -> IntArray:
         """Tokens of each whole pair, special tokens included."""

@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_sts.errors import UserError
+from beam_sts.io.schema import column_at, field_at, find_path, with_text
 from beam_sts.scoring.scorer import ScoreResult
 
+_LISTED = 20  # columns that a message names
 KNOWN_COLUMNS = (
     ("sentence1", "sentence2"),
     ("text_a", "text_b"),
@@ -20,8 +22,15 @@ KNOWN_COLUMNS = (
 )
 
 
-def choose_columns(names: Sequence[str], text_a: str | None, text_b: str | None) -> tuple[str, str]:
+def choose_columns(
+    schema: pa.Schema | Sequence[str], text_a: str | None, text_b: str | None
+) -> tuple[str, str]:
     """The two text columns: as asked, else the first known pair of names.
+
+    Args:
+        schema: the columns; of bare names, none can be nested.
+        text_a: first column, or the path of a field in a struct (``a.b``).
+        text_b: second column.
 
     Raises:
         UserError: a named column is missing, or nothing is named and no known pair is there.
@@ -29,28 +38,35 @@ def choose_columns(names: Sequence[str], text_a: str | None, text_b: str | None)
     >>> choose_columns(["id", "premise", "hypothesis"], None, None)
     ('premise', 'hypothesis')
     """
-    listed = ", ".join(map(repr, names)) or "none"
+    names = schema.names if isinstance(schema, pa.Schema) else schema
+    listed = ", ".join(map(repr, names[:_LISTED])) or "none"
+    if len(names) > _LISTED:
+        listed += f" and {len(names) - _LISTED:,} more"
     if (text_a is None) != (text_b is None):
         raise UserError("--text_a and --text_b go together: name both columns or neither.")
     if text_a is not None and text_b is not None:
         for name in (text_a, text_b):
-            if name not in names:
+            if name not in names and not (isinstance(schema, pa.Schema) and find_path(schema, name)):
                 raise UserError(f"column {name!r} is not in the input; its columns are {listed}.")
         return text_a, text_b
     for pair in KNOWN_COLUMNS:
         if set(pair) <= set(names):
             return pair
+    known = ", ".join("/".join(pair) for pair in KNOWN_COLUMNS)
+    alone = " Of a CSV file, --delimiter says what parts the columns." if len(names) == 1 else ""
     raise UserError(
         f"no text columns recognised among {listed}. Name them with --text_a and --text_b "
-        f"(found without naming: {', '.join('/'.join(pair) for pair in KNOWN_COLUMNS)})."
+        f"(found without naming: {known}).{alone}"
     )
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a column type holds texts, dictionary-encoded ones included."""
+    """Whether a column type holds texts: dictionary-encoded ones and UTF-8 bytes included."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    types = pa.types
+    tests = (types.is_string, types.is_large_string, types.is_string_view)
+    return any(test(kind) for test in (*tests, types.is_binary, types.is_large_binary, types.is_binary_view))
 
 
 def check_schema(schema: pa.Schema, text_columns: Sequence[str], added: Sequence[str]) -> None:
@@ -60,7 +76,7 @@ def check_schema(schema: pa.Schema, text_columns: Sequence[str], added: Sequence
         UserError: naming the column and the way out.
     """
     for name in text_columns:
-        kind = schema.field(name).type
+        kind = field_at(schema, name).type
         if not is_text(kind) and not pa.types.is_null(kind):
             raise UserError(
                 f"column {name!r} holds {kind}, not texts. Choose others with --text_a and --text_b."
@@ -76,9 +92,7 @@ def check_schema(schema: pa.Schema, text_columns: Sequence[str], added: Sequence
 def text_schema(schema: pa.Schema, text_columns: Sequence[str]) -> pa.Schema:
     """The schema with texts that are mixed with other JSON values, or all null, as plain strings."""
     for name in text_columns:
-        field = schema.field(name)
-        if field.metadata or pa.types.is_null(field.type):
-            schema = schema.set(schema.get_field_index(name), pa.field(name, pa.string()))
+        schema = with_text(schema, name)
     return schema
 
 
@@ -95,29 +109,53 @@ class Sifted:
 
 
 def sift(table: pa.Table, text_columns: Sequence[str], *, empty: str = "score") -> Sifted:
-    """Find the rows whose texts cannot be scored: null, or empty under ``empty="reject"``."""
+    """Find the rows whose texts cannot be scored: null, no UTF-8, or empty under ``empty="reject"``."""
     reasons = np.full(len(table), "", dtype=object)
     for name in reversed(text_columns):
-        column = table.column(name)
-        if empty == "reject" and not pa.types.is_null(column.type):
-            blank = pc.fill_null(pc.equal(pc.utf8_length(_plain(column)), 0), False)
+        column = _bytes(column_at(table, name))
+        if empty == "reject":
+            blank = pc.fill_null(pc.equal(pc.binary_length(column), 0), False)
             reasons[np.asarray(blank)] = f"empty text in column {name!r}"
         reasons[np.asarray(column.is_null())] = f"null in column {name!r}"
+        reasons[_undecodable(column)] = f"not valid UTF-8 in column {name!r}"
     bad = np.flatnonzero(reasons != "")
     return Sifted(np.flatnonzero(reasons == ""), bad, reasons[bad].tolist())
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(pa.large_string())
+def _bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts of any type as their bytes, nulls inside dictionaries as nulls."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.cast(pa.large_binary())
+
+
+def _undecodable(column: pa.ChunkedArray) -> list[int]:
+    """Rows whose bytes are not UTF-8; neither Parquet nor Arrow files promise that their strings are."""
+    try:
+        column.cast(pa.large_string())  # checks all of them, quickly
+    except pa.ArrowInvalid:
+        return [
+            row for row, value in enumerate(column.to_pylist()) if value is not None and not _decodes(value)
+        ]
+    return []
+
+
+def _decodes(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def text_arrays(
     table: pa.Table, text_columns: Sequence[str], rows: np.ndarray
 ) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """The two text columns of some rows, as large strings."""
+    columns = (column_at(table, name) for name in text_columns)
     first, second = (
-        _plain(table.column(name) if len(rows) == len(table) else table.column(name).take(pa.array(rows)))
-        for name in text_columns
+        _bytes(column if len(rows) == len(table) else column.take(pa.array(rows))).cast(pa.large_string())
+        for column in columns
     )
     return first, second
 

@@ -14,7 +14,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import RunInference
 
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.slices import BadRow, Slice, SliceData, format_of
+from beam_sts.io.slices import BadRow, ReadOptions, Slice, SliceData, read_slices
 from beam_sts.io.summary import score_histogram
 from beam_sts.scoring.scorer import ScoreResult
 from beam_sts.transforms.columns import attach, sift, text_arrays
@@ -31,6 +31,7 @@ class SliceSettings:
     output: OutputFolder
     schema: pa.Schema
     text_columns: tuple[str, str]
+    options: ReadOptions = field(default_factory=ReadOptions)
     score_column: str = "score"
     threshold: float | None = None
     empty: str = "score"
@@ -96,7 +97,7 @@ class _ReadUnit(beam.DoFn):
         if not missing:
             return
         started = time.perf_counter()
-        for data in format_of(unit[0].path).read(missing, settings.schema, settings.text_columns):
+        for data in read_slices(missing, settings.schema, settings.text_columns, settings.options):
             sifted = sift(data.table, settings.text_columns, empty=settings.empty)
             pairs = text_arrays(data.table, settings.text_columns, sifted.good)
             seconds = time.perf_counter() - started
@@ -178,7 +179,8 @@ def _rejected_table(data: SliceData, bad: list[int], reasons: list[str], setting
 
 def _count_reasons(data: SliceData, reasons: list[str]) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for reason in [*reasons, *(_kind(row) for row in data.bad)]:
+    # What stands after a colon is particular to the row: a token count, an error's details.
+    for reason in [*(r.partition(":")[0] for r in reasons), *(_kind(row) for row in data.bad)]:
         counts[reason] = counts.get(reason, 0) + 1
     return counts
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
+from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import MACRO_BATCH, TOKEN_BUDGET, PairScorer, ScoreResult
 from beam_sts.types import TextPair
 
@@ -18,7 +19,7 @@ INFERENCE_ARGS = {"symmetric", "raw_logits"}
 
 @dataclass(frozen=True)
 class PairFailure:
-    """Stands in for the score of a pair on which the backend failed, even alone."""
+    """Stands in for the score of a pair that is too long or on which the backend failed, even alone."""
 
     reason: str
 
@@ -42,6 +43,10 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
             starts several processes on a machine.
         batch_size: pairs that RunInference hands over at once; they are sorted by length among themselves.
         token_budget: as for ``PairScorer``.
+        long_text: as for ``PairScorer``; a pair that is too long under ``error`` fails like one on which the
+            backend fails.
+        allow_pickle: as for ``PairScorer``.
+        trust_remote_code: as for ``PairScorer``.
         failures: ``raise`` or ``return``.
         large_model: one model for all processes of a machine. Every call then crosses processes: right for
             models of hundreds of millions of parameters, wrong for a small one.
@@ -69,12 +74,17 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
         threads: int | None = None,
         batch_size: int = MACRO_BATCH,
         token_budget: int = TOKEN_BUDGET,
+        long_text: str = "truncate",
+        allow_pickle: bool = False,
+        trust_remote_code: bool = False,
         failures: str = "raise",
         large_model: bool = False,
         model_copies: int | None = None,
     ) -> None:
         if failures not in ("raise", "return"):
             raise ValueError(f"failures {failures!r} is not one of raise, return")
+        if long_text not in LONG_TEXT:
+            raise ValueError(f"long_text {long_text!r} is not one of {', '.join(LONG_TEXT)}")
         super().__init__(
             min_batch_size=batch_size,
             max_batch_size=batch_size,
@@ -89,6 +99,9 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
             "threads": threads,
             "macro_batch": batch_size,
             "token_budget": token_budget,
+            "long_text": long_text,
+            "allow_pickle": allow_pickle,
+            "trust_remote_code": trust_remote_code,
         }
         self._failures = failures
 
@@ -190,6 +203,8 @@ def score_columns(
         "real_tokens": stats.real_tokens,
         "padded_tokens": stats.padded_tokens,
         "truncated": stats.truncated,
+        "windowed": stats.windowed,
+        "windows": stats.windows,
         "rejected": len(result.failures),
     }.items():
         Metrics.counter(METRICS_NAMESPACE, name).inc(value)

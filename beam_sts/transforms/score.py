@@ -13,6 +13,7 @@ from apache_beam.ml.inference.base import KeyedModelHandler, PredictionResult, R
 from apache_beam.typehints.row_type import RowTypeConstraint
 
 from beam_sts.errors import UserError
+from beam_sts.io.schema import carried, conform
 from beam_sts.scoring.scorer import ScoreResult
 from beam_sts.transforms.columns import attach, check_schema, choose_columns, sift, text_arrays
 from beam_sts.transforms.handler import (
@@ -57,9 +58,10 @@ class ScorePairs(beam.PTransform):
         text_b: name of the second's.
         score_column: name of the score.
         symmetric: give the mean of both orders.
+        raw_logits: leave out the checkpoint's activation.
         empty: ``score`` or ``reject`` pairs with an empty text.
         tables: elements are Arrow tables; default: taken from the PCollection's type hint.
-        **handler_args: more for ``CrossEncoderModelHandler``: precision, device, threads, ...
+        **handler_args: more for ``CrossEncoderModelHandler``: precision, device, threads, long_text, ...
 
     >>> with beam.Pipeline("FnApiRunner") as pipeline:
     ...     pairs = pipeline | beam.Create([{"id": 7, "text_a": "A cat sits.", "text_b": "A cat sat."}])
@@ -76,6 +78,7 @@ class ScorePairs(beam.PTransform):
         text_b: str | None = None,
         score_column: str = "score",
         symmetric: bool = False,
+        raw_logits: bool = False,
         empty: str = "score",
         tables: bool | None = None,
         **handler_args: Any,
@@ -88,7 +91,7 @@ class ScorePairs(beam.PTransform):
         self._model = model
         self._text_columns = (text_a, text_b)
         self._score_column = score_column
-        self._inference_args = {"symmetric": symmetric}
+        self._inference_args = {"symmetric": symmetric, "raw_logits": raw_logits}
         self._empty = empty
         self._tables = tables
         self._handler_args = handler_args
@@ -188,7 +191,7 @@ class _AttachScore(beam.DoFn):
         elif isinstance(element, dict):
             self._check_new(element)
             yield {**element, self._score_column: score}
-        elif isinstance(element, tuple) and len(element) == 2:
+        elif type(element) in (TextPair, tuple):
             yield ScoredPair(element[0], element[1], score)
         else:
             fields = element._asdict()
@@ -211,7 +214,8 @@ class _ExtractColumns(beam.DoFn):
         self._empty = empty
 
     def process(self, table: pa.Table) -> Iterator[PairColumns]:
-        names = choose_columns(table.column_names, *self._text_columns)
+        table = conform(table, carried(table.schema), "a table of the PCollection")
+        names = choose_columns(table.schema, *self._text_columns)
         check_schema(table.schema, names, (self._score_column, REASON_COLUMN))
         sifted = sift(table, names, empty=self._empty)
         yield PairColumns(*text_arrays(table, names, sifted.good), context=(table, sifted))

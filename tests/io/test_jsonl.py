@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from beam_sts import UserError
-from beam_sts.io.slices import format_of, plan_input
+from beam_sts.io.slices import plan_input, read_slices
 from beam_sts.transforms.columns import text_schema
 
 COLUMNS = ("text_a", "text_b")
@@ -19,7 +19,7 @@ noise = st.sampled_from([b"{bad", b"5", b"[1]", b'"x"', b"\xff\xfe", b'{"text_a"
 def _read(path, per_slice=1000, columns=COLUMNS):
     plan = plan_input(str(path), per_slice)
     schema = text_schema(plan.schema, [name for name in columns if name in plan.schema.names])
-    parts = [p for unit in plan.units for p in format_of(str(path)).read(unit, schema, columns)]
+    parts = [p for unit in plan.units for p in read_slices(unit, schema, columns)]
     return plan, parts
 
 
@@ -99,7 +99,7 @@ def test_bad_lines_are_named_by_line_and_kept(tmp_path):
         (5, "line 7"),
     ]
     assert part.bad[0].line == "{bad}"
-    assert "column 'text_a' holds 5, not a text" in part.bad[1].reason
+    assert "no text in column 'text_a': it holds 5" in part.bad[1].reason
     assert "UTF-8" in part.bad[3].reason
 
 
@@ -113,4 +113,4 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path):
     plan = plan_input(str(path), 10)
     _write(path, b'{"a": 10000000000}')
     with pytest.raises(UserError, match="changed while it was read"):
-        list(format_of(str(path)).read(plan.units[0], plan.schema, ()))
+        list(read_slices(plan.units[0], plan.schema, ()))

@@ -5,12 +5,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from beam_sts import UserError
-from beam_sts.io.slices import format_of, plan_input
+from beam_sts.io.slices import plan_input, read_slices
 
 
 def _read(plan):
     for unit in plan.units:
-        yield from format_of(unit[0].path).read(unit, plan.schema, ("text_a", "text_b"))
+        yield from read_slices(unit, plan.schema, ("text_a", "text_b"))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -30,7 +30,7 @@ def test_some_slices_of_a_unit_can_be_left_out(tmp_path):
     pq.write_table(pa.table({"id": list(range(100))}), tmp_path / "in.parquet", row_group_size=7)
     plan = plan_input(str(tmp_path / "in.parquet"), 10)
     unit = [plan.slices[i] for i in (1, 4, 7)]
-    parts = list(format_of("x.parquet").read(unit, plan.schema, ()))
+    parts = list(read_slices(unit, plan.schema, ()))
     assert [p.table["id"].to_pylist() for p in parts] == [list(range(i, i + 10)) for i in (10, 40, 70)]
 
 

@@ -160,7 +160,7 @@ def test_changed_settings_on_an_existing_output_are_refused(source, tmp_path, ti
 def test_a_changed_input_or_model_is_refused_unless_overwritten(source, tmp_path, tiny, full_size, capsys):
     _run(source, tmp_path / "out", tiny)
     assert score.main(_args(source, tmp_path / "out", full_size)) == 2
-    assert "model." in capsys.readouterr().err
+    assert "model was" in capsys.readouterr().err
     pq.write_table(_table(499), source)
     assert score.main(_args(source, tmp_path / "out", tiny)) == 2
     assert "input[0]." in capsys.readouterr().err

@@ -23,10 +23,15 @@ from beam_sts.training.vocabulary import (
 )  # fmt: skip
 
 TEXTS = [
-    "A man is playing a guitar.", "A woman slices an onion.", "Two dogs run in the snow.",
-    "The bank raised rates.", "A cat sleeps on the sofa.", "Children play football outside.",
-    "The plane landed in Paris.", "It rains today.",
-]  # fmt: skip
+    "A man is playing a guitar.",
+    "A woman slices an onion.",
+    "Two dogs run in the snow.",
+    "The bank raised rates.",
+    "A cat sleeps on the sofa.",
+    "Children play football outside.",
+    "The plane landed in Paris.",
+    "It rains today.",
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,164 @@
+"""CSV and TSV: every column is text, exactly as it stands in the file.
+
+The dialect is RFC 4180's: a field may stand in double quotes, may then hold delimiters and line ends, and a
+quote inside it is doubled. A quote elsewhere in a field is a character like any other. Python's csv module
+reads well-formed files alike (a test compares them), but on a malformed record it does not say which lines
+it has swallowed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from beam_sts.errors import UserError
+from beam_sts.io.lines import LineFormat, Record, overlong
+from beam_sts.io.schema import check_unique
+from beam_sts.io.streams import BOM, LINE_LIMIT, Line, refuse_binary
+
+_ENDS = b"\r\n"
+_INSIDE = re.compile(rb'[^"]*(?:""[^"]*)*')  # a quoted field up to its closing quote
+_UNCLOSED = "quote not closed properly"
+
+
+@dataclass(frozen=True)
+class Delimited(LineFormat):
+    """Records of delimited fields under a header line, which is required.
+
+    Args:
+        name: what messages call it.
+        endings: of the files.
+        delimiter: one ASCII character.
+        quotes: whether double quotes enclose fields; else they are plain characters.
+    """
+
+    name: str
+    endings: tuple[str, ...]
+    delimiter: str
+    quotes: bool = True
+
+    def header(self, path: str, lines: Iterator[Line]) -> list[str]:
+        """The column names: the first line that is not blank."""
+        refuse_binary(path, self.name)
+        for line in lines:
+            if line.offset == 0 and line.data.startswith(BOM):
+                line = Line(line.number, len(BOM), line.data[len(BOM) :], line.size - len(BOM))
+            if not line.data.strip(_ENDS):
+                continue
+            if line.data.startswith(b'{"'):
+                raise UserError(
+                    f"{path}: not {self.name} as its ending says; it looks like JSON Lines (.jsonl)."
+                )
+            fields, _ = self._split(line, lambda: next(lines, None))
+            names = fields if isinstance(fields, str) else _decode(fields)
+            if isinstance(names, str):
+                raise UserError(f"{path}: line {line.number}, the header with the column names: {names}.")
+            check_unique(names, path)
+            return names
+        return []
+
+    def records(
+        self, lines: Iterator[Line], header: list[str], texts: Sequence[tuple[str, ...]]
+    ) -> Iterator[Record]:
+        """Parse records; blank lines between them are not rows.
+
+        Where a quote is not closed properly, the record's first line is the bad row and reading goes on with
+        the second, so that a stray quote does not swallow the rows after it.
+        """
+        ahead: deque[Line] = deque()
+
+        def following() -> Line | None:
+            return ahead.popleft() if ahead else next(lines, None)
+
+        while (line := following()) is not None:
+            if not line.data.strip(_ENDS):
+                continue
+            fields, taken = self._split(line, following)
+            if isinstance(fields, str):
+                ahead.extendleft(reversed(taken[1:]))
+                yield Record(line, line.data, fault=fields)
+                continue
+            raw = b"".join(each.data for each in taken)
+            if len(fields) != len(header):
+                many = f" in {len(taken)} lines" if len(taken) > 1 else ""
+                yield Record(
+                    line,
+                    raw,
+                    fault=f"wrong number of fields: {len(fields)}{many}, the header has {len(header)}",
+                )
+                continue
+            values = _decode(fields)
+            if isinstance(values, str):
+                yield Record(line, raw, fault=values)
+            else:
+                yield Record(line, raw, values)
+
+    def schema(self, path: str, header: list[str], values: Iterable[tuple[int, Any]]) -> pa.Schema:
+        """Strings all."""
+        for _ in values:
+            pass
+        return pa.schema([pa.field(name, pa.string()) for name in header])
+
+    def table(self, values: list[Any], header: list[str], schema: pa.Schema) -> pa.Table:
+        """The fields as columns."""
+        columns = list(zip(*values, strict=True)) or [()] * len(header)
+        own = pa.schema([pa.field(name, pa.string()) for name in header])
+        return pa.Table.from_arrays([pa.array(column, pa.string()) for column in columns], schema=own)
+
+    def _split(
+        self, line: Line, following: Callable[[], Line | None]
+    ) -> tuple[list[bytes] | str, list[Line]]:
+        """The fields of a record, or what is wrong, and the lines that were taken for it."""
+        if why := overlong(line):
+            return why, [line]
+        delimiter = self.delimiter.encode()
+        if not self.quotes or b'"' not in line.data:
+            return line.data.rstrip(_ENDS).split(delimiter), [line]
+        fields: list[bytes] = []
+        taken, data, position, total = [line], line.data, 0, line.size
+        while True:
+            body = len(data.rstrip(_ENDS))
+            if data.startswith(b'"', position):
+                parts, begin = [], position + 1
+                while (end := _end(data, begin)) == len(data):
+                    parts.append(data[begin:])
+                    more = following()
+                    if more is not None:
+                        taken.append(more)
+                        total += more.size
+                    if more is None or total > LINE_LIMIT:
+                        return _UNCLOSED, taken
+                    data, begin = more.data, 0
+                body = len(data.rstrip(_ENDS))
+                parts.append(data[begin:end])
+                fields.append(b"".join(parts).replace(b'""', b'"'))
+                position = end + 1
+                if position < body and not data.startswith(delimiter, position):
+                    return _UNCLOSED, taken
+            else:
+                end = data.find(delimiter, position, body)
+                end = body if end < 0 else end
+                fields.append(data[position:end])
+                position = end
+            if position >= body:
+                return fields, taken
+            position += 1
+
+
+def _end(data: bytes, begin: int) -> int:
+    """Where the quoted field ends that is open at ``begin``: at its closing quote or the end of the data."""
+    found = _INSIDE.match(data, begin)
+    assert found is not None  # it matches the empty string
+    return found.end()
+
+
+def _decode(fields: list[bytes]) -> list[str] | str:
+    try:
+        return [field.decode() for field in fields]
+    except UnicodeDecodeError as error:
+        return f"not valid UTF-8: {error.reason} 0x{error.object[error.start]:02x}"

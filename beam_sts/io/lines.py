@@ -1,0 +1,146 @@
+"""What the line formats share: records of one or more lines, in slices of whole records."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from itertools import islice
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from beam_sts.errors import UserError
+from beam_sts.io.slices import SLICE_BYTES, BadRow, FileScan, Slice, SliceData
+from beam_sts.io.streams import COMPRESSIONS, LINE_LIMIT, Line, codec_of, looks_like, read_lines
+
+
+class Record(NamedTuple):
+    """One row as parsed, or why it could not be parsed; ``line`` is its first line and ``raw`` its bytes."""
+
+    line: Line
+    raw: bytes
+    value: Any = None
+    fault: str | None = None
+
+
+def overlong(line: Line) -> str | None:
+    """Why a line is not read at all: it is over the limit."""
+    if line.size <= len(line.data):
+        return None
+    return f"line too long: {line.size >> 20:,} MiB, over the limit of {LINE_LIMIT >> 20} MiB"
+
+
+class LineFormat(ABC):
+    """Slices are byte ranges of whole records, so each is read without what stands before it.
+
+    A compressed file has no random access: it is one unit, read as one stream, a slice in memory at a time.
+    """
+
+    name: str
+    endings: tuple[str, ...]
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The plain endings, and each with the compressions."""
+        return tuple(end + packed for end in self.endings for packed in ("", *COMPRESSIONS))
+
+    @abstractmethod
+    def header(self, path: str, lines: Iterator[Line]) -> list[str]:
+        """Take the column names off the lines; empty where the format or the file has none."""
+
+    @abstractmethod
+    def records(
+        self, lines: Iterator[Line], header: list[str], texts: Sequence[tuple[str, ...]]
+    ) -> Iterator[Record]:
+        """Parse the lines after the header.
+
+        Args:
+            lines: what is left of them.
+            header: the column names.
+            texts: paths of the columns that must hold texts.
+        """
+
+    @abstractmethod
+    def schema(self, path: str, header: list[str], values: Iterable[tuple[int, Any]]) -> pa.Schema:
+        """The schema of a file, from its header and all of its values, each with its size in bytes."""
+
+    @abstractmethod
+    def table(self, values: list[Any], header: list[str], schema: pa.Schema) -> pa.Table:
+        """Parsed values as a table."""
+
+    def scan(self, path: str, rows_per_slice: int) -> FileScan:
+        """Read the file once: count its rows, learn their types, hash its bytes."""
+        digest = sha256()
+        slices: list[Slice] = []
+        faults: list[str] = []
+        lines = read_lines(path, digest=digest)
+        header = self.header(path, lines)
+
+        def values() -> Iterator[tuple[int, Any]]:
+            row, start, first, stop = 0, 0, None, 0
+            for record in self.records(lines, header, ()):
+                line = record.line
+                full = row - start == rows_per_slice or (first and line.offset - first.offset >= SLICE_BYTES)
+                if first is None:
+                    first = line
+                elif full:
+                    slices.append(_slice(slices, path, start, row, first, line.offset))
+                    start, first = row, line
+                row, stop = row + 1, line.offset + max(len(record.raw), line.size)
+                if record.fault is None:
+                    yield stop - line.offset, record.value
+                elif not faults:
+                    faults.append(f"line {line.number}: {record.fault}")
+            if first is not None:
+                slices.append(_slice(slices, path, start, row, first, stop))
+
+        schema = self.schema(path, header, values())
+        if slices and not schema.names:
+            found = looks_like(path)
+            what = f"; by its first bytes it is {found}" if found else ""
+            rows = sum(part.rows for part in slices)
+            raise UserError(
+                f"{path}: none of its {rows:,} lines is a JSON object with columns{what}. {''.join(faults)}"
+            )
+        return FileScan(schema, slices, digest.hexdigest())
+
+    def units(self, slices: list[Slice]) -> list[list[Slice]]:
+        """Each slice alone, or all of a compressed file."""
+        if slices and codec_of(slices[0].path):
+            return [slices]
+        return [[part] for part in slices]
+
+    def read(
+        self, unit: Sequence[Slice], schema: pa.Schema, texts: Sequence[tuple[str, ...]]
+    ) -> Iterator[SliceData]:
+        """Parse the records of each slice; one that does not parse is a bad row."""
+        path = unit[0].path
+        header = self.header(path, read_lines(path))
+        lines = read_lines(path, start=unit[0].byte_start, stop=unit[-1].byte_stop, number=unit[0].line)
+        records = self.records(lines, header, texts)
+        row = unit[0].row
+        for part in unit:
+            for _ in islice(records, part.row - row):
+                pass
+            values: list[Any] = []
+            rows: list[int] = []
+            bad: list[BadRow] = []
+            row = part.row
+            for record in islice(records, part.rows):
+                if record.fault is None:
+                    values.append(record.value)
+                    rows.append(row)
+                else:
+                    shown = record.raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
+                    bad.append(BadRow(row, f"line {record.line.number}: {record.fault}", shown))
+                row += 1
+            if row != part.row + part.rows:
+                raise UserError(f"{path}: changed while it was read (rows from {part.row}). Start again.")
+            yield SliceData(part, self.table(values, header, schema), rows, bad)
+        if next(records, None) is not None:
+            raise UserError(f"{path}: changed while it was read (rows after {row}). Start again.")
+
+
+def _slice(before: list[Slice], path: str, start: int, row: int, first: Line, stop: int) -> Slice:
+    return Slice(len(before), path, start, row - start, first.offset, stop, first.number)

@@ -1,0 +1,192 @@
+"""Bytes of a file, decompressed, as blocks and as numbered lines; and what a file is by its first bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from beam_sts.errors import UserError
+from beam_sts.io.files import file_system
+
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+LINE_LIMIT = 256 << 20
+"""Bytes of the longest line that is read; what is longer is a rejected row, so that memory stays bounded."""
+
+BOM = b"\xef\xbb\xbf"
+_BLOCK = 1 << 20
+_KEPT = 1000  # bytes of an overlong line that are shown
+_MAGIC = (
+    (b"PAR1", "Parquet (.parquet)"),
+    (b"ARROW1", "an Arrow file (.arrow, .feather)"),
+    (b"\xff\xff\xff\xff", "an Arrow stream (.arrow)"),
+    (b"FEA1", "Feather version 1; write it anew as version 2"),
+    (b"\x1f\x8b", "gzip (.gz)"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard (.zst)"),
+    (b"BZh", "bzip2 (.bz2)"),
+    (b"\xfd7zXZ", "xz; decompress it first"),
+    (b"PK\x03\x04", "a zip archive or an Excel workbook; unpack it, or save it as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook; save it as CSV"),
+    (b"%PDF", "PDF"),
+    (b"SQLite format 3", "an SQLite database; export its table"),
+    (b"Obj\x01", "Avro"),
+    (b"ORC", "ORC"),
+    (b"\xff\xfe", "UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8"),
+    (b"\xfe\xff", "UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8"),
+)
+
+
+class Line(NamedTuple):
+    """A line with its end, its number from 1, and where it stands among the decompressed bytes.
+
+    ``size`` is more than the length of ``data`` where the line is over ``LINE_LIMIT``.
+    """
+
+    number: int
+    offset: int
+    data: bytes
+    size: int
+
+
+def codec_of(path: str) -> str | None:
+    """The compression that a file's ending names.
+
+    >>> codec_of("pairs.csv.gz"), codec_of("pairs.csv")
+    ('gzip', None)
+    """
+    return next((codec for ending, codec in COMPRESSIONS.items() if path.lower().endswith(ending)), None)
+
+
+def looks_like(path: str, *, packed: bool = False) -> str | None:
+    """What a file is by its first bytes: a known magic number, else its kind of text, else None.
+
+    Args:
+        path: the file.
+        packed: of a compressed file, look at the compressed bytes.
+    """
+    if packed or codec_of(path) is None:
+        fs, inside = file_system(path)
+        head: bytes = fs.cat_file(inside, start=0, end=256)
+    else:
+        with open_stream(path) as stream:
+            head = stream.read(256)
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return name
+    start = head.removeprefix(BOM).lstrip()
+    if start.startswith(b"{"):
+        return "JSON Lines (.jsonl)"
+    if start.startswith(b"["):
+        return "a JSON array; one object a line is read: jq -c '.[]' FILE > FILE.jsonl"
+    if b"\0" in head or not start:
+        return None
+    return f"text that begins with {start.splitlines()[0][:60].decode('utf-8', 'replace')!r}"
+
+
+def described(path: str, wanted: str) -> str:
+    """What a file is that could not be read as ``wanted``, as a clause of a message."""
+    fs, inside = file_system(path)
+    try:
+        if fs.size(inside) == 0:
+            return " (it is empty, 0 bytes)"
+        found = looks_like(path)
+    except OSError:
+        return ""
+    if found is None:
+        return ""
+    if wanted in found:
+        return " (it begins as one, so it is cut short or damaged)"
+    return f" (by its first bytes it is {found})"
+
+
+def refuse_binary(path: str, wanted: str, *, whatever_encoding: bool = False) -> None:
+    """See that the text in a file does not begin with the bytes of another format.
+
+    Args:
+        path: the file.
+        wanted: the format that its ending names.
+        whatever_encoding: let UTF-16 pass: its lines are bad rows, each by itself.
+
+    Raises:
+        UserError: it does.
+    """
+    with open_stream(path) as stream:
+        head: bytes = stream.read(16)
+    for magic, name in _MAGIC:
+        if head.startswith(magic) and not (whatever_encoding and "UTF-16" in name):
+            raise UserError(f"{path}: not {wanted} as its ending says; by its first bytes it is {name}.")
+
+
+@contextmanager
+def open_stream(path: str, start: int = 0) -> Iterator[Any]:
+    """Open a file for reading from a byte of its decompressed content on.
+
+    Raises:
+        UserError: the file cannot be read, or its compression is damaged (while it is read).
+    """
+    fs, inside = file_system(path)
+    codec = codec_of(path)
+    try:
+        with fs.open(inside, "rb") as raw:
+            if codec is None:
+                raw.seek(start)
+                yield raw
+                return
+            # Arrow reads all three with several members or frames, and reports a truncated one.
+            with pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec) as stream:
+                while start > 0 and (skipped := len(stream.read(min(start, _BLOCK)))):
+                    start -= skipped
+                yield stream
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error}{_mistaken(path)}") from error
+
+
+def _mistaken(path: str) -> str:
+    """What a compressed file really is, if its ending is wrong."""
+    ending = next((ending for ending in COMPRESSIONS if path.lower().endswith(ending)), None)
+    try:
+        found = looks_like(path, packed=True) or "unknown"
+    except OSError:
+        return ""
+    if ending is None or f"({ending})" in found:
+        return ""
+    return f"; by its first bytes it is not {COMPRESSIONS[ending]} but {found}"
+
+
+def read_lines(
+    path: str, *, start: int = 0, stop: int | None = None, number: int = 1, digest: Any = None
+) -> Iterator[Line]:
+    r"""The lines of a file, ended by ``\n``, ``\r\n`` or ``\r``; memory holds one block and one line.
+
+    Args:
+        path: the file.
+        start: first byte.
+        stop: byte after the last one; default: the file's end.
+        number: number of the first line.
+        digest: is updated with every byte read.
+    """
+    held: list[bytes] = []  # the beginning of a line whose end is not read yet
+    size, after_return = 0, False
+    with open_stream(path, start) as stream:
+        left = None if stop is None else stop - start
+        while block := stream.read(_BLOCK if left is None else min(_BLOCK, left)):
+            left = None if left is None else left - len(block)
+            if digest is not None:
+                digest.update(block)
+            pieces = block.splitlines(keepends=True)
+            if after_return and not block.startswith(b"\n"):
+                pieces.insert(0, b"")  # the \r before this block was a line's end by itself
+            after_return = block.endswith(b"\r")
+            for last, piece in enumerate(pieces, start=1 - len(pieces)):
+                size += len(piece)
+                if size <= LINE_LIMIT:
+                    held.append(piece)
+                elif len(held) != 1 or len(held[0]) > _KEPT:
+                    held = [b"".join(held)[:_KEPT]]
+                if last or piece.endswith(b"\n"):
+                    yield Line(number, start, b"".join(held), size)
+                    number, start, held, size = number + 1, start + size, [], 0
+    if size:
+        yield Line(number, start, b"".join(held), size)

@@ -1,0 +1,141 @@
+"""Heads of their own: what module stacks put after a transformer to get a logit.
+
+Source: ``Pooling``, ``Dense`` and ``LogitScore`` of sentence-transformers 6.2.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import torch
+from torch import nn
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from beam_sts.errors import UserError
+from beam_sts.models.stack import HeadModule, Stack
+from beam_sts.models.weights import read_weights
+
+_POOLING = ("cls", "mean", "max", "lasttoken")
+_DENSE_ACTIVATIONS = {
+    "Identity": nn.Identity,
+    "Tanh": nn.Tanh,
+    "ReLU": nn.ReLU,
+    "GELU": nn.GELU,
+    "SiLU": nn.SiLU,
+}
+
+
+class YesNoModel(nn.Module):
+    """A language model asked for one token: the logit of yes less the logit of no.
+
+    Rows must be padded on the left, so that the last position is a real token.
+    """
+
+    def __init__(self, model: nn.Module, yes: int, no: int | None) -> None:
+        super().__init__()
+        self.model = model
+        self.yes, self.no = yes, no
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SequenceClassifierOutput:
+        """Token ids of shape (batch, length) to logits of shape (batch, 1)."""
+        last = self.model(input_ids=input_ids, attention_mask=attention_mask, logits_to_keep=1).logits[:, -1]
+        logits = last[:, self.yes] if self.no is None else last[:, self.yes] - last[:, self.no]
+        return SequenceClassifierOutput(logits=logits.unsqueeze(1))
+
+
+class PooledModel(nn.Module):
+    """An encoder, pooling over its tokens, and linear layers down to one logit."""
+
+    def __init__(self, model: nn.Module, pooling: str, layers: nn.Sequential, token_types: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.pooling = pooling
+        self.layers = layers
+        self.token_types = token_types
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> SequenceClassifierOutput:
+        """Token ids of shape (batch, length) to logits of shape (batch, 1)."""
+        extra = {"token_type_ids": token_type_ids} if token_type_ids is not None and self.token_types else {}
+        hidden = self.model(input_ids=input_ids, attention_mask=attention_mask, **extra).last_hidden_state
+        return SequenceClassifierOutput(logits=self.layers(_pool(hidden, attention_mask, self.pooling)))
+
+
+def _pool(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
+    """(batch, length, width) to (batch, width) over the tokens that are not padding."""
+    real = mask.unsqueeze(-1)
+    if how == "mean":
+        return (hidden * real).sum(dim=1) / real.sum(dim=1).clamp(min=1e-9)
+    if how == "max":
+        return hidden.masked_fill(real == 0, float("-inf")).max(dim=1).values
+    last = mask.shape[1] - 1 - mask.flip(1).argmax(dim=1)
+    position = mask.argmax(dim=1) if how == "cls" else last
+    return hidden[torch.arange(len(hidden), device=hidden.device), position]
+
+
+def yes_no_model(model: nn.Module, stack: Stack) -> YesNoModel:
+    """A language model with its ``LogitScore``.
+
+    Raises:
+        UserError: the stack has other modules.
+    """
+    kinds = [head.kind for head in stack.heads]
+    if kinds != ["LogitScore"]:
+        raise UserError(
+            f"{stack.folder}: a language model followed by {', '.join(kinds) or 'nothing'}; "
+            "supported is LogitScore."
+        )
+    settings = stack.heads[0].settings
+    return YesNoModel(model, settings["true_token_id"], settings.get("false_token_id"))
+
+
+def pooled_model(model: nn.Module, stack: Stack, *, allow_pickle: bool = False) -> PooledModel:
+    """An encoder with its ``Pooling`` and ``Dense`` modules.
+
+    Raises:
+        UserError: a module, a pooling or an activation is not supported, or the end is not one logit.
+    """
+    if not stack.heads or stack.heads[0].kind != "Pooling" or len(stack.heads) < 2:
+        kinds = ", ".join(head.kind for head in stack.heads) or "nothing"
+        raise UserError(f"{stack.folder}: an encoder followed by {kinds}; supported are Pooling, then Dense.")
+    pooling, *dense = stack.heads
+    layers = nn.Sequential(*(_dense(head, allow_pickle) for head in dense))
+    if dense[-1].settings["out_features"] != 1:
+        raise UserError(
+            f"{stack.folder}: the last module gives {dense[-1].settings['out_features']} numbers, not one."
+        )
+    token_types = "token_type_ids" in inspect.signature(model.forward).parameters
+    return PooledModel(model, _pooling_mode(pooling), layers, token_types)
+
+
+def _pooling_mode(head: HeadModule) -> str:
+    settings = head.settings
+    old = {"cls": "cls_token", "max": "max_tokens", "mean": "mean_tokens", "lasttoken": "lasttoken"}
+    modes = settings.get("pooling_mode") or [
+        m for m, key in old.items() if settings.get(f"pooling_mode_{key}")
+    ]
+    modes = [modes] if isinstance(modes, str) else list(modes)
+    if len(modes) != 1 or modes[0] not in _POOLING:
+        raise UserError(f"{head.folder}: pooling {modes} is not supported; one of {', '.join(_POOLING)} is.")
+    return str(modes[0])
+
+
+def _dense(head: HeadModule, allow_pickle: bool) -> nn.Module:
+    if head.kind != "Dense":
+        raise UserError(f"{head.folder}: the module {head.kind} is not supported after Pooling; Dense is.")
+    settings = head.settings
+    entry = str(settings.get("activation_function", "torch.nn.modules.activation.Tanh"))
+    activation = _DENSE_ACTIVATIONS.get(entry.rpartition(".")[2]) if entry.startswith("torch.nn.") else None
+    if activation is None or settings.get("use_residual"):
+        raise UserError(f"{head.folder}: a Dense layer with {entry} or a residual is not supported.")
+    linear = nn.Linear(settings["in_features"], settings["out_features"], bias=settings.get("bias", True))
+    weights = read_weights(head.folder, allow_pickle=allow_pickle)
+    try:
+        linear.load_state_dict({name.removeprefix("linear."): w.float() for name, w in weights.items()})
+    except RuntimeError as error:
+        raise UserError(f"{head.folder}: the weights do not fit config.json: {error}") from error
+    return nn.Sequential(linear, activation())

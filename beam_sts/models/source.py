@@ -1,0 +1,127 @@
+"""From a model's name to a local folder: embedded, local, on any file system of fsspec, or on the Hub."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from beam_sts.errors import UserError
+from beam_sts.models.registry import EMBEDDED, did_you_mean, embedded_models
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_SUFFIXES = (".json", ".txt", ".model", ".safetensors")
+
+
+def locate(name: str, *, allow_pickle: bool = False, trust_remote_code: bool = False) -> Path:
+    """Find a checkpoint; fetch it once if it is elsewhere.
+
+    Args:
+        name: an embedded model's name, a local folder, an fsspec URL or a Hub id with optional ``@revision``.
+        allow_pickle: fetch ``.bin`` files too.
+        trust_remote_code: fetch Python files too.
+
+    Raises:
+        UserError: there is nothing under the name, or it cannot be fetched.
+    """
+    if name in embedded_models():
+        return EMBEDDED / name
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _checked(folder.resolve())
+    suffixes = (*_SUFFIXES, *([".bin"] if allow_pickle else []), *([".py"] if trust_remote_code else []))
+    if "://" in name:
+        return _checked(_copy(name, suffixes))
+    if _HUB_ID.fullmatch(name) and not name.startswith(("./", "../")):
+        return _checked(_download(name, suffixes))
+    raise UserError(
+        f"model {name!r} is unknown{_hint(name)} It is neither embedded ({_embedded()}) nor a local folder, "
+        "an fsspec URL or a Hugging Face id (owner/name)."
+    )
+
+
+def _checked(folder: Path) -> Path:
+    if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
+        raise UserError(f"{folder}: no config.json in this folder, so it is no checkpoint.")
+    return folder
+
+
+def _hint(name: str) -> str:
+    near = did_you_mean(name)
+    return f"; did you mean {near!r}?" if near else "."
+
+
+def _embedded() -> str:
+    return ", ".join(embedded_models()) or "none in this installation"
+
+
+def _copy(url: str, suffixes: tuple[str, ...]) -> Path:
+    """A URL's checkpoint files in the local cache: copied once for each state they are in over there."""
+    import fsspec
+    from fsspec.implementations.local import LocalFileSystem
+    from huggingface_hub import constants
+
+    try:
+        fs, root = fsspec.core.url_to_fs(url)
+        if isinstance(fs, LocalFileSystem):
+            return Path(root)
+        fs.invalidate_cache()
+        files = sorted(file for file in fs.find(root) if file.endswith(suffixes))
+        state = [(file, fs.size(file), fs.ukey(file)) for file in files]
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(f"model {url!r} cannot be read: {error}") from error
+    if not files:
+        raise UserError(f"model {url!r}: no checkpoint files there.")
+    target = (
+        Path(constants.HF_HOME) / "beam_sts" / hashlib.sha256(repr((url, state)).encode()).hexdigest()[:32]
+    )
+    if not target.is_dir():
+        _fill(target, fs, root, files)
+    return target
+
+
+def _fill(target: Path, fs: Any, root: str, files: list[str]) -> None:
+    """Copy into a folder beside the target, then rename: another process sees all of it or nothing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        for file in files:
+            relative = PurePosixPath(file).relative_to(root.rstrip("/"))
+            if ".." in relative.parts:
+                raise UserError(f"model file {file!r} leaves the checkpoint folder.")
+            (partial / relative).parent.mkdir(parents=True, exist_ok=True)
+            fs.get_file(file, str(partial / relative))
+        try:
+            partial.rename(target)
+        except OSError:  # another process was first; its copy is the same
+            if not target.is_dir():
+                raise
+    except OSError as error:
+        raise UserError(f"model files of {root!r} cannot be copied to {target.parent}: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _download(name: str, suffixes: tuple[str, ...]) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    repo, _, revision = name.partition("@")
+    try:
+        return Path(
+            snapshot_download(
+                repo, revision=revision or None, allow_patterns=[f"*{suffix}" for suffix in suffixes]
+            )
+        )
+    except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
+        near = did_you_mean(name)
+        hint = f" Did you mean {near!r}?" if near and near != repo else ""
+        raise UserError(
+            f"model {name!r} is not in the Hugging Face cache and cannot be downloaded: "
+            f"{' '.join(str(error).split())[:300]}.{hint} "
+            f"Ways out: an embedded model ({_embedded()}), a local folder with the checkpoint, or download "
+            "it where there is a network and copy the cache (HF_HOME)."
+        ) from error

@@ -1,0 +1,171 @@
+"""What sentence-transformers' files say of a checkpoint: its task, its modules, its prompt, its activation.
+
+Source: ``CrossEncoder`` of sentence-transformers 6.2, whose scores we reproduce.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+from beam_sts.errors import UserError
+
+CLASSIFY, GENERATE, EMBED = "sequence-classification", "text-generation", "feature-extraction"
+_ACTIVATIONS = {"Sigmoid": "sigmoid", "Identity": "identity"}
+_SETTINGS_FILES = ("sentence_bert_config.json", "sentence_roberta_config.json")
+
+
+@dataclass(frozen=True)
+class HeadModule:
+    """A module after the transformer: its class's name, its settings and its folder."""
+
+    kind: str
+    settings: dict[str, Any]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Stack:
+    """How texts become a logit.
+
+    Attributes:
+        folder: where the transformer and the tokenizer are.
+        task: ``sequence-classification`` (the transformer has the head), ``text-generation`` (a language
+            model whose yes and no are compared) or ``feature-extraction`` (pooling and a head of their own).
+        heads: the modules after the transformer.
+        prompt: put before the first text of each pair.
+        activation: the entry of config_sentence_transformers.json, if any.
+        max_length: tokens of a pair where the files set it, whatever the model could take.
+        lowercase: lower-case texts, whatever the tokenizer does.
+    """
+
+    folder: Path
+    task: str = CLASSIFY
+    heads: tuple[HeadModule, ...] = ()
+    prompt: str = ""
+    activation: str | None = None
+    max_length: int | None = None
+    lowercase: bool = False
+
+
+def read_stack(path: Path) -> Stack | None:
+    """The module stack of a checkpoint; None if it is a plain transformers one.
+
+    Raises:
+        UserError: the stack has a part that is not supported here.
+    """
+    modules_file = path / "modules.json"
+    saved = read_json(path / "config_sentence_transformers.json")
+    # As in the reference: another model type's modules and settings are not for a cross-encoder.
+    if not modules_file.is_file() or saved.get("model_type") != "CrossEncoder":
+        return None
+    modules = read_json(modules_file)
+    if not isinstance(modules, list) or not modules:
+        raise UserError(f"{modules_file}: not a list of modules. Save the checkpoint again.")
+    first, *rest = (_module(path, module) for module in modules)
+    if first.kind != "Transformer":
+        raise UserError(f"{modules_file}: starts with {first.kind}, not with a Transformer.")
+    settings: dict[str, Any] = next(
+        (found for name in _SETTINGS_FILES if (found := read_json(first.folder / name))), {}
+    )
+    task = settings.get("transformer_task", EMBED)
+    if task not in (CLASSIFY, GENERATE, EMBED):
+        raise UserError(f"{path}: transformer_task {task!r} is not supported.")
+    if task == CLASSIFY and rest:
+        kinds = ", ".join(head.kind for head in rest)
+        raise UserError(f"{modules_file}: a classifier followed by {kinds}, which is not supported.")
+    if "message" in settings.get("modality_config", {}):
+        raise _chat_template(path)
+    for name in ("processing_kwargs", "model_kwargs", "processor_kwargs", "config_kwargs"):
+        if settings.get(name):
+            raise UserError(f"{path}: {name} {settings[name]} in its settings are not supported here.")
+    return Stack(
+        first.folder,
+        task,
+        tuple(rest),
+        _prompt(path, saved),
+        saved.get("activation_fn"),
+        settings.get("max_seq_length"),
+        bool(settings.get("do_lower_case")),
+    )
+
+
+def plain_stack(path: Path, config: PreTrainedConfig, tokenizer: Any) -> Stack:
+    """The reference's reading of a plain checkpoint: a classifier, or a language model that says yes or no.
+
+    Raises:
+        UserError: the reference would use a chat template, or the vocabulary has no yes and no.
+    """
+    if getattr(tokenizer, "chat_template", None) is not None:
+        raise _chat_template(path)
+    if not (config.architectures or [""])[0].endswith("ForCausalLM"):
+        return Stack(path)
+    tokens = {"true_token_id": "yes", "false_token_id": "no"}
+    ids = {name: tokenizer.get_vocab().get(token) for name, token in tokens.items()}
+    if None in ids.values():
+        raise UserError(
+            f"{path}: a language model scores by its tokens yes and no; its vocabulary lacks one."
+        )
+    return Stack(path, GENERATE, (HeadModule("LogitScore", ids, path),))
+
+
+def activation_name(path: Path, entry: str | None, config: PreTrainedConfig) -> str:
+    """The reference's order: the stack's entry, the config's new and old one, Sigmoid for one label.
+
+    Raises:
+        UserError: the entry is not one of those supported.
+    """
+    entry = (
+        entry
+        or (getattr(config, "sentence_transformers", None) or {}).get("activation_fn")
+        or getattr(config, "sbert_ce_default_activation_function", None)
+        or "torch.nn.modules.activation.Sigmoid"
+    )
+    short = str(entry).rpartition(".")[2]
+    if not str(entry).startswith("torch.") or short not in _ACTIVATIONS:
+        raise UserError(f"{path}: activation {entry!r} is not one of {', '.join(_ACTIVATIONS)} of torch.nn.")
+    return _ACTIVATIONS[short]
+
+
+def read_json(file: Path) -> Any:
+    """A JSON file's content; an empty dict if there is no such file.
+
+    Raises:
+        UserError: it is not JSON.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file}: not valid JSON: {error}. Copy the checkpoint again.") from error
+
+
+def _module(path: Path, entry: dict[str, Any]) -> HeadModule:
+    relative = Path(str(entry.get("path", "")))
+    if relative.is_absolute() or ".." in relative.parts:
+        raise UserError(f"{path / 'modules.json'}: the path {str(relative)!r} leaves the checkpoint folder.")
+    folder = path / relative
+    return HeadModule(str(entry.get("type")).rpartition(".")[2], read_json(folder / "config.json"), folder)
+
+
+def _prompt(path: Path, saved: dict[str, Any]) -> str:
+    prompts, default = saved.get("prompts") or {}, saved.get("default_prompt_name")
+    if default is None:
+        return ""
+    if default not in prompts:
+        raise UserError(
+            f"{path}: default_prompt_name {default!r} is not among its prompts {sorted(prompts)}."
+        )
+    return str(prompts[default] or "")
+
+
+def _chat_template(path: Path) -> UserError:
+    return UserError(
+        f"{path}: the reference puts this model's pairs through a chat template, which is not supported "
+        "here. Take a sequence-classification model, such as those of `python -m beam_sts.models`."
+    )

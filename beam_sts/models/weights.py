@@ -1,0 +1,152 @@
+"""Weights: safetensors, or pickles where the user allows them, and a model that takes every one of them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import PreTrainedConfig
+from transformers.utils import logging as transformers_logging
+
+from beam_sts.errors import UserError
+
+# Parts that checkpoints carry over from pretraining and a classifier does not use.
+_UNUSED = re.compile(r"(^|\.)(position_ids$|pooler\.|lm_head\.|cls\.predictions\.|cls\.seq_relationship\.)")
+
+
+def read_weights(folder: Path, *, allow_pickle: bool = False) -> dict[str, torch.Tensor]:
+    """All tensors of a folder by name: ``model.safetensors``, its shards, or ``pytorch_model.bin``.
+
+    Args:
+        folder: where the files are.
+        allow_pickle: read a ``.bin`` where there is no safetensors file.
+
+    Raises:
+        UserError: the weights are absent, not allowed, or not whole.
+    """
+    for stem, ending in (("model", "safetensors"), ("pytorch_model", "bin")):
+        index = folder / f"{stem}.{ending}.index.json"
+        files = _indexed(index) if index.is_file() else [folder / f"{stem}.{ending}"]
+        if ending == "safetensors" and (index.is_file() or files[0].is_file()):
+            return _merge(files, _read_safetensors)
+        if ending == "bin" and allow_pickle and (index.is_file() or files[0].is_file()):
+            return _merge(files, _read_pickle)
+    pickled = sorted(file.name for file in folder.glob("*.bin"))
+    if pickled:
+        raise UserError(
+            f"{folder}: model.safetensors is missing ({', '.join(pickled)} is a pickle, which can run code, "
+            "and is not loaded). Save the checkpoint as safetensors, or, if you trust its source, say "
+            "--allow_pickle (allow_pickle=True)."
+        )
+    raise UserError(f"{folder}: model.safetensors is missing. Save the checkpoint as safetensors.")
+
+
+def _indexed(index: Path) -> list[Path]:
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{index}: not an index of weight files: {error}. Copy it again.") from error
+    if any(Path(name).name != name for name in names):
+        raise UserError(f"{index}: a weight file lies outside of the checkpoint folder.")
+    return [index.parent / name for name in names]
+
+
+def _merge(files: list[Path], read: Any) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = {}
+    for file in files:
+        if not file.is_file():
+            raise UserError(f"{file.parent}: {file.name} is missing. Copy the checkpoint again.")
+        weights.update(read(file))
+    return weights
+
+
+def _read_safetensors(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        weights: dict[str, torch.Tensor] = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{file}: not a whole safetensors file: {error}. Copy it again.") from error
+    return weights
+
+
+def _read_pickle(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        # Tensors and plain containers only: a pickle that calls anything else is refused even here.
+        weights: dict[str, torch.Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
+        raise UserError(f"{file}: not a whole file of tensors: {brief(error)}") from error
+    return weights
+
+
+def build(
+    auto_class: Any,
+    config: PreTrainedConfig,
+    weights: dict[str, torch.Tensor],
+    place: Path,
+    *,
+    trust_remote_code: bool = False,
+) -> Any:
+    """The architecture of a config in float32 with these weights, all of its own and no others.
+
+    Args:
+        auto_class: a transformers Auto class, such as ``AutoModelForSequenceClassification``.
+        config: the checkpoint's config.
+        weights: tensors by name.
+        place: the checkpoint, for errors.
+        trust_remote_code: whether the architecture may be code of the checkpoint's own.
+
+    Raises:
+        UserError: the weights and the config do not fit, or the architecture is unknown.
+    """
+    # Old checkpoints carry this buffer; it holds 0, 1, 2, ... and no knowledge.
+    weights = {name: w for name, w in weights.items() if not name.endswith("embeddings.position_ids")}
+    try:
+        with torch.device("meta"):
+            architecture = type(auto_class.from_config(config, trust_remote_code=trust_remote_code))
+        with _quiet():
+            model, report = architecture.from_pretrained(
+                None,
+                config=config,
+                state_dict=weights,
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=False,
+            )
+    except (RuntimeError, ValueError, AttributeError, ImportError) as error:
+        raise UserError(f"{place}: the weights do not fit config.json: {brief(error)}") from error
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        keys = sorted(map(str, report.get(kind) or ()))
+        if kind == "unexpected_keys":
+            keys = [key for key in keys if not _UNUSED.search(key)]
+        if keys:
+            raise UserError(
+                f"{place}: the weights do not fit config.json: {len(keys)} {kind.replace('_', ' ')}, such as "
+                f"{keys[0]}. Take a complete checkpoint of this architecture ({config.model_type})."
+            )
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar, and no printed report of missing keys: those are our errors."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def brief(error: BaseException) -> str:
+    """An error's message on one line, cut to a length that can be read."""
+    return " ".join(str(error).split())[:300]

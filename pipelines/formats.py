@@ -1,0 +1,65 @@
+"""The options of formats in and out, which the pipelines share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from beam_sts.errors import UserError
+from beam_sts.io.encode import OUTPUT_FORMATS
+from beam_sts.io.output import OutputFolder
+from beam_sts.io.slices import ReadOptions
+
+
+def add_format_options(parser: argparse.ArgumentParser) -> None:
+    """Give a command ``--delimiter``, ``--quotes``, ``--output_format`` and ``--csv_safe``."""
+    parser.add_argument(
+        "--delimiter", metavar="C", help="parts the fields of CSV and TSV files (default: comma; tab)"
+    )
+    parser.add_argument(
+        "--quotes",
+        choices=("on", "off"),
+        default="on",
+        help="whether double quotes enclose fields of CSV and TSV files, or are plain characters",
+    )
+    parser.add_argument(
+        "--output_format", choices=OUTPUT_FORMATS, default="parquet", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--csv_safe",
+        action="store_true",
+        help="in CSV output, put an apostrophe before texts that a spreadsheet would run as formulas",
+    )
+
+
+def read_options(own: argparse.Namespace) -> ReadOptions:
+    r"""How to read, from the options.
+
+    Raises:
+        UserError: the delimiter is none.
+
+    >>> read_options(argparse.Namespace(delimiter=r"\t", quotes="off"))
+    ReadOptions(delimiter='\t', quotes=False)
+    """
+    delimiter = {"\\t": "\t", "tab": "\t"}.get(own.delimiter, own.delimiter)
+    if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
+        raise UserError(
+            f"--delimiter {own.delimiter!r}: must be one ASCII character, such as ';', or the word tab."
+        )
+    return ReadOptions(delimiter, own.quotes == "on")
+
+
+def output_folder(own: argparse.Namespace) -> OutputFolder:
+    """The output folder, from the options.
+
+    Raises:
+        UserError: ``--csv_safe`` without CSV.
+    """
+    if own.csv_safe and own.output_format != "csv":
+        raise UserError(f"--csv_safe: goes with --output_format csv, not {own.output_format}.")
+    return OutputFolder.at(own.output, own.output_format, csv_safe=own.csv_safe)
+
+
+def format_settings(own: argparse.Namespace) -> dict[str, Any]:
+    """What the output depends on, for the fingerprint."""
+    return {name: getattr(own, name) for name in ("delimiter", "quotes", "output_format", "csv_safe")}
