@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--replay", type=float, default=Recipe.replay, help="share of labelled pairs in fine-tuning"
     )
-    for stage in ("teacher_fit", "pretrain", "finetune"):
+    for stage in ("teacher_fit", "pretrain", "finetune", "polish"):
         for name, kind in (
             ("epochs", float),
             ("batch_size", int),
@@ -109,6 +109,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         documents=options.documents,
         pretrain=settings("pretrain"),
         finetune=settings("finetune"),
+        polish=settings("polish"),
         replay=options.replay,
         data_notes=options.data_notes,
     )

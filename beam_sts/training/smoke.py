@@ -46,6 +46,8 @@ def smoke_recipe(folder: Path, size: str = "tiny") -> Recipe:
         facts=40,
         documents=10,
         roles=20,
+        identical=20,
         pretrain=few,
         finetune=few,
+        polish=few,
     )

@@ -42,7 +42,8 @@ DRAWN = 150_000
 """Neighbour pairs drawn, of which a recipe labels some."""
 TEACHER_FIT = FitSettings(epochs=3, batch_size=32, learning_rate=7e-5, warmup=0.1)
 PRETRAIN = FitSettings(epochs=4, batch_size=128, learning_rate=1e-3, max_length=512)
-FINETUNE = FitSettings(epochs=3, batch_size=64, learning_rate=2e-4, max_length=512)
+FINETUNE = FitSettings(epochs=2.2, batch_size=96, learning_rate=6e-4, max_length=512)
+POLISH = FitSettings(epochs=2, batch_size=64, learning_rate=3e-4, max_length=512)
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Recipe:
         documents: Pairs of long documents to make.
         pretrain: How the student is fitted to all scored pairs.
         finetune: How it is fitted to the gold pairs, with ``replay``.
+        polish: How it is fitted once more, mostly to the gold pairs.
         replay: Share of the labelled and made pairs that goes into fine-tuning too.
         roles: Facts of who does what to whom to make for fine-tuning.
         identical: Texts to pair with themselves for fine-tuning.
@@ -91,10 +93,11 @@ class Recipe:
     documents: int = 3_000
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE
-    replay: float = 0.2
-    roles: int = 8_000
-    identical: int = 0
-    gold_repeats: int = 1
+    polish: FitSettings = POLISH
+    replay: float = 1.0
+    roles: int = 14_000
+    identical: int = 3_000
+    gold_repeats: int = 2
     data_notes: str | None = None
 
 
@@ -413,21 +416,32 @@ def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
 
 def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Fit the student to the gold pairs, beside a share of the others so that it keeps what they taught."""
+    pairs = _mixture(recipe, work, recipe.gold_repeats, recipe.replay, 1.0)
+    return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
+
+
+def run_polish(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Fit it once more, at a low rate, to the gold pairs and a tenth of what there is beside them."""
+    pairs = _mixture(recipe, work, 1, 0.1, 0.2)
+    return _fit_student(recipe, work, work.folder("finetune"), pairs, recipe.polish, folder)
+
+
+def _mixture(recipe: Recipe, work: Workshop, repeats: int, replay: float, made_share: float) -> ScoredPairs:
     others = joined([labelled_pairs(work), made_pairs(recipe, work)])
-    rows = random.Random(recipe.seed).sample(range(len(others)), round(recipe.replay * len(others)))
-    made = [row[:3] for row in grammar_pairs(recipe.roles, seed=2, grammars=ROLE_GRAMMARS)]
+    rows = random.Random(recipe.seed).sample(range(len(others)), round(replay * len(others)))
+    count = round(made_share * recipe.roles)
+    made = [row[:3] for row in grammar_pairs(count, seed=2, grammars=ROLE_GRAMMARS)]
     roles = ScoredPairs.of([row[0] for row in made], [row[1] for row in made], [row[2] for row in made])
     check_pairs(*texts_of(roles), work.held_out, "role facts")
-    gold = gold_pairs(recipe, work)
-    same = random.Random(recipe.seed).sample(others.texts, min(recipe.identical, len(others.texts)))
+    count = min(round(made_share * recipe.identical), len(others.texts))
+    same = random.Random(recipe.seed).sample(others.texts, count)
     itself = ScoredPairs.of(same, same, [1.0] * len(same))
-    pairs = joined([*recipe.gold_repeats * gold, taken(others, rows), roles, itself])
-    return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
+    return joined([*repeats * gold_pairs(recipe, work), taken(others, rows), roles, itself])
 
 
 def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Report on dev, test and the probes, scoring as users do."""
-    score = PairScorer(work.folder("finetune"), threads=torch.get_num_threads()).score
+    score = PairScorer(work.folder("polish"), threads=torch.get_num_threads()).score
     results: dict[str, Any] = {}
     for split in ("dev", "test"):
         results[f"STS-B {split}"] = evaluation.report_on_gold(
@@ -448,7 +462,7 @@ def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
 
 def run_export(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Write the checkpoint folder with its model card."""
-    model = AutoModelForSequenceClassification.from_pretrained(work.folder("finetune"), dtype=torch.float32)
+    model = AutoModelForSequenceClassification.from_pretrained(work.folder("polish"), dtype=torch.float32)
     results = json.loads((work.folder("evaluate") / "results.json").read_text(encoding="utf-8"))
     noted = {name: work.result(name) or {} for name in STAGES if name != "export"}
     text = card.model_card(
@@ -512,7 +526,8 @@ STAGES: dict[str, Stage] = {
               ("vocabulary", "labels"), ("size", "seed")),
         Stage("finetune", run_finetune, ("finetune", "replay", "roles", "identical", "gold_repeats"),
               ("pretrain",), ("size", "seed")),
-        Stage("evaluate", run_evaluate, (), ("finetune",), ("size", "seed")),
+        Stage("polish", run_polish, ("polish",), ("finetune",), ("size", "seed")),
+        Stage("evaluate", run_evaluate, (), ("polish",), ("size", "seed")),
         Stage("export", run_export, (), ("evaluate",), ("size", "seed")),
     )
 }  # fmt: skip
