@@ -26,10 +26,13 @@ _MORE_LESS = (
     ("heavier", "lighter", "heavy"), ("bigger", "smaller", "big"), ("earlier", "later", "early"),
 )  # fmt: skip
 
+_WHO: tuple[tuple[str, ...], ...] = (_PEOPLE, _ANIMALS, _GIVEN)
+_NAMED: tuple[tuple[str, ...], ...] = (_GIVEN, _CITIES, _COMPANIES)
+
 
 def _grammars() -> Iterator[Grammar]:
     for past, participle, doing in _VERBS:
-        for group in (_PEOPLE, _ANIMALS, _GIVEN):
+        for group in _WHO:
             article = "" if group is _GIVEN else "the "
             slots = {"a": group, "b": group}
             yield Grammar(
@@ -56,7 +59,7 @@ def _grammars() -> Iterator[Grammar]:
                 ("a", "b"),
             )
     for more, less, plain in _MORE_LESS:
-        for group in (_GIVEN, _CITIES, _COMPANIES):
+        for group in _NAMED:
             yield Grammar(
                 "order",
                 (
