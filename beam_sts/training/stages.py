@@ -278,7 +278,7 @@ def run_vocabulary(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, An
 def run_teacher(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Fit the encoder on the gold pairs as a cross-encoder, unless the recipe brings a teacher."""
     if recipe.teacher is not None or recipe.encoder is None:
-        return {"teacher": recipe.teacher or "none"}
+        return {"teacher": Path(recipe.teacher).name if recipe.teacher else "none"}
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(recipe.encoder, local_files_only=True)
     model = AutoModelForSequenceClassification.from_pretrained(
