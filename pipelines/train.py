@@ -56,14 +56,14 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--teacher", help="folder of a fitted cross-encoder, used as it is")
     result.add_argument("--size", choices=list(SIZES), default=Recipe.size)
     result.add_argument("--seed", type=int, default=Recipe.seed)
-    for name in ("pairs", "edits", "facts", "documents"):
+    for name in ("pairs", "edits", "facts", "documents", "roles", "identical", "gold_repeats"):
         result.add_argument(
             f"--{name}", type=int, default=getattr(Recipe, name), help=f"number of {name} (see Recipe)"
         )
     result.add_argument(
         "--replay", type=float, default=Recipe.replay, help="share of labelled pairs in fine-tuning"
     )
-    for stage in ("teacher_fit", "pretrain", "finetune"):
+    for stage in ("teacher_fit", "pretrain", "finetune", "polish"):
         for name, kind in (
             ("epochs", float),
             ("batch_size", int),
@@ -72,6 +72,9 @@ def parser() -> argparse.ArgumentParser:
         ):
             default = getattr(getattr(Recipe, stage), name)
             result.add_argument(f"--{stage}_{name}", type=kind, default=default, help=f"default {default}")
+    result.add_argument(
+        "--data_notes", help="Markdown file on data, licences and teacher, for the model card"
+    )
     result.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="torch threads")
     result.add_argument(
         "--smoke", action="store_true", help="all stages on tiny data of the project's own, for tests"
@@ -104,9 +107,14 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         edits=options.edits,
         facts=options.facts,
         documents=options.documents,
+        roles=options.roles,
+        identical=options.identical,
+        gold_repeats=options.gold_repeats,
         pretrain=settings("pretrain"),
         finetune=settings("finetune"),
+        polish=settings("polish"),
         replay=options.replay,
+        data_notes=options.data_notes,
     )
 
 

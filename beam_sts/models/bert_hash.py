@@ -4,9 +4,11 @@ Importing this module registers the architecture with transformers' Auto classes
 ``AutoModelForSequenceClassification`` and ``sentence_transformers.CrossEncoder`` load its checkpoints without
 remote code.
 
-Two extensions of the published architecture, both off unless the config asks for them, keep a small model
-small: rotary positions (no position table, so that 8,192 tokens cost no parameters) and a window of
-neighbouring tokens under the projection (local word order before the first attention layer).
+Three extensions of the published architecture, off unless the config asks for them, suit small models:
+rotary positions (no position table, so that 8,192 tokens cost no parameters), a window of neighbouring
+tokens under the projection (local word order before the first attention layer), and attention that knows
+"my text" and "the other text" instead of "first" and "second", so that a pair scores the same in both
+orders.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -56,6 +58,9 @@ class BertHashConfig(BertConfig):
             on long texts.
         rotary_base: Base of the rotation's wavelengths.
         sharp_length: Tokens of a pair from which on the queries grow.
+        segment_dims: Dimensions of each attention head, before the rotating ones, whose sign is the token's
+            text; 0 for BERT's token-type embeddings. The product of two signs says only whether two tokens
+            share a text, so the score is the same in both orders. Needs rotary positions.
     """
 
     model_type = "bert_hash"
@@ -64,6 +69,7 @@ class BertHashConfig(BertConfig):
     rotary_dims: int = 0
     rotary_base: float = 10_000.0
     sharp_length: int = 64
+    segment_dims: int = 0
 
 
 class BertHashWordEmbeddings(nn.Module):
@@ -77,15 +83,28 @@ class BertHashWordEmbeddings(nn.Module):
         self.embeddings = nn.Embedding(config.vocab_size, config.projections, padding_idx=config.pad_token_id)
         self.projections = nn.Linear(config.projections * config.window, config.hidden_size)
 
-    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """Look the tokens up and project them, each with its neighbours when the window asks for them."""
+    def forward(self, input_ids: torch.Tensor, texts: torch.Tensor | None = None) -> torch.Tensor:
+        """Look the tokens up and project them, each with its neighbours when the window asks for them.
+
+        Args:
+            input_ids: Of shape (batch, length).
+            texts: The text that each token belongs to, of the same shape; neighbours of another text count as
+                padding. None takes all as neighbours.
+        """
         codes = self.embeddings(input_ids)
         if self.reach:
             # The padding row of the table is zero, so the edge of a text and padding after it are one and
             # the same.
             length = codes.shape[1]
             padded = functional.pad(codes, (0, 0, self.reach, self.reach))
-            codes = torch.cat([padded[:, at : at + length] for at in range(2 * self.reach + 1)], dim=-1)
+            shifted = [padded[:, at : at + length] for at in range(2 * self.reach + 1)]
+            if texts is not None:
+                around = functional.pad(texts, (self.reach, self.reach), value=-1)
+                shifted = [
+                    neighbour * (around[:, at : at + length] == texts)[..., None]
+                    for at, neighbour in enumerate(shifted)
+                ]
+            codes = torch.cat(shifted, dim=-1)
         projected: torch.Tensor = self.projections(codes)
         return projected
 
@@ -96,7 +115,9 @@ class RotaryEmbeddings(nn.Module):
     def __init__(self, config: BertHashConfig) -> None:
         super().__init__()
         self.word_embeddings = BertHashWordEmbeddings(config)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.symmetric = config.segment_dims > 0
+        if not self.symmetric:
+            self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
@@ -108,12 +129,35 @@ class RotaryEmbeddings(nn.Module):
         **kwargs: Any,
     ) -> torch.Tensor:
         """Embed tokens (batch, length) as hidden vectors (batch, length, hidden_size)."""
-        hidden = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
         if token_type_ids is None:
-            token_type_ids = torch.zeros(hidden.shape[:2], dtype=torch.long, device=hidden.device)
-        hidden = hidden + self.token_type_embeddings(token_type_ids)
+            given = input_ids if inputs_embeds is None else inputs_embeds
+            token_type_ids = torch.zeros(given.shape[:2], dtype=torch.long, device=given.device)  # type: ignore[union-attr]
+        if inputs_embeds is not None:
+            hidden = inputs_embeds
+        elif self.symmetric:
+            hidden = self.word_embeddings(input_ids, text_signs(token_type_ids))
+        else:
+            hidden = self.word_embeddings(input_ids)
+        if not self.symmetric:
+            hidden = hidden + self.token_type_embeddings(token_type_ids)
         normalised: torch.Tensor = self.dropout(self.LayerNorm(hidden))
         return normalised
+
+
+class Rotation(NamedTuple):
+    """A batch's places and texts, as attention uses them.
+
+    Attributes:
+        cosine: Of shape (batch, 1, length, rotary_dims / 2).
+        sine: Of the same shape.
+        sharpness: The queries' factor, of shape (batch, 1, 1, 1).
+        signs: Of shape (batch, 1, length, segment_dims).
+    """
+
+    cosine: torch.Tensor
+    sine: torch.Tensor
+    sharpness: torch.Tensor
+    signs: torch.Tensor
 
 
 class RotarySelfAttention(BertSelfAttention):
@@ -123,7 +167,7 @@ class RotarySelfAttention(BertSelfAttention):
         self,
         hidden_states: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
-        rotation: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None,
+        rotation: Rotation | None = None,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Attend.
@@ -131,16 +175,14 @@ class RotarySelfAttention(BertSelfAttention):
         Args:
             hidden_states: Vectors of shape (batch, length, hidden_size).
             attention_mask: What the attention function of the config's choice takes.
-            rotation: Cosine and sine of shape (batch, 1, length, rotary_dims / 2), and the queries' factor of
-                shape (batch, 1, 1, 1).
+            rotation: What :func:`rotation_of` gives for the batch.
             **kwargs: Handed to the attention function.
         """
         if rotation is None:
             raise ValueError("rotary attention needs the model's rotation: call the model, not its encoder")
-        cosine, sine, sharpness = rotation
         shape = (*hidden_states.shape[:-1], self.num_attention_heads, self.attention_head_size)
-        query = rotate(self.query(hidden_states).view(shape).transpose(1, 2), cosine, sine) * sharpness
-        key = rotate(self.key(hidden_states).view(shape).transpose(1, 2), cosine, sine)
+        query = rotate(self.query(hidden_states).view(shape).transpose(1, 2), rotation) * rotation.sharpness
+        key = rotate(self.key(hidden_states).view(shape).transpose(1, 2), rotation)
         value = self.value(hidden_states).view(shape).transpose(1, 2)
         attend: Callable[..., tuple[torch.Tensor, torch.Tensor | None]] = (
             ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
@@ -160,35 +202,43 @@ class RotarySelfAttention(BertSelfAttention):
         return attended.reshape(*hidden_states.shape[:-1], -1).contiguous(), weights
 
 
-def rotate(heads: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
-    """Rotate the last dimensions of (batch, heads, length, size), as many as cosine and sine cover."""
-    half = cosine.shape[-1]
-    rest = heads.shape[-1] - 2 * half
-    still, first, second = torch.split(heads, [rest, half, half], dim=-1)
-    turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
-    return torch.cat([still, turned.to(heads.dtype)], dim=-1)
+def text_signs(token_type_ids: torch.Tensor) -> torch.Tensor:
+    """1 for tokens of the first text, -1 for the second, 0 for the leading [CLS]; (batch, length)."""
+    signs = 1 - 2 * token_type_ids
+    return torch.cat([torch.zeros_like(signs[:, :1]), signs[:, 1:]], dim=1)
 
 
-def rotation(
+def rotate(heads: torch.Tensor, rotation: Rotation) -> torch.Tensor:
+    """Turn the last dimensions of (batch, heads, length, size) by place, sign those before by text."""
+    half = rotation.cosine.shape[-1]
+    signed = rotation.signs.shape[-1]
+    rest = heads.shape[-1] - 2 * half - signed
+    still, own, first, second = torch.split(heads, [rest, signed, half, half], dim=-1)
+    turned = (
+        still,
+        own * rotation.signs,
+        first * rotation.cosine - second * rotation.sine,
+        second * rotation.cosine + first * rotation.sine,
+    )
+    return torch.cat([part.to(heads.dtype) for part in turned], dim=-1)
+
+
+def rotation_of(
     config: BertHashConfig,
     token_type_ids: torch.Tensor,
     tokens: torch.Tensor,
     position_ids: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+) -> Rotation:
     """What :class:`RotarySelfAttention` needs, from a batch's token types and lengths.
 
     Places count from the start of each text, not of the pair: words at the same place of two texts are then
     at distance zero, however long the texts are.
 
     Args:
-        config: Gives the rotated dimensions, the base and the sharpening length.
+        config: Gives the rotated and signed dimensions, the base and the sharpening length.
         token_type_ids: 0 in the first text, 1 in the second, of shape (batch, length).
         tokens: Real tokens of each pair, of shape (batch,).
         position_ids: Places to use instead, of shape (batch or 1, length).
-
-    Returns:
-        Cosine and sine of shape (batch, 1, length, rotary_dims / 2), and the queries' factor of shape
-        (batch, 1, 1, 1).
     """
     half = config.rotary_dims // 2
     device = token_type_ids.device
@@ -198,7 +248,8 @@ def rotation(
     frequencies = config.rotary_base ** (-torch.arange(half, device=device, dtype=torch.float32) / half)
     angles = position_ids[:, None, :, None].float() * frequencies
     sharpness = (tokens.float().clamp(min=1).log() / math.log(config.sharp_length)).clamp(min=1.0)
-    return angles.cos(), angles.sin(), sharpness[:, None, None, None]
+    signs = text_signs(token_type_ids)[:, None, :, None].float().expand(-1, -1, -1, config.segment_dims)
+    return Rotation(angles.cos(), angles.sin(), sharpness[:, None, None, None], signs)
 
 
 class BertHashModel(BertModel):
@@ -210,13 +261,18 @@ class BertHashModel(BertModel):
         super().__init__(config, add_pooling_layer=add_pooling_layer)
         if config.rotary_dims:
             head_size = config.hidden_size // config.num_attention_heads
-            if config.rotary_dims % 2 or config.rotary_dims > head_size:
+            if config.rotary_dims % 2 or config.rotary_dims + config.segment_dims > head_size:
                 raise ValueError(
-                    f"rotary_dims must be even, at most the head size {head_size}: {config.rotary_dims}"
+                    f"rotary_dims must be even and at most the head size {head_size} less segment_dims: "
+                    f"found rotary_dims {config.rotary_dims}, segment_dims {config.segment_dims}"
                 )
             self.embeddings = RotaryEmbeddings(config)
             for index, layer in enumerate(self.encoder.layer):
                 layer.attention.self = RotarySelfAttention(config, layer_idx=index)
+        elif config.segment_dims:
+            raise ValueError(
+                f"segment_dims {config.segment_dims} needs rotary positions, found rotary_dims 0"
+            )
         else:
             self.embeddings.word_embeddings = BertHashWordEmbeddings(config)
         self.post_init()
@@ -243,7 +299,7 @@ class BertHashModel(BertModel):
                 if attention_mask is None
                 else attention_mask.sum(1)
             )
-            kwargs["rotation"] = rotation(self.config, token_type_ids, tokens, position_ids)
+            kwargs["rotation"] = rotation_of(self.config, token_type_ids, tokens, position_ids)
         return super().forward(
             input_ids=input_ids,
             attention_mask=attention_mask,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,8 @@ def model_card(name: str, facts: Mapping[str, Any], results: Mapping[str, Any]) 
 
     Args:
         name: Name of the checkpoint.
-        facts: What went in: "parameters", "max_length", "data" (name -> text), "teacher", "stages" (name ->
-            text), "seed", "hardware", "command".
+        facts: What went in: "parameters", "max_length", "data" (Markdown), "stages" (name -> text), "seed",
+            "hardware", "settings" (JSON).
         results: Reports of :mod:`beam_sts.training.evaluation` by set name, and "probes".
 
     Returns:
@@ -104,16 +104,18 @@ def model_card(name: str, facts: Mapping[str, Any], results: Mapping[str, Any]) 
             "Probes (`beam_sts.training.probes`): share of facts whose paraphrase scores above a near-copy with "
             "another fact.",
             "| class | accuracy |\n|---|---|\n" + ranking,
+            length_table(results.get("length", [])),
             f"Identical texts score {probes['identical']['mean']:.3f} in the mean (lowest "
             f"{probes['identical']['lowest']:.3f}); unrelated texts {probes['unrelated']['median']:.3f} in the median.",
         ]
     parts += [
         "## Training",
         "\n".join(f"- **{stage}**: {text}" for stage, text in facts["stages"].items()),
-        f"Teacher: {facts['teacher']}\n\nSeed {facts['seed']}. {facts['hardware']}",
-        f"```shell\n{facts['command']}\n```",
+        f"Seed {facts['seed']}; {facts['hardware']}. The settings of `python -m pipelines.train all` (commands: "
+        "docs/training.md):",
+        f"```json\n{facts['settings']}\n```",
         "## Data",
-        "\n".join(f"- **{source}**: {text}" for source, text in facts["data"].items()),
+        facts["data"],
         "No pair of STS-B dev or test, in either order, was trained on, and outside STS-B's own train split no "
         "sentence of them (checked by `beam_sts.training.honesty` in every stage). Every choice was made on dev.",
         "## Limits",
@@ -123,3 +125,21 @@ def model_card(name: str, facts: Mapping[str, Any], results: Mapping[str, Any]) 
         "is still right.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def length_table(rows: Sequence[Mapping[str, float]]) -> str:
+    """Scores of documents against edited copies, a row for each length, a column for each share of edits."""
+    if not rows:
+        return ""
+    shares = list(dict.fromkeys(row["share"] for row in rows))
+    lines = [
+        "Documents against copies in which a share of the sentences is another (mean score; in brackets how far the "
+        "means at the start, middle and end of the document lie apart).",
+        "",
+        "| sentences | " + " | ".join(f"{share:.0%}" for share in shares) + " |",
+        "|---|" + "---|" * len(shares),
+    ]
+    for size in dict.fromkeys(row["sentences"] for row in rows):
+        cells = [f"{row['score']:.3f} ({row['spread']:.3f})" for row in rows if row["sentences"] == size]
+        lines.append(f"| {size} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

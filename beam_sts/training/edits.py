@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 _NUMBER = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\w])|(?<![\w.,])\d+(?![\w])")
@@ -298,7 +298,8 @@ class EditTargets:
         negation: The fact denied.
         order: Roles exchanged.
         paraphrase: The same fact in other words.
-        surface: Another spelling of the same sentence.
+        surface: The same sentence, or another spelling of it.
+        empty: A sentence beside an empty text.
     """
 
     number: float = 0.5
@@ -306,11 +307,15 @@ class EditTargets:
     negation: float = 0.45
     order: float = 0.55
     paraphrase: float = 0.95
-    surface: float = 0.98
+    surface: float = 1.0
+    empty: float = 0.0
 
 
 def grammar_pairs(
-    count: int, seed: int, targets: EditTargets | None = None
+    count: int,
+    seed: int,
+    targets: EditTargets | None = None,
+    grammars: Sequence[Grammar] = TRAINING_GRAMMARS,
 ) -> list[tuple[str, str, float, str]]:
     """Make training pairs from the grammars: for each fact one paraphrase and one near-copy of another fact.
 
@@ -318,19 +323,20 @@ def grammar_pairs(
         count: Facts to make; twice as many pairs come back.
         seed: Of the choices.
         targets: Scores by kind.
+        grammars: What to make the facts from.
 
     Returns:
         (first text, second text, score, kind) tuples.
     """
     targets = targets or EditTargets()
     rng = random.Random(seed)
-    by_kind = {
-        kind: [g for g in TRAINING_GRAMMARS if g.kind == kind]
-        for kind in ("order", "number", "name", "negation")
-    }
+    kinds = dict.fromkeys(grammar.kind for grammar in grammars)
+    by_kind = {kind: [grammar for grammar in grammars if grammar.kind == kind] for kind in kinds}
     pairs: list[tuple[str, str, float, str]] = []
+    # Who does what to whom is the hardest to learn: half of the facts are of that class.
+    turns = [*by_kind, *(["order", "order"] if "order" in by_kind else [])]
     for index in range(count):
-        kind = list(by_kind)[index % len(by_kind)]
+        kind = turns[index % len(turns)]
         anchor, paraphrase, other = rng.choice(by_kind[kind]).fill(rng)
         pairs.append((anchor, paraphrase, targets.paraphrase, "paraphrase"))
         pairs.append((anchor, other, getattr(targets, kind), kind))
@@ -340,7 +346,9 @@ def grammar_pairs(
 def edited_pairs(
     texts: list[str], seed: int, targets: EditTargets | None = None
 ) -> list[tuple[str, str, float, str]]:
-    """Edit real sentences: each gives at most one pair, of the rule that applies and has had the fewest pairs.
+    """Edit real sentences: each gives one pair, of the rule that applies and has had the fewest pairs.
+
+    Every eighth sentence is paired with itself, every sixty-fourth with an empty text.
 
     Args:
         texts: Sentences.
@@ -362,7 +370,12 @@ def edited_pairs(
     }
     counts = dict.fromkeys(rules, 0)
     pairs: list[tuple[str, str, float, str]] = []
-    for text in texts:
+    for index, text in enumerate(texts):
+        if index % 64 == 0:
+            pairs.append((text, "", targets.empty, "empty"))
+        if index % 8 == 0:
+            pairs.append((text, text, targets.surface, "surface"))
+            continue
         for kind in sorted(rules, key=counts.__getitem__):
             edited = rules[kind](text)
             if edited is not None and edited != text:

@@ -45,6 +45,9 @@ def smoke_recipe(folder: Path, size: str = "tiny") -> Recipe:
         edits=100,
         facts=40,
         documents=10,
+        roles=20,
+        identical=20,
         pretrain=few,
         finetune=few,
+        polish=few,
     )

@@ -7,6 +7,7 @@ import json
 import logging
 import platform
 import random
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,12 +19,14 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import beam_sts.models.bert_hash  # noqa: F401  registers the student's architecture
+from beam_sts.scoring.scorer import PairScorer
 from beam_sts.training import card, evaluation, mining, vocabulary
 from beam_sts.training.data import DataError, read_columns, read_scored_pairs
 from beam_sts.training.edits import edited_pairs, grammar_pairs
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict
 from beam_sts.training.honesty import HeldOut, check_pairs, drop_held_out, normalise
-from beam_sts.training.long_texts import long_pairs
+from beam_sts.training.long_texts import long_pairs, report_on_length
+from beam_sts.training.roles import ROLE_GRAMMARS
 from beam_sts.training.student import StudentSize, matching_start, parameter_count
 
 logger = logging.getLogger(__name__)
@@ -39,7 +42,8 @@ DRAWN = 150_000
 """Neighbour pairs drawn, of which a recipe labels some."""
 TEACHER_FIT = FitSettings(epochs=3, batch_size=32, learning_rate=7e-5, warmup=0.1)
 PRETRAIN = FitSettings(epochs=4, batch_size=128, learning_rate=1e-3, max_length=512)
-FINETUNE = FitSettings(epochs=3, batch_size=64, learning_rate=2e-4, max_length=512)
+FINETUNE = FitSettings(epochs=2.2, batch_size=96, learning_rate=6e-4, max_length=512)
+POLISH = FitSettings(epochs=2, batch_size=64, learning_rate=3e-4, max_length=512)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,12 @@ class Recipe:
         documents: Pairs of long documents to make.
         pretrain: How the student is fitted to all scored pairs.
         finetune: How it is fitted to the gold pairs, with ``replay``.
-        replay: Share of the labelled pairs that goes into fine-tuning too.
+        polish: How it is fitted once more, mostly to the gold pairs.
+        replay: Share of the labelled and made pairs that goes into fine-tuning too.
+        roles: Facts of who does what to whom to make for fine-tuning.
+        identical: Texts to pair with themselves for fine-tuning.
+        gold_repeats: Times that each gold pair is seen in one epoch of fine-tuning.
+        data_notes: Markdown file on the data, its licences and the teacher, for the model card.
     """
 
     stsb: str
@@ -84,7 +93,12 @@ class Recipe:
     documents: int = 3_000
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE
-    replay: float = 0.2
+    polish: FitSettings = POLISH
+    replay: float = 1.0
+    roles: int = 14_000
+    identical: int = 3_000
+    gold_repeats: int = 2
+    data_notes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -264,7 +278,7 @@ def run_vocabulary(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, An
 def run_teacher(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Fit the encoder on the gold pairs as a cross-encoder, unless the recipe brings a teacher."""
     if recipe.teacher is not None or recipe.encoder is None:
-        return {"teacher": recipe.teacher or "none"}
+        return {"teacher": Path(recipe.teacher).name if recipe.teacher else "none"}
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(recipe.encoder, local_files_only=True)
     model = AutoModelForSequenceClassification.from_pretrained(
@@ -384,6 +398,8 @@ def _fit_student(
     how = FitSettings(**{**asdict(how), "seed": recipe.seed})
     seconds = fit(model, tokenizer, pairs, how, lambda current: str(on_dev(current)), 1000)
     model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(work.folder("vocabulary") / name, folder / name)
     return {"pairs": len(pairs), "fit_seconds": round(seconds, 1), "dev": on_dev(model)}
 
 
@@ -400,22 +416,32 @@ def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
 
 def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Fit the student to the gold pairs, beside a share of the others so that it keeps what they taught."""
-    others = joined([labelled_pairs(work), made_pairs(recipe, work)])
-    rows = random.Random(recipe.seed).sample(range(len(others)), round(recipe.replay * len(others)))
-    pairs = joined([*gold_pairs(recipe, work), taken(others, rows)])
+    pairs = _mixture(recipe, work, recipe.gold_repeats, recipe.replay, 1.0)
     return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
 
 
+def run_polish(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Fit it once more, at a low rate, to the gold pairs and a tenth of what there is beside them."""
+    pairs = _mixture(recipe, work, 1, 0.1, 0.2)
+    return _fit_student(recipe, work, work.folder("finetune"), pairs, recipe.polish, folder)
+
+
+def _mixture(recipe: Recipe, work: Workshop, repeats: int, replay: float, made_share: float) -> ScoredPairs:
+    others = joined([labelled_pairs(work), made_pairs(recipe, work)])
+    rows = random.Random(recipe.seed).sample(range(len(others)), round(replay * len(others)))
+    count = round(made_share * recipe.roles)
+    made = [row[:3] for row in grammar_pairs(count, seed=2, grammars=ROLE_GRAMMARS)]
+    roles = ScoredPairs.of([row[0] for row in made], [row[1] for row in made], [row[2] for row in made])
+    check_pairs(*texts_of(roles), work.held_out, "role facts")
+    count = min(round(made_share * recipe.identical), len(others.texts))
+    same = random.Random(recipe.seed).sample(others.texts, count)
+    itself = ScoredPairs.of(same, same, [1.0] * len(same))
+    return joined([*repeats * gold_pairs(recipe, work), taken(others, rows), roles, itself])
+
+
 def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Report on dev, test and the probes."""
-    tokenizer = AutoTokenizer.from_pretrained(work.folder("vocabulary"), local_files_only=True)
-    model = AutoModelForSequenceClassification.from_pretrained(work.folder("finetune"), dtype=torch.float32)
-
-    def score(pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-        first, second = zip(*pairs, strict=True)
-        asked = ScoredPairs.of(first, second, np.zeros(len(pairs)).tolist())
-        return predict(model, tokenizer, asked, max_length=8192, precision="fp32")
-
+    """Report on dev, test and the probes, scoring as users do."""
+    score = PairScorer(work.folder("polish"), threads=torch.get_num_threads()).score
     results: dict[str, Any] = {}
     for split in ("dev", "test"):
         results[f"STS-B {split}"] = evaluation.report_on_gold(
@@ -423,18 +449,20 @@ def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
         )
     dev = read_scored_pairs(recipe.stsb.format(split="dev"))
     results["probes"] = evaluation.report_on_probes(score, dev.texts)
+    sizes = (25,) if recipe.size == "tiny" else (25, 250)
+    results["length"] = report_on_length(score, dev.texts, sizes)
     (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     figures = {
         name: [round(results[name][key], 4) for key in ("pearson", "spearman")]
         for name in results
-        if name != "probes"
+        if "pearson" in results[name]
     }
     return {**figures, "ranking": results["probes"]["ranking"]}
 
 
 def run_export(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Write the checkpoint folder with its model card."""
-    model = AutoModelForSequenceClassification.from_pretrained(work.folder("finetune"), dtype=torch.float32)
+    model = AutoModelForSequenceClassification.from_pretrained(work.folder("polish"), dtype=torch.float32)
     results = json.loads((work.folder("evaluate") / "results.json").read_text(encoding="utf-8"))
     noted = {name: work.result(name) or {} for name in STAGES if name != "export"}
     text = card.model_card(
@@ -442,25 +470,48 @@ def run_export(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
         {
             "parameters": parameter_count(model),
             "max_length": SIZES[recipe.size].max_length,
-            "data": dict.fromkeys(
-                (recipe.stsb, *recipe.gold, *recipe.sentences, *recipe.scored),
-                "see the project's docs/training.md",
-            ),
-            "teacher": recipe.teacher or recipe.encoder or "none",
+            "data": data_notes(recipe),
             "stages": {
-                name: ", ".join(f"{key} {value}" for key, value in figures.items() if key != "fingerprint")
+                name: ", ".join(
+                    f"{key} {plain(value)}" for key, value in figures.items() if key != "fingerprint"
+                )
                 for name, figures in noted.items()
                 if name != "evaluate"
             },
             "seed": recipe.seed,
             "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
-            "command": f"python -m pipelines.train all --size {recipe.size} --seed {recipe.seed} ...",
+            "settings": settings(recipe),
         },
         results,
     )
     card.export_checkpoint(model, work.folder("vocabulary"), folder, text)
     size = (folder / "model.safetensors").stat().st_size
     return {"parameters": parameter_count(model), "bytes": size}
+
+
+def data_notes(recipe: Recipe) -> str:
+    """The recipe's notes on its data, or else the bare names of its sources."""
+    if recipe.data_notes is not None:
+        return Path(recipe.data_notes).read_text(encoding="utf-8").strip()
+    sources = (recipe.stsb, *recipe.gold, *recipe.sentences, *recipe.scored)
+    return "\n".join(f"- {source.rsplit('/', 1)[-1]}" for source in sources)
+
+
+def settings(recipe: Recipe) -> str:
+    """The recipe as JSON, with folders cut from paths: the card is for others' machines."""
+    values = asdict(recipe)
+    for name in ("stsb", "encoder", "teacher", "data_notes"):
+        values[name] = values[name] and values[name].rsplit("/", 1)[-1]
+    for name in ("gold", "sentences", "scored"):
+        values[name] = [source.rsplit("/", 1)[-1] for source in values[name]]
+    return "{\n" + ",\n".join(f' "{name}": {json.dumps(value)}' for name, value in values.items()) + "\n}"
+
+
+def plain(value: Any) -> str:
+    """A figure as the card shows it."""
+    if isinstance(value, Mapping):
+        return "(" + ", ".join(f"{key} {plain(item)}" for key, item in value.items()) + ")"
+    return f"{value:.4f}" if isinstance(value, float) and abs(value) < 1 else str(value)
 
 
 _DATA = ("stsb", "gold", "sentences", "sentence_limit", "source_limits", "encoder")
@@ -473,8 +524,10 @@ STAGES: dict[str, Stage] = {
         Stage("labels", run_labels, (), ("pairs", "teacher")),
         Stage("pretrain", run_pretrain, ("size", "seed", "scored", "edits", "facts", "documents", "pretrain"),
               ("vocabulary", "labels"), ("size", "seed")),
-        Stage("finetune", run_finetune, ("finetune", "replay"), ("pretrain",), ("size", "seed")),
-        Stage("evaluate", run_evaluate, (), ("finetune",), ("size", "seed")),
+        Stage("finetune", run_finetune, ("finetune", "replay", "roles", "identical", "gold_repeats"),
+              ("pretrain",), ("size", "seed")),
+        Stage("polish", run_polish, ("polish",), ("finetune",), ("size", "seed")),
+        Stage("evaluate", run_evaluate, (), ("polish",), ("size", "seed")),
         Stage("export", run_export, (), ("evaluate",), ("size", "seed")),
     )
 }  # fmt: skip

@@ -33,6 +33,7 @@ class StudentSize:
         heads: Attention heads a layer.
         window: Tokens under the projection.
         rotary_dims: Rotating dimensions of each head; 0 for a learned position table.
+        segment_dims: Signed dimensions of each head; 0 for token-type embeddings.
         max_length: Tokens a pair may have.
     """
 
@@ -42,8 +43,9 @@ class StudentSize:
     intermediate: int
     layers: int = 2
     heads: int = 2
-    window: int = 3
+    window: int = 5
     rotary_dims: int = 16
+    segment_dims: int = 4
     max_length: int = 8192
 
     def config(self) -> BertHashConfig:
@@ -57,6 +59,7 @@ class StudentSize:
             num_attention_heads=self.heads,
             window=self.window,
             rotary_dims=self.rotary_dims,
+            segment_dims=self.segment_dims,
             max_position_embeddings=self.max_length,
             hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0,
@@ -94,7 +97,8 @@ def matching_start(config: BertHashConfig, table: np.ndarray, seed: int) -> Bert
     model = BertHashForSequenceClassification(config)
     hidden, width, reach = config.hidden_size, config.projections, config.window // 2
     head_size = hidden // config.num_attention_heads
-    matched = min(width, head_size - config.rotary_dims - 1, (hidden - width - 2))
+    apart = config.segment_dims or 1
+    matched = min(width, head_size - config.rotary_dims - apart, (hidden - width - 2))
     basis = torch.linalg.qr(torch.randn(hidden, hidden))[0]
     tokens, kind, mismatch = basis[:, :width], basis[:, width], basis[:, width + 1]
     found = basis[:, width + 2 : width + 2 + matched]
@@ -107,8 +111,9 @@ def matching_start(config: BertHashConfig, table: np.ndarray, seed: int) -> Bert
         projection.weight[:, reach * width : (reach + 1) * width] = tokens
         projection.bias.zero_()
         norm = float(np.linalg.norm(table, axis=1).mean())
-        embeddings.token_type_embeddings.weight[0] = 0.3 * norm * kind
-        embeddings.token_type_embeddings.weight[1] = -0.3 * norm * kind
+        if not config.segment_dims:
+            embeddings.token_type_embeddings.weight[0] = 0.3 * norm * kind
+            embeddings.token_type_embeddings.weight[1] = -0.3 * norm * kind
         if not config.rotary_dims:
             embeddings.position_embeddings.weight.mul_(0.1 * norm / hidden**0.5)
 
@@ -116,7 +121,11 @@ def matching_start(config: BertHashConfig, table: np.ndarray, seed: int) -> Bert
         query, key, value = (getattr(first.attention.self, name) for name in ("query", "key", "value"))
         for linear, sign in ((query, 1.0), (key, -1.0)):
             linear.weight[:matched] = 0.7 * tokens[:, :matched].T
-            linear.weight[matched] = sign * 1.2 * kind
+            if config.segment_dims:
+                end = head_size - config.rotary_dims
+                linear.bias[end - apart : end] = sign * 4.0 / apart**0.5
+            else:
+                linear.weight[matched] = sign * 1.2 * kind
         value.weight[:matched] = tokens[:, :matched].T
         first.attention.output.dense.weight[:, :matched] = found
         units = min(matched, config.intermediate_size // 2)

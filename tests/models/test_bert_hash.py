@@ -9,7 +9,7 @@ from beam_sts.models.bert_hash import (
     BertHashConfig,
     BertHashForSequenceClassification,
     BertHashModel,
-    rotation,
+    rotation_of,
 )
 from beam_sts.training.student import StudentSize, matching_start, parameter_count
 
@@ -76,7 +76,9 @@ def test_auto_classes_know_the_architecture(tmp_path):
     assert isinstance(AutoModel.from_pretrained(tmp_path), BertHashModel)
 
 
-@pytest.mark.parametrize("changes", [{}, {"rotary_dims": 0, "window": 1}, {"rotary_dims": 0}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{}, {"segment_dims": 2}, {"rotary_dims": 0, "window": 1}, {"rotary_dims": 0}], ids=str
+)
 def test_saved_and_loaded_model_gives_equal_logits(tmp_path, changes):
     model = BertHashForSequenceClassification(small_config(**changes)).eval()
     model.save_pretrained(tmp_path)
@@ -108,15 +110,17 @@ def test_attention_functions_agree():
 def test_rotary_places_count_from_the_start_of_each_text():
     config = small_config()
     types = torch.tensor([[0, 0, 0, 1, 1, 1]])
-    cosine, sine, sharpness = rotation(config, types, torch.tensor([6]))
-    torch.testing.assert_close(cosine[0, 0, 1], cosine[0, 0, 3])
-    torch.testing.assert_close(sine[0, 0, 2], sine[0, 0, 4])
-    assert sharpness.item() == 1.0
+    found = rotation_of(config, types, torch.tensor([6]))
+    torch.testing.assert_close(found.cosine[0, 0, 1], found.cosine[0, 0, 3])
+    torch.testing.assert_close(found.sine[0, 0, 2], found.sine[0, 0, 4])
+    assert found.sharpness.item() == 1.0
 
 
 def test_queries_sharpen_with_the_logarithm_of_the_length():
     types = torch.zeros(1, 8, dtype=torch.long)
-    sharpness = [rotation(small_config(), types, torch.tensor([n]))[2].item() for n in (8, 64, 4096)]
+    sharpness = [
+        rotation_of(small_config(), types, torch.tensor([n])).sharpness.item() for n in (8, 64, 4096)
+    ]
     assert sharpness == pytest.approx([1.0, 1.0, 2.0])
 
 
@@ -129,11 +133,34 @@ def test_rotary_model_has_no_position_table_and_takes_long_pairs():
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"), [({"window": 2}, "window must be odd"), ({"rotary_dims": 5}, "even")]
+    ("changes", "message"),
+    [
+        ({"window": 2}, "window must be odd"),
+        ({"rotary_dims": 5}, "even"),
+        ({"rotary_dims": 0, "segment_dims": 2}, "needs rotary"),
+    ],
 )
 def test_impossible_configs_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         BertHashForSequenceClassification(small_config(**changes))
+
+
+def test_signed_texts_make_the_order_irrelevant():
+    torch.manual_seed(0)
+    model = BertHashForSequenceClassification(small_config(segment_dims=2, initializer_range=0.3)).eval()
+    plain = BertHashForSequenceClassification(small_config(initializer_range=0.3)).eval()
+    a, b = torch.randint(5, 90, (11,)), torch.randint(5, 90, (6,))
+    cls, sep = torch.tensor([2]), torch.tensor([3])
+
+    def logit(of, first, second):
+        ids = torch.cat([cls, first, sep, second, sep])[None]
+        types = torch.tensor([[0] * (len(first) + 2) + [1] * (len(second) + 1)])
+        with torch.no_grad():
+            return of(input_ids=ids, token_type_ids=types).logits.item()
+
+    assert logit(model, a, b) == pytest.approx(logit(model, b, a), abs=1e-5)
+    assert abs(logit(plain, a, b) - logit(plain, b, a)) > 1e-3
+    assert not any("token_type" in key for key in model.state_dict())
 
 
 def test_matching_start_tells_alike_from_unlike_before_any_training():
@@ -150,7 +177,7 @@ def test_matching_start_tells_alike_from_unlike_before_any_training():
     types = torch.tensor([[0] * 10 + [1] * 9])
     with torch.no_grad():
         model(input_ids=ids, token_type_ids=types, attention_mask=torch.ones_like(ids))
-    logits = seen["query"][0, :, :32] @ seen["key"][0, :, :32].T
+    logits = seen["query"][0, :, :16] @ seen["key"][0, :, :16].T
     assert logits[1:9, 10:18].argmax(dim=1).tolist() == [7, 6, 5, 4, 3, 2, 1, 0]
 
 

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 import torch
+from transformers import AutoTokenizer
 
+from beam_sts import PairScorer
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict, rate_at
-from beam_sts.training.long_texts import long_pairs, planted_pair
+from beam_sts.training.long_texts import long_pairs, planted_pair, report_on_length
 from beam_sts.training.mining import neighbour_pairs
 from beam_sts.training.pairs import PairTemplate, TokenisedTexts, length_grouped
+from beam_sts.training.probes import probe_triples
 from beam_sts.training.student import StudentSize, matching_start
 from beam_sts.training.vocabulary import (
     leading_components,
@@ -120,8 +125,6 @@ def test_neighbours_are_near_distinct_and_never_oneself():
 
 
 def test_planted_edits_stand_where_they_are_asked_for():
-    import random
-
     sentences = [f"Sentence {index}." for index in range(60)]
     document, copy = planted_pair(sentences, 20, 5, random.Random(0), at=1.0)
     assert copy.split(". ")[:15] == document.split(". ")[:15]
@@ -135,4 +138,36 @@ def test_planted_edits_stand_where_they_are_asked_for():
 def test_long_pairs_score_the_share_left():
     pairs = long_pairs([f"Sentence {index}." for index in range(60)], 30, seed=0)
     assert pairs == long_pairs([f"Sentence {index}." for index in range(60)], 30, seed=0)
-    assert all((score == 1.0) == (first == second) for first, second, score in pairs)
+    assert all((score == 1.0) == (first == second) and 0 <= score <= 1 for first, second, score in pairs)
+
+
+def test_length_report_has_a_row_for_each_size_and_share():
+    sentences = [f"Sentence number {index}." for index in range(200)]
+
+    def kept(pairs):
+        return np.array([len(set(a.split(". ")) & set(b.split(". "))) / len(a.split(". ")) for a, b in pairs])
+
+    rows = report_on_length(kept, sentences, sizes=(10, 50), shares=(0.0, 0.5, 1.0))
+    assert [(row["sentences"], row["share"]) for row in rows] == [
+        (10, 0.0), (10, 0.5), (10, 1.0), (50, 0.0), (50, 0.5), (50, 1.0)
+    ]  # fmt: skip
+    assert [row["score"] for row in rows] == pytest.approx([1, 0.5, 0] * 2, abs=0.15)
+    assert all(row["spread"] < 0.15 for row in rows)
+
+
+@pytest.mark.slow
+def test_embedded_nano_reads_8192_tokens_in_one_pass():
+    """Documents of the project's own sentences: the score falls as more of them is replaced."""
+    scorer = PairScorer("beam-sts-nano")
+    assert scorer.max_length == 8192
+    triples = probe_triples(200, seed=5)
+    sentences = list(dict.fromkeys(text for triple in triples for text in (triple.anchor, triple.paraphrase)))
+    size = 330
+    document, copy = planted_pair(sentences, size, 33, random.Random(0), 0.5)
+    tokens = len(AutoTokenizer.from_pretrained(scorer.checkpoint)(document, copy, verbose=False)["input_ids"])
+    assert 6000 < tokens <= 8192
+    rows = report_on_length(scorer.score, sentences, sizes=(size,), shares=(0.0, 0.25, 0.5, 1.0), repeats=2)
+    scores = [row["score"] for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] > 0.9
+    assert scores[0] - scores[-1] > 0.4

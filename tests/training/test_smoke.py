@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import beam_sts  # noqa: F401
+from beam_sts.models.checkpoint import EMBEDDED
+from beam_sts.training import card
+from beam_sts.training.data import DataError, read_columns, read_scored_pairs
+from beam_sts.training.honesty import HeldOutTextError
+from beam_sts.training.smoke import smoke_recipe
+from beam_sts.training.stages import STAGES, Workshop
+from pipelines import train
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    root = tmp_path_factory.mktemp("smoke")
+    assert train.main(["all", "--smoke", "--work_dir", str(root), "--threads", "2"]) == 0
+    return root
+
+
+def test_smoke_runs_every_stage_and_exports_a_checkpoint_that_cross_encoder_loads(smoke):
+    from sentence_transformers import CrossEncoder
+
+    folder = smoke / "export-tiny-0"
+    assert {path.name for path in folder.iterdir()} >= {*card.CHECKED, card.CHECKSUMS, "README.md"}
+    card.verify_checksums(folder)
+    model = CrossEncoder(str(folder), device="cpu")
+    scores = model.predict([("The cat sleeps.", "The cat sleeps."), ("", "a")])
+    assert np.all((scores > 0) & (scores < 1))
+    results = json.loads((smoke / "evaluate-tiny-0" / "results.json").read_text())
+    assert results["STS-B test"]["pairs"] > 0
+    assert results["STS-B test"]["order_swap"] < 1e-5
+    assert set(results["probes"]["ranking"]) == {"order", "number", "name", "negation", "topic"}
+
+
+def test_finished_stages_are_skipped_and_changed_settings_run_again(smoke, caplog):
+    recipe = smoke_recipe(smoke / "data")
+    work = Workshop(smoke, recipe)
+    assert all(work.result(name) is not None for name in STAGES)
+    with caplog.at_level("INFO"):
+        work.run("export")
+    assert "skipped" in caplog.text
+    import dataclasses
+
+    changed = Workshop(smoke, dataclasses.replace(recipe, replay=0.5))
+    assert changed.result("pretrain") is not None
+    assert changed.result("finetune") is None
+    assert changed.result("export") is None
+
+
+def test_labels_go_on_where_they_stopped(smoke, tmp_path):
+    import shutil
+
+    shutil.copytree(smoke, tmp_path / "work")
+    recipe = smoke_recipe(smoke / "data")
+    work = Workshop(tmp_path / "work", recipe)
+    folder = work.folder("labels")
+    before = np.load(folder / "scores.npy")
+    part = next(folder.glob("part-*.npy"))
+    np.save(part, np.full_like(before, 0.5))
+    (folder / "done.json").unlink()
+    work.run("labels")
+    assert (np.load(folder / "scores.npy") == 0.5).all(), "a finished part is read, not scored again"
+
+
+def test_a_stage_alone_asks_for_the_stages_before_it(tmp_path, capsys):
+    assert train.main(["pretrain", "--smoke", "--work_dir", str(tmp_path)]) == 2
+    assert "stage 'pretrain' needs 'vocabulary' first" in capsys.readouterr().err
+
+
+def test_options_that_cannot_work_are_refused(capsys):
+    with pytest.raises(SystemExit) as stop:
+        train.main(["all", "--work_dir", "x", "--stsb", "stsb.parquet"])
+    assert stop.value.code == 2
+    assert "{split}" in capsys.readouterr().err
+
+
+def test_held_out_pairs_in_given_data_are_dropped_and_never_trained_on(smoke, tmp_path):
+    import dataclasses
+
+    recipe = smoke_recipe(smoke / "data")
+    test = recipe.stsb.format(split="test")
+    work = Workshop(smoke, dataclasses.replace(recipe, gold=(test,)))
+    from beam_sts.training.stages import gold_pairs, texts_of
+
+    _, given = gold_pairs(work.recipe, work)
+    assert len(given) == 0
+    from beam_sts.training.honesty import check_pairs
+
+    with pytest.raises(HeldOutTextError, match=r"test\.parquet: row 0"):
+        check_pairs(*texts_of(read_scored_pairs(test)), work.held_out, test)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl", "csv"])
+@pytest.mark.parametrize("scheme", ["", "file://", "memory://"])
+def test_scored_pairs_read_from_files_of_any_file_system(tmp_path, suffix, scheme):
+    import fsspec
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    table = pa.table({"sentence1": ["a", "b"], "sentence2": ["c", "d"], "score": [0.5, 1.0], "other": [1, 2]})
+    path = f"{scheme}{tmp_path}/pairs.{suffix}"
+    with fsspec.open(path, "wb") as stream:
+        if suffix == "parquet":
+            pa.parquet.write_table(table, stream)
+        elif suffix == "csv":
+            pa.csv.write_csv(table, stream)
+        else:
+            stream.write("\n".join(json.dumps(row) for row in table.to_pylist()).encode())
+    pairs = read_scored_pairs(path)
+    assert (pairs.texts, pairs.scores.tolist()) == (["a", "b", "c", "d"], [0.5, 1.0]) or len(pairs) == 2
+    assert [pairs.texts[i] for i in pairs.left] == ["a", "b"]
+
+
+def test_data_errors_name_the_place_and_the_way_out(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    with pytest.raises(DataError, match="no file matches"):
+        read_columns(str(tmp_path / "*.parquet"), ("text",))
+    path = tmp_path / "x.parquet"
+    pa.parquet.write_table(
+        pa.table({"sentence1": ["a", None], "sentence2": ["b", "c"], "score": [0.1, 0.2]}), path
+    )
+    with pytest.raises(DataError, match="no column 'text'; it has sentence1"):
+        read_columns(str(path), ("text",))
+    with pytest.raises(DataError, match="row 1 has a text that is null"):
+        read_scored_pairs(str(path))
+    pa.parquet.write_table(pa.table({"sentence1": ["a"], "sentence2": ["b"], "score": [3.2]}), path)
+    with pytest.raises(DataError, match=r"score 3\.2; scores must be between 0 and 1"):
+        read_scored_pairs(str(path))
+    with pytest.raises(DataError, match="hub:owner/name"):
+        read_columns("hub:nothing", ("text",))
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EMBEDDED.iterdir() if path.is_dir()))
+def test_embedded_models_are_whole_small_and_quick_to_load(name):
+    folder = EMBEDDED / name
+    card.verify_checksums(folder)
+    assert (folder / "model.safetensors").stat().st_size <= 4_500_000
+    code = (
+        "import time, torch, beam_sts\n"
+        "from transformers import AutoModelForSequenceClassification as M, AutoTokenizer as T\n"
+        f"T.from_pretrained({str(folder)!r}); M.from_pretrained({str(folder)!r})\n"
+        "times = []\n"
+        "for _ in range(3):\n"
+        "    begun = time.perf_counter()\n"
+        f"    T.from_pretrained({str(folder)!r}); M.from_pretrained({str(folder)!r})\n"
+        "    times.append(time.perf_counter() - begun)\n"
+        "print(min(times))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd()
+    )
+    assert float(done.stdout.split()[-1]) < 0.3
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    for name in card.CHECKED:
+        (tmp_path / name).write_text("x")
+    card.write_checksums(tmp_path)
+    card.verify_checksums(tmp_path)
+    (tmp_path / "config.json").write_text("y")
+    with pytest.raises(ValueError, match=r"config\.json has SHA-256 .* says"):
+        card.verify_checksums(tmp_path)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(ValueError, match=r"config\.json is missing"):
+        card.verify_checksums(tmp_path)
