@@ -34,7 +34,7 @@ class Arrow:
                 for batch in batches:
                     batch.validate()  # offsets of an untrusted file; its texts are looked at later
                     rows += len(batch)
-                    largest = max(largest, batch.nbytes / len(batch) if len(batch) else 0.0)
+                    largest = max(largest, batch.get_total_buffer_size() / len(batch) if len(batch) else 0.0)
             except (OSError, pa.ArrowException) as error:
                 raise UserError(f"{path}: damaged after row {rows}: {error}") from error
         return FileScan(schema, row_ranges(path, rows, rows_per_slice, largest), _digest(path))

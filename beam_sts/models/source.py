@@ -110,12 +110,15 @@ def _download(name: str, suffixes: tuple[str, ...]) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     repo, _, revision = name.partition("@")
+    wanted: dict[str, Any] = {
+        "revision": revision or None,
+        "allow_patterns": [f"*{suffix}" for suffix in suffixes],
+    }
     try:
-        return Path(
-            snapshot_download(
-                repo, revision=revision or None, allow_patterns=[f"*{suffix}" for suffix in suffixes]
-            )
-        )
+        try:
+            return Path(snapshot_download(repo, **wanted))
+        except OSError:  # older versions ask the hub for a commit that is in the cache already
+            return Path(snapshot_download(repo, **wanted, local_files_only=True))
     except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
         near = did_you_mean(name)
         hint = f" Did you mean {near!r}?" if near and near != repo else ""
