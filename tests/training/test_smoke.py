@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import beam_sts  # noqa: F401
-from beam_sts.models.checkpoint import EMBEDDED
+from beam_sts.models.registry import EMBEDDED
 from beam_sts.training import card
 from beam_sts.training.data import DataError, read_columns, read_scored_pairs
 from beam_sts.training.honesty import HeldOutTextError
