@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from tqdm import tqdm
 
 from beam_sts.errors import UserError
@@ -79,8 +79,13 @@ def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
 
 
 def local_options(beam_args: list[str]) -> tuple[PipelineOptions, int, bool]:
-    """Beam's options, how many worker processes or threads they start here, and whether the run is local."""
+    """Beam's options, how many worker processes or threads they start here, and whether the run is local.
+
+    Raises:
+        UserError: the runner is one that loses rows.
+    """
     options = PipelineOptions(beam_args)
+    _check_runner(options.view_as(StandardOptions).runner)
     direct = options.view_as(DirectOptions)
     named = any(arg.partition("=")[0] == "--direct_num_workers" for arg in beam_args)
     if direct.direct_running_mode in ("multi_processing", "multi_threading") and not named:
@@ -88,6 +93,15 @@ def local_options(beam_args: list[str]) -> tuple[PipelineOptions, int, bool]:
     local = not any(arg.partition("=")[0] == "--runner" for arg in beam_args)
     workers = direct.direct_num_workers or available_cores()
     return options, workers if local else 1, local
+
+
+def _check_runner(runner: str | None) -> None:
+    # As Beam finds a runner: a name in any case, with or without "Runner", or the dotted path of its class.
+    if runner and runner.rpartition(".")[2].lower().removesuffix("runner") == "dask":
+        raise UserError(
+            f"--runner {runner}: Beam's DaskRunner loses rows silently: it drops what a step emits at "
+            "the end of a bundle (seen in Beam 2.77). Leave --runner out to run here, or use FlinkRunner."
+        )
 
 
 def guarded(run: Callable[[], int], *, interrupted: str) -> int:

@@ -1,0 +1,25 @@
+"""What every command line shares."""
+
+import pytest
+
+from pipelines import score
+from pipelines.cli import local_options
+
+
+@pytest.mark.parametrize(
+    "runner", ["DaskRunner", "daskrunner", "dask", "apache_beam.runners.dask.dask_runner.DaskRunner"]
+)
+def test_dask_is_refused_with_its_reason_before_the_input_is_looked_at(runner, tmp_path, capsys):
+    output = tmp_path / "out"
+    assert score.main(["--input", "/nowhere/*.parquet", "--output", str(output), f"--runner={runner}"]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"error: --runner {runner}: Beam's DaskRunner loses rows")
+    assert "FlinkRunner" in message
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("runner", ["DirectRunner", "FlinkRunner", "PortableRunner", "PrismRunner"])
+def test_other_runners_are_not_refused(runner):
+    options, _, local = local_options([f"--runner={runner}"])
+    assert options.get_all_options()["runner"] == runner
+    assert not local
