@@ -12,7 +12,7 @@ assert version
 
 plot = ["matplotlib>=3.8"]
 # rensa's signatures change with its minor version, and with them the candidates.
-dedup = ["rensa>=0.5,<0.6", "duckdb>=1.1"]
+dedup = ["duckdb>=1.1", "networkx>=3.2", "rensa>=0.5,<0.6"]
 train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
 
 setup(
