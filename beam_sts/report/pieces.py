@@ -19,7 +19,7 @@ from beam_sts.report.page import macro
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-_WORDS = re.compile(r"\w+|\s+|[^\w\s]")
+_WORDS = re.compile(r"\w+|\s+|[^\w\s]+")
 _LOG_FROM = 200  # largest bar to median bar
 _LOWEST = 0.4  # percent: what is not nothing can be seen
 
