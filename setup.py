@@ -11,7 +11,8 @@ version = re.search(r'^__version__ = "(.+)"$', (ROOT / "beam_sts/__init__.py").r
 assert version
 
 plot = ["matplotlib>=3.8"]
-dedup = ["networkx>=3.2"]
+# rensa's signatures change with its minor version, and with them the candidates.
+dedup = ["duckdb>=1.1", "networkx>=3.2", "rensa>=0.5,<0.6"]
 train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
 
 setup(
