@@ -174,7 +174,9 @@ class Rows:
         return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
 
 
-def read_rows(sources: Sequence[Source], spill: TextFile, keep: str = "first", blocks: Sequence[str] = ()) -> Rows:
+def read_rows(
+    sources: Sequence[Source], spill: TextFile, keep: str = "first", blocks: Sequence[str] = ()
+) -> Rows:
     """Read one input or two.
 
     Args:
@@ -187,6 +189,7 @@ def read_rows(sources: Sequence[Source], spill: TextFile, keep: str = "first", b
         UserError: an input cannot be read, or an expression is wrong.
     """
     ids: list[list[pa.Array]] = [[] for _ in sources]
+    sizes = [0] * len(sources)
     hashes: list[NDArray[np.uint64]] = [np.empty((0, 2), np.uint64)]
     characters: list[IntArray] = [np.empty(0, np.int64)]
     blank: list[NDArray[np.bool_]] = [np.empty(0, bool)]
@@ -196,7 +199,8 @@ def read_rows(sources: Sequence[Source], spill: TextFile, keep: str = "first", b
     for side, source in enumerate(sources):
         for rows in source.read():
             spill.append(rows.texts)
-            ids[side].append(pa.chunked_array(rows.ids).combine_chunks() if len(rows.good) else None)
+            ids[side] += rows.ids.chunks if isinstance(rows.ids, pa.ChunkedArray) else [rows.ids]
+            sizes[side] += len(rows.good)
             hashes.append(hash128(rows.texts.to_pylist()))
             characters.append(np.asarray(pc.utf8_length(rows.texts)).astype(np.int64))
             blank.append(np.asarray(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(rows.texts)), 0)))
@@ -207,17 +211,14 @@ def read_rows(sources: Sequence[Source], spill: TextFile, keep: str = "first", b
                     values.append(evaluate(table, keep.removeprefix("highest:"), "--keep highest:"))
             for found, expression in zip(keys, blocks, strict=True):
                 block = blocking_keys(table, expression)
-                found.append(Keys(block.text + count, block.key, f"block:{expression}"))
+                found.append(Keys(block.text + count, block.key, "block"))
             count += len(rows.good)
     return Rows(
         spill.column(),
-        [
-            pa.chunked_array([part for part in parts if part is not None], source.id_type)
-            for parts, source in zip(ids, sources, strict=True)
-        ],
+        [pa.chunked_array(parts, source.id_type) for parts, source in zip(ids, sources, strict=True)],
         np.concatenate(hashes),
         np.concatenate(characters),
-        np.repeat(np.arange(len(sources), dtype=np.int8), [sum(len(p) for p in parts if p is not None) for parts in ids]),
+        np.repeat(np.arange(len(sources), dtype=np.int8), sizes),
         np.concatenate(blank),
         pa.chunked_array(values) if values else None,
         [_join(parts, name) for parts, name in zip(keys, blocks, strict=True)],
@@ -226,9 +227,9 @@ def read_rows(sources: Sequence[Source], spill: TextFile, keep: str = "first", b
 
 
 def _join(parts: list[Keys], expression: str) -> Keys:
-    if not parts:
-        return Keys(np.empty(0, np.int64), np.empty((0, 2), np.uint64), f"block:{expression}")
-    return Keys(np.concatenate([p.text for p in parts]), np.concatenate([p.key for p in parts]), parts[0].source)
+    text = [np.empty(0, np.int64), *(part.text for part in parts)]
+    key = [np.empty((0, 2), np.uint64), *(part.key for part in parts)]
+    return Keys(np.concatenate(text), np.concatenate(key), f"block:{expression}")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from beam_sts.io.slices import SliceData
 
 
 def rejected_schema(schema: pa.Schema) -> pa.Schema:
-    """Schema of rejected rows: the row is a record of the input's schema, or a raw line that did not parse."""
+    """Schema of rejected rows: a row is a record of the input's schema, or a raw line that did not parse."""
     return pa.schema(
         [
             pa.field("file", pa.string(), nullable=False),
