@@ -83,7 +83,7 @@ def exact_keys(texts: pa.Array | pa.ChunkedArray, *, empty: bool = False) -> Key
     ([0, 1, 2], np.True_, np.False_)
     """
     numbers, keys = [np.empty(0, np.int64)], [np.empty((0, 2), np.uint64)]
-    for begin, part in _blocks(texts):
+    for begin, part in text_blocks(texts):
         part = normalise(part)
         wanted = part.is_valid() if empty else pc.greater(pc.fill_null(pc.binary_length(part), 0), 0)
         rows = np.flatnonzero(np.asarray(wanted))
@@ -149,12 +149,7 @@ class MinHash:
     @cached_property
     def unit(self) -> tuple[str, int]:
         """What shingles are made of, ``char`` or ``word``, and how many of them make one."""
-        match = re.fullmatch(r"(char|word)([1-9]\d?)", self.shingle)
-        if not match:
-            raise UserError(
-                f"MinHash shingle {self.shingle!r}: must be charN or wordN, such as char4 or word1."
-            )
-        return match[1], int(match[2])
+        return parse_shingle(self.shingle)
 
     @cached_property
     def _shape(self) -> tuple[int, int] | None:
@@ -220,7 +215,7 @@ class MinHash:
         width = self.bands * self.rows
         numbers = [np.empty(0, np.int64)]
         values = [np.empty((0, width), np.uint32)]
-        for begin, part in _blocks(texts):
+        for begin, part in text_blocks(texts):
             hashes, counts = shingle_hashes(normalise(part), *self.unit)
             some = np.flatnonzero(counts)
             if not len(some):
@@ -232,7 +227,19 @@ class MinHash:
         return np.concatenate(numbers), np.concatenate(values)
 
 
-def _blocks(texts: pa.Array | pa.ChunkedArray) -> Iterator[tuple[int, pa.Array | pa.ChunkedArray]]:
+def parse_shingle(shingle: str) -> tuple[str, int]:
+    """What shingles are made of, ``char`` or ``word``, and how many of them make one.
+
+    Raises:
+        UserError: it is neither ``charN`` nor ``wordN``.
+    """
+    match = re.fullmatch(r"(char|word)([1-9]\d?)", shingle)
+    if not match:
+        raise UserError(f"shingle {shingle!r}: must be charN or wordN, such as char4 or word1.")
+    return match[1], int(match[2])
+
+
+def text_blocks(texts: pa.Array | pa.ChunkedArray) -> Iterator[tuple[int, pa.Array | pa.ChunkedArray]]:
     """Runs of texts of some million characters, each with its first text's number."""
     if not len(texts):
         return
