@@ -286,7 +286,6 @@ def summarise(
     return {
         "pipeline": "score",
         "input": describe_input(job),
-        "output": job.settings.output.root,
         "rows_read": read,
         "rows_scored": scored,
         "rows_rejected": rejected,
