@@ -23,8 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from beam_sts.corpus.expressions import evaluate
 from beam_sts.errors import UserError
-from beam_sts.io.schema import column_at, find_path
 
 _UNITS_AT_ONCE = 1 << 22  # characters that are hashed together, which bounds the memory
 _SPACE = re.compile(r"\s+")
@@ -82,13 +82,18 @@ def exact_keys(texts: pa.Array | pa.ChunkedArray, *, empty: bool = False) -> Key
     >>> keys.text.tolist(), (keys.key[0] == keys.key[1]).all(), (keys.key[0] == keys.key[2]).any()
     ([0, 1, 2], np.True_, np.False_)
     """
-    texts = normalise(texts)
-    wanted = texts.is_valid() if empty else pc.greater(pc.fill_null(pc.binary_length(texts), 0), 0)
-    rows = np.flatnonzero(np.asarray(wanted))
-    return Keys(rows, _hash128(texts.take(pa.array(rows)).to_pylist()), "exact")
+    numbers, keys = [np.empty(0, np.int64)], [np.empty((0, 2), np.uint64)]
+    for begin, part in text_blocks(texts):
+        part = normalise(part)
+        wanted = part.is_valid() if empty else pc.greater(pc.fill_null(pc.binary_length(part), 0), 0)
+        rows = np.flatnonzero(np.asarray(wanted))
+        numbers.append(begin + rows)
+        keys.append(hash128(part.take(pa.array(rows)).to_pylist()))
+    return Keys(np.concatenate(numbers), np.concatenate(keys), "exact")
 
 
-def _hash128(texts: Iterable[str]) -> NDArray[np.uint64]:
+def hash128(texts: Iterable[str]) -> NDArray[np.uint64]:
+    """BLAKE2b of each of n texts: uint64 of shape (n, 2)."""
     digests = b"".join(hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts)
     return np.frombuffer(digests, "<u8").astype(np.uint64).reshape(-1, 2)
 
@@ -210,8 +215,8 @@ class MinHash:
         width = self.bands * self.rows
         numbers = [np.empty(0, np.int64)]
         values = [np.empty((0, width), np.uint32)]
-        for begin, part in text_blocks(normalise(texts)):
-            hashes, counts = shingle_hashes(part, *self.unit)
+        for begin, part in text_blocks(texts):
+            hashes, counts = shingle_hashes(normalise(part), *self.unit)
             some = np.flatnonzero(counts)
             if not len(some):
                 continue
@@ -234,7 +239,7 @@ def parse_shingle(shingle: str) -> tuple[str, int]:
     return match[1], int(match[2])
 
 
-def text_blocks(texts: pa.Array) -> Iterator[tuple[int, pa.Array]]:
+def text_blocks(texts: pa.Array | pa.ChunkedArray) -> Iterator[tuple[int, pa.Array | pa.ChunkedArray]]:
     """Runs of texts of some million characters, each with its first text's number."""
     if not len(texts):
         return
@@ -273,7 +278,7 @@ def shingle_hashes(texts: pa.Array, unit: str, size: int) -> tuple[NDArray[np.ui
         owner = np.repeat(np.arange(len(texts)), lengths)[~blank]
         lengths = np.bincount(owner, minlength=len(texts)).astype(np.int64)
         coded = flat.filter(pa.array(~blank)).dictionary_encode()
-        table = _hash128(coded.dictionary.to_pylist())[:, 0]
+        table = hash128(coded.dictionary.to_pylist())[:, 0]
         units = table[coded.indices.to_numpy()]
     counts = np.where(lengths > 0, np.maximum(lengths - size + 1, 1), 0)
     # Zeros after each text fill up the shingle of one that is too short.
@@ -316,15 +321,10 @@ def blocking_keys(table: pa.Table, expression: str) -> Keys:
     >>> keys.text.tolist(), (keys.key[0] == keys.key[1]).all()
     ([0, 1], np.True_)
     """
-    if find_path(table.schema, expression):
-        values = column_at(table, expression)
-        if pa.types.is_dictionary(values.type):
-            values = values.cast(values.type.value_type)
-        if pa.types.is_nested(values.type):
-            raise UserError(f"blocking key {expression!r}: holds {values.type}; name a field in it.")
-        values = values.cast(pa.large_string())
-    else:
-        values = _evaluate(table, expression)
+    values = evaluate(table, expression, "blocking key")
+    if pa.types.is_nested(values.type):
+        raise UserError(f"blocking key {expression!r}: holds {values.type}; name a field in it.")
+    values = values.cast(pa.large_string())
     coded = pa.chunked_array(values).combine_chunks().dictionary_encode()
     if isinstance(coded, pa.ChunkedArray):
         coded = coded.unify_dictionaries().combine_chunks()
@@ -333,37 +333,4 @@ def blocking_keys(table: pa.Table, expression: str) -> Keys:
     rows = np.flatnonzero(codes >= 0)
     if "" in distinct:
         rows = rows[codes[rows] != distinct.index("")]
-    return Keys(rows, _hash128(distinct)[codes[rows]], "block")
-
-
-def _evaluate(table: pa.Table, expression: str) -> pa.ChunkedArray:
-    try:
-        import duckdb
-    except ImportError as error:
-        raise UserError(
-            f"blocking key {expression!r}: is no column, and expressions need DuckDB: "
-            "pip install 'beam_sts[dedup]'"
-        ) from error
-
-    query = f"SELECT CAST(({expression}\n) AS VARCHAR) FROM rows_of_input"
-    with duckdb.connect(":memory:") as connection:
-        connection.register("rows_of_input", table)
-        connection.execute("SET python_enable_replacements = false; SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
-        try:
-            if len(connection.extract_statements(query)) != 1:
-                raise UserError(f"blocking key {expression!r}: is more than one expression.")
-            relation = connection.sql(query)
-            found: pa.Table = relation.to_arrow_table() if relation else pa.table({})
-        except duckdb.Error as error:
-            reason = str(error).splitlines()[0]
-            listed = ", ".join(map(repr, table.column_names[:20]))
-            raise UserError(
-                f"blocking key {expression!r}: {reason}. The columns are {listed}; || joins texts."
-            ) from error
-    if found.num_columns != 1 or len(found) != len(table):
-        raise UserError(
-            f"blocking key {expression!r}: gives {len(found)} values for {len(table)} rows. It must give one "
-            "value for each row, so without aggregates such as max()."
-        )
-    return found.column(0).cast(pa.large_string())
+    return Keys(rows, hash128(distinct)[codes[rows]], "block")
