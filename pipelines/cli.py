@@ -42,7 +42,7 @@ _STATUS = (
 
 def program(verb: str) -> str:
     """What a command is called by: ``beam-sts score``, or ``python -m pipelines.score``."""
-    return sys.argv[0] if sys.argv[0] == f"beam-sts {verb}" else f"python -m pipelines.{verb}"
+    return f"beam-sts {verb}" if sys.argv[0].startswith("beam-sts ") else f"python -m pipelines.{verb}"
 
 
 class Parser(argparse.ArgumentParser):

@@ -9,10 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_sts.models import registry
-from pipelines import evaluate, main, models, score, train
+from pipelines import dedup, evaluate, main, models, score, train
 from tests.checkpoints import SENTENCES
 
-PARSERS = {"score": score.parser, "evaluate": evaluate.parser, "train": train.parser, "models": models.parser}
+BEAMS = ("score", "dedup")  # verbs that take Beam's options too
+PARSERS = {
+    "score": score.parser,
+    "dedup": dedup.parser,
+    "evaluate": evaluate.parser,
+    "train": train.parser,
+    "models": models.parser,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +66,7 @@ def test_help_has_own_options_then_beams_then_examples(verb, monkeypatch):
     assert said.startswith(f"usage: beam-sts {verb} ")
     own, beams, examples = (said.find(part) for part in ("--help", "Beam's options, such as", "examples:"))
     assert 0 < own < examples
-    if verb == "score":
+    if verb in BEAMS:
         assert own < said.find("--threshold") < beams < said.find("--direct_num_workers ") < examples
     else:
         assert beams == -1
@@ -73,7 +80,7 @@ def test_the_examples_in_help_parse(verb):
 
     for example in importlib.import_module(f"pipelines.{verb}").EXAMPLES:
         parser = PARSERS[verb]()
-        (parser.split if verb == "score" else parser.parse)(shlex.split(example))
+        (parser.split if verb in BEAMS else parser.parse)(shlex.split(example))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +96,7 @@ def test_the_examples_in_help_parse(verb):
 def test_an_unknown_option_is_refused_with_the_nearest(verb, arguments, near, capsys):
     parser = PARSERS[verb]()
     with pytest.raises(SystemExit) as stopped:
-        (parser.split if verb == "score" else parser.parse)(arguments)
+        (parser.split if verb in BEAMS else parser.parse)(arguments)
     assert stopped.value.code == 2
     assert f"did you mean {near}?" in capsys.readouterr().err
 
