@@ -34,6 +34,7 @@ from beam_sts.corpus.propose import Proposal, parse_sources, propose
 from beam_sts.corpus.receipts import FOLDERS, RECEIPT, RowWriter
 from beam_sts.corpus.rows import EMPTY, Nodes, Rows, Source, make_nodes, read_rows
 from beam_sts.corpus.shards import Edges, PairShards, edges_of, pairs_schema, read_edges
+from beam_sts.corpus.show import examples
 from beam_sts.corpus.verify import Verifier
 from beam_sts.errors import UserError
 from beam_sts.io.encode import check_encodable
@@ -43,10 +44,19 @@ from beam_sts.io.slices import plan_input
 from beam_sts.io.spill import TextFile
 from beam_sts.io.summary import add_records, quantiles, score_histogram
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
+from beam_sts.report import render
+from beam_sts.report.dedup import dedup_page
 from beam_sts.scoring.backends import PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer
 from pipelines.cli import Parser, add_console_options, console_of, guarded, local_options, program, progress
+from pipelines.describe import (
+    add_report_options,
+    check_report_options,
+    describe_input,
+    describe_model,
+    digest,
+)
 from pipelines.formats import add_format_options, format_settings, output_folder, read_options
 
 THRESHOLD = 0.9
@@ -168,6 +178,7 @@ def parser() -> Parser:
         "--rows_per_shard", type=int, default=ROWS_PER_SHARD, metavar="N", help="default: %(default)s"
     )
     data.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
+    add_report_options(data)
     add_console_options(p)
     return p
 
@@ -202,6 +213,7 @@ def prepare(own: argparse.Namespace) -> Job:
         value = getattr(own, name)
         if value is not None and value < least:
             raise UserError(f"--{name} {value}: must be at least {least}.")
+    check_report_options(own)
     if own.within and not own.against:
         raise UserError("--within: goes with --against; without it the input is compared with itself anyway.")
     keep = KeepPolicy(own.keep)
@@ -389,7 +401,10 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
             written += count
     job.output.finish({**writer.schemas, "pairs": pairs_schema(rows)})
     clock.lap("write")
-    return summarise(own, job, rows, nodes, made, edges, shards, reports, table, clock.seconds)
+    summary = summarise(own, job, rows, nodes, made, edges, shards, reports, table, clock.seconds)
+    shown = examples(rows, nodes, made, own.threshold, each=own.report_examples)
+    job.output.write_text("report.html", render(dedup_page(summary, shown, job.checkpoint.card)))
+    return summary
 
 
 class _Clock:
@@ -452,6 +467,7 @@ def summarise(
     return {
         "pipeline": "dedup",
         "path": "one machine",
+        "input": describe_input(own.input, plan.files),
         **{f"rows_{name}": count for name, count in counts.items()},
         "rejected_reasons": total.get("reasons", {}),
         "rows_against": len(rows) - rows.own,
@@ -475,7 +491,9 @@ def summarise(
         "score_histogram": histogram,
         "seconds": seconds,
         "peak_memory_mib": round(kib / 1024 if sys.platform == "linux" else kib / 1024**2),
-        "model": {"name": job.checkpoint.name, "sha256": job.fingerprint["model"]},
+        # With --from_pairs the model is the earlier run's.
+        "model": {**describe_model(job.checkpoint), "sha256": job.fingerprint["model"]},
+        "fingerprint": digest(job.fingerprint),
         "cascade": {"model": own.cascade_model, "band": job.band} if job.cascade else None,
         "threshold": own.threshold,
         "settings": job.fingerprint["settings"],
@@ -550,6 +568,7 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
     lines.append(("time", f"{sum(summary['seconds'].values()):.1f} s: {seconds}"))
     lines.append(("memory", f"{summary['peak_memory_mib']:,} MiB at most"))
     lines.append(("output", root))
+    lines.append(("report", f"{root}/report.html"))
     lines.append(("next", f"{program('explain')} --run {root} ID"))
     return lines
 

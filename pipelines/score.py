@@ -9,8 +9,6 @@ The output folder resumes: run the same command again and it scores only what is
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -29,9 +27,8 @@ from beam_sts.io.files import check_apart
 from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
 from beam_sts.io.summary import add_records, quantiles, throughput
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
-from beam_sts.models.registry import count_parameters, known_models
 from beam_sts.report import render
-from beam_sts.report.examples import MOST_EXAMPLES, merge_examples
+from beam_sts.report.examples import merge_examples
 from beam_sts.report.score import score_page
 from beam_sts.scoring.backends import PRECISIONS, available_cores
 from beam_sts.scoring.long_text import LONG_TEXT
@@ -47,11 +44,17 @@ from pipelines.cli import (
     local_options,
     progress,
 )
+from pipelines.describe import (
+    add_report_options,
+    check_report_options,
+    describe_input,
+    describe_model,
+    digest,
+)
 from pipelines.formats import add_format_options, format_settings, output_folder, read_options
 
 ROWS_PER_SHARD = 20_000
 _SAMPLE_SLICES, _SAMPLE_ROWS = 8, 256
-_FILES_SHOWN = 20
 
 
 EXAMPLES = (
@@ -82,13 +85,7 @@ def parser() -> Parser:
     data.add_argument(
         "--rows_per_shard", type=int, default=ROWS_PER_SHARD, metavar="N", help="default: %(default)s"
     )
-    data.add_argument(
-        "--report_examples",
-        type=int,
-        default=5,
-        metavar="N",
-        help="rows of each kind that report.html shows; 0: no text of the input (default: %(default)s)",
-    )
+    add_report_options(data)
     data.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
     data.add_argument(
         "--estimate", action="store_true", help="read a sample; print rows, tokens, time; write nothing"
@@ -153,14 +150,11 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
         UserError: the first thing that is wrong.
     """
     started = time.perf_counter()
-    for name, least in (("rows_per_shard", 1), ("threads", 1), ("report_examples", 0)):
+    for name, least in (("rows_per_shard", 1), ("threads", 1)):
         value = getattr(own, name)
         if value is not None and value < least:
             raise UserError(f"--{name} {value}: must be at least {least}.")
-    if own.report_examples > MOST_EXAMPLES:
-        raise UserError(
-            f"--report_examples {own.report_examples}: at most {MOST_EXAMPLES}; see scores/ for all."
-        )
+    check_report_options(own)
     if own.device != "cpu" and not torch.cuda.is_available() and own.device.startswith("cuda"):
         raise UserError(
             f"--device {own.device}: torch sees no CUDA device here. Leave it out to run on the CPU."
@@ -332,7 +326,7 @@ def summarise(
     stats = ScoreStats(real_tokens=total["real_tokens"], padded_tokens=total["padded_tokens"])
     return {
         "pipeline": "score",
-        "input": describe_input(job),
+        "input": describe_input(job.pattern, job.plan.files),
         "rows_read": read,
         "rows_scored": scored,
         "rows_rejected": rejected,
@@ -363,7 +357,7 @@ def summarise(
         },
         "pairs_per_second": round(done / seconds, 1) if done and seconds else None,
         "model": describe_model(job.checkpoint),
-        "fingerprint": hashlib.sha256(json.dumps(job.fingerprint, sort_keys=True).encode()).hexdigest(),
+        "fingerprint": digest(job.fingerprint),
         "settings": job.fingerprint["settings"],
         "versions": {
             "beam_sts": beam_sts.__version__,
@@ -372,32 +366,6 @@ def summarise(
             "pyarrow": pa.__version__,
             "python": sys.version.split()[0],
         },
-    }
-
-
-def describe_input(job: Job) -> dict[str, Any]:
-    """The input in a few lines, however many files it has."""
-    files = job.plan.files
-    return {
-        "pattern": job.pattern,
-        "files": len(files),
-        "bytes": sum(file.size for file in files),
-        "first": [{"path": file.path, "size": file.size} for file in files[:_FILES_SHOWN]],
-    }
-
-
-def describe_model(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The model, with its figures where it is a known one."""
-    known = next((info for info in known_models() if info.name == checkpoint.name.partition("@")[0]), None)
-    return {
-        "name": checkpoint.name,
-        "sha256": checkpoint.fingerprint,
-        "architecture": checkpoint.config.model_type,
-        "parameters": count_parameters(checkpoint.path),
-        "max_length": checkpoint.max_length,
-        "pearson": known and known.pearson,
-        "spearman": known and known.spearman,
-        "licence": known and known.licence,
     }
 
 
