@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
-from beam_sts.scoring.backends import PRECISIONS, Backend, TorchBackend, available_cores, thread_pool
+from beam_sts.scoring.backends import PRECISIONS, Backend, available_cores, load_backend, thread_pool
 from beam_sts.scoring.long_text import LONG_TEXT, plan_work
 from beam_sts.scoring.plan import IntArray, plan_micro_batches
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
@@ -118,7 +118,7 @@ class PairScorer:
         )
         self._checkpoint = loaded
         self._tokenizer = PairTokenizer.of(loaded)
-        self._backend: Backend = TorchBackend(loaded.model(), device, precision)
+        self._backend: Backend = load_backend(loaded, self._tokenizer, device, precision)
         self._macro_batch = macro_batch
         self._token_budget = token_budget
         self._long_text = long_text
@@ -232,13 +232,13 @@ class PairScorer:
         work = plan_work(self._tokenizer, texts_a, texts_b, local_a, local_b, self._long_text)
         lengths = self._tokenizer.pair_lengths(work.kept_a, work.kept_b)
         order = np.argsort(-lengths, kind="stable")
+        shared = self._backend.share(work, self._pool.map)
 
         def run(bounds: tuple[int, int]) -> tuple[IntArray, NDArray[np.float32], dict[int, str], int]:
             rows = order[slice(*bounds)]
-            batch = self._tokenizer.assemble(
-                work.table, work.a[rows], work.b[rows], work.kept_a[rows], work.kept_b[rows]
-            )
-            return rows, *_run_bisecting(self._backend, batch), batch.input_ids.size
+            arrays = (array[rows] for array in (work.a, work.b, work.kept_a, work.kept_b))
+            batch = MicroBatch(self._tokenizer, work.table, *arrays, rows, shared)
+            return rows, *_run_bisecting(self._backend, batch), len(batch) * batch.width
 
         logits = np.empty(len(order), dtype=np.float32)
         failed_pairs: dict[int, str] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -23,39 +24,78 @@ _PROBES = (("a", "b"), ("b", "a a a"), ("", "a b"), ("b a", ""))
 
 
 @dataclass(frozen=True)
-class MicroBatch:
-    """Padded model input: integer arrays of shape (rows, longest)."""
-
-    input_ids: NDArray[np.int64]
-    attention_mask: NDArray[np.int64]
-    token_type_ids: NDArray[np.int64] | None
-
-    def __getitem__(self, rows: slice) -> MicroBatch:
-        """Some of the rows, padded as before."""
-        types = None if self.token_type_ids is None else self.token_type_ids[rows]
-        return MicroBatch(self.input_ids[rows], self.attention_mask[rows], types)
-
-    def __len__(self) -> int:
-        return len(self.input_ids)
-
-
-@dataclass(frozen=True)
 class TokenTable:
     """Token ids of distinct texts, end to end: text i owns ``ids[offsets[i]:offsets[i + 1]]``.
 
     ``partial`` names the texts of which only the tokens that were asked for are here; ``refused`` those that
-    cannot be tokenised, and why.
+    cannot be tokenised, and why. A text that is cut keeps its last tokens if ``from_end``.
     """
 
     ids: NDArray[np.int64]
     offsets: IntArray
     partial: frozenset[int] = frozenset()
     refused: dict[int, str] = field(default_factory=dict)
+    from_end: bool = False
 
     @property
     def lengths(self) -> IntArray:
         """Tokens of each text that are here, shape (texts,)."""
         return np.diff(self.offsets)
+
+    def take(self, texts: IntArray, kept: IntArray) -> NDArray[np.int64]:
+        """The ids that so many tokens of each of the texts keep, end to end."""
+        starts = self.offsets[texts + 1] - kept if self.from_end else self.offsets[texts]
+        return self.ids[expand_ranges(starts, kept)]
+
+
+@dataclass(frozen=True)
+class PaddedBatch:
+    """Padded model input: integer arrays of shape (rows, longest)."""
+
+    input_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+    token_type_ids: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True, eq=False)
+class MicroBatch:
+    """Pairs that a backend scores together; arrays of shape (rows,).
+
+    ``a`` and ``b`` are texts of the table, ``kept_a`` and ``kept_b`` the tokens kept of them, ``items`` the
+    pairs' numbers in the macro-batch, ``shared`` what the backend computed for the whole of that.
+    """
+
+    tokenizer: PairTokenizer
+    table: TokenTable
+    a: IntArray
+    b: IntArray
+    kept_a: IntArray
+    kept_b: IntArray
+    items: IntArray
+    shared: Any = None
+
+    def __getitem__(self, rows: slice) -> MicroBatch:
+        """Some of the pairs."""
+        arrays = (self.a, self.b, self.kept_a, self.kept_b, self.items)
+        return MicroBatch(self.tokenizer, self.table, *(array[rows] for array in arrays), self.shared)
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    @cached_property
+    def lengths(self) -> IntArray:
+        """Tokens of each pair, special tokens included."""
+        return self.tokenizer.pair_lengths(self.kept_a, self.kept_b)
+
+    @cached_property
+    def width(self) -> int:
+        """Tokens of the longest pair."""
+        return int(self.lengths.max())
+
+    @cached_property
+    def padded(self) -> PaddedBatch:
+        """The pairs as a model of transformers takes them."""
+        return self.tokenizer.assemble(self.table, self.a, self.b, self.kept_a, self.kept_b)
 
 
 @dataclass(frozen=True)
@@ -182,6 +222,11 @@ class PairTokenizer:
             raise UserError(f"{checkpoint.path}: {error}") from error
 
     @property
+    def template(self) -> PairTemplate:
+        """The special tokens around a pair."""
+        return self._template
+
+    @property
     def budget(self) -> int:
         """Tokens that both texts of a pair may have together."""
         return self.max_length - self._template.special_tokens
@@ -220,6 +265,7 @@ class PairTokenizer:
             offsets,
             frozenset(index for index, rest in pieces.items() if rest),
             refused,
+            self._truncate_left,
         )
 
     def _pieces(self, text: str, size: int) -> list[str]:
@@ -252,7 +298,7 @@ class PairTokenizer:
 
     def assemble(
         self, table: TokenTable, a: IntArray, b: IntArray, kept_a: IntArray, kept_b: IntArray
-    ) -> MicroBatch:
+    ) -> PaddedBatch:
         """Build one padded micro-batch.
 
         Args:
@@ -274,9 +320,8 @@ class PairTokenizer:
                 flat_types[at + position] = kind
 
         def put_text(at: IntArray, texts: IntArray, kept: IntArray, kind: int) -> None:
-            source = table.offsets[texts + 1] - kept if self._truncate_left else table.offsets[texts]
             target = expand_ranges(at, kept)
-            flat[target] = table.ids[expand_ranges(source, kept)]
+            flat[target] = table.take(texts, kept)
             flat_types[target] = kind
 
         start_a = starts + len(before)
@@ -296,4 +341,4 @@ class PairTokenizer:
         if self._token_types:
             token_type_ids = np.zeros(mask.shape, dtype=np.int64)
             token_type_ids[mask] = flat_types
-        return MicroBatch(input_ids, mask.astype(np.int64), token_type_ids)
+        return PaddedBatch(input_ids, mask.astype(np.int64), token_type_ids)

@@ -1,0 +1,345 @@
+"""BERT-hash without waste: the scores of the model class from about half of its arithmetic.
+
+What is left out changes no score beyond rounding:
+
+- The last layer's result is read at [CLS] alone. So only that token's query is formed and only that token goes
+  through the feed-forward layer; the query goes through the key matrix once, and the attention's mean of the
+  layer's inputs through the value matrix once, instead of every token through both.
+- Positions count from the start of each text and the window ends at it, so a token's first-layer query, key
+  and value depend on its own text alone. Where texts recur among the pairs of a macro-batch, they are computed
+  once for each text.
+- Micro-batches of one length need no mask.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from beam_sts.models.bert_hash import BertHashConfig
+from beam_sts.scoring.long_text import Work
+from beam_sts.scoring.plan import IntArray
+from beam_sts.scoring.tokens import MicroBatch, PairTemplate
+
+# A table of texts pays when their tokens recur this often; it takes 2 kB a token.
+_LEAST_REUSE, _MOST_TOKENS = 1.3, 1 << 16
+_TEXT_BLOCK = 2048
+# From this length on the attention's weights are not held in memory whole.
+_LONG = 512
+_CLS, _FIRST, _SECOND, _PADDING = range(4)
+_SIGNS = np.array([0, 1, -1, 1], dtype=np.float32)
+
+
+class Linear(NamedTuple):
+    """A product with a matrix, in the matrix's dtype."""
+
+    weight: torch.Tensor  # (out, in)
+    bias: torch.Tensor  # (out,)
+
+    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        return functional.linear(inputs.to(self.weight.dtype), self.weight, self.bias)
+
+
+class Norm(NamedTuple):
+    """Layer normalisation, in float32."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    eps: float
+
+    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        return functional.layer_norm(inputs, self.weight.shape, self.weight, self.bias, self.eps)
+
+
+class Layer(NamedTuple):
+    """A transformer layer; ``qkv`` gives scaled queries, keys and values end to end."""
+
+    qkv: Linear
+    output: Linear
+    norm: Norm
+    up: Linear
+    down: Linear
+    last_norm: Norm
+
+    def after_attention(self, hidden: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
+        """The layer's result of shape (n, hidden) from its inputs and what they attended to."""
+        hidden = self.norm(self.output(attended) + hidden)
+        return self.last_norm(self.down(functional.gelu(self.up(hidden))) + hidden)
+
+
+class Texts(NamedTuple):
+    """First-layer inputs and turned queries, keys and values of texts' tokens; the last row is [CLS]."""
+
+    hidden: torch.Tensor  # (tokens + 1, hidden), float32
+    qkv: torch.Tensor  # (tokens + 1, 3 * hidden)
+    first: IntArray  # the first row of each item's text a and of its text b, shape (2, items)
+
+
+class Layout(NamedTuple):
+    """Where the tokens of a micro-batch stand; arrays of shape (rows, longest)."""
+
+    kinds: NDArray[np.int64]
+    places: NDArray[np.int64]  # counted from the start of each text, [CLS] at 0
+    padded: bool
+
+
+class HashBackend:
+    """Runs the embedded kind of BERT-hash (rotary positions, signed texts) on the CPU.
+
+    Args:
+        config: one that ``takes`` accepts.
+        weights: the checkpoint's tensors by name, complete.
+        template: the special tokens around a pair.
+        precision: ``fp32``; or ``bf16``, the products with matrices in bfloat16 and sums, norms and the head in
+            float32.
+    """
+
+    @staticmethod
+    def takes(config: Any, template: PairTemplate) -> bool:
+        """Whether this backend runs such a model."""
+        return (
+            isinstance(config, BertHashConfig)
+            and config.segment_dims > 0
+            and config.rotary_dims > 0
+            and config.hidden_act == "gelu"
+            and [len(part) for part in template.parts] == [1, 1, 1]
+            and template.parts[1] == template.parts[2]
+            and template.types == ((0,), 0, (0,), 1, (1,))
+        )
+
+    def __init__(
+        self,
+        config: BertHashConfig,
+        weights: dict[str, torch.Tensor],
+        template: PairTemplate,
+        precision: str = "fp32",
+    ) -> None:
+        self._config = config
+        self._cls, self._sep = template.parts[0][0], template.parts[1][0]
+        self._heads = config.num_attention_heads
+        self._size = config.hidden_size // self._heads
+        self._still = self._size - config.rotary_dims - config.segment_dims
+        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self._turns = torch.empty(2, 0, config.rotary_dims // 2)
+        with torch.inference_mode():
+            self._load({name.removeprefix("bert."): tensor.float() for name, tensor in weights.items()})
+            self._cls_hidden, self._cls_qkv = self._embed(np.array([self._cls]), np.zeros(1, int), np.zeros(1, int))
+
+    def _load(self, weights: dict[str, torch.Tensor]) -> None:
+        config = self._config
+
+        def linear(name: str, dtype: torch.dtype, factor: float = 1.0) -> Linear:
+            weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+            return Linear((weight * factor).to(dtype), (bias * factor).to(dtype))
+
+        def norm(name: str) -> Norm:
+            return Norm(weights[f"{name}.weight"], weights[f"{name}.bias"], config.layer_norm_eps)
+
+        def layer(index: int, dtype: torch.dtype) -> Layer:
+            name = f"encoder.layer.{index}"
+            own = f"{name}.attention.self"
+            parts = (
+                linear(f"{own}.query", dtype, 1 / math.sqrt(self._size)),
+                linear(f"{own}.key", dtype),
+                linear(f"{own}.value", dtype),
+            )
+            return Layer(
+                Linear(torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])),
+                linear(f"{name}.attention.output.dense", dtype),
+                norm(f"{name}.attention.output.LayerNorm"),
+                linear(f"{name}.intermediate.dense", dtype),
+                linear(f"{name}.output.dense", dtype),
+                norm(f"{name}.output.LayerNorm"),
+            )
+
+        table = weights["embeddings.word_embeddings.embeddings.weight"]
+        # One more row, of zeros, for what lies outside of a text.
+        self._outside = len(table)
+        self._table = torch.cat([table, torch.zeros_like(table[:1])]).to(self._dtype)
+        self._projection = linear("embeddings.word_embeddings.projections", self._dtype)
+        self._norm = norm("embeddings.LayerNorm")
+        last = config.num_hidden_layers - 1
+        self._layers = [layer(index, self._dtype) for index in range(last)]
+        self._last = layer(last, torch.float32)
+        query, key, value = self._last.qkv.weight.view(3, self._heads, self._size, -1)
+        biases = self._last.qkv.bias.view(3, self._heads, self._size)
+        turning = slice(self._size - config.rotary_dims, None)
+        self._last_query = Linear(query.flatten(0, 1), biases[0].flatten())
+        self._last_key_still = key[:, : self._still].contiguous()
+        self._last_key_turning = Linear(key[:, turning].flatten(0, 1), biases[1][:, turning].flatten())
+        self._last_value, self._last_value_bias = value.transpose(1, 2).contiguous(), biases[2]
+        self._pooler = linear("pooler.dense", torch.float32)
+        self._classifier = linear("classifier", torch.float32)
+
+    def share(self, work: Work, run: Callable[..., Iterable[Any]]) -> Texts | None:
+        """Compute what depends on single texts once for each, where texts recur among the items.
+
+        Args:
+            work: the pairs of a macro-batch.
+            run: ``map`` over the scorer's threads.
+        """
+        rows, kept = np.concatenate([work.a, work.b]), np.concatenate([work.kept_a, work.kept_b])
+        longest = int(kept.max(initial=0)) + 1
+        entries, inverse = np.unique(rows * longest + kept, return_inverse=True)
+        rows, kept = np.divmod(entries, longest)
+        ends = np.cumsum(kept + 1)
+        starts = ends - (kept + 1)
+        tokens = int(ends[-1]) if len(ends) else 0
+        paired = int((work.kept_a + work.kept_b + 2).sum())
+        if not self._layers or tokens > _MOST_TOKENS or paired < _LEAST_REUSE * tokens:
+            return None
+        hidden = torch.empty(tokens + 1, self._config.hidden_size)
+        qkv = torch.empty(tokens + 1, 3 * self._config.hidden_size, dtype=self._dtype)
+        hidden[-1], qkv[-1] = self._cls_hidden[0], self._cls_qkv[0]
+        cuts = np.unique(np.searchsorted(starts, np.arange(0, tokens, _TEXT_BLOCK)))
+
+        def block(bounds: tuple[int, int]) -> None:
+            some = slice(*bounds)
+            start, stop = int(starts[bounds[0]]), int(ends[bounds[1] - 1])
+            ids = np.full(stop - start, self._sep)
+            owners = np.repeat(np.arange(len(kept[some])), kept[some] + 1)
+            places = np.arange(start, stop) - starts[some][owners] + 1
+            ids[places <= kept[some][owners]] = work.table.take(rows[some], kept[some])
+            with torch.inference_mode():
+                hidden[start:stop], qkv[start:stop] = self._embed(ids, owners, places)
+
+        for _ in run(block, zip(cuts, [*cuts[1:], len(kept)], strict=True)):
+            pass
+        return Texts(hidden, qkv, starts[inverse].reshape(2, -1))
+
+    def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
+        """Logits of the rows, shape (rows,)."""
+        layout = _layout(batch)
+        kinds, places = layout.kinds.reshape(-1), layout.places.reshape(-1)
+        with torch.inference_mode():
+            if isinstance(batch.shared, Texts):
+                rows = torch.from_numpy(_text_rows(batch, layout, len(batch.shared.hidden) - 1))
+                hidden, qkv = batch.shared.hidden[rows], batch.shared.qkv[rows]
+            else:
+                owners = kinds + np.repeat(np.arange(len(batch)) * 4, batch.width)
+                hidden, qkv = self._embed(batch.padded.input_ids.reshape(-1), owners, places)
+            signs = torch.from_numpy(_SIGNS[kinds])[:, None, None]
+            lengths = torch.from_numpy(batch.lengths).float()
+            sharpness = (lengths.log() / math.log(self._config.sharp_length)).clamp(min=1.0)
+            mask = None
+            if layout.padded:
+                mask = torch.zeros(kinds.shape).masked_fill_(torch.from_numpy(kinds == _PADDING), -torch.inf)
+                mask = mask.view(len(batch), 1, 1, -1)
+            for index, layer in enumerate(self._layers):
+                if index:
+                    qkv = self._turn(layer.qkv(hidden), places)
+                hidden = layer.after_attention(hidden, self._attend(qkv, signs, sharpness, mask))
+            first = self._attend_from_first(hidden, places, sharpness, mask)
+            pooled = torch.tanh(self._pooler(first))
+            values: NDArray[np.float32] = self._classifier(pooled).squeeze(-1).numpy()
+        return values
+
+    def _embed(self, ids: IntArray, owners: IntArray, places: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
+        """First-layer inputs, and turned queries, keys and values, of tokens of shape (n,).
+
+        ``owners`` tells tokens of different texts apart: the window ends where it changes.
+        """
+        reach = self._config.window // 2
+        around = np.full((len(ids), 2 * reach + 1), self._outside)
+        around[:, reach] = ids
+        for step in range(1, reach + 1):
+            same = owners[step:] == owners[:-step]
+            around[:-step, reach + step][same] = ids[step:][same]
+            around[step:, reach - step][same] = ids[:-step][same]
+        codes = self._table.index_select(0, torch.from_numpy(around.reshape(-1)))
+        hidden = self._norm(self._projection(codes.view(len(ids), -1)).float())
+        if not self._layers:
+            return hidden, hidden
+        return hidden, self._turn(self._layers[0].qkv(hidden), places)
+
+    def _turn(self, qkv: torch.Tensor, places: IntArray) -> torch.Tensor:
+        """Rotate the last dimensions of queries and keys, of shape (n, 3 * hidden), by place, where they are."""
+        cosine, sine = self._turns_of(places)
+        turning = qkv.view(len(qkv), 3, self._heads, self._size)[:, :2, :, -self._config.rotary_dims :]
+        first, second = turning.float().chunk(2, dim=-1)
+        cosine, sine = cosine[:, None, None], sine[:, None, None]
+        turning.copy_(torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1))
+        return qkv
+
+    def _turns_of(self, places: IntArray) -> torch.Tensor:
+        """Cosine and sine of each place's angles, shape (2, n, rotary_dims / 2)."""
+        needed = int(places.max(initial=0)) + 1
+        turns = self._turns
+        if turns.shape[1] < needed:
+            half = self._config.rotary_dims // 2
+            frequencies = self._config.rotary_base ** (-torch.arange(half, dtype=torch.float32) / half)
+            angles = torch.arange(max(needed, 512), dtype=torch.float32)[:, None] * frequencies
+            self._turns = turns = torch.stack([angles.cos(), angles.sin()])
+        return turns[:, torch.from_numpy(places)]
+
+    def _attend(
+        self, qkv: torch.Tensor, signs: torch.Tensor, sharpness: torch.Tensor, mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Attention of every token to every token of its pair, (n, 3 * hidden) to (n, hidden)."""
+        rows = len(sharpness)
+        parts = qkv.view(len(qkv), 3, self._heads, self._size)
+        parts[:, :2, :, self._still : self._still + self._config.segment_dims].mul_(signs[..., None])
+        query, key, value = parts.view(rows, -1, 3, self._heads, self._size).permute(2, 0, 3, 1, 4)
+        if bool((sharpness > 1).any()):
+            query = query * sharpness[:, None, None, None].to(query.dtype)
+        if query.shape[2] > _LONG:
+            full = None if mask is None else mask.to(query.dtype)
+            attended = functional.scaled_dot_product_attention(query, key, value, full, scale=1.0)
+        else:
+            weights = torch.matmul(query, key.transpose(2, 3)).float()
+            if mask is not None:
+                weights += mask
+            attended = torch.matmul(torch.softmax(weights, -1).to(value.dtype), value)
+        return attended.transpose(1, 2).reshape(len(qkv), -1)
+
+    def _attend_from_first(
+        self, hidden: torch.Tensor, places: IntArray, sharpness: torch.Tensor, mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The last layer for [CLS] alone: (n, hidden) to (rows, hidden).
+
+        [CLS] stands at place 0 and belongs to no text: its query is not turned, its signed dimensions are 0.
+        """
+        rows, dims = len(sharpness), self._config.rotary_dims
+        tokens = hidden.view(rows, -1, hidden.shape[-1])
+        first = tokens[:, 0]
+        query = (self._last_query(first) * sharpness[:, None]).view(rows, self._heads, self._size)
+        through_keys = torch.einsum("bhd,hdk->bhk", query[..., : self._still], self._last_key_still)
+        weights = torch.matmul(through_keys, tokens.transpose(1, 2))
+        cosine, sine = self._turns_of(places)
+        keys = self._last_key_turning(hidden).view(len(hidden), self._heads, dims)
+        one, two = keys.chunk(2, dim=-1)
+        cosine, sine = cosine[:, None], sine[:, None]
+        turned = torch.cat([one * cosine - two * sine, two * cosine + one * sine], dim=-1)
+        turned = turned.view(rows, -1, self._heads, dims).permute(0, 2, 3, 1)
+        weights += torch.matmul(query[:, :, None, -dims:], turned).squeeze(2)
+        if mask is not None:
+            weights += mask.squeeze(1)
+        mean = torch.matmul(torch.softmax(weights, -1), tokens)
+        value = torch.einsum("bhk,hkd->bhd", mean, self._last_value) + self._last_value_bias
+        return self._last.after_attention(first, value.flatten(1))
+
+
+def _layout(batch: MicroBatch) -> Layout:
+    column = np.arange(batch.width)
+    end_a, end_b = batch.kept_a[:, None] + 2, batch.lengths[:, None]
+    kinds = np.full((len(batch), batch.width), _SECOND)
+    kinds[column < end_a] = _FIRST
+    kinds[:, 0] = _CLS
+    kinds[column >= end_b] = _PADDING
+    places = np.where(column < end_a, column, column - end_a + 1)
+    return Layout(kinds, places, bool((batch.lengths < batch.width).any()))
+
+
+def _text_rows(batch: MicroBatch, layout: Layout, cls_row: int) -> IntArray:
+    """The row of the texts' table for each place of the micro-batch, flat; padding takes that of [CLS]."""
+    first_a, first_b = batch.shared.first[:, batch.items]
+    rows = np.where(layout.kinds == _FIRST, first_a[:, None], first_b[:, None]) + layout.places - 1
+    rows[(layout.kinds == _CLS) | (layout.kinds == _PADDING)] = cls_row
+    flat: IntArray = rows.reshape(-1)
+    return flat
