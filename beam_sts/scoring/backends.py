@@ -76,14 +76,13 @@ def available_cores() -> int:
 
 
 def thread_pool(threads: int) -> ThreadPoolExecutor:
-    """Threads that each run whole micro-batches, and the same bound on the tokenizers' own threads.
+    """Threads that each tokenise whole blocks of texts and run whole micro-batches.
 
     A micro-batch is computed by one thread, for two reasons: its scores do not depend, to the last bit, on
-    how many threads there are, and no thread waits for another inside a matrix product.
-    The tokenizers' pool reads its size once, at its first use in the process.
+    how many threads there are, and no thread waits for another inside a matrix product. For the second reason
+    the tokenizers' own pool stays unused.
     """
-    os.environ["RAYON_NUM_THREADS"] = str(threads)
-    os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(1)
     return ThreadPoolExecutor(threads, "beam_sts", initializer=torch.set_num_threads, initargs=(1,))
 

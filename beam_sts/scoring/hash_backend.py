@@ -9,6 +9,9 @@ What is left out changes no score beyond rounding:
   and value depend on its own text alone. Where texts recur among the pairs of a macro-batch, they are computed
   once for each text.
 - Micro-batches of one length need no mask.
+
+Products run on oneDNN, which compiles a kernel for each new number of rows (2 ms, four times the product itself in
+bfloat16). So that number is rounded up, and few kernels serve all micro-batches.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ from beam_sts.scoring.tokens import MicroBatch, PairTemplate
 # A table of texts pays when their tokens recur this often; it takes 2 kB a token.
 _LEAST_REUSE, _MOST_TOKENS = 1.3, 1 << 16
 _TEXT_BLOCK = 2048
+# Token counts are rounded up to a multiple of this.
+_ROWS = 128
 # From this length on the attention's weights are not held in memory whole.
 _LONG = 512
 _CLS, _FIRST, _SECOND, _PADDING = range(4)
@@ -44,6 +49,38 @@ class Linear(NamedTuple):
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
         return functional.linear(inputs.to(self.weight.dtype), self.weight, self.bias)
+
+    def gelu(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The same through GELU."""
+        return functional.gelu(self(inputs))
+
+
+class PackedLinear(NamedTuple):
+    """A product with a matrix laid out for oneDNN, which does without a pass over the result for GELU."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+    @classmethod
+    def of(cls, plain: Linear) -> Linear | PackedLinear:
+        """Pack a matrix; as it is where this build of torch cannot."""
+        try:
+            packed = cls(torch.ops.mkldnn._reorder_linear_weight(plain.weight, 2048), plain.bias)
+            probe = torch.ones(1, plain.weight.shape[1])
+            packed.gelu(probe)
+        except (AttributeError, NotImplementedError, RuntimeError):
+            return plain
+        return packed
+
+    def __call__(self, inputs: torch.Tensor, then: str = "none", kind: str = "") -> torch.Tensor:
+        product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+            inputs.to(self.bias.dtype), self.weight, self.bias, then, [], kind
+        )
+        return product
+
+    def gelu(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The same through GELU."""
+        return self(inputs, "gelu", "none")
 
 
 class Norm(NamedTuple):
@@ -60,24 +97,24 @@ class Norm(NamedTuple):
 class Layer(NamedTuple):
     """A transformer layer; ``qkv`` gives scaled queries, keys and values end to end."""
 
-    qkv: Linear
-    output: Linear
+    qkv: Linear | PackedLinear
+    output: Linear | PackedLinear
     norm: Norm
-    up: Linear
-    down: Linear
+    up: Linear | PackedLinear
+    down: Linear | PackedLinear
     last_norm: Norm
 
     def after_attention(self, hidden: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
         """The layer's result of shape (n, hidden) from its inputs and what they attended to."""
         hidden = self.norm(self.output(attended) + hidden)
-        return self.last_norm(self.down(functional.gelu(self.up(hidden))) + hidden)
+        return self.last_norm(self.down(self.up.gelu(hidden)) + hidden)
 
 
 class Texts(NamedTuple):
     """First-layer inputs and turned queries, keys and values of texts' tokens; the last row is [CLS]."""
 
     hidden: torch.Tensor  # (tokens + 1, hidden), float32
-    qkv: torch.Tensor  # (tokens + 1, 3 * hidden)
+    qkv: torch.Tensor  # (tokens + 1, 3 * hidden), float32
     first: IntArray  # the first row of each item's text a and of its text b, shape (2, items)
 
 
@@ -129,7 +166,8 @@ class HashBackend:
         self._turns = torch.empty(2, 0, config.rotary_dims // 2)
         with torch.inference_mode():
             self._load({name.removeprefix("bert."): tensor.float() for name, tensor in weights.items()})
-            self._cls_hidden, self._cls_qkv = self._embed(np.array([self._cls]), np.zeros(1, int), np.zeros(1, int))
+            at = np.zeros(1, dtype=np.int64)
+            self._cls_hidden, self._cls_qkv = self._embed(np.array([self._cls]), at, at)
 
     def _load(self, weights: dict[str, torch.Tensor]) -> None:
         config = self._config
@@ -141,32 +179,33 @@ class HashBackend:
         def norm(name: str) -> Norm:
             return Norm(weights[f"{name}.weight"], weights[f"{name}.bias"], config.layer_norm_eps)
 
-        def layer(index: int, dtype: torch.dtype) -> Layer:
+        def layer(index: int, pack: Callable[[Linear], Linear | PackedLinear], dtype: torch.dtype) -> Layer:
             name = f"encoder.layer.{index}"
-            own = f"{name}.attention.self"
-            parts = (
-                linear(f"{own}.query", dtype, 1 / math.sqrt(self._size)),
-                linear(f"{own}.key", dtype),
-                linear(f"{own}.value", dtype),
-            )
             return Layer(
-                Linear(torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])),
-                linear(f"{name}.attention.output.dense", dtype),
+                pack(qkv(index, dtype)),
+                pack(linear(f"{name}.attention.output.dense", dtype)),
                 norm(f"{name}.attention.output.LayerNorm"),
-                linear(f"{name}.intermediate.dense", dtype),
-                linear(f"{name}.output.dense", dtype),
+                pack(linear(f"{name}.intermediate.dense", dtype)),
+                pack(linear(f"{name}.output.dense", dtype)),
                 norm(f"{name}.output.LayerNorm"),
             )
+
+        def qkv(index: int, dtype: torch.dtype) -> Linear:
+            own = f"encoder.layer.{index}.attention.self"
+            query = linear(f"{own}.query", dtype, 1 / math.sqrt(self._size))
+            parts = (query, linear(f"{own}.key", dtype), linear(f"{own}.value", dtype))
+            return Linear(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
         table = weights["embeddings.word_embeddings.embeddings.weight"]
         # One more row, of zeros, for what lies outside of a text.
         self._outside = len(table)
         self._table = torch.cat([table, torch.zeros_like(table[:1])]).to(self._dtype)
-        self._projection = linear("embeddings.word_embeddings.projections", self._dtype)
+        self._projection = PackedLinear.of(linear("embeddings.word_embeddings.projections", self._dtype))
         self._norm = norm("embeddings.LayerNorm")
         last = config.num_hidden_layers - 1
-        self._layers = [layer(index, self._dtype) for index in range(last)]
-        self._last = layer(last, torch.float32)
+        self._layers = [layer(index, PackedLinear.of, self._dtype) for index in range(last)]
+        # One token a pair: in float32 it costs nothing.
+        self._last = layer(last, lambda plain: plain, torch.float32)
         query, key, value = self._last.qkv.weight.view(3, self._heads, self._size, -1)
         biases = self._last.qkv.bias.view(3, self._heads, self._size)
         turning = slice(self._size - config.rotary_dims, None)
@@ -195,7 +234,7 @@ class HashBackend:
         if not self._layers or tokens > _MOST_TOKENS or paired < _LEAST_REUSE * tokens:
             return None
         hidden = torch.empty(tokens + 1, self._config.hidden_size)
-        qkv = torch.empty(tokens + 1, 3 * self._config.hidden_size, dtype=self._dtype)
+        qkv = torch.empty(tokens + 1, 3 * self._config.hidden_size)
         hidden[-1], qkv[-1] = self._cls_hidden[0], self._cls_qkv[0]
         cuts = np.unique(np.searchsorted(starts, np.arange(0, tokens, _TEXT_BLOCK)))
 
@@ -207,7 +246,8 @@ class HashBackend:
             places = np.arange(start, stop) - starts[some][owners] + 1
             ids[places <= kept[some][owners]] = work.table.take(rows[some], kept[some])
             with torch.inference_mode():
-                hidden[start:stop], qkv[start:stop] = self._embed(ids, owners, places)
+                block_hidden, block_qkv = self._embed(ids, owners, places)
+                hidden[start:stop], qkv[start:stop] = block_hidden[: len(ids)], block_qkv[: len(ids)]
 
         for _ in run(block, zip(cuts, [*cuts[1:], len(kept)], strict=True)):
             pass
@@ -220,11 +260,11 @@ class HashBackend:
         with torch.inference_mode():
             if isinstance(batch.shared, Texts):
                 rows = torch.from_numpy(_text_rows(batch, layout, len(batch.shared.hidden) - 1))
-                hidden, qkv = batch.shared.hidden[rows], batch.shared.qkv[rows]
+                hidden, qkv = batch.shared.hidden[rows], batch.shared.qkv[rows[: len(kinds)]]
             else:
                 owners = kinds + np.repeat(np.arange(len(batch)) * 4, batch.width)
                 hidden, qkv = self._embed(batch.padded.input_ids.reshape(-1), owners, places)
-            signs = torch.from_numpy(_SIGNS[kinds])[:, None, None]
+            signs = torch.from_numpy(_SIGNS[kinds])[:, None, None, None]
             lengths = torch.from_numpy(batch.lengths).float()
             sharpness = (lengths.log() / math.log(self._config.sharp_length)).clamp(min=1.0)
             mask = None
@@ -233,36 +273,36 @@ class HashBackend:
                 mask = mask.view(len(batch), 1, 1, -1)
             for index, layer in enumerate(self._layers):
                 if index:
-                    qkv = self._turn(layer.qkv(hidden), places)
-                hidden = layer.after_attention(hidden, self._attend(qkv, signs, sharpness, mask))
-            first = self._attend_from_first(hidden, places, sharpness, mask)
-            pooled = torch.tanh(self._pooler(first))
-            values: NDArray[np.float32] = self._classifier(pooled).squeeze(-1).numpy()
+                    qkv = self._turned(layer.qkv(hidden), places)
+                hidden = layer.after_attention(hidden, self._attend(qkv, len(hidden), signs, sharpness, mask))
+            first = self._attend_from_first(hidden[: len(kinds)], places, sharpness, mask)
+            values: NDArray[np.float32] = self._classifier(torch.tanh(self._pooler(first))).squeeze(-1).numpy()
         return values
 
     def _embed(self, ids: IntArray, owners: IntArray, places: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
-        """First-layer inputs, and turned queries, keys and values, of tokens of shape (n,).
+        """First-layer inputs, and turned queries, keys and values, of tokens of shape (n,), and some more rows.
 
         ``owners`` tells tokens of different texts apart: the window ends where it changes.
         """
         reach = self._config.window // 2
-        around = np.full((len(ids), 2 * reach + 1), self._outside)
-        around[:, reach] = ids
+        around = np.full((-(-len(ids) // _ROWS) * _ROWS, 2 * reach + 1), self._outside)
+        around[: len(ids), reach] = ids
         for step in range(1, reach + 1):
-            same = owners[step:] == owners[:-step]
-            around[:-step, reach + step][same] = ids[step:][same]
-            around[step:, reach - step][same] = ids[:-step][same]
+            same = np.flatnonzero(owners[step:] == owners[:-step])
+            around[same, reach + step] = ids[same + step]
+            around[same + step, reach - step] = ids[same]
         codes = self._table.index_select(0, torch.from_numpy(around.reshape(-1)))
-        hidden = self._norm(self._projection(codes.view(len(ids), -1)).float())
+        hidden = self._norm(self._projection(codes.view(len(around), -1)).float())
         if not self._layers:
             return hidden, hidden
-        return hidden, self._turn(self._layers[0].qkv(hidden), places)
+        return hidden, self._turned(self._layers[0].qkv(hidden), places)
 
-    def _turn(self, qkv: torch.Tensor, places: IntArray) -> torch.Tensor:
-        """Rotate the last dimensions of queries and keys, of shape (n, 3 * hidden), by place, where they are."""
+    def _turned(self, qkv: torch.Tensor, places: IntArray) -> torch.Tensor:
+        """Queries, keys and values in float32, the last dimensions of the first two rotated by place."""
+        qkv = qkv[: len(places)].float()
         cosine, sine = self._turns_of(places)
         turning = qkv.view(len(qkv), 3, self._heads, self._size)[:, :2, :, -self._config.rotary_dims :]
-        first, second = turning.float().chunk(2, dim=-1)
+        first, second = turning.chunk(2, dim=-1)
         cosine, sine = cosine[:, None, None], sine[:, None, None]
         turning.copy_(torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1))
         return qkv
@@ -279,24 +319,30 @@ class HashBackend:
         return turns[:, torch.from_numpy(places)]
 
     def _attend(
-        self, qkv: torch.Tensor, signs: torch.Tensor, sharpness: torch.Tensor, mask: torch.Tensor | None
+        self,
+        qkv: torch.Tensor,
+        rows: int,
+        signs: torch.Tensor,
+        sharpness: torch.Tensor,
+        mask: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Attention of every token to every token of its pair, (n, 3 * hidden) to (n, hidden)."""
-        rows = len(sharpness)
+        """Attention of every token to every token of its pair: (n, 3 * hidden) to (rows, hidden), rows >= n."""
+        pairs = len(sharpness)
         parts = qkv.view(len(qkv), 3, self._heads, self._size)
-        parts[:, :2, :, self._still : self._still + self._config.segment_dims].mul_(signs[..., None])
-        query, key, value = parts.view(rows, -1, 3, self._heads, self._size).permute(2, 0, 3, 1, 4)
+        parts[:, :2, :, self._still : self._still + self._config.segment_dims].mul_(signs)
+        query, key, value = parts.view(pairs, -1, 3, self._heads, self._size).permute(2, 0, 3, 1, 4)
         if bool((sharpness > 1).any()):
-            query = query * sharpness[:, None, None, None].to(query.dtype)
+            query = query * sharpness[:, None, None, None]
         if query.shape[2] > _LONG:
-            full = None if mask is None else mask.to(query.dtype)
-            attended = functional.scaled_dot_product_attention(query, key, value, full, scale=1.0)
+            attended = functional.scaled_dot_product_attention(query, key, value, mask, scale=1.0)
         else:
-            weights = torch.matmul(query, key.transpose(2, 3)).float()
+            weights = torch.matmul(query, key.transpose(2, 3))
             if mask is not None:
                 weights += mask
-            attended = torch.matmul(torch.softmax(weights, -1).to(value.dtype), value)
-        return attended.transpose(1, 2).reshape(len(qkv), -1)
+            attended = torch.matmul(torch.softmax(weights, -1), value)
+        result = torch.zeros(rows, self._config.hidden_size, dtype=self._dtype)
+        result[: len(qkv)].view(pairs, -1, self._heads, self._size).copy_(attended.transpose(1, 2))
+        return result
 
     def _attend_from_first(
         self, hidden: torch.Tensor, places: IntArray, sharpness: torch.Tensor, mask: torch.Tensor | None
@@ -337,9 +383,10 @@ def _layout(batch: MicroBatch) -> Layout:
 
 
 def _text_rows(batch: MicroBatch, layout: Layout, cls_row: int) -> IntArray:
-    """The row of the texts' table for each place of the micro-batch, flat; padding takes that of [CLS]."""
+    """The row of the texts' table for each place of the micro-batch, and some more; padding takes [CLS]'s."""
     first_a, first_b = batch.shared.first[:, batch.items]
     rows = np.where(layout.kinds == _FIRST, first_a[:, None], first_b[:, None]) + layout.places - 1
     rows[(layout.kinds == _CLS) | (layout.kinds == _PADDING)] = cls_row
-    flat: IntArray = rows.reshape(-1)
+    flat = np.full(-(-rows.size // _ROWS) * _ROWS, cls_row)
+    flat[: rows.size] = rows.reshape(-1)
     return flat

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
@@ -222,14 +223,14 @@ class PairScorer:
         if self._tokenizer.prompt:  # then a text is another one when it comes first
             first, local_a = np.unique(a, return_inverse=True)
             second, local_b = np.unique(b, return_inverse=True)
-            texts_a = [self._tokenizer.prompt + text for text in texts.take(pa.array(first)).to_pylist()]
-            texts_b = texts.take(pa.array(second)).to_pylist()
+            prompted = pc.binary_join_element_wise(self._tokenizer.prompt, texts.take(pa.array(first)), "")
+            texts = pa.concat_arrays([prompted, texts.take(pa.array(second))])
             local_b = local_b + len(first)
         else:
             used, local = np.unique(np.concatenate([a, b]), return_inverse=True)
-            texts_a, texts_b = texts.take(pa.array(used)).to_pylist(), []
+            texts = texts.take(pa.array(used))
             local_a, local_b = local[: len(a)], local[len(a) :]
-        work = plan_work(self._tokenizer, texts_a, texts_b, local_a, local_b, self._long_text)
+        work = plan_work(self._tokenizer, texts, local_a, local_b, self._long_text, self._pool.map)
         lengths = self._tokenizer.pair_lengths(work.kept_a, work.kept_b)
         order = np.argsort(-lengths, kind="stable")
         shared = self._backend.share(work, self._pool.map)
@@ -254,7 +255,7 @@ class PairScorer:
             {**work.refused, **failed_pairs},
             len(failed_pairs),
             ScoreStats(
-                texts_tokenised=len(texts_a) + len(texts_b),
+                texts_tokenised=len(texts),
                 real_tokens=int(lengths.sum()),
                 padded_tokens=padded,
                 backend_calls=len(batches),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, normalizers
 
@@ -17,9 +19,12 @@ from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.models.stack import GENERATE
 from beam_sts.scoring.cuts import MAX_PIECE, cut_pattern, cut_positions
 from beam_sts.scoring.plan import IntArray, expand_ranges, longest_first
+from beam_sts.scoring.wordpiece import WordPieceColumns
 
 # Characters of a piece of a long text: enough to hold the tokens that are needed, most of the time at once.
 _PIECE, _LEAST_PIECE, _CHARACTERS_PER_TOKEN = 1 << 17, 1 << 12, 16
+# Texts that a thread tokenises at a time.
+_BLOCK = 2048
 _PROBES = (("a", "b"), ("b", "a a a"), ("", "a b"), ("b a", ""))
 
 
@@ -188,6 +193,7 @@ class PairTokenizer:
         self._tokenizer = tokenizer
         self._template = probe_template(tokenizer)
         self._cut = cut_pattern(tokenizer)
+        self._columns = WordPieceColumns(tokenizer) if WordPieceColumns.takes(tokenizer) else None
         self.max_length = max_length
         self.prompt = prompt
         self._pad_id = pad_id
@@ -231,42 +237,65 @@ class PairTokenizer:
         """Tokens that both texts of a pair may have together."""
         return self.max_length - self._template.special_tokens
 
-    def encode(self, texts: Sequence[str], keep: int | None = None) -> TokenTable:
-        """Tokenise texts, without special tokens, in parallel inside the tokenizer.
+    def encode(
+        self,
+        texts: Sequence[str] | pa.Array,
+        keep: int | None = None,
+        run: Callable[..., Iterable[Any]] = map,
+    ) -> TokenTable:
+        """Tokenise texts, without special tokens.
 
         Args:
-            texts: n texts.
+            texts: n texts, without nulls.
             keep: tokens of each text that are needed, from the side that truncation keeps; a much longer text
                 is then read only as far. Default: all.
+            run: ``map``, or that of a pool of threads.
         """
+        column = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
         size = _PIECE if keep is None else min(_PIECE, max(_LEAST_PIECE, _CHARACTERS_PER_TOKEN * keep))
         pieces: dict[int, list[str]] = {}  # of the long texts, the next one last
-        for index, text in enumerate(texts):
-            if len(text) > 2 * size:
-                pieces[index] = self._pieces(text, size)
-        refused = {
-            index: f"text too large: {len(texts[index]):,} characters without a place to cut"
-            for index, cut in pieces.items()
-            if max(map(len, cut)) > MAX_PIECE
-        }
-        firsts = [
-            text if index not in pieces else "" if index in refused else pieces[index].pop()
-            for index, text in enumerate(texts)
-        ]
-        ids = [e.ids for e in self._tokenizer.encode_batch_fast(firsts, add_special_tokens=False)]
-        for index, rest in pieces.items():
-            while rest and index not in refused and (keep is None or len(ids[index]) < keep):
-                more = self._tokenizer.encode(rest.pop(), add_special_tokens=False).ids
-                ids[index] = more + ids[index] if self._truncate_left else ids[index] + more
-        offsets = np.zeros(len(ids) + 1, dtype=np.int64)
-        np.cumsum([len(row) for row in ids], out=offsets[1:])
-        return TokenTable(
-            np.fromiter(chain.from_iterable(ids), dtype=np.int64, count=int(offsets[-1])),
-            offsets,
-            frozenset(index for index, rest in pieces.items() if rest),
-            refused,
-            self._truncate_left,
-        )
+        refused: dict[int, str] = {}
+        for index in np.flatnonzero(pc.utf8_length(column).to_numpy() > 2 * size).tolist():
+            text = column[index].as_py()
+            pieces[index] = self._pieces(text, size)
+            if max(map(len, pieces[index])) > MAX_PIECE:
+                refused[index] = f"text too large: {len(text):,} characters without a place to cut"
+                pieces[index] = [""]
+        if pieces:
+            shortened = column.to_pylist()
+            for index, cut in pieces.items():
+                shortened[index] = cut.pop()
+            column = pa.array(shortened, pa.large_string())
+        blocks = [column.slice(start, _BLOCK) for start in range(0, len(column), _BLOCK)]
+        encoded = list(run(self._encode_block, blocks))
+        lengths = np.concatenate([np.empty(0, np.int64), *(lengths for _, lengths in encoded)])
+        ids = np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in encoded)])
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        partial = frozenset(index for index, rest in pieces.items() if rest)
+        if partial:
+            longer = {}
+            for index in partial:
+                own = ids[offsets[index] : offsets[index + 1]].tolist()
+                while pieces[index] and (keep is None or len(own) < keep):
+                    more = self._tokenizer.encode(pieces[index].pop(), add_special_tokens=False).ids
+                    own = more + own if self._truncate_left else own + more
+                longer[index] = own
+            rows = np.split(ids, offsets[1:-1])
+            for index, own in longer.items():
+                rows[index] = np.array(own, dtype=np.int64)
+            ids = np.concatenate(rows)
+            offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+            partial = frozenset(index for index in partial if pieces[index])
+        return TokenTable(ids, offsets, partial, refused, self._truncate_left)
+
+    def _encode_block(self, texts: pa.Array) -> tuple[NDArray[np.int64], IntArray]:
+        """Token ids of texts end to end, and how many each has."""
+        if self._columns:
+            return self._columns.encode(texts)
+        encoded = self._tokenizer.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)
+        rows = [encoding.ids for encoding in encoded]
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        return np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum())), lengths
 
     def _pieces(self, text: str, size: int) -> list[str]:
         """A text in pieces, in the order of ``pop``: the last piece first, unless the end is what is kept."""
