@@ -38,7 +38,7 @@ _ROWS = 128
 # From this length on the attention's weights are not held in memory whole.
 _LONG = 512
 _CLS, _FIRST, _SECOND, _PADDING = range(4)
-_SIGNS = np.array([0, 1, -1, 1], dtype=np.float32)
+_SIGNS = (0, 1, -1, 1)  # by kind
 
 
 class Linear(NamedTuple):
@@ -111,19 +111,27 @@ class Layer(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """First-layer inputs and turned queries, keys and values of texts' tokens; the last row is [CLS]."""
+    """First-layer inputs and queries, keys and values of texts' tokens; the last row is [CLS]."""
 
     hidden: torch.Tensor  # (tokens + 1, hidden), float32
-    qkv: torch.Tensor  # (tokens + 1, 3 * hidden), float32
+    qkv: torch.Tensor  # (tokens + 1, 3 * hidden)
     first: IntArray  # the first row of each item's text a and of its text b, shape (2, items)
 
 
 class Layout(NamedTuple):
-    """Where the tokens of a micro-batch stand; arrays of shape (rows, longest)."""
+    """Where the tokens of a micro-batch stand; arrays of shape (pairs, longest)."""
 
-    kinds: NDArray[np.int64]
-    places: NDArray[np.int64]  # counted from the start of each text, [CLS] at 0
-    padded: bool
+    kinds: IntArray
+    places: IntArray  # counted from the start of each text, [CLS] at 0
+
+
+class Pairs(NamedTuple):
+    """What attention needs to know of a micro-batch of n tokens."""
+
+    count: int
+    turns: torch.Tensor  # (n, (signed + rotated dimensions) / 2), complex
+    sharpness: torch.Tensor | None  # the queries' factor, (pairs, 1, 1), if any is not 1
+    mask: torch.Tensor | None  # what is added to weights, (pairs, 1, longest), if any is padding
 
 
 class HashBackend:
@@ -143,6 +151,7 @@ class HashBackend:
         return (
             isinstance(config, BertHashConfig)
             and config.segment_dims > 0
+            and config.segment_dims % 2 == 0
             and config.rotary_dims > 0
             and config.hidden_act == "gelu"
             and [len(part) for part in template.parts] == [1, 1, 1]
@@ -163,11 +172,11 @@ class HashBackend:
         self._size = config.hidden_size // self._heads
         self._still = self._size - config.rotary_dims - config.segment_dims
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        self._turns = torch.empty(2, 0, config.rotary_dims // 2)
+        self._signed = config.segment_dims // 2
+        self._turns = torch.empty(len(_SIGNS), 0, self._signed + config.rotary_dims // 2, dtype=torch.complex64)
         with torch.inference_mode():
             self._load({name.removeprefix("bert."): tensor.float() for name, tensor in weights.items()})
-            at = np.zeros(1, dtype=np.int64)
-            self._cls_hidden, self._cls_qkv = self._embed(np.array([self._cls]), at, at)
+            self._cls_hidden, self._cls_qkv = self._embed(np.array([self._cls]), np.zeros(1, dtype=np.int64))
 
     def _load(self, weights: dict[str, torch.Tensor]) -> None:
         config = self._config
@@ -194,7 +203,15 @@ class HashBackend:
             own = f"encoder.layer.{index}.attention.self"
             query = linear(f"{own}.query", dtype, 1 / math.sqrt(self._size))
             parts = (query, linear(f"{own}.key", dtype), linear(f"{own}.value", dtype))
-            return Linear(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+            weight, bias = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+            return Linear(weight[interleaved], bias[interleaved])
+
+        # The two halves of the rotated dimensions, which turn together, side by side: complex numbers.
+        within = torch.arange(self._size)
+        within[-config.rotary_dims :] = within[-config.rotary_dims :].view(2, -1).T.flatten()
+        heads = torch.arange(2 * self._heads)[:, None] * self._size
+        values = torch.arange(2 * config.hidden_size, 3 * config.hidden_size)
+        interleaved = torch.cat([(heads + within).flatten(), values])
 
         table = weights["embeddings.word_embeddings.embeddings.weight"]
         # One more row, of zeros, for what lies outside of a text.
@@ -234,7 +251,7 @@ class HashBackend:
         if not self._layers or tokens > _MOST_TOKENS or paired < _LEAST_REUSE * tokens:
             return None
         hidden = torch.empty(tokens + 1, self._config.hidden_size)
-        qkv = torch.empty(tokens + 1, 3 * self._config.hidden_size)
+        qkv = torch.empty(tokens + 1, 3 * self._config.hidden_size, dtype=self._dtype)
         hidden[-1], qkv[-1] = self._cls_hidden[0], self._cls_qkv[0]
         cuts = np.unique(np.searchsorted(starts, np.arange(0, tokens, _TEXT_BLOCK)))
 
@@ -243,10 +260,11 @@ class HashBackend:
             start, stop = int(starts[bounds[0]]), int(ends[bounds[1] - 1])
             ids = np.full(stop - start, self._sep)
             owners = np.repeat(np.arange(len(kept[some])), kept[some] + 1)
-            places = np.arange(start, stop) - starts[some][owners] + 1
-            ids[places <= kept[some][owners]] = work.table.take(rows[some], kept[some])
+            is_end = np.zeros(len(ids), dtype=bool)
+            is_end[ends[some] - 1 - start] = True
+            ids[~is_end] = work.table.take(rows[some], kept[some])
             with torch.inference_mode():
-                block_hidden, block_qkv = self._embed(ids, owners, places)
+                block_hidden, block_qkv = self._embed(ids, owners)
                 hidden[start:stop], qkv[start:stop] = block_hidden[: len(ids)], block_qkv[: len(ids)]
 
         for _ in run(block, zip(cuts, [*cuts[1:], len(kept)], strict=True)):
@@ -256,36 +274,51 @@ class HashBackend:
     def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
         """Logits of the rows, shape (rows,)."""
         layout = _layout(batch)
-        kinds, places = layout.kinds.reshape(-1), layout.places.reshape(-1)
+        tokens = layout.kinds.size
         with torch.inference_mode():
             if isinstance(batch.shared, Texts):
                 rows = torch.from_numpy(_text_rows(batch, layout, len(batch.shared.hidden) - 1))
-                hidden, qkv = batch.shared.hidden[rows], batch.shared.qkv[rows[: len(kinds)]]
+                hidden = batch.shared.hidden.index_select(0, rows)
+                qkv = batch.shared.qkv.index_select(0, rows[:tokens])
             else:
-                owners = kinds + np.repeat(np.arange(len(batch)) * 4, batch.width)
-                hidden, qkv = self._embed(batch.padded.input_ids.reshape(-1), owners, places)
-            signs = torch.from_numpy(_SIGNS[kinds])[:, None, None, None]
-            lengths = torch.from_numpy(batch.lengths).float()
-            sharpness = (lengths.log() / math.log(self._config.sharp_length)).clamp(min=1.0)
-            mask = None
-            if layout.padded:
-                mask = torch.zeros(kinds.shape).masked_fill_(torch.from_numpy(kinds == _PADDING), -torch.inf)
-                mask = mask.view(len(batch), 1, 1, -1)
+                owners = layout.kinds + np.arange(len(batch))[:, None] * len(_SIGNS)
+                hidden, qkv = self._embed(batch.padded.input_ids.reshape(-1), owners.reshape(-1))
+            pairs = self._pairs(batch, layout)
             for index, layer in enumerate(self._layers):
                 if index:
-                    qkv = self._turned(layer.qkv(hidden), places)
-                hidden = layer.after_attention(hidden, self._attend(qkv, len(hidden), signs, sharpness, mask))
-            first = self._attend_from_first(hidden[: len(kinds)], places, sharpness, mask)
+                    qkv = layer.qkv(hidden)
+                hidden = layer.after_attention(hidden, self._attend(qkv[:tokens], pairs, len(hidden)))
+            first = self._attend_from_first(hidden[:tokens], pairs)
             values: NDArray[np.float32] = self._classifier(torch.tanh(self._pooler(first))).squeeze(-1).numpy()
         return values
 
-    def _embed(self, ids: IntArray, owners: IntArray, places: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
-        """First-layer inputs, and turned queries, keys and values, of tokens of shape (n,), and some more rows.
+    def _pairs(self, batch: MicroBatch, layout: Layout) -> Pairs:
+        needed = int(layout.places.max()) + 1
+        turns = self._turns
+        if turns.shape[1] < needed:
+            half = self._config.rotary_dims // 2
+            frequencies = self._config.rotary_base ** (-torch.arange(half, dtype=torch.float32) / half)
+            angles = torch.arange(max(needed, 512), dtype=torch.float32)[:, None] * frequencies
+            turned = torch.polar(torch.ones_like(angles), angles).expand(len(_SIGNS), -1, -1)
+            signs = torch.tensor(_SIGNS, dtype=turned.dtype)[:, None, None].expand(-1, len(angles), self._signed)
+            self._turns = turns = torch.cat([signs, turned], dim=-1)
+        rows = torch.from_numpy((layout.kinds * turns.shape[1] + layout.places).reshape(-1))
+        sharpness = mask = None
+        if batch.width > self._config.sharp_length:
+            lengths = torch.from_numpy(batch.lengths).float()
+            sharpness = (lengths.log() / math.log(self._config.sharp_length)).clamp(min=1.0)[:, None, None]
+        if (batch.lengths < batch.width).any():
+            padding = torch.from_numpy(layout.kinds == _PADDING)
+            mask = torch.zeros(padding.shape).masked_fill_(padding, -torch.inf)[:, None]
+        return Pairs(len(batch), turns.flatten(0, 1).index_select(0, rows), sharpness, mask)
+
+    def _embed(self, ids: IntArray, owners: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
+        """First-layer inputs, and queries, keys and values, of tokens of shape (n,), and of some more rows.
 
         ``owners`` tells tokens of different texts apart: the window ends where it changes.
         """
         reach = self._config.window // 2
-        around = np.full((-(-len(ids) // _ROWS) * _ROWS, 2 * reach + 1), self._outside)
+        around = np.full((_round_up(len(ids)), 2 * reach + 1), self._outside)
         around[: len(ids), reach] = ids
         for step in range(1, reach + 1):
             same = np.flatnonzero(owners[step:] == owners[:-step])
@@ -293,47 +326,20 @@ class HashBackend:
             around[same + step, reach - step] = ids[same]
         codes = self._table.index_select(0, torch.from_numpy(around.reshape(-1)))
         hidden = self._norm(self._projection(codes.view(len(around), -1)).float())
-        if not self._layers:
-            return hidden, hidden
-        return hidden, self._turned(self._layers[0].qkv(hidden), places)
+        return hidden, self._layers[0].qkv(hidden) if self._layers else hidden
 
-    def _turned(self, qkv: torch.Tensor, places: IntArray) -> torch.Tensor:
-        """Queries, keys and values in float32, the last dimensions of the first two rotated by place."""
-        qkv = qkv[: len(places)].float()
-        cosine, sine = self._turns_of(places)
-        turning = qkv.view(len(qkv), 3, self._heads, self._size)[:, :2, :, -self._config.rotary_dims :]
-        first, second = turning.chunk(2, dim=-1)
-        cosine, sine = cosine[:, None, None], sine[:, None, None]
-        turning.copy_(torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1))
-        return qkv
-
-    def _turns_of(self, places: IntArray) -> torch.Tensor:
-        """Cosine and sine of each place's angles, shape (2, n, rotary_dims / 2)."""
-        needed = int(places.max(initial=0)) + 1
-        turns = self._turns
-        if turns.shape[1] < needed:
-            half = self._config.rotary_dims // 2
-            frequencies = self._config.rotary_base ** (-torch.arange(half, dtype=torch.float32) / half)
-            angles = torch.arange(max(needed, 512), dtype=torch.float32)[:, None] * frequencies
-            self._turns = turns = torch.stack([angles.cos(), angles.sin()])
-        return turns[:, torch.from_numpy(places)]
-
-    def _attend(
-        self,
-        qkv: torch.Tensor,
-        rows: int,
-        signs: torch.Tensor,
-        sharpness: torch.Tensor,
-        mask: torch.Tensor | None,
-    ) -> torch.Tensor:
+    def _attend(self, qkv: torch.Tensor, pairs: Pairs, rows: int) -> torch.Tensor:
         """Attention of every token to every token of its pair: (n, 3 * hidden) to (rows, hidden), rows >= n."""
-        pairs = len(sharpness)
-        parts = qkv.view(len(qkv), 3, self._heads, self._size)
-        parts[:, :2, :, self._still : self._still + self._config.segment_dims].mul_(signs)
-        query, key, value = parts.view(pairs, -1, 3, self._heads, self._size).permute(2, 0, 3, 1, 4)
-        if bool((sharpness > 1).any()):
-            query = query * sharpness[:, None, None, None]
-        if query.shape[2] > _LONG:
+        longest = len(qkv) // pairs.count
+        apart = torch.empty(3, pairs.count, self._heads, longest, self._size)
+        apart.copy_(qkv.view(pairs.count, longest, 3, self._heads, self._size).permute(2, 0, 3, 1, 4))
+        turning = torch.view_as_complex(apart[:2, ..., self._still :].unflatten(-1, (-1, 2)))
+        turning.mul_(pairs.turns.view(pairs.count, 1, longest, -1))
+        query, key, value = apart
+        if pairs.sharpness is not None:
+            query = query * pairs.sharpness[..., None]
+        mask = None if pairs.mask is None else pairs.mask[:, None]
+        if longest > _LONG:
             attended = functional.scaled_dot_product_attention(query, key, value, mask, scale=1.0)
         else:
             weights = torch.matmul(query, key.transpose(2, 3))
@@ -341,34 +347,35 @@ class HashBackend:
                 weights += mask
             attended = torch.matmul(torch.softmax(weights, -1), value)
         result = torch.zeros(rows, self._config.hidden_size, dtype=self._dtype)
-        result[: len(qkv)].view(pairs, -1, self._heads, self._size).copy_(attended.transpose(1, 2))
+        result[: len(qkv)].view(pairs.count, longest, self._heads, self._size).copy_(attended.transpose(1, 2))
         return result
 
-    def _attend_from_first(
-        self, hidden: torch.Tensor, places: IntArray, sharpness: torch.Tensor, mask: torch.Tensor | None
-    ) -> torch.Tensor:
-        """The last layer for [CLS] alone: (n, hidden) to (rows, hidden).
+    def _attend_from_first(self, hidden: torch.Tensor, pairs: Pairs) -> torch.Tensor:
+        """The last layer for [CLS] alone: (n, hidden) to (pairs, hidden).
 
         [CLS] stands at place 0 and belongs to no text: its query is not turned, its signed dimensions are 0.
         """
-        rows, dims = len(sharpness), self._config.rotary_dims
-        tokens = hidden.view(rows, -1, hidden.shape[-1])
+        dims = self._config.rotary_dims
+        tokens = hidden.view(pairs.count, -1, hidden.shape[-1])
         first = tokens[:, 0]
-        query = (self._last_query(first) * sharpness[:, None]).view(rows, self._heads, self._size)
+        query = self._last_query(first).view(pairs.count, self._heads, self._size)
+        if pairs.sharpness is not None:
+            query = query * pairs.sharpness
         through_keys = torch.einsum("bhd,hdk->bhk", query[..., : self._still], self._last_key_still)
         weights = torch.matmul(through_keys, tokens.transpose(1, 2))
-        cosine, sine = self._turns_of(places)
-        keys = self._last_key_turning(hidden).view(len(hidden), self._heads, dims)
-        one, two = keys.chunk(2, dim=-1)
-        cosine, sine = cosine[:, None], sine[:, None]
-        turned = torch.cat([one * cosine - two * sine, two * cosine + one * sine], dim=-1)
-        turned = turned.view(rows, -1, self._heads, dims).permute(0, 2, 3, 1)
-        weights += torch.matmul(query[:, :, None, -dims:], turned).squeeze(2)
-        if mask is not None:
-            weights += mask.squeeze(1)
+        keys = self._last_key_turning(hidden).view(pairs.count, -1, self._heads, dims)
+        turns = pairs.turns[:, self._signed :].view(pairs.count, -1, 1, dims // 2)
+        torch.view_as_complex(keys.unflatten(-1, (-1, 2))).mul_(turns)
+        weights += torch.matmul(query[:, :, None, -dims:], keys.permute(0, 2, 3, 1)).squeeze(2)
+        if pairs.mask is not None:
+            weights += pairs.mask
         mean = torch.matmul(torch.softmax(weights, -1), tokens)
         value = torch.einsum("bhk,hkd->bhd", mean, self._last_value) + self._last_value_bias
         return self._last.after_attention(first, value.flatten(1))
+
+
+def _round_up(tokens: int) -> int:
+    return -(-tokens // _ROWS) * _ROWS
 
 
 def _layout(batch: MicroBatch) -> Layout:
@@ -379,7 +386,7 @@ def _layout(batch: MicroBatch) -> Layout:
     kinds[:, 0] = _CLS
     kinds[column >= end_b] = _PADDING
     places = np.where(column < end_a, column, column - end_a + 1)
-    return Layout(kinds, places, bool((batch.lengths < batch.width).any()))
+    return Layout(kinds, places)
 
 
 def _text_rows(batch: MicroBatch, layout: Layout, cls_row: int) -> IntArray:
@@ -387,6 +394,6 @@ def _text_rows(batch: MicroBatch, layout: Layout, cls_row: int) -> IntArray:
     first_a, first_b = batch.shared.first[:, batch.items]
     rows = np.where(layout.kinds == _FIRST, first_a[:, None], first_b[:, None]) + layout.places - 1
     rows[(layout.kinds == _CLS) | (layout.kinds == _PADDING)] = cls_row
-    flat = np.full(-(-rows.size // _ROWS) * _ROWS, cls_row)
+    flat = np.full(_round_up(rows.size), cls_row)
     flat[: rows.size] = rows.reshape(-1)
     return flat
