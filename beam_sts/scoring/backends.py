@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from beam_sts.models.bert_hash import BertHashConfig
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.hash_backend import HashBackend
 from beam_sts.scoring.long_text import Work
@@ -89,6 +90,8 @@ def thread_pool(threads: int) -> ThreadPoolExecutor:
 
 def load_backend(checkpoint: Checkpoint, tokenizer: PairTokenizer, device: str, precision: str) -> Backend:
     """The backend that runs a checkpoint on a device."""
-    if device == "cpu" and HashBackend.takes(checkpoint.config, tokenizer.template):
-        return HashBackend(checkpoint.config, checkpoint.weights(), tokenizer.template, precision)
+    if device == "cpu" and isinstance(checkpoint.config, BertHashConfig):
+        weights = checkpoint.weights()
+        if HashBackend.takes(checkpoint.config, weights, tokenizer.template):
+            return HashBackend(checkpoint.config, weights, tokenizer.template, precision)
     return TorchBackend(checkpoint.model(), device, precision)

@@ -2,16 +2,16 @@
 
 What is left out changes no score beyond rounding:
 
-- The last layer's result is read at [CLS] alone. So only that token's query is formed and only that token goes
-  through the feed-forward layer; the query goes through the key matrix once, and the attention's mean of the
-  layer's inputs through the value matrix once, instead of every token through both.
+- The last layer's result is read at [CLS] alone. So only that token's query is formed and only that token
+  goes through the feed-forward layer; the query goes through the key matrix once, and the attention's mean of
+  the layer's inputs through the value matrix once, instead of every token through both.
 - Positions count from the start of each text and the window ends at it, so a token's first-layer query, key
-  and value depend on its own text alone. Where texts recur among the pairs of a macro-batch, they are computed
-  once for each text.
+  and value depend on its own text alone. Where texts recur among the pairs of a macro-batch, they are
+  computed once for each text.
 - Micro-batches of one length need no mask.
 
-Products run on oneDNN, which compiles a kernel for each new number of rows (2 ms, four times the product itself in
-bfloat16). So that number is rounded up, and few kernels serve all micro-batches.
+Products run on oneDNN, which compiles a kernel for each new number of rows (2 ms, four times the product
+itself in bfloat16). So that number is rounded up, and few kernels serve all micro-batches.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _ROWS = 128
 # From this length on the attention's weights are not held in memory whole.
 _LONG = 512
 _CLS, _FIRST, _SECOND, _PADDING = range(4)
+_TABLE = "embeddings.word_embeddings.embeddings.weight"
 _SIGNS = (0, 1, -1, 1)  # by kind
 
 
@@ -48,6 +49,7 @@ class Linear(NamedTuple):
     bias: torch.Tensor  # (out,)
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, in) to (n, out)."""
         return functional.linear(inputs.to(self.weight.dtype), self.weight, self.bias)
 
     def gelu(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -73,6 +75,7 @@ class PackedLinear(NamedTuple):
         return packed
 
     def __call__(self, inputs: torch.Tensor, then: str = "none", kind: str = "") -> torch.Tensor:
+        """(n, in) to (n, out), and on through a function of oneDNN's."""
         product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
             inputs.to(self.bias.dtype), self.weight, self.bias, then, [], kind
         )
@@ -91,6 +94,7 @@ class Norm(NamedTuple):
     eps: float
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, hidden) to (n, hidden)."""
         return functional.layer_norm(inputs, self.weight.shape, self.weight, self.bias, self.eps)
 
 
@@ -125,10 +129,10 @@ class Layout(NamedTuple):
     places: IntArray  # counted from the start of each text, [CLS] at 0
 
 
-class Pairs(NamedTuple):
+class Batch(NamedTuple):
     """What attention needs to know of a micro-batch of n tokens."""
 
-    count: int
+    pairs: int
     turns: torch.Tensor  # (n, (signed + rotated dimensions) / 2), complex
     sharpness: torch.Tensor | None  # the queries' factor, (pairs, 1, 1), if any is not 1
     mask: torch.Tensor | None  # what is added to weights, (pairs, 1, longest), if any is padding
@@ -141,13 +145,16 @@ class HashBackend:
         config: one that ``takes`` accepts.
         weights: the checkpoint's tensors by name, complete.
         template: the special tokens around a pair.
-        precision: ``fp32``; or ``bf16``, the products with matrices in bfloat16 and sums, norms and the head in
-            float32.
+        precision: ``fp32``; or ``bf16``, the products with matrices in bfloat16 and sums, norms and the head
+            in float32.
     """
 
     @staticmethod
-    def takes(config: Any, template: PairTemplate) -> bool:
-        """Whether this backend runs such a model."""
+    def takes(config: Any, weights: dict[str, torch.Tensor], template: PairTemplate) -> bool:
+        """Whether this backend runs such a model.
+
+        Where the table's padding row is not zero, as training leaves it, the model class looks at padding.
+        """
         return (
             isinstance(config, BertHashConfig)
             and config.segment_dims > 0
@@ -157,6 +164,7 @@ class HashBackend:
             and [len(part) for part in template.parts] == [1, 1, 1]
             and template.parts[1] == template.parts[2]
             and template.types == ((0,), 0, (0,), 1, (1,))
+            and not weights[f"bert.{_TABLE}"][config.pad_token_id].any()
         )
 
     def __init__(
@@ -173,7 +181,9 @@ class HashBackend:
         self._still = self._size - config.rotary_dims - config.segment_dims
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._signed = config.segment_dims // 2
-        self._turns = torch.empty(len(_SIGNS), 0, self._signed + config.rotary_dims // 2, dtype=torch.complex64)
+        self._turns = torch.empty(
+            len(_SIGNS), 0, self._signed + config.rotary_dims // 2, dtype=torch.complex64
+        )
         with torch.inference_mode():
             self._load({name.removeprefix("bert."): tensor.float() for name, tensor in weights.items()})
             self._cls_hidden, self._cls_qkv = self._embed(np.array([self._cls]), np.zeros(1, dtype=np.int64))
@@ -213,7 +223,7 @@ class HashBackend:
         values = torch.arange(2 * config.hidden_size, 3 * config.hidden_size)
         interleaved = torch.cat([(heads + within).flatten(), values])
 
-        table = weights["embeddings.word_embeddings.embeddings.weight"]
+        table = weights[_TABLE]
         # One more row, of zeros, for what lies outside of a text.
         self._outside = len(table)
         self._table = torch.cat([table, torch.zeros_like(table[:1])]).to(self._dtype)
@@ -248,7 +258,7 @@ class HashBackend:
         starts = ends - (kept + 1)
         tokens = int(ends[-1]) if len(ends) else 0
         paired = int((work.kept_a + work.kept_b + 2).sum())
-        if not self._layers or tokens > _MOST_TOKENS or paired < _LEAST_REUSE * tokens:
+        if not self._layers or not 0 < tokens <= _MOST_TOKENS or paired < _LEAST_REUSE * tokens:
             return None
         hidden = torch.empty(tokens + 1, self._config.hidden_size)
         qkv = torch.empty(tokens + 1, 3 * self._config.hidden_size, dtype=self._dtype)
@@ -289,10 +299,12 @@ class HashBackend:
                     qkv = layer.qkv(hidden)
                 hidden = layer.after_attention(hidden, self._attend(qkv[:tokens], pairs, len(hidden)))
             first = self._attend_from_first(hidden[:tokens], pairs)
-            values: NDArray[np.float32] = self._classifier(torch.tanh(self._pooler(first))).squeeze(-1).numpy()
+            values: NDArray[np.float32] = (
+                self._classifier(torch.tanh(self._pooler(first))).squeeze(-1).numpy()
+            )
         return values
 
-    def _pairs(self, batch: MicroBatch, layout: Layout) -> Pairs:
+    def _pairs(self, batch: MicroBatch, layout: Layout) -> Batch:
         needed = int(layout.places.max()) + 1
         turns = self._turns
         if turns.shape[1] < needed:
@@ -300,7 +312,9 @@ class HashBackend:
             frequencies = self._config.rotary_base ** (-torch.arange(half, dtype=torch.float32) / half)
             angles = torch.arange(max(needed, 512), dtype=torch.float32)[:, None] * frequencies
             turned = torch.polar(torch.ones_like(angles), angles).expand(len(_SIGNS), -1, -1)
-            signs = torch.tensor(_SIGNS, dtype=turned.dtype)[:, None, None].expand(-1, len(angles), self._signed)
+            signs = torch.tensor(_SIGNS, dtype=turned.dtype)[:, None, None].expand(
+                -1, len(angles), self._signed
+            )
             self._turns = turns = torch.cat([signs, turned], dim=-1)
         rows = torch.from_numpy((layout.kinds * turns.shape[1] + layout.places).reshape(-1))
         sharpness = mask = None
@@ -310,7 +324,7 @@ class HashBackend:
         if (batch.lengths < batch.width).any():
             padding = torch.from_numpy(layout.kinds == _PADDING)
             mask = torch.zeros(padding.shape).masked_fill_(padding, -torch.inf)[:, None]
-        return Pairs(len(batch), turns.flatten(0, 1).index_select(0, rows), sharpness, mask)
+        return Batch(len(batch), turns.flatten(0, 1).index_select(0, rows), sharpness, mask)
 
     def _embed(self, ids: IntArray, owners: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
         """First-layer inputs, and queries, keys and values, of tokens of shape (n,), and of some more rows.
@@ -328,13 +342,13 @@ class HashBackend:
         hidden = self._norm(self._projection(codes.view(len(around), -1)).float())
         return hidden, self._layers[0].qkv(hidden) if self._layers else hidden
 
-    def _attend(self, qkv: torch.Tensor, pairs: Pairs, rows: int) -> torch.Tensor:
-        """Attention of every token to every token of its pair: (n, 3 * hidden) to (rows, hidden), rows >= n."""
-        longest = len(qkv) // pairs.count
-        apart = torch.empty(3, pairs.count, self._heads, longest, self._size)
-        apart.copy_(qkv.view(pairs.count, longest, 3, self._heads, self._size).permute(2, 0, 3, 1, 4))
-        turning = torch.view_as_complex(apart[:2, ..., self._still :].unflatten(-1, (-1, 2)))
-        turning.mul_(pairs.turns.view(pairs.count, 1, longest, -1))
+    def _attend(self, qkv: torch.Tensor, pairs: Batch, rows: int) -> torch.Tensor:
+        """Attention of all tokens to all of their pair: (n, 3 * hidden) to (rows, hidden), rows >= n."""
+        longest = len(qkv) // pairs.pairs
+        apart = torch.empty(3, pairs.pairs, self._heads, longest, self._size)
+        apart.copy_(qkv.view(pairs.pairs, longest, 3, self._heads, self._size).permute(2, 0, 3, 1, 4))
+        turning = _as_complex(apart[:2, ..., self._still :])
+        turning.mul_(pairs.turns.view(pairs.pairs, 1, longest, -1))
         query, key, value = apart
         if pairs.sharpness is not None:
             query = query * pairs.sharpness[..., None]
@@ -347,31 +361,36 @@ class HashBackend:
                 weights += mask
             attended = torch.matmul(torch.softmax(weights, -1), value)
         result = torch.zeros(rows, self._config.hidden_size, dtype=self._dtype)
-        result[: len(qkv)].view(pairs.count, longest, self._heads, self._size).copy_(attended.transpose(1, 2))
+        result[: len(qkv)].view(pairs.pairs, longest, self._heads, self._size).copy_(attended.transpose(1, 2))
         return result
 
-    def _attend_from_first(self, hidden: torch.Tensor, pairs: Pairs) -> torch.Tensor:
+    def _attend_from_first(self, hidden: torch.Tensor, pairs: Batch) -> torch.Tensor:
         """The last layer for [CLS] alone: (n, hidden) to (pairs, hidden).
 
         [CLS] stands at place 0 and belongs to no text: its query is not turned, its signed dimensions are 0.
         """
         dims = self._config.rotary_dims
-        tokens = hidden.view(pairs.count, -1, hidden.shape[-1])
+        tokens = hidden.view(pairs.pairs, -1, hidden.shape[-1])
         first = tokens[:, 0]
-        query = self._last_query(first).view(pairs.count, self._heads, self._size)
+        query = self._last_query(first).view(pairs.pairs, self._heads, self._size)
         if pairs.sharpness is not None:
             query = query * pairs.sharpness
         through_keys = torch.einsum("bhd,hdk->bhk", query[..., : self._still], self._last_key_still)
         weights = torch.matmul(through_keys, tokens.transpose(1, 2))
-        keys = self._last_key_turning(hidden).view(pairs.count, -1, self._heads, dims)
-        turns = pairs.turns[:, self._signed :].view(pairs.count, -1, 1, dims // 2)
-        torch.view_as_complex(keys.unflatten(-1, (-1, 2))).mul_(turns)
+        keys = self._last_key_turning(hidden).view(pairs.pairs, -1, self._heads, dims)
+        turns = pairs.turns[:, self._signed :].view(pairs.pairs, -1, 1, dims // 2)
+        _as_complex(keys).mul_(turns)
         weights += torch.matmul(query[:, :, None, -dims:], keys.permute(0, 2, 3, 1)).squeeze(2)
         if pairs.mask is not None:
             weights += pairs.mask
         mean = torch.matmul(torch.softmax(weights, -1), tokens)
         value = torch.einsum("bhk,hkd->bhd", mean, self._last_value) + self._last_value_bias
         return self._last.after_attention(first, value.flatten(1))
+
+
+def _as_complex(numbers: torch.Tensor) -> torch.Tensor:
+    """A view of neighbouring pairs of real numbers as complex ones."""
+    return torch.view_as_complex(numbers.view(*numbers.shape[:-1], -1, 2))
 
 
 def _round_up(tokens: int) -> int:

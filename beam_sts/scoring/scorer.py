@@ -237,8 +237,16 @@ class PairScorer:
 
         def run(bounds: tuple[int, int]) -> tuple[IntArray, NDArray[np.float32], dict[int, str], int]:
             rows = order[slice(*bounds)]
-            arrays = (array[rows] for array in (work.a, work.b, work.kept_a, work.kept_b))
-            batch = MicroBatch(self._tokenizer, work.table, *arrays, rows, shared)
+            batch = MicroBatch(
+                self._tokenizer,
+                work.table,
+                work.a[rows],
+                work.b[rows],
+                work.kept_a[rows],
+                work.kept_b[rows],
+                rows,
+                shared,
+            )
             return rows, *_run_bisecting(self._backend, batch), len(batch) * batch.width
 
         logits = np.empty(len(order), dtype=np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,8 @@ from beam_sts.scoring.wordpiece import WordPieceColumns
 
 # Characters of a piece of a long text: enough to hold the tokens that are needed, most of the time at once.
 _PIECE, _LEAST_PIECE, _CHARACTERS_PER_TOKEN = 1 << 17, 1 << 12, 16
-# Texts that a thread tokenises at a time.
-_BLOCK = 2048
+# Texts, and bytes of them, that a thread tokenises at a time.
+_BLOCK, _BLOCK_BYTES = 2048, 1 << 20
 _PROBES = (("a", "b"), ("b", "a a a"), ("", "a b"), ("b a", ""))
 
 
@@ -81,8 +81,10 @@ class MicroBatch:
 
     def __getitem__(self, rows: slice) -> MicroBatch:
         """Some of the pairs."""
-        arrays = (self.a, self.b, self.kept_a, self.kept_b, self.items)
-        return MicroBatch(self.tokenizer, self.table, *(array[rows] for array in arrays), self.shared)
+        a, b, kept_a, kept_b, items = (
+            array[rows] for array in (self.a, self.b, self.kept_a, self.kept_b, self.items)
+        )
+        return MicroBatch(self.tokenizer, self.table, a, b, kept_a, kept_b, items, self.shared)
 
     def __len__(self) -> int:
         return len(self.a)
@@ -251,7 +253,7 @@ class PairTokenizer:
                 is then read only as far. Default: all.
             run: ``map``, or that of a pool of threads.
         """
-        column = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
+        column = (texts if isinstance(texts, pa.Array) else pa.array(texts)).cast(pa.large_string())
         size = _PIECE if keep is None else min(_PIECE, max(_LEAST_PIECE, _CHARACTERS_PER_TOKEN * keep))
         pieces: dict[int, list[str]] = {}  # of the long texts, the next one last
         refused: dict[int, str] = {}
@@ -266,7 +268,12 @@ class PairTokenizer:
             for index, cut in pieces.items():
                 shortened[index] = cut.pop()
             column = pa.array(shortened, pa.large_string())
-        blocks = [column.slice(start, _BLOCK) for start in range(0, len(column), _BLOCK)]
+        numbers = np.maximum(
+            np.arange(len(column)) // _BLOCK,
+            np.cumsum(pc.binary_length(column).to_numpy()) // _BLOCK_BYTES,
+        )
+        bounds = [*np.flatnonzero(np.diff(numbers, prepend=-1)).tolist(), len(column)]
+        blocks = [column[start:end] for start, end in pairwise(bounds)]
         encoded = list(run(self._encode_block, blocks))
         lengths = np.concatenate([np.empty(0, np.int64), *(lengths for _, lengths in encoded)])
         ids = np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in encoded)])

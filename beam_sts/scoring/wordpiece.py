@@ -1,10 +1,10 @@
-"""BERT's WordPiece over whole columns of texts: the reference tokenizer is asked once for each distinct word.
+"""BERT's WordPiece over columns of texts: the reference tokenizer is asked once for each distinct word.
 
-In plain ASCII, BERT's rules are simple: letters and digits make words, each punctuation mark is one, white space
-goes. So a column of texts is split by array operations over its bytes, its distinct words are looked up, and
-only words of several pieces go through the reference. Texts with anything else in them (other scripts, control
-characters, the text of a special token) go through the reference whole. The ids are the same; a property test
-holds them together.
+In plain ASCII, BERT's rules are simple: letters and digits make words, each punctuation mark is one, white
+space goes. So a column of texts is split by array operations over its bytes, its distinct words are looked
+up, and only words of several pieces go through the reference. Texts with anything else in them (other
+scripts, control characters, the text of a special token) go through the reference whole. The ids are the
+same; property tests hold them together.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class WordPieceColumns:
         kinds[[ord(c) for c in string.ascii_letters + string.digits]] = _LETTER
         kinds[[ord(c) for c in string.punctuation]] = _MARK
         self._kinds = kinds
-        lower = any(step["type"] == "Lowercase" or step.get("lowercase") for step in _steps(spec["normalizer"]))
+        lower = any(
+            step["type"] == "Lowercase" or step.get("lowercase") for step in _steps(spec["normalizer"])
+        )
         self._case = np.arange(256, dtype=np.uint8)
         if lower:
             self._case[[ord(c) for c in string.ascii_uppercase]] += 32
@@ -79,7 +81,9 @@ class WordPieceColumns:
         ids, lengths = self._split(self._case[raw], kinds, offsets)
         if not len(other):
             return ids, lengths
-        encoded = self._tokenizer.encode_batch_fast(texts.take(pa.array(other)).to_pylist(), add_special_tokens=False)
+        encoded = self._tokenizer.encode_batch_fast(
+            texts.take(pa.array(other)).to_pylist(), add_special_tokens=False
+        )
         by_reference = [e.ids for e in encoded]
         lengths[other] = [len(row) for row in by_reference]
         starts = np.cumsum(lengths) - lengths
@@ -111,10 +115,11 @@ class WordPieceColumns:
         begins[offsets[:-1][offsets[:-1] < len(kinds)]] = True
         solid = kinds != _SPACE
         places = np.flatnonzero(begins & solid)
-        kept = np.flatnonzero(solid)
-        bounds = np.append(np.searchsorted(kept, places), len(kept))
+        kept = letters[solid]
+        before = np.cumsum(solid, dtype=np.int32)
+        bounds = np.append(before[places].astype(np.int64) - 1, len(kept))
         words = pa.Array.from_buffers(
-            pa.large_binary(), len(places), [None, pa.py_buffer(bounds), pa.py_buffer(letters[kept])]
+            pa.large_binary(), len(places), [None, pa.py_buffer(bounds), pa.py_buffer(kept)]
         ).dictionary_encode()
         firsts, counts, flat = self._look_up(words.dictionary)
         index = words.indices.to_numpy()
