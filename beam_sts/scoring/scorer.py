@@ -233,7 +233,8 @@ class PairScorer:
         if self._tokenizer.prompt:  # then a text is another one when it comes first
             first, local_a = np.unique(a, return_inverse=True)
             second, local_b = np.unique(b, return_inverse=True)
-            prompted = pc.binary_join_element_wise(self._tokenizer.prompt, texts.take(pa.array(first)), "")
+            prompt, nothing = (pa.scalar(text, pa.large_string()) for text in (self._tokenizer.prompt, ""))
+            prompted = pc.binary_join_element_wise(prompt, texts.take(pa.array(first)), nothing)
             texts = pa.concat_arrays([prompted, texts.take(pa.array(second))])
             local_b = local_b + len(first)
         else:
