@@ -49,7 +49,7 @@ def _pairs(rows: Rows, left: IntArray, right: IntArray, scores: NDArray[np.float
     texts = (rows.texts.take(pa.array(side)).to_pylist() for side in (left, right))
     return [
         {
-            "where": f"{one} | {two}",
+            "where": f"{a} | {b}",
             "text_a": shorten(first),
             "text_b": shorten(second),
             "score": float(score),

@@ -99,7 +99,7 @@ def _cached_info(name: str, folder: Path) -> ModelInfo | None:
         return content if isinstance(content, dict) else {}
 
     config = read("config.json")
-    labels = config.get("num_labels", len(config.get("id2label", {"0": ""})))
+    labels = config.get("num_labels") or len(config.get("id2label") or "ab")  # two where none are named
     classifies = any(
         str(one).endswith("ForSequenceClassification") for one in config.get("architectures", ())
     )

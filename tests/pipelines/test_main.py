@@ -1,6 +1,8 @@
 """The console command, what every verb shares on the terminal, and ``beam-sts models``."""
 
+import importlib
 import json
+import shlex
 import subprocess
 import sys
 
@@ -9,17 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_sts.models import registry
-from pipelines import dedup, evaluate, main, models, score, train
+from pipelines import main, models, score
 from tests.checkpoints import SENTENCES
 
 BEAMS = ("score", "dedup")  # verbs that take Beam's options too
-PARSERS = {
-    "score": score.parser,
-    "dedup": dedup.parser,
-    "evaluate": evaluate.parser,
-    "train": train.parser,
-    "models": models.parser,
-}
+PARSERS = {verb: importlib.import_module(f"pipelines.{verb}").parser for verb in main.verbs()}
 
 
 @pytest.fixture(autouse=True)
@@ -75,9 +71,6 @@ def test_help_has_own_options_then_beams_then_examples(verb, monkeypatch):
 
 @pytest.mark.parametrize("verb", PARSERS)
 def test_the_examples_in_help_parse(verb):
-    import importlib
-    import shlex
-
     for example in importlib.import_module(f"pipelines.{verb}").EXAMPLES:
         parser = PARSERS[verb]()
         (parser.split if verb in BEAMS else parser.parse)(shlex.split(example))
@@ -176,7 +169,7 @@ def test_progress_says_rate_time_left_and_file(capsys, monkeypatch):
 def test_models_lists_embedded_known_and_cached_ones(tmp_path, monkeypatch, capsys):
     def cached(name, config):
         folder = tmp_path / f"models--{name.replace('/', '--')}"
-        snapshot = folder / "snapshots" / "0" * 40
+        snapshot = folder / "snapshots" / ("0" * 40)
         snapshot.mkdir(parents=True)
         (folder / "refs").mkdir()
         (folder / "refs" / "main").write_text("0" * 40)
