@@ -42,7 +42,7 @@ GOLD_RANKS = ((0, 1, 1.0), (1, 4, 1.0), (4, 10, 1.0), (10, 25, 1.0), (25, 80, 1.
 """Ranks drawn from among the gold sentences alone (as :data:`mining.RANKS`): what they are about is what the
 student will be judged by."""
 TEACHER_FIT = FitSettings(epochs=2, batch_size=32, learning_rate=6e-5, warmup=0.1)
-PRETRAIN = FitSettings(epochs=3, batch_size=192, learning_rate=1.2e-3, max_length=4096, shift=4096)
+PRETRAIN = FitSettings(epochs=2.2, batch_size=192, learning_rate=1.2e-3, max_length=4096, shift=4096)
 FINETUNE = FitSettings(epochs=1, batch_size=96, learning_rate=3e-4, max_length=4096, shift=4096)
 
 
@@ -94,7 +94,7 @@ class Recipe:
     teacher: str | None = None
     teacher_fit: FitSettings = TEACHER_FIT
     teacher_frozen: int = 0
-    pairs: int = 150_000
+    pairs: int = 200_000
     edits: int = 15_000
     facts: int = 5_000
     roles: int = 10_000

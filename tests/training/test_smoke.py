@@ -145,15 +145,16 @@ def test_data_errors_name_the_place_and_the_way_out(tmp_path):
 def test_embedded_models_are_whole_small_and_quick_to_load(name):
     folder = EMBEDDED / name
     assert (folder / "model.safetensors").stat().st_size <= 4_500_000
+    # CPU time: the clock also measures what else the machine is doing.
     code = (
         "import time\n"
         "from beam_sts.models.checkpoint import load_checkpoint\n"
         f"load_checkpoint({name!r}).model()\n"
         "times = []\n"
         "for _ in range(3):\n"
-        "    begun = time.perf_counter()\n"
+        "    begun = time.process_time()\n"
         f"    load_checkpoint({name!r}).model()\n"
-        "    times.append(time.perf_counter() - begun)\n"
+        "    times.append(time.process_time() - begun)\n"
         "print(min(times))\n"
     )
     done = subprocess.run(
