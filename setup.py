@@ -42,7 +42,7 @@ setup(
     # No upper bound: what Beam supports decides, and Beam 2.77 names none either.
     python_requires=">=3.10",
     packages=find_packages(include=["beam_sts", "beam_sts.*", "pipelines", "pipelines.*"]),
-    package_data={"beam_sts": ["py.typed", "models/embedded/*/*"]},
+    package_data={"beam_sts": ["py.typed", "models/embedded/*/*", "report/templates/*"]},
     zip_safe=False,
     install_requires=[
         # 2.72 is the first whose ModelHandler takes batch sizes and large_model itself.
@@ -56,6 +56,7 @@ setup(
         "numpy>=1.26",
         "scipy>=1.11",
         "tqdm>=4.66",
+        "jinja2>=3.1",
     ],
     extras_require={
         "plot": plot,
@@ -66,6 +67,8 @@ setup(
         "s3": ["s3fs"],
         "gcs": ["gcsfs"],
         "azure": ["adlfs"],
+        # Looks at report.html in the Chromium that is installed (tests/report/test_browser.py).
+        "browser": ["playwright>=1.40", "axe-playwright-python>=0.1.4"],
         "test": [
             *plot,
             *train,

@@ -5,6 +5,7 @@
     DIR/scores/part-000000.parquet    (or .jsonl, .csv) all input columns plus the score, in row order
     DIR/matches/part-000000.parquet   the rows at or above the threshold, when there is one
     DIR/rejected/part-000000.parquet  file, row, reason, record, line
+    DIR/report.html                  the run, to look at
     DIR/summary.json                 written last
     DIR/_run/run.json                the run's fingerprint: input, model, settings
     DIR/_run/records/part-000000.json counts of one slice
@@ -34,7 +35,7 @@ from beam_sts.io.files import file_system, is_local, normal_path, publish
 
 SHARD_FOLDERS = ("scores", "matches", "rejected")
 _OURS = {*SHARD_FOLDERS, "_run", "summary.json", "report.html"}
-_ENDINGS = "|".join((*OUTPUT_FORMATS, "json"))
+_ENDINGS = "|".join((*OUTPUT_FORMATS, "json", "html"))
 _TEMPORARY = re.compile(rf"\..+\.({_ENDINGS})\.\d+\.[0-9a-f]{{8}}")
 _SHARD = re.compile(rf"part-(\d+)\.(?:{_ENDINGS})")
 
@@ -97,7 +98,11 @@ class OutputFolder:
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Publish a JSON file at the top of the folder."""
-        publish(self.path(name), (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+        self.write_text(name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def write_text(self, name: str, content: str) -> None:
+        """Publish a text file at the top of the folder."""
+        publish(self.path(name), content.encode())
 
     def prepare(self, fingerprint: dict[str, Any], *, overwrite: bool) -> None:
         """Make the folder this run's own, or see that it already is.
