@@ -147,7 +147,11 @@ def _deed(past: str, participle: str, thing: str) -> tuple[str, ...]:
 
 
 def _other_facts() -> Iterator[Grammar]:
-    for deeds, what in ((_DEEDS, _THINGS), (_DECISIONS, _UNDERTAKINGS)):
+    undergone: tuple[tuple[tuple[tuple[str, ...], ...], tuple[str, ...]], ...] = (
+        (_DEEDS, _THINGS),
+        (_DECISIONS, _UNDERTAKINGS),
+    )
+    for deeds, what in undergone:
         for past, participle, other, other_participle in deeds:
             slots = {"a": _PEOPLE, "b": what}
             said, instead = _deed(past, participle, "{b}"), _deed(other, other_participle, "{b}")
