@@ -17,7 +17,9 @@ from beam_sts import PairScorer
 from pipelines import dedup
 
 ROOT = Path(__file__).parents[2]
-WORDS = "river stone green table walks slowly under bright morning light over seven old wooden bridges".split()
+WORDS = (
+    "river stone green table walks slowly under bright morning light over seven old wooden bridges".split()
+)
 
 
 def made_texts(groups=12, seed=0):
