@@ -13,11 +13,13 @@ from beam_sts.types import Rejected, ScoredPair, TextPair
 
 if TYPE_CHECKING:
     from beam_sts.transforms.handler import CrossEncoderModelHandler
+    from beam_sts.transforms.mine import MinePairs
     from beam_sts.transforms.score import ScorePairs
 
 __version__ = "0.1.0"
 __all__ = [
     "CrossEncoderModelHandler",
+    "MinePairs",
     "PairScorer",
     "Rejected",
     "ScorePairs",
@@ -29,6 +31,7 @@ __all__ = [
 ]
 _NEEDS_BEAM = {
     "CrossEncoderModelHandler": "beam_sts.transforms.handler",
+    "MinePairs": "beam_sts.transforms.mine",
     "ScorePairs": "beam_sts.transforms.score",
 }
 
