@@ -30,6 +30,7 @@ import beam_sts
 from beam_sts.corpus.buckets import CAP
 from beam_sts.corpus.candidates import MinHash
 from beam_sts.corpus.dedup import TABLE, Decision, KeepPolicy, decide, describe_clusters, threshold_table
+from beam_sts.corpus.overlap import Overlap
 from beam_sts.corpus.propose import Proposal, parse_sources, propose
 from beam_sts.corpus.receipts import FOLDERS, RECEIPT, RowWriter
 from beam_sts.corpus.rows import EMPTY, Nodes, Rows, Source, make_nodes, read_rows
@@ -55,7 +56,7 @@ ROWS_PER_SHARD = 20_000
 _SETTINGS = (
     *("text", "id", "threshold", "keep", "candidates", "minhash_similarity", "minhash_recall", "shingle"),
     *("neighbours", "bucket_cap", "against_text", "against_id", "within", "symmetric", "long_text", "empty"),
-    *("precision", "rows_per_shard", "cascade_band"),
+    *("precision", "rows_per_shard", "cascade_band", "rule"),
 )
 _COPY = 20_000  # texts that are in memory at once when they are written to disk
 
@@ -122,6 +123,13 @@ def parser() -> Parser:
         default=DEFAULT_MODEL,
         help="embedded model, folder, fsspec URL or Hugging Face id[@revision] (default: %(default)s)",
     )
+    p.add_argument(
+        "--rule",
+        choices=("model", "blend"),
+        default="model",
+        help="score of a pair: the model's, or, for records, its mean with two measures of shared words "
+        "(default: %(default)s)",
+    )
     p.add_argument("--cascade_model", metavar="M", help="a better model for the pairs near the threshold")
     p.add_argument(
         "--cascade_band", metavar="LO,HI", help="scores that go to it (default: threshold -0.1, +0.05)"
@@ -178,6 +186,8 @@ def prepare(own: argparse.Namespace) -> Job:
             raise UserError(f"--{name} {value}: must be at least {least}.")
     if own.within and not own.against:
         raise UserError("--within: goes with --against; without it the input is compared with itself anyway.")
+    if own.rule == "blend" and own.cascade_model:
+        raise UserError("--rule blend: goes without --cascade_model.")
     keep = KeepPolicy(own.keep)
     proposal = Proposal(
         parse_sources(own.candidates),
@@ -334,7 +344,7 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
                 f"--max_pairs {own.max_pairs:,}: there are {len(proposed.a):,} candidate pairs. Raise it, or "
                 "narrow them: a higher --minhash_similarity, a smaller --bucket_cap, fewer --candidates."
             )
-        shards = PairShards(job.output, _verifier(own, job), rows, nodes, texts)
+        shards = PairShards(job.output, _verifier(own, job, texts), rows, nodes, texts)
         counted = 0
 
         def done(pairs: int) -> None:
@@ -385,11 +395,13 @@ def _node_texts(rows: Rows, nodes: Nodes, work: Path) -> pa.LargeStringArray:
     return file.column()
 
 
-def _verifier(own: argparse.Namespace, job: Job) -> Verifier:
+def _verifier(own: argparse.Namespace, job: Job, texts: pa.LargeStringArray) -> Verifier:
     options = {"precision": own.precision, "device": own.device, "threads": own.threads}
     options["long_text"] = own.long_text
     cascade = PairScorer(job.cascade, **options) if job.cascade else None
-    return Verifier(PairScorer(job.checkpoint, **options), own.symmetric, cascade, job.band, own.threshold)
+    overlap = Overlap.learn(texts) if own.rule == "blend" else None
+    scorer = PairScorer(job.checkpoint, **options)
+    return Verifier(scorer, own.symmetric, cascade, job.band, own.threshold, overlap)
 
 
 def summarise(

@@ -23,8 +23,9 @@ from transformers import (
 from beam_sts.errors import UserError
 from beam_sts.models import neobert
 from beam_sts.models.bert_hash import BertHashConfig, rename_projection
+from beam_sts.models.checksums import verify_checksums
 from beam_sts.models.heads import pooled_model, yes_no_model
-from beam_sts.models.registry import embedded_models
+from beam_sts.models.registry import EMBEDDED, embedded_models
 from beam_sts.models.source import locate
 from beam_sts.models.stack import (
     CLASSIFY,
@@ -147,9 +148,12 @@ def load_checkpoint(
         trust_remote_code: run the checkpoint's own code if its architecture is not known here.
 
     Raises:
-        UserError: nothing is found under the name, or its config or tokenizer is unusable.
+        UserError: nothing is found under the name, its config or tokenizer is unusable, or a file of an
+            embedded model is not what its SHA256SUMS says.
     """
     path = locate(str(name), allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    if path.parent == EMBEDDED:
+        verify_checksums(path)
     saved = read_stack(path)
     folder = saved.folder if saved else path
     config = _config(folder, trust_remote_code)
