@@ -59,12 +59,14 @@ setup(
         "tqdm>=4.66",
         "jinja2>=3.1",
     ],
+    entry_points={"console_scripts": ["beam-sts = pipelines.main:main"]},
     extras_require={
         "plot": plot,
         "train": train,
         "dedup": dedup,
         "neighbours": neighbours,
         "sentences": sentences,
+        "completion": ["shtab>=1.7"],
         # File systems, each through fsspec's own package.
         "s3": ["s3fs"],
         "gcs": ["gcsfs"],

@@ -7,7 +7,7 @@ too. What needs Beam is imported at its first use.
 from typing import TYPE_CHECKING, Any
 
 from beam_sts.errors import UserError
-from beam_sts.models import bert_hash as _bert_hash  # noqa: F401  registers with the Auto classes
+from beam_sts.models import configs as _configs  # noqa: F401  registers with the Auto classes
 from beam_sts.scoring.scorer import PairScorer, ScoreResult, ScoreStats
 from beam_sts.types import Rejected, ScoredPair, TextPair
 
