@@ -83,6 +83,18 @@ class Checkpoint:
         scores: NDArray[np.float32] = torch.sigmoid(torch.from_numpy(logits)).numpy()
         return scores
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The transformer's tensors by name, as the files have them.
+
+        Raises:
+            UserError: they are absent, unsafe or unreadable.
+        """
+        folder = self.stack.folder
+        weights = read_weights(folder, allow_pickle=self.allow_pickle)
+        if isinstance(self.config, BertHashConfig) and self.stack.task == CLASSIFY:
+            weights = rename_projection(weights, folder)
+        return weights
+
     def model(self) -> Any:
         """The model in float32 and evaluation mode: token ids in, an output with ``logits`` out.
 
@@ -90,11 +102,8 @@ class Checkpoint:
             UserError: the weights are absent, unsafe, unreadable or do not fit the config.
         """
         folder, task = self.stack.folder, self.stack.task
-        weights = read_weights(folder, allow_pickle=self.allow_pickle)
-        if isinstance(self.config, BertHashConfig) and task == CLASSIFY:
-            weights = rename_projection(weights, folder)
         model = build(
-            _AUTO_CLASSES[task], self.config, weights, folder, trust_remote_code=self.trust_remote_code
+            _AUTO_CLASSES[task], self.config, self.weights(), folder, trust_remote_code=self.trust_remote_code
         )
         if task == GENERATE:
             model = yes_no_model(model, self.stack)
