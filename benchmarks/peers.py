@@ -50,10 +50,10 @@ class CrossEncoderPredict(Contestant):
         with suppress(ImportError):  # a Python of the peers' own need not have it
             import beam_sts  # noqa: F401  (registers the architecture)
         self._model = CrossEncoder(model, device=device, backend=backend)
-        self._batch_size = int(batch_size)
+        self.batch_size = int(batch_size)
 
     def run(self, prepared: Pairs) -> np.ndarray:
-        return self._model.predict(prepared, batch_size=self._batch_size, show_progress_bar=False)
+        return self._model.predict(prepared, batch_size=self.batch_size, show_progress_bar=False)
 
 
 class BeamStockHandler(Contestant):
@@ -176,13 +176,14 @@ def versions() -> dict[str, str]:
 
 
 def serve(contestant: Contestant, answers: Any) -> None:
-    """Answer requests: a JSON file of pairs, the first and last of them, where to put the scores."""
+    """Answer requests: a file of pairs, the first and last of them, settings, where to put the scores."""
     loaded: dict[str, Pairs] = {}
     for line in sys.stdin:
         request = json.loads(line)
         path = request["pairs"]
         if path not in loaded:
             loaded = {path: [tuple(pair) for pair in json.loads(Path(path).read_text("utf-8"))]}
+        vars(contestant).update(request["settings"])
         prepared = contestant.prepare(loaded[path][request["first"] : request["last"]])
         started, cpu = time.perf_counter(), time.process_time()
         result = contestant.run(prepared)
