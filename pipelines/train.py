@@ -1,4 +1,9 @@
-"""Train an embedded model: ``python -m pipelines.train all --stsb 'data/stsb/{split}.parquet' ...``."""
+"""Train a BERT-hash cross-encoder in stages, each resumable.
+
+A finished stage whose data and settings are unchanged is skipped. Data: a path or pattern of Parquet, JSONL
+or CSV
+files, local or of any fsspec file system, or 'hub:owner/name/subset:split'.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +23,21 @@ from beam_sts.training.fit import FitSettings
 from beam_sts.training.honesty import HeldOutTextError
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import SIZES, STAGES, Recipe, Workshop
+from pipelines.cli import Parser
 
 logger = logging.getLogger("beam_sts.training")
 
 LAST = "export"
+EXAMPLES = (
+    "all --smoke",
+    "all --stsb 'stsb/{split}.parquet' --work_dir work --sentences sentences.parquet --encoder "
+    "all-MiniLM-L6-v2",
+)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
-    result = argparse.ArgumentParser(
-        prog="python -m pipelines.train",
-        description="Train a BERT-hash cross-encoder in stages, each resumable: a finished stage whose "
-        "data and settings are unchanged is skipped. Data: a path or pattern of Parquet, JSONL or CSV files, "
-        "local or of any fsspec file system, or 'hub:owner/name/subset:split'.",
-    )
+    result = Parser("train", __doc__, EXAMPLES, beam=False, first="STAGE")
     result.add_argument("stage", choices=[*STAGES, "all"], help="the stage to run; 'all' runs every one")
     result.add_argument(
         "--work_dir", type=Path, help="folder of the stages' results (a temporary one with --smoke)"
@@ -40,6 +46,10 @@ def parser() -> argparse.ArgumentParser:
         "--stsb", help="STS-B with {split} for train, dev and test, e.g. 'stsb/{split}.parquet'"
     )
     result.add_argument("--gold", nargs="*", default=[], help="more pairs with people's scores")
+    result.add_argument("--gold_skip", nargs="*", default=[], help="subsets of --gold (column file) left out")
+    result.add_argument(
+        "--second_dev", nargs="*", default=[], help="subsets of --gold (column file) held out as a second dev"
+    )
     result.add_argument(
         "--sentences", nargs="*", default=[], help="sentences (columns text and, if there, source)"
     )
@@ -53,17 +63,18 @@ def parser() -> argparse.ArgumentParser:
         "--scored", nargs="*", default=[], help="pairs scored elsewhere: sentence1, sentence2, score"
     )
     result.add_argument("--encoder", help="folder of a BERT encoder, e.g. all-MiniLM-L6-v2")
+    result.add_argument("--teacher_encoder", help="folder of the encoder to fit as teacher, if another")
     result.add_argument("--teacher", help="folder of a fitted cross-encoder, used as it is")
     result.add_argument("--size", choices=list(SIZES), default=Recipe.size)
     result.add_argument("--seed", type=int, default=Recipe.seed)
-    for name in ("pairs", "edits", "facts", "documents", "roles", "identical", "gold_repeats"):
+    for name in ("pairs", "edits", "facts", "roles", "identical", "documents", "teacher_frozen"):
         result.add_argument(
-            f"--{name}", type=int, default=getattr(Recipe, name), help=f"number of {name} (see Recipe)"
+            f"--{name}", type=int, default=getattr(Recipe, name), help=f"number of {name}, see Recipe"
         )
     result.add_argument(
         "--replay", type=float, default=Recipe.replay, help="share of labelled pairs in fine-tuning"
     )
-    for stage in ("teacher_fit", "pretrain", "finetune", "polish"):
+    for stage in ("teacher_fit", "pretrain", "finetune"):
         for name, kind in (
             ("epochs", float),
             ("batch_size", int),
@@ -96,23 +107,18 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         size=options.size,
         seed=options.seed,
         gold=tuple(options.gold),
+        gold_skip=tuple(options.gold_skip),
+        second_dev=tuple(options.second_dev),
         sentences=tuple(options.sentences),
         sentence_limit=options.sentence_limit,
         source_limits={name: int(limit) for name, limit in limits.items()},
         scored=tuple(options.scored),
         encoder=options.encoder,
+        teacher_encoder=options.teacher_encoder,
         teacher=options.teacher,
-        teacher_fit=settings("teacher_fit"),
-        pairs=options.pairs,
-        edits=options.edits,
-        facts=options.facts,
-        documents=options.documents,
-        roles=options.roles,
-        identical=options.identical,
-        gold_repeats=options.gold_repeats,
+        teacher_frozen=options.teacher_frozen,
         pretrain=settings("pretrain"),
         finetune=settings("finetune"),
-        polish=settings("polish"),
         replay=options.replay,
         data_notes=options.data_notes,
     )
@@ -121,7 +127,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stages asked for; returns the exit code (2 for options and data that cannot work)."""
     command = parser()
-    options = command.parse_args(argv)
+    options = command.parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     torch.set_num_threads(options.threads)
     if not options.smoke and (options.stsb is None or options.work_dir is None):
