@@ -14,6 +14,7 @@ plot = ["matplotlib>=3.8"]
 # rensa's signatures change with its minor version, and with them the candidates.
 dedup = ["duckdb>=1.1", "networkx>=3.2", "rensa>=0.5,<0.6", "sparse-dot-topn>=1.1"]
 neighbours = ["faiss-cpu>=1.8"]
+sentences = ["sentencex>=1.0"]
 train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
 
 setup(
@@ -66,6 +67,7 @@ setup(
         "train": train,
         "dedup": dedup,
         "neighbours": neighbours,
+        "sentences": sentences,
         "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "yaml": ["apache-beam[yaml]"],
         "completion": ["shtab>=1.7"],
@@ -75,11 +77,13 @@ setup(
         "azure": ["adlfs"],
         # Looks at report.html in the Chromium that is installed (tests/report/test_browser.py).
         "browser": ["playwright>=1.40", "axe-playwright-python>=0.1.4"],
+        "bench": [*plot, "sentence-transformers>=6.2"],
         "test": [
             *plot,
             *train,
             *dedup,
             *neighbours,
+            *sentences,
             "shtab>=1.7",
             "docstring-parser>=0.15",  # with jsonschema, what Beam YAML needs for the examples
             "jsonschema>=4",
