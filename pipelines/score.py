@@ -9,6 +9,8 @@ The output folder resumes: run the same command again and it scores only what is
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -26,8 +28,12 @@ from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
-from beam_sts.io.summary import add_records, quantiles
+from beam_sts.io.summary import add_records, quantiles, throughput
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
+from beam_sts.models.registry import count_parameters, known_models
+from beam_sts.report import render
+from beam_sts.report.examples import MOST_EXAMPLES, merge_examples
+from beam_sts.report.score import score_page
 from beam_sts.scoring.backends import PRECISIONS, available_cores
 from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer, ScoreStats
@@ -38,6 +44,7 @@ from pipelines.formats import add_format_options, format_settings, output_folder
 
 ROWS_PER_SHARD = 20_000
 _SAMPLE_SLICES, _SAMPLE_ROWS = 8, 256
+_FILES_SHOWN = 20
 
 
 def parser() -> Parser:
@@ -86,6 +93,13 @@ def parser() -> Parser:
     p.add_argument(
         "--rows_per_shard", type=int, default=ROWS_PER_SHARD, metavar="N", help="default: %(default)s"
     )
+    p.add_argument(
+        "--report_examples",
+        type=int,
+        default=5,
+        metavar="N",
+        help="rows of each kind that report.html shows; 0: no text of the input (default: %(default)s)",
+    )
     p.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
     p.add_argument(
         "--estimate", action="store_true", help="read a sample; print rows, tokens, time; write nothing"
@@ -97,6 +111,7 @@ def parser() -> Parser:
 class Job:
     """A run whose input, model and settings have been looked at and hold together."""
 
+    pattern: str
     plan: InputPlan
     checkpoint: Checkpoint
     settings: SliceSettings
@@ -111,10 +126,14 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
         UserError: the first thing that is wrong.
     """
     started = time.perf_counter()
-    for name, least in (("rows_per_shard", 1), ("threads", 1)):
+    for name, least in (("rows_per_shard", 1), ("threads", 1), ("report_examples", 0)):
         value = getattr(own, name)
         if value is not None and value < least:
             raise UserError(f"--{name} {value}: must be at least {least}.")
+    if own.report_examples > MOST_EXAMPLES:
+        raise UserError(
+            f"--report_examples {own.report_examples}: at most {MOST_EXAMPLES}; see scores/ for all."
+        )
     if own.device != "cpu" and not torch.cuda.is_available() and own.device.startswith("cuda"):
         raise UserError(
             f"--device {own.device}: torch sees no CUDA device here. Leave it out to run on the CPU."
@@ -137,6 +156,7 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
         empty=own.empty,
         symmetric=own.symmetric,
         raw_logits=own.raw_logits,
+        report_examples=own.report_examples,
         handler={
             "precision": own.precision,
             "backend": own.backend,
@@ -170,7 +190,7 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
             **format_settings(own),
         },
     }
-    return Job(plan, checkpoint, settings, fingerprint, time.perf_counter() - started)
+    return Job(own.input, plan, checkpoint, settings, fingerprint, time.perf_counter() - started)
 
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
@@ -190,7 +210,7 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
             for unit in job.plan.units
             if (missing := [part for part in unit if part.index not in before])
         ]
-        started = time.perf_counter()
+        started, started_at = time.perf_counter(), time.time()
         if units:
             with progress(job.plan.rows, lambda: sum(rows.get(i, 0) for i in output.committed()), "pairs"):
                 _run_pipeline(units, job, options, local)
@@ -199,7 +219,12 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
         if job.settings.threshold is not None:
             schemas["matches"] = job.settings.scored_schema
         output.finish(schemas)
-        summary = summarise(job, len(before), seconds)
+        records = output.records(rows)
+        examples = merge_examples(
+            (record.pop("examples", []) for record in records), each=own.report_examples
+        )
+        summary = summarise(job, before, records, seconds, started_at)
+        output.write_text("report.html", render(score_page(summary, examples, job.checkpoint.card)))
         output.write_json("summary.json", summary)
     _print_summary(summary, output)
     return 0
@@ -214,8 +239,17 @@ def _run_pipeline(units: list[list[Slice]], job: Job, options: Any, local: bool)
     pipeline.run().wait_until_finish()
 
 
-def summarise(job: Job, skipped: int, seconds: float) -> dict[str, Any]:
-    """The run's summary, from the records of its slices.
+def summarise(
+    job: Job, before: set[int], records: list[dict[str, Any]], seconds: float, started_at: float
+) -> dict[str, Any]:
+    """The run's summary.
+
+    Args:
+        job: what was run.
+        before: indices of the slices that an earlier run had committed.
+        records: of all slices, in their order.
+        seconds: how long the run took.
+        started_at: when it began, in seconds since the epoch.
 
     Raises:
         RuntimeError: the counts do not add up.
@@ -230,18 +264,28 @@ def summarise(job: Job, skipped: int, seconds: float) -> dict[str, Any]:
         "unknown": 0,
         "windows": 0,
     }
-    total = add_records([total, *job.settings.output.records(part.index for part in job.plan.slices)])
+    moments = [record.pop("committed_at") for record in records]
+    timeline = throughput(
+        (
+            moment - sum(record[f"{part}_seconds"] for part in ("read", "score", "write")),
+            moment,
+            record["rows_read"],
+        )
+        for part_of_input, record, moment in zip(job.plan.slices, records, moments, strict=True)
+        if part_of_input.index not in before
+    )
+    total = add_records([total, *records])
     read, scored, rejected = (total[f"rows_{kind}"] for kind in ("read", "scored", "rejected"))
     if read != job.plan.rows or scored + rejected != read:
         raise RuntimeError(
             f"the counts do not add up: {job.plan.rows} rows planned, {read} read, {scored} scored, "
             f"{rejected} rejected"
         )
-    slices = len(job.plan.slices)
-    done = sum(s.rows for s in job.plan.slices) if not skipped else None
+    done = sum(s.rows for s in job.plan.slices) if not before else None
     stats = ScoreStats(real_tokens=total["real_tokens"], padded_tokens=total["padded_tokens"])
     return {
         "pipeline": "score",
+        "input": describe_input(job),
         "rows_read": read,
         "rows_scored": scored,
         "rows_rejected": rejected,
@@ -252,13 +296,16 @@ def summarise(job: Job, skipped: int, seconds: float) -> dict[str, Any]:
         "unknown": total["unknown"],
         "windows": total["windows"],
         "matches": total["matches"] if job.settings.threshold is not None else None,
-        "shards": slices,
-        "shards_skipped": skipped,
+        "shards": len(job.plan.slices),
+        "shards_skipped": len(before),
         "score_quantiles": quantiles(total.get("histogram", {}), logits=job.settings.raw_logits),
         "score_histogram": total.get("histogram", {}),
         "real_tokens": stats.real_tokens,
         "padded_tokens": stats.padded_tokens,
         "padding_ratio": round(stats.padding_ratio, 4),
+        "length_histogram": total.get("lengths", {}),
+        "started": round(started_at, 3),
+        "timeline": timeline,
         "seconds": {
             "plan": round(job.plan_seconds, 3),
             "run": round(seconds, 3),
@@ -268,7 +315,8 @@ def summarise(job: Job, skipped: int, seconds: float) -> dict[str, Any]:
             },
         },
         "pairs_per_second": round(done / seconds, 1) if done and seconds else None,
-        "model": {"name": job.checkpoint.name, "sha256": job.fingerprint["model"]},
+        "model": describe_model(job.checkpoint),
+        "fingerprint": hashlib.sha256(json.dumps(job.fingerprint, sort_keys=True).encode()).hexdigest(),
         "settings": job.fingerprint["settings"],
         "versions": {
             "beam_sts": beam_sts.__version__,
@@ -277,6 +325,32 @@ def summarise(job: Job, skipped: int, seconds: float) -> dict[str, Any]:
             "pyarrow": pa.__version__,
             "python": sys.version.split()[0],
         },
+    }
+
+
+def describe_input(job: Job) -> dict[str, Any]:
+    """The input in a few lines, however many files it has."""
+    files = job.plan.files
+    return {
+        "pattern": job.pattern,
+        "files": len(files),
+        "bytes": sum(file.size for file in files),
+        "first": [{"path": file.path, "size": file.size} for file in files[:_FILES_SHOWN]],
+    }
+
+
+def describe_model(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The model, with its figures where it is a known one."""
+    known = next((info for info in known_models() if info.name == checkpoint.name.partition("@")[0]), None)
+    return {
+        "name": checkpoint.name,
+        "sha256": checkpoint.fingerprint,
+        "architecture": checkpoint.config.model_type,
+        "parameters": count_parameters(checkpoint.path),
+        "max_length": checkpoint.max_length,
+        "pearson": known and known.pearson,
+        "spearman": known and known.spearman,
+        "licence": known and known.licence,
     }
 
 
@@ -323,6 +397,7 @@ def _print_summary(summary: dict[str, Any], output: OutputFolder) -> None:
     rate = f", {summary['pairs_per_second']:,.0f} pairs/s" if summary["pairs_per_second"] else ""
     lines.append(("time", f"{summary['seconds']['run']:.1f} s{rate}"))
     lines.append(("output", f"{root}/scores (next: {look})"))
+    lines.append(("report", f"{root}/report.html"))
     print("\n".join(f"{name:<10} {text}" for name, text in lines))
 
 

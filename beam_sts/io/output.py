@@ -5,6 +5,7 @@
     DIR/scores/part-000000.parquet    (or .jsonl, .csv) all input columns plus the score, in row order
     DIR/matches/part-000000.parquet   the rows at or above the threshold, when there is one
     DIR/rejected/part-000000.parquet  file, row, reason, record, line
+    DIR/report.html                  the run, to look at
     DIR/summary.json                 written last
     DIR/_run/run.json                the run's fingerprint: input, model, settings
     DIR/_run/records/part-000000.json counts of one slice
@@ -34,7 +35,7 @@ from beam_sts.io.files import file_system, is_local, normal_path, publish
 
 SHARD_FOLDERS = ("scores", "matches", "rejected")
 _OURS = {*SHARD_FOLDERS, "_run", "summary.json", "report.html"}
-_ENDINGS = "|".join((*OUTPUT_FORMATS, "json"))
+_ENDINGS = "|".join((*OUTPUT_FORMATS, "json", "html"))
 _TEMPORARY = re.compile(rf"\..+\.({_ENDINGS})\.\d+\.[0-9a-f]{{8}}")
 _SHARD = re.compile(rf"part-(\d+)\.(?:{_ENDINGS})")
 
@@ -43,17 +44,26 @@ _SHARD = re.compile(rf"part-(\d+)\.(?:{_ENDINGS})")
 class OutputFolder:
     """An output folder, local or remote. Holds no state, so that it travels to the workers.
 
-    ``form`` is the format of its shards, ``csv_safe`` as for ``encode``.
+    ``form`` is the format of its shards, ``csv_safe`` as for ``encode``. ``folders`` are those of its shards;
+    a shard in the first marks its slice as committed.
     """
 
     root: str
     form: str = "parquet"
     csv_safe: bool = False
+    folders: tuple[str, ...] = SHARD_FOLDERS
 
     @classmethod
-    def at(cls, path: str, form: str = "parquet", *, csv_safe: bool = False) -> OutputFolder:
+    def at(
+        cls,
+        path: str,
+        form: str = "parquet",
+        *,
+        csv_safe: bool = False,
+        folders: tuple[str, ...] = SHARD_FOLDERS,
+    ) -> OutputFolder:
         """The folder of a path or URL."""
-        return cls(normal_path(path).rstrip("/"), form, csv_safe)
+        return cls(normal_path(path).rstrip("/"), form, csv_safe, folders)
 
     def path(self, *parts: str) -> str:
         """Path of something in the folder."""
@@ -65,11 +75,11 @@ class OutputFolder:
 
     def committed(self) -> set[int]:
         """Indices of the slices that are done."""
-        return set(self._numbers("scores"))
+        return set(self.numbers(self.folders[0]))
 
     def is_committed(self, index: int) -> bool:
         """Whether one slice is done."""
-        fs, inside = file_system(self.shard("scores", index))
+        fs, inside = file_system(self.shard(self.folders[0], index))
         return bool(fs.exists(inside))
 
     def write_table(self, folder: str, index: int, table: pa.Table) -> None:
@@ -88,7 +98,11 @@ class OutputFolder:
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Publish a JSON file at the top of the folder."""
-        publish(self.path(name), (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+        self.write_text(name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def write_text(self, name: str, content: str) -> None:
+        """Publish a text file at the top of the folder."""
+        publish(self.path(name), content.encode())
 
     def prepare(self, fingerprint: dict[str, Any], *, overwrite: bool) -> None:
         """Make the folder this run's own, or see that it already is.
@@ -103,14 +117,14 @@ class OutputFolder:
         with self._writing():
             self._check_folder()
             names = {Path(entry).name for entry in self._list()}
-            strangers = sorted(name for name in names - _OURS if not name.startswith("."))
+            strangers = sorted(name for name in names - {*_OURS, *self.folders} if not name.startswith("."))
             if strangers:
                 raise UserError(
                     f"--output {self.root}: holds something else ({', '.join(strangers[:3])}). "
                     "Give a new or empty folder."
                 )
             before = self._fingerprint()
-            if before is None and names & set(SHARD_FOLDERS):
+            if before is None and names & set(self.folders):
                 raise UserError(
                     f"--output {self.root}: holds shards but not the run they belong to "
                     "(_run/run.json). Give a new or empty folder."
@@ -168,11 +182,12 @@ class OutputFolder:
     def finish(self, schemas: dict[str, pa.Schema]) -> None:
         """Give every shard folder at least one shard, perhaps empty, and drop what killed attempts left."""
         for folder, schema in schemas.items():
-            if not self._numbers(folder):
+            if not self.numbers(folder):
                 self.write_table(folder, 0, schema.empty_table())
         self._drop_temporaries()
 
-    def _numbers(self, folder: str) -> list[int]:
+    def numbers(self, folder: str) -> list[int]:
+        """Numbers of the shards in a folder."""
         matches = (_SHARD.fullmatch(Path(entry).name) for entry in self._list(folder))
         return [int(match.group(1)) for match in matches if match]
 
@@ -198,13 +213,13 @@ class OutputFolder:
             raise UserError(f"--output {self.root}: is a file, not a folder.")
 
     def _clear(self) -> None:
-        for name in (*SHARD_FOLDERS, "_run/records", "summary.json", "report.html", "_run/run.json"):
+        for name in (*self.folders, "_run/records", "summary.json", "report.html", "_run/run.json"):
             fs, inside = file_system(self.path(name))
             if fs.exists(inside):
                 fs.rm(inside, recursive=True)
 
     def _drop_temporaries(self) -> None:
-        for folder in ("", *SHARD_FOLDERS, "_run", "_run/records"):
+        for folder in ("", *self.folders, "_run", "_run/records"):
             for entry in self._list(*folder.split("/")) if folder else self._list():
                 if _TEMPORARY.fullmatch(Path(entry).name):
                     fs, _ = file_system(self.root)

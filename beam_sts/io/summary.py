@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 BINS = 1000
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+# Two a doubling: 4, 6, 8, 12, 16, 24, ... 98,304; the last takes what is longer too.
+LENGTH_BOUNDS = tuple(bound for power in range(2, 17) for bound in (2**power, 3 * 2 ** (power - 1)))
+TIME_BINS = 60
 
 
 def score_histogram(scores: NDArray[np.float32], *, logits: bool = False) -> dict[str, int]:
@@ -42,6 +45,49 @@ def quantiles(histogram: dict[str, int], *, logits: bool = False) -> dict[str, f
         value = (bins[min(index, len(bins) - 1)] + 0.5) / BINS
         result[str(q)] = round(float(np.log(value / (1 - value))) if logits else value, 4)
     return result
+
+
+def length_histogram(tokens: NDArray[np.int64]) -> dict[str, int]:
+    """Count pairs by length; the bins' bounds are ``LENGTH_BOUNDS``, and a pair of 0 tokens was not scored.
+
+    Returns:
+        Counts by a bin's highest length, empty bins left out.
+
+    >>> length_histogram(np.array([0, 5, 6, 7, 300]))
+    {'6': 2, '8': 1, '384': 1}
+    """
+    places = np.searchsorted(LENGTH_BOUNDS, tokens[tokens > 0], side="left")
+    bins, counts = np.unique(np.minimum(places, len(LENGTH_BOUNDS) - 1), return_counts=True)
+    return {str(LENGTH_BOUNDS[b]): int(c) for b, c in zip(bins, counts, strict=True)}
+
+
+def throughput(done: Iterable[tuple[float, float, int]], bins: int = TIME_BINS) -> dict[str, Any]:
+    """Rows done over time, each piece of work spread evenly over the time it took.
+
+    Args:
+        done: start and end in seconds since the epoch, and rows, of each piece of work.
+        bins: equal parts of the time from the first start to the last end.
+
+    Returns:
+        ``start`` in seconds since the epoch, the ``seconds`` of one bin and the ``rows`` in each; or nothing.
+
+    >>> throughput([(100.0, 104.0, 80), (102.0, 104.0, 20)], bins=2)
+    {'start': 100.0, 'seconds': 2.0, 'rows': [40.0, 60.0]}
+    """
+    pieces = np.array(list(done), dtype=np.float64).reshape(-1, 3)
+    if not len(pieces):
+        return {}
+    starts, ends, rows = pieces.T
+    ends = np.maximum(ends, starts + 1e-3)
+    edges = np.linspace(starts.min(), ends.max(), bins + 1)
+    before = np.zeros(bins + 1)  # rows done before each edge
+    for start, end, count in zip(starts, ends, rows, strict=True):
+        before += count * np.clip((edges - start) / (end - start), 0, 1)
+    return {
+        "start": round(float(edges[0]), 3),
+        "seconds": round(float(edges[1] - edges[0]), 6),
+        "rows": np.diff(before).round(2).tolist(),
+    }
 
 
 def add_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -107,6 +107,12 @@ class Checkpoint:
         """The token that fills short rows: the model's own, by which decoders find their last real token."""
         return int(self.config.get_text_config().pad_token_id)
 
+    @property
+    def card(self) -> str:
+        """The model card, Markdown; empty where there is none."""
+        file = self.path / "README.md"
+        return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the files that decide a score, as 64 hex digits."""

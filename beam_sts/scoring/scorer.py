@@ -55,12 +55,19 @@ class ScoreStats:
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """Scores of one call: float32 of shape (n,), NaN exactly at the keys of ``failures``."""
+    """Scores of one call: float32 of shape (n,), NaN exactly at the keys of ``failures``.
+
+    ``tokens`` says of each row how many tokens the model was given for its pair, shape (n,), 0 where it was
+    not
+    given any; ``marked`` lists the rows behind the counts ``truncated``, ``windowed`` and ``unknown``.
+    """
 
     scores: NDArray[np.float32]
     failures: dict[int, str] = field(default_factory=dict)
     stats: ScoreStats = field(default_factory=ScoreStats)
     seconds: float = 0.0
+    tokens: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    marked: dict[str, IntArray] = field(default_factory=dict)
 
 
 class PairScorer:
@@ -195,7 +202,8 @@ class PairScorer:
         failures: dict[int, str] = {}
         broken = 0
         stats = ScoreStats(pairs=n, pairs_reused=n - len(distinct))
-        rows_of = np.bincount(inverse, minlength=len(distinct))
+        tokens = np.empty(len(a), dtype=np.int64)
+        marks: dict[str, list[IntArray]] = {}
         for start in range(0, len(a), self._macro_batch):
             stop = min(len(a), start + self._macro_batch)
             scored = self._score_macro_batch(texts, a[start:stop], b[start:stop], raw_logits)
@@ -203,11 +211,9 @@ class PairScorer:
             failures.update((start + index, reason) for index, reason in scored.failures.items())
             broken += scored.broken
             stats += scored.stats
-            # Marks are of distinct pairs, and under symmetric of both orders; users count rows.
-            marked = {name: start + pairs for name, pairs in scored.marked.items()}
-            stats += ScoreStats(
-                **{name: int(rows_of[at[at < len(distinct)]].sum()) for name, at in marked.items()}
-            )
+            tokens[start:stop] = scored.tokens
+            for name, pairs in scored.marked.items():
+                marks.setdefault(name, []).append(start + pairs)
             if broken == stop and stop >= _HOPELESS:
                 raise RuntimeError(f"the backend fails on every pair: {failures[0]}")
         if symmetric:
@@ -216,7 +222,11 @@ class PairScorer:
         values[list(failures)] = np.nan
         rows = np.flatnonzero(np.isin(inverse, list(failures)))
         failed_rows = {int(row): failures[int(inverse[row])] for row in rows}
-        return ScoreResult(values[inverse], failed_rows, stats, time.perf_counter() - started)
+        # Marks are of distinct pairs, and under symmetric of both orders; users look at rows.
+        marked = {name: np.flatnonzero(np.isin(inverse, np.concatenate(at))) for name, at in marks.items()}
+        stats += ScoreStats(**{name: len(at) for name, at in marked.items()})
+        seconds = time.perf_counter() - started
+        return ScoreResult(values[inverse], failed_rows, stats, seconds, tokens[inverse], marked)
 
     def _score_macro_batch(self, texts: pa.Array, a: IntArray, b: IntArray, raw_logits: bool) -> _MacroBatch:
         if self._tokenizer.prompt:  # then a text is another one when it comes first
@@ -260,6 +270,7 @@ class PairScorer:
                 backend_calls=len(batches),
                 windows=sum(len(w.first) for w in work.windowed.values()),
             ),
+            np.bincount(work.owner, weights=lengths, minlength=len(a)).astype(np.int64),
             {
                 "truncated": work.truncated,
                 "windowed": np.array(list(work.windowed), dtype=np.int64),
@@ -272,13 +283,14 @@ class PairScorer:
 class _MacroBatch:
     """Scores of a macro-batch, why some are absent, and how many of those the backend is to blame for.
 
-    ``marked`` are indices of pairs, by the name of the count they go into.
+    ``tokens`` are counted by pair; ``marked`` are indices of pairs, by the name of the count they go into.
     """
 
     scores: NDArray[np.float32]
     failures: dict[int, str]
     broken: int
     stats: ScoreStats
+    tokens: IntArray
     marked: dict[str, IntArray]
 
 

@@ -112,7 +112,7 @@ def sift(table: pa.Table, text_columns: Sequence[str], *, empty: str = "score") 
     """Find the rows whose texts cannot be scored: null, no UTF-8, or empty under ``empty="reject"``."""
     reasons = np.full(len(table), "", dtype=object)
     for name in reversed(text_columns):
-        column = _bytes(column_at(table, name))
+        column = as_bytes(column_at(table, name))
         if empty == "reject":
             blank = pc.fill_null(pc.equal(pc.binary_length(column), 0), False)
             reasons[np.asarray(blank)] = f"empty text in column {name!r}"
@@ -122,7 +122,7 @@ def sift(table: pa.Table, text_columns: Sequence[str], *, empty: str = "score") 
     return Sifted(np.flatnonzero(reasons == ""), bad, reasons[bad].tolist())
 
 
-def _bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def as_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Texts of any type as their bytes, nulls inside dictionaries as nulls."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -154,7 +154,7 @@ def text_arrays(
     """The two text columns of some rows, as large strings."""
     columns = (column_at(table, name) for name in text_columns)
     first, second = (
-        _bytes(column if len(rows) == len(table) else column.take(pa.array(rows))).cast(pa.large_string())
+        as_bytes(column if len(rows) == len(table) else column.take(pa.array(rows))).cast(pa.large_string())
         for column in columns
     )
     return first, second

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import RunInference
 
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.slices import BadRow, ReadOptions, Slice, SliceData, read_slices
-from beam_sts.io.summary import score_histogram
+from beam_sts.io.rejected import rejected_schema, rejected_table
+from beam_sts.io.schema import column_at
+from beam_sts.io.slices import ReadOptions, Slice, SliceData, read_slices
+from beam_sts.io.summary import length_histogram, score_histogram
+from beam_sts.report.examples import LONGEST_BYTES, Example, choose_rows, reason_kind, shorten
 from beam_sts.scoring.scorer import ScoreResult
-from beam_sts.transforms.columns import attach, sift, text_arrays
+from beam_sts.transforms.columns import Sifted, as_bytes, attach, sift, text_arrays
 from beam_sts.transforms.handler import METRICS_NAMESPACE, PairColumns, PairColumnsModelHandler
 
 
@@ -37,6 +42,7 @@ class SliceSettings:
     empty: str = "score"
     symmetric: bool = False
     raw_logits: bool = False
+    report_examples: int = 5
     handler: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -46,16 +52,8 @@ class SliceSettings:
 
     @property
     def rejected_schema(self) -> pa.Schema:
-        """Schema of the shards of rejected rows: the row is a record, or a raw line that did not parse."""
-        return pa.schema(
-            [
-                pa.field("file", pa.string(), nullable=False),
-                pa.field("row", pa.int64(), nullable=False),
-                pa.field("reason", pa.string(), nullable=False),
-                pa.field("record", pa.struct(list(self.schema))),
-                pa.field("line", pa.string()),
-            ]
-        )
+        """Schema of the shards of rejected rows."""
+        return rejected_schema(self.schema)
 
 
 class ScoreSlices(beam.PTransform):
@@ -116,7 +114,7 @@ class _CommitSlice(beam.DoFn):
         (data, sifted, read_seconds), result = scored
         started = time.perf_counter()
         table, bad, reasons = attach(data.table, sifted, result, settings.score_column)
-        rejected = _rejected_table(data, bad.tolist(), reasons, settings)
+        rejected = rejected_table(data, bad.tolist(), reasons, settings.rejected_schema)
         part = data.slice
         if len(table) + len(rejected) != part.rows:
             raise RuntimeError(
@@ -129,6 +127,7 @@ class _CommitSlice(beam.DoFn):
             output.write_table("rejected", index, rejected)
             Metrics.counter(METRICS_NAMESPACE, "rejected").inc(len(rejected) - len(result.failures))
         scores = table.column(settings.score_column)
+        values = scores.to_numpy()
         if settings.threshold is not None:
             hits = table.filter(pc.greater_equal(scores, pa.scalar(settings.threshold, pa.float32())))
             matches = len(hits)
@@ -142,49 +141,78 @@ class _CommitSlice(beam.DoFn):
                 "matches": matches,
                 **{name: count for name, count in asdict(result.stats).items() if name != "pairs"},
                 "reasons": _count_reasons(data, reasons),
-                "histogram": score_histogram(scores.to_numpy(), logits=settings.raw_logits),
+                "histogram": score_histogram(values, logits=settings.raw_logits),
+                "lengths": length_histogram(result.tokens),
                 "read_seconds": read_seconds,
                 "score_seconds": result.seconds,
                 "write_seconds": time.perf_counter() - started,
+                "committed_at": time.time(),
+                "examples": [
+                    *_scored_examples(data, sifted, result, settings),
+                    *_rejected_examples(rejected, settings),
+                ],
             },
         )
         output.write_table("scores", index, table)
         yield index
 
 
-def _rejected_table(data: SliceData, bad: list[int], reasons: list[str], settings: SliceSettings) -> pa.Table:
-    schema = settings.rejected_schema
-    records = data.table.take(pa.array(bad, pa.int64())).to_struct_array()
-    if isinstance(records, pa.ChunkedArray):
-        records = records.combine_chunks()
-    rows = [
-        *(
-            (data.rows[i], reason, position, None)
-            for position, (i, reason) in enumerate(zip(bad, reasons, strict=True))
-        ),
-        *((row.row, row.reason, None, row.line) for row in data.bad),
-    ]
-    rows.sort(key=lambda row: row[0])
-    return pa.Table.from_arrays(
-        [
-            pa.array([data.slice.path] * len(rows), pa.string()),
-            pa.array([row for row, _, _, _ in rows], pa.int64()),
-            pa.array([reason for _, reason, _, _ in rows], pa.string()),
-            records.cast(schema.field("record").type).take(pa.array([p for _, _, p, _ in rows], pa.int64())),
-            pa.array([line for _, _, _, line in rows], pa.string()),
-        ],
-        schema=schema,
-    )
-
-
 def _count_reasons(data: SliceData, reasons: list[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    # What stands after a colon is particular to the row: a token count, an error's details.
-    for reason in [*(r.partition(":")[0] for r in reasons), *(_kind(row) for row in data.bad)]:
-        counts[reason] = counts.get(reason, 0) + 1
-    return counts
+    return dict(Counter(map(reason_kind, [*reasons, *(row.reason for row in data.bad)])))
 
 
-def _kind(row: BadRow) -> str:
-    """The reason without what is particular to the row."""
-    return row.reason.partition(": ")[2].partition(":")[0] or row.reason
+def _scored_examples(
+    data: SliceData, sifted: Sifted, result: ScoreResult, settings: SliceSettings
+) -> list[Example]:
+    chosen = choose_rows(
+        result.scores,
+        result.marked,
+        threshold=settings.threshold,
+        each=settings.report_examples,
+        logits=settings.raw_logits,
+    )
+    kinds = [kind for kind, rows in chosen.items() for _ in rows]
+    rows = [row for rows in chosen.values() for row in rows]
+    places = sifted.good[np.array(rows, dtype=np.int64)]
+    texts = (_beginnings(data.table, name, places) for name in settings.text_columns)
+    return [
+        {
+            "kind": kind,
+            "file": data.slice.path,
+            "row": data.rows[place],
+            "text_a": a,
+            "text_b": b,
+            "score": float(result.scores[row]),
+        }
+        for kind, row, place, a, b in zip(kinds, rows, places.tolist(), *texts, strict=True)
+    ]
+
+
+def _rejected_examples(rejected: pa.Table, settings: SliceSettings) -> list[Example]:
+    """The first few rejected rows of each reason."""
+    reasons = rejected.column("reason").to_pylist()
+    kinds: dict[str, list[int]] = {}
+    for row, reason in enumerate(reasons):
+        kinds.setdefault(reason_kind(reason), []).append(row)
+    rows = sorted(row for found in kinds.values() for row in found[: settings.report_examples])
+    some = rejected.take(pa.array(rows, pa.int64()))
+    records = pa.Table.from_struct_array(some.column("record"))
+    texts = [_beginnings(records, name, np.arange(len(some))) for name in settings.text_columns]
+    return [
+        {
+            "kind": "rejected",
+            "file": some.column("file")[at].as_py(),
+            "row": some.column("row")[at].as_py(),
+            "reason": shorten(some.column("reason")[at].as_py()),
+            "text_a": texts[0][at],
+            "text_b": texts[1][at],
+            "line": shorten(some.column("line")[at].as_py()),
+        }
+        for at in range(len(some))
+    ]
+
+
+def _beginnings(table: pa.Table, name: str, rows: np.ndarray) -> list[str | None]:
+    """Some texts of a column, shortened before they become Python's."""
+    column = as_bytes(column_at(table, name).take(pa.array(rows)))
+    return [shorten(text) for text in pc.binary_slice(column, 0, LONGEST_BYTES).to_pylist()]

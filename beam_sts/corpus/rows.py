@@ -1,0 +1,280 @@
+"""The rows of a corpus on one machine: what is decided by in arrays, the texts in a file, and nodes of rows.
+
+A corpus is read twice: once here, and once when its rows are written out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from beam_sts.corpus.candidates import Keys, blocking_keys, hash128
+from beam_sts.corpus.expressions import evaluate
+from beam_sts.corpus.survivors import ranks
+from beam_sts.errors import UserError
+from beam_sts.io.schema import column_at, field_at, find_path, with_text
+from beam_sts.io.slices import InputPlan, ReadOptions, Slice, SliceData, read_slices
+from beam_sts.io.spill import TextFile
+from beam_sts.transforms.columns import is_text, sift, text_arrays
+
+IntArray = NDArray[np.int64]
+EMPTY = ("keep", "score", "reject")
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input and the columns that matter of it. ``id`` None: ids are row numbers over all files, from 0."""
+
+    plan: InputPlan
+    options: ReadOptions
+    text: str
+    id: str | None
+    reject_empty: bool = False
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The whole input's, the text column as texts."""
+        return with_text(self.plan.schema, self.text)
+
+    @property
+    def id_type(self) -> pa.DataType:
+        """Type of the ids."""
+        if self.id is None:
+            return pa.int64()
+        kind = field_at(self.plan.schema, self.id).type
+        return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+    def check(self, flag: str) -> None:
+        """See that the columns are there and of the right kind.
+
+        Raises:
+            UserError: naming the column and the way out.
+        """
+        listed = ", ".join(map(repr, self.plan.schema.names[:20]))
+        for option, name in ((f"--{flag}text", self.text), (f"--{flag}id", self.id)):
+            if name is not None and not find_path(self.plan.schema, name):
+                raise UserError(f"{option} {name}: is not in the input; its columns are {listed}.")
+        kind = field_at(self.plan.schema, self.text).type
+        if not is_text(kind) and not pa.types.is_null(kind):
+            raise UserError(f"--{flag}text {self.text}: holds {kind}, not texts. The columns are {listed}.")
+        kind = self.id_type
+        if not (is_text(kind) or pa.types.is_integer(kind)):
+            raise UserError(
+                f"--{flag}id {self.id}: holds {kind}; ids must be integers or texts, so that equal ones are "
+                "surely equal. Cast the column first, or leave it out to use row numbers."
+            )
+
+    def read(self, slices: Sequence[Slice] | None = None) -> Iterator[SliceRows]:
+        """The slices' rows, all by default."""
+        starts = np.cumsum([0, *(part.rows for part in self.plan.slices)])
+        wanted = None if slices is None else {part.index for part in slices}
+        for unit in self.plan.units:
+            parts = [part for part in unit if wanted is None or part.index in wanted]
+            if not parts:
+                continue
+            for data in read_slices(parts, self.schema, [self.text], self.options):
+                yield self._sift(data, int(starts[data.slice.index]))
+
+    def _sift(self, data: SliceData, start: int) -> SliceRows:
+        sifted = sift(data.table, [self.text], empty="reject" if self.reject_empty else "score")
+        good, reasons = sifted.good, dict(zip(sifted.bad.tolist(), sifted.reasons, strict=True))
+        numbers = start - data.slice.row + np.asarray(data.rows, dtype=np.int64)
+        if self.id is None:
+            ids: pa.Array = pa.array(numbers)
+        else:
+            column = column_at(data.table, self.id).cast(self.id_type)
+            for row in np.flatnonzero(np.asarray(column.is_null())).tolist():
+                reasons[row] = f"null in column {self.id!r}"
+            good = np.array([row for row in good.tolist() if row not in reasons], dtype=np.int64)
+            ids = column
+        taken = pa.array(good)
+        texts, _ = text_arrays(data.table, (self.text, self.text), good)
+        bad = sorted(reasons)
+        return SliceRows(data, good, numbers[good], ids.take(taken), texts, bad, [reasons[r] for r in bad])
+
+
+@dataclass(frozen=True)
+class SliceRows:
+    """The rows of a slice: ``good`` are indices into its table, ``numbers`` count over the whole input."""
+
+    data: SliceData
+    good: IntArray
+    numbers: IntArray
+    ids: pa.Array | pa.ChunkedArray
+    texts: pa.ChunkedArray
+    bad: list[int]
+    reasons: list[str]
+
+    @property
+    def table(self) -> pa.Table:
+        """The good rows."""
+        return self.data.table.take(pa.array(self.good)) if self.bad else self.data.table
+
+
+@dataclass
+class Rows:
+    """The good rows of one input or of two, the second being the one to compare against.
+
+    ``hashes`` uint64 (n, 2) of the texts; ``characters`` of them; ``side`` 0 or 1; ``values`` of the keep
+    policy; ``spans`` first row and number of rows by slice, of side 0.
+    """
+
+    texts: pa.LargeStringArray
+    ids: list[pa.ChunkedArray]
+    hashes: NDArray[np.uint64]
+    characters: IntArray
+    side: NDArray[np.int8]
+    blank: NDArray[np.bool_]
+    values: pa.ChunkedArray | None
+    blocks: list[Keys]
+    spans: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    @property
+    def own(self) -> int:
+        """Rows of the input itself."""
+        return len(self.ids[0])
+
+    def id_ranks(self) -> IntArray:
+        """Place of each row by id; those of side 1 after all of side 0.
+
+        Raises:
+            UserError: an id is there twice.
+        """
+        places, before = [], 0
+        for ids, name in zip(self.ids, ("--id", "--against_id"), strict=False):
+            place = ranks(ids)
+            order = np.empty_like(place)
+            order[place] = np.arange(len(place))
+            ordered = ids.take(pa.array(order))
+            twice = np.flatnonzero(np.asarray(pc.equal(ordered.slice(1), ordered.slice(0, len(ids) - 1))))
+            if len(ids) > 1 and len(twice):
+                first, second = sorted(order[twice[0] : twice[0] + 2].tolist())
+                raise UserError(
+                    f"{name}: {ids[first].as_py()!r} is the id of the good rows {first:,} and {second:,}"
+                    + (f", and {len(twice) - 1:,} more ids recur" if len(twice) > 1 else "")
+                    + ". Receipts need distinct ids: leave the option out to use row numbers, or make them "
+                    "distinct."
+                )
+            places.append(place + before)
+            before += len(ids)
+        return np.concatenate(places)
+
+    def ids_of(self, rows: IntArray) -> pa.Array:
+        """Ids of rows of either side."""
+        ids = pa.chunked_array([chunk for part in self.ids for chunk in part.chunks], self.ids[0].type)
+        taken = ids.take(pa.array(rows))
+        return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
+
+
+def read_rows(
+    sources: Sequence[Source], spill: TextFile, keep: str = "first", blocks: Sequence[str] = ()
+) -> Rows:
+    """Read one input or two.
+
+    Args:
+        sources: the input, perhaps the one to compare it against.
+        spill: takes the texts.
+        keep: a column or an expression whose highest value is kept, or a policy that needs none.
+        blocks: columns or expressions of blocking keys.
+
+    Raises:
+        UserError: an input cannot be read, or an expression is wrong.
+    """
+    ids: list[list[pa.Array]] = [[] for _ in sources]
+    sizes = [0] * len(sources)
+    hashes: list[NDArray[np.uint64]] = [np.empty((0, 2), np.uint64)]
+    characters: list[IntArray] = [np.empty(0, np.int64)]
+    blank: list[NDArray[np.bool_]] = [np.empty(0, bool)]
+    values: list[pa.ChunkedArray] = []
+    keys: list[list[Keys]] = [[] for _ in blocks]
+    spans, count = {}, 0
+    for side, source in enumerate(sources):
+        for rows in source.read():
+            spill.append(rows.texts)
+            ids[side] += rows.ids.chunks if isinstance(rows.ids, pa.ChunkedArray) else [rows.ids]
+            sizes[side] += len(rows.good)
+            hashes.append(hash128(rows.texts.to_pylist()))
+            characters.append(np.asarray(pc.utf8_length(rows.texts)).astype(np.int64))
+            blank.append(np.asarray(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(rows.texts)), 0)))
+            table = rows.table
+            if side == 0:
+                spans[rows.data.slice.index] = count, len(rows.good)
+                if keep.startswith("highest:") and len(rows.good):
+                    values.append(evaluate(table, keep.removeprefix("highest:"), "--keep highest:"))
+            for found, expression in zip(keys, blocks, strict=True):
+                block = blocking_keys(table, expression)
+                found.append(Keys(block.text + count, block.key, "block"))
+            count += len(rows.good)
+    return Rows(
+        spill.column(),
+        [pa.chunked_array(parts, source.id_type) for parts, source in zip(ids, sources, strict=True)],
+        np.concatenate(hashes),
+        np.concatenate(characters),
+        np.repeat(np.arange(len(sources), dtype=np.int8), sizes),
+        np.concatenate(blank),
+        pa.chunked_array(values) if values else None,
+        [_join(parts, name) for parts, name in zip(keys, blocks, strict=True)],
+        spans,
+    )
+
+
+def _join(parts: list[Keys], expression: str) -> Keys:
+    text = [np.empty(0, np.int64), *(part.text for part in parts)]
+    key = [np.empty((0, 2), np.uint64), *(part.key for part in parts)]
+    return Keys(np.concatenate(text), np.concatenate(key), f"block:{expression}")
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """What is compared: rows of equal text and side as one node, where candidates come from texts.
+
+    ``of_row`` has the shape (rows,); the others (nodes,): ``row`` is the one of the smallest id, ``rows`` how
+    many there are, ``blank`` those that are not to be compared.
+    """
+
+    of_row: IntArray
+    row: IntArray
+    rows: IntArray
+    side: NDArray[np.int8]
+    blank: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def make_nodes(rows: Rows, id_rank: IntArray, *, merge: bool, compare_blank: bool) -> Nodes:
+    """Group rows.
+
+    Args:
+        rows: all of them.
+        id_rank: of ``Rows.id_ranks``.
+        merge: equal texts are one node; else every row is its own.
+        compare_blank: empty texts are texts like others.
+    """
+    blank = rows.blank & (not compare_blank)
+    if not merge:
+        every = np.arange(len(rows))
+        return Nodes(every, every, np.ones(len(rows), np.int64), rows.side, blank)
+    columns = (rows.hashes[:, 0], rows.hashes[:, 1], rows.side)
+    order = np.lexsort((id_rank, *columns[::-1]))
+    opens = blank[order]
+    opens[:1] = True
+    for column in columns:
+        ordered = column[order]
+        opens[1:] |= ordered[1:] != ordered[:-1]
+    group = np.cumsum(opens) - 1
+    first = order[opens]
+    place = np.empty(len(first), np.int64)
+    place[np.argsort(first)] = np.arange(len(first))  # nodes in the order of their rows
+    of_row = np.empty(len(rows), np.int64)
+    of_row[order] = place[group]
+    row = np.sort(first)
+    return Nodes(of_row, row, np.bincount(of_row, minlength=len(row)), rows.side[row], blank[row])

@@ -1,0 +1,52 @@
+"""The shards of rejected rows: where each came from, why, and the row itself."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from beam_sts.io.slices import SliceData
+
+
+def rejected_schema(schema: pa.Schema) -> pa.Schema:
+    """Schema of rejected rows: a row is a record of the input's schema, or a raw line that did not parse."""
+    return pa.schema(
+        [
+            pa.field("file", pa.string(), nullable=False),
+            pa.field("row", pa.int64(), nullable=False),
+            pa.field("reason", pa.string(), nullable=False),
+            pa.field("record", pa.struct(list(schema))),
+            pa.field("line", pa.string()),
+        ]
+    )
+
+
+def rejected_table(data: SliceData, bad: list[int], reasons: list[str], schema: pa.Schema) -> pa.Table:
+    """The rejected rows of a slice, in row order.
+
+    Args:
+        data: the slice as read; its own bad rows are among the result.
+        bad: further rows of its table.
+        reasons: why, for each of ``bad``.
+        schema: of ``rejected_schema``.
+    """
+    records = data.table.take(pa.array(bad, pa.int64())).to_struct_array()
+    if isinstance(records, pa.ChunkedArray):
+        records = records.combine_chunks()
+    rows = [
+        *(
+            (data.rows[i], reason, position, None)
+            for position, (i, reason) in enumerate(zip(bad, reasons, strict=True))
+        ),
+        *((row.row, row.reason, None, row.line) for row in data.bad),
+    ]
+    rows.sort(key=lambda row: row[0])
+    return pa.Table.from_arrays(
+        [
+            pa.array([data.slice.path] * len(rows), pa.string()),
+            pa.array([row for row, _, _, _ in rows], pa.int64()),
+            pa.array([reason for _, reason, _, _ in rows], pa.string()),
+            records.cast(schema.field("record").type).take(pa.array([p for _, _, p, _ in rows], pa.int64())),
+            pa.array([line for _, _, _, line in rows], pa.string()),
+        ],
+        schema=schema,
+    )

@@ -1,0 +1,53 @@
+"""Texts in a file of their own, read back by memory map: a corpus need not fit into memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+
+class TextFile:
+    """A growing column of texts on the local disk; memory holds eight bytes for each.
+
+    Args:
+        path: of the file, which is written anew.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = TextFile(Path(folder) / "texts")
+    ...     file.append(pa.array(["one", "", "three"], pa.large_string()))
+    ...     file.append(pa.array(["four"], pa.large_string()))
+    ...     file.column().take(pa.array([3, 0])).to_pylist()
+    ['four', 'one']
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._stream = path.open("wb")
+        self._ends = [np.zeros(1, dtype=np.int64)]
+
+    def append(self, texts: pa.Array | pa.ChunkedArray) -> None:
+        """Add a column of large strings without nulls."""
+        for chunk in texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]:
+            _, ends, data = chunk.buffers()
+            offsets = np.frombuffer(ends, dtype=np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
+            if len(chunk):
+                if data is not None:
+                    self._stream.write(memoryview(data)[offsets[0] : offsets[-1]])
+                self._ends.append(offsets[1:] - offsets[0] + self._ends[-1][-1])
+
+    def column(self) -> pa.LargeStringArray:
+        """All texts so far, on the file's own pages."""
+        self._stream.flush()
+        ends = np.concatenate(self._ends)
+        self._ends = [ends]
+        data = pa.memory_map(str(self._path)).read_buffer() if ends[-1] else pa.py_buffer(b"")
+        return pa.LargeStringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), data)
+
+    def close(self) -> None:
+        """Drop the file."""
+        self._stream.close()
+        self._path.unlink(missing_ok=True)

@@ -1,0 +1,256 @@
+"""What sections are made of: funnel, bars, area, table, facts, pairs. Plain values in, escaped HTML out.
+
+Shapes are placed in percent of their chart and type is sized in CSS, so one drawing fits a phone, a screen
+and a
+page of paper; colours are CSS variables, so it fits light and dark.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from beam_sts.report.page import macro
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_WORDS = re.compile(r"\w+|\s+|[^\w\s]+")
+_LOG_FROM = 200  # largest bar to median bar
+_LOWEST = 0.4  # percent: what is not nothing can be seen
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a funnel: how many, of what tone (``good``, ``soft``, ``warn``, ``bad``), and a remark."""
+
+    name: str
+    count: int
+    tone: str = "good"
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar: from ``left`` to ``right`` of the axis (0 to 1), its height, and what it is."""
+
+    left: float
+    right: float
+    value: float
+    name: str
+    tone: str = "good"
+
+
+def funnel(steps: Sequence[Step]) -> Markup:
+    """Counts as bars under each other, each in proportion to the first."""
+    whole = max((step.count for step in steps), default=0) or 1
+    rows = [(step, 100 * step.count / whole, share(step.count, whole)) for step in steps]
+    return macro("funnel", rows=rows)
+
+
+def bars(
+    bars: Sequence[Bar],
+    *,
+    label: str,
+    unit: str,
+    axis: str,
+    ticks: Sequence[tuple[float, str]],
+    mark: tuple[float, str] | None = None,
+) -> Markup:
+    """A histogram; its height is on a log scale, and says so, where small bars would not be seen otherwise.
+
+    Args:
+        bars: from left to right.
+        label: the chart in words, for those who cannot see it.
+        unit: what a height counts.
+        axis: what runs from left to right.
+        ticks: places (0 to 1) with their labels.
+        mark: a place to draw a line at, and its label.
+    """
+    heights = sorted(bar.value for bar in bars if bar.value > 0)
+    log = bool(heights) and heights[-1] > _LOG_FROM * heights[(len(heights) - 1) // 2]
+    top, marks = (_log_scale if log else _scale)(heights[-1] if heights else 1.0)
+
+    def height(value: float) -> float:
+        return 100 * (math.log10(2 * value) / math.log10(2 * top) if log else value / top) if value else 0.0
+
+    drawn = [
+        (bar, 100 * bar.left, 100 * (bar.right - bar.left), max(height(bar.value), _LOWEST))
+        for bar in bars
+        if bar.value
+    ]
+    return macro(
+        "bars",
+        drawn=drawn,
+        label=label,
+        unit=f"{unit}, log scale" if log else unit,
+        axis=axis,
+        x_ticks=[(100 * place, text) for place, text in ticks],
+        y_ticks=[(height(value), compact(value)) for value in marks],
+        mark=mark and (100 * mark[0], mark[1]),
+    )
+
+
+def area(
+    values: Sequence[float], *, label: str, unit: str, axis: str, ticks: Sequence[tuple[float, str]]
+) -> Markup:
+    """A filled step line of equally spaced values."""
+    top, marks = _scale(max(values, default=1.0))
+    steps = [
+        (100 * place / len(values), 100 - 100 * value / top)
+        for index, value in enumerate(values)
+        for place in (index, index + 1)
+    ]
+    line = " L".join(f"{x:.2f} {y:.2f}" for x, y in steps)
+    return macro(
+        "area",
+        line=f"M{line}" if steps else "",
+        label=label,
+        unit=unit,
+        axis=axis,
+        x_ticks=[(100 * place, text) for place, text in ticks],
+        y_ticks=[(100 * value / top, compact(value)) for value in marks],
+    )
+
+
+def parts(pieces: Sequence[tuple[str, float, str, str]], *, label: str) -> Markup:
+    """A bar cut into parts: name, size, tone and the size in words of each."""
+    whole = sum(size for _, size, _, _ in pieces) or 1
+    return macro("parts", pieces=[(*piece, 100 * piece[1] / whole) for piece in pieces], label=label)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, label: str) -> Markup:
+    """A table; numbers are set to the right, with thousands parted."""
+    cells = [[(_cell(value), isinstance(value, (int, float))) for value in row] for row in rows]
+    return macro("table", head=head, rows=cells, label=label)
+
+
+def facts(items: Mapping[str, Any]) -> Markup:
+    """Names and values."""
+    return macro("facts", items={name: _cell(value) for name, value in items.items()})
+
+
+def fold(title: str, body: Markup) -> Markup:
+    """Something to open."""
+    return macro("fold", title=title, body=body)
+
+
+def text(content: str) -> Markup:
+    """A text set as it is."""
+    return macro("text", content=content)
+
+
+def pairs(
+    examples: Sequence[Mapping[str, Any]], *, label: str, differences: bool = True, first: int | None = None
+) -> Markup:
+    """Pairs of texts with their score or the reason of their rejection, differing words marked.
+
+    Args:
+        examples: mappings with ``text_a`` and ``text_b`` (None is shown as such), ``file`` and ``row``, and
+            ``score`` or ``reason``; with ``line``, the raw line instead of the texts.
+        label: the list in words.
+        differences: mark the words that the other text lacks.
+        first: show so many, and the others when they are asked for.
+    """
+    if first is not None and len(examples) > first:
+        others = pairs(examples[first:], label=f"{label}, more", differences=differences)
+        return pairs(examples[:first], label=label, differences=differences) + fold(
+            f"{len(examples) - first} more", others
+        )
+    shown = []
+    for example in examples:
+        a, b = example.get("text_a"), example.get("text_b")
+        plain = a is None or b is None or not differences
+        marked = [[(a, False)], [(b, False)]] if plain else _differences(a or "", b or "")
+        shown.append({"score": None, "reason": "", "line": None, **example, "sides": marked})
+    return macro("pairs", examples=shown, label=label)
+
+
+def _differences(text_a: str, text_b: str) -> list[list[tuple[str, bool]]]:
+    """Each text in pieces, and whether a piece is in that text alone.
+
+    >>> _differences("two red cars", "two blue cars")
+    [[('two ', False), ('red', True), (' cars', False)], [('two ', False), ('blue', True), (' cars', False)]]
+    """
+    a, b = _WORDS.findall(text_a), _WORDS.findall(text_b)
+    sides: list[list[tuple[str, bool]]] = [[], []]
+    for kind, *bounds in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        for side, words, (start, stop) in zip(sides, (a, b), (bounds[:2], bounds[2:]), strict=True):
+            if start < stop:
+                side.append(("".join(words[start:stop]), kind != "equal"))
+    return sides
+
+
+def share(count: float, whole: float) -> str:
+    """A part in percent, never rounded to nothing or to all.
+
+    >>> share(1, 1_000_000), share(999_999, 1_000_000), share(1, 4), share(0, 4)
+    ('under 0.1%', 'over 99.9%', '25.0%', '0%')
+    """
+    if not whole or not count:
+        return "0%"
+    percent = 100 * count / whole
+    if count == whole:
+        return "100%"
+    if percent < 0.1:
+        return "under 0.1%"
+    return "over 99.9%" if percent > 99.9 else f"{percent:.1f}%"
+
+
+def compact(value: float) -> str:
+    """A number for an axis.
+
+    >>> [compact(value) for value in (0, 0.25, 40, 2500, 1_500_000, 3e9)]
+    ['0', '0.25', '40', '2.5k', '1.5M', '3G']
+    """
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def duration(seconds: float) -> str:
+    """A time in words.
+
+    >>> [duration(seconds) for seconds in (0.42, 75, 7300, 200_000)]
+    ['0.4 s', '1 min 15 s', '2 h 2 min', '2 d 8 h']
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    units = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+    size, name, small, small_name = next(unit for unit in units if seconds >= unit[0])
+    whole = round(seconds / small) * small
+    return f"{whole // size:.0f} {name} {whole % size // small:.0f} {small_name}"
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def _scale(largest: float) -> tuple[float, list[float]]:
+    """The top of an axis from 0 and three to six round marks on it.
+
+    >>> _scale(870)
+    (1000.0, [0.0, 200.0, 400.0, 600.0, 800.0, 1000.0])
+    """
+    largest = largest or 1.0
+    step = 10.0 ** math.floor(math.log10(largest))
+    step = next(step * factor for factor in (0.2, 0.5, 1, 2) if largest <= 5 * step * factor)
+    count = math.ceil(largest / step - 1e-9)
+    return step * count, [round(step * index, 10) for index in range(count + 1)]
+
+
+def _log_scale(largest: float) -> tuple[float, list[float]]:
+    """The top of a log axis from a half, and the powers of ten on it, at most seven.
+
+    >>> _log_scale(870)
+    (870, [1.0, 10.0, 100.0])
+    """
+    powers = range(math.floor(math.log10(largest)) + 1)
+    return largest, [10.0**power for power in powers[:: max(1, math.ceil(len(powers) / 7))]]
