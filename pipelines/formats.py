@@ -7,7 +7,7 @@ from typing import Any
 
 from beam_sts.errors import UserError
 from beam_sts.io.encode import OUTPUT_FORMATS
-from beam_sts.io.output import OutputFolder
+from beam_sts.io.output import SHARD_FOLDERS, OutputFolder
 from beam_sts.io.slices import ReadOptions
 
 
@@ -49,15 +49,15 @@ def read_options(own: argparse.Namespace) -> ReadOptions:
     return ReadOptions(delimiter, own.quotes == "on")
 
 
-def output_folder(own: argparse.Namespace) -> OutputFolder:
-    """The output folder, from the options.
+def output_folder(own: argparse.Namespace, folders: tuple[str, ...] = SHARD_FOLDERS) -> OutputFolder:
+    """The output folder, from the options, with the folders of its shards.
 
     Raises:
         UserError: ``--csv_safe`` without CSV.
     """
     if own.csv_safe and own.output_format != "csv":
         raise UserError(f"--csv_safe: goes with --output_format csv, not {own.output_format}.")
-    return OutputFolder.at(own.output, own.output_format, csv_safe=own.csv_safe)
+    return OutputFolder.at(own.output, own.output_format, csv_safe=own.csv_safe, folders=folders)
 
 
 def format_settings(own: argparse.Namespace) -> dict[str, Any]:

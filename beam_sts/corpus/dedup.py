@@ -1,0 +1,223 @@
+"""What becomes of each row of a corpus, decided on one machine from its scored pairs. Pure functions.
+
+Memory holds arrays of some hundred bytes for each row; texts stay on disk. Everything is decided before the
+first row is written, and follows from the input, the models and the settings alone; so a run that was killed
+starts over, takes the scores that are there, and skips the slices that are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from beam_sts.corpus.components import components, largest_clusters
+from beam_sts.corpus.rows import IntArray, Nodes, Rows
+from beam_sts.corpus.shards import Edges, PairShards
+from beam_sts.corpus.survivors import ScoredPairs, Survivors, central_ranks, pick_survivors, ranks
+from beam_sts.errors import UserError
+
+TABLE = (*(round(0.5 + step * 0.05, 2) for step in range(10)), 0.99)
+"""The thresholds of the summary's table."""
+
+
+@dataclass(frozen=True)
+class KeepPolicy:
+    """Which row of a cluster is best: ``first``, ``longest``, ``shortest``, ``central`` or ``highest:X``."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if self.name not in ("first", "longest", "shortest", "central") and (
+            not self.name.startswith("highest:") or self.name == "highest:"
+        ):
+            raise UserError(
+                f"--keep {self.name}: is not one of first, longest, shortest, central, highest:COLUMN (or an "
+                "SQL expression over the columns instead of a column)."
+            )
+
+    def rank(self, rows: Rows, id_rank: IntArray) -> IntArray:
+        """The place of each row, the best being 0; rows of the other input by id after all."""
+        own = rows.own
+        if self.name == "first":
+            place = np.arange(own)
+        elif self.name == "central":
+            place = id_rank[:own]
+        elif self.name.startswith("highest:"):
+            place = ranks(pa.array(id_rank[:own]), rows.values)
+        else:
+            length = rows.characters[:own]
+            place = ranks(pa.array(id_rank[:own]), pa.array(length if self.name == "longest" else -length))
+        return np.concatenate([place, id_rank[own:]])
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of each row: its survivor (itself if it stays), and why; and the cluster's name row.
+
+    ``survivor`` and ``cluster`` are rows, of shape (rows,); ``score`` is NaN where a row stays; ``edge`` is
+    the index of the pair that decided, -1 for equal texts.
+    """
+
+    survivor: IntArray
+    score: NDArray[np.float32]
+    edge: IntArray
+    cluster: IntArray
+    edges: Edges
+    unverified: int
+    guard_pairs: int
+
+    @property
+    def removed(self) -> NDArray[np.bool_]:
+        """Whether each row goes."""
+        gone: NDArray[np.bool_] = self.survivor != np.arange(len(self.survivor))
+        return gone
+
+
+def decide(
+    rows: Rows,
+    nodes: Nodes,
+    id_rank: IntArray,
+    edges: Edges,
+    threshold: float,
+    keep: KeepPolicy,
+    shards: PairShards | None,
+) -> Decision:
+    """Settle every row.
+
+    Args:
+        rows: of the input, perhaps those to compare against.
+        nodes: of the rows.
+        id_rank: of the rows.
+        edges: scored pairs.
+        threshold: least score of a duplicate.
+        keep: which row of a cluster stays.
+        shards: scores the pairs that the chain guard lacks; None: they count as not verified.
+    """
+    rank = keep.rank(rows, id_rank)
+    node_rank, best = _node_ranks(rows, nodes, rank)
+    if keep.name == "central":
+        node_rank = central_ranks(edges.pairs, threshold, node_rank, nodes.rows)
+    fixed = nodes.side == 1
+    made_rules: list[NDArray[np.int8]] = []
+
+    def compare(a: IntArray, b: IntArray) -> NDArray[np.float32]:
+        assert shards is not None
+        scores, rules = shards.score(a, b, "guard")
+        made_rules.append(rules)
+        return scores
+
+    found = pick_survivors(
+        edges.pairs,
+        threshold,
+        node_rank,
+        fixed=fixed if fixed.any() else None,
+        compare=compare if shards is not None else None,
+    )
+    edges = _with_guard(edges, found, made_rules)
+    survivor = best[found.survivor[nodes.of_row]]
+    own = rows.side == 1
+    survivor[own] = np.flatnonzero(own)
+    gone = survivor != np.arange(len(rows))
+    score = np.where(gone, found.scores[nodes.of_row], np.float32(np.nan)).astype(np.float32)
+    score[gone & np.isnan(score)] = 1.0  # equal texts
+    edge = np.full(len(rows), -1, dtype=np.int64)
+    linked = np.flatnonzero(gone & (found.survivor[nodes.of_row] != nodes.of_row))
+    edge[linked] = _edge_of(edges, nodes.of_row[linked], found.survivor[nodes.of_row[linked]], len(nodes))
+    accepted = edges.pairs.accepted(threshold)
+    labels = components(accepted.a, accepted.b, len(nodes))[nodes.of_row]
+    return Decision(
+        survivor, score, edge, _name_clusters(labels, id_rank), edges, found.unverified, len(found.guard.a)
+    )
+
+
+def _node_ranks(rows: Rows, nodes: Nodes, rank: IntArray) -> tuple[IntArray, IntArray]:
+    """Rank of each node, that of its best row, and that row."""
+    order = np.lexsort((rank, nodes.of_row))
+    firsts = order[np.flatnonzero(np.diff(nodes.of_row[order], prepend=-1))]
+    return rank[firsts] + np.where(nodes.side == 1, rows.own, 0), firsts
+
+
+def _with_guard(edges: Edges, found: Survivors, rules: list[NDArray[np.int8]]) -> Edges:
+    if not rules:
+        return edges
+    pairs = ScoredPairs(
+        *(
+            np.concatenate([getattr(edges.pairs, name), getattr(found.guard, name)])
+            for name in ("a", "b", "scores")
+        )
+    )
+    source = pa.concat_arrays(
+        [
+            edges.source.cast(pa.string()),
+            pa.array(["guard"] * len(found.guard.a), pa.string()),
+        ]
+    )
+    return Edges(pairs, source, np.concatenate([edges.rules, *rules]))
+
+
+def _edge_of(edges: Edges, a: IntArray, b: IntArray, nodes: int) -> IntArray:
+    keys = np.minimum(edges.pairs.a, edges.pairs.b) * nodes + np.maximum(edges.pairs.a, edges.pairs.b)
+    order = np.argsort(keys)
+    wanted = np.minimum(a, b) * nodes + np.maximum(a, b)
+    found: IntArray = order[np.searchsorted(keys[order], wanted)] if len(wanted) else wanted
+    return found
+
+
+def _name_clusters(labels: IntArray, id_rank: IntArray) -> IntArray:
+    """The row of the smallest id in each row's cluster."""
+    order = np.lexsort((id_rank, labels))
+    opens = np.flatnonzero(np.diff(labels[order], prepend=-1))
+    lengths = np.diff(opens, append=len(order))
+    names = np.empty(len(labels), np.int64)
+    names[order] = np.repeat(order[opens], lengths)
+    return names
+
+
+def threshold_table(
+    rows: Rows, nodes: Nodes, id_rank: IntArray, edges: Edges, keep: KeepPolicy, thresholds: Sequence[float]
+) -> list[dict[str, Any]]:
+    """Removed rows and clusters of more than one row at each threshold, from the scores that are there.
+
+    A lower bound where the chain guard would have to score more pairs than it did at the run's threshold.
+    """
+    table = []
+    for threshold in thresholds:
+        made = decide(rows, nodes, id_rank, edges, threshold, keep, None)
+        sizes = np.bincount(made.cluster[: rows.own], minlength=1)
+        table.append(
+            {
+                "threshold": threshold,
+                "removed": int(made.removed.sum()),
+                "clusters": int((sizes > 1).sum()),
+                "largest": int(sizes.max(initial=0)),
+                "unverified": made.unverified,
+            }
+        )
+    return table
+
+
+def describe_clusters(rows: Rows, nodes: Nodes, made: Decision, threshold: float) -> list[dict[str, Any]]:
+    """The largest clusters of nodes, with the ids of their first row and of the bridges' ends."""
+    accepted = made.edges.pairs.accepted(threshold)
+    labels = components(accepted.a, accepted.b, len(nodes))
+    names = made.cluster[nodes.row]
+    texts = np.bincount(names[nodes.of_row], minlength=len(rows))
+
+    def ids(found: list[int]) -> list[Any]:
+        return list(rows.ids_of(nodes.row[np.array(found, dtype=np.int64)]).to_pylist())
+
+    described = []
+    for cluster in largest_clusters(accepted.a, accepted.b, accepted.scores, labels):
+        entry = asdict(cluster) | {"lowest": round(cluster.lowest, 4)}
+        name = int(names[cluster.name])
+        entry["name"] = rows.ids_of(np.array([name])).to_pylist()[0]
+        entry["rows"] = int(texts[name])
+        entry["bridges"] = [ids(list(bridge)) for bridge in cluster.bridges[:5]]
+        entry["bridges_found"] = len(cluster.bridges)
+        described.append(entry)
+    return described

@@ -1,0 +1,103 @@
+"""Scores that decide: a candidate becomes an edge only by the score given here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from beam_sts.scoring.scorer import PairScorer
+
+RULES = ("model", "cascade", "identical")
+
+
+@dataclass(frozen=True)
+class VerifyStats:
+    """Counts of one call, or of several added up.
+
+    ``failed`` pairs have no score; ``truncated`` and ``windowed`` as in ``ScoreStats``; ``cascaded`` went to
+    the second model, and for ``changed`` of them that turned the decision.
+    """
+
+    pairs: int = 0
+    identical: int = 0
+    failed: int = 0
+    truncated: int = 0
+    windowed: int = 0
+    unknown: int = 0
+    cascaded: int = 0
+    changed: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: VerifyStats) -> VerifyStats:
+        return VerifyStats(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Scores float32 (n,), NaN where a pair could not be scored, and the index of each one's rule."""
+
+    scores: NDArray[np.float32]
+    rules: NDArray[np.int8]
+    stats: VerifyStats = field(default_factory=VerifyStats)
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """Scores pairs of texts in an order of their own, so that it does not matter which comes first.
+
+    Equal texts score 1 without a model. The pairs whose score lies within ``band`` (both ends included) are
+    scored again by ``cascade``, whose score counts.
+
+    Args:
+        scorer: the model.
+        symmetric: mean of both orders, at twice the work.
+        cascade: a second, better model.
+        band: lowest and highest score that go to it.
+        threshold: to tell which decisions the second model changes.
+    """
+
+    scorer: PairScorer
+    symmetric: bool = False
+    cascade: PairScorer | None = None
+    band: tuple[float, float] = (0.0, 1.0)
+    threshold: float = 0.5
+
+    def verify(self, text_a: pa.Array, text_b: pa.Array) -> Verified:
+        """Score two columns of n texts (``large_string``, without nulls)."""
+        equal = np.asarray(pc.equal(text_a, text_b))
+        scores = np.ones(len(equal), dtype=np.float32)
+        rules = np.full(len(equal), RULES.index("identical"), dtype=np.int8)
+        rows = np.flatnonzero(~equal)
+        first, second = _ordered(text_a.take(pa.array(rows)), text_b.take(pa.array(rows)))
+        result = self.scorer.run(first, second, symmetric=self.symmetric)
+        scores[rows], rules[rows] = result.scores, RULES.index("model")
+        seconds, cascaded, changed = result.seconds, 0, 0
+        if self.cascade is not None:
+            inside = np.flatnonzero((result.scores >= self.band[0]) & (result.scores <= self.band[1]))
+            taken = pa.array(inside)
+            again = self.cascade.run(first.take(taken), second.take(taken), symmetric=self.symmetric)
+            limit = np.float32(self.threshold)
+            changed = int(((again.scores >= limit) != (result.scores[inside] >= limit)).sum())
+            scores[rows[inside]], rules[rows[inside]] = again.scores, RULES.index("cascade")
+            seconds, cascaded = seconds + again.seconds, len(inside)
+        stats = VerifyStats(
+            len(equal),
+            int(equal.sum()),
+            int(np.isnan(scores).sum()),
+            result.stats.truncated,
+            result.stats.windowed,
+            result.stats.unknown,
+            cascaded,
+            changed,
+            seconds,
+        )
+        return Verified(scores, rules, stats)
+
+
+def _ordered(a: pa.Array, b: pa.Array) -> tuple[pa.Array, pa.Array]:
+    swap = pc.greater(a, b)
+    return pc.if_else(swap, b, a), pc.if_else(swap, a, b)
