@@ -19,6 +19,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 from tqdm import tqdm
 
 from beam_sts.errors import UserError
+from beam_sts.io.storage import StorageOptions
 from beam_sts.scoring.backends import available_cores
 
 _POLL_SECONDS = 0.5
@@ -52,6 +53,11 @@ class Parser(argparse.ArgumentParser):
                 name, [*self._option_string_actions, *beam._option_string_actions], n=1
             )
             self.error(f"unknown option {unknown[0]}" + (f"; did you mean {near[0]}?" if near else ""))
+        if "storage_options" in own:
+            try:
+                own.storage_options = StorageOptions.parse(own.storage_options).apply()
+            except UserError as error:
+                self.error(str(error))
         return own, rest
 
     def error(self, message: str) -> NoReturn:

@@ -3,10 +3,10 @@
     python scripts/flink.py start DIR   # prints the options that send a pipeline there
     python scripts/flink.py stop DIR
 
-``start`` needs Java 11 or 17 and Maven. Into DIR it downloads Flink (the jars that PyPI's apache-flink-libraries
-carries) and builds the job server's jar from Beam's published parts; both are kept for the next start. It
-starts a job manager, task managers of one slot each, and a pool of Python workers of the interpreter it runs
-under; all listen on 127.0.0.1 only.
+``start`` needs Java 11 or 17 and Maven. Into DIR it downloads Flink (the jars that PyPI's
+apache-flink-libraries carries) and builds the job server's jar from Beam's published parts; both are kept for
+the next start. It starts a job manager, task managers of one slot each, and a pool of Python workers of the
+interpreter it runs under; all listen on 127.0.0.1 only.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ appender.console.type = CONSOLE
 appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d %-5p %c{1} - %m%n
 """
-# Java 17 closes what Flink's serialisers look into; conf of Flink's own start scripts has the same list.
+# Java 17 closes what Flink's serialisers look into.
 _OPENED = ("lang", "lang.reflect", "io", "net", "nio", "text", "time", "util", "util.concurrent")
 
 
@@ -116,12 +116,16 @@ class Cluster:
 
     Args:
         home: folder of downloads, configuration, logs and process numbers.
-        worker_python: interpreter of the Python workers; None starts no pool.
+        worker_python: interpreter of the pool's Python workers.
+        boot: Beam's boot program, which installs on the workers what a job stages; None: they have it.
     """
 
-    def __init__(self, home: Path, worker_python: str | None = sys.executable) -> None:
+    def __init__(
+        self, home: Path, worker_python: Path = Path(sys.executable), boot: Path | None = None
+    ) -> None:
         self.home = home.resolve()
         self.worker_python = worker_python
+        self.boot = boot
         self.job_server_jar = self.home / f"beam-flink-job-server-{BEAM_RUNNER}.jar"
         self._lib = self.home / f"flink-{FLINK}"
         self._ports = self.home / "ports.json"
@@ -141,16 +145,15 @@ class Cluster:
     @property
     def options(self) -> list[str]:
         """Beam options that send a pipeline to this cluster."""
-        options = [
+        pool = f"127.0.0.1:{self._port('pool')}"
+        return [
             "--runner=FlinkRunner",
             f"--flink_master={self.master}",
             f"--flink_job_server_jar={self.job_server_jar}",
             f"--parallelism={TASK_MANAGERS}",
+            "--environment_type=EXTERNAL",
+            f"--environment_config={pool}",
         ]
-        if self.worker_python is None:
-            return [*options, "--environment_type=LOOPBACK"]
-        pool = f"127.0.0.1:{self._port('pool')}"
-        return [*options, "--environment_type=EXTERNAL", f"--environment_config={pool}"]
 
     def prepare(self) -> None:
         """Download and build what is not there yet."""
@@ -180,8 +183,7 @@ class Cluster:
         self._java("job_manager", "runtime.entrypoint.StandaloneSessionClusterEntrypoint")
         for number in range(TASK_MANAGERS):
             self.start_task_manager(number)
-        if self.worker_python is not None:
-            self._start_worker_pool(self.worker_python, ports["pool"])
+        self._start_worker_pool(ports["pool"])
         self._wait()
 
     def start_task_manager(self, number: int) -> None:
@@ -207,6 +209,16 @@ class Cluster:
         """The processes that live, by name."""
         found = {path.stem: int(path.read_text()) for path in sorted(self.home.glob("*.pid"))}
         return {name: pid for name, pid in found.items() if _alive(pid)}
+
+    def workers(self) -> list[int]:
+        """Process numbers of the pool's workers."""
+        listing = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self.pids()["worker_pool"])],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return [int(pid) for pid in listing.stdout.split()]
 
     def overview(self) -> dict[str, int]:
         """What the job manager tells of its task managers, slots and jobs."""
@@ -234,11 +246,16 @@ class Cluster:
         command = ["java", *opened, *memory, logging, "-cp", f"{self._lib}/*", f"org.apache.flink.{main}"]
         self._spawn(name, [*command, "--configDir", f"{self.home}/conf"])
 
-    def _start_worker_pool(self, python: str, port: int) -> None:
-        # The pool starts its workers as plain `python`.
-        path = f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"
-        command = [python, str(Path(__file__).with_name("worker_pool.py")), f"--port={port}"]
-        self._spawn("worker_pool", command, {**os.environ, "PATH": path})
+    def _start_worker_pool(self, port: int) -> None:
+        python = self.worker_python
+        command = [str(python), str(Path(__file__).with_name("worker_pool.py")), f"--port={port}"]
+        # Workers are started as plain `python`.
+        environment = {**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
+        if self.boot is not None:
+            command.append(f"--container_executable={self.boot}")
+            environment["RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT"] = "1"  # boot installs into that environment
+            environment.pop("PYTHONPATH", None)
+        self._spawn("worker_pool", command, environment)
 
     def _spawn(self, name: str, command: list[str], environment: dict[str, str] | None = None) -> None:
         with (self.home / "log" / f"{name}.log").open("ab") as log:
@@ -259,9 +276,11 @@ def _download_flink(target: Path) -> None:
     with urllib.request.urlopen(_FLINK_URL, timeout=60) as source, archive.open("wb") as sink:
         shutil.copyfileobj(source, sink)
     with archive.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest != _FLINK_SHA256:
-        raise RuntimeError(f"{_FLINK_URL}: sha256 is {digest}, not {_FLINK_SHA256}.")
+        digest = hashlib.sha256()
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() != _FLINK_SHA256:
+        raise RuntimeError(f"{_FLINK_URL}: sha256 is {digest.hexdigest()}, not {_FLINK_SHA256}.")
     unpacked = target.with_name(f"{target.name}.partial")
     unpacked.mkdir(exist_ok=True)
     with tarfile.open(archive) as tar:
@@ -302,18 +321,23 @@ def _alive(pid: int) -> bool:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("start", "stop"))
     parser.add_argument("home", type=Path, metavar="DIR")
     parser.add_argument(
         "--worker_python",
+        type=Path,
         default=sys.executable,
         metavar="PYTHON",
-        help="interpreter of the pool's workers; an empty one starts no pool and runs workers where the "
-        "pipeline is launched (LOOPBACK)",
+        help="interpreter of the pool's workers (default: this one)",
+    )
+    parser.add_argument(
+        "--boot", type=Path, metavar="FILE", help="Beam's boot program, to install what a job stages"
     )
     own = parser.parse_args()
-    cluster = Cluster(own.home, own.worker_python or None)
+    cluster = Cluster(own.home, own.worker_python, own.boot)
     if own.what == "stop":
         cluster.stop()
         return

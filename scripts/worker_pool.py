@@ -1,11 +1,11 @@
 """Python workers for the task managers of one machine: Beam's worker pool with two differences.
 
-It listens on 127.0.0.1 only, and it stops no worker. Each task manager counts its workers from 1, so two of them
-on one machine ask for workers of the same name, and Beam's own pool (``apache_beam.runners.worker.worker_pool_main``)
-would stop the one when the other's job is done (seen in Beam 2.77). A worker ends by itself when its task
-manager closes the connection.
+It listens on 127.0.0.1 only, and it stops no worker. Each task manager counts its workers from 1, so two of
+them on one machine ask for workers of the same name; Beam's own (``worker_pool_main``) would stop the one
+when the other's job is done (seen in Beam 2.77). A worker ends by itself when its task manager closes the
+connection.
 
-    python -m scripts.worker_pool --port 50000
+    python scripts/worker_pool.py --port 50000
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ class WorkerPool(BeamFnExternalWorkerPoolServicer):
 
 def main() -> None:
     """Serve until killed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument(
         "--container_executable", metavar="BOOT", help="Beam's boot program, which installs what a job stages"

@@ -1,5 +1,7 @@
-"""Engines that tests start for real: their programs, a run of a pipeline on them, and the table of what ran."""
+"""Engines that tests start for real: their programs, a pipeline's run, the table of what ran."""
 
+import concurrent.futures
+import contextlib
 import functools
 import json
 import os
@@ -7,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -47,7 +50,13 @@ def start(module, *args, **options):
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", **options.pop("env", {})}
     command = [sys.executable, "-m", f"pipelines.{module}", *map(str, args)]
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
     )
 
 
@@ -63,6 +72,23 @@ def finish(process, timeout=600):
     return out + err
 
 
+def wait_until(true, timeout=300):
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + timeout
+    while not true():
+        assert time.monotonic() < deadline, f"waited {timeout} s"
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def beside(action):
+    """Run an action in a thread while the block runs; its failure is the test's."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        done = pool.submit(action)
+        yield
+        done.result(timeout=60)
+
+
 def shards(output):
     """Every shard of a local output folder, by name."""
     return {
@@ -74,7 +100,7 @@ def shards(output):
 
 def summary(output):
     """The summary without what differs from run to run."""
-    differing = ("seconds", "pairs_per_second", "shards_skipped")
+    differing = ("seconds", "pairs_per_second", "shards_skipped", "started", "timeline")
     loaded = json.loads((output / "summary.json").read_text())
     return {key: value for key, value in loaded.items() if key not in differing}
 

@@ -8,6 +8,7 @@ import json
 import apache_beam as beam
 import pytest
 
+from pipelines import score
 from tests import engines
 from tests.checkpoints import SENTENCES
 
@@ -45,10 +46,13 @@ def source(tmp_path_factory):
 def reference(source, tiny, tmp_path_factory):
     """The output of DirectRunner in memory."""
     output = tmp_path_factory.mktemp("reference") / "out"
-    flags = ("--input", source, "--output", output, "--model", tiny, *SETTINGS)
-    engines.finish(engines.start("score", *flags))
+    assert score.main([*_places(source, output, tiny), *SETTINGS]) == 0
     engines.record("DirectRunner, in memory", "(none)", "score", "the reference")
     return output
+
+
+def _places(source, output, model):
+    return ["--input", str(source), "--output", str(output), "--model", str(model)]
 
 
 @pytest.mark.parametrize("name", RUNNERS)
@@ -57,8 +61,7 @@ def test_every_runner_gives_the_bytes_of_the_one_in_memory(name, source, referen
     shown = " ".join(options).replace("{prism}", "PRISM")
     if "Prism" in name:
         options = [option.format(prism=engines.go_program(PRISM)) for option in options]
-    flags = ("--input", source, "--output", tmp_path / "out", "--model", tiny, *SETTINGS, *options)
-    engines.finish(engines.start("score", *flags))
+    assert score.main([*_places(source, tmp_path / "out", tiny), *SETTINGS, *options]) == 0
     assert engines.shards(tmp_path / "out") == engines.shards(reference)
     assert engines.summary(tmp_path / "out") == engines.summary(reference)
     assert engines.summary(reference)["rows_rejected"] == 47
