@@ -40,6 +40,10 @@ def parser() -> argparse.ArgumentParser:
         "--stsb", help="STS-B with {split} for train, dev and test, e.g. 'stsb/{split}.parquet'"
     )
     result.add_argument("--gold", nargs="*", default=[], help="more pairs with people's scores")
+    result.add_argument("--gold_skip", nargs="*", default=[], help="subsets of --gold (column file) left out")
+    result.add_argument(
+        "--second_dev", nargs="*", default=[], help="subsets of --gold (column file) held out as a second dev"
+    )
     result.add_argument(
         "--sentences", nargs="*", default=[], help="sentences (columns text and, if there, source)"
     )
@@ -53,17 +57,18 @@ def parser() -> argparse.ArgumentParser:
         "--scored", nargs="*", default=[], help="pairs scored elsewhere: sentence1, sentence2, score"
     )
     result.add_argument("--encoder", help="folder of a BERT encoder, e.g. all-MiniLM-L6-v2")
+    result.add_argument("--teacher_encoder", help="folder of the encoder to fit as teacher, if another")
     result.add_argument("--teacher", help="folder of a fitted cross-encoder, used as it is")
     result.add_argument("--size", choices=list(SIZES), default=Recipe.size)
     result.add_argument("--seed", type=int, default=Recipe.seed)
-    for name in ("pairs", "edits", "facts", "documents", "roles", "identical", "gold_repeats"):
+    for name in ("pairs", "edits", "facts", "roles", "identical", "documents", "teacher_frozen"):
         result.add_argument(
-            f"--{name}", type=int, default=getattr(Recipe, name), help=f"number of {name} (see Recipe)"
+            f"--{name}", type=int, default=getattr(Recipe, name), help=f"number of {name}, see Recipe"
         )
     result.add_argument(
         "--replay", type=float, default=Recipe.replay, help="share of labelled pairs in fine-tuning"
     )
-    for stage in ("teacher_fit", "pretrain", "finetune", "polish"):
+    for stage in ("teacher_fit", "pretrain", "finetune"):
         for name, kind in (
             ("epochs", float),
             ("batch_size", int),
@@ -96,23 +101,18 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         size=options.size,
         seed=options.seed,
         gold=tuple(options.gold),
+        gold_skip=tuple(options.gold_skip),
+        second_dev=tuple(options.second_dev),
         sentences=tuple(options.sentences),
         sentence_limit=options.sentence_limit,
         source_limits={name: int(limit) for name, limit in limits.items()},
         scored=tuple(options.scored),
         encoder=options.encoder,
+        teacher_encoder=options.teacher_encoder,
         teacher=options.teacher,
-        teacher_fit=settings("teacher_fit"),
-        pairs=options.pairs,
-        edits=options.edits,
-        facts=options.facts,
-        documents=options.documents,
-        roles=options.roles,
-        identical=options.identical,
-        gold_repeats=options.gold_repeats,
+        teacher_frozen=options.teacher_frozen,
         pretrain=settings("pretrain"),
         finetune=settings("finetune"),
-        polish=settings("polish"),
         replay=options.replay,
         data_notes=options.data_notes,
     )

@@ -60,6 +60,7 @@ def bert_hash_model(
     vocab_size: int = 400,
     num_labels: int = 1,
     seed: int = 1,
+    zero_padding: bool = True,
     **config,
 ):
     """A random BERT-hash cross-encoder; 16/128 with 30,522 tokens is a full-size nano."""
@@ -68,16 +69,20 @@ def bert_hash_model(
         BertHashConfig(
             projections=projections,
             hidden_size=hidden_size,
-            intermediate_size=4 * hidden_size,
-            num_hidden_layers=2,
-            num_attention_heads=2,
             vocab_size=vocab_size,
             num_labels=num_labels,
-            **config,
+            **{
+                "intermediate_size": 4 * hidden_size,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                **config,
+            },
         )
     )
     with torch.no_grad():
         model.bert.embeddings.word_embeddings.embeddings.weight.normal_(0, 1)
+        if zero_padding:  # as training leaves it
+            model.bert.embeddings.word_embeddings.embeddings.weight[model.config.pad_token_id] = 0
         model.bert.embeddings.word_embeddings.projections.weight.normal_(0, projections**-0.5)
     spread_head(model, seed)
     return model

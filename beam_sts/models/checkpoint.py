@@ -23,8 +23,9 @@ from transformers import (
 from beam_sts.errors import UserError
 from beam_sts.models import neobert
 from beam_sts.models.bert_hash import BertHashConfig, rename_projection
+from beam_sts.models.checksums import verify_checksums
 from beam_sts.models.heads import pooled_model, yes_no_model
-from beam_sts.models.registry import embedded_models
+from beam_sts.models.registry import EMBEDDED, embedded_models
 from beam_sts.models.source import locate
 from beam_sts.models.stack import (
     CLASSIFY,
@@ -83,6 +84,18 @@ class Checkpoint:
         scores: NDArray[np.float32] = torch.sigmoid(torch.from_numpy(logits)).numpy()
         return scores
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The transformer's tensors by name, as the files have them.
+
+        Raises:
+            UserError: they are absent, unsafe or unreadable.
+        """
+        folder = self.stack.folder
+        weights = read_weights(folder, allow_pickle=self.allow_pickle)
+        if isinstance(self.config, BertHashConfig) and self.stack.task == CLASSIFY:
+            weights = rename_projection(weights, folder)
+        return weights
+
     def model(self) -> Any:
         """The model in float32 and evaluation mode: token ids in, an output with ``logits`` out.
 
@@ -90,11 +103,8 @@ class Checkpoint:
             UserError: the weights are absent, unsafe, unreadable or do not fit the config.
         """
         folder, task = self.stack.folder, self.stack.task
-        weights = read_weights(folder, allow_pickle=self.allow_pickle)
-        if isinstance(self.config, BertHashConfig) and task == CLASSIFY:
-            weights = rename_projection(weights, folder)
         model = build(
-            _AUTO_CLASSES[task], self.config, weights, folder, trust_remote_code=self.trust_remote_code
+            _AUTO_CLASSES[task], self.config, self.weights(), folder, trust_remote_code=self.trust_remote_code
         )
         if task == GENERATE:
             model = yes_no_model(model, self.stack)
@@ -138,9 +148,12 @@ def load_checkpoint(
         trust_remote_code: run the checkpoint's own code if its architecture is not known here.
 
     Raises:
-        UserError: nothing is found under the name, or its config or tokenizer is unusable.
+        UserError: nothing is found under the name, its config or tokenizer is unusable, or a file of an
+            embedded model is not what its SHA256SUMS says.
     """
     path = locate(str(name), allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    if path.parent == EMBEDDED:
+        verify_checksums(path)
     saved = read_stack(path)
     folder = saved.folder if saved else path
     config = _config(folder, trust_remote_code)

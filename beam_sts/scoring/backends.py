@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -11,13 +12,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from beam_sts.scoring.tokens import MicroBatch
+from beam_sts.models.bert_hash import BertHashConfig
+from beam_sts.models.checkpoint import Checkpoint
+from beam_sts.scoring.hash_backend import HashBackend
+from beam_sts.scoring.long_text import Work
+from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Backend(Protocol):
     """Runs the model. Safe to call from several threads."""
+
+    def share(self, work: Work, run: Callable[..., Iterable[Any]]) -> Any:
+        """What the micro-batches of a macro-batch share, computed by ``run``, a ``map`` over threads."""
+        ...
 
     def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
         """Logits of the rows, shape (rows,)."""
@@ -42,11 +51,15 @@ class TorchBackend:
             parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in accepted.values()
         )
 
+    def share(self, work: Work, run: Callable[..., Iterable[Any]]) -> None:
+        """Nothing: each pair goes through the model whole."""
+
     def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
         """Logits of the rows, shape (rows,)."""
-        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-        if batch.token_type_ids is not None and self._token_types:
-            inputs["token_type_ids"] = batch.token_type_ids
+        padded = batch.padded
+        inputs = {"input_ids": padded.input_ids, "attention_mask": padded.attention_mask}
+        if padded.token_type_ids is not None and self._token_types:
+            inputs["token_type_ids"] = padded.token_type_ids
         tensors = {name: torch.from_numpy(array).to(self._device) for name, array in inputs.items()}
         reduced = self._dtype is not torch.float32
         with torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=reduced):
@@ -64,13 +77,21 @@ def available_cores() -> int:
 
 
 def thread_pool(threads: int) -> ThreadPoolExecutor:
-    """Threads that each run whole micro-batches, and the same bound on the tokenizers' own threads.
+    """Threads that each tokenise whole blocks of texts and run whole micro-batches.
 
     A micro-batch is computed by one thread, for two reasons: its scores do not depend, to the last bit, on
-    how many threads there are, and no thread waits for another inside a matrix product.
-    The tokenizers' pool reads its size once, at its first use in the process.
+    how many threads there are, and no thread waits for another inside a matrix product. For the second reason
+    the tokenizers' own pool stays unused.
     """
-    os.environ["RAYON_NUM_THREADS"] = str(threads)
-    os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(1)
     return ThreadPoolExecutor(threads, "beam_sts", initializer=torch.set_num_threads, initargs=(1,))
+
+
+def load_backend(checkpoint: Checkpoint, tokenizer: PairTokenizer, device: str, precision: str) -> Backend:
+    """The backend that runs a checkpoint on a device."""
+    if device == "cpu" and isinstance(checkpoint.config, BertHashConfig):
+        weights = checkpoint.weights()
+        if HashBackend.takes(checkpoint.config, weights, tokenizer.template):
+            return HashBackend(checkpoint.config, weights, tokenizer.template, precision)
+    return TorchBackend(checkpoint.model(), device, precision)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from beam_sts.scoring.plan import IntArray
@@ -60,25 +63,29 @@ class Work:
 
 
 def plan_work(
-    tokenizer: PairTokenizer, texts_a: list[str], texts_b: list[str], a: IntArray, b: IntArray, policy: str
+    tokenizer: PairTokenizer,
+    texts: pa.Array,
+    a: IntArray,
+    b: IntArray,
+    policy: str,
+    run: Callable[..., Iterable[Any]] = map,
 ) -> Work:
     """Tokenise texts and settle what is scored of each pair.
 
     Args:
         tokenizer: the checkpoint's.
-        texts_a: distinct texts.
-        texts_b: more of them, where the prompt makes first texts other than second ones; may be empty.
-        a: each pair's first text, an index into both lists end to end, shape (n,).
+        texts: distinct texts, an Arrow array of strings without nulls.
+        a: each pair's first text, an index into the texts, shape (n,).
         b: each pair's second text.
         policy: one of ``LONG_TEXT``.
+        run: ``map``, or that of a pool of threads.
     """
-    texts = [*texts_a, *texts_b]
     budget = tokenizer.budget
-    table = tokenizer.encode(texts, None if policy == "windows" else budget + 1)
+    table = tokenizer.encode(texts, None if policy == "windows" else budget + 1, run)
     lengths = table.lengths.copy()
     if policy == "truncate":
         for index in _undecided(table, a, b, budget):
-            lengths[index] = tokenizer.count(texts[index])
+            lengths[index] = tokenizer.count(texts[index].as_py())
     len_a, len_b = lengths[a], lengths[b]
     refused = {}
     if table.refused:

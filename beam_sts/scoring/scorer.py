@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
-from beam_sts.scoring.backends import PRECISIONS, Backend, TorchBackend, available_cores, thread_pool
+from beam_sts.scoring.backends import PRECISIONS, Backend, available_cores, load_backend, thread_pool
 from beam_sts.scoring.long_text import LONG_TEXT, plan_work
 from beam_sts.scoring.plan import IntArray, plan_micro_batches
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
@@ -125,7 +126,7 @@ class PairScorer:
         )
         self._checkpoint = loaded
         self._tokenizer = PairTokenizer.of(loaded)
-        self._backend: Backend = TorchBackend(loaded.model(), device, precision)
+        self._backend: Backend = load_backend(loaded, self._tokenizer, device, precision)
         self._macro_batch = macro_batch
         self._token_budget = token_budget
         self._long_text = long_text
@@ -232,23 +233,32 @@ class PairScorer:
         if self._tokenizer.prompt:  # then a text is another one when it comes first
             first, local_a = np.unique(a, return_inverse=True)
             second, local_b = np.unique(b, return_inverse=True)
-            texts_a = [self._tokenizer.prompt + text for text in texts.take(pa.array(first)).to_pylist()]
-            texts_b = texts.take(pa.array(second)).to_pylist()
+            prompt, nothing = (pa.scalar(text, pa.large_string()) for text in (self._tokenizer.prompt, ""))
+            prompted = pc.binary_join_element_wise(prompt, texts.take(pa.array(first)), nothing)
+            texts = pa.concat_arrays([prompted, texts.take(pa.array(second))])
             local_b = local_b + len(first)
         else:
             used, local = np.unique(np.concatenate([a, b]), return_inverse=True)
-            texts_a, texts_b = texts.take(pa.array(used)).to_pylist(), []
+            texts = texts.take(pa.array(used))
             local_a, local_b = local[: len(a)], local[len(a) :]
-        work = plan_work(self._tokenizer, texts_a, texts_b, local_a, local_b, self._long_text)
+        work = plan_work(self._tokenizer, texts, local_a, local_b, self._long_text, self._pool.map)
         lengths = self._tokenizer.pair_lengths(work.kept_a, work.kept_b)
         order = np.argsort(-lengths, kind="stable")
+        shared = self._backend.share(work, self._pool.map)
 
         def run(bounds: tuple[int, int]) -> tuple[IntArray, NDArray[np.float32], dict[int, str], int]:
             rows = order[slice(*bounds)]
-            batch = self._tokenizer.assemble(
-                work.table, work.a[rows], work.b[rows], work.kept_a[rows], work.kept_b[rows]
+            batch = MicroBatch(
+                self._tokenizer,
+                work.table,
+                work.a[rows],
+                work.b[rows],
+                work.kept_a[rows],
+                work.kept_b[rows],
+                rows,
+                shared,
             )
-            return rows, *_run_bisecting(self._backend, batch), batch.input_ids.size
+            return rows, *_run_bisecting(self._backend, batch), len(batch) * batch.width
 
         logits = np.empty(len(order), dtype=np.float32)
         failed_pairs: dict[int, str] = {}
@@ -264,7 +274,7 @@ class PairScorer:
             {**work.refused, **failed_pairs},
             len(failed_pairs),
             ScoreStats(
-                texts_tokenised=len(texts_a) + len(texts_b),
+                texts_tokenised=len(texts),
                 real_tokens=int(lengths.sum()),
                 padded_tokens=padded,
                 backend_calls=len(batches),

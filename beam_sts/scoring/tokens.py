@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from functools import cached_property
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, normalizers
 
@@ -16,27 +19,13 @@ from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.models.stack import GENERATE
 from beam_sts.scoring.cuts import MAX_PIECE, cut_pattern, cut_positions
 from beam_sts.scoring.plan import IntArray, expand_ranges, longest_first
+from beam_sts.scoring.wordpiece import WordPieceColumns
 
 # Characters of a piece of a long text: enough to hold the tokens that are needed, most of the time at once.
 _PIECE, _LEAST_PIECE, _CHARACTERS_PER_TOKEN = 1 << 17, 1 << 12, 16
+# Texts, and bytes of them, that a thread tokenises at a time.
+_BLOCK, _BLOCK_BYTES = 2048, 1 << 20
 _PROBES = (("a", "b"), ("b", "a a a"), ("", "a b"), ("b a", ""))
-
-
-@dataclass(frozen=True)
-class MicroBatch:
-    """Padded model input: integer arrays of shape (rows, longest)."""
-
-    input_ids: NDArray[np.int64]
-    attention_mask: NDArray[np.int64]
-    token_type_ids: NDArray[np.int64] | None
-
-    def __getitem__(self, rows: slice) -> MicroBatch:
-        """Some of the rows, padded as before."""
-        types = None if self.token_type_ids is None else self.token_type_ids[rows]
-        return MicroBatch(self.input_ids[rows], self.attention_mask[rows], types)
-
-    def __len__(self) -> int:
-        return len(self.input_ids)
 
 
 @dataclass(frozen=True)
@@ -44,18 +33,76 @@ class TokenTable:
     """Token ids of distinct texts, end to end: text i owns ``ids[offsets[i]:offsets[i + 1]]``.
 
     ``partial`` names the texts of which only the tokens that were asked for are here; ``refused`` those that
-    cannot be tokenised, and why.
+    cannot be tokenised, and why. A text that is cut keeps its last tokens if ``from_end``.
     """
 
     ids: NDArray[np.int64]
     offsets: IntArray
     partial: frozenset[int] = frozenset()
     refused: dict[int, str] = field(default_factory=dict)
+    from_end: bool = False
 
     @property
     def lengths(self) -> IntArray:
         """Tokens of each text that are here, shape (texts,)."""
         return np.diff(self.offsets)
+
+    def take(self, texts: IntArray, kept: IntArray) -> NDArray[np.int64]:
+        """The ids that so many tokens of each of the texts keep, end to end."""
+        starts = self.offsets[texts + 1] - kept if self.from_end else self.offsets[texts]
+        return self.ids[expand_ranges(starts, kept)]
+
+
+@dataclass(frozen=True)
+class PaddedBatch:
+    """Padded model input: integer arrays of shape (rows, longest)."""
+
+    input_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+    token_type_ids: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True, eq=False)
+class MicroBatch:
+    """Pairs that a backend scores together; arrays of shape (rows,).
+
+    ``a`` and ``b`` are texts of the table, ``kept_a`` and ``kept_b`` the tokens kept of them, ``items`` the
+    pairs' numbers in the macro-batch, ``shared`` what the backend computed for the whole of that.
+    """
+
+    tokenizer: PairTokenizer
+    table: TokenTable
+    a: IntArray
+    b: IntArray
+    kept_a: IntArray
+    kept_b: IntArray
+    items: IntArray
+    shared: Any = None
+
+    def __getitem__(self, rows: slice) -> MicroBatch:
+        """Some of the pairs."""
+        a, b, kept_a, kept_b, items = (
+            array[rows] for array in (self.a, self.b, self.kept_a, self.kept_b, self.items)
+        )
+        return MicroBatch(self.tokenizer, self.table, a, b, kept_a, kept_b, items, self.shared)
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    @cached_property
+    def lengths(self) -> IntArray:
+        """Tokens of each pair, special tokens included."""
+        return self.tokenizer.pair_lengths(self.kept_a, self.kept_b)
+
+    @cached_property
+    def width(self) -> int:
+        """Tokens of the longest pair."""
+        return int(self.lengths.max())
+
+    @cached_property
+    def padded(self) -> PaddedBatch:
+        """The pairs as a model of transformers takes them."""
+        return self.tokenizer.assemble(self.table, self.a, self.b, self.kept_a, self.kept_b)
 
 
 @dataclass(frozen=True)
@@ -148,6 +195,7 @@ class PairTokenizer:
         self._tokenizer = tokenizer
         self._template = probe_template(tokenizer)
         self._cut = cut_pattern(tokenizer)
+        self._columns = WordPieceColumns(tokenizer) if WordPieceColumns.takes(tokenizer) else None
         self.max_length = max_length
         self.prompt = prompt
         self._pad_id = pad_id
@@ -182,45 +230,79 @@ class PairTokenizer:
             raise UserError(f"{checkpoint.path}: {error}") from error
 
     @property
+    def template(self) -> PairTemplate:
+        """The special tokens around a pair."""
+        return self._template
+
+    @property
     def budget(self) -> int:
         """Tokens that both texts of a pair may have together."""
         return self.max_length - self._template.special_tokens
 
-    def encode(self, texts: Sequence[str], keep: int | None = None) -> TokenTable:
-        """Tokenise texts, without special tokens, in parallel inside the tokenizer.
+    def encode(
+        self,
+        texts: Sequence[str] | pa.Array,
+        keep: int | None = None,
+        run: Callable[..., Iterable[Any]] = map,
+    ) -> TokenTable:
+        """Tokenise texts, without special tokens.
 
         Args:
-            texts: n texts.
+            texts: n texts, without nulls.
             keep: tokens of each text that are needed, from the side that truncation keeps; a much longer text
                 is then read only as far. Default: all.
+            run: ``map``, or that of a pool of threads.
         """
+        column = (texts if isinstance(texts, pa.Array) else pa.array(texts)).cast(pa.large_string())
         size = _PIECE if keep is None else min(_PIECE, max(_LEAST_PIECE, _CHARACTERS_PER_TOKEN * keep))
         pieces: dict[int, list[str]] = {}  # of the long texts, the next one last
-        for index, text in enumerate(texts):
-            if len(text) > 2 * size:
-                pieces[index] = self._pieces(text, size)
-        refused = {
-            index: f"text too large: {len(texts[index]):,} characters without a place to cut"
-            for index, cut in pieces.items()
-            if max(map(len, cut)) > MAX_PIECE
-        }
-        firsts = [
-            text if index not in pieces else "" if index in refused else pieces[index].pop()
-            for index, text in enumerate(texts)
-        ]
-        ids = [e.ids for e in self._tokenizer.encode_batch_fast(firsts, add_special_tokens=False)]
-        for index, rest in pieces.items():
-            while rest and index not in refused and (keep is None or len(ids[index]) < keep):
-                more = self._tokenizer.encode(rest.pop(), add_special_tokens=False).ids
-                ids[index] = more + ids[index] if self._truncate_left else ids[index] + more
-        offsets = np.zeros(len(ids) + 1, dtype=np.int64)
-        np.cumsum([len(row) for row in ids], out=offsets[1:])
-        return TokenTable(
-            np.fromiter(chain.from_iterable(ids), dtype=np.int64, count=int(offsets[-1])),
-            offsets,
-            frozenset(index for index, rest in pieces.items() if rest),
-            refused,
+        refused: dict[int, str] = {}
+        for index in np.flatnonzero(pc.utf8_length(column).to_numpy() > 2 * size).tolist():
+            text = column[index].as_py()
+            pieces[index] = self._pieces(text, size)
+            if max(map(len, pieces[index])) > MAX_PIECE:
+                refused[index] = f"text too large: {len(text):,} characters without a place to cut"
+                pieces[index] = [""]
+        if pieces:
+            shortened = column.to_pylist()
+            for index, cut in pieces.items():
+                shortened[index] = cut.pop()
+            column = pa.array(shortened, pa.large_string())
+        numbers = np.maximum(
+            np.arange(len(column)) // _BLOCK,
+            np.cumsum(pc.binary_length(column).to_numpy()) // _BLOCK_BYTES,
         )
+        bounds = [*np.flatnonzero(np.diff(numbers, prepend=-1)).tolist(), len(column)]
+        blocks = [column[start:end] for start, end in pairwise(bounds)]
+        encoded = list(run(self._encode_block, blocks))
+        lengths = np.concatenate([np.empty(0, np.int64), *(lengths for _, lengths in encoded)])
+        ids = np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in encoded)])
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        partial = frozenset(index for index, rest in pieces.items() if rest)
+        if partial:
+            longer = {}
+            for index in partial:
+                own = ids[offsets[index] : offsets[index + 1]].tolist()
+                while pieces[index] and (keep is None or len(own) < keep):
+                    more = self._tokenizer.encode(pieces[index].pop(), add_special_tokens=False).ids
+                    own = more + own if self._truncate_left else own + more
+                longer[index] = own
+            rows = np.split(ids, offsets[1:-1])
+            for index, own in longer.items():
+                rows[index] = np.array(own, dtype=np.int64)
+            ids = np.concatenate(rows)
+            offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+            partial = frozenset(index for index in partial if pieces[index])
+        return TokenTable(ids, offsets, partial, refused, self._truncate_left)
+
+    def _encode_block(self, texts: pa.Array) -> tuple[NDArray[np.int64], IntArray]:
+        """Token ids of texts end to end, and how many each has."""
+        if self._columns:
+            return self._columns.encode(texts)
+        encoded = self._tokenizer.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)
+        rows = [encoding.ids for encoding in encoded]
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        return np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum())), lengths
 
     def _pieces(self, text: str, size: int) -> list[str]:
         """A text in pieces, in the order of ``pop``: the last piece first, unless the end is what is kept."""
@@ -252,7 +334,7 @@ class PairTokenizer:
 
     def assemble(
         self, table: TokenTable, a: IntArray, b: IntArray, kept_a: IntArray, kept_b: IntArray
-    ) -> MicroBatch:
+    ) -> PaddedBatch:
         """Build one padded micro-batch.
 
         Args:
@@ -274,9 +356,8 @@ class PairTokenizer:
                 flat_types[at + position] = kind
 
         def put_text(at: IntArray, texts: IntArray, kept: IntArray, kind: int) -> None:
-            source = table.offsets[texts + 1] - kept if self._truncate_left else table.offsets[texts]
             target = expand_ranges(at, kept)
-            flat[target] = table.ids[expand_ranges(source, kept)]
+            flat[target] = table.take(texts, kept)
             flat_types[target] = kind
 
         start_a = starts + len(before)
@@ -296,4 +377,4 @@ class PairTokenizer:
         if self._token_types:
             token_type_ids = np.zeros(mask.shape, dtype=np.int64)
             token_type_ids[mask] = flat_types
-        return MicroBatch(input_ids, mask.astype(np.int64), token_type_ids)
+        return PaddedBatch(input_ids, mask.astype(np.int64), token_type_ids)

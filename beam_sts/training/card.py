@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +13,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
-CHECKSUMS = "SHA256SUMS"
-CHECKED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+from beam_sts.models.checksums import write_checksums
 
 
 def export_checkpoint(model: PreTrainedModel, tokenizer_folder: Path, folder: Path, card: str) -> None:
@@ -41,34 +39,12 @@ def export_checkpoint(model: PreTrainedModel, tokenizer_folder: Path, folder: Pa
     write_checksums(folder)
 
 
-def write_checksums(folder: Path) -> None:
-    """Write SHA256SUMS (the format of ``sha256sum -c``) over the files that decide a checkpoint's scores."""
-    lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in CHECKED]
-    (folder / CHECKSUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def verify_checksums(folder: Path) -> None:
-    """Compare a checkpoint's files with its SHA256SUMS.
-
-    Args:
-        folder: A checkpoint folder that has SHA256SUMS.
-
-    Raises:
-        ValueError: A file is missing or differs, naming it with both sums.
-    """
-    for line in (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines():
-        expected, name = line.split(maxsplit=1)
-        path = folder / name
-        if not path.is_file():
-            raise ValueError(f"{path} is missing, but {CHECKSUMS} lists it; install the package again")
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if found != expected:
-            raise ValueError(
-                f"{path} has SHA-256 {found}, {CHECKSUMS} says {expected}; install the package again"
-            )
-
-
-def model_card(name: str, facts: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+def model_card(
+    name: str,
+    facts: Mapping[str, Any],
+    results: Mapping[str, Any],
+    seeds: Mapping[int, Mapping[str, Any]] | None = None,
+) -> str:
     """Write the model card.
 
     Args:
@@ -76,6 +52,7 @@ def model_card(name: str, facts: Mapping[str, Any], results: Mapping[str, Any]) 
         facts: What went in: "parameters", "max_length", "data" (Markdown), "stages" (name -> text), "seed",
             "hardware", "settings" (JSON).
         results: Reports of :mod:`beam_sts.training.evaluation` by set name, and "probes".
+        seeds: Such results of each seed that was trained, by seed.
 
     Returns:
         Markdown with the hub's metadata block.
@@ -96,6 +73,8 @@ def model_card(name: str, facts: Mapping[str, Any], results: Mapping[str, Any]) 
         "## Results",
         "| set | Pearson | Spearman | pairs | calibration error | order swap |\n|---|---|---|---|---|---|\n"
         + "\n".join(rows),
+        seeds_table(seeds or {}),
+        reliability_table(results),
     ]
     probes = results.get("probes")
     if probes:
@@ -106,7 +85,7 @@ def model_card(name: str, facts: Mapping[str, Any], results: Mapping[str, Any]) 
             "| class | accuracy |\n|---|---|\n" + ranking,
             length_table(results.get("length", [])),
             f"Identical texts score {probes['identical']['mean']:.3f} in the mean (lowest "
-            f"{probes['identical']['lowest']:.3f}); unrelated texts {probes['unrelated']['median']:.3f} in the median.",
+            f"{probes['identical']['lowest']:.3f}, {probes['identical']['under_0.97']:.2%} of them under 0.97); unrelated texts {probes['unrelated']['median']:.3f} in the median.",
         ]
     parts += [
         "## Training",
@@ -124,7 +103,58 @@ def model_card(name: str, facts: Mapping[str, Any], results: Mapping[str, Any]) 
         "but differ in one fact score higher than people would give them; the probes above say how often the order "
         "is still right.",
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def seeds_table(seeds: Mapping[int, Mapping[str, Any]]) -> str:
+    """Mean and range over seeds of each set's correlations and each probe class's accuracy."""
+    if len(seeds) < 2:
+        return ""
+    runs = list(seeds.values())
+    figures = {
+        f"{name}, {key}": [run[name][key] for run in runs]
+        for name, value in runs[0].items()
+        if isinstance(value, Mapping) and "pearson" in value
+        for key in ("pearson", "spearman")
+    }
+    for kind in runs[0]["probes"]["ranking"]:
+        figures[f'probe "{kind}"'] = [run["probes"]["ranking"][kind] for run in runs]
+    figures["identical, lowest"] = [run["probes"]["identical"]["lowest"] for run in runs]
+    figures["unrelated, median"] = [run["probes"]["unrelated"]["median"] for run in runs]
+    rows = [
+        f"| {name} | {sum(values) / len(values):.4f} | {min(values):.4f} | {max(values):.4f} |"
+        for name, values in figures.items()
+    ]
+    told = ", ".join(map(str, sorted(seeds)))
+    return f"Over seeds {told}:\n\n| figure | mean | lowest | highest |\n|---|---|---|---|\n" + "\n".join(
+        rows
+    )
+
+
+def reliability_table(results: Mapping[str, Any]) -> str:
+    """Mean score and mean gold score of the pairs in each tenth of the scores, for STS-B dev and test."""
+    tables = {
+        name: {row["from"]: row for row in results[name]["reliability"]}
+        for name in ("STS-B dev", "STS-B test")
+        if name in results
+    }
+    if not tables:
+        return ""
+    lines = [
+        "Calibration: mean score and mean gold score of the pairs by tenth of the score.",
+        "",
+        "| scores | " + " | ".join(f"{name}: pairs | score | gold" for name in tables) + " |",
+        "|---|" + "---|" * 3 * len(tables),
+    ]
+    for begin in sorted({begin for table in tables.values() for begin in table}):
+        cells = []
+        for table in tables.values():
+            row = table.get(begin)
+            cells += (
+                [f"{row['pairs']}", f"{row['score']:.3f}", f"{row['gold']:.3f}"] if row else ["0", "", ""]
+            )
+        lines.append(f"| {begin:.1f} to {begin + 0.1:.1f} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def length_table(rows: Sequence[Mapping[str, float]]) -> str:

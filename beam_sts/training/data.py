@@ -89,20 +89,24 @@ def _read_hub(source: str) -> pa.Table:
     return table
 
 
-def read_scored_pairs(source: str) -> ScoredPairs:
+def read_scored_pairs(source: str, skip: Sequence[str] = (), only: Sequence[str] = ()) -> ScoredPairs:
     """Read pairs of the columns sentence1, sentence2 and score (0 to 1), the shape of STS-B and wiki-sim.
 
     Args:
         source: As for :func:`read_columns`.
+        skip: Subsets to leave out: values of the column file, if there is one, up to its first point.
+        only: Subsets to read instead of all.
 
     Raises:
         DataError: A null text, or a score that is no number between 0 and 1.
     """
-    columns = read_columns(source, ("sentence1", "sentence2", "score"))
+    columns = read_columns(source, ("sentence1", "sentence2", "score"), ("file",))
     first, second, scores = columns["sentence1"], columns["sentence2"], columns["score"]
     for row, (a, b, score) in enumerate(zip(first, second, scores, strict=True)):
         if not isinstance(a, str) or not isinstance(b, str):
             raise DataError(f"{source}: row {row} has a text that is null or no string: {a!r} / {b!r}")
         if not isinstance(score, (int, float)) or not 0 <= score <= 1:
             raise DataError(f"{source}: row {row} has score {score!r}; scores must be between 0 and 1")
-    return ScoredPairs.of(first, second, scores)
+    subsets = [str(file).partition(".")[0] for file in columns.get("file", [""] * len(scores))]
+    rows = [at for at, name in enumerate(subsets) if name not in skip and (not only or name in only)]
+    return ScoredPairs.of([first[i] for i in rows], [second[i] for i in rows], [scores[i] for i in rows])

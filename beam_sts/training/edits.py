@@ -30,6 +30,21 @@ _AUXILIARY = re.compile(
 )
 _NEGATED = re.compile(r"\b(is|are|was|were|can|could|will|would|should|must|does|do|did)(?: not|n't)\b")
 _NOUN = re.compile(r"\b(?:[Aa]n?|[Tt]he) ([a-z]{3,})\b")
+_OPPOSITES = (
+    ("rose", "fell"), ("rises", "falls"), ("rising", "falling"), ("increased", "decreased"), ("increase", "decrease"),
+    ("higher", "lower"), ("high", "low"), ("more", "less"), ("before", "after"), ("first", "last"), ("early", "late"),
+    ("open", "closed"), ("young", "old"), ("new", "old"), ("black", "white"), ("indoors", "outdoors"), ("left", "right"),
+    ("inside", "outside"), ("large", "small"), ("big", "little"), ("long", "short"), ("hot", "cold"), ("good", "bad"),
+    ("best", "worst"), ("above", "below"), ("up", "down"), ("won", "lost"), ("win", "lose"), ("bought", "sold"),
+    ("buy", "sell"), ("start", "stop"), ("began", "ended"), ("male", "female"), ("north", "south"), ("east", "west"),
+    ("northern", "southern"), ("eastern", "western"), ("morning", "evening"), ("day", "night"), ("always", "never"),
+    ("many", "few"), ("rich", "poor"), ("strong", "weak"), ("happy", "sad"), ("sitting", "standing"), ("asleep", "awake"),
+    ("easy", "difficult"), ("same", "different"), ("true", "false"), ("wide", "narrow"), ("fast", "slow"),
+    ("winter", "summer"), ("wet", "dry"), ("clean", "dirty"), ("empty", "full"), ("light", "dark"), ("public", "private"),
+    ("love", "hate"), ("arrived", "left"), ("push", "pull"), ("with", "without"), ("against", "for"), ("alone", "together"),
+)  # fmt: skip
+_OPPOSITE = {a: b for pair in _OPPOSITES for a, b in (pair, pair[::-1])}
+_OPPOSED = re.compile(rf"\b({'|'.join(_OPPOSITE)})\b")
 _CONTRACTIONS = (
     (" is not ", " isn't "), (" are not ", " aren't "), (" was not ", " wasn't "), (" does not ", " doesn't "),
     (" did not ", " didn't "), (" cannot ", " can't "), (" do not ", " don't "), (" will not ", " won't "),
@@ -94,6 +109,15 @@ def negate(text: str, rng: random.Random) -> str | None:
     return text[: found.start()] + " ".join([new, *rest]) + text[found.end() :]
 
 
+def oppose(text: str, rng: random.Random) -> str | None:
+    """Put a word of opposite meaning in the place of one word."""
+    found = list(_OPPOSED.finditer(text))
+    if not found:
+        return None
+    match = rng.choice(found)
+    return text[: match.start()] + _OPPOSITE[match.group()] + text[match.end() :]
+
+
 def swap_nouns(text: str, rng: random.Random) -> str | None:
     """Exchange two nouns that follow articles: who does it, and to whom."""
     found = list({match.group(1): match for match in _NOUN.finditer(text)}.values())
@@ -128,11 +152,12 @@ class Grammar:
     """Sentences of one fact in several wordings.
 
     Attributes:
-        kind: The class of fact that changes: "order", "number", "name" or "negation".
+        kind: The class of fact that changes: "order", "number", "name", "negation" or "topic".
         wordings: Format strings that say the same; slots are named.
         slots: For each slot, the words that fill it.
         changed: The slots whose values change the fact; two of them are exchanged for "order".
-        opposite: Wordings that deny the fact, for "negation".
+        opposite: Wordings that deny the fact, for "negation", or that say something else of the same things, for
+            "topic".
     """
 
     kind: str
@@ -153,7 +178,7 @@ class Grammar:
         at = rng.randrange(len(self.wordings))
         others = [wording for index, wording in enumerate(self.wordings) if index != at]
         anchor, paraphrase = self.wordings[at].format(**values), rng.choice(others).format(**values)
-        if self.kind == "negation":
+        if self.opposite:
             return anchor, paraphrase, self.opposite[at].format(**values)
         other = dict(values)
         if self.kind == "order":
@@ -296,6 +321,7 @@ class EditTargets:
         number: A changed number.
         name: A changed name.
         negation: The fact denied.
+        topic: Another fact of the same things.
         order: Roles exchanged.
         paraphrase: The same fact in other words.
         surface: The same sentence, or another spelling of it.
@@ -305,6 +331,7 @@ class EditTargets:
     number: float = 0.5
     name: float = 0.5
     negation: float = 0.45
+    topic: float = 0.45
     order: float = 0.55
     paraphrase: float = 0.95
     surface: float = 1.0
@@ -365,6 +392,7 @@ def edited_pairs(
         "number": lambda text: change_number(text, rng),
         "name": lambda text: change_name(text, rng, names),
         "negation": lambda text: negate(text, rng),
+        "topic": lambda text: oppose(text, rng),
         "order": lambda text: swap_nouns(text, rng),
         "surface": lambda text: keep_meaning(text, rng),
     }

@@ -66,6 +66,13 @@ class ScoredPairs:
             None if weights is None else np.asarray(weights, dtype=np.float32),
         )
 
+    def compact(self) -> ScoredPairs:
+        """The same pairs over only the texts they use."""
+        used, places = np.unique(np.concatenate([self.left, self.right]), return_inverse=True)
+        half = len(self)
+        texts = [self.texts[i] for i in used]
+        return ScoredPairs(texts, places[:half], places[half:], self.scores, self.weights)
+
 
 @dataclass(frozen=True)
 class FitSettings:
@@ -80,6 +87,8 @@ class FitSettings:
         weight_decay: Of AdamW, on matrices only.
         max_length: Tokens a pair is cut to.
         max_tokens: Padded tokens a batch may hold; batches of long pairs are smaller for it.
+        shift: Places that the tokens of a pair are moved from its start, at most, in half of the batches;
+            only for models of rotary positions. What stands far into long texts then reads as at their start.
         average: Decay of the exponential moving average of the weights that is kept in the end; 0 keeps the
             last.
         seed: Of order, swaps and dropout.
@@ -92,6 +101,7 @@ class FitSettings:
     weight_decay: float = 0.01
     max_length: int = 128
     max_tokens: int = 16_384
+    shift: int = 0
     average: float = 0.0
     seed: int = 0
 
@@ -103,23 +113,43 @@ def rate_at(progress: float, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 
 
+def shifted_places(token_type_ids: torch.Tensor, most: int, rng: np.random.Generator) -> torch.Tensor:
+    """Places of a batch's tokens in their texts, each pair's but for the leading [CLS] moved by one number.
+
+    Args:
+        token_type_ids: 0 in the first text, 1 in the second, of shape (batch, length).
+        most: The farthest a pair is moved; near moves are as likely as far ones, by magnitude.
+        rng: Source of the moves.
+
+    Returns:
+        Places of shape (batch, length).
+    """
+    count, length = token_type_ids.shape
+    places = torch.where(token_type_ids > 0, token_type_ids.cumsum(1), torch.arange(length))
+    moves = torch.from_numpy(np.exp(rng.uniform(0, math.log(most), count)).astype(np.int64))
+    return places + moves[:, None] * (places > 0)
+
+
 def fit(
-    model: PreTrainedModel,
+    model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
     pairs: ScoredPairs,
     settings: FitSettings,
     evaluate: Callable[[nn.Module], str] | None = None,
     evaluate_every: int = 0,
+    joined: bool = True,
 ) -> float:
     """Fit ``model`` in place to ``pairs`` with binary cross-entropy on soft targets, texts in random order.
 
     Args:
-        model: A sequence classifier with one label.
+        model: A sequence classifier with one label, or, not ``joined``, a model of logits.
         tokenizer: Its tokenizer.
         pairs: What to learn.
         settings: How.
         evaluate: Called with the model every ``evaluate_every`` steps; what it returns is logged.
         evaluate_every: Steps between evaluations; 0 for none.
+        joined: Whether the model reads a pair as one row; if not, a batch holds all first texts, then all
+            second ones, each by itself.
 
     Returns:
         The seconds it took.
@@ -143,8 +173,10 @@ def fit(
     averaged = [p.detach().clone() for p in trained] if settings.average else []
     model.train()
     # On CPU the backward pass of fused attention costs a third of a step on texts this short.
-    attention = model.config._attn_implementation
-    model.set_attn_implementation("eager")
+    attention = None
+    if isinstance(model, PreTrainedModel):
+        attention = model.config._attn_implementation
+        model.set_attn_implementation("eager")
     step, seen, loss_sum = 0, 0, 0.0
     while seen < total:
         for batch in length_grouped(lengths, settings.batch_size, rng, settings.max_tokens):
@@ -154,14 +186,21 @@ def fit(
             swap = rng.random(len(batch)) < 0.5
             left = np.where(swap, pairs.right[batch], pairs.left[batch])
             right = np.where(swap, pairs.left[batch], pairs.right[batch])
-            rows = [
-                template.join(texts[a], texts[b], settings.max_length)
-                for a, b in zip(left, right, strict=True)
-            ]
+            if joined:
+                rows = [
+                    template.join(texts[a], texts[b], settings.max_length)
+                    for a, b in zip(left, right, strict=True)
+                ]
+            else:
+                rows = [template.alone(texts[a], settings.max_length) for a in (*left, *right)]
+            batched = batch_tensors(rows, template)
+            if settings.shift and rng.random() < 0.5:
+                batched["position_ids"] = shifted_places(batched["token_type_ids"], settings.shift, rng)
             targets = torch.from_numpy(pairs.scores[batch])
             weights = None if pairs.weights is None else torch.from_numpy(pairs.weights[batch])
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                logits = model(**batch_tensors(rows, template)).logits
+                output = model(**batched)
+            logits = output.logits if joined else output
             loss = functional.binary_cross_entropy_with_logits(logits.float().squeeze(-1), targets, weights)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -184,7 +223,8 @@ def fit(
                 break
     for parameter, mean in zip(trained, averaged, strict=False):
         parameter.data.copy_(mean)
-    model.set_attn_implementation(attention)
+    if isinstance(model, PreTrainedModel) and attention:
+        model.set_attn_implementation(attention)
     model.eval()
     return time.monotonic() - begun
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,61 +9,56 @@ import numpy as np
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-logger = logging.getLogger(__name__)
-
 RANKS = ((0, 2, 1.0), (2, 8, 1.0), (8, 40, 0.7))
 """(first rank, last rank, share of sentences): one neighbour is drawn from each range for that share."""
 RANDOM_SHARE = 0.3
 """Share of sentences that also get a partner at random."""
 
 
-@torch.inference_mode()
-def embed(
-    texts: Sequence[str], source: Path, max_length: int = 96, tokens_per_batch: int = 4096
-) -> np.ndarray:
-    """Embed texts with an encoder: the mean of its output over the tokens, at unit length.
+class Embedder:
+    """An encoder such as all-MiniLM-L6-v2: the mean of its output over a text's tokens, at unit length.
 
     Args:
-        texts: What to embed.
-        source: Checkpoint folder of an encoder such as all-MiniLM-L6-v2.
+        source: Its checkpoint folder.
         max_length: Tokens a text is cut to.
         tokens_per_batch: Padded tokens a batch.
-
-    Returns:
-        float16[texts, hidden size].
     """
-    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
-    model = AutoModel.from_pretrained(
-        source, dtype=torch.float32, use_safetensors=True, local_files_only=True
-    ).eval()
-    # Some packages bake padding and truncation into tokenizer.json.
-    tokenizer.backend_tokenizer.no_padding()
-    tokenizer.backend_tokenizer.no_truncation()
-    lengths = np.array(
-        [min(len(ids), max_length) for ids in tokenizer(list(texts), verbose=False)["input_ids"]]
-    )
-    order = np.argsort(-lengths, kind="stable")
-    vectors = np.zeros((len(texts), model.config.hidden_size), dtype=np.float16)
-    begin, said = 0, time.monotonic()
-    while begin < len(order):
-        rows = order[begin : begin + max(1, tokens_per_batch // int(lengths[order[begin]]))]
-        batch = tokenizer(
-            [texts[row] for row in rows],
-            padding=True,
-            truncation=True,
-            max_length=max_length,
-            return_tensors="pt",
-        )
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            hidden = model(**batch).last_hidden_state
-        mask = batch["attention_mask"][..., None]
-        mean = (hidden.float() * mask).sum(1) / mask.sum(1)
-        vectors[rows] = torch.nn.functional.normalize(mean, dim=1).numpy()
-        begin += len(rows)
-        if time.monotonic() - said > 30:
-            said = time.monotonic()
-            logger.info("%d of %d texts embedded", begin, len(order))
-    return vectors
+
+    def __init__(self, source: Path, max_length: int = 96, tokens_per_batch: int = 4096) -> None:
+        self.max_length = max_length
+        self.tokens_per_batch = tokens_per_batch
+        self.tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
+        # Some packages bake padding and truncation into tokenizer.json.
+        self.tokenizer.backend_tokenizer.no_padding()
+        self.tokenizer.backend_tokenizer.no_truncation()
+        self.model = AutoModel.from_pretrained(
+            source, dtype=torch.float32, use_safetensors=True, local_files_only=True
+        ).eval()
+
+    @torch.inference_mode()
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed texts: float16[texts, hidden size]."""
+        encoded = self.tokenizer(list(texts), verbose=False)["input_ids"]
+        lengths = np.array([min(len(ids), self.max_length) for ids in encoded])
+        order = np.argsort(-lengths, kind="stable")
+        vectors = np.zeros((len(texts), self.model.config.hidden_size), dtype=np.float16)
+        begin = 0
+        while begin < len(order):
+            rows = order[begin : begin + max(1, self.tokens_per_batch // int(lengths[order[begin]]))]
+            batch = self.tokenizer(
+                [texts[row] for row in rows],
+                padding=True,
+                truncation=True,
+                max_length=self.max_length,
+                return_tensors="pt",
+            )
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                hidden = self.model(**batch).last_hidden_state
+            mask = batch["attention_mask"][..., None]
+            mean = (hidden.float() * mask).sum(1) / mask.sum(1)
+            vectors[rows] = torch.nn.functional.normalize(mean, dim=1).numpy()
+            begin += len(rows)
+        return vectors
 
 
 def neighbour_pairs(

@@ -101,6 +101,12 @@ class PairTemplate:
             len(self.first) + len(a) + len(self.middle),
         )
 
+    def alone(self, text: np.ndarray, max_length: int) -> tuple[np.ndarray, int]:
+        """One text's ids between the special tokens, cut to ``max_length``, and how many these are."""
+        room = max_length - len(self.first) - len(self.last)
+        ids = np.concatenate([self.first, text[:room], self.last]).astype(np.int64)
+        return ids, len(ids)
+
 
 def batch_tensors(rows: Sequence[tuple[np.ndarray, int]], template: PairTemplate) -> dict[str, torch.Tensor]:
     """Pad joined pairs to the longest: the model's keyword arguments, each of shape (rows, longest)."""

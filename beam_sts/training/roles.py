@@ -1,4 +1,4 @@
-"""More facts of who does what to whom, for fine-tuning: the class that a small model learns last."""
+"""More facts, of who does what to whom and of the same things in other states: what a small model learns last."""
 
 # ruff: noqa: E501  (frames read better one to a line)
 
@@ -24,6 +24,42 @@ _VERBS = (
 _MORE_LESS = (
     ("richer", "poorer", "rich"), ("stronger", "weaker", "strong"), ("faster", "slower", "fast"),
     ("heavier", "lighter", "heavy"), ("bigger", "smaller", "big"), ("earlier", "later", "early"),
+)  # fmt: skip
+
+_THINGS = (
+    "letter", "boat", "table", "lamp", "fence", "cupboard", "suitcase", "picture", "carpet", "bottle", "ladder",
+    "garden", "wallet", "bicycle", "curtain", "coat", "mirror", "basket", "chair", "barn",
+)  # fmt: skip
+# (past, participle, and the same of what else may be done with a thing)
+_DEEDS = (
+    ("washed", "washed", "broke", "broken"), ("bought", "bought", "lost", "lost"), ("painted", "painted", "hid", "hidden"),
+    ("found", "found", "burned", "burned"), ("cleaned", "cleaned", "sold", "sold"), ("opened", "opened", "shut", "shut"),
+    ("lifted", "lifted", "dropped", "dropped"), ("bought", "bought", "sold", "sold"), ("lost", "lost", "found", "found"),
+    ("filled", "filled", "emptied", "emptied"), ("fixed", "fixed", "smashed", "smashed"), ("kept", "kept", "threw away", "thrown away"),
+    ("drew", "drawn", "measured", "measured"), ("carried", "carried", "photographed", "photographed"),
+    ("built", "built", "tore down", "torn down"), ("covered", "covered", "moved", "moved"),
+)  # fmt: skip
+_STATES = (
+    ("new", "old"), ("cheap", "expensive"), ("clean", "dirty"), ("full", "empty"), ("heavy", "light"), ("strong", "weak"),
+    ("black", "white"), ("large", "tiny"), ("beautiful", "ugly"), ("round", "square"), ("wooden", "plastic"), ("safe", "dangerous"),
+)  # fmt: skip
+# What goes up and down, and wordings of either.
+_AMOUNTS = ("sales", "profits", "exports", "wages", "taxes", "rents")
+_MOVES = (
+    (("rose", "went up", "an increase"), ("fell", "went down", "a decrease")),
+    (("climbed", "increased", "growth"), ("dropped", "decreased", "a decline")),
+    (("grew", "rose", "a gain"), ("shrank", "fell", "a loss")),
+)
+# (a deed done by someone to an undertaking, its participle, and the opposite of both)
+_DECISIONS = (
+    ("approved", "approved", "refused", "refused"), ("started", "started", "stopped", "stopped"),
+    ("supported", "supported", "opposed", "opposed"), ("remembered", "remembered", "forgot", "forgotten"),
+    ("praised", "praised", "criticised", "criticised"), ("extended", "extended", "shortened", "shortened"),
+    ("welcomed", "welcomed", "feared", "feared"), ("announced", "announced", "cancelled", "cancelled"),
+    ("loved", "loved", "hated", "hated"), ("permitted", "permitted", "forbade", "forbidden"),
+)  # fmt: skip
+_UNDERTAKINGS = (
+    "plan", "project", "journey", "party", "reform", "strike", "game", "experiment", "campaign", "visit", "concert",
 )  # fmt: skip
 
 _WHO: tuple[tuple[str, ...], ...] = (_PEOPLE, _ANIMALS, _GIVEN)
@@ -100,5 +136,54 @@ def _grammars() -> Iterator[Grammar]:
         )  # fmt: skip
 
 
-ROLE_GRAMMARS: tuple[Grammar, ...] = tuple(_grammars())
+def _deed(past: str, participle: str, thing: str) -> tuple[str, ...]:
+    return (
+        f"The {{a}} {past} the {thing}.",
+        f"The {thing} was {participle} by the {{a}}.",
+        f"It was the {{a}} who {past} the {thing}.",
+        f"On Tuesday the {{a}} {past} the {thing}.",
+        f"On Tuesday the {thing} was {participle} by the {{a}}.",
+    )
+
+
+def _other_facts() -> Iterator[Grammar]:
+    undergone: tuple[tuple[tuple[tuple[str, ...], ...], tuple[str, ...]], ...] = (
+        (_DEEDS, _THINGS),
+        (_DECISIONS, _UNDERTAKINGS),
+    )
+    for deeds, what in undergone:
+        for past, participle, other, other_participle in deeds:
+            slots = {"a": _PEOPLE, "b": what}
+            said, instead = _deed(past, participle, "{b}"), _deed(other, other_participle, "{b}")
+            yield Grammar("topic", said, slots, (), instead)
+            yield Grammar("topic", instead, slots, (), said)
+    for pair in _STATES:
+        for state, other_state in (pair, pair[::-1]):
+            said, instead = (
+                (f"The {{b}} is {word}.", f"This is a {word} {{b}}.", f"{{a}} has a {{b}} that is {word}.")
+                for word in (state, other_state)
+            )
+            yield Grammar("topic", said[:2], {"b": _THINGS}, (), instead[:2])
+            owned = (said[2], f"{{a}}'s {{b}} is {state}.")
+            yield Grammar(
+                "topic",
+                owned,
+                {"a": _GIVEN, "b": _THINGS},
+                (),
+                (instead[2], f"{{a}}'s {{b}} is {other_state}."),
+            )
+    for up, down in _MOVES:
+        for words, opposite in ((up, down), (down, up)):
+            said, instead = (
+                (
+                    f"{{b}} at {{k}} {verb}.",
+                    f"{{k}} says its {{b}} {other}.",
+                    f"There was {noun} in {{b}} at {{k}}.",
+                )
+                for verb, other, noun in (words, opposite)
+            )
+            yield Grammar("topic", said, {"b": _AMOUNTS, "k": _COMPANIES}, (), instead)
+
+
+ROLE_GRAMMARS: tuple[Grammar, ...] = (*_grammars(), *_other_facts())
 """Beside :data:`beam_sts.training.edits.TRAINING_GRAMMARS`, with no frame or slot word of the probes either."""

@@ -49,5 +49,4 @@ def smoke_recipe(folder: Path, size: str = "tiny") -> Recipe:
         identical=20,
         pretrain=few,
         finetune=few,
-        polish=few,
     )

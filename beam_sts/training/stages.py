@@ -10,7 +10,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import beam_sts.models.bert_hash  # noqa: F401  registers the student's architecture
 from beam_sts.scoring.scorer import PairScorer
-from beam_sts.training import card, evaluation, mining, vocabulary
+from beam_sts.training import card, evaluation, mining, teacher, vocabulary
 from beam_sts.training.data import DataError, read_columns, read_scored_pairs
 from beam_sts.training.edits import edited_pairs, grammar_pairs
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict
@@ -38,12 +38,12 @@ SIZES = {
 }
 
 
-DRAWN = 150_000
-"""Neighbour pairs drawn, of which a recipe labels some."""
-TEACHER_FIT = FitSettings(epochs=3, batch_size=32, learning_rate=7e-5, warmup=0.1)
-PRETRAIN = FitSettings(epochs=4, batch_size=128, learning_rate=1e-3, max_length=512)
-FINETUNE = FitSettings(epochs=2.2, batch_size=96, learning_rate=6e-4, max_length=512)
-POLISH = FitSettings(epochs=2, batch_size=64, learning_rate=3e-4, max_length=512)
+GOLD_RANKS = ((0, 1, 1.0), (1, 4, 1.0), (4, 10, 1.0), (10, 25, 1.0), (25, 80, 1.0))
+"""Ranks drawn from among the gold sentences alone (as :data:`mining.RANKS`): what they are about is what the
+student will be judged by."""
+TEACHER_FIT = FitSettings(epochs=2, batch_size=32, learning_rate=6e-5, warmup=0.1)
+PRETRAIN = FitSettings(epochs=2.2, batch_size=192, learning_rate=1.2e-3, max_length=4096, shift=4096)
+FINETUNE = FitSettings(epochs=1, batch_size=96, learning_rate=3e-4, max_length=4096, shift=4096)
 
 
 @dataclass(frozen=True)
@@ -55,24 +55,27 @@ class Recipe:
         seed: Of the student: start, order, dropout.
         stsb: STS-B, with "{split}" for train, dev and test (any source :func:`read_columns` takes).
         gold: More pairs with people's scores.
+        gold_skip: Subsets of them left out, by the value of the column file up to its first point.
+        second_dev: Subsets of them held out, sentences and all, and reported as a second dev set: STS-B's own
+            dev shares its sources with train.
         sentences: Sources of sentences (column text, and source if there) for vocabulary and pairs.
         sentence_limit: Sentences taken of each source at most.
         source_limits: Other limits, by the value of the column source.
         scored: Pairs scored elsewhere (wiki-sim's pair-score-sampled shape), used as they are.
-        encoder: Folder of a BERT encoder: start of the token table, neighbours, and start of the teacher.
-        teacher: Folder of a fitted cross-encoder; None fits ``encoder`` on the gold pairs.
+        encoder: Folder of a BERT encoder: start of the token table.
+        teacher_encoder: Folder of the sentence encoder that the teacher starts from; None takes ``encoder``.
+        teacher: Folder of a fitted cross-encoder, used as it is instead.
         teacher_fit: How the teacher is fitted.
+        teacher_frozen: Its lowest layers that are not.
         pairs: Pairs to label, at most.
         edits: Sentences to edit by rule.
         facts: Facts to make by grammar.
+        roles: Facts of who does what to whom, and of the same things in other states, to make by grammar.
+        identical: Texts to pair with themselves.
         documents: Pairs of long documents to make.
-        pretrain: How the student is fitted to all scored pairs.
+        pretrain: How the student is fitted to all pairs.
         finetune: How it is fitted to the gold pairs, with ``replay``.
-        polish: How it is fitted once more, mostly to the gold pairs.
         replay: Share of the labelled and made pairs that goes into fine-tuning too.
-        roles: Facts of who does what to whom to make for fine-tuning.
-        identical: Texts to pair with themselves for fine-tuning.
-        gold_repeats: Times that each gold pair is seen in one epoch of fine-tuning.
         data_notes: Markdown file on the data, its licences and the teacher, for the model card.
     """
 
@@ -80,24 +83,26 @@ class Recipe:
     size: str = "nano"
     seed: int = 0
     gold: tuple[str, ...] = ()
+    gold_skip: tuple[str, ...] = ()
+    second_dev: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
     sentence_limit: int = 7_000
     source_limits: Mapping[str, int] = field(default_factory=dict)
     scored: tuple[str, ...] = ()
     encoder: str | None = None
+    teacher_encoder: str | None = None
     teacher: str | None = None
     teacher_fit: FitSettings = TEACHER_FIT
-    pairs: int = 80_000
-    edits: int = 20_000
-    facts: int = 8_000
-    documents: int = 3_000
+    teacher_frozen: int = 0
+    pairs: int = 200_000
+    edits: int = 15_000
+    facts: int = 5_000
+    roles: int = 10_000
+    identical: int = 6_000
+    documents: int = 1_500
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE
-    polish: FitSettings = POLISH
-    replay: float = 1.0
-    roles: int = 14_000
-    identical: int = 3_000
-    gold_repeats: int = 2
+    replay: float = 0.2
     data_notes: str | None = None
 
 
@@ -193,9 +198,10 @@ class Workshop:
 
     @property
     def held_out(self) -> HeldOut:
-        """STS-B's dev and test pairs and sentences."""
+        """Pairs and sentences of STS-B's dev and test and of the second dev set."""
         if self._held_out is None:
             splits = [read_scored_pairs(self.recipe.stsb.format(split=split)) for split in ("dev", "test")]
+            splits += [second_dev_pairs(self.recipe)] if self.recipe.second_dev else []
             self._held_out = HeldOut.of(*(zip(*texts_of(pairs), strict=True) for pairs in splits))
         return self._held_out
 
@@ -220,12 +226,32 @@ def taken(pairs: ScoredPairs, rows: Sequence[int]) -> ScoredPairs:
     )
 
 
+def second_dev_pairs(recipe: Recipe) -> ScoredPairs:
+    """The gold pairs of the recipe's second dev set.
+
+    Raises:
+        DataError: There are none.
+    """
+    pairs = joined([read_scored_pairs(source, only=recipe.second_dev) for source in recipe.gold])
+    if not len(pairs):
+        raise DataError(f"no gold pair has one of {', '.join(recipe.second_dev)} in its column file")
+    return pairs
+
+
+def dev_sets(recipe: Recipe) -> dict[str, ScoredPairs]:
+    """The sets that choices are made on: STS-B's dev and, if the recipe names one, the second dev set."""
+    sets = {"STS-B dev": read_scored_pairs(recipe.stsb.format(split="dev"))}
+    if recipe.second_dev:
+        sets["second dev"] = second_dev_pairs(recipe)
+    return sets
+
+
 def gold_pairs(recipe: Recipe, work: Workshop) -> list[ScoredPairs]:
     """STS-B train without the pairs that recur in dev or test, and the other gold sets, all checked."""
     sets: list[ScoredPairs] = []
     for source in (recipe.stsb.format(split="train"), *recipe.gold):
         own = source == recipe.stsb.format(split="train")
-        pairs = read_scored_pairs(source)
+        pairs = read_scored_pairs(source, skip=recipe.gold_skip)
         kept = taken(pairs, drop_held_out(*texts_of(pairs), work.held_out, sentences=not own))
         check_pairs(*texts_of(kept), work.held_out, source, sentences=not own)
         sets.append(kept)
@@ -276,100 +302,130 @@ def run_vocabulary(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, An
 
 
 def run_teacher(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Fit the encoder on the gold pairs as a cross-encoder, unless the recipe brings a teacher."""
-    if recipe.teacher is not None or recipe.encoder is None:
+    """Fit a sentence encoder to the gold pairs, unless the recipe brings a teacher."""
+    source = recipe.teacher_encoder or recipe.encoder
+    if recipe.teacher is not None or source is None:
         return {"teacher": Path(recipe.teacher).name if recipe.teacher else "none"}
-    torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(recipe.encoder, local_files_only=True)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        recipe.encoder, num_labels=1, dtype=torch.float32, use_safetensors=True, local_files_only=True
-    )
-    for name, parameter in model.named_parameters():
-        # Some ten thousand pairs move few of thirty thousand word vectors; frozen they cost no optimiser
-        # step.
-        parameter.requires_grad = "embeddings" not in name
-    fit(model, tokenizer, joined(gold_pairs(recipe, work)), recipe.teacher_fit)
-    dev = read_scored_pairs(recipe.stsb.format(split="dev"))
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return {"dev": evaluation.agreement(predict(model, tokenizer, dev), dev.scores)}
+    pairs = joined(gold_pairs(recipe, work))
+    teacher.fit_teacher(Path(source), pairs, recipe.teacher_fit, folder, recipe.teacher_frozen)
+    return {
+        name: evaluation.agreement(teacher.teacher_scores(folder, gold), gold.scores)
+        for name, gold in dev_sets(recipe).items()
+    }
 
 
 def run_pairs(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Draw neighbours of the sentences."""
+    """Embed the sentences and draw neighbours."""
     pool, gold = _sentence_pool(recipe, work)
-    if recipe.encoder is None or not recipe.pairs:
+    fitted = recipe.teacher is None and bool(recipe.teacher_encoder or recipe.encoder)
+    encoder = work.folder("teacher") if fitted else recipe.encoder
+    if encoder is None or not recipe.pairs:
         vectors = np.random.default_rng(0).standard_normal((len(pool), 16)).astype(np.float16)
     else:
-        vectors = mining.embed(pool, Path(recipe.encoder))
-    pairs = mining.neighbour_pairs(vectors, seed=0)[:DRAWN]
-    # Pairs with a sentence of the gold sets are nearest to what the student will be judged by: they come
-    # first.
-    pairs = pairs[np.argsort((pairs >= gold).all(axis=1), kind="stable")][: recipe.pairs]
-    check_pairs([pool[i] for i in pairs[:, 0]], [pool[i] for i in pairs[:, 1]], work.held_out, "mined pairs")
+        embedder = mining.Embedder(Path(encoder))
+        owner = work.fingerprint("pairs")
+        vectors = in_parts(folder, owner, len(pool), lambda rows: embedder(pool[rows.start : rows.stop]))
+    own = mining.neighbour_pairs(vectors[:gold], seed=0, ranks=GOLD_RANKS, random_share=0.7)
+    rest = mining.neighbour_pairs(vectors, seed=0)
+    rest = rest[~(rest < gold).all(axis=1)]
+    # Whoever takes only the first ones takes as many of either kind.
+    mixed = np.random.default_rng(0).permutation(np.concatenate([own, rest[: len(own)]]), axis=0)
+    pairs = np.concatenate([mixed, rest[len(own) :]])
+    first, second = ([pool[i] for i in pairs[:, side]] for side in (0, 1))
+    check_pairs(first, second, work.held_out, "mined pairs")
     np.save(folder / "pairs.npy", pairs)
+    np.save(folder / "vectors.npy", vectors)
     (folder / "texts.json").write_text(json.dumps(pool, ensure_ascii=False), encoding="utf-8")
-    return {"texts": len(pool), "pairs": len(pairs)}
+    return {"texts": len(pool), "gold texts": gold, "pairs": len(pairs), "between gold texts": len(own)}
 
 
-def run_labels(recipe: Recipe, work: Workshop, folder: Path, part: int = 16_384) -> dict[str, Any]:
-    """Score the pairs with the teacher, in parts that a stopped run leaves behind for the next."""
-    texts = json.loads((work.folder("pairs") / "texts.json").read_text(encoding="utf-8"))
-    pairs = np.load(work.folder("pairs") / "pairs.npy")
+def run_labels(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Score the pairs with the teacher."""
+    pairs = np.load(work.folder("pairs") / "pairs.npy")[: recipe.pairs]
     if not len(pairs):
         np.save(folder / "scores.npy", np.zeros(0, np.float32))
         return {"pairs": 0}
-    source = recipe.teacher or (str(work.folder("teacher")) if recipe.encoder else None)
-    if source is None:
+    if recipe.teacher is not None:
+        scores = _cross_encoder_scores(recipe, work, folder, pairs)
+    elif recipe.teacher_encoder or recipe.encoder:
+        vectors = np.load(work.folder("pairs") / "vectors.npy")
+        scores = teacher.similarities(vectors, pairs[:, 0], pairs[:, 1], work.folder("teacher"))
+    else:
         raise DataError("no teacher: give --encoder (fitted on the gold pairs) or --teacher (used as it is)")
-    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
-    tokenizer.backend_tokenizer.no_padding()
-    tokenizer.backend_tokenizer.no_truncation()
-    model = AutoModelForSequenceClassification.from_pretrained(
-        source, dtype=torch.float32, use_safetensors=True, local_files_only=True
-    )
-    owner = folder / "owner.txt"
-    if not owner.is_file() or owner.read_text() != work.fingerprint("labels"):
-        for stale in folder.glob("part-*.npy"):
-            stale.unlink()
-        owner.write_text(work.fingerprint("labels"))
-    parts: list[np.ndarray] = []
-    for begin in range(0, len(pairs), part):
-        path = folder / f"part-{begin:09d}.npy"
-        if not path.is_file():
-            rows = pairs[begin : begin + part]
-            asked = ScoredPairs(texts, rows[:, 0], rows[:, 1], np.zeros(len(rows), np.float32))
-            scores = predict(model, tokenizer, compact(asked))
-            temporary = path.with_suffix(".tmp")
-            with temporary.open("wb") as stream:
-                np.save(stream, scores)
-            temporary.replace(path)
-            logger.info("labels: %d of %d pairs", begin + len(rows), len(pairs))
-        parts.append(np.load(path))
-    scores = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     np.save(folder / "scores.npy", scores)
     return {"pairs": len(scores), "quantiles": np.quantile(scores, (0.05, 0.5, 0.95)).round(3).tolist()}
 
 
-def compact(pairs: ScoredPairs) -> ScoredPairs:
-    """The same pairs over only the texts they use."""
-    used, places = np.unique(np.concatenate([pairs.left, pairs.right]), return_inverse=True)
-    half = len(pairs)
-    return ScoredPairs([pairs.texts[i] for i in used], places[:half], places[half:], pairs.scores)
+def _cross_encoder_scores(recipe: Recipe, work: Workshop, folder: Path, pairs: np.ndarray) -> np.ndarray:
+    texts = json.loads((work.folder("pairs") / "texts.json").read_text(encoding="utf-8"))
+    tokenizer = teacher.plain_tokenizer(Path(str(recipe.teacher)))
+    model = AutoModelForSequenceClassification.from_pretrained(
+        recipe.teacher, dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
+
+    def scores(rows: range) -> np.ndarray:
+        left, right = pairs[rows.start : rows.stop].T
+        asked = ScoredPairs(texts, left, right, np.zeros(len(rows), np.float32))
+        return predict(model, tokenizer, asked.compact())
+
+    # Parts stay good while pairs and teacher are the same, however many are asked for.
+    owner = " ".join(map(work.fingerprint, STAGES["labels"].needs))
+    return in_parts(folder, owner, len(pairs), scores)
+
+
+def in_parts(
+    folder: Path, owner: str, count: int, compute: Callable[[range], np.ndarray], size: int = 4_096
+) -> np.ndarray:
+    """Compute something for many rows, in parts that a stopped run leaves behind for the next.
+
+    Args:
+        folder: Where the parts lie.
+        owner: What they are good for; parts of another owner are thrown away.
+        count: The rows.
+        compute: Results of some rows, one a row.
+        size: Rows of a part.
+
+    Returns:
+        The results of all rows.
+    """
+    note = folder / "owner.txt"
+    if not note.is_file() or note.read_text(encoding="utf-8") != owner:
+        for stale in folder.glob("part-*.npy"):
+            stale.unlink()
+        note.write_text(owner, encoding="utf-8")
+    parts: list[np.ndarray] = []
+    for begin in range(0, count, size):
+        rows = range(begin, min(begin + size, count))
+        path = folder / f"part-{begin:09d}.npy"
+        part = np.load(path) if path.is_file() else None
+        if part is None or len(part) < len(rows):
+            part = compute(rows)
+            temporary = path.with_suffix(".tmp")
+            with temporary.open("wb") as stream:
+                np.save(stream, part)
+            temporary.replace(path)
+            logger.info("%s: %d of %d", folder.name, rows.stop, count)
+        parts.append(part[: len(rows)])
+    return np.concatenate(parts)
 
 
 def labelled_pairs(work: Workshop) -> ScoredPairs:
     """The mined pairs with the teacher's scores."""
     texts = json.loads((work.folder("pairs") / "texts.json").read_text(encoding="utf-8"))
-    pairs = np.load(work.folder("pairs") / "pairs.npy")
-    return ScoredPairs(texts, pairs[:, 0], pairs[:, 1], np.load(work.folder("labels") / "scores.npy"))
+    scores = np.load(work.folder("labels") / "scores.npy")
+    pairs = np.load(work.folder("pairs") / "pairs.npy")[: len(scores)]
+    return ScoredPairs(texts, pairs[:, 0], pairs[:, 1], scores).compact()
 
 
 def made_pairs(recipe: Recipe, work: Workshop) -> ScoredPairs:
-    """Edited sentences, grammar facts and long documents, checked as everything else."""
+    """Edited sentences, grammar facts, identical texts and long documents, checked as everything else."""
     pool: list[str] = json.loads((work.folder("pairs") / "texts.json").read_text(encoding="utf-8"))
-    chosen = random.Random(1).sample(pool, min(recipe.edits, len(pool)))
-    made = [row[:3] for row in edited_pairs(chosen, seed=1) + grammar_pairs(recipe.facts, seed=1)]
+    rng = random.Random(1)
+    facts = grammar_pairs(recipe.facts, seed=1) + grammar_pairs(recipe.roles, seed=2, grammars=ROLE_GRAMMARS)
+    edited = edited_pairs(rng.sample(pool, min(recipe.edits, len(pool))), seed=1)
+    made = [row[:3] for row in edited + facts]
+    same = rng.sample(pool, min(recipe.identical, len(pool)))
+    made += [(text, text, 1.0) for text in same]
     made += long_pairs(pool, recipe.documents, seed=1)
     pairs = ScoredPairs.of([row[0] for row in made], [row[1] for row in made], [row[2] for row in made])
     kept = taken(pairs, drop_held_out(*texts_of(pairs), work.held_out))
@@ -390,17 +446,20 @@ def _fit_student(
         model = AutoModelForSequenceClassification.from_pretrained(
             start, dtype=torch.float32, use_safetensors=True
         )
-    dev = read_scored_pairs(recipe.stsb.format(split="dev"))
+    sets = dev_sets(recipe)
 
-    def on_dev(current: torch.nn.Module) -> dict[str, float]:
-        return evaluation.agreement(predict(current, tokenizer, dev, precision="fp32"), dev.scores)
+    def on_dev(current: torch.nn.Module) -> dict[str, dict[str, float]]:
+        return {
+            name: evaluation.agreement(predict(current, tokenizer, gold, precision="fp32"), gold.scores)
+            for name, gold in sets.items()
+        }
 
     how = FitSettings(**{**asdict(how), "seed": recipe.seed})
     seconds = fit(model, tokenizer, pairs, how, lambda current: str(on_dev(current)), 1000)
     model.save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(work.folder("vocabulary") / name, folder / name)
-    return {"pairs": len(pairs), "fit_seconds": round(seconds, 1), "dev": on_dev(model)}
+    return {"pairs": len(pairs), "fit_seconds": round(seconds, 1), **on_dev(model)}
 
 
 def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
@@ -416,38 +475,20 @@ def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
 
 def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Fit the student to the gold pairs, beside a share of the others so that it keeps what they taught."""
-    pairs = _mixture(recipe, work, recipe.gold_repeats, recipe.replay, 1.0)
-    return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
-
-
-def run_polish(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Fit it once more, at a low rate, to the gold pairs and a tenth of what there is beside them."""
-    pairs = _mixture(recipe, work, 1, 0.1, 0.2)
-    return _fit_student(recipe, work, work.folder("finetune"), pairs, recipe.polish, folder)
-
-
-def _mixture(recipe: Recipe, work: Workshop, repeats: int, replay: float, made_share: float) -> ScoredPairs:
     others = joined([labelled_pairs(work), made_pairs(recipe, work)])
-    rows = random.Random(recipe.seed).sample(range(len(others)), round(replay * len(others)))
-    count = round(made_share * recipe.roles)
-    made = [row[:3] for row in grammar_pairs(count, seed=2, grammars=ROLE_GRAMMARS)]
-    roles = ScoredPairs.of([row[0] for row in made], [row[1] for row in made], [row[2] for row in made])
-    check_pairs(*texts_of(roles), work.held_out, "role facts")
-    count = min(round(made_share * recipe.identical), len(others.texts))
-    same = random.Random(recipe.seed).sample(others.texts, count)
-    itself = ScoredPairs.of(same, same, [1.0] * len(same))
-    return joined([*repeats * gold_pairs(recipe, work), taken(others, rows), roles, itself])
+    rows = random.Random(recipe.seed).sample(range(len(others)), round(recipe.replay * len(others)))
+    pairs = joined([*gold_pairs(recipe, work), taken(others, rows)])
+    return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
 
 
 def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Report on dev, test and the probes, scoring as users do."""
-    score = PairScorer(work.folder("polish"), threads=torch.get_num_threads()).score
+    score = PairScorer(work.folder("finetune"), threads=torch.get_num_threads()).score
     results: dict[str, Any] = {}
-    for split in ("dev", "test"):
-        results[f"STS-B {split}"] = evaluation.report_on_gold(
-            score, read_scored_pairs(recipe.stsb.format(split=split))
-        )
-    dev = read_scored_pairs(recipe.stsb.format(split="dev"))
+    sets = dev_sets(recipe) | {"STS-B test": read_scored_pairs(recipe.stsb.format(split="test"))}
+    for name, gold in sets.items():
+        results[name] = evaluation.report_on_gold(score, gold)
+    dev = sets["STS-B dev"]
     results["probes"] = evaluation.report_on_probes(score, dev.texts)
     sizes = (25,) if recipe.size == "tiny" else (25, 250)
     results["length"] = report_on_length(score, dev.texts, sizes)
@@ -462,7 +503,7 @@ def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
 
 def run_export(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Write the checkpoint folder with its model card."""
-    model = AutoModelForSequenceClassification.from_pretrained(work.folder("polish"), dtype=torch.float32)
+    model = AutoModelForSequenceClassification.from_pretrained(work.folder("finetune"), dtype=torch.float32)
     results = json.loads((work.folder("evaluate") / "results.json").read_text(encoding="utf-8"))
     noted = {name: work.result(name) or {} for name in STAGES if name != "export"}
     text = card.model_card(
@@ -483,10 +524,21 @@ def run_export(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
             "settings": settings(recipe),
         },
         results,
+        _results_of_seeds(recipe, work),
     )
     card.export_checkpoint(model, work.folder("vocabulary"), folder, text)
     size = (folder / "model.safetensors").stat().st_size
     return {"parameters": parameter_count(model), "bytes": size}
+
+
+def _results_of_seeds(recipe: Recipe, work: Workshop) -> dict[int, dict[str, Any]]:
+    """Results of every seed that was evaluated in this folder with the same recipe otherwise."""
+    found: dict[int, dict[str, Any]] = {}
+    for folder in sorted(work.root.glob(f"evaluate-{recipe.size}-*")):
+        seed = int(folder.name.rpartition("-")[2])
+        if Workshop(work.root, replace(recipe, seed=seed)).result("evaluate") is not None:
+            found[seed] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return found
 
 
 def data_notes(recipe: Recipe) -> str:
@@ -500,7 +552,7 @@ def data_notes(recipe: Recipe) -> str:
 def settings(recipe: Recipe) -> str:
     """The recipe as JSON, with folders cut from paths: the card is for others' machines."""
     values = asdict(recipe)
-    for name in ("stsb", "encoder", "teacher", "data_notes"):
+    for name in ("stsb", "encoder", "teacher_encoder", "teacher", "data_notes"):
         values[name] = values[name] and values[name].rsplit("/", 1)[-1]
     for name in ("gold", "sentences", "scored"):
         values[name] = [source.rsplit("/", 1)[-1] for source in values[name]]
@@ -514,20 +566,21 @@ def plain(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) and abs(value) < 1 else str(value)
 
 
-_DATA = ("stsb", "gold", "sentences", "sentence_limit", "source_limits", "encoder")
+_GOLD = ("stsb", "gold", "gold_skip", "second_dev")
+_DATA = (*_GOLD, "sentences", "sentence_limit", "source_limits", "encoder")
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
         Stage("vocabulary", run_vocabulary, (*_DATA, "size"), (), ("size",)),
-        Stage("pairs", run_pairs, (*_DATA, "pairs")),
-        Stage("teacher", run_teacher, ("stsb", "gold", "encoder", "teacher", "teacher_fit")),
-        Stage("labels", run_labels, (), ("pairs", "teacher")),
-        Stage("pretrain", run_pretrain, ("size", "seed", "scored", "edits", "facts", "documents", "pretrain"),
+        Stage("teacher", run_teacher,
+              (*_GOLD, "encoder", "teacher_encoder", "teacher", "teacher_fit", "teacher_frozen")),
+        Stage("pairs", run_pairs, _DATA, ("teacher",)),
+        Stage("labels", run_labels, ("pairs",), ("pairs", "teacher")),
+        Stage("pretrain", run_pretrain,
+              ("size", "seed", "scored", "edits", "facts", "roles", "identical", "documents", "pretrain"),
               ("vocabulary", "labels"), ("size", "seed")),
-        Stage("finetune", run_finetune, ("finetune", "replay", "roles", "identical", "gold_repeats"),
-              ("pretrain",), ("size", "seed")),
-        Stage("polish", run_polish, ("polish",), ("finetune",), ("size", "seed")),
-        Stage("evaluate", run_evaluate, (), ("polish",), ("size", "seed")),
+        Stage("finetune", run_finetune, ("finetune", "replay"), ("pretrain",), ("size", "seed")),
+        Stage("evaluate", run_evaluate, (), ("finetune",), ("size", "seed")),
         Stage("export", run_export, (), ("evaluate",), ("size", "seed")),
     )
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """Long texts are read in pieces; the pieces' tokens are the whole text's."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,7 +106,7 @@ def _truncated(tokenizer, pairs):
 
     texts = [text for pair in pairs for text in pair]
     a, b = np.arange(0, len(texts), 2), np.arange(1, len(texts), 2)
-    work = plan_work(tokenizer, texts, [], a, b, "truncate")
+    work = plan_work(tokenizer, pa.array(texts), a, b, "truncate")
     return tokenizer.assemble(work.table, work.a, work.b, work.kept_a, work.kept_b)
 
 

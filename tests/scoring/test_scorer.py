@@ -139,9 +139,12 @@ class Poisoned:
     def __init__(self, backend, token: int) -> None:
         self._backend, self._token, self.calls = backend, token, 0
 
+    def share(self, work, run):
+        return self._backend.share(work, run)
+
     def logits(self, batch):
         self.calls += 1
-        if (batch.input_ids == self._token).any():
+        if (batch.padded.input_ids == self._token).any():
             raise FloatingPointError("poisoned")
         return self._backend.logits(batch)
 

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoTokenizer
 
 from beam_sts import PairScorer
-from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict, rate_at
+from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict, rate_at, shifted_places
 from beam_sts.training.long_texts import long_pairs, planted_pair, report_on_length
 from beam_sts.training.mining import neighbour_pairs
 from beam_sts.training.pairs import PairTemplate, TokenisedTexts, length_grouped
@@ -171,3 +171,14 @@ def test_embedded_nano_reads_8192_tokens_in_one_pass():
     assert scores == sorted(scores, reverse=True)
     assert scores[0] > 0.9
     assert scores[0] - scores[-1] > 0.4
+
+
+def test_shifted_places_leave_the_first_token_and_move_each_pair_as_one():
+    types = torch.tensor([[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 1, 1]])
+    places = shifted_places(types, 1000, np.random.default_rng(0))
+    still = torch.tensor([[0, 1, 2, 1, 2, 3], [0, 1, 2, 3, 1, 2]])
+    moved = places - still
+    assert (moved[:, 0] == 0).all()
+    assert (moved[:, 1:] == moved[:, 1:2]).all()
+    assert ((moved[:, 1] >= 1) & (moved[:, 1] < 1000)).all()
+    assert moved[0, 1] != moved[1, 1]

@@ -20,7 +20,7 @@ def poison(monkeypatch, scorer):
     real = TorchBackend.logits
 
     def logits(self, batch):
-        if (batch.input_ids == token).any():
+        if (batch.padded.input_ids == token).any():
             raise FloatingPointError("poisoned")
         return real(self, batch)
 

@@ -1,0 +1,154 @@
+"""Why a row was kept or removed: its cluster, the scores, and the two texts with their difference.
+
+    python -m pipelines.explain --run clean/ ID
+
+Colours on a terminal (not with NO_COLOR set); elsewhere [-removed-] and {+added+}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+from beam_sts.corpus.runs import Run
+from beam_sts.errors import UserError
+from pipelines.cli import guarded
+
+WORDS = 2_000
+"""Words of a text that are compared; the time grows with their square."""
+
+_LISTED = 20
+
+
+def safe(text: str) -> str:
+    r"""A text that cannot act on the terminal: control and direction marks are spelled out.
+
+    >>> safe("red \x1b[31m\u202e")
+    'red \\x1b[31m\\u202e'
+    """
+    return "".join(
+        letter
+        if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def word_diff(first: str, second: str, *, colour: bool) -> str:
+    """Two texts in one, word by word: what only the first has, what only the second has.
+
+    >>> word_diff("a red cat", "a blue cat", colour=False)
+    'a [-red-] {+blue+} cat'
+    """
+    marks = {"-": ("\x1b[31m", "\x1b[0m"), "+": ("\x1b[32m", "\x1b[0m")}
+    if not colour:
+        marks = {"-": ("[-", "-]"), "+": ("{+", "+}")}
+    one, two = (re.findall(r"\S+", safe(text))[:WORDS] for text in (first, second))
+    parts = []
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
+        if kind == "equal":
+            parts.append(" ".join(one[a:b]))
+            continue
+        parts += [
+            f"{marks[s][0]}{' '.join(w)}{marks[s][1]}" for s, w in (("-", one[a:b]), ("+", two[c:d])) if w
+        ]
+    cut = max(len(re.findall(r"\S+", text)) for text in (first, second)) > WORDS
+    return " ".join(parts) + (f" ... (the first {WORDS:,} words)" if cut else "")
+
+
+def explain(run: Run, name: str, *, colour: bool) -> str:
+    """What happened to a row and why.
+
+    Raises:
+        UserError: the run has no row of that id.
+    """
+    mine = run.find("clusters", ["id"], [name])
+    if not mine:
+        rejected = run.summary["rows_rejected"]
+        raise UserError(
+            f"{name}: no kept or removed row has that {run.id_column}"
+            + (f"; {rejected:,} rows were rejected, see {run.output.path('rejected')}" if rejected else "")
+            + "."
+        )
+    members = [str(row["id"]) for row in run.find("clusters", ["cluster"], [str(mine[0]["cluster"])])]
+    receipts = {str(row[run.id_column]): row for row in run.find("removed", [run.id_column], members)}
+    pairs = [row for row in run.find("pairs", ["id_a", "id_b"], [name]) if row["rule"] != "identical"]
+    lines = [f"row        {safe(name)}: {_fate(receipts.get(name))}"]
+    kept = [member for member in members if member not in receipts]
+    lines.append(f"cluster    {len(members):,} rows, {len(kept):,} kept: {_listed(kept)}")
+    for member in members[:_LISTED]:
+        if member in receipts:
+            lines.append(f"           {safe(member)}: {_fate(receipts[member])}")
+    if len(members) > _LISTED:
+        lines.append(f"           and {len(members) - _LISTED:,} rows more")
+    lines.append(f"scores     {len(pairs):,} pairs of this row were scored")
+    for pair in sorted(pairs, key=lambda row: -(float(row["score"]) if row["score"] else 0.0))[:_LISTED]:
+        score = "failed" if pair["score"] is None else f"{float(pair['score']):.4f}"
+        lines.append(
+            f"           {score}  {safe(str(pair['id_a']))} - {safe(str(pair['id_b']))}  {pair['source']}"
+        )
+    lines += _texts(run, name, receipts, colour)
+    return "\n".join(lines)
+
+
+def _fate(receipt: dict[str, Any] | None) -> str:
+    if receipt is None:
+        return "kept"
+    where = f" in {receipt['survivor_in']}" if receipt.get("survivor_in") == "against" else ""
+    return (
+        f"removed for {safe(str(receipt['survivor']))}{where}, score {float(receipt['score']):.4f} >= "
+        f"{receipt['threshold']} ({receipt['rule']}; candidate by {receipt['source']}; "
+        f"model {str(receipt['model'])[:12]})"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+    return ", ".join(safe(name) for name in names[:5]) + more
+
+
+def _texts(run: Run, name: str, receipts: dict[str, Any], colour: bool) -> list[str]:
+    texts = run.texts([name])
+    receipt = receipts.get(name)
+    if receipt is None:
+        others = [other for other, row in receipts.items() if str(row["survivor"]) == name]
+        if not others:
+            return ["text", safe(texts[name])[:2000]]
+        other = others[0]
+        second = run.texts([other])
+    else:
+        other = str(receipt["survivor"])
+        second = (run.texts_against if receipt.get("survivor_in") == "against" else run.texts)([other])
+    if other not in second:
+        return [f"text of {safe(other)} is no longer there", safe(texts[name])[:2000]]
+    return [f"{safe(other)} -> {safe(name)}", word_diff(second[other], texts[name], colour=colour)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line."""
+    p = argparse.ArgumentParser(
+        prog="python -m pipelines.explain",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    p.add_argument("--run", required=True, metavar="DIR", help="output folder of pipelines.dedup")
+    p.add_argument("id", metavar="ID", help="id of a row of its input")
+    own = p.parse_args(argv)
+
+    def run() -> int:
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        print(explain(Run.at(own.run), own.id, colour=colour))
+        return 0
+
+    return guarded(run, interrupted="Nothing was written.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

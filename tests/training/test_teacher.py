@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import BertConfig, BertModel
+
+from beam_sts.training.data import DataError, read_scored_pairs
+from beam_sts.training.fit import FitSettings
+from beam_sts.training.honesty import HeldOutTextError, check_pairs
+from beam_sts.training.mining import Embedder
+from beam_sts.training.smoke import smoke_recipe
+from beam_sts.training.stages import Workshop, gold_pairs, second_dev_pairs, texts_of
+from beam_sts.training.teacher import fit_teacher, teacher_scores
+from beam_sts.training.vocabulary import save_tokenizer, train_vocabulary
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """The smoke recipe with a tiny encoder as its own teacher, and gold pairs of three subsets."""
+    folder = tmp_path_factory.mktemp("teacher")
+    recipe = smoke_recipe(folder / "data")
+    train = read_scored_pairs(recipe.stsb.format(split="train"))
+    save_tokenizer(train_vocabulary(train.texts, 400), folder / "encoder", 128)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=400,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    BertModel(config).save_pretrained(folder / "encoder")
+    rows = [("a red kite", "a kite", 0.8, "news.test"), ("one owl", "two owls", 0.4, "news.train")]
+    rows += [("a pond", "a lake", 0.7, "forum.test"), ("rain", "sun", 0.1, "noise.test")]
+    names = ("sentence1", "sentence2", "score", "file")
+    table = pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    pa.parquet.write_table(table, folder / "gold.parquet")
+    return dataclasses.replace(
+        recipe, teacher=None, encoder=str(folder / "encoder"), gold=(str(folder / "gold.parquet"),)
+    )
+
+
+def test_a_teacher_learns_what_is_not_frozen(data, tmp_path):
+    train = read_scored_pairs(data.stsb.format(split="train"))
+    how = FitSettings(epochs=8, batch_size=32, learning_rate=3e-3)
+    source = Path(data.encoder)
+    fit_teacher(source, train, how, tmp_path, frozen_layers=1)
+    vectors = Embedder(source)(train.texts).astype(np.float32)
+    untaught = (vectors[train.left] * vectors[train.right]).sum(1)
+    agreement = [
+        np.corrcoef(scores, train.scores)[0, 1] for scores in (untaught, teacher_scores(tmp_path, train))
+    ]
+    assert agreement[1] > agreement[0] + 0.1
+    before, after = (load_file(folder / "model.safetensors") for folder in (source, tmp_path))
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert any(name.startswith("encoder.layer.1.") for name in moved)
+    assert not any(name.startswith(("embeddings.", "encoder.layer.0.")) for name in moved)
+
+
+def test_labels_are_the_fitted_teachers_and_embedding_goes_on_where_it_stopped(data, tmp_path):
+    work = Workshop(tmp_path, data)
+    work.run("labels")
+    pairs = np.load(work.folder("pairs") / "pairs.npy")[: data.pairs]
+    scores = np.load(work.folder("labels") / "scores.npy")
+    vectors = np.load(work.folder("pairs") / "vectors.npy")
+    assert len(scores) == len(pairs)
+    cosines = (vectors[pairs[:, 0]].astype(np.float32) * vectors[pairs[:, 1]].astype(np.float32)).sum(1)
+    assert (np.argsort(cosines) == np.argsort(scores)).mean() > 0.9
+    part = next(work.folder("pairs").glob("part-*.npy"))
+    np.save(part, vectors[::-1])
+    (work.folder("pairs") / "done.json").unlink()
+    work.run("pairs")
+    assert (np.load(work.folder("pairs") / "vectors.npy") == vectors[::-1]).all(), "a finished part is read"
+    other = Workshop(tmp_path, dataclasses.replace(data, teacher_encoder=data.encoder))
+    assert other.result("teacher") is None, "the teacher's encoder is part of the fingerprint"
+
+
+def test_subsets_of_the_gold_pairs_are_left_out_or_held_out(data, tmp_path):
+    recipe = dataclasses.replace(data, gold_skip=("noise",), second_dev=("forum",))
+    work = Workshop(tmp_path, recipe)
+    _, given = gold_pairs(recipe, work)
+    assert given.texts == ["a red kite", "one owl", "a kite", "two owls"]
+    assert second_dev_pairs(recipe).texts == ["a pond", "a lake"]
+    with pytest.raises(HeldOutTextError, match="a lake"):
+        check_pairs(*texts_of(second_dev_pairs(recipe)), work.held_out, "second dev")
+    with pytest.raises(DataError, match="no gold pair has one of sports"):
+        second_dev_pairs(dataclasses.replace(data, second_dev=("sports",)))
