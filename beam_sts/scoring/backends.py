@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from beam_sts.models.bert_hash import BertHashConfig
 from beam_sts.models.checkpoint import Checkpoint
+from beam_sts.models.configs import BertHashConfig
 from beam_sts.scoring.hash_backend import HashBackend
 from beam_sts.scoring.long_text import Work
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer

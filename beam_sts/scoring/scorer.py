@@ -18,7 +18,7 @@ from beam_sts.scoring.long_text import LONG_TEXT, plan_work
 from beam_sts.scoring.plan import IntArray, plan_micro_batches
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
 
-MACRO_BATCH = 4096
+MACRO_BATCH = 8192
 TOKEN_BUDGET = 4096
 # After this many failures without one success it is the backend that is broken, not the pairs.
 _HOPELESS = 16
