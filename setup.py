@@ -73,6 +73,7 @@ setup(
         "azure": ["adlfs"],
         # Looks at report.html in the Chromium that is installed (tests/report/test_browser.py).
         "browser": ["playwright>=1.40", "axe-playwright-python>=0.1.4"],
+        "bench": [*plot, "sentence-transformers>=6.2"],
         "test": [
             *plot,
             *train,

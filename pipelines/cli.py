@@ -163,7 +163,10 @@ def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
 
 
 def local_options(beam_args: list[str]) -> tuple[PipelineOptions, int, bool]:
-    """Beam's options, how many worker processes or threads they start here, and whether the run is local.
+    """Beam's options, how many processes score here, and whether the run is local.
+
+    A process has one scorer, whose threads all workers of that process share. So only processes divide the
+    cores among them, not the worker threads of ``multi_threading``.
 
     Raises:
         UserError: the runner is one that loses rows.
@@ -175,8 +178,8 @@ def local_options(beam_args: list[str]) -> tuple[PipelineOptions, int, bool]:
     if direct.direct_running_mode in ("multi_processing", "multi_threading") and not named:
         direct.direct_num_workers = available_cores()
     local = not any(arg.partition("=")[0] == "--runner" for arg in beam_args)
-    workers = direct.direct_num_workers or available_cores()
-    return options, workers if local else 1, local
+    many = local and direct.direct_running_mode == "multi_processing"
+    return options, (direct.direct_num_workers or available_cores()) if many else 1, local
 
 
 def _check_runner(runner: str | None) -> None:

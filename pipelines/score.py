@@ -216,8 +216,8 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Score; gives the exit status."""
-    options, workers, local = local_options(beam_args)
-    threads = max(1, available_cores() // workers) if local else None
+    options, processes, local = local_options(beam_args)
+    threads = max(1, available_cores() // processes) if local else None
     job = prepare(own, threads)
     if own.estimate:
         return estimate(job, console_of(own))
