@@ -56,7 +56,7 @@ setup(
         "tokenizers>=0.22",
         "safetensors>=0.4.3",
         "pyarrow>=14.0.1",
-        "fsspec>=2023.10",
+        "fsspec>=2024.12",
         "numpy>=1.26",
         "scipy>=1.11",
         "tqdm>=4.66",

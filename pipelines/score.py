@@ -230,7 +230,7 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     if own.estimate:
         return estimate(job, console_of(own))
     output = job.settings.output
-    with output.lock():
+    with output.lock(takeover=own.takeover):
         output.prepare(job.fingerprint, overwrite=own.overwrite)
         rows = {part.index: part.rows for part in job.plan.slices}
         before = output.committed() & rows.keys()
