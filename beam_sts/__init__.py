@@ -14,12 +14,14 @@ from beam_sts.types import Rejected, ScoredPair, TextPair
 if TYPE_CHECKING:
     from beam_sts.transforms.dedup import DeduplicateTexts
     from beam_sts.transforms.handler import CrossEncoderModelHandler
+    from beam_sts.transforms.mine import MinePairs
     from beam_sts.transforms.score import ScorePairs
 
 __version__ = "0.1.0"
 __all__ = [
     "CrossEncoderModelHandler",
     "DeduplicateTexts",
+    "MinePairs",
     "PairScorer",
     "Rejected",
     "ScorePairs",
@@ -32,6 +34,7 @@ __all__ = [
 _NEEDS_BEAM = {
     "CrossEncoderModelHandler": "beam_sts.transforms.handler",
     "DeduplicateTexts": "beam_sts.transforms.dedup",
+    "MinePairs": "beam_sts.transforms.mine",
     "ScorePairs": "beam_sts.transforms.score",
 }
 

@@ -21,6 +21,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 from tqdm import tqdm
 
 from beam_sts.errors import UserError
+from beam_sts.io.storage import StorageOptions
 from beam_sts.scoring.backends import available_cores
 
 _POLL_SECONDS = 0.5
@@ -101,13 +102,21 @@ class Parser(argparse.ArgumentParser):
         _, unknown = beam.parse_known_args(rest)
         if unknown:
             self._refuse(unknown[0], beam._option_string_actions)
-        return own, rest
+        return self._with_storage(own), rest
 
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         """Own options alone; an unknown one is refused, and the nearest named."""
         own, rest = self.parse_known_args(argv)
         if rest:
             self._refuse(rest[0], ())
+        return self._with_storage(own)
+
+    def _with_storage(self, own: argparse.Namespace) -> argparse.Namespace:
+        if "storage_options" in own:
+            try:
+                own.storage_options = StorageOptions.parse(own.storage_options).apply()
+            except UserError as error:
+                self.error(str(error))
         return own
 
     def _refuse(self, argument: str, others: Iterable[str]) -> NoReturn:
@@ -154,7 +163,10 @@ def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
 
 
 def local_options(beam_args: list[str]) -> tuple[PipelineOptions, int, bool]:
-    """Beam's options, how many worker processes or threads they start here, and whether the run is local.
+    """Beam's options, how many processes score here, and whether the run is local.
+
+    A process has one scorer, whose threads all workers of that process share. So only processes divide the
+    cores among them, not the worker threads of ``multi_threading``.
 
     Raises:
         UserError: the runner is one that loses rows.
@@ -166,8 +178,8 @@ def local_options(beam_args: list[str]) -> tuple[PipelineOptions, int, bool]:
     if direct.direct_running_mode in ("multi_processing", "multi_threading") and not named:
         direct.direct_num_workers = available_cores()
     local = not any(arg.partition("=")[0] == "--runner" for arg in beam_args)
-    workers = direct.direct_num_workers or available_cores()
-    return options, workers if local else 1, local
+    many = local and direct.direct_running_mode == "multi_processing"
+    return options, (direct.direct_num_workers or available_cores()) if many else 1, local
 
 
 def _check_runner(runner: str | None) -> None:

@@ -346,7 +346,7 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Deduplicate; gives the exit status."""
     options, _, local = local_options(beam_args)
     job = prepare(own)
-    with job.output.lock():
+    with job.output.lock(takeover=own.takeover):
         job.output.prepare(job.fingerprint, overwrite=own.overwrite)
         if local:
             with _work_folder(job.output) as work:

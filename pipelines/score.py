@@ -216,13 +216,13 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Score; gives the exit status."""
-    options, workers, local = local_options(beam_args)
-    threads = max(1, available_cores() // workers) if local else None
+    options, processes, local = local_options(beam_args)
+    threads = max(1, available_cores() // processes) if local else None
     job = prepare(own, threads)
     if own.estimate:
         return estimate(job, console_of(own))
     output = job.settings.output
-    with output.lock():
+    with output.lock(takeover=own.takeover):
         output.prepare(job.fingerprint, overwrite=own.overwrite)
         rows = {part.index: part.rows for part in job.plan.slices}
         before = output.committed() & rows.keys()
