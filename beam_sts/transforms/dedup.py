@@ -120,6 +120,7 @@ class DeduplicateTexts(beam.PTransform):
             | "Name edges" >> beam.CoGroupByKey()
             | "Of clusters" >> beam.FlatMapTuple(_edges_by_name)
         )
+        settle = _Settle(self._scoring, self._threshold, self._keep)
         verdicts = (
             {"members": members, "edges": edges}
             | "Cluster" >> beam.CoGroupByKey()
@@ -143,6 +144,7 @@ class DeduplicateTexts(beam.PTransform):
             | "Clustered" >> beam.Filter(lambda fate: fate[1][0] is not None)
             | "Cluster of" >> beam.MapTuple(lambda i, fate: (i, fate[0]))
         )
+        pairs = (pairs, verdicts["guard"]) | "All pairs" >> beam.Flatten()
         return DeduplicatedTexts(sorted_out["kept"], sorted_out["removed"], read["rejected"], pairs, clusters)
 
     def _candidates(self, texts: beam.PCollection) -> beam.PCollection:
