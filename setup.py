@@ -10,6 +10,9 @@ ROOT = Path(__file__).parent
 version = re.search(r'^__version__ = "(.+)"$', (ROOT / "beam_sts/__init__.py").read_text("utf-8"), re.M)
 assert version
 
+# Backends: both read the file that torch exports through onnx.
+onnx = ["onnx>=1.17", "onnxruntime>=1.20"]
+openvino = ["onnx>=1.17", "openvino>=2025.0"]
 plot = ["matplotlib>=3.8"]
 # rensa's signatures change with its minor version, and with them the candidates.
 dedup = ["duckdb>=1.1", "networkx>=3.2", "rensa>=0.5,<0.6", "sparse-dot-topn>=1.1"]
@@ -53,7 +56,7 @@ setup(
         "tokenizers>=0.22",
         "safetensors>=0.4.3",
         "pyarrow>=14.0.1",
-        "fsspec>=2023.10",
+        "fsspec>=2024.12",
         "numpy>=1.26",
         "scipy>=1.11",
         "tqdm>=4.66",
@@ -61,6 +64,8 @@ setup(
     ],
     entry_points={"console_scripts": ["beam-sts = pipelines.main:main"]},
     extras_require={
+        "onnx": onnx,
+        "openvino": openvino,
         "plot": plot,
         "train": train,
         "dedup": dedup,
@@ -75,6 +80,8 @@ setup(
         "browser": ["playwright>=1.40", "axe-playwright-python>=0.1.4"],
         "bench": [*plot, "sentence-transformers>=6.2"],
         "test": [
+            *onnx,
+            *openvino,
             *plot,
             *train,
             *dedup,

@@ -47,7 +47,7 @@ from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoin
 from beam_sts.scoring.backends import PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer
-from pipelines.cli import Parser, guarded, local_options, progress
+from pipelines.cli import Parser, add_console_options, console_of, guarded, local_options, progress
 from pipelines.formats import read_options
 
 ORIGINS = ("adjacent", "neighbours", "lexical", "random")
@@ -55,80 +55,107 @@ _FOLDERS = (*SUBSETS, *(f"{subset}/{split}" for subset in SUBSETS for split in S
 _ROWS_PER_SLICE = 20_000
 _ROWS_PER_SHARD = 500_000
 _PAIRS_AT_ONCE = 20_000
-_NOT_IN_FINGERPRINT = {"input", "output", "threads", "overwrite", "model", "device"}
+_NOT_IN_FINGERPRINT = {"input", "output", "threads", "overwrite", "model", "device", "quiet", "log_format"}
+EXAMPLES = (
+    "--input 'docs/*.parquet' --output mined --text body --doc_id url --sentences en",
+    "--input texts.csv --output mined --text text --model dleemiller/ModernCE-base-sts",
+)
 
 
 def parser() -> Parser:
     """The command's own options."""
-    p = Parser(prog="python -m pipelines.mine", description=__doc__)
-    p.add_argument("--input", required=True, metavar="PATTERN", help="file, folder, pattern or fsspec URL")
-    p.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
-    p.add_argument("--text", required=True, metavar="COL", help="column of the texts, a.b in a struct")
-    p.add_argument("--doc_id", metavar="COL", help="column of document ids; rows of one are in their order")
-    p.add_argument(
+    p = Parser("mine", __doc__, EXAMPLES)
+    data = p.add_argument_group("input and output")
+    find = p.add_argument_group("pairs")
+    judge = p.add_argument_group("scores")
+    sets = p.add_argument_group("training sets")
+    data.add_argument("--input", required=True, metavar="PATTERN", help="file, folder, pattern or fsspec URL")
+    data.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
+    data.add_argument("--text", required=True, metavar="COL", help="column of the texts, a.b in a struct")
+    data.add_argument(
+        "--doc_id", metavar="COL", help="column of document ids; rows of one are in their order"
+    )
+    data.add_argument(
         "--sentences", metavar="LANG", help="split texts into sentences of this language, such as en"
     )
-    p.add_argument("--shortest", type=int, default=1, metavar="N", help="least characters of a text")
-    p.add_argument("--longest", type=int, default=10_000, metavar="N", help="most (default: %(default)s)")
-    p.add_argument("--delimiter", metavar="C", help="parts the fields of CSV and TSV files")
-    p.add_argument("--quotes", choices=("on", "off"), default="on", help="whether quotes enclose CSV fields")
-    p.add_argument(
+    data.add_argument(
+        "--shortest", type=int, default=1, metavar="N", help="least characters of a text (default: 1)"
+    )
+    data.add_argument("--longest", type=int, default=10_000, metavar="N", help="most (default: %(default)s)")
+    data.add_argument("--delimiter", metavar="C", help="parts the fields of CSV and TSV files")
+    data.add_argument(
+        "--quotes", choices=("on", "off"), default="on", help="whether quotes enclose CSV fields"
+    )
+    find.add_argument(
         "--neighbours", type=int, default=5, metavar="K", help="nearest texts of each (default: %(default)s)"
     )
-    p.add_argument("--embedding", metavar="COL", help="column of vectors to find neighbours by")
-    p.add_argument(
+    find.add_argument("--embedding", metavar="COL", help="column of vectors to find neighbours by")
+    find.add_argument(
         "--embedding_model",
         metavar="M",
         help="sentence-transformers model to find neighbours by (default: --model's token vectors)",
     )
-    p.add_argument(
+    find.add_argument(
         "--lexical",
         type=int,
         default=2,
         metavar="K",
         help="texts of each that share rare shingles (default: %(default)s)",
     )
-    p.add_argument("--random", type=int, default=1, metavar="K", help="random texts of each (default: 1)")
-    p.add_argument(
+    find.add_argument("--random", type=int, default=1, metavar="K", help="random texts of each (default: 1)")
+    judge.add_argument(
         "--model",
         default=DEFAULT_MODEL,
         help="scores the pairs: embedded model, folder, fsspec URL or Hugging Face id[@revision] "
         "(default: %(default)s)",
     )
-    p.add_argument("--symmetric", action="store_true", help="mean of both orders, at twice the work")
-    p.add_argument("--long_text", choices=LONG_TEXT, default="truncate", help="default: %(default)s")
-    p.add_argument("--precision", choices=tuple(PRECISIONS), default="fp32")
-    p.add_argument("--device", default="cpu", help="torch device (default: cpu)")
-    p.add_argument("--threads", type=int, metavar="N", help="default: all cores")
-    p.add_argument("--allow_pickle", action="store_true", help="load a model's .bin if you trust its source")
-    p.add_argument("--trust_remote_code", action="store_true", help="run a model's own code if you trust it")
-    p.add_argument(
+    judge.add_argument("--symmetric", action="store_true", help="mean of both orders, at twice the work")
+    judge.add_argument("--long_text", choices=LONG_TEXT, default="truncate", help="default: %(default)s")
+    judge.add_argument("--precision", choices=tuple(PRECISIONS), default="fp32")
+    judge.add_argument("--device", default="cpu", help="torch device (default: cpu)")
+    judge.add_argument("--threads", type=int, metavar="N", help="default: all cores")
+    judge.add_argument(
+        "--allow_pickle", action="store_true", help="load a model's .bin if you trust its source"
+    )
+    judge.add_argument(
+        "--trust_remote_code", action="store_true", help="run a model's own code if you trust it"
+    )
+    sets.add_argument(
         "--test_share",
         type=float,
         default=0.03,
         metavar="X",
         help="of documents, or texts without one, that are the test split (default: %(default)s)",
     )
-    p.add_argument(
+    sets.add_argument(
         "--sampled_rows",
         type=int,
         metavar="N",
         help="of pair-score-sampled's train split (default: half of its pairs)",
     )
-    p.add_argument(
+    sets.add_argument(
         "--hard_gap",
         type=float,
         default=0.4,
         metavar="X",
         help="pair-score-hard: least gap between score and word overlap (default: %(default)s)",
     )
-    p.add_argument("--positive", type=float, default=0.8, metavar="X", help="least score of a positive")
-    p.add_argument("--negative", type=float, default=0.3, metavar="X", help="most score of an easy negative")
-    p.add_argument(
-        "--margin", type=float, default=0.2, metavar="X", help="by which a negative is below the positive"
+    sets.add_argument(
+        "--positive", type=float, default=0.8, metavar="X", help="least score of a positive (0.8)"
     )
-    p.add_argument("--seed", type=int, default=0, help="of split, draws and orders (default: 0)")
-    p.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
+    sets.add_argument(
+        "--negative", type=float, default=0.3, metavar="X", help="most score of an easy negative"
+    )
+    sets.add_argument(
+        "--margin",
+        type=float,
+        default=0.2,
+        metavar="X",
+        help="by which a negative is below the positive (0.2)",
+    )
+    sets.add_argument("--seed", type=int, default=0, help="of split, draws and orders (default: 0)")
+    data.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
+    add_console_options(p)
     return p
 
 
@@ -197,12 +224,11 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     with job.output.lock():
         job.output.prepare(job.fingerprint, overwrite=own.overwrite)
         summary = _finished(job.output)
-        if summary:
-            print("this run is finished; --overwrite runs it anew")
-        else:
+        finished = summary is not None
+        if summary is None:
             summary = mine(own, job)
             job.output.write_json("summary.json", summary)
-    _print_summary(summary, job.output)
+    console_of(own).finish(_summary_lines(summary, job.output, finished), summary)
     return 0
 
 
@@ -326,7 +352,7 @@ def score(
     scores = np.full(len(a), np.nan, np.float32)
     failures: Counter[str] = Counter()
     done = 0
-    with progress(len(a), lambda: done, "pairs"):
+    with progress(len(a), lambda: done, "pairs", console=console_of(own)):
         for begin in range(0, len(a), _PAIRS_AT_ONCE):
             some = slice(begin, begin + _PAIRS_AT_ONCE)
             result = scorer.run(
@@ -364,11 +390,12 @@ def write(
     return counts
 
 
-def _print_summary(summary: dict[str, Any], output: OutputFolder) -> None:
+def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool) -> list[tuple[str, str]]:
     reasons = "".join(f"\n           {count:,} {why}" for why, count in summary["rejected_reasons"].items())
     failed = "".join(f"\n           {count:,} {why}" for why, count in summary["pairs_failed"].items())
     split = summary["texts_by_split"]
-    lines = [
+    return [
+        *([("note", "this run was finished before; --overwrite runs it anew")] if finished else []),
         ("read", f"{summary['rows_read']:,} rows"),
         ("rejected", f"{summary['rows_rejected']:,}{reasons}"),
         (
@@ -394,13 +421,16 @@ def _print_summary(summary: dict[str, Any], output: OutputFolder) -> None:
             f"print(d('parquet', data_files='{output.root}/pair-score-sampled/train/*.parquet'))\")",
         ),
     ]
-    print("\n".join(f"{name:<10} {text}" for name, text in lines))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
     own, beam_args = parser().split(argv)
-    return guarded(lambda: run(own, beam_args), interrupted="Run the same command again; it starts anew.")
+    return guarded(
+        lambda: run(own, beam_args),
+        interrupted="Run the same command again: it starts anew.",
+        console=console_of(own),
+    )
 
 
 if __name__ == "__main__":

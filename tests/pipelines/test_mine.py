@@ -100,7 +100,7 @@ def test_result_does_not_depend_on_threads(run, corpus, tmp_path):
 def test_a_finished_run_is_not_repeated_and_a_foreign_folder_is_refused(run, corpus, capsys):
     before = (run / "summary.json").stat().st_mtime_ns
     assert mine(corpus, run, "--doc_id", "doc") == 0
-    assert "is finished" in capsys.readouterr().out
+    assert "was finished before" in capsys.readouterr().out
     assert (run / "summary.json").stat().st_mtime_ns == before
     assert mine(corpus, run, "--doc_id", "doc", "--seed", "5") == 2
     assert "settings.seed was 0, is 5" in capsys.readouterr().err
