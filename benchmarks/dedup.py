@@ -200,6 +200,7 @@ def matching(name: str, data: Path, work: Path) -> Iterator[dict[str, Any]]:
     texts = pa.concat_arrays([t["text"].combine_chunks().cast(pa.large_string()) for t in (a, b)])
     names, side = a["id"].to_pylist() + b["id"].to_pylist(), np.repeat([0, 1], [len(a), len(b)])
     summary, pairs = dedup(work / name, a, *RECORDS, "--neighbours", "3", against=b)
+    pairs = pairs.filter(pc.equal(pairs["b_in"], "against"))  # not the equal texts of one side
     ends = [pairs[c].to_pylist() for c in ("id_a", "id_b")]
     scores = pairs["score"].to_numpy()
     found = set(zip(*ends, strict=True))

@@ -124,10 +124,7 @@ class DeduplicateTexts(beam.PTransform):
         verdicts = (
             {"members": members, "edges": edges}
             | "Cluster" >> beam.CoGroupByKey()
-            | "Settle"
-            >> beam.ParDo(_Settle(self._scoring, self._threshold, self._keep)).with_outputs(
-                "guard", main="of"
-            )
+            | "Settle" >> beam.ParDo(settle).with_outputs("guard", main="of")
         )
         fates = (
             {"verdict": verdicts["of"], "members": nodes["members"]}
