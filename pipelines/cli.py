@@ -21,6 +21,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 from tqdm import tqdm
 
 from beam_sts.errors import UserError
+from beam_sts.io.storage import StorageOptions
 from beam_sts.scoring.backends import available_cores
 
 _POLL_SECONDS = 0.5
@@ -101,13 +102,21 @@ class Parser(argparse.ArgumentParser):
         _, unknown = beam.parse_known_args(rest)
         if unknown:
             self._refuse(unknown[0], beam._option_string_actions)
-        return own, rest
+        return self._with_storage(own), rest
 
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         """Own options alone; an unknown one is refused, and the nearest named."""
         own, rest = self.parse_known_args(argv)
         if rest:
             self._refuse(rest[0], ())
+        return self._with_storage(own)
+
+    def _with_storage(self, own: argparse.Namespace) -> argparse.Namespace:
+        if "storage_options" in own:
+            try:
+                own.storage_options = StorageOptions.parse(own.storage_options).apply()
+            except UserError as error:
+                self.error(str(error))
         return own
 
     def _refuse(self, argument: str, others: Iterable[str]) -> NoReturn:

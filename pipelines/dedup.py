@@ -338,7 +338,7 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
             "--runner: this command runs on one machine; beam_sts.DeduplicateTexts is its twin for Beam."
         )
     job = prepare(own)
-    with job.output.lock():
+    with job.output.lock(takeover=own.takeover):
         job.output.prepare(job.fingerprint, overwrite=own.overwrite)
         with _work_folder(job.output) as work:
             summary = run_locally(own, job, work)
