@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, suppress, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,7 @@ class Process:
     def close(self) -> None:
         """End the process."""
         with suppress(BrokenPipeError):  # it has failed
+            with suppress(BrokenPipeError):  # one that has died already
             self._process.stdin.close()  # type: ignore[union-attr]
         self._process.wait()
         self._log.close()
