@@ -75,7 +75,7 @@ class BeamStockHandler(Contestant):
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         loaded = AutoModelForSequenceClassification.from_pretrained(model)
         self._tokenizer, self._config = AutoTokenizer.from_pretrained(model), loaded.config
-        self._weights = tempfile.NamedTemporaryFile(suffix=".pt")
+        self._weights = tempfile.NamedTemporaryFile(suffix=".pt")  # noqa: SIM115  (lives as long as we do)
         torch.save(loaded.state_dict(), self._weights.name)
 
     def prepare(self, pairs: Pairs) -> Any:

@@ -97,7 +97,6 @@ class Process:
     def close(self) -> None:
         """End the process."""
         with suppress(BrokenPipeError):  # it has failed
-            with suppress(BrokenPipeError):  # one that has died already
             self._process.stdin.close()  # type: ignore[union-attr]
         self._process.wait()
         self._log.close()
