@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,66 +58,84 @@ class CrossEncoderPredict(Contestant):
 
 
 class BeamStockHandler(Contestant):
-    """Beam's PytorchModelHandlerKeyedTensor, on FnApiRunner in this process.
+    """Beam's PytorchModelHandlerKeyedTensor on FnApiRunner in this process.
 
-    Each element is tokenised by itself, and padded with its batch in the handler's inference function, as a
-    user would. HuggingFacePipelineModelHandler is no contestant: in Beam 2.77 its module imports TensorFlow
-    classes that transformers 5 no longer has.
+    As Beam's documentation has it: a step tokenises, the handler batches. The handler stacks tensors of one
+    length only, so an inference function of its own pads each batch: kinder than padding all pairs to
+    the model's length. (HuggingFacePipelineModelHandler cannot be imported without TensorFlow, Beam 2.77.)
     """
 
     scores: dict[int, float] = {}  # noqa: RUF012  (shared with the worker's copy of _keep)
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, batch_size: str) -> None:
         import torch
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+        from transformers import AutoConfig, AutoModelForSequenceClassification
 
         import beam_sts  # noqa: F401
 
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
-        loaded = AutoModelForSequenceClassification.from_pretrained(model)
-        self._tokenizer, self._config = AutoTokenizer.from_pretrained(model), loaded.config
-        self._weights = tempfile.NamedTemporaryFile(suffix=".pt")  # noqa: SIM115  (lives as long as we do)
-        torch.save(loaded.state_dict(), self._weights.name)
+        self._model, self.batch_size = model, int(batch_size)
+        self._config = AutoConfig.from_pretrained(model)
+        self._weights = Path(tempfile.mkdtemp(prefix="beam_sts-benchmark-")) / "weights.pt"
+        torch.save(AutoModelForSequenceClassification.from_pretrained(model).state_dict(), self._weights)
 
     def prepare(self, pairs: Pairs) -> Any:
         return list(enumerate(pairs))
 
     def run(self, prepared: Any) -> None:
         import apache_beam as beam
-        from apache_beam.ml.inference.base import KeyedModelHandler, PredictionResult, RunInference
+        from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
         from apache_beam.ml.inference.pytorch_inference import PytorchModelHandlerKeyedTensor
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
         from transformers import AutoModelForSequenceClassification
 
-        tokenizer = self._tokenizer
-
-        def tokenise(row: tuple[int, tuple[str, str]]) -> tuple[int, Any]:
-            encoded = tokenizer(*row[1], truncation="longest_first", return_tensors="pt")
-            return row[0], {name: tensor[0] for name, tensor in encoded.items()}
-
-        def padded(batch: Any, model: Any, device: Any, *args: Any) -> Any:
-            import torch
-
-            with torch.inference_mode():
-                inputs = tokenizer.pad({name: [row[name] for row in batch] for name in batch[0]})
-                scores = torch.sigmoid(model(**inputs).logits[:, 0]).tolist()
-            return [PredictionResult(None, score) for score in scores]
-
         handler = PytorchModelHandlerKeyedTensor(
-            state_dict_path=self._weights.name,
+            state_dict_path=str(self._weights),
             model_class=AutoModelForSequenceClassification.from_config,
             model_params={"config": self._config},
-            inference_fn=padded,
-            min_batch_size=128,
-            max_batch_size=128,
+            device="CPU",
+            inference_fn=_pad_and_score,
+            min_batch_size=self.batch_size,
+            max_batch_size=self.batch_size,
         )
         self.scores.clear()
         with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-            rows = pipeline | beam.Create(prepared, reshuffle=False) | beam.Map(tokenise)
-            _ = rows | RunInference(KeyedModelHandler(handler)) | beam.Map(_keep)
+            rows = pipeline | beam.Create(prepared, reshuffle=False)
+            tokens = rows | beam.Map(_tokenise, model=self._model)
+            _ = tokens | RunInference(KeyedModelHandler(handler)) | beam.Map(_keep)
 
     def answer(self, result: None) -> tuple[np.ndarray, dict[str, Any]]:
         return np.array([self.scores[index] for index in range(len(self.scores))], np.float32), {}
+
+    def __del__(self) -> None:
+        shutil.rmtree(self._weights.parent, ignore_errors=True)
+
+
+@cache
+def _tokenizer(model: str) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(model)
+
+
+def _tokenise(row: tuple[int, tuple[str, str]], model: str) -> tuple[int, Any]:
+    index, (a, b) = row
+    encoded = _tokenizer(model)(a, b, truncation=True, return_tensors="pt")
+    return index, {name: tensor[0] for name, tensor in encoded.items()}
+
+
+def _pad_and_score(
+    batch: Any, model: Any, device: Any, arguments: Any = None, model_id: Any = None
+) -> list[Any]:
+    import torch
+    from apache_beam.ml.inference.base import PredictionResult
+
+    padded = {
+        name: torch.nn.utils.rnn.pad_sequence([row[name] for row in batch], batch_first=True).to(device)
+        for name in batch[0]
+    }
+    with torch.inference_mode():
+        scores = model(**padded).logits[:, 0].sigmoid().tolist()
+    return [PredictionResult(row, score) for row, score in zip(batch, scores, strict=True)]
 
 
 def _keep(result: tuple[int, Any]) -> None:
