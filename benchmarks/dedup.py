@@ -36,7 +36,7 @@ DATA = Path("/work/shared/data/dedup")
 RECORDS = ["--candidates", "exact,minhash,lexical", "--minhash_similarity", "0.5", "--rule", "blend"]
 RECORDS += ["--precision", "bf16"]
 SEEDS = range(5)
-GRID = np.round(np.arange(0.2, 1.0, 0.01), 2)
+GRID = np.round(np.arange(0.02, 1.0, 0.01), 2)
 
 
 def dedup(
@@ -104,7 +104,7 @@ def cora(data: Path, work: Path) -> Iterator[dict[str, Any]]:
     def clusters(a: np.ndarray, b: np.ndarray, scores: np.ndarray) -> Callable[[float], np.ndarray]:
         return lambda t: components(a[scores >= t], b[scores >= t], n)
 
-    summary, pairs = dedup(work / "cora", table, *RECORDS)
+    summary, pairs = dedup(work / "cora", table, *RECORDS, "--neighbours", "40")
     a, b = (np.array([place[i] for i in pairs[name].to_pylist()]) for name in ("id_a", "id_b"))
     scores = pairs["score"].to_numpy()
     costs = {"pairs": summary["pairs"], "seconds": sum(summary["seconds"].values())}
@@ -200,6 +200,7 @@ def matching(name: str, data: Path, work: Path) -> Iterator[dict[str, Any]]:
     texts = pa.concat_arrays([t["text"].combine_chunks().cast(pa.large_string()) for t in (a, b)])
     names, side = a["id"].to_pylist() + b["id"].to_pylist(), np.repeat([0, 1], [len(a), len(b)])
     summary, pairs = dedup(work / name, a, *RECORDS, "--neighbours", "3", against=b)
+    pairs = pairs.filter(pc.equal(pairs["b_in"], "against"))  # not the equal texts of one side
     ends = [pairs[c].to_pylist() for c in ("id_a", "id_b")]
     scores = pairs["score"].to_numpy()
     found = set(zip(*ends, strict=True))

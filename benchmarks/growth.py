@@ -152,8 +152,8 @@ def main() -> None:
         "versions": versions(),
         "pairs": [point(size, WORDS_A_PAIR, own.precision, cores) for size in sizes],
         "lengths": [
-            # Words are 1.2 tokens in the mean; three special tokens and two numbers come on top.
-            point(max(16, TOKENS_A_LENGTH // length), max(2, int((length - 5) / 1.2)), own.precision, cores)
+            # Words are 1.35 tokens in the mean; three special tokens and two numbers come on top.
+            point(max(16, TOKENS_A_LENGTH // length), max(2, int((length - 7) / 1.35)), own.precision, cores)
             for length in LENGTHS
         ],
         "cores": [

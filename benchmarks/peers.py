@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,44 +58,88 @@ class CrossEncoderPredict(Contestant):
 
 
 class BeamStockHandler(Contestant):
-    """Beam's HuggingFacePipelineModelHandler for text classification, on FnApiRunner in this process."""
+    """Beam's PytorchModelHandlerKeyedTensor on FnApiRunner in this process.
+
+    As Beam's documentation has it: a step tokenises, the handler batches. The handler stacks tensors of one
+    length only, so an inference function of its own pads each batch: kinder than padding all pairs to
+    the model's length. (HuggingFacePipelineModelHandler cannot be imported without TensorFlow, Beam 2.77.)
+    """
 
     scores: dict[int, float] = {}  # noqa: RUF012  (shared with the worker's copy of _keep)
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, batch_size: str) -> None:
+        import torch
+        from transformers import AutoConfig, AutoModelForSequenceClassification
+
         import beam_sts  # noqa: F401
 
-        self._model = model
+        self._model, self.batch_size = model, int(batch_size)
+        self._config = AutoConfig.from_pretrained(model)
+        self._weights = Path(tempfile.mkdtemp(prefix="beam_sts-benchmark-")) / "weights.pt"
+        torch.save(AutoModelForSequenceClassification.from_pretrained(model).state_dict(), self._weights)
 
     def prepare(self, pairs: Pairs) -> Any:
-        return [(index, {"text": a, "text_pair": b}) for index, (a, b) in enumerate(pairs)]
+        return list(enumerate(pairs))
 
     def run(self, prepared: Any) -> None:
         import apache_beam as beam
         from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
-        from apache_beam.ml.inference.huggingface_inference import HuggingFacePipelineModelHandler
+        from apache_beam.ml.inference.pytorch_inference import PytorchModelHandlerKeyedTensor
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+        from transformers import AutoModelForSequenceClassification
 
-        handler = HuggingFacePipelineModelHandler(
-            task="text-classification",
-            model=self._model,
+        handler = PytorchModelHandlerKeyedTensor(
+            state_dict_path=str(self._weights),
+            model_class=AutoModelForSequenceClassification.from_config,
+            model_params={"config": self._config},
             device="CPU",
-            inference_args={"batch_size": 32, "function_to_apply": "sigmoid", "truncation": True},
-            min_batch_size=128,
-            max_batch_size=128,
+            inference_fn=_pad_and_score,
+            min_batch_size=self.batch_size,
+            max_batch_size=self.batch_size,
         )
         self.scores.clear()
         with beam.Pipeline(runner=FnApiRunner()) as pipeline:
             rows = pipeline | beam.Create(prepared, reshuffle=False)
-            _ = rows | RunInference(KeyedModelHandler(handler)) | beam.Map(_keep)
+            tokens = rows | beam.Map(_tokenise, model=self._model)
+            _ = tokens | RunInference(KeyedModelHandler(handler)) | beam.Map(_keep)
 
     def answer(self, result: None) -> tuple[np.ndarray, dict[str, Any]]:
         return np.array([self.scores[index] for index in range(len(self.scores))], np.float32), {}
 
+    def __del__(self) -> None:
+        shutil.rmtree(self._weights.parent, ignore_errors=True)
+
+
+@cache
+def _tokenizer(model: str) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(model)
+
+
+def _tokenise(row: tuple[int, tuple[str, str]], model: str) -> tuple[int, Any]:
+    index, (a, b) = row
+    encoded = _tokenizer(model)(a, b, truncation=True, return_tensors="pt")
+    return index, {name: tensor[0] for name, tensor in encoded.items()}
+
+
+def _pad_and_score(
+    batch: Any, model: Any, device: Any, arguments: Any = None, model_id: Any = None
+) -> list[Any]:
+    import torch
+    from apache_beam.ml.inference.base import PredictionResult
+
+    padded = {
+        name: torch.nn.utils.rnn.pad_sequence([row[name] for row in batch], batch_first=True).to(device)
+        for name in batch[0]
+    }
+    with torch.inference_mode():
+        scores = model(**padded).logits[:, 0].sigmoid().tolist()
+    return [PredictionResult(row, score) for row, score in zip(batch, scores, strict=True)]
+
 
 def _keep(result: tuple[int, Any]) -> None:
-    inference = result[1].inference
-    BeamStockHandler.scores[result[0]] = (inference[0] if isinstance(inference, list) else inference)["score"]
+    BeamStockHandler.scores[result[0]] = result[1].inference
 
 
 class BareLoop(Contestant):
@@ -151,7 +196,7 @@ class WholePipeline(Contestant):
 
 KINDS = {
     "CrossEncoder": CrossEncoderPredict,
-    "HuggingFacePipelineModelHandler": BeamStockHandler,
+    "PytorchModelHandlerKeyedTensor": BeamStockHandler,
     "PairScorer": BareLoop,
     "pipelines.score": WholePipeline,
 }

@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ ROOT = Path(__file__).parents[1]
 PAIRS = {"short": 8192, "mixed": 8192, "mining": 8192, "long": 512}
 BATCH_SIZES = (32, 64, 128, 256)
 REFERENCE = "CrossEncoder torch 32"  # the default of CrossEncoder.predict
-HANDLER = "HuggingFacePipelineModelHandler"
+HANDLER = "PytorchModelHandlerKeyedTensor 128"
 STARTUP_PAIRS = 32
 
 
@@ -76,7 +76,7 @@ class Process:
             return dict(json.loads(line))
         self._process.wait()
         self._log.seek(0)
-        errors = [line.strip() for line in self._log if re.match(r"[\w.]+(Error|Exception):", line)]
+        errors = [line.strip() for line in self._log if re.match(r"[\w.]*(Error|Exception):", line)]
         raise UnavailableError(errors[-1][:200] if errors else f"exit status {self._process.returncode}")
 
     def score(self, pairs: Path, first: int, last: int, **settings: Any) -> tuple[np.ndarray, dict[str, Any]]:
@@ -96,7 +96,8 @@ class Process:
 
     def close(self) -> None:
         """End the process."""
-        self._process.stdin.close()  # type: ignore[union-attr]
+        with suppress(BrokenPipeError):  # it has failed
+            self._process.stdin.close()  # type: ignore[union-attr]
         self._process.wait()
         self._log.close()
 
@@ -167,7 +168,7 @@ def measure(workload: str, count: int, own: argparse.Namespace, folder: Path) ->
     with contest(names, own, folder) as (started, why):
         absent |= why
         for round_ in range(own.rounds + 1):  # the first one warms up
-            for process in started:
+            for process in [p for p in started if p.name not in absent]:
                 try:
                     startup = 0.0
                     if process.name == HANDLER:  # loads its model in each run

@@ -23,8 +23,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+from apache_beam.options.pipeline_options import StandardOptions
 
 import beam_sts
 from beam_sts.corpus.buckets import CAP
@@ -32,7 +34,7 @@ from beam_sts.corpus.candidates import MinHash
 from beam_sts.corpus.dedup import TABLE, Decision, KeepPolicy, decide, describe_clusters, threshold_table
 from beam_sts.corpus.overlap import Overlap
 from beam_sts.corpus.propose import Proposal, parse_sources, propose
-from beam_sts.corpus.receipts import FOLDERS, RECEIPT, RowWriter
+from beam_sts.corpus.receipts import FOLDERS, RECEIPT, RowWriter, SliceWriter
 from beam_sts.corpus.rows import EMPTY, Nodes, Rows, Source, make_nodes, read_rows
 from beam_sts.corpus.shards import Edges, PairShards, edges_of, pairs_schema, read_edges
 from beam_sts.corpus.show import examples
@@ -50,6 +52,8 @@ from beam_sts.report.dedup import dedup_page
 from beam_sts.scoring.backends import PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer
+from beam_sts.transforms.components import ROUNDS
+from beam_sts.transforms.dedup_files import BeamSettings, DeduplicateSlices
 from pipelines.cli import Parser, add_console_options, console_of, guarded, local_options, program, progress
 from pipelines.describe import (
     add_report_options,
@@ -176,6 +180,13 @@ def parser() -> Parser:
     machine.add_argument("--precision", choices=tuple(PRECISIONS), default="fp32")
     machine.add_argument("--device", default="cpu", help="torch device (default: cpu)")
     machine.add_argument("--threads", type=int, metavar="N", help="default: all cores")
+    machine.add_argument(
+        "--component_rounds",
+        type=int,
+        default=ROUNDS,
+        metavar="N",
+        help="with --runner: rounds of the search for clusters; long chains need more (default: %(default)s)",
+    )
     verify.add_argument(
         "--allow_pickle", action="store_true", help="load a model's .bin if you trust its source"
     )
@@ -217,6 +228,7 @@ def prepare(own: argparse.Namespace) -> Job:
         ("neighbours", 1),
         ("bucket_cap", 2),
         ("max_pairs", 1),
+        ("component_rounds", 1),
     ):
         value = getattr(own, name)
         if value is not None and value < least:
@@ -332,18 +344,19 @@ def _earlier(folder: str, fingerprint: dict[str, Any]) -> dict[str, Any]:
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Deduplicate; gives the exit status."""
-    _, _, local = local_options(beam_args)
-    if not local:
-        raise UserError(
-            "--runner: this command runs on one machine; beam_sts.DeduplicateTexts is its twin for Beam."
-        )
+    options, _, local = local_options(beam_args)
     job = prepare(own)
     with job.output.lock(takeover=own.takeover):
         job.output.prepare(job.fingerprint, overwrite=own.overwrite)
-        with _work_folder(job.output) as work:
-            summary = run_locally(own, job, work)
+        if local:
+            with _work_folder(job.output) as work:
+                summary = run_locally(own, job, work)
+            lines = summary_lines(summary, job.output.root)
+        else:
+            summary = run_on_beam(own, job, options)
+            lines = beam_lines(summary, job.output.root)
         job.output.write_json("summary.json", summary)
-    console_of(own).finish(summary_lines(summary, job.output.root), summary)
+    console_of(own).finish(lines, summary)
     return 0
 
 
@@ -402,19 +415,83 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
     table = threshold_table(rows, nodes, id_rank, made.edges, job.keep, sorted({*TABLE, own.threshold}))
     clock.lap("decide")
     model = job.fingerprint["model"] + (f"+{job.fingerprint['cascade_model']}" if job.cascade else "")
-    writer = RowWriter(job.output, job.sources[0], rows, made, own.threshold, model)
+    writer = RowWriter(_writer(job), rows, made, own.threshold, model)
     there = job.output.committed()
     missing = [part for part in job.sources[0].plan.slices if part.index not in there]
     written = 0
     with progress(job.sources[0].plan.rows, lambda: written, "rows", console=console_of(own)):
         for count in writer.write(missing):
             written += count
-    job.output.finish({**writer.schemas, "pairs": pairs_schema(rows)})
+    job.output.finish({**writer.to.schemas, "pairs": pairs_schema(rows.ids[0].type, own.against is not None)})
     clock.lap("write")
     summary = summarise(own, job, rows, nodes, made, edges, shards, reports, table, clock.seconds)
     shown = examples(rows, nodes, made, own.threshold, each=own.report_examples)
     job.output.write_text("report.html", render(dedup_page(summary, shown, job.checkpoint.card)))
     return summary
+
+
+def _writer(job: Job) -> SliceWriter:
+    return SliceWriter(job.output, job.sources[0], len(job.sources) > 1)
+
+
+def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, Any]:
+    """The same by a Beam runner, for what it can; gives the summary.
+
+    Raises:
+        UserError: an option needs one machine.
+    """
+    only = {
+        "--against": own.against,
+        "--from_pairs": own.from_pairs,
+        "--cascade_model": own.cascade_model,
+        f"--rule {own.rule}": own.rule != "model",
+        f"--candidates {own.candidates}": sorted(job.proposal.sources) != ["exact", "minhash"],
+        f"--empty {own.empty}": own.empty == "score",
+    }
+    for flag, given in only.items():
+        if given:
+            raise UserError(f"{flag}: runs on one machine. Leave out --runner, or the option.")
+    clock = _Clock()
+    settings = BeamSettings(
+        _writer(job),
+        own.threshold,
+        job.keep.name,
+        job.fingerprint["model"],
+        job.checkpoint.name,
+        job.proposal.minhash,
+        own.bucket_cap,
+        own.component_rounds,
+        own.symmetric,
+        _scorer_options(own),
+    )
+    # Slices are committed one by one, but what becomes of a row takes all of them: nothing is skipped.
+    with beam.Pipeline(options=options) as pipeline:
+        _ = pipeline | beam.Create(job.sources[0].plan.units, reshuffle=False) | DeduplicateSlices(settings)
+    kind = job.sources[0].id_type
+    job.output.finish({**settings.writer.schemas, "pairs": pairs_schema(kind, against=False)})
+    clock.lap("run")
+    total: dict[str, Any] = {f"rows_{name}": 0 for name in ("read", "kept", "removed", "rejected")}
+    plan = job.sources[0].plan
+    total = add_records([total, *job.output.records(part.index for part in plan.slices)])
+    if plan.rows != total["rows_kept"] + total["rows_removed"] + total["rows_rejected"]:
+        raise RuntimeError(f"the counts do not add up: {plan.rows} rows planned, {total}")
+    return {
+        "pipeline": "dedup",
+        "path": f"Beam, {options.view_as(StandardOptions).runner}",
+        **{name: value for name, value in total.items() if name != "reasons"},
+        "rejected_reasons": total.get("reasons", {}),
+        "threshold": own.threshold,
+        "seconds": clock.seconds,
+        "model": {"name": job.checkpoint.name, "sha256": job.fingerprint["model"]},
+        "settings": job.fingerprint["settings"],
+    }
+
+
+def beam_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
+    """The summary of a run by a Beam runner as a table."""
+    counts = [(name, f"{summary[f'rows_{name}']:,}") for name in ("read", "kept", "removed", "rejected")]
+    more = f"{root} (thresholds, clusters: run again without --runner, with --from_pairs {root})"
+    return [("path", summary["path"]), *counts, ("output", more)]
 
 
 class _Clock:
@@ -436,9 +513,12 @@ def _node_texts(rows: Rows, nodes: Nodes, work: Path) -> pa.LargeStringArray:
     return file.column()
 
 
+def _scorer_options(own: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(own, name) for name in ("precision", "device", "threads", "long_text")}
+
+
 def _verifier(own: argparse.Namespace, job: Job, texts: pa.LargeStringArray) -> Verifier:
-    options = {"precision": own.precision, "device": own.device, "threads": own.threads}
-    options["long_text"] = own.long_text
+    options = _scorer_options(own)
     cascade = PairScorer(job.cascade, **options) if job.cascade else None
     overlap = Overlap.learn(texts) if own.rule == "blend" else None
     scorer = PairScorer(job.checkpoint, **options)

@@ -394,7 +394,9 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
     reasons = "".join(f"\n           {count:,} {why}" for why, count in summary["rejected_reasons"].items())
     failed = "".join(f"\n           {count:,} {why}" for why, count in summary["pairs_failed"].items())
     split = summary["texts_by_split"]
+    empty = [name for name, count in split.items() if not count and summary["texts"]]
     return [
+        *[("note", f"the {name} split is empty: few documents; see --test_share, --seed") for name in empty],
         *([("note", "this run was finished before; --overwrite runs it anew")] if finished else []),
         ("read", f"{summary['rows_read']:,} rows"),
         ("rejected", f"{summary['rows_rejected']:,}{reasons}"),

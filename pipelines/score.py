@@ -30,9 +30,10 @@ from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoin
 from beam_sts.report import render
 from beam_sts.report.examples import merge_examples
 from beam_sts.report.score import score_page
-from beam_sts.scoring.backends import PRECISIONS, available_cores
+from beam_sts.scoring.backends import BACKENDS, PRECISIONS, available_cores, resolve_backend
 from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer, ScoreStats
+from beam_sts.scoring.tokens import PairTokenizer
 from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays, text_schema
 from beam_sts.transforms.files import ScoreSlices, SliceSettings
 from pipelines.cli import (
@@ -118,11 +119,16 @@ def parser() -> Parser:
     machine = p.add_argument_group("machine")
     machine.add_argument(
         "--precision",
-        choices=tuple(PRECISIONS),
+        choices=PRECISIONS,
         default="fp32",
         help="bf16 is faster where the processor has it, and differs a little (default: %(default)s)",
     )
-    machine.add_argument("--backend", choices=("auto", "torch"), default="auto", help="default: %(default)s")
+    machine.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
+        help="auto is settled before the run and recorded; onnx, openvino: extras (default: %(default)s)",
+    )
     machine.add_argument("--device", default="cpu", help="torch device (default: cpu)")
     machine.add_argument(
         "--threads", type=int, metavar="N", help="threads of each worker process (default: cores / processes)"
@@ -162,6 +168,8 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
     checkpoint = load_checkpoint(
         own.model, allow_pickle=own.allow_pickle, trust_remote_code=own.trust_remote_code
     )
+    tokenizer = PairTokenizer.of(checkpoint)
+    backend = resolve_backend(checkpoint, tokenizer, own.backend, own.precision, own.device)
     options = read_options(own)
     plan = plan_input(own.input, own.rows_per_shard, options)
     check_apart(own.input, plan.files, own.output)
@@ -180,7 +188,7 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
         report_examples=own.report_examples,
         handler={
             "precision": own.precision,
-            "backend": own.backend,
+            "backend": backend,
             "device": own.device,
             "threads": own.threads or threads,
             "long_text": own.long_text,
@@ -206,7 +214,7 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
             "long_text": own.long_text,
             "empty": own.empty,
             "precision": own.precision,
-            "backend": own.backend,
+            "backend": backend,
             "rows_per_shard": own.rows_per_shard,
             **format_settings(own),
         },

@@ -32,7 +32,9 @@ def examples(
         if kind in ("above", "below")
     }
     gone = np.flatnonzero(made.removed)
-    doubtful = gone[np.argsort(made.score[gone], kind="stable")][:each]
+    # Of equal texts one is enough.
+    distinct = gone[np.sort(np.unique(nodes.of_row[gone], return_index=True)[1])]
+    doubtful = distinct[np.argsort(made.score[distinct], kind="stable")][:each]
     shown["removed"] = _pairs(rows, made.survivor[doubtful], doubtful, made.score[doubtful])
     survivors, counts = np.unique(made.survivor[gone], return_counts=True)
     for number, at in enumerate(np.argsort(-counts, kind="stable")[:_CLUSTERS].tolist()):

@@ -194,7 +194,7 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
         read="a flat stretch around your threshold means that its exact value hardly matters. Below it "
         "the counts "
         "are lower bounds: the chain guard would score more pairs.",
-        act="label some fifty pairs near it (pipelines.label where you have it) before you delete by it.",
+        act="label some fifty pairs near it before you delete by it: beam-sts label writes the sheet.",
     )
 
 
@@ -227,7 +227,7 @@ def _clusters(summary: Summary, examples: Examples) -> Section:
             entry["bridges_found"],
             "; ".join(" | ".join(map(str, bridge)) for bridge in entry["bridges"][:3]),
         )
-        for entry in summary["largest_clusters"]
+        for entry in summary["largest_clusters"][:10]
     ]
     if described:
         body += Markup("<h3>The largest clusters</h3>") + table(

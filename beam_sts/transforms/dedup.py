@@ -27,7 +27,7 @@ class DeduplicatedTexts(NamedTuple):
     """What ``DeduplicateTexts`` gives: kept, removed and rejected are together every element that went in.
 
     ``removed`` are the elements plus ``survivor``, ``score``, ``source``, ``rule`` and ``threshold``;
-    ``pairs`` are ``(id_a, id_b, score, source, rule)`` of every scored candidate; ``clusters`` are ``(id,
+    ``pairs`` are ``(id_a, id_b, score, source, rule)`` of every scored pair; ``clusters`` are ``(id,
     cluster)`` of every row that is not alone, the cluster named by its smallest id.
     """
 
@@ -116,17 +116,18 @@ class DeduplicateTexts(beam.PTransform):
             | "In clusters" >> beam.FlatMapTuple(_named)
         )
         edges = (
-            {"name": named, "edges": accepted | "By end" >> beam.Map(lambda p: (p[0], p))}
+            {"name": named, "edges": pairs | "By end" >> beam.Map(lambda p: (p[0], p))}
             | "Name edges" >> beam.CoGroupByKey()
             | "Of clusters" >> beam.FlatMapTuple(_edges_by_name)
         )
+        settle = _Settle(self._scoring, self._threshold, self._keep)
         verdicts = (
             {"members": members, "edges": edges}
             | "Cluster" >> beam.CoGroupByKey()
-            | "Settle" >> beam.ParDo(_Settle(self._scoring, self._threshold, self._keep))
+            | "Settle" >> beam.ParDo(settle).with_outputs("guard", main="of")
         )
         fates = (
-            {"verdict": verdicts, "members": nodes["members"]}
+            {"verdict": verdicts["of"], "members": nodes["members"]}
             | "Fates" >> beam.CoGroupByKey()
             | "Fate" >> beam.FlatMapTuple(_fates)
         )
@@ -140,6 +141,7 @@ class DeduplicateTexts(beam.PTransform):
             | "Clustered" >> beam.Filter(lambda fate: fate[1][0] is not None)
             | "Cluster of" >> beam.MapTuple(lambda i, fate: (i, fate[0]))
         )
+        pairs = (pairs, verdicts["guard"]) | "All pairs" >> beam.Flatten()
         return DeduplicatedTexts(sorted_out["kept"], sorted_out["removed"], read["rejected"], pairs, clusters)
 
     def _candidates(self, texts: beam.PCollection) -> beam.PCollection:
@@ -244,7 +246,10 @@ def _edges_by_name(_: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[An
 
 
 class _Settle(beam.DoFn):
-    """A cluster -> (node, (cluster, survivor's best row or None, score, source, rule)) of each node."""
+    """A cluster -> (node, (cluster, survivor's best row or None, score, source, rule)) of each node.
+
+    As ``guard`` the pairs that it had to score.
+    """
 
     def __init__(self, scoring: _Scoring, threshold: float, keep: str) -> None:
         self._scoring, self._threshold, self._keep = scoring, threshold, keep
@@ -254,7 +259,8 @@ class _Settle(beam.DoFn):
         name, found = cluster
         members = sorted(found["members"], key=lambda member: member[0])
         place = {member[0]: row for row, member in enumerate(members)}
-        edges = sorted(found["edges"], key=lambda edge: edge[:2])
+        inside = (edge for edge in found["edges"] if edge[1] in place)  # the others were not accepted
+        edges = sorted(inside, key=lambda edge: edge[:2])
         a, b = (np.array([place[e[at]] for e in edges], np.int64) for at in (0, 1))
         pairs = ScoredPairs(a, b, np.array([e[2] for e in edges], np.float32))
         by_worth = sorted(range(len(members)), key=lambda row: members[row][2])
@@ -271,6 +277,14 @@ class _Settle(beam.DoFn):
 
         settled = pick_survivors(pairs, self._threshold, rank, compare=compare)
         known = {(int(x), int(y)): (e[3], e[4]) for x, y, e in zip(a, b, edges, strict=True)}
+        ids = [member[0] for member in members]
+        for x, y, score in zip(
+            *(part.tolist() for part in (settled.guard.a, settled.guard.b)),
+            settled.guard.scores.tolist(),
+            strict=True,
+        ):
+            pair = (ids[min(x, y)], ids[max(x, y)], score, "guard", "model")
+            yield pvalue.TaggedOutput("guard", pair)
         for row, survivor in enumerate(settled.survivor.tolist()):
             if survivor == row:
                 yield members[row][0], (name, None, None, None, None)

@@ -106,6 +106,14 @@ def test_a_finished_run_is_not_repeated_and_a_foreign_folder_is_refused(run, cor
     assert "settings.seed was 0, is 5" in capsys.readouterr().err
 
 
+def test_an_empty_split_is_said(tmp_path, capsys):
+    pq.write_table(
+        pa.table({"text": ["one text", "another text"], "doc": ["d", "d"]}), tmp_path / "in.parquet"
+    )
+    assert mine(tmp_path / "in.parquet", tmp_path / "out", "--doc_id", "doc") == 0
+    assert "split is empty: few documents" in capsys.readouterr().out
+
+
 def test_sentences_of_rows_are_mined_with_rows_as_documents(tmp_path):
     rows = {
         "text": [f"The cat number {i} sat down. Then it slept for {i} hours! It woke." for i in range(30)]
