@@ -72,3 +72,14 @@ def test_the_page_of_mined_pairs(corpus, tiny):
     assert (
         sum(summary["score_histogram"].values()) + sum(summary["pairs_failed"].values()) == summary["pairs"]
     )
+
+
+def test_a_corpus_of_which_no_pair_is_proposed_is_kept_whole(tmp_path, tiny):
+    texts = ["Rivers run north.", "Seven pale horses", "zinc oxide prices 1998"]
+    lines = [json.dumps({"id": at, "text": text}) for at, text in enumerate(texts)]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    flags = ["--input", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out"), "--model", str(tiny)]
+    assert dedup.main([*flags, "--text", "text", "--id", "id", "--quiet"]) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["pairs"], summary["rows_kept"], summary["rows_removed"]) == (0, 3, 0)
+    check((tmp_path / "out" / "report.html").read_text())
