@@ -29,7 +29,7 @@ def full_size(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def scorer(tiny):
-    return beam_sts.PairScorer(tiny, threads=2)
+    return beam_sts.PairScorer(tiny, threads=2, backend="torch")
 
 
 @pytest.fixture(scope="session")

@@ -107,9 +107,9 @@ def test_truncated_texts_are_those_of_the_reference():
 
 def test_the_published_architecture_is_left_to_its_class(tiny):
     checkpoint = load_checkpoint(tiny)
-    assert isinstance(PairScorer(checkpoint)._backend, TorchBackend)
+    assert isinstance(PairScorer(checkpoint, backend="torch")._backend, TorchBackend)
 
 
 def test_a_padding_row_that_is_not_zero_is_left_to_the_class(tmp_path):
     folder = checkpoints.bert_hash(tmp_path, rotary_dims=4, segment_dims=2, zero_padding=False)
-    assert isinstance(PairScorer(folder)._backend, TorchBackend)
+    assert isinstance(PairScorer(folder, backend="torch")._backend, TorchBackend)

@@ -26,7 +26,7 @@ def test_scores_agree_with_the_reference_whatever_the_batching(size, pairs, requ
 def test_scores_agree_with_the_reference_on_the_same_micro_batch(full_size):
     same = [(a, b) for a in SENTENCES for b in SENTENCES]
     expected = CrossEncoder(str(full_size), device="cpu").predict(same, batch_size=len(same))
-    ours = PairScorer(full_size, token_budget=10**6, threads=1).score(same)
+    ours = PairScorer(full_size, token_budget=10**6, threads=1, backend="torch").score(same)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-6)
 
 
@@ -151,7 +151,7 @@ class Poisoned:
 
 @pytest.fixture
 def poisoned(tiny):
-    scorer = PairScorer(tiny)
+    scorer = PairScorer(tiny, backend="torch")
     assert isinstance(scorer._backend, TorchBackend)
     token = scorer._tokenizer.encode(["guitar"]).ids[0]
     scorer._backend = Poisoned(scorer._backend, token)
