@@ -104,9 +104,11 @@ def test_json_lines_with_bad_ones_are_scored_and_rejected(tmp_path, tiny):
 
 
 def test_a_threshold_also_writes_the_matches(source, tmp_path, tiny):
-    _, summary = _run(source, tmp_path / "out", tiny, "--threshold", "0.5", "--score_column", "s")
+    rows = pq.read_table(source, columns=["sentence1", "sentence2"])
+    middle = float(np.median(PairScorer(tiny).run(*rows.columns).scores))
+    _, summary = _run(source, tmp_path / "out", tiny, "--threshold", str(middle), "--score_column", "s")
     scores, matches = (_read(tmp_path / "out" / name) for name in ("scores", "matches"))
-    expected = [row for row in scores.to_pylist() if row["s"] >= 0.5]
+    expected = [row for row in scores.to_pylist() if row["s"] >= middle]
     assert matches.to_pylist() == expected
     assert summary["matches"] == len(expected)
     assert 0 < len(expected) < 500
