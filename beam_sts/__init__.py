@@ -7,17 +7,21 @@ too. What needs Beam is imported at its first use.
 from typing import TYPE_CHECKING, Any
 
 from beam_sts.errors import UserError
-from beam_sts.models import bert_hash as _bert_hash  # noqa: F401  registers with the Auto classes
+from beam_sts.models import configs as _configs  # noqa: F401  registers with the Auto classes
 from beam_sts.scoring.scorer import PairScorer, ScoreResult, ScoreStats
 from beam_sts.types import Rejected, ScoredPair, TextPair
 
 if TYPE_CHECKING:
+    from beam_sts.transforms.dedup import DeduplicateTexts
     from beam_sts.transforms.handler import CrossEncoderModelHandler
+    from beam_sts.transforms.mine import MinePairs
     from beam_sts.transforms.score import ScorePairs
 
 __version__ = "0.1.0"
 __all__ = [
     "CrossEncoderModelHandler",
+    "DeduplicateTexts",
+    "MinePairs",
     "PairScorer",
     "Rejected",
     "ScorePairs",
@@ -29,6 +33,8 @@ __all__ = [
 ]
 _NEEDS_BEAM = {
     "CrossEncoderModelHandler": "beam_sts.transforms.handler",
+    "DeduplicateTexts": "beam_sts.transforms.dedup",
+    "MinePairs": "beam_sts.transforms.mine",
     "ScorePairs": "beam_sts.transforms.score",
 }
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+
+_RESAMPLES = 5_000
+_NORMAL_FROM = 5_000
 
 
 class UndefinedCorrelationError(ValueError):
@@ -44,6 +48,57 @@ def agreement(scores: ArrayLike, gold: ArrayLike) -> Agreement:
         pearson=float(stats.pearsonr(said, meant).statistic),
         spearman=float(stats.spearmanr(said, meant).statistic),
     )
+
+
+@dataclass(frozen=True)
+class GroupMean:
+    """The mean score of a group, and the interval that holds the mean of all such pairs at 95% confidence.
+
+    ``low`` and ``high`` are None for a group of one pair, which says nothing of its spread.
+    """
+
+    group: str
+    count: int
+    mean: float
+    low: float | None
+    high: float | None
+    median: float
+
+
+def group_means(scores: ArrayLike, groups: Sequence[str]) -> list[GroupMean]:
+    """Mean, its 95% confidence interval, and median of the scores of each group, the highest mean first.
+
+    The interval is the percentile bootstrap's (Efron 1979, ``scipy.stats.bootstrap``, 5,000 resamples, a
+    fixed
+    seed); from 5,000 pairs on the normal approximation, which then agrees with it. Pairs count as
+    independent:
+    where many answers share a question or a reference, the interval is too narrow.
+
+    Args:
+        scores: what the model said, shape (n,).
+        groups: the group of each pair.
+
+    >>> group_means([0.9, 0.8, 0.7, 0.4, 0.2], ["a", "a", "a", "b", "b"])[0].mean.__round__(3)
+    0.8
+    """
+    said = np.asarray(scores, np.float64)
+    names, place = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
+    means = [_mean(str(name), said[place == index]) for index, name in enumerate(names)]
+    return sorted(means, key=lambda group: (-group.mean, group.group))
+
+
+def _mean(group: str, said: NDArray[np.float64]) -> GroupMean:
+    mean, median = float(said.mean()), float(np.median(said))
+    if len(said) < 2:
+        return GroupMean(group, len(said), mean, None, None, median)
+    if len(said) >= _NORMAL_FROM or said.min() == said.max():
+        half = 1.959964 * float(said.std(ddof=1)) / len(said) ** 0.5
+        return GroupMean(group, len(said), mean, mean - half, mean + half, median)
+    result = stats.bootstrap(
+        (said,), np.mean, n_resamples=_RESAMPLES, batch=500, method="percentile", rng=np.random.default_rng(0)
+    )
+    low, high = map(float, result.confidence_interval)
+    return GroupMean(group, len(said), mean, low, high, median)
 
 
 def check_varies(values: NDArray[np.float64], name: str) -> None:

@@ -1,100 +1,392 @@
-"""How fast `PairScorer` is beside `CrossEncoder.predict`: same pairs, same checkpoint, same process, in turn.
+"""How fast we score beside what users have: the same pairs, the same checkpoint, in turn, a process each.
 
-    python -m benchmarks.score                 # pairs from the example sentences, no other data needed
-    python -m benchmarks.score --input pairs.parquet --pairs 20000
+    python -m benchmarks.score --quick             # a look, some minutes
+    python -m benchmarks.score                     # the published table
+    python -m benchmarks.score --peer_python VENV/bin/python   # with CrossEncoder's ONNX and OpenVINO
 
-Prints a ratio per repetition, since a machine's speed drifts. Needs the extra `test` (sentence-transformers).
+Needs the extra `bench`. The ONNX and OpenVINO backends of sentence-transformers need another transformers
+than we do, so they live in a virtual environment of their own
+(`pip install 'sentence-transformers[onnx,openvino]'`); what does not load there is left out, with the reason.
+
+A ratio is taken within each round, since a machine's speed drifts; the table has the median and the range.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
+import json
+import os
+import platform
+import re
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
-import torch
 
 import beam_sts
-from beam_sts import PairScorer
-from beam_sts.scoring.backends import available_cores
+from beam_sts.models.checkpoint import load_checkpoint
+from beam_sts.scoring.backends import PRECISIONS, available_cores
+from benchmarks.workloads import WORKLOADS
 
-EXAMPLES = Path(__file__).parents[1] / "examples" / "pairs.parquet"
-BATCH_SIZES = (32, 128)
+ROOT = Path(__file__).parents[1]
+PAIRS = {"short": 8192, "mixed": 8192, "mining": 8192, "long": 512}
+BATCH_SIZES = (32, 64, 128, 256)
+REFERENCE = "CrossEncoder torch 32"  # the default of CrossEncoder.predict
+HANDLER = "PytorchModelHandlerKeyedTensor 128"
+STARTUP_PAIRS = 32
 
 
-def made_pairs(count: int, seed: int = 0) -> list[tuple[str, str]]:
-    """Distinct pairs of log-normal length: words of the example sentences, shuffled (median 10 a text)."""
-    rng = random.Random(seed)
-    table = pq.read_table(EXAMPLES)
-    words = " ".join(table["sentence1"].to_pylist() + table["sentence2"].to_pylist()).split()
+class UnavailableError(Exception):
+    """A contestant that does not run here, and why."""
 
-    def text() -> str:
-        return " ".join(rng.choices(words, k=max(1, round(rng.lognormvariate(2.3, 0.7)))))
 
-    return [(text(), text()) for _ in range(count)]
+class Process:
+    """A contestant in its own process."""
+
+    def __init__(self, name: str, model: str, folder: Path, python: str = sys.executable) -> None:
+        self.name, self._folder = name, folder
+        self._log = (folder / f"{name.replace(' ', '_')}.log").open("w+")
+        self._process = subprocess.Popen(
+            [python, "-m", "benchmarks.peers", name, "--model", model],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "HF_HUB_OFFLINE": "1",
+                "TOKENIZERS_PARALLELISM": "true",
+                "PYTHONPATH": str(ROOT),
+            },
+        )
+        self.versions = self._answer()["versions"]
+
+    def _answer(self) -> dict[str, Any]:
+        line = self._process.stdout.readline()  # type: ignore[union-attr]
+        if line:
+            return dict(json.loads(line))
+        self._process.wait()
+        self._log.seek(0)
+        errors = [line.strip() for line in self._log if re.match(r"[\w.]+(Error|Exception):", line)]
+        raise UnavailableError(errors[-1][:200] if errors else f"exit status {self._process.returncode}")
+
+    def score(self, pairs: Path, first: int, last: int, **settings: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        """Scores of some of the pairs, and what the run took."""
+        scores = self._folder / "scores.npy"
+        request = {
+            "pairs": str(pairs),
+            "first": first,
+            "last": last,
+            "scores": str(scores),
+            "settings": settings,
+        }
+        self._process.stdin.write(json.dumps(request) + "\n")  # type: ignore[union-attr]
+        self._process.stdin.flush()  # type: ignore[union-attr]
+        answer = self._answer()
+        return np.load(scores), answer
+
+    def close(self) -> None:
+        """End the process."""
+        with suppress(BrokenPipeError):  # it has failed
+            self._process.stdin.close()  # type: ignore[union-attr]
+        self._process.wait()
+        self._log.close()
+
+
+@contextmanager
+def contest(names: list[str], own: argparse.Namespace, folder: Path) -> Iterator[tuple[list[Process], dict]]:
+    """The contestants that start here, and why the others do not."""
+    started: list[Process] = []
+    absent: dict[str, str] = {}
+    for name in names:
+        exported = name.startswith(("CrossEncoder onnx", "CrossEncoder openvino"))
+        python = own.peer_python if exported and own.peer_python else sys.executable
+        try:
+            started.append(Process(name, own.model_folder, folder, python))
+        except UnavailableError as reason:
+            absent[name] = str(reason)
+    try:
+        yield started, absent
+    finally:
+        for process in started:
+            process.close()
+
+
+@dataclass
+class Result:
+    """One contestant on one workload."""
+
+    seconds: list[float] = field(default_factory=list)  # of each round, less what the start-up took
+    startup: list[float] = field(default_factory=list)
+    scores: np.ndarray | None = None
+    peak: int = 0
+    real_tokens: int = 0
+    padded_tokens: int = 0
+
+
+def best_batch(kind: str, own: argparse.Namespace, pairs: Path, count: int, folder: Path) -> tuple[str, dict]:
+    """The fastest batch size on a quarter of the pairs."""
+    sizes = BATCH_SIZES[::2] if own.quick else BATCH_SIZES
+    seconds: dict[str, float] = {}
+    with contest([f"{kind} {sizes[0]}"], own, folder) as (started, absent):
+        for process in started:
+            try:
+                process.score(pairs, 0, min(256, count))
+                for size in sizes * 2:
+                    taken = process.score(pairs, 0, count // 4, batch_size=size)[1]["seconds"]
+                    name = f"{kind} {size}"
+                    seconds[name] = min(taken, seconds.get(name, taken))
+            except UnavailableError as reason:
+                return "", {process.name: str(reason)}
+    return (min(seconds, key=seconds.__getitem__) if seconds else ""), absent
+
+
+def measure(workload: str, count: int, own: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """All contestants on one workload, in turn, round after round."""
+    made = WORKLOADS[workload](count, own.seed)
+    pairs = folder / f"{workload}.json"
+    pairs.write_text(json.dumps(made), "utf-8")
+    absent: dict[str, str] = {}
+    names = [REFERENCE]
+    for kind in ("CrossEncoder torch", "CrossEncoder onnx", "CrossEncoder openvino"):
+        best, why = best_batch(kind, own, pairs, count, folder)
+        names += [best] if best and best != REFERENCE else []
+        absent |= why
+    names.append(HANDLER)
+    names += [f"PairScorer {p} {b}" for p in own.precisions for b in own.backends]
+    results: dict[str, Result] = {}
+    used: dict[str, dict[str, str]] = {}
+    with contest(names, own, folder) as (started, why):
+        absent |= why
+        for round_ in range(own.rounds + 1):  # the first one warms up
+            for process in [p for p in started if p.name not in absent]:
+                try:
+                    startup = 0.0
+                    if process.name == HANDLER:  # loads its model in each run
+                        startup = process.score(pairs, 0, STARTUP_PAIRS)[1]["seconds"]
+                    scores, answer = process.score(pairs, 0, count)
+                except UnavailableError as reason:
+                    absent[process.name] = str(reason)
+                    results.pop(process.name, None)
+                    continue
+                if round_ == 0:
+                    results[process.name] = Result(scores=scores)
+                    used[process.name] = process.versions
+                    continue
+                result = results[process.name]
+                result.seconds.append(answer["seconds"] - startup)
+                result.startup.append(startup)
+                result.peak = answer["peak"]
+                result.real_tokens = answer.get("real_tokens", 0)
+                result.padded_tokens = answer.get("padded_tokens", 0)
+    return {
+        "workload": workload,
+        "pairs": count,
+        "distinct_texts": len({text for pair in made for text in pair}),
+        "rows": rows(results, count),
+        "absent": absent,
+        "versions": used,
+    }
+
+
+def rows(results: dict[str, Result], count: int) -> list[dict[str, Any]]:
+    """The table's rows. The ratio is to the fastest CrossEncoder on torch of the same round."""
+    baseline = [r.seconds for name, r in results.items() if name.startswith("CrossEncoder torch")]
+    best = [min(round_) for round_ in zip(*baseline, strict=True)]
+    tokens = max(r.real_tokens for r in results.values())
+    expected = results[REFERENCE].scores
+    table = []
+    for name, result in results.items():
+        ratios = sorted(b / s for b, s in zip(best, result.seconds, strict=True))
+        gaps = np.abs(result.scores - expected)
+        rate = count / statistics.median(result.seconds)
+        table.append(
+            {
+                "contestant": name,
+                "pairs_per_second": rate,
+                "tokens_per_second": rate * tokens / count,
+                "ratio": statistics.median(ratios),
+                "ratio_range": [ratios[0], ratios[-1]],
+                "largest_difference": float(gaps.max()),
+                "mean_difference": float(gaps.mean()),
+                "padding": result.padded_tokens / result.real_tokens if result.real_tokens else None,
+                "peak_bytes": result.peak,
+                "startup_seconds": statistics.median(result.startup),
+                "seconds": result.seconds,
+            }
+        )
+    return table
+
+
+def measure_pipeline(precision: str, own: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The whole command past its first pairs, beside the bare loop over the same pairs."""
+    count, backend = own.pipeline_pairs, own.backends[0]
+    pairs = folder / "pipeline.json"
+    pairs.write_text(json.dumps(WORKLOADS["mixed"](2 * count, own.seed)), "utf-8")
+    whole, bare = f"pipelines.score {precision} {backend}", f"PairScorer {precision} {backend}"
+    startup, ratios, rates, peak = [], [], [], 0
+    with contest([whole, bare], own, folder) as (started, absent):
+        if absent:
+            raise UnavailableError(str(absent))
+        pipeline, loop = started
+        for process in started:
+            process.score(pairs, 0, min(4096, count))
+        for _ in range(max(1, own.rounds // 2)):
+            startup.append(pipeline.score(pairs, 0, STARTUP_PAIRS)[1]["seconds"])
+            once = pipeline.score(pairs, 0, count)[1]["seconds"]
+            alone = loop.score(pairs, count, 2 * count)[1]["seconds"]
+            twice = pipeline.score(pairs, 0, 2 * count)[1]
+            rates.append(count / (twice["seconds"] - once))
+            ratios.append(rates[-1] / (count / alone))
+            peak = twice["peak"]
+    return {
+        "precision": precision,
+        "pairs": count,
+        "cold_start_seconds": cold_start(precision, own, folder),
+        "startup_seconds": statistics.median(startup),
+        "marginal_pairs_per_second": statistics.median(rates),
+        "ratio_to_bare_loop": statistics.median(ratios),
+        "ratio_range": [min(ratios), max(ratios)],
+        "peak_bytes": peak,
+    }
+
+
+def cold_start(precision: str, own: argparse.Namespace, folder: Path) -> float:
+    """Seconds of the whole command on the 62 example pairs, imports included."""
+    command = [sys.executable, "-m", "pipelines.score", "--input", str(ROOT / "examples" / "pairs.parquet")]
+    command += ["--output", str(folder / "cold"), "--overwrite", "--precision", precision]
+    started = time.perf_counter()
+    subprocess.run([*command, "--model", own.model_folder], cwd=ROOT, check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def hardware() -> dict[str, Any]:
+    """What the figures were measured on."""
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    models = [line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")]
+    flags = next((line for line in info.splitlines() if line.startswith("flags")), "").split()
+    known = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16") if flag in flags]
+    return {
+        "cpu": models[0] if models else platform.processor(),
+        "instructions": known,
+        "cores": available_cores(),
+        "system": platform.platform(),
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The tables of a report."""
+    machine = report["hardware"]
+    lines = [
+        f"`{report['command']}`: {machine['cores']} cores of {machine['cpu']} "
+        f"({', '.join(machine['instructions'])}), beam_sts {report['beam_sts']}, {report['rounds']} rounds.",
+    ]
+    for part in report["workloads"]:
+        tokens = next((r for r in part["rows"] if r["contestant"].startswith("PairScorer")), None)
+        mean = tokens["tokens_per_second"] / tokens["pairs_per_second"] if tokens else float("nan")
+        lines += [
+            "",
+            f"**{part['workload']}**: {part['pairs']:,} pairs, {part['distinct_texts']:,} distinct texts, "
+            f"{mean:.1f} tokens a pair",
+            "",
+            "| | pairs/s | tokens/s | ratio (lowest to highest) | largest, mean difference | padded/real "
+            "| peak MB |",
+            "|---|---:|---:|---|---|---:|---:|",
+        ]
+        for row in part["rows"]:
+            low, high = row["ratio_range"]
+            padding = f"{row['padding']:.3f}" if row["padding"] else ""
+            lines.append(
+                f"| {row['contestant']} | {row['pairs_per_second']:,.0f} | {row['tokens_per_second']:,.0f} "
+                f"| {row['ratio']:.2f} ({low:.2f} to {high:.2f}) "
+                f"| {row['largest_difference']:.1e}, {row['mean_difference']:.1e} | {padding} "
+                f"| {row['peak_bytes'] / 1e6:,.0f} |"
+            )
+        lines += [f"- not measured: {name}: {reason}" for name, reason in part["absent"].items()]
+    if report["pipelines"]:
+        lines += [
+            "",
+            "**pipelines.score, Parquet to Parquet**, mixed pairs",
+            "",
+            "| | whole command on 62 pairs, s | start-up in a warm process, s | pairs/s past the first "
+            "| ratio to the bare loop | peak MB |",
+            "|---|---:|---:|---|---|---:|",
+        ]
+        for row in report["pipelines"]:
+            low, high = row["ratio_range"]
+            lines.append(
+                f"| {row['precision']} | {row['cold_start_seconds']:.1f} | {row['startup_seconds']:.1f} "
+                f"| {row['marginal_pairs_per_second']:,.0f} past {row['pairs']:,} "
+                f"| {row['ratio_to_bare_loop']:.2f} ({low:.2f} to {high:.2f}) "
+                f"| {row['peak_bytes'] / 1e6:,.0f} |"
+            )
+    versions = {name: v for part in report["workloads"] for name, v in part["versions"].items()}
+    for told in sorted({json.dumps(v) for v in versions.values()}):
+        lines += ["", "Versions: " + ", ".join(f"{name} {v}" for name, v in json.loads(told).items()) + "."]
+    return "\n".join(lines) + "\n"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks.score", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    p.add_argument("--model", default="beam-sts-nano")
+    p.add_argument("--workloads", nargs="+", choices=tuple(WORKLOADS), default=list(WORKLOADS))
+    p.add_argument("--pairs", type=int, help="pairs of each workload (default: 8192, of long ones 512)")
+    p.add_argument("--precisions", nargs="+", choices=tuple(PRECISIONS), default=["fp32", "bf16"])
+    p.add_argument("--backends", nargs="+", default=["auto"])
+    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--pipeline_pairs", type=int, default=100_000, help="0 leaves the whole pipeline out")
+    p.add_argument("--peer_python", metavar="PATH", help="Python with sentence-transformers[onnx,openvino]")
+    p.add_argument("--quick", action="store_true", help="few pairs, two rounds, no whole pipeline")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument(
+        "--save", default="out/benchmark_score", metavar="STEM", help="writes STEM.json and STEM.md"
+    )
+    return p
 
 
 def main() -> None:
-    p = argparse.ArgumentParser(prog="python -m benchmarks.score", description=__doc__)
-    p.add_argument("--input", help="Parquet with sentence1 and sentence2 (default: made pairs)")
-    p.add_argument("--pairs", type=int, default=8192)
-    p.add_argument("--model", default="beam-sts-nano")
-    p.add_argument("--repeat", type=int, default=3)
-    own = p.parse_args()
-    if own.input:
-        table = pq.read_table(own.input, columns=["sentence1", "sentence2"]).slice(0, own.pairs)
-        pairs = list(zip(table["sentence1"].to_pylist(), table["sentence2"].to_pylist(), strict=True))
-    else:
-        pairs = made_pairs(own.pairs)
-
-    from sentence_transformers import CrossEncoder
-
-    cores = available_cores()
-    exact, fast = (PairScorer(own.model, precision=precision) for precision in ("fp32", "bf16"))
-    reference = CrossEncoder(str(exact.checkpoint), device="cpu")
-
-    def ours(scorer: PairScorer) -> np.ndarray:
-        torch.set_num_threads(1)  # a micro-batch is one thread's; the reference gets all of them
-        return scorer.score(pairs)
-
-    def theirs(batch_size: int) -> np.ndarray:
-        torch.set_num_threads(cores)
-        return reference.predict(pairs, batch_size=batch_size)
-
-    runs = {
-        **{f"CrossEncoder.predict, batch {size}": lambda size=size: theirs(size) for size in BATCH_SIZES},
-        "PairScorer fp32": lambda: ours(exact),
-        "PairScorer bf16": lambda: ours(fast),
+    """Measure, print, save."""
+    own = parser().parse_args()
+    own.model_folder = str(load_checkpoint(own.model).path)
+    if own.quick:
+        own.pairs, own.rounds, own.pipeline_pairs = own.pairs or 1024, min(own.rounds, 2), 0
+    report: dict[str, Any] = {
+        "command": " ".join(["python -m benchmarks.score", *sys.argv[1:]]),
+        "beam_sts": beam_sts.__version__,
+        "model": own.model,
+        "hardware": hardware(),
+        "rounds": own.rounds,
+        "workloads": [],
+        "pipelines": [],
     }
-    for run in runs.values():
-        run()  # warm up
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    scores = {}
-    for _ in range(own.repeat):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            scores[name] = run()
-            seconds[name].append(time.perf_counter() - start)
-
-    stats = exact.run([a for a, _ in pairs], [b for _, b in pairs]).stats
-    base = f"CrossEncoder.predict, batch {BATCH_SIZES[0]}"
-    best = [
-        min(seconds[f"CrossEncoder.predict, batch {s}"][i] for s in BATCH_SIZES) for i in range(own.repeat)
-    ]
-    print(
-        f"{len(pairs):,} pairs, {stats.real_tokens / len(pairs):.1f} tokens a pair, {cores} cores, "
-        f"padded/real {stats.padding_ratio:.3f}, torch {torch.__version__}, beam_sts {beam_sts.__version__}"
-    )
-    print(f"{'':34}{'pairs/s':>9}{'x best of CrossEncoder (min-max)':>36}{'largest difference':>20}")
-    for name, values in seconds.items():
-        ratios = sorted(b / v for b, v in zip(best, values, strict=True))
-        span = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
-        gap = np.abs(scores[name] - scores[base]).max()
-        print(f"{name:34}{len(pairs) / statistics.median(values):>9,.0f}{span:>36}{gap:>20.1e}")
+    with tempfile.TemporaryDirectory(prefix="beam_sts-benchmark-") as name:
+        folder = Path(name)
+        for workload in own.workloads:
+            count = own.pairs or PAIRS[workload]
+            count = max(STARTUP_PAIRS, count // 16) if own.pairs and workload == "long" else count
+            report["workloads"].append(measure(workload, count, own, folder))
+            sys.stderr.write(f"{workload}: done\n")
+        for precision in own.precisions if own.pipeline_pairs else []:
+            report["pipelines"].append(measure_pipeline(precision, own, folder))
+    text = markdown(report)
+    print(text)
+    stem = Path(own.save)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    stem.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    stem.with_suffix(".md").write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import logging
 import os
 import signal
@@ -11,32 +12,85 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from tqdm import tqdm
 
 from beam_sts.errors import UserError
+from beam_sts.io.storage import StorageOptions
 from beam_sts.scoring.backends import available_cores
 
 _POLL_SECONDS = 0.5
 _LOG_SECONDS = 10.0
 
 
-class Parser(argparse.ArgumentParser):
-    """Own options by argparse, the rest to Beam; what neither knows is an error."""
+_BEAM_OPTIONS = (
+    "--runner",
+    "--direct_num_workers",
+    "--direct_running_mode",
+    "--setup_file",
+    "--temp_location",
+)
+_STATUS = (
+    "Exit status: 0 done, 1 failed on the way (run it again to go on), 2 a mistake in options, input "
+    "or environment, 130 interrupted."
+)
 
-    def __init__(self, **kwargs: Any) -> None:
+
+def program(verb: str) -> str:
+    """What a command is called by: ``beam-sts score``, or ``python -m pipelines.score``."""
+    return f"beam-sts {verb}" if sys.argv[0].startswith("beam-sts ") else f"python -m pipelines.{verb}"
+
+
+class Parser(argparse.ArgumentParser):
+    """Own options by argparse, the rest to Beam where the command takes them; an unknown one is an error.
+
+    Args:
+        verb: the command.
+        description: what it does; indented lines, commands in a module's docstring, are left out.
+        examples: arguments of it that work, shown with ``--help``.
+        beam: whether Beam's options work too.
+        first: the argument that comes before the options, for the usage line.
+    """
+
+    def __init__(
+        self,
+        verb: str,
+        description: str | None,
+        examples: Sequence[str],
+        *,
+        beam: bool = True,
+        first: str = "",
+    ) -> None:
+        name = program(verb)
         super().__init__(
+            prog=name,
+            description=_prose(description or ""),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
-            epilog="Any Beam option works too, such as --runner, --direct_num_workers or --setup_file.\n"
-            "Exit status: 0 done, 1 failed on the way (run it again to go on), 2 a mistake in options, input "
-            "or environment, 130 interrupted.",
-            **kwargs,
+            usage=" ".join(filter(None, [name, first, "[options]", "[Beam's options]" if beam else ""])),
+            epilog="\n".join(["examples:", *(f"  {name} {example}" for example in examples), "", _STATUS]),
         )
+        self._takes_beam = beam
+        if beam:
+            self.add_argument("--help_beam", action=_HelpBeam, nargs=0, help="list all of Beam's options too")
+
+    def format_help(self) -> str:
+        """Own options first, then the few of Beam's that are asked for most, then examples."""
+        if not self._takes_beam:
+            return super().format_help()
+        whole = super().format_help()
+        known = {name: action for action in _beam_parser()._actions for name in action.option_strings}
+        brief = self._get_formatter()
+        brief.start_section("Beam's options, such as (--help_beam lists all)")
+        brief.add_arguments([known[name] for name in _BEAM_OPTIONS if name in known])
+        brief.end_section()
+        head, examples, tail = whole.partition("examples:\n")
+        return f"{head}{brief.format_help()}\n{examples}{tail}"
 
     def split(self, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
         """Own options, and the arguments that are Beam's.
@@ -47,17 +101,47 @@ class Parser(argparse.ArgumentParser):
         beam = _beam_parser()
         _, unknown = beam.parse_known_args(rest)
         if unknown:
-            name = unknown[0].partition("=")[0]
-            near = difflib.get_close_matches(
-                name, [*self._option_string_actions, *beam._option_string_actions], n=1
-            )
-            self.error(f"unknown option {unknown[0]}" + (f"; did you mean {near[0]}?" if near else ""))
-        return own, rest
+            self._refuse(unknown[0], beam._option_string_actions)
+        return self._with_storage(own), rest
+
+    def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
+        """Own options alone; an unknown one is refused, and the nearest named."""
+        own, rest = self.parse_known_args(argv)
+        if rest:
+            self._refuse(rest[0], ())
+        return self._with_storage(own)
+
+    def _with_storage(self, own: argparse.Namespace) -> argparse.Namespace:
+        if "storage_options" in own:
+            try:
+                own.storage_options = StorageOptions.parse(own.storage_options).apply()
+            except UserError as error:
+                self.error(str(error))
+        return own
+
+    def _refuse(self, argument: str, others: Iterable[str]) -> NoReturn:
+        names = [*self._option_string_actions, *others]
+        near = difflib.get_close_matches(argument.partition("=")[0], names, n=1)
+        self.error(f"unknown option {argument}" + (f"; did you mean {near[0]}?" if near else ""))
 
     def error(self, message: str) -> NoReturn:
         """Print the message and where help is."""
         sys.stderr.write(f"error: {message}\nhelp: {self.prog} --help\n")
         raise SystemExit(2)
+
+
+def _prose(text: str) -> str:
+    lines = [line for line in text.splitlines() if not line.startswith("    ")]
+    return "\n".join(lines).replace("\n\n\n", "\n\n").strip()
+
+
+class _HelpBeam(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        parser.print_help()
+        beam = _beam_parser()
+        print("\nall of Beam's options:\n")
+        print(beam.format_help().partition("\n\n")[2])
+        parser.exit()
 
 
 def _beam_parser() -> argparse.ArgumentParser:
@@ -79,7 +163,10 @@ def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
 
 
 def local_options(beam_args: list[str]) -> tuple[PipelineOptions, int, bool]:
-    """Beam's options, how many worker processes or threads they start here, and whether the run is local.
+    """Beam's options, how many processes score here, and whether the run is local.
+
+    A process has one scorer, whose threads all workers of that process share. So only processes divide the
+    cores among them, not the worker threads of ``multi_threading``.
 
     Raises:
         UserError: the runner is one that loses rows.
@@ -91,8 +178,8 @@ def local_options(beam_args: list[str]) -> tuple[PipelineOptions, int, bool]:
     if direct.direct_running_mode in ("multi_processing", "multi_threading") and not named:
         direct.direct_num_workers = available_cores()
     local = not any(arg.partition("=")[0] == "--runner" for arg in beam_args)
-    workers = direct.direct_num_workers or available_cores()
-    return options, workers if local else 1, local
+    many = local and direct.direct_running_mode == "multi_processing"
+    return options, (direct.direct_num_workers or available_cores()) if many else 1, local
 
 
 def _check_runner(runner: str | None) -> None:
@@ -104,12 +191,13 @@ def _check_runner(runner: str | None) -> None:
         )
 
 
-def guarded(run: Callable[[], int], *, interrupted: str) -> int:
+def guarded(run: Callable[[], int], *, interrupted: str, console: Console | None = None) -> int:
     """Run a command; turn what goes wrong into one screen and an exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("root").setLevel(logging.ERROR)  # Beam's import warnings
     if not os.environ.get("BEAM_STS_DEBUG"):
         logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)  # a traceback for each try
+    console = console or Console()
 
     def leave(*_: object) -> NoReturn:
         # Beam would turn the interrupt into an error of its own, or sit in a bundle for minutes. Every file
@@ -124,16 +212,12 @@ def guarded(run: Callable[[], int], *, interrupted: str) -> int:
     except Exception as error:
         own = user_error(error)
         if own:
-            sys.stderr.write(f"error: {own}\n")
-            return 2
+            return console.error(own, 2)
         if os.environ.get("BEAM_STS_DEBUG"):
             traceback.print_exc()
         last = [line for line in str(error).strip().splitlines() if line.strip()] or [""]
-        sys.stderr.write(
-            f"failed: {_without_runner(type(error).__name__, last[-1])[:500]}\n{interrupted}\n"
-            "BEAM_STS_DEBUG=1 prints the traceback.\n"
-        )
-        return 1
+        said = _without_runner(type(error).__name__, last[-1])[:500]
+        return console.error(f"{said}\n{interrupted}\nBEAM_STS_DEBUG=1 prints the traceback.", 1)
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -155,17 +239,81 @@ def user_error(error: BaseException | None) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class Console:
+    """How a command speaks: to people, in JSON lines to programs, or not at all but for errors."""
+
+    quiet: bool = False
+    json: bool = False
+
+    def finish(self, lines: Iterable[tuple[str, str]], summary: dict[str, Any]) -> None:
+        """The end of a run, on standard output: a table of names and texts, or one line of JSON."""
+        if self.quiet:
+            return
+        if self.json:
+            print(json.dumps({"event": "summary", **summary}, ensure_ascii=False))
+        else:
+            print("\n".join(f"{name:<10} {text}" for name, text in lines))
+
+    def error(self, message: str, status: int) -> int:
+        """What went wrong, on standard error; gives the exit status back."""
+        if self.json:
+            line = {"event": "error", "status": status, "message": message}
+            sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")
+        else:
+            sys.stderr.write(f"{'error' if status == 2 else 'failed'}: {message}\n")
+        return status
+
+
+def add_console_options(parser: argparse.ArgumentParser) -> None:
+    """Give a command ``--quiet`` and ``--log_format``."""
+    group = parser.add_argument_group("terminal")
+    group.add_argument("--quiet", action="store_true", help="print errors only")
+    group.add_argument(
+        "--log_format",
+        choices=("text", "json"),
+        default="text",
+        help="json: progress and errors as JSON lines on standard error, the summary as one on standard "
+        "output",
+    )
+
+
+def console_of(own: argparse.Namespace) -> Console:
+    """The console that the options ask for."""
+    return Console(own.quiet, own.log_format == "json")
+
+
 @contextmanager
-def progress(total: int, done: Callable[[], int], unit: str) -> Iterator[None]:
-    """Show rate and time left while a local run works: a bar on a terminal, plain lines otherwise.
+def progress(
+    total: int,
+    done: Callable[[], int],
+    unit: str,
+    *,
+    where: Callable[[], str] = str,
+    console: Console | None = None,
+) -> Iterator[None]:
+    """Show rate, time left and place while a local run works: a bar on a terminal, plain lines otherwise.
 
     Args:
         total: units of the whole run.
         done: counts the units that are committed; called twice a second.
         unit: what is counted.
+        where: says what is being worked on, such as a file; called after ``done``.
+        console: how to speak.
     """
-    stop = threading.Event()
-    terminal = sys.stderr.isatty()
+    stop, console = threading.Event(), console or Console()
+    terminal = sys.stderr.isatty() and not console.json
+
+    def line(now: int, rate: float) -> str:
+        left = (total - now) / rate
+        if console.json:
+            event = {"event": "progress", "done": now, "total": total, "unit": unit}
+            return json.dumps(
+                event | {"per_second": round(rate, 1), "seconds_left": round(left, 1), "at": where()},
+                ensure_ascii=False,
+            )
+        place = f", {where()}" if where() else ""
+        return f"{now:,} of {total:,} {unit}, {rate:,.0f} {unit}/s, {left:,.0f} s left{place}"
 
     def watch() -> None:
         start, first = time.monotonic(), done()
@@ -180,16 +328,16 @@ def progress(total: int, done: Callable[[], int], unit: str) -> Iterator[None]:
         ) as bar:
             while not stop.wait(_POLL_SECONDS):
                 now = done()
+                bar.set_postfix_str(where(), refresh=False)
                 bar.update(now - bar.n)
                 if not terminal and now > first and time.monotonic() - logged >= _LOG_SECONDS:
                     logged = time.monotonic()
-                    rate = (now - first) / (logged - start)
-                    left = (total - now) / rate
-                    sys.stderr.write(
-                        f"{now:,} of {total:,} {unit}, {rate:,.0f} {unit}/s, {left:,.0f} s left\n"
-                    )
+                    sys.stderr.write(line(now, (now - first) / (logged - start)) + "\n")
             bar.update(done() - bar.n)
 
+    if console.quiet:
+        yield
+        return
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:

@@ -23,17 +23,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+from apache_beam.options.pipeline_options import StandardOptions
 
 import beam_sts
 from beam_sts.corpus.buckets import CAP
 from beam_sts.corpus.candidates import MinHash
 from beam_sts.corpus.dedup import TABLE, Decision, KeepPolicy, decide, describe_clusters, threshold_table
+from beam_sts.corpus.overlap import Overlap
 from beam_sts.corpus.propose import Proposal, parse_sources, propose
-from beam_sts.corpus.receipts import FOLDERS, RECEIPT, RowWriter
+from beam_sts.corpus.receipts import FOLDERS, RECEIPT, RowWriter, SliceWriter
 from beam_sts.corpus.rows import EMPTY, Nodes, Rows, Source, make_nodes, read_rows
 from beam_sts.corpus.shards import Edges, PairShards, edges_of, pairs_schema, read_edges
+from beam_sts.corpus.show import examples
 from beam_sts.corpus.verify import Verifier
 from beam_sts.errors import UserError
 from beam_sts.io.encode import check_encodable
@@ -43,10 +47,21 @@ from beam_sts.io.slices import plan_input
 from beam_sts.io.spill import TextFile
 from beam_sts.io.summary import add_records, quantiles, score_histogram
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
+from beam_sts.report import render
+from beam_sts.report.dedup import dedup_page
 from beam_sts.scoring.backends import PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer
-from pipelines.cli import Parser, guarded, local_options, progress
+from beam_sts.transforms.components import ROUNDS
+from beam_sts.transforms.dedup_files import BeamSettings, DeduplicateSlices
+from pipelines.cli import Parser, add_console_options, console_of, guarded, local_options, program, progress
+from pipelines.describe import (
+    add_report_options,
+    check_report_options,
+    describe_input,
+    describe_model,
+    digest,
+)
 from pipelines.formats import add_format_options, format_settings, output_folder, read_options
 
 THRESHOLD = 0.9
@@ -55,47 +70,62 @@ ROWS_PER_SHARD = 20_000
 _SETTINGS = (
     *("text", "id", "threshold", "keep", "candidates", "minhash_similarity", "minhash_recall", "shingle"),
     *("neighbours", "bucket_cap", "against_text", "against_id", "within", "symmetric", "long_text", "empty"),
-    *("precision", "rows_per_shard", "cascade_band"),
+    *("precision", "rows_per_shard", "cascade_band", "rule"),
 )
 _COPY = 20_000  # texts that are in memory at once when they are written to disk
 
 
+EXAMPLES = (
+    "--input 'corpus/*.parquet' --output clean --text text --id url",
+    "--input corpus.jsonl --output clean --text text --threshold 0.85 --keep longest",
+    "--input new.jsonl --against clean/kept --output fresh --text text",
+    "--input 'corpus/*.parquet' --output strict --text text --id url --from_pairs clean --threshold 0.95",
+)
+
+
 def parser() -> Parser:
     """The command's own options."""
-    p = Parser(prog="python -m pipelines.dedup", description=__doc__)
-    p.add_argument("--input", required=True, metavar="PATTERN", help="file, folder, pattern or fsspec URL")
-    p.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
-    p.add_argument("--text", required=True, metavar="COL", help="column of the texts, a.b in a struct")
-    p.add_argument("--id", metavar="COL", help="column of distinct ids (default: row numbers, as _id)")
-    add_format_options(p)
-    p.add_argument(
+    p = Parser("dedup", __doc__, EXAMPLES)
+    data = p.add_argument_group("input and output")
+    rule = p.add_argument_group("what is a duplicate, and which row stays")
+    find = p.add_argument_group("candidates")
+    verify = p.add_argument_group("scoring")
+    machine = p.add_argument_group("machine")
+    data.add_argument("--input", required=True, metavar="PATTERN", help="file, folder, pattern or fsspec URL")
+    data.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
+    data.add_argument("--text", required=True, metavar="COL", help="column of the texts, a.b in a struct")
+    data.add_argument("--id", metavar="COL", help="column of distinct ids (default: row numbers, as _id)")
+    add_format_options(p.add_argument_group("formats"))
+    rule.add_argument(
         "--threshold",
         type=float,
         default=THRESHOLD,
         metavar="T",
         help="least score of a duplicate (default: %(default)s)",
     )
-    p.add_argument(
+    rule.add_argument(
         "--keep",
         default="first",
         metavar="POLICY",
         help="which row of a cluster stays: first, longest, shortest, central (most like the others), or "
         "highest:X, X a column or an SQL expression over the columns; ties go by id (default: %(default)s)",
     )
-    p.add_argument(
+    find.add_argument(
         "--candidates",
         default="exact,minhash",
         metavar="LIST",
         help="exact, minhash, lexical, neighbours, block:EXPRESSION, pairs:FILE; any union "
         "(default: %(default)s)",
     )
-    p.add_argument("--minhash_similarity", type=float, default=0.7, metavar="J", help="default: %(default)s")
-    p.add_argument("--minhash_recall", type=float, default=0.95, metavar="R", help="default: %(default)s")
-    p.add_argument("--shingle", default="char4", metavar="S", help="charN or wordN (default: %(default)s)")
-    p.add_argument(
+    find.add_argument(
+        "--minhash_similarity", type=float, default=0.7, metavar="J", help="default: %(default)s"
+    )
+    find.add_argument("--minhash_recall", type=float, default=0.95, metavar="R", help="default: %(default)s")
+    find.add_argument("--shingle", default="char4", metavar="S", help="charN or wordN (default: %(default)s)")
+    find.add_argument(
         "--neighbours", type=int, default=10, metavar="K", help="of each text, for lexical and neighbours"
     )
-    p.add_argument(
+    find.add_argument(
         "--bucket_cap",
         type=int,
         default=CAP,
@@ -103,46 +133,72 @@ def parser() -> Parser:
         help="largest bucket whose members are all paired; of a larger one each member is paired with N/2 "
         "others and the first, and that is counted (default: %(default)s)",
     )
-    p.add_argument(
+    find.add_argument(
         "--max_pairs",
         type=int,
         default=MAX_PAIRS,
         metavar="N",
         help="stop before scoring more candidates than this (default: %(default)s)",
     )
-    p.add_argument(
+    data.add_argument(
         "--against", metavar="PATTERN", help="remove rows that duplicate a row of this other input"
     )
-    p.add_argument("--against_text", metavar="COL", help="its text column (default: as --text)")
-    p.add_argument("--against_id", metavar="COL", help="its id column (default: as --id)")
-    p.add_argument("--within", action="store_true", help="with --against: also compare the input with itself")
-    p.add_argument("--from_pairs", metavar="DIR", help="take the scores of that earlier run; score nothing")
-    p.add_argument(
+    data.add_argument("--against_text", metavar="COL", help="its text column (default: as --text)")
+    data.add_argument("--against_id", metavar="COL", help="its id column (default: as --id)")
+    data.add_argument(
+        "--within", action="store_true", help="with --against: also compare the input with itself"
+    )
+    data.add_argument(
+        "--from_pairs", metavar="DIR", help="take the scores of that earlier run; score nothing"
+    )
+    verify.add_argument(
         "--model",
         default=DEFAULT_MODEL,
         help="embedded model, folder, fsspec URL or Hugging Face id[@revision] (default: %(default)s)",
     )
-    p.add_argument("--cascade_model", metavar="M", help="a better model for the pairs near the threshold")
-    p.add_argument(
+    verify.add_argument(
+        "--rule",
+        choices=("model", "blend"),
+        default="model",
+        help="score of a pair: the model's, or, for records, its mean with two measures of shared words "
+        "(default: %(default)s)",
+    )
+    verify.add_argument(
+        "--cascade_model", metavar="M", help="a better model for the pairs near the threshold"
+    )
+    verify.add_argument(
         "--cascade_band", metavar="LO,HI", help="scores that go to it (default: threshold -0.1, +0.05)"
     )
-    p.add_argument("--symmetric", action="store_true", help="mean of both orders, at twice the work")
-    p.add_argument("--long_text", choices=LONG_TEXT, default="windows", help="default: %(default)s")
-    p.add_argument(
+    verify.add_argument("--symmetric", action="store_true", help="mean of both orders, at twice the work")
+    verify.add_argument("--long_text", choices=LONG_TEXT, default="windows", help="default: %(default)s")
+    rule.add_argument(
         "--empty",
         choices=EMPTY,
         default="keep",
         help="empty texts: keep all, score (duplicates of each other) or reject (default: %(default)s)",
     )
-    p.add_argument("--precision", choices=tuple(PRECISIONS), default="fp32")
-    p.add_argument("--device", default="cpu", help="torch device (default: cpu)")
-    p.add_argument("--threads", type=int, metavar="N", help="default: all cores")
-    p.add_argument("--allow_pickle", action="store_true", help="load a model's .bin if you trust its source")
-    p.add_argument("--trust_remote_code", action="store_true", help="run a model's own code if you trust it")
-    p.add_argument(
+    machine.add_argument("--precision", choices=tuple(PRECISIONS), default="fp32")
+    machine.add_argument("--device", default="cpu", help="torch device (default: cpu)")
+    machine.add_argument("--threads", type=int, metavar="N", help="default: all cores")
+    machine.add_argument(
+        "--component_rounds",
+        type=int,
+        default=ROUNDS,
+        metavar="N",
+        help="with --runner: rounds of the search for clusters; long chains need more (default: %(default)s)",
+    )
+    verify.add_argument(
+        "--allow_pickle", action="store_true", help="load a model's .bin if you trust its source"
+    )
+    verify.add_argument(
+        "--trust_remote_code", action="store_true", help="run a model's own code if you trust it"
+    )
+    data.add_argument(
         "--rows_per_shard", type=int, default=ROWS_PER_SHARD, metavar="N", help="default: %(default)s"
     )
-    p.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
+    data.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
+    add_report_options(data)
+    add_console_options(p)
     return p
 
 
@@ -172,12 +228,16 @@ def prepare(own: argparse.Namespace) -> Job:
         ("neighbours", 1),
         ("bucket_cap", 2),
         ("max_pairs", 1),
+        ("component_rounds", 1),
     ):
         value = getattr(own, name)
         if value is not None and value < least:
             raise UserError(f"--{name} {value}: must be at least {least}.")
+    check_report_options(own)
     if own.within and not own.against:
         raise UserError("--within: goes with --against; without it the input is compared with itself anyway.")
+    if own.rule == "blend" and own.cascade_model:
+        raise UserError("--rule blend: goes without --cascade_model.")
     keep = KeepPolicy(own.keep)
     proposal = Proposal(
         parse_sources(own.candidates),
@@ -284,18 +344,19 @@ def _earlier(folder: str, fingerprint: dict[str, Any]) -> dict[str, Any]:
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Deduplicate; gives the exit status."""
-    _, _, local = local_options(beam_args)
-    if not local:
-        raise UserError(
-            "--runner: this command runs on one machine; beam_sts.DeduplicateTexts is its twin for Beam."
-        )
+    options, _, local = local_options(beam_args)
     job = prepare(own)
-    with job.output.lock():
+    with job.output.lock(takeover=own.takeover):
         job.output.prepare(job.fingerprint, overwrite=own.overwrite)
-        with _work_folder(job.output) as work:
-            summary = run_locally(own, job, work)
+        if local:
+            with _work_folder(job.output) as work:
+                summary = run_locally(own, job, work)
+            lines = summary_lines(summary, job.output.root)
+        else:
+            summary = run_on_beam(own, job, options)
+            lines = beam_lines(summary, job.output.root)
         job.output.write_json("summary.json", summary)
-    _print_summary(summary, job.output)
+    console_of(own).finish(lines, summary)
     return 0
 
 
@@ -334,14 +395,14 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
                 f"--max_pairs {own.max_pairs:,}: there are {len(proposed.a):,} candidate pairs. Raise it, or "
                 "narrow them: a higher --minhash_similarity, a smaller --bucket_cap, fewer --candidates."
             )
-        shards = PairShards(job.output, _verifier(own, job), rows, nodes, texts)
+        shards = PairShards(job.output, _verifier(own, job, texts), rows, nodes, texts)
         counted = 0
 
         def done(pairs: int) -> None:
             nonlocal counted
             counted += pairs
 
-        with progress(len(proposed.a), lambda: counted, "pairs"):
+        with progress(len(proposed.a), lambda: counted, "pairs", console=console_of(own)):
             edges = edges_of(proposed, *shards.score(proposed.a, proposed.b, proposed.source, done))
         clock.lap("score")
     made = decide(rows, nodes, id_rank, edges, own.threshold, job.keep, shards)
@@ -354,16 +415,83 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
     table = threshold_table(rows, nodes, id_rank, made.edges, job.keep, sorted({*TABLE, own.threshold}))
     clock.lap("decide")
     model = job.fingerprint["model"] + (f"+{job.fingerprint['cascade_model']}" if job.cascade else "")
-    writer = RowWriter(job.output, job.sources[0], rows, made, own.threshold, model)
+    writer = RowWriter(_writer(job), rows, made, own.threshold, model)
     there = job.output.committed()
     missing = [part for part in job.sources[0].plan.slices if part.index not in there]
     written = 0
-    with progress(job.sources[0].plan.rows, lambda: written, "rows"):
+    with progress(job.sources[0].plan.rows, lambda: written, "rows", console=console_of(own)):
         for count in writer.write(missing):
             written += count
-    job.output.finish({**writer.schemas, "pairs": pairs_schema(rows)})
+    job.output.finish({**writer.to.schemas, "pairs": pairs_schema(rows.ids[0].type, own.against is not None)})
     clock.lap("write")
-    return summarise(own, job, rows, nodes, made, edges, shards, reports, table, clock.seconds)
+    summary = summarise(own, job, rows, nodes, made, edges, shards, reports, table, clock.seconds)
+    shown = examples(rows, nodes, made, own.threshold, each=own.report_examples)
+    job.output.write_text("report.html", render(dedup_page(summary, shown, job.checkpoint.card)))
+    return summary
+
+
+def _writer(job: Job) -> SliceWriter:
+    return SliceWriter(job.output, job.sources[0], len(job.sources) > 1)
+
+
+def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, Any]:
+    """The same by a Beam runner, for what it can; gives the summary.
+
+    Raises:
+        UserError: an option needs one machine.
+    """
+    only = {
+        "--against": own.against,
+        "--from_pairs": own.from_pairs,
+        "--cascade_model": own.cascade_model,
+        f"--rule {own.rule}": own.rule != "model",
+        f"--candidates {own.candidates}": sorted(job.proposal.sources) != ["exact", "minhash"],
+        f"--empty {own.empty}": own.empty == "score",
+    }
+    for flag, given in only.items():
+        if given:
+            raise UserError(f"{flag}: runs on one machine. Leave out --runner, or the option.")
+    clock = _Clock()
+    settings = BeamSettings(
+        _writer(job),
+        own.threshold,
+        job.keep.name,
+        job.fingerprint["model"],
+        job.checkpoint.name,
+        job.proposal.minhash,
+        own.bucket_cap,
+        own.component_rounds,
+        own.symmetric,
+        _scorer_options(own),
+    )
+    # Slices are committed one by one, but what becomes of a row takes all of them: nothing is skipped.
+    with beam.Pipeline(options=options) as pipeline:
+        _ = pipeline | beam.Create(job.sources[0].plan.units, reshuffle=False) | DeduplicateSlices(settings)
+    kind = job.sources[0].id_type
+    job.output.finish({**settings.writer.schemas, "pairs": pairs_schema(kind, against=False)})
+    clock.lap("run")
+    total: dict[str, Any] = {f"rows_{name}": 0 for name in ("read", "kept", "removed", "rejected")}
+    plan = job.sources[0].plan
+    total = add_records([total, *job.output.records(part.index for part in plan.slices)])
+    if plan.rows != total["rows_kept"] + total["rows_removed"] + total["rows_rejected"]:
+        raise RuntimeError(f"the counts do not add up: {plan.rows} rows planned, {total}")
+    return {
+        "pipeline": "dedup",
+        "path": f"Beam, {options.view_as(StandardOptions).runner}",
+        **{name: value for name, value in total.items() if name != "reasons"},
+        "rejected_reasons": total.get("reasons", {}),
+        "threshold": own.threshold,
+        "seconds": clock.seconds,
+        "model": {"name": job.checkpoint.name, "sha256": job.fingerprint["model"]},
+        "settings": job.fingerprint["settings"],
+    }
+
+
+def beam_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
+    """The summary of a run by a Beam runner as a table."""
+    counts = [(name, f"{summary[f'rows_{name}']:,}") for name in ("read", "kept", "removed", "rejected")]
+    more = f"{root} (thresholds, clusters: run again without --runner, with --from_pairs {root})"
+    return [("path", summary["path"]), *counts, ("output", more)]
 
 
 class _Clock:
@@ -385,11 +513,16 @@ def _node_texts(rows: Rows, nodes: Nodes, work: Path) -> pa.LargeStringArray:
     return file.column()
 
 
-def _verifier(own: argparse.Namespace, job: Job) -> Verifier:
-    options = {"precision": own.precision, "device": own.device, "threads": own.threads}
-    options["long_text"] = own.long_text
+def _scorer_options(own: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(own, name) for name in ("precision", "device", "threads", "long_text")}
+
+
+def _verifier(own: argparse.Namespace, job: Job, texts: pa.LargeStringArray) -> Verifier:
+    options = _scorer_options(own)
     cascade = PairScorer(job.cascade, **options) if job.cascade else None
-    return Verifier(PairScorer(job.checkpoint, **options), own.symmetric, cascade, job.band, own.threshold)
+    overlap = Overlap.learn(texts) if own.rule == "blend" else None
+    scorer = PairScorer(job.checkpoint, **options)
+    return Verifier(scorer, own.symmetric, cascade, job.band, own.threshold, overlap)
 
 
 def summarise(
@@ -426,6 +559,7 @@ def summarise(
     return {
         "pipeline": "dedup",
         "path": "one machine",
+        "input": describe_input(own.input, plan.files),
         **{f"rows_{name}": count for name, count in counts.items()},
         "rejected_reasons": total.get("reasons", {}),
         "rows_against": len(rows) - rows.own,
@@ -449,7 +583,9 @@ def summarise(
         "score_histogram": histogram,
         "seconds": seconds,
         "peak_memory_mib": round(kib / 1024 if sys.platform == "linux" else kib / 1024**2),
-        "model": {"name": job.checkpoint.name, "sha256": job.fingerprint["model"]},
+        # With --from_pairs the model is the earlier run's.
+        "model": {**describe_model(job.checkpoint), "sha256": job.fingerprint["model"]},
+        "fingerprint": digest(job.fingerprint),
         "cascade": {"model": own.cascade_model, "band": job.band} if job.cascade else None,
         "threshold": own.threshold,
         "settings": job.fingerprint["settings"],
@@ -461,7 +597,8 @@ def summarise(
     }
 
 
-def _print_summary(summary: dict[str, Any], output: OutputFolder) -> None:
+def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
+    """The summary as a table: names and texts, the next command last."""
     counts = {name: f"{summary[f'rows_{name}']:,}" for name in ("read", "kept", "removed", "rejected")}
     lines = [
         ("path", "one machine (texts on disk, arrays in memory)"),
@@ -522,8 +659,10 @@ def _print_summary(summary: dict[str, Any], output: OutputFolder) -> None:
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in summary["seconds"].items())
     lines.append(("time", f"{sum(summary['seconds'].values()):.1f} s: {seconds}"))
     lines.append(("memory", f"{summary['peak_memory_mib']:,} MiB at most"))
-    lines.append(("output", f"{output.root} (next: python -m pipelines.explain --run {output.root} ID)"))
-    print("\n".join(f"{name:<10} {text}" for name, text in lines))
+    lines.append(("output", root))
+    lines.append(("report", f"{root}/report.html"))
+    lines.append(("next", f"{program('explain')} --run {root} ID"))
+    return lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -532,6 +671,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return guarded(
         lambda: run(own, beam_args),
         interrupted=f"What is committed in {own.output} stays: run the same command again to go on.",
+        console=console_of(own),
     )
 
 

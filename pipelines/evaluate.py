@@ -1,4 +1,8 @@
-"""``python -m pipelines.evaluate``: how well a model's scores agree with gold scores."""
+"""Measure: how a model's scores agree with gold scores, or how alike answers and references are, by group.
+
+python -m pipelines.evaluate --input gold.parquet --score gold
+python -m pipelines.evaluate --input answers.jsonl --text_a answer --text_b reference --group system
+"""
 
 from __future__ import annotations
 
@@ -19,16 +23,25 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from beam_sts import PairScorer, UserError
-from beam_sts.evaluation import UndefinedCorrelationError, agreement, check_varies, plot, require_matplotlib
+from beam_sts.evaluation import (
+    GroupMean,
+    UndefinedCorrelationError,
+    agreement,
+    check_varies,
+    group_means,
+    plot,
+    require_matplotlib,
+)
 from beam_sts.io.files import is_local, publish
 from beam_sts.io.schema import field_at
 from beam_sts.io.slices import SliceData, plan_input, read_slices
 from beam_sts.models.checkpoint import DEFAULT_MODEL
 from beam_sts.transforms.columns import choose_columns, is_text, sift, text_arrays
-from pipelines.cli import guarded
+from pipelines.cli import Parser, add_console_options, console_of, guarded
 
 ROWS_AT_ONCE = 8192
 REJECTED_SHOWN = 5
+GROUPS_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -41,13 +54,17 @@ class RejectedRow:
 
 
 @dataclass(frozen=True)
-class GoldPairs:
-    """The usable rows of an input, in its order, and those that are not."""
+class Pairs:
+    """The usable rows of an input, in its order, and those that are not.
+
+    ``gold`` is NaN, and ``groups`` has empty names, where the input was not asked for them.
+    """
 
     text_columns: tuple[str, str]
     text_a: pa.ChunkedArray
     text_b: pa.ChunkedArray
     gold: NDArray[np.float64]
+    groups: list[str]
     rejected: list[RejectedRow]
 
 
@@ -59,30 +76,53 @@ class Evaluation:
     input: str
     text_a: str
     text_b: str
-    gold: str
+    gold: str | None
+    group: str | None
     symmetric: bool
     rows_read: int
     rows_scored: int
     rows_rejected: int
-    pearson: float
-    spearman: float
+    pearson: float | None
+    spearman: float | None
+    mean: GroupMean
+    groups: list[GroupMean]
     seconds: float
     pairs_per_second: float
     rejected: list[RejectedRow]
 
     def __str__(self) -> str:
         order = ", mean of both orders" if self.symmetric else ""
+        against = f" against {self.gold}" if self.gold else ""
         scored, rejected = f"{self.rows_scored:,} scored", f"{self.rows_rejected:,} rejected"
         lines = [
             f"{self.model} on {self.input}",
-            f"columns   {self.text_a}, {self.text_b} against {self.gold}{order}",
+            f"columns   {self.text_a}, {self.text_b}{against}{order}",
             f"rows      {self.rows_read:,} read: {scored}, {rejected}",
             *_first_few(self.rejected),
-            f"Pearson   {self.pearson:.4f}",
-            f"Spearman  {self.spearman:.4f}",
-            f"speed     {self.pairs_per_second:,.0f} pairs/s ({self.seconds:.2f} s; loading not counted)",
         ]
-        return "\n".join(lines)
+        if self.pearson is not None and self.spearman is not None:
+            lines += [f"Pearson   {self.pearson:.4f}", f"Spearman  {self.spearman:.4f}"]
+        lines += [f"mean      {_interval(self.mean)}", *_by_group(self.group, self.groups)]
+        speed = f"{self.pairs_per_second:,.0f} pairs/s ({self.seconds:.2f} s; loading not counted)"
+        return "\n".join([*lines, f"speed     {speed}"])
+
+
+def _interval(mean: GroupMean) -> str:
+    spread = "" if mean.low is None else f" (95% confidence {mean.low:.4f} to {mean.high:.4f})"
+    return f"{mean.mean:.4f}{spread}"
+
+
+def _by_group(name: str | None, groups: Sequence[GroupMean]) -> list[str]:
+    if name is None:
+        return []
+    wide = max(len(name), *(len(each.group) for each in groups[:GROUPS_SHOWN]))
+    lines = [f"{name:<{wide}}  {'pairs':>9}  mean"]
+    lines += [
+        f"{each.group:<{wide}}  {each.count:>9,}  {_interval(each)}, median {each.median:.4f}"
+        for each in groups[:GROUPS_SHOWN]
+    ]
+    more = len(groups) - GROUPS_SHOWN
+    return [*lines, f"and {more:,} more groups: --json has them"] if more > 0 else lines
 
 
 def _first_few(rejected: Sequence[RejectedRow]) -> list[str]:
@@ -91,7 +131,9 @@ def _first_few(rejected: Sequence[RejectedRow]) -> list[str]:
     return [*lines, f"          and {more:,} more"] if more > 0 else lines
 
 
-def read_gold_pairs(pattern: str, text_a: str | None, text_b: str | None, gold: str) -> GoldPairs:
+def read_pairs(
+    pattern: str, text_a: str | None, text_b: str | None, gold: str | None, group: str | None
+) -> Pairs:
     """Read an input whole and part its rows into usable and rejected.
 
     Raises:
@@ -99,33 +141,44 @@ def read_gold_pairs(pattern: str, text_a: str | None, text_b: str | None, gold: 
     """
     plan = plan_input(pattern, ROWS_AT_ONCE)
     columns = choose_columns(plan.schema, text_a, text_b)
-    if gold not in plan.schema.names:
-        listed = ", ".join(map(repr, plan.schema.names)) or "none"
-        raise UserError(f"--score: column {gold!r} is not in the input; its columns are {listed}.")
-    for name in columns:
-        kind = field_at(plan.schema, name).type
-        if not (is_text(kind) or pa.types.is_null(kind)):
-            raise UserError(f"column {name!r} holds {kind}, not texts. Choose with --text_a and --text_b.")
-    kind = plan.schema.field(gold).type
-    if not (_is_number(kind) or pa.types.is_null(kind)):
-        raise UserError(f"--score: column {gold!r} holds {kind}, not numbers. Name another, or convert it.")
-
+    _check_columns(plan.schema, columns, gold, group)
     texts: tuple[list[pa.Array], list[pa.Array]] = ([], [])
     golds: list[NDArray[np.float64]] = [np.empty(0)]
+    groups: list[str] = []
     rejected: list[RejectedRow] = []
     for unit in plan.units:
         for part in read_slices(unit, plan.schema, columns):
-            values = np.asarray(pc.fill_null(part.table.column(gold).cast(pa.float64()), np.nan))
+            values = np.zeros(len(part.table))
+            if gold:
+                values = np.asarray(pc.fill_null(part.table.column(gold).cast(pa.float64()), np.nan))
             reasons = _reasons(part, columns, values, gold)
             usable = np.setdiff1d(np.arange(len(part.table)), list(reasons))
             for side, column in zip(texts, text_arrays(part.table, columns, usable), strict=True):
                 side.extend(column.chunks)
             golds.append(values[usable])
+            names = (
+                part.table.column(group).take(pa.array(usable)).to_pylist() if group else [""] * len(usable)
+            )
+            groups += map(str, names)
             found = [RejectedRow(part.slice.path, part.rows[index], why) for index, why in reasons.items()]
             found += [RejectedRow(part.slice.path, bad.row, bad.reason) for bad in part.bad]
             rejected += sorted(found, key=lambda each: each.row)
     first, second = (pa.chunked_array(side, pa.large_string()) for side in texts)
-    return GoldPairs(columns, first, second, np.concatenate(golds), rejected)
+    return Pairs(columns, first, second, np.concatenate(golds), groups, rejected)
+
+
+def _check_columns(schema: pa.Schema, columns: tuple[str, str], gold: str | None, group: str | None) -> None:
+    listed = ", ".join(map(repr, schema.names)) or "none"
+    for flag, name in (("--score", gold), ("--group", group)):
+        if name and name not in schema.names:
+            raise UserError(f"{flag}: column {name!r} is not in the input; its columns are {listed}.")
+    for name in columns:
+        kind = field_at(schema, name).type
+        if not (is_text(kind) or pa.types.is_null(kind)):
+            raise UserError(f"column {name!r} holds {kind}, not texts. Choose with --text_a and --text_b.")
+    kind = schema.field(gold).type if gold else pa.null()
+    if not (_is_number(kind) or pa.types.is_null(kind)):
+        raise UserError(f"--score: column {gold!r} holds {kind}, not numbers. Name another, or convert it.")
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -133,17 +186,19 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _reasons(
-    part: SliceData, columns: tuple[str, str], values: NDArray[np.float64], gold: str
+    part: SliceData, columns: tuple[str, str], values: NDArray[np.float64], gold: str | None
 ) -> dict[int, str]:
     """Why rows of a slice cannot be used, by their index in its table."""
     sifted = sift(part.table, columns)
     reasons = dict(zip(sifted.bad.tolist(), sifted.reasons, strict=True))
-    for index in np.flatnonzero(~np.isfinite(values)).tolist():
+    for index in np.flatnonzero(~np.isfinite(values)).tolist() if gold else ():
         reasons.setdefault(index, f"{part.table.column(gold)[index].as_py() or 'null'} in column {gold!r}")
     return reasons
 
 
-def score(scorer: PairScorer, pairs: GoldPairs, symmetric: bool) -> tuple[NDArray[np.float32], float]:
+def score(
+    scorer: PairScorer, pairs: Pairs, symmetric: bool, quiet: bool = False
+) -> tuple[NDArray[np.float32], float]:
     """Score all pairs, with a progress bar on a terminal.
 
     Returns:
@@ -154,7 +209,7 @@ def score(scorer: PairScorer, pairs: GoldPairs, symmetric: bool) -> tuple[NDArra
     """
     parts = []
     start = time.perf_counter()
-    with tqdm(total=len(pairs.gold), unit=" pairs", disable=None) as progress:
+    with tqdm(total=len(pairs.gold), unit=" pairs", disable=quiet or None) as progress:
         for begin in range(0, len(pairs.gold), ROWS_AT_ONCE):
             some = slice(begin, begin + ROWS_AT_ONCE)
             result = scorer.run(pairs.text_a[some], pairs.text_b[some], symmetric=symmetric)
@@ -173,6 +228,8 @@ def evaluate(args: argparse.Namespace) -> Evaluation:
         UserError: an option or the input is wrong, or the correlation is undefined.
     """
     if args.plot:
+        if not args.score:
+            raise UserError("--plot: draws the score against a gold score; name its column with --score.")
         try:
             require_matplotlib()
         except ImportError as error:
@@ -180,31 +237,40 @@ def evaluate(args: argparse.Namespace) -> Evaluation:
     for flag, path in (("--json", args.json), ("--plot", args.plot)):
         if path:
             _check_writable(flag, path)
-    pairs = read_gold_pairs(args.input, args.text_a, args.text_b, args.score)
+    pairs = read_pairs(args.input, args.text_a, args.text_b, args.score, args.group)
+    if not len(pairs.gold):
+        raise UserError("\n".join([f"{args.input}: no row can be used.", *_first_few(pairs.rejected)]))
+    numbers = None
     try:
-        check_varies(pairs.gold, f"gold scores in column {args.score!r}")
-        scores, seconds = score(PairScorer(args.model), pairs, args.symmetric)
-        numbers = agreement(scores, pairs.gold)
+        if args.score:
+            check_varies(pairs.gold, f"gold scores in column {args.score!r}")
+        scores, seconds = score(PairScorer(args.model), pairs, args.symmetric, args.quiet)
+        if args.score:
+            numbers = agreement(scores, pairs.gold)
     except UndefinedCorrelationError as error:
         lines = [
             f"{args.input}: {error}; {len(pairs.rejected):,} rows rejected.",
             *_first_few(pairs.rejected),
         ]
         raise UserError("\n".join(lines)) from error
+    (mean,) = group_means(scores, ["all"] * len(scores))
     evaluation = Evaluation(
         model=args.model,
         input=args.input,
         text_a=pairs.text_columns[0],
         text_b=pairs.text_columns[1],
         gold=args.score,
+        group=args.group,
         symmetric=args.symmetric,
-        rows_read=numbers.count + len(pairs.rejected),
-        rows_scored=numbers.count,
+        rows_read=len(scores) + len(pairs.rejected),
+        rows_scored=len(scores),
         rows_rejected=len(pairs.rejected),
-        pearson=numbers.pearson,
-        spearman=numbers.spearman,
+        pearson=numbers.pearson if numbers else None,
+        spearman=numbers.spearman if numbers else None,
+        mean=mean,
+        groups=group_means(scores, pairs.groups) if args.group else [],
         seconds=seconds,
-        pairs_per_second=numbers.count / seconds,
+        pairs_per_second=len(scores) / seconds,
         rejected=pairs.rejected,
     )
     if args.json:
@@ -228,37 +294,59 @@ def _check_writable(flag: str, path: str) -> None:
         raise UserError(f"{flag} {path}: cannot be written below {existing}.")
 
 
-def parser() -> argparse.ArgumentParser:
+EXAMPLES = (
+    "--input gold.parquet --score gold --plot scatter.png --json metrics.json",
+    "--input answers.jsonl --text_a answer --text_b reference --group system",
+)
+
+
+def parser() -> Parser:
     """The command's options."""
-    options = argparse.ArgumentParser(
-        prog="python -m pipelines.evaluate",
-        description="Correlate a model's scores with gold scores: Pearson, Spearman, throughput.",
-        allow_abbrev=False,
+    options = Parser("evaluate", __doc__, EXAMPLES, beam=False)
+    data = options.add_argument_group("input and output")
+    data.add_argument(
+        "--input",
+        required=True,
+        metavar="PATTERN",
+        help="file, folder, pattern or fsspec URL of the formats that score reads",
     )
-    options.add_argument(
-        "--input", required=True, help="Parquet or JSONL: a file, folder, pattern or fsspec URL"
+    data.add_argument("--text_a", metavar="COL", help="column of the first text (default: recognised)")
+    data.add_argument("--text_b", metavar="COL", help="column of the second text")
+    data.add_argument(
+        "--score", metavar="COL", help="column of gold scores, any scale: adds the correlations"
     )
-    options.add_argument("--score", required=True, metavar="COLUMN", help="column of gold scores, any scale")
-    options.add_argument("--text_a", metavar="COLUMN", help="column of the first text (default: recognised)")
-    options.add_argument("--text_b", metavar="COLUMN", help="column of the second text")
-    options.add_argument("--model", default=DEFAULT_MODEL, help="name, folder or hub id (%(default)s)")
-    options.add_argument("--symmetric", action="store_true", help="score the mean of both orders")
-    options.add_argument("--json", metavar="FILE", help="also write the result as JSON")
-    options.add_argument(
-        "--plot", metavar="FILE", help="also write a scatter plot as PNG (needs the extra 'plot')"
+    data.add_argument(
+        "--group",
+        metavar="COL",
+        help="column to group by: adds each group's mean, with its confidence interval",
     )
+    data.add_argument("--json", metavar="FILE", help="also write the result as JSON")
+    data.add_argument(
+        "--plot", metavar="FILE", help="also write a scatter plot as PNG (needs --score and the extra 'plot')"
+    )
+    scoring = options.add_argument_group("scoring")
+    scoring.add_argument(
+        "--model", default=DEFAULT_MODEL, help="name, folder or hub id (default: %(default)s)"
+    )
+    scoring.add_argument("--symmetric", action="store_true", help="score the mean of both orders")
+    add_console_options(options)
     return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    args = parser().parse_args(argv)
+    args = parser().parse(argv)
+    console = console_of(args)
 
     def run() -> int:
-        print(evaluate(args))
+        evaluation = evaluate(args)
+        if console.json or console.quiet:
+            console.finish([], asdict(evaluation))
+        else:
+            print(evaluation)
         return 0
 
-    return guarded(run, interrupted="Nothing was written.")
+    return guarded(run, interrupted="Nothing was written.", console=console)
 
 
 if __name__ == "__main__":

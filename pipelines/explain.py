@@ -7,7 +7,6 @@ Colours on a terminal (not with NO_COLOR set); elsewhere [-removed-] and {+added
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import os
 import re
@@ -18,7 +17,7 @@ from typing import Any
 
 from beam_sts.corpus.runs import Run
 from beam_sts.errors import UserError
-from pipelines.cli import guarded
+from pipelines.cli import Parser, guarded
 
 WORDS = 2_000
 """Words of a text that are compared; the time grows with their square."""
@@ -130,17 +129,20 @@ def _texts(run: Run, name: str, receipts: dict[str, Any], colour: bool) -> list[
     return [f"{safe(other)} -> {safe(name)}", word_diff(second[other], texts[name], colour=colour)]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line."""
-    p = argparse.ArgumentParser(
-        prog="python -m pipelines.explain",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+EXAMPLES = ("--run clean 1042",)
+
+
+def parser() -> Parser:
+    """The command's options."""
+    p = Parser("explain", __doc__, EXAMPLES, beam=False, first="ID")
     p.add_argument("--run", required=True, metavar="DIR", help="output folder of pipelines.dedup")
     p.add_argument("id", metavar="ID", help="id of a row of its input")
-    own = p.parse_args(argv)
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line."""
+    own = parser().parse(argv)
 
     def run() -> int:
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")

@@ -11,8 +11,8 @@ from beam_sts.io.output import SHARD_FOLDERS, OutputFolder
 from beam_sts.io.slices import ReadOptions
 
 
-def add_format_options(parser: argparse.ArgumentParser) -> None:
-    """Give a command ``--delimiter``, ``--quotes``, ``--output_format`` and ``--csv_safe``."""
+def add_format_options(parser: argparse._ActionsContainer) -> None:
+    """Give a command its options of files: ``--delimiter``, ``--output_format``, ``--storage_options`` ..."""
     parser.add_argument(
         "--delimiter", metavar="C", help="parts the fields of CSV and TSV files (default: comma; tab)"
     )
@@ -29,6 +29,16 @@ def add_format_options(parser: argparse.ArgumentParser) -> None:
         "--csv_safe",
         action="store_true",
         help="in CSV output, put an apostrophe before texts that a spreadsheet would run as formulas",
+    )
+    parser.add_argument(
+        "--storage_options",
+        metavar="JSON",
+        default="{}",
+        help='fsspec\'s options by protocol, such as \'{"s3": {"endpoint_url": "..."}}\', or a JSON file of '
+        "them (better for secrets: other users see a command line)",
+    )
+    parser.add_argument(
+        "--takeover", action="store_true", help="go on with a run that was killed on an object store"
     )
 
 
@@ -57,7 +67,9 @@ def output_folder(own: argparse.Namespace, folders: tuple[str, ...] = SHARD_FOLD
     """
     if own.csv_safe and own.output_format != "csv":
         raise UserError(f"--csv_safe: goes with --output_format csv, not {own.output_format}.")
-    return OutputFolder.at(own.output, own.output_format, csv_safe=own.csv_safe, folders=folders)
+    return OutputFolder.at(
+        own.output, own.output_format, csv_safe=own.csv_safe, folders=folders, storage=own.storage_options
+    )
 
 
 def format_settings(own: argparse.Namespace) -> dict[str, Any]:

@@ -7,7 +7,6 @@ python -m pipelines.label --run clean/ --read pairs.csv --precision 0.95
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -21,7 +20,7 @@ from beam_sts.errors import UserError
 from beam_sts.io.encode import encode
 from beam_sts.io.files import file_system, publish
 from beam_sts.io.slices import ReadOptions, plan_input, read_slices
-from pipelines.cli import guarded
+from pipelines.cli import Parser, guarded
 
 _LONGEST = 2_000  # characters of a text in the sheet
 _YES, _NO = ("1", "1.0", "y", "yes", "true"), ("0", "0.0", "n", "no", "false")
@@ -148,14 +147,12 @@ def report(run: Run, path: str, precision: float) -> str:
     return "\n".join(lines)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line."""
-    p = argparse.ArgumentParser(
-        prog="python -m pipelines.label",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+EXAMPLES = ("--run clean --sheet sheet.csv", "--run clean --read sheet.csv --precision 0.98")
+
+
+def parser() -> Parser:
+    """The command's options."""
+    p = Parser("label", __doc__, EXAMPLES, beam=False)
     p.add_argument("--run", required=True, metavar="DIR", help="output folder of pipelines.dedup")
     way = p.add_mutually_exclusive_group(required=True)
     way.add_argument("--sheet", metavar="FILE", help="write a label sheet: CSV, safe to open")
@@ -163,7 +160,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--pairs", type=int, default=200, metavar="N", help="of the sheet (default: %(default)s)")
     p.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
     p.add_argument("--precision", type=float, default=0.95, metavar="P", help="wanted (default: %(default)s)")
-    own = p.parse_args(argv)
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line."""
+    own = parser().parse(argv)
 
     def run() -> int:
         if own.pairs < 1 or not 0 < own.precision < 1:

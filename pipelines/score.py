@@ -9,12 +9,10 @@ The output folder resumes: run the same command again and it scores only what is
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
@@ -26,84 +24,116 @@ import beam_sts
 from beam_sts.errors import UserError
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart
-from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
 from beam_sts.io.summary import add_records, quantiles, throughput
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
-from beam_sts.models.registry import count_parameters, known_models
 from beam_sts.report import render
-from beam_sts.report.examples import MOST_EXAMPLES, merge_examples
+from beam_sts.report.examples import merge_examples
 from beam_sts.report.score import score_page
-from beam_sts.scoring.backends import PRECISIONS, available_cores
+from beam_sts.scoring.backends import BACKENDS, PRECISIONS, available_cores, resolve_backend
 from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer, ScoreStats
+from beam_sts.scoring.tokens import PairTokenizer
 from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays, text_schema
 from beam_sts.transforms.files import ScoreSlices, SliceSettings
-from pipelines.cli import Parser, guarded, local_options, progress
+from pipelines.cli import (
+    Console,
+    Parser,
+    add_console_options,
+    console_of,
+    guarded,
+    local_options,
+    progress,
+)
+from pipelines.describe import (
+    add_report_options,
+    check_report_options,
+    describe_input,
+    describe_model,
+    digest,
+)
 from pipelines.formats import add_format_options, format_settings, output_folder, read_options
 
 ROWS_PER_SHARD = 20_000
 _SAMPLE_SLICES, _SAMPLE_ROWS = 8, 256
-_FILES_SHOWN = 20
+
+
+EXAMPLES = (
+    "--input 'data/*.parquet' --output scored --text_a question --text_b answer",
+    "--input pairs.jsonl --output dupes --threshold 0.9",
+    "--input pairs.csv.gz --output scored --output_format csv --csv_safe",
+    "--input pairs.jsonl --output scored --estimate",
+    "--input pairs.parquet --output scored --direct_running_mode=multi_processing",
+)
 
 
 def parser() -> Parser:
     """The command's own options."""
-    p = Parser(prog="python -m pipelines.score", description=__doc__)
-    p.add_argument("--input", required=True, metavar="PATTERN", help="file, folder, pattern or fsspec URL")
-    p.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
-    add_format_options(p)
-    p.add_argument(
+    p = Parser("score", __doc__, EXAMPLES)
+    data = p.add_argument_group("input and output")
+    data.add_argument("--input", required=True, metavar="PATTERN", help="file, folder, pattern or fsspec URL")
+    data.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
+    data.add_argument(
         "--text_a", metavar="COL", help="column of the first texts, a.b in a struct (default: detected)"
     )
-    p.add_argument("--text_b", metavar="COL", help="column of the second texts")
-    p.add_argument(
+    data.add_argument("--text_b", metavar="COL", help="column of the second texts")
+    data.add_argument(
+        "--score_column", default="score", metavar="NAME", help="name of the score (default: score)"
+    )
+    data.add_argument(
+        "--threshold", type=float, metavar="T", help="also write the pairs that score T or more"
+    )
+    data.add_argument(
+        "--rows_per_shard", type=int, default=ROWS_PER_SHARD, metavar="N", help="default: %(default)s"
+    )
+    add_report_options(data)
+    data.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
+    data.add_argument(
+        "--estimate", action="store_true", help="read a sample; print rows, tokens, time; write nothing"
+    )
+    add_format_options(p.add_argument_group("formats"))
+    scoring = p.add_argument_group("scoring")
+    scoring.add_argument(
         "--model",
         default=DEFAULT_MODEL,
         help="embedded model, folder, fsspec URL or Hugging Face id[@revision] (default: %(default)s)",
     )
-    p.add_argument(
-        "--score_column", default="score", metavar="NAME", help="name of the score (default: score)"
-    )
-    p.add_argument("--threshold", type=float, metavar="T", help="also write the pairs that score T or more")
-    p.add_argument("--symmetric", action="store_true", help="mean of both orders, at twice the work")
-    p.add_argument("--raw_logits", action="store_true", help="leave out the model's activation")
-    p.add_argument(
+    scoring.add_argument("--symmetric", action="store_true", help="mean of both orders, at twice the work")
+    scoring.add_argument("--raw_logits", action="store_true", help="leave out the model's activation")
+    scoring.add_argument(
         "--long_text",
         choices=LONG_TEXT,
         default="truncate",
         help="pairs of more tokens than the model takes: cut as the reference does, reject, or score by "
         "overlapping windows (default: %(default)s)",
     )
-    p.add_argument(
+    scoring.add_argument(
         "--empty", choices=("score", "reject"), default="score", help="what to do with empty texts"
     )
-    p.add_argument(
+    scoring.add_argument(
         "--allow_pickle", action="store_true", help="load a model's .bin, a pickle, if you trust its source"
     )
-    p.add_argument(
+    scoring.add_argument(
         "--trust_remote_code", action="store_true", help="run a model's own Python code if you trust it"
     )
-    p.add_argument("--precision", choices=tuple(PRECISIONS), default="fp32")
-    p.add_argument("--backend", choices=("auto", "torch"), default="auto")
-    p.add_argument("--device", default="cpu", help="torch device (default: cpu)")
-    p.add_argument(
+    machine = p.add_argument_group("machine")
+    machine.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="bf16 is faster where the processor has it, and differs a little (default: %(default)s)",
+    )
+    machine.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
+        help="auto is settled before the run and recorded; onnx, openvino: extras (default: %(default)s)",
+    )
+    machine.add_argument("--device", default="cpu", help="torch device (default: cpu)")
+    machine.add_argument(
         "--threads", type=int, metavar="N", help="threads of each worker process (default: cores / processes)"
     )
-    p.add_argument(
-        "--rows_per_shard", type=int, default=ROWS_PER_SHARD, metavar="N", help="default: %(default)s"
-    )
-    p.add_argument(
-        "--report_examples",
-        type=int,
-        default=5,
-        metavar="N",
-        help="rows of each kind that report.html shows; 0: no text of the input (default: %(default)s)",
-    )
-    p.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
-    p.add_argument(
-        "--estimate", action="store_true", help="read a sample; print rows, tokens, time; write nothing"
-    )
+    add_console_options(p)
     return p
 
 
@@ -126,14 +156,11 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
         UserError: the first thing that is wrong.
     """
     started = time.perf_counter()
-    for name, least in (("rows_per_shard", 1), ("threads", 1), ("report_examples", 0)):
+    for name, least in (("rows_per_shard", 1), ("threads", 1)):
         value = getattr(own, name)
         if value is not None and value < least:
             raise UserError(f"--{name} {value}: must be at least {least}.")
-    if own.report_examples > MOST_EXAMPLES:
-        raise UserError(
-            f"--report_examples {own.report_examples}: at most {MOST_EXAMPLES}; see scores/ for all."
-        )
+    check_report_options(own)
     if own.device != "cpu" and not torch.cuda.is_available() and own.device.startswith("cuda"):
         raise UserError(
             f"--device {own.device}: torch sees no CUDA device here. Leave it out to run on the CPU."
@@ -141,6 +168,8 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
     checkpoint = load_checkpoint(
         own.model, allow_pickle=own.allow_pickle, trust_remote_code=own.trust_remote_code
     )
+    tokenizer = PairTokenizer.of(checkpoint)
+    backend = resolve_backend(checkpoint, tokenizer, own.backend, own.precision, own.device)
     options = read_options(own)
     plan = plan_input(own.input, own.rows_per_shard, options)
     check_apart(own.input, plan.files, own.output)
@@ -159,7 +188,7 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
         report_examples=own.report_examples,
         handler={
             "precision": own.precision,
-            "backend": own.backend,
+            "backend": backend,
             "device": own.device,
             "threads": own.threads or threads,
             "long_text": own.long_text,
@@ -185,7 +214,7 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
             "long_text": own.long_text,
             "empty": own.empty,
             "precision": own.precision,
-            "backend": own.backend,
+            "backend": backend,
             "rows_per_shard": own.rows_per_shard,
             **format_settings(own),
         },
@@ -195,13 +224,13 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Score; gives the exit status."""
-    options, workers, local = local_options(beam_args)
-    threads = max(1, available_cores() // workers) if local else None
+    options, processes, local = local_options(beam_args)
+    threads = max(1, available_cores() // processes) if local else None
     job = prepare(own, threads)
     if own.estimate:
-        return estimate(job)
+        return estimate(job, console_of(own))
     output = job.settings.output
-    with output.lock():
+    with output.lock(takeover=own.takeover):
         output.prepare(job.fingerprint, overwrite=own.overwrite)
         rows = {part.index: part.rows for part in job.plan.slices}
         before = output.committed() & rows.keys()
@@ -212,7 +241,8 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
         ]
         started, started_at = time.perf_counter(), time.time()
         if units:
-            with progress(job.plan.rows, lambda: sum(rows.get(i, 0) for i in output.committed()), "pairs"):
+            watched = Watched(job)
+            with progress(job.plan.rows, watched.rows, "pairs", where=watched.file, console=console_of(own)):
                 _run_pipeline(units, job, options, local)
         seconds = time.perf_counter() - started
         schemas = {"scores": job.settings.scored_schema, "rejected": job.settings.rejected_schema}
@@ -226,8 +256,27 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
         summary = summarise(job, before, records, seconds, started_at)
         output.write_text("report.html", render(score_page(summary, examples, job.checkpoint.card)))
         output.write_json("summary.json", summary)
-    _print_summary(summary, output)
+    console_of(own).finish(summary_lines(summary, output.root), summary)
     return 0
+
+
+@dataclass
+class Watched:
+    """What a run under way has committed, as its output folder shows it."""
+
+    job: Job
+    _committed: set[int] = field(default_factory=set)
+
+    def rows(self) -> int:
+        """Rows of the committed slices."""
+        self._committed = self.job.settings.output.committed()
+        return sum(part.rows for part in self.job.plan.slices if part.index in self._committed)
+
+    def file(self) -> str:
+        """The first file that is not done yet, and its number."""
+        left = next((part.path for part in self.job.plan.slices if part.index not in self._committed), None)
+        files = [file.path for file in self.job.plan.files]
+        return f"{left.rpartition('/')[2]} ({files.index(left) + 1} of {len(files)})" if left in files else ""
 
 
 def _run_pipeline(units: list[list[Slice]], job: Job, options: Any, local: bool) -> None:
@@ -285,7 +334,7 @@ def summarise(
     stats = ScoreStats(real_tokens=total["real_tokens"], padded_tokens=total["padded_tokens"])
     return {
         "pipeline": "score",
-        "input": describe_input(job),
+        "input": describe_input(job.pattern, job.plan.files),
         "rows_read": read,
         "rows_scored": scored,
         "rows_rejected": rejected,
@@ -316,7 +365,7 @@ def summarise(
         },
         "pairs_per_second": round(done / seconds, 1) if done and seconds else None,
         "model": describe_model(job.checkpoint),
-        "fingerprint": hashlib.sha256(json.dumps(job.fingerprint, sort_keys=True).encode()).hexdigest(),
+        "fingerprint": digest(job.fingerprint),
         "settings": job.fingerprint["settings"],
         "versions": {
             "beam_sts": beam_sts.__version__,
@@ -328,34 +377,8 @@ def summarise(
     }
 
 
-def describe_input(job: Job) -> dict[str, Any]:
-    """The input in a few lines, however many files it has."""
-    files = job.plan.files
-    return {
-        "pattern": job.pattern,
-        "files": len(files),
-        "bytes": sum(file.size for file in files),
-        "first": [{"path": file.path, "size": file.size} for file in files[:_FILES_SHOWN]],
-    }
-
-
-def describe_model(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The model, with its figures where it is a known one."""
-    known = next((info for info in known_models() if info.name == checkpoint.name.partition("@")[0]), None)
-    return {
-        "name": checkpoint.name,
-        "sha256": checkpoint.fingerprint,
-        "architecture": checkpoint.config.model_type,
-        "parameters": count_parameters(checkpoint.path),
-        "max_length": checkpoint.max_length,
-        "pearson": known and known.pearson,
-        "spearman": known and known.spearman,
-        "licence": known and known.licence,
-    }
-
-
-def _print_summary(summary: dict[str, Any], output: OutputFolder) -> None:
-    root = output.root
+def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
+    """The summary as a table: names and texts, the next command last."""
     lines = [
         ("read", f"{summary['rows_read']:,} rows"),
         ("scored", f"{summary['rows_scored']:,} ({summary['pairs_reused']:,} reused an equal pair's score)"),
@@ -396,12 +419,13 @@ def _print_summary(summary: dict[str, Any], output: OutputFolder) -> None:
     )
     rate = f", {summary['pairs_per_second']:,.0f} pairs/s" if summary["pairs_per_second"] else ""
     lines.append(("time", f"{summary['seconds']['run']:.1f} s{rate}"))
-    lines.append(("output", f"{root}/scores (next: {look})"))
+    lines.append(("output", f"{root}/scores"))
     lines.append(("report", f"{root}/report.html"))
-    print("\n".join(f"{name:<10} {text}" for name, text in lines))
+    lines.append(("next", look))
+    return lines
 
 
-def estimate(job: Job) -> int:
+def estimate(job: Job, console: Console) -> int:
     """Print rows, tokens and the time to expect, from a sample spread over the input."""
     settings, slices = job.settings, job.plan.slices
     scorer = PairScorer(job.checkpoint, **settings.handler)
@@ -419,12 +443,23 @@ def estimate(job: Job) -> int:
         sampled += len(table)
         rejected += len(sifted.bad)
     share = job.plan.rows / sampled if sampled else 0.0
-    print(
-        f"rows       {job.plan.rows:,} in {len(job.plan.files):,} files, {len(slices):,} shards\n"
-        f"sample     {sampled:,} rows, {rejected:,} rejected, {stats.truncated:,} truncated\n"
-        f"tokens     about {stats.real_tokens * share:,.0f}\n"
-        f"time       about {seconds * share:,.0f} s in one process "
-        f"({stats.pairs / seconds if seconds else 0:,.0f} pairs/s here)"
+    rate = stats.pairs / seconds if seconds else 0.0
+    lines = [
+        ("rows", f"{job.plan.rows:,} in {len(job.plan.files):,} files, {len(slices):,} shards"),
+        ("sample", f"{sampled:,} rows, {rejected:,} rejected, {stats.truncated:,} truncated"),
+        ("tokens", f"about {stats.real_tokens * share:,.0f}"),
+        ("time", f"about {seconds * share:,.0f} s in one process ({rate:,.0f} pairs/s here)"),
+    ]
+    console.finish(
+        lines,
+        {
+            "rows": job.plan.rows,
+            "sampled": sampled,
+            "rejected_in_sample": rejected,
+            "tokens": round(stats.real_tokens * share),
+            "seconds": round(seconds * share, 1),
+            "pairs_per_second": round(rate, 1),
+        },
     )
     return 0
 
@@ -435,6 +470,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return guarded(
         lambda: run(own, beam_args),
         interrupted=f"What is committed in {own.output} stays: run the same command again to go on.",
+        console=console_of(own),
     )
 
 

@@ -1,4 +1,9 @@
-"""Train an embedded model: ``python -m pipelines.train all --stsb 'data/stsb/{split}.parquet' ...``."""
+"""Train a BERT-hash cross-encoder in stages, each resumable.
+
+A finished stage whose data and settings are unchanged is skipped. Data: a path or pattern of Parquet, JSONL
+or CSV
+files, local or of any fsspec file system, or 'hub:owner/name/subset:split'.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +23,21 @@ from beam_sts.training.fit import FitSettings
 from beam_sts.training.honesty import HeldOutTextError
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import SIZES, STAGES, Recipe, Workshop
+from pipelines.cli import Parser
 
 logger = logging.getLogger("beam_sts.training")
 
 LAST = "export"
+EXAMPLES = (
+    "all --smoke",
+    "all --stsb 'stsb/{split}.parquet' --work_dir work --sentences sentences.parquet --encoder "
+    "all-MiniLM-L6-v2",
+)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
-    result = argparse.ArgumentParser(
-        prog="python -m pipelines.train",
-        description="Train a BERT-hash cross-encoder in stages, each resumable: a finished stage whose "
-        "data and settings are unchanged is skipped. Data: a path or pattern of Parquet, JSONL or CSV files, "
-        "local or of any fsspec file system, or 'hub:owner/name/subset:split'.",
-    )
+    result = Parser("train", __doc__, EXAMPLES, beam=False, first="STAGE")
     result.add_argument("stage", choices=[*STAGES, "all"], help="the stage to run; 'all' runs every one")
     result.add_argument(
         "--work_dir", type=Path, help="folder of the stages' results (a temporary one with --smoke)"
@@ -121,7 +127,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stages asked for; returns the exit code (2 for options and data that cannot work)."""
     command = parser()
-    options = command.parse_args(argv)
+    options = command.parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     torch.set_num_threads(options.threads)
     if not options.smoke and (options.stsb is None or options.work_dir is None):

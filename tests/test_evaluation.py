@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_sts.evaluation import Agreement, UndefinedCorrelationError, agreement, plot
+from beam_sts.evaluation import Agreement, UndefinedCorrelationError, agreement, group_means, plot
 
 
 def test_known_values():
@@ -109,3 +109,16 @@ def test_without_matplotlib_the_error_names_the_extra():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'beam_sts[plot]'" in done.stdout
+
+
+def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
+    rng = np.random.default_rng(5)
+    for size, tries in ((40, 120), (6_000, 40)):
+        samples = [group_means(rng.beta(2, 3, size), ["g"] * size)[0] for _ in range(tries)]
+        covered = np.mean([group.low <= 0.4 <= group.high for group in samples])
+        assert 0.85 <= covered <= 1
+
+
+def test_a_group_without_spread_has_an_interval_of_no_width():
+    (group,) = group_means([0.5, 0.5, 0.5], ["g"] * 3)
+    assert (group.low, group.mean, group.high) == (0.5, 0.5, 0.5)

@@ -73,15 +73,15 @@ def bucket_pairs(
         ranges = _ranges(buckets, cap, sided=side is not None)
         report = _add(report, part, buckets, ranges)
         for first, second in _expand(buckets.text, ranges):
-            waiting.append(_distinct(np.minimum(first, second) << 32 | np.maximum(first, second)))
+            waiting.append(distinct_codes(np.minimum(first, second) << 32 | np.maximum(first, second)))
             if sum(map(len, waiting)) > max(_PAIRS_AT_ONCE, len(codes)):
-                codes, waiting = _distinct(np.concatenate([codes, *waiting])), []
-    codes = _distinct(np.concatenate([codes, *waiting]))
+                codes, waiting = distinct_codes(np.concatenate([codes, *waiting])), []
+    codes = distinct_codes(np.concatenate([codes, *waiting]))
     return codes >> 32, codes & _LOW, replace(report, pairs=len(codes))
 
 
-def _distinct(codes: IntArray) -> IntArray:
-    """Sorted and distinct; numpy's own ``unique`` hashes, which is ten times slower on such codes."""
+def distinct_codes(codes: IntArray) -> IntArray:
+    """Sorted (in place) and distinct, none negative; numpy's ``unique`` hashes, ten times slower here."""
     codes.sort()
     return codes[np.diff(codes, prepend=-1) > 0]
 

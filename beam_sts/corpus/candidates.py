@@ -195,7 +195,7 @@ class MinHash:
         rows, signatures = self.signatures(texts)
         for band in range(self.bands):
             values = signatures[:, band * self.rows : (band + 1) * self.rows].T
-            lanes = [_mix(values, (self.seed << 32) + 2 * band + lane) for lane in range(2)]
+            lanes = [mix64(values, (self.seed << 32) + 2 * band + lane) for lane in range(2)]
             yield Keys(rows, np.stack(lanes, axis=1), "minhash")
 
     def signatures(self, texts: pa.Array | pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
@@ -287,10 +287,10 @@ def shingle_hashes(texts: pa.Array, unit: str, size: int) -> tuple[NDArray[np.ui
     padded[np.arange(len(units)) + np.repeat(shift, lengths)] = units
     first = np.cumsum(lengths) - lengths + shift
     begins = np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
-    return _mix([padded[begins + place] for place in range(size)], 0), counts
+    return mix64([padded[begins + place] for place in range(size)], 0), counts
 
 
-def _mix(columns: Iterable[NDArray[np.unsignedinteger]], seed: int) -> NDArray[np.uint64]:
+def mix64(columns: Iterable[NDArray[np.unsignedinteger]], seed: int) -> NDArray[np.uint64]:
     """A 64-bit hash of each row over the columns: multiply and shift, as wyhash and MurmurHash do."""
     state = np.full(1, (seed * 0x9E3779B97F4A7C15 + 0x2545F4914F6CDD1D) & (1 << 64) - 1, np.uint64)
     for column in columns:

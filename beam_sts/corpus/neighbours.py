@@ -116,7 +116,7 @@ def _tf_idf(texts: pa.Array, unit: str, size: int, work: int) -> sparse.csr_matr
     n = len(texts)
     frequency = np.zeros(_COLUMNS, np.int64)
     for _, part in text_blocks(texts):
-        counts = _counts(part, unit, size)
+        counts = shingle_counts(part, unit, size)
         frequency += np.bincount(counts.indices, minlength=_COLUMNS)
     order = np.argsort(frequency, kind="stable")
     order = order[frequency[order] > 0]
@@ -130,7 +130,7 @@ def _tf_idf(texts: pa.Array, unit: str, size: int, work: int) -> sparse.csr_matr
 
     parts = [sparse.csr_matrix((0, len(shared)), dtype=np.int32)]
     for _, part in text_blocks(texts):
-        counts = _counts(part, unit, size)
+        counts = shingle_counts(part, unit, size)
         values = (1 + np.log(counts.data)) * weight[counts.indices]
         row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
         length = np.sqrt(np.bincount(row, weights=values * values, minlength=counts.shape[0]))
@@ -142,7 +142,8 @@ def _tf_idf(texts: pa.Array, unit: str, size: int, work: int) -> sparse.csr_matr
     return sparse.vstack(parts, format="csr", dtype=np.int32)
 
 
-def _counts(texts: pa.Array, unit: str, size: int) -> sparse.csr_matrix:
+def shingle_counts(texts: pa.Array, unit: str, size: int) -> sparse.csr_matrix:
+    """How often each shingle is in each normalised text, hashed into 4 million columns; int32, sparse."""
     hashes, counts = shingle_hashes(texts, unit, size)
     columns = (hashes & np.uint64(_COLUMNS - 1)).astype(np.int32)
     indptr = np.concatenate([[0], np.cumsum(counts)])
@@ -364,3 +365,29 @@ def given_pairs(
     first, second = first[~missing & ~same], second[~missing & ~same]
     pairs = np.unique(np.stack([np.minimum(first, second), np.maximum(first, second)]), axis=1)
     return GivenPairs(pairs[0], pairs[1], plan.rows, int(missing.sum()), int(same.sum()))
+
+
+def sentence_embedding(texts: pa.Array | pa.ChunkedArray, model: str) -> NDArray[np.float32]:
+    """Embed texts with a sentence-transformers model, on the CPU.
+
+    Args:
+        texts: n texts; null as empty.
+        model: a folder or a Hugging Face id, which is downloaded.
+
+    Raises:
+        UserError: sentence-transformers is not installed, or the model cannot be loaded.
+    """
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise UserError(
+            f"embedding model {model}: needs sentence-transformers: pip install 'beam_sts[train]'"
+        ) from error
+    try:
+        loaded = SentenceTransformer(model, device="cpu", trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"embedding model {model}: cannot be loaded: {error}") from error
+    vectors: NDArray[np.float32] = loaded.encode(
+        pc.fill_null(texts, "").to_pylist(), convert_to_numpy=True, show_progress_bar=False
+    )
+    return vectors.astype(np.float32)

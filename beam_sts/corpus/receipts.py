@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from beam_sts.corpus.dedup import Decision
 from beam_sts.corpus.rows import IntArray, Rows, SliceRows, Source
@@ -22,15 +23,12 @@ RECEIPT = ("survivor", "score", "source", "rule", "threshold", "model")
 
 
 @dataclass(frozen=True)
-class RowWriter:
-    """Writes the slices of the input: kept, removed, clusters, rejected."""
+class SliceWriter:
+    """Writes a slice of the input: kept, removed, clusters, rejected. ``against``: there is another one."""
 
     output: OutputFolder
     source: Source
-    rows: Rows
-    made: Decision
-    threshold: float
-    model: str
+    against: bool = False
 
     @property
     def kept_schema(self) -> pa.Schema:
@@ -39,50 +37,54 @@ class RowWriter:
         return schema if self.source.id else schema.append(pa.field("_id", pa.int64(), nullable=False))
 
     @property
+    def receipt_schema(self) -> pa.Schema:
+        """What a removed row has besides."""
+        kinds = (self.source.id_type, pa.float32(), pa.string(), pa.string(), pa.float64(), pa.string())
+        side = [("survivor_in", pa.string())] if self.against else []
+        return pa.schema([*zip(RECEIPT, kinds, strict=True), *side])
+
+    @property
     def schemas(self) -> dict[str, pa.Schema]:
         """Of all shards that are written here, by folder."""
-        kind = self.rows.ids[0].type
-        receipt = [
-            ("survivor", kind), ("score", pa.float32()), ("source", pa.string()), ("rule", pa.string()),
-            ("threshold", pa.float64()), ("model", pa.string()),
-        ]  # fmt: skip
-        receipt += [("survivor_in", pa.string())] if len(self.rows.ids) > 1 else []
+        kind = self.source.id_type
         return {
             "kept": self.kept_schema,
-            "removed": pa.schema([*self.kept_schema, *(pa.field(name, kind) for name, kind in receipt)]),
+            "removed": pa.schema([*self.kept_schema, *self.receipt_schema]),
             "clusters": pa.schema([("id", kind), ("cluster", kind)]),
             "rejected": rejected_schema(self.source.schema),
         }
 
-    def write(self, slices: Sequence[Slice]) -> Iterator[int]:
-        """Write some slices; gives the number of rows of each as it is committed."""
-        for rows in self.source.read(slices):
-            self._write_slice(rows)
-            yield rows.data.slice.rows
+    def write(self, rows: SliceRows, gone: NDArray[np.bool_], receipts: pa.Table, clusters: pa.Array) -> None:
+        """Publish the shards of a slice, ``kept`` last: it is the commit marker.
 
-    def _write_slice(self, rows: SliceRows) -> None:
+        Args:
+            rows: its n good rows and the others.
+            gone: which of the good ones go, shape (n,).
+            receipts: of those that go, with ``receipt_schema``.
+            clusters: of the good rows, shape (n,).
+        """
         part, schemas = rows.data.slice, self.schemas
-        start, count = self.rows.spans[part.index]
-        span = np.arange(start, start + count)
-        gone = self.made.removed[start : start + count]
         table = rows.table
         if not self.source.id:
             table = table.append_column(self.kept_schema.field("_id"), pa.array(rows.numbers))
         kept = table.filter(pa.array(~gone)).cast(schemas["kept"])
-        removed = self._with_receipts(table.filter(pa.array(gone)), span[gone]).cast(schemas["removed"])
+        removed = table.filter(pa.array(gone))
+        for name in receipts.column_names:
+            removed = removed.append_column(name, receipts.column(name))
+        removed = removed.cast(schemas["removed"])
         rejected = rejected_table(rows.data, rows.bad, rows.reasons, schemas["rejected"])
         if len(kept) + len(removed) + len(rejected) != part.rows:
             raise RuntimeError(
                 f"{part.path}: rows from {part.row}: {len(kept)} kept + {len(removed)} removed + "
                 f"{len(rejected)} rejected, not {part.rows}"
             )
-        clusters = [self.rows.ids_of(span), self.rows.ids_of(self.made.cluster[span])]
         output, index = self.output, part.index
         if len(rejected):
             output.write_table("rejected", index, rejected)
         if len(removed):
             output.write_table("removed", index, removed)
-        output.write_table("clusters", index, pa.Table.from_arrays(clusters, schema=schemas["clusters"]))
+        named = pa.Table.from_arrays([pa.chunked_array(rows.ids), clusters], schema=schemas["clusters"])
+        output.write_table("clusters", index, named)
         output.write_record(
             index,
             {
@@ -95,27 +97,46 @@ class RowWriter:
         )
         output.write_table("kept", index, kept)
 
-    def _with_receipts(self, table: pa.Table, span: IntArray) -> pa.Table:
+
+@dataclass(frozen=True)
+class RowWriter:
+    """Writes the slices of the input as it was decided."""
+
+    to: SliceWriter
+    rows: Rows
+    made: Decision
+    threshold: float
+    model: str
+
+    def write(self, slices: Sequence[Slice]) -> Iterator[int]:
+        """Write some slices; gives the number of rows of each as it is committed."""
+        removed = self.made.removed
+        for rows in self.to.source.read(slices):
+            start, count = self.rows.spans[rows.data.slice.index]
+            span = np.arange(start, start + count)
+            gone = removed[span]
+            clusters = self.rows.ids_of(self.made.cluster[span])
+            self.to.write(rows, gone, self._receipts(span[gone]), clusters)
+            yield rows.data.slice.rows
+
+    def _receipts(self, span: IntArray) -> pa.Table:
         made, edges = self.made, self.made.edges
         edge = made.edge[span]
         plain = pa.array(edge < 0)
         index = pa.array(edge, mask=edge < 0)
-        source, rule = edges.source.cast(pa.string()), pa.array(RULES).take(pa.array(edges.rules))
+        source, rule = edges.source.take(index).cast(pa.string()), edges.rules[np.maximum(edge, 0)]
         survivor = made.survivor[span]
         columns = [
             self.rows.ids_of(survivor),
             pa.array(made.score[span]),
-            pc.if_else(plain, "exact", source.take(index)),
-            pc.if_else(plain, "identical", rule.take(index)),
+            pc.if_else(plain, "exact", source),
+            pc.if_else(plain, "identical", pa.array(RULES).take(pa.array(rule))),
             pa.array(np.full(len(span), self.threshold)),
             pa.array([self.model] * len(span), pa.string()),
         ]
-        for name, column in zip(RECEIPT, columns, strict=True):
-            table = table.append_column(name, column)
-        if len(self.rows.ids) > 1:
-            sides = pa.array(["input", "against"]).take(pa.array(self.rows.side[survivor]))
-            table = table.append_column("survivor_in", sides)
-        return table
+        if self.to.against:
+            columns.append(pa.array(["input", "against"]).take(pa.array(self.rows.side[survivor])))
+        return pa.Table.from_arrays(columns, schema=self.to.receipt_schema)
 
 
 def _kind(reason: str) -> str:

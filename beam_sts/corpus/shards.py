@@ -53,7 +53,7 @@ class PairShards:
 
     def schema(self) -> pa.Schema:
         """Of the shards."""
-        return pairs_schema(self._rows)
+        return pairs_schema(self._rows.ids[0].type, len(self._rows.ids) > 1)
 
     def score(
         self,
@@ -146,12 +146,11 @@ class PairShards:
         return pa.Table.from_arrays(columns, schema=self.schema())
 
 
-def pairs_schema(rows: Rows) -> pa.Schema:
-    """Of the shards of pairs; with another input, where the second row of a pair is."""
-    kind = rows.ids[0].type
+def pairs_schema(kind: pa.DataType, against: bool) -> pa.Schema:
+    """Of the shards of pairs of ids; with another input, where the second row of a pair is."""
     columns = [("id_a", kind), ("id_b", kind), ("score", pa.float32())]
     columns += [("source", pa.string()), ("rule", pa.string())]
-    return pa.schema(columns + ([("b_in", pa.string())] if len(rows.ids) > 1 else []))
+    return pa.schema(columns + ([("b_in", pa.string())] if against else []))
 
 
 def _read_shard(output: OutputFolder, number: int, schema: pa.Schema) -> pa.Table:
@@ -177,7 +176,7 @@ def read_edges(folder: str, rows: Rows, nodes: Nodes) -> Edges:
     Raises:
         UserError: an id is not in the input.
     """
-    table = pa.concat_tables(_tables(folder, pairs_schema(rows)))
+    table = pa.concat_tables(_tables(folder, pairs_schema(rows.ids[0].type, len(rows.ids) > 1)))
     ends = []
     for name in ("id_a", "id_b"):
         places = np.full(len(table), -1, dtype=np.int64)

@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from beam_sts.corpus.overlap import Overlap
 from beam_sts.scoring.scorer import PairScorer
 
-RULES = ("model", "cascade", "identical")
+RULES = ("model", "cascade", "identical", "blend")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Verifier:
         cascade: a second, better model.
         band: lowest and highest score that go to it.
         threshold: to tell which decisions the second model changes.
+        overlap: the score is the mean of the model's, the words' Jaccard and the weighted share (``blend``).
     """
 
     scorer: PairScorer
@@ -65,6 +67,7 @@ class Verifier:
     cascade: PairScorer | None = None
     band: tuple[float, float] = (0.0, 1.0)
     threshold: float = 0.5
+    overlap: Overlap | None = None
 
     def verify(self, text_a: pa.Array, text_b: pa.Array) -> Verified:
         """Score two columns of n texts (``large_string``, without nulls)."""
@@ -84,6 +87,10 @@ class Verifier:
             changed = int(((again.scores >= limit) != (result.scores[inside] >= limit)).sum())
             scores[rows[inside]], rules[rows[inside]] = again.scores, RULES.index("cascade")
             seconds, cascaded = seconds + again.seconds, len(inside)
+        if self.overlap is not None:
+            jaccard, contained = self.overlap.scores(first, second)
+            scores[rows] = (scores[rows] + jaccard + contained) / np.float32(3)
+            rules[rows] = RULES.index("blend")
         stats = VerifyStats(
             len(equal),
             int(equal.sum()),

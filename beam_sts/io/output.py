@@ -9,7 +9,7 @@
     DIR/summary.json                 written last
     DIR/_run/run.json                the run's fingerprint: input, model, settings
     DIR/_run/records/part-000000.json counts of one slice
-    DIR/_run/lock                    held by the running process
+    DIR/_run/lock                    held by the running process; on an object store, there while one runs
 
 A slice is committed by its score shard, written after everything else of the slice. Every file is published
 in one step, so a killed or doubled attempt leaves nothing half done.
@@ -19,11 +19,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import socket
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +29,9 @@ import pyarrow as pa
 
 from beam_sts.errors import UserError
 from beam_sts.io.encode import OUTPUT_FORMATS, encode
-from beam_sts.io.files import file_system, is_local, normal_path, publish
+from beam_sts.io.files import file_system, normal_path, publish
+from beam_sts.io.lease import hold
+from beam_sts.io.storage import StorageOptions
 
 SHARD_FOLDERS = ("scores", "matches", "rejected")
 _OURS = {*SHARD_FOLDERS, "_run", "summary.json", "report.html"}
@@ -45,13 +45,14 @@ class OutputFolder:
     """An output folder, local or remote. Holds no state, so that it travels to the workers.
 
     ``form`` is the format of its shards, ``csv_safe`` as for ``encode``. ``folders`` are those of its shards;
-    a shard in the first marks its slice as committed.
+    a shard in the first marks its slice as committed. ``storage`` takes the stores' options to the workers.
     """
 
     root: str
     form: str = "parquet"
     csv_safe: bool = False
     folders: tuple[str, ...] = SHARD_FOLDERS
+    storage: StorageOptions = field(default_factory=StorageOptions, compare=False)
 
     @classmethod
     def at(
@@ -61,9 +62,10 @@ class OutputFolder:
         *,
         csv_safe: bool = False,
         folders: tuple[str, ...] = SHARD_FOLDERS,
+        storage: StorageOptions | None = None,
     ) -> OutputFolder:
         """The folder of a path or URL."""
-        return cls(normal_path(path).rstrip("/"), form, csv_safe, folders)
+        return cls(normal_path(path).rstrip("/"), form, csv_safe, folders, storage or StorageOptions())
 
     def path(self, *parts: str) -> str:
         """Path of something in the folder."""
@@ -146,37 +148,19 @@ class OutputFolder:
             self.write_json("_run/run.json", fingerprint)
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the folder against a second run; the kernel lets go when the process ends, however it ends.
+    def lock(self, *, takeover: bool = False) -> Iterator[None]:
+        """Hold the folder against a second run.
 
-        Local folders only: on an object store two runs with one fingerprint write the same bytes.
+        Args:
+            takeover: on an object store, replace the lease that a killed run left.
 
         Raises:
             UserError: another process holds the folder, or it cannot be written.
         """
-        if not is_local(self.root):
-            yield
-            return
-        import fcntl
-
-        path = Path(file_system(self.path("_run", "lock"))[1])
-        with self._writing():
-            self._check_folder()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            stream = path.open("a+")
-        with stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                stream.seek(0)
-                holder = stream.read().strip() or "another process"
-                raise UserError(
-                    f"--output {self.root}: {holder} is writing there. Wait for it or give another folder."
-                ) from error
-            stream.seek(0)
-            stream.truncate()
-            stream.write(f"process {os.getpid()} on {socket.gethostname()}")
-            stream.flush()
+        with contextlib.ExitStack() as held:
+            with self._writing():
+                self._check_folder()
+                held.enter_context(hold(self.path("_run", "lock"), self.root, takeover=takeover))
             yield
 
     def finish(self, schemas: dict[str, pa.Schema]) -> None:

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, BertConfig
+from transformers import AutoModel, AutoModelForSequenceClassification
 from transformers.models.bert.modeling_bert import (
     ALL_ATTENTION_FUNCTIONS,
     BertForSequenceClassification,
@@ -30,46 +29,7 @@ from transformers.models.bert.modeling_bert import (
     eager_attention_forward,
 )
 
-from beam_sts.errors import UserError
-
-_WORD_EMBEDDINGS = "bert.embeddings.word_embeddings."
-
-
-class BertHashConfig(BertConfig):
-    """A ``BertConfig`` with the width of the narrow token table and the project's two extensions.
-
-    Published sizes (2 layers, 2 heads, vocabulary 30,522, absolute positions, one label):
-
-    ======  ===========  ===========  =================  ==========
-    name    projections  hidden_size  intermediate_size  parameters
-    ======  ===========  ===========  =================  ==========
-    femto   5            50           200                242,611
-    pico    8            80           320                448,417
-    nano    16           128          512                969,761
-    ======  ===========  ===========  =================  ==========
-
-    Attributes:
-        projections: Width of the narrow token table.
-        window: Tokens under the projection: the token itself and ``window // 2`` neighbours on each side
-            (odd).
-        rotary_dims: Dimensions of each attention head that rotate with the token's place in its own text
-            (even); 0 for BERT's learned absolute positions. With rotary positions there is no position
-            table, and queries grow with the logarithm of the pair's length, so that attention stays as sharp
-            on long texts.
-        rotary_base: Base of the rotation's wavelengths.
-        sharp_length: Tokens of a pair from which on the queries grow.
-        segment_dims: Dimensions of each attention head, before the rotating ones, whose sign is the token's
-            text; 0 for BERT's token-type embeddings. The product of two signs says only whether two tokens
-            share a text, so the score is the same in both orders. Needs rotary positions.
-    """
-
-    model_type = "bert_hash"
-    projections: int = 5
-    window: int = 1
-    rotary_dims: int = 0
-    rotary_base: float = 10_000.0
-    sharp_length: int = 64
-    segment_dims: int = 0
+from beam_sts.models.configs import BertHashConfig
 
 
 class BertHashWordEmbeddings(nn.Module):
@@ -321,38 +281,5 @@ class BertHashForSequenceClassification(BertForSequenceClassification):
         self.post_init()
 
 
-def rename_projection(weights: dict[str, torch.Tensor], place: Path) -> dict[str, torch.Tensor]:
-    """Give the projection of a published checkpoint the name it has here.
-
-    Whatever its author called it, it is the one other matrix under the word embeddings; its bias is optional.
-
-    Args:
-        weights: tensors by name.
-        place: the checkpoint, for the error.
-
-    Raises:
-        UserError: there is not exactly one candidate.
-    """
-    others = [
-        name
-        for name in weights
-        if name.startswith(_WORD_EMBEDDINGS) and not name.startswith(f"{_WORD_EMBEDDINGS}embeddings.")
-    ]
-    matrices = [name for name in others if weights[name].ndim == 2]
-    biases = [name for name in others if weights[name].ndim == 1]
-    if len(matrices) != 1 or len(biases) > 1 or len(others) != len(matrices) + len(biases):
-        raise UserError(
-            f"{place}: expected one projection under {_WORD_EMBEDDINGS}*, found {sorted(others) or 'none'}. "
-            "Take a complete BERT-hash checkpoint."
-        )
-    renamed = dict(weights)
-    matrix = renamed.pop(matrices[0])
-    bias = renamed.pop(biases[0]) if biases else torch.zeros(matrix.shape[0], dtype=matrix.dtype)
-    renamed[f"{_WORD_EMBEDDINGS}projections.weight"] = matrix
-    renamed[f"{_WORD_EMBEDDINGS}projections.bias"] = bias
-    return renamed
-
-
-AutoConfig.register(BertHashConfig.model_type, BertHashConfig, exist_ok=True)
 AutoModel.register(BertHashConfig, BertHashModel, exist_ok=True)
 AutoModelForSequenceClassification.register(BertHashConfig, BertHashForSequenceClassification, exist_ok=True)

@@ -10,21 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from numpy.typing import NDArray
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedConfig,
-)
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig
 
 from beam_sts.errors import UserError
-from beam_sts.models import neobert
-from beam_sts.models.bert_hash import BertHashConfig, rename_projection
 from beam_sts.models.checksums import verify_checksums
-from beam_sts.models.heads import pooled_model, yes_no_model
+from beam_sts.models.configs import BertHashConfig, NeoBertConfig, config_alone
 from beam_sts.models.registry import EMBEDDED, embedded_models
 from beam_sts.models.source import locate
 from beam_sts.models.stack import (
@@ -37,16 +29,16 @@ from beam_sts.models.stack import (
     read_json,
     read_stack,
 )
-from beam_sts.models.weights import brief, build, read_weights
+from beam_sts.models.weights import brief, build, read_weights, rename_projection
 
 __all__ = ["DEFAULT_MODEL", "Checkpoint", "embedded_models", "load_checkpoint"]
 
 DEFAULT_MODEL = "beam-sts-nano"
 UNLIMITED = 1 << 30
 _AUTO_CLASSES = {
-    CLASSIFY: AutoModelForSequenceClassification,
-    GENERATE: AutoModelForCausalLM,
-    EMBED: AutoModel,
+    CLASSIFY: "AutoModelForSequenceClassification",
+    GENERATE: "AutoModelForCausalLM",
+    EMBED: "AutoModel",
 }
 _HASHED = {".json", ".safetensors", ".txt", ".model", ".bin", ".py"}
 
@@ -102,9 +94,13 @@ class Checkpoint:
         Raises:
             UserError: the weights are absent, unsafe, unreadable or do not fit the config.
         """
+        from beam_sts.models import bert_hash  # noqa: F401  registers its model classes
+        from beam_sts.models.heads import pooled_model, yes_no_model
+
         folder, task = self.stack.folder, self.stack.task
+        auto_class = getattr(transformers, _AUTO_CLASSES[task])
         model = build(
-            _AUTO_CLASSES[task], self.config, self.weights(), folder, trust_remote_code=self.trust_remote_code
+            auto_class, self.config, self.weights(), folder, trust_remote_code=self.trust_remote_code
         )
         if task == GENERATE:
             model = yes_no_model(model, self.stack)
@@ -191,9 +187,10 @@ def load_checkpoint(
 
 def _config(folder: Path, trust_remote_code: bool) -> PreTrainedConfig:
     try:
-        config = AutoConfig.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=trust_remote_code
-        )
+        with config_alone():
+            config = AutoConfig.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=trust_remote_code
+            )
     except (OSError, ValueError, KeyError) as error:
         if not trust_remote_code and "auto_map" in read_json(folder / "config.json"):
             model_type = read_json(folder / "config.json").get("model_type")
@@ -210,9 +207,10 @@ def _config(folder: Path, trust_remote_code: bool) -> PreTrainedConfig:
 
 def _tokenizer(folder: Path, trust_remote_code: bool) -> Any:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=trust_remote_code
-        )
+        with config_alone():
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=trust_remote_code
+            )
         tokenizer.backend_tokenizer.get_vocab_size()
     except (OSError, ValueError, KeyError, AttributeError, ImportError, TypeError) as error:
         raise UserError(
@@ -225,7 +223,7 @@ def _tokenizer(folder: Path, trust_remote_code: bool) -> Any:
 def _max_length(tokenizer: Any, config: PreTrainedConfig, stack: Stack) -> int:
     """Tokens of a pair: the tokenizer's limit or the stack's own, within the positions the model has."""
     limits = [UNLIMITED, int(stack.max_length or tokenizer.model_max_length)]
-    if config.model_type == neobert.NeoBertConfig.model_type:
+    if config.model_type == NeoBertConfig.model_type:
         limits.append(int(config.max_length))
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and positions != -1:

@@ -17,41 +17,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 from transformers import (
-    AutoConfig,
     AutoModel,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertTokenizerFast,
-    PreTrainedConfig,
     PreTrainedModel,
 )
 from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
 
+from beam_sts.models.configs import NeoBertConfig
+
 _ROPE_THETA = 10_000.0
-
-
-class NeoBertConfig(PreTrainedConfig):
-    """Sizes of NeoBERT; the defaults are the published model's.
-
-    ``max_length`` is the context in tokens. ``intermediate_size`` is the width of an ordinary feed-forward
-    network: SwiGLU, with its three matrices, has two thirds of it, rounded up to a multiple of 8.
-    """
-
-    model_type = "neobert"
-    vocab_size: int = 30_522
-    hidden_size: int = 768
-    num_hidden_layers: int = 28
-    num_attention_heads: int = 12
-    intermediate_size: int = 3072
-    norm_eps: float = 1e-5
-    max_length: int = 4096
-    pad_token_id: int | None = 0
-    classifier_dropout: float = 0.1
-
-    @property
-    def ffn_size(self) -> int:
-        """Hidden units of a SwiGLU block."""
-        return -(-int(2 * self.intermediate_size / 3) // 8) * 8
 
 
 class SwiGLU(nn.Module):
@@ -184,7 +160,6 @@ class NeoBertForSequenceClassification(NeoBertPreTrainedModel):
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
 
-AutoConfig.register(NeoBertConfig.model_type, NeoBertConfig, exist_ok=True)
 AutoModel.register(NeoBertConfig, NeoBertModel, exist_ok=True)
 AutoModelForSequenceClassification.register(NeoBertConfig, NeoBertForSequenceClassification, exist_ok=True)
 AutoTokenizer.register(NeoBertConfig, fast_tokenizer_class=BertTokenizerFast, exist_ok=True)

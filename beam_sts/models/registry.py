@@ -12,6 +12,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 EMBEDDED = Path(__file__).parent / "embedded"
 
@@ -65,6 +66,53 @@ def embedded_models() -> list[str]:
 def known_models() -> list[ModelInfo]:
     """Embedded models first, then the published ones, the most accurate first."""
     return [*(_embedded_info(EMBEDDED / name) for name in embedded_models()), *PUBLISHED]
+
+
+def cached_models() -> list[ModelInfo]:
+    """The cross-encoders of the local Hugging Face cache, by name; nothing is asked of the network.
+
+    A cross-encoder is what says it is a sequence classifier of one label, or comes with ``modules.json``
+    and says it is a ``CrossEncoder``. Whether it loads is seen when it is loaded.
+    """
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repositories = scan_cache_dir().repos
+    except CacheNotFound:
+        return []
+    found = []
+    for repository in sorted(repositories, key=lambda repo: str(repo.repo_id)):
+        revisions = sorted(repository.revisions, key=lambda revision: revision.last_modified)
+        if repository.repo_type == "model" and revisions:
+            info = _cached_info(str(repository.repo_id), Path(revisions[-1].snapshot_path))
+            found += [info] if info else []
+    return found
+
+
+def _cached_info(name: str, folder: Path) -> ModelInfo | None:
+    def read(file: str) -> dict[str, Any]:
+        try:
+            content = json.loads((folder / file).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    config = read("config.json")
+    labels = config.get("num_labels") or len(config.get("id2label") or "ab")  # two where none are named
+    classifies = any(
+        str(one).endswith("ForSequenceClassification") for one in config.get("architectures", ())
+    )
+    sentence = read("config_sentence_transformers.json").get("model_type") == "CrossEncoder"
+    if not config or not (sentence or (classifies and labels == 1)):
+        return None
+    known = next((info for info in PUBLISHED if info.name == name), None)
+    return known or ModelInfo(
+        name,
+        str(config.get("model_type", "unknown")),
+        count_parameters(folder),
+        int(config.get("max_position_embeddings") or 0),
+    )
 
 
 def count_parameters(folder: Path) -> int:

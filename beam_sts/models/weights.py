@@ -25,6 +25,7 @@ _UNUSED = re.compile(r"(^|\.)(position_ids$|pooler\.|lm_head\.|cls\.predictions\
 # length of the file's header. So weights of fewer bytes are copied to where torch puts its tensors; bigger
 # ones stay mapped, and processes share their pages.
 _COPIED = 1 << 26
+_WORD_EMBEDDINGS = "bert.embeddings.word_embeddings."
 
 
 def read_weights(folder: Path, *, allow_pickle: bool = False) -> dict[str, torch.Tensor]:
@@ -88,6 +89,38 @@ def _read_pickle(file: Path) -> dict[str, torch.Tensor]:
     except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
         raise UserError(f"{file}: not a whole file of tensors: {brief(error)}") from error
     return weights
+
+
+def rename_projection(weights: dict[str, torch.Tensor], place: Path) -> dict[str, torch.Tensor]:
+    """Give the projection of a published checkpoint the name it has here.
+
+    Whatever its author called it, it is the one other matrix under the word embeddings; its bias is optional.
+
+    Args:
+        weights: tensors by name.
+        place: the checkpoint, for the error.
+
+    Raises:
+        UserError: there is not exactly one candidate.
+    """
+    others = [
+        name
+        for name in weights
+        if name.startswith(_WORD_EMBEDDINGS) and not name.startswith(f"{_WORD_EMBEDDINGS}embeddings.")
+    ]
+    matrices = [name for name in others if weights[name].ndim == 2]
+    biases = [name for name in others if weights[name].ndim == 1]
+    if len(matrices) != 1 or len(biases) > 1 or len(others) != len(matrices) + len(biases):
+        raise UserError(
+            f"{place}: expected one projection under {_WORD_EMBEDDINGS}*, found {sorted(others) or 'none'}. "
+            "Take a complete BERT-hash checkpoint."
+        )
+    renamed = dict(weights)
+    matrix = renamed.pop(matrices[0])
+    bias = renamed.pop(biases[0]) if biases else torch.zeros(matrix.shape[0], dtype=matrix.dtype)
+    renamed[f"{_WORD_EMBEDDINGS}projections.weight"] = matrix
+    renamed[f"{_WORD_EMBEDDINGS}projections.bias"] = bias
+    return renamed
 
 
 def build(

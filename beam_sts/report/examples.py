@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,8 @@ LONGEST_TEXT = 240
 LONGEST_BYTES = 4 * (LONGEST_TEXT + 2)  # hold as many characters, whichever
 MOST_EXAMPLES = 50  # of a kind: a report stays small, whatever the input
 _TENTHS = 10
+# Control characters, and marks that turn the direction of what follows: shown as what they are.
+_ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 Example = dict[str, Any]
 """``kind``, ``file``, ``row``, ``text_a``, ``text_b``; then ``score``, or ``reason`` and ``line``."""
@@ -70,6 +73,7 @@ def shorten(text: str | bytes | None) -> str | None:
     if isinstance(text, bytes):
         text = text[:LONGEST_BYTES].decode("utf-8", "replace")
     text = text[: LONGEST_TEXT + 1].encode("utf-8", "replace").decode()
+    text = _ACTING.sub(lambda letter: letter[0].encode("unicode_escape").decode(), text)
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1].rstrip() + "…"
 
 

@@ -156,14 +156,7 @@ def _rows(summary: Summary, examples: Examples) -> Section:
         body += Markup("<p>{} of {} shards were there from an earlier run.</p>").format(
             summary["shards_skipped"], summary["shards"]
         )
-    if rejected:
-        reasons = sorted(summary["rejected_reasons"].items(), key=lambda item: -item[1])
-        body += Markup("<h3>Why rows were rejected</h3>")
-        rows = [(shorten(reason), count, share(count, read)) for reason, count in reasons[:20]]
-        body += table(("reason", "rows", "of all"), rows, label="Reasons of rejection")
-        if len(reasons) > 20:
-            body += Markup("<p>{:,} more reasons are in summary.json.</p>").format(len(reasons) - 20)
-        body += pairs(examples.get("rejected", [])[:30], label="Rejected rows", differences=False, first=3)
+    body += rejections(summary, examples)
     return Section(
         "rows",
         "Did it work?",
@@ -180,9 +173,25 @@ def _rows(summary: Summary, examples: Examples) -> Section:
     )
 
 
-def _scores(summary: Summary, examples: Examples) -> Section:
-    histogram, settings = summary["score_histogram"], summary["settings"]
-    logits, threshold = settings["raw_logits"], settings["threshold"]
+def rejections(summary: Summary, examples: Examples) -> Markup:
+    """Reasons and examples of rejected rows; nothing where there are none."""
+    reasons = sorted(summary["rejected_reasons"].items(), key=lambda item: -item[1])
+    if not reasons:
+        return Markup("")
+    rows = [(shorten(reason), count, share(count, summary["rows_read"])) for reason, count in reasons[:20]]
+    body = Markup("<h3>Why rows were rejected</h3>")
+    body += table(("reason", "rows", "of all"), rows, label="Reasons of rejection")
+    if len(reasons) > 20:
+        body += Markup("<p>{:,} more reasons are in summary.json.</p>").format(len(reasons) - 20)
+    if examples.get("rejected"):
+        body += pairs(examples["rejected"][:30], label="Rejected rows", differences=False, first=3)
+    return body
+
+
+def score_bars(
+    histogram: Mapping[str, int], threshold: float | None, unit: str, *, logits: bool = False
+) -> Markup:
+    """The histogram of ``score_histogram``, with the threshold."""
     border = None if threshold is None else _unit(threshold, logits)
     counts = [0] * _BARS
     for place, count in histogram.items():
@@ -197,19 +206,21 @@ def _scores(summary: Summary, examples: Examples) -> Section:
         )
         for at, count in enumerate(counts)
     ]
-    highest = max(range(_BARS), key=counts.__getitem__) / _BARS
-    marks = summary["score_quantiles"]
-    label = (
-        f"Histogram of {summary['rows_scored']:,} scores. Most lie between {highest:.2f} and "
-        f"{highest + 1 / _BARS:.2f}; half of them are below {marks['0.5']:.3f}."
-    )
-    body = bars(
+    most = max(range(_BARS), key=counts.__getitem__) / _BARS
+    return bars(
         drawn,
-        label=label,
-        unit="pairs",
+        label=f"Histogram of {sum(counts):,} scores. Most lie between {most:.2f} and {most + 1 / _BARS:.2f}.",
+        unit=unit,
         axis="sigmoid of the score" if logits else "score",
-        ticks=_unit_ticks(),
+        ticks=[(tenth / 10, f"{tenth / 10:.1f}") for tenth in range(0, 11, 2)],
         mark=None if border is None else (min(max(border, 0.0), 1.0), f"threshold {threshold}"),
+    )
+
+
+def _scores(summary: Summary, examples: Examples) -> Section:
+    settings, marks = summary["settings"], summary["score_quantiles"]
+    body = score_bars(
+        summary["score_histogram"], settings["threshold"], "pairs", logits=settings["raw_logits"]
     )
     body += fold(
         "The numbers",
@@ -459,10 +470,6 @@ def _near(summary: Summary, threshold: float) -> int:
 
 def _unit(score: float, logits: bool) -> float:
     return 1 / (1 + math.exp(-score)) if logits else score
-
-
-def _unit_ticks() -> list[tuple[float, str]]:
-    return [(tenth / 10, f"{tenth / 10:.1f}") for tenth in range(0, 11, 2)]
 
 
 def length_bins(first: int, last: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +13,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from beam_sts.models.bert_hash import BertHashConfig
+from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint
+from beam_sts.models.configs import BertHashConfig
+from beam_sts.scoring.exported import (
+    NEEDS,
+    CannotExportError,
+    ExportedBackend,
+    check_backend,
+    exported,
+    installed,
+)
 from beam_sts.scoring.hash_backend import HashBackend
 from beam_sts.scoring.long_text import Work
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+log = logging.getLogger(__name__)
+
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+BACKENDS = ("auto", "torch", "onnx", "openvino")
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_AGREE = 1e-5
 
 
 class Backend(Protocol):
@@ -39,13 +54,13 @@ class TorchBackend:
     Args:
         model: a sequence-classification model with one label, in evaluation mode.
         device: a torch device, such as ``cpu`` or ``cuda``.
-        precision: ``fp32``, or ``bf16`` (autocast, weights stay in fp32).
+        precision: ``fp32``; ``bf16`` or, on a GPU, ``fp16`` (autocast, weights stay in fp32).
     """
 
     def __init__(self, model: Any, device: str = "cpu", precision: str = "fp32") -> None:
         self._device = torch.device(device)
         self._model = model.to(self._device)
-        self._dtype = PRECISIONS[precision]
+        self._dtype = _DTYPES[precision]
         accepted = inspect.signature(model.forward).parameters
         self._token_types = "token_type_ids" in accepted or any(
             parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in accepted.values()
@@ -88,10 +103,65 @@ def thread_pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "beam_sts", initializer=torch.set_num_threads, initargs=(1,))
 
 
-def load_backend(checkpoint: Checkpoint, tokenizer: PairTokenizer, device: str, precision: str) -> Backend:
-    """The backend that runs a checkpoint on a device."""
-    if device == "cpu" and isinstance(checkpoint.config, BertHashConfig):
-        weights = checkpoint.weights()
-        if HashBackend.takes(checkpoint.config, weights, tokenizer.template):
-            return HashBackend(checkpoint.config, weights, tokenizer.template, precision)
+def resolve_backend(
+    checkpoint: Checkpoint, tokenizer: PairTokenizer, backend: str, precision: str, device: str
+) -> str:
+    """What ``auto`` stands for here; or torch, with a logged reason, for a backend that cannot run the model.
+
+    ``auto`` is torch for the embedded kind of model, which has a forward pass of its own, and for every
+    precision but fp32 and int8. Otherwise it is OpenVINO or else ONNX Runtime, where that is installed and
+    its scores of sample pairs agree with torch's within 1e-5.
+
+    Raises:
+        UserError: backend, precision and device do not go together, or an extra is missing.
+    """
+    check_backend(backend, precision, device)
+    engines = [backend]
+    if backend == "auto":
+        own = device != "cpu" or _own_forward(checkpoint, tokenizer)
+        usual = [name for name in ("openvino", "onnx") if installed(name)]
+        engines = ["onnx"] if precision == "int8" else [] if own or precision != "fp32" else usual
+    for engine in engines:
+        if engine == "torch":
+            break
+        try:
+            gap = _disagreement(checkpoint, tokenizer, engine)
+        except CannotExportError as error:
+            if precision == "int8":
+                raise UserError(f"{checkpoint.name}: int8 needs an export, which fails: {error}.") from error
+            log.warning("%s runs on torch: it cannot be exported for %s: %s", checkpoint.name, engine, error)
+            break
+        if gap <= _AGREE or backend != "auto":
+            return engine
+        log.warning("%s: scores of %s differ by %.1e from torch's; not taken", checkpoint.name, engine, gap)
+    return "torch"
+
+
+def load_backend(
+    checkpoint: Checkpoint, tokenizer: PairTokenizer, backend: str, precision: str, device: str, threads: int
+) -> Backend:
+    """The backend that runs a checkpoint; a name that ``resolve_backend`` gave."""
+    if backend in NEEDS:
+        return ExportedBackend(exported(checkpoint, tokenizer), backend, precision, threads)
+    if device == "cpu" and _own_forward(checkpoint, tokenizer):
+        return HashBackend(checkpoint.config, checkpoint.weights(), tokenizer.template, precision)
     return TorchBackend(checkpoint.model(), device, precision)
+
+
+def _own_forward(checkpoint: Checkpoint, tokenizer: PairTokenizer) -> bool:
+    return isinstance(checkpoint.config, BertHashConfig) and HashBackend.takes(
+        checkpoint.config, checkpoint.weights(), tokenizer.template
+    )
+
+
+def _disagreement(checkpoint: Checkpoint, tokenizer: PairTokenizer, engine: str) -> float:
+    """Largest difference of a score between an exported model and torch, on pairs of several lengths."""
+    words = [*"abcdefgh"] * 8
+    texts = [" ".join(words[start : start + length]) for start in range(8) for length in (1, 3, 7, 20, 56)]
+    table = tokenizer.encode(texts)
+    a, b = np.arange(len(texts)), np.arange(len(texts))[::-1].copy()
+    kept = tokenizer.truncate(table.lengths[a], table.lengths[b])
+    batch = MicroBatch(tokenizer, table, a, b, *kept, a)
+    ours = ExportedBackend(exported(checkpoint, tokenizer), engine, "fp32", 1).logits(batch)
+    reference = TorchBackend(checkpoint.model()).logits(batch)
+    return float(np.abs(checkpoint.activate(ours) - checkpoint.activate(reference)).max())

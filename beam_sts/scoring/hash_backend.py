@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from beam_sts.models.bert_hash import BertHashConfig
+from beam_sts.models.configs import BertHashConfig
 from beam_sts.scoring.long_text import Work
 from beam_sts.scoring.plan import IntArray
 from beam_sts.scoring.tokens import MicroBatch, PairTemplate

@@ -13,12 +13,20 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
-from beam_sts.scoring.backends import PRECISIONS, Backend, available_cores, load_backend, thread_pool
+from beam_sts.scoring.backends import (
+    BACKENDS,
+    PRECISIONS,
+    Backend,
+    available_cores,
+    load_backend,
+    resolve_backend,
+    thread_pool,
+)
 from beam_sts.scoring.long_text import LONG_TEXT, plan_work
 from beam_sts.scoring.plan import IntArray, plan_micro_batches
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
 
-MACRO_BATCH = 4096
+MACRO_BATCH = 8192
 TOKEN_BUDGET = 4096
 # After this many failures without one success it is the backend that is broken, not the pairs.
 _HOPELESS = 16
@@ -77,8 +85,10 @@ class PairScorer:
     Args:
         model: an embedded model's name, a local folder, an fsspec URL or a Hugging Face id with optional
             ``@revision``.
-        precision: ``fp32``, or ``bf16`` (faster; scores differ by up to about 0.01).
-        backend: ``auto`` or ``torch``.
+        precision: ``fp32``; ``bf16`` (faster; scores differ by up to about 0.01); ``fp16`` on a GPU; ``int8``
+            with ONNX Runtime.
+        backend: ``torch``, ``onnx``, ``openvino`` (extras of these names), or ``auto``: see
+            ``beam_sts.scoring.backends.resolve_backend``.
         device: where to run: ``cpu``, ``cuda``, ``cuda:1``, ...
         threads: threads of this process, each with its own micro-batch; default: all cores it may use.
         macro_batch: distinct pairs that are tokenised and sorted by length together.
@@ -112,13 +122,14 @@ class PairScorer:
     ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
-        if backend not in ("auto", "torch"):
-            raise ValueError(f"backend {backend!r} is not one of auto, torch")
+        if backend not in BACKENDS:
+            raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
         if macro_batch < 1 or token_budget < 1:
             raise ValueError(f"macro_batch {macro_batch} and token_budget {token_budget} must be at least 1")
         if long_text not in LONG_TEXT:
             raise ValueError(f"long_text {long_text!r} is not one of {', '.join(LONG_TEXT)}")
-        self._pool = thread_pool((threads or available_cores()) if device == "cpu" else 1)
+        threads = (threads or available_cores()) if device == "cpu" else 1
+        self._pool = thread_pool(threads)
         loaded = (
             model
             if isinstance(model, Checkpoint)
@@ -126,7 +137,8 @@ class PairScorer:
         )
         self._checkpoint = loaded
         self._tokenizer = PairTokenizer.of(loaded)
-        self._backend: Backend = load_backend(loaded, self._tokenizer, device, precision)
+        backend = resolve_backend(loaded, self._tokenizer, backend, precision, device)
+        self._backend: Backend = load_backend(loaded, self._tokenizer, backend, precision, device, threads)
         self._macro_batch = macro_batch
         self._token_budget = token_budget
         self._long_text = long_text

@@ -24,7 +24,7 @@ from beam_sts.scoring.wordpiece import WordPieceColumns
 # Characters of a piece of a long text: enough to hold the tokens that are needed, most of the time at once.
 _PIECE, _LEAST_PIECE, _CHARACTERS_PER_TOKEN = 1 << 17, 1 << 12, 16
 # Texts, and bytes of them, that a thread tokenises at a time.
-_BLOCK, _BLOCK_BYTES = 2048, 1 << 20
+_BLOCK, _BLOCK_BYTES = 1024, 1 << 20
 _PROBES = (("a", "b"), ("b", "a a a"), ("", "a b"), ("b a", ""))
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from beam_sts.models.bert_hash import BertHashConfig, BertHashForSequenceClassification
+from beam_sts.models.bert_hash import BertHashForSequenceClassification
+from beam_sts.models.configs import BertHashConfig
 
 SIGMOID = "torch.nn.modules.activation.Sigmoid"
 

@@ -23,7 +23,7 @@ from beam_sts.transforms.handler import METRICS_NAMESPACE
 MEMBERS = 1 << 20
 """Members of a bucket (or of one side of it) that are held; the others are paired with the first alone."""
 
-_TEXTS_AT_ONCE = 4096
+_KIB_AT_ONCE = 1 << 12  # of texts that are hashed together, each counting as one at least
 
 
 class KeyTexts(beam.PTransform):
@@ -38,12 +38,18 @@ class KeyTexts(beam.PTransform):
         self._keys = keys
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
-        """Hash some thousand texts at a time."""
+        """Hash some thousand texts at a time, fewer where they are long."""
         return (
             texts
-            | beam.BatchElements(min_batch_size=_TEXTS_AT_ONCE, max_batch_size=_TEXTS_AT_ONCE)
+            | beam.BatchElements(
+                min_batch_size=_KIB_AT_ONCE, max_batch_size=_KIB_AT_ONCE, element_size_fn=_kib
+            )
             | "Key" >> beam.FlatMap(_key, self._keys)
         )
+
+
+def _kib(element: tuple[Any, str]) -> int:
+    return 1 + len(element[1] or "") // 1024
 
 
 def _key(texts: list[tuple[Any, str]], keys: Callable[[pa.Array], Keys]) -> Iterator[tuple[bytes, Any]]:

@@ -37,7 +37,7 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
     Args:
         model: as for ``PairScorer``.
         precision: as for ``PairScorer``.
-        backend: as for ``PairScorer``.
+        backend: as for ``PairScorer``, but ``auto`` is torch: all workers have it.
         device: as for ``PairScorer``.
         threads: threads of each worker process; default: all cores. Give cores / processes where a runner
             starts several processes on a machine.
@@ -94,7 +94,7 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
         self._model = str(model)
         self._scorer_args: dict[str, Any] = {
             "precision": precision,
-            "backend": backend,
+            "backend": "torch" if backend == "auto" else backend,
             "device": device,
             "threads": threads,
             "macro_batch": batch_size,

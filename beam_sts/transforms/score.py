@@ -112,10 +112,9 @@ class ScorePairs(beam.PTransform):
             | "Attach" >> beam.ParDo(_AttachScore(self._score_column)).with_outputs(_REJECTED, main="scored")
         )
         scored = attached["scored"]
-        if isinstance(pairs.element_type, RowTypeConstraint):
-            scored.element_type = RowTypeConstraint.from_fields(
-                [*pairs.element_type._fields, (self._score_column, float)]
-            )
+        fields = row_fields(pairs.element_type)
+        if fields:
+            scored.element_type = RowTypeConstraint.from_fields([*fields, (self._score_column, float)])
         rejected = (extracted[_REJECTED], attached[_REJECTED]) | "Rejected" >> beam.Flatten()
         return ScoredPairs(scored, rejected)
 
@@ -147,6 +146,14 @@ class _ExtractPair(beam.DoFn):
                 yield pvalue.TaggedOutput(_REJECTED, Rejected(element, f"{reason} in column {name!r}"))
                 return
         yield element, TextPair(fields[first], fields[second])
+
+
+def row_fields(kind: Any) -> list[tuple[str, Any]]:
+    """Names and types of the fields of a schema'd element type: a row's or a named tuple's, but pairs'."""
+    if kind is TextPair:
+        return []
+    row = kind if isinstance(kind, RowTypeConstraint) else RowTypeConstraint.from_user_type(kind)
+    return list(row._fields) if row else []
 
 
 def _fields(element: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from beam_sts.scoring.backends import available_cores
 from pipelines import score
 from pipelines.cli import local_options
 
@@ -23,3 +24,18 @@ def test_other_runners_are_not_refused(runner):
     options, _, local = local_options([f"--runner={runner}"])
     assert options.get_all_options()["runner"] == runner
     assert not local
+
+
+@pytest.mark.parametrize(
+    ("args", "processes"),
+    [
+        ([], 1),
+        (["--direct_num_workers=0"], 1),
+        (["--direct_running_mode=multi_threading"], 1),
+        (["--direct_running_mode=multi_processing", "--direct_num_workers=3"], 3),
+        (["--direct_running_mode=multi_processing"], available_cores()),
+        (["--runner=FlinkRunner", "--direct_running_mode=multi_processing"], 1),
+    ],
+)
+def test_only_processes_divide_the_cores(args, processes):
+    assert local_options(args)[1] == processes

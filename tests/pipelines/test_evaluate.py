@@ -165,3 +165,35 @@ def test_as_a_command_without_matplotlib_and_without_a_terminal(tmp_path, model)
     assert done.returncode == 0, done.stderr
     assert "Pearson" in done.stdout
     assert "pairs/s" not in done.stderr  # a progress bar is for terminals
+
+
+ANSWERS = ("answer", "reference", "system")
+
+
+def test_groups_have_their_means_and_intervals(tmp_path, model, capsys):
+    systems = ["good"] * 30 + ["bad"] * (len(PAIRS) - 31) + ["once"]
+    file = write(tmp_path, table(systems, names=ANSWERS), "answers.jsonl")
+    out = tmp_path / "out.json"
+    columns = ["--text_a", "answer", "--text_b", "reference", "--group", "system"]
+    assert main(["--input", file, *columns, "--model", model, "--json", str(out)]) == 0
+    said = json.loads(out.read_text())
+    scores = PairScorer(model).score(PAIRS)
+    assert said["pearson"] is None
+    assert said["mean"]["mean"] == pytest.approx(scores.mean(), abs=1e-6)
+    groups = {group["group"]: group for group in said["groups"]}
+    assert {name: group["count"] for name, group in groups.items()} == {"good": 30, "bad": 41, "once": 1}
+    assert groups["good"]["mean"] == pytest.approx(scores[:30].mean(), abs=1e-6)
+    assert groups["good"]["low"] <= groups["good"]["mean"] <= groups["good"]["high"]
+    assert groups["once"]["low"] is None
+    means = [group["mean"] for group in said["groups"]]
+    assert means == sorted(means, reverse=True)
+    screen = capsys.readouterr().out
+    assert "95% confidence" in screen
+    assert main(["--input", file, *columns, "--model", model, "--json", str(out)]) == 0
+    assert json.loads(out.read_text())["groups"] == said["groups"]
+
+
+def test_a_group_column_that_is_missing_is_named(tmp_path, model, capsys):
+    file = write(tmp_path, table(golds()))
+    assert main(["--input", file, "--group", "sytem", "--model", model]) == 2
+    assert "--group: column 'sytem' is not in the input" in capsys.readouterr().err

@@ -223,7 +223,7 @@ def test_an_unknown_option_names_the_nearest(source, tmp_path, tiny, flag, near,
 def test_own_options_do_not_collide_with_beams():
     from pipelines.cli import _beam_parser
 
-    own = set(score.parser()._option_string_actions) - {"-h", "--help"}
+    own = set(score.parser()._option_string_actions) - {"-h", "--help", "--help_beam"}
     assert own & set(_beam_parser()._option_string_actions) == set()
 
 

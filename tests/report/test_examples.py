@@ -37,8 +37,12 @@ def test_a_shortened_text_is_short_unicode_and_the_beginning(text):
         return
     assert len(short) <= LONGEST_TEXT
     short.encode()
-    if isinstance(text, str) and len(text) <= LONGEST_TEXT and text.isascii():
+    if isinstance(text, str) and len(text) <= LONGEST_TEXT and text.isprintable():
         assert short == text
+
+
+def test_marks_that_would_turn_or_hide_a_text_are_spelled_out():
+    assert shorten("a\u202eb\x1b[31m\x00\n\t") == "a\\u202eb\\x1b[31m\\x00\n\t"
 
 
 def test_a_long_text_is_cut_the_same_from_a_few_of_its_bytes():

@@ -1,0 +1,103 @@
+"""The configs of our own architectures, known to transformers from here on; their models come when needed.
+
+The modeling half of transformers takes five seconds to import, and the embedded models do without it. So
+importing this module registers the configs alone, and making one of them registers its model classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib import import_module
+from typing import Any
+
+from transformers import AutoConfig, BertConfig, PreTrainedConfig
+
+_alone: ContextVar[bool] = ContextVar("_alone", default=False)
+
+
+@contextmanager
+def config_alone() -> Iterator[None]:
+    """BERT-hash configs made inside do not bring their model classes along."""
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
+
+
+class BertHashConfig(BertConfig):
+    """A ``BertConfig`` with the width of the narrow token table and the project's two extensions.
+
+    Published sizes (2 layers, 2 heads, vocabulary 30,522, absolute positions, one label):
+
+    ======  ===========  ===========  =================  ==========
+    name    projections  hidden_size  intermediate_size  parameters
+    ======  ===========  ===========  =================  ==========
+    femto   5            50           200                242,611
+    pico    8            80           320                448,417
+    nano    16           128          512                969,761
+    ======  ===========  ===========  =================  ==========
+
+    Attributes:
+        projections: Width of the narrow token table.
+        window: Tokens under the projection: the token itself and ``window // 2`` neighbours on each side
+            (odd).
+        rotary_dims: Dimensions of each attention head that rotate with the token's place in its own text
+            (even); 0 for BERT's learned absolute positions. With rotary positions there is no position
+            table, and queries grow with the logarithm of the pair's length, so that attention stays as sharp
+            on long texts.
+        rotary_base: Base of the rotation's wavelengths.
+        sharp_length: Tokens of a pair from which on the queries grow.
+        segment_dims: Dimensions of each attention head, before the rotating ones, whose sign is the token's
+            text; 0 for BERT's token-type embeddings. The product of two signs says only whether two tokens
+            share a text, so the score is the same in both orders. Needs rotary positions.
+    """
+
+    model_type = "bert_hash"
+    projections: int = 5
+    window: int = 1
+    rotary_dims: int = 0
+    rotary_base: float = 10_000.0
+    sharp_length: int = 64
+    segment_dims: int = 0
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Make the model classes known to the Auto classes, which get at a config first."""
+        super().__post_init__(**kwargs)
+        if not _alone.get():
+            import_module("beam_sts.models.bert_hash")
+
+
+class NeoBertConfig(PreTrainedConfig):
+    """Sizes of NeoBERT; the defaults are the published model's.
+
+    ``max_length`` is the context in tokens. ``intermediate_size`` is the width of an ordinary feed-forward
+    network: SwiGLU, with its three matrices, has two thirds of it, rounded up to a multiple of 8.
+    """
+
+    model_type = "neobert"
+    vocab_size: int = 30_522
+    hidden_size: int = 768
+    num_hidden_layers: int = 28
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    norm_eps: float = 1e-5
+    max_length: int = 4096
+    pad_token_id: int | None = 0
+    classifier_dropout: float = 0.1
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Make the model classes known to the Auto classes, which get at a config first."""
+        super().__post_init__(**kwargs)
+        import_module("beam_sts.models.neobert")
+
+    @property
+    def ffn_size(self) -> int:
+        """Hidden units of a SwiGLU block."""
+        return -(-int(2 * self.intermediate_size / 3) // 8) * 8
+
+
+for _config in (BertHashConfig, NeoBertConfig):
+    AutoConfig.register(_config.model_type, _config, exist_ok=True)

@@ -1,0 +1,321 @@
+"""The report of ``pipelines.dedup``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from markupsafe import Markup
+
+from beam_sts.report.page import Note, Page, Section
+from beam_sts.report.pieces import Bar, Step, bars, duration, facts, funnel, pairs, parts, share, table
+from beam_sts.report.score import Examples, Summary, made_of, rejections, score_bars
+
+_TONES = ("soft", "good", "warn", "bad")
+
+
+def dedup_page(summary: Summary, examples: Examples, card: str = "") -> Page:
+    """The page of a run of ``pipelines.dedup``.
+
+    Args:
+        summary: what ``summary.json`` holds.
+        examples: pairs to show, as ``beam_sts.corpus.show.examples`` gives them; none is fine.
+        card: the model card, Markdown; shown as it is.
+    """
+    read, kept, removed = (summary[f"rows_{kind}"] for kind in ("read", "kept", "removed"))
+    seconds = sum(summary["seconds"].values())
+    return Page(
+        title=f"Deduplicated {summary['input']['pattern']}",
+        verdict=f"{removed:,} of {read:,} rows were removed as duplicates; {kept:,} stay."
+        if removed
+        else f"No row was removed: {kept:,} stay.",
+        figures=[
+            ("rows read", f"{read:,}", ""),
+            ("kept", f"{kept:,}", share(kept, read)),
+            ("removed", f"{removed:,}", share(removed, read)),
+            ("clusters", f"{summary['clusters']:,}", "of two rows or more"),
+            ("time", duration(seconds), f"{summary['peak_memory_mib']:,} MiB at most"),
+        ],
+        notes=notes(summary),
+        sections=[
+            _rows(summary, examples),
+            _removed(summary, examples),
+            _threshold(summary, examples),
+            _clusters(summary, examples),
+            _candidates(summary),
+            _time(summary),
+            made_of(summary, card),
+        ],
+        foot=f"Written by beam_sts {summary['versions']['beam_sts']}. This page loads nothing and runs no "
+        "script; it shows some of the input's texts: share it as you would share them.",
+    )
+
+
+def notes(summary: Summary) -> list[Note]:
+    """What needs a look, the worst first."""
+    found = []
+    read, removed = summary["rows_read"], summary["rows_removed"]
+    if summary["rows_rejected"]:
+        count = summary["rows_rejected"]
+        found.append(Note(f"{count:,} rows ({share(count, read)}) were rejected.", "rows"))
+    if summary["pairs_failed"]:
+        found.append(
+            Note(f"{summary['pairs_failed']:,} pairs could not be scored: their rows stay.", "candidates")
+        )
+    if summary["unverified"]:
+        found.append(
+            Note(
+                f"{summary['unverified']:,} rows stay though they hang together with removed ones: they were "
+                "not compared with every survivor.",
+                "clusters",
+            )
+        )
+    largest = max(map(int, summary["cluster_sizes"]), default=1)
+    if largest > 2 and largest > 0.01 * read:
+        found.append(
+            Note(
+                f"One cluster holds {largest:,} rows ({share(largest, read)} of all): see whether they are "
+                "one text.",
+                "clusters",
+            )
+        )
+    if removed > 0.5 * read:
+        found.append(Note(f"More than half of the rows ({share(removed, read)}) were removed.", "removed"))
+    hot = sum(report.get("hot", 0) for report in summary["candidates"])
+    if hot:
+        capped = sum(report.get("pairs_capped", 0) for report in summary["candidates"])
+        found.append(
+            Note(
+                f"{hot:,} buckets were larger than --bucket_cap: {capped:,} of their pairs were not "
+                "compared.",
+                "candidates",
+            )
+        )
+    unknown = summary["verify"].get("unknown", 0)
+    if unknown:
+        found.append(
+            Note(
+                f"{unknown:,} pairs are mostly words that the model does not know: their scores mean little.",
+                "candidates",
+            )
+        )
+    return found
+
+
+def _rows(summary: Summary, examples: Examples) -> Section:
+    steps = [
+        Step("read", summary["rows_read"], "soft"),
+        Step("rejected", summary["rows_rejected"], "bad"),
+        Step("identical", summary["identical_rows"], "soft", "rows whose very text is there already"),
+        Step("removed", summary["rows_removed"], "warn", "in removed/, each with the row that stays for it"),
+        Step("kept", summary["rows_kept"], "good"),
+    ]
+    return Section(
+        "rows",
+        "Did it work?",
+        funnel(steps) + rejections(summary, examples),
+        shows="what became of every row that was read.",
+        read="kept, removed and rejected rows add up to the rows read.",
+        act="use kept/. Every removed row is in removed/ with its survivor, its score and the rule: "
+        "nothing is lost.",
+    )
+
+
+def _removed(summary: Summary, examples: Examples) -> Section:
+    shown = examples.get("removed", ())
+    body = (
+        pairs(shown, label="The most doubtful removals")
+        if shown
+        else Markup("<p>{}</p>").format("No removed row is shown.")
+    )
+    return Section(
+        "removed",
+        "Which removals are the most doubtful?",
+        body,
+        shows="the removed rows of the lowest score, each below the row that stays for it (ids: stays | "
+        "goes). "
+        "Words that only one of the two has are marked.",
+        read="every removed row scored at least the threshold against its own survivor; a chain of "
+        "likenesses is "
+        "never enough.",
+        act="if these are no duplicates, raise the threshold: --from_pairs takes the scores that are "
+        "there, so "
+        "it costs seconds.",
+    )
+
+
+def _threshold(summary: Summary, examples: Examples) -> Section:
+    rows, threshold = summary["thresholds"], summary["threshold"]
+    size = 1 / max(len(rows), 1)
+    drawn = [
+        Bar(
+            at * size,
+            (at + 1) * size,
+            row["removed"],
+            f"threshold {row['threshold']}: {row['removed']:,} rows removed",
+            "good" if row["threshold"] == threshold else "soft",
+        )
+        for at, row in enumerate(rows)
+    ]
+    label = "; ".join(f"at {row['threshold']} {row['removed']:,} rows" for row in rows)
+    body = bars(
+        drawn,
+        label=f"Rows removed by threshold: {label}.",
+        unit="rows removed",
+        axis="threshold",
+        ticks=[((at + 0.5) * size, f"{row['threshold']:g}") for at, row in enumerate(rows)],
+    )
+    body += table(
+        ("threshold", "removed", "of all rows", "clusters", "largest"),
+        [
+            (
+                f"{row['threshold']:g}" + (" (yours)" if row["threshold"] == threshold else ""),
+                row["removed"],
+                share(row["removed"], summary["rows_read"]),
+                row["clusters"],
+                row["largest"],
+            )
+            for row in rows
+        ],
+        label="Removed rows by threshold",
+    )
+    body += Markup("<h3>Scores of the compared pairs</h3>") + score_bars(
+        summary["score_histogram"], threshold, "pairs compared"
+    )
+    for kind, title in (("above", "The nearest pairs above"), ("below", "The nearest pairs below")):
+        if examples.get(kind):
+            body += Markup("<h3>{}</h3>").format(title) + pairs(examples[kind], label=title)
+    return Section(
+        "threshold",
+        "Can the threshold be trusted?",
+        body,
+        shows="how many rows each threshold would have removed, from the scores that are there, and the "
+        "compared "
+        "pairs nearest to yours.",
+        read="a flat stretch around your threshold means that its exact value hardly matters. Below it "
+        "the counts "
+        "are lower bounds: the chain guard would score more pairs.",
+        act="label some fifty pairs near it before you delete by it: beam-sts label writes the sheet.",
+    )
+
+
+def _clusters(summary: Summary, examples: Examples) -> Section:
+    sizes = {int(size): count for size, count in summary["cluster_sizes"].items()}
+    groups = [
+        (low, high, sum(sizes.get(n, 0) for n in sizes if low <= n <= high)) for low, high in _bins(sizes)
+    ]
+    wide = 1 / len(groups) if groups else 1
+    names = [f"{low:,}" if low == high else f"{low:,}-{high:,}" for low, high, _ in groups]
+    body = bars(
+        [
+            Bar(at * wide, (at + 1) * wide, count, f"{names[at]} rows: {count:,} clusters")
+            for at, (_, _, count) in enumerate(groups)
+        ],
+        label="Clusters by size: "
+        + "; ".join(
+            f"{count:,} of {name} rows" for name, (_, _, count) in zip(names, groups, strict=True) if count
+        ),
+        unit="clusters",
+        axis="rows of a cluster (1: no duplicate)",
+        ticks=[((at + 0.5) * wide, name) for at, name in enumerate(names)],
+    )
+    described = [
+        (
+            str(entry["name"]),
+            entry["rows"],
+            f"{entry['lowest']:.3f}",
+            entry["diameter"],
+            entry["bridges_found"],
+            "; ".join(" | ".join(map(str, bridge)) for bridge in entry["bridges"][:3]),
+        )
+        for entry in summary["largest_clusters"][:10]
+    ]
+    if described:
+        body += Markup("<h3>The largest clusters</h3>") + table(
+            ("first id", "rows", "lowest score", "diameter", "bridges", "bridges, by id"),
+            described,
+            label="The largest clusters",
+        )
+    for kind in sorted(kind for kind in examples if kind.startswith("cluster-")):
+        title = f"A row that stays for {examples[kind][0]['rows']:,} others"
+        body += Markup("<h3>{}</h3>").format(title) + pairs(examples[kind], label=title, first=2)
+    return Section(
+        "clusters",
+        "How do the duplicates hang together?",
+        body,
+        shows="how many rows the clusters have, and the largest of them with the least alike of their "
+        "members first.",
+        read="a cluster of a diameter of more than 2 is a chain: its ends may be unlike, and both then "
+        "stay. A "
+        "bridge is a pair without which the cluster falls apart: look there for a pair that should not be "
+        "one.",
+        act="where a large cluster is not one text (boilerplate, templates), raise the threshold or strip "
+        "what they "
+        "share before comparing.",
+    )
+
+
+def _bins(sizes: Mapping[int, int]) -> list[tuple[int, int]]:
+    """Sizes 1, 2, 3, 4, then doubling.
+
+    >>> _bins({1: 5, 9: 1})
+    [(1, 1), (2, 2), (3, 3), (4, 4), (5, 8), (9, 16)]
+    """
+    largest, bins = max(sizes, default=0), [(1, 1), (2, 2), (3, 3), (4, 4)]
+    while bins[-1][1] < largest:
+        bins.append((bins[-1][1] + 1, 2 * bins[-1][1]))
+    return [one for one in bins if one[0] <= max(largest, 2)]
+
+
+def _candidates(summary: Summary) -> Section:
+    steps = [
+        *(
+            Step(f"by {report['source']}"[:40], report["pairs"], "soft", report.get("settings", ""))
+            for report in summary["candidates"]
+        ),
+        Step("distinct pairs", summary["pairs"], "soft"),
+        Step("accepted", summary["pairs_accepted"], "good", f"score {summary['threshold']} or more"),
+    ]
+    verify = summary["verify"]
+    body = funnel(steps) + facts(
+        {
+            "texts compared": summary["texts_compared"],
+            "pairs scored by this run": summary["pairs_scored"],
+            "scores that were there": summary["pairs_reused"],
+            "scored for the chain guard": summary["pairs_guard"],
+            "scored by windows": verify.get("windowed", 0),
+            "truncated": verify.get("truncated", 0),
+            "failed": summary["pairs_failed"],
+            "sent to the second model": verify.get("cascaded", 0),
+            "decisions it changed": verify.get("changed", 0),
+        }
+    )
+    return Section(
+        "candidates",
+        "What was compared?",
+        body,
+        shows="how many pairs each source proposed, and how many of them the model accepted.",
+        read="sources propose, the model decides. Where a source's pairs are hardly ever accepted it "
+        "costs time "
+        "for nothing; where nearly all are, it may be missing some.",
+        act="to find more duplicates add sources (--candidates exact,minhash,neighbours) or lower "
+        "--minhash_similarity; to go faster do the opposite.",
+    )
+
+
+def _time(summary: Summary) -> Section:
+    pieces = [
+        (name, value, _TONES[at % len(_TONES)], duration(value))
+        for at, (name, value) in enumerate(summary["seconds"].items())
+    ]
+    body = parts(pieces, label=", ".join(f"{name} {words}" for name, _, _, words in pieces))
+    body += facts({"memory at most": f"{summary['peak_memory_mib']:,} MiB", "path": summary["path"]})
+    return Section(
+        "time",
+        "What did it cost?",
+        body,
+        shows="where the time went.",
+        read="scoring grows with the pairs, reading and writing with the rows.",
+        act="if scoring takes the most, fewer candidates or --precision bf16 help; the scores are kept, "
+        "so that "
+        "another threshold costs none.",
+    )

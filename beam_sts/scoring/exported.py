@@ -1,0 +1,212 @@
+"""ONNX Runtime and OpenVINO: a model exported once, kept under its content's hash, and run without torch."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+
+from beam_sts.errors import UserError
+from beam_sts.models.checkpoint import Checkpoint
+from beam_sts.models.weights import brief
+from beam_sts.scoring.long_text import Work
+from beam_sts.scoring.tokens import MicroBatch, PaddedBatch, PairTokenizer
+
+log = logging.getLogger(__name__)
+
+NEEDS = {"onnx": ("onnxruntime", "onnx"), "openvino": ("openvino", "onnx")}
+_OPSET = 17
+_SAMPLE = ("a b c", "b c a b", "", "c a")
+
+
+class CannotExportError(Exception):
+    """The exporter does not take the architecture."""
+
+
+def installed(backend: str) -> bool:
+    """Whether what a backend needs is installed."""
+    return all(find_spec(package) for package in NEEDS[backend])
+
+
+def exported(checkpoint: Checkpoint, tokenizer: PairTokenizer) -> Path:
+    """A checkpoint's model as an ONNX file in the local cache, exported at first use.
+
+    Processes that start at once each export, and one of their files stays: a folder appears whole or not
+    at all.
+
+    Raises:
+        CannotExportError: the architecture cannot be exported.
+    """
+    from huggingface_hub import constants
+
+    versions = (torch.__version__, transformers.__version__, _OPSET)
+    key = hashlib.sha256(repr((checkpoint.fingerprint, versions)).encode()).hexdigest()[:32]
+    target = Path(constants.HF_HOME) / "beam_sts" / "onnx" / key
+    if not target.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=target.parent))
+        try:
+            _export(checkpoint.model(), _sample(tokenizer), partial / "model.onnx")
+            try:
+                partial.rename(target)
+            except OSError:  # another process was first; its file is the same
+                if not target.is_dir():
+                    raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return target / "model.onnx"
+
+
+def _sample(tokenizer: PairTokenizer) -> PaddedBatch:
+    table = tokenizer.encode(_SAMPLE)
+    a, b = np.array([0, 2]), np.array([1, 3])
+    return tokenizer.assemble(table, a, b, table.lengths[a], table.lengths[b])
+
+
+def _export(model: Any, sample: PaddedBatch, file: Path) -> None:
+    accepted = inspect.signature(model.forward).parameters
+    inputs = {
+        name: torch.from_numpy(array)
+        for name, array in vars(sample).items()
+        if array is not None and name in accepted
+    }
+
+    class Logits(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *tensors: torch.Tensor) -> Any:
+            return self.model(**dict(zip(inputs, tensors, strict=True))).logits
+
+    axes = {name: {0: "rows", 1: "longest"} for name in inputs}
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                Logits().eval(),
+                tuple(inputs.values()),
+                str(file),
+                input_names=list(inputs),
+                output_names=["logits"],
+                dynamic_axes={**axes, "logits": {0: "rows"}},
+                opset_version=_OPSET,
+                dynamo=False,
+            )
+    # The exporter raises what it likes: IndexError, RuntimeError, errors of its own.
+    except Exception as error:
+        raise CannotExportError(f"{type(error).__name__}: {brief(error)[:120]}") from error
+
+
+class ExportedBackend:
+    """Runs an exported model on the CPU.
+
+    Args:
+        file: the ONNX file.
+        engine: ``onnx`` or ``openvino``.
+        precision: ``fp32``; ``int8`` with ONNX Runtime (weights in 8 bits); ``bf16`` with OpenVINO.
+        threads: threads that call it at once; each computes its own micro-batch.
+    """
+
+    def __init__(self, file: Path, engine: str, precision: str, threads: int) -> None:
+        self._run = (_onnx if engine == "onnx" else _openvino)(file, precision, threads)
+
+    def share(self, work: Work, run: Callable[..., Iterable[Any]]) -> None:
+        """Nothing: each pair goes through the model whole."""
+
+    def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
+        """Logits of the rows, shape (rows,)."""
+        return np.array(self._run(vars(batch.padded))).reshape(len(batch)).astype(np.float32)
+
+
+def _onnx(file: Path, precision: str, threads: int) -> Callable[[dict[str, Any]], Any]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    path = _quantised(file) if precision == "int8" else file
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [entry.name for entry in session.get_inputs()]
+    return lambda arrays: session.run(None, {name: arrays[name] for name in names})[0]
+
+
+def _quantised(file: Path) -> Path:
+    """The same model with weights in 8 bits, made at first use."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    target = file.with_name("model_int8.onnx")
+    if not target.is_file():
+        handle, partial = tempfile.mkstemp(suffix=".onnx", prefix=".int8.", dir=file.parent)
+        os.close(handle)
+        try:
+            logging.getLogger().addFilter(_about_preprocessing)
+            quantize_dynamic(str(file), partial, weight_type=QuantType.QInt8)
+            Path(partial).replace(target)
+        finally:
+            logging.getLogger().removeFilter(_about_preprocessing)
+            Path(partial).unlink(missing_ok=True)
+    return target
+
+
+def _about_preprocessing(record: logging.LogRecord) -> bool:
+    return "pre-processing" not in record.getMessage()
+
+
+def _openvino(file: Path, precision: str, threads: int) -> Callable[[dict[str, Any]], Any]:
+    import openvino
+
+    hint = {"fp32": "f32", "bf16": "bf16"}[precision]
+    settings = {"INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
+    compiled = openvino.Core().compile_model(str(file), "CPU", settings)
+    names = [entry.any_name for entry in compiled.inputs]
+    own = threading.local()
+
+    def run(arrays: dict[str, Any]) -> Any:
+        if not hasattr(own, "request"):
+            own.request = compiled.create_infer_request()
+        return own.request.infer({name: arrays[name] for name in names})[0].copy()
+
+    return run
+
+
+def check_backend(backend: str, precision: str, device: str) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        UserError: the precision or the device is not the backend's, or its extra is not installed.
+    """
+    cuda = device.startswith("cuda")
+    precisions = {
+        "torch": ("fp32", "bf16", *(["fp16"] if cuda else [])),
+        "onnx": ("fp32", "int8"),
+        "openvino": ("fp32", "bf16"),
+    }
+    if backend == "auto" and precision == "int8":
+        backend = "onnx"
+    if backend in NEEDS and device != "cpu":
+        raise UserError(f"--backend {backend} runs on the CPU; --device {device} goes with torch.")
+    if precision not in precisions["torch" if backend == "auto" else backend]:
+        others = ", ".join(precisions["torch" if backend == "auto" else backend])
+        raise UserError(
+            f"--precision {precision} is not one of backend {backend}'s on {device} ({others}). int8 goes "
+            "with --backend onnx, fp16 with --device cuda."
+        )
+    if backend in NEEDS and not installed(backend):
+        raise UserError(
+            f"--backend {backend} needs {' and '.join(NEEDS[backend])}: pip install 'beam_sts[{backend}]'."
+        )

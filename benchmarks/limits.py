@@ -1,0 +1,80 @@
+"""What the machine allows: the peak of matrix products at the nano's widths, and of the tokenizer.
+
+    python -m benchmarks.limits
+
+A forward pass cannot be faster than its matrix products alone, and no scorer faster than its tokenizer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+
+import torch
+from tokenizers import Tokenizer
+
+from beam_sts.models.checkpoint import load_checkpoint
+from beam_sts.scoring.backends import available_cores
+from benchmarks.workloads import mixed
+
+ROWS = 4096
+# Of a layer: queries, keys and values; output; up; down. Inputs and outputs of each product.
+WIDTHS = ((128, 384), (128, 128), (128, 512), (512, 128))
+
+
+def rate(work: Callable[[], object], amount: float, seconds: float = 1.0) -> float:
+    """Amount a second, the best of some tries: the limit, not what is usual."""
+    work()
+    best = 0.0
+    ends = time.perf_counter() + seconds
+    while time.perf_counter() < ends:
+        started = time.perf_counter()
+        work()
+        best = max(best, amount / (time.perf_counter() - started))
+    return best
+
+
+def products(dtype: torch.dtype, threads: int) -> float:
+    """GFLOP/s of a layer's products, one after another."""
+    torch.set_num_threads(threads)
+    inputs = {width: torch.randn(ROWS, width, dtype=dtype) for width in (128, 512)}
+    weights = [torch.randn(out, width, dtype=dtype) for width, out in WIDTHS]
+
+    def work() -> None:
+        with torch.inference_mode():
+            for weight in weights:
+                torch.nn.functional.linear(inputs[weight.shape[1]], weight)
+
+    flops = sum(2 * ROWS * width * out for width, out in WIDTHS)
+    return rate(work, flops / 1e9)
+
+
+def main() -> None:
+    """Measure and print."""
+    argparse.ArgumentParser(prog="python -m benchmarks.limits", description=__doc__).parse_args()
+    cores = available_cores()
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"
+    checkpoint = load_checkpoint("beam-sts-nano")
+    layers = checkpoint.config.num_hidden_layers
+    flops = layers * sum(2 * width * out for width, out in WIDTHS)
+    tokenizer = Tokenizer.from_str(checkpoint.tokenizer.backend_tokenizer.to_str())
+    tokenizer.no_truncation()
+    texts = [text for pair in mixed(4096) for text in pair]
+    tokens = sum(len(e.ids) for e in tokenizer.encode_batch_fast(texts, add_special_tokens=False))
+    print(f"{cores} cores, torch {torch.__version__}; {flops / 1e6:.2f} MFLOP of products a token\n")
+    print("| limit | 1 thread | all cores |\n|---|---:|---:|")
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        one, all_ = products(dtype, 1), products(dtype, cores)
+        print(f"| products {name}, GFLOP/s | {one:,.0f} | {all_:,.0f} |")
+        print(f"| so tokens/s at most, {name} | {one * 1e9 / flops:,.0f} | {all_ * 1e9 / flops:,.0f} |")
+    every = rate(lambda: tokenizer.encode_batch_fast(texts, add_special_tokens=False), tokens, 3)
+    some = texts[: len(texts) // 8]
+    share = tokens * sum(map(len, some)) / sum(map(len, texts))
+    one = rate(lambda: [tokenizer.encode(t, add_special_tokens=False) for t in some], share, 3)
+    print(f"| the `tokenizers` library, tokens/s | {one:,.0f} | {every:,.0f} |")
+
+
+if __name__ == "__main__":
+    main()

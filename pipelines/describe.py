@@ -1,0 +1,72 @@
+"""What every summary and report says of its input and its model."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from beam_sts.errors import UserError
+from beam_sts.io.files import InputFile
+from beam_sts.models.checkpoint import Checkpoint
+from beam_sts.models.registry import count_parameters, known_models
+from beam_sts.report.examples import MOST_EXAMPLES
+
+_FILES_SHOWN = 20
+
+
+def add_report_options(parser: argparse._ActionsContainer) -> None:
+    """Give a command ``--report_examples``."""
+    parser.add_argument(
+        "--report_examples",
+        type=int,
+        default=5,
+        metavar="N",
+        help="rows of each kind that report.html shows; 0: no text of the input (default: %(default)s)",
+    )
+
+
+def check_report_options(own: argparse.Namespace) -> None:
+    """See that the option is within bounds.
+
+    Raises:
+        UserError: naming them.
+    """
+    if own.report_examples < 0:
+        raise UserError(f"--report_examples {own.report_examples}: must be at least 0.")
+    if own.report_examples > MOST_EXAMPLES:
+        raise UserError(
+            f"--report_examples {own.report_examples}: at most {MOST_EXAMPLES}; the output has all rows."
+        )
+
+
+def describe_input(pattern: str, files: Sequence[InputFile]) -> dict[str, Any]:
+    """The input in a few lines, however many files it has."""
+    return {
+        "pattern": pattern,
+        "files": len(files),
+        "bytes": sum(file.size for file in files),
+        "first": [{"path": file.path, "size": file.size} for file in files[:_FILES_SHOWN]],
+    }
+
+
+def describe_model(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The model, with its figures where it is a known one."""
+    known = next((info for info in known_models() if info.name == checkpoint.name.partition("@")[0]), None)
+    return {
+        "name": checkpoint.name,
+        "sha256": checkpoint.fingerprint,
+        "architecture": checkpoint.config.model_type,
+        "parameters": count_parameters(checkpoint.path),
+        "max_length": checkpoint.max_length,
+        "pearson": known and known.pearson,
+        "spearman": known and known.spearman,
+        "licence": known and known.licence,
+    }
+
+
+def digest(fingerprint: dict[str, Any]) -> str:
+    """SHA-256 of everything that the output depends on, as 64 hex digits."""
+    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Programs for developers: engines on this machine."""

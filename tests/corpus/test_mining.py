@@ -1,0 +1,134 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_sts.corpus.mining import (
+    MinedPairs,
+    adjacent_pairs,
+    in_test,
+    random_pairs,
+    sample_evenly,
+    score_bands,
+    split_sentences,
+    subset_tables,
+    triplets,
+    word_overlap,
+)
+
+
+def mined(rows):
+    """Pairs from (a, b, score) with a != b, each once."""
+    distinct = {(min(a, b), max(a, b)): s for a, b, s in rows if a != b}
+    a = np.array([a for a, _ in distinct], np.int64)
+    b = np.array([b for _, b in distinct], np.int64)
+    return MinedPairs(a, b, np.array(list(distinct.values()), np.float32))
+
+
+SCORES = st.integers(0, 100).map(lambda n: n / 100)
+PAIRS = st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15), SCORES), max_size=60).map(mined)
+
+
+@given(PAIRS, st.integers(0, 70), st.integers(0, 9))
+def test_sample_is_as_even_as_bands_allow(pairs, rows, seed):
+    chosen = sample_evenly(pairs, rows, seed)
+    assert len(chosen) == min(rows, len(pairs.a)) == len(set(chosen.tolist()))
+    there = np.bincount(score_bands(pairs.score), minlength=10)
+    drawn = np.bincount(score_bands(pairs.score[chosen]), minlength=10)
+    whole = drawn == there  # a band gives less than another only if it gives all it has
+    assert drawn[~whole].max(initial=0) - drawn[~whole].min(initial=100) <= 1
+    if (~whole).any():
+        assert drawn[whole].max(initial=0) <= drawn[~whole].max() + 1
+
+
+@given(PAIRS, st.integers(0, 30), st.randoms())
+def test_sample_does_not_depend_on_the_order_of_pairs(pairs, rows, random):
+    order = list(range(len(pairs.a)))
+    random.shuffle(order)
+    moved = MinedPairs(*(column[order] for column in pairs))
+    one, other = sample_evenly(pairs, rows, 1), sample_evenly(moved, rows, 1)
+    drawn = {(int(pairs.a[i]), int(pairs.b[i])) for i in one}
+    again = {(int(moved.a[i]), int(moved.b[i])) for i in other}
+    if len(one):
+        counts = np.bincount(score_bands(pairs.score[one]), minlength=10)
+        assert (counts == np.bincount(score_bands(moved.score[other]), minlength=10)).all()
+    assert drawn == again
+
+
+@given(PAIRS, st.booleans(), st.integers(0, 9))
+def test_triplets_keep_their_promises(pairs, hard, seed):
+    found = triplets(pairs, positive=0.7, negative=0.3, margin=0.2, hard=hard, seed=seed)
+    score = {(a, b): s for a, b, s in zip(*map(np.ndarray.tolist, pairs), strict=True)}
+    score |= {(b, a): s for (a, b), s in score.items()}
+    anchors = found.anchor.tolist()
+    assert len(anchors) == len(set(anchors))
+    expected = 0
+    for text in range(16):
+        partners = {other: s for (one, other), s in score.items() if one == text}
+        best = max(partners.values(), default=0)
+        limit = np.float32(best) - np.float32(0.2)
+        worse = [s for s in partners.values() if s <= (limit if hard else min(0.3, limit)) + 1e-9]
+        expected += best >= np.float32(0.7) and bool(worse)
+    assert abs(len(anchors) - expected) <= 1  # rounding at the margin
+    for anchor, good, bad in zip(*map(np.ndarray.tolist, found), strict=True):
+        of_anchor = [s for (one, _), s in score.items() if one == anchor]
+        assert score[anchor, good] == max(of_anchor) >= np.float32(0.7)
+        assert score[anchor, bad] <= score[anchor, good] - 0.2 + 1e-6
+        if not hard:
+            assert score[anchor, bad] <= 0.3 + 1e-6
+
+
+def test_adjacent_texts_are_neighbours_in_one_document_only():
+    place = np.array([0, 1, 2, 3, 1, 4, 4])
+    document = np.array([5, 5, 6, 6, 5, -1, -1])
+    a, b = adjacent_pairs(place, document)
+    assert list(zip(a.tolist(), b.tolist(), strict=True)) == [(0, 1), (2, 3)]
+
+
+@given(st.integers(0, 50), st.integers(0, 3), st.integers(0, 99))
+def test_random_pairs_are_distinct_and_never_a_text_with_itself(texts, each, seed):
+    a, b = random_pairs(texts, each, seed)
+    assert (a < b).all()
+    assert (b < texts).all()
+    assert len(set(zip(a.tolist(), b.tolist(), strict=True))) == len(a)
+    if texts > 1 and each:
+        assert set(a.tolist()) | set(b.tolist()) == set(range(texts))
+
+
+def test_split_takes_the_share_and_stays_when_texts_come():
+    keys = [f"text {i}" for i in range(5000)]
+    test = in_test(keys, 0.1, 7)
+    assert 0.08 < test.mean() < 0.12
+    assert (in_test(keys[::-1], 0.1, 7)[::-1] == test).all()
+    assert not (in_test(keys, 0.1, 8) == test).all()
+    assert in_test(keys, 0, 7).sum() == 0
+    assert in_test(keys, 1, 7).all()
+
+
+def test_word_overlap_is_jaccard():
+    texts = pa.array(["a cat sat", "A cat, a mat!", "", "dogs"])
+    found = word_overlap(texts, np.array([0, 0, 2, 0]), np.array([1, 0, 2, 3]))
+    assert found.tolist() == pytest.approx([2 / 4, 1, 0, 0])
+
+
+def test_sentences_keep_their_text():
+    owner, sentences = split_sentences(pa.array(["Dr. Smith left. He ran!\n\n", "", "One"]), "en")
+    assert owner.tolist() == [0, 0, 2]
+    assert sentences.to_pylist() == ["Dr. Smith left.", "He ran!", "One"]
+
+
+def test_subsets_do_not_depend_on_the_order_of_pairs():
+    rng = np.random.default_rng(0)
+    texts = pa.array(
+        [" ".join(rng.choice(["cat", "dog", "sun", "sea", "ran"], 4)) + f" {i}" for i in range(40)]
+    )
+    pairs = mined(zip(rng.integers(0, 40, 300), rng.integers(0, 40, 300), rng.random(300), strict=True))
+    origin = pa.array([f"o{a % 3}" for a in pairs.a])
+    order = rng.permutation(len(pairs.a))
+    one = subset_tables(texts, pairs, origin, seed=5)
+    moved = MinedPairs(*(column[order] for column in pairs))
+    other = subset_tables(texts, moved, origin.take(pa.array(order)), seed=5)
+    assert all(one[subset].equals(other[subset]) for subset in one)
+    assert len(one["raw"]) == len(one["pair-score"]) == len(pairs.a)
+    assert len(one["triplet-hard"])

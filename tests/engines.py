@@ -1,0 +1,118 @@
+"""Engines that tests start for real: their programs, a pipeline's run, the table of what ran."""
+
+import concurrent.futures
+import contextlib
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HOME = Path(os.environ.get("BEAM_STS_ENGINES", Path.home() / ".cache" / "beam_sts"))
+"""Where downloaded and built engines are kept between runs of the tests."""
+
+_TABLE = ROOT / "docs" / "runners.md"
+
+
+def need(*programs):
+    """Skip the calling test when a program is not installed."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed")
+
+
+@functools.cache
+def go_program(package):
+    """Path of a Go program, built from the module proxy once.
+
+    Args:
+        package: what ``go install`` takes, with its version.
+    """
+    need("go")
+    name = package.partition("@")[0].rpartition("/")[2]
+    folder = HOME / "go" / re.sub(r"\W+", "_", package)
+    if not (folder / name).is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, "GOBIN": str(folder)}
+        subprocess.run(["go", "install", package], env=environment, check=True, timeout=900)
+    return folder / name
+
+
+def start(module, *args, **options):
+    """A pipeline as a user starts it, in its own process."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", **options.pop("env", {})}
+    command = [sys.executable, "-m", f"pipelines.{module}", *map(str, args)]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def finish(process, timeout=600):
+    """Wait for a pipeline that ought to succeed; gives what it wrote to both streams."""
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        pytest.fail(f"not done after {timeout} s\n{out[-2000:]}\n{err[-4000:]}")
+    assert process.returncode == 0, f"{out[-2000:]}\n{err[-4000:]}"
+    return out + err
+
+
+def wait_until(true, timeout=300):
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + timeout
+    while not true():
+        assert time.monotonic() < deadline, f"waited {timeout} s"
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def beside(action):
+    """Run an action in a thread while the block runs; its failure is the test's."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        done = pool.submit(action)
+        yield
+        done.result(timeout=60)
+
+
+def shards(output):
+    """Every shard of a local output folder, by name."""
+    return {
+        str(path.relative_to(output)): path.read_bytes()
+        for folder in ("scores", "matches", "rejected")
+        for path in sorted((output / folder).glob("*"))
+    }
+
+
+def summary(output):
+    """The summary without what differs from run to run."""
+    differing = ("seconds", "pairs_per_second", "shards_skipped", "started", "timeline")
+    loaded = json.loads((output / "summary.json").read_text())
+    return {key: value for key, value in loaded.items() if key not in differing}
+
+
+def record(runner, options, pipeline, result):
+    """Put what has run into the table of docs/runners.md, if BEAM_STS_RECORD is set."""
+    if not os.environ.get("BEAM_STS_RECORD"):
+        return
+    text = _TABLE.read_text()
+    head, begin, rest = text.partition("|---|---|---|---|\n")
+    assert begin, f"{_TABLE} has no table"
+    rows, blank, tail = rest.partition("\n\n")
+    kept = [row for row in rows.splitlines() if not row.startswith(f"| {runner} | {pipeline} |")]
+    kept.append(f"| {runner} | {pipeline} | `{options}` | {result} |")
+    _TABLE.write_text(head + begin + "\n".join(kept) + blank + tail)
