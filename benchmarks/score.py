@@ -76,7 +76,7 @@ class Process:
             return dict(json.loads(line))
         self._process.wait()
         self._log.seek(0)
-        errors = [line.strip() for line in self._log if re.match(r"[\w.]+(Error|Exception):", line)]
+        errors = [line.strip() for line in self._log if re.match(r"[\w.]*(Error|Exception):", line)]
         raise UnavailableError(errors[-1][:200] if errors else f"exit status {self._process.returncode}")
 
     def score(self, pairs: Path, first: int, last: int, **settings: Any) -> tuple[np.ndarray, dict[str, Any]]:
