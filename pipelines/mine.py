@@ -43,11 +43,22 @@ from beam_sts.io.files import check_apart, file_system
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema, rejected_table
 from beam_sts.io.slices import plan_input
+from beam_sts.io.summary import quantiles, score_histogram
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
+from beam_sts.report import render
+from beam_sts.report.examples import Example, choose_rows, shorten
+from beam_sts.report.mine import mine_page
 from beam_sts.scoring.backends import PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer
 from pipelines.cli import Parser, add_console_options, console_of, guarded, local_options, progress
+from pipelines.describe import (
+    add_report_options,
+    check_report_options,
+    describe_input,
+    describe_model,
+    digest,
+)
 from pipelines.formats import read_options
 
 ORIGINS = ("adjacent", "neighbours", "lexical", "random")
@@ -55,7 +66,10 @@ _FOLDERS = (*SUBSETS, *(f"{subset}/{split}" for subset in SUBSETS for split in S
 _ROWS_PER_SLICE = 20_000
 _ROWS_PER_SHARD = 500_000
 _PAIRS_AT_ONCE = 20_000
-_NOT_IN_FINGERPRINT = {"input", "output", "threads", "overwrite", "model", "device", "quiet", "log_format"}
+_NOT_IN_FINGERPRINT = {
+    *("input", "output", "threads", "overwrite", "model", "device", "quiet", "log_format"),
+    "report_examples",
+}
 EXAMPLES = (
     "--input 'docs/*.parquet' --output mined --text body --doc_id url --sentences en",
     "--input texts.csv --output mined --text text --model dleemiller/ModernCE-base-sts",
@@ -155,6 +169,7 @@ def parser() -> Parser:
     )
     sets.add_argument("--seed", type=int, default=0, help="of split, draws and orders (default: 0)")
     data.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
+    add_report_options(data)
     add_console_options(p)
     return p
 
@@ -179,6 +194,7 @@ def prepare(own: argparse.Namespace) -> Job:
         value = getattr(own, name)
         if value is not None and value < least:
             raise UserError(f"--{name} {value}: must be at least {least}.")
+    check_report_options(own)
     if own.longest < own.shortest:
         raise UserError(f"--longest {own.longest}: is below --shortest {own.shortest}.")
     if own.sampled_rows is not None and own.sampled_rows < 1:
@@ -261,6 +277,7 @@ def mine(own: argparse.Namespace, job: Job) -> dict[str, Any]:
     lap("score")
     good = np.flatnonzero(np.isfinite(scores))
     pairs = MinedPairs(a[good], b[good], scores[good])
+    histogram = score_histogram(pairs.score)
     counts = write(own, job.output, passages, pairs, origin.take(pa.array(good)))
     lap("write")
     rows = {
@@ -274,8 +291,9 @@ def mine(own: argparse.Namespace, job: Job) -> dict[str, Any]:
         raise RuntimeError(
             f"the counts do not add up: {len(a)} pairs, {failures} failed, {counts['raw']} written"
         )
-    return {
+    summary = {
         "pipeline": "mine",
+        "input": describe_input(own.input, job.reader.source.plan.files),
         **rows,
         "rejected_reasons": dict(reasons),
         "texts_by_split": {"train": int((~passages.test).sum()), "test": int(passages.test.sum())},
@@ -284,11 +302,34 @@ def mine(own: argparse.Namespace, job: Job) -> dict[str, Any]:
         "pairs_straddling": straddling,
         "pairs_failed": dict(failures),
         "pairs_by_band": np.bincount(score_bands(pairs.score), minlength=BANDS).tolist(),
+        "score_quantiles": quantiles(histogram),
+        "score_histogram": histogram,
         "rows_written": counts,
         "seconds": seconds,
-        "model": {"name": job.checkpoint.name, "sha256": job.checkpoint.fingerprint},
+        "model": describe_model(job.checkpoint),
+        "fingerprint": digest(job.fingerprint),
         "settings": job.fingerprint["settings"],
         "versions": {"beam_sts": beam_sts.__version__, "pyarrow": pa.__version__, "numpy": np.__version__},
+    }
+    shown = _examples(passages.texts, pairs, own.report_examples)
+    job.output.write_text("report.html", render(mine_page(summary, shown, job.checkpoint.card)))
+    return summary
+
+
+def _examples(texts: pa.Array, pairs: MinedPairs, each: int) -> dict[str, list[Example]]:
+    """A pair of each tenth of the score, for the report."""
+    chosen = choose_rows(pairs.score, {}, threshold=None, each=each)
+    return {
+        kind: [
+            {
+                "where": f"texts {pairs.a[row]:,} and {pairs.b[row]:,}",
+                "text_a": shorten(texts[int(pairs.a[row])].as_py()),
+                "text_b": shorten(texts[int(pairs.b[row])].as_py()),
+                "score": float(pairs.score[row]),
+            }
+            for row in rows
+        ]
+        for kind, rows in chosen.items()
     }
 
 
@@ -417,10 +458,12 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
             for subset, rows in summary["rows_written"].items()
         ),
         ("time", f"{sum(summary['seconds'].values()):.1f} s"),
+        ("output", output.root),
+        ("report", f"{output.root}/report.html"),
         (
-            "output",
-            f'{output.root} (next: python -c "from datasets import load_dataset as d; '
-            f"print(d('parquet', data_files='{output.root}/pair-score-sampled/train/*.parquet'))\")",
+            "next",
+            'python -c "from datasets import load_dataset as d; '
+            f"print(d('parquet', data_files='{output.root}/pair-score-sampled/train/*.parquet'))\"",
         ),
     ]
 

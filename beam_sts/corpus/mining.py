@@ -165,8 +165,9 @@ def sample_evenly(pairs: MinedPairs, rows: int, seed: int) -> IntArray:
     left = min(rows, len(band))
     while left > 0:
         open_bands = np.flatnonzero(quota < there)
-        share, rest = divmod(left, len(open_bands))
-        given = np.minimum(there[open_bands] - quota[open_bands], share + (np.arange(len(open_bands)) < rest))
+        # Bands that are still open have the same quota, so the last few rows go to the first of them.
+        share = left // len(open_bands) or (np.arange(len(open_bands)) < left).astype(np.int64)
+        given = np.minimum(there[open_bands] - quota[open_bands], share)
         quota[open_bands] += given
         left -= int(given.sum())
     order = shuffled(pairs.a, pairs.b, seed)

@@ -124,7 +124,8 @@ class RowWriter:
         edge = made.edge[span]
         plain = pa.array(edge < 0)
         index = pa.array(edge, mask=edge < 0)
-        source, rule = edges.source.take(index).cast(pa.string()), edges.rules[np.maximum(edge, 0)]
+        # No pair at all may have been proposed: -1 takes the one that is appended.
+        source, rule = edges.source.take(index).cast(pa.string()), np.append(edges.rules, np.int8(0))[edge]
         survivor = made.survivor[span]
         columns = [
             self.rows.ids_of(survivor),

@@ -83,7 +83,7 @@ def report_on_length(
     sizes: Sequence[int] = (25, 100, 250),
     shares: Sequence[float] = (0.0, 0.1, 0.25, 0.5, 1.0),
     places: Sequence[float] = (0.0, 0.5, 1.0),
-    repeats: int = 3,
+    repeats: int | None = None,
     seed: int = 11,
 ) -> list[dict[str, float]]:
     """Score documents against copies in which a growing share of sentences is replaced, at several places.
@@ -94,25 +94,28 @@ def report_on_length(
         sizes: Sentences of the documents; 250 of STS-B's make about 8,000 tokens a pair.
         shares: Shares of sentences replaced.
         places: Where the replaced block stands: 0 start, 1 end.
-        repeats: Documents of each kind.
+        repeats: Documents of each kind; None takes 8 short ones, or 3 of a hundred sentences and more.
         seed: Of the documents.
 
     Returns:
         For each size and share: sentences, share, mean score, and the spread of the means over the places.
     """
-    rng = random.Random(seed)
     asked: dict[tuple[int, float, float], list[tuple[str, str]]] = {}
     for size in sizes:
+        count = repeats or (8 if size < 100 else 3)
         for share in shares:
             for place in places:
-                pairs = [
-                    planted_pair(sentences, size, round(share * size), rng, place) for _ in range(repeats)
+                # The same documents and the same new sentences at every place: only the place differs.
+                drawn = (random.Random(f"{seed} {size} {share} {index}") for index in range(count))
+                asked[size, share, place] = [
+                    planted_pair(sentences, size, round(share * size), rng, place) for rng in drawn
                 ]
-                asked[size, share, place] = pairs
-    scores = (
-        score([pair for pairs in asked.values() for pair in pairs]).reshape(len(asked), repeats).mean(axis=1)
-    )
-    means = dict(zip(asked, scores.tolist(), strict=True))
+    scores = score([pair for pairs in asked.values() for pair in pairs])
+    means: dict[tuple[int, float, float], float] = {}
+    begin = 0
+    for kind, pairs in asked.items():
+        means[kind] = float(np.mean(scores[begin : begin + len(pairs)]))
+        begin += len(pairs)
     rows: list[dict[str, float]] = []
     for size in sizes:
         for share in shares:

@@ -102,7 +102,7 @@ class Recipe:
     documents: int = 1_500
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE
-    replay: float = 0.2
+    replay: float = 0.1
     data_notes: str | None = None
 
 

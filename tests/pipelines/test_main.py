@@ -14,7 +14,7 @@ from beam_sts.models import registry
 from pipelines import main, models, score
 from tests.checkpoints import SENTENCES
 
-BEAMS = ("score", "dedup")  # verbs that take Beam's options too
+BEAMS = ("score", "dedup", "mine")  # verbs that take Beam's options too
 PARSERS = {verb: importlib.import_module(f"pipelines.{verb}").parser for verb in main.verbs()}
 
 
@@ -63,7 +63,7 @@ def test_help_has_own_options_then_beams_then_examples(verb, monkeypatch):
     own, beams, examples = (said.find(part) for part in ("--help", "Beam's options, such as", "examples:"))
     assert 0 < own < examples
     if verb in BEAMS:
-        assert own < said.find("--threshold") < beams < said.find("--direct_num_workers ") < examples
+        assert own < said.find("\n  --output") < beams < said.find("--direct_num_workers ") < examples
     else:
         assert beams == -1
     assert f"  beam-sts {verb}" in said[examples:]

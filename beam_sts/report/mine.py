@@ -1,0 +1,140 @@
+"""The report of ``pipelines.mine``."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from beam_sts.report.page import Note, Page, Section
+from beam_sts.report.pieces import Step, duration, facts, funnel, pairs, parts, table
+from beam_sts.report.score import Examples, Summary, made_of, rejections, score_bars
+
+_TONES = ("soft", "good", "warn", "bad")
+
+
+def mine_page(summary: Summary, examples: Examples, card: str = "") -> Page:
+    """The page of a run of ``pipelines.mine``.
+
+    Args:
+        summary: what ``summary.json`` holds.
+        examples: pairs to show, by tenth of the score (``tenth-0`` to ``tenth-9``); none is fine.
+        card: the model card, Markdown; shown as it is.
+    """
+    rows = summary["rows_written"]
+    return Page(
+        title=f"Mined pairs of {summary['input']['pattern']}",
+        verdict=f"{summary['pairs']:,} pairs of {summary['texts']:,} texts were proposed and scored.",
+        figures=[
+            ("rows read", f"{summary['rows_read']:,}", ""),
+            ("texts", f"{summary['texts']:,}", "distinct"),
+            ("pairs", f"{summary['pairs']:,}", ""),
+            ("triplets", f"{sum(rows['triplet'].values()):,}", "train and test"),
+            ("time", duration(sum(summary["seconds"].values())), ""),
+        ],
+        notes=notes(summary),
+        sections=[
+            _rows(summary, examples),
+            _scores(summary, examples),
+            _sets(summary),
+            _time(summary),
+            made_of(summary, card),
+        ],
+        foot=f"Written by beam_sts {summary['versions']['beam_sts']}. This page loads nothing and runs no "
+        "script; it shows some of the input's texts: share it as you would share them.",
+    )
+
+
+def notes(summary: Summary) -> list[Note]:
+    """What needs a look, the worst first."""
+    found = []
+    if summary["rows_rejected"]:
+        found.append(Note(f"{summary['rows_rejected']:,} rows were rejected.", "rows"))
+    failed = sum(summary["pairs_failed"].values())
+    if failed:
+        found.append(Note(f"{failed:,} pairs could not be scored.", "rows"))
+    empty = [
+        f"{subset}/{split}"
+        for subset, counts in summary["rows_written"].items()
+        for split, count in counts.items()
+        if not count
+    ]
+    if empty:
+        found.append(Note(f"Without a row: {', '.join(empty)}.", "sets"))
+    return found
+
+
+def _rows(summary: Summary, examples: Examples) -> Section:
+    steps = [
+        Step("rows read", summary["rows_read"], "soft"),
+        Step("rows rejected", summary["rows_rejected"], "bad"),
+        Step("texts", summary["texts"], "good", "distinct, of the wanted length"),
+        *(
+            Step(f"by {origin}"[:40], count, "soft", "pairs")
+            for origin, count in sorted(summary["pairs_by_origin"].items(), key=lambda item: -item[1])[:12]
+        ),
+        Step("pairs", summary["pairs"], "good", "each scored once"),
+    ]
+    return Section(
+        "rows",
+        "Did it work?",
+        funnel(steps) + rejections(summary, examples),
+        shows="rows, the distinct texts in them, and the pairs that were proposed, by what proposed them.",
+        read="a pair that several propose stands under all their names joined, and is scored once.",
+        act="mend rejected rows at their source; for more pairs raise --neighbours or --lexical.",
+    )
+
+
+def _scores(summary: Summary, examples: Examples) -> Section:
+    body = score_bars(summary["score_histogram"], None, "pairs")
+    shown = [one for tenth in range(9, -1, -1) for one in examples.get(f"tenth-{tenth}", ())]
+    if shown:
+        body += Markup("<h3>A pair from every tenth of the scale</h3>")
+        body += pairs(shown, label="Pairs from high to low scores")
+    return Section(
+        "scores",
+        "What did it find?",
+        body,
+        shows="how many pairs have which score, and one pair from each tenth of the scale. Words that "
+        "only one "
+        "of the two texts has are marked.",
+        read="training wants pairs all over the scale; pair-score-sampled evens it out as far as the "
+        "pairs allow.",
+        act="where the top is nearly empty add --lexical, where the bottom is add --random.",
+    )
+
+
+def _sets(summary: Summary) -> Section:
+    rows = [
+        (subset, *(counts.get(split, 0) for split in ("train", "test")))
+        for subset, counts in summary["rows_written"].items()
+    ]
+    body = table(("training set", "train", "test"), rows, label="Rows of the training sets")
+    body += facts(
+        {
+            "texts in train": summary["texts_by_split"]["train"],
+            "texts in test": summary["texts_by_split"]["test"],
+            "adjacent pairs dropped, in both splits": summary["pairs_straddling"],
+        }
+    )
+    return Section(
+        "sets",
+        "What was written?",
+        body,
+        shows="the rows of each training set.",
+        read="no text is in both splits.",
+        act="where triplets are few, lower --positive or raise --negative.",
+    )
+
+
+def _time(summary: Summary) -> Section:
+    pieces = [
+        (name, value, _TONES[at % len(_TONES)], duration(value))
+        for at, (name, value) in enumerate(summary["seconds"].items())
+    ]
+    return Section(
+        "time",
+        "What did it cost?",
+        parts(pieces, label=", ".join(f"{name} {words}" for name, _, _, words in pieces)),
+        shows="where the time went.",
+        read="scoring grows with the pairs.",
+        act="fewer neighbours or --precision bf16 make scoring faster.",
+    )

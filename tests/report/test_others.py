@@ -1,0 +1,85 @@
+"""The pages of dedup and mine, of real runs."""
+
+import json
+
+import pytest
+
+from beam_sts.report import render
+from beam_sts.report.dedup import dedup_page
+from beam_sts.report.dedup import notes as dedup_notes
+from pipelines import dedup, mine
+from tests.checkpoints import SENTENCES
+from tests.report.runs import HOSTILE
+from tests.report.test_score import Structure
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    texts = [*SENTENCES, *SENTENCES, *(text + " today" for text in SENTENCES), *HOSTILE, None]
+    lines = [json.dumps({"id": at, "text": text}) for at, text in enumerate(texts)]
+    (folder / "in.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def deduplicated(corpus, tiny):
+    flags = ["--input", str(corpus / "in.jsonl"), "--output", str(corpus / "dedup"), "--model", str(tiny)]
+    assert dedup.main([*flags, "--text", "text", "--id", "id", "--threshold", "0.5", "--quiet"]) == 0
+    return corpus / "dedup"
+
+
+def check(html):
+    tags = {tag for tag, _ in Structure(html).elements}
+    assert not tags & {"script", "iframe", "img", "object", "embed", "form"}
+    assert "<script>document" not in html
+
+
+def test_the_page_of_a_deduplication(deduplicated):
+    html = (deduplicated / "report.html").read_text()
+    summary = json.loads((deduplicated / "summary.json").read_text())
+    check(html)
+    assert f"{summary['rows_removed']:,} of {summary['rows_read']:,} rows were removed" in html
+    assert "The most doubtful removals" in html
+    assert "null in column" in html
+    assert summary["fingerprint"] in html
+
+
+def test_a_deduplication_that_removes_nothing_has_a_page(deduplicated):
+    summary = json.loads((deduplicated / "summary.json").read_text())
+    none = {"rows_removed": 0, "clusters": 0, "cluster_sizes": {"1": 5}, "largest_clusters": []}
+    html = render(dedup_page({**summary, **none, "candidates": [], "thresholds": []}, {}))
+    check(html)
+    assert "No row was removed" in html
+
+
+def test_what_needs_a_look_in_a_deduplication_is_said(deduplicated):
+    summary = json.loads((deduplicated / "summary.json").read_text())
+    bad = {"rows_removed": summary["rows_read"] - 1, "unverified": 3, "pairs_failed": 2}
+    said = " ".join(note.text for note in dedup_notes({**summary, **bad}))
+    for part in ("were rejected", "could not be scored", "not compared with every survivor", "than half"):
+        assert part in said
+
+
+def test_the_page_of_mined_pairs(corpus, tiny):
+    flags = ["--input", str(corpus / "in.jsonl"), "--output", str(corpus / "mined"), "--model", str(tiny)]
+    assert mine.main([*flags, "--text", "text", "--quiet", "--test_share", "0.4", "--random", "3"]) == 0
+    html = (corpus / "mined" / "report.html").read_text()
+    summary = json.loads((corpus / "mined" / "summary.json").read_text())
+    check(html)
+    assert f"{summary['pairs']:,} pairs of {summary['texts']:,} texts" in html
+    assert "pair-score-sampled" in html
+    assert (
+        sum(summary["score_histogram"].values()) + sum(summary["pairs_failed"].values()) == summary["pairs"]
+    )
+
+
+def test_a_corpus_of_which_no_pair_is_proposed_is_kept_whole(tmp_path, tiny):
+    texts = ["Rivers run north.", "Seven pale horses", "zinc oxide prices 1998"]
+    lines = [json.dumps({"id": at, "text": text}) for at, text in enumerate(texts)]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    flags = ["--input", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out"), "--model", str(tiny)]
+    assert dedup.main([*flags, "--text", "text", "--id", "id", "--quiet"]) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["pairs"], summary["rows_kept"], summary["rows_removed"]) == (0, 3, 0)
+    check((tmp_path / "out" / "report.html").read_text())
