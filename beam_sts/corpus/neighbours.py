@@ -31,7 +31,7 @@ EXACT_UP_TO = 50_000
 WORK = 20_000
 """Multiplications for each text that ``lexical_neighbours`` may spend."""
 
-_COLUMNS = 1 << 22  # of the hashed tf-idf matrix
+COLUMNS = 1 << 22  # of the hashed tf-idf matrix
 _UNIT = 1 << 15  # whole numbers for coordinates: then sums are exact, the same on every machine
 _EXACT_FLOAT = 1 << 24
 _BLOCK = 1024
@@ -114,17 +114,17 @@ def lexical_neighbours(
 def _tf_idf(texts: pa.Array, unit: str, size: int, work: int) -> sparse.csr_matrix:
     """Rows of unit length times ``_UNIT``, int32, without shingles of one text and without the cut ones."""
     n = len(texts)
-    frequency = np.zeros(_COLUMNS, np.int64)
+    frequency = np.zeros(COLUMNS, np.int64)
     for _, part in text_blocks(texts):
         counts = shingle_counts(part, unit, size)
-        frequency += np.bincount(counts.indices, minlength=_COLUMNS)
+        frequency += np.bincount(counts.indices, minlength=COLUMNS)
     order = np.argsort(frequency, kind="stable")
     order = order[frequency[order] > 0]
     cost = np.cumsum(frequency[order].astype(np.float64) ** 2)
     kept = order[: np.searchsorted(cost, float(work) * n, side="right")]
-    weight = np.zeros(_COLUMNS, np.float32)
+    weight = np.zeros(COLUMNS, np.float32)
     weight[kept] = np.log((n + 1) / (frequency[kept] + 1))
-    number = np.full(_COLUMNS, -1, np.int32)
+    number = np.full(COLUMNS, -1, np.int32)
     shared = kept[frequency[kept] > 1]
     number[shared] = np.arange(len(shared))
 
@@ -145,9 +145,9 @@ def _tf_idf(texts: pa.Array, unit: str, size: int, work: int) -> sparse.csr_matr
 def shingle_counts(texts: pa.Array, unit: str, size: int) -> sparse.csr_matrix:
     """How often each shingle is in each normalised text, hashed into 4 million columns; int32, sparse."""
     hashes, counts = shingle_hashes(texts, unit, size)
-    columns = (hashes & np.uint64(_COLUMNS - 1)).astype(np.int32)
+    columns = (hashes & np.uint64(COLUMNS - 1)).astype(np.int32)
     indptr = np.concatenate([[0], np.cumsum(counts)])
-    matrix = sparse.csr_matrix((np.ones(len(columns), np.int32), columns, indptr), (len(texts), _COLUMNS))
+    matrix = sparse.csr_matrix((np.ones(len(columns), np.int32), columns, indptr), (len(texts), COLUMNS))
     matrix.sum_duplicates()
     return matrix
 
