@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import random
 from collections import Counter
-from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,10 @@ import pyarrow.parquet as pq
 
 HEAD = """# Clusters of the Debian descriptions
 
-Made by `python -m benchmarks.show_clusters` from {rows:,} package descriptions (Debian bookworm, DFSG-free,
-each under its package's licence), of which {removed:,} were removed. Of each cluster: its rows, how many of them
-were removed, and the removal with the lowest score, by package. After the beginning of the row that stayed come
-the two texts where they first differ, the row that stayed above, the removed one below.
+Made by `python -m benchmarks.show_clusters` from {rows:,} package descriptions (Debian bookworm,
+DFSG-free, each under its package's licence), of which {removed:,} were removed. Of each cluster: its rows,
+how many of them were removed, and the removal with the lowest score, by package. After the beginning of the
+row that stayed come the two texts where they first differ, the row that stayed above, the removed one below.
 """
 
 
@@ -39,7 +38,8 @@ def entry(rows: list[dict[str, Any]], texts: dict[Any, tuple[str, str]]) -> list
         return [f"- {len(rows)} rows, none removed", ""]
     kept, first = texts[worst["survivor"]]
     lost, second = texts[worst["id"]]
-    at = len(commonprefix([first, second]))
+    alike = zip(first, second, strict=False)
+    at = next((place for place, (x, y) in enumerate(alike) if x != y), min(len(first), len(second)))
     lines = [f"- {len(rows)} rows, {len(gone)} removed; {lost} for {kept}, score {worst['score']:.3f}", ""]
     block = [excerpt(first, 0, 90)]
     block += ["(equal)"] if first == second else [excerpt(first, at), excerpt(second, at)]
