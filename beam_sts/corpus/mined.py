@@ -8,6 +8,7 @@ there.
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,13 +24,14 @@ from beam_sts.io.files import file_system
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema, rejected_table
 from beam_sts.io.slices import plan_input, read_slices
-from beam_sts.io.summary import add_records, score_histogram
+from beam_sts.io.summary import add_records, length_histogram, score_histogram, throughput
 from beam_sts.report.examples import Example, choose_rows, shorten
 from beam_sts.scoring.scorer import PairScorer
 
 PAIRS_PER_SHARD = 50_000
 FOLDERS = (*SUBSETS, *(f"{subset}/{split}" for subset in SUBSETS for split in SPLITS), "rejected")
 
+_TOKENS = ("real_tokens", "padded_tokens", "truncated", "windowed", "unknown")
 _SCORED = pa.schema(
     [("sentence1", pa.large_string()), ("sentence2", pa.large_string()), ("score", pa.float32())]
 )
@@ -116,6 +118,7 @@ class PairShardWriter:
 
     def write(self, number: int, pairs: PairTexts) -> NDArray[np.float32]:
         """Score and write a shard; gives the scores, NaN where the model failed."""
+        started = time.time()
         result = self.scorer.run(pairs.text_a, pairs.text_b, symmetric=self.settings.symmetric)
         scores = result.scores
         overlap = word_overlap(pairs.text_a, pairs.text_b)
@@ -145,6 +148,11 @@ class PairShardWriter:
             "pairs_by_origin": dict(Counter(pairs.origin.to_pylist())),
             "pairs_by_band": np.bincount(score_bands(good), minlength=BANDS).tolist(),
             "score_histogram": score_histogram(good),
+            "tokens": {
+                **{name: getattr(result.stats, name) for name in _TOKENS},
+                "length_histogram": length_histogram(result.tokens),
+            },
+            "work": [started, time.time(), len(scores)],
             "examples": self._examples(number, pairs, scores),
         }
         self.output.write_record(number, record)
@@ -213,7 +221,7 @@ def mine_counts(
     """
     numbers = sorted(map(int, counts.get("shards", {})))
     records = [record for number in numbers if (record := read_record(output, number))]
-    names = ("pairs", "rows_written", "pairs_failed", "pairs_by_origin", "score_histogram")
+    names = ("pairs", "rows_written", "pairs_failed", "pairs_by_origin", "score_histogram", "tokens")
     zeros = dict.fromkeys(SPLITS, 0)
     total: dict[str, Any] = {
         "rows_read": rows_read,
@@ -223,11 +231,15 @@ def mine_counts(
         **{name: {} for name in ("rejected_reasons", "pairs_by_origin", "pairs_failed", "score_histogram")},
         "texts_by_split": zeros,
         "rows_written": dict.fromkeys(SUBSETS, zeros),
+        "tokens": {**dict.fromkeys(_TOKENS, 0), "length_histogram": {}},
         "shards": {},
     }
     total = add_records([total, counts, *({name: record[name] for name in names} for record in records)])
     bands = [record["pairs_by_band"] for record in records]
     total["pairs_by_band"] = np.array(bands, np.int64).reshape(-1, BANDS).sum(axis=0).tolist()
+    lengths = total["tokens"]["length_histogram"]
+    total["tokens"]["length_histogram"] = {bound: lengths[bound] for bound in sorted(lengths, key=int)}
+    total["timeline"] = throughput(record["work"] for record in records)
     total["texts_repeated"] = total.pop("places") - total["texts"]
     written, failed = sum(total["rows_written"]["raw"].values()), sum(total["pairs_failed"].values())
     if (

@@ -121,7 +121,7 @@ def test_a_runner_writes_the_bytes_of_one_machine(corpus, tmp_path, small_parts)
     assert len([name for name in one if name.startswith("pair-score/train")]) > 3
     summaries = [json.loads((tmp_path / name / "summary.json").read_text()) for name in ("one", "two")]
     for summary in summaries:
-        assert {summary.pop(name) and name for name in ("seconds", "path")}
+        assert {summary.pop(name) and name for name in ("seconds", "path", "timeline")}
     assert summaries[0] == summaries[1]
     assert (tmp_path / "two" / "report.html").stat().st_size > 10_000
 
