@@ -32,8 +32,10 @@ import pyarrow.parquet as pq
 from beam_sts.corpus.candidates import normalise
 from beam_sts.corpus.components import components
 from beam_sts.corpus.linkage import average_clusters
-from beam_sts.corpus.neighbours import lexical_neighbours, neighbours, shingle_counts, static_embedding
+from beam_sts.corpus.neighbours import lexical_neighbours, neighbours
 from beam_sts.corpus.overlap import Overlap
+from beam_sts.corpus.tf_idf import shingle_counts
+from beam_sts.corpus.vectors import static_embedding
 from beam_sts.models.checkpoint import load_checkpoint
 
 RECORDS = ["--candidates", "exact,minhash,lexical", "--minhash_similarity", "0.5", "--rule", "blend"]
@@ -341,13 +343,19 @@ def debian(data: Path, work: Path, peers: Peers) -> Iterator[dict[str, Any]]:
 DEBIAN = ["--minhash_similarity", "0.8", "--bucket_cap", "20", "--rule", "blend"]
 
 
+def english_words() -> np.ndarray:
+    """The words of the embedded model's vocabulary, in its order (by frequency)."""
+    vocabulary = load_checkpoint("beam-sts-nano").tokenizer.get_vocab()
+    order = sorted(vocabulary, key=vocabulary.__getitem__)
+    return np.array([word for word in order if word.isascii() and word.isalpha() and len(word) > 1])
+
+
 def planted_corpus(
     documents: int, copies: int, seed: int = 0
 ) -> tuple[pa.Table, dict[int, tuple[int, float]]]:
-    """Documents of 30 to 80 made words, and copies in which a share of the words is replaced."""
+    """Documents of 30 to 80 English words by lot, and copies in which a share of the words is replaced."""
     rng = np.random.default_rng(seed)
-    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
-    words = np.array(["".join(rng.choice(letters, rng.integers(3, 11))) for _ in range(50_000)])
+    words = english_words()
     weights = 1 / np.arange(10, len(words) + 10)
     edges = np.cumsum(weights / weights.sum())
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from beam_sts.corpus.candidates import normalise, text_blocks
-from beam_sts.corpus.neighbours import COLUMNS, shingle_counts
+from beam_sts.corpus.tf_idf import COLUMNS, shingle_counts
 
 
 @dataclass(frozen=True)
