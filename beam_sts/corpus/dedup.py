@@ -116,7 +116,7 @@ def decide(
     if linkage == "average":
         proposed = np.flatnonzero(np.asarray(pc.not_equal(edges.source.cast(pa.string()), "guard")))
         a, b, scores = (getattr(edges.pairs, name)[proposed] for name in ("a", "b", "scores"))
-        clusters = average_clusters(a, b, scores, threshold, ranks(pa.array(-id_rank[nodes.row])), nodes.rows)
+        clusters = average_clusters(a, b, scores, threshold, id_rank[nodes.row], nodes.rows)
     made_rules: list[NDArray[np.int8]] = []
 
     def compare(a: IntArray, b: IntArray) -> NDArray[np.float32]:

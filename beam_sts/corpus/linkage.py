@@ -30,7 +30,7 @@ def average_clusters(
         b: the other end.
         scores: of the pairs; NaN counts 0.
         threshold: least mean.
-        rank: of the n nodes, distinct, shape (n,); decides between equal means.
+        rank: of the n nodes, distinct, shape (n,); the lower decide between equal means.
         rows: rows that each node stands for, shape (n,); default one.
 
     Returns:
@@ -46,9 +46,11 @@ def average_clusters(
     crowded = np.bincount(labels, minlength=n)[labels] > 2
     inside = crowded[a] & (labels[a] == labels[b]) & ~np.isnan(scores)
     order = np.argsort(rank)  # nodes are named by rank below, so that the input's order does not matter
+    place = np.empty_like(order)
+    place[order] = np.arange(n)
     merged = _merge(
-        rank[a[inside]].tolist(),
-        rank[b[inside]].tolist(),
+        place[a[inside]].tolist(),
+        place[b[inside]].tolist(),
         scores[inside].tolist(),
         float(np.float32(threshold)),
         (np.ones(n, np.int64) if rows is None else rows)[order].tolist(),
