@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -346,8 +346,9 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Deduplicate; gives the exit status."""
     options, _, local = local_options(beam_args)
     job = prepare(own)
-    with job.output.lock(takeover=own.takeover):
-        job.output.prepare(job.fingerprint, overwrite=own.overwrite)
+    with job.output.lock(takeover=own.takeover) as output:
+        job = replace(job, output=output)
+        output.prepare(job.fingerprint, overwrite=own.overwrite)
         if local:
             with _work_folder(job.output) as work:
                 summary = run_locally(own, job, work)

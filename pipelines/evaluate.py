@@ -38,6 +38,7 @@ from beam_sts.io.slices import SliceData, plan_input, read_slices
 from beam_sts.models.checkpoint import DEFAULT_MODEL
 from beam_sts.transforms.columns import choose_columns, is_text, sift, text_arrays
 from pipelines.cli import Parser, add_console_options, console_of, guarded
+from pipelines.formats import add_storage_options
 
 ROWS_AT_ONCE = 8192
 REJECTED_SHOWN = 5
@@ -324,6 +325,7 @@ def parser() -> Parser:
     data.add_argument(
         "--plot", metavar="FILE", help="also write a scatter plot as PNG (needs --score and the extra 'plot')"
     )
+    add_storage_options(data)
     scoring = options.add_argument_group("scoring")
     scoring.add_argument(
         "--model", default=DEFAULT_MODEL, help="name, folder or hub id (default: %(default)s)"

@@ -17,7 +17,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ from pipelines.describe import (
     describe_model,
     digest,
 )
-from pipelines.formats import read_options
+from pipelines.formats import add_storage_options, add_takeover, read_options
 
 ORIGINS = ("adjacent", "neighbours", "lexical", "random")
 _FOLDERS = (*SUBSETS, *(f"{subset}/{split}" for subset in SUBSETS for split in SPLITS), "rejected")
@@ -68,7 +68,7 @@ _ROWS_PER_SHARD = 500_000
 _PAIRS_AT_ONCE = 20_000
 _NOT_IN_FINGERPRINT = {
     *("input", "output", "threads", "overwrite", "model", "device", "quiet", "log_format"),
-    "report_examples",
+    *("report_examples", "storage_options", "takeover"),
 }
 EXAMPLES = (
     "--input 'docs/*.parquet' --output mined --text body --doc_id url --sentences en",
@@ -169,6 +169,8 @@ def parser() -> Parser:
     )
     sets.add_argument("--seed", type=int, default=0, help="of split, draws and orders (default: 0)")
     data.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
+    add_storage_options(data)
+    add_takeover(data)
     add_report_options(data)
     add_console_options(p)
     return p
@@ -225,7 +227,7 @@ def prepare(own: argparse.Namespace) -> Job:
         "model": checkpoint.fingerprint,
         "settings": {name: value for name, value in vars(own).items() if name not in _NOT_IN_FINGERPRINT},
     }
-    output = OutputFolder.at(own.output, folders=_FOLDERS)
+    output = OutputFolder.at(own.output, folders=_FOLDERS, storage=own.storage_options)
     return Job(PassageReader(source, settings), output, checkpoint, fingerprint)
 
 
@@ -237,8 +239,9 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
             "--runner: this command runs in one process; beam_sts.MinePairs is its twin for Beam."
         )
     job = prepare(own)
-    with job.output.lock():
-        job.output.prepare(job.fingerprint, overwrite=own.overwrite)
+    with job.output.lock(takeover=own.takeover) as output:
+        job = replace(job, output=output)
+        output.prepare(job.fingerprint, overwrite=own.overwrite)
         summary = _finished(job.output)
         finished = summary is not None
         if summary is None:
