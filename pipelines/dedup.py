@@ -45,7 +45,7 @@ from beam_sts.io.files import check_apart, file_system, is_local
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import plan_input
 from beam_sts.io.spill import TextFile
-from beam_sts.io.summary import add_records, quantiles, score_histogram
+from beam_sts.io.summary import Pace, add_records, quantiles, score_histogram
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
 from beam_sts.report import render
 from beam_sts.report.dedup import dedup_page
@@ -385,7 +385,7 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
     clock.lap("read")
     if own.from_pairs:
         edges = read_edges(OutputFolder.at(own.from_pairs).path("pairs"), rows, nodes)
-        shards, reports = None, []
+        shards, reports, timeline = None, [], {}
         clock.lap("pairs")
     else:
         proposed = propose(job.proposal, rows, nodes, texts, job.checkpoint)
@@ -397,14 +397,10 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
                 "narrow them: a higher --minhash_similarity, a smaller --bucket_cap, fewer --candidates."
             )
         shards = PairShards(job.output, _verifier(own, job, texts), rows, nodes, texts)
-        counted = 0
-
-        def done(pairs: int) -> None:
-            nonlocal counted
-            counted += pairs
-
-        with progress(len(proposed.a), lambda: counted, "pairs", console=console_of(own)):
-            edges = edges_of(proposed, *shards.score(proposed.a, proposed.b, proposed.source, done))
+        pace = Pace()
+        with progress(len(proposed.a), lambda: pace.done, "pairs", console=console_of(own)):
+            edges = edges_of(proposed, *shards.score(proposed.a, proposed.b, proposed.source, pace.add))
+        timeline = pace.timeline()
         clock.lap("score")
     made = decide(rows, nodes, id_rank, edges, own.threshold, job.keep, shards)
     if shards is not None:
@@ -426,6 +422,7 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
     job.output.finish({**writer.to.schemas, "pairs": pairs_schema(rows.ids[0].type, own.against is not None)})
     clock.lap("write")
     summary = summarise(own, job, rows, nodes, made, edges, shards, reports, table, clock.seconds)
+    summary["timeline"] = timeline
     shown = examples(rows, nodes, made, own.threshold, each=own.report_examples)
     job.output.write_text("report.html", render(dedup_page(summary, shown, job.checkpoint.card)))
     return summary

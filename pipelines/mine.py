@@ -43,14 +43,14 @@ from beam_sts.io.files import check_apart, file_system
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema, rejected_table
 from beam_sts.io.slices import plan_input
-from beam_sts.io.summary import quantiles, score_histogram
+from beam_sts.io.summary import Pace, length_histogram, quantiles, score_histogram
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
 from beam_sts.report import render
 from beam_sts.report.examples import Example, choose_rows, shorten
 from beam_sts.report.mine import mine_page
 from beam_sts.scoring.backends import PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
-from beam_sts.scoring.scorer import PairScorer
+from beam_sts.scoring.scorer import PairScorer, ScoreStats
 from pipelines.cli import Parser, add_console_options, console_of, guarded, local_options, progress
 from pipelines.describe import (
     add_report_options,
@@ -66,6 +66,7 @@ _FOLDERS = (*SUBSETS, *(f"{subset}/{split}" for subset in SUBSETS for split in S
 _ROWS_PER_SLICE = 20_000
 _ROWS_PER_SHARD = 500_000
 _PAIRS_AT_ONCE = 20_000
+_TOKENS = ("real_tokens", "padded_tokens", "truncated", "windowed", "unknown")
 _NOT_IN_FINGERPRINT = {
     *("input", "output", "threads", "overwrite", "model", "device", "quiet", "log_format"),
     *("report_examples", "storage_options", "takeover"),
@@ -276,7 +277,7 @@ def mine(own: argparse.Namespace, job: Job) -> dict[str, Any]:
     lap("read")
     a, b, origin, straddling = propose(own, passages, job.checkpoint)
     lap("propose")
-    scores, failures = score(own, job.checkpoint, passages.texts, a, b)
+    scores, failures, work = score(own, job.checkpoint, passages.texts, a, b)
     lap("score")
     good = np.flatnonzero(np.isfinite(scores))
     pairs = MinedPairs(a[good], b[good], scores[good])
@@ -308,6 +309,7 @@ def mine(own: argparse.Namespace, job: Job) -> dict[str, Any]:
         "score_quantiles": quantiles(histogram),
         "score_histogram": histogram,
         "rows_written": counts,
+        **work,
         "seconds": seconds,
         "model": describe_model(job.checkpoint),
         "fingerprint": digest(job.fingerprint),
@@ -384,8 +386,8 @@ def propose(
 
 def score(
     own: argparse.Namespace, checkpoint: Checkpoint, texts: pa.Array, a: IntArray, b: IntArray
-) -> tuple[np.ndarray[Any, np.dtype[np.float32]], Counter[str]]:
-    """The score of every pair, NaN where the model fails, and why it did."""
+) -> tuple[np.ndarray[Any, np.dtype[np.float32]], Counter[str], dict[str, Any]]:
+    """The score of every pair, NaN where the model fails; why it did; what the summary says of the work."""
     scorer = PairScorer(
         checkpoint,
         precision=own.precision,
@@ -395,8 +397,8 @@ def score(
     )
     scores = np.full(len(a), np.nan, np.float32)
     failures: Counter[str] = Counter()
-    done = 0
-    with progress(len(a), lambda: done, "pairs", console=console_of(own)):
+    pace, stats, lengths = Pace(), ScoreStats(), Counter[str]()
+    with progress(len(a), lambda: pace.done, "pairs", console=console_of(own)):
         for begin in range(0, len(a), _PAIRS_AT_ONCE):
             some = slice(begin, begin + _PAIRS_AT_ONCE)
             result = scorer.run(
@@ -404,8 +406,17 @@ def score(
             )
             scores[some] = result.scores
             failures.update(reason.partition(":")[0] for reason in result.failures.values())
-            done = begin + len(result.scores)
-    return scores, failures
+            stats += result.stats
+            lengths.update(length_histogram(result.tokens))
+            pace.add(len(result.scores))
+    work = {
+        "timeline": pace.timeline(),
+        "tokens": {
+            **{name: getattr(stats, name) for name in _TOKENS},
+            "length_histogram": {bound: lengths[bound] for bound in sorted(lengths, key=int)},
+        },
+    }
+    return scores, failures, work
 
 
 def write(
