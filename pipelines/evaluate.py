@@ -366,6 +366,7 @@ def parser() -> Parser:
     )
     data.add_argument("--report", metavar="FILE", help="also write the result as one page to look at: HTML")
     add_report_options(data)
+    add_storage_options(data)
     scoring = options.add_argument_group("scoring")
     scoring.add_argument(
         "--model", default=DEFAULT_MODEL, help="name, folder or hub id (default: %(default)s)"
