@@ -14,16 +14,8 @@ import argparse
 import json
 import resource
 import sys
-<<<<<<< HEAD
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-=======
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
->>>>>>> main
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
