@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,7 @@ from scipy import stats
 
 _RESAMPLES = 5_000
 _NORMAL_FROM = 5_000
+_BOOTSTRAP_FROM = 20  # below, a bootstrap's intervals are too narrow: it knows no spread but the sample's
 
 
 class UndefinedCorrelationError(ValueError):
@@ -69,10 +70,9 @@ def group_means(scores: ArrayLike, groups: Sequence[str]) -> list[GroupMean]:
     """Mean, its 95% confidence interval, and median of the scores of each group, the highest mean first.
 
     The interval is the percentile bootstrap's (Efron 1979, ``scipy.stats.bootstrap``, 5,000 resamples, a
-    fixed
-    seed); from 5,000 pairs on the normal approximation, which then agrees with it. Pairs count as
-    independent:
-    where many answers share a question or a reference, the interval is too narrow.
+    fixed seed); from 5,000 pairs on the normal approximation, which then agrees with it, and below 20 pairs
+    Student's t, cut to 0 to 1 where all scores lie there. Pairs count as
+    independent: where many answers share a question or a reference, the interval is too narrow.
 
     Args:
         scores: what the model said, shape (n,).
@@ -91,14 +91,74 @@ def _mean(group: str, said: NDArray[np.float64]) -> GroupMean:
     mean, median = float(said.mean()), float(np.median(said))
     if len(said) < 2:
         return GroupMean(group, len(said), mean, None, None, median)
-    if len(said) >= _NORMAL_FROM or said.min() == said.max():
-        half = 1.959964 * float(said.std(ddof=1)) / len(said) ** 0.5
-        return GroupMean(group, len(said), mean, mean - half, mean + half, median)
+    if len(said) >= _NORMAL_FROM or len(said) < _BOOTSTRAP_FROM or said.min() == said.max():
+        half = float(stats.t.ppf(0.975, len(said) - 1) * said.std(ddof=1) / len(said) ** 0.5)
+        low, high = mean - half, mean + half
+        if said.min() >= 0 and said.max() <= 1:
+            low, high = max(low, 0.0), min(high, 1.0)
+        return GroupMean(group, len(said), mean, low, high, median)
     result = stats.bootstrap(
         (said,), np.mean, n_resamples=_RESAMPLES, batch=500, method="percentile", rng=np.random.default_rng(0)
     )
     low, high = map(float, result.confidence_interval)
     return GroupMean(group, len(said), mean, low, high, median)
+
+
+def scatter_counts(
+    scores: ArrayLike, gold: ArrayLike, columns: int = 40, rows: int = 24
+) -> dict[str, list[Any]]:
+    """A scatter of scores over gold scores as counts, so that its size does not grow with the pairs.
+
+    Args:
+        scores: what the model said, shape (n,), finite.
+        gold: what people said, shape (n,), finite, not all the same.
+        columns: equal parts of the gold scale.
+        rows: equal parts of the score scale.
+
+    Returns:
+        ``counts`` by row and column; the ends of both scales, ``gold`` and ``score``; ``line``, the line of
+        least squares at both ends of the gold scale.
+
+    >>> scatter_counts([0.1, 0.9, 0.9], [0, 5, 5], columns=2, rows=2)["counts"]
+    [[1, 0], [0, 2]]
+    """
+    said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
+    ends = [float(meant.min()), float(meant.max())]
+    # A checkpoint without an activation answers with logits, which leave the unit interval.
+    scale = [min(0.0, float(said.min())), max(1.0, float(said.max()))]
+    counts, _, _ = np.histogram2d(said, meant, bins=(rows, columns), range=(scale, ends))
+    slope, intercept = np.polyfit(meant, said, 1)
+    line = [float(slope * end + intercept) for end in ends]
+    return {"counts": counts.astype(int).tolist(), "gold": ends, "score": scale, "line": line}
+
+
+@dataclass(frozen=True)
+class Tenth:
+    """The pairs whose scores lie in one tenth of the scale: how many, and their mean score and gold score."""
+
+    low: float
+    count: int
+    score: float
+    gold: float
+
+
+def by_tenth(scores: ArrayLike, gold: ArrayLike) -> list[Tenth]:
+    """Mean score and mean gold score by tenth of the score, from 0 to 1; empty tenths are left out.
+
+    >>> by_tenth([0.05, 0.95, 0.97], [0, 4, 5])[-1]
+    Tenth(low=0.9, count=2, score=0.96, gold=4.5)
+    """
+    said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
+    place = np.clip((said * 10).astype(int), 0, 9)
+    return [
+        Tenth(
+            index / 10,
+            int((place == index).sum()),
+            float(said[place == index].mean()),
+            float(meant[place == index].mean()),
+        )
+        for index in np.unique(place).tolist()
+    ]
 
 
 def check_varies(values: NDArray[np.float64], name: str) -> None:

@@ -12,60 +12,51 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+import beam_sts
 from beam_sts import PairScorer, UserError
 from beam_sts.evaluation import (
     GroupMean,
     UndefinedCorrelationError,
     agreement,
+    by_tenth,
     check_varies,
     group_means,
     plot,
     require_matplotlib,
+    scatter_counts,
 )
 from beam_sts.io.files import is_local, publish
-from beam_sts.io.schema import field_at
-from beam_sts.io.slices import SliceData, plan_input, read_slices
-from beam_sts.models.checkpoint import DEFAULT_MODEL
-from beam_sts.transforms.columns import choose_columns, is_text, sift, text_arrays
-from pipelines.cli import Parser, add_console_options, console_of, guarded
+from beam_sts.io.summary import Pace, length_histogram, score_histogram
+from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
+from beam_sts.report import render
+from beam_sts.report.evaluate import evaluate_page
+from beam_sts.report.examples import Example, choose_rows, reason_kind, shorten
+from beam_sts.scoring.scorer import ScoreStats
+from pipelines.cli import Console, Parser, add_console_options, console_of, guarded, progress
+from pipelines.describe import (
+    add_report_options,
+    check_report_options,
+    describe_input,
+    describe_model,
+    digest,
+)
+from pipelines.gold import ROWS_AT_ONCE, Pairs, RejectedRow, read_pairs
 
-ROWS_AT_ONCE = 8192
 REJECTED_SHOWN = 5
 GROUPS_SHOWN = 40
-
-
-@dataclass(frozen=True)
-class RejectedRow:
-    """A row without two texts or a gold number; rows count from 0 within their file."""
-
-    file: str
-    row: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """The usable rows of an input, in its order, and those that are not.
-
-    ``gold`` is NaN, and ``groups`` has empty names, where the input was not asked for them.
-    """
-
-    text_columns: tuple[str, str]
-    text_a: pa.ChunkedArray
-    text_b: pa.ChunkedArray
-    gold: NDArray[np.float64]
-    groups: list[str]
-    rejected: list[RejectedRow]
+_SETTINGS = ("text_a", "text_b", "score", "group", "symmetric")
+_COUNTS = ("real_tokens", "padded_tokens", "truncated", "windowed", "unknown")
 
 
 @dataclass(frozen=True)
@@ -107,6 +98,14 @@ class Evaluation:
         return "\n".join([*lines, f"speed     {speed}"])
 
 
+def _written(args: argparse.Namespace) -> list[str]:
+    """Where the result is, and what to do next."""
+    files = [f"{name:<10}{path}" for name in ("json", "plot", "report") if (path := getattr(args, name))]
+    return files or [
+        f"{'next':<10}the same command with --report report.html shows the pairs behind the figures"
+    ]
+
+
 def _interval(mean: GroupMean) -> str:
     spread = "" if mean.low is None else f" (95% confidence {mean.low:.4f} to {mean.high:.4f})"
     return f"{mean.mean:.4f}{spread}"
@@ -131,94 +130,46 @@ def _first_few(rejected: Sequence[RejectedRow]) -> list[str]:
     return [*lines, f"          and {more:,} more"] if more > 0 else lines
 
 
-def read_pairs(
-    pattern: str, text_a: str | None, text_b: str | None, gold: str | None, group: str | None
-) -> Pairs:
-    """Read an input whole and part its rows into usable and rejected.
+@dataclass
+class Work:
+    """What scoring took, for the report."""
 
-    Raises:
-        UserError: no file, no such column, or a column of the wrong kind.
-    """
-    plan = plan_input(pattern, ROWS_AT_ONCE)
-    columns = choose_columns(plan.schema, text_a, text_b)
-    _check_columns(plan.schema, columns, gold, group)
-    texts: tuple[list[pa.Array], list[pa.Array]] = ([], [])
-    golds: list[NDArray[np.float64]] = [np.empty(0)]
-    groups: list[str] = []
-    rejected: list[RejectedRow] = []
-    for unit in plan.units:
-        for part in read_slices(unit, plan.schema, columns):
-            values = np.zeros(len(part.table))
-            if gold:
-                values = np.asarray(pc.fill_null(part.table.column(gold).cast(pa.float64()), np.nan))
-            reasons = _reasons(part, columns, values, gold)
-            usable = np.setdiff1d(np.arange(len(part.table)), list(reasons))
-            for side, column in zip(texts, text_arrays(part.table, columns, usable), strict=True):
-                side.extend(column.chunks)
-            golds.append(values[usable])
-            names = (
-                part.table.column(group).take(pa.array(usable)).to_pylist() if group else [""] * len(usable)
-            )
-            groups += map(str, names)
-            found = [RejectedRow(part.slice.path, part.rows[index], why) for index, why in reasons.items()]
-            found += [RejectedRow(part.slice.path, bad.row, bad.reason) for bad in part.bad]
-            rejected += sorted(found, key=lambda each: each.row)
-    first, second = (pa.chunked_array(side, pa.large_string()) for side in texts)
-    return Pairs(columns, first, second, np.concatenate(golds), groups, rejected)
-
-
-def _check_columns(schema: pa.Schema, columns: tuple[str, str], gold: str | None, group: str | None) -> None:
-    listed = ", ".join(map(repr, schema.names)) or "none"
-    for flag, name in (("--score", gold), ("--group", group)):
-        if name and name not in schema.names:
-            raise UserError(f"{flag}: column {name!r} is not in the input; its columns are {listed}.")
-    for name in columns:
-        kind = field_at(schema, name).type
-        if not (is_text(kind) or pa.types.is_null(kind)):
-            raise UserError(f"column {name!r} holds {kind}, not texts. Choose with --text_a and --text_b.")
-    kind = schema.field(gold).type if gold else pa.null()
-    if not (_is_number(kind) or pa.types.is_null(kind)):
-        raise UserError(f"--score: column {gold!r} holds {kind}, not numbers. Name another, or convert it.")
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-
-
-def _reasons(
-    part: SliceData, columns: tuple[str, str], values: NDArray[np.float64], gold: str | None
-) -> dict[int, str]:
-    """Why rows of a slice cannot be used, by their index in its table."""
-    sifted = sift(part.table, columns)
-    reasons = dict(zip(sifted.bad.tolist(), sifted.reasons, strict=True))
-    for index in np.flatnonzero(~np.isfinite(values)).tolist() if gold else ():
-        reasons.setdefault(index, f"{part.table.column(gold)[index].as_py() or 'null'} in column {gold!r}")
-    return reasons
+    stats: ScoreStats = field(default_factory=ScoreStats)
+    tokens: list[NDArray[np.int64]] = field(default_factory=list)
+    pace: Pace = field(default_factory=Pace)
+    seconds: float = 0.0
 
 
 def score(
-    scorer: PairScorer, pairs: Pairs, symmetric: bool, quiet: bool = False
-) -> tuple[NDArray[np.float32], float]:
-    """Score all pairs, with a progress bar on a terminal.
-
-    Returns:
-        The scores and the seconds they took.
+    scorer: PairScorer, pairs: Pairs, symmetric: bool, console: Console
+) -> tuple[NDArray[np.float32], Work]:
+    """Score all pairs; gives the scores and what they took.
 
     Raises:
         UserError: the model fails on a pair.
     """
-    parts = []
+    parts, work = [], Work()
     start = time.perf_counter()
-    with tqdm(total=len(pairs.gold), unit=" pairs", disable=quiet or None) as progress:
-        for begin in range(0, len(pairs.gold), ROWS_AT_ONCE):
+    total = len(pairs.gold)
+
+    def where() -> str:
+        return pairs.where(min(work.pace.done, total - 1)).rpartition("/")[2]
+
+    with progress(total, lambda: work.pace.done, "pairs", where=where, console=console):
+        for begin in range(0, total, ROWS_AT_ONCE):
             some = slice(begin, begin + ROWS_AT_ONCE)
             result = scorer.run(pairs.text_a[some], pairs.text_b[some], symmetric=symmetric)
             for index, why in result.failures.items():
                 texts = pairs.text_a[begin + index].as_py(), pairs.text_b[begin + index].as_py()
-                raise UserError(f"the model fails on the pair {str(texts)[:200]}: {why}")
+                raise UserError(
+                    f"{pairs.where(begin + index)}: the model fails on the pair {str(texts)[:200]}: {why}"
+                )
             parts.append(result.scores)
-            progress.update(len(result.scores))
-    return np.concatenate(parts), time.perf_counter() - start
+            work.stats += result.stats
+            work.tokens.append(result.tokens)
+            work.pace.add(len(result.scores))
+    work.seconds = time.perf_counter() - start
+    return np.concatenate(parts), work
 
 
 def evaluate(args: argparse.Namespace) -> Evaluation:
@@ -234,7 +185,8 @@ def evaluate(args: argparse.Namespace) -> Evaluation:
             require_matplotlib()
         except ImportError as error:
             raise UserError(f"--plot: {error}") from error
-    for flag, path in (("--json", args.json), ("--plot", args.plot)):
+    check_report_options(args)
+    for flag, path in (("--json", args.json), ("--plot", args.plot), ("--report", args.report)):
         if path:
             _check_writable(flag, path)
     pairs = read_pairs(args.input, args.text_a, args.text_b, args.score, args.group)
@@ -244,7 +196,8 @@ def evaluate(args: argparse.Namespace) -> Evaluation:
     try:
         if args.score:
             check_varies(pairs.gold, f"gold scores in column {args.score!r}")
-        scores, seconds = score(PairScorer(args.model), pairs, args.symmetric, args.quiet)
+        checkpoint = load_checkpoint(args.model)
+        scores, work = score(PairScorer(checkpoint), pairs, args.symmetric, console_of(args))
         if args.score:
             numbers = agreement(scores, pairs.gold)
     except UndefinedCorrelationError as error:
@@ -269,17 +222,103 @@ def evaluate(args: argparse.Namespace) -> Evaluation:
         spearman=numbers.spearman if numbers else None,
         mean=mean,
         groups=group_means(scores, pairs.groups) if args.group else [],
-        seconds=seconds,
-        pairs_per_second=len(scores) / seconds,
+        seconds=work.seconds,
+        pairs_per_second=len(scores) / work.seconds,
         rejected=pairs.rejected,
     )
     if args.json:
         publish(args.json, (json.dumps(asdict(evaluation), indent=2, ensure_ascii=False) + "\n").encode())
+    if args.report:
+        summary = report_summary(args, evaluation, pairs, scores, checkpoint, work)
+        examples = report_examples(pairs, scores, args)
+        publish(args.report, render(evaluate_page(summary, examples, checkpoint.card)).encode())
     if args.plot:
         image = io.BytesIO()
         plot(image, scores, pairs.gold, model=args.model, gold_name=args.score, source=args.input)
         publish(args.plot, image.getvalue())
     return evaluation
+
+
+def report_summary(
+    args: argparse.Namespace,
+    evaluation: Evaluation,
+    pairs: Pairs,
+    scores: NDArray[np.float32],
+    checkpoint: Checkpoint,
+    work: Work,
+) -> dict[str, Any]:
+    """The result in the shape of the other pipelines' summaries, with what its charts are drawn from."""
+    logits = bool(len(scores) and (scores.min() < 0 or scores.max() > 1))
+    settings = {name: value for name, value in vars(args).items() if name in _SETTINGS}
+    fingerprint = {
+        "pipeline": "evaluate",
+        "input": [[file.path, file.size, file.identity] for file in pairs.plan.files],
+        "model": checkpoint.fingerprint,
+        "settings": settings,
+    }
+    return {
+        **asdict(evaluation),
+        "rejected_reasons": dict(Counter(reason_kind(each.reason) for each in pairs.rejected)),
+        "logits": logits,
+        "score_histogram": score_histogram(scores, logits=logits),
+        "scatter": scatter_counts(scores, pairs.gold) if args.score else None,
+        "tenths": [asdict(each) for each in by_tenth(scores, pairs.gold)]
+        if args.score and not logits
+        else [],
+        **{name: getattr(work.stats, name) for name in _COUNTS},
+        "length_histogram": length_histogram(np.concatenate(work.tokens)),
+        "timeline": work.pace.timeline(),
+        "input": describe_input(args.input, pairs.plan.files),
+        "model": describe_model(checkpoint),
+        "settings": settings,
+        "fingerprint": digest(fingerprint),
+        "versions": {
+            "beam_sts": beam_sts.__version__,
+            "torch": torch.__version__,
+            "pyarrow": pa.__version__,
+            "python": sys.version.split()[0],
+        },
+    }
+
+
+def report_examples(
+    pairs: Pairs, scores: NDArray[np.float32], args: argparse.Namespace
+) -> dict[str, list[Example]]:
+    """Pairs to show: with a gold score, those where model and people disagree most; else from low to high."""
+    each = args.report_examples
+    if not each:
+        return {}
+    if args.score:
+        slope, intercept = np.polyfit(pairs.gold, scores, 1)
+        above = scores - (slope * pairs.gold + intercept)
+        order = np.argsort(above, kind="stable")
+        lower, higher = order[above[order] < 0], order[above[order] > 0]
+        chosen = {"lower": lower[:each].tolist(), "higher": higher[::-1][:each].tolist()}
+    else:
+        chosen = choose_rows(scores, {}, threshold=None, each=each)
+        chosen["lowest"] = np.argsort(scores, kind="stable")[:each].tolist()
+    found: dict[str, list[Example]] = {
+        kind: [
+            {
+                "where": pairs.where(row)
+                + (f"; {args.group} {shorten(pairs.groups[row])}" if args.group else "")
+                + (f"; {args.score} {pairs.gold[row]:g}" if args.score else ""),
+                "text_a": shorten(pairs.text_a[row].as_py()),
+                "text_b": shorten(pairs.text_b[row].as_py()),
+                "score": float(scores[row]),
+            }
+            for row in rows
+        ]
+        for kind, rows in chosen.items()
+    }
+    kinds = Counter[str]()
+    for bad in pairs.rejected:
+        kinds[reason_kind(bad.reason)] += 1
+        if kinds[reason_kind(bad.reason)] <= each:
+            found.setdefault("rejected", []).append(
+                {"file": bad.file, "row": bad.row, "reason": shorten(bad.reason), "line": ""}
+            )
+    return found
 
 
 def _check_writable(flag: str, path: str) -> None:
@@ -324,6 +363,8 @@ def parser() -> Parser:
     data.add_argument(
         "--plot", metavar="FILE", help="also write a scatter plot as PNG (needs --score and the extra 'plot')"
     )
+    data.add_argument("--report", metavar="FILE", help="also write the result as one page to look at: HTML")
+    add_report_options(data)
     scoring = options.add_argument_group("scoring")
     scoring.add_argument(
         "--model", default=DEFAULT_MODEL, help="name, folder or hub id (default: %(default)s)"
@@ -344,6 +385,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             console.finish([], asdict(evaluation))
         else:
             print(evaluation)
+            print("\n".join(_written(args)))
         return 0
 
     return guarded(run, interrupted="Nothing was written.", console=console)

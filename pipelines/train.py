@@ -8,6 +8,7 @@ files, local or of any fsspec file system, or 'hub:owner/name/subset:split'.
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -18,12 +19,17 @@ from pathlib import Path
 
 import torch
 
+import beam_sts
+from beam_sts.models.checkpoint import load_checkpoint
+from beam_sts.report import render
+from beam_sts.report.train import train_page
 from beam_sts.training.data import DataError
 from beam_sts.training.fit import FitSettings
 from beam_sts.training.honesty import HeldOutTextError
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import SIZES, STAGES, Recipe, Workshop
-from pipelines.cli import Parser
+from pipelines.cli import Console, Parser, add_console_options, console_of, guarded
+from pipelines.describe import describe_model
 
 logger = logging.getLogger("beam_sts.training")
 
@@ -90,6 +96,7 @@ def parser() -> Parser:
     result.add_argument(
         "--smoke", action="store_true", help="all stages on tiny data of the project's own, for tests"
     )
+    add_console_options(result)
     return result
 
 
@@ -128,7 +135,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the stages asked for; returns the exit code (2 for options and data that cannot work)."""
     command = parser()
     options = command.parse(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    console = console_of(options)
+    _log(console)
     torch.set_num_threads(options.threads)
     if not options.smoke and (options.stsb is None or options.work_dir is None):
         command.error("--stsb and --work_dir are needed (or --smoke)")
@@ -136,21 +144,89 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.error(
             f"--stsb must hold '{{split}}' where train, dev and test differ, found {options.stsb!r}"
         )
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            root = options.work_dir or Path(scratch)
-            recipe = smoke_recipe(root / "data") if options.smoke else recipe_of(options)
-            work = Workshop(root, recipe)
-            logger.info("recipe: %s", asdict(recipe))
-            if options.stage == "all":
-                work.run(LAST)
-                logger.info("checkpoint: %s", work.folder(LAST))
-            else:
-                work.run(options.stage, alone=True)
-    except (DataError, HeldOutTextError) as error:
-        print(f"pipelines.train: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    def run() -> int:
+        try:
+            with tempfile.TemporaryDirectory() as scratch:
+                root = options.work_dir or Path(scratch)
+                recipe = smoke_recipe(root / "data") if options.smoke else recipe_of(options)
+                work = Workshop(root, recipe)
+                logger.info("recipe: %s", asdict(recipe))
+                if options.stage != "all":
+                    work.run(options.stage, alone=True)
+                    return 0
+                noted = work.run(LAST)
+                lines = _lines(work, write_report(work), kept=options.work_dir is not None)
+                console.finish(lines, noted)
+                return 0
+        except (DataError, HeldOutTextError) as error:
+            return console.error(str(error), 2)
+
+    return guarded(
+        run, interrupted="Run the same command again: finished stages are skipped.", console=console
+    )
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return json.dumps({"event": "progress", "message": record.getMessage()}, ensure_ascii=False)
+
+
+def _log(console: Console) -> None:
+    level = logging.ERROR if console.quiet else logging.INFO
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s", stream=sys.stderr)
+    if console.json:
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(_JsonLines())
+
+
+def write_report(work: Workshop) -> Path:
+    """Write ``report.html`` of a finished training into its folder; gives its path."""
+    folder, recipe = work.folder(LAST), work.recipe
+    checkpoint = load_checkpoint(str(folder))
+    results = json.loads((work.folder("evaluate") / "results.json").read_text(encoding="utf-8"))
+    sources = [recipe.stsb, *recipe.gold, *recipe.sentences, *recipe.scored]
+    summary = {
+        "stages": {name: work.result(name) or {"seconds": 0.0} for name in STAGES},
+        "results": results,
+        "model": {**describe_model(checkpoint), "name": f"beam-sts-{recipe.size}"},
+        "input": {
+            "pattern": recipe.stsb,
+            "files": len(sources),
+            "bytes": 0,
+            "first": [{"path": source, "size": None} for source in sources],
+        },
+        "settings": {
+            name: json.dumps(value) if isinstance(value, (dict, list, tuple)) else value
+            for name, value in asdict(recipe).items()
+        },
+        "fingerprint": work.fingerprint(LAST),
+        "versions": {
+            "beam_sts": beam_sts.__version__,
+            "torch": torch.__version__,
+            "python": sys.version.split()[0],
+        },
+    }
+    path = work.root / "report.html"
+    path.write_text(render(train_page(summary, checkpoint.card)), encoding="utf-8")
+    return path
+
+
+def _lines(work: Workshop, report: Path, *, kept: bool) -> list[tuple[str, str]]:
+    noted = work.result("evaluate") or {}
+    lines = [
+        (name, f"Pearson {value[0]:.4f}, Spearman {value[1]:.4f}")
+        for name, value in noted.items()
+        if isinstance(value, list)
+    ]
+    if not kept:
+        return [*lines, ("note", "--work_dir DIR keeps the checkpoint and report.html")]
+    return [
+        *lines,
+        ("output", str(work.folder(LAST))),
+        ("report", str(report)),
+        ("next", f"beam-sts score --model {work.folder(LAST)} --input PAIRS --output DIR"),
+    ]
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.corpus.overlap import Overlap
+from beam_sts.io.summary import add_records, length_histogram
 from beam_sts.scoring.scorer import PairScorer
 
 RULES = ("model", "cascade", "identical", "blend")
@@ -20,7 +21,8 @@ class VerifyStats:
     """Counts of one call, or of several added up.
 
     ``failed`` pairs have no score; ``truncated`` and ``windowed`` as in ``ScoreStats``; ``cascaded`` went to
-    the second model, and for ``changed`` of them that turned the decision.
+    the second model, and for ``changed`` of them that turned the decision. Tokens and lengths are the first
+    model's.
     """
 
     pairs: int = 0
@@ -31,10 +33,13 @@ class VerifyStats:
     unknown: int = 0
     cascaded: int = 0
     changed: int = 0
+    real_tokens: int = 0
+    padded_tokens: int = 0
+    length_histogram: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
     def __add__(self, other: VerifyStats) -> VerifyStats:
-        return VerifyStats(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return VerifyStats(**add_records([asdict(self), asdict(other)]))
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,9 @@ class Verifier:
             result.stats.unknown,
             cascaded,
             changed,
+            result.stats.real_tokens,
+            result.stats.padded_tokens,
+            length_histogram(result.tokens),
             seconds,
         )
         return Verified(scores, rules, stats)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -88,6 +89,25 @@ def throughput(done: Iterable[tuple[float, float, int]], bins: int = TIME_BINS) 
         "seconds": round(float(edges[1] - edges[0]), 6),
         "rows": np.diff(before).round(2).tolist(),
     }
+
+
+class Pace:
+    """Counts what is done, and when; its timeline is what ``throughput`` makes of it."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self._pieces: list[tuple[float, float, int]] = []
+        self._last = time.time()
+
+    def add(self, count: int) -> None:
+        """Note that ``count`` more are done, since the note before."""
+        now = time.time()
+        self._pieces.append((self._last, now, count))
+        self.done, self._last = self.done + count, now
+
+    def timeline(self) -> dict[str, Any]:
+        """What was done in each part of the time."""
+        return throughput(self._pieces)
 
 
 def add_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Bar, Step, bars, duration, facts, funnel, pairs, parts, share, table
-from beam_sts.report.score import Examples, Summary, made_of, rejections, score_bars
-
-_TONES = ("soft", "good", "warn", "bad")
+from beam_sts.report.pieces import Bar, Step, bars, duration, facts, funnel, pairs, share, table
+from beam_sts.report.shared import Examples, Summary, foot, made_of, rejections, score_bars
+from beam_sts.report.work import laps, lengths, pace
 
 
 def dedup_page(summary: Summary, examples: Examples, card: str = "") -> Page:
@@ -42,11 +41,11 @@ def dedup_page(summary: Summary, examples: Examples, card: str = "") -> Page:
             _threshold(summary, examples),
             _clusters(summary, examples),
             _candidates(summary),
+            lengths(summary["verify"], summary["model"]["max_length"], {}),
             _time(summary),
             made_of(summary, card),
         ],
-        foot=f"Written by beam_sts {summary['versions']['beam_sts']}. This page loads nothing and runs no "
-        "script; it shows some of the input's texts: share it as you would share them.",
+        foot=foot(summary),
     )
 
 
@@ -64,8 +63,8 @@ def notes(summary: Summary) -> list[Note]:
     if summary["unverified"]:
         found.append(
             Note(
-                f"{summary['unverified']:,} rows stay though they hang together with removed ones: they were "
-                "not compared with every survivor.",
+                f"{summary['unverified']:,} rows stay though they hang together with removed ones: "
+                "they were not compared with every survivor.",
                 "clusters",
             )
         )
@@ -73,8 +72,8 @@ def notes(summary: Summary) -> list[Note]:
     if largest > 2 and largest > 0.01 * read:
         found.append(
             Note(
-                f"One cluster holds {largest:,} rows ({share(largest, read)} of all): see whether they are "
-                "one text.",
+                f"One cluster holds {largest:,} rows ({share(largest, read)} of all): see whether "
+                "they are one text.",
                 "clusters",
             )
         )
@@ -131,15 +130,12 @@ def _removed(summary: Summary, examples: Examples) -> Section:
         "removed",
         "Which removals are the most doubtful?",
         body,
-        shows="the removed rows of the lowest score, each below the row that stays for it (ids: stays | "
-        "goes). "
-        "Words that only one of the two has are marked.",
+        shows="the removed rows of the lowest score, each below the row that stays for it (ids: stays "
+        "| goes). Words that only one of the two has are marked.",
         read="every removed row scored at least the threshold against its own survivor; a chain of "
-        "likenesses is "
-        "never enough.",
+        "likenesses is never enough.",
         act="if these are no duplicates, raise the threshold: --from_pairs takes the scores that are "
-        "there, so "
-        "it costs seconds.",
+        "there, so it costs seconds.",
     )
 
 
@@ -188,12 +184,10 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
         "threshold",
         "Can the threshold be trusted?",
         body,
-        shows="how many rows each threshold would have removed, from the scores that are there, and the "
-        "compared "
-        "pairs nearest to yours.",
-        read="a flat stretch around your threshold means that its exact value hardly matters. Below it "
-        "the counts "
-        "are lower bounds: the chain guard would score more pairs.",
+        shows="how many rows each threshold would have removed, from the scores that are there, and "
+        "the compared pairs nearest to yours.",
+        read="a flat stretch around your threshold means that its exact value hardly matters. Below "
+        "it the counts are lower bounds: the chain guard would score more pairs.",
         act="label some fifty pairs near it before you delete by it: beam-sts label writes the sheet.",
     )
 
@@ -244,13 +238,11 @@ def _clusters(summary: Summary, examples: Examples) -> Section:
         body,
         shows="how many rows the clusters have, and the largest of them with the least alike of their "
         "members first.",
-        read="a cluster of a diameter of more than 2 is a chain: its ends may be unlike, and both then "
-        "stay. A "
-        "bridge is a pair without which the cluster falls apart: look there for a pair that should not be "
-        "one.",
-        act="where a large cluster is not one text (boilerplate, templates), raise the threshold or strip "
-        "what they "
-        "share before comparing.",
+        read="a cluster of a diameter of more than 2 is a chain: its ends may be unlike, and both "
+        "then stay. A bridge is a pair without which the cluster falls apart: look there for a "
+        "pair that should not be one.",
+        act="where a large cluster is not one text (boilerplate, templates), raise the threshold or "
+        "strip what they share before comparing.",
     )
 
 
@@ -272,18 +264,16 @@ def _candidates(summary: Summary) -> Section:
             Step(f"by {report['source']}"[:40], report["pairs"], "soft", report.get("settings", ""))
             for report in summary["candidates"]
         ),
-        Step("distinct pairs", summary["pairs"], "soft"),
+        Step("candidates", summary["pairs"], "soft", "distinct pairs of texts"),
+        Step("scored", summary["pairs_scored"], "soft", "by this run, the chain guard's among them"),
+        Step("reused", summary["pairs_reused"], "soft", "scores that an earlier run left"),
         Step("accepted", summary["pairs_accepted"], "good", f"score {summary['threshold']} or more"),
     ]
     verify = summary["verify"]
     body = funnel(steps) + facts(
         {
             "texts compared": summary["texts_compared"],
-            "pairs scored by this run": summary["pairs_scored"],
-            "scores that were there": summary["pairs_reused"],
             "scored for the chain guard": summary["pairs_guard"],
-            "scored by windows": verify.get("windowed", 0),
-            "truncated": verify.get("truncated", 0),
             "failed": summary["pairs_failed"],
             "sent to the second model": verify.get("cascaded", 0),
             "decisions it changed": verify.get("changed", 0),
@@ -295,27 +285,23 @@ def _candidates(summary: Summary) -> Section:
         body,
         shows="how many pairs each source proposed, and how many of them the model accepted.",
         read="sources propose, the model decides. Where a source's pairs are hardly ever accepted it "
-        "costs time "
-        "for nothing; where nearly all are, it may be missing some.",
+        "costs time for nothing; where nearly all are, it may be missing some.",
         act="to find more duplicates add sources (--candidates exact,minhash,neighbours) or lower "
         "--minhash_similarity; to go faster do the opposite.",
     )
 
 
 def _time(summary: Summary) -> Section:
-    pieces = [
-        (name, value, _TONES[at % len(_TONES)], duration(value))
-        for at, (name, value) in enumerate(summary["seconds"].items())
-    ]
-    body = parts(pieces, label=", ".join(f"{name} {words}" for name, _, _, words in pieces))
+    body = pace(summary.get("timeline", {}))
+    body += Markup("<h3>Where the time went</h3>") + laps(summary["seconds"])
     body += facts({"memory at most": f"{summary['peak_memory_mib']:,} MiB", "path": summary["path"]})
     return Section(
         "time",
         "What did it cost?",
         body,
-        shows="where the time went.",
-        read="scoring grows with the pairs, reading and writing with the rows.",
+        shows="pairs scored per second while this run worked, and where its time went.",
+        read="scoring grows with the pairs, reading and writing with the rows. Long texts come last within "
+        "a shard of pairs, so the curve is of shards, not of moments.",
         act="if scoring takes the most, fewer candidates or --precision bf16 help; the scores are kept, "
-        "so that "
-        "another threshold costs none.",
+        "so that another threshold costs none.",
     )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Step, duration, facts, funnel, pairs, parts, table
-from beam_sts.report.score import Examples, Summary, made_of, rejections, score_bars
-
-_TONES = ("soft", "good", "warn", "bad")
+from beam_sts.report.pieces import Step, duration, facts, funnel, pairs, table
+from beam_sts.report.shared import Examples, Summary, foot, made_of, rejections, score_bars
+from beam_sts.report.work import laps, lengths, pace
 
 
 def mine_page(summary: Summary, examples: Examples, card: str = "") -> Page:
@@ -35,11 +34,11 @@ def mine_page(summary: Summary, examples: Examples, card: str = "") -> Page:
             _rows(summary, examples),
             _scores(summary, examples),
             _sets(summary),
+            lengths(summary["tokens"], summary["model"]["max_length"], examples),
             _time(summary),
             made_of(summary, card),
         ],
-        foot=f"Written by beam_sts {summary['versions']['beam_sts']}. This page loads nothing and runs no "
-        "script; it shows some of the input's texts: share it as you would share them.",
+        foot=foot(summary),
     )
 
 
@@ -94,8 +93,7 @@ def _scores(summary: Summary, examples: Examples) -> Section:
         "What did it find?",
         body,
         shows="how many pairs have which score, and one pair from each tenth of the scale. Words that "
-        "only one "
-        "of the two texts has are marked.",
+        "only one of the two texts has are marked.",
         read="training wants pairs all over the scale; pair-score-sampled evens it out as far as the "
         "pairs allow.",
         act="where the top is nearly empty add --lexical, where the bottom is add --random.",
@@ -126,15 +124,11 @@ def _sets(summary: Summary) -> Section:
 
 
 def _time(summary: Summary) -> Section:
-    pieces = [
-        (name, value, _TONES[at % len(_TONES)], duration(value))
-        for at, (name, value) in enumerate(summary["seconds"].items())
-    ]
     return Section(
         "time",
         "What did it cost?",
-        parts(pieces, label=", ".join(f"{name} {words}" for name, _, _, words in pieces)),
-        shows="where the time went.",
-        read="scoring grows with the pairs.",
+        pace(summary["timeline"]) + Markup("<h3>Where the time went</h3>") + laps(summary["seconds"]),
+        shows="pairs scored per second, and where the time went.",
+        read="scoring grows with the pairs; a fall of the curve is a batch of longer texts.",
         act="fewer neighbours or --precision bf16 make scoring faster.",
     )

@@ -1,8 +1,7 @@
-"""What sections are made of: funnel, bars, area, table, facts, pairs. Plain values in, escaped HTML out.
+"""What sections are made of: funnel, bars, density, table, pairs, ... Plain values in, escaped HTML out.
 
 Shapes are placed in percent of their chart and type is sized in CSS, so one drawing fits a phone, a screen
-and a
-page of paper; colours are CSS variables, so it fits light and dark.
+and a page of paper; colours are CSS variables, so it fits light and dark.
 """
 
 from __future__ import annotations
@@ -117,6 +116,65 @@ def area(
     )
 
 
+def density(
+    counts: Sequence[Sequence[int]],
+    *,
+    line: tuple[float, float] | None,
+    label: str,
+    unit: str,
+    axis: str,
+    x_ticks: Sequence[tuple[float, str]],
+    y_ticks: Sequence[tuple[float, str]],
+) -> Markup:
+    """A scatter of any number of points: cells, the darker the more points they hold.
+
+    Args:
+        counts: points by row, from the bottom up, and column.
+        line: heights (0 to 1) of a line at the left and right end.
+        label: the chart in words, for those who cannot see it.
+        unit: what runs from bottom to top.
+        axis: what runs from left to right.
+        x_ticks: places across (0 to 1) with their labels.
+        y_ticks: places up with their labels.
+    """
+    height, width = 100 / max(len(counts), 1), 100 / max(map(len, counts), default=1)
+    most = math.log1p(max((count for row in counts for count in row), default=0) or 1)
+    cells = [
+        (width * x, 100 - height * (y + 1), count, 0.25 + 0.75 * math.log1p(count) / most)
+        for y, row in enumerate(counts)
+        for x, count in enumerate(row)
+        if count
+    ]
+    return macro(
+        "density",
+        cells=cells,
+        width=width,
+        height=height,
+        line=line and [100 - 100 * end for end in line],
+        label=label,
+        unit=unit,
+        axis=axis,
+        x_ticks=[(100 * place, text) for place, text in x_ticks],
+        y_ticks=[(100 * place, text) for place, text in y_ticks],
+    )
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean, where its interval begins and ends (places on a scale, 0 to 1), and what it says in words."""
+
+    name: str
+    mean: float
+    low: float
+    high: float
+    words: str
+
+
+def intervals(rows: Sequence[Interval], *, label: str, ticks: Sequence[str]) -> Markup:
+    """Means with their intervals under each other, on one scale with evenly spaced ticks."""
+    return macro("intervals", rows=rows, label=label, ticks=ticks)
+
+
 def parts(pieces: Sequence[tuple[str, float, str, str]], *, label: str) -> Markup:
     """A bar cut into parts: name, size, tone and the size in words of each."""
     whole = sum(size for _, size, _, _ in pieces) or 1
@@ -203,6 +261,24 @@ def share(count: float, whole: float) -> str:
     return "over 99.9%" if percent > 99.9 else f"{percent:.1f}%"
 
 
+def plural(count: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> plural(1, "row"), plural(2000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def were(count: int, noun: str) -> str:
+    """A count with its noun, as the subject of what happened to it.
+
+    >>> were(1, "row"), were(2000, "row")
+    ('1 row was', '2,000 rows were')
+    """
+    return f"{plural(count, noun)} {'was' if count == 1 else 'were'}"
+
+
 def compact(value: float) -> str:
     """A number for an axis.
 
@@ -218,9 +294,11 @@ def compact(value: float) -> str:
 def duration(seconds: float) -> str:
     """A time in words.
 
-    >>> [duration(seconds) for seconds in (0.42, 75, 7300, 200_000)]
-    ['0.4 s', '1 min 15 s', '2 h 2 min', '2 d 8 h']
+    >>> [duration(seconds) for seconds in (0.042, 0.42, 75, 7300, 200_000)]
+    ['42 ms', '0.4 s', '1 min 15 s', '2 h 2 min', '2 d 8 h']
     """
+    if 0 < seconds < 0.1:
+        return f"{1000 * seconds:.0f} ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
     units = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))

@@ -22,6 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from beam_sts.training.pairs import PairTemplate, TokenisedTexts, batch_tensors, length_grouped
 
+_LOSSES = 60  # points of a learning curve
 logger = logging.getLogger(__name__)
 
 
@@ -138,6 +139,7 @@ def fit(
     evaluate: Callable[[nn.Module], str] | None = None,
     evaluate_every: int = 0,
     joined: bool = True,
+    losses: list[tuple[int, float]] | None = None,
 ) -> float:
     """Fit ``model`` in place to ``pairs`` with binary cross-entropy on soft targets, texts in random order.
 
@@ -150,6 +152,7 @@ def fit(
         evaluate_every: Steps between evaluations; 0 for none.
         joined: Whether the model reads a pair as one row; if not, a batch holds all first texts, then all
             second ones, each by itself.
+        losses: Is filled with pairs seen and the mean loss since the entry before, some 60 times.
 
     Returns:
         The seconds it took.
@@ -178,6 +181,7 @@ def fit(
         attention = model.config._attn_implementation
         model.set_attn_implementation("eager")
     step, seen, loss_sum = 0, 0, 0.0
+    since: list[float] = []
     while seen < total:
         for batch in length_grouped(lengths, settings.batch_size, rng, settings.max_tokens):
             rate = settings.learning_rate * rate_at(seen / total, settings.warmup)
@@ -209,6 +213,10 @@ def fit(
             step += 1
             seen += len(batch)
             loss_sum += loss.item()
+            since.append(loss.item())
+            if losses is not None and (seen >= total or seen >= total * (len(losses) + 1) / _LOSSES):
+                losses.append((seen, sum(since) / len(since)))
+                since.clear()
             if averaged:
                 decay = min(settings.average, step / (step + 10))
                 torch._foreach_lerp_(averaged, [p.detach() for p in trained], 1 - decay)

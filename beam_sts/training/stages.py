@@ -193,7 +193,8 @@ class Workshop:
             **figures,
         }
         (folder / "done.json").write_text(json.dumps(noted, indent=1, default=str) + "\n", encoding="utf-8")
-        logger.info("%s: done in %.0f s: %s", name, noted["seconds"], figures)
+        said = {key: value for key, value in figures.items() if key != "losses"}
+        logger.info("%s: done in %.0f s: %s", name, noted["seconds"], said)
         return noted
 
     @property
@@ -455,11 +456,12 @@ def _fit_student(
         }
 
     how = FitSettings(**{**asdict(how), "seed": recipe.seed})
-    seconds = fit(model, tokenizer, pairs, how, lambda current: str(on_dev(current)), 1000)
+    losses: list[tuple[int, float]] = []
+    seconds = fit(model, tokenizer, pairs, how, lambda current: str(on_dev(current)), 1000, losses=losses)
     model.save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(work.folder("vocabulary") / name, folder / name)
-    return {"pairs": len(pairs), "fit_seconds": round(seconds, 1), **on_dev(model)}
+    return {"pairs": len(pairs), "fit_seconds": round(seconds, 1), **on_dev(model), "losses": losses}
 
 
 def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
@@ -514,7 +516,9 @@ def run_export(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
             "data": data_notes(recipe),
             "stages": {
                 name: ", ".join(
-                    f"{key} {plain(value)}" for key, value in figures.items() if key != "fingerprint"
+                    f"{key} {plain(value)}"
+                    for key, value in figures.items()
+                    if key not in ("fingerprint", "losses")
                 )
                 for name, figures in noted.items()
                 if name != "evaluate"

@@ -109,7 +109,7 @@ def test_plot_and_json_on_another_file_system(tmp_path, model):
     ("content", "flags", "said"),
     [
         (table(golds()), ["--score", "label"], r"'label'.*'sentence1', 'sentence2', 'gold'"),
-        (table(golds()), ["--score", "sentence1"], "'sentence1' holds string, not numbers"),
+        (table(golds()), ["--score", "sentence1"], "row 0: no number: 'A man plays.' in column 'sentence1'"),
         (table([True, False] * (len(PAIRS) // 2)), ["--score", "gold"], "'gold' holds bool, not numbers"),
         (table(golds(), names=("a", "b", "gold")), ["--score", "gold"], "no text columns.*'a', 'b', 'gold'"),
         (
@@ -197,3 +197,19 @@ def test_a_group_column_that_is_missing_is_named(tmp_path, model, capsys):
     file = write(tmp_path, table(golds()))
     assert main(["--input", file, "--group", "sytem", "--model", model]) == 2
     assert "--group: column 'sytem' is not in the input" in capsys.readouterr().err
+
+
+def test_gold_scores_of_csv_files_are_read_as_numbers(tmp_path, model):
+    marks = [*map(str, golds()[:-2].round(3)), "n/a", ""]
+    rows = [f'"{a}","{b}",{mark}' for (a, b), mark in zip(PAIRS, marks, strict=True)]
+    (tmp_path / "in.csv").write_text("\n".join(["text1,text2,mark", *rows]))
+    out = tmp_path / "out.json"
+    flags = ["--input", str(tmp_path / "in.csv"), "--score", "mark", "--model", model]
+    assert main([*flags, "--json", str(out)]) == 0
+    said = json.loads(out.read_text())
+    wanted = agreement(PairScorer(model).score(PAIRS[:-2]), golds()[:-2].round(3))
+    assert said["pearson"] == pytest.approx(wanted.pearson, abs=1e-6)
+    assert [each["reason"] for each in said["rejected"]] == [
+        "no number: 'n/a' in column 'mark'",
+        "no number: '' in column 'mark'",
+    ]

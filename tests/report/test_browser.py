@@ -3,10 +3,13 @@
 Needs ``pip install 'beam_sts[browser]'`` and an installed Chromium or Chrome; skipped without.
 """
 
+import json
 import shutil
 
 import pytest
 
+from pipelines import dedup, evaluate, mine, train
+from tests.checkpoints import SENTENCES
 from tests.report import runs
 
 pytestmark = pytest.mark.slow
@@ -24,9 +27,30 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def report(tiny, tmp_path_factory):
-    return runs.scored(tmp_path_factory.mktemp("run"), tiny) / "report.html"
+@pytest.fixture(scope="module", params=["score", "dedup", "mine", "evaluate", "train"])
+def report(request, tiny, tmp_path_factory):
+    folder, model = tmp_path_factory.mktemp(request.param), ["--model", str(tiny), "--quiet"]
+    if request.param == "score":
+        return runs.scored(folder, tiny) / "report.html"
+    if request.param == "train":
+        assert train.main(["all", "--smoke", "--work_dir", str(folder), "--quiet"]) == 0
+        return folder / "report.html"
+    texts = [*SENTENCES, *SENTENCES, *(text + " today" for text in SENTENCES), *runs.HOSTILE]
+    rows = [
+        {"id": at, "text": text, "text1": text, "text2": texts[at - 1], "mark": at % 5, "by": "<b>x</b>"}
+        for at, text in enumerate(texts)
+    ]
+    source = folder / "in <img src=x onerror=alert(1)>.jsonl"
+    source.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    out = ["--output", str(folder / "out"), "--text", "text", *model]
+    if request.param == "evaluate":
+        flags = ["--score", "mark", "--group", "by", "--report", str(folder / "out" / "report.html")]
+        assert evaluate.main(["--input", str(source), *flags, *model]) == 0
+    elif request.param == "dedup":
+        assert dedup.main(["--input", str(source), *out, "--id", "id", "--threshold", "0.5"]) == 0
+    else:
+        assert mine.main(["--input", str(source), *out, "--test_share", "0.4"]) == 0
+    return folder / "out" / "report.html"
 
 
 @pytest.fixture
@@ -57,7 +81,7 @@ def test_it_fits_says_nothing_and_runs_nothing(open_page, width, scheme):
     page = open_page(width, scheme)
     assert page.said == []
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    assert page.title().startswith("Scored pairs of")
+    assert page.title().split()[0] in ("Scored", "Deduplicated", "Mined", "Evaluated", "Trained")
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
     assert dark == (scheme == "dark")
     for chart in page.query_selector_all(".chart"):

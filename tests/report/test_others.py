@@ -1,4 +1,4 @@
-"""The pages of dedup and mine, of real runs."""
+"""The pages of dedup, mine and evaluate, of real runs."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from beam_sts.report import render
 from beam_sts.report.dedup import dedup_page
 from beam_sts.report.dedup import notes as dedup_notes
-from pipelines import dedup, mine
+from pipelines import dedup, evaluate, mine
 from tests.checkpoints import SENTENCES
 from tests.report.runs import HOSTILE
 from tests.report.test_score import Structure
@@ -43,6 +43,12 @@ def test_the_page_of_a_deduplication(deduplicated):
     assert "The most doubtful removals" in html
     assert "null in column" in html
     assert summary["fingerprint"] in html
+    for step in ("candidates", "scored", "reused", "accepted"):
+        assert f'<span class="name">{step}</span>' in html
+    for chart in ("Histogram of the pairs&#39; lengths", "Throughput over"):
+        assert chart in html
+    scored = summary["verify"]["pairs"] - summary["verify"]["identical"]
+    assert sum(summary["verify"]["length_histogram"].values()) == scored
 
 
 def test_a_deduplication_that_removes_nothing_has_a_page(deduplicated):
@@ -69,6 +75,9 @@ def test_the_page_of_mined_pairs(corpus, tiny):
     check(html)
     assert f"{summary['pairs']:,} pairs of {summary['texts']:,} texts" in html
     assert "pair-score-sampled" in html
+    for chart in ("Histogram of the pairs&#39; lengths", "Throughput over"):
+        assert chart in html
+    assert sum(summary["tokens"]["length_histogram"].values()) == summary["pairs"]
     assert (
         sum(summary["score_histogram"].values()) + sum(summary["pairs_failed"].values()) == summary["pairs"]
     )
@@ -83,3 +92,56 @@ def test_a_corpus_of_which_no_pair_is_proposed_is_kept_whole(tmp_path, tiny):
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["pairs"], summary["rows_kept"], summary["rows_removed"]) == (0, 3, 0)
     check((tmp_path / "out" / "report.html").read_text())
+
+
+@pytest.fixture(scope="module")
+def evaluated(tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluated")
+    rows = [
+        {"a": a, "b": b, "mark": (i * 7 + j) % 5, "system": ("<b>x</b>", "y", "z")[(i + j) % 3]}
+        for i, a in enumerate([*SENTENCES, *HOSTILE[:4]])
+        for j, b in enumerate(SENTENCES[:6])
+    ]
+    rows.append({"a": "x", "b": None, "mark": 1, "system": "y"})
+    lines = "\n".join(json.dumps(row) for row in rows)
+    (folder / "in.jsonl").write_text(lines, encoding="utf-8")
+    flags = ["--input", str(folder / "in.jsonl"), "--text_a", "a", "--text_b", "b", "--model", str(tiny)]
+    base = [*flags, "--group", "system", "--quiet"]
+    pages = {"groups": base, "gold": [*base, "--score", "mark", "--json", str(folder / "gold.json")]}
+    for name, more in pages.items():
+        assert evaluate.main([*more, "--report", str(folder / f"{name}.html")]) == 0
+    return folder
+
+
+def test_the_page_of_an_evaluation_with_gold_scores(evaluated):
+    html = (evaluated / "gold.html").read_text()
+    said = json.loads((evaluated / "gold.json").read_text())
+    check(html)
+    assert f"{said['pearson']:.4f}" in html
+    assert "&lt;b&gt;x&lt;/b&gt;" in html
+    for group in said["groups"]:
+        assert f"{group['mean']:.3f} ({group['low']:.3f} to {group['high']:.3f})" in html
+    for part in ("The model says more than people", "The model says less", "null in column", "Scatter of"):
+        assert part in html
+    assert html.count('class="dot"') == len(said["groups"]) == 3
+
+
+def test_the_page_of_answers_without_gold_scores_shows_the_lowest(evaluated):
+    html = (evaluated / "groups.html").read_text()
+    check(html)
+    assert "The lowest scores" in html
+    assert "Which system is the best?" in html
+    assert "Scatter" not in html
+
+
+def test_an_evaluation_page_stays_small_with_many_groups(evaluated, tiny, tmp_path):
+    rows = [
+        {"text1": "a cat", "text2": f"cat {i}", "g": f"{'<' * 300}{i}", "mark": i % 7} for i in range(3000)
+    ]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    flags = ["--input", str(tmp_path / "in.jsonl"), "--model", str(tiny), "--group", "g", "--score", "mark"]
+    assert evaluate.main([*flags, "--quiet", "--report", str(tmp_path / "out.html")]) == 0
+    html = (tmp_path / "out.html").read_text()
+    check(html)
+    assert len(html.encode()) < 3_000_000
+    assert "30 groups are drawn, 200 listed, of 3,000" in html

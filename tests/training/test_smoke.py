@@ -40,6 +40,18 @@ def test_smoke_runs_every_stage_and_exports_a_checkpoint_that_cross_encoder_load
     assert set(results["probes"]["ranking"]) == {"order", "number", "name", "negation", "topic"}
 
 
+def test_a_training_has_a_page(smoke):
+    html = (smoke / "report.html").read_text()
+    results = json.loads((smoke / "evaluate-tiny-0" / "results.json").read_text())
+    assert f"{results['STS-B test']['pearson']:.4f}" in html
+    for name in ("pretrain", "finetune"):
+        losses = json.loads((smoke / f"{name}-tiny-0" / "done.json").read_text())["losses"]
+        assert len(losses) > 5
+        assert f"over {losses[-1][0]:,} pairs: from {losses[0][1]:.3f} to {losses[-1][1]:.3f}" in html
+    assert "losses" not in (smoke / "export-tiny-0" / "README.md").read_text()
+    assert "<script" not in html
+
+
 def test_finished_stages_are_skipped_and_changed_settings_run_again(smoke, caplog):
     recipe = smoke_recipe(smoke / "data")
     work = Workshop(smoke, recipe)

@@ -1,0 +1,120 @@
+"""What the pages of several pipelines share: rejected rows, the histogram of scores, what made the result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from beam_sts.io.summary import BINS
+from beam_sts.report.examples import Example, shorten
+from beam_sts.report.page import Section
+from beam_sts.report.pieces import Bar, bars, facts, fold, pairs, share, table, text
+
+_BARS = 50
+_CARD_LENGTH = 20_000
+Summary = Mapping[str, Any]
+Examples = Mapping[str, Sequence[Example]]
+
+
+def foot(summary: Summary) -> str:
+    """How the page was made, and what to mind when it is passed on."""
+    return (
+        f"Written by beam_sts {summary['versions']['beam_sts']}. This page loads nothing and runs no script; "
+        "it shows some of the input's texts: share it as you would share them."
+    )
+
+
+def rejections(summary: Summary, examples: Examples) -> Markup:
+    """Reasons and examples of rejected rows; nothing where there are none."""
+    reasons = sorted(summary["rejected_reasons"].items(), key=lambda item: -item[1])
+    if not reasons:
+        return Markup("")
+    rows = [(shorten(reason), count, share(count, summary["rows_read"])) for reason, count in reasons[:20]]
+    body = Markup("<h3>Why rows were rejected</h3>")
+    body += table(("reason", "rows", "of all"), rows, label="Reasons of rejection")
+    if len(reasons) > 20:
+        body += Markup("<p>{:,} more reasons are in summary.json.</p>").format(len(reasons) - 20)
+    if examples.get("rejected"):
+        body += pairs(examples["rejected"][:30], label="Rejected rows", differences=False, first=3)
+    return body
+
+
+def score_bars(
+    histogram: Mapping[str, int], threshold: float | None, unit: str, *, logits: bool = False
+) -> Markup:
+    """The histogram of ``score_histogram``, with the threshold."""
+    border = None if threshold is None else to_unit(threshold, logits)
+    counts = [0] * _BARS
+    for place, count in histogram.items():
+        counts[int(place) * _BARS // BINS] += count
+    drawn = [
+        Bar(
+            at / _BARS,
+            (at + 1) / _BARS,
+            count,
+            f"{at / _BARS:.2f} to {(at + 1) / _BARS:.2f}: {count:,} pairs",
+            "soft" if border is not None and (at + 1) / _BARS <= border else "good",
+        )
+        for at, count in enumerate(counts)
+    ]
+    most = max(range(_BARS), key=counts.__getitem__) / _BARS
+    return bars(
+        drawn,
+        label=f"Histogram of {sum(counts):,} scores. Most lie between {most:.2f} and {most + 1 / _BARS:.2f}.",
+        unit=unit,
+        axis="sigmoid of the score" if logits else "score",
+        ticks=[(tenth / 10, f"{tenth / 10:.1f}") for tenth in range(0, 11, 2)],
+        mark=None if border is None else (min(max(border, 0.0), 1.0), f"threshold {threshold}"),
+    )
+
+
+def made_of(summary: Summary, card: str = "") -> Section:
+    """Settings, model, versions and fingerprint: the same section for every pipeline."""
+    model, source = summary["model"], summary["input"]
+    body = Markup("<h3>Settings</h3>") + facts(summary["settings"])
+    body += Markup("<h3>Model</h3>") + facts(
+        {
+            "name": model["name"],
+            "architecture": model.get("architecture"),
+            "parameters": model.get("parameters"),
+            "tokens of a pair": model.get("max_length"),
+            "STS Benchmark test, Pearson": model.get("pearson"),
+            "STS Benchmark test, Spearman": model.get("spearman"),
+            "licence": model.get("licence"),
+        }
+    )
+    if card:
+        shown = card if len(card) <= _CARD_LENGTH else card[:_CARD_LENGTH] + "\n…"
+        body += fold("Model card", text(shown))
+    files = [(file["path"], file["size"]) for file in source["first"]]
+    body += Markup("<h3>Input</h3>") + table(("file", "bytes"), files, label="Input files")
+    if source["files"] > len(files):
+        body += Markup("<p>and {:,} more files; {:,} bytes in all.</p>").format(
+            source["files"] - len(files), source["bytes"]
+        )
+    body += Markup("<h3>Versions and fingerprint</h3>") + facts(summary["versions"])
+    body += facts(
+        {"model's files, SHA-256": model["sha256"], "input, model, settings": summary["fingerprint"]}
+    )
+    return Section(
+        "made-of",
+        "What made it?",
+        body,
+        shows="everything the result depends on.",
+        read="two runs with the same fingerprint give the same scores, byte for byte on one machine.",
+        act="keep this page with the data.",
+    )
+
+
+def at_least(summary: Summary, unit: float) -> int:
+    """Scores in the bins from ``unit`` (0 to 1) up."""
+    first = math.ceil(round(unit * BINS, 6))
+    return sum(count for place, count in summary["score_histogram"].items() if int(place) >= first)
+
+
+def to_unit(score: float, logits: bool) -> float:
+    """A score on the scale of 0 to 1 that histograms have."""
+    return 1 / (1 + math.exp(-score)) if logits else score

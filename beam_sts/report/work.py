@@ -1,0 +1,145 @@
+"""What a run's work was: the lengths of the pairs, and pairs over time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from markupsafe import Markup
+
+from beam_sts.io.summary import LENGTH_BOUNDS
+from beam_sts.report.page import Section
+from beam_sts.report.pieces import Bar, area, bars, duration, facts, pairs, parts, share
+from beam_sts.report.shared import Examples
+
+_TONES = ("soft", "good", "warn", "bad")
+
+
+def lengths(counts: Mapping[str, Any], limit: int, examples: Examples, remedy: str = "") -> Section:
+    """The section on tokens: how long the pairs were, what was padding, what was cut.
+
+    Args:
+        counts: ``length_histogram``, ``real_tokens``, ``padded_tokens``, ``truncated``, ``windowed`` and
+            ``unknown`` of a run.
+        limit: tokens of a pair that the model takes.
+        examples: pairs to show, of the kinds ``truncated``, ``windowed`` and ``unknown``.
+        remedy: what helps against much padding, if anything does.
+    """
+    lengths = {int(bound): count for bound, count in counts["length_histogram"].items()}
+    real, padded = counts["real_tokens"], counts["padded_tokens"]
+    body = Markup("")
+    if lengths:
+        bounds = length_bins(min(lengths), max(lengths))
+        size = 1 / len(bounds)
+        drawn = [
+            Bar(at * size, (at + 1) * size, lengths.get(bound, 0), _length_name(bound, lengths.get(bound, 0)))
+            for at, bound in enumerate(bounds)
+        ]
+        every = max(1, math.ceil(len(bounds) / 9))
+        most = max(lengths, key=lengths.__getitem__)
+        body += bars(
+            drawn,
+            label=f"Histogram of the pairs' lengths. Most have {_length_range(most)} tokens; the "
+            f"longest are in the bin up to {max(lengths):,}.",
+            unit="pairs",
+            axis="tokens of a pair, up to",
+            ticks=[((at + 0.5) * size, f"{bound:,}") for at, bound in enumerate(bounds) if at % every == 0],
+        )
+    if padded:
+        waste = padded - real
+        body += parts(
+            [
+                ("texts", real, "good", f"{real:,} tokens ({share(real, padded)})"),
+                ("padding", waste, "soft", f"{waste:,} ({share(waste, padded)})"),
+            ],
+            label=f"Of {padded:,} tokens computed, {share(waste, padded)} are padding.",
+        )
+    body += facts(
+        {
+            "the model takes, tokens a pair": limit,
+            "truncated pairs": counts["truncated"],
+            "pairs scored by windows": counts["windowed"],
+            "pairs of mostly unknown words": counts["unknown"],
+        }
+    )
+    titles = {
+        "truncated": "Truncated pairs (only their beginnings are shown)",
+        "windowed": "Pairs scored by windows (only their beginnings are shown)",
+        "unknown": "Pairs of mostly unknown words",
+    }
+    for kind, title in titles.items():
+        if examples.get(kind):
+            body += Markup("<h3>{}</h3>").format(title) + pairs(
+                examples[kind], label=title, differences=False, first=2
+            )
+    advice = []
+    if counts["truncated"]:
+        advice.append(
+            "where the ends of long texts matter, run with --long_text windows, or take a model with "
+            "a longer context"
+        )
+    if counts["unknown"]:
+        advice.append(
+            "bring a model that knows the language of the pairs with unknown words, and do not filter by them"
+        )
+    if padded > 1.15 * real and remedy:
+        advice.append(remedy)
+    return Section(
+        "tokens",
+        "How long were the texts?",
+        body,
+        shows="how many tokens the pairs have as the model was given them, and how much of its work "
+        "was padding.",
+        read="time grows with the tokens: the right of the chart costs the most. Padding up to 6% is usual.",
+        act="; ".join(advice) + "." if advice else "nothing: no text was cut.",
+    )
+
+
+def length_bins(first: int, last: int) -> list[int]:
+    """The bounds of ``LENGTH_BOUNDS`` from one to another, both included.
+
+    >>> length_bins(12, 32)
+    [12, 16, 24, 32]
+    """
+    return [bound for bound in LENGTH_BOUNDS if first <= bound <= last]
+
+
+def _length_range(bound: int) -> str:
+    at = LENGTH_BOUNDS.index(bound)
+    return f"{LENGTH_BOUNDS[at - 1] + 1 if at else 1:,} to {bound:,}"
+
+
+def _length_name(bound: int, count: int) -> str:
+    return f"{_length_range(bound)} tokens: {count:,} pairs"
+
+
+def pace(timeline: Mapping[str, Any]) -> Markup:
+    """Pairs a second over a run, of what ``beam_sts.io.summary.throughput`` gives; nothing of nothing."""
+    if not timeline:
+        return Markup("")
+    rates = [rows / timeline["seconds"] for rows in timeline["rows"]]
+    total = timeline["seconds"] * len(rates)
+    return area(
+        rates,
+        label=f"Throughput over {duration(total)}: from {min(rates):,.0f} to {max(rates):,.0f} pairs a "
+        "second.",
+        unit="pairs per second",
+        axis="time since scoring began",
+        ticks=[(quarter / 4, duration(total * quarter / 4)) for quarter in range(5)],
+    )
+
+
+def laps(seconds: Mapping[str, float]) -> Markup:
+    """How long each step of a run took, in proportion."""
+    pieces = [
+        (name, value, _TONES[at % len(_TONES)], duration(value))
+        for at, (name, value) in enumerate(seconds.items())
+    ]
+    return parts(pieces, label=", ".join(f"{name} {words}" for name, _, _, words in pieces))
+
+
+def moment(seconds: float) -> str:
+    """A time in UTC, from seconds since the epoch."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
