@@ -3,10 +3,10 @@
     python -m benchmarks.load --pairs 1000000 --flink ~/flink    # on the cluster of scripts/flink.py
     python -m benchmarks.load --pairs 1000000                    # on this machine, without a runner
 
-The pairs are made as they are written, block by block. The output is checked in full: the rows, in their order,
-have the SHA-256 that was taken when they were made, and every row has a score; every thousandth row is scored
-again here and must agree to 2e-6. Memory is the most that the command, its workers and the cluster held together
-(proportional shares of shared pages, sampled twice a second). Options after ``--`` go to ``pipelines.score``.
+The pairs are made as they are written, block by block. The output is checked in full: the rows, in their
+order, have the SHA-256 that was taken when they were made, and each has a score; every thousandth is scored
+again here and must agree to 2e-6. Memory is the most that the command, its workers and the cluster held
+together (shared pages by share, sampled twice a second). Options after ``--`` go to ``pipelines.score``.
 """
 
 from __future__ import annotations

@@ -209,6 +209,19 @@ def only_built(options: PipelineOptions) -> str | None:
     return "nothing sent, for --dry_run" if options.view_as(TestOptions).dry_run else None
 
 
+def check_runs(options: PipelineOptions) -> None:
+    """Refuse a job that is only built, for a command that goes on with what the job wrote.
+
+    Raises:
+        UserError: Beam would not run it.
+    """
+    if only_built(options):
+        raise UserError(
+            "--template_location, --dry_run: this command waits for its job and goes on with what it wrote. "
+            "Leave them out; templates are for pipelines.score."
+        )
+
+
 def _is_runner(options: PipelineOptions, name: str) -> bool:
     # As Beam finds a runner: a name in any case, with or without "Runner", or the dotted path of its class.
     runner = options.view_as(StandardOptions).runner

@@ -253,9 +253,9 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
                 _run_pipeline(units, job, options, local)
             built = only_built(options)
             if built:
-                console_of(own).finish(
-                    built_lines(built, len(job.plan.slices), output.root), {"built": built}
-                )
+                after = "once the job has run, the same command without --runner writes summary and report"
+                lines = [("built", built), ("output", output.root), ("next", after)]
+                console_of(own).finish(lines, {"built": built, "output": output.root})
                 return 0
         seconds = time.perf_counter() - started
         schemas = {"scores": job.settings.scored_schema, "rejected": job.settings.rejected_schema}
@@ -271,12 +271,6 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
         output.write_json("summary.json", summary)
     console_of(own).finish(summary_lines(summary, output.root), summary)
     return 0
-
-
-def built_lines(built: str, slices: int, root: str) -> list[tuple[str, str]]:
-    """What to say of a job that was built and does not run from here."""
-    after = "once the job has run, the same command without --runner writes summary.json and report.html"
-    return [("built", f"{built}; {slices:,} slices"), ("output", root), ("next", after)]
 
 
 @dataclass

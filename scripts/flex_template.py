@@ -1,6 +1,6 @@
-"""Metadata of the Flex Templates, from the commands' own options.
+"""Metadata of the Flex Template, from the command's own options.
 
-    python -m scripts.flex_template    # writes flex_template/*.json anew
+    python -m scripts.flex_template    # writes flex_template/score.json anew
 
 A parameter of a Flex Template is always ``--name=value``: options that take no value are left out.
 """
@@ -14,18 +14,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipelines import dedup, mine, score
+from pipelines import score
 from pipelines.cli import Parser
 
-FOLDER = Path(__file__).parents[1] / "flex_template"
-COMMANDS = {"dedup": dedup, "mine": mine, "score": score}
-_NUMBERS = {int: r"-?\d+", float: r"-?\d*\.?\d+([eE]-?\d+)?"}
+METADATA = Path(__file__).parents[1] / "flex_template" / "score.json"
+_NUMBERS = ((int, r"-?\d+"), (float, r"-?\d*\.?\d+([eE]-?\d+)?"))
 
 
-def metadata(name: str, parser: Parser) -> dict[str, Any]:
+def metadata() -> dict[str, Any]:
     """What ``gcloud dataflow flex-template build --metadata-file`` takes."""
+    parser = score.parser()
     return {
-        "name": f"beam_sts {name}",
+        "name": "beam_sts score",
         "description": (parser.description or "").partition("\n")[0],
         "parameters": [_parameter(option) for option in _options(parser)],
     }
@@ -36,7 +36,8 @@ def _options(parser: Parser) -> Iterable[argparse.Action]:
 
 
 def _parameter(option: argparse.Action) -> dict[str, Any]:
-    allowed = "|".join(map(re.escape, option.choices)) if option.choices else _NUMBERS.get(option.type)  # type: ignore[arg-type, call-overload]
+    choices = "|".join(map(re.escape, option.choices or ()))
+    allowed = choices or next((pattern for kind, pattern in _NUMBERS if option.type is kind), "")
     text = (option.help or option.option_strings[0]) % {"default": option.default, "prog": ""}
     return {
         "name": option.dest,
@@ -47,12 +48,5 @@ def _parameter(option: argparse.Action) -> dict[str, Any]:
     }
 
 
-def write(folder: Path) -> None:
-    """Write a file for each command."""
-    for name, command in COMMANDS.items():
-        text = json.dumps(metadata(name, command.parser()), indent=2, ensure_ascii=False)
-        (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    write(FOLDER)
+    METADATA.write_text(json.dumps(metadata(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

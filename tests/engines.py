@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import dedup
+from pipelines import dedup, mine
 
 ROOT = Path(__file__).parents[1]
 HOME = Path(os.environ.get("BEAM_STS_ENGINES", Path.home() / ".cache" / "beam_sts"))
@@ -118,6 +118,23 @@ def deduplicate(source, output, *options):
     """Run ``pipelines.dedup`` in this process, with the settings of all runs that are compared."""
     settings = ("--rows_per_shard=30", "--threshold=0.8", "--threads=1", "--text=text", "--id=id")
     assert dedup.main([*places(source, output, "beam-sts-pico"), *settings, *options]) == 0
+
+
+def mine_pairs(source, output, *options):
+    """Run ``pipelines.mine`` in this process, with the settings of all runs that are compared."""
+    settings = ("--text=text", "--doc_id=doc", "--test_share=0.3", "--threads=1")
+    assert mine.main([*places(source, output, "beam-sts-pico"), *settings, *options]) == 0
+
+
+def check_mined(output, reference):
+    """The same bytes in every training set, and the same counts."""
+    found, wanted = (
+        {str(p.relative_to(o)): p.read_bytes() for p in sorted(o.rglob("*.parquet"))}
+        for o in (output, reference)
+    )
+    assert found == wanted
+    assert summary(output) | {"path": ""} == summary(reference) | {"path": ""}
+    assert not list(output.rglob(".*"))
 
 
 def check_deduplicated(output, reference):

@@ -14,7 +14,8 @@ def engine_corpus(tmp_path_factory):
     path = tmp_path_factory.mktemp("engines") / "corpus.parquet"
     texts = [*made_texts(60), " ", None]
     ids = [f"r{i:04}" for i in range(len(texts))]
-    pq.write_table(pa.table({"id": ids, "text": texts, "stars": range(len(texts))}), path)
+    doc = [f"d{i // 3}" for i in range(len(texts))]
+    pq.write_table(pa.table({"id": ids, "text": texts, "doc": doc}), path)
     return path
 
 
@@ -27,4 +28,14 @@ def deduplicated(engine_corpus, tmp_path_factory):
     assert found["rows_removed"] > 40
     assert found["rows_rejected"] == 1
     engines.record("DirectRunner, in memory", "--runner=DirectRunner", "dedup", "the reference")
+    return output
+
+
+@pytest.fixture(scope="session")
+def mined(engine_corpus, tmp_path_factory):
+    """The output of ``pipelines.mine`` by DirectRunner in memory."""
+    output = tmp_path_factory.mktemp("engines") / "out"
+    engines.mine_pairs(engine_corpus, output, "--runner=DirectRunner")
+    assert engines.summary(output)["pairs"] > 200
+    engines.record("DirectRunner, in memory", "--runner=DirectRunner", "mine", "the reference")
     return output

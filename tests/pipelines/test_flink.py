@@ -82,6 +82,12 @@ def test_dedup(cluster, engine_corpus, deduplicated, tmp_path):
     engines.record("FlinkRunner, EXTERNAL", "$FLINK", "dedup", "same rows")
 
 
+def test_mine(cluster, engine_corpus, mined, tmp_path):
+    engines.mine_pairs(engine_corpus, tmp_path / "out", *cluster.options)
+    engines.check_mined(tmp_path / "out", mined)
+    engines.record("FlinkRunner, EXTERNAL", "$FLINK", "mine", "same bytes")
+
+
 @pytest.mark.parametrize("victim", ["task manager", "worker"])
 def test_a_killed_process_loses_nothing(victim, cluster, source, reference, tmp_path):
     output, left = tmp_path / "out", []

@@ -13,7 +13,9 @@ from scripts.job_server import job_server_jar
 from tests import engines
 from tests.checkpoints import SENTENCES
 
-pytestmark = pytest.mark.slow
+# Spark's workers in this process complain when their channel is closed at the job's end.
+quiet_end = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+pytestmark = [pytest.mark.slow, quiet_end]
 
 RUNNERS = {
     "DirectRunner, threads": ["--direct_running_mode=multi_threading", "--direct_num_workers=2"],
@@ -97,3 +99,17 @@ def test_dedup_gives_the_rows_of_the_run_in_memory(name, engine_corpus, deduplic
     engines.deduplicate(engine_corpus, tmp_path / "out", *runner, *options_of(name))
     engines.check_deduplicated(tmp_path / "out", deduplicated)
     engines.record(name, " ".join([*runner, shown(name)]), "dedup", "same rows")
+
+
+def test_mine_without_a_runner_writes_the_same_bytes(engine_corpus, mined, tmp_path):
+    engines.mine_pairs(engine_corpus, tmp_path / "out")
+    engines.check_mined(tmp_path / "out", mined)
+    engines.record("none: arrays on one machine", "(none)", "mine", "same bytes")
+
+
+@pytest.mark.parametrize("name", RUNNERS)
+def test_mine_gives_the_bytes_of_the_run_in_memory(name, engine_corpus, mined, tmp_path):
+    runner = ["--runner=DirectRunner"] if "Direct" in name else []
+    engines.mine_pairs(engine_corpus, tmp_path / "out", *runner, *options_of(name))
+    engines.check_mined(tmp_path / "out", mined)
+    engines.record(name, " ".join([*runner, shown(name)]), "mine", "same bytes")
