@@ -1,4 +1,7 @@
-"""The load test finds what it is there to find. Ten million pairs: ``python -m benchmarks.load``."""
+"""The load test finds what it is there to find.
+
+Ten million pairs: python -m benchmarks.load --pairs 10000000 --folder DIR --memory_limit 1500
+"""
 
 import json
 
@@ -6,60 +9,69 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from beam_sts import PairScorer
 from benchmarks import load
 
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(load, "BLOCK", 100)
-    monkeypatch.setattr(load, "ROWS_A_FILE", 300)
+    monkeypatch.setattr(load, "BLOCK", 40)
+    monkeypatch.setattr(load, "FILE", 120)
+    monkeypatch.setattr(load, "EVERY", 50)
 
 
-def written(folder, table, shard):
+def written(folder, table, shard=70):
     (folder / "scores").mkdir(parents=True)
     for number, start in enumerate(range(0, len(table), shard)):
         pq.write_table(table[start : start + shard], folder / "scores" / f"part-{number:06d}.parquet")
+    return folder
 
 
 def test_the_check_takes_the_whole_input_and_nothing_else(small, tmp_path):
-    load.make_input(tmp_path / "in", 950)
+    made = load.write_input(tmp_path / "in", 300)
     table = pq.read_table(tmp_path / "in")
-    assert len(list((tmp_path / "in").iterdir())) == 4
-    table = table.append_column("score", pa.array([0.5] * 950, pa.float32()))
-    written(tmp_path / "good", table, 70)
-    good = load.check(tmp_path / "good", 950)
-    assert good == {
-        "rows": 950,
-        "ids_in_order": True,
-        "scores_between_0_and_1": True,
-        "same_digest": True,
+    assert load.write_input(tmp_path / "in", 300) == made  # gone on with
+    with pytest.raises(SystemExit, match="holds 300 pairs, not 200"):
+        load.write_input(tmp_path / "in", 200)
+    scores = PairScorer("beam-sts-pico").run(table["text_a"], table["text_b"]).scores
+    table = table.append_column("score", pa.array(scores))
+    assert load.check(written(tmp_path / "good", table), 300, made)["rows"] == 300
+    rows = list(range(300))
+    texts = table["text_a"].to_pylist()
+    texts[170] += "."
+    scores[100] += 1e-3
+    wrong = {
+        "lost": table.take(rows[:100] + rows[101:]),
+        "lost at the end": table.take(rows[:-1]),
+        "twice": table.take([*rows[:100], 99, *rows[101:]]),
+        "swapped": table.take([1, 0, *rows[2:]]),
+        "one more": table.take([*rows, 0]),
+        "changed": table.set_column(1, "text_a", pa.array(texts)),
+        "another score": table.set_column(3, "score", pa.array(scores)),
     }
-    rows = list(range(950))
-    for name, order in {
-        "lost": rows[:400] + rows[401:],
-        "lost at the end": rows[:-1],
-        "twice": [*rows[:400], 399, *rows[401:]],
-        "swapped": [1, 0, *rows[2:]],
-        "one more": [*rows, 0],
-    }.items():
-        written(tmp_path / name, table.take(order), 70)
-        bad = load.check(tmp_path / name, 950)
-        assert not (bad["ids_in_order"] and bad["same_digest"]), name
-    texts = table.column("text_a").to_pylist()
-    texts[500] += "."
-    written(tmp_path / "changed", table.set_column(1, "text_a", pa.array(texts)), 70)
-    assert not load.check(tmp_path / "changed", 950)["same_digest"]
+    for name, bad in wrong.items():
+        with pytest.raises(RuntimeError):
+            load.check(written(tmp_path / name, bad), 300, made)
+
+
+def test_memory_that_grows_is_told():
+    memory = load.Memory()
+    memory.samples = [1 << 30] * 400
+    assert memory.report()["memory_flat"] is True
+    memory.samples = [(1 << 30) + at * (1 << 21) for at in range(400)]
+    assert memory.report()["memory_flat"] is False
+    memory.samples = [1 << 30] * 30
+    assert memory.report()["memory_flat"] is None
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_pairs_hold(tmp_path, tiny, capfd):
-    flags = ["--pairs", "100000", "--folder", str(tmp_path), "--model", str(tiny)]
-    status = load.main(flags)
-    found = json.loads(capfd.readouterr().out)
-    assert status == 0, found
-    assert found["rows"] == 100_000
+def test_a_hundred_thousand_pairs_hold_and_a_stopped_run_goes_on(tmp_path, capfd):
+    flags = ["--pairs", "100000", "--folder", str(tmp_path), "--memory_limit", "1500"]
+    load.main(flags)
+    found = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert (found["rows"], found["shards_skipped"]) == (100_000, 0)
     (tmp_path / "out" / "scores" / "part-000002.parquet").unlink()
-    status = load.main(flags)
-    found = json.loads(capfd.readouterr().out)
-    assert status == 0, found
-    assert found["shards_resumed"] == 4
+    load.main(flags)
+    again = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert again["shards_skipped"] == 4
+    assert again["scores_sha256"] == found["scores_sha256"]
