@@ -244,7 +244,8 @@ def guarded(run: Callable[[], int], *, interrupted: str, console: Console | None
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("root").setLevel(logging.ERROR)  # Beam's import warnings
     if not os.environ.get("BEAM_STS_DEBUG"):
-        logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)  # a traceback for each try
+        for name in ("common", "worker.data_plane"):  # a traceback for each try, for each lost connection
+            logging.getLogger(f"apache_beam.runners.{name}").setLevel(logging.CRITICAL)
     console = console or Console()
 
     def leave(*_: object) -> NoReturn:
