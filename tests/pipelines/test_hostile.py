@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import stat
 from html.parser import HTMLParser
@@ -34,6 +35,7 @@ HOSTILE = (
     "/tmp/PWNED",
     "]]><iframe src=javascript:PWNED()></iframe>",
 )
+NEVER = {"script", "iframe", "img", "image", "object", "embed", "form", "base", "audio", "video", "template"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -60,26 +62,17 @@ def check_page(page):
     parts = _Parts()
     parts.feed(page)
     assert "PWNED" in "".join(parts.text)  # the texts are shown
-    assert not parts.tags & {
-        "script",
-        "iframe",
-        "img",
-        "object",
-        "embed",
-        "form",
-        "base",
-        "link",
-        "audio",
-        "video",
-    }
+    assert not parts.tags & NEVER
     assert not [name for name in parts.attributes if name.startswith("on") or name == "srcdoc"]
-    assert not [address for address in parts.addresses if "PWNED" in address or "script:" in address]
+    for address in parts.addresses:
+        assert address.startswith(("#", "data:,", "https://", "../", "./")), address
+        assert not {"evil", "PWNED"} & set(re.findall(r"\w+", address))
     assert "49PWNED" not in page  # nothing of it was taken for a template
 
 
 def check_csv(file):
     """No cell that a spreadsheet would run."""
-    rows = list(csv.reader(io.StringIO(file.read_text(newline=""), newline="")))
+    rows = list(csv.reader(io.StringIO(file.read_bytes().decode(), newline="")))
     assert len(rows) > 1
     assert any("PWNED" in cell for row in rows for cell in row)
     for row in rows:
