@@ -51,7 +51,7 @@ from beam_sts.report.mine import mine_page
 from beam_sts.scoring.backends import PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer, ScoreStats
-from pipelines.cli import Parser, add_console_options, console_of, guarded, local_options, progress
+from pipelines.cli import Parser, add_console_options, console_of, guarded, local_options, progress, python
 from pipelines.describe import (
     add_report_options,
     check_report_options,
@@ -473,8 +473,8 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
         ("report", f"{output.root}/report.html"),
         (
             "next",
-            'python -c "from datasets import load_dataset as d; '
-            f"print(d('parquet', data_files='{output.root}/pair-score-sampled/train/*.parquet'))\"",
+            f'{python()} -c "import pyarrow.parquet as pq; '
+            f"print(*pq.read_table('{output.root}/pair-score/train').slice(0, 5).to_pylist(), sep='\\n')\"",
         ),
     ]
 

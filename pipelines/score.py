@@ -44,6 +44,7 @@ from pipelines.cli import (
     guarded,
     local_options,
     progress,
+    python,
 )
 from pipelines.describe import (
     add_report_options,
@@ -412,8 +413,8 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         lines.append(("resumed", f"{summary['shards_skipped']:,} of {summary['shards']:,} shards were there"))
     form = summary["settings"]["output_format"]
     look = (
-        f'python -c "import pyarrow.parquet as pq; '
-        f"print(pq.read_table('{root}/scores').slice(0, 5).to_pandas())\""
+        f'{python()} -c "import pyarrow.parquet as pq; '
+        f"print(*pq.read_table('{root}/scores').slice(0, 5).to_pylist(), sep='\\n')\""
         if form == "parquet"
         else f"head -n 3 {root}/scores/part-000000.{form}"
     )

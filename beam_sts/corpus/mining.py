@@ -54,14 +54,9 @@ def split_sentences(texts: pa.Array | pa.ChunkedArray, language: str = "en") -> 
 
     Returns:
         The number of the text that each sentence is from, and the sentences.
-
-    Raises:
-        UserError: sentencex is not installed.
     """
-    try:
-        from sentencex import segment
-    except ImportError as error:
-        raise UserError("splitting sentences needs sentencex: pip install 'beam_sts[sentences]'") from error
+    from sentencex import segment
+
     owners: list[int] = []
     sentences: list[str] = []
     for number, text in enumerate(texts.to_pylist()):

@@ -79,17 +79,14 @@ def lexical_neighbours(
         threads: default: all cores.
 
     Raises:
-        UserError: sparse_dot_topn is not installed, or the shingle is unknown.
+        UserError: the shingle is unknown.
 
     >>> texts = pa.array(["printer LX-350 black", "needle printer lx-350", "black shoe", "red shoes"])
     >>> near = lexical_neighbours(texts, 1, least=0.1)
     >>> list(zip(near.a.tolist(), near.b.tolist()))
     [(0, 1), (2, 3)]
     """
-    try:
-        from sparse_dot_topn import sp_matmul_topn
-    except ImportError as error:
-        raise UserError("lexical neighbours need sparse_dot_topn: pip install 'beam_sts[dedup]'") from error
+    from sparse_dot_topn import sp_matmul_topn
 
     unit, size = parse_shingle(shingle)
     vectors = _tf_idf(normalise(texts), unit, size, work)
