@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 
 from beam_sts.corpus.buckets import CAP, bucket_pairs
 from beam_sts.corpus.candidates import MinHash, exact_keys, normalise
-from beam_sts.corpus.neighbours import lexical_neighbours, neighbours, static_embedding
+from beam_sts.corpus.neighbours import lexical_neighbours, neighbours
+from beam_sts.corpus.vectors import static_embedding
 from beam_sts.models.checkpoint import load_checkpoint
 
 

@@ -28,8 +28,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from beam_sts.corpus.components import components
-from beam_sts.corpus.neighbours import lexical_neighbours, neighbours, static_embedding
+from beam_sts.corpus.neighbours import lexical_neighbours, neighbours
 from beam_sts.corpus.overlap import Overlap
+from beam_sts.corpus.vectors import static_embedding
 from beam_sts.models.checkpoint import load_checkpoint
 
 DATA = Path("/work/shared/data/dedup")

@@ -293,6 +293,19 @@ def console_of(own: argparse.Namespace) -> Console:
     return Console(own.quiet, own.log_format == "json")
 
 
+class Clock:
+    """Seconds of the parts of a run, by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """End a part."""
+        now = time.perf_counter()
+        self.seconds[name], self._last = round(now - self._last, 3), now
+
+
 @contextmanager
 def progress(
     total: int,

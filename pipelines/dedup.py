@@ -13,12 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import shutil
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,10 +37,10 @@ from beam_sts.corpus.show import examples
 from beam_sts.corpus.verify import Verifier
 from beam_sts.errors import UserError
 from beam_sts.io.encode import check_encodable
-from beam_sts.io.files import check_apart, file_system, is_local
+from beam_sts.io.files import check_apart, file_system
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import plan_input
-from beam_sts.io.spill import TextFile
+from beam_sts.io.spill import TextFile, work_folder
 from beam_sts.io.summary import Pace, add_records, quantiles, score_histogram
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
 from beam_sts.report import render
@@ -54,7 +50,16 @@ from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer
 from beam_sts.transforms.components import ROUNDS
 from beam_sts.transforms.dedup_files import BeamSettings, DeduplicateSlices
-from pipelines.cli import Parser, add_console_options, console_of, guarded, local_options, program, progress
+from pipelines.cli import (
+    Clock,
+    Parser,
+    add_console_options,
+    console_of,
+    guarded,
+    local_options,
+    program,
+    progress,
+)
 from pipelines.describe import (
     add_report_options,
     check_report_options,
@@ -349,7 +354,7 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     with job.output.lock(takeover=own.takeover):
         job.output.prepare(job.fingerprint, overwrite=own.overwrite)
         if local:
-            with _work_folder(job.output) as work:
+            with work_folder(job.output) as work:
                 summary = run_locally(own, job, work)
             lines = summary_lines(summary, job.output.root)
         else:
@@ -360,22 +365,9 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     return 0
 
 
-@contextmanager
-def _work_folder(output: OutputFolder) -> Iterator[Path]:
-    """A folder on a local disk for texts, beside the output where that is local."""
-    local = Path(file_system(output.path("_run", "work"))[1]) if is_local(output.root) else None
-    folder = local or Path(tempfile.mkdtemp(prefix="beam_sts"))
-    shutil.rmtree(folder, ignore_errors=True)  # a killed run's
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]:
     """Read, propose, verify, decide, write; gives the summary."""
-    clock = _Clock()
+    clock = Clock()
     spill = TextFile(work / "texts")
     rows = read_rows(job.sources, spill, own.keep, job.proposal.blocks)
     id_rank = rows.id_ranks()
@@ -448,7 +440,7 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     for flag, given in only.items():
         if given:
             raise UserError(f"{flag}: runs on one machine. Leave out --runner, or the option.")
-    clock = _Clock()
+    clock = Clock()
     settings = BeamSettings(
         _writer(job),
         own.threshold,
@@ -489,16 +481,6 @@ def beam_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
     counts = [(name, f"{summary[f'rows_{name}']:,}") for name in ("read", "kept", "removed", "rejected")]
     more = f"{root} (thresholds, clusters: run again without --runner, with --from_pairs {root})"
     return [("path", summary["path"]), *counts, ("output", more)]
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.seconds[name], self._last = round(now - self._last, 2), now
 
 
 def _node_texts(rows: Rows, nodes: Nodes, work: Path) -> pa.LargeStringArray:

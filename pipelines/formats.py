@@ -30,6 +30,11 @@ def add_format_options(parser: argparse._ActionsContainer) -> None:
         action="store_true",
         help="in CSV output, put an apostrophe before texts that a spreadsheet would run as formulas",
     )
+    add_storage_options(parser)
+
+
+def add_storage_options(parser: argparse._ActionsContainer) -> None:
+    """Give a command ``--storage_options`` and ``--takeover``."""
     parser.add_argument(
         "--storage_options",
         metavar="JSON",

@@ -1,12 +1,12 @@
-"""Mine training pairs from a corpus: neighbours, adjacent and random texts, scored by a model.
+r"""Mine training pairs from a corpus: neighbours, adjacent and random texts, scored by a model.
 
     python -m pipelines.mine --input 'docs/*.parquet' --output mined --text body --doc_id url --sentences en
     python -m pipelines.mine --input texts.csv --output mined --text text --model dleemiller/ModernCE-base-sts
     python -m pipelines.train all --scored 'mined/pair-score-sampled/train/*.parquet' ...
 
 Writes DIR/<subset>/{train,test}/*.parquet for the subsets raw, pair-score, pair-score-hard,
-pair-score-sampled, triplet and triplet-hard (docs/mining.md). No text is in both splits. It runs in one
-process; beam_sts.MinePairs finds and scores pairs on a cluster.
+pair-score-sampled, triplet and triplet-hard (docs/mining.md). No text is in both splits. Without --runner it
+runs on one machine. Run the same command again to go on after an interruption.
 """
 
 from __future__ import annotations
@@ -14,44 +14,46 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
 import beam_sts
-from beam_sts.corpus.buckets import IntArray, union_pairs
-from beam_sts.corpus.mining import (
-    BANDS,
-    SPLITS,
-    SUBSETS,
-    MinedPairs,
-    adjacent_pairs,
-    random_pairs,
-    score_bands,
-    subset_tables,
-)
-from beam_sts.corpus.neighbours import lexical_neighbours, neighbours, sentence_embedding, static_embedding
-from beam_sts.corpus.passages import PassageReader, Passages, PassageSettings
+from beam_sts.corpus.mine import PairSources, mine_locally
+from beam_sts.corpus.mined import FOLDERS, PAIRS_PER_SHARD, SetSettings, empty_schemas, mine_counts
+from beam_sts.corpus.mining import SUBSETS
+from beam_sts.corpus.passages import PassageSettings
 from beam_sts.corpus.rows import Source
 from beam_sts.errors import UserError
 from beam_sts.io.files import check_apart, file_system
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.rejected import rejected_schema, rejected_table
-from beam_sts.io.slices import plan_input
-from beam_sts.io.summary import Pace, length_histogram, quantiles, score_histogram
+from beam_sts.io.rejected import rejected_schema
+from beam_sts.io.slices import InputPlan, plan_input
+from beam_sts.io.spill import work_folder
+from beam_sts.io.summary import quantiles
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
 from beam_sts.report import render
-from beam_sts.report.examples import Example, choose_rows, shorten
+from beam_sts.report.examples import merge_examples
 from beam_sts.report.mine import mine_page
 from beam_sts.scoring.backends import PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
-from beam_sts.scoring.scorer import PairScorer, ScoreStats
-from pipelines.cli import Parser, add_console_options, console_of, guarded, local_options, progress, python
+from beam_sts.scoring.scorer import PairScorer
+from beam_sts.transforms.mine_files import COUNTS, MineBeamSettings, MineSlices
+from beam_sts.transforms.nearest import blocks_for
+from pipelines.cli import (
+    Clock,
+    Parser,
+    add_console_options,
+    console_of,
+    guarded,
+    local_options,
+    progress,
+    python,
+)
 from pipelines.describe import (
     add_report_options,
     check_report_options,
@@ -59,17 +61,14 @@ from pipelines.describe import (
     describe_model,
     digest,
 )
-from pipelines.formats import read_options
+from pipelines.formats import add_storage_options, read_options
 
-ORIGINS = ("adjacent", "neighbours", "lexical", "random")
-_FOLDERS = (*SUBSETS, *(f"{subset}/{split}" for subset in SUBSETS for split in SPLITS), "rejected")
 _ROWS_PER_SLICE = 20_000
-_ROWS_PER_SHARD = 500_000
-_PAIRS_AT_ONCE = 20_000
-_TOKENS = ("real_tokens", "padded_tokens", "truncated", "windowed", "unknown")
+_BYTES_PER_SENTENCE = 40  # of compressed input, at least
+_TEXTS_PER_RANDOM_SHARD = 50_000
 _NOT_IN_FINGERPRINT = {
     *("input", "output", "threads", "overwrite", "model", "device", "quiet", "log_format"),
-    "report_examples",
+    *("report_examples", "storage_options", "takeover", "help_beam"),
 }
 EXAMPLES = (
     "--input 'docs/*.parquet' --output mined --text body --doc_id url --sentences en",
@@ -169,6 +168,7 @@ def parser() -> Parser:
         help="by which a negative is below the positive (0.2)",
     )
     sets.add_argument("--seed", type=int, default=0, help="of split, draws and orders (default: 0)")
+    add_storage_options(data)
     data.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
     add_report_options(data)
     add_console_options(p)
@@ -179,9 +179,13 @@ def parser() -> Parser:
 class Job:
     """A run whose input, model and settings have been looked at and hold together."""
 
-    reader: PassageReader
+    source: Source
     output: OutputFolder
     checkpoint: Checkpoint
+    passages: PassageSettings
+    sources: PairSources
+    sets: SetSettings
+    texts: int
     fingerprint: dict[str, Any]
 
 
@@ -215,7 +219,9 @@ def prepare(own: argparse.Namespace) -> Job:
     check_apart(own.input, plan.files, own.output)
     source = Source(plan, options, own.text, None, reject_empty=True)
     source.check("")
-    settings = PassageSettings(own.doc_id, own.sentences, own.shortest, own.longest, own.embedding)
+    settings = PassageSettings(
+        own.doc_id, own.sentences, own.shortest, own.longest, own.embedding, own.test_share, own.seed
+    )
     settings.check(plan.schema)
     fingerprint = {
         "pipeline": "mine",
@@ -226,24 +232,56 @@ def prepare(own: argparse.Namespace) -> Job:
         "model": checkpoint.fingerprint,
         "settings": {name: value for name, value in vars(own).items() if name not in _NOT_IN_FINGERPRINT},
     }
-    output = OutputFolder.at(own.output, folders=_FOLDERS)
-    return Job(PassageReader(source, settings), output, checkpoint, fingerprint)
+    output = OutputFolder.at(own.output, folders=FOLDERS, storage=own.storage_options)
+    texts = _texts_expected(plan, own.sentences)
+    pairs = texts * (own.neighbours + own.lexical + own.random + bool(own.doc_id or own.sentences))
+    sources = PairSources(
+        own.neighbours,
+        own.lexical,
+        own.random,
+        "column" if own.embedding else own.embedding_model or "static",
+        own.seed,
+        1 + texts // _TEXTS_PER_RANDOM_SHARD,
+    )
+    sets = SetSettings(
+        1 + pairs // PAIRS_PER_SHARD,
+        own.seed,
+        own.sampled_rows,
+        own.hard_gap,
+        own.positive,
+        own.negative,
+        own.margin,
+        own.symmetric,
+        own.report_examples,
+    )
+    return Job(source, output, checkpoint, settings, sources, sets, texts, fingerprint)
+
+
+def _texts_expected(plan: InputPlan, sentences: str | None) -> int:
+    """About how many texts there are, which decides how the work is cut up."""
+    if not sentences:
+        return plan.rows
+    return max(plan.rows, sum(file.size for file in plan.files) // _BYTES_PER_SENTENCE)
 
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Mine; gives the exit status."""
-    _, _, local = local_options(beam_args)
-    if not local:
-        raise UserError(
-            "--runner: this command runs in one process; beam_sts.MinePairs is its twin for Beam."
-        )
+    options, _, local = local_options(beam_args)
     job = prepare(own)
-    with job.output.lock():
+    if not local and own.embedding_model:
+        raise UserError(
+            "--embedding_model: is loaded on one machine. With --runner add its vectors to the input as a "
+            "column (docs/mining.md) and give --embedding, or leave --runner out."
+        )
+    with job.output.lock(takeover=own.takeover):
         job.output.prepare(job.fingerprint, overwrite=own.overwrite)
         summary = _finished(job.output)
         finished = summary is not None
         if summary is None:
-            summary = mine(own, job)
+            clock = Clock()
+            counts = _on_one_machine(own, job, clock) if local else _on_beam(own, job, options, clock)
+            path = "one machine" if local else f"Beam, {options.get_all_options()['runner']}"
+            summary = summarise(own, job, counts, {"path": path, "seconds": clock.seconds})
             job.output.write_json("summary.json", summary)
     console_of(own).finish(_summary_lines(summary, job.output, finished), summary)
     return 0
@@ -257,189 +295,75 @@ def _finished(output: OutputFolder) -> dict[str, Any] | None:
     return summary
 
 
-def mine(own: argparse.Namespace, job: Job) -> dict[str, Any]:
-    """Read, propose, score, write; gives the summary.
+def _scorer_options(own: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(own, name) for name in ("precision", "device", "threads", "long_text")}
+
+
+def _on_one_machine(own: argparse.Namespace, job: Job, clock: Clock) -> dict[str, Any]:
+    scorer = PairScorer(job.checkpoint, **_scorer_options(own))
+    with work_folder(job.output) as work:
+        counts = mine_locally(
+            job.output,
+            job.source,
+            job.passages,
+            job.sources,
+            job.sets,
+            scorer,
+            job.checkpoint,
+            work,
+            threads=own.threads,
+            lap=clock.lap,
+            progress=lambda total, done: progress(total, done, "pairs", console=console_of(own)),
+        )
+    return counts
+
+
+def _on_beam(own: argparse.Namespace, job: Job, options: Any, clock: Clock) -> dict[str, Any]:
+    load = {"allow_pickle": own.allow_pickle, "trust_remote_code": own.trust_remote_code}
+    settings = MineBeamSettings(
+        job.output,
+        job.source,
+        job.passages,
+        job.sources,
+        job.sets,
+        job.checkpoint.name,
+        blocks_for(job.texts),
+        load,
+        _scorer_options(own),
+    )
+    with beam.Pipeline(options=options) as pipeline:
+        _ = pipeline | beam.Create(job.source.plan.units, reshuffle=False) | MineSlices(settings)
+    clock.lap("run")
+    fs, path = file_system(job.output.path(COUNTS))
+    counts: dict[str, Any] = json.loads(fs.cat_file(path))
+    return counts
+
+
+def summarise(
+    own: argparse.Namespace, job: Job, counts: dict[str, Any], more: dict[str, Any]
+) -> dict[str, Any]:
+    """The run's summary, its report written.
 
     Raises:
         RuntimeError: the counts do not add up.
     """
-    started = time.perf_counter()
-    seconds: dict[str, float] = {}
-
-    def lap(name: str) -> None:
-        seconds[name] = round(time.perf_counter() - started - sum(seconds.values()), 3)
-
-    reasons = _read(job)
-    passages = job.reader.finish(own.test_share, own.seed)
-    lap("read")
-    a, b, origin, straddling = propose(own, passages, job.checkpoint)
-    lap("propose")
-    scores, failures, work = score(own, job.checkpoint, passages.texts, a, b)
-    lap("score")
-    good = np.flatnonzero(np.isfinite(scores))
-    pairs = MinedPairs(a[good], b[good], scores[good])
-    histogram = score_histogram(pairs.score)
-    counts = write(own, job.output, passages, pairs, origin.take(pa.array(good)))
-    lap("write")
-    rows = {
-        "rows_read": job.reader.source.plan.rows,
-        "rows_rejected": sum(reasons.values()),
-        **passages.counts,
-    }
-    if rows["rows_used"] + rows["rows_rejected"] != rows["rows_read"]:
-        raise RuntimeError(f"the counts do not add up: {rows}")
-    if sum(counts["raw"].values()) + sum(failures.values()) != len(a):
-        raise RuntimeError(
-            f"the counts do not add up: {len(a)} pairs, {failures} failed, {counts['raw']} written"
-        )
+    plan, output = job.source.plan, job.output
+    output.finish({**empty_schemas(), "rejected": rejected_schema(job.source.schema)})
+    counts, examples = mine_counts(output, counts, plan.rows)
     summary = {
         "pipeline": "mine",
-        "input": describe_input(own.input, job.reader.source.plan.files),
-        **rows,
-        "rejected_reasons": dict(reasons),
-        "texts_by_split": {"train": int((~passages.test).sum()), "test": int(passages.test.sum())},
-        "pairs": len(a),
-        "pairs_by_origin": dict(Counter(origin.to_pylist())),
-        "pairs_straddling": straddling,
-        "pairs_failed": dict(failures),
-        "pairs_by_band": np.bincount(score_bands(pairs.score), minlength=BANDS).tolist(),
-        "score_quantiles": quantiles(histogram),
-        "score_histogram": histogram,
-        "rows_written": counts,
-        **work,
-        "seconds": seconds,
+        **more,
+        "input": describe_input(own.input, plan.files),
+        **counts,
+        "score_quantiles": quantiles(counts["score_histogram"]),
         "model": describe_model(job.checkpoint),
         "fingerprint": digest(job.fingerprint),
         "settings": job.fingerprint["settings"],
         "versions": {"beam_sts": beam_sts.__version__, "pyarrow": pa.__version__, "numpy": np.__version__},
     }
-    shown = _examples(passages.texts, pairs, own.report_examples)
-    job.output.write_text("report.html", render(mine_page(summary, shown, job.checkpoint.card)))
+    shown = merge_examples(examples, each=own.report_examples)
+    output.write_text("report.html", render(mine_page(summary, shown, job.checkpoint.card)))
     return summary
-
-
-def _examples(texts: pa.Array, pairs: MinedPairs, each: int) -> dict[str, list[Example]]:
-    """A pair of each tenth of the score, for the report."""
-    chosen = choose_rows(pairs.score, {}, threshold=None, each=each)
-    return {
-        kind: [
-            {
-                "where": f"texts {pairs.a[row]:,} and {pairs.b[row]:,}",
-                "text_a": shorten(texts[int(pairs.a[row])].as_py()),
-                "text_b": shorten(texts[int(pairs.b[row])].as_py()),
-                "score": float(pairs.score[row]),
-            }
-            for row in rows
-        ]
-        for kind, rows in chosen.items()
-    }
-
-
-def _read(job: Job) -> Counter[str]:
-    """Read all; rejected rows go out as they come. Gives their reasons."""
-    source, reasons = job.reader.source, Counter[str]()
-    schema = rejected_schema(source.schema)
-    for rows in job.reader.rows():
-        table = rejected_table(rows.data, rows.bad, rows.reasons, schema)
-        if len(table):
-            reasons.update(reason.partition(":")[0] for reason in table["reason"].to_pylist())
-            job.output.write_table("rejected", rows.data.slice.index, table)
-    if not reasons:
-        job.output.write_table("rejected", 0, schema.empty_table())
-    return reasons
-
-
-def propose(
-    own: argparse.Namespace, passages: Passages, checkpoint: Checkpoint
-) -> tuple[IntArray, IntArray, pa.Array, int]:
-    """Candidate pairs within each split, their origins, and how many adjacent ones straddle the splits."""
-    parts: list[tuple[IntArray, IntArray, str]] = []
-    a, b = adjacent_pairs(passages.place, passages.document)
-    apart = passages.test[a] != passages.test[b]
-    parts.append((a[~apart], b[~apart], "adjacent"))
-    vectors = passages.vectors
-    if own.neighbours and vectors is None:
-        vectors = (
-            sentence_embedding(passages.texts, own.embedding_model)
-            if own.embedding_model
-            else static_embedding(passages.texts, checkpoint)
-        )
-    for test in (False, True):
-        numbers = np.flatnonzero(passages.test == test)
-        if len(numbers) < 2:
-            continue
-        texts = passages.texts.take(pa.array(numbers))
-        if own.neighbours and vectors is not None:
-            near = neighbours(vectors[numbers], own.neighbours)
-            parts.append((numbers[near.a], numbers[near.b], "neighbours"))
-        if own.lexical:
-            near = lexical_neighbours(texts, own.lexical, threads=own.threads)
-            parts.append((numbers[near.a], numbers[near.b], "lexical"))
-        a, b = random_pairs(len(numbers), own.random, own.seed)
-        parts.append((numbers[a], numbers[b], "random"))
-    parts.sort(key=lambda part: ORIGINS.index(part[2]))
-    return *union_pairs(parts), int(apart.sum())
-
-
-def score(
-    own: argparse.Namespace, checkpoint: Checkpoint, texts: pa.Array, a: IntArray, b: IntArray
-) -> tuple[np.ndarray[Any, np.dtype[np.float32]], Counter[str], dict[str, Any]]:
-    """The score of every pair, NaN where the model fails; why it did; what the summary says of the work."""
-    scorer = PairScorer(
-        checkpoint,
-        precision=own.precision,
-        device=own.device,
-        threads=own.threads,
-        long_text=own.long_text,
-    )
-    scores = np.full(len(a), np.nan, np.float32)
-    failures: Counter[str] = Counter()
-    pace, stats, lengths = Pace(), ScoreStats(), Counter[str]()
-    with progress(len(a), lambda: pace.done, "pairs", console=console_of(own)):
-        for begin in range(0, len(a), _PAIRS_AT_ONCE):
-            some = slice(begin, begin + _PAIRS_AT_ONCE)
-            result = scorer.run(
-                texts.take(pa.array(a[some])), texts.take(pa.array(b[some])), symmetric=own.symmetric
-            )
-            scores[some] = result.scores
-            failures.update(reason.partition(":")[0] for reason in result.failures.values())
-            stats += result.stats
-            lengths.update(length_histogram(result.tokens))
-            pace.add(len(result.scores))
-    work = {
-        "timeline": pace.timeline(),
-        "tokens": {
-            **{name: getattr(stats, name) for name in _TOKENS},
-            "length_histogram": {bound: lengths[bound] for bound in sorted(lengths, key=int)},
-        },
-    }
-    return scores, failures, work
-
-
-def write(
-    own: argparse.Namespace, output: OutputFolder, passages: Passages, pairs: MinedPairs, origin: pa.Array
-) -> dict[str, dict[str, int]]:
-    """Publish the subsets; gives their rows by subset and split."""
-    counts: dict[str, dict[str, int]] = {subset: {} for subset in SUBSETS}
-    for split in SPLITS:
-        here = np.flatnonzero(passages.test[pairs.a] == (split == "test"))
-        rows = own.sampled_rows if split == "train" else None
-        tables = subset_tables(
-            passages.texts,
-            MinedPairs(pairs.a[here], pairs.b[here], pairs.score[here]),
-            origin.take(pa.array(here)),
-            sampled_rows=rows,
-            hard_gap=own.hard_gap,
-            positive=own.positive,
-            negative=own.negative,
-            margin=own.margin,
-            seed=own.seed,
-        )
-        for subset, table in tables.items():
-            counts[subset][split] = len(table)
-            for number, begin in enumerate(range(0, max(len(table), 1), _ROWS_PER_SHARD)):
-                output.write_table(f"{subset}/{split}", number, table.slice(begin, _ROWS_PER_SHARD))
-    return counts
 
 
 def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool) -> list[tuple[str, str]]:
@@ -448,6 +372,7 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
     split = summary["texts_by_split"]
     empty = [name for name, count in split.items() if not count and summary["texts"]]
     return [
+        ("path", summary["path"]),
         *[("note", f"the {name} split is empty: few documents; see --test_share, --seed") for name in empty],
         *([("note", "this run was finished before; --overwrite runs it anew")] if finished else []),
         ("read", f"{summary['rows_read']:,} rows"),
@@ -461,6 +386,10 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
         ("pairs", f"{summary['pairs']:,} scored, {sum(summary['pairs_failed'].values()):,} failed{failed}"),
         ("straddling", f"{summary['pairs_straddling']:,} adjacent pairs lie in both splits: dropped"),
         ("bands", "pairs by tenth of score: " + " ".join(f"{n:,}" for n in summary["pairs_by_band"])),
+        *(
+            ("resumed", f"{summary['pairs_reused']:,} scores were there")
+            for _ in range(summary["pairs_reused"] > 0)
+        ),
         *(
             (
                 "written" if subset == SUBSETS[0] else "",
@@ -484,7 +413,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, beam_args = parser().split(argv)
     return guarded(
         lambda: run(own, beam_args),
-        interrupted="Run the same command again: it starts anew.",
+        interrupted=f"What is scored in {own.output} stays: run the same command again to go on.",
         console=console_of(own),
     )
 

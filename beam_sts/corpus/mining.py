@@ -1,4 +1,7 @@
-"""From scored candidate pairs to training sets in wiki-sim's shapes. Pure functions on arrays.
+"""From texts to pairs, and from scored pairs to training sets in wiki-sim's shapes. Pure functions.
+
+Texts are numbered in the order of their names, the 128-bit hashes of their normal forms; draws and orders
+come from hashes of the names. So a result depends on the texts and the seed, not on the rows' order.
 
 ============================  ==================================================  ===========================
 subset                        rows                                                columns
@@ -22,27 +25,42 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.corpus.buckets import IntArray, distinct_codes
 from beam_sts.corpus.candidates import mix64, normalise
-from beam_sts.corpus.neighbours import shingle_counts
-from beam_sts.errors import UserError
+from beam_sts.corpus.tf_idf import shingle_counts
 
 SUBSETS = ("raw", "pair-score", "pair-score-hard", "pair-score-sampled", "triplet", "triplet-hard")
 SPLITS = ("train", "test")
 BANDS = 10
 
-_PAIRS_AT_ONCE = 200_000
+ORIGINS = ("adjacent", "neighbours", "lexical", "random")
+"""What proposes pairs, in the order in which a pair names them."""
 
 
 class MinedPairs(NamedTuple):
-    """Pairs of texts a < b with their scores, of shape (pairs,) each."""
+    """Pairs of texts a < b with their scores and draws (of :func:`draws`), of shape (pairs,) each."""
 
     a: IntArray
     b: IntArray
     score: NDArray[np.float32]
+    draw: NDArray[np.uint64]
+
+
+def draws(names: Sequence[NDArray[np.uint64]], seed: int) -> NDArray[np.uint64]:
+    """64 random bits for each row of names: one column for texts, two for pairs, the lower name first."""
+    return mix64(names, seed)
+
+
+def shard_of(draw: NDArray[np.uint64], shards: int) -> IntArray:
+    """Which of equal ranges each draw is in; so shards one after the other are in the order of draws.
+
+    >>> shard_of(np.array([0, 1 << 62, (1 << 64) - 1], np.uint64), 4).tolist()
+    [0, 1, 3]
+    """
+    shard: IntArray = ((draw >> np.uint64(32)) * np.uint64(shards) >> np.uint64(32)).astype(np.int64)
+    return shard
 
 
 def split_sentences(texts: pa.Array | pa.ChunkedArray, language: str = "en") -> tuple[IntArray, pa.Array]:
@@ -105,67 +123,83 @@ def adjacent_pairs(text: IntArray, document: IntArray) -> tuple[IntArray, IntArr
     return codes >> 32, codes & 0xFFFFFFFF
 
 
-def random_pairs(texts: int, each: int, seed: int) -> tuple[IntArray, IntArray]:
-    """Each text with ``each`` others drawn by a seeded hash; distinct pairs a < b."""
-    if texts < 2 or not each:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    own = np.tile(np.arange(texts, dtype=np.uint64), each)
-    draw = np.repeat(np.arange(each, dtype=np.uint64), texts)
-    other = (own + 1 + mix64([own, draw], seed) % np.uint64(texts - 1)) % np.uint64(texts)
-    first, second = own.astype(np.int64), other.astype(np.int64)
-    codes = distinct_codes(np.minimum(first, second) << 32 | np.maximum(first, second))
-    return codes >> 32, codes & 0xFFFFFFFF
-
-
-def word_overlap(texts: pa.Array | pa.ChunkedArray, a: IntArray, b: IntArray) -> NDArray[np.float32]:
-    """Jaccard similarity of the word sets of pairs, of shape (pairs,); 0 where both have no word."""
-    words = shingle_counts(normalise(texts), "word", 1)
-    words.data[:] = 1
-    size = np.diff(words.indptr)
-    parts = [np.empty(0, np.float32)]
-    for begin in range(0, len(a), _PAIRS_AT_ONCE):
-        some = slice(begin, begin + _PAIRS_AT_ONCE)
-        shared = np.asarray(words[a[some]].multiply(words[b[some]]).sum(axis=1)).ravel()
-        union = size[a[some]] + size[b[some]] - shared
-        parts.append((shared / np.maximum(union, 1)).astype(np.float32))
-    return np.concatenate(parts)
-
-
-def shuffled(a: IntArray, b: IntArray, seed: int) -> IntArray:
-    """An order of pairs that depends on the pairs and the seed alone."""
-    order: IntArray = np.lexsort((b, a, mix64([a.astype(np.uint64), b.astype(np.uint64)], seed)))
-    return order
-
-
-def sample_evenly(pairs: MinedPairs, rows: int, seed: int) -> IntArray:
-    """Draw pairs as evenly over ten equal bands of score as the bands allow.
-
-    Each band gives an equal share; what a band lacks is shared among the others.
+def random_pairs(
+    names: NDArray[np.uint64], each: int, seed: int, shards: int = 1
+) -> tuple[IntArray, IntArray]:
+    """Each text with the ``each`` next in the order of seeded draws; distinct pairs a < b.
 
     Args:
-        pairs: scored pairs; scores beyond 0 to 1 count to the outer bands.
+        names: of n texts in ascending order, shape (n,).
+        each: at most so many partners after each, so twice as many in all.
+        seed: of the draws.
+        shards: of the draws' range; a pair lies within one, so that a worker need not hold all.
+    """
+    drawn = draws([names], seed)
+    order = np.argsort(drawn, kind="stable")
+    shard = shard_of(drawn[order], shards)
+    codes = [np.empty(0, np.int64)]
+    for step in range(1, min(each, len(names) - 1) + 1):
+        first, second = order[:-step], order[step:]
+        found = np.minimum(first, second) << 32 | np.maximum(first, second)
+        codes.append(found[shard[:-step] == shard[step:]])
+    pairs = distinct_codes(np.concatenate(codes))
+    return pairs >> 32, pairs & 0xFFFFFFFF
+
+
+def word_overlap(text_a: pa.Array, text_b: pa.Array) -> NDArray[np.float32]:
+    """Jaccard similarity of the word sets of n pairs, of shape (n,); 0 where both have no word."""
+    a, b = (shingle_counts(normalise(texts), "word", 1) for texts in (text_a, text_b))
+    a.data[:] = b.data[:] = 1
+    shared = np.asarray(a.multiply(b).sum(axis=1)).ravel()
+    union = np.diff(a.indptr) + np.diff(b.indptr) - shared
+    overlap: NDArray[np.float32] = (shared / np.maximum(union, 1)).astype(np.float32)
+    return overlap
+
+
+def band_quotas(there: Sequence[int] | IntArray, rows: int) -> IntArray:
+    """How many rows to draw from each band: equal shares, what a band lacks is shared among the others.
+
+    Args:
+        there: rows of each band, shape (bands,).
+        rows: to draw in all, or as many as there are.
+
+    >>> band_quotas([50, 8, 2], 20).tolist()
+    [10, 8, 2]
+    """
+    have = np.asarray(there, np.int64)
+    quota = np.zeros(len(have), np.int64)
+    left = min(rows, int(have.sum()))
+    while left > 0:
+        open_bands = np.flatnonzero(quota < have)
+        # Bands that are still open have the same quota, so the last few rows go to the first of them.
+        share = left // len(open_bands) or (np.arange(len(open_bands)) < left).astype(np.int64)
+        given = np.minimum(have[open_bands] - quota[open_bands], share)
+        quota[open_bands] += given
+        left -= int(given.sum())
+    return quota
+
+
+def sample_evenly(pairs: MinedPairs, rows: int) -> IntArray:
+    """Draw pairs as evenly over ten equal bands of score as the bands allow.
+
+    Args:
+        pairs: scored pairs; scores beyond 0 to 1 count to the outer bands. Of a band the lowest draws are
+            taken.
         rows: how many to draw; all, if there are no more.
-        seed: of the draw.
 
     Returns:
-        Places in ``pairs``, in a seeded order.
+        Places in ``pairs``, in the order of the draws.
 
-    >>> many = MinedPairs(np.arange(60), np.arange(60) + 60, np.repeat([0.05, 0.55, 0.95], [50, 8, 2]))
-    >>> np.bincount((many.score[sample_evenly(many, 20, 0)] * 10).astype(int)).tolist()
+    >>> a = np.arange(60)
+    >>> score = np.repeat([0.05, 0.55, 0.95], [50, 8, 2])
+    >>> many = MinedPairs(a, a + 60, score, draws([a.astype(np.uint64)], 0))
+    >>> np.bincount((many.score[sample_evenly(many, 20)] * 10).astype(int)).tolist()
     [10, 0, 0, 0, 0, 8, 0, 0, 0, 2]
     """
     band = score_bands(pairs.score)
     there = np.bincount(band, minlength=BANDS)
-    quota = np.zeros(BANDS, np.int64)
-    left = min(rows, len(band))
-    while left > 0:
-        open_bands = np.flatnonzero(quota < there)
-        # Bands that are still open have the same quota, so the last few rows go to the first of them.
-        share = left // len(open_bands) or (np.arange(len(open_bands)) < left).astype(np.int64)
-        given = np.minimum(there[open_bands] - quota[open_bands], share)
-        quota[open_bands] += given
-        left -= int(given.sum())
-    order = shuffled(pairs.a, pairs.b, seed)
+    quota = band_quotas(there, rows)
+    order = np.lexsort((pairs.b, pairs.a, pairs.draw))
     by_band = order[np.argsort(band[order], kind="stable")]
     rank = np.arange(len(by_band)) - (np.cumsum(there) - there)[band[by_band]]
     chosen = np.zeros(len(band), bool)
@@ -180,52 +214,54 @@ def score_bands(score: NDArray[np.float32]) -> IntArray:
 
 
 class Triplets(NamedTuple):
-    """Numbers of texts, of shape (triplets,) each; every anchor once."""
+    """Numbers of texts and the draws of anchor and positive, of shape (triplets,) each; every anchor once."""
 
     anchor: IntArray
     positive: IntArray
     negative: IntArray
+    draw: NDArray[np.uint64]
 
 
-def triplets(
-    pairs: MinedPairs, *, positive: float, negative: float, margin: float, hard: bool, seed: int
-) -> Triplets:
+def triplets(pairs: MinedPairs, *, positive: float, negative: float, margin: float, hard: bool) -> Triplets:
     """Each text that has both as an anchor, with its best pair and a worse one.
 
     Args:
-        pairs: scored pairs.
-        positive: least score of a positive; the best-scoring partner is taken.
-        negative: most score of an easy negative, drawn among the anchor's partners.
+        pairs: scored pairs; only a text whose pairs are all among them gets what it would get in the whole.
+        positive: least score of a positive; the best-scoring partner is taken, of equals the lower.
+        negative: most score of an easy negative; of the anchor's partners the one of the lowest draw.
         margin: by which a hard negative scores less than the positive; the best such partner is taken.
         hard: which negative.
-        seed: of the draw and of the order.
 
-    >>> pairs = MinedPairs(np.array([0, 0, 0]), np.array([1, 2, 3]), np.array([0.9, 0.6, 0.1], np.float32))
-    >>> tuple(int(x[0]) for x in triplets(pairs, positive=0.8, negative=0.3, margin=0.2, hard=True, seed=0))
+    Returns:
+        Triplets in the order of their draws.
+
+    >>> drawn = np.arange(3, dtype=np.uint64)
+    >>> scores = np.array([0.9, 0.6, 0.1], np.float32)
+    >>> pairs = MinedPairs(np.array([0, 0, 0]), np.array([1, 2, 3]), scores, drawn)
+    >>> tuple(int(x[0]) for x in triplets(pairs, positive=0.8, negative=0.3, margin=0.2, hard=True)[:3])
     (0, 1, 2)
     """
     anchor = np.concatenate([pairs.a, pairs.b])
     other = np.concatenate([pairs.b, pairs.a])
     score = np.concatenate([pairs.score, pairs.score])
+    draw = np.concatenate([pairs.draw, pairs.draw])
     best = _first_of_each(anchor, np.lexsort((other, -score, anchor)))
-    best = best[score[best] >= positive]
+    best = best[score[best] >= np.float32(positive)]
     texts = int(anchor.max(initial=-1)) + 1
-    partner = np.full(texts, -1)
-    partner[anchor[best]] = other[best]
+    of_best = np.zeros(texts, np.int64)
+    of_best[anchor[best]] = best
     limit = np.full(texts, -np.inf)
     limit[anchor[best]] = score[best] - margin if hard else negative
     # An easy negative may not come closer to the positive than a hard one.
     limit[anchor[best]] = np.minimum(limit[anchor[best]], score[best] - margin)
     worse = np.flatnonzero(score <= limit[anchor])
-    if hard:
-        order = np.lexsort((other[worse], -score[worse], anchor[worse]))
-    else:
-        drawn = mix64([anchor[worse].astype(np.uint64), other[worse].astype(np.uint64)], seed)
-        order = np.lexsort((other[worse], drawn, anchor[worse]))
-    chosen = _first_of_each(anchor, worse[order])
-    found = Triplets(anchor[chosen], partner[anchor[chosen]], other[chosen])
-    order = shuffled(found.anchor, found.positive, seed)
-    return Triplets(*(column[order] for column in found))
+    worse = worse[worse != of_best[anchor[worse]]]  # with no margin the best would be its own negative
+    key = -score[worse] if hard else draw[worse]
+    chosen = _first_of_each(anchor, worse[np.lexsort((other[worse], key, anchor[worse]))])
+    good = of_best[anchor[chosen]]
+    found = Triplets(anchor[chosen], other[good], other[chosen], draw[good])
+    order = np.lexsort((found.anchor, found.draw))
+    return Triplets(found.anchor[order], found.positive[order], found.negative[order], found.draw[order])
 
 
 def _first_of_each(group: IntArray, order: IntArray) -> IntArray:
@@ -233,53 +269,3 @@ def _first_of_each(group: IntArray, order: IntArray) -> IntArray:
     ordered = group[order]
     first: IntArray = order[np.diff(ordered, prepend=-1) != 0]
     return first
-
-
-def subset_tables(
-    texts: pa.Array,
-    pairs: MinedPairs,
-    origin: pa.Array,
-    *,
-    sampled_rows: int | None = None,
-    hard_gap: float = 0.4,
-    positive: float = 0.8,
-    negative: float = 0.3,
-    margin: float = 0.2,
-    seed: int = 0,
-) -> dict[str, pa.Table]:
-    """The six subsets of one split.
-
-    Args:
-        texts: n texts.
-        pairs: all scored pairs of the split.
-        origin: what proposed each, of shape (pairs,).
-        sampled_rows: of ``pair-score-sampled``; by default half of the pairs.
-        hard_gap: between score and word overlap.
-        positive: as for :func:`triplets`, and so are the next two.
-        negative: see there.
-        margin: see there.
-        seed: of draws and orders.
-    """
-    order = shuffled(pairs.a, pairs.b, seed)
-    pairs = MinedPairs(pairs.a[order], pairs.b[order], pairs.score[order])
-    origin = origin.take(pa.array(order))
-    gap = np.abs(pairs.score - word_overlap(texts, pairs.a, pairs.b))
-    sampled = sample_evenly(pairs, len(order) // 2 if sampled_rows is None else sampled_rows, seed)
-
-    def scored(places: IntArray | slice) -> pa.Table:
-        columns = texts.take(pa.array(pairs.a[places])), texts.take(pa.array(pairs.b[places]))
-        return pa.table([*columns, pairs.score[places]], ["sentence1", "sentence2", "score"])
-
-    def three(hard: bool) -> pa.Table:
-        found = triplets(pairs, positive=positive, negative=negative, margin=margin, hard=hard, seed=seed)
-        return pa.table([texts.take(pa.array(one)) for one in found], ["anchor", "positive", "negative"])
-
-    raw = [texts.take(pa.array(pairs.a)), texts.take(pa.array(pairs.b)), pc.cast(origin, pa.string())]
-    return {
-        "raw": pa.table(raw, ["anchor", "text", "origin"]),
-        "pair-score": scored(slice(None)),
-        "pair-score-hard": scored(np.flatnonzero(gap >= hard_gap)),
-        "pair-score-sampled": scored(sampled),
-        "triplet": three(False),
-        "triplet-hard": three(True),
-    }

@@ -1,38 +1,29 @@
-"""Candidates by nearness: top-k by embedding, top-k by shared rare shingles, and pairs given in a file.
+"""Candidates by nearness: top-k by embedding, and top-k by shared rare shingles.
 
 ``lexical_neighbours`` ranks by tf-idf cosine over shingles, so it finds texts that share little but something
 rare (a part number), below any MinHash threshold. ``neighbours`` ranks by any embedding, such as
-``static_embedding``, and finds paraphrases that share no shingle.
+``static_embedding``, and finds paraphrases that share no shingle. Their twin in Beam,
+``beam_sts.transforms.nearest``, compares block by block with the same functions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 
 from beam_sts.corpus.buckets import IntArray
-from beam_sts.corpus.candidates import normalise, parse_shingle, shingle_hashes, text_blocks
+from beam_sts.corpus.candidates import parse_shingle
+from beam_sts.corpus.tf_idf import UNIT, WORK, TfIdf, nearest_rows, shingle_frequency
 from beam_sts.errors import UserError
-from beam_sts.io.schema import column_at
-from beam_sts.io.slices import plan_input, read_slices
-from beam_sts.models.checkpoint import Checkpoint
-from beam_sts.scoring.backends import available_cores
-from beam_sts.scoring.tokens import PairTokenizer
 
 EXACT_UP_TO = 50_000
 """Texts up to which ``neighbours`` compares all with all; beyond, it searches an index of cells."""
-WORK = 20_000
-"""Multiplications for each text that ``lexical_neighbours`` may spend."""
 
-_COLUMNS = 1 << 22  # of the hashed tf-idf matrix
-_UNIT = 1 << 15  # whole numbers for coordinates: then sums are exact, the same on every machine
 _EXACT_FLOAT = 1 << 24
 _BLOCK = 1024
 _ROWS_AT_ONCE = 50_000
@@ -86,67 +77,18 @@ def lexical_neighbours(
     >>> list(zip(near.a.tolist(), near.b.tolist()))
     [(0, 1), (2, 3)]
     """
-    from sparse_dot_topn import sp_matmul_topn
-
     unit, size = parse_shingle(shingle)
-    vectors = _tf_idf(normalise(texts), unit, size, work)
-    floor = max(int(least * _UNIT * _UNIT) - 1, 0)
+    weights = TfIdf.of(shingle_frequency(texts, unit, size), len(texts), unit, size, work)
+    vectors = weights.vectors(texts)
+    floor = max(int(least * UNIT * UNIT) - 1, 0)
 
     def search(rows: IntArray, columns: IntArray, count: int) -> tuple[IntArray, IntArray, IntArray]:
-        found = sp_matmul_topn(
-            vectors[rows],
-            vectors[columns].T.tocsr(),
-            top_n=min(count, len(columns)),
-            threshold=floor,
-            sort=True,
-            n_threads=threads or available_cores(),
-        )
-        owner = np.repeat(rows, np.diff(found.indptr))
-        return owner, columns[found.indices], found.data.astype(np.int64)
+        count = min(count, len(columns))
+        found = nearest_rows(vectors[rows], vectors[columns], count, floor=floor, threads=threads)
+        return rows[found[0]], columns[found[1]], found[2]
 
     owner, other, product = _both_sides(search, vectors.shape[0], k, side)
-    return _as_pairs(owner, other, (product / (_UNIT * _UNIT)).astype(np.float32))
-
-
-def _tf_idf(texts: pa.Array, unit: str, size: int, work: int) -> sparse.csr_matrix:
-    """Rows of unit length times ``_UNIT``, int32, without shingles of one text and without the cut ones."""
-    n = len(texts)
-    frequency = np.zeros(_COLUMNS, np.int64)
-    for _, part in text_blocks(texts):
-        counts = shingle_counts(part, unit, size)
-        frequency += np.bincount(counts.indices, minlength=_COLUMNS)
-    order = np.argsort(frequency, kind="stable")
-    order = order[frequency[order] > 0]
-    cost = np.cumsum(frequency[order].astype(np.float64) ** 2)
-    kept = order[: np.searchsorted(cost, float(work) * n, side="right")]
-    weight = np.zeros(_COLUMNS, np.float32)
-    weight[kept] = np.log((n + 1) / (frequency[kept] + 1))
-    number = np.full(_COLUMNS, -1, np.int32)
-    shared = kept[frequency[kept] > 1]
-    number[shared] = np.arange(len(shared))
-
-    parts = [sparse.csr_matrix((0, len(shared)), dtype=np.int32)]
-    for _, part in text_blocks(texts):
-        counts = shingle_counts(part, unit, size)
-        values = (1 + np.log(counts.data)) * weight[counts.indices]
-        row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-        length = np.sqrt(np.bincount(row, weights=values * values, minlength=counts.shape[0]))
-        scaled = np.rint(values / np.maximum(length, 1e-12)[row] * _UNIT).astype(np.int32)
-        held = (number[counts.indices] >= 0) & (scaled > 0)
-        columns = number[counts.indices[held]]
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(row[held], minlength=counts.shape[0]))])
-        parts.append(sparse.csr_matrix((scaled[held], columns, indptr), shape=(counts.shape[0], len(shared))))
-    return sparse.vstack(parts, format="csr", dtype=np.int32)
-
-
-def shingle_counts(texts: pa.Array, unit: str, size: int) -> sparse.csr_matrix:
-    """How often each shingle is in each normalised text, hashed into 4 million columns; int32, sparse."""
-    hashes, counts = shingle_hashes(texts, unit, size)
-    columns = (hashes & np.uint64(_COLUMNS - 1)).astype(np.int32)
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    matrix = sparse.csr_matrix((np.ones(len(columns), np.int32), columns, indptr), (len(texts), _COLUMNS))
-    matrix.sum_duplicates()
-    return matrix
+    return _as_pairs(owner, other, (product / (UNIT * UNIT)).astype(np.float32))
 
 
 def neighbours(
@@ -178,35 +120,61 @@ def neighbours(
     >>> list(zip(near.a.tolist(), near.b.tolist()))
     [(0, 2), (1, 2)]
     """
-    length = np.linalg.norm(vectors, axis=1)
-    if not np.isfinite(length).all():
-        row = int(np.flatnonzero(~np.isfinite(length))[0])
-        raise UserError(f"embedding of row {row}: holds a value that is not finite.")
-    step = np.sqrt(_EXACT_FLOAT / max(vectors.shape[1], 1)) // 1 - 1
-    points = np.rint(vectors / np.maximum(length, 1e-12)[:, None] * step).astype(np.float32)
-    real = length > 0
+    points = whole_points(vectors)
+    real: NDArray[np.bool_] = np.any(points != 0, axis=1)
 
     def search(rows: IntArray, columns: IntArray, count: int) -> tuple[IntArray, IntArray, IntArray]:
         rows, columns = rows[real[rows]], columns[real[columns]]
         count = min(count, len(columns))
         if not count or not len(rows):
             return _NOTHING
-        find = _exact if len(columns) <= exact_up_to else _indexed
+        find = nearest_points if len(columns) <= exact_up_to else _indexed
         product, place = find(points[rows], points[columns], count)
         owner = np.repeat(rows, count)
         good = (place >= 0).ravel()
         return owner[good], columns[place.ravel()[good]], product.ravel()[good].astype(np.int64)
 
     owner, other, product = _both_sides(search, len(vectors), k, side)
-    cosine = (product / step**2).astype(np.float32)
+    cosine = (product / _step(vectors.shape[1]) ** 2).astype(np.float32)
     enough = cosine >= least
     return _as_pairs(owner[enough], other[enough], cosine[enough])
 
 
-def _exact(
+def whole_points(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Vectors brought to one length and rounded to whole numbers, whose products float32 adds up exactly.
+
+    Args:
+        vectors: of shape (n, dimensions).
+
+    Raises:
+        UserError: a value is not finite.
+    """
+    length = np.linalg.norm(vectors, axis=1)
+    if not np.isfinite(length).all():
+        row = int(np.flatnonzero(~np.isfinite(length))[0])
+        raise UserError(f"embedding of row {row}: holds a value that is not finite.")
+    unit = vectors / np.maximum(length, 1e-12)[:, None]
+    points: NDArray[np.float32] = np.rint(unit * _step(vectors.shape[1])).astype(np.float32)
+    return points
+
+
+def _step(dimensions: int) -> float:
+    return float(np.sqrt(_EXACT_FLOAT / max(dimensions, 1)) // 1 - 1)
+
+
+def nearest_points(
     queries: NDArray[np.float32], points: NDArray[np.float32], count: int
 ) -> tuple[NDArray[np.float32], IntArray]:
-    """Products and places of the ``count`` largest for each query, the lower place first among equals."""
+    """Products and places of the ``count`` largest for each query, the lower place first among equals.
+
+    Args:
+        queries: of ``whole_points``, shape (q, dimensions).
+        points: shape (p, dimensions), p at least ``count``.
+        count: at least 1.
+
+    Returns:
+        Two arrays of shape (q, count), the largest product first.
+    """
     table = torch.from_numpy(points)
     products, places = [], []
     for begin in range(0, len(queries), _BLOCK):
@@ -281,110 +249,3 @@ def _as_pairs(owner: IntArray, other: IntArray, cosine: NDArray[np.float32]) -> 
     a, b, cosine = a[order], b[order], cosine[order]
     first = np.concatenate([[True], (np.diff(a) != 0) | (np.diff(b) != 0)])[: len(a)]
     return Neighbours(a[first], b[first], cosine[first])
-
-
-def static_embedding(texts: pa.Array | pa.ChunkedArray, checkpoint: Checkpoint) -> NDArray[np.float32]:
-    """The mean of a checkpoint's own token vectors, weighted by inverse document frequency.
-
-    No transformer runs and nothing is downloaded. Of BERT-hash the narrow table is taken.
-
-    Args:
-        texts: n texts; null as empty.
-        checkpoint: whose tokenizer and token table to use.
-
-    Returns:
-        float32 of shape (n, width of the table), rows of unit length, of zeros for texts without a token.
-    """
-    tokenizer = PairTokenizer.of(checkpoint)
-    embeddings = checkpoint.model().get_input_embeddings()
-    table = getattr(embeddings, "embeddings", embeddings).weight.detach().float().numpy()
-    texts = normalise(texts)
-    counts = []
-    for begin in range(0, len(texts), _ROWS_AT_ONCE):
-        tokens = tokenizer.encode(pc.fill_null(texts[begin : begin + _ROWS_AT_ONCE], "").to_pylist())
-        shape = (len(tokens.offsets) - 1, len(table))
-        matrix = sparse.csr_matrix((np.ones(len(tokens.ids), np.float32), tokens.ids, tokens.offsets), shape)
-        matrix.sum_duplicates()
-        counts.append(matrix)
-    matrix = sparse.vstack(counts, format="csr") if counts else sparse.csr_matrix((0, len(table)))
-    frequency = np.bincount(matrix.indices, minlength=len(table))
-    weight = np.log((len(texts) + 1) / (frequency + 1)).astype(np.float32)
-    vectors = np.asarray(matrix @ (table * weight[:, None]), np.float32)
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = vectors / np.maximum(length, 1e-12)
-    return unit
-
-
-class GivenPairs(NamedTuple):
-    """Distinct pairs a < b of a file, its rows, and those left out: an unknown id, or one id twice."""
-
-    a: IntArray
-    b: IntArray
-    rows: int
-    unknown: int
-    same: int
-
-
-def given_pairs(
-    pattern: str, ids: pa.Array | pa.ChunkedArray, columns: Sequence[str] = ("id_a", "id_b")
-) -> GivenPairs:
-    """Candidate pairs from files of ids, in any format that ``pipelines.score`` reads.
-
-    Args:
-        pattern: path, folder, pattern or fsspec URL.
-        ids: of the n texts, in their order; compared as texts.
-        columns: of the two ids.
-
-    Raises:
-        UserError: no file, or a column is missing.
-    """
-    plan = plan_input(pattern, _ROWS_AT_ONCE)
-    for name in columns:
-        if name not in plan.schema.names:
-            listed = ", ".join(map(repr, plan.schema.names))
-            raise UserError(f"pairs {pattern}: no column {name!r}; its columns are {listed}.")
-    known = (
-        pa.chunked_array(ids).cast(pa.string()) if isinstance(ids, pa.ChunkedArray) else ids.cast(pa.string())
-    )
-    found = [_NOTHING[:2]]
-    for unit in plan.units:
-        for part in read_slices(unit, plan.schema):
-            numbers = [
-                np.asarray(
-                    pc.fill_null(pc.index_in(column_at(part.table, name).cast(pa.string()), known), -1)
-                )
-                for name in columns
-            ]
-            found.append((numbers[0].astype(np.int64), numbers[1].astype(np.int64)))
-    first, second = (np.concatenate([pair[at] for pair in found]) for at in (0, 1))
-    missing = (first < 0) | (second < 0)
-    same = ~missing & (first == second)
-    first, second = first[~missing & ~same], second[~missing & ~same]
-    pairs = np.unique(np.stack([np.minimum(first, second), np.maximum(first, second)]), axis=1)
-    return GivenPairs(pairs[0], pairs[1], plan.rows, int(missing.sum()), int(same.sum()))
-
-
-def sentence_embedding(texts: pa.Array | pa.ChunkedArray, model: str) -> NDArray[np.float32]:
-    """Embed texts with a sentence-transformers model, on the CPU.
-
-    Args:
-        texts: n texts; null as empty.
-        model: a folder or a Hugging Face id, which is downloaded.
-
-    Raises:
-        UserError: sentence-transformers is not installed, or the model cannot be loaded.
-    """
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise UserError(
-            f"embedding model {model}: needs sentence-transformers: pip install 'beam_sts[train]'"
-        ) from error
-    try:
-        loaded = SentenceTransformer(model, device="cpu", trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"embedding model {model}: cannot be loaded: {error}") from error
-    vectors: NDArray[np.float32] = loaded.encode(
-        pc.fill_null(texts, "").to_pylist(), convert_to_numpy=True, show_progress_bar=False
-    )
-    return vectors.astype(np.float32)

@@ -11,14 +11,10 @@ import pyarrow as pa
 
 from beam_sts.corpus.buckets import CAP, bucket_pairs, union_pairs
 from beam_sts.corpus.candidates import Keys, MinHash, exact_keys
-from beam_sts.corpus.neighbours import (
-    Neighbours,
-    given_pairs,
-    lexical_neighbours,
-    neighbours,
-    static_embedding,
-)
+from beam_sts.corpus.given import given_pairs
+from beam_sts.corpus.neighbours import Neighbours, lexical_neighbours, neighbours
 from beam_sts.corpus.rows import IntArray, Nodes, Rows
+from beam_sts.corpus.vectors import static_embedding
 from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint
 

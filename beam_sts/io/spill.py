@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+
+from beam_sts.io.files import file_system, is_local
+from beam_sts.io.output import OutputFolder
+
+
+@contextmanager
+def work_folder(output: OutputFolder) -> Iterator[Path]:
+    """A folder on a local disk for texts, beside the output where that is local; dropped at the end."""
+    local = Path(file_system(output.path("_run", "work"))[1]) if is_local(output.root) else None
+    folder = local or Path(tempfile.mkdtemp(prefix="beam_sts"))
+    shutil.rmtree(folder, ignore_errors=True)  # a killed run's
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class TextFile:

@@ -39,13 +39,12 @@ class KeyTexts(beam.PTransform):
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
         """Hash some thousand texts at a time, fewer where they are long."""
-        return (
-            texts
-            | beam.BatchElements(
-                min_batch_size=_KIB_AT_ONCE, max_batch_size=_KIB_AT_ONCE, element_size_fn=_kib
-            )
-            | "Key" >> beam.FlatMap(_key, self._keys)
-        )
+        return texts | batch_texts() | "Key" >> beam.FlatMap(_key, self._keys)
+
+
+def batch_texts() -> beam.PTransform:
+    """``(id, text)`` -> lists of some thousand of them, fewer where they are long."""
+    return beam.BatchElements(min_batch_size=_KIB_AT_ONCE, max_batch_size=_KIB_AT_ONCE, element_size_fn=_kib)
 
 
 def _kib(element: tuple[Any, str]) -> int:

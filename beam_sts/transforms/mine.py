@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 from apache_beam import pvalue
 from apache_beam.metrics import Metrics
+from numpy.typing import NDArray
 
-from beam_sts.corpus.buckets import CAP
-from beam_sts.corpus.candidates import MinHash, normalise
-from beam_sts.corpus.mining import in_test
-from beam_sts.transforms.candidates import BucketCandidates, JoinTexts, KeyTexts, MergeCandidates
+from beam_sts.corpus.candidates import hash128, normalise
+from beam_sts.corpus.mine import PairSources
+from beam_sts.corpus.mining import ORIGINS, SPLITS, draws, in_test, shard_of
+from beam_sts.transforms.candidates import JoinTexts, MergeCandidates
 from beam_sts.transforms.handler import METRICS_NAMESPACE
+from beam_sts.transforms.nearest import DensePoints, LexicalCandidates, NearestCandidates, StaticVectors
 from beam_sts.transforms.score import ScorePairs
 from beam_sts.types import Rejected
 
-ORIGINS = ("adjacent", "minhash", "random")
 _REJECTED = "rejected"
 
 
@@ -34,91 +36,61 @@ class MinedRows(NamedTuple):
 class MinePairs(beam.PTransform):
     """Texts, or ``(document, place, text)`` -> :class:`MinedRows`.
 
-    Texts with one normal form are one text, that of the smallest document. Pairs are proposed within each
-    split: texts that share words (MinHash), texts that follow each other in a document, and texts next to
-    each other in the order of a seeded hash. No text is in both splits. A document's places and a shard's
-    hashes must fit into memory; nothing else is held.
+    Texts with one normal form are one text, that of the smallest document and place. Pairs are proposed
+    within each split: the nearest by the model's token vectors, those that share rare shingles, texts that
+    follow each other in a document, and random ones. No text is in both splits.
 
     Args:
-        minhash: which texts share a bucket.
         model: as for ``PairScorer``.
+        neighbours: nearest of each text by the model's token vectors.
+        lexical: nearest of each text by shared rare shingles.
+        random: random texts of each.
         test_share: of documents, or of texts without one, that are the test split.
-        random_shards: groups within which texts are paired at random; fewer for a small corpus, more for one
-            whose hashes divided by it do not fit into memory.
-        cap: largest bucket whose texts are all paired.
+        blocks: of the comparison for the nearest (``beam_sts.transforms.nearest``): about a
+            16,000th of the texts.
+        random_shards: a worker holds the hashes of a shard; a random pair lies within one.
         seed: of the split and the random pairs.
         **score_args: more for ``ScorePairs``: symmetric, precision, long_text, ...
 
     >>> texts = ["A cat sat on the mat.", "A cat sat on a mat.", "Stocks fell sharply."]
     >>> with beam.Pipeline("FnApiRunner") as pipeline:
-    ...     mined = pipeline | beam.Create(texts) | MinePairs(test_share=0, random_shards=1)
+    ...     mined = pipeline | beam.Create(texts) | MinePairs(neighbours=1, test_share=0)
     ...     alike = mined.pairs | beam.Filter(lambda row: row["score"] > 0.6)
-    ...     _ = alike | beam.Map(lambda row: print(row["split"], "minhash" in row["origin"]))
+    ...     _ = alike | beam.Map(lambda row: print(row["split"], "neighbours" in row["origin"]))
     train True
     """
 
     def __init__(
         self,
-        minhash: MinHash | None = None,
         model: str = "beam-sts-nano",
         *,
+        neighbours: int = 5,
+        lexical: int = 2,
+        random: int = 1,
         test_share: float = 0.03,
-        random_shards: int = 64,
-        cap: int = CAP,
+        blocks: int = 1,
+        random_shards: int = 1,
         seed: int = 0,
         **score_args: Any,
     ) -> None:
         super().__init__()
         if not 0 <= test_share <= 1:
             raise ValueError(f"test_share {test_share} must be between 0 and 1")
-        if random_shards < 1:
-            raise ValueError(f"random_shards {random_shards} must be at least 1")
-        self._minhash = minhash or MinHash(0.3, 0.9, "word1")
-        self._model = model
+        if random_shards < 1 or blocks < 1:
+            raise ValueError(f"random_shards {random_shards} and blocks {blocks} must be at least 1")
+        self._sources = PairSources(neighbours, lexical, random, "static", seed, random_shards)
+        self._model, self._blocks = model, blocks
         self._test_share = test_share
-        self._random_shards = random_shards
-        self._cap = cap
-        self._seed = seed
         self._score_args = score_args
 
     def expand(self, texts: beam.PCollection) -> MinedRows:
-        """Name texts by their hash, propose, join, score."""
-        placed = texts | "Place" >> beam.ParDo(_Place(self._test_share, self._seed)).with_outputs(
+        """Name texts by their hash, propose, score."""
+        placed = texts | "Place" >> beam.ParDo(_Place(self._test_share, self._sources.seed)).with_outputs(
             _REJECTED, main="placed"
         )
-        # A text's split is that of its smallest document, so that every runner gives the same.
-        known = (
-            placed["placed"]
-            | "By text" >> beam.Map(lambda one: (one.ident, (one.owner, one.test, one.text)))
-            | "Distinct" >> beam.CombinePerKey(min)
-        )
-        named = known | "Id" >> beam.MapTuple(lambda ident, found: ((found[1], ident), found[2]))
-        adjacent = (
-            placed["placed"]
-            | "In documents" >> beam.Filter(lambda one: one.document is not None)
-            | "By document" >> beam.Map(lambda one: (one.document, (one.place, one.ident)))
-            | "Document" >> beam.GroupByKey()
-            | "Follow" >> beam.FlatMap(_adjacent)
-            | "Once" >> beam.Distinct()
-        )
-        split_of = known | "Split" >> beam.MapTuple(lambda ident, found: (ident, found[1]))
-        adjacent = {"pairs": adjacent, "split": split_of} | "Adjacent" >> _WithinSplit()
-        near = (
-            named
-            | "Keys" >> KeyTexts(self._minhash.keys)
-            | "Apart" >> beam.MapTuple(lambda key, ident: (key + bytes([ident[0]]), ident))
-            | "Buckets" >> BucketCandidates("minhash", self._cap)
-        )
-        random = (
-            named
-            | "Shard" >> beam.Map(_shard, self._random_shards, self._seed)
-            | "Shards" >> beam.GroupByKey()
-            | "Random" >> beam.FlatMap(_consecutive)
-        )
-        pairs = (adjacent, near, random) | "Merge" >> MergeCandidates(ORIGINS)
+        proposed = placed["placed"] | "Propose" >> ProposePairs(self._sources, self._model, self._blocks)
         scored, failed = (
-            {"pairs": pairs, "texts": named}
-            | "Texts" >> JoinTexts()
+            proposed.pairs
             | "Row" >> beam.Map(_row)
             | "Score" >> ScorePairs(self._model, text_a="sentence1", text_b="sentence2", **self._score_args)
         )
@@ -126,15 +98,21 @@ class MinePairs(beam.PTransform):
         return MinedRows(scored, rejected)
 
 
-class _Placed(NamedTuple):
-    """A text at a place: ``ident`` is the hash of its normal form, ``owner`` decides its split."""
+class Placed(NamedTuple):
+    """A text at a place: ``name`` is the hash of its normal form; the lowest ``order`` gives its split."""
 
-    ident: str
-    owner: str
-    test: bool
+    name: bytes
+    order: Any
     document: Any
-    place: Any
+    test: bool
     text: str
+    vector: bytes = b""
+
+
+def name_bytes(names: NDArray[np.uint64]) -> list[bytes]:
+    """Names, uint64 (n, 2), as bytes that sort like them."""
+    raw = names.astype(">u8").tobytes()
+    return [raw[at : at + 16] for at in range(0, len(raw), 16)]
 
 
 class _Place(beam.DoFn):
@@ -156,7 +134,7 @@ class _Place(beam.DoFn):
         normal = normalise(pa.array([text], pa.large_string()))[0].as_py()
         owner = normal if document is None else f"document\0{document}"
         test = bool(in_test([owner], self._test_share, self._seed)[0])
-        yield _Placed(_digest(normal), owner, test, document, place, text)
+        yield Placed(name_bytes(hash128([normal]))[0], (owner, place), document, test, text)
 
 
 def _fault(text: Any) -> str | None:
@@ -169,62 +147,122 @@ def _fault(text: Any) -> str | None:
     return None if text.strip() else "empty text"
 
 
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+class ProposedPairs(NamedTuple):
+    """``pairs``: ``(name_a, name_b, (test, text_a), (test, text_b), origin)``; ``straddling`` were dropped.
+
+    ``texts``: ``(name, (test, text))`` of every distinct text.
+    """
+
+    pairs: beam.PCollection
+    straddling: beam.PCollection
+    texts: beam.PCollection
 
 
-def _adjacent(document: tuple[Any, Iterable[tuple[Any, str]]]) -> Iterator[tuple[str, str]]:
-    idents = [ident for _, ident in sorted(document[1])]
-    for one, other in pairwise(idents):
+class ProposePairs(beam.PTransform):
+    """:class:`Placed` -> :class:`ProposedPairs`, the twin of ``beam_sts.corpus.mine.propose``.
+
+    Args:
+        sources: what proposes.
+        model: whose token vectors count, where ``sources.vectors`` is ``static``.
+        blocks: of the nearest.
+        load: arguments of ``load_checkpoint``.
+    """
+
+    def __init__(
+        self, sources: PairSources, model: str, blocks: int = 1, load: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        self._sources, self._model, self._blocks, self._load = sources, model, blocks, load or {}
+
+    def expand(self, placed: beam.PCollection) -> ProposedPairs:
+        """Every text once, pairs of each kind, their union with the texts."""
+        sources = self._sources
+        known = (
+            placed
+            | "By name" >> beam.Map(lambda one: (one.name, (one.order, one.test, one.text, one.vector)))
+            | "Distinct" >> beam.CombinePerKey(_first)
+        )
+        adjacent = (
+            placed
+            | "In documents" >> beam.Filter(lambda one: one.document is not None)
+            | "By document" >> beam.Map(lambda one: (one.document, (one.order, one.name)))
+            | "Document" >> beam.GroupByKey()
+            | "Follow" >> beam.FlatMap(_adjacent)
+            | "Once" >> beam.Distinct()
+            | "Adjacent" >> beam.Map(lambda pair: (pair, "adjacent"))
+        )
+        parts = [adjacent]
+        vectors = known | "Vectors" >> beam.MapTuple(lambda name, found: (name, found[3]))
+        if sources.neighbours and sources.vectors == "static":
+            every = known | "Texts" >> beam.MapTuple(lambda name, found: (name, found[2]))
+            vectors = every | "Static" >> StaticVectors(self._model, **self._load)
+        split = known | "Split of" >> beam.MapTuple(lambda name, found: (name, found[1]))
+        for number, label in enumerate(SPLITS):
+            here = known | f"In {label}" >> beam.Filter(lambda one, test: one[1][1] == test, bool(number))
+            if sources.neighbours:
+                own = (
+                    {"split": split, "vector": vectors}
+                    | f"Meet {label}" >> beam.CoGroupByKey()
+                    | f"Vectors of {label}" >> beam.FlatMap(_of_split, bool(number))
+                )
+                nearest = NearestCandidates("neighbours", sources.neighbours, DensePoints(), self._blocks)
+                parts.append(own | f"Neighbours {label}" >> nearest)
+            if sources.lexical:
+                texts = here | f"Texts {label}" >> beam.MapTuple(lambda name, found: (name, found[2]))
+                parts.append(texts | f"Lexical {label}" >> LexicalCandidates(sources.lexical, self._blocks))
+            if sources.random:
+                shards = here | f"Shard {label}" >> beam.Map(_shard, sources.seed, sources.random_shards)
+                grouped = shards | f"Shards {label}" >> beam.GroupByKey()
+                parts.append(grouped | f"Random {label}" >> beam.FlatMap(_next_ones, sources.random))
+        pairs = tuple(parts) | "Merge" >> MergeCandidates(ORIGINS)
+        texts = known | "Payload" >> beam.MapTuple(lambda name, found: (name, (found[1], found[2])))
+        joined = {"pairs": pairs, "texts": texts} | "Join" >> JoinTexts()
+        sorted_out = joined | "Within" >> beam.ParDo(_WithinSplit()).with_outputs("straddling", main="pairs")
+        return ProposedPairs(sorted_out["pairs"], sorted_out["straddling"], texts)
+
+
+def _first(values: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
+    return min(values, key=itemgetter(0, 2))
+
+
+def _adjacent(document: tuple[Any, Iterable[tuple[Any, bytes]]]) -> Iterator[tuple[bytes, bytes]]:
+    names = [name for _, name in sorted(document[1])]
+    for one, other in pairwise(names):
         if one != other:
             yield min(one, other), max(one, other)
 
 
-class _WithinSplit(beam.PTransform):
-    """Pairs of hashes, and the split of each hash -> candidates of ids; counts those that straddle."""
-
-    def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
-        split = collections["split"]
-        half = (
-            {"pairs": collections["pairs"], "split": split}
-            | "First" >> beam.CoGroupByKey()
-            | "Split a" >> beam.FlatMapTuple(_spread)
-        )
-        return (
-            {"pairs": half, "split": split}
-            | "Second" >> beam.CoGroupByKey()
-            | "Split b" >> beam.FlatMapTuple(_meet)
-        )
+def _of_split(met: tuple[bytes, dict[str, Iterable[Any]]], test: bool) -> Iterator[tuple[bytes, bytes]]:
+    name, found = met
+    if next(iter(found["split"])) == test:
+        yield name, next(iter(found["vector"]))
 
 
-def _spread(first: str, found: dict[str, Iterable[Any]]) -> Iterator[tuple[str, tuple[bool, str]]]:
-    test = next(iter(found["split"]))
-    for second in found["pairs"]:
-        yield second, (test, first)
+def _shard(one: tuple[bytes, Any], seed: int, shards: int) -> tuple[int, tuple[int, bytes]]:
+    draw = draws([np.frombuffer(one[0][:8], ">u8").astype(np.uint64)], seed)
+    return int(shard_of(draw, shards)[0]), (int(draw[0]), one[0])
 
 
-def _meet(second: str, found: dict[str, Iterable[Any]]) -> Iterator[tuple[tuple[Any, Any], str]]:
-    test = next(iter(found["split"]))
-    for other, first in found["pairs"]:
-        if other == test:
-            yield ((test, first), (test, second)), "adjacent"
+def _next_ones(
+    shard: tuple[int, Iterable[tuple[int, bytes]]], each: int
+) -> Iterator[tuple[tuple[bytes, bytes], str]]:
+    names = [name for _, name in sorted(shard[1])]
+    for step in range(1, each + 1):
+        for one, other in zip(names, names[step:], strict=False):
+            yield (min(one, other), max(one, other)), "random"
+
+
+class _WithinSplit(beam.DoFn):
+    """Joined pairs -> those of one split; only adjacent ones can lie in both."""
+
+    def process(self, row: tuple[Any, ...]) -> Iterator[Any]:
+        if row[2][0] == row[3][0]:
+            yield row
         else:
             Metrics.counter(METRICS_NAMESPACE, "pairs_straddling").inc()
+            yield pvalue.TaggedOutput("straddling", 1)
 
 
-def _shard(named: tuple[tuple[bool, str], str], shards: int, seed: int) -> tuple[Any, tuple[str, Any]]:
-    ident = named[0]
-    drawn = _digest(f"{seed}\0{ident[1]}")
-    return (ident[0], int(drawn[:8], 16) % shards), (drawn, ident)
-
-
-def _consecutive(shard: tuple[Any, Iterable[tuple[str, Any]]]) -> Iterator[tuple[tuple[Any, Any], str]]:
-    idents = [ident for _, ident in sorted(shard[1])]
-    for one, other in pairwise(idents):
-        yield (min(one, other), max(one, other)), "random"
-
-
-def _row(joined: tuple[Any, Any, str, str, str]) -> dict[str, Any]:
-    first, _, text_a, text_b, origin = joined
-    split = "test" if first[0] else "train"
-    return {"sentence1": text_a, "sentence2": text_b, "origin": origin, "split": split}
+def _row(pair: tuple[Any, ...]) -> dict[str, Any]:
+    _, _, (test, text_a), (_, text_b), origin = pair
+    return {"sentence1": text_a, "sentence2": text_b, "origin": origin, "split": SPLITS[int(test)]}

@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 from beam_sts.corpus.mining import (
     MinedPairs,
     adjacent_pairs,
+    draws,
     in_test,
     random_pairs,
     sample_evenly,
     score_bands,
+    shard_of,
     split_sentences,
-    subset_tables,
     triplets,
     word_overlap,
 )
@@ -23,16 +24,17 @@ def mined(rows):
     distinct = {(min(a, b), max(a, b)): s for a, b, s in rows if a != b}
     a = np.array([a for a, _ in distinct], np.int64)
     b = np.array([b for _, b in distinct], np.int64)
-    return MinedPairs(a, b, np.array(list(distinct.values()), np.float32))
+    draw = draws([a.astype(np.uint64), b.astype(np.uint64)], 3)
+    return MinedPairs(a, b, np.array(list(distinct.values()), np.float32), draw)
 
 
 SCORES = st.integers(0, 100).map(lambda n: n / 100)
 PAIRS = st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15), SCORES), max_size=60).map(mined)
 
 
-@given(PAIRS, st.integers(0, 70), st.integers(0, 9))
-def test_sample_is_as_even_as_bands_allow(pairs, rows, seed):
-    chosen = sample_evenly(pairs, rows, seed)
+@given(PAIRS, st.integers(0, 70))
+def test_sample_is_as_even_as_bands_allow(pairs, rows):
+    chosen = sample_evenly(pairs, rows)
     assert len(chosen) == min(rows, len(pairs.a)) == len(set(chosen.tolist()))
     there = np.bincount(score_bands(pairs.score), minlength=10)
     drawn = np.bincount(score_bands(pairs.score[chosen]), minlength=10)
@@ -47,7 +49,7 @@ def test_sample_does_not_depend_on_the_order_of_pairs(pairs, rows, random):
     order = list(range(len(pairs.a)))
     random.shuffle(order)
     moved = MinedPairs(*(column[order] for column in pairs))
-    one, other = sample_evenly(pairs, rows, 1), sample_evenly(moved, rows, 1)
+    one, other = sample_evenly(pairs, rows), sample_evenly(moved, rows)
     drawn = {(int(pairs.a[i]), int(pairs.b[i])) for i in one}
     again = {(int(moved.a[i]), int(moved.b[i])) for i in other}
     if len(one):
@@ -56,10 +58,10 @@ def test_sample_does_not_depend_on_the_order_of_pairs(pairs, rows, random):
     assert drawn == again
 
 
-@given(PAIRS, st.booleans(), st.integers(0, 9))
-def test_triplets_keep_their_promises(pairs, hard, seed):
-    found = triplets(pairs, positive=0.7, negative=0.3, margin=0.2, hard=hard, seed=seed)
-    score = {(a, b): s for a, b, s in zip(*map(np.ndarray.tolist, pairs), strict=True)}
+@given(PAIRS, st.booleans())
+def test_triplets_keep_their_promises(pairs, hard):
+    found = triplets(pairs, positive=0.7, negative=0.3, margin=0.2, hard=hard)
+    score = {(a, b): s for a, b, s in zip(*map(np.ndarray.tolist, pairs[:3]), strict=True)}
     score |= {(b, a): s for (a, b), s in score.items()}
     anchors = found.anchor.tolist()
     assert len(anchors) == len(set(anchors))
@@ -71,7 +73,7 @@ def test_triplets_keep_their_promises(pairs, hard, seed):
         worse = [s for s in partners.values() if s <= (limit if hard else min(0.3, limit)) + 1e-9]
         expected += best >= np.float32(0.7) and bool(worse)
     assert abs(len(anchors) - expected) <= 1  # rounding at the margin
-    for anchor, good, bad in zip(*map(np.ndarray.tolist, found), strict=True):
+    for anchor, good, bad in zip(*map(np.ndarray.tolist, found[:3]), strict=True):
         of_anchor = [s for (one, _), s in score.items() if one == anchor]
         assert score[anchor, good] == max(of_anchor) >= np.float32(0.7)
         assert score[anchor, bad] <= score[anchor, good] - 0.2 + 1e-6
@@ -86,14 +88,26 @@ def test_adjacent_texts_are_neighbours_in_one_document_only():
     assert list(zip(a.tolist(), b.tolist(), strict=True)) == [(0, 1), (2, 3)]
 
 
+def names(texts):
+    return np.sort(np.random.default_rng(texts).integers(0, 2**63, texts).astype(np.uint64))
+
+
 @given(st.integers(0, 50), st.integers(0, 3), st.integers(0, 99))
 def test_random_pairs_are_distinct_and_never_a_text_with_itself(texts, each, seed):
-    a, b = random_pairs(texts, each, seed)
+    a, b = random_pairs(names(texts), each, seed)
     assert (a < b).all()
     assert (b < texts).all()
     assert len(set(zip(a.tolist(), b.tolist(), strict=True))) == len(a)
     if texts > 1 and each:
         assert set(a.tolist()) | set(b.tolist()) == set(range(texts))
+
+
+@given(st.integers(0, 60), st.integers(1, 9), st.integers(0, 99))
+def test_random_pairs_lie_within_a_shard(texts, shards, seed):
+    shard = shard_of(draws([names(texts)], seed), shards)
+    a, b = random_pairs(names(texts), 2, seed, shards)
+    assert (shard[a] == shard[b]).all()
+    assert shard.max(initial=0) < shards
 
 
 def test_split_takes_the_share_and_stays_when_texts_come():
@@ -108,7 +122,7 @@ def test_split_takes_the_share_and_stays_when_texts_come():
 
 def test_word_overlap_is_jaccard():
     texts = pa.array(["a cat sat", "A cat, a mat!", "", "dogs"])
-    found = word_overlap(texts, np.array([0, 0, 2, 0]), np.array([1, 0, 2, 3]))
+    found = word_overlap(texts.take(pa.array([0, 0, 2, 0])), texts.take(pa.array([1, 0, 2, 3])))
     assert found.tolist() == pytest.approx([2 / 4, 1, 0, 0])
 
 
@@ -118,17 +132,10 @@ def test_sentences_keep_their_text():
     assert sentences.to_pylist() == ["Dr. Smith left.", "He ran!", "One"]
 
 
-def test_subsets_do_not_depend_on_the_order_of_pairs():
-    rng = np.random.default_rng(0)
-    texts = pa.array(
-        [" ".join(rng.choice(["cat", "dog", "sun", "sea", "ran"], 4)) + f" {i}" for i in range(40)]
-    )
-    pairs = mined(zip(rng.integers(0, 40, 300), rng.integers(0, 40, 300), rng.random(300), strict=True))
-    origin = pa.array([f"o{a % 3}" for a in pairs.a])
-    order = rng.permutation(len(pairs.a))
-    one = subset_tables(texts, pairs, origin, seed=5)
+@given(PAIRS, st.randoms())
+def test_triplets_do_not_depend_on_the_order_of_pairs(pairs, random):
+    order = list(range(len(pairs.a)))
+    random.shuffle(order)
     moved = MinedPairs(*(column[order] for column in pairs))
-    other = subset_tables(texts, moved, origin.take(pa.array(order)), seed=5)
-    assert all(one[subset].equals(other[subset]) for subset in one)
-    assert len(one["raw"]) == len(one["pair-score"]) == len(pairs.a)
-    assert len(one["triplet-hard"])
+    one, other = (triplets(p, positive=0.7, negative=0.3, margin=0.2, hard=False) for p in (pairs, moved))
+    assert all(np.array_equal(x, y) for x, y in zip(one, other, strict=True))

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_sts.corpus.neighbours import given_pairs, lexical_neighbours, neighbours, static_embedding
+from beam_sts.corpus.given import given_pairs
+from beam_sts.corpus.neighbours import lexical_neighbours, neighbours
+from beam_sts.corpus.vectors import static_embedding
 from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import load_checkpoint
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,6 +9,8 @@ from beam_sts.corpus.mining import SUBSETS
 from beam_sts.models.registry import EMBEDDED
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import Workshop
+from beam_sts.transforms import nearest
+from pipelines import mine as mine_command
 from pipelines import train
 from pipelines.mine import main
 
@@ -95,6 +98,50 @@ def test_result_does_not_depend_on_threads(run, corpus, tmp_path):
     files = sorted(path.relative_to(run) for path in run.rglob("*.parquet"))
     assert len(files) == 13
     assert all((run / file).read_bytes() == (tmp_path / "one" / file).read_bytes() for file in files)
+
+
+def files_of(output):
+    return {str(path.relative_to(output)): path.read_bytes() for path in sorted(output.rglob("*.parquet"))}
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Shards and blocks so small that there are many of them."""
+    monkeypatch.setattr(mine_command, "PAIRS_PER_SHARD", 400)
+    monkeypatch.setattr(mine_command, "_TEXTS_PER_RANDOM_SHARD", 90)
+    monkeypatch.setattr(nearest, "BLOCK", 70)
+
+
+def test_a_runner_writes_the_bytes_of_one_machine(corpus, tmp_path, small_parts):
+    more = ("--doc_id", "doc", "--threads", "1")
+    assert mine(corpus, tmp_path / "one", *more) == 0
+    assert mine(corpus, tmp_path / "two", *more, "--runner", "FnApiRunner") == 0
+    one, two = files_of(tmp_path / "one"), files_of(tmp_path / "two")
+    assert one == two
+    assert len([name for name in one if name.startswith("pair-score/train")]) > 3
+    summaries = [json.loads((tmp_path / name / "summary.json").read_text()) for name in ("one", "two")]
+    for summary in summaries:
+        assert {summary.pop(name) and name for name in ("seconds", "path", "timeline")}
+    assert summaries[0] == summaries[1]
+    assert (tmp_path / "two" / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("runner", [(), ("--runner", "FnApiRunner")], ids=["one machine", "runner"])
+def test_a_run_that_was_cut_short_takes_the_scores_that_are_there(corpus, tmp_path, small_parts, runner):
+    more = ("--doc_id", "doc", "--threads", "1", *runner)
+    assert mine(corpus, tmp_path / "whole", *more) == 0
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    (tmp_path / "cut" / "summary.json").unlink()
+    records = sorted((tmp_path / "cut" / "_run" / "records").iterdir())
+    for path in (*records[1::2], *(tmp_path / "cut" / "triplet").rglob("*.parquet")):
+        path.unlink()
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "cut" / "pair-score").rglob("*.parquet")}
+    assert mine(corpus, tmp_path / "cut", *more) == 0
+    assert files_of(tmp_path / "cut") == files_of(tmp_path / "whole")
+    assert 0 < sum(path.stat().st_mtime_ns == time for path, time in times.items()) < len(times)
+    if not runner:
+        summary = json.loads((tmp_path / "cut" / "summary.json").read_text())
+        assert 0 < summary["pairs_reused"] < summary["pairs"]
 
 
 def test_a_finished_run_is_not_repeated_and_a_foreign_folder_is_refused(run, corpus, capsys):
@@ -194,7 +241,10 @@ def test_pipelines_train_takes_the_sampled_pairs(run, corpus, tmp_path):
         (["--test_share", "2"], "--test_share 2.0"),
         (["--random", "-1"], "--random -1"),
         (["--neighbours", "0", "--lexical", "0", "--random", "0"], "nothing proposes pairs"),
-        (["--runner", "FlinkRunner"], "beam_sts.MinePairs"),
+        (
+            ["--runner", "FnApiRunner", "--embedding_model", "m"],
+            "--embedding_model: is loaded on one",
+        ),
     ],
 )
 def test_mistakes_are_told_before_the_work(corpus, tmp_path, capsys, arguments, message):

@@ -21,7 +21,7 @@ def line(row):
 
 def mine(elements, folder, **settings):
     with beam.Pipeline("FnApiRunner") as pipeline:
-        mined = pipeline | beam.Create(elements) | MinePairs(random_shards=1, **settings)
+        mined = pipeline | beam.Create(elements) | MinePairs(**settings)
         for name, rows in mined._asdict().items():
             lines = rows | f"Line {name}" >> beam.Map(
                 lambda row: json.dumps(row if isinstance(row, dict) else row[1])
@@ -46,7 +46,7 @@ def test_rows_are_scored_once_and_named(mined):
     assert len({frozenset(key(row)) for row in rows}) == len(rows)
     assert all(0 <= row["score"] <= 1 for row in rows)
     origins = {name for row in rows for name in row["origin"].split("+")}
-    assert origins == {"adjacent", "minhash", "random"}
+    assert origins == {"adjacent", "neighbours", "lexical", "random"}
 
 
 def test_splits_share_no_text(mined):

@@ -1,0 +1,261 @@
+"""Shards of mined pairs: scored, written and read again. One machine and Beam write the same bytes.
+
+Pairs are cut into shards by ranges of their draws, whatever proposes them and wherever they are scored; so a
+shard is scored in the same batches everywhere, and a run that goes on takes the scores of those that are
+there.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from beam_sts.corpus.mining import BANDS, SPLITS, SUBSETS, score_bands, word_overlap
+from beam_sts.corpus.rows import SliceRows, Source
+from beam_sts.io.files import file_system
+from beam_sts.io.output import OutputFolder
+from beam_sts.io.rejected import rejected_schema, rejected_table
+from beam_sts.io.slices import plan_input, read_slices
+from beam_sts.io.summary import add_records, length_histogram, score_histogram, throughput
+from beam_sts.report.examples import Example, choose_rows, shorten
+from beam_sts.scoring.scorer import PairScorer
+
+PAIRS_PER_SHARD = 50_000
+FOLDERS = (*SUBSETS, *(f"{subset}/{split}" for subset in SUBSETS for split in SPLITS), "rejected")
+
+_TOKENS = ("real_tokens", "padded_tokens", "truncated", "windowed", "unknown")
+_SCORED = pa.schema(
+    [("sentence1", pa.large_string()), ("sentence2", pa.large_string()), ("score", pa.float32())]
+)
+_THREE = pa.schema([(name, pa.large_string()) for name in ("anchor", "positive", "negative")])
+SCHEMAS = {
+    "raw": pa.schema([("anchor", pa.large_string()), ("text", pa.large_string()), ("origin", pa.string())]),
+    "pair-score": _SCORED,
+    "pair-score-hard": _SCORED,
+    "pair-score-sampled": _SCORED,
+    "triplet": _THREE,
+    "triplet-hard": _THREE,
+}
+
+
+@dataclass(frozen=True)
+class SetSettings:
+    """What the training sets depend on, besides the scored pairs.
+
+    ``shards`` of the draws' range; ``sampled_rows`` of the train split's ``pair-score-sampled``, by default
+    half of its pairs; the others as for ``triplets`` and ``hard_gap`` between score and word overlap.
+    """
+
+    shards: int = 1
+    seed: int = 0
+    sampled_rows: int | None = None
+    hard_gap: float = 0.4
+    positive: float = 0.8
+    negative: float = 0.3
+    margin: float = 0.2
+    symmetric: bool = False
+    report_examples: int = 5
+
+    def rows_to_sample(self, split: str, pairs: int) -> int:
+        """How many rows ``pair-score-sampled`` gets of a split's pairs."""
+        return pairs // 2 if self.sampled_rows is None or split == "test" else self.sampled_rows
+
+
+@dataclass(frozen=True)
+class PairTexts:
+    """The pairs of a shard in the order of their draws, shape (n,) each."""
+
+    test: NDArray[np.bool_]
+    draw: NDArray[np.uint64]
+    text_a: pa.Array
+    text_b: pa.Array
+    origin: pa.Array
+
+
+@dataclass
+class PairShardWriter:
+    """Scores shards and writes their ``raw``, ``pair-score`` and ``pair-score-hard``.
+
+    The shard's record is written last and marks it as done.
+    """
+
+    output: OutputFolder
+    settings: SetSettings
+    scorer: PairScorer
+    reused: int = 0
+
+    def there(
+        self, number: int, test: NDArray[np.bool_], draw: NDArray[np.uint64]
+    ) -> NDArray[np.float32] | None:
+        """The scores of a shard that is done, NaN where a pair failed; None if it holds other pairs."""
+        record = read_record(self.output, number)
+        if record is None or (record["pairs"], record["draws"]) != (len(draw), _sum(draw)):
+            return None
+        scores = np.full(len(draw), np.nan, np.float32)
+        good = np.ones(len(draw), bool)
+        good[record["failed"]] = False
+        for split in SPLITS:
+            rows = np.flatnonzero(good & (test == (split == "test")))
+            if len(rows):
+                scores[rows] = self._read_scores(split, number)
+        self.reused += len(draw)
+        return scores
+
+    def _read_scores(self, split: str, number: int) -> NDArray[np.float32]:
+        plan = plan_input(self.output.shard(f"pair-score/{split}", number), PAIRS_PER_SHARD)
+        parts = [
+            data.table["score"].to_numpy() for unit in plan.units for data in read_slices(unit, plan.schema)
+        ]
+        return np.concatenate(parts)
+
+    def write(self, number: int, pairs: PairTexts) -> NDArray[np.float32]:
+        """Score and write a shard; gives the scores, NaN where the model failed."""
+        started = time.time()
+        result = self.scorer.run(pairs.text_a, pairs.text_b, symmetric=self.settings.symmetric)
+        scores = result.scores
+        overlap = word_overlap(pairs.text_a, pairs.text_b)
+        with np.errstate(invalid="ignore"):
+            hard = np.abs(scores - overlap) >= np.float32(self.settings.hard_gap)
+        counts: dict[str, dict[str, int]] = {}
+        for split in SPLITS:
+            mine = np.isfinite(scores) & (pairs.test == (split == "test"))
+            for subset, chosen in (("raw", mine), ("pair-score", mine), ("pair-score-hard", mine & hard)):
+                places = pa.array(np.flatnonzero(chosen))
+                counts.setdefault(subset, {})[split] = len(places)
+                last = pairs.origin if subset == "raw" else pa.array(scores)
+                write_rows(
+                    self.output,
+                    subset,
+                    split,
+                    number,
+                    [column.take(places) for column in (pairs.text_a, pairs.text_b, last)],
+                )
+        good = scores[np.isfinite(scores)]
+        record = {
+            "pairs": len(scores),
+            "draws": _sum(pairs.draw),
+            "failed": np.flatnonzero(~np.isfinite(scores)).tolist(),
+            "rows_written": counts,
+            "pairs_failed": dict(Counter(reason.partition(":")[0] for reason in result.failures.values())),
+            "pairs_by_origin": dict(Counter(pairs.origin.to_pylist())),
+            "pairs_by_band": np.bincount(score_bands(good), minlength=BANDS).tolist(),
+            "score_histogram": score_histogram(good),
+            "tokens": {
+                **{name: getattr(result.stats, name) for name in _TOKENS},
+                "length_histogram": length_histogram(result.tokens),
+            },
+            "work": [started, time.time(), len(scores)],
+            "examples": self._examples(number, pairs, scores),
+        }
+        self.output.write_record(number, record)
+        return scores
+
+    def _examples(self, number: int, pairs: PairTexts, scores: NDArray[np.float32]) -> list[Example]:
+        chosen = choose_rows(scores, {}, threshold=None, each=self.settings.report_examples)
+        return [
+            {
+                "kind": kind,
+                "where": f"pair-score/{SPLITS[int(pairs.test[row])]}, part {number}",
+                "text_a": shorten(pairs.text_a[row].as_py()),
+                "text_b": shorten(pairs.text_b[row].as_py()),
+                "score": float(scores[row]),
+            }
+            for kind, rows in chosen.items()
+            for row in rows
+        ]
+
+
+def write_rows(output: OutputFolder, subset: str, split: str, number: int, columns: Sequence[Any]) -> int:
+    """Publish a shard of a training set, none if it has no row; gives its rows."""
+    schema = SCHEMAS[subset]
+    arrays = [
+        column.cast(kind.type)
+        if isinstance(column, (pa.Array, pa.ChunkedArray))
+        else pa.array(column, kind.type)
+        for column, kind in zip(columns, schema, strict=True)
+    ]
+    table = pa.Table.from_arrays(arrays, schema=schema)
+    if len(table):
+        output.write_table(f"{subset}/{split}", number, table)
+    return len(table)
+
+
+def write_rejected(output: OutputFolder, source: Source, rows: SliceRows) -> dict[str, Any]:
+    """Write a slice's rejected rows; gives the counts of its rows."""
+    table = rejected_table(rows.data, rows.bad, rows.reasons, rejected_schema(source.schema))
+    if len(table):
+        output.write_table("rejected", rows.data.slice.index, table)
+    reasons = Counter(reason.partition(":")[0] for reason in table["reason"].to_pylist())
+    return {"rows_rejected": len(table), "rejected_reasons": dict(reasons)}
+
+
+def read_record(output: OutputFolder, number: int) -> dict[str, Any] | None:
+    """The record of a shard, if it is done."""
+    fs, path = file_system(output.path("_run", "records", f"part-{number:06d}.json"))
+    if not fs.exists(path):
+        return None
+    record: dict[str, Any] = json.loads(fs.cat_file(path))
+    return record
+
+
+def mine_counts(
+    output: OutputFolder, counts: dict[str, Any], rows_read: int
+) -> tuple[dict[str, Any], list[list[Example]]]:
+    """All counts of a run, and the examples of its shards.
+
+    Args:
+        output: with the records of the shards.
+        counts: all others; ``shards`` are those of this run with their pairs.
+        rows_read: of the input.
+
+    Raises:
+        RuntimeError: they do not add up.
+    """
+    numbers = sorted(map(int, counts.get("shards", {})))
+    records = [record for number in numbers if (record := read_record(output, number))]
+    names = ("pairs", "rows_written", "pairs_failed", "pairs_by_origin", "score_histogram", "tokens")
+    zeros = dict.fromkeys(SPLITS, 0)
+    total: dict[str, Any] = {
+        "rows_read": rows_read,
+        **dict.fromkeys(("rows_rejected", "rows_used", "sentences", "texts"), 0),
+        **dict.fromkeys(("texts_too_short", "texts_too_long", "places"), 0),
+        **dict.fromkeys(("pairs", "pairs_straddling", "pairs_reused"), 0),
+        **{name: {} for name in ("rejected_reasons", "pairs_by_origin", "pairs_failed", "score_histogram")},
+        "texts_by_split": zeros,
+        "rows_written": dict.fromkeys(SUBSETS, zeros),
+        "tokens": {**dict.fromkeys(_TOKENS, 0), "length_histogram": {}},
+        "shards": {},
+    }
+    total = add_records([total, counts, *({name: record[name] for name in names} for record in records)])
+    bands = [record["pairs_by_band"] for record in records]
+    total["pairs_by_band"] = np.array(bands, np.int64).reshape(-1, BANDS).sum(axis=0).tolist()
+    lengths = total["tokens"]["length_histogram"]
+    total["tokens"]["length_histogram"] = {bound: lengths[bound] for bound in sorted(lengths, key=int)}
+    total["timeline"] = throughput(record["work"] for record in records)
+    total["texts_repeated"] = total.pop("places") - total["texts"]
+    written, failed = sum(total["rows_written"]["raw"].values()), sum(total["pairs_failed"].values())
+    if (
+        total["rows_used"] + total["rows_rejected"] != rows_read
+        or written + failed != total["pairs"]
+        or total["pairs"] != sum(total.pop("shards").values())
+    ):
+        raise RuntimeError(f"the counts do not add up: {total}")
+    return total, [record["examples"] for record in records]
+
+
+def empty_schemas() -> dict[str, pa.Schema]:
+    """Of every folder of the training sets, for those without a row."""
+    return {f"{subset}/{split}": schema for subset, schema in SCHEMAS.items() for split in SPLITS}
+
+
+def _sum(draw: NDArray[np.uint64]) -> str:
+    """One number for a set of pairs."""
+    return f"{int(draw.sum(dtype=np.uint64)):x}"
