@@ -60,7 +60,7 @@ setup(
         "scipy>=1.11",
         "tqdm>=4.66",
         "jinja2>=3.1",
-        # Deduplication and mining. rensa's signatures change with its minor version, and with them the candidates.
+        # Deduplication and mining. rensa's signatures, and so the candidates, change with its minor version.
         "duckdb>=1.1",
         "networkx>=3.2",
         "rensa>=0.5,<0.6",

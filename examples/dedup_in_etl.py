@@ -1,4 +1,4 @@
-"""Near-duplicates removed inside an ETL pipeline: dicts in, the rows that stay and a receipt for each other out.
+"""Near-duplicates removed inside an ETL pipeline: rows that stay, and a receipt for each other one.
 
 python examples/dedup_in_etl.py
 """

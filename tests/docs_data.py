@@ -1,4 +1,4 @@
-"""The files that the commands of README and docs read: a few rows of each, where the commands look for them."""
+"""The files that the commands of README and docs read: a few rows of each."""
 
 import gzip
 import json

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import json
 import re
 import shlex
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -132,6 +134,36 @@ def test_everything_public_is_in_the_python_reference():
     for name in beam_sts.__all__:
         thing = getattr(beam_sts, name)
         assert f"{thing.__module__}.{name}" in named, name
+
+
+def test_every_column_and_every_entry_of_a_summary_is_documented(tmp_path, monkeypatch):
+    docs_data.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
+    parts = {part.split("\n", 1)[0]: part for part in text.split("\n## ")}
+    runs = {
+        "score": "--input data/pairs.jsonl --output score --threshold 0.5",
+        "dedup": "--input test.jsonl --against train.jsonl --output dedup --text text --id url",
+        "mine": "--input docs/*.parquet --output mine --text body --doc_id url --sentences en",
+    }
+    for verb, arguments in runs.items():
+        assert importlib.import_module(f"pipelines.{verb}").main([*arguments.split(), "--quiet"]) == 0
+        folders = {}
+        for shard in Path(verb).glob("**/*.parquet"):
+            folders.setdefault(shard.relative_to(verb).parts[0], set()).update(pq.read_schema(shard).names)
+        known = {"text1", "text2", "text", "id", "url"}  # the input's own
+        for folder, columns in folders.items():
+            assert f"`{folder}/`" in parts[verb], folder
+            for column in columns - known:
+                assert f"`{column}`" in parts[verb] + parts["score"], (folder, column)
+        summary = json.loads(Path(verb, "summary.json").read_text())
+        for entry in summary:
+            rows = [
+                line.split("|")
+                for line in parts["summary.json"].splitlines()
+                if line.startswith("| `") and f"`{entry}`" in line.split("|")[1]
+            ]
+            assert any(verb in cells[2] or "all" in cells[2] for cells in rows), (verb, entry)
 
 
 def test_the_airflow_example_parses():
