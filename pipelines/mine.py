@@ -48,6 +48,7 @@ from pipelines.cli import (
     Clock,
     Parser,
     add_console_options,
+    check_runs,
     console_of,
     guarded,
     local_options,
@@ -267,6 +268,7 @@ def _texts_expected(plan: InputPlan, sentences: str | None) -> int:
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Mine; gives the exit status."""
     options, _, local = local_options(beam_args)
+    check_runs(options)
     job = prepare(own)
     if not local and own.embedding_model:
         raise UserError(
