@@ -116,6 +116,7 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         (
             "rejected",
             f"{summary['rows_rejected']:,}"
+            + (f", in {root}/rejected" if summary["rows_rejected"] else "")
             + "".join(
                 f"\n           {count:,} {reason}" for reason, count in summary["rejected_reasons"].items()
             ),
@@ -130,6 +131,8 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         lines.append(
             ("windowed", f"{summary['windowed']:,} pairs, as {summary['windows']:,} pairs of windows")
         )
+    if summary["rows_read"] and not summary["rows_scored"]:
+        lines.append(("note", "no row could be scored: the reasons stand beside each row in rejected/"))
     if not summary["rows_read"]:
         lines.append(("note", "the input has no rows: the output has its columns and no rows"))
     if summary["matches"] is not None:
