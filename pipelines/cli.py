@@ -7,6 +7,8 @@ import difflib
 import json
 import logging
 import os
+import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -53,6 +55,13 @@ _STATUS = (
 def program(verb: str) -> str:
     """What a command is called by: ``beam-sts score``, or ``python -m pipelines.score``."""
     return f"beam-sts {verb}" if sys.argv[0].startswith("beam-sts ") else f"python -m pipelines.{verb}"
+
+
+def python() -> str:
+    """The command that starts this Python again, for a line that people copy."""
+    found = shutil.which("python")
+    same = found and Path(found).absolute() == Path(sys.executable).absolute()
+    return "python" if same else shlex.quote(sys.executable)
 
 
 class Parser(argparse.ArgumentParser):
