@@ -1,6 +1,7 @@
 """A page of clusters of a finished run, to be judged by eye: the largest, and some by lot.
 
-    python -m benchmarks.show_clusters --run DIR --page docs/debian.md
+    python -m benchmarks.dedup debian --data DIR --work WORK
+    python -m benchmarks.show_clusters --run WORK/debian/out --page docs/debian.md
 
 Of each cluster it shows the removed row whose score is lowest beside the row it was removed for: where they
 begin, and where they first differ.

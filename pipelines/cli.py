@@ -7,25 +7,36 @@ import difflib
 import json
 import logging
 import os
+import shlex
+import shutil
 import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    DirectOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    StandardOptions,
+    TestOptions,
+)
 from tqdm import tqdm
 
 from beam_sts.errors import UserError
-from beam_sts.io.storage import StorageOptions
+from beam_sts.io.storage import StorageOptions, hide_secrets
 from beam_sts.scoring.backends import available_cores
 
 _POLL_SECONDS = 0.5
 _LOG_SECONDS = 10.0
+_WORKER_THREAD = "run_worker"  # Beam's name for the thread that waits for a worker process
 
 
 _BEAM_OPTIONS = (
@@ -44,6 +55,13 @@ _STATUS = (
 def program(verb: str) -> str:
     """What a command is called by: ``beam-sts score``, or ``python -m pipelines.score``."""
     return f"beam-sts {verb}" if sys.argv[0].startswith("beam-sts ") else f"python -m pipelines.{verb}"
+
+
+def python() -> str:
+    """The command that starts this Python again, for a line that people copy."""
+    found = shutil.which("python")
+    same = found and Path(found).absolute() == Path(sys.executable).absolute()
+    return "python" if same else shlex.quote(sys.executable)
 
 
 class Parser(argparse.ArgumentParser):
@@ -172,7 +190,7 @@ def local_options(beam_args: list[str]) -> tuple[PipelineOptions, int, bool]:
         UserError: the runner is one that loses rows.
     """
     options = PipelineOptions(beam_args)
-    _check_runner(options.view_as(StandardOptions).runner)
+    _check_runner(options)
     direct = options.view_as(DirectOptions)
     named = any(arg.partition("=")[0] == "--direct_num_workers" for arg in beam_args)
     if direct.direct_running_mode in ("multi_processing", "multi_threading") and not named:
@@ -182,9 +200,48 @@ def local_options(beam_args: list[str]) -> tuple[PipelineOptions, int, bool]:
     return options, (direct.direct_num_workers or available_cores()) if many else 1, local
 
 
-def _check_runner(runner: str | None) -> None:
+def worker_threads(options: PipelineOptions) -> int | None:
+    """Threads of a scorer on a runner's workers: 1 where that starts a process per core, as Dataflow does."""
+    debug = options.view_as(DebugOptions)
+    one_process = debug.lookup_experiment("no_use_multiple_sdk_containers")
+    return 1 if _is_runner(options, "dataflow") and not one_process else None
+
+
+def only_built(options: PipelineOptions) -> str | None:
+    """What comes of a job that Beam builds and does not run; None if it runs.
+
+    Dataflow's templates are such jobs, the launcher of a Flex Template asks for one, and so does --dry_run.
+    """
+    if not _is_runner(options, "dataflow"):
+        return None
+    template = options.view_as(GoogleCloudOptions).template_location
+    if template:
+        return f"template written to {template}"
+    return "nothing sent, for --dry_run" if options.view_as(TestOptions).dry_run else None
+
+
+def check_runs(options: PipelineOptions) -> None:
+    """Refuse a job that is only built, for a command that goes on with what the job wrote.
+
+    Raises:
+        UserError: Beam would not run it.
+    """
+    if only_built(options):
+        raise UserError(
+            "--template_location, --dry_run: this command waits for its job and goes on with what it wrote. "
+            "Leave them out; templates are for pipelines.score."
+        )
+
+
+def _is_runner(options: PipelineOptions, name: str) -> bool:
     # As Beam finds a runner: a name in any case, with or without "Runner", or the dotted path of its class.
-    if runner and runner.rpartition(".")[2].lower().removesuffix("runner") == "dask":
+    runner = options.view_as(StandardOptions).runner
+    return bool(runner) and runner.rpartition(".")[2].lower().removesuffix("runner") == name
+
+
+def _check_runner(options: PipelineOptions) -> None:
+    if _is_runner(options, "dask"):
+        runner = options.view_as(StandardOptions).runner
         raise UserError(
             f"--runner {runner}: Beam's DaskRunner loses rows silently: it drops what a step emits at "
             "the end of a bundle (seen in Beam 2.77). Leave --runner out to run here, or use FlinkRunner."
@@ -196,17 +253,34 @@ def guarded(run: Callable[[], int], *, interrupted: str, console: Console | None
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("root").setLevel(logging.ERROR)  # Beam's import warnings
     if not os.environ.get("BEAM_STS_DEBUG"):
-        logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)  # a traceback for each try
+        for name in ("common", "worker.data_plane"):  # a traceback for each try, for each lost connection
+            logging.getLogger(f"apache_beam.runners.{name}").setLevel(logging.CRITICAL)
     console = console or Console()
 
     def leave(*_: object) -> NoReturn:
         # Beam would turn the interrupt into an error of its own, or sit in a bundle for minutes. Every file
         # is published in one step, so leaving at once loses nothing that is committed.
+        _end_workers()
         sys.stderr.write(f"\ninterrupted. {interrupted}\n")
         sys.stderr.flush()
         os._exit(130)
 
+    def watch(failed: threading.ExceptHookArgs) -> None:
+        # With multi_processing Beam waits for ever for a worker process that has died.
+        if failed.thread is None or failed.thread.name != _WORKER_THREAD or finished.is_set():
+            # Beam's threads that lose the connection say nothing that the message below does not.
+            if os.environ.get("BEAM_STS_DEBUG") or not failed.exc_type.__module__.startswith("grpc"):
+                threading.__excepthook__(failed)
+            return
+        code = str(failed.exc_value).rpartition(" ")[2]
+        killed = " (killed; the kernel does so when memory is short: try fewer --direct_num_workers)"
+        _end_workers()
+        why = f"a worker process ended with status {code}{killed if code == '137' else ''}."
+        os._exit(console.error(f"{why}\n{interrupted}", 1))
+
+    finished = threading.Event()
     before = signal.signal(signal.SIGINT, leave)
+    threading.excepthook = watch
     try:
         return run()
     except Exception as error:
@@ -214,12 +288,26 @@ def guarded(run: Callable[[], int], *, interrupted: str, console: Console | None
         if own:
             return console.error(own, 2)
         if os.environ.get("BEAM_STS_DEBUG"):
-            traceback.print_exc()
+            sys.stderr.write(hide_secrets(traceback.format_exc()))
         last = [line for line in str(error).strip().splitlines() if line.strip()] or [""]
         said = _without_runner(type(error).__name__, last[-1])[:500]
         return console.error(f"{said}\n{interrupted}\nBEAM_STS_DEBUG=1 prints the traceback.", 1)
     finally:
+        finished.set()
+        threading.excepthook = threading.__excepthook__
         signal.signal(signal.SIGINT, before)
+
+
+def _end_workers() -> None:
+    """Kill the processes that this one started, and theirs, before they print how they miss it."""
+    processes = [os.getpid()]
+    for process in processes:
+        for file in Path(f"/proc/{process}/task").glob("*/children"):
+            with suppress(OSError):
+                processes += map(int, file.read_text().split())
+    for process in processes[1:]:
+        with suppress(OSError):
+            os.kill(process, signal.SIGKILL)
 
 
 def _without_runner(kind: str, message: str) -> str:
@@ -256,7 +344,8 @@ class Console:
             print("\n".join(f"{name:<10} {text}" for name, text in lines))
 
     def error(self, message: str, status: int) -> int:
-        """What went wrong, on standard error; gives the exit status back."""
+        """What went wrong, on standard error and without secrets; gives the exit status back."""
+        message = hide_secrets(message)
         if self.json:
             line = {"event": "error", "status": status, "message": message}
             sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")

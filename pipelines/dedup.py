@@ -15,7 +15,7 @@ import json
 import resource
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ from pipelines.cli import (
     Clock,
     Parser,
     add_console_options,
+    check_runs,
     console_of,
     guarded,
     local_options,
@@ -374,9 +375,11 @@ def _earlier(folder: str, fingerprint: dict[str, Any]) -> dict[str, Any]:
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Deduplicate; gives the exit status."""
     options, _, local = local_options(beam_args)
+    check_runs(options)
     job = prepare(own)
-    with job.output.lock(takeover=own.takeover):
-        job.output.prepare(job.fingerprint, overwrite=own.overwrite)
+    with job.output.lock(takeover=own.takeover) as output:
+        job = replace(job, output=output)
+        output.prepare(job.fingerprint, overwrite=own.overwrite)
         if local:
             with work_folder(job.output) as work:
                 summary = run_locally(own, job, work)

@@ -15,7 +15,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
@@ -44,7 +44,17 @@ from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer
 from beam_sts.transforms.mine_files import COUNTS, MineBeamSettings, MineSlices
 from beam_sts.transforms.nearest import blocks_for
-from pipelines.cli import Clock, Parser, add_console_options, console_of, guarded, local_options, progress
+from pipelines.cli import (
+    Clock,
+    Parser,
+    add_console_options,
+    check_runs,
+    console_of,
+    guarded,
+    local_options,
+    progress,
+    python,
+)
 from pipelines.describe import (
     add_report_options,
     check_report_options,
@@ -52,7 +62,7 @@ from pipelines.describe import (
     describe_model,
     digest,
 )
-from pipelines.formats import add_storage_options, read_options
+from pipelines.formats import add_storage_options, add_takeover, read_options
 
 _ROWS_PER_SLICE = 20_000
 _BYTES_PER_SENTENCE = 40  # of compressed input, at least
@@ -160,6 +170,7 @@ def parser() -> Parser:
     )
     sets.add_argument("--seed", type=int, default=0, help="of split, draws and orders (default: 0)")
     add_storage_options(data)
+    add_takeover(data)
     data.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
     add_report_options(data)
     add_console_options(p)
@@ -258,14 +269,16 @@ def _texts_expected(plan: InputPlan, sentences: str | None) -> int:
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Mine; gives the exit status."""
     options, _, local = local_options(beam_args)
+    check_runs(options)
     job = prepare(own)
     if not local and own.embedding_model:
         raise UserError(
             "--embedding_model: is loaded on one machine. With --runner add its vectors to the input as a "
             "column (docs/mining.md) and give --embedding, or leave --runner out."
         )
-    with job.output.lock(takeover=own.takeover):
-        job.output.prepare(job.fingerprint, overwrite=own.overwrite)
+    with job.output.lock(takeover=own.takeover) as output:
+        job = replace(job, output=output)
+        output.prepare(job.fingerprint, overwrite=own.overwrite)
         summary = _finished(job.output)
         finished = summary is not None
         if summary is None:
@@ -393,8 +406,8 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
         ("report", f"{output.root}/report.html"),
         (
             "next",
-            'python -c "from datasets import load_dataset as d; '
-            f"print(d('parquet', data_files='{output.root}/pair-score-sampled/train/*.parquet'))\"",
+            f'{python()} -c "import pyarrow.parquet as pq; '
+            f"print(*pq.read_table('{output.root}/pair-score/train').slice(0, 5).to_pylist(), sep='\\n')\"",
         ),
     ]
 

@@ -12,20 +12,17 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 import torch
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-import beam_sts
 from beam_sts.errors import UserError
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart
 from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
-from beam_sts.io.summary import add_records, quantiles, throughput
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
 from beam_sts.report import render
 from beam_sts.report.examples import merge_examples
@@ -43,16 +40,16 @@ from pipelines.cli import (
     console_of,
     guarded,
     local_options,
+    only_built,
     progress,
+    worker_threads,
 )
 from pipelines.describe import (
     add_report_options,
     check_report_options,
-    describe_input,
-    describe_model,
-    digest,
 )
 from pipelines.formats import add_format_options, format_settings, output_folder, read_options
+from pipelines.score_summary import summarise, summary_lines
 
 ROWS_PER_SHARD = 20_000
 _SAMPLE_SLICES, _SAMPLE_ROWS = 8, 256
@@ -149,8 +146,13 @@ class Job:
     plan_seconds: float
 
 
-def prepare(own: argparse.Namespace, threads: int | None) -> Job:
+def prepare(own: argparse.Namespace, threads: int | None, *, local: bool = True) -> Job:
     """Look at everything before the long work.
+
+    Args:
+        own: the command's options.
+        threads: of each worker process, if ``--threads`` is not given.
+        local: whether this machine is the one that scores.
 
     Raises:
         UserError: the first thing that is wrong.
@@ -161,7 +163,7 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
         if value is not None and value < least:
             raise UserError(f"--{name} {value}: must be at least {least}.")
     check_report_options(own)
-    if own.device != "cpu" and not torch.cuda.is_available() and own.device.startswith("cuda"):
+    if local and own.device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(
             f"--device {own.device}: torch sees no CUDA device here. Leave it out to run on the CPU."
         )
@@ -225,12 +227,12 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Score; gives the exit status."""
     options, processes, local = local_options(beam_args)
-    threads = max(1, available_cores() // processes) if local else None
-    job = prepare(own, threads)
+    threads = max(1, available_cores() // processes) if local else worker_threads(options)
+    job = prepare(own, threads, local=local)
     if own.estimate:
         return estimate(job, console_of(own))
-    output = job.settings.output
-    with output.lock(takeover=own.takeover):
+    with job.settings.output.lock(takeover=own.takeover) as output:
+        job = replace(job, settings=replace(job.settings, output=output))
         output.prepare(job.fingerprint, overwrite=own.overwrite)
         rows = {part.index: part.rows for part in job.plan.slices}
         before = output.committed() & rows.keys()
@@ -244,6 +246,12 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
             watched = Watched(job)
             with progress(job.plan.rows, watched.rows, "pairs", where=watched.file, console=console_of(own)):
                 _run_pipeline(units, job, options, local)
+            built = only_built(options)
+            if built:
+                after = "once the job has run, the same command without --runner writes summary and report"
+                lines = [("built", built), ("output", output.root), ("next", after)]
+                console_of(own).finish(lines, {"built": built, "output": output.root})
+                return 0
         seconds = time.perf_counter() - started
         schemas = {"scores": job.settings.scored_schema, "rejected": job.settings.rejected_schema}
         if job.settings.threshold is not None:
@@ -286,143 +294,6 @@ def _run_pipeline(units: list[list[Slice]], job: Job, options: Any, local: bool)
     model = str(job.checkpoint.path) if local else job.checkpoint.name
     _ = pipeline | "Units" >> beam.Create(units, reshuffle=False) | ScoreSlices(model, job.settings)
     pipeline.run().wait_until_finish()
-
-
-def summarise(
-    job: Job, before: set[int], records: list[dict[str, Any]], seconds: float, started_at: float
-) -> dict[str, Any]:
-    """The run's summary.
-
-    Args:
-        job: what was run.
-        before: indices of the slices that an earlier run had committed.
-        records: of all slices, in their order.
-        seconds: how long the run took.
-        started_at: when it began, in seconds since the epoch.
-
-    Raises:
-        RuntimeError: the counts do not add up.
-    """
-    total: dict[str, Any] = {"rows_read": 0, "rows_scored": 0, "rows_rejected": 0, "matches": 0}
-    total |= {
-        "pairs_reused": 0,
-        "real_tokens": 0,
-        "padded_tokens": 0,
-        "truncated": 0,
-        "windowed": 0,
-        "unknown": 0,
-        "windows": 0,
-    }
-    moments = [record.pop("committed_at") for record in records]
-    timeline = throughput(
-        (
-            moment - sum(record[f"{part}_seconds"] for part in ("read", "score", "write")),
-            moment,
-            record["rows_read"],
-        )
-        for part_of_input, record, moment in zip(job.plan.slices, records, moments, strict=True)
-        if part_of_input.index not in before
-    )
-    total = add_records([total, *records])
-    read, scored, rejected = (total[f"rows_{kind}"] for kind in ("read", "scored", "rejected"))
-    if read != job.plan.rows or scored + rejected != read:
-        raise RuntimeError(
-            f"the counts do not add up: {job.plan.rows} rows planned, {read} read, {scored} scored, "
-            f"{rejected} rejected"
-        )
-    done = sum(s.rows for s in job.plan.slices) if not before else None
-    stats = ScoreStats(real_tokens=total["real_tokens"], padded_tokens=total["padded_tokens"])
-    return {
-        "pipeline": "score",
-        "input": describe_input(job.pattern, job.plan.files),
-        "rows_read": read,
-        "rows_scored": scored,
-        "rows_rejected": rejected,
-        "rejected_reasons": total.get("reasons", {}),
-        "pairs_reused": total["pairs_reused"],
-        "truncated": total["truncated"],
-        "windowed": total["windowed"],
-        "unknown": total["unknown"],
-        "windows": total["windows"],
-        "matches": total["matches"] if job.settings.threshold is not None else None,
-        "shards": len(job.plan.slices),
-        "shards_skipped": len(before),
-        "score_quantiles": quantiles(total.get("histogram", {}), logits=job.settings.raw_logits),
-        "score_histogram": total.get("histogram", {}),
-        "real_tokens": stats.real_tokens,
-        "padded_tokens": stats.padded_tokens,
-        "padding_ratio": round(stats.padding_ratio, 4),
-        "length_histogram": total.get("lengths", {}),
-        "started": round(started_at, 3),
-        "timeline": timeline,
-        "seconds": {
-            "plan": round(job.plan_seconds, 3),
-            "run": round(seconds, 3),
-            **{
-                f"{part}_in_workers": round(total.get(f"{part}_seconds", 0.0), 3)
-                for part in ("read", "score", "write")
-            },
-        },
-        "pairs_per_second": round(done / seconds, 1) if done and seconds else None,
-        "model": describe_model(job.checkpoint),
-        "fingerprint": digest(job.fingerprint),
-        "settings": job.fingerprint["settings"],
-        "versions": {
-            "beam_sts": beam_sts.__version__,
-            "apache_beam": beam.version.__version__,
-            "torch": torch.__version__,
-            "pyarrow": pa.__version__,
-            "python": sys.version.split()[0],
-        },
-    }
-
-
-def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
-    """The summary as a table: names and texts, the next command last."""
-    lines = [
-        ("read", f"{summary['rows_read']:,} rows"),
-        ("scored", f"{summary['rows_scored']:,} ({summary['pairs_reused']:,} reused an equal pair's score)"),
-        (
-            "rejected",
-            f"{summary['rows_rejected']:,}"
-            + "".join(
-                f"\n           {count:,} {reason}" for reason, count in summary["rejected_reasons"].items()
-            ),
-        ),
-        ("truncated", f"{summary['truncated']:,}"),
-    ]
-    if summary["unknown"]:
-        lines.append(
-            ("unknown", f"{summary['unknown']:,} pairs are mostly words the model lacks: scores mean little")
-        )
-    if summary["windowed"]:
-        lines.append(
-            ("windowed", f"{summary['windowed']:,} pairs, as {summary['windows']:,} pairs of windows")
-        )
-    if not summary["rows_read"]:
-        lines.append(("note", "the input has no rows: the output has its columns and no rows"))
-    if summary["matches"] is not None:
-        lines.append(("matches", f"{summary['matches']:,} at or above {summary['settings']['threshold']}"))
-    if summary["score_quantiles"]:
-        marks = ("0.05", "0.5", "0.95")
-        lines.append(
-            ("scores", ", ".join(f"{q} quantile {summary['score_quantiles'][q]:.3f}" for q in marks))
-        )
-    if summary["shards_skipped"]:
-        lines.append(("resumed", f"{summary['shards_skipped']:,} of {summary['shards']:,} shards were there"))
-    form = summary["settings"]["output_format"]
-    look = (
-        f'python -c "import pyarrow.parquet as pq; '
-        f"print(pq.read_table('{root}/scores').slice(0, 5).to_pandas())\""
-        if form == "parquet"
-        else f"head -n 3 {root}/scores/part-000000.{form}"
-    )
-    rate = f", {summary['pairs_per_second']:,.0f} pairs/s" if summary["pairs_per_second"] else ""
-    lines.append(("time", f"{summary['seconds']['run']:.1f} s{rate}"))
-    lines.append(("output", f"{root}/scores"))
-    lines.append(("report", f"{root}/report.html"))
-    lines.append(("next", look))
-    return lines
 
 
 def estimate(job: Job, console: Console) -> int:
