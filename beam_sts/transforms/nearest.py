@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindows
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -345,7 +346,7 @@ class _CountShingles(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[Any]:
         if self._total is not None:
-            yield beam.transforms.window.GlobalWindows.windowed_value((self._texts, self._total))
+            yield GlobalWindows.windowed_value((self._texts, self._total))
 
 
 class LexicalCandidates(beam.PTransform):
