@@ -6,6 +6,8 @@ ARG PYTHON_VERSION=3.11
 ARG BEAM_VERSION=2.77.0
 FROM apache/beam_python${PYTHON_VERSION}_sdk:${BEAM_VERSION}
 ARG BEAM_VERSION
+# Extras: the file systems of the workers' input and output, such as EXTRAS=gcs,s3.
+ARG EXTRAS=gcs
 # For workers with GPUs: --build-arg TORCH_INDEX_URL=https://pypi.org/simple
 ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
 
@@ -18,7 +20,7 @@ COPY setup.py pyproject.toml MANIFEST.in README.md LICENSE CHANGELOG.md ./
 COPY beam_sts beam_sts
 COPY pipelines pipelines
 # Naming the image's Beam makes pip fail, rather than replace it, when our range does not allow it.
-RUN pip install --no-cache-dir . "apache-beam==${BEAM_VERSION}" \
+RUN pip install --no-cache-dir "./[${EXTRAS}]" "apache-beam==${BEAM_VERSION}" \
     && pip check
 
 # Proof at build time that the embedded model loads and scores, with the hub out of reach.

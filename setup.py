@@ -76,6 +76,8 @@ setup(
         "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "yaml": ["apache-beam[yaml]"],
         "completion": ["shtab>=1.7"],
+        # Builds Dataflow jobs: Google's clients, some fifty packages.
+        "dataflow": ["apache-beam[gcp]", "gcsfs"],
         # File systems, each through fsspec's own package.
         "s3": ["s3fs"],
         "gcs": ["gcsfs"],

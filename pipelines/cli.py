@@ -17,7 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    DirectOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    StandardOptions,
+    TestOptions,
+)
 from tqdm import tqdm
 
 from beam_sts.errors import UserError
@@ -172,7 +179,7 @@ def local_options(beam_args: list[str]) -> tuple[PipelineOptions, int, bool]:
         UserError: the runner is one that loses rows.
     """
     options = PipelineOptions(beam_args)
-    _check_runner(options.view_as(StandardOptions).runner)
+    _check_runner(options)
     direct = options.view_as(DirectOptions)
     named = any(arg.partition("=")[0] == "--direct_num_workers" for arg in beam_args)
     if direct.direct_running_mode in ("multi_processing", "multi_threading") and not named:
@@ -182,9 +189,48 @@ def local_options(beam_args: list[str]) -> tuple[PipelineOptions, int, bool]:
     return options, (direct.direct_num_workers or available_cores()) if many else 1, local
 
 
-def _check_runner(runner: str | None) -> None:
+def worker_threads(options: PipelineOptions) -> int | None:
+    """Threads of a scorer on a runner's workers: 1 where that starts a process per core, as Dataflow does."""
+    debug = options.view_as(DebugOptions)
+    one_process = debug.lookup_experiment("no_use_multiple_sdk_containers")
+    return 1 if _is_runner(options, "dataflow") and not one_process else None
+
+
+def only_built(options: PipelineOptions) -> str | None:
+    """What comes of a job that Beam builds and does not run; None if it runs.
+
+    Dataflow's templates are such jobs, the launcher of a Flex Template asks for one, and so does --dry_run.
+    """
+    if not _is_runner(options, "dataflow"):
+        return None
+    template = options.view_as(GoogleCloudOptions).template_location
+    if template:
+        return f"template written to {template}"
+    return "nothing sent, for --dry_run" if options.view_as(TestOptions).dry_run else None
+
+
+def check_runs(options: PipelineOptions) -> None:
+    """Refuse a job that is only built, for a command that goes on with what the job wrote.
+
+    Raises:
+        UserError: Beam would not run it.
+    """
+    if only_built(options):
+        raise UserError(
+            "--template_location, --dry_run: this command waits for its job and goes on with what it wrote. "
+            "Leave them out; templates are for pipelines.score."
+        )
+
+
+def _is_runner(options: PipelineOptions, name: str) -> bool:
     # As Beam finds a runner: a name in any case, with or without "Runner", or the dotted path of its class.
-    if runner and runner.rpartition(".")[2].lower().removesuffix("runner") == "dask":
+    runner = options.view_as(StandardOptions).runner
+    return bool(runner) and runner.rpartition(".")[2].lower().removesuffix("runner") == name
+
+
+def _check_runner(options: PipelineOptions) -> None:
+    if _is_runner(options, "dask"):
+        runner = options.view_as(StandardOptions).runner
         raise UserError(
             f"--runner {runner}: Beam's DaskRunner loses rows silently: it drops what a step emits at "
             "the end of a bundle (seen in Beam 2.77). Leave --runner out to run here, or use FlinkRunner."

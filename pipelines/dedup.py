@@ -56,6 +56,7 @@ from pipelines.cli import (
     Clock,
     Parser,
     add_console_options,
+    check_runs,
     console_of,
     guarded,
     local_options,
@@ -361,6 +362,7 @@ def _earlier(folder: str, fingerprint: dict[str, Any]) -> dict[str, Any]:
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Deduplicate; gives the exit status."""
     options, _, local = local_options(beam_args)
+    check_runs(options)
     job = prepare(own)
     with job.output.lock(takeover=own.takeover):
         job.output.prepare(job.fingerprint, overwrite=own.overwrite)

@@ -44,7 +44,16 @@ from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer
 from beam_sts.transforms.mine_files import COUNTS, MineBeamSettings, MineSlices
 from beam_sts.transforms.nearest import blocks_for
-from pipelines.cli import Clock, Parser, add_console_options, console_of, guarded, local_options, progress
+from pipelines.cli import (
+    Clock,
+    Parser,
+    add_console_options,
+    check_runs,
+    console_of,
+    guarded,
+    local_options,
+    progress,
+)
 from pipelines.describe import (
     add_report_options,
     check_report_options,
@@ -258,6 +267,7 @@ def _texts_expected(plan: InputPlan, sentences: str | None) -> int:
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Mine; gives the exit status."""
     options, _, local = local_options(beam_args)
+    check_runs(options)
     job = prepare(own)
     if not local and own.embedding_model:
         raise UserError(

@@ -43,7 +43,9 @@ from pipelines.cli import (
     console_of,
     guarded,
     local_options,
+    only_built,
     progress,
+    worker_threads,
 )
 from pipelines.describe import (
     add_report_options,
@@ -149,8 +151,13 @@ class Job:
     plan_seconds: float
 
 
-def prepare(own: argparse.Namespace, threads: int | None) -> Job:
+def prepare(own: argparse.Namespace, threads: int | None, *, local: bool = True) -> Job:
     """Look at everything before the long work.
+
+    Args:
+        own: the command's options.
+        threads: of each worker process, if ``--threads`` is not given.
+        local: whether this machine is the one that scores.
 
     Raises:
         UserError: the first thing that is wrong.
@@ -161,7 +168,7 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
         if value is not None and value < least:
             raise UserError(f"--{name} {value}: must be at least {least}.")
     check_report_options(own)
-    if own.device != "cpu" and not torch.cuda.is_available() and own.device.startswith("cuda"):
+    if local and own.device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(
             f"--device {own.device}: torch sees no CUDA device here. Leave it out to run on the CPU."
         )
@@ -225,8 +232,8 @@ def prepare(own: argparse.Namespace, threads: int | None) -> Job:
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Score; gives the exit status."""
     options, processes, local = local_options(beam_args)
-    threads = max(1, available_cores() // processes) if local else None
-    job = prepare(own, threads)
+    threads = max(1, available_cores() // processes) if local else worker_threads(options)
+    job = prepare(own, threads, local=local)
     if own.estimate:
         return estimate(job, console_of(own))
     output = job.settings.output
@@ -244,6 +251,12 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
             watched = Watched(job)
             with progress(job.plan.rows, watched.rows, "pairs", where=watched.file, console=console_of(own)):
                 _run_pipeline(units, job, options, local)
+            built = only_built(options)
+            if built:
+                after = "once the job has run, the same command without --runner writes summary and report"
+                lines = [("built", built), ("output", output.root), ("next", after)]
+                console_of(own).finish(lines, {"built": built, "output": output.root})
+                return 0
         seconds = time.perf_counter() - started
         schemas = {"scores": job.settings.scored_schema, "rejected": job.settings.rejected_schema}
         if job.settings.threshold is not None:

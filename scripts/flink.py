@@ -1,7 +1,7 @@
 """A Flink cluster on this machine, without Docker, and the jar of Beam's job server for it.
 
-    python scripts/flink.py start DIR   # prints the options that send a pipeline there
-    python scripts/flink.py stop DIR
+    python -m scripts.flink start DIR   # prints the options that send a pipeline there
+    python -m scripts.flink stop DIR
 
 ``start`` needs Java 11 or 17 and Maven. Into DIR it downloads Flink (the jars that PyPI's
 apache-flink-libraries carries) and builds the job server's jar from Beam's published parts; both are kept for
@@ -26,9 +26,8 @@ import time
 import urllib.request
 from pathlib import Path
 
-FLINK = "1.19.2"
-# Of Beam's Flink runners the newest whose parts Maven Central's mirrors hold in full.
-BEAM_RUNNER = "2.62.0"
+from scripts.job_server import FLINK, job_server_jar
+
 TASK_MANAGERS = 2
 
 _FLINK_URL = (
@@ -36,40 +35,6 @@ _FLINK_URL = (
     f"apache-flink-libraries-{FLINK}.tar.gz"
 )
 _FLINK_SHA256 = "2bd8577a011cd6673d3e59d45fff79621258ce54e57298d07064c54928b47b17"
-_POM = """\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>local</groupId><artifactId>flink-job-server</artifactId><version>1</version>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.beam</groupId><artifactId>beam-runners-flink-{flink}</artifactId>
-      <version>{beam}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.30</version>
-    </dependency>
-  </dependencies>
-  <build><plugins><plugin>
-    <groupId>org.apache.maven.plugins</groupId><artifactId>maven-shade-plugin</artifactId>
-    <version>3.6.0</version>
-    <executions><execution>
-      <phase>package</phase><goals><goal>shade</goal></goals>
-      <configuration>
-        <createDependencyReducedPom>false</createDependencyReducedPom>
-        <filters><filter><artifact>*:*</artifact><excludes>
-          <exclude>META-INF/*.SF</exclude><exclude>META-INF/*.DSA</exclude><exclude>META-INF/*.RSA</exclude>
-        </excludes></filter></filters>
-        <transformers>
-          <transformer implementation="org.apache.maven.plugins.shade.resource.ManifestResourceTransformer">
-            <mainClass>org.apache.beam.runners.flink.FlinkJobServerDriver</mainClass>
-          </transformer>
-          <transformer implementation="org.apache.maven.plugins.shade.resource.ServicesResourceTransformer"/>
-        </transformers>
-      </configuration>
-    </execution></executions>
-  </plugin></plugins></build>
-</project>
-"""
 _CONFIG = """\
 jobmanager.rpc.address: 127.0.0.1
 jobmanager.bind-host: 127.0.0.1
@@ -85,9 +50,10 @@ taskmanager.memory.framework.heap.size: 128m
 taskmanager.memory.framework.off-heap.size: 128m
 taskmanager.memory.task.heap.size: 384m
 taskmanager.memory.task.off-heap.size: 64m
-taskmanager.memory.network.min: 64m
-taskmanager.memory.network.max: 64m
-taskmanager.memory.managed.size: 128m
+taskmanager.memory.network.min: 256m
+taskmanager.memory.network.max: 256m
+taskmanager.network.sort-shuffle.min-buffers: 16
+taskmanager.memory.managed.size: 256m
 taskmanager.memory.jvm-metaspace.size: 256m
 taskmanager.memory.jvm-overhead.min: 192m
 taskmanager.memory.jvm-overhead.max: 192m
@@ -126,7 +92,6 @@ class Cluster:
         self.home = home.resolve()
         self.worker_python = worker_python
         self.boot = boot
-        self.job_server_jar = self.home / f"beam-flink-job-server-{BEAM_RUNNER}.jar"
         self._lib = self.home / f"flink-{FLINK}"
         self._ports = self.home / "ports.json"
 
@@ -143,6 +108,11 @@ class Cluster:
         return f"127.0.0.1:{self._port('rest')}"
 
     @property
+    def job_server_jar(self) -> Path:
+        """The jar of Beam's job server."""
+        return job_server_jar("flink", self.home)
+
+    @property
     def options(self) -> list[str]:
         """Beam options that send a pipeline to this cluster."""
         pool = f"127.0.0.1:{self._port('pool')}"
@@ -153,6 +123,8 @@ class Cluster:
             f"--parallelism={TASK_MANAGERS}",
             "--environment_type=EXTERNAL",
             f"--environment_config={pool}",
+            # Else every step of a batch job starts Python workers anew, seconds of imports each.
+            "--environment_cache_millis=60000",
         ]
 
     def prepare(self) -> None:
@@ -160,8 +132,7 @@ class Cluster:
         self.home.mkdir(parents=True, exist_ok=True)
         if not self._lib.is_dir():
             _download_flink(self._lib)
-        if not self.job_server_jar.is_file():
-            _build_job_server(self.job_server_jar)
+        job_server_jar("flink", self.home)
 
     def start(self) -> None:
         """Start every process and wait until the task managers have reported.
@@ -175,7 +146,7 @@ class Cluster:
         for name in ("conf", "log", "tmp"):
             shutil.rmtree(self.home / name, ignore_errors=True)
             (self.home / name).mkdir()
-        ports = dict(zip(("rest", "rpc", "pool"), _free_ports(3), strict=True))
+        ports = dict(zip(("rest", "rpc", "pool"), free_ports(3), strict=True))
         self._ports.write_text(json.dumps(ports))
         config = _CONFIG.format(rpc=ports["rpc"], rest=ports["rest"], tmp=self.home / "tmp")
         (self.home / "conf" / "flink-conf.yaml").write_text(config)
@@ -242,7 +213,7 @@ class Cluster:
     def _java(self, name: str, main: str) -> None:
         opened = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED]
         logging = f"-Dlog4j.configurationFile={self.home}/conf/log4j.properties"
-        memory = ("-Xmx512m", "-XX:MaxDirectMemorySize=256m", f"-Djava.io.tmpdir={self.home}/tmp")
+        memory = ("-Xmx512m", "-XX:MaxDirectMemorySize=448m", f"-Djava.io.tmpdir={self.home}/tmp")
         command = ["java", *opened, *memory, logging, "-cp", f"{self._lib}/*", f"org.apache.flink.{main}"]
         self._spawn(name, [*command, "--configDir", f"{self.home}/conf"])
 
@@ -294,16 +265,8 @@ def _download_flink(target: Path) -> None:
     archive.unlink()
 
 
-def _build_job_server(target: Path) -> None:
-    project = target.with_suffix(".build")
-    project.mkdir(exist_ok=True)
-    (project / "pom.xml").write_text(_POM.format(flink=FLINK.rpartition(".")[0], beam=BEAM_RUNNER))
-    subprocess.run(["mvn", "--quiet", "--batch-mode", "package"], cwd=project, check=True)
-    (project / "target" / "flink-job-server-1.jar").rename(target)
-    shutil.rmtree(project)
-
-
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Different ports of 127.0.0.1 that nothing listens on."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [held.getsockname()[1] for held in sockets]

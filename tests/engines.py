@@ -12,7 +12,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
+
+from pipelines import dedup, mine
 
 ROOT = Path(__file__).parents[1]
 HOME = Path(os.environ.get("BEAM_STS_ENGINES", Path.home() / ".cache" / "beam_sts"))
@@ -103,6 +107,60 @@ def summary(output):
     differing = ("seconds", "pairs_per_second", "shards_skipped", "started", "timeline")
     loaded = json.loads((output / "summary.json").read_text())
     return {key: value for key, value in loaded.items() if key not in differing}
+
+
+def places(source, output, model):
+    """Options of input, output and model."""
+    return ["--input", str(source), "--output", str(output), "--model", str(model)]
+
+
+def deduplicate(source, output, *options):
+    """Run ``pipelines.dedup`` in this process, with the settings of all runs that are compared."""
+    settings = ("--rows_per_shard=30", "--threshold=0.8", "--threads=1", "--text=text", "--id=id")
+    assert dedup.main([*places(source, output, "beam-sts-pico"), *settings, *options]) == 0
+
+
+def mine_pairs(source, output, *options):
+    """Run ``pipelines.mine`` in this process, with the settings of all runs that are compared."""
+    settings = ("--text=text", "--doc_id=doc", "--test_share=0.3", "--threads=1")
+    assert mine.main([*places(source, output, "beam-sts-pico"), *settings, *options]) == 0
+
+
+def check_mined(output, reference):
+    """The same bytes in every training set, and the same counts."""
+    found, wanted = (
+        {str(p.relative_to(o)): p.read_bytes() for p in sorted(o.rglob("*.parquet"))}
+        for o in (output, reference)
+    )
+    assert found == wanted
+    assert summary(output) | {"path": ""} == summary(reference) | {"path": ""}
+    assert not list(output.rglob(".*"))
+
+
+def check_deduplicated(output, reference):
+    """The same rows, receipts, pairs, clusters and counts."""
+    assert_same_rows(output, reference, ("kept", "removed", "pairs", "clusters", "rejected"))
+    assert summary(output) | {"path": ""} == summary(reference) | {"path": ""}
+    assert not list(output.rglob(".*"))
+
+
+def assert_same_rows(output, reference, folders):
+    """The same set of rows in each folder of two outputs; scores to 2e-6, as batches differ by runner."""
+    for folder in folders:
+        found, wanted = (_sorted_rows(root / folder) for root in (output, reference))
+        assert found.drop_columns(_scores(found)).equals(wanted.drop_columns(_scores(wanted))), folder
+        for name in _scores(wanted):
+            np.testing.assert_allclose(found[name], wanted[name], rtol=0, atol=2e-6, err_msg=folder)
+
+
+def _sorted_rows(folder):
+    table = pq.read_table(folder)
+    keys = [name for name in table.column_names if name not in _scores(table)]
+    return table.sort_by([(name, "ascending") for name in keys])
+
+
+def _scores(table):
+    return [name for name in table.column_names if name == "score"]
 
 
 def record(runner, options, pipeline, result):

@@ -76,6 +76,18 @@ def test_workers_of_the_launching_process(cluster, source, reference, tmp_path):
     engines.record("FlinkRunner, LOOPBACK", "$FLINK --environment_type=LOOPBACK", "score", "same bytes")
 
 
+def test_dedup(cluster, engine_corpus, deduplicated, tmp_path):
+    engines.deduplicate(engine_corpus, tmp_path / "out", *cluster.options)
+    engines.check_deduplicated(tmp_path / "out", deduplicated)
+    engines.record("FlinkRunner, EXTERNAL", "$FLINK", "dedup", "same rows")
+
+
+def test_mine(cluster, engine_corpus, mined, tmp_path):
+    engines.mine_pairs(engine_corpus, tmp_path / "out", *cluster.options)
+    engines.check_mined(tmp_path / "out", mined)
+    engines.record("FlinkRunner, EXTERNAL", "$FLINK", "mine", "same bytes")
+
+
 @pytest.mark.parametrize("victim", ["task manager", "worker"])
 def test_a_killed_process_loses_nothing(victim, cluster, source, reference, tmp_path):
     output, left = tmp_path / "out", []
@@ -97,40 +109,51 @@ def test_a_killed_process_loses_nothing(victim, cluster, source, reference, tmp_
     engines.record(f"FlinkRunner, EXTERNAL, a {victim} killed", "$FLINK", "score", "same bytes")
 
 
-@pytest.mark.skip(
-    reason="fails: boot's pip ends with status 1 on the staged package, and Flink then waits for ever"
-)
-def test_workers_that_have_only_the_staged_package(cluster, source, reference, tmp_path):
-    """A worker environment with Beam and torch but no beam_sts installs what --setup_file stages."""
-    engines.need("java", "mvn")
+@pytest.mark.parametrize("staged", ["setup file", "wheel"])
+def test_workers_that_have_only_the_staged_package(staged, cluster, source, reference, tmp_path):
+    """A worker environment with Beam and torch but no beam_sts installs what the job stages."""
     boot = engines.go_program(BOOT)
-    clean = tmp_path / "clean"
-    subprocess.run([sys.executable, "-m", "venv", clean], check=True)
-    # All of this environment's packages but the ones installed as editable: their .pth files are not read.
-    (site,) = (clean / "lib").glob("python*/site-packages")
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    probe = [clean / "bin" / "python", "-c", "import apache_beam, beam_sts"]
-    without = subprocess.run(probe, cwd=tmp_path, capture_output=True, text=True, check=False, env=_bare())
-    assert "No module named 'beam_sts'" in without.stderr
+    python = clean_environment(tmp_path / "clean")
+    assert "No module named 'beam_sts'" in ask(python, "import apache_beam, beam_sts").stderr
+    if staged == "wheel":
+        build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path]
+        subprocess.run([*build, engines.ROOT], check=True, capture_output=True)
+        (package,) = tmp_path.glob("*.whl")
+        flags = [f"--extra_package={package}"]
+    else:
+        # Boot builds with the setuptools that the workers have; these have an old one.
+        flags = [f"--setup_file={engines.ROOT}/setup.py", "--experiments=pip_use_build_isolation"]
     cluster.stop()
-    with Cluster(cluster.home, clean / "bin" / "python", boot=boot) as other:
-        # One task manager's worker: two would install into the same environment at once.
-        flags = (*SETTINGS, *other.options, "--parallelism=1", f"--setup_file={engines.ROOT}/setup.py")
-        assert score.main([*_places(source, tmp_path / "out"), *flags]) == 0
-    with_it = subprocess.run(
-        [clean / "bin" / "python", "-c", "import beam_sts; print(beam_sts.__file__)"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        env=_bare(),
-    )
-    assert Path(with_it.stdout.strip()).is_relative_to(clean)
+    try:
+        with Cluster(cluster.home, python, boot=boot) as other:
+            # One task manager's worker: two would install into the same environment at once.
+            options = [*SETTINGS, *other.options, "--parallelism=1", *flags]
+            process = engines.start("score", *_places(source, tmp_path / "out"), *options)
+            engines.finish(process, timeout=900)
+    finally:
+        cluster.start()
+    found = ask(python, "import beam_sts; print(beam_sts.__file__)")
+    assert Path(found.stdout.strip()).is_relative_to(tmp_path / "clean"), found.stderr
     _check(tmp_path / "out", reference)
-    engines.record(
-        "FlinkRunner, EXTERNAL, clean workers", "$FLINK --setup_file ./setup.py", "score", "same bytes"
-    )
+    shown = f"$FLINK {' '.join(flags)}".replace(f"{engines.ROOT}/", "").replace(f"{tmp_path}/", "dist/")
+    engines.record(f"FlinkRunner, EXTERNAL, clean workers, {staged}", shown, "score", "same bytes")
 
 
-def _bare():
-    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+def clean_environment(folder):
+    """Python of a new environment that has all packages of this one but beam_sts, pip and setuptools."""
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    links = folder / "dependencies"
+    links.mkdir()
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        own = "beam_sts" in entry.name or entry.suffix == ".pth"
+        if not own and entry.name.partition("-")[0] not in ("pip", "setuptools", "pkg_resources"):
+            (links / entry.name).symlink_to(entry)
+    (site,) = (folder / "lib").glob("python*/site-packages")
+    (site / "dependencies.pth").write_text(f"{links}\n")
+    return folder / "bin" / "python"
+
+
+def ask(python, code):
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [str(python), "-c", code]
+    return subprocess.run(command, cwd=python.parent, capture_output=True, text=True, check=False, env=bare)

@@ -1,4 +1,4 @@
-"""The same input through every runner that a machine alone can run: the same bytes out.
+"""The same input through every runner that a machine alone can run: the same output.
 
 Record in docs/runners.md what ran: BEAM_STS_RECORD=1 python -m pytest -m slow tests/pipelines/test_runners.py
 """
@@ -9,10 +9,13 @@ import apache_beam as beam
 import pytest
 
 from pipelines import score
+from scripts.job_server import job_server_jar
 from tests import engines
 from tests.checkpoints import SENTENCES
 
-pytestmark = pytest.mark.slow
+# Spark's workers in this process complain when their channel is closed at the job's end.
+quiet_end = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+pytestmark = [pytest.mark.slow, quiet_end]
 
 RUNNERS = {
     "DirectRunner, threads": ["--direct_running_mode=multi_threading", "--direct_num_workers=2"],
@@ -22,14 +25,36 @@ RUNNERS = {
         "--job_endpoint=embed",
         "--environment_type=LOOPBACK",
     ],
-    "PrismRunner": ["--runner=PrismRunner", "--prism_location={prism}", "--environment_type=LOOPBACK"],
+    "PrismRunner": ["--runner=PrismRunner", "--prism_location={PRISM}", "--environment_type=LOOPBACK"],
+    "SparkRunner, LOOPBACK": [
+        "--runner=SparkRunner",
+        "--spark_master_url=local[2]",
+        "--spark_job_server_jar={SPARK_JAR}",
+        "--environment_type=LOOPBACK",
+    ],
 }
 PRISM = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam.version.__version__}"
-SETTINGS = ("--rows_per_shard=40", "--threshold=0.5", "--threads=1", "--empty=reject")
+SCORE = ("--rows_per_shard=40", "--threshold=0.5", "--threads=1", "--empty=reject")
+
+
+def options_of(name):
+    """Beam's options of a runner, its program fetched or built; skips where what that takes is missing."""
+    options = RUNNERS[name]
+    if "Prism" in name:
+        return [option.format(PRISM=engines.go_program(PRISM)) for option in options]
+    if "Spark" in name:
+        engines.need("java", "mvn")
+        jar = job_server_jar("spark", engines.HOME / "spark")
+        return [option.format(SPARK_JAR=jar) for option in options]
+    return options
+
+
+def shown(name):
+    return " ".join(RUNNERS[name]).replace("{", "").replace("}", "")
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory):
+def pairs(tmp_path_factory):
     """Rows of which some are rejected."""
     path = tmp_path_factory.mktemp("runners") / "pairs.jsonl"
     rows = [
@@ -43,27 +68,48 @@ def source(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def reference(source, tiny, tmp_path_factory):
+def scored(pairs, tiny, tmp_path_factory):
     """The output of DirectRunner in memory."""
     output = tmp_path_factory.mktemp("reference") / "out"
-    assert score.main([*_places(source, output, tiny), *SETTINGS]) == 0
+    assert score.main([*engines.places(pairs, output, tiny), *SCORE]) == 0
     engines.record("DirectRunner, in memory", "(none)", "score", "the reference")
     return output
 
 
-def _places(source, output, model):
-    return ["--input", str(source), "--output", str(output), "--model", str(model)]
+@pytest.mark.parametrize("name", RUNNERS)
+def test_score_gives_the_bytes_of_the_run_in_memory(name, pairs, scored, tiny, tmp_path):
+    assert score.main([*engines.places(pairs, tmp_path / "out", tiny), *SCORE, *options_of(name)]) == 0
+    assert engines.shards(tmp_path / "out") == engines.shards(scored)
+    assert engines.summary(tmp_path / "out") == engines.summary(scored)
+    assert engines.summary(scored)["rows_rejected"] == 47
+    assert not list((tmp_path / "out").rglob(".*"))
+    engines.record(name, shown(name), "score", "same bytes")
+
+
+def test_dedup_without_a_runner_keeps_the_same_rows(engine_corpus, deduplicated, tmp_path):
+    engines.deduplicate(engine_corpus, tmp_path / "out")
+    engines.assert_same_rows(tmp_path / "out", deduplicated, ("kept", "removed", "clusters", "rejected"))
+    engines.record("none: arrays on one machine", "(none)", "dedup", "same rows")
 
 
 @pytest.mark.parametrize("name", RUNNERS)
-def test_every_runner_gives_the_bytes_of_the_one_in_memory(name, source, reference, tiny, tmp_path):
-    options = RUNNERS[name]
-    shown = " ".join(options).replace("{prism}", "PRISM")
-    if "Prism" in name:
-        options = [option.format(prism=engines.go_program(PRISM)) for option in options]
-    assert score.main([*_places(source, tmp_path / "out", tiny), *SETTINGS, *options]) == 0
-    assert engines.shards(tmp_path / "out") == engines.shards(reference)
-    assert engines.summary(tmp_path / "out") == engines.summary(reference)
-    assert engines.summary(reference)["rows_rejected"] == 47
-    assert not list((tmp_path / "out").rglob(".*"))
-    engines.record(name, shown, "score", "same bytes")
+def test_dedup_gives_the_rows_of_the_run_in_memory(name, engine_corpus, deduplicated, tmp_path):
+    # Without --runner dedup does not use Beam.
+    runner = ["--runner=DirectRunner"] if "Direct" in name else []
+    engines.deduplicate(engine_corpus, tmp_path / "out", *runner, *options_of(name))
+    engines.check_deduplicated(tmp_path / "out", deduplicated)
+    engines.record(name, " ".join([*runner, shown(name)]), "dedup", "same rows")
+
+
+def test_mine_without_a_runner_writes_the_same_bytes(engine_corpus, mined, tmp_path):
+    engines.mine_pairs(engine_corpus, tmp_path / "out")
+    engines.check_mined(tmp_path / "out", mined)
+    engines.record("none: arrays on one machine", "(none)", "mine", "same bytes")
+
+
+@pytest.mark.parametrize("name", RUNNERS)
+def test_mine_gives_the_bytes_of_the_run_in_memory(name, engine_corpus, mined, tmp_path):
+    runner = ["--runner=DirectRunner"] if "Direct" in name else []
+    engines.mine_pairs(engine_corpus, tmp_path / "out", *runner, *options_of(name))
+    engines.check_mined(tmp_path / "out", mined)
+    engines.record(name, " ".join([*runner, shown(name)]), "mine", "same bytes")

@@ -1,0 +1,174 @@
+"""Many pairs through ``pipelines.score``, and whether every one of them came out.
+
+    python -m benchmarks.load --pairs 1000000 --flink ~/flink    # on the cluster of scripts/flink.py
+    python -m benchmarks.load --pairs 1000000                    # on this machine, without a runner
+
+The pairs are made as they are written, block by block. The output is checked in full: the rows, in their
+order, have the SHA-256 that was taken when they were made, and each has a score; every thousandth is scored
+again here and must agree to 2e-6. Memory is the most that the command, its workers and the cluster held
+together (shared pages by share, sampled twice a second). Options after ``--`` go to ``pipelines.score``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from beam_sts import PairScorer
+from benchmarks.workloads import texts
+from scripts.flink import Cluster
+
+ROOT = Path(__file__).parents[1]
+BLOCK = 20_000
+FILE = 25 * BLOCK  # rows of an input file
+WORDS = (6, 16)  # of a text, from and below
+EVERY = 1000  # of the rows that are scored again
+
+
+def block(start: int, count: int) -> pa.Table:
+    """Pairs ``start`` to ``start + count``: other texts for each number, half of a pair's words in common."""
+    lengths = np.random.default_rng(start).integers(*WORDS, 2 * count)
+    drawn = list(texts(lengths, seed=start))
+    first = drawn[:count]
+    second = [f"{one[: len(one) // 2]} {other}" for one, other in zip(first, drawn[count:], strict=True)]
+    return pa.table({"id": np.arange(start, start + count), "text_a": first, "text_b": second})
+
+
+def digest(found: Any, table: pa.Table) -> None:
+    """Add a table's pairs to a SHA-256."""
+    for row in zip(*(table.column(name).to_pylist() for name in ("id", "text_a", "text_b")), strict=True):
+        found.update(repr(row).encode())
+
+
+def write_input(folder: Path, pairs: int) -> str:
+    """Write the input's files; gives the SHA-256 of the pairs."""
+    made = hashlib.sha256()
+    for number, first in enumerate(range(0, pairs, FILE)):
+        last = min(first + FILE, pairs)
+        with pq.ParquetWriter(folder / f"pairs-{number:04}.parquet", block(0, 1).schema) as writer:
+            for start in range(first, last, BLOCK):
+                table = block(start, min(BLOCK, last - start))
+                digest(made, table)
+                writer.write_table(table)
+    return made.hexdigest()
+
+
+def check(output: Path, pairs: int, made: str) -> dict[str, Any]:
+    """Read the whole output.
+
+    Raises:
+        RuntimeError: a pair is missing, there twice, out of place, changed, or its score is not the model's.
+    """
+    found, scores, rows = hashlib.sha256(), hashlib.sha256(), 0
+    scorer, largest = PairScorer("beam-sts-pico"), 0.0
+    for path in sorted(output.glob("scores/part-*")):
+        table = pq.read_table(path)
+        digest(found, table)
+        column = table.column("score").combine_chunks()
+        if column.null_count or not np.isfinite(column.to_numpy()).all():
+            raise RuntimeError(f"{path}: rows without a score")
+        scores.update(column.to_numpy().tobytes())
+        some = table.take(pa.array(np.flatnonzero(np.arange(rows, rows + len(table)) % EVERY == 0)))
+        rows += len(table)
+        again = scorer.run(*(some.column(name).combine_chunks() for name in ("text_a", "text_b"))).scores
+        if len(some):
+            largest = max(largest, float(np.abs(again - some.column("score").to_numpy()).max()))
+    if (rows, found.hexdigest()) != (pairs, made):
+        raise RuntimeError(f"{rows:,} rows of SHA-256 {found.hexdigest()}, not {pairs:,} of {made}")
+    if largest > 2e-6:
+        raise RuntimeError(f"a score differs by {largest:.1e} from what the model gives here")
+    return {"rows": rows, "pairs_sha256": made, "scores_sha256": scores.hexdigest(), "difference": largest}
+
+
+class Memory:
+    """The most that some processes and all their children held together."""
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self.roots: set[int] = set()
+        self._stop = threading.Event()
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Sample while the block runs."""
+        watcher = threading.Thread(target=self._watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            watcher.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.5):
+            self.peak = max(self.peak, sum(map(_share, _tree(self.roots))))
+
+
+def _tree(roots: set[int]) -> set[int]:
+    parents: dict[int, int] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
+    found = set(roots)
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def _share(pid: int) -> int:
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+    return 0
+
+
+def main() -> None:
+    """Make, score, check, print."""
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks.load", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    p.add_argument("--pairs", type=int, default=1_000_000, help="default: %(default)s")
+    p.add_argument("--flink", type=Path, metavar="DIR", help="folder of a Flink cluster, started for the run")
+    p.add_argument("--precision", default="fp32")
+    p.add_argument("rest", nargs="*", metavar="-- OPTIONS", help="of pipelines.score and of Beam")
+    own = p.parse_args()
+    memory = Memory()
+    with tempfile.TemporaryDirectory(prefix="beam_sts-load") as name, contextlib.ExitStack() as stack:
+        work = Path(name)
+        (work / "in").mkdir()
+        made = write_input(work / "in", own.pairs)
+        command = [sys.executable, "-m", "pipelines.score", "--input", str(work / "in" / "*.parquet")]
+        command += ["--output", str(work / "out"), "--model", "beam-sts-pico", "--precision", own.precision]
+        if own.flink:
+            cluster = stack.enter_context(Cluster(own.flink.expanduser()))
+            memory.roots |= set(cluster.pids().values())
+            command += ["--threads", "1", *cluster.options]
+        started = time.perf_counter()
+        with memory.watched():
+            process = subprocess.Popen([*command, *own.rest], cwd=ROOT, stdout=sys.stderr)
+            memory.roots.add(process.pid)
+            status = process.wait()
+        seconds = time.perf_counter() - started
+        if status:
+            raise SystemExit(status)
+        report = check(work / "out", own.pairs, made)
+    report |= {"seconds": round(seconds, 1), "pairs_per_second": round(own.pairs / seconds)}
+    print(json.dumps(report | {"peak_memory_mib": memory.peak >> 20}))
+
+
+if __name__ == "__main__":
+    main()
