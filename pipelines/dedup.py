@@ -509,7 +509,7 @@ def summarise_beam(
         raise RuntimeError(f"the counts do not add up: {plan.rows} rows planned, {total}")
     rows = {str(side): report.get("rows", {}).get(str(side), 0) for side in (0, 1)}
     sizes = {int(size): count for size, count in report.get("cluster_sizes", {}).items()}
-    alone = rows["0"] - sum(size * count for size, count in sizes.items())
+    sizes[1] = sizes.get(1, 0) + rows["0"] - sum(size * count for size, count in sizes.items())
     histogram = report.get("score_histogram", {})
     verify = {**asdict(VerifyStats()), **report.get("verify", {})}
     return {
@@ -530,8 +530,8 @@ def summarise_beam(
         "pairs_failed": verify["failed"],
         "verify": {name: value for name, value in verify.items() if name != "seconds"},
         "unverified": report.get("unverified", 0),
-        "clusters": sum(sizes.values()),
-        "cluster_sizes": {str(size): count for size, count in sorted({1: alone, **sizes}.items()) if count},
+        "clusters": sum(count for size, count in sizes.items() if size > 1),
+        "cluster_sizes": {str(size): count for size, count in sorted(sizes.items()) if count},
         "largest_clusters": report["largest_clusters"],
         "thresholds": [],
         "timeline": {},

@@ -132,7 +132,7 @@ class MakeNodes(beam.PTransform):
             | "Equal texts" >> beam.GroupByKey()
             | "Node" >> beam.ParDo(_MakeNode()).with_outputs("members", "blocks", main="nodes")
         )
-        return Nodes(made["nodes"], made["members"], made["blocks"] | "Keys" >> beam.Distinct())
+        return Nodes(made["nodes"], made["members"], made["blocks"])
 
 
 class _Group:

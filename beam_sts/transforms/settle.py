@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from beam_sts.corpus.components import Cluster, largest_clusters
 from beam_sts.corpus.overlap import Overlap
 from beam_sts.corpus.survivors import ScoredPairs, central_ranks, pick_survivors
-from beam_sts.corpus.verify import RULES, Verifier
+from beam_sts.corpus.verify import RULES, Verifier, VerifyStats
 from beam_sts.errors import UserError
 from beam_sts.io.summary import score_histogram
 from beam_sts.scoring.scorer import PairScorer
@@ -76,12 +76,15 @@ class Verify(_Scores):
             )
         texts = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
         found = self.verifier(learnt).verify(*texts)
-        stats = {name: value for name, value in asdict(found.stats).items() if name != "seconds"}
         good = found.scores[~np.isnan(found.scores)]
         accepted = int((good >= np.float32(self._scoring.threshold)).sum())
         yield pvalue.TaggedOutput(
             "counts",
-            {"verify": stats, "pairs_accepted": accepted, "score_histogram": score_histogram(good)},
+            {
+                "verify": _counts(found.stats),
+                "pairs_accepted": accepted,
+                "score_histogram": score_histogram(good),
+            },
         )
         for row, score, rule in zip(rows, found.scores.tolist(), found.rules.tolist(), strict=True):
             yield row[0], row[1], score, row[4], RULES[rule]
@@ -117,9 +120,12 @@ class Settle(_Scores):
             rank = central_ranks(pairs, threshold, rank, np.array([m[1].rows for m in members]))
         texts = pa.array([member[1].text for member in members], pa.large_string())
         rules: list[str] = []
+        stats = VerifyStats()
 
         def compare(x: Any, y: Any) -> Any:
+            nonlocal stats
             verified = self.verifier(learnt).verify(texts.take(pa.array(x)), texts.take(pa.array(y)))
+            stats += verified.stats
             rules.extend(RULES[rule] for rule in verified.rules.tolist())
             return verified.scores
 
@@ -135,9 +141,9 @@ class Settle(_Scores):
             known[ends] = "guard", rule
             pair = members[ends[0]][0], members[ends[1]][0], score, "guard", rule
             yield pvalue.TaggedOutput("guard", pair)
-        counts = {"unverified": settled.unverified, "pairs_guard": len(guard.a)}
+        counts = {"unverified": settled.unverified, "pairs_guard": len(guard.a), "verify": _counts(stats)}
         yield pvalue.TaggedOutput("counts", counts)
-        rows = sum(info.rows for node, info in members if node[0] == 0)
+        rows = sum(info.rows for _, info in members)
         shape = _shape(pairs.accepted(threshold), len(members))
         bridges = [[members[x][0][1], members[y][0][1]] for x, y in shape.bridges[:5]]
         look = {**asdict(shape), "bridges": bridges, "bridges_found": len(shape.bridges)}
@@ -149,6 +155,10 @@ class Settle(_Scores):
             source, rule = known[min(row, survivor), max(row, survivor)]
             best, score = members[survivor][1].best[1:], float(settled.scores[row])
             yield members[row][0], (name, best, score, source, rule)
+
+
+def _counts(stats: VerifyStats) -> dict[str, Any]:
+    return {name: value for name, value in asdict(stats).items() if name != "seconds"}
 
 
 def _shape(accepted: ScoredPairs, nodes: int) -> Cluster:

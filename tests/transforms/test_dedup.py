@@ -113,9 +113,7 @@ def both(tmp_path, *args, model="beam-sts-nano"):
         for name in (*differing, "score_quantiles"):
             summary.pop(name)
         summary["candidates"].sort(key=str)
-        # Tokens of padding depend on the batch, and one machine counts the guard's pairs with the others.
-        summary["verify"] = {k: summary["verify"][k] for k in ("cascaded", "changed")}
-        summary.pop("pairs_scored")
+        summary["verify"].pop("padded_tokens")  # depends on the batch
     assert summaries[0] == summaries[1]
     return one, two, summaries[0]
 
