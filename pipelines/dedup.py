@@ -469,9 +469,9 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
             **trust,
         },
     )
-    inputs = {"rows": job.sources[0].plan.units}
+    inputs: dict[str, list[Any]] = {"rows": list(job.sources[0].plan.units)}
     if against is not None:
-        inputs["against"] = against.plan.units
+        inputs["against"] = list(against.plan.units)
     patterns = [s.partition(":")[2] for s in job.proposal.sources if s.startswith("pairs:")]
     plans = [plan_given(pattern) for pattern in patterns]
     if plans:

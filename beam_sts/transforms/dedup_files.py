@@ -22,7 +22,7 @@ from beam_sts.corpus.shards import pairs_schema
 from beam_sts.corpus.vectors import vector_matrix
 from beam_sts.errors import UserError
 from beam_sts.io.slices import Slice
-from beam_sts.transforms.dedup import DeduplicateTexts
+from beam_sts.transforms.dedup import DeduplicatedTexts, DeduplicateTexts
 from beam_sts.transforms.nearest import DensePoints
 
 PAIR_SHARDS = 64
@@ -65,15 +65,15 @@ class DeduplicateSlices(beam.PTransform):
         s = self._settings
         units = inputs["rows"] | "Spread" >> beam.Reshuffle()
         rows = units | "Read" >> beam.ParDo(_ReadRows(s, s.source, s.keep))
-        parts = {"rows": rows}
+        inputs_of = {"rows": rows}
         if s.against is not None:
             others = inputs["against"] | "Spread against" >> beam.Reshuffle()
-            parts["against"] = others | "Read against" >> beam.ParDo(_ReadRows(s, s.against, "first"))
+            inputs_of["against"] = others | "Read against" >> beam.ParDo(_ReadRows(s, s.against, "first"))
         if "given" in inputs:
             given = inputs["given"] | "Spread given" >> beam.Reshuffle()
-            parts["given"] = given | "Read given" >> beam.FlatMap(read_given)
+            inputs_of["given"] = given | "Read given" >> beam.FlatMap(read_given)
         by_worth = s.keep == "first" or s.keep.startswith("highest:")
-        done = parts | DeduplicateTexts(
+        done: DeduplicatedTexts = inputs_of | DeduplicateTexts(
             s.model,
             threshold=s.threshold,
             keep="highest:worth" if by_worth else s.keep,

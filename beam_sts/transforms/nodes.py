@@ -128,21 +128,18 @@ class MakeNodes(beam.PTransform):
         """Group by text."""
         made = (
             rows
-            | "By text" >> beam.MapTuple(_Group(self._merge, self._compare_blank))
+            | "By text" >> beam.Map(_group, self._merge, self._compare_blank)
             | "Equal texts" >> beam.GroupByKey()
             | "Node" >> beam.ParDo(_MakeNode()).with_outputs("members", "blocks", main="nodes")
         )
         return Nodes(made["nodes"], made["members"], made["blocks"])
 
 
-class _Group:
-    def __init__(self, merge: bool, compare_blank: bool) -> None:
-        self._merge, self._compare_blank = merge, compare_blank
-
-    def __call__(self, row: Any, found: Row) -> tuple[Any, Any]:
-        alone = not self._merge or (not found.text.strip() and not self._compare_blank)
-        digest = hash128([found.text]).tobytes()
-        return (row[0], digest, repr(row[1]) if alone else ""), (row, found.text, *found[2:])
+def _group(one: tuple[Any, Row], merge: bool, compare_blank: bool) -> tuple[Any, Any]:
+    row, found = one
+    alone = not merge or (not found.text.strip() and not compare_blank)
+    digest = hash128([found.text]).tobytes()
+    return (row[0], digest, repr(row[1]) if alone else ""), (row, *found[1:])
 
 
 class _MakeNode(beam.DoFn):

@@ -162,13 +162,13 @@ class GivenCandidates(beam.PTransform):
         )
         pairs = second["known"] | "Order" >> beam.ParDo(_InOrder()).with_outputs("same", main="pairs")
         distinct = pairs["pairs"] | "Distinct" >> beam.Distinct()
-        counts = [
+        counts = (
             distinct | "Found" >> beam.Map(lambda _: "pairs"),
             collections["given"] | "Rows" >> beam.Map(lambda _: "rows"),
             pairs["same"] | "Same" >> beam.Map(lambda _: "same"),
             first["unknown"] | "Unknown a" >> beam.Map(lambda _: "unknown"),
             second["unknown"] | "Unknown b" >> beam.Map(lambda _: "unknown"),
-        ]
+        )
         report = (
             counts
             | "Counts" >> beam.Flatten()
