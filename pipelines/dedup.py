@@ -382,7 +382,13 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
     spill = TextFile(work / "texts")
     rows = read_rows(job.sources, spill, own.keep, job.proposal.blocks)
     id_rank = rows.id_ranks()
-    nodes = make_nodes(rows, id_rank, merge=job.proposal.by_text, compare_blank=own.empty == "score")
+    nodes = make_nodes(
+        rows,
+        id_rank,
+        merge=job.proposal.by_text,
+        compare_blank=own.empty == "score",
+        apart=bool(own.against) and not own.within,
+    )
     texts = _node_texts(rows, nodes, work)
     clock.lap("read")
     if own.from_pairs:

@@ -272,7 +272,9 @@ class Nodes:
         return len(self.row)
 
 
-def make_nodes(rows: Rows, id_rank: IntArray, *, merge: bool, compare_blank: bool) -> Nodes:
+def make_nodes(
+    rows: Rows, id_rank: IntArray, *, merge: bool, compare_blank: bool, apart: bool = False
+) -> Nodes:
     """Group rows.
 
     Args:
@@ -280,6 +282,7 @@ def make_nodes(rows: Rows, id_rank: IntArray, *, merge: bool, compare_blank: boo
         id_rank: of ``Rows.id_ranks``.
         merge: equal texts are one node; else every row is its own.
         compare_blank: empty texts are texts like others.
+        apart: rows of side 0 are not compared with each other, so not merged either.
     """
     blank = rows.blank & (not compare_blank)
     if not merge:
@@ -287,7 +290,7 @@ def make_nodes(rows: Rows, id_rank: IntArray, *, merge: bool, compare_blank: boo
         return Nodes(id_rank, row, np.ones(len(rows), np.int64), rows.side[row], blank[row])
     columns = (rows.hashes[:, 0], rows.hashes[:, 1], rows.side)
     order = np.lexsort((id_rank, *columns[::-1]))
-    opens = blank[order]
+    opens = (blank | (apart & (rows.side == 0)))[order]
     opens[:1] = True
     for column in columns:
         ordered = column[order]

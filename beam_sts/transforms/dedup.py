@@ -144,7 +144,11 @@ class DeduplicateTexts(beam.PTransform):
                 | ("Check ids" >> beam.Map(_check_once))
             )
             every = (rows, others["rows"]) | "Both" >> beam.Flatten()
-        nodes = every | "Nodes" >> MakeNodes(merge=self._proposal.by_text, compare_blank=self._compare_blank)
+        nodes = every | "Nodes" >> MakeNodes(
+            merge=self._proposal.by_text,
+            compare_blank=self._compare_blank,
+            apart=against and not self._proposal.within,
+        )
         texts = nodes.nodes | "Texts" >> beam.MapTuple(lambda node, info: (node, info.text))
         proposed = self._candidates(nodes, texts, inputs, against)
         joined = {"texts": texts, "pairs": proposed.pairs} | "Join" >> JoinTexts()

@@ -118,26 +118,28 @@ class MakeNodes(beam.PTransform):
     Args:
         merge: rows of equal text and side are one node; else every row is its own.
         compare_blank: empty texts are texts like others.
+        apart: rows of side 0 are not compared with each other, so not merged either.
     """
 
-    def __init__(self, *, merge: bool = True, compare_blank: bool = False) -> None:
+    def __init__(self, *, merge: bool = True, compare_blank: bool = False, apart: bool = False) -> None:
         super().__init__()
-        self._merge, self._compare_blank = merge, compare_blank
+        self._merge, self._compare_blank, self._apart = merge, compare_blank, apart
 
     def expand(self, rows: beam.PCollection) -> Nodes:
         """Group by text."""
         made = (
             rows
-            | "By text" >> beam.Map(_group, self._merge, self._compare_blank)
+            | "By text" >> beam.Map(_group, self._merge, self._compare_blank, self._apart)
             | "Equal texts" >> beam.GroupByKey()
             | "Node" >> beam.ParDo(_MakeNode()).with_outputs("members", "blocks", main="nodes")
         )
         return Nodes(made["nodes"], made["members"], made["blocks"])
 
 
-def _group(one: tuple[Any, Row], merge: bool, compare_blank: bool) -> tuple[Any, Any]:
+def _group(one: tuple[Any, Row], merge: bool, compare_blank: bool, apart: bool) -> tuple[Any, Any]:
     row, found = one
-    alone = not merge or (not found.text.strip() and not compare_blank)
+    blank = not found.text.strip() and not compare_blank
+    alone = not merge or blank or (apart and row[0] == 0)
     digest = hash128([found.text]).tobytes()
     return (row[0], digest, repr(row[1]) if alone else ""), (row, *found[1:])
 
