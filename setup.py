@@ -14,10 +14,7 @@ assert version
 onnx = ["onnx>=1.17", "onnxruntime>=1.20"]
 openvino = ["onnx>=1.17", "openvino>=2025.0"]
 plot = ["matplotlib>=3.8"]
-# rensa's signatures change with its minor version, and with them the candidates.
-dedup = ["duckdb>=1.1", "networkx>=3.2", "rensa>=0.5,<0.6", "sparse-dot-topn>=1.1"]
 neighbours = ["faiss-cpu>=1.8"]
-sentences = ["sentencex>=1.0"]
 train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
 
 setup(
@@ -63,6 +60,12 @@ setup(
         "scipy>=1.11",
         "tqdm>=4.66",
         "jinja2>=3.1",
+        # Deduplication and mining. rensa's signatures, and so the candidates, change with its minor version.
+        "duckdb>=1.1",
+        "networkx>=3.2",
+        "rensa>=0.5,<0.6",
+        "sparse-dot-topn>=1.1",
+        "sentencex>=1.0",
     ],
     entry_points={"console_scripts": ["beam-sts = pipelines.main:main"]},
     extras_require={
@@ -70,9 +73,7 @@ setup(
         "openvino": openvino,
         "plot": plot,
         "train": train,
-        "dedup": dedup,
         "neighbours": neighbours,
-        "sentences": sentences,
         "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "yaml": ["apache-beam[yaml]"],
         "completion": ["shtab>=1.7"],
@@ -90,9 +91,9 @@ setup(
             *openvino,
             *plot,
             *train,
-            *dedup,
             *neighbours,
-            *sentences,
+            "pandas>=2.2",  # the frames of docs/frames.md
+            "polars>=1.0",
             "shtab>=1.7",
             "docstring-parser>=0.15",  # with jsonschema, what Beam YAML needs for the examples
             "jsonschema>=4",

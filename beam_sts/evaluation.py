@@ -119,8 +119,9 @@ def scatter_counts(
         ``counts`` by row and column; the ends of both scales, ``gold`` and ``score``; ``line``, the line of
         least squares at both ends of the gold scale.
 
-    >>> scatter_counts([0.1, 0.9, 0.9], [0, 5, 5], columns=2, rows=2)["counts"]
-    [[1, 0], [0, 2]]
+    >>> lower, upper = scatter_counts([0.1, 0.9, 0.9], [0, 5, 5], columns=2, rows=2)["counts"]
+    >>> lower == [1, 0] and upper == [0, 2]
+    True
     """
     said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
     ends = [float(meant.min()), float(meant.max())]

@@ -7,6 +7,8 @@ import difflib
 import json
 import logging
 import os
+import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -15,6 +17,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import (
@@ -51,6 +54,13 @@ _STATUS = (
 def program(verb: str) -> str:
     """What a command is called by: ``beam-sts score``, or ``python -m pipelines.score``."""
     return f"beam-sts {verb}" if sys.argv[0].startswith("beam-sts ") else f"python -m pipelines.{verb}"
+
+
+def python() -> str:
+    """The command that starts this Python again, for a line that people copy."""
+    found = shutil.which("python")
+    same = found and Path(found).absolute() == Path(sys.executable).absolute()
+    return "python" if same else shlex.quote(sys.executable)
 
 
 class Parser(argparse.ArgumentParser):

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.errors import UserError
-from beam_sts.io.schema import field_at
+from beam_sts.io.schema import field_at, missing_column
 from beam_sts.io.slices import InputPlan, SliceData, plan_input, read_slices
 from beam_sts.transforms.columns import choose_columns, is_text, sift, text_arrays
 
@@ -113,10 +113,9 @@ def _number(value: str | bytes | None) -> float:
 
 
 def _check_columns(schema: pa.Schema, columns: tuple[str, str], gold: str | None, group: str | None) -> None:
-    listed = ", ".join(map(repr, schema.names)) or "none"
     for flag, name in (("--score", gold), ("--group", group)):
         if name and name not in schema.names:
-            raise UserError(f"{flag}: column {name!r} is not in the input; its columns are {listed}.")
+            raise missing_column(f"{flag}: column {name!r}", name, schema.names)
     for name in columns:
         kind = field_at(schema, name).type
         if not (is_text(kind) or pa.types.is_null(kind)):

@@ -53,6 +53,7 @@ from pipelines.cli import (
     guarded,
     local_options,
     progress,
+    python,
 )
 from pipelines.describe import (
     add_report_options,
@@ -403,8 +404,8 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
         ("report", f"{output.root}/report.html"),
         (
             "next",
-            'python -c "from datasets import load_dataset as d; '
-            f"print(d('parquet', data_files='{output.root}/pair-score-sampled/train/*.parquet'))\"",
+            f'{python()} -c "import pyarrow.parquet as pq; '
+            f"print(*pq.read_table('{output.root}/pair-score/train').slice(0, 5).to_pylist(), sep='\\n')\"",
         ),
     ]
 

@@ -28,7 +28,7 @@ from beam_sts.training.fit import FitSettings
 from beam_sts.training.honesty import HeldOutTextError
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import SIZES, STAGES, Recipe, Workshop
-from pipelines.cli import Console, Parser, add_console_options, console_of, guarded
+from pipelines.cli import Console, Parser, add_console_options, console_of, guarded, program
 from pipelines.describe import describe_model
 
 logger = logging.getLogger("beam_sts.training")
@@ -225,7 +225,7 @@ def _lines(work: Workshop, report: Path, *, kept: bool) -> list[tuple[str, str]]
         *lines,
         ("output", str(work.folder(LAST))),
         ("report", str(report)),
-        ("next", f"beam-sts score --model {work.folder(LAST)} --input PAIRS --output DIR"),
+        ("next", f"{program('score')} --model {work.folder(LAST)} --input PAIRS --output DIR"),
     ]
 
 

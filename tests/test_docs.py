@@ -1,37 +1,116 @@
-"""The Python examples of README and docs run as they stand; the site's pages are all there."""
+"""The examples of README and docs run as they stand; what pages name is there."""
 
+import importlib
 import importlib.util
+import json
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from tests import docs_data
+
 ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(
-    r"(?:<!-- (?P<mark>(?:not run|needs): [^>]*?) -->\n)?```python\n(?P<code>.*?)^```", re.S | re.M
+    r"(?:<!-- (?P<mark>(?:not run|needs|runs in): [^>]*?) -->\n)?"
+    r"```(?P<language>python|bash)\n(?P<code>.*?)^```",
+    re.S | re.M,
 )
-PAGES = ("index", "thresholds", "answers", "frames", "from_semhash")
-EXAMPLES = [
-    pytest.param(found["code"], found["mark"] or "", id=f"{page}-{number}")
-    for page in PAGES
-    for number, found in enumerate(BLOCK.finditer((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")))
+OURS = re.compile(r"(?:python -m pipelines\.|beam-sts )(?P<verb>\w+)(?= |$)")
+# Commands of other programs, and of ours that other tests run.
+OTHERS = (
+    *("python3 -m venv ", "pip install ", "python -m pytest", "python -m benchmarks.", "mkdocs "),
+    *("python -m scripts.", "python -m apache_beam.yaml.main ", "docker ", "gcloud ", "echo "),
+    *("FLINK=", "IMAGES=", "BEAM_STS_RECORD=1 "),
+)
+# What of ours needs a cluster, a download or an object store: its options are parsed only.
+ELSEWHERE = re.compile(r"(^|\s)(--runner\S*|\$FLINK|s3://\S*|--model \w+/\S+)(\s|$)")
+
+
+def blocks(language):
+    for page in PAGES:
+        found = BLOCK.finditer(page.read_text(encoding="utf-8"))
+        for number, block in enumerate(one for one in found if one["language"] == language):
+            yield page, number, block["mark"] or "", block["code"]
+
+
+def commands(code):
+    """The commands of a block: lines, those that go on joined, without comments."""
+    for line in code.replace("\\\n", " ").splitlines():
+        for part in line.split(" && "):
+            text = re.sub(r"(^|\s)# .*$", "", part).strip().removeprefix(".venv/bin/")
+            if text:
+                yield re.sub(r"\$\(python [^)]*\)", "PRINTED", text)
+
+
+PYTHON = [
+    pytest.param(mark, code, id=f"{page.stem}-{number}") for page, number, mark, code in blocks("python")
 ]
 
 
-@pytest.mark.parametrize(("code", "mark"), EXAMPLES)
-def test_python_examples_run(code, mark, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("mark", "code"), PYTHON)
+def test_python_examples_run(mark, code, tmp_path, monkeypatch):
     kind, _, what = mark.partition(": ")
     compile(code, "example", "exec")
     if kind == "not run":
         return
     if kind == "needs" and importlib.util.find_spec(what) is None:
         pytest.skip(f"{what} is not installed")
+    docs_data.write(tmp_path)
     monkeypatch.chdir(tmp_path)
     exec(code, {"__name__": "example"})
 
 
-def test_the_site_names_pages_that_are_there_once_each():
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_run_one_after_the_other(page, tmp_path, monkeypatch, capfd):
+    docs_data.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["beam-sts"])
+    for _, _, mark, code in (block for block in blocks("bash") if block[0] == page):
+        if mark.startswith("not run"):
+            continue
+        for command in commands(code):
+            if command.startswith("python -c "):
+                done = subprocess.run(
+                    [sys.executable, *shlex.split(command)[1:]], capture_output=True, text=True
+                )
+                assert done.returncode == 0, done.stderr
+                continue
+            ours = OURS.match(command)
+            if not ours:
+                assert command.startswith(OTHERS), command
+                continue
+            words = [word for word in shlex.split(command[ours.end("verb") :]) if word != "$FLINK"]
+            if "..." in words:
+                continue
+            pipeline = importlib.import_module(f"pipelines.{ours['verb']}")
+            if ELSEWHERE.search(command):
+                pipeline.parser().split(words)
+                continue
+            if "--read" in words:
+                fill_in(words[words.index("--read") + 1])
+            # Examples show one folder for several settings.
+            again = ["--overwrite"] if "--output" in words and "--estimate" not in words else []
+            status = pipeline.main([*words, *again])
+            assert status == 0, f"{command}\n{capfd.readouterr().err}"
+
+
+def fill_in(path):
+    """A label sheet as a person fills it in."""
+    sheet = pa.csv.read_csv(path)
+    labels = ["1" if score >= 0.9 else "0" for score in sheet["score"].to_pylist()]
+    pa.csv.write_csv(sheet.set_column(sheet.column_names.index("label"), "label", [labels]), path)
+
+
+def test_the_site_names_every_page_once():
     config = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
 
     def pages(entry):
@@ -43,4 +122,80 @@ def test_the_site_names_pages_that_are_there_once_each():
 
     named = pages(config["nav"])
     assert len(named) == len(set(named))
-    assert set(named) <= {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert set(named) == {path.name for path in (ROOT / "docs").glob("*.md")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_that_pages_name_are_there(page):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:tests|examples|scripts|benchmarks|beam_sts)/[\w/.-]*)`", text)
+    missing = [name for name in named if not (ROOT / name).exists()]
+    assert missing == []
+
+
+def test_every_promise_names_its_test():
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| promise")]
+    assert len(rows) >= 12
+    for row in rows:
+        assert re.search(r"`tests/|`\.ci/run`", row), row
+
+
+def test_everything_public_is_in_the_python_reference():
+    import beam_sts
+
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    named = {line.split()[1] for line in text.splitlines() if line.startswith("::: ")}
+    for name in beam_sts.__all__:
+        thing = getattr(beam_sts, name)
+        assert f"{thing.__module__}.{name}" in named, name
+
+
+def test_every_column_and_every_entry_of_a_summary_is_documented(tmp_path, monkeypatch):
+    docs_data.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
+    parts = {part.split("\n", 1)[0]: part for part in text.split("\n## ")}
+    runs = {
+        "score": "--input data/pairs.jsonl --output score --threshold 0.5",
+        "dedup": "--input test.jsonl --against train.jsonl --output dedup --text text --id url",
+        "mine": "--input docs/*.parquet --output mine --text body --doc_id url --sentences en",
+    }
+    for verb, arguments in runs.items():
+        assert importlib.import_module(f"pipelines.{verb}").main([*arguments.split(), "--quiet"]) == 0
+        folders = {}
+        for shard in Path(verb).glob("**/*.parquet"):
+            folders.setdefault(shard.relative_to(verb).parts[0], set()).update(pq.read_schema(shard).names)
+        known = {"text1", "text2", "text", "id", "url"}  # the input's own
+        for folder, columns in folders.items():
+            assert f"`{folder}/`" in parts[verb], folder
+            for column in columns - known:
+                assert f"`{column}`" in parts[verb] + parts["score"], (folder, column)
+        summary = json.loads(Path(verb, "summary.json").read_text())
+        for entry in summary:
+            rows = [
+                line.split("|")
+                for line in parts["summary.json"].splitlines()
+                if line.startswith("| `") and f"`{entry}`" in line.split("|")[1]
+            ]
+            assert any(verb in cells[2] or "all" in cells[2] for cells in rows), (verb, entry)
+
+
+def test_the_airflow_example_parses():
+    compile((ROOT / "examples" / "airflow_dag.py").read_text(encoding="utf-8"), "airflow_dag.py", "exec")
+
+
+@pytest.mark.slow
+def test_the_cron_line_runs(tmp_path):
+    """The line of docs/schedule.md, as cron's shell runs it, in its own folder."""
+    page = (ROOT / "docs" / "schedule.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^15 3 \* \* \* (.+)$", page, re.M)
+    line = line.replace("\\%", "%").replace("/data/", f"{tmp_path}/data/")
+    today = subprocess.run(["date", "+%F"], capture_output=True, text=True, check=True).stdout.strip()
+    docs_data.write(tmp_path)
+    (tmp_path / "data" / "pairs" / today).mkdir(parents=True)
+    (tmp_path / "data" / "pairs.parquet").rename(tmp_path / "data" / "pairs" / today / "pairs.parquet")
+    line = line.replace("beam-sts score", f"{sys.executable} -m pipelines.score", 1)
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "data" / "scored" / today / "report.html").exists()

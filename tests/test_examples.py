@@ -47,6 +47,33 @@ def test_run_inference():
 
 
 @pytest.mark.slow
+def test_dedup_in_etl():
+    lines = run(EXAMPLES / "dedup_in_etl.py").splitlines()
+    assert {" ".join(line.split()[:2]) for line in lines} == {
+        "kept a/1",
+        "kept b/8",
+        "removed b/7",
+        "removed c/2",
+        "rejected c/3:",
+    }
+
+
+@pytest.mark.slow
+def test_mine_pairs():
+    lines = run(EXAMPLES / "mine_pairs.py").splitlines()
+    assert len(lines) >= 8
+    best = max(lines, key=lambda line: float(line.split()[1]))
+    assert "Repairs take six weeks." in best
+    assert "Its repairs will take six weeks." in best
+
+
+@pytest.mark.slow
+def test_evaluate_answers():
+    lines = run(EXAMPLES / "evaluate_answers.py").splitlines()
+    assert [line.split()[0] for line in lines] == ["short", "wrong"]
+
+
+@pytest.mark.slow
 def test_evaluate_finds_the_gold_scores_and_the_model_in_agreement(tmp_path):
     flags = ["--input", EXAMPLES / "pairs.parquet", "--score", "gold", "--json", tmp_path / "out.json"]
     run("-m", "pipelines.evaluate", *flags)

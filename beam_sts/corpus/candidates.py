@@ -203,14 +203,8 @@ class MinHash:
 
         Returns:
             The numbers of these m texts, and uint32 of shape (m, bands * rows).
-
-        Raises:
-            UserError: rensa is not installed.
         """
-        try:
-            from rensa import RMinHash
-        except ImportError as error:
-            raise UserError("MinHash candidates need rensa: pip install 'beam_sts[dedup]'") from error
+        from rensa import RMinHash
 
         width = self.bands * self.rows
         numbers = [np.empty(0, np.int64)]

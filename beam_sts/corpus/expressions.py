@@ -18,7 +18,7 @@ def evaluate(table: pa.Table, expression: str, what: str) -> pa.ChunkedArray:
         what: what messages call it.
 
     Raises:
-        UserError: the expression is wrong, does not give one value for each row, or DuckDB is not installed.
+        UserError: the expression is wrong, or does not give one value for each row.
 
     >>> evaluate(pa.table({"x": [1, 2], "y": ["a", None]}), "x * 10 + coalesce(length(y), 0)", "").to_pylist()
     [11, 20]
@@ -26,12 +26,7 @@ def evaluate(table: pa.Table, expression: str, what: str) -> pa.ChunkedArray:
     if find_path(table.schema, expression):
         values = column_at(table, expression)
         return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
-    try:
-        import duckdb
-    except ImportError as error:
-        raise UserError(
-            f"{what} {expression!r}: is no column, and expressions need DuckDB: pip install 'beam_sts[dedup]'"
-        ) from error
+    import duckdb
 
     query = f"SELECT ({expression}\n) FROM rows_of_input"
     with duckdb.connect(":memory:") as connection:

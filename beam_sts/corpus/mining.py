@@ -30,7 +30,6 @@ from numpy.typing import NDArray
 from beam_sts.corpus.buckets import IntArray, distinct_codes
 from beam_sts.corpus.candidates import mix64, normalise
 from beam_sts.corpus.tf_idf import shingle_counts
-from beam_sts.errors import UserError
 
 SUBSETS = ("raw", "pair-score", "pair-score-hard", "pair-score-sampled", "triplet", "triplet-hard")
 SPLITS = ("train", "test")
@@ -73,14 +72,9 @@ def split_sentences(texts: pa.Array | pa.ChunkedArray, language: str = "en") -> 
 
     Returns:
         The number of the text that each sentence is from, and the sentences.
-
-    Raises:
-        UserError: sentencex is not installed.
     """
-    try:
-        from sentencex import segment
-    except ImportError as error:
-        raise UserError("splitting sentences needs sentencex: pip install 'beam_sts[sentences]'") from error
+    from sentencex import segment
+
     owners: list[int] = []
     sentences: list[str] = []
     for number, text in enumerate(texts.to_pylist()):

@@ -70,7 +70,7 @@ def lexical_neighbours(
         threads: default: all cores.
 
     Raises:
-        UserError: sparse_dot_topn is not installed, or the shingle is unknown.
+        UserError: the shingle is unknown.
 
     >>> texts = pa.array(["printer LX-350 black", "needle printer lx-350", "black shoe", "red shoes"])
     >>> near = lexical_neighbours(texts, 1, least=0.1)

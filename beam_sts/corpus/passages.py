@@ -18,7 +18,7 @@ from beam_sts.corpus.mining import in_test, split_sentences
 from beam_sts.corpus.rows import SliceRows, Source
 from beam_sts.corpus.vectors import check_vector_column, vector_matrix
 from beam_sts.errors import UserError
-from beam_sts.io.schema import column_at, find_path
+from beam_sts.io.schema import column_at, find_path, missing_column
 from beam_sts.io.spill import TextFile
 
 _COPY = 20_000  # texts that are in memory at once when they are written to disk
@@ -48,8 +48,7 @@ class PassageSettings:
             UserError: naming the column and the way out.
         """
         if self.document is not None and not find_path(schema, self.document):
-            listed = ", ".join(map(repr, schema.names[:20]))
-            raise UserError(f"--doc_id {self.document}: is not in the input; its columns are {listed}.")
+            raise missing_column(f"--doc_id {self.document}:", self.document, schema.names)
         if self.embedding is not None:
             check_vector_column(schema, self.embedding)
             if self.sentences:

@@ -18,7 +18,7 @@ from beam_sts.corpus.expressions import evaluate
 from beam_sts.corpus.survivors import ranks
 from beam_sts.corpus.vectors import check_vector_column, vector_matrix
 from beam_sts.errors import UserError
-from beam_sts.io.schema import column_at, field_at, find_path, with_text
+from beam_sts.io.schema import column_at, field_at, find_path, missing_column, with_text
 from beam_sts.io.slices import InputPlan, ReadOptions, Slice, SliceData, read_slices
 from beam_sts.io.spill import TextFile
 from beam_sts.transforms.columns import is_text, sift, text_arrays
@@ -63,9 +63,13 @@ class Source:
         listed = ", ".join(map(repr, self.plan.schema.names[:20]))
         for option, name in ((f"--{flag}text", self.text), (f"--{flag}id", self.id)):
             if name is not None and not find_path(self.plan.schema, name):
+<<<<<<< HEAD
                 raise UserError(f"{option} {name}: is not in the input; its columns are {listed}.")
         if self.vector is not None:
             check_vector_column(self.plan.schema, self.vector)
+=======
+                raise missing_column(f"{option} {name}:", name, self.plan.schema.names)
+>>>>>>> main
         kind = field_at(self.plan.schema, self.text).type
         if not is_text(kind) and not pa.types.is_null(kind):
             raise UserError(f"--{flag}text {self.text}: holds {kind}, not texts. The columns are {listed}.")

@@ -11,7 +11,6 @@ from scipy import sparse
 
 from beam_sts.corpus.buckets import IntArray
 from beam_sts.corpus.candidates import normalise, shingle_hashes, text_blocks
-from beam_sts.errors import UserError
 from beam_sts.scoring.backends import available_cores
 
 WORK = 20_000
@@ -100,14 +99,9 @@ def nearest_rows(
 
     Returns:
         A query, a row of ``points`` and their product, of shape (found,) each; by query, the largest first.
-
-    Raises:
-        UserError: sparse_dot_topn is not installed.
     """
-    try:
-        from sparse_dot_topn import sp_matmul_topn
-    except ImportError as error:
-        raise UserError("lexical neighbours need sparse_dot_topn: pip install 'beam_sts[dedup]'") from error
+    from sparse_dot_topn import sp_matmul_topn
+
     found = sp_matmul_topn(
         queries,
         points.T.tocsr(),

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from beam_sts.corpus.candidates import normalise, text_blocks
 from beam_sts.errors import UserError
-from beam_sts.io.schema import column_at, field_at, find_path
+from beam_sts.io.schema import column_at, field_at, find_path, missing_column
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.tokens import PairTokenizer
 
@@ -26,8 +26,7 @@ def check_vector_column(schema: pa.Schema, name: str) -> None:
         UserError: naming the column and the way out.
     """
     if not find_path(schema, name):
-        listed = ", ".join(map(repr, schema.names[:20]))
-        raise UserError(f"--embedding {name}: is not in the input; its columns are {listed}.")
+        raise missing_column(f"--embedding {name}:", name, schema.names)
     kind = field_at(schema, name).type
     nested = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     if not nested or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):

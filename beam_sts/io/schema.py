@@ -7,6 +7,7 @@ more fields), and refused otherwise. A column that JSON Lines hold in several ty
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_sts.errors import UserError
+
+_LISTED = 20  # columns that a message names
 
 JSON_TEXT = {b"beam_sts.json": b"1"}
 """Metadata of a string field that holds JSON text."""
@@ -231,3 +234,22 @@ def _replace(field: pa.Field, rest: Sequence[str]) -> pa.Field:
         return pa.field(field.name, pa.string())
     children = [_replace(child, rest[1:]) if child.name == rest[0] else child for child in field.type]
     return field.with_type(pa.struct(children))
+
+
+def missing_column(what: str, name: str, names: Sequence[str]) -> UserError:
+    """The error of a column that is not there: it lists those that are, and names the nearest.
+
+    Args:
+        what: the subject of the sentence, such as an option with its value.
+        name: the column that is missing.
+        names: the columns that are there.
+
+    >>> str(missing_column("--text txt:", "txt", ["id", "text"]))
+    "--text txt: is not in the input; did you mean 'text'? Its columns are 'id', 'text'."
+    """
+    listed = ", ".join(map(repr, names[:_LISTED])) or "none"
+    if len(names) > _LISTED:
+        listed += f" and {len(names) - _LISTED:,} more"
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {near[0]!r}? Its" if near else "; its"
+    return UserError(f"{what} is not in the input{hint} columns are {listed}.")

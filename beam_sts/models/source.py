@@ -124,7 +124,7 @@ def _download(name: str, suffixes: tuple[str, ...]) -> Path:
         hint = f" Did you mean {near!r}?" if near and near != repo else ""
         raise UserError(
             f"model {name!r} is not in the Hugging Face cache and cannot be downloaded: "
-            f"{' '.join(str(error).split())[:300]}.{hint} "
+            f"{' '.join(str(error).split())[:300].rstrip('.')}.{hint} "
             f"Ways out: an embedded model ({_embedded()}), a local folder with the checkpoint, or download "
             "it where there is a network and copy the cache (HF_HOME)."
         ) from error

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Bar, Step, bars, duration, facts, funnel, pairs, share, table
+from beam_sts.report.pieces import Bar, Step, bars, duration, facts, funnel, pairs, plural, share, table
 from beam_sts.report.shared import Examples, Summary, foot, made_of, rejections, score_bars
 from beam_sts.report.work import laps, lengths, pace
 
@@ -230,7 +230,7 @@ def _clusters(summary: Summary, examples: Examples) -> Section:
             label="The largest clusters",
         )
     for kind in sorted(kind for kind in examples if kind.startswith("cluster-")):
-        title = f"A row that stays for {examples[kind][0]['rows']:,} others"
+        title = f"A row that stays for {plural(examples[kind][0]['rows'], 'other')}"
         body += Markup("<h3>{}</h3>").format(title) + pairs(examples[kind], label=title, first=2)
     return Section(
         "clusters",
@@ -261,7 +261,12 @@ def _bins(sizes: Mapping[int, int]) -> list[tuple[int, int]]:
 def _candidates(summary: Summary) -> Section:
     steps = [
         *(
-            Step(f"by {report['source']}"[:40], report["pairs"], "soft", report.get("settings", ""))
+            Step(
+                f"by {report['source']}".replace("+", " + ")[:60],
+                report["pairs"],
+                "soft",
+                report.get("settings", ""),
+            )
             for report in summary["candidates"]
         ),
         Step("candidates", summary["pairs"], "soft", "distinct pairs of texts"),

@@ -67,7 +67,7 @@ def _rows(summary: Summary, examples: Examples) -> Section:
         Step("rows rejected", summary["rows_rejected"], "bad"),
         Step("texts", summary["texts"], "good", "distinct, of the wanted length"),
         *(
-            Step(f"by {origin}"[:40], count, "soft", "pairs")
+            Step(f"by {origin}".replace("+", " + ")[:60], count, "soft", "pairs")
             for origin, count in sorted(summary["pairs_by_origin"].items(), key=lambda item: -item[1])[:12]
         ),
         Step("pairs", summary["pairs"], "good", "each scored once"),

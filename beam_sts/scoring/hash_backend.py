@@ -16,6 +16,7 @@ itself in bfloat16). So that number is rounded up, and few kernels serve all mic
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -29,6 +30,8 @@ from beam_sts.models.configs import BertHashConfig
 from beam_sts.scoring.long_text import Work
 from beam_sts.scoring.plan import IntArray
 from beam_sts.scoring.tokens import MicroBatch, PairTemplate
+
+log = logging.getLogger(__name__)
 
 # A table of texts pays when their tokens recur this often; it takes 2 kB a token.
 _LEAST_REUSE, _MOST_TOKENS = 1.3, 1 << 16
@@ -84,6 +87,14 @@ class PackedLinear(NamedTuple):
     def gelu(self, inputs: torch.Tensor) -> torch.Tensor:
         """The same through GELU."""
         return self(inputs, "gelu", "none")
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this CPU, and oneDNN in this build of torch, multiply matrices in bfloat16."""
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    except (AttributeError, NotImplementedError, RuntimeError):
+        return False
 
 
 class Norm(NamedTuple):
@@ -180,6 +191,14 @@ class HashBackend:
         self._size = config.hidden_size // self._heads
         self._still = self._size - config.rotary_dims - config.segment_dims
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        if precision == "bf16" and not multiplies_bfloat16():
+            # torch would take seven times as long as in float32.
+            log.warning(
+                "This CPU has no instructions for bfloat16: products run in float32, on weights rounded to "
+                "bfloat16. That is no faster than --precision fp32."
+            )
+            weights = {name: tensor.bfloat16() for name, tensor in weights.items()}
+            self._dtype = torch.float32
         self._signed = config.segment_dims // 2
         self._turns = torch.empty(
             len(_SIGNS), 0, self._signed + config.rotary_dims // 2, dtype=torch.complex64

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_sts.errors import UserError
-from beam_sts.io.schema import column_at, field_at, find_path, with_text
+from beam_sts.io.schema import column_at, field_at, find_path, missing_column, with_text
 from beam_sts.scoring.scorer import ScoreResult
 
 _LISTED = 20  # columns that a message names
@@ -47,7 +47,7 @@ def choose_columns(
     if text_a is not None and text_b is not None:
         for name in (text_a, text_b):
             if name not in names and not (isinstance(schema, pa.Schema) and find_path(schema, name)):
-                raise UserError(f"column {name!r} is not in the input; its columns are {listed}.")
+                raise missing_column(f"column {name!r}", name, names)
         return text_a, text_b
     for pair in KNOWN_COLUMNS:
         if set(pair) <= set(names):

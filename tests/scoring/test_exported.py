@@ -65,7 +65,7 @@ def test_eight_bit_weights_stay_near(tmp_path):
         PairScorer(tmp_path / "model", precision="int8"),
     )
     difference = np.abs(exact.score(PAIRS) - rough.score(PAIRS))
-    assert 0 < difference.mean() < 0.06  # random weights: nothing is trained to survive rounding
+    assert 0 < difference.mean() < 0.04  # random weights: nothing is trained to survive rounding
 
 
 def test_an_export_is_made_once_and_leaves_nothing_else_behind(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+import torch
 
 from beam_sts import PairScorer
 from beam_sts.models.checkpoint import load_checkpoint
@@ -113,3 +114,12 @@ def test_the_published_architecture_is_left_to_its_class(tiny):
 def test_a_padding_row_that_is_not_zero_is_left_to_the_class(tmp_path):
     folder = checkpoints.bert_hash(tmp_path, rotary_dims=4, segment_dims=2, zero_padding=False)
     assert isinstance(PairScorer(folder, backend="torch")._backend, TorchBackend)
+
+
+def test_bf16_on_a_cpu_without_its_instructions_is_float32_on_rounded_weights(monkeypatch, caplog):
+    monkeypatch.setattr(hash_backend, "multiplies_bfloat16", lambda: False)
+    pairs = [(a, b) for a in SENTENCES for b in SENTENCES]
+    fast, exact = PairScorer(precision="bf16"), PairScorer()
+    assert fast._backend._dtype is torch.float32  # torch's own bfloat16 takes seven times as long there
+    assert "no faster than --precision fp32" in caplog.text
+    assert 0 < np.abs(fast.score(pairs) - exact.score(pairs)).max() < 0.01
