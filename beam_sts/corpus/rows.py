@@ -63,13 +63,9 @@ class Source:
         listed = ", ".join(map(repr, self.plan.schema.names[:20]))
         for option, name in ((f"--{flag}text", self.text), (f"--{flag}id", self.id)):
             if name is not None and not find_path(self.plan.schema, name):
-<<<<<<< HEAD
-                raise UserError(f"{option} {name}: is not in the input; its columns are {listed}.")
+                raise missing_column(f"{option} {name}:", name, self.plan.schema.names)
         if self.vector is not None:
             check_vector_column(self.plan.schema, self.vector)
-=======
-                raise missing_column(f"{option} {name}:", name, self.plan.schema.names)
->>>>>>> main
         kind = field_at(self.plan.schema, self.text).type
         if not is_text(kind) and not pa.types.is_null(kind):
             raise UserError(f"--{flag}text {self.text}: holds {kind}, not texts. The columns are {listed}.")
