@@ -243,8 +243,12 @@ def _with_text(ident: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[An
     texts = iter(found["texts"])
     text = next(texts, None)
     if next(texts, None) is not None:
-        raise UserError(f"id {ident!r}: several texts have it. Give every text an id of its own.")
+        raise UserError(f"id {_shown(ident)}: several texts have it. Give every text an id of its own.")
     for pair in found["pairs"]:
         if text is None:
-            raise UserError(f"id {ident!r}: a candidate pair names it, and no text has it.")
+            raise UserError(f"id {_shown(ident)}: a candidate pair names it, and no text has it.")
         yield ident, pair, text
+
+
+def _shown(ident: Any) -> str:
+    return repr(ident[1] if isinstance(ident, tuple) else ident)  # of (side, id) the id
