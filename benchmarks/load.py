@@ -1,12 +1,15 @@
 """Many pairs through ``pipelines.score``, and whether every one of them came out.
 
+    python -m benchmarks.load --pairs 10000000 --folder ~/load   # on this machine, under an hour on two cores
     python -m benchmarks.load --pairs 1000000 --flink ~/flink    # on the cluster of scripts/flink.py
-    python -m benchmarks.load --pairs 1000000                    # on this machine, without a runner
 
 The pairs are made as they are written, block by block. The output is checked in full: the rows, in their
 order, have the SHA-256 that was taken when they were made, and each has a score; every thousandth is scored
-again here and must agree to 2e-6. Memory is the most that the command, its workers and the cluster held
-together (shared pages by share, sampled twice a second). Options after ``--`` go to ``pipelines.score``.
+again here and must agree to 2e-6. Memory is what the command, its workers and the cluster held together
+(shared pages by share, sampled twice a second); ``memory_flat`` says that the last quarter of the run held at
+most 15% more than the second. With ``--folder`` the files stay, and the same command goes on with what a
+killed one left. ``--memory_limit`` ends with status 1 where more was held, or it was not flat. Options after
+``--`` go to ``pipelines.score``.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ BLOCK = 20_000
 FILE = 25 * BLOCK  # rows of an input file
 WORDS = (6, 16)  # of a text, from and below
 EVERY = 1000  # of the rows that are scored again
+GROWTH = 1.15  # of memory, from the second quarter of the run to the last
+START_UP = 60  # samples, 30 s, in which memory grows by imports and the model
 
 
 def block(start: int, count: int) -> pa.Table:
@@ -55,15 +60,32 @@ def digest(found: Any, table: pa.Table) -> None:
 
 
 def write_input(folder: Path, pairs: int) -> str:
-    """Write the input's files; gives the SHA-256 of the pairs."""
+    """Write the input's files that are not there, and see that there are no others.
+
+    Returns:
+        The SHA-256 of the pairs.
+
+    Raises:
+        SystemExit: the folder holds another number of pairs.
+    """
     made = hashlib.sha256()
+    folder.mkdir(parents=True, exist_ok=True)
     for number, first in enumerate(range(0, pairs, FILE)):
         last = min(first + FILE, pairs)
-        with pq.ParquetWriter(folder / f"pairs-{number:04}.parquet", block(0, 1).schema) as writer:
+        file = folder / f"pairs-{number:04}.parquet"
+        there, partial = file.exists(), file.with_suffix(".partial")
+        with contextlib.ExitStack() as stack:
+            schema = block(0, 1).schema
+            writer = None if there else stack.enter_context(pq.ParquetWriter(partial, schema))
             for start in range(first, last, BLOCK):
                 table = block(start, min(BLOCK, last - start))
                 digest(made, table)
-                writer.write_table(table)
+                if writer:
+                    writer.write_table(table)
+        if not there:
+            partial.rename(file)
+    if pairs != (found := sum(pq.read_metadata(file).num_rows for file in folder.glob("*.parquet"))):
+        raise SystemExit(f"{folder} holds {found:,} pairs, not {pairs:,}; give another --folder.")
     return made.hexdigest()
 
 
@@ -95,10 +117,10 @@ def check(output: Path, pairs: int, made: str) -> dict[str, Any]:
 
 
 class Memory:
-    """The most that some processes and all their children held together."""
+    """What some processes and all their children held together."""
 
     def __init__(self) -> None:
-        self.peak = 0
+        self.samples: list[int] = []
         self.roots: set[int] = set()
         self._stop = threading.Event()
 
@@ -115,7 +137,22 @@ class Memory:
 
     def _watch(self) -> None:
         while not self._stop.wait(0.5):
-            self.peak = max(self.peak, sum(map(_share, _tree(self.roots))))
+            self.samples.append(sum(map(_share, _tree(self.roots))))
+
+    def report(self) -> dict[str, Any]:
+        """The most, and whether it was flat; None where the run was too short to tell."""
+        steady = self.samples[START_UP:]
+        peak = max(self.samples, default=0)
+        if len(steady) < 2 * START_UP:
+            return {"peak_memory_mib": peak >> 20, "memory_flat": None}
+        quarter = len(steady) // 4
+        second, last = (float(np.median(steady[at:][:quarter])) for at in (quarter, len(steady) - quarter))
+        return {
+            "peak_memory_mib": peak >> 20,
+            "memory_mib_second_quarter": round(second / 2**20),
+            "memory_mib_last_quarter": round(last / 2**20),
+            "memory_flat": last <= GROWTH * second,
+        }
 
 
 def _tree(roots: set[int]) -> set[int]:
@@ -136,7 +173,7 @@ def _share(pid: int) -> int:
     return 0
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Make, score, check, print."""
     p = argparse.ArgumentParser(
         prog="python -m benchmarks.load", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -144,12 +181,13 @@ def main() -> None:
     p.add_argument("--pairs", type=int, default=1_000_000, help="default: %(default)s")
     p.add_argument("--flink", type=Path, metavar="DIR", help="folder of a Flink cluster, started for the run")
     p.add_argument("--precision", default="fp32")
+    p.add_argument("--folder", type=Path, metavar="DIR", help="where input and output stay, to go on there")
+    p.add_argument("--memory_limit", type=int, metavar="MIB", help="most memory, which must also be flat")
     p.add_argument("rest", nargs="*", metavar="-- OPTIONS", help="of pipelines.score and of Beam")
-    own = p.parse_args()
+    own = p.parse_args(argv)
     memory = Memory()
     with tempfile.TemporaryDirectory(prefix="beam_sts-load") as name, contextlib.ExitStack() as stack:
-        work = Path(name)
-        (work / "in").mkdir()
+        work = own.folder.expanduser().absolute() if own.folder else Path(name)
         made = write_input(work / "in", own.pairs)
         command = [sys.executable, "-m", "pipelines.score", "--input", str(work / "in" / "*.parquet")]
         command += ["--output", str(work / "out"), "--model", "beam-sts-pico", "--precision", own.precision]
@@ -166,8 +204,12 @@ def main() -> None:
         if status:
             raise SystemExit(status)
         report = check(work / "out", own.pairs, made)
-    report |= {"seconds": round(seconds, 1), "pairs_per_second": round(own.pairs / seconds)}
-    print(json.dumps(report | {"peak_memory_mib": memory.peak >> 20}))
+        skipped = json.loads((work / "out" / "summary.json").read_text())["shards_skipped"]
+    report |= {"seconds": round(seconds, 1), "shards_skipped": skipped}
+    report |= {"pairs_per_second": None if skipped else round(own.pairs / seconds), **memory.report()}
+    print(json.dumps(report))
+    if own.memory_limit and (report["peak_memory_mib"] > own.memory_limit or report["memory_flat"] is False):
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -31,11 +31,12 @@ from apache_beam.options.pipeline_options import (
 from tqdm import tqdm
 
 from beam_sts.errors import UserError
-from beam_sts.io.storage import StorageOptions
+from beam_sts.io.storage import StorageOptions, hide_secrets
 from beam_sts.scoring.backends import available_cores
 
 _POLL_SECONDS = 0.5
 _LOG_SECONDS = 10.0
+_WORKER_THREAD = "run_worker"  # Beam's name for the thread that waits for a worker process
 
 
 _BEAM_OPTIONS = (
@@ -252,17 +253,34 @@ def guarded(run: Callable[[], int], *, interrupted: str, console: Console | None
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("root").setLevel(logging.ERROR)  # Beam's import warnings
     if not os.environ.get("BEAM_STS_DEBUG"):
-        logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)  # a traceback for each try
+        for name in ("common", "worker.data_plane"):  # a traceback for each try, for each lost connection
+            logging.getLogger(f"apache_beam.runners.{name}").setLevel(logging.CRITICAL)
     console = console or Console()
 
     def leave(*_: object) -> NoReturn:
         # Beam would turn the interrupt into an error of its own, or sit in a bundle for minutes. Every file
         # is published in one step, so leaving at once loses nothing that is committed.
+        _end_workers()
         sys.stderr.write(f"\ninterrupted. {interrupted}\n")
         sys.stderr.flush()
         os._exit(130)
 
+    def watch(failed: threading.ExceptHookArgs) -> None:
+        # With multi_processing Beam waits for ever for a worker process that has died.
+        if failed.thread is None or failed.thread.name != _WORKER_THREAD or finished.is_set():
+            # Beam's threads that lose the connection say nothing that the message below does not.
+            if os.environ.get("BEAM_STS_DEBUG") or not failed.exc_type.__module__.startswith("grpc"):
+                threading.__excepthook__(failed)
+            return
+        code = str(failed.exc_value).rpartition(" ")[2]
+        killed = " (killed; the kernel does so when memory is short: try fewer --direct_num_workers)"
+        _end_workers()
+        why = f"a worker process ended with status {code}{killed if code == '137' else ''}."
+        os._exit(console.error(f"{why}\n{interrupted}", 1))
+
+    finished = threading.Event()
     before = signal.signal(signal.SIGINT, leave)
+    threading.excepthook = watch
     try:
         return run()
     except Exception as error:
@@ -270,12 +288,26 @@ def guarded(run: Callable[[], int], *, interrupted: str, console: Console | None
         if own:
             return console.error(own, 2)
         if os.environ.get("BEAM_STS_DEBUG"):
-            traceback.print_exc()
+            sys.stderr.write(hide_secrets(traceback.format_exc()))
         last = [line for line in str(error).strip().splitlines() if line.strip()] or [""]
         said = _without_runner(type(error).__name__, last[-1])[:500]
         return console.error(f"{said}\n{interrupted}\nBEAM_STS_DEBUG=1 prints the traceback.", 1)
     finally:
+        finished.set()
+        threading.excepthook = threading.__excepthook__
         signal.signal(signal.SIGINT, before)
+
+
+def _end_workers() -> None:
+    """Kill the processes that this one started, and theirs, before they print how they miss it."""
+    processes = [os.getpid()]
+    for process in processes:
+        for file in Path(f"/proc/{process}/task").glob("*/children"):
+            with suppress(OSError):
+                processes += map(int, file.read_text().split())
+    for process in processes[1:]:
+        with suppress(OSError):
+            os.kill(process, signal.SIGKILL)
 
 
 def _without_runner(kind: str, message: str) -> str:
@@ -312,7 +344,8 @@ class Console:
             print("\n".join(f"{name:<10} {text}" for name, text in lines))
 
     def error(self, message: str, status: int) -> int:
-        """What went wrong, on standard error; gives the exit status back."""
+        """What went wrong, on standard error and without secrets; gives the exit status back."""
+        message = hide_secrets(message)
         if self.json:
             line = {"event": "error", "status": status, "message": message}
             sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -15,7 +15,7 @@ import json
 import resource
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -364,8 +364,9 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     options, _, local = local_options(beam_args)
     check_runs(options)
     job = prepare(own)
-    with job.output.lock(takeover=own.takeover):
-        job.output.prepare(job.fingerprint, overwrite=own.overwrite)
+    with job.output.lock(takeover=own.takeover) as output:
+        job = replace(job, output=output)
+        output.prepare(job.fingerprint, overwrite=own.overwrite)
         if local:
             with work_folder(job.output) as work:
                 summary = run_locally(own, job, work)

@@ -51,6 +51,7 @@ from pipelines.describe import (
     describe_model,
     digest,
 )
+from pipelines.formats import add_storage_options
 from pipelines.gold import ROWS_AT_ONCE, Pairs, RejectedRow, read_pairs
 
 REJECTED_SHOWN = 5
@@ -365,6 +366,7 @@ def parser() -> Parser:
     )
     data.add_argument("--report", metavar="FILE", help="also write the result as one page to look at: HTML")
     add_report_options(data)
+    add_storage_options(data)
     scoring = options.add_argument_group("scoring")
     scoring.add_argument(
         "--model", default=DEFAULT_MODEL, help="name, folder or hub id (default: %(default)s)"

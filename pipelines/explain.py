@@ -18,6 +18,7 @@ from typing import Any
 from beam_sts.corpus.runs import Run
 from beam_sts.errors import UserError
 from pipelines.cli import Parser, guarded
+from pipelines.formats import add_storage_options
 
 WORDS = 2_000
 """Words of a text that are compared; the time grows with their square."""
@@ -137,6 +138,7 @@ def parser() -> Parser:
     p = Parser("explain", __doc__, EXAMPLES, beam=False, first="ID")
     p.add_argument("--run", required=True, metavar="DIR", help="output folder of pipelines.dedup")
     p.add_argument("id", metavar="ID", help="id of a row of its input")
+    add_storage_options(p)
     return p
 
 

@@ -31,10 +31,11 @@ def add_format_options(parser: argparse._ActionsContainer) -> None:
         help="in CSV output, put an apostrophe before texts that a spreadsheet would run as formulas",
     )
     add_storage_options(parser)
+    add_takeover(parser)
 
 
 def add_storage_options(parser: argparse._ActionsContainer) -> None:
-    """Give a command ``--storage_options`` and ``--takeover``."""
+    """Give a command ``--storage_options``, which its parser applies to this process."""
     parser.add_argument(
         "--storage_options",
         metavar="JSON",
@@ -42,6 +43,10 @@ def add_storage_options(parser: argparse._ActionsContainer) -> None:
         help='fsspec\'s options by protocol, such as \'{"s3": {"endpoint_url": "..."}}\', or a JSON file of '
         "them (better for secrets: other users see a command line)",
     )
+
+
+def add_takeover(parser: argparse._ActionsContainer) -> None:
+    """Give a command ``--takeover``."""
     parser.add_argument(
         "--takeover", action="store_true", help="go on with a run that was killed on an object store"
     )

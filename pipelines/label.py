@@ -21,6 +21,7 @@ from beam_sts.io.encode import encode
 from beam_sts.io.files import file_system, publish
 from beam_sts.io.slices import ReadOptions, plan_input, read_slices
 from pipelines.cli import Parser, guarded
+from pipelines.formats import add_storage_options
 
 _LONGEST = 2_000  # characters of a text in the sheet
 _YES, _NO = ("1", "1.0", "y", "yes", "true"), ("0", "0.0", "n", "no", "false")
@@ -160,6 +161,7 @@ def parser() -> Parser:
     p.add_argument("--pairs", type=int, default=200, metavar="N", help="of the sheet (default: %(default)s)")
     p.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
     p.add_argument("--precision", type=float, default=0.95, metavar="P", help="wanted (default: %(default)s)")
+    add_storage_options(p)
     return p
 
 

@@ -15,7 +15,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
@@ -62,7 +62,7 @@ from pipelines.describe import (
     describe_model,
     digest,
 )
-from pipelines.formats import add_storage_options, read_options
+from pipelines.formats import add_storage_options, add_takeover, read_options
 
 _ROWS_PER_SLICE = 20_000
 _BYTES_PER_SENTENCE = 40  # of compressed input, at least
@@ -170,6 +170,7 @@ def parser() -> Parser:
     )
     sets.add_argument("--seed", type=int, default=0, help="of split, draws and orders (default: 0)")
     add_storage_options(data)
+    add_takeover(data)
     data.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
     add_report_options(data)
     add_console_options(p)
@@ -275,8 +276,9 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
             "--embedding_model: is loaded on one machine. With --runner add its vectors to the input as a "
             "column (docs/mining.md) and give --embedding, or leave --runner out."
         )
-    with job.output.lock(takeover=own.takeover):
-        job.output.prepare(job.fingerprint, overwrite=own.overwrite)
+    with job.output.lock(takeover=own.takeover) as output:
+        job = replace(job, output=output)
+        output.prepare(job.fingerprint, overwrite=own.overwrite)
         summary = _finished(job.output)
         finished = summary is not None
         if summary is None:

@@ -12,7 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import apache_beam as beam
@@ -231,8 +231,8 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     job = prepare(own, threads, local=local)
     if own.estimate:
         return estimate(job, console_of(own))
-    output = job.settings.output
-    with output.lock(takeover=own.takeover):
+    with job.settings.output.lock(takeover=own.takeover) as output:
+        job = replace(job, settings=replace(job.settings, output=output))
         output.prepare(job.fingerprint, overwrite=own.overwrite)
         rows = {part.index: part.rows for part in job.plan.slices}
         before = output.committed() & rows.keys()

@@ -14,9 +14,11 @@ from beam_sts.corpus.candidates import normalise, text_blocks
 from beam_sts.errors import UserError
 from beam_sts.io.schema import column_at, field_at, find_path, missing_column
 from beam_sts.models.checkpoint import Checkpoint
+from beam_sts.models.configs import BertHashConfig
 from beam_sts.scoring.tokens import PairTokenizer
 
 IntArray = NDArray[np.int64]
+_NARROW_TABLE = "bert.embeddings.word_embeddings.embeddings.weight"  # of BERT-hash
 
 
 def check_vector_column(schema: pa.Schema, name: str) -> None:
@@ -79,8 +81,13 @@ class TokenVectors:
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> TokenVectors:
         """Those of a checkpoint; nothing is downloaded."""
-        embeddings = checkpoint.model().get_input_embeddings()
-        table = getattr(embeddings, "embeddings", embeddings).weight.detach().float().numpy()
+        # Building the model imports the modeling half of transformers: seconds, more than a small run takes.
+        weights = checkpoint.weights() if isinstance(checkpoint.config, BertHashConfig) else {}
+        if _NARROW_TABLE in weights:
+            table = weights[_NARROW_TABLE].float().numpy()
+        else:
+            embeddings = checkpoint.model().get_input_embeddings()
+            table = getattr(embeddings, "embeddings", embeddings).weight.detach().float().numpy()
         return cls(PairTokenizer.of(checkpoint), table)
 
     def counts(self, texts: pa.Array) -> sparse.csr_matrix:

@@ -100,7 +100,29 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
         return list(column.to_pylist())
     if pa.types.is_timestamp(kind) or pa.types.is_time(kind) or pa.types.is_duration(kind):
         return _temporal(column)
-    return [_json(value) for value in column.to_pylist()]
+    try:
+        return [_json(value) for value in column.to_pylist()]
+    except (ValueError, OverflowError):  # a value inside of a struct or a list is none that Python has
+        return [_json(_python(value)) for value in column]
+
+
+def _python(value: pa.Scalar) -> Any:
+    """A value of untrusted bytes: texts that are not UTF-8 escaped, dates out of Python's range as texts."""
+    if not value.is_valid:
+        return None
+    kind = value.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return value.as_buffer().to_pybytes().decode("utf-8", "backslashreplace")
+    if pa.types.is_dictionary(kind):
+        return _python(value.value)
+    if pa.types.is_struct(kind):
+        return {name: _python(value[at]) for at, name in enumerate(field.name for field in kind)}
+    if pa.types.is_map(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return [_python(item) for item in value.values]
+    try:
+        return value.as_py()
+    except (ValueError, OverflowError):
+        return value.cast(pa.string()).as_py()
 
 
 def _bytes(column: pa.ChunkedArray) -> list[Any]:

@@ -14,6 +14,17 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from beam_sts.errors import UserError
+from beam_sts.io.storage import refuse_secrets
+
+_EXTRAS = {
+    **dict.fromkeys(("s3", "s3a"), "s3"),
+    **dict.fromkeys(("gs", "gcs"), "gcs"),
+    **dict.fromkeys(("abfs", "abfss", "az", "adl"), "azure"),
+}
+"""The extra that brings a protocol's file system."""
+
+# What tells whether a file has changed, by the store: an entity tag, a hash of the hub, a time.
+_STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "blob_id", "mtime", "LastModified", "created")
 
 
 @dataclass(frozen=True)
@@ -32,11 +43,16 @@ def file_system(path: str) -> tuple[Any, str]:
     """The file system of a path or URL, and the path inside it.
 
     Raises:
-        UserError: the scheme is unknown or its package is not installed.
+        UserError: the scheme is unknown, its package is not installed, or a secret is in the URL.
     """
+    refuse_secrets(path)
     try:
         fs, inside = fsspec.core.url_to_fs(path)
-    except (ValueError, ImportError) as error:
+    except ImportError as error:
+        extra = _EXTRAS.get(path.partition("://")[0])
+        way = f" Get it with: pip install 'beam_sts[{extra}]'" if extra else ""
+        raise UserError(f"{path}: {str(error).rstrip('.')}.{way}") from error
+    except ValueError as error:
         raise UserError(f"{path}: {error}") from error
     return fs, inside
 
@@ -101,8 +117,7 @@ def _describe(fs: Any, path: str) -> InputFile:
         raise UserError(f"{path}: cannot be read: {error}") from error
     if info["type"] != "file":
         raise UserError(f"{path}: not a regular file.")
-    stamps = (info.get(key) for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created"))
-    stamp = next((value for value in stamps if value), "")
+    stamp = next((value for key in _STAMPS if (value := info.get(key))), "")
     return InputFile(_name(fs, path), int(info["size"]), str(stamp))
 
 

@@ -1,4 +1,9 @@
-"""One writer at a time: a kernel lock on a local disk, a lease on an object store. Neither asks a clock."""
+"""One writer at a time: a kernel lock on a local disk, a lease on an object store. Neither asks a clock.
+
+The lock's file holds a token that its writer drew. Workers look at it before each file they publish, so a
+writer that was taken over stops at its next one. What it has under way lands all the same, and is harmless:
+who takes a run over has its settings, and equal settings give equal bytes.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +14,43 @@ import os
 import socket
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from beam_sts.errors import UserError
 from beam_sts.io.files import file_system, is_local
 
 
+@dataclass(frozen=True)
+class Lease:
+    """The right to write to a folder, as its workers carry it.
+
+    ``path`` is the lock's file, ``folder`` the folder as the user named it, ``taken_over`` whether another
+    writer held it before.
+    """
+
+    path: str
+    folder: str
+    token: str
+    taken_over: bool = False
+
+    def check(self) -> None:
+        """See that the lease still is its holder's.
+
+        Raises:
+            UserError: another process took it over, or it was given back.
+            OSError: the lock cannot be read.
+        """
+        held = _read(self.path)
+        if held.get("token") != self.token:
+            holder = held.get("holder", "another run, done by now,")
+            raise UserError(
+                f"--output {self.folder}: {holder} has taken this run over. This process wrote no more."
+            )
+
+
 @contextlib.contextmanager
-def hold(path: str, folder: str, *, takeover: bool = False) -> Iterator[None]:
+def hold(path: str, folder: str, *, takeover: bool = False) -> Iterator[Lease]:
     """Hold a folder against a second writer.
 
     Args:
@@ -26,53 +60,79 @@ def hold(path: str, folder: str, *, takeover: bool = False) -> Iterator[None]:
         takeover: replace the lease that a killed writer left.
 
     Raises:
-        UserError: another process holds the folder.
+        UserError: another process holds the folder, or the store has no conditional write.
         OSError: the lock cannot be written.
     """
-    with _kernel_lock(path, folder) if is_local(path) else _lease(path, folder, takeover):
-        yield
+    with _kernel_lock(path, folder) if is_local(path) else _store_lease(path, folder, takeover) as lease:
+        yield lease
 
 
 @contextlib.contextmanager
-def _kernel_lock(path: str, folder: str) -> Iterator[None]:
+def _kernel_lock(path: str, folder: str) -> Iterator[Lease]:
     file = Path(file_system(path)[1])
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            stream.seek(0)
-            holder = stream.read().strip() or "another process"
+        except BlockingIOError as error:
+            holder = _read(path).get("holder", "another process")
             raise UserError(
                 f"--output {folder}: {holder} is writing there. Wait for it or give another folder."
             ) from error
+        token, content = _draw()
         stream.seek(0)
         stream.truncate()
-        stream.write(_self())
+        stream.write(content)
         stream.flush()
-        yield
+        try:
+            yield Lease(path, folder, token)
+        finally:
+            stream.truncate(0)  # a worker that outlives this process stops
 
 
 @contextlib.contextmanager
-def _lease(path: str, folder: str, takeover: bool) -> Iterator[None]:
+def _store_lease(path: str, folder: str, takeover: bool) -> Iterator[Lease]:
     fs, inside = file_system(path)
-    mine = json.dumps({"holder": _self(), "token": uuid.uuid4().hex}).encode()
+    token, content = _draw()
+    taken_over = False
     try:
-        fs.pipe_file(inside, mine, mode="overwrite" if takeover else "create")
+        fs.pipe_file(inside, content.encode(), mode="create")
+    except (NotImplementedError, ValueError) as error:
+        raise UserError(
+            f"--output {folder}: this kind of store cannot be written so that a second run is kept out. "
+            "Write to a local folder, s3://, gs:// or abfs://, and copy it there."
+        ) from error
     except FileExistsError as error:
-        held = fs.cat_file(inside)
-        if held != mine:  # it is ours when the store's first answer was lost and the write was tried again
+        held = _read(path)
+        # It is ours when the store's first answer was lost and the write was tried again.
+        taken_over = held.get("token") != token
+        if taken_over and not takeover:
+            holder = held.get("holder", "another process")
             raise UserError(
-                f"--output {folder}: {json.loads(held)['holder']} is writing there, or was killed. Wait for "
-                "it or give another folder; if it is dead, go on with --takeover."
+                f"--output {folder}: {holder} is writing there, or was killed. Wait for it or give another "
+                "folder; if it is dead, go on with --takeover."
             ) from error
+        if taken_over:
+            fs.pipe_file(inside, content.encode())
+    lease = Lease(path, folder, token, taken_over)
     try:
-        yield
+        yield lease
     finally:
-        with contextlib.suppress(OSError):
-            if fs.cat_file(inside) == mine:
-                fs.rm_file(inside)
+        with contextlib.suppress(OSError, UserError):
+            lease.check()
+            fs.rm_file(inside)
 
 
-def _self() -> str:
-    return f"process {os.getpid()} on {socket.gethostname()}"
+def _draw() -> tuple[str, str]:
+    token = uuid.uuid4().hex
+    return token, json.dumps({"holder": f"process {os.getpid()} on {socket.gethostname()}", "token": token})
+
+
+def _read(path: str) -> dict[str, str]:
+    """What the lock's file says; nothing where it is absent or half written."""
+    fs, inside = file_system(path)
+    try:
+        found = json.loads(fs.cat_file(inside))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -21,7 +21,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ import pyarrow as pa
 from beam_sts.errors import UserError
 from beam_sts.io.encode import OUTPUT_FORMATS, encode
 from beam_sts.io.files import file_system, normal_path, publish
-from beam_sts.io.lease import hold
+from beam_sts.io.lease import Lease, hold
 from beam_sts.io.storage import StorageOptions
 
 SHARD_FOLDERS = ("scores", "matches", "rejected")
@@ -45,7 +45,8 @@ class OutputFolder:
     """An output folder, local or remote. Holds no state, so that it travels to the workers.
 
     ``form`` is the format of its shards, ``csv_safe`` as for ``encode``. ``folders`` are those of its shards;
-    a shard in the first marks its slice as committed. ``storage`` takes the stores' options to the workers.
+    a shard in the first marks its slice as committed. ``storage`` takes the stores' options to the workers,
+    ``lease`` the right to write, which is looked at before every file.
     """
 
     root: str
@@ -53,6 +54,7 @@ class OutputFolder:
     csv_safe: bool = False
     folders: tuple[str, ...] = SHARD_FOLDERS
     storage: StorageOptions = field(default_factory=StorageOptions, compare=False)
+    lease: Lease | None = field(default=None, compare=False)
 
     @classmethod
     def at(
@@ -86,11 +88,11 @@ class OutputFolder:
 
     def write_table(self, folder: str, index: int, table: pa.Table) -> None:
         """Publish one shard."""
-        publish(self.shard(folder, index), encode(table, self.form, csv_safe=self.csv_safe))
+        self._publish(self.shard(folder, index), encode(table, self.form, csv_safe=self.csv_safe))
 
     def write_record(self, index: int, record: dict[str, Any]) -> None:
         """Publish the counts of one slice."""
-        publish(self.path("_run", "records", f"part-{index:06d}.json"), json.dumps(record).encode())
+        self._publish(self.path("_run", "records", f"part-{index:06d}.json"), json.dumps(record).encode())
 
     def records(self, indices: Iterable[int]) -> list[dict[str, Any]]:
         """The counts of committed slices."""
@@ -104,7 +106,12 @@ class OutputFolder:
 
     def write_text(self, name: str, content: str) -> None:
         """Publish a text file at the top of the folder."""
-        publish(self.path(name), content.encode())
+        self._publish(self.path(name), content.encode())
+
+    def _publish(self, path: str, data: bytes) -> None:
+        if self.lease:
+            self.lease.check()
+        publish(path, data)
 
     def prepare(self, fingerprint: dict[str, Any], *, overwrite: bool) -> None:
         """Make the folder this run's own, or see that it already is.
@@ -131,6 +138,11 @@ class OutputFolder:
                     f"--output {self.root}: holds shards but not the run they belong to "
                     "(_run/run.json). Give a new or empty folder."
                 )
+            if overwrite and before != fingerprint and self.lease and self.lease.taken_over:
+                raise UserError(
+                    f"--output {self.root}: --takeover goes on with the same input, model and settings; "
+                    "the run that held this folder may still be writing its own. Give another folder."
+                )
             if before is not None and (overwrite or before.get("pipeline") != fingerprint["pipeline"]):
                 if not overwrite:
                     raise UserError(
@@ -148,11 +160,14 @@ class OutputFolder:
             self.write_json("_run/run.json", fingerprint)
 
     @contextlib.contextmanager
-    def lock(self, *, takeover: bool = False) -> Iterator[None]:
+    def lock(self, *, takeover: bool = False) -> Iterator[OutputFolder]:
         """Hold the folder against a second run.
 
         Args:
             takeover: on an object store, replace the lease that a killed run left.
+
+        Yields:
+            The folder with the lease: who writes through it stops when another run takes this one over.
 
         Raises:
             UserError: another process holds the folder, or it cannot be written.
@@ -160,8 +175,8 @@ class OutputFolder:
         with contextlib.ExitStack() as held:
             with self._writing():
                 self._check_folder()
-                held.enter_context(hold(self.path("_run", "lock"), self.root, takeover=takeover))
-            yield
+                lease = held.enter_context(hold(self.path("_run", "lock"), self.root, takeover=takeover))
+            yield replace(self, lease=lease)
 
     def finish(self, schemas: dict[str, pa.Schema]) -> None:
         """Give every shard folder at least one shard, perhaps empty, and drop what killed attempts left."""

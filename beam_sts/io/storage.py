@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,12 @@ from beam_sts.errors import UserError
 
 # Of botocore: waits of up to 20 s between tries, some two minutes in all, also when nothing answers.
 _PATIENCE = {"retries": {"mode": "standard", "max_attempts": 10}}
+_SECRET_NAME = re.compile(r"key|secret|token|passw|credential|sas|connection_string", re.IGNORECASE)
+_PASSWORD = re.compile(r"(://[^/?#@\s]*:)[^/?#@\s]*(@)")
+_SIGNATURE = re.compile(r"([?&](?:[\w-]*signature|sig|[\w-]*token|key)=)[^&#\s]*()", re.IGNORECASE)
+_SHORTEST = 4  # characters of a secret that is looked for in messages
+
+_secrets: set[str] = set()  # of this process, to keep them out of what it says
 
 
 class StorageOptions:
@@ -55,6 +63,7 @@ class StorageOptions:
         """Let every file system of this process have these options."""
         fsspec.config.conf.setdefault("s3", {}).setdefault("config_kwargs", _PATIENCE)
         for protocol, options in self._by_protocol.items():
+            _secrets.update(_secrets_in(options))
             fsspec.config.conf[protocol] = {**fsspec.config.conf.get(protocol, {}), **options}
         return self
 
@@ -68,3 +77,35 @@ class StorageOptions:
 
 def _applied(by_protocol: dict[str, dict[str, Any]]) -> StorageOptions:
     return StorageOptions(by_protocol).apply()
+
+
+def _secrets_in(options: dict[str, Any]) -> Iterator[str]:
+    for name, value in options.items():
+        if isinstance(value, dict):
+            yield from _secrets_in(value)
+        elif isinstance(value, str) and len(value) >= _SHORTEST and _SECRET_NAME.search(name):
+            yield value
+
+
+def hide_secrets(text: str) -> str:
+    """A message without the secrets of this process's storage options, and without those in URLs.
+
+    >>> hide_secrets("cannot read https://me:hunter2@host/f?X-Amz-Signature=abc")
+    'cannot read https://me:***@host/f?X-Amz-Signature=***'
+    """
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return _SIGNATURE.sub(r"\1***\2", _PASSWORD.sub(r"\1***\2", text))
+
+
+def refuse_secrets(url: str) -> None:
+    """See that a path is no URL with a password or a signature: it would be in every summary and message.
+
+    Raises:
+        UserError: it is one; the message shows it without them.
+    """
+    if "://" in url and (_PASSWORD.search(url) or _SIGNATURE.search(url)):
+        raise UserError(
+            f"{hide_secrets(url)}: a password or signature in a URL would be written into the summary. "
+            "Give it by --storage_options FILE, or by the store's own configuration."
+        )

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from beam_sts.errors import UserError
+from beam_sts.io.storage import refuse_secrets
 from beam_sts.models.registry import EMBEDDED, did_you_mean, embedded_models
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -29,6 +30,7 @@ def locate(name: str, *, allow_pickle: bool = False, trust_remote_code: bool = F
     """
     if name in embedded_models():
         return EMBEDDED / name
+    refuse_secrets(name)
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _checked(folder.resolve())

@@ -58,9 +58,10 @@ def read_weights(folder: Path, *, allow_pickle: bool = False) -> dict[str, torch
 def _indexed(index: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        outside = any(Path(name).name != name for name in names)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{index}: not an index of weight files: {error}. Copy it again.") from error
-    if any(Path(name).name != name for name in names):
+    if outside:
         raise UserError(f"{index}: a weight file lies outside of the checkpoint folder.")
     return [index.parent / name for name in names]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from beam_sts.corpus.given import given_pairs
 from beam_sts.corpus.neighbours import lexical_neighbours, neighbours
-from beam_sts.corpus.vectors import static_embedding
+from beam_sts.corpus.vectors import TokenVectors, static_embedding
 from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import load_checkpoint
 
@@ -134,3 +134,9 @@ def test_given_pairs_of_whole_numbers(tmp_path):
     assert list(zip(found.a.tolist(), found.b.tolist(), strict=True)) == [(0, 1), (0, 2)]
     with pytest.raises(UserError, match="no column 'id_a'"):
         given_pairs(str(tmp_path / "pairs.csv"), pa.array([9]))
+
+
+def test_token_vectors_read_from_the_weights_are_those_of_the_model():
+    checkpoint = load_checkpoint("beam-sts-nano")
+    table = checkpoint.model().get_input_embeddings().embeddings.weight.detach().numpy()
+    assert np.array_equal(TokenVectors.of(checkpoint).table, table)

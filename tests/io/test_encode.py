@@ -102,3 +102,28 @@ def test_scores_read_back_as_the_same_floats(values):
     assert np.array(read, np.float32).tolist() == values
     rows = list(csv.reader(io.StringIO(encode(table, "csv").decode())))[1:]
     assert np.array([float(row[0]) for row in rows], np.float32).tolist() == values
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_texts_that_are_not_utf8_and_dates_that_python_lacks_are_shown_inside_of_other_values_too(form):
+    bad = pa.array([b"\xffA", b"fine", None], pa.binary()).view(pa.string())
+    far = pa.array([2**40, 0, None], pa.int64()).cast(pa.timestamp("s"))
+    record = pa.StructArray.from_arrays(
+        [
+            bad,
+            bad.dictionary_encode(),
+            far,
+            pa.ListArray.from_arrays(pa.array([0, 2, 3, 3], pa.int32()), bad),
+            pa.StructArray.from_arrays([bad], ["inner"]),
+        ],
+        ["text", "coded", "far", "list", "nested"],
+    )
+    text = encode(pa.table({"record": record}), form).decode()
+    rows = [json.loads(line)["record"] for line in text.splitlines()] if form == "jsonl" else None
+    if rows is None:
+        rows = [json.loads(line[0]) for line in list(csv.reader(io.StringIO(text)))[1:]]
+    assert rows[0]["text"] == rows[0]["coded"] == rows[0]["nested"]["inner"] == "\\xffA"
+    assert rows[0]["list"] == ["\\xffA", "fine"]
+    assert "1099511627776" in rows[0]["far"]
+    assert rows[1]["text"] == "fine"
+    assert rows[2]["text"] is rows[2]["far"] is None

@@ -1,10 +1,13 @@
+import pickle
 import uuid
 
 import fsspec
+import pyarrow as pa
 import pytest
 
 from beam_sts.errors import UserError
 from beam_sts.io.lease import hold
+from beam_sts.io.output import OutputFolder
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -50,3 +53,58 @@ def test_a_writer_leaves_the_lease_of_the_one_that_took_over():
     with pytest.raises(UserError), hold(path, "out"):
         pass
     second.__exit__(None, None, None)
+
+
+def test_one_that_was_taken_over_writes_nothing_any_more():
+    folder = OutputFolder.at(f"memory://{uuid.uuid4().hex}")
+    table = pa.table({"a": [1]})
+    with folder.lock() as first:
+        first.write_table("scores", 0, table)
+        with folder.lock(takeover=True) as second:
+            for write in (
+                lambda: first.write_table("scores", 1, table),
+                lambda: first.write_record(1, {}),
+                lambda: first.write_text("report.html", ""),
+            ):
+                with pytest.raises(UserError, match=r"process \d+ on \S+ has taken this run over"):
+                    write()
+            second.write_table("scores", 1, table)
+        with pytest.raises(UserError, match="another run, done by now, has taken"):
+            first.write_table("scores", 2, table)
+    assert folder.committed() == {0, 1}
+
+
+def test_a_worker_that_outlives_its_run_writes_nothing(path):
+    with hold(path, "out") as lease:
+        worker = pickle.loads(pickle.dumps(lease))
+        worker.check()
+    with pytest.raises(UserError, match="has taken this run over"):
+        worker.check()
+    with hold(path, "out"), pytest.raises(UserError, match="process"):
+        worker.check()
+
+
+def test_taking_over_does_not_mix_two_runs_of_different_settings():
+    folder = OutputFolder.at(f"memory://{uuid.uuid4().hex}")
+    run = {"pipeline": "score", "settings": {"threshold": 0.5}}
+    with folder.lock() as first:
+        first.prepare(run, overwrite=False)
+        with folder.lock(takeover=True) as second:
+            second.prepare(run, overwrite=True)
+            other = {**run, "settings": {"threshold": 0.6}}
+            with pytest.raises(UserError, match="--takeover goes on with the same input, model and settings"):
+                second.prepare(other, overwrite=True)
+    with folder.lock() as alone:
+        alone.prepare(other, overwrite=True)
+
+
+def test_a_store_without_a_conditional_write_is_refused(monkeypatch):
+    def only_overwrites(self, path, value, mode="overwrite", **kwargs):
+        raise NotImplementedError
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "pipe_file", only_overwrites)
+    with (
+        pytest.raises(UserError, match=r"--output out: this kind of store.*s3://"),
+        hold("memory://x/lock", "out"),
+    ):
+        pass

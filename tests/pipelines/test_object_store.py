@@ -15,6 +15,7 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import score
+from pipelines import dedup, evaluate, explain, label, mine, score
 from tests import engines
 from tests.checkpoints import SENTENCES
 
@@ -251,6 +252,74 @@ def test_a_killed_run_goes_on_with_takeover(store, reference, flags, capsys):
     _check(store.port, "killed", reference)
     assert json.loads(_fs(store.port).cat_file("bucket/killed/summary.json"))["shards_skipped"] >= 5
     assert score.main(arguments) == 0  # a clean end leaves no lease
+
+
+def test_a_run_that_was_taken_over_while_it_lives_stops_and_harms_nothing(store, reference, flags):
+    """The first run is not dead but stopped, as by a network that is away; it wakes when all is done."""
+    arguments = flags(store.port, "fenced")
+    with engines.start("score", *arguments) as first:
+        _wait_for_shards(store.port, "fenced", 5)
+        first.send_signal(signal.SIGSTOP)
+        assert score.main([*arguments, "--takeover"]) == 0
+        _check(store.port, "fenced", reference)
+        fs = _fs(store.port)
+        names = [path for path in fs.find("bucket/fenced") if not path.endswith("/lock")]
+        before = {path: fs.cat_file(path) for path in names}
+        first.send_signal(signal.SIGCONT)
+        _, error = first.communicate(timeout=120)
+    assert first.returncode == 2, error
+    assert "another run, done by now, has taken this run over" in error
+    assert {path: fs.cat_file(path) for path in names} == before
+    assert not fs.exists("bucket/fenced/_run/lock")
+
+
+def test_a_clock_that_is_days_off_neither_frees_nor_takes_a_lease(store, reference, flags):
+    """Requests are signed with a clock: this one is nobody's business but the store's, so it gets its own."""
+    engines.need("faketime")
+    arguments = flags(store.port, "skewed")
+    with engines.start("score", *arguments) as first:
+        _wait_for_shards(store.port, "skewed", 5)
+        first.send_signal(signal.SIGSTOP)
+        for shift in ("+10m", "-10m"):  # within what S3 takes for a signature
+            command = ["faketime", "-m", "-f", shift, sys.executable, "-m", "pipelines.score", *arguments]
+            environment = {**os.environ, "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+            second = subprocess.run(
+                command, cwd=engines.ROOT, env=environment, capture_output=True, text=True, timeout=300
+            )
+            assert second.returncode == 2, second.stderr
+            assert "is writing there, or was killed" in second.stderr
+        first.send_signal(signal.SIGCONT)
+        first.communicate(timeout=300)
+    assert first.returncode == 0
+    _check(store.port, "skewed", reference)
+
+
+def test_every_verb_reads_and_writes_the_store_and_shows_no_secret(store, flags, tmp_path, full_size, capfd):
+    options = next(flag for flag in flags(store.port, "none") if flag.startswith("--storage_options"))
+    where = ["--input", "s3://bucket/in/pairs.parquet", options]
+    run, model = "s3://bucket/deduped", ["--model", str(full_size)]
+    assert dedup.main([*where, "--output", run, "--text", "text_a", "--id", "id", *model]) == 0
+    assert explain.main(["--run", run, "5", options]) == 0
+    assert label.main(["--run", run, "--sheet", "s3://bucket/sheet.csv", options]) == 0
+    flags_of_mine = [
+        "--output",
+        "s3://bucket/mined",
+        "--text",
+        "text_a",
+        "--neighbours",
+        "1",
+        "--lexical",
+        "0",
+    ]
+    assert mine.main([*where, *flags_of_mine, *model]) == 0
+    assert evaluate.main([*where, "--score", "id", "--json", "s3://bucket/metrics.json", *model]) == 0
+    fs, said = _fs(store.port), "".join(capfd.readouterr())
+    left = {path: fs.cat_file(path) for path in fs.find("bucket") if not path.startswith("bucket/in/")}
+    assert {"bucket/sheet.csv", "bucket/metrics.json", "bucket/deduped/summary.json"} <= set(left)
+    assert not [path for path in left if path.endswith("/_run/lock") and "killed" not in path]
+    for secret in (KEY, SECRET):
+        assert secret not in said
+        assert not [path for path, content in left.items() if secret.encode() in content]
 
 
 def test_throttled_cut_and_slow_answers_are_tried_again(store, reference, flags):
