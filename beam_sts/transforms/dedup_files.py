@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import apache_beam as beam
 import numpy as np
@@ -73,7 +73,7 @@ class DeduplicateSlices(beam.PTransform):
             given = inputs["given"] | "Spread given" >> beam.Reshuffle()
             inputs_of["given"] = given | "Read given" >> beam.FlatMap(read_given)
         by_worth = s.keep == "first" or s.keep.startswith("highest:")
-        done: DeduplicatedTexts = inputs_of | DeduplicateTexts(
+        deduplicate = DeduplicateTexts(
             s.model,
             threshold=s.threshold,
             keep="highest:worth" if by_worth else s.keep,
@@ -85,6 +85,7 @@ class DeduplicateSlices(beam.PTransform):
             vector="vector" if s.source.vector else None,
             **s.options,
         )
+        done = cast(DeduplicatedTexts, inputs_of | deduplicate)
         clusters = (
             {"rows": rows | "Places" >> beam.Map(lambda r: (r["id"], r["place"])), "name": done.clusters}
             | "Clusters" >> beam.CoGroupByKey()

@@ -10,7 +10,6 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from apache_beam import pvalue
-from numpy.typing import NDArray
 
 from beam_sts.corpus.components import Cluster, largest_clusters
 from beam_sts.corpus.overlap import Overlap
@@ -19,8 +18,9 @@ from beam_sts.corpus.verify import RULES, Verifier, VerifyStats
 from beam_sts.errors import UserError
 from beam_sts.io.summary import score_histogram
 from beam_sts.scoring.scorer import PairScorer
+from beam_sts.transforms.nearest import Packed
 
-Learnt = tuple[int, NDArray[np.int64]]
+Learnt = tuple[int, Packed]
 """Texts, and in how many of them each shingle is: what ``blend`` weighs by."""
 
 
@@ -39,7 +39,7 @@ class Scoring:
     def verifier(self, learnt: Learnt | None = None) -> Verifier:
         """Loads the models."""
         cascade = PairScorer(self.cascade, **self.args) if self.cascade else None
-        overlap = Overlap.of(learnt[1], learnt[0]) if learnt else None
+        overlap = Overlap.of(learnt[1].array, learnt[0]) if learnt else None
         scorer = PairScorer(self.model, **self.args)
         return Verifier(scorer, self.symmetric, cascade, self.band, self.threshold, overlap)
 
