@@ -222,7 +222,7 @@ def limited():
     signal.signal(signal.SIGALRM, before)
 
 
-@pytest.mark.parametrize(("kind", "number"), cases())
+@pytest.mark.parametrize(("kind", "number"), list(cases()))
 def test_a_broken_file(kind, number, tmp_path, tiny, capsys, limited):
     make, name = KINDS[kind]
     (tmp_path / "in").mkdir()
