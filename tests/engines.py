@@ -173,4 +173,9 @@ def record(runner, options, pipeline, result):
     rows, blank, tail = rest.partition("\n\n")
     kept = [row for row in rows.splitlines() if not row.startswith(f"| {runner} | {pipeline} |")]
     kept.append(f"| {runner} | {pipeline} | `{options}` | {result} |")
-    _TABLE.write_text(head + begin + "\n".join(kept) + blank + tail)
+    _TABLE.write_text(head + begin + "\n".join(sorted(kept, key=_place_in_table)) + blank + tail)
+
+
+def _place_in_table(row):
+    runner, pipeline, _, result = row.strip("| ").split(" | ")
+    return ("score", "dedup", "mine").index(pipeline), result != "the reference", runner

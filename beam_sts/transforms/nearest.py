@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import bisect
 import hashlib
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -306,10 +307,29 @@ class _SumArrays(beam.CombineFn):
         return total
 
 
+class _Packed:
+    """An array that travels compressed: of few texts most counts are 0, and 32 MB are too much for Flink."""
+
+    def __init__(self, array: IntArray) -> None:
+        self.array = array
+
+    def __add__(self, other: Any) -> _Packed:
+        return _Packed(self.array + (other.array if isinstance(other, _Packed) else other))
+
+    __radd__ = __add__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpacked, (zlib.compress(self.array.astype("<i8").tobytes(), 1),)
+
+
+def _unpacked(raw: bytes) -> _Packed:
+    return _Packed(np.frombuffer(zlib.decompress(raw), "<i8"))
+
+
 class ShingleFrequencies(beam.PTransform):
     """``(id, text)`` -> one ``(texts, frequency of each shingle)``: the twin of ``shingle_frequency``.
 
-    32 MB go to every worker, however large the corpus.
+    32 MB are held by every worker, however large the corpus.
     """
 
     def __init__(self, unit: str, size: int) -> None:
@@ -345,7 +365,7 @@ class _CountShingles(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[Any]:
         if self._total is not None:
-            yield beam.transforms.window.GlobalWindows.windowed_value((self._texts, self._total))
+            yield beam.transforms.window.GlobalWindows.windowed_value((self._texts, _Packed(self._total)))
 
 
 class LexicalCandidates(beam.PTransform):
@@ -383,9 +403,9 @@ class _Weigh(beam.DoFn):
         self._weights = None  # another bundle may be of another window
 
     def process(
-        self, batch: list[tuple[Any, str]], total: tuple[int, IntArray]
+        self, batch: list[tuple[Any, str]], total: tuple[int, _Packed]
     ) -> Iterator[tuple[Any, bytes]]:
         if self._weights is None:
-            self._weights = TfIdf.of(total[1], total[0], self._unit, self._size, WORK)
+            self._weights = TfIdf.of(total[1].array, total[0], self._unit, self._size, WORK)
         vectors = self._weights.vectors(pa.array([text for _, text in batch], pa.large_string()))
         yield from zip((ident for ident, _ in batch), SparsePoints.pack(vectors), strict=True)

@@ -1,10 +1,11 @@
 """What every command line shares."""
 
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_sts.scoring.backends import available_cores
 from pipelines import score
-from pipelines.cli import local_options
+from pipelines.cli import local_options, only_built, worker_threads
 
 
 @pytest.mark.parametrize(
@@ -39,3 +40,23 @@ def test_other_runners_are_not_refused(runner):
 )
 def test_only_processes_divide_the_cores(args, processes):
     assert local_options(args)[1] == processes
+
+
+@pytest.mark.parametrize(
+    ("given", "threads"),
+    [
+        (["--runner=DataflowRunner"], 1),
+        (["--runner=dataflow", "--experiments=no_use_multiple_sdk_containers"], None),
+        (["--runner=FlinkRunner"], None),
+    ],
+)
+def test_a_process_per_core_scores_with_one_thread(given, threads):
+    assert worker_threads(PipelineOptions(given)) == threads
+
+
+def test_what_is_only_built():
+    template = "--template_location=gs://bucket/template"
+    assert only_built(PipelineOptions(["--runner=DataflowRunner"])) is None
+    assert only_built(PipelineOptions(["--runner=FlinkRunner", template])) is None
+    assert "gs://bucket/template" in only_built(PipelineOptions(["--runner=DataflowRunner", template]))
+    assert "--dry_run" in only_built(PipelineOptions(["--runner=DataflowRunner", "--dry_run=true"]))
