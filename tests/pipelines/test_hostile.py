@@ -216,7 +216,7 @@ def _hostile_checkpoints():
     }
 
 
-@pytest.mark.parametrize("kind", _hostile_checkpoints())
+@pytest.mark.parametrize("kind", list(_hostile_checkpoints()))
 def test_a_hostile_checkpoint_runs_nothing_and_reads_nothing_outside(
     kind, tiny, tmp_path, capsys, monkeypatch
 ):
