@@ -28,13 +28,14 @@ import beam_sts
 from beam_sts.corpus.buckets import CAP
 from beam_sts.corpus.candidates import MinHash
 from beam_sts.corpus.dedup import TABLE, Decision, KeepPolicy, decide, describe_clusters, threshold_table
+from beam_sts.corpus.given import plan_given
 from beam_sts.corpus.overlap import Overlap
 from beam_sts.corpus.propose import Proposal, parse_sources, propose
 from beam_sts.corpus.receipts import FOLDERS, RECEIPT, RowWriter, SliceWriter
 from beam_sts.corpus.rows import EMPTY, Nodes, Rows, Source, make_nodes, read_rows
 from beam_sts.corpus.shards import Edges, PairShards, edges_of, pairs_schema, read_edges
 from beam_sts.corpus.show import examples
-from beam_sts.corpus.verify import Verifier
+from beam_sts.corpus.verify import Verifier, VerifyStats
 from beam_sts.errors import UserError
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart, file_system
@@ -49,7 +50,8 @@ from beam_sts.scoring.backends import PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer
 from beam_sts.transforms.components import ROUNDS
-from beam_sts.transforms.dedup_files import BeamSettings, DeduplicateSlices
+from beam_sts.transforms.dedup_files import REPORT, BeamSettings, DeduplicateSlices
+from beam_sts.transforms.nearest import blocks_for
 from pipelines.cli import (
     Clock,
     Parser,
@@ -76,7 +78,7 @@ ROWS_PER_SHARD = 20_000
 _SETTINGS = (
     *("text", "id", "threshold", "keep", "candidates", "minhash_similarity", "minhash_recall", "shingle"),
     *("neighbours", "bucket_cap", "against_text", "against_id", "within", "symmetric", "long_text", "empty"),
-    *("precision", "rows_per_shard", "cascade_band", "rule"),
+    *("embedding", "against_embedding", "precision", "rows_per_shard", "cascade_band", "rule"),
 )
 _COPY = 20_000  # texts that are in memory at once when they are written to disk
 
@@ -132,6 +134,11 @@ def parser() -> Parser:
         "--neighbours", type=int, default=10, metavar="K", help="of each text, for lexical and neighbours"
     )
     find.add_argument(
+        "--embedding",
+        metavar="COL",
+        help="vectors that neighbours go by (default: --model's token vectors)",
+    )
+    find.add_argument(
         "--bucket_cap",
         type=int,
         default=CAP,
@@ -151,6 +158,7 @@ def parser() -> Parser:
     )
     data.add_argument("--against_text", metavar="COL", help="its text column (default: as --text)")
     data.add_argument("--against_id", metavar="COL", help="its id column (default: as --id)")
+    data.add_argument("--against_embedding", metavar="COL", help="its vectors (default: as --embedding)")
     data.add_argument(
         "--within", action="store_true", help="with --against: also compare the input with itself"
     )
@@ -252,6 +260,8 @@ def prepare(own: argparse.Namespace) -> Job:
         own.neighbours,
         own.within,
     )
+    if own.embedding and "neighbours" not in proposal.sources:
+        raise UserError("--embedding: goes with neighbours among the --candidates.")
     trust = {"allow_pickle": own.allow_pickle, "trust_remote_code": own.trust_remote_code}
     checkpoint = load_checkpoint(own.model, **trust)
     cascade = load_checkpoint(own.cascade_model, **trust) if own.cascade_model else None
@@ -259,12 +269,13 @@ def prepare(own: argparse.Namespace) -> Job:
     options = read_options(own)
     plan = plan_input(own.input, own.rows_per_shard, options)
     check_apart(own.input, plan.files, own.output)
-    sources = [Source(plan, options, own.text, own.id, own.empty == "reject")]
+    sources = [Source(plan, options, own.text, own.id, own.empty == "reject", own.embedding)]
     sources[0].check("")
     if own.against:
         other = plan_input(own.against, own.rows_per_shard, options)
         text, name = own.against_text or own.text, own.against_id or own.id
-        sources.append(Source(other, options, text, name, own.empty == "reject"))
+        vector = own.against_embedding or own.embedding
+        sources.append(Source(other, options, text, name, own.empty == "reject", vector))
         sources[1].check("against_")
         if sources[0].id_type != sources[1].id_type:
             raise UserError(
@@ -359,12 +370,10 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
         if local:
             with work_folder(job.output) as work:
                 summary = run_locally(own, job, work)
-            lines = summary_lines(summary, job.output.root)
         else:
             summary = run_on_beam(own, job, options)
-            lines = beam_lines(summary, job.output.root)
         job.output.write_json("summary.json", summary)
-    console_of(own).finish(lines, summary)
+    console_of(own).finish(summary_lines(summary, job.output.root), summary)
     return 0
 
 
@@ -374,7 +383,13 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
     spill = TextFile(work / "texts")
     rows = read_rows(job.sources, spill, own.keep, job.proposal.blocks)
     id_rank = rows.id_ranks()
-    nodes = make_nodes(rows, id_rank, merge=job.proposal.by_text, compare_blank=own.empty == "score")
+    nodes = make_nodes(
+        rows,
+        id_rank,
+        merge=job.proposal.by_text,
+        compare_blank=own.empty == "score",
+        apart=bool(own.against) and not own.within,
+    )
     texts = _node_texts(rows, nodes, work)
     clock.lap("read")
     if own.from_pairs:
@@ -432,62 +447,126 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     Raises:
         UserError: an option needs one machine.
     """
-    only = {
-        "--against": own.against,
-        "--from_pairs": own.from_pairs,
-        "--cascade_model": own.cascade_model,
-        f"--rule {own.rule}": own.rule != "model",
-        f"--candidates {own.candidates}": sorted(job.proposal.sources) != ["exact", "minhash"],
-        f"--empty {own.empty}": own.empty == "score",
-    }
+    only = {"--from_pairs": own.from_pairs}
     for flag, given in only.items():
         if given:
             raise UserError(f"{flag}: runs on one machine. Leave out --runner, or the option.")
     clock = Clock()
+    against = job.sources[1] if own.against else None
+    trust = {"allow_pickle": own.allow_pickle, "trust_remote_code": own.trust_remote_code}
+    model = job.fingerprint["model"] + (f"+{job.fingerprint['cascade_model']}" if job.cascade else "")
     settings = BeamSettings(
         _writer(job),
         own.threshold,
         job.keep.name,
-        job.fingerprint["model"],
+        model,
         job.checkpoint.name,
-        job.proposal.minhash,
-        own.bucket_cap,
-        own.component_rounds,
-        own.symmetric,
-        _scorer_options(own),
+        job.proposal,
+        against,
+        {
+            "blocks": blocks_for(sum(source.plan.rows for source in job.sources)),
+            "rounds": own.component_rounds,
+            "symmetric": own.symmetric,
+            "blend": own.rule == "blend",
+            "cascade_model": own.cascade_model,
+            "cascade_band": job.band,
+            "compare_blank": own.empty == "score",
+            "max_pairs": own.max_pairs,
+            **_scorer_options(own),
+            **trust,
+        },
     )
+    inputs: dict[str, list[Any]] = {"rows": list(job.sources[0].plan.units)}
+    if against is not None:
+        inputs["against"] = list(against.plan.units)
+    patterns = [s.partition(":")[2] for s in job.proposal.sources if s.startswith("pairs:")]
+    plans = [plan_given(pattern) for pattern in patterns]
+    if plans:
+        inputs["given"] = [(unit, plan.schema) for plan in plans for unit in plan.units]
     # Slices are committed one by one, but what becomes of a row takes all of them: nothing is skipped.
     with beam.Pipeline(options=options) as pipeline:
-        _ = pipeline | beam.Create(job.sources[0].plan.units, reshuffle=False) | DeduplicateSlices(settings)
+        parts = {
+            name: pipeline | f"Slices of {name}" >> beam.Create(units, reshuffle=False)
+            for name, units in inputs.items()
+        }
+        _ = parts | DeduplicateSlices(settings)
     kind = job.sources[0].id_type
-    job.output.finish({**settings.writer.schemas, "pairs": pairs_schema(kind, against=False)})
+    job.output.finish({**settings.writer.schemas, "pairs": pairs_schema(kind, against=against is not None)})
     clock.lap("run")
-    total: dict[str, Any] = {f"rows_{name}": 0 for name in ("read", "kept", "removed", "rejected")}
+    fs, path = file_system(job.output.path(REPORT))
+    summary = summarise_beam(own, job, json.loads(fs.cat_file(path)), clock.seconds)
+    summary["path"] = f"Beam, {options.view_as(StandardOptions).runner}"
+    job.output.write_text("report.html", render(dedup_page(summary, {}, job.checkpoint.card)))
+    return summary
+
+
+def summarise_beam(
+    own: argparse.Namespace, job: Job, report: dict[str, Any], seconds: dict[str, float]
+) -> dict[str, Any]:
+    """The summary of a run by a Beam runner: as of one machine, without what takes all pairs at once.
+
+    Raises:
+        RuntimeError: the counts do not add up.
+    """
     plan = job.sources[0].plan
+    total: dict[str, Any] = {f"rows_{name}": 0 for name in ("read", "kept", "removed", "rejected")}
     total = add_records([total, *job.output.records(part.index for part in plan.slices)])
-    if plan.rows != total["rows_kept"] + total["rows_removed"] + total["rows_rejected"]:
+    counts = {name: total[f"rows_{name}"] for name in ("read", "kept", "removed", "rejected")}
+    if counts["read"] != plan.rows or counts["kept"] + counts["removed"] + counts["rejected"] != plan.rows:
         raise RuntimeError(f"the counts do not add up: {plan.rows} rows planned, {total}")
+    rows = {str(side): report.get("rows", {}).get(str(side), 0) for side in (0, 1)}
+    sizes = {int(size): count for size, count in report.get("cluster_sizes", {}).items()}
+    sizes[1] = sizes.get(1, 0) + rows["0"] - sum(size * count for size, count in sizes.items())
+    histogram = report.get("score_histogram", {})
+    verify = {**asdict(VerifyStats()), **report.get("verify", {})}
     return {
         "pipeline": "dedup",
-        "path": f"Beam, {options.view_as(StandardOptions).runner}",
-        **{name: value for name, value in total.items() if name != "reasons"},
+        "input": describe_input(own.input, plan.files),
+        **{f"rows_{name}": count for name, count in counts.items()},
         "rejected_reasons": total.get("reasons", {}),
+        "rows_against": rows["1"],
+        "texts_compared": report.get("texts_compared", 0),
+        "identical_rows": sum(rows.values()) - report.get("texts_compared", 0),
+        "empty_texts_kept": report.get("rows_blank", 0) if own.empty == "keep" else 0,
+        "candidates": report["candidates"],
+        "pairs": report.get("pairs", 0),
+        "pairs_accepted": report.get("pairs_accepted", 0),
+        "pairs_scored": verify["pairs"],
+        "pairs_reused": 0,
+        "pairs_guard": report.get("pairs_guard", 0),
+        "pairs_failed": verify["failed"],
+        "verify": {name: value for name, value in verify.items() if name != "seconds"},
+        "unverified": report.get("unverified", 0),
+        "clusters": sum(count for size, count in sizes.items() if size > 1),
+        "cluster_sizes": {str(size): count for size, count in sorted(sizes.items()) if count},
+        "largest_clusters": report["largest_clusters"],
+        "thresholds": [],
+        "timeline": {},
+        "score_quantiles": quantiles(histogram),
+        "score_histogram": histogram,
+        "seconds": seconds,
+        "peak_memory_mib": _peak_memory(),
+        "model": describe_model(job.checkpoint),
+        "fingerprint": digest(job.fingerprint),
+        "cascade": {"model": own.cascade_model, "band": job.band} if job.cascade else None,
         "threshold": own.threshold,
-        "seconds": clock.seconds,
-        "model": {"name": job.checkpoint.name, "sha256": job.fingerprint["model"]},
         "settings": job.fingerprint["settings"],
+        "versions": {
+            "beam_sts": beam_sts.__version__,
+            "pyarrow": pa.__version__,
+            "python": sys.version.split()[0],
+        },
     }
 
 
-def beam_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
-    """The summary of a run by a Beam runner as a table."""
-    counts = [(name, f"{summary[f'rows_{name}']:,}") for name in ("read", "kept", "removed", "rejected")]
-    more = f"{root} (thresholds, clusters: run again without --runner, with --from_pairs {root})"
-    return [("path", summary["path"]), *counts, ("output", more)]
+def _peak_memory() -> int:
+    """Most memory of this process so far, in MiB."""
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(kib / 1024 if sys.platform == "linux" else kib / 1024**2)
 
 
 def _node_texts(rows: Rows, nodes: Nodes, work: Path) -> pa.LargeStringArray:
-    if len(nodes) == len(rows):
+    if np.array_equal(nodes.row, np.arange(len(rows))):
         return rows.texts
     file = TextFile(work / "distinct")
     for start in range(0, len(nodes), _COPY):
@@ -537,7 +616,6 @@ def summarise(
     sizes = np.bincount(np.bincount(made.cluster[: rows.own], minlength=1))
     good = edges.pairs.scores[~np.isnan(edges.pairs.scores)]
     histogram = score_histogram(good)
-    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "pipeline": "dedup",
         "path": "one machine",
@@ -564,7 +642,7 @@ def summarise(
         "score_quantiles": quantiles(histogram),
         "score_histogram": histogram,
         "seconds": seconds,
-        "peak_memory_mib": round(kib / 1024 if sys.platform == "linux" else kib / 1024**2),
+        "peak_memory_mib": _peak_memory(),
         # With --from_pairs the model is the earlier run's.
         "model": {**describe_model(job.checkpoint), "sha256": job.fingerprint["model"]},
         "fingerprint": digest(job.fingerprint),
@@ -582,8 +660,9 @@ def summarise(
 def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
     """The summary as a table: names and texts, the next command last."""
     counts = {name: f"{summary[f'rows_{name}']:,}" for name in ("read", "kept", "removed", "rejected")}
+    local = summary["path"] == "one machine"
     lines = [
-        ("path", "one machine (texts on disk, arrays in memory)"),
+        ("path", summary["path"] + (" (texts on disk, arrays in memory)" if local else "")),
         ("read", f"{counts['read']} rows"),
         ("kept", counts["kept"]),
         ("removed", f"{counts['removed']}, each with its receipt"),
@@ -634,13 +713,16 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
             ),
         )
     )
-    lines.append(("thresholds", "removed rows (clusters) had the threshold been"))
+    if local:
+        lines.append(("thresholds", "removed rows (clusters) had the threshold been"))
+    else:
+        lines.append(("thresholds", f"on one machine: the same without --runner, with --from_pairs {root}"))
     for row in summary["thresholds"]:
         mark = " <" if row["threshold"] == summary["threshold"] else ""
         lines.append(("", f"{row['threshold']:<5} {row['removed']:>10,} ({row['clusters']:,}){mark}"))
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in summary["seconds"].items())
     lines.append(("time", f"{sum(summary['seconds'].values()):.1f} s: {seconds}"))
-    lines.append(("memory", f"{summary['peak_memory_mib']:,} MiB at most"))
+    lines.append(("memory", f"{summary['peak_memory_mib']:,} MiB at most in this process"))
     lines.append(("output", root))
     lines.append(("report", f"{root}/report.html"))
     lines.append(("next", f"{program('explain')} --run {root} ID"))

@@ -38,6 +38,12 @@ class BucketReport:
     pairs_capped: int = 0
     pairs: int = 0
 
+    def add(self, other: BucketReport) -> BucketReport:
+        """Both together; buckets and pairs of one are not those of the other."""
+        names = ("keys", "buckets", "hot", "hot_members", "pairs_possible", "pairs_capped", "pairs")
+        sums = {name: getattr(self, name) + getattr(other, name) for name in names}
+        return BucketReport(self.source, largest=max(self.largest, other.largest), **sums)
+
 
 def bucket_pairs(
     keys: Keys | Iterable[Keys], cap: int = CAP, side: NDArray[np.integer] | None = None

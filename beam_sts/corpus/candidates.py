@@ -315,10 +315,7 @@ def blocking_keys(table: pa.Table, expression: str) -> Keys:
     >>> keys.text.tolist(), (keys.key[0] == keys.key[1]).all()
     ([0, 1], np.True_)
     """
-    values = evaluate(table, expression, "blocking key")
-    if pa.types.is_nested(values.type):
-        raise UserError(f"blocking key {expression!r}: holds {values.type}; name a field in it.")
-    values = values.cast(pa.large_string())
+    values = block_values(table, expression)
     coded = pa.chunked_array(values).combine_chunks().dictionary_encode()
     if isinstance(coded, pa.ChunkedArray):
         coded = coded.unify_dictionaries().combine_chunks()
@@ -328,3 +325,11 @@ def blocking_keys(table: pa.Table, expression: str) -> Keys:
     if "" in distinct:
         rows = rows[codes[rows] != distinct.index("")]
     return Keys(rows, hash128(distinct)[codes[rows]], "block")
+
+
+def block_values(table: pa.Table, expression: str) -> pa.ChunkedArray:
+    """The blocking keys as texts, as for :func:`blocking_keys`; null where a row has none."""
+    values = evaluate(table, expression, "blocking key")
+    if pa.types.is_nested(values.type):
+        raise UserError(f"blocking key {expression!r}: holds {values.type}; name a field in it.")
+    return values.cast(pa.large_string())

@@ -107,7 +107,7 @@ def decide(
 
     def compare(a: IntArray, b: IntArray) -> NDArray[np.float32]:
         assert shards is not None
-        scores, rules = shards.score(a, b, "guard")
+        scores, rules = shards.score(np.minimum(a, b), np.maximum(a, b), "guard")
         made_rules.append(rules)
         return scores
 

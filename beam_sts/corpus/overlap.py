@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from beam_sts.corpus.candidates import normalise, shingle_hashes, text_blocks
+from beam_sts.corpus.tf_idf import COLUMNS, shingle_frequency
 
-_COLUMNS = 1 << 22  # words are hashed into as many
+SHINGLE = ("word", 1)
+"""What is counted."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,12 @@ class Overlap:
     @classmethod
     def learn(cls, texts: pa.Array) -> Overlap:
         """Count the words of n texts."""
-        found = np.zeros(_COLUMNS, np.int64)
-        for _, part in text_blocks(texts):
-            found += np.bincount(_words(part).indices, minlength=_COLUMNS)
-        return cls(np.log((len(texts) + 1) / np.maximum(found, 1)))
+        return cls.of(shingle_frequency(texts, *SHINGLE), len(texts))
+
+    @classmethod
+    def of(cls, frequency: NDArray[np.int64], texts: int) -> Overlap:
+        """From what ``shingle_frequency`` counts in n texts, with ``SHINGLE``."""
+        return cls(np.log((texts + 1) / np.maximum(frequency, 1)))
 
     def scores(self, text_a: pa.Array, text_b: pa.Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Of n pairs: Jaccard of their words, and the weighted share of the lighter text's words.
@@ -59,12 +63,12 @@ def _share(part: NDArray[np.floating], whole: NDArray[np.floating]) -> NDArray[n
 
 def _words(texts: pa.Array) -> sparse.csr_matrix:
     """Which words each text has: ones of shape (n, 4194304)."""
-    parts = [sparse.csr_matrix((0, _COLUMNS))]
+    parts = [sparse.csr_matrix((0, COLUMNS))]
     for _, part in text_blocks(texts):
         hashes, counts = shingle_hashes(normalise(part), "word", 1)
         rows = np.repeat(np.arange(len(counts)), counts)
-        columns = (hashes % np.uint64(_COLUMNS)).astype(np.int64)
-        ones = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(counts), _COLUMNS))
+        columns = (hashes % np.uint64(COLUMNS)).astype(np.int64)
+        ones = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(counts), COLUMNS))
         ones.data[:] = 1.0  # a word that recurs counts once
         parts.append(ones)
     return sparse.vstack(parts, format="csr")

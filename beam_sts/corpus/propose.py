@@ -145,9 +145,13 @@ def propose(
             reports.append({"source": "pairs", "pairs": len(given.a), **_counts(given)})
         else:
             for side in sides:
-                column = texts if side is not None or not against else texts.slice(0, len(own))
+                every = side is not None or not against
+                column = texts if every else texts.slice(0, len(own))
                 if source == "lexical":
                     near(lexical_neighbours(column, proposal.k, side=side), source)
+                elif rows.vectors is not None:
+                    vectors = rows.vectors[nodes.row if every else nodes.row[: len(own)]]
+                    near(neighbours(vectors, proposal.k, side=side), source)
                 else:
                     near(neighbours(static_embedding(column, checkpoint), proposal.k, side=side), source)
     a, b, labels = union_pairs(parts)

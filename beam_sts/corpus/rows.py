@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from beam_sts.corpus.candidates import Keys, blocking_keys, hash128
 from beam_sts.corpus.expressions import evaluate
 from beam_sts.corpus.survivors import ranks
+from beam_sts.corpus.vectors import check_vector_column, vector_matrix
 from beam_sts.errors import UserError
 from beam_sts.io.schema import column_at, field_at, find_path, missing_column, with_text
 from beam_sts.io.slices import InputPlan, ReadOptions, Slice, SliceData, read_slices
@@ -28,13 +29,17 @@ EMPTY = ("keep", "score", "reject")
 
 @dataclass(frozen=True)
 class Source:
-    """An input and the columns that matter of it. ``id`` None: ids are row numbers over all files, from 0."""
+    """An input and the columns that matter of it: the texts, the ids, perhaps vectors.
+
+    ``id`` None: ids are row numbers over all files, from 0.
+    """
 
     plan: InputPlan
     options: ReadOptions
     text: str
     id: str | None
     reject_empty: bool = False
+    vector: str | None = None
 
     @property
     def schema(self) -> pa.Schema:
@@ -59,6 +64,8 @@ class Source:
         for option, name in ((f"--{flag}text", self.text), (f"--{flag}id", self.id)):
             if name is not None and not find_path(self.plan.schema, name):
                 raise missing_column(f"{option} {name}:", name, self.plan.schema.names)
+        if self.vector is not None:
+            check_vector_column(self.plan.schema, self.vector)
         kind = field_at(self.plan.schema, self.text).type
         if not is_text(kind) and not pa.types.is_null(kind):
             raise UserError(f"--{flag}text {self.text}: holds {kind}, not texts. The columns are {listed}.")
@@ -121,7 +128,8 @@ class Rows:
     """The good rows of one input or of two, the second being the one to compare against.
 
     ``hashes`` uint64 (n, 2) of the texts; ``characters`` of them; ``side`` 0 or 1; ``values`` of the keep
-    policy; ``spans`` first row and number of rows by slice, of side 0.
+    policy; ``vectors`` float32 (n, dimensions), where the inputs have some; ``spans`` first row and number of
+    rows by slice, of side 0.
     """
 
     texts: pa.LargeStringArray
@@ -132,6 +140,7 @@ class Rows:
     blank: NDArray[np.bool_]
     values: pa.ChunkedArray | None
     blocks: list[Keys]
+    vectors: NDArray[np.float32] | None = None
     spans: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -195,6 +204,7 @@ def read_rows(
     blank: list[NDArray[np.bool_]] = [np.empty(0, bool)]
     values: list[pa.ChunkedArray] = []
     keys: list[list[Keys]] = [[] for _ in blocks]
+    vectors: list[NDArray[np.float32]] = []
     spans, count = {}, 0
     for side, source in enumerate(sources):
         for rows in source.read():
@@ -209,6 +219,8 @@ def read_rows(
                 spans[rows.data.slice.index] = count, len(rows.good)
                 if keep.startswith("highest:") and len(rows.good):
                     values.append(evaluate(table, keep.removeprefix("highest:"), "--keep highest:"))
+            if source.vector is not None and len(rows.good):
+                vectors.append(vector_matrix(table, source.vector, rows.numbers))
             for found, expression in zip(keys, blocks, strict=True):
                 block = blocking_keys(table, expression)
                 found.append(Keys(block.text + count, block.key, "block"))
@@ -222,8 +234,16 @@ def read_rows(
         np.concatenate(blank),
         pa.chunked_array(values) if values else None,
         [_join(parts, name) for parts, name in zip(keys, blocks, strict=True)],
+        _stack(vectors),
         spans,
     )
+
+
+def _stack(parts: list[NDArray[np.float32]]) -> NDArray[np.float32] | None:
+    widths = sorted({part.shape[1] for part in parts})
+    if len(widths) > 1:
+        raise UserError(f"--embedding: vectors have {' and '.join(map(str, widths))} numbers.")
+    return np.concatenate(parts) if parts else None
 
 
 def _join(parts: list[Keys], expression: str) -> Keys:
@@ -235,6 +255,8 @@ def _join(parts: list[Keys], expression: str) -> Keys:
 @dataclass(frozen=True)
 class Nodes:
     """What is compared: rows of equal text and side as one node, where candidates come from texts.
+
+    Numbered by their ids, whatever the order of the rows, so that equal rows give equal candidates.
 
     ``of_row`` has the shape (rows,); the others (nodes,): ``row`` is the one of the smallest id, ``rows`` how
     many there are, ``blank`` those that are not to be compared.
@@ -250,7 +272,9 @@ class Nodes:
         return len(self.row)
 
 
-def make_nodes(rows: Rows, id_rank: IntArray, *, merge: bool, compare_blank: bool) -> Nodes:
+def make_nodes(
+    rows: Rows, id_rank: IntArray, *, merge: bool, compare_blank: bool, apart: bool = False
+) -> Nodes:
     """Group rows.
 
     Args:
@@ -258,23 +282,25 @@ def make_nodes(rows: Rows, id_rank: IntArray, *, merge: bool, compare_blank: boo
         id_rank: of ``Rows.id_ranks``.
         merge: equal texts are one node; else every row is its own.
         compare_blank: empty texts are texts like others.
+        apart: rows of side 0 are not compared with each other, so not merged either.
     """
     blank = rows.blank & (not compare_blank)
     if not merge:
-        every = np.arange(len(rows))
-        return Nodes(every, every, np.ones(len(rows), np.int64), rows.side, blank)
+        row = np.argsort(id_rank)
+        return Nodes(id_rank, row, np.ones(len(rows), np.int64), rows.side[row], blank[row])
     columns = (rows.hashes[:, 0], rows.hashes[:, 1], rows.side)
     order = np.lexsort((id_rank, *columns[::-1]))
-    opens = blank[order]
+    opens = (blank | (apart & (rows.side == 0)))[order]
     opens[:1] = True
     for column in columns:
         ordered = column[order]
         opens[1:] |= ordered[1:] != ordered[:-1]
     group = np.cumsum(opens) - 1
     first = order[opens]
+    by_id = np.argsort(id_rank[first])
     place = np.empty(len(first), np.int64)
-    place[np.argsort(first)] = np.arange(len(first))  # nodes in the order of their rows
+    place[by_id] = np.arange(len(first))
     of_row = np.empty(len(rows), np.int64)
     of_row[order] = place[group]
-    row = np.sort(first)
+    row = first[by_id]
     return Nodes(of_row, row, np.bincount(of_row, minlength=len(row)), rows.side[row], blank[row])

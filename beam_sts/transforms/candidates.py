@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-from apache_beam.metrics import Metrics
+from apache_beam import pvalue
+from apache_beam.transforms.window import GlobalWindows
 
-from beam_sts.corpus.buckets import CAP, bucket_pairs
+from beam_sts.corpus.buckets import CAP, BucketReport, bucket_pairs
 from beam_sts.corpus.candidates import Keys
 from beam_sts.errors import UserError
-from beam_sts.transforms.handler import METRICS_NAMESPACE
 
 MEMBERS = 1 << 20
 """Members of a bucket (or of one side of it) that are held; the others are paired with the first alone."""
@@ -57,12 +58,19 @@ def _key(texts: list[tuple[Any, str]], keys: Callable[[pa.Array], Keys]) -> Iter
         yield key.tobytes(), texts[number][0]
 
 
+class Bucketed(NamedTuple):
+    """``pairs``: ``((id, id), source)``; ``report``: one dict, the fields of ``BucketReport``."""
+
+    pairs: beam.PCollection
+    report: beam.PCollection
+
+
 class BucketCandidates(beam.PTransform):
-    """``(bucket key, id)`` -> ``((id, id), source)``, distinct pairs, the lower id first.
+    """``(bucket key, id)`` -> :class:`Bucketed`: distinct pairs, the lower id first.
 
     The rule for hot buckets, and the result, is that of :func:`beam_sts.corpus.buckets.bucket_pairs` with the
     ids' order for the order of numbers, but that beyond ``MEMBERS`` members of a bucket the others are paired
-    with the first alone. Counts ``hot_buckets`` and ``pairs_capped`` in Beam's metrics.
+    with the first alone.
 
     Args:
         source: what the candidates come from.
@@ -72,7 +80,8 @@ class BucketCandidates(beam.PTransform):
     >>> from beam_sts.corpus.candidates import exact_keys
     >>> with beam.Pipeline("FnApiRunner") as pipeline:
     ...     texts = pipeline | beam.Create([(1, "A cat"), (2, "a  cat"), (3, "A dog")])
-    ...     _ = texts | KeyTexts(exact_keys) | BucketCandidates("exact") | beam.Map(print)
+    ...     found = texts | KeyTexts(exact_keys) | BucketCandidates("exact")
+    ...     _ = found.pairs | beam.Map(print)
     ((1, 2), 'exact')
     """
 
@@ -82,15 +91,37 @@ class BucketCandidates(beam.PTransform):
         self._cap = cap
         self._sided = sided
 
-    def expand(self, keyed: beam.PCollection) -> beam.PCollection:
-        """Group, pair, drop repetitions."""
-        return (
+    def expand(self, keyed: beam.PCollection) -> Bucketed:
+        """Group, pair, drop repetitions; count."""
+        bucketed = (
             keyed
             | "Bucket" >> beam.GroupByKey()
-            | "Pair" >> beam.ParDo(_PairBucket(self._cap, self._sided))
+            | "Pair" >> beam.ParDo(_PairBucket(self._cap, self._sided)).with_outputs("report", main="pairs")
+        )
+        pairs = (
+            bucketed["pairs"]
             | "Distinct" >> beam.Distinct()
             | "Name" >> beam.Map(lambda pair, source: (pair, source), self._source)
         )
+        made = (
+            pairs
+            | "Count" >> beam.combiners.Count.Globally()
+            | "Made" >> beam.Map(lambda count: BucketReport("", pairs=count))
+        )
+        report = (
+            (bucketed["report"], made)
+            | "Reports" >> beam.Flatten()
+            | "Sum" >> beam.CombineGlobally(_sum_reports)
+            | "Source" >> beam.Map(lambda one, source: {**asdict(one), "source": source}, self._source)
+        )
+        return Bucketed(pairs, report)
+
+
+def _sum_reports(reports: Iterable[BucketReport]) -> BucketReport:
+    total = BucketReport("")
+    for one in reports:
+        total = total.add(one)
+    return total
 
 
 class _PairBucket(beam.DoFn):
@@ -100,6 +131,13 @@ class _PairBucket(beam.DoFn):
         self._cap = cap
         self._sided = sided
         self._members = members
+        self._report = BucketReport("")
+
+    def start_bundle(self) -> None:
+        self._report = BucketReport("")
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield pvalue.TaggedOutput("report", GlobalWindows.windowed_value(self._report))
 
     def process(self, bucket: tuple[bytes, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
         _, values = bucket
@@ -109,12 +147,14 @@ class _PairBucket(beam.DoFn):
             side = np.repeat([0, 1], [len(sides[0]), len(sides[1])])
         else:
             ids, side = _smallest(values, self._members), None
+        self._report = replace(self._report, keys=self._report.keys + sum(1 for _ in values))
+        if len(ids) < 2:  # most are alone
+            return
         one_key = Keys(np.arange(len(ids)), np.zeros((len(ids), 2), np.uint64), "")
         a, b, report = bucket_pairs(one_key, self._cap, side)
+        self._report = self._report.add(replace(report, keys=0, pairs=0))
         for first, second in zip(a.tolist(), b.tolist(), strict=True):
             yield _in_order(ids[first], ids[second])
-        Metrics.counter(METRICS_NAMESPACE, "hot_buckets").inc(report.hot)
-        Metrics.counter(METRICS_NAMESPACE, "pairs_capped").inc(report.pairs_capped)
         if len(ids) >= self._members:
             yield from self._rest(values, ids, side)
 
@@ -203,8 +243,12 @@ def _with_text(ident: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[An
     texts = iter(found["texts"])
     text = next(texts, None)
     if next(texts, None) is not None:
-        raise UserError(f"id {ident!r}: several texts have it. Give every text an id of its own.")
+        raise UserError(f"id {_shown(ident)}: several texts have it. Give every text an id of its own.")
     for pair in found["pairs"]:
         if text is None:
-            raise UserError(f"id {ident!r}: a candidate pair names it, and no text has it.")
+            raise UserError(f"id {_shown(ident)}: a candidate pair names it, and no text has it.")
         yield ident, pair, text
+
+
+def _shown(ident: Any) -> str:
+    return repr(ident[1] if isinstance(ident, tuple) else ident)  # of (side, id) the id

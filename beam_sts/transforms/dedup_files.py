@@ -5,73 +5,95 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_sts.corpus.candidates import MinHash
+from beam_sts.corpus.candidates import block_values
 from beam_sts.corpus.expressions import evaluate
+from beam_sts.corpus.given import read_given
+from beam_sts.corpus.propose import Proposal
 from beam_sts.corpus.receipts import SliceWriter
+from beam_sts.corpus.rows import Source
 from beam_sts.corpus.shards import pairs_schema
+from beam_sts.corpus.vectors import vector_matrix
 from beam_sts.errors import UserError
 from beam_sts.io.slices import Slice
-from beam_sts.transforms.dedup import DeduplicateTexts
+from beam_sts.transforms.dedup import DeduplicatedTexts, DeduplicateTexts
+from beam_sts.transforms.nearest import DensePoints
 
 PAIR_SHARDS = 64
+REPORT = "_run/report.json"
+"""What a run by a Beam runner counts, besides the records of its slices."""
 
 
 @dataclass(frozen=True)
 class BeamSettings:
-    """What the run depends on, besides its units; the fields are those of ``DeduplicateTexts``."""
+    """What the run depends on, besides its units; ``options`` are those of ``DeduplicateTexts``."""
 
     writer: SliceWriter
     threshold: float
     keep: str
     fingerprint: str
     model: str
-    minhash: MinHash
-    cap: int
-    rounds: int
-    symmetric: bool
-    scorer_args: dict[str, Any] = field(default_factory=dict)
+    proposal: Proposal
+    against: Source | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def source(self) -> Source:
+        """The input."""
+        return self.writer.source
 
 
 class DeduplicateSlices(beam.PTransform):
-    """Units of slices -> committed shards; the result is that of one machine.
+    """A dict of units of slices, ``rows`` and perhaps ``against`` and ``given``, -> committed shards.
 
-    Texts go through the shuffles, the other columns do not: every slice is read again when it is written.
+    The result is that of one machine. Texts go through the shuffles, the other columns do not: every slice is
+    read again when it is written.
     """
 
     def __init__(self, settings: BeamSettings) -> None:
         super().__init__()
         self._settings = settings
 
-    def expand(self, units: beam.PCollection[list[Slice]]) -> beam.PCollection[int]:
+    def expand(self, inputs: dict[str, beam.PCollection[list[Slice]]]) -> beam.PCollection[int]:
         """Read, deduplicate, write."""
         s = self._settings
-        units = units | "Spread" >> beam.Reshuffle()
-        rows = units | "Read" >> beam.ParDo(_ReadRows(s))
+        units = inputs["rows"] | "Spread" >> beam.Reshuffle()
+        rows = units | "Read" >> beam.ParDo(_ReadRows(s, s.source, s.keep))
+        inputs_of = {"rows": rows}
+        if s.against is not None:
+            others = inputs["against"] | "Spread against" >> beam.Reshuffle()
+            inputs_of["against"] = others | "Read against" >> beam.ParDo(_ReadRows(s, s.against, "first"))
+        if "given" in inputs:
+            given = inputs["given"] | "Spread given" >> beam.Reshuffle()
+            inputs_of["given"] = given | "Read given" >> beam.FlatMap(read_given)
         by_worth = s.keep == "first" or s.keep.startswith("highest:")
-        done = rows | DeduplicateTexts(
+        deduplicate = DeduplicateTexts(
             s.model,
             threshold=s.threshold,
             keep="highest:worth" if by_worth else s.keep,
-            minhash=s.minhash,
-            cap=s.cap,
-            rounds=s.rounds,
-            symmetric=s.symmetric,
-            **s.scorer_args,
+            candidates=_sources(s.proposal),
+            minhash=s.proposal.minhash,
+            cap=s.proposal.cap,
+            neighbours=s.proposal.k,
+            within=s.proposal.within,
+            vector="vector" if s.source.vector else None,
+            **s.options,
         )
+        done = cast(DeduplicatedTexts, inputs_of | deduplicate)
         clusters = (
             {"rows": rows | "Places" >> beam.Map(lambda r: (r["id"], r["place"])), "name": done.clusters}
             | "Clusters" >> beam.CoGroupByKey()
             | "By slice" >> beam.FlatMapTuple(_cluster_by_slice)
         )
+        receipt = ["survivor", "score", "source", "rule", *(["survivor_in"] if s.against else [])]
         removed = done.removed | "Removed by slice" >> beam.Map(
-            lambda r: (r["place"][0], (r["place"][1], r["survivor"], r["score"], r["source"], r["rule"]))
+            lambda r, names: (r["place"][0], (r["place"][1], *(r[name] for name in names))), receipt
         )
         parts = units | "Slices" >> beam.FlatMap(lambda unit: [(part.index, part) for part in unit])
         written = (
@@ -85,29 +107,46 @@ class DeduplicateSlices(beam.PTransform):
             | "Shards" >> beam.GroupByKey()
             | "Write pairs" >> beam.ParDo(_WritePairs(s))
         )
+        _ = done.report | "Write report" >> beam.Map(
+            lambda report, output: output.write_json(REPORT, report), s.writer.output
+        )
         return written
 
 
-class _ReadRows(beam.DoFn):
-    """A unit -> its good rows as id, text, place (slice and row in it) and what makes the best of them."""
+def _sources(proposal: Proposal) -> list[str]:
+    """The sources with fields in place of expressions."""
+    names, block = [], 0
+    for source in proposal.sources:
+        name = source.partition(":")[0]
+        names.append(f"block:block{block}" if name == "block" else name)
+        block += name == "block"
+    return names
 
-    def __init__(self, settings: BeamSettings) -> None:
-        self._settings = settings
+
+class _ReadRows(beam.DoFn):
+    """A unit -> its good rows as id, text, place (slice and row in it) and what decides about them."""
+
+    def __init__(self, settings: BeamSettings, source: Source, keep: str) -> None:
+        self._settings, self._source, self._keep = settings, source, keep
 
     def process(self, unit: list[Slice]) -> Iterator[dict[str, Any]]:
-        keep = self._settings.keep
-        for rows in self._settings.writer.source.read(unit):
+        keep, source = self._keep, self._source
+        for rows in source.read(unit):
             worth: list[Any] = [-number for number in rows.numbers.tolist()]
+            table = rows.table
             if keep.startswith("highest:"):
-                values = evaluate(rows.table, keep.removeprefix("highest:"), "--keep highest:")
+                values = evaluate(table, keep.removeprefix("highest:"), "--keep highest:")
                 if len(values) and not pa.types.is_null(values.type) and not _is_number(values.type):
                     raise UserError(f"--keep {keep}: gives {values.type}; with --runner it must be a number.")
                 worth = values.to_pylist()
+            columns = {"id": rows.ids.to_pylist(), "text": rows.texts.to_pylist(), "worth": worth}
+            for number, expression in enumerate(self._settings.proposal.blocks):
+                columns[f"block{number}"] = block_values(table, expression).to_pylist()
+            if source.vector is not None:
+                columns["vector"] = DensePoints.pack(vector_matrix(table, source.vector, rows.numbers))
             index = rows.data.slice.index
-            for place, (ident, text, value) in enumerate(
-                zip(rows.ids.to_pylist(), rows.texts.to_pylist(), worth, strict=True)
-            ):
-                yield {"id": ident, "text": text, "worth": value, "place": (index, place)}
+            for place, values in enumerate(zip(*columns.values(), strict=True)):
+                yield {**dict(zip(columns, values, strict=True)), "place": (index, place)}
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -141,6 +180,8 @@ class _WriteSlice(beam.DoFn):
                 gone[[receipt[0] for receipt in removed]] = True
                 columns = [[receipt[at] for receipt in removed] for at in range(1, 5)]
                 columns += [[settings.threshold] * len(removed), [settings.fingerprint] * len(removed)]
+                if settings.against is not None:
+                    columns.append([receipt[5] for receipt in removed])
                 schema = writer.receipt_schema
                 receipts = pa.Table.from_arrays(
                     [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
@@ -161,8 +202,11 @@ class _WritePairs(beam.DoFn):
     def process(self, grouped: tuple[int, Iterable[Any]]) -> Iterator[int]:
         number, pairs = grouped
         writer = self._settings.writer
-        schema = pairs_schema(writer.source.id_type, against=False)
+        against = self._settings.against is not None
+        schema = pairs_schema(writer.source.id_type, against=against)
         rows = sorted(pairs, key=lambda pair: pair[:2])
+        if against:  # ends are of (side, id); the second is of the higher side
+            rows = [(a[1], b[1], *more, "against" if b[0] else "input") for a, b, *more in rows]
         table = pa.Table.from_arrays(
             [pa.array([row[at] for row in rows], f.type) for at, f in enumerate(schema)], schema=schema
         )

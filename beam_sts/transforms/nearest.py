@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindows
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -307,14 +308,14 @@ class _SumArrays(beam.CombineFn):
         return total
 
 
-class _Packed:
+class Packed:
     """An array that travels compressed: of few texts most counts are 0, and 32 MB are too much for Flink."""
 
     def __init__(self, array: IntArray) -> None:
         self.array = array
 
-    def __add__(self, other: Any) -> _Packed:
-        return _Packed(self.array + (other.array if isinstance(other, _Packed) else other))
+    def __add__(self, other: Any) -> Packed:
+        return Packed(self.array + (other.array if isinstance(other, Packed) else other))
 
     __radd__ = __add__
 
@@ -322,8 +323,8 @@ class _Packed:
         return _unpacked, (zlib.compress(self.array.astype("<i8").tobytes(), 1),)
 
 
-def _unpacked(raw: bytes) -> _Packed:
-    return _Packed(np.frombuffer(zlib.decompress(raw), "<i8"))
+def _unpacked(raw: bytes) -> Packed:
+    return Packed(np.frombuffer(zlib.decompress(raw), "<i8"))
 
 
 class ShingleFrequencies(beam.PTransform):
@@ -365,7 +366,7 @@ class _CountShingles(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[Any]:
         if self._total is not None:
-            yield beam.transforms.window.GlobalWindows.windowed_value((self._texts, _Packed(self._total)))
+            yield GlobalWindows.windowed_value((self._texts, Packed(self._total)))
 
 
 class LexicalCandidates(beam.PTransform):
@@ -402,9 +403,7 @@ class _Weigh(beam.DoFn):
     def start_bundle(self) -> None:
         self._weights = None  # another bundle may be of another window
 
-    def process(
-        self, batch: list[tuple[Any, str]], total: tuple[int, _Packed]
-    ) -> Iterator[tuple[Any, bytes]]:
+    def process(self, batch: list[tuple[Any, str]], total: tuple[int, Packed]) -> Iterator[tuple[Any, bytes]]:
         if self._weights is None:
             self._weights = TfIdf.of(total[1].array, total[0], self._unit, self._size, WORK)
         vectors = self._weights.vectors(pa.array([text for _, text in batch], pa.large_string()))

@@ -30,6 +30,15 @@ def test_components_are_those_of_networkx(graph):
     assert dict(enumerate(found.tolist())) == oracle(edges, nodes)
 
 
+def test_a_chain_of_ten_thousand_and_a_star_in_any_order():
+    rng = np.random.default_rng(2)
+    for graph in (nx.path_graph(10_000), nx.star_graph(10_000)):
+        nodes = len(graph)
+        renamed = rng.permutation(nodes)
+        edges = rng.permutation(renamed[np.array(graph.edges)])
+        assert not components(edges[:, 0], edges[:, 1], nodes).any()
+
+
 @pytest.mark.parametrize("kind", [nx.path_graph, nx.star_graph, nx.complete_graph, nx.cycle_graph])
 def test_the_largest_clusters_are_described_as_networkx_does(kind):
     graph = kind(30)

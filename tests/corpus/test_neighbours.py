@@ -129,11 +129,12 @@ def test_given_pairs_are_distinct_known_and_counted(tmp_path):
 
 
 def test_given_pairs_of_whole_numbers(tmp_path):
-    (tmp_path / "pairs.csv").write_text("left,right\n7,9\n9,8\n")
-    found = given_pairs(str(tmp_path / "pairs.csv"), pa.array([9, 8, 7]), ("left", "right"))
+    (tmp_path / "pairs.csv").write_text("id_a,id_b\n7,9\n9,8\n")
+    found = given_pairs(str(tmp_path / "pairs.csv"), pa.array([9, 8, 7]))
     assert list(zip(found.a.tolist(), found.b.tolist(), strict=True)) == [(0, 1), (0, 2)]
+    (tmp_path / "other.csv").write_text("left,right\n7,9\n")
     with pytest.raises(UserError, match="no column 'id_a'"):
-        given_pairs(str(tmp_path / "pairs.csv"), pa.array([9]))
+        given_pairs(str(tmp_path / "other.csv"), pa.array([9]))
 
 
 def test_token_vectors_read_from_the_weights_are_those_of_the_model():

@@ -149,7 +149,12 @@ TEXTS = {f"r{i:03}": text for i, text in enumerate(made_texts())}
 
 def test_against_another_input_removes_only_what_it_holds(tmp_path, corpus):
     old = pa.table({"id": ["a", "b"], "text": [TEXTS["r000"], "nothing like the others at all here"]})
-    new = pa.table({"id": ["a", "x", "y"], "text": [TEXTS["r000"], TEXTS["r001"], TEXTS["r002"]]})
+    new = pa.table(
+        {
+            "id": ["a", "x", "y", "z"],
+            "text": [TEXTS["r000"], TEXTS["r001"], TEXTS["r002"], TEXTS["r002"]],
+        }
+    )
     pq.write_table(old, tmp_path / "old.parquet")
     pq.write_table(new, tmp_path / "new.parquet")
     options = ("--id", "id", "--against", str(tmp_path / "old.parquet"), "--threshold", "0.5")
@@ -157,12 +162,13 @@ def test_against_another_input_removes_only_what_it_holds(tmp_path, corpus):
     removed = read(tmp_path / "out", "removed").to_pylist()
     assert [(r["id"], r["survivor"], r["survivor_in"]) for r in removed] == [("a", "a", "against")]
     assert removed[0]["rule"] == "identical"
-    # x and y resemble each other, which only --within looks at.
+    # x, y and z resemble each other, which only --within looks at.
     _, summary = run(tmp_path / "new.parquet", tmp_path / "both", *options, "--within")
     removed = read(tmp_path / "both", "removed").to_pylist()
     assert [(r["id"], r["survivor"], r["survivor_in"]) for r in removed] == [
         ("a", "a", "against"),
         ("y", "x", "input"),
+        ("z", "x", "input"),
     ]
     assert summary["rows_against"] == 2
 

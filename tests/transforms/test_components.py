@@ -43,6 +43,13 @@ def test_a_chain_in_order_takes_the_logarithm_of_its_length(length, rounds):
     run([(i, i + 1) for i in range(length)], rounds=rounds)
 
 
+@pytest.mark.parametrize("length", [300, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_a_chain_in_any_order_takes_no_more_than_the_default_rounds(length):
+    names = list(range(length))
+    random.Random(1).shuffle(names)
+    run(shuffled([(names[i], names[i + 1]) for i in range(length - 1)]))
+
+
 def test_too_few_rounds_are_an_error_that_names_the_flag():
     with pytest.raises(Exception, match="Give more with --component_rounds") as caught:
         run([(i, i + 1) for i in range(100)], rounds=3)

@@ -1,0 +1,215 @@
+"""From joined candidates to what becomes of each row: score, settle every cluster, say why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam import pvalue
+
+from beam_sts.corpus.components import Cluster, largest_clusters
+from beam_sts.corpus.overlap import Overlap
+from beam_sts.corpus.survivors import ScoredPairs, central_ranks, pick_survivors
+from beam_sts.corpus.verify import RULES, Verifier, VerifyStats
+from beam_sts.errors import UserError
+from beam_sts.io.summary import score_histogram
+from beam_sts.scoring.scorer import PairScorer
+from beam_sts.transforms.nearest import Packed
+
+Learnt = tuple[int, Packed]
+"""Texts, and in how many of them each shingle is: what ``blend`` weighs by."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How pairs are scored, as for ``Verifier``; ``most`` pairs may there be."""
+
+    model: str
+    symmetric: bool = False
+    cascade: str | None = None
+    band: tuple[float, float] = (0.0, 1.0)
+    threshold: float = 0.9
+    most: int | None = None
+    args: dict[str, Any] = field(default_factory=dict)
+
+    def verifier(self, learnt: Learnt | None = None) -> Verifier:
+        """Loads the models."""
+        cascade = PairScorer(self.cascade, **self.args) if self.cascade else None
+        overlap = Overlap.of(learnt[1].array, learnt[0]) if learnt else None
+        scorer = PairScorer(self.model, **self.args)
+        return Verifier(scorer, self.symmetric, cascade, self.band, self.threshold, overlap)
+
+
+class _Scores(beam.DoFn):
+    """What scores: the models are loaded once for each worker, and only if there is a pair to score."""
+
+    def __init__(self, scoring: Scoring) -> None:
+        self._scoring = scoring
+        self._verifier: Verifier | None = None
+
+    def verifier(self, learnt: Learnt | None) -> Verifier:
+        """The worker's own."""
+        if self._verifier is None:
+            self._verifier = self._scoring.verifier(learnt)
+        return self._verifier
+
+
+class Verify(_Scores):
+    """Candidates with texts -> (a, b, score, source, rule); as ``counts`` what was done.
+
+    A pair that fails has a score of NaN.
+    """
+
+    def process(
+        self, rows: list[tuple[Any, Any, str, str, str]], count: int, learnt: Learnt | None = None
+    ) -> Iterator[Any]:
+        """Beam's."""
+        most = self._scoring.most
+        if most is not None and count > most:
+            raise UserError(
+                f"--max_pairs {most:,}: there are {count:,} candidate pairs. Raise it, or narrow them: a "
+                "higher --minhash_similarity, a smaller --bucket_cap, fewer --candidates."
+            )
+        texts = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
+        found = self.verifier(learnt).verify(*texts)
+        good = found.scores[~np.isnan(found.scores)]
+        accepted = int((good >= np.float32(self._scoring.threshold)).sum())
+        yield pvalue.TaggedOutput(
+            "counts",
+            {
+                "verify": _counts(found.stats),
+                "pairs_accepted": accepted,
+                "score_histogram": score_histogram(good),
+            },
+        )
+        for row, score, rule in zip(rows, found.scores.tolist(), found.rules.tolist(), strict=True):
+            yield row[0], row[1], score, row[4], RULES[rule]
+
+
+class Settle(_Scores):
+    """A cluster -> (node, (cluster, survivor's best row or None, score, source, rule)) of each node.
+
+    As ``guard`` the pairs that it had to score, as ``counts`` and ``clusters`` what it is like.
+    """
+
+    def __init__(self, scoring: Scoring, keep: str) -> None:
+        super().__init__(scoring)
+        self._keep = keep
+
+    def process(
+        self, cluster: tuple[Any, dict[str, Iterable[Any]]], learnt: Learnt | None = None
+    ) -> Iterator[Any]:
+        """Beam's."""
+        name, found = cluster
+        threshold = self._scoring.threshold
+        members = sorted(found["members"], key=lambda member: member[0])
+        place = {member[0]: row for row, member in enumerate(members)}
+        inside = (edge for edge in found["edges"] if edge[1] in place)  # the others were not accepted
+        edges = sorted(inside, key=lambda edge: edge[:2])
+        a, b = (np.array([place[e[at]] for e in edges], np.int64) for at in (0, 1))
+        pairs = ScoredPairs(a, b, np.array([e[2] for e in edges], np.float32))
+        fixed = np.array([member[0][0] == 1 for member in members])
+        by_worth = sorted(range(len(members)), key=lambda row: (bool(fixed[row]), members[row][1].best))
+        rank = np.empty(len(members), np.int64)
+        rank[by_worth] = np.arange(len(members))
+        if self._keep == "central":
+            rank = central_ranks(pairs, threshold, rank, np.array([m[1].rows for m in members]))
+        texts = pa.array([member[1].text for member in members], pa.large_string())
+        rules: list[str] = []
+        stats = VerifyStats()
+
+        def compare(x: Any, y: Any) -> Any:
+            nonlocal stats
+            verified = self.verifier(learnt).verify(texts.take(pa.array(x)), texts.take(pa.array(y)))
+            stats += verified.stats
+            rules.extend(RULES[rule] for rule in verified.rules.tolist())
+            return verified.scores
+
+        settled = pick_survivors(
+            pairs, threshold, rank, fixed=fixed if fixed.any() else None, compare=compare
+        )
+        known = {(int(x), int(y)): (e[3], e[4]) for x, y, e in zip(a, b, edges, strict=True)}
+        guard = settled.guard
+        for x, y, score, rule in zip(
+            guard.a.tolist(), guard.b.tolist(), guard.scores.tolist(), rules, strict=True
+        ):
+            ends = min(x, y), max(x, y)
+            known[ends] = "guard", rule
+            pair = members[ends[0]][0], members[ends[1]][0], score, "guard", rule
+            yield pvalue.TaggedOutput("guard", pair)
+        counts = {"unverified": settled.unverified, "pairs_guard": len(guard.a), "verify": _counts(stats)}
+        yield pvalue.TaggedOutput("counts", counts)
+        rows = sum(info.rows for _, info in members)
+        shape = _shape(pairs.accepted(threshold), len(members))
+        bridges = [[members[x][0][1], members[y][0][1]] for x, y in shape.bridges[:5]]
+        look = {**asdict(shape), "bridges": bridges, "bridges_found": len(shape.bridges)}
+        yield pvalue.TaggedOutput("clusters", (len(members), name, rows, look))
+        for row, survivor in enumerate(settled.survivor.tolist()):
+            if survivor == row:
+                yield members[row][0], (name, None, None, None, None)
+                continue
+            source, rule = known[min(row, survivor), max(row, survivor)]
+            best, score = members[survivor][1].best[1:], float(settled.scores[row])
+            yield members[row][0], (name, best, score, source, rule)
+
+
+def _counts(stats: VerifyStats) -> dict[str, Any]:
+    return {name: value for name, value in asdict(stats).items() if name != "seconds"}
+
+
+def _shape(accepted: ScoredPairs, nodes: int) -> Cluster:
+    if nodes == 2:  # as most are
+        return Cluster(0, 2, 1, float(accepted.scores.min()), 1, True, [])
+    labels = np.zeros(nodes, np.int64)
+    return largest_clusters(accepted.a, accepted.b, accepted.scores, labels, 1)[0]
+
+
+def describe(cluster: tuple[int, Any, int, dict[str, Any]]) -> dict[str, Any]:
+    """A cluster as the summary has it."""
+    _, name, rows, shape = cluster
+    return {**shape, "name": name[1], "rows": rows, "lowest": round(shape["lowest"], 4)}
+
+
+def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
+    """(row, (cluster or None if alone, survivor or None if kept, score, source, rule)) of a node's rows."""
+    if node[0] == 1:  # rows to compare against stay
+        return
+    verdict: Sequence[Any] = next(iter(found["verdict"]), (None, None, None, None, None))
+    members = found["members"]
+    several = sum(1 for _ in members) > 1
+    cluster = verdict[0] if verdict[0] is not None else (node if several else None)
+    for row, best in members:
+        if verdict[1] is not None:
+            yield row, (cluster, *verdict[1:])
+        elif row == best:
+            yield row, (cluster, None, None, None, None)
+        else:
+            yield row, (cluster, best, 1.0, "exact", "identical")
+
+
+class SortOut(beam.DoFn):
+    """(row, its element and its fate) -> kept, or removed with its receipt."""
+
+    def __init__(self, threshold: float, against: bool) -> None:
+        self._threshold, self._against = threshold, against
+
+    def process(self, met: tuple[Any, dict[str, Iterable[Any]]]) -> Iterator[Any]:
+        """Beam's."""
+        row, found = met
+        rows = iter(found["rows"])
+        element = next(rows)
+        if next(rows, None) is not None:
+            raise UserError(f"id {row[1]!r}: several elements have it. Receipts need distinct ids.")
+        _, survivor, score, source, rule = next(iter(found["fate"]))
+        if survivor is None:
+            yield element
+            return
+        receipt = {"survivor": survivor[1], "score": score, "source": source, "rule": rule}
+        receipt["threshold"] = self._threshold
+        if self._against:
+            receipt["survivor_in"] = "against" if survivor[0] else "input"
+        yield pvalue.TaggedOutput("removed", {**element, **receipt})
