@@ -27,6 +27,7 @@ import pytest
 from pipelines import dedup, evaluate, explain, label, mine, score
 from tests import engines
 from tests.checkpoints import SENTENCES
+from tests.pipelines.test_dedup import made_texts
 
 pytestmark = pytest.mark.slow
 
@@ -296,7 +297,11 @@ def test_a_clock_that_is_days_off_neither_frees_nor_takes_a_lease(store, referen
 
 def test_every_verb_reads_and_writes_the_store_and_shows_no_secret(store, flags, tmp_path, full_size, capfd):
     options = next(flag for flag in flags(store.port, "none") if flag.startswith("--storage_options"))
-    where = ["--input", "s3://bucket/in/pairs.parquet", options]
+    texts = made_texts()
+    few = pa.table({"id": range(len(texts)), "text_a": texts, "text_b": texts[::-1]})
+    with _fs(store.port).open("bucket/few/pairs.parquet", "wb") as sink:
+        pq.write_table(few, sink)
+    where = ["--input", "s3://bucket/few/pairs.parquet", options]
     run, model = "s3://bucket/deduped", ["--model", str(full_size)]
     assert dedup.main([*where, "--output", run, "--text", "text_a", "--id", "id", *model]) == 0
     assert explain.main(["--run", run, "5", options]) == 0
@@ -314,7 +319,7 @@ def test_every_verb_reads_and_writes_the_store_and_shows_no_secret(store, flags,
     assert mine.main([*where, *flags_of_mine, *model]) == 0
     assert evaluate.main([*where, "--score", "id", "--json", "s3://bucket/metrics.json", *model]) == 0
     fs, said = _fs(store.port), "".join(capfd.readouterr())
-    left = {path: fs.cat_file(path) for path in fs.find("bucket") if not path.startswith("bucket/in/")}
+    left = {path: fs.cat_file(path) for path in fs.find("bucket") if "/pairs.parquet" not in path}
     assert {"bucket/sheet.csv", "bucket/metrics.json", "bucket/deduped/summary.json"} <= set(left)
     assert not [path for path in left if path.endswith("/_run/lock") and "killed" not in path]
     for secret in (KEY, SECRET):
