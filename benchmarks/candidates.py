@@ -1,7 +1,7 @@
 """Candidate pairs: recall of known duplicates, number of pairs, time. Beside datasketch's own MinHash LSH.
 
-    python -m benchmarks.candidates --data /work/shared/data/dedup          # recall
-    python -m benchmarks.candidates --data /work/shared/data/dedup --speed  # beside datasketch
+    python -m benchmarks.candidates --data DIR          # recall
+    python -m benchmarks.candidates --data DIR --speed  # beside datasketch
 
 Prints the tables of docs/candidates.md. No model scores anything here.
 """

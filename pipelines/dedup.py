@@ -27,7 +27,15 @@ from apache_beam.options.pipeline_options import StandardOptions
 import beam_sts
 from beam_sts.corpus.buckets import CAP
 from beam_sts.corpus.candidates import MinHash
-from beam_sts.corpus.dedup import TABLE, Decision, KeepPolicy, decide, describe_clusters, threshold_table
+from beam_sts.corpus.dedup import (
+    LINKAGES,
+    TABLE,
+    Decision,
+    KeepPolicy,
+    decide,
+    describe_clusters,
+    threshold_table,
+)
 from beam_sts.corpus.given import plan_given
 from beam_sts.corpus.overlap import Overlap
 from beam_sts.corpus.propose import Proposal, parse_sources, propose
@@ -78,7 +86,8 @@ ROWS_PER_SHARD = 20_000
 _SETTINGS = (
     *("text", "id", "threshold", "keep", "candidates", "minhash_similarity", "minhash_recall", "shingle"),
     *("neighbours", "bucket_cap", "against_text", "against_id", "within", "symmetric", "long_text", "empty"),
-    *("embedding", "against_embedding", "precision", "rows_per_shard", "cascade_band", "rule"),
+    *("embedding", "against_embedding", "precision", "rows_per_shard", "cascade_band", "rule", "linkage"),
+    "one_to_one",
 )
 _COPY = 20_000  # texts that are in memory at once when they are written to disk
 
@@ -117,6 +126,13 @@ def parser() -> Parser:
         metavar="POLICY",
         help="which row of a cluster stays: first, longest, shortest, central (most like the others), or "
         "highest:X, X a column or an SQL expression over the columns; ties go by id (default: %(default)s)",
+    )
+    rule.add_argument(
+        "--linkage",
+        choices=LINKAGES,
+        default="single",
+        help="clusters: single (connected components), or average: merged while the mean score of all their "
+        "pairs reaches the threshold, pairs that are no candidates counting 0 (default: %(default)s)",
     )
     find.add_argument(
         "--candidates",
@@ -163,6 +179,11 @@ def parser() -> Parser:
         "--within", action="store_true", help="with --against: also compare the input with itself"
     )
     data.add_argument(
+        "--one_to_one",
+        action="store_true",
+        help="with --against: a row goes only if it and its survivor are each other's best match",
+    )
+    data.add_argument(
         "--from_pairs", metavar="DIR", help="take the scores of that earlier run; score nothing"
     )
     verify.add_argument(
@@ -174,8 +195,8 @@ def parser() -> Parser:
         "--rule",
         choices=("model", "blend"),
         default="model",
-        help="score of a pair: the model's, or, for records, its mean with two measures of shared words "
-        "(default: %(default)s)",
+        help="score of a pair: the model's, or, for records, its mean with the overlap of the texts, rare "
+        "parts weighing more (default: %(default)s)",
     )
     verify.add_argument(
         "--cascade_model", metavar="M", help="a better model for the pairs near the threshold"
@@ -250,6 +271,10 @@ def prepare(own: argparse.Namespace) -> Job:
     check_report_options(own)
     if own.within and not own.against:
         raise UserError("--within: goes with --against; without it the input is compared with itself anyway.")
+    if own.one_to_one and not own.against:
+        raise UserError("--one_to_one: goes with --against; it is about matches of two inputs.")
+    if own.linkage == "average" and own.against:
+        raise UserError("--linkage average: groups the rows of one input. Leave --against out.")
     if own.rule == "blend" and own.cascade_model:
         raise UserError("--rule blend: goes without --cascade_model.")
     keep = KeepPolicy(own.keep)
@@ -411,14 +436,16 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
             edges = edges_of(proposed, *shards.score(proposed.a, proposed.b, proposed.source, pace.add))
         timeline = pace.timeline()
         clock.lap("score")
-    made = decide(rows, nodes, id_rank, edges, own.threshold, job.keep, shards)
+    rule = {"linkage": own.linkage, "one_to_one": own.one_to_one}
+    made = decide(rows, nodes, id_rank, edges, own.threshold, job.keep, shards, **rule)
     if shards is not None:
         shards.write_identical()
     else:
         shards = PairShards(job.output, None, rows, nodes, texts)  # type: ignore[arg-type]
         shards.write(edges)
         shards.write_identical()
-    table = threshold_table(rows, nodes, id_rank, made.edges, job.keep, sorted({*TABLE, own.threshold}))
+    cuts = sorted({*TABLE, own.threshold})
+    table = threshold_table(rows, nodes, id_rank, made.edges, job.keep, cuts, **rule)
     clock.lap("decide")
     model = job.fingerprint["model"] + (f"+{job.fingerprint['cascade_model']}" if job.cascade else "")
     writer = RowWriter(_writer(job), rows, made, own.threshold, model)
@@ -447,7 +474,11 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     Raises:
         UserError: an option needs one machine.
     """
-    only = {"--from_pairs": own.from_pairs}
+    only = {
+        "--from_pairs": own.from_pairs,
+        f"--linkage {own.linkage}": own.linkage != "single",
+        "--one_to_one": own.one_to_one,
+    }
     for flag, given in only.items():
         if given:
             raise UserError(f"{flag}: runs on one machine. Leave out --runner, or the option.")
@@ -637,7 +668,7 @@ def summarise(
         "unverified": made.unverified,
         "clusters": int(sizes[2:].sum()),
         "cluster_sizes": {str(size): int(sizes[size]) for size in np.flatnonzero(sizes).tolist() if size},
-        "largest_clusters": describe_clusters(rows, nodes, made, own.threshold),
+        "largest_clusters": describe_clusters(rows, nodes, made),
         "thresholds": table,
         "score_quantiles": quantiles(histogram),
         "score_histogram": histogram,

@@ -27,7 +27,6 @@ from beam_sts.corpus.expressions import evaluate
 from beam_sts.errors import UserError
 
 _UNITS_AT_ONCE = 1 << 22  # characters that are hashed together, which bounds the memory
-_SPACE = re.compile(r"\s+")
 _NOT_IN_WORDS = r"[^\pL\pN\pM]+"
 
 
@@ -65,10 +64,10 @@ def normalise(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 def _normalise(text: str) -> str:
     if text.isascii():
-        return _SPACE.sub(" ", text.lower()).strip()
+        return " ".join(text.lower().split())
     for _ in range(2):  # the folded form of some letters is no longer NFKC, and the other way round
         text = unicodedata.normalize("NFKC", text).casefold()
-    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip()
+    return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
 def exact_keys(texts: pa.Array | pa.ChunkedArray, *, empty: bool = False) -> Keys:

@@ -13,14 +13,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.corpus.components import components, largest_clusters
+from beam_sts.corpus.linkage import average_clusters
 from beam_sts.corpus.rows import IntArray, Nodes, Rows
 from beam_sts.corpus.shards import Edges, PairShards
 from beam_sts.corpus.survivors import ScoredPairs, Survivors, central_ranks, pick_survivors, ranks
 from beam_sts.errors import UserError
 
+LINKAGES = ("single", "average")
 TABLE = (*(round(0.5 + step * 0.05, 2) for step in range(10)), 0.99)
 """The thresholds of the summary's table."""
 
@@ -60,7 +63,7 @@ class Decision:
     """What becomes of each row: its survivor (itself if it stays), and why; and the cluster's name row.
 
     ``survivor`` and ``cluster`` are rows, of shape (rows,); ``score`` is NaN where a row stays; ``edge`` is
-    the index of the pair that decided, -1 for equal texts.
+    the index of the pair that decided, -1 for equal texts. ``links`` are the accepted pairs within clusters.
     """
 
     survivor: IntArray
@@ -68,6 +71,7 @@ class Decision:
     edge: IntArray
     cluster: IntArray
     edges: Edges
+    links: ScoredPairs
     unverified: int
     guard_pairs: int
 
@@ -86,6 +90,9 @@ def decide(
     threshold: float,
     keep: KeepPolicy,
     shards: PairShards | None,
+    *,
+    linkage: str = "single",
+    one_to_one: bool = False,
 ) -> Decision:
     """Settle every row.
 
@@ -97,12 +104,19 @@ def decide(
         threshold: least score of a duplicate.
         keep: which row of a cluster stays.
         shards: scores the pairs that the chain guard lacks; None: they count as not verified.
+        linkage: ``single`` (connected components) or ``average``.
+        one_to_one: a row goes for one of the other input only if each is the other's best.
     """
     rank = keep.rank(rows, id_rank)
     node_rank, best = _node_ranks(rows, nodes, rank)
     if keep.name == "central":
         node_rank = central_ranks(edges.pairs, threshold, node_rank, nodes.rows)
     fixed = nodes.side == 1
+    clusters = None
+    if linkage == "average":
+        proposed = np.flatnonzero(np.asarray(pc.not_equal(edges.source.cast(pa.string()), "guard")))
+        a, b, scores = (getattr(edges.pairs, name)[proposed] for name in ("a", "b", "scores"))
+        clusters = average_clusters(a, b, scores, threshold, id_rank[nodes.row], nodes.rows)
     made_rules: list[NDArray[np.int8]] = []
 
     def compare(a: IntArray, b: IntArray) -> NDArray[np.float32]:
@@ -117,6 +131,8 @@ def decide(
         node_rank,
         fixed=fixed if fixed.any() else None,
         compare=compare if shards is not None else None,
+        clusters=clusters,
+        one_to_one=one_to_one,
     )
     edges = _with_guard(edges, found, made_rules)
     survivor = best[found.survivor[nodes.of_row]]
@@ -128,11 +144,10 @@ def decide(
     edge = np.full(len(rows), -1, dtype=np.int64)
     linked = np.flatnonzero(gone & (found.survivor[nodes.of_row] != nodes.of_row))
     edge[linked] = _edge_of(edges, nodes.of_row[linked], found.survivor[nodes.of_row[linked]], len(nodes))
-    accepted = edges.pairs.accepted(threshold)
-    labels = components(accepted.a, accepted.b, len(nodes))[nodes.of_row]
-    return Decision(
-        survivor, score, edge, _name_clusters(labels, id_rank), edges, found.unverified, len(found.guard.a)
-    )
+    links = edges.pairs.accepted(threshold).within(clusters)
+    labels = components(links.a, links.b, len(nodes))[nodes.of_row]
+    named = _name_clusters(labels, id_rank)
+    return Decision(survivor, score, edge, named, edges, links, found.unverified, len(found.guard.a))
 
 
 def _node_ranks(rows: Rows, nodes: Nodes, rank: IntArray) -> tuple[IntArray, IntArray]:
@@ -179,15 +194,22 @@ def _name_clusters(labels: IntArray, id_rank: IntArray) -> IntArray:
 
 
 def threshold_table(
-    rows: Rows, nodes: Nodes, id_rank: IntArray, edges: Edges, keep: KeepPolicy, thresholds: Sequence[float]
+    rows: Rows,
+    nodes: Nodes,
+    id_rank: IntArray,
+    edges: Edges,
+    keep: KeepPolicy,
+    thresholds: Sequence[float],
+    **options: Any,
 ) -> list[dict[str, Any]]:
     """Removed rows and clusters of more than one row at each threshold, from the scores that are there.
 
-    A lower bound where the chain guard would have to score more pairs than it did at the run's threshold.
+    ``options`` are those of ``decide``. A lower bound where the chain guard would have to score more pairs
+    than it did at the run's threshold.
     """
     table = []
     for threshold in thresholds:
-        made = decide(rows, nodes, id_rank, edges, threshold, keep, None)
+        made = decide(rows, nodes, id_rank, edges, threshold, keep, None, **options)
         sizes = np.bincount(made.cluster[: rows.own], minlength=1)
         table.append(
             {
@@ -201,9 +223,9 @@ def threshold_table(
     return table
 
 
-def describe_clusters(rows: Rows, nodes: Nodes, made: Decision, threshold: float) -> list[dict[str, Any]]:
+def describe_clusters(rows: Rows, nodes: Nodes, made: Decision) -> list[dict[str, Any]]:
     """The largest clusters of nodes, with the ids of their first row and of the bridges' ends."""
-    accepted = made.edges.pairs.accepted(threshold)
+    accepted = made.links
     labels = components(accepted.a, accepted.b, len(nodes))
     names = made.cluster[nodes.row]
     texts = np.bincount(names[nodes.of_row], minlength=len(rows))

@@ -65,6 +65,13 @@ class ScoredPairs:
         keep = self.scores >= np.float32(threshold)
         return ScoredPairs(self.a[keep], self.b[keep], self.scores[keep])
 
+    def within(self, clusters: IntArray | None) -> ScoredPairs:
+        """The pairs whose ends share a cluster; all without clusters."""
+        if clusters is None:
+            return self
+        keep = clusters[self.a] == clusters[self.b]
+        return ScoredPairs(self.a[keep], self.b[keep], self.scores[keep])
+
 
 class _Known:
     """Scores by pair, in either order."""
@@ -109,6 +116,8 @@ def pick_survivors(
     fixed: NDArray[np.bool_] | None = None,
     compare: Compare | None = None,
     rounds: int = GUARD_ROUNDS,
+    clusters: IntArray | None = None,
+    one_to_one: bool = False,
 ) -> Survivors:
     """Settle every node by the rule of this module.
 
@@ -120,6 +129,8 @@ def pick_survivors(
             edge to one of them is removed first, for the one it scores highest with.
         compare: scores pairs that have no score; None: they count as not verified.
         rounds: survivors of a component for which missing scores are made up.
+        clusters: of the nodes, finer than the components; only pairs within one remove a node.
+        one_to_one: a node goes for a fixed one only if each is the other's best.
 
     >>> chain = ScoredPairs(np.array([0, 1]), np.array([1, 2]), np.array([0.95, 0.9], np.float32))
     >>> far = lambda a, b: np.full(len(a), 0.4, np.float32)
@@ -129,9 +140,9 @@ def pick_survivors(
     nodes = len(rank)
     survivor = np.arange(nodes)
     scores = np.full(nodes, np.nan, dtype=np.float32)
-    edges = pairs.accepted(threshold)
+    edges = pairs.accepted(threshold).within(clusters)
     if fixed is not None:
-        edges = _join_fixed(edges, rank, fixed, survivor, scores)
+        edges = _join_fixed(edges, rank, fixed, survivor, scores, one_to_one=one_to_one)
     labels = components(edges.a, edges.b, nodes)
     known = _Known(pairs, nodes)
     sizes = np.bincount(labels, minlength=nodes)
@@ -169,7 +180,13 @@ _NOTHING = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32
 
 
 def _join_fixed(
-    edges: ScoredPairs, rank: IntArray, fixed: NDArray[np.bool_], survivor: IntArray, scores: FloatArray
+    edges: ScoredPairs,
+    rank: IntArray,
+    fixed: NDArray[np.bool_],
+    survivor: IntArray,
+    scores: FloatArray,
+    *,
+    one_to_one: bool,
 ) -> ScoredPairs:
     """Remove the nodes with an edge to a fixed one; gives the edges among the other nodes."""
     cross = fixed[edges.a] != fixed[edges.b]
@@ -177,7 +194,13 @@ def _join_fixed(
     node, target = np.where(fixed[a], b, a), np.where(fixed[a], a, b)
     order = np.lexsort((rank[target], -s, node))
     nodes, best = np.unique(node[order], return_index=True)
-    survivor[nodes], scores[nodes] = target[order][best], s[order][best]
+    best = order[best]
+    if one_to_one:
+        back = np.lexsort((rank[node], -s, target))
+        _, first = np.unique(target[back], return_index=True)
+        best = np.intersect1d(best, back[first])
+        nodes = node[best]
+    survivor[nodes], scores[nodes] = target[best], s[best]
     settled = fixed.copy()
     settled[nodes] = True
     rest = ~settled[edges.a] & ~settled[edges.b]

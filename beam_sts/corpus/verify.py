@@ -64,7 +64,7 @@ class Verifier:
         cascade: a second, better model.
         band: lowest and highest score that go to it.
         threshold: to tell which decisions the second model changes.
-        overlap: the score is the mean of the model's, the words' Jaccard and the weighted share (``blend``).
+        overlap: the score is the mean of the model's and this one's (``blend``).
     """
 
     scorer: PairScorer
@@ -93,8 +93,7 @@ class Verifier:
             scores[rows[inside]], rules[rows[inside]] = again.scores, RULES.index("cascade")
             seconds, cascaded = seconds + again.seconds, len(inside)
         if self.overlap is not None:
-            jaccard, contained = self.overlap.scores(first, second)
-            scores[rows] = (scores[rows] + jaccard + contained) / np.float32(3)
+            scores[rows] = (scores[rows] + self.overlap.scores(first, second)) / np.float32(2)
             rules[rows] = RULES.index("blend")
         stats = VerifyStats(
             len(equal),

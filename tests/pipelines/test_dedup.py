@@ -238,3 +238,53 @@ def test_a_killed_run_goes_on_from_its_scores(tmp_path, tiny):
     subprocess.run(fresh, cwd=ROOT, capture_output=True, check=True)
     for name in ("kept", "removed", "pairs", "clusters"):
         assert read(tmp_path / "out", name) == read(tmp_path / "fresh", name)
+
+
+def test_records_are_blended_and_clustered_by_average_linkage(tmp_path, capsys):
+    texts = [
+        "Sony Turntable - PSLX350H belt drive",
+        "sony ps-lx350h turntable belt-drive system",
+        "Sony Turntable - PSLX250 belt drive",
+        "Bose speaker 161 white",
+        "bose 161wh bookshelf speaker, white",
+    ]
+    pq.write_table(pa.table({"id": list("abcde"), "text": texts}), tmp_path / "in.parquet")
+    options = ["--id", "id", "--candidates", "lexical", "--neighbours", "4", "--threshold", "0.3"]
+    records = [*options, "--rule", "blend", "--linkage", "average"]
+    _, summary = run(tmp_path / "in.parquet", tmp_path / "out", *records)
+    pairs = {(p["id_a"], p["id_b"]): p for p in read(tmp_path / "out", "pairs").to_pylist()}
+    assert {pair["rule"] for pair in pairs.values()} == {"blend"}
+    model = float(PairScorer("beam-sts-nano").score([(texts[0], texts[1])])[0])
+    overlap = 2 * pairs["a", "b"]["score"] - model
+    assert 0 < overlap <= 1
+    assert summary["settings"]["linkage"] == "average"
+    # Another threshold from the same pairs gives what a run at that threshold gives.
+    for threshold in ("0.5", "0.7"):
+        again = [*records[:-6], "--threshold", threshold, "--rule", "blend", "--linkage", "average"]
+        run(tmp_path / "in.parquet", tmp_path / f"new{threshold}", *again)
+        run(
+            tmp_path / "in.parquet",
+            tmp_path / f"from{threshold}",
+            *again,
+            "--from_pairs",
+            str(tmp_path / "out"),
+        )
+        for name in ("kept", "clusters"):
+            assert read(tmp_path / f"new{threshold}", name) == read(tmp_path / f"from{threshold}", name)
+    for wrong in (["--one_to_one"], [*records, "--against", str(tmp_path / "in.parquet")]):
+        assert run(tmp_path / "in.parquet", tmp_path / "no", *wrong)[0] == 2
+    assert "--linkage average: groups the rows of one input" in error(capsys)
+
+
+def test_one_to_one_removes_only_the_best_match(tmp_path):
+    texts = ["blue shoe size 40", "blue shoe, size 40!"]
+    others = ["a red lamp", "two green hats", "kitchen knife", "garden hose"]
+    for name, rows in (("new", [*texts, *others[:2]]), ("old", [*texts[1:], *others[2:]])):
+        ids = [f"{name}{i}" for i in range(len(rows))]
+        pq.write_table(pa.table({"id": ids, "text": rows}), tmp_path / f"{name}.parquet")
+    options = ["--id", "id", "--against", str(tmp_path / "old.parquet"), "--threshold", "0.5"]
+    options += ["--candidates", "lexical"]
+    run(tmp_path / "new.parquet", tmp_path / "all", *options)
+    run(tmp_path / "new.parquet", tmp_path / "best", *options, "--one_to_one")
+    assert read(tmp_path / "all", "removed")["id"].to_pylist() == ["new0", "new1"]
+    assert read(tmp_path / "best", "removed")["id"].to_pylist() == ["new1"]
