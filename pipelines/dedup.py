@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,34 +23,27 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import StandardOptions
 
-import beam_sts
 from beam_sts.corpus.buckets import CAP
-from beam_sts.corpus.candidates import MinHash
 from beam_sts.corpus.dedup import (
     LINKAGES,
     TABLE,
-    Decision,
-    KeepPolicy,
     decide,
-    describe_clusters,
     threshold_table,
 )
 from beam_sts.corpus.given import plan_given
 from beam_sts.corpus.overlap import Overlap
-from beam_sts.corpus.propose import Proposal, parse_sources, propose
-from beam_sts.corpus.receipts import FOLDERS, RECEIPT, RowWriter, SliceWriter
-from beam_sts.corpus.rows import EMPTY, Nodes, Rows, Source, make_nodes, read_rows
-from beam_sts.corpus.shards import Edges, PairShards, edges_of, pairs_schema, read_edges
+from beam_sts.corpus.propose import propose
+from beam_sts.corpus.receipts import RowWriter, SliceWriter
+from beam_sts.corpus.rows import EMPTY, Nodes, Rows, make_nodes, read_rows
+from beam_sts.corpus.shards import PairShards, edges_of, pairs_schema, read_edges
 from beam_sts.corpus.show import examples
-from beam_sts.corpus.verify import Verifier, VerifyStats
+from beam_sts.corpus.verify import Verifier
 from beam_sts.errors import UserError
-from beam_sts.io.encode import check_encodable
-from beam_sts.io.files import check_apart, file_system
+from beam_sts.io.files import file_system
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.slices import plan_input
 from beam_sts.io.spill import TextFile, work_folder
-from beam_sts.io.summary import Pace, add_records, quantiles, score_histogram
-from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
+from beam_sts.io.summary import Pace
+from beam_sts.models.checkpoint import DEFAULT_MODEL
 from beam_sts.report import render
 from beam_sts.report.dedup import dedup_page
 from beam_sts.scoring.backends import PRECISIONS
@@ -68,27 +60,18 @@ from pipelines.cli import (
     console_of,
     guarded,
     local_options,
-    program,
     progress,
 )
+from pipelines.dedup_job import Job, prepare
+from pipelines.dedup_summary import summarise, summarise_beam, summary_lines
 from pipelines.describe import (
     add_report_options,
-    check_report_options,
-    describe_input,
-    describe_model,
-    digest,
 )
-from pipelines.formats import add_format_options, format_settings, output_folder, read_options
+from pipelines.formats import add_format_options
 
 THRESHOLD = 0.9
 MAX_PAIRS = 5_000_000
 ROWS_PER_SHARD = 20_000
-_SETTINGS = (
-    *("text", "id", "threshold", "keep", "candidates", "minhash_similarity", "minhash_recall", "shingle"),
-    *("neighbours", "bucket_cap", "against_text", "against_id", "within", "symmetric", "long_text", "empty"),
-    *("embedding", "against_embedding", "precision", "rows_per_shard", "cascade_band", "rule", "linkage"),
-    "one_to_one",
-)
 _COPY = 20_000  # texts that are in memory at once when they are written to disk
 
 
@@ -235,153 +218,6 @@ def parser() -> Parser:
     add_report_options(data)
     add_console_options(p)
     return p
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run whose inputs, models and settings have been looked at and hold together."""
-
-    sources: list[Source]
-    output: OutputFolder
-    proposal: Proposal
-    keep: KeepPolicy
-    checkpoint: Checkpoint
-    cascade: Checkpoint | None
-    band: tuple[float, float]
-    fingerprint: dict[str, Any]
-
-
-def prepare(own: argparse.Namespace) -> Job:
-    """Look at everything before the long work.
-
-    Raises:
-        UserError: the first thing that is wrong.
-    """
-    for name, least in (
-        ("rows_per_shard", 1),
-        ("threads", 1),
-        ("neighbours", 1),
-        ("bucket_cap", 2),
-        ("max_pairs", 1),
-        ("component_rounds", 1),
-    ):
-        value = getattr(own, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name} {value}: must be at least {least}.")
-    check_report_options(own)
-    if own.within and not own.against:
-        raise UserError("--within: goes with --against; without it the input is compared with itself anyway.")
-    if own.one_to_one and not own.against:
-        raise UserError("--one_to_one: goes with --against; it is about matches of two inputs.")
-    if own.linkage == "average" and own.against:
-        raise UserError("--linkage average: groups the rows of one input. Leave --against out.")
-    if own.rule == "blend" and own.cascade_model:
-        raise UserError("--rule blend: goes without --cascade_model.")
-    keep = KeepPolicy(own.keep)
-    proposal = Proposal(
-        parse_sources(own.candidates),
-        MinHash(own.minhash_similarity, own.minhash_recall, own.shingle),
-        own.bucket_cap,
-        own.neighbours,
-        own.within,
-    )
-    if own.embedding and "neighbours" not in proposal.sources:
-        raise UserError("--embedding: goes with neighbours among the --candidates.")
-    trust = {"allow_pickle": own.allow_pickle, "trust_remote_code": own.trust_remote_code}
-    checkpoint = load_checkpoint(own.model, **trust)
-    cascade = load_checkpoint(own.cascade_model, **trust) if own.cascade_model else None
-    band = _band(own)
-    options = read_options(own)
-    plan = plan_input(own.input, own.rows_per_shard, options)
-    check_apart(own.input, plan.files, own.output)
-    sources = [Source(plan, options, own.text, own.id, own.empty == "reject", own.embedding)]
-    sources[0].check("")
-    if own.against:
-        other = plan_input(own.against, own.rows_per_shard, options)
-        text, name = own.against_text or own.text, own.against_id or own.id
-        vector = own.against_embedding or own.embedding
-        sources.append(Source(other, options, text, name, own.empty == "reject", vector))
-        sources[1].check("against_")
-        if sources[0].id_type != sources[1].id_type:
-            raise UserError(
-                f"--id {own.id}: holds {sources[0].id_type} in the input and {sources[1].id_type} in "
-                f"--against {own.against}. Cast one of them."
-            )
-    own_names = {*RECEIPT, *(() if own.id else ("_id",)), *(("survivor_in",) if own.against else ())}
-    taken = sorted(own_names & set(plan.schema.names))
-    if taken:
-        raise UserError(
-            f"the input already has a column {taken[0]!r}, a name of the receipts. Rename or drop it first"
-            + (", or name it with --id." if taken[0] == "_id" else ".")
-        )
-    output = output_folder(own, FOLDERS)
-    check_encodable(plan.schema, own.output_format)
-    settings = {name: getattr(own, name) for name in _SETTINGS}
-    fingerprint = {
-        "pipeline": "dedup",
-        "input": _identity(sources[0]),
-        "against": _identity(sources[1]) if own.against else None,
-        "model": checkpoint.fingerprint,
-        "cascade_model": cascade.fingerprint if cascade else None,
-        "from_pairs": None,
-        "settings": {**settings, **format_settings(own)},
-    }
-    if own.from_pairs:
-        fingerprint |= _earlier(own.from_pairs, fingerprint)
-    return Job(sources, output, proposal, keep, checkpoint, cascade, band, fingerprint)
-
-
-def _identity(source: Source) -> list[dict[str, Any]]:
-    return [
-        {"path": file.path, "size": file.size, "identity": file.identity, "content": content}
-        for file, content in zip(source.plan.files, source.plan.contents, strict=True)
-    ]
-
-
-def _band(own: argparse.Namespace) -> tuple[float, float]:
-    if own.cascade_band and not own.cascade_model:
-        raise UserError("--cascade_band: goes with --cascade_model.")
-    if not own.cascade_band:
-        return own.threshold - 0.1, own.threshold + 0.05
-    try:
-        low, high = (float(part) for part in own.cascade_band.split(","))
-    except ValueError as error:
-        raise UserError(
-            f"--cascade_band {own.cascade_band}: must be two numbers, such as 0.8,0.95."
-        ) from error
-    if not low <= high:
-        raise UserError(f"--cascade_band {own.cascade_band}: the first must not be above the second.")
-    return low, high
-
-
-def _earlier(folder: str, fingerprint: dict[str, Any]) -> dict[str, Any]:
-    """What the fingerprint takes over from the run whose pairs are used."""
-    fs, inside = file_system(OutputFolder.at(folder).path("_run", "run.json"))
-    if not fs.exists(inside):
-        raise UserError(f"--from_pairs {folder}: holds no run of pipelines.dedup (no _run/run.json).")
-    before = json.loads(fs.cat_file(inside))
-    if before.get("pipeline") != "dedup":
-        raise UserError(f"--from_pairs {folder}: holds a run of pipelines.{before.get('pipeline')}.")
-    summary_fs, summary = file_system(OutputFolder.at(folder).path("summary.json"))
-    if not summary_fs.exists(summary):
-        raise UserError(
-            f"--from_pairs {folder}: that run is not finished (no summary.json). Run it again first."
-        )
-    for key in ("input", "against"):
-        if before[key] != fingerprint[key]:
-            raise UserError(
-                f"--from_pairs {folder}: is of another --{key}, or its files have changed. Give that one, or "
-                "leave --from_pairs out to score anew."
-            )
-    for key in ("text", "id", "empty", "against_text", "against_id", "within"):
-        was, now = before["settings"][key], fingerprint["settings"][key]
-        if was != now:
-            raise UserError(f"--from_pairs {folder}: was made with --{key} {was}, not {now}.")
-    return {
-        "model": before["model"],
-        "cascade_model": before["cascade_model"],
-        "from_pairs": {"folder": OutputFolder.at(folder).root, "settings": before["settings"]},
-    }
 
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
@@ -531,71 +367,6 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     return summary
 
 
-def summarise_beam(
-    own: argparse.Namespace, job: Job, report: dict[str, Any], seconds: dict[str, float]
-) -> dict[str, Any]:
-    """The summary of a run by a Beam runner: as of one machine, without what takes all pairs at once.
-
-    Raises:
-        RuntimeError: the counts do not add up.
-    """
-    plan = job.sources[0].plan
-    total: dict[str, Any] = {f"rows_{name}": 0 for name in ("read", "kept", "removed", "rejected")}
-    total = add_records([total, *job.output.records(part.index for part in plan.slices)])
-    counts = {name: total[f"rows_{name}"] for name in ("read", "kept", "removed", "rejected")}
-    if counts["read"] != plan.rows or counts["kept"] + counts["removed"] + counts["rejected"] != plan.rows:
-        raise RuntimeError(f"the counts do not add up: {plan.rows} rows planned, {total}")
-    rows = {str(side): report.get("rows", {}).get(str(side), 0) for side in (0, 1)}
-    sizes = {int(size): count for size, count in report.get("cluster_sizes", {}).items()}
-    sizes[1] = sizes.get(1, 0) + rows["0"] - sum(size * count for size, count in sizes.items())
-    histogram = report.get("score_histogram", {})
-    verify = {**asdict(VerifyStats()), **report.get("verify", {})}
-    return {
-        "pipeline": "dedup",
-        "input": describe_input(own.input, plan.files),
-        **{f"rows_{name}": count for name, count in counts.items()},
-        "rejected_reasons": total.get("reasons", {}),
-        "rows_against": rows["1"],
-        "texts_compared": report.get("texts_compared", 0),
-        "identical_rows": sum(rows.values()) - report.get("texts_compared", 0),
-        "empty_texts_kept": report.get("rows_blank", 0) if own.empty == "keep" else 0,
-        "candidates": report["candidates"],
-        "pairs": report.get("pairs", 0),
-        "pairs_accepted": report.get("pairs_accepted", 0),
-        "pairs_scored": verify["pairs"],
-        "pairs_reused": 0,
-        "pairs_guard": report.get("pairs_guard", 0),
-        "pairs_failed": verify["failed"],
-        "verify": {name: value for name, value in verify.items() if name != "seconds"},
-        "unverified": report.get("unverified", 0),
-        "clusters": sum(count for size, count in sizes.items() if size > 1),
-        "cluster_sizes": {str(size): count for size, count in sorted(sizes.items()) if count},
-        "largest_clusters": report["largest_clusters"],
-        "thresholds": [],
-        "timeline": {},
-        "score_quantiles": quantiles(histogram),
-        "score_histogram": histogram,
-        "seconds": seconds,
-        "peak_memory_mib": _peak_memory(),
-        "model": describe_model(job.checkpoint),
-        "fingerprint": digest(job.fingerprint),
-        "cascade": {"model": own.cascade_model, "band": job.band} if job.cascade else None,
-        "threshold": own.threshold,
-        "settings": job.fingerprint["settings"],
-        "versions": {
-            "beam_sts": beam_sts.__version__,
-            "pyarrow": pa.__version__,
-            "python": sys.version.split()[0],
-        },
-    }
-
-
-def _peak_memory() -> int:
-    """Most memory of this process so far, in MiB."""
-    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(kib / 1024 if sys.platform == "linux" else kib / 1024**2)
-
-
 def _node_texts(rows: Rows, nodes: Nodes, work: Path) -> pa.LargeStringArray:
     if np.array_equal(nodes.row, np.arange(len(rows))):
         return rows.texts
@@ -615,149 +386,6 @@ def _verifier(own: argparse.Namespace, job: Job, texts: pa.LargeStringArray) -> 
     overlap = Overlap.learn(texts) if own.rule == "blend" else None
     scorer = PairScorer(job.checkpoint, **options)
     return Verifier(scorer, own.symmetric, cascade, job.band, own.threshold, overlap)
-
-
-def summarise(
-    own: argparse.Namespace,
-    job: Job,
-    rows: Rows,
-    nodes: Nodes,
-    made: Decision,
-    edges: Edges,
-    shards: PairShards,
-    reports: list[dict[str, Any]],
-    table: list[dict[str, Any]],
-    seconds: dict[str, float],
-) -> dict[str, Any]:
-    """The run's summary, from the records of its slices.
-
-    Raises:
-        RuntimeError: the counts do not add up.
-    """
-    plan = job.sources[0].plan
-    total: dict[str, Any] = {f"rows_{kind}": 0 for kind in ("read", "kept", "removed", "rejected")}
-    total = add_records([total, *job.output.records(part.index for part in plan.slices)])
-    counts = {name: total[f"rows_{name}"] for name in ("read", "kept", "removed", "rejected")}
-    if (
-        counts["read"] != plan.rows
-        or counts["kept"] + counts["removed"] + counts["rejected"] != plan.rows
-        or counts["removed"] != int(made.removed.sum())
-    ):
-        raise RuntimeError(f"the counts do not add up: {plan.rows} rows planned, {counts}")
-    sizes = np.bincount(np.bincount(made.cluster[: rows.own], minlength=1))
-    good = edges.pairs.scores[~np.isnan(edges.pairs.scores)]
-    histogram = score_histogram(good)
-    return {
-        "pipeline": "dedup",
-        "path": "one machine",
-        "input": describe_input(own.input, plan.files),
-        **{f"rows_{name}": count for name, count in counts.items()},
-        "rejected_reasons": total.get("reasons", {}),
-        "rows_against": len(rows) - rows.own,
-        "texts_compared": len(nodes),
-        "identical_rows": len(rows) - len(nodes),
-        "empty_texts_kept": int((rows.blank[: rows.own]).sum()) if own.empty == "keep" else 0,
-        "candidates": reports,
-        "pairs": len(edges.rules),
-        "pairs_accepted": int((edges.pairs.scores >= np.float32(own.threshold)).sum()),
-        "pairs_scored": shards.stats.pairs,
-        "pairs_reused": shards.reused,
-        "pairs_guard": made.guard_pairs,
-        "pairs_failed": int(np.isnan(made.edges.pairs.scores).sum()),
-        "verify": {name: value for name, value in asdict(shards.stats).items() if name != "seconds"},
-        "unverified": made.unverified,
-        "clusters": int(sizes[2:].sum()),
-        "cluster_sizes": {str(size): int(sizes[size]) for size in np.flatnonzero(sizes).tolist() if size},
-        "largest_clusters": describe_clusters(rows, nodes, made),
-        "thresholds": table,
-        "score_quantiles": quantiles(histogram),
-        "score_histogram": histogram,
-        "seconds": seconds,
-        "peak_memory_mib": _peak_memory(),
-        # With --from_pairs the model is the earlier run's.
-        "model": {**describe_model(job.checkpoint), "sha256": job.fingerprint["model"]},
-        "fingerprint": digest(job.fingerprint),
-        "cascade": {"model": own.cascade_model, "band": job.band} if job.cascade else None,
-        "threshold": own.threshold,
-        "settings": job.fingerprint["settings"],
-        "versions": {
-            "beam_sts": beam_sts.__version__,
-            "pyarrow": pa.__version__,
-            "python": sys.version.split()[0],
-        },
-    }
-
-
-def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
-    """The summary as a table: names and texts, the next command last."""
-    counts = {name: f"{summary[f'rows_{name}']:,}" for name in ("read", "kept", "removed", "rejected")}
-    local = summary["path"] == "one machine"
-    lines = [
-        ("path", summary["path"] + (" (texts on disk, arrays in memory)" if local else "")),
-        ("read", f"{counts['read']} rows"),
-        ("kept", counts["kept"]),
-        ("removed", f"{counts['removed']}, each with its receipt"),
-        (
-            "rejected",
-            counts["rejected"]
-            + "".join(f"\n           {count:,} {why}" for why, count in summary["rejected_reasons"].items()),
-        ),
-    ]
-    for report in summary["candidates"]:
-        hot = (
-            f"; {report['hot']:,} hot buckets, {report['pairs_capped']:,} pairs not made"
-            if report.get("hot")
-            else ""
-        )
-        lines.append(("candidates", f"{report['pairs']:,} by {report['source']}{hot}"))
-        if "settings" in report:
-            lines.append(("", report["settings"]))
-    lines.append(
-        (
-            "pairs",
-            f"{summary['pairs']:,} distinct, {summary['pairs_accepted']:,} at or above "
-            f"{summary['threshold']}, {summary['pairs_guard']:,} more scored for the chain guard",
-        )
-    )
-    if summary["pairs_reused"]:
-        lines.append(("resumed", f"{summary['pairs_reused']:,} scores were there"))
-    if summary["cascade"]:
-        verify = summary["verify"]
-        lines.append(
-            ("cascade", f"{verify['cascaded']:,} pairs went up, {verify['changed']:,} decisions changed")
-        )
-    if summary["pairs_failed"]:
-        lines.append(("failed", f"{summary['pairs_failed']:,} pairs could not be scored: their rows stay"))
-    if summary["unverified"]:
-        lines.append(
-            ("unverified", f"{summary['unverified']:,} rows stay that were not compared with every survivor")
-        )
-    largest = summary["largest_clusters"][:1]
-    lines.append(
-        (
-            "clusters",
-            f"{summary['clusters']:,}"
-            + (
-                f", the largest of {largest[0]['rows']:,} rows, diameter {largest[0]['diameter']}"
-                if largest
-                else ""
-            ),
-        )
-    )
-    if local:
-        lines.append(("thresholds", "removed rows (clusters) had the threshold been"))
-    else:
-        lines.append(("thresholds", f"on one machine: the same without --runner, with --from_pairs {root}"))
-    for row in summary["thresholds"]:
-        mark = " <" if row["threshold"] == summary["threshold"] else ""
-        lines.append(("", f"{row['threshold']:<5} {row['removed']:>10,} ({row['clusters']:,}){mark}"))
-    seconds = ", ".join(f"{name} {value:.1f}" for name, value in summary["seconds"].items())
-    lines.append(("time", f"{sum(summary['seconds'].values()):.1f} s: {seconds}"))
-    lines.append(("memory", f"{summary['peak_memory_mib']:,} MiB at most in this process"))
-    lines.append(("output", root))
-    lines.append(("report", f"{root}/report.html"))
-    lines.append(("next", f"{program('explain')} --run {root} ID"))
-    return lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:
