@@ -42,7 +42,7 @@ from beam_sts.errors import UserError
 from beam_sts.io.files import file_system
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.spill import TextFile, work_folder
-from beam_sts.io.summary import Pace
+from beam_sts.io.summary import Pace, Steps
 from beam_sts.models.checkpoint import DEFAULT_MODEL
 from beam_sts.report import render
 from beam_sts.report.dedup import dedup_page
@@ -242,7 +242,9 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
     """Read, propose, verify, decide, write; gives the summary."""
     clock = Clock()
     spill = TextFile(work / "texts")
-    rows = read_rows(job.sources, spill, own.keep, job.proposal.blocks)
+    total, reading = sum(source.plan.rows for source in job.sources), Steps()
+    with progress(total, lambda: reading.done, "rows", where=lambda: reading.at, console=console_of(own)):
+        rows = read_rows(job.sources, spill, own.keep, job.proposal.blocks, reading.add)
     id_rank = rows.id_ranks()
     nodes = make_nodes(
         rows,
@@ -258,7 +260,11 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
         shards, reports, timeline = None, [], {}
         clock.lap("pairs")
     else:
-        proposed = propose(job.proposal, rows, nodes, texts, job.checkpoint)
+        total, found = len(job.proposal.sources), Steps()
+        with progress(total, lambda: found.done, "sources", where=lambda: found.at, console=console_of(own)):
+            proposed = propose(
+                job.proposal, rows, nodes, texts, job.checkpoint, lambda source: found.add(1, source)
+            )
         reports = proposed.reports
         clock.lap("candidates")
         if len(proposed.a) > own.max_pairs:

@@ -317,7 +317,9 @@ def _on_one_machine(own: argparse.Namespace, job: Job, clock: Clock) -> dict[str
             work,
             threads=own.threads,
             lap=clock.lap,
-            progress=lambda total, done: progress(total, done, "pairs", console=console_of(own)),
+            progress=lambda total, done, unit, where: progress(
+                total, done, unit, where=where, console=console_of(own)
+            ),
         )
     return counts
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -28,12 +28,15 @@ from beam_sts.corpus.mining import (
 )
 from beam_sts.corpus.neighbours import lexical_neighbours, neighbours
 from beam_sts.corpus.passages import PassageReader, Passages, PassageSettings
-from beam_sts.corpus.rows import Source
+from beam_sts.corpus.rows import SliceRows, Source
 from beam_sts.corpus.vectors import sentence_embedding, static_embedding
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.summary import add_records
+from beam_sts.io.summary import Steps, add_records
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.scorer import PairScorer
+
+# Of a total, what counts the units that are done, the unit, and what names the one at hand.
+Progress: TypeAlias = Callable[[int, Callable[[], int], str, Callable[[], str]], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,13 @@ class MinedTexts:
 
 
 def propose(
-    passages: Passages, sources: PairSources, checkpoint: Checkpoint, threads: int | None = None
+    passages: Passages,
+    sources: PairSources,
+    checkpoint: Checkpoint,
+    threads: int | None = None,
+    begin: Callable[[str], None] = lambda origin: None,
 ) -> MinedTexts:
-    """Candidate pairs within each split."""
+    """Candidate pairs within each split; ``begin`` hears of each origin."""
     parts: list[tuple[IntArray, IntArray, str]] = []
     a, b = adjacent_pairs(passages.place, passages.document)
     apart = passages.test[a] != passages.test[b]
@@ -83,9 +90,11 @@ def propose(
         if len(numbers) < 2:
             continue
         if sources.neighbours and vectors is not None:
+            begin("neighbours")
             near = neighbours(vectors[numbers], sources.neighbours)
             parts.append((numbers[near.a], numbers[near.b], "neighbours"))
         if sources.lexical:
+            begin("lexical")
             texts = passages.texts.take(pa.array(numbers))
             near = lexical_neighbours(texts, sources.lexical, threads=threads)
             parts.append((numbers[near.a], numbers[near.b], "lexical"))
@@ -173,7 +182,7 @@ def mine_locally(
     *,
     threads: int | None = None,
     lap: Callable[[str], None] = lambda name: None,
-    progress: Callable[[int, Callable[[], int]], AbstractContextManager[None]] | None = None,
+    progress: Progress = lambda total, done, unit, where: nullcontext(),
 ) -> dict[str, Any]:
     """Read, propose, score, write; gives the counts, but for those that the shards' records hold.
 
@@ -188,13 +197,22 @@ def mine_locally(
         work: a folder on a local disk for texts.
         threads: of the lexical neighbours.
         lap: hears of every part that is done.
-        progress: shows how many of so many pairs are scored.
+        progress: shows how many of so many units are done, and what is at hand.
     """
     reader = PassageReader(source, settings, work)
-    rejected = add_records(write_rejected(output, source, rows) for rows in reader.rows())
-    passages = reader.finish()
+    reading, proposing = Steps(), Steps()
+
+    def read(rows: SliceRows) -> dict[str, Any]:
+        reading.add(rows.data.slice.rows, rows.data.slice.path)
+        return write_rejected(output, source, rows)
+
+    with progress(source.plan.rows, lambda: reading.done, "rows", lambda: reading.at):
+        rejected = add_records(map(read, reader.rows()))
+        passages = reader.finish()
     lap("read")
-    found = propose(passages, sources, checkpoint, threads)
+    steps = 2 * (bool(sources.neighbours) + bool(sources.lexical))
+    with progress(steps, lambda: proposing.done, "sources", lambda: proposing.at):
+        found = propose(passages, sources, checkpoint, threads, lambda origin: proposing.add(1, origin))
     lap("propose")
     writer = PairShardWriter(output, sets, scorer)
     scored = 0
@@ -203,7 +221,7 @@ def mine_locally(
         nonlocal scored
         scored += pairs
 
-    with progress(len(found.a), lambda: scored) if progress else nullcontext():
+    with progress(len(found.a), lambda: scored, "pairs", str):
         scores = score_shards(passages, found, writer, done)
     lap("score")
     rows = write_sets(passages, found, scores, writer)

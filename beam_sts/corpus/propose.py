@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -88,7 +88,12 @@ class Proposed:
 
 
 def propose(
-    proposal: Proposal, rows: Rows, nodes: Nodes, texts: pa.LargeStringArray, checkpoint: Checkpoint
+    proposal: Proposal,
+    rows: Rows,
+    nodes: Nodes,
+    texts: pa.LargeStringArray,
+    checkpoint: Checkpoint,
+    begin: Callable[[str], None] = lambda source: None,
 ) -> Proposed:
     """The candidates among nodes.
 
@@ -98,6 +103,7 @@ def propose(
         nodes: n of them.
         texts: of the nodes, shape (n,).
         checkpoint: whose token table gives the vectors of ``neighbours``.
+        begin: hears of each source before it proposes.
 
     Raises:
         UserError: a package or a file that a source needs is missing.
@@ -124,6 +130,7 @@ def propose(
 
     blocks = iter(rows.blocks)
     for source in proposal.sources:
+        begin(source)
         if source == "exact":
             bucketed(exact_keys(texts), source)
         elif source == "minhash":

@@ -5,7 +5,7 @@ A corpus is read twice: once here, and once when its rows are written out again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -184,7 +184,11 @@ class Rows:
 
 
 def read_rows(
-    sources: Sequence[Source], spill: TextFile, keep: str = "first", blocks: Sequence[str] = ()
+    sources: Sequence[Source],
+    spill: TextFile,
+    keep: str = "first",
+    blocks: Sequence[str] = (),
+    seen: Callable[[int, str], None] = lambda rows, file: None,
 ) -> Rows:
     """Read one input or two.
 
@@ -193,6 +197,7 @@ def read_rows(
         spill: takes the texts.
         keep: a column or an expression whose highest value is kept, or a policy that needs none.
         blocks: columns or expressions of blocking keys.
+        seen: hears of the rows that were read, and of which file.
 
     Raises:
         UserError: an input cannot be read, or an expression is wrong.
@@ -208,6 +213,7 @@ def read_rows(
     spans, count = {}, 0
     for side, source in enumerate(sources):
         for rows in source.read():
+            seen(rows.data.slice.rows, rows.data.slice.path)
             spill.append(rows.texts)
             ids[side] += rows.ids.chunks if isinstance(rows.ids, pa.ChunkedArray) else [rows.ids]
             sizes[side] += len(rows.good)

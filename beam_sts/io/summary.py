@@ -110,6 +110,18 @@ class Pace:
         return throughput(self._pieces)
 
 
+class Steps:
+    """Counts what is done of a part of a run, and names what is at hand, such as a file."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.at = ""
+
+    def add(self, count: int, at: str) -> None:
+        """Note that ``count`` more are done, the last of them of ``at``."""
+        self.done, self.at = self.done + count, at
+
+
 def add_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Sum the numbers of slice records, nested ones by key.
 

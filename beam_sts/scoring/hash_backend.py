@@ -282,7 +282,8 @@ class HashBackend:
         hidden = torch.empty(tokens + 1, self._config.hidden_size)
         qkv = torch.empty(tokens + 1, 3 * self._config.hidden_size, dtype=self._dtype)
         hidden[-1], qkv[-1] = self._cls_hidden[0], self._cls_qkv[0]
-        cuts = np.unique(np.searchsorted(starts, np.arange(0, tokens, _TEXT_BLOCK)))
+        # Of a last text that is longer than a block, only the start is a place to cut.
+        cuts = np.unique(np.searchsorted(starts, np.arange(0, int(starts[-1]) + 1, _TEXT_BLOCK)))
 
         def block(bounds: tuple[int, int]) -> None:
             some = slice(*bounds)

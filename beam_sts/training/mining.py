@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from beam_sts.scoring.hash_backend import multiplies_bfloat16
+
 RANKS = ((0, 2, 1.0), (2, 8, 1.0), (8, 40, 0.7))
 """(first rank, last rank, share of sentences): one neighbour is drawn from each range for that share."""
 RANDOM_SHARE = 0.3
@@ -52,7 +54,7 @@ class Embedder:
                 max_length=self.max_length,
                 return_tensors="pt",
             )
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=multiplies_bfloat16()):
                 hidden = self.model(**batch).last_hidden_state
             mask = batch["attention_mask"][..., None]
             mean = (hidden.float() * mask).sum(1) / mask.sum(1)
@@ -82,7 +84,7 @@ def neighbour_pairs(
     """
     rng = np.random.default_rng(seed)
     count = len(vectors)
-    table = torch.from_numpy(vectors).to(torch.bfloat16)
+    table = torch.from_numpy(vectors).to(torch.bfloat16 if multiplies_bfloat16() else torch.float32)
     deepest = min(max(last for _, last, _ in ranks), count - 1)
     drawn: list[np.ndarray] = []
     for begin in range(0, count, block):

@@ -116,6 +116,14 @@ def test_a_padding_row_that_is_not_zero_is_left_to_the_class(tmp_path):
     assert isinstance(PairScorer(folder, backend="torch")._backend, TorchBackend)
 
 
+def test_texts_that_recur_may_be_longer_than_a_block():
+    long = [" ".join(f"{word} {n}" for n in range(1500)) for word in ("dog", "fox", "cat")]
+    assert all(len(text.split()) > hash_backend._TEXT_BLOCK for text in long)
+    pairs = [(a, b) for a in long for b in long if a < b]
+    fast, slow = _both(load_checkpoint("beam-sts-nano"))
+    np.testing.assert_allclose(fast.score(pairs), slow.score(pairs), atol=2e-6)
+
+
 def test_bf16_on_a_cpu_without_its_instructions_is_float32_on_rounded_weights(monkeypatch):
     told = []
     monkeypatch.setattr(hash_backend.log, "warning", told.append)
