@@ -214,11 +214,13 @@ def fit(
             optimizer.step()
             step += 1
             seen += len(batch)
-            loss_sum += loss.item()
-            since.append(loss.item())
-            if losses is not None and (seen >= total or seen >= total * (len(losses) + 1) / _LOSSES):
-                losses.append((seen, sum(since) / len(since)))
-                since.clear()
+            value = loss.item()
+            loss_sum += value
+            if losses is not None:
+                since.append(value)
+                if seen >= total or seen >= total * (len(losses) + 1) / _LOSSES:
+                    losses.append((seen, sum(since) / len(since)))
+                    since.clear()
             if averaged:
                 decay = min(settings.average, step / (step + 10))
                 torch._foreach_lerp_(averaged, [p.detach() for p in trained], 1 - decay)
