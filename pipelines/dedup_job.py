@@ -29,7 +29,7 @@ _SETTINGS = (
     *("text", "id", "threshold", "keep", "candidates", "minhash_similarity", "minhash_recall", "shingle"),
     *("neighbours", "bucket_cap", "against_text", "against_id", "within", "symmetric", "long_text", "empty"),
     *("embedding", "against_embedding", "precision", "rows_per_shard", "cascade_band", "rule", "linkage"),
-    "one_to_one",
+    *("model_share", "one_to_one"),
 )
 
 
@@ -71,8 +71,9 @@ def prepare(own: argparse.Namespace) -> Job:
         raise UserError("--one_to_one: goes with --against; it is about matches of two inputs.")
     if own.linkage == "average" and own.against:
         raise UserError("--linkage average: groups the rows of one input. Leave --against out.")
-    if own.rule == "blend" and own.cascade_model:
-        raise UserError("--rule blend: goes without --cascade_model.")
+    for name in ("threshold", "model_share"):
+        if not 0 <= getattr(own, name) <= 1:
+            raise UserError(f"--{name} {getattr(own, name)}: must be between 0 and 1.")
     keep = KeepPolicy(own.keep)
     proposal = Proposal(
         parse_sources(own.candidates),

@@ -12,6 +12,7 @@ from beam_sts.corpus.buckets import CAP
 from beam_sts.corpus.candidates import MinHash
 from beam_sts.corpus.overlap import SHINGLE
 from beam_sts.corpus.propose import Proposal
+from beam_sts.corpus.verify import MODEL_SHARE, THRESHOLD
 from beam_sts.errors import UserError
 from beam_sts.io.summary import add_records
 from beam_sts.transforms.candidates import JoinTexts
@@ -72,7 +73,9 @@ class DeduplicateTexts(beam.PTransform):
         vector: field of vectors that ``neighbours`` go by; default: the model's token vectors.
         blocks: of the nearest, about a 16,000th of the texts (``beam_sts.transforms.nearest``).
         within: with ``against``: also compare the rows with each other.
-        blend: the score is the mean of the model's with that of shared words, for records.
+        blend: the score is a mean of the model's and of what the texts share, rare parts weighing more
+            (``beam_sts.corpus.overlap``), as chosen in docs/dedup.md. False: the model's alone.
+        model_share: the model's part of that mean, 0 to 1.
         cascade_model: a better model for the pairs whose score lies within ``cascade_band``.
         cascade_band: lowest and highest score that go to it (default: threshold - 0.1, + 0.05).
         compare_blank: empty texts are texts like others.
@@ -92,7 +95,7 @@ class DeduplicateTexts(beam.PTransform):
         *,
         id: str = "id",
         text: str = "text",
-        threshold: float = 0.9,
+        threshold: float = THRESHOLD,
         keep: str = "first",
         minhash: MinHash | None = None,
         cap: int = CAP,
@@ -103,7 +106,8 @@ class DeduplicateTexts(beam.PTransform):
         vector: str | None = None,
         blocks: int = 1,
         within: bool = False,
-        blend: bool = False,
+        blend: bool = True,
+        model_share: float = MODEL_SHARE,
         cascade_model: str | None = None,
         cascade_band: tuple[float, float] | None = None,
         compare_blank: bool = False,
@@ -113,8 +117,6 @@ class DeduplicateTexts(beam.PTransform):
         super().__init__()
         if keep not in ("first", "longest", "shortest", "central") and not keep.startswith("highest:"):
             raise UserError(f"keep {keep!r}: is not one of first, longest, shortest, central, highest:FIELD.")
-        if blend and cascade_model:
-            raise UserError("blend: goes without cascade_model.")
         self._proposal = Proposal(tuple(candidates), minhash or MinHash(), cap, neighbours, within)
         self._fields = Fields(id, text, keep, tuple(self._proposal.blocks), vector)
         self._threshold, self._rounds, self._blocks = threshold, rounds, blocks
@@ -123,7 +125,7 @@ class DeduplicateTexts(beam.PTransform):
         self._load = {str(name): scorer_args[name] for name in trust if name in scorer_args}
         band = cascade_band or (threshold - 0.1, threshold + 0.05)
         args = {"long_text": "windows", **scorer_args}
-        self._scoring = Scoring(model, symmetric, cascade_model, band, threshold, max_pairs, args)
+        self._scoring = Scoring(model, symmetric, cascade_model, band, threshold, max_pairs, model_share, args)
 
     def expand(self, elements: Any) -> DeduplicatedTexts:
         """Group equal texts, propose, verify, cluster, settle, sort out."""

@@ -14,11 +14,13 @@ from apache_beam import pvalue
 from beam_sts.corpus.components import Cluster, largest_clusters
 from beam_sts.corpus.overlap import Overlap
 from beam_sts.corpus.survivors import ScoredPairs, central_ranks, pick_survivors
-from beam_sts.corpus.verify import RULES, Verifier, VerifyStats
+from beam_sts.corpus.verify import MODEL_SHARE, RULES, THRESHOLD, Verifier, VerifyStats
 from beam_sts.errors import UserError
 from beam_sts.io.summary import score_histogram
 from beam_sts.scoring.scorer import PairScorer
 from beam_sts.transforms.nearest import Packed
+
+_ARRAYS = ("a", "b", "scores")
 
 Learnt = tuple[int, Packed]
 """Texts, and in how many of them each shingle is: what ``blend`` weighs by."""
@@ -32,8 +34,9 @@ class Scoring:
     symmetric: bool = False
     cascade: str | None = None
     band: tuple[float, float] = (0.0, 1.0)
-    threshold: float = 0.9
+    threshold: float = THRESHOLD
     most: int | None = None
+    share: float = MODEL_SHARE
     args: dict[str, Any] = field(default_factory=dict)
 
     def verifier(self, learnt: Learnt | None = None) -> Verifier:
@@ -41,7 +44,7 @@ class Scoring:
         cascade = PairScorer(self.cascade, **self.args) if self.cascade else None
         overlap = Overlap.of(learnt[1].array, learnt[0]) if learnt else None
         scorer = PairScorer(self.model, **self.args)
-        return Verifier(scorer, self.symmetric, cascade, self.band, self.threshold, overlap)
+        return Verifier(scorer, self.symmetric, cascade, self.band, self.threshold, overlap, self.share)
 
 
 class _Scores(beam.DoFn):
@@ -144,7 +147,8 @@ class Settle(_Scores):
         counts = {"unverified": settled.unverified, "pairs_guard": len(guard.a), "verify": _counts(stats)}
         yield pvalue.TaggedOutput("counts", counts)
         rows = sum(info.rows for _, info in members)
-        shape = _shape(pairs.accepted(threshold), len(members))
+        links = ScoredPairs(*(np.concatenate([getattr(p, n) for p in (pairs, guard)]) for n in _ARRAYS))
+        shape = _shape(links.accepted(threshold), len(members))
         bridges = [[members[x][0][1], members[y][0][1]] for x, y in shape.bridges[:5]]
         look = {**asdict(shape), "bridges": bridges, "bridges_found": len(shape.bridges)}
         yield pvalue.TaggedOutput("clusters", (len(members), name, rows, look))
