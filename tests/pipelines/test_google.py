@@ -1,4 +1,4 @@
-"""Google Cloud Storage, as fake-gcs-server serves it on this machine: the same bytes as on a disk, one writer.
+"""Google Cloud Storage, served on this machine by fake-gcs-server: the same bytes as on a disk, one writer.
 
     pip install -e '.[test,gcs]' && python -m pytest -m slow tests/pipelines/test_google.py
 
