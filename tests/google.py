@@ -42,7 +42,7 @@ class Bucket:
 @contextlib.contextmanager
 def serving(folder, monkeypatch):
     """Start the server; clients of this process and its children find it."""
-    # Before the import: gcsfs asks Google itself for the kind of a bucket, past the emulator, or is told not to.
+    # Before the import: gcsfs asks Google for the kind of a bucket, past the emulator, unless told not to.
     monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     pytest.importorskip("gcsfs", reason="the extra gcs")
     monkeypatch.setenv("NO_GCE_CHECK", "true")
