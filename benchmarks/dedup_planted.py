@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from beam_sts.models.checkpoint import load_checkpoint
-from benchmarks.dedup_runs import costs_of, dedup
+from benchmarks.dedup_runs import costs_of, dedup, parts_of
 
 LEVELS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
 """Share of the words that a copy has replaced."""
@@ -63,25 +64,60 @@ def planted(work: Path, documents: int, options: list[str]) -> Iterator[dict[str
     removed = pq.read_table(work / f"planted{documents}" / "out" / "removed")
     gone = dict(zip(removed["id"].to_pylist(), removed["survivor"].to_pylist(), strict=True))
 
-    def recall(found: set[tuple[int, int]]) -> dict[str, Any]:
-        hits = {copy: (origin, copy) in found for copy, (origin, _) in copies.items()}
-        return {
-            f"recall_{level:.0%}": np.mean([hits[c] for c, (_, own) in copies.items() if own == level])
-            for level in LEVELS
-        }
-
     known = {(origin, copy) for copy, (origin, _) in copies.items()}
     made = {(min(pair), max(pair)) for pair in gone.items()}
     yield {
         "of": f"{documents:,} documents",
-        **recall(made),
+        **recall(made, copies),
         "unplanted_removed": len(made - known),
         "unplanted_per_100,000": 100_000 * len(made - known) / documents,
         **costs_of(summary),
     }
     ends = list(zip(pairs["id_a"].to_pylist(), pairs["id_b"].to_pylist(), strict=True))
     scores = pairs["score"].to_numpy()
-    for threshold in (0.0, 0.5, 0.7, 0.8, 0.9, 0.95):
+    for threshold in (0.0, 0.5, 0.7, 0.8, 0.85, 0.88, 0.9, 0.95):
         taken = {ends[place] for place in np.flatnonzero(scores >= np.float32(threshold)).tolist()}
         wrong = {"wrong_pairs": len(taken - known)}
-        yield {"of": f"{documents:,} documents, pairs from {threshold}", **recall(taken), **wrong}
+        yield {"of": f"{documents:,} documents, pairs from {threshold}", **recall(taken, copies), **wrong}
+
+
+def recall(found: set[tuple[int, int]], copies: dict[int, tuple[int, float]]) -> dict[str, Any]:
+    """Share of the copies of each level that are found as copies of their origin."""
+    of_level: dict[float, list[bool]] = {}
+    for copy, (origin, level) in copies.items():
+        of_level.setdefault(level, []).append((origin, copy) in found)
+    return {f"recall_{level:.0%}": float(np.mean(hits)) for level, hits in sorted(of_level.items())}
+
+
+def edited(data: Path, work: Path) -> Iterator[dict[str, Any]]:
+    """Beginnings of real articles, some of them copied with words replaced by words of others: what each
+    threshold finds by the model alone, the blend and the overlap alone.
+    """
+    articles = pq.read_table(data / "news" / "articles_1000.parquet")["text"].to_pylist()
+    for size in (15, 50, 200):
+        rng = np.random.default_rng(size)
+        texts = list(dict.fromkeys(" ".join(text.split()[:size]) for text in articles))
+        every = [word for text in texts for word in text.split()]
+        copies: dict[int, tuple[int, float]] = {}
+        for origin in range(600):
+            words = texts[origin].split()
+            level = LEVELS[1 + origin % (len(LEVELS) - 1)]
+            changed = rng.choice(len(words), max(1, round(level * len(words))), replace=False)
+            for place in changed.tolist():
+                words[place] = every[rng.integers(len(every))]
+            copies[len(texts)] = origin, level
+            texts.append(" ".join(words))
+        table = pa.table({"id": range(len(texts)), "text": texts})
+        _, pairs = dedup(work / f"edited{size}", table, "--minhash_similarity", "0.5")
+        pairs = pairs.filter(pc.not_equal(pairs["rule"], "identical"))
+        a, b = (pairs[name].to_numpy() for name in ("id_a", "id_b"))
+        column = pa.array(texts, pa.large_string())
+        blend = pairs["score"].to_numpy()
+        model, overlap = parts_of(column.unique(), column.take(pa.array(a)), column.take(pa.array(b)), blend)
+        known = {(origin, copy) for copy, (origin, _) in copies.items()}
+        for name, values in (("model", model), ("blend", blend), ("overlap", overlap)):
+            for threshold in (0.8, 0.85, 0.88, 0.9, 0.95):
+                taken = values >= np.float32(threshold)
+                found = set(zip(a[taken].tolist(), b[taken].tolist(), strict=True))
+                wrong = {"pairs": len(found), "wrong_pairs": len(found - known)}
+                yield {"of": f"{size} words, {name} from {threshold}", **recall(found, copies), **wrong}

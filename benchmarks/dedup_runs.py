@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from beam_sts.corpus.overlap import Overlap
+from beam_sts.corpus.verify import MODEL_SHARE
 from benchmarks.load import Memory
 
 # Linux counts this process's memory into the peak of what it starts, but not of what a shell between starts.
@@ -91,3 +94,12 @@ def costs_of(summary: dict[str, Any]) -> dict[str, Any]:
         "peak_mib_of_the_process": summary["peak_memory_mib"],
         **{f"s_{name}": value for name, value in summary["seconds"].items()},
     }
+
+
+def parts_of(
+    nodes: pa.Array, first: pa.Array, second: pa.Array, blend: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The model's score and the overlap, of which ``MODEL_SHARE`` makes the blend; equal texts have 1."""
+    overlap = np.where(blend >= 1, 1, Overlap.learn(nodes).scores(first, second)).astype(np.float32)
+    model = (blend - (1 - MODEL_SHARE) * overlap) / MODEL_SHARE
+    return np.where(blend >= 1, 1, model).astype(np.float32), overlap

@@ -125,7 +125,9 @@ class DeduplicateTexts(beam.PTransform):
         self._load = {str(name): scorer_args[name] for name in trust if name in scorer_args}
         band = cascade_band or (threshold - 0.1, threshold + 0.05)
         args = {"long_text": "windows", **scorer_args}
-        self._scoring = Scoring(model, symmetric, cascade_model, band, threshold, max_pairs, model_share, args)
+        self._scoring = Scoring(
+            model, symmetric, cascade_model, band, threshold, max_pairs, model_share, args
+        )
 
     def expand(self, elements: Any) -> DeduplicatedTexts:
         """Group equal texts, propose, verify, cluster, settle, sort out."""
@@ -266,7 +268,7 @@ def _check_once(counted: tuple[Any, int]) -> None:
 
 def _equal(node: Any, member: tuple[Any, Any]) -> Iterator[tuple[Any, ...]]:
     """A row behind a node, paired with the node's own: equal texts."""
-    if member[0] != node:
+    if member[0] != node and node[0] == 0:  # the other input is not compared with itself
         yield node, member[0], 1.0, "exact", "identical"
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -47,7 +48,9 @@ def outcomes(tmp_path, source, model, *options):
     return found
 
 
-@pytest.mark.parametrize("empty", ["keep", *(pytest.param(e, marks=pytest.mark.slow) for e in ("score", "reject"))])
+@pytest.mark.parametrize(
+    "empty", ["keep", *(pytest.param(e, marks=pytest.mark.slow) for e in ("score", "reject"))]
+)
 def test_odd_ids_and_texts(tmp_path, tiny, empty):
     source = tmp_path / "in.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in ODD))
@@ -76,7 +79,7 @@ def test_ids_that_recur_and_columns_that_are_missing(tmp_path, tiny, capsys):
     assert [status for status, *_ in outcomes(tmp_path, source, tiny)] == [2, 2]
     said = " ".join(capsys.readouterr().err.split())
     assert "--id: 'a' is the id of the good rows 0 and 2" in said
-    assert "id 'a': several elements have it" in said
+    assert "id 'a': several texts have it" in said
     pq.write_table(pa.table({"key": ["a"], "text": [TEXT]}), source)
     assert [status for status, *_ in outcomes(tmp_path, source, tiny)] == [2, 2]
     assert capsys.readouterr().err.count("--id id: is not in the input; its columns are 'key', 'text'") == 2
@@ -98,14 +101,14 @@ def test_texts_of_ten_megabytes(tmp_path, tiny):
     assert len(long) > 10_000_000
     texts = [long, f"{long} end", TEXT]
     pq.write_table(pa.table({"id": list("abc"), "text": texts}), tmp_path / "in.parquet")
-    one, two = outcomes(tmp_path, tmp_path / "in.parquet", tiny, "--long_text", "truncate", "--threshold", "0")
+    one, two = outcomes(
+        tmp_path, tmp_path / "in.parquet", tiny, "--long_text", "truncate", "--threshold", "0"
+    )
     assert one == two
     assert one[2]["rows_removed"] == 1
 
 
 def test_ids_of_two_types_in_one_collection_are_an_error(tmp_path):
-    import apache_beam as beam
-
     rows = [{"id": 7, "text": TEXT}, {"id": "7", "text": TEXT}]
     with pytest.raises(Exception, match="of one type") as caught, beam.Pipeline(FnApiRunner()) as pipeline:
         _ = pipeline | beam.Create(rows) | DeduplicateTexts()
