@@ -1,6 +1,6 @@
 """Real processes, killed for real at random moments: the output is that of a run nobody disturbed.
 
-    python -m pytest -m slow tests/pipelines/test_kills.py     # some 15 minutes
+    python -m pytest -m slow tests/pipelines/test_kills.py     # some 25 minutes
 
 BEAM_STS_KILLS says how often each command is killed (20), BEAM_STS_SEED at which moments.
 """
