@@ -103,7 +103,7 @@ def edited(data: Path, work: Path) -> Iterator[dict[str, Any]]:
         rng = np.random.default_rng(size)
         begun = [" ".join(text.split()[:size]) for text in articles]
         texts = list(dict.fromkeys(begun))
-        place = {text: at for at, text in enumerate(texts)}
+        row_of = {text: at for at, text in enumerate(texts)}
         every = [word for text in texts for word in text.split()]
         copies: dict[int, tuple[int, float]] = {}
         for origin in range(600):
@@ -122,7 +122,7 @@ def edited(data: Path, work: Path) -> Iterator[dict[str, Any]]:
         blend = pairs["score"].to_numpy()
         model, overlap = parts_of(column.unique(), column.take(pa.array(a)), column.take(pa.array(b)), blend)
         known = {(origin, copy) for copy, (origin, _) in copies.items()}
-        known |= {tuple(sorted((place[begun[x]], place[begun[y]]))) for x, y in alike}  # type: ignore[misc]
+        known |= {tuple(sorted((row_of[begun[x]], row_of[begun[y]]))) for x, y in alike}  # type: ignore[misc]
         for name, values in (("model", model), ("blend", blend), ("overlap", overlap)):
             for threshold in (0.8, 0.85, 0.88, 0.9, 0.95):
                 taken = values >= np.float32(threshold)

@@ -117,6 +117,9 @@ class DeduplicateTexts(beam.PTransform):
         super().__init__()
         if keep not in ("first", "longest", "shortest", "central") and not keep.startswith("highest:"):
             raise UserError(f"keep {keep!r}: is not one of first, longest, shortest, central, highest:FIELD.")
+        for name, value in (("threshold", threshold), ("model_share", model_share)):
+            if not 0 <= value <= 1:
+                raise UserError(f"{name} {value}: must be between 0 and 1.")
         self._proposal = Proposal(tuple(candidates), minhash or MinHash(), cap, neighbours, within)
         self._fields = Fields(id, text, keep, tuple(self._proposal.blocks), vector)
         self._threshold, self._rounds, self._blocks = threshold, rounds, blocks

@@ -96,6 +96,8 @@ def test_a_text_of_ten_megabytes(tmp_path, tiny):
         (["--within"], "--within: goes with --against"),
         (["--minhash_similarity", "2"], "MinHash similarity 2.0: must be above 0"),
         (["--max_pairs", "0"], "--max_pairs 0: must be at least 1"),
+        (["--threshold", "2"], "--threshold 2.0: must be between 0 and 1"),
+        (["--model_share", "-0.5"], "--model_share -0.5: must be between 0 and 1"),
     ],
 )
 def test_what_cannot_be_is_said_before_the_long_work(tmp_path, tiny, capsys, options, message):
