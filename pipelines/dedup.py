@@ -24,19 +24,16 @@ import pyarrow as pa
 from apache_beam.options.pipeline_options import StandardOptions
 
 from beam_sts.corpus.buckets import CAP
-from beam_sts.corpus.dedup import (
-    LINKAGES,
-    TABLE,
-    decide,
-    threshold_table,
-)
+from beam_sts.corpus.dedup import LINKAGES, decide, examples
 from beam_sts.corpus.given import plan_given
 from beam_sts.corpus.overlap import Overlap
 from beam_sts.corpus.propose import propose
 from beam_sts.corpus.receipts import RowWriter, SliceWriter
+from beam_sts.corpus.rejects import read_rejected
 from beam_sts.corpus.rows import EMPTY, Nodes, Rows, make_nodes, read_rows
+from beam_sts.corpus.rule import TABLE, count_removals, node_sizes, threshold_table
 from beam_sts.corpus.shards import PairShards, edges_of, pairs_schema, read_edges
-from beam_sts.corpus.show import examples
+from beam_sts.corpus.show import by_kind
 from beam_sts.corpus.verify import Verifier
 from beam_sts.errors import UserError
 from beam_sts.io.files import file_system
@@ -46,6 +43,7 @@ from beam_sts.io.summary import Pace, Steps
 from beam_sts.models.checkpoint import DEFAULT_MODEL
 from beam_sts.report import render
 from beam_sts.report.dedup import dedup_page
+from beam_sts.report.examples import Example, merge_examples
 from beam_sts.scoring.backends import PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer
@@ -278,8 +276,11 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
             edges = edges_of(proposed, *shards.score(proposed.a, proposed.b, proposed.source, pace.add))
         timeline = pace.timeline()
         clock.lap("score")
-    rule = {"linkage": own.linkage, "one_to_one": own.one_to_one}
-    made = decide(rows, nodes, id_rank, edges, own.threshold, job.keep, shards, **rule)
+    made = decide(
+        *(rows, nodes, id_rank, edges, own.threshold, job.keep, shards),
+        linkage=own.linkage,
+        one_to_one=own.one_to_one,
+    )
     if shards is not None:
         shards.write_identical()
     else:
@@ -287,10 +288,11 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
         shards.write(edges)
         shards.write_identical()
     cuts = sorted({*TABLE, own.threshold})
-    table = threshold_table(rows, nodes, id_rank, made.edges, job.keep, cuts, **rule)
+    counts = count_removals(made.rule, made.edges.pairs, cuts)
+    table = threshold_table(cuts, node_sizes(made.rule.own_rows), counts)
     clock.lap("decide")
     model = job.fingerprint["model"] + (f"+{job.fingerprint['cascade_model']}" if job.cascade else "")
-    writer = RowWriter(_writer(job), rows, made, own.threshold, model)
+    writer = RowWriter(_writer(own, job), rows, made, own.threshold, model)
     there = job.output.committed()
     missing = [part for part in job.sources[0].plan.slices if part.index not in there]
     written = 0
@@ -301,13 +303,22 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
     clock.lap("write")
     summary = summarise(own, job, rows, nodes, made, edges, shards, reports, table, clock.seconds)
     summary["timeline"] = timeline
-    shown = examples(rows, nodes, made, own.threshold, each=own.report_examples)
-    job.output.write_text("report.html", render(dedup_page(summary, shown, job.checkpoint.card)))
+    shown = examples(rows, nodes, texts, made, own.threshold, own.report_examples)
+    _report(own, job, summary, by_kind(shown))
     return summary
 
 
-def _writer(job: Job) -> SliceWriter:
-    return SliceWriter(job.output, job.sources[0], len(job.sources) > 1)
+def _writer(own: argparse.Namespace, job: Job) -> SliceWriter:
+    return SliceWriter(job.output, job.sources[0], len(job.sources) > 1, own.report_examples)
+
+
+def _report(
+    own: argparse.Namespace, job: Job, summary: dict[str, Any], shown: dict[str, list[Example]]
+) -> None:
+    rejected = merge_examples(read_rejected(job.output), each=own.report_examples)
+    job.output.write_text(
+        "report.html", render(dedup_page(summary, {**shown, **rejected}, job.checkpoint.card))
+    )
 
 
 def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, Any]:
@@ -329,7 +340,7 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     trust = {"allow_pickle": own.allow_pickle, "trust_remote_code": own.trust_remote_code}
     model = job.fingerprint["model"] + (f"+{job.fingerprint['cascade_model']}" if job.cascade else "")
     settings = BeamSettings(
-        _writer(job),
+        _writer(own, job),
         own.threshold,
         job.keep.name,
         model,
@@ -345,6 +356,8 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
             "cascade_band": job.band,
             "compare_blank": own.empty == "score",
             "max_pairs": own.max_pairs,
+            "thresholds": TABLE,
+            "report_examples": own.report_examples,
             **_scorer_options(own),
             **trust,
         },
@@ -367,9 +380,10 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     job.output.finish({**settings.writer.schemas, "pairs": pairs_schema(kind, against=against is not None)})
     clock.lap("run")
     fs, path = file_system(job.output.path(REPORT))
-    summary = summarise_beam(own, job, json.loads(fs.cat_file(path)), clock.seconds)
+    counted = json.loads(fs.cat_file(path))
+    summary = summarise_beam(own, job, counted, clock.seconds)
     summary["path"] = f"Beam, {options.view_as(StandardOptions).runner}"
-    job.output.write_text("report.html", render(dedup_page(summary, {}, job.checkpoint.card)))
+    _report(own, job, summary, counted["examples"])
     return summary
 
 

@@ -44,6 +44,7 @@ from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer
 from beam_sts.transforms.mine_files import COUNTS, MineBeamSettings, MineSlices
 from beam_sts.transforms.nearest import blocks_for
+from pipelines.checks import check_at_least, check_shares
 from pipelines.cli import (
     Clock,
     Parser,
@@ -197,18 +198,11 @@ def prepare(own: argparse.Namespace) -> Job:
     Raises:
         UserError: the first thing that is wrong.
     """
-    for name, least in (("neighbours", 0), ("lexical", 0), ("random", 0), ("shortest", 1), ("threads", 1)):
-        value = getattr(own, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name} {value}: must be at least {least}.")
+    check_at_least(own, neighbours=0, lexical=0, random=0, shortest=1, threads=1, sampled_rows=1)
     check_report_options(own)
     if own.longest < own.shortest:
         raise UserError(f"--longest {own.longest}: is below --shortest {own.shortest}.")
-    if own.sampled_rows is not None and own.sampled_rows < 1:
-        raise UserError(f"--sampled_rows {own.sampled_rows}: must be at least 1.")
-    for name in ("test_share", "hard_gap", "positive", "negative", "margin"):
-        if not 0 <= getattr(own, name) <= 1:
-            raise UserError(f"--{name} {getattr(own, name)}: must be between 0 and 1.")
+    check_shares(own, "test_share", "hard_gap", "positive", "negative", "margin")
     if own.embedding and own.embedding_model:
         raise UserError("--embedding and --embedding_model: give one of them.")
     if not (own.neighbours or own.lexical or own.random or own.doc_id or own.sentences):

@@ -9,6 +9,7 @@ The output folder resumes: run the same command again and it scores only what is
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ from beam_sts.scoring.scorer import PairScorer, ScoreStats
 from beam_sts.scoring.tokens import PairTokenizer
 from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays, text_schema
 from beam_sts.transforms.files import ScoreSlices, SliceSettings
+from pipelines.checks import check_at_least, check_shares
 from pipelines.cli import (
     Console,
     Parser,
@@ -44,10 +46,7 @@ from pipelines.cli import (
     progress,
     worker_threads,
 )
-from pipelines.describe import (
-    add_report_options,
-    check_report_options,
-)
+from pipelines.describe import add_report_options, check_report_options
 from pipelines.formats import add_format_options, format_settings, output_folder, read_options
 from pipelines.score_summary import summarise, summary_lines
 
@@ -158,10 +157,7 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool = True)
         UserError: the first thing that is wrong.
     """
     started = time.perf_counter()
-    for name, least in (("rows_per_shard", 1), ("threads", 1)):
-        value = getattr(own, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name} {value}: must be at least {least}.")
+    check_at_least(own, rows_per_shard=1, threads=1)
     check_report_options(own)
     if local and own.device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(
@@ -170,6 +166,7 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool = True)
     checkpoint = load_checkpoint(
         own.model, allow_pickle=own.allow_pickle, trust_remote_code=own.trust_remote_code
     )
+    _check_threshold(own, checkpoint)
     tokenizer = PairTokenizer.of(checkpoint)
     backend = resolve_backend(checkpoint, tokenizer, own.backend, own.precision, own.device)
     options = read_options(own)
@@ -222,6 +219,16 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool = True)
         },
     }
     return Job(own.input, plan, checkpoint, settings, fingerprint, time.perf_counter() - started)
+
+
+def _check_threshold(own: argparse.Namespace, checkpoint: Checkpoint) -> None:
+    if own.threshold is None:
+        return
+    if own.raw_logits or checkpoint.activation == "identity":
+        if not math.isfinite(own.threshold):
+            raise UserError(f"--threshold {own.threshold}: must be a finite number; these scores are logits.")
+    else:
+        check_shares(own, "threshold")
 
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:

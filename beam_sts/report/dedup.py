@@ -124,7 +124,11 @@ def _removed(summary: Summary, examples: Examples) -> Section:
     body = (
         pairs(shown, label="The most doubtful removals")
         if shown
-        else Markup("<p>{}</p>").format("No removed row is shown.")
+        else Markup("<p>{}</p>").format(
+            "Every removed row has the very text of the row that stays for it."
+            if summary["rows_removed"] and summary["rows_removed"] == summary["identical_rows"]
+            else "No removed row is shown."
+        )
     )
     return Section(
         "removed",
@@ -174,6 +178,12 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
         ],
         label="Removed rows by threshold",
     )
+    if not rows:
+        body = Markup("<p>{}</p>").format(
+            "Other thresholds were not counted: at the lowest of them too many pairs hang together for one "
+            "worker. The same command without --runner, with --from_pairs and this output folder, counts "
+            "them and scores nothing."
+        )
     body += Markup("<h3>Scores of the compared pairs</h3>") + score_bars(
         summary["score_histogram"], threshold, "pairs compared"
     )

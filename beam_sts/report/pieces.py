@@ -208,8 +208,9 @@ def pairs(
     """Pairs of texts with their score or the reason of their rejection, differing words marked.
 
     Args:
-        examples: mappings with ``text_a`` and ``text_b`` (None is shown as such), ``file`` and ``row`` or
-            ``where``, and ``score`` or ``reason``; with ``line``, the raw line instead of the texts.
+        examples: mappings with ``text_a`` and perhaps ``text_b`` (None is shown as such), ``file`` and
+            ``row`` or ``where``, and ``score`` or ``reason``; with ``line``, the raw line instead of the
+            texts.
         label: the list in words.
         differences: mark the words that the other text lacks.
         first: show so many, and the others when they are asked for.
@@ -223,7 +224,8 @@ def pairs(
     for example in examples:
         a, b = example.get("text_a"), example.get("text_b")
         plain = a is None or b is None or not differences
-        marked = [[(a, False)], [(b, False)]] if plain else _differences(a or "", b or "")
+        both = (a, b) if "text_b" in example else (a,)
+        marked = [[(text, False)] for text in both] if plain else _differences(a or "", b or "")
         where = example.get("where") or f"{example['file']}, row {example['row']:,}"
         defaults = {"score": None, "reason": "", "line": None}
         shown.append({**defaults, **example, "where": where, "sides": marked})
