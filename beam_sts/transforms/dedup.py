@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import numpy as np
 
+from beam_sts.corpus.blank import is_blank
 from beam_sts.corpus.buckets import CAP
 from beam_sts.corpus.candidates import MinHash
 from beam_sts.corpus.overlap import SHINGLE
@@ -167,7 +168,9 @@ class DeduplicateTexts(beam.PTransform):
         proposed = self._candidates(nodes, texts, inputs, against)
         joined = {"texts": texts, "pairs": proposed.pairs} | "Join" >> JoinTexts()
         if not self._compare_blank:
-            joined = joined | "Not blank" >> beam.Filter(lambda row: row[2].strip() and row[3].strip())
+            joined = joined | "Not blank" >> beam.Filter(
+                lambda row: not (is_blank(row[2]) or is_blank(row[3]))
+            )
         learnt = []
         if self._blend:
             learnt = [beam.pvalue.AsSingleton(texts | "Words" >> ShingleFrequencies(*SHINGLE))]
@@ -334,7 +337,7 @@ def _edges_by_name(_: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[An
 
 
 def _count_node(node: Any, info: NodeInfo) -> dict[str, Any]:
-    blank = info.rows if node[0] == 0 and not info.text.strip() else 0
+    blank = info.rows if node[0] == 0 and is_blank(info.text) else 0
     own = {str(info.rows): 1} if node[0] == 0 else {}
     return {"texts_compared": 1, "rows_blank": blank, "node_sizes": own}
 

@@ -116,7 +116,7 @@ def _ends(row):
     return str([row.get(name) for name in ("name", "id_a", "id_b", "rule", "b_in")])
 
 
-CORPUS = [*made_texts(10), *made_texts(2), "", " ", None]
+CORPUS = [*made_texts(10), *made_texts(2), "", " ", "\x1c \x1f", "\u2003", None]
 
 
 def write(path, texts, **columns):
