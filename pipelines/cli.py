@@ -429,8 +429,14 @@ def progress(
         place = f", {where()}" if where() else ""
         return f"{now:,} of {total:,} {unit}, {rate:,.0f} {unit}/s, {left:,.0f} s left{place}"
 
+    def count(last: int) -> int:
+        try:
+            return done()
+        except OSError:  # a failing store ends the run with its reason, not its display
+            return last
+
     def watch() -> None:
-        start, first = time.monotonic(), done()
+        start, first = time.monotonic(), count(0)
         logged = start
         with tqdm(
             total=total,
@@ -441,13 +447,13 @@ def progress(
             file=sys.stderr,
         ) as bar:
             while not stop.wait(_POLL_SECONDS):
-                now = done()
+                now = count(bar.n)
                 bar.set_postfix_str(where(), refresh=False)
                 bar.update(now - bar.n)
                 if not terminal and now > first and time.monotonic() - logged >= _LOG_SECONDS:
                     logged = time.monotonic()
                     sys.stderr.write(line(now, (now - first) / (logged - start)) + "\n")
-            bar.update(done() - bar.n)
+            bar.update(count(bar.n) - bar.n)
 
     if console.quiet:
         yield

@@ -239,7 +239,10 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     if own.estimate:
         return estimate(job, console_of(own))
     with job.settings.output.lock(takeover=own.takeover) as output:
-        job = replace(job, settings=replace(job.settings, output=output))
+        built = only_built(options)
+        # A job that is only built outlives this process, which gives its lease back: it carries none.
+        writer = replace(output, lease=None) if built else output
+        job = replace(job, settings=replace(job.settings, output=writer))
         output.prepare(job.fingerprint, overwrite=own.overwrite)
         rows = {part.index: part.rows for part in job.plan.slices}
         before = output.committed() & rows.keys()
@@ -253,7 +256,6 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
             watched = Watched(job)
             with progress(job.plan.rows, watched.rows, "pairs", where=watched.file, console=console_of(own)):
                 _run_pipeline(units, job, options, local)
-            built = only_built(options)
             if built:
                 after = "once the job has run, the same command without --runner writes summary and report"
                 lines = [("built", built), ("output", output.root), ("next", after)]

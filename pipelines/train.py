@@ -173,11 +173,11 @@ class _JsonLines(logging.Formatter):
 
 
 def _log(console: Console) -> None:
-    level = logging.ERROR if console.quiet else logging.INFO
-    logging.basicConfig(level=level, format="%(asctime)s %(message)s", stream=sys.stderr)
-    if console.json:
-        for handler in logging.getLogger().handlers:
-            handler.setFormatter(_JsonLines())
+    logging.basicConfig(stream=sys.stderr)  # does nothing where a library's import has set a handler
+    logging.getLogger("beam_sts").setLevel(logging.ERROR if console.quiet else logging.INFO)
+    form = _JsonLines() if console.json else logging.Formatter("%(asctime)s %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(form)
 
 
 def write_report(work: Workshop) -> Path:

@@ -97,7 +97,7 @@ def shards(output):
     """Every shard of a local output folder, by name."""
     return {
         str(path.relative_to(output)): path.read_bytes()
-        for folder in ("scores", "matches", "rejected")
+        for folder in ("scores", "matches", "kept", "removed", "rejected")
         for path in sorted((output / folder).glob("*"))
     }
 

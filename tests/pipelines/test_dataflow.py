@@ -12,9 +12,6 @@ import shlex
 import subprocess
 import sys
 import tarfile
-import time
-import urllib.parse
-import urllib.request
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,11 +20,9 @@ import pytest
 from beam_sts.models.registry import EMBEDDED
 from pipelines import dedup, mine, score
 from scripts import flex_template
-from scripts.flink import free_ports
-from tests import engines
+from tests import engines, google
 from tests.checkpoints import SENTENCES
 
-SERVER = "github.com/fsouza/fake-gcs-server@v1.56.1"
 IMAGE = "europe-docker.pkg.dev/a-project/images/beam_sts:0.1.0"
 SETTINGS = ("--rows_per_shard=50", "--threshold=0.5", "--model=beam-sts-pico")
 # What the launcher of a Flex Template adds to the template's parameters.
@@ -49,60 +44,11 @@ GPU = (
 )
 
 
-class Store:
-    """A Cloud Storage server with a bucket, over JSON and HTTP."""
-
-    def __init__(self, url):
-        self.url = url
-
-    def names(self):
-        with urllib.request.urlopen(f"{self.url}/storage/v1/b/bucket/o", timeout=10) as answer:
-            return [item["name"] for item in json.load(answer).get("items", [])]
-
-    def get(self, name):
-        place = f"{self.url}/storage/v1/b/bucket/o/{urllib.parse.quote(name, safe='')}?alt=media"
-        with urllib.request.urlopen(place, timeout=60) as answer:
-            return answer.read()
-
-    def put(self, name, content):
-        place = f"{self.url}/upload/storage/v1/b/bucket/o?uploadType=media&name={urllib.parse.quote(name)}"
-        urllib.request.urlopen(urllib.request.Request(place, content, method="POST"), timeout=60).close()
-
-    def one(self, ending):
-        (name,) = [name for name in self.names() if name.endswith(ending)]
-        return self.get(name)
-
-
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    # gcsfs asks Google itself for the kind of a bucket, past the emulator, unless told not to.
-    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
     pytest.importorskip("apache_beam.runners.dataflow.internal.apiclient", reason="the extra dataflow")
-    pytest.importorskip("gcsfs", reason="the extra gcs")
-    (port,) = free_ports(1)
-    command = [engines.go_program(SERVER), "-scheme=http", "-host=127.0.0.1", f"-port={port}"]
-    url = f"http://127.0.0.1:{port}"
-    with (tmp_path / "store.log").open("wb") as log:
-        server = subprocess.Popen(
-            [*command, "-backend=memory", f"-external-url={url}"], stdout=log, stderr=log
-        )
-    # Google's client and gcsfs both look for it.
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
-    bucket = urllib.request.Request(
-        f"{url}/storage/v1/b", b'{"name": "bucket"}', {"Content-Type": "application/json"}
-    )
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            urllib.request.urlopen(bucket, timeout=5).close()
-            break
-        except OSError:
-            assert time.monotonic() < deadline, (tmp_path / "store.log").read_text()
-            time.sleep(0.1)
-    yield Store(url)
-    server.kill()
-    server.wait()
+    with google.serving(tmp_path, monkeypatch) as bucket:
+        yield bucket
 
 
 @pytest.fixture

@@ -52,6 +52,18 @@ def test_a_training_has_a_page(smoke):
     assert "<script" not in html
 
 
+def test_a_stage_says_on_standard_error_what_it_does(tmp_path):
+    # In a process of its own: libraries set handlers of the log when they are imported.
+    command = [sys.executable, "-m", "pipelines.train", "vocabulary", "--smoke", "--work_dir", str(tmp_path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    assert "vocabulary: started" in said
+    assert "vocabulary: done in" in said
+    (*lines, last) = subprocess.run(
+        [*command, "--log_format=json"], capture_output=True, text=True, check=True
+    ).stderr.splitlines()
+    assert "skipped" in json.loads(last)["message"], lines
+
+
 def test_finished_stages_are_skipped_and_changed_settings_run_again(smoke, caplog):
     recipe = smoke_recipe(smoke / "data")
     work = Workshop(smoke, recipe)
