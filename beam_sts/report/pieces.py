@@ -18,6 +18,8 @@ from beam_sts.report.page import macro
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+UNIT_TICKS = [(tenth / 10, f"{tenth / 10:.1f}") for tenth in range(0, 11, 2)]
+"""Of an axis of scores."""
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]+")
 _LOG_FROM = 200  # largest bar to median bar
 _LOWEST = 0.4  # percent: what is not nothing can be seen
@@ -92,6 +94,42 @@ def bars(
         y_ticks=[(height(value), compact(value)) for value in marks],
         mark=mark and (100 * mark[0], mark[1]),
     )
+
+
+def columns(
+    named: Sequence[tuple[str, float, str, str]], *, label: str, unit: str, axis: str, every: int = 1
+) -> Markup:
+    """A bar for each of several things, equally wide.
+
+    Args:
+        named: name for the axis, height, what it is, tone.
+        label: the chart in words.
+        unit: what a height counts.
+        axis: what the names are.
+        every: how many bars have one name.
+    """
+    wide = 1 / max(len(named), 1)
+    return bars(
+        [
+            Bar(at * wide, (at + 1) * wide, value, what, tone)
+            for at, (_, value, what, tone) in enumerate(named)
+        ],
+        label=label,
+        unit=unit,
+        axis=axis,
+        ticks=[((at + 0.5) * wide, name) for at, (name, *_) in enumerate(named) if at % every == 0],
+    )
+
+
+def titled(title: str, body: Markup) -> Markup:
+    """A part of a section under a title of its own.
+
+    >>> str(titled("A < B", facts({})))[:17]
+    '<h3>A &lt; B</h3>'
+    """
+    from markupsafe import Markup
+
+    return Markup("<h3>{}</h3>").format(title) + body
 
 
 def area(
