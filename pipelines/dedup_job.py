@@ -21,6 +21,7 @@ from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from pipelines.checks import check_at_least, check_shares
 from pipelines.describe import check_report_options
 from pipelines.formats import format_settings, output_folder, read_options
+from pipelines.scoring import trust
 
 _SETTINGS = (
     *("text", "id", "threshold", "keep", "candidates", "minhash_similarity", "minhash_recall", "shingle"),
@@ -72,9 +73,8 @@ def prepare(own: argparse.Namespace) -> Job:
     )
     if own.embedding and "neighbours" not in proposal.sources:
         raise UserError("--embedding: goes with neighbours among the --candidates.")
-    trust = {"allow_pickle": own.allow_pickle, "trust_remote_code": own.trust_remote_code}
-    checkpoint = load_checkpoint(own.model, **trust)
-    cascade = load_checkpoint(own.cascade_model, **trust) if own.cascade_model else None
+    checkpoint = load_checkpoint(own.model, **trust(own))
+    cascade = load_checkpoint(own.cascade_model, **trust(own)) if own.cascade_model else None
     band = _band(own)
     options = read_options(own)
     plan = plan_input(own.input, own.rows_per_shard, options)

@@ -159,12 +159,7 @@ def _node_ranks(rows: Rows, nodes: Nodes, rank: IntArray) -> tuple[IntArray, Int
 def _with_guard(edges: Edges, found: Survivors, rules: list[NDArray[np.int8]]) -> Edges:
     if not rules:
         return edges
-    pairs = ScoredPairs(
-        *(
-            np.concatenate([getattr(edges.pairs, name), getattr(found.guard, name)])
-            for name in ("a", "b", "scores")
-        )
-    )
+    pairs = edges.pairs.joined(found.guard)
     source = pa.concat_arrays(
         [
             edges.source.cast(pa.string()),

@@ -16,6 +16,7 @@ from beam_sts.corpus.overlap import SHINGLE
 from beam_sts.corpus.propose import Proposal
 from beam_sts.corpus.rule import TABLE, threshold_table
 from beam_sts.corpus.show import Entry, best_entries, by_kind
+from beam_sts.corpus.verify import Scoring
 from beam_sts.errors import UserError, check_between
 from beam_sts.io.summary import add_records
 from beam_sts.transforms.candidates import JoinTexts
@@ -23,7 +24,7 @@ from beam_sts.transforms.components import ROUNDS, Components
 from beam_sts.transforms.nearest import ShingleFrequencies
 from beam_sts.transforms.nodes import Fields, MakeNodes, NodeInfo, ReadRows
 from beam_sts.transforms.propose import ProposeCandidates
-from beam_sts.transforms.settle import Scoring, Settle, SortOut, Verify, describe, fates
+from beam_sts.transforms.settle import Settle, SortOut, Verify, describe, fates
 from beam_sts.transforms.thresholds import CountThresholds
 
 _PAIRS_AT_ONCE = 4096
@@ -138,7 +139,8 @@ class DeduplicateTexts(beam.PTransform):
         self._load = {str(name): scorer_args[name] for name in trust if name in scorer_args}
         band = cascade_band or (threshold - 0.1, threshold + 0.05)
         args = {"long_text": "windows", **scorer_args}
-        self._scoring = Scoring(model, symmetric, cascade_model, band, threshold, max_pairs, args)
+        self._scoring = Scoring(model, symmetric, cascade_model, band, threshold, args)
+        self._most, self._model = max_pairs, model
 
     def expand(self, elements: Any) -> DeduplicatedTexts:
         """Group equal texts, propose, verify, cluster, settle, sort out."""
@@ -180,7 +182,7 @@ class DeduplicateTexts(beam.PTransform):
             | "Batch" >> beam.BatchElements(min_batch_size=_PAIRS_AT_ONCE, max_batch_size=_PAIRS_AT_ONCE)
             | "Verify"
             >> beam.ParDo(
-                Verify(self._scoring, self._examples), beam.pvalue.AsSingleton(count), *learnt
+                Verify(self._scoring, self._examples, self._most), beam.pvalue.AsSingleton(count), *learnt
             ).with_outputs("counts", "shown", main="pairs")
         )
         pairs = verified["pairs"]
@@ -261,7 +263,7 @@ class DeduplicateTexts(beam.PTransform):
                 lambda node, found: (str(found[0][1]), node)
             )
         return parts | "Propose" >> ProposeCandidates(
-            self._proposal, self._scoring.model, against=against, blocks=self._blocks, load=self._load
+            self._proposal, self._model, against=against, blocks=self._blocks, load=self._load
         )
 
     def _components(self, pairs: beam.PCollection) -> dict[float, beam.PCollection]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -17,34 +17,13 @@ from beam_sts.corpus.overlap import Overlap
 from beam_sts.corpus.rule import Rule
 from beam_sts.corpus.show import best_entries, example, nearest_pairs, removals
 from beam_sts.corpus.survivors import ScoredPairs
-from beam_sts.corpus.verify import RULES, Verifier, VerifyStats
+from beam_sts.corpus.verify import RULES, Scoring, Verifier, VerifyStats, check_pairs
 from beam_sts.errors import UserError
 from beam_sts.io.summary import score_histogram
-from beam_sts.scoring.scorer import PairScorer
 from beam_sts.transforms.nearest import Packed
 
 Learnt = tuple[int, Packed]
 """Texts, and in how many of them each shingle is: what ``blend`` weighs by."""
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """How pairs are scored, as for ``Verifier``; ``most`` pairs may there be."""
-
-    model: str
-    symmetric: bool = False
-    cascade: str | None = None
-    band: tuple[float, float] = (0.0, 1.0)
-    threshold: float = 0.9
-    most: int | None = None
-    args: dict[str, Any] = field(default_factory=dict)
-
-    def verifier(self, learnt: Learnt | None = None) -> Verifier:
-        """Loads the models."""
-        cascade = PairScorer(self.cascade, **self.args) if self.cascade else None
-        overlap = Overlap.of(learnt[1].array, learnt[0]) if learnt else None
-        scorer = PairScorer(self.model, **self.args)
-        return Verifier(scorer, self.symmetric, cascade, self.band, self.threshold, overlap)
 
 
 class _Scores(beam.DoFn):
@@ -62,7 +41,8 @@ class _Scores(beam.DoFn):
     def verifier(self, learnt: Learnt | None) -> Verifier:
         """The worker's own."""
         if self._verifier is None:
-            self._verifier = self._scoring.verifier(learnt)
+            overlap = Overlap.of(learnt[1].array, learnt[0]) if learnt else None
+            self._verifier = self._scoring.verifier(overlap)
         return self._verifier
 
 
@@ -70,18 +50,23 @@ class Verify(_Scores):
     """Candidates with texts -> (a, b, score, source, rule); as ``counts`` what was done; as ``shown`` a few.
 
     A pair that fails has a score of NaN.
+
+    Args:
+        scoring: how.
+        each: as of ``Settle``.
+        most: pairs that there may be.
     """
+
+    def __init__(self, scoring: Scoring, each: int = 0, most: int | None = None) -> None:
+        super().__init__(scoring, each)
+        self._most = most
 
     def process(
         self, rows: list[tuple[Any, Any, str, str, str]], count: int, learnt: Learnt | None = None
     ) -> Iterator[Any]:
         """Beam's."""
-        most = self._scoring.most
-        if most is not None and count > most:
-            raise UserError(
-                f"--max_pairs {most:,}: there are {count:,} candidate pairs. Raise it, or narrow them: a "
-                "higher --minhash_similarity, a smaller --bucket_cap, fewer --candidates."
-            )
+        if self._most is not None:
+            check_pairs(count, self._most)
         texts = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
         found = self.verifier(learnt).verify(*texts)
         good = found.scores[~np.isnan(found.scores)]
@@ -161,7 +146,7 @@ class Settle(_Scores):
         counts = {"unverified": settled.unverified, "pairs_guard": len(guard.a), "verify": _counts(stats)}
         yield pvalue.TaggedOutput("counts", counts)
         rows = sum(info.rows for _, info in members)
-        shape = _shape(pairs.accepted(threshold), len(members))
+        shape = _shape(pairs.joined(guard).accepted(threshold), len(members))
         bridges = [[members[x][0][1], members[y][0][1]] for x, y in shape.bridges[:5]]
         look = {**asdict(shape), "bridges": bridges, "bridges_found": len(shape.bridges)}
         yield pvalue.TaggedOutput("clusters", (len(members), name, rows, look))
