@@ -31,5 +31,6 @@ def write_rejected(output: OutputFolder, source: Source, rows: SliceRows, each: 
 def read_rejected(output: OutputFolder) -> list[list[Example]]:
     """The examples of the first slices with rejected rows."""
     fs, folder = file_system(output.path("_run", "records"))
+    fs.invalidate_cache()  # other machines wrote them
     paths = sorted(fs.glob(f"{folder}/rejected-*.json"))[:_SHARDS_SHOWN]
     return [json.loads(fs.cat_file(path))["examples"] for path in paths]
