@@ -1,6 +1,6 @@
 """Real processes, killed for real at random moments: the output is that of a run nobody disturbed.
 
-    python -m pytest -m slow tests/pipelines/test_kills.py     # some 15 minutes
+    python -m pytest -m slow tests/pipelines/test_kills.py     # some 25 minutes
 
 BEAM_STS_KILLS says how often each command is killed (20), BEAM_STS_SEED at which moments.
 """
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from beam_sts.corpus.mined import SUBSETS
 from tests import engines
 from tests.checkpoints import SENTENCES
 from tests.pipelines.test_dedup import made_texts
@@ -113,6 +114,12 @@ def test_scoring_that_is_killed_twenty_times_ends_with_the_same_bytes(source, tm
     killed_often(start, out, "scores", same, random.Random(SEED))
 
 
+SMALL_MINED_SHARDS = """
+import sys
+from pipelines import mine
+mine.PAIRS_PER_SHARD = 40
+sys.exit(mine.main(sys.argv[1:]))
+"""
 SMALL_SHARDS = """
 import sys
 import beam_sts.corpus.shards as shards
@@ -147,6 +154,32 @@ def test_deduplicating_that_is_killed_twenty_times_ends_with_the_same_bytes(tmp_
         assert files(out, folders) == whole
 
     killed_often(start, out, "pairs", same, random.Random(SEED))
+
+
+def test_mining_that_is_killed_twenty_times_ends_with_the_same_bytes(tmp_path, tiny):
+    pq.write_table(pa.table({"text": made_texts(500)}), tmp_path / "in.parquet")
+    flags = ["--input", tmp_path / "in.parquet", "--text", "text", "--model", tiny, "--threads", "1"]
+    out = tmp_path / "out"
+    folders = [f"{subset}/{split}" for subset in SUBSETS for split in ("train", "test")]
+
+    def start(output=out):
+        return subprocess.Popen(
+            [sys.executable, "-c", SMALL_MINED_SHARDS, *map(str, flags), "--output", str(output)],
+            cwd=engines.ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    engines.finish(start(tmp_path / "whole"))
+    whole = files(tmp_path / "whole", folders)
+    assert len(whole) > 100
+
+    def same():
+        assert files(out, folders) == whole
+
+    killed_often(start, out, "raw/train", same, random.Random(SEED))
 
 
 def workers(pid):
