@@ -24,6 +24,7 @@ from apache_beam.options.pipeline_options import (
     DebugOptions,
     DirectOptions,
     GoogleCloudOptions,
+    JobServerOptions,
     PipelineOptions,
     StandardOptions,
     TestOptions,
@@ -33,6 +34,7 @@ from tqdm import tqdm
 from beam_sts.errors import UserError
 from beam_sts.io.storage import StorageOptions, hide_secrets
 from beam_sts.scoring.backends import available_cores
+from pipelines import java
 
 _POLL_SECONDS = 0.5
 _LOG_SECONDS = 10.0
@@ -191,6 +193,7 @@ def local_options(beam_args: list[str]) -> tuple[PipelineOptions, int, bool]:
     """
     options = PipelineOptions(beam_args)
     _check_runner(options)
+    _end_job_server_with_us(options)
     direct = options.view_as(DirectOptions)
     named = any(arg.partition("=")[0] == "--direct_num_workers" for arg in beam_args)
     if direct.direct_running_mode in ("multi_processing", "multi_threading") and not named:
@@ -198,6 +201,15 @@ def local_options(beam_args: list[str]) -> tuple[PipelineOptions, int, bool]:
     local = not any(arg.partition("=")[0] == "--runner" for arg in beam_args)
     many = local and direct.direct_running_mode == "multi_processing"
     return options, (direct.direct_num_workers or available_cores()) if many else 1, local
+
+
+def _end_job_server_with_us(options: PipelineOptions) -> None:
+    """Have a job server that Beam starts end with this process, however that ends."""
+    if sys.platform == "linux" and (_is_runner(options, "flink") or _is_runner(options, "spark")):
+        server = options.view_as(JobServerOptions)
+        command = [java.__file__, str(os.getpid()), server.job_server_java_launcher]
+        server.job_server_jvm_properties = [*command, *(server.job_server_jvm_properties or [])]
+        server.job_server_java_launcher = sys.executable
 
 
 def worker_threads(options: PipelineOptions) -> int | None:

@@ -24,31 +24,25 @@ import pyarrow as pa
 from apache_beam.options.pipeline_options import StandardOptions
 
 from beam_sts.corpus.buckets import CAP
-from beam_sts.corpus.dedup import (
-    LINKAGES,
-    TABLE,
-    decide,
-    threshold_table,
-)
+from beam_sts.corpus.dedup import LINKAGES, decide, examples
 from beam_sts.corpus.given import plan_given
 from beam_sts.corpus.overlap import Overlap
 from beam_sts.corpus.propose import propose
 from beam_sts.corpus.receipts import RowWriter, SliceWriter
+from beam_sts.corpus.rejects import read_rejected
 from beam_sts.corpus.rows import EMPTY, Nodes, Rows, make_nodes, read_rows
+from beam_sts.corpus.rule import TABLE, count_removals, node_sizes, threshold_table
 from beam_sts.corpus.shards import PairShards, edges_of, pairs_schema, read_edges
-from beam_sts.corpus.show import examples
-from beam_sts.corpus.verify import MODEL_SHARE, THRESHOLD, Verifier
+from beam_sts.corpus.show import by_kind
+from beam_sts.corpus.verify import MODEL_SHARE, THRESHOLD, Scoring, Verifier, check_pairs
 from beam_sts.errors import UserError
 from beam_sts.io.files import file_system
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.spill import TextFile, work_folder
 from beam_sts.io.summary import Pace, Steps
-from beam_sts.models.checkpoint import DEFAULT_MODEL
 from beam_sts.report import render
 from beam_sts.report.dedup import dedup_page
-from beam_sts.scoring.backends import PRECISIONS
-from beam_sts.scoring.long_text import LONG_TEXT
-from beam_sts.scoring.scorer import PairScorer
+from beam_sts.report.examples import Example, merge_examples
 from beam_sts.transforms.components import ROUNDS
 from beam_sts.transforms.dedup_files import REPORT, BeamSettings, DeduplicateSlices
 from beam_sts.transforms.nearest import blocks_for
@@ -68,6 +62,7 @@ from pipelines.describe import (
     add_report_options,
 )
 from pipelines.formats import add_format_options
+from pipelines.scoring import add_places, add_scoring_options, scorer_options, trust
 
 MAX_PAIRS = 5_000_000
 ROWS_PER_SHARD = 20_000
@@ -90,8 +85,8 @@ def parser() -> Parser:
     find = p.add_argument_group("candidates")
     verify = p.add_argument_group("scoring")
     machine = p.add_argument_group("machine")
-    data.add_argument("--input", required=True, metavar="PATTERN", help="file, folder, pattern or fsspec URL")
-    data.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
+    add_places(data)
+    add_scoring_options(verify, machine, long_text="windows")
     data.add_argument("--text", required=True, metavar="COL", help="column of the texts, a.b in a struct")
     data.add_argument("--id", metavar="COL", help="column of distinct ids (default: row numbers, as _id)")
     add_format_options(p.add_argument_group("formats"))
@@ -169,11 +164,6 @@ def parser() -> Parser:
         "--from_pairs", metavar="DIR", help="take the scores of that earlier run; score nothing"
     )
     verify.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        help="embedded model, folder, fsspec URL or Hugging Face id[@revision] (default: %(default)s)",
-    )
-    verify.add_argument(
         "--rule",
         choices=("model", "blend"),
         default="blend",
@@ -193,17 +183,12 @@ def parser() -> Parser:
     verify.add_argument(
         "--cascade_band", metavar="LO,HI", help="scores that go to it (default: threshold -0.1, +0.05)"
     )
-    verify.add_argument("--symmetric", action="store_true", help="mean of both orders, at twice the work")
-    verify.add_argument("--long_text", choices=LONG_TEXT, default="windows", help="default: %(default)s")
     rule.add_argument(
         "--empty",
         choices=EMPTY,
         default="keep",
         help="empty texts: keep all, score (duplicates of each other) or reject (default: %(default)s)",
     )
-    machine.add_argument("--precision", choices=tuple(PRECISIONS), default="fp32")
-    machine.add_argument("--device", default="cpu", help="torch device (default: cpu)")
-    machine.add_argument("--threads", type=int, metavar="N", help="default: all cores")
     machine.add_argument(
         "--component_rounds",
         type=int,
@@ -211,16 +196,9 @@ def parser() -> Parser:
         metavar="N",
         help="with --runner: rounds of the search for clusters; long chains need more (default: %(default)s)",
     )
-    verify.add_argument(
-        "--allow_pickle", action="store_true", help="load a model's .bin if you trust its source"
-    )
-    verify.add_argument(
-        "--trust_remote_code", action="store_true", help="run a model's own code if you trust it"
-    )
     data.add_argument(
         "--rows_per_shard", type=int, default=ROWS_PER_SHARD, metavar="N", help="default: %(default)s"
     )
-    data.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
     add_report_options(data)
     add_console_options(p)
     return p
@@ -273,19 +251,18 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
             )
         reports = proposed.reports
         clock.lap("candidates")
-        if len(proposed.a) > own.max_pairs:
-            raise UserError(
-                f"--max_pairs {own.max_pairs:,}: there are {len(proposed.a):,} candidate pairs. Raise it, or "
-                "narrow them: a higher --minhash_similarity, a smaller --bucket_cap, fewer --candidates."
-            )
+        check_pairs(len(proposed.a), own.max_pairs)
         shards = PairShards(job.output, _verifier(own, job, texts), rows, nodes, texts)
         pace = Pace()
         with progress(len(proposed.a), lambda: pace.done, "pairs", console=console_of(own)):
             edges = edges_of(proposed, *shards.score(proposed.a, proposed.b, proposed.source, pace.add))
         timeline = pace.timeline()
         clock.lap("score")
-    rule = {"linkage": own.linkage, "one_to_one": own.one_to_one}
-    made = decide(rows, nodes, id_rank, edges, own.threshold, job.keep, shards, **rule)
+    made = decide(
+        *(rows, nodes, id_rank, edges, own.threshold, job.keep, shards),
+        linkage=own.linkage,
+        one_to_one=own.one_to_one,
+    )
     if shards is not None:
         shards.write_identical()
     else:
@@ -293,10 +270,11 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
         shards.write(edges)
         shards.write_identical()
     cuts = sorted({*TABLE, own.threshold})
-    table = threshold_table(rows, nodes, id_rank, made.edges, job.keep, cuts, **rule)
+    counts = count_removals(made.rule, made.edges.pairs, cuts)
+    table = threshold_table(cuts, node_sizes(made.rule.own_rows), counts)
     clock.lap("decide")
     model = job.fingerprint["model"] + (f"+{job.fingerprint['cascade_model']}" if job.cascade else "")
-    writer = RowWriter(_writer(job), rows, made, own.threshold, model)
+    writer = RowWriter(_writer(own, job), rows, made, own.threshold, model)
     there = job.output.committed()
     missing = [part for part in job.sources[0].plan.slices if part.index not in there]
     written = 0
@@ -307,13 +285,22 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
     clock.lap("write")
     summary = summarise(own, job, rows, nodes, made, edges, shards, reports, table, clock.seconds)
     summary["timeline"] = timeline
-    shown = examples(rows, nodes, made, own.threshold, each=own.report_examples)
-    job.output.write_text("report.html", render(dedup_page(summary, shown, job.checkpoint.card)))
+    shown = examples(rows, nodes, texts, made, own.threshold, own.report_examples)
+    _report(own, job, summary, by_kind(shown))
     return summary
 
 
-def _writer(job: Job) -> SliceWriter:
-    return SliceWriter(job.output, job.sources[0], len(job.sources) > 1)
+def _writer(own: argparse.Namespace, job: Job) -> SliceWriter:
+    return SliceWriter(job.output, job.sources[0], len(job.sources) > 1, own.report_examples)
+
+
+def _report(
+    own: argparse.Namespace, job: Job, summary: dict[str, Any], shown: dict[str, list[Example]]
+) -> None:
+    rejected = merge_examples(read_rejected(job.output), each=own.report_examples)
+    job.output.write_text(
+        "report.html", render(dedup_page(summary, {**shown, **rejected}, job.checkpoint.card))
+    )
 
 
 def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, Any]:
@@ -332,10 +319,9 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
             raise UserError(f"{flag}: runs on one machine. Leave out --runner, or the option.")
     clock = Clock()
     against = job.sources[1] if own.against else None
-    trust = {"allow_pickle": own.allow_pickle, "trust_remote_code": own.trust_remote_code}
     model = job.fingerprint["model"] + (f"+{job.fingerprint['cascade_model']}" if job.cascade else "")
     settings = BeamSettings(
-        _writer(job),
+        _writer(own, job),
         own.threshold,
         job.keep.name,
         model,
@@ -352,8 +338,10 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
             "cascade_band": job.band,
             "compare_blank": own.empty == "score",
             "max_pairs": own.max_pairs,
-            **_scorer_options(own),
-            **trust,
+            "thresholds": TABLE,
+            "report_examples": own.report_examples,
+            **scorer_options(own),
+            **trust(own),
         },
     )
     inputs: dict[str, list[Any]] = {"rows": list(job.sources[0].plan.units)}
@@ -374,9 +362,10 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     job.output.finish({**settings.writer.schemas, "pairs": pairs_schema(kind, against=against is not None)})
     clock.lap("run")
     fs, path = file_system(job.output.path(REPORT))
-    summary = summarise_beam(own, job, json.loads(fs.cat_file(path)), clock.seconds)
+    counted = json.loads(fs.cat_file(path))
+    summary = summarise_beam(own, job, counted, clock.seconds)
     summary["path"] = f"Beam, {options.view_as(StandardOptions).runner}"
-    job.output.write_text("report.html", render(dedup_page(summary, {}, job.checkpoint.card)))
+    _report(own, job, summary, counted["examples"])
     return summary
 
 
@@ -389,16 +378,17 @@ def _node_texts(rows: Rows, nodes: Nodes, work: Path) -> pa.LargeStringArray:
     return file.column()
 
 
-def _scorer_options(own: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(own, name) for name in ("precision", "device", "threads", "long_text")}
-
-
 def _verifier(own: argparse.Namespace, job: Job, texts: pa.LargeStringArray) -> Verifier:
-    options = _scorer_options(own)
-    cascade = PairScorer(job.cascade, **options) if job.cascade else None
-    overlap = Overlap.learn(texts) if own.rule == "blend" else None
-    scorer = PairScorer(job.checkpoint, **options)
-    return Verifier(scorer, own.symmetric, cascade, job.band, own.threshold, overlap, own.model_share)
+    scoring = Scoring(
+        job.checkpoint,
+        own.symmetric,
+        job.cascade,
+        job.band,
+        own.threshold,
+        scorer_options(own),
+        own.model_share,
+    )
+    return scoring.verifier(Overlap.learn(texts) if own.rule == "blend" else None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from beam_sts.corpus.candidates import MinHash
-from beam_sts.corpus.dedup import (
-    KeepPolicy,
-)
+from beam_sts.corpus.dedup import KeepPolicy
 from beam_sts.corpus.propose import Proposal, parse_sources
 from beam_sts.corpus.receipts import FOLDERS, RECEIPT
 from beam_sts.corpus.rows import Source
@@ -20,10 +18,10 @@ from beam_sts.io.files import check_apart, file_system
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import plan_input
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
-from pipelines.describe import (
-    check_report_options,
-)
+from pipelines.checks import check_at_least, check_shares
+from pipelines.describe import check_report_options
 from pipelines.formats import format_settings, output_folder, read_options
+from pipelines.scoring import trust
 
 _SETTINGS = (
     *("text", "id", "threshold", "keep", "candidates", "minhash_similarity", "minhash_recall", "shingle"),
@@ -53,17 +51,9 @@ def prepare(own: argparse.Namespace) -> Job:
     Raises:
         UserError: the first thing that is wrong.
     """
-    for name, least in (
-        ("rows_per_shard", 1),
-        ("threads", 1),
-        ("neighbours", 1),
-        ("bucket_cap", 2),
-        ("max_pairs", 1),
-        ("component_rounds", 1),
-    ):
-        value = getattr(own, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name} {value}: must be at least {least}.")
+    check_at_least(own, rows_per_shard=1, threads=1, neighbours=1, max_pairs=1, component_rounds=1)
+    check_at_least(own, bucket_cap=2)
+    check_shares(own, "threshold", "model_share", "minhash_similarity", "minhash_recall")
     check_report_options(own)
     if own.within and not own.against:
         raise UserError("--within: goes with --against; without it the input is compared with itself anyway.")
@@ -71,9 +61,6 @@ def prepare(own: argparse.Namespace) -> Job:
         raise UserError("--one_to_one: goes with --against; it is about matches of two inputs.")
     if own.linkage == "average" and own.against:
         raise UserError("--linkage average: groups the rows of one input. Leave --against out.")
-    for name in ("threshold", "model_share"):
-        if not 0 <= getattr(own, name) <= 1:
-            raise UserError(f"--{name} {getattr(own, name)}: must be between 0 and 1.")
     keep = KeepPolicy(own.keep)
     proposal = Proposal(
         parse_sources(own.candidates),
@@ -84,9 +71,8 @@ def prepare(own: argparse.Namespace) -> Job:
     )
     if own.embedding and "neighbours" not in proposal.sources:
         raise UserError("--embedding: goes with neighbours among the --candidates.")
-    trust = {"allow_pickle": own.allow_pickle, "trust_remote_code": own.trust_remote_code}
-    checkpoint = load_checkpoint(own.model, **trust)
-    cascade = load_checkpoint(own.cascade_model, **trust) if own.cascade_model else None
+    checkpoint = load_checkpoint(own.model, **trust(own))
+    cascade = load_checkpoint(own.cascade_model, **trust(own)) if own.cascade_model else None
     band = _band(own)
     options = read_options(own)
     plan = plan_input(own.input, own.rows_per_shard, options)
@@ -146,8 +132,10 @@ def _band(own: argparse.Namespace) -> tuple[float, float]:
         raise UserError(
             f"--cascade_band {own.cascade_band}: must be two numbers, such as 0.8,0.95."
         ) from error
-    if not low <= high:
-        raise UserError(f"--cascade_band {own.cascade_band}: the first must not be above the second.")
+    if not 0 <= low <= high <= 1:
+        raise UserError(
+            f"--cascade_band {own.cascade_band}: must be between 0 and 1, the first not above the second."
+        )
     return low, high
 
 

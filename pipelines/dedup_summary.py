@@ -64,7 +64,7 @@ def summarise_beam(
         "clusters": sum(count for size, count in sizes.items() if size > 1),
         "cluster_sizes": {str(size): count for size, count in sorted(sizes.items()) if count},
         "largest_clusters": report["largest_clusters"],
-        "thresholds": [],
+        "thresholds": report["thresholds"],
         "timeline": {},
         "score_quantiles": quantiles(histogram),
         "score_histogram": histogram,
@@ -146,10 +146,10 @@ def summarise(
         "pairs_accepted": int((edges.pairs.scores >= np.float32(own.threshold)).sum()),
         "pairs_scored": shards.stats.pairs,
         "pairs_reused": shards.reused,
-        "pairs_guard": made.guard_pairs,
+        "pairs_guard": len(made.settled.guard.a),
         "pairs_failed": int(np.isnan(made.edges.pairs.scores).sum()),
         "verify": {name: value for name, value in asdict(shards.stats).items() if name != "seconds"},
-        "unverified": made.unverified,
+        "unverified": made.settled.unverified,
         "clusters": int(sizes[2:].sum()),
         "cluster_sizes": {str(size): int(sizes[size]) for size in np.flatnonzero(sizes).tolist() if size},
         "largest_clusters": describe_clusters(rows, nodes, made),
@@ -217,10 +217,10 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
             ),
         )
     )
-    if local:
+    if summary["thresholds"]:
         lines.append(("thresholds", "removed rows (clusters) had the threshold been"))
     else:
-        lines.append(("thresholds", f"on one machine: the same without --runner, with --from_pairs {root}"))
+        lines.append(("thresholds", f"not counted: see report; without --runner, with --from_pairs {root}"))
     for row in summary["thresholds"]:
         mark = " <" if row["threshold"] == summary["threshold"] else ""
         lines.append(("", f"{row['threshold']:<5} {row['removed']:>10,} ({row['clusters']:,}){mark}"))

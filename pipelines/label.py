@@ -20,6 +20,7 @@ from beam_sts.errors import UserError
 from beam_sts.io.encode import encode
 from beam_sts.io.files import file_system, publish
 from beam_sts.io.slices import ReadOptions, plan_input, read_slices
+from pipelines.checks import check_at_least
 from pipelines.cli import Parser, guarded
 from pipelines.formats import add_storage_options
 
@@ -170,8 +171,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     own = parser().parse(argv)
 
     def run() -> int:
-        if own.pairs < 1 or not 0 < own.precision < 1:
-            raise UserError("--pairs must be at least 1, --precision between 0 and 1.")
+        check_at_least(own, pairs=1)
+        if not 0 < own.precision < 1:
+            raise UserError(f"--precision {own.precision}: must be between 0 and 1, both excluded.")
         found = Run.at(own.run)
         if own.read:
             print(report(found, own.read, own.precision))

@@ -35,15 +35,14 @@ from beam_sts.io.rejected import rejected_schema
 from beam_sts.io.slices import InputPlan, plan_input
 from beam_sts.io.spill import work_folder
 from beam_sts.io.summary import quantiles
-from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
+from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.report import render
 from beam_sts.report.examples import merge_examples
 from beam_sts.report.mine import mine_page
-from beam_sts.scoring.backends import PRECISIONS
-from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer
 from beam_sts.transforms.mine_files import COUNTS, MineBeamSettings, MineSlices
 from beam_sts.transforms.nearest import blocks_for
+from pipelines.checks import check_at_least, check_shares
 from pipelines.cli import (
     Clock,
     Parser,
@@ -63,6 +62,7 @@ from pipelines.describe import (
     digest,
 )
 from pipelines.formats import add_storage_options, add_takeover, read_options
+from pipelines.scoring import add_places, add_scoring_options, scorer_options, trust
 
 _ROWS_PER_SLICE = 20_000
 _BYTES_PER_SENTENCE = 40  # of compressed input, at least
@@ -81,11 +81,11 @@ def parser() -> Parser:
     """The command's own options."""
     p = Parser("mine", __doc__, EXAMPLES)
     data = p.add_argument_group("input and output")
+    add_places(data)
     find = p.add_argument_group("pairs")
     judge = p.add_argument_group("scores")
+    add_scoring_options(judge, judge)
     sets = p.add_argument_group("training sets")
-    data.add_argument("--input", required=True, metavar="PATTERN", help="file, folder, pattern or fsspec URL")
-    data.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
     data.add_argument("--text", required=True, metavar="COL", help="column of the texts, a.b in a struct")
     data.add_argument(
         "--doc_id", metavar="COL", help="column of document ids; rows of one are in their order"
@@ -118,23 +118,6 @@ def parser() -> Parser:
         help="texts of each that share rare shingles (default: %(default)s)",
     )
     find.add_argument("--random", type=int, default=1, metavar="K", help="random texts of each (default: 1)")
-    judge.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        help="scores the pairs: embedded model, folder, fsspec URL or Hugging Face id[@revision] "
-        "(default: %(default)s)",
-    )
-    judge.add_argument("--symmetric", action="store_true", help="mean of both orders, at twice the work")
-    judge.add_argument("--long_text", choices=LONG_TEXT, default="truncate", help="default: %(default)s")
-    judge.add_argument("--precision", choices=tuple(PRECISIONS), default="fp32")
-    judge.add_argument("--device", default="cpu", help="torch device (default: cpu)")
-    judge.add_argument("--threads", type=int, metavar="N", help="default: all cores")
-    judge.add_argument(
-        "--allow_pickle", action="store_true", help="load a model's .bin if you trust its source"
-    )
-    judge.add_argument(
-        "--trust_remote_code", action="store_true", help="run a model's own code if you trust it"
-    )
     sets.add_argument(
         "--test_share",
         type=float,
@@ -171,7 +154,6 @@ def parser() -> Parser:
     sets.add_argument("--seed", type=int, default=0, help="of split, draws and orders (default: 0)")
     add_storage_options(data)
     add_takeover(data)
-    data.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
     add_report_options(data)
     add_console_options(p)
     return p
@@ -197,25 +179,16 @@ def prepare(own: argparse.Namespace) -> Job:
     Raises:
         UserError: the first thing that is wrong.
     """
-    for name, least in (("neighbours", 0), ("lexical", 0), ("random", 0), ("shortest", 1), ("threads", 1)):
-        value = getattr(own, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name} {value}: must be at least {least}.")
+    check_at_least(own, neighbours=0, lexical=0, random=0, shortest=1, threads=1, sampled_rows=1)
     check_report_options(own)
     if own.longest < own.shortest:
         raise UserError(f"--longest {own.longest}: is below --shortest {own.shortest}.")
-    if own.sampled_rows is not None and own.sampled_rows < 1:
-        raise UserError(f"--sampled_rows {own.sampled_rows}: must be at least 1.")
-    for name in ("test_share", "hard_gap", "positive", "negative", "margin"):
-        if not 0 <= getattr(own, name) <= 1:
-            raise UserError(f"--{name} {getattr(own, name)}: must be between 0 and 1.")
+    check_shares(own, "test_share", "hard_gap", "positive", "negative", "margin")
     if own.embedding and own.embedding_model:
         raise UserError("--embedding and --embedding_model: give one of them.")
     if not (own.neighbours or own.lexical or own.random or own.doc_id or own.sentences):
         raise UserError("nothing proposes pairs: give --neighbours, --lexical, --random or --doc_id.")
-    checkpoint = load_checkpoint(
-        own.model, allow_pickle=own.allow_pickle, trust_remote_code=own.trust_remote_code
-    )
+    checkpoint = load_checkpoint(own.model, **trust(own))
     options = read_options(own)
     plan = plan_input(own.input, _ROWS_PER_SLICE, options)
     check_apart(own.input, plan.files, own.output)
@@ -299,12 +272,8 @@ def _finished(output: OutputFolder) -> dict[str, Any] | None:
     return summary
 
 
-def _scorer_options(own: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(own, name) for name in ("precision", "device", "threads", "long_text")}
-
-
 def _on_one_machine(own: argparse.Namespace, job: Job, clock: Clock) -> dict[str, Any]:
-    scorer = PairScorer(job.checkpoint, **_scorer_options(own))
+    scorer = PairScorer(job.checkpoint, **scorer_options(own))
     with work_folder(job.output) as work:
         counts = mine_locally(
             job.output,
@@ -325,7 +294,6 @@ def _on_one_machine(own: argparse.Namespace, job: Job, clock: Clock) -> dict[str
 
 
 def _on_beam(own: argparse.Namespace, job: Job, options: Any, clock: Clock) -> dict[str, Any]:
-    load = {"allow_pickle": own.allow_pickle, "trust_remote_code": own.trust_remote_code}
     settings = MineBeamSettings(
         job.output,
         job.source,
@@ -334,8 +302,8 @@ def _on_beam(own: argparse.Namespace, job: Job, options: Any, clock: Clock) -> d
         job.sets,
         job.checkpoint.name,
         blocks_for(job.texts),
-        load,
-        _scorer_options(own),
+        trust(own),
+        scorer_options(own),
     )
     with beam.Pipeline(options=options) as pipeline:
         _ = pipeline | beam.Create(job.source.plan.units, reshuffle=False) | MineSlices(settings)

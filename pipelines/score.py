@@ -9,6 +9,7 @@ The output folder resumes: run the same command again and it scores only what is
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -23,16 +24,16 @@ from beam_sts.errors import UserError
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart
 from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
-from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
+from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.report import render
 from beam_sts.report.examples import merge_examples
 from beam_sts.report.score import score_page
-from beam_sts.scoring.backends import BACKENDS, PRECISIONS, available_cores, resolve_backend
-from beam_sts.scoring.long_text import LONG_TEXT
+from beam_sts.scoring.backends import BACKENDS, available_cores, resolve_backend
 from beam_sts.scoring.scorer import PairScorer, ScoreStats
 from beam_sts.scoring.tokens import PairTokenizer
 from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays, text_schema
 from beam_sts.transforms.files import ScoreSlices, SliceSettings
+from pipelines.checks import check_at_least, check_shares
 from pipelines.cli import (
     Console,
     Parser,
@@ -44,12 +45,10 @@ from pipelines.cli import (
     progress,
     worker_threads,
 )
-from pipelines.describe import (
-    add_report_options,
-    check_report_options,
-)
+from pipelines.describe import add_report_options, check_report_options
 from pipelines.formats import add_format_options, format_settings, output_folder, read_options
 from pipelines.score_summary import summarise, summary_lines
+from pipelines.scoring import add_places, add_scoring_options, scorer_options, trust
 
 ROWS_PER_SHARD = 20_000
 _SAMPLE_SLICES, _SAMPLE_ROWS = 8, 256
@@ -68,8 +67,7 @@ def parser() -> Parser:
     """The command's own options."""
     p = Parser("score", __doc__, EXAMPLES)
     data = p.add_argument_group("input and output")
-    data.add_argument("--input", required=True, metavar="PATTERN", help="file, folder, pattern or fsspec URL")
-    data.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
+    add_places(data)
     data.add_argument(
         "--text_a", metavar="COL", help="column of the first texts, a.b in a struct (default: detected)"
     )
@@ -84,51 +82,22 @@ def parser() -> Parser:
         "--rows_per_shard", type=int, default=ROWS_PER_SHARD, metavar="N", help="default: %(default)s"
     )
     add_report_options(data)
-    data.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
     data.add_argument(
         "--estimate", action="store_true", help="read a sample; print rows, tokens, time; write nothing"
     )
     add_format_options(p.add_argument_group("formats"))
     scoring = p.add_argument_group("scoring")
-    scoring.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        help="embedded model, folder, fsspec URL or Hugging Face id[@revision] (default: %(default)s)",
-    )
-    scoring.add_argument("--symmetric", action="store_true", help="mean of both orders, at twice the work")
     scoring.add_argument("--raw_logits", action="store_true", help="leave out the model's activation")
-    scoring.add_argument(
-        "--long_text",
-        choices=LONG_TEXT,
-        default="truncate",
-        help="pairs of more tokens than the model takes: cut as the reference does, reject, or score by "
-        "overlapping windows (default: %(default)s)",
-    )
     scoring.add_argument(
         "--empty", choices=("score", "reject"), default="score", help="what to do with empty texts"
     )
-    scoring.add_argument(
-        "--allow_pickle", action="store_true", help="load a model's .bin, a pickle, if you trust its source"
-    )
-    scoring.add_argument(
-        "--trust_remote_code", action="store_true", help="run a model's own Python code if you trust it"
-    )
     machine = p.add_argument_group("machine")
-    machine.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="fp32",
-        help="bf16 is faster where the processor has it, and differs a little (default: %(default)s)",
-    )
+    add_scoring_options(scoring, machine)
     machine.add_argument(
         "--backend",
         choices=BACKENDS,
         default="auto",
         help="auto is settled before the run and recorded; onnx, openvino: extras (default: %(default)s)",
-    )
-    machine.add_argument("--device", default="cpu", help="torch device (default: cpu)")
-    machine.add_argument(
-        "--threads", type=int, metavar="N", help="threads of each worker process (default: cores / processes)"
     )
     add_console_options(p)
     return p
@@ -158,18 +127,14 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool = True)
         UserError: the first thing that is wrong.
     """
     started = time.perf_counter()
-    for name, least in (("rows_per_shard", 1), ("threads", 1)):
-        value = getattr(own, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name} {value}: must be at least {least}.")
+    check_at_least(own, rows_per_shard=1, threads=1)
     check_report_options(own)
     if local and own.device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(
             f"--device {own.device}: torch sees no CUDA device here. Leave it out to run on the CPU."
         )
-    checkpoint = load_checkpoint(
-        own.model, allow_pickle=own.allow_pickle, trust_remote_code=own.trust_remote_code
-    )
+    checkpoint = load_checkpoint(own.model, **trust(own))
+    _check_threshold(own, checkpoint)
     tokenizer = PairTokenizer.of(checkpoint)
     backend = resolve_backend(checkpoint, tokenizer, own.backend, own.precision, own.device)
     options = read_options(own)
@@ -189,13 +154,10 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool = True)
         raw_logits=own.raw_logits,
         report_examples=own.report_examples,
         handler={
-            "precision": own.precision,
+            **scorer_options(own),
+            **trust(own),
             "backend": backend,
-            "device": own.device,
             "threads": own.threads or threads,
-            "long_text": own.long_text,
-            "allow_pickle": own.allow_pickle,
-            "trust_remote_code": own.trust_remote_code,
         },
     )
     check_encodable(settings.scored_schema, own.output_format)
@@ -222,6 +184,16 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool = True)
         },
     }
     return Job(own.input, plan, checkpoint, settings, fingerprint, time.perf_counter() - started)
+
+
+def _check_threshold(own: argparse.Namespace, checkpoint: Checkpoint) -> None:
+    if own.threshold is None:
+        return
+    if own.raw_logits or checkpoint.activation == "identity":
+        if not math.isfinite(own.threshold):
+            raise UserError(f"--threshold {own.threshold}: must be a finite number; these scores are logits.")
+    else:
+        check_shares(own, "threshold")
 
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:

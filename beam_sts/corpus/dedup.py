@@ -7,8 +7,8 @@ starts over, takes the scores that are there, and skips the slices that are writ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.corpus.components import components, largest_clusters
-from beam_sts.corpus.linkage import average_clusters
 from beam_sts.corpus.rows import IntArray, Nodes, Rows
+from beam_sts.corpus.rule import Rule
 from beam_sts.corpus.shards import Edges, PairShards
-from beam_sts.corpus.survivors import ScoredPairs, Survivors, central_ranks, pick_survivors, ranks
+from beam_sts.corpus.show import Entry, best_entries, example, nearest_pairs, removals
+from beam_sts.corpus.survivors import ScoredPairs, Survivors, ranks
 from beam_sts.errors import UserError
 
 LINKAGES = ("single", "average")
-TABLE = (*(round(0.5 + step * 0.05, 2) for step in range(10)), 0.99)
-"""The thresholds of the summary's table."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,8 @@ class Decision:
     """What becomes of each row: its survivor (itself if it stays), and why; and the cluster's name row.
 
     ``survivor`` and ``cluster`` are rows, of shape (rows,); ``score`` is NaN where a row stays; ``edge`` is
-    the index of the pair that decided, -1 for equal texts. ``links`` are the accepted pairs within clusters.
+    the index of the pair that decided, -1 for equal texts. ``links`` are the accepted pairs within clusters,
+    ``settled`` what the ``rule`` made of the nodes, whose best rows are ``best``.
     """
 
     survivor: IntArray
@@ -72,8 +72,9 @@ class Decision:
     cluster: IntArray
     edges: Edges
     links: ScoredPairs
-    unverified: int
-    guard_pairs: int
+    rule: Rule
+    settled: Survivors
+    best: IntArray
 
     @property
     def removed(self) -> NDArray[np.bool_]:
@@ -107,16 +108,16 @@ def decide(
         linkage: ``single`` (connected components) or ``average``.
         one_to_one: a row goes for one of the other input only if each is the other's best.
     """
-    rank = keep.rank(rows, id_rank)
-    node_rank, best = _node_ranks(rows, nodes, rank)
-    if keep.name == "central":
-        node_rank = central_ranks(edges.pairs, threshold, node_rank, nodes.rows)
-    fixed = nodes.side == 1
-    clusters = None
-    if linkage == "average":
-        proposed = np.flatnonzero(np.asarray(pc.not_equal(edges.source.cast(pa.string()), "guard")))
-        a, b, scores = (getattr(edges.pairs, name)[proposed] for name in ("a", "b", "scores"))
-        clusters = average_clusters(a, b, scores, threshold, id_rank[nodes.row], nodes.rows)
+    node_rank, best = _node_ranks(rows, nodes, keep.rank(rows, id_rank))
+    rule = Rule(
+        node_rank,
+        nodes.rows,
+        nodes.side == 1,
+        central=keep.name == "central",
+        one_to_one=one_to_one,
+        proposed=_proposed(edges) if linkage == "average" else None,
+    )
+    clusters = rule.clusters(threshold)
     made_rules: list[NDArray[np.int8]] = []
 
     def compare(a: IntArray, b: IntArray) -> NDArray[np.float32]:
@@ -125,15 +126,7 @@ def decide(
         made_rules.append(rules)
         return scores
 
-    found = pick_survivors(
-        edges.pairs,
-        threshold,
-        node_rank,
-        fixed=fixed if fixed.any() else None,
-        compare=compare if shards is not None else None,
-        clusters=clusters,
-        one_to_one=one_to_one,
-    )
+    found = rule.settle(edges.pairs, threshold, clusters, compare if shards is not None else None)
     edges = _with_guard(edges, found, made_rules)
     survivor = best[found.survivor[nodes.of_row]]
     own = rows.side == 1
@@ -147,7 +140,13 @@ def decide(
     links = edges.pairs.accepted(threshold).within(clusters)
     labels = components(links.a, links.b, len(nodes))[nodes.of_row]
     named = _name_clusters(labels, id_rank)
-    return Decision(survivor, score, edge, named, edges, links, found.unverified, len(found.guard.a))
+    return Decision(survivor, score, edge, named, edges, links, rule, found, best)
+
+
+def _proposed(edges: Edges) -> ScoredPairs:
+    """The pairs that a source proposed."""
+    by_source = np.asarray(pc.not_equal(edges.source.cast(pa.string()), "guard"))
+    return ScoredPairs(*(getattr(edges.pairs, name)[by_source] for name in ("a", "b", "scores")))
 
 
 def _node_ranks(rows: Rows, nodes: Nodes, rank: IntArray) -> tuple[IntArray, IntArray]:
@@ -160,12 +159,7 @@ def _node_ranks(rows: Rows, nodes: Nodes, rank: IntArray) -> tuple[IntArray, Int
 def _with_guard(edges: Edges, found: Survivors, rules: list[NDArray[np.int8]]) -> Edges:
     if not rules:
         return edges
-    pairs = ScoredPairs(
-        *(
-            np.concatenate([getattr(edges.pairs, name), getattr(found.guard, name)])
-            for name in ("a", "b", "scores")
-        )
-    )
+    pairs = edges.pairs.joined(found.guard)
     source = pa.concat_arrays(
         [
             edges.source.cast(pa.string()),
@@ -193,34 +187,24 @@ def _name_clusters(labels: IntArray, id_rank: IntArray) -> IntArray:
     return names
 
 
-def threshold_table(
-    rows: Rows,
-    nodes: Nodes,
-    id_rank: IntArray,
-    edges: Edges,
-    keep: KeepPolicy,
-    thresholds: Sequence[float],
-    **options: Any,
-) -> list[dict[str, Any]]:
-    """Removed rows and clusters of more than one row at each threshold, from the scores that are there.
+def examples(
+    rows: Rows, nodes: Nodes, texts: pa.LargeStringArray, made: Decision, threshold: float, each: int
+) -> list[Entry]:
+    """Pairs for the report to show, as ``by_kind`` takes them; none if ``each`` is 0."""
+    if not each:
+        return []
 
-    ``options`` are those of ``decide``. A lower bound where the chain guard would have to score more pairs
-    than it did at the run's threshold.
-    """
-    table = []
-    for threshold in thresholds:
-        made = decide(rows, nodes, id_rank, edges, threshold, keep, None, **options)
-        sizes = np.bincount(made.cluster[: rows.own], minlength=1)
-        table.append(
-            {
-                "threshold": threshold,
-                "removed": int(made.removed.sum()),
-                "clusters": int((sizes > 1).sum()),
-                "largest": int(sizes.max(initial=0)),
-                "unverified": made.unverified,
-            }
-        )
-    return table
+    def show(left_rows: IntArray, left: IntArray, right: IntArray, scores: NDArray[np.float32]) -> Any:
+        ids = (rows.ids_of(found).to_pylist() for found in (left_rows[left], nodes.row[right]))
+        beside = (texts.take(pa.array(found)).to_pylist() for found in (left, right))
+        found = map(example, *ids, *beside, scores.tolist())
+        return list(zip(zip(left.tolist(), right.tolist(), strict=True), found, strict=True))
+
+    entries = [
+        *nearest_pairs(made.edges.pairs, threshold, each, partial(show, nodes.row)),
+        *removals(made.rule, made.settled, each, partial(show, made.best)),
+    ]
+    return best_entries(entries, each)
 
 
 def describe_clusters(rows: Rows, nodes: Nodes, made: Decision) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from beam_sts.corpus.buckets import IntArray, union_pairs
-from beam_sts.corpus.mined import PairShardWriter, PairTexts, SetSettings, write_rejected, write_rows
+from beam_sts.corpus.mined import PairShardWriter, PairTexts, SetSettings, write_rows
 from beam_sts.corpus.mining import (
     ORIGINS,
     SPLITS,
@@ -28,6 +28,7 @@ from beam_sts.corpus.mining import (
 )
 from beam_sts.corpus.neighbours import lexical_neighbours, neighbours
 from beam_sts.corpus.passages import PassageReader, Passages, PassageSettings
+from beam_sts.corpus.rejects import write_rejected
 from beam_sts.corpus.rows import SliceRows, Source
 from beam_sts.corpus.vectors import sentence_embedding, static_embedding
 from beam_sts.io.output import OutputFolder
@@ -204,7 +205,7 @@ def mine_locally(
 
     def read(rows: SliceRows) -> dict[str, Any]:
         reading.add(rows.data.slice.rows, rows.data.slice.path)
-        return write_rejected(output, source, rows)
+        return write_rejected(output, source, rows, sets.report_examples)
 
     with progress(source.plan.rows, lambda: reading.done, "rows", lambda: reading.at):
         rejected = add_records(map(read, reader.rows()))

@@ -19,10 +19,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from beam_sts.corpus.mining import BANDS, SPLITS, SUBSETS, score_bands, word_overlap
-from beam_sts.corpus.rows import SliceRows, Source
+from beam_sts.corpus.rejects import read_rejected
 from beam_sts.io.files import file_system
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.rejected import rejected_schema, rejected_table
 from beam_sts.io.slices import plan_input, read_slices
 from beam_sts.io.summary import add_records, length_histogram, score_histogram, throughput
 from beam_sts.report.examples import Example, choose_rows, shorten
@@ -188,15 +187,6 @@ def write_rows(output: OutputFolder, subset: str, split: str, number: int, colum
     return len(table)
 
 
-def write_rejected(output: OutputFolder, source: Source, rows: SliceRows) -> dict[str, Any]:
-    """Write a slice's rejected rows; gives the counts of its rows."""
-    table = rejected_table(rows.data, rows.bad, rows.reasons, rejected_schema(source.schema))
-    if len(table):
-        output.write_table("rejected", rows.data.slice.index, table)
-    reasons = Counter(reason.partition(":")[0] for reason in table["reason"].to_pylist())
-    return {"rows_rejected": len(table), "rejected_reasons": dict(reasons)}
-
-
 def read_record(output: OutputFolder, number: int) -> dict[str, Any] | None:
     """The record of a shard, if it is done."""
     fs, path = file_system(output.path("_run", "records", f"part-{number:06d}.json"))
@@ -248,7 +238,7 @@ def mine_counts(
         or total["pairs"] != sum(total.pop("shards").values())
     ):
         raise RuntimeError(f"the counts do not add up: {total}")
-    return total, [record["examples"] for record in records]
+    return total, [*(record["examples"] for record in records), *read_rejected(output)]
 
 
 def empty_schemas() -> dict[str, pa.Schema]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,10 +11,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.corpus.dedup import Decision
+from beam_sts.corpus.rejects import write_rejected
 from beam_sts.corpus.rows import IntArray, Rows, SliceRows, Source
 from beam_sts.corpus.verify import RULES
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.rejected import rejected_schema, rejected_table
+from beam_sts.io.rejected import rejected_schema
 from beam_sts.io.slices import Slice
 
 FOLDERS = ("kept", "removed", "pairs", "clusters", "rejected")
@@ -24,11 +24,15 @@ RECEIPT = ("survivor", "score", "source", "rule", "threshold", "model")
 
 @dataclass(frozen=True)
 class SliceWriter:
-    """Writes a slice of the input: kept, removed, clusters, rejected. ``against``: there is another one."""
+    """Writes a slice of the input: kept, removed, clusters, rejected. ``against``: there is another one.
+
+    ``report_examples``: rejected rows of each reason for the report to show.
+    """
 
     output: OutputFolder
     source: Source
     against: bool = False
+    report_examples: int = 5
 
     @property
     def kept_schema(self) -> pa.Schema:
@@ -72,15 +76,13 @@ class SliceWriter:
         for name in receipts.column_names:
             removed = removed.append_column(name, receipts.column(name))
         removed = removed.cast(schemas["removed"])
-        rejected = rejected_table(rows.data, rows.bad, rows.reasons, schemas["rejected"])
-        if len(kept) + len(removed) + len(rejected) != part.rows:
+        output, index = self.output, part.index
+        rejected = write_rejected(output, self.source, rows, self.report_examples)
+        if len(kept) + len(removed) + rejected["rows_rejected"] != part.rows:
             raise RuntimeError(
                 f"{part.path}: rows from {part.row}: {len(kept)} kept + {len(removed)} removed + "
-                f"{len(rejected)} rejected, not {part.rows}"
+                f"{rejected['rows_rejected']} rejected, not {part.rows}"
             )
-        output, index = self.output, part.index
-        if len(rejected):
-            output.write_table("rejected", index, rejected)
         if len(removed):
             output.write_table("removed", index, removed)
         named = pa.Table.from_arrays([pa.chunked_array(rows.ids), clusters], schema=schemas["clusters"])
@@ -91,8 +93,8 @@ class SliceWriter:
                 "rows_read": part.rows,
                 "rows_kept": len(kept),
                 "rows_removed": len(removed),
-                "rows_rejected": len(rejected),
-                "reasons": dict(Counter(_kind(reason) for reason in rejected.column("reason").to_pylist())),
+                "rows_rejected": rejected["rows_rejected"],
+                "reasons": rejected["rejected_reasons"],
             },
         )
         output.write_table("kept", index, kept)
@@ -138,12 +140,3 @@ class RowWriter:
         if self.to.against:
             columns.append(pa.array(["input", "against"]).take(pa.array(self.rows.side[survivor])))
         return pa.Table.from_arrays(columns, schema=self.to.receipt_schema)
-
-
-def _kind(reason: str) -> str:
-    """The reason without what is particular to the row."""
-    return (
-        reason.partition(": ")[2].partition(":")[0]
-        if reason.startswith("line ")
-        else reason.partition(":")[0]
-    )

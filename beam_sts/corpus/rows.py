@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from beam_sts.corpus.blank import blank_rows
 from beam_sts.corpus.candidates import Keys, blocking_keys, hash128
 from beam_sts.corpus.expressions import evaluate
 from beam_sts.corpus.survivors import ranks
@@ -219,7 +220,7 @@ def read_rows(
             sizes[side] += len(rows.good)
             hashes.append(hash128(rows.texts.to_pylist()))
             characters.append(np.asarray(pc.utf8_length(rows.texts)).astype(np.int64))
-            blank.append(np.asarray(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(rows.texts)), 0)))
+            blank.append(blank_rows(rows.texts))
             table = rows.table
             if side == 0:
                 spans[rows.data.slice.index] = count, len(rows.good)

@@ -18,7 +18,8 @@ from beam_sts.errors import UserError
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import plan_input, read_slices
 
-PAIRS_PER_SHARD = 1 << 16
+PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 16, 1 << 23
+"""Most of a shard, which is what a killed run may lose: seconds of scoring, be the texts short or long."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,11 @@ class PairShards:
         b: IntArray,
         source: pa.Array | str,
         done: Callable[[int], None] = lambda pairs: None,
-        size: int = PAIRS_PER_SHARD,
     ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
         """Scores and rules of pairs of nodes; ``done`` hears of every shard."""
         scores, rules = np.empty(len(a), np.float32), np.empty(len(a), np.int8)
-        for start in range(0, len(a), size):
-            part = slice(start, min(len(a), start + size))
+        characters = self._rows.characters[self._nodes.row]
+        for part in shard_parts(characters[a] + characters[b]):
             number, self._next = self._next, self._next + 1
             if number in self._there:
                 found = _read_shard(self._output, number, self.schema())
@@ -90,10 +90,10 @@ class PairShards:
             done(part.stop - part.start)
         return scores, rules
 
-    def write(self, edges: Edges, size: int = PAIRS_PER_SHARD) -> None:
+    def write(self, edges: Edges) -> None:
         """Write pairs that need no scoring."""
-        for start in range(0, len(edges.rules), size):
-            part = slice(start, start + size)
+        for start in range(0, len(edges.rules), PAIRS_PER_SHARD):
+            part = slice(start, start + PAIRS_PER_SHARD)
             number, self._next = self._next, self._next + 1
             if number not in self._there:
                 pairs, source = edges.pairs, edges.source[part]
@@ -145,6 +145,20 @@ class PairShards:
         if len(self._rows.ids) > 1:
             columns.append(pa.array(["input", "against"]).take(pa.array(self._rows.side[b])))
         return pa.Table.from_arrays(columns, schema=self.schema())
+
+
+def shard_parts(characters: IntArray) -> Iterator[slice]:
+    """Cut pairs of so many characters into shards, in order; a pair is never without one.
+
+    >>> list(shard_parts(np.array([5_000_000, 3_000_000, 9_000_000, 1])))
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
+    """
+    before, start = np.concatenate([[0], np.cumsum(characters)]), 0
+    while start < len(characters):
+        full = int(np.searchsorted(before, before[start] + CHARACTERS_PER_SHARD, side="right")) - 1
+        stop = min(max(full, start + 1), start + PAIRS_PER_SHARD, len(characters))
+        yield slice(start, stop)
+        start = stop
 
 
 def pairs_schema(kind: pa.DataType, against: bool) -> pa.Schema:

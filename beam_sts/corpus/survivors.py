@@ -59,6 +59,11 @@ class ScoredPairs:
     b: IntArray
     scores: FloatArray
 
+    def joined(self, others: ScoredPairs) -> ScoredPairs:
+        """These and others."""
+        names = ("a", "b", "scores")
+        return ScoredPairs(*(np.concatenate([getattr(self, name), getattr(others, name)]) for name in names))
+
     def accepted(self, threshold: float) -> ScoredPairs:
         """The pairs at or above a threshold."""
         # The threshold as float32, as everywhere: 0.9 accepts a score that prints as 0.9.

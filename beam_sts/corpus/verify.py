@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.corpus.overlap import Overlap
+from beam_sts.errors import UserError
 from beam_sts.io.summary import add_records, length_histogram
+from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.scorer import PairScorer
 
 RULES = ("model", "cascade", "identical", "blend")
@@ -117,6 +120,41 @@ class Verifier:
             seconds,
         )
         return Verified(scores, rules, stats)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How pairs are scored, as for ``Verifier``: what travels to the workers that load the models.
+
+    ``args`` are more for ``PairScorer``, of both models.
+    """
+
+    model: str | Checkpoint
+    symmetric: bool = False
+    cascade: str | Checkpoint | None = None
+    band: tuple[float, float] = (0.0, 1.0)
+    threshold: float = THRESHOLD
+    args: dict[str, Any] = field(default_factory=dict)
+    share: float = MODEL_SHARE
+
+    def verifier(self, overlap: Overlap | None = None) -> Verifier:
+        """Loads the models."""
+        scorer = PairScorer(self.model, **self.args)
+        cascade = PairScorer(self.cascade, **self.args) if self.cascade else None
+        return Verifier(scorer, self.symmetric, cascade, self.band, self.threshold, overlap, self.share)
+
+
+def check_pairs(pairs: int, most: int) -> None:
+    """See that there are not more candidates than are to be scored.
+
+    Raises:
+        UserError: naming both numbers, and what narrows the candidates.
+    """
+    if pairs > most:
+        raise UserError(
+            f"--max_pairs {most:,}: there are {pairs:,} candidate pairs. Raise it, or narrow them: a higher "
+            "--minhash_similarity, a smaller --bucket_cap, fewer --candidates."
+        )
 
 
 def _mean(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -16,7 +17,8 @@ import pyarrow as pa
 from beam_sts.errors import UserError
 from beam_sts.io.lines import LineFormat, Record, overlong
 from beam_sts.io.schema import JSON_TEXT, is_json
-from beam_sts.io.streams import BOM, Line, refuse_binary
+from beam_sts.io.slices import FileScan
+from beam_sts.io.streams import BOM, Line, looks_like, read_lines, refuse_binary
 
 _BLOCK_ROWS, _BLOCK_BYTES = 8192, 16 << 20
 
@@ -29,6 +31,15 @@ class JsonLines(LineFormat):
 
     name = "JSON Lines"
     endings = (".jsonl", ".ndjson", ".json")
+
+    def scan(self, path: str, rows_per_slice: int) -> FileScan:
+        """Refuse a file that is one JSON array: of its lines only some would be objects, and be read."""
+        lines = islice((line.data for line in read_lines(path) if line.data.strip()), 2)
+        first, alone = next(lines, b""), next(lines, None) is None
+        opens = first.removeprefix(BOM).lstrip().startswith(b"[")
+        if opens and (alone or isinstance(_parse(first), Exception)):
+            raise UserError(f"{path}: is {looks_like(path)}.")
+        return super().scan(path, rows_per_slice)
 
     def header(self, path: str, lines: Iterator[Line]) -> list[str]:
         """There is none."""

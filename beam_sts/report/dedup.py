@@ -7,8 +7,18 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Bar, Step, bars, duration, facts, funnel, pairs, plural, share, table
-from beam_sts.report.shared import Examples, Summary, foot, made_of, rejections, score_bars
+from beam_sts.report.pieces import Step, columns, duration, facts, funnel, pairs, plural, share, table, titled
+from beam_sts.report.shared import (
+    NEAREST,
+    Examples,
+    Summary,
+    foot,
+    made_of,
+    rejections,
+    score_bars,
+    titled_pairs,
+    unknown_words,
+)
 from beam_sts.report.work import laps, lengths, pace
 
 
@@ -89,15 +99,7 @@ def notes(summary: Summary) -> list[Note]:
                 "candidates",
             )
         )
-    unknown = summary["verify"].get("unknown", 0)
-    if unknown:
-        found.append(
-            Note(
-                f"{unknown:,} pairs are mostly words that the model does not know: their scores mean little.",
-                "candidates",
-            )
-        )
-    return found
+    return found + unknown_words(summary["verify"].get("unknown", 0), summary["pairs_scored"], "tokens")
 
 
 def _rows(summary: Summary, examples: Examples) -> Section:
@@ -124,7 +126,11 @@ def _removed(summary: Summary, examples: Examples) -> Section:
     body = (
         pairs(shown, label="The most doubtful removals")
         if shown
-        else Markup("<p>{}</p>").format("No removed row is shown.")
+        else Markup("<p>{}</p>").format(
+            "Every removed row has the very text of the row that stays for it."
+            if summary["rows_removed"] and summary["rows_removed"] == summary["identical_rows"]
+            else "No removed row is shown."
+        )
     )
     return Section(
         "removed",
@@ -141,25 +147,17 @@ def _removed(summary: Summary, examples: Examples) -> Section:
 
 def _threshold(summary: Summary, examples: Examples) -> Section:
     rows, threshold = summary["thresholds"], summary["threshold"]
-    size = 1 / max(len(rows), 1)
     drawn = [
-        Bar(
-            at * size,
-            (at + 1) * size,
+        (
+            f"{row['threshold']:g}",
             row["removed"],
             f"threshold {row['threshold']}: {row['removed']:,} rows removed",
             "good" if row["threshold"] == threshold else "soft",
         )
-        for at, row in enumerate(rows)
+        for row in rows
     ]
     label = "; ".join(f"at {row['threshold']} {row['removed']:,} rows" for row in rows)
-    body = bars(
-        drawn,
-        label=f"Rows removed by threshold: {label}.",
-        unit="rows removed",
-        axis="threshold",
-        ticks=[((at + 0.5) * size, f"{row['threshold']:g}") for at, row in enumerate(rows)],
-    )
+    body = columns(drawn, label=f"Rows removed by threshold: {label}.", unit="rows removed", axis="threshold")
     body += table(
         ("threshold", "removed", "of all rows", "clusters", "largest"),
         [
@@ -174,12 +172,15 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
         ],
         label="Removed rows by threshold",
     )
-    body += Markup("<h3>Scores of the compared pairs</h3>") + score_bars(
-        summary["score_histogram"], threshold, "pairs compared"
-    )
-    for kind, title in (("above", "The nearest pairs above"), ("below", "The nearest pairs below")):
-        if examples.get(kind):
-            body += Markup("<h3>{}</h3>").format(title) + pairs(examples[kind], label=title)
+    if not rows:
+        body = Markup("<p>{}</p>").format(
+            "Other thresholds were not counted: at the lowest of them too many pairs hang together for one "
+            "worker. The same command without --runner, with --from_pairs and this output folder, counts "
+            "them and scores nothing."
+        )
+    histogram = score_bars(summary["score_histogram"], threshold, "pairs compared")
+    body += titled("Scores of the compared pairs", histogram)
+    body += titled_pairs(examples, NEAREST)
     return Section(
         "threshold",
         "Can the threshold be trusted?",
@@ -197,12 +198,11 @@ def _clusters(summary: Summary, examples: Examples) -> Section:
     groups = [
         (low, high, sum(sizes.get(n, 0) for n in sizes if low <= n <= high)) for low, high in _bins(sizes)
     ]
-    wide = 1 / len(groups) if groups else 1
     names = [f"{low:,}" if low == high else f"{low:,}-{high:,}" for low, high, _ in groups]
-    body = bars(
+    body = columns(
         [
-            Bar(at * wide, (at + 1) * wide, count, f"{names[at]} rows: {count:,} clusters")
-            for at, (_, _, count) in enumerate(groups)
+            (name, count, f"{name} rows: {count:,} clusters", "good")
+            for name, (_, _, count) in zip(names, groups, strict=True)
         ],
         label="Clusters by size: "
         + "; ".join(
@@ -210,7 +210,6 @@ def _clusters(summary: Summary, examples: Examples) -> Section:
         ),
         unit="clusters",
         axis="rows of a cluster (1: no duplicate)",
-        ticks=[((at + 0.5) * wide, name) for at, name in enumerate(names)],
     )
     described = [
         (
@@ -224,14 +223,11 @@ def _clusters(summary: Summary, examples: Examples) -> Section:
         for entry in summary["largest_clusters"][:10]
     ]
     if described:
-        body += Markup("<h3>The largest clusters</h3>") + table(
-            ("first id", "rows", "lowest score", "diameter", "bridges", "bridges, by id"),
-            described,
-            label="The largest clusters",
-        )
-    for kind in sorted(kind for kind in examples if kind.startswith("cluster-")):
-        title = f"A row that stays for {plural(examples[kind][0]['rows'], 'other')}"
-        body += Markup("<h3>{}</h3>").format(title) + pairs(examples[kind], label=title, first=2)
+        head = ("first id", "rows", "lowest score", "diameter", "bridges", "bridges, by id")
+        body += titled("The largest clusters", table(head, described, label="The largest clusters"))
+    clusters = sorted(kind for kind in examples if kind.startswith("cluster-"))
+    titles = {kind: f"A row that stays for {plural(examples[kind][0]['rows'], 'other')}" for kind in clusters}
+    body += titled_pairs(examples, titles, first=2)
     return Section(
         "clusters",
         "How do the duplicates hang together?",
@@ -298,7 +294,7 @@ def _candidates(summary: Summary) -> Section:
 
 def _time(summary: Summary) -> Section:
     body = pace(summary.get("timeline", {}))
-    body += Markup("<h3>Where the time went</h3>") + laps(summary["seconds"])
+    body += titled("Where the time went", laps(summary["seconds"]))
     body += facts({"memory at most": f"{summary['peak_memory_mib']:,} MiB", "path": summary["path"]})
     return Section(
         "time",

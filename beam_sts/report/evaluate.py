@@ -16,12 +16,22 @@ from beam_sts.report.pieces import (
     fold,
     funnel,
     intervals,
-    pairs,
     plural,
     share,
     table,
+    titled,
 )
-from beam_sts.report.shared import Examples, Summary, foot, made_of, rejections, score_bars
+from beam_sts.report.shared import (
+    Examples,
+    Summary,
+    every_tenth,
+    foot,
+    made_of,
+    rejections,
+    score_bars,
+    titled_pairs,
+    unknown_words,
+)
 from beam_sts.report.work import lengths, pace
 
 _GROUPS_DRAWN, _GROUPS_LISTED = 30, 200
@@ -90,14 +100,7 @@ def notes(summary: Summary) -> list[Note]:
     read, scored, rejected = (summary[f"rows_{kind}"] for kind in ("read", "scored", "rejected"))
     if rejected:
         found.append(Note(f"Left out: {plural(rejected, 'row')} ({share(rejected, read)}).", "rows"))
-    if summary["unknown"]:
-        found.append(
-            Note(
-                f"Mostly words that the model does not know: {plural(summary['unknown'], 'pair')} "
-                f"({share(summary['unknown'], scored)}), whose scores mean little.",
-                "tokens",
-            )
-        )
+    found += unknown_words(summary["unknown"], scored, "tokens")
     if summary["truncated"]:
         found.append(Note(f"Longer than the model takes: {plural(summary['truncated'], 'pair')}.", "tokens"))
     few = [group for group in summary["groups"] if group["count"] < _FEW]
@@ -182,21 +185,16 @@ def _agreement(summary: Summary, examples: Examples) -> Section:
         y_ticks=[(part / 4, f"{low + part / 4 * (high - low):.3g}") for part in range(5)],
     )
     if summary["tenths"]:
-        body += Markup("<h3>What a score was worth</h3>") + table(
-            ("score", "pairs", "mean score", f"mean {gold}"),
-            [
-                (f"{row['low']:.1f} to {row['low'] + 0.1:.1f}", row["count"], f"{row['score']:.3f}",
-                 f"{row['gold']:.3g}")
-                for row in reversed(summary["tenths"])
-            ],
-            label="Mean gold score by tenth of the score",
-        )  # fmt: skip
-    for kind, title in (
-        ("higher", "The model says more than people"),
-        ("lower", "The model says less than people"),
-    ):
-        if examples.get(kind):
-            body += Markup("<h3>{}</h3>").format(title) + pairs(examples[kind], label=title)
+        rows = [
+            (f"{row['low']:.1f} to {row['low'] + 0.1:.1f}", row["count"], f"{row['score']:.3f}",
+             f"{row['gold']:.3g}")
+            for row in reversed(summary["tenths"])
+        ]  # fmt: skip
+        head = ("score", "pairs", "mean score", f"mean {gold}")
+        worth = table(head, rows, label="Mean gold score by tenth of the score")
+        body += titled("What a score was worth", worth)
+    farthest = {"higher": "The model says more than people", "lower": "The model says less than people"}
+    body += titled_pairs(examples, farthest)
     return Section(
         "agreement",
         "Does it agree with people?",
@@ -212,13 +210,7 @@ def _agreement(summary: Summary, examples: Examples) -> Section:
 
 def _scores(summary: Summary, examples: Examples) -> Section:
     body = score_bars(summary["score_histogram"], None, "pairs", logits=summary["logits"])
-    if examples.get("lowest"):
-        title = "The lowest scores"
-        body += Markup("<h3>{}</h3>").format(title) + pairs(examples["lowest"], label=title)
-    shown = [one for tenth in range(9, -1, -1) for one in examples.get(f"tenth-{tenth}", ())]
-    if shown:
-        title = "A pair from every tenth of the scale"
-        body += Markup("<h3>{}</h3>").format(title) + pairs(shown, label=title, first=4)
+    body += titled_pairs(examples, {"lowest": "The lowest scores"}) + every_tenth(examples, first=4)
     return Section(
         "scores",
         "How are the scores spread?",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from markupsafe import Markup
-
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Step, duration, facts, funnel, pairs, table
-from beam_sts.report.shared import Examples, Summary, foot, made_of, rejections, score_bars
+from beam_sts.report.pieces import Step, duration, facts, funnel, table, titled
+from beam_sts.report.shared import Examples, Summary, every_tenth, foot, made_of, rejections, score_bars
 from beam_sts.report.work import laps, lengths, pace
 
 
@@ -83,11 +81,7 @@ def _rows(summary: Summary, examples: Examples) -> Section:
 
 
 def _scores(summary: Summary, examples: Examples) -> Section:
-    body = score_bars(summary["score_histogram"], None, "pairs")
-    shown = [one for tenth in range(9, -1, -1) for one in examples.get(f"tenth-{tenth}", ())]
-    if shown:
-        body += Markup("<h3>A pair from every tenth of the scale</h3>")
-        body += pairs(shown, label="Pairs from high to low scores")
+    body = score_bars(summary["score_histogram"], None, "pairs") + every_tenth(examples)
     return Section(
         "scores",
         "What did it find?",
@@ -127,7 +121,7 @@ def _time(summary: Summary) -> Section:
     return Section(
         "time",
         "What did it cost?",
-        pace(summary["timeline"]) + Markup("<h3>Where the time went</h3>") + laps(summary["seconds"]),
+        pace(summary["timeline"]) + titled("Where the time went", laps(summary["seconds"])),
         shows="pairs scored per second, and where the time went.",
         read="scoring grows with the pairs; a fall of the curve is a batch of longer texts.",
         act="fewer neighbours or --precision bf16 make scoring faster.",

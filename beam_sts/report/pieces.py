@@ -18,6 +18,8 @@ from beam_sts.report.page import macro
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+UNIT_TICKS = [(tenth / 10, f"{tenth / 10:.1f}") for tenth in range(0, 11, 2)]
+"""Of an axis of scores."""
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]+")
 _LOG_FROM = 200  # largest bar to median bar
 _LOWEST = 0.4  # percent: what is not nothing can be seen
@@ -92,6 +94,42 @@ def bars(
         y_ticks=[(height(value), compact(value)) for value in marks],
         mark=mark and (100 * mark[0], mark[1]),
     )
+
+
+def columns(
+    named: Sequence[tuple[str, float, str, str]], *, label: str, unit: str, axis: str, every: int = 1
+) -> Markup:
+    """A bar for each of several things, equally wide.
+
+    Args:
+        named: name for the axis, height, what it is, tone.
+        label: the chart in words.
+        unit: what a height counts.
+        axis: what the names are.
+        every: how many bars have one name.
+    """
+    wide = 1 / max(len(named), 1)
+    return bars(
+        [
+            Bar(at * wide, (at + 1) * wide, value, what, tone)
+            for at, (_, value, what, tone) in enumerate(named)
+        ],
+        label=label,
+        unit=unit,
+        axis=axis,
+        ticks=[((at + 0.5) * wide, name) for at, (name, *_) in enumerate(named) if at % every == 0],
+    )
+
+
+def titled(title: str, body: Markup) -> Markup:
+    """A part of a section under a title of its own.
+
+    >>> str(titled("A < B", facts({})))[:17]
+    '<h3>A &lt; B</h3>'
+    """
+    from markupsafe import Markup
+
+    return Markup("<h3>{}</h3>").format(title) + body
 
 
 def area(
@@ -208,8 +246,9 @@ def pairs(
     """Pairs of texts with their score or the reason of their rejection, differing words marked.
 
     Args:
-        examples: mappings with ``text_a`` and ``text_b`` (None is shown as such), ``file`` and ``row`` or
-            ``where``, and ``score`` or ``reason``; with ``line``, the raw line instead of the texts.
+        examples: mappings with ``text_a`` and perhaps ``text_b`` (None is shown as such), ``file`` and
+            ``row`` or ``where``, and ``score`` or ``reason``; with ``line``, the raw line instead of the
+            texts.
         label: the list in words.
         differences: mark the words that the other text lacks.
         first: show so many, and the others when they are asked for.
@@ -223,7 +262,8 @@ def pairs(
     for example in examples:
         a, b = example.get("text_a"), example.get("text_b")
         plain = a is None or b is None or not differences
-        marked = [[(a, False)], [(b, False)]] if plain else _differences(a or "", b or "")
+        both = (a, b) if "text_b" in example else (a,)
+        marked = [[(text, False)] for text in both] if plain else _differences(a or "", b or "")
         where = example.get("where") or f"{example['file']}, row {example['row']:,}"
         defaults = {"score": None, "reason": "", "line": None}
         shown.append({**defaults, **example, "where": where, "sides": marked})

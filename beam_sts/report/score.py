@@ -9,20 +9,21 @@ from typing import Any
 from markupsafe import Markup
 
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import (
-    Step,
-    duration,
-    facts,
-    fold,
-    funnel,
-    pairs,
-    parts,
-    plural,
-    share,
-    table,
-    were,
+from beam_sts.report.pieces import Step, duration, facts, fold, funnel, parts, share, table, titled, were
+from beam_sts.report.shared import (
+    NEAREST,
+    Examples,
+    Summary,
+    at_least,
+    every_tenth,
+    foot,
+    made_of,
+    rejections,
+    score_bars,
+    titled_pairs,
+    to_unit,
+    unknown_words,
 )
-from beam_sts.report.shared import Examples, Summary, at_least, foot, made_of, rejections, score_bars, to_unit
 from beam_sts.report.work import lengths, moment, pace
 
 _PADDING = "fewer and larger shards (--rows_per_shard) let lengths be sorted better and pad less"
@@ -95,14 +96,7 @@ def notes(summary: Summary) -> list[Note]:
                 "rows",
             )
         )
-    if summary["unknown"]:
-        found.append(
-            Note(
-                f"Mostly words that the model does not know: {plural(summary['unknown'], 'pair')} "
-                f"({share(summary['unknown'], scored)}). Their scores mean little.",
-                "tokens",
-            )
-        )
+    found += unknown_words(summary["unknown"], scored, "tokens")
     if summary["truncated"]:
         found.append(
             Note(
@@ -170,11 +164,7 @@ def _scores(summary: Summary, examples: Examples) -> Section:
         "The numbers",
         table(("quantile", "score"), [(q, f"{value:.3f}") for q, value in marks.items()], label="Quantiles"),
     )
-    shown = [example for tenth in range(9, -1, -1) for example in examples.get(f"tenth-{tenth}", ())]
-    if shown:
-        body += Markup("<h3>A pair from every tenth of the scale</h3>") + pairs(
-            shown, label="Pairs from high to low scores"
-        )
+    body += every_tenth(examples)
     return Section(
         "scores",
         "What did it find?",
@@ -204,9 +194,7 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
         [(name, count, share(count, scored)) for name, count, _ in rows],
         label="Matches by threshold",
     )
-    for kind, title in (("above", "The nearest pairs above"), ("below", "The nearest pairs below")):
-        if examples.get(kind):
-            body += Markup("<h3>{}</h3>").format(title) + pairs(examples[kind], label=title)
+    body += titled_pairs(examples, NEAREST)
     if threshold is None:
         act = (
             "choose a threshold where the examples above stop being matches, and run again with "
@@ -237,8 +225,8 @@ def _time(summary: Summary) -> Section:
         ("score", seconds["score_in_workers"], "good", duration(seconds["score_in_workers"])),
         ("write", seconds["write_in_workers"], "warn", duration(seconds["write_in_workers"])),
     ]
-    body += Markup("<h3>Where the workers' time went, all processes together</h3>")
-    body += parts(work, label=", ".join(f"{name} {words}" for name, _, _, words in work))
+    spent = parts(work, label=", ".join(f"{name} {words}" for name, _, _, words in work))
+    body += titled("Where the workers' time went, all processes together", spent)
     body += facts(
         {
             "planning": duration(seconds["plan"]),

@@ -10,13 +10,26 @@ from markupsafe import Markup
 
 from beam_sts.io.summary import BINS
 from beam_sts.report.examples import Example, shorten
-from beam_sts.report.page import Section
-from beam_sts.report.pieces import Bar, bars, facts, fold, pairs, share, table, text
+from beam_sts.report.page import Note, Section
+from beam_sts.report.pieces import (
+    UNIT_TICKS,
+    Bar,
+    bars,
+    facts,
+    fold,
+    pairs,
+    plural,
+    share,
+    table,
+    text,
+    titled,
+)
 
 _BARS = 50
 _CARD_LENGTH = 20_000
 Summary = Mapping[str, Any]
 Examples = Mapping[str, Sequence[Example]]
+NEAREST = {"above": "The nearest pairs above", "below": "The nearest pairs below"}
 
 
 def foot(summary: Summary) -> str:
@@ -33,13 +46,39 @@ def rejections(summary: Summary, examples: Examples) -> Markup:
     if not reasons:
         return Markup("")
     rows = [(shorten(reason), count, share(count, summary["rows_read"])) for reason, count in reasons[:20]]
-    body = Markup("<h3>Why rows were rejected</h3>")
-    body += table(("reason", "rows", "of all"), rows, label="Reasons of rejection")
+    reasons_table = table(("reason", "rows", "of all"), rows, label="Reasons of rejection")
+    body = titled("Why rows were rejected", reasons_table)
     if len(reasons) > 20:
         body += Markup("<p>{:,} more reasons are in summary.json.</p>").format(len(reasons) - 20)
     if examples.get("rejected"):
         body += pairs(examples["rejected"][:30], label="Rejected rows", differences=False, first=3)
     return body
+
+
+def titled_pairs(examples: Examples, titles: Mapping[str, str], **options: Any) -> Markup:
+    """Examples of several kinds, each of which there are any under its title; ``options`` of ``pairs``."""
+    body = Markup("")
+    for kind, title in titles.items():
+        if examples.get(kind):
+            body += titled(title, pairs(examples[kind], label=title, **options))
+    return body
+
+
+def every_tenth(examples: Examples, **options: Any) -> Markup:
+    """A pair from every tenth of the scale, from the highest scores down; ``options`` of ``pairs``."""
+    shown = [one for tenth in range(9, -1, -1) for one in examples.get(f"tenth-{tenth}", ())]
+    if not shown:
+        return Markup("")
+    body = pairs(shown, label="Pairs from high to low scores", **options)
+    return titled("A pair from every tenth of the scale", body)
+
+
+def unknown_words(count: int, whole: int, anchor: str) -> list[Note]:
+    """A note on pairs of mostly unknown words, if there are any."""
+    if not count:
+        return []
+    what = f"{plural(count, 'pair')} ({share(count, whole)})"
+    return [Note(f"Mostly words that the model does not know: {what}, whose scores mean little.", anchor)]
 
 
 def score_bars(
@@ -66,7 +105,7 @@ def score_bars(
         label=f"Histogram of {sum(counts):,} scores. Most lie between {most:.2f} and {most + 1 / _BARS:.2f}.",
         unit=unit,
         axis="sigmoid of the score" if logits else "score",
-        ticks=[(tenth / 10, f"{tenth / 10:.1f}") for tenth in range(0, 11, 2)],
+        ticks=UNIT_TICKS,
         mark=None if border is None else (min(max(border, 0.0), 1.0), f"threshold {threshold}"),
     )
 
@@ -74,28 +113,26 @@ def score_bars(
 def made_of(summary: Summary, card: str = "") -> Section:
     """Settings, model, versions and fingerprint: the same section for every pipeline."""
     model, source = summary["model"], summary["input"]
-    body = Markup("<h3>Settings</h3>") + facts(summary["settings"])
-    body += Markup("<h3>Model</h3>") + facts(
-        {
-            "name": model["name"],
-            "architecture": model.get("architecture"),
-            "parameters": model.get("parameters"),
-            "tokens of a pair": model.get("max_length"),
-            "STS Benchmark test, Pearson": model.get("pearson"),
-            "STS Benchmark test, Spearman": model.get("spearman"),
-            "licence": model.get("licence"),
-        }
-    )
+    what = {
+        "name": model["name"],
+        "architecture": model.get("architecture"),
+        "parameters": model.get("parameters"),
+        "tokens of a pair": model.get("max_length"),
+        "STS Benchmark test, Pearson": model.get("pearson"),
+        "STS Benchmark test, Spearman": model.get("spearman"),
+        "licence": model.get("licence"),
+    }
+    body = titled("Settings", facts(summary["settings"])) + titled("Model", facts(what))
     if card:
         shown = card if len(card) <= _CARD_LENGTH else card[:_CARD_LENGTH] + "\n…"
         body += fold("Model card", text(shown))
     files = [(file["path"], file["size"]) for file in source["first"]]
-    body += Markup("<h3>Input</h3>") + table(("file", "bytes"), files, label="Input files")
+    body += titled("Input", table(("file", "bytes"), files, label="Input files"))
     if source["files"] > len(files):
         body += Markup("<p>and {:,} more files; {:,} bytes in all.</p>").format(
             source["files"] - len(files), source["bytes"]
         )
-    body += Markup("<h3>Versions and fingerprint</h3>") + facts(summary["versions"])
+    body += titled("Versions and fingerprint", facts(summary["versions"]))
     body += facts(
         {"model's files, SHA-256": model["sha256"], "input, model, settings": summary["fingerprint"]}
     )

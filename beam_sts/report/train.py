@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Bar, area, bars, compact, duration, table
+from beam_sts.report.pieces import UNIT_TICKS, Bar, area, bars, compact, duration, table, titled
 from beam_sts.report.shared import Summary, made_of
 from beam_sts.report.work import laps
 
@@ -107,8 +107,7 @@ def _calibration(sets: Mapping[str, Mapping[str, Any]]) -> Section:
     body = Markup("")
     for name, result in sets.items():
         rows = result["reliability"]
-        body += Markup("<h3>{}</h3>").format(name)
-        body += bars(
+        chart = bars(
             [
                 Bar(
                     row["from"],
@@ -124,8 +123,9 @@ def _calibration(sets: Mapping[str, Mapping[str, Any]]) -> Section:
             + "; ".join(f"{row['score']:.2f} is {row['gold']:.2f}" for row in rows),
             unit="mean gold score",
             axis="score",
-            ticks=[(tenth / 10, f"{tenth / 10:.1f}") for tenth in range(0, 11, 2)],
+            ticks=UNIT_TICKS,
         )
+        body += titled(name, chart)
     return Section(
         "calibration",
         "Does a score mean what it says?",
@@ -156,14 +156,12 @@ def _probes(results: Mapping[str, Any]) -> Section:
     )
     length: Sequence[Mapping[str, float]] = results.get("length", [])
     if length:
-        body += Markup("<h3>Long documents</h3>") + table(
-            ("sentences", "edited", "mean score", "by place, apart"),
-            [
-                (int(row["sentences"]), f"{row['share']:.0%}", f"{row['score']:.3f}", f"{row['spread']:.3f}")
-                for row in length
-            ],
-            label="Scores of documents against edited copies",
-        )
+        rows = [
+            (int(row["sentences"]), f"{row['share']:.0%}", f"{row['score']:.3f}", f"{row['spread']:.3f}")
+            for row in length
+        ]
+        head = ("sentences", "edited", "mean score", "by place, apart")
+        body += titled("Long documents", table(head, rows, label="Scores of documents against edited copies"))
     return Section(
         "probes",
         "What does it miss?",
@@ -182,13 +180,14 @@ def _learning(stages: Mapping[str, Mapping[str, Any]]) -> Section:
         if not losses:
             continue
         seen = losses[-1][0]
-        body += Markup("<h3>{}</h3>").format(name) + area(
+        curve = area(
             [loss for _, loss in losses],
             label=f"Loss of {name} over {seen:,} pairs: from {losses[0][1]:.3f} to {losses[-1][1]:.3f}.",
             unit="loss, binary cross-entropy",
             axis="pairs seen",
             ticks=[(quarter / 4, compact(seen * quarter / 4)) for quarter in range(5)],
         )
+        body += titled(name, curve)
     return Section(
         "learning",
         "Did it learn?",

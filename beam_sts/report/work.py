@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from beam_sts.io.summary import LENGTH_BOUNDS
 from beam_sts.report.page import Section
-from beam_sts.report.pieces import Bar, area, bars, duration, facts, pairs, parts, share
-from beam_sts.report.shared import Examples
+from beam_sts.report.pieces import area, columns, duration, facts, parts, share
+from beam_sts.report.shared import Examples, titled_pairs
 
 _TONES = ("soft", "good", "warn", "bad")
 
@@ -32,20 +32,15 @@ def lengths(counts: Mapping[str, Any], limit: int, examples: Examples, remedy: s
     body = Markup("")
     if lengths:
         bounds = length_bins(min(lengths), max(lengths))
-        size = 1 / len(bounds)
-        drawn = [
-            Bar(at * size, (at + 1) * size, lengths.get(bound, 0), _length_name(bound, lengths.get(bound, 0)))
-            for at, bound in enumerate(bounds)
-        ]
-        every = max(1, math.ceil(len(bounds) / 9))
+        counted = [(bound, lengths.get(bound, 0)) for bound in bounds]
         most = max(lengths, key=lengths.__getitem__)
-        body += bars(
-            drawn,
+        body += columns(
+            [(f"{bound:,}", count, _length_name(bound, count), "good") for bound, count in counted],
             label=f"Histogram of the pairs' lengths. Most have {_length_range(most)} tokens; the "
             f"longest are in the bin up to {max(lengths):,}.",
             unit="pairs",
             axis="tokens of a pair, up to",
-            ticks=[((at + 0.5) * size, f"{bound:,}") for at, bound in enumerate(bounds) if at % every == 0],
+            every=max(1, math.ceil(len(bounds) / 9)),
         )
     if padded:
         waste = padded - real
@@ -69,11 +64,7 @@ def lengths(counts: Mapping[str, Any], limit: int, examples: Examples, remedy: s
         "windowed": "Pairs scored by windows (only their beginnings are shown)",
         "unknown": "Pairs of mostly unknown words",
     }
-    for kind, title in titles.items():
-        if examples.get(kind):
-            body += Markup("<h3>{}</h3>").format(title) + pairs(
-                examples[kind], label=title, differences=False, first=2
-            )
+    body += titled_pairs(examples, titles, differences=False, first=2)
     advice = []
     if counts["truncated"]:
         advice.append(

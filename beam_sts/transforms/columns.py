@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from beam_sts.errors import UserError
 from beam_sts.io.schema import column_at, field_at, find_path, missing_column, with_text
+from beam_sts.report.examples import LONGEST_BYTES, Example, reason_kind, shorten
 from beam_sts.scoring.scorer import ScoreResult
 
 _LISTED = 20  # columns that a message names
@@ -42,12 +43,20 @@ def choose_columns(
     listed = ", ".join(map(repr, names[:_LISTED])) or "none"
     if len(names) > _LISTED:
         listed += f" and {len(names) - _LISTED:,} more"
+    asked = {"--text_a": text_a, "--text_b": text_b}
+    wrong = [
+        str(missing_column(f"{flag} {name}:", name, names))
+        for flag, name in asked.items()
+        if name is not None
+        and name not in names
+        and not (isinstance(schema, pa.Schema) and find_path(schema, name))
+    ]
     if (text_a is None) != (text_b is None):
-        raise UserError("--text_a and --text_b go together: name both columns or neither.")
+        absent = "--text_a" if text_a is None else "--text_b"
+        wrong.append(f"{absent}: is not given; the two go together: name both columns or neither.")
+    if wrong:
+        raise UserError(" ".join(wrong))
     if text_a is not None and text_b is not None:
-        for name in (text_a, text_b):
-            if name not in names and not (isinstance(schema, pa.Schema) and find_path(schema, name)):
-                raise missing_column(f"column {name!r}", name, names)
         return text_a, text_b
     for pair in KNOWN_COLUMNS:
         if set(pair) <= set(names):
@@ -184,3 +193,39 @@ def attach(
     column = pa.array(result.scores[keep], pa.float32())
     scored = scored.append_column(pa.field(score_column, pa.float32(), nullable=False), column)
     return scored, np.array(bad, dtype=np.int64), [why[row] for row in bad]
+
+
+def rejected_examples(rejected: pa.Table, columns: Sequence[str], each: int) -> list[Example]:
+    """Rejected rows for a report to show: of each reason the first ``each``.
+
+    Args:
+        rejected: of ``rejected_table``.
+        columns: of their texts, one or two.
+        each: rows of a reason.
+    """
+    kinds: dict[str, list[int]] = {}
+    for row, reason in enumerate(rejected.column("reason").to_pylist()):
+        kinds.setdefault(reason_kind(reason), []).append(row)
+    rows = sorted(row for found in kinds.values() for row in found[:each])
+    some = rejected.take(pa.array(rows, pa.int64()))
+    records = pa.Table.from_struct_array(some.column("record"))
+    texts = [beginnings(records, name, np.arange(len(some))) for name in columns]
+    return [
+        {
+            "kind": "rejected",
+            "file": file,
+            "row": row,
+            "reason": shorten(reason),
+            **{side: text[at] for side, text in zip(("text_a", "text_b"), texts, strict=False)},
+            "line": shorten(line),
+        }
+        for at, (file, row, reason, line) in enumerate(
+            zip(*(some.column(name).to_pylist() for name in ("file", "row", "reason", "line")), strict=True)
+        )
+    ]
+
+
+def beginnings(table: pa.Table, name: str, rows: np.ndarray) -> list[str | None]:
+    """Some texts of a column, shortened before they become Python's."""
+    column = as_bytes(column_at(table, name).take(pa.array(rows)))
+    return [shorten(text) for text in pc.binary_slice(column, 0, LONGEST_BYTES).to_pylist()]

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
 
+from beam_sts.corpus.blank import is_blank
 from beam_sts.corpus.buckets import CAP
 from beam_sts.corpus.candidates import MinHash
 from beam_sts.corpus.overlap import SHINGLE
 from beam_sts.corpus.propose import Proposal
-from beam_sts.corpus.verify import MODEL_SHARE, THRESHOLD
-from beam_sts.errors import UserError
+from beam_sts.corpus.rule import TABLE, threshold_table
+from beam_sts.corpus.show import Entry, best_entries, by_kind
+from beam_sts.corpus.verify import MODEL_SHARE, THRESHOLD, Scoring
+from beam_sts.errors import UserError, check_between
 from beam_sts.io.summary import add_records
 from beam_sts.transforms.candidates import JoinTexts
 from beam_sts.transforms.components import ROUNDS, Components
 from beam_sts.transforms.nearest import ShingleFrequencies
-from beam_sts.transforms.nodes import Fields, MakeNodes, NodeInfo, ReadRows, Row
+from beam_sts.transforms.nodes import Fields, MakeNodes, NodeInfo, ReadRows
 from beam_sts.transforms.propose import ProposeCandidates
-from beam_sts.transforms.settle import Scoring, Settle, SortOut, Verify, describe, fates
+from beam_sts.transforms.settle import Settle, SortOut, Verify, describe, fates
+from beam_sts.transforms.thresholds import CountThresholds
 
 _PAIRS_AT_ONCE = 4096
 _LARGEST = 20
@@ -34,7 +39,8 @@ class DeduplicatedTexts(NamedTuple):
     every scored pair and of equal texts, with ``(side, id)`` in place of ids where there are elements to
     compare against; ``clusters`` are
     ``(id, cluster)`` of every row that is not alone, the cluster named by its smallest id; ``report`` is one
-    dict: candidates by source with their hot buckets, counts, the largest clusters with their bridges.
+    dict: candidates by source with their hot buckets, counts, the largest clusters with their bridges, what
+    other thresholds would do, and the pairs that a report shows.
     """
 
     kept: beam.PCollection
@@ -80,6 +86,9 @@ class DeduplicateTexts(beam.PTransform):
         cascade_band: lowest and highest score that go to it (default: threshold - 0.1, + 0.05).
         compare_blank: empty texts are texts like others.
         max_pairs: fail before scoring more candidates than this.
+        thresholds: to count for the report what they would remove, besides its own; none saves a shuffle of
+            the pairs and half of the work on components.
+        report_examples: pairs of a kind that the report shows; by default none, so no text.
         **scorer_args: more for ``PairScorer``: precision, device, threads, long_text (default ``windows``).
 
     >>> rows = [{"id": 1, "text": "A cat sat on the mat."}, {"id": 2, "text": "A cat sat on the  mat."}]
@@ -112,25 +121,28 @@ class DeduplicateTexts(beam.PTransform):
         cascade_band: tuple[float, float] | None = None,
         compare_blank: bool = False,
         max_pairs: int | None = None,
+        thresholds: Sequence[float] = TABLE,
+        report_examples: int = 0,
         **scorer_args: Any,
     ) -> None:
         super().__init__()
         if keep not in ("first", "longest", "shortest", "central") and not keep.startswith("highest:"):
             raise UserError(f"keep {keep!r}: is not one of first, longest, shortest, central, highest:FIELD.")
-        for name, value in (("threshold", threshold), ("model_share", model_share)):
-            if not 0 <= value <= 1:
-                raise UserError(f"{name} {value}: must be between 0 and 1.")
+        for cut in (threshold, *thresholds):
+            check_between("threshold", cut)
+        check_between("model_share", model_share)
         self._proposal = Proposal(tuple(candidates), minhash or MinHash(), cap, neighbours, within)
         self._fields = Fields(id, text, keep, tuple(self._proposal.blocks), vector)
         self._threshold, self._rounds, self._blocks = threshold, rounds, blocks
+        self._thresholds = sorted({*thresholds, threshold}) if thresholds else []
+        self._examples = report_examples
         self._blend, self._compare_blank = blend, compare_blank
         trust = "allow_pickle", "trust_remote_code"
         self._load = {str(name): scorer_args[name] for name in trust if name in scorer_args}
         band = cascade_band or (threshold - 0.1, threshold + 0.05)
         args = {"long_text": "windows", **scorer_args}
-        self._scoring = Scoring(
-            model, symmetric, cascade_model, band, threshold, max_pairs, model_share, args
-        )
+        self._scoring = Scoring(model, symmetric, cascade_model, band, threshold, args, model_share)
+        self._most, self._model = max_pairs, model
 
     def expand(self, elements: Any) -> DeduplicatedTexts:
         """Group equal texts, propose, verify, cluster, settle, sort out."""
@@ -160,7 +172,9 @@ class DeduplicateTexts(beam.PTransform):
         proposed = self._candidates(nodes, texts, inputs, against)
         joined = {"texts": texts, "pairs": proposed.pairs} | "Join" >> JoinTexts()
         if not self._compare_blank:
-            joined = joined | "Not blank" >> beam.Filter(lambda row: row[2].strip() and row[3].strip())
+            joined = joined | "Not blank" >> beam.Filter(
+                lambda row: not (is_blank(row[2]) or is_blank(row[3]))
+            )
         learnt = []
         if self._blend:
             learnt = [beam.pvalue.AsSingleton(texts | "Words" >> ShingleFrequencies(*SHINGLE))]
@@ -169,12 +183,23 @@ class DeduplicateTexts(beam.PTransform):
             joined
             | "Batch" >> beam.BatchElements(min_batch_size=_PAIRS_AT_ONCE, max_batch_size=_PAIRS_AT_ONCE)
             | "Verify"
-            >> beam.ParDo(Verify(self._scoring), beam.pvalue.AsSingleton(count), *learnt).with_outputs(
-                "counts", main="pairs"
-            )
+            >> beam.ParDo(
+                Verify(self._scoring, self._examples, self._most), beam.pvalue.AsSingleton(count), *learnt
+            ).with_outputs("counts", "shown", main="pairs")
         )
         pairs = verified["pairs"]
-        settled = self._settle(pairs, nodes.nodes, learnt)
+        named = self._components(pairs)
+        settled = self._settle(pairs, nodes.nodes, named[self._threshold], learnt)
+        scored = (pairs, settled["guard"]) | "Scored" >> beam.Flatten()
+        table = []
+        if self._thresholds:
+            parts = {"pairs": scored, "nodes": nodes.nodes, "names": named[min(named)]}
+            table = [parts | CountThresholds(self._thresholds, self._fields.keep)]
+        shown = (
+            (verified["shown"], settled["shown"])
+            | "Shown" >> beam.Flatten()
+            | "Best shown" >> beam.CombineGlobally(_best, self._examples)
+        )
         verdicts = (
             {"verdict": settled["of"], "members": nodes.members}
             | "Fates" >> beam.CoGroupByKey()
@@ -197,6 +222,7 @@ class DeduplicateTexts(beam.PTransform):
             (
                 verified["counts"],
                 settled["counts"],
+                *table,
                 every | "Row counts" >> beam.MapTuple(lambda row, _: {"rows": {str(row[0]): 1}}),
                 nodes.nodes | "Node counts" >> beam.MapTuple(_count_node),
                 count | "Pair counts" >> beam.Map(lambda pairs: {"pairs": pairs}),
@@ -210,6 +236,8 @@ class DeduplicateTexts(beam.PTransform):
             | "Report"
             >> beam.Map(
                 _report,
+                self._thresholds,
+                beam.pvalue.AsSingleton(shown),
                 beam.pvalue.AsList(proposed.reports),
                 beam.pvalue.AsList(
                     settled["clusters"] | "Largest" >> beam.combiners.Top.Of(_LARGEST, key=_by_size)
@@ -217,7 +245,7 @@ class DeduplicateTexts(beam.PTransform):
             )
         )
         equal = nodes.members | "Equal" >> beam.FlatMapTuple(_equal)
-        pairs = (pairs, settled["guard"], equal) | "All pairs" >> beam.Flatten()
+        pairs = (scored, equal) | "All pairs" >> beam.Flatten()
         if not against:
             pairs = pairs | "Plain ids" >> beam.Map(lambda pair: (pair[0][1], pair[1][1], *pair[2:]))
         clusters = clusters | "Plain names" >> beam.MapTuple(lambda row, name: (row[1], name[1]))
@@ -237,14 +265,28 @@ class DeduplicateTexts(beam.PTransform):
                 lambda node, found: (str(found[0][1]), node)
             )
         return parts | "Propose" >> ProposeCandidates(
-            self._proposal, self._scoring.model, against=against, blocks=self._blocks, load=self._load
+            self._proposal, self._model, against=against, blocks=self._blocks, load=self._load
         )
 
-    def _settle(self, pairs: beam.PCollection, nodes: beam.PCollection, learnt: list[Any]) -> Any:
+    def _components(self, pairs: beam.PCollection) -> dict[float, beam.PCollection]:
+        """(node, component) at the threshold and at the lowest of the table, both in the same rounds."""
+        levels = sorted({self._threshold, *self._thresholds[:1]})
+        named = (
+            pairs
+            | "Accept" >> beam.FlatMap(_edges_by_level, [float(np.float32(level)) for level in levels])
+            | Components(self._rounds)
+        )
+        return {
+            level: named
+            | f"Level {at}" >> beam.Filter(lambda found, at: found[0][0] == at, at)
+            | f"Names {at}" >> beam.MapTuple(lambda node, name: (node[1], name[1]))
+            for at, level in enumerate(levels)
+        }
+
+    def _settle(
+        self, pairs: beam.PCollection, nodes: beam.PCollection, named: beam.PCollection, learnt: list[Any]
+    ) -> Any:
         """What becomes of the nodes that an accepted pair names."""
-        limit = float(np.float32(self._threshold))
-        accepted = pairs | "Accept" >> beam.Filter(lambda pair: pair[2] >= limit)
-        named = accepted | "Edges" >> beam.Map(lambda p: (p[0], p[1])) | Components(self._rounds)
         members = (
             {"name": named, "info": nodes}
             | "Name nodes" >> beam.CoGroupByKey()
@@ -255,11 +297,12 @@ class DeduplicateTexts(beam.PTransform):
             | "Name edges" >> beam.CoGroupByKey()
             | "Of clusters" >> beam.FlatMapTuple(_edges_by_name)
         )
-        settle = Settle(self._scoring, self._fields.keep)
+        settle = Settle(self._scoring, self._fields.keep, self._examples)
         return (
             {"members": members, "edges": edges}
             | "Cluster" >> beam.CoGroupByKey()
-            | "Settle" >> beam.ParDo(settle, *learnt).with_outputs("guard", "counts", "clusters", main="of")
+            | "Settle"
+            >> beam.ParDo(settle, *learnt).with_outputs("guard", "counts", "clusters", "shown", main="of")
         )
 
 
@@ -275,8 +318,14 @@ def _equal(node: Any, member: tuple[Any, Any]) -> Iterator[tuple[Any, ...]]:
         yield node, member[0], 1.0, "exact", "identical"
 
 
-def _element(row: Any, found: Row) -> tuple[Any, Any]:
-    return row, found.element
+def _edges_by_level(pair: tuple[Any, ...], levels: list[float]) -> Iterator[tuple[Any, Any]]:
+    for at, level in enumerate(levels):
+        if pair[2] >= level:
+            yield (at, pair[0]), (at, pair[1])
+
+
+def _best(parts: Iterable[list[Entry]], each: int) -> list[Entry]:
+    return best_entries(chain.from_iterable(parts), each)
 
 
 def _named(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
@@ -291,13 +340,10 @@ def _edges_by_name(_: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[An
             yield name, edge
 
 
-def _vector(node: Any, info: NodeInfo) -> tuple[Any, bytes]:
-    return node, info.vector
-
-
 def _count_node(node: Any, info: NodeInfo) -> dict[str, Any]:
-    blank = info.rows if node[0] == 0 and not info.text.strip() else 0
-    return {"texts_compared": 1, "rows_blank": blank}
+    blank = info.rows if node[0] == 0 and is_blank(info.text) else 0
+    own = {str(info.rows): 1} if node[0] == 0 else {}
+    return {"texts_compared": 1, "rows_blank": blank, "node_sizes": own}
 
 
 def _by_size(cluster: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -315,7 +361,19 @@ class _Reversed:
 
 
 def _report(
-    counts: dict[str, Any], candidates: list[dict[str, Any]], largest: list[list[Any]]
+    counts: dict[str, Any],
+    thresholds: list[float],
+    shown: list[Entry],
+    candidates: list[tuple[int, dict[str, Any]]],
+    largest: list[list[Any]],
 ) -> dict[str, Any]:
-    ordered = sorted(candidates, key=lambda one: (one["source"], sorted(map(str, one.items()))))
-    return {**counts, "candidates": ordered, "largest_clusters": [describe(c) for c in (largest or [[]])[0]]}
+    over = counts.pop("pairs_over", 0)
+    table = threshold_table(thresholds, counts.pop("node_sizes", {}), counts.pop("thresholds", {}))
+    ordered = [report for _, report in sorted(candidates, key=lambda placed: placed[0])]
+    return {
+        **counts,
+        "candidates": ordered,
+        "largest_clusters": [describe(c) for c in (largest or [[]])[0]],
+        "thresholds": [] if over else table,
+        "examples": by_kind(shown),
+    }

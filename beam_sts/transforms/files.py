@@ -17,12 +17,11 @@ from apache_beam.ml.inference.base import RunInference
 
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema, rejected_table
-from beam_sts.io.schema import column_at
 from beam_sts.io.slices import ReadOptions, Slice, SliceData, read_slices
 from beam_sts.io.summary import length_histogram, score_histogram
-from beam_sts.report.examples import LONGEST_BYTES, Example, choose_rows, reason_kind, shorten
+from beam_sts.report.examples import Example, choose_rows, reason_kind
 from beam_sts.scoring.scorer import ScoreResult
-from beam_sts.transforms.columns import Sifted, as_bytes, attach, sift, text_arrays
+from beam_sts.transforms.columns import Sifted, attach, beginnings, rejected_examples, sift, text_arrays
 from beam_sts.transforms.handler import METRICS_NAMESPACE, PairColumns, PairColumnsModelHandler
 
 
@@ -149,7 +148,7 @@ class _CommitSlice(beam.DoFn):
                 "committed_at": time.time(),
                 "examples": [
                     *_scored_examples(data, sifted, result, settings),
-                    *_rejected_examples(rejected, settings),
+                    *rejected_examples(rejected, settings.text_columns, settings.report_examples),
                 ],
             },
         )
@@ -174,7 +173,7 @@ def _scored_examples(
     kinds = [kind for kind, rows in chosen.items() for _ in rows]
     rows = [row for rows in chosen.values() for row in rows]
     places = sifted.good[np.array(rows, dtype=np.int64)]
-    texts = (_beginnings(data.table, name, places) for name in settings.text_columns)
+    texts = (beginnings(data.table, name, places) for name in settings.text_columns)
     return [
         {
             "kind": kind,
@@ -186,33 +185,3 @@ def _scored_examples(
         }
         for kind, row, place, a, b in zip(kinds, rows, places.tolist(), *texts, strict=True)
     ]
-
-
-def _rejected_examples(rejected: pa.Table, settings: SliceSettings) -> list[Example]:
-    """The first few rejected rows of each reason."""
-    reasons = rejected.column("reason").to_pylist()
-    kinds: dict[str, list[int]] = {}
-    for row, reason in enumerate(reasons):
-        kinds.setdefault(reason_kind(reason), []).append(row)
-    rows = sorted(row for found in kinds.values() for row in found[: settings.report_examples])
-    some = rejected.take(pa.array(rows, pa.int64()))
-    records = pa.Table.from_struct_array(some.column("record"))
-    texts = [_beginnings(records, name, np.arange(len(some))) for name in settings.text_columns]
-    return [
-        {
-            "kind": "rejected",
-            "file": some.column("file")[at].as_py(),
-            "row": some.column("row")[at].as_py(),
-            "reason": shorten(some.column("reason")[at].as_py()),
-            "text_a": texts[0][at],
-            "text_b": texts[1][at],
-            "line": shorten(some.column("line")[at].as_py()),
-        }
-        for at in range(len(some))
-    ]
-
-
-def _beginnings(table: pa.Table, name: str, rows: np.ndarray) -> list[str | None]:
-    """Some texts of a column, shortened before they become Python's."""
-    column = as_bytes(column_at(table, name).take(pa.array(rows)))
-    return [shorten(text) for text in pc.binary_slice(column, 0, LONGEST_BYTES).to_pylist()]

@@ -12,7 +12,7 @@ import pyarrow as pa
 from apache_beam import pvalue
 
 from beam_sts.corpus.mine import PairSources
-from beam_sts.corpus.mined import PairShardWriter, PairTexts, SetSettings, write_rejected, write_rows
+from beam_sts.corpus.mined import PairShardWriter, PairTexts, SetSettings, write_rows
 from beam_sts.corpus.mining import (
     BANDS,
     SPLITS,
@@ -24,6 +24,7 @@ from beam_sts.corpus.mining import (
     triplets,
 )
 from beam_sts.corpus.passages import PassageSettings, slice_passages
+from beam_sts.corpus.rejects import write_rejected
 from beam_sts.corpus.rows import Source
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import Slice
@@ -149,7 +150,7 @@ class _Read(beam.DoFn):
     def process(self, unit: list[Slice]) -> Iterator[Any]:
         source = self._settings.source
         for rows in source.read(unit):
-            counts = write_rejected(self._settings.output, source, rows)
+            counts = write_rejected(self._settings.output, source, rows, self._settings.sets.report_examples)
             found = slice_passages(rows, self._settings.passages)
             yield pvalue.TaggedOutput("counts", {**found.counts, **counts, "places": len(found.texts)})
             count = len(found.texts)

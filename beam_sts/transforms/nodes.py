@@ -10,6 +10,7 @@ import apache_beam as beam
 import numpy as np
 from apache_beam import pvalue
 
+from beam_sts.corpus.blank import is_blank
 from beam_sts.corpus.candidates import hash128
 from beam_sts.errors import UserError
 from beam_sts.transforms.nearest import DensePoints
@@ -145,7 +146,7 @@ class MakeNodes(beam.PTransform):
 
 def _group(one: tuple[Any, Row], merge: bool, compare_blank: bool, apart: bool) -> tuple[Any, Any]:
     row, found = one
-    blank = not found.text.strip() and not compare_blank
+    blank = is_blank(found.text) and not compare_blank
     alone = not merge or blank or (apart and row[0] == 0)
     digest = hash128([found.text]).tobytes()
     return (row[0], digest, repr(row[1]) if alone else ""), (row, *found[1:])

@@ -21,7 +21,7 @@ Node = tuple[int, Any]
 
 
 class Proposed(NamedTuple):
-    """``pairs``: ``((node, node), sources)``, distinct; ``reports``: a dict of each source."""
+    """``pairs``: ``((node, node), sources)``, distinct; ``reports``: a place and a dict of each source."""
 
     pairs: beam.PCollection
     reports: beam.PCollection
@@ -80,7 +80,11 @@ class ProposeCandidates(beam.PTransform):
                 reports.append(made.reports)
             block += name == "block"
         pairs = tuple(parts) | "Union" >> MergeCandidates(list(dict.fromkeys(names)))
-        return Proposed(pairs, tuple(reports) | "Reports" >> beam.Flatten())
+        placed = tuple(
+            report | f"Place {at}" >> beam.Map(lambda found, at: (at, found), at)
+            for at, report in enumerate(reports)
+        )
+        return Proposed(pairs, placed | "Reports" >> beam.Flatten())
 
     def _one(
         self, name: str, block: int, label: str, across: bool, nodes: dict[str, beam.PCollection]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -11,72 +12,61 @@ import numpy as np
 import pyarrow as pa
 from apache_beam import pvalue
 
-from beam_sts.corpus.components import Cluster, largest_clusters
+from beam_sts.corpus.components import Cluster, IntArray, largest_clusters
 from beam_sts.corpus.overlap import Overlap
-from beam_sts.corpus.survivors import ScoredPairs, central_ranks, pick_survivors
-from beam_sts.corpus.verify import MODEL_SHARE, RULES, THRESHOLD, Verifier, VerifyStats
+from beam_sts.corpus.rule import Rule
+from beam_sts.corpus.show import best_entries, example, nearest_pairs, removals
+from beam_sts.corpus.survivors import ScoredPairs
+from beam_sts.corpus.verify import RULES, Scoring, Verifier, VerifyStats, check_pairs
 from beam_sts.errors import UserError
 from beam_sts.io.summary import score_histogram
-from beam_sts.scoring.scorer import PairScorer
 from beam_sts.transforms.nearest import Packed
-
-_ARRAYS = ("a", "b", "scores")
 
 Learnt = tuple[int, Packed]
 """Texts, and in how many of them each shingle is: what ``blend`` weighs by."""
 
 
-@dataclass(frozen=True)
-class Scoring:
-    """How pairs are scored, as for ``Verifier``; ``most`` pairs may there be."""
-
-    model: str
-    symmetric: bool = False
-    cascade: str | None = None
-    band: tuple[float, float] = (0.0, 1.0)
-    threshold: float = THRESHOLD
-    most: int | None = None
-    share: float = MODEL_SHARE
-    args: dict[str, Any] = field(default_factory=dict)
-
-    def verifier(self, learnt: Learnt | None = None) -> Verifier:
-        """Loads the models."""
-        cascade = PairScorer(self.cascade, **self.args) if self.cascade else None
-        overlap = Overlap.of(learnt[1].array, learnt[0]) if learnt else None
-        scorer = PairScorer(self.model, **self.args)
-        return Verifier(scorer, self.symmetric, cascade, self.band, self.threshold, overlap, self.share)
-
-
 class _Scores(beam.DoFn):
-    """What scores: the models are loaded once for each worker, and only if there is a pair to score."""
+    """What scores: the models are loaded once for each worker, and only if there is a pair to score.
 
-    def __init__(self, scoring: Scoring) -> None:
-        self._scoring = scoring
+    Args:
+        scoring: how.
+        each: pairs of a kind for the report to show, which come out as ``shown``.
+    """
+
+    def __init__(self, scoring: Scoring, each: int = 0) -> None:
+        self._scoring, self._each = scoring, each
         self._verifier: Verifier | None = None
 
     def verifier(self, learnt: Learnt | None) -> Verifier:
         """The worker's own."""
         if self._verifier is None:
-            self._verifier = self._scoring.verifier(learnt)
+            overlap = Overlap.of(learnt[1].array, learnt[0]) if learnt else None
+            self._verifier = self._scoring.verifier(overlap)
         return self._verifier
 
 
 class Verify(_Scores):
-    """Candidates with texts -> (a, b, score, source, rule); as ``counts`` what was done.
+    """Candidates with texts -> (a, b, score, source, rule); as ``counts`` what was done; as ``shown`` a few.
 
     A pair that fails has a score of NaN.
+
+    Args:
+        scoring: how.
+        each: as of ``Settle``.
+        most: pairs that there may be.
     """
+
+    def __init__(self, scoring: Scoring, each: int = 0, most: int | None = None) -> None:
+        super().__init__(scoring, each)
+        self._most = most
 
     def process(
         self, rows: list[tuple[Any, Any, str, str, str]], count: int, learnt: Learnt | None = None
     ) -> Iterator[Any]:
         """Beam's."""
-        most = self._scoring.most
-        if most is not None and count > most:
-            raise UserError(
-                f"--max_pairs {most:,}: there are {count:,} candidate pairs. Raise it, or narrow them: a "
-                "higher --minhash_similarity, a smaller --bucket_cap, fewer --candidates."
-            )
+        if self._most is not None:
+            check_pairs(count, self._most)
         texts = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
         found = self.verifier(learnt).verify(*texts)
         good = found.scores[~np.isnan(found.scores)]
@@ -91,16 +81,25 @@ class Verify(_Scores):
         )
         for row, score, rule in zip(rows, found.scores.tolist(), found.rules.tolist(), strict=True):
             yield row[0], row[1], score, row[4], RULES[rule]
+        if self._each:
+            order = sorted(range(len(rows)), key=lambda at: rows[at][:2])
+            ends = [(row[side], row[side + 2]) for side in (0, 1) for row in (rows[at] for at in order)]
+            a = np.arange(len(rows))
+            pairs = ScoredPairs(a, a + len(rows), found.scores[order])
+            show = partial(_show, ends, [name for name, _ in ends])
+            shown = nearest_pairs(pairs, self._scoring.threshold, self._each, show)
+            yield pvalue.TaggedOutput("shown", best_entries(shown, self._each))
 
 
 class Settle(_Scores):
     """A cluster -> (node, (cluster, survivor's best row or None, score, source, rule)) of each node.
 
-    As ``guard`` the pairs that it had to score, as ``counts`` and ``clusters`` what it is like.
+    As ``guard`` the pairs that it had to score, as ``counts`` and ``clusters`` what it is like, as ``shown``
+    what of it may be shown.
     """
 
-    def __init__(self, scoring: Scoring, keep: str) -> None:
-        super().__init__(scoring)
+    def __init__(self, scoring: Scoring, keep: str, each: int = 0) -> None:
+        super().__init__(scoring, each)
         self._keep = keep
 
     def process(
@@ -115,12 +114,7 @@ class Settle(_Scores):
         edges = sorted(inside, key=lambda edge: edge[:2])
         a, b = (np.array([place[e[at]] for e in edges], np.int64) for at in (0, 1))
         pairs = ScoredPairs(a, b, np.array([e[2] for e in edges], np.float32))
-        fixed = np.array([member[0][0] == 1 for member in members])
-        by_worth = sorted(range(len(members)), key=lambda row: (bool(fixed[row]), members[row][1].best))
-        rank = np.empty(len(members), np.int64)
-        rank[by_worth] = np.arange(len(members))
-        if self._keep == "central":
-            rank = central_ranks(pairs, threshold, rank, np.array([m[1].rows for m in members]))
+        rule = rule_of([(node, info.best, info.rows) for node, info in members], self._keep)
         texts = pa.array([member[1].text for member in members], pa.large_string())
         rules: list[str] = []
         stats = VerifyStats()
@@ -132,23 +126,27 @@ class Settle(_Scores):
             rules.extend(RULES[rule] for rule in verified.rules.tolist())
             return verified.scores
 
-        settled = pick_survivors(
-            pairs, threshold, rank, fixed=fixed if fixed.any() else None, compare=compare
-        )
+        settled = rule.settle(pairs, threshold, compare=compare)
         known = {(int(x), int(y)): (e[3], e[4]) for x, y, e in zip(a, b, edges, strict=True)}
         guard = settled.guard
-        for x, y, score, rule in zip(
+        for x, y, score, by in zip(
             guard.a.tolist(), guard.b.tolist(), guard.scores.tolist(), rules, strict=True
         ):
             ends = min(x, y), max(x, y)
-            known[ends] = "guard", rule
-            pair = members[ends[0]][0], members[ends[1]][0], score, "guard", rule
+            known[ends] = "guard", by
+            pair = members[ends[0]][0], members[ends[1]][0], score, "guard", by
             yield pvalue.TaggedOutput("guard", pair)
+        if self._each:
+            shown_texts = [(node, info.text) for node, info in members]
+            pick = partial(_show, shown_texts)
+            shown = nearest_pairs(guard, threshold, self._each, partial(pick, [m[0] for m in members]))
+            bests = [info.best[1:] for _, info in members]
+            shown += removals(rule, settled, self._each, partial(pick, bests))
+            yield pvalue.TaggedOutput("shown", best_entries(shown, self._each))
         counts = {"unverified": settled.unverified, "pairs_guard": len(guard.a), "verify": _counts(stats)}
         yield pvalue.TaggedOutput("counts", counts)
         rows = sum(info.rows for _, info in members)
-        links = ScoredPairs(*(np.concatenate([getattr(p, n) for p in (pairs, guard)]) for n in _ARRAYS))
-        shape = _shape(links.accepted(threshold), len(members))
+        shape = _shape(pairs.joined(guard).accepted(threshold), len(members))
         bridges = [[members[x][0][1], members[y][0][1]] for x, y in shape.bridges[:5]]
         look = {**asdict(shape), "bridges": bridges, "bridges_found": len(shape.bridges)}
         yield pvalue.TaggedOutput("clusters", (len(members), name, rows, look))
@@ -156,9 +154,33 @@ class Settle(_Scores):
             if survivor == row:
                 yield members[row][0], (name, None, None, None, None)
                 continue
-            source, rule = known[min(row, survivor), max(row, survivor)]
+            source, by = known[min(row, survivor), max(row, survivor)]
             best, score = members[survivor][1].best[1:], float(settled.scores[row])
-            yield members[row][0], (name, best, score, source, rule)
+            yield members[row][0], (name, best, score, source, by)
+
+
+def rule_of(members: Sequence[tuple[Any, tuple[Any, ...], int]], keep: str) -> Rule:
+    """The rule over nodes in the order of their names: name, key of the best row, number of rows."""
+    fixed = np.array([name[0] == 1 for name, _, _ in members], bool)
+    by_worth = sorted(range(len(members)), key=lambda at: (bool(fixed[at]), members[at][1]))
+    rank = np.empty(len(members), np.int64)
+    rank[by_worth] = np.arange(len(members))
+    return Rule(rank, np.array([rows for *_, rows in members], np.int64), fixed, central=keep == "central")
+
+
+def _show(
+    texts: Sequence[tuple[Any, str]],
+    left_names: Sequence[Any],
+    left: IntArray,
+    right: IntArray,
+    scores: Any,
+) -> list[tuple[tuple[Any, Any], Any]]:
+    """Nodes beside nodes for ``beam_sts.corpus.show``, of (name, text) each; the left ones by other names."""
+    shown = []
+    for x, y, score in zip(left.tolist(), right.tolist(), scores.tolist(), strict=True):
+        (a, text_a), (b, text_b) = texts[x], texts[y]
+        shown.append(((a, b), example(left_names[x][1], b[1], text_a, text_b, score)))
+    return shown
 
 
 def _counts(stats: VerifyStats) -> dict[str, Any]:

@@ -105,7 +105,28 @@ def test_bad_lines_are_named_by_line_and_kept(tmp_path):
 
 def test_a_file_without_any_object_is_refused(tmp_path):
     with pytest.raises(UserError, match="none of its 2 lines is a JSON object"):
-        plan_input(str(_write(tmp_path / "in.jsonl", b"[", b"]")), 10)
+        plan_input(str(_write(tmp_path / "in.jsonl", b"1", b"2")), 10)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"[", b'{"a": 1},', b'{"a": 2}', b"]"],
+        [b"\xef\xbb\xbf  [", b"", b'{"a": 1}', b',{"a": 2}', b"]"],
+        [b'[{"a": 1},', b'{"a": 2}]'],
+        [b'[{"a": 1}, {"a": 2}]'],
+    ],
+)
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+def test_a_json_array_is_refused_rather_than_read_in_part(tmp_path, lines, ending):
+    with pytest.raises(UserError, match=r"is a JSON array; one object a line is read: jq"):
+        plan_input(str(_write(tmp_path / f"in.{ending}", *lines)), 10)
+
+
+def test_a_list_among_objects_is_a_bad_row(tmp_path):
+    _, (part,) = _read(_write(tmp_path / "in.jsonl", b"[1, 2]", b'{"a": 1}'))
+    assert part.table.to_pylist() == [{"a": 1}]
+    assert [b.reason for b in part.bad] == ["line 1: a JSON list, not an object"]
 
 
 def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path):

@@ -173,7 +173,7 @@ def test_an_input_without_rows_gives_the_columns_and_says_so(tmp_path, tiny, nam
         ("in.csv.gz", gzip.compress(GOOD)[:-9], (), "in.csv.gz: cannot be read"),
         ("in.jsonl", b"[\n{}\n]", (), "a JSON array; one object a line is read: jq"),
         ("in.jsonl", b'{"sentence1": 1, "sentence2": "x"}\n', (), "column 'sentence1' holds int64"),
-        ("in.jsonl", b'{"a": {"b": "x"}}\n', ("--text_a", "a.c", "--text_b", "a.b"), "'a.c' is not in"),
+        ("in.jsonl", b'{"a": {"b": "x"}}\n', ("--text_a", "a.c", "--text_b", "a.b"), "--text_a a.c: is not"),
         ("in.csv", b",".join(b"c%d" % i for i in range(9999)), (), "and 9,979 more"),
     ],
 )  # fmt: skip

@@ -1,10 +1,17 @@
 """What every command line shares."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_sts.scoring.backends import available_cores
-from pipelines import score
+from pipelines import java, score
 from pipelines.cli import local_options, only_built, worker_threads
 
 
@@ -60,3 +67,35 @@ def test_what_is_only_built():
     assert only_built(PipelineOptions(["--runner=FlinkRunner", template])) is None
     assert "gs://bucket/template" in only_built(PipelineOptions(["--runner=DataflowRunner", template]))
     assert "--dry_run" in only_built(PipelineOptions(["--runner=DataflowRunner", "--dry_run=true"]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for it")
+def test_a_job_server_ends_with_a_launcher_that_is_killed():
+    code = (
+        "import os, subprocess, sys, time; "
+        "server = [sys.executable, sys.argv[1], str(os.getpid()), 'sleep', '600']; "
+        "print(subprocess.Popen(server).pid, flush=True); "
+        "time.sleep(600)"
+    )
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", code, java.__file__], stdout=subprocess.PIPE, text=True
+    )
+    command = Path("/proc", launcher.stdout.readline().strip(), "cmdline")
+    deadline = time.monotonic() + 60
+    while not command.read_bytes().startswith(b"sleep"):
+        assert time.monotonic() < deadline
+    os.kill(launcher.pid, signal.SIGKILL)
+    launcher.wait()
+    while command.exists() and command.read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_only_a_job_server_that_beam_starts_is_watched():
+    watched, _, _ = local_options(["--runner=FlinkRunner", "--job_server_jvm_properties=-Xmx1g"])
+    found = watched.get_all_options()
+    assert found["job_server_java_launcher"] == sys.executable
+    assert found["job_server_jvm_properties"] == [java.__file__, str(os.getpid()), "java", "-Xmx1g"]
+    assert (
+        local_options(["--runner=DataflowRunner"])[0].get_all_options()["job_server_java_launcher"] == "java"
+    )

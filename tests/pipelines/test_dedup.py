@@ -235,8 +235,7 @@ def test_a_killed_run_goes_on_from_its_scores(tmp_path, tiny):
     options = ["--input", str(tmp_path / "in.parquet"), "--text", "text", "--model", str(tiny)]
     options += ["--candidates", "exact,minhash,lexical", "--neighbours", "20", "--threads", "1"]
     code = (
-        "import beam_sts.corpus.shards as s; s.PairShards.score.__defaults__ = "
-        "(*s.PairShards.score.__defaults__[:-1], 200); from pipelines import dedup; "
+        "import beam_sts.corpus.shards as s; s.CHARACTERS_PER_SHARD = 40_000; from pipelines import dedup; "
         "import sys; sys.exit(dedup.main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, *options, "--output", str(tmp_path / "out")]
@@ -254,6 +253,9 @@ def test_a_killed_run_goes_on_from_its_scores(tmp_path, tiny):
     subprocess.run(fresh, cwd=ROOT, capture_output=True, check=True)
     for name in ("kept", "removed", "pairs", "clusters"):
         assert read(tmp_path / "out", name) == read(tmp_path / "fresh", name)
+    ends = pq.read_table(tmp_path / "fresh" / "pairs" / "part-000001.parquet", columns=["id_a", "id_b"])
+    sizes = [sum(len(texts[at]) for at in ends[name].to_pylist()) for name in ends.column_names]
+    assert 39_000 < sum(sizes) <= 40_000
 
 
 def test_records_are_blended_and_clustered_by_average_linkage(tmp_path, capsys):

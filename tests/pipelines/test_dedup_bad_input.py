@@ -94,7 +94,7 @@ def test_a_text_of_ten_megabytes(tmp_path, tiny):
         (["--cascade_band", "0.1,0.2"], "--cascade_band: goes with --cascade_model"),
         (["--cascade_model", "beam-sts-pico", "--cascade_band", "0.9,0.1"], "the first must not be above"),
         (["--within"], "--within: goes with --against"),
-        (["--minhash_similarity", "2"], "MinHash similarity 2.0: must be above 0"),
+        (["--minhash_similarity", "2"], "--minhash_similarity 2.0: must be between 0 and 1"),
         (["--max_pairs", "0"], "--max_pairs 0: must be at least 1"),
         (["--threshold", "2"], "--threshold 2.0: must be between 0 and 1"),
         (["--model_share", "-0.5"], "--model_share -0.5: must be between 0 and 1"),

@@ -124,7 +124,7 @@ SMALL_SHARDS = """
 import sys
 import beam_sts.corpus.shards as shards
 from pipelines import dedup
-shards.PairShards.score.__defaults__ = (*shards.PairShards.score.__defaults__[:-1], 200)
+shards.PAIRS_PER_SHARD = 200
 sys.exit(dedup.main(sys.argv[1:]))
 """
 

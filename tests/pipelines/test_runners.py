@@ -3,7 +3,9 @@
 Record in docs/runners.md what ran: BEAM_STS_RECORD=1 python -m pytest -m slow tests/pipelines/test_runners.py
 """
 
+import contextlib
 import json
+from pathlib import Path
 
 import apache_beam as beam
 import pytest
@@ -89,6 +91,7 @@ def test_score_gives_the_bytes_of_the_run_in_memory(name, pairs, scored, tiny, t
 def test_dedup_without_a_runner_keeps_the_same_rows(engine_corpus, deduplicated, tmp_path):
     engines.deduplicate(engine_corpus, tmp_path / "out")
     engines.assert_same_rows(tmp_path / "out", deduplicated, ("kept", "removed", "clusters", "rejected"))
+    engines.check_summary_and_report(tmp_path / "out", deduplicated)
     engines.record("none: arrays on one machine", "(none)", "dedup", "same rows")
 
 
@@ -113,3 +116,25 @@ def test_mine_gives_the_bytes_of_the_run_in_memory(name, engine_corpus, mined, t
     engines.mine_pairs(engine_corpus, tmp_path / "out", *runner, *options_of(name))
     engines.check_mined(tmp_path / "out", mined)
     engines.record(name, " ".join([*runner, shown(name)]), "mine", "same bytes")
+
+
+def test_the_job_server_ends_with_a_launcher_that_is_killed(pairs, tiny, tmp_path):
+    launcher = engines.start(
+        "score", *engines.places(pairs, tmp_path / "out", tiny), *SCORE, *options_of("SparkRunner, LOOPBACK")
+    )
+
+    def servers():
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words = path.read_bytes().split(b"\0")
+                parent = int(path.with_name("stat").read_text().rpartition(")")[2].split()[1])
+                if words[0].endswith(b"java") and b"-jar" in words:
+                    found.append((int(path.parent.name), parent))
+        return found
+
+    engines.wait_until(lambda: any(parent == launcher.pid for _, parent in servers()))
+    (server,) = (pid for pid, parent in servers() if parent == launcher.pid)
+    launcher.kill()
+    launcher.wait()
+    engines.wait_until(lambda: server not in [pid for pid, _ in servers()], timeout=60)

@@ -22,13 +22,20 @@ def test_nothing_recognised_lists_the_columns():
 
 
 def test_a_missing_column_lists_the_columns():
-    with pytest.raises(UserError, match=r"column 'q' is not in the input; its columns are 'a', 'b'"):
+    with pytest.raises(UserError, match=r"--text_a q: is not in the input; its columns are 'a', 'b'"):
         choose_columns(["a", "b"], "q", "b")
 
 
 def test_one_column_alone_is_refused():
-    with pytest.raises(UserError, match="go together"):
+    with pytest.raises(UserError, match=r"^--text_b: is not given; the two go together"):
         choose_columns(["a", "b"], "a", None)
+
+
+def test_all_that_is_wrong_with_the_columns_is_said_at_once():
+    with pytest.raises(UserError, match=r"--text_a q: is not.*'a', 'b'\. --text_b: is not given"):
+        choose_columns(["a", "b"], "q", None)
+    with pytest.raises(UserError, match=r"--text_a q: is not.*--text_b r: is not"):
+        choose_columns(["a", "b"], "q", "r")
 
 
 @pytest.mark.parametrize(

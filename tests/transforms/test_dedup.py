@@ -11,6 +11,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from beam_sts.transforms.dedup import DeduplicateTexts
 from pipelines import dedup
 from pipelines.cli import user_error
+from tests import engines
 from tests.pipelines.test_dedup import made_texts
 
 THRESHOLD = 0.7
@@ -107,22 +108,15 @@ def both(tmp_path, *args, model="beam-sts-nano"):
                 assert row.pop("score") == pytest.approx(other.pop("score"), abs=3e-6)
             mine, theirs = sorted(mine, key=_ends), sorted(theirs, key=_ends)
         assert mine == theirs, name
-    summaries = [json.loads((folder / "summary.json").read_text()) for folder in (one, two)]
-    differing = ("seconds", "path", "thresholds", "timeline", "peak_memory_mib", "score_histogram")
-    for summary in summaries:
-        for name in (*differing, "score_quantiles"):
-            summary.pop(name)
-        summary["candidates"].sort(key=str)
-        summary["verify"].pop("padded_tokens")  # depends on the batch
-    assert summaries[0] == summaries[1]
-    return one, two, summaries[0]
+    engines.check_summary_and_report(one, two)
+    return one, two, json.loads((one / "summary.json").read_text())
 
 
 def _ends(row):
     return str([row.get(name) for name in ("name", "id_a", "id_b", "rule", "b_in")])
 
 
-CORPUS = [*made_texts(10), *made_texts(2), "", " ", None]
+CORPUS = [*made_texts(10), *made_texts(2), "", " ", "\x1c \x1f", "\u2003", None]
 
 
 def write(path, texts, **columns):
@@ -185,6 +179,18 @@ def test_given_pairs_are_the_same_by_a_runner(tmp_path):
     _, _, summary = both(tmp_path, *more)
     (report,) = summary["candidates"]
     assert (report["rows"], report["unknown"], report["same"], report["pairs"]) == (6, 1, 1, 3)
+
+
+def test_a_group_too_large_to_count_leaves_the_table_out_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("beam_sts.transforms.thresholds.MOST_PAIRS", 2)
+    write(tmp_path / "in.parquet", made_texts(10))
+    args = ["--input", str(tmp_path / "in.parquet"), "--text", "text", "--threads", "1"]
+    args += ["--component_rounds", "4", "--runner", "FnApiRunner"]
+    assert dedup.main([*args, "--output", str(tmp_path / "out"), "--candidates", "lexical"]) == 0
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["thresholds"] == []
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert "Other thresholds were not counted" in html
+    assert "The most doubtful removals" in html
 
 
 def test_too_many_pairs_stop_a_run_by_a_runner(tmp_path, capsys):

@@ -1,0 +1,36 @@
+"""The rejected rows of a corpus: written slice by slice, with a few of each reason for the report."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from beam_sts.corpus.rows import SliceRows, Source
+from beam_sts.io.files import file_system
+from beam_sts.io.output import OutputFolder
+from beam_sts.io.rejected import rejected_schema, rejected_table
+from beam_sts.report.examples import Example, reason_kind
+from beam_sts.transforms.columns import rejected_examples
+
+_SHARDS_SHOWN = 100  # that examples are taken from: a report takes no longer for more
+
+
+def write_rejected(output: OutputFolder, source: Source, rows: SliceRows, each: int) -> dict[str, Any]:
+    """Publish the rejected rows of a slice, and of each reason ``each`` to show; gives how many, and why."""
+    index = rows.data.slice.index
+    table = rejected_table(rows.data, rows.bad, rows.reasons, rejected_schema(source.schema))
+    if len(table):
+        shown = rejected_examples(table, [source.text], each)
+        output.write_json(f"_run/records/rejected-{index:06d}.json", {"examples": shown})
+        output.write_table("rejected", index, table)
+    reasons = Counter(map(reason_kind, table["reason"].to_pylist()))
+    return {"rows_rejected": len(table), "rejected_reasons": dict(reasons)}
+
+
+def read_rejected(output: OutputFolder) -> list[list[Example]]:
+    """The examples of the first slices with rejected rows."""
+    fs, folder = file_system(output.path("_run", "records"))
+    fs.invalidate_cache()  # other machines wrote them
+    paths = sorted(fs.glob(f"{folder}/rejected-*.json"))[:_SHARDS_SHOWN]
+    return [json.loads(fs.cat_file(path))["examples"] for path in paths]

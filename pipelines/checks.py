@@ -1,0 +1,33 @@
+"""Checks of options that several commands make before the long work."""
+
+from __future__ import annotations
+
+import argparse
+
+from beam_sts.errors import UserError, check_between
+
+
+def check_at_least(own: argparse.Namespace, **least: int) -> None:
+    """See that numbers of a command are not too small; those not given are left alone.
+
+    Raises:
+        UserError: naming the option, its value and the bound.
+
+    >>> check_at_least(argparse.Namespace(threads=4, rows=None), threads=1, rows=1)
+    """
+    for name, bound in least.items():
+        value = getattr(own, name)
+        if value is not None and value < bound:
+            raise UserError(f"--{name} {value}: must be at least {bound}.")
+
+
+def check_shares(own: argparse.Namespace, *names: str) -> None:
+    """See that options of a command are numbers from 0 to 1, as scores and shares are.
+
+    Raises:
+        UserError: naming the option and its value.
+
+    >>> check_shares(argparse.Namespace(threshold=0.9), "threshold")
+    """
+    for name in names:
+        check_between(f"--{name}", getattr(own, name))

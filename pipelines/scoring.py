@@ -1,0 +1,70 @@
+"""The options that every command has which scores: places, model, machine."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from beam_sts.models.checkpoint import DEFAULT_MODEL
+from beam_sts.scoring.backends import PRECISIONS
+from beam_sts.scoring.long_text import LONG_TEXT
+
+
+def add_places(group: argparse._ActionsContainer) -> None:
+    """``--input``, ``--output`` and ``--overwrite``."""
+    group.add_argument(
+        "--input", required=True, metavar="PATTERN", help="file, folder, pattern or fsspec URL"
+    )
+    group.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
+    group.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
+
+
+def add_scoring_options(
+    scoring: argparse._ActionsContainer, machine: argparse._ActionsContainer, *, long_text: str = "truncate"
+) -> None:
+    """The model and how it scores, and the machine.
+
+    Args:
+        scoring: group of the former.
+        machine: group of the latter.
+        long_text: default of ``--long_text``.
+    """
+    scoring.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help="embedded model, folder, fsspec URL or Hugging Face id[@revision] (default: %(default)s)",
+    )
+    scoring.add_argument("--symmetric", action="store_true", help="mean of both orders, at twice the work")
+    scoring.add_argument(
+        "--long_text",
+        choices=LONG_TEXT,
+        default=long_text,
+        help="pairs of more tokens than the model takes: cut as the reference does, reject, or score by "
+        "overlapping windows (default: %(default)s)",
+    )
+    scoring.add_argument(
+        "--allow_pickle", action="store_true", help="load a model's .bin, a pickle, if you trust its source"
+    )
+    scoring.add_argument(
+        "--trust_remote_code", action="store_true", help="run a model's own Python code if you trust it"
+    )
+    machine.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="bf16 is faster where the processor has it, and differs a little (default: %(default)s)",
+    )
+    machine.add_argument("--device", default="cpu", help="torch device (default: cpu)")
+    machine.add_argument(
+        "--threads", type=int, metavar="N", help="threads of each worker process (default: cores / processes)"
+    )
+
+
+def trust(own: argparse.Namespace) -> dict[str, bool]:
+    """What the user lets a model do, as ``load_checkpoint`` takes it."""
+    return {"allow_pickle": own.allow_pickle, "trust_remote_code": own.trust_remote_code}
+
+
+def scorer_options(own: argparse.Namespace) -> dict[str, Any]:
+    """How the model is run, as ``PairScorer`` takes it."""
+    return {name: getattr(own, name) for name in ("precision", "device", "threads", "long_text")}
