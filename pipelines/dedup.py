@@ -34,7 +34,7 @@ from beam_sts.corpus.rows import EMPTY, Nodes, Rows, make_nodes, read_rows
 from beam_sts.corpus.rule import TABLE, count_removals, node_sizes, threshold_table
 from beam_sts.corpus.shards import PairShards, edges_of, pairs_schema, read_edges
 from beam_sts.corpus.show import by_kind
-from beam_sts.corpus.verify import Scoring, Verifier, check_pairs
+from beam_sts.corpus.verify import MODEL_SHARE, THRESHOLD, Scoring, Verifier, check_pairs
 from beam_sts.errors import UserError
 from beam_sts.io.files import file_system
 from beam_sts.io.output import OutputFolder
@@ -64,7 +64,6 @@ from pipelines.describe import (
 from pipelines.formats import add_format_options
 from pipelines.scoring import add_places, add_scoring_options, scorer_options, trust
 
-THRESHOLD = 0.9
 MAX_PAIRS = 5_000_000
 ROWS_PER_SHARD = 20_000
 _COPY = 20_000  # texts that are in memory at once when they are written to disk
@@ -167,9 +166,16 @@ def parser() -> Parser:
     verify.add_argument(
         "--rule",
         choices=("model", "blend"),
-        default="model",
-        help="score of a pair: the model's, or, for records, its mean with the overlap of the texts, rare "
-        "parts weighing more (default: %(default)s)",
+        default="blend",
+        help="score of a pair: the model's, or a mean of it and of the overlap of the texts, rare parts "
+        "weighing more (default: %(default)s)",
+    )
+    verify.add_argument(
+        "--model_share",
+        type=float,
+        default=MODEL_SHARE,
+        metavar="W",
+        help="the model's part of a blend, 0 to 1 (default: %(default)s)",
     )
     verify.add_argument(
         "--cascade_model", metavar="M", help="a better model for the pairs near the threshold"
@@ -327,6 +333,7 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
             "rounds": own.component_rounds,
             "symmetric": own.symmetric,
             "blend": own.rule == "blend",
+            "model_share": own.model_share,
             "cascade_model": own.cascade_model,
             "cascade_band": job.band,
             "compare_blank": own.empty == "score",
@@ -373,7 +380,13 @@ def _node_texts(rows: Rows, nodes: Nodes, work: Path) -> pa.LargeStringArray:
 
 def _verifier(own: argparse.Namespace, job: Job, texts: pa.LargeStringArray) -> Verifier:
     scoring = Scoring(
-        job.checkpoint, own.symmetric, job.cascade, job.band, own.threshold, scorer_options(own)
+        job.checkpoint,
+        own.symmetric,
+        job.cascade,
+        job.band,
+        own.threshold,
+        scorer_options(own),
+        own.model_share,
     )
     return scoring.verifier(Overlap.learn(texts) if own.rule == "blend" else None)
 

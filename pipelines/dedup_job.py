@@ -27,7 +27,7 @@ _SETTINGS = (
     *("text", "id", "threshold", "keep", "candidates", "minhash_similarity", "minhash_recall", "shingle"),
     *("neighbours", "bucket_cap", "against_text", "against_id", "within", "symmetric", "long_text", "empty"),
     *("embedding", "against_embedding", "precision", "rows_per_shard", "cascade_band", "rule", "linkage"),
-    "one_to_one",
+    *("model_share", "one_to_one"),
 )
 
 
@@ -53,7 +53,7 @@ def prepare(own: argparse.Namespace) -> Job:
     """
     check_at_least(own, rows_per_shard=1, threads=1, neighbours=1, max_pairs=1, component_rounds=1)
     check_at_least(own, bucket_cap=2)
-    check_shares(own, "threshold", "minhash_similarity", "minhash_recall")
+    check_shares(own, "threshold", "model_share", "minhash_similarity", "minhash_recall")
     check_report_options(own)
     if own.within and not own.against:
         raise UserError("--within: goes with --against; without it the input is compared with itself anyway.")
@@ -61,8 +61,6 @@ def prepare(own: argparse.Namespace) -> Job:
         raise UserError("--one_to_one: goes with --against; it is about matches of two inputs.")
     if own.linkage == "average" and own.against:
         raise UserError("--linkage average: groups the rows of one input. Leave --against out.")
-    if own.rule == "blend" and own.cascade_model:
-        raise UserError("--rule blend: goes without --cascade_model.")
     keep = KeepPolicy(own.keep)
     proposal = Proposal(
         parse_sources(own.candidates),

@@ -206,8 +206,8 @@ class MinHash:
         from rensa import RMinHash
 
         width = self.bands * self.rows
-        numbers = [np.empty(0, np.int64)]
-        values = [np.empty((0, width), np.uint32)]
+        numbers, done = [np.empty(0, np.int64)], 0
+        values = np.empty((len(texts), width), np.uint32)  # at once: parts to be joined would be there twice
         for begin, part in text_blocks(texts):
             hashes, counts = shingle_hashes(normalise(part), *self.unit)
             some = np.flatnonzero(counts)
@@ -216,8 +216,9 @@ class MinHash:
             offsets = np.concatenate([[0], np.cumsum(counts[some])]).astype(np.uint64)
             matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, width, self.seed)
             numbers.append(begin + some)
-            values.append(np.array(matrix.to_rows(), np.uint32))
-        return np.concatenate(numbers), np.concatenate(values)
+            values[done : done + len(some)] = matrix.to_rows()
+            done += len(some)
+        return np.concatenate(numbers), values[:done]
 
 
 def parse_shingle(shingle: str) -> tuple[str, int]:

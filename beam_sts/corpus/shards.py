@@ -102,8 +102,9 @@ class PairShards:
                 )
 
     def write_identical(self) -> None:
-        """Write the rows that are behind a node, each with the node's own row: equal texts."""
-        behind = np.flatnonzero(self._nodes.row[self._nodes.of_row] != np.arange(len(self._rows)))
+        """Write the input's rows that are behind a node, each with the node's own row: equal texts."""
+        behind = self._nodes.row[self._nodes.of_row] != np.arange(len(self._rows))
+        behind = np.flatnonzero(behind & (self._rows.side == 0))  # the other is not compared with itself
         for start in range(0, len(behind), PAIRS_PER_SHARD):
             rows = behind[start : start + PAIRS_PER_SHARD]
             number, self._next = self._next, self._next + 1

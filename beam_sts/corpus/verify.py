@@ -17,6 +17,10 @@ from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.scorer import PairScorer
 
 RULES = ("model", "cascade", "identical", "blend")
+THRESHOLD = 0.88
+"""Least score of a duplicate, unless another is given: chosen with ``MODEL_SHARE``, see docs/dedup.md."""
+MODEL_SHARE = 0.25
+"""Of a blended score; the rest is the overlap's."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Verifier:
     """Scores pairs of texts in an order of their own, so that it does not matter which comes first.
 
     Equal texts score 1 without a model. The pairs whose score lies within ``band`` (both ends included) are
-    scored again by ``cascade``, whose score counts.
+    scored again by ``cascade``, whose score counts in place of the first model's.
 
     Args:
         scorer: the model.
@@ -67,7 +71,8 @@ class Verifier:
         cascade: a second, better model.
         band: lowest and highest score that go to it.
         threshold: to tell which decisions the second model changes.
-        overlap: the score is the mean of the model's and this one's (``blend``).
+        overlap: the score is a mean of the model's and this one's (``blend``).
+        share: the model's part of that mean.
     """
 
     scorer: PairScorer
@@ -76,6 +81,7 @@ class Verifier:
     band: tuple[float, float] = (0.0, 1.0)
     threshold: float = 0.5
     overlap: Overlap | None = None
+    share: float = MODEL_SHARE
 
     def verify(self, text_a: pa.Array, text_b: pa.Array) -> Verified:
         """Score two columns of n texts (``large_string``, without nulls)."""
@@ -85,19 +91,20 @@ class Verifier:
         rows = np.flatnonzero(~equal)
         first, second = _ordered(text_a.take(pa.array(rows)), text_b.take(pa.array(rows)))
         result = self.scorer.run(first, second, symmetric=self.symmetric)
-        scores[rows], rules[rows] = result.scores, RULES.index("model")
+        shared = self.overlap.scores(first, second) if self.overlap is not None else None
+        first_scores = _mean(result.scores, shared, self.share)
+        scores[rows] = first_scores
+        rules[rows] = RULES.index("model" if shared is None else "blend")
         seconds, cascaded, changed = result.seconds, 0, 0
         if self.cascade is not None:
-            inside = np.flatnonzero((result.scores >= self.band[0]) & (result.scores <= self.band[1]))
+            inside = np.flatnonzero((first_scores >= self.band[0]) & (first_scores <= self.band[1]))
             taken = pa.array(inside)
             again = self.cascade.run(first.take(taken), second.take(taken), symmetric=self.symmetric)
+            better = _mean(again.scores, shared[inside] if shared is not None else None, self.share)
             limit = np.float32(self.threshold)
-            changed = int(((again.scores >= limit) != (result.scores[inside] >= limit)).sum())
-            scores[rows[inside]], rules[rows[inside]] = again.scores, RULES.index("cascade")
+            changed = int(((better >= limit) != (first_scores[inside] >= limit)).sum())
+            scores[rows[inside]], rules[rows[inside]] = better, RULES.index("cascade")
             seconds, cascaded = seconds + again.seconds, len(inside)
-        if self.overlap is not None:
-            scores[rows] = (scores[rows] + self.overlap.scores(first, second)) / np.float32(2)
-            rules[rows] = RULES.index("blend")
         stats = VerifyStats(
             len(equal),
             int(equal.sum()),
@@ -126,14 +133,15 @@ class Scoring:
     symmetric: bool = False
     cascade: str | Checkpoint | None = None
     band: tuple[float, float] = (0.0, 1.0)
-    threshold: float = 0.9
+    threshold: float = THRESHOLD
     args: dict[str, Any] = field(default_factory=dict)
+    share: float = MODEL_SHARE
 
     def verifier(self, overlap: Overlap | None = None) -> Verifier:
         """Loads the models."""
         scorer = PairScorer(self.model, **self.args)
         cascade = PairScorer(self.cascade, **self.args) if self.cascade else None
-        return Verifier(scorer, self.symmetric, cascade, self.band, self.threshold, overlap)
+        return Verifier(scorer, self.symmetric, cascade, self.band, self.threshold, overlap, self.share)
 
 
 def check_pairs(pairs: int, most: int) -> None:
@@ -147,6 +155,15 @@ def check_pairs(pairs: int, most: int) -> None:
             f"--max_pairs {most:,}: there are {pairs:,} candidate pairs. Raise it, or narrow them: a higher "
             "--minhash_similarity, a smaller --bucket_cap, fewer --candidates."
         )
+
+
+def _mean(
+    model: NDArray[np.float32], shared: NDArray[np.float32] | None, share: float
+) -> NDArray[np.float32]:
+    if shared is None:
+        return model
+    mean: NDArray[np.float32] = np.float32(share) * model + np.float32(1 - share) * shared
+    return mean
 
 
 def _ordered(a: pa.Array, b: pa.Array) -> tuple[pa.Array, pa.Array]:

@@ -16,7 +16,7 @@ from beam_sts.corpus.overlap import SHINGLE
 from beam_sts.corpus.propose import Proposal
 from beam_sts.corpus.rule import TABLE, threshold_table
 from beam_sts.corpus.show import Entry, best_entries, by_kind
-from beam_sts.corpus.verify import Scoring
+from beam_sts.corpus.verify import MODEL_SHARE, THRESHOLD, Scoring
 from beam_sts.errors import UserError, check_between
 from beam_sts.io.summary import add_records
 from beam_sts.transforms.candidates import JoinTexts
@@ -79,7 +79,9 @@ class DeduplicateTexts(beam.PTransform):
         vector: field of vectors that ``neighbours`` go by; default: the model's token vectors.
         blocks: of the nearest, about a 16,000th of the texts (``beam_sts.transforms.nearest``).
         within: with ``against``: also compare the rows with each other.
-        blend: the score is the mean of the model's with that of shared words, for records.
+        blend: the score is a mean of the model's and of what the texts share, rare parts weighing more
+            (``beam_sts.corpus.overlap``), as chosen in docs/dedup.md. False: the model's alone.
+        model_share: the model's part of that mean, 0 to 1.
         cascade_model: a better model for the pairs whose score lies within ``cascade_band``.
         cascade_band: lowest and highest score that go to it (default: threshold - 0.1, + 0.05).
         compare_blank: empty texts are texts like others.
@@ -102,7 +104,7 @@ class DeduplicateTexts(beam.PTransform):
         *,
         id: str = "id",
         text: str = "text",
-        threshold: float = 0.9,
+        threshold: float = THRESHOLD,
         keep: str = "first",
         minhash: MinHash | None = None,
         cap: int = CAP,
@@ -113,7 +115,8 @@ class DeduplicateTexts(beam.PTransform):
         vector: str | None = None,
         blocks: int = 1,
         within: bool = False,
-        blend: bool = False,
+        blend: bool = True,
+        model_share: float = MODEL_SHARE,
         cascade_model: str | None = None,
         cascade_band: tuple[float, float] | None = None,
         compare_blank: bool = False,
@@ -127,8 +130,7 @@ class DeduplicateTexts(beam.PTransform):
             raise UserError(f"keep {keep!r}: is not one of first, longest, shortest, central, highest:FIELD.")
         for cut in (threshold, *thresholds):
             check_between("threshold", cut)
-        if blend and cascade_model:
-            raise UserError("blend: goes without cascade_model.")
+        check_between("model_share", model_share)
         self._proposal = Proposal(tuple(candidates), minhash or MinHash(), cap, neighbours, within)
         self._fields = Fields(id, text, keep, tuple(self._proposal.blocks), vector)
         self._threshold, self._rounds, self._blocks = threshold, rounds, blocks
@@ -139,7 +141,7 @@ class DeduplicateTexts(beam.PTransform):
         self._load = {str(name): scorer_args[name] for name in trust if name in scorer_args}
         band = cascade_band or (threshold - 0.1, threshold + 0.05)
         args = {"long_text": "windows", **scorer_args}
-        self._scoring = Scoring(model, symmetric, cascade_model, band, threshold, args)
+        self._scoring = Scoring(model, symmetric, cascade_model, band, threshold, args, model_share)
         self._most, self._model = max_pairs, model
 
     def expand(self, elements: Any) -> DeduplicatedTexts:
@@ -312,7 +314,7 @@ def _check_once(counted: tuple[Any, int]) -> None:
 
 def _equal(node: Any, member: tuple[Any, Any]) -> Iterator[tuple[Any, ...]]:
     """A row behind a node, paired with the node's own: equal texts."""
-    if member[0] != node:
+    if member[0] != node and node[0] == 0:  # the other input is not compared with itself
         yield node, member[0], 1.0, "exact", "identical"
 
 

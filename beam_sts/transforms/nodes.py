@@ -57,6 +57,7 @@ class ReadRows(beam.DoFn):
 
     def __init__(self, fields: Fields, side: int = 0) -> None:
         self._fields, self._side = fields, side
+        self._kind: type | None = None
 
     def process(self, element: dict[str, Any]) -> Iterator[Any]:
         """Beam's."""
@@ -68,6 +69,12 @@ class ReadRows(beam.DoFn):
                 yield pvalue.TaggedOutput("rejected", Rejected(element, f"null in field {name!r}"))
                 return
         ident, text = element[names.id], element[names.text]
+        self._kind = self._kind or type(ident)
+        if type(ident) is not self._kind:  # they could not be put in order
+            raise UserError(
+                f"id {ident!r}: is {type(ident).__name__}, an id before it {self._kind.__name__}; ids must "
+                "be of one type."
+            )
         if not isinstance(text, str):
             reason = f"{type(text).__name__}, not a text, in field {names.text!r}"
             yield pvalue.TaggedOutput("rejected", Rejected(element, reason))

@@ -7,6 +7,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.typehints.row_type import RowTypeConstraint
 
+from beam_sts.corpus.verify import THRESHOLD
 from beam_sts.transforms.dedup import DeduplicateTexts as _DeduplicateTexts
 from beam_sts.transforms.score import REASON_COLUMN, row_fields
 from beam_sts.transforms.score import ScorePairs as _ScorePairs
@@ -77,7 +78,7 @@ class DeduplicateTexts(beam.PTransform):
         self,
         text: str = "text",
         id: str = "id",
-        threshold: float = 0.9,
+        threshold: float = THRESHOLD,
         keep: str = "first",
         model: str = "beam-sts-nano",
         symmetric: bool = False,

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_sts import PairScorer
+from beam_sts.corpus.overlap import Overlap
+from beam_sts.corpus.verify import MODEL_SHARE
 from pipelines import dedup
 
 ROOT = Path(__file__).parents[2]
@@ -79,24 +81,27 @@ def error(capsys):
     return capsys.readouterr().err
 
 
-def test_every_removed_row_has_a_receipt_that_holds(corpus, tmp_path, capsys):
-    status, summary = run(corpus, tmp_path / "out", "--id", "id", "--threshold", "0.8")
+@pytest.mark.parametrize(("options", "share"), [((), MODEL_SHARE), (("--rule", "model"), 1.0)])
+def test_every_removed_row_has_a_receipt_that_holds(corpus, tmp_path, capsys, options, share):
+    status, summary = run(corpus, tmp_path / "out", "--id", "id", "--threshold", "0.8", *options)
     assert status == 0
     texts = dict(zip(*(pq.read_table(corpus)[n].to_pylist() for n in ("id", "text")), strict=True))
     kept, removed, pairs = (read(tmp_path / "out", n).to_pylist() for n in ("kept", "removed", "pairs"))
     assert {row["id"] for row in kept}.isdisjoint(row["id"] for row in removed)
     assert [row["id"] for row in kept] == sorted(row["id"] for row in kept)  # input order
-    assert 0 < len(removed) < len(texts) / 2
+    assert 0 < len(removed) <= 12  # the copies with a word changed
     by_pair = {frozenset((p["id_a"], p["id_b"])): p for p in pairs}
     scorer = PairScorer()
+    overlap = Overlap.learn(pa.array(sorted(set(texts.values()))))
     for row in removed:
         assert row["survivor"] in {k["id"] for k in kept}
         edge = by_pair[frozenset((row["id"], row["survivor"]))]
         assert row["score"] == edge["score"] >= 0.8
         assert (row["source"], row["rule"]) == (edge["source"], edge["rule"])
         first, second = sorted((texts[row["id"]], texts[row["survivor"]]))
-        expected = 1.0 if first == second else scorer.score([(first, second)])[0]
-        assert row["score"] == pytest.approx(expected, abs=3e-6)
+        model = 1.0 if first == second else scorer.score([(first, second)])[0]
+        expected = share * model + (1 - share) * overlap.scores(pa.array([first]), pa.array([second]))[0]
+        assert row["score"] == pytest.approx(1.0 if first == second else expected, abs=3e-6)
         assert row["threshold"] == 0.8
         assert row["model"] == summary["model"]["sha256"]
     printed = capsys.readouterr().out
@@ -171,6 +176,17 @@ def test_against_another_input_removes_only_what_it_holds(tmp_path, corpus):
         ("z", "x", "input"),
     ]
     assert summary["rows_against"] == 2
+
+
+def test_equal_texts_of_the_other_input_are_no_pairs(tmp_path, tiny):
+    for name, texts in (("new", ["a blue shoe", "two green hats"]), ("old", ["a red lamp", "a red lamp"])):
+        pq.write_table(pa.table({"id": [1, 2], "text": texts}), tmp_path / f"{name}.parquet")
+    options = ["--id", "id", "--against", str(tmp_path / "old.parquet")]
+    run(tmp_path / "new.parquet", tmp_path / "out", *options, model=tiny)
+    assert read(tmp_path / "out", "pairs").num_rows == 0
+    again = [*options, "--from_pairs", str(tmp_path / "out")]
+    _, summary = run(tmp_path / "new.parquet", tmp_path / "again", *again, model=tiny)
+    assert summary["rows_removed"] == 0
 
 
 def test_another_threshold_from_the_pairs_of_an_earlier_run_scores_nothing(corpus, tmp_path, capsys):
@@ -257,7 +273,7 @@ def test_records_are_blended_and_clustered_by_average_linkage(tmp_path, capsys):
     pairs = {(p["id_a"], p["id_b"]): p for p in read(tmp_path / "out", "pairs").to_pylist()}
     assert {pair["rule"] for pair in pairs.values()} == {"blend"}
     model = float(PairScorer("beam-sts-nano").score([(texts[0], texts[1])])[0])
-    overlap = 2 * pairs["a", "b"]["score"] - model
+    overlap = (pairs["a", "b"]["score"] - MODEL_SHARE * model) / (1 - MODEL_SHARE)
     assert 0 < overlap <= 1
     assert summary["settings"]["linkage"] == "average"
     # Another threshold from the same pairs gives what a run at that threshold gives.

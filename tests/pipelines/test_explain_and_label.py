@@ -25,7 +25,7 @@ def test_a_removed_row_is_explained_with_its_survivor_score_and_difference(finis
     row = next(r for r in removed if "attack" in r["text"])
     assert explain.main(["--run", str(finished), row["id"]]) == 0
     printed = capsys.readouterr().out
-    assert f"removed for {row['survivor']}, score {row['score']:.4f} >= 0.6 (model" in printed
+    assert f"removed for {row['survivor']}, score {row['score']:.4f} >= 0.6 (blend" in printed
     assert "{+do+}" in printed or "[-do-]" in printed
     assert "\\x1b[31mred" in printed
     assert "\x1b" not in printed

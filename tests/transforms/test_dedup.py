@@ -153,7 +153,9 @@ def test_every_source_and_rule_is_the_same_by_a_runner(tmp_path, more):
 @pytest.mark.parametrize("within", [(), pytest.param(("--within",), marks=pytest.mark.slow)])
 def test_against_another_input_is_the_same_by_a_runner(tmp_path, within):
     texts = made_texts(16)
-    write(tmp_path / "in.parquet", [*texts[::2], *texts[:6:2], "", None], v=vectors(len(texts[::2]) + 5))
+    twins = ["prices of copper fell on friday", "prices of copper fell on a friday"]  # of nothing that is old
+    new = [*texts[::2], *texts[:6:2], *twins, "", None]
+    write(tmp_path / "in.parquet", new, v=vectors(len(new)))
     write(tmp_path / "old.parquet", [*texts[1::2], texts[0], ""], v=vectors(len(texts[1::2]) + 2))
     more = ("--against", str(tmp_path / "old.parquet"), "--candidates", "exact,minhash,neighbours")
     _, two, _ = both(tmp_path, *more, "--embedding", "v", "--threshold", "0.6", *within)
