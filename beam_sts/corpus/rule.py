@@ -94,7 +94,7 @@ def count_removals(rule: Rule, pairs: ScoredPairs, thresholds: Sequence[float]) 
         labels = components(links.a, links.b, len(rule.rank))
         sizes = np.bincount(np.bincount(labels, rule.own_rows).astype(np.int64), minlength=len(alone))
         sizes[: len(alone)] -= alone
-        sizes[0] = 0  # clusters of rows to compare against alone
+        sizes[:1] = 0  # clusters of rows to compare against alone
         counts[str(threshold)] = {
             "removed": int((found.survivor != np.arange(len(rule.rank))).sum()),
             "unverified": found.unverified,
