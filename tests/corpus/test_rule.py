@@ -15,7 +15,7 @@ SCORES = st.sampled_from([0.1, 0.5, 0.6, 0.70001, 0.70002, 0.8, 0.9, 1.0, float(
 @st.composite
 def graphs(draw):
     """A rule over nodes, some fixed, and scored pairs of them."""
-    n = draw(st.integers(1, 14))
+    n = draw(st.integers(0, 14))
     upper = [(i, j) for i in range(n) for j in range(i + 1, n)]
     chosen = draw(st.lists(st.sampled_from(upper), unique=True)) if upper else []
     a, b = (np.array([pair[at] for pair in chosen], np.int64) for at in (0, 1))
