@@ -29,6 +29,7 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
     TestOptions,
 )
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from tqdm import tqdm
 
 from beam_sts.errors import UserError
@@ -201,6 +202,16 @@ def local_options(beam_args: list[str]) -> tuple[PipelineOptions, int, bool]:
     local = not any(arg.partition("=")[0] == "--runner" for arg in beam_args)
     many = local and direct.direct_running_mode == "multi_processing"
     return options, (direct.direct_num_workers or available_cores()) if many else 1, local
+
+
+def runner_of(options: PipelineOptions) -> FnApiRunner | None:
+    """Who runs a pipeline, where the options alone must not say it.
+
+    DirectRunner, the default, looks for Prism first and downloads it; without that it takes this one. None is
+    the runner of the options.
+    """
+    named = options.view_as(StandardOptions).runner
+    return FnApiRunner() if not named or _is_runner(options, "direct") else None
 
 
 def _end_job_server_with_us(options: PipelineOptions) -> None:

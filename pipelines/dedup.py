@@ -55,6 +55,7 @@ from pipelines.cli import (
     guarded,
     local_options,
     progress,
+    runner_of,
 )
 from pipelines.dedup_job import Job, prepare
 from pipelines.dedup_summary import summarise, summarise_beam, summary_lines
@@ -352,7 +353,7 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     if plans:
         inputs["given"] = [(unit, plan.schema) for plan in plans for unit in plan.units]
     # Slices are committed one by one, but what becomes of a row takes all of them: nothing is skipped.
-    with beam.Pipeline(options=options) as pipeline:
+    with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:
         parts = {
             name: pipeline | f"Slices of {name}" >> beam.Create(units, reshuffle=False)
             for name, units in inputs.items()

@@ -53,6 +53,7 @@ from pipelines.cli import (
     local_options,
     progress,
     python,
+    runner_of,
 )
 from pipelines.describe import (
     add_report_options,
@@ -305,7 +306,7 @@ def _on_beam(own: argparse.Namespace, job: Job, options: Any, clock: Clock) -> d
         trust(own),
         scorer_options(own),
     )
-    with beam.Pipeline(options=options) as pipeline:
+    with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:
         _ = pipeline | beam.Create(job.source.plan.units, reshuffle=False) | MineSlices(settings)
     clock.lap("run")
     fs, path = file_system(job.output.path(COUNTS))

@@ -18,7 +18,6 @@ from typing import Any
 
 import apache_beam as beam
 import torch
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from beam_sts.errors import UserError
 from beam_sts.io.encode import check_encodable
@@ -43,6 +42,7 @@ from pipelines.cli import (
     local_options,
     only_built,
     progress,
+    runner_of,
     worker_threads,
 )
 from pipelines.describe import add_report_options, check_report_options
@@ -262,9 +262,7 @@ class Watched:
 
 
 def _run_pipeline(units: list[list[Slice]], job: Job, options: Any, local: bool) -> None:
-    # Plain DirectRunner would look for Prism first, and download it.
-    runner = FnApiRunner() if local else None
-    pipeline = beam.Pipeline(runner=runner, options=options)
+    pipeline = beam.Pipeline(runner=runner_of(options), options=options)
     model = str(job.checkpoint.path) if local else job.checkpoint.name
     _ = pipeline | "Units" >> beam.Create(units, reshuffle=False) | ScoreSlices(model, job.settings)
     pipeline.run().wait_until_finish()

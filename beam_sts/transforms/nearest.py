@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import bisect
 import hashlib
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -26,7 +25,7 @@ from scipy import sparse
 from beam_sts.corpus.buckets import IntArray
 from beam_sts.corpus.candidates import parse_shingle
 from beam_sts.corpus.neighbours import nearest_points, whole_points
-from beam_sts.corpus.tf_idf import WORK, TfIdf, nearest_rows, shingle_frequency
+from beam_sts.corpus.tf_idf import COLUMNS, WORK, TfIdf, nearest_rows, shingle_frequency
 from beam_sts.corpus.vectors import TokenVectors
 from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import load_checkpoint
@@ -309,28 +308,39 @@ class _SumArrays(beam.CombineFn):
 
 
 class Packed:
-    """An array that travels compressed: of few texts most counts are 0, and 32 MB are too much for Flink."""
+    """Counts by column, without the 0 that most are in few texts: with them 32 MB would travel."""
 
-    def __init__(self, array: IntArray) -> None:
-        self.array = array
+    def __init__(self, columns: IntArray, counts: IntArray) -> None:
+        self._columns, self._counts = columns, counts
+
+    @classmethod
+    def of(cls, array: IntArray) -> Packed:
+        """From a count for each column."""
+        columns = np.flatnonzero(array)
+        return cls(columns.astype(np.int32), array[columns])
+
+    @property
+    def array(self) -> IntArray:
+        """A count for each column."""
+        array = np.zeros(COLUMNS, np.int64)
+        array[self._columns] = self._counts
+        return array
 
     def __add__(self, other: Any) -> Packed:
-        return Packed(self.array + (other.array if isinstance(other, Packed) else other))
+        if not isinstance(other, Packed):  # the 0 that sums begin with
+            return self
+        columns, places = np.unique(np.concatenate([self._columns, other._columns]), return_inverse=True)
+        counts = np.zeros(len(columns), np.int64)
+        np.add.at(counts, places, np.concatenate([self._counts, other._counts]))
+        return Packed(columns, counts)
 
     __radd__ = __add__
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _unpacked, (zlib.compress(self.array.astype("<i8").tobytes(), 1),)
-
-
-def _unpacked(raw: bytes) -> Packed:
-    return Packed(np.frombuffer(zlib.decompress(raw), "<i8"))
 
 
 class ShingleFrequencies(beam.PTransform):
     """``(id, text)`` -> one ``(texts, frequency of each shingle)``: the twin of ``shingle_frequency``.
 
-    32 MB are held by every worker, however large the corpus.
+    Two or three times 32 MB are held by every worker, however large the corpus.
     """
 
     def __init__(self, unit: str, size: int) -> None:
@@ -366,7 +376,7 @@ class _CountShingles(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[Any]:
         if self._total is not None:
-            yield GlobalWindows.windowed_value((self._texts, Packed(self._total)))
+            yield GlobalWindows.windowed_value((self._texts, Packed.of(self._total)))
 
 
 class LexicalCandidates(beam.PTransform):

@@ -1,5 +1,7 @@
 """The nearest in Beam against their pure twins."""
 
+import pickle
+
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
@@ -7,9 +9,16 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from beam_sts.corpus.neighbours import lexical_neighbours, neighbours
+from beam_sts.corpus.tf_idf import COLUMNS
 from beam_sts.corpus.vectors import static_embedding
 from beam_sts.models.checkpoint import load_checkpoint
-from beam_sts.transforms.nearest import DensePoints, LexicalCandidates, NearestCandidates, StaticVectors
+from beam_sts.transforms.nearest import (
+    DensePoints,
+    LexicalCandidates,
+    NearestCandidates,
+    Packed,
+    StaticVectors,
+)
 
 RNG = np.random.default_rng(5)
 VECTORS = np.round(RNG.standard_normal((70, 6)), 1)
@@ -78,3 +87,12 @@ def test_static_vectors_are_those_of_the_pure_twin():
 
 def test_no_vector_has_no_neighbour():
     run(lambda p: p | beam.Create([("a", b"")]) | NearestCandidates("n", 2, DensePoints(), 2), [])
+
+
+def test_packed_counts_add_up_and_travel_small():
+    rng = np.random.default_rng(0)
+    arrays = [np.bincount(rng.integers(0, 5000, 3000), minlength=COLUMNS) for _ in range(4)]
+    parts = [pickle.loads(pickle.dumps(Packed.of(array))) for array in arrays]
+    assert (sum(parts[1:], 0 + parts[0]).array == sum(arrays)).all()
+    assert len(pickle.dumps(parts[0])) < 100_000
+    assert not Packed.of(np.zeros(COLUMNS, np.int64)).array.any()
