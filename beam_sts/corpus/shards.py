@@ -18,7 +18,7 @@ from beam_sts.errors import UserError
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import plan_input, read_slices
 
-PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 16, 1 << 23
+PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 16, 1 << 21
 """Most of a shard, which is what a killed run may lose: seconds of scoring, be the texts short or long."""
 
 
@@ -150,7 +150,7 @@ class PairShards:
 def shard_parts(characters: IntArray) -> Iterator[slice]:
     """Cut pairs of so many characters into shards, in order; a pair is never without one.
 
-    >>> list(shard_parts(np.array([5_000_000, 3_000_000, 9_000_000, 1])))
+    >>> list(shard_parts(np.array([1_200_000, 800_000, 9_000_000, 1])))
     [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
     """
     before, start = np.concatenate([[0], np.cumsum(characters)]), 0
