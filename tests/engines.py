@@ -16,7 +16,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import dedup, mine
+from beam_sts.errors import UserError
+from beam_sts.io.output import OutputFolder
+from pipelines import dedup, mine, score
 
 ROOT = Path(__file__).parents[1]
 HOME = Path(os.environ.get("BEAM_STS_ENGINES", Path.home() / ".cache" / "beam_sts"))
@@ -209,3 +211,15 @@ def record(runner, options, pipeline, result):
 def _place_in_table(row):
     runner, pipeline, _, result = row.strip("| ").split(" | ")
     return ("score", "dedup", "mine").index(pipeline), result != "the reference", runner
+
+
+def check_one_writer(output, command, capfd):
+    """A second run on a store's output folder is refused, and one that takes it over ends the first."""
+    with OutputFolder.at(output).lock() as first:
+        assert score.main(command) == 2
+        refusal = capfd.readouterr().err
+        assert f"process {os.getpid()} on" in refusal
+        assert "--takeover" in refusal
+        assert score.main([*command, "--takeover"]) == 0
+        with pytest.raises(UserError, match="has taken this run over"):
+            first.write_text("report.html", "late")

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from beam_sts.scoring.hash_backend import multiplies_bfloat16
+from beam_sts.training.autocast import autocast
 from beam_sts.training.pairs import PairTemplate, TokenisedTexts, batch_tensors, length_grouped
 
 _LOSSES = 60  # points of a learning curve
@@ -181,7 +181,6 @@ def fit(
     if isinstance(model, PreTrainedModel):
         attention = model.config._attn_implementation
         model.set_attn_implementation("eager")
-    fast = multiplies_bfloat16()  # without the instructions it takes seven times as long
     step, seen, loss_sum = 0, 0, 0.0
     since: list[float] = []
     while seen < total:
@@ -204,7 +203,7 @@ def fit(
                 batched["position_ids"] = shifted_places(batched["token_type_ids"], settings.shift, rng)
             targets = torch.from_numpy(pairs.scores[batch])
             weights = None if pairs.weights is None else torch.from_numpy(pairs.weights[batch])
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast):
+            with autocast():
                 output = model(**batched)
             logits = output.logits if joined else output
             loss = functional.binary_cross_entropy_with_logits(logits.float().squeeze(-1), targets, weights)
@@ -266,9 +265,7 @@ def predict(
         count = max(1, tokens_per_batch // int(lengths[order[begin]]))
         batch = order[begin : begin + count]
         rows = [template.join(texts[pairs.left[i]], texts[pairs.right[i]], max_length) for i in batch]
-        with torch.autocast(
-            "cpu", dtype=torch.bfloat16, enabled=precision == "bf16" and multiplies_bfloat16()
-        ):
+        with autocast(precision == "bf16"):
             logits = model(**batch_tensors(rows, template)).logits
         scores[batch] = torch.sigmoid(logits.float().squeeze(-1)).numpy()
         begin += len(batch)

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from beam_sts.scoring.hash_backend import multiplies_bfloat16
+from beam_sts.training.autocast import autocast
 
 RANKS = ((0, 2, 1.0), (2, 8, 1.0), (8, 40, 0.7))
 """(first rank, last rank, share of sentences): one neighbour is drawn from each range for that share."""
@@ -54,7 +55,7 @@ class Embedder:
                 max_length=self.max_length,
                 return_tensors="pt",
             )
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=multiplies_bfloat16()):
+            with autocast():
                 hidden = self.model(**batch).last_hidden_state
             mask = batch["attention_mask"][..., None]
             mean = (hidden.float() * mask).sum(1) / mask.sum(1)

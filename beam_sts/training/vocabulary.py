@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoModel, AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase
 
-from beam_sts.scoring.hash_backend import multiplies_bfloat16
+from beam_sts.training.autocast import autocast
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -118,7 +118,7 @@ def piece_vectors(pieces: Sequence[str], source: Path, contextual: bool = False)
                 batch = tokenizer.pad(
                     {"input_ids": [[start, *ids[row], end] for row in rows]}, return_tensors="pt"
                 )
-                with torch.autocast("cpu", dtype=torch.bfloat16, enabled=multiplies_bfloat16()):
+                with autocast():
                     output = model(**batch).last_hidden_state.float()
                 mask = batch["attention_mask"][..., None]
                 vectors[rows] = (output * mask).sum(1) / mask.sum(1)

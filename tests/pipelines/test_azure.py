@@ -8,7 +8,6 @@ Needs npm (Azurite is installed from its package, once) and adlfs.
 import contextlib
 import io
 import json
-import os
 import socket
 import subprocess
 import time
@@ -18,8 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from beam_sts.errors import UserError
-from beam_sts.io.output import OutputFolder
 from pipelines import score
 from tests import engines
 from tests.checkpoints import SENTENCES
@@ -94,14 +91,7 @@ def test_the_same_bytes_as_on_a_disk_one_writer_and_no_secret(options, tmp_path,
             found, content = (pq.read_table(io.BytesIO(data)).drop(["file"]) for data in (found, content))
         assert found == content, name
     assert not fs.exists("bucket/out/_run/lock")
-    with OutputFolder.at("abfs://bucket/out").lock() as first:
-        assert score.main(there) == 2
-        refusal = capfd.readouterr().err
-        assert f"process {os.getpid()} on" in refusal
-        assert "--takeover" in refusal
-        assert score.main([*there, "--takeover"]) == 0
-        with pytest.raises(UserError, match="has taken this run over"):
-            first.write_text("report.html", "late")
+    engines.check_one_writer("abfs://bucket/out", there, capfd)
     said = "".join(capfd.readouterr())
     left = {path: _fs(options).cat_file(path) for path in _fs(options).find("bucket/out")}
     assert KEY not in said

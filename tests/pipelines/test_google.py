@@ -6,15 +6,12 @@ Needs Go: the server is built from its module.
 """
 
 import io
-import os
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from beam_sts.errors import UserError
-from beam_sts.io.output import OutputFolder
 from pipelines import dedup, score
 from tests import engines, google
 from tests.checkpoints import SENTENCES
@@ -52,14 +49,7 @@ def test_scores_the_same_bytes_as_on_a_disk_and_keeps_a_second_writer_out(bucket
     assert score.main(there) == 0
     _same(bucket, tmp_path / "out")
     assert "out/_run/lock" not in bucket.names()
-    with OutputFolder.at("gs://bucket/out").lock() as first:
-        assert score.main(there) == 2
-        refusal = capfd.readouterr().err
-        assert f"process {os.getpid()} on" in refusal
-        assert "--takeover" in refusal
-        assert score.main([*there, "--takeover"]) == 0
-        with pytest.raises(UserError, match="has taken this run over"):
-            first.write_text("report.html", "late")
+    engines.check_one_writer("gs://bucket/out", there, capfd)
 
 
 def test_deduplicates_from_bucket_to_bucket(bucket, tmp_path, tiny):

@@ -129,57 +129,46 @@ sys.exit(dedup.main(sys.argv[1:]))
 """
 
 
+def killed_often_with_small_shards(script, flags, tmp_path, folders, progress):
+    """The same of a script that makes many shards, beside a whole run of it; ``folders`` are compared."""
+    out = tmp_path / "out"
+
+    def start(output=out):
+        return subprocess.Popen(
+            [sys.executable, "-c", script, *map(str, flags), "--output", str(output)],
+            cwd=engines.ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    engines.finish(start(tmp_path / "whole"))
+    whole = files(tmp_path / "whole", folders)
+    assert len(whole) > 100
+
+    def same():
+        assert files(out, folders) == whole
+
+    killed_often(start, out, progress, same, random.Random(SEED))
+
+
 def test_deduplicating_that_is_killed_twenty_times_ends_with_the_same_bytes(tmp_path, tiny):
     """Every phase is hit: reading, candidates, scores (in shards of 200 pairs, to have many), rows."""
     pq.write_table(pa.table({"text": made_texts(500)}), tmp_path / "in.parquet")
     flags = ["--input", tmp_path / "in.parquet", "--text", "text", "--model", tiny, "--threads", "1"]
     flags += ["--candidates", "exact,minhash,lexical", "--neighbours", "20", "--rows_per_shard", "10"]
-    out, folders = tmp_path / "out", ("kept", "removed", "pairs", "clusters", "rejected")
+    folders = ("kept", "removed", "pairs", "clusters", "rejected")
 
-    def start(output=out):
-        return subprocess.Popen(
-            [sys.executable, "-c", SMALL_SHARDS, *map(str, flags), "--output", str(output)],
-            cwd=engines.ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    engines.finish(start(tmp_path / "whole"))
-    whole = files(tmp_path / "whole", folders)
-    assert len(whole) > 100
-
-    def same():
-        assert files(out, folders) == whole
-
-    killed_often(start, out, "pairs", same, random.Random(SEED))
+    killed_often_with_small_shards(SMALL_SHARDS, flags, tmp_path, folders, "pairs")
 
 
 def test_mining_that_is_killed_twenty_times_ends_with_the_same_bytes(tmp_path, tiny):
     pq.write_table(pa.table({"text": made_texts(500)}), tmp_path / "in.parquet")
     flags = ["--input", tmp_path / "in.parquet", "--text", "text", "--model", tiny, "--threads", "1"]
-    out = tmp_path / "out"
     folders = [f"{subset}/{split}" for subset in SUBSETS for split in ("train", "test")]
 
-    def start(output=out):
-        return subprocess.Popen(
-            [sys.executable, "-c", SMALL_MINED_SHARDS, *map(str, flags), "--output", str(output)],
-            cwd=engines.ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    engines.finish(start(tmp_path / "whole"))
-    whole = files(tmp_path / "whole", folders)
-    assert len(whole) > 100
-
-    def same():
-        assert files(out, folders) == whole
-
-    killed_often(start, out, "raw/train", same, random.Random(SEED))
+    killed_often_with_small_shards(SMALL_MINED_SHARDS, flags, tmp_path, folders, "raw/train")
 
 
 def workers(pid):
