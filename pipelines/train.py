@@ -70,6 +70,9 @@ def parser() -> Parser:
     )
     result.add_argument("--encoder", help="folder of a BERT encoder, e.g. all-MiniLM-L6-v2")
     result.add_argument("--teacher_encoder", help="folder of the encoder to fit as teacher, if another")
+    result.add_argument(
+        "--teacher_also", nargs="*", default=[], help="folders of more encoders, used beside it as they are"
+    )
     result.add_argument("--teacher", help="folder of a fitted cross-encoder, used as it is")
     result.add_argument("--size", choices=list(SIZES), default=Recipe.size)
     result.add_argument("--seed", type=int, default=Recipe.seed)
@@ -122,6 +125,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         scored=tuple(options.scored),
         encoder=options.encoder,
         teacher_encoder=options.teacher_encoder,
+        teacher_also=tuple(options.teacher_also),
         teacher=options.teacher,
         teacher_frozen=options.teacher_frozen,
         pretrain=settings("pretrain"),

@@ -64,6 +64,7 @@ class Recipe:
         scored: Pairs scored elsewhere (wiki-sim's pair-score-sampled shape), used as they are.
         encoder: Folder of a BERT encoder: start of the token table.
         teacher_encoder: Folder of the sentence encoder that the teacher starts from; None takes ``encoder``.
+        teacher_also: Folders of more sentence encoders, used beside the fitted one as they are.
         teacher: Folder of a fitted cross-encoder, used as it is instead.
         teacher_fit: How the teacher is fitted.
         teacher_frozen: Its lowest layers that are not.
@@ -91,6 +92,7 @@ class Recipe:
     scored: tuple[str, ...] = ()
     encoder: str | None = None
     teacher_encoder: str | None = None
+    teacher_also: tuple[str, ...] = ()
     teacher: str | None = None
     teacher_fit: FitSettings = TEACHER_FIT
     teacher_frozen: int = 0
@@ -309,23 +311,33 @@ def run_teacher(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
         return {"teacher": Path(recipe.teacher).name if recipe.teacher else "none"}
     pairs = joined(gold_pairs(recipe, work))
     teacher.fit_teacher(Path(source), pairs, recipe.teacher_fit, folder, recipe.teacher_frozen)
+    embed = teacher.embedder(_encoders(recipe, work))
+    teacher.fit_scale(embed(pairs.texts), pairs, folder)
     return {
-        name: evaluation.agreement(teacher.teacher_scores(folder, gold), gold.scores)
+        name: evaluation.agreement(
+            teacher.similarities(embed(gold.texts), gold.left, gold.right, folder), gold.scores
+        )
         for name, gold in dev_sets(recipe).items()
     }
+
+
+def _encoders(recipe: Recipe, work: Workshop) -> list[Path]:
+    """The sentence encoders that find and score pairs."""
+    if recipe.teacher is None and (recipe.teacher_encoder or recipe.encoder):
+        return [work.folder("teacher"), *map(Path, recipe.teacher_also)]
+    return [Path(recipe.encoder)] if recipe.encoder else []
 
 
 def run_pairs(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Embed the sentences and draw neighbours."""
     pool, gold = _sentence_pool(recipe, work)
-    fitted = recipe.teacher is None and bool(recipe.teacher_encoder or recipe.encoder)
-    encoder = work.folder("teacher") if fitted else recipe.encoder
-    if encoder is None or not recipe.pairs:
+    encoders = _encoders(recipe, work)
+    if not encoders or not recipe.pairs:
         vectors = np.random.default_rng(0).standard_normal((len(pool), 16)).astype(np.float16)
     else:
-        embedder = mining.Embedder(Path(encoder))
+        embed = teacher.embedder(encoders)
         owner = work.fingerprint("pairs")
-        vectors = in_parts(folder, owner, len(pool), lambda rows: embedder(pool[rows.start : rows.stop]))
+        vectors = in_parts(folder, owner, len(pool), lambda rows: embed(pool[rows.start : rows.stop]))
     own = mining.neighbour_pairs(vectors[:gold], seed=0, ranks=GOLD_RANKS, random_share=0.7)
     rest = mining.neighbour_pairs(vectors, seed=0)
     rest = rest[~(rest < gold).all(axis=1)]
@@ -558,7 +570,7 @@ def settings(recipe: Recipe) -> str:
     values = asdict(recipe)
     for name in ("stsb", "encoder", "teacher_encoder", "teacher", "data_notes"):
         values[name] = values[name] and values[name].rsplit("/", 1)[-1]
-    for name in ("gold", "sentences", "scored"):
+    for name in ("gold", "sentences", "scored", "teacher_also"):
         values[name] = [source.rsplit("/", 1)[-1] for source in values[name]]
     return "{\n" + ",\n".join(f' "{name}": {json.dumps(value)}' for name, value in values.items()) + "\n}"
 
@@ -577,7 +589,8 @@ STAGES: dict[str, Stage] = {
     for stage in (
         Stage("vocabulary", run_vocabulary, (*_DATA, "size"), (), ("size",)),
         Stage("teacher", run_teacher,
-              (*_GOLD, "encoder", "teacher_encoder", "teacher", "teacher_fit", "teacher_frozen")),
+              (*_GOLD, "encoder", "teacher_encoder", "teacher_also", "teacher", "teacher_fit",
+               "teacher_frozen")),
         Stage("pairs", run_pairs, _DATA, ("teacher",)),
         Stage("labels", run_labels, ("pairs",), ("pairs", "teacher")),
         Stage("pretrain", run_pretrain,
