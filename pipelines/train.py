@@ -26,8 +26,9 @@ from beam_sts.report.train import train_page
 from beam_sts.training.data import DataError
 from beam_sts.training.fit import FitSettings
 from beam_sts.training.honesty import HeldOutTextError
+from beam_sts.training.recipe import SIZES, Recipe
 from beam_sts.training.smoke import smoke_recipe
-from beam_sts.training.stages import SIZES, STAGES, Recipe, Workshop
+from beam_sts.training.stages import STAGES, Workshop
 from pipelines.cli import Console, Parser, add_console_options, console_of, guarded, program
 from pipelines.describe import describe_model
 
@@ -39,6 +40,9 @@ EXAMPLES = (
     "all --stsb 'stsb/{split}.parquet' --work_dir work --sentences sentences.parquet --encoder "
     "all-MiniLM-L6-v2",
 )
+
+
+_NUMBERS = ("pairs", "edits", "facts", "roles", "identical", "documents", "teacher_frozen")
 
 
 def parser() -> Parser:
@@ -76,7 +80,7 @@ def parser() -> Parser:
     result.add_argument("--teacher", help="folder of a fitted cross-encoder, used as it is")
     result.add_argument("--size", choices=list(SIZES), default=Recipe.size)
     result.add_argument("--seed", type=int, default=Recipe.seed)
-    for name in ("pairs", "edits", "facts", "roles", "identical", "documents", "teacher_frozen"):
+    for name in _NUMBERS:
         result.add_argument(
             f"--{name}", type=int, default=getattr(Recipe, name), help=f"number of {name}, see Recipe"
         )
@@ -127,7 +131,8 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         teacher_encoder=options.teacher_encoder,
         teacher_also=tuple(options.teacher_also),
         teacher=options.teacher,
-        teacher_frozen=options.teacher_frozen,
+        **{name: getattr(options, name) for name in _NUMBERS},
+        teacher_fit=settings("teacher_fit"),
         pretrain=settings("pretrain"),
         finetune=settings("finetune"),
         replay=options.replay,

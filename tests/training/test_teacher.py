@@ -15,8 +15,9 @@ from beam_sts.training.data import DataError, read_scored_pairs
 from beam_sts.training.fit import FitSettings, ScoredPairs
 from beam_sts.training.honesty import HeldOutTextError, check_pairs
 from beam_sts.training.mining import Embedder
+from beam_sts.training.sets import gold_pairs, second_dev_pairs, texts_of
 from beam_sts.training.smoke import smoke_recipe
-from beam_sts.training.stages import Workshop, gold_pairs, second_dev_pairs, texts_of
+from beam_sts.training.stages import Workshop
 from beam_sts.training.teacher import embedder, fit_scale, fit_teacher, similarities
 from beam_sts.training.vocabulary import save_tokenizer, train_vocabulary
 
@@ -111,7 +112,7 @@ def test_labels_are_the_fitted_teachers_and_embedding_goes_on_where_it_stopped(d
 def test_subsets_of_the_gold_pairs_are_left_out_or_held_out(data, tmp_path):
     recipe = dataclasses.replace(data, gold_skip=("noise",), second_dev=("forum",))
     work = Workshop(tmp_path, recipe)
-    _, given = gold_pairs(recipe, work)
+    _, given = gold_pairs(recipe, work.held_out)
     assert given.texts == ["a red kite", "one owl", "a kite", "two owls"]
     assert second_dev_pairs(recipe).texts == ["a pond", "a lake"]
     with pytest.raises(HeldOutTextError, match="a lake"):
