@@ -46,17 +46,9 @@ from beam_sts.report.examples import Example, merge_examples
 from beam_sts.transforms.components import ROUNDS
 from beam_sts.transforms.dedup_files import REPORT, BeamSettings, DeduplicateSlices
 from beam_sts.transforms.nearest import blocks_for
-from pipelines.cli import (
-    Clock,
-    Parser,
-    add_console_options,
-    check_runs,
-    console_of,
-    guarded,
-    local_options,
-    progress,
-    runner_of,
-)
+from pipelines.beam_options import check_runs, local_options, runner_of
+from pipelines.cli import Parser
+from pipelines.console import Clock, add_console_options, console_of, guarded, progress
 from pipelines.dedup_job import Job, prepare
 from pipelines.dedup_summary import summarise, summarise_beam, summary_lines
 from pipelines.describe import (
