@@ -29,7 +29,8 @@ from beam_sts.training.honesty import HeldOutTextError
 from beam_sts.training.recipe import SIZES, Recipe
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import STAGES, Workshop
-from pipelines.cli import Console, Parser, add_console_options, console_of, guarded, program
+from pipelines.cli import Parser, program
+from pipelines.console import Console, add_console_options, console_of, guarded
 from pipelines.describe import describe_model
 
 logger = logging.getLogger("beam_sts.training")
