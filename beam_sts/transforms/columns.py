@@ -124,7 +124,10 @@ def sift(table: pa.Table, text_columns: Sequence[str], *, empty: str = "score") 
     for name in reversed(text_columns):
         column = as_bytes(column_at(table, name))
         texts = np.ones(len(table), dtype=bool)
-        wrong = {"null": np.asarray(column.is_null()), "not valid UTF-8": _undecodable(column)}
+        wrong = {
+            "null": np.flatnonzero(np.asarray(column.is_null())),
+            "not valid UTF-8": np.array(_undecodable(column), dtype=np.int64),
+        }
         for reason, rows in wrong.items():
             reasons[rows] = f"{reason} in column {name!r}"
             texts[rows] = False
