@@ -97,9 +97,9 @@ def costs_of(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def parts_of(
-    nodes: pa.Array, first: pa.Array, second: pa.Array, blend: np.ndarray
+    nodes: pa.Array, first: pa.Array, second: pa.Array, blend: np.ndarray, share: float = MODEL_SHARE
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The model's score and the overlap, of which ``MODEL_SHARE`` makes the blend; equal texts have 1."""
+    """The model's score and the overlap, of which ``share`` made the blend; equal texts have 1."""
     overlap = np.where(blend >= 1, 1, Overlap.learn(nodes).scores(first, second)).astype(np.float32)
-    model = (blend - (1 - MODEL_SHARE) * overlap) / MODEL_SHARE
+    model = (blend - (1 - share) * overlap) / share
     return np.where(blend >= 1, 1, model).astype(np.float32), overlap

@@ -46,17 +46,9 @@ from beam_sts.report.examples import Example, merge_examples
 from beam_sts.transforms.components import ROUNDS
 from beam_sts.transforms.dedup_files import REPORT, BeamSettings, DeduplicateSlices
 from beam_sts.transforms.nearest import blocks_for
-from pipelines.cli import (
-    Clock,
-    Parser,
-    add_console_options,
-    check_runs,
-    console_of,
-    guarded,
-    local_options,
-    progress,
-    runner_of,
-)
+from pipelines.beam_options import check_runs, local_options, runner_of
+from pipelines.cli import Parser
+from pipelines.console import Clock, add_console_options, console_of, guarded, progress
 from pipelines.dedup_job import Job, prepare
 from pipelines.dedup_summary import summarise, summarise_beam, summary_lines
 from pipelines.describe import (
@@ -238,7 +230,8 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
         compare_blank=own.empty == "score",
         apart=bool(own.against) and not own.within,
     )
-    texts = _node_texts(rows, nodes, work)
+    spill = _node_texts(rows, nodes, spill, work)
+    texts = spill.column()
     clock.lap("read")
     if own.from_pairs:
         edges = read_edges(OutputFolder.at(own.from_pairs).path("pairs"), rows, nodes)
@@ -255,8 +248,13 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
         check_pairs(len(proposed.a), own.max_pairs)
         shards = PairShards(job.output, _verifier(own, job, texts), rows, nodes, texts)
         pace = Pace()
+
+        def scored(pairs: int) -> None:
+            pace.add(pairs)
+            spill.release()
+
         with progress(len(proposed.a), lambda: pace.done, "pairs", console=console_of(own)):
-            edges = edges_of(proposed, *shards.score(proposed.a, proposed.b, proposed.source, pace.add))
+            edges = edges_of(proposed, *shards.score(proposed.a, proposed.b, proposed.source, scored))
         timeline = pace.timeline()
         clock.lap("score")
     made = decide(
@@ -370,13 +368,15 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     return summary
 
 
-def _node_texts(rows: Rows, nodes: Nodes, work: Path) -> pa.LargeStringArray:
+def _node_texts(rows: Rows, nodes: Nodes, spill: TextFile, work: Path) -> TextFile:
+    """The texts of the nodes, in their order; ``spill`` has those of the rows."""
     if np.array_equal(nodes.row, np.arange(len(rows))):
-        return rows.texts
+        return spill
     file = TextFile(work / "distinct")
     for start in range(0, len(nodes), _COPY):
         file.append(rows.texts.take(pa.array(nodes.row[start : start + _COPY])))
-    return file.column()
+        spill.release()
+    return file
 
 
 def _verifier(own: argparse.Namespace, job: Job, texts: pa.LargeStringArray) -> Verifier:

@@ -20,9 +20,7 @@ from beam_sts.corpus.rows import Nodes, Rows
 from beam_sts.corpus.shards import Edges, PairShards
 from beam_sts.corpus.verify import VerifyStats
 from beam_sts.io.summary import add_records, quantiles, score_histogram
-from pipelines.cli import (
-    program,
-)
+from pipelines.cli import program
 from pipelines.dedup_job import Job
 from pipelines.describe import (
     describe_input,

@@ -43,7 +43,8 @@ from beam_sts.report import render
 from beam_sts.report.evaluate import evaluate_page
 from beam_sts.report.examples import Example, choose_rows, reason_kind, shorten
 from beam_sts.scoring.scorer import ScoreStats
-from pipelines.cli import Console, Parser, add_console_options, console_of, guarded, progress
+from pipelines.cli import Parser
+from pipelines.console import Console, add_console_options, console_of, guarded, progress
 from pipelines.describe import (
     add_report_options,
     check_report_options,

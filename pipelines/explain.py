@@ -17,7 +17,8 @@ from typing import Any
 
 from beam_sts.corpus.runs import Run
 from beam_sts.errors import UserError
-from pipelines.cli import Parser, guarded
+from pipelines.cli import Parser
+from pipelines.console import guarded
 from pipelines.formats import add_storage_options
 
 WORDS = 2_000

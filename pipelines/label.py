@@ -21,7 +21,8 @@ from beam_sts.io.encode import encode
 from beam_sts.io.files import file_system, publish
 from beam_sts.io.slices import ReadOptions, plan_input, read_slices
 from pipelines.checks import check_at_least
-from pipelines.cli import Parser, guarded
+from pipelines.cli import Parser
+from pipelines.console import guarded
 from pipelines.formats import add_storage_options
 
 _LONGEST = 2_000  # characters of a text in the sheet

@@ -42,19 +42,10 @@ from beam_sts.report.mine import mine_page
 from beam_sts.scoring.scorer import PairScorer
 from beam_sts.transforms.mine_files import COUNTS, MineBeamSettings, MineSlices
 from beam_sts.transforms.nearest import blocks_for
+from pipelines.beam_options import check_runs, local_options, runner_of
 from pipelines.checks import check_at_least, check_shares
-from pipelines.cli import (
-    Clock,
-    Parser,
-    add_console_options,
-    check_runs,
-    console_of,
-    guarded,
-    local_options,
-    progress,
-    python,
-    runner_of,
-)
+from pipelines.cli import Parser, python
+from pipelines.console import Clock, add_console_options, console_of, guarded, progress
 from pipelines.describe import (
     add_report_options,
     check_report_options,

@@ -15,7 +15,8 @@ from typing import Any
 
 from beam_sts.errors import UserError
 from beam_sts.models.registry import ModelInfo, cached_models, known_models
-from pipelines.cli import Parser, add_console_options, console_of, guarded
+from pipelines.cli import Parser
+from pipelines.console import add_console_options, console_of, guarded
 
 EXAMPLES = ("", "--speed", "--log_format json")
 _PAIRS, _WORDS = 256, 14

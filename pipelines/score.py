@@ -32,19 +32,10 @@ from beam_sts.scoring.scorer import PairScorer, ScoreStats
 from beam_sts.scoring.tokens import PairTokenizer
 from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays, text_schema
 from beam_sts.transforms.files import ScoreSlices, SliceSettings
+from pipelines.beam_options import local_options, only_built, runner_of, worker_threads
 from pipelines.checks import check_at_least, check_shares
-from pipelines.cli import (
-    Console,
-    Parser,
-    add_console_options,
-    console_of,
-    guarded,
-    local_options,
-    only_built,
-    progress,
-    runner_of,
-    worker_threads,
-)
+from pipelines.cli import Parser
+from pipelines.console import Console, add_console_options, console_of, guarded, progress
 from pipelines.describe import add_report_options, check_report_options
 from pipelines.formats import add_format_options, format_settings, output_folder, read_options
 from pipelines.score_summary import summarise, summary_lines

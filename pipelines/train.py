@@ -26,9 +26,11 @@ from beam_sts.report.train import train_page
 from beam_sts.training.data import DataError
 from beam_sts.training.fit import FitSettings
 from beam_sts.training.honesty import HeldOutTextError
+from beam_sts.training.recipe import SIZES, Recipe
 from beam_sts.training.smoke import smoke_recipe
-from beam_sts.training.stages import SIZES, STAGES, Recipe, Workshop
-from pipelines.cli import Console, Parser, add_console_options, console_of, guarded, program
+from beam_sts.training.stages import STAGES, Workshop
+from pipelines.cli import Parser, program
+from pipelines.console import Console, add_console_options, console_of, guarded
 from pipelines.describe import describe_model
 
 logger = logging.getLogger("beam_sts.training")
@@ -39,6 +41,9 @@ EXAMPLES = (
     "all --stsb 'stsb/{split}.parquet' --work_dir work --sentences sentences.parquet --encoder "
     "all-MiniLM-L6-v2",
 )
+
+
+_NUMBERS = ("pairs", "edits", "facts", "roles", "identical", "documents", "teacher_frozen")
 
 
 def parser() -> Parser:
@@ -70,10 +75,13 @@ def parser() -> Parser:
     )
     result.add_argument("--encoder", help="folder of a BERT encoder, e.g. all-MiniLM-L6-v2")
     result.add_argument("--teacher_encoder", help="folder of the encoder to fit as teacher, if another")
+    result.add_argument(
+        "--teacher_also", nargs="*", default=[], help="folders of more encoders, used beside it as they are"
+    )
     result.add_argument("--teacher", help="folder of a fitted cross-encoder, used as it is")
     result.add_argument("--size", choices=list(SIZES), default=Recipe.size)
     result.add_argument("--seed", type=int, default=Recipe.seed)
-    for name in ("pairs", "edits", "facts", "roles", "identical", "documents", "teacher_frozen"):
+    for name in _NUMBERS:
         result.add_argument(
             f"--{name}", type=int, default=getattr(Recipe, name), help=f"number of {name}, see Recipe"
         )
@@ -122,8 +130,10 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         scored=tuple(options.scored),
         encoder=options.encoder,
         teacher_encoder=options.teacher_encoder,
+        teacher_also=tuple(options.teacher_also),
         teacher=options.teacher,
-        teacher_frozen=options.teacher_frozen,
+        **{name: getattr(options, name) for name in _NUMBERS},
+        teacher_fit=settings("teacher_fit"),
         pretrain=settings("pretrain"),
         finetune=settings("finetune"),
         replay=options.replay,

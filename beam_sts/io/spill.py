@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -46,8 +47,9 @@ class TextFile:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._stream = path.open("wb")
+        self._stream = path.open("w+b")
         self._ends = [np.zeros(1, dtype=np.int64)]
+        self._map: mmap.mmap | None = None
 
     def append(self, texts: pa.Array | pa.ChunkedArray) -> None:
         """Add a column of large strings without nulls."""
@@ -64,8 +66,17 @@ class TextFile:
         self._stream.flush()
         ends = np.concatenate(self._ends)
         self._ends = [ends]
-        data = pa.memory_map(str(self._path)).read_buffer() if ends[-1] else pa.py_buffer(b"")
+        self._map = mmap.mmap(self._stream.fileno(), 0, access=mmap.ACCESS_READ) if ends[-1] else None
+        data = pa.py_buffer(self._map or b"")
         return pa.LargeStringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), data)
+
+    def release(self) -> None:
+        """Give back the memory of the pages that ``column`` was read by; they are read again at need.
+
+        Whoever reads here and there has the whole file in memory in the end, unless that is short.
+        """
+        if self._map is not None and hasattr(self._map, "madvise"):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def close(self) -> None:
         """Drop the file."""

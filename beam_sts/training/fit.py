@@ -13,15 +13,18 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
+from beam_sts.models.bert_hash import BertHashForSequenceClassification
 from beam_sts.training.autocast import autocast
 from beam_sts.training.pairs import PairTemplate, TokenisedTexts, batch_tensors, length_grouped
+from beam_sts.training.student import logits_for_training
 
 _LOSSES = 60  # points of a learning curve
 logger = logging.getLogger(__name__)
@@ -176,11 +179,8 @@ def fit(
     )
     averaged = [p.detach().clone() for p in trained] if settings.average else []
     model.train()
-    # On CPU the backward pass of fused attention costs a third of a step on texts this short.
-    attention = None
-    if isinstance(model, PreTrainedModel):
-        attention = model.config._attn_implementation
-        model.set_attn_implementation("eager")
+    rotary = isinstance(model, BertHashForSequenceClassification) and model.config.rotary_dims > 0
+    student = cast(BertHashForSequenceClassification, model) if rotary else None
     step, seen, loss_sum = 0, 0, 0.0
     since: list[float] = []
     while seen < total:
@@ -204,8 +204,10 @@ def fit(
             targets = torch.from_numpy(pairs.scores[batch])
             weights = None if pairs.weights is None else torch.from_numpy(pairs.weights[batch])
             with autocast():
-                output = model(**batched)
-            logits = output.logits if joined else output
+                if student is not None:
+                    logits = logits_for_training(student, **batched)
+                else:
+                    logits = model(**batched).logits if joined else model(**batched)
             loss = functional.binary_cross_entropy_with_logits(logits.float().squeeze(-1), targets, weights)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -234,8 +236,6 @@ def fit(
                 break
     for parameter, mean in zip(trained, averaged, strict=False):
         parameter.data.copy_(mean)
-    if isinstance(model, PreTrainedModel) and attention:
-        model.set_attn_implementation(attention)
     model.eval()
     return time.monotonic() - begun
 

@@ -9,8 +9,8 @@ import platform
 import random
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,89 +21,26 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import beam_sts.models.bert_hash  # noqa: F401  registers the student's architecture
 from beam_sts.scoring.scorer import PairScorer
 from beam_sts.training import card, evaluation, mining, teacher, vocabulary
-from beam_sts.training.data import DataError, read_columns, read_scored_pairs
-from beam_sts.training.edits import edited_pairs, grammar_pairs
+from beam_sts.training.data import DataError, read_scored_pairs
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict
-from beam_sts.training.honesty import HeldOut, check_pairs, drop_held_out, normalise
-from beam_sts.training.long_texts import long_pairs, report_on_length
-from beam_sts.training.roles import ROLE_GRAMMARS
-from beam_sts.training.student import StudentSize, matching_start, parameter_count
+from beam_sts.training.honesty import HeldOut, check_pairs, drop_held_out
+from beam_sts.training.long_texts import report_on_length
+from beam_sts.training.recipe import GOLD_RANKS, SIZES, Recipe, data_notes, settings
+from beam_sts.training.sets import (
+    dev_sets,
+    gold_pairs,
+    joined,
+    labelled_pairs,
+    made_pairs,
+    mined_texts,
+    second_dev_pairs,
+    sentence_pool,
+    taken,
+    texts_of,
+)
+from beam_sts.training.student import matching_start, parameter_count
 
 logger = logging.getLogger(__name__)
-
-SIZES = {
-    "nano": StudentSize(vocabulary=8192, projections=64, hidden=128, intermediate=512),
-    "pico": StudentSize(vocabulary=4000, projections=64, hidden=80, intermediate=320, rotary_dims=12),
-    "tiny": StudentSize(vocabulary=400, projections=16, hidden=32, intermediate=64, rotary_dims=4),
-}
-
-
-GOLD_RANKS = ((0, 1, 1.0), (1, 4, 1.0), (4, 10, 1.0), (10, 25, 1.0), (25, 80, 1.0))
-"""Ranks drawn from among the gold sentences alone (as :data:`mining.RANKS`): what they are about is what the
-student will be judged by."""
-TEACHER_FIT = FitSettings(epochs=2, batch_size=32, learning_rate=6e-5, warmup=0.1)
-PRETRAIN = FitSettings(epochs=2.2, batch_size=192, learning_rate=1.2e-3, max_length=4096, shift=4096)
-FINETUNE = FitSettings(epochs=1, batch_size=96, learning_rate=3e-4, max_length=4096, shift=4096)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides the trained weights.
-
-    Attributes:
-        size: Key of :data:`SIZES`.
-        seed: Of the student: start, order, dropout.
-        stsb: STS-B, with "{split}" for train, dev and test (any source :func:`read_columns` takes).
-        gold: More pairs with people's scores.
-        gold_skip: Subsets of them left out, by the value of the column file up to its first point.
-        second_dev: Subsets of them held out, sentences and all, and reported as a second dev set: STS-B's own
-            dev shares its sources with train.
-        sentences: Sources of sentences (column text, and source if there) for vocabulary and pairs.
-        sentence_limit: Sentences taken of each source at most.
-        source_limits: Other limits, by the value of the column source.
-        scored: Pairs scored elsewhere (wiki-sim's pair-score-sampled shape), used as they are.
-        encoder: Folder of a BERT encoder: start of the token table.
-        teacher_encoder: Folder of the sentence encoder that the teacher starts from; None takes ``encoder``.
-        teacher: Folder of a fitted cross-encoder, used as it is instead.
-        teacher_fit: How the teacher is fitted.
-        teacher_frozen: Its lowest layers that are not.
-        pairs: Pairs to label, at most.
-        edits: Sentences to edit by rule.
-        facts: Facts to make by grammar.
-        roles: Facts of who does what to whom, and of the same things in other states, to make by grammar.
-        identical: Texts to pair with themselves.
-        documents: Pairs of long documents to make.
-        pretrain: How the student is fitted to all pairs.
-        finetune: How it is fitted to the gold pairs, with ``replay``.
-        replay: Share of the labelled and made pairs that goes into fine-tuning too.
-        data_notes: Markdown file on the data, its licences and the teacher, for the model card.
-    """
-
-    stsb: str
-    size: str = "nano"
-    seed: int = 0
-    gold: tuple[str, ...] = ()
-    gold_skip: tuple[str, ...] = ()
-    second_dev: tuple[str, ...] = ()
-    sentences: tuple[str, ...] = ()
-    sentence_limit: int = 7_000
-    source_limits: Mapping[str, int] = field(default_factory=dict)
-    scored: tuple[str, ...] = ()
-    encoder: str | None = None
-    teacher_encoder: str | None = None
-    teacher: str | None = None
-    teacher_fit: FitSettings = TEACHER_FIT
-    teacher_frozen: int = 0
-    pairs: int = 200_000
-    edits: int = 15_000
-    facts: int = 5_000
-    roles: int = 10_000
-    identical: int = 6_000
-    documents: int = 1_500
-    pretrain: FitSettings = PRETRAIN
-    finetune: FitSettings = FINETUNE
-    replay: float = 0.1
-    data_notes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -207,87 +144,11 @@ class Workshop:
         return self._held_out
 
 
-def texts_of(pairs: ScoredPairs) -> tuple[list[str], list[str]]:
-    """First and second texts of pairs."""
-    return [pairs.texts[i] for i in pairs.left], [pairs.texts[i] for i in pairs.right]
-
-
-def joined(parts: Sequence[ScoredPairs]) -> ScoredPairs:
-    """All pairs of several sets as one."""
-    first = [text for part in parts for text in texts_of(part)[0]]
-    second = [text for part in parts for text in texts_of(part)[1]]
-    return ScoredPairs.of(first, second, np.concatenate([part.scores for part in parts]).tolist())
-
-
-def taken(pairs: ScoredPairs, rows: Sequence[int]) -> ScoredPairs:
-    """Some rows of a set of pairs."""
-    first, second = texts_of(pairs)
-    return ScoredPairs.of(
-        [first[i] for i in rows], [second[i] for i in rows], [float(pairs.scores[i]) for i in rows]
-    )
-
-
-def second_dev_pairs(recipe: Recipe) -> ScoredPairs:
-    """The gold pairs of the recipe's second dev set.
-
-    Raises:
-        DataError: There are none.
-    """
-    pairs = joined([read_scored_pairs(source, only=recipe.second_dev) for source in recipe.gold])
-    if not len(pairs):
-        raise DataError(f"no gold pair has one of {', '.join(recipe.second_dev)} in its column file")
-    return pairs
-
-
-def dev_sets(recipe: Recipe) -> dict[str, ScoredPairs]:
-    """The sets that choices are made on: STS-B's dev and, if the recipe names one, the second dev set."""
-    sets = {"STS-B dev": read_scored_pairs(recipe.stsb.format(split="dev"))}
-    if recipe.second_dev:
-        sets["second dev"] = second_dev_pairs(recipe)
-    return sets
-
-
-def gold_pairs(recipe: Recipe, work: Workshop) -> list[ScoredPairs]:
-    """STS-B train without the pairs that recur in dev or test, and the other gold sets, all checked."""
-    sets: list[ScoredPairs] = []
-    for source in (recipe.stsb.format(split="train"), *recipe.gold):
-        own = source == recipe.stsb.format(split="train")
-        pairs = read_scored_pairs(source, skip=recipe.gold_skip)
-        kept = taken(pairs, drop_held_out(*texts_of(pairs), work.held_out, sentences=not own))
-        check_pairs(*texts_of(kept), work.held_out, source, sentences=not own)
-        sets.append(kept)
-    return sets
-
-
-def _sentence_pool(recipe: Recipe, work: Workshop) -> tuple[list[str], int]:
-    """Distinct sentences, none held out: those of the gold pairs first, and how many these are."""
-    rng = random.Random(0)
-    texts: dict[str, None] = {}
-    for pairs in gold_pairs(recipe, work):
-        texts.update(dict.fromkeys(pairs.texts))
-    gold = {normalise(text) for text in texts}
-    for path in recipe.sentences:
-        columns = read_columns(path, ("text",), ("source", "first_seen"))
-        by_source: dict[str, list[str]] = {}
-        first_seen = columns.get("first_seen", [True] * len(columns["text"]))
-        sources = columns.get("source", [""] * len(columns["text"]))
-        for text, source, first in zip(columns["text"], sources, first_seen, strict=True):
-            if first and text and 15 <= len(text) <= 180:
-                by_source.setdefault(source, []).append(text)
-        for source, members in sorted(by_source.items()):
-            limit = recipe.source_limits.get(source, recipe.sentence_limit)
-            texts.update(dict.fromkeys(rng.sample(members, min(limit, len(members)))))
-    distinct = {
-        normalise(text): text for text in texts if len(text) < 300 and not work.held_out.has_sentence(text)
-    }
-    return list(distinct.values()), sum(normalised in gold for normalised in distinct)
-
-
 def run_vocabulary(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Train the vocabulary on the sentences and compute the first values of the token table."""
     size = SIZES[recipe.size]
-    pool, _ = _sentence_pool(recipe, work)
-    gold = [text for pairs in gold_pairs(recipe, work) for text in pairs.texts]
+    pool, _ = sentence_pool(recipe, work.held_out)
+    gold = [text for pairs in gold_pairs(recipe, work.held_out) for text in pairs.texts]
     texts = pool + 3 * gold
     tokenizer = vocabulary.train_vocabulary(texts, size.vocabulary)
     vocabulary.save_tokenizer(tokenizer, folder, size.max_length)
@@ -307,25 +168,35 @@ def run_teacher(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     source = recipe.teacher_encoder or recipe.encoder
     if recipe.teacher is not None or source is None:
         return {"teacher": Path(recipe.teacher).name if recipe.teacher else "none"}
-    pairs = joined(gold_pairs(recipe, work))
+    pairs = joined(gold_pairs(recipe, work.held_out))
     teacher.fit_teacher(Path(source), pairs, recipe.teacher_fit, folder, recipe.teacher_frozen)
+    embed = teacher.embedder(_encoders(recipe, work))
+    teacher.fit_scale(embed(pairs.texts), pairs, folder)
     return {
-        name: evaluation.agreement(teacher.teacher_scores(folder, gold), gold.scores)
+        name: evaluation.agreement(
+            teacher.similarities(embed(gold.texts), gold.left, gold.right, folder), gold.scores
+        )
         for name, gold in dev_sets(recipe).items()
     }
 
 
+def _encoders(recipe: Recipe, work: Workshop) -> list[Path]:
+    """The sentence encoders that find and score pairs."""
+    if recipe.teacher is None and (recipe.teacher_encoder or recipe.encoder):
+        return [work.folder("teacher"), *map(Path, recipe.teacher_also)]
+    return [Path(recipe.encoder)] if recipe.encoder else []
+
+
 def run_pairs(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Embed the sentences and draw neighbours."""
-    pool, gold = _sentence_pool(recipe, work)
-    fitted = recipe.teacher is None and bool(recipe.teacher_encoder or recipe.encoder)
-    encoder = work.folder("teacher") if fitted else recipe.encoder
-    if encoder is None or not recipe.pairs:
+    pool, gold = sentence_pool(recipe, work.held_out)
+    encoders = _encoders(recipe, work)
+    if not encoders or not recipe.pairs:
         vectors = np.random.default_rng(0).standard_normal((len(pool), 16)).astype(np.float16)
     else:
-        embedder = mining.Embedder(Path(encoder))
+        embed = teacher.embedder(encoders)
         owner = work.fingerprint("pairs")
-        vectors = in_parts(folder, owner, len(pool), lambda rows: embedder(pool[rows.start : rows.stop]))
+        vectors = in_parts(folder, owner, len(pool), lambda rows: embed(pool[rows.start : rows.stop]))
     own = mining.neighbour_pairs(vectors[:gold], seed=0, ranks=GOLD_RANKS, random_share=0.7)
     rest = mining.neighbour_pairs(vectors, seed=0)
     rest = rest[~(rest < gold).all(axis=1)]
@@ -358,7 +229,7 @@ def run_labels(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
 
 
 def _cross_encoder_scores(recipe: Recipe, work: Workshop, folder: Path, pairs: np.ndarray) -> np.ndarray:
-    texts = json.loads((work.folder("pairs") / "texts.json").read_text(encoding="utf-8"))
+    texts = mined_texts(work.folder("pairs"))
     tokenizer = teacher.plain_tokenizer(Path(str(recipe.teacher)))
     model = AutoModelForSequenceClassification.from_pretrained(
         recipe.teacher, dtype=torch.float32, use_safetensors=True, local_files_only=True
@@ -410,28 +281,12 @@ def in_parts(
     return np.concatenate(parts)
 
 
-def labelled_pairs(work: Workshop) -> ScoredPairs:
-    """The mined pairs with the teacher's scores."""
-    texts = json.loads((work.folder("pairs") / "texts.json").read_text(encoding="utf-8"))
-    scores = np.load(work.folder("labels") / "scores.npy")
-    pairs = np.load(work.folder("pairs") / "pairs.npy")[: len(scores)]
-    return ScoredPairs(texts, pairs[:, 0], pairs[:, 1], scores).compact()
+def _labelled(work: Workshop) -> ScoredPairs:
+    return labelled_pairs(work.folder("pairs"), work.folder("labels"))
 
 
-def made_pairs(recipe: Recipe, work: Workshop) -> ScoredPairs:
-    """Edited sentences, grammar facts, identical texts and long documents, checked as everything else."""
-    pool: list[str] = json.loads((work.folder("pairs") / "texts.json").read_text(encoding="utf-8"))
-    rng = random.Random(1)
-    facts = grammar_pairs(recipe.facts, seed=1) + grammar_pairs(recipe.roles, seed=2, grammars=ROLE_GRAMMARS)
-    edited = edited_pairs(rng.sample(pool, min(recipe.edits, len(pool))), seed=1)
-    made = [row[:3] for row in edited + facts]
-    same = rng.sample(pool, min(recipe.identical, len(pool)))
-    made += [(text, text, 1.0) for text in same]
-    made += long_pairs(pool, recipe.documents, seed=1)
-    pairs = ScoredPairs.of([row[0] for row in made], [row[1] for row in made], [row[2] for row in made])
-    kept = taken(pairs, drop_held_out(*texts_of(pairs), work.held_out))
-    check_pairs(*texts_of(kept), work.held_out, "made pairs")
-    return kept
+def _made(recipe: Recipe, work: Workshop) -> ScoredPairs:
+    return made_pairs(recipe, mined_texts(work.folder("pairs")), work.held_out)
 
 
 def _fit_student(
@@ -471,15 +326,15 @@ def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
         pairs = read_scored_pairs(source)
         given.append(taken(pairs, drop_held_out(*texts_of(pairs), work.held_out)))
         check_pairs(*texts_of(given[-1]), work.held_out, source)
-    pairs = joined([labelled_pairs(work), made_pairs(recipe, work), *gold_pairs(recipe, work), *given])
+    pairs = joined([_labelled(work), _made(recipe, work), *gold_pairs(recipe, work.held_out), *given])
     return _fit_student(recipe, work, None, pairs, recipe.pretrain, folder)
 
 
 def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Fit the student to the gold pairs, beside a share of the others so that it keeps what they taught."""
-    others = joined([labelled_pairs(work), made_pairs(recipe, work)])
+    others = joined([_labelled(work), _made(recipe, work)])
     rows = random.Random(recipe.seed).sample(range(len(others)), round(recipe.replay * len(others)))
-    pairs = joined([*gold_pairs(recipe, work), taken(others, rows)])
+    pairs = joined([*gold_pairs(recipe, work.held_out), taken(others, rows)])
     return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
 
 
@@ -545,24 +400,6 @@ def _results_of_seeds(recipe: Recipe, work: Workshop) -> dict[int, dict[str, Any
     return found
 
 
-def data_notes(recipe: Recipe) -> str:
-    """The recipe's notes on its data, or else the bare names of its sources."""
-    if recipe.data_notes is not None:
-        return Path(recipe.data_notes).read_text(encoding="utf-8").strip()
-    sources = (recipe.stsb, *recipe.gold, *recipe.sentences, *recipe.scored)
-    return "\n".join(f"- {source.rsplit('/', 1)[-1]}" for source in sources)
-
-
-def settings(recipe: Recipe) -> str:
-    """The recipe as JSON, with folders cut from paths: the card is for others' machines."""
-    values = asdict(recipe)
-    for name in ("stsb", "encoder", "teacher_encoder", "teacher", "data_notes"):
-        values[name] = values[name] and values[name].rsplit("/", 1)[-1]
-    for name in ("gold", "sentences", "scored"):
-        values[name] = [source.rsplit("/", 1)[-1] for source in values[name]]
-    return "{\n" + ",\n".join(f' "{name}": {json.dumps(value)}' for name, value in values.items()) + "\n}"
-
-
 def plain(value: Any) -> str:
     """A figure as the card shows it."""
     if isinstance(value, Mapping):
@@ -577,7 +414,8 @@ STAGES: dict[str, Stage] = {
     for stage in (
         Stage("vocabulary", run_vocabulary, (*_DATA, "size"), (), ("size",)),
         Stage("teacher", run_teacher,
-              (*_GOLD, "encoder", "teacher_encoder", "teacher", "teacher_fit", "teacher_frozen")),
+              (*_GOLD, "encoder", "teacher_encoder", "teacher_also", "teacher", "teacher_fit",
+               "teacher_frozen")),
         Stage("pairs", run_pairs, _DATA, ("teacher",)),
         Stage("labels", run_labels, ("pairs",), ("pairs", "teacher")),
         Stage("pretrain", run_pretrain,

@@ -7,11 +7,13 @@ cross-encoder of the same size reads both texts again.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.optimize import minimize
 from torch import nn
 from torch.nn import functional
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
@@ -49,7 +51,7 @@ class TwinEncoder(nn.Module):
 def fit_teacher(
     source: Path, pairs: ScoredPairs, how: FitSettings, folder: Path, frozen_layers: int = 0
 ) -> None:
-    """Fit a sentence encoder to scored pairs and save it with its scale.
+    """Fit a sentence encoder to scored pairs and save it.
 
     Args:
         source: Checkpoint folder of the encoder, such as all-mpnet-base-v2.
@@ -72,12 +74,45 @@ def fit_teacher(
     frozen = ("embeddings.", *(f"encoder.layer.{index}." for index in range(frozen_layers)))
     for name, parameter in encoder.named_parameters():
         parameter.requires_grad = not name.startswith(frozen)
-    model = TwinEncoder(encoder)
-    fit(model, tokenizer, pairs, how, joined=False)
+    fit(TwinEncoder(encoder), tokenizer, pairs, how, joined=False)
     encoder.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    scale = {"scale": 100 * model.scale.item(), "bias": 100 * model.bias.item()}
-    (folder / SCALE).write_text(json.dumps(scale), encoding="utf-8")
+
+
+def embedder(encoders: Sequence[Path]) -> Callable[[Sequence[str]], np.ndarray]:
+    """Several encoders as one: their unit vectors end to end, whose cosine is the mean of their cosines.
+
+    Args:
+        encoders: Checkpoint folders.
+
+    Returns:
+        A function of texts that gives unit vectors, float16[texts, all dims].
+    """
+    each = [Embedder(encoder) for encoder in encoders]
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        vectors: np.ndarray = np.concatenate([one(texts) for one in each], axis=1) / len(each) ** 0.5
+        return vectors.astype(np.float16)
+
+    return embed
+
+
+def fit_scale(vectors: np.ndarray, pairs: ScoredPairs, folder: Path) -> None:
+    """Fit what turns a cosine into a score, a slope and a bias before the Sigmoid, and save it.
+
+    Args:
+        vectors: Unit vectors of the pairs' texts, float[texts, dims].
+        pairs: Pairs with people's scores.
+        folder: Where it goes.
+    """
+    cosines = _cosines(vectors, pairs.left, pairs.right)
+
+    def loss(scale: np.ndarray) -> float:
+        logits = scale[0] * cosines + scale[1]
+        return float(np.mean(np.logaddexp(0, logits) - pairs.scores * logits))
+
+    slope, bias = minimize(loss, (8.0, -4.0)).x.tolist()
+    (folder / SCALE).write_text(json.dumps({"scale": slope, "bias": bias}), encoding="utf-8")
 
 
 def plain_tokenizer(source: Path) -> PreTrainedTokenizerBase:
@@ -89,34 +124,28 @@ def plain_tokenizer(source: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def similarities(vectors: np.ndarray, left: np.ndarray, right: np.ndarray, teacher: Path) -> np.ndarray:
+def similarities(vectors: np.ndarray, left: np.ndarray, right: np.ndarray, folder: Path) -> np.ndarray:
     """Scores of pairs of embedded texts.
 
     Args:
-        vectors: Unit vectors, float[texts, dims], of :class:`beam_sts.training.mining.Embedder` with the
-            teacher.
+        vectors: Unit vectors of the teacher, float[texts, dims].
         left: Index of each pair's first text.
         right: Index of each pair's second text.
-        teacher: Folder of the fitted teacher; its scale is read.
+        folder: Where :func:`fit_scale` left the scale.
 
     Returns:
         Scores between 0 and 1, float32[pairs].
     """
-    fitted = json.loads((teacher / SCALE).read_text(encoding="utf-8"))
-    cosines = np.concatenate(
-        [
-            np.einsum("ij,ij->i", vectors[a].astype(np.float32), vectors[b].astype(np.float32))
-            for a, b in zip(_blocks(left), _blocks(right), strict=True)
-        ]
-    )
-    scores: np.ndarray = 1 / (1 + np.exp(-(fitted["scale"] * cosines + fitted["bias"])))
+    fitted = json.loads((folder / SCALE).read_text(encoding="utf-8"))
+    logits = fitted["scale"] * _cosines(vectors, left, right) + fitted["bias"]
+    scores: np.ndarray = 1 / (1 + np.exp(-logits))
     return scores.astype(np.float32)
 
 
-def _blocks(rows: np.ndarray, size: int = 65_536) -> list[np.ndarray]:
-    return [rows[begin : begin + size] for begin in range(0, max(1, len(rows)), size)]
-
-
-def teacher_scores(teacher: Path, pairs: ScoredPairs) -> np.ndarray:
-    """Embed the texts of some pairs and score them, float32[pairs]."""
-    return similarities(Embedder(teacher)(pairs.texts), pairs.left, pairs.right, teacher)
+def _cosines(vectors: np.ndarray, left: np.ndarray, right: np.ndarray, block: int = 65_536) -> np.ndarray:
+    cosines = np.empty(len(left), np.float32)
+    for begin in range(0, len(left), block):
+        some = slice(begin, begin + block)
+        first, second = (vectors[rows[some]].astype(np.float32) for rows in (left, right))
+        cosines[some] = np.einsum("ij,ij->i", first, second)
+    return cosines

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_sts.corpus.blank import blank_rows
 from beam_sts.errors import UserError
 from beam_sts.io.schema import column_at, field_at, find_path, missing_column, with_text
 from beam_sts.report.examples import LONGEST_BYTES, Example, reason_kind, shorten
@@ -118,15 +119,22 @@ class Sifted:
 
 
 def sift(table: pa.Table, text_columns: Sequence[str], *, empty: str = "score") -> Sifted:
-    """Find the rows whose texts cannot be scored: null, no UTF-8, or empty under ``empty="reject"``."""
+    """Find the rows whose texts cannot be scored: null, no UTF-8, or blank under ``empty="reject"``."""
     reasons = np.full(len(table), "", dtype=object)
     for name in reversed(text_columns):
         column = as_bytes(column_at(table, name))
+        texts = np.ones(len(table), dtype=bool)
+        wrong = {
+            "null": np.flatnonzero(np.asarray(column.is_null())),
+            "not valid UTF-8": np.array(_undecodable(column), dtype=np.int64),
+        }
+        for reason, rows in wrong.items():
+            reasons[rows] = f"{reason} in column {name!r}"
+            texts[rows] = False
         if empty == "reject":
-            blank = pc.fill_null(pc.equal(pc.binary_length(column), 0), False)
-            reasons[np.asarray(blank)] = f"empty text in column {name!r}"
-        reasons[np.asarray(column.is_null())] = f"null in column {name!r}"
-        reasons[_undecodable(column)] = f"not valid UTF-8 in column {name!r}"
+            there = np.flatnonzero(texts)
+            blank = blank_rows(column.take(pa.array(there)).cast(pa.large_string()))
+            reasons[there[blank]] = f"empty text in column {name!r}"
     bad = np.flatnonzero(reasons != "")
     return Sifted(np.flatnonzero(reasons == ""), bad, reasons[bad].tolist())
 

@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_sts.scoring.backends import available_cores
 from pipelines import java, score
-from pipelines.cli import local_options, only_built, worker_threads
+from pipelines.beam_options import local_options, only_built, worker_threads
 
 
 @pytest.mark.parametrize(

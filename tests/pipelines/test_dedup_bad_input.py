@@ -38,7 +38,7 @@ def test_empty_texts_are_kept_unless_asked(tmp_path, tiny):
     _, summary = run(source, tmp_path / "score", "--id", "id", "--empty", "score", model=tiny)
     assert [r["id"] for r in read(tmp_path / "score", "removed").to_pylist()] == ["c"]
     _, summary = run(source, tmp_path / "reject", "--id", "id", "--empty", "reject", model=tiny)
-    assert (summary["rows_kept"], summary["rows_rejected"]) == (2, 3)
+    assert (summary["rows_kept"], summary["rows_rejected"]) == (1, 4)
 
 
 def test_null_ids_are_rejected_and_ids_that_recur_are_an_error(tmp_path, tiny, capsys):

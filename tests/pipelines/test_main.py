@@ -148,13 +148,15 @@ def test_the_table_at_the_end_names_output_report_and_next_command(source, tmp_p
 def test_progress_says_rate_time_left_and_file(capsys, monkeypatch):
     import time
 
-    from pipelines import cli
+    from pipelines import console as speaking
 
-    monkeypatch.setattr(cli, "_POLL_SECONDS", 0.01)
-    monkeypatch.setattr(cli, "_LOG_SECONDS", 0.05)
+    monkeypatch.setattr(speaking, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(speaking, "_LOG_SECONDS", 0.05)
     done = iter(range(0, 100_000))
-    for console in (cli.Console(), cli.Console(json=True)):
-        with cli.progress(1000, lambda: next(done), "pairs", where=lambda: "b.csv (2 of 3)", console=console):
+    for console in (speaking.Console(), speaking.Console(json=True)):
+        with speaking.progress(
+            1000, lambda: next(done), "pairs", where=lambda: "b.csv (2 of 3)", console=console
+        ):
             time.sleep(0.4)
         line = capsys.readouterr().err.splitlines()[0]
         if console.json:

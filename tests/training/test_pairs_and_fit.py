@@ -13,7 +13,7 @@ from beam_sts.training.long_texts import long_pairs, planted_pair, report_on_len
 from beam_sts.training.mining import neighbour_pairs
 from beam_sts.training.pairs import PairTemplate, TokenisedTexts, length_grouped
 from beam_sts.training.probes import probe_triples
-from beam_sts.training.student import StudentSize, matching_start
+from beam_sts.training.student import StudentSize, logits_for_training, matching_start
 from beam_sts.training.vocabulary import (
     leading_components,
     piece_counts,
@@ -182,3 +182,33 @@ def test_shifted_places_leave_the_first_token_and_move_each_pair_as_one():
     assert (moved[:, 1:] == moved[:, 1:2]).all()
     assert ((moved[:, 1] >= 1) & (moved[:, 1] < 1000)).all()
     assert moved[0, 1] != moved[1, 1]
+
+
+@pytest.mark.parametrize("shift", [0, 300], ids=["from the start", "moved"])
+def test_the_short_way_to_logits_gives_the_models_own_and_its_gradients(shift):
+    torch.manual_seed(1)
+    size = StudentSize(vocabulary=50, projections=8, hidden=32, intermediate=48, layers=3, rotary_dims=4)
+    config = size.config()
+    config.classifier_dropout = 0.0
+    table = np.random.default_rng(0).standard_normal((50, 8)).astype(np.float32)
+    table[0] = 0
+    model = matching_start(config, table, seed=0)
+    ids = torch.randint(5, 50, (6, 20))
+    mask, types = torch.ones_like(ids), torch.zeros_like(ids)
+    types[:, 9:] = 1
+    mask[:2, 15:] = ids[:2, 15:] = types[:2, 15:] = 0
+    batch = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    if shift:
+        batch["position_ids"] = shifted_places(types, shift, np.random.default_rng(0))
+
+    def gradients(logits):
+        model.zero_grad()
+        logits.square().sum().backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+    own, short = model(**batch).logits, logits_for_training(model, **batch)
+    torch.testing.assert_close(short, own, rtol=1e-5, atol=1e-6)
+    wanted, found = gradients(own), gradients(short)
+    assert wanted.keys() == found.keys()
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6, msg=name)

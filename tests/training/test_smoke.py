@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from beam_sts.models.checksums import CHECKED, CHECKSUMS, verify_checksums
 from beam_sts.models.registry import EMBEDDED
 from beam_sts.training.data import DataError, read_columns, read_scored_pairs
 from beam_sts.training.honesty import HeldOutTextError
+from beam_sts.training.recipe import Recipe
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import STAGES, Workshop
 from pipelines import train
@@ -50,6 +52,30 @@ def test_a_training_has_a_page(smoke):
         assert f"over {losses[-1][0]:,} pairs: from {losses[0][1]:.3f} to {losses[-1][1]:.3f}" in html
     assert "losses" not in (smoke / "export-tiny-0" / "README.md").read_text()
     assert "<script" not in html
+
+
+def test_every_option_of_the_recipe_reaches_it():
+    command = train.parser()
+    arguments, wanted = [], {}
+    for number, field in enumerate(dataclasses.fields(Recipe), start=3):
+        if field.name in ("teacher_fit", "pretrain", "finetune"):
+            arguments += [f"--{field.name}_epochs", str(number)]
+            wanted[field.name] = number
+        elif field.name == "size":
+            arguments += ["--size", "pico"]
+            wanted["size"] = "pico"
+        elif field.name == "source_limits":
+            arguments += ["--source_limits", "a=5", "b=6"]
+            wanted[field.name] = {"a": 5, "b": 6}
+        else:
+            arguments += [f"--{field.name}", str(number)]
+            kind = type(field.default)
+            wanted[field.name] = (
+                (str(number),) if kind is tuple else (kind if kind in (int, float) else str)(number)
+            )
+    recipe = train.recipe_of(command.parse(["all", *arguments]))
+    got = {name: getattr(recipe, name) for name in wanted}
+    assert {name: getattr(value, "epochs", value) for name, value in got.items()} == wanted
 
 
 def test_a_stage_says_on_standard_error_what_it_does(tmp_path):
@@ -112,9 +138,9 @@ def test_held_out_pairs_in_given_data_are_dropped_and_never_trained_on(smoke, tm
     recipe = smoke_recipe(smoke / "data")
     test = recipe.stsb.format(split="test")
     work = Workshop(smoke, dataclasses.replace(recipe, gold=(test,)))
-    from beam_sts.training.stages import gold_pairs, texts_of
+    from beam_sts.training.sets import gold_pairs, texts_of
 
-    _, given = gold_pairs(work.recipe, work)
+    _, given = gold_pairs(work.recipe, work.held_out)
     assert len(given) == 0
     from beam_sts.training.honesty import check_pairs
 

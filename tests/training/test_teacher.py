@@ -12,12 +12,13 @@ from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
 from beam_sts.training.data import DataError, read_scored_pairs
-from beam_sts.training.fit import FitSettings
+from beam_sts.training.fit import FitSettings, ScoredPairs
 from beam_sts.training.honesty import HeldOutTextError, check_pairs
 from beam_sts.training.mining import Embedder
+from beam_sts.training.sets import gold_pairs, second_dev_pairs, texts_of
 from beam_sts.training.smoke import smoke_recipe
-from beam_sts.training.stages import Workshop, gold_pairs, second_dev_pairs, texts_of
-from beam_sts.training.teacher import fit_teacher, teacher_scores
+from beam_sts.training.stages import Workshop
+from beam_sts.training.teacher import embedder, fit_scale, fit_teacher, similarities
 from beam_sts.training.vocabulary import save_tokenizer, train_vocabulary
 
 
@@ -48,21 +49,46 @@ def data(tmp_path_factory):
     )
 
 
+def cosines(vectors, pairs):
+    vectors = vectors.astype(np.float32)
+    return (vectors[pairs.left] * vectors[pairs.right]).sum(1)
+
+
 def test_a_teacher_learns_what_is_not_frozen(data, tmp_path):
     train = read_scored_pairs(data.stsb.format(split="train"))
     how = FitSettings(epochs=8, batch_size=32, learning_rate=3e-3)
     source = Path(data.encoder)
     fit_teacher(source, train, how, tmp_path, frozen_layers=1)
-    vectors = Embedder(source)(train.texts).astype(np.float32)
-    untaught = (vectors[train.left] * vectors[train.right]).sum(1)
-    agreement = [
-        np.corrcoef(scores, train.scores)[0, 1] for scores in (untaught, teacher_scores(tmp_path, train))
-    ]
-    assert agreement[1] > agreement[0] + 0.1
+    untaught, taught = (cosines(Embedder(folder)(train.texts), train) for folder in (source, tmp_path))
+    assert np.corrcoef(taught, train.scores)[0, 1] > np.corrcoef(untaught, train.scores)[0, 1] + 0.1
     before, after = (load_file(folder / "model.safetensors") for folder in (source, tmp_path))
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert any(name.startswith("encoder.layer.1.") for name in moved)
     assert not any(name.startswith(("embeddings.", "encoder.layer.0.")) for name in moved)
+
+
+def test_several_encoders_score_by_the_mean_of_their_cosines(data, tmp_path):
+    train = read_scored_pairs(data.stsb.format(split="train"))
+    source = Path(data.encoder)
+    other = BertModel.from_pretrained(source)
+    with torch.no_grad():
+        other.encoder.layer[1].output.dense.weight.normal_()
+    other.save_pretrained(tmp_path)
+    save_tokenizer(train_vocabulary(train.texts, 400), tmp_path, 128)
+    vectors = embedder([source, tmp_path])(train.texts)
+    each = [cosines(Embedder(folder)(train.texts), train) for folder in (source, tmp_path)]
+    assert np.abs(each[0] - each[1]).mean() > 0.004
+    np.testing.assert_allclose(cosines(vectors, train), np.mean(each, axis=0), atol=2e-3)
+
+
+def test_the_scale_makes_scores_of_cosines(tmp_path):
+    rng = np.random.default_rng(0)
+    angles = rng.uniform(0, np.pi, 400)
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    pairs = ScoredPairs([""] * 400, *rng.integers(0, 400, (2, 3000)), np.zeros(3000, np.float32))
+    wanted = 1 / (1 + np.exp(-(6 * cosines(vectors, pairs) - 2)))
+    fit_scale(vectors, dataclasses.replace(pairs, scores=wanted), tmp_path)
+    np.testing.assert_allclose(similarities(vectors, pairs.left, pairs.right, tmp_path), wanted, atol=1e-3)
 
 
 def test_labels_are_the_fitted_teachers_and_embedding_goes_on_where_it_stopped(data, tmp_path):
@@ -86,7 +112,7 @@ def test_labels_are_the_fitted_teachers_and_embedding_goes_on_where_it_stopped(d
 def test_subsets_of_the_gold_pairs_are_left_out_or_held_out(data, tmp_path):
     recipe = dataclasses.replace(data, gold_skip=("noise",), second_dev=("forum",))
     work = Workshop(tmp_path, recipe)
-    _, given = gold_pairs(recipe, work)
+    _, given = gold_pairs(recipe, work.held_out)
     assert given.texts == ["a red kite", "one owl", "a kite", "two owls"]
     assert second_dev_pairs(recipe).texts == ["a pond", "a lake"]
     with pytest.raises(HeldOutTextError, match="a lake"):

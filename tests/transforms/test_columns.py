@@ -52,7 +52,8 @@ def test_a_score_that_is_there_already_names_the_flag():
 
 
 def test_every_row_is_scored_or_rejected_with_its_first_reason():
-    table = pa.table({"id": range(5), "a": ["x", None, "", "y", None], "b": ["z", "z", "z", None, None]})
+    texts = {"a": ["x", None, "", "y", None, "\x1c\u3000"], "b": ["z", "z", "z", None, None, None]}
+    table = pa.table({"id": range(6), **texts})
     sifted = sift(table, ("a", "b"), empty="reject")
     assert sifted.good.tolist() == [0]
     assert dict(zip(sifted.bad.tolist(), sifted.reasons, strict=True)) == {
@@ -60,8 +61,19 @@ def test_every_row_is_scored_or_rejected_with_its_first_reason():
         2: "empty text in column 'a'",
         3: "null in column 'b'",
         4: "null in column 'a'",
+        5: "empty text in column 'a'",
     }
     assert sift(table, ("a", "b")).good.tolist() == [0, 2]
+
+
+def test_a_blank_text_among_bytes_that_are_no_text():
+    column = pa.array([b"\xff", b" ", None, b"a"])
+    table = pa.table({"a": column, "b": pa.array(["x"] * 4)})
+    sifted = sift(table, ("a", "b"), empty="reject")
+    assert sifted.good.tolist() == [3]
+    assert sifted.reasons == [
+        f"{reason} in column 'a'" for reason in ("not valid UTF-8", "empty text", "null")
+    ]
 
 
 def test_scores_stand_beside_their_rows_and_failures_join_the_rejected():

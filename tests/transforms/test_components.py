@@ -7,7 +7,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from beam_sts.transforms.components import Components
-from pipelines.cli import user_error
+from pipelines.console import user_error
 
 
 def oracle(edges):

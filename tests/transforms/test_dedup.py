@@ -10,7 +10,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from beam_sts.transforms.dedup import DeduplicateTexts
 from pipelines import dedup
-from pipelines.cli import user_error
+from pipelines.console import user_error
 from tests import engines
 from tests.pipelines.test_dedup import made_texts
 

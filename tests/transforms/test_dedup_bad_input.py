@@ -10,7 +10,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from beam_sts.transforms.dedup import DeduplicateTexts
 from pipelines import dedup
-from pipelines.cli import user_error
+from pipelines.console import user_error
 
 TEXT = "the river walks slowly over seven old wooden bridges in the morning light"
 OTHER = "seven lamps hang from the ceiling of the station hall"

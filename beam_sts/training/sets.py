@@ -1,0 +1,122 @@
+"""The sets of pairs and sentences that a recipe asks for, each kept apart from what is held out."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from beam_sts.training.data import DataError, read_columns, read_scored_pairs
+from beam_sts.training.edits import edited_pairs, grammar_pairs
+from beam_sts.training.fit import ScoredPairs
+from beam_sts.training.honesty import HeldOut, check_pairs, drop_held_out, normalise
+from beam_sts.training.long_texts import long_pairs
+from beam_sts.training.recipe import Recipe
+from beam_sts.training.roles import ROLE_GRAMMARS
+
+
+def texts_of(pairs: ScoredPairs) -> tuple[list[str], list[str]]:
+    """First and second texts of pairs."""
+    return [pairs.texts[i] for i in pairs.left], [pairs.texts[i] for i in pairs.right]
+
+
+def joined(parts: Sequence[ScoredPairs]) -> ScoredPairs:
+    """All pairs of several sets as one."""
+    first = [text for part in parts for text in texts_of(part)[0]]
+    second = [text for part in parts for text in texts_of(part)[1]]
+    return ScoredPairs.of(first, second, np.concatenate([part.scores for part in parts]).tolist())
+
+
+def taken(pairs: ScoredPairs, rows: Sequence[int]) -> ScoredPairs:
+    """Some rows of a set of pairs."""
+    first, second = texts_of(pairs)
+    return ScoredPairs.of(
+        [first[i] for i in rows], [second[i] for i in rows], [float(pairs.scores[i]) for i in rows]
+    )
+
+
+def second_dev_pairs(recipe: Recipe) -> ScoredPairs:
+    """The gold pairs of the recipe's second dev set.
+
+    Raises:
+        DataError: There are none.
+    """
+    pairs = joined([read_scored_pairs(source, only=recipe.second_dev) for source in recipe.gold])
+    if not len(pairs):
+        raise DataError(f"no gold pair has one of {', '.join(recipe.second_dev)} in its column file")
+    return pairs
+
+
+def dev_sets(recipe: Recipe) -> dict[str, ScoredPairs]:
+    """The sets that choices are made on: STS-B's dev and, if the recipe names one, the second dev set."""
+    sets = {"STS-B dev": read_scored_pairs(recipe.stsb.format(split="dev"))}
+    if recipe.second_dev:
+        sets["second dev"] = second_dev_pairs(recipe)
+    return sets
+
+
+def gold_pairs(recipe: Recipe, held_out: HeldOut) -> list[ScoredPairs]:
+    """STS-B train without the pairs that recur in dev or test, and the other gold sets, all checked."""
+    sets: list[ScoredPairs] = []
+    for source in (recipe.stsb.format(split="train"), *recipe.gold):
+        own = source == recipe.stsb.format(split="train")
+        pairs = read_scored_pairs(source, skip=recipe.gold_skip)
+        kept = taken(pairs, drop_held_out(*texts_of(pairs), held_out, sentences=not own))
+        check_pairs(*texts_of(kept), held_out, source, sentences=not own)
+        sets.append(kept)
+    return sets
+
+
+def sentence_pool(recipe: Recipe, held_out: HeldOut) -> tuple[list[str], int]:
+    """Distinct sentences, none held out: those of the gold pairs first, and how many these are."""
+    rng = random.Random(0)
+    texts: dict[str, None] = {}
+    for pairs in gold_pairs(recipe, held_out):
+        texts.update(dict.fromkeys(pairs.texts))
+    gold = {normalise(text) for text in texts}
+    for path in recipe.sentences:
+        columns = read_columns(path, ("text",), ("source", "first_seen"))
+        by_source: dict[str, list[str]] = {}
+        first_seen = columns.get("first_seen", [True] * len(columns["text"]))
+        sources = columns.get("source", [""] * len(columns["text"]))
+        for text, source, first in zip(columns["text"], sources, first_seen, strict=True):
+            if first and text and 15 <= len(text) <= 180:
+                by_source.setdefault(source, []).append(text)
+        for source, members in sorted(by_source.items()):
+            limit = recipe.source_limits.get(source, recipe.sentence_limit)
+            texts.update(dict.fromkeys(rng.sample(members, min(limit, len(members)))))
+    distinct = {
+        normalise(text): text for text in texts if len(text) < 300 and not held_out.has_sentence(text)
+    }
+    return list(distinct.values()), sum(normalised in gold for normalised in distinct)
+
+
+def mined_texts(pairs: Path) -> list[str]:
+    """The sentences that the stage ``pairs`` left in its folder."""
+    texts: list[str] = json.loads((pairs / "texts.json").read_text(encoding="utf-8"))
+    return texts
+
+
+def labelled_pairs(pairs: Path, labels: Path) -> ScoredPairs:
+    """The mined pairs with the teacher's scores, from the folders of these two stages."""
+    scores = np.load(labels / "scores.npy")
+    rows = np.load(pairs / "pairs.npy")[: len(scores)]
+    return ScoredPairs(mined_texts(pairs), rows[:, 0], rows[:, 1], scores).compact()
+
+
+def made_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> ScoredPairs:
+    """Edited sentences, grammar facts, identical texts and long documents, checked as everything else."""
+    rng = random.Random(1)
+    facts = grammar_pairs(recipe.facts, seed=1) + grammar_pairs(recipe.roles, seed=2, grammars=ROLE_GRAMMARS)
+    edited = edited_pairs(rng.sample(pool, min(recipe.edits, len(pool))), seed=1)
+    made = [row[:3] for row in edited + facts]
+    same = rng.sample(pool, min(recipe.identical, len(pool)))
+    made += [(text, text, 1.0) for text in same]
+    made += long_pairs(pool, recipe.documents, seed=1)
+    pairs = ScoredPairs.of([row[0] for row in made], [row[1] for row in made], [row[2] for row in made])
+    kept = taken(pairs, drop_held_out(*texts_of(pairs), held_out))
+    check_pairs(*texts_of(kept), held_out, "made pairs")
+    return kept
