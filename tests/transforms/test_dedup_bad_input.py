@@ -58,7 +58,7 @@ def test_odd_ids_and_texts(tmp_path, tiny, empty):
     assert one == two
     _, tables, counts = one
     assert counts["rows_read"] == len(ODD)
-    assert counts["rows_rejected"] == {"keep": 3, "score": 3, "reject": 5}[empty]  # "" alone
+    assert counts["rows_rejected"] == {"keep": 3, "score": 3, "reject": 7}[empty]
     assert counts["empty_texts_kept"] == {"keep": 4, "score": 0, "reject": 0}[empty]
     gone = {row["id"]: row["survivor"] for row in tables["removed"]}
     assert gone['"007"'] == "7"  # the number, which came first; the text that looks like it is another id
