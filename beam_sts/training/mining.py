@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
 from beam_sts.scoring.hash_backend import multiplies_bfloat16
 from beam_sts.training.autocast import autocast
@@ -16,6 +16,15 @@ RANKS = ((0, 2, 1.0), (2, 8, 1.0), (8, 40, 0.7))
 """(first rank, last rank, share of sentences): one neighbour is drawn from each range for that share."""
 RANDOM_SHARE = 0.3
 """Share of sentences that also get a partner at random."""
+
+
+def plain_tokenizer(source: Path) -> PreTrainedTokenizerBase:
+    """A checkpoint's tokenizer that neither pads nor cuts."""
+    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
+    # Some packages bake padding and truncation into tokenizer.json.
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.no_truncation()
+    return tokenizer
 
 
 class Embedder:
@@ -30,10 +39,7 @@ class Embedder:
     def __init__(self, source: Path, max_length: int = 96, tokens_per_batch: int = 4096) -> None:
         self.max_length = max_length
         self.tokens_per_batch = tokens_per_batch
-        self.tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
-        # Some packages bake padding and truncation into tokenizer.json.
-        self.tokenizer.backend_tokenizer.no_padding()
-        self.tokenizer.backend_tokenizer.no_truncation()
+        self.tokenizer = plain_tokenizer(source)
         self.model = AutoModel.from_pretrained(
             source, dtype=torch.float32, use_safetensors=True, local_files_only=True
         ).eval()

@@ -230,7 +230,7 @@ def run_labels(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
 
 def _cross_encoder_scores(recipe: Recipe, work: Workshop, folder: Path, pairs: np.ndarray) -> np.ndarray:
     texts = mined_texts(work.folder("pairs"))
-    tokenizer = teacher.plain_tokenizer(Path(str(recipe.teacher)))
+    tokenizer = mining.plain_tokenizer(Path(str(recipe.teacher)))
     model = AutoModelForSequenceClassification.from_pretrained(
         recipe.teacher, dtype=torch.float32, use_safetensors=True, local_files_only=True
     )

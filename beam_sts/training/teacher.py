@@ -16,10 +16,10 @@ import torch
 from scipy.optimize import minimize
 from torch import nn
 from torch.nn import functional
-from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoModel
 
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit
-from beam_sts.training.mining import Embedder
+from beam_sts.training.mining import Embedder, plain_tokenizer
 
 SCALE = "similarity.json"
 
@@ -113,15 +113,6 @@ def fit_scale(vectors: np.ndarray, pairs: ScoredPairs, folder: Path) -> None:
 
     slope, bias = minimize(loss, (8.0, -4.0)).x.tolist()
     (folder / SCALE).write_text(json.dumps({"scale": slope, "bias": bias}), encoding="utf-8")
-
-
-def plain_tokenizer(source: Path) -> PreTrainedTokenizerBase:
-    """A checkpoint's tokenizer that neither pads nor cuts."""
-    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
-    # Some packages bake padding and truncation into tokenizer.json.
-    tokenizer.backend_tokenizer.no_padding()
-    tokenizer.backend_tokenizer.no_truncation()
-    return tokenizer
 
 
 def similarities(vectors: np.ndarray, left: np.ndarray, right: np.ndarray, folder: Path) -> np.ndarray:
