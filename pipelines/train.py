@@ -43,7 +43,7 @@ EXAMPLES = (
 )
 
 
-_NUMBERS = ("pairs", "edits", "facts", "roles", "identical", "documents", "teacher_frozen")
+_NUMBERS = ("pairs", "edits", "facts", "roles", "identical", "documents", "replaced", "teacher_frozen")
 
 
 def parser() -> Parser:

@@ -21,7 +21,7 @@ GOLD_RANKS = ((0, 1, 1.0), (1, 4, 1.0), (4, 10, 1.0), (10, 25, 1.0), (25, 80, 1.
 """Ranks drawn from among the gold sentences alone (as :data:`mining.RANKS`): what they are about is what the
 student will be judged by."""
 TEACHER_FIT = FitSettings(epochs=2, batch_size=32, learning_rate=6e-5, warmup=0.1)
-PRETRAIN = FitSettings(epochs=2.2, batch_size=192, learning_rate=1.2e-3, max_length=4096, shift=4096)
+PRETRAIN = FitSettings(epochs=3, batch_size=192, learning_rate=1.2e-3, max_length=4096, shift=4096)
 FINETUNE = FitSettings(epochs=1, batch_size=96, learning_rate=3e-4, max_length=4096, shift=4096)
 
 
@@ -56,6 +56,7 @@ class Recipe:
         pretrain: How the student is fitted to all pairs.
         finetune: How it is fitted to the gold pairs, with ``replay``.
         replay: Share of the labelled and made pairs that goes into fine-tuning too.
+        replaced: Texts with words replaced to make, for fine-tuning.
         data_notes: Markdown file on the data, its licences and the teacher, for the model card.
     """
 
@@ -75,15 +76,16 @@ class Recipe:
     teacher: str | None = None
     teacher_fit: FitSettings = TEACHER_FIT
     teacher_frozen: int = 0
-    pairs: int = 200_000
+    pairs: int = 334_000
     edits: int = 15_000
     facts: int = 5_000
-    roles: int = 10_000
-    identical: int = 6_000
+    roles: int = 20_000
+    identical: int = 12_000
     documents: int = 1_500
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE
     replay: float = 0.1
+    replaced: int = 20_000
     data_notes: str | None = None
 
 

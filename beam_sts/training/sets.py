@@ -15,6 +15,7 @@ from beam_sts.training.fit import ScoredPairs
 from beam_sts.training.honesty import HeldOut, check_pairs, drop_held_out, normalise
 from beam_sts.training.long_texts import long_pairs
 from beam_sts.training.recipe import Recipe
+from beam_sts.training.replacements import replaced_pairs
 from beam_sts.training.roles import ROLE_GRAMMARS
 
 
@@ -116,7 +117,16 @@ def made_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> Scored
     same = rng.sample(pool, min(recipe.identical, len(pool)))
     made += [(text, text, 1.0) for text in same]
     made += long_pairs(pool, recipe.documents, seed=1)
+    return _allowed(made, held_out, "made pairs")
+
+
+def pairs_with_replaced_words(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> ScoredPairs:
+    """Copies with words replaced, checked as everything else."""
+    return _allowed(replaced_pairs(pool, recipe.replaced, seed=3), held_out, "pairs with replaced words")
+
+
+def _allowed(made: Sequence[tuple[str, str, float]], held_out: HeldOut, name: str) -> ScoredPairs:
     pairs = ScoredPairs.of([row[0] for row in made], [row[1] for row in made], [row[2] for row in made])
     kept = taken(pairs, drop_held_out(*texts_of(pairs), held_out))
-    check_pairs(*texts_of(kept), held_out, "made pairs")
+    check_pairs(*texts_of(kept), held_out, name)
     return kept

@@ -47,6 +47,7 @@ def smoke_recipe(folder: Path, size: str = "tiny") -> Recipe:
         documents=10,
         roles=20,
         identical=20,
+        replaced=20,
         pretrain=few,
         finetune=few,
     )

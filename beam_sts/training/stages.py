@@ -33,6 +33,7 @@ from beam_sts.training.sets import (
     labelled_pairs,
     made_pairs,
     mined_texts,
+    pairs_with_replaced_words,
     second_dev_pairs,
     sentence_pool,
     taken,
@@ -331,10 +332,11 @@ def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
 
 
 def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Fit the student to the gold pairs, beside a share of the others so that it keeps what they taught."""
+    """Fit the student to the gold pairs and texts with words replaced, beside a share of what it knows."""
     others = joined([_labelled(work), _made(recipe, work)])
     rows = random.Random(recipe.seed).sample(range(len(others)), round(recipe.replay * len(others)))
-    pairs = joined([*gold_pairs(recipe, work.held_out), taken(others, rows)])
+    copies = pairs_with_replaced_words(recipe, mined_texts(work.folder("pairs")), work.held_out)
+    pairs = joined([*gold_pairs(recipe, work.held_out), taken(others, rows), copies])
     return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
 
 
@@ -421,7 +423,7 @@ STAGES: dict[str, Stage] = {
         Stage("pretrain", run_pretrain,
               ("size", "seed", "scored", "edits", "facts", "roles", "identical", "documents", "pretrain"),
               ("vocabulary", "labels"), ("size", "seed")),
-        Stage("finetune", run_finetune, ("finetune", "replay"), ("pretrain",), ("size", "seed")),
+        Stage("finetune", run_finetune, ("finetune", "replay", "replaced"), ("pretrain",), ("size", "seed")),
         Stage("evaluate", run_evaluate, (), ("finetune",), ("size", "seed")),
         Stage("export", run_export, (), ("evaluate",), ("size", "seed")),
     )
