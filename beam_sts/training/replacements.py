@@ -18,16 +18,20 @@ _SIZES = (1, 1, 1, 2, 4, 8)
 """Sentences of a text."""
 _SHARES = (0.0, 0.0, 0.02, 0.05, 0.1)
 """Of the words replaced; one at the least."""
+_SAME = 0.25
+"""Of the pairs, a text beside itself."""
+_LOSS = 1.6
+"""Of the score, by the share of the weight replaced."""
 _MOST = 0.25
 """Weight replaced: beyond, the rest is no copy, and what it is worth is for the teacher to say."""
 
 
 def replaced_pairs(sentences: Sequence[str], count: int, seed: int) -> list[tuple[str, str, float]]:
-    """Make training pairs of a text and a copy with words replaced by others of the sentences.
+    """Make training pairs of a text and a copy, most with words replaced by others of the sentences.
 
     A word weighs its inverse document frequency, so that one rare word counts as several frequent ones; the
-    score is 1 less twice the share of the weight replaced. In half of the copies the rarest words are replaced,
-    by rarest words of other sentences: templates.
+    score is 1 less 1.6 times the share of the weight replaced. In half of these copies the rarest words are
+    replaced, by rarest words of other sentences: templates.
 
     Args:
         sentences: Where texts and words are drawn from.
@@ -35,7 +39,7 @@ def replaced_pairs(sentences: Sequence[str], count: int, seed: int) -> list[tupl
         seed: Of the choices.
 
     Returns:
-        (text, copy, score) triples, scores of 0.5 to 1.
+        (text, copy, score) triples, scores of 0.6 to 1.
     """
     rng = random.Random(seed)
     seen = Counter(word for text in sentences for word in {word.lower() for word in _WORD.findall(text)})
@@ -48,6 +52,9 @@ def replaced_pairs(sentences: Sequence[str], count: int, seed: int) -> list[tupl
         if len(pairs) == count:
             break
         text = " ".join(rng.sample(sentences, min(rng.choice(_SIZES), len(sentences))))
+        if rng.random() < _SAME:
+            pairs.append((text, text, 1.0))
+            continue
         words = list(_WORD.finditer(text))
         others = _WORD.findall(rng.choice(sentences))
         if not words or not others:
@@ -67,5 +74,5 @@ def replaced_pairs(sentences: Sequence[str], count: int, seed: int) -> list[tupl
                 gone += weight(word.group())
         share = gone / max(1e-9, sum(weight(word.group()) for word in words))
         if 0 < share <= _MOST:
-            pairs.append((text, "".join(copy), 1 - 2 * share))
+            pairs.append((text, "".join(copy), 1 - _LOSS * share))
     return pairs
