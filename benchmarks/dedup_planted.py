@@ -75,7 +75,7 @@ def planted(work: Path, documents: int, options: list[str]) -> Iterator[dict[str
     }
     ends = list(zip(pairs["id_a"].to_pylist(), pairs["id_b"].to_pylist(), strict=True))
     scores = pairs["score"].to_numpy()
-    for threshold in (0.0, 0.5, 0.7, 0.8, 0.85, 0.88, 0.9, 0.95):
+    for threshold in (0.0, 0.5, 0.7, 0.8, 0.85, 0.9, 0.92, 0.95):
         taken = {ends[place] for place in np.flatnonzero(scores >= np.float32(threshold)).tolist()}
         wrong = {"wrong_pairs": len(taken - known)}
         yield {"of": f"{documents:,} documents, pairs from {threshold}", **recall(taken, copies), **wrong}
@@ -124,7 +124,7 @@ def edited(data: Path, work: Path) -> Iterator[dict[str, Any]]:
         known = {(origin, copy) for copy, (origin, _) in copies.items()}
         known |= {tuple(sorted((row_of[begun[x]], row_of[begun[y]]))) for x, y in alike}  # type: ignore[misc]
         for name, values in (("model", model), ("blend", blend), ("overlap", overlap)):
-            for threshold in (0.8, 0.85, 0.88, 0.9, 0.95):
+            for threshold in (0.8, 0.85, 0.9, 0.92, 0.95):
                 taken = values >= np.float32(threshold)
                 found = set(zip(a[taken].tolist(), b[taken].tolist(), strict=True))
                 wrong = {"pairs": len(found), "wrong_pairs": len(found - known)}

@@ -141,8 +141,10 @@ def cora(data: Path, work: Path, peers: Peers) -> Iterator[dict[str, Any]]:
         right = int((truth[a] == truth[b])[taken].sum())
         found = {"precision": right / int(taken.sum()), "recall": right / known}
         yield {"of": f"candidate pairs, the model alone from {threshold}", **found}
-    yield {"of": f"ours, --model_share {CORA_SHARE}", **held_out(average(scores), truth=truth)}
-    chosen = held_out(*map(average, blends(model, overlap)), truth=truth)
+    ways = [average(blend) for blend in blends(model, overlap)]
+    for share, way in zip(SHARES[1:], ways[1:], strict=True):
+        yield {"of": f"ours, --model_share {share}", **held_out(way, truth=truth)}
+    chosen = held_out(*ways, truth=truth)
     yield {"of": f"ours, --model_share of {SHARES} chosen too", **chosen}
     yield {"of": "ours, --linkage single", **held_out(single(a, b, scores), truth=truth)}
     yield {"of": "ours, the model alone", **held_out(average(model), truth=truth)}

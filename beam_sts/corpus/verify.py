@@ -17,7 +17,7 @@ from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.scorer import PairScorer
 
 RULES = ("model", "cascade", "identical", "blend")
-THRESHOLD = 0.88
+THRESHOLD = 0.9
 """Least score of a duplicate, unless another is given: chosen with ``MODEL_SHARE``, see docs/dedup.md."""
 MODEL_SHARE = 0.25
 """Of a blended score; the rest is the overlap's."""
