@@ -38,11 +38,12 @@ from beam_sts.evaluation import (
 )
 from beam_sts.io.files import is_local, publish
 from beam_sts.io.summary import Pace, length_histogram, score_histogram
-from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
+from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.report import render
 from beam_sts.report.evaluate import evaluate_page
 from beam_sts.report.examples import Example, choose_rows, reason_kind, shorten
 from beam_sts.scoring.scorer import ScoreStats
+from pipelines.checks import check_at_least
 from pipelines.cli import Parser
 from pipelines.console import Console, add_console_options, console_of, guarded, progress
 from pipelines.describe import (
@@ -54,10 +55,11 @@ from pipelines.describe import (
 )
 from pipelines.formats import add_storage_options
 from pipelines.gold import ROWS_AT_ONCE, Pairs, RejectedRow, read_pairs
+from pipelines.scoring import add_scoring_options, check_device, scorer_options, trust
 
 REJECTED_SHOWN = 5
 GROUPS_SHOWN = 40
-_SETTINGS = ("text_a", "text_b", "score", "group", "symmetric")
+_SETTINGS = ("text_a", "text_b", "score", "group", "symmetric", "precision", "long_text")
 _COUNTS = ("real_tokens", "padded_tokens", "truncated", "windowed", "unknown")
 
 
@@ -188,6 +190,8 @@ def evaluate(args: argparse.Namespace) -> Evaluation:
         except ImportError as error:
             raise UserError(f"--plot: {error}") from error
     check_report_options(args)
+    check_at_least(args, threads=1)
+    check_device(args.device)
     for flag, path in (("--json", args.json), ("--plot", args.plot), ("--report", args.report)):
         if path:
             _check_writable(flag, path)
@@ -198,8 +202,9 @@ def evaluate(args: argparse.Namespace) -> Evaluation:
     try:
         if args.score:
             check_varies(pairs.gold, f"gold scores in column {args.score!r}")
-        checkpoint = load_checkpoint(args.model)
-        scores, work = score(PairScorer(checkpoint), pairs, args.symmetric, console_of(args))
+        checkpoint = load_checkpoint(args.model, **trust(args))
+        scorer = PairScorer(checkpoint, **scorer_options(args))
+        scores, work = score(scorer, pairs, args.symmetric, console_of(args))
         if args.score:
             numbers = agreement(scores, pairs.gold)
     except UndefinedCorrelationError as error:
@@ -368,11 +373,7 @@ def parser() -> Parser:
     data.add_argument("--report", metavar="FILE", help="also write the result as one page to look at: HTML")
     add_report_options(data)
     add_storage_options(data)
-    scoring = options.add_argument_group("scoring")
-    scoring.add_argument(
-        "--model", default=DEFAULT_MODEL, help="name, folder or hub id (default: %(default)s)"
-    )
-    scoring.add_argument("--symmetric", action="store_true", help="score the mean of both orders")
+    add_scoring_options(options.add_argument_group("scoring"), options.add_argument_group("machine"))
     add_console_options(options)
     return options
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import apache_beam as beam
-import torch
 
 from beam_sts.errors import UserError
 from beam_sts.io.encode import check_encodable
@@ -39,7 +38,7 @@ from pipelines.console import Console, add_console_options, console_of, guarded,
 from pipelines.describe import add_report_options, check_report_options
 from pipelines.formats import add_format_options, format_settings, output_folder, read_options
 from pipelines.score_summary import summarise, summary_lines
-from pipelines.scoring import add_places, add_scoring_options, scorer_options, trust
+from pipelines.scoring import add_places, add_scoring_options, check_device, scorer_options, trust
 
 ROWS_PER_SHARD = 20_000
 _SAMPLE_SLICES, _SAMPLE_ROWS = 8, 256
@@ -120,10 +119,8 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool = True)
     started = time.perf_counter()
     check_at_least(own, rows_per_shard=1, threads=1)
     check_report_options(own)
-    if local and own.device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(
-            f"--device {own.device}: torch sees no CUDA device here. Leave it out to run on the CPU."
-        )
+    if local:
+        check_device(own.device)
     checkpoint = load_checkpoint(own.model, **trust(own))
     _check_threshold(own, checkpoint)
     tokenizer = PairTokenizer.of(checkpoint)

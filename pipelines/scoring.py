@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+import torch
+
+from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import DEFAULT_MODEL
 from beam_sts.scoring.backends import PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
@@ -58,6 +61,16 @@ def add_scoring_options(
     machine.add_argument(
         "--threads", type=int, metavar="N", help="threads of each worker process (default: cores / processes)"
     )
+
+
+def check_device(device: str) -> None:
+    """Whether this machine has it.
+
+    Raises:
+        UserError: it has not.
+    """
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"--device {device}: torch sees no CUDA device here. Leave it out to run on the CPU.")
 
 
 def trust(own: argparse.Namespace) -> dict[str, bool]:

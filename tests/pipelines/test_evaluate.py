@@ -58,6 +58,18 @@ def test_the_numbers_are_those_of_the_scorer(tmp_path, model, capsys, name, symm
     assert f"Spearman  {wanted.spearman:.4f}" in screen
 
 
+def test_the_precision_is_the_one_asked_for(tmp_path):
+    file = write(tmp_path, table(golds()))
+    said = []
+    for precision in ("fp32", "bf16"):
+        out = tmp_path / f"{precision}.json"
+        assert main(["--input", file, "--score", "gold", "--precision", precision, "--json", str(out)]) == 0
+        wanted = agreement(PairScorer(precision=precision).score(PAIRS), golds())
+        said.append(json.loads(out.read_text())["pearson"])
+        assert said[-1] == pytest.approx(wanted.pearson, abs=1e-6)
+    assert said[0] != said[1]
+
+
 def test_rows_that_cannot_be_used_are_counted_and_named(tmp_path, model, capsys):
     lines = [json.dumps({"text1": a, "text2": b, "g": g}) for (a, b), g in zip(PAIRS, golds(), strict=True)]
     lines[1] = '{"text1": null, "text2": "x", "g": 1}'
@@ -127,6 +139,8 @@ def test_plot_and_json_on_another_file_system(tmp_path, model):
         (table(golds()), ["--score", "gold", "--json", "/dev/null/x.json"], "--json.*cannot be written"),
         (table(golds()), ["--score", "gold", "--plot", "/"], "--plot /: is a folder"),
         (table(golds()), ["--score", "gold", "--model", "beam-sts-nanno"], "beam-sts-nanno"),
+        (table(golds()), ["--score", "gold", "--device", "cuda"], "no CUDA device"),
+        (table(golds()), ["--score", "gold", "--threads", "0"], "--threads 0"),
     ],
 )
 def test_mistakes_are_one_screen_and_exit_2(tmp_path, capsys, content, flags, said):
