@@ -11,7 +11,7 @@ import math
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _SIZES = (1, 1, 1, 2, 4, 8)
@@ -64,15 +64,20 @@ def replaced_pairs(sentences: Sequence[str], count: int, seed: int) -> list[tupl
             chosen = sorted(words, key=lambda word: -weight(word.group()))[:size]
         else:
             chosen = rng.sample(words, size)
-        copy = list(text)
+        new: dict[int, str] = {}
         gone = 0.0
         for word in chosen:
             others = _WORD.findall(rng.choice(sentences)) or others
-            new = max(others, key=weight) if rarest else rng.choice(others)
-            if new.lower() != word.group().lower():
-                copy[word.start() : word.end()] = [new] + [""] * (word.end() - word.start() - 1)
+            other = max(others, key=weight) if rarest else rng.choice(others)
+            if other.lower() != word.group().lower():
+                new[word.start()] = other
                 gone += weight(word.group())
         share = gone / max(1e-9, sum(weight(word.group()) for word in words))
         if 0 < share <= _MOST:
-            pairs.append((text, "".join(copy), 1 - _LOSS * share))
+            pairs.append((text, _with(text, new), 1 - _LOSS * share))
     return pairs
+
+
+def _with(text: str, new: Mapping[int, str]) -> str:
+    """The text with other words where some begin."""
+    return _WORD.sub(lambda word: new.get(word.start(), word.group()), text)
