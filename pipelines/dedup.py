@@ -55,7 +55,7 @@ from pipelines.describe import (
     add_report_options,
 )
 from pipelines.formats import add_format_options
-from pipelines.scoring import add_places, add_scoring_options, scorer_options, trust
+from pipelines.scoring import add_places, add_scoring_options, check_device, scorer_options, trust
 
 MAX_PAIRS = 5_000_000
 ROWS_PER_SHARD = 20_000
@@ -201,6 +201,8 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Deduplicate; gives the exit status."""
     options, _, local = local_options(beam_args)
     check_runs(options)
+    if local:
+        check_device(own.device)
     job = prepare(own)
     with job.output.lock(takeover=own.takeover) as output:
         job = replace(job, output=output)

@@ -54,7 +54,7 @@ from pipelines.describe import (
     digest,
 )
 from pipelines.formats import add_storage_options, add_takeover, read_options
-from pipelines.scoring import add_places, add_scoring_options, scorer_options, trust
+from pipelines.scoring import add_places, add_scoring_options, check_device, scorer_options, trust
 
 _ROWS_PER_SLICE = 20_000
 _BYTES_PER_SENTENCE = 40  # of compressed input, at least
@@ -235,6 +235,8 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Mine; gives the exit status."""
     options, _, local = local_options(beam_args)
     check_runs(options)
+    if local:
+        check_device(own.device)
     job = prepare(own)
     if not local and own.embedding_model:
         raise UserError(

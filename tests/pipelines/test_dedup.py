@@ -294,6 +294,12 @@ def test_records_are_blended_and_clustered_by_average_linkage(tmp_path, capsys):
     assert "--linkage average: groups the rows of one input" in error(capsys)
 
 
+def test_a_device_that_is_not_there_is_told_before_the_work(corpus, tmp_path, capsys):
+    assert run(corpus, tmp_path / "out", "--id", "id", "--device", "cuda")[0] == 2
+    assert "no CUDA device" in error(capsys)
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_to_one_removes_only_the_best_match(tmp_path):
     texts = ["blue shoe size 40", "blue shoe, size 40!"]
     others = ["a red lamp", "two green hats", "kitchen knife", "garden hose"]

@@ -240,6 +240,7 @@ def test_pipelines_train_takes_the_sampled_pairs(run, corpus, tmp_path):
         (["--embedding", "text"], "not lists of numbers"),
         (["--test_share", "2"], "--test_share 2.0"),
         (["--random", "-1"], "--random -1"),
+        (["--device", "cuda"], "no CUDA device"),
         (["--neighbours", "0", "--lexical", "0", "--random", "0"], "nothing proposes pairs"),
         (
             ["--runner", "FnApiRunner", "--embedding_model", "m"],
