@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 
 import beam_sts
+from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import load_checkpoint
 from beam_sts.report import render
 from beam_sts.report.train import train_page
@@ -32,6 +33,7 @@ from beam_sts.training.stages import STAGES, Workshop
 from pipelines.cli import Parser, program
 from pipelines.console import Console, add_console_options, console_of, guarded
 from pipelines.describe import describe_model
+from pipelines.scoring import check_device
 
 logger = logging.getLogger("beam_sts.training")
 
@@ -44,6 +46,14 @@ EXAMPLES = (
 
 
 _NUMBERS = ("pairs", "edits", "facts", "roles", "identical", "documents", "replaced", "teacher_frozen")
+_FITS = ("teacher_fit", "teacher_cross_fit", "pretrain", "finetune")
+_FIT_OPTIONS = {
+    "epochs": float,
+    "batch_size": int,
+    "learning_rate": float,
+    "average": float,
+    "max_tokens": int,
+}
 
 
 def parser() -> Parser:
@@ -79,6 +89,11 @@ def parser() -> Parser:
         "--teacher_also", nargs="*", default=[], help="folders of more encoders, used beside it as they are"
     )
     result.add_argument("--teacher", help="folder of a fitted cross-encoder, used as it is")
+    result.add_argument(
+        "--teacher_cross",
+        action="store_true",
+        help="fit the teacher's encoder as a cross-encoder too, and label with the mean of both",
+    )
     result.add_argument("--size", choices=list(SIZES), default=Recipe.size)
     result.add_argument("--seed", type=int, default=Recipe.seed)
     for name in _NUMBERS:
@@ -88,18 +103,14 @@ def parser() -> Parser:
     result.add_argument(
         "--replay", type=float, default=Recipe.replay, help="share of labelled pairs in fine-tuning"
     )
-    for stage in ("teacher_fit", "pretrain", "finetune"):
-        for name, kind in (
-            ("epochs", float),
-            ("batch_size", int),
-            ("learning_rate", float),
-            ("average", float),
-        ):
+    for stage in _FITS:
+        for name, kind in _FIT_OPTIONS.items():
             default = getattr(getattr(Recipe, stage), name)
             result.add_argument(f"--{stage}_{name}", type=kind, default=default, help=f"default {default}")
     result.add_argument(
         "--data_notes", help="Markdown file on data, licences and teacher, for the model card"
     )
+    result.add_argument("--device", default="cpu", help="where models are fitted, embed and label, e.g. cuda")
     result.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="torch threads")
     result.add_argument(
         "--smoke", action="store_true", help="all stages on tiny data of the project's own, for tests"
@@ -114,8 +125,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
 
     def settings(stage: str) -> FitSettings:
         default: FitSettings = getattr(Recipe, stage)
-        names = ("epochs", "batch_size", "learning_rate", "average")
-        return replace(default, **{name: getattr(options, f"{stage}_{name}") for name in names})
+        return replace(default, **{name: getattr(options, f"{stage}_{name}") for name in _FIT_OPTIONS})
 
     return Recipe(
         stsb=options.stsb,
@@ -133,9 +143,8 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         teacher_also=tuple(options.teacher_also),
         teacher=options.teacher,
         **{name: getattr(options, name) for name in _NUMBERS},
-        teacher_fit=settings("teacher_fit"),
-        pretrain=settings("pretrain"),
-        finetune=settings("finetune"),
+        teacher_cross=options.teacher_cross,
+        **{stage: settings(stage) for stage in _FITS},
         replay=options.replay,
         data_notes=options.data_notes,
     )
@@ -157,10 +166,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         try:
+            check_device(options.device)
             with tempfile.TemporaryDirectory() as scratch:
                 root = options.work_dir or Path(scratch)
                 recipe = smoke_recipe(root / "data") if options.smoke else recipe_of(options)
-                work = Workshop(root, recipe)
+                work = Workshop(root, recipe, options.device)
                 logger.info("recipe: %s", asdict(recipe))
                 if options.stage != "all":
                     work.run(options.stage, alone=True)
@@ -169,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 lines = _lines(work, write_report(work), kept=options.work_dir is not None)
                 console.finish(lines, noted)
                 return 0
-        except (DataError, HeldOutTextError) as error:
+        except (DataError, HeldOutTextError, UserError) as error:
             return console.error(str(error), 2)
 
     return guarded(

@@ -23,7 +23,7 @@ from transformers import PreTrainedTokenizerBase
 
 from beam_sts.models.bert_hash import BertHashForSequenceClassification
 from beam_sts.training.autocast import autocast
-from beam_sts.training.pairs import PairTemplate, TokenisedTexts, batch_tensors, length_grouped
+from beam_sts.training.pairs import PairTensors, length_grouped
 from beam_sts.training.student import logits_for_training
 
 _LOSSES = 60  # points of a learning curve
@@ -130,8 +130,9 @@ def shifted_places(token_type_ids: torch.Tensor, most: int, rng: np.random.Gener
         Places of shape (batch, length).
     """
     count, length = token_type_ids.shape
-    places = torch.where(token_type_ids > 0, token_type_ids.cumsum(1), torch.arange(length))
-    moves = torch.from_numpy(np.exp(rng.uniform(0, math.log(most), count)).astype(np.int64))
+    device = token_type_ids.device
+    places = torch.where(token_type_ids > 0, token_type_ids.cumsum(1), torch.arange(length, device=device))
+    moves = torch.from_numpy(np.exp(rng.uniform(0, math.log(most), count)).astype(np.int64)).to(device)
     return places + moves[:, None] * (places > 0)
 
 
@@ -148,7 +149,7 @@ def fit(
     """Fit ``model`` in place to ``pairs`` with binary cross-entropy on soft targets, texts in random order.
 
     Args:
-        model: A sequence classifier with one label, or, not ``joined``, a model of logits.
+        model: A sequence classifier with one label, or, not ``joined``, a model of logits, on any device.
         tokenizer: Its tokenizer.
         pairs: What to learn.
         settings: How.
@@ -164,9 +165,10 @@ def fit(
     begun = time.monotonic()
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
-    texts = TokenisedTexts.of(pairs.texts, tokenizer)
-    template = PairTemplate.of(tokenizer)
-    lengths = np.minimum(texts.lengths[pairs.left] + texts.lengths[pairs.right], settings.max_length)
+    device = next(model.parameters()).device
+    texts = PairTensors.of(pairs.texts, tokenizer, device)
+    both = texts.texts.lengths_of(pairs.left) + texts.texts.lengths_of(pairs.right)
+    lengths = np.minimum(both, settings.max_length)
     total = max(1, round(settings.epochs * len(pairs)))
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(
@@ -181,8 +183,9 @@ def fit(
     model.train()
     rotary = isinstance(model, BertHashForSequenceClassification) and model.config.rotary_dims > 0
     student = cast(BertHashForSequenceClassification, model) if rotary else None
-    step, seen, loss_sum = 0, 0, 0.0
-    since: list[float] = []
+    step, seen = 0, 0
+    since: list[torch.Tensor] = []  # read seldom: each reading waits for the device
+    recent: list[torch.Tensor] = []
     while seen < total:
         for batch in length_grouped(lengths, settings.batch_size, rng, settings.max_tokens):
             rate = settings.learning_rate * rate_at(seen / total, settings.warmup)
@@ -192,18 +195,14 @@ def fit(
             left = np.where(swap, pairs.right[batch], pairs.left[batch])
             right = np.where(swap, pairs.left[batch], pairs.right[batch])
             if joined:
-                rows = [
-                    template.join(texts[a], texts[b], settings.max_length)
-                    for a, b in zip(left, right, strict=True)
-                ]
+                batched = texts.joined(left, right, settings.max_length)
             else:
-                rows = [template.alone(texts[a], settings.max_length) for a in (*left, *right)]
-            batched = batch_tensors(rows, template)
+                batched = texts.alone(np.concatenate([left, right]), settings.max_length)
             if settings.shift and rng.random() < 0.5:
                 batched["position_ids"] = shifted_places(batched["token_type_ids"], settings.shift, rng)
-            targets = torch.from_numpy(pairs.scores[batch])
-            weights = None if pairs.weights is None else torch.from_numpy(pairs.weights[batch])
-            with autocast():
+            targets = torch.from_numpy(pairs.scores[batch]).to(device, non_blocking=True)
+            weights = None if pairs.weights is None else torch.from_numpy(pairs.weights[batch]).to(device)
+            with autocast(device):
                 if student is not None:
                     logits = logits_for_training(student, **batched)
                 else:
@@ -215,20 +214,20 @@ def fit(
             optimizer.step()
             step += 1
             seen += len(batch)
-            value = loss.item()
-            loss_sum += value
+            recent.append(loss.detach())
             if losses is not None:
-                since.append(value)
+                since.append(loss.detach())
                 if seen >= total or seen >= total * (len(losses) + 1) / _LOSSES:
-                    losses.append((seen, sum(since) / len(since)))
+                    losses.append((seen, torch.stack(since).mean().item()))
                     since.clear()
             if averaged:
                 decay = min(settings.average, step / (step + 10))
                 torch._foreach_lerp_(averaged, [p.detach() for p in trained], 1 - decay)
             if step % 100 == 0:
                 speed = seen / (time.monotonic() - begun)
-                logger.info("%d of %d pairs, loss %.4f, %.0f pairs/s", seen, total, loss_sum / 100, speed)
-                loss_sum = 0.0
+                mean_loss = torch.stack(recent).mean().item()
+                recent.clear()
+                logger.info("%d of %d pairs, loss %.4f, %.0f pairs/s", seen, total, mean_loss, speed)
             if evaluate is not None and evaluate_every and step % evaluate_every == 0:
                 logger.info("step %d: %s", step, evaluate(model))
                 model.train()
@@ -255,19 +254,19 @@ def predict(
         The Sigmoid of the logits, float32[n], in the order of ``pairs``.
     """
     model.eval()
-    texts = TokenisedTexts.of(pairs.texts, tokenizer)
-    template = PairTemplate.of(tokenizer)
-    lengths = np.minimum(texts.lengths[pairs.left] + texts.lengths[pairs.right] + 4, max_length)
+    device = next(model.parameters()).device
+    texts = PairTensors.of(pairs.texts, tokenizer, device)
+    both = texts.texts.lengths_of(pairs.left) + texts.texts.lengths_of(pairs.right)
+    lengths = np.minimum(both + 4, max_length)
     order = np.argsort(-lengths, kind="stable")
     scores = np.empty(len(pairs), dtype=np.float32)
     begin, begun, said = 0, time.monotonic(), time.monotonic()
     while begin < len(order):
         count = max(1, tokens_per_batch // int(lengths[order[begin]]))
         batch = order[begin : begin + count]
-        rows = [template.join(texts[pairs.left[i]], texts[pairs.right[i]], max_length) for i in batch]
-        with autocast(precision == "bf16"):
-            logits = model(**batch_tensors(rows, template)).logits
-        scores[batch] = torch.sigmoid(logits.float().squeeze(-1)).numpy()
+        with autocast(device, precision == "bf16"):
+            logits = model(**texts.joined(pairs.left[batch], pairs.right[batch], max_length)).logits
+        scores[batch] = torch.sigmoid(logits.float().squeeze(-1)).cpu().numpy()
         begin += len(batch)
         if time.monotonic() - said > 30:
             said = time.monotonic()

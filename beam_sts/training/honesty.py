@@ -20,8 +20,10 @@ def normalise(text: str) -> str:
     Returns:
         The normalised text; texts of punctuation alone give the empty string.
     """
-    decomposed = unicodedata.normalize("NFKD", text.lower())
-    plain = "".join(character for character in decomposed if not unicodedata.combining(character))
+    plain = text.lower()
+    if not plain.isascii():
+        decomposed = unicodedata.normalize("NFKD", plain)
+        plain = "".join(character for character in decomposed if not unicodedata.combining(character))
     return _NOT_WORD.sub(" ", plain).strip()
 
 
@@ -69,17 +71,15 @@ def check_pairs(
     Raises:
         HeldOutTextError: At the first offending row, naming it and the way out.
     """
-    cache: dict[str, bool] = {}
+    normalised = _normalised(first, second)
     for row, (a, b) in enumerate(zip(first, second, strict=True)):
-        if held_out.has_pair(a, b):
+        if frozenset((normalised[a], normalised[b])) in held_out.pairs:
             raise HeldOutTextError(
                 f"{source}: row {row} is a held-out evaluation pair: {a!r} / {b!r}; "
                 "drop it with drop_held_out()"
             )
         for text in (a, b) if sentences else ():
-            if text not in cache:
-                cache[text] = held_out.has_sentence(text)
-            if cache[text]:
+            if normalised[text] and normalised[text] in held_out.sentences:
                 raise HeldOutTextError(
                     f"{source}: row {row} holds the held-out evaluation sentence {text!r}; "
                     "drop it with drop_held_out()"
@@ -100,9 +100,16 @@ def drop_held_out(
     Returns:
         Indices of the rows to keep.
     """
+    normalised = _normalised(first, second)
+    out = held_out.sentences - {""} if sentences else frozenset()
     return [
         row
-        for row, (a, b) in enumerate(zip(first, second, strict=True))
-        if not held_out.has_pair(a, b)
-        and not (sentences and (held_out.has_sentence(a) or held_out.has_sentence(b)))
+        for row, (a, b) in enumerate(
+            zip(map(normalised.__getitem__, first), map(normalised.__getitem__, second), strict=True)
+        )
+        if frozenset((a, b)) not in held_out.pairs and a not in out and b not in out
     ]
+
+
+def _normalised(*sides: Sequence[str]) -> dict[str, str]:
+    return {text: normalise(text) for text in set().union(*sides)}

@@ -11,6 +11,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
 from beam_sts.scoring.hash_backend import multiplies_bfloat16
 from beam_sts.training.autocast import autocast
+from beam_sts.training.pairs import PairTensors
 
 RANKS = ((0, 2, 1.0), (2, 8, 1.0), (8, 40, 0.7))
 """(first rank, last rank, share of sentences): one neighbour is drawn from each range for that share."""
@@ -33,39 +34,35 @@ class Embedder:
     Args:
         source: Its checkpoint folder.
         max_length: Tokens a text is cut to.
-        tokens_per_batch: Padded tokens a batch.
+        device: Where it runs.
     """
 
-    def __init__(self, source: Path, max_length: int = 96, tokens_per_batch: int = 4096) -> None:
+    def __init__(self, source: Path, max_length: int = 96, device: str = "cpu") -> None:
         self.max_length = max_length
-        self.tokens_per_batch = tokens_per_batch
+        self.tokens_per_batch = 4096 if device == "cpu" else 65_536
         self.tokenizer = plain_tokenizer(source)
         self.model = AutoModel.from_pretrained(
             source, dtype=torch.float32, use_safetensors=True, local_files_only=True
-        ).eval()
+        )
+        self.model.eval().to(device)
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """Embed texts: float16[texts, hidden size]."""
-        encoded = self.tokenizer(list(texts), verbose=False)["input_ids"]
-        lengths = np.array([min(len(ids), self.max_length) for ids in encoded])
+        device = self.model.device
+        batches = PairTensors.of(texts, self.tokenizer, device)
+        lengths = np.minimum(batches.texts.lengths + 2, self.max_length)
         order = np.argsort(-lengths, kind="stable")
         vectors = np.zeros((len(texts), self.model.config.hidden_size), dtype=np.float16)
         begin = 0
         while begin < len(order):
             rows = order[begin : begin + max(1, self.tokens_per_batch // int(lengths[order[begin]]))]
-            batch = self.tokenizer(
-                [texts[row] for row in rows],
-                padding=True,
-                truncation=True,
-                max_length=self.max_length,
-                return_tensors="pt",
-            )
-            with autocast():
+            batch = batches.alone(rows, self.max_length)
+            with autocast(device):
                 hidden = self.model(**batch).last_hidden_state
             mask = batch["attention_mask"][..., None]
             mean = (hidden.float() * mask).sum(1) / mask.sum(1)
-            vectors[rows] = torch.nn.functional.normalize(mean, dim=1).numpy()
+            vectors[rows] = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
             begin += len(rows)
         return vectors
 
@@ -76,6 +73,7 @@ def neighbour_pairs(
     ranks: Sequence[tuple[int, int, float]] = RANKS,
     random_share: float = RANDOM_SHARE,
     block: int = 2048,
+    device: str = "cpu",
 ) -> np.ndarray:
     """Draw for each text one neighbour from each range of ranks, and for some a partner at random.
 
@@ -85,20 +83,22 @@ def neighbour_pairs(
         ranks: As :data:`RANKS`.
         random_share: As :data:`RANDOM_SHARE`.
         block: Texts compared with all others at once.
+        device: Where they are compared.
 
     Returns:
         Distinct pairs of indices, the lower first, int64[pairs, 2], in a random order.
     """
     rng = np.random.default_rng(seed)
     count = len(vectors)
-    table = torch.from_numpy(vectors).to(torch.bfloat16 if multiplies_bfloat16() else torch.float32)
+    able = device != "cpu" or multiplies_bfloat16()
+    table = torch.from_numpy(vectors).to(device, torch.bfloat16 if able else torch.float32)
     deepest = min(max(last for _, last, _ in ranks), count - 1)
     drawn: list[np.ndarray] = []
     for begin in range(0, count, block):
         similarity = table[begin : begin + block] @ table.T
         own = np.arange(begin, begin + len(similarity))
         similarity[torch.arange(len(own)), torch.from_numpy(own)] = -2
-        nearest = similarity.topk(deepest, dim=1).indices.numpy()
+        nearest = similarity.topk(deepest, dim=1).indices.cpu().numpy()
         for first, last, share in ranks:
             chosen = rng.random(len(own)) < share
             rank = np.minimum(rng.integers(first, last, len(own)), deepest - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ class TokenisedTexts:
                 verbose=False,
             )["input_ids"]
             lengths.extend(map(len, encoded))
-            parts.append(np.fromiter((i for ids in encoded for i in ids), dtype=np.int32))
+            parts.append(np.fromiter(chain.from_iterable(encoded), dtype=np.int32))
         starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
         return cls(np.concatenate(parts) if parts else np.zeros(0, np.int32), starts)
 
@@ -48,8 +49,9 @@ class TokenisedTexts:
         """Tokens of each text, int64[texts]."""
         return np.diff(self.starts)
 
-    def __getitem__(self, index: int) -> np.ndarray:
-        return self.ids[self.starts[index] : self.starts[index + 1]]
+    def lengths_of(self, rows: np.ndarray) -> np.ndarray:
+        """Tokens of some texts, int64[rows]."""
+        return self.starts[rows + 1] - self.starts[rows]
 
 
 @dataclass(frozen=True)
@@ -86,42 +88,89 @@ class PairTemplate:
             typed,
         )
 
-    def join(self, a: np.ndarray, b: np.ndarray, max_length: int) -> tuple[np.ndarray, int]:
-        """Join two texts' ids, cutting the longer one as long as the pair is over ``max_length``.
+
+@dataclass(frozen=True)
+class PairTensors:
+    """Tokenised texts on a device, where batches of them are joined and padded without a loop over rows.
+
+    Attributes:
+        texts: The texts' tokens, on the host.
+        template: How they are joined.
+        ids: ``texts.ids`` on the device.
+    """
+
+    texts: TokenisedTexts
+    template: PairTemplate
+    ids: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, device: torch.device | str = "cpu"
+    ) -> PairTensors:
+        """Tokenise texts for a model on ``device``."""
+        tokenised = TokenisedTexts.of(texts, tokenizer)
+        ids = np.concatenate([tokenised.ids, [0]])  # so that no index is out of bounds
+        return cls(tokenised, PairTemplate.of(tokenizer), torch.from_numpy(ids).to(device))
+
+    def joined(self, left: np.ndarray, right: np.ndarray, max_length: int) -> dict[str, torch.Tensor]:
+        """Join pairs, cutting the longer text of each as long as the pair is over ``max_length``.
+
+        Args:
+            left: Index of each pair's first text, int64[n].
+            right: Index of each pair's second text, int64[n].
+            max_length: Tokens of a pair, at most.
 
         Returns:
-            The ids of the pair and how many of them belong to the first segment.
+            The model's keyword arguments, each of shape (n, longest).
         """
-        room = max_length - len(self.first) - len(self.middle) - len(self.last)
-        if len(a) + len(b) > room:
-            short = min(len(a), len(b), room // 2)
-            a, b = (a[: room - short], b[:short]) if len(a) > len(b) else (a[:short], b[: room - short])
-        return (
-            np.concatenate([self.first, a, self.middle, b, self.last]).astype(np.int64),
-            len(self.first) + len(a) + len(self.middle),
-        )
+        first, middle, last = self.template.first, self.template.middle, self.template.last
+        a, b = self.texts.lengths_of(left), self.texts.lengths_of(right)
+        room = max_length - len(first) - len(middle) - len(last)
+        short = np.minimum(np.minimum(a, b), room // 2)
+        over = a + b > room
+        kept_a = np.where(over, np.where(a > b, room - short, short), a)
+        kept_b = np.where(over, np.where(a > b, short, room - short), b)
+        second = len(first) + kept_a + len(middle)
+        parts = ((left, len(first) + 0 * kept_a, kept_a), (right, second, kept_b))
+        specials = ((first, 0 * kept_a), (middle, len(first) + kept_a), (last, second + kept_b))
+        return self._padded(parts, specials, second, second + kept_b + len(last))
 
-    def alone(self, text: np.ndarray, max_length: int) -> tuple[np.ndarray, int]:
-        """One text's ids between the special tokens, cut to ``max_length``, and how many these are."""
-        room = max_length - len(self.first) - len(self.last)
-        ids = np.concatenate([self.first, text[:room], self.last]).astype(np.int64)
-        return ids, len(ids)
+    def alone(self, rows: np.ndarray, max_length: int) -> dict[str, torch.Tensor]:
+        """Texts by themselves, cut to ``max_length``: the model's keyword arguments."""
+        first, last = self.template.first, self.template.last
+        kept = np.minimum(self.texts.lengths_of(rows), max_length - len(first) - len(last))
+        begin = np.full_like(kept, len(first))
+        whole = begin + kept + len(last)
+        return self._padded(((rows, begin, kept),), ((first, 0 * kept), (last, begin + kept)), whole, whole)
 
+    def _padded(
+        self,
+        parts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+        specials: Sequence[tuple[tuple[int, ...], np.ndarray]],
+        second: np.ndarray,
+        lengths: np.ndarray,
+    ) -> dict[str, torch.Tensor]:
+        """Texts (index, place, tokens) and special tokens (ids, place) put into padded rows."""
+        device = self.ids.device
+        at = torch.arange(int(lengths.max()), device=device)[None]
 
-def batch_tensors(rows: Sequence[tuple[np.ndarray, int]], template: PairTemplate) -> dict[str, torch.Tensor]:
-    """Pad joined pairs to the longest: the model's keyword arguments, each of shape (rows, longest)."""
-    longest = max(len(ids) for ids, _ in rows)
-    input_ids = np.full((len(rows), longest), template.pad_id, dtype=np.int64)
-    mask = np.zeros((len(rows), longest), dtype=np.int64)
-    types = np.zeros((len(rows), longest), dtype=np.int64)
-    for row, (ids, split) in enumerate(rows):
-        input_ids[row, : len(ids)] = ids
-        mask[row, : len(ids)] = 1
-        types[row, split : len(ids)] = 1
-    tensors = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
-    if template.typed:
-        tensors["token_type_ids"] = torch.from_numpy(types)
-    return tensors
+        def column(values: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(values).to(device, non_blocking=True)[:, None]
+
+        input_ids = torch.full((len(lengths), at.shape[1]), self.template.pad_id, device=device)
+        for rows, place, kept in parts:
+            begin = column(place)
+            inside = (at >= begin) & (at < column(place + kept))
+            source = (column(self.texts.starts[rows]) + at - begin).clamp(0, len(self.ids) - 1)
+            input_ids = torch.where(inside, self.ids[source].long(), input_ids)
+        for tokens, place in specials:
+            for offset, token in enumerate(tokens):
+                input_ids.masked_fill_(at == column(place + offset), token)
+        mask = at < column(lengths)
+        tensors = {"input_ids": input_ids, "attention_mask": mask.long()}
+        if self.template.typed:
+            tensors["token_type_ids"] = (mask & (at >= column(second))).long()
+        return tensors
 
 
 def length_grouped(

@@ -21,6 +21,7 @@ GOLD_RANKS = ((0, 1, 1.0), (1, 4, 1.0), (4, 10, 1.0), (10, 25, 1.0), (25, 80, 1.
 """Ranks drawn from among the gold sentences alone (as :data:`mining.RANKS`): what they are about is what the
 student will be judged by."""
 TEACHER_FIT = FitSettings(epochs=2, batch_size=32, learning_rate=6e-5, warmup=0.1)
+TEACHER_CROSS_FIT = FitSettings(epochs=3, batch_size=32, learning_rate=4e-5, warmup=0.1)
 PRETRAIN = FitSettings(epochs=3, batch_size=192, learning_rate=1.2e-3, max_length=4096, shift=4096)
 FINETUNE = FitSettings(epochs=1, batch_size=96, learning_rate=3e-4, max_length=4096, shift=4096)
 
@@ -47,6 +48,8 @@ class Recipe:
         teacher: Folder of a fitted cross-encoder, used as it is instead.
         teacher_fit: How the teacher is fitted.
         teacher_frozen: Its lowest layers that are not.
+        teacher_cross: Fit the teacher's encoder as a cross-encoder too, and label with the mean of both.
+        teacher_cross_fit: How that one is fitted.
         pairs: Pairs to label, at most.
         edits: Sentences to edit by rule.
         facts: Facts to make by grammar.
@@ -76,6 +79,8 @@ class Recipe:
     teacher: str | None = None
     teacher_fit: FitSettings = TEACHER_FIT
     teacher_frozen: int = 0
+    teacher_cross: bool = False
+    teacher_cross_fit: FitSettings = TEACHER_CROSS_FIT
     pairs: int = 334_000
     edits: int = 15_000
     facts: int = 5_000

@@ -42,6 +42,7 @@ from beam_sts.training.sets import (
 from beam_sts.training.student import matching_start, parameter_count
 
 logger = logging.getLogger(__name__)
+CROSS = "cross"  # the teacher's cross-encoder, in the teacher's folder
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,15 @@ class Workshop:
     Args:
         root: The folder; made if missing.
         recipe: What to train.
+        device: Where models run while they are fitted, embed and label.
     """
 
-    def __init__(self, root: Path, recipe: Recipe) -> None:
+    def __init__(self, root: Path, recipe: Recipe, device: str = "cpu") -> None:
         if recipe.size not in SIZES:
             raise DataError(f"unknown size {recipe.size!r}; choose from {', '.join(SIZES)}")
         self.root = root
         self.recipe = recipe
+        self.device = device
         self._held_out: HeldOut | None = None
 
     def folder(self, name: str) -> Path:
@@ -170,15 +173,21 @@ def run_teacher(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     if recipe.teacher is not None or source is None:
         return {"teacher": Path(recipe.teacher).name if recipe.teacher else "none"}
     pairs = joined(gold_pairs(recipe, work.held_out))
-    teacher.fit_teacher(Path(source), pairs, recipe.teacher_fit, folder, recipe.teacher_frozen)
-    embed = teacher.embedder(_encoders(recipe, work))
+    teacher.fit_teacher(Path(source), pairs, recipe.teacher_fit, folder, recipe.teacher_frozen, work.device)
+    if recipe.teacher_cross:
+        teacher.fit_cross_encoder(Path(source), pairs, recipe.teacher_cross_fit, folder / CROSS, work.device)
+    embed = teacher.embedder(_encoders(recipe, work), work.device)
     teacher.fit_scale(embed(pairs.texts), pairs, folder)
-    return {
-        name: evaluation.agreement(
-            teacher.similarities(embed(gold.texts), gold.left, gold.right, folder), gold.scores
-        )
-        for name, gold in dev_sets(recipe).items()
-    }
+    figures: dict[str, Any] = {}
+    for name, gold in dev_sets(recipe).items():
+        alone = teacher.similarities(embed(gold.texts), gold.left, gold.right, folder)
+        figures[name] = evaluation.agreement(alone, gold.scores)
+        if recipe.teacher_cross:
+            crossed = predict(*teacher.cross_encoder(folder / CROSS, work.device), gold)
+            figures[f"{name}, cross-encoder"] = evaluation.agreement(crossed, gold.scores)
+            both = teacher.mean_of_logits(alone, crossed)
+            figures[f"{name}, mean of both"] = evaluation.agreement(both, gold.scores)
+    return figures
 
 
 def _encoders(recipe: Recipe, work: Workshop) -> list[Path]:
@@ -195,11 +204,14 @@ def run_pairs(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     if not encoders or not recipe.pairs:
         vectors = np.random.default_rng(0).standard_normal((len(pool), 16)).astype(np.float16)
     else:
-        embed = teacher.embedder(encoders)
+        embed = teacher.embedder(encoders, work.device)
         owner = work.fingerprint("pairs")
-        vectors = in_parts(folder, owner, len(pool), lambda rows: embed(pool[rows.start : rows.stop]))
-    own = mining.neighbour_pairs(vectors[:gold], seed=0, ranks=GOLD_RANKS, random_share=0.7)
-    rest = mining.neighbour_pairs(vectors, seed=0)
+        size = 4_096 if work.device == "cpu" else 131_072
+        vectors = in_parts(folder, owner, len(pool), lambda rows: embed(pool[rows.start : rows.stop]), size)
+    own = mining.neighbour_pairs(
+        vectors[:gold], seed=0, ranks=GOLD_RANKS, random_share=0.7, device=work.device
+    )
+    rest = mining.neighbour_pairs(vectors, seed=0, device=work.device)
     rest = rest[~(rest < gold).all(axis=1)]
     # Whoever takes only the first ones takes as many of either kind.
     mixed = np.random.default_rng(0).permutation(np.concatenate([own, rest[: len(own)]]), axis=0)
@@ -219,31 +231,32 @@ def run_labels(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
         np.save(folder / "scores.npy", np.zeros(0, np.float32))
         return {"pairs": 0}
     if recipe.teacher is not None:
-        scores = _cross_encoder_scores(recipe, work, folder, pairs)
+        scores = _cross_encoder_scores(Path(recipe.teacher), work, folder, pairs)
     elif recipe.teacher_encoder or recipe.encoder:
         vectors = np.load(work.folder("pairs") / "vectors.npy")
         scores = teacher.similarities(vectors, pairs[:, 0], pairs[:, 1], work.folder("teacher"))
+        if recipe.teacher_cross:
+            crossed = _cross_encoder_scores(work.folder("teacher") / CROSS, work, folder, pairs)
+            scores = teacher.mean_of_logits(scores, crossed)
     else:
         raise DataError("no teacher: give --encoder (fitted on the gold pairs) or --teacher (used as it is)")
     np.save(folder / "scores.npy", scores)
     return {"pairs": len(scores), "quantiles": np.quantile(scores, (0.05, 0.5, 0.95)).round(3).tolist()}
 
 
-def _cross_encoder_scores(recipe: Recipe, work: Workshop, folder: Path, pairs: np.ndarray) -> np.ndarray:
+def _cross_encoder_scores(source: Path, work: Workshop, folder: Path, pairs: np.ndarray) -> np.ndarray:
     texts = mined_texts(work.folder("pairs"))
-    tokenizer = mining.plain_tokenizer(Path(str(recipe.teacher)))
-    model = AutoModelForSequenceClassification.from_pretrained(
-        recipe.teacher, dtype=torch.float32, use_safetensors=True, local_files_only=True
-    )
+    model, tokenizer = teacher.cross_encoder(source, work.device)
+    size, tokens = (4_096, 8_192) if work.device == "cpu" else (262_144, 65_536)
 
     def scores(rows: range) -> np.ndarray:
         left, right = pairs[rows.start : rows.stop].T
         asked = ScoredPairs(texts, left, right, np.zeros(len(rows), np.float32))
-        return predict(model, tokenizer, asked.compact())
+        return predict(model, tokenizer, asked.compact(), tokens_per_batch=tokens)
 
     # Parts stay good while pairs and teacher are the same, however many are asked for.
     owner = " ".join(map(work.fingerprint, STAGES["labels"].needs))
-    return in_parts(folder, owner, len(pairs), scores)
+    return in_parts(folder, owner, len(pairs), scores, size)
 
 
 def in_parts(
@@ -311,7 +324,8 @@ def _fit_student(
             for name, gold in sets.items()
         }
 
-    how = FitSettings(**{**asdict(how), "seed": recipe.seed})
+    model.to(work.device)
+    how = replace(how, seed=recipe.seed)
     losses: list[tuple[int, float]] = []
     seconds = fit(model, tokenizer, pairs, how, lambda current: str(on_dev(current)), 1000, losses=losses)
     model.save_pretrained(folder)
@@ -417,7 +431,7 @@ STAGES: dict[str, Stage] = {
         Stage("vocabulary", run_vocabulary, (*_DATA, "size"), (), ("size",)),
         Stage("teacher", run_teacher,
               (*_GOLD, "encoder", "teacher_encoder", "teacher_also", "teacher", "teacher_fit",
-               "teacher_frozen")),
+               "teacher_frozen", "teacher_cross", "teacher_cross_fit")),
         Stage("pairs", run_pairs, _DATA, ("teacher",)),
         Stage("labels", run_labels, ("pairs",), ("pairs", "teacher")),
         Stage("pretrain", run_pretrain,

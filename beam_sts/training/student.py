@@ -168,7 +168,9 @@ def logits_for_training(
     """
     bert: Any = model.bert
     rotation = rotation_of(model.config, token_type_ids, attention_mask.sum(1), position_ids)
-    padding = None if attention_mask.all() else (attention_mask == 0)[:, None, None]
+    # Elsewhere than on the CPU, to look whether there is padding costs more than to mask none.
+    full = attention_mask.device.type == "cpu" and bool(attention_mask.all())
+    padding = None if full else (attention_mask == 0)[:, None, None]
     hidden = bert.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
     *layers, last = bert.encoder.layer
     for layer in layers:

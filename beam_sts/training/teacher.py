@@ -1,7 +1,6 @@
-"""The teacher: a sentence encoder fitted to people's scores.
+"""The teacher: a sentence encoder fitted to people's scores, with or without a cross-encoder of the same start.
 
-It reads each text alone, so that scoring one more pair of known texts costs a product of two vectors, where a
-cross-encoder of the same size reads both texts again.
+vectors, where a cross-encoder of the same size reads both texts again.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import torch
 from scipy.optimize import minimize
 from torch import nn
 from torch.nn import functional
-from transformers import AutoModel
+from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit
 from beam_sts.training.mining import Embedder, plain_tokenizer
@@ -49,7 +48,12 @@ class TwinEncoder(nn.Module):
 
 
 def fit_teacher(
-    source: Path, pairs: ScoredPairs, how: FitSettings, folder: Path, frozen_layers: int = 0
+    source: Path,
+    pairs: ScoredPairs,
+    how: FitSettings,
+    folder: Path,
+    frozen_layers: int = 0,
+    device: str = "cpu",
 ) -> None:
     """Fit a sentence encoder to scored pairs and save it.
 
@@ -60,6 +64,7 @@ def fit_teacher(
         folder: Where the fitted encoder goes.
         frozen_layers: Lowest layers that are left as they are, beside the embeddings. Some ten thousand pairs
             move few of thirty thousand word vectors; frozen they cost no optimiser step.
+        device: Where it is fitted.
     """
     torch.manual_seed(how.seed)
     tokenizer = plain_tokenizer(source)
@@ -74,21 +79,63 @@ def fit_teacher(
     frozen = ("embeddings.", *(f"encoder.layer.{index}." for index in range(frozen_layers)))
     for name, parameter in encoder.named_parameters():
         parameter.requires_grad = not name.startswith(frozen)
-    fit(TwinEncoder(encoder), tokenizer, pairs, how, joined=False)
+    fit(TwinEncoder(encoder).to(device), tokenizer, pairs, how, joined=False)
     encoder.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-def embedder(encoders: Sequence[Path]) -> Callable[[Sequence[str]], np.ndarray]:
+def fit_cross_encoder(
+    source: Path, pairs: ScoredPairs, how: FitSettings, folder: Path, device: str = "cpu"
+) -> None:
+    """Fit an encoder with a head to scored pairs, both texts read together, and save it.
+
+    Args:
+        source: Checkpoint folder of the encoder.
+        pairs: What to learn.
+        how: How.
+        folder: Where the fitted cross-encoder goes.
+        device: Where it is fitted.
+    """
+    torch.manual_seed(how.seed)
+    tokenizer = plain_tokenizer(source)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        source, dtype=torch.float32, use_safetensors=True, local_files_only=True, num_labels=1
+    )
+    fit(model.to(device), tokenizer, pairs, how)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def cross_encoder(source: Path, device: str = "cpu") -> tuple[nn.Module, PreTrainedTokenizerBase]:
+    """A fitted cross-encoder and its tokenizer, as :func:`beam_sts.training.fit.predict` takes them."""
+    model = AutoModelForSequenceClassification.from_pretrained(
+        source, dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
+    return model.to(device), plain_tokenizer(source)
+
+
+def mean_of_logits(*scores: np.ndarray) -> np.ndarray:
+    """Scores of several teachers as one: the Sigmoid of the mean of their logits.
+
+    >>> mean_of_logits(np.array([0.2, 0.9]), np.array([0.2, 0.5])).round(3).tolist()
+    [0.2, 0.75]
+    """
+    clipped = np.clip(np.stack(scores).astype(np.float64), 1e-4, 1 - 1e-4)
+    mean: np.ndarray = 1 / (1 + np.exp(-np.mean(np.log(clipped) - np.log1p(-clipped), axis=0)))
+    return mean.astype(np.float32)
+
+
+def embedder(encoders: Sequence[Path], device: str = "cpu") -> Callable[[Sequence[str]], np.ndarray]:
     """Several encoders as one: their unit vectors end to end, whose cosine is the mean of their cosines.
 
     Args:
         encoders: Checkpoint folders.
+        device: Where they run.
 
     Returns:
         A function of texts that gives unit vectors, float16[texts, all dims].
     """
-    each = [Embedder(encoder) for encoder in encoders]
+    each = [Embedder(encoder, device=device) for encoder in encoders]
 
     def embed(texts: Sequence[str]) -> np.ndarray:
         vectors: np.ndarray = np.concatenate([one(texts) for one in each], axis=1) / len(each) ** 0.5

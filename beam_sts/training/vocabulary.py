@@ -118,7 +118,7 @@ def piece_vectors(pieces: Sequence[str], source: Path, contextual: bool = False)
                 batch = tokenizer.pad(
                     {"input_ids": [[start, *ids[row], end] for row in rows]}, return_tensors="pt"
                 )
-                with autocast():
+                with autocast("cpu"):
                     output = model(**batch).last_hidden_state.float()
                 mask = batch["attention_mask"][..., None]
                 vectors[rows] = (output * mask).sum(1) / mask.sum(1)

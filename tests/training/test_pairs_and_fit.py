@@ -11,7 +11,7 @@ from beam_sts import PairScorer
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict, rate_at, shifted_places
 from beam_sts.training.long_texts import long_pairs, planted_pair, report_on_length
 from beam_sts.training.mining import neighbour_pairs
-from beam_sts.training.pairs import PairTemplate, TokenisedTexts, length_grouped
+from beam_sts.training.pairs import PairTensors, length_grouped
 from beam_sts.training.probes import probe_triples
 from beam_sts.training.student import StudentSize, logits_for_training, matching_start
 from beam_sts.training.vocabulary import (
@@ -49,15 +49,27 @@ def test_own_vocabulary_loads_as_bert_tokenizer_with_equal_ids(tokenizer):
     assert encoded["input_ids"] == tokenizer("a man", "TWO dogs")["input_ids"]
 
 
-@pytest.mark.parametrize("max_length", [128, 9, 8])
+@pytest.mark.parametrize("max_length", [128, 12, 9, 8])
 def test_joined_pairs_are_the_tokenizers_own(tokenizer, max_length):
-    texts = TokenisedTexts.of(TEXTS, tokenizer)
-    template = PairTemplate.of(tokenizer)
-    for a, b in [(0, 1), (1, 6), (7, 2)]:
-        ids, split = template.join(texts[a], texts[b], max_length)
-        own = tokenizer(TEXTS[a], TEXTS[b], truncation="longest_first", max_length=max_length)
-        assert ids.tolist() == own["input_ids"]
-        assert split == own["token_type_ids"].index(1)
+    texts = PairTensors.of(TEXTS, tokenizer)
+    left, right = np.array([0, 1, 7, 3]), np.array([1, 6, 2, 0])
+    joined = texts.joined(left, right, max_length)
+    first, second = ([TEXTS[i] for i in side] for side in (left, right))
+    own = tokenizer(
+        first, second, truncation="longest_first", max_length=max_length, padding=True, return_tensors="pt"
+    )
+    assert joined.keys() == own.keys()
+    for name in own:
+        assert torch.equal(joined[name], own[name]), name
+
+
+@pytest.mark.parametrize("max_length", [128, 5])
+def test_texts_alone_are_the_tokenizers_own(tokenizer, max_length):
+    alone = PairTensors.of(TEXTS, tokenizer).alone(np.array([7, 0, 3]), max_length)
+    asked = [TEXTS[i] for i in (7, 0, 3)]
+    own = tokenizer(asked, truncation=True, max_length=max_length, padding=True, return_tensors="pt")
+    for name in own:
+        assert torch.equal(alone[name], own[name]), name
 
 
 def test_length_grouping_yields_each_pair_once_within_the_token_budget():

@@ -13,6 +13,7 @@ import beam_sts  # noqa: F401
 from beam_sts.models.checksums import CHECKED, CHECKSUMS, verify_checksums
 from beam_sts.models.registry import EMBEDDED
 from beam_sts.training.data import DataError, read_columns, read_scored_pairs
+from beam_sts.training.fit import FitSettings
 from beam_sts.training.honesty import HeldOutTextError
 from beam_sts.training.recipe import Recipe
 from beam_sts.training.smoke import smoke_recipe
@@ -58,12 +59,15 @@ def test_every_option_of_the_recipe_reaches_it():
     command = train.parser()
     arguments, wanted = [], {}
     for number, field in enumerate(dataclasses.fields(Recipe), start=3):
-        if field.name in ("teacher_fit", "pretrain", "finetune"):
+        if isinstance(field.default, FitSettings):
             arguments += [f"--{field.name}_epochs", str(number)]
             wanted[field.name] = number
         elif field.name == "size":
             arguments += ["--size", "pico"]
             wanted["size"] = "pico"
+        elif isinstance(field.default, bool):
+            arguments.append(f"--{field.name}")
+            wanted[field.name] = True
         elif field.name == "source_limits":
             arguments += ["--source_limits", "a=5", "b=6"]
             wanted[field.name] = {"a": 5, "b": 6}
