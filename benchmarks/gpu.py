@@ -1,22 +1,26 @@
 """Our scorer beside ``CrossEncoder.predict`` on one GPU, on pairs of mixed lengths.
 
-    python -m benchmarks.gpu                               # on a machine with CUDA
+    python -m benchmarks.gpu                               # on a machine with CUDA, two minutes or less
     python -m benchmarks.gpu --device cpu --dry            # the same steps with tiny models, no figures
 
 Checkpoints: the embedded nano, and a random one of ModernBERT-large's shape (weights do not matter for speed;
-the scores are compared all the same). All contestants run in each precision, in turn, in one process,
-as a GPU has no thread pools to mix.
+the scores are compared all the same). One process, as a GPU has no thread pools to mix. In each precision
+each batch size of CrossEncoder scores a quarter of the pairs twice; the fastest of them, and ours, then score
+all of them in turn, round after round, until the time is up. A ratio is taken within a round.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +30,7 @@ from beam_sts import PairScorer
 from beam_sts.models.checkpoint import load_checkpoint
 from benchmarks.workloads import Pair, mixed
 
-BATCH_SIZES = (32, 64, 128, 256)
+BATCH_SIZES = (32, 64, 128, 256, 512, 1024)
 # ModernBERT-large's shape, but for the vocabulary: the tokenizer is the embedded model's.
 LARGE = {
     "hidden_size": 1024,
@@ -57,74 +61,164 @@ def modernbert(folder: Path, shape: dict[str, int]) -> Path:
     return folder
 
 
-def contestants(model: str, device: str) -> dict[str, Callable[[list[Pair]], np.ndarray]]:
-    """What scores pairs, by name: the reference in each batch size, ours in each precision."""
+Run = Callable[[list[Pair]], np.ndarray]
+
+
+def reference(model: str, device: str, precision: str) -> Callable[[int], Run]:
+    """What scores pairs with CrossEncoder, by batch size."""
     from sentence_transformers import CrossEncoder
 
     kind = torch.device(device).type
-    found: dict[str, Callable[[list[Pair]], np.ndarray]] = {}
+    dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+    encoder, cast = CrossEncoder(model, device=device, model_kwargs={"dtype": dtype}), False
+    try:
+        encoder.predict([("a", "b")])
+    except RuntimeError:  # BERT-hash mixes types if its weights are not float32
+        encoder, cast = CrossEncoder(model, device=device), True
 
-    def predict(pairs: list[Pair], encoder: CrossEncoder, size: int, cast: bool) -> np.ndarray:
+    def predict(pairs: list[Pair], size: int) -> np.ndarray:
         with torch.autocast(kind, torch.bfloat16, enabled=cast):
             return encoder.predict(pairs, batch_size=size, show_progress_bar=False)
 
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        encoder = CrossEncoder(model, device=device, model_kwargs={"dtype": dtype})
-        cast = False
+    return lambda size: partial(predict, size=size)
+
+
+def timed(run: Run, pairs: list[Pair], device: str) -> tuple[float, np.ndarray, int]:
+    """Seconds, scores and the most memory of the GPU's that tensors took meanwhile, weights included."""
+    cuda = device.startswith("cuda")
+    if cuda:
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+    started = time.perf_counter()
+    scores = np.asarray(run(pairs), dtype=np.float32)  # on the host: the GPU has finished
+    taken = time.perf_counter() - started
+    return taken, scores, torch.cuda.max_memory_allocated(device) if cuda else 0
+
+
+def compare(
+    name: str, model: str, device: str, precision: str, pairs: list[Pair], rounds: int, seconds: float
+) -> dict[str, Any]:
+    """One precision of one model. After ``seconds`` no other round is started, nor a batch size tried."""
+    deadline = time.perf_counter() + seconds
+    some = pairs[: max(32, len(pairs) // 4)]
+    scorer = PairScorer(model, device=device, precision=precision)
+    last: dict[str, int] = {}
+
+    def ours(pairs: list[Pair]) -> np.ndarray:
+        result = scorer.run([a for a, _ in pairs], [b for _, b in pairs])
+        last.update(real=result.stats.real_tokens, padded=result.stats.padded_tokens)
+        return result.scores
+
+    of_size = reference(model, device, precision)
+    tried: dict[int, float] = {}
+    for size in reversed(BATCH_SIZES):  # the small ones are the slow ones
         try:
-            encoder.predict([("a", "b")])
-        except RuntimeError:  # BERT-hash mixes types if its weights are not float32
-            encoder, cast = CrossEncoder(model, device=device), True
-        for size in BATCH_SIZES:
-            found[f"CrossEncoder {name} {size}"] = partial(predict, encoder=encoder, size=size, cast=cast)
-    for precision in ("fp32", "bf16"):
-        scorer = PairScorer(model, device=device, precision=precision)
-        found[f"PairScorer {precision}"] = scorer.score
-    return found
-
-
-def compare(model: str, device: str, pairs: list[Pair], rounds: int) -> None:
-    """Print a table: the ratio of each precision is to the best CrossEncoder of the same precision."""
-    runs = contestants(model, device)
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+            of_size(size)(some)  # warms up
+            tried[size] = timed(of_size(size), some, device)[0]
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+        if tried and time.perf_counter() > deadline - seconds / 2:
+            break
+    best = min(tried, key=tried.__getitem__)
+    runs: dict[str, Run] = {f"CrossEncoder.predict, batches of {best}": of_size(best), "PairScorer": ours}
+    for run in runs.values():
+        run(pairs)  # memory for the longest pairs, kernels of all sizes
+    rows: dict[str, dict[str, Any]] = {n: {"seconds": [], "peak_bytes": 0} for n in runs}
     scores: dict[str, np.ndarray] = {}
-    for round_ in range(rounds + 1):  # the first one warms up
-        for name, run in runs.items():
-            started = time.perf_counter()
-            scores[name] = np.asarray(run(pairs), dtype=np.float32)  # on the host: the GPU has finished
-            if round_:
-                seconds[name].append(time.perf_counter() - started)
-    expected = scores[f"CrossEncoder fp32 {BATCH_SIZES[0]}"]
-    print(f"| {model} | pairs/s | ratio | largest difference |\n|---|---:|---:|---:|")
-    for name, taken in seconds.items():
-        precision = name.split()[1]
-        rivals = [own for other, own in seconds.items() if other.startswith(f"CrossEncoder {precision}")]
-        best = [min(round_) for round_ in zip(*rivals, strict=True)]
-        ratio = statistics.median(b / s for b, s in zip(best, taken, strict=True))
-        gap = np.abs(scores[name] - expected).max()
-        print(f"| {name} | {len(pairs) / statistics.median(taken):,.0f} | {ratio:.2f} | {gap:.1e} |")
+    for round_ in range(rounds):
+        for contestant, run in runs.items():
+            taken, scores[contestant], peak = timed(run, pairs, device)
+            rows[contestant]["seconds"].append(taken)
+            rows[contestant]["peak_bytes"] = max(peak, rows[contestant]["peak_bytes"])
+        if round_ and time.perf_counter() > deadline:
+            break
+    baseline = next(iter(rows.values()))["seconds"]
+    first = next(iter(scores.values()))
+    for contestant, row in rows.items():
+        ratios = sorted(b / s for b, s in zip(baseline, row["seconds"], strict=True))
+        row["pairs_per_second"] = len(pairs) / statistics.median(row["seconds"])
+        row["tokens_per_second"] = row["pairs_per_second"] * last["real"] / len(pairs)
+        row["ratio"], row["ratio_range"] = statistics.median(ratios), [ratios[0], ratios[-1]]
+        row["largest_difference"] = float(np.abs(scores[contestant] - first).max())
+    return {
+        "model": name,
+        "precision": precision,
+        "pairs": len(pairs),
+        "tried_pairs": len(some),
+        "tried_seconds": tried,
+        "padding": last["padded"] / last["real"],
+        "rows": rows,
+    }
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The table of a report."""
+    lines = [
+        f"`{report['command']}`: {report['device']}, torch {report['torch']}, pairs of mixed lengths.",
+        "",
+        "| model | precision | | pairs/s | tokens/s | ratio (lowest to highest) | largest difference "
+        "| peak MB |",
+        "|---|---|---|---:|---:|---|---:|---:|",
+    ]
+    for part in report["parts"]:
+        for name, row in part["rows"].items():
+            low, high = row["ratio_range"]
+            lines.append(
+                f"| {part['model']}, {part['pairs']:,} pairs | {part['precision']} | {name} "
+                f"| {row['pairs_per_second']:,.0f} | {row['tokens_per_second']:,.0f} "
+                f"| {row['ratio']:.2f} ({low:.2f} to {high:.2f}) | {row['largest_difference']:.1e} "
+                f"| {row['peak_bytes'] / 1e6:,.0f} |"
+            )
+    for part in report["parts"]:
+        rates = ", ".join(f"{s}: {part['tried_pairs'] / t:,.0f}" for s, t in part["tried_seconds"].items())
+        lines += [
+            "",
+            f"{part['model']}, {part['precision']}: pairs/s of CrossEncoder by batch size: {rates}.",
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    """Measure both checkpoints."""
+    """Measure both checkpoints; save after each part."""
     p = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     p.add_argument("--device", default="cuda")
-    p.add_argument("--pairs", type=int, default=8192)
+    p.add_argument("--pairs", type=int, default=32_768, help="for the nano; the large model gets an eighth")
     p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--seconds", type=float, default=100, help="about how long all may take")
     p.add_argument("--dry", action="store_true", help="tiny models and few pairs: does it run?")
+    p.add_argument("--save", metavar="STEM", help="writes STEM.json and STEM.md")
     own = p.parse_args()
     if own.device.startswith("cuda") and not torch.cuda.is_available():
         p.error(f"--device {own.device}: torch sees no CUDA device here; --device cpu --dry tries the steps")
-    pairs = mixed(64 if own.dry else own.pairs, 0)
-    where = torch.cuda.get_device_name(own.device) if own.device.startswith("cuda") else own.device
-    print(f"{len(pairs):,} pairs of mixed lengths, {where}, torch {torch.__version__}\n")
+    report: dict[str, Any] = {
+        "command": " ".join(["python -m benchmarks.gpu", *sys.argv[1:]]),
+        "device": torch.cuda.get_device_name(own.device) if own.device.startswith("cuda") else own.device,
+        "torch": torch.__version__,
+        "parts": [],
+    }
+    end = time.perf_counter() + own.seconds
+    count = 64 if own.dry else own.pairs
     with tempfile.TemporaryDirectory(prefix="beam_sts-benchmark-") as name:
         large = modernbert(Path(name), DRY if own.dry else LARGE)
-        for model in ("beam-sts-nano", str(large)):
-            folder = str(load_checkpoint(model).path)
-            compare(folder, own.device, pairs, 1 if own.dry else own.rounds)
+        nano = str(load_checkpoint("beam-sts-nano").path)
+        models = {"beam-sts-nano": (nano, count), "ModernBERT-large's shape": (str(large), count // 8)}
+        todo = [(model, precision) for model in models for precision in ("bf16", "fp32")]
+        for index, (model, precision) in enumerate(todo):
+            path, pairs = models[model]
+            share = (end - time.perf_counter()) / (len(todo) - index)
+            rounds = 1 if own.dry else own.rounds
+            made = mixed(max(32, pairs), 0)
+            report["parts"].append(compare(model, path, own.device, precision, made, rounds, share))
+            if own.save:
+                stem = Path(own.save)
+                stem.parent.mkdir(parents=True, exist_ok=True)
+                stem.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+                stem.with_suffix(".md").write_text(markdown(report), "utf-8")
+            if own.device.startswith("cuda"):
+                torch.cuda.empty_cache()
+    print(markdown(report))
 
 
 if __name__ == "__main__":

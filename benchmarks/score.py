@@ -65,7 +65,7 @@ class Process:
                 **os.environ,
                 "HF_HUB_OFFLINE": "1",
                 "TOKENIZERS_PARALLELISM": "true",
-                "PYTHONPATH": str(ROOT),
+                "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
             },
         )
         self.versions = self._answer()["versions"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +30,9 @@ from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
 
 MACRO_BATCH = 8192
 TOKEN_BUDGET = 4096
+GPU_TOKEN_BUDGET = 32_768  # launching the kernels takes milliseconds, whatever the size
+# Macro-batches under way at a time with a GPU: one is tokenised while the one before is computed.
+_GPU_MACRO_BATCHES = 2
 # After this many failures without one success it is the backend that is broken, not the pairs.
 _HOPELESS = 16
 
@@ -90,9 +95,11 @@ class PairScorer:
         backend: ``torch``, ``onnx``, ``openvino`` (extras of these names), or ``auto``: see
             ``beam_sts.scoring.backends.resolve_backend``.
         device: where to run: ``cpu``, ``cuda``, ``cuda:1``, ...
-        threads: threads of this process, each with its own micro-batch; default: all cores it may use.
+        threads: threads of this process, each with its own micro-batch; default: all cores it may use. With a
+            GPU they tokenise and pad.
         macro_batch: distinct pairs that are tokenised and sorted by length together.
-        token_budget: bound on the padded size, in tokens, of what the model is given at once.
+        token_budget: bound on the padded size, in tokens, of what the model is given at once; default: 4,096
+            on a CPU, 32,768 elsewhere.
         long_text: what to do with a pair of more tokens than the model takes: ``truncate`` it, as the
             reference does; ``error``, it fails and the others are scored; ``windows``, score it by
             overlapping windows (the rule is in ``beam_sts.scoring.windows``).
@@ -115,7 +122,7 @@ class PairScorer:
         device: str = "cpu",
         threads: int | None = None,
         macro_batch: int = MACRO_BATCH,
-        token_budget: int = TOKEN_BUDGET,
+        token_budget: int | None = None,
         long_text: str = "truncate",
         allow_pickle: bool = False,
         trust_remote_code: bool = False,
@@ -124,12 +131,17 @@ class PairScorer:
             raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
         if backend not in BACKENDS:
             raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
+        if token_budget is None:
+            token_budget = TOKEN_BUDGET if device == "cpu" else GPU_TOKEN_BUDGET
         if macro_batch < 1 or token_budget < 1:
             raise ValueError(f"macro_batch {macro_batch} and token_budget {token_budget} must be at least 1")
         if long_text not in LONG_TEXT:
             raise ValueError(f"long_text {long_text!r} is not one of {', '.join(LONG_TEXT)}")
-        threads = (threads or available_cores()) if device == "cpu" else 1
+        threads = threads or available_cores()
         self._pool = thread_pool(threads)
+        self._map: Callable[..., Iterable[Any]] = map
+        if device != "cpu":  # threads of its own: they wait for those of the pool
+            self._map = ThreadPoolExecutor(_GPU_MACRO_BATCHES, "beam_sts_macro").map
         loaded = (
             model
             if isinstance(model, Checkpoint)
@@ -217,9 +229,12 @@ class PairScorer:
         stats = ScoreStats(pairs=n, pairs_reused=n - len(distinct))
         tokens = np.empty(len(a), dtype=np.int64)
         marks: dict[str, list[IntArray]] = {}
-        for start in range(0, len(a), self._macro_batch):
+
+        def score(start: int) -> tuple[int, int, _MacroBatch]:
             stop = min(len(a), start + self._macro_batch)
-            scored = self._score_macro_batch(texts, a[start:stop], b[start:stop], raw_logits)
+            return start, stop, self._score_macro_batch(texts, a[start:stop], b[start:stop], raw_logits)
+
+        for start, stop, scored in self._map(score, range(0, len(a), self._macro_batch)):
             values[start:stop] = scored.scores
             failures.update((start + index, reason) for index, reason in scored.failures.items())
             broken += scored.broken

@@ -11,7 +11,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 from beam_sts.scoring.long_text import LONG_TEXT
-from beam_sts.scoring.scorer import MACRO_BATCH, TOKEN_BUDGET, PairScorer, ScoreResult
+from beam_sts.scoring.scorer import MACRO_BATCH, PairScorer, ScoreResult
 from beam_sts.types import TextPair
 
 INFERENCE_ARGS = {"symmetric", "raw_logits"}
@@ -73,7 +73,7 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
         device: str = "cpu",
         threads: int | None = None,
         batch_size: int = MACRO_BATCH,
-        token_budget: int = TOKEN_BUDGET,
+        token_budget: int | None = None,
         long_text: str = "truncate",
         allow_pickle: bool = False,
         trust_remote_code: bool = False,
