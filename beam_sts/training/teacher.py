@@ -1,5 +1,6 @@
-"""The teacher: a sentence encoder fitted to people's scores, with or without a cross-encoder of the same start.
+"""The teacher: a sentence encoder fitted to people's scores; a cross-encoder beside it if asked for.
 
+The encoder reads each text alone, so that scoring one more pair of known texts costs a product of two
 vectors, where a cross-encoder of the same size reads both texts again.
 """
 
