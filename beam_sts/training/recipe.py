@@ -11,8 +11,8 @@ from beam_sts.training.fit import FitSettings
 from beam_sts.training.student import StudentSize
 
 SIZES = {
-    "nano": StudentSize(vocabulary=8192, projections=64, hidden=128, intermediate=512),
-    "pico": StudentSize(vocabulary=4000, projections=64, hidden=80, intermediate=320, rotary_dims=12),
+    "nano": StudentSize(vocabulary=16384, projections=33, hidden=128, intermediate=512),
+    "pico": StudentSize(vocabulary=8000, projections=32, hidden=80, intermediate=320, rotary_dims=12),
     "tiny": StudentSize(vocabulary=400, projections=16, hidden=32, intermediate=64, rotary_dims=4),
 }
 
@@ -22,8 +22,10 @@ GOLD_RANKS = ((0, 1, 1.0), (1, 4, 1.0), (4, 10, 1.0), (10, 25, 1.0), (25, 80, 1.
 student will be judged by."""
 TEACHER_FIT = FitSettings(epochs=2, batch_size=32, learning_rate=6e-5, warmup=0.1)
 TEACHER_CROSS_FIT = FitSettings(epochs=3, batch_size=32, learning_rate=4e-5, warmup=0.1)
-PRETRAIN = FitSettings(epochs=3, batch_size=192, learning_rate=1.2e-3, max_length=4096, shift=4096)
-FINETUNE = FitSettings(epochs=1, batch_size=96, learning_rate=3e-4, max_length=4096, shift=4096)
+PRETRAIN = FitSettings(
+    epochs=3, batch_size=1024, learning_rate=2.4e-3, max_length=4096, max_tokens=65_536, shift=4096
+)
+FINETUNE = FitSettings(epochs=1, batch_size=96, learning_rate=5e-4, max_length=4096, shift=4096)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Recipe:
         identical: Texts to pair with themselves.
         documents: Pairs of long documents to make.
         pretrain: How the student is fitted to all pairs.
-        finetune: How it is fitted to the gold pairs, with ``replay``.
+        finetune: How it is fitted to the gold pairs and the role facts, with ``replay``.
         replay: Share of the labelled and made pairs that goes into fine-tuning too.
         replaced: Texts with words replaced to make, for fine-tuning.
         data_notes: Markdown file on the data, its licences and the teacher, for the model card.
@@ -81,15 +83,15 @@ class Recipe:
     teacher_frozen: int = 0
     teacher_cross: bool = False
     teacher_cross_fit: FitSettings = TEACHER_CROSS_FIT
-    pairs: int = 334_000
-    edits: int = 15_000
-    facts: int = 5_000
-    roles: int = 20_000
-    identical: int = 12_000
-    documents: int = 1_500
+    pairs: int = 1_300_000
+    edits: int = 60_000
+    facts: int = 12_000
+    roles: int = 60_000
+    identical: int = 40_000
+    documents: int = 2_500
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE
-    replay: float = 0.1
+    replay: float = 0.2
     replaced: int = 20_000
     data_notes: str | None = None
 

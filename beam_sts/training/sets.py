@@ -111,13 +111,22 @@ def labelled_pairs(pairs: Path, labels: Path) -> ScoredPairs:
 def made_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> ScoredPairs:
     """Edited sentences, grammar facts, identical texts and long documents, checked as everything else."""
     rng = random.Random(1)
-    facts = grammar_pairs(recipe.facts, seed=1) + grammar_pairs(recipe.roles, seed=2, grammars=ROLE_GRAMMARS)
+    facts = grammar_pairs(recipe.facts, seed=1) + _role_facts(recipe)
     edited = edited_pairs(rng.sample(pool, min(recipe.edits, len(pool))), seed=1)
     made = [row[:3] for row in edited + facts]
     same = rng.sample(pool, min(recipe.identical, len(pool)))
     made += [(text, text, 1.0) for text in same]
     made += long_pairs(pool, recipe.documents, seed=1)
     return _allowed(made, held_out, "made pairs")
+
+
+def role_pairs(recipe: Recipe, held_out: HeldOut) -> ScoredPairs:
+    """The role facts of :func:`made_pairs` alone."""
+    return _allowed([row[:3] for row in _role_facts(recipe)], held_out, "role facts")
+
+
+def _role_facts(recipe: Recipe) -> list[tuple[str, str, float, str]]:
+    return grammar_pairs(recipe.roles, seed=2, grammars=ROLE_GRAMMARS)
 
 
 def pairs_with_replaced_words(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> ScoredPairs:

@@ -34,6 +34,7 @@ from beam_sts.training.sets import (
     made_pairs,
     mined_texts,
     pairs_with_replaced_words,
+    role_pairs,
     second_dev_pairs,
     sentence_pool,
     taken,
@@ -346,11 +347,13 @@ def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
 
 
 def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Fit the student to the gold pairs and texts with words replaced, beside a share of what it knows."""
+    """Fit the student to gold pairs, texts with words replaced and role facts, beside a share of the rest."""
     others = joined([_labelled(work), _made(recipe, work)])
     rows = random.Random(recipe.seed).sample(range(len(others)), round(recipe.replay * len(others)))
     copies = pairs_with_replaced_words(recipe, mined_texts(work.folder("pairs")), work.held_out)
-    pairs = joined([*gold_pairs(recipe, work.held_out), taken(others, rows), copies])
+    # Word order is learnt last and forgotten first: all of its facts are seen again.
+    roles = role_pairs(recipe, work.held_out)
+    pairs = joined([*gold_pairs(recipe, work.held_out), taken(others, rows), copies, roles])
     return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
 
 

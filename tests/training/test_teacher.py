@@ -12,13 +12,20 @@ from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
 from beam_sts.training.data import DataError, read_scored_pairs
-from beam_sts.training.fit import FitSettings, ScoredPairs
+from beam_sts.training.fit import FitSettings, ScoredPairs, predict
 from beam_sts.training.honesty import HeldOutTextError, check_pairs
 from beam_sts.training.mining import Embedder
-from beam_sts.training.sets import gold_pairs, second_dev_pairs, texts_of
+from beam_sts.training.sets import gold_pairs, mined_texts, second_dev_pairs, texts_of
 from beam_sts.training.smoke import smoke_recipe
-from beam_sts.training.stages import Workshop
-from beam_sts.training.teacher import embedder, fit_scale, fit_teacher, similarities
+from beam_sts.training.stages import CROSS, Workshop
+from beam_sts.training.teacher import (
+    cross_encoder,
+    embedder,
+    fit_scale,
+    fit_teacher,
+    mean_of_logits,
+    similarities,
+)
 from beam_sts.training.vocabulary import save_tokenizer, train_vocabulary
 
 
@@ -119,3 +126,23 @@ def test_subsets_of_the_gold_pairs_are_left_out_or_held_out(data, tmp_path):
         check_pairs(*texts_of(second_dev_pairs(recipe)), work.held_out, "second dev")
     with pytest.raises(DataError, match="no gold pair has one of sports"):
         second_dev_pairs(dataclasses.replace(data, second_dev=("sports",)))
+
+
+def test_a_cross_encoder_beside_the_encoder_labels_by_the_mean_of_both(data, tmp_path):
+    recipe = dataclasses.replace(data, teacher_cross=True, pairs=100)
+    work = Workshop(tmp_path, recipe)
+    noted = work.run("teacher")
+    assert {"STS-B dev", "STS-B dev, cross-encoder", "STS-B dev, mean of both"} <= noted.keys()
+    work.run("labels")
+    pairs = np.load(work.folder("pairs") / "pairs.npy")[:100]
+    vectors = np.load(work.folder("pairs") / "vectors.npy")
+    texts = mined_texts(work.folder("pairs"))
+    alone = similarities(vectors, pairs[:, 0], pairs[:, 1], work.folder("teacher"))
+    asked = ScoredPairs(texts, pairs[:, 0], pairs[:, 1], np.zeros(100, np.float32))
+    crossed = predict(*cross_encoder(work.folder("teacher") / CROSS), asked)
+    assert np.abs(alone - crossed).mean() > 0.01
+    scores = np.load(work.folder("labels") / "scores.npy")
+    np.testing.assert_allclose(scores, mean_of_logits(alone, crossed), atol=1e-5)
+    assert (
+        (np.minimum(alone, crossed) - 1e-5 <= scores) & (scores <= np.maximum(alone, crossed) + 1e-5)
+    ).all()
