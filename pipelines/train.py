@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -46,7 +47,7 @@ EXAMPLES = (
 
 
 _NUMBERS = ("pairs", "edits", "facts", "roles", "identical", "documents", "replaced", "teacher_frozen")
-_FITS = ("teacher_fit", "teacher_cross_fit", "pretrain", "finetune")
+_FITS = ("teacher_fit", "teacher_cross_fit", "pretrain", "finetune", "polish")
 _FIT_OPTIONS = {
     "epochs": float,
     "batch_size": int,
@@ -127,6 +128,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         default: FitSettings = getattr(Recipe, stage)
         return replace(default, **{name: getattr(options, f"{stage}_{name}") for name in _FIT_OPTIONS})
 
+    fits: dict[str, Any] = {stage: settings(stage) for stage in _FITS}
     return Recipe(
         stsb=options.stsb,
         size=options.size,
@@ -144,7 +146,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         teacher=options.teacher,
         **{name: getattr(options, name) for name in _NUMBERS},
         teacher_cross=options.teacher_cross,
-        **{stage: settings(stage) for stage in _FITS},
+        **fits,
         replay=options.replay,
         data_notes=options.data_notes,
     )

@@ -51,7 +51,8 @@ class TokenisedTexts:
 
     def lengths_of(self, rows: np.ndarray) -> np.ndarray:
         """Tokens of some texts, int64[rows]."""
-        return self.starts[rows + 1] - self.starts[rows]
+        lengths: np.ndarray = self.starts[rows + 1] - self.starts[rows]
+        return lengths
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from beam_sts.training.fit import FitSettings
 from beam_sts.training.student import StudentSize
 
 SIZES = {
-    "nano": StudentSize(vocabulary=16384, projections=33, hidden=128, intermediate=512),
+    "nano": StudentSize(vocabulary=8192, projections=64, hidden=128, intermediate=512),
     "pico": StudentSize(vocabulary=8000, projections=32, hidden=80, intermediate=320, rotary_dims=12),
     "tiny": StudentSize(vocabulary=400, projections=16, hidden=32, intermediate=64, rotary_dims=4),
 }
@@ -26,6 +26,7 @@ PRETRAIN = FitSettings(
     epochs=3, batch_size=1024, learning_rate=2.4e-3, max_length=4096, max_tokens=65_536, shift=4096
 )
 FINETUNE = FitSettings(epochs=1, batch_size=96, learning_rate=5e-4, max_length=4096, shift=4096)
+POLISH = replace(FINETUNE, epochs=0, learning_rate=4e-4)
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Recipe:
         documents: Pairs of long documents to make.
         pretrain: How the student is fitted to all pairs.
         finetune: How it is fitted to the gold pairs and the role facts, with ``replay``.
+        polish: How it is fitted once more to the same, more identical texts and a quarter of the replay;
+            0 epochs for not at all.
         replay: Share of the labelled and made pairs that goes into fine-tuning too.
         replaced: Texts with words replaced to make, for fine-tuning.
         data_notes: Markdown file on the data, its licences and the teacher, for the model card.
@@ -91,6 +94,7 @@ class Recipe:
     documents: int = 2_500
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE
+    polish: FitSettings = POLISH
     replay: float = 0.2
     replaced: int = 20_000
     data_notes: str | None = None

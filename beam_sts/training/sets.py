@@ -120,6 +120,12 @@ def made_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> Scored
     return _allowed(made, held_out, "made pairs")
 
 
+def identical_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> ScoredPairs:
+    """Texts paired with themselves, others than those of :func:`made_pairs`."""
+    same = random.Random(2).sample(pool, min(recipe.identical, len(pool)))
+    return _allowed([(text, text, 1.0) for text in same], held_out, "identical texts")
+
+
 def role_pairs(recipe: Recipe, held_out: HeldOut) -> ScoredPairs:
     """The role facts of :func:`made_pairs` alone."""
     return _allowed([row[:3] for row in _role_facts(recipe)], held_out, "role facts")

@@ -50,4 +50,5 @@ def smoke_recipe(folder: Path, size: str = "tiny") -> Recipe:
         replaced=20,
         pretrain=few,
         finetune=few,
+        polish=few,
     )

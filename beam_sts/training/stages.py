@@ -29,6 +29,7 @@ from beam_sts.training.recipe import GOLD_RANKS, SIZES, Recipe, data_notes, sett
 from beam_sts.training.sets import (
     dev_sets,
     gold_pairs,
+    identical_pairs,
     joined,
     labelled_pairs,
     made_pairs,
@@ -348,13 +349,24 @@ def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
 
 def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Fit the student to gold pairs, texts with words replaced and role facts, beside a share of the rest."""
+    texts = mined_texts(work.folder("pairs"))
     others = joined([_labelled(work), _made(recipe, work)])
-    rows = random.Random(recipe.seed).sample(range(len(others)), round(recipe.replay * len(others)))
-    copies = pairs_with_replaced_words(recipe, mined_texts(work.folder("pairs")), work.held_out)
+    order = random.Random(recipe.seed).sample(range(len(others)), round(recipe.replay * len(others)))
     # Word order is learnt last and forgotten first: all of its facts are seen again.
-    roles = role_pairs(recipe, work.held_out)
-    pairs = joined([*gold_pairs(recipe, work.held_out), taken(others, rows), copies, roles])
-    return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
+    again = [
+        *gold_pairs(recipe, work.held_out),
+        pairs_with_replaced_words(recipe, texts, work.held_out),
+        role_pairs(recipe, work.held_out),
+    ]
+    pairs = joined([*again, taken(others, order)])
+    figures = _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
+    if not recipe.polish.epochs:
+        return figures
+    few = taken(others, order[: len(order) // 4])
+    pairs = joined([*again, identical_pairs(recipe, texts, work.held_out), few])
+    polished = _fit_student(recipe, work, folder, pairs, recipe.polish, folder)
+    del figures["losses"]
+    return {"before polish": figures, **polished}
 
 
 def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
@@ -440,7 +452,8 @@ STAGES: dict[str, Stage] = {
         Stage("pretrain", run_pretrain,
               ("size", "seed", "scored", "edits", "facts", "roles", "identical", "documents", "pretrain"),
               ("vocabulary", "labels"), ("size", "seed")),
-        Stage("finetune", run_finetune, ("finetune", "replay", "replaced"), ("pretrain",), ("size", "seed")),
+        Stage("finetune", run_finetune, ("finetune", "replay", "replaced", "polish"),
+              ("pretrain",), ("size", "seed")),
         Stage("evaluate", run_evaluate, (), ("finetune",), ("size", "seed")),
         Stage("export", run_export, (), ("evaluate",), ("size", "seed")),
     )
