@@ -21,10 +21,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import beam_sts.models.bert_hash  # noqa: F401  registers the student's architecture
 from beam_sts.scoring.scorer import PairScorer
 from beam_sts.training import card, evaluation, mining, teacher, vocabulary
+from beam_sts.training.calibration import rescale, slope_and_bias
 from beam_sts.training.data import DataError, read_scored_pairs
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict
 from beam_sts.training.honesty import HeldOut, check_pairs, drop_held_out
 from beam_sts.training.long_texts import report_on_length
+from beam_sts.training.parts import in_parts
 from beam_sts.training.recipe import GOLD_RANKS, SIZES, Recipe, data_notes, settings
 from beam_sts.training.sets import (
     dev_sets,
@@ -261,42 +263,6 @@ def _cross_encoder_scores(source: Path, work: Workshop, folder: Path, pairs: np.
     return in_parts(folder, owner, len(pairs), scores, size)
 
 
-def in_parts(
-    folder: Path, owner: str, count: int, compute: Callable[[range], np.ndarray], size: int = 4_096
-) -> np.ndarray:
-    """Compute something for many rows, in parts that a stopped run leaves behind for the next.
-
-    Args:
-        folder: Where the parts lie.
-        owner: What they are good for; parts of another owner are thrown away.
-        count: The rows.
-        compute: Results of some rows, one a row.
-        size: Rows of a part.
-
-    Returns:
-        The results of all rows.
-    """
-    note = folder / "owner.txt"
-    if not note.is_file() or note.read_text(encoding="utf-8") != owner:
-        for stale in folder.glob("part-*.npy"):
-            stale.unlink()
-        note.write_text(owner, encoding="utf-8")
-    parts: list[np.ndarray] = []
-    for begin in range(0, count, size):
-        rows = range(begin, min(begin + size, count))
-        path = folder / f"part-{begin:09d}.npy"
-        part = np.load(path) if path.is_file() else None
-        if part is None or len(part) < len(rows):
-            part = compute(rows)
-            temporary = path.with_suffix(".tmp")
-            with temporary.open("wb") as stream:
-                np.save(stream, part)
-            temporary.replace(path)
-            logger.info("%s: %d of %d", folder.name, rows.stop, count)
-        parts.append(part[: len(rows)])
-    return np.concatenate(parts)
-
-
 def _labelled(work: Workshop) -> ScoredPairs:
     return labelled_pairs(work.folder("pairs"), work.folder("labels"))
 
@@ -360,13 +326,28 @@ def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
     ]
     pairs = joined([*again, taken(others, order)])
     figures = _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
-    if not recipe.polish.epochs:
-        return figures
-    few = taken(others, order[: len(order) // 4])
-    pairs = joined([*again, identical_pairs(recipe, texts, work.held_out), few])
-    polished = _fit_student(recipe, work, folder, pairs, recipe.polish, folder)
-    del figures["losses"]
-    return {"before polish": figures, **polished}
+    if recipe.polish.epochs:
+        few = taken(others, order[: len(order) // 4])
+        pairs = joined([*again, identical_pairs(recipe, texts, work.held_out), few])
+        del figures["losses"]
+        figures = {
+            "before polish": figures,
+            **_fit_student(recipe, work, folder, pairs, recipe.polish, folder),
+        }
+    return figures | _calibrate(folder, joined(gold_pairs(recipe, work.held_out)))
+
+
+def _calibrate(folder: Path, gold: ScoredPairs) -> dict[str, float]:
+    """Scale the logits of a fitted student to the gold pairs' scores: its targets were mostly a teacher's."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
+    scores = np.clip(predict(model, tokenizer, gold, precision="fp32").astype(np.float64), 1e-6, 1 - 1e-6)
+    slope, bias = slope_and_bias(np.log(scores) - np.log1p(-scores), gold.scores)
+    rescale(model, slope, bias)
+    model.save_pretrained(folder)
+    return {"slope": slope, "bias": bias}
 
 
 def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:

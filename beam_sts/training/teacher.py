@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import nn
 from torch.nn import functional
 from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
+from beam_sts.training.calibration import slope_and_bias
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit
 from beam_sts.training.mining import Embedder, plain_tokenizer
 
@@ -153,13 +153,7 @@ def fit_scale(vectors: np.ndarray, pairs: ScoredPairs, folder: Path) -> None:
         pairs: Pairs with people's scores.
         folder: Where it goes.
     """
-    cosines = _cosines(vectors, pairs.left, pairs.right)
-
-    def loss(scale: np.ndarray) -> float:
-        logits = scale[0] * cosines + scale[1]
-        return float(np.mean(np.logaddexp(0, logits) - pairs.scores * logits))
-
-    slope, bias = minimize(loss, (8.0, -4.0)).x.tolist()
+    slope, bias = slope_and_bias(_cosines(vectors, pairs.left, pairs.right), pairs.scores, (8.0, -4.0))
     (folder / SCALE).write_text(json.dumps({"scale": slope, "bias": bias}), encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import beam_sts  # noqa: F401
+from beam_sts import PairScorer
 from beam_sts.models.checksums import CHECKED, CHECKSUMS, verify_checksums
 from beam_sts.models.registry import EMBEDDED
 from beam_sts.training.data import DataError, read_columns, read_scored_pairs
@@ -53,6 +53,17 @@ def test_a_training_has_a_page(smoke):
         assert f"over {losses[-1][0]:,} pairs: from {losses[0][1]:.3f} to {losses[-1][1]:.3f}" in html
     assert "losses" not in (smoke / "export-tiny-0" / "README.md").read_text()
     assert "<script" not in html
+
+
+def test_the_last_fit_is_polished_and_scaled_to_the_gold_scores(smoke):
+    noted = json.loads((smoke / "finetune-tiny-0" / "done.json").read_text())
+    assert noted["slope"] > 0
+    assert noted["before polish"]["pairs"] != noted["pairs"]
+    gold = read_scored_pairs(str(smoke / "data" / "train.parquet"))
+    pairs = [(gold.texts[a], gold.texts[b]) for a, b in zip(gold.left, gold.right, strict=True)]
+    scores = PairScorer(smoke / "export-tiny-0").score(pairs)
+    # The bias of least cross-entropy makes the means equal.
+    assert scores.mean() == pytest.approx(gold.scores.mean(), abs=1e-3)
 
 
 def test_every_option_of_the_recipe_reaches_it():
