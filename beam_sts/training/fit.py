@@ -167,8 +167,7 @@ def fit(
     rng = np.random.default_rng(settings.seed)
     device = next(model.parameters()).device
     texts = PairTensors.of(pairs.texts, tokenizer, device)
-    both = texts.texts.lengths_of(pairs.left) + texts.texts.lengths_of(pairs.right)
-    lengths = np.minimum(both, settings.max_length)
+    lengths = np.minimum(texts.lengths(pairs.left, pairs.right), settings.max_length)
     total = max(1, round(settings.epochs * len(pairs)))
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(
@@ -256,8 +255,7 @@ def predict(
     model.eval()
     device = next(model.parameters()).device
     texts = PairTensors.of(pairs.texts, tokenizer, device)
-    both = texts.texts.lengths_of(pairs.left) + texts.texts.lengths_of(pairs.right)
-    lengths = np.minimum(both + 4, max_length)
+    lengths = np.minimum(texts.lengths(pairs.left, pairs.right) + 4, max_length)
     order = np.argsort(-lengths, kind="stable")
     scores = np.empty(len(pairs), dtype=np.float32)
     begin, begun, said = 0, time.monotonic(), time.monotonic()

@@ -33,7 +33,7 @@ class HeldOut:
 
     Attributes:
         pairs: Normalised pairs, each as a set of one or two texts, so that order does not count.
-        sentences: Normalised sentences.
+        sentences: Normalised sentences, none empty.
     """
 
     pairs: frozenset[frozenset[str]]
@@ -43,16 +43,11 @@ class HeldOut:
     def of(cls, *sets: Iterable[tuple[str, str]]) -> HeldOut:
         """Hold out every pair, and every sentence, of the given evaluation sets."""
         pairs = {frozenset((normalise(a), normalise(b))) for pairs in sets for a, b in pairs}
-        return cls(frozenset(pairs), frozenset(text for pair in pairs for text in pair))
-
-    def has_pair(self, first: str, second: str) -> bool:
-        """Whether the pair, in either order, is held out."""
-        return frozenset((normalise(first), normalise(second))) in self.pairs
+        return cls(frozenset(pairs), frozenset(text for pair in pairs for text in pair if text))
 
     def has_sentence(self, text: str) -> bool:
         """Whether the sentence is held out; a text of no words never is."""
-        normalised = normalise(text)
-        return bool(normalised) and normalised in self.sentences
+        return normalise(text) in self.sentences
 
 
 def check_pairs(
@@ -79,7 +74,7 @@ def check_pairs(
                 "drop it with drop_held_out()"
             )
         for text in (a, b) if sentences else ():
-            if normalised[text] and normalised[text] in held_out.sentences:
+            if normalised[text] in held_out.sentences:
                 raise HeldOutTextError(
                     f"{source}: row {row} holds the held-out evaluation sentence {text!r}; "
                     "drop it with drop_held_out()"
@@ -101,14 +96,13 @@ def drop_held_out(
         Indices of the rows to keep.
     """
     normalised = _normalised(first, second)
-    out = held_out.sentences - {""} if sentences else frozenset()
-    return [
-        row
-        for row, (a, b) in enumerate(
-            zip(map(normalised.__getitem__, first), map(normalised.__getitem__, second), strict=True)
-        )
-        if frozenset((a, b)) not in held_out.pairs and a not in out and b not in out
-    ]
+    out = held_out.sentences if sentences else frozenset()
+    kept = []
+    for row, texts in enumerate(zip(first, second, strict=True)):
+        pair = frozenset(normalised[text] for text in texts)
+        if pair not in held_out.pairs and not pair & out:
+            kept.append(row)
+    return kept
 
 
 def _normalised(*sides: Sequence[str]) -> dict[str, str]:

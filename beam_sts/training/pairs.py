@@ -113,6 +113,11 @@ class PairTensors:
         ids = np.concatenate([tokenised.ids, [0]])  # so that no index is out of bounds
         return cls(tokenised, PairTemplate.of(tokenizer), torch.from_numpy(ids).to(device))
 
+    def lengths(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Tokens of each pair's two texts, special ones left out, int64[n]."""
+        both: np.ndarray = self.texts.lengths_of(left) + self.texts.lengths_of(right)
+        return both
+
     def joined(self, left: np.ndarray, right: np.ndarray, max_length: int) -> dict[str, torch.Tensor]:
         """Join pairs, cutting the longer text of each as long as the pair is over ``max_length``.
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import logit
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import beam_sts.models.bert_hash  # noqa: F401  registers the student's architecture
@@ -319,8 +320,9 @@ def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
     others = joined([_labelled(work), _made(recipe, work)])
     order = random.Random(recipe.seed).sample(range(len(others)), round(recipe.replay * len(others)))
     # Word order is learnt last and forgotten first: all of its facts are seen again.
+    gold = gold_pairs(recipe, work.held_out)
     again = [
-        *gold_pairs(recipe, work.held_out),
+        *gold,
         pairs_with_replaced_words(recipe, texts, work.held_out),
         role_pairs(recipe, work.held_out),
     ]
@@ -334,17 +336,14 @@ def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
             "before polish": figures,
             **_fit_student(recipe, work, folder, pairs, recipe.polish, folder),
         }
-    return figures | _calibrate(folder, joined(gold_pairs(recipe, work.held_out)))
+    return figures | _calibrate(folder, joined(gold))
 
 
 def _calibrate(folder: Path, gold: ScoredPairs) -> dict[str, float]:
     """Scale the logits of a fitted student to the gold pairs' scores: its targets were mostly a teacher's."""
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
-    )
+    model, tokenizer = teacher.cross_encoder(folder)
     scores = np.clip(predict(model, tokenizer, gold, precision="fp32").astype(np.float64), 1e-6, 1 - 1e-6)
-    slope, bias = slope_and_bias(np.log(scores) - np.log1p(-scores), gold.scores)
+    slope, bias = slope_and_bias(logit(scores), gold.scores)
     rescale(model, slope, bias)
     model.save_pretrained(folder)
     return {"slope": slope, "bias": bias}

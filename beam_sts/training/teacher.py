@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import expit, logit
 from torch import nn
 from torch.nn import functional
 from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerBase
@@ -107,7 +108,7 @@ def fit_cross_encoder(
     tokenizer.save_pretrained(folder)
 
 
-def cross_encoder(source: Path, device: str = "cpu") -> tuple[nn.Module, PreTrainedTokenizerBase]:
+def cross_encoder(source: Path, device: str = "cpu") -> tuple[Any, PreTrainedTokenizerBase]:
     """A fitted cross-encoder and its tokenizer, as :func:`beam_sts.training.fit.predict` takes them."""
     model = AutoModelForSequenceClassification.from_pretrained(
         source, dtype=torch.float32, use_safetensors=True, local_files_only=True
@@ -118,11 +119,11 @@ def cross_encoder(source: Path, device: str = "cpu") -> tuple[nn.Module, PreTrai
 def mean_of_logits(*scores: np.ndarray) -> np.ndarray:
     """Scores of several teachers as one: the Sigmoid of the mean of their logits.
 
-    >>> mean_of_logits(np.array([0.2, 0.9]), np.array([0.2, 0.5])).round(3).tolist()
-    [0.2, 0.75]
+    >>> mean_of_logits(np.array([0.5, 0.9]), np.array([0.5, 0.5])).round(3).tolist()
+    [0.5, 0.75]
     """
     clipped = np.clip(np.stack(scores).astype(np.float64), 1e-4, 1 - 1e-4)
-    mean: np.ndarray = 1 / (1 + np.exp(-np.mean(np.log(clipped) - np.log1p(-clipped), axis=0)))
+    mean: np.ndarray = expit(logit(clipped).mean(axis=0))
     return mean.astype(np.float32)
 
 
