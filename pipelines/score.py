@@ -26,7 +26,7 @@ from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.report import render
 from beam_sts.report.examples import merge_examples
 from beam_sts.report.score import score_page
-from beam_sts.scoring.backends import BACKENDS, available_cores, resolve_backend
+from beam_sts.scoring.backends import BACKENDS, default_threads, resolve_backend
 from beam_sts.scoring.scorer import PairScorer, ScoreStats
 from beam_sts.scoring.tokens import PairTokenizer
 from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays, text_schema
@@ -187,7 +187,7 @@ def _check_threshold(own: argparse.Namespace, checkpoint: Checkpoint) -> None:
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Score; gives the exit status."""
     options, processes, local = local_options(beam_args)
-    threads = max(1, available_cores() // processes) if local else worker_threads(options)
+    threads = default_threads(own.device, processes) if local else worker_threads(options)
     job = prepare(own, threads, local=local)
     if own.estimate:
         return estimate(job, console_of(own))

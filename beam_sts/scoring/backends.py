@@ -145,6 +145,16 @@ def available_cores() -> int:
         return os.cpu_count() or 1
 
 
+def default_threads(device: str, processes: int = 1) -> int:
+    """Threads of one of several processes that share this machine's cores.
+
+    Beside a GPU that is three at most. Each launch of a kernel, some three hundred a micro-batch, takes
+    Python's lock, and waits for it behind every thread that tokenises.
+    """
+    share = max(1, available_cores() // processes)
+    return share if device == "cpu" else min(share, LANES + 1)
+
+
 def thread_pool(threads: int) -> ThreadPoolExecutor:
     """Threads that each tokenise whole blocks of texts and run whole micro-batches.
 

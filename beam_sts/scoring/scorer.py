@@ -19,7 +19,7 @@ from beam_sts.scoring.backends import (
     BACKENDS,
     PRECISIONS,
     Backend,
-    available_cores,
+    default_threads,
     load_backend,
     resolve_backend,
     thread_pool,
@@ -95,8 +95,8 @@ class PairScorer:
         backend: ``torch``, ``onnx``, ``openvino`` (extras of these names), or ``auto``: see
             ``beam_sts.scoring.backends.resolve_backend``.
         device: where to run: ``cpu``, ``cuda``, ``cuda:1``, ...
-        threads: threads of this process, each with its own micro-batch; default: all cores it may use. With a
-            GPU they tokenise and pad.
+        threads: threads of this process, each with its own micro-batch; default: all cores it may use; with a
+            GPU, where they tokenise, pad and launch, three at most.
         macro_batch: distinct pairs that are tokenised and sorted by length together.
         token_budget: bound on the padded size, in tokens, of what the model is given at once; default: 4,096
             on a CPU, 32,768 elsewhere.
@@ -137,7 +137,7 @@ class PairScorer:
             raise ValueError(f"macro_batch {macro_batch} and token_budget {token_budget} must be at least 1")
         if long_text not in LONG_TEXT:
             raise ValueError(f"long_text {long_text!r} is not one of {', '.join(LONG_TEXT)}")
-        threads = threads or available_cores()
+        threads = threads or default_threads(device)
         self._pool = thread_pool(threads)
         self._map: Callable[..., Iterable[Any]] = map
         if device != "cpu":  # threads of its own: they wait for those of the pool

@@ -1,6 +1,7 @@
 """On a GPU, where there is one."""
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from beam_sts import PairScorer
 from beam_sts.models.checkpoint import load_checkpoint
-from beam_sts.scoring.backends import round_matrices
+from beam_sts.scoring.backends import default_threads, round_matrices
 from pipelines import score
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device here")
@@ -20,6 +21,12 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees
 def test_scores_agree_with_the_cpus(pairs, precision, largest):
     ours = PairScorer(device="cuda", precision=precision).score(pairs)
     np.testing.assert_allclose(ours, PairScorer(threads=1).score(pairs), rtol=0, atol=largest)
+
+
+def test_few_threads_stand_beside_a_gpu(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(16)), raising=False)
+    assert [default_threads("cpu"), default_threads("cpu", 4), default_threads("cpu", 32)] == [16, 4, 1]
+    assert [default_threads("cuda"), default_threads("cuda:1", 8), default_threads("cuda", 32)] == [3, 2, 1]
 
 
 @needs_gpu
