@@ -46,8 +46,23 @@ EXAMPLES = (
 )
 
 
-_NUMBERS = ("pairs", "edits", "facts", "roles", "identical", "documents", "replaced", "teacher_frozen")
-_FITS = ("teacher_fit", "teacher_cross_fit", "pretrain", "finetune", "polish")
+_NUMBERS = (
+    "pairs",
+    "edits",
+    "facts",
+    "roles",
+    "swaps",
+    "identical",
+    "documents",
+    "replaced",
+    "teacher_frozen",
+)
+_FITS = ("teacher_fit", "teacher_cross_fit", "pretrain", "finetune", "polish", "order")
+_SHARES = {
+    "replay": "labelled pairs in fine-tuning",
+    "order_replay": "labelled pairs in the second student's",
+    "order_share": "the second student's weights in the merged ones",
+}
 _FIT_OPTIONS = {
     "epochs": float,
     "batch_size": int,
@@ -97,13 +112,15 @@ def parser() -> Parser:
     )
     result.add_argument("--size", choices=list(SIZES), default=Recipe.size)
     result.add_argument("--seed", type=int, default=Recipe.seed)
+    result.add_argument(
+        "--pretrain_seed", type=int, help="seed of pretraining, where several seeds share one; default --seed"
+    )
     for name in _NUMBERS:
         result.add_argument(
             f"--{name}", type=int, default=getattr(Recipe, name), help=f"number of {name}, see Recipe"
         )
-    result.add_argument(
-        "--replay", type=float, default=Recipe.replay, help="share of labelled pairs in fine-tuning"
-    )
+    for name, what in _SHARES.items():
+        result.add_argument(f"--{name}", type=float, default=getattr(Recipe, name), help=f"share of {what}")
     for stage in _FITS:
         for name, kind in _FIT_OPTIONS.items():
             default = getattr(getattr(Recipe, stage), name)
@@ -133,6 +150,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         stsb=options.stsb,
         size=options.size,
         seed=options.seed,
+        pretrain_seed=options.pretrain_seed,
         gold=tuple(options.gold),
         gold_skip=tuple(options.gold_skip),
         second_dev=tuple(options.second_dev),
@@ -147,7 +165,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         **{name: getattr(options, name) for name in _NUMBERS},
         teacher_cross=options.teacher_cross,
         **fits,
-        replay=options.replay,
+        **{name: getattr(options, name) for name in _SHARES},
         data_notes=options.data_notes,
     )
 

@@ -26,6 +26,7 @@ PRETRAIN = FitSettings(
     epochs=3, batch_size=1024, learning_rate=2.4e-3, max_length=4096, max_tokens=65_536, shift=4096
 )
 FINETUNE = FitSettings(epochs=1, batch_size=96, learning_rate=5e-4, max_length=4096, shift=4096)
+ORDER = replace(FINETUNE, learning_rate=9e-4)
 POLISH = replace(FINETUNE, epochs=0, learning_rate=4e-4)
 
 
@@ -36,6 +37,7 @@ class Recipe:
     Attributes:
         size: Key of :data:`SIZES`.
         seed: Of the student: start, order, dropout.
+        pretrain_seed: Of its pretraining, where that is another: several seeds may share one pretraining.
         stsb: STS-B, with "{split}" for train, dev and test (any source :func:`read_columns` takes).
         gold: More pairs with people's scores.
         gold_skip: Subsets of them left out, by the value of the column file up to its first point.
@@ -57,6 +59,8 @@ class Recipe:
         edits: Sentences to edit by rule.
         facts: Facts to make by grammar.
         roles: Facts of who does what to whom, and of the same things in other states, to make by grammar.
+        swaps: Facts whose two parties can be exchanged, in many more words, to make for a second student,
+            whose weights are merged with the first one's; 0 for no second student.
         identical: Texts to pair with themselves.
         documents: Pairs of long documents to make.
         pretrain: How the student is fitted to all pairs.
@@ -64,6 +68,9 @@ class Recipe:
         polish: How it is fitted once more to the same, more identical texts and a quarter of the replay;
             0 epochs for not at all.
         replay: Share of the labelled and made pairs that goes into fine-tuning too.
+        order: How the second student is fitted to what the first one is, and to the swaps.
+        order_replay: As ``replay``, for the second student.
+        order_share: The second student's share of the merged weights.
         replaced: Texts with words replaced to make, for fine-tuning.
         data_notes: Markdown file on the data, its licences and the teacher, for the model card.
     """
@@ -71,6 +78,7 @@ class Recipe:
     stsb: str
     size: str = "nano"
     seed: int = 0
+    pretrain_seed: int | None = None
     gold: tuple[str, ...] = ()
     gold_skip: tuple[str, ...] = ()
     second_dev: tuple[str, ...] = ()
@@ -90,14 +98,23 @@ class Recipe:
     edits: int = 60_000
     facts: int = 12_000
     roles: int = 60_000
+    swaps: int = 0
     identical: int = 40_000
     documents: int = 2_500
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE
     polish: FitSettings = POLISH
     replay: float = 0.2
+    order: FitSettings = ORDER
+    order_replay: float = 0.25
+    order_share: float = 0.3
     replaced: int = 20_000
     data_notes: str | None = None
+
+    @property
+    def start_seed(self) -> int:
+        """The seed of pretraining."""
+        return self.seed if self.pretrain_seed is None else self.pretrain_seed
 
 
 def data_notes(recipe: Recipe) -> str:

@@ -17,6 +17,7 @@ from beam_sts.training.long_texts import long_pairs
 from beam_sts.training.recipe import Recipe
 from beam_sts.training.replacements import replaced_pairs
 from beam_sts.training.roles import ROLE_GRAMMARS
+from beam_sts.training.swaps import SWAP_GRAMMARS
 
 
 def texts_of(pairs: ScoredPairs) -> tuple[list[str], list[str]]:
@@ -129,6 +130,12 @@ def identical_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> S
 def role_pairs(recipe: Recipe, held_out: HeldOut) -> ScoredPairs:
     """The role facts of :func:`made_pairs` alone."""
     return _allowed([row[:3] for row in _role_facts(recipe)], held_out, "role facts")
+
+
+def swapped_pairs(recipe: Recipe, held_out: HeldOut) -> ScoredPairs:
+    """Facts of exchanged parties in many more words."""
+    made = grammar_pairs(recipe.swaps, seed=4, grammars=SWAP_GRAMMARS)
+    return _allowed([row[:3] for row in made], held_out, "swaps")
 
 
 def _role_facts(recipe: Recipe) -> list[tuple[str, str, float, str]]:

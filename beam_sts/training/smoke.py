@@ -46,9 +46,11 @@ def smoke_recipe(folder: Path, size: str = "tiny") -> Recipe:
         facts=40,
         documents=10,
         roles=20,
+        swaps=20,
         identical=20,
         replaced=20,
         pretrain=few,
         finetune=few,
         polish=few,
+        order=few,
     )

@@ -41,10 +41,11 @@ from beam_sts.training.sets import (
     role_pairs,
     second_dev_pairs,
     sentence_pool,
+    swapped_pairs,
     taken,
     texts_of,
 )
-from beam_sts.training.student import matching_start, parameter_count
+from beam_sts.training.student import matching_start, mean_of_weights, parameter_count
 
 logger = logging.getLogger(__name__)
 CROSS = "cross"  # the teacher's cross-encoder, in the teacher's folder
@@ -93,7 +94,7 @@ class Workshop:
     def fingerprint(self, name: str) -> str:
         """Digest of all that decides a stage's result."""
         stage = STAGES[name]
-        values = asdict(self.recipe)
+        values = asdict(self.recipe) | {"start_seed": self.recipe.start_seed}
         told = {key: values[key] for key in stage.fields}
         told["needs"] = [self.fingerprint(needed) for needed in stage.needs]
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -311,32 +312,63 @@ def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
         given.append(taken(pairs, drop_held_out(*texts_of(pairs), work.held_out)))
         check_pairs(*texts_of(given[-1]), work.held_out, source)
     pairs = joined([_labelled(work), _made(recipe, work), *gold_pairs(recipe, work.held_out), *given])
-    return _fit_student(recipe, work, None, pairs, recipe.pretrain, folder)
+    return _fit_student(replace(recipe, seed=recipe.start_seed), work, None, pairs, recipe.pretrain, folder)
+
+
+def _finetuning_pairs(recipe: Recipe, work: Workshop, replay: float) -> tuple[list[ScoredPairs], ScoredPairs]:
+    """What all of fine-tuning sees, and a share of the rest, in random order."""
+    others = joined([_labelled(work), _made(recipe, work)])
+    order = random.Random(recipe.seed).sample(range(len(others)), round(replay * len(others)))
+    again = [
+        *gold_pairs(recipe, work.held_out),
+        pairs_with_replaced_words(recipe, mined_texts(work.folder("pairs")), work.held_out),
+        # Word order is learnt last and forgotten first: all of its facts are seen again.
+        role_pairs(recipe, work.held_out),
+    ]
+    return again, taken(others, order)
 
 
 def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Fit the student to gold pairs, texts with words replaced and role facts, beside a share of the rest."""
-    texts = mined_texts(work.folder("pairs"))
-    others = joined([_labelled(work), _made(recipe, work)])
-    order = random.Random(recipe.seed).sample(range(len(others)), round(recipe.replay * len(others)))
-    # Word order is learnt last and forgotten first: all of its facts are seen again.
-    gold = gold_pairs(recipe, work.held_out)
-    again = [
-        *gold,
-        pairs_with_replaced_words(recipe, texts, work.held_out),
-        role_pairs(recipe, work.held_out),
-    ]
-    pairs = joined([*again, taken(others, order)])
+    again, replayed = _finetuning_pairs(recipe, work, recipe.replay)
+    pairs = joined([*again, replayed])
     figures = _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
     if recipe.polish.epochs:
-        few = taken(others, order[: len(order) // 4])
-        pairs = joined([*again, identical_pairs(recipe, texts, work.held_out), few])
+        same = identical_pairs(recipe, mined_texts(work.folder("pairs")), work.held_out)
+        pairs = joined([*again, same, taken(replayed, range(len(replayed) // 4))])
         del figures["losses"]
         figures = {
             "before polish": figures,
             **_fit_student(recipe, work, folder, pairs, recipe.polish, folder),
         }
-    return figures | _calibrate(folder, joined(gold))
+    return figures
+
+
+def run_order(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Fit another student, from pretraining too, to the same pairs and to facts of exchanged parties."""
+    if not recipe.swaps:
+        return {"pairs": 0}
+    again, replayed = _finetuning_pairs(recipe, work, recipe.order_replay)
+    pairs = joined([*again, swapped_pairs(recipe, work.held_out), replayed])
+    return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.order, folder)
+
+
+def run_merge(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Take the mean of the weights of both students, then scale the logits to the gold pairs."""
+    shutil.copytree(work.folder("finetune"), folder, dirs_exist_ok=True)
+    (folder / "done.json").unlink()
+    if recipe.swaps:
+        students = (work.folder("finetune"), work.folder("order"))
+        mean_of_weights(students, (1 - recipe.order_share, recipe.order_share), folder)
+    return _calibrate(folder, joined(gold_pairs(recipe, work.held_out))) | _on_dev(recipe, folder)
+
+
+def _on_dev(recipe: Recipe, folder: Path) -> dict[str, Any]:
+    model, tokenizer = teacher.cross_encoder(folder)
+    return {
+        name: evaluation.agreement(predict(model, tokenizer, gold, precision="fp32"), gold.scores)
+        for name, gold in dev_sets(recipe).items()
+    }
 
 
 def _calibrate(folder: Path, gold: ScoredPairs) -> dict[str, float]:
@@ -351,7 +383,7 @@ def _calibrate(folder: Path, gold: ScoredPairs) -> dict[str, float]:
 
 def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Report on dev, test and the probes, scoring as users do."""
-    score = PairScorer(work.folder("finetune"), threads=torch.get_num_threads()).score
+    score = PairScorer(work.folder("merge"), threads=torch.get_num_threads()).score
     results: dict[str, Any] = {}
     sets = dev_sets(recipe) | {"STS-B test": read_scored_pairs(recipe.stsb.format(split="test"))}
     for name, gold in sets.items():
@@ -371,7 +403,7 @@ def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
 
 def run_export(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Write the checkpoint folder with its model card."""
-    model = AutoModelForSequenceClassification.from_pretrained(work.folder("finetune"), dtype=torch.float32)
+    model = AutoModelForSequenceClassification.from_pretrained(work.folder("merge"), dtype=torch.float32)
     results = json.loads((work.folder("evaluate") / "results.json").read_text(encoding="utf-8"))
     noted = {name: work.result(name) or {} for name in STAGES if name != "export"}
     text = card.model_card(
@@ -390,6 +422,7 @@ def run_export(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
                 if name != "evaluate"
             },
             "seed": recipe.seed,
+            "pretrain_seed": recipe.pretrain_seed,
             "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
             "settings": settings(recipe),
         },
@@ -430,11 +463,15 @@ STAGES: dict[str, Stage] = {
         Stage("pairs", run_pairs, _DATA, ("teacher",)),
         Stage("labels", run_labels, ("pairs",), ("pairs", "teacher")),
         Stage("pretrain", run_pretrain,
-              ("size", "seed", "scored", "edits", "facts", "roles", "identical", "documents", "pretrain"),
-              ("vocabulary", "labels"), ("size", "seed")),
-        Stage("finetune", run_finetune, ("finetune", "replay", "replaced", "polish"),
+              ("size", "start_seed", "scored", "edits", "facts", "roles", "identical", "documents",
+               "pretrain"),
+              ("vocabulary", "labels"), ("size", "start_seed")),
+        Stage("finetune", run_finetune, ("seed", "finetune", "replay", "replaced", "polish"),
               ("pretrain",), ("size", "seed")),
-        Stage("evaluate", run_evaluate, (), ("finetune",), ("size", "seed")),
+        Stage("order", run_order, ("seed", "order", "order_replay", "replaced", "swaps"),
+              ("pretrain",), ("size", "seed")),
+        Stage("merge", run_merge, ("order_share",), ("finetune", "order"), ("size", "seed")),
+        Stage("evaluate", run_evaluate, (), ("merge",), ("size", "seed")),
         Stage("export", run_export, (), ("evaluate",), ("size", "seed")),
     )
 }  # fmt: skip

@@ -10,11 +10,14 @@ the token, and the feed-forward layer measures the difference.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
 from beam_sts.models.bert_hash import (
     BertHashForSequenceClassification,
@@ -207,3 +210,27 @@ def _layer(
     hidden = layer.attention.output(attended.transpose(1, 2).flatten(2), reading)
     result: torch.Tensor = layer.output(layer.intermediate(hidden), hidden)
     return result
+
+
+def mean_of_weights(folders: Sequence[Path], shares: Sequence[float], into: Path) -> None:
+    """Write the weighted mean of the weights of students that were fitted from one start.
+
+    Such students lie in one basin of the loss, where a mean keeps most of what either learnt and errs less
+    than each.
+
+    Args:
+        folders: Where the students' model.safetensors lie.
+        shares: Their shares, which add up to 1.
+        into: Folder whose model.safetensors is written.
+
+    Source: Wortsman et al., Model soups, 2022 (arXiv:2203.05482); Robust fine-tuning of zero-shot models,
+    2022 (arXiv:2109.01903).
+    """
+    students = [load_file(folder / "model.safetensors") for folder in folders]
+    merged = {
+        name: torch.stack(
+            [share * student[name] for share, student in zip(shares, students, strict=True)]
+        ).sum(0)
+        for name in students[0]
+    }
+    save_file(merged, into / "model.safetensors", metadata={"format": "pt"})

@@ -25,8 +25,9 @@ from beam_sts.training.probes import (
     unrelated_pairs,
 )
 from beam_sts.training.roles import ROLE_GRAMMARS
+from beam_sts.training.swaps import SWAP_GRAMMARS
 
-TRAINED = TRAINING_GRAMMARS + ROLE_GRAMMARS
+TRAINED = TRAINING_GRAMMARS + ROLE_GRAMMARS + SWAP_GRAMMARS
 SENTENCES = [
     "The train covers 12 km in 7 minutes.",
     "We met Maria and Tom in Boston.",
@@ -101,6 +102,17 @@ def test_probes_ask_what_training_never_said():
     trained_words = {word for grammar in TRAINED for words in grammar.slots.values() for word in words}
     asked_words = {word for grammar in PROBE_GRAMMARS for words in grammar.slots.values() for word in words}
     assert not trained_words & asked_words
+
+
+def test_exchanged_parties_change_the_sentence_and_its_rewording_keeps_them():
+    rng = random.Random(0)
+    for grammar in SWAP_GRAMMARS:
+        anchor, paraphrase, other = grammar.fill(rng)
+        assert other not in (anchor, paraphrase)
+        assert "{" not in anchor + paraphrase + other
+        first, second = grammar.changed
+        for wording in grammar.wordings:
+            assert wording.count(f"{{{first}}}") == wording.count(f"{{{second}}}") == 1, wording
 
 
 def test_probes_are_the_same_everywhere_and_cover_all_classes():

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from beam_sts import PairScorer
 from beam_sts.models.checksums import CHECKED, CHECKSUMS, verify_checksums
@@ -57,13 +60,37 @@ def test_a_training_has_a_page(smoke):
 
 def test_the_last_fit_is_polished_and_scaled_to_the_gold_scores(smoke):
     noted = json.loads((smoke / "finetune-tiny-0" / "done.json").read_text())
-    assert noted["slope"] > 0
     assert noted["before polish"]["pairs"] != noted["pairs"]
+    assert json.loads((smoke / "merge-tiny-0" / "done.json").read_text())["slope"] > 0
     gold = read_scored_pairs(str(smoke / "data" / "train.parquet"))
     pairs = [(gold.texts[a], gold.texts[b]) for a, b in zip(gold.left, gold.right, strict=True)]
     scores = PairScorer(smoke / "export-tiny-0").score(pairs)
     # The bias of least cross-entropy makes the means equal.
     assert scores.mean() == pytest.approx(gold.scores.mean(), abs=1e-3)
+
+
+def test_the_two_students_are_merged(smoke):
+    first, second, merged = (
+        load_file(smoke / f"{stage}-tiny-0" / "model.safetensors") for stage in ("finetune", "order", "merge")
+    )
+    share = smoke_recipe(smoke / "data").order_share
+    for name in merged.keys() - {"classifier.weight", "classifier.bias"}:  # these are scaled afterwards
+        torch.testing.assert_close(merged[name], (1 - share) * first[name] + share * second[name])
+    assert any(not torch.equal(first[name], second[name]) for name in merged)
+
+
+def test_without_swaps_there_is_one_student(smoke):
+    work = Workshop(smoke, dataclasses.replace(smoke_recipe(smoke / "data"), seed=3, swaps=0))
+    shutil.copytree(smoke / "pretrain-tiny-0", smoke / "pretrain-tiny-3")
+    noted = json.loads((smoke / "pretrain-tiny-0" / "done.json").read_text())
+    (smoke / "pretrain-tiny-3" / "done.json").write_text(
+        json.dumps(noted | {"fingerprint": work.fingerprint("pretrain")})
+    )
+    work.run("merge")
+    assert not (work.folder("order") / "model.safetensors").exists()
+    first, merged = (load_file(work.folder(stage) / "model.safetensors") for stage in ("finetune", "merge"))
+    same = [name for name in first if torch.equal(first[name], merged[name])]
+    assert set(first) - set(same) == {"classifier.weight", "classifier.bias"}
 
 
 def test_every_option_of_the_recipe_reaches_it():
@@ -84,7 +111,7 @@ def test_every_option_of_the_recipe_reaches_it():
             wanted[field.name] = {"a": 5, "b": 6}
         else:
             arguments += [f"--{field.name}", str(number)]
-            kind = type(field.default)
+            kind = int if field.type == "int | None" else type(field.default)
             wanted[field.name] = (
                 (str(number),) if kind is tuple else (kind if kind in (int, float) else str)(number)
             )
@@ -112,17 +139,29 @@ def test_finished_stages_are_skipped_and_changed_settings_run_again(smoke, caplo
     with caplog.at_level("INFO"):
         work.run("export")
     assert "skipped" in caplog.text
-    import dataclasses
-
     changed = Workshop(smoke, dataclasses.replace(recipe, replay=0.5))
     assert changed.result("pretrain") is not None
     assert changed.result("finetune") is None
     assert changed.result("export") is None
 
 
-def test_labels_go_on_where_they_stopped(smoke, tmp_path):
-    import shutil
+def test_seeds_may_share_one_pretraining(smoke):
+    recipe = smoke_recipe(smoke / "data")
+    shared = Workshop(smoke, dataclasses.replace(recipe, seed=1, pretrain_seed=0))
+    assert shared.result("pretrain") == Workshop(smoke, recipe).result("pretrain")
+    assert shared.result("finetune") is None
+    work = Workshop(smoke, dataclasses.replace(recipe, seed=1))
+    assert work.folder("pretrain").name == "pretrain-tiny-1"
+    assert work.fingerprint("pretrain") != shared.fingerprint("pretrain")
+    work.run("pretrain")
+    states = [
+        (folder / "model.safetensors").read_bytes()
+        for folder in (work.folder("pretrain"), shared.folder("pretrain"))
+    ]
+    assert states[0] != states[1]
 
+
+def test_labels_go_on_where_they_stopped(smoke, tmp_path):
     shutil.copytree(smoke, tmp_path / "work")
     recipe = smoke_recipe(smoke / "data")
     work = Workshop(tmp_path / "work", recipe)
@@ -148,8 +187,6 @@ def test_options_that_cannot_work_are_refused(capsys):
 
 
 def test_held_out_pairs_in_given_data_are_dropped_and_never_trained_on(smoke, tmp_path):
-    import dataclasses
-
     recipe = smoke_recipe(smoke / "data")
     test = recipe.stsb.format(split="test")
     work = Workshop(smoke, dataclasses.replace(recipe, gold=(test,)))
