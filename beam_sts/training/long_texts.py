@@ -46,17 +46,18 @@ def planted_pair(
 
 
 def long_pairs(
-    sentences: Sequence[str], count: int, seed: int, longest: int = 100
+    sentences: Sequence[str], count: int, seed: int, longest: int = 100, longest_share: float = 0.01
 ) -> list[tuple[str, str, float]]:
     """Make training pairs of documents, scored by the share of sentences left as they were.
 
-    Most have fewer than ten sentences, one in a hundred has ``longest``.
+    Most have fewer than ten sentences.
 
     Args:
         sentences: Where sentences are drawn from.
         count: Pairs to make.
         seed: Of the choices.
         longest: Sentences of the longest documents.
+        longest_share: Share of the pairs that have so many.
 
     Returns:
         (document, edited copy, score) triples.
@@ -64,7 +65,7 @@ def long_pairs(
     rng = random.Random(seed)
     pairs: list[tuple[str, str, float]] = []
     for _ in range(count):
-        size = longest if rng.random() < 0.01 else min(longest, 2 + int(rng.expovariate(1 / 7)))
+        size = longest if rng.random() < longest_share else min(longest, 2 + int(rng.expovariate(1 / 7)))
         edits = rng.choice((0, rng.randint(0, size), rng.randint(0, size), size))
         first, second = planted_pair(sentences, size, edits, rng, rng.choice((None, rng.random())))
         # A changed document of one domain is not worth nothing at half: the share itself is the most

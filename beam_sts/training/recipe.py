@@ -68,7 +68,7 @@ class Recipe:
         polish: How it is fitted once more to the same, more identical texts and a quarter of the replay;
             0 epochs for not at all.
         replay: Share of the labelled and made pairs that goes into fine-tuning too.
-        order: How the second student is fitted to what the first one is, and to the swaps.
+        order: How the second student is fitted to what the first one is, the swaps and more long documents.
         order_replay: As ``replay``, for the second student.
         order_share: The second student's share of the merged weights.
         replaced: Texts with words replaced to make, for fine-tuning.
@@ -106,7 +106,7 @@ class Recipe:
     polish: FitSettings = POLISH
     replay: float = 0.2
     order: FitSettings = ORDER
-    order_replay: float = 0.25
+    order_replay: float = 0.1
     order_share: float = 0.3
     replaced: int = 20_000
     data_notes: str | None = None

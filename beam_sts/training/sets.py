@@ -132,10 +132,11 @@ def role_pairs(recipe: Recipe, held_out: HeldOut) -> ScoredPairs:
     return _allowed([row[:3] for row in _role_facts(recipe)], held_out, "role facts")
 
 
-def swapped_pairs(recipe: Recipe, held_out: HeldOut) -> ScoredPairs:
-    """Facts of exchanged parties in many more words."""
-    made = grammar_pairs(recipe.swaps, seed=4, grammars=SWAP_GRAMMARS)
-    return _allowed([row[:3] for row in made], held_out, "swaps")
+def order_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> ScoredPairs:
+    """Facts of exchanged parties in many more words, and more long documents."""
+    made = [row[:3] for row in grammar_pairs(recipe.swaps, seed=4, grammars=SWAP_GRAMMARS)]
+    made += long_pairs(pool, recipe.documents, seed=5, longest_share=0.04)
+    return _allowed(made, held_out, "pairs of word order")
 
 
 def _role_facts(recipe: Recipe) -> list[tuple[str, str, float, str]]:

@@ -37,11 +37,11 @@ from beam_sts.training.sets import (
     labelled_pairs,
     made_pairs,
     mined_texts,
+    order_pairs,
     pairs_with_replaced_words,
     role_pairs,
     second_dev_pairs,
     sentence_pool,
-    swapped_pairs,
     taken,
     texts_of,
 )
@@ -345,11 +345,12 @@ def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
 
 
 def run_order(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Fit another student, from pretraining too, to the same pairs and to facts of exchanged parties."""
+    """Fit another student, from pretraining too, to word order and long documents besides."""
     if not recipe.swaps:
         return {"pairs": 0}
     again, replayed = _finetuning_pairs(recipe, work, recipe.order_replay)
-    pairs = joined([*again, swapped_pairs(recipe, work.held_out), replayed])
+    made = order_pairs(recipe, mined_texts(work.folder("pairs")), work.held_out)
+    pairs = joined([*again, made, replayed])
     return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.order, folder)
 
 
