@@ -151,6 +151,8 @@ def test_long_pairs_score_the_share_left():
     pairs = long_pairs([f"Sentence {index}." for index in range(60)], 30, seed=0)
     assert pairs == long_pairs([f"Sentence {index}." for index in range(60)], 30, seed=0)
     assert all((score == 1.0) == (first == second) and 0 <= score <= 1 for first, second, score in pairs)
+    sentences = [f"Sentence {index}." for index in range(60)]
+    assert {a.count(".") for a, _, _ in long_pairs(sentences, 9, seed=0, longest=30, longest_share=1)} == {30}
 
 
 def test_length_report_has_a_row_for_each_size_and_share():

@@ -14,10 +14,11 @@ from transformers import BertConfig, BertModel
 from beam_sts.training.data import DataError, read_scored_pairs
 from beam_sts.training.fit import FitSettings, ScoredPairs, predict
 from beam_sts.training.honesty import HeldOutTextError, check_pairs
+from beam_sts.training.label_stages import CROSS
 from beam_sts.training.mining import Embedder
 from beam_sts.training.sets import gold_pairs, mined_texts, second_dev_pairs, texts_of
 from beam_sts.training.smoke import smoke_recipe
-from beam_sts.training.stages import CROSS, Workshop
+from beam_sts.training.stages import Workshop
 from beam_sts.training.teacher import (
     cross_encoder,
     embedder,

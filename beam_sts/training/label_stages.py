@@ -1,0 +1,133 @@
+"""The stages before the student: vocabulary, teacher, pairs and their labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from beam_sts.training import evaluation, mining, teacher, vocabulary
+from beam_sts.training.data import DataError
+from beam_sts.training.fit import ScoredPairs, predict
+from beam_sts.training.honesty import check_pairs
+from beam_sts.training.parts import in_parts
+from beam_sts.training.recipe import GOLD_RANKS, SIZES, Recipe
+from beam_sts.training.sets import dev_sets, gold_pairs, joined, mined_texts, sentence_pool
+
+if TYPE_CHECKING:
+    from beam_sts.training.stages import Workshop
+
+CROSS = "cross"  # the teacher's cross-encoder, in the teacher's folder
+
+
+def run_vocabulary(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Train the vocabulary on the sentences and compute the first values of the token table."""
+    size = SIZES[recipe.size]
+    pool, _ = sentence_pool(recipe, work.held_out)
+    gold = [text for pairs in gold_pairs(recipe, work.held_out) for text in pairs.texts]
+    texts = pool + 3 * gold
+    tokenizer = vocabulary.train_vocabulary(texts, size.vocabulary)
+    vocabulary.save_tokenizer(tokenizer, folder, size.max_length)
+    pieces = [piece for piece, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])]
+    if recipe.encoder is None:
+        vectors = np.random.default_rng(0).standard_normal((len(pieces), max(64, size.projections)))
+        vectors[: len(vocabulary.SPECIAL_TOKENS)] = 0
+    else:
+        vectors = vocabulary.piece_vectors(pieces, Path(recipe.encoder))
+    counts = vocabulary.piece_counts(tokenizer, texts)
+    np.save(folder / "table.npy", vocabulary.token_table(vectors, counts, size.projections, seed=0))
+    return {"texts": len(texts), "entries": len(pieces)}
+
+
+def run_teacher(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Fit a sentence encoder to the gold pairs, unless the recipe brings a teacher."""
+    source = recipe.teacher_encoder or recipe.encoder
+    if recipe.teacher is not None or source is None:
+        return {"teacher": Path(recipe.teacher).name if recipe.teacher else "none"}
+    pairs = joined(gold_pairs(recipe, work.held_out))
+    teacher.fit_teacher(Path(source), pairs, recipe.teacher_fit, folder, recipe.teacher_frozen, work.device)
+    if recipe.teacher_cross:
+        teacher.fit_cross_encoder(Path(source), pairs, recipe.teacher_cross_fit, folder / CROSS, work.device)
+    embed = teacher.embedder(_encoders(recipe, work), work.device)
+    teacher.fit_scale(embed(pairs.texts), pairs, folder)
+    figures: dict[str, Any] = {}
+    for name, gold in dev_sets(recipe).items():
+        alone = teacher.similarities(embed(gold.texts), gold.left, gold.right, folder)
+        figures[name] = evaluation.agreement(alone, gold.scores)
+        if recipe.teacher_cross:
+            crossed = predict(*teacher.cross_encoder(folder / CROSS, work.device), gold)
+            figures[f"{name}, cross-encoder"] = evaluation.agreement(crossed, gold.scores)
+            both = teacher.mean_of_logits(alone, crossed)
+            figures[f"{name}, mean of both"] = evaluation.agreement(both, gold.scores)
+    return figures
+
+
+def _encoders(recipe: Recipe, work: Workshop) -> list[Path]:
+    """The sentence encoders that find and score pairs."""
+    if recipe.teacher is None and (recipe.teacher_encoder or recipe.encoder):
+        return [work.folder("teacher"), *map(Path, recipe.teacher_also)]
+    return [Path(recipe.encoder)] if recipe.encoder else []
+
+
+def run_pairs(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Embed the sentences and draw neighbours."""
+    pool, gold = sentence_pool(recipe, work.held_out)
+    encoders = _encoders(recipe, work)
+    if not encoders or not recipe.pairs:
+        vectors = np.random.default_rng(0).standard_normal((len(pool), 16)).astype(np.float16)
+    else:
+        embed = teacher.embedder(encoders, work.device)
+        owner = work.fingerprint("pairs")
+        size = 4_096 if work.device == "cpu" else 131_072
+        vectors = in_parts(folder, owner, len(pool), lambda rows: embed(pool[rows.start : rows.stop]), size)
+    own = mining.neighbour_pairs(
+        vectors[:gold], seed=0, ranks=GOLD_RANKS, random_share=0.7, device=work.device
+    )
+    rest = mining.neighbour_pairs(vectors, seed=0, device=work.device)
+    rest = rest[~(rest < gold).all(axis=1)]
+    # Whoever takes only the first ones takes as many of either kind.
+    mixed = np.random.default_rng(0).permutation(np.concatenate([own, rest[: len(own)]]), axis=0)
+    pairs = np.concatenate([mixed, rest[len(own) :]])
+    first, second = ([pool[i] for i in pairs[:, side]] for side in (0, 1))
+    check_pairs(first, second, work.held_out, "mined pairs")
+    np.save(folder / "pairs.npy", pairs)
+    np.save(folder / "vectors.npy", vectors)
+    (folder / "texts.json").write_text(json.dumps(pool, ensure_ascii=False), encoding="utf-8")
+    return {"texts": len(pool), "gold texts": gold, "pairs": len(pairs), "between gold texts": len(own)}
+
+
+def run_labels(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Score the pairs with the teacher."""
+    pairs = np.load(work.folder("pairs") / "pairs.npy")[: recipe.pairs]
+    if not len(pairs):
+        np.save(folder / "scores.npy", np.zeros(0, np.float32))
+        return {"pairs": 0}
+    if recipe.teacher is not None:
+        scores = _cross_encoder_scores(Path(recipe.teacher), work, folder, pairs)
+    elif recipe.teacher_encoder or recipe.encoder:
+        vectors = np.load(work.folder("pairs") / "vectors.npy")
+        scores = teacher.similarities(vectors, pairs[:, 0], pairs[:, 1], work.folder("teacher"))
+        if recipe.teacher_cross:
+            crossed = _cross_encoder_scores(work.folder("teacher") / CROSS, work, folder, pairs)
+            scores = teacher.mean_of_logits(scores, crossed)
+    else:
+        raise DataError("no teacher: give --encoder (fitted on the gold pairs) or --teacher (used as it is)")
+    np.save(folder / "scores.npy", scores)
+    return {"pairs": len(scores), "quantiles": np.quantile(scores, (0.05, 0.5, 0.95)).round(3).tolist()}
+
+
+def _cross_encoder_scores(source: Path, work: Workshop, folder: Path, pairs: np.ndarray) -> np.ndarray:
+    texts = mined_texts(work.folder("pairs"))
+    model, tokenizer = teacher.cross_encoder(source, work.device)
+    size, tokens = (4_096, 8_192) if work.device == "cpu" else (262_144, 65_536)
+
+    def scores(rows: range) -> np.ndarray:
+        left, right = pairs[rows.start : rows.stop].T
+        asked = ScoredPairs(texts, left, right, np.zeros(len(rows), np.float32))
+        return predict(model, tokenizer, asked.compact(), tokens_per_batch=tokens)
+
+    # Parts stay good while pairs and teacher are the same, however many are asked for.
+    owner = " ".join(map(work.fingerprint, work.stages["labels"].needs))
+    return in_parts(folder, owner, len(pairs), scores, size)

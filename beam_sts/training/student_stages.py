@@ -1,0 +1,232 @@
+"""The stages of the student: pretraining, fine-tuning, merging, evaluation, export."""
+
+from __future__ import annotations
+
+import json
+import platform
+import random
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy.special import logit
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+import beam_sts.models.bert_hash  # noqa: F401  registers the student's architecture
+from beam_sts.scoring.scorer import PairScorer
+from beam_sts.training import card, evaluation, teacher
+from beam_sts.training.calibration import rescale, slope_and_bias
+from beam_sts.training.data import read_scored_pairs
+from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict
+from beam_sts.training.honesty import check_pairs, drop_held_out
+from beam_sts.training.long_texts import report_on_length
+from beam_sts.training.recipe import SIZES, Recipe, data_notes, settings
+from beam_sts.training.sets import (
+    dev_sets,
+    gold_pairs,
+    identical_pairs,
+    joined,
+    labelled_pairs,
+    made_pairs,
+    mined_texts,
+    order_pairs,
+    pairs_with_replaced_words,
+    role_pairs,
+    taken,
+    texts_of,
+)
+from beam_sts.training.student import matching_start, mean_of_weights, parameter_count
+
+if TYPE_CHECKING:
+    from beam_sts.training.stages import Workshop
+
+
+def _labelled(work: Workshop) -> ScoredPairs:
+    return labelled_pairs(work.folder("pairs"), work.folder("labels"))
+
+
+def _made(recipe: Recipe, work: Workshop) -> ScoredPairs:
+    return made_pairs(recipe, mined_texts(work.folder("pairs")), work.held_out)
+
+
+def _fit_student(
+    recipe: Recipe, work: Workshop, start: Path | None, pairs: ScoredPairs, how: FitSettings, folder: Path
+) -> dict[str, Any]:
+    tokenizer = AutoTokenizer.from_pretrained(work.folder("vocabulary"), local_files_only=True)
+    if start is None:
+        table = np.load(work.folder("vocabulary") / "table.npy")
+        config = SIZES[recipe.size].config()
+        config.vocab_size = len(table)
+        model = matching_start(config, table, recipe.seed)
+    else:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            start, dtype=torch.float32, use_safetensors=True
+        )
+    sets = dev_sets(recipe)
+
+    def on_dev(current: torch.nn.Module) -> dict[str, dict[str, float]]:
+        return {
+            name: evaluation.agreement(predict(current, tokenizer, gold, precision="fp32"), gold.scores)
+            for name, gold in sets.items()
+        }
+
+    model.to(work.device)
+    how = replace(how, seed=recipe.seed)
+    losses: list[tuple[int, float]] = []
+    seconds = fit(model, tokenizer, pairs, how, lambda current: str(on_dev(current)), 1000, losses=losses)
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(work.folder("vocabulary") / name, folder / name)
+    return {"pairs": len(pairs), "fit_seconds": round(seconds, 1), **on_dev(model), "losses": losses}
+
+
+def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Fit the student, from the matching start, to labelled, made, gold and given pairs together."""
+    given = []
+    for source in recipe.scored:
+        pairs = read_scored_pairs(source)
+        given.append(taken(pairs, drop_held_out(*texts_of(pairs), work.held_out)))
+        check_pairs(*texts_of(given[-1]), work.held_out, source)
+    pairs = joined([_labelled(work), _made(recipe, work), *gold_pairs(recipe, work.held_out), *given])
+    return _fit_student(replace(recipe, seed=recipe.start_seed), work, None, pairs, recipe.pretrain, folder)
+
+
+def _finetuning_pairs(recipe: Recipe, work: Workshop, replay: float) -> tuple[list[ScoredPairs], ScoredPairs]:
+    """What all of fine-tuning sees, and a share of the rest, in random order."""
+    others = joined([_labelled(work), _made(recipe, work)])
+    order = random.Random(recipe.seed).sample(range(len(others)), round(replay * len(others)))
+    again = [
+        *gold_pairs(recipe, work.held_out),
+        pairs_with_replaced_words(recipe, mined_texts(work.folder("pairs")), work.held_out),
+        # Word order is learnt last and forgotten first: all of its facts are seen again.
+        role_pairs(recipe, work.held_out),
+    ]
+    return again, taken(others, order)
+
+
+def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Fit the student to gold pairs, texts with words replaced and role facts, beside a share of the rest."""
+    again, replayed = _finetuning_pairs(recipe, work, recipe.replay)
+    pairs = joined([*again, replayed])
+    figures = _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
+    if recipe.polish.epochs:
+        same = identical_pairs(recipe, mined_texts(work.folder("pairs")), work.held_out)
+        pairs = joined([*again, same, taken(replayed, range(len(replayed) // 4))])
+        del figures["losses"]
+        figures = {
+            "before polish": figures,
+            **_fit_student(recipe, work, folder, pairs, recipe.polish, folder),
+        }
+    return figures
+
+
+def run_order(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Fit another student, from pretraining too, to word order and long documents besides."""
+    if not recipe.swaps:
+        return {"pairs": 0}
+    again, replayed = _finetuning_pairs(recipe, work, recipe.order_replay)
+    made = order_pairs(recipe, mined_texts(work.folder("pairs")), work.held_out)
+    pairs = joined([*again, made, replayed])
+    return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.order, folder)
+
+
+def run_merge(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Take the mean of the weights of both students, then scale the logits to the gold pairs."""
+    shutil.copytree(work.folder("finetune"), folder, dirs_exist_ok=True)
+    (folder / "done.json").unlink()
+    if recipe.swaps:
+        students = (work.folder("finetune"), work.folder("order"))
+        mean_of_weights(students, (1 - recipe.order_share, recipe.order_share), folder)
+    return _calibrate(folder, joined(gold_pairs(recipe, work.held_out))) | _on_dev(recipe, folder)
+
+
+def _on_dev(recipe: Recipe, folder: Path) -> dict[str, Any]:
+    model, tokenizer = teacher.cross_encoder(folder)
+    return {
+        name: evaluation.agreement(predict(model, tokenizer, gold, precision="fp32"), gold.scores)
+        for name, gold in dev_sets(recipe).items()
+    }
+
+
+def _calibrate(folder: Path, gold: ScoredPairs) -> dict[str, float]:
+    """Scale the logits of a fitted student to the gold pairs' scores: its targets were mostly a teacher's."""
+    model, tokenizer = teacher.cross_encoder(folder)
+    scores = np.clip(predict(model, tokenizer, gold, precision="fp32").astype(np.float64), 1e-6, 1 - 1e-6)
+    slope, bias = slope_and_bias(logit(scores), gold.scores)
+    rescale(model, slope, bias)
+    model.save_pretrained(folder)
+    return {"slope": slope, "bias": bias}
+
+
+def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Report on dev, test and the probes, scoring as users do."""
+    score = PairScorer(work.folder("merge"), threads=torch.get_num_threads()).score
+    results: dict[str, Any] = {}
+    sets = dev_sets(recipe) | {"STS-B test": read_scored_pairs(recipe.stsb.format(split="test"))}
+    for name, gold in sets.items():
+        results[name] = evaluation.report_on_gold(score, gold)
+    dev = sets["STS-B dev"]
+    results["probes"] = evaluation.report_on_probes(score, dev.texts)
+    sizes = (25,) if recipe.size == "tiny" else (25, 250)
+    results["length"] = report_on_length(score, dev.texts, sizes)
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    figures = {
+        name: [round(results[name][key], 4) for key in ("pearson", "spearman")]
+        for name in results
+        if "pearson" in results[name]
+    }
+    return {**figures, "ranking": results["probes"]["ranking"]}
+
+
+def run_export(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Write the checkpoint folder with its model card."""
+    model = AutoModelForSequenceClassification.from_pretrained(work.folder("merge"), dtype=torch.float32)
+    results = json.loads((work.folder("evaluate") / "results.json").read_text(encoding="utf-8"))
+    noted = {name: work.result(name) or {} for name in work.stages if name != "export"}
+    text = card.model_card(
+        f"beam-sts-{recipe.size}",
+        {
+            "parameters": parameter_count(model),
+            "max_length": SIZES[recipe.size].max_length,
+            "data": data_notes(recipe),
+            "stages": {
+                name: ", ".join(
+                    f"{key} {plain(value)}"
+                    for key, value in figures.items()
+                    if key not in ("fingerprint", "losses")
+                )
+                for name, figures in noted.items()
+                if name != "evaluate"
+            },
+            "seed": recipe.seed,
+            "pretrain_seed": recipe.pretrain_seed,
+            "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+            "settings": settings(recipe),
+        },
+        results,
+        _results_of_seeds(recipe, work),
+    )
+    card.export_checkpoint(model, work.folder("vocabulary"), folder, text)
+    size = (folder / "model.safetensors").stat().st_size
+    return {"parameters": parameter_count(model), "bytes": size}
+
+
+def _results_of_seeds(recipe: Recipe, work: Workshop) -> dict[int, dict[str, Any]]:
+    """Results of every seed that was evaluated in this folder with the same recipe otherwise."""
+    found: dict[int, dict[str, Any]] = {}
+    for folder in sorted(work.root.glob(f"evaluate-{recipe.size}-*")):
+        seed = int(folder.name.rpartition("-")[2])
+        if work.of(replace(recipe, seed=seed)).result("evaluate") is not None:
+            found[seed] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return found
+
+
+def plain(value: Any) -> str:
+    """A figure as the card shows it."""
+    if isinstance(value, Mapping):
+        return "(" + ", ".join(f"{key} {plain(item)}" for key, item in value.items()) + ")"
+    return f"{value:.4f}" if isinstance(value, float) and abs(value) < 1 else str(value)
