@@ -31,6 +31,7 @@ from beam_sts.training.honesty import HeldOutTextError
 from beam_sts.training.recipe import SIZES, Recipe
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import STAGES, Workshop
+from pipelines.checks import check_at_least, check_shares
 from pipelines.cli import Parser, program
 from pipelines.console import Console, add_console_options, console_of, guarded
 from pipelines.describe import describe_model
@@ -176,7 +177,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = command.parse(argv)
     console = console_of(options)
     _log(console)
-    torch.set_num_threads(options.threads)
     if not options.smoke and (options.stsb is None or options.work_dir is None):
         command.error("--stsb and --work_dir are needed (or --smoke)")
     if options.stsb is not None and "{split}" not in options.stsb:
@@ -187,6 +187,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     def run() -> int:
         try:
             check_device(options.device)
+            check_shares(options, *_SHARES)
+            check_at_least(options, **dict.fromkeys(_NUMBERS, 0), threads=1)
+            torch.set_num_threads(options.threads)
             with tempfile.TemporaryDirectory() as scratch:
                 root = options.work_dir or Path(scratch)
                 recipe = smoke_recipe(root / "data") if options.smoke else recipe_of(options)

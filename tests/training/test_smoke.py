@@ -179,6 +179,15 @@ def test_a_stage_alone_asks_for_the_stages_before_it(tmp_path, capsys):
     assert "stage 'pretrain' needs 'vocabulary' first" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("order_share", "1.5"), ("replay", "nan"), ("swaps", "-1"), ("threads", "0")]
+)
+def test_numbers_out_of_range_are_refused_before_the_work(tmp_path, capsys, option, value):
+    assert train.main(["all", "--smoke", "--work_dir", str(tmp_path / "work"), f"--{option}", value]) == 2
+    assert f"--{option} {value}" in capsys.readouterr().err
+    assert not (tmp_path / "work").exists()
+
+
 def test_options_that_cannot_work_are_refused(capsys):
     with pytest.raises(SystemExit) as stop:
         train.main(["all", "--work_dir", "x", "--stsb", "stsb.parquet"])
