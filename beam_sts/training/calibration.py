@@ -23,7 +23,8 @@ def slope_and_bias(
         start: Where the search for them starts.
 
     Returns:
-        The slope and the bias of least cross-entropy.
+        The slope and the bias of least cross-entropy. A slope of 0 or less, which values no better than
+        chance may ask for, would reverse the order: then it is 1, and the bias the best one for that.
 
     >>> logits = np.linspace(-3, 3, 50)
     >>> [round(value, 3) for value in slope_and_bias(logits, 1 / (1 + np.exp(-2 * logits + 1)))]
@@ -35,7 +36,9 @@ def slope_and_bias(
         return float(np.mean(np.logaddexp(0, logits) - scores * logits))
 
     slope, bias = minimize(loss, start).x.tolist()
-    return slope, bias
+    if slope > 0:
+        return slope, bias
+    return 1.0, minimize(lambda shift: loss(np.array([1.0, shift[0]])), 0.0).x.item()
 
 
 @torch.no_grad()

@@ -10,7 +10,6 @@ the token, and the feed-forward layer measures the difference.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -212,25 +211,21 @@ def _layer(
     return result
 
 
-def mean_of_weights(folders: Sequence[Path], shares: Sequence[float], into: Path) -> None:
-    """Write the weighted mean of the weights of students that were fitted from one start.
+def mean_of_weights(first: Path, second: Path, share: float, into: Path) -> None:
+    """Write the weighted mean of the weights of two students that were fitted from one start.
 
     Such students lie in one basin of the loss, where a mean keeps most of what either learnt and errs less
     than each.
 
     Args:
-        folders: Where the students' model.safetensors lie.
-        shares: Their shares, which add up to 1.
+        first: Folder of a student's model.safetensors.
+        second: Folder of the other's.
+        share: The share of the second one's weights, from 0 to 1.
         into: Folder whose model.safetensors is written.
 
     Source: Wortsman et al., Model soups, 2022 (arXiv:2203.05482); Robust fine-tuning of zero-shot models,
     2022 (arXiv:2109.01903).
     """
-    students = [load_file(folder / "model.safetensors") for folder in folders]
-    merged = {
-        name: torch.stack(
-            [share * student[name] for share, student in zip(shares, students, strict=True)]
-        ).sum(0)
-        for name in students[0]
-    }
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (first, second))
+    merged = {name: (1 - share) * ours[name] + share * theirs[name] for name in ours}
     save_file(merged, into / "model.safetensors", metadata={"format": "pt"})

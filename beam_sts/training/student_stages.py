@@ -8,6 +8,7 @@ import random
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,14 +67,7 @@ def _fit_student(
         model = AutoModelForSequenceClassification.from_pretrained(
             start, dtype=torch.float32, use_safetensors=True
         )
-    sets = dev_sets(recipe)
-
-    def on_dev(current: torch.nn.Module) -> dict[str, dict[str, float]]:
-        return {
-            name: evaluation.agreement(predict(current, tokenizer, gold, precision="fp32"), gold.scores)
-            for name, gold in sets.items()
-        }
-
+    on_dev = partial(_agreement, tokenizer=tokenizer, sets=dev_sets(recipe))
     model.to(work.device)
     how = replace(how, seed=recipe.seed)
     losses: list[tuple[int, float]] = []
@@ -82,6 +76,14 @@ def _fit_student(
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(work.folder("vocabulary") / name, folder / name)
     return {"pairs": len(pairs), "fit_seconds": round(seconds, 1), **on_dev(model), "losses": losses}
+
+
+def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, ScoredPairs]) -> dict[str, dict[str, float]]:
+    """How a student's scores agree with people's, by the name of the set."""
+    return {
+        name: evaluation.agreement(predict(model, tokenizer, gold, precision="fp32"), gold.scores)
+        for name, gold in sets.items()
+    }
 
 
 def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
@@ -139,26 +141,18 @@ def run_merge(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     shutil.copytree(work.folder("finetune"), folder, dirs_exist_ok=True)
     (folder / "done.json").unlink()
     if recipe.swaps:
-        students = (work.folder("finetune"), work.folder("order"))
-        mean_of_weights(students, (1 - recipe.order_share, recipe.order_share), folder)
-    return _calibrate(folder, joined(gold_pairs(recipe, work.held_out))) | _on_dev(recipe, folder)
-
-
-def _on_dev(recipe: Recipe, folder: Path) -> dict[str, Any]:
+        mean_of_weights(work.folder("finetune"), work.folder("order"), recipe.order_share, folder)
     model, tokenizer = teacher.cross_encoder(folder)
-    return {
-        name: evaluation.agreement(predict(model, tokenizer, gold, precision="fp32"), gold.scores)
-        for name, gold in dev_sets(recipe).items()
-    }
+    scaling = _calibrate(model, tokenizer, joined(gold_pairs(recipe, work.held_out)))
+    model.save_pretrained(folder)
+    return {**scaling, **_agreement(model, tokenizer, dev_sets(recipe))}
 
 
-def _calibrate(folder: Path, gold: ScoredPairs) -> dict[str, float]:
+def _calibrate(model: Any, tokenizer: Any, gold: ScoredPairs) -> dict[str, float]:
     """Scale the logits of a fitted student to the gold pairs' scores: its targets were mostly a teacher's."""
-    model, tokenizer = teacher.cross_encoder(folder)
     scores = np.clip(predict(model, tokenizer, gold, precision="fp32").astype(np.float64), 1e-6, 1 - 1e-6)
     slope, bias = slope_and_bias(logit(scores), gold.scores)
     rescale(model, slope, bias)
-    model.save_pretrained(folder)
     return {"slope": slope, "bias": bias}
 
 

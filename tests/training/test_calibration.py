@@ -31,3 +31,11 @@ def test_a_rescaled_model_gives_rescaled_logits():
         rescale(model, 1.3, -0.2)
         after = model(input_ids=ids, token_type_ids=types).logits
     torch.testing.assert_close(after, 1.3 * before - 0.2)
+
+
+def test_a_scale_never_reverses_the_order():
+    logits = np.linspace(-1, 1, 40)
+    gold = np.linspace(0.9, 0.3, 40)
+    slope, bias = slope_and_bias(logits, gold)
+    assert slope == 1.0
+    assert (1 / (1 + np.exp(-(logits + bias)))).mean() == pytest.approx(gold.mean(), abs=1e-4)
