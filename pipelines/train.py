@@ -58,11 +58,11 @@ _NUMBERS = (
     "replaced",
     "teacher_frozen",
 )
-_FITS = ("teacher_fit", "teacher_cross_fit", "pretrain", "finetune", "polish", "order")
+_FITS = ("teacher_fit", "teacher_cross_fit", "pretrain", "finetune", "polish", "further")
 _SHARES = {
     "replay": "labelled pairs in fine-tuning",
-    "order_replay": "labelled pairs in the second student's",
-    "order_share": "the second student's weights in the merged ones",
+    "further_replay": "labelled pairs in fitting further",
+    "further_share": "the weights after fitting further in the merged ones",
 }
 _FIT_OPTIONS = {
     "epochs": float,
@@ -106,6 +106,11 @@ def parser() -> Parser:
         "--teacher_also", nargs="*", default=[], help="folders of more encoders, used beside it as they are"
     )
     result.add_argument("--teacher", help="folder of a fitted cross-encoder, used as it is")
+    result.add_argument(
+        "--student",
+        help="folder of a student fitted before ('{seed}' in it is --seed): no vocabulary, pretraining and "
+        "fine-tuning; it is fitted further",
+    )
     result.add_argument(
         "--teacher_cross",
         action="store_true",
@@ -163,6 +168,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         teacher_encoder=options.teacher_encoder,
         teacher_also=tuple(options.teacher_also),
         teacher=options.teacher,
+        student=options.student,
         **{name: getattr(options, name) for name in _NUMBERS},
         teacher_cross=options.teacher_cross,
         **fits,

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
 from beam_sts.models.checksums import write_checksums
+from beam_sts.training import vocabulary
 
 
 def export_checkpoint(model: PreTrainedModel, tokenizer_folder: Path, folder: Path, card: str) -> None:
@@ -31,7 +32,7 @@ def export_checkpoint(model: PreTrainedModel, tokenizer_folder: Path, folder: Pa
     model.config.save_pretrained(folder)
     weights = {name: tensor.detach().float().contiguous() for name, tensor in model.state_dict().items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    for name in ("tokenizer.json", "tokenizer_config.json"):
+    for name in vocabulary.FILES:
         shutil.copyfile(tokenizer_folder / name, folder / name)
     (folder / "README.md").write_text(card, encoding="utf-8")
     for path in folder.iterdir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,10 @@ CROSS = "cross"  # the teacher's cross-encoder, in the teacher's folder
 
 def run_vocabulary(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Train the vocabulary on the sentences and compute the first values of the token table."""
+    if recipe.given_student is not None:
+        for name in vocabulary.FILES:
+            shutil.copyfile(student_file(recipe, name), folder / name)
+        return {"student": recipe.given_student.name}
     size = SIZES[recipe.size]
     pool, _ = sentence_pool(recipe, work.held_out)
     gold = [text for pairs in gold_pairs(recipe, work.held_out) for text in pairs.texts]
@@ -39,6 +44,18 @@ def run_vocabulary(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, An
     counts = vocabulary.piece_counts(tokenizer, texts)
     np.save(folder / "table.npy", vocabulary.token_table(vectors, counts, size.projections, seed=0))
     return {"texts": len(texts), "entries": len(pieces)}
+
+
+def student_file(recipe: Recipe, name: str) -> Path:
+    """A file of the student that was fitted before.
+
+    Raises:
+        DataError: It is not there.
+    """
+    path = (recipe.given_student or Path()) / name
+    if not path.is_file():
+        raise DataError(f"--student: no file {path}; a student is a checkpoint folder with a tokenizer")
+    return path
 
 
 def run_teacher(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:

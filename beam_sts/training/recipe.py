@@ -26,7 +26,7 @@ PRETRAIN = FitSettings(
     epochs=3, batch_size=1024, learning_rate=2.4e-3, max_length=4096, max_tokens=65_536, shift=4096
 )
 FINETUNE = FitSettings(epochs=1, batch_size=96, learning_rate=5e-4, max_length=4096, shift=4096)
-ORDER = replace(FINETUNE, learning_rate=9e-4)
+FURTHER = replace(FINETUNE, batch_size=192, learning_rate=1e-3)
 POLISH = replace(FINETUNE, epochs=0, learning_rate=4e-4)
 
 
@@ -51,6 +51,8 @@ class Recipe:
         teacher_encoder: Folder of the sentence encoder that the teacher starts from; None takes ``encoder``.
         teacher_also: Folders of more sentence encoders, used beside the fitted one as they are.
         teacher: Folder of a fitted cross-encoder, used as it is instead.
+        student: Folder of a student that was fitted before, in the place of vocabulary, pretraining and
+            fine-tuning; "{seed}" in it is the seed.
         teacher_fit: How the teacher is fitted.
         teacher_frozen: Its lowest layers that are not.
         teacher_cross: Fit the teacher's encoder as a cross-encoder too, and label with the mean of both.
@@ -59,8 +61,7 @@ class Recipe:
         edits: Sentences to edit by rule.
         facts: Facts to make by grammar.
         roles: Facts of who does what to whom, and of the same things in other states, to make by grammar.
-        swaps: Facts whose two parties can be exchanged, in many more words, to make for a second student,
-            whose weights are merged with the first one's; 0 for no second student.
+        swaps: Facts whose two parties can be exchanged, in many more words, to make for fitting further.
         identical: Texts to pair with themselves.
         documents: Pairs of long documents to make.
         pretrain: How the student is fitted to all pairs.
@@ -68,9 +69,10 @@ class Recipe:
         polish: How it is fitted once more to the same, more identical texts and a quarter of the replay;
             0 epochs for not at all.
         replay: Share of the labelled and made pairs that goes into fine-tuning too.
-        order: How the second student is fitted to what the first one is, the swaps and more long documents.
-        order_replay: As ``replay``, for the second student.
-        order_share: The second student's share of the merged weights.
+        further: How the fine-tuned student is fitted further, to what it was, a larger share of the rest, the
+            swaps and more long documents; 0 epochs for not at all.
+        further_replay: As ``replay``, for that.
+        further_share: Its share of the merged weights, the rest being those from before it.
         replaced: Texts with words replaced to make, for fine-tuning.
         data_notes: Markdown file on the data, its licences and the teacher, for the model card.
     """
@@ -90,6 +92,7 @@ class Recipe:
     teacher_encoder: str | None = None
     teacher_also: tuple[str, ...] = ()
     teacher: str | None = None
+    student: str | None = None
     teacher_fit: FitSettings = TEACHER_FIT
     teacher_frozen: int = 0
     teacher_cross: bool = False
@@ -98,16 +101,16 @@ class Recipe:
     edits: int = 60_000
     facts: int = 12_000
     roles: int = 60_000
-    swaps: int = 0
+    swaps: int = 5_000
     identical: int = 40_000
     documents: int = 2_500
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE
     polish: FitSettings = POLISH
     replay: float = 0.2
-    order: FitSettings = ORDER
-    order_replay: float = 0.1
-    order_share: float = 0.3
+    further: FitSettings = FURTHER
+    further_replay: float = 0.4
+    further_share: float = 0.5
     replaced: int = 20_000
     data_notes: str | None = None
 
@@ -115,6 +118,11 @@ class Recipe:
     def start_seed(self) -> int:
         """The seed of pretraining."""
         return self.seed if self.pretrain_seed is None else self.pretrain_seed
+
+    @property
+    def given_student(self) -> Path | None:
+        """The folder of the student that was fitted before, if any."""
+        return None if self.student is None else Path(self.student.replace("{seed}", str(self.seed)))
 
 
 def data_notes(recipe: Recipe) -> str:
@@ -128,7 +136,7 @@ def data_notes(recipe: Recipe) -> str:
 def settings(recipe: Recipe) -> str:
     """The recipe as JSON, with folders cut from paths: the card is for others' machines."""
     values = asdict(recipe)
-    for name in ("stsb", "encoder", "teacher_encoder", "teacher", "data_notes"):
+    for name in ("stsb", "encoder", "teacher_encoder", "teacher", "student", "data_notes"):
         values[name] = values[name] and values[name].rsplit("/", 1)[-1]
     for name in ("gold", "sentences", "scored", "teacher_also"):
         values[name] = [source.rsplit("/", 1)[-1] for source in values[name]]

@@ -52,5 +52,5 @@ def smoke_recipe(folder: Path, size: str = "tiny") -> Recipe:
         pretrain=few,
         finetune=few,
         polish=few,
-        order=few,
+        further=few,
     )

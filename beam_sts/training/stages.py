@@ -137,7 +137,7 @@ _DATA = (*_GOLD, "sentences", "sentence_limit", "source_limits", "encoder")
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
-        Stage("vocabulary", label_stages.run_vocabulary, (*_DATA, "size"), (), ("size",)),
+        Stage("vocabulary", label_stages.run_vocabulary, (*_DATA, "size", "student"), (), ("size",)),
         Stage("teacher", label_stages.run_teacher,
               (*_GOLD, "encoder", "teacher_encoder", "teacher_also", "teacher", "teacher_fit",
                "teacher_frozen", "teacher_cross", "teacher_cross_fit")),
@@ -145,13 +145,13 @@ STAGES: dict[str, Stage] = {
         Stage("labels", label_stages.run_labels, ("pairs",), ("pairs", "teacher")),
         Stage("pretrain", student_stages.run_pretrain,
               ("size", "start_seed", "scored", "edits", "facts", "roles", "identical", "documents",
-               "pretrain"),
+               "pretrain", "student"),
               ("vocabulary", "labels"), ("size", "start_seed")),
         Stage("finetune", student_stages.run_finetune, ("seed", "finetune", "replay", "replaced", "polish"),
               ("pretrain",), ("size", "seed")),
-        Stage("order", student_stages.run_order, ("seed", "order", "order_replay", "replaced", "swaps"),
-              ("pretrain",), ("size", "seed")),
-        Stage("merge", student_stages.run_merge, ("order_share",), ("finetune", "order"), ("size", "seed")),
+        Stage("further", student_stages.run_further,
+              ("seed", "further", "further_replay", "replaced", "swaps"), ("finetune",), ("size", "seed")),
+        Stage("merge", student_stages.run_merge, ("further_share",), ("further",), ("size", "seed")),
         Stage("evaluate", student_stages.run_evaluate, (), ("merge",), ("size", "seed")),
         Stage("export", student_stages.run_export, (), ("evaluate",), ("size", "seed")),
     )

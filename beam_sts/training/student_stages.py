@@ -19,11 +19,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import beam_sts.models.bert_hash  # noqa: F401  registers the student's architecture
 from beam_sts.scoring.scorer import PairScorer
-from beam_sts.training import card, evaluation, teacher
+from beam_sts.training import card, evaluation, teacher, vocabulary
 from beam_sts.training.calibration import rescale, slope_and_bias
-from beam_sts.training.data import read_scored_pairs
+from beam_sts.training.data import DataError, read_scored_pairs
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict
 from beam_sts.training.honesty import check_pairs, drop_held_out
+from beam_sts.training.label_stages import student_file
 from beam_sts.training.long_texts import report_on_length
 from beam_sts.training.recipe import SIZES, Recipe, data_notes, settings
 from beam_sts.training.sets import (
@@ -73,7 +74,7 @@ def _fit_student(
     losses: list[tuple[int, float]] = []
     seconds = fit(model, tokenizer, pairs, how, lambda current: str(on_dev(current)), 1000, losses=losses)
     model.save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
+    for name in vocabulary.FILES:
         shutil.copyfile(work.folder("vocabulary") / name, folder / name)
     return {"pairs": len(pairs), "fit_seconds": round(seconds, 1), **on_dev(model), "losses": losses}
 
@@ -88,6 +89,8 @@ def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, ScoredPairs]) -> d
 
 def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Fit the student, from the matching start, to labelled, made, gold and given pairs together."""
+    if recipe.student is not None:
+        return {"student": Path(recipe.student).name}
     given = []
     for source in recipe.scored:
         pairs = read_scored_pairs(source)
@@ -112,6 +115,16 @@ def _finetuning_pairs(recipe: Recipe, work: Workshop, replay: float) -> tuple[li
 
 def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Fit the student to gold pairs, texts with words replaced and role facts, beside a share of the rest."""
+    if recipe.given_student is not None:
+        for name in ("config.json", "model.safetensors", *vocabulary.FILES):
+            shutil.copyfile(student_file(recipe, name), folder / name)
+        own, known = (at / vocabulary.FILES[0] for at in (folder, work.folder("vocabulary")))
+        if own.read_bytes() != known.read_bytes():
+            raise DataError(
+                f"--student: {recipe.given_student / own.name} is not the tokenizer of the first seed "
+                f"({known}); give another --work_dir"
+            )
+        return {"student": recipe.given_student.name}
     again, replayed = _finetuning_pairs(recipe, work, recipe.replay)
     pairs = joined([*again, replayed])
     figures = _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
@@ -126,22 +139,22 @@ def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
     return figures
 
 
-def run_order(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Fit another student, from pretraining too, to word order and long documents besides."""
-    if not recipe.swaps:
+def run_further(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Fit the fine-tuned student further: more of the rest, more word order and long documents."""
+    if not recipe.further.epochs:
         return {"pairs": 0}
-    again, replayed = _finetuning_pairs(recipe, work, recipe.order_replay)
+    again, replayed = _finetuning_pairs(recipe, work, recipe.further_replay)
     made = order_pairs(recipe, mined_texts(work.folder("pairs")), work.held_out)
     pairs = joined([*again, made, replayed])
-    return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.order, folder)
+    return _fit_student(recipe, work, work.folder("finetune"), pairs, recipe.further, folder)
 
 
 def run_merge(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Take the mean of the weights of both students, then scale the logits to the gold pairs."""
+    """Take the mean of the weights before and after fitting further; scale the logits to the gold pairs."""
     shutil.copytree(work.folder("finetune"), folder, dirs_exist_ok=True)
     (folder / "done.json").unlink()
-    if recipe.swaps:
-        mean_of_weights(work.folder("finetune"), work.folder("order"), recipe.order_share, folder)
+    if recipe.further.epochs:
+        mean_of_weights(work.folder("finetune"), work.folder("further"), recipe.further_share, folder)
     model, tokenizer = teacher.cross_encoder(folder)
     scaling = _calibrate(model, tokenizer, joined(gold_pairs(recipe, work.held_out)))
     model.save_pretrained(folder)

@@ -12,6 +12,7 @@ from transformers import AutoModel, AutoTokenizer, BertTokenizer, PreTrainedToke
 
 from beam_sts.training.autocast import autocast
 
+FILES = ("tokenizer.json", "tokenizer_config.json")  # of a tokenizer
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
