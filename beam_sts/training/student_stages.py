@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.special import logit
+from scipy.special import expit, logit
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import beam_sts.models.bert_hash  # noqa: F401  registers the student's architecture
@@ -150,23 +150,43 @@ def run_further(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
 
 
 def run_merge(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Take the mean of the weights before and after fitting further; scale the logits to the gold pairs."""
+    """Take the mean of the weights before and after fitting further; scale the logits where that helps."""
     shutil.copytree(work.folder("finetune"), folder, dirs_exist_ok=True)
     (folder / "done.json").unlink()
     if recipe.further.epochs:
         mean_of_weights(work.folder("finetune"), work.folder("further"), recipe.further_share, folder)
     model, tokenizer = teacher.cross_encoder(folder)
-    scaling = _calibrate(model, tokenizer, joined(gold_pairs(recipe, work.held_out)))
+    sets = dev_sets(recipe)
+    fitted = scaling(model, tokenizer, joined(gold_pairs(recipe, work.held_out)), sets["STS-B dev"])
+    rescale(model, fitted["slope"], fitted["bias"])
     model.save_pretrained(folder)
-    return {**scaling, **_agreement(model, tokenizer, dev_sets(recipe))}
+    return {**fitted, **_agreement(model, tokenizer, sets)}
 
 
-def _calibrate(model: Any, tokenizer: Any, gold: ScoredPairs) -> dict[str, float]:
-    """Scale the logits of a fitted student to the gold pairs' scores: its targets were mostly a teacher's."""
-    scores = np.clip(predict(model, tokenizer, gold, precision="fp32").astype(np.float64), 1e-6, 1 - 1e-6)
-    slope, bias = slope_and_bias(logit(scores), gold.scores)
-    rescale(model, slope, bias)
-    return {"slope": slope, "bias": bias}
+def scaling(model: Any, tokenizer: Any, gold: ScoredPairs, dev: ScoredPairs) -> dict[str, float]:
+    """Fit the scale of a student's logits to people's scores: what it learnt were mostly a teacher's.
+
+    Args:
+        model: The student.
+        tokenizer: Its tokenizer.
+        gold: What to fit slope and bias to.
+        dev: Where they have to lower the calibration error; otherwise they are 1 and 0.
+
+    Returns:
+        "slope", "bias", and the calibration error on dev without and with the fitted ones.
+    """
+
+    def logits(pairs: ScoredPairs) -> np.ndarray:
+        scores = predict(model, tokenizer, pairs, precision="fp32").astype(np.float64)
+        values: np.ndarray = logit(np.clip(scores, 1e-6, 1 - 1e-6))
+        return values
+
+    slope, bias = slope_and_bias(logits(gold), gold.scores)
+    on_dev = logits(dev)
+    errors = [evaluation.calibration_error(expit(z), dev.scores) for z in (on_dev, slope * on_dev + bias)]
+    if errors[1] >= errors[0]:
+        slope, bias = 1.0, 0.0
+    return {"slope": slope, "bias": bias, "dev error as it was": errors[0], "dev error scaled": errors[1]}
 
 
 def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
