@@ -110,7 +110,7 @@ class Recipe:
     replay: float = 0.2
     further: FitSettings = FURTHER
     further_replay: float = 0.4
-    further_share: float = 0.5
+    further_share: float = 0.3
     replaced: int = 20_000
     data_notes: str | None = None
 

@@ -89,8 +89,8 @@ def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, ScoredPairs]) -> d
 
 def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Fit the student, from the matching start, to labelled, made, gold and given pairs together."""
-    if recipe.student is not None:
-        return {"student": Path(recipe.student).name}
+    if recipe.given_student is not None:
+        return {"student": recipe.given_student.name}
     given = []
     for source in recipe.scored:
         pairs = read_scored_pairs(source)
