@@ -256,4 +256,6 @@ def plain(value: Any) -> str:
     """A figure as the card shows it."""
     if isinstance(value, Mapping):
         return "(" + ", ".join(f"{key} {plain(item)}" for key, item in value.items()) + ")"
-    return f"{value:.4f}" if isinstance(value, float) and abs(value) < 1 else str(value)
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 1 else f"{round(value, 4):g}"
+    return str(value)
