@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,7 @@ CROSS = "cross"  # the teacher's cross-encoder, in the teacher's folder
 def run_vocabulary(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Train the vocabulary on the sentences and compute the first values of the token table."""
     if recipe.given_student is not None:
-        for name in vocabulary.FILES:
-            shutil.copyfile(student_file(recipe, name), folder / name)
+        copy_student(recipe.given_student, vocabulary.FILES, folder)
         return {"student": recipe.given_student.name}
     size = SIZES[recipe.size]
     pool, _ = sentence_pool(recipe, work.held_out)
@@ -46,16 +46,23 @@ def run_vocabulary(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, An
     return {"texts": len(texts), "entries": len(pieces)}
 
 
-def student_file(recipe: Recipe, name: str) -> Path:
-    """A file of the student that was fitted before.
+def copy_student(student: Path, names: Sequence[str], folder: Path) -> None:
+    """Copy files of a student that was fitted before.
+
+    Args:
+        student: Its checkpoint folder.
+        names: The files.
+        folder: Where they go.
 
     Raises:
-        DataError: It is not there.
+        DataError: One is not there.
     """
-    path = (recipe.given_student or Path()) / name
-    if not path.is_file():
-        raise DataError(f"--student: no file {path}; a student is a checkpoint folder with a tokenizer")
-    return path
+    for name in names:
+        if not (student / name).is_file():
+            raise DataError(
+                f"--student: no file {student / name}; a student is a checkpoint folder with a tokenizer"
+            )
+        shutil.copyfile(student / name, folder / name)
 
 
 def run_teacher(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:

@@ -145,7 +145,7 @@ STAGES: dict[str, Stage] = {
         Stage("labels", label_stages.run_labels, ("pairs",), ("pairs", "teacher")),
         Stage("pretrain", student_stages.run_pretrain,
               ("size", "start_seed", "scored", "edits", "facts", "roles", "identical", "documents",
-               "pretrain", "student"),
+               "pretrain"),
               ("vocabulary", "labels"), ("size", "start_seed")),
         Stage("finetune", student_stages.run_finetune, ("seed", "finetune", "replay", "replaced", "polish"),
               ("pretrain",), ("size", "seed")),

@@ -18,13 +18,14 @@ from scipy.special import expit, logit
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import beam_sts.models.bert_hash  # noqa: F401  registers the student's architecture
+from beam_sts.models.checksums import CHECKED
 from beam_sts.scoring.scorer import PairScorer
 from beam_sts.training import card, evaluation, teacher, vocabulary
 from beam_sts.training.calibration import rescale, slope_and_bias
 from beam_sts.training.data import DataError, read_scored_pairs
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict
 from beam_sts.training.honesty import check_pairs, drop_held_out
-from beam_sts.training.label_stages import student_file
+from beam_sts.training.label_stages import copy_student
 from beam_sts.training.long_texts import report_on_length
 from beam_sts.training.recipe import SIZES, Recipe, data_notes, settings
 from beam_sts.training.sets import (
@@ -116,8 +117,7 @@ def _finetuning_pairs(recipe: Recipe, work: Workshop, replay: float) -> tuple[li
 def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Fit the student to gold pairs, texts with words replaced and role facts, beside a share of the rest."""
     if recipe.given_student is not None:
-        for name in ("config.json", "model.safetensors", *vocabulary.FILES):
-            shutil.copyfile(student_file(recipe, name), folder / name)
+        copy_student(recipe.given_student, CHECKED, folder)
         own, known = (at / vocabulary.FILES[0] for at in (folder, work.folder("vocabulary")))
         if own.read_bytes() != known.read_bytes():
             raise DataError(

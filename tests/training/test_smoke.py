@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from beam_sts import PairScorer
 from beam_sts.models.checksums import CHECKED, CHECKSUMS, verify_checksums
 from beam_sts.models.registry import EMBEDDED
 from beam_sts.training import teacher
@@ -61,13 +62,23 @@ def test_a_training_has_a_page(smoke):
     assert "<script" not in html
 
 
-def test_the_last_fit_is_polished(smoke):
+def test_the_last_fit_is_polished_and_scaled_to_the_gold_scores(smoke):
     noted = json.loads((smoke / "finetune-tiny-0" / "done.json").read_text())
     assert noted["before polish"]["pairs"] != noted["pairs"]
+    merged = json.loads((smoke / "merge-tiny-0" / "done.json").read_text())
+    assert merged["slope"] > 0
+    if (merged["slope"], merged["bias"]) == (1, 0):  # scaling did not help on dev
+        assert merged["dev error scaled"] >= merged["dev error as it was"]
+        return
+    gold = read_scored_pairs(str(smoke / "data" / "train.parquet"))
+    pairs = [(gold.texts[a], gold.texts[b]) for a, b in zip(gold.left, gold.right, strict=True)]
+    scores = PairScorer(smoke / "export-tiny-0").score(pairs)
+    # The bias of least cross-entropy makes the means equal.
+    assert scores.mean() == pytest.approx(gold.scores.mean(), abs=1e-3)
 
 
 @pytest.mark.parametrize(("slope", "bias", "helps"), [(0.5, 1.5, True), (1.0, 0.0, False)])
-def test_logits_are_scaled_to_the_gold_scores_where_that_helps(smoke, slope, bias, helps):
+def test_logits_are_scaled_to_the_gold_scores_where_that_helps(slope, bias, helps):
     model, tokenizer = teacher.cross_encoder(EMBEDDED / "beam-sts-pico")
     probes = [(t.anchor, other) for t in probe_triples()[::4] for other in (t.paraphrase, t.other)]
     first, second = map(list, zip(*probes, strict=True))
@@ -105,7 +116,12 @@ def test_without_fitting_further_the_weights_are_those_of_fine_tuning(smoke):
     assert not (work.folder("further") / "model.safetensors").exists()
     first, merged = (load_file(work.folder(stage) / "model.safetensors") for stage in ("finetune", "merge"))
     same = [name for name in first if torch.equal(first[name], merged[name])]
-    assert set(first) - set(same) <= {"classifier.weight", "classifier.bias"}
+    scale = json.loads((work.folder("merge") / "done.json").read_text())
+    changed = {
+        "classifier.weight": scale["slope"] != 1,
+        "classifier.bias": (scale["slope"], scale["bias"]) != (1, 0),
+    }
+    assert set(first) - set(same) == {name for name, scaled in changed.items() if scaled}
 
 
 def test_a_student_fitted_before_is_fitted_further(smoke, tmp_path):
