@@ -10,7 +10,8 @@ from beam_sts import PairScorer
 from beam_sts.models.checkpoint import load_checkpoint
 from beam_sts.scoring import hash_backend
 from beam_sts.scoring.backends import TorchBackend
-from beam_sts.scoring.hash_backend import HashBackend, PackedLinear
+from beam_sts.scoring.hash_backend import HashBackend
+from beam_sts.scoring.hash_layers import PackedLinear
 from tests import checkpoints
 from tests.checkpoints import SENTENCES
 
