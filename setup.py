@@ -102,7 +102,7 @@ setup(
             "hypothesis>=6.100",
             "mypy>=1.15",
             "pre-commit>=4",
-            "pytest>=8",
+            "pytest>=8.2",
             "ruff>=0.12",
             "setuptools>=77",
         ],

@@ -46,7 +46,11 @@ GPU = (
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    pytest.importorskip("apache_beam.runners.dataflow.internal.apiclient", reason="the extra dataflow")
+    pytest.importorskip(
+        "apache_beam.runners.dataflow.internal.apiclient",
+        reason="needs the extra 'dataflow'",
+        exc_type=ImportError,  # parts of it come with other extras
+    )
     with google.serving(tmp_path, monkeypatch) as bucket:
         yield bucket
 
