@@ -39,21 +39,25 @@ def guarded(run: Callable[[], int], *, interrupted: str, console: Console | None
     def leave(*_: object) -> NoReturn:
         # Beam would turn the interrupt into an error of its own, or sit in a bundle for minutes. Every file
         # is published in one step, so leaving at once loses nothing that is committed.
+        finished.set()
         _end_workers()
         sys.stderr.write(f"\ninterrupted. {interrupted}\n")
         sys.stderr.flush()
         os._exit(130)
 
     def watch(failed: threading.ExceptHookArgs) -> None:
-        # With multi_processing Beam waits for ever for a worker process that has died.
-        if failed.thread is None or failed.thread.name != _WORKER_THREAD or finished.is_set():
+        if failed.thread is None or failed.thread.name != _WORKER_THREAD:
             # Beam's threads that lose the connection say nothing that the message below does not.
             if os.environ.get("BEAM_STS_DEBUG") or not failed.exc_type.__module__.startswith("grpc"):
                 threading.__excepthook__(failed)
             return
+        # With multi_processing Beam waits for ever for a worker process that has died.
+        if finished.is_set():
+            return  # it is one of those that are ended here
+        finished.set()
+        _end_workers()
         code = str(failed.exc_value).rpartition(" ")[2]
         killed = " (killed; the kernel does so when memory is short: try fewer --direct_num_workers)"
-        _end_workers()
         why = f"a worker process ended with status {code}{killed if code == '137' else ''}."
         os._exit(console.error(f"{why}\n{interrupted}", 1))
 
