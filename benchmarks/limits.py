@@ -1,8 +1,9 @@
-"""What the machine allows: the peak of matrix products at the nano's widths, and of the tokenizer.
+"""Peaks of the machine, in the nano's matrix products and in tokenising, and where the scorer's time goes.
 
     python -m benchmarks.limits
 
-A forward pass cannot be faster than its matrix products alone, and no scorer faster than its tokenizer.
+A forward pass cannot be faster than its matrix products alone, and no scorer faster than its tokenizer. The
+share of the scorer's time that goes into products with weights is what is left if all else cost nothing.
 """
 
 from __future__ import annotations
@@ -10,18 +11,33 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import torch
 from tokenizers import Tokenizer
+from torch.profiler import ProfilerActivity, profile
 
 from beam_sts.models.checkpoint import load_checkpoint
 from beam_sts.scoring.backends import available_cores
-from benchmarks.workloads import mixed
+from beam_sts.scoring.scorer import PairScorer
+from benchmarks.workloads import WORKLOADS, mixed
 
 ROWS = 4096
 # Of a layer: queries, keys and values; output; up; down. Inputs and outputs of each product.
 WIDTHS = ((128, 384), (128, 128), (128, 512), (512, 128))
+WEIGHTS, ATTENTION, ELSE = (
+    "products with weights and GELU",
+    "attention's products and softmax",
+    "all else",
+)
+KINDS = {
+    "mkldnn::_linear_pointwise": WEIGHTS,
+    "aten::addmm": WEIGHTS,
+    "aten::bmm": ATTENTION,
+    "aten::_softmax": ATTENTION,
+    "aten::_scaled_dot_product_flash_attention_for_cpu": ATTENTION,
+}
 
 
 def rate(work: Callable[[], object], amount: float, seconds: float = 1.0) -> float:
@@ -51,6 +67,22 @@ def products(dtype: torch.dtype, threads: int) -> float:
     return rate(work, flops / 1e9)
 
 
+def shares(workload: str, pairs: int = 8192) -> dict[str, float]:
+    """What part of the scorer's time each kind of work takes, on one thread, in fp32."""
+    texts_a, texts_b = zip(*WORKLOADS[workload](pairs, 0), strict=True)
+    scorer = PairScorer(threads=1)
+    scorer.run(texts_a, texts_b)
+    threads = torch._C._profiler._ExperimentalConfig(profile_all_threads=True)
+    with profile(activities=[ProfilerActivity.CPU], experimental_config=threads) as profiled:
+        scorer.run(texts_a[:64], texts_b[:64])  # the profiler's own start
+        seconds = scorer.run(texts_a, texts_b).seconds
+    taken: Counter[str] = Counter()
+    for event in profiled.key_averages():
+        taken[KINDS.get(event.key, ELSE)] += event.self_cpu_time_total / 1e6
+    taken[ELSE] += seconds - taken.total()
+    return {kind: taken[kind] / seconds for kind in (WEIGHTS, ATTENTION, ELSE)}
+
+
 def main() -> None:
     """Measure and print."""
     argparse.ArgumentParser(prog="python -m benchmarks.limits", description=__doc__).parse_args()
@@ -73,7 +105,12 @@ def main() -> None:
     some = texts[: len(texts) // 8]
     share = tokens * sum(map(len, some)) / sum(map(len, texts))
     one = rate(lambda: [tokenizer.encode(t, add_special_tokens=False) for t in some], share, 3)
-    print(f"| the `tokenizers` library, tokens/s | {one:,.0f} | {every:,.0f} |")
+    print(f"| the `tokenizers` library, tokens/s | {one:,.0f} | {every:,.0f} |\n")
+    names = ("short", "mining")
+    taken = [shares(name) for name in names]
+    print(f"| of the scorer's time | {' | '.join(names)} |\n|---|---:|---:|")
+    for kind in taken[0]:
+        print(f"| {kind} | {' | '.join(f'{one[kind]:.0%}' for one in taken)} |")
 
 
 if __name__ == "__main__":
