@@ -11,9 +11,11 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -22,11 +24,13 @@ from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
 from beam_sts.models.bert_hash import BertHashForSequenceClassification
+from beam_sts.training import progress
 from beam_sts.training.autocast import autocast
 from beam_sts.training.pairs import PairTensors, length_grouped
 from beam_sts.training.student import logits_for_training
 
 _LOSSES = 60  # points of a learning curve
+KEEP_SECONDS = 600.0
 logger = logging.getLogger(__name__)
 
 
@@ -118,22 +122,48 @@ def rate_at(progress: float, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 
 
-def shifted_places(token_type_ids: torch.Tensor, most: int, rng: np.random.Generator) -> torch.Tensor:
+def shifted_places(token_type_ids: torch.Tensor, moves: np.ndarray) -> torch.Tensor:
     """Places of a batch's tokens in their texts, each pair's but for the leading [CLS] moved by one number.
 
     Args:
         token_type_ids: 0 in the first text, 1 in the second, of shape (batch, length).
-        most: The farthest a pair is moved; near moves are as likely as far ones, by magnitude.
-        rng: Source of the moves.
+        moves: By how many places each pair is moved, int64[batch].
 
     Returns:
         Places of shape (batch, length).
     """
-    count, length = token_type_ids.shape
     device = token_type_ids.device
-    places = torch.where(token_type_ids > 0, token_type_ids.cumsum(1), torch.arange(length, device=device))
-    moves = torch.from_numpy(np.exp(rng.uniform(0, math.log(most), count)).astype(np.int64)).to(device)
-    return places + moves[:, None] * (places > 0)
+    steps = torch.arange(token_type_ids.shape[1], device=device)
+    places = torch.where(token_type_ids > 0, token_type_ids.cumsum(1), steps)
+    return places + torch.from_numpy(moves).to(device)[:, None] * (places > 0)
+
+
+class Batch(NamedTuple):
+    """Pairs of a step, and all that is random about how they are shown."""
+
+    pairs: np.ndarray  # indices, int64[n]
+    swap: np.ndarray  # whether the second text comes first, bool[n]
+    moves: np.ndarray | None  # for ``shifted_places``, int64[n]
+
+
+def random_batches(
+    lengths: np.ndarray, settings: FitSettings, total: int, rng: np.random.Generator
+) -> Iterator[Batch]:
+    """The batches of a fit until ``total`` pairs are seen, epoch after epoch.
+
+    Near moves are as likely as far ones, by magnitude.
+    """
+    seen = 0
+    while seen < total:
+        for pairs in length_grouped(lengths, settings.batch_size, rng, settings.max_tokens):
+            swap = rng.random(len(pairs)) < 0.5
+            moves = None
+            if settings.shift and rng.random() < 0.5:
+                moves = np.exp(rng.uniform(0, math.log(settings.shift), len(pairs))).astype(np.int64)
+            yield Batch(pairs, swap, moves)
+            seen += len(pairs)
+            if seen >= total:
+                return
 
 
 def fit(
@@ -144,8 +174,8 @@ def fit(
     evaluate: Callable[[nn.Module], str] | None = None,
     evaluate_every: int = 0,
     joined: bool = True,
-    losses: list[tuple[int, float]] | None = None,
-) -> float:
+    keep: Path | None = None,
+) -> progress.Progress:
     """Fit ``model`` in place to ``pairs`` with binary cross-entropy on soft targets, texts in random order.
 
     Args:
@@ -157,11 +187,13 @@ def fit(
         evaluate_every: Steps between evaluations; 0 for none.
         joined: Whether the model reads a pair as one row; if not, a batch holds all first texts, then all
             second ones, each by itself.
-        losses: Is filled with pairs seen and the mean loss since the entry before, some 60 times.
+        keep: File that holds the progress while the fit runs, written every ten minutes. A stopped fit of the
+            same pairs, settings and start goes on from there, to the same weights.
 
     Returns:
-        The seconds it took.
+        What it came to: steps, pairs seen, seconds and some 60 points of the learning curve.
     """
+    reached = progress.Progress()
     begun = time.monotonic()
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
@@ -182,60 +214,72 @@ def fit(
     model.train()
     rotary = isinstance(model, BertHashForSequenceClassification) and model.config.rotary_dims > 0
     student = cast(BertHashForSequenceClassification, model) if rotary else None
-    step, seen = 0, 0
+    if keep is not None:
+        first = [p.detach().cpu().numpy().tobytes() for p in trained]
+        known = [pairs.left, pairs.right, pairs.scores, pairs.weights]
+        told = [None if array is None else array.tobytes() for array in known]
+        owner = progress.owner_of(settings, joined, device.type, *told, *pairs.texts, *first)
+        kept = progress.load(keep, owner, optimizer, averaged)
+        if kept is not None:
+            reached = kept
+            logger.info("goes on after %d of %d pairs (%s)", kept.seen, total, keep)
+    begun -= reached.seconds
+    saved = time.monotonic()
     since: list[torch.Tensor] = []  # read seldom: each reading waits for the device
     recent: list[torch.Tensor] = []
-    while seen < total:
-        for batch in length_grouped(lengths, settings.batch_size, rng, settings.max_tokens):
-            rate = settings.learning_rate * rate_at(seen / total, settings.warmup)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            swap = rng.random(len(batch)) < 0.5
-            left = np.where(swap, pairs.right[batch], pairs.left[batch])
-            right = np.where(swap, pairs.left[batch], pairs.right[batch])
-            if joined:
-                batched = texts.joined(left, right, settings.max_length)
+    for batch in islice(random_batches(lengths, settings, total, rng), reached.step, None):
+        rate = settings.learning_rate * rate_at(reached.seen / total, settings.warmup)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        left = np.where(batch.swap, pairs.right[batch.pairs], pairs.left[batch.pairs])
+        right = np.where(batch.swap, pairs.left[batch.pairs], pairs.right[batch.pairs])
+        if joined:
+            batched = texts.joined(left, right, settings.max_length)
+        else:
+            batched = texts.alone(np.concatenate([left, right]), settings.max_length)
+        if batch.moves is not None:
+            batched["position_ids"] = shifted_places(batched["token_type_ids"], batch.moves)
+        targets = torch.from_numpy(pairs.scores[batch.pairs]).to(device, non_blocking=True)
+        weights = None if pairs.weights is None else torch.from_numpy(pairs.weights[batch.pairs]).to(device)
+        with autocast(device):
+            if student is not None:
+                logits = logits_for_training(student, **batched)
             else:
-                batched = texts.alone(np.concatenate([left, right]), settings.max_length)
-            if settings.shift and rng.random() < 0.5:
-                batched["position_ids"] = shifted_places(batched["token_type_ids"], settings.shift, rng)
-            targets = torch.from_numpy(pairs.scores[batch]).to(device, non_blocking=True)
-            weights = None if pairs.weights is None else torch.from_numpy(pairs.weights[batch]).to(device)
-            with autocast(device):
-                if student is not None:
-                    logits = logits_for_training(student, **batched)
-                else:
-                    logits = model(**batched).logits if joined else model(**batched)
-            loss = functional.binary_cross_entropy_with_logits(logits.float().squeeze(-1), targets, weights)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
-            step += 1
-            seen += len(batch)
-            recent.append(loss.detach())
-            if losses is not None:
-                since.append(loss.detach())
-                if seen >= total or seen >= total * (len(losses) + 1) / _LOSSES:
-                    losses.append((seen, torch.stack(since).mean().item()))
-                    since.clear()
-            if averaged:
-                decay = min(settings.average, step / (step + 10))
-                torch._foreach_lerp_(averaged, [p.detach() for p in trained], 1 - decay)
-            if step % 100 == 0:
-                speed = seen / (time.monotonic() - begun)
-                mean_loss = torch.stack(recent).mean().item()
-                recent.clear()
-                logger.info("%d of %d pairs, loss %.4f, %.0f pairs/s", seen, total, mean_loss, speed)
-            if evaluate is not None and evaluate_every and step % evaluate_every == 0:
-                logger.info("step %d: %s", step, evaluate(model))
-                model.train()
-            if seen >= total:
-                break
+                logits = model(**batched).logits if joined else model(**batched)
+        loss = functional.binary_cross_entropy_with_logits(logits.float().squeeze(-1), targets, weights)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        reached.step += 1
+        reached.seen += len(batch.pairs)
+        recent.append(loss.detach())
+        since.append(loss.detach())
+        if reached.seen >= total or reached.seen >= total * (len(reached.losses) + 1) / _LOSSES:
+            reached.losses.append((reached.seen, torch.stack(since).mean().item()))
+            since.clear()
+        if averaged:
+            decay = min(settings.average, reached.step / (reached.step + 10))
+            torch._foreach_lerp_(averaged, [p.detach() for p in trained], 1 - decay)
+        if reached.step % 100 == 0:
+            speed = reached.seen / (time.monotonic() - begun)
+            mean_loss = torch.stack(recent).mean().item()
+            recent.clear()
+            logger.info("%d of %d pairs, loss %.4f, %.0f pairs/s", reached.seen, total, mean_loss, speed)
+        if evaluate is not None and evaluate_every and reached.step % evaluate_every == 0:
+            logger.info("step %d: %s", reached.step, evaluate(model))
+            model.train()
+        if keep is not None and time.monotonic() - saved >= KEEP_SECONDS:
+            reached.seconds = time.monotonic() - begun
+            progress.save(keep, owner, reached, optimizer, averaged)
+            saved = time.monotonic()
     for parameter, mean in zip(trained, averaged, strict=False):
         parameter.data.copy_(mean)
     model.eval()
-    return time.monotonic() - begun
+    if keep is not None:
+        keep.unlink(missing_ok=True)
+    reached.seconds = time.monotonic() - begun
+    return reached
 
 
 @torch.inference_mode()

@@ -72,12 +72,17 @@ def _fit_student(
     on_dev = partial(_agreement, tokenizer=tokenizer, sets=dev_sets(recipe))
     model.to(work.device)
     how = replace(how, seed=recipe.seed)
-    losses: list[tuple[int, float]] = []
-    seconds = fit(model, tokenizer, pairs, how, lambda current: str(on_dev(current)), 1000, losses=losses)
+    keep = folder / "progress.safetensors"
+    done = fit(model, tokenizer, pairs, how, lambda current: str(on_dev(current)), 1000, keep=keep)
     model.save_pretrained(folder)
     for name in vocabulary.FILES:
         shutil.copyfile(work.folder("vocabulary") / name, folder / name)
-    return {"pairs": len(pairs), "fit_seconds": round(seconds, 1), **on_dev(model), "losses": losses}
+    return {
+        "pairs": len(pairs),
+        "fit_seconds": round(done.seconds, 1),
+        **on_dev(model),
+        "losses": done.losses,
+    }
 
 
 def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, ScoredPairs]) -> dict[str, dict[str, float]]:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +26,7 @@ from beam_sts.training.vocabulary import (
     train_vocabulary,
 )  # fmt: skip
 
+ROOT = Path(__file__).parents[2]
 TEXTS = [
     "A man is playing a guitar.",
     "A woman slices an onion.",
@@ -126,6 +131,59 @@ def test_fit_repeats_by_seed(tokenizer):
     assert any(not torch.equal(states[0][key], states[2][key]) for key in states[0])
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.training.test_pairs_and_fit import kept_fit
+
+def die(model):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+kept_fit(Path(sys.argv[1]), Path(sys.argv[2]), evaluate=die)
+"""
+
+
+def kept_fit(vocabulary, keep, evaluate=None, **changes):
+    """Weights after a fit of 14 steps with all that is random, progress kept at every step; and the fit."""
+    torch.set_num_threads(1)
+    tokenizer = AutoTokenizer.from_pretrained(vocabulary)
+    size = StudentSize(vocabulary=len(tokenizer), projections=8, hidden=32, intermediate=32, rotary_dims=4)
+    table = np.random.default_rng(0).standard_normal((len(tokenizer), 8)).astype(np.float32)
+    table[0] = 0
+    pairs = [(a, b) for a in TEXTS for b in TEXTS if a < b]
+    scored = ScoredPairs.of(*zip(*pairs, strict=True), [len(a) / 40 for a, _ in pairs])
+    how = FitSettings(**{"epochs": 2, "batch_size": 4, "shift": 50, "average": 0.9} | changes)
+    model = matching_start(size.config(), table, seed=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("beam_sts.training.fit.KEEP_SECONDS", 0.0)
+        done = fit(model, tokenizer, scored, how, evaluate, 9, keep=keep)
+    return model.state_dict(), done
+
+
+def test_a_fit_that_is_killed_goes_on_to_the_same_weights(tokenizer, tmp_path, caplog):
+    vocabulary, keep = tmp_path / "vocabulary", tmp_path / "progress.safetensors"
+    tokenizer.save_pretrained(vocabulary)
+    whole, done = kept_fit(vocabulary, tmp_path / "other")
+    assert (done.step, done.seen) == (14, 56)
+    killed = subprocess.run([sys.executable, "-c", KILLED, vocabulary, keep], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert keep.is_file()
+    left = keep.read_bytes()
+    with caplog.at_level("INFO"):
+        resumed, again = kept_fit(vocabulary, keep)
+    assert "goes on after 32 of 56 pairs" in caplog.text
+    assert not keep.exists()
+    assert (again.step, again.seen) == (14, 56)
+    assert all(torch.equal(resumed[name], weight) for name, weight in whole.items())
+
+    for useless, changes in ((left, {"learning_rate": 2e-3}), (left[: len(left) // 2], {})):
+        caplog.clear()
+        keep.write_bytes(useless)
+        _, anew = kept_fit(vocabulary, keep, **changes)
+        assert "goes on" not in caplog.text
+        assert anew.step == 14
+
+
 def test_neighbours_are_near_distinct_and_never_oneself():
     rng = np.random.default_rng(0)
     vectors = np.repeat(rng.standard_normal((30, 8)), 3, axis=0) + 0.01 * rng.standard_normal((90, 8))
@@ -189,7 +247,7 @@ def test_embedded_nano_reads_8192_tokens_in_one_pass():
 
 def test_shifted_places_leave_the_first_token_and_move_each_pair_as_one():
     types = torch.tensor([[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 1, 1]])
-    places = shifted_places(types, 1000, np.random.default_rng(0))
+    places = shifted_places(types, np.array([7, 900]))
     still = torch.tensor([[0, 1, 2, 1, 2, 3], [0, 1, 2, 3, 1, 2]])
     moved = places - still
     assert (moved[:, 0] == 0).all()
@@ -213,7 +271,7 @@ def test_the_short_way_to_logits_gives_the_models_own_and_its_gradients(shift):
     mask[:2, 15:] = ids[:2, 15:] = types[:2, 15:] = 0
     batch = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
     if shift:
-        batch["position_ids"] = shifted_places(types, shift, np.random.default_rng(0))
+        batch["position_ids"] = shifted_places(types, np.full(len(types), shift))
 
     def gradients(logits):
         model.zero_grad()

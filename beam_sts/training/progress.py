@@ -1,0 +1,101 @@
+"""What a fit has reached, on disk: a stopped one goes on there, to the weights it would have had anyway."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+
+def owner_of(*facts: object) -> str:
+    """Digest of what decides a fit: progress of another one is of no use."""
+    digest = hashlib.sha256()
+    for fact in facts:
+        digest.update(fact if isinstance(fact, bytes) else repr(fact).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+@dataclass
+class Progress:
+    """How far a fit is.
+
+    Attributes:
+        step: Steps taken.
+        seen: Pairs seen.
+        seconds: Time spent.
+        losses: Points of the learning curve: pairs seen and the mean loss since the point before.
+    """
+
+    step: int = 0
+    seen: int = 0
+    seconds: float = 0.0
+    losses: list[tuple[int, float]] = field(default_factory=list)
+
+
+def save(
+    file: Path,
+    owner: str,
+    progress: Progress,
+    optimizer: torch.optim.Optimizer,
+    averaged: Sequence[torch.Tensor],
+) -> None:
+    """Write progress, weights, their means, the optimizer's state and torch's random numbers, in one step."""
+    tensors = {f"weight.{n}": weight.detach() for n, weight in enumerate(_weights(optimizer))}
+    tensors |= {f"average.{n}": mean for n, mean in enumerate(averaged)}
+    for n, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{n}.{name}": tensor for name, tensor in state.items()}
+    tensors["random"] = torch.get_rng_state()
+    device = next(_weights(optimizer)).device
+    if device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
+    told = {"owner": owner, "progress": json.dumps(vars(progress))}
+    temporary = file.with_suffix(".tmp")
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, told)
+    temporary.replace(file)
+
+
+def load(
+    file: Path, owner: str, optimizer: torch.optim.Optimizer, averaged: Sequence[torch.Tensor]
+) -> Progress | None:
+    """Bring weights, their means, optimizer and random numbers to where ``save`` found them.
+
+    Returns:
+        The progress; None, and nothing is changed, if the file is absent, unreadable or another fit's.
+    """
+    try:
+        with safe_open(file, "pt") as opened:
+            told = opened.metadata() or {}
+            if told.get("owner") != owner:
+                return None
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return None
+    with torch.no_grad():
+        for n, weight in enumerate(_weights(optimizer)):
+            weight.copy_(tensors[f"weight.{n}"])
+        for n, mean in enumerate(averaged):
+            mean.copy_(tensors[f"average.{n}"])
+    states: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind == "optimizer":
+            n, _, part = rest.partition(".")
+            states.setdefault(int(n), {})[part] = tensor
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": states})
+    torch.set_rng_state(tensors["random"])
+    if "random.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random.cuda"], next(_weights(optimizer)).device)
+    progress = Progress(**json.loads(told["progress"]))
+    progress.losses = [(seen, loss) for seen, loss in progress.losses]
+    return progress
+
+
+def _weights(optimizer: torch.optim.Optimizer) -> Iterator[torch.Tensor]:
+    return (weight for group in optimizer.param_groups for weight in group["params"])
