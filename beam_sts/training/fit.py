@@ -30,7 +30,7 @@ from beam_sts.training.pairs import PairTensors, length_grouped
 from beam_sts.training.student import logits_for_training
 
 _LOSSES = 60  # points of a learning curve
-KEEP_SECONDS = 600.0
+KEEP_SECONDS = 60.0
 logger = logging.getLogger(__name__)
 
 
@@ -187,7 +187,7 @@ def fit(
         evaluate_every: Steps between evaluations; 0 for none.
         joined: Whether the model reads a pair as one row; if not, a batch holds all first texts, then all
             second ones, each by itself.
-        keep: File that holds the progress while the fit runs, written every ten minutes. A stopped fit of the
+        keep: File that holds the progress while the fit runs, written every minute. A stopped fit of the
             same pairs, settings and start goes on from there, to the same weights.
 
     Returns:
