@@ -219,10 +219,9 @@ def fit(
         known = [pairs.left, pairs.right, pairs.scores, pairs.weights]
         told = [None if array is None else array.tobytes() for array in known]
         owner = progress.owner_of(settings, joined, device.type, *told, *pairs.texts, *first)
-        kept = progress.load(keep, owner, optimizer, averaged)
-        if kept is not None:
-            reached = kept
-            logger.info("goes on after %d of %d pairs (%s)", kept.seen, total, keep)
+        reached = progress.load(keep, owner, optimizer, averaged) or reached
+        if reached.step:
+            logger.info("goes on after %d of %d pairs (%s)", reached.seen, total, keep)
     begun -= reached.seconds
     saved = time.monotonic()
     since: list[torch.Tensor] = []  # read seldom: each reading waits for the device

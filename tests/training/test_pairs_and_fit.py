@@ -12,7 +12,15 @@ import torch
 from transformers import AutoTokenizer
 
 from beam_sts import PairScorer
-from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict, rate_at, shifted_places
+from beam_sts.training.fit import (
+    FitSettings,
+    ScoredPairs,
+    fit,
+    predict,
+    random_batches,
+    rate_at,
+    shifted_places,
+)
 from beam_sts.training.long_texts import long_pairs, planted_pair, report_on_length
 from beam_sts.training.mining import neighbour_pairs
 from beam_sts.training.pairs import PairTensors, length_grouped
@@ -252,8 +260,21 @@ def test_shifted_places_leave_the_first_token_and_move_each_pair_as_one():
     moved = places - still
     assert (moved[:, 0] == 0).all()
     assert (moved[:, 1:] == moved[:, 1:2]).all()
-    assert ((moved[:, 1] >= 1) & (moved[:, 1] < 1000)).all()
-    assert moved[0, 1] != moved[1, 1]
+    assert moved[:, 1].tolist() == [7, 900]
+
+
+def test_batches_show_each_pair_once_an_epoch_and_move_half_of_them_anywhere():
+    how = FitSettings(batch_size=4, shift=1000)
+    batches = list(random_batches(np.full(400, 10), how, 800, np.random.default_rng(0)))
+    for epoch in (batches[:100], batches[100:]):
+        assert sorted(np.concatenate([batch.pairs for batch in epoch])) == list(range(400))
+    moves = np.array([batch.moves for batch in batches if batch.moves is not None])
+    assert 80 < len(moves) < 120
+    assert ((moves >= 1) & (moves < 1000)).all()
+    assert (moves < 10).any()
+    assert (moves > 300).any()
+    assert (moves[:, 0] != moves[:, 1]).any()
+    assert 300 < sum(batch.swap.sum() for batch in batches) < 500
 
 
 @pytest.mark.parametrize("shift", [0, 300], ids=["from the start", "moved"])
