@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).parent
 # Read, not imported: a build environment has no torch.
@@ -16,6 +16,17 @@ openvino = ["onnx>=1.17", "openvino>=2025.0"]
 plot = ["matplotlib>=3.8"]
 neighbours = ["faiss-cpu>=1.8"]
 train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
+
+# Loaded by ctypes, so it needs no Python headers and fits every Python. Where it cannot be compiled the
+# package is installed without it: torch does the same, slower.
+kernels = Extension(
+    "beam_sts.scoring._kernels",
+    ["beam_sts/scoring/kernels.c"],
+    depends=["beam_sts/scoring/kernels_body.h"],
+    extra_compile_args=["-O3", "-fno-math-errno", "-g0"],
+    optional=True,
+    py_limited_api=True,
+)
 
 setup(
     name="beam_sts",
@@ -46,6 +57,8 @@ setup(
     package_data={
         "beam_sts": ["py.typed", "models/embedded/*/*", "report/templates/*", "transforms/providers.yaml"]
     },
+    ext_modules=[kernels],
+    options={"bdist_wheel": {"py_limited_api": "cp310"}},
     zip_safe=False,
     install_requires=[
         # 2.72 is the first whose ModelHandler takes batch sizes and large_model itself.

@@ -1,4 +1,4 @@
-"""Products, norms and layers of the BERT-hash backend, packed for oneDNN."""
+"""Products, norms and layers of the BERT-hash backend; products packed for oneDNN."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import torch
 from torch.nn import functional
+
+from beam_sts.scoring.hash_steps import Steps
 
 # Tokens that go through the feed-forward layer, the widest there is, together. All of a micro-batch at once
 # take 30 MB a thread more, and are no faster.
@@ -26,9 +28,13 @@ class Linear(NamedTuple):
         """The same through GELU."""
         return functional.gelu(self(inputs))
 
+    def plus(self, inputs: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        """The same with others of shape (n, out) added."""
+        return self(inputs) + others
+
 
 class PackedLinear(NamedTuple):
-    """A product with a matrix laid out for oneDNN, which does without a pass over the result for GELU."""
+    """A product with a matrix laid out for oneDNN, which adds or applies GELU without another pass."""
 
     weight: torch.Tensor
     bias: torch.Tensor
@@ -39,7 +45,7 @@ class PackedLinear(NamedTuple):
         try:
             packed = cls(torch.ops.mkldnn._reorder_linear_weight(plain.weight, 2048), plain.bias)
             probe = torch.ones(1, plain.weight.shape[1])
-            packed.gelu(probe)
+            packed.plus(probe, packed.gelu(probe))
         except (AttributeError, NotImplementedError, RuntimeError):
             return plain
         return packed
@@ -55,6 +61,13 @@ class PackedLinear(NamedTuple):
         """The same through GELU."""
         return self(inputs, "gelu", "none")
 
+    def plus(self, inputs: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        """The same with others of shape (n, out) added."""
+        total: torch.Tensor = torch.ops.mkldnn._linear_pointwise.binary(
+            inputs.to(self.bias.dtype), others, self.weight, self.bias, "add"
+        )
+        return total
+
 
 def multiplies_bfloat16() -> bool:
     """Whether this CPU, and oneDNN in this build of torch, multiply matrices in bfloat16."""
@@ -65,15 +78,18 @@ def multiplies_bfloat16() -> bool:
 
 
 class Norm(NamedTuple):
-    """Layer normalisation, in float32."""
+    """Layer normalisation, computed in float32."""
 
     weight: torch.Tensor
     bias: torch.Tensor
     eps: float
+    steps: Steps
 
-    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(n, hidden) to (n, hidden)."""
-        return functional.layer_norm(inputs, self.weight.shape, self.weight, self.bias, self.eps)
+    def __call__(self, inputs: torch.Tensor, to: torch.Tensor | None = None) -> torch.Tensor:
+        """(n, hidden) to (n, hidden), written to ``to`` if that is given."""
+        to = torch.empty_like(inputs) if to is None else to
+        self.steps.norm(inputs, self.weight, self.bias, self.eps, to)
+        return to
 
 
 class Layer(NamedTuple):
@@ -88,7 +104,7 @@ class Layer(NamedTuple):
 
     def after_attention(self, hidden: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
         """The layer's result of shape (n, hidden) from its inputs and what they attended to."""
-        hidden = self.norm(self.output(attended) + hidden)
+        hidden = self.norm(self.output.plus(attended, hidden))
         for rows in torch.split(hidden, _BLOCK):
-            rows.copy_(self.last_norm(self.down(self.up.gelu(rows)) + rows))
+            self.last_norm(self.down.plus(self.up.gelu(rows), rows), to=rows)
         return hidden

@@ -12,10 +12,18 @@ from beam_sts.scoring import hash_backend
 from beam_sts.scoring.backends import TorchBackend
 from beam_sts.scoring.hash_backend import HashBackend
 from beam_sts.scoring.hash_layers import PackedLinear
+from beam_sts.scoring.hash_steps import LONG, TorchSteps
 from tests import checkpoints
 from tests.checkpoints import SENTENCES
 
 WORDS = " ".join(SENTENCES).split()
+
+
+@pytest.fixture(autouse=True, params=["compiled", "torch"])
+def steps(request, monkeypatch):
+    """Every test with the steps that are compiled, if they are, and with torch's."""
+    if request.param == "torch":
+        monkeypatch.setattr(hash_backend, "fastest_steps", TorchSteps)
 
 
 def _pairs(count, longest, seed=0):
@@ -65,7 +73,7 @@ def test_the_embedded_models_agree_with_the_model_class(name):
 def test_texts_longer_than_the_attention_is_held_for_agree():
     fast, slow = _both("beam-sts-nano")
     pairs = _pairs(3, 900, seed=1)
-    assert max(len((a + b).split()) for a, b in pairs) > hash_backend._LONG
+    assert max(len((a + b).split()) for a, b in pairs) > LONG
     np.testing.assert_allclose(fast.score(pairs), slow.score(pairs), rtol=0, atol=2e-6)
 
 
