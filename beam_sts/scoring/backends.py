@@ -28,6 +28,7 @@ from beam_sts.scoring.exported import (
 )
 from beam_sts.scoring.hash_backend import HashBackend
 from beam_sts.scoring.long_text import Work
+from beam_sts.scoring.plan import TOKEN_BUDGET
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,12 @@ LANES = 2
 
 
 class Backend(Protocol):
-    """Runs the model. Safe to call from several threads."""
+    """Runs the model. Safe to call from several threads.
+
+    ``token_budget`` is the padded size, in tokens, of the micro-batches that suit it.
+    """
+
+    token_budget: int
 
     def share(self, work: Work, run: Callable[..., Iterable[Any]]) -> Any:
         """What the micro-batches of a macro-batch share, computed by ``run``, a ``map`` over threads."""
@@ -67,6 +73,8 @@ class TorchBackend:
 
     def __init__(self, model: Any, device: str = "cpu", precision: str = "fp32") -> None:
         self._device = torch.device(device)
+        # Launching a GPU's kernels takes milliseconds, whatever the size.
+        self.token_budget = TOKEN_BUDGET if self._device.type == "cpu" else 8 * TOKEN_BUDGET
         self._model = model.to(self._device)
         self._dtype = _DTYPES[precision]
         self._lanes: SimpleQueue[Any] | None = None

@@ -24,6 +24,7 @@ from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.models.weights import brief
 from beam_sts.scoring.long_text import Work
+from beam_sts.scoring.plan import TOKEN_BUDGET
 from beam_sts.scoring.tokens import MicroBatch, PaddedBatch, PairTokenizer
 
 log = logging.getLogger(__name__)
@@ -123,6 +124,7 @@ class ExportedBackend:
     """
 
     def __init__(self, file: Path, engine: str, precision: str, threads: int) -> None:
+        self.token_budget = TOKEN_BUDGET
         self._run = (_onnx if engine == "onnx" else _openvino)(file, precision, threads)
 
     def share(self, work: Work, run: Callable[..., Iterable[Any]]) -> None:

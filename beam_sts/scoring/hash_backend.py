@@ -30,7 +30,7 @@ from beam_sts.scoring.hash_layers import Layer, Linear, Norm, PackedLinear, mult
 from beam_sts.scoring.hash_steps import SIGNS, Pairs, round_up
 from beam_sts.scoring.kernels import fastest_steps
 from beam_sts.scoring.long_text import Work
-from beam_sts.scoring.plan import IntArray
+from beam_sts.scoring.plan import TOKEN_BUDGET, IntArray
 from beam_sts.scoring.tokens import MicroBatch, PairTemplate
 
 log = logging.getLogger(__name__)
@@ -99,6 +99,10 @@ class HashBackend:
             )
             weights = {name: tensor.bfloat16() for name, tensor in weights.items()}
             self._dtype = torch.float32
+        # Where products cost little, the calls between them weigh more.
+        self.token_budget = TOKEN_BUDGET if self._dtype is torch.float32 else 2 * TOKEN_BUDGET
+        self._sharp_length = config.sharp_length  # a configuration is slow to read
+        self._rotary = config.rotary_dims
         self._signed = config.segment_dims // 2
         self._turns = torch.empty(
             len(SIGNS), 0, self._signed + config.rotary_dims // 2, dtype=torch.complex64
@@ -160,7 +164,7 @@ class HashBackend:
 
         [CLS] stands at place 0 and belongs to no text: its query is not turned, its signed dimensions are 0.
         """
-        turning = slice(self._size - self._config.rotary_dims, None)
+        turning = slice(self._size - self._rotary, None)
         still = slice(0, turning.start - self._config.segment_dims)
         weights = plain.qkv.weight.double().view(3, self._heads, self._size, -1)
         biases = plain.qkv.bias.double().view(3, self._heads, self._size)
@@ -260,7 +264,7 @@ class HashBackend:
         needed = int(np.maximum(batch.kept_a, batch.kept_b).max()) + 2
         turns = self._turns
         if turns.shape[1] < needed:
-            half = self._config.rotary_dims // 2
+            half = self._rotary // 2
             frequencies = self._config.rotary_base ** (-torch.arange(half, dtype=torch.float32) / half)
             angles = torch.arange(max(needed, 512), dtype=torch.float32)[:, None] * frequencies
             turned = torch.polar(torch.ones_like(angles), angles).expand(len(SIGNS), -1, -1)
@@ -268,13 +272,13 @@ class HashBackend:
             signs = signs.expand(-1, len(angles), self._signed)
             self._turns = turns = torch.cat([signs, turned], dim=-1)
         sharpness = None
-        if batch.width > self._config.sharp_length:
-            ratio = np.log(batch.lengths) / math.log(self._config.sharp_length)
+        if batch.width > self._sharp_length:
+            ratio = np.log(batch.lengths) / math.log(self._sharp_length)
             sharpness = np.maximum(ratio, 1).astype(np.float32)
         return Pairs(
             self._heads,
             self._size,
-            self._config.rotary_dims,
+            self._rotary,
             np.ascontiguousarray(batch.kept_a),
             np.ascontiguousarray(batch.lengths),
             turns,

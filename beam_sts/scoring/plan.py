@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 IntArray = NDArray[np.int64]
 
 MAX_WASTE = 0.04
+# What most backends have on a CPU: it fits the cache.
+TOKEN_BUDGET = 4096
 
 
 def longest_first(len_a: IntArray, len_b: IntArray, budget: int) -> tuple[IntArray, IntArray]:

@@ -29,8 +29,6 @@ from beam_sts.scoring.plan import IntArray, plan_micro_batches
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
 
 MACRO_BATCH = 8192
-TOKEN_BUDGET = 4096
-GPU_TOKEN_BUDGET = 32_768  # launching the kernels takes milliseconds, whatever the size
 # Macro-batches under way at a time with a GPU: one is tokenised while the one before is computed.
 _GPU_MACRO_BATCHES = 2
 # After this many failures without one success it is the backend that is broken, not the pairs.
@@ -98,8 +96,8 @@ class PairScorer:
         threads: threads of this process, each with its own micro-batch; default: all cores it may use; with a
             GPU, where they tokenise, pad and launch, three at most.
         macro_batch: distinct pairs that are tokenised and sorted by length together.
-        token_budget: bound on the padded size, in tokens, of what the model is given at once; default: 4,096
-            on a CPU, 32,768 elsewhere.
+        token_budget: bound on the padded size, in tokens, of what the model is given at once; default: what
+            suits the backend, 4,096 to 32,768.
         long_text: what to do with a pair of more tokens than the model takes: ``truncate`` it, as the
             reference does; ``error``, it fails and the others are scored; ``windows``, score it by
             overlapping windows (the rule is in ``beam_sts.scoring.windows``).
@@ -131,9 +129,7 @@ class PairScorer:
             raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
         if backend not in BACKENDS:
             raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
-        if token_budget is None:
-            token_budget = TOKEN_BUDGET if device == "cpu" else GPU_TOKEN_BUDGET
-        if macro_batch < 1 or token_budget < 1:
+        if macro_batch < 1 or (token_budget is not None and token_budget < 1):
             raise ValueError(f"macro_batch {macro_batch} and token_budget {token_budget} must be at least 1")
         if long_text not in LONG_TEXT:
             raise ValueError(f"long_text {long_text!r} is not one of {', '.join(LONG_TEXT)}")
@@ -152,7 +148,7 @@ class PairScorer:
         backend = resolve_backend(loaded, self._tokenizer, backend, precision, device)
         self._backend: Backend = load_backend(loaded, self._tokenizer, backend, precision, device, threads)
         self._macro_batch = macro_batch
-        self._token_budget = token_budget
+        self._token_budget = token_budget or self._backend.token_budget
         self._long_text = long_text
 
     @property
