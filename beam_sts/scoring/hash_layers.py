@@ -9,8 +9,9 @@ from torch.nn import functional
 
 from beam_sts.scoring.hash_steps import Steps
 
-# Tokens that go through the feed-forward layer, the widest there is, together. In float32 all of a micro-batch
-# at once take 30 MB a thread more, and are no faster; in bfloat16, whose products cost little, calls weigh more.
+# Tokens that go through the feed-forward layer, the widest there is, together. In float32 all of a
+# micro-batch at once take 30 MB a thread more, and are no faster; in bfloat16, whose products cost little,
+# calls weigh more.
 _BLOCKS = {torch.float32: 1024, torch.bfloat16: 4096}
 
 
