@@ -1,6 +1,8 @@
 """What a user installs: the wheel, the sdist, and the package that Beam builds for its workers."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -23,7 +25,8 @@ assert home.is_relative_to(sys.argv[1]), home
 assert (home / "py.typed").exists()
 (score,) = beam_sts.PairScorer().score([("A cat sits.", "A cat sits.")])
 assert 0 <= score <= 1, score
-print("scored")
+from beam_sts.scoring.kernels import fastest_steps
+print("scored with", type(fastest_steps()).__name__)
 """
 
 
@@ -67,6 +70,7 @@ def test_wheel_and_sdist_carry_everything(built):
     wanted = {"beam_sts/py.typed", *EMBEDDED, *modules}
     assert any(name.endswith("beam-sts-nano/model.safetensors") for name in wanted)
     assert wanted <= in_wheel
+    wanted |= {"beam_sts/scoring/kernels.c", "beam_sts/scoring/kernels_body.h"}
     assert wanted | {"setup.py", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"} <= in_sdist
     tops = {name.split("/")[0] for name in in_wheel if ".dist-info/" not in name}
     assert tops == {"beam_sts", "pipelines"}
@@ -79,7 +83,20 @@ def test_wheel_and_sdist_carry_everything(built):
 def test_the_wheel_works_outside_the_checkout(built, tmp_path):
     target = tmp_path / "site"
     check([sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", target, built[0]])
-    probe(target)
+    assert "scored with" in probe(target)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", [shutil.which("cc"), "/bin/false"])
+def test_it_installs_with_a_compiler_and_without_one(built, tmp_path, compiler):
+    if compiler is None:
+        pytest.skip("no C compiler (cc)")
+    target = tmp_path / "site"
+    offline = ["--no-deps", "--no-index", "--no-build-isolation"]
+    install = [sys.executable, "-m", "pip", "install", *offline, "--target", target, built[1]]
+    check(install, env={**os.environ, "CC": compiler})
+    steps = "TorchSteps" if compiler == "/bin/false" else "CompiledSteps"
+    assert probe(target) == f"scored with {steps}\n"
 
 
 @pytest.mark.slow
@@ -95,7 +112,7 @@ def test_beam_builds_a_worker_package_from_setup_file(tmp_path):
     target = tmp_path / "site"
     offline = ["--no-deps", "--no-index", "--no-build-isolation"]
     check([sys.executable, "-m", "pip", "install", *offline, "--target", target, package])
-    probe(target)
+    assert "scored with" in probe(target)
 
 
 def path_of(artifact):
@@ -106,7 +123,7 @@ def path_of(artifact):
 
 def probe(target):
     env = {"PYTHONPATH": str(target), "HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin", "HOME": str(target)}
-    assert "scored" in check([sys.executable, "-c", PROBE, target], cwd=target, env=env)
+    return check([sys.executable, "-c", PROBE, target], cwd=target, env=env)
 
 
 @pytest.mark.parametrize("command", [*VERBS, "main"])
