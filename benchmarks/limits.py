@@ -4,22 +4,28 @@
 
 A forward pass cannot be faster than its matrix products alone, and no scorer faster than its tokenizer. The
 share of the scorer's time that goes into products with weights is what is left if all else cost nothing.
+Between them: how fast the scorer is with torch's steps and with those of this installation.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
 
 import torch
 from tokenizers import Tokenizer
-from torch.profiler import ProfilerActivity, profile
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from beam_sts.models.checkpoint import load_checkpoint
+from beam_sts.scoring import hash_backend
 from beam_sts.scoring.backends import available_cores
+from beam_sts.scoring.hash_layers import multiplies_bfloat16
+from beam_sts.scoring.hash_steps import TorchSteps
+from beam_sts.scoring.kernels import CompiledSteps, fastest_steps
 from beam_sts.scoring.scorer import PairScorer
 from benchmarks.workloads import WORKLOADS, mixed
 
@@ -28,10 +34,13 @@ ROWS = 4096
 WIDTHS = ((128, 384), (128, 128), (128, 512), (512, 128))
 WEIGHTS, ATTENTION, ELSE = (
     "products with weights and GELU",
-    "attention's products and softmax",
+    "attention",
     "all else",
 )
 KINDS = {
+    "mkldnn::_linear_pointwise.binary": WEIGHTS,
+    "beam_sts::attend": ATTENTION,
+    "beam_sts::first": ATTENTION,
     "mkldnn::_linear_pointwise": WEIGHTS,
     "aten::addmm": WEIGHTS,
     "aten::bmm": ATTENTION,
@@ -67,10 +76,21 @@ def products(dtype: torch.dtype, threads: int) -> float:
     return rate(work, flops / 1e9)
 
 
-def shares(workload: str, pairs: int = 8192) -> dict[str, float]:
-    """What part of the scorer's time each kind of work takes, on one thread, in fp32."""
+class Watched(CompiledSteps):
+    """The compiled steps, seen by torch's profiler."""
+
+    def _run(self, name: str, *arguments: object) -> None:
+        with record_function(f"beam_sts::{name}"):
+            super()._run(name, *arguments)
+
+
+def shares(workload: str, precision: str, pairs: int = 8192) -> dict[str, float]:
+    """What part of the scorer's time each kind of work takes, on one thread."""
     texts_a, texts_b = zip(*WORKLOADS[workload](pairs, 0), strict=True)
-    scorer = PairScorer(threads=1)
+    steps = fastest_steps()
+    if isinstance(steps, CompiledSteps):
+        steps.__class__ = Watched
+    scorer = PairScorer(threads=1, precision=precision)
     scorer.run(texts_a, texts_b)
     threads = torch._C._profiler._ExperimentalConfig(profile_all_threads=True)
     with profile(activities=[ProfilerActivity.CPU], experimental_config=threads) as profiled:
@@ -81,6 +101,19 @@ def shares(workload: str, pairs: int = 8192) -> dict[str, float]:
         taken[KINDS.get(event.key, ELSE)] += event.self_cpu_time_total / 1e6
     taken[ELSE] += seconds - taken.total()
     return {kind: taken[kind] / seconds for kind in (WEIGHTS, ATTENTION, ELSE)}
+
+
+def steps_rates(workload: str, precision: str, pairs: int = 8192, rounds: int = 5) -> tuple[float, float]:
+    """Pairs a second with torch's steps and with those of this installation, on all cores, in turn."""
+    texts_a, texts_b = zip(*WORKLOADS[workload](pairs, 0), strict=True)
+    scorers = []
+    for steps in (TorchSteps, fastest_steps):
+        hash_backend.fastest_steps = steps
+        scorers.append(PairScorer(precision=precision))
+        scorers[-1].run(texts_a, texts_b)
+    seconds = [[scorer.run(texts_a, texts_b).seconds for scorer in scorers] for _ in range(rounds)]
+    torch_s, own = (pairs / statistics.median(taken) for taken in zip(*seconds, strict=True))
+    return torch_s, own
 
 
 def main() -> None:
@@ -106,11 +139,17 @@ def main() -> None:
     share = tokens * sum(map(len, some)) / sum(map(len, texts))
     one = rate(lambda: [tokenizer.encode(t, add_special_tokens=False) for t in some], share, 3)
     print(f"| the `tokenizers` library, tokens/s | {one:,.0f} | {every:,.0f} |\n")
-    names = ("short", "mining")
-    taken = [shares(name) for name in names]
-    print(f"| of the scorer's time | {' | '.join(names)} |\n|---|---:|---:|")
-    for kind in taken[0]:
-        print(f"| {kind} | {' | '.join(f'{one[kind]:.0%}' for one in taken)} |")
+    precisions = ("fp32", "bf16") if multiplies_bfloat16() else ("fp32",)
+    kind = type(fastest_steps()).__name__
+    print(f"| pairs/s, all cores | TorchSteps | {kind} | ratio |\n|---|---:|---:|---:|")
+    for name, p in ((name, p) for p in precisions for name in ("short", "mining")):
+        slow, fast = steps_rates(name, p)
+        print(f"| {name}, {p} | {slow:,.0f} | {fast:,.0f} | {fast / slow:.2f} |")
+    print()
+    taken = {f"{name}, {p}": shares(name, p) for p in precisions for name in ("short", "mining")}
+    print(f"| of the scorer's time, one thread | {' | '.join(taken)} |\n|---|{'---:|' * len(taken)}")
+    for kind in (WEIGHTS, ATTENTION, ELSE):
+        print(f"| {kind} | {' | '.join(f'{one[kind]:.0%}' for one in taken.values())} |")
 
 
 if __name__ == "__main__":

@@ -376,7 +376,7 @@ def main() -> None:
         folder = Path(name)
         for workload in own.workloads:
             count = own.pairs or PAIRS[workload]
-            count = max(STARTUP_PAIRS, count // 16) if own.pairs and workload == "long" else count
+            count = max(4 * STARTUP_PAIRS, count // 16) if own.pairs and workload == "long" else count
             report["workloads"].append(measure(workload, count, own, folder))
             sys.stderr.write(f"{workload}: done\n")
         for precision in own.precisions if own.pipeline_pairs else []:
