@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
 # Read, not imported: a build environment has no torch.
@@ -17,16 +18,24 @@ plot = ["matplotlib>=3.8"]
 neighbours = ["faiss-cpu>=1.8"]
 train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
 
-# Loaded by ctypes, so it needs no Python headers and fits every Python. Where it cannot be compiled the
-# package is installed without it: torch does the same, slower.
+# Where it cannot be compiled the package is installed without it: torch does the same, slower.
 kernels = Extension(
-    "beam_sts.scoring._kernels",
+    "beam_sts.scoring.kernels",
     ["beam_sts/scoring/kernels.c"],
     depends=["beam_sts/scoring/kernels_body.h"],
     extra_compile_args=["-O3", "-fno-math-errno", "-g0"],
     optional=True,
     py_limited_api=True,
 )
+
+
+class BuildLibrary(build_ext):
+    """Builds what ctypes loads: no module to import, so it needs no Python headers and fits every Python."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        """Where the library goes."""
+        return fullname.replace(".", "/") + ".library"
+
 
 setup(
     name="beam_sts",
@@ -58,6 +67,7 @@ setup(
         "beam_sts": ["py.typed", "models/embedded/*/*", "report/templates/*", "transforms/providers.yaml"]
     },
     ext_modules=[kernels],
+    cmdclass={"build_ext": BuildLibrary},
     options={"bdist_wheel": {"py_limited_api": "cp310"}},
     zip_safe=False,
     install_requires=[

@@ -47,6 +47,9 @@ class CompiledSteps:
         if library.beam_sts_version() != _VERSION:
             raise ValueError(f"version {library.beam_sts_version()}, not {_VERSION}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return fastest_steps, ()
+
     def gather(self, table: torch.Tensor, starts: IntArray, pairs: Pairs) -> torch.Tensor:
         """See Steps."""
         out = torch.empty(pairs.rows, table.shape[1], dtype=table.dtype)
@@ -103,10 +106,12 @@ def _at(data: torch.Tensor | NDArray[np.int64] | NDArray[np.float32]) -> ctypes.
 @functools.cache
 def fastest_steps() -> Steps:
     """The compiled steps, if this installation has them and they fit; or else torch's."""
-    for path in Path(__file__).parent.glob("_kernels*.so"):
+    path = Path(__file__).with_suffix(".library")
+    if path.exists():
         try:
             return CompiledSteps(ctypes.CDLL(str(path)))
         except (OSError, AttributeError, ValueError) as error:
             log.warning("%s is not used, which is slower: %s; install beam_sts again", path, error)
+            return TorchSteps()
     log.info("beam_sts was installed without a C compiler; scoring is slower than it could be")
     return TorchSteps()

@@ -132,16 +132,16 @@ def test_without_compiled_steps_torch_does_them(fresh, caplog):
 
 
 def test_a_library_that_cannot_be_loaded_is_told_of(fresh, caplog):
-    (fresh / "_kernels.abi3.so").write_bytes(b"of another machine")
+    (fresh / "kernels.library").write_bytes(b"of another machine")
     assert isinstance(fastest_steps(), TorchSteps)
-    assert "_kernels.abi3.so is not used" in caplog.text
+    assert "kernels.library is not used" in caplog.text
 
 
 @pytest.mark.skipif(COMPILER is None, reason="no C compiler (cc)")
 @pytest.mark.parametrize("code", ["int beam_sts_version(void) { return 0; }", "int other;"])
 def test_a_library_of_another_version_is_not_used(fresh, caplog, code):
     (fresh / "old.c").write_text(code)
-    library = str(fresh / "_kernels.abi3.so")
+    library = str(fresh / "kernels.library")
     subprocess.run([COMPILER, "-shared", "-fPIC", str(fresh / "old.c"), "-o", library], check=True)
     assert isinstance(fastest_steps(), TorchSteps)
     assert "install beam_sts again" in caplog.text
