@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import pickle
 import shutil
 import subprocess
 from pathlib import Path
@@ -124,6 +125,11 @@ def test_an_installation_has_the_compiled_steps():
     if COMPILER is None:
         pytest.skip("no C compiler (cc)")
     assert isinstance(fastest_steps(), CompiledSteps)
+
+
+def test_steps_can_be_pickled():
+    """Datasets and Beam's runners pickle what a function refers to, scorers too."""
+    assert type(pickle.loads(pickle.dumps(fastest_steps()))) is type(fastest_steps())
 
 
 def test_without_compiled_steps_torch_does_them(fresh, caplog):
