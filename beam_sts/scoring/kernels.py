@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 # Of kernels.c: an editable installation may have compiled an older one.
 _VERSION = 1
+# From this length on torch's attention, which goes through long pairs block by block, is as fast or faster.
+_LONGEST = 1024
 
 
 class _Shape(ctypes.Structure):
@@ -32,8 +34,8 @@ class _Shape(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_int64) for name in _names)
 
 
-class CompiledSteps:
-    """The steps in C; see ``Steps`` for what they take and give.
+class CompiledSteps(TorchSteps):
+    """The steps in C, but for attention within long pairs; see ``Steps`` for what they take and give.
 
     Args:
         library: the loaded ``kernels.c``.
@@ -59,6 +61,8 @@ class CompiledSteps:
 
     def attend(self, qkv: torch.Tensor, starts: IntArray | None, pairs: Pairs) -> torch.Tensor:
         """See Steps."""
+        if pairs.longest > _LONGEST:
+            return super().attend(qkv, starts, pairs)
         out = torch.empty(pairs.rows, qkv.shape[1] // 3, dtype=qkv.dtype)
         texts = None if starts is None else _at(starts)
         sharpness = None if pairs.sharpness is None else _at(pairs.sharpness)

@@ -39,7 +39,7 @@ def compiled(request, tmp_path_factory):
 def micro_batches(draw):
     heads, size = draw(st.sampled_from([(1, 8), (2, 16), (2, 40), (3, 24), (2, 64)]))
     segment = draw(st.sampled_from([2, 4]))
-    longest = draw(st.sampled_from([3, 17, 64, 70]))
+    longest = draw(st.sampled_from([3, 17, 64, 70, 300]))
     kept_a, kept_b = (np.array(draw(st.lists(st.integers(0, longest), min_size=3, max_size=3))) for _ in "ab")
     turns = torch.polar(torch.ones(4, longest + 2, 2), torch.rand(4, longest + 2, 2) * 6)
     signs = torch.tensor(SIGNS, dtype=turns.dtype)[:, None, None].expand(-1, longest + 2, segment // 2)
@@ -77,6 +77,13 @@ def test_attention(compiled, pairs, dtype, of_table, seed):
     assert got.shape == expected.shape
     assert not got[pairs.tokens :].any()
     assert got.isfinite().all()
+
+
+def test_attention_within_long_pairs_is_torchs(compiled):
+    turns = torch.ones(4, kernels._LONGEST, 4, dtype=torch.complex64)
+    pairs = Pairs(1, 8, 4, np.array([5]), np.array([kernels._LONGEST + 1]), turns)
+    qkv = torch.randn(pairs.rows, 24)
+    assert torch.equal(compiled.attend(qkv, None, pairs), TORCH.attend(qkv, None, pairs))
 
 
 @varied
