@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
-from beam_sts.scoring.hash_steps import Steps
+from beam_sts.scoring.hash_steps import TorchSteps
 
 # Tokens that go through the feed-forward layer, the widest there is, together. In float32 all of a
 # micro-batch at once take 30 MB a thread more, and are no faster; in bfloat16, whose products cost little,
@@ -84,7 +84,7 @@ class Norm(NamedTuple):
     weight: torch.Tensor
     bias: torch.Tensor
     eps: float
-    steps: Steps
+    steps: TorchSteps
 
     def __call__(self, inputs: torch.Tensor, to: torch.Tensor | None = None) -> torch.Tensor:
         """(n, hidden) to (n, hidden), written to ``to`` if that is given."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -109,53 +109,24 @@ class Pairs:
         return torch.zeros(padding.shape).masked_fill_(padding, -torch.inf)[:, None]
 
 
-class Steps(Protocol):
-    """What runs between the products. Hidden states and queries, keys and values are of one dtype."""
+class TorchSteps:
+    """What runs between the products, in torch alone.
+
+    Hidden states and queries, keys and values are of one dtype.
+    """
 
     def gather(self, table: torch.Tensor, starts: IntArray, pairs: Pairs) -> torch.Tensor:
         """Rows of a table of texts, whose last row is [CLS], to (rows, hidden).
 
         ``starts`` are the rows where the pairs' first and second texts begin, shape (2, pairs).
         """
-        ...
+        return table.index_select(0, pairs.rows_of(starts, len(table) - 1))
 
     def attend(self, qkv: torch.Tensor, starts: IntArray | None, pairs: Pairs) -> torch.Tensor:
         """Attention of all tokens to all of their pair: (n, 3 * hidden) to (rows, hidden).
 
         The n rows are the micro-batch's, or, with ``starts``, a table's.
         """
-        ...
-
-    def first(
-        self, hidden: torch.Tensor, keys: torch.Tensor, queries: torch.Tensor, pairs: Pairs
-    ) -> torch.Tensor:
-        """Attention of [CLS] alone: the mean token that each head sees, (pairs, heads * hidden), float32.
-
-        Args:
-            hidden: the tokens, (rows, hidden).
-            keys: their keys' turning numbers, not yet turned, (rows, heads * rotary).
-            queries: float32 of shape (pairs, heads * (hidden + rotary)): of each head what meets the tokens,
-                then of each head what meets the keys.
-            pairs: the micro-batch.
-        """
-        ...
-
-    def norm(
-        self, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float, to: torch.Tensor
-    ) -> None:
-        """Layer normalisation of (n, hidden), computed in float32, written to ``to``."""
-        ...
-
-
-class TorchSteps:
-    """The steps in torch alone."""
-
-    def gather(self, table: torch.Tensor, starts: IntArray, pairs: Pairs) -> torch.Tensor:
-        """See Steps."""
-        return table.index_select(0, pairs.rows_of(starts, len(table) - 1))
-
-    def attend(self, qkv: torch.Tensor, starts: IntArray | None, pairs: Pairs) -> torch.Tensor:
-        """See Steps."""
         if starts is not None:
             qkv = qkv.index_select(0, pairs.rows_of(starts, len(qkv) - 1))
         count, longest, heads, size = len(pairs), pairs.longest, pairs.heads, pairs.size
@@ -181,7 +152,15 @@ class TorchSteps:
     def first(
         self, hidden: torch.Tensor, keys: torch.Tensor, queries: torch.Tensor, pairs: Pairs
     ) -> torch.Tensor:
-        """See Steps."""
+        """Attention of [CLS] alone: the mean token that each head sees, (pairs, heads * hidden), float32.
+
+        Args:
+            hidden: the tokens, (rows, hidden).
+            keys: their keys' turning numbers, not yet turned, (rows, heads * rotary).
+            queries: float32 of shape (pairs, heads * (hidden + rotary)): of each head what meets the tokens,
+                then of each head what meets the keys.
+            pairs: the micro-batch.
+        """
         count, heads, rotary, width = len(pairs), pairs.heads, pairs.rotary, hidden.shape[1]
         tokens = hidden[: pairs.tokens].view(count, -1, width).float()
         through, turned = queries[:, : heads * width], queries[:, heads * width :]
@@ -196,7 +175,7 @@ class TorchSteps:
     def norm(
         self, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float, to: torch.Tensor
     ) -> None:
-        """See Steps."""
+        """Layer normalisation of (n, hidden), computed in float32, written to ``to``."""
         to.copy_(functional.layer_norm(inputs, weight.shape, weight, bias, eps))
 
 

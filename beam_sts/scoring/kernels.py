@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from beam_sts.scoring.hash_steps import Pairs, Steps, TorchSteps
+from beam_sts.scoring.hash_steps import Pairs, TorchSteps
 from beam_sts.scoring.plan import IntArray
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class _Shape(ctypes.Structure):
 
 
 class CompiledSteps(TorchSteps):
-    """The steps in C, but for attention within long pairs; see ``Steps`` for what they take and give.
+    """The steps in C, but for attention within long pairs; see ``TorchSteps`` for what they take and give.
 
     Args:
         library: the loaded ``kernels.c``.
@@ -53,14 +53,14 @@ class CompiledSteps(TorchSteps):
         return fastest_steps, ()
 
     def gather(self, table: torch.Tensor, starts: IntArray, pairs: Pairs) -> torch.Tensor:
-        """See Steps."""
+        """See TorchSteps."""
         out = torch.empty(pairs.rows, table.shape[1], dtype=table.dtype)
         shape = _shape(pairs, table)
         self._run("gather", shape, _at(table), _at(starts), _at(out), _at(pairs.kept), _at(pairs.lengths))
         return out
 
     def attend(self, qkv: torch.Tensor, starts: IntArray | None, pairs: Pairs) -> torch.Tensor:
-        """See Steps."""
+        """See TorchSteps."""
         if pairs.longest > _LONGEST:
             return super().attend(qkv, starts, pairs)
         out = torch.empty(pairs.rows, qkv.shape[1] // 3, dtype=qkv.dtype)
@@ -73,7 +73,7 @@ class CompiledSteps(TorchSteps):
     def first(
         self, hidden: torch.Tensor, keys: torch.Tensor, queries: torch.Tensor, pairs: Pairs
     ) -> torch.Tensor:
-        """See Steps."""
+        """See TorchSteps."""
         out = torch.empty(len(pairs), pairs.heads * hidden.shape[1])
         places = _at(pairs.kept), _at(pairs.lengths), _at(pairs.turns)
         self._run("first", _shape(pairs, hidden), _at(hidden), _at(keys), _at(queries), _at(out), *places)
@@ -82,7 +82,7 @@ class CompiledSteps(TorchSteps):
     def norm(
         self, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float, to: torch.Tensor
     ) -> None:
-        """See Steps."""
+        """See TorchSteps."""
         sizes = (ctypes.c_int64(size) for size in inputs.shape)
         half = ctypes.c_int(inputs.dtype == torch.bfloat16)
         self._run("norm", _at(to), _at(inputs), *sizes, _at(weight), _at(bias), ctypes.c_float(eps), half)
@@ -108,7 +108,7 @@ def _at(data: torch.Tensor | NDArray[np.int64] | NDArray[np.float32]) -> ctypes.
 
 
 @functools.cache
-def fastest_steps() -> Steps:
+def fastest_steps() -> TorchSteps:
     """The compiled steps, if this installation has them and they fit; or else torch's."""
     path = Path(__file__).with_suffix(".library")
     if path.exists():
