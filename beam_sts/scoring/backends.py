@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from queue import SimpleQueue
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,26 +25,26 @@ from beam_sts.scoring.exported import (
 )
 from beam_sts.scoring.hash_backend import HashBackend
 from beam_sts.scoring.long_text import Work
-from beam_sts.scoring.plan import TOKEN_BUDGET
+from beam_sts.scoring.modernbert import ModernBertBackend
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
+from beam_sts.scoring.torch_backend import LANES, TorchBackend
 
 log = logging.getLogger(__name__)
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 BACKENDS = ("auto", "torch", "onnx", "openvino")
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _AGREE = 1e-5
-# Micro-batches that a GPU has at a time: while it computes one, the next is launched.
-LANES = 2
 
 
 class Backend(Protocol):
     """Runs the model. Safe to call from several threads.
 
-    ``token_budget`` is the padded size, in tokens, of the micro-batches that suit it.
+    ``token_budget`` is the padded size, in tokens, of the micro-batches that suit it; ``packs``, whether it
+    takes pairs end to end, so that nothing is padded.
     """
 
     token_budget: int
+    packs: bool
 
     def share(self, work: Work, run: Callable[..., Iterable[Any]]) -> Any:
         """What the micro-batches of a macro-batch share, computed by ``run``, a ``map`` over threads."""
@@ -56,93 +53,6 @@ class Backend(Protocol):
     def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
         """Logits of the rows, shape (rows,)."""
         ...
-
-
-class TorchBackend:
-    """PyTorch, on a CPU or a GPU.
-
-    Args:
-        model: a sequence-classification model with one label, in evaluation mode.
-        device: a torch device, such as ``cpu`` or ``cuda``.
-        precision: ``fp32``; ``bf16`` or, on a GPU, ``fp16``: autocast. A GPU gets its matrices rounded once,
-            as autocast would do anew for each micro-batch.
-
-    On a GPU ``LANES`` micro-batches are under way at a time, each on a stream of its own: that of one thread
-    is computed while another thread launches the next, whatever waits inside the model's code.
-    """
-
-    def __init__(self, model: Any, device: str = "cpu", precision: str = "fp32") -> None:
-        self._device = torch.device(device)
-        # Launching a GPU's kernels takes milliseconds, whatever the size.
-        self.token_budget = TOKEN_BUDGET if self._device.type == "cpu" else 8 * TOKEN_BUDGET
-        self._model = model.to(self._device)
-        self._dtype = _DTYPES[precision]
-        self._lanes: SimpleQueue[Any] | None = None
-        if self._device.type == "cuda":
-            round_matrices(self._model, self._dtype)
-            torch.cuda.synchronize(self._device)  # the lanes' streams do not wait for the weights
-            self._lanes = SimpleQueue()
-            for _ in range(LANES):
-                self._lanes.put(torch.cuda.Stream(self._device))  # type: ignore[no-untyped-call]
-        accepted = inspect.signature(model.forward).parameters
-        self._token_types = "token_type_ids" in accepted or any(
-            parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in accepted.values()
-        )
-
-    def share(self, work: Work, run: Callable[..., Iterable[Any]]) -> None:
-        """Nothing: each pair goes through the model whole."""
-
-    def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
-        """Logits of the rows, shape (rows,)."""
-        padded = batch.padded
-        inputs = {"input_ids": padded.input_ids, "attention_mask": padded.attention_mask}
-        if padded.token_type_ids is not None and self._token_types:
-            inputs["token_type_ids"] = padded.token_type_ids
-        reduced = self._dtype is not torch.float32
-        with (
-            self._lane(),
-            torch.inference_mode(),
-            torch.autocast(self._device.type, self._dtype, enabled=reduced),
-        ):
-            tensors = {name: self._moved(array) for name, array in inputs.items()}
-            logits = self._model(**tensors).logits
-            values: NDArray[np.float32] = logits.float().squeeze(-1).cpu().numpy()
-        return values
-
-    @contextmanager
-    def _lane(self) -> Iterator[None]:
-        """A stream of the GPU's that no other thread uses meanwhile."""
-        if self._lanes is None:
-            yield
-            return
-        stream = self._lanes.get()
-        try:
-            with torch.cuda.stream(stream):
-                yield
-        finally:
-            self._lanes.put(stream)
-
-    def _moved(self, array: NDArray[np.int64]) -> torch.Tensor:
-        """An array on the device. From pinned memory the copy does not wait for the work before it."""
-        tensor = torch.from_numpy(array)
-        if self._lanes is None:
-            return tensor.to(self._device)
-        return tensor.pin_memory().to(self._device, non_blocking=True)
-
-
-def round_matrices(model: Any, dtype: torch.dtype) -> None:
-    """Give the linear layers of a model weights of the type that autocast would round them to.
-
-    Same scores as by autocast alone, without a rounding of each weight for each micro-batch. Weights that
-    another kind of layer shares, such as a table of word embeddings, stay as they are.
-    """
-    uses: dict[int, set[bool]] = {}
-    for module in model.modules():
-        for parameter in module.parameters(recurse=False):
-            uses.setdefault(id(parameter), set()).add(type(module) is torch.nn.Linear)
-    for parameter in model.parameters():
-        if uses[id(parameter)] == {True}:
-            parameter.data = parameter.data.to(dtype)
 
 
 def available_cores() -> int:
@@ -217,7 +127,13 @@ def load_backend(
         return ExportedBackend(exported(checkpoint, tokenizer), backend, precision, threads)
     if device == "cpu" and _own_forward(checkpoint, tokenizer):
         return HashBackend(checkpoint.config, checkpoint.weights(), tokenizer.template, precision)
-    return TorchBackend(checkpoint.model(), device, precision)
+    model = checkpoint.model()
+    if ModernBertBackend.takes(model, device, precision):
+        try:
+            return ModernBertBackend(model, device, precision)
+        except Exception as error:  # whatever this GPU and this build of torch cannot do
+            log.warning("%s runs as torch runs it, which is slower: %s", checkpoint.name, error)
+    return TorchBackend(model, device, precision)
 
 
 def _own_forward(checkpoint: Checkpoint, tokenizer: PairTokenizer) -> bool:

@@ -123,6 +123,8 @@ class ExportedBackend:
         threads: threads that call it at once; each computes its own micro-batch.
     """
 
+    packs = False
+
     def __init__(self, file: Path, engine: str, precision: str, threads: int) -> None:
         self.token_budget = TOKEN_BUDGET
         self._run = (_onnx if engine == "onnx" else _openvino)(file, precision, threads)

@@ -60,6 +60,8 @@ class HashBackend:
             last token's path in float32.
     """
 
+    packs = False
+
     @staticmethod
     def takes(config: Any, weights: dict[str, torch.Tensor], template: PairTemplate) -> bool:
         """Whether this backend runs such a model.

@@ -70,6 +70,29 @@ def plan_micro_batches(lengths: IntArray, token_budget: int) -> list[tuple[int, 
     return batches
 
 
+def plan_packed(lengths: IntArray, token_budget: int) -> list[tuple[int, int]]:
+    """Cut pairs into micro-batches of at most so many tokens, for a backend that pads nothing.
+
+    Args:
+        lengths: tokens of each pair, shape (n,).
+        token_budget: bound on the tokens of a micro-batch. One pair longer than that stands alone.
+
+    Returns:
+        ``(start, stop)`` of each micro-batch; together they cover ``range(n)`` in order.
+
+    >>> plan_packed(np.array([9, 4, 4, 2, 2, 2]), 8)
+    [(0, 1), (1, 3), (3, 6)]
+    """
+    ends = np.cumsum(lengths)
+    batches, start, total = [], 0, len(lengths)
+    while start < total:
+        before = int(ends[start] - lengths[start])
+        stop = max(start + 1, int(np.searchsorted(ends, before + token_budget, side="right")))
+        batches.append((start, stop))
+        start = stop
+    return batches
+
+
 def expand_ranges(starts: IntArray, lengths: IntArray) -> IntArray:
     """Concatenate ``arange(start, start + length)`` of every range, without a Python loop.
 

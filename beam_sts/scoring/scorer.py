@@ -25,7 +25,7 @@ from beam_sts.scoring.backends import (
     thread_pool,
 )
 from beam_sts.scoring.long_text import LONG_TEXT, plan_work
-from beam_sts.scoring.plan import IntArray, plan_micro_batches
+from beam_sts.scoring.plan import IntArray, plan_micro_batches, plan_packed
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
 
 MACRO_BATCH = 8192
@@ -281,12 +281,14 @@ class PairScorer:
                 rows,
                 shared,
             )
-            return rows, *_run_bisecting(self._backend, batch), len(batch) * batch.width
+            tokens = int(batch.lengths.sum()) if self._backend.packs else len(batch) * batch.width
+            return rows, *_run_bisecting(self._backend, batch), tokens
 
         logits = np.empty(len(order), dtype=np.float32)
         failed_pairs: dict[int, str] = {}
         padded = 0
-        batches = plan_micro_batches(lengths[order], self._token_budget)
+        plan = plan_packed if self._backend.packs else plan_micro_batches
+        batches = plan(lengths[order], self._token_budget)
         for rows, values, failed, size in self._pool.map(run, batches):
             logits[rows] = values
             for index, reason in failed.items():

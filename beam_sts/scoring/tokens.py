@@ -100,6 +100,11 @@ class MicroBatch:
         return int(self.lengths.max())
 
     @cached_property
+    def packed(self) -> NDArray[np.int64]:
+        """The pairs' token ids end to end, special tokens included."""
+        return self.tokenizer.lay_out(self.table, self.a, self.b, self.kept_a, self.kept_b)[0]
+
+    @cached_property
     def padded(self) -> PaddedBatch:
         """The pairs as a model of transformers takes them."""
         return self.tokenizer.assemble(self.table, self.a, self.b, self.kept_a, self.kept_b)
@@ -332,10 +337,10 @@ class PairTokenizer:
         """Tokens of each whole pair, special tokens included."""
         return kept_a + kept_b + self._template.special_tokens
 
-    def assemble(
+    def lay_out(
         self, table: TokenTable, a: IntArray, b: IntArray, kept_a: IntArray, kept_b: IntArray
-    ) -> PaddedBatch:
-        """Build one padded micro-batch.
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], IntArray]:
+        """Pairs end to end: their token ids, token types and lengths.
 
         Args:
             table: token ids of the distinct texts.
@@ -367,7 +372,13 @@ class PairTokenizer:
         put_special(start_a + kept_a, between, types[2])
         put_text(start_b, b, kept_b, types[3])
         put_special(start_b + kept_b, after, types[4])
+        return flat, flat_types, lengths
 
+    def assemble(
+        self, table: TokenTable, a: IntArray, b: IntArray, kept_a: IntArray, kept_b: IntArray
+    ) -> PaddedBatch:
+        """Build one padded micro-batch; arguments as for ``lay_out``."""
+        flat, flat_types, lengths = self.lay_out(table, a, b, kept_a, kept_b)
         width = int(lengths.max())
         column = np.arange(width)
         mask = column >= (width - lengths)[:, None] if self._pad_left else column < lengths[:, None]

@@ -10,8 +10,12 @@ import torch
 
 from beam_sts import PairScorer
 from beam_sts.models.checkpoint import load_checkpoint
-from beam_sts.scoring.backends import default_threads, round_matrices
+from beam_sts.scoring.backends import default_threads
+from beam_sts.scoring.modernbert import ModernBertBackend
+from beam_sts.scoring.modernbert_steps import TorchSteps
+from beam_sts.scoring.torch_backend import round_matrices
 from pipelines import score
+from tests.architectures import BUILDERS
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device here")
 
@@ -27,6 +31,22 @@ def test_few_threads_stand_beside_a_gpu(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(16)), raising=False)
     assert [default_threads("cpu"), default_threads("cpu", 4), default_threads("cpu", 32)] == [16, 4, 1]
     assert [default_threads("cuda"), default_threads("cuda:1", 8), default_threads("cuda", 32)] == [3, 2, 1]
+
+
+@needs_gpu
+@pytest.mark.parametrize("kind", ["modernbert-cls", "modernbert-mean"])
+@pytest.mark.parametrize(("precision", "largest"), [("bf16", 0.03), ("fp16", 0.004)])
+def test_modernberts_scores_agree_with_the_cpus(tmp_path, pairs, kind, precision, largest):
+    folder = BUILDERS[kind](tmp_path)
+    scorer = PairScorer(folder, device="cuda", precision=precision)
+    assert type(scorer._backend) is ModernBertBackend
+    assert type(scorer._backend._steps) is not TorchSteps
+    expected = PairScorer(folder, threads=1, backend="torch").score(pairs)
+    found = scorer.score(pairs)
+    print(kind, precision, np.abs(found - expected).max(), expected.std())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=largest)
+    scorer._backend._steps = TorchSteps()
+    np.testing.assert_allclose(scorer.score(pairs), found, rtol=0, atol=largest)
 
 
 @needs_gpu

@@ -9,10 +9,10 @@ import torch
 from beam_sts import PairScorer
 from beam_sts.models.checkpoint import load_checkpoint
 from beam_sts.scoring import hash_backend
-from beam_sts.scoring.backends import TorchBackend
 from beam_sts.scoring.hash_backend import HashBackend
 from beam_sts.scoring.hash_layers import PackedLinear
 from beam_sts.scoring.hash_steps import LONG, TorchSteps
+from beam_sts.scoring.torch_backend import TorchBackend
 from tests import checkpoints
 from tests.checkpoints import SENTENCES
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from beam_sts.scoring.plan import expand_ranges, longest_first, plan_micro_batches
+from beam_sts.scoring.plan import expand_ranges, longest_first, plan_micro_batches, plan_packed
 
 lengths = st.integers(0, 40)
 
@@ -30,6 +30,16 @@ def test_micro_batches_cover_every_pair_once_within_the_budget(lengths, budget):
     assert [i for start, stop in batches for i in range(start, stop)] == list(range(len(lengths)))
     for start, stop in batches:
         assert stop - start == 1 or (stop - start) * ordered[start] <= budget
+
+
+@given(st.lists(st.integers(1, 600), max_size=200), st.integers(1, 5000))
+def test_packed_micro_batches_cover_every_pair_once_and_are_as_full_as_they_can_be(lengths, budget):
+    lengths = np.array(lengths, dtype=np.int64)
+    batches = plan_packed(lengths, budget)
+    assert [i for start, stop in batches for i in range(start, stop)] == list(range(len(lengths)))
+    for start, stop in batches:
+        assert stop - start == 1 or lengths[start:stop].sum() <= budget
+        assert stop == len(lengths) or lengths[start : stop + 1].sum() > budget
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 10)), max_size=20))

@@ -7,7 +7,7 @@ import pytest
 from sentence_transformers import CrossEncoder
 
 from beam_sts import PairScorer
-from beam_sts.scoring.backends import TorchBackend
+from beam_sts.scoring.torch_backend import TorchBackend
 from tests.checkpoints import SENTENCES
 
 
@@ -135,6 +135,8 @@ def test_several_threads_share_one_scorer(scorer, pairs):
 
 class Poisoned:
     """The real backend, but it raises on every batch that holds the token."""
+
+    packs = False
 
     def __init__(self, backend, token: int) -> None:
         self._backend, self._token, self.calls = backend, token, 0

@@ -6,7 +6,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from beam_sts import CrossEncoderModelHandler, PairScorer, TextPair
-from beam_sts.scoring.backends import TorchBackend
+from beam_sts.scoring.torch_backend import TorchBackend
 from beam_sts.transforms.handler import METRICS_NAMESPACE, PairFailure
 from tests.checkpoints import SENTENCES
 

@@ -1,0 +1,127 @@
+"""PyTorch, running a model as transformers has it, on a CPU or a GPU."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from beam_sts.scoring.long_text import Work
+from beam_sts.scoring.plan import TOKEN_BUDGET
+from beam_sts.scoring.tokens import MicroBatch
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# Micro-batches that a GPU has at a time: while it computes one, the next is launched.
+LANES = 2
+# Launching a GPU's kernels takes milliseconds, whatever the size.
+GPU_TOKEN_BUDGET = 8 * TOKEN_BUDGET
+
+
+class Lanes:
+    """Where the micro-batches under way run: on a GPU, ``LANES`` at a time, each on a stream of its own.
+
+    That of one thread is then computed while another thread launches the next, whatever waits inside the
+    model's code. Elsewhere there is nothing to keep apart.
+
+    Args:
+        device: where they run; the weights are there already.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._streams: SimpleQueue[Any] | None = None
+        if device.type == "cuda":
+            # cuDNN plans its attention anew for each shape of a micro-batch, and there are hundreds: nine
+            # tenths of the nano's time.
+            torch.backends.cuda.enable_cudnn_sdp(False)
+            torch.cuda.synchronize(device)  # the streams do not wait for the weights
+            self._streams = SimpleQueue()
+            for _ in range(LANES):
+                self._streams.put(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """A stream that no other thread uses meanwhile."""
+        if self._streams is None:
+            yield
+            return
+        stream = self._streams.get()
+        try:
+            with torch.cuda.stream(stream):
+                yield
+        finally:
+            self._streams.put(stream)
+
+    def moved(self, array: NDArray[Any]) -> torch.Tensor:
+        """An array on the device. From pinned memory the copy does not wait for the work before it."""
+        tensor = torch.from_numpy(array)
+        if self._streams is None:
+            return tensor.to(self._device)
+        return tensor.pin_memory().to(self._device, non_blocking=True)
+
+
+class TorchBackend:
+    """Runs a model of transformers.
+
+    Args:
+        model: a sequence-classification model with one label, in evaluation mode.
+        device: a torch device, such as ``cpu`` or ``cuda``.
+        precision: ``fp32``; ``bf16`` or, on a GPU, ``fp16``: autocast. A GPU gets its matrices rounded once,
+            as autocast would do anew for each micro-batch.
+    """
+
+    packs = False
+
+    def __init__(self, model: Any, device: str = "cpu", precision: str = "fp32") -> None:
+        self._device = torch.device(device)
+        self.token_budget = TOKEN_BUDGET if self._device.type == "cpu" else GPU_TOKEN_BUDGET
+        self._model = model.to(self._device)
+        self._dtype = DTYPES[precision]
+        if self._device.type == "cuda":
+            round_matrices(self._model, self._dtype)
+        self._lanes = Lanes(self._device)
+        accepted = inspect.signature(model.forward).parameters
+        self._token_types = "token_type_ids" in accepted or any(
+            parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in accepted.values()
+        )
+
+    def share(self, work: Work, run: Callable[..., Iterable[Any]]) -> None:
+        """Nothing: each pair goes through the model whole."""
+
+    def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
+        """Logits of the rows, shape (rows,)."""
+        padded = batch.padded
+        inputs = {"input_ids": padded.input_ids, "attention_mask": padded.attention_mask}
+        if padded.token_type_ids is not None and self._token_types:
+            inputs["token_type_ids"] = padded.token_type_ids
+        reduced = self._dtype is not torch.float32
+        with (
+            self._lanes.one(),
+            torch.inference_mode(),
+            torch.autocast(self._device.type, self._dtype, enabled=reduced),
+        ):
+            tensors = {name: self._lanes.moved(array) for name, array in inputs.items()}
+            logits = self._model(**tensors).logits
+            values: NDArray[np.float32] = logits.float().squeeze(-1).cpu().numpy()
+        return values
+
+
+def round_matrices(model: Any, dtype: torch.dtype) -> None:
+    """Give the linear layers of a model weights of the type that autocast would round them to.
+
+    Same scores as by autocast alone, without a rounding of each weight for each micro-batch. Weights that
+    another kind of layer shares, such as a table of word embeddings, stay as they are.
+    """
+    uses: dict[int, set[bool]] = {}
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            uses.setdefault(id(parameter), set()).add(type(module) is torch.nn.Linear)
+    for parameter in model.parameters():
+        if uses[id(parameter)] == {True}:
+            parameter.data = parameter.data.to(dtype)
