@@ -137,7 +137,10 @@ def parser() -> Parser:
     result.add_argument("--device", default="cpu", help="where models are fitted, embed and label, e.g. cuda")
     result.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="torch threads")
     result.add_argument(
-        "--smoke", action="store_true", help="all stages on tiny data of the project's own, for tests"
+        "--smoke",
+        action="store_true",
+        help="all stages on tiny data of the project's own, for tests; of the options above only --work_dir, "
+        "--student, --seed and --threads count",
     )
     add_console_options(result)
     return result
@@ -198,7 +201,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             torch.set_num_threads(options.threads)
             with tempfile.TemporaryDirectory() as scratch:
                 root = options.work_dir or Path(scratch)
-                recipe = smoke_recipe(root / "data") if options.smoke else recipe_of(options)
+                recipe = (
+                    replace(smoke_recipe(root / "data"), seed=options.seed, student=options.student)
+                    if options.smoke
+                    else recipe_of(options)
+                )
                 work = Workshop(root, recipe, options.device)
                 logger.info("recipe: %s", asdict(recipe))
                 if options.stage != "all":

@@ -48,18 +48,17 @@ def read_columns(source: str, columns: Sequence[str], optional: Sequence[str] = 
 
 
 def _read_files(source: str) -> pa.Table:
+    tables = []
     try:
-        files = fsspec.open_files(source, mode="rb")
-    except FileNotFoundError:
-        files = []
-    if not files:
+        for file in sorted(fsspec.open_files(source, mode="rb"), key=lambda opened: str(opened.path)):
+            with file as stream:
+                tables.append(_read_stream(stream, str(file.path)))
+    except FileNotFoundError:  # of a path without a pattern, when it is opened
+        tables = []
+    if not tables:
         raise DataError(
             f"no file matches {source!r}; for a data set of the hub write 'hub:owner/name/subset:split'"
         )
-    tables = []
-    for file in sorted(files, key=lambda opened: str(opened.path)):
-        with file as stream:
-            tables.append(_read_stream(stream, str(file.path)))
     return pa.concat_tables(tables, promote_options="default")
 
 
