@@ -128,11 +128,12 @@ def load_backend(
     if device == "cpu" and _own_forward(checkpoint, tokenizer):
         return HashBackend(checkpoint.config, checkpoint.weights(), tokenizer.template, precision)
     model = checkpoint.model()
-    if ModernBertBackend.takes(model, device, precision):
-        try:
+    try:
+        if ModernBertBackend.takes(model, device, precision):
             return ModernBertBackend(model, device, precision)
-        except Exception as error:  # whatever this GPU and this build of torch cannot do
-            log.warning("%s runs as torch runs it, which is slower: %s", checkpoint.name, error)
+    except Exception as error:  # whatever this GPU, or these versions of torch and transformers, cannot do
+        reason = str(error).partition("\n")[0]
+        log.warning("%s runs as transformers has it, which is slower: %s", checkpoint.name, reason)
     return TorchBackend(model, device, precision)
 
 

@@ -86,10 +86,8 @@ class ModernBertBackend:
         self._attend = attend or _flash_attention()
         encoder = model.model
         self._table = self._placed(encoder.embeddings.tok_embeddings.weight)
-        self._norm, self._last_norm = (
-            self._norm_of(encoder.embeddings.norm),
-            self._norm_of(encoder.final_norm),
-        )
+        self._norm = self._norm_of(encoder.embeddings.norm)
+        self._last_norm = self._norm_of(encoder.final_norm)
         turns = {kind: self._turns(encoder.rotary_emb, kind) for kind in set(model.config.layer_types)}
         self._layers = [self._layer(layer, model.config, turns) for layer in encoder.layers]
         self._head = torch.nn.Sequential(model.head, model.classifier).to(self._device)
@@ -99,17 +97,19 @@ class ModernBertBackend:
 
     def _try(self) -> None:
         """Run once, on two small pairs, with the kernels if they can be compiled."""
-        ids, lengths = torch.zeros(5, dtype=torch.int64), torch.tensor([2, 3])
+        ids = torch.zeros(5, dtype=torch.int64, device=self._device)
+        lengths = torch.tensor([2, 3], device=self._device)
         with torch.inference_mode():
-            self._forward(ids.to(self._device), lengths.to(self._device), 3)
+            self._forward(ids, lengths, 3)
             try:
                 from beam_sts.scoring.modernbert_kernels import FusedSteps
 
                 self._steps = FusedSteps()
-                self._forward(ids.to(self._device), lengths.to(self._device), 3)
+                self._forward(ids, lengths, 3)
             except Exception as error:  # no Triton, no C compiler, a GPU that Triton does not know
                 self._steps = TorchSteps()
-                log.warning("What is between products runs in torch, at half the speed: %s", error)
+                reason = str(error).partition("\n")[0]
+                log.warning("The steps between products run in torch, which is slower: %s", reason)
 
     def _placed(self, weight: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         return weight.detach().to(self._device, dtype)
