@@ -140,7 +140,7 @@ def parser() -> Parser:
         "--smoke",
         action="store_true",
         help="all stages on tiny data of the project's own, for tests; of the options above only --work_dir, "
-        "--student, --seed and --threads count",
+        "--student, --seed, --device and --threads count",
     )
     add_console_options(result)
     return result

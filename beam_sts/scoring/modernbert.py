@@ -99,7 +99,7 @@ class ModernBertBackend:
         """Run once, on two small pairs, with the kernels if they can be compiled."""
         ids = torch.zeros(5, dtype=torch.int64, device=self._device)
         lengths = torch.tensor([2, 3], device=self._device)
-        with torch.inference_mode():
+        with self._lanes.one(), torch.inference_mode():  # Triton launches on the stream's GPU
             self._forward(ids, lengths, 3)
             try:
                 from beam_sts.scoring.modernbert_kernels import FusedSteps

@@ -92,7 +92,8 @@ class PairScorer:
             with ONNX Runtime.
         backend: ``torch``, ``onnx``, ``openvino`` (extras of these names), or ``auto``: see
             ``beam_sts.scoring.backends.resolve_backend``.
-        device: where to run: ``cpu``, ``cuda``, ``cuda:1``, ...
+        device: where to run: ``cpu``, ``cuda``, ``cuda:1``, ... On a GPU the process's attention is kept off
+            cuDNN, which plans anew for each shape.
         threads: threads of this process, each with its own micro-batch; default: all cores it may use; with a
             GPU, where they tokenise, pad and launch, three at most.
         macro_batch: distinct pairs that are tokenised and sorted by length together.

@@ -37,8 +37,8 @@ class Lanes:
         self._device = device
         self._streams: SimpleQueue[Any] | None = None
         if device.type == "cuda":
-            # cuDNN plans its attention anew for each shape of a micro-batch, and there are hundreds: nine
-            # tenths of the nano's time.
+            # For the process: cuDNN plans its attention anew for each shape of a micro-batch, and there are
+            # hundreds. That was most of the nano's time in bfloat16.
             torch.backends.cuda.enable_cudnn_sdp(False)
             torch.cuda.synchronize(device)  # the streams do not wait for the weights
             self._streams = SimpleQueue()
