@@ -19,13 +19,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FIRST = "271dbfec0c3d14df9bbb0c5faf23c1b84f8ef4aa"
-LIMITS = {
-    "first": "esnli_dev_test=36000 tatoeba_testsets=12000 sgd_dialogues=3000 debian_descriptions=5000 "
-    "cia_factbook=2000",
-    "second": "esnli_dev_test=76000 tatoeba_testsets=100000 openstax_textbooks=100000 wordnet_glosses=90000 "
+FIRST_LIMITS = (
+    "esnli_dev_test=36000 tatoeba_testsets=12000 sgd_dialogues=3000 debian_descriptions=5000 "
+    "cia_factbook=2000"
+)
+SECOND_LIMITS = (
+    "esnli_dev_test=76000 tatoeba_testsets=100000 openstax_textbooks=100000 wordnet_glosses=90000 "
     "sgd_dialogues=40000 wikipedia_wikisplit_part=37000 debian_descriptions=30000 flores_wikipedia=11000 "
-    "cia_factbook=10000",
-}
+    "cia_factbook=10000"
+)
 
 
 def check_out(commit: str, folder: Path) -> None:
@@ -101,13 +103,13 @@ def main(argv: list[str] | None = None) -> None:
         train(
             work / "code",
             *first,
-            *data_options(Path(data), LIMITS["first"], "docs/training_data.md"),
+            *data_options(Path(data), FIRST_LIMITS, "docs/training_data.md"),
             *("--encoder", minilm, "--teacher_also", bge),
         )
         train(
             ROOT,
             *second,
-            *data_options(Path(data), LIMITS["second"], "docs/training_data_nano.md"),
+            *data_options(Path(data), SECOND_LIMITS, "docs/training_data_nano.md"),
             *("--encoder", minilm, "--teacher_encoder", mpnet, "--teacher_cross"),
             *("--student", str(work / "first" / "export-nano-{seed}")),
         )

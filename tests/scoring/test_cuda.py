@@ -43,7 +43,6 @@ def test_modernberts_scores_agree_with_the_cpus(tmp_path, pairs, kind, precision
     assert type(scorer._backend._steps) is not TorchSteps
     expected = PairScorer(folder, threads=1, backend="torch").score(pairs)
     found = scorer.score(pairs)
-    print(kind, precision, np.abs(found - expected).max(), expected.std())
     np.testing.assert_allclose(found, expected, rtol=0, atol=largest)
     scorer._backend._steps = TorchSteps()
     np.testing.assert_allclose(scorer.score(pairs), found, rtol=0, atol=largest)
