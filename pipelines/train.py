@@ -127,6 +127,9 @@ def parser() -> Parser:
         )
     for name, what in _SHARES.items():
         result.add_argument(f"--{name}", type=float, default=getattr(Recipe, name), help=f"share of {what}")
+    steps, rate = Recipe.table.steps, Recipe.table.learning_rate
+    result.add_argument("--table_steps", type=int, default=steps, help=f"default {steps}; 0 for none")
+    result.add_argument("--table_learning_rate", type=float, default=rate, help=f"default {rate}")
     for stage in _FITS:
         for name, kind in _FIT_OPTIONS.items():
             default = getattr(getattr(Recipe, stage), name)
@@ -174,6 +177,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         student=options.student,
         **{name: getattr(options, name) for name in _NUMBERS},
         teacher_cross=options.teacher_cross,
+        table=replace(Recipe.table, steps=options.table_steps, learning_rate=options.table_learning_rate),
         **fits,
         **{name: getattr(options, name) for name in _SHARES},
         data_notes=options.data_notes,

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from transformers import AutoTokenizer
 
-from beam_sts.training import evaluation, mining, teacher, vocabulary
+from beam_sts.training import evaluation, mining, table, teacher, vocabulary
 from beam_sts.training.data import DataError
 from beam_sts.training.fit import ScoredPairs, predict
 from beam_sts.training.honesty import check_pairs
+from beam_sts.training.pairs import TokenisedTexts
 from beam_sts.training.parts import in_parts
 from beam_sts.training.recipe import GOLD_RANKS, SIZES, Recipe
 from beam_sts.training.sets import dev_sets, gold_pairs, joined, mined_texts, sentence_pool
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from beam_sts.training.stages import Workshop
 
 CROSS = "cross"  # the teacher's cross-encoder, in the teacher's folder
+TABLE = "table.npy"  # first values of the token table, in the vocabulary's folder; fitted, in the table's
 
 
 def run_vocabulary(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
@@ -42,7 +45,7 @@ def run_vocabulary(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, An
     else:
         vectors = vocabulary.piece_vectors(pieces, Path(recipe.encoder))
     counts = vocabulary.piece_counts(tokenizer, texts)
-    np.save(folder / "table.npy", vocabulary.token_table(vectors, counts, size.projections, seed=0))
+    np.save(folder / TABLE, vocabulary.token_table(vectors, counts, size.projections, seed=0))
     return {"texts": len(texts), "entries": len(pieces)}
 
 
@@ -120,6 +123,32 @@ def run_pairs(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     np.save(folder / "vectors.npy", vectors)
     (folder / "texts.json").write_text(json.dumps(pool, ensure_ascii=False), encoding="utf-8")
     return {"texts": len(pool), "gold texts": gold, "pairs": len(pairs), "between gold texts": len(own)}
+
+
+def run_table(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Fit the token table to the vectors of the teacher, if it is a fitted sentence encoder."""
+    if recipe.given_student is not None:
+        return {"student": recipe.given_student.name}
+    first = np.load(work.folder("vocabulary") / TABLE)
+    scale = teacher.scale_of(work.folder("teacher"))
+    if scale is None or not recipe.table.steps:
+        np.save(folder / TABLE, first)
+        return {"steps": 0}
+    tokenizer = AutoTokenizer.from_pretrained(work.folder("vocabulary"), local_files_only=True)
+    found = work.folder("pairs")
+    texts = TokenisedTexts.of(mined_texts(found), tokenizer)
+    vectors, pairs = (np.load(found / name, mmap_mode="r") for name in ("vectors.npy", "pairs.npy"))
+    special = np.isin(np.arange(len(first)), tokenizer.all_special_ids)
+    fitted = table.fit_table(first, texts, vectors, pairs, scale, special, recipe.table)
+    np.save(folder / TABLE, fitted)
+    figures: dict[str, Any] = {"steps": recipe.table.steps}
+    for name, gold in dev_sets(recipe).items():
+        own = TokenisedTexts.of(gold.texts, tokenizer)
+        figures[name] = {
+            when: evaluation.agreement(table.cosines(values, own, gold.left, gold.right), gold.scores)
+            for when, values in (("before", first), ("after", fitted))
+        }
+    return figures
 
 
 def run_labels(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from beam_sts.training.fit import FitSettings
 from beam_sts.training.student import StudentSize
+from beam_sts.training.table import TableSettings
 
 SIZES = {
     "nano": StudentSize(vocabulary=8192, projections=64, hidden=128, intermediate=512),
@@ -22,6 +23,7 @@ GOLD_RANKS = ((0, 1, 1.0), (1, 4, 1.0), (4, 10, 1.0), (10, 25, 1.0), (25, 80, 1.
 student will be judged by."""
 TEACHER_FIT = FitSettings(epochs=2, batch_size=32, learning_rate=6e-5, warmup=0.1)
 TEACHER_CROSS_FIT = FitSettings(epochs=3, batch_size=32, learning_rate=4e-5, warmup=0.1)
+TABLE = TableSettings()
 PRETRAIN = FitSettings(
     epochs=3, batch_size=1024, learning_rate=2.4e-3, max_length=4096, max_tokens=65_536, shift=4096
 )
@@ -64,6 +66,7 @@ class Recipe:
         swaps: Facts whose two parties can be exchanged, in many more words, to make for fitting further.
         identical: Texts to pair with themselves.
         documents: Pairs of long documents to make.
+        table: How the token table is fitted to the teacher's vectors, before the student.
         pretrain: How the student is fitted to all pairs.
         finetune: How it is fitted to the gold pairs and the role facts, with ``replay``.
         polish: How it is fitted once more to the same, more identical texts and a quarter of the replay;
@@ -104,6 +107,7 @@ class Recipe:
     swaps: int = 5_000
     identical: int = 40_000
     documents: int = 2_500
+    table: TableSettings = TABLE
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE
     polish: FitSettings = POLISH

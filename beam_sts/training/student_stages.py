@@ -25,7 +25,7 @@ from beam_sts.training.calibration import rescale, slope_and_bias
 from beam_sts.training.data import DataError, read_scored_pairs
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict
 from beam_sts.training.honesty import check_pairs, drop_held_out
-from beam_sts.training.label_stages import copy_student
+from beam_sts.training.label_stages import TABLE, copy_student
 from beam_sts.training.long_texts import report_on_length
 from beam_sts.training.recipe import SIZES, Recipe, data_notes, settings
 from beam_sts.training.sets import (
@@ -61,7 +61,7 @@ def _fit_student(
 ) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(work.folder("vocabulary"), local_files_only=True)
     if start is None:
-        table = np.load(work.folder("vocabulary") / "table.npy")
+        table = np.load(work.folder("table") / TABLE)
         config = SIZES[recipe.size].config()
         config.vocab_size = len(table)
         model = matching_start(config, table, recipe.seed)

@@ -26,6 +26,7 @@ from beam_sts.training.recipe import Recipe
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import STAGES, Workshop
 from beam_sts.training.student_stages import scaling
+from beam_sts.training.table import TableSettings
 from pipelines import train
 
 
@@ -164,6 +165,9 @@ def test_every_option_of_the_recipe_reaches_it():
         if isinstance(field.default, FitSettings):
             arguments += [f"--{field.name}_epochs", str(number)]
             wanted[field.name] = number
+        elif isinstance(field.default, TableSettings):
+            arguments += [f"--{field.name}_steps", str(number), f"--{field.name}_learning_rate", "0.5"]
+            wanted[field.name] = TableSettings(steps=number, learning_rate=0.5)
         elif field.name == "size":
             arguments += ["--size", "pico"]
             wanted["size"] = "pico"
@@ -240,7 +244,7 @@ def test_labels_go_on_where_they_stopped(smoke, tmp_path):
 
 def test_a_stage_alone_asks_for_the_stages_before_it(tmp_path, capsys):
     assert train.main(["pretrain", "--smoke", "--work_dir", str(tmp_path)]) == 2
-    assert "stage 'pretrain' needs 'vocabulary' first" in capsys.readouterr().err
+    assert "stage 'pretrain' needs 'table' first" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

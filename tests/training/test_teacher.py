@@ -9,16 +9,19 @@ import pyarrow.parquet
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import BertConfig, BertModel
+from transformers import AutoTokenizer, BertConfig, BertModel
 
 from beam_sts.training.data import DataError, read_scored_pairs
 from beam_sts.training.fit import FitSettings, ScoredPairs, predict
 from beam_sts.training.honesty import HeldOutTextError, check_pairs
-from beam_sts.training.label_stages import CROSS
+from beam_sts.training.label_stages import CROSS, TABLE
 from beam_sts.training.mining import Embedder
+from beam_sts.training.pairs import TokenisedTexts
 from beam_sts.training.sets import gold_pairs, mined_texts, second_dev_pairs, texts_of
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import Workshop
+from beam_sts.training.table import TableSettings
+from beam_sts.training.table import cosines as bags
 from beam_sts.training.teacher import (
     cross_encoder,
     embedder,
@@ -117,6 +120,28 @@ def test_labels_are_the_fitted_teachers_and_embedding_goes_on_where_it_stopped(d
     assert (np.load(work.folder("pairs") / "vectors.npy") == vectors[::-1]).all(), "a finished part is read"
     other = Workshop(tmp_path, dataclasses.replace(data, teacher_encoder=data.encoder))
     assert other.result("teacher") is None, "the teacher's encoder is part of the fingerprint"
+
+
+def test_the_students_table_is_fitted_to_the_teachers_vectors(data, tmp_path):
+    recipe = dataclasses.replace(data, table=TableSettings(steps=300, pairs=64))
+    work = Workshop(tmp_path, recipe)
+    noted = work.run("table")
+    first, table = (np.load(work.folder(stage) / TABLE) for stage in ("vocabulary", "table"))
+    assert first.shape == table.shape
+    assert (first != table).any()
+    assert noted["STS-B dev"]["after"] != noted["STS-B dev"]["before"]
+    own = AutoTokenizer.from_pretrained(work.folder("vocabulary"))
+    texts = TokenisedTexts.of(mined_texts(work.folder("pairs")), own)
+    pairs = np.load(work.folder("pairs") / "pairs.npy")
+    vectors = np.load(work.folder("pairs") / "vectors.npy").astype(np.float32)
+    taught = (vectors[pairs[:, 0]] * vectors[pairs[:, 1]]).sum(1)
+    before, after = (np.corrcoef(bags(values, texts, *pairs.T), taught)[0, 1] for values in (first, table))
+    assert after > before + 0.08
+    as_it_is = Workshop(tmp_path, dataclasses.replace(recipe, table=TableSettings(steps=0)))
+    assert as_it_is.result("pairs") is not None
+    assert as_it_is.result("table") is None
+    as_it_is.run("table")
+    np.testing.assert_array_equal(np.load(work.folder("table") / TABLE), first)
 
 
 def test_subsets_of_the_gold_pairs_are_left_out_or_held_out(data, tmp_path):
