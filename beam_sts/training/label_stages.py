@@ -70,13 +70,13 @@ def copy_student(student: Path, names: Sequence[str], folder: Path) -> None:
 
 def run_teacher(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Fit a sentence encoder to the gold pairs, unless the recipe brings a teacher."""
-    source = recipe.teacher_encoder or recipe.encoder
-    if recipe.teacher is not None or source is None:
+    source = _fitted_encoder(recipe)
+    if source is None:
         return {"teacher": Path(recipe.teacher).name if recipe.teacher else "none"}
     pairs = joined(gold_pairs(recipe, work.held_out))
-    teacher.fit_teacher(Path(source), pairs, recipe.teacher_fit, folder, recipe.teacher_frozen, work.device)
+    teacher.fit_teacher(source, pairs, recipe.teacher_fit, folder, recipe.teacher_frozen, work.device)
     if recipe.teacher_cross:
-        teacher.fit_cross_encoder(Path(source), pairs, recipe.teacher_cross_fit, folder / CROSS, work.device)
+        teacher.fit_cross_encoder(source, pairs, recipe.teacher_cross_fit, folder / CROSS, work.device)
     embed = teacher.embedder(_encoders(recipe, work), work.device)
     teacher.fit_scale(embed(pairs.texts), pairs, folder)
     figures: dict[str, Any] = {}
@@ -91,9 +91,15 @@ def run_teacher(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     return figures
 
 
+def _fitted_encoder(recipe: Recipe) -> Path | None:
+    """What the teacher starts from; None if it is not fitted here."""
+    source = recipe.teacher_encoder or recipe.encoder
+    return Path(source) if recipe.teacher is None and source is not None else None
+
+
 def _encoders(recipe: Recipe, work: Workshop) -> list[Path]:
     """The sentence encoders that find and score pairs."""
-    if recipe.teacher is None and (recipe.teacher_encoder or recipe.encoder):
+    if _fitted_encoder(recipe) is not None:
         return [work.folder("teacher"), *map(Path, recipe.teacher_also)]
     return [Path(recipe.encoder)] if recipe.encoder else []
 
@@ -126,12 +132,11 @@ def run_pairs(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
 
 
 def run_table(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Fit the token table to the vectors of the teacher, if it is a fitted sentence encoder."""
+    """Fit the token table to the vectors of the teacher, if it is a sentence encoder and has made some."""
     if recipe.given_student is not None:
         return {"student": recipe.given_student.name}
     first = np.load(work.folder("vocabulary") / TABLE)
-    scale = teacher.scale_of(work.folder("teacher"))
-    if scale is None or not recipe.table.steps:
+    if _fitted_encoder(recipe) is None or not recipe.pairs or not recipe.table.steps:
         np.save(folder / TABLE, first)
         return {"steps": 0}
     tokenizer = AutoTokenizer.from_pretrained(work.folder("vocabulary"), local_files_only=True)
@@ -139,6 +144,7 @@ def run_table(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     texts = TokenisedTexts.of(mined_texts(found), tokenizer)
     vectors, pairs = (np.load(found / name, mmap_mode="r") for name in ("vectors.npy", "pairs.npy"))
     special = np.isin(np.arange(len(first)), tokenizer.all_special_ids)
+    scale = teacher.scale_of(work.folder("teacher"))
     fitted = table.fit_table(first, texts, vectors, pairs, scale, special, recipe.table)
     np.save(folder / TABLE, fitted)
     figures: dict[str, Any] = {"steps": recipe.table.steps}
@@ -159,7 +165,7 @@ def run_labels(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
         return {"pairs": 0}
     if recipe.teacher is not None:
         scores = _cross_encoder_scores(Path(recipe.teacher), work, folder, pairs)
-    elif recipe.teacher_encoder or recipe.encoder:
+    elif _fitted_encoder(recipe) is not None:
         vectors = np.load(work.folder("pairs") / "vectors.npy")
         scores = teacher.similarities(vectors, pairs[:, 0], pairs[:, 1], work.folder("teacher"))
         if recipe.teacher_cross:

@@ -107,7 +107,6 @@ def fit_table(
     Source: sentence vectors distilled into tokens', as Model2Vec's tokenlearn does (Tulkens and van Dongen,
     2024, github.com/MinishLab/tokenlearn); here by the scores of pairs.
     """
-    torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     bags = BagOfTokens(table)
     # In tens, so that one rate fits all.

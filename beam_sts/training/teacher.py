@@ -158,10 +158,8 @@ def fit_scale(vectors: np.ndarray, pairs: ScoredPairs, folder: Path) -> None:
     (folder / SCALE).write_text(json.dumps({"scale": slope, "bias": bias}), encoding="utf-8")
 
 
-def scale_of(folder: Path) -> tuple[float, float] | None:
-    """Slope and bias that :func:`fit_scale` left in a folder; None if it did not."""
-    if not (folder / SCALE).is_file():
-        return None
+def scale_of(folder: Path) -> tuple[float, float]:
+    """Slope and bias that :func:`fit_scale` left in a folder."""
     fitted = json.loads((folder / SCALE).read_text(encoding="utf-8"))
     return float(fitted["scale"]), float(fitted["bias"])
 
@@ -178,10 +176,8 @@ def similarities(vectors: np.ndarray, left: np.ndarray, right: np.ndarray, folde
     Returns:
         Scores between 0 and 1, float32[pairs].
     """
-    scale = scale_of(folder)
-    if scale is None:
-        raise FileNotFoundError(f"{folder / SCALE}: fit the scale first")
-    logits = scale[0] * _cosines(vectors, left, right) + scale[1]
+    slope, bias = scale_of(folder)
+    logits = slope * _cosines(vectors, left, right) + bias
     scores: np.ndarray = 1 / (1 + np.exp(-logits))
     return scores.astype(np.float32)
 

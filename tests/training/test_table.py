@@ -11,7 +11,7 @@ WORDS, WIDTH, SPECIAL = 300, 12, 5
 
 @pytest.fixture(scope="module")
 def world():
-    """Texts of tokens of which a third mean next to nothing, a teacher, and a table that does not."""
+    """Texts of tokens of which a third mean next to nothing, a teacher, and a table that knows nothing."""
     rng = np.random.default_rng(0)
     meaning = rng.standard_normal((WORDS, 8)) * np.where(np.arange(WORDS) % 3, 1.0, 0.1)[:, None]
     # Half of the texts are another one with two of its tokens exchanged.

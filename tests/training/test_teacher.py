@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertConfig, BertModel
 
+from beam_sts.models.registry import EMBEDDED
 from beam_sts.training.data import DataError, read_scored_pairs
 from beam_sts.training.fit import FitSettings, ScoredPairs, predict
 from beam_sts.training.honesty import HeldOutTextError, check_pairs
@@ -174,3 +175,13 @@ def test_a_cross_encoder_beside_the_encoder_labels_by_the_mean_of_both(data, tmp
     assert (
         (np.minimum(alone, crossed) - 1e-5 <= scores) & (scores <= np.maximum(alone, crossed) + 1e-5)
     ).all()
+
+
+@pytest.mark.parametrize("change", [{"pairs": 0}, {"teacher": str(EMBEDDED / "beam-sts-nano")}])
+def test_without_vectors_of_a_fitted_teacher_the_table_stays_as_it_is(data, tmp_path, change):
+    work = Workshop(tmp_path, data)
+    work.run("teacher")  # what it leaves in the folder is not another recipe's
+    other = Workshop(tmp_path, dataclasses.replace(data, **change))
+    assert other.run("table")["steps"] == 0
+    first, table = (np.load(other.folder(stage) / TABLE) for stage in ("vocabulary", "table"))
+    np.testing.assert_array_equal(table, first)
