@@ -58,11 +58,10 @@ _NUMBERS = (
     "replaced",
     "teacher_frozen",
 )
-_FITS = ("teacher_fit", "teacher_cross_fit", "pretrain", "finetune", "polish", "further")
+_FITS = ("teacher_fit", "teacher_cross_fit", "pretrain", "finetune")
 _SHARES = {
     "replay": "labelled pairs in fine-tuning",
-    "further_replay": "labelled pairs in fitting further",
-    "further_share": "the weights after fitting further in the merged ones",
+    "finetune_share": "the fine-tuned weights in the merged ones",
 }
 _FIT_OPTIONS = {
     "epochs": float,
@@ -107,20 +106,12 @@ def parser() -> Parser:
     )
     result.add_argument("--teacher", help="folder of a fitted cross-encoder, used as it is")
     result.add_argument(
-        "--student",
-        help="folder of a student fitted before ('{seed}' in it is --seed): no vocabulary, pretraining and "
-        "fine-tuning; it is fitted further",
-    )
-    result.add_argument(
         "--teacher_cross",
         action="store_true",
         help="fit the teacher's encoder as a cross-encoder too, and label with the mean of both",
     )
     result.add_argument("--size", choices=list(SIZES), default=Recipe.size)
     result.add_argument("--seed", type=int, default=Recipe.seed)
-    result.add_argument(
-        "--pretrain_seed", type=int, help="seed of pretraining, where several seeds share one; default --seed"
-    )
     for name in _NUMBERS:
         result.add_argument(
             f"--{name}", type=int, default=getattr(Recipe, name), help=f"number of {name}, see Recipe"
@@ -143,7 +134,7 @@ def parser() -> Parser:
         "--smoke",
         action="store_true",
         help="all stages on tiny data of the project's own, for tests; of the options above only --work_dir, "
-        "--student, --seed, --device and --threads count",
+        "--seed, --device and --threads count",
     )
     add_console_options(result)
     return result
@@ -162,7 +153,6 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         stsb=options.stsb,
         size=options.size,
         seed=options.seed,
-        pretrain_seed=options.pretrain_seed,
         gold=tuple(options.gold),
         gold_skip=tuple(options.gold_skip),
         second_dev=tuple(options.second_dev),
@@ -174,7 +164,6 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         teacher_encoder=options.teacher_encoder,
         teacher_also=tuple(options.teacher_also),
         teacher=options.teacher,
-        student=options.student,
         **{name: getattr(options, name) for name in _NUMBERS},
         teacher_cross=options.teacher_cross,
         table=replace(Recipe.table, steps=options.table_steps, learning_rate=options.table_learning_rate),
@@ -206,7 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             with tempfile.TemporaryDirectory() as scratch:
                 root = options.work_dir or Path(scratch)
                 recipe = (
-                    replace(smoke_recipe(root / "data"), seed=options.seed, student=options.student)
+                    replace(smoke_recipe(root / "data"), seed=options.seed)
                     if options.smoke
                     else recipe_of(options)
                 )

@@ -51,7 +51,7 @@ def model_card(
     Args:
         name: Name of the checkpoint.
         facts: What went in: "parameters", "max_length", "data" (Markdown), "stages" (name -> text), "seed",
-            "pretrain_seed" (None for the same), "hardware", "settings" (JSON).
+            "hardware", "settings" (JSON).
         results: Reports of :mod:`beam_sts.training.evaluation` by set name, and "probes".
         seeds: Such results of each seed that was trained, by seed.
 
@@ -74,7 +74,7 @@ def model_card(
         "## Results",
         "| set | Pearson | Spearman | pairs | calibration error | order swap |\n|---|---|---|---|---|---|\n"
         + "\n".join(rows),
-        seeds_table(seeds or {}, facts["pretrain_seed"]),
+        seeds_table(seeds or {}),
         reliability_table(results),
     ]
     probes = results.get("probes")
@@ -107,12 +107,11 @@ def model_card(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def seeds_table(seeds: Mapping[int, Mapping[str, Any]], shared: int | None = None) -> str:
+def seeds_table(seeds: Mapping[int, Mapping[str, Any]]) -> str:
     """Mean and range over seeds of each set's correlations and each probe class's accuracy.
 
     Args:
         seeds: Results by seed.
-        shared: The seed of the one pretraining that all of them go on from, if there is one.
     """
     if len(seeds) < 2:
         return ""
@@ -132,8 +131,6 @@ def seeds_table(seeds: Mapping[int, Mapping[str, Any]], shared: int | None = Non
         for name, values in figures.items()
     ]
     told = ", ".join(map(str, sorted(seeds)))
-    if shared is not None:
-        told += f" of fine-tuning, after one pretraining (seed {shared})"
     return f"Over seeds {told}:\n\n| figure | mean | lowest | highest |\n|---|---|---|---|\n" + "\n".join(
         rows
     )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +15,7 @@ from beam_sts.training.fit import ScoredPairs, predict
 from beam_sts.training.honesty import check_pairs
 from beam_sts.training.pairs import TokenisedTexts
 from beam_sts.training.parts import in_parts
-from beam_sts.training.recipe import GOLD_RANKS, SIZES, Recipe
+from beam_sts.training.recipe import SIZES, Recipe
 from beam_sts.training.sets import dev_sets, gold_pairs, joined, mined_texts, sentence_pool
 
 if TYPE_CHECKING:
@@ -29,9 +27,6 @@ TABLE = "table.npy"  # first values of the token table, in the vocabulary's fold
 
 def run_vocabulary(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Train the vocabulary on the sentences and compute the first values of the token table."""
-    if recipe.given_student is not None:
-        copy_student(recipe.given_student, vocabulary.FILES, folder)
-        return {"student": recipe.given_student.name}
     size = SIZES[recipe.size]
     pool, _ = sentence_pool(recipe, work.held_out)
     gold = [text for pairs in gold_pairs(recipe, work.held_out) for text in pairs.texts]
@@ -47,25 +42,6 @@ def run_vocabulary(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, An
     counts = vocabulary.piece_counts(tokenizer, texts)
     np.save(folder / TABLE, vocabulary.token_table(vectors, counts, size.projections, seed=0))
     return {"texts": len(texts), "entries": len(pieces)}
-
-
-def copy_student(student: Path, names: Sequence[str], folder: Path) -> None:
-    """Copy files of a student that was fitted before.
-
-    Args:
-        student: Its checkpoint folder.
-        names: The files.
-        folder: Where they go.
-
-    Raises:
-        DataError: One is not there.
-    """
-    for name in names:
-        if not (student / name).is_file():
-            raise DataError(
-                f"--student: no file {student / name}; a student is a checkpoint folder with a tokenizer"
-            )
-        shutil.copyfile(student / name, folder / name)
 
 
 def run_teacher(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
@@ -115,26 +91,24 @@ def run_pairs(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
         owner = work.fingerprint("pairs")
         size = 4_096 if work.device == "cpu" else 131_072
         vectors = in_parts(folder, owner, len(pool), lambda rows: embed(pool[rows.start : rows.stop]), size)
-    own = mining.neighbour_pairs(
-        vectors[:gold], seed=0, ranks=GOLD_RANKS, random_share=0.7, device=work.device
-    )
-    rest = mining.neighbour_pairs(vectors, seed=0, device=work.device)
-    rest = rest[~(rest < gold).all(axis=1)]
-    # Whoever takes only the first ones takes as many of either kind.
-    mixed = np.random.default_rng(0).permutation(np.concatenate([own, rest[: len(own)]]), axis=0)
-    pairs = np.concatenate([mixed, rest[len(own) :]])
+    pairs = mining.drawn_pairs(pool, gold, vectors, work.device)
     first, second = ([pool[i] for i in pairs[:, side]] for side in (0, 1))
     check_pairs(first, second, work.held_out, "mined pairs")
     np.save(folder / "pairs.npy", pairs)
     np.save(folder / "vectors.npy", vectors)
     (folder / "texts.json").write_text(json.dumps(pool, ensure_ascii=False), encoding="utf-8")
-    return {"texts": len(pool), "gold texts": gold, "pairs": len(pairs), "between gold texts": len(own)}
+    of_gold = (pairs < gold).sum(axis=1)
+    return {
+        "texts": len(pool),
+        "gold texts": gold,
+        "pairs": len(pairs),
+        "of one gold text": int((of_gold == 1).sum()),
+        "of two": int((of_gold == 2).sum()),
+    }
 
 
 def run_table(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Fit the token table to the vectors of the teacher, if it is a sentence encoder and has made some."""
-    if recipe.given_student is not None:
-        return {"student": recipe.given_student.name}
     first = np.load(work.folder("vocabulary") / TABLE)
     if _fitted_encoder(recipe) is None or not recipe.pairs or not recipe.table.steps:
         np.save(folder / TABLE, first)

@@ -46,7 +46,7 @@ def planted_pair(
 
 
 def long_pairs(
-    sentences: Sequence[str], count: int, seed: int, longest: int = 100, longest_share: float = 0.01
+    sentences: Sequence[str], count: int, seed: int, longest: int = 100, longest_share: float = 0.03
 ) -> list[tuple[str, str, float]]:
     """Make training pairs of documents, scored by the share of sentences left as they were.
 

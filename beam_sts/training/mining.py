@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,18 @@ RANKS = ((0, 2, 1.0), (2, 8, 1.0), (8, 40, 0.7))
 """(first rank, last rank, share of sentences): one neighbour is drawn from each range for that share."""
 RANDOM_SHARE = 0.3
 """Share of sentences that also get a partner at random."""
+MOST = 60_000
+"""Sentences of the pool beside which others are sought by their words."""
+_WORD = re.compile(r"\w+")
+
+
+def octaves(count: int, share: float = 1.0) -> tuple[tuple[int, int, float], ...]:
+    """So many ranges of ranks as in :data:`RANKS`, each twice as long as the one before.
+
+    >>> octaves(3)
+    ((0, 1, 1.0), (1, 3, 1.0), (3, 7, 1.0))
+    """
+    return tuple((2**octave - 1, 2 ** (octave + 1) - 1, share) for octave in range(count))
 
 
 def plain_tokenizer(source: Path) -> PreTrainedTokenizerBase:
@@ -67,11 +80,39 @@ class Embedder:
         return vectors
 
 
+def bags_of_words(texts: Sequence[str], dims: int = 256) -> np.ndarray:
+    """Vectors whose cosine is about the share of words that two texts have in common.
+
+    Each word, whatever its case and however frequent it is, is a direction drawn at random.
+
+    Args:
+        texts: The texts.
+        dims: Width of the vectors.
+
+    Returns:
+        Unit vectors, or zeros where there is no word, float32[texts, dims].
+
+    >>> bags = bags_of_words(["The cat sat.", "the CAT sat", "A dog ran!"])
+    >>> (bags @ bags[0]).round(1).tolist()
+    [1.0, 1.0, -0.1]
+    """
+    index: dict[str, int] = {}
+    rows = [
+        [index.setdefault(word, len(index)) for word in dict.fromkeys(_WORD.findall(text.lower()))]
+        for text in texts
+    ]
+    directions = np.random.default_rng(0).standard_normal((len(index), dims)).astype(np.float32)
+    bags = np.stack([directions[row].sum(axis=0) for row in rows])
+    bags /= np.maximum(np.linalg.norm(bags, axis=1, keepdims=True), 1e-6)
+    return bags
+
+
 def neighbour_pairs(
     vectors: np.ndarray,
     seed: int,
     ranks: Sequence[tuple[int, int, float]] = RANKS,
     random_share: float = RANDOM_SHARE,
+    asking: int | None = None,
     block: int = 2048,
     device: str = "cpu",
 ) -> np.ndarray:
@@ -82,6 +123,7 @@ def neighbour_pairs(
         seed: Of the draws.
         ranks: As :data:`RANKS`.
         random_share: As :data:`RANDOM_SHARE`.
+        asking: How many of the texts, from the first, get partners, which come from all; None for all.
         block: Texts compared with all others at once.
         device: Where they are compared.
 
@@ -90,12 +132,13 @@ def neighbour_pairs(
     """
     rng = np.random.default_rng(seed)
     count = len(vectors)
+    asking = count if asking is None else asking
     able = device != "cpu" or multiplies_bfloat16()
     table = torch.from_numpy(vectors).to(device, torch.bfloat16 if able else torch.float32)
     deepest = min(max(last for _, last, _ in ranks), count - 1)
     drawn: list[np.ndarray] = []
-    for begin in range(0, count, block):
-        similarity = table[begin : begin + block] @ table.T
+    for begin in range(0, asking, block):
+        similarity = table[begin : min(begin + block, asking)] @ table.T
         own = np.arange(begin, begin + len(similarity))
         similarity[torch.arange(len(own)), torch.from_numpy(own)] = -2
         nearest = similarity.topk(deepest, dim=1).indices.cpu().numpy()
@@ -103,8 +146,51 @@ def neighbour_pairs(
             chosen = rng.random(len(own)) < share
             rank = np.minimum(rng.integers(first, last, len(own)), deepest - 1)
             drawn.append(np.stack([own, nearest[np.arange(len(own)), rank]], axis=1)[chosen])
-    lone = np.flatnonzero(rng.random(count) < random_share)
+    lone = np.flatnonzero(rng.random(asking) < random_share)
     drawn.append(np.stack([lone, rng.integers(0, count, len(lone))], axis=1))
     pairs = np.sort(np.concatenate(drawn), axis=1)
     pairs = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
     return rng.permutation(pairs, axis=0).astype(np.int64)
+
+
+def drawn_pairs(texts: Sequence[str], gold: int, vectors: np.ndarray, device: str = "cpu") -> np.ndarray:
+    """Draw the pairs that a student learns most from.
+
+    What the gold sentences are about is what it will be judged by, so they get many partners, near and far.
+    Pairs with many words in common are among them whatever they mean: a student of word vectors has to learn
+    that common words are not common sense, and the neighbours of a sentence by the teacher seldom show it.
+
+    Args:
+        texts: The sentences, the gold ones first.
+        gold: How many these are.
+        vectors: The teacher's unit vectors of them, float[texts, dims].
+        device: Where they are compared.
+
+    Returns:
+        Distinct pairs of indices, int64[pairs, 2]: all these and half as many neighbours of the other
+        sentences in a random order, then the rest of the latter.
+    """
+    rng = np.random.default_rng(0)
+    others = rng.choice(np.arange(gold, len(texts)), min(MOST, len(texts) - gold), replace=False)
+    some = np.concatenate([np.arange(gold), others])
+    bags = bags_of_words([texts[i] for i in some])
+    parts = [
+        neighbour_pairs(vectors[:gold], 0, octaves(11), random_share=0.7, device=device),
+        neighbour_pairs(vectors, 0, octaves(7), random_share=0.0, asking=gold, device=device),
+        neighbour_pairs(bags[:gold], 0, octaves(7), random_share=0.0, device=device),
+        np.sort(some[neighbour_pairs(bags, 0, octaves(7, 0.3), random_share=0.0, device=device)]),
+    ]
+    own = np.unique(np.concatenate(parts), axis=0)
+    rest = neighbour_pairs(vectors, seed=0, device=device)
+    rest = rest[~(rest < gold).any(axis=1)]
+    rest = rest[~_in(rest, own)]
+    half = len(own) // 2
+    mixed = rng.permutation(np.concatenate([own, rest[:half]]), axis=0)
+    return np.concatenate([mixed, rest[half:]])
+
+
+def _in(pairs: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Whether each pair is among the known ones, bool[pairs]."""
+    both = (rows[:, 0] * (2**32) + rows[:, 1] for rows in (pairs, known))
+    found: np.ndarray = np.isin(*both)
+    return found

@@ -18,18 +18,11 @@ SIZES = {
 }
 
 
-GOLD_RANKS = ((0, 1, 1.0), (1, 4, 1.0), (4, 10, 1.0), (10, 25, 1.0), (25, 80, 1.0))
-"""Ranks drawn from among the gold sentences alone (as :data:`mining.RANKS`): what they are about is what the
-student will be judged by."""
 TEACHER_FIT = FitSettings(epochs=2, batch_size=32, learning_rate=6e-5, warmup=0.1)
 TEACHER_CROSS_FIT = FitSettings(epochs=3, batch_size=32, learning_rate=4e-5, warmup=0.1)
 TABLE = TableSettings()
-PRETRAIN = FitSettings(
-    epochs=3, batch_size=1024, learning_rate=2.4e-3, max_length=4096, max_tokens=65_536, shift=4096
-)
-FINETUNE = FitSettings(epochs=1, batch_size=96, learning_rate=5e-4, max_length=4096, shift=4096)
-FURTHER = replace(FINETUNE, batch_size=192, learning_rate=1e-3)
-POLISH = replace(FINETUNE, epochs=0, learning_rate=4e-4)
+PRETRAIN = FitSettings(batch_size=256, learning_rate=1e-3, max_tokens=32_768, max_length=4096, shift=4096)
+FINETUNE = replace(PRETRAIN, learning_rate=8e-4)
 
 
 @dataclass(frozen=True)
@@ -39,7 +32,6 @@ class Recipe:
     Attributes:
         size: Key of :data:`SIZES`.
         seed: Of the student: start, order, dropout.
-        pretrain_seed: Of its pretraining, where that is another: several seeds may share one pretraining.
         stsb: STS-B, with "{split}" for train, dev and test (any source :func:`read_columns` takes).
         gold: More pairs with people's scores.
         gold_skip: Subsets of them left out, by the value of the column file up to its first point.
@@ -53,8 +45,6 @@ class Recipe:
         teacher_encoder: Folder of the sentence encoder that the teacher starts from; None takes ``encoder``.
         teacher_also: Folders of more sentence encoders, used beside the fitted one as they are.
         teacher: Folder of a fitted cross-encoder, used as it is instead.
-        student: Folder of a student that was fitted before, in the place of vocabulary, pretraining and
-            fine-tuning; "{seed}" in it is the seed.
         teacher_fit: How the teacher is fitted.
         teacher_frozen: Its lowest layers that are not.
         teacher_cross: Fit the teacher's encoder as a cross-encoder too, and label with the mean of both.
@@ -63,27 +53,21 @@ class Recipe:
         edits: Sentences to edit by rule.
         facts: Facts to make by grammar.
         roles: Facts of who does what to whom, and of the same things in other states, to make by grammar.
-        swaps: Facts whose two parties can be exchanged, in many more words, to make for fitting further.
+        swaps: Facts whose two parties can be exchanged, in many more words, to make.
         identical: Texts to pair with themselves.
         documents: Pairs of long documents to make.
         table: How the token table is fitted to the teacher's vectors, before the student.
-        pretrain: How the student is fitted to all pairs.
-        finetune: How it is fitted to the gold pairs and the role facts, with ``replay``.
-        polish: How it is fitted once more to the same, more identical texts and a quarter of the replay;
-            0 epochs for not at all.
-        replay: Share of the labelled and made pairs that goes into fine-tuning too.
-        further: How the fine-tuned student is fitted further, to what it was, a larger share of the rest, the
-            swaps and more long documents; 0 epochs for not at all.
-        further_replay: As ``replay``, for that.
-        further_share: Its share of the merged weights, the rest being those from before it.
-        replaced: Texts with words replaced to make, for fine-tuning.
+        replaced: Texts with words replaced to make.
+        pretrain: How the student is fitted to the labelled, gold and given pairs.
+        finetune: How it is fitted to the made and the gold pairs, with ``replay``.
+        replay: Share of the labelled pairs that goes into fine-tuning too.
+        finetune_share: Share of the fine-tuned weights in the merged ones, the rest being those from before.
         data_notes: Markdown file on the data, its licences and the teacher, for the model card.
     """
 
     stsb: str
     size: str = "nano"
     seed: int = 0
-    pretrain_seed: int | None = None
     gold: tuple[str, ...] = ()
     gold_skip: tuple[str, ...] = ()
     second_dev: tuple[str, ...] = ()
@@ -95,38 +79,24 @@ class Recipe:
     teacher_encoder: str | None = None
     teacher_also: tuple[str, ...] = ()
     teacher: str | None = None
-    student: str | None = None
     teacher_fit: FitSettings = TEACHER_FIT
     teacher_frozen: int = 0
     teacher_cross: bool = False
     teacher_cross_fit: FitSettings = TEACHER_CROSS_FIT
-    pairs: int = 1_300_000
-    edits: int = 60_000
-    facts: int = 12_000
-    roles: int = 60_000
-    swaps: int = 5_000
+    pairs: int = 740_000
+    edits: int = 2_000
+    facts: int = 3_000
+    roles: int = 40_000
+    swaps: int = 12_000
     identical: int = 40_000
-    documents: int = 2_500
+    documents: int = 2_000
+    replaced: int = 12_000
     table: TableSettings = TABLE
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE
-    polish: FitSettings = POLISH
-    replay: float = 0.2
-    further: FitSettings = FURTHER
-    further_replay: float = 0.4
-    further_share: float = 0.3
-    replaced: int = 20_000
+    replay: float = 0.35
+    finetune_share: float = 0.9
     data_notes: str | None = None
-
-    @property
-    def start_seed(self) -> int:
-        """The seed of pretraining."""
-        return self.seed if self.pretrain_seed is None else self.pretrain_seed
-
-    @property
-    def given_student(self) -> Path | None:
-        """The folder of the student that was fitted before, if any."""
-        return None if self.student is None else Path(self.student.replace("{seed}", str(self.seed)))
 
 
 def data_notes(recipe: Recipe) -> str:
@@ -140,7 +110,7 @@ def data_notes(recipe: Recipe) -> str:
 def settings(recipe: Recipe) -> str:
     """The recipe as JSON, with folders cut from paths: the card is for others' machines."""
     values = asdict(recipe)
-    for name in ("stsb", "encoder", "teacher_encoder", "teacher", "student", "data_notes"):
+    for name in ("stsb", "encoder", "teacher_encoder", "teacher", "data_notes"):
         values[name] = values[name] and values[name].rsplit("/", 1)[-1]
     for name in ("gold", "sentences", "scored", "teacher_also"):
         values[name] = [source.rsplit("/", 1)[-1] for source in values[name]]

@@ -110,46 +110,22 @@ def labelled_pairs(pairs: Path, labels: Path) -> ScoredPairs:
 
 
 def made_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> ScoredPairs:
-    """Edited sentences, grammar facts, identical texts and long documents, checked as everything else."""
+    """All pairs made by rule, checked as everything else.
+
+    Edited sentences, facts of three kinds of grammar, identical texts, long documents, and texts with words
+    replaced.
+    """
     rng = random.Random(1)
-    facts = grammar_pairs(recipe.facts, seed=1) + _role_facts(recipe)
+    facts = grammar_pairs(recipe.facts, seed=1)
+    facts += grammar_pairs(recipe.roles, seed=2, grammars=ROLE_GRAMMARS)
+    facts += grammar_pairs(recipe.swaps, seed=4, grammars=SWAP_GRAMMARS)
     edited = edited_pairs(rng.sample(pool, min(recipe.edits, len(pool))), seed=1)
     made = [row[:3] for row in edited + facts]
     same = rng.sample(pool, min(recipe.identical, len(pool)))
     made += [(text, text, 1.0) for text in same]
     made += long_pairs(pool, recipe.documents, seed=1)
-    return _allowed(made, held_out, "made pairs")
-
-
-def identical_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> ScoredPairs:
-    """Texts paired with themselves, others than those of :func:`made_pairs`."""
-    same = random.Random(2).sample(pool, min(recipe.identical, len(pool)))
-    return _allowed([(text, text, 1.0) for text in same], held_out, "identical texts")
-
-
-def role_pairs(recipe: Recipe, held_out: HeldOut) -> ScoredPairs:
-    """The role facts of :func:`made_pairs` alone."""
-    return _allowed([row[:3] for row in _role_facts(recipe)], held_out, "role facts")
-
-
-def order_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> ScoredPairs:
-    """Facts of exchanged parties in many more words, and more long documents."""
-    made = [row[:3] for row in grammar_pairs(recipe.swaps, seed=4, grammars=SWAP_GRAMMARS)]
-    made += long_pairs(pool, recipe.documents, seed=5, longest_share=0.04)
-    return _allowed(made, held_out, "pairs of word order")
-
-
-def _role_facts(recipe: Recipe) -> list[tuple[str, str, float, str]]:
-    return grammar_pairs(recipe.roles, seed=2, grammars=ROLE_GRAMMARS)
-
-
-def pairs_with_replaced_words(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> ScoredPairs:
-    """Copies with words replaced, checked as everything else."""
-    return _allowed(replaced_pairs(pool, recipe.replaced, seed=3), held_out, "pairs with replaced words")
-
-
-def _allowed(made: Sequence[tuple[str, str, float]], held_out: HeldOut, name: str) -> ScoredPairs:
+    made += replaced_pairs(pool, recipe.replaced, seed=3)
     pairs = ScoredPairs.of([row[0] for row in made], [row[1] for row in made], [row[2] for row in made])
     kept = taken(pairs, drop_held_out(*texts_of(pairs), held_out))
-    check_pairs(*texts_of(kept), held_out, name)
+    check_pairs(*texts_of(kept), held_out, "made pairs")
     return kept

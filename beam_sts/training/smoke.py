@@ -51,6 +51,4 @@ def smoke_recipe(folder: Path, size: str = "tiny") -> Recipe:
         replaced=20,
         pretrain=few,
         finetune=few,
-        polish=few,
-        further=few,
     )

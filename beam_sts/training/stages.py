@@ -72,7 +72,7 @@ class Workshop:
     def fingerprint(self, name: str) -> str:
         """Digest of all that decides a stage's result."""
         stage = STAGES[name]
-        values = asdict(self.recipe) | {"start_seed": self.recipe.start_seed}
+        values = asdict(self.recipe)
         told = {key: values[key] for key in stage.fields}
         told["needs"] = [self.fingerprint(needed) for needed in stage.needs]
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -137,7 +137,7 @@ _DATA = (*_GOLD, "sentences", "sentence_limit", "source_limits", "encoder")
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
-        Stage("vocabulary", label_stages.run_vocabulary, (*_DATA, "size", "student"), (), ("size",)),
+        Stage("vocabulary", label_stages.run_vocabulary, (*_DATA, "size"), (), ("size",)),
         Stage("teacher", label_stages.run_teacher,
               (*_GOLD, "encoder", "teacher_encoder", "teacher_also", "teacher", "teacher_fit",
                "teacher_frozen", "teacher_cross", "teacher_cross_fit")),
@@ -145,14 +145,12 @@ STAGES: dict[str, Stage] = {
         Stage("labels", label_stages.run_labels, ("pairs",), ("pairs", "teacher")),
         Stage("table", label_stages.run_table, ("size", "table"), ("vocabulary", "pairs"), ("size",)),
         Stage("pretrain", student_stages.run_pretrain,
-              ("size", "start_seed", "scored", "edits", "facts", "roles", "identical", "documents",
-               "pretrain"),
-              ("table", "labels"), ("size", "start_seed")),
-        Stage("finetune", student_stages.run_finetune, ("seed", "finetune", "replay", "replaced", "polish"),
+              ("size", "seed", "scored", "pretrain"), ("table", "labels"), ("size", "seed")),
+        Stage("finetune", student_stages.run_finetune,
+              ("edits", "facts", "roles", "swaps", "identical", "documents", "replaced", "replay",
+               "finetune"),
               ("pretrain",), ("size", "seed")),
-        Stage("further", student_stages.run_further,
-              ("seed", "further", "further_replay", "replaced", "swaps"), ("finetune",), ("size", "seed")),
-        Stage("merge", student_stages.run_merge, ("further_share",), ("further",), ("size", "seed")),
+        Stage("merge", student_stages.run_merge, ("finetune_share",), ("finetune",), ("size", "seed")),
         Stage("evaluate", student_stages.run_evaluate, (), ("merge",), ("size", "seed")),
         Stage("export", student_stages.run_export, (), ("evaluate",), ("size", "seed")),
     )

@@ -18,27 +18,22 @@ from scipy.special import expit, logit
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import beam_sts.models.bert_hash  # noqa: F401  registers the student's architecture
-from beam_sts.models.checksums import CHECKED
 from beam_sts.scoring.scorer import PairScorer
 from beam_sts.training import card, evaluation, teacher, vocabulary
 from beam_sts.training.calibration import rescale, slope_and_bias
-from beam_sts.training.data import DataError, read_scored_pairs
+from beam_sts.training.data import read_scored_pairs
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict
 from beam_sts.training.honesty import check_pairs, drop_held_out
-from beam_sts.training.label_stages import TABLE, copy_student
+from beam_sts.training.label_stages import TABLE
 from beam_sts.training.long_texts import report_on_length
 from beam_sts.training.recipe import SIZES, Recipe, data_notes, settings
 from beam_sts.training.sets import (
     dev_sets,
     gold_pairs,
-    identical_pairs,
     joined,
     labelled_pairs,
     made_pairs,
     mined_texts,
-    order_pairs,
-    pairs_with_replaced_words,
-    role_pairs,
     taken,
     texts_of,
 )
@@ -50,10 +45,6 @@ if TYPE_CHECKING:
 
 def _labelled(work: Workshop) -> ScoredPairs:
     return labelled_pairs(work.folder("pairs"), work.folder("labels"))
-
-
-def _made(recipe: Recipe, work: Workshop) -> ScoredPairs:
-    return made_pairs(recipe, mined_texts(work.folder("pairs")), work.held_out)
 
 
 def _fit_student(
@@ -94,72 +85,31 @@ def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, ScoredPairs]) -> d
 
 
 def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Fit the student, from the matching start, to labelled, made, gold and given pairs together."""
-    if recipe.given_student is not None:
-        return {"student": recipe.given_student.name}
+    """Fit the student, from the matching start, to labelled, gold and given pairs together."""
     given = []
     for source in recipe.scored:
         pairs = read_scored_pairs(source)
         given.append(taken(pairs, drop_held_out(*texts_of(pairs), work.held_out)))
         check_pairs(*texts_of(given[-1]), work.held_out, source)
-    pairs = joined([_labelled(work), _made(recipe, work), *gold_pairs(recipe, work.held_out), *given])
-    return _fit_student(replace(recipe, seed=recipe.start_seed), work, None, pairs, recipe.pretrain, folder)
-
-
-def _finetuning_pairs(recipe: Recipe, work: Workshop, replay: float) -> tuple[list[ScoredPairs], ScoredPairs]:
-    """What all of fine-tuning sees, and a share of the rest, in random order."""
-    others = joined([_labelled(work), _made(recipe, work)])
-    order = random.Random(recipe.seed).sample(range(len(others)), round(replay * len(others)))
-    again = [
-        *gold_pairs(recipe, work.held_out),
-        pairs_with_replaced_words(recipe, mined_texts(work.folder("pairs")), work.held_out),
-        # Word order is learnt last and forgotten first: all of its facts are seen again.
-        role_pairs(recipe, work.held_out),
-    ]
-    return again, taken(others, order)
+    pairs = joined([_labelled(work), *gold_pairs(recipe, work.held_out), *given])
+    return _fit_student(recipe, work, None, pairs, recipe.pretrain, folder)
 
 
 def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Fit the student to gold pairs, texts with words replaced and role facts, beside a share of the rest."""
-    if recipe.given_student is not None:
-        copy_student(recipe.given_student, CHECKED, folder)
-        own, known = (at / vocabulary.FILES[0] for at in (folder, work.folder("vocabulary")))
-        if own.read_bytes() != known.read_bytes():
-            raise DataError(
-                f"--student: {recipe.given_student / own.name} is not the tokenizer of the first seed "
-                f"({known}); give another --work_dir"
-            )
-        return {"student": recipe.given_student.name}
-    again, replayed = _finetuning_pairs(recipe, work, recipe.replay)
-    pairs = joined([*again, replayed])
-    figures = _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
-    if recipe.polish.epochs:
-        same = identical_pairs(recipe, mined_texts(work.folder("pairs")), work.held_out)
-        pairs = joined([*again, same, taken(replayed, range(len(replayed) // 4))])
-        del figures["losses"]
-        figures = {
-            "before polish": figures,
-            **_fit_student(recipe, work, folder, pairs, recipe.polish, folder),
-        }
-    return figures
-
-
-def run_further(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Fit the fine-tuned student further: more of the rest, more word order and long documents."""
-    if not recipe.further.epochs:
-        return {"pairs": 0}
-    again, replayed = _finetuning_pairs(recipe, work, recipe.further_replay)
-    made = order_pairs(recipe, mined_texts(work.folder("pairs")), work.held_out)
-    pairs = joined([*again, made, replayed])
-    return _fit_student(recipe, work, work.folder("finetune"), pairs, recipe.further, folder)
+    """Fit the student to the made and the gold pairs, beside a share of the labelled ones."""
+    labelled = _labelled(work)
+    again = random.Random(recipe.seed).sample(range(len(labelled)), round(recipe.replay * len(labelled)))
+    made = made_pairs(recipe, mined_texts(work.folder("pairs")), work.held_out)
+    pairs = joined([*gold_pairs(recipe, work.held_out), made, taken(labelled, again)])
+    return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
 
 
 def run_merge(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Take the mean of the weights before and after fitting further; scale the logits where that helps."""
-    shutil.copytree(work.folder("finetune"), folder, dirs_exist_ok=True)
+    """Take the mean of the weights before and after fine-tuning; scale the logits where that helps."""
+    before, after = work.folder("pretrain"), work.folder("finetune")
+    shutil.copytree(after, folder, dirs_exist_ok=True)
     (folder / "done.json").unlink()
-    if recipe.further.epochs:
-        mean_of_weights(work.folder("finetune"), work.folder("further"), recipe.further_share, folder)
+    mean_of_weights(before, after, recipe.finetune_share, folder)
     model, tokenizer = teacher.cross_encoder(folder)
     sets = dev_sets(recipe)
     fitted = scaling(model, tokenizer, joined(gold_pairs(recipe, work.held_out)), sets["STS-B dev"])
@@ -235,7 +185,6 @@ def run_export(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
                 if name != "evaluate"
             },
             "seed": recipe.seed,
-            "pretrain_seed": recipe.pretrain_seed,
             "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
             "settings": settings(recipe),
         },

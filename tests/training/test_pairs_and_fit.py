@@ -25,7 +25,6 @@ from beam_sts.training.fit import (
     shifted_places,
 )
 from beam_sts.training.long_texts import long_pairs, planted_pair, report_on_length
-from beam_sts.training.mining import neighbour_pairs
 from beam_sts.training.pairs import PairTensors, length_grouped
 from beam_sts.training.student import StudentSize, logits_for_training, matching_start
 from beam_sts.training.vocabulary import (
@@ -192,16 +191,6 @@ def test_a_fit_that_is_killed_goes_on_to_the_same_weights(tokenizer, tmp_path, c
         _, anew = kept_fit(vocabulary, keep, **changes)
         assert "goes on" not in caplog.text
         assert anew.step == 14
-
-
-def test_neighbours_are_near_distinct_and_never_oneself():
-    rng = np.random.default_rng(0)
-    vectors = np.repeat(rng.standard_normal((30, 8)), 3, axis=0) + 0.01 * rng.standard_normal((90, 8))
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    pairs = neighbour_pairs(vectors, seed=0, ranks=((0, 2, 1.0),), random_share=0.0, block=16)
-    assert (pairs[:, 0] < pairs[:, 1]).all()
-    assert len(np.unique(pairs, axis=0)) == len(pairs)
-    assert (pairs[:, 0] // 3 == pairs[:, 1] // 3).all()
 
 
 def test_planted_edits_stand_where_they_are_asked_for():

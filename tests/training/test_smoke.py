@@ -64,9 +64,7 @@ def test_a_training_has_a_page(smoke):
     assert "<script" not in html
 
 
-def test_the_last_fit_is_polished_and_scaled_to_the_gold_scores(smoke):
-    noted = json.loads((smoke / "finetune-tiny-0" / "done.json").read_text())
-    assert noted["before polish"]["pairs"] != noted["pairs"]
+def test_the_last_fit_is_scaled_to_the_gold_scores(smoke):
     merged = json.loads((smoke / "merge-tiny-0" / "done.json").read_text())
     assert merged["slope"] > 0
     if (merged["slope"], merged["bias"]) == (1, 0):  # scaling did not help on dev
@@ -95,67 +93,15 @@ def test_logits_are_scaled_to_the_gold_scores_where_that_helps(slope, bias, help
     np.testing.assert_allclose(predict(model, tokenizer, gold, precision="fp32"), gold.scores, atol=0.01)
 
 
-def test_weights_before_and_after_fitting_further_are_merged(smoke):
+def test_weights_before_and_after_fine_tuning_are_merged(smoke):
     first, second, merged = (
         load_file(smoke / f"{stage}-tiny-0" / "model.safetensors")
-        for stage in ("finetune", "further", "merge")
+        for stage in ("pretrain", "finetune", "merge")
     )
-    share = smoke_recipe(smoke / "data").further_share
+    share = smoke_recipe(smoke / "data").finetune_share
     for name in merged.keys() - {"classifier.weight", "classifier.bias"}:  # these are scaled afterwards
         torch.testing.assert_close(merged[name], (1 - share) * first[name] + share * second[name])
     assert any(not torch.equal(first[name], second[name]) for name in merged)
-
-
-def test_without_fitting_further_the_weights_are_those_of_fine_tuning(smoke):
-    recipe = smoke_recipe(smoke / "data")
-    work = Workshop(smoke, dataclasses.replace(recipe, seed=3, further=FitSettings(epochs=0)))
-    shutil.copytree(smoke / "pretrain-tiny-0", smoke / "pretrain-tiny-3")
-    noted = json.loads((smoke / "pretrain-tiny-0" / "done.json").read_text())
-    (smoke / "pretrain-tiny-3" / "done.json").write_text(
-        json.dumps(noted | {"fingerprint": work.fingerprint("pretrain")})
-    )
-    work.run("merge")
-    assert not (work.folder("further") / "model.safetensors").exists()
-    first, merged = (load_file(work.folder(stage) / "model.safetensors") for stage in ("finetune", "merge"))
-    same = [name for name in first if torch.equal(first[name], merged[name])]
-    scale = json.loads((work.folder("merge") / "done.json").read_text())
-    changed = {
-        "classifier.weight": scale["slope"] != 1,
-        "classifier.bias": (scale["slope"], scale["bias"]) != (1, 0),
-    }
-    assert set(first) - set(same) == {name for name, scaled in changed.items() if scaled}
-
-
-def test_a_student_fitted_before_is_fitted_further(smoke, tmp_path):
-    shutil.copytree(smoke / "finetune-tiny-0", tmp_path / "given-5")
-    recipe = smoke_recipe(smoke / "data")
-    recipe = dataclasses.replace(recipe, seed=5, student=str(tmp_path / "given-{seed}"))
-    work = Workshop(tmp_path / "work", recipe)
-    work.run("merge")
-    given, before, after = (
-        load_file(folder / "model.safetensors")
-        for folder in (tmp_path / "given-5", work.folder("finetune"), work.folder("further"))
-    )
-    assert all(torch.equal(given[name], before[name]) for name in given)
-    assert any(not torch.equal(given[name], after[name]) for name in given)
-    assert not (work.folder("pretrain") / "model.safetensors").exists()
-
-
-def test_a_student_that_is_not_there_is_refused(smoke, tmp_path):
-    recipe = dataclasses.replace(smoke_recipe(smoke / "data"), student=str(tmp_path / "none"))
-    with pytest.raises(DataError, match=r"--student: no file .*none/tokenizer\.json"):
-        Workshop(tmp_path / "work", recipe).run("vocabulary")
-
-
-def test_students_of_two_vocabularies_are_not_mixed(smoke, tmp_path):
-    for seed in (0, 1):
-        shutil.copytree(smoke / "finetune-tiny-0", tmp_path / f"given-{seed}")
-    tokenizer = tmp_path / "given-1" / "tokenizer.json"
-    tokenizer.write_text(tokenizer.read_text() + "\n")
-    recipe = dataclasses.replace(smoke_recipe(smoke / "data"), student=str(tmp_path / "given-{seed}"))
-    Workshop(tmp_path / "work", recipe).run("finetune")
-    with pytest.raises(DataError, match="not the tokenizer of the first seed"):
-        Workshop(tmp_path / "work", dataclasses.replace(recipe, seed=1)).run("finetune")
 
 
 def test_every_option_of_the_recipe_reaches_it():
@@ -213,22 +159,6 @@ def test_finished_stages_are_skipped_and_changed_settings_run_again(smoke, caplo
     assert changed.result("export") is None
 
 
-def test_seeds_may_share_one_pretraining(smoke):
-    recipe = smoke_recipe(smoke / "data")
-    shared = Workshop(smoke, dataclasses.replace(recipe, seed=1, pretrain_seed=0))
-    assert shared.result("pretrain") == Workshop(smoke, recipe).result("pretrain")
-    assert shared.result("finetune") is None
-    work = Workshop(smoke, dataclasses.replace(recipe, seed=1))
-    assert work.folder("pretrain").name == "pretrain-tiny-1"
-    assert work.fingerprint("pretrain") != shared.fingerprint("pretrain")
-    work.run("pretrain")
-    states = [
-        (folder / "model.safetensors").read_bytes()
-        for folder in (work.folder("pretrain"), shared.folder("pretrain"))
-    ]
-    assert states[0] != states[1]
-
-
 def test_labels_go_on_where_they_stopped(smoke, tmp_path):
     shutil.copytree(smoke, tmp_path / "work")
     recipe = smoke_recipe(smoke / "data")
@@ -248,7 +178,7 @@ def test_a_stage_alone_asks_for_the_stages_before_it(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("further_share", "1.5"), ("replay", "nan"), ("swaps", "-1"), ("threads", "0")]
+    ("option", "value"), [("finetune_share", "1.5"), ("replay", "nan"), ("swaps", "-1"), ("threads", "0")]
 )
 def test_numbers_out_of_range_are_refused_before_the_work(tmp_path, capsys, option, value):
     assert train.main(["all", "--smoke", "--work_dir", str(tmp_path / "work"), f"--{option}", value]) == 2
