@@ -18,8 +18,8 @@ RANKS = ((0, 2, 1.0), (2, 8, 1.0), (8, 40, 0.7))
 """(first rank, last rank, share of sentences): one neighbour is drawn from each range for that share."""
 RANDOM_SHARE = 0.3
 """Share of sentences that also get a partner at random."""
-MOST = 60_000
-"""Sentences of the pool beside which others are sought by their words."""
+WORDS_AMONG = 60_000
+"""Sentences, beside the gold ones, among which neighbours are sought by the words in common."""
 _WORD = re.compile(r"\w+")
 
 
@@ -173,7 +173,7 @@ def drawn_pairs(texts: Sequence[str], gold: int, vectors: np.ndarray, device: st
         sentences in a random order, then the rest of the latter.
     """
     rng = np.random.default_rng(0)
-    others = rng.choice(np.arange(gold, len(texts)), min(MOST, len(texts) - gold), replace=False)
+    others = rng.choice(np.arange(gold, len(texts)), min(WORDS_AMONG, len(texts) - gold), replace=False)
     some = np.concatenate([np.arange(gold), others])
     bags = bags_of_words([texts[i] for i in some])
     parts = [
