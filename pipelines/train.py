@@ -59,10 +59,7 @@ _NUMBERS = (
     "teacher_frozen",
 )
 _FITS = ("teacher_fit", "teacher_cross_fit", "pretrain", "finetune")
-_SHARES = {
-    "replay": "labelled pairs in fine-tuning",
-    "finetune_share": "the fine-tuned weights in the merged ones",
-}
+_SHARES = {"replay": "labelled and made pairs in fine-tuning"}
 _FIT_OPTIONS = {
     "epochs": float,
     "batch_size": int,

@@ -21,8 +21,10 @@ SIZES = {
 TEACHER_FIT = FitSettings(epochs=2, batch_size=32, learning_rate=6e-5, warmup=0.1)
 TEACHER_CROSS_FIT = FitSettings(epochs=3, batch_size=32, learning_rate=4e-5, warmup=0.1)
 TABLE = TableSettings()
-PRETRAIN = FitSettings(batch_size=256, learning_rate=1e-3, max_tokens=32_768, max_length=4096, shift=4096)
-FINETUNE = replace(PRETRAIN, learning_rate=8e-4)
+PRETRAIN = FitSettings(
+    epochs=2, batch_size=256, learning_rate=1e-3, max_tokens=32_768, max_length=4096, shift=4096
+)
+FINETUNE = replace(PRETRAIN, epochs=1, batch_size=128, learning_rate=3e-4)
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,9 @@ class Recipe:
         documents: Pairs of long documents to make.
         table: How the token table is fitted to the teacher's vectors, before the student.
         replaced: Texts with words replaced to make.
-        pretrain: How the student is fitted to the labelled, gold and given pairs.
-        finetune: How it is fitted to the made and the gold pairs, with ``replay``.
-        replay: Share of the labelled pairs that goes into fine-tuning too.
-        finetune_share: Share of the fine-tuned weights in the merged ones, the rest being those from before.
+        pretrain: How the student is fitted to all pairs: labelled, made, gold and given ones.
+        finetune: How it is fitted to the gold pairs after that, with ``replay``.
+        replay: Share of the labelled and made pairs that goes into fine-tuning too.
         data_notes: Markdown file on the data, its licences and the teacher, for the model card.
     """
 
@@ -88,14 +89,13 @@ class Recipe:
     facts: int = 3_000
     roles: int = 40_000
     swaps: int = 12_000
-    identical: int = 40_000
+    identical: int = 100_000
     documents: int = 2_000
     replaced: int = 12_000
     table: TableSettings = TABLE
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE
-    replay: float = 0.35
-    finetune_share: float = 0.9
+    replay: float = 0.06
     data_notes: str | None = None
 
 

@@ -134,6 +134,7 @@ class Workshop:
 
 _GOLD = ("stsb", "gold", "gold_skip", "second_dev")
 _DATA = (*_GOLD, "sentences", "sentence_limit", "source_limits", "encoder")
+_MADE = ("edits", "facts", "roles", "swaps", "identical", "documents", "replaced")
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
@@ -145,13 +146,11 @@ STAGES: dict[str, Stage] = {
         Stage("labels", label_stages.run_labels, ("pairs",), ("pairs", "teacher")),
         Stage("table", label_stages.run_table, ("size", "table"), ("vocabulary", "pairs"), ("size",)),
         Stage("pretrain", student_stages.run_pretrain,
-              ("size", "seed", "scored", "pretrain"), ("table", "labels"), ("size", "seed")),
+              ("size", "seed", "scored", "pretrain", *_MADE), ("table", "labels"), ("size", "seed")),
         Stage("finetune", student_stages.run_finetune,
-              ("edits", "facts", "roles", "swaps", "identical", "documents", "replaced", "replay",
-               "finetune"),
-              ("pretrain",), ("size", "seed")),
-        Stage("merge", student_stages.run_merge, ("finetune_share",), ("finetune",), ("size", "seed")),
-        Stage("evaluate", student_stages.run_evaluate, (), ("merge",), ("size", "seed")),
+              ("replay", "finetune"), ("pretrain",), ("size", "seed")),
+        Stage("calibrate", student_stages.run_calibrate, (), ("finetune",), ("size", "seed")),
+        Stage("evaluate", student_stages.run_evaluate, (), ("calibrate",), ("size", "seed")),
         Stage("export", student_stages.run_export, (), ("evaluate",), ("size", "seed")),
     )
 }  # fmt: skip

@@ -2,21 +2,18 @@
 
 With ordinary random weights a cross-encoder this small needs hundreds of thousands of pairs to discover that
 it has to compare the texts at all. The matching start puts the comparison there and leaves everything
-trainable: the first head of the first layer attends from each token to similar tokens of the *other* text
-    and writes what it finds beside
-the token, and the feed-forward layer measures the difference.
+trainable: the first head of the first layer attends from each token to similar tokens of the *other* text and
+writes what it finds beside the token, and the feed-forward layer measures the difference.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 
 from beam_sts.models.bert_hash import (
     BertHashForSequenceClassification,
@@ -209,23 +206,3 @@ def _layer(
     hidden = layer.attention.output(attended.transpose(1, 2).flatten(2), reading)
     result: torch.Tensor = layer.output(layer.intermediate(hidden), hidden)
     return result
-
-
-def mean_of_weights(first: Path, second: Path, share: float, into: Path) -> None:
-    """Write the weighted mean of the weights of two students that were fitted from one start.
-
-    Such students lie in one basin of the loss, where a mean keeps most of what either learnt and errs less
-    than each.
-
-    Args:
-        first: Folder of a student's model.safetensors.
-        second: Folder of the other's.
-        share: The share of the second one's weights, from 0 to 1.
-        into: Folder whose model.safetensors is written.
-
-    Source: Wortsman et al., Model soups, 2022 (arXiv:2203.05482); Robust fine-tuning of zero-shot models,
-    2022 (arXiv:2109.01903).
-    """
-    ours, theirs = (load_file(folder / "model.safetensors") for folder in (first, second))
-    merged = {name: (1 - share) * ours[name] + share * theirs[name] for name in ours}
-    save_file(merged, into / "model.safetensors", metadata={"format": "pt"})

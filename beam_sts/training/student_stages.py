@@ -1,4 +1,4 @@
-"""The stages of the student: pretraining, fine-tuning, merging, evaluation, export."""
+"""The stages of the student: pretraining, fine-tuning, calibration, evaluation, export."""
 
 from __future__ import annotations
 
@@ -37,14 +37,10 @@ from beam_sts.training.sets import (
     taken,
     texts_of,
 )
-from beam_sts.training.student import matching_start, mean_of_weights, parameter_count
+from beam_sts.training.student import matching_start, parameter_count
 
 if TYPE_CHECKING:
     from beam_sts.training.stages import Workshop
-
-
-def _labelled(work: Workshop) -> ScoredPairs:
-    return labelled_pairs(work.folder("pairs"), work.folder("labels"))
 
 
 def _fit_student(
@@ -85,31 +81,43 @@ def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, ScoredPairs]) -> d
 
 
 def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Fit the student, from the matching start, to labelled, gold and given pairs together."""
+    """Fit the student, from the matching start, to all pairs: labelled, made, gold and given ones."""
     given = []
     for source in recipe.scored:
         pairs = read_scored_pairs(source)
         given.append(taken(pairs, drop_held_out(*texts_of(pairs), work.held_out)))
         check_pairs(*texts_of(given[-1]), work.held_out, source)
-    pairs = joined([_labelled(work), *gold_pairs(recipe, work.held_out), *given])
+    pairs = joined([*_labelled_and_made(recipe, work), *gold_pairs(recipe, work.held_out), *given])
     return _fit_student(recipe, work, None, pairs, recipe.pretrain, folder)
 
 
 def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Fit the student to the made and the gold pairs, beside a share of the labelled ones."""
-    labelled = _labelled(work)
-    again = random.Random(recipe.seed).sample(range(len(labelled)), round(recipe.replay * len(labelled)))
-    made = made_pairs(recipe, mined_texts(work.folder("pairs")), work.held_out)
-    pairs = joined([*gold_pairs(recipe, work.held_out), made, taken(labelled, again)])
+    """Fit the student to the gold pairs, twice, beside a share of the others and identical texts.
+
+    People's scores of near-copies move those of equal texts, too, unless just such texts are seen again: so
+    each gold text, and as many others, are paired with themselves.
+    """
+    gold = gold_pairs(recipe, work.held_out)
+    rest = joined(_labelled_and_made(recipe, work))
+    rng = random.Random(recipe.seed)
+    again = taken(rest, rng.sample(range(len(rest)), round(recipe.replay * len(rest))))
+    pool = mined_texts(work.folder("pairs"))
+    same = [text for pairs in gold for text in pairs.texts]
+    same += rng.sample(pool, min(len(same), len(pool)))
+    pairs = joined([*2 * gold, again, ScoredPairs.of(same, same, [1.0] * len(same))])
     return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
 
 
-def run_merge(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Take the mean of the weights before and after fine-tuning; scale the logits where that helps."""
-    before, after = work.folder("pretrain"), work.folder("finetune")
-    shutil.copytree(after, folder, dirs_exist_ok=True)
+def _labelled_and_made(recipe: Recipe, work: Workshop) -> list[ScoredPairs]:
+    pairs = work.folder("pairs")
+    labelled = labelled_pairs(pairs, work.folder("labels"))
+    return [labelled, made_pairs(recipe, mined_texts(pairs), work.held_out)]
+
+
+def run_calibrate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+    """Scale the student's logits to people's scores, where that helps."""
+    shutil.copytree(work.folder("finetune"), folder, dirs_exist_ok=True)
     (folder / "done.json").unlink()
-    mean_of_weights(before, after, recipe.finetune_share, folder)
     model, tokenizer = teacher.cross_encoder(folder)
     sets = dev_sets(recipe)
     fitted = scaling(model, tokenizer, joined(gold_pairs(recipe, work.held_out)), sets["STS-B dev"])
@@ -146,7 +154,7 @@ def scaling(model: Any, tokenizer: Any, gold: ScoredPairs, dev: ScoredPairs) -> 
 
 def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Report on dev, test and the probes, scoring as users do."""
-    score = PairScorer(work.folder("merge"), threads=torch.get_num_threads()).score
+    score = PairScorer(work.folder("calibrate"), threads=torch.get_num_threads()).score
     results: dict[str, Any] = {}
     sets = dev_sets(recipe) | {"STS-B test": read_scored_pairs(recipe.stsb.format(split="test"))}
     for name, gold in sets.items():
@@ -166,7 +174,7 @@ def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
 
 def run_export(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Write the checkpoint folder with its model card."""
-    model = AutoModelForSequenceClassification.from_pretrained(work.folder("merge"), dtype=torch.float32)
+    model = AutoModelForSequenceClassification.from_pretrained(work.folder("calibrate"), dtype=torch.float32)
     results = json.loads((work.folder("evaluate") / "results.json").read_text(encoding="utf-8"))
     noted = {name: work.result(name) or {} for name in work.stages if name != "export"}
     text = card.model_card(
