@@ -92,7 +92,14 @@ def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
 
 
 def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Fit the student to the gold pairs, twice, beside a share of the others and identical texts.
+    """Fit the student to the gold pairs, twice, beside a share of the others and identical texts."""
+    return _fit_student(
+        recipe, work, work.folder("pretrain"), finetuning_pairs(recipe, work), recipe.finetune, folder
+    )
+
+
+def finetuning_pairs(recipe: Recipe, work: Workshop) -> ScoredPairs:
+    """The pairs of fine-tuning: gold ones twice, a share of the labelled and made ones, identical texts.
 
     People's scores of near-copies move those of equal texts, too, unless just such texts are seen again: so
     each gold text, and as many others, are paired with themselves.
@@ -102,10 +109,11 @@ def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
     rng = random.Random(recipe.seed)
     again = taken(rest, rng.sample(range(len(rest)), round(recipe.replay * len(rest))))
     pool = mined_texts(work.folder("pairs"))
-    same = [text for pairs in gold for text in pairs.texts]
+    # STS-B's splits share sentences: outside of the pairs of its train split none of them is trained on.
+    same = [text for pairs in gold for text in pairs.texts if not work.held_out.has_sentence(text)]
     same += rng.sample(pool, min(len(same), len(pool)))
-    pairs = joined([*2 * gold, again, ScoredPairs.of(same, same, [1.0] * len(same))])
-    return _fit_student(recipe, work, work.folder("pretrain"), pairs, recipe.finetune, folder)
+    check_pairs(same, same, work.held_out, "identical texts")
+    return joined([*2 * gold, again, ScoredPairs.of(same, same, [1.0] * len(same))])
 
 
 def _labelled_and_made(recipe: Recipe, work: Workshop) -> list[ScoredPairs]:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from beam_sts import PairScorer
@@ -24,7 +26,7 @@ from beam_sts.training.recipe import Recipe
 from beam_sts.training.sets import mined_texts
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import STAGES, Workshop
-from beam_sts.training.student_stages import scaling
+from beam_sts.training.student_stages import finetuning_pairs, scaling
 from beam_sts.training.table import TableSettings
 from pipelines import train
 
@@ -98,11 +100,29 @@ def test_fine_tuning_sees_gold_pairs_twice_and_a_share_of_the_others(smoke):
         for stage in ("pretrain", "finetune")
     )
     recipe = smoke_recipe(smoke / "data")
+    work = Workshop(smoke, recipe)
     train = read_scored_pairs(str(smoke / "data" / "train.parquet"))
-    gold, texts = len(train), len(train.texts)
+    gold = len(train)
     assert before > gold + recipe.pairs / 2
+    texts = sum(not work.held_out.has_sentence(text) for text in train.texts)
     others = min(texts, len(mined_texts(smoke / "pairs")))
     assert after == 2 * gold + round(recipe.replay * (before - gold)) + texts + others
+
+
+def test_a_sentence_that_sts_b_shares_with_its_test_split_is_not_paired_with_itself(smoke, tmp_path):
+    splits = ("train", "dev", "test")
+    train, dev, test = (pq.read_table(smoke / "data" / f"{split}.parquet") for split in splits)
+    shared = test.column("sentence1")[0].as_py()
+    row = {"sentence1": shared, "sentence2": "Nobody has said this before.", "score": 0.0}
+    train = pa.concat_tables([train, pa.Table.from_pylist([row], schema=train.schema)])
+    for split, table in zip(splits, (train, dev, test), strict=True):
+        pq.write_table(table, tmp_path / f"{split}.parquet")
+    recipe = dataclasses.replace(smoke_recipe(smoke / "data"), stsb=str(tmp_path / "{split}.parquet"))
+    pairs = finetuning_pairs(recipe, Workshop(smoke, recipe))
+    equal = {pairs.texts[a] for a, b in zip(pairs.left, pairs.right, strict=True) if a == b}
+    assert shared in pairs.texts
+    assert shared not in equal
+    assert equal > set(read_scored_pairs(recipe.stsb.format(split="train")).texts[:5])
 
 
 def test_every_option_of_the_recipe_reaches_it():
