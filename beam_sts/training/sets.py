@@ -40,6 +40,15 @@ def taken(pairs: ScoredPairs, rows: Sequence[int]) -> ScoredPairs:
     )
 
 
+def without_held_out(
+    pairs: ScoredPairs, held_out: HeldOut, source: str, sentences: bool = True
+) -> ScoredPairs:
+    """The pairs that training may see, checked; arguments as of :func:`check_pairs`."""
+    kept = taken(pairs, drop_held_out(*texts_of(pairs), held_out, sentences=sentences))
+    check_pairs(*texts_of(kept), held_out, source, sentences=sentences)
+    return kept
+
+
 def second_dev_pairs(recipe: Recipe) -> ScoredPairs:
     """The gold pairs of the recipe's second dev set.
 
@@ -66,9 +75,7 @@ def gold_pairs(recipe: Recipe, held_out: HeldOut) -> list[ScoredPairs]:
     for source in (recipe.stsb.format(split="train"), *recipe.gold):
         own = source == recipe.stsb.format(split="train")
         pairs = read_scored_pairs(source, skip=recipe.gold_skip)
-        kept = taken(pairs, drop_held_out(*texts_of(pairs), held_out, sentences=not own))
-        check_pairs(*texts_of(kept), held_out, source, sentences=not own)
-        sets.append(kept)
+        sets.append(without_held_out(pairs, held_out, source, sentences=not own))
     return sets
 
 
@@ -126,6 +133,4 @@ def made_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> Scored
     made += long_pairs(pool, recipe.documents, seed=1)
     made += replaced_pairs(pool, recipe.replaced, seed=3)
     pairs = ScoredPairs.of([row[0] for row in made], [row[1] for row in made], [row[2] for row in made])
-    kept = taken(pairs, drop_held_out(*texts_of(pairs), held_out))
-    check_pairs(*texts_of(kept), held_out, "made pairs")
-    return kept
+    return without_held_out(pairs, held_out, "made pairs")

@@ -23,7 +23,7 @@ from beam_sts.training import card, evaluation, teacher, vocabulary
 from beam_sts.training.calibration import rescale, slope_and_bias
 from beam_sts.training.data import read_scored_pairs
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict
-from beam_sts.training.honesty import check_pairs, drop_held_out
+from beam_sts.training.honesty import check_pairs
 from beam_sts.training.label_stages import TABLE
 from beam_sts.training.long_texts import report_on_length
 from beam_sts.training.recipe import SIZES, Recipe, data_notes, settings
@@ -35,7 +35,7 @@ from beam_sts.training.sets import (
     made_pairs,
     mined_texts,
     taken,
-    texts_of,
+    without_held_out,
 )
 from beam_sts.training.student import matching_start, parameter_count
 
@@ -82,11 +82,7 @@ def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, ScoredPairs]) -> d
 
 def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Fit the student, from the matching start, to all pairs: labelled, made, gold and given ones."""
-    given = []
-    for source in recipe.scored:
-        pairs = read_scored_pairs(source)
-        given.append(taken(pairs, drop_held_out(*texts_of(pairs), work.held_out)))
-        check_pairs(*texts_of(given[-1]), work.held_out, source)
+    given = [without_held_out(read_scored_pairs(name), work.held_out, name) for name in recipe.scored]
     pairs = joined([*_labelled_and_made(recipe, work), *gold_pairs(recipe, work.held_out), *given])
     return _fit_student(recipe, work, None, pairs, recipe.pretrain, folder)
 
