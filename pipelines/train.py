@@ -49,6 +49,7 @@ EXAMPLES = (
 
 _NUMBERS = (
     "pairs",
+    "cross_pairs",
     "edits",
     "facts",
     "roles",

@@ -143,8 +143,9 @@ def run_labels(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
         vectors = np.load(work.folder("pairs") / "vectors.npy")
         scores = teacher.similarities(vectors, pairs[:, 0], pairs[:, 1], work.folder("teacher"))
         if recipe.teacher_cross:
-            crossed = _cross_encoder_scores(work.folder("teacher") / CROSS, work, folder, pairs)
-            scores = teacher.mean_of_logits(scores, crossed)
+            some = slice(recipe.cross_pairs)
+            crossed = _cross_encoder_scores(work.folder("teacher") / CROSS, work, folder, pairs[some])
+            scores[some] = teacher.mean_of_logits(scores[some], crossed)
     else:
         raise DataError("no teacher: give --encoder (fitted on the gold pairs) or --teacher (used as it is)")
     np.save(folder / "scores.npy", scores)

@@ -50,6 +50,7 @@ class Recipe:
         teacher_fit: How the teacher is fitted.
         teacher_frozen: Its lowest layers that are not.
         teacher_cross: Fit the teacher's encoder as a cross-encoder too, and label with the mean of both.
+        cross_pairs: Pairs that this cross-encoder labels at most, the first ones.
         teacher_cross_fit: How that one is fitted.
         pairs: Pairs to label, at most.
         edits: Sentences to edit by rule.
@@ -85,6 +86,7 @@ class Recipe:
     teacher_cross: bool = False
     teacher_cross_fit: FitSettings = TEACHER_CROSS_FIT
     pairs: int = 740_000
+    cross_pairs: int = 740_000
     edits: int = 2_000
     facts: int = 3_000
     roles: int = 40_000

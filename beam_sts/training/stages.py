@@ -143,7 +143,7 @@ STAGES: dict[str, Stage] = {
               (*_GOLD, "encoder", "teacher_encoder", "teacher_also", "teacher", "teacher_fit",
                "teacher_frozen", "teacher_cross", "teacher_cross_fit")),
         Stage("pairs", label_stages.run_pairs, _DATA, ("teacher",)),
-        Stage("labels", label_stages.run_labels, ("pairs",), ("pairs", "teacher")),
+        Stage("labels", label_stages.run_labels, ("pairs", "cross_pairs"), ("pairs", "teacher")),
         Stage("table", label_stages.run_table, ("size", "table"), ("vocabulary", "pairs"), ("size",)),
         Stage("pretrain", student_stages.run_pretrain,
               ("size", "seed", "scored", "pretrain", *_MADE), ("table", "labels"), ("size", "seed")),

@@ -158,7 +158,7 @@ def test_subsets_of_the_gold_pairs_are_left_out_or_held_out(data, tmp_path):
 
 
 def test_a_cross_encoder_beside_the_encoder_labels_by_the_mean_of_both(data, tmp_path):
-    recipe = dataclasses.replace(data, teacher_cross=True, pairs=100)
+    recipe = dataclasses.replace(data, teacher_cross=True, pairs=100, cross_pairs=60)
     work = Workshop(tmp_path, recipe)
     noted = work.run("teacher")
     assert {"STS-B dev", "STS-B dev, cross-encoder", "STS-B dev, mean of both"} <= noted.keys()
@@ -171,7 +171,8 @@ def test_a_cross_encoder_beside_the_encoder_labels_by_the_mean_of_both(data, tmp
     crossed = predict(*cross_encoder(work.folder("teacher") / CROSS), asked)
     assert np.abs(alone - crossed).mean() > 0.01
     scores = np.load(work.folder("labels") / "scores.npy")
-    np.testing.assert_allclose(scores, mean_of_logits(alone, crossed), atol=1e-5)
+    np.testing.assert_allclose(scores[60:], alone[60:], atol=1e-5)
+    np.testing.assert_allclose(scores[:60], mean_of_logits(alone, crossed)[:60], atol=1e-5)
     assert (
         (np.minimum(alone, crossed) - 1e-5 <= scores) & (scores <= np.maximum(alone, crossed) + 1e-5)
     ).all()
