@@ -50,6 +50,7 @@ EXAMPLES = (
 _NUMBERS = (
     "pairs",
     "cross_pairs",
+    "labelled_again",
     "edits",
     "facts",
     "roles",
@@ -60,7 +61,7 @@ _NUMBERS = (
     "teacher_frozen",
 )
 _FITS = ("teacher_fit", "teacher_cross_fit", "pretrain", "finetune")
-_SHARES = {"replay": "labelled and made pairs in fine-tuning"}
+_SHARES = {"replay": "made pairs in fine-tuning"}
 _FIT_OPTIONS = {
     "epochs": float,
     "batch_size": int,

@@ -62,8 +62,9 @@ class Recipe:
         table: How the token table is fitted to the teacher's vectors, before the student.
         replaced: Texts with words replaced to make.
         pretrain: How the student is fitted to all pairs: labelled, made, gold and given ones.
-        finetune: How it is fitted to the gold pairs after that, with ``replay``.
-        replay: Share of the labelled and made pairs that goes into fine-tuning too.
+        finetune: How it is fitted to the gold pairs after that, with the next two.
+        labelled_again: Labelled pairs in fine-tuning too, the first ones: their labels are the best.
+        replay: Share of the made pairs that goes into fine-tuning too.
         data_notes: Markdown file on the data, its licences and the teacher, for the model card.
     """
 
@@ -97,6 +98,7 @@ class Recipe:
     table: TableSettings = TABLE
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE
+    labelled_again: int = 44_000
     replay: float = 0.06
     data_notes: str | None = None
 

@@ -49,6 +49,7 @@ def smoke_recipe(folder: Path, size: str = "tiny") -> Recipe:
         swaps=20,
         identical=20,
         replaced=20,
+        labelled_again=40,
         pretrain=few,
         finetune=few,
     )

@@ -148,7 +148,7 @@ STAGES: dict[str, Stage] = {
         Stage("pretrain", student_stages.run_pretrain,
               ("size", "seed", "scored", "pretrain", *_MADE), ("table", "labels"), ("size", "seed")),
         Stage("finetune", student_stages.run_finetune,
-              ("replay", "finetune"), ("pretrain",), ("size", "seed")),
+              ("labelled_again", "replay", "finetune"), ("pretrain",), ("size", "seed")),
         Stage("calibrate", student_stages.run_calibrate, (), ("finetune",), ("size", "seed")),
         Stage("evaluate", student_stages.run_evaluate, (), ("calibrate",), ("size", "seed")),
         Stage("export", student_stages.run_export, (), ("evaluate",), ("size", "seed")),

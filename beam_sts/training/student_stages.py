@@ -95,23 +95,23 @@ def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
 
 
 def finetuning_pairs(recipe: Recipe, work: Workshop) -> ScoredPairs:
-    """The pairs of fine-tuning: gold ones twice, a share of the labelled and made ones, identical texts.
+    """The pairs of fine-tuning: gold ones twice, some of the labelled and made ones, identical texts.
 
     People's scores of near-copies move those of equal texts, too, unless just such texts are seen again: so
     each gold text is paired with itself, and so are as many others, those that the pretrained student is
     least sure of.
     """
     gold = gold_pairs(recipe, work.held_out)
-    rest = joined(_labelled_and_made(recipe, work))
-    rng = random.Random(recipe.seed)
-    again = taken(rest, rng.sample(range(len(rest)), round(recipe.replay * len(rest))))
+    labelled, made = _labelled_and_made(recipe, work)
+    rows = random.Random(recipe.seed).sample(range(len(made)), round(recipe.replay * len(made)))
+    again = [taken(labelled, range(min(recipe.labelled_again, len(labelled)))), taken(made, rows)]
     pool = mined_texts(work.folder("pairs"))
     # STS-B's splits share sentences: outside of the pairs of its train split none of them is trained on.
     same = [text for pairs in gold for text in pairs.texts if not work.held_out.has_sentence(text)]
     own = PairScorer(work.folder("pretrain"), threads=torch.get_num_threads()).score([(t, t) for t in pool])
     same += [pool[i] for i in np.argsort(own, kind="stable")[: len(same)]]
     check_pairs(same, same, work.held_out, "identical texts")
-    return joined([*2 * gold, again, ScoredPairs.of(same, same, [1.0] * len(same))])
+    return joined([*2 * gold, *again, ScoredPairs.of(same, same, [1.0] * len(same))])
 
 
 def _labelled_and_made(recipe: Recipe, work: Workshop) -> list[ScoredPairs]:

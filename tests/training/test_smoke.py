@@ -94,19 +94,20 @@ def test_logits_are_scaled_to_the_gold_scores_where_that_helps(slope, bias, help
     np.testing.assert_allclose(predict(model, tokenizer, gold, precision="fp32"), gold.scores, atol=0.01)
 
 
-def test_fine_tuning_sees_gold_pairs_twice_and_a_share_of_the_others(smoke):
-    before, after = (
-        json.loads((smoke / f"{stage}-tiny-0" / "done.json").read_text())["pairs"]
-        for stage in ("pretrain", "finetune")
+def test_fine_tuning_sees_gold_pairs_twice_and_some_of_the_others(smoke):
+    before, after, labelled = (
+        json.loads((smoke / stage / "done.json").read_text())["pairs"]
+        for stage in ("pretrain-tiny-0", "finetune-tiny-0", "labels")
     )
     recipe = smoke_recipe(smoke / "data")
     work = Workshop(smoke, recipe)
     train = read_scored_pairs(str(smoke / "data" / "train.parquet"))
     gold = len(train)
-    assert before > gold + recipe.pairs / 2
+    assert labelled > recipe.labelled_again
+    made = round(recipe.replay * (before - gold - labelled))
     texts = sum(not work.held_out.has_sentence(text) for text in train.texts)
     others = min(texts, len(mined_texts(smoke / "pairs")))
-    assert after == 2 * gold + round(recipe.replay * (before - gold)) + texts + others
+    assert after == 2 * gold + recipe.labelled_again + made + texts + others
 
 
 def test_a_sentence_that_sts_b_shares_with_its_test_split_is_not_paired_with_itself(smoke, tmp_path):
