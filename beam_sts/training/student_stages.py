@@ -98,8 +98,8 @@ def finetuning_pairs(recipe: Recipe, work: Workshop) -> ScoredPairs:
     """The pairs of fine-tuning: gold ones twice, some of the labelled and made ones, identical texts.
 
     People's scores of near-copies move those of equal texts, too, unless just such texts are seen again: so
-    each gold text is paired with itself, and so are as many others, those that the pretrained student is
-    least sure of.
+    each gold text is paired with itself, and so are twice as many others, those that the pretrained student
+    is least sure of.
     """
     gold = gold_pairs(recipe, work.held_out)
     labelled, made = _labelled_and_made(recipe, work)
@@ -109,7 +109,7 @@ def finetuning_pairs(recipe: Recipe, work: Workshop) -> ScoredPairs:
     # STS-B's splits share sentences: outside of the pairs of its train split none of them is trained on.
     same = [text for pairs in gold for text in pairs.texts if not work.held_out.has_sentence(text)]
     own = PairScorer(work.folder("pretrain"), threads=torch.get_num_threads()).score([(t, t) for t in pool])
-    same += [pool[i] for i in np.argsort(own, kind="stable")[: len(same)]]
+    same += [pool[i] for i in np.argsort(own, kind="stable")[: 2 * len(same)]]
     check_pairs(same, same, work.held_out, "identical texts")
     return joined([*2 * gold, *again, ScoredPairs.of(same, same, [1.0] * len(same))])
 
