@@ -189,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             check_device(options.device)
             check_shares(options, *_SHARES)
-            check_at_least(options, **{**dict.fromkeys(_NUMBERS, 0), "cross_pairs": 1, "threads": 1})
+            check_at_least(options, **dict.fromkeys(_NUMBERS, 0) | {"cross_pairs": 1, "threads": 1})
             torch.set_num_threads(options.threads)
             with tempfile.TemporaryDirectory() as scratch:
                 root = options.work_dir or Path(scratch)

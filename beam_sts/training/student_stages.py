@@ -88,7 +88,7 @@ def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
 
 
 def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
-    """Fit the student to the gold pairs, twice, beside a share of the others and identical texts."""
+    """Fit the student to the gold pairs, twice, beside some of the others and identical texts."""
     return _fit_student(
         recipe, work, work.folder("pretrain"), finetuning_pairs(recipe, work), recipe.finetune, folder
     )
