@@ -7,7 +7,7 @@ import difflib
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -92,8 +92,9 @@ class Parser(argparse.ArgumentParser):
 
         Exits with status 2 on an option that neither this command nor Beam has, naming the nearest.
         """
-        own, rest = self.parse_known_args(argv)
         beam = _beam_parser()
+        self._check_names(argv, beam._option_string_actions)
+        own, rest = self.parse_known_args(argv)
         _, unknown = beam.parse_known_args(rest)
         if unknown:
             self._refuse(unknown[0], beam._option_string_actions)
@@ -101,6 +102,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         """Own options alone; an unknown one is refused, and the nearest named."""
+        self._check_names(argv, ())
         own, rest = self.parse_known_args(argv)
         if rest:
             self._refuse(rest[0], ())
@@ -113,6 +115,16 @@ class Parser(argparse.ArgumentParser):
             except UserError as error:
                 self.error(str(error))
         return own
+
+    def _check_names(self, argv: Sequence[str] | None, others: Collection[str]) -> None:
+        # Before argparse, which would only say that the option whose name is misspelt is missing.
+        for argument in sys.argv[1:] if argv is None else argv:
+            if argument == "--":
+                return
+            name = argument.partition("=")[0]
+            known = name in self._option_string_actions or name in others
+            if name.startswith("--") and " " not in name and not known:
+                self._refuse(argument, others)
 
     def _refuse(self, argument: str, others: Iterable[str]) -> NoReturn:
         names = [*self._option_string_actions, *others]

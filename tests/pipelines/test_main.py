@@ -84,6 +84,8 @@ def test_the_examples_in_help_parse(verb):
         ("evaluate", ["--input", "x", "--groups", "y"], "--group"),
         ("train", ["all", "--smok"], "--smoke"),
         ("models", ["--sped"], "--speed"),
+        ("score", ["--inptu", "x", "--output", "y"], "--input"),
+        ("evaluate", ["--inputs=x"], "--input"),
     ],
 )
 def test_an_unknown_option_is_refused_with_the_nearest(verb, arguments, near, capsys):

@@ -229,6 +229,22 @@ def test_held_out_pairs_in_given_data_are_dropped_and_never_trained_on(smoke, tm
         check_pairs(*texts_of(read_scored_pairs(test)), work.held_out, test)
 
 
+def test_pairs_scored_elsewhere_are_trained_on_but_for_held_out_ones(smoke, tmp_path):
+    shutil.copytree(smoke, tmp_path / "work")
+    recipe = smoke_recipe(smoke / "data")
+    held = read_scored_pairs(recipe.stsb.format(split="test"))
+    rows = [(f"Parcel {i} came late.", f"Parcel {i} was late.", 0.9) for i in range(40)]
+    rows += [(held.texts[held.right[0]], held.texts[held.left[0]], 0.5), (held.texts[0], "A parcel.", 0.1)]
+    columns = ("sentence1", "sentence2", "score")
+    given = tmp_path / "scored.parquet"
+    pq.write_table(pa.table(dict(zip(columns, zip(*rows, strict=True), strict=True))), given)
+    work = Workshop(tmp_path / "work", dataclasses.replace(recipe, scored=(str(given),)))
+    before = json.loads((smoke / "pretrain-tiny-0" / "done.json").read_text())["pairs"]
+    assert work.result("labels") is not None, "labels do not depend on pairs scored elsewhere"
+    work.run("pretrain")
+    assert work.result("pretrain")["pairs"] == before + 40
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl", "csv"])
 @pytest.mark.parametrize("scheme", ["", "file://", "memory://"])
 def test_scored_pairs_read_from_files_of_any_file_system(tmp_path, suffix, scheme):
