@@ -1,22 +1,23 @@
-"""Which texts a student should see beside themselves: those that it doubts to be equal.
+"""Texts beside themselves, from which a student learns what it doubts to be equal.
 
 Most texts it knows to be equal to themselves after pretraining; another pair of those teaches nothing. What
-it doubts are texts that look like an edit of themselves, such as share prices: several numbers, any of which
-may be read as another one changed.
+it doubts looks like an edit of itself: share prices, any number of which may be read as another one changed,
+and words that it has hardly seen beside each other. There are more of these than sentences to draw from, so
+copies with other digits and with another word join them.
 """
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Sequence
 
-import numpy as np
-
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _DIGIT = re.compile(r"\d", re.ASCII)
+_WORD = re.compile(r"[^\W\d_]{2,}")
 
 
-def with_other_digits(texts: Sequence[str], copies: int, rng: np.random.Generator) -> list[str]:
+def with_other_digits(texts: Sequence[str], copies: int, seed: int) -> list[str]:
     """Copies of the texts that hold two numbers or more, with other digits.
 
     A digit other than 0 stays other than 0, so that numbers keep their form.
@@ -24,33 +25,38 @@ def with_other_digits(texts: Sequence[str], copies: int, rng: np.random.Generato
     Args:
         texts: What to copy.
         copies: Copies of each of these texts.
-        rng: Where the digits come from.
+        seed: Of the digits.
 
     Returns:
         The copies; texts of fewer numbers have none.
     """
+    rng = random.Random(seed)
 
     def other(digit: re.Match[str]) -> str:
-        return str(rng.integers(digit.group() != "0", 10))
+        return str(rng.randint(digit.group() != "0", 9))
 
     several = [text for text in texts if len(_NUMBER.findall(text)) > 1]
     return [_DIGIT.sub(other, text) for text in several for _ in range(copies)]
 
 
-def doubted(scores: np.ndarray, count: int, rng: np.random.Generator) -> list[int]:
-    """Draw texts in proportion to what their score with themselves lacks of 1, the same one more than once.
+def with_another_word(texts: Sequence[str], seed: int) -> list[str]:
+    """A copy of each text in which one word is a word of another of the texts.
 
     Args:
-        scores: Score of each text with itself, between 0 and 1, float[n].
-        count: Texts to draw.
-        rng: Of the draw.
+        texts: What to copy.
+        seed: Of the words.
 
     Returns:
-        ``count`` indices of texts.
+        The copies; a text without a word has none.
 
-    >>> doubted(np.array([1.0, 0.0, 1.0]), 3, np.random.default_rng(0))
-    [1, 1, 1]
+    >>> with_another_word(["Cats sleep.", "7 + 5"], seed=1)
+    ['sleep sleep.']
     """
-    lacking = np.maximum(1 - scores.astype(np.float64), 1e-9)
-    chosen: list[int] = rng.choice(len(lacking), count, p=lacking / lacking.sum()).tolist()
-    return chosen
+    rng = random.Random(seed)
+    copies = []
+    for text in texts:
+        words, others = list(_WORD.finditer(text)), _WORD.findall(rng.choice(texts))
+        if words and others:
+            old = rng.choice(words)
+            copies.append(text[: old.start()] + rng.choice(others) + text[old.end() :])
+    return copies

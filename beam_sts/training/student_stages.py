@@ -24,7 +24,7 @@ from beam_sts.training.calibration import rescale, slope_and_bias
 from beam_sts.training.data import read_scored_pairs
 from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict
 from beam_sts.training.honesty import check_pairs
-from beam_sts.training.identical import doubted, with_other_digits
+from beam_sts.training.identical import with_another_word, with_other_digits
 from beam_sts.training.label_stages import TABLE
 from beam_sts.training.long_texts import report_on_length
 from beam_sts.training.recipe import SIZES, Recipe, data_notes, settings
@@ -99,7 +99,8 @@ def finetuning_pairs(recipe: Recipe, work: Workshop) -> ScoredPairs:
     """The pairs of fine-tuning: gold ones twice, some of the labelled and made ones, identical texts.
 
     People's scores of near-copies move those of equal texts, too, unless just such texts are seen again: so
-    each gold text is paired with itself, and so are twice as many that the pretrained student doubts.
+    each gold text is paired with itself, and so are twice as many others, those that the pretrained student
+    doubts most of all sentences and copies of them with other numbers and words.
     """
     gold = gold_pairs(recipe, work.held_out)
     labelled, made = _labelled_and_made(recipe, work)
@@ -107,12 +108,11 @@ def finetuning_pairs(recipe: Recipe, work: Workshop) -> ScoredPairs:
     again = [taken(labelled, range(min(recipe.labelled_again, len(labelled)))), taken(made, rows)]
     # STS-B's splits share sentences: outside of the pairs of its train split none of them is trained on.
     same = [text for pairs in gold for text in pairs.texts if not work.held_out.has_sentence(text)]
-    rng = np.random.default_rng(recipe.seed)
     mined = mined_texts(work.folder("pairs"))
-    copies = with_other_digits(mined, 4, rng)
+    copies = with_other_digits(mined, 4, seed=5) + with_another_word(mined, seed=6)
     pool = mined + [text for text in copies if not work.held_out.has_sentence(text)]
     own = PairScorer(work.folder("pretrain"), threads=torch.get_num_threads()).score([(t, t) for t in pool])
-    same += [pool[i] for i in doubted(own, 2 * len(same), rng)]
+    same += [pool[i] for i in np.argsort(own, kind="stable")[: 2 * len(same)]]
     check_pairs(same, same, work.held_out, "identical texts")
     return joined([*2 * gold, *again, ScoredPairs.of(same, same, [1.0] * len(same))])
 
