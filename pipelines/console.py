@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -24,6 +25,7 @@ from beam_sts.io.storage import hide_secrets
 
 _POLL_SECONDS = 0.5
 _LOG_SECONDS = 10.0
+_READER_LEFT = 128 + signal.SIGPIPE  # as of any command in a pipe whose reader has ended
 _WORKER_THREAD = "run_worker"  # Beam's name for the thread that waits for a worker process
 
 
@@ -65,8 +67,12 @@ def guarded(run: Callable[[], int], *, interrupted: str, console: Console | None
     before = signal.signal(signal.SIGINT, leave)
     threading.excepthook = watch
     try:
-        return run()
+        status = run()
+        sys.stdout.flush()
+        return status
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_has_left():
+            return _READER_LEFT
         own = user_error(error)
         if own:
             return console.error(own, 2)
@@ -79,6 +85,16 @@ def guarded(run: Callable[[], int], *, interrupted: str, console: Console | None
         finished.set()
         threading.excepthook = threading.__excepthook__
         signal.signal(signal.SIGINT, before)
+
+
+def _reader_has_left() -> bool:
+    """Whether what reads standard output, such as ``head``, has ended; if so, nothing more is printed."""
+    output, poll = sys.stdout.fileno(), select.poll()
+    poll.register(output, 0)  # a broken pipe is told unasked
+    if not poll.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # Python flushes once more when it ends
+    return True
 
 
 def _end_workers() -> None:

@@ -14,6 +14,8 @@ from beam_sts.scoring.backends import available_cores
 from pipelines import java, score
 from pipelines.beam_options import local_options, only_built, worker_threads
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.mark.parametrize(
     "runner", ["DaskRunner", "daskrunner", "dask", "apache_beam.runners.dask.dask_runner.DaskRunner"]
@@ -67,6 +69,16 @@ def test_what_is_only_built():
     assert only_built(PipelineOptions(["--runner=FlinkRunner", template])) is None
     assert "gs://bucket/template" in only_built(PipelineOptions(["--runner=DataflowRunner", template]))
     assert "--dry_run" in only_built(PipelineOptions(["--runner=DataflowRunner", "--dry_run=true"]))
+
+
+def test_a_reader_that_has_left_is_no_failure():
+    command = [sys.executable, "-u", "-m", "pipelines.evaluate", "--input", "examples/pairs.jsonl"]
+    with subprocess.Popen(
+        [*command, "--score", "gold"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    ) as process:
+        process.stdout.close()  # as head does when it has its lines
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for it")
