@@ -68,7 +68,7 @@ def guarded(run: Callable[[], int], *, interrupted: str, console: Console | None
     threading.excepthook = watch
     try:
         status = run()
-        sys.stdout.flush()
+        print(end="", flush=True)  # a reader that has left is met here, not when Python ends
         return status
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _reader_has_left():
