@@ -12,9 +12,10 @@ import random
 import re
 from collections.abc import Sequence
 
+from beam_sts.training.replacements import WORD
+
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _DIGIT = re.compile(r"\d", re.ASCII)
-_WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 def with_other_digits(texts: Sequence[str], copies: int, seed: int) -> list[str]:
@@ -55,7 +56,7 @@ def with_another_word(texts: Sequence[str], seed: int) -> list[str]:
     rng = random.Random(seed)
     copies = []
     for text in texts:
-        words, others = list(_WORD.finditer(text)), _WORD.findall(rng.choice(texts))
+        words, others = list(WORD.finditer(text)), WORD.findall(rng.choice(texts))
         if words and others:
             old = rng.choice(words)
             copies.append(text[: old.start()] + rng.choice(others) + text[old.end() :])

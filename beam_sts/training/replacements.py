@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-_WORD = re.compile(r"[^\W\d_]{2,}")
+WORD = re.compile(r"[^\W\d_]{2,}")
 _SIZES = (1, 1, 1, 2, 4, 8)
 """Sentences of a text."""
 _SHARES = (0.0, 0.0, 0.02, 0.05, 0.1)
@@ -42,7 +42,7 @@ def replaced_pairs(sentences: Sequence[str], count: int, seed: int) -> list[tupl
         (text, copy, score) triples, scores of 0.6 to 1.
     """
     rng = random.Random(seed)
-    seen = Counter(word for text in sentences for word in {word.lower() for word in _WORD.findall(text)})
+    seen = Counter(word for text in sentences for word in {word.lower() for word in WORD.findall(text)})
 
     def weight(word: str) -> float:
         return math.log((len(sentences) + 1) / max(1, seen[word.lower()]))
@@ -55,8 +55,8 @@ def replaced_pairs(sentences: Sequence[str], count: int, seed: int) -> list[tupl
         if rng.random() < _SAME:
             pairs.append((text, text, 1.0))
             continue
-        words = list(_WORD.finditer(text))
-        others = _WORD.findall(rng.choice(sentences))
+        words = list(WORD.finditer(text))
+        others = WORD.findall(rng.choice(sentences))
         if not words or not others:
             continue
         size = max(1, round(rng.choice(_SHARES) * len(words)))
@@ -67,7 +67,7 @@ def replaced_pairs(sentences: Sequence[str], count: int, seed: int) -> list[tupl
         new: dict[int, str] = {}
         gone = 0.0
         for word in chosen:
-            others = _WORD.findall(rng.choice(sentences)) or others
+            others = WORD.findall(rng.choice(sentences)) or others
             other = max(others, key=weight) if rarest else rng.choice(others)
             if other.lower() != word.group().lower():
                 new[word.start()] = other
@@ -80,4 +80,4 @@ def replaced_pairs(sentences: Sequence[str], count: int, seed: int) -> list[tupl
 
 def _with(text: str, new: Mapping[int, str]) -> str:
     """The text with other words where some begin."""
-    return _WORD.sub(lambda word: new.get(word.start(), word.group()), text)
+    return WORD.sub(lambda word: new.get(word.start(), word.group()), text)
