@@ -15,8 +15,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-BEAM = "2.62.0"
-"""Of Beam's runners the newest whose parts Maven Central's mirrors hold in full."""
+BEAM = "2.70.0"
+"""Of Beam's Flink and Spark runners the newest that the mirror of Maven Central here serves (November 2026)."""
+JOB_SERVICE = "2.65.0"
+"""The same of the part that talks to the Python side."""
 FLINK = "1.19.2"
 SPARK = "3.5.0"
 
@@ -68,6 +70,7 @@ JOB_SERVERS = {
         "org.apache.beam.runners.flink.FlinkJobServerDriver",
         (
             ("org.apache.beam", f"beam-runners-flink-{FLINK.rpartition('.')[0]}", BEAM),
+            ("org.apache.beam", "beam-runners-java-job-service", JOB_SERVICE),
             ("org.slf4j", "slf4j-simple", "1.7.30"),
         ),
     ),
@@ -75,6 +78,7 @@ JOB_SERVERS = {
         "org.apache.beam.runners.spark.SparkJobServerDriver",
         (
             ("org.apache.beam", "beam-runners-spark-3", BEAM),
+            ("org.apache.beam", "beam-runners-java-job-service", JOB_SERVICE),
             ("org.apache.spark", "spark-core_2.12", SPARK),
             ("org.apache.spark", "spark-streaming_2.12", SPARK),
             ("org.slf4j", "slf4j-api", "2.0.7"),  # Spark's; Beam's 1.7 finds no logger of it
