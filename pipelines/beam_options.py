@@ -19,19 +19,32 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from beam_sts.errors import UserError
 from beam_sts.scoring.backends import available_cores
 from pipelines import java
+from pipelines.runners import Machine, is_runner, runner_problem
 
 
-def local_options(beam_args: list[str]) -> tuple[PipelineOptions, int, bool]:
+def local_options(
+    beam_args: list[str], *, waits: bool = False, here: Machine | None = None
+) -> tuple[PipelineOptions, int, bool]:
     """Beam's options, how many processes score here, and whether the run is local.
 
     A process has one scorer, whose threads all workers of that process share. So only processes divide the
     cores among them, not the worker threads of ``multi_threading``.
 
+    Args:
+        beam_args: Beam's part of the command line.
+        waits: whether the command goes on with what the job wrote, so that the job must run.
+        here: what the runner may find; default: this machine.
+
     Raises:
-        UserError: the runner is one that loses rows.
+        UserError: the runner is one that loses rows, something that it needs is missing, or a job that the
+            command waits for would not run.
     """
     options = PipelineOptions(beam_args)
-    _check_runner(options)
+    if waits:
+        _check_runs(options)
+    problem = runner_problem(options, here or Machine())
+    if problem:
+        raise UserError(problem)
     _end_job_server_with_us(options)
     direct = options.view_as(DirectOptions)
     named = any(arg.partition("=")[0] == "--direct_num_workers" for arg in beam_args)
@@ -49,12 +62,12 @@ def runner_of(options: PipelineOptions) -> FnApiRunner | None:
     the runner of the options.
     """
     named = options.view_as(StandardOptions).runner
-    return FnApiRunner() if not named or _is_runner(options, "direct") else None
+    return FnApiRunner() if not named or is_runner(options, "direct") else None
 
 
 def _end_job_server_with_us(options: PipelineOptions) -> None:
     """Have a job server that Beam starts end with this process, however that ends."""
-    if sys.platform == "linux" and (_is_runner(options, "flink") or _is_runner(options, "spark")):
+    if sys.platform == "linux" and (is_runner(options, "flink") or is_runner(options, "spark")):
         server = options.view_as(JobServerOptions)
         command = [java.__file__, str(os.getpid()), server.job_server_java_launcher]
         server.job_server_jvm_properties = [*command, *(server.job_server_jvm_properties or [])]
@@ -65,7 +78,7 @@ def worker_threads(options: PipelineOptions) -> int | None:
     """Threads of a scorer on a runner's workers: 1 where that starts a process per core, as Dataflow does."""
     debug = options.view_as(DebugOptions)
     one_process = debug.lookup_experiment("no_use_multiple_sdk_containers")
-    return 1 if _is_runner(options, "dataflow") and not one_process else None
+    return 1 if is_runner(options, "dataflow") and not one_process else None
 
 
 def only_built(options: PipelineOptions) -> str | None:
@@ -73,7 +86,7 @@ def only_built(options: PipelineOptions) -> str | None:
 
     Dataflow's templates are such jobs, the launcher of a Flex Template asks for one, and so does --dry_run.
     """
-    if not _is_runner(options, "dataflow"):
+    if not is_runner(options, "dataflow"):
         return None
     template = options.view_as(GoogleCloudOptions).template_location
     if template:
@@ -81,29 +94,9 @@ def only_built(options: PipelineOptions) -> str | None:
     return "nothing sent, for --dry_run" if options.view_as(TestOptions).dry_run else None
 
 
-def check_runs(options: PipelineOptions) -> None:
-    """Refuse a job that is only built, for a command that goes on with what the job wrote.
-
-    Raises:
-        UserError: Beam would not run it.
-    """
+def _check_runs(options: PipelineOptions) -> None:
     if only_built(options):
         raise UserError(
             "--template_location, --dry_run: this command waits for its job and goes on with what it wrote. "
             "Leave them out; templates are for pipelines.score."
-        )
-
-
-def _is_runner(options: PipelineOptions, name: str) -> bool:
-    # As Beam finds a runner: a name in any case, with or without "Runner", or the dotted path of its class.
-    runner = options.view_as(StandardOptions).runner
-    return bool(runner) and runner.rpartition(".")[2].lower().removesuffix("runner") == name
-
-
-def _check_runner(options: PipelineOptions) -> None:
-    if _is_runner(options, "dask"):
-        runner = options.view_as(StandardOptions).runner
-        raise UserError(
-            f"--runner {runner}: Beam's DaskRunner loses rows silently: it drops what a step emits at "
-            "the end of a bundle (seen in Beam 2.77). Leave --runner out to run here, or use FlinkRunner."
         )

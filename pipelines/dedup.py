@@ -46,7 +46,7 @@ from beam_sts.report.examples import Example, merge_examples
 from beam_sts.transforms.components import ROUNDS
 from beam_sts.transforms.dedup_files import REPORT, BeamSettings, DeduplicateSlices
 from beam_sts.transforms.nearest import blocks_for
-from pipelines.beam_options import check_runs, local_options, runner_of
+from pipelines.beam_options import local_options, runner_of
 from pipelines.cli import Parser
 from pipelines.console import Clock, add_console_options, console_of, guarded, progress
 from pipelines.dedup_job import Job, prepare
@@ -199,8 +199,7 @@ def parser() -> Parser:
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Deduplicate; gives the exit status."""
-    options, _, local = local_options(beam_args)
-    check_runs(options)
+    options, _, local = local_options(beam_args, waits=True)
     if local:
         check_device(own.device)
     job = prepare(own)

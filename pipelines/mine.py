@@ -42,7 +42,7 @@ from beam_sts.report.mine import mine_page
 from beam_sts.scoring.scorer import PairScorer
 from beam_sts.transforms.mine_files import COUNTS, MineBeamSettings, MineSlices
 from beam_sts.transforms.nearest import blocks_for
-from pipelines.beam_options import check_runs, local_options, runner_of
+from pipelines.beam_options import local_options, runner_of
 from pipelines.checks import check_at_least, check_shares
 from pipelines.cli import Parser, python
 from pipelines.console import Clock, add_console_options, console_of, guarded, progress
@@ -233,8 +233,7 @@ def _texts_expected(plan: InputPlan, sentences: str | None) -> int:
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Mine; gives the exit status."""
-    options, _, local = local_options(beam_args)
-    check_runs(options)
+    options, _, local = local_options(beam_args, waits=True)
     if local:
         check_device(own.device)
     job = prepare(own)

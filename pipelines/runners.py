@@ -1,0 +1,352 @@
+"""What a Beam runner needs before a run: its job server or program, Java, addresses that answer, options.
+
+Beam finds most of this out after the input has been planned, in a traceback. Here it is one function of the
+options and the machine, asked before the long work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import logging
+import re
+import socket
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from apache_beam.options.pipeline_options import (
+    FlinkRunnerOptions,
+    GoogleCloudOptions,
+    JobServerOptions,
+    PipelineOptions,
+    PortableOptions,
+    PrismRunnerOptions,
+    SetupOptions,
+    SparkRunnerOptions,
+    StandardOptions,
+    WorkerOptions,
+)
+from apache_beam.runners.portability.prism_runner import PrismJobServer
+from apache_beam.utils.subprocess_server import JavaJarServer
+from apache_beam.version import __version__ as beam_version
+
+OLDEST_JAVA = 11
+_SECONDS = 20  # for an address to answer, and for each read of a download
+
+_KNOWN = {
+    path.rpartition(".")[2].lower().removesuffix("runner"): path for path in StandardOptions.ALL_KNOWN_RUNNERS
+}
+_PORTABLE = ("flink", "spark", "portable", "prism")
+_PRISM = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam_version}"
+_LOCAL_FLINK = ("[auto]", "[local]")
+_FLINK_PORT = 8081
+_EXTRAS = {
+    "dataflow": "pip install 'beam_sts[dataflow]'",
+    "testdataflow": "pip install 'beam_sts[dataflow]'",
+    "interactive": "pip install 'apache-beam[interactive]'",
+}
+
+
+class Machine:
+    """What this machine has for a runner; a test gives another one."""
+
+    def java(self, launcher: str) -> int | None:
+        """Major version of a Java, 8 for 1.8; None if there is none."""
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            told = subprocess.run(
+                [launcher, "-version"], capture_output=True, text=True, check=False, timeout=60
+            )
+            found = re.search(r'version "(?:1\.)?(\d+)', told.stderr + told.stdout)
+            return int(found[1]) if found else None
+        return None
+
+    def answers(self, host: str, port: int) -> bool:
+        """Whether something listens there."""
+        with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=_SECONDS):
+            return True
+        return False
+
+    def import_error(self, path: str) -> str | None:
+        """Why the class of a dotted path cannot be imported; None if it can."""
+        module, _, name = path.rpartition(".")
+        try:
+            getattr(importlib.import_module(module), name)
+        except Exception as error:  # whatever the code of another package raises
+            return str(error)
+        return None
+
+    def jar(self, place: str, cache: str | None) -> Path:
+        """A jar's local file, downloaded by Beam into its cache where it is a URL that is not there yet.
+
+        Raises:
+            OSError, ValueError, RuntimeError: it cannot be had.
+        """
+        with _impatient():
+            return Path(JavaJarServer.local_jar(place, cache))
+
+    def region(self) -> str | None:
+        """Google Cloud's region that Beam takes by default: of the environment, or of gcloud."""
+        from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+
+        region: str | None = DataflowRunner().get_default_gcp_region()
+        return region
+
+    def prism(self, options: PipelineOptions) -> None:
+        """Find Prism as Beam does, or download it.
+
+        Raises:
+            OSError, ValueError, RuntimeError: it cannot be had.
+        """
+        with _impatient():
+            PrismJobServer.local_bin(PrismJobServer(options).path_to_binary())
+
+
+@contextlib.contextmanager
+def _impatient() -> Iterator[None]:
+    """Beam's downloads warn at length, and wait for ever for a network that swallows packets."""
+    before, logger = socket.getdefaulttimeout(), logging.getLogger(JavaJarServer.__module__)
+    level = logger.level
+    socket.setdefaulttimeout(_SECONDS)
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+        logger.setLevel(level)
+
+
+def _reason(error: BaseException) -> str:
+    """The system's or the server's own word, from a chain of errors whose last repeats it with advice."""
+    found, at = error, error.__context__
+    while at is not None:
+        found, at = (at if isinstance(at, OSError) else found), at.__context__
+    return str(found)
+
+
+def is_runner(options: PipelineOptions, name: str) -> bool:
+    """Whether the options name a runner, given in lower case without ``runner``."""
+    return _short(options.view_as(StandardOptions).runner or "") == name
+
+
+def runner_problem(options: PipelineOptions, here: Machine) -> str | None:
+    """What is missing for a run by the runner that the options name, and what to type; None if nothing is.
+
+    Args:
+        options: of the run.
+        here: the machine that launches it.
+    """
+    given = options.view_as(StandardOptions).runner
+    if not given:
+        return None
+    name = _short(given)
+    problem = _of_name(given, name, here)
+    if problem is None and name in ("flink", "spark"):
+        problem = _of_job_server(name, options, here)
+    if problem is None and name == "portable":
+        problem = _of_endpoint(options, here)
+    if problem is None and name == "prism":
+        problem = _of_prism(options, here)
+    if problem is None and name == "dataflow":
+        problem = _of_dataflow(options, here)
+    if problem is None and (name in _PORTABLE or name == "dataflow"):
+        problem = _of_workers(name, options, here)
+    return problem and f"--runner {given}: {problem}"
+
+
+def _short(given: str) -> str:
+    # As Beam finds a runner: a name in any case, with or without "Runner", or the dotted path of its class.
+    return given.rpartition(".")[2].lower().removesuffix("runner")
+
+
+def _of_name(given: str, name: str, here: Machine) -> str | None:
+    if name == "dask":
+        return (
+            "Beam's DaskRunner loses rows silently: it drops what a step emits at the end of a bundle (seen "
+            "in Beam 2.77). Leave --runner out to run here, or use FlinkRunner."
+        )
+    if name == "kafkastreams":
+        return "no Beam release has its job server. Leave --runner out to run here, or use FlinkRunner."
+    path = given if "." in given else _KNOWN.get(name)
+    if path is None:
+        near = difflib.get_close_matches(name, _KNOWN, n=1)
+        meant = f"Did you mean {_class(_KNOWN[near[0]])}? " if near else ""
+        known = ", ".join(map(_class, _KNOWN.values()))
+        return f"Beam {beam_version} has no such runner. {meant}It has {known}."
+    if name == "dataflow":
+        path = "apache_beam.runners.dataflow.internal.apiclient.DataflowApplicationClient"
+    problem = here.import_error(path)
+    if problem is None:
+        return None
+    extra = f" Install it: {_EXTRAS[name]}" if name in _EXTRAS else ""
+    return f"cannot be imported: {problem.rstrip('.')}.{extra}"
+
+
+def _class(path: str) -> str:
+    return path.rpartition(".")[2]
+
+
+def _of_job_server(name: str, options: PipelineOptions, here: Machine) -> str | None:
+    """Of Flink and Spark: the endpoint or else the jar, Java, and the master."""
+    if options.view_as(PortableOptions).job_endpoint:
+        return _of_endpoint(options, here)
+    server = options.view_as(JobServerOptions)
+    if name == "flink":
+        flink = options.view_as(FlinkRunnerOptions)
+        engine, jar, version = "Flink", flink.flink_job_server_jar, flink.flink_version
+        master, remote = flink.flink_master, flink.flink_master.strip() not in _LOCAL_FLINK
+        uploads = remote and flink.flink_submit_uber_jar
+        flag, default = "--flink_master", _FLINK_PORT
+    else:
+        spark = options.view_as(SparkRunnerOptions)
+        engine, jar, version = "Spark", spark.spark_job_server_jar, spark.spark_version
+        uploads = spark.spark_submit_uber_jar
+        if uploads and not spark.spark_rest_url:
+            return (
+                "--spark_submit_uber_jar needs the address of Spark's REST: --spark_rest_url=http://HOST:6066"
+            )
+        master = spark.spark_rest_url if uploads else spark.spark_master_url
+        remote = uploads or master.startswith("spark://")
+        flag, default = ("--spark_rest_url", 6066) if uploads else ("--spark_master_url", 7077)
+    if not uploads:
+        java = here.java(server.job_server_java_launcher)
+        needed = f"{engine}'s job server needs Java {OLDEST_JAVA} or newer"
+        if java is None:
+            return (
+                f"{needed}; {server.job_server_java_launcher!r} does not run. Install it (Debian: apt "
+                "install openjdk-17-jre-headless) or give --job_server_java_launcher=/PATH/bin/java."
+            )
+        if java < OLDEST_JAVA:
+            return (
+                f"{needed}; {server.job_server_java_launcher!r} is Java {java}. Give a newer one: "
+                "--job_server_java_launcher=/PATH/bin/java."
+            )
+    problem = _of_jar(engine, jar, version, server.jar_cache_dir, here)
+    if problem is None and remote:
+        problem = _of_address(flag, master, default, here)
+    return problem
+
+
+def _of_jar(engine: str, given: str | None, version: str, cache: str | None, here: Machine) -> str | None:
+    low = engine.lower()
+    flag, artifact = f"--{low}_job_server_jar", f"beam-runners-{low}-{version}-job-server"
+    get = (
+        f"mvn dependency:copy -DoutputDirectory=. -Dartifact=org.apache.beam:{artifact}:{beam_version}\n"
+        f"and give {flag}={artifact}-{beam_version}.jar"
+        + (f" (of Flink {version}; put another's in its place, such as 1.19)." if low == "flink" else "")
+    )
+    place = given or JavaJarServer.path_to_beam_jar(f":runners:{low}:{version}:job-server:shadowJar")
+    if given and "://" not in given and not Path(given).is_file():
+        return f"{flag} {given}: no such file. Fetch Beam's job server: {get}"
+    try:
+        found = here.jar(place, cache)
+    except (OSError, ValueError, RuntimeError) as error:
+        return f"no job server at {place} ({_reason(error)}). Fetch it: {get}"
+    main = _main_class(found)
+    if not main.endswith(f".{engine}JobServerDriver"):
+        what = f"starts {main}" if main else "starts no program"
+        return f"{found}: is not Beam's job server for {engine}: it {what}. Fetch that: {get}"
+    return None
+
+
+def _main_class(jar: Path) -> str:
+    """What ``java -jar`` starts; nothing if the file is no jar or starts none."""
+    try:
+        with zipfile.ZipFile(jar) as archive:
+            manifest = archive.read("META-INF/MANIFEST.MF").decode("utf-8", "replace")
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return ""
+    found = re.search(r"^Main-Class: *(\S+)", manifest, flags=re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _of_address(flag: str, given: str, default: int | None, here: Machine) -> str | None:
+    """Whether HOST:PORT, with or without a scheme, answers."""
+    try:
+        parts = urlsplit(given if "://" in given else f"//{given}")
+        host, port = parts.hostname, parts.port or default
+    except ValueError:
+        host = port = None
+    if not host or port is None:
+        return f"{flag} {given}: is not HOST:PORT."
+    if not here.answers(host, port):
+        return (
+            f"{flag} {given}: nothing answers at {host}:{port}. Start it, or see to it that this machine "
+            "reaches it."
+        )
+    return None
+
+
+def _of_endpoint(options: PipelineOptions, here: Machine) -> str | None:
+    endpoint = options.view_as(PortableOptions).job_endpoint
+    if not endpoint:
+        return (
+            "needs the address of a job server: --job_endpoint=HOST:PORT, or for the one in this process "
+            "--job_endpoint=embed --environment_type=LOOPBACK"
+        )
+    return None if endpoint == "embed" else _of_address("--job_endpoint", endpoint, None, here)
+
+
+def _of_prism(options: PipelineOptions, here: Machine) -> str | None:
+    if options.view_as(PortableOptions).job_endpoint:
+        return _of_endpoint(options, here)
+    location = options.view_as(PrismRunnerOptions).prism_location
+    get = f"go install {_PRISM}\nand give --prism_location=$(go env GOPATH)/bin/prism"
+    if location and "://" not in location and not Path(location).is_file():
+        return f"--prism_location {location}: no such file. Build Prism: {get}"
+    try:
+        here.prism(options)
+    except (OSError, ValueError, RuntimeError) as error:
+        return f"Beam could not fetch the program Prism ({_reason(error)}). Build it: {get}"
+    return None
+
+
+def _of_dataflow(options: PipelineOptions, here: Machine) -> str | None:
+    cloud = options.view_as(GoogleCloudOptions)
+    missing = []
+    if not cloud.project:
+        missing.append("--project=PROJECT")
+    if not (cloud.region or here.region()):
+        missing.append("--region=REGION")
+    if not (cloud.temp_location or cloud.staging_location):
+        missing.append("--temp_location=gs://BUCKET/tmp")
+    return f"also needs {' '.join(missing)}" if missing else None
+
+
+def _of_workers(name: str, options: PipelineOptions, here: Machine) -> str | None:
+    """Where the Python workers come from, and that beam_sts is there."""
+    portable, setup = options.view_as(PortableOptions), options.view_as(SetupOptions)
+    kind = portable.environment_type or _default_environment(name, options)
+    if kind == "EXTERNAL" and not portable.environment_config:
+        return (
+            "--environment_type=EXTERNAL needs the address of the workers' pool on each of the engine's "
+            "machines: --environment_config=localhost:50000\n"
+            "Start one there: python -m apache_beam.runners.worker.worker_pool_main --service_port=50000"
+        )
+    if kind != "DOCKER":
+        return None
+    image = (
+        options.view_as(WorkerOptions).sdk_container_image
+        or portable.environment_config
+        or portable.lookup_environment_option("docker_container_image")
+    )
+    staged = setup.setup_file or setup.extra_packages or setup.requirements_file
+    if image or staged or setup.prebuild_sdk_container_engine:
+        return None
+    others = "" if name == "dataflow" else "--environment_type=LOOPBACK for workers of this process, or "
+    return (
+        "would start workers in Beam's image, which has no beam_sts. "
+        f"Give {others}--sdk_container_image=IMAGE for one that has it, or stage it: "
+        "--extra_package=beam_sts-VERSION.whl"
+    )
+
+
+def _default_environment(name: str, options: PipelineOptions) -> str:
+    """Beam's choice of workers: this process for engines on this machine, containers else."""
+    flink = options.view_as(FlinkRunnerOptions).flink_master in _LOCAL_FLINK
+    spark = re.match(r"local(\[.+\])?$", options.view_as(SparkRunnerOptions).spark_master_url)
+    here = {"flink": flink, "spark": bool(spark), "prism": True}
+    return "LOOPBACK" if here.get(name) else "DOCKER"
