@@ -9,10 +9,11 @@ from beam_sts.errors import UserError
 from beam_sts.io.encode import OUTPUT_FORMATS
 from beam_sts.io.output import SHARD_FOLDERS, OutputFolder
 from beam_sts.io.slices import ReadOptions
+from beam_sts.io.streams import check_encoding
 
 
-def add_format_options(parser: argparse._ActionsContainer) -> None:
-    """Give a command its options of files: ``--delimiter``, ``--output_format``, ``--storage_options`` ..."""
+def add_read_options(parser: argparse._ActionsContainer) -> None:
+    """Give a command its options of reading lines: ``--delimiter``, ``--quotes``, ``--encoding``."""
     parser.add_argument(
         "--delimiter", metavar="C", help="parts the fields of CSV and TSV files (default: comma; tab)"
     )
@@ -22,6 +23,16 @@ def add_format_options(parser: argparse._ActionsContainer) -> None:
         default="on",
         help="whether double quotes enclose fields of CSV and TSV files, or are plain characters",
     )
+    parser.add_argument(
+        "--encoding",
+        metavar="NAME",
+        help="of CSV, TSV and JSON Lines files, such as cp1252 or utf-16 (default: utf-8)",
+    )
+
+
+def add_format_options(parser: argparse._ActionsContainer) -> None:
+    """Give a command its options of files: ``--delimiter``, ``--output_format``, ``--storage_options`` ..."""
+    add_read_options(parser)
     parser.add_argument(
         "--output_format", choices=OUTPUT_FORMATS, default="parquet", help="default: %(default)s"
     )
@@ -56,17 +67,22 @@ def read_options(own: argparse.Namespace) -> ReadOptions:
     r"""How to read, from the options.
 
     Raises:
-        UserError: the delimiter is none.
+        UserError: the delimiter is none, or the encoding is not known.
 
-    >>> read_options(argparse.Namespace(delimiter=r"\t", quotes="off"))
-    ReadOptions(delimiter='\t', quotes=False)
+    >>> read_options(argparse.Namespace(delimiter=r"\t", quotes="off", encoding="latin1"))
+    ReadOptions(delimiter='\t', quotes=False, encoding='iso8859-1', raw=False)
     """
     delimiter = {"\\t": "\t", "tab": "\t"}.get(own.delimiter, own.delimiter)
     if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
         raise UserError(
             f"--delimiter {own.delimiter!r}: must be one ASCII character, such as ';', or the word tab."
         )
-    return ReadOptions(delimiter, own.quotes == "on")
+    return ReadOptions(
+        delimiter,
+        own.quotes == "on",
+        check_encoding(own.encoding) if own.encoding else None,
+        raw=getattr(own, "output_format", None) == "jsonl",
+    )
 
 
 def output_folder(own: argparse.Namespace, folders: tuple[str, ...] = SHARD_FOLDERS) -> OutputFolder:
@@ -84,4 +100,5 @@ def output_folder(own: argparse.Namespace, folders: tuple[str, ...] = SHARD_FOLD
 
 def format_settings(own: argparse.Namespace) -> dict[str, Any]:
     """What the output depends on, for the fingerprint."""
-    return {name: getattr(own, name) for name in ("delimiter", "quotes", "output_format", "csv_safe")}
+    names = ("delimiter", "quotes", "encoding", "output_format", "csv_safe")
+    return {name: getattr(own, name) for name in names}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
-from typing import Any
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -13,10 +14,8 @@ from beam_sts.errors import UserError
 from beam_sts.io.files import file_system, is_local
 from beam_sts.io.ranges import read_ranges, row_ranges
 from beam_sts.io.schema import check_unique
-from beam_sts.io.slices import SLICES_PER_UNIT, FileScan, Slice, SliceData
+from beam_sts.io.slices import SLICES_PER_UNIT, FileScan, Slice, SliceData, changed, digest_of
 from beam_sts.io.streams import described
-
-_BLOCK = 1 << 20
 
 
 class Arrow:
@@ -26,18 +25,22 @@ class Arrow:
     suffixes: tuple[str, ...] = (".arrow", ".feather", ".ipc", ".arrows")
 
     def scan(self, path: str, rows_per_slice: int) -> FileScan:
-        """Read the file once: count its rows, hash its bytes."""
+        """Read the file once: count its rows, digest its batches."""
         rows, largest = 0, 0.0
+        seen: list[_Batch] = []
         with _open(path) as (schema, batches):
             check_unique(schema.names, path)
             try:
                 for batch in batches:
                     batch.validate()  # offsets of an untrusted file; its texts are looked at later
+                    seen.append(_Batch(rows, rows + len(batch), _held(batch)[1]))
                     rows += len(batch)
                     largest = max(largest, batch.get_total_buffer_size() / len(batch) if len(batch) else 0.0)
             except (OSError, pa.ArrowException) as error:
                 raise UserError(f"{path}: damaged after row {rows}: {error}") from error
-        return FileScan(schema, row_ranges(path, rows, rows_per_slice, largest), _digest(path))
+        ranges = row_ranges(path, rows, rows_per_slice, largest)
+        slices = [replace(part, content=_content(schema, seen, part)) for part in ranges]
+        return FileScan(schema, slices, digest_of(str(schema).encode(), *(batch.digest for batch in seen)))
 
     def units(self, slices: list[Slice]) -> list[list[Slice]]:
         """A few slices, or a whole remote file."""
@@ -48,8 +51,12 @@ class Arrow:
         self, unit: Sequence[Slice], schema: pa.Schema, texts: Sequence[tuple[str, ...]]
     ) -> Iterator[SliceData]:
         """Stream the batches and cut the unit's slices out of them."""
+        seen: list[_Batch] = []
         with _open(unit[0].path) as (own, batches):
-            yield from read_ranges(batches, 0, unit, own)
+            for data in read_ranges(_watched(batches, unit, seen), 0, unit, own):
+                if _content(own, seen, data.slice) != data.slice.content:
+                    raise changed(data.slice.path, data.slice.row)
+                yield data
 
 
 @contextmanager
@@ -78,10 +85,38 @@ def _open(path: str) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
         yield schema, batches
 
 
-def _digest(path: str) -> str:
-    fs, inside = file_system(path)
-    digest = sha256()
-    with fs.open(inside, "rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+class _Batch(NamedTuple):
+    """Rows ``start`` to ``stop`` of a file, and the digest of their bytes."""
+
+    start: int
+    stop: int
+    digest: bytes
+
+
+def _held(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, bytes]:
+    """A batch in memory of its own, and its digest: what is digested is what is used, whatever the file does."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    data = sink.getvalue()
+    return pa.ipc.open_stream(data).read_next_batch(), blake2b(data, digest_size=16).digest()
+
+
+def _watched(
+    batches: Iterator[pa.RecordBatch], unit: Sequence[Slice], seen: list[_Batch]
+) -> Iterator[pa.RecordBatch]:
+    """The batches; those with rows of the unit in memory of their own and added to ``seen``."""
+    row, start = 0, unit[0].row
+    for batch in batches:
+        stop = row + len(batch)
+        if stop > start:
+            batch, digest = _held(batch)
+            seen.append(_Batch(row, stop, digest))
+        yield batch
+        row = stop
+
+
+def _content(schema: pa.Schema, batches: Sequence[_Batch], part: Slice) -> str:
+    """The digest of the batches that hold a slice."""
+    held = [b.digest for b in batches if b.start < part.row + part.rows and b.stop > part.row]
+    return digest_of(str(schema).encode(), *held)

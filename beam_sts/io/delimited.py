@@ -12,17 +12,21 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
 from beam_sts.errors import UserError
-from beam_sts.io.lines import LineFormat, Record, overlong
-from beam_sts.io.schema import check_unique
-from beam_sts.io.streams import BOM, LINE_LIMIT, Line, refuse_binary
+from beam_sts.io.lines import LineFormat, Record, overlong, undecodable
+from beam_sts.io.schema import check_unique, check_width
+from beam_sts.io.slices import FileScan, ReadOptions
+from beam_sts.io.streams import BOM, LINE_LIMIT, Line, read_lines, refuse_binary
 
 _ENDS = b"\r\n"
 _INSIDE = re.compile(rb'[^"]*(?:""[^"]*)*')  # a quoted field up to its closing quote
+_QUOTED = re.compile(rb'"[^"]*"')
+_SNIFFED = 20  # lines that tell the delimiter
 _UNCLOSED = "quote not closed properly"
 
 
@@ -33,18 +37,43 @@ class Delimited(LineFormat):
     Args:
         name: what messages call it.
         endings: of the files.
-        delimiter: one ASCII character.
-        quotes: whether double quotes enclose fields; else they are plain characters.
+        options: the delimiter, one ASCII character; whether double quotes enclose fields, else they are plain
+            characters; the encoding.
+        usual: the delimiter where the options have none.
     """
 
     name: str
     endings: tuple[str, ...]
-    delimiter: str
-    quotes: bool = True
+    options: ReadOptions
+    usual: str = ","
+
+    @property
+    def encoding(self) -> str | None:  # type: ignore[override]
+        """Of the files, if not UTF-8."""
+        return self.options.encoding
+
+    @property
+    def delimiter(self) -> str:
+        """What parts the fields."""
+        return self.options.delimiter or self.usual
+
+    def scan(self, path: str, rows_per_slice: int) -> FileScan:
+        """Refuse a file whose lines are parted by another delimiter than the usual one."""
+        if self.options.delimiter is None:
+            refuse_binary(path, self.name, whatever_encoding=self.encoding is not None)
+            found = sniff_delimiter(path, self.encoding, self.usual)
+            if found != self.usual:
+                shown = "tab" if found == "\t" else f"'{found}'"
+                raise UserError(
+                    f"{path}: by its first lines it is parted by {shown}, not by {self.usual!r}: "
+                    f"--delimiter says what parts the columns; give --delimiter {shown}, or --delimiter "
+                    f"{'tab' if self.usual == chr(9) else repr(self.usual)} to read it as one column."
+                )
+        return super().scan(path, rows_per_slice)
 
     def header(self, path: str, lines: Iterator[Line]) -> list[str]:
         """The column names: the first line that is not blank."""
-        refuse_binary(path, self.name)
+        refuse_binary(path, self.name, whatever_encoding=self.encoding is not None)
         for line in lines:
             if line.offset == 0 and line.data.startswith(BOM):
                 line = Line(line.number, len(BOM), line.data[len(BOM) :], line.size - len(BOM))
@@ -54,8 +83,9 @@ class Delimited(LineFormat):
                 raise UserError(
                     f"{path}: not {self.name} as its ending says; it looks like JSON Lines (.jsonl)."
                 )
+            check_width(line.data.count(self.delimiter.encode()) + 1, path)
             fields, _ = self._split(line, lambda: next(lines, None))
-            names = fields if isinstance(fields, str) else _decode(fields)
+            names = fields if isinstance(fields, str) else self._decode(fields)
             if isinstance(names, str):
                 raise UserError(f"{path}: line {line.number}, the header with the column names: {names}.")
             check_unique(names, path)
@@ -92,7 +122,7 @@ class Delimited(LineFormat):
                     fault=f"wrong number of fields: {len(fields)}{many}, the header has {len(header)}",
                 )
                 continue
-            values = _decode(fields)
+            values = self._decode(fields)
             if isinstance(values, str):
                 yield Record(line, raw, fault=values)
             else:
@@ -104,11 +134,17 @@ class Delimited(LineFormat):
             pass
         return pa.schema([pa.field(name, pa.string()) for name in header])
 
-    def table(self, values: list[Any], header: list[str], schema: pa.Schema) -> pa.Table:
+    def table(self, records: list[Record], header: list[str], schema: pa.Schema) -> pa.Table:
         """The fields as columns."""
-        columns = list(zip(*values, strict=True)) or [()] * len(header)
+        columns = list(zip(*(record.value for record in records), strict=True)) or [()] * len(header)
         own = pa.schema([pa.field(name, pa.string()) for name in header])
         return pa.Table.from_arrays([pa.array(column, pa.string()) for column in columns], schema=own)
+
+    def _decode(self, fields: list[bytes]) -> list[str] | str:
+        try:
+            return [field.decode() for field in fields]
+        except UnicodeDecodeError as error:
+            return undecodable(error, self.encoding)
 
     def _split(
         self, line: Line, following: Callable[[], Line | None]
@@ -117,7 +153,7 @@ class Delimited(LineFormat):
         if why := overlong(line):
             return why, [line]
         delimiter = self.delimiter.encode()
-        if not self.quotes or b'"' not in line.data:
+        if not self.options.quotes or b'"' not in line.data:
             return line.data.rstrip(_ENDS).split(delimiter), [line]
         fields: list[bytes] = []
         taken, data, position, total = [line], line.data, 0, line.size
@@ -157,8 +193,17 @@ def _end(data: bytes, begin: int) -> int:
     return found.end()
 
 
-def _decode(fields: list[bytes]) -> list[str] | str:
-    try:
-        return [field.decode() for field in fields]
-    except UnicodeDecodeError as error:
-        return f"not valid UTF-8: {error.reason} 0x{error.object[error.start]:02x}"
+def sniff_delimiter(path: str, encoding: str | None = None, usual: str = ",") -> str:
+    """The delimiter of a file by its first lines: the usual one, unless the header has it not but another.
+
+    Another is found where each of the first lines has it as often as the header, outside of quotes.
+    """
+    lines = (line.data.rstrip(_ENDS) for line in read_lines(path, encoding=encoding))
+    head = [_QUOTED.sub(b"", line) for line in islice(filter(None, lines), _SNIFFED)]
+    if not head or usual.encode() in head[0] or b'"' in head[0] or head[0].startswith(b"{"):
+        return usual
+    for other in (";", "\t", "|", ","):
+        counts = [line.count(other.encode()) for line in head if b'"' not in line]
+        if counts[0] and all(count == counts[0] for count in counts):
+            return other
+    return usual

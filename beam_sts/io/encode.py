@@ -25,14 +25,15 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_sts.errors import UserError
+from beam_sts.io.schema import RAW, is_json, restored
 
 OUTPUT_FORMATS = ("parquet", "jsonl", "csv")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -49,20 +50,89 @@ def encode(table: pa.Table, form: str, *, csv_safe: bool = False) -> bytes:
         form: one of ``OUTPUT_FORMATS``.
         csv_safe: put an apostrophe before every text in a CSV that a spreadsheet would take for a formula.
     """
+    table = restored(table)
     if form == "parquet":
+        table = table.drop_columns([RAW]) if RAW in table.column_names else table
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         parquet: bytes = sink.getvalue().to_pybytes()
         return parquet
-    columns = [_values(column) for column in table.columns]
-    rows: Iterable[tuple[Any, ...]] = zip(*columns, strict=True)
     if form == "jsonl":
-        names = table.column_names
-        lines = (json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in rows)
-        return "".join(f"{line}\n" for line in lines).encode()
-    records = itertools.chain([table.column_names], rows)
+        return "".join(f"{line}\n" for line in _objects(table)).encode()
+    table = table.drop_columns([RAW]) if RAW in table.column_names else table
+    columns = [_values(column) for column in table.columns]
+    records = itertools.chain([table.column_names], zip(*columns, strict=True))
     lines = (",".join([_cell(value, csv_safe) for value in row]) or '""' for row in records)
     return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _objects(table: pa.Table) -> list[str]:
+    """The rows as JSON objects.
+
+    One that is carried as it stood in its file stays so, to the last digit: what is added to it are the
+    columns after it, and the values that other columns have though its text has not, such as a folder's.
+    """
+    names = [json.dumps(name, ensure_ascii=False) for name in table.column_names]
+    raw = table.schema.get_field_index(RAW)
+    if raw < 0:
+        columns = [_json_texts(column, field) for column, field in zip(table.columns, table.schema, strict=True)]
+        rows = zip(*columns, strict=True) if columns else [()] * len(table)
+        return ["{" + ", ".join(map(": ".join, zip(names, row, strict=True))) + "}" for row in rows]
+    texts = table.column(raw).to_pylist()
+    keys = [frozenset(json.loads(text)) if text is not None else None for text in texts]
+    added: list[list[str]] = [[] for _ in texts]
+    for at, (field, column) in enumerate(zip(table.schema, table.columns, strict=True)):
+        if at == raw:
+            continue
+        there = np.asarray(column.is_valid())
+        rows = [
+            row
+            for row, known in enumerate(keys)
+            if known is None or at > raw or (there[row] and field.name not in known)
+        ]
+        values = _json_texts(column.take(pa.array(rows, pa.int64())), field) if rows else []
+        for row, value in zip(rows, values, strict=True):
+            added[row].append(f"{names[at]}: {value}")
+    return [_with_members(text or "{}", more) for text, more in zip(texts, added, strict=True)]
+
+
+def _with_members(text: str, more: list[str]) -> str:
+    """An object's text with members added at its end."""
+    if not more:
+        return text
+    body = text[:-1].rstrip()
+    return f"{body}{'' if body == '{' else ', '}{', '.join(more)}}}"
+
+
+def _json_texts(column: pa.ChunkedArray, field: pa.Field) -> list[str]:
+    """A column as JSON, value by value."""
+    if is_json(field) or isinstance(column.type, pa.JsonType):
+        return [_as_json(value) for value in _values(column)]
+    if pa.types.is_struct(column.type) and _carries_raw(column.type):
+        there = np.asarray(column.is_valid())
+        rows = pa.array(np.flatnonzero(there))
+        records = column.take(rows).combine_chunks()
+        texts = iter(_objects(pa.Table.from_struct_array(records)))
+        return [next(texts) if valid else "null" for valid in there.tolist()]
+    return [_dumps(value) for value in _values(column)]
+
+
+def _carries_raw(kind: pa.DataType) -> bool:
+    return any(field.name == RAW or is_json(field) for field in kind)
+
+
+def _as_json(text: str | None) -> str:
+    """JSON text as it is, and a text that is none as a string."""
+    try:
+        if text is not None:
+            json.loads(text)
+        return text or "null"
+    except (ValueError, RecursionError):
+        return _dumps(text)
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def check_encodable(schema: pa.Schema, form: str) -> None:

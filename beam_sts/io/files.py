@@ -121,6 +121,17 @@ def _describe(fs: Any, path: str) -> InputFile:
     return InputFile(_name(fs, path), int(info["size"]), str(stamp))
 
 
+def identify(path: str) -> InputFile:
+    """A file as it is now, asked of its store rather than of a listing that was kept.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    fs, inside = file_system(path)
+    fs.invalidate_cache()
+    return _describe(fs, inside)
+
+
 def normal_path(path: str) -> str:
     """One spelling of a path: absolute if local, with its protocol otherwise."""
     return _name(*file_system(path))

@@ -1,40 +1,76 @@
 """JSON Lines: one object a line.
 
 Values keep their JSON types: what looks like a date stays a string. A column, or a field of a nested object,
-whose values fit no single Arrow type (a number here, a list there) is carried as JSON text. Blank lines are
-not rows.
+whose values fit no single Arrow type (a number here, a list there) is carried as JSON text, so that no value
+changes. Blank lines are not rows.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 
 from beam_sts.errors import UserError
-from beam_sts.io.lines import LineFormat, Record, overlong
-from beam_sts.io.schema import JSON_TEXT, is_json
+from beam_sts.io.lines import LineFormat, Record, overlong, undecodable
+from beam_sts.io.schema import JSON_TEXT, RAW, check_width, is_json
 from beam_sts.io.slices import FileScan
 from beam_sts.io.streams import BOM, Line, looks_like, read_lines, refuse_binary
 
 _BLOCK_ROWS, _BLOCK_BYTES = 8192, 16 << 20
+DEEPEST_ROW = 256
+"""Levels of nested lists and objects in a row; a deeper one is a rejected row."""
+DEEPEST_TYPE = 32
+"""Levels of nested lists and objects in a column of Arrow types; a deeper one is JSON text."""
+MOST_VALUES = 4_000_000
+"""Values in one row; one with more is a rejected row, as it would fill the memory."""
+_MOST_FIELDS = 10_000  # different fields of a nested object; one with more is a map, and JSON text
+_EXACT = 2**53  # a double holds every integer up to this
 
-Kind: TypeAlias = pa.DataType | dict[str, Any] | None
-"""What a column holds: an Arrow type, an object's fields by name, or None for values that only JSON fits."""
+
+class _Ints(NamedTuple):
+    """Integers from ``low`` to ``high``."""
+
+    low: int
+    high: int
 
 
+class _List(NamedTuple):
+    """Lists of items of one kind."""
+
+    items: Kind
+
+
+Kind: TypeAlias = "pa.DataType | _Ints | _List | dict[str, Any] | None"
+"""What a column holds: an Arrow type, integers, lists, an object's fields by name, or None for values that only
+JSON fits."""
+
+
+@dataclass(frozen=True)
 class JsonLines(LineFormat):
-    """Lines parse one by one; their types are united over the file."""
+    """Lines parse one by one; their types are united over the file.
+
+    Args:
+        encoding: of the files, if not UTF-8.
+        raw: add a column with the rows as they stand.
+    """
+
+    encoding: str | None = None
+    raw: bool = False
 
     name = "JSON Lines"
     endings = (".jsonl", ".ndjson", ".json")
 
     def scan(self, path: str, rows_per_slice: int) -> FileScan:
         """Refuse a file that is one JSON array: of its lines only some would be objects, and be read."""
-        lines = islice((line.data for line in read_lines(path) if line.data.strip()), 2)
+        every = read_lines(path, encoding=self.encoding)
+        lines = islice((line.data for line in every if line.data.strip()), 2)
         first, alone = next(lines, b""), next(lines, None) is None
         opens = first.removeprefix(BOM).lstrip().startswith(b"[")
         if opens and (alone or isinstance(_parse(first), Exception)):
@@ -54,28 +90,38 @@ class JsonLines(LineFormat):
             if not line.data.strip():
                 continue
             value = _parse(line.data)
-            fault = overlong(line) or _fault(value, texts)
+            fault = overlong(line) or _fault(value, texts, self.encoding)
             yield Record(line, line.data, None if fault else value, fault)
 
     def schema(self, path: str, header: list[str], values: Iterable[tuple[int, Any]]) -> pa.Schema:
         """Unite the types of all objects, a block of them at a time."""
-        fields: Kind = {}
+        fields: dict[str, Any] = {}
         block: list[Any] = []
         size = 0
         for length, value in values:
             block.append(value)
             size += length
             if len(block) == _BLOCK_ROWS or size >= _BLOCK_BYTES:
-                fields, block, size = _learn(fields, block), [], 0
-        fields = _learn(fields, block)
-        assert isinstance(fields, dict)
-        return pa.schema([_field(name, kind) for name, kind in fields.items()])
+                _learn_fields(fields, block, 0)
+                block, size = [], 0
+                check_width(len(fields), path)
+        _learn_fields(fields, block, 0)
+        check_width(len(fields), path)
+        columns = [_field(name, kind) for name, kind in fields.items()]
+        if self.raw and columns:
+            if RAW in fields:
+                raise UserError(f"{path}: column {RAW!r} is a name of ours. Rename it.")
+            columns.append(pa.field(RAW, pa.string()))
+        return pa.schema(columns)
 
-    def table(self, values: list[Any], header: list[str], schema: pa.Schema) -> pa.Table:
+    def table(self, records: list[Record], header: list[str], schema: pa.Schema) -> pa.Table:
         """The objects' fields as columns, absent ones null."""
         columns = []
         for field in schema:
-            column = [value.get(field.name) for value in values]
+            if field.name == RAW:
+                columns.append(pa.array([_text(record.raw).strip() for record in records], pa.string()))
+                continue
+            column = [record.value.get(field.name) for record in records]
             if _mentions_json(field):
                 column = [_encode(value, field) for value in column]
             try:
@@ -94,12 +140,18 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+
+
+def _text(data: bytes) -> str:
+    return data.removeprefix(BOM).decode()
 
 
 def _parse(data: bytes) -> Any:
     """The parsed line, or the exception that parsing raised."""
     try:
-        value = _DECODER.decode(data.removeprefix(BOM).decode())
+        _check_bounds(data)
+        value = _DECODER.decode(_text(data))
         if b"\\u" in data:
             json.dumps(value, ensure_ascii=False).encode()  # lone surrogates fit no Arrow string
     except (ValueError, RecursionError) as error:
@@ -107,11 +159,30 @@ def _parse(data: bytes) -> Any:
     return value
 
 
-def _fault(value: Any, texts: Sequence[tuple[str, ...]]) -> str | None:
+class _OutOfBoundsError(ValueError):
+    """A row that is too deep or too large to be parsed."""
+
+
+def _check_bounds(data: bytes) -> None:
+    """See that a line can be parsed in bounded memory and stack, whatever parses it and however deep it runs."""
+    openings, commas = data.count(b"[") + data.count(b"{"), data.count(b",")
+    if openings <= DEEPEST_ROW and commas < MOST_VALUES:
+        return
+    marks = np.frombuffer(_STRING.sub(b"", data), np.uint8)
+    steps = np.isin(marks, (0x5B, 0x7B)).astype(np.int8) - np.isin(marks, (0x5D, 0x7D)).astype(np.int8)
+    if len(steps) and int(np.cumsum(steps, dtype=np.int32).max()) > DEEPEST_ROW:
+        raise _OutOfBoundsError(f"nested too deep: over the limit of {DEEPEST_ROW} levels")
+    if int((steps > 0).sum() + (marks == 0x2C).sum()) > MOST_VALUES:
+        raise _OutOfBoundsError(f"too many values: over the limit of {MOST_VALUES:,} in one row")
+
+
+def _fault(value: Any, texts: Sequence[tuple[str, ...]], encoding: str | None) -> str | None:
     if isinstance(value, UnicodeEncodeError):
         return f"lone surrogate (not valid Unicode): {value.reason}"
     if isinstance(value, UnicodeDecodeError):
-        return f"not valid UTF-8: {value.reason}"
+        return undecodable(value, encoding)
+    if isinstance(value, _OutOfBoundsError):
+        return str(value)
     if isinstance(value, Exception):
         return f"not valid JSON: {value}"
     if not isinstance(value, dict):
@@ -125,50 +196,82 @@ def _fault(value: Any, texts: Sequence[tuple[str, ...]]) -> str | None:
     return None
 
 
-def _learn(known: Kind, values: list[Any]) -> Kind:
+def _learn(known: Kind, values: Iterable[Any], depth: int = 0) -> Kind:
     """Widen a kind to hold more values."""
     values = [value for value in values if value is not None]
     if known is None or not values:
         return known
     fresh = isinstance(known, pa.DataType) and pa.types.is_null(known)
-    if all(isinstance(value, dict) for value in values):
-        if not (fresh or isinstance(known, dict)):
-            return None
-        fields: dict[str, Any] = known if isinstance(known, dict) else {}
-        columns: dict[str, list[Any]] = {}
-        for value in values:
-            for name, item in value.items():
-                columns.setdefault(name, []).append(item)
-        for name, items in columns.items():
-            fields[name] = _learn(fields.get(name, pa.null()), items)
-        return fields
-    if isinstance(known, dict):
+    types = set(map(type, values))
+    if types <= {dict, list} and (len(types) > 1 or depth > DEEPEST_TYPE):
         return None
-    try:
-        kind = pa.array(values).type
-        if _has_empty_struct(kind):
-            return None  # Parquet has no struct without fields
-        if fresh or kind == known:
-            return kind
-        if pa.uint64() in (kind, known):
-            return None  # integers over 63 bits beside smaller ones: no Arrow type holds both
-        pair = [pa.schema([pa.field("", each)]) for each in (known, kind)]
-        return pa.unify_schemas(pair, promote_options="permissive").field(0).type
-    except (pa.ArrowException, OverflowError):
-        return None
+    if types == {dict}:
+        return _learn_fields({} if fresh else known, values, depth)
+    if types == {list}:
+        items = pa.null() if fresh else known.items if isinstance(known, _List) else None
+        items = _learn(items, chain.from_iterable(values), depth + 1)
+        return None if _needs_json(items) else _List(items)
+    found = _scalars(types, values)
+    return found if fresh else _join(known, found)
 
 
-def _has_empty_struct(kind: pa.DataType) -> bool:
-    children = [kind.field(i).type for i in range(kind.num_fields)]
-    return (pa.types.is_struct(kind) and not children) or any(map(_has_empty_struct, children))
+def _learn_fields(known: Kind, values: list[dict[str, Any]], depth: int) -> Kind:
+    if not isinstance(known, dict):
+        return None
+    columns: dict[str, list[Any]] = {}
+    for value in values:
+        for name, item in value.items():
+            columns.setdefault(name, []).append(item)
+    for name, items in columns.items():
+        known[name] = _learn(known.get(name, pa.null()), items, depth + 1)
+    return known if depth == 0 or len(known) <= _MOST_FIELDS else None
+
+
+def _scalars(types: set[type], values: list[Any]) -> Kind:
+    """The kind of values that are neither lists nor objects."""
+    if types == {int}:
+        return _Ints(min(values), max(values))
+    if types <= {int, float}:
+        exact = all(abs(value) <= _EXACT for value in values if type(value) is int)
+        return pa.float64() if exact else None
+    return {bool: pa.bool_(), str: pa.string()}.get(next(iter(types))) if len(types) == 1 else None
+
+
+def _join(first: Kind, second: Kind) -> Kind:
+    if isinstance(first, _Ints) and isinstance(second, _Ints):
+        return _Ints(min(first.low, second.low), max(first.high, second.high))
+    for one, other in ((first, second), (second, first)):
+        if isinstance(one, _Ints) and other == pa.float64():
+            return other if max(-one.low, one.high) <= _EXACT else None
+    return first if type(first) is type(second) and first == second else None
+
+
+def _needs_json(kind: Kind) -> bool:
+    """Whether values of a kind, or parts of them, are JSON text."""
+    if isinstance(kind, dict):
+        return not kind or any(map(_needs_json, kind.values()))
+    if isinstance(kind, _List):
+        return _needs_json(kind.items)
+    return kind is None or (isinstance(kind, _Ints) and _type(kind) is None)
+
+
+def _type(kind: Kind) -> pa.DataType | None:
+    """The Arrow type of a kind, None for JSON text."""
+    if isinstance(kind, dict):
+        return pa.struct([_field(name, each) for name, each in kind.items()]) if kind else None
+    if isinstance(kind, _List):
+        items = _type(kind.items)
+        return None if items is None else pa.list_(items)
+    if isinstance(kind, _Ints):
+        if -(2**63) <= kind.low and kind.high < 2**63:
+            return pa.int64()
+        return pa.uint64() if kind.low >= 0 and kind.high < 2**64 else None
+    return kind
 
 
 def _field(name: str, kind: Kind) -> pa.Field:
-    if isinstance(kind, dict) and kind:
-        return pa.field(name, pa.struct([_field(inner, each) for inner, each in kind.items()]))
-    if kind is None or isinstance(kind, dict):
-        return pa.field(name, pa.string(), metadata=JSON_TEXT)
-    return pa.field(name, kind)
+    found = _type(kind)
+    return pa.field(name, pa.string(), metadata=JSON_TEXT) if found is None else pa.field(name, found)
 
 
 def _mentions_json(field: pa.Field) -> bool:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha256
+from hashlib import blake2b
 from itertools import islice
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from beam_sts.errors import UserError
-from beam_sts.io.slices import SLICE_BYTES, BadRow, FileScan, Slice, SliceData
-from beam_sts.io.streams import COMPRESSIONS, LINE_LIMIT, Line, codec_of, looks_like, read_lines
+from beam_sts.io.slices import (
+    SLICE_BYTES,
+    BadRow,
+    FileScan,
+    Slice,
+    SliceData,
+    changed,
+    check_slices,
+    digest_of,
+)
+from beam_sts.io.streams import COMPRESSIONS, LATIN, LINE_LIMIT, Line, codec_of, looks_like, read_lines
 
 
 class Record(NamedTuple):
@@ -31,14 +40,26 @@ def overlong(line: Line) -> str | None:
     return f"line too long: {line.size >> 20:,} MiB, over the limit of {LINE_LIMIT >> 20} MiB"
 
 
+def undecodable(error: UnicodeDecodeError, encoding: str | None) -> str:
+    """Why bytes are no text, with the option where they look like text of another encoding."""
+    if encoding:
+        return f"not valid {encoding}"
+    byte = f"{error.reason} 0x{error.object[error.start]:02x}"
+    if LATIN.search(error.object):
+        return f"not valid UTF-8 (if the file is Windows-1252, give --encoding cp1252): {byte}"
+    return f"not valid UTF-8: {byte}"
+
+
 class LineFormat(ABC):
     """Slices are byte ranges of whole records, so each is read without what stands before it.
 
-    A compressed file has no random access: it is one unit, read as one stream, a slice in memory at a time.
+    A compressed file has no random access, nor has one of another encoding than UTF-8: it is one unit, read
+    as one stream, a slice in memory at a time.
     """
 
     name: str
     endings: tuple[str, ...]
+    encoding: str | None = None
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -66,34 +87,35 @@ class LineFormat(ABC):
         """The schema of a file, from its header and all of its values, each with its size in bytes."""
 
     @abstractmethod
-    def table(self, values: list[Any], header: list[str], schema: pa.Schema) -> pa.Table:
-        """Parsed values as a table."""
+    def table(self, records: list[Record], header: list[str], schema: pa.Schema) -> pa.Table:
+        """Parsed records as a table."""
 
     def scan(self, path: str, rows_per_slice: int) -> FileScan:
-        """Read the file once: count its rows, learn their types, hash its bytes."""
-        digest = sha256()
+        """Read the file once: count its rows, learn their types, digest them."""
         slices: list[Slice] = []
         faults: list[str] = []
-        lines = read_lines(path, digest=digest)
+        lines = read_lines(path, encoding=self.encoding)
         header = self.header(path, lines)
 
         def values() -> Iterator[tuple[int, Any]]:
-            row, start, first, stop = 0, 0, None, 0
+            row, start, first, stop, seen = 0, 0, None, 0, _digest(header)
             for record in self.records(lines, header, ()):
                 line = record.line
                 full = row - start == rows_per_slice or (first and line.offset - first.offset >= SLICE_BYTES)
                 if first is None:
                     first = line
                 elif full:
-                    slices.append(_slice(slices, path, start, row, first, line.offset))
-                    start, first = row, line
+                    slices.append(_slice(slices, path, start, row, first, line.offset, seen))
+                    check_slices(len(slices), path)
+                    start, first, seen = row, line, _digest(header)
+                _add(seen, record)
                 row, stop = row + 1, line.offset + max(len(record.raw), line.size)
                 if record.fault is None:
                     yield stop - line.offset, record.value
                 elif not faults:
                     faults.append(f"line {line.number}: {record.fault}")
             if first is not None:
-                slices.append(_slice(slices, path, start, row, first, stop))
+                slices.append(_slice(slices, path, start, row, first, stop, seen))
 
         schema = self.schema(path, header, values())
         if slices and not schema.names:
@@ -103,11 +125,12 @@ class LineFormat(ABC):
             raise UserError(
                 f"{path}: none of its {rows:,} lines is a JSON object with columns{what}. {''.join(faults)}"
             )
-        return FileScan(schema, slices, digest.hexdigest())
+        contents = [part.content for part in slices]
+        return FileScan(schema, slices, digest_of(repr((header, contents)).encode()))
 
     def units(self, slices: list[Slice]) -> list[list[Slice]]:
-        """Each slice alone, or all of a compressed file."""
-        if slices and codec_of(slices[0].path):
+        """Each slice alone, or all of a file that is decompressed or decoded."""
+        if slices and (self.encoding or codec_of(slices[0].path)):
             return [slices]
         return [[part] for part in slices]
 
@@ -116,31 +139,56 @@ class LineFormat(ABC):
     ) -> Iterator[SliceData]:
         """Parse the records of each slice; one that does not parse is a bad row."""
         path = unit[0].path
-        header = self.header(path, read_lines(path))
-        lines = read_lines(path, start=unit[0].byte_start, stop=unit[-1].byte_stop, number=unit[0].line)
+        header = self.header(path, read_lines(path, encoding=self.encoding))
+        first, stop = unit[0], unit[-1].byte_stop
+        lines = read_lines(
+            path, start=first.byte_start, stop=stop, number=first.line, encoding=self.encoding
+        )
         records = self.records(lines, header, texts)
         row = unit[0].row
         for part in unit:
             for _ in islice(records, part.row - row):
                 pass
-            values: list[Any] = []
+            good: list[Record] = []
             rows: list[int] = []
             bad: list[BadRow] = []
-            row = part.row
+            row, seen = part.row, _digest(header)
             for record in islice(records, part.rows):
+                _add(seen, record)
                 if record.fault is None:
-                    values.append(record.value)
+                    good.append(record)
                     rows.append(row)
                 else:
                     shown = record.raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
                     bad.append(BadRow(row, f"line {record.line.number}: {record.fault}", shown))
                 row += 1
-            if row != part.row + part.rows:
-                raise UserError(f"{path}: changed while it was read (rows from {part.row}). Start again.")
-            yield SliceData(part, self.table(values, header, schema), rows, bad)
+            if row != part.row + part.rows or seen.hexdigest() != part.content:
+                raise changed(path, part.row)
+            yield SliceData(part, self.table(good, header, schema), rows, bad)
         if next(records, None) is not None:
-            raise UserError(f"{path}: changed while it was read (rows after {row}). Start again.")
+            raise changed(path, row)
 
 
-def _slice(before: list[Slice], path: str, start: int, row: int, first: Line, stop: int) -> Slice:
-    return Slice(len(before), path, start, row - start, first.offset, stop, first.number)
+def _digest(header: list[str]) -> Any:
+    return blake2b(repr(header).encode("utf-8", "surrogatepass"), digest_size=16)
+
+
+def _add(digest: Any, record: Record) -> None:
+    """Count a record in: what it is made of, and what messages say of it."""
+    digest.update(b"%d %d %d " % (record.line.number, record.line.size, len(record.raw)))
+    digest.update(record.raw)
+
+
+def _slice(
+    before: list[Slice], path: str, start: int, row: int, first: Line, stop: int, digest: Any
+) -> Slice:
+    return Slice(
+        len(before),
+        path,
+        start,
+        row - start,
+        first.offset,
+        stop,
+        first.number,
+        content=digest.hexdigest(),
+    )

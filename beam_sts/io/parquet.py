@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from hashlib import sha256
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from hashlib import blake2b
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_sts.errors import UserError
-from beam_sts.io.files import file_system, is_local
+from beam_sts.io.files import file_system, identify, is_local
 from beam_sts.io.ranges import read_ranges, row_ranges
 from beam_sts.io.schema import check_unique
-from beam_sts.io.slices import SLICES_PER_UNIT, FileScan, Slice, SliceData
+from beam_sts.io.slices import SLICES_PER_UNIT, FileScan, Slice, SliceData, changed, digest_of
 from beam_sts.io.streams import described
+
+_BLOCK = 1 << 20
+_BATCH_BYTES = 256 << 20
+_NEXT_I32 = 0x15  # of Thrift's compact protocol: the next field, an integer of 32 bits
 
 
 class Parquet:
@@ -25,18 +32,22 @@ class Parquet:
     suffixes: tuple[str, ...] = (".parquet", ".pq")
 
     def scan(self, path: str, rows_per_slice: int) -> FileScan:
-        """Plan a file from its footer alone."""
+        """Plan a file from its footer; of a local one, digest its bytes too."""
         with _open(path) as file:
-            metadata = file.metadata
-            # Offsets, sizes and statistics of every column chunk: an edited file has another footer.
-            content = sha256(repr(metadata.to_dict()).encode()).hexdigest()
-            schema = file.schema_arrow
-        check_unique(schema.names, path)
-        groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-        largest = max(
-            (group.total_byte_size / group.num_rows for group in groups if group.num_rows), default=0
-        )
-        return FileScan(schema, row_ranges(path, metadata.num_rows, rows_per_slice, largest), content)
+            metadata, schema = file.parquet.metadata, file.parquet.schema_arrow
+            check_unique(schema.names, path)
+            groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+            rows = [group.num_rows for group in groups]
+            if min(rows, default=0) < 0 or sum(rows) != metadata.num_rows:
+                raise UserError(
+                    f"{path}: damaged: its footer counts {metadata.num_rows:,} rows, its row groups "
+                    f"{sum(rows):,}."
+                )
+            largest = max((group.total_byte_size / n for group, n in zip(groups, rows, strict=True) if n), default=0)
+            ranges = row_ranges(path, metadata.num_rows, rows_per_slice, largest)
+            seen = _Seen(file)
+            slices = [replace(part, content=seen.content(part)) for part in ranges]
+            return FileScan(schema, slices, seen.content(Slice(0, path, 0, metadata.num_rows)))
 
     def units(self, slices: list[Slice]) -> list[list[Slice]]:
         """A few neighbouring slices together, so that a big row group is not decoded anew for each."""
@@ -46,25 +57,149 @@ class Parquet:
         self, unit: Sequence[Slice], schema: pa.Schema, texts: Sequence[tuple[str, ...]]
     ) -> Iterator[SliceData]:
         """Stream the row groups that hold the unit and cut its slices out of them."""
-        with _open(unit[0].path) as file:
-            first, groups = _row_groups(file.metadata, unit[0].row, unit[-1].row + unit[-1].rows)
-            batches = file.iter_batches(batch_size=min(unit[0].rows, 8192), row_groups=groups)
-            yield from read_ranges(batches, first, unit, file.schema_arrow)
+        path, stop = unit[0].path, unit[-1].row + unit[-1].rows
+        with _open(path) as file:
+            seen = _Seen(file)
+            first, groups = _row_groups(file.parquet.metadata, unit[0].row, stop)
+            size = min(unit[0].rows, 8192, max(1, _BATCH_BYTES // _largest_text(file, groups)))
+            batches = file.parquet.iter_batches(batch_size=size, row_groups=groups)
+            for part in unit:
+                if seen.content(part) != part.content:
+                    raise changed(path, part.row)
+            for data in read_ranges(batches, first, unit, file.parquet.schema_arrow):
+                if file.now() != file.version:
+                    raise changed(path, data.slice.row)
+                yield data
+
+
+@dataclass(frozen=True)
+class _File:
+    """An open file: ``source`` gives its bytes, ``now`` asks for its version, which was ``version`` at first.
+
+    The version of a local file is its size and time of change, of a remote one what its store tells.
+    """
+
+    path: str
+    parquet: Any
+    source: Any
+    size: int
+    version: str
+    now: Callable[[], str]
 
 
 @contextmanager
-def _open(path: str) -> Iterator[Any]:
+def _open(path: str) -> Iterator[_File]:
     fs, inside = file_system(path)
-    try:
-        # Arrow's own reader for local files: several times faster than through a Python file object.
-        source = inside if is_local(path) else fs.open(inside, "rb")
-        file = pq.ParquetFile(source, pre_buffer=False)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(
-            f"{path}: not a readable Parquet file{described(path, 'Parquet')}: {error}"
-        ) from error
-    with file:
-        yield file
+
+    def version() -> str:
+        if is_local(path):
+            found = os.stat(source.fileno())
+            return f"{found.st_size} {found.st_mtime_ns}"
+        known = identify(path)
+        return f"{known.size} {known.identity}"
+
+    with ExitStack() as stack:
+        try:
+            # Arrow's own reader for local files: several times faster than through a Python file object.
+            source = stack.enter_context(pa.OSFile(inside) if is_local(path) else fs.open(inside, "rb"))
+            before = version()
+            parquet = stack.enter_context(pq.ParquetFile(source, pre_buffer=False))
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(
+                f"{path}: not a readable Parquet file{described(path, 'Parquet')}: {error}"
+            ) from error
+        yield _File(path, parquet, source, int(before.partition(" ")[0]), before, version)
+
+
+class _Seen:
+    """What a file holds, as digests: of its footer, with every size and place, and of each row group.
+
+    Only a local file's row groups are read for it; a remote one has the version that its store tells.
+    """
+
+    def __init__(self, file: _File) -> None:
+        self._file = file
+        self._metadata = file.parquet.metadata
+        local = is_local(file.path)
+        size = self._metadata.serialized_size
+        footer = _bytes_at(file.source, max(0, file.size - size - 8), size)
+        self._footer = footer + (b"" if local else file.version.encode())
+        self._group: Callable[[int], bytes] = cache(self._digest) if local else lambda index: b""
+        if local:
+            self._check()
+
+    def content(self, part: Slice) -> str:
+        """The digest of the row groups that hold a slice."""
+        _, groups = _row_groups(self._metadata, part.row, part.row + part.rows)
+        return digest_of(self._footer, *map(self._group, groups))
+
+    def _chunks(self, index: int) -> list[tuple[int, int]]:
+        """Where the columns of a row group stand: first byte and size."""
+        group = self._metadata.row_group(index)
+        columns = (group.column(at) for at in range(group.num_columns))
+        return [
+            (min(c.data_page_offset, c.dictionary_page_offset or c.data_page_offset), c.total_compressed_size)
+            for c in columns
+        ]
+
+    def _check(self) -> None:
+        chunks = [chunk for index in range(self._metadata.num_row_groups) for chunk in self._chunks(index)]
+        if min((min(chunk) for chunk in chunks), default=0) < 0 or sum(size for _, size in chunks) > self._file.size:
+            raise UserError(f"{self._file.path}: damaged: its footer names more bytes than the file has.")
+
+    def _digest(self, index: int) -> bytes:
+        digest = blake2b(digest_size=16)
+        for start, size in self._chunks(index):
+            for place in range(start, start + size, _BLOCK):
+                try:
+                    digest.update(_bytes_at(self._file.source, place, min(_BLOCK, start + size - place)))
+                except OSError as error:
+                    raise UserError(f"{self._file.path}: cannot be read at byte {place:,}: {error}") from error
+        return digest.digest()
+
+
+def _bytes_at(source: Any, start: int, size: int) -> bytes:
+    source.seek(start)
+    data: bytes = source.read(size)
+    return data
+
+
+def _largest_text(file: _File, groups: Sequence[int]) -> int:
+    """Bytes of the largest texts that a row may hold by their dictionaries: a small page may stand for many.
+
+    Args:
+        file: the file.
+        groups: its row groups that are read.
+    """
+    largest = 1
+    for index in groups:
+        group = file.parquet.metadata.row_group(index)
+        columns = [group.column(at) for at in range(group.num_columns)]
+        texts = [column for column in columns if column.physical_type == "BYTE_ARRAY"]
+        sizes = [
+            column.total_uncompressed_size
+            if "DELTA_BYTE_ARRAY" in column.encodings  # a text may be made of those before it
+            else _page_size(file.source, column.dictionary_page_offset)
+            for column in texts
+            if column.dictionary_page_offset or "DELTA_BYTE_ARRAY" in column.encodings
+        ]
+        largest = max(largest, sum(sizes))
+    return largest
+
+
+def _page_size(source: Any, offset: int) -> int:
+    """Bytes of a page when it is decompressed: the second number of its header, after the kind of page."""
+    head = _bytes_at(source, offset, 32)
+    numbers, place = [], 0
+    while len(numbers) < 2 and place < len(head) and head[place] == _NEXT_I32:
+        number, shift, place = 0, 0, place + 1
+        while place < len(head):
+            byte = head[place]
+            number, shift, place = number | (byte & 0x7F) << shift, shift + 7, place + 1
+            if byte < 0x80:
+                break
+        numbers.append(number >> 1)  # zigzag; sizes are positive
+    return numbers[1] if len(numbers) == 2 else 0
 
 
 def _row_groups(metadata: Any, start: int, stop: int) -> tuple[int, list[int]]:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from beam_sts.errors import UserError
-from beam_sts.io.slices import SLICE_BYTES, Slice, SliceData
+from beam_sts.io.slices import SLICE_BYTES, Slice, SliceData, changed, check_slices
+
+LARGEST_SLICE = 1 << 30
+"""Bytes that a slice may hold when it is decoded: planning knows the mean size of rows only."""
 
 
 def row_ranges(path: str, rows: int, rows_per_slice: int, largest_row: float) -> list[Slice]:
@@ -21,6 +25,7 @@ def row_ranges(path: str, rows: int, rows_per_slice: int, largest_row: float) ->
     """
     fitting = max(1, int(SLICE_BYTES / largest_row)) if largest_row else rows_per_slice
     size = min(rows_per_slice, fitting)
+    check_slices(rows // size, path)
     return [
         Slice(index, path, start, min(size, rows - start)) for index, start in enumerate(range(0, rows, size))
     ]
@@ -38,24 +43,46 @@ def read_ranges(
         schema: the file's.
 
     Raises:
-        UserError: the file is damaged or ends too early.
+        UserError: the file is damaged or ends too early, or its rows are far larger than planned.
     """
     rest: pa.RecordBatch | None = None
     for part in unit:
-        pieces, stop = [], part.row + part.rows
+        pieces, stop, size = [], part.row + part.rows, 0
         while row < stop:
             try:
                 batch = rest if rest is not None else next(batches, None)
             except (OSError, pa.ArrowException) as error:
                 raise UserError(f"{part.path}: rows from {row} cannot be read: {error}") from error
             if batch is None:
-                raise UserError(
-                    f"{part.path}: changed while it was read: it ends before row {stop}. Start again."
-                )
+                raise changed(part.path, row)
             skip, used = max(0, part.row - row), min(len(batch), stop - row)
             if used > skip:
                 pieces.append(batch.slice(skip, used - skip))
+                size += _decoded_bytes(pieces[-1])
+                if size > LARGEST_SLICE:
+                    raise UserError(
+                        f"{part.path}: rows {part.row:,} to {row + used:,} hold over "
+                        f"{LARGEST_SLICE >> 20:,} MiB. Give a --rows_per_shard of less than "
+                        f"{min(part.rows, row + used - part.row):,}, or shorten the texts."
+                    )
             rest = batch.slice(used) if used < len(batch) else None
             row += used
         table = pa.Table.from_batches(pieces, schema=schema)
         yield SliceData(part, table, range(part.row, stop))
+
+
+def _decoded_bytes(batch: pa.RecordBatch) -> int:
+    """Bytes of a batch, its dictionaries of texts decoded: a small one may stand for rows of any size."""
+    size = int(batch.nbytes)
+    for column in batch.columns:
+        kind = column.type
+        if pa.types.is_dictionary(kind) and _has_lengths(kind.value_type):
+            lengths = pc.binary_length(column.dictionary)
+            size += pc.sum(lengths.take(column.indices)).as_py() or 0
+    return size
+
+
+def _has_lengths(kind: pa.DataType) -> bool:
+    types = pa.types
+    tests = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    return any(test(kind) for test in tests)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import difflib
 import json
+import pickle
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,6 +25,14 @@ _LISTED = 20  # columns that a message names
 JSON_TEXT = {b"beam_sts.json": b"1"}
 """Metadata of a string field that holds JSON text."""
 
+RAW = "beam_sts.raw"
+"""Name of the column that has the rows of JSON Lines as they stand, where they are carried."""
+
+MOST_COLUMNS = 200_000
+DEEPEST = 64
+"""Levels of nested types: Arrow's own files hold no more."""
+
+_TYPE = b"beam_sts.type"  # metadata: the type that a column had in its file, as an Arrow schema of one field
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -57,9 +66,122 @@ def partition_values(path: str) -> dict[str, str | None]:
     return values
 
 
-def carried(schema: pa.Schema) -> pa.Schema:
-    """A file's schema with the types that no Arrow kernel selects rows of replaced by their plain twins."""
-    return pa.schema([field.with_type(_plain(field.type)) for field in schema])
+def check_width(columns: int, path: str) -> None:
+    """See that a file has not more columns than memory holds.
+
+    Raises:
+        UserError: it has.
+    """
+    if columns > MOST_COLUMNS:
+        raise UserError(
+            f"{path}: has {columns:,} columns, over the limit of {MOST_COLUMNS:,}. Put those that belong "
+            "together into one list or object, or leave them out."
+        )
+
+
+def raw_last(schema: pa.Schema) -> pa.Schema:
+    """The schema with the column of raw rows, if there is one, after all others."""
+    at = schema.get_field_index(RAW)
+    return schema if at < 0 else schema.remove(at).append(schema.field(at))
+
+
+def carried(schema: pa.Schema, path: str) -> pa.Schema:
+    """A file's schema as its columns are carried: types that kernels lack replaced by their plain twins.
+
+    A column with extension types in it is carried as what they are stored as; its metadata has its type, which
+    ``restored`` gives back.
+
+    Raises:
+        UserError: a column cannot be carried.
+    """
+    return pa.schema([_carried(field, path) for field in schema])
+
+
+def _carried(field: pa.Field, path: str) -> pa.Field:
+    if _is_simple(field.type):
+        return field
+    if _depth(field.type) > DEEPEST:
+        raise UserError(
+            f"{path}: column {field.name!r} is nested more than {DEEPEST} deep. Make it JSON text, or drop it."
+        )
+    metadata = {key: value for key, value in (field.metadata or {}).items() if key != _TYPE}
+    restored = _rebuilt(field.type, _plain)
+    plain = _rebuilt(restored, _stored)
+    if plain != restored:
+        metadata[_TYPE] = pa.schema([pa.field("", restored)]).serialize().to_pybytes()
+    wanted = pa.field(field.name, plain, field.nullable, metadata)
+    try:
+        column = _cast(pa.chunked_array([pa.nulls(2, field.type)]), field, wanted, path)
+        column.take(pa.array([1, 0])).filter(pa.array([True, False]))
+        pa.concat_arrays([column.chunk(0), column.chunk(0)])
+        if pickle.loads(pickle.dumps(wanted)) != wanted:
+            raise NotImplementedError("it changes when it is sent to a worker")
+    except (pa.ArrowException, NotImplementedError, UserError, RecursionError) as error:
+        raise UserError(
+            f"{path}: column {field.name!r} is {field.type}, which cannot be carried through: {error}. Cast "
+            "the column, or drop it."
+        ) from error
+    return wanted
+
+
+def _is_simple(kind: pa.DataType) -> bool:
+    types = pa.types
+    views = types.is_string_view(kind) or types.is_binary_view(kind)
+    extension = isinstance(kind, pa.BaseExtensionType)
+    return not (kind.num_fields or views or extension or types.is_dictionary(kind))
+
+
+def _depth(kind: pa.DataType) -> int:
+    """Levels of nesting, without recursion."""
+    depth, level = 0, [kind]
+    while level and depth <= DEEPEST:
+        depth += 1
+        level = [child for each in level for child in _children(each)]
+    return depth
+
+
+def _children(kind: pa.DataType) -> list[pa.DataType]:
+    if isinstance(kind, pa.BaseExtensionType):
+        return [kind.storage_type]
+    if pa.types.is_dictionary(kind):
+        return [kind.value_type]
+    return [kind.field(at).type for at in range(kind.num_fields)]
+
+
+def _rebuilt(kind: pa.DataType, change: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
+    """A type with the types in it changed, then itself."""
+    types = pa.types
+
+    def child(field: pa.Field) -> pa.Field:
+        return field.with_type(_rebuilt(field.type, change))
+
+    if types.is_struct(kind):
+        kind = pa.struct([child(field) for field in kind])
+    elif types.is_map(kind):
+        kind = pa.map_(child(kind.key_field), child(kind.item_field), kind.keys_sorted)
+    elif types.is_fixed_size_list(kind):
+        kind = pa.list_(child(kind.value_field), kind.list_size)
+    elif types.is_union(kind):
+        fields = [child(kind.field(at)) for at in range(kind.num_fields)]
+        kind = pa.union(fields, kind.mode, kind.type_codes)
+    elif types.is_dictionary(kind):
+        kind = pa.dictionary(kind.index_type, _rebuilt(kind.value_type, change), kind.ordered)
+    elif types.is_run_end_encoded(kind):
+        kind = pa.run_end_encoded(kind.run_end_type, _rebuilt(kind.value_type, change))
+    else:
+        for test, make in _LISTS:
+            if test(kind):
+                kind = make(child(kind.value_field))
+                break
+    return change(kind)
+
+
+_LISTS = (
+    (pa.types.is_list, pa.list_),
+    (pa.types.is_large_list, pa.large_list),
+    (pa.types.is_list_view, pa.list_view),
+    (pa.types.is_large_list_view, pa.large_list_view),
+)
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -69,14 +191,54 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     if types.is_binary_view(kind):
         return pa.large_binary()
     if types.is_run_end_encoded(kind):
-        return _plain(kind.value_type)
-    if types.is_struct(kind):
-        return pa.struct([field.with_type(_plain(field.type)) for field in kind])
-    if types.is_list_view(kind) or types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
-    if types.is_large_list_view(kind) or types.is_large_list(kind):
-        return pa.large_list(kind.value_field.with_type(_plain(kind.value_type)))
+        return kind.value_type
+    if types.is_list_view(kind):
+        return pa.list_(kind.value_field)
+    if types.is_large_list_view(kind):
+        return pa.large_list(kind.value_field)
+    if isinstance(kind, pa.BaseExtensionType):
+        storage = _rebuilt(kind.storage_type, _plain)
+        return kind if storage == kind.storage_type else storage
     return kind
+
+
+def _stored(kind: pa.DataType) -> pa.DataType:
+    return _rebuilt(kind.storage_type, _stored) if isinstance(kind, pa.BaseExtensionType) else kind
+
+
+class _As:
+    """An array under another type of the same layout, by Arrow's C interface."""
+
+    def __init__(self, array: pa.Array, kind: pa.DataType) -> None:
+        self._array, self._kind = array, kind
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        return self._kind.__arrow_c_schema__(), self._array.__arrow_c_array__()[1]
+
+
+def _retyped(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column under another type of the same layout."""
+    return pa.chunked_array([pa.array(_As(chunk, kind)) for chunk in column.chunks], kind)
+
+
+def restored(table: pa.Table) -> pa.Table:
+    """A table with the types that its columns had in their files, as the metadata of ``carried`` has them."""
+    fields = [_restored(field) for field in table.schema]
+    columns = [
+        column if column.type == field.type else _retyped(column, field.type)
+        for column, field in zip(table.columns, fields, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _restored(field: pa.Field) -> pa.Field:
+    metadata = dict(field.metadata or {})
+    if kept := metadata.pop(_TYPE, None):
+        kind = pa.ipc.read_schema(pa.py_buffer(kept)).field(0).type
+        return pa.field(field.name, kind, field.nullable, metadata)
+    if pa.types.is_struct(field.type):
+        return field.with_type(pa.struct([_restored(child) for child in field.type]))
+    return field
 
 
 def unite(first: pa.Schema, second: pa.Schema, path: str) -> pa.Schema:
@@ -114,7 +276,9 @@ def _unite_fields(first: pa.Field, second: pa.Field, path: str) -> pa.Field:
         kinds = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in kinds]
     pair = [pa.schema([pa.field(first.name, kind)]) for kind in kinds]
     try:
-        return pa.unify_schemas(pair, promote_options="permissive").field(0)
+        kind = pa.unify_schemas(pair, promote_options="permissive").field(0).type
+        both = (first.metadata or {}).items() & (second.metadata or {}).items()
+        return pa.field(first.name, kind, metadata=dict(both) if kind == first.type == second.type else None)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise UserError(
             f"{path}: column {first.name!r} is {second.type} here and {first.type} in the files before it. "
@@ -136,9 +300,9 @@ def conform(
     Raises:
         UserError: a value does not fit the wider type.
     """
-    if table.schema.equals(schema, check_metadata=True):
-        return table
     fixed = dict(constants)
+    if not fixed and table.schema.equals(schema, check_metadata=True):
+        return table
     there = {own.name: (own, column) for own, column in zip(table.schema, table.columns, strict=True)}
     columns: list[Any] = []
     for field in schema:
@@ -159,9 +323,12 @@ def _cast(column: pa.ChunkedArray, own: pa.Field, wanted: pa.Field, path: str) -
             None if v is None else json.dumps(v, ensure_ascii=False, default=str) for v in column.to_pylist()
         ]
         return pa.chunked_array([pa.array(texts, pa.string())])
-    if own.type == wanted.type:
-        return column
     try:
+        stored = own.type if _is_simple(own.type) else _rebuilt(own.type, _stored)
+        if own.type != stored:
+            column, own = _retyped(column, stored), own.with_type(stored)
+        if own.type == wanted.type:
+            return column
         if pa.types.is_dictionary(own.type):
             column = column.cast(own.type.value_type)
         if pa.types.is_run_end_encoded(own.type):
@@ -247,6 +414,7 @@ def missing_column(what: str, name: str, names: Sequence[str]) -> UserError:
     >>> str(missing_column("--text txt:", "txt", ["id", "text"]))
     "--text txt: is not in the input; did you mean 'text'? Its columns are 'id', 'text'."
     """
+    names = [each for each in names if each != RAW]
     listed = ", ".join(map(repr, names[:_LISTED])) or "none"
     if len(names) > _LISTED:
         listed += f" and {len(names) - _LISTED:,} more"

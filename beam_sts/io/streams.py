@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -33,9 +35,11 @@ _MAGIC = (
     (b"SQLite format 3", "an SQLite database; export its table"),
     (b"Obj\x01", "Avro"),
     (b"ORC", "ORC"),
-    (b"\xff\xfe", "UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8"),
-    (b"\xfe\xff", "UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8"),
+    (b"\xff\xfe", "UTF-16 text; give --encoding utf-16"),
+    (b"\xfe\xff", "UTF-16 text; give --encoding utf-16"),
 )
+LATIN = re.compile(rb"[A-Za-z \n][\x91-\x94\xc0-\xfe][A-Za-z .,;\r\n]|[A-Za-z][\xc0-\xfe]{1,2}(?![\x80-\xff])")
+"""A letter, or a quotation mark, of Windows-1252 among ASCII letters: no UTF-8 text has it."""
 
 
 class Line(NamedTuple):
@@ -113,15 +117,62 @@ def refuse_binary(path: str, wanted: str, *, whatever_encoding: bool = False) ->
         UserError: it does.
     """
     with open_stream(path) as stream:
-        head: bytes = stream.read(16)
+        head: bytes = stream.read(256)
     for magic, name in _MAGIC:
         if head.startswith(magic) and not (whatever_encoding and "UTF-16" in name):
             raise UserError(f"{path}: not {wanted} as its ending says; by its first bytes it is {name}.")
+    for start, order in ((1, "le"), (0, "be")):
+        if not whatever_encoding and head[start::2].count(0) > 0.4 * len(head):
+            raise UserError(
+                f"{path}: not {wanted} in UTF-8; by its first bytes it is UTF-16 text; give --encoding "
+                f"utf-16-{order}."
+            )
+
+
+def check_encoding(name: str) -> str | None:
+    """The codec of an encoding's name; None is UTF-8, with or without a byte order mark.
+
+    Raises:
+        UserError: Python has none of that name for texts.
+
+    >>> check_encoding("latin-1"), check_encoding("UTF8")
+    ('iso8859-1', None)
+    """
+    try:
+        codec = codecs.lookup(name).name
+        if "a,b\n".encode(codec).decode(codec) == "a,b\n":
+            return None if codec in ("utf-8", "utf-8-sig", "ascii") else codec
+    except (LookupError, ValueError):
+        pass
+    raise UserError(f"--encoding {name}: is not known; give such as utf-8, utf-16, cp1252 or latin-1.")
+
+
+class _Recoded:
+    """A stream of text in another encoding as UTF-8; what is none becomes bytes that are not UTF-8 either."""
+
+    def __init__(self, stream: Any, encoding: str) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)("beam_sts.invalid")
+        self._held, self._place, self._ended = b"", 0, False
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes, none at the end."""
+        while self._place == len(self._held) and not self._ended:
+            block = self._stream.read(_BLOCK)
+            self._ended = not block
+            text = self._decoder.decode(block, self._ended)
+            self._held, self._place = text.encode("utf-8", "surrogatepass"), 0
+        taken = self._held[self._place : self._place + size]
+        self._place += len(taken)
+        return taken
+
+
+codecs.register_error("beam_sts.invalid", lambda error: ("\udc80", getattr(error, "end", 0)))
 
 
 @contextmanager
-def open_stream(path: str, start: int = 0) -> Iterator[Any]:
-    """Open a file for reading from a byte of its decompressed content on.
+def open_stream(path: str, start: int = 0, encoding: str | None = None) -> Iterator[Any]:
+    """Open a file for reading from a byte of its decompressed content, as UTF-8, on.
 
     Raises:
         UserError: the file cannot be read, or its compression is damaged (while it is read).
@@ -130,12 +181,18 @@ def open_stream(path: str, start: int = 0) -> Iterator[Any]:
     codec = codec_of(path)
     try:
         with fs.open(inside, "rb") as raw:
-            if codec is None:
+            if codec is None and encoding is None:
                 raw.seek(start)
                 yield raw
                 return
-            # Arrow reads all three with several members or frames, and reports a truncated one.
-            with pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec) as stream:
+            with ExitStack() as stack:
+                stream = raw
+                if codec:
+                    # Arrow reads all three with several members or frames, and reports a truncated one.
+                    packed = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)
+                    stream = stack.enter_context(packed)
+                if encoding:
+                    stream = _Recoded(stream, encoding)
                 while start > 0 and (skipped := len(stream.read(min(start, _BLOCK)))):
                     start -= skipped
                 yield stream
@@ -156,7 +213,7 @@ def _mistaken(path: str) -> str:
 
 
 def read_lines(
-    path: str, *, start: int = 0, stop: int | None = None, number: int = 1, digest: Any = None
+    path: str, *, start: int = 0, stop: int | None = None, number: int = 1, encoding: str | None = None
 ) -> Iterator[Line]:
     r"""The lines of a file, ended by ``\n``, ``\r\n`` or ``\r``; memory holds one block and one line.
 
@@ -165,16 +222,14 @@ def read_lines(
         start: first byte.
         stop: byte after the last one; default: the file's end.
         number: number of the first line.
-        digest: is updated with every byte read.
+        encoding: of the file, if not UTF-8; the lines, and all places in the file, are of UTF-8.
     """
     held: list[bytes] = []  # the beginning of a line whose end is not read yet
     size, after_return = 0, False
-    with open_stream(path, start) as stream:
+    with open_stream(path, start, encoding) as stream:
         left = None if stop is None else stop - start
         while block := stream.read(_BLOCK if left is None else min(_BLOCK, left)):
             left = None if left is None else left - len(block)
-            if digest is not None:
-                digest.update(block)
             pieces = block.splitlines(keepends=True)
             if after_return and not block.startswith(b"\n"):
                 pieces.insert(0, b"")  # the \r before this block was a line's end by itself
