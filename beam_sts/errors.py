@@ -1,12 +1,23 @@
 """The errors a user can do something about."""
 
+from beam_sts.secrets import hide_secrets
+
 
 class UserError(Exception):
-    """A mistake in the input, the settings or the environment.
+    r"""A mistake in the input, the settings or the environment.
 
     The message names the value, the place and the way out; the command lines print it alone, without a
-    traceback, and exit with status 2.
+    traceback, and exit with status 2. Each argument is one line of it: a line break in a name stays in its
+    line, and no secret is shown.
+
+    >>> print(UserError("a\nb.csv: cannot be read."))
+    a\nb.csv: cannot be read.
     """
+
+    def __str__(self) -> str:
+        return "\n".join(
+            hide_secrets(str(line)).replace("\r", "\\r").replace("\n", "\\n") for line in self.args
+        )
 
 
 def check_between(name: str, value: float, low: float = 0, high: float = 1) -> None:

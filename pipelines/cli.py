@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
+import re
 import shlex
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_sts.errors import UserError
-from beam_sts.io.storage import StorageOptions
+from beam_sts.io.storage import StorageOptions, refuse_secrets
+from beam_sts.secrets import has_secret, parts_of, remember, shown
+from pipelines.console import Console
+from pipelines.terminal import complain, say
 
 _BEAM_OPTIONS = (
     "--runner",
@@ -23,9 +28,15 @@ _BEAM_OPTIONS = (
     "--setup_file",
     "--temp_location",
 )
+_PLACES = {
+    *("input", "output", "against", "from_pairs", "run", "sheet", "read", "json", "plot", "report"),
+    *("model", "work_dir"),
+}
+"""Options that name a file or a folder."""
+_URL = re.compile(r"[\w+.-]+:/")
 _STATUS = (
-    "Exit status: 0 done, 1 failed on the way (run it again to go on), 2 a mistake in options, input "
-    "or environment, 130 interrupted."
+    "Exit status: 0 done, 1 failed on the way (the message says whether to run it again), 2 a mistake in "
+    "options, input or environment, 130 interrupted."
 )
 
 
@@ -39,6 +50,23 @@ def python() -> str:
     found = shutil.which("python")
     same = found and Path(found).absolute() == Path(sys.executable).absolute()
     return "python" if same else shlex.quote(sys.executable)
+
+
+def look_at(folder: str, form: str) -> str:
+    """A command that shows the first rows of a folder of shards, for people to copy.
+
+    >>> look_at("my out/scores", "csv")
+    "head -n 3 'my out/scores/part-000000.csv'"
+    """
+    place = json.dumps(folder, ensure_ascii=False)
+    if form == "parquet":
+        code = (
+            f'import pyarrow.parquet as pq; print(*pq.read_table({place}).slice(0, 5).to_pylist(), sep="\\n")'
+        )
+        return f"{python()} -c {shlex.quote(code)}"
+    if "://" in folder:
+        return f"download {folder}/part-000000.{form} and open it"
+    return shlex.join(["head", "-n", "3", f"{folder}/part-000000.{form}"])
 
 
 class Parser(argparse.ArgumentParser):
@@ -71,6 +99,7 @@ class Parser(argparse.ArgumentParser):
             epilog="\n".join(["examples:", *(f"  {name} {example}" for example in examples), "", _STATUS]),
         )
         self._takes_beam = beam
+        self._argv: list[str] = []
         if beam:
             self.add_argument("--help_beam", action=_HelpBeam, nargs=0, help="list all of Beam's options too")
 
@@ -92,49 +121,91 @@ class Parser(argparse.ArgumentParser):
 
         Exits with status 2 on an option that neither this command nor Beam has, naming the nearest.
         """
-        beam = _beam_parser()
+        beam = _beam_parser(self.error)
         self._check_names(argv, beam._option_string_actions)
-        own, rest = self.parse_known_args(argv)
+        own, rest = self.parse_known_args(self._argv)
         _, unknown = beam.parse_known_args(rest)
         if unknown:
             self._refuse(unknown[0], beam._option_string_actions)
-        return self._with_storage(own), rest
+        return self._checked(own, rest), rest
 
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         """Own options alone; an unknown one is refused, and the nearest named."""
         self._check_names(argv, ())
-        own, rest = self.parse_known_args(argv)
+        own, rest = self.parse_known_args(self._argv)
         if rest:
             self._refuse(rest[0], ())
-        return self._with_storage(own)
+        return self._checked(own, ())
 
-    def _with_storage(self, own: argparse.Namespace) -> argparse.Namespace:
-        if "storage_options" in own:
-            try:
+    def _checked(self, own: argparse.Namespace, beams: Iterable[str]) -> argparse.Namespace:
+        """The options, with their paths looked at and the stores' options applied."""
+        try:
+            for action in self._actions:
+                given = getattr(own, action.dest, None)
+                values = given if isinstance(given, list) else [given]
+                if action.option_strings and action.dest != "storage_options":
+                    for value in map(str, values):
+                        _check_value(action, value)
+            for argument in beams:
+                name, _, value = argument.rpartition("=") if argument.startswith("--") else ("", "", argument)
+                refuse_secrets(value, name)
+            if "storage_options" in own:
                 own.storage_options = StorageOptions.parse(own.storage_options).apply()
-            except UserError as error:
-                self.error(str(error))
+        except UserError as error:
+            self.error(str(error))
         return own
 
     def _check_names(self, argv: Sequence[str] | None, others: Collection[str]) -> None:
         # Before argparse, which would only say that the option whose name is misspelt is missing.
-        for argument in sys.argv[1:] if argv is None else argv:
+        self._argv = list(sys.argv[1:] if argv is None else argv)
+        for argument in self._argv:
+            value = argument.partition("=")[2] if argument.startswith("--") else argument
+            if has_secret(value):
+                remember(parts_of(value))  # whatever quotes it
+        seen = set()
+        for argument in self._argv:
             if argument == "--":
                 return
             name = argument.partition("=")[0]
-            known = name in self._option_string_actions or name in others
-            if name.startswith("--") and " " not in name and not known:
+            action = self._option_string_actions.get(name)
+            if name.startswith("--") and " " not in name and not action and name not in others:
                 self._refuse(argument, others)
+            if action and action.nargs is None and name in seen:
+                several = " For several files give a folder or a pattern." if name == "--input" else ""
+                self.error(f"{name}: given more than once. Give it once.{several}")
+            seen.add(name)
 
     def _refuse(self, argument: str, others: Iterable[str]) -> NoReturn:
-        names = [*self._option_string_actions, *others]
-        near = difflib.get_close_matches(argument.partition("=")[0], names, n=1)
-        self.error(f"unknown option {argument}" + (f"; did you mean {near[0]}?" if near else ""))
+        if not argument.startswith("-"):
+            value = shown(argument) if has_secret(argument) else argument
+            self.error(
+                f"{value}: belongs to no option. A pattern of files goes in quotes, or the shell puts their "
+                "names in its place: --input 'data/*.parquet'."
+            )
+        name = argument.partition("=")[0]  # its value may be a secret
+        near = difflib.get_close_matches(name, [*self._option_string_actions, *others], n=1)
+        self.error(f"unknown option {name}" + (f"; did you mean {near[0]}?" if near else ""))
 
     def error(self, message: str) -> NoReturn:
         """Print the message and where help is."""
-        sys.stderr.write(f"error: {message}\nhelp: {self.prog} --help\n")
-        raise SystemExit(2)
+        argv = " ".join(self._argv).replace("=", " ")
+        console = Console(json="--log_format json" in argv)
+        raise SystemExit(console.error(2, *message.split("\n"), f"help: {self.prog} --help"))
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            lines = message.removesuffix("\n").split("\n")
+            (complain if file is sys.stderr else say)(*lines)
+
+
+def _check_value(action: argparse.Action, value: str) -> None:
+    """See that the value of an option is no path that nobody means, nor one that holds a secret."""
+    flag = action.option_strings[-1]
+    if action.dest in _PLACES and value in ("", "-"):
+        why = "standard input and output do not work here" if value else "the name is empty"
+        raise UserError(f"{flag} {value or chr(39) * 2}: {why}. Name a file or a folder.")
+    if " " not in value or _URL.match(value):  # others are expressions and texts
+        refuse_secrets(value, flag)
 
 
 def _prose(text: str) -> str:
@@ -145,14 +216,25 @@ def _prose(text: str) -> str:
 class _HelpBeam(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
         parser.print_help()
-        beam = _beam_parser()
-        print("\nall of Beam's options:\n")
-        print(beam.format_help().partition("\n\n")[2])
+        say("", "all of Beam's options:", "", *_beam_parser().format_help().partition("\n\n")[2].split("\n"))
         parser.exit()
 
 
-def _beam_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+class _BeamParser(argparse.ArgumentParser):
+    """Beam's options; a mistake in one is told as one in ours, not with the usage of some 200 options."""
+
+    def __init__(self, refuse: Callable[[str], NoReturn] | None = None) -> None:
+        super().__init__(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+        self._refuse = refuse
+
+    def error(self, message: str) -> NoReturn:
+        if self._refuse:
+            self._refuse(message)
+        super().error(message)
+
+
+def _beam_parser(refuse: Callable[[str], NoReturn] | None = None) -> argparse.ArgumentParser:
+    parser = _BeamParser(refuse)
     for options in _subclasses(PipelineOptions):
         if hasattr(options, "_add_argparse_args"):
             options._add_argparse_args(parser)

@@ -6,7 +6,6 @@ import argparse
 import json
 import logging
 import os
-import select
 import signal
 import sys
 import threading
@@ -16,42 +15,49 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from tqdm import tqdm
 
 from beam_sts.errors import UserError
-from beam_sts.io.storage import hide_secrets
+from beam_sts.links import report_it
+from beam_sts.secrets import hide_secrets
+from pipelines.interrupts import attended
+from pipelines.terminal import complain, fitting, safe, safe_streams, say
 
 _POLL_SECONDS = 0.5
 _LOG_SECONDS = 10.0
-_READER_LEFT = 128 + signal.SIGPIPE  # as of any command in a pipe whose reader has ended
+_LONGEST = 500  # characters of a library's message
 _WORKER_THREAD = "run_worker"  # Beam's name for the thread that waits for a worker process
 
 
-def guarded(run: Callable[[], int], *, interrupted: str, console: Console | None = None) -> int:
-    """Run a command; turn what goes wrong into one screen and an exit status."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    logging.getLogger("root").setLevel(logging.ERROR)  # Beam's import warnings
-    if not os.environ.get("BEAM_STS_DEBUG"):
-        for name in ("common", "worker.data_plane"):  # a traceback for each try, for each lost connection
-            logging.getLogger(f"apache_beam.runners.{name}").setLevel(logging.CRITICAL)
-    console = console or Console()
+def guarded(
+    run: Callable[[], int], *, stays: str, again: str | None = None, console: Console | None = None
+) -> int:
+    """Run a command; turn what goes wrong into one screen and an exit status.
 
-    def leave(*_: object) -> NoReturn:
-        # Beam would turn the interrupt into an error of its own, or sit in a bundle for minutes. Every file
-        # is published in one step, so leaving at once loses nothing that is committed.
+    Args:
+        run: the command; gives its exit status.
+        stays: what of its work is there when it ends early, as a sentence without its full stop.
+        again: what goes on with it then, such as "run the same command again to go on".
+        console: how it speaks.
+    """
+    console = console or Console()
+    rest = f"{stays}: {again}." if again else f"{stays}."
+    finished = threading.Event()
+
+    def last_words(word: str, status: int) -> bytes:
         finished.set()
         _end_workers()
-        sys.stderr.write(f"\ninterrupted. {interrupted}\n")
-        sys.stderr.flush()
-        os._exit(130)
+        return console.ending(f"{word}. {rest}", status).encode(errors="backslashreplace")
 
     def watch(failed: threading.ExceptHookArgs) -> None:
         if failed.thread is None or failed.thread.name != _WORKER_THREAD:
             # Beam's threads that lose the connection say nothing that the message below does not.
-            if os.environ.get("BEAM_STS_DEBUG") or not failed.exc_type.__module__.startswith("grpc"):
-                threading.__excepthook__(failed)
+            if _debugging() or not failed.exc_type.__module__.startswith("grpc"):
+                logging.getLogger(__name__).error(
+                    "in a thread: %s: %s", failed.exc_type.__name__, failed.exc_value
+                )
             return
         # With multi_processing Beam waits for ever for a worker process that has died.
         if finished.is_set():
@@ -61,40 +67,106 @@ def guarded(run: Callable[[], int], *, interrupted: str, console: Console | None
         code = str(failed.exc_value).rpartition(" ")[2]
         killed = " (killed; the kernel does so when memory is short: try fewer --direct_num_workers)"
         why = f"a worker process ended with status {code}{killed if code == '137' else ''}."
-        os._exit(console.error(f"{why}\n{interrupted}", 1))
+        os._exit(console.error(1, why, rest))
 
-    finished = threading.Event()
-    before = signal.signal(signal.SIGINT, leave)
+    before = threading.excepthook
     threading.excepthook = watch
     try:
-        status = run()
-        print(end="", flush=True)  # a reader that has left is met here, not when Python ends
-        return status
-    except Exception as error:
-        if isinstance(error, BrokenPipeError) and _reader_has_left():
-            return _READER_LEFT
-        own = user_error(error)
-        if own:
-            return console.error(own, 2)
-        if os.environ.get("BEAM_STS_DEBUG"):
-            sys.stderr.write(hide_secrets(traceback.format_exc()))
-        last = [line for line in str(error).strip().splitlines() if line.strip()] or [""]
-        said = _without_runner(type(error).__name__, last[-1])[:500]
-        return console.error(f"{said}\n{interrupted}\nBEAM_STS_DEBUG=1 prints the traceback.", 1)
+        with safe_streams(hide_secrets), _logs(console), attended(last_words):
+            try:
+                return run()
+            except Exception as error:
+                return _told(error, stays, again, console)
+            finally:
+                finished.set()
     finally:
-        finished.set()
-        threading.excepthook = threading.__excepthook__
-        signal.signal(signal.SIGINT, before)
+        threading.excepthook = before
 
 
-def _reader_has_left() -> bool:
-    """Whether what reads standard output, such as ``head``, has ended; if so, nothing more is printed."""
-    output, poll = sys.stdout.fileno(), select.poll()
-    poll.register(output, 0)  # a broken pipe is told unasked
-    if not poll.poll(0):
-        return False
-    os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # Python flushes once more when it ends
-    return True
+def kept_in(output: str) -> dict[str, str]:
+    """What ``guarded`` says of a command that resumes from its output folder."""
+    way = " with --takeover" if "://" in output else ""  # an interrupted run leaves its lease in a store
+    return {
+        "stays": f"What is committed in {output} stays",
+        "again": f"run the same command again{way} to go on",
+    }
+
+
+def _told(error: Exception, stays: str, again: str | None, console: Console) -> int:
+    own = user_error(error)
+    if own:
+        return console.error(2, *own.split("\n"))
+    if _debugging():
+        console.note("traceback", traceback.format_exc())
+    last = [line for line in str(error).strip().splitlines() if line.strip()] or [""]
+    said = _without_runner(type(error).__name__, last[-1].strip())[:_LONGEST]
+    if _may_pass(error, said):
+        # What is in the way may be gone the next time; after anything else the same would happen again.
+        then = f": once the cause is gone, {again}" if again else ""
+        return console.error(1, said, f"{stays}{then}.", _HOW)
+    fault = "This is a fault of beam_sts, or an input that it does not support."
+    return console.error(1, said, f"{stays}. {fault}", f"{_HOW} {report_it()}")
+
+
+_HOW = "BEAM_STS_DEBUG=1 prints the traceback."
+
+
+def _may_pass(error: Exception, said: str) -> bool:
+    """Whether an error comes from outside: a disk, a network, memory, a worker; also told as text by Beam."""
+    outside = {"EOFError", "IOException", "OutOfMemoryError", "OutOfMemoryException"}  # torch's, DuckDB's
+    kinds: list[type] = [OSError, MemoryError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        outside.add(kind.__name__)
+    name = said.partition(":")[0].rpartition(".")[2]
+    remote = type(error).__module__.partition(".")[0] in ("grpc", "botocore", "aiohttp", "google", "azure")
+    return isinstance(error, (OSError, MemoryError)) or name in outside or remote
+
+
+def _debugging() -> bool:
+    return bool(os.environ.get("BEAM_STS_DEBUG"))
+
+
+@contextmanager
+def _logs(console: Console) -> Iterator[None]:
+    """Logging of every library goes through standard error as it is now, and in JSON lines if asked for."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    logging.getLogger("root").setLevel(logging.ERROR)  # Beam's import warnings
+    if not _debugging():
+        for name in ("common", "worker.data_plane"):  # a traceback for each try, for each lost connection
+            logging.getLogger(f"apache_beam.runners.{name}").setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
+    raw = getattr(sys.stderr, "raw", sys.stderr)
+    moved = [
+        (handler, handler.stream, handler.formatter)
+        for logger in loggers
+        for handler in logger.handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream in (raw, sys.stderr)
+    ]
+    for handler, _, _ in moved:
+        handler.setStream(sys.stderr)
+        if console.json:
+            handler.setFormatter(_JsonLines())
+    if console.json:
+        logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        if console.json:
+            logging.captureWarnings(False)
+        for handler, stream, formatter in moved:
+            handler.setStream(stream)
+            handler.setFormatter(formatter)
+
+
+class _JsonLines(logging.Formatter):
+    """A log record as a line of JSON; what training logs is its progress."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = hide_secrets(super().format(record))
+        if record.name.startswith("beam_sts.training"):
+            return json.dumps({"event": "progress", "message": message})
+        return json.dumps({"event": "log", "level": record.levelname.lower(), "message": message})
 
 
 def _end_workers() -> None:
@@ -138,19 +210,38 @@ class Console:
         if self.quiet:
             return
         if self.json:
-            print(json.dumps({"event": "summary", **summary}, ensure_ascii=False))
+            say(json.dumps({"event": "summary", **summary}))
         else:
-            print("\n".join(f"{name:<10} {text}" for name, text in lines))
+            say(*(f"{name:<10} {text}" for name, text in lines))
 
-    def error(self, message: str, status: int) -> int:
-        """What went wrong, on standard error and without secrets; gives the exit status back."""
-        message = hide_secrets(message)
-        if self.json:
-            line = {"event": "error", "status": status, "message": message}
-            sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")
+    def show(self, lines: Iterable[str], summary: dict[str, Any]) -> None:
+        """A result on standard output: lines for people, or one line of JSON."""
+        if self.json or self.quiet:
+            self.finish((), summary)
         else:
-            sys.stderr.write(f"{'error' if status == 2 else 'failed'}: {message}\n")
+            say(*lines)
+
+    def error(self, status: int, *lines: str) -> int:
+        """What went wrong, on standard error and without secrets; gives the exit status back."""
+        complain(*self._error(lines, status))
         return status
+
+    def ending(self, line: str, status: int) -> str:
+        """How a command says that a signal ended it, with its line break."""
+        shown = self._error([line], status) if self.json else [hide_secrets(line)]
+        return "".join(f"{fitting(safe(each), sys.stderr)}\n" for each in shown)
+
+    def note(self, event: str, text: str) -> None:
+        """More about a run, on standard error and without secrets."""
+        text = hide_secrets(text)
+        complain(*([json.dumps({"event": event, "message": text})] if self.json else text.splitlines()))
+
+    def _error(self, lines: Iterable[str], status: int) -> list[str]:
+        hidden = [hide_secrets(line) for line in lines]
+        if self.json:
+            return [json.dumps({"event": "error", "status": status, "message": "\n".join(hidden)})]
+        first, *more = hidden
+        return [f"{'error' if status == 2 else 'failed'}: {first}", *more]
 
 
 def add_console_options(parser: argparse.ArgumentParser) -> None:
@@ -203,15 +294,14 @@ def progress(
         console: how to speak.
     """
     stop, console = threading.Event(), console or Console()
-    terminal = sys.stderr.isatty() and not console.json
+    terminal = sys.stderr is not None and sys.stderr.isatty() and not console.json
 
     def line(now: int, rate: float) -> str:
         left = (total - now) / rate
         if console.json:
             event = {"event": "progress", "done": now, "total": total, "unit": unit}
             return json.dumps(
-                event | {"per_second": round(rate, 1), "seconds_left": round(left, 1), "at": where()},
-                ensure_ascii=False,
+                event | {"per_second": round(rate, 1), "seconds_left": round(left, 1), "at": where()}
             )
         place = f", {where()}" if where() else ""
         return f"{now:,} of {total:,} {unit}, {rate:,.0f} {unit}/s, {left:,.0f} s left{place}"
@@ -235,11 +325,11 @@ def progress(
         ) as bar:
             while not stop.wait(_POLL_SECONDS):
                 now = count(bar.n)
-                bar.set_postfix_str(where(), refresh=False)
+                bar.set_postfix_str(safe(where()), refresh=False)
                 bar.update(now - bar.n)
                 if not terminal and now > first and time.monotonic() - logged >= _LOG_SECONDS:
                     logged = time.monotonic()
-                    sys.stderr.write(line(now, (now - first) / (logged - start)) + "\n")
+                    complain(hide_secrets(line(now, (now - first) / (logged - start))))
             bar.update(count(bar.n) - bar.n)
 
     if console.quiet:

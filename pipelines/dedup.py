@@ -48,7 +48,7 @@ from beam_sts.transforms.dedup_files import REPORT, BeamSettings, DeduplicateSli
 from beam_sts.transforms.nearest import blocks_for
 from pipelines.beam_options import local_options, runner_of
 from pipelines.cli import Parser
-from pipelines.console import Clock, add_console_options, console_of, guarded, progress
+from pipelines.console import Clock, add_console_options, console_of, guarded, kept_in, progress
 from pipelines.dedup_job import Job, prepare
 from pipelines.dedup_summary import summarise, summarise_beam, summary_lines
 from pipelines.describe import (
@@ -398,7 +398,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, beam_args = parser().split(argv)
     return guarded(
         lambda: run(own, beam_args),
-        interrupted=f"What is committed in {own.output} stays: run the same command again to go on.",
+        **kept_in(own.output),
         console=console_of(own),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import shlex
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -168,11 +169,8 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         ("read", f"{counts['read']} rows"),
         ("kept", counts["kept"]),
         ("removed", f"{counts['removed']}, each with its receipt"),
-        (
-            "rejected",
-            counts["rejected"]
-            + "".join(f"\n           {count:,} {why}" for why, count in summary["rejected_reasons"].items()),
-        ),
+        ("rejected", counts["rejected"]),
+        *(("", f"{count:,} {why}") for why, count in summary["rejected_reasons"].items()),
     ]
     for report in summary["candidates"]:
         hot = (
@@ -218,7 +216,12 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
     if summary["thresholds"]:
         lines.append(("thresholds", "removed rows (clusters) had the threshold been"))
     else:
-        lines.append(("thresholds", f"not counted: see report; without --runner, with --from_pairs {root}"))
+        lines.append(
+            (
+                "thresholds",
+                f"not counted: see report; without --runner, with --from_pairs {shlex.quote(root)}",
+            )
+        )
     for row in summary["thresholds"]:
         mark = " <" if row["threshold"] == summary["threshold"] else ""
         lines.append(("", f"{row['threshold']:<5} {row['removed']:>10,} ({row['clusters']:,}){mark}"))
@@ -227,5 +230,5 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
     lines.append(("memory", f"{summary['peak_memory_mib']:,} MiB at most in this process"))
     lines.append(("output", root))
     lines.append(("report", f"{root}/report.html"))
-    lines.append(("next", f"{program('explain')} --run {root} ID"))
+    lines.append(("next", f"{program('explain')} --run {shlex.quote(root)} ID"))
     return lines

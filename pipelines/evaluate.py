@@ -85,7 +85,8 @@ class Evaluation:
     pairs_per_second: float
     rejected: list[RejectedRow]
 
-    def __str__(self) -> str:
+    def lines(self) -> list[str]:
+        """The result for people."""
         order = ", mean of both orders" if self.symmetric else ""
         against = f" against {self.gold}" if self.gold else ""
         scored, rejected = f"{self.rows_scored:,} scored", f"{self.rows_rejected:,} rejected"
@@ -99,7 +100,7 @@ class Evaluation:
             lines += [f"Pearson   {self.pearson:.4f}", f"Spearman  {self.spearman:.4f}"]
         lines += [f"mean      {_interval(self.mean)}", *_by_group(self.group, self.groups)]
         speed = f"{self.pairs_per_second:,.0f} pairs/s ({self.seconds:.2f} s; loading not counted)"
-        return "\n".join([*lines, f"speed     {speed}"])
+        return [*lines, f"speed     {speed}"]
 
 
 def _written(args: argparse.Namespace) -> list[str]:
@@ -197,7 +198,7 @@ def evaluate(args: argparse.Namespace) -> Evaluation:
             _check_writable(flag, path)
     pairs = read_pairs(args.input, args.text_a, args.text_b, args.score, args.group)
     if not len(pairs.gold):
-        raise UserError("\n".join([f"{args.input}: no row can be used.", *_first_few(pairs.rejected)]))
+        raise UserError(f"{args.input}: no row can be used.", *_first_few(pairs.rejected))
     numbers = None
     try:
         if args.score:
@@ -208,11 +209,9 @@ def evaluate(args: argparse.Namespace) -> Evaluation:
         if args.score:
             numbers = agreement(scores, pairs.gold)
     except UndefinedCorrelationError as error:
-        lines = [
-            f"{args.input}: {error}; {len(pairs.rejected):,} rows rejected.",
-            *_first_few(pairs.rejected),
-        ]
-        raise UserError("\n".join(lines)) from error
+        raise UserError(
+            f"{args.input}: {error}; {len(pairs.rejected):,} rows rejected.", *_first_few(pairs.rejected)
+        ) from error
     (mean,) = group_means(scores, ["all"] * len(scores))
     evaluation = Evaluation(
         model=args.model,
@@ -385,14 +384,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         evaluation = evaluate(args)
-        if console.json or console.quiet:
-            console.finish([], asdict(evaluation))
-        else:
-            print(evaluation)
-            print("\n".join(_written(args)))
+        console.show([*evaluation.lines(), *_written(args)], asdict(evaluation))
         return 0
 
-    return guarded(run, interrupted="Nothing was written.", console=console)
+    return guarded(run, stays="The files asked for are written at the end", console=console)
 
 
 if __name__ == "__main__":

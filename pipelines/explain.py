@@ -11,7 +11,6 @@ import difflib
 import os
 import re
 import sys
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,28 +19,16 @@ from beam_sts.errors import UserError
 from pipelines.cli import Parser
 from pipelines.console import guarded
 from pipelines.formats import add_storage_options
+from pipelines.terminal import Safe, safe, say
 
 WORDS = 2_000
 """Words of a text that are compared; the time grows with their square."""
 
 _LISTED = 20
+_TEXT_SHOWN = 2_000  # characters of a text that has no other to be compared with
 
 
-def safe(text: str) -> str:
-    r"""A text that cannot act on the terminal: control and direction marks are spelled out.
-
-    >>> safe("red \x1b[31m\u202e")
-    'red \\x1b[31m\\u202e'
-    """
-    return "".join(
-        letter
-        if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
-        else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
-
-
-def word_diff(first: str, second: str, *, colour: bool) -> str:
+def word_diff(first: str, second: str, *, colour: bool) -> Safe:
     """Two texts in one, word by word: what only the first has, what only the second has.
 
     >>> word_diff("a red cat", "a blue cat", colour=False)
@@ -60,11 +47,11 @@ def word_diff(first: str, second: str, *, colour: bool) -> str:
             f"{marks[s][0]}{' '.join(w)}{marks[s][1]}" for s, w in (("-", one[a:b]), ("+", two[c:d])) if w
         ]
     cut = max(len(re.findall(r"\S+", text)) for text in (first, second)) > WORDS
-    return " ".join(parts) + (f" ... (the first {WORDS:,} words)" if cut else "")
+    return Safe(" ".join(parts) + (f" ... (the first {WORDS:,} words)" if cut else ""))
 
 
-def explain(run: Run, name: str, *, colour: bool) -> str:
-    """What happened to a row and why.
+def explain(run: Run, name: str, *, colour: bool) -> list[str]:
+    """What happened to a row and why, in lines; only the texts' difference is safe for a terminal as it is.
 
     Raises:
         UserError: the run has no row of that id.
@@ -80,22 +67,20 @@ def explain(run: Run, name: str, *, colour: bool) -> str:
     members = [str(row["id"]) for row in run.find("clusters", ["cluster"], [str(mine[0]["cluster"])])]
     receipts = {str(row[run.id_column]): row for row in run.find("removed", [run.id_column], members)}
     pairs = [row for row in run.find("pairs", ["id_a", "id_b"], [name]) if row["rule"] != "identical"]
-    lines = [f"row        {safe(name)}: {_fate(receipts.get(name))}"]
+    lines = [f"row        {name}: {_fate(receipts.get(name))}"]
     kept = [member for member in members if member not in receipts]
     lines.append(f"cluster    {len(members):,} rows, {len(kept):,} kept: {_listed(kept)}")
     for member in members[:_LISTED]:
         if member in receipts:
-            lines.append(f"           {safe(member)}: {_fate(receipts[member])}")
+            lines.append(f"           {member}: {_fate(receipts[member])}")
     if len(members) > _LISTED:
         lines.append(f"           and {len(members) - _LISTED:,} rows more")
     lines.append(f"scores     {len(pairs):,} pairs of this row were scored")
     for pair in sorted(pairs, key=lambda row: -(float(row["score"]) if row["score"] else 0.0))[:_LISTED]:
         score = "failed" if pair["score"] is None else f"{float(pair['score']):.4f}"
-        lines.append(
-            f"           {score}  {safe(str(pair['id_a']))} - {safe(str(pair['id_b']))}  {pair['source']}"
-        )
+        lines.append(f"           {score}  {pair['id_a']} - {pair['id_b']}  {pair['source']}")
     lines += _texts(run, name, receipts, colour)
-    return "\n".join(lines)
+    return lines
 
 
 def _fate(receipt: dict[str, Any] | None) -> str:
@@ -103,7 +88,7 @@ def _fate(receipt: dict[str, Any] | None) -> str:
         return "kept"
     where = f" in {receipt['survivor_in']}" if receipt.get("survivor_in") == "against" else ""
     return (
-        f"removed for {safe(str(receipt['survivor']))}{where}, score {float(receipt['score']):.4f} >= "
+        f"removed for {receipt['survivor']}{where}, score {float(receipt['score']):.4f} >= "
         f"{receipt['threshold']} ({receipt['rule']}; candidate by {receipt['source']}; "
         f"model {str(receipt['model'])[:12]})"
     )
@@ -111,7 +96,7 @@ def _fate(receipt: dict[str, Any] | None) -> str:
 
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
-    return ", ".join(safe(name) for name in names[:5]) + more
+    return ", ".join(names[:5]) + more
 
 
 def _texts(run: Run, name: str, receipts: dict[str, Any], colour: bool) -> list[str]:
@@ -120,15 +105,19 @@ def _texts(run: Run, name: str, receipts: dict[str, Any], colour: bool) -> list[
     if receipt is None:
         others = [other for other, row in receipts.items() if str(row["survivor"]) == name]
         if not others:
-            return ["text", safe(texts[name])[:2000]]
+            return ["text", _one_line(texts[name])]
         other = others[0]
         second = run.texts([other])
     else:
         other = str(receipt["survivor"])
         second = (run.texts_against if receipt.get("survivor_in") == "against" else run.texts)([other])
     if other not in second:
-        return [f"text of {safe(other)} is no longer there", safe(texts[name])[:2000]]
-    return [f"{safe(other)} -> {safe(name)}", word_diff(second[other], texts[name], colour=colour)]
+        return [f"text of {other} is no longer there", _one_line(texts[name])]
+    return [f"{other} -> {name}", word_diff(second[other], texts[name], colour=colour)]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:_TEXT_SHOWN]
 
 
 EXAMPLES = ("--run clean 1042",)
@@ -149,10 +138,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        print(explain(Run.at(own.run), own.id, colour=colour))
+        say(*explain(Run.at(own.run), own.id, colour=colour))
         return 0
 
-    return guarded(run, interrupted="Nothing was written.")
+    return guarded(run, stays="Nothing was written")
 
 
 if __name__ == "__main__":

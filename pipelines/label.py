@@ -7,6 +7,7 @@ python -m pipelines.label --run clean/ --read pairs.csv --precision 0.95
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -24,6 +25,7 @@ from pipelines.checks import check_at_least
 from pipelines.cli import Parser
 from pipelines.console import guarded
 from pipelines.formats import add_storage_options
+from pipelines.terminal import say
 
 _LONGEST = 2_000  # characters of a text in the sheet
 _YES, _NO = ("1", "1.0", "y", "yes", "true"), ("0", "0.0", "n", "no", "false")
@@ -120,8 +122,8 @@ def read_sheet(path: str) -> tuple[np.ndarray, np.ndarray]:
     return np.array(bands), np.array(labels)
 
 
-def report(run: Run, path: str, precision: float) -> str:
-    """Precision and recall by threshold, and a recommendation, as text."""
+def report(run: Run, path: str, precision: float) -> list[str]:
+    """Precision and recall by threshold, and a recommendation, as lines."""
     bands, labels = read_sheet(path)
     population = np.bincount(bands_of(scored_pairs(run).column("score").to_numpy()), minlength=BANDS)
     table = estimate_quality(population, bands, labels)
@@ -139,7 +141,8 @@ def report(run: Run, path: str, precision: float) -> str:
     if best:
         lines.append(
             f"recommended: --threshold {best.threshold} (the lowest with a precision of {precision} or more, "
-            f"by its interval's lower end); next: --from_pairs {run.output.root} --threshold {best.threshold}"
+            f"by its interval's lower end); next: --from_pairs {shlex.quote(run.output.root)} "
+            f"--threshold {best.threshold}"
         )
     else:
         surest = max(table, key=lambda row: row.precision_low)
@@ -147,7 +150,7 @@ def report(run: Run, path: str, precision: float) -> str:
             f"no threshold has a precision of surely {precision}; the surest is {surest.threshold} with "
             f"{surest.precision_low:.3f} or more. Label more pairs, ask for less, or bring a better model."
         )
-    return "\n".join(lines)
+    return lines
 
 
 EXAMPLES = ("--run clean --sheet sheet.csv", "--run clean --read sheet.csv --precision 0.98")
@@ -177,13 +180,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"--precision {own.precision}: must be between 0 and 1, both excluded.")
         found = Run.at(own.run)
         if own.read:
-            print(report(found, own.read, own.precision))
+            say(*report(found, own.read, own.precision))
         else:
             count = write_sheet(found, own.sheet, own.pairs, own.seed)
-            print(f"{count:,} pairs in {own.sheet}: fill in the column label, then give it to --read")
+            say(f"{count:,} pairs in {own.sheet}: fill in the column label, then give it to --read")
         return 0
 
-    return guarded(run, interrupted="Nothing was written.")
+    return guarded(run, stays="Nothing was written")
 
 
 if __name__ == "__main__":

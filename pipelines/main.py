@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
+
+from pipelines.terminal import complain, say
 
 VERBS = ("score", "dedup", "mine", "evaluate", "train", "explain", "label", "models")
 SHELLS = ("bash", "zsh", "tcsh")
@@ -42,18 +45,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb: ``beam-sts score --input ...`` is ``python -m pipelines.score --input ...``."""
     verb, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if verb in ("-h", "--help", "help"):
-        print(usage())
+        say(*usage().split("\n"))
         return 0
     if verb == "--version":
         from beam_sts import __version__
 
-        print(__version__)
+        say(__version__)
         return 0
     if verb == "--completion":
         return _completion(rest)
     if verb not in verbs():
         near = difflib.get_close_matches(verb, verbs(), n=1)
-        _refuse(f"unknown verb {verb}" + (f"; did you mean {near[0]}?" if near else ""))
+        plain = re.fullmatch(r"[\w-]{1,40}", verb)  # anything else may be a path, with a secret in it
+        _refuse(
+            f"unknown verb {verb}" + (f"; did you mean {near[0]}?" if near else "")
+            if plain
+            else f"the first argument must be a verb: {', '.join(verbs())}"
+        )
     sys.argv[0] = f"beam-sts {verb}"  # what the verb's own messages call it
     status: int = import_module(f"pipelines.{verb}").main(rest)
     return status
@@ -72,12 +80,12 @@ def _completion(rest: Sequence[str]) -> int:
     for verb, line in verbs().items():
         own = import_module(f"pipelines.{verb}").parser()
         choices.add_parser(verb, parents=[own], add_help=False, help=line, conflict_handler="resolve")
-    print(shtab.complete(whole, rest[0]))
+    say(*shtab.complete(whole, rest[0]).split("\n"))
     return 0
 
 
 def _refuse(message: str) -> NoReturn:
-    sys.stderr.write(f"error: {message}\nhelp: beam-sts --help\n")
+    complain(f"error: {message}", "help: beam-sts --help")
     raise SystemExit(2)
 
 

@@ -44,8 +44,8 @@ from beam_sts.transforms.mine_files import COUNTS, MineBeamSettings, MineSlices
 from beam_sts.transforms.nearest import blocks_for
 from pipelines.beam_options import local_options, runner_of
 from pipelines.checks import check_at_least, check_shares
-from pipelines.cli import Parser, python
-from pipelines.console import Clock, add_console_options, console_of, guarded, progress
+from pipelines.cli import Parser, look_at
+from pipelines.console import Clock, add_console_options, console_of, guarded, kept_in, progress
 from pipelines.describe import (
     add_report_options,
     check_report_options,
@@ -334,8 +334,8 @@ def summarise(
 
 
 def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool) -> list[tuple[str, str]]:
-    reasons = "".join(f"\n           {count:,} {why}" for why, count in summary["rejected_reasons"].items())
-    failed = "".join(f"\n           {count:,} {why}" for why, count in summary["pairs_failed"].items())
+    reasons = [("", f"{count:,} {why}") for why, count in summary["rejected_reasons"].items()]
+    failed = [("", f"{count:,} {why}") for why, count in summary["pairs_failed"].items()]
     split = summary["texts_by_split"]
     empty = [name for name, count in split.items() if not count and summary["texts"]]
     return [
@@ -343,14 +343,16 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
         *[("note", f"the {name} split is empty: few documents; see --test_share, --seed") for name in empty],
         *([("note", "this run was finished before; --overwrite runs it anew")] if finished else []),
         ("read", f"{summary['rows_read']:,} rows"),
-        ("rejected", f"{summary['rows_rejected']:,}{reasons}"),
+        ("rejected", f"{summary['rows_rejected']:,}"),
+        *reasons,
         (
             "texts",
             f"{summary['texts']:,} distinct ({summary['texts_repeated']:,} repeated, "
             f"{summary['texts_too_short']:,} too short, {summary['texts_too_long']:,} too long); "
             f"{split['train']:,} train, {split['test']:,} test",
         ),
-        ("pairs", f"{summary['pairs']:,} scored, {sum(summary['pairs_failed'].values()):,} failed{failed}"),
+        ("pairs", f"{summary['pairs']:,} scored, {sum(summary['pairs_failed'].values()):,} failed"),
+        *failed,
         ("straddling", f"{summary['pairs_straddling']:,} adjacent pairs lie in both splits: dropped"),
         ("bands", "pairs by tenth of score: " + " ".join(f"{n:,}" for n in summary["pairs_by_band"])),
         *(
@@ -367,11 +369,7 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
         ("time", f"{sum(summary['seconds'].values()):.1f} s"),
         ("output", output.root),
         ("report", f"{output.root}/report.html"),
-        (
-            "next",
-            f'{python()} -c "import pyarrow.parquet as pq; '
-            f"print(*pq.read_table('{output.root}/pair-score/train').slice(0, 5).to_pylist(), sep='\\n')\"",
-        ),
+        ("next", look_at(f"{output.root}/pair-score/train", "parquet")),
     ]
 
 
@@ -380,7 +378,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, beam_args = parser().split(argv)
     return guarded(
         lambda: run(own, beam_args),
-        interrupted=f"What is scored in {own.output} stays: run the same command again to go on.",
+        **kept_in(own.output),
         console=console_of(own),
     )
 

@@ -80,7 +80,7 @@ def _source(info: ModelInfo) -> str | None:
     return "measured here" if info.embedded else "stated by its authors"
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
+def _table(rows: list[dict[str, Any]]) -> list[str]:
     head = ["model", "where", "architecture", "parameters", "context", "Pearson", "Spearman"]
     cells = [
         [
@@ -106,17 +106,13 @@ def _table(rows: list[dict[str, Any]]) -> str:
         ).rstrip()
         for line in (head, *cells)
     ]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            "Pearson and Spearman: STS Benchmark test; measured here for the embedded models, else as "
-            "their authors "
-            "state them.",
-            "where: embedded in this package, cached on this machine, or downloaded from the hub at first "
-            "use.",
-        ]
-    )
+    return [
+        *lines,
+        "",
+        "Pearson and Spearman: STS Benchmark test; measured here for the embedded models, else as their "
+        "authors state them.",
+        "where: embedded in this package, cached on this machine, or downloaded from the hub at first use.",
+    ]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -126,13 +122,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         rows = listing(speed=own.speed)
-        if console.json:
-            console.finish([], {"models": rows})
-        else:
-            print(_table(rows))
+        console.show(_table(rows), {"models": rows})
         return 0
 
-    return guarded(run, interrupted="Nothing was written.", console=console)
+    return guarded(run, stays="Nothing was written", console=console)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from beam_sts.transforms.files import ScoreSlices, SliceSettings
 from pipelines.beam_options import local_options, only_built, runner_of, worker_threads
 from pipelines.checks import check_at_least, check_shares
 from pipelines.cli import Parser
-from pipelines.console import Console, add_console_options, console_of, guarded, progress
+from pipelines.console import Console, add_console_options, console_of, guarded, kept_in, progress
 from pipelines.describe import add_report_options, check_report_options
 from pipelines.formats import add_format_options, format_settings, output_folder, read_options
 from pipelines.score_summary import summarise, summary_lines
@@ -300,7 +300,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, beam_args = parser().split(argv)
     return guarded(
         lambda: run(own, beam_args),
-        interrupted=f"What is committed in {own.output} stays: run the same command again to go on.",
+        **kept_in(own.output),
         console=console_of(own),
     )
 

@@ -12,7 +12,7 @@ import torch
 import beam_sts
 from beam_sts.io.summary import add_records, quantiles, throughput
 from beam_sts.scoring.scorer import ScoreStats
-from pipelines.cli import python
+from pipelines.cli import look_at
 from pipelines.describe import describe_input, describe_model, digest
 
 if TYPE_CHECKING:
@@ -115,12 +115,9 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         ("scored", f"{summary['rows_scored']:,} ({summary['pairs_reused']:,} reused an equal pair's score)"),
         (
             "rejected",
-            f"{summary['rows_rejected']:,}"
-            + (f", in {root}/rejected" if summary["rows_rejected"] else "")
-            + "".join(
-                f"\n           {count:,} {reason}" for reason, count in summary["rejected_reasons"].items()
-            ),
+            f"{summary['rows_rejected']:,}" + (f", in {root}/rejected" if summary["rows_rejected"] else ""),
         ),
+        *(("", f"{count:,} {reason}") for reason, count in summary["rejected_reasons"].items()),
         ("truncated", f"{summary['truncated']:,}"),
     ]
     if summary["unknown"]:
@@ -144,16 +141,9 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         )
     if summary["shards_skipped"]:
         lines.append(("resumed", f"{summary['shards_skipped']:,} of {summary['shards']:,} shards were there"))
-    form = summary["settings"]["output_format"]
-    look = (
-        f'{python()} -c "import pyarrow.parquet as pq; '
-        f"print(*pq.read_table('{root}/scores').slice(0, 5).to_pylist(), sep='\\n')\""
-        if form == "parquet"
-        else f"head -n 3 {root}/scores/part-000000.{form}"
-    )
     rate = f", {summary['pairs_per_second']:,.0f} pairs/s" if summary["pairs_per_second"] else ""
     lines.append(("time", f"{summary['seconds']['run']:.1f} s{rate}"))
     lines.append(("output", f"{root}/scores"))
     lines.append(("report", f"{root}/report.html"))
-    lines.append(("next", look))
+    lines.append(("next", look_at(f"{root}/scores", summary["settings"]["output_format"])))
     return lines

@@ -11,6 +11,7 @@ import argparse
 import json
 import logging
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -208,24 +209,21 @@ def main(argv: Sequence[str] | None = None) -> int:
                 console.finish(lines, noted)
                 return 0
         except (DataError, HeldOutTextError, UserError) as error:
-            return console.error(str(error), 2)
+            return console.error(2, *str(error).split("\n"))
 
     return guarded(
-        run, interrupted="Run the same command again: finished stages are skipped.", console=console
+        run,
+        stays="Finished stages stay" if options.work_dir else "Nothing stays without --work_dir",
+        again="run the same command again to go on" if options.work_dir else None,
+        console=console,
     )
-
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return json.dumps({"event": "progress", "message": record.getMessage()}, ensure_ascii=False)
 
 
 def _log(console: Console) -> None:
     logging.basicConfig(stream=sys.stderr)  # does nothing where a library's import has set a handler
     logging.getLogger("beam_sts").setLevel(logging.ERROR if console.quiet else logging.INFO)
-    form = _JsonLines() if console.json else logging.Formatter("%(asctime)s %(message)s")
     for handler in logging.getLogger().handlers:
-        handler.setFormatter(form)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
 
 
 def write_report(work: Workshop) -> Path:
@@ -273,7 +271,10 @@ def _lines(work: Workshop, report: Path, *, kept: bool) -> list[tuple[str, str]]
         *lines,
         ("output", str(work.folder(LAST))),
         ("report", str(report)),
-        ("next", f"{program('score')} --model {work.folder(LAST)} --input PAIRS --output DIR"),
+        (
+            "next",
+            f"{program('score')} --model {shlex.quote(str(work.folder(LAST)))} --input PAIRS --output DIR",
+        ),
     ]
 
 

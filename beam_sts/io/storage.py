@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import fsspec
 
 from beam_sts.errors import UserError
+from beam_sts.secrets import has_secret, hide_secrets, parts_of, remember, secrets_of, shown
 
+__all__ = ["StorageOptions", "hide_secrets", "refuse_secrets"]
+
+_PLAIN_NAME = re.compile(r"[\w./~ -]{1,200}")
 # Of botocore: waits of up to 20 s between tries, some two minutes in all, also when nothing answers.
 _PATIENCE = {"retries": {"mode": "standard", "max_attempts": 10}}
-_SECRET_NAME = re.compile(r"key|secret|token|passw|credential|sas|connection_string", re.IGNORECASE)
-_PASSWORD = re.compile(r"(://[^/?#@\s]*:)[^/?#@\s]*(@)")
-_SIGNATURE = re.compile(r"([?&](?:[\w-]*signature|sig|[\w-]*token|key)=)[^&#\s]*()", re.IGNORECASE)
-_SHORTEST = 4  # characters of a secret that is looked for in messages
-
-_secrets: set[str] = set()  # of this process, to keep them out of what it says
 
 
 class StorageOptions:
@@ -44,10 +41,11 @@ class StorageOptions:
         """
         place = "--storage_options"
         if not text.lstrip().startswith("{"):
-            place = f"--storage_options {text}"
+            # What is no plain name may be the options themselves, misspelt: it is not shown.
+            place += f" {text}" if _PLAIN_NAME.fullmatch(text) else ""
             try:
-                text = Path(text).read_text(encoding="utf-8")
-            except (OSError, ValueError) as error:
+                text = Path(text).expanduser().read_text(encoding="utf-8")
+            except (OSError, ValueError, RuntimeError) as error:
                 raise UserError(f"{place}: neither a JSON object nor a file that can be read.") from error
         try:
             loaded = json.loads(text)
@@ -63,7 +61,7 @@ class StorageOptions:
         """Let every file system of this process have these options."""
         fsspec.config.conf.setdefault("s3", {}).setdefault("config_kwargs", _PATIENCE)
         for protocol, options in self._by_protocol.items():
-            _secrets.update(_secrets_in(options))
+            remember(secrets_of(options))
             fsspec.config.conf[protocol] = {**fsspec.config.conf.get(protocol, {}), **options}
         return self
 
@@ -79,33 +77,22 @@ def _applied(by_protocol: dict[str, dict[str, Any]]) -> StorageOptions:
     return StorageOptions(by_protocol).apply()
 
 
-def _secrets_in(options: dict[str, Any]) -> Iterator[str]:
-    for name, value in options.items():
-        if isinstance(value, dict):
-            yield from _secrets_in(value)
-        elif isinstance(value, str) and len(value) >= _SHORTEST and _SECRET_NAME.search(name):
-            yield value
+def refuse_secrets(url: str, flag: str = "") -> None:
+    """See that a path is no URL with a secret: it would be in every summary and message.
 
-
-def hide_secrets(text: str) -> str:
-    """A message without the secrets of this process's storage options, and without those in URLs.
-
-    >>> hide_secrets("cannot read https://me:hunter2@host/f?X-Amz-Signature=abc")
-    'cannot read https://me:***@host/f?X-Amz-Signature=***'
-    """
-    for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return _SIGNATURE.sub(r"\1***\2", _PASSWORD.sub(r"\1***\2", text))
-
-
-def refuse_secrets(url: str) -> None:
-    """See that a path is no URL with a password or a signature: it would be in every summary and message.
+    Args:
+        url: a path, a URL or a chain of URLs.
+        flag: the option that it was given by.
 
     Raises:
-        UserError: it is one; the message shows it without them.
+        UserError: it is one; the message shows nothing of it but its protocols.
     """
-    if "://" in url and (_PASSWORD.search(url) or _SIGNATURE.search(url)):
-        raise UserError(
-            f"{hide_secrets(url)}: a password or signature in a URL would be written into the summary. "
-            "Give it by --storage_options FILE, or by the store's own configuration."
-        )
+    if not has_secret(url):
+        return
+    remember(parts_of(url))
+    raise UserError(
+        f"{flag}{' ' if flag else ''}{shown(url)}: has a user name, password, token or query parameter that "
+        "may be secret, and paths are written into summaries and messages. Put it into a file such as "
+        '{"s3": {"key": "...", "secret": "..."}} or {"https": {"headers": {"Authorization": "..."}}} and '
+        "give --storage_options FILE, or use the store's own configuration (environment, credentials file)."
+    )

@@ -4,6 +4,7 @@ import sys
 import fsspec
 import pytest
 
+from beam_sts import secrets
 from beam_sts.errors import UserError
 from beam_sts.io import storage
 from beam_sts.io.files import file_system
@@ -14,7 +15,7 @@ from beam_sts.models.source import locate
 @pytest.fixture(autouse=True)
 def restored(monkeypatch):
     monkeypatch.setattr(fsspec.config, "conf", {})
-    monkeypatch.setattr(storage, "_secrets", set())
+    monkeypatch.setattr(secrets, "_known", set())
 
 
 def test_a_worker_has_the_options_before_it_touches_a_file():
@@ -64,7 +65,7 @@ def test_a_message_of_a_library_is_shown_without_the_secrets():
         }
     ).apply()
     said = hide_secrets("403 for AKIA123 with t0ken at http://here, ftp://me:hunter2@host/a?b=c")
-    assert said == "403 for *** with *** at http://here, ftp://me:***@host/a?b=c"
+    assert said == "403 for *** with *** at http://here, ftp://***@host/a?b=***"
 
 
 @pytest.mark.parametrize(
