@@ -33,7 +33,7 @@ import pyarrow.parquet as pq
 
 from beam_sts import PairScorer
 from benchmarks.workloads import texts
-from scripts.flink import Cluster
+from scripts.flink import FlinkCluster
 
 ROOT = Path(__file__).parents[1]
 BLOCK = 20_000
@@ -192,7 +192,7 @@ def main(argv: list[str] | None = None) -> None:
         command = [sys.executable, "-m", "pipelines.score", "--input", str(work / "in" / "*.parquet")]
         command += ["--output", str(work / "out"), "--model", "beam-sts-pico", "--precision", own.precision]
         if own.flink:
-            cluster = stack.enter_context(Cluster(own.flink.expanduser()))
+            cluster = stack.enter_context(FlinkCluster(own.flink.expanduser()))
             memory.roots |= set(cluster.pids().values())
             command += ["--threads", "1", *cluster.options]
         started = time.perf_counter()

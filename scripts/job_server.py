@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BEAM = "2.70.0"
-"""Of Beam's Flink and Spark runners the newest that the mirror of Maven Central here serves (November 2026)."""
+"""Of Beam's Flink and Spark runners the newest that our mirror of Maven Central serves (November 2026)."""
 JOB_SERVICE = "2.65.0"
 """The same of the part that talks to the Python side."""
 FLINK = "1.19.2"

@@ -116,16 +116,16 @@ def places(source, output, model):
     return ["--input", str(source), "--output", str(output), "--model", str(model)]
 
 
-def deduplicate(source, output, *options):
+def deduplicate(source, output, *options, status=0):
     """Run ``pipelines.dedup`` in this process, with the settings of all runs that are compared."""
     settings = ("--rows_per_shard=30", "--threshold=0.8", "--threads=1", "--text=text", "--id=id")
-    assert dedup.main([*places(source, output, "beam-sts-pico"), *settings, *options]) == 0
+    assert dedup.main([*places(source, output, "beam-sts-pico"), *settings, *options]) == status
 
 
-def mine_pairs(source, output, *options):
+def mine_pairs(source, output, *options, status=0):
     """Run ``pipelines.mine`` in this process, with the settings of all runs that are compared."""
     settings = ("--text=text", "--doc_id=doc", "--test_share=0.3", "--threads=1")
-    assert mine.main([*places(source, output, "beam-sts-pico"), *settings, *options]) == 0
+    assert mine.main([*places(source, output, "beam-sts-pico"), *settings, *options]) == status
 
 
 def check_mined(output, reference):
@@ -144,6 +144,13 @@ def check_deduplicated(output, reference):
     assert_same_rows(output, reference, ("kept", "removed", "pairs", "clusters", "rejected"))
     check_summary_and_report(output, reference)
     assert not list(output.rglob(".*"))
+
+
+VERBS = {
+    "dedup": (deduplicate, "deduplicated", check_deduplicated, "same rows"),
+    "mine": (mine_pairs, "mined", check_mined, "same bytes"),
+}
+"""What runs each command, the fixture of its output by the reference runner, and what compares with that."""
 
 
 def check_summary_and_report(one, two):

@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from scripts.flink import free_ports
+from scripts.cluster import free_ports
 from tests import engines
 
 SERVER = "github.com/fsouza/fake-gcs-server@v1.56.1"

@@ -16,6 +16,8 @@ from beam_sts.errors import UserError
 from beam_sts.transforms.nearest import DensePoints
 from beam_sts.types import Rejected
 
+_SENT = 1 << 16  # texts of a bundle that are remembered as sent, some 200 bytes each
+
 
 @dataclass(frozen=True)
 class Fields:
@@ -137,19 +139,39 @@ class MakeNodes(beam.PTransform):
         """Group by text."""
         made = (
             rows
-            | "By text" >> beam.Map(_group, self._merge, self._compare_blank, self._apart)
+            | "By text" >> beam.ParDo(_ByText(self._merge, self._compare_blank, self._apart))
             | "Equal texts" >> beam.GroupByKey()
             | "Node" >> beam.ParDo(_MakeNode()).with_outputs("members", "blocks", main="nodes")
         )
         return Nodes(made["nodes"], made["members"], made["blocks"])
 
 
-def _group(one: tuple[Any, Row], merge: bool, compare_blank: bool, apart: bool) -> tuple[Any, Any]:
-    row, found = one
-    blank = is_blank(found.text) and not compare_blank
-    alone = not merge or blank or (apart and row[0] == 0)
-    digest = hash128([found.text]).tobytes()
-    return (row[0], digest, repr(row[1]) if alone else ""), (row, *found[1:])
+class _ByText(beam.DoFn):
+    """``((side, id), Row)`` -> keyed by side and text; of equal texts in a bundle only the first is sent.
+
+    One text of thousands of rows would else be shuffled, and held by the engine, once for each of them.
+    """
+
+    def __init__(self, merge: bool, compare_blank: bool, apart: bool) -> None:
+        self._merge, self._compare_blank, self._apart = merge, compare_blank, apart
+        self._sent: set[Any] = set()
+
+    def start_bundle(self) -> None:
+        """Beam's."""
+        self._sent = set()
+
+    def process(self, one: tuple[Any, Row]) -> Iterator[tuple[Any, Any]]:
+        """Beam's."""
+        row, found = one
+        blank = is_blank(found.text) and not self._compare_blank
+        alone = not self._merge or blank or (self._apart and row[0] == 0)
+        key = row[0], hash128([found.text]).tobytes(), repr(row[1]) if alone else ""
+        text = None if key in self._sent else found.text
+        if not alone:
+            if len(self._sent) >= _SENT:
+                self._sent.clear()
+            self._sent.add(key)
+        yield key, (row, text, *found[2:])
 
 
 class _MakeNode(beam.DoFn):
@@ -160,8 +182,9 @@ class _MakeNode(beam.DoFn):
         node, text, best, vector, count = None, "", None, b"", 0
         for row, own_text, key, _, own_vector in rows:
             count += 1
+            text = own_text or text
             if node is None or row < node:
-                node, text, vector = row, own_text, own_vector
+                node, vector = row, own_vector
             if best is None or key < best:
                 best = key
         assert best is not None

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import score
-from scripts.flink import Cluster
+from scripts.flink import FlinkCluster
 from tests import engines
 from tests.checkpoints import SENTENCES
 
@@ -32,7 +32,7 @@ SETTINGS = ("--rows_per_shard=50", "--threshold=0.5", "--threads=1")
 def cluster():
     """Two task managers and a pool of this environment's workers."""
     engines.need("java", "mvn")
-    with Cluster(engines.HOME / "flink") as started:
+    with FlinkCluster(engines.HOME / "flink") as started:
         yield started
 
 
@@ -109,6 +109,71 @@ def test_a_killed_process_loses_nothing(victim, cluster, source, reference, tmp_
     engines.record(f"FlinkRunner, EXTERNAL, a {victim} killed", "$FLINK", "score", "same bytes")
 
 
+def newest_job(cluster):
+    """Tasks of the newest job by their state, and the failures that Flink has met in it."""
+    jobs = cluster.ask("jobs/overview")["jobs"]
+    newest = max(jobs, key=lambda job: job["start-time"])
+    failures = cluster.ask(f"jobs/{newest['jid']}/exceptions")["exceptionHistory"]["entries"]
+    return newest["tasks"], failures
+
+
+def when_half_done(cluster, jobs):
+    """Wait until a job started after the first ``jobs`` has done tasks and has others that run."""
+
+    def true():
+        if len(cluster.ask("jobs/overview")["jobs"]) <= jobs:
+            return False
+        tasks, _ = newest_job(cluster)
+        return tasks["finished"] >= 10 and tasks["running"] > 0 and cluster.workers()
+
+    engines.wait_until(true)
+
+
+@pytest.mark.parametrize("victim", ["task manager", "worker"])
+@pytest.mark.parametrize("verb", engines.VERBS)
+def test_dedup_and_mine_go_on_after_a_kill(verb, victim, cluster, engine_corpus, request, tmp_path):
+    """Flink starts anew what the dead process was at."""
+    before = len(cluster.ask("jobs/overview")["jobs"])
+
+    def kill():
+        when_half_done(cluster, before)
+        if victim == "worker":
+            for worker in cluster.workers():
+                os.kill(worker, signal.SIGKILL)
+        else:
+            cluster.kill("task_manager_0")
+            cluster.start_task_manager(0)
+
+    run, reference, check, same = engines.VERBS[verb]
+    with engines.beside(kill):
+        run(engine_corpus, tmp_path / "out", *cluster.options)
+    _, failures = newest_job(cluster)
+    assert failures
+    check(tmp_path / "out", request.getfixturevalue(reference))
+    engines.record(f"FlinkRunner, EXTERNAL, a {victim} killed", "$FLINK", verb, same)
+
+
+@pytest.mark.parametrize("verb", engines.VERBS)
+def test_the_same_command_again_after_the_job_manager_is_killed(
+    verb, cluster, engine_corpus, request, tmp_path
+):
+    """The job is lost with its manager; the command fails, and succeeds when there is a new one."""
+    before = len(cluster.ask("jobs/overview")["jobs"])
+
+    def kill():
+        when_half_done(cluster, before)
+        cluster.kill("job_manager")
+        cluster.start_job_manager()
+
+    run, reference, check, same = engines.VERBS[verb]
+    with engines.beside(kill):
+        run(engine_corpus, tmp_path / "out", *cluster.options, status=1)
+    cluster.wait()
+    run(engine_corpus, tmp_path / "out", *cluster.options)
+    check(tmp_path / "out", request.getfixturevalue(reference))
+    engines.record("FlinkRunner, EXTERNAL, the job manager killed, run again", "$FLINK", verb, same)
+
+
 @pytest.mark.parametrize("staged", ["setup file", "wheel"])
 def test_workers_that_have_only_the_staged_package(staged, cluster, source, reference, tmp_path):
     """A worker environment with Beam and torch but no beam_sts installs what the job stages."""
@@ -125,7 +190,7 @@ def test_workers_that_have_only_the_staged_package(staged, cluster, source, refe
         flags = [f"--setup_file={engines.ROOT}/setup.py", "--experiments=pip_use_build_isolation"]
     cluster.stop()
     try:
-        with Cluster(cluster.home, python, boot=boot) as other:
+        with FlinkCluster(cluster.home, python, boot=boot) as other:
             # One task manager's worker: two would install into the same environment at once.
             options = [*SETTINGS, *other.options, "--parallelism=1", *flags]
             process = engines.start("score", *_places(source, tmp_path / "out"), *options)

@@ -1,0 +1,244 @@
+"""Processes of an engine on this machine: started, listed, killed and stopped by their name in one folder."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+
+class Cluster:
+    """An engine's processes and a pool of Python workers; a context manager that stops them.
+
+    Args:
+        home: folder of downloads, configuration, logs and process numbers.
+        worker_python: interpreter of the pool's Python workers.
+        boot: Beam's boot program, which installs on the workers what a job stages; None: they have it.
+    """
+
+    def __init__(
+        self, home: Path, worker_python: Path = Path(sys.executable), boot: Path | None = None
+    ) -> None:
+        self.home = home.resolve()
+        self.worker_python = worker_python
+        self.boot = boot
+        self._ports = self.home / "ports.json"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def options(self) -> list[str]:
+        """Beam options that send a pipeline to this cluster."""
+        return [
+            *self.runner_options(),
+            "--environment_type=EXTERNAL",
+            f"--environment_config=127.0.0.1:{self.port('pool')}",
+            # Else every step of a batch job starts Python workers anew, seconds of imports each.
+            "--environment_cache_millis=60000",
+        ]
+
+    def runner_options(self) -> list[str]:
+        """The part of ``options`` that names runner, job server and address."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Download and build what is not there yet."""
+        raise NotImplementedError
+
+    def start_engine(self) -> None:
+        """Start the engine's processes; their ports have been chosen."""
+        raise NotImplementedError
+
+    def ready(self) -> bool:
+        """Whether every process of the engine has reported.
+
+        Raises:
+            OSError: not even the first answers.
+        """
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Start every process and wait until the engine is ready.
+
+        Raises:
+            RuntimeError: a cluster of this folder runs already, or this one did not come up.
+        """
+        if self.pids():
+            raise RuntimeError(f"{self.home}: a cluster runs there: {self.pids()}. Stop it first.")
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.prepare()
+        for name in ("conf", "log", "tmp"):
+            shutil.rmtree(self.home / name, ignore_errors=True)
+            (self.home / name).mkdir()
+        self._ports.write_text(json.dumps(dict(zip(("web", "rpc", "pool"), free_ports(3), strict=True))))
+        self.start_engine()
+        self._start_worker_pool()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until the engine is ready.
+
+        Raises:
+            RuntimeError: it did not come up; everything is stopped.
+        """
+        started, deadline = len(self.pids()), time.monotonic() + 120
+        while len(self.pids()) == started and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                if self.ready():
+                    return
+            time.sleep(0.5)
+        self.stop()
+        raise RuntimeError(f"The cluster did not come up. Look into {self.home}/log.")
+
+    def stop(self) -> None:
+        """End every process of this folder."""
+        for name in self.pids():
+            self.kill(name, signal.SIGTERM)
+        deadline = time.monotonic() + 10
+        while self.pids() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        for name in self.pids():
+            self.kill(name, signal.SIGKILL)
+
+    def kill(self, name: str, how: int = signal.SIGKILL) -> None:
+        """Send a signal to one process and its children, such as ``worker_pool``."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pids()[name], how)
+
+    def pids(self) -> dict[str, int]:
+        """The processes that live, by name."""
+        found = {path.stem: int(path.read_text()) for path in sorted(self.home.glob("*.pid"))}
+        return {name: pid for name, pid in found.items() if _alive(pid)}
+
+    def workers(self) -> list[int]:
+        """Process numbers of the pool's workers."""
+        listing = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self.pids()["worker_pool"])],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return [int(pid) for pid in listing.stdout.split()]
+
+    def port(self, name: str) -> int:
+        """The port chosen at the start for ``web``, ``rpc`` or ``pool``."""
+        return int(json.loads(self._ports.read_text())[name])
+
+    def spawn(self, name: str, command: list[str], environment: dict[str, str] | None = None) -> None:
+        """Start a process in a session of its own, with a log and a file of its number."""
+        with (self.home / "log" / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=self.home,
+                env=environment,
+                start_new_session=True,
+            )
+        (self.home / f"{name}.pid").write_text(str(process.pid))
+
+    def _start_worker_pool(self) -> None:
+        python = self.worker_python
+        pool = Path(__file__).with_name("worker_pool.py")
+        command = [str(python), str(pool), f"--port={self.port('pool')}"]
+        # Workers are started as plain `python`.
+        environment = {**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
+        if self.boot is not None:
+            command.append(f"--container_executable={self.boot}")
+            environment["RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT"] = "1"  # boot installs into that environment
+            environment.pop("PYTHONPATH", None)
+        self.spawn("worker_pool", command, environment)
+
+
+def unpack_jars(url: str, sha256: str, folder: str, target: Path) -> None:
+    """Download an archive and keep the files of one of its folders.
+
+    Args:
+        url: of a ``.tar.gz``.
+        sha256: of the archive, in hexadecimal digits.
+        folder: inside the archive, such as ``/deps/lib/``.
+        target: the folder that is made; nothing is done if it is there.
+
+    Raises:
+        RuntimeError: the archive is not the one meant.
+    """
+    if target.is_dir():
+        return
+    archive = target.with_name(f"{target.name}.tar.gz")
+    with urllib.request.urlopen(url, timeout=60) as source, archive.open("wb") as sink:
+        shutil.copyfileobj(source, sink)
+    with archive.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != sha256:
+        raise RuntimeError(f"{url}: sha256 is {digest}, not {sha256}.")
+    unpacked = target.with_name(f"{target.name}.partial")
+    unpacked.mkdir(exist_ok=True)
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if member.isfile() and folder in member.name:
+                source_file = tar.extractfile(member)
+                assert source_file is not None
+                with (unpacked / Path(member.name).name).open("wb") as jar:
+                    shutil.copyfileobj(source_file, jar)
+    unpacked.rename(target)
+    archive.unlink()
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ports of 127.0.0.1 that nothing listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [held.getsockname()[1] for held in sockets]
+
+
+def command_line(doc: str, cluster_of: Callable[[Path, Path, Path | None], Cluster]) -> None:
+    """``start DIR`` and ``stop DIR`` of one engine."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("start", "stop"))
+    parser.add_argument("home", type=Path, metavar="DIR")
+    parser.add_argument(
+        "--worker_python",
+        type=Path,
+        default=sys.executable,
+        metavar="PYTHON",
+        help="interpreter of the pool's workers (default: this one)",
+    )
+    parser.add_argument(
+        "--boot", type=Path, metavar="FILE", help="Beam's boot program, to install what a job stages"
+    )
+    args = parser.parse_args()
+    cluster = cluster_of(args.home, args.worker_python, args.boot)
+    if args.what == "stop":
+        cluster.stop()
+        return
+    cluster.start()
+    print(" ".join(cluster.options))
+
+
+def _alive(pid: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # a child of ours that has ended would look alive until it is waited for
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
