@@ -95,6 +95,17 @@ def beside(action):
         done.result(timeout=60)
 
 
+def connected(pid):
+    """Whether a worker has reached its engine: it holds connections for control, data, state and logs."""
+    held = set()
+    for file in Path(f"/proc/{pid}/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            held.add(str(file.readlink()))
+    lines = [line for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
+    rows = [line.split() for line in lines]
+    return sum(row[3] == "01" and f"socket:[{row[9]}]" in held for row in rows) >= 2
+
+
 def shards(output):
     """Every shard of a local output folder, by name."""
     return {

@@ -124,7 +124,8 @@ def when_half_done(cluster, jobs):
         if len(cluster.ask("jobs/overview")["jobs"]) <= jobs:
             return False
         tasks, _ = newest_job(cluster)
-        return tasks["finished"] >= 10 and tasks["running"] > 0 and cluster.workers()
+        working = any(map(engines.connected, cluster.workers()))
+        return tasks["finished"] >= 10 and tasks["running"] > 0 and working
 
     engines.wait_until(true)
 
@@ -138,7 +139,7 @@ def test_dedup_and_mine_go_on_after_a_kill(verb, victim, cluster, engine_corpus,
     def kill():
         when_half_done(cluster, before)
         if victim == "worker":
-            for worker in cluster.workers():
+            for worker in filter(engines.connected, cluster.workers()):
                 os.kill(worker, signal.SIGKILL)
         else:
             cluster.kill("task_manager_0")

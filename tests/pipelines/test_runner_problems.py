@@ -10,6 +10,7 @@ from apache_beam.version import __version__ as beam_version
 
 from pipelines import dedup, mine, score
 from pipelines.runners import Machine, runner_problem
+from scripts import job_server
 
 DATAFLOW = ["--runner=DataflowRunner", "--project=p", "--region=r", "--temp_location=gs://b/t"]
 
@@ -245,3 +246,10 @@ def test_each_command_says_so_before_the_input_is_looked_at(command, tmp_path, c
         "error: --runner PortableRunner: needs the address of a job server"
     )
     assert not output.exists()
+
+
+def test_the_documented_versions_are_those_of_the_engines_that_the_tests_start():
+    text = (Path(__file__).parents[2] / "docs" / "runners.md").read_text(encoding="utf-8")
+    assert f"| Flink | {job_server.FLINK}," in text
+    assert f"| Spark | {job_server.SPARK}," in text
+    assert f"Beam's runners {job_server.BEAM}, with the job service of {job_server.JOB_SERVICE} |" in text

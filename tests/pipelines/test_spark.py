@@ -44,7 +44,10 @@ def executor_logs(cluster):
 
 
 NAMES = {"worker": "the workers", "executor": "an executor"}
-VICTIMS = {"worker": lambda cluster: cluster.workers(), "executor": lambda cluster: executors(cluster)[:1]}
+VICTIMS = {
+    "worker": lambda cluster: list(filter(engines.connected, cluster.workers())),
+    "executor": lambda cluster: executors(cluster)[:1],
+}
 
 
 @pytest.mark.parametrize("verb", engines.VERBS)
@@ -59,7 +62,7 @@ def test_dedup_and_mine(victim, verb, cluster, engine_corpus, request, tmp_path)
         return started and sum(log.count("Finished task") for log in executor_logs(cluster)) >= 20
 
     def kill():
-        engines.wait_until(lambda: half_done() and cluster.workers())
+        engines.wait_until(lambda: half_done() and any(map(engines.connected, cluster.workers())))
         for pid in VICTIMS[victim](cluster):
             os.kill(pid, signal.SIGKILL)
 
