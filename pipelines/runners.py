@@ -35,6 +35,17 @@ from apache_beam.utils.subprocess_server import JavaJarServer
 from apache_beam.version import __version__ as beam_version
 
 OLDEST_JAVA = 11
+_POOL = "python -m apache_beam.runners.worker.worker_pool_main --service_port=50000"
+# Kinds of workers: the option that a kind takes in place of --environment_config, and what to give.
+_WORKERS = {
+    "LOOPBACK": ("", ""),
+    "EXTERNAL": (
+        "external_service_address",
+        f"--environment_config=localhost:50000, the workers' pool on each of the engine's machines:\n{_POOL}",
+    ),
+    "DOCKER": ("", ""),
+    "PROCESS": ("process_command", "--environment_options=process_command=/PATH/boot"),
+}
 _SECONDS = 20  # for an address to answer, and for each read of a download
 
 _KNOWN = {
@@ -320,12 +331,11 @@ def _of_workers(name: str, options: PipelineOptions, here: Machine) -> str | Non
     """Where the Python workers come from, and that beam_sts is there."""
     portable, setup = options.view_as(PortableOptions), options.view_as(SetupOptions)
     kind = portable.environment_type or _default_environment(name, options)
-    if kind == "EXTERNAL" and not portable.environment_config:
-        return (
-            "--environment_type=EXTERNAL needs the address of the workers' pool on each of the engine's "
-            "machines: --environment_config=localhost:50000\n"
-            "Start one there: python -m apache_beam.runners.worker.worker_pool_main --service_port=50000"
-        )
+    if kind not in _WORKERS and not kind.startswith("beam:env:"):
+        return f"--environment_type {kind}: is not one of {', '.join(_WORKERS)}."
+    option, example = _WORKERS.get(kind, ("", ""))
+    if example and not (portable.environment_config or portable.lookup_environment_option(option)):
+        return f"--environment_type={kind} also needs {example}"
     if kind != "DOCKER":
         return None
     image = (

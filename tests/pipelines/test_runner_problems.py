@@ -222,7 +222,16 @@ def test_workers_that_would_not_have_beam_sts(flink, tmp_path):
         "--environment_options=docker_container_image=i",
     ):
         assert problem([*cluster, has], listening=listening) is None
-    assert problem([*external, "--environment_config=localhost:50000"], listening=listening) is None
+    for has in (
+        "--environment_config=localhost:50000",
+        "--environment_options=external_service_address=localhost:50000",
+    ):
+        assert problem([*external, has], listening=listening) is None
+    process = [*cluster, "--environment_type=PROCESS"]
+    check(problem(process, listening=listening), "--environment_options=process_command=/PATH/boot")
+    assert problem([*process, '--environment_config={"command": "b"}'], listening=listening) is None
+    other = problem([*cluster, "--environment_type=loopback"], listening=listening)
+    check(other, "--environment_type loopback: is not one of LOOPBACK, EXTERNAL, DOCKER, PROCESS.")
 
 
 def test_names():
