@@ -53,13 +53,16 @@ from pipelines.describe import (
     describe_model,
     digest,
 )
-from pipelines.formats import add_storage_options
+from pipelines.formats import add_read_options, add_storage_options, read_options
 from pipelines.gold import ROWS_AT_ONCE, Pairs, RejectedRow, read_pairs
 from pipelines.scoring import add_scoring_options, check_device, scorer_options, trust
 
 REJECTED_SHOWN = 5
 GROUPS_SHOWN = 40
-_SETTINGS = ("text_a", "text_b", "score", "group", "symmetric", "precision", "long_text")
+_SETTINGS = (
+    *("text_a", "text_b", "score", "group", "symmetric", "precision", "long_text"),
+    *("delimiter", "quotes", "encoding"),
+)
 _COUNTS = ("real_tokens", "padded_tokens", "truncated", "windowed", "unknown")
 
 
@@ -196,7 +199,7 @@ def evaluate(args: argparse.Namespace) -> Evaluation:
     for flag, path in (("--json", args.json), ("--plot", args.plot), ("--report", args.report)):
         if path:
             _check_writable(flag, path)
-    pairs = read_pairs(args.input, args.text_a, args.text_b, args.score, args.group)
+    pairs = read_pairs(args.input, args.text_a, args.text_b, args.score, args.group, read_options(args))
     if not len(pairs.gold):
         raise UserError(f"{args.input}: no row can be used.", *_first_few(pairs.rejected))
     numbers = None
@@ -371,6 +374,7 @@ def parser() -> Parser:
     )
     data.add_argument("--report", metavar="FILE", help="also write the result as one page to look at: HTML")
     add_report_options(data)
+    add_read_options(data)
     add_storage_options(data)
     add_scoring_options(options.add_argument_group("scoring"), options.add_argument_group("machine"))
     add_console_options(options)

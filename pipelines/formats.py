@@ -9,7 +9,6 @@ from beam_sts.errors import UserError
 from beam_sts.io.encode import OUTPUT_FORMATS
 from beam_sts.io.output import SHARD_FOLDERS, OutputFolder
 from beam_sts.io.slices import ReadOptions
-from beam_sts.io.streams import check_encoding
 
 
 def add_read_options(parser: argparse._ActionsContainer) -> None:
@@ -64,25 +63,12 @@ def add_takeover(parser: argparse._ActionsContainer) -> None:
 
 
 def read_options(own: argparse.Namespace) -> ReadOptions:
-    r"""How to read, from the options.
+    """How to read, from the options.
 
     Raises:
         UserError: the delimiter is none, or the encoding is not known.
-
-    >>> read_options(argparse.Namespace(delimiter=r"\t", quotes="off", encoding="latin1"))
-    ReadOptions(delimiter='\t', quotes=False, encoding='iso8859-1', raw=False)
     """
-    delimiter = {"\\t": "\t", "tab": "\t"}.get(own.delimiter, own.delimiter)
-    if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
-        raise UserError(
-            f"--delimiter {own.delimiter!r}: must be one ASCII character, such as ';', or the word tab."
-        )
-    return ReadOptions(
-        delimiter,
-        own.quotes == "on",
-        check_encoding(own.encoding) if own.encoding else None,
-        raw=getattr(own, "output_format", None) == "jsonl",
-    )
+    return ReadOptions.of(vars(own))
 
 
 def output_folder(own: argparse.Namespace, folders: tuple[str, ...] = SHARD_FOLDERS) -> OutputFolder:

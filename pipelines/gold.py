@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from beam_sts.errors import UserError
 from beam_sts.io.schema import field_at, missing_column
-from beam_sts.io.slices import InputPlan, SliceData, plan_input, read_slices
+from beam_sts.io.slices import InputPlan, ReadOptions, SliceData, plan_input, read_slices
 from beam_sts.transforms.columns import choose_columns, is_text, sift, text_arrays
 
 ROWS_AT_ONCE = 8192
@@ -50,14 +50,19 @@ class Pairs:
 
 
 def read_pairs(
-    pattern: str, text_a: str | None, text_b: str | None, gold: str | None, group: str | None
+    pattern: str,
+    text_a: str | None,
+    text_b: str | None,
+    gold: str | None,
+    group: str | None,
+    options: ReadOptions | None = None,
 ) -> Pairs:
     """Read an input whole and part its rows into usable and rejected.
 
     Raises:
         UserError: no file, no such column, or a column of the wrong kind.
     """
-    plan = plan_input(pattern, ROWS_AT_ONCE)
+    plan = plan_input(pattern, ROWS_AT_ONCE, options)
     numbers = {file.path: number for number, file in enumerate(plan.files)}
     columns = choose_columns(plan.schema, text_a, text_b)
     _check_columns(plan.schema, columns, gold, group)
@@ -68,7 +73,7 @@ def read_pairs(
     rows: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     rejected: list[RejectedRow] = []
     for unit in plan.units:
-        for part in read_slices(unit, plan.schema, columns):
+        for part in read_slices(unit, plan.schema, columns, options):
             values = _numbers(part.table.column(gold)) if gold else np.zeros(len(part.table))
             reasons = _reasons(part, columns, values, gold)
             usable = np.setdiff1d(np.arange(len(part.table)), list(reasons))

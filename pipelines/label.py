@@ -10,6 +10,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +19,15 @@ import pyarrow.compute as pc
 from beam_sts.corpus.label import BANDS, bands_of, estimate_quality, recommend, sample_pairs
 from beam_sts.corpus.runs import Run
 from beam_sts.errors import UserError
+from beam_sts.io.delimited import sniff_delimiter
 from beam_sts.io.encode import encode
 from beam_sts.io.files import file_system, publish
 from beam_sts.io.slices import ReadOptions, plan_input, read_slices
+from beam_sts.io.streams import sniff_encoding
 from pipelines.checks import check_at_least
 from pipelines.cli import Parser
 from pipelines.console import guarded
-from pipelines.formats import add_storage_options
+from pipelines.formats import add_read_options, add_storage_options, read_options
 from pipelines.terminal import say
 
 _LONGEST = 2_000  # characters of a text in the sheet
@@ -85,20 +88,34 @@ def _short(text: str | None) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... ({len(text):,} characters)"
 
 
-def read_sheet(path: str) -> tuple[np.ndarray, np.ndarray]:
+def sheet_options(path: str, options: ReadOptions) -> ReadOptions:
+    """How to read a sheet: as asked, else as its first lines tell, since a spreadsheet saves as it likes."""
+    encoding = options.encoding or sniff_encoding(path)
+    delimiter = options.delimiter or sniff_delimiter(path, encoding)
+    return replace(options, delimiter=delimiter, encoding=encoding)
+
+
+def read_sheet(path: str, options: ReadOptions | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Bands and labels of the rows that are filled in.
 
     Raises:
-        UserError: it is not such a sheet, or a label is neither yes nor no.
+        UserError: it is not such a sheet, a row cannot be read, or a label is neither yes nor no.
     """
     bands, labels = [], []
-    options = ReadOptions(",")
+    options = sheet_options(path, options or ReadOptions())
     plan = plan_input(path, 100_000, options)
     missing = {"label", "band"} - set(plan.schema.names)
     if missing:
-        raise UserError(f"--read {path}: has no column {min(missing)!r}; it is not a label sheet.")
+        listed = ", ".join(map(repr, plan.schema.names[:10]))
+        raise UserError(
+            f"--read {path}: has no column {min(missing)!r}; its columns are {listed}. If it is a label "
+            "sheet, say with --delimiter what parts its columns, and with --encoding how it is saved."
+        )
     for unit in plan.units:
         for part in read_slices(unit, plan.schema, options=options):
+            if part.bad:
+                bad = part.bad[0]
+                raise UserError(f"--read {path}: row {bad.row + 1}: {bad.reason}.")
             for row, label, band in zip(
                 part.rows,
                 part.table.column("label").to_pylist(),
@@ -122,9 +139,9 @@ def read_sheet(path: str) -> tuple[np.ndarray, np.ndarray]:
     return np.array(bands), np.array(labels)
 
 
-def report(run: Run, path: str, precision: float) -> list[str]:
+def report(run: Run, path: str, precision: float, options: ReadOptions | None = None) -> list[str]:
     """Precision and recall by threshold, and a recommendation, as lines."""
-    bands, labels = read_sheet(path)
+    bands, labels = read_sheet(path, options)
     population = np.bincount(bands_of(scored_pairs(run).column("score").to_numpy()), minlength=BANDS)
     table = estimate_quality(population, bands, labels)
     lines = [
@@ -166,6 +183,7 @@ def parser() -> Parser:
     p.add_argument("--pairs", type=int, default=200, metavar="N", help="of the sheet (default: %(default)s)")
     p.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
     p.add_argument("--precision", type=float, default=0.95, metavar="P", help="wanted (default: %(default)s)")
+    add_read_options(p)
     add_storage_options(p)
     return p
 
@@ -180,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"--precision {own.precision}: must be between 0 and 1, both excluded.")
         found = Run.at(own.run)
         if own.read:
-            say(*report(found, own.read, own.precision))
+            say(*report(found, own.read, own.precision, read_options(own)))
         else:
             count = write_sheet(found, own.sheet, own.pairs, own.seed)
             say(f"{count:,} pairs in {own.sheet}: fill in the column label, then give it to --read")

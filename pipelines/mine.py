@@ -29,6 +29,7 @@ from beam_sts.corpus.mining import SUBSETS
 from beam_sts.corpus.passages import PassageSettings
 from beam_sts.corpus.rows import Source
 from beam_sts.errors import UserError
+from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart, file_system
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema
@@ -53,7 +54,7 @@ from pipelines.describe import (
     describe_model,
     digest,
 )
-from pipelines.formats import add_storage_options, add_takeover, read_options
+from pipelines.formats import add_read_options, add_storage_options, add_takeover, read_options
 from pipelines.scoring import add_places, add_scoring_options, check_device, scorer_options, trust
 
 _ROWS_PER_SLICE = 20_000
@@ -89,10 +90,7 @@ def parser() -> Parser:
         "--shortest", type=int, default=1, metavar="N", help="least characters of a text (default: 1)"
     )
     data.add_argument("--longest", type=int, default=10_000, metavar="N", help="most (default: %(default)s)")
-    data.add_argument("--delimiter", metavar="C", help="parts the fields of CSV and TSV files")
-    data.add_argument(
-        "--quotes", choices=("on", "off"), default="on", help="whether quotes enclose CSV fields"
-    )
+    add_read_options(data)
     find.add_argument(
         "--neighbours", type=int, default=5, metavar="K", help="nearest texts of each (default: %(default)s)"
     )
@@ -186,6 +184,7 @@ def prepare(own: argparse.Namespace) -> Job:
     check_apart(own.input, plan.files, own.output)
     source = Source(plan, options, own.text, None, reject_empty=True)
     source.check("")
+    check_encodable(source.schema, "parquet")  # of the rejected rows
     settings = PassageSettings(
         own.doc_id, own.sentences, own.shortest, own.longest, own.embedding, own.test_share, own.seed
     )

@@ -19,7 +19,7 @@ from beam_sts.corpus.expressions import evaluate
 from beam_sts.corpus.survivors import ranks
 from beam_sts.corpus.vectors import check_vector_column, vector_matrix
 from beam_sts.errors import UserError
-from beam_sts.io.schema import column_at, field_at, find_path, missing_column, with_text
+from beam_sts.io.schema import RAW, column_at, field_at, find_path, missing_column, with_text
 from beam_sts.io.slices import InputPlan, ReadOptions, Slice, SliceData, read_slices
 from beam_sts.io.spill import TextFile
 from beam_sts.transforms.columns import is_text, sift, text_arrays
@@ -61,7 +61,7 @@ class Source:
         Raises:
             UserError: naming the column and the way out.
         """
-        listed = ", ".join(map(repr, self.plan.schema.names[:20]))
+        listed = ", ".join(repr(name) for name in self.plan.schema.names[:20] if name != RAW)
         for option, name in ((f"--{flag}text", self.text), (f"--{flag}id", self.id)):
             if name is not None and not find_path(self.plan.schema, name):
                 raise missing_column(f"{option} {name}:", name, self.plan.schema.names)

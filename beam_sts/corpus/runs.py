@@ -90,7 +90,7 @@ class Run:
         settings = self.fingerprint["settings"]
         name = settings["against_id"] or settings["id"]
         found: dict[str, str] = {}
-        options = ReadOptions(settings["delimiter"], settings["quotes"] == "on")
+        options = ReadOptions.of(settings)
         number = 0
         for file in self.fingerprint["against"] or []:
             plan = plan_input(file["path"], _ROWS_AT_ONCE, options)

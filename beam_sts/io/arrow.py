@@ -13,7 +13,7 @@ import pyarrow as pa
 from beam_sts.errors import UserError
 from beam_sts.io.files import file_system, is_local
 from beam_sts.io.ranges import read_ranges, row_ranges
-from beam_sts.io.schema import check_unique
+from beam_sts.io.schema import check_unique, has_fixed_list, loosened
 from beam_sts.io.slices import SLICES_PER_UNIT, FileScan, Slice, SliceData, changed, digest_of
 from beam_sts.io.streams import described
 
@@ -27,20 +27,26 @@ class Arrow:
     def scan(self, path: str, rows_per_slice: int) -> FileScan:
         """Read the file once: count its rows, digest its batches."""
         rows, largest = 0, 0.0
+        nulls: set[str] = set()
         seen: list[_Batch] = []
         with _open(path) as (schema, batches):
             check_unique(schema.names, path)
+            fixed = [field.name for field in schema if has_fixed_list(field.type)]
             try:
                 for batch in batches:
                     batch.validate()  # offsets of an untrusted file; its texts are looked at later
                     seen.append(_Batch(rows, rows + len(batch), _held(batch)[1]))
                     rows += len(batch)
+                    nulls |= {name for name in fixed if batch.column(name).null_count}
                     largest = max(largest, batch.get_total_buffer_size() / len(batch) if len(batch) else 0.0)
             except (OSError, pa.ArrowException) as error:
                 raise UserError(f"{path}: damaged after row {rows}: {error}") from error
+        for at, field in enumerate(schema):
+            if field.name in nulls:
+                schema = schema.set(at, loosened(field))
         ranges = row_ranges(path, rows, rows_per_slice, largest)
-        slices = [replace(part, content=_content(schema, seen, part)) for part in ranges]
-        return FileScan(schema, slices, digest_of(str(schema).encode(), *(batch.digest for batch in seen)))
+        slices = [replace(part, content=_content(seen, part)) for part in ranges]
+        return FileScan(schema, slices, digest_of(*(batch.digest for batch in seen)))
 
     def units(self, slices: list[Slice]) -> list[list[Slice]]:
         """A few slices, or a whole remote file."""
@@ -54,7 +60,7 @@ class Arrow:
         seen: list[_Batch] = []
         with _open(unit[0].path) as (own, batches):
             for data in read_ranges(_watched(batches, unit, seen), 0, unit, own):
-                if _content(own, seen, data.slice) != data.slice.content:
+                if _content(seen, data.slice) != data.slice.content:
                     raise changed(data.slice.path, data.slice.row)
                 yield data
 
@@ -94,7 +100,7 @@ class _Batch(NamedTuple):
 
 
 def _held(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, bytes]:
-    """A batch in memory of its own, and its digest: what is digested is what is used, whatever the file does."""
+    """A batch in memory of its own, and its digest: what is digested is what is used."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
@@ -116,7 +122,7 @@ def _watched(
         row = stop
 
 
-def _content(schema: pa.Schema, batches: Sequence[_Batch], part: Slice) -> str:
+def _content(batches: Sequence[_Batch], part: Slice) -> str:
     """The digest of the batches that hold a slice."""
     held = [b.digest for b in batches if b.start < part.row + part.rows and b.stop > part.row]
-    return digest_of(str(schema).encode(), *held)
+    return digest_of(*held)

@@ -19,7 +19,6 @@ list, struct, map           array, object, array of pairs                  the J
 from __future__ import annotations
 
 import base64
-import contextlib
 import datetime
 import itertools
 import json
@@ -33,7 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_sts.errors import UserError
-from beam_sts.io.schema import RAW, is_json, restored
+from beam_sts.io.schema import RAW, is_json, loosened, restored
 
 OUTPUT_FORMATS = ("parquet", "jsonl", "csv")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -75,9 +74,9 @@ def _objects(table: pa.Table) -> list[str]:
     names = [json.dumps(name, ensure_ascii=False) for name in table.column_names]
     raw = table.schema.get_field_index(RAW)
     if raw < 0:
-        columns = [_json_texts(column, field) for column, field in zip(table.columns, table.schema, strict=True)]
-        rows = zip(*columns, strict=True) if columns else [()] * len(table)
-        return ["{" + ", ".join(map(": ".join, zip(names, row, strict=True))) + "}" for row in rows]
+        columns = map(_json_texts, table.columns, table.schema)
+        members = zip(*columns, strict=True) if names else itertools.repeat((), len(table))
+        return ["{" + ", ".join(map(": ".join, zip(names, row, strict=True))) + "}" for row in members]
     texts = table.column(raw).to_pylist()
     keys = [frozenset(json.loads(text)) if text is not None else None for text in texts]
     added: list[list[str]] = [[] for _ in texts]
@@ -141,13 +140,13 @@ def check_encodable(schema: pa.Schema, form: str) -> None:
     Raises:
         UserError: it cannot.
     """
-    with contextlib.suppress(pa.ArrowException):
-        encode(schema.empty_table(), form)
-        return
     for field in schema:
+        record = loosened(field).with_nullable(True)  # as among the rejected rows, where it may be null
+        nulls = pa.table([pa.nulls(1, pa.struct([record]))], ["record"])
         try:
             encode(pa.schema([field]).empty_table(), form)
-        except pa.ArrowException as error:
+            encode(nulls.take(pa.array([0, None], pa.int64())), form)
+        except (OSError, pa.ArrowException) as error:
             raise UserError(
                 f"column {field.name!r} holds {field.type}, which {form} cannot: {error}. "
                 "Cast or drop it first, or choose another --output_format."

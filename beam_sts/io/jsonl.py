@@ -48,8 +48,7 @@ class _List(NamedTuple):
 
 
 Kind: TypeAlias = "pa.DataType | _Ints | _List | dict[str, Any] | None"
-"""What a column holds: an Arrow type, integers, lists, an object's fields by name, or None for values that only
-JSON fits."""
+"""What a column holds: an Arrow type, integers, lists, an object's fields, or None: only JSON fits."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ class _OutOfBoundsError(ValueError):
 
 
 def _check_bounds(data: bytes) -> None:
-    """See that a line can be parsed in bounded memory and stack, whatever parses it and however deep it runs."""
+    """See that a line can be parsed in bounded memory and stack."""
     openings, commas = data.count(b"[") + data.count(b"{"), data.count(b",")
     if openings <= DEEPEST_ROW and commas < MOST_VALUES:
         return
@@ -263,7 +262,7 @@ def _type(kind: Kind) -> pa.DataType | None:
         items = _type(kind.items)
         return None if items is None else pa.list_(items)
     if isinstance(kind, _Ints):
-        if -(2**63) <= kind.low and kind.high < 2**63:
+        if kind.low >= -(2**63) and kind.high < 2**63:
             return pa.int64()
         return pa.uint64() if kind.low >= 0 and kind.high < 2**64 else None
     return kind

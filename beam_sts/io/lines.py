@@ -141,9 +141,7 @@ class LineFormat(ABC):
         path = unit[0].path
         header = self.header(path, read_lines(path, encoding=self.encoding))
         first, stop = unit[0], unit[-1].byte_stop
-        lines = read_lines(
-            path, start=first.byte_start, stop=stop, number=first.line, encoding=self.encoding
-        )
+        lines = read_lines(path, start=first.byte_start, stop=stop, number=first.line, encoding=self.encoding)
         records = self.records(lines, header, texts)
         row = unit[0].row
         for part in unit:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from beam_sts.errors import UserError
 from beam_sts.io.files import file_system, identify, is_local
 from beam_sts.io.ranges import read_ranges, row_ranges
-from beam_sts.io.schema import check_unique
+from beam_sts.io.schema import check_unique, has_fixed_list
 from beam_sts.io.slices import SLICES_PER_UNIT, FileScan, Slice, SliceData, changed, digest_of
 from beam_sts.io.streams import described
 
@@ -43,8 +43,11 @@ class Parquet:
                     f"{path}: damaged: its footer counts {metadata.num_rows:,} rows, its row groups "
                     f"{sum(rows):,}."
                 )
-            largest = max((group.total_byte_size / n for group, n in zip(groups, rows, strict=True) if n), default=0)
-            ranges = row_ranges(path, metadata.num_rows, rows_per_slice, largest)
+            for field in schema:
+                if has_fixed_list(field.type):
+                    _check_fixed_lists(file, field.name)
+            means = (group.total_byte_size / n for group, n in zip(groups, rows, strict=True) if n)
+            ranges = row_ranges(path, metadata.num_rows, rows_per_slice, max(means, default=0))
             seen = _Seen(file)
             slices = [replace(part, content=seen.content(part)) for part in ranges]
             return FileScan(schema, slices, seen.content(Slice(0, path, 0, metadata.num_rows)))
@@ -93,7 +96,7 @@ def _open(path: str) -> Iterator[_File]:
 
     def version() -> str:
         if is_local(path):
-            found = os.stat(source.fileno())
+            found = os.fstat(source.fileno())
             return f"{found.st_size} {found.st_mtime_ns}"
         known = identify(path)
         return f"{known.size} {known.identity}"
@@ -109,6 +112,22 @@ def _open(path: str) -> Iterator[_File]:
                 f"{path}: not a readable Parquet file{described(path, 'Parquet')}: {error}"
             ) from error
         yield _File(path, parquet, source, int(before.partition(" ")[0]), before, version)
+
+
+def _check_fixed_lists(file: _File, name: str) -> None:
+    """See that a column of lists of a fixed size can be read: Arrow cannot where there are nulls.
+
+    Raises:
+        UserError: it cannot.
+    """
+    try:
+        for _ in file.parquet.iter_batches(columns=[name]):
+            pass
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(
+            f"{file.path}: column {name!r} has lists of a fixed size and cannot be read: {error}. Write it "
+            "as plain lists, or without nulls."
+        ) from error
 
 
 class _Seen:
@@ -144,7 +163,8 @@ class _Seen:
 
     def _check(self) -> None:
         chunks = [chunk for index in range(self._metadata.num_row_groups) for chunk in self._chunks(index)]
-        if min((min(chunk) for chunk in chunks), default=0) < 0 or sum(size for _, size in chunks) > self._file.size:
+        total = sum(size for _, size in chunks)
+        if min((min(chunk) for chunk in chunks), default=0) < 0 or total > self._file.size:
             raise UserError(f"{self._file.path}: damaged: its footer names more bytes than the file has.")
 
     def _digest(self, index: int) -> bytes:
@@ -154,7 +174,9 @@ class _Seen:
                 try:
                     digest.update(_bytes_at(self._file.source, place, min(_BLOCK, start + size - place)))
                 except OSError as error:
-                    raise UserError(f"{self._file.path}: cannot be read at byte {place:,}: {error}") from error
+                    raise UserError(
+                        f"{self._file.path}: cannot be read at byte {place:,}: {error}"
+                    ) from error
         return digest.digest()
 
 
@@ -190,7 +212,8 @@ def _largest_text(file: _File, groups: Sequence[int]) -> int:
 def _page_size(source: Any, offset: int) -> int:
     """Bytes of a page when it is decompressed: the second number of its header, after the kind of page."""
     head = _bytes_at(source, offset, 32)
-    numbers, place = [], 0
+    numbers: list[int] = []
+    place = 0
     while len(numbers) < 2 and place < len(head) and head[place] == _NEXT_I32:
         number, shift, place = 0, 0, place + 1
         while place < len(head):

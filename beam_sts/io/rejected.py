@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from beam_sts.io.schema import loosened
 from beam_sts.io.slices import SliceData
 
 
@@ -14,7 +15,7 @@ def rejected_schema(schema: pa.Schema) -> pa.Schema:
             pa.field("file", pa.string(), nullable=False),
             pa.field("row", pa.int64(), nullable=False),
             pa.field("reason", pa.string(), nullable=False),
-            pa.field("record", pa.struct(list(schema))),
+            pa.field("record", pa.struct([loosened(field) for field in schema])),
             pa.field("line", pa.string()),
         ]
     )

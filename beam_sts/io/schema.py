@@ -88,8 +88,8 @@ def raw_last(schema: pa.Schema) -> pa.Schema:
 def carried(schema: pa.Schema, path: str) -> pa.Schema:
     """A file's schema as its columns are carried: types that kernels lack replaced by their plain twins.
 
-    A column with extension types in it is carried as what they are stored as; its metadata has its type, which
-    ``restored`` gives back.
+    A column with extension types in it is carried as what they are stored as; its metadata has its type,
+    which ``restored`` gives back.
 
     Raises:
         UserError: a column cannot be carried.
@@ -98,14 +98,21 @@ def carried(schema: pa.Schema, path: str) -> pa.Schema:
 
 
 def _carried(field: pa.Field, path: str) -> pa.Field:
+    metadata = {key: value for key, value in (field.metadata or {}).items() if key != _TYPE}
     if _is_simple(field.type):
-        return field
+        return field.with_metadata(metadata or None)
     if _depth(field.type) > DEEPEST:
         raise UserError(
-            f"{path}: column {field.name!r} is nested more than {DEEPEST} deep. Make it JSON text, or drop it."
+            f"{path}: column {field.name!r} is nested more than {DEEPEST} deep. Make it JSON text, or "
+            "drop it."
         )
-    metadata = {key: value for key, value in (field.metadata or {}).items() if key != _TYPE}
+    if any(map(_has_list_view, _children(field.type))):
+        raise UserError(
+            f"{path}: column {field.name!r} is {field.type}, with list views in it. Cast or drop it."
+        )
     restored = _rebuilt(field.type, _plain)
+    if not _is_fixed_list(_stored(restored)):
+        restored = _rebuilt(restored, _loosened)
     plain = _rebuilt(restored, _stored)
     if plain != restored:
         metadata[_TYPE] = pa.schema([pa.field("", restored)]).serialize().to_pybytes()
@@ -118,8 +125,8 @@ def _carried(field: pa.Field, path: str) -> pa.Field:
             raise NotImplementedError("it changes when it is sent to a worker")
     except (pa.ArrowException, NotImplementedError, UserError, RecursionError) as error:
         raise UserError(
-            f"{path}: column {field.name!r} is {field.type}, which cannot be carried through: {error}. Cast "
-            "the column, or drop it."
+            f"{path}: column {field.name!r} is {field.type}, which cannot be carried through: "
+            f"{error.__cause__ or error}. Cast the column, or drop it."
         ) from error
     return wanted
 
@@ -202,6 +209,34 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
+def _has_list_view(kind: pa.DataType) -> bool:
+    views = pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind)
+    return views or any(map(_has_list_view, _children(kind)))
+
+
+def _is_fixed_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_fixed_size_list(kind))
+
+
+def has_fixed_list(kind: pa.DataType) -> bool:
+    """Whether there are lists of a fixed size in a type."""
+    return _is_fixed_list(kind) or any(map(has_fixed_list, _children(kind)))
+
+
+def loosened(field: pa.Field) -> pa.Field:
+    """A field with plain lists for those of a fixed size: Arrow reads no null among those from Parquet."""
+    if not has_fixed_list(field.type):
+        return field
+    metadata = {key: value for key, value in (field.metadata or {}).items() if key != _TYPE}
+    return pa.field(field.name, _rebuilt(field.type, _loosened), field.nullable, metadata)
+
+
+def _loosened(kind: pa.DataType) -> pa.DataType:
+    if isinstance(kind, pa.BaseExtensionType) and has_fixed_list(kind):
+        return _rebuilt(kind.storage_type, _loosened)
+    return pa.list_(kind.value_field) if _is_fixed_list(kind) else kind
+
+
 def _stored(kind: pa.DataType) -> pa.DataType:
     return _rebuilt(kind.storage_type, _stored) if isinstance(kind, pa.BaseExtensionType) else kind
 
@@ -260,10 +295,12 @@ def unite(first: pa.Schema, second: pa.Schema, path: str) -> pa.Schema:
     there = set(second.names)
     for field in second:
         known = fields.get(field.name)
-        fields[field.name] = field.with_nullable(True) if known is None else _unite_fields(known, field, path)
-    return pa.schema(
-        [field if name in there else field.with_nullable(True) for name, field in fields.items()]
-    )
+        fields[field.name] = _with_nulls(field) if known is None else _unite_fields(known, field, path)
+    return pa.schema([field if name in there else _with_nulls(field) for name, field in fields.items()])
+
+
+def _with_nulls(field: pa.Field) -> pa.Field:
+    return loosened(field).with_nullable(True)
 
 
 def _unite_fields(first: pa.Field, second: pa.Field, path: str) -> pa.Field:
@@ -274,6 +311,7 @@ def _unite_fields(first: pa.Field, second: pa.Field, path: str) -> pa.Field:
     kinds = [first.type, second.type]
     if kinds[0] != kinds[1]:  # a dictionary beside plain values, or beside another dictionary, is decoded
         kinds = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in kinds]
+        kinds = [_rebuilt(kind, _loosened) for kind in kinds]
     pair = [pa.schema([pa.field(first.name, kind)]) for kind in kinds]
     try:
         kind = pa.unify_schemas(pair, promote_options="permissive").field(0).type
@@ -333,12 +371,24 @@ def _cast(column: pa.ChunkedArray, own: pa.Field, wanted: pa.Field, path: str) -
             column = column.cast(own.type.value_type)
         if pa.types.is_run_end_encoded(own.type):
             column = pc.run_end_decode(column)
+        if _has_list_view(own.type):
+            column = pa.chunked_array([_unviewed(chunk) for chunk in column.chunks])
         return column.cast(wanted.type)
     except pa.ArrowException as error:
         raise UserError(
             f"{path}: column {own.name!r} is {own.type} here and does not fit {wanted.type}, "
             f"which all files share: {error}. Cast it first."
         ) from error
+
+
+def _unviewed(views: pa.Array) -> pa.Array:
+    """List views as lists. Arrow's own cast reads past the end of a part of an array."""
+    lengths = pc.fill_null(pc.list_value_length(views), 0).cast(pa.int64())
+    ends = pc.cumulative_sum(lengths)
+    large = pa.types.is_large_list_view(views.type)
+    offsets = pa.concat_arrays([pa.array([0], pa.int64()), ends]).cast(pa.int64() if large else pa.int32())
+    make = pa.LargeListArray if large else pa.ListArray
+    return make.from_arrays(offsets, views.flatten(), mask=views.is_null())
 
 
 def find_path(fields: Iterable[pa.Field], name: str) -> tuple[str, ...] | None:

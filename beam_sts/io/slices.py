@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -20,6 +20,7 @@ from beam_sts.io.schema import (
     raw_last,
     unite,
 )
+from beam_sts.io.streams import check_encoding
 
 # Slices of one row group are read in one pass; more of them would leave a big file to one worker.
 SLICES_PER_UNIT = 8
@@ -42,6 +43,32 @@ class ReadOptions:
     quotes: bool = True
     encoding: str | None = None
     raw: bool = False
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> ReadOptions:
+        r"""How to read, from a command's ``delimiter``, ``quotes``, ``encoding`` and ``output_format``.
+
+        Raises:
+            UserError: the delimiter is none, or the encoding is not known.
+
+        >>> ReadOptions.of({"delimiter": r"\t", "quotes": "off", "encoding": "latin1"})
+        ReadOptions(delimiter='\t', quotes=False, encoding='iso8859-1', raw=False)
+        """
+        given: str | None = settings.get("delimiter")
+        delimiter = "\t" if given in ("\\t", "tab") else given
+        if delimiter is not None and (
+            len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'
+        ):
+            raise UserError(
+                f"--delimiter {given!r}: must be one ASCII character, such as ';', or the word tab."
+            )
+        encoding = settings.get("encoding")
+        return cls(
+            delimiter,
+            settings.get("quotes", "on") == "on",
+            check_encoding(encoding) if encoding else None,
+            settings.get("output_format") == "jsonl",
+        )
 
 
 @dataclass(frozen=True)

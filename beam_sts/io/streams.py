@@ -19,6 +19,7 @@ LINE_LIMIT = 256 << 20
 
 BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 20
+_UTF_16_SHARE = 0.4  # of zeros among the first bytes, all at even or all at odd places
 _KEPT = 1000  # bytes of an overlong line that are shown
 _MAGIC = (
     (b"PAR1", "Parquet (.parquet)"),
@@ -38,7 +39,9 @@ _MAGIC = (
     (b"\xff\xfe", "UTF-16 text; give --encoding utf-16"),
     (b"\xfe\xff", "UTF-16 text; give --encoding utf-16"),
 )
-LATIN = re.compile(rb"[A-Za-z \n][\x91-\x94\xc0-\xfe][A-Za-z .,;\r\n]|[A-Za-z][\xc0-\xfe]{1,2}(?![\x80-\xff])")
+LATIN = re.compile(
+    rb"[A-Za-z][\x91-\x94\xc0-\xfe]{1,2}(?![\x80-\xff])|(?<![\x80-\xff])[\x91-\x94\xc0-\xfe][A-Za-z]"
+)
 """A letter, or a quotation mark, of Windows-1252 among ASCII letters: no UTF-8 text has it."""
 
 
@@ -117,16 +120,15 @@ def refuse_binary(path: str, wanted: str, *, whatever_encoding: bool = False) ->
         UserError: it does.
     """
     with open_stream(path) as stream:
-        head: bytes = stream.read(256)
+        head: bytes = stream.read(16)
     for magic, name in _MAGIC:
         if head.startswith(magic) and not (whatever_encoding and "UTF-16" in name):
             raise UserError(f"{path}: not {wanted} as its ending says; by its first bytes it is {name}.")
-    for start, order in ((1, "le"), (0, "be")):
-        if not whatever_encoding and head[start::2].count(0) > 0.4 * len(head):
-            raise UserError(
-                f"{path}: not {wanted} in UTF-8; by its first bytes it is UTF-16 text; give --encoding "
-                f"utf-16-{order}."
-            )
+    found = None if whatever_encoding else sniff_encoding(path)
+    if found and found.startswith("utf-16"):
+        raise UserError(
+            f"{path}: not {wanted} in UTF-8; by its first bytes it is UTF-16 text; give --encoding {found}."
+        )
 
 
 def check_encoding(name: str) -> str | None:
@@ -145,6 +147,22 @@ def check_encoding(name: str) -> str | None:
     except (LookupError, ValueError):
         pass
     raise UserError(f"--encoding {name}: is not known; give such as utf-8, utf-16, cp1252 or latin-1.")
+
+
+def sniff_encoding(path: str) -> str | None:
+    """The encoding of a file by its first bytes: None for UTF-8, UTF-16, else Latin-1: it has every byte."""
+    with open_stream(path) as stream:
+        head: bytes = stream.read(_BLOCK)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    for start, order in ((1, "le"), (0, "be")):
+        if head[start::2].count(0) > _UTF_16_SHARE * len(head):
+            return f"utf-16-{order}"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return "iso8859-1"
+    return None
 
 
 class _Recoded:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from beam_sts.corpus.blank import blank_rows
 from beam_sts.errors import UserError
-from beam_sts.io.schema import column_at, field_at, find_path, missing_column, with_text
+from beam_sts.io.schema import RAW, column_at, field_at, find_path, missing_column, with_text
 from beam_sts.report.examples import LONGEST_BYTES, Example, reason_kind, shorten
 from beam_sts.scoring.scorer import ScoreResult
 
@@ -40,7 +40,7 @@ def choose_columns(
     >>> choose_columns(["id", "premise", "hypothesis"], None, None)
     ('premise', 'hypothesis')
     """
-    names = schema.names if isinstance(schema, pa.Schema) else schema
+    names = [name for name in (schema.names if isinstance(schema, pa.Schema) else schema) if name != RAW]
     listed = ", ".join(map(repr, names[:_LISTED])) or "none"
     if len(names) > _LISTED:
         listed += f" and {len(names) - _LISTED:,} more"

@@ -13,7 +13,7 @@ from apache_beam.ml.inference.base import KeyedModelHandler, PredictionResult, R
 from apache_beam.typehints.row_type import RowTypeConstraint
 
 from beam_sts.errors import UserError
-from beam_sts.io.schema import carried, conform
+from beam_sts.io.schema import carried, conform, restored
 from beam_sts.scoring.scorer import ScoreResult
 from beam_sts.transforms.columns import attach, check_schema, choose_columns, sift, text_arrays
 from beam_sts.transforms.handler import (
@@ -27,6 +27,7 @@ from beam_sts.types import Rejected, ScoredPair, TextPair
 
 REASON_COLUMN = "reject_reason"
 _REJECTED = "rejected"
+_TABLE = "a table of the PCollection"  # what messages call it
 
 
 class ScoredPairs(NamedTuple):
@@ -221,7 +222,7 @@ class _ExtractColumns(beam.DoFn):
         self._empty = empty
 
     def process(self, table: pa.Table) -> Iterator[PairColumns]:
-        table = conform(table, carried(table.schema), "a table of the PCollection")
+        table = conform(table, carried(table.schema, _TABLE), _TABLE)
         names = choose_columns(table.schema, *self._text_columns)
         check_schema(table.schema, names, (self._score_column, REASON_COLUMN))
         sifted = sift(table, names, empty=self._empty)
@@ -238,7 +239,7 @@ class _AttachColumn(beam.DoFn):
         (table, sifted), result = scored
         Metrics.counter(METRICS_NAMESPACE, "rejected").inc(len(sifted.bad))
         good, bad, reasons = attach(table, sifted, result, self._score_column)
-        yield good
+        yield restored(good)
         if len(bad):
             refused = table.take(pa.array(bad)).append_column(REASON_COLUMN, pa.array(reasons, pa.string()))
-            yield pvalue.TaggedOutput(_REJECTED, refused)
+            yield pvalue.TaggedOutput(_REJECTED, restored(refused))
