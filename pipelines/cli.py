@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_sts.checks import one_of
 from beam_sts.errors import UserError
 from beam_sts.io.storage import StorageOptions, refuse_secrets
 from beam_sts.secrets import has_secret, parts_of, remember, shown
@@ -186,6 +187,20 @@ class Parser(argparse.ArgumentParser):
         near = difflib.get_close_matches(name, [*self._option_string_actions, *others], n=1)
         self.error(f"unknown option {name}" + (f"; did you mean {near[0]}?" if near else ""))
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None:
+            try:
+                one_of(*map(str, action.choices))(_named(action), str(value))
+            except UserError as error:
+                self.error(str(error))
+
+    def _get_value(self, action: argparse.Action, text: str) -> Any:
+        try:
+            return super()._get_value(action, text)
+        except argparse.ArgumentError:
+            kind = "a whole number" if action.type is int else "a number"
+            self.error(f"{_named(action)} {text!r}: must be {kind}.")
+
     def error(self, message: str) -> NoReturn:
         """Print the message and where help is."""
         argv = " ".join(self._argv).replace("=", " ")
@@ -206,6 +221,10 @@ def _check_value(action: argparse.Action, value: str) -> None:
         raise UserError(f"{flag} {value or chr(39) * 2}: {why}. Name a file or a folder.")
     if " " not in value or _URL.match(value):  # others are expressions and texts
         refuse_secrets(value, flag)
+
+
+def _named(action: argparse.Action) -> str:
+    return "/".join(action.option_strings) or action.dest
 
 
 def _prose(text: str) -> str:

@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from beam_sts.corpus.candidates import MinHash
+from beam_sts.checks import check, interval
+from beam_sts.corpus.candidates import MinHash, block_values
 from beam_sts.corpus.dedup import KeepPolicy
 from beam_sts.corpus.propose import Proposal, parse_sources
 from beam_sts.corpus.receipts import FOLDERS, RECEIPT
@@ -18,8 +19,7 @@ from beam_sts.io.files import check_apart, file_system
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import plan_input
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
-from pipelines.checks import check_at_least, check_shares
-from pipelines.describe import check_report_options
+from beam_sts.transforms.options import DEDUP
 from pipelines.formats import format_settings, output_folder, read_options
 from pipelines.scoring import trust
 
@@ -51,10 +51,8 @@ def prepare(own: argparse.Namespace) -> Job:
     Raises:
         UserError: the first thing that is wrong.
     """
-    check_at_least(own, rows_per_shard=1, threads=1, neighbours=1, max_pairs=1, component_rounds=1)
-    check_at_least(own, bucket_cap=2)
-    check_shares(own, "threshold", "model_share", "minhash_similarity", "minhash_recall")
-    check_report_options(own)
+    parsed = "candidates", "cascade_band"
+    check(DEDUP, {name: value for name, value in vars(own).items() if name not in parsed}, "--")
     if own.within and not own.against:
         raise UserError("--within: goes with --against; without it the input is compared with itself anyway.")
     if own.one_to_one and not own.against:
@@ -79,6 +77,9 @@ def prepare(own: argparse.Namespace) -> Job:
     check_apart(own.input, plan.files, own.output)
     sources = [Source(plan, options, own.text, own.id, own.empty == "reject", own.embedding)]
     sources[0].check("")
+    keep.check(plan.schema)
+    for expression in proposal.blocks:
+        block_values(plan.schema.empty_table(), expression)
     if own.against:
         other = plan_input(own.against, own.rows_per_shard, options)
         text, name = own.against_text or own.text, own.against_id or own.id
@@ -132,10 +133,7 @@ def _band(own: argparse.Namespace) -> tuple[float, float]:
         raise UserError(
             f"--cascade_band {own.cascade_band}: must be two numbers, such as 0.8,0.95."
         ) from error
-    if not 0 <= low <= high <= 1:
-        raise UserError(
-            f"--cascade_band {own.cascade_band}: must be between 0 and 1, the first not above the second."
-        )
+    interval("--cascade_band", (low, high))
     return low, high
 
 

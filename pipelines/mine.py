@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 import beam_sts
+from beam_sts.checks import check
 from beam_sts.corpus.mine import PairSources, mine_locally
 from beam_sts.corpus.mined import FOLDERS, PAIRS_PER_SHARD, SetSettings, empty_schemas, mine_counts
 from beam_sts.corpus.mining import SUBSETS
@@ -43,13 +44,12 @@ from beam_sts.report.mine import mine_page
 from beam_sts.scoring.scorer import PairScorer
 from beam_sts.transforms.mine_files import COUNTS, MineBeamSettings, MineSlices
 from beam_sts.transforms.nearest import blocks_for
+from beam_sts.transforms.options import MINE
 from pipelines.beam_options import local_options, runner_of
-from pipelines.checks import check_at_least, check_shares
 from pipelines.cli import Parser, look_at
 from pipelines.console import Clock, add_console_options, console_of, guarded, kept_in, progress
 from pipelines.describe import (
     add_report_options,
-    check_report_options,
     describe_input,
     describe_model,
     digest,
@@ -169,11 +169,9 @@ def prepare(own: argparse.Namespace) -> Job:
     Raises:
         UserError: the first thing that is wrong.
     """
-    check_at_least(own, neighbours=0, lexical=0, random=0, shortest=1, threads=1, sampled_rows=1)
-    check_report_options(own)
+    check(MINE, vars(own), "--")
     if own.longest < own.shortest:
         raise UserError(f"--longest {own.longest}: is below --shortest {own.shortest}.")
-    check_shares(own, "test_share", "hard_gap", "positive", "negative", "margin")
     if own.embedding and own.embedding_model:
         raise UserError("--embedding and --embedding_model: give one of them.")
     if not (own.neighbours or own.lexical or own.random or own.doc_id or own.sentences):

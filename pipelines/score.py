@@ -9,7 +9,6 @@ The output folder resumes: run the same command again and it scores only what is
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_sts.errors import UserError
+from beam_sts.checks import check, number, share
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart
 from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
@@ -31,11 +30,11 @@ from beam_sts.scoring.scorer import PairScorer, ScoreStats
 from beam_sts.scoring.tokens import PairTokenizer
 from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays, text_schema
 from beam_sts.transforms.files import ScoreSlices, SliceSettings
+from beam_sts.transforms.options import SCORE
 from pipelines.beam_options import local_options, only_built, runner_of, worker_threads
-from pipelines.checks import check_at_least, check_shares
 from pipelines.cli import Parser
 from pipelines.console import Console, add_console_options, console_of, guarded, kept_in, progress
-from pipelines.describe import add_report_options, check_report_options
+from pipelines.describe import add_report_options
 from pipelines.formats import add_format_options, format_settings, output_folder, read_options
 from pipelines.score_summary import summarise, summary_lines
 from pipelines.scoring import add_places, add_scoring_options, check_device, scorer_options, trust
@@ -117,8 +116,7 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool = True)
         UserError: the first thing that is wrong.
     """
     started = time.perf_counter()
-    check_at_least(own, rows_per_shard=1, threads=1)
-    check_report_options(own)
+    check(SCORE, vars(own), "--")
     if local:
         check_device(own.device)
     checkpoint = load_checkpoint(own.model, **trust(own))
@@ -178,10 +176,9 @@ def _check_threshold(own: argparse.Namespace, checkpoint: Checkpoint) -> None:
     if own.threshold is None:
         return
     if own.raw_logits or checkpoint.activation == "identity":
-        if not math.isfinite(own.threshold):
-            raise UserError(f"--threshold {own.threshold}: must be a finite number; these scores are logits.")
+        number("--threshold", own.threshold)
     else:
-        check_shares(own, "threshold")
+        share("--threshold", own.threshold)
 
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:

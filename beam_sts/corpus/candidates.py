@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from beam_sts import checks
 from beam_sts.corpus.expressions import evaluate
 from beam_sts.errors import UserError
 
@@ -129,14 +130,14 @@ class MinHash:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if not 0 < self.similarity <= 1:
+        checks.share("MinHash similarity", self.similarity)
+        checks.share("MinHash recall", self.recall)
+        checks.whole(1, 4096)("MinHash permutations", self.permutations)
+        checks.whole(0, (1 << 32) - 1)("MinHash seed", self.seed)
+        if not self.similarity:
             raise UserError(f"MinHash similarity {self.similarity}: must be above 0 and at most 1.")
         if not 0 < self.recall < 1:
             raise UserError(f"MinHash recall {self.recall}: must be between 0 and 1, both excluded.")
-        if not 1 <= self.permutations <= 4096:
-            raise UserError(f"MinHash permutations {self.permutations}: must be 1 to 4,096.")
-        if not 0 <= self.seed < 1 << 32:
-            raise UserError(f"MinHash seed {self.seed}: must be 0 to {(1 << 32) - 1}.")
         self.unit  # noqa: B018  checks the shingle
         if not self._shape:
             raise UserError(
@@ -227,7 +228,7 @@ def parse_shingle(shingle: str) -> tuple[str, int]:
     Raises:
         UserError: it is neither ``charN`` nor ``wordN``.
     """
-    match = re.fullmatch(r"(char|word)([1-9]\d?)", shingle)
+    match = re.fullmatch(r"(char|word)([1-9]\d?)", shingle) if isinstance(shingle, str) else None
     if not match:
         raise UserError(f"shingle {shingle!r}: must be charN or wordN, such as char4 or word1.")
     return match[1], int(match[2])

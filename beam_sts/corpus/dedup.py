@@ -17,12 +17,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.corpus.components import components, largest_clusters
+from beam_sts.corpus.expressions import value_type
 from beam_sts.corpus.rows import IntArray, Nodes, Rows
 from beam_sts.corpus.rule import Rule
 from beam_sts.corpus.shards import Edges, PairShards
 from beam_sts.corpus.show import Entry, best_entries, example, nearest_pairs, removals
 from beam_sts.corpus.survivors import ScoredPairs, Survivors, ranks
-from beam_sts.errors import UserError
+from beam_sts.corpus.worth import check_keep, highest_of, sortable
 
 LINKAGES = ("single", "average")
 
@@ -34,13 +35,17 @@ class KeepPolicy:
     name: str
 
     def __post_init__(self) -> None:
-        if self.name not in ("first", "longest", "shortest", "central") and (
-            not self.name.startswith("highest:") or self.name == "highest:"
-        ):
-            raise UserError(
-                f"--keep {self.name}: is not one of first, longest, shortest, central, highest:COLUMN (or an "
-                "SQL expression over the columns instead of a column)."
-            )
+        check_keep("--keep", self.name)
+
+    def check(self, schema: pa.Schema) -> None:
+        """See that the rows have what ``highest:`` names, and that it has an order.
+
+        Raises:
+            UserError: they have not, or it has none.
+        """
+        if highest := highest_of(self.name):
+            kind = value_type(schema, highest, "--keep highest:")
+            sortable(pa.chunked_array([], kind), f"--keep {self.name}")
 
     def rank(self, rows: Rows, id_rank: IntArray) -> IntArray:
         """The place of each row, the best being 0; rows of the other input by id after all."""
@@ -49,7 +54,7 @@ class KeepPolicy:
             place = np.arange(own)
         elif self.name == "central":
             place = id_rank[:own]
-        elif self.name.startswith("highest:"):
+        elif highest_of(self.name):
             place = ranks(pa.array(id_rank[:own]), rows.values)
         else:
             length = rows.characters[:own]

@@ -1,8 +1,8 @@
 """Values of a column or of an SQL expression over a row's columns; it sees nothing else.
 
-An expression's value follows from its row alone, so that a run gives the same on every machine, whenever it is
-repeated and however its rows are cut into slices. DuckDB's own parser takes the expression apart, and what is
-not known to be like that is refused: only the functions and operators below, no subqueries, no windows, no
+An expression's value follows from its row alone, so that a run gives the same on every machine, whenever it
+is repeated and however its rows are cut into slices. DuckDB's own parser takes the expression apart, and what
+is not known to be like that is refused: only the functions and operators below, no subqueries, no windows, no
 aggregates. Nor does a function make a long text of a short one, so memory is that of the columns.
 """
 
@@ -18,36 +18,29 @@ import pyarrow as pa
 from beam_sts.errors import UserError
 from beam_sts.io.schema import column_at, field_at, find_path, missing_column
 
-FUNCTIONS = frozenset(
-    (
-        # operators
-        "+ - * / // % ** ^ & | << >> ~ @ || ~~ !~~ ~~* !~~* ~~~ ^@ "
-        # numbers
-        "abs add cbrt ceil ceiling degrees divide even exp floor fmod gcd greatest greatest_common_divisor "
-        "isfinite isinf isnan lcm least least_common_multiple ln log log10 log2 mod multiply pi pow power "
-        "radians round round_even sign signbit sqrt subtract trunc xor acos asin atan atan2 cos cot sin tan "
-        # texts
-        "ascii bit_length char_length character_length chr concat concat_ws contains ends_with instr lcase "
-        "left left_grapheme length length_grapheme lower lpad ltrim md5 nfc_normalize octet_length ord "
-        "parse_filename parse_path prefix regexp_extract regexp_full_match regexp_matches regexp_replace "
-        "replace reverse right right_grapheme rpad rtrim sha1 sha256 split split_part starts_with str_split "
-        "string_split strip_accents strlen strpos substr substring substring_grapheme suffix translate trim "
-        "ucase unicode upper "
-        # dates and times
-        "century date_diff date_part date_sub date_trunc datediff datepart datesub datetrunc day dayname "
-        "dayofmonth dayofweek dayofyear decade epoch epoch_ms epoch_ns epoch_us hour isodow isoyear julian "
-        "last_day make_date make_time make_timestamp microsecond millisecond minute month monthname quarter "
-        "second strftime strptime to_days to_hours to_microseconds to_milliseconds to_minutes to_months "
-        "to_seconds to_timestamp to_weeks to_years try_strptime week weekday weekofyear year yearweek "
-        # lists, structs and maps
-        "array_contains array_extract array_has array_length array_position array_to_string cardinality "
-        "element_at len list_avg list_contains list_element list_extract list_has list_max list_min "
-        "list_position list_sort list_sum list_value map_extract map_extract_value map_keys map_values row "
-        "struct_extract struct_pack array_slice list_slice "
-        # any
-        "if ifnull coalesce nullif typeof"
-    ).split()
-)
+_ALLOWED = """
++ - * / // % ** ^ & | << >> ~ @ || ~~ !~~ ~~* !~~* ~~~ ^@
+abs add cbrt ceil ceiling degrees divide even exp floor fmod gcd greatest greatest_common_divisor
+isfinite isinf isnan lcm least least_common_multiple ln log log10 log2 mod multiply pi pow power
+radians round round_even sign signbit sqrt subtract trunc xor acos asin atan atan2 cos cot sin tan
+ascii bit_length char_length character_length chr concat concat_ws contains ends_with instr lcase
+left left_grapheme length length_grapheme lower lpad ltrim md5 nfc_normalize octet_length ord
+parse_filename parse_path prefix regexp_extract regexp_full_match regexp_matches regexp_replace
+replace reverse right right_grapheme rpad rtrim sha1 sha256 split split_part starts_with str_split
+string_split strip_accents strlen strpos substr substring substring_grapheme suffix translate trim
+ucase unicode upper
+century date_diff date_part date_sub date_trunc datediff datepart datesub datetrunc day dayname
+dayofmonth dayofweek dayofyear decade epoch epoch_ms epoch_ns epoch_us hour isodow isoyear julian
+last_day make_date make_time make_timestamp microsecond millisecond minute month monthname quarter
+second strftime strptime to_days to_hours to_microseconds to_milliseconds to_minutes to_months
+to_seconds to_timestamp to_weeks to_years try_strptime week weekday weekofyear year yearweek
+array_contains array_extract array_has array_length array_position array_to_string cardinality
+element_at len list_avg list_contains list_element list_extract list_has list_max list_min
+list_position list_sort list_sum list_value map_extract map_extract_value map_keys map_values row
+struct_extract struct_pack array_slice list_slice
+if ifnull coalesce nullif typeof
+"""
+FUNCTIONS = frozenset(_ALLOWED.split())
 """What an expression may call: each gives the same value for the same arguments, wherever it runs."""
 
 _CLASSES = {
@@ -58,7 +51,7 @@ _ALONE = "it must give one value for each row, from that row alone"
 _LONGEST = 10_000  # characters of an expression
 _MOST_PADDED = 1_000  # characters
 _MOST_REPLACED = 4  # regexp_replace may insert a character beside each
-_SETTINGS = {
+_SETTINGS: dict[str, Any] = {
     "memory_limit": "2GB",
     "temp_directory": "",
     "autoinstall_known_extensions": "false",
@@ -162,8 +155,8 @@ def _check_fields(field: pa.Field, what: str) -> None:
     names = [child.name for child in field.type]
     if len({name.lower() for name in names}) < len(names):
         raise UserError(
-            f"{what} {field.name!r} has fields that differ by case alone: {', '.join(names)}. Name one of them, "
-            f"such as {field.name}.{names[0]}, in place of the whole."
+            f"{what} {field.name!r} has fields that differ by case alone: {', '.join(names)}. Name one of "
+            f"them, such as {field.name}.{names[0]}, in place of the whole."
         )
     for child in field.type:
         _check_fields(child, what)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import difflib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,7 +20,6 @@ from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint
 
 _PLAIN = ("exact", "minhash", "lexical", "neighbours")
-_WITH_VALUE = ("block:", "pairs:")
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,40 @@ def parse_sources(text: str) -> tuple[str, ...]:
             parts.append("")
         else:
             parts[-1] += letter
-    sources = tuple(dict.fromkeys(part.strip() for part in parts))
-    for source in sources:
-        if source not in _PLAIN and not any(source.startswith(w) and source != w for w in _WITH_VALUE):
-            raise UserError(
-                f"--candidates {source!r}: is not one of {', '.join(_PLAIN)}, block:EXPRESSION, pairs:FILE."
-            )
+    sources = tuple(part.strip() for part in parts)
+    check_sources("--candidates", sources, ("block:EXPRESSION", "pairs:FILE"))
     return sources
+
+
+def check_sources(what: str, sources: Any, others: Sequence[str] = ("block:FIELD", "pairs")) -> None:
+    """See that sources of candidates are known, each named once, and at least one.
+
+    Args:
+        what: what messages call them.
+        sources: their names.
+        others: those besides the plain ones, with what stands for their values.
+
+    Raises:
+        UserError: naming the first that is wrong, and the nearest.
+
+    >>> check_sources("candidates", ("minhsh",))
+    Traceback (most recent call last):
+    beam_sts.errors.UserError: candidates 'minhsh': is not one of exact, ... pairs; did you mean 'minhash'?
+    """
+    known = [*_PLAIN, *others]
+    if isinstance(sources, str) or not isinstance(sources, Sequence) or not sources:
+        raise UserError(f"{what} {sources!r}: must be a list of one or more of {', '.join(known)}.")
+    for at, source in enumerate(sources):
+        kind, colon, value = str(source).partition(":")
+        wanted = [one for one in known if one.partition(":")[0] == kind and (":" in one) == bool(colon)]
+        if not wanted or (colon and not value.strip()):
+            near = difflib.get_close_matches(str(source), known, n=1)
+            raise UserError(
+                f"{what} {source!r}: is not one of {', '.join(known)}"
+                + (f"; did you mean {near[0]!r}?" if near else ".")
+            )
+        if source in sources[:at]:
+            raise UserError(f"{what} {source!r}: is there twice.")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from beam_sts.corpus.candidates import Keys, blocking_keys, hash128
 from beam_sts.corpus.expressions import evaluate
 from beam_sts.corpus.survivors import ranks
 from beam_sts.corpus.vectors import check_vector_column, vector_matrix
+from beam_sts.corpus.worth import highest_of, sortable
 from beam_sts.errors import UserError
 from beam_sts.io.schema import RAW, column_at, field_at, find_path, missing_column, with_text
 from beam_sts.io.slices import InputPlan, ReadOptions, Slice, SliceData, read_slices
@@ -196,7 +197,7 @@ def read_rows(
     Args:
         sources: the input, perhaps the one to compare it against.
         spill: takes the texts.
-        keep: a column or an expression whose highest value is kept, or a policy that needs none.
+        keep: the policy; ``highest:X`` takes the values of X.
         blocks: columns or expressions of blocking keys.
         seen: hears of the rows that were read, and of which file.
 
@@ -211,7 +212,7 @@ def read_rows(
     values: list[pa.ChunkedArray] = []
     keys: list[list[Keys]] = [[] for _ in blocks]
     vectors: list[NDArray[np.float32]] = []
-    spans, count = {}, 0
+    spans, count, highest = {}, 0, highest_of(keep)
     for side, source in enumerate(sources):
         for rows in source.read():
             seen(rows.data.slice.rows, rows.data.slice.path)
@@ -224,13 +225,14 @@ def read_rows(
             table = rows.table
             if side == 0:
                 spans[rows.data.slice.index] = count, len(rows.good)
-                if keep.startswith("highest:") and len(rows.good):
-                    values.append(evaluate(table, keep.removeprefix("highest:"), "--keep highest:"))
+                if highest and len(rows.good):
+                    found = evaluate(table, highest, "--keep highest:")
+                    values.append(sortable(found, f"--keep {keep}"))
             if source.vector is not None and len(rows.good):
                 vectors.append(vector_matrix(table, source.vector, rows.numbers))
-            for found, expression in zip(keys, blocks, strict=True):
+            for of_block, expression in zip(keys, blocks, strict=True):
                 block = blocking_keys(table, expression)
-                found.append(Keys(block.text + count, block.key, "block"))
+                of_block.append(Keys(block.text + count, block.key, "block"))
             count += len(rows.good)
     return Rows(
         spill.column(),

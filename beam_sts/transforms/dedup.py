@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
+from apache_beam.typehints.row_type import RowTypeConstraint
 
+from beam_sts import checks
 from beam_sts.corpus.blank import is_blank
 from beam_sts.corpus.buckets import CAP
 from beam_sts.corpus.candidates import MinHash
@@ -17,25 +20,29 @@ from beam_sts.corpus.propose import Proposal
 from beam_sts.corpus.rule import TABLE, threshold_table
 from beam_sts.corpus.show import Entry, best_entries, by_kind
 from beam_sts.corpus.verify import MODEL_SHARE, THRESHOLD, Scoring
-from beam_sts.errors import UserError, check_between
+from beam_sts.errors import UserError
 from beam_sts.io.summary import add_records
 from beam_sts.transforms.candidates import JoinTexts
 from beam_sts.transforms.components import ROUNDS, Components
+from beam_sts.transforms.elements import row_fields
 from beam_sts.transforms.nearest import ShingleFrequencies
-from beam_sts.transforms.nodes import Fields, MakeNodes, NodeInfo, ReadRows
+from beam_sts.transforms.nodes import RECEIPT, WHERE, Fields, MakeNodes, NodeInfo, ReadRows
+from beam_sts.transforms.options import DEDUP, SCORER_ARGS, check_arguments
 from beam_sts.transforms.propose import ProposeCandidates
 from beam_sts.transforms.settle import Settle, SortOut, Verify, describe, fates
 from beam_sts.transforms.thresholds import CountThresholds
 
 _PAIRS_AT_ONCE = 4096
 _LARGEST = 20
+_INPUTS = ("rows", "against", "given")
 
 
 class DeduplicatedTexts(NamedTuple):
     """What ``DeduplicateTexts`` gives: kept, removed and rejected are together every element that went in.
 
     ``removed`` are the elements plus ``survivor``, ``score``, ``source``, ``rule`` and ``threshold`` (and
-    ``survivor_in``, with elements to compare against); ``pairs`` are ``(id_a, id_b, score, source, rule)`` of
+    ``survivor_in``, with elements to compare against): an element that has such a field already is
+    ``rejected``. ``pairs`` are ``(id_a, id_b, score, source, rule)`` of
     every scored pair and of equal texts, with ``(side, id)`` in place of ids where there are elements to
     compare against; ``clusters`` are
     ``(id, cluster)`` of every row that is not alone, the cluster named by its smallest id; ``report`` is one
@@ -52,7 +59,9 @@ class DeduplicatedTexts(NamedTuple):
 
 
 class DeduplicateTexts(beam.PTransform):
-    """Remove near-duplicates from a bounded PCollection of dicts: only those whose own score says so.
+    """Remove near-duplicates from a bounded PCollection: only those whose own score says so.
+
+    Elements are dicts, ``beam.Row`` or named tuples; a removed one comes out as a dict or a ``beam.Row``.
 
     The rule is that of ``beam_sts.corpus.survivors``, and so is the result of ``pipelines.dedup``, which is
     faster on one machine: equal texts are one node, candidates come from any union of sources, the model
@@ -65,11 +74,12 @@ class DeduplicateTexts(beam.PTransform):
 
     Args:
         model: as for ``PairScorer``.
-        id: field of distinct ids, of one type.
+        id: field of distinct ids, all integers, all texts or all bytes (NumPy's too).
         text: field of the texts. Blank ones are kept and compared with nothing.
         threshold: least score of a duplicate.
         keep: ``first`` (the smallest id: a PCollection has no order), ``longest``, ``shortest``, ``central``
-            or ``highest:FIELD``, a field of numbers; ties go to the smallest id.
+            or ``highest:FIELD``, a field of numbers or dates (``beam_sts.corpus.worth``); ties go to the
+            smallest id.
         minhash: settings of the MinHash candidates.
         cap: largest bucket whose members are all paired.
         rounds: of ``Components``.
@@ -126,13 +136,13 @@ class DeduplicateTexts(beam.PTransform):
         **scorer_args: Any,
     ) -> None:
         super().__init__()
-        if keep not in ("first", "longest", "shortest", "central") and not keep.startswith("highest:"):
-            raise UserError(f"keep {keep!r}: is not one of first, longest, shortest, central, highest:FIELD.")
-        for cut in (threshold, *thresholds):
-            check_between("threshold", cut)
-        check_between("model_share", model_share)
+        check_arguments(DeduplicateTexts, {**DEDUP, "id": checks.name}, locals(), scorer_args, SCORER_ARGS)
+        if vector and "neighbours" not in candidates:
+            raise UserError(f"vector {vector!r}: goes with neighbours among the candidates.")
+        if cascade_band and not cascade_model:
+            raise UserError(f"cascade_band {cascade_band}: goes with cascade_model.")
         self._proposal = Proposal(tuple(candidates), minhash or MinHash(), cap, neighbours, within)
-        self._fields = Fields(id, text, keep, tuple(self._proposal.blocks), vector)
+        self._fields = Fields(id, text, keep, tuple(self._proposal.blocks), vector, RECEIPT)
         self._threshold, self._rounds, self._blocks = threshold, rounds, blocks
         self._thresholds = sorted({*thresholds, threshold}) if thresholds else []
         self._examples = report_examples
@@ -148,12 +158,15 @@ class DeduplicateTexts(beam.PTransform):
         """Group equal texts, propose, verify, cluster, settle, sort out."""
         inputs = elements if isinstance(elements, dict) else {"rows": elements}
         against = "against" in inputs
-        read = inputs["rows"] | "Read" >> beam.ParDo(ReadRows(self._fields)).with_outputs(
-            "rejected", main="rows"
-        )
+        self._check_inputs(inputs)
+        fields = replace(self._fields, added=(*RECEIPT, WHERE)) if against else self._fields
+        fields.check(inputs["rows"].element_type)
+        read = inputs["rows"] | "Read" >> beam.ParDo(ReadRows(fields)).with_outputs("rejected", main="rows")
         rows = every = read["rows"]  # ((side, id), Row)
         if against:
-            others = inputs["against"] | "Read against" >> beam.ParDo(ReadRows(self._fields, 1)).with_outputs(
+            reference = replace(self._fields, keep="first", added=())
+            reference.check(inputs["against"].element_type)
+            others = inputs["against"] | "Read against" >> beam.ParDo(ReadRows(reference, 1)).with_outputs(
                 "rejected", main="rows"
             )
             _ = (
@@ -249,9 +262,27 @@ class DeduplicateTexts(beam.PTransform):
         if not against:
             pairs = pairs | "Plain ids" >> beam.Map(lambda pair: (pair[0][1], pair[1][1], *pair[2:]))
         clusters = clusters | "Plain names" >> beam.MapTuple(lambda row, name: (row[1], name[1]))
-        return DeduplicatedTexts(
-            sorted_out["kept"], sorted_out["removed"], read["rejected"], pairs, clusters, report
-        )
+        kept, removed = sorted_out["kept"], sorted_out["removed"]
+        kind = inputs["rows"].element_type
+        if theirs := row_fields(kind):
+            types = (dict(theirs)[fields.id], float, str, str, float, str)
+            receipt = zip(fields.added, types, strict=False)
+            kept.element_type = kind
+            removed.element_type = RowTypeConstraint.from_fields([*theirs, *receipt])
+        return DeduplicatedTexts(kept, removed, read["rejected"], pairs, clusters, report)
+
+    def _check_inputs(self, inputs: dict[str, Any]) -> None:
+        """See that there are the collections that the candidates take, and no others."""
+        checks.check_names("DeduplicateTexts", inputs, _INPUTS)
+        if "rows" not in inputs:
+            raise UserError("DeduplicateTexts: no 'rows' among its inputs; these are what it deduplicates.")
+        if self._proposal.within and "against" not in inputs:
+            raise UserError("within True: goes with 'against'; without it rows are compared with each other.")
+        pairs = "pairs" in self._proposal.sources
+        if pairs != ("given" in inputs):
+            raise UserError("candidates 'pairs' and the input 'given', pairs of ids as texts, go together.")
+        if pairs and "against" in inputs:
+            raise UserError("candidates 'pairs': ids of two inputs may be equal; leave 'against' out.")
 
     def _candidates(self, nodes: Any, texts: beam.PCollection, inputs: dict[str, Any], against: bool) -> Any:
         parts = {"texts": texts, "blocks": nodes.blocks}

@@ -20,7 +20,7 @@ from beam_sts.corpus.receipts import SliceWriter
 from beam_sts.corpus.rows import Source
 from beam_sts.corpus.shards import pairs_schema
 from beam_sts.corpus.vectors import vector_matrix
-from beam_sts.errors import UserError
+from beam_sts.corpus.worth import highest_of, sortable
 from beam_sts.io.slices import Slice
 from beam_sts.transforms.dedup import DeduplicatedTexts, DeduplicateTexts
 from beam_sts.transforms.nearest import DensePoints
@@ -72,7 +72,7 @@ class DeduplicateSlices(beam.PTransform):
         if "given" in inputs:
             given = inputs["given"] | "Spread given" >> beam.Reshuffle()
             inputs_of["given"] = given | "Read given" >> beam.FlatMap(read_given)
-        by_worth = s.keep == "first" or s.keep.startswith("highest:")
+        by_worth = s.keep == "first" or highest_of(s.keep)
         deduplicate = DeduplicateTexts(
             s.model,
             threshold=s.threshold,
@@ -120,7 +120,7 @@ def _sources(proposal: Proposal) -> list[str]:
         name = source.partition(":")[0]
         names.append(f"block:block{block}" if name == "block" else name)
         block += name == "block"
-    return names
+    return list(dict.fromkeys(names))  # files of pairs are read as one
 
 
 class _ReadRows(beam.DoFn):
@@ -134,11 +134,8 @@ class _ReadRows(beam.DoFn):
         for rows in source.read(unit):
             worth: list[Any] = [-number for number in rows.numbers.tolist()]
             table = rows.table
-            if keep.startswith("highest:"):
-                values = evaluate(table, keep.removeprefix("highest:"), "--keep highest:")
-                if len(values) and not pa.types.is_null(values.type) and not _is_number(values.type):
-                    raise UserError(f"--keep {keep}: gives {values.type}; with --runner it must be a number.")
-                worth = values.to_pylist()
+            if highest := highest_of(keep):
+                worth = sortable(evaluate(table, highest, "--keep highest:"), f"--keep {keep}").to_pylist()
             columns = {"id": rows.ids.to_pylist(), "text": rows.texts.to_pylist(), "worth": worth}
             for number, expression in enumerate(self._settings.proposal.blocks):
                 columns[f"block{number}"] = block_values(table, expression).to_pylist()
@@ -147,10 +144,6 @@ class _ReadRows(beam.DoFn):
             index = rows.data.slice.index
             for place, values in enumerate(zip(*columns.values(), strict=True)):
                 yield {**dict(zip(columns, values, strict=True)), "place": (index, place)}
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _by_shard(pair: tuple[Any, ...]) -> tuple[int, tuple[Any, ...]]:

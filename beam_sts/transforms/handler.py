@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,8 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
-from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import MACRO_BATCH, PairScorer, ScoreResult
+from beam_sts.transforms.options import HANDLER, check_arguments
 from beam_sts.types import TextPair
 
 INFERENCE_ARGS = {"symmetric", "raw_logits"}
@@ -81,10 +82,7 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
         large_model: bool = False,
         model_copies: int | None = None,
     ) -> None:
-        if failures not in ("raise", "return"):
-            raise ValueError(f"failures {failures!r} is not one of raise, return")
-        if long_text not in LONG_TEXT:
-            raise ValueError(f"long_text {long_text!r} is not one of {', '.join(LONG_TEXT)}")
+        check_arguments(CrossEncoderModelHandler, HANDLER, locals())
         super().__init__(
             min_batch_size=batch_size,
             max_batch_size=batch_size,
@@ -154,6 +152,8 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
         self._model = model_path or self._model
 
 
+HANDLER_ARGS = frozenset(inspect.signature(CrossEncoderModelHandler).parameters) - {"model"}
+"""What ``CrossEncoderModelHandler`` takes besides the model."""
 METRICS_NAMESPACE = "BeamSts"
 
 

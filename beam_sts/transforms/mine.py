@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from operator import itemgetter
@@ -14,16 +15,23 @@ from apache_beam import pvalue
 from apache_beam.metrics import Metrics
 from numpy.typing import NDArray
 
+from beam_sts.corpus.blank import is_blank
 from beam_sts.corpus.candidates import hash128, normalise
 from beam_sts.corpus.mine import PairSources
 from beam_sts.corpus.mining import ORIGINS, SPLITS, draws, in_test, shard_of
+from beam_sts.corpus.worth import plain
+from beam_sts.errors import UserError
 from beam_sts.transforms.candidates import JoinTexts, MergeCandidates
-from beam_sts.transforms.handler import METRICS_NAMESPACE
+from beam_sts.transforms.elements import text_fault
+from beam_sts.transforms.handler import HANDLER_ARGS, METRICS_NAMESPACE
 from beam_sts.transforms.nearest import DensePoints, LexicalCandidates, NearestCandidates, StaticVectors
+from beam_sts.transforms.options import MINE, check_arguments
 from beam_sts.transforms.score import ScorePairs
 from beam_sts.types import Rejected
 
 _REJECTED = "rejected"
+_COLUMNS = ("sentence1", "sentence2", "origin", "split")
+_SCORE_ARGS = HANDLER_ARGS - {"failures"} | {"score_column", "symmetric", "raw_logits", "empty"}
 
 
 class MinedRows(NamedTuple):
@@ -74,21 +82,25 @@ class MinePairs(beam.PTransform):
         **score_args: Any,
     ) -> None:
         super().__init__()
-        if not 0 <= test_share <= 1:
-            raise ValueError(f"test_share {test_share} must be between 0 and 1")
-        if random_shards < 1 or blocks < 1:
-            raise ValueError(f"random_shards {random_shards} and blocks {blocks} must be at least 1")
+        check_arguments(MinePairs, MINE, locals(), score_args, _SCORE_ARGS)
+        column = score_args.get("score_column")
+        if column in _COLUMNS:
+            raise UserError(f"score_column {column!r}: is a name of the pairs' own: {', '.join(_COLUMNS)}.")
         self._sources = PairSources(neighbours, lexical, random, "static", seed, random_shards)
         self._model, self._blocks = model, blocks
         self._test_share = test_share
         self._score_args = score_args
+        trust = "allow_pickle", "trust_remote_code"
+        self._load = {str(name): score_args[name] for name in trust if name in score_args}
 
     def expand(self, texts: beam.PCollection) -> MinedRows:
         """Name texts by their hash, propose, score."""
         placed = texts | "Place" >> beam.ParDo(_Place(self._test_share, self._sources.seed)).with_outputs(
             _REJECTED, main="placed"
         )
-        proposed = placed["placed"] | "Propose" >> ProposePairs(self._sources, self._model, self._blocks)
+        proposed = placed["placed"] | "Propose" >> ProposePairs(
+            self._sources, self._model, self._blocks, self._load
+        )
         scored, failed = (
             proposed.pairs
             | "Row" >> beam.Map(_row)
@@ -126,25 +138,36 @@ class _Place(beam.DoFn):
         document, place, text = (
             element if isinstance(element, tuple) and len(element) == 3 else (None, 0, element)
         )
-        fault = _fault(text)
+        document, place = plain(document), plain(place)
+        fault = _fault(text) or _misplaced(document, place)
         if fault:
             Metrics.counter(METRICS_NAMESPACE, "rejected").inc()
             yield pvalue.TaggedOutput(_REJECTED, Rejected(element, fault))
             return
+        text = str(text)
         normal = normalise(pa.array([text], pa.large_string()))[0].as_py()
         owner = normal if document is None else f"document\0{document}"
+        document = None if document is None else owner
         test = bool(in_test([owner], self._test_share, self._seed)[0])
         yield Placed(name_bytes(hash128([normal]))[0], (owner, place), document, test, text)
 
 
 def _fault(text: Any) -> str | None:
-    if not isinstance(text, str):
-        return "null" if text is None else f"{type(text).__name__}, not a text"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "lone surrogate (not valid Unicode)"
-    return None if text.strip() else "empty text"
+    fault = text_fault(text)
+    if fault:
+        return fault.rstrip(",")
+    return "empty text" if is_blank(text) else None
+
+
+def _misplaced(document: Any, place: Any) -> str | None:
+    """Why a document and a place in it are none, or None."""
+    if not isinstance(document, int | str | bytes | None):
+        return f"the document is {type(document).__name__}; give an integer or a text"
+    if isinstance(document, str) and (fault := text_fault(document)):
+        return f"{fault} in the document's name"
+    if isinstance(place, bool) or not isinstance(place, numbers.Real):
+        return f"the place is {type(place).__name__}; give a number"
+    return None
 
 
 class ProposedPairs(NamedTuple):

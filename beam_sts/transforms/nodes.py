@@ -12,22 +12,48 @@ from apache_beam import pvalue
 
 from beam_sts.corpus.blank import is_blank
 from beam_sts.corpus.candidates import hash128
+from beam_sts.corpus.worth import NO_WORTH, Worth, highest_of, plain, worth_of
 from beam_sts.errors import UserError
+from beam_sts.transforms.elements import (
+    check_schema_fields,
+    field,
+    fields_of,
+    identifier,
+    taken,
+    text_fault,
+)
 from beam_sts.transforms.nearest import DensePoints
 from beam_sts.types import Rejected
 
 _SENT = 1 << 16  # texts of a bundle that are remembered as sent, some 200 bytes each
+RECEIPT = ("survivor", "score", "source", "rule", "threshold")
+"""The fields that a removed element has besides its own; with elements to compare against also ``WHERE``."""
+WHERE = "survivor_in"
 
 
 @dataclass(frozen=True)
 class Fields:
-    """Names of the elements' fields, and what makes the best of several rows."""
+    """Names of the elements' fields, what makes the best of several rows, and the names of our fields."""
 
     id: str = "id"
     text: str = "text"
     keep: str = "first"
     blocks: tuple[str, ...] = ()
     vector: str | None = None
+    added: tuple[str, ...] = ()
+
+    def check(self, kind: Any) -> None:
+        """See that elements of a type with a schema have the fields, and not yet those of ours.
+
+        Raises:
+            UserError: naming the field.
+        """
+        needed = [("id", self.id), ("text", self.text), ("vector", self.vector)]
+        needed += [("keep highest:", highest_of(self.keep)), *(("block:", name) for name in self.blocks)]
+        check_schema_fields(kind, needed, self.added, RENAME)
+
+
+RENAME = "Rename it first."
 
 
 class Row(NamedTuple):
@@ -59,55 +85,78 @@ class ReadRows(beam.DoFn):
 
     def __init__(self, fields: Fields, side: int = 0) -> None:
         self._fields, self._side = fields, side
-        self._kind: type | None = None
+        self._kinds: dict[str, str] = {}
 
-    def process(self, element: dict[str, Any]) -> Iterator[Any]:
+    def process(self, element: Any) -> Iterator[Any]:
         """Beam's."""
-        names = self._fields
-        for name in (names.id, names.text):
-            if name not in element:
-                raise UserError(f"an element has no field {name!r}; its fields are {', '.join(element)}.")
-            if element[name] is None:
-                yield pvalue.TaggedOutput("rejected", Rejected(element, f"null in field {name!r}"))
-                return
-        ident, text = element[names.id], element[names.text]
-        self._kind = self._kind or type(ident)
-        if type(ident) is not self._kind:  # they could not be put in order
-            raise UserError(
-                f"id {ident!r}: is {type(ident).__name__}, an id before it {self._kind.__name__}; ids must "
-                "be of one type."
-            )
-        if not isinstance(text, str):
-            reason = f"{type(text).__name__}, not a text, in field {names.text!r}"
-            yield pvalue.TaggedOutput("rejected", Rejected(element, reason))
+        names, fields = self._fields, fields_of(element, "DeduplicateTexts")
+        ident, text = plain(field(fields, names.id)), field(fields, names.text)
+        fault = self._fault(fields, ident, text)
+        if fault:
+            yield pvalue.TaggedOutput("rejected", Rejected(element, fault))
             return
-        key = (0 if self._side else self._worth(element, text), self._side, ident)
-        blocks = tuple(_block(element.get(name)) for name in names.blocks)
-        vector = b""
-        if names.vector is not None:
-            found = element.get(names.vector)
-            if not isinstance(found, bytes):  # which a vector is that was packed before
-                if found is None or not len(found):
-                    raise UserError(f"id {ident!r}: has no vector in field {names.vector!r}.")
-                found = DensePoints.pack(np.asarray([found], np.float32))[0]
-            vector = found
-        yield (self._side, ident), Row(None if self._side else element, text, key, blocks, vector)
+        ident, text = identifier(ident, f"id {names.id!r}:"), str(text)
+        self._one_kind("ids", f"id {ident!r}", type(ident).__name__)
+        worth = NO_WORTH if self._side else self._worth(fields, text, ident)
+        blocks = tuple(_block(field(fields, name), ident, name) for name in names.blocks)
+        vector = b"" if names.vector is None else _vector(field(fields, names.vector), ident, names.vector)
+        row = Row(None if self._side else element, text, (worth, self._side, ident), blocks, vector)
+        yield (self._side, ident), row
 
-    def _worth(self, element: dict[str, Any], text: str) -> float:
+    def _fault(self, fields: dict[str, Any], ident: Any, text: Any) -> str | None:
+        """Why an element cannot be compared, or None."""
+        for name, fault in (
+            (
+                self._fields.id,
+                "null" if ident is None else text_fault(ident) if isinstance(ident, str) else None,
+            ),
+            (self._fields.text, text_fault(text)),
+        ):
+            if fault:
+                return f"{fault} in field {name!r}"
+        there = [] if self._side else [name for name in self._fields.added if name in fields]
+        return taken(there[0], RENAME) if there else None
+
+    def _one_kind(self, what: str, of: str, kind: str) -> None:
+        """See that all values are of one kind: others could not be put in order."""
+        first = self._kinds.setdefault(what, kind)
+        if kind != first:
+            raise UserError(f"{of}: is {kind}, an id before it {first}; {what} must be of one type.")
+
+    def _worth(self, fields: dict[str, Any], text: str, ident: Any) -> Worth:
         """What sorts first is best."""
         keep = self._fields.keep
         if keep == "longest":
-            return -len(text)
+            return False, -len(text)
         if keep == "shortest":
-            return len(text)
-        if keep.startswith("highest:"):
-            value = element.get(keep.removeprefix("highest:"))
-            return float("inf") if value is None or value != value else -value
-        return 0
+            return False, len(text)
+        if name := highest_of(keep):
+            what = f"keep {keep}: id {ident!r}"
+            kind, worth = worth_of(field(fields, name), what)
+            if kind:
+                self._one_kind("values", what, kind)
+            return worth
+        return NO_WORTH
 
 
-def _block(value: Any) -> bytes | None:
+def _block(value: Any, ident: Any, name: str) -> bytes | None:
+    if isinstance(value, dict | list | tuple | set | np.ndarray):
+        raise UserError(
+            f"block:{name}: id {ident!r} has a {type(value).__name__}; name a field of one value."
+        )
     return None if value is None or value == "" else hash128([str(value)]).tobytes()
+
+
+def _vector(value: Any, ident: Any, name: str) -> bytes:
+    if isinstance(value, bytes):  # it was packed before
+        return value
+    try:
+        vector = np.asarray([value], np.float32)
+    except (TypeError, ValueError):
+        vector = np.empty((1, 0), np.float32)
+    if vector.ndim != 2 or not vector.size or not np.isfinite(vector).all():
+        raise UserError(f"id {ident!r}: has no vector of finite numbers in field {name!r}.")
+    return DensePoints.pack(vector)[0]
 
 
 class Nodes(NamedTuple):

@@ -12,22 +12,27 @@ from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import KeyedModelHandler, PredictionResult, RunInference
 from apache_beam.typehints.row_type import RowTypeConstraint
 
+from beam_sts.corpus.blank import is_blank
 from beam_sts.errors import UserError
 from beam_sts.io.schema import carried, conform, restored
 from beam_sts.scoring.scorer import ScoreResult
 from beam_sts.transforms.columns import attach, check_schema, choose_columns, sift, text_arrays
+from beam_sts.transforms.elements import check_schema_fields, fields_of, row_fields, text_fault, with_fields
 from beam_sts.transforms.handler import (
+    HANDLER_ARGS,
     METRICS_NAMESPACE,
     CrossEncoderModelHandler,
     PairColumns,
     PairColumnsModelHandler,
     PairFailure,
 )
+from beam_sts.transforms.options import SCORE, check_arguments
 from beam_sts.types import Rejected, ScoredPair, TextPair
 
 REASON_COLUMN = "reject_reason"
 _REJECTED = "rejected"
 _TABLE = "a table of the PCollection"  # what messages call it
+_NAME_OURS = "Name ours with score_column=..., or rename theirs."
 
 
 class ScoredPairs(NamedTuple):
@@ -85,10 +90,10 @@ class ScorePairs(beam.PTransform):
         **handler_args: Any,
     ) -> None:
         super().__init__()
-        if empty not in ("score", "reject"):
-            raise ValueError(f"empty {empty!r} is not one of score, reject")
+        check_arguments(ScorePairs, SCORE, locals(), handler_args, HANDLER_ARGS - {"failures"})
         if (text_a is None) != (text_b is None):
-            raise ValueError("text_a and text_b go together: name both or neither")
+            absent = "text_a" if text_a is None else "text_b"
+            raise UserError(f"{absent}: is not given; the two go together: name both fields or neither.")
         self._model = model
         self._text_columns = (text_a, text_b)
         self._score_column = score_column
@@ -100,11 +105,14 @@ class ScorePairs(beam.PTransform):
     def expand(self, pairs: beam.PCollection) -> ScoredPairs:
         """Reject, score, attach."""
         tables = self._tables if self._tables is not None else pairs.element_type is pa.Table
+        text_a, text_b = self._text_columns
+        needed = ("text_a", text_a), ("text_b", text_b)
+        check_schema_fields(pairs.element_type, needed, [self._score_column], _NAME_OURS)
         return self._expand_tables(pairs) if tables else self._expand_rows(pairs)
 
     def _expand_rows(self, pairs: beam.PCollection) -> ScoredPairs:
         extracted = pairs | "Extract" >> beam.ParDo(
-            _ExtractPair(self._text_columns, self._empty)
+            _ExtractPair(self._text_columns, self._score_column, self._empty)
         ).with_outputs(_REJECTED, main="pairs")
         handler = CrossEncoderModelHandler(self._model, failures="return", **self._handler_args)
         attached = (
@@ -133,15 +141,20 @@ class ScorePairs(beam.PTransform):
 class _ExtractPair(beam.DoFn):
     """Element -> (element, TextPair), or a rejection."""
 
-    def __init__(self, text_columns: tuple[str | None, str | None], empty: str) -> None:
+    def __init__(self, text_columns: tuple[str | None, str | None], score_column: str, empty: str) -> None:
         self._text_columns = text_columns
+        self._score_column = score_column
         self._empty = empty
 
     def process(self, element: Any) -> Iterator[Any]:
         fields = _fields(element)
+        if self._score_column in fields:
+            raise UserError(f"the elements already have a field {self._score_column!r}. {_NAME_OURS}")
         first, second = choose_columns(list(fields), *self._text_columns)
         for name in (first, second):
-            reason = _text_fault(fields[name], self._empty)
+            reason = text_fault(fields[name])
+            if not reason and self._empty == "reject" and is_blank(fields[name]):
+                reason = "empty text"
             if reason:
                 Metrics.counter(METRICS_NAMESPACE, "rejected").inc()
                 yield pvalue.TaggedOutput(_REJECTED, Rejected(element, f"{reason} in column {name!r}"))
@@ -149,40 +162,10 @@ class _ExtractPair(beam.DoFn):
         yield element, TextPair(fields[first], fields[second])
 
 
-def row_fields(kind: Any) -> list[tuple[str, Any]]:
-    """Names and types of the fields of a schema'd element type: a row's or a named tuple's, but pairs'."""
-    if kind is TextPair:
-        return []
-    row = kind if isinstance(kind, RowTypeConstraint) else RowTypeConstraint.from_user_type(kind)
-    return list(row._fields) if row else []
-
-
 def _fields(element: Any) -> dict[str, Any]:
-    if isinstance(element, dict):
-        return element
-    if hasattr(element, "_asdict"):  # beam.Row and named tuples
-        fields: dict[str, Any] = element._asdict()
-        return fields
-    if isinstance(element, tuple) and len(element) == 2:
+    if isinstance(element, tuple) and len(element) == 2 and not hasattr(element, "_asdict"):
         return TextPair(*element)._asdict()
-    raise UserError(
-        f"ScorePairs cannot read a {type(element).__name__}: bring TextPair, dicts, beam.Row or, with "
-        "tables=True, pyarrow.Table."
-    )
-
-
-def _text_fault(text: Any, empty: str) -> str | None:
-    if text is None:
-        return "null"
-    if not isinstance(text, str):
-        return f"{type(text).__name__}, not a text,"
-    if not text and empty == "reject":
-        return "empty text"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "lone surrogate (not valid Unicode)"
-    return None
+    return fields_of(element, "ScorePairs")
 
 
 class _AttachScore(beam.DoFn):
@@ -196,21 +179,10 @@ class _AttachScore(beam.DoFn):
         score = prediction.inference
         if isinstance(score, PairFailure):
             yield pvalue.TaggedOutput(_REJECTED, Rejected(element, score.reason))
-        elif isinstance(element, dict):
-            self._check_new(element)
-            yield {**element, self._score_column: score}
         elif type(element) in (TextPair, tuple):
             yield ScoredPair(element[0], element[1], score)
         else:
-            fields = element._asdict()
-            self._check_new(fields)
-            yield beam.Row(**fields, **{self._score_column: score})
-
-    def _check_new(self, fields: dict[str, Any]) -> None:
-        if self._score_column in fields:
-            raise UserError(
-                f"the elements already have a field {self._score_column!r}; name ours with score_column=..."
-            )
+            yield with_fields(element, {self._score_column: score})
 
 
 class _ExtractColumns(beam.DoFn):

@@ -20,7 +20,9 @@ from beam_sts.corpus.survivors import ScoredPairs
 from beam_sts.corpus.verify import RULES, Scoring, Verifier, VerifyStats, check_pairs
 from beam_sts.errors import UserError
 from beam_sts.io.summary import score_histogram
+from beam_sts.transforms.elements import with_fields
 from beam_sts.transforms.nearest import Packed
+from beam_sts.transforms.nodes import RECEIPT, WHERE
 
 Learnt = tuple[int, Packed]
 """Texts, and in how many of them each shingle is: what ``blend`` weighs by."""
@@ -234,8 +236,7 @@ class SortOut(beam.DoFn):
         if survivor is None:
             yield element
             return
-        receipt = {"survivor": survivor[1], "score": score, "source": source, "rule": rule}
-        receipt["threshold"] = self._threshold
+        receipt = dict(zip(RECEIPT, (survivor[1], score, source, rule, self._threshold), strict=True))
         if self._against:
-            receipt["survivor_in"] = "against" if survivor[0] else "input"
-        yield pvalue.TaggedOutput("removed", {**element, **receipt})
+            receipt[WHERE] = "against" if survivor[0] else "input"
+        yield pvalue.TaggedOutput("removed", with_fields(element, receipt))

@@ -7,9 +7,13 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.typehints.row_type import RowTypeConstraint
 
+from beam_sts.checks import check_names, name
 from beam_sts.corpus.verify import THRESHOLD
+from beam_sts.errors import UserError
 from beam_sts.transforms.dedup import DeduplicateTexts as _DeduplicateTexts
-from beam_sts.transforms.score import REASON_COLUMN, row_fields
+from beam_sts.transforms.elements import check_schema_fields, row_fields
+from beam_sts.transforms.nodes import RENAME
+from beam_sts.transforms.score import REASON_COLUMN
 from beam_sts.transforms.score import ScorePairs as _ScorePairs
 from beam_sts.types import Rejected
 
@@ -43,7 +47,7 @@ class ScorePairs(beam.PTransform):
         error_handling: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self._errors = error_handling
+        self._errors = _error_output(error_handling)
         self._score = _ScorePairs(
             model,
             text_a=text_a,
@@ -85,45 +89,50 @@ class DeduplicateTexts(beam.PTransform):
         error_handling: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self._errors = error_handling
-        self._id = id
+        self._errors = _error_output(error_handling)
         self._deduplicate = _DeduplicateTexts(
             model, id=id, text=text, threshold=threshold, keep=keep, symmetric=symmetric
         )
 
     def expand(self, rows: beam.PCollection) -> Any:
         """Kept and removed rows; with ``error_handling`` also the rejected ones."""
-        fields = row_fields(rows.element_type)
-        receipt = [("survivor", dict(fields)[self._id]), ("score", float), ("source", str), ("rule", str)]
-        found = rows | "Dicts" >> beam.Map(lambda row: row._asdict()) | self._deduplicate
-        outputs = {
-            "kept": _as_rows(found.kept, "Kept", fields),
-            "removed": _as_rows(found.removed, "Removed", [*fields, *receipt, ("threshold", float)]),
-        }
-        rejected = found.rejected | "Bad" >> beam.Map(
-            lambda bad: Rejected(beam.Row(**bad.element), bad.reason)
+        found = rows | self._deduplicate
+        return _outputs(
+            {"kept": found.kept, "removed": found.removed}, found.rejected, rows.element_type, self._errors
         )
-        return _outputs(outputs, rejected, rows.element_type, self._errors)
 
 
-def _as_rows(dicts: beam.PCollection, label: str, fields: list[tuple[str, Any]]) -> beam.PCollection:
-    names = [name for name, _ in fields]
-    return dicts | label >> beam.Map(
-        lambda one: beam.Row(**{name: one[name] for name in names})
-    ).with_output_types(RowTypeConstraint.from_fields(fields))
+def _error_output(error_handling: Any) -> str | None:
+    """The name of the output of rejected rows.
+
+    Raises:
+        UserError: it is not said, or something else is.
+    """
+    if error_handling is None:
+        return None
+    if not isinstance(error_handling, dict) or not error_handling.get("output"):
+        raise UserError(
+            f"error_handling {error_handling!r}: must name an output, such as {{output: rejected}}."
+        )
+    check_names("error_handling", error_handling, ["output"])
+    name("error_handling output", error_handling["output"])
+    return str(error_handling["output"])
 
 
 def _outputs(
-    outputs: dict[str, beam.PCollection], rejected: beam.PCollection, kind: Any, errors: dict[str, Any] | None
+    outputs: dict[str, beam.PCollection], rejected: beam.PCollection, kind: Any, errors: str | None
 ) -> dict[str, beam.PCollection]:
-    if not errors:
+    if errors is None:
         _ = rejected | "Fail" >> beam.Map(_fail)
         return outputs
+    if errors in outputs:
+        raise UserError(f"error_handling output {errors!r}: is the name of another output. Give another.")
+    check_schema_fields(kind, (), [REASON_COLUMN], RENAME)
     fields = [*row_fields(kind), (REASON_COLUMN, str)]
     set_aside = rejected | "Errors" >> beam.Map(
         lambda bad: beam.Row(**bad.element._asdict(), **{REASON_COLUMN: bad.reason})
     ).with_output_types(RowTypeConstraint.from_fields(fields))
-    return {**outputs, errors["output"]: set_aside}
+    return {**outputs, errors: set_aside}
 
 
 def _fail(rejected: Rejected) -> None:

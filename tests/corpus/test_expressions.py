@@ -58,9 +58,7 @@ def test_values(expression):
 REFUSED = {
     **dict.fromkeys(("random()", "uuid()", "gen_random_uuid()", "setseed(1)"), "is not allowed"),
     **dict.fromkeys(("now()", "today()", "current_timestamp::int", "age(day)"), "is not"),
-    **dict.fromkeys(
-        ("current_date", "current_user", "rowid", "rows", "rows_of_input"), "is not in the input"
-    ),
+    **dict.fromkeys(("current_date", "current_user", "rowid", "rows", "rows_of_input"), "is not in"),
     **dict.fromkeys(("nextval('s')", "txid_current()", "hash(name)", "version()"), "is not allowed"),
     **dict.fromkeys(("row_number() over ()", "sum(stars) over (order by stars)"), "window is not allowed"),
     **dict.fromkeys(("max(stars)", "count(*)", "string_agg(name)", "grouping(stars)"), "allowed|GROUPING"),
@@ -71,9 +69,7 @@ REFUSED = {
     **dict.fromkeys(("pg_sleep(9)", "sleep_ms(9000)", "write_log('x')", "query('select 1')"), "not allowed"),
     **dict.fromkeys(("main.lower(name)", "name.lower()", "system.main.random()"), "is not allowed"),
     **dict.fromkeys(("list_transform(list, x -> x)", "list_filter(list, lambda x: true)"), "is not allowed"),
-    **dict.fromkeys(
-        ("repeat('x', 10000000000)", "range(3)", "format('{:>2000000000}', name)"), "not allowed"
-    ),
+    **dict.fromkeys(("repeat('x', 10000000000)", "range(3)", "format('{:>999999999}', name)"), "not allowed"),
     **dict.fromkeys(("lpad(name, 2000000000, 'x')", "rpad(name, stars, 'x')"), "at most 1,000"),
     "replace(name, 'a', 'aa')": "longer than what it replaces",
     "regexp_replace(name, '', name, 'g')": "longer than one character",
@@ -124,8 +120,9 @@ def test_the_zone_of_the_machine_does_not_matter(monkeypatch):
 
 
 def test_what_may_be_called_does_not_change_from_call_to_call():
-    query = """SELECT function_name, bool_and(function_type IN ('scalar', 'macro')), bool_or(has_side_effects),
-        bool_or(stability = 'VOLATILE'), bool_and(stability = 'CONSISTENT_WITHIN_QUERY')
+    query = """SELECT function_name, bool_and(function_type IN ('scalar', 'macro')),
+        bool_or(has_side_effects), bool_or(stability = 'VOLATILE'),
+        bool_and(stability = 'CONSISTENT_WITHIN_QUERY')
         FROM duckdb_functions() GROUP BY ALL"""
     known = {row[0]: row[1:] for row in duckdb.sql(query).fetchall()}
     for name in FUNCTIONS - {"coalesce", "ifnull"}:  # these are operators of the parser
@@ -157,7 +154,7 @@ ROW_WISE = (
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.lists(ROW, max_size=20), st.data(), st.sampled_from(ROW_WISE))
 def test_how_rows_are_cut_into_slices_does_not_matter(rows, data, expression):
     table = pa.Table.from_pylist(rows, SCHEMA)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from apache_beam.testing.util import assert_that
 
-from beam_sts import CrossEncoderModelHandler, PairScorer, ScorePairs
+from beam_sts import CrossEncoderModelHandler, PairScorer, ScorePairs, UserError
 from tests.architectures import BUILDERS
 
 PAIRS = [("a man", "a guitar"), ("fox " * 600, "fox " * 500), ("the fox", "the dog")]
@@ -51,5 +51,5 @@ def test_other_architectures_and_raw_logits_go_through_score_pairs(kind, tmp_pat
 
 
 def test_an_unknown_policy_is_refused_where_the_pipeline_is_built(tiny):
-    with pytest.raises(ValueError, match="long_text 'cut'"):
+    with pytest.raises(UserError, match="long_text 'cut'"):
         CrossEncoderModelHandler(str(tiny), long_text="cut")

@@ -8,7 +8,7 @@ from apache_beam.testing import test_stream as streams
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import FixedWindows
 
-from beam_sts import Rejected, ScoredPair, ScorePairs, TextPair
+from beam_sts import Rejected, ScoredPair, ScorePairs, TextPair, UserError
 from tests.checkpoints import SENTENCES
 from tests.transforms.test_handler import poison  # noqa: F401  a fixture
 
@@ -145,7 +145,7 @@ def test_a_score_that_is_there_already_is_refused(tiny):
 
 
 def test_one_text_name_alone_is_refused():
-    with pytest.raises(ValueError, match="go together"):
+    with pytest.raises(UserError, match="go together"):
         ScorePairs(text_a="x")
 
 

@@ -1,0 +1,143 @@
+"""What a setting may be: one rule for the command line, the transforms and their forms in Beam YAML.
+
+A rule takes what the message calls the setting (``--cap`` here, ``cap`` there) and its value, and raises a
+``UserError`` that names the setting, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from beam_sts.errors import UserError
+
+Rule = Callable[[str, Any], None]
+_REAL = (int, float, np.integer, np.floating)
+
+
+def check(rules: Mapping[str, Rule], values: Mapping[str, Any], dashes: str = "") -> None:
+    """Apply the rules of settings to their values; those without a rule are left alone.
+
+    Args:
+        rules: by the name of a setting.
+        values: by the same.
+        dashes: what messages put before the names: ``--`` of a command line.
+
+    Raises:
+        UserError: the first value that breaks its rule.
+
+    >>> check({"cap": whole(2)}, {"cap": 1}, "--")
+    Traceback (most recent call last):
+    beam_sts.errors.UserError: --cap 1: must be at least 2.
+    """
+    for name, value in values.items():
+        if name in rules:
+            rules[name](f"{dashes}{name}", value)
+
+
+def check_names(what: str, given: Collection[str], known: Collection[str]) -> None:
+    """See that names are known ones.
+
+    Args:
+        what: whose they are.
+        given: the names.
+        known: those that there are.
+
+    Raises:
+        UserError: naming the first other, the nearest and all that are known.
+    """
+    for name in given:
+        if name not in known:
+            raise UserError(f"{what} has no {name!r}{_instead(name, known)} It has {', '.join(known)}.")
+
+
+def _instead(value: Any, choices: Collection[str]) -> str:
+    near = difflib.get_close_matches(str(value), list(choices), n=1)
+    return f"; did you mean {near[0]!r}?" if near else "."
+
+
+def one_of(*choices: str) -> Rule:
+    """One of some words."""
+
+    def rule(what: str, value: Any) -> None:
+        if not isinstance(value, str) or value not in choices:
+            raise UserError(f"{what} {value!r}: is not one of {', '.join(choices)}{_instead(value, choices)}")
+
+    return rule
+
+
+def whole(least: int, most: int | None = None) -> Rule:
+    """A whole number within bounds, both included."""
+
+    def rule(what: str, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise UserError(f"{what} {value!r}: must be a whole number of at least {least}.")
+        if value < least:
+            raise UserError(f"{what} {value}: must be at least {least}.")
+        if most is not None and value > most:
+            raise UserError(f"{what} {value}: must be at most {most:,}.")
+
+    return rule
+
+
+def number(what: str, value: Any) -> None:
+    """A finite number."""
+    if isinstance(value, bool) or not isinstance(value, _REAL) or not math.isfinite(value):
+        raise UserError(f"{what} {value!r}: must be a finite number.")
+
+
+def share(what: str, value: Any) -> None:
+    """A number from 0 to 1, as scores and parts of a whole are."""
+    if not _is_share(value):
+        raise UserError(f"{what} {value!r}: must be between 0 and 1.")
+
+
+def _is_share(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, _REAL) and bool(0 <= value <= 1)
+
+
+def flag(what: str, value: Any) -> None:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise UserError(f"{what} {value!r}: must be True or False.")
+
+
+def name(what: str, value: Any) -> None:
+    """A text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise UserError(f"{what} {value!r}: must be a name.")
+
+
+def optional(rule: Rule) -> Rule:
+    """None, or what another rule allows."""
+
+    def either(what: str, value: Any) -> None:
+        if value is not None:
+            rule(what, value)
+
+    return either
+
+
+def every(rule: Rule) -> Rule:
+    """A sequence of what another rule allows."""
+
+    def rules(what: str, values: Any) -> None:
+        if isinstance(values, str) or not isinstance(values, Collection):
+            raise UserError(f"{what} {values!r}: must be a list.")
+        for value in values:
+            rule(what, value)
+
+    return rules
+
+
+def interval(what: str, value: Any) -> None:
+    """Two numbers from 0 to 1, the first not above the second."""
+    if isinstance(value, str) or not isinstance(value, Collection) or len(value) != 2:
+        raise UserError(f"{what} {value!r}: must be two numbers, such as (0.8, 0.95).")
+    low, high = value
+    if not (_is_share(low) and _is_share(high) and low <= high):
+        raise UserError(f"{what} {low},{high}: must be between 0 and 1, the first not above the second.")

@@ -1,0 +1,151 @@
+"""Which of several rows is the best: the policies of ``keep``, and what ``highest:`` orders by.
+
+Numbers, booleans (false before true), dates, times, moments and durations have an order: exact, whatever
+their size, with null and NaN after all others, below minus infinity. Everything else, texts above all ("9"
+would come before "10"), is refused.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import numbers
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from beam_sts.errors import UserError
+
+KEEP = ("first", "longest", "shortest", "central")
+HIGHEST = "highest:"
+
+Worth = tuple[bool, Any]
+"""Sorts the best first: whether there is no value, then the value, negated."""
+
+NO_WORTH: Worth = (True, 0)
+
+
+def check_keep(what: str, keep: Any) -> None:
+    """See that a policy is one.
+
+    Args:
+        what: what the message calls it.
+        keep: the policy.
+
+    Raises:
+        UserError: naming the policies, and the nearest.
+
+    >>> check_keep("keep", "longst")
+    Traceback (most recent call last):
+    beam_sts.errors.UserError: keep 'longst': is not one of first, longest, ...; did you mean 'longest'?
+    """
+    if isinstance(keep, str) and (keep in KEEP or highest_of(keep)):
+        return
+    near = difflib.get_close_matches(str(keep), [*KEEP, HIGHEST], n=1)
+    raise UserError(
+        f"{what} {keep!r}: is not one of {', '.join(KEEP)}, highest:X (X what has the order)"
+        + (f"; did you mean {near[0]!r}?" if near else ".")
+    )
+
+
+def highest_of(keep: str) -> str | None:
+    """What ``highest:`` names, if that is the policy."""
+    return keep.removeprefix(HIGHEST).strip() or None if keep.startswith(HIGHEST) else None
+
+
+def sortable(values: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
+    """Values as numbers in their order, null where there is none.
+
+    Args:
+        values: of n rows.
+        what: what messages call them.
+
+    Raises:
+        UserError: their type has no order that one would mean.
+
+    >>> sortable(pa.chunked_array([[2.5, float("nan")]]), "x").to_pylist()
+    [2.5, None]
+    """
+    kind, types = values.type, pa.types
+    if types.is_floating(kind):
+        if types.is_float16(kind):
+            values = values.cast(pa.float32())
+        return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    if types.is_integer(kind) or types.is_decimal(kind):
+        return values
+    if types.is_boolean(kind) or types.is_null(kind):
+        return values.cast(pa.int8())
+    if types.is_date32(kind) or types.is_time32(kind):
+        return values.cast(pa.int32())
+    if types.is_temporal(kind) and not types.is_interval(kind):
+        return values.cast(pa.int64())
+    raise UserError(
+        f"{what}: holds {kind}, which has no highest value. Take a number or a date: for texts, "
+        f"{HIGHEST}'try_cast(COLUMN AS DOUBLE)' (what is no number then comes last)."
+    )
+
+
+def worth_of(value: Any, what: str) -> tuple[str, Worth]:
+    """The kind of a Python value, and what sorts it among its kind, the highest first.
+
+    Args:
+        value: NumPy's scalars and pandas' missing values included.
+        what: what messages call it.
+
+    Raises:
+        UserError: its type has no order that one would mean.
+
+    >>> worth_of(2.5, "x"), worth_of(float("nan"), "x")
+    (('number', (False, -2.5)), ('', (True, 0)))
+    """
+    value = plain(value)
+    if value is None:
+        return "", NO_WORTH
+    if isinstance(value, Decimal):
+        return "number", (False, value.copy_negate())  # exact: unary minus would round
+    if isinstance(value, numbers.Real):  # bool, int, float, Fraction
+        return "number", (False, -value)
+    if isinstance(value, datetime.datetime):
+        aware = value.utcoffset() is not None
+        start = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc if aware else None)
+        return f"moment{' with a zone' if aware else ''}", (False, -((value - start) // _MICROSECOND))
+    if isinstance(value, datetime.date):
+        return "date", (False, -value.toordinal())
+    if isinstance(value, datetime.time) and value.tzinfo is None:
+        return "time", (False, -(datetime.timedelta(**_parts(value)) // _MICROSECOND))
+    if isinstance(value, datetime.timedelta):
+        return "duration", (False, -(value // _MICROSECOND))
+    raise UserError(
+        f"{what}: {_brief(value)} is {type(value).__name__}, not a number or a date. Convert it first."
+    )
+
+
+def _brief(value: Any) -> str:
+    return repr(value)[:80]
+
+
+_MICROSECOND = datetime.timedelta(microseconds=1)
+
+
+def _parts(time: datetime.time) -> dict[str, int]:
+    return {f"{unit}s": getattr(time, unit) for unit in ("hour", "minute", "second", "microsecond")}
+
+
+def plain(value: Any) -> Any:
+    """A NumPy scalar as Python's own; NaN, NaT and pandas' NA as None.
+
+    >>> plain(np.int32(3)), plain(np.str_("a")), plain(float("nan"))
+    (3, 'a', None)
+    """
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        value = None if np.isnat(value) else value.astype(f"{value.dtype.kind}8[us]").item()
+    elif isinstance(value, np.generic):
+        value = value.item()
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, Decimal):
+        return None if value.is_nan() else value
+    return None if isinstance(value, float) and value != value else value

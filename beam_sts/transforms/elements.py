@@ -1,0 +1,137 @@
+"""What users bring as elements: dicts, ``beam.Row`` and named tuples. How to read them and add to them."""
+
+from __future__ import annotations
+
+import difflib
+import numbers
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.typehints.row_type import RowTypeConstraint
+
+from beam_sts.errors import UserError
+from beam_sts.io.schema import missing_column
+from beam_sts.types import TextPair
+
+Ident = int | str | bytes
+"""What names a row: of these alone equal ones are surely equal, in every coder of Beam."""
+
+
+def fields_of(element: Any, transform: str) -> dict[str, Any]:
+    """The fields of an element.
+
+    Args:
+        element: a dict, ``beam.Row`` or named tuple.
+        transform: for the message.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if isinstance(element, dict):
+        return element
+    if hasattr(element, "_asdict"):  # beam.Row and named tuples
+        fields: dict[str, Any] = element._asdict()
+        return fields
+    raise UserError(
+        f"{transform} cannot read a {type(element).__name__}: bring dicts, beam.Row or named tuples (of an "
+        "Arrow table: table.to_pylist())."
+    )
+
+
+def with_fields(element: Any, more: dict[str, Any]) -> Any:
+    """An element with fields that it has not yet: a dict of a dict, a ``beam.Row`` of the others."""
+    if isinstance(element, dict):
+        return {**element, **more}
+    return beam.Row(**element._asdict(), **more)
+
+
+def row_fields(kind: Any) -> list[tuple[str, Any]]:
+    """Names and types of the fields of a schema'd element type: a row's or a named tuple's, but pairs'."""
+    if kind is TextPair:
+        return []
+    row = kind if isinstance(kind, RowTypeConstraint) else RowTypeConstraint.from_user_type(kind)
+    return list(row._fields) if row else []
+
+
+def check_schema_fields(
+    kind: Any, needed: Iterable[tuple[str, str | None]], added: Collection[str] = (), way_out: str = ""
+) -> None:
+    """See that elements of a type with a schema have the fields that are needed, and not yet those of ours.
+
+    Args:
+        kind: type of the elements; without a schema nothing is known of them.
+        needed: arguments and the fields that they name.
+        added: names of our fields.
+        way_out: what to do about one that is there.
+
+    Raises:
+        UserError: naming the field.
+    """
+    names = [name for name, _ in row_fields(kind)]
+    if not names:
+        return
+    for argument, name in needed:
+        if name is not None and name not in names:
+            raise missing_column(f"{argument} {name!r}:", name, names)
+    for name in added:
+        if name in names:
+            raise UserError(taken(name, way_out))
+
+
+def taken(name: str, way_out: str) -> str:
+    """What to say of an element that has a field of our name."""
+    return f"has a field {name!r} already, a name of ours. {way_out}"
+
+
+def field(fields: dict[str, Any], name: str) -> Any:
+    """The value of a field.
+
+    Raises:
+        UserError: there is none, naming the nearest.
+    """
+    if name not in fields:
+        near = difflib.get_close_matches(name, fields, n=1)
+        raise UserError(
+            f"an element has no field {name!r}; its fields are {', '.join(fields)}."
+            + (f" Did you mean {near[0]!r}?" if near else "")
+        )
+    return fields[name]
+
+
+def identifier(value: Any, what: str) -> Ident:
+    """An id as Python's own int, str or bytes.
+
+    Args:
+        value: not missing.
+        what: what messages call it.
+
+    Raises:
+        UserError: it is of another type.
+
+    >>> identifier(np.int32(7), "id"), identifier(np.str_("a"), "id")
+    (7, 'a')
+    """
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, bytes):
+        return bytes(value)
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    raise UserError(
+        f"{what} {repr(value)[:80]} is {type(value).__name__}; ids must be integers, texts or bytes, so that "
+        "equal ones are surely equal. Give str() of it."
+    )
+
+
+def text_fault(text: Any) -> str | None:
+    """Why a value is no text, or None."""
+    if text is None:
+        return "null"
+    if not isinstance(text, str):
+        return f"{type(text).__name__}, not a text,"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "lone surrogate (not valid Unicode)"
+    return None
