@@ -335,7 +335,7 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
             "blend": own.rule == "blend",
             "model_share": own.model_share,
             "cascade_model": own.cascade_model,
-            "cascade_band": job.band,
+            "cascade_band": job.band if own.cascade_band else None,
             "compare_blank": own.empty == "score",
             "max_pairs": own.max_pairs,
             "thresholds": TABLE,

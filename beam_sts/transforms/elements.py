@@ -81,7 +81,7 @@ def check_schema_fields(
 
 def taken(name: str, way_out: str) -> str:
     """What to say of an element that has a field of our name."""
-    return f"has a field {name!r} already, a name of ours. {way_out}"
+    return f"the field {name!r} has a name of ours. {way_out}"
 
 
 def field(fields: dict[str, Any], name: str) -> Any:

@@ -96,7 +96,7 @@ class ReadRows(beam.DoFn):
             yield pvalue.TaggedOutput("rejected", Rejected(element, fault))
             return
         ident, text = identifier(ident, f"id {names.id!r}:"), str(text)
-        self._one_kind("ids", f"id {ident!r}", type(ident).__name__)
+        self._one_kind("id", f"id {ident!r}", type(ident).__name__)
         worth = NO_WORTH if self._side else self._worth(fields, text, ident)
         blocks = tuple(_block(field(fields, name), ident, name) for name in names.blocks)
         vector = b"" if names.vector is None else _vector(field(fields, names.vector), ident, names.vector)
@@ -118,10 +118,11 @@ class ReadRows(beam.DoFn):
         return taken(there[0], RENAME) if there else None
 
     def _one_kind(self, what: str, of: str, kind: str) -> None:
-        """See that all values are of one kind: others could not be put in order."""
+        """See that all ids, or values, are of one kind: others could not be put in order."""
         first = self._kinds.setdefault(what, kind)
         if kind != first:
-            raise UserError(f"{of}: is {kind}, an id before it {first}; {what} must be of one type.")
+            other = f"a{'n' * (what == 'id')} {what} before it"
+            raise UserError(f"{of}: is {kind}, {other} {first}; {what}s must be of one type.")
 
     def _worth(self, fields: dict[str, Any], text: str, ident: Any) -> Worth:
         """What sorts first is best."""
@@ -134,7 +135,7 @@ class ReadRows(beam.DoFn):
             what = f"keep {keep}: id {ident!r}"
             kind, worth = worth_of(field(fields, name), what)
             if kind:
-                self._one_kind("values", what, kind)
+                self._one_kind("value", what, kind)
             return worth
         return NO_WORTH
 
