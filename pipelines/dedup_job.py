@@ -81,7 +81,7 @@ def prepare(own: argparse.Namespace) -> Job:
     for expression in proposal.blocks:
         block_values(plan.schema.empty_table(), expression)
     if own.against:
-        other = plan_input(own.against, own.rows_per_shard, options)
+        other = plan_input(own.against, own.rows_per_shard, options, "--against")
         text, name = own.against_text or own.text, own.against_id or own.id
         vector = own.against_embedding or own.embedding
         sources.append(Source(other, options, text, name, own.empty == "reject", vector))

@@ -103,7 +103,7 @@ def read_sheet(path: str, options: ReadOptions | None = None) -> tuple[np.ndarra
     """
     bands, labels = [], []
     options = sheet_options(path, options or ReadOptions())
-    plan = plan_input(path, 100_000, options)
+    plan = plan_input(path, 100_000, options, "--read")
     missing = {"label", "band"} - set(plan.schema.names)
     if missing:
         listed = ", ".join(map(repr, plan.schema.names[:10]))

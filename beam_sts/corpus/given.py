@@ -63,7 +63,7 @@ def plan_given(pattern: str) -> InputPlan:
     Raises:
         UserError: no file, or a column is missing.
     """
-    plan = plan_input(pattern, _ROWS_AT_ONCE)
+    plan = plan_input(pattern, _ROWS_AT_ONCE, flag="--candidates pairs:")
     for name in COLUMNS:
         if name not in plan.schema.names:
             listed = ", ".join(map(repr, plan.schema.names))

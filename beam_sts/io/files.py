@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import uuid
@@ -14,6 +15,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from beam_sts.errors import UserError
+from beam_sts.io.missing import why_nothing
 from beam_sts.io.storage import refuse_secrets
 
 _EXTRAS = {
@@ -46,6 +48,7 @@ def file_system(path: str) -> tuple[Any, str]:
         UserError: the scheme is unknown, its package is not installed, or a secret is in the URL.
     """
     refuse_secrets(path)
+    check_name(path)
     try:
         fs, inside = fsspec.core.url_to_fs(path)
     except ImportError as error:
@@ -57,19 +60,34 @@ def file_system(path: str) -> tuple[Any, str]:
     return fs, inside
 
 
-def find_files(pattern: str, suffixes: tuple[str, ...]) -> list[InputFile]:
+def check_name(path: str) -> None:
+    """See that a path is text: summaries, reports and rejected rows have it.
+
+    Raises:
+        UserError: its bytes are no UTF-8.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{path!a}: the bytes of this name are no UTF-8. Rename it.") from error
+
+
+def find_files(pattern: str, suffixes: tuple[str, ...], flag: str = "--input") -> list[InputFile]:
     """Files of a pattern, a folder or a single path, sorted by name.
 
     Args:
         pattern: a local path or an fsspec URL; ``*``, ``?``, ``[...]`` and ``**`` match; of a folder, every
             file below it with one of the suffixes that is not hidden (a leading ``.`` or ``_``).
         suffixes: endings of readable files, with the dot.
+        flag: the option that gives the pattern, for messages.
 
     Raises:
-        UserError: nothing matches.
+        UserError: nothing matches, or a folder of them cannot be listed.
     """
     fs, inside = file_system(pattern)
     try:
+        if isinstance(fs, LocalFileSystem):
+            _check_folders(inside)
         if fs.isdir(inside):
             paths = [p for p in fs.find(inside) if p.endswith(suffixes) and not _hidden(p[len(inside) :])]
         elif fs.exists(inside):
@@ -77,9 +95,9 @@ def find_files(pattern: str, suffixes: tuple[str, ...]) -> list[InputFile]:
         else:
             paths = [p for p in fs.glob(inside) if not fs.isdir(p)]
     except OSError as error:
-        raise UserError(f"--input {pattern}: cannot be listed: {error}") from error
+        raise UserError(f"{flag} {pattern}: cannot be listed: {error}") from error
     if not paths:
-        raise UserError(f"--input {pattern}: no file matches. Look with: ls {_escape(pattern)}")
+        raise UserError(f"{flag} {pattern}: {why_nothing(fs, inside, pattern, suffixes)}")
     return [_describe(fs, path) for path in sorted(paths)]
 
 
@@ -106,17 +124,35 @@ def _hidden(relative: str) -> bool:
     return any(part.startswith((".", "_")) for part in relative.split("/"))
 
 
-def _escape(pattern: str) -> str:
-    return pattern if glob.has_magic(pattern) else f"'{pattern}'"
+def _check_folders(pattern: str) -> None:
+    """See that every local folder of a pattern can be listed: fsspec leaves the others out in silence.
+
+    Raises:
+        OSError: one cannot.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    if "**" in pattern or os.path.isdir(pattern):  # noqa: PTH112
+        top = pattern.partition("**")[0].rpartition("/")[0] if "**" in pattern else pattern
+        existing = top if os.path.isdir(top) else None  # noqa: PTH112
+        for _, folders, _ in os.walk(existing, onerror=refuse) if existing else ():
+            folders[:] = [name for name in folders if not _hidden(name) and name != "lost+found"]
+        return
+    for folder in glob.glob(os.path.dirname(pattern)):  # noqa: PTH120, PTH207
+        if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):  # noqa: PTH112
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
 
 
 def _describe(fs: Any, path: str) -> InputFile:
+    check_name(path)
     try:
         info = fs.info(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
     if info["type"] != "file":
-        raise UserError(f"{path}: not a regular file.")
+        raise UserError(f"{path}: is a pipe, a device or a socket. Save it as a file first.")
     stamp = next((value for key in _STAMPS if (value := info.get(key))), "")
     return InputFile(_name(fs, path), int(info["size"]), str(stamp))
 

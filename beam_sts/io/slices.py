@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from beam_sts.errors import UserError
 from beam_sts.io.files import InputFile, find_files
+from beam_sts.io.missing import readable
 from beam_sts.io.schema import (
     carried,
     check_width,
@@ -240,13 +241,19 @@ def format_of(path: str, options: ReadOptions | None = None) -> Format:
     for known in formats(options):
         if path.lower().endswith(known.suffixes):
             return known
-    endings = ", ".join(known.suffixes[0] for known in formats())
     raise UserError(
-        f"{path}: the format is not known by its ending; readable are {endings} and others (docs/formats.md)."
+        f"{path}: the format is not known by its ending. Readable: {readable(_endings())}. "
+        "Rename the file or convert it."
     )
 
 
-def plan_input(pattern: str, rows_per_slice: int, options: ReadOptions | None = None) -> InputPlan:
+def _endings() -> tuple[str, ...]:
+    return tuple(ending for known in formats() for ending in known.suffixes)
+
+
+def plan_input(
+    pattern: str, rows_per_slice: int, options: ReadOptions | None = None, flag: str = "--input"
+) -> InputPlan:
     """Find the input's files, read their schemas and cut them into slices.
 
     Files that differ in their columns are united by the rule of ``beam_sts.io.schema``. A folder named
@@ -256,13 +263,13 @@ def plan_input(pattern: str, rows_per_slice: int, options: ReadOptions | None = 
         pattern: path, folder, pattern or fsspec URL.
         rows_per_slice: most rows of a slice.
         options: how to read.
+        flag: the option that gives the pattern, for messages.
 
     Raises:
         UserError: nothing matches, a file cannot be read, no file has columns, or two files' columns cannot
             be united.
     """
-    suffixes = tuple(ending for known in formats() for ending in known.suffixes)
-    files = find_files(pattern, suffixes)
+    files = find_files(pattern, _endings(), flag)
     units: list[list[Slice]] = []
     contents: list[str] = []
     schema = pa.schema([])
@@ -284,7 +291,7 @@ def plan_input(pattern: str, rows_per_slice: int, options: ReadOptions | None = 
         units += known.units(numbered)
         check_slices(count, file.path)
     if not schema.names:
-        raise UserError(f"--input {pattern}: no rows and no column names in it: {files[0].path} is empty.")
+        raise UserError(f"{flag} {pattern}: no rows and no column names in it: {files[0].path} is empty.")
     return InputPlan(files, raw_last(schema), units, contents)
 
 
