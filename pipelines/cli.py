@@ -37,7 +37,7 @@ _PLACES = {
 _URL = re.compile(r"[\w+.-]+:/")
 _STATUS = (
     "Exit status: 0 done, 1 failed on the way (the message says whether to run it again), 2 a mistake in "
-    "options, input or environment, 130 interrupted."
+    "options, input or environment, {more}130 interrupted."
 )
 
 
@@ -79,6 +79,7 @@ class Parser(argparse.ArgumentParser):
         examples: arguments of it that work, shown with ``--help``.
         beam: whether Beam's options work too.
         first: the argument that comes before the options, for the usage line.
+        status: an exit status of this command alone, and what it means.
     """
 
     def __init__(
@@ -89,15 +90,17 @@ class Parser(argparse.ArgumentParser):
         *,
         beam: bool = True,
         first: str = "",
+        status: str = "",
     ) -> None:
         name = program(verb)
+        ends = _STATUS.format(more=f"{status}, " if status else "")
         super().__init__(
             prog=name,
             description=_prose(description or ""),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
             usage=" ".join(filter(None, [name, first, "[options]", "[Beam's options]" if beam else ""])),
-            epilog="\n".join(["examples:", *(f"  {name} {example}" for example in examples), "", _STATUS]),
+            epilog="\n".join(["examples:", *(f"  {name} {example}" for example in examples), "", ends]),
         )
         self._takes_beam = beam
         self._argv: list[str] = []

@@ -1,7 +1,10 @@
-"""Measure: how a model's scores agree with gold scores, or how alike answers and references are, by group.
+r"""Measure: which system answers better and how surely, or how a model's scores agree with people's marks.
 
-python -m pipelines.evaluate --input gold.parquet --score gold
-python -m pipelines.evaluate --input answers.jsonl --text_a answer --text_b reference --group system
+    python -m pipelines.evaluate --input answers.jsonl --text_a answer --text_b reference \
+        --group system --by question_id --baseline a
+    python -m pipelines.evaluate --input gold.parquet --score gold
+
+Systems are compared question by question: paired, with intervals, and with gates for CI.
 """
 
 from __future__ import annotations
@@ -9,389 +12,364 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
+import apache_beam as beam
 import pyarrow as pa
-import torch
-from numpy.typing import NDArray
 
-import beam_sts
 from beam_sts import PairScorer, UserError
-from beam_sts.evaluation import (
-    GroupMean,
-    UndefinedCorrelationError,
-    agreement,
-    by_tenth,
-    check_varies,
-    group_means,
-    plot,
-    require_matplotlib,
-    scatter_counts,
-)
-from beam_sts.io.files import is_local, publish
-from beam_sts.io.summary import Pace, length_histogram, score_histogram
+from beam_sts.evaluation.agreement import UndefinedCorrelationError
+from beam_sts.evaluation.beam import EvaluateSlices
+from beam_sts.evaluation.calibration import METHODS, Calibration, fit_calibration, load_calibration
+from beam_sts.evaluation.entries import Entries, gather, unpack
+from beam_sts.evaluation.gates import junit, markdown
+from beam_sts.evaluation.local import FOLDERS, check_input, commit, evaluate_slices
+from beam_sts.evaluation.result import Evaluation, conclude, undefined
+from beam_sts.evaluation.scatter import plot
+from beam_sts.evaluation.settings import ROWS_PER_SLICE, EvaluationSettings, choose_settings
+from beam_sts.evaluation.show import examples, label_sheet, lost_most
+from beam_sts.io.encode import check_encodable, encode
+from beam_sts.io.files import check_apart, file_system, publish
+from beam_sts.io.output import OutputFolder
+from beam_sts.io.slices import InputPlan, plan_input
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.report import render
 from beam_sts.report.evaluate import evaluate_page
-from beam_sts.report.examples import Example, choose_rows, reason_kind, shorten
-from beam_sts.scoring.scorer import ScoreStats
-from pipelines.checks import check_at_least
+from beam_sts.report.examples import Example, reason_kind, shorten
+from beam_sts.scoring.backends import default_threads
+from pipelines.beam_options import check_runs, local_options, runner_of, worker_threads
 from pipelines.cli import Parser
-from pipelines.console import Console, add_console_options, console_of, guarded, progress
-from pipelines.describe import (
-    add_report_options,
-    check_report_options,
-    describe_input,
-    describe_model,
-    digest,
-)
-from pipelines.formats import add_read_options, add_storage_options, read_options
-from pipelines.gold import ROWS_AT_ONCE, Pairs, RejectedRow, read_pairs
-from pipelines.scoring import add_scoring_options, check_device, scorer_options, trust
+from pipelines.console import Console, console_of, guarded, progress
+from pipelines.evaluate_options import GATE_FAILED, add_options, check_options
+from pipelines.evaluate_summary import page_summary, result_lines, written
+from pipelines.formats import format_settings, output_folder, read_options
+from pipelines.scoring import check_device, scorer_options, trust
 
-REJECTED_SHOWN = 5
-GROUPS_SHOWN = 40
-_SETTINGS = (
-    *("text_a", "text_b", "score", "group", "symmetric", "precision", "long_text"),
-    *("delimiter", "quotes", "encoding"),
-)
-_COUNTS = ("real_tokens", "padded_tokens", "truncated", "windowed", "unknown")
+Records = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """The result, as ``--json`` writes it; ``rows_read`` is ``rows_scored`` + ``rows_rejected``."""
+class Job:
+    """A run whose input, model and settings have been looked at and hold together."""
 
-    model: str
-    input: str
-    text_a: str
-    text_b: str
-    gold: str | None
-    group: str | None
-    symmetric: bool
-    rows_read: int
-    rows_scored: int
-    rows_rejected: int
-    pearson: float | None
-    spearman: float | None
-    mean: GroupMean
-    groups: list[GroupMean]
-    seconds: float
-    pairs_per_second: float
-    rejected: list[RejectedRow]
-
-    def lines(self) -> list[str]:
-        """The result for people."""
-        order = ", mean of both orders" if self.symmetric else ""
-        against = f" against {self.gold}" if self.gold else ""
-        scored, rejected = f"{self.rows_scored:,} scored", f"{self.rows_rejected:,} rejected"
-        lines = [
-            f"{self.model} on {self.input}",
-            f"columns   {self.text_a}, {self.text_b}{against}{order}",
-            f"rows      {self.rows_read:,} read: {scored}, {rejected}",
-            *_first_few(self.rejected),
-        ]
-        if self.pearson is not None and self.spearman is not None:
-            lines += [f"Pearson   {self.pearson:.4f}", f"Spearman  {self.spearman:.4f}"]
-        lines += [f"mean      {_interval(self.mean)}", *_by_group(self.group, self.groups)]
-        speed = f"{self.pairs_per_second:,.0f} pairs/s ({self.seconds:.2f} s; loading not counted)"
-        return [*lines, f"speed     {speed}"]
+    pattern: str
+    plan: InputPlan
+    checkpoint: Checkpoint
+    settings: EvaluationSettings
+    fingerprint: dict[str, Any]
+    made_with: dict[str, Any]
+    output: OutputFolder | None
 
 
-def _written(args: argparse.Namespace) -> list[str]:
-    """Where the result is, and what to do next."""
-    files = [f"{name:<10}{path}" for name in ("json", "plot", "report") if (path := getattr(args, name))]
-    return files or [
-        f"{'next':<10}the same command with --report report.html shows the pairs behind the figures"
-    ]
+def prepare(own: argparse.Namespace, threads: int | None, *, local: bool) -> Job:
+    """Look at everything before the long work.
 
-
-def _interval(mean: GroupMean) -> str:
-    spread = "" if mean.low is None else f" (95% confidence {mean.low:.4f} to {mean.high:.4f})"
-    return f"{mean.mean:.4f}{spread}"
-
-
-def _by_group(name: str | None, groups: Sequence[GroupMean]) -> list[str]:
-    if name is None:
-        return []
-    wide = max(len(name), *(len(each.group) for each in groups[:GROUPS_SHOWN]))
-    lines = [f"{name:<{wide}}  {'pairs':>9}  mean"]
-    lines += [
-        f"{each.group:<{wide}}  {each.count:>9,}  {_interval(each)}, median {each.median:.4f}"
-        for each in groups[:GROUPS_SHOWN]
-    ]
-    more = len(groups) - GROUPS_SHOWN
-    return [*lines, f"and {more:,} more groups: --json has them"] if more > 0 else lines
-
-
-def _first_few(rejected: Sequence[RejectedRow]) -> list[str]:
-    lines = [f"          {each.file}, row {each.row}: {each.reason}" for each in rejected[:REJECTED_SHOWN]]
-    more = len(rejected) - REJECTED_SHOWN
-    return [*lines, f"          and {more:,} more"] if more > 0 else lines
-
-
-@dataclass
-class Work:
-    """What scoring took, for the report."""
-
-    stats: ScoreStats = field(default_factory=ScoreStats)
-    tokens: list[NDArray[np.int64]] = field(default_factory=list)
-    pace: Pace = field(default_factory=Pace)
-    seconds: float = 0.0
-
-
-def score(
-    scorer: PairScorer, pairs: Pairs, symmetric: bool, console: Console
-) -> tuple[NDArray[np.float32], Work]:
-    """Score all pairs; gives the scores and what they took.
+    Args:
+        own: the command's options.
+        threads: of each worker process, if ``--threads`` is not given.
+        local: whether this machine is the one that scores.
 
     Raises:
-        UserError: the model fails on a pair.
+        UserError: the first thing that is wrong.
     """
-    parts, work = [], Work()
-    start = time.perf_counter()
-    total = len(pairs.gold)
-
-    def where() -> str:
-        return pairs.where(min(work.pace.done, total - 1)).rpartition("/")[2]
-
-    with progress(total, lambda: work.pace.done, "pairs", where=where, console=console):
-        for begin in range(0, total, ROWS_AT_ONCE):
-            some = slice(begin, begin + ROWS_AT_ONCE)
-            result = scorer.run(pairs.text_a[some], pairs.text_b[some], symmetric=symmetric)
-            for index, why in result.failures.items():
-                texts = pairs.text_a[begin + index].as_py(), pairs.text_b[begin + index].as_py()
-                raise UserError(
-                    f"{pairs.where(begin + index)}: the model fails on the pair {str(texts)[:200]}: {why}"
-                )
-            parts.append(result.scores)
-            work.stats += result.stats
-            work.tokens.append(result.tokens)
-            work.pace.add(len(result.scores))
-    work.seconds = time.perf_counter() - start
-    return np.concatenate(parts), work
-
-
-def evaluate(args: argparse.Namespace) -> Evaluation:
-    """Read, score, compare, and write what was asked for.
-
-    Raises:
-        UserError: an option or the input is wrong, or the correlation is undefined.
-    """
-    if args.plot:
-        if not args.score:
-            raise UserError("--plot: draws the score against a gold score; name its column with --score.")
-        try:
-            require_matplotlib()
-        except ImportError as error:
-            raise UserError(f"--plot: {error}") from error
-    check_report_options(args)
-    check_at_least(args, threads=1)
-    check_device(args.device)
-    for flag, path in (("--json", args.json), ("--plot", args.plot), ("--report", args.report)):
-        if path:
-            _check_writable(flag, path)
-    pairs = read_pairs(args.input, args.text_a, args.text_b, args.score, args.group, read_options(args))
-    if not len(pairs.gold):
-        raise UserError(f"{args.input}: no row can be used.", *_first_few(pairs.rejected))
-    numbers = None
-    try:
-        if args.score:
-            check_varies(pairs.gold, f"gold scores in column {args.score!r}")
-        checkpoint = load_checkpoint(args.model, **trust(args))
-        scorer = PairScorer(checkpoint, **scorer_options(args))
-        scores, work = score(scorer, pairs, args.symmetric, console_of(args))
-        if args.score:
-            numbers = agreement(scores, pairs.gold)
-    except UndefinedCorrelationError as error:
-        raise UserError(
-            f"{args.input}: {error}; {len(pairs.rejected):,} rows rejected.", *_first_few(pairs.rejected)
-        ) from error
-    (mean,) = group_means(scores, ["all"] * len(scores))
-    evaluation = Evaluation(
-        model=args.model,
-        input=args.input,
-        text_a=pairs.text_columns[0],
-        text_b=pairs.text_columns[1],
-        gold=args.score,
-        group=args.group,
-        symmetric=args.symmetric,
-        rows_read=len(scores) + len(pairs.rejected),
-        rows_scored=len(scores),
-        rows_rejected=len(pairs.rejected),
-        pearson=numbers.pearson if numbers else None,
-        spearman=numbers.spearman if numbers else None,
-        mean=mean,
-        groups=group_means(scores, pairs.groups) if args.group else [],
-        seconds=work.seconds,
-        pairs_per_second=len(scores) / work.seconds,
-        rejected=pairs.rejected,
+    check_options(own)
+    if local:
+        check_device(own.device)
+    options = read_options(own)
+    plan = plan_input(own.input, ROWS_PER_SLICE, options)
+    settings = choose_settings(
+        plan.schema,
+        text_a=own.text_a,
+        text_b=own.text_b,
+        systems=own.systems,
+        gold=own.score,
+        group=own.group,
+        by=own.by,
+        several=own.references,
+        rule=own.rule,
+        symmetric=own.symmetric,
+        options=options,
+        handler={**scorer_options(own), **trust(own), "threads": own.threads or threads},
     )
-    if args.json:
-        publish(args.json, (json.dumps(asdict(evaluation), indent=2, ensure_ascii=False) + "\n").encode())
-    if args.report:
-        summary = report_summary(args, evaluation, pairs, scores, checkpoint, work)
-        examples = report_examples(pairs, scores, args)
-        publish(args.report, render(evaluate_page(summary, examples, checkpoint.card)).encode())
-    if args.plot:
-        image = io.BytesIO()
-        plot(image, scores, pairs.gold, model=args.model, gold_name=args.score, source=args.input)
-        publish(args.plot, image.getvalue())
-    return evaluation
-
-
-def report_summary(
-    args: argparse.Namespace,
-    evaluation: Evaluation,
-    pairs: Pairs,
-    scores: NDArray[np.float32],
-    checkpoint: Checkpoint,
-    work: Work,
-) -> dict[str, Any]:
-    """The result in the shape of the other pipelines' summaries, with what its charts are drawn from."""
-    logits = bool(len(scores) and (scores.min() < 0 or scores.max() > 1))
-    settings = {name: value for name, value in vars(args).items() if name in _SETTINGS}
+    calibration = _read_calibration(own)
+    settings = replace(settings, calibration=calibration)
+    output = output_folder(own, FOLDERS) if own.output else None
+    if output:
+        check_apart(own.input, plan.files, own.output)
+        check_encodable(settings.scored_schema, own.output_format)
+    check_input(plan, settings, own.baseline, own.input)
+    checkpoint = load_checkpoint(own.model, **trust(own))
+    made_with = {
+        "model": checkpoint.fingerprint,
+        **{name: getattr(own, name) for name in ("references", "rule", "symmetric", "long_text")},
+    }
+    if calibration:
+        calibration.check_made_with(made_with, own.calibration)
     fingerprint = {
         "pipeline": "evaluate",
-        "input": [[file.path, file.size, file.identity] for file in pairs.plan.files],
+        "input": [
+            {"path": file.path, "size": file.size, "identity": file.identity, "content": content}
+            for file, content in zip(plan.files, plan.contents, strict=True)
+        ],
         "model": checkpoint.fingerprint,
-        "settings": settings,
-    }
-    return {
-        **asdict(evaluation),
-        "rejected_reasons": dict(Counter(reason_kind(each.reason) for each in pairs.rejected)),
-        "logits": logits,
-        "score_histogram": score_histogram(scores, logits=logits),
-        "scatter": scatter_counts(scores, pairs.gold) if args.score else None,
-        "tenths": [asdict(each) for each in by_tenth(scores, pairs.gold)]
-        if args.score and not logits
-        else [],
-        **{name: getattr(work.stats, name) for name in _COUNTS},
-        "length_histogram": length_histogram(np.concatenate(work.tokens)),
-        "timeline": work.pace.timeline(),
-        "input": describe_input(args.input, pairs.plan.files),
-        "model": describe_model(checkpoint),
-        "settings": settings,
-        "fingerprint": digest(fingerprint),
-        "versions": {
-            "beam_sts": beam_sts.__version__,
-            "torch": torch.__version__,
-            "pyarrow": pa.__version__,
-            "python": sys.version.split()[0],
+        "settings": {
+            "answers": ", ".join(settings.answers),
+            "references": ", ".join(settings.references),
+            "of several references": own.references,
+            "rule": own.rule,
+            **{name: getattr(own, name) for name in ("systems", "score", "group", "by", "symmetric")},
+            **{name: getattr(own, name) for name in ("precision", "long_text")},
+            "calibration": calibration and calibration.dump(),
+            **format_settings(own),
         },
     }
+    return Job(own.input, plan, checkpoint, settings, fingerprint, made_with, output)
 
 
-def report_examples(
-    pairs: Pairs, scores: NDArray[np.float32], args: argparse.Namespace
-) -> dict[str, list[Example]]:
-    """Pairs to show: with a gold score, those where model and people disagree most; else from low to high."""
-    each = args.report_examples
-    if not each:
-        return {}
-    if args.score:
-        slope, intercept = np.polyfit(pairs.gold, scores, 1)
-        above = scores - (slope * pairs.gold + intercept)
-        order = np.argsort(above, kind="stable")
-        lower, higher = order[above[order] < 0], order[above[order] > 0]
-        chosen = {"lower": lower[:each].tolist(), "higher": higher[::-1][:each].tolist()}
-    else:
-        chosen = choose_rows(scores, {}, threshold=None, each=each)
-        chosen["lowest"] = np.argsort(scores, kind="stable")[:each].tolist()
-    found: dict[str, list[Example]] = {
-        kind: [
-            {
-                "where": pairs.where(row)
-                + (f"; {args.group} {shorten(pairs.groups[row])}" if args.group else "")
-                + (f"; {args.score} {pairs.gold[row]:g}" if args.score else ""),
-                "text_a": shorten(pairs.text_a[row].as_py()),
-                "text_b": shorten(pairs.text_b[row].as_py()),
-                "score": float(scores[row]),
-            }
-            for row in rows
-        ]
-        for kind, rows in chosen.items()
-    }
-    kinds = Counter[str]()
-    for bad in pairs.rejected:
-        kinds[reason_kind(bad.reason)] += 1
-        if kinds[reason_kind(bad.reason)] <= each:
-            found.setdefault("rejected", []).append(
-                {"file": bad.file, "row": bad.row, "reason": shorten(bad.reason), "line": ""}
-            )
-    return found
+def _fits(own: argparse.Namespace) -> bool:
+    """Whether the calibration is to be fitted: asked for, or its file is not there and there are marks."""
+    if not own.calibration:
+        return False
+    fs, inside = file_system(own.calibration)
+    return bool(own.calibrate or (own.score and not fs.exists(inside)))
 
 
-def _check_writable(flag: str, path: str) -> None:
-    """Fail before the long work, where that can be known: on the local file system."""
-    if not is_local(path):
+def _read_calibration(own: argparse.Namespace) -> Calibration | None:
+    if not own.calibration or _fits(own):
+        return None
+    fs, inside = file_system(own.calibration)
+    if not fs.exists(inside):
+        raise UserError(
+            f"--calibration {own.calibration}: is not there. Fit it on answers with people's marks: name "
+            "their column with --score."
+        )
+    try:
+        return load_calibration(fs.cat_file(inside).decode(), own.calibration)
+    except UnicodeDecodeError as error:
+        raise UserError(f"--calibration {own.calibration}: is not a text file: {error}.") from error
+
+
+def run(own: argparse.Namespace, beam_args: list[str]) -> int:
+    """Evaluate; gives the exit status."""
+    if beam_args and not own.output:
+        raise UserError(
+            f"{beam_args[0].partition('=')[0]}: workers leave their results in an output folder; name one "
+            "with --output, or leave Beam's options out to run in this process."
+        )
+    options, processes, local = local_options(beam_args)
+    check_runs(options)
+    threads = default_threads(own.device, processes) if local else worker_threads(options)
+    job = prepare(own, threads, local=local)
+    if job.output is None:
+        records, entries = score_here(job, console_of(own))
+        return finish(own, job, records, entries)
+    with job.output.lock(takeover=own.takeover) as output:
+        job = replace(job, output=output)
+        output.prepare(job.fingerprint, overwrite=own.overwrite)
+        _commit_missing(job, output, options if beam_args else None, local, console_of(own))
+        output.finish({"scores": job.settings.scored_schema, "rejected": job.settings.rejected_schema})
+        records, entries = _read_records(job, output)
+        return finish(own, job, records, entries)
+
+
+def score_here(job: Job, console: Console) -> tuple[Records, Entries]:
+    """Score every slice in this process."""
+    records: Records = []
+    parts: list[tuple[int, pa.Table]] = []
+    scorer = _scorer(job)
+    with _progress(job, lambda: sum(record["rows_read"] for record in records), console):
+        for part, record in evaluate_slices(job.plan.units, scorer, job.settings):
+            records.append(record)
+            parts.append((part.data.slice.index, part.entries))
+    return records, gather(parts, job.settings)
+
+
+def _commit_missing(job: Job, output: OutputFolder, options: Any, local: bool, console: Console) -> None:
+    """Score the slices that are not committed: by Beam with options, in this process without."""
+    before = output.committed()
+    units = [[part for part in unit if part.index not in before] for unit in job.plan.units]
+    units = [unit for unit in units if unit]
+    if not units:
         return
-    file = Path(path.removeprefix("file://")).absolute()
-    if file.is_dir():
-        raise UserError(f"{flag} {path}: is a folder; name a file.")
-    existing = next(parent for parent in file.parents if parent.exists())
-    if not (existing.is_dir() and os.access(existing, os.W_OK)):
-        raise UserError(f"{flag} {path}: cannot be written below {existing}.")
+    rows = {part.index: part.rows for part in job.plan.slices}
+
+    def done() -> int:
+        return sum(rows.get(index, 0) for index in output.committed())
+
+    with _progress(job, done, console):
+        if options is None:
+            for part, record in evaluate_slices(units, _scorer(job), job.settings):
+                commit(part, record, output)
+            return
+        model = str(job.checkpoint.path) if local else job.checkpoint.name
+        pipeline = beam.Pipeline(runner=runner_of(options), options=options)
+        slices = pipeline | "Units" >> beam.Create(units, reshuffle=False)
+        _ = slices | EvaluateSlices(model, job.settings, output)
+        pipeline.run().wait_until_finish()
+
+
+def _progress(job: Job, done: Any, console: Console) -> Any:
+    return progress(job.plan.rows, done, "rows", console=console)
+
+
+def _scorer(job: Job) -> PairScorer:
+    return PairScorer(job.checkpoint, **job.settings.handler)
+
+
+def _read_records(job: Job, output: OutputFolder) -> tuple[Records, Entries]:
+    """What the slices left, one after the other: their texts are not read."""
+    records: Records = []
+    parts: list[tuple[int, pa.Table]] = []
+    for part in job.plan.slices:
+        (record,) = output.records([part.index])
+        parts.append((part.index, unpack(record.pop("entries"))))
+        records.append(record)
+    return records, gather(parts, job.settings)
+
+
+def finish(own: argparse.Namespace, job: Job, records: Records, entries: Entries) -> int:
+    """Make the result of the scores, and write what was asked for; gives the exit status.
+
+    Raises:
+        UserError: the result is undefined.
+    """
+    try:
+        found = conclude(
+            entries,
+            records,
+            job.settings,
+            model=own.model,
+            source=own.input,
+            baseline=own.baseline,
+            fail_under=own.fail_under,
+            max_regression=own.max_regression,
+            seed=own.seed,
+        )
+    except UndefinedCorrelationError as error:
+        rejected = [row for record in records for row in record["rejected"]]
+        count = sum(record["rows_rejected"] for record in records)
+        raise undefined(error, own.input, rejected, count) from error
+    if found.rows_read != job.plan.rows or found.rows_scored + found.rows_rejected != found.rows_read:
+        raise RuntimeError(f"the counts do not add up: {job.plan.rows} rows planned, {found.rows_read} read")
+    found = replace(
+        found,
+        calibration=_calibrate(own, job, entries),
+        lost=lost_most(entries, found.comparisons, own.report_examples, job.plan, job.settings),
+    )
+    _write(own, job, found, entries, records)
+    console = console_of(own)
+    if console.json or console.quiet:
+        console.finish([], asdict(found))
+    else:
+        print("\n".join([*result_lines(found), *written(own)]))
+    if not found.passed:
+        failed = [gate for gate in found.gates if not gate.passed]
+        lines = [f"{gate.gate}: {shorten(gate.group)}: {gate.message}" for gate in failed]
+        return console.error("\n".join(lines), GATE_FAILED)
+    return 0
+
+
+def _calibrate(own: argparse.Namespace, job: Job, entries: Entries) -> dict[str, Any] | None:
+    """Fit and save the calibration where that is asked for; gives what there is to say of it."""
+    curve = job.settings.calibration
+    if curve is None and not _fits(own):
+        return None
+    fitted = curve is None
+    if curve is None:
+        try:
+            curve = fit_calibration(
+                entries.score,
+                entries.gold,
+                own.calibrate or METHODS[0],
+                name=own.score,
+                made_with=job.made_with,
+                seed=own.seed,
+            )
+        except ValueError as error:
+            raise UserError(f"--calibration {own.calibration}: {error}.") from error
+        publish(own.calibration, curve.dump().encode())
+    low, high = curve.scale
+    off = "" if curve.error is None else f", off by {curve.error:.3g} on marks it was not fitted on"
+    said = f"{curve.method} curve to {curve.gold} ({low:g} to {high:g}) from {curve.count:,} marks{off}"
+    way = "fitted and saved; the figures here are not calibrated" if fitted else "applied to every score"
+    return {
+        "file": own.calibration,
+        "method": curve.method,
+        "fitted": fitted,
+        "error": curve.error,
+        "count": curve.count,
+        "said": f"{said}: {way}",
+    }
+
+
+def _write(own: argparse.Namespace, job: Job, found: Evaluation, entries: Entries, records: Records) -> None:
+    whole = asdict(found)
+    if own.json:
+        publish(own.json, (json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode())
+    if own.report or job.output:
+        summary = page_summary(job, found, entries, records)
+        shown = examples(entries, own.report_examples, job.plan, job.settings, logits=summary["logits"])
+        shown |= rejected_examples(found.rejected, own.report_examples)
+        page = render(evaluate_page(summary, shown, job.checkpoint.card))
+        if own.report:
+            publish(own.report, page.encode())
+        if job.output:
+            job.output.write_text("report.html", page)
+            job.output.write_json("summary.json", whole)
+    if own.junit:
+        publish(own.junit, junit(found.gates, rows=found.rows_scored))
+    if own.markdown:
+        title = f"{found.model} on {found.input}"
+        means = found.groups or [found.mean]
+        publish(own.markdown, markdown(title, means, found.comparisons, found.gates).encode())
+    if own.sheet:
+        sheet = label_sheet(entries, own.sheet_rows, job.plan, job.settings, seed=own.seed)
+        publish(own.sheet, encode(sheet, "csv", csv_safe=True))
+    if own.plot:
+        image = io.BytesIO()
+        plot(image, entries.score, entries.gold, model=own.model, gold_name=own.score, source=own.input)
+        publish(own.plot, image.getvalue())
+
+
+def rejected_examples(rejected: Sequence[dict[str, Any]], each: int) -> dict[str, list[Example]]:
+    """Rejected rows for the page: of each kind of reason the first ``each``."""
+    kinds = Counter[str]()
+    shown: list[Example] = []
+    for bad in rejected:
+        kind = reason_kind(bad["reason"])
+        kinds[kind] += 1
+        if kinds[kind] <= each:
+            shown.append({**bad, "reason": shorten(bad["reason"]), "line": ""})
+    return {"rejected": shown} if shown else {}
 
 
 EXAMPLES = (
+    "--input answers.jsonl --text_a answer --text_b reference --group system --by question_id --baseline a",
+    "--input wide.csv --systems old,new --text_b reference --baseline old --max_regression 0.02",
     "--input gold.parquet --score gold --plot scatter.png --json metrics.json",
-    "--input answers.jsonl --text_a answer --text_b reference --group system",
 )
 
 
 def parser() -> Parser:
     """The command's options."""
-    options = Parser("evaluate", __doc__, EXAMPLES, beam=False)
-    data = options.add_argument_group("input and output")
-    data.add_argument(
-        "--input",
-        required=True,
-        metavar="PATTERN",
-        help="file, folder, pattern or fsspec URL of the formats that score reads",
-    )
-    data.add_argument("--text_a", metavar="COL", help="column of the first text (default: recognised)")
-    data.add_argument("--text_b", metavar="COL", help="column of the second text")
-    data.add_argument(
-        "--score", metavar="COL", help="column of gold scores, any scale: adds the correlations"
-    )
-    data.add_argument(
-        "--group",
-        metavar="COL",
-        help="column to group by: adds each group's mean, with its confidence interval",
-    )
-    data.add_argument("--json", metavar="FILE", help="also write the result as JSON")
-    data.add_argument(
-        "--plot", metavar="FILE", help="also write a scatter plot as PNG (needs --score and the extra 'plot')"
-    )
-    data.add_argument("--report", metavar="FILE", help="also write the result as one page to look at: HTML")
-    add_report_options(data)
-    add_read_options(data)
-    add_storage_options(data)
-    add_scoring_options(options.add_argument_group("scoring"), options.add_argument_group("machine"))
-    add_console_options(options)
+    options = Parser("evaluate", __doc__, EXAMPLES, status=f"{GATE_FAILED} a gate failed")
+    add_options(options)
     return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    args = parser().parse(argv)
-    console = console_of(args)
-
-    def run() -> int:
-        evaluation = evaluate(args)
-        console.show([*evaluation.lines(), *_written(args)], asdict(evaluation))
-        return 0
-
-    return guarded(run, stays="The files asked for are written at the end", console=console)
+    """Command line."""
+    own, beam_args = parser().split(argv)
+    kept = f"What is committed in {own.output} stays: run the same command again to go on."
+    return guarded(
+        lambda: run(own, beam_args),
+        interrupted=kept if own.output else "Nothing was written.",
+        console=console_of(own),
+    )
 
 
 if __name__ == "__main__":

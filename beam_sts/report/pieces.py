@@ -208,9 +208,18 @@ class Interval:
     words: str
 
 
-def intervals(rows: Sequence[Interval], *, label: str, ticks: Sequence[str]) -> Markup:
-    """Means with their intervals under each other, on one scale with evenly spaced ticks."""
-    return macro("intervals", rows=rows, label=label, ticks=ticks)
+def intervals(
+    rows: Sequence[Interval], *, label: str, ticks: Sequence[str], mark: float | None = None
+) -> Markup:
+    """Means with their intervals under each other, on one scale with evenly spaced ticks.
+
+    Args:
+        rows: from the top.
+        label: the chart in words.
+        ticks: labels of the scale.
+        mark: a place on it (0 to 1) to draw a line at.
+    """
+    return macro("intervals", rows=rows, label=label, ticks=ticks, mark=mark)
 
 
 def parts(pieces: Sequence[tuple[str, float, str, str]], *, label: str) -> Markup:
@@ -248,7 +257,7 @@ def pairs(
     Args:
         examples: mappings with ``text_a`` and perhaps ``text_b`` (None is shown as such), ``file`` and
             ``row`` or ``where``, and ``score`` or ``reason``; with ``line``, the raw line instead of the
-            texts.
+            texts; with ``note``, a line below them.
         label: the list in words.
         differences: mark the words that the other text lacks.
         first: show so many, and the others when they are asked for.
@@ -265,7 +274,7 @@ def pairs(
         both = (a, b) if "text_b" in example else (a,)
         marked = [[(text, False)] for text in both] if plain else _differences(a or "", b or "")
         where = example.get("where") or f"{example['file']}, row {example['row']:,}"
-        defaults = {"score": None, "reason": "", "line": None}
+        defaults = {"score": None, "reason": "", "line": None, "note": ""}
         shown.append({**defaults, **example, "where": where, "sides": marked})
     return macro("pairs", examples=shown, label=label)
 

@@ -1,0 +1,184 @@
+"""How well scores agree with people's marks. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from beam_sts.evaluation.means import codes
+
+
+class UndefinedCorrelationError(ValueError):
+    """The data has no correlation: too few rows, or a side that never varies."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Correlation of scores with gold scores over ``count`` pairs."""
+
+    count: int
+    pearson: float
+    spearman: float
+
+
+def agreement(scores: ArrayLike, gold: ArrayLike) -> Agreement:
+    """Correlate scores with gold scores, row by row.
+
+    Args:
+        scores: what the model said, one finite number a pair.
+        gold: what people said, as many finite numbers on any scale.
+
+    Raises:
+        UndefinedCorrelationError: fewer than two rows, or one side is constant (scipy would answer NaN).
+        ValueError: the lengths differ, or a value is not finite.
+    """
+    said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
+    if said.shape != meant.shape or said.ndim != 1:
+        raise ValueError(f"scores and gold must be columns of one length, not {said.shape} and {meant.shape}")
+    check_varies(meant, "gold scores")
+    check_varies(said, "model scores")
+    return Agreement(
+        count=len(said),
+        pearson=float(stats.pearsonr(said, meant).statistic),
+        spearman=float(stats.spearmanr(said, meant).statistic),
+    )
+
+
+@dataclass(frozen=True)
+class GroupAgreement:
+    """Agreement within a group; ``low`` and ``high`` bound Pearson's correlation at 95% (Fisher's z).
+
+    The correlations are None where the group has too few rows, or a side that does not vary. ``score`` and
+    ``gold`` are the means: where their distance grows from group to group, the judge drifts.
+    """
+
+    group: str
+    count: int
+    pearson: float | None
+    low: float | None
+    high: float | None
+    spearman: float | None
+    score: float
+    gold: float
+
+
+def agreement_by_group(scores: ArrayLike, gold: ArrayLike, groups: Sequence[str]) -> list[GroupAgreement]:
+    """Correlate scores with gold scores within each group, by the groups' names.
+
+    Args:
+        scores: what the model said, shape (n,), finite.
+        gold: what people said, shape (n,), finite.
+        groups: the group of each row.
+
+    >>> found = agreement_by_group([0.1, 0.5, 0.9, 0.5], [1, 2, 3, 4], ["a", "a", "a", "b"])
+    >>> [(one.group, one.count, one.pearson and round(one.pearson, 3)) for one in found]
+    [('a', 3, 1.0), ('b', 1, None)]
+    """
+    names, group = codes(groups)
+    return agreement_of_groups(scores, gold, group, names)
+
+
+def agreement_of_groups(
+    scores: ArrayLike, gold: ArrayLike, group: NDArray[np.int64], names: Sequence[str]
+) -> list[GroupAgreement]:
+    """As ``agreement_by_group``, of groups that are numbers."""
+    said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
+    order = np.argsort(group, kind="stable")
+    ends = np.cumsum(np.bincount(group, minlength=len(names)))
+    parts = zip(names, np.split(order, ends[:-1]), strict=True)
+    return [_agreement(name, said[rows], meant[rows]) for name, rows in parts if len(rows)]
+
+
+def _agreement(name: str, said: NDArray[np.float64], meant: NDArray[np.float64]) -> GroupAgreement:
+    means = float(said.mean()), float(meant.mean())
+    if len(said) < 3 or said.min() == said.max() or meant.min() == meant.max():
+        return GroupAgreement(name, len(said), None, None, None, None, *means)
+    found = stats.pearsonr(said, meant)
+    bounds: tuple[float | None, float | None] = (None, None)
+    if len(said) > 3:
+        bounds = tuple(map(float, found.confidence_interval()))  # type: ignore[assignment]
+    spearman = float(stats.spearmanr(said, meant).statistic)
+    return GroupAgreement(name, len(said), float(found.statistic), *bounds, spearman, *means)
+
+
+def scatter_counts(
+    scores: ArrayLike, gold: ArrayLike, columns: int = 40, rows: int = 24
+) -> dict[str, list[Any]]:
+    """A scatter of scores over gold scores as counts, so that its size does not grow with the pairs.
+
+    Args:
+        scores: what the model said, shape (n,), finite.
+        gold: what people said, shape (n,), finite, not all the same.
+        columns: equal parts of the gold scale.
+        rows: equal parts of the score scale.
+
+    Returns:
+        ``counts`` by row and column; the ends of both scales, ``gold`` and ``score``; ``line``, the line of
+        least squares at both ends of the gold scale.
+
+    >>> lower, upper = scatter_counts([0.1, 0.9, 0.9], [0, 5, 5], columns=2, rows=2)["counts"]
+    >>> lower == [1, 0] and upper == [0, 2]
+    True
+    """
+    said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
+    ends = [float(meant.min()), float(meant.max())]
+    # A checkpoint without an activation answers with logits, which leave the unit interval.
+    scale = [min(0.0, float(said.min())), max(1.0, float(said.max()))]
+    counts, _, _ = np.histogram2d(said, meant, bins=(rows, columns), range=(scale, ends))
+    slope, intercept = np.polyfit(meant, said, 1)
+    line = [float(slope * end + intercept) for end in ends]
+    return {"counts": counts.astype(int).tolist(), "gold": ends, "score": scale, "line": line}
+
+
+@dataclass(frozen=True)
+class Tenth:
+    """The pairs whose scores lie in one tenth of the scale: how many, and their mean score and gold score."""
+
+    low: float
+    count: int
+    score: float
+    gold: float
+
+
+def by_tenth(scores: ArrayLike, gold: ArrayLike) -> list[Tenth]:
+    """Mean score and mean gold score by tenth of the score, from 0 to 1; empty tenths are left out.
+
+    >>> by_tenth([0.05, 0.95, 0.97], [0, 4, 5])[-1]
+    Tenth(low=0.9, count=2, score=0.96, gold=4.5)
+    """
+    said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
+    place = np.clip((said * 10).astype(int), 0, 9)
+    return [
+        Tenth(
+            index / 10,
+            int((place == index).sum()),
+            float(said[place == index].mean()),
+            float(meant[place == index].mean()),
+        )
+        for index in np.unique(place).tolist()
+    ]
+
+
+def check_varies(values: NDArray[np.float64], name: str) -> None:
+    """Raise unless a correlation over these values is defined; ``name`` says in the error what they are.
+
+    Raises:
+        UndefinedCorrelationError: fewer than two values, or all are the same.
+        ValueError: a value is not finite.
+    """
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise ValueError(f"{name} must be finite numbers; number {row} (from 0) is {values[row]}")
+    if len(values) < 2:
+        raise UndefinedCorrelationError(
+            f"a correlation needs at least 2 rows; there are {len(values)} {name}"
+        )
+    if values.min() == values.max():
+        raise UndefinedCorrelationError(
+            f"the correlation is undefined: all {len(values):,} {name} are {values[0]:g}"
+        )

@@ -1,0 +1,132 @@
+"""The entries of a whole input as columns, and back from an entry to its texts."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from beam_sts.evaluation.rows import ENTRIES, names_of, references_of
+from beam_sts.evaluation.settings import EvaluationSettings
+from beam_sts.io.encode import encode
+from beam_sts.io.schema import column_at
+from beam_sts.io.slices import InputPlan, read_slices
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Every answer's score, group, question and mark, in the input's order; 24 bytes each, no text.
+
+    ``slices`` holds the index of each slice and ``ends`` where its entries end.
+    """
+
+    score: NDArray[np.float64]
+    group: IntArray
+    names: list[str]
+    question: IntArray
+    gold: NDArray[np.float64]
+    position: IntArray
+    slices: IntArray
+    ends: IntArray
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def place(self, entry: int) -> tuple[int, int]:
+        """The slice of an entry, and the position of its row in it."""
+        at = int(np.searchsorted(self.ends, entry, side="right"))
+        return int(self.slices[at]), int(self.position[entry])
+
+
+def gather(parts: Iterable[tuple[int, pa.Table]], settings: EvaluationSettings) -> Entries:
+    """The entries of slices, in the order of their indices, calibrated where that is asked for.
+
+    Args:
+        parts: index and entries of each slice.
+        settings: of the evaluation.
+    """
+    found = sorted(parts, key=lambda part: part[0])
+    table = pa.concat_tables([ENTRIES.empty_table(), *(entries for _, entries in found)]).unify_dictionaries()
+    group = table.column("group").combine_chunks()
+    group = group.chunk(0) if isinstance(group, pa.ChunkedArray) else group
+    names = group.dictionary.to_pylist()
+    order = sorted(range(len(names)), key=names.__getitem__)
+    rank = np.argsort(np.array(order, np.int64))
+    score = table.column("score").to_numpy()
+    return Entries(
+        settings.calibration.apply(score) if settings.calibration else score.astype(np.float64),
+        rank[np.asarray(group.indices, np.int64)] if names else np.empty(0, np.int64),
+        [names[at] for at in order],
+        table.column("question").to_numpy(),
+        table.column("gold").to_numpy(),
+        table.column("position").to_numpy(),
+        np.array([index for index, _ in found], np.int64),
+        np.cumsum([len(entries) for _, entries in found]),
+    )
+
+
+def pack(entries: pa.Table) -> str:
+    """The entries of a slice as text, for its record."""
+    return base64.b64encode(encode(entries, "parquet")).decode()
+
+
+def unpack(text: str) -> pa.Table:
+    """What ``pack`` made a text of."""
+    return pq.read_table(pa.BufferReader(base64.b64decode(text))).cast(ENTRIES)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What an entry was made of; ``file`` and ``row`` (from 0) say where it is."""
+
+    file: str
+    row: int
+    question: str
+    answer: str
+    references: list[str]
+
+
+def texts_of(
+    plan: InputPlan, settings: EvaluationSettings, entries: Entries, chosen: Sequence[int]
+) -> dict[int, Texts]:
+    """Read the texts of a few entries again: only the slices that hold them are read.
+
+    Args:
+        plan: the input.
+        settings: of the evaluation.
+        entries: all of them.
+        chosen: which to read, in any order.
+    """
+    wanted: dict[int, list[tuple[int, int]]] = {}
+    for entry in set(chosen):
+        index, position = entries.place(entry)
+        wanted.setdefault(index, []).append((entry, position))
+    found: dict[int, Texts] = {}
+    for part in (part for part in plan.slices if part.index in wanted):
+        (data,) = read_slices([part], settings.schema, settings.text_columns, settings.options)
+        places = wanted[part.index]
+        rows = np.array([position for _, position in places], np.int64)
+        some = data.table.take(pa.array(rows))
+        references = references_of(some, settings)
+        questions = names_of(some, settings.by) if settings.by else [""] * len(rows)
+        for at, (entry, position) in enumerate(places):
+            name = settings.answers[0]
+            if settings.wide:
+                name = entries.names[entries.group[entry]]
+            found[entry] = Texts(
+                part.path, data.rows[position], questions[at], _text(some, name, at), references[at]
+            )
+    return found
+
+
+def _text(table: pa.Table, name: str, row: int) -> str:
+    value: Any = column_at(table, name)[row].as_py()
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,171 @@
+"""Gates on the result, and what machines read of it: JUnit XML and GitHub's Markdown. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from beam_sts.evaluation.comparison import Comparison
+from beam_sts.evaluation.means import GroupMean
+
+# What XML 1.0 has no way to write.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LONGEST = 120
+_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A bound that one group keeps or breaks; ``value`` is None where there is none to hold against it."""
+
+    gate: str
+    limit: float
+    group: str
+    value: float | None
+    passed: bool
+    message: str
+
+
+def check_gates(
+    means: Sequence[GroupMean],
+    comparisons: Sequence[Comparison],
+    *,
+    fail_under: float | None = None,
+    max_regression: float | None = None,
+) -> list[Gate]:
+    """Hold every group against the bounds that are given.
+
+    Args:
+        means: of the groups, or of all rows.
+        comparisons: of the groups with the baseline.
+        fail_under: least mean.
+        max_regression: largest estimated loss against the baseline; a group that shares no question with it
+            breaks the bound, for its loss is not known.
+    """
+    gates = []
+    if fail_under is not None:
+        for each in sorted(means, key=lambda one: one.group):
+            passed = each.mean >= fail_under
+            said = f"mean {each.mean:.4f} is {'not ' if passed else ''}below {fail_under:g}"
+            gates.append(Gate("fail_under", fail_under, each.group, each.mean, passed, said))
+    if max_regression is not None:
+        for one in sorted(comparisons, key=lambda one: one.group):
+            if one.difference is None:
+                said = f"shares no question with {one.baseline}: its loss is unknown"
+                gates.append(Gate("max_regression", max_regression, one.group, None, False, said))
+                continue
+            loss = 0.0 - one.difference
+            passed = loss <= max_regression
+            said = (
+                f"estimated loss against {one.baseline} {loss:.4f} is {'not ' if passed else ''}above "
+                f"{max_regression:g}{_unsure(one, max_regression)}"
+            )
+            gates.append(Gate("max_regression", max_regression, one.group, loss, passed, said))
+    return gates
+
+
+def _unsure(one: Comparison, limit: float) -> str:
+    """What a gate cannot say: that the sample would not have shown a loss of the size it guards against."""
+    if one.low is not None and -one.low > limit >= -(one.difference or 0):
+        return f" (95%: a loss of up to {-one.low:.4f} is not ruled out; bring more questions)"
+    return ""
+
+
+def junit(gates: Sequence[Gate], *, rows: int) -> bytes:
+    """The gates as JUnit XML, which CI services show as tests.
+
+    Args:
+        gates: of ``check_gates``; without any the file has one test, that rows were scored.
+        rows: that were scored.
+    """
+    failed = sum(not gate.passed for gate in gates)
+    counts = {"tests": str(max(len(gates), 1)), "failures": str(failed), "errors": "0"}
+    suites = ElementTree.Element("testsuites", counts)
+    suite = ElementTree.SubElement(suites, "testsuite", {"name": "beam-sts evaluate", **counts})
+    if not gates:
+        ElementTree.SubElement(suite, "testcase", {"classname": "rows", "name": f"{rows:,} rows were scored"})
+    for gate in gates:
+        name = {"classname": gate.gate, "name": _xml(gate.group)}
+        case = ElementTree.SubElement(suite, "testcase", name)
+        if not gate.passed:
+            failure = ElementTree.SubElement(case, "failure", {"message": _xml(gate.message)})
+            failure.text = _xml(f"{gate.gate}: {gate.group}: {gate.message}")
+    document: bytes = ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True)
+    return document + b"\n"
+
+
+def markdown(
+    title: str, means: Sequence[GroupMean], comparisons: Sequence[Comparison], gates: Sequence[Gate]
+) -> str:
+    """The result in GitHub-flavoured Markdown, for the summary of a CI job; names of the input are escaped.
+
+    Args:
+        title: what was evaluated.
+        means: of the groups, or of all rows.
+        comparisons: with the baseline.
+        gates: of ``check_gates``.
+    """
+    lines = [f"### {literal(title)}", ""]
+    failed = [gate for gate in gates if not gate.passed]
+    if gates:
+        said = f"{len(failed)} of {len(gates)} gates failed" if failed else "All gates passed"
+        lines += [f"**{said}.**", ""]
+        lines += [f"- {gate.gate}: {literal(gate.group)}: {literal(gate.message)}" for gate in failed[:_ROWS]]
+        lines += [""] if failed else []
+    if comparisons:
+        lines += _table(
+            ("system", "difference", "95% interval", "p (Holm)", "questions", "won / tied / lost", "verdict"),
+            (
+                (
+                    f"{literal(one.group)} against {literal(one.baseline)}",
+                    _figure(one.difference, "+.4f"),
+                    f"{_figure(one.low, '+.4f')} to {_figure(one.high, '+.4f')}",
+                    _figure(one.p_holm, ".3g"),
+                    f"{one.n:,}",
+                    f"{one.wins:,} / {one.ties:,} / {one.losses:,}",
+                    one.verdict + (f"; {one.note}" if one.note else ""),
+                )
+                for one in comparisons[:_ROWS]
+            ),
+        )
+    lines += _table(
+        ("group", "scores", "mean", "95% interval"),
+        (
+            (
+                literal(each.group),
+                f"{each.count:,}",
+                f"{each.mean:.4f}",
+                f"{_figure(each.low, '.4f')} to {_figure(each.high, '.4f')}",
+            )
+            for each in means[:_ROWS]
+        ),
+    )
+    return "\n".join(lines)
+
+
+def literal(text: str) -> str:
+    """A text of unknown origin that GitHub shows as it is: no markup, no link, no mention, on one line.
+
+    >>> literal("a|b <img> @me")
+    '<code>a&#124;b&#32;&#60;img&#62;&#32;&#64;me</code>'
+    """
+    text = " ".join((text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…").split())
+    safe = (
+        letter if letter.isalnum() else f"&#{ord(letter)};" if letter.isprintable() else "\ufffd"
+        for letter in text
+    )
+    return f"<code>{''.join(safe)}</code>"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [*(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)), ""]
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "unknown" if value is None else format(value, form)
+
+
+def _xml(text: str) -> str:
+    return _NOT_XML.sub("\ufffd", text)

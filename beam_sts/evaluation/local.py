@@ -1,0 +1,120 @@
+"""The local driver: slice after slice in this process, with no more than one slice's texts in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beam_sts.errors import UserError
+from beam_sts.evaluation.agreement import UndefinedCorrelationError, check_varies
+from beam_sts.evaluation.entries import pack
+from beam_sts.evaluation.result import REJECTED_KEPT, check_baseline, first_few, undefined
+from beam_sts.evaluation.rows import Part, finish, names_of, prepare
+from beam_sts.evaluation.settings import EvaluationSettings
+from beam_sts.io.output import OutputFolder
+from beam_sts.io.slices import InputPlan, Slice, read_slices
+from beam_sts.io.summary import length_histogram
+from beam_sts.scoring.scorer import PairScorer
+
+FOLDERS = ("scores", "rejected")
+"""The shard folders of an evaluation's output; a shard of scores marks its slice as committed."""
+
+
+def evaluate_slices(
+    units: Iterable[list[Slice]], scorer: PairScorer, settings: EvaluationSettings
+) -> Iterator[tuple[Part, dict[str, Any]]]:
+    """Read and score slices, in order; gives each with its record.
+
+    Args:
+        units: slices that are read in one pass.
+        scorer: the model.
+        settings: of the evaluation.
+    """
+    for unit in units:
+        for data in read_slices(unit, settings.schema, settings.text_columns, settings.options):
+            prepared = prepare(data, settings)
+            result = scorer.run(prepared.answers, prepared.references, symmetric=settings.symmetric)
+            part = finish(prepared, result, settings)
+            yield part, record_of(part, result.seconds)
+
+
+def record_of(part: Part, seconds: float) -> dict[str, Any]:
+    """The counts of a slice, as JSON holds them.
+
+    Args:
+        part: the slice.
+        seconds: that scoring took.
+    """
+    rejected = part.rejected.select(["file", "row", "reason"]).slice(0, REJECTED_KEPT)
+    return {
+        "index": part.data.slice.index,
+        "rows_read": part.data.slice.rows,
+        "rows_scored": len(part.scored),
+        "rows_rejected": len(part.rejected),
+        "missing": part.missing,
+        **asdict(part.stats),
+        "reasons": part.reasons,
+        "lengths": length_histogram(part.tokens),
+        "seconds": seconds,
+        "done_at": time.time(),
+        "rejected": rejected.to_pylist(),
+    }
+
+
+def commit(part: Part, record: dict[str, Any], output: OutputFolder) -> None:
+    """Write a slice: rejected rows, its record, and the scored rows last, which mark it as committed."""
+    index = part.data.slice.index
+    if len(part.rejected):
+        output.write_table("rejected", index, part.rejected)
+    output.write_record(index, {**record, "entries": pack(part.entries)})
+    output.write_table("scores", index, part.scored)
+
+
+def check_input(plan: InputPlan, settings: EvaluationSettings, baseline: str | None, source: str) -> None:
+    """Look for what would spoil the result, before the long work; reads no more of the input than it needs.
+
+    Args:
+        plan: the input.
+        settings: of the evaluation.
+        baseline: a group that must be there.
+        source: the input, as it was named.
+
+    Raises:
+        UserError: no row can be used, all marks are the same, or no group is the baseline.
+    """
+    if settings.wide and baseline is not None:
+        check_baseline(baseline, settings.answers)
+    names: set[str] = set()
+    marks: list[NDArray[np.float64]] = [np.empty(0)]
+    usable, count = 0, 0
+    rejected: list[dict[str, Any]] = []
+    sought = None if settings.wide else baseline
+    for unit in plan.units:
+        for data in read_slices(unit, settings.schema, settings.text_columns, settings.options):
+            prepared = prepare(data, settings)
+            usable += len(prepared.position)
+            marks.append(prepared.gold)
+            if sought is not None and settings.group:
+                names.update(names_of(data.table, settings.group, prepared.position))
+            bad = [(data.rows[row], why) for row, why in prepared.reasons.items()]
+            bad += [(row.row, row.reason) for row in data.bad]
+            count += len(bad)
+            if len(rejected) < REJECTED_KEPT:
+                rejected += [{"file": data.slice.path, "row": row, "reason": why} for row, why in sorted(bad)]
+            varied = not settings.gold or (usable > 1 and len(np.unique(np.concatenate(marks))) > 1)
+            if usable and varied and (sought is None or sought in names):
+                return
+    if not usable:
+        raise UserError("\n".join([f"{source}: no row can be used.", *first_few(rejected)]))
+    if settings.gold:
+        try:
+            check_varies(np.concatenate(marks), f"gold scores in column {settings.gold!r}")
+        except UndefinedCorrelationError as error:
+            raise undefined(error, source, rejected, count) from error
+    if sought is not None:
+        check_baseline(sought, sorted(names))

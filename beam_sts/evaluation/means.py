@@ -1,0 +1,116 @@
+"""The mean score of each group, with its interval. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class GroupMean:
+    """The mean score of a group, and the interval that holds the mean of all such pairs at 95% confidence.
+
+    ``low`` and ``high`` are None for a group of one question, which says nothing of its spread. ``count`` is
+    of scores, ``questions`` of what they are clustered by: as many where each score is a question of its own.
+    """
+
+    group: str
+    count: int
+    mean: float
+    low: float | None
+    high: float | None
+    median: float
+    questions: int
+
+
+def group_means(
+    scores: ArrayLike, groups: Sequence[str], questions: Sequence[Hashable] | None = None
+) -> list[GroupMean]:
+    """Mean, its 95% confidence interval, and median of the scores of each group, the highest mean first.
+
+    The interval is Student's t over the questions, cut to 0 to 1 where all scores lie there. Scores of one
+    question are not independent: they are averaged first, so that each question counts once, however many
+    answers it has. With as many answers to each question this is the clustered standard error of Miller
+    (2024, "Adding error bars to evals", arXiv:2411.00640; Cameron and Miller 2015, "A practitioner's guide to
+    cluster-robust inference"), with its small-sample factor.
+
+    Args:
+        scores: what the model said, finite, shape (n,).
+        groups: the group of each score.
+        questions: the question of each score; default: each is a question of its own.
+
+    >>> group_means([0.9, 0.8, 0.7, 0.4, 0.2], ["a", "a", "a", "b", "b"])[0].mean.__round__(3)
+    0.8
+    """
+    names, group = codes(groups)
+    return means_of(scores, group, names, None if questions is None else codes(questions)[1])
+
+
+def means_of(
+    scores: ArrayLike, group: IntArray, names: Sequence[str], question: IntArray | None
+) -> list[GroupMean]:
+    """As ``group_means``, of groups and questions that are numbers."""
+    said = np.asarray(scores, np.float64)
+    order = np.argsort(group, kind="stable")
+    ends = np.cumsum(np.bincount(group, minlength=len(names)))
+    found = []
+    for name, rows in zip(names, np.split(order, ends[:-1]), strict=True):
+        if len(rows):
+            found.append(_mean(name, said[rows], None if question is None else question[rows]))
+    return sorted(found, key=lambda each: (-each.mean, each.group))
+
+
+def codes(values: Sequence[Hashable]) -> tuple[list[str], IntArray]:
+    """The distinct values as texts, in order, and the number of each value among them.
+
+    >>> codes(["b", "a", "b"])
+    (['a', 'b'], array([1, 0, 1]))
+    """
+    texts = np.asarray([str(value) for value in values], dtype=object)
+    names, place = np.unique(texts, return_inverse=True)
+    return [str(name) for name in names], place.astype(np.int64)
+
+
+def clustered(values: FloatArray, cluster: IntArray | None) -> FloatArray:
+    """The mean of each cluster, in the order of their numbers; the values themselves without clusters.
+
+    >>> clustered(np.array([1.0, 3.0, 5.0]), np.array([7, 7, 9])).tolist()
+    [2.0, 5.0]
+    """
+    if cluster is None:
+        return values
+    _, place = np.unique(cluster, return_inverse=True)
+    means: FloatArray = np.bincount(place, values) / np.bincount(place)
+    return means
+
+
+def half_width(values: FloatArray, confidence: float = 0.95) -> float:
+    """Half of Student's t interval of a mean of independent values; 0 where they do not vary."""
+    if values.min() == values.max():
+        return 0.0
+    return float(stats.t.ppf((1 + confidence) / 2, len(values) - 1) * standard_error(values))
+
+
+def standard_error(values: FloatArray) -> float:
+    """Of the mean of independent values."""
+    return float(values.std(ddof=1) / len(values) ** 0.5)
+
+
+def _mean(name: str, said: FloatArray, question: IntArray | None) -> GroupMean:
+    values = clustered(said, question)
+    mean, median = float(values.mean()), float(np.median(said))
+    bounds: tuple[Any, Any] = (None, None)
+    if len(values) > 1:
+        half = half_width(values)
+        bounds = mean - half, mean + half
+        if said.min() >= 0 and said.max() <= 1:
+            bounds = max(bounds[0], 0.0), min(bounds[1], 1.0)
+    return GroupMean(name, len(said), mean, *bounds, median, len(values))

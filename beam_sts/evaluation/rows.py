@@ -1,0 +1,344 @@
+"""A slice of the input as pairs to score, and its scores as rows and columns. Pure functions.
+
+An *entry* is an answer with its score: a row has one, or in the wide form one for each system that answered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from beam_sts.evaluation.rules import RULES
+from beam_sts.evaluation.settings import EvaluationSettings, holds_texts
+from beam_sts.io.rejected import rejected_table
+from beam_sts.io.schema import column_at, field_at, is_json
+from beam_sts.io.slices import SliceData
+from beam_sts.report.examples import reason_kind
+from beam_sts.scoring.scorer import ScoreResult, ScoreStats
+from beam_sts.transforms.columns import as_bytes, is_text, sift
+
+IntArray = NDArray[np.int64]
+ENTRIES = pa.schema(
+    [
+        ("score", pa.float32()),
+        ("group", pa.dictionary(pa.int32(), pa.string())),
+        ("question", pa.int64()),
+        ("gold", pa.float64()),
+        ("position", pa.int32()),
+    ]
+)
+"""What is kept of an entry: 24 bytes, whatever its texts. ``position`` is its row's within the slice."""
+_TRUTH = {"true": 1.0, "false": 0.0}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The pairs of a slice: for each entry, in row order, its answer beside every reference of its row.
+
+    ``entry`` numbers the entry of each pair; ``position`` and ``system`` belong to the entries.
+    """
+
+    data: SliceData
+    answers: pa.ChunkedArray
+    references: pa.ChunkedArray
+    entry: IntArray
+    position: IntArray
+    system: IntArray
+    gold: NDArray[np.float64]
+    reasons: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a slice comes to: its scored rows, its rejected ones, and its entries as columns."""
+
+    data: SliceData
+    scored: pa.Table
+    rejected: pa.Table
+    entries: pa.Table
+    missing: int
+    stats: ScoreStats
+    tokens: IntArray
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many rows were rejected for which kind of reason."""
+        return dict(Counter(map(reason_kind, self.rejected.column("reason").to_pylist())))
+
+
+def prepare(data: SliceData, settings: EvaluationSettings) -> Prepared:
+    """Put answers beside references; rows that cannot be used have a reason instead."""
+    table = data.table
+    reasons: dict[int, str] = {}
+    answers, parent, system = _answers(table, settings, reasons)
+    references, owner = _references(table, settings, reasons)
+    gold = np.zeros(len(table))
+    if settings.gold:
+        gold = _marks(table, settings.gold, reasons)
+    for name in filter(None, (settings.group, settings.by)):
+        _check_names(table, name, reasons)
+    usable = np.ones(len(table), bool)
+    usable[list(reasons)] = False
+    kept = np.flatnonzero(usable[parent])
+    parent, system, answers = parent[kept], system[kept], answers.take(pa.array(kept))
+    # Each entry beside the references of its row, which lie next to each other.
+    count, first = np.bincount(owner, minlength=len(table)), np.searchsorted(owner, np.arange(len(table)))
+    entry = np.repeat(np.arange(len(parent)), count[parent])
+    start = np.cumsum(count[parent]) - count[parent]
+    place = first[parent][entry] + np.arange(len(entry)) - start[entry]
+    return Prepared(
+        data,
+        answers.take(pa.array(entry)),
+        references.take(pa.array(place)),
+        entry,
+        parent,
+        system,
+        gold[parent],
+        reasons,
+    )
+
+
+def finish(prepared: Prepared, result: ScoreResult, settings: EvaluationSettings) -> Part:
+    """Bring the scores of the pairs to their entries and rows."""
+    data, table = prepared.data, prepared.data.table
+    scores = RULES[settings.rule](prepared.answers, prepared.references, result.scores)
+    reasons = dict(prepared.reasons)
+    for pair, why in result.failures.items():
+        reasons.setdefault(int(prepared.position[prepared.entry[pair]]), why)
+    entries = len(prepared.position)
+    starts = np.searchsorted(prepared.entry, np.arange(entries))
+    counts = np.diff(np.append(starts, len(scores)))
+    if not entries:
+        score = np.empty(0, np.float32)
+    elif settings.several == "best":
+        score = np.maximum.reduceat(scores, starts)
+    else:
+        score = (np.add.reduceat(scores.astype(np.float64), starts) / counts).astype(np.float32)
+    usable = np.ones(len(table), bool)
+    usable[list(reasons)] = False
+    kept = usable[prepared.position]
+    position, system, score = prepared.position[kept], prepared.system[kept], score[kept]
+    rows = np.flatnonzero(usable)
+    bad = sorted(reasons)
+    rejected = rejected_table(data, bad, [reasons[row] for row in bad], settings.rejected_schema)
+    if len(rows) + len(rejected) != data.slice.rows:
+        raise RuntimeError(
+            f"{data.slice.path}: rows from {data.slice.row}: {len(rows)} scored + {len(rejected)} rejected, "
+            f"not {data.slice.rows}"
+        )
+    columns = {
+        "score": pa.array(score, pa.float32()),
+        "group": _groups(table, position, system, settings),
+        "question": pa.array(_questions(data, position, settings), pa.int64()),
+        "gold": pa.array(prepared.gold[kept], pa.float64()),
+        "position": pa.array(position, pa.int32()),
+    }
+    return Part(
+        data,
+        _with_scores(table, rows, position, system, score, settings),
+        rejected,
+        pa.table(columns, ENTRIES),
+        len(rows) * len(settings.answers) - len(score),
+        result.stats,
+        result.tokens,
+    )
+
+
+def names_of(table: pa.Table, name: str, rows: IntArray | None = None) -> list[str]:
+    """The values of a column as texts, which name groups and questions."""
+    column = column_at(table, name)
+    column = column if rows is None else column.take(pa.array(rows))
+    if is_json(field_at(table.schema, name)):
+        return [value if isinstance(value, str) else text for text, value in _parsed(column)]
+    if is_text(column.type):
+        texts: list[str] = as_bytes(column).cast(pa.large_string()).to_pylist()
+        return texts
+    try:
+        cast: list[str] = column.cast(pa.string()).to_pylist()
+        return cast
+    except pa.ArrowException:
+        return [str(value) for value in column.to_pylist()]
+
+
+def references_of(table: pa.Table, settings: EvaluationSettings) -> list[list[str]]:
+    """The references of each row."""
+    texts, owner = _references(table, settings, {})
+    found: list[list[str]] = [[] for _ in range(len(table))]
+    for row, text in zip(owner.tolist(), texts.to_pylist(), strict=True):
+        found[row].append(text)
+    return found
+
+
+def _answers(
+    table: pa.Table, settings: EvaluationSettings, reasons: dict[int, str]
+) -> tuple[pa.ChunkedArray, IntArray, IntArray]:
+    """The answers in row order, with row and system of each; in the wide form a system may lack one."""
+    chunks, parents, systems = [], [], []
+    for number, name in enumerate(settings.answers):
+        sifted = sift(table, (name,))
+        for row, why in zip(sifted.bad.tolist(), sifted.reasons, strict=True):
+            if not (settings.wide and why.startswith("null ")):
+                reasons.setdefault(row, why)
+        column = as_bytes(column_at(table, name)).take(pa.array(sifted.good)).cast(pa.large_string())
+        chunks += column.chunks
+        parents.append(sifted.good)
+        systems.append(np.full(len(sifted.good), number))
+    parent, system = np.concatenate(parents).astype(np.int64), np.concatenate(systems).astype(np.int64)
+    if settings.wide:
+        for row in np.setdiff1d(np.arange(len(table)), parent).tolist():
+            reasons.setdefault(row, f"null in columns {', '.join(map(repr, settings.answers))}")
+    order = np.lexsort((system, parent))
+    texts = pa.chunked_array(chunks, pa.large_string()).take(pa.array(order))
+    return texts, parent[order], system[order]
+
+
+def _references(
+    table: pa.Table, settings: EvaluationSettings, reasons: dict[int, str]
+) -> tuple[pa.ChunkedArray, IntArray]:
+    """All references in row order, and the row of each; a row needs one at least."""
+    chunks, owners = [], []
+    for name in settings.references:
+        flat, parent, faults = _flat(table, name)
+        sifted = sift(pa.table({name: flat}), (name,))
+        for at, why in zip(sifted.bad.tolist(), sifted.reasons, strict=True):
+            if not why.startswith("null "):
+                faults.setdefault(int(parent[at]), why)
+        for row, why in faults.items():
+            reasons.setdefault(row, why)
+        column = as_bytes(flat.take(pa.array(sifted.good, pa.int64()))).cast(pa.large_string())
+        chunks += column.chunks
+        owners.append(parent[sifted.good])
+    owner = np.concatenate(owners).astype(np.int64)
+    for row in np.setdiff1d(np.arange(len(table)), owner).tolist():
+        reasons.setdefault(row, _no_reference(table, row, settings))
+    order = np.argsort(owner, kind="stable")
+    return pa.chunked_array(chunks, pa.large_string()).take(pa.array(order)), owner[order]
+
+
+def _no_reference(table: pa.Table, row: int, settings: EvaluationSettings) -> str:
+    names = ", ".join(map(repr, settings.references))
+    where = f"column{'s' if len(settings.references) > 1 else ''} {names}"
+    values = (column_at(table, name)[row] for name in settings.references)
+    return f"no text in {where}" if any(value.is_valid for value in values) else f"null in {where}"
+
+
+def _flat(table: pa.Table, name: str) -> tuple[pa.ChunkedArray, IntArray, dict[int, str]]:
+    """The texts of a column (plain, lists, JSON of either), the row of each, and rows with neither."""
+    column, kind = column_at(table, name), field_at(table.schema, name)
+    if holds_texts(kind) or pa.types.is_null(kind.type):
+        return as_bytes(column), np.arange(len(table)), {}
+    if not is_json(kind):
+        lists = column.combine_chunks()
+        parent = np.asarray(pc.list_parent_indices(lists), np.int64)
+        return as_bytes(pa.chunked_array([pc.list_flatten(lists)])), parent, {}
+    texts: list[str] = []
+    parents: list[int] = []
+    faults: dict[int, str] = {}
+    for row, (text, value) in enumerate(_parsed(column)):
+        items = value if isinstance(value, list) else [value]
+        if all(item is None or isinstance(item, str) for item in items):
+            texts += items
+            parents += [row] * len(items)
+        else:
+            faults[row] = f"no text in column {name!r}: it holds {text[:40]}"
+    return as_bytes(pa.chunked_array([pa.array(texts, pa.string())])), np.array(parents, np.int64), faults
+
+
+def _parsed(column: pa.ChunkedArray) -> list[tuple[str, Any]]:
+    return [("null", None) if text is None else (text, json.loads(text)) for text in column.to_pylist()]
+
+
+def _marks(table: pa.Table, name: str, reasons: dict[int, str]) -> NDArray[np.float64]:
+    """People's marks: numbers, truth values, or texts of them, as columns of CSV files are."""
+    column = column_at(table, name)
+    if is_text(column.type):
+        marks = np.array([_number(value) for value in column.to_pylist()], np.float64)
+    else:
+        whole = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
+        marks = np.asarray(pc.fill_null(whole.cast(pa.float64()), np.nan), np.float64)
+    for row in np.flatnonzero(~np.isfinite(marks)).tolist():
+        value = column[row].as_py()
+        said = "null" if value is None else f"no number: {value!r}" if isinstance(value, str) else str(value)
+        reasons.setdefault(row, f"{said} in column {name!r}")
+    return np.where(np.isfinite(marks), marks, 0.0)
+
+
+def _number(value: str | bytes | None) -> float:
+    if not value:
+        return np.nan
+    text = (value.decode("utf-8", "replace") if isinstance(value, bytes) else value).strip().lower()
+    try:
+        return _TRUTH[text] if text in _TRUTH else float(text)
+    except ValueError:
+        return np.nan
+
+
+def _check_names(table: pa.Table, name: str, reasons: dict[int, str]) -> None:
+    column = column_at(table, name)
+    if is_text(column.type) or pa.types.is_null(column.type):
+        sifted = sift(table, (name,))
+        for row, why in zip(sifted.bad.tolist(), sifted.reasons, strict=True):
+            reasons.setdefault(row, why)
+    else:
+        for row in np.flatnonzero(np.asarray(column.is_null())).tolist():
+            reasons.setdefault(row, f"null in column {name!r}")
+
+
+def _groups(
+    table: pa.Table, position: IntArray, system: IntArray, settings: EvaluationSettings
+) -> pa.DictionaryArray:
+    if settings.wide:
+        return pa.DictionaryArray.from_arrays(
+            pa.array(system, pa.int32()), pa.array(settings.answers, pa.string())
+        )
+    names = names_of(table, settings.group, position) if settings.group else ["all"] * len(position)
+    return pa.array(names, pa.string()).dictionary_encode()
+
+
+def _questions(data: SliceData, position: IntArray, settings: EvaluationSettings) -> IntArray:
+    """A number for the question of each entry: a 64-bit hash of its name; in the wide form else its row."""
+    if settings.by is None:
+        return position + (data.slice.index << 32)
+    names = names_of(data.table, settings.by, position)
+    numbers = {name: _hash(name) for name in set(names)}
+    return np.array([numbers[name] for name in names], np.int64)
+
+
+def _hash(name: str) -> int:
+    # Names of a million questions would take more memory than all else; two share a number once in 10^7 runs.
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little", signed=True)
+
+
+def _with_scores(
+    table: pa.Table,
+    rows: IntArray,
+    position: IntArray,
+    system: IntArray,
+    score: NDArray[np.float32],
+    settings: EvaluationSettings,
+) -> pa.Table:
+    """The scored rows, in order, with a score for each system."""
+    scored = table.take(pa.array(rows)) if len(rows) < len(table) else table
+    place = np.searchsorted(rows, position)
+    added: list[pa.Array] = []
+    values: Sequence[tuple[NDArray[Any], pa.DataType]] = [(score, pa.float32())]
+    if settings.calibration:
+        values = [*values, (settings.calibration.apply(score), pa.float64())]
+    for column, kind in values:
+        for number in range(len(settings.answers)):
+            of_system = system == number
+            spread = np.full(len(rows), np.nan, column.dtype)
+            spread[place[of_system]] = column[of_system]
+            absent = np.ones(len(rows), bool)
+            absent[place[of_system]] = False
+            added.append(pa.array(spread, kind, mask=absent))
+    return pa.Table.from_arrays([*scored.columns, *added], schema=settings.scored_schema)

@@ -1,0 +1,192 @@
+"""What an evaluation depends on, besides its input and its model; and the columns that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from beam_sts.errors import UserError
+from beam_sts.evaluation.calibration import Calibration
+from beam_sts.evaluation.rules import MODEL_RULE
+from beam_sts.io.rejected import rejected_schema
+from beam_sts.io.schema import field_at, find_path, is_json, missing_column
+from beam_sts.io.slices import ReadOptions
+from beam_sts.transforms.columns import choose_columns, is_text, text_schema
+
+SEVERAL = ("best", "mean")
+ROWS_PER_SLICE = 8192
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How rows become scores.
+
+    Attributes:
+        schema: of the whole input.
+        answers: columns of the answers: one of each system (wide), or one with the answers of all (long).
+        references: columns of the references; each holds texts, or lists of them.
+        wide: whether ``answers`` are systems.
+        gold: column of people's marks.
+        group: column that names the system, or any other group, of a row.
+        by: column that names the question of a row.
+        several: of several references, ``best`` takes the highest score and ``mean`` their mean.
+        rule: one of ``RULES``.
+        symmetric: mean of both orders.
+        calibration: brings scores to the scale of marks.
+        options: how to read.
+        handler: args of ``PairScorer``.
+    """
+
+    schema: pa.Schema
+    answers: tuple[str, ...]
+    references: tuple[str, ...]
+    wide: bool = False
+    gold: str | None = None
+    group: str | None = None
+    by: str | None = None
+    several: str = "best"
+    rule: str = MODEL_RULE
+    symmetric: bool = False
+    calibration: Calibration | None = None
+    options: ReadOptions = field(default_factory=ReadOptions)
+    handler: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The columns that must hold texts: the references that hold lists are not among them."""
+        plain = (name for name in self.references if holds_texts(field_at(self.schema, name)))
+        return (*self.answers, *plain)
+
+    @property
+    def score_columns(self) -> tuple[str, ...]:
+        """Of the output: ``score``, or one a system; ``beam_sts_`` before it where the name is taken."""
+        return tuple(self._free(f"{name}_score" if self.wide else "score") for name in self.answers)
+
+    @property
+    def calibrated_columns(self) -> tuple[str, ...]:
+        """Of the output, beside the scores, with a calibration."""
+        if self.calibration is None:
+            return ()
+        names = (f"{name}_calibrated" if self.wide else "calibrated" for name in self.answers)
+        return tuple(map(self._free, names))
+
+    @property
+    def scored_schema(self) -> pa.Schema:
+        """Of the output: the input's columns, then ours; null where a system gave no answer."""
+        added = [pa.field(name, pa.float32(), nullable=self.wide) for name in self.score_columns]
+        added += [pa.field(name, pa.float64(), nullable=self.wide) for name in self.calibrated_columns]
+        return pa.schema([*self.schema, *added])
+
+    @property
+    def rejected_schema(self) -> pa.Schema:
+        """Of the rejected rows."""
+        return rejected_schema(self.schema)
+
+    def _free(self, name: str) -> str:
+        while name in self.schema.names:
+            name = f"beam_sts_{name}"
+        return name
+
+
+def choose_settings(
+    schema: pa.Schema,
+    *,
+    text_a: str | None = None,
+    text_b: str | None = None,
+    systems: str | None = None,
+    **more: Any,
+) -> EvaluationSettings:
+    """Find the columns of an evaluation in its input.
+
+    Args:
+        schema: of the input.
+        text_a: column of the answers.
+        text_b: column of the references, or several joined by commas.
+        systems: columns of the answers of several systems, joined by commas, in place of ``text_a``.
+        **more: for ``EvaluationSettings``.
+
+    Raises:
+        UserError: a column is missing or of the wrong kind, or two options do not go together.
+    """
+    wide = systems is not None
+    if systems is not None:
+        answers = _split(systems, schema, "--systems")
+        if text_a is not None:
+            raise UserError("--text_a: goes without --systems, whose columns are the answers. Leave one out.")
+        if text_b is None:
+            raise UserError("--systems: needs the column of the references; name it with --text_b.")
+        if len(set(answers)) < 2:
+            raise UserError(
+                f"--systems {systems}: names {len(set(answers))} column; name two or more, joined by commas."
+            )
+        if more.get("group"):
+            raise UserError("--group: goes without --systems, whose columns are the groups. Leave one out.")
+        references = _split(text_b, schema, "--text_b")
+    elif text_b is not None and text_a is not None:
+        answers, references = (text_a,), _split(text_b, schema, "--text_b")
+        choose_columns(schema, text_a, references[0])
+    else:
+        first, second = choose_columns(schema, text_a, text_b)
+        answers, references = (first,), (second,)
+    for flag, name in (
+        ("--score", more.get("gold")),
+        ("--group", more.get("group")),
+        ("--by", more.get("by")),
+    ):
+        if name and find_path(schema, name) is None:
+            raise missing_column(f"{flag}: column {name!r}", name, schema.names)
+    _check_kinds(schema, answers, references, more.get("gold"))
+    plain = [name for name in references if not is_json(field_at(schema, name))]
+    schema = text_schema(schema, (*answers, *plain))
+    return EvaluationSettings(schema, answers, references, wide, **more)
+
+
+def holds_texts(column: pa.Field) -> bool:
+    """Whether a column holds a text a row, and not lists of texts or JSON of either."""
+    return is_text(column.type) and not is_json(column)
+
+
+def _split(names: str, schema: pa.Schema, flag: str) -> tuple[str, ...]:
+    """Columns joined by commas; a column whose name has the commas itself comes first."""
+    if find_path(schema, names):
+        return (names,)
+    found = tuple(name.strip() for name in names.split(","))
+    for name in found:
+        if find_path(schema, name) is None:
+            raise missing_column(f"{flag} {name}:", name, schema.names)
+    return found
+
+
+def _check_kinds(
+    schema: pa.Schema, answers: Sequence[str], references: Sequence[str], gold: str | None
+) -> None:
+    for name in answers:
+        kind = field_at(schema, name).type
+        if not (is_text(kind) or pa.types.is_null(kind)):
+            raise UserError(f"column {name!r} holds {kind}, not texts. Choose with --text_a and --text_b.")
+    for name in references:
+        kind = field_at(schema, name).type
+        inner = kind.value_type if _is_list(kind) else kind
+        if not (is_text(inner) or pa.types.is_null(inner)):
+            raise UserError(
+                f"column {name!r} holds {kind}, not texts or lists of texts. Choose with --text_a "
+                "and --text_b."
+            )
+    kind = field_at(schema, gold).type if gold else pa.null()
+    if not (is_number(kind) or is_text(kind) or pa.types.is_null(kind)):
+        raise UserError(f"--score: column {gold!r} holds {kind}, not numbers. Name another, or convert it.")
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a column type holds numbers, or truth values, which are 1 and 0."""
+    types = pa.types
+    tests = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean)
+    return any(test(kind) for test in tests)

@@ -1,0 +1,117 @@
+"""The page of a gold set: do the scores agree with people's marks, and where not."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from beam_sts.report.groups import GROUPS_DRAWN, GROUPS_LISTED, gate_section, interval, listed
+from beam_sts.report.page import Section
+from beam_sts.report.pieces import density, fold, intervals, table, titled
+from beam_sts.report.shared import Examples, Summary, titled_pairs
+
+Parts = tuple[str, str, list[tuple[str, str, str]], list[Section]]
+
+
+def gold_parts(summary: Summary, examples: Examples) -> Parts:
+    """Title, verdict, figures and sections of the page."""
+    gold = marks(summary)
+    verdict = (
+        f"The scores of {summary['rows_scored']:,} rows correlate with the {gold} at "
+        f"{summary['pearson']:.3f} (Pearson)."
+    )
+    figures = [
+        ("Pearson", f"{summary['pearson']:.4f}", f"with the {gold}"),
+        ("Spearman", f"{summary['spearman']:.4f}", f"with the {gold}"),
+        ("mean score", f"{summary['mean']['mean']:.4f}", ""),
+    ]
+    by_group = [agreement_by_group(summary)] if summary["agreement"] else []
+    sections = [agreement(summary, examples), *by_group, *gate_section(summary)]
+    return f"Evaluated against marks: {summary['input']['pattern']}", verdict, figures, sections
+
+
+def marks(summary: Summary) -> str:
+    """What to call people's marks: their column may have any name, that of the model's score too."""
+    return f"marks in column '{summary['gold']}'"
+
+
+def agreement(summary: Summary, examples: Examples) -> Section:
+    """Scores over marks, and the rows where they are farthest apart."""
+    scatter, gold = summary["scatter"], marks(summary)
+    low, high = scatter["score"]
+
+    def height(value: float) -> float:
+        return float(min(max((value - low) / (high - low), 0.0), 1.0))
+
+    first, last = scatter["gold"]
+    body = density(
+        scatter["counts"],
+        line=(height(scatter["line"][0]), height(scatter["line"][1])),
+        label=f"Scatter of {summary['rows_scored']:,} scores over {gold}: Pearson {summary['pearson']:.3f}, "
+        f"Spearman {summary['spearman']:.3f}.",
+        unit="score of the model",
+        axis=f"people's {gold}",
+        x_ticks=[(part / 4, f"{first + part / 4 * (last - first):.3g}") for part in range(5)],
+        y_ticks=[(part / 4, f"{low + part / 4 * (high - low):.3g}") for part in range(5)],
+    )
+    if summary["tenths"]:
+        rows = [
+            (f"{row['low']:.1f} to {row['low'] + 0.1:.1f}", row["count"], f"{row['score']:.3f}",
+             f"{row['gold']:.3g}")
+            for row in reversed(summary["tenths"])
+        ]  # fmt: skip
+        head = ("score", "pairs", "mean score", "mean mark")
+        worth = table(head, rows, label="Mean gold score by tenth of the score")
+        body += titled("What a score was worth", worth)
+    farthest = {"higher": "The model says more than people", "lower": "The model says less than people"}
+    body += titled_pairs(examples, farthest)
+    return Section(
+        "agreement",
+        "Does it agree with people?",
+        body,
+        shows=f"each row by people's {gold} and by its score, the darker the more pairs; the dashed line "
+        "is that of least squares. Below, the rows farthest from it.",
+        read="pairs along a rising line are agreement. Pearson asks for a line, Spearman only for the same "
+        "order; 1 is perfect, 0 is chance.",
+        act="read the disagreements, or have them marked again (--sheet). Where people are right, do not "
+        "decide by this model there, or try a larger one (beam-sts models).",
+    )
+
+
+def agreement_by_group(summary: Summary) -> Section:
+    """Pearson's correlation within each group: where the model can be trusted less, or drifts."""
+    groups = summary["agreement"]
+    known = [one for one in groups if one["pearson"] is not None]
+    low = min([0.0, *(one["low"] if one["low"] is not None else one["pearson"] for one in known)])
+    drawn = [
+        interval(one["group"], one["pearson"], one["low"], one["high"], low, 1.0, ".3f")
+        for one in known[:GROUPS_DRAWN]
+    ]
+    ticks = [f"{low + part * (1 - low):.2g}" for part in (0, 0.25, 0.5, 0.75, 1)]
+    body = (
+        intervals(drawn, label="Pearson correlation within each group", ticks=ticks) if drawn else Markup("")
+    )
+    rows = [
+        (
+            one["group"],
+            one["count"],
+            "–" if one["pearson"] is None else f"{one['pearson']:.4f}",
+            "–" if one["low"] is None else f"{one['low']:.4f} to {one['high']:.4f}",
+            "–" if one["spearman"] is None else f"{one['spearman']:.4f}",
+            f"{one['score']:.4f}",
+            f"{one['gold']:.4g}",
+        )
+        for one in groups[:GROUPS_LISTED]
+    ]
+    head = (summary["group"], "rows", "Pearson", "95% interval", "Spearman", "mean score", "mean mark")
+    body += fold("The numbers", table(head, rows, label="Agreement of each group"))
+    body += listed(len(groups), len(rows))
+    return Section(
+        "by-group",
+        f"Does it agree equally well in every {summary['group']}?",
+        body,
+        shows="the correlation of scores and marks within each group, with its 95% interval (Fisher's z).",
+        read="a group whose bar lies left of the others is one where the model knows less. A correlation is "
+        "lower where marks vary little. Groups are in the order of their names and are not ranked.",
+        act="have more answers of the weak groups marked. Where the groups are months or versions, a falling "
+        "correlation is drift: calibrate again, or change the model.",
+    )
