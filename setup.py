@@ -80,7 +80,7 @@ setup(
         "pyarrow>=14.0.1",
         "fsspec>=2024.12",
         "numpy>=1.26",
-        "scipy>=1.11",
+        "scipy>=1.15",
         "tqdm>=4.66",
         "jinja2>=3.1",
         # Deduplication and mining. rensa's signatures, and so the candidates, change with its minor version.

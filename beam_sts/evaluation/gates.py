@@ -60,7 +60,7 @@ def check_gates(
             passed = loss <= max_regression
             said = (
                 f"estimated loss against {one.baseline} {loss:.4f} is {'not ' if passed else ''}above "
-                f"{max_regression:g}{_unsure(one, max_regression)}"
+                f"{max_regression:g}{_unsure(one, max_regression)}{_left_out(one)}"
             )
             gates.append(Gate("max_regression", max_regression, one.group, loss, passed, said))
     return gates
@@ -71,6 +71,11 @@ def _unsure(one: Comparison, limit: float) -> str:
     if one.low is not None and -one.low > limit >= -(one.difference or 0):
         return f" (95%: a loss of up to {-one.low:.4f} is not ruled out; bring more questions)"
     return ""
+
+
+def _left_out(one: Comparison) -> str:
+    """A system that leaves hard questions out must not pass in silence."""
+    return f"; {one.missing:,} questions that it did not answer are left out" if one.missing else ""
 
 
 def junit(gates: Sequence[Gate], *, rows: int) -> bytes:

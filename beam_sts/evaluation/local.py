@@ -56,7 +56,6 @@ def record_of(part: Part, seconds: float) -> dict[str, Any]:
         "rows_read": part.data.slice.rows,
         "rows_scored": len(part.scored),
         "rows_rejected": len(part.rejected),
-        "missing": part.missing,
         **asdict(part.stats),
         "reasons": part.reasons,
         "lengths": length_histogram(part.tokens),
@@ -91,6 +90,7 @@ def check_input(plan: InputPlan, settings: EvaluationSettings, baseline: str | N
         check_baseline(baseline, settings.answers)
     names: set[str] = set()
     marks: list[NDArray[np.float64]] = [np.empty(0)]
+    seen, varied = marks[0], not settings.gold
     usable, count = 0, 0
     rejected: list[dict[str, Any]] = []
     sought = None if settings.wide else baseline
@@ -99,6 +99,7 @@ def check_input(plan: InputPlan, settings: EvaluationSettings, baseline: str | N
             prepared = prepare(data, settings)
             usable += len(prepared.position)
             marks.append(prepared.gold)
+            seen = seen if len(seen) else prepared.gold
             if sought is not None and settings.group:
                 names.update(names_of(data.table, settings.group, prepared.position))
             bad = [(data.rows[row], why) for row, why in prepared.reasons.items()]
@@ -106,7 +107,7 @@ def check_input(plan: InputPlan, settings: EvaluationSettings, baseline: str | N
             count += len(bad)
             if len(rejected) < REJECTED_KEPT:
                 rejected += [{"file": data.slice.path, "row": row, "reason": why} for row, why in sorted(bad)]
-            varied = not settings.gold or (usable > 1 and len(np.unique(np.concatenate(marks))) > 1)
+            varied = varied or bool(len(seen) and (prepared.gold != seen[0]).any())
             if usable and varied and (sought is None or sought in names):
                 return
     if not usable:

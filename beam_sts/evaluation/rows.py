@@ -65,7 +65,6 @@ class Part:
     scored: pa.Table
     rejected: pa.Table
     entries: pa.Table
-    missing: int
     stats: ScoreStats
     tokens: IntArray
 
@@ -147,7 +146,6 @@ def finish(prepared: Prepared, result: ScoreResult, settings: EvaluationSettings
         _with_scores(table, rows, position, system, score, settings),
         rejected,
         pa.table(columns, ENTRIES),
-        len(rows) * len(settings.answers) - len(score),
         result.stats,
         result.tokens,
     )
