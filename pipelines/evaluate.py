@@ -40,7 +40,8 @@ from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.report import render
 from beam_sts.report.evaluate import evaluate_page
 from beam_sts.report.examples import Example, reason_kind, shorten
-from beam_sts.scoring.backends import default_threads
+from beam_sts.scoring.backends import default_threads, resolve_backend
+from beam_sts.scoring.tokens import PairTokenizer
 from pipelines.beam_options import check_runs, local_options, runner_of, worker_threads
 from pipelines.cli import Parser
 from pipelines.console import Console, console_of, guarded, progress
@@ -93,7 +94,6 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool) -> Job
         rule=own.rule,
         symmetric=own.symmetric,
         options=options,
-        handler={**scorer_options(own), **trust(own), "threads": own.threads or threads},
     )
     calibration = _read_calibration(own)
     settings = replace(settings, calibration=calibration)
@@ -103,6 +103,11 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool) -> Job
         check_encodable(settings.scored_schema, own.output_format)
     check_input(plan, settings, own.baseline, own.input)
     checkpoint = load_checkpoint(own.model, **trust(own))
+    # Settled here and not by each worker, so that all score alike.
+    tokenizer = PairTokenizer.of(checkpoint)
+    backend = resolve_backend(checkpoint, tokenizer, "auto", own.precision, own.device)
+    handler = {**scorer_options(own), **trust(own), "backend": backend, "threads": own.threads or threads}
+    settings = replace(settings, handler=handler)
     made_with = {
         "model": checkpoint.fingerprint,
         **{name: getattr(own, name) for name in ("references", "rule", "symmetric", "long_text")},
@@ -123,6 +128,7 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool) -> Job
             "rule": own.rule,
             **{name: getattr(own, name) for name in ("systems", "score", "group", "by", "symmetric")},
             **{name: getattr(own, name) for name in ("precision", "long_text")},
+            "backend": backend,
             "calibration": calibration and calibration.dump(),
             **format_settings(own),
         },

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 GROUPS_SHOWN = 40
 _SUMMED = ("real_tokens", "padded_tokens", "truncated", "windowed", "unknown")
+_NAMED = ("groups", "comparisons", "agreement", "gates", "baseline", "missing", "lost")
 _FILES = ("json", "plot", "report", "junit", "markdown", "sheet", "calibration", "output")
 
 
@@ -124,6 +125,7 @@ def page_summary(
     unit = ((scores - low) / (high - low)).astype(np.float32)
     return {
         **asdict(found),
+        **{name: _shown(value) for name, value in asdict(found).items() if name in _NAMED},
         "logits": logits,
         "scale": [low, high],
         "score_histogram": score_histogram(unit, logits=logits),
@@ -147,3 +149,12 @@ def page_summary(
             "python": sys.version.split()[0],
         },
     }
+
+
+def _shown(value: Any) -> Any:
+    """A part of the result with its texts as a page shows them."""
+    if isinstance(value, dict):
+        return {_shown(name): _shown(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    return shorten(value) if isinstance(value, str) else value

@@ -101,7 +101,7 @@ def examples(
         kind: [
             {
                 "where": f"{_place(texts[entry])}"
-                + (f"; {entries.names[entries.group[entry]]}" if grouped else "")
+                + (f"; {shorten(entries.names[entries.group[entry]])}" if grouped else "")
                 + (f"; marked {entries.gold[entry]:g}" if settings.gold else ""),
                 "text_a": shorten(texts[entry].answer),
                 "text_b": shorten(joined(texts[entry].references)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from beam_sts.report.examples import Example, shorten
+from beam_sts.report.examples import Example
 from beam_sts.report.gold import Parts, agreement, agreement_by_group
 from beam_sts.report.groups import (
     GROUPS_DRAWN,
@@ -167,12 +167,12 @@ def _better(summary: Summary) -> Section:
 def _lost(summary: Summary) -> Section:
     shown: list[Example] = [
         {
-            "where": f"{shorten(one['question'])}; {one['baseline']} {one['baseline_score']:.3f}, "
+            "where": f"{one['question']}; {one['baseline']} {one['baseline_score']:.3f}, "
             f"{one['group']} {one['score']:.3f}; {one['where']}",
             "reason": f"{one['group']}: {one['difference']:+.4f}",
-            "text_a": shorten(one["baseline_answer"]),
-            "text_b": shorten(one["answer"]),
-            "note": f"reference: {shorten(' | '.join(one['references'][:_REFERENCES]))}",
+            "text_a": one["baseline_answer"],
+            "text_b": one["answer"],
+            "note": f"reference: {' | '.join(one['references'][:_REFERENCES])}",
         }
         for one in summary["lost"]
     ]
