@@ -54,9 +54,12 @@ def write(folder: Path) -> None:
     parquet("docs/part-0.parquet", body=BODIES, url=urls)
     parquet("gold.parquet", text1=first, text2=second, gold=[5.0, 0.5, 0.0, 0.2, 0.1, 0.3, 0.1, 0.2])
     answers = [
-        {"answer": a, "reference": b, "system": "abc"[i % 3], "mark": i % 5} for i, (a, b) in enumerate(PAIRS)
+        {"question_id": i, "answer": a, "reference": b, "system": system, "mark": 4 - i % 5 + (a[:9] == b[:9])}
+        for i, (a, b) in enumerate(PAIRS)
+        for system in "abc"
     ]
     lines("answers.jsonl", answers)
+    lines("wide.jsonl", [{"old": a, "new": a, "reference": b} for a, b in PAIRS])
     for name in ("shop_a", "shop_b"):
         goods = [f"printer LX-{n} {name[-1:]} laser" for n in range(350, 380, 5)]
         table = pa.table({"title": goods, "sku": [f"{name}-{n}" for n in range(len(goods))]})

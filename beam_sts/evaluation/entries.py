@@ -23,7 +23,7 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Entries:
-    """Every answer's score, group, question and mark, in the input's order; 24 bytes each, no text.
+    """Every answer's score, group, question and mark, in the input's order; 36 bytes each, no text.
 
     ``slices`` holds the index of each slice and ``ends`` where its entries end.
     """

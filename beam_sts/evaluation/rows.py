@@ -36,7 +36,7 @@ ENTRIES = pa.schema(
         ("position", pa.int32()),
     ]
 )
-"""What is kept of an entry: 24 bytes, whatever its texts. ``position`` is its row's within the slice."""
+"""What is kept of an entry: 28 bytes, whatever its texts. ``position`` is its row's within the slice."""
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 
