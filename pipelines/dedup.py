@@ -203,9 +203,12 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     if local:
         check_device(own.device)
     job = prepare(own)
-    with job.output.lock(takeover=own.takeover) as output:
+    if not local:
+        check_beam(own)
+    with job.output.claim(
+        job.fingerprint, overwrite=own.overwrite, takeover=own.takeover, verify=own.verify
+    ) as output:
         job = replace(job, output=output)
-        output.prepare(job.fingerprint, overwrite=own.overwrite)
         if local:
             with work_folder(job.output) as work:
                 summary = run_locally(own, job, work)
@@ -269,14 +272,15 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
         shards = PairShards(job.output, None, rows, nodes, texts)  # type: ignore[arg-type]
         shards.write(edges)
         shards.write_identical()
+    shards.finish()
     cuts = sorted({*TABLE, own.threshold})
     counts = count_removals(made.rule, made.edges.pairs, cuts)
     table = threshold_table(cuts, node_sizes(made.rule.own_rows), counts)
     clock.lap("decide")
     model = job.fingerprint["model"] + (f"+{job.fingerprint['cascade_model']}" if job.cascade else "")
     writer = RowWriter(_writer(own, job), rows, made, own.threshold, model)
-    there = job.output.committed()
-    missing = [part for part in job.sources[0].plan.slices if part.index not in there]
+    whole, damaged = writer.whole(verify=own.verify)
+    missing = [part for part in job.sources[0].plan.slices if part.index not in whole]
     written = 0
     with progress(job.sources[0].plan.rows, lambda: written, "rows", console=console_of(own)):
         for count in writer.write(missing):
@@ -284,6 +288,7 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
     job.output.finish({**writer.to.schemas, "pairs": pairs_schema(rows.ids[0].type, own.against is not None)})
     clock.lap("write")
     summary = summarise(own, job, rows, nodes, made, edges, shards, reports, table, clock.seconds)
+    summary["shards_damaged"] = shards.damaged + len(damaged)
     summary["timeline"] = timeline
     shown = examples(rows, nodes, texts, made, own.threshold, own.report_examples)
     _report(own, job, summary, by_kind(shown))
@@ -303,8 +308,8 @@ def _report(
     )
 
 
-def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, Any]:
-    """The same by a Beam runner, for what it can; gives the summary.
+def check_beam(own: argparse.Namespace) -> None:
+    """See that a Beam runner can do what is asked for.
 
     Raises:
         UserError: an option needs one machine.
@@ -317,6 +322,10 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     for flag, given in only.items():
         if given:
             raise UserError(f"{flag}: runs on one machine. Leave out --runner, or the option.")
+
+
+def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, Any]:
+    """The same by a Beam runner, for what it can; gives the summary."""
     clock = Clock()
     against = job.sources[1] if own.against else None
     model = job.fingerprint["model"] + (f"+{job.fingerprint['cascade_model']}" if job.cascade else "")
@@ -352,6 +361,7 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     if plans:
         inputs["given"] = [(unit, plan.schema) for plan in plans for unit in plan.units]
     # Slices are committed one by one, but what becomes of a row takes all of them: nothing is skipped.
+    job.output.drop("pairs", job.output.numbers("pairs"), "pairs")  # one machine cuts them otherwise
     with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:
         parts = {
             name: pipeline | f"Slices of {name}" >> beam.Create(units, reshuffle=False)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from beam_sts.checks import check, interval
 from beam_sts.corpus.candidates import MinHash, block_values
 from beam_sts.corpus.dedup import KeepPolicy
+from beam_sts.corpus.given import plan_given
 from beam_sts.corpus.propose import Proposal, parse_sources
 from beam_sts.corpus.receipts import FOLDERS, RECEIPT
 from beam_sts.corpus.rows import Source
+from beam_sts.corpus.runs import Run
 from beam_sts.errors import UserError
+from beam_sts.io.committed import check_files, check_run
 from beam_sts.io.encode import check_encodable
-from beam_sts.io.files import check_apart, file_system
+from beam_sts.io.files import check_apart
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import plan_input
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.transforms.options import DEDUP
+from pipelines.describe import input_identity, versions_of
 from pipelines.formats import format_settings, output_folder, read_options
 from pipelines.scoring import trust
 
@@ -82,6 +85,7 @@ def prepare(own: argparse.Namespace) -> Job:
         block_values(plan.schema.empty_table(), expression)
     if own.against:
         other = plan_input(own.against, own.rows_per_shard, options, "--against")
+        check_files(other.files, f"--against {own.against}")
         text, name = own.against_text or own.text, own.against_id or own.id
         vector = own.against_embedding or own.embedding
         sources.append(Source(other, options, text, name, own.empty == "reject", vector))
@@ -98,13 +102,18 @@ def prepare(own: argparse.Namespace) -> Job:
             f"the input already has a column {taken[0]!r}, a name of the receipts. Rename or drop it first"
             + (", or name it with --id." if taken[0] == "_id" else ".")
         )
+    patterns = [s.partition(":")[2] for s in proposal.sources if s.startswith("pairs:")]
+    givens = [plan_given(pattern) for pattern in patterns]
+    check_files(plan.files, f"--input {own.input}")
     output = output_folder(own, FOLDERS)
     check_encodable(plan.schema, own.output_format)
     settings = {name: getattr(own, name) for name in _SETTINGS}
     fingerprint = {
         "pipeline": "dedup",
-        "input": _identity(sources[0]),
-        "against": _identity(sources[1]) if own.against else None,
+        "input": input_identity(plan),
+        "against": input_identity(sources[1].plan) if own.against else None,
+        "pairs": [each for given in givens for each in input_identity(given)],
+        "versions": versions_of(*_makers(proposal, keep)),
         "model": checkpoint.fingerprint,
         "cascade_model": cascade.fingerprint if cascade else None,
         "from_pairs": None,
@@ -115,11 +124,18 @@ def prepare(own: argparse.Namespace) -> Job:
     return Job(sources, output, proposal, keep, checkpoint, cascade, band, fingerprint)
 
 
-def _identity(source: Source) -> list[dict[str, Any]]:
-    return [
-        {"path": file.path, "size": file.size, "identity": file.identity, "content": content}
-        for file, content in zip(source.plan.files, source.plan.contents, strict=True)
-    ]
+_MAKERS = {
+    "minhash": ["rensa"],
+    "lexical": ["scipy", "sparse-dot-topn"],
+    "neighbours": ["scipy", "faiss-cpu"],
+    "block": ["duckdb"],
+}
+
+
+def _makers(proposal: Proposal, keep: KeepPolicy) -> list[str]:
+    """Packages whose versions decide what is proposed and kept."""
+    names = {name for source in proposal.sources for name in _MAKERS.get(source.partition(":")[0], ())}
+    return sorted({*names, "scipy", *(["duckdb"] if keep.name.startswith("highest:") else [])})
 
 
 def _band(own: argparse.Namespace) -> tuple[float, float]:
@@ -139,17 +155,9 @@ def _band(own: argparse.Namespace) -> tuple[float, float]:
 
 def _earlier(folder: str, fingerprint: dict[str, Any]) -> dict[str, Any]:
     """What the fingerprint takes over from the run whose pairs are used."""
-    fs, inside = file_system(OutputFolder.at(folder).path("_run", "run.json"))
-    if not fs.exists(inside):
-        raise UserError(f"--from_pairs {folder}: holds no run of pipelines.dedup (no _run/run.json).")
-    before = json.loads(fs.cat_file(inside))
-    if before.get("pipeline") != "dedup":
-        raise UserError(f"--from_pairs {folder}: holds a run of pipelines.{before.get('pipeline')}.")
-    summary_fs, summary = file_system(OutputFolder.at(folder).path("summary.json"))
-    if not summary_fs.exists(summary):
-        raise UserError(
-            f"--from_pairs {folder}: that run is not finished (no summary.json). Run it again first."
-        )
+    run = Run.at(folder, "--from_pairs")
+    check_run(run.output.root, "pairs", f"--from_pairs {folder}")
+    before = run.fingerprint
     for key in ("input", "against"):
         if before[key] != fingerprint[key]:
             raise UserError(
@@ -163,5 +171,5 @@ def _earlier(folder: str, fingerprint: dict[str, Any]) -> dict[str, Any]:
     return {
         "model": before["model"],
         "cascade_model": before["cascade_model"],
-        "from_pairs": {"folder": OutputFolder.at(folder).root, "settings": before["settings"]},
+        "from_pairs": {"folder": run.output.root, "settings": before["settings"]},
     }

@@ -56,6 +56,7 @@ def summarise_beam(
         "pairs_accepted": report.get("pairs_accepted", 0),
         "pairs_scored": verify["pairs"],
         "pairs_reused": 0,
+        "shards_damaged": 0,
         "pairs_guard": report.get("pairs_guard", 0),
         "pairs_failed": verify["failed"],
         "verify": {name: value for name, value in verify.items() if name != "seconds"},
@@ -190,6 +191,8 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
     )
     if summary["pairs_reused"]:
         lines.append(("resumed", f"{summary['pairs_reused']:,} scores were there"))
+    if summary["shards_damaged"]:
+        lines.append(("damaged", f"{summary['shards_damaged']:,} shards that were there: made again"))
     if summary["cascade"]:
         verify = summary["verify"]
         lines.append(

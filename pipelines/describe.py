@@ -5,16 +5,22 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import unicodedata
 from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import beam_sts
 from beam_sts.errors import UserError
 from beam_sts.io.files import InputFile
+from beam_sts.io.slices import InputPlan
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.models.registry import count_parameters, known_models
 from beam_sts.report.examples import MOST_EXAMPLES
 
 _FILES_SHOWN = 20
+_DECIDING = ("numpy", "pyarrow", "tokenizers", "torch", "transformers")
 
 
 def add_report_options(parser: argparse._ActionsContainer) -> None:
@@ -40,6 +46,28 @@ def check_report_options(own: argparse.Namespace) -> None:
         raise UserError(
             f"--report_examples {own.report_examples}: at most {MOST_EXAMPLES}; the output has all rows."
         )
+
+
+def input_identity(plan: InputPlan) -> list[dict[str, Any]]:
+    """What a run depends on of its input, for the fingerprint."""
+    return [
+        {**asdict(file), "content": content} for file, content in zip(plan.files, plan.contents, strict=True)
+    ]
+
+
+def versions_of(*packages: str) -> dict[str, str | None]:
+    """Versions that decide texts, candidates, scores or bytes, for the fingerprint; None: not installed.
+
+    Args:
+        packages: by the names of their distributions, besides those that decide in every run.
+    """
+    found: dict[str, str | None] = {"beam_sts": beam_sts.__version__, "unicode": unicodedata.unidata_version}
+    for name in (*_DECIDING, *packages):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
 
 
 def describe_input(pattern: str, files: Sequence[InputFile]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def add_format_options(parser: argparse._ActionsContainer) -> None:
         help="in CSV output, put an apostrophe before texts that a spreadsheet would run as formulas",
     )
     add_storage_options(parser)
-    add_takeover(parser)
+    add_resume_options(parser)
 
 
 def add_storage_options(parser: argparse._ActionsContainer) -> None:
@@ -55,10 +55,16 @@ def add_storage_options(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_takeover(parser: argparse._ActionsContainer) -> None:
-    """Give a command ``--takeover``."""
+def add_resume_options(parser: argparse._ActionsContainer) -> None:
+    """Give a command ``--takeover`` and ``--verify``."""
     parser.add_argument(
         "--takeover", action="store_true", help="go on with a run that was killed on an object store"
+    )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="before going on, compare all bytes of what is there, and the input with what was read of it; "
+        "without, sizes and ends alone",
     )
 
 

@@ -30,6 +30,7 @@ from beam_sts.corpus.mining import SUBSETS
 from beam_sts.corpus.passages import PassageSettings
 from beam_sts.corpus.rows import Source
 from beam_sts.errors import UserError
+from beam_sts.io.committed import check_files, read_record, run_damage
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart, file_system
 from beam_sts.io.output import OutputFolder
@@ -53,8 +54,10 @@ from pipelines.describe import (
     describe_input,
     describe_model,
     digest,
+    input_identity,
+    versions_of,
 )
-from pipelines.formats import add_read_options, add_storage_options, add_takeover, read_options
+from pipelines.formats import add_read_options, add_resume_options, add_storage_options, read_options
 from pipelines.scoring import add_places, add_scoring_options, check_device, scorer_options, trust
 
 _ROWS_PER_SLICE = 20_000
@@ -62,7 +65,7 @@ _BYTES_PER_SENTENCE = 40  # of compressed input, at least
 _TEXTS_PER_RANDOM_SHARD = 50_000
 _NOT_IN_FINGERPRINT = {
     *("input", "output", "threads", "overwrite", "model", "device", "quiet", "log_format"),
-    *("report_examples", "storage_options", "takeover", "help_beam"),
+    *("report_examples", "storage_options", "takeover", "verify", "help_beam"),
 }
 EXAMPLES = (
     "--input 'docs/*.parquet' --output mined --text body --doc_id url --sentences en",
@@ -143,7 +146,7 @@ def parser() -> Parser:
     )
     sets.add_argument("--seed", type=int, default=0, help="of split, draws and orders (default: 0)")
     add_storage_options(data)
-    add_takeover(data)
+    add_resume_options(data)
     add_report_options(data)
     add_console_options(p)
     return p
@@ -180,6 +183,7 @@ def prepare(own: argparse.Namespace) -> Job:
     options = read_options(own)
     plan = plan_input(own.input, _ROWS_PER_SLICE, options)
     check_apart(own.input, plan.files, own.output)
+    check_files(plan.files, f"--input {own.input}")
     source = Source(plan, options, own.text, None, reject_empty=True)
     source.check("")
     check_encodable(source.schema, "parquet")  # of the rejected rows
@@ -189,10 +193,8 @@ def prepare(own: argparse.Namespace) -> Job:
     settings.check(plan.schema)
     fingerprint = {
         "pipeline": "mine",
-        "input": [
-            {"path": file.path, "size": file.size, "identity": file.identity, "content": content}
-            for file, content in zip(plan.files, plan.contents, strict=True)
-        ],
+        "input": input_identity(plan),
+        "versions": versions_of(*_makers(own)),
         "model": checkpoint.fingerprint,
         "settings": {name: value for name, value in vars(own).items() if name not in _NOT_IN_FINGERPRINT},
     }
@@ -221,6 +223,18 @@ def prepare(own: argparse.Namespace) -> Job:
     return Job(source, output, checkpoint, settings, sources, sets, texts, fingerprint)
 
 
+def _makers(own: argparse.Namespace) -> list[str]:
+    """Packages whose versions decide what is proposed."""
+    used = {
+        "sentencex": own.sentences,
+        "sparse-dot-topn": own.lexical,
+        "scipy": True,
+        "faiss-cpu": own.neighbours,
+        "sentence-transformers": own.embedding_model,
+    }
+    return [name for name, wanted in used.items() if wanted]
+
+
 def _texts_expected(plan: InputPlan, sentences: str | None) -> int:
     """About how many texts there are, which decides how the work is cut up."""
     if not sentences:
@@ -239,10 +253,11 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
             "--embedding_model: is loaded on one machine. With --runner add its vectors to the input as a "
             "column (docs/mining.md) and give --embedding, or leave --runner out."
         )
-    with job.output.lock(takeover=own.takeover) as output:
+    with job.output.claim(
+        job.fingerprint, overwrite=own.overwrite, takeover=own.takeover, verify=own.verify
+    ) as output:
         job = replace(job, output=output)
-        output.prepare(job.fingerprint, overwrite=own.overwrite)
-        summary = _finished(job.output)
+        summary = _finished(job.output, verify=own.verify)
         finished = summary is not None
         if summary is None:
             clock = Clock()
@@ -254,12 +269,10 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     return 0
 
 
-def _finished(output: OutputFolder) -> dict[str, Any] | None:
-    fs, path = file_system(output.path("summary.json"))
-    if not fs.exists(path):
-        return None
-    summary: dict[str, Any] = json.loads(fs.cat_file(path))
-    return summary
+def _finished(output: OutputFolder, *, verify: bool) -> dict[str, Any] | None:
+    """The summary of a run that is done, if all its shards are whole."""
+    summary = read_record(output.path("summary.json"))
+    return None if summary and run_damage(output.root, verify=verify) else summary
 
 
 def _on_one_machine(own: argparse.Namespace, job: Job, clock: Clock) -> dict[str, Any]:
@@ -355,6 +368,10 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
         *(
             ("resumed", f"{summary['pairs_reused']:,} scores were there")
             for _ in range(summary["pairs_reused"] > 0)
+        ),
+        *(
+            ("damaged", f"{summary['shards_damaged']:,} shards of scores that were there: made again")
+            for _ in range(summary["shards_damaged"] > 0)
         ),
         *(
             (

@@ -18,8 +18,10 @@ from typing import Any
 import apache_beam as beam
 
 from beam_sts.checks import check, number, share
+from beam_sts.io.committed import changed_slices, check_files, slice_identity
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart
+from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.report import render
@@ -34,7 +36,7 @@ from beam_sts.transforms.options import SCORE
 from pipelines.beam_options import local_options, only_built, runner_of, worker_threads
 from pipelines.cli import Parser
 from pipelines.console import Console, add_console_options, console_of, guarded, kept_in, progress
-from pipelines.describe import add_report_options
+from pipelines.describe import add_report_options, input_identity, versions_of
 from pipelines.formats import add_format_options, format_settings, output_folder, read_options
 from pipelines.score_summary import summarise, summary_lines
 from pipelines.scoring import add_places, add_scoring_options, check_device, scorer_options, trust
@@ -126,6 +128,7 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool = True)
     options = read_options(own)
     plan = plan_input(own.input, own.rows_per_shard, options)
     check_apart(own.input, plan.files, own.output)
+    check_files(plan.files, f"--input {own.input}")
     text_columns = choose_columns(plan.schema, own.text_a, own.text_b)
     check_schema(plan.schema, text_columns, (own.score_column,))
     settings = SliceSettings(
@@ -149,10 +152,8 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool = True)
     check_encodable(settings.scored_schema, own.output_format)
     fingerprint = {
         "pipeline": "score",
-        "input": [
-            {"path": file.path, "size": file.size, "identity": file.identity, "content": content}
-            for file, content in zip(plan.files, plan.contents, strict=True)
-        ],
+        "input": input_identity(plan),
+        "versions": versions_of(*{"onnx": ["onnxruntime"], "openvino": ["openvino"]}.get(backend, [])),
         "model": checkpoint.fingerprint,
         "settings": {
             "text_a": text_columns[0],
@@ -188,14 +189,15 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     job = prepare(own, threads, local=local)
     if own.estimate:
         return estimate(job, console_of(own))
-    with job.settings.output.lock(takeover=own.takeover) as output:
+    with job.settings.output.claim(
+        job.fingerprint, overwrite=own.overwrite, takeover=own.takeover, verify=own.verify
+    ) as output:
         built = only_built(options)
         # A job that is only built outlives this process, which gives its lease back: it carries none.
         writer = replace(output, lease=None) if built else output
         job = replace(job, settings=replace(job.settings, output=writer))
-        output.prepare(job.fingerprint, overwrite=own.overwrite)
         rows = {part.index: part.rows for part in job.plan.slices}
-        before = output.committed() & rows.keys()
+        before, damaged = _done(job, output, verify=own.verify)
         units = [
             missing
             for unit in job.plan.units
@@ -220,11 +222,40 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
         examples = merge_examples(
             (record.pop("examples", []) for record in records), each=own.report_examples
         )
-        summary = summarise(job, before, records, seconds, started_at)
+        summary = summarise(job, before, len(damaged), records, seconds, started_at)
         output.write_text("report.html", render(score_page(summary, examples, job.checkpoint.card)))
         output.write_json("summary.json", summary)
     console_of(own).finish(summary_lines(summary, output.root), summary)
     return 0
+
+
+def _done(job: Job, output: OutputFolder, *, verify: bool) -> tuple[set[int], set[int]]:
+    """Indices of the slices that an earlier run committed: those that are whole, and the damaged ones.
+
+    What is damaged loses its marker, so that workers make it again.
+
+    Args:
+        job: the run.
+        output: its folder.
+        verify: compare all bytes of the shards, and the input with what was read of it.
+    """
+    there = output.committed()
+    of = {part.index: slice_identity(part) for part in job.plan.slices if part.index in there}
+    records, wrong = output.whole(of, verify=verify)
+    whole, damaged = set(records), set(wrong)
+    if verify:
+        settings = job.settings
+        units = ([part for part in unit if part.index in whole] for unit in job.plan.units)
+        data = (
+            part
+            for unit in units
+            if unit
+            for part in read_slices(unit, settings.schema, settings.text_columns, settings.options)
+        )
+        changed = set(changed_slices(data, records))
+        whole, damaged = whole - changed, damaged | changed
+    output.drop("scores", damaged, "part")
+    return whole, damaged
 
 
 @dataclass

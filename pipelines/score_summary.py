@@ -20,13 +20,19 @@ if TYPE_CHECKING:
 
 
 def summarise(
-    job: Job, before: set[int], records: list[dict[str, Any]], seconds: float, started_at: float
+    job: Job,
+    before: set[int],
+    damaged: int,
+    records: list[dict[str, Any]],
+    seconds: float,
+    started_at: float,
 ) -> dict[str, Any]:
     """The run's summary.
 
     Args:
         job: what was run.
         before: indices of the slices that an earlier run had committed.
+        damaged: how many more there were, made again.
         records: of all slices, in their order.
         seconds: how long the run took.
         started_at: when it began, in seconds since the epoch.
@@ -78,6 +84,7 @@ def summarise(
         "matches": total["matches"] if job.settings.threshold is not None else None,
         "shards": len(job.plan.slices),
         "shards_skipped": len(before),
+        "shards_damaged": damaged,
         "score_quantiles": quantiles(total.get("histogram", {}), logits=job.settings.raw_logits),
         "score_histogram": total.get("histogram", {}),
         "real_tokens": stats.real_tokens,
@@ -141,6 +148,8 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         )
     if summary["shards_skipped"]:
         lines.append(("resumed", f"{summary['shards_skipped']:,} of {summary['shards']:,} shards were there"))
+    if summary["shards_damaged"]:
+        lines.append(("damaged", f"{summary['shards_damaged']:,} shards that were there: made again"))
     rate = f", {summary['pairs_per_second']:,.0f} pairs/s" if summary["pairs_per_second"] else ""
     lines.append(("time", f"{summary['seconds']['run']:.1f} s{rate}"))
     lines.append(("output", f"{root}/scores"))

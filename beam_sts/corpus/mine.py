@@ -235,6 +235,7 @@ def mine_locally(
         "texts_by_split": {split: int((passages.test == at).sum()) for at, split in enumerate(SPLITS)},
         "pairs_straddling": found.straddling,
         "pairs_reused": writer.reused,
+        "shards_damaged": writer.damaged,
         "shards": {str(at): int(shards[at]) for at in np.flatnonzero(shards)},
         "rows_written": {subset: {split: rows[subset, split] for split in SPLITS} for subset, _ in rows},
     }

@@ -7,7 +7,6 @@ there.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from beam_sts.corpus.mining import BANDS, SPLITS, SUBSETS, score_bands, word_overlap
 from beam_sts.corpus.rejects import read_rejected
-from beam_sts.io.files import file_system
+from beam_sts.io.committed import content_digest
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import plan_input, read_slices
 from beam_sts.io.summary import add_records, length_histogram, score_histogram, throughput
@@ -81,23 +80,26 @@ class PairTexts:
 
 @dataclass
 class PairShardWriter:
-    """Scores shards and writes their ``raw``, ``pair-score`` and ``pair-score-hard``.
-
-    The shard's record is written last and marks it as done.
-    """
+    """Scores shards and writes their ``raw``, ``pair-score`` and ``pair-score-hard``."""
 
     output: OutputFolder
     settings: SetSettings
     scorer: PairScorer
     reused: int = 0
+    damaged: int = 0
 
     def there(
         self, number: int, test: NDArray[np.bool_], draw: NDArray[np.uint64]
     ) -> NDArray[np.float32] | None:
-        """The scores of a shard that is done, NaN where a pair failed; None if it holds other pairs."""
-        record = read_record(self.output, number)
-        if record is None or (record["pairs"], record["draws"]) != (len(draw), _sum(draw)):
+        """The scores of a shard that is done and whole, NaN where a pair failed; None if it holds others."""
+        if not self.output.has_record(number):
             return None
+        # All bytes are compared: most are read anyway.
+        records, _ = self.output.whole({number: _pairs_of(test, draw)}, verify=True)
+        if number not in records:
+            self.damaged += 1
+            return None
+        record = records[number]
         scores = np.full(len(draw), np.nan, np.float32)
         good = np.ones(len(draw), bool)
         good[record["failed"]] = False
@@ -124,23 +126,19 @@ class PairShardWriter:
         with np.errstate(invalid="ignore"):
             hard = np.abs(scores - overlap) >= np.float32(self.settings.hard_gap)
         counts: dict[str, dict[str, int]] = {}
+        shards: dict[str, pa.Table] = {}
         for split in SPLITS:
             mine = np.isfinite(scores) & (pairs.test == (split == "test"))
             for subset, chosen in (("raw", mine), ("pair-score", mine), ("pair-score-hard", mine & hard)):
                 places = pa.array(np.flatnonzero(chosen))
                 counts.setdefault(subset, {})[split] = len(places)
                 last = pairs.origin if subset == "raw" else pa.array(scores)
-                write_rows(
-                    self.output,
-                    subset,
-                    split,
-                    number,
-                    [column.take(places) for column in (pairs.text_a, pairs.text_b, last)],
-                )
+                columns = [column.take(places) for column in (pairs.text_a, pairs.text_b, last)]
+                if len(places):
+                    shards[f"{subset}/{split}"] = _table(subset, columns)
         good = scores[np.isfinite(scores)]
         record = {
             "pairs": len(scores),
-            "draws": _sum(pairs.draw),
             "failed": np.flatnonzero(~np.isfinite(scores)).tolist(),
             "rows_written": counts,
             "pairs_failed": dict(Counter(reason.partition(":")[0] for reason in result.failures.values())),
@@ -154,7 +152,7 @@ class PairShardWriter:
             "work": [started, time.time(), len(scores)],
             "examples": self._examples(number, pairs, scores),
         }
-        self.output.write_record(number, record)
+        self.output.commit(number, shards, record, of=_pairs_of(pairs.test, pairs.draw))
         return scores
 
     def _examples(self, number: int, pairs: PairTexts, scores: NDArray[np.float32]) -> list[Example]:
@@ -174,6 +172,13 @@ class PairShardWriter:
 
 def write_rows(output: OutputFolder, subset: str, split: str, number: int, columns: Sequence[Any]) -> int:
     """Publish a shard of a training set, none if it has no row; gives its rows."""
+    table = _table(subset, columns)
+    if len(table):
+        output.commit(number, {f"{subset}/{split}": table}, {}, kind=f"{subset}-{split}")
+    return len(table)
+
+
+def _table(subset: str, columns: Sequence[Any]) -> pa.Table:
     schema = SCHEMAS[subset]
     arrays = [
         column.cast(kind.type)
@@ -181,19 +186,7 @@ def write_rows(output: OutputFolder, subset: str, split: str, number: int, colum
         else pa.array(column, kind.type)
         for column, kind in zip(columns, schema, strict=True)
     ]
-    table = pa.Table.from_arrays(arrays, schema=schema)
-    if len(table):
-        output.write_table(f"{subset}/{split}", number, table)
-    return len(table)
-
-
-def read_record(output: OutputFolder, number: int) -> dict[str, Any] | None:
-    """The record of a shard, if it is done."""
-    fs, path = file_system(output.path("_run", "records", f"part-{number:06d}.json"))
-    if not fs.exists(path):
-        return None
-    record: dict[str, Any] = json.loads(fs.cat_file(path))
-    return record
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def mine_counts(
@@ -210,14 +203,14 @@ def mine_counts(
         RuntimeError: they do not add up.
     """
     numbers = sorted(map(int, counts.get("shards", {})))
-    records = [record for number in numbers if (record := read_record(output, number))]
+    records = output.records(numbers)
     names = ("pairs", "rows_written", "pairs_failed", "pairs_by_origin", "score_histogram", "tokens")
     zeros = dict.fromkeys(SPLITS, 0)
     total: dict[str, Any] = {
         "rows_read": rows_read,
         **dict.fromkeys(("rows_rejected", "rows_used", "sentences", "texts"), 0),
         **dict.fromkeys(("texts_too_short", "texts_too_long", "places"), 0),
-        **dict.fromkeys(("pairs", "pairs_straddling", "pairs_reused"), 0),
+        **dict.fromkeys(("pairs", "pairs_straddling", "pairs_reused", "shards_damaged"), 0),
         **{name: {} for name in ("rejected_reasons", "pairs_by_origin", "pairs_failed", "score_histogram")},
         "texts_by_split": zeros,
         "rows_written": dict.fromkeys(SUBSETS, zeros),
@@ -246,6 +239,6 @@ def empty_schemas() -> dict[str, pa.Schema]:
     return {f"{subset}/{split}": schema for subset, schema in SCHEMAS.items() for split in SPLITS}
 
 
-def _sum(draw: NDArray[np.uint64]) -> str:
-    """One number for a set of pairs."""
-    return f"{int(draw.sum(dtype=np.uint64)):x}"
+def _pairs_of(test: NDArray[np.bool_], draw: NDArray[np.uint64]) -> str:
+    """One digest of a shard's pairs: a draw follows from the two texts."""
+    return content_digest(test.astype(np.uint8), draw)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from beam_sts.corpus.dedup import Decision
 from beam_sts.corpus.rejects import write_rejected
 from beam_sts.corpus.rows import IntArray, Rows, SliceRows, Source
 from beam_sts.corpus.verify import RULES
+from beam_sts.io.committed import changed_slices, content_digest, data_digest, slice_identity
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema
 from beam_sts.io.slices import Slice
@@ -58,7 +60,14 @@ class SliceWriter:
             "rejected": rejected_schema(self.source.schema),
         }
 
-    def write(self, rows: SliceRows, gone: NDArray[np.bool_], receipts: pa.Table, clusters: pa.Array) -> None:
+    def write(
+        self,
+        rows: SliceRows,
+        gone: NDArray[np.bool_],
+        receipts: pa.Table,
+        clusters: pa.Array,
+        of: Any = None,
+    ) -> None:
         """Publish the shards of a slice, ``kept`` last: it is the commit marker.
 
         Args:
@@ -66,6 +75,7 @@ class SliceWriter:
             gone: which of the good ones go, shape (n,).
             receipts: of those that go, with ``receipt_schema``.
             clusters: of the good rows, shape (n,).
+            of: what the shards are of, for their record.
         """
         part, schemas = rows.data.slice, self.schemas
         table = rows.table
@@ -83,21 +93,18 @@ class SliceWriter:
                 f"{part.path}: rows from {part.row}: {len(kept)} kept + {len(removed)} removed + "
                 f"{rejected['rows_rejected']} rejected, not {part.rows}"
             )
-        if len(removed):
-            output.write_table("removed", index, removed)
         named = pa.Table.from_arrays([pa.chunked_array(rows.ids), clusters], schema=schemas["clusters"])
-        output.write_table("clusters", index, named)
-        output.write_record(
-            index,
-            {
-                "rows_read": part.rows,
-                "rows_kept": len(kept),
-                "rows_removed": len(removed),
-                "rows_rejected": rejected["rows_rejected"],
-                "reasons": rejected["rejected_reasons"],
-            },
-        )
-        output.write_table("kept", index, kept)
+        shards = {"removed": removed, "clusters": named, "kept": kept}
+        record = {
+            "rows_read": part.rows,
+            "rows_kept": len(kept),
+            "rows_removed": len(removed),
+            "rows_rejected": rejected["rows_rejected"],
+            "reasons": rejected["rejected_reasons"],
+            "read": data_digest(rows.data),
+        }
+        shards = {folder: table for folder, table in shards.items() if len(table) or folder != "removed"}
+        output.commit(index, shards, record, of=of)
 
 
 @dataclass(frozen=True)
@@ -110,16 +117,47 @@ class RowWriter:
     threshold: float
     model: str
 
+    def whole(self, *, verify: bool) -> tuple[set[int], set[int]]:
+        """Indices of the slices that are written as they were decided, and of those that are damaged.
+
+        Args:
+            verify: compare all bytes of the shards, and the input with what was read of it.
+        """
+        output, source = self.to.output, self.to.source
+        there = output.committed()
+        of = {part.index: self._of(part) for part in source.plan.slices if part.index in there}
+        records, _ = output.whole(of, verify=verify)
+        rejected = {
+            part.index: slice_identity(part)
+            for part in source.plan.slices
+            if part.index in records and records[part.index]["rows_rejected"]
+        }
+        _, wrong = output.whole(rejected, kind="rejected", verify=verify)
+        whole = records.keys() - wrong.keys()
+        if verify:
+            again = (rows.data for rows in source.read([s for s in source.plan.slices if s.index in whole]))
+            whole -= set(changed_slices(again, records))
+        return whole, of.keys() - whole
+
     def write(self, slices: Sequence[Slice]) -> Iterator[int]:
         """Write some slices; gives the number of rows of each as it is committed."""
         removed = self.made.removed
         for rows in self.to.source.read(slices):
-            start, count = self.rows.spans[rows.data.slice.index]
-            span = np.arange(start, start + count)
+            span = self._span(rows.data.slice)
             gone = removed[span]
             clusters = self.rows.ids_of(self.made.cluster[span])
-            self.to.write(rows, gone, self._receipts(span[gone]), clusters)
+            self.to.write(rows, gone, self._receipts(span[gone]), clusters, self._of(rows.data.slice))
             yield rows.data.slice.rows
+
+    def _span(self, part: Slice) -> IntArray:
+        start, count = self.rows.spans[part.index]
+        return np.arange(start, start + count)
+
+    def _of(self, part: Slice) -> list[Any]:
+        """A slice, its texts and what becomes of them."""
+        span, made = self._span(part), self.made
+        decided = (made.survivor[span], made.cluster[span], made.score[span])
+        return [*slice_identity(part), content_digest(self.rows.hashes[span], *decided)]
 
     def _receipts(self, span: IntArray) -> pa.Table:
         made, edges = self.made, self.made.edges

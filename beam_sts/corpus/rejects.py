@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import Any
 
 from beam_sts.corpus.rows import SliceRows, Source
+from beam_sts.io.committed import read_records, slice_identity
 from beam_sts.io.files import file_system
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema, rejected_table
@@ -22,8 +22,8 @@ def write_rejected(output: OutputFolder, source: Source, rows: SliceRows, each: 
     table = rejected_table(rows.data, rows.bad, rows.reasons, rejected_schema(source.schema))
     if len(table):
         shown = rejected_examples(table, [source.text], each)
-        output.write_json(f"_run/records/rejected-{index:06d}.json", {"examples": shown})
-        output.write_table("rejected", index, table)
+        record = {"examples": shown}
+        output.commit(index, {"rejected": table}, record, of=slice_identity(rows.data.slice), kind="rejected")
     reasons = Counter(map(reason_kind, table["reason"].to_pylist()))
     return {"rows_rejected": len(table), "rejected_reasons": dict(reasons)}
 
@@ -32,5 +32,9 @@ def read_rejected(output: OutputFolder) -> list[list[Example]]:
     """The examples of the first slices with rejected rows."""
     fs, folder = file_system(output.path("_run", "records"))
     fs.invalidate_cache()  # other machines wrote them
-    paths = sorted(fs.glob(f"{folder}/rejected-*.json"))[:_SHARDS_SHOWN]
-    return [json.loads(fs.cat_file(path))["examples"] for path in paths]
+    try:
+        names = sorted(name.rpartition("/")[2] for name in fs.ls(folder, detail=False))
+    except FileNotFoundError:
+        return []
+    paths = [output.path("_run", "records", name) for name in names if name.startswith("rejected-")]
+    return [record["examples"] for record in read_records(paths[:_SHARDS_SHOWN]) if record]

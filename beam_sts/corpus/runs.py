@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 
 from beam_sts.corpus.receipts import FOLDERS
 from beam_sts.errors import UserError
+from beam_sts.io.committed import check_run, read_record
 from beam_sts.io.files import file_system
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.schema import column_at
@@ -45,7 +45,12 @@ class Run:
             fs, inside = file_system(output.path(name))
             if not fs.exists(inside):
                 raise UserError(f"{flag} {folder}: {wrong} (no {name}).")
-            found.append(json.loads(fs.cat_file(inside)))
+            content = read_record(output.path(name))
+            if content is None:
+                raise UserError(
+                    f"{flag} {folder}: its {name} is damaged. Run the command that wrote it again."
+                )
+            found.append(content)
         if found[0].get("pipeline") != "dedup":
             raise UserError(
                 f"{flag} {folder}: holds a run of pipelines.{found[0].get('pipeline')}, not dedup."
@@ -60,6 +65,7 @@ class Run:
     def tables(self, folder: str) -> Iterator[pa.Table]:
         """The shards of a folder, one part after the other."""
         options = ReadOptions(",") if self.fingerprint["settings"]["output_format"] == "csv" else None
+        check_run(self.output.root, folder, f"--run {self.output.root}")
         plan = plan_input(self.output.path(folder), _ROWS_AT_ONCE, options)
         for unit in plan.units:
             for part in read_slices(unit, plan.schema, options=options):

@@ -15,6 +15,7 @@ from beam_sts.corpus.rows import IntArray, Nodes, Rows
 from beam_sts.corpus.survivors import ScoredPairs
 from beam_sts.corpus.verify import RULES, Verifier, VerifyStats
 from beam_sts.errors import UserError
+from beam_sts.io.committed import content_digest
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import plan_input, read_slices
 
@@ -32,7 +33,7 @@ class Edges:
 
 
 class PairShards:
-    """Scores pairs of nodes shard by shard; a shard that is there is read, not scored again.
+    """Scores pairs of nodes shard by shard; a shard that is there and whole is read, not scored again.
 
     Args:
         output: whose ``pairs`` folder takes the shards.
@@ -50,7 +51,7 @@ class PairShards:
         self._there = set(output.numbers("pairs"))
         self._next = 0
         self.stats = VerifyStats()
-        self.reused = 0
+        self.reused = self.damaged = 0
 
     def schema(self) -> pa.Schema:
         """Of the shards."""
@@ -67,14 +68,11 @@ class PairShards:
         scores, rules = np.empty(len(a), np.float32), np.empty(len(a), np.int8)
         characters = self._rows.characters[self._nodes.row]
         for part in shard_parts(characters[a] + characters[b]):
-            number, self._next = self._next, self._next + 1
-            if number in self._there:
+            number = self._number()
+            labels = source if isinstance(source, str) else source[part]
+            keys = self._keys(a[part], b[part], labels)
+            if self._is_whole(number, keys):
                 found = _read_shard(self._output, number, self.schema())
-                if len(found) != part.stop - part.start:
-                    raise UserError(
-                        f"{self._output.shard('pairs', number)}: has {len(found)} pairs, not "
-                        f"{part.stop - part.start}. It is damaged: --overwrite starts anew."
-                    )
                 scores[part] = found.column("score").to_numpy()
                 names = found.column("rule").to_pylist()
                 rules[part] = [RULES.index(name) for name in names]
@@ -85,8 +83,8 @@ class PairShards:
                 )
                 scores[part], rules[part] = verified.scores, verified.rules
                 self.stats += verified.stats
-                labels = source if isinstance(source, str) else source[part]
-                self._write(number, a[part], b[part], scores[part], labels, rules[part])
+                table = self._table_of(a[part], b[part], scores[part], labels, rules[part])
+                self._output.commit(number, {"pairs": table}, {}, of=keys, kind="pairs")
             done(part.stop - part.start)
         return scores, rules
 
@@ -94,12 +92,11 @@ class PairShards:
         """Write pairs that need no scoring."""
         for start in range(0, len(edges.rules), PAIRS_PER_SHARD):
             part = slice(start, start + PAIRS_PER_SHARD)
-            number, self._next = self._next, self._next + 1
-            if number not in self._there:
-                pairs, source = edges.pairs, edges.source[part]
-                self._write(
-                    number, pairs.a[part], pairs.b[part], pairs.scores[part], source, edges.rules[part]
-                )
+            pairs, source = edges.pairs, edges.source[part]
+            table = self._table_of(
+                pairs.a[part], pairs.b[part], pairs.scores[part], source, edges.rules[part]
+            )
+            self._output.commit(self._number(), {"pairs": table}, {}, kind="pairs")
 
     def write_identical(self) -> None:
         """Write the input's rows that are behind a node, each with the node's own row: equal texts."""
@@ -107,24 +104,45 @@ class PairShards:
         behind = np.flatnonzero(behind & (self._rows.side == 0))  # the other is not compared with itself
         for start in range(0, len(behind), PAIRS_PER_SHARD):
             rows = behind[start : start + PAIRS_PER_SHARD]
-            number, self._next = self._next, self._next + 1
-            if number not in self._there:
-                ones = np.ones(len(rows), np.float32)
-                identical = np.full(len(rows), RULES.index("identical"), np.int8)
-                first = self._nodes.row[self._nodes.of_row[rows]]
-                self._output.write_table("pairs", number, self._table(first, rows, ones, "exact", identical))
+            ones = np.ones(len(rows), np.float32)
+            identical = np.full(len(rows), RULES.index("identical"), np.int8)
+            first = self._nodes.row[self._nodes.of_row[rows]]
+            table = self._table(first, rows, ones, "exact", identical)
+            self._output.commit(self._number(), {"pairs": table}, {}, kind="pairs")
 
-    def _write(
+    def finish(self) -> None:
+        """Drop shards beyond the last one: of a run that cut the pairs otherwise, such as by Beam."""
+        self._output.drop("pairs", [n for n in self._output.numbers("pairs") if n >= self._next], "pairs")
+
+    def _number(self) -> int:
+        number, self._next = self._next, self._next + 1
+        return number
+
+    def _keys(self, a: IntArray, b: IntArray, source: pa.Array | str) -> str:
+        """One digest of what a shard is of: the ids, texts and sources of its pairs."""
+        first, second = self._nodes.row[a], self._nodes.row[b]
+        labels = pa.array([source] if isinstance(source, str) else source.cast(pa.string()))
+        ids = (self._rows.ids_of(first), self._rows.ids_of(second))
+        return content_digest(*ids, self._rows.hashes[first], self._rows.hashes[second], labels)
+
+    def _is_whole(self, number: int, keys: str) -> bool:
+        """Whether a shard holds what was written of these pairs, all bytes compared: it is read anyway."""
+        if number not in self._there:
+            return False
+        whole = number in self._output.whole({number: keys}, kind="pairs", verify=True)[0]
+        self.damaged += not whole
+        return whole
+
+    def _table_of(
         self,
-        number: int,
         a: IntArray,
         b: IntArray,
         scores: NDArray[np.float32],
         source: pa.Array | str,
         rules: NDArray[np.int8],
-    ) -> None:
+    ) -> pa.Table:
         rows = self._nodes.row
-        self._output.write_table("pairs", number, self._table(rows[a], rows[b], scores, source, rules))
+        return self._table(rows[a], rows[b], scores, source, rules)
 
     def _table(
         self,

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,33 +21,53 @@ from pathlib import Path
 from beam_sts.errors import UserError
 from beam_sts.io.files import file_system, is_local
 
+_TRIES, _PAUSE = 4, 0.05  # of the lock, seconds between them
+
 
 @dataclass(frozen=True)
 class Lease:
     """The right to write to a folder, as its workers carry it.
 
     ``path`` is the lock's file, ``folder`` the folder as the user named it, ``taken_over`` whether another
-    writer held it before.
+    writer held it before, ``process`` the holder's number.
     """
 
     path: str
     folder: str
     token: str
     taken_over: bool = False
+    process: int = 0
 
     def check(self) -> None:
-        """See that the lease still is its holder's.
+        """See that the lease still is its holder's, and that a local holder is alive.
 
         Raises:
-            UserError: another process took it over, or it was given back.
+            UserError: another process took it over, it was given back, or the folder was removed.
             OSError: the lock cannot be read.
         """
         held = _read(self.path)
-        if held.get("token") != self.token:
-            holder = held.get("holder", "another run, done by now,")
-            raise UserError(
-                f"--output {self.folder}: {holder} has taken this run over. This process wrote no more."
-            )
+        if held.get("token") == self.token and not self._is_orphaned():
+            return
+        raise UserError(f"--output {self.folder}: {self._reason(held)} This process wrote no more.")
+
+    def _reason(self, held: dict[str, str]) -> str:
+        if "holder" in held and held.get("token") != self.token:
+            return f"{held['holder']} has taken this run over."
+        fs, inside = file_system(self.path)
+        if is_local(self.path) and fs.exists(inside):
+            return "the run that this process worked for has ended."
+        if is_local(self.path) or not fs.exists(f"{inside.rpartition('/')[0]}/run.json"):
+            return "the folder, or its _run/, was removed while this run wrote to it."
+        return "this run has ended, or another run, done by now, has taken this run over."
+
+    def _is_orphaned(self) -> bool:
+        """Whether the holder has died: a local lock is free then. The holder itself need not ask."""
+        if not is_local(self.path) or self.process == os.getpid():
+            return False
+        with contextlib.suppress(OSError), Path(file_system(self.path)[1]).open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return True
+        return False
 
 
 @contextlib.contextmanager
@@ -72,20 +93,28 @@ def _kernel_lock(path: str, folder: str) -> Iterator[Lease]:
     file = Path(file_system(path)[1])
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = _read(path).get("holder", "another process")
-            raise UserError(
-                f"--output {folder}: {holder} is writing there. Wait for it or give another folder."
-            ) from error
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if tries_left:  # a worker of a dead run may hold it while it asks whether its run lives
+                    time.sleep(_PAUSE)
+                    continue
+                holder = _read(path).get("holder", "another process")
+                raise UserError(
+                    f"--output {folder}: {holder} is writing there. Wait for it or give another folder."
+                ) from error
+        if not (file.exists() and os.path.samestat(os.fstat(stream.fileno()), file.stat())):
+            # Its holder dropped it, with a run that was refused, after it was opened here.
+            raise UserError(f"--output {folder}: another process has just left it. Run the command again.")
         token, content = _draw()
         stream.seek(0)
         stream.truncate()
         stream.write(content)
         stream.flush()
         try:
-            yield Lease(path, folder, token)
+            yield Lease(path, folder, token, process=os.getpid())
         finally:
             stream.truncate(0)  # a worker that outlives this process stops
 

@@ -8,11 +8,12 @@
     DIR/report.html                  the run, to look at
     DIR/summary.json                 written last
     DIR/_run/run.json                the run's fingerprint: input, model, settings
-    DIR/_run/records/part-000000.json counts of one slice
+    DIR/_run/records/part-000000.json counts of one slice, and size, rows and digest of each of its shards
     DIR/_run/lock                    held by the running process; on an object store, there while one runs
 
-A slice is committed by its score shard, written after everything else of the slice. Every file is published
-in one step, so a killed or doubled attempt leaves nothing half done.
+A slice is committed by its score shard, written after everything else of the slice, and counts as done where
+all of its shards are as its record has them. Every file is published in one step, so a killed or doubled
+attempt leaves nothing half done.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,9 @@ from typing import Any
 import pyarrow as pa
 
 from beam_sts.errors import UserError
+from beam_sts.io.committed import RUN_FILE, damage, describe, read_record, read_records, record_text
 from beam_sts.io.encode import OUTPUT_FORMATS, encode
-from beam_sts.io.files import file_system, normal_path, publish
+from beam_sts.io.files import file_system, is_local, normal_path, publish
 from beam_sts.io.lease import Lease, hold
 from beam_sts.io.storage import StorageOptions
 
@@ -37,6 +39,7 @@ SHARD_FOLDERS = ("scores", "matches", "rejected")
 _OURS = {*SHARD_FOLDERS, "_run", "summary.json", "report.html"}
 _ENDINGS = "|".join((*OUTPUT_FORMATS, "json", "html"))
 _TEMPORARY = re.compile(rf"\..+\.({_ENDINGS})\.\d+\.[0-9a-f]{{8}}")
+_NO_COUNTS = ("of", "shards", "read")
 _SHARD = re.compile(rf"part-(\d+)\.(?:{_ENDINGS})")
 
 
@@ -78,27 +81,109 @@ class OutputFolder:
         return self.path(folder, f"part-{index:06d}.{self.form}")
 
     def committed(self) -> set[int]:
-        """Indices of the slices that are done."""
+        """Indices of the slices whose marker is there."""
         return set(self.numbers(self.folders[0]))
 
-    def is_committed(self, index: int) -> bool:
-        """Whether one slice is done."""
+    def whole(
+        self, of: Mapping[int, Any], *, kind: str = "part", verify: bool = False
+    ) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
+        """What of some slices is done: their records by index, and what is wrong with the others' records.
+
+        Args:
+            of: what each slice must be of, as ``commit`` was told.
+            kind: of the records.
+            verify: compare all bytes of the shards.
+        """
+        found = read_records([self.record(index, kind) for index in of])
+        records: dict[int, dict[str, Any]] = {}
+        wrong: dict[int, str] = {}
+        for (index, wanted), record in zip(of.items(), found, strict=True):
+            if record is None:
+                wrong[index] = f"{self.record(index, kind)} is missing or damaged"
+            elif record.get("of") != wanted:
+                wrong[index] = f"{self.record(index, kind)} is of something else"
+            else:
+                records[index] = record
+        shards = {index: self._shards_of(record) for index, record in records.items()}
+        damaged = damage({path: s for part in shards.values() for path, s in part.items()}, verify=verify)
+        for index, part in shards.items():
+            reasons = [f"{path} {damaged[path]}" for path in part if path in damaged]
+            if reasons:
+                del records[index]
+                wrong[index] = reasons[0]
+        return records, wrong
+
+    def is_whole(self, index: int, of: Any) -> bool:
+        """Whether one slice is done, its marker there."""
         fs, inside = file_system(self.shard(self.folders[0], index))
+        return bool(fs.exists(inside)) and index in self.whole({index: of})[0]
+
+    def _shards_of(self, record: dict[str, Any]) -> dict[str, Any]:
+        return {self.path(name): shard for name, shard in record["shards"].items()}
+
+    def commit(
+        self,
+        index: int,
+        shards: Mapping[str, pa.Table],
+        record: dict[str, Any],
+        *,
+        of: Any = None,
+        kind: str = "part",
+    ) -> None:
+        """Publish shards and their record, which comes before the last of them: the commit marker.
+
+        Args:
+            index: of the slice.
+            shards: by folder.
+            record: counts; takes what is true of the shards besides.
+            of: what the shards are of, as JSON; another slice or other pairs give another value.
+            kind: of the record, whose name it begins.
+        """
+        data = {self.shard(folder, index): self._encode(table) for folder, table in shards.items()}
+        described = {
+            path.removeprefix(f"{self.root}/"): describe(content, len(table))
+            for (path, content), table in zip(data.items(), shards.values(), strict=True)
+        }
+        noted = record_text({**record, "of": of, "shards": described}).encode()
+        files = [*data.items()]
+        for path, content in [*files[:-1], (self.record(index, kind), noted), *files[-1:]]:
+            self._publish(path, content)
+
+    def _encode(self, table: pa.Table) -> bytes:
+        return encode(table, self.form, csv_safe=self.csv_safe)
+
+    def drop(self, folder: str, numbers: Iterable[int], kind: str) -> None:
+        """Drop shards of a folder, and their records of that kind."""
+        if self.lease:
+            self.lease.check()
+        for number in numbers:
+            for path in (self.shard(folder, number), self.record(number, kind)):
+                fs, inside = file_system(path)
+                with contextlib.suppress(FileNotFoundError):
+                    fs.rm_file(inside)
+
+    def has_record(self, index: int, kind: str = "part") -> bool:
+        """Whether a record is there."""
+        fs, inside = file_system(self.record(index, kind))
         return bool(fs.exists(inside))
 
-    def write_table(self, folder: str, index: int, table: pa.Table) -> None:
-        """Publish one shard."""
-        self._publish(self.shard(folder, index), encode(table, self.form, csv_safe=self.csv_safe))
-
-    def write_record(self, index: int, record: dict[str, Any]) -> None:
-        """Publish the counts of one slice."""
-        self._publish(self.path("_run", "records", f"part-{index:06d}.json"), json.dumps(record).encode())
+    def record(self, index: int, kind: str = "part") -> str:
+        """Path of a record."""
+        return self.path("_run", "records", f"{kind}-{index:06d}.json")
 
     def records(self, indices: Iterable[int]) -> list[dict[str, Any]]:
-        """The counts of committed slices."""
-        fs, _ = file_system(self.root)
-        paths = [self.path("_run", "records", f"part-{index:06d}.json") for index in indices]
-        return [json.loads(fs.cat_file(file_system(path)[1])) for path in paths]
+        """The counts of committed slices.
+
+        Raises:
+            UserError: a record is missing or damaged.
+        """
+        paths = [self.record(index) for index in indices]
+        found = []
+        for path, record in zip(paths, read_records(paths), strict=True):
+            if record is None:
+                raise UserError(f"{path}: is missing or damaged. Run the same command again to make it anew.")
+            found.append({name: value for name, value in record.items() if name not in _NO_COUNTS})
+        return found
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Publish a JSON file at the top of the folder."""
@@ -113,51 +198,101 @@ class OutputFolder:
             self.lease.check()
         publish(path, data)
 
-    def prepare(self, fingerprint: dict[str, Any], *, overwrite: bool) -> None:
+    @contextlib.contextmanager
+    def claim(
+        self, fingerprint: dict[str, Any], *, overwrite: bool, takeover: bool = False, verify: bool = False
+    ) -> Iterator[OutputFolder]:
+        """Hold the folder for a run: nothing is written before it is free, nothing stays of a refused run.
+
+        Args:
+            fingerprint: as for ``prepare``.
+            overwrite: as for ``prepare``.
+            takeover: as for ``lock``.
+            verify: as for ``prepare``.
+
+        Yields:
+            The folder with the lease.
+
+        Raises:
+            UserError: as ``lock`` and ``prepare``.
+        """
+        with self._writing():
+            self._check(fingerprint, overwrite=overwrite, verify=verify)
+        made = _missing_folders(self.path("_run")) if is_local(self.root) else []
+        with self.lock(takeover=takeover) as held:
+            held.prepare(fingerprint, overwrite=overwrite, verify=verify)
+            try:
+                yield held
+            except Exception:
+                held._leave(made)
+                raise
+
+    def _leave(self, made: list[Path]) -> None:
+        """Drop a run that has committed nothing, so that a corrected command finds the folder free."""
+        with contextlib.suppress(OSError, UserError):
+            if self.lease:
+                self.lease.check()
+            if self._has_shards():
+                return
+            self._clear()
+            if is_local(self.root):
+                self._path_of("_run", "lock").unlink(missing_ok=True)
+                for folder in made:
+                    folder.rmdir()
+
+    def _path_of(self, *parts: str) -> Path:
+        return Path(file_system(self.path(*parts))[1])
+
+    def prepare(self, fingerprint: dict[str, Any], *, overwrite: bool, verify: bool = False) -> None:
         """Make the folder this run's own, or see that it already is.
 
         Args:
-            fingerprint: what the output depends on: input, model, settings; JSON values by name.
+            fingerprint: what the output depends on: input, model, settings, versions; JSON values by name.
             overwrite: drop what an earlier run left; never what is not a run's.
+            verify: go on although an input file may have changed: who reads it compares.
 
         Raises:
             UserError: the folder cannot be written, holds something else or another run's output.
         """
         with self._writing():
-            self._check_folder()
-            names = {Path(entry).name for entry in self._list()}
-            strangers = sorted(name for name in names - {*_OURS, *self.folders} if not name.startswith("."))
-            if strangers:
-                raise UserError(
-                    f"--output {self.root}: holds something else ({', '.join(strangers[:3])}). "
-                    "Give a new or empty folder."
-                )
-            before = self._fingerprint()
-            if before is None and names & set(self.folders):
+            if self._check(fingerprint, overwrite=overwrite, verify=verify):
+                self._clear()
+            self._drop_temporaries()
+            self.write_json(RUN_FILE, fingerprint)
+
+    def _check(self, fingerprint: dict[str, Any], *, overwrite: bool, verify: bool) -> bool:
+        """See that the folder can be the run's; tells whether what is in it must be dropped before."""
+        self._check_folder()
+        names = {Path(entry).name for entry in self._list()}
+        strangers = sorted(name for name in names - {*_OURS, *self.folders} if not name.startswith("."))
+        if strangers:
+            raise UserError(
+                f"--output {self.root}: holds something else ({', '.join(strangers[:3])}). "
+                "Give a new or empty folder."
+            )
+        before = self._fingerprint()
+        if before is None:
+            if names & set(self.folders):
                 raise UserError(
                     f"--output {self.root}: holds shards but not the run they belong to "
-                    "(_run/run.json). Give a new or empty folder."
+                    f"({RUN_FILE}). Give a new or empty folder."
                 )
-            if overwrite and before != fingerprint and self.lease and self.lease.taken_over:
-                raise UserError(
-                    f"--output {self.root}: --takeover goes on with the same input, model and settings; "
-                    "the run that held this folder may still be writing its own. Give another folder."
-                )
-            if before is not None and (overwrite or before.get("pipeline") != fingerprint["pipeline"]):
-                if not overwrite:
-                    raise UserError(
-                        f"--output {self.root}: holds a run of pipelines.{before.get('pipeline')}. "
-                        "Give another folder, or --overwrite to drop it."
-                    )
-                self._clear()
-            elif before is not None and before != fingerprint:
-                raise UserError(
-                    f"--output {self.root}: was made with other settings: "
-                    f"{_differences(before, fingerprint)}. Give another folder, the same settings to go on "
-                    "with it, or --overwrite to start anew."
-                )
-            self._drop_temporaries()
-            self.write_json("_run/run.json", fingerprint)
+            return False
+        same = before == fingerprint or (verify and _but_for_changes(before) == _but_for_changes(fingerprint))
+        if same and not overwrite:
+            return False
+        if not overwrite and (before.get("pipeline") != fingerprint["pipeline"] or self._has_shards()):
+            raise UserError(f"--output {self.root}: {_refusal(before, fingerprint)}")
+        if not same and self.lease and self.lease.taken_over:
+            raise UserError(
+                f"--output {self.root}: --takeover goes on with the same input, model and settings; "
+                "the run that held this folder may still be writing its own. Give another folder."
+            )
+        return True
+
+    def _has_shards(self) -> bool:
+        """Whether a run has committed something; rows that it rejected are no such thing."""
+        return any(self.numbers(folder) for folder in self.folders if folder != "rejected")
 
     @contextlib.contextmanager
     def lock(self, *, takeover: bool = False) -> Iterator[OutputFolder]:
@@ -181,9 +316,17 @@ class OutputFolder:
     def finish(self, schemas: dict[str, pa.Schema]) -> None:
         """Give every shard folder at least one shard, perhaps empty, and drop what killed attempts left."""
         for folder, schema in schemas.items():
-            if not self.numbers(folder):
-                self.write_table(folder, 0, schema.empty_table())
+            numbers = self.numbers(folder)
+            if numbers in ([], [0]):
+                empty = self._encode(schema.empty_table())
+                # No shard with rows is so short: it is the empty one, perhaps damaged.
+                if not numbers or self._size(self.shard(folder, 0)) <= len(empty):
+                    self._publish(self.shard(folder, 0), empty)
         self._drop_temporaries()
+
+    def _size(self, path: str) -> int:
+        fs, inside = file_system(path)
+        return int(fs.info(inside)["size"])
 
     def numbers(self, folder: str) -> list[int]:
         """Numbers of the shards in a folder."""
@@ -200,11 +343,9 @@ class OutputFolder:
         return entries
 
     def _fingerprint(self) -> dict[str, Any] | None:
-        fs, inside = file_system(self.path("_run", "run.json"))
-        if not fs.exists(inside):
-            return None
-        loaded: dict[str, Any] = json.loads(fs.cat_file(inside))
-        return loaded
+        """Of the run in the folder; empty where it is damaged."""
+        fs, inside = file_system(self.path(RUN_FILE))
+        return read_record(self.path(RUN_FILE)) or {} if fs.exists(inside) else None
 
     def _check_folder(self) -> None:
         fs, inside = file_system(self.root)
@@ -212,7 +353,7 @@ class OutputFolder:
             raise UserError(f"--output {self.root}: is a file, not a folder.")
 
     def _clear(self) -> None:
-        for name in (*self.folders, "_run/records", "summary.json", "report.html", "_run/run.json"):
+        for name in (*self.folders, "_run/records", "summary.json", "report.html", RUN_FILE):
             fs, inside = file_system(self.path(name))
             if fs.exists(inside):
                 fs.rm(inside, recursive=True)
@@ -233,10 +374,56 @@ class OutputFolder:
             raise UserError(f"--output {self.root}: cannot be written: {error}") from error
 
 
+def _missing_folders(path: str) -> list[Path]:
+    """A local folder and those above it that are not there, the deepest first."""
+    folder = Path(file_system(path)[1])
+    return [each for each in (folder, *folder.parents) if not each.exists()]
+
+
+_CHANGED = re.compile(r"(input|against)\[\d+\]\.changed")
+
+
+def _but_for_changes(fingerprint: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in _flatten(fingerprint).items() if not _CHANGED.fullmatch(key)}
+
+
+def _refusal(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Why a folder's run is not this one, and the way out."""
+    if not before:
+        return f"its {RUN_FILE} is damaged. Give another folder, or --overwrite to start anew."
+    if before.get("pipeline") != now["pipeline"]:
+        return (
+            f"holds a run of pipelines.{before.get('pipeline')}. "
+            "Give another folder, or --overwrite to drop it."
+        )
+    if _but_for_changes(before) == _but_for_changes(now):
+        files = zip(*([*run["input"], *(run.get("against") or [])] for run in (before, now)), strict=True)
+        path = next(new["path"] for old, new in files if old["changed"] != new["changed"])
+        return (
+            f"the input {path} may have changed: its size and time are as before, but the file was written, "
+            "renamed or given other permissions since. --verify reads it again and goes on with what is the "
+            "same; --overwrite starts anew."
+        )
+    differences = _differences(before, now)
+    if {key.partition(".")[0] for key in _changed_keys(before, now)} == {"versions"}:
+        return (
+            f"was made with other versions: {differences}. Install those to go on with it, give another "
+            "folder, or --overwrite to start anew."
+        )
+    return (
+        f"was made with other settings: {differences}. Give another folder, the same settings to go on "
+        "with it, or --overwrite to start anew."
+    )
+
+
+def _changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    old, new = _flatten(before), _flatten(now)
+    return [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+
+
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
     """What differs between two fingerprints, by dotted name, at most three of them."""
-    old, new = _flatten(before), _flatten(now)
-    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    old, new, changed = _flatten(before), _flatten(now), _changed_keys(before, now)
     parts = [f"{key} was {_short(old.get(key))}, is {_short(new.get(key))}" for key in changed[:3]]
     return "; ".join(parts) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
 

@@ -206,5 +206,6 @@ class _WritePairs(beam.DoFn):
         place = schema.get_field_index("score")
         scores = table.column("score")
         scores = pc.if_else(pc.is_nan(scores), pa.scalar(None, pa.float32()), scores)
-        writer.output.write_table("pairs", number, table.set_column(place, "score", scores))
+        shards = {"pairs": table.set_column(place, "score", scores)}
+        writer.output.commit(number, shards, {}, kind="pairs")
         yield number

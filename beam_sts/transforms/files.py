@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import RunInference
 
+from beam_sts.io.committed import data_digest, slice_identity
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema, rejected_table
 from beam_sts.io.slices import ReadOptions, Slice, SliceData, read_slices
@@ -90,7 +91,7 @@ class _ReadUnit(beam.DoFn):
     def process(self, unit: list[Slice]) -> Iterator[PairColumns]:
         settings = self._settings
         # Runners retry: a slice may have been committed since the plan was made.
-        missing = [part for part in unit if not settings.output.is_committed(part.index)]
+        missing = [part for part in unit if not settings.output.is_whole(part.index, slice_identity(part))]
         if not missing:
             return
         started = time.perf_counter()
@@ -121,38 +122,36 @@ class _CommitSlice(beam.DoFn):
                 f"not {part.rows}"
             )
         index, output = part.index, settings.output
-        matches = 0
-        if len(rejected):
-            output.write_table("rejected", index, rejected)
-            Metrics.counter(METRICS_NAMESPACE, "rejected").inc(len(rejected) - len(result.failures))
         scores = table.column(settings.score_column)
         values = scores.to_numpy()
+        shards = {}
+        if len(rejected):
+            shards["rejected"] = rejected
+            Metrics.counter(METRICS_NAMESPACE, "rejected").inc(len(rejected) - len(result.failures))
         if settings.threshold is not None:
-            hits = table.filter(pc.greater_equal(scores, pa.scalar(settings.threshold, pa.float32())))
-            matches = len(hits)
-            output.write_table("matches", index, hits)
-        output.write_record(
-            index,
-            {
-                "rows_read": part.rows,
-                "rows_scored": len(table),
-                "rows_rejected": len(rejected),
-                "matches": matches,
-                **{name: count for name, count in asdict(result.stats).items() if name != "pairs"},
-                "reasons": _count_reasons(data, reasons),
-                "histogram": score_histogram(values, logits=settings.raw_logits),
-                "lengths": length_histogram(result.tokens),
-                "read_seconds": read_seconds,
-                "score_seconds": result.seconds,
-                "write_seconds": time.perf_counter() - started,
-                "committed_at": time.time(),
-                "examples": [
-                    *_scored_examples(data, sifted, result, settings),
-                    *rejected_examples(rejected, settings.text_columns, settings.report_examples),
-                ],
-            },
-        )
-        output.write_table("scores", index, table)
+            hits = pc.greater_equal(scores, pa.scalar(settings.threshold, pa.float32()))
+            shards["matches"] = table.filter(hits)
+        shards["scores"] = table
+        record = {
+            "rows_read": part.rows,
+            "rows_scored": len(table),
+            "rows_rejected": len(rejected),
+            "matches": len(shards.get("matches", ())),
+            **{name: count for name, count in asdict(result.stats).items() if name != "pairs"},
+            "reasons": _count_reasons(data, reasons),
+            "histogram": score_histogram(values, logits=settings.raw_logits),
+            "lengths": length_histogram(result.tokens),
+            "read_seconds": read_seconds,
+            "score_seconds": result.seconds,
+            "write_seconds": time.perf_counter() - started,
+            "committed_at": time.time(),
+            "read": data_digest(data),
+            "examples": [
+                *_scored_examples(data, sifted, result, settings),
+                *rejected_examples(rejected, settings.text_columns, settings.report_examples),
+            ],
+        }
+        output.commit(index, shards, record, of=slice_identity(part))
         yield index
 
 

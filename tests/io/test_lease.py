@@ -1,4 +1,6 @@
 import pickle
+import subprocess
+import sys
 import uuid
 
 import fsspec
@@ -58,30 +60,69 @@ def test_a_writer_leaves_the_lease_of_the_one_that_took_over():
 def test_one_that_was_taken_over_writes_nothing_any_more():
     folder = OutputFolder.at(f"memory://{uuid.uuid4().hex}")
     table = pa.table({"a": [1]})
-    with folder.lock() as first:
-        first.write_table("scores", 0, table)
+    with folder.claim({"pipeline": "score"}, overwrite=False) as first:
+        first.commit(0, {"scores": table}, {})
         with folder.lock(takeover=True) as second:
             for write in (
-                lambda: first.write_table("scores", 1, table),
-                lambda: first.write_record(1, {}),
+                lambda: first.commit(1, {"scores": table}, {}),
+                lambda: first.drop("scores", [0], "part"),
                 lambda: first.write_text("report.html", ""),
             ):
                 with pytest.raises(UserError, match=r"process \d+ on \S+ has taken this run over"):
                     write()
-            second.write_table("scores", 1, table)
+            second.commit(1, {"scores": table}, {})
         with pytest.raises(UserError, match="another run, done by now, has taken"):
-            first.write_table("scores", 2, table)
+            first.commit(2, {"scores": table}, {})
     assert folder.committed() == {0, 1}
 
 
 def test_a_worker_that_outlives_its_run_writes_nothing(path):
+    fsspec.core.url_to_fs(path)[0].pipe_file(path.replace("/lock", "/run.json"), b"{}")
     with hold(path, "out") as lease:
         worker = pickle.loads(pickle.dumps(lease))
         worker.check()
-    with pytest.raises(UserError, match="has taken this run over"):
+    with pytest.raises(UserError, match="has ended"):
         worker.check()
     with hold(path, "out"), pytest.raises(UserError, match="process"):
         worker.check()
+
+
+def test_a_folder_that_was_removed_is_the_reason_that_is_said(tmp_path):
+    for root in (str(tmp_path / "out"), f"memory://{uuid.uuid4().hex}/out"):
+        folder = OutputFolder.at(root)
+        with folder.claim({"pipeline": "score"}, overwrite=False) as held:
+            held.commit(0, {"scores": pa.table({"a": [1]})}, {})
+            fs, inside = fsspec.core.url_to_fs(root)
+            fs.rm(inside, recursive=True)
+            with pytest.raises(UserError, match=r"out: the folder, or its _run/, was removed while"):
+                held.commit(1, {"scores": pa.table({"a": [1]})}, {})
+        assert not fs.exists(inside)
+
+
+ORPHAN = """
+import pickle, sys
+from beam_sts.io.output import OutputFolder
+with OutputFolder.at(sys.argv[1]).claim({"pipeline": "score"}, overwrite=False) as held:
+    print(pickle.dumps(held.lease).hex(), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_worker_whose_run_was_killed_writes_nothing(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", ORPHAN, str(tmp_path / "out")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        worker = pickle.loads(bytes.fromhex(holder.stdout.readline()))
+        worker.check()
+        holder.kill()
+        holder.wait()
+        with pytest.raises(UserError, match="the run that this process worked for has ended"):
+            worker.check()
+        with OutputFolder.at(str(tmp_path / "out")).lock():
+            pass
 
 
 def test_taking_over_does_not_mix_two_runs_of_different_settings():

@@ -18,18 +18,17 @@ def folder(request, tmp_path):
 
 
 def _commit(folder, index):
-    folder.write_record(index, {"rows_read": index})
-    folder.write_table("scores", index, pa.table({"x": [index]}))
+    folder.commit(index, {"scores": pa.table({"x": [index]})}, {"rows_read": index}, of=index)
 
 
 def test_what_is_committed_is_known_and_its_records_are_read_in_order(folder):
     folder.prepare(RUN, overwrite=False)
     for index in (11, 2, 0):
         _commit(folder, index)
-    folder.write_record(5, {"rows_read": 5})  # killed before its shard: not committed
+    folder.commit(5, {}, {"rows_read": 5}, of=5)  # killed before its shard: not committed
     assert folder.committed() == {0, 2, 11}
-    assert folder.is_committed(2)
-    assert not folder.is_committed(5)
+    assert folder.is_whole(2, 2)
+    assert not folder.is_whole(5, 5)
     assert [r["rows_read"] for r in folder.records([0, 2, 11])] == [0, 2, 11]
 
 
