@@ -205,9 +205,7 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     job = prepare(own)
     if not local:
         check_beam(own)
-    with job.output.claim(
-        job.fingerprint, overwrite=own.overwrite, takeover=own.takeover, verify=own.verify
-    ) as output:
+    with job.output.claim(job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
         job = replace(job, output=output)
         if local:
             with work_folder(job.output) as work:

@@ -7,7 +7,6 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -51,7 +50,8 @@ def check_report_options(own: argparse.Namespace) -> None:
 def input_identity(plan: InputPlan) -> list[dict[str, Any]]:
     """What a run depends on of its input, for the fingerprint."""
     return [
-        {**asdict(file), "content": content} for file, content in zip(plan.files, plan.contents, strict=True)
+        {"path": file.path, "size": file.size, "identity": file.identity, "content": content}
+        for file, content in zip(plan.files, plan.contents, strict=True)
     ]
 
 

@@ -63,8 +63,7 @@ def add_resume_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="before going on, compare all bytes of what is there, and the input with what was read of it; "
-        "without, sizes and ends alone",
+        help="before going on, compare all bytes of the shards that are there; without, sizes and ends alone",
     )
 
 

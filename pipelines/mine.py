@@ -253,9 +253,7 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
             "--embedding_model: is loaded on one machine. With --runner add its vectors to the input as a "
             "column (docs/mining.md) and give --embedding, or leave --runner out."
         )
-    with job.output.claim(
-        job.fingerprint, overwrite=own.overwrite, takeover=own.takeover, verify=own.verify
-    ) as output:
+    with job.output.claim(job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
         job = replace(job, output=output)
         summary = _finished(job.output, verify=own.verify)
         finished = summary is not None

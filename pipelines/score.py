@@ -18,7 +18,7 @@ from typing import Any
 import apache_beam as beam
 
 from beam_sts.checks import check, number, share
-from beam_sts.io.committed import changed_slices, check_files, slice_identity
+from beam_sts.io.committed import check_files, slice_identity
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart
 from beam_sts.io.output import OutputFolder
@@ -189,9 +189,7 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     job = prepare(own, threads, local=local)
     if own.estimate:
         return estimate(job, console_of(own))
-    with job.settings.output.claim(
-        job.fingerprint, overwrite=own.overwrite, takeover=own.takeover, verify=own.verify
-    ) as output:
+    with job.settings.output.claim(job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
         built = only_built(options)
         # A job that is only built outlives this process, which gives its lease back: it carries none.
         writer = replace(output, lease=None) if built else output
@@ -237,25 +235,13 @@ def _done(job: Job, output: OutputFolder, *, verify: bool) -> tuple[set[int], se
     Args:
         job: the run.
         output: its folder.
-        verify: compare all bytes of the shards, and the input with what was read of it.
+        verify: compare all bytes of the shards.
     """
     there = output.committed()
     of = {part.index: slice_identity(part) for part in job.plan.slices if part.index in there}
     records, wrong = output.whole(of, verify=verify)
-    whole, damaged = set(records), set(wrong)
-    if verify:
-        settings = job.settings
-        units = ([part for part in unit if part.index in whole] for unit in job.plan.units)
-        data = (
-            part
-            for unit in units
-            if unit
-            for part in read_slices(unit, settings.schema, settings.text_columns, settings.options)
-        )
-        changed = set(changed_slices(data, records))
-        whole, damaged = whole - changed, damaged | changed
-    output.drop("scores", damaged, "part")
-    return whole, damaged
+    output.drop("scores", wrong, "part")
+    return set(records), set(wrong)
 
 
 @dataclass

@@ -77,7 +77,7 @@ def parser() -> Parser:
     result = Parser("train", __doc__, EXAMPLES, beam=False, first="STAGE")
     result.add_argument("stage", choices=[*STAGES, "all"], help="the stage to run; 'all' runs every one")
     result.add_argument(
-        "--work_dir", type=Path, metavar="DIR", help="folder of the stages' results (a temporary one with --smoke)"
+        "--work_dir", type=Path, help="folder of the stages' results (a temporary one with --smoke)"
     )
     result.add_argument(
         "--stsb", help="STS-B with {split} for train, dev and test, e.g. 'stsb/{split}.parquet'"

@@ -15,7 +15,7 @@ from beam_sts.corpus.dedup import Decision
 from beam_sts.corpus.rejects import write_rejected
 from beam_sts.corpus.rows import IntArray, Rows, SliceRows, Source
 from beam_sts.corpus.verify import RULES
-from beam_sts.io.committed import changed_slices, content_digest, data_digest, slice_identity
+from beam_sts.io.committed import content_digest, slice_identity
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema
 from beam_sts.io.slices import Slice
@@ -101,7 +101,6 @@ class SliceWriter:
             "rows_removed": len(removed),
             "rows_rejected": rejected["rows_rejected"],
             "reasons": rejected["rejected_reasons"],
-            "read": data_digest(rows.data),
         }
         shards = {folder: table for folder, table in shards.items() if len(table) or folder != "removed"}
         output.commit(index, shards, record, of=of)
@@ -121,7 +120,7 @@ class RowWriter:
         """Indices of the slices that are written as they were decided, and of those that are damaged.
 
         Args:
-            verify: compare all bytes of the shards, and the input with what was read of it.
+            verify: compare all bytes of the shards.
         """
         output, source = self.to.output, self.to.source
         there = output.committed()
@@ -134,9 +133,6 @@ class RowWriter:
         }
         _, wrong = output.whole(rejected, kind="rejected", verify=verify)
         whole = records.keys() - wrong.keys()
-        if verify:
-            again = (rows.data for rows in source.read([s for s in source.plan.slices if s.index in whole]))
-            whole -= set(changed_slices(again, records))
         return whole, of.keys() - whole
 
     def write(self, slices: Sequence[Slice]) -> Iterator[int]:

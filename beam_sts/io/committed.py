@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from beam_sts.errors import UserError
 from beam_sts.io.files import InputFile, file_system
-from beam_sts.io.slices import Slice, SliceData, digest_of
+from beam_sts.io.slices import Slice, digest_of
 
 END = 1 << 16
 """Bytes at the end of a shard that are always compared."""
@@ -50,20 +50,7 @@ def content_digest(*columns: pa.Array | pa.ChunkedArray | NDArray[Any]) -> str:
 
 def slice_identity(part: Slice) -> list[Any]:
     """What tells a slice from every other one of an input, as JSON."""
-    return [part.path, part.row, part.rows]
-
-
-def data_digest(data: SliceData) -> str:
-    """One digest of a slice as it was read."""
-    bad = json.dumps([[row.row, row.reason, row.line] for row in data.bad])
-    return digest_of(_stream(data.table), bad.encode())
-
-
-def changed_slices(data: Iterable[SliceData], records: Mapping[int, dict[str, Any]]) -> Iterator[int]:
-    """Slices that, read again, are not what their records say was read."""
-    for part in data:
-        if records[part.slice.index].get("read") != data_digest(part):
-            yield part.slice.index
+    return [part.path, part.row, part.rows, part.content]
 
 
 def _bytes(column: pa.Array | pa.ChunkedArray | NDArray[Any]) -> bytes:

@@ -33,14 +33,12 @@ _STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "blob_id", "mtime", "LastMo
 class InputFile:
     """A file and what tells whether it has changed.
 
-    ``identity`` is an object store's entity tag, else the modification time. ``changed`` is when a local
-    file was last written, renamed or given permissions, which no program can set back; of others empty.
+    ``identity`` is an object store's entity tag, else the modification time.
     """
 
     path: str
     size: int
     identity: str
-    changed: str = ""
 
 
 def file_system(path: str) -> tuple[Any, str]:
@@ -156,8 +154,7 @@ def _describe(fs: Any, path: str) -> InputFile:
     if info["type"] != "file":
         raise UserError(f"{path}: is a pipe, a device or a socket. Save it as a file first.")
     stamp = next((value for key in _STAMPS if (value := info.get(key))), "")
-    changed = str(Path(path).stat().st_ctime_ns) if isinstance(fs, LocalFileSystem) else ""
-    return InputFile(_name(fs, path), int(info["size"]), str(stamp), changed)
+    return InputFile(_name(fs, path), int(info["size"]), str(stamp))
 
 
 def identify(path: str) -> InputFile:

@@ -39,7 +39,7 @@ SHARD_FOLDERS = ("scores", "matches", "rejected")
 _OURS = {*SHARD_FOLDERS, "_run", "summary.json", "report.html"}
 _ENDINGS = "|".join((*OUTPUT_FORMATS, "json", "html"))
 _TEMPORARY = re.compile(rf"\..+\.({_ENDINGS})\.\d+\.[0-9a-f]{{8}}")
-_NO_COUNTS = ("of", "shards", "read")
+_NO_COUNTS = ("of", "shards")
 _SHARD = re.compile(rf"part-(\d+)\.(?:{_ENDINGS})")
 
 
@@ -200,7 +200,7 @@ class OutputFolder:
 
     @contextlib.contextmanager
     def claim(
-        self, fingerprint: dict[str, Any], *, overwrite: bool, takeover: bool = False, verify: bool = False
+        self, fingerprint: dict[str, Any], *, overwrite: bool, takeover: bool = False
     ) -> Iterator[OutputFolder]:
         """Hold the folder for a run: nothing is written before it is free, nothing stays of a refused run.
 
@@ -208,7 +208,6 @@ class OutputFolder:
             fingerprint: as for ``prepare``.
             overwrite: as for ``prepare``.
             takeover: as for ``lock``.
-            verify: as for ``prepare``.
 
         Yields:
             The folder with the lease.
@@ -217,10 +216,10 @@ class OutputFolder:
             UserError: as ``lock`` and ``prepare``.
         """
         with self._writing():
-            self._check(fingerprint, overwrite=overwrite, verify=verify)
+            self._check(fingerprint, overwrite=overwrite)
         made = _missing_folders(self.path("_run")) if is_local(self.root) else []
         with self.lock(takeover=takeover) as held:
-            held.prepare(fingerprint, overwrite=overwrite, verify=verify)
+            held.prepare(fingerprint, overwrite=overwrite)
             try:
                 yield held
             except Exception:
@@ -243,24 +242,23 @@ class OutputFolder:
     def _path_of(self, *parts: str) -> Path:
         return Path(file_system(self.path(*parts))[1])
 
-    def prepare(self, fingerprint: dict[str, Any], *, overwrite: bool, verify: bool = False) -> None:
+    def prepare(self, fingerprint: dict[str, Any], *, overwrite: bool) -> None:
         """Make the folder this run's own, or see that it already is.
 
         Args:
             fingerprint: what the output depends on: input, model, settings, versions; JSON values by name.
             overwrite: drop what an earlier run left; never what is not a run's.
-            verify: go on although an input file may have changed: who reads it compares.
 
         Raises:
             UserError: the folder cannot be written, holds something else or another run's output.
         """
         with self._writing():
-            if self._check(fingerprint, overwrite=overwrite, verify=verify):
+            if self._check(fingerprint, overwrite=overwrite):
                 self._clear()
             self._drop_temporaries()
             self.write_json(RUN_FILE, fingerprint)
 
-    def _check(self, fingerprint: dict[str, Any], *, overwrite: bool, verify: bool) -> bool:
+    def _check(self, fingerprint: dict[str, Any], *, overwrite: bool) -> bool:
         """See that the folder can be the run's; tells whether what is in it must be dropped before."""
         self._check_folder()
         names = {Path(entry).name for entry in self._list()}
@@ -278,7 +276,7 @@ class OutputFolder:
                     f"({RUN_FILE}). Give a new or empty folder."
                 )
             return False
-        same = before == fingerprint or (verify and _but_for_changes(before) == _but_for_changes(fingerprint))
+        same = before == fingerprint
         if same and not overwrite:
             return False
         if not overwrite and (before.get("pipeline") != fingerprint["pipeline"] or self._has_shards()):
@@ -380,13 +378,6 @@ def _missing_folders(path: str) -> list[Path]:
     return [each for each in (folder, *folder.parents) if not each.exists()]
 
 
-_CHANGED = re.compile(r"(input|against)\[\d+\]\.changed")
-
-
-def _but_for_changes(fingerprint: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in _flatten(fingerprint).items() if not _CHANGED.fullmatch(key)}
-
-
 def _refusal(before: dict[str, Any], now: dict[str, Any]) -> str:
     """Why a folder's run is not this one, and the way out."""
     if not before:
@@ -395,14 +386,6 @@ def _refusal(before: dict[str, Any], now: dict[str, Any]) -> str:
         return (
             f"holds a run of pipelines.{before.get('pipeline')}. "
             "Give another folder, or --overwrite to drop it."
-        )
-    if _but_for_changes(before) == _but_for_changes(now):
-        files = zip(*([*run["input"], *(run.get("against") or [])] for run in (before, now)), strict=True)
-        path = next(new["path"] for old, new in files if old["changed"] != new["changed"])
-        return (
-            f"the input {path} may have changed: its size and time are as before, but the file was written, "
-            "renamed or given other permissions since. --verify reads it again and goes on with what is the "
-            "same; --overwrite starts anew."
         )
     differences = _differences(before, now)
     if {key.partition(".")[0] for key in _changed_keys(before, now)} == {"versions"}:

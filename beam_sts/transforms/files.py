@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import RunInference
 
-from beam_sts.io.committed import data_digest, slice_identity
+from beam_sts.io.committed import slice_identity
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema, rejected_table
 from beam_sts.io.slices import ReadOptions, Slice, SliceData, read_slices
@@ -145,7 +145,6 @@ class _CommitSlice(beam.DoFn):
             "score_seconds": result.seconds,
             "write_seconds": time.perf_counter() - started,
             "committed_at": time.time(),
-            "read": data_digest(data),
             "examples": [
                 *_scored_examples(data, sifted, result, settings),
                 *rejected_examples(rejected, settings.text_columns, settings.report_examples),
