@@ -42,7 +42,7 @@ from beam_sts.report.evaluate import evaluate_page
 from beam_sts.report.examples import Example, reason_kind, shorten
 from beam_sts.scoring.backends import default_threads, resolve_backend
 from beam_sts.scoring.tokens import PairTokenizer
-from pipelines.beam_options import check_runs, local_options, runner_of, worker_threads
+from pipelines.beam_options import local_options, runner_of, worker_threads
 from pipelines.cli import Parser
 from pipelines.console import Console, console_of, guarded, progress
 from pipelines.evaluate_options import GATE_FAILED, add_options, check_options
@@ -166,8 +166,7 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
             f"{beam_args[0].partition('=')[0]}: workers leave their results in an output folder; name one "
             "with --output, or leave Beam's options out to run in this process."
         )
-    options, processes, local = local_options(beam_args)
-    check_runs(options)
+    options, processes, local = local_options(beam_args, waits=True)
     threads = default_threads(own.device, processes) if local else worker_threads(options)
     job = prepare(own, threads, local=local)
     if job.output is None:

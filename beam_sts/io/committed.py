@@ -6,6 +6,7 @@ every column. The whole of it on demand, and where the file is read anyway.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ RUN_FILE = "_run/run.json"
 """Of a run's folder: the run's fingerprint."""
 
 _SHARD = re.compile(r"/part-\d+\.\w+$")
+_FEW = 4  # files of a folder that are asked for one by one
 _AT_ONCE = 256  # files that are read side by side
 
 
@@ -93,19 +95,24 @@ def damage(shards: Mapping[str, ShardRecord], *, verify: bool = False) -> dict[s
 
 
 def _sizes(paths: Iterable[str]) -> dict[str, int | None]:
-    """Sizes by one listing of each folder; None where a file is absent."""
+    """Sizes, None where a file is absent: one listing of a folder, or a question for each of a few files."""
     sizes: dict[str, int | None] = dict.fromkeys(paths)
-    for folder in {path.rpartition("/")[0] for path in sizes}:
+    folders: dict[str, list[str]] = {}
+    for path in sizes:
+        folders.setdefault(path.rpartition("/")[0], []).append(path)
+    for folder, asked in folders.items():
         fs, inside = file_system(folder)
         fs.invalidate_cache()
-        try:
-            entries = fs.ls(inside, detail=True)
-        except FileNotFoundError:
+        if len(asked) > _FEW:
+            with contextlib.suppress(FileNotFoundError):
+                for entry in fs.ls(inside, detail=True):
+                    path = f"{folder}/{entry['name'].rpartition('/')[2]}"
+                    if path in sizes:
+                        sizes[path] = int(entry["size"])
             continue
-        for entry in entries:
-            path = f"{folder}/{entry['name'].rpartition('/')[2]}"
-            if path in sizes:
-                sizes[path] = int(entry["size"])
+        for path in asked:
+            with contextlib.suppress(FileNotFoundError):
+                sizes[path] = int(fs.info(file_system(path)[1])["size"])
     return sizes
 
 
@@ -177,7 +184,7 @@ def recorded(root: str) -> tuple[dict[str, ShardRecord], list[str]]:
         if record is None:
             damaged.append(path)
         else:
-            shards |= {f"{root}/{name}": shard for name, shard in record["shards"].items()}
+            shards |= {f"{root}/{name}": shard for name, shard in record.get("shards", {}).items()}
     return shards, damaged
 
 

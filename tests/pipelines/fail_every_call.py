@@ -1,6 +1,6 @@
-"""Runs a command again and again, each time with one call to its storage failing, and then once more undisturbed.
+"""Runs a command often, each time with one call to its storage failing, and then once more undisturbed.
 
-    python -m tests.pipelines.fail_every_call score local 100 0     # verb, store, points, seed
+    python -m tests.pipelines.fail_every_call score local 100 0  # verb, store, points, seed[, seconds]
 
 Each point is a process of its own, forked from one that has imported everything. Prints one line of JSON: the
 calls of an undisturbed run, the points tried, and those after which the output was wrong.
@@ -13,6 +13,7 @@ import io
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -30,6 +31,7 @@ from tests.pipelines.test_dedup import made_texts
 VERBS = {"score": score, "dedup": dedup, "mine": mine}
 KINDS = ("error", "short", "lost", "kill", "kill after")
 KILLED = 137
+_LONGEST = 300  # seconds of a run: one that hangs ends with SIGALRM
 _LOCAL = ("cat_file", "cat_ranges", "ls", "info", "exists", "isdir", "find", "glob", "rm", "rm_file")
 _PATHS = ("open", "replace", "mkdir", "unlink")
 
@@ -146,6 +148,7 @@ def forked(faults, attach, verb, arguments, at=None, kind=None):
     pid = os.fork()
     if not pid:
         faults.at, faults.kind = at, kind
+        signal.alarm(_LONGEST)
         with io.StringIO() as said:
             sys.stdout = sys.stderr = said
             attach(faults)
@@ -183,7 +186,7 @@ def hidden(folder):
     return [str(path) for path in folder.rglob(".*") if ".sgwtmp" not in str(path)]
 
 
-def main(verb, store, points, seed):
+def main(verb, store, points, seed, seconds=float("inf")):
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
         root = Path(scratch)
@@ -217,8 +220,11 @@ def main(verb, store, points, seed):
         every = [(at, kind) for at in range(1, len(calls) + 1) for kind in KINDS]
         every = [(at, kind) for at, kind in every if kind != "short" or calls[at - 1] == "write"]
         chosen = random.Random(seed).sample(every, min(points, len(every)))
-        wrong = []
+        wrong, tried = [], 0
         for number, (at, kind) in enumerate(chosen):
+            if time.monotonic() - started > seconds:
+                break
+            tried += 1
             name = f"out_{number}"
             first, _, why = forked(Faults(name), attach, verb, arguments(name), at, kind)
             after = content(base / name) if first == 0 else None
@@ -233,10 +239,10 @@ def main(verb, store, points, seed):
             ]
             if reasons:
                 wrong.append([at, kind, calls[at - 1], reasons])
-        seconds = round(time.monotonic() - started)
-        told = {"verb": verb, "store": store, "calls": len(calls), "of": len(every), "points": len(chosen)}
-        print(json.dumps({**told, "seconds": seconds, "wrong": wrong}))
+        took = round(time.monotonic() - started)
+        told = {"verb": verb, "store": store, "calls": len(calls), "of": len(every), "points": tried}
+        print(json.dumps({**told, "seconds": took, "wrong": wrong}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))

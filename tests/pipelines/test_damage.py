@@ -1,4 +1,4 @@
-"""Shards damaged after they were written: made again by the run they are of, refused by every other reader."""
+"""Shards damaged after they were written: made again by their own run, refused by every other reader."""
 
 import json
 import shutil

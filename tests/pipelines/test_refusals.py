@@ -84,7 +84,7 @@ def test_a_run_that_was_killed_before_it_committed_anything_is_no_obstacle(corpu
     flags = [f"--input={corpus}", "--threads=1", f"--model={tiny}", "--text_a=text", "--text_b=text_b"]
     out = tmp_path / "out"
     (out / "_run").mkdir(parents=True)
-    (out / "_run" / "run.json").write_text('{"pipeline": "dedup", "settings": {}}')
+    (out / "_run" / "run.json").write_text('{"pipeline": "score", "settings": {}}')
     assert score.main([*flags, f"--output={out}"]) == 0
 
 
