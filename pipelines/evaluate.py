@@ -45,6 +45,7 @@ from beam_sts.scoring.tokens import PairTokenizer
 from pipelines.beam_options import local_options, runner_of, worker_threads
 from pipelines.cli import Parser
 from pipelines.console import Console, console_of, guarded, progress
+from pipelines.describe import input_identity, versions_of
 from pipelines.evaluate_options import GATE_FAILED, add_options, check_options
 from pipelines.evaluate_summary import page_summary, result_lines, written
 from pipelines.formats import format_settings, output_folder, read_options
@@ -116,10 +117,8 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool) -> Job
         calibration.check_made_with(made_with, own.calibration)
     fingerprint = {
         "pipeline": "evaluate",
-        "input": [
-            {"path": file.path, "size": file.size, "identity": file.identity, "content": content}
-            for file, content in zip(plan.files, plan.contents, strict=True)
-        ],
+        "input": input_identity(plan),
+        "versions": versions_of("scipy"),
         "model": checkpoint.fingerprint,
         "settings": {
             "answers": ", ".join(settings.answers),
@@ -172,10 +171,12 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     if job.output is None:
         records, entries = score_here(job, console_of(own))
         return finish(own, job, records, entries)
-    with job.output.lock(takeover=own.takeover) as output:
+    with job.output.claim(job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
         job = replace(job, output=output)
-        output.prepare(job.fingerprint, overwrite=own.overwrite)
-        _commit_missing(job, output, options if beam_args else None, local, console_of(own))
+        before, damaged = output.resume(job.plan.slices, verify=own.verify)
+        if damaged:
+            console_of(own).note("damaged", f"damaged: {len(damaged):,} shards that were there: made again")
+        _commit_missing(job, output, before, options if beam_args else None, local, console_of(own))
         output.finish({"scores": job.settings.scored_schema, "rejected": job.settings.rejected_schema})
         records, entries = _read_records(job, output)
         return finish(own, job, records, entries)
@@ -193,9 +194,10 @@ def score_here(job: Job, console: Console) -> tuple[Records, Entries]:
     return records, gather(parts, job.settings)
 
 
-def _commit_missing(job: Job, output: OutputFolder, options: Any, local: bool, console: Console) -> None:
-    """Score the slices that are not committed: by Beam with options, in this process without."""
-    before = output.committed()
+def _commit_missing(
+    job: Job, output: OutputFolder, before: set[int], options: Any, local: bool, console: Console
+) -> None:
+    """Score the slices but for those of before: by Beam with options, in this process without."""
     units = [[part for part in unit if part.index not in before] for unit in job.plan.units]
     units = [unit for unit in units if unit]
     if not units:

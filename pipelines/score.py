@@ -18,10 +18,9 @@ from typing import Any
 import apache_beam as beam
 
 from beam_sts.checks import check, number, share
-from beam_sts.io.committed import check_files, slice_identity
+from beam_sts.io.committed import check_files
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart
-from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.report import render
@@ -195,7 +194,7 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
         writer = replace(output, lease=None) if built else output
         job = replace(job, settings=replace(job.settings, output=writer))
         rows = {part.index: part.rows for part in job.plan.slices}
-        before, damaged = _done(job, output, verify=own.verify)
+        before, damaged = output.resume(job.plan.slices, verify=own.verify)
         units = [
             missing
             for unit in job.plan.units
@@ -225,23 +224,6 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
         output.write_json("summary.json", summary)
     console_of(own).finish(summary_lines(summary, output.root), summary)
     return 0
-
-
-def _done(job: Job, output: OutputFolder, *, verify: bool) -> tuple[set[int], set[int]]:
-    """Indices of the slices that an earlier run committed: those that are whole, and the damaged ones.
-
-    What is damaged loses its marker, so that workers make it again.
-
-    Args:
-        job: the run.
-        output: its folder.
-        verify: compare all bytes of the shards.
-    """
-    there = output.committed()
-    of = {part.index: slice_identity(part) for part in job.plan.slices if part.index in there}
-    records, wrong = output.whole(of, verify=verify)
-    output.drop("scores", wrong, "part")
-    return set(records), set(wrong)
 
 
 @dataclass

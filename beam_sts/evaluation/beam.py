@@ -58,7 +58,7 @@ class _Read(beam.DoFn):
     def process(self, unit: list[Slice]) -> Iterator[PairColumns]:
         settings = self._settings
         # Runners retry: a slice may have been committed since the plan was made.
-        missing = [part for part in unit if not self._output.is_committed(part.index)]
+        missing = [part for part in unit if not self._output.is_whole(part)]
         if not missing:
             return
         for data in read_slices(missing, settings.schema, settings.text_columns, settings.options):

@@ -16,6 +16,7 @@ from beam_sts.evaluation.entries import pack
 from beam_sts.evaluation.result import REJECTED_KEPT, check_baseline, first_few, undefined
 from beam_sts.evaluation.rows import Part, finish, names_of, prepare
 from beam_sts.evaluation.settings import EvaluationSettings
+from beam_sts.io.committed import slice_identity
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import InputPlan, Slice, read_slices
 from beam_sts.io.summary import length_histogram
@@ -67,11 +68,9 @@ def record_of(part: Part, seconds: float) -> dict[str, Any]:
 
 def commit(part: Part, record: dict[str, Any], output: OutputFolder) -> None:
     """Write a slice: rejected rows, its record, and the scored rows last, which mark it as committed."""
-    index = part.data.slice.index
-    if len(part.rejected):
-        output.write_table("rejected", index, part.rejected)
-    output.write_record(index, {**record, "entries": pack(part.entries)})
-    output.write_table("scores", index, part.scored)
+    shards = {**({"rejected": part.rejected} if len(part.rejected) else {}), "scores": part.scored}
+    noted = {**record, "entries": pack(part.entries)}
+    output.commit(part.data.slice.index, shards, noted, of=slice_identity(part.data.slice))
 
 
 def check_input(plan: InputPlan, settings: EvaluationSettings, baseline: str | None, source: str) -> None:

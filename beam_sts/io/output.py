@@ -29,10 +29,19 @@ from typing import Any
 import pyarrow as pa
 
 from beam_sts.errors import UserError
-from beam_sts.io.committed import RUN_FILE, damage, describe, read_record, read_records, record_text
+from beam_sts.io.committed import (
+    RUN_FILE,
+    damage,
+    describe,
+    read_record,
+    read_records,
+    record_text,
+    slice_identity,
+)
 from beam_sts.io.encode import OUTPUT_FORMATS, encode
 from beam_sts.io.files import file_system, is_local, normal_path, publish
 from beam_sts.io.lease import Lease, hold
+from beam_sts.io.slices import Slice
 from beam_sts.io.storage import StorageOptions
 
 SHARD_FOLDERS = ("scores", "matches", "rejected")
@@ -113,10 +122,25 @@ class OutputFolder:
                 wrong[index] = reasons[0]
         return records, wrong
 
-    def is_whole(self, index: int, of: Any) -> bool:
+    def is_whole(self, part: Slice) -> bool:
         """Whether one slice is done, its marker there."""
-        fs, inside = file_system(self.shard(self.folders[0], index))
-        return bool(fs.exists(inside)) and index in self.whole({index: of})[0]
+        fs, inside = file_system(self.shard(self.folders[0], part.index))
+        return bool(fs.exists(inside)) and part.index in self.whole({part.index: slice_identity(part)})[0]
+
+    def resume(self, slices: Iterable[Slice], *, verify: bool) -> tuple[set[int], set[int]]:
+        """Indices of the slices that an earlier run committed: those that are whole, and the damaged ones.
+
+        What is damaged loses its marker, so that workers make it again.
+
+        Args:
+            slices: of the input.
+            verify: compare all bytes of the shards.
+        """
+        there = self.committed()
+        of = {part.index: slice_identity(part) for part in slices if part.index in there}
+        records, wrong = self.whole(of, verify=verify)
+        self.drop(self.folders[0], wrong, "part")
+        return set(records), set(wrong)
 
     def _shards_of(self, record: dict[str, Any]) -> dict[str, Any]:
         return {self.path(name): shard for name, shard in record["shards"].items()}

@@ -91,7 +91,7 @@ class _ReadUnit(beam.DoFn):
     def process(self, unit: list[Slice]) -> Iterator[PairColumns]:
         settings = self._settings
         # Runners retry: a slice may have been committed since the plan was made.
-        missing = [part for part in unit if not settings.output.is_whole(part.index, slice_identity(part))]
+        missing = [part for part in unit if not settings.output.is_whole(part)]
         if not missing:
             return
         started = time.perf_counter()

@@ -1,3 +1,4 @@
+import random
 import subprocess
 import sys
 
@@ -5,7 +6,9 @@ import pyarrow as pa
 import pytest
 
 from beam_sts import UserError
+from beam_sts.io.committed import END, slice_identity
 from beam_sts.io.output import OutputFolder
+from beam_sts.io.slices import Slice
 
 RUN = {"pipeline": "score", "settings": {"threshold": 0.5}, "input": [{"path": "a", "size": 1}]}
 
@@ -18,7 +21,12 @@ def folder(request, tmp_path):
 
 
 def _commit(folder, index):
-    folder.commit(index, {"scores": pa.table({"x": [index]})}, {"rows_read": index}, of=index)
+    table = pa.table({"x": [index]})
+    folder.commit(index, {"scores": table}, {"rows_read": index}, of=slice_identity(_slice(index)))
+
+
+def _slice(index):
+    return Slice(index, "in.parquet", row=10 * index, rows=10)
 
 
 def test_what_is_committed_is_known_and_its_records_are_read_in_order(folder):
@@ -27,9 +35,22 @@ def test_what_is_committed_is_known_and_its_records_are_read_in_order(folder):
         _commit(folder, index)
     folder.commit(5, {}, {"rows_read": 5}, of=5)  # killed before its shard: not committed
     assert folder.committed() == {0, 2, 11}
-    assert folder.is_whole(2, 2)
-    assert not folder.is_whole(5, 5)
+    assert folder.is_whole(_slice(2))
+    assert not folder.is_whole(_slice(5))
     assert [r["rows_read"] for r in folder.records([0, 2, 11])] == [0, 2, 11]
+
+
+def test_a_changed_byte_far_from_the_end_is_found_when_all_are_compared(tmp_path):
+    folder = OutputFolder.at(str(tmp_path))
+    noise = pa.array(random.Random(0).randbytes(10) for _ in range(END // 5))
+    folder.commit(0, {"scores": pa.table({"x": noise})}, {}, of=slice_identity(_slice(0)))
+    path = tmp_path / "scores" / "part-000000.parquet"
+    raw = bytearray(path.read_bytes())
+    raw[100] ^= 1
+    path.write_bytes(raw)
+    assert folder.resume([_slice(0)], verify=False) == ({0}, set())
+    assert folder.resume([_slice(0)], verify=True) == (set(), {0})
+    assert folder.committed() == set()
 
 
 def test_the_same_run_goes_on_and_another_is_refused_with_what_differs(folder):
@@ -89,7 +110,9 @@ def test_finishing_gives_empty_folders_a_shard_and_drops_what_killed_attempts_le
 
 HOLD = """
 import sys, time
+from beam_sts.io.committed import END, slice_identity
 from beam_sts.io.output import OutputFolder
+from beam_sts.io.slices import Slice
 with OutputFolder.at(sys.argv[1]).lock():
     print("held", flush=True)
     time.sleep(60)
