@@ -8,7 +8,6 @@ changes. Blank lines are not rows.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -106,7 +105,9 @@ class JsonLines(LineFormat):
                 check_width(len(fields), path)
         _learn_fields(fields, block, 0)
         check_width(len(fields), path)
-        columns = [_field(name, kind) for name, kind in fields.items()]
+        columns = [
+            _field(name, kind if _height(kind) <= DEEPEST_TYPE else None) for name, kind in fields.items()
+        ]
         if self.raw and columns:
             if RAW in fields:
                 raise UserError(f"{path}: column {RAW!r} is a name of ours. Rename it.")
@@ -139,7 +140,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object)
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_OPENING, _CLOSING = (list(map(ord, pair)) for pair in ("[{", "]}"))
+_MARKS = np.isin(np.arange(256), [*_OPENING, *_CLOSING, ord(",")])
 
 
 def _text(data: bytes) -> str:
@@ -167,11 +169,13 @@ def _check_bounds(data: bytes) -> None:
     openings, commas = data.count(b"[") + data.count(b"{"), data.count(b",")
     if openings <= DEEPEST_ROW and commas < MOST_VALUES:
         return
-    marks = np.frombuffer(_STRING.sub(b"", data), np.uint8)
-    steps = np.isin(marks, (0x5B, 0x7B)).astype(np.int8) - np.isin(marks, (0x5D, 0x7D)).astype(np.int8)
+    marks = np.frombuffer(data.replace(b"\\\\", b"").replace(b'\\"', b""), np.uint8)
+    outside = np.cumsum(marks == ord('"'), dtype=np.uint8) % 2 == 0  # of strings
+    marks = marks[outside & _MARKS[marks]]
+    steps = np.isin(marks, _OPENING).astype(np.int8) - np.isin(marks, _CLOSING).astype(np.int8)
     if len(steps) and int(np.cumsum(steps, dtype=np.int32).max()) > DEEPEST_ROW:
         raise _OutOfBoundsError(f"nested too deep: over the limit of {DEEPEST_ROW} levels")
-    if int((steps > 0).sum() + (marks == 0x2C).sum()) > MOST_VALUES:
+    if int((steps > 0).sum() + (marks == ord(",")).sum()) > MOST_VALUES:
         raise _OutOfBoundsError(f"too many values: over the limit of {MOST_VALUES:,} in one row")
 
 
@@ -202,7 +206,7 @@ def _learn(known: Kind, values: Iterable[Any], depth: int = 0) -> Kind:
         return known
     fresh = isinstance(known, pa.DataType) and pa.types.is_null(known)
     types = set(map(type, values))
-    if types <= {dict, list} and (len(types) > 1 or depth > DEEPEST_TYPE):
+    if types <= {dict, list} and (len(types) > 1 or depth > DEEPEST_TYPE + 1):
         return None
     if types == {dict}:
         return _learn_fields({} if fresh else known, values, depth)
@@ -252,6 +256,13 @@ def _needs_json(kind: Kind) -> bool:
     if isinstance(kind, _List):
         return _needs_json(kind.items)
     return kind is None or (isinstance(kind, _Ints) and _type(kind) is None)
+
+
+def _height(kind: Kind) -> int:
+    """Levels of lists and objects."""
+    if isinstance(kind, _List):
+        return 1 + _height(kind.items)
+    return 1 + max(map(_height, kind.values()), default=0) if isinstance(kind, dict) else 0
 
 
 def _type(kind: Kind) -> pa.DataType | None:
