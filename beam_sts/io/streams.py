@@ -82,6 +82,8 @@ def looks_like(path: str, *, packed: bool = False) -> str | None:
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name
+    if encoding := _utf_16(head):
+        return f"UTF-16 text; give --encoding {encoding}"
     start = head.removeprefix(BOM).lstrip()
     if start.startswith(b"{"):
         return "JSON Lines (.jsonl)"
@@ -153,15 +155,21 @@ def sniff_encoding(path: str) -> str | None:
     """The encoding of a file by its first bytes: None for UTF-8, UTF-16, else Latin-1: it has every byte."""
     with open_stream(path) as stream:
         head: bytes = stream.read(_BLOCK)
+    if encoding := _utf_16(head):
+        return encoding
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return "iso8859-1"
+    return None
+
+
+def _utf_16(head: bytes) -> str | None:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     for start, order in ((1, "le"), (0, "be")):
         if head[start::2].count(0) > _UTF_16_SHARE * len(head):
             return f"utf-16-{order}"
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return "iso8859-1"
     return None
 
 
