@@ -127,8 +127,6 @@ def dictionary(kind):
     def write(path):
         large = pa.array(["x" * (1 << 20)])
         coded = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), large)
-            pa.array([0] * 20_000, pa.int32()), pa.array(["x" * (1 << 20)])
-        )
         schema = pa.schema([("text_a", coded.type), ("text_b", coded.type)])
         table = pa.table({"text_a": coded, "text_b": coded}, schema)
         pq.write_table(table, path, compression="zstd", store_schema=kind == "dictionary")
