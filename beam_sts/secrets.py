@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 _SHORTEST = 4  # characters of a secret that is looked for in messages
+_LONG = 6  # of a part of one
 _HARMLESS = {
     *("branch", "ref", "rev", "revision", "version", "versionid", "generation", "split", "config", "subset"),
     *("page", "per_page", "offset", "limit", "part", "sort", "order", "year", "month", "day", "date"),
@@ -81,16 +82,22 @@ def secrets_of(options: Any, name: str = "") -> Iterator[str]:
 
 def parts_of(url: str) -> Iterator[str]:
     """What a URL may hold as secrets: user, password and values of parameters."""
-    for found in _SCHEME.finditer(url):
-        signed, at, _ = url[found.end() :].rpartition("@")
-        user, _, password = signed.partition(":")
-        if at:
-            yield from (signed, password)
-        if at and len(user) >= 2 * _SHORTEST:  # a token may stand in its place; "user" is none
-            yield user
-    yield from (value for _, value in _PARAMETER.findall(url))
-    yield from (value for _, value in _BARE.findall(url))
-    yield from _TOKEN.findall(url)
+    for form in (url, unquote(url)):
+        for found in _SCHEME.finditer(form):
+            signed, at, _ = form[found.end() :].rpartition("@")
+            if at:
+                yield from (signed, signed.partition(":")[2])
+                # A parser may cut it elsewhere, and a token may stand in the user's place; "user" is none.
+                pieces = (
+                    piece
+                    for mark in ":@/"
+                    for cut in (signed.partition(mark), signed.rpartition(mark))
+                    for piece in cut
+                )
+                yield from (piece for piece in pieces if len(piece) >= _LONG)
+        yield from (value for _, value in _PARAMETER.findall(form))
+        yield from (value for _, value in _BARE.findall(form))
+        yield from _TOKEN.findall(form)
 
 
 def hide_secrets(text: str) -> str:
@@ -127,7 +134,7 @@ def has_secret(url: str) -> bool:
 def _of_environment() -> set[str]:
     """Secrets of the environment, by the names of its variables."""
     found = {value for name, value in os.environ.items() if _SECRET_VARIABLE.search(name)}
-    return {value for value in found if len(value) >= 2 * _SHORTEST and not os.path.exists(value)}  # noqa: PTH110
+    return {value for value in found if len(value) >= _LONG and not os.path.exists(value)}  # noqa: PTH110
 
 
 def _links(url: str) -> list[str]:
@@ -148,9 +155,9 @@ def _without_user(link: str) -> str:
         return f"***{link[link.rindex('@') :]}" if "@" in link else link
     scheme, rest = found[1].lower(), link[found.end() :]
     authority, slash, path = rest.partition("/")
-    if scheme in _ANY_AT or not _signs_in(scheme, unquote(authority), path):
-        return link
     at = rest.rfind("@")
+    if scheme in _ANY_AT or not (":" in rest[: max(at, 0)] or _signs_in(scheme, unquote(authority), path)):
+        return link
     return f"{found[0]}***{rest[at:] if at >= 0 else slash + path}"
 
 
@@ -162,7 +169,7 @@ def _signs_in(scheme: str, authority: str, path: str) -> bool:
         return not named or ":" in user or authority.count("@") > 1
     _, colon, port = authority.rpartition(":")
     if colon and not authority.endswith("]"):
-        return not port.isdigit() or scheme in _BUCKETS or "@" in path
+        return not port.isdigit() or scheme in _BUCKETS
     return "@" in path and scheme not in _BUCKETS and "." not in authority and not authority.startswith("[")
 
 

@@ -208,7 +208,7 @@ class Parser(argparse.ArgumentParser):
         """Print the message and where help is."""
         argv = " ".join(self._argv).replace("=", " ")
         console = Console(json="--log_format json" in argv)
-        raise SystemExit(console.error(2, *message.split("\n"), f"help: {self.prog} --help"))
+        raise SystemExit(console.error(2, message, f"help: {self.prog} --help"))
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:

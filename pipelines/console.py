@@ -72,7 +72,11 @@ def guarded(
     before = threading.excepthook
     threading.excepthook = watch
     try:
-        with safe_streams(hide_secrets), _logs(console), attended(last_words):
+        with (
+            safe_streams(hide_secrets, _json_log if console.json else None),
+            _logs(console),
+            attended(last_words),
+        ):
             try:
                 return run()
             except Exception as error:
@@ -141,19 +145,17 @@ def _logs(console: Console) -> Iterator[None]:
         (handler, handler.stream, handler.formatter)
         for logger in loggers
         for handler in logger.handlers
-        if isinstance(handler, logging.StreamHandler) and handler.stream in (raw, sys.stderr)
+        if isinstance(handler, logging.StreamHandler)
+        and "stream" in vars(handler)  # logging's last resort looks for standard error each time
+        and handler.stream in (raw, sys.stderr)
     ]
     for handler, _, _ in moved:
-        handler.setStream(sys.stderr)
+        handler.setStream(raw if console.json else sys.stderr)
         if console.json:
             handler.setFormatter(_JsonLines())
-    if console.json:
-        logging.captureWarnings(True)
     try:
         yield
     finally:
-        if console.json:
-            logging.captureWarnings(False)
         for handler, stream, formatter in moved:
             handler.setStream(stream)
             handler.setFormatter(formatter)
@@ -166,7 +168,11 @@ class _JsonLines(logging.Formatter):
         message = hide_secrets(super().format(record))
         if record.name.startswith("beam_sts.training"):
             return json.dumps({"event": "progress", "message": message})
-        return json.dumps({"event": "log", "level": record.levelname.lower(), "message": message})
+        return _json_log(message, record.levelname.lower())
+
+
+def _json_log(message: str, level: str = "warning") -> str:
+    return json.dumps({"event": "log", "level": level, "message": message})
 
 
 def _end_workers() -> None:

@@ -12,7 +12,7 @@ import select
 import signal
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -55,22 +55,29 @@ class SafeStream:
     """A standard stream that makes safe what anyone writes to it: libraries, warnings, logs, tracebacks.
 
     Args:
-        stream: what is written to.
+        raw: what is written to.
         clean: applied to each text before.
+        form: makes a line of another form of each line, such as JSON.
     """
 
-    def __init__(self, stream: Any, clean: Callable[[str], str] = str) -> None:
-        self.raw = stream
+    def __init__(self, raw: Any, clean: Callable[[str], str], form: Callable[[str], str] | None) -> None:
+        self.raw = raw
         self._clean = clean
+        self._form = form
+        self._begun = ""
 
     def write(self, text: str) -> int:
         """Write a text; its line breaks are kept."""
-        if not _MOVES.fullmatch(text):
-            text = fitting(safe(self._clean(text), "\t\r\n"), self.raw)
-        self.raw.write(text)
+        if self._form:
+            *lines, self._begun = (self._begun + text).split("\n")
+            self.raw.write("".join(f"{self._form(self._clean(line))}\n" for line in lines if line.strip()))
+        elif _MOVES.fullmatch(text):
+            self.raw.write(text)
+        else:
+            self.raw.write(fitting(safe(self._clean(text), "\t\r\n"), self.raw))
         return len(text)
 
-    def writelines(self, lines: Any) -> None:
+    def writelines(self, lines: Iterable[str]) -> None:
         """Write several texts."""
         for line in lines:
             self.write(line)
@@ -80,18 +87,21 @@ class SafeStream:
 
 
 @contextmanager
-def safe_streams(clean: Callable[[str], str]) -> Iterator[None]:
+def safe_streams(clean: Callable[[str], str], form: Callable[[str], str] | None = None) -> Iterator[None]:
     """Make all that reaches standard error safe, whoever writes it.
 
     Args:
         clean: applied to each text before.
+        form: makes a line of another form of each line, such as JSON.
     """
     before = sys.stderr
     if before is not None:
-        sys.stderr = SafeStream(before, clean)
+        sys.stderr = SafeStream(before, clean, form)
     try:
         yield
     finally:
+        if form and before is not None:
+            sys.stderr.write("\n")  # what has been begun
         sys.stderr = before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import glob
 import os
@@ -86,6 +87,9 @@ def _of_path(fs: Any, path: str) -> str:
     local = isinstance(fs, LocalFileSystem)
     if local and os.path.islink(path):  # noqa: PTH114  one test for str paths of fsspec
         return f"is a link to {str(Path(path).readlink())!r}, which is not there."
+    if not local:  # ``exists`` takes every error for no
+        with contextlib.suppress(FileNotFoundError):
+            fs.info(path)
     ancestors = [str(parent) for parent in PurePosixPath(path).parents if str(parent) not in (".", "/")]
     above = next((parent for parent in ancestors if fs.exists(parent)), "/" if local else "")
     if not above:
