@@ -10,6 +10,8 @@ ROOT = Path(__file__).parent
 # Read, not imported: a build environment has no torch.
 version = re.search(r'^__version__ = "(.+)"$', (ROOT / "beam_sts/__init__.py").read_text("utf-8"), re.M)
 assert version
+repository = re.search(r'^REPOSITORY = "(.*)"$', (ROOT / "beam_sts/links.py").read_text("utf-8"), re.M)
+assert repository
 
 # Backends: both read the file that torch exports through onnx.
 onnx = ["onnx>=1.17", "onnxruntime>=1.20"]
@@ -44,6 +46,8 @@ setup(
     long_description=(ROOT / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     author="beam_sts authors",
+    url=repository[1] or None,
+    project_urls={"Issues": f"{repository[1]}/issues"} if repository[1] else {},
     license="MIT",
     license_files=["LICENSE"],
     keywords=["apache-beam", "semantic-textual-similarity", "cross-encoder", "deduplication", "nlp"],

@@ -7,12 +7,6 @@ REPOSITORY = ""
 """The address of the repository, without a slash at its end; empty as long as there is no public one."""
 
 
-def page(name: str) -> str:
-    """Where a page of the documentation is read, such as ``page("formats")``."""
-    path = f"docs/{name}.md"
-    return f"{REPOSITORY}/blob/main/{path}" if REPOSITORY else f"{path} of the project's sources"
-
-
 def report_it() -> str:
     """Where to report a fault of the project, as a sentence."""
     where = f"at {REPOSITORY}/issues" if REPOSITORY else "to the people you have beam_sts from"

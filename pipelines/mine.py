@@ -5,7 +5,7 @@ r"""Mine training pairs from a corpus: neighbours, adjacent and random texts, sc
     python -m pipelines.train all --scored 'mined/pair-score-sampled/train/*.parquet' ...
 
 Writes DIR/<subset>/{train,test}/*.parquet for the subsets raw, pair-score, pair-score-hard,
-pair-score-sampled, triplet and triplet-hard (docs/mining.md). No text is in both splits. Without --runner it
+pair-score-sampled, triplet and triplet-hard. No text is in both splits. Without --runner it
 runs on one machine. Run the same command again to go on after an interruption.
 """
 
@@ -251,7 +251,7 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     if not local and own.embedding_model:
         raise UserError(
             "--embedding_model: is loaded on one machine. With --runner add its vectors to the input as a "
-            "column (docs/mining.md) and give --embedding, or leave --runner out."
+            "column, a list of numbers per row, and name it with --embedding; or leave --runner out."
         )
     with job.output.claim(job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
         job = replace(job, output=output)

@@ -67,8 +67,14 @@ def check_device(device: str) -> None:
     """Whether this machine has it.
 
     Raises:
-        UserError: it has not.
+        UserError: it has not, or torch knows no device of that name.
     """
+    try:
+        torch.device(device)
+    except RuntimeError as error:
+        raise UserError(
+            f"--device {device}: torch knows no such device. Give cpu, cuda or cuda:NUMBER."
+        ) from error
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"--device {device}: torch sees no CUDA device here. Leave it out to run on the CPU.")
 

@@ -56,7 +56,10 @@ def file_system(path: str) -> tuple[Any, str]:
         way = f" Get it with: pip install 'beam_sts[{extra}]'" if extra else ""
         raise UserError(f"{path}: {str(error).rstrip('.')}.{way}") from error
     except ValueError as error:
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(
+            f"{path}: {error}. Give a local path, or a URL of a protocol that fsspec knows, such as s3://, "
+            "gs://, abfs://, hf:// or https://."
+        ) from error
     return fs, inside
 
 

@@ -39,6 +39,8 @@ def locate(name: str, *, allow_pickle: bool = False, trust_remote_code: bool = F
         return _checked(_copy(name, suffixes))
     if _HUB_ID.fullmatch(name) and not name.startswith(("./", "../")):
         return _checked(_download(name, suffixes))
+    if name.startswith((".", "/", "~")):
+        raise UserError(f"model {name!r}: there is no such folder.")
     raise UserError(
         f"model {name!r} is unknown{_hint(name)} It is neither embedded ({_embedded()}) nor a local folder, "
         "an fsspec URL or a Hugging Face id (owner/name)."
@@ -108,7 +110,7 @@ def _fill(target: Path, fs: Any, root: str, files: list[str]) -> None:
 
 
 def _download(name: str, suffixes: tuple[str, ...]) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     repo, _, revision = name.partition("@")
@@ -124,9 +126,10 @@ def _download(name: str, suffixes: tuple[str, ...]) -> Path:
     except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
         near = did_you_mean(name)
         hint = f" Did you mean {near!r}?" if near and near != repo else ""
+        said = " ".join(str(error).split())[:300].rstrip(".")
+        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else said
         raise UserError(
-            f"model {name!r} is not in the Hugging Face cache and cannot be downloaded: "
-            f"{' '.join(str(error).split())[:300].rstrip('.')}.{hint} "
+            f"model {name!r} is not in the Hugging Face cache and cannot be downloaded: {why}.{hint} "
             f"Ways out: an embedded model ({_embedded()}), a local folder with the checkpoint, or download "
             "it where there is a network and copy the cache (HF_HOME)."
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -57,6 +58,9 @@ class Page:
     language: str = field(default="en")
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
 def render(page: Page) -> str:
     """The page as one HTML file: no script, nothing loaded from anywhere.
 
@@ -64,7 +68,9 @@ def render(page: Page) -> str:
     >>> "Scored &lt;1&gt;" in html, "<script" in html
     (True, False)
     """
-    return environment().get_template("page.html").render(page=page)
+    html = environment().get_template("page.html").render(page=page)
+    # HTML has no place for control letters, and a terminal that shows the file would obey them.
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", html)
 
 
 @lru_cache(maxsize=1)
