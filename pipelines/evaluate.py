@@ -44,7 +44,7 @@ from beam_sts.scoring.backends import default_threads, resolve_backend
 from beam_sts.scoring.tokens import PairTokenizer
 from pipelines.beam_options import local_options, runner_of, worker_threads
 from pipelines.cli import Parser
-from pipelines.console import Console, console_of, guarded, progress
+from pipelines.console import Console, console_of, guarded, kept_in, progress
 from pipelines.describe import input_identity, versions_of
 from pipelines.evaluate_options import GATE_FAILED, add_options, check_options
 from pipelines.evaluate_summary import page_summary, result_lines, written
@@ -269,14 +269,11 @@ def finish(own: argparse.Namespace, job: Job, records: Records, entries: Entries
     )
     _write(own, job, found, entries, records)
     console = console_of(own)
-    if console.json or console.quiet:
-        console.finish([], asdict(found))
-    else:
-        print("\n".join([*result_lines(found), *written(own)]))
+    console.show([*result_lines(found), *written(own)], asdict(found))
     if not found.passed:
         failed = [gate for gate in found.gates if not gate.passed]
         lines = [f"{gate.gate}: {shorten(gate.group)}: {gate.message}" for gate in failed]
-        return console.error("\n".join(lines), GATE_FAILED)
+        return console.error(GATE_FAILED, *lines)
     return 0
 
 
@@ -371,12 +368,8 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
     own, beam_args = parser().split(argv)
-    kept = f"What is committed in {own.output} stays: run the same command again to go on."
-    return guarded(
-        lambda: run(own, beam_args),
-        interrupted=kept if own.output else "Nothing was written.",
-        console=console_of(own),
-    )
+    after = kept_in(own.output) if own.output else {"stays": "The files asked for are written at the end"}
+    return guarded(lambda: run(own, beam_args), **after, console=console_of(own))
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def check_input(plan: InputPlan, settings: EvaluationSettings, baseline: str | N
             if usable and varied and (sought is None or sought in names):
                 return
     if not usable:
-        raise UserError("\n".join([f"{source}: no row can be used.", *first_few(rejected)]))
+        raise UserError(f"{source}: no row can be used.", *first_few(rejected))
     if settings.gold:
         try:
             check_varies(np.concatenate(marks), f"gold scores in column {settings.gold!r}")

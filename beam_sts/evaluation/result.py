@@ -103,7 +103,7 @@ def conclude(
     total = add_records([{name: record[name] for name in (*_COUNTS, "reasons")} for record in records])
     rejected = [row for record in records for row in record["rejected"]][:REJECTED_KEPT]
     if not len(entries):
-        raise UserError("\n".join([f"{source}: no row can be used.", *first_few(rejected)]))
+        raise UserError(f"{source}: no row can be used.", *first_few(rejected))
     grouped = bool(settings.group) or settings.wide
     paired = grouped and bool(settings.by or settings.wide)
     question = entries.question if settings.by or settings.wide else None
@@ -183,7 +183,7 @@ def undefined(
         rejected: rows of it, some or all.
         count: how many were rejected.
     """
-    return UserError("\n".join([f"{source}: {error}; {count:,} rows rejected.", *first_few(rejected)]))
+    return UserError(f"{source}: {error}; {count:,} rows rejected.", *first_few(rejected))
 
 
 def _missing(entries: Entries) -> dict[str, int]:
