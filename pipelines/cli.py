@@ -31,7 +31,7 @@ _BEAM_OPTIONS = (
 )
 _PLACES = {
     *("input", "output", "against", "from_pairs", "run", "sheet", "read", "json", "plot", "report"),
-    *("model", "work_dir"),
+    *("model", "work_dir", "junit", "markdown", "calibration"),
 }
 """Options that name a file or a folder."""
 _URL = re.compile(r"[\w+.-]+:/")

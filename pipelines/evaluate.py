@@ -368,8 +368,9 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
     own, beam_args = parser().split(argv)
-    after = kept_in(own.output) if own.output else {"stays": "The files asked for are written at the end"}
-    return guarded(lambda: run(own, beam_args), **after, console=console_of(own))
+    written = {"stays": "The files asked for are written at the end"}
+    ends = kept_in(own.output) if own.output else written
+    return guarded(lambda: run(own, beam_args), **ends, console=console_of(own))
 
 
 if __name__ == "__main__":

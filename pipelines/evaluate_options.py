@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 from pathlib import Path
+from typing import Any
 
+from beam_sts.checks import Rule, check, number, optional, whole
 from beam_sts.errors import UserError
 from beam_sts.evaluation.calibration import METHODS
 from beam_sts.evaluation.rules import MODEL_RULE, RULES
 from beam_sts.evaluation.scatter import require_matplotlib
 from beam_sts.evaluation.settings import SEVERAL
 from beam_sts.io.files import file_system, is_local
-from pipelines.checks import check_at_least
+from beam_sts.transforms.options import SCORE
 from pipelines.console import add_console_options
-from pipelines.describe import add_report_options, check_report_options
+from pipelines.describe import add_report_options
 from pipelines.formats import add_format_options
 from pipelines.scoring import add_scoring_options
 
 GATE_FAILED = 3
 """The exit status of a broken gate."""
 _FILES = ("json", "plot", "report", "junit", "markdown", "sheet", "calibration")
-_MOST_SHEET = 100_000
+
+
+def _loss(what: str, value: Any) -> None:
+    number(what, value)
+    if value < 0:
+        raise UserError(f"{what} {value}: must be at least 0.")
+
+
+_RULES: dict[str, Rule] = {
+    **SCORE,
+    "fail_under": optional(number),
+    "max_regression": optional(_loss),
+    "sheet_rows": whole(1, 100_000),
+    "seed": whole(0),
+}
 
 
 def add_options(options: argparse.ArgumentParser) -> None:
@@ -140,14 +155,7 @@ def check_options(own: argparse.Namespace) -> None:
             require_matplotlib()
         except ImportError as error:
             raise UserError(f"--plot: {error}") from error
-    check_report_options(own)
-    check_at_least(own, threads=1, sheet_rows=1)
-    if own.sheet_rows > _MOST_SHEET:
-        raise UserError(f"--sheet_rows {own.sheet_rows}: at most {_MOST_SHEET:,}.")
-    for name in ("fail_under", "max_regression"):
-        value = getattr(own, name)
-        if value is not None and not math.isfinite(value):
-            raise UserError(f"--{name} {value}: must be a finite number.")
+    check(_RULES, vars(own), "--")
     if own.baseline is not None or own.max_regression is not None:
         flag = "--baseline" if own.baseline is not None else "--max_regression"
         if not (own.systems or own.group):
@@ -159,8 +167,6 @@ def check_options(own: argparse.Namespace) -> None:
             )
         if own.baseline is None:
             raise UserError("--max_regression: needs the group to compare with; name it with --baseline.")
-    if own.max_regression is not None and own.max_regression < 0:
-        raise UserError(f"--max_regression {own.max_regression}: must be at least 0.")
     if own.calibrate and not (own.score and own.calibration):
         raise UserError(
             "--calibrate: needs --score, the marks to fit to, and --calibration, a file to write."

@@ -54,7 +54,13 @@ def write(folder: Path) -> None:
     parquet("docs/part-0.parquet", body=BODIES, url=urls)
     parquet("gold.parquet", text1=first, text2=second, gold=[5.0, 0.5, 0.0, 0.2, 0.1, 0.3, 0.1, 0.2])
     answers = [
-        {"question_id": i, "answer": a, "reference": b, "system": system, "mark": 4 - i % 5 + (a[:9] == b[:9])}
+        {
+            "question_id": i,
+            "answer": a,
+            "reference": b,
+            "system": system,
+            "mark": 5 * (a[:9] == b[:9]) + i % 2,
+        }
         for i, (a, b) in enumerate(PAIRS)
         for system in "abc"
     ]

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.evaluation.rules import RULES
+from beam_sts.evaluation.rules import RULES, Blend
 from beam_sts.evaluation.settings import EvaluationSettings, holds_texts
 from beam_sts.io.rejected import rejected_table
 from beam_sts.io.schema import column_at, field_at, is_json
@@ -44,12 +44,15 @@ _TRUTH = {"true": 1.0, "false": 0.0}
 class Prepared:
     """The pairs of a slice: for each entry, in row order, its answer beside every reference of its row.
 
-    ``entry`` numbers the entry of each pair; ``position`` and ``system`` belong to the entries.
+    ``answers`` and ``references`` are what the model is to score for them, by the rule, and ``blend`` makes
+    the pairs' scores of that. ``entry`` numbers the entry of each pair; ``position`` and ``system`` belong to
+    the entries.
     """
 
     data: SliceData
     answers: pa.ChunkedArray
     references: pa.ChunkedArray
+    blend: Blend
     entry: IntArray
     position: IntArray
     system: IntArray
@@ -94,10 +97,10 @@ def prepare(data: SliceData, settings: EvaluationSettings) -> Prepared:
     entry = np.repeat(np.arange(len(parent)), count[parent])
     start = np.cumsum(count[parent]) - count[parent]
     place = first[parent][entry] + np.arange(len(entry)) - start[entry]
+    asked = RULES[settings.rule](answers.take(pa.array(entry)), references.take(pa.array(place)))
     return Prepared(
         data,
-        answers.take(pa.array(entry)),
-        references.take(pa.array(place)),
+        *asked,
         entry,
         parent,
         system,
@@ -109,10 +112,11 @@ def prepare(data: SliceData, settings: EvaluationSettings) -> Prepared:
 def finish(prepared: Prepared, result: ScoreResult, settings: EvaluationSettings) -> Part:
     """Bring the scores of the pairs to their entries and rows."""
     data, table = prepared.data, prepared.data.table
-    scores = RULES[settings.rule](prepared.answers, prepared.references, result.scores)
+    scores = prepared.blend(result.scores)
     reasons = dict(prepared.reasons)
     for pair, why in result.failures.items():
-        reasons.setdefault(int(prepared.position[prepared.entry[pair]]), why)
+        entry = prepared.entry[pair % len(prepared.entry)]
+        reasons.setdefault(int(prepared.position[entry]), why)
     entries = len(prepared.position)
     starts = np.searchsorted(prepared.entry, np.arange(entries))
     counts = np.diff(np.append(starts, len(scores)))

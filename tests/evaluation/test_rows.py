@@ -9,6 +9,7 @@ import pytest
 
 from beam_sts import UserError
 from beam_sts.evaluation.local import evaluate_slices
+from beam_sts.evaluation.rules import RULES
 from beam_sts.evaluation.settings import choose_settings
 from beam_sts.io.slices import plan_input
 from tests.checkpoints import SENTENCES
@@ -178,3 +179,22 @@ def test_columns_that_do_not_fit_are_named(tmp_path, options, said):
     file = lines(tmp_path / "in.jsonl", {"old": A, "new": B, "reference": C, "n": 1})
     with pytest.raises(UserError, match=said):
         choose_settings(plan_input(str(file), 10).schema, **options)
+
+
+def halved(scores):
+    first, second = scores.reshape(2, -1)
+    return (first + second) / 2
+
+
+def both_orders(answers, references):
+    """A rule that has the model score each pair twice."""
+    first = pa.chunked_array([*answers.chunks, *references.chunks])
+    return first, pa.chunked_array([*references.chunks, *answers.chunks]), halved
+
+
+def test_a_rule_chooses_the_pairs_and_blends_their_scores(tmp_path, scorer, monkeypatch):
+    monkeypatch.setitem(RULES, "both", both_orders)
+    file = lines(tmp_path / "in.jsonl", {"answer": A, "reference": [B, C]}, {"answer": B, "reference": D})
+    part = parts(file, scorer, rule="both", **COLUMNS)
+    wanted = scorer.score([(A, B), (A, C), (B, D)], symmetric=True)
+    assert scores(part) == pytest.approx([max(wanted[:2]), wanted[2]], abs=2e-6)
