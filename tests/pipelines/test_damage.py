@@ -103,9 +103,7 @@ def summary(out):
 
 @pytest.mark.parametrize("finished", [True, False])
 @pytest.mark.parametrize("workers", [(), ("--runner=DirectRunner",)])
-def test_a_damaged_slice_is_scored_again_and_said(
-    source, scored, tiny, tmp_path, capsys, finished, workers
-):
+def test_a_damaged_slice_is_scored_again_and_said(source, scored, tiny, tmp_path, capsys, finished, workers):
     out = copy(scored, tmp_path)
     records = out / "_run" / "records"
     cut(out / "scores" / "part-000000.parquet")
