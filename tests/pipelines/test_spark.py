@@ -5,6 +5,7 @@ Needs Java, Maven and minutes. Engines are kept in ~/.cache/beam_sts (BEAM_STS_E
     BEAM_STS_RECORD=1 python -m pytest -m slow tests/pipelines/test_spark.py
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -43,19 +44,10 @@ def executor_logs(cluster):
     return [log.read_text() for log in jobs[-1].glob("*/stderr")] if jobs else []
 
 
-NAMES = {"worker": "the workers", "executor": "an executor"}
-VICTIMS = {
-    "worker": lambda cluster: list(filter(engines.connected, cluster.workers())),
-    "executor": lambda cluster: executors(cluster)[:1],
-}
-
-
-@pytest.mark.parametrize("verb", engines.VERBS)
-@pytest.mark.parametrize("victim", [None, *VICTIMS])
-def test_dedup_and_mine(victim, verb, cluster, engine_corpus, request, tmp_path):
-    """Spark runs anew what the dead process was at; a task may fail four times."""
-    run, reference, check, same = engines.VERBS[verb]
-    wanted, jobs = request.getfixturevalue(reference), len(list((cluster.home / "tmp").glob("app-*")))
+@contextlib.contextmanager
+def killing(victims, cluster):
+    """Kill processes when the job that the block starts is half done."""
+    jobs = len(list((cluster.home / "tmp").glob("app-*")))
 
     def half_done():
         started = len(list((cluster.home / "tmp").glob("app-*"))) > jobs
@@ -63,15 +55,38 @@ def test_dedup_and_mine(victim, verb, cluster, engine_corpus, request, tmp_path)
 
     def kill():
         engines.wait_until(lambda: half_done() and any(map(engines.connected, cluster.workers())))
-        for pid in VICTIMS[victim](cluster):
+        for pid in victims():
             os.kill(pid, signal.SIGKILL)
 
-    with engines.beside(kill if victim else lambda: None):
+    with engines.beside(kill):
+        yield
+
+
+@pytest.mark.parametrize("verb", engines.VERBS)
+def test_dedup_and_mine(verb, cluster, engine_corpus, request, tmp_path):
+    run, reference, check, same = engines.VERBS[verb]
+    run(engine_corpus, tmp_path / "out", *cluster.options)
+    assert not any("Exception in task" in log for log in executor_logs(cluster))
+    check(tmp_path / "out", request.getfixturevalue(reference))
+    engines.record("SparkRunner, EXTERNAL", "$SPARK", verb, same)
+
+
+@pytest.mark.parametrize("verb", engines.VERBS)
+def test_a_killed_executor_s_work_is_done_again(verb, cluster, engine_corpus, request, tmp_path):
+    run, reference, check, same = engines.VERBS[verb]
+    with killing(lambda: executors(cluster)[:1], cluster):
         run(engine_corpus, tmp_path / "out", *cluster.options)
-    logs = executor_logs(cluster)
-    assert (len(logs) > SPARK_WORKERS) == (victim == "executor")
-    if victim != "executor":  # what reads from a dead one fails too
-        assert any("Exception in task" in log for log in logs) == (victim == "worker")
-    check(tmp_path / "out", wanted)
-    name = "SparkRunner, EXTERNAL" + (f", {NAMES[victim]} killed" if victim else "")
-    engines.record(name, "$SPARK", verb, same)
+    assert len(executor_logs(cluster)) > SPARK_WORKERS
+    check(tmp_path / "out", request.getfixturevalue(reference))
+    engines.record("SparkRunner, EXTERNAL, an executor killed", "$SPARK", verb, same)
+
+
+@pytest.mark.parametrize("verb", engines.VERBS)
+def test_the_same_command_again_after_the_workers_are_killed(verb, cluster, engine_corpus, request, tmp_path):
+    """An executor keeps the dead worker for its next tasks, so that all tries of a task fail at once."""
+    run, reference, check, same = engines.VERBS[verb]
+    with killing(lambda: list(filter(engines.connected, cluster.workers())), cluster):
+        run(engine_corpus, tmp_path / "out", *cluster.options, status=1)
+    run(engine_corpus, tmp_path / "out", *cluster.options)
+    check(tmp_path / "out", request.getfixturevalue(reference))
+    engines.record("SparkRunner, EXTERNAL, the workers killed, run again", "$SPARK", verb, same)
