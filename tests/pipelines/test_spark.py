@@ -54,7 +54,7 @@ def killing(victims, cluster):
         return started and sum(log.count("Finished task") for log in executor_logs(cluster)) >= 20
 
     def kill():
-        engines.wait_until(lambda: half_done() and any(map(engines.connected, cluster.workers())))
+        engines.wait_until(lambda: half_done() and any(map(engines.connected, cluster.workers())), 900)
         for pid in victims():
             os.kill(pid, signal.SIGKILL)
 
