@@ -35,9 +35,9 @@ def deduplicate(rows, order, candidates, score, threshold, o):
     for a, b in combinations(range(len(nodes)), 2):
         own = side[a] == side[b] == 0
         asked = (own and (o.within or not o.against)) or side[a] != side[b]
-        if asked and not (blank(nodes[a][0], o) or blank(nodes[b][0], o)):
-            if sources := candidates(nodes[a], nodes[b]):
-                found[a, b] = "+".join(sources)
+        empty = blank(nodes[a][0], o) or blank(nodes[b][0], o)
+        if asked and not empty and (sources := candidates(nodes[a], nodes[b])):
+            found[a, b] = "+".join(sources)
     scores = {pair: like(*pair) for pair in found}
     links = {pair for pair, value in scores.items() if value >= np.float32(threshold)}
     if o.average:

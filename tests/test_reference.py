@@ -8,6 +8,7 @@ A few seconds by default; more than twenty minutes, shrunk where something diffe
 import json
 import os
 import pickle
+import re
 import shutil
 import tempfile
 import time
@@ -31,23 +32,7 @@ from tests import reference_dedup
 
 SECONDS = float(os.environ.get("BEAM_STS_FUZZ_SECONDS", "120"))
 GAP = 2e-5  # between scores that are to be told apart: their last bits depend on the batch
-WORDS = [
-    "river",
-    "stone",
-    "green",
-    "table",
-    "walks",
-    "slowly",
-    "under",
-    "bright",
-    "morning",
-    "light",
-    "over",
-    "seven",
-    "old",
-    "wooden",
-    "bridges",
-]
+WORDS = re.findall(r"\w+", "river stone green table walks slowly under bright light over seven old wooden")
 
 
 @st.composite

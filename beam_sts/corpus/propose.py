@@ -84,9 +84,9 @@ def check_sources(what: str, sources: Any, others: Sequence[str] = ("block:FIELD
     Raises:
         UserError: naming the first that is wrong, and the nearest.
 
-    >>> check_sources("candidates", ("minhsh",))
+    >>> check_sources("candidates", ("exact", "exact"))
     Traceback (most recent call last):
-    beam_sts.errors.UserError: candidates 'minhsh': is not one of exact, ... pairs; did you mean 'minhash'?
+    beam_sts.errors.UserError: candidates 'exact': is there twice.
     """
     known = [*_PLAIN, *others]
     if isinstance(sources, str) or not isinstance(sources, Sequence) or not sources:

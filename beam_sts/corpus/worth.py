@@ -38,15 +38,16 @@ def check_keep(what: str, keep: Any) -> None:
     Raises:
         UserError: naming the policies, and the nearest.
 
-    >>> check_keep("keep", "longst")
+    >>> check_keep("keep", "best")
     Traceback (most recent call last):
-    beam_sts.errors.UserError: keep 'longst': is not one of first, longest, ...; did you mean 'longest'?
+    beam_sts.errors.UserError: keep best: is not one of first, longest, shortest, central, highest:X.
     """
     if isinstance(keep, str) and (keep in KEEP or highest_of(keep)):
         return
     near = difflib.get_close_matches(str(keep), [*KEEP, HIGHEST], n=1)
+    shown = keep if isinstance(keep, str) and keep.strip() else repr(keep)
     raise UserError(
-        f"{what} {keep!r}: is not one of {', '.join(KEEP)}, highest:X (X what has the order)"
+        f"{what} {shown}: is not one of {', '.join(KEEP)}, highest:X"
         + (f"; did you mean {near[0]!r}?" if near else ".")
     )
 

@@ -109,6 +109,7 @@ def identifier(value: Any, what: str) -> Ident:
     Raises:
         UserError: it is of another type.
 
+    >>> import numpy as np
     >>> identifier(np.int32(7), "id"), identifier(np.str_("a"), "id")
     (7, 'a')
     """
