@@ -42,7 +42,8 @@ def test_what_is_committed_is_known_and_its_records_are_read_in_order(folder):
 
 def test_a_changed_byte_far_from_the_end_is_found_when_all_are_compared(tmp_path):
     folder = OutputFolder.at(str(tmp_path))
-    noise = pa.array(random.Random(0).randbytes(10) for _ in range(END // 5))
+    rng = random.Random(0)
+    noise = pa.array([rng.randbytes(10) for _ in range(END // 5)])
     folder.commit(0, {"scores": pa.table({"x": noise})}, {}, of=slice_identity(_slice(0)))
     path = tmp_path / "scores" / "part-000000.parquet"
     raw = bytearray(path.read_bytes())

@@ -178,14 +178,16 @@ def test_what_reads_a_damaged_run_names_the_file(corpus, deduped, tiny, tmp_path
     damage(pairs)
     fresh = tmp_path / "fresh"
     run = ["--run", str(out)]
-    for status, path in (
-        (dedup.main(deduping(corpus, fresh, tiny, f"--from_pairs={out}")), pairs),
-        (dedup.main(deduping(corpus, fresh, tiny, f"--against={out / 'kept'}")), kept),
-        (dedup.main(deduping(out / "kept", fresh, tiny)), kept),
-        (mine.main(mining(out / "kept", fresh, tiny)), kept),
-        (explain.main([*run, "1"]), None),
-        (label.main([*run, "--sheet", str(tmp_path / "sheet.csv")]), pairs),
+    for verb, options, path in (
+        (dedup, deduping(corpus, fresh, tiny, f"--from_pairs={out}"), pairs),
+        (dedup, deduping(corpus, fresh, tiny, f"--against={out / 'kept'}"), kept),
+        (dedup, deduping(out / "kept", fresh, tiny, "--id=_id"), kept),
+        (mine, mining(out / "kept", fresh, tiny), kept),
+        (explain, [*run, "1"], None),
+        (label, [*run, "--sheet", str(tmp_path / "sheet.csv")], pairs),
     ):
+        capsys.readouterr()
+        status = verb.main(options)
         said = capsys.readouterr().err
         assert status == 2, said
         assert str(path or out) in said
@@ -197,7 +199,7 @@ def test_one_shard_alone_is_read_whatever_is_wrong_with_the_others(deduped, tiny
     out = copy(deduped, tmp_path)
     (out / "kept" / "part-000001.parquet").unlink()
     whole = out / "kept" / "part-000000.parquet"
-    assert dedup.main(deduping(whole, tmp_path / "fresh", tiny)) == 0
+    assert dedup.main(deduping(whole, tmp_path / "fresh", tiny, "--id=_id")) == 0
 
 
 @pytest.mark.parametrize("name", ["rensa", "torch", "beam_sts"])
