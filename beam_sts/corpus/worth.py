@@ -85,7 +85,7 @@ def sortable(values: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
         return values.cast(pa.int64())
     raise UserError(
         f"{what}: holds {kind}, which has no highest value. Take a number or a date: for texts, "
-        f"{HIGHEST}'try_cast(COLUMN AS DOUBLE)' (what is no number then comes last)."
+        f"'{HIGHEST}try_cast(COLUMN AS DOUBLE)' (what is no number then comes last)."
     )
 
 
