@@ -14,7 +14,7 @@ from beam_sts.models import registry
 from pipelines import main, models, score
 from tests.checkpoints import SENTENCES
 
-BEAMS = ("score", "dedup", "mine")  # verbs that take Beam's options too
+BEAMS = ("score", "dedup", "mine", "evaluate")  # verbs that take Beam's options too
 PARSERS = {verb: importlib.import_module(f"pipelines.{verb}").parser for verb in main.verbs()}
 
 
