@@ -37,8 +37,6 @@ class BertHashWordEmbeddings(nn.Module):
 
     def __init__(self, config: BertHashConfig) -> None:
         super().__init__()
-        if config.window < 1 or config.window % 2 == 0:
-            raise ValueError(f"window must be odd and at least 1, found {config.window} in the config")
         self.reach = config.window // 2
         self.embeddings = nn.Embedding(config.vocab_size, config.projections, padding_idx=config.pad_token_id)
         self.projections = nn.Linear(config.projections * config.window, config.hidden_size)
@@ -220,19 +218,9 @@ class BertHashModel(BertModel):
     def __init__(self, config: BertHashConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config, add_pooling_layer=add_pooling_layer)
         if config.rotary_dims:
-            head_size = config.hidden_size // config.num_attention_heads
-            if config.rotary_dims % 2 or config.rotary_dims + config.segment_dims > head_size:
-                raise ValueError(
-                    f"rotary_dims must be even and at most the head size {head_size} less segment_dims: "
-                    f"found rotary_dims {config.rotary_dims}, segment_dims {config.segment_dims}"
-                )
             self.embeddings = RotaryEmbeddings(config)
             for index, layer in enumerate(self.encoder.layer):
                 layer.attention.self = RotarySelfAttention(config, layer_idx=index)
-        elif config.segment_dims:
-            raise ValueError(
-                f"segment_dims {config.segment_dims} needs rotary positions, found rotary_dims 0"
-            )
         else:
             self.embeddings.word_embeddings = BertHashWordEmbeddings(config)
         self.post_init()

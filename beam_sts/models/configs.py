@@ -66,8 +66,26 @@ class BertHashConfig(BertConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         """Make the model classes known to the Auto classes, which get at a config first."""
         super().__post_init__(**kwargs)
+        self._check()
         if not _alone.get():
             import_module("beam_sts.models.bert_hash")
+
+    def _check(self) -> None:
+        head_size = self.hidden_size // self.num_attention_heads
+        if self.window < 1 or self.window % 2 == 0:
+            raise ValueError(f"window must be odd and at least 1, found {self.window} in the config")
+        if self.rotary_dims < 0 or self.segment_dims < 0 or self.rotary_dims % 2:
+            raise ValueError(
+                "rotary_dims must be even, and neither it nor segment_dims negative: "
+                f"found rotary_dims {self.rotary_dims}, segment_dims {self.segment_dims}"
+            )
+        if self.rotary_dims + self.segment_dims > head_size:
+            raise ValueError(
+                f"rotary_dims must be even and at most the head size {head_size} less segment_dims: "
+                f"found rotary_dims {self.rotary_dims}, segment_dims {self.segment_dims}"
+            )
+        if self.segment_dims and not self.rotary_dims:
+            raise ValueError(f"segment_dims {self.segment_dims} needs rotary positions, found rotary_dims 0")
 
 
 class NeoBertConfig(PreTrainedConfig):

@@ -12,7 +12,9 @@ from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from beam_sts.errors import UserError
+from beam_sts.models.bounds import check_whole
 from beam_sts.models.stack import HeadModule, Stack
+from beam_sts.models.tensors import check_tensors
 from beam_sts.models.weights import read_weights
 
 _POOLING = ("cls", "mean", "max", "lasttoken")
@@ -89,8 +91,12 @@ def yes_no_model(model: nn.Module, stack: Stack) -> YesNoModel:
             f"{stack.folder}: a language model followed by {', '.join(kinds) or 'nothing'}; "
             "supported is LogitScore."
         )
-    settings = stack.heads[0].settings
-    return YesNoModel(model, settings["true_token_id"], settings.get("false_token_id"))
+    settings, folder = stack.heads[0].settings, stack.heads[0].folder
+    yes, no = settings.get("true_token_id"), settings.get("false_token_id")
+    rows = int(model.config.get_text_config().vocab_size)  # type: ignore[operator,union-attr]
+    check_whole(folder, "true_token_id", yes, 0, rows - 1)
+    check_whole(folder, "false_token_id", no, 0, rows - 1, optional=True)
+    return YesNoModel(model, yes, no)  # type: ignore[arg-type]
 
 
 def pooled_model(model: nn.Module, stack: Stack, *, allow_pickle: bool = False) -> PooledModel:
@@ -103,11 +109,14 @@ def pooled_model(model: nn.Module, stack: Stack, *, allow_pickle: bool = False) 
         kinds = ", ".join(head.kind for head in stack.heads) or "nothing"
         raise UserError(f"{stack.folder}: an encoder followed by {kinds}; supported are Pooling, then Dense.")
     pooling, *dense = stack.heads
-    layers = nn.Sequential(*(_dense(head, allow_pickle) for head in dense))
-    if dense[-1].settings["out_features"] != 1:
-        raise UserError(
-            f"{stack.folder}: the last module gives {dense[-1].settings['out_features']} numbers, not one."
-        )
+    width = int(model.config.get_text_config().hidden_size)  # type: ignore[operator,union-attr]
+    parts = []
+    for head in dense:
+        parts.append(_dense(head, width, allow_pickle))
+        width = int(head.settings["out_features"])
+    if width != 1:
+        raise UserError(f"{stack.folder}: the last module gives {width} numbers, not one.")
+    layers = nn.Sequential(*parts)
     token_types = "token_type_ids" in inspect.signature(model.forward).parameters
     return PooledModel(model, _pooling_mode(pooling), layers, token_types)
 
@@ -124,7 +133,8 @@ def _pooling_mode(head: HeadModule) -> str:
     return str(modes[0])
 
 
-def _dense(head: HeadModule, allow_pickle: bool) -> nn.Module:
+def _dense(head: HeadModule, width: int, allow_pickle: bool) -> nn.Module:
+    """A linear layer over ``width`` numbers and its activation."""
     if head.kind != "Dense":
         raise UserError(f"{head.folder}: the module {head.kind} is not supported after Pooling; Dense is.")
     settings = head.settings
@@ -132,10 +142,15 @@ def _dense(head: HeadModule, allow_pickle: bool) -> nn.Module:
     activation = _DENSE_ACTIVATIONS.get(entry.rpartition(".")[2]) if entry.startswith("torch.nn.") else None
     if activation is None or settings.get("use_residual"):
         raise UserError(f"{head.folder}: a Dense layer with {entry} or a residual is not supported.")
-    linear = nn.Linear(settings["in_features"], settings["out_features"], bias=settings.get("bias", True))
+    inputs, outputs = settings.get("in_features"), settings.get("out_features")
+    check_whole(head.folder, "in_features", inputs, width, width)
+    check_whole(head.folder, "out_features", outputs, 1, 1 << 15)
+    expected: dict[str, tuple[int, ...]] = {"linear.weight": (outputs, inputs)}  # type: ignore[dict-item]
+    if settings.get("bias", True):
+        expected["linear.bias"] = (outputs,)  # type: ignore[assignment]
     weights = read_weights(head.folder, allow_pickle=allow_pickle)
-    try:
-        linear.load_state_dict({name.removeprefix("linear."): w.float() for name, w in weights.items()})
-    except RuntimeError as error:
-        raise UserError(f"{head.folder}: the weights do not fit config.json: {error}") from error
+    named = {f"linear.{name.removeprefix('linear.')}": tensor for name, tensor in weights.items()}
+    weights = check_tensors(named, expected, head.folder)
+    linear = nn.Linear(inputs, outputs, bias="linear.bias" in expected)  # type: ignore[arg-type]
+    linear.load_state_dict({name.removeprefix("linear."): w.float() for name, w in weights.items()})
     return nn.Sequential(linear, activation())

@@ -5,7 +5,6 @@ Source: ``CrossEncoder`` of sentence-transformers 6.2, whose scores we reproduce
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,12 @@ from typing import Any
 from transformers import PreTrainedConfig
 
 from beam_sts.errors import UserError
+from beam_sts.models.bounds import check_whole
+from beam_sts.models.files import check_sizes, read_json, read_object
 
 CLASSIFY, GENERATE, EMBED = "sequence-classification", "text-generation", "feature-extraction"
 _ACTIVATIONS = {"Sigmoid": "sigmoid", "Identity": "identity"}
+_MOST_MODULES = 64
 _SETTINGS_FILES = ("sentence_bert_config.json", "sentence_roberta_config.json")
 
 
@@ -59,18 +61,19 @@ def read_stack(path: Path) -> Stack | None:
         UserError: the stack has a part that is not supported here.
     """
     modules_file = path / "modules.json"
-    saved = read_json(path / "config_sentence_transformers.json")
+    saved = read_object(path / "config_sentence_transformers.json")
     # As in the reference: another model type's modules and settings are not for a cross-encoder.
     if not modules_file.is_file() or saved.get("model_type") != "CrossEncoder":
         return None
     modules = read_json(modules_file)
-    if not isinstance(modules, list) or not modules:
+    whole = isinstance(modules, list) and 0 < len(modules) <= _MOST_MODULES
+    if not whole or not all(isinstance(module, dict) for module in modules):
         raise UserError(f"{modules_file}: not a list of modules. Save the checkpoint again.")
     first, *rest = (_module(path, module) for module in modules)
     if first.kind != "Transformer":
         raise UserError(f"{modules_file}: starts with {first.kind}, not with a Transformer.")
     settings: dict[str, Any] = next(
-        (found for name in _SETTINGS_FILES if (found := read_json(first.folder / name))), {}
+        (found for name in _SETTINGS_FILES if (found := read_object(first.folder / name))), {}
     )
     task = settings.get("transformer_task", EMBED)
     if task not in (CLASSIFY, GENERATE, EMBED):
@@ -78,11 +81,12 @@ def read_stack(path: Path) -> Stack | None:
     if task == CLASSIFY and rest:
         kinds = ", ".join(head.kind for head in rest)
         raise UserError(f"{modules_file}: a classifier followed by {kinds}, which is not supported.")
-    if "message" in settings.get("modality_config", {}):
+    if "message" in (settings.get("modality_config") or {}):
         raise _chat_template(path)
     for name in ("processing_kwargs", "model_kwargs", "processor_kwargs", "config_kwargs"):
         if settings.get(name):
             raise UserError(f"{path}: {name} {settings[name]} in its settings are not supported here.")
+    check_whole(path, "max_seq_length", settings.get("max_seq_length"), 1, 1 << 60, optional=True)
     return Stack(
         first.folder,
         task,
@@ -131,32 +135,23 @@ def activation_name(path: Path, entry: str | None, config: PreTrainedConfig) -> 
     return _ACTIVATIONS[short]
 
 
-def read_json(file: Path) -> Any:
-    """A JSON file's content; an empty dict if there is no such file.
-
-    Raises:
-        UserError: it is not JSON.
-    """
-    if not file.is_file():
-        return {}
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{file}: not valid JSON: {error}. Copy the checkpoint again.") from error
-
-
 def _module(path: Path, entry: dict[str, Any]) -> HeadModule:
-    relative = Path(str(entry.get("path", "")))
+    relative = Path(str(entry.get("path", "")).replace("\0", "?"))
     if relative.is_absolute() or ".." in relative.parts:
         raise UserError(f"{path / 'modules.json'}: the path {str(relative)!r} leaves the checkpoint folder.")
     folder = path / relative
-    return HeadModule(str(entry.get("type")).rpartition(".")[2], read_json(folder / "config.json"), folder)
+    if not folder.is_dir():
+        raise UserError(f"{path / 'modules.json'}: {str(relative)!r} is no folder of the checkpoint.")
+    check_sizes(folder)
+    return HeadModule(str(entry.get("type")).rpartition(".")[2], read_object(folder / "config.json"), folder)
 
 
 def _prompt(path: Path, saved: dict[str, Any]) -> str:
     prompts, default = saved.get("prompts") or {}, saved.get("default_prompt_name")
     if default is None:
         return ""
+    if not isinstance(prompts, dict) or not isinstance(default, str):
+        raise UserError(f"{path}: prompts or default_prompt_name {default!r} are not as they are saved.")
     if default not in prompts:
         raise UserError(
             f"{path}: default_prompt_name {default!r} is not among its prompts {sorted(prompts)}."

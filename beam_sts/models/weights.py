@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
 from beam_sts.errors import UserError
+from beam_sts.models.files import read_object, reading
+from beam_sts.models.tensors import (
+    UNUSED,
+    WORD_EMBEDDINGS,
+    check_dtype,
+    check_finite,
+    check_shape,
+    refuse_names,
+)
 
-# Parts that checkpoints carry over from pretraining and a classifier does not use.
-_UNUSED = re.compile(r"(^|\.)(position_ids$|pooler\.|lm_head\.|cls\.predictions\.|cls\.seq_relationship\.)")
-
+_LONGEST_HEADER = 16_000_000
+_WEIGHT_FILE = re.compile(r"[\w-][\w.-]*\.(safetensors|bin)")
 # A product's last bits depend on how its operands lie in memory, and in a mapped file that depends on the
 # length of the file's header. So weights of fewer bytes are copied to where torch puts its tensors; bigger
 # ones stay mapped, and processes share their pages.
 _COPIED = 1 << 26
-_WORD_EMBEDDINGS = "bert.embeddings.word_embeddings."
 
 
 def read_weights(folder: Path, *, allow_pickle: bool = False) -> dict[str, torch.Tensor]:
@@ -39,12 +43,15 @@ def read_weights(folder: Path, *, allow_pickle: bool = False) -> dict[str, torch
         UserError: the weights are absent, not allowed, or not whole.
     """
     for stem, ending in (("model", "safetensors"), ("pytorch_model", "bin")):
-        index = folder / f"{stem}.{ending}.index.json"
-        files = _indexed(index) if index.is_file() else [folder / f"{stem}.{ending}"]
-        if ending == "safetensors" and (index.is_file() or files[0].is_file()):
-            return _merge(files, _read_safetensors)
-        if ending == "bin" and allow_pickle and (index.is_file() or files[0].is_file()):
-            return _merge(files, _read_pickle)
+        if ending == "bin" and not allow_pickle:
+            break
+        read = _read_safetensors if ending == "safetensors" else _read_pickle
+        file = folder / f"{stem}.{ending}"
+        if file.is_file():
+            return read(file)
+        index = folder / f"{file.name}.index.json"
+        if index.is_file():
+            return _read_shards(index, read)
     pickled = sorted(file.name for file in folder.glob("*.bin"))
     if pickled:
         raise UserError(
@@ -55,40 +62,47 @@ def read_weights(folder: Path, *, allow_pickle: bool = False) -> dict[str, torch
     raise UserError(f"{folder}: model.safetensors is missing. Save the checkpoint as safetensors.")
 
 
-def _indexed(index: Path) -> list[Path]:
-    try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        outside = any(Path(name).name != name for name in names)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{index}: not an index of weight files: {error}. Copy it again.") from error
-    if outside:
-        raise UserError(f"{index}: a weight file lies outside of the checkpoint folder.")
-    return [index.parent / name for name in names]
-
-
-def _merge(files: list[Path], read: Any) -> dict[str, torch.Tensor]:
+def _read_shards(index: Path, read: Callable[[Path], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The tensors of an index's files: those that it names, each in its file and in no other."""
+    places = read_object(index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise UserError(f"{index}: has no weight_map. Copy it again.")
+    for name in set(map(str, places.values())):
+        if not _WEIGHT_FILE.fullmatch(name):
+            raise UserError(f"{index}: {name[:100]!r} is no weight file of the checkpoint folder.")
     weights: dict[str, torch.Tensor] = {}
-    for file in files:
+    for name in sorted(set(places.values())):
+        file = index.parent / name
         if not file.is_file():
-            raise UserError(f"{file.parent}: {file.name} is missing. Copy the checkpoint again.")
-        weights.update(read(file))
+            raise UserError(f"{index.parent}: {name} is missing. Copy the checkpoint again.")
+        here = read(file)
+        expected = {tensor for tensor, place in places.items() if place == name}
+        for tensor in sorted(expected ^ set(here)):
+            state = "lacks" if tensor in expected else "has"
+            said = name if tensor in expected else places.get(tensor, "nowhere")
+            raise UserError(
+                f"{file}: {state} the tensor {tensor}, which {index.name} places in {said}. Copy both again."
+            )
+        weights.update(here)
     return weights
 
 
 def _read_safetensors(file: Path) -> dict[str, torch.Tensor]:
-    try:
+    with reading(f"{file}: not a whole safetensors file", "Copy it again."):
+        with file.open("rb") as stream:
+            header = int.from_bytes(stream.read(8), "little")
+        if header > _LONGEST_HEADER:
+            raise ValueError(f"a header of {header:,} bytes, at most {_LONGEST_HEADER:,} are read")
         weights: dict[str, torch.Tensor] = load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{file}: not a whole safetensors file: {error}. Copy it again.") from error
     return weights
 
 
 def _read_pickle(file: Path) -> dict[str, torch.Tensor]:
-    try:
+    with reading(f"{file}: not a whole file of tensors", "Save the checkpoint as safetensors."):
         # Tensors and plain containers only: a pickle that calls anything else is refused even here.
         weights: dict[str, torch.Tensor] = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
-        raise UserError(f"{file}: not a whole file of tensors: {brief(error)}") from error
+    if not isinstance(weights, dict) or not all(isinstance(w, torch.Tensor) for w in weights.values()):
+        raise UserError(f"{file}: not a file of tensors by name. Save the checkpoint as safetensors.")
     return weights
 
 
@@ -107,20 +121,20 @@ def rename_projection(weights: dict[str, torch.Tensor], place: Path) -> dict[str
     others = [
         name
         for name in weights
-        if name.startswith(_WORD_EMBEDDINGS) and not name.startswith(f"{_WORD_EMBEDDINGS}embeddings.")
+        if name.startswith(WORD_EMBEDDINGS) and not name.startswith(f"{WORD_EMBEDDINGS}embeddings.")
     ]
     matrices = [name for name in others if weights[name].ndim == 2]
     biases = [name for name in others if weights[name].ndim == 1]
     if len(matrices) != 1 or len(biases) > 1 or len(others) != len(matrices) + len(biases):
         raise UserError(
-            f"{place}: expected one projection under {_WORD_EMBEDDINGS}*, found {sorted(others) or 'none'}. "
+            f"{place}: expected one projection under {WORD_EMBEDDINGS}*, found {sorted(others) or 'none'}. "
             "Take a complete BERT-hash checkpoint."
         )
     renamed = dict(weights)
     matrix = renamed.pop(matrices[0])
     bias = renamed.pop(biases[0]) if biases else torch.zeros(matrix.shape[0], dtype=matrix.dtype)
-    renamed[f"{_WORD_EMBEDDINGS}projections.weight"] = matrix
-    renamed[f"{_WORD_EMBEDDINGS}projections.bias"] = bias
+    renamed[f"{WORD_EMBEDDINGS}projections.weight"] = matrix
+    renamed[f"{WORD_EMBEDDINGS}projections.bias"] = bias
     return renamed
 
 
@@ -148,30 +162,49 @@ def build(
     weights = {name: w for name, w in weights.items() if not name.endswith("embeddings.position_ids")}
     if sum(w.nbytes for w in weights.values()) < _COPIED:
         weights = {name: w.clone() for name, w in weights.items()}
-    try:
+    for name, tensor in weights.items():
+        if not UNUSED.search(name):
+            check_dtype(name, tensor, place)
+    unfit = f"{place}: the weights do not fit config.json"
+    with reading(unfit, "Take a complete checkpoint of this architecture."):
         with torch.device("meta"):
-            architecture = type(auto_class.from_config(config, trust_remote_code=trust_remote_code))
+            described = auto_class.from_config(config, trust_remote_code=trust_remote_code)
+        _check_size(described, weights, place)
         with _quiet():
-            model, report = architecture.from_pretrained(
+            model, report = type(described).from_pretrained(
                 None,
                 config=config,
                 state_dict=weights,
                 dtype=torch.float32,
                 output_loading_info=True,
-                ignore_mismatched_sizes=False,
+                ignore_mismatched_sizes=True,  # they are in the report, and refused
             )
-    except (RuntimeError, ValueError, AttributeError, ImportError) as error:
-        raise UserError(f"{place}: the weights do not fit config.json: {brief(error)}") from error
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        keys = sorted(map(str, report.get(kind) or ()))
-        if kind == "unexpected_keys":
-            keys = [key for key in keys if not _UNUSED.search(key)]
-        if keys:
-            raise UserError(
-                f"{place}: the weights do not fit config.json: {len(keys)} {kind.replace('_', ' ')}, such as "
-                f"{keys[0]}. Take a complete checkpoint of this architecture ({config.model_type})."
-            )
+    for name, found, expected in sorted(report.get("mismatched_keys") or ()):
+        check_shape(name, tuple(found), tuple(expected), place)
+    for kind in ("missing", "unexpected"):
+        keys = sorted(map(str, report.get(f"{kind}_keys") or ()))
+        refuse_names(place, kind, [key for key in keys if kind == "missing" or not UNUSED.search(key)])
+    for name, tensor in model.named_parameters():
+        check_finite(name, tensor.detach(), place)
     return model
+
+
+def _check_size(described: Any, weights: dict[str, torch.Tensor], place: Path) -> None:
+    """See, before memory is taken, that a model without weights is one of those that are here.
+
+    Most names are the model's own, and these tensors are compared. Some libraries' old names are not; what
+    they stand for is compared when the model has taken them.
+    """
+    own = {name: tuple(tensor.shape) for name, tensor in described.state_dict().items()}
+    for name in sorted(own.keys() & weights.keys()):
+        check_shape(name, tuple(weights[name].shape), own[name], place)
+    needed = sum(parameter.numel() for parameter in described.parameters())
+    given = sum(tensor.numel() for tensor in weights.values())
+    if needed > 2 * given:
+        raise UserError(
+            f"{place}: the weights do not fit config.json: the config describes {needed:,} numbers, the "
+            f"weights have {given:,}. Take a complete checkpoint of this architecture."
+        )
 
 
 @contextmanager
@@ -186,8 +219,3 @@ def _quiet() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
         if bars:
             transformers_logging.enable_progress_bar()
-
-
-def brief(error: BaseException) -> str:
-    """An error's message on one line, cut to a length that can be read."""
-    return " ".join(str(error).split())[:300]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.models.configs import BertHashConfig
+from beam_sts.models.files import reading
 from beam_sts.scoring.exported import (
     NEEDS,
     CannotExportError,
@@ -26,6 +26,7 @@ from beam_sts.scoring.exported import (
 from beam_sts.scoring.hash_backend import HashBackend
 from beam_sts.scoring.long_text import Work
 from beam_sts.scoring.modernbert import ModernBertBackend
+from beam_sts.scoring.threads import Threads
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
 from beam_sts.scoring.torch_backend import LANES, TorchBackend
 
@@ -73,7 +74,7 @@ def default_threads(device: str, processes: int = 1) -> int:
     return share if device == "cpu" else min(share, LANES + 1)
 
 
-def thread_pool(threads: int) -> ThreadPoolExecutor:
+def thread_pool(threads: int) -> Threads:
     """Threads that each tokenise whole blocks of texts and run whole micro-batches.
 
     A micro-batch is computed by one thread, for two reasons: its scores do not depend, to the last bit, on
@@ -82,7 +83,7 @@ def thread_pool(threads: int) -> ThreadPoolExecutor:
     """
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(1)
-    return ThreadPoolExecutor(threads, "beam_sts", initializer=torch.set_num_threads, initargs=(1,))
+    return Threads(threads, "beam_sts")
 
 
 def resolve_backend(
@@ -122,7 +123,22 @@ def resolve_backend(
 def load_backend(
     checkpoint: Checkpoint, tokenizer: PairTokenizer, backend: str, precision: str, device: str, threads: int
 ) -> Backend:
-    """The backend that runs a checkpoint; a name that ``resolve_backend`` gave."""
+    """The backend that runs a checkpoint; a name that ``resolve_backend`` gave.
+
+    Raises:
+        UserError: the checkpoint's weights do not fit its config, or it cannot score even a short pair.
+    """
+    loaded = _load(checkpoint, tokenizer, backend, precision, device, threads)
+    with reading(f"{checkpoint.path}: the model cannot score a pair", "Take another checkpoint."):
+        logits = loaded.logits(_batch(tokenizer, ["a", "b"]))
+        if logits.shape != (2,) or not np.isfinite(logits).all():
+            raise ValueError(f"of two pairs it makes {logits}")
+    return loaded
+
+
+def _load(
+    checkpoint: Checkpoint, tokenizer: PairTokenizer, backend: str, precision: str, device: str, threads: int
+) -> Backend:
     if backend in NEEDS:
         return ExportedBackend(exported(checkpoint, tokenizer), backend, precision, threads)
     if device == "cpu" and _own_forward(checkpoint, tokenizer):
@@ -147,10 +163,15 @@ def _disagreement(checkpoint: Checkpoint, tokenizer: PairTokenizer, engine: str)
     """Largest difference of a score between an exported model and torch, on pairs of several lengths."""
     words = [*"abcdefgh"] * 8
     texts = [" ".join(words[start : start + length]) for start in range(8) for length in (1, 3, 7, 20, 56)]
-    table = tokenizer.encode(texts)
-    a, b = np.arange(len(texts)), np.arange(len(texts))[::-1].copy()
-    kept = tokenizer.truncate(table.lengths[a], table.lengths[b])
-    batch = MicroBatch(tokenizer, table, a, b, *kept, a)
+    batch = _batch(tokenizer, texts)
     ours = ExportedBackend(exported(checkpoint, tokenizer), engine, "fp32", 1).logits(batch)
     reference = TorchBackend(checkpoint.model()).logits(batch)
     return float(np.abs(checkpoint.activate(ours) - checkpoint.activate(reference)).max())
+
+
+def _batch(tokenizer: PairTokenizer, texts: list[str]) -> MicroBatch:
+    """Each text beside that from the other end."""
+    table = tokenizer.encode(texts)
+    a, b = np.arange(len(texts)), np.arange(len(texts))[::-1].copy()
+    kept = tokenizer.truncate(table.lengths[a], table.lengths[b])
+    return MicroBatch(tokenizer, table, a, b, *kept, a)

@@ -15,16 +15,21 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, normalizers
 
 from beam_sts.errors import UserError
+from beam_sts.models.bounds import check_whole
 from beam_sts.models.checkpoint import Checkpoint
+from beam_sts.models.files import reading
 from beam_sts.models.stack import GENERATE
 from beam_sts.scoring.cuts import MAX_PIECE, cut_pattern, cut_positions
 from beam_sts.scoring.plan import IntArray, expand_ranges, longest_first
+from beam_sts.scoring.scripts import unreadable_tokens
 from beam_sts.scoring.wordpiece import WordPieceColumns
 
 # Characters of a piece of a long text: enough to hold the tokens that are needed, most of the time at once.
 _PIECE, _LEAST_PIECE, _CHARACTERS_PER_TOKEN = 1 << 17, 1 << 12, 16
 # Texts, and bytes of them, that a thread tokenises at a time.
 _BLOCK, _BLOCK_BYTES = 1024, 1 << 20
+# Encoders that were trained with a first token, which stands for the pair, and one that parts its texts.
+_READS_FIRST = {"bert", "bert_hash", "roberta", "xlm-roberta", "camembert", "modernbert", "neobert"}
 _PROBES = (("a", "b"), ("b", "a a a"), ("", "a b"), ("b a", ""))
 
 
@@ -156,6 +161,33 @@ def probe_template(tokenizer: Any) -> PairTemplate:
     raise ValueError("the tokenizer's pair encoding does not follow a template of special tokens")
 
 
+def check_template(template: PairTemplate, max_length: int, checkpoint: Checkpoint) -> None:
+    """See that the special tokens around a pair have rows in the model's tables and leave room for texts.
+
+    Raises:
+        UserError: naming the id or the token type and the bound.
+    """
+    config, place = checkpoint.config.get_text_config(), checkpoint.path
+    before, between, after = template.parts
+    if config.model_type in _READS_FIRST and not (before and between):
+        raise UserError(
+            f"{place}: the tokenizer puts no special token {'between' if before else 'before'} the texts of "
+            f"a pair, which {config.model_type} needs. Take the tokenizer.json the model was trained with."
+        )
+    for token in (*before, *between, *after):
+        check_whole(place, "the id of a special token", token, 0, int(config.vocab_size) - 1)
+    kinds = getattr(config, "type_vocab_size", None)
+    if kinds and "token_type_ids" in checkpoint.tokenizer.model_input_names:
+        first, a, second, b, last = template.types
+        for kind in (*first, a, *second, b, *last):
+            check_whole(place, "the token type of a pair", kind, 0, kinds - 1)
+    if max_length <= template.special_tokens:
+        raise UserError(
+            f"{place}: the model takes {max_length} tokens, and the special tokens of a pair are "
+            f"{template.special_tokens}. Take the config that the model was saved with."
+        )
+
+
 def _assemble_one(tokenizer: Any, template: PairTemplate, text_a: str, text_b: str) -> bool:
     expected = tokenizer.encode(text_a, text_b)
     a, b = (tokenizer.encode(text, add_special_tokens=False).ids for text in (text_a, text_b))
@@ -207,32 +239,38 @@ class PairTokenizer:
         self._pad_left = pad_left
         self._truncate_left = truncate_left
         self._token_types = token_types
-        self._unknown_id = unknown_id
+        self._unreadable = None
+        if unknown_id is not None:
+            self._unreadable = unreadable_tokens(tokenizer.get_vocab(), unknown_id)
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> PairTokenizer:
         """A checkpoint's tokenizer, off the transformers wrapper, under the checkpoint's rules."""
         wrapper = checkpoint.tokenizer
+        with reading(f"{checkpoint.path}: the tokenizer cannot be used"):
+            made = cls._of(checkpoint, wrapper)
+        check_template(made.template, made.max_length, checkpoint)
+        return made
+
+    @classmethod
+    def _of(cls, checkpoint: Checkpoint, wrapper: Any) -> PairTokenizer:
         raw = Tokenizer.from_str(wrapper.backend_tokenizer.to_str())
         raw.no_truncation()
         raw.no_padding()
         if checkpoint.stack.lowercase:
             before = [raw.normalizer] if raw.normalizer else []
             raw.normalizer = normalizers.Sequence([normalizers.Lowercase(), *before])
-        try:
-            return cls(
-                raw,
-                checkpoint.max_length,
-                pad_id=checkpoint.pad_id,
-                # The reference turns language models to the left, whatever their tokenizer says.
-                pad_left=wrapper.padding_side == "left" or checkpoint.stack.task == GENERATE,
-                truncate_left=wrapper.truncation_side == "left",
-                token_types="token_type_ids" in wrapper.model_input_names,
-                prompt=checkpoint.stack.prompt,
-                unknown_id=wrapper.unk_token_id,
-            )
-        except ValueError as error:
-            raise UserError(f"{checkpoint.path}: {error}") from error
+        return cls(
+            raw,
+            checkpoint.max_length,
+            pad_id=checkpoint.pad_id,
+            # The reference turns language models to the left, whatever their tokenizer says.
+            pad_left=wrapper.padding_side == "left" or checkpoint.stack.task == GENERATE,
+            truncate_left=wrapper.truncation_side == "left",
+            token_types="token_type_ids" in wrapper.model_input_names,
+            prompt=checkpoint.stack.prompt,
+            unknown_id=wrapper.unk_token_id,
+        )
 
     @property
     def template(self) -> PairTemplate:
@@ -321,13 +359,16 @@ class PairTokenizer:
         return sum(len(self._tokenizer.encode(piece, add_special_tokens=False).ids) for piece in pieces)
 
     def unknown_pairs(self, table: TokenTable, a: IntArray, b: IntArray) -> IntArray:
-        """Indices of the pairs that are, for more than half of their tokens, unknown to the vocabulary.
+        """Indices of the pairs with a text that is, for more than half of its tokens, unreadable.
 
-        Unknown beside unknown looks alike to the model: such scores mean little.
+        Unknown beside unknown looks alike to the model, and beside English unlike whatever it says: such
+        scores mean little. See ``unreadable_tokens``.
         """
-        unknown = np.concatenate([[0], np.cumsum(table.ids == self._unknown_id)])
-        counts = np.diff(unknown[table.offsets])
-        return np.flatnonzero(2 * (counts[a] + counts[b]) > table.lengths[a] + table.lengths[b])
+        if self._unreadable is None:
+            return np.empty(0, dtype=np.int64)
+        unknown = np.concatenate([[0], np.cumsum(self._unreadable[table.ids])])
+        mostly = 2 * np.diff(unknown[table.offsets]) > table.lengths
+        return np.flatnonzero(mostly[a] | mostly[b])
 
     def truncate(self, len_a: IntArray, len_b: IntArray) -> tuple[IntArray, IntArray]:
         """Tokens that each text of each pair keeps under ``max_length``."""
