@@ -1,5 +1,6 @@
 """The one place of metadata, dependencies and extras; Beam's ``--setup_file`` builds from it."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -9,9 +10,9 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).parent
 # Read, not imported: a build environment has no torch.
 version = re.search(r'^__version__ = "(.+)"$', (ROOT / "beam_sts/__init__.py").read_text("utf-8"), re.M)
-assert version
 repository = re.search(r'^REPOSITORY = "(.*)"$', (ROOT / "beam_sts/links.py").read_text("utf-8"), re.M)
-assert repository
+if not version or not repository:
+    raise ValueError("beam_sts/__init__.py has no __version__, or beam_sts/links.py no REPOSITORY")
 
 # Backends: both read the file that torch exports through onnx.
 onnx = ["onnx>=1.17", "onnxruntime>=1.20"]
@@ -32,11 +33,37 @@ kernels = Extension(
 
 
 class BuildLibrary(build_ext):
-    """Builds what ctypes loads: no module to import, so it needs no Python headers and fits every Python."""
+    """Builds what ctypes loads: no module to import, so it needs no Python headers and fits every Python.
+
+    Beside the library stands its SHA-256, without which it is not loaded (``beam_sts.models.checksums``).
+    """
 
     def get_ext_filename(self, fullname: str) -> str:
         """Where the library goes."""
         return fullname.replace(".", "/") + ".library"
+
+    def build_extension(self, ext: Extension) -> None:
+        """Compile, then write the digest."""
+        super().build_extension(ext)
+        write_digest(Path(self.get_ext_fullpath(ext.name)))
+
+    def copy_extensions_to_source(self) -> None:
+        """Put both beside the source, as an editable installation loads them."""
+        super().copy_extensions_to_source()
+        for ext in self.extensions:
+            library = Path(self.get_ext_filename(ext.name))
+            if library.exists():
+                write_digest(library)
+
+    def get_outputs(self) -> list[str]:
+        """What a package holds."""
+        return [name for library in super().get_outputs() for name in (library, f"{library}.sha256")]
+
+
+def write_digest(library: Path) -> None:
+    """Write a file's SHA-256 beside it, as ``sha256sum`` does."""
+    digest = hashlib.sha256(library.read_bytes()).hexdigest()
+    library.with_name(f"{library.name}.sha256").write_text(f"{digest}  {library.name}\n", encoding="utf-8")
 
 
 setup(

@@ -72,6 +72,10 @@ def test_wheel_and_sdist_carry_everything(built):
     assert wanted <= in_wheel
     wanted |= {"beam_sts/scoring/kernels.c", "beam_sts/scoring/kernels_body.h"}
     assert wanted | {"setup.py", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"} <= in_sdist
+    if shutil.which("cc"):
+        library = "beam_sts/scoring/kernels.library"
+        assert {library, f"{library}.sha256"} <= in_wheel
+    assert not any(name.endswith((".library", ".sha256")) for name in in_sdist)
     tops = {name.split("/")[0] for name in in_wheel if ".dist-info/" not in name}
     assert tops == {"beam_sts", "pipelines"}
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in in_wheel)

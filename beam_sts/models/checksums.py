@@ -1,4 +1,4 @@
-"""Checksums of a checkpoint folder: written by training, verified when an embedded model is loaded."""
+"""Checksums: of a checkpoint folder, and of single files that are made once and loaded often."""
 
 from __future__ import annotations
 
@@ -43,3 +43,27 @@ def verify_checksums(folder: Path) -> None:
             raise UserError(
                 f"{path} has SHA-256 {found}, {CHECKSUMS} says {expected[name]}; install the package again"
             )
+
+
+def digest_file(file: Path) -> Path:
+    """Where the SHA-256 of a file stands: beside it, in the format of ``sha256sum -c``."""
+    return file.with_name(f"{file.name}.sha256")
+
+
+def write_digest(file: Path) -> None:
+    """Write a file's SHA-256 beside it. ``setup.py`` does the same for the compiled library."""
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    digest_file(file).write_text(f"{digest}  {file.name}\n", encoding="utf-8")
+
+
+def verify_digest(file: Path) -> None:
+    """Compare a file with the SHA-256 beside it.
+
+    Raises:
+        OSError: one of the two cannot be read.
+        ValueError: they differ.
+    """
+    expected = digest_file(file).read_text(encoding="utf-8").split(maxsplit=1)[:1]
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    if expected != [found]:
+        raise ValueError(f"its SHA-256 is {found}, {digest_file(file).name} says {''.join(expected)[:64]}")

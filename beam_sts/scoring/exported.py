@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import inspect
 import logging
@@ -22,9 +23,11 @@ from numpy.typing import NDArray
 
 from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint
-from beam_sts.models.weights import brief
+from beam_sts.models.checksums import verify_digest, write_digest
+from beam_sts.models.files import brief
 from beam_sts.scoring.long_text import Work
 from beam_sts.scoring.plan import TOKEN_BUDGET
+from beam_sts.scoring.threads import renew_after_fork
 from beam_sts.scoring.tokens import MicroBatch, PaddedBatch, PairTokenizer
 
 log = logging.getLogger(__name__)
@@ -57,11 +60,14 @@ def exported(checkpoint: Checkpoint, tokenizer: PairTokenizer) -> Path:
     versions = (torch.__version__, transformers.__version__, _OPSET)
     key = hashlib.sha256(repr((checkpoint.fingerprint, versions)).encode()).hexdigest()[:32]
     target = Path(constants.HF_HOME) / "beam_sts" / "onnx" / key
+    if target.is_dir() and not _whole(target / "model.onnx"):
+        shutil.rmtree(target, ignore_errors=True)
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=target.parent))
         try:
             _export(checkpoint.model(), _sample(tokenizer), partial / "model.onnx")
+            write_digest(partial / "model.onnx")
             try:
                 partial.rename(target)
             except OSError:  # another process was first; its file is the same
@@ -70,6 +76,16 @@ def exported(checkpoint: Checkpoint, tokenizer: PairTokenizer) -> Path:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return target / "model.onnx"
+
+
+def _whole(file: Path) -> bool:
+    """Whether a file of the cache is as it was written; a damaged one is made again."""
+    try:
+        verify_digest(file)
+    except (OSError, ValueError) as error:
+        log.warning("%s is exported again: %s", file, error)
+        return False
+    return True
 
 
 def _sample(tokenizer: PairTokenizer) -> PaddedBatch:
@@ -127,7 +143,7 @@ class ExportedBackend:
 
     def __init__(self, file: Path, engine: str, precision: str, threads: int) -> None:
         self.token_budget = TOKEN_BUDGET
-        self._run = (_onnx if engine == "onnx" else _openvino)(file, precision, threads)
+        self._run = (_onnx if engine == "onnx" else _OpenVino)(file, precision, threads)
 
     def share(self, work: Work, run: Callable[..., Iterable[Any]]) -> None:
         """Nothing: each pair goes through the model whole."""
@@ -154,7 +170,7 @@ def _quantised(file: Path) -> Path:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     target = file.with_name("model_int8.onnx")
-    if not target.is_file():
+    if not target.is_file() or not _whole(target):
         handle, partial = tempfile.mkstemp(suffix=".onnx", prefix=".int8.", dir=file.parent)
         os.close(handle)
         try:
@@ -164,6 +180,7 @@ def _quantised(file: Path) -> Path:
                 str(file), partial, weight_type=QuantType.QInt8, reduce_range=True, per_channel=True
             )
             Path(partial).replace(target)
+            write_digest(target)
         finally:
             logging.getLogger().removeFilter(_not_about_quantising)
             Path(partial).unlink(missing_ok=True)
@@ -175,21 +192,46 @@ def _not_about_quantising(record: logging.LogRecord) -> bool:
     return "pre-processing" not in told and "unsupported type to quantize" not in told
 
 
-def _openvino(file: Path, precision: str, threads: int) -> Callable[[dict[str, Any]], Any]:
-    import openvino
+class _OpenVino:
+    """A model compiled by OpenVINO, whose own threads are gone in a child process: it compiles again."""
 
-    hint = {"fp32": "f32", "bf16": "bf16"}[precision]
-    settings = {"INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
-    compiled = openvino.Core().compile_model(str(file), "CPU", settings)
-    names = [entry.any_name for entry in compiled.inputs]
-    own = threading.local()
+    def __init__(self, file: Path, precision: str, threads: int) -> None:
+        hint = {"fp32": "f32", "bf16": "bf16"}[precision]
+        self._file = file
+        self._settings = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "NUM_STREAMS": threads,
+            "INFERENCE_NUM_THREADS": threads,
+        }
+        self._requests: list[Any] = []
+        self._compiled: Any = None
+        self.after_fork()
+        self._compile()
+        renew_after_fork(self)
 
-    def run(arrays: dict[str, Any]) -> Any:
-        if not hasattr(own, "request"):
-            own.request = compiled.create_infer_request()
-        return own.request.infer({name: arrays[name] for name in names})[0].copy()
+    def after_fork(self) -> None:
+        """Let go of what was compiled, without ever deleting it: its end would wait for its threads."""
+        for lost in (self._compiled, *self._requests):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(lost))
+        self._compiled = None
+        self._requests = []
+        self._own = threading.local()
+        self._lock = threading.Lock()
 
-    return run
+    def _compile(self) -> None:
+        import openvino
+
+        self._compiled = openvino.Core().compile_model(str(self._file), "CPU", self._settings)
+        self._names = [entry.any_name for entry in self._compiled.inputs]
+
+    def __call__(self, arrays: dict[str, Any]) -> Any:
+        with self._lock:
+            if self._compiled is None:
+                self._compile()
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
+            self._requests.append(self._own.request)
+        return self._own.request.infer({name: arrays[name] for name in self._names})[0].copy()
 
 
 def check_backend(backend: str, precision: str, device: str) -> None:

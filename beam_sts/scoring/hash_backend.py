@@ -74,6 +74,8 @@ class HashBackend:
             and config.segment_dims % 2 == 0
             and config.rotary_dims > 0
             and config.hidden_act == "gelu"
+            and not config.is_decoder
+            and not config.add_cross_attention
             and [len(part) for part in template.parts] == [1, 1, 1]
             and template.parts[1] == template.parts[2]
             and template.types == ((0,), 0, (0,), 1, (1,))

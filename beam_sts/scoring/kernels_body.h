@@ -103,15 +103,16 @@ INLINE vec NAME(power)(vec x) {
     return value * (vec)((__builtin_convertvector(twos, ivec) + 127) << 23);
 }
 
-/* e to the power of a row's numbers, up to a common factor, in place; gives one over their sum. What follows the
- * `count` numbers, up to a whole number of vectors, becomes 0. */
+/* e to the power of a row's numbers, up to a common factor, in place; gives one over their sum, or NaN if one of
+ * them is not finite. What follows the `count` numbers, up to a whole number of vectors, becomes 0. */
 INLINE float NAME(softmax)(float *row, int64_t count) {
-    vec most = (vec){0} - INFINITY, total = {0};
+    vec most = (vec){0} - INFINITY, total = {0}, broken = {0};
     ivec lanes;
     memcpy(&lanes, LANES, sizeof lanes);
     for (int64_t at = 0; at < count; at += WIDTH) {
-        ivec real = lanes < (int32_t)(count - at);
-        most = NAME(larger)(most, (vec)(((ivec)NAME(load)(row + at) & real) | ((ivec)most & ~real)));
+        ivec real = lanes < (int32_t)(count - at), bits = (ivec)NAME(load)(row + at) & real;
+        broken += (vec)bits * 0.0f;
+        most = NAME(larger)(most, (vec)(bits | ((ivec)most & ~real)));
     }
     float highest = NAME(largest)(most);
     for (int64_t at = 0; at < count; at += WIDTH) {
@@ -120,7 +121,7 @@ INLINE float NAME(softmax)(float *row, int64_t count) {
         NAME(store)(row + at, value);
         total += value;
     }
-    return 1 / NAME(sum)(total);
+    return 1 / NAME(sum)(total) + NAME(sum)(broken);
 }
 
 /* ROWS rows of a times b: some vectors of each result. */

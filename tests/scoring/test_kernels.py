@@ -1,10 +1,12 @@
 """The compiled steps against torch's, on every kind of CPU that this one can stand for."""
 
 import ctypes
+import dataclasses
 import logging
 import pickle
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from beam_sts.models.checksums import write_digest
 from beam_sts.scoring import kernels
 from beam_sts.scoring.hash_steps import SIGNS, Pairs, TorchSteps
 from beam_sts.scoring.kernels import CompiledSteps, fastest_steps
@@ -119,6 +122,153 @@ def test_norms(compiled, rows, width, dtype):
 
 
 @pytest.fixture
+def micro_batch():
+    """Two pairs, and rows for each step."""
+    turns = torch.ones(4, 20, 4, dtype=torch.complex64)
+    pairs = Pairs(2, 16, 4, np.array([3, 0]), np.array([9, 3]), turns, np.ones(2, np.float32))
+    return pairs, torch.randn(pairs.rows, 96), np.array([[0, 4], [5, 9]])
+
+
+def _with(pairs, **values):
+    return dataclasses.replace(pairs, **values)
+
+
+BROKEN_PAIRS = {
+    "no head": {"heads": 0},
+    "heads that the rows do not have": {"heads": 4},
+    "a size that the rows do not have": {"size": 64},
+    "more numbers turn than there are": {"size": 4, "heads": 8},
+    "odd rotary": {"rotary": 3},
+    "rotary beyond what turns": {"rotary": 4096},
+    "negative rotary": {"rotary": -2},
+    "negative kept": {"kept": np.array([-1, 0])},
+    "kept beyond the pair": {"kept": np.array([9, 0])},
+    "kept beyond the places": {"kept": np.array([19, 0]), "lengths": np.array([22, 3])},
+    "a second text beyond the places": {"lengths": np.array([100, 3])},
+    "longer than the rows": {"kept": np.array([18] * 40), "lengths": np.array([30] * 40), "sharpness": None},
+    "no pair": {"kept": np.array([], int), "lengths": np.array([], int)},
+    "kept of other pairs": {"kept": np.array([3])},
+    "int32 kept": {"kept": np.array([3, 0], np.int32)},
+    "big-endian lengths": {"lengths": np.array([9, 3], ">i8")},
+    "strided kept": {"kept": np.array([3, 1, 0, 1])[::2]},
+    "no turns": {"turns": torch.ones(4, 20, dtype=torch.complex64)},
+    "turns in double": {"turns": torch.ones(4, 20, 4, dtype=torch.complex128)},
+    "turns of two kinds": {"turns": torch.ones(2, 20, 4, dtype=torch.complex64)},
+    "conjugate turns": {"turns": torch.ones(4, 20, 4, dtype=torch.complex64).conj()},
+    "sharpness of one pair": {"sharpness": np.ones(1, np.float32)},
+    "sharpness in double": {"sharpness": np.ones(2)},
+}
+
+
+@pytest.mark.parametrize("values", BROKEN_PAIRS.values(), ids=BROKEN_PAIRS)
+def test_sizes_that_do_not_fit_are_refused_before_a_pointer_is_passed(micro_batch, values):
+    pairs, rows, _ = micro_batch
+    steps = fastest_steps()
+    _needs_compiled(steps)
+    with pytest.raises(ValueError, match=r"\w"):
+        steps.attend(rows, None, _with(pairs, **values))
+
+
+def _unaligned(tensor):
+    raw = torch.zeros(4 * tensor.numel() + 1, dtype=torch.uint8)
+    return torch.frombuffer(raw.numpy().data, dtype=torch.float32, offset=1, count=tensor.numel()).view(
+        tensor.shape
+    )
+
+
+BROKEN_ROWS = {
+    "transposed": lambda rows: rows.T.contiguous().T,
+    "strided": lambda rows: torch.cat([rows, rows])[::2],
+    "in double": torch.Tensor.double,
+    "in float16": torch.Tensor.half,
+    "whole numbers": torch.Tensor.long,
+    "too few": lambda rows: rows[:5],
+    "too narrow": lambda rows: rows[:, :-1].contiguous(),
+    "flat": torch.Tensor.flatten,
+    "of no device": lambda rows: rows.to("meta"),
+    "not aligned": _unaligned,
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN_ROWS.values(), ids=BROKEN_ROWS)
+def test_rows_that_are_not_what_the_kernels_read_are_refused(micro_batch, broken):
+    pairs, rows, starts = micro_batch
+    steps = fastest_steps()
+    _needs_compiled(steps)
+    hidden, keys, queries = rows[:, :32].clone(), rows[:, :8].clone(), torch.randn(2, 2 * 36)
+    weight = torch.ones(96)
+    calls = [
+        lambda: steps.attend(broken(rows), None, pairs),
+        lambda: steps.first(broken(hidden), keys, queries, pairs),
+        lambda: steps.first(hidden, broken(keys), queries, pairs),
+        lambda: steps.gather(broken(hidden), starts, pairs),
+        lambda: steps.norm(broken(rows), weight, weight, 1e-12, torch.empty_like(rows)),
+        lambda: steps.norm(rows, weight, weight, 1e-12, broken(torch.empty_like(rows))),
+    ]
+    for call in calls:
+        with pytest.raises((ValueError, IndexError), match=r"\w"):
+            call()
+
+
+def test_texts_beyond_their_table_and_weights_that_do_not_fit_are_refused(micro_batch):
+    pairs, rows, starts = micro_batch
+    steps = fastest_steps()
+    _needs_compiled(steps)
+    hidden, queries = rows[:, :32].clone(), torch.randn(2, 2 * 36)
+    for wrong in (starts - 1, starts + 1000, starts[:1], starts.astype(np.int32), starts.T.copy()):
+        for step, table in ((steps.gather, hidden), (steps.attend, rows)):
+            with pytest.raises(ValueError, match=r"starts|texts"):
+                step(table, wrong, pairs)
+    for weight, bias, eps in (
+        (torch.ones(8), torch.ones(96), 0.1),
+        (torch.ones(96), torch.ones(1), 0.1),
+        (torch.ones(96).double(), torch.ones(96), 0.1),
+        (torch.ones(96), torch.ones(96), float("nan")),
+    ):
+        with pytest.raises(ValueError, match=r"weight|bias|eps"):
+            steps.norm(rows, weight, bias, eps, torch.empty_like(rows))
+    for wrong in (queries[:1], queries[:, :-1].contiguous(), queries.double()):
+        with pytest.raises(ValueError, match="queries"):
+            steps.first(hidden, rows[:, :8].clone(), wrong, pairs)
+
+
+def test_the_checks_cannot_be_switched_off():
+    """By ``python -O``, which drops every ``assert``."""
+    _needs_compiled(fastest_steps())
+    code = """
+import numpy as np, torch
+from beam_sts.scoring.hash_steps import Pairs
+from beam_sts.scoring.kernels import CompiledSteps, fastest_steps
+assert False, "this is dropped"
+pairs = Pairs(2, 16, 4, np.array([3]), np.array([9]), torch.ones(4, 20, 4, dtype=torch.complex64))
+steps = fastest_steps()
+if not isinstance(steps, CompiledSteps):
+    raise SystemExit("not compiled")
+try:
+    steps.attend(torch.randn(96, pairs.rows).T, None, pairs)
+except ValueError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-O", "-c", code], capture_output=True, text=True, check=False)
+    assert "do not stand end to end in memory" in done.stdout, done.stderr
+
+
+def test_numbers_that_are_not_finite_stay_so(micro_batch, compiled):
+    pairs, rows, _ = micro_batch
+    for value in (torch.nan, torch.inf, -torch.inf):
+        broken = rows.clone()
+        broken[1, 5] = value
+        got, expected = (real(pairs, steps.attend(broken, None, pairs)) for steps in (compiled, TORCH))
+        assert got.isnan().any(1).tolist() == expected.isnan().any(1).tolist()
+        assert got.isnan().any()
+
+
+def _needs_compiled(steps):
+    if not isinstance(steps, CompiledSteps):
+        pytest.skip("no compiled steps here")
+
+
+@pytest.fixture
 def fresh(tmp_path, monkeypatch, caplog):
     """Where the compiled steps are looked for, empty; and the cache as in a new process."""
     monkeypatch.setattr(kernels, "__file__", str(tmp_path / "kernels.py"))
@@ -146,15 +296,53 @@ def test_without_compiled_steps_torch_does_them(fresh, caplog):
 
 def test_a_library_that_cannot_be_loaded_is_told_of(fresh, caplog):
     (fresh / "kernels.library").write_bytes(b"of another machine")
+    write_digest(fresh / "kernels.library")
     assert type(fastest_steps()) is TorchSteps
     assert "kernels.library is not used" in caplog.text
+
+
+def _cut(raw):
+    return raw[: len(raw) // 2]
+
+
+def _flip(raw):
+    return bytes([*raw[:-100], raw[-100] ^ 1, *raw[-99:]])
+
+
+@pytest.mark.parametrize("damage", [_cut, _flip, lambda raw: b"", lambda raw: raw + b"x"])
+def test_a_damaged_library_is_not_loaded(fresh, caplog, damage):
+    source = SOURCE.with_name("kernels.library")
+    if not source.exists():
+        pytest.skip("no compiled library here")
+    library = fresh / "kernels.library"
+    library.write_bytes(source.read_bytes())
+    write_digest(library)
+    assert type(fastest_steps()) is CompiledSteps
+    # Another file: the one that is loaded stays mapped.
+    library.unlink()
+    library.write_bytes(damage(source.read_bytes()))
+    fastest_steps.cache_clear()
+    assert type(fastest_steps()) is TorchSteps
+    assert len(caplog.records) == 1
+    assert "its SHA-256 is" in caplog.text
+    assert "install beam_sts again" in caplog.text
+
+
+@pytest.mark.parametrize("lost", ["kernels.library", "kernels.library.sha256"])
+def test_a_library_or_a_digest_alone_is_told_of(fresh, caplog, lost):
+    (fresh / "kernels.library").write_bytes(b"x")
+    write_digest(fresh / "kernels.library")
+    (fresh / lost).unlink()
+    assert type(fastest_steps()) is TorchSteps
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 @pytest.mark.skipif(COMPILER is None, reason="no C compiler (cc)")
 @pytest.mark.parametrize("code", ["int beam_sts_version(void) { return 0; }", "int other;"])
 def test_a_library_of_another_version_is_not_used(fresh, caplog, code):
     (fresh / "old.c").write_text(code)
-    library = str(fresh / "kernels.library")
-    subprocess.run([COMPILER, "-shared", "-fPIC", str(fresh / "old.c"), "-o", library], check=True)
+    library = fresh / "kernels.library"
+    subprocess.run([COMPILER, "-shared", "-fPIC", str(fresh / "old.c"), "-o", str(library)], check=True)
+    write_digest(library)
     assert type(fastest_steps()) is TorchSteps
     assert "install beam_sts again" in caplog.text
