@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 
 class TextPair(NamedTuple):
@@ -25,3 +26,8 @@ class Rejected(NamedTuple):
 
     element: Any
     reason: str
+
+
+# Pairs as ``PairScorer.score`` takes them; arrays of shape (n, 2) and tables of two columns too. Each pair is
+# a sequence of two strings, and a string is none.
+Pairs: TypeAlias = Iterable[tuple[str, str] | TextPair | Sequence[str]]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
+from beam_sts.models.registry import EMBEDDED
 from beam_sts.scoring.backends import (
     BACKENDS,
     PRECISIONS,
@@ -24,9 +27,12 @@ from beam_sts.scoring.backends import (
     resolve_backend,
     thread_pool,
 )
+from beam_sts.scoring.inputs import read_pairs, text_column
 from beam_sts.scoring.long_text import LONG_TEXT, plan_work
 from beam_sts.scoring.plan import IntArray, plan_micro_batches, plan_packed
+from beam_sts.scoring.threads import Threads, unforked
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
+from beam_sts.types import Pairs
 
 MACRO_BATCH = 8192
 # Macro-batches under way at a time with a GPU: one is tokenised while the one before is computed.
@@ -35,14 +41,27 @@ _GPU_MACRO_BATCHES = 2
 _HOPELESS = 16
 
 
+_loading = threading.Lock()  # of scorers out of pickles
+
+
+def _renew_lock() -> None:
+    global _loading
+    _loading = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 @dataclass(frozen=True)
 class ScoreStats:
     """Counts of one call, or of several added up.
 
     ``real_tokens`` and ``padded_tokens`` count what the backend was given, special tokens included;
     ``pairs_reused`` took the score of an equal pair; ``truncated`` pairs lost tokens; ``windowed`` pairs were
-    scored by ``windows`` pairs of windows; ``unknown`` pairs consist, for more than half of their tokens, of
-    what the vocabulary lacks (their scores mean little).
+    scored by ``windows`` pairs of windows; ``unknown`` pairs have a text that consists, for more than half
+    of its tokens, of what the vocabulary lacks (their scores mean little): unknown tokens, and single letters
+    of scripts in which it has no words.
     """
 
     pairs: int = 0
@@ -84,6 +103,9 @@ class ScoreResult:
 
 class PairScorer:
     """A cross-encoder that scores pairs of texts: fast, exact to its reference, safe from several threads.
+
+    It works on in a forked process, and a pickle holds its settings and the place of its local checkpoint,
+    which is loaded again when the copy is first used.
 
     Args:
         model: an embedded model's name, a local folder, an fsspec URL or a Hugging Face id with optional
@@ -134,41 +156,90 @@ class PairScorer:
             raise ValueError(f"macro_batch {macro_batch} and token_budget {token_budget} must be at least 1")
         if long_text not in LONG_TEXT:
             raise ValueError(f"long_text {long_text!r} is not one of {', '.join(LONG_TEXT)}")
-        threads = threads or default_threads(device)
+        self._settings: dict[str, Any] = {
+            "model": model,
+            "precision": precision,
+            "backend": backend,
+            "device": device,
+            "threads": threads,
+            "macro_batch": macro_batch,
+            "token_budget": token_budget,
+            "long_text": long_text,
+            "allow_pickle": allow_pickle,
+            "trust_remote_code": trust_remote_code,
+        }
+        self._fingerprint: str | None = None
+        self._load()
+
+    def _load(self) -> None:
+        """Load what the settings name."""
+        model, device, precision = (self._settings[name] for name in ("model", "device", "precision"))
+        threads = self._settings["threads"] or default_threads(device)
         self._pool = thread_pool(threads)
         self._map: Callable[..., Iterable[Any]] = map
-        if device != "cpu":  # threads of its own: they wait for those of the pool
-            self._map = ThreadPoolExecutor(_GPU_MACRO_BATCHES, "beam_sts_macro").map
-        loaded = (
-            model
-            if isinstance(model, Checkpoint)
-            else load_checkpoint(model, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
-        )
-        self._checkpoint = loaded
-        self._tokenizer = PairTokenizer.of(loaded)
-        backend = resolve_backend(loaded, self._tokenizer, backend, precision, device)
-        self._backend: Backend = load_backend(loaded, self._tokenizer, backend, precision, device, threads)
-        self._macro_batch = macro_batch
-        self._token_budget = token_budget or self._backend.token_budget
-        self._long_text = long_text
+        if device != "cpu":
+            self._map = Threads(_GPU_MACRO_BATCHES, "beam_sts_macro", nested=True).map
+        with unforked():
+            allowed = {name: self._settings[name] for name in ("allow_pickle", "trust_remote_code")}
+            loaded = model if isinstance(model, Checkpoint) else load_checkpoint(model, **allowed)
+            if self._fingerprint not in (None, loaded.fingerprint):
+                raise UserError(
+                    f"{loaded.path}: the checkpoint is not that of the pickled scorer. Make the scorer anew."
+                )
+            tokenizer = PairTokenizer.of(loaded)
+            backend = resolve_backend(loaded, tokenizer, self._settings["backend"], precision, device)
+            self._settings["backend"] = backend
+            self._backend: Backend = load_backend(loaded, tokenizer, backend, precision, device, threads)
+        self._checkpoint, self._tokenizer = loaded, tokenizer
+        self._macro_batch: int = self._settings["macro_batch"]
+        self._token_budget: int = self._settings["token_budget"] or self._backend.token_budget
+        self._long_text: str = self._settings["long_text"]
+        self._loaded = True
+
+    _loaded = False  # of a scorer that comes out of a pickle, until it is used
+
+    def _ready(self) -> None:
+        if not self._loaded:
+            with _loading:
+                if not self._loaded:
+                    self._load()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The settings, the local folder and the fingerprint of what it holds: no weights, no threads."""
+        if not self._loaded:
+            return {"settings": self._settings, "fingerprint": self._fingerprint}
+        loaded = self._checkpoint
+        embedded = loaded.path.parent == EMBEDDED.resolve() or loaded.path.parent == EMBEDDED
+        own = {
+            "model": loaded.path.name if embedded else str(loaded.path),
+            "allow_pickle": loaded.allow_pickle,
+            "trust_remote_code": loaded.trust_remote_code,
+        }
+        return {"settings": self._settings | own, "fingerprint": loaded.fingerprint}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._settings, self._fingerprint = dict(state["settings"]), state["fingerprint"]
 
     @property
     def checkpoint(self) -> Path:
         """The local folder the model was loaded from; ``CrossEncoder`` loads it too."""
+        self._ready()
         return self._checkpoint.path
 
     @property
     def max_length(self) -> int:
         """Tokens of a pair, special tokens included, beyond which texts are truncated."""
+        self._ready()
         return self._tokenizer.max_length
 
     def score(
-        self, pairs: Sequence[tuple[str, str]], *, symmetric: bool = False, raw_logits: bool = False
+        self, pairs: Pairs, *, symmetric: bool = False, raw_logits: bool = False
     ) -> NDArray[np.float32]:
         """Similarity of each pair, float32 of shape (n,), in input order.
 
         Args:
-            pairs: n pairs of texts.
+            pairs: n pairs of texts: tuples or lists of two strings, ``TextPair``, an array of shape (n, 2),
+                or a table of two columns (pandas, polars, Arrow).
             symmetric: give the mean of both orders, at twice the work.
             raw_logits: leave out the checkpoint's activation.
 
@@ -176,13 +247,7 @@ class PairScorer:
             TypeError: something in ``pairs`` is not a pair of strings.
             RuntimeError: the backend fails on a pair, even alone.
         """
-        pairs = [tuple(pair) for pair in pairs]  # type: ignore[misc]
-        for index, pair in enumerate(pairs):
-            if len(pair) != 2 or not isinstance(pair[0], str) or not isinstance(pair[1], str):
-                raise TypeError(f"pairs[{index}] is not a pair of strings: {str(pair)[:80]}")
-        result = self.run(
-            [a for a, _ in pairs], [b for _, b in pairs], symmetric=symmetric, raw_logits=raw_logits
-        )
+        result = self.run(*read_pairs(pairs), symmetric=symmetric, raw_logits=raw_logits)
         for index, reason in result.failures.items():
             raise RuntimeError(f"pairs[{index}] cannot be scored: {reason}")
         return result.scores
@@ -206,9 +271,11 @@ class PairScorer:
             raw_logits: leave out the checkpoint's activation.
 
         Raises:
-            ValueError: the columns differ in length or hold a null.
+            TypeError: a column holds something else than texts.
+            ValueError: the columns differ in length, or hold a null or what is no Unicode.
             RuntimeError: the backend fails on every pair.
         """
+        self._ready()
         started = time.perf_counter()
         codes, texts = _encode_texts(text_a, text_b)
         n = len(codes) // 2
@@ -334,16 +401,10 @@ def _encode_texts(
     text_a: Sequence[str] | pa.Array | pa.ChunkedArray, text_b: Sequence[str] | pa.Array | pa.ChunkedArray
 ) -> tuple[IntArray, pa.Array]:
     """Both columns as codes, first then second, into one array of the distinct texts."""
-    if len(text_a) != len(text_b):
-        raise ValueError(f"text_a has {len(text_a)} texts, text_b {len(text_b)}")
-    chunks: list[pa.Array] = []
-    for column in (text_a, text_b):
-        if not isinstance(column, (pa.Array, pa.ChunkedArray)):
-            column = pa.array(column, pa.large_string())
-        column = column.cast(pa.large_string())
-        if column.null_count:
-            raise ValueError("a text is null; reject such rows before scoring")
-        chunks += column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    first, second = text_column("text_a", text_a), text_column("text_b", text_b)
+    if len(first) != len(second):
+        raise ValueError(f"text_a has {len(first)} texts, text_b {len(second)}")
+    chunks = [*first.chunks, *second.chunks]
     encoded = pa.chunked_array(chunks, pa.large_string()).combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.unify_dictionaries().combine_chunks()

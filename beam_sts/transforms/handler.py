@@ -11,6 +11,7 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
+from beam_sts.scoring.inputs import read_pairs
 from beam_sts.scoring.scorer import MACRO_BATCH, PairScorer, ScoreResult
 from beam_sts.transforms.options import HANDLER, check_arguments
 from beam_sts.types import TextPair
@@ -116,11 +117,10 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
         """Score a batch: one result per pair, in order.
 
         Raises:
+            TypeError: an element is not a pair of strings.
             RuntimeError: a pair fails and ``failures`` is ``raise``, or every pair fails.
         """
-        result = score_columns(
-            model, [pair[0] for pair in batch], [pair[1] for pair in batch], inference_args
-        )
+        result = score_columns(model, *read_pairs(batch), inference_args)
         if result.failures and self._failures == "raise":
             row, reason = next(iter(result.failures.items()))
             raise RuntimeError(f"pair {row} of a batch of {len(batch)} cannot be scored: {reason}")

@@ -7,6 +7,7 @@ import pytest
 from sentence_transformers import CrossEncoder
 
 from beam_sts import PairScorer
+from beam_sts.scoring.scripts import unreadable_tokens
 from beam_sts.scoring.torch_backend import TorchBackend
 from tests.checkpoints import SENTENCES
 
@@ -97,6 +98,45 @@ def test_pairs_of_unknown_words_are_counted():
     scorer = PairScorer()  # the embedded model knows no Chinese
     pairs = [("他在图书馆看书。", "火车晚点了两个小时。"), ("A man reads.", "A man reads 书."), ("", "")]
     assert scorer.run(*zip(*pairs, strict=True)).stats.unknown == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Он читает книгу в библиотеке.",
+        "الرجل يقرأ كتابا في المكتبة",
+        "Ο άνθρωπος διαβάζει",
+        "נמלה קטנה",
+        "आदमी किताब पढ़ रहा है",
+        "他在图书馆看书。",
+        "彼は本を読んでいる",
+        "그는 책을 읽는다",
+    ],
+)
+@pytest.mark.parametrize("model", ["beam-sts-nano", "beam-sts-pico"])
+def test_a_pair_with_one_unreadable_text_is_counted(model, text):
+    scorer = PairScorer(model, threads=1)
+    english = "A man is reading a book in the library, and it rains."
+    assert scorer.run([english, text, english], [text, english, english]).marked["unknown"].tolist() == [0, 1]
+
+
+def test_english_with_a_foreign_letter_or_word_is_readable():
+    pairs = [
+        ("The naïve café in São Paulo.", "Zürich"),
+        ("π is about 3.14", "about 3"),
+        ("He said да.", "a man"),
+    ]
+    assert PairScorer(threads=1).run(*zip(*pairs, strict=True)).stats.unknown == 0
+
+
+def test_a_model_that_knows_a_script_reads_it():
+    vocabulary = {f"слово{chr(0x430 + n % 32)}{n}": n for n in range(200)} | {
+        "ж": 200,
+        "ω": 201,
+        "[UNK]": 202,
+    }
+    unreadable = unreadable_tokens(vocabulary, 202)
+    assert np.flatnonzero(unreadable).tolist() == [201, 202]
 
 
 def test_arrow_columns_of_any_string_type_and_chunking_give_the_same_scores(scorer, pairs):

@@ -1,0 +1,126 @@
+"""What users bring as pairs or as columns of texts: taken, or refused with the place and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+_WAY_OUT = "Give pairs of strings: scorer.score([(a, b), ...]), or two columns: scorer.run(texts_a, texts_b)."
+
+
+def read_pairs(pairs: Any) -> tuple[list[str], list[str]]:
+    """The first and the second texts of pairs.
+
+    Args:
+        pairs: an iterable of pairs, each a tuple, list or other sequence of two strings; a NumPy array of
+            shape (n, 2); or a table of two columns of texts (pandas, polars, Arrow).
+
+    Raises:
+        TypeError: naming the first pair that is none and what it is.
+    """
+    if _is_frame(pairs):
+        first, second = _columns(pairs)
+        pairs = list(zip(first, second, strict=True))
+    elif isinstance(pairs, np.ndarray):
+        if pairs.ndim == 2 and pairs.shape[1] != 2:
+            raise TypeError(f"pairs is an array of shape {pairs.shape}, not (n, 2). {_WAY_OUT}")
+        pairs = np.atleast_1d(pairs).tolist()
+    elif isinstance(pairs, str | bytes | bytearray | Mapping | Set) or not isinstance(pairs, Iterable):
+        raise TypeError(f"pairs is {_told(pairs)}, not a series of pairs. {_WAY_OUT}")
+    first, second = [], []
+    for index, pair in enumerate(pairs):
+        if not isinstance(pair, Sequence | np.ndarray) or isinstance(pair, str | bytes | bytearray):
+            raise TypeError(f"pairs[{index}] is not a pair of strings but {_told(pair)}. {_WAY_OUT}")
+        if len(pair) != 2:
+            raise TypeError(f"pairs[{index}] is not a pair of strings but {len(pair)} values: {_told(pair)}.")
+        for side, text, to in (("first", pair[0], first), ("second", pair[1], second)):
+            if not isinstance(text, str):
+                raise TypeError(f"pairs[{index}] is not a pair of strings: its {side} text is {_told(text)}.")
+            to.append(text)
+    return first, second
+
+
+def text_column(name: str, texts: Any) -> pa.ChunkedArray:
+    """A column of texts as Arrow has it.
+
+    Args:
+        name: of the argument, for errors.
+        texts: a sequence of strings, or a column of them (Arrow, pandas, polars).
+
+    Raises:
+        TypeError: it holds something else, naming the first row that does.
+        ValueError: a text is null, or no valid Unicode.
+    """
+    if _is_frame(texts) or isinstance(texts, str | bytes | bytearray | Mapping | Set):
+        raise TypeError(f"{name} is {_told(texts)}, not a column of texts. {_WAY_OUT}")
+    if isinstance(texts, pa.Array):
+        column = pa.chunked_array([texts])
+    elif isinstance(texts, pa.ChunkedArray) or hasattr(texts, "__arrow_c_stream__"):
+        column = pa.chunked_array(texts) if not isinstance(texts, pa.ChunkedArray) else texts
+    else:
+        column = pa.chunked_array([_strings(name, texts)])
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+    if not any(test(kind) for test in tests):
+        raise TypeError(f"{name} holds {column.type}, not strings. {_WAY_OUT}")
+    if column.null_count:
+        raise ValueError(f"a text of {name} is null; reject such rows before scoring")
+    return column.cast(pa.large_string())
+
+
+def _strings(name: str, texts: Any) -> pa.Array:
+    texts = list(texts)
+    for index, text in enumerate(texts):
+        if not isinstance(text, str) and text is not None:
+            raise TypeError(f"{name}[{index}] is {_told(text)}, not a string.")
+    try:
+        return pa.array(texts, pa.large_string())
+    except UnicodeEncodeError as error:
+        index = next(i for i, text in enumerate(texts) if text is not None and not _encodes(text))
+        raise ValueError(
+            f"{name}[{index}] holds a lone surrogate, which is no Unicode text: {ascii(texts[index])[:80]}"
+        ) from error
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_frame(data: Any) -> bool:
+    kind = type(data)
+    return hasattr(kind, "columns") or hasattr(kind, "column_names")
+
+
+def _columns(frame: Any) -> list[list[Any]]:
+    """The two columns of a table."""
+    if isinstance(frame, pa.Table | pa.RecordBatch):
+        columns = [column.to_pylist() for column in frame.columns]
+    elif hasattr(frame, "iloc"):
+        columns = [frame.iloc[:, number].tolist() for number in range(frame.shape[1])]
+    elif hasattr(frame, "get_columns"):
+        columns = [column.to_list() for column in frame.get_columns()]
+    else:
+        raise TypeError(
+            f"pairs is a {type(frame).__name__}, which is not read here. Give its two columns: "
+            "scorer.score(list(zip(table[a], table[b])))."
+        )
+    if len(columns) != 2:
+        names = list(map(str, frame.column_names if hasattr(frame, "column_names") else frame.columns))
+        raise TypeError(
+            f"pairs is a table of {len(columns)} columns ({', '.join(names[:10])}), not of two. Choose the "
+            "columns of the texts: scorer.score(table[[a, b]])."
+        )
+    return columns
+
+
+def _told(value: Any) -> str:
+    text = ascii(value) if isinstance(value, str) else repr(value)
+    text = text if len(text) <= 60 else f"{text[:60]}..."
+    return f"a {type(value).__name__}: {text}" if value is not None else "None"
