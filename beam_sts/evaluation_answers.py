@@ -6,7 +6,7 @@ sees another number, another name or a "not". The rule ``answer`` corrects both 
 1. It finds the passage of the answer that speaks of the reference (the run of words that shares the most with
    it) and the coverage: how much of the reference's words the passage has.
 2. The model scores the whole answer and the passage; the more the passage covers, the more its score counts.
-3. A part of the score is how much of the reference's runs of three characters the answer has.
+3. A part of the score is how much of the reference's runs of four characters, within words, the answer has.
 4. Where the passage repeats the reference but for a number, a name or a negation, the score is cut.
 
 It is deterministic, a pair's score follows from the pair alone, and the work is linear in the lengths. Number
@@ -190,11 +190,18 @@ def _negations(passage: Sequence[Token], meant: Sequence[Token]) -> int:
 
 
 def _overlap(said: Sequence[Token], meant: Sequence[Token]) -> float:
-    """The part of the reference's runs of three characters that the answer has."""
-    there, wanted = _runs(said), _runs(meant)
-    return sum(min(count, there[run]) for run, count in wanted.items()) / wanted.total()
+    """The part of the weight of the reference's runs of four characters that the answer has."""
+    there = Counter(run for token in said for run in _runs(token.form))
+    total = found = 0.0
+    for token in meant:
+        for run in _runs(token.form):
+            total += token.weight
+            if there[run] > 0:
+                there[run] -= 1
+                found += token.weight
+    return found / total
 
 
-def _runs(words: Sequence[Token]) -> Counter[str]:
-    text = f" {' '.join(token.form for token in words)} "
-    return Counter(map("".join, zip(text, text[1:], text[2:], strict=False)))
+def _runs(word: str) -> list[str]:
+    padded = f" {word} "
+    return [padded[at : at + 4] for at in range(max(1, len(padded) - 3))]
