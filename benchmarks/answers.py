@@ -21,7 +21,7 @@ from scipy import stats
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from beam_sts import PairScorer
-from beam_sts.evaluation_answers import read
+from beam_sts.evaluation.answers import read
 from benchmarks.answer_sets import LONG, SENTENCES, SETS, answers, words
 
 Scores = NDArray[np.float64]

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from beam_sts.errors import UserError
-from beam_sts.evaluation_words import Token, tokens
+from beam_sts.evaluation.words import Token, tokens
 
 RULES = ("similarity", "answer")
 """``similarity``: the model's score as it is. ``answer``: as this module says."""
