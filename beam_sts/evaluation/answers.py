@@ -19,6 +19,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -45,6 +46,14 @@ class PairScores(Protocol):
 
     def run(self, text_a: Sequence[str], text_b: Sequence[str], /) -> Any:
         """Score two columns of n texts; the result's ``scores`` are float32 of shape (n,)."""
+
+
+@cache
+def default_scorer() -> PairScores:
+    """The embedded model, loaded once in a process."""
+    from beam_sts.scoring.scorer import PairScorer
+
+    return PairScorer()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,27 @@
+"""lm-evaluation-harness: the metric ``beam_sts`` for tasks that generate texts.
+
+Import the module before the task is loaded, and name the metric in the task::
+
+    metric_list:
+      - {metric: beam_sts, aggregation: mean, higher_is_better: true}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+try:
+    import lm_eval.api.metrics  # registers the aggregation "mean"
+    from lm_eval.api.registry import register_metric
+except ImportError as error:
+    raise ImportError(
+        "beam_sts.integrations.lm_eval needs lm-evaluation-harness; get it with: pip install lm_eval"
+    ) from error
+
+from beam_sts.evaluation.answers import answer_scores, default_scorer
+
+
+@register_metric(metric="beam_sts", higher_is_better=True, output_type="generate_until", aggregation="mean")
+def beam_sts(references: Sequence[str], predictions: Sequence[str], rule: str = "answer") -> float:
+    """Mean score of the predictions by their references, 0 to 1; the harness calls it answer by answer."""
+    return float(answer_scores(predictions, references, default_scorer(), rule).mean())

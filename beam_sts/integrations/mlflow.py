@@ -1,0 +1,41 @@
+"""MLflow: a metric for ``mlflow.models.evaluate``, and an evaluation's figures and page in a run.
+
+mlflow.models.evaluate(data=answers, predictions="answer", targets="reference", extra_metrics=[similar])
+log_evaluation("result.json", "page.html")
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+try:
+    import mlflow
+    from mlflow.metrics import MetricValue, make_metric
+except ImportError as error:
+    raise ImportError("beam_sts.integrations.mlflow needs mlflow; get it with: pip install mlflow") from error
+
+from beam_sts.evaluation.answers import answer_scores, default_scorer
+
+
+def _score(predictions: Any, targets: Any, metrics: Any = None, rule: str = "answer") -> MetricValue:
+    scores = answer_scores(list(predictions), list(targets), default_scorer(), rule)
+    return MetricValue(scores=scores.tolist(), aggregate_results={"mean": float(scores.mean())})
+
+
+similar = make_metric(eval_fn=_score, greater_is_better=True, name="beam_sts")
+"""For ``extra_metrics``; row scores and their mean."""
+
+
+def log_evaluation(result: str | Path, page: str | Path | None = None) -> None:
+    """Log the figures of ``beam-sts evaluate --json`` and its ``--report`` to the active run."""
+    said = json.loads(Path(result).read_text(encoding="utf-8"))
+    means = {f"mean {each['group']}": each["mean"] for each in said.get("groups", [])}
+    means |= {f"difference {each['group']}": each["difference"] for each in said.get("comparisons", [])}
+    single = {name: said[name] for name in ("pearson", "spearman") if said.get(name) is not None}
+    # MLflow takes letters, digits and a few signs in a name.
+    mlflow.log_metrics({re.sub(r"[^\w. -]", "_", name): value for name, value in (means | single).items()})
+    for file in filter(None, (result, page)):
+        mlflow.log_artifact(str(file))

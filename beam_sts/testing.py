@@ -1,0 +1,117 @@
+"""For tests of what a language model answers: ``assert_similar``. Works in pytest and without it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from beam_sts.evaluation.answers import PairScores, answer_scores, default_scorer
+
+Texts = str | Sequence[str]
+_SHOWN = 5  # failures in a message
+_WORDS = 400  # of a text in a message; the time of a diff grows with their square
+
+
+def assert_similar(
+    actual: Texts,
+    expected: Texts | Sequence[Texts],
+    *,
+    at_least: float = 0.7,
+    scorer: PairScores | None = None,
+    rule: str = "answer",
+) -> None:
+    """Assert that texts say what is expected of them, in whatever words.
+
+    Args:
+        actual: a text, or several.
+        expected: the reference of a text, or several of which the best counts; for several texts a list as
+            long, of the same.
+        at_least: the least score, 0 to 1.
+        scorer: a ``PairScorer``; default: the embedded model, loaded once in a process.
+        rule: ``answer`` or ``similarity``, as in ``beam_sts.evaluation.answers``.
+
+    Raises:
+        AssertionError: with the score, both texts and their difference, for each text that falls short.
+        TypeError: something is not a text.
+        ValueError: there is nothing to compare, or there are not as many texts as references.
+
+    >>> assert_similar("The capital is Paris, as far as I know.", "Paris")
+    >>> assert_similar("It costs 1500 dollars.", ["It is free.", "It costs $1,500."])
+    """
+    __tracebackhide__ = True  # pytest then shows the line of the test
+    texts, references = _lists(actual, expected)
+    pairs = [(row, reference) for row, several in enumerate(references) for reference in several]
+    scores = answer_scores(
+        [texts[row] for row, _ in pairs],
+        [reference for _, reference in pairs],
+        scorer or default_scorer(),
+        rule,
+    )
+    best: dict[int, tuple[float, str]] = {}
+    for (row, reference), score in zip(pairs, scores.tolist(), strict=True):
+        if row not in best or not score <= best[row][0]:
+            best[row] = score, reference
+    # A score that is no number is below any.
+    failed = [(row, *found) for row, found in best.items() if not found[0] >= at_least]
+    if failed:
+        raise AssertionError(_message(texts, references, failed, at_least))
+
+
+def _lists(actual: Texts, expected: Texts | Sequence[Texts]) -> tuple[list[str], list[list[str]]]:
+    """The texts, and the references of each."""
+    if isinstance(actual, str):
+        texts, several = [actual], [expected]
+    else:
+        texts, several = list(actual), [] if isinstance(expected, str) else list(expected)
+        if len(texts) != len(several):
+            raise ValueError(f"there are {len(texts)} texts and {len(several)} references; give one for each")
+    references = [[each] if isinstance(each, str) else list(each) for each in several]
+    for name, found in (("actual", texts), ("expected", [text for each in references for text in each])):
+        for text in found:
+            if not isinstance(text, str):
+                raise TypeError(f"{name} holds {text!r:.80}, a {type(text).__name__}, not a text")
+    if not texts or not all(references):
+        raise ValueError("there is nothing to compare: a list is empty")
+    return texts, references  # type: ignore[return-value]
+
+
+def _message(
+    texts: Sequence[str],
+    references: Sequence[Sequence[str]],
+    failed: Sequence[tuple[int, float, str]],
+    at_least: float,
+) -> str:
+    lines = [f"{len(failed)} of {len(texts)} texts score below {at_least:g}"]
+    for row, score, reference in failed[:_SHOWN]:
+        several = len(references[row])
+        lines += [
+            f"[{row}] score {score:.3f}" + (f", the best of {several} references" if several > 1 else ""),
+            f"  actual:   {_shown(texts[row])}",
+            f"  expected: {_shown(reference)}",
+            f"  diff:     {_difference(reference, texts[row])}",
+        ]
+    more = len(failed) - _SHOWN
+    return "\n".join([*lines, f"and {more} more"] if more > 0 else lines)
+
+
+def _shown(text: str) -> str:
+    """A text as a literal: on one line, and nothing in it acts on a terminal."""
+    words = text.split(" ")
+    return (
+        repr(text)
+        if len(words) <= _WORDS
+        else repr(" ".join(words[:_WORDS])) + f" and {len(words) - _WORDS} words"
+    )
+
+
+def _difference(reference: str, text: str) -> str:
+    """Word by word: [-only expected-], {+only actual+}."""
+    one, two = ([repr(word)[1:-1] for word in each.split()[:_WORDS]] for each in (reference, text))
+    parts: list[str] = []
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
+        if kind == "equal":
+            parts += one[a:b]
+            continue
+        parts += [f"[-{' '.join(one[a:b])}-]"] if b > a else []
+        parts += ["{+" + " ".join(two[c:d]) + "+}"] if d > c else []
+    return " ".join(parts)
