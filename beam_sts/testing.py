@@ -41,12 +41,9 @@ def assert_similar(
     __tracebackhide__ = True  # pytest then shows the line of the test
     texts, references = _lists(actual, expected)
     pairs = [(row, reference) for row, several in enumerate(references) for reference in several]
-    scores = answer_scores(
-        [texts[row] for row, _ in pairs],
-        [reference for _, reference in pairs],
-        scorer or default_scorer(),
-        rule,
-    )
+    said = [_encodable(texts[row]) for row, _ in pairs]
+    meant = [_encodable(reference) for _, reference in pairs]
+    scores = answer_scores(said, meant, scorer or default_scorer(), rule)
     best: dict[int, tuple[float, str]] = {}
     for (row, reference), score in zip(pairs, scores.tolist(), strict=True):
         if row not in best or not score <= best[row][0]:
@@ -57,22 +54,37 @@ def assert_similar(
         raise AssertionError(_message(texts, references, failed, at_least))
 
 
-def _lists(actual: Texts, expected: Texts | Sequence[Texts]) -> tuple[list[str], list[list[str]]]:
-    """The texts, and the references of each."""
+def _encodable(text: str) -> str:
+    """Without the halves of surrogate pairs, which no model reads."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _lists(actual: Texts, expected: Texts | Sequence[Texts]) -> tuple[Sequence[str], list[Sequence[str]]]:
+    """The texts, and the references of each.
+
+    Raises:
+        TypeError: something is not a text.
+        ValueError: there is nothing to compare, or there are not as many texts as references.
+    """
+    for name, given in (("actual", actual), ("expected", expected)):
+        if not isinstance(given, Sequence):
+            raise TypeError(
+                f"{name} is {given!r:.80}, a {type(given).__name__}, not a text or a list of texts"
+            )
     if isinstance(actual, str):
         texts, several = [actual], [expected]
     else:
         texts, several = list(actual), [] if isinstance(expected, str) else list(expected)
         if len(texts) != len(several):
             raise ValueError(f"there are {len(texts)} texts and {len(several)} references; give one for each")
-    references = [[each] if isinstance(each, str) else list(each) for each in several]
+    references = [each if isinstance(each, (list, tuple)) else [each] for each in several]
     for name, found in (("actual", texts), ("expected", [text for each in references for text in each])):
         for text in found:
             if not isinstance(text, str):
                 raise TypeError(f"{name} holds {text!r:.80}, a {type(text).__name__}, not a text")
     if not texts or not all(references):
         raise ValueError("there is nothing to compare: a list is empty")
-    return texts, references  # type: ignore[return-value]
+    return texts, references
 
 
 def _message(

@@ -82,7 +82,7 @@ def main() -> None:
         started = time.process_time()
         reading = read(said, meant)
         taken += time.process_time() - started
-        rule = reading.blend(whole, scorer.run(reading.passages, meant).scores)
+        rule = reading.blend(whole, scorer.run(reading.passages, reading.references).scores)
         f1 = np.array([token_f1(*each) for each in zip(said, meant, strict=True)])
         scores = [np.asarray(each, np.float64) for each in (rule, whole, tf_idf(said, meant), f1)]
         print(_row(name, scores, right), flush=True)

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from beam_sts.errors import UserError
-from beam_sts.evaluation.words import Token, tokens
+from beam_sts.evaluation.words import Token, tokens, with_values
 
 RULES = ("similarity", "answer")
 """``similarity``: the model's score as it is. ``answer``: as this module says."""
@@ -60,12 +60,13 @@ def default_scorer() -> PairScores:
 class Reading:
     """What the words of n answers and references say, each array of shape (n,).
 
-    ``passages`` are what the model is to score beside the whole answers; ``trust`` is 0 to 1, how much a
-    passage's score counts; ``overlap`` is 0 to 1, NaN where a reference has no words; ``kept`` is the part of
-    the score that is left by other numbers, names and negations.
+    ``passages`` and ``references`` are what the model is to score beside the whole answers, numbers in one
+    form; ``trust`` is 0 to 1, how much a passage's score counts; ``overlap`` is 0 to 1, NaN where a reference
+    has no words; ``kept`` is the part of the score that is left by other numbers, names and negations.
     """
 
     passages: list[str]
+    references: list[str]
     trust: NDArray[np.float64]
     overlap: NDArray[np.float64]
     kept: NDArray[np.float64]
@@ -75,7 +76,7 @@ class Reading:
 
         Args:
             whole: the model's scores of answers and references, 0 to 1.
-            passage: its scores of ``passages`` and references, 0 to 1.
+            passage: its scores of ``passages`` and ``references``, 0 to 1.
 
         Raises:
             UserError: a score is not between 0 and 1.
@@ -108,9 +109,8 @@ def read(answers: Sequence[str], references: Sequence[str]) -> Reading:
     if len(answers) != len(references):
         raise ValueError(f"there are {len(answers)} answers and {len(references)} references")
     rows = [_read(answer, reference) for answer, reference in zip(answers, references, strict=True)]
-    passages = [passage for passage, *_ in rows]
-    trust, overlap, kept = np.array([numbers for _, *numbers in rows], np.float64).reshape(-1, 3).T
-    return Reading(passages, trust, overlap, kept)
+    trust, overlap, kept = np.array([numbers for _, _, *numbers in rows], np.float64).reshape(-1, 3).T
+    return Reading([row[0] for row in rows], [row[1] for row in rows], trust, overlap, kept)
 
 
 def answer_scores(
@@ -140,26 +140,27 @@ def answer_scores(
     if rule == "similarity":
         return np.asarray(whole, np.float32)
     reading = read(answers, references)
-    return reading.blend(whole, scorer.run(reading.passages, references).scores)
+    return reading.blend(whole, scorer.run(reading.passages, reading.references).scores)
 
 
-def _read(answer: str, reference: str) -> tuple[str, float, float, float]:
-    """A passage, its trust, the overlap, and what part of the score is kept."""
+def _read(answer: str, reference: str) -> tuple[str, str, float, float, float]:
+    """A passage, the reference, both with numbers in one form; trust, overlap, the part of the score kept."""
     answer = answer if answer.isascii() else unicodedata.normalize("NFKC", answer)
     reference = reference if reference.isascii() else unicodedata.normalize("NFKC", reference)
     said, meant = tokens(answer), tokens(reference)
     if not meant:
-        return answer, 0.0, np.nan, 1.0
+        return answer, reference, 0.0, np.nan, 1.0
     passage = _passage(said, {token.key for token in meant})
     trust = _coverage(passage, meant) ** TRUST
-    text = answer[passage[0].start : passage[-1].end] if passage else answer
     known = {token.key for token in said}
     kept = 1 - CUT * trust * _negations(passage, meant)
     kept *= 1 - CUT * trust * _missing(meant, known, "name")
     # A number is most of a short reference, "555 km": what counts is that the rest is repeated.
     rest = [token for token in meant if token.fact != "number"]
     kept *= 1 - CUT * _coverage(passage, rest) ** TRUST * _missing(meant, known, "number")
-    return text, trust, _overlap(said, meant), kept
+    text = with_values(answer, passage) if passage else answer
+    whole = reference[: meant[0].start] + with_values(reference, meant) + reference[meant[-1].end :]
+    return text, whole, trust, _overlap(said, meant), kept
 
 
 def _passage(said: Sequence[Token], keys: set[str]) -> Sequence[Token]:

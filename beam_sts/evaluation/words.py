@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ _NAMES = (
 _VALUES = dict(zip(_NAMES.split(), (*range(20), *range(20, 100, 10)), strict=True))
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _NEGATIONS = frozenset(("not", "no", "never", "nor", "none", "neither", "nobody", "nothing", "without"))
+_CURRENCIES = {"$": "dollars", "€": "euros", "£": "pounds"}
 _DENIED = {"can": "can", "ca": "can", "wo": "will", "sha": "shall"}  # cannot, can't, won't, shan't
 
 
@@ -84,8 +85,8 @@ def tokens(text: str) -> list[Token]:
             unit = found and found[-1].fact == "number" and start - found[-1].end <= 1
             found.append(word._replace(weight=1.0) if unit else word)
         else:
-            form = "%" if match["sign"] and form[0] == "p" else form
-            found.append(Token(form, form, start, end, 1.0, ""))
+            form = "%" if match["sign"] and form[0] == "p" else _CURRENCIES.get(form, form)
+            found.append(Token(form, _stem(form), start, end, 1.0, ""))
     return found
 
 
@@ -96,8 +97,26 @@ def _word(form: str, match: re.Match[str], text: str) -> Token:
         fact = "negation"
     elif match[0][0].isupper() and not _SENTENCE_START.search(text, max(0, start - 4), start):
         fact = "name"
-    key = form[: max(4, len(form) - 3)]  # walks, walked and walking are walk
-    return Token(form, key, start, end, 1.0 if fact or len(form) > 3 else _SHORT, fact)
+    return Token(form, _stem(form), start, end, 1.0 if fact or len(form) > 3 else _SHORT, fact)
+
+
+def _stem(form: str) -> str:
+    return form[: max(4, len(form) - 3)]  # walks, walked and walking are walk
+
+
+def with_values(text: str, found: Sequence[Token]) -> str:
+    """The part of a text from its first token given to the last, each number as its value in digits.
+
+    >>> text = "There are one thousand five hundred cats."
+    >>> with_values(text, tokens(text)[1:])
+    'are 1500 cats'
+    """
+    parts, at = [], found[0].start
+    for token in found:
+        if token.fact == "number":
+            parts += [text[at : token.start], token.form]
+            at = token.end
+    return "".join([*parts, text[at : found[-1].end]])
 
 
 def number_value(text: str, scale: int = 1) -> str:

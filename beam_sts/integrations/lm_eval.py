@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 try:
-    import lm_eval.api.metrics  # registers the aggregation "mean"
+    import lm_eval.api.metrics  # noqa: F401  (registers the aggregation "mean")
     from lm_eval.api.registry import register_metric
 except ImportError as error:
     raise ImportError(

@@ -63,7 +63,9 @@ def test_inspect_ai_scores_a_task_with_the_best_of_its_targets(tmp_path):
     from beam_sts.integrations.inspect_ai import similar
 
     outputs = [ModelOutput.from_content("mockllm/model", answer) for answer, _ in QUESTIONS]
-    task = Task(dataset=[Sample(input="Capital?", target=["Paris", "Rome"])] * 2, scorer=similar())
+    task = Task(
+        dataset=[Sample(input="Capital?", target=["Paris", "Rome"]) for _ in QUESTIONS], scorer=similar()
+    )
     model = get_model("mockllm/model", custom_outputs=outputs)
     (log,) = eval(task, model=model, log_dir=str(tmp_path), display="none", max_samples=1)
     assert log.status == "success", log.error
