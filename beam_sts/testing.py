@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from beam_sts.evaluation.answers import PairScores, answer_scores, default_scorer
+from beam_sts.evaluation.rules import PairScores, answer_scores, default_scorer
 
 Texts = str | Sequence[str]
 _SHOWN = 5  # failures in a message
@@ -28,7 +28,7 @@ def assert_similar(
             long, of the same.
         at_least: the least score, 0 to 1.
         scorer: a ``PairScorer``; default: the embedded model, loaded once in a process.
-        rule: ``answer`` or ``similarity``, as in ``beam_sts.evaluation.answers``.
+        rule: ``answer`` or ``similarity``, as in ``beam_sts.evaluation.rules``.
 
     Raises:
         AssertionError: with the score, both texts and their difference, for each text that falls short.

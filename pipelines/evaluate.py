@@ -46,6 +46,7 @@ from pipelines.beam_options import local_options, runner_of, worker_threads
 from pipelines.cli import Parser
 from pipelines.console import Console, console_of, guarded, kept_in, progress
 from pipelines.describe import input_identity, versions_of
+from pipelines.evaluate_consistency import run_consistency
 from pipelines.evaluate_options import GATE_FAILED, add_options, check_options
 from pipelines.evaluate_summary import page_summary, result_lines, written
 from pipelines.formats import format_settings, output_folder, read_options
@@ -160,6 +161,12 @@ def _read_calibration(own: argparse.Namespace) -> Calibration | None:
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Evaluate; gives the exit status."""
+    if own.consistency:
+        if beam_args:
+            raise UserError(
+                f"{beam_args[0].partition('=')[0]}: does not go with --consistency, which runs here."
+            )
+        return run_consistency(own)
     if beam_args and not own.output:
         raise UserError(
             f"{beam_args[0].partition('=')[0]}: workers leave their results in an output folder; name one "
@@ -354,6 +361,7 @@ def rejected_examples(rejected: Sequence[dict[str, Any]], each: int) -> dict[str
 EXAMPLES = (
     "--input answers.jsonl --text_a answer --text_b reference --group system --by question_id --baseline a",
     "--input wide.csv --systems old,new --text_b reference --baseline old --max_regression 0.02",
+    "--input samples.jsonl --text_a answer --by question_id --group system --consistency",
     "--input gold.parquet --score gold --plot scatter.png --json metrics.json",
 )
 

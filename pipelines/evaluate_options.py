@@ -10,6 +10,7 @@ from typing import Any
 from beam_sts.checks import Rule, check, number, optional, whole
 from beam_sts.errors import UserError
 from beam_sts.evaluation.calibration import METHODS
+from beam_sts.evaluation.consistency import THRESHOLD
 from beam_sts.evaluation.rules import MODEL_RULE, RULES
 from beam_sts.evaluation.scatter import require_matplotlib
 from beam_sts.evaluation.settings import SEVERAL
@@ -92,6 +93,19 @@ def add_options(options: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of bootstrap and sheet (default: %(default)s)",
     )
+    agreeing = options.add_argument_group("consistency")
+    agreeing.add_argument(
+        "--consistency",
+        action="store_true",
+        help="without references: how far the answers to each question (--by) agree among themselves",
+    )
+    agreeing.add_argument(
+        "--threshold",
+        type=float,
+        default=THRESHOLD,
+        metavar="T",
+        help="score from which two answers have one meaning (default: %(default)s)",
+    )
     gates = options.add_argument_group("gates", f"a broken gate: exit status {GATE_FAILED}")
     gates.add_argument("--fail_under", type=float, metavar="X", help="least mean of any group")
     gates.add_argument(
@@ -136,7 +150,8 @@ def add_options(options: argparse.ArgumentParser) -> None:
         "--rule",
         choices=tuple(RULES),
         default=MODEL_RULE,
-        help="what an answer's score is",
+        help="an answer's score: the model's similarity, or for long answers and short references `answer`, "
+        "which reads passages, numbers, names and negations too (default: %(default)s)",
     )
     add_scoring_options(scoring, options.add_argument_group("machine"))
     add_console_options(options)

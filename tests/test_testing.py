@@ -70,7 +70,7 @@ def test_it_needs_no_pytest_and_loads_the_model_once(tmp_path):
     code = """
     import sys
     import beam_sts.testing as t
-    from beam_sts.evaluation.answers import default_scorer
+    from beam_sts.evaluation.rules import default_scorer
     assert "pytest" not in sys.modules
     assert default_scorer.cache_info().currsize == 0
     t.assert_similar("Yes.", "Yes.")

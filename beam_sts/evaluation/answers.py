@@ -19,17 +19,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from beam_sts.errors import UserError
 from beam_sts.evaluation.words import Token, tokens, with_values
-
-RULES = ("similarity", "answer")
-"""``similarity``: the model's score as it is. ``answer``: as this module says."""
 
 # Chosen on the dev part of benchmarks.answers, on a plateau: docs/answer_scores.md.
 TRUST = 4
@@ -39,21 +34,6 @@ OVERLAP = 0.3
 CUT = 0.7
 """What an answer loses whose passage repeats the reference but for its numbers, names or negation."""
 _EXTRA = 0.3  # what a word that the reference lacks costs in a passage, where a shared one gains 1
-
-
-class PairScores(Protocol):
-    """What scores pairs of texts, as ``PairScorer`` does."""
-
-    def run(self, text_a: Sequence[str], text_b: Sequence[str], /) -> Any:
-        """Score two columns of n texts; the result's ``scores`` are float32 of shape (n,)."""
-
-
-@cache
-def default_scorer() -> PairScores:
-    """The embedded model, loaded once in a process."""
-    from beam_sts.scoring.scorer import PairScorer
-
-    return PairScorer()
 
 
 @dataclass(frozen=True)
@@ -111,36 +91,6 @@ def read(answers: Sequence[str], references: Sequence[str]) -> Reading:
     rows = [_read(answer, reference) for answer, reference in zip(answers, references, strict=True)]
     trust, overlap, kept = np.array([numbers for _, _, *numbers in rows], np.float64).reshape(-1, 3).T
     return Reading([row[0] for row in rows], [row[1] for row in rows], trust, overlap, kept)
-
-
-def answer_scores(
-    answers: Sequence[str], references: Sequence[str], scorer: PairScores, rule: str = "answer"
-) -> NDArray[np.float32]:
-    """Score n answers by their references, float32 of shape (n,), NaN where the model fails.
-
-    Args:
-        answers: what a system said.
-        references: what is right, one for each answer.
-        scorer: a ``PairScorer``; it scores each pair, and with the rule ``answer`` each passage too.
-        rule: one of ``RULES``.
-
-    Raises:
-        UserError: the rule is unknown, or the model's scores are not between 0 and 1.
-        ValueError: the columns differ in length.
-
-    >>> from beam_sts import PairScorer
-    >>> right = "As far as I know, the first woman who received it was Marie Curie, for her work on radium."
-    >>> wrong = right.replace("Marie Curie", "Lise Meitner")
-    >>> answer_scores([right, wrong], ["Marie Curie", "Marie Curie"], PairScorer()).round(1)
-    array([1. , 0.1], dtype=float32)
-    """
-    if rule not in RULES:
-        raise UserError(f"rule {rule!r}: is not one of {', '.join(RULES)}.")
-    whole = scorer.run(answers, references).scores
-    if rule == "similarity":
-        return np.asarray(whole, np.float32)
-    reading = read(answers, references)
-    return reading.blend(whole, scorer.run(reading.passages, reading.references).scores)
 
 
 def _read(answer: str, reference: str) -> tuple[str, str, float, float, float]:

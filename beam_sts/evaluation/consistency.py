@@ -18,7 +18,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from beam_sts.errors import UserError, check_between
-from beam_sts.evaluation.answers import PairScores
+from beam_sts.evaluation.rules import PairScores
 
 IntArray = NDArray[np.int64]
 THRESHOLD = 0.8

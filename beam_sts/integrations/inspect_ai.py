@@ -15,7 +15,7 @@ except ImportError as error:
         "beam_sts.integrations.inspect_ai needs inspect_ai; get it with: pip install inspect_ai"
     ) from error
 
-from beam_sts.evaluation.answers import PairScores, answer_scores, default_scorer
+from beam_sts.evaluation.rules import PairScores, answer_scores, default_scorer
 
 
 @scorer(metrics=[mean(), stderr()])

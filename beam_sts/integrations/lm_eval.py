@@ -18,7 +18,7 @@ except ImportError as error:
         "beam_sts.integrations.lm_eval needs lm-evaluation-harness; get it with: pip install lm_eval"
     ) from error
 
-from beam_sts.evaluation.answers import answer_scores, default_scorer
+from beam_sts.evaluation.rules import answer_scores, default_scorer
 
 
 @register_metric(metric="beam_sts", higher_is_better=True, output_type="generate_until", aggregation="mean")

@@ -17,7 +17,7 @@ try:
 except ImportError as error:
     raise ImportError("beam_sts.integrations.mlflow needs mlflow; get it with: pip install mlflow") from error
 
-from beam_sts.evaluation.answers import answer_scores, default_scorer
+from beam_sts.evaluation.rules import answer_scores, default_scorer
 
 
 def _score(predictions: Any, targets: Any, metrics: Any = None, rule: str = "answer") -> MetricValue:

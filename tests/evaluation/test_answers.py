@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_sts import PairScorer, UserError
-from beam_sts.evaluation.answers import answer_scores, read
+from beam_sts.evaluation.answers import read
+from beam_sts.evaluation.rules import answer_scores
 from beam_sts.evaluation.words import number_value, spelled_value, tokens
 
 LONG = "As far as I know, and I have looked it up in two books, it was {} who was the first to do so."
