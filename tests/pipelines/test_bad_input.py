@@ -209,7 +209,7 @@ def test_an_output_that_is_a_file_is_refused(tmp_path, tiny, capsys):
 def test_special_files_and_dangling_links_are_refused(tmp_path, tiny, capsys):
     os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "link.csv").symlink_to(tmp_path / "gone.csv")
-    for name, message in (("pipe.csv", "not a regular file"), ("*.csv", "link.csv")):
+    for name, message in (("pipe.csv", "is a pipe, a device or a socket"), ("*.csv", "link.csv")):
         assert score.main(_args(tmp_path / name, tmp_path / "out", tiny)) == 2
         assert message in capsys.readouterr().err
 
