@@ -32,6 +32,7 @@ from beam_sts.evaluation.result import Evaluation, conclude, undefined
 from beam_sts.evaluation.scatter import plot
 from beam_sts.evaluation.settings import ROWS_PER_SLICE, EvaluationSettings, choose_settings
 from beam_sts.evaluation.show import examples, label_sheet, lost_most
+from beam_sts.io.committed import check_files
 from beam_sts.io.encode import check_encodable, encode
 from beam_sts.io.files import check_apart, file_system, publish
 from beam_sts.io.output import OutputFolder
@@ -84,6 +85,7 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool) -> Job
         check_device(own.device)
     options = read_options(own)
     plan = plan_input(own.input, ROWS_PER_SLICE, options)
+    check_files(plan.files, f"--input {own.input}")
     settings = choose_settings(
         plan.schema,
         text_a=own.text_a,
