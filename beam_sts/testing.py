@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 from beam_sts.evaluation.rules import PairScores, answer_scores, default_scorer
 
@@ -71,13 +72,17 @@ def _lists(actual: Texts, expected: Texts | Sequence[Texts]) -> tuple[Sequence[s
             raise TypeError(
                 f"{name} is {given!r:.80}, a {type(given).__name__}, not a text or a list of texts"
             )
+    texts: list[Any]
+    several: list[Any]
     if isinstance(actual, str):
         texts, several = [actual], [expected]
     else:
         texts, several = list(actual), [] if isinstance(expected, str) else list(expected)
         if len(texts) != len(several):
             raise ValueError(f"there are {len(texts)} texts and {len(several)} references; give one for each")
-    references = [each if isinstance(each, (list, tuple)) else [each] for each in several]
+    references: list[Sequence[Any]] = [
+        each if isinstance(each, (list, tuple)) else [each] for each in several
+    ]
     for name, found in (("actual", texts), ("expected", [text for each in references for text in each])):
         for text in found:
             if not isinstance(text, str):

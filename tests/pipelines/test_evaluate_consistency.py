@@ -24,7 +24,7 @@ def lines(path, rows):
 
 def test_each_systems_answers_to_a_question_are_compared(tmp_path, capsys):
     file, out = lines(tmp_path / "in.jsonl", ROWS), tmp_path / "out.json"
-    flags = ["--consistency", "--text_a", "answer", "--by", "q", "--group", "system", "--threshold", "0.6"]
+    flags = ["--consistency", "--text_a", "answer", "--by", "q", "--group", "system", "--threshold", "0.5"]
     assert evaluate.main(["--input", file, *flags, "--json", str(out)]) == 0
     said = json.loads(out.read_text())
     assert (said["rows_read"], said["rows_scored"], said["rows_rejected"]) == (7, 5, 2)
