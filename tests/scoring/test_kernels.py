@@ -215,7 +215,7 @@ def test_texts_beyond_their_table_and_weights_that_do_not_fit_are_refused(micro_
     steps = fastest_steps()
     _needs_compiled(steps)
     hidden, queries = rows[:, :32].clone(), torch.randn(2, 2 * 36)
-    for wrong in (starts - 1, starts + 1000, starts[:1], starts.astype(np.int32), starts.T.copy()):
+    for wrong in (starts - 1, starts + 1000, starts[:1], starts.astype(np.int32), np.asfortranarray(starts)):
         for step, table in ((steps.gather, hidden), (steps.attend, rows)):
             with pytest.raises(ValueError, match=r"starts|texts"):
                 step(table, wrong, pairs)
