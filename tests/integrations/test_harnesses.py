@@ -58,11 +58,13 @@ def test_inspect_ai_scores_a_task_with_the_best_of_its_targets(tmp_path):
     pytest.importorskip("inspect_ai")
     from inspect_ai import Task, eval
     from inspect_ai.dataset import Sample
-    from inspect_ai.model import ModelOutput, get_model
+    from inspect_ai.model import ModelOutput, ModelUsage, get_model
 
     from beam_sts.integrations.inspect_ai import similar
 
     outputs = [ModelOutput.from_content("mockllm/model", answer) for answer, _ in QUESTIONS]
+    for output in outputs:
+        output.usage = ModelUsage()  # else its tokens are counted, with a vocabulary from the network
     task = Task(
         dataset=[Sample(input="Capital?", target=["Paris", "Rome"]) for _ in QUESTIONS], scorer=similar()
     )
