@@ -44,7 +44,7 @@ class Isolated:
     def close(self) -> None:
         """End the process."""
         self._process.stdin.close()
-        self._process.wait(30)
+        self._process.wait()
 
 
 def _score(folder: str, settings: dict[str, Any]) -> tuple[str, str]:

@@ -230,14 +230,14 @@ def _tokenizer(folder: Path, vocab_size: int, trust_remote_code: bool) -> Any:
             )
         highest = max(tokenizer.backend_tokenizer.get_vocab().values(), default=-1)
         special = {name: getattr(tokenizer, f"{name}_token", None) for name in ("cls", "sep", "pad", "unk")}
+    for name, token in special.items():
+        if token is not None and tokens is not None and token not in tokens:
+            raise UserError(f"{file}: lacks the special token {token!r} ({name}_token). {needs}")
     if highest >= vocab_size:
         raise UserError(
             f"{folder}: the tokenizer has {highest + 1} tokens, the model {vocab_size}; they do not belong "
             "together."
         )
-    for name, token in special.items():
-        if token is not None and tokens is not None and token not in tokens:
-            raise UserError(f"{file}: lacks the special token {token!r} ({name}_token). {needs}")
     return tokenizer
 
 

@@ -70,11 +70,11 @@ def _read_shards(index: Path, read: Callable[[Path], dict[str, torch.Tensor]]) -
     for name in set(map(str, places.values())):
         if not _WEIGHT_FILE.fullmatch(name):
             raise UserError(f"{index}: {name[:100]!r} is no weight file of the checkpoint folder.")
+        if not (index.parent / name).is_file():
+            raise UserError(f"{index.parent}: {name} is missing. Copy the checkpoint again.")
     weights: dict[str, torch.Tensor] = {}
     for name in sorted(set(places.values())):
         file = index.parent / name
-        if not file.is_file():
-            raise UserError(f"{index.parent}: {name} is missing. Copy the checkpoint again.")
         here = read(file)
         expected = {tensor for tensor, place in places.items() if place == name}
         for tensor in sorted(expected ^ set(here)):

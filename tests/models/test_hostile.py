@@ -277,7 +277,7 @@ def test_shards_are_taken_whole_or_not_at_all(isolated, nano):
         ({"classifier.bias": 5}, "no weight file"),
         ({"classifier.bias": "part-7.safetensors"}, "part-7.safetensors is missing"),
         ({"more.weight": "part-1.safetensors"}, "lacks the tensor more.weight"),
-        ({"classifier.bias": "part-1.safetensors"}, "classifier.bias"),
+        ({"classifier.bias": "part-0.safetensors"}, "classifier.bias"),
     ):
         index.write_text(json.dumps({"weight_map": places | change}))
         _refused(isolated, nano, told)
@@ -310,7 +310,7 @@ def test_bombs_are_refused_before_they_are_read(isolated, nano):
     ("name", "change", "told"),
     [
         ("modules.json", lambda c: [5], "not a list of modules"),
-        ("modules.json", lambda c: {}, "not a list of modules"),
+        ("modules.json", lambda c: {"a": 1}, "not a list of modules"),
         ("modules.json", lambda c: [c[0] | {"path": "missing"}], "no folder of the checkpoint"),
         ("modules.json", lambda c: [c[0] | {"path": "/etc"}], "leaves the checkpoint folder"),
         ("config_sentence_transformers.json", lambda c: [c], "not an object"),
