@@ -174,9 +174,8 @@ class Parser(argparse.ArgumentParser):
             action = self._option_string_actions.get(name)
             if name.startswith("--") and " " not in name and not action and name not in others:
                 self._refuse(argument, others)
-            if action and action.nargs is None and name in seen:
-                several = " For several files give a folder or a pattern." if name == "--input" else ""
-                self.error(f"{name}: given more than once. Give it once.{several}")
+            if name == "--input" and action and name in seen:  # of other options the last one counts
+                self.error("--input: given more than once. For several files give a folder or a pattern.")
             seen.add(name)
 
     def _refuse(self, argument: str, others: Iterable[str]) -> NoReturn:

@@ -135,7 +135,7 @@ def propose(
     Raises:
         UserError: a package or a file that a source needs is missing.
     """
-    against = bool(nodes.side.any())
+    against = len(rows.ids) > 1
     sides = [nodes.side if against else None]
     if against and proposal.within:
         sides.append(None)

@@ -12,7 +12,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from beam_sts.errors import UserError
@@ -325,7 +325,13 @@ def check_parquet(folder, table, options, per_slice, empty_groups):
             writer.write_table(table.slice(start, size), row_group_size=size)
             if empty_groups:
                 writer.write_table(table.slice(0, 0))
-    check(path, pq.read_table(path), per_slice)
+    try:
+        written = pq.read_table(path)
+    except pa.ArrowInvalid:
+        assume(
+            False
+        )  # Arrow itself fails on a null list in a page of a byte or two
+    check(path, written, per_slice)
 
 
 def check_arrow(folder, table, batch, stream, compression, per_slice):

@@ -312,3 +312,16 @@ def test_one_to_one_removes_only_the_best_match(tmp_path):
     run(tmp_path / "new.parquet", tmp_path / "best", *options, "--one_to_one")
     assert read(tmp_path / "all", "removed")["id"].to_pylist() == ["new0", "new1"]
     assert read(tmp_path / "best", "removed")["id"].to_pylist() == ["new1"]
+
+
+@pytest.mark.parametrize("found", ["exact", "minhash", "lexical", "neighbours", "block:lower(text)"])
+@pytest.mark.parametrize("runner", [(), ("--runner", "FnApiRunner")], ids=["one machine", "Beam"])
+def test_against_an_input_without_rows_removes_nothing(tmp_path, found, runner):
+    pq.write_table(
+        pa.table({"id": ["a", "b"], "text": ["The bridge is closed today."] * 2}), tmp_path / "in.parquet"
+    )
+    empty = pa.table({"id": pa.array([], pa.string()), "text": pa.array([], pa.string())})
+    pq.write_table(empty, tmp_path / "old.parquet")
+    options = ("--id", "id", "--against", str(tmp_path / "old.parquet"), "--candidates", found)
+    run(tmp_path / "in.parquet", tmp_path / "out", *options, *runner)
+    assert read(tmp_path / "out", "kept")["id"].to_pylist() == ["a", "b"]
