@@ -28,7 +28,7 @@ OURS = re.compile(r"(?:python -m pipelines\.|beam-sts )(?P<verb>\w+)(?= |$)")
 # Commands of other programs, and of ours that other tests run.
 OTHERS = (
     *("python3 -m venv ", "pip install ", "python -m pytest", "python -m benchmarks.", "mkdocs "),
-    *("python -m scripts.", "python -m apache_beam.yaml.main ", "docker ", "gcloud ", "echo "),
+    *("python -m scripts.", "python -m apache_beam.yaml.main ", "docker ", "gcloud ", "echo ", "mvn ", "go "),
     *("FLINK=", "IMAGES=", "BEAM_STS_RECORD=1 "),
 )
 # What of ours needs a cluster, a download or an object store: its options are parsed only.

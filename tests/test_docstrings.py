@@ -17,12 +17,22 @@ MODULES = [
 ]
 
 
+ADAPTERS = "beam_sts.integrations."  # of harnesses, which are no dependencies
+
+
+def _module(name):
+    if name.startswith(ADAPTERS):
+        pytest.importorskip(name.removeprefix(ADAPTERS))
+    return importlib.import_module(name)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name):
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
+    assert doctest.testmod(_module(name)).failed == 0
 
 
 def test_there_are_examples():
     finder = doctest.DocTestFinder(exclude_empty=True)
-    found = [test for name in MODULES for test in finder.find(importlib.import_module(name)) if test.examples]
+    modules = [importlib.import_module(name) for name in MODULES if not name.startswith(ADAPTERS)]
+    found = [test for module in modules for test in finder.find(module) if test.examples]
     assert len(found) > 50

@@ -67,9 +67,15 @@ def _read_shards(index: Path, read: Callable[[Path], dict[str, torch.Tensor]]) -
     places = read_object(index).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise UserError(f"{index}: has no weight_map. Copy it again.")
-    for name in set(map(str, places.values())):
+    for name in places.values():
+        if not isinstance(name, str):
+            raise UserError(f"{index}: is not an index: {name!r} is no weight file of the checkpoint folder.")
+    for name in sorted(set(places.values())):
         if not _WEIGHT_FILE.fullmatch(name):
-            raise UserError(f"{index}: {name[:100]!r} is no weight file of the checkpoint folder.")
+            raise UserError(
+                f"{index}: {name[:100]!r} is no weight file of the checkpoint folder; nothing outside of the "
+                "checkpoint is read."
+            )
         if not (index.parent / name).is_file():
             raise UserError(f"{index.parent}: {name} is missing. Copy the checkpoint again.")
     weights: dict[str, torch.Tensor] = {}

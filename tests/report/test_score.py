@@ -121,7 +121,7 @@ def test_no_text_is_shown_when_none_is_wanted(tiny, tmp_path):
 def test_too_many_examples_are_refused(tmp_path, capsys):
     flags = ["--input", "x", "--output", str(tmp_path / "out"), "--report_examples", "1000"]
     assert score.main(flags) == 2
-    assert "--report_examples 1000: at most 50" in capsys.readouterr().err
+    assert "--report_examples 1000: must be at most 50" in capsys.readouterr().err
 
 
 def test_the_page_stays_small_whatever_the_input(summary):

@@ -77,7 +77,7 @@ def test_an_export_is_made_once_and_leaves_nothing_else_behind(tmp_path, monkeyp
         PairScorer(tmp_path / "model", backend="onnx")
     assert made == [1]
     files = [file for file in (tmp_path / "hf").rglob("*") if file.is_file()]
-    assert [file.name for file in files] == ["model.onnx"]
+    assert sorted(file.name for file in files) == ["model.onnx", "model.onnx.sha256"]
 
 
 @pytest.mark.slow

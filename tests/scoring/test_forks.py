@@ -90,7 +90,8 @@ os.environ["HF_HOME"] = sys.argv[3]
 scorer = PairScorer(sys.argv[1], backend=sys.argv[2], threads=2)
 expected = score(0)
 assert forked(lambda: score(0) == expected) == 0
-assert forked(lambda: sys.exit(0) if score(0) == expected else False) == 0
+if sys.argv[2] != "onnx":  # whose own end of a forked process waits for ever: docs/limits.md
+    assert forked(lambda: sys.exit(0) if score(0) == expected else False) == 0
 assert score(0) == expected
 """,
         architectures.bert(tmp_path / "bert"),
