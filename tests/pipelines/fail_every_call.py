@@ -9,6 +9,7 @@ calls of an undisturbed run, the points tried, and those after which the output 
 import contextlib
 import errno
 import fcntl
+import gc
 import io
 import json
 import os
@@ -19,11 +20,16 @@ import tempfile
 import time
 from pathlib import Path
 
+import networkx  # noqa: F401 - each forked process would import it
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from fsspec.implementations.local import LocalFileSystem
 
 import beam_sts.corpus.shards as pair_shards
+from beam_sts.models.checkpoint import load_checkpoint
+from beam_sts.scoring import backends, scorer
+from beam_sts.scoring.tokens import PairTokenizer
 from pipelines import dedup, mine, score
 from tests import checkpoints
 from tests.pipelines.test_dedup import made_texts
@@ -132,6 +138,15 @@ def attach_s3(faults):
     s3fs.S3FileSystem._call_s3 = called
 
 
+def load_once(model):
+    """Load the model here: what is tested is the storage, and each forked process would load it anew."""
+    checkpoint = load_checkpoint(str(model))
+    loaded = backends.load_backend(checkpoint, PairTokenizer.of(checkpoint), "torch", "fp32", "cpu", 1)
+    score.resolve_backend = scorer.resolve_backend = lambda *_: "torch"
+    scorer.load_backend = lambda *_: loaded
+    gc.freeze()
+
+
 def command(verb, source, output, model, more):
     options = {
         "score": ("--text_a=text", "--text_b=text_b", "--rows_per_shard=10", "--threshold=0.4"),
@@ -194,9 +209,12 @@ def main(verb, store, points, seed, seconds=float("inf")):
         texts = [*made_texts(12), None]
         pq.write_table(pa.table({"text": texts, "text_b": texts[::-1]}), root / "in.parquet")
         pair_shards.PAIRS_PER_SHARD, mine.PAIRS_PER_SHARD = 15, 40
+        load_once(model)
         more: list[str] = []
         attach, base, local = attach_local, root, str(root)
         if store == "s3":
+            import s3fs  # noqa: F401 - each forked process would import it
+
             from tests.pipelines.test_object_store import Server, _options
 
             server = Server(root / "server")
@@ -245,4 +263,5 @@ def main(verb, store, points, seed, seconds=float("inf")):
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)  # a fork copies no threads, and OpenMP would wait for them
     main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))
