@@ -328,9 +328,7 @@ def check_parquet(folder, table, options, per_slice, empty_groups):
     try:
         written = pq.read_table(path)
     except pa.ArrowInvalid:
-        assume(
-            False
-        )  # Arrow itself fails on a null list in a page of a byte or two
+        assume(False)  # Arrow itself fails on a null list in a page of a byte or two
     check(path, written, per_slice)
 
 
