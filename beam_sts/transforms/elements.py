@@ -40,10 +40,19 @@ def fields_of(element: Any, transform: str) -> dict[str, Any]:
 
 
 def with_fields(element: Any, more: dict[str, Any]) -> Any:
-    """An element with fields that it has not yet: a dict of a dict, a ``beam.Row`` of the others."""
-    if isinstance(element, dict):
-        return {**element, **more}
-    return beam.Row(**element._asdict(), **more)
+    """An element with more fields: a dict of a dict, a ``beam.Row`` of the others.
+
+    No field of the element is overwritten: where it has one of that name, ours has ``beam_sts_`` before it.
+
+    >>> with_fields({"id": 1, "score": 7}, {"score": 0.9, "rule": "blend"})
+    {'id': 1, 'score': 7, 'beam_sts_score': 0.9, 'rule': 'blend'}
+    """
+    fields = dict(element) if isinstance(element, dict) else element._asdict()
+    for name, value in more.items():
+        while name in fields:
+            name = f"beam_sts_{name}"
+        fields[name] = value
+    return fields if isinstance(element, dict) else beam.Row(**fields)
 
 
 def row_fields(kind: Any) -> list[tuple[str, Any]]:

@@ -19,7 +19,6 @@ from beam_sts.transforms.elements import (
     field,
     fields_of,
     identifier,
-    taken,
     text_fault,
 )
 from beam_sts.transforms.nearest import DensePoints
@@ -91,7 +90,7 @@ class ReadRows(beam.DoFn):
         """Beam's."""
         names, fields = self._fields, fields_of(element, "DeduplicateTexts")
         ident, text = plain(field(fields, names.id)), field(fields, names.text)
-        fault = self._fault(fields, ident, text)
+        fault = self._fault(ident, text)
         if fault:
             yield pvalue.TaggedOutput("rejected", Rejected(element, fault))
             return
@@ -103,7 +102,7 @@ class ReadRows(beam.DoFn):
         row = Row(None if self._side else element, text, (worth, self._side, ident), blocks, vector)
         yield (self._side, ident), row
 
-    def _fault(self, fields: dict[str, Any], ident: Any, text: Any) -> str | None:
+    def _fault(self, ident: Any, text: Any) -> str | None:
         """Why an element cannot be compared, or None."""
         for name, fault in (
             (
@@ -114,8 +113,7 @@ class ReadRows(beam.DoFn):
         ):
             if fault:
                 return f"{fault} in field {name!r}"
-        there = [] if self._side else [name for name in self._fields.added if name in fields]
-        return taken(there[0], RENAME) if there else None
+        return None
 
     def _one_kind(self, what: str, of: str, kind: str) -> None:
         """See that all ids, or values, are of one kind: others could not be put in order."""
