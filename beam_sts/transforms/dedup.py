@@ -43,9 +43,9 @@ class DeduplicatedTexts(NamedTuple):
     ``removed`` are the elements plus ``survivor``, ``score``, ``source``, ``rule`` and ``threshold`` (and
     ``survivor_in``, with elements to compare against); where an element has such a field already, ours has
     ``beam_sts_`` before its name (with a schema it is refused when the pipeline is built). ``pairs`` are
-    ``(id_a, id_b, score, source, rule)`` of every scored pair and of equal texts, with ``(side, id)`` in place
-    of ids where there are elements to compare against; ``clusters`` are ``(id, cluster)`` of every row that is
-    not alone, the cluster named by its smallest id; ``report`` is one
+    ``(id_a, id_b, score, source, rule)`` of every scored pair and of equal texts, with ``(side, id)`` in
+    place of ids where there are elements to compare against; ``clusters`` are ``(id, cluster)`` of every row
+    that is not alone, the cluster named by its smallest id; ``report`` is one
     dict: candidates by source with their hot buckets, counts, the largest clusters with their bridges, what
     other thresholds would do, and the pairs that a report shows.
     """
