@@ -29,7 +29,7 @@ OURS = re.compile(r"(?:python -m pipelines\.|beam-sts )(?P<verb>\w+)(?= |$)")
 OTHERS = (
     *("python3 -m venv ", "pip install ", "python -m pytest", "python -m benchmarks.", "mkdocs "),
     *("python -m scripts.", "python -m apache_beam.yaml.main ", "docker ", "gcloud ", "echo ", "mvn ", "go "),
-    *("FLINK=", "IMAGES=", "BEAM_STS_RECORD=1 "),
+    *("FLINK=", "SPARK=", "IMAGES=", "BEAM_STS_RECORD=1 "),
 )
 # What of ours needs a cluster, a download or an object store: its options are parsed only.
 ELSEWHERE = re.compile(r"(^|\s)(--runner\S*|\$FLINK|s3://\S*|--model \w+/\S+)(\s|$)")
@@ -88,7 +88,9 @@ def test_commands_run_one_after_the_other(page, tmp_path, monkeypatch, capfd):
             if not ours:
                 assert command.startswith(OTHERS), command
                 continue
-            words = [word for word in shlex.split(command[ours.end("verb") :]) if word != "$FLINK"]
+            words = [
+                word for word in shlex.split(command[ours.end("verb") :]) if word not in ("$FLINK", "$SPARK")
+            ]
             if "..." in words:
                 continue
             pipeline = importlib.import_module(f"pipelines.{ours['verb']}")
