@@ -365,3 +365,14 @@ def test_the_shapes_known_without_the_model_class_are_the_classs(changes):
         model = BertHashForSequenceClassification(config)
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     assert bert_hash_shapes(config) == expected
+
+
+def test_weights_at_odd_addresses_score_as_they_are(isolated, nano):
+    whole = isolated.outcome(nano)
+    file = nano / "model.safetensors"
+    data = file.read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    for more in (1, 2, 3):  # blanks after the header move the numbers
+        header = data[8 : 8 + length] + b" " * more
+        file.write_bytes(struct.pack("<Q", length + more) + header + data[8 + length :])
+        assert isolated.outcome(nano) == whole
