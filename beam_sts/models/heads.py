@@ -127,8 +127,8 @@ def _pooling_mode(head: HeadModule) -> str:
     modes = settings.get("pooling_mode") or [
         m for m, key in old.items() if settings.get(f"pooling_mode_{key}")
     ]
-    modes = [modes] if isinstance(modes, str) else list(modes)
-    if len(modes) != 1 or modes[0] not in _POOLING:
+    modes = modes if isinstance(modes, list) else [modes]
+    if len(modes) != 1 or not isinstance(modes[0], str) or modes[0] not in _POOLING:
         raise UserError(f"{head.folder}: pooling {modes} is not supported; one of {', '.join(_POOLING)} is.")
     return str(modes[0])
 

@@ -15,6 +15,8 @@ from transformers import BertModel, Gemma3ForCausalLM
 
 from beam_sts import PairScorer, UserError
 from beam_sts.models.checkpoint import load_checkpoint
+from beam_sts.models.heads import _pooling_mode
+from beam_sts.models.stack import HeadModule
 from tests.architectures import SIZES, bert, gemma3_config, sentencepiece_like
 from tests.checkpoints import SENTENCES
 
@@ -248,3 +250,10 @@ def test_a_module_path_out_of_the_folder_is_refused(copy):
     (copy / "modules.json").write_text(json.dumps(modules))
     with pytest.raises(UserError, match="leaves the checkpoint folder"):
         load_checkpoint(copy)
+
+
+@pytest.mark.parametrize("mode", [True, 5, {"cls": 1}, [["cls"]], [5], "cls,mean"])
+def test_a_pooling_mode_that_is_no_name_is_refused(tmp_path, mode):
+    head = HeadModule("Pooling", {"pooling_mode": mode}, tmp_path)
+    with pytest.raises(UserError, match="is not supported; one of"):
+        _pooling_mode(head)
