@@ -74,7 +74,7 @@ def propose(
     threads: int | None = None,
     begin: Callable[[str], None] = lambda origin: None,
 ) -> MinedTexts:
-    """Candidate pairs within each split; ``begin`` hears of each origin."""
+    """Candidate pairs within each split; ``begin`` is called with each origin."""
     parts: list[tuple[IntArray, IntArray, str]] = []
     a, b = adjacent_pairs(passages.place, passages.document)
     apart = passages.test[a] != passages.test[b]
@@ -197,7 +197,7 @@ def mine_locally(
         checkpoint: whose token vectors count.
         work: a folder on a local disk for texts.
         threads: of the lexical neighbours.
-        lap: hears of every part that is done.
+        lap: called with the name of every part that is done.
         progress: shows how many of so many units are done, and what is at hand.
     """
     reader = PassageReader(source, settings, work)

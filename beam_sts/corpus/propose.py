@@ -130,7 +130,7 @@ def propose(
         nodes: n of them.
         texts: of the nodes, shape (n,).
         checkpoint: whose token table gives the vectors of ``neighbours``.
-        begin: hears of each source before it proposes.
+        begin: called with each source before it proposes.
 
     Raises:
         UserError: a package or a file that a source needs is missing.

@@ -199,7 +199,7 @@ def read_rows(
         spill: takes the texts.
         keep: the policy; ``highest:X`` takes the values of X.
         blocks: columns or expressions of blocking keys.
-        seen: hears of the rows that were read, and of which file.
+        seen: called with the rows that were read and their file.
 
     Raises:
         UserError: an input cannot be read, or an expression is wrong.

@@ -64,7 +64,7 @@ class PairShards:
         source: pa.Array | str,
         done: Callable[[int], None] = lambda pairs: None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-        """Scores and rules of pairs of nodes; ``done`` hears of every shard."""
+        """Scores and rules of pairs of nodes; ``done`` is called with the pairs of every shard."""
         scores, rules = np.empty(len(a), np.float32), np.empty(len(a), np.int8)
         characters = self._rows.characters[self._nodes.row]
         for part in shard_parts(characters[a] + characters[b]):
