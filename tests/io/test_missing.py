@@ -97,11 +97,14 @@ def test_a_folder_that_may_not_be_looked_into_is_no_empty_one(folder):
     for above in (folder, *folder.parents[:-1]):
         above.chmod(above.stat().st_mode | 0o055)
     code = (
-        "import os, sys; from beam_sts.io.files import find_files; from beam_sts.errors import UserError; "
+        "import os, sys; from beam_sts.io.files import find_files; from beam_sts.errors import UserError\n"
+        "def answer(pattern):\n"
+        "    try: return find_files(pattern, ('.csv',))\n"
+        "    except UserError as error: return error\n"
+        # Root imports every module first: the other user may not be able to read the environment.
+        "[answer(pattern) for pattern in sys.argv[1:]]\n"
         "os.setuid(65534)\n"
-        "for pattern in sys.argv[1:]:\n"
-        "    try: print(find_files(pattern, ('.csv',)))\n"
-        "    except UserError as error: print(error)"
+        "for pattern in sys.argv[1:]: print(answer(pattern))"
     )
     patterns = ["data", "data/closed", "data/closed/pairs.csv", "data/**/*.csv", "data/closed/*.csv"]
     done = subprocess.run(
