@@ -121,7 +121,7 @@ setup(
         "sparse-dot-topn>=1.1",
         "sentencex>=1.0",
     ],
-    entry_points={"console_scripts": ["beam-sts = pipelines.main:main"]},
+    entry_points={"console_scripts": ["beam-sts = beam_sts.cli.main:main"]},
     extras_require={
         "onnx": onnx,
         "openvino": openvino,

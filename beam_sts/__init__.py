@@ -1,21 +1,24 @@
 """Score text pairs with cross-encoders in Apache Beam.
 
 Importing the package registers BERT-hash with transformers, so that ``CrossEncoder`` loads its checkpoints
-too. What needs Beam is imported at its first use.
+too. All names are imported at their first use.
 """
 
+import itertools
+import os
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from beam_sts.errors import UserError
-from beam_sts.models import configs as _configs  # noqa: F401  registers with the Auto classes
-from beam_sts.scoring.scorer import PairScorer, ScoreResult, ScoreStats
-from beam_sts.types import Rejected, ScoredPair, TextPair
 
 if TYPE_CHECKING:
+    from beam_sts.scoring.scorer import PairScorer, ScoreResult, ScoreStats
     from beam_sts.transforms.dedup import DeduplicateTexts
     from beam_sts.transforms.handler import CrossEncoderModelHandler
     from beam_sts.transforms.mine import MinePairs
     from beam_sts.transforms.score import ScorePairs
+    from beam_sts.types import Rejected, ScoredPair, TextPair
 
 __version__ = "0.1.0"
 __all__ = [
@@ -31,17 +34,38 @@ __all__ = [
     "TextPair",
     "UserError",
 ]
-_NEEDS_BEAM = {
-    "CrossEncoderModelHandler": "beam_sts.transforms.handler",
-    "DeduplicateTexts": "beam_sts.transforms.dedup",
-    "MinePairs": "beam_sts.transforms.mine",
-    "ScorePairs": "beam_sts.transforms.score",
+_PLACES = {
+    "CrossEncoderModelHandler": "transforms.handler",
+    "DeduplicateTexts": "transforms.dedup",
+    "MinePairs": "transforms.mine",
+    "PairScorer": "scoring.scorer",
+    "Rejected": "types",
+    "ScorePairs": "transforms.score",
+    "ScoreResult": "scoring.scorer",
+    "ScoreStats": "scoring.scorer",
+    "ScoredPair": "types",
+    "TextPair": "types",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NEEDS_BEAM:
-        from importlib import import_module
-
-        return getattr(import_module(_NEEDS_BEAM[name]), name)
+    if name in _PLACES:
+        value = globals()[name] = getattr(import_module(f"beam_sts.{_PLACES[name]}"), name)
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _is_command() -> bool:
+    """Whether this process is ``beam-sts``; ``-m`` is what Python shows while it looks for a module."""
+    started = os.path.basename(sys.argv[0]) if sys.argv else ""  # noqa: PTH119  pathlib takes longer to import
+    ours = ("-m", "beam_sts") in itertools.pairwise(sys.orig_argv)
+    return started.startswith("beam-sts") or (started == "-m" and ours)
+
+
+if _is_command():
+    # torch and Beam take seconds to import: a command answers signals first, then imports what it needs.
+    from beam_sts.cli import interrupts
+
+    interrupts.install()
+else:
+    from beam_sts.models import configs as _configs  # noqa: F401  registers with the Auto classes

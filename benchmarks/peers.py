@@ -175,7 +175,7 @@ class WholePipeline(Contestant):
         return path
 
     def run(self, prepared: Path) -> Path:
-        from pipelines import score
+        from beam_sts.cli import score
 
         output = prepared.with_suffix("")
         shutil.rmtree(output, ignore_errors=True)

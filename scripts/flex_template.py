@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipelines import score
-from pipelines.cli import Parser
+from beam_sts.cli import score
+from beam_sts.cli.args import Parser
 
 METADATA = Path(__file__).parents[1] / "flex_template" / "score.json"
 _NUMBERS = ((int, r"-?\d+"), (float, r"-?\d*\.?\d+([eE]-?\d+)?"))

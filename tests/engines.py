@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from beam_sts.cli import dedup, mine, score
 from beam_sts.errors import UserError
 from beam_sts.io.output import OutputFolder
-from pipelines import dedup, mine, score
 
 ROOT = Path(__file__).parents[1]
 HOME = Path(os.environ.get("BEAM_STS_ENGINES", Path.home() / ".cache" / "beam_sts"))

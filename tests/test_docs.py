@@ -93,7 +93,7 @@ def test_commands_run_one_after_the_other(page, tmp_path, monkeypatch, capfd):
             ]
             if "..." in words:
                 continue
-            pipeline = importlib.import_module(f"pipelines.{ours['verb']}")
+            pipeline = importlib.import_module(f"beam_sts.cli.{ours['verb']}")
             if ELSEWHERE.search(command):
                 pipeline.parser().split(words)
                 continue
@@ -169,7 +169,7 @@ def test_every_column_and_every_entry_of_a_summary_is_documented(tmp_path, monke
         "mine": "--input docs/*.parquet --output mine --text body --doc_id url --sentences en",
     }
     for verb, arguments in runs.items():
-        assert importlib.import_module(f"pipelines.{verb}").main([*arguments.split(), "--quiet"]) == 0
+        assert importlib.import_module(f"beam_sts.cli.{verb}").main([*arguments.split(), "--quiet"]) == 0
         folders = {}
         for shard in Path(verb).glob("**/*.parquet"):
             folders.setdefault(shard.relative_to(verb).parts[0], set()).update(pq.read_schema(shard).names)

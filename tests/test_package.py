@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 import beam_sts
-from pipelines.main import VERBS
+from beam_sts.cli.main import VERBS
 
 ROOT = Path(__file__).parents[1]
 EMBEDDED = [path.relative_to(ROOT).as_posix() for path in (ROOT / "beam_sts/models/embedded").glob("*/*")]
 # In a package's own environment, outside the checkout: import, find the files, score without a network.
 PROBE = """
 import sys, pathlib
-import beam_sts, pipelines
+import beam_sts
 home = pathlib.Path(beam_sts.__file__).parent
 assert home.is_relative_to(sys.argv[1]), home
 assert (home / "py.typed").exists()
@@ -88,6 +88,26 @@ def test_the_wheel_works_outside_the_checkout(built, tmp_path):
     target = tmp_path / "site"
     check([sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", target, built[0]])
     assert "scored with" in probe(target)
+
+
+@pytest.mark.slow
+def test_the_wheel_works_beside_another_package_called_pipelines(built, tmp_path):
+    """Repositories of data engineers have such a folder: it comes before site-packages."""
+    target = tmp_path / "site"
+    check([sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", target, built[0]])
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines/__init__.py").write_text("raise RuntimeError('the pipelines of another project')")
+    env = {"PYTHONPATH": str(target), "HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin", "HOME": str(target)}
+    options = ["--input", ROOT / "examples/pairs.jsonl", "--output", "out", "--direct_running_mode=in_memory"]
+    for command in ([sys.executable, "-m", "beam_sts"], [sys.executable, target / "bin/beam-sts"]):
+        assert "beam-sts VERB" in check([*command, "--help"], cwd=tmp_path, env=env)
+        check([*command, "score", *options, "--overwrite"], cwd=tmp_path, env=env)
+    assert (tmp_path / "out/summary.json").exists()
+
+
+def test_beam_sts_never_imports_pipelines():
+    for path in (ROOT / "beam_sts").rglob("*.py"):
+        assert not re.search(r"^\s*(from|import) pipelines\b", path.read_text(), flags=re.MULTILINE), path
 
 
 @pytest.mark.slow

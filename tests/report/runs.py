@@ -2,7 +2,7 @@
 
 import json
 
-from pipelines import score
+from beam_sts.cli import score
 from tests.checkpoints import SENTENCES
 
 HOSTILE = [

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from pipelines import dedup, evaluate, mine, train
+from beam_sts.cli import dedup, evaluate, mine, train
 from tests.checkpoints import SENTENCES
 from tests.report import runs
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from beam_sts.cli import dedup, evaluate, mine
 from beam_sts.report import render
 from beam_sts.report.dedup import dedup_page
 from beam_sts.report.dedup import notes as dedup_notes
-from pipelines import dedup, evaluate, mine
 from tests.checkpoints import SENTENCES
 from tests.report.runs import HOSTILE
 from tests.report.test_score import Structure

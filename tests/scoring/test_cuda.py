@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from beam_sts import PairScorer
+from beam_sts.cli import score
 from beam_sts.models.checkpoint import load_checkpoint
 from beam_sts.scoring.backends import default_threads
 from beam_sts.scoring.modernbert import ModernBertBackend
 from beam_sts.scoring.modernbert_steps import TorchSteps
 from beam_sts.scoring.torch_backend import round_matrices
-from pipelines import score
 from tests.architectures import BUILDERS
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device here")

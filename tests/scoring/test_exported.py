@@ -13,11 +13,11 @@ import pytest
 from huggingface_hub import constants
 
 from beam_sts import PairScorer, UserError
+from beam_sts.cli import score
 from beam_sts.models.checkpoint import load_checkpoint
 from beam_sts.scoring import backends, exported
 from beam_sts.scoring.exported import ExportedBackend
 from beam_sts.scoring.torch_backend import TorchBackend
-from pipelines import score
 from tests.architectures import BUILDERS
 from tests.checkpoints import SENTENCES
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_sts import PairScorer
+from beam_sts.cli import train
 from beam_sts.models.checksums import CHECKED, CHECKSUMS, verify_checksums
 from beam_sts.models.registry import EMBEDDED
 from beam_sts.training import teacher
@@ -28,7 +29,6 @@ from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import STAGES, Workshop
 from beam_sts.training.student_stages import finetuning_pairs, scaling
 from beam_sts.training.table import TableSettings
-from pipelines import train
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
+from beam_sts.cli.console import user_error
 from beam_sts.transforms.components import Components
-from pipelines.console import user_error
 
 
 def oracle(edges):

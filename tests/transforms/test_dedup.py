@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from beam_sts.cli import dedup
+from beam_sts.cli.console import user_error
 from beam_sts.transforms.dedup import DeduplicateTexts
-from pipelines import dedup
-from pipelines.console import user_error
 from tests import engines
-from tests.pipelines.test_dedup import made_texts
+from tests.cli.test_dedup import made_texts
 
 THRESHOLD = 0.7
 

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from beam_sts.cli import dedup
+from beam_sts.cli.console import user_error
 from beam_sts.transforms.dedup import DeduplicateTexts
-from pipelines import dedup
-from pipelines.console import user_error
 
 TEXT = "the river walks slowly over seven old wooden bridges in the morning light"
 OTHER = "seven lamps hang from the ceiling of the station hall"

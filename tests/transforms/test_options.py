@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from beam_sts import CrossEncoderModelHandler, DeduplicateTexts, MinePairs, ScorePairs, UserError
+from beam_sts.cli import dedup, mine, score
 from beam_sts.corpus.candidates import MinHash
 from beam_sts.transforms import options
 from beam_sts.transforms import yaml as in_yaml
-from pipelines import dedup, mine, score
 
 NAN = float("nan")
 # Of each kind of setting, values that are none: what a command line can give first, what only Python can.

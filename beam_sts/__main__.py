@@ -1,0 +1,8 @@
+"""``python -m beam_sts VERB`` is ``beam-sts VERB``."""
+
+import sys
+
+from beam_sts.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,272 @@
+"""What the command lines share: options, Beam's among them, and what commands are called by."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_sts.checks import one_of
+from beam_sts.cli.console import Console
+from beam_sts.cli.terminal import complain, say
+from beam_sts.errors import UserError
+from beam_sts.io.storage import StorageOptions, refuse_secrets
+from beam_sts.secrets import has_secret, parts_of, remember, shown
+
+_BEAM_OPTIONS = (
+    "--runner",
+    "--direct_num_workers",
+    "--direct_running_mode",
+    "--setup_file",
+    "--temp_location",
+)
+_PLACES = {
+    *("input", "output", "against", "from_pairs", "run", "sheet", "read", "json", "plot", "report"),
+    *("model", "work_dir", "junit", "markdown", "calibration"),
+}
+"""Options that name a file or a folder."""
+_URL = re.compile(r"[\w+.-]+:/")
+_STATUS = (
+    "Exit status: 0 done, 1 failed on the way (the message says whether to run it again), 2 a mistake in "
+    "options, input or environment, {more}130 interrupted."
+)
+
+
+def program(verb: str) -> str:
+    """What a command is called by: ``beam-sts score``, or ``python -m pipelines.score``."""
+    return f"beam-sts {verb}" if sys.argv[0].startswith("beam-sts ") else f"python -m pipelines.{verb}"
+
+
+def python() -> str:
+    """The command that starts this Python again, for a line that people copy."""
+    found = shutil.which("python")
+    same = found and Path(found).absolute() == Path(sys.executable).absolute()
+    return "python" if same else shlex.quote(sys.executable)
+
+
+def look_at(folder: str, form: str) -> str:
+    """A command that shows the first rows of a folder of shards, for people to copy.
+
+    >>> look_at("my out/scores", "csv")
+    "head -n 3 'my out/scores/part-000000.csv'"
+    """
+    place = json.dumps(folder, ensure_ascii=False)
+    if form == "parquet":
+        code = (
+            f'import pyarrow.parquet as pq; print(*pq.read_table({place}).slice(0, 5).to_pylist(), sep="\\n")'
+        )
+        return f"{python()} -c {shlex.quote(code)}"
+    if "://" in folder:
+        return f"download {folder}/part-000000.{form} and open it"
+    return shlex.join(["head", "-n", "3", f"{folder}/part-000000.{form}"])
+
+
+class Parser(argparse.ArgumentParser):
+    """Own options by argparse, the rest to Beam where the command takes them; an unknown one is an error.
+
+    Args:
+        verb: the command.
+        description: what it does; indented lines, commands in a module's docstring, are left out.
+        examples: arguments of it that work, shown with ``--help``.
+        beam: whether Beam's options work too.
+        first: the argument that comes before the options, for the usage line.
+        status: an exit status of this command alone, and what it means.
+    """
+
+    def __init__(
+        self,
+        verb: str,
+        description: str | None,
+        examples: Sequence[str],
+        *,
+        beam: bool = True,
+        first: str = "",
+        status: str = "",
+    ) -> None:
+        name = program(verb)
+        ends = _STATUS.format(more=f"{status}, " if status else "")
+        super().__init__(
+            prog=name,
+            description=_prose(description or ""),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            usage=" ".join(filter(None, [name, first, "[options]", "[Beam's options]" if beam else ""])),
+            epilog="\n".join(["examples:", *(f"  {name} {example}" for example in examples), "", ends]),
+        )
+        self._takes_beam = beam
+        self._argv: list[str] = []
+        if beam:
+            self.add_argument("--help_beam", action=_HelpBeam, nargs=0, help="list all of Beam's options too")
+
+    def format_help(self) -> str:
+        """Own options first, then the few of Beam's that are asked for most, then examples."""
+        if not self._takes_beam:
+            return super().format_help()
+        whole = super().format_help()
+        known = {name: action for action in _beam_parser()._actions for name in action.option_strings}
+        brief = self._get_formatter()
+        brief.start_section("Beam's options, such as (--help_beam lists all)")
+        brief.add_arguments([known[name] for name in _BEAM_OPTIONS if name in known])
+        brief.end_section()
+        head, examples, tail = whole.partition("examples:\n")
+        return f"{head}{brief.format_help()}\n{examples}{tail}"
+
+    def split(self, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
+        """Own options, and the arguments that are Beam's.
+
+        Exits with status 2 on an option that neither this command nor Beam has, naming the nearest.
+        """
+        beam = _beam_parser(self.error)
+        self._check_names(argv, beam._option_string_actions)
+        own, rest = self.parse_known_args(self._argv)
+        _, unknown = beam.parse_known_args(rest)
+        if unknown:
+            self._refuse(unknown[0], beam._option_string_actions)
+        return self._checked(own, rest), rest
+
+    def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
+        """Own options alone; an unknown one is refused, and the nearest named."""
+        self._check_names(argv, ())
+        own, rest = self.parse_known_args(self._argv)
+        if rest:
+            self._refuse(rest[0], ())
+        return self._checked(own, ())
+
+    def _checked(self, own: argparse.Namespace, beams: Iterable[str]) -> argparse.Namespace:
+        """The options, with their paths looked at and the stores' options applied."""
+        try:
+            for action in self._actions:
+                given = getattr(own, action.dest, None)
+                values = given if isinstance(given, list) else [given]
+                if action.option_strings and action.dest != "storage_options":
+                    for value in map(str, values):
+                        _check_value(action, value)
+            for argument in beams:
+                name, _, value = argument.rpartition("=") if argument.startswith("--") else ("", "", argument)
+                refuse_secrets(value, name)
+            if "storage_options" in own:
+                own.storage_options = StorageOptions.parse(own.storage_options).apply()
+        except UserError as error:
+            self.error(str(error))
+        return own
+
+    def _check_names(self, argv: Sequence[str] | None, others: Collection[str]) -> None:
+        # Before argparse, which would only say that the option whose name is misspelt is missing.
+        self._argv = list(sys.argv[1:] if argv is None else argv)
+        for argument in self._argv:
+            value = argument.partition("=")[2] if argument.startswith("--") else argument
+            if has_secret(value):
+                remember(parts_of(value))  # whatever quotes it
+        seen = set()
+        for argument in self._argv:
+            if argument == "--":
+                return
+            name = argument.partition("=")[0]
+            action = self._option_string_actions.get(name)
+            if name.startswith("--") and " " not in name and not action and name not in others:
+                self._refuse(argument, others)
+            if name == "--input" and action and name in seen:  # of other options the last one counts
+                self.error("--input: given more than once. For several files give a folder or a pattern.")
+            seen.add(name)
+
+    def _refuse(self, argument: str, others: Iterable[str]) -> NoReturn:
+        if not argument.startswith("-"):
+            value = shown(argument) if has_secret(argument) else argument
+            self.error(
+                f"{value}: belongs to no option. A pattern of files goes in quotes, or the shell puts their "
+                "names in its place: --input 'data/*.parquet'."
+            )
+        name = argument.partition("=")[0]  # its value may be a secret
+        near = difflib.get_close_matches(name, [*self._option_string_actions, *others], n=1)
+        self.error(f"unknown option {name}" + (f"; did you mean {near[0]}?" if near else ""))
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None:
+            try:
+                one_of(*map(str, action.choices))(_named(action), str(value))
+            except UserError as error:
+                self.error(str(error))
+
+    def _get_value(self, action: argparse.Action, text: str) -> Any:
+        try:
+            return super()._get_value(action, text)
+        except argparse.ArgumentError:
+            kind = "a whole number" if action.type is int else "a number"
+            self.error(f"{_named(action)} {text!r}: must be {kind}.")
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and where help is."""
+        argv = " ".join(self._argv).replace("=", " ")
+        console = Console(json="--log_format json" in argv)
+        raise SystemExit(console.error(2, message, f"help: {self.prog} --help"))
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            lines = message.removesuffix("\n").split("\n")
+            (complain if file is sys.stderr else say)(*lines)
+
+
+def _check_value(action: argparse.Action, value: str) -> None:
+    """See that the value of an option is no path that nobody means, nor one that holds a secret."""
+    flag = action.option_strings[-1]
+    if action.dest in _PLACES and value in ("", "-"):
+        why = "standard input and output do not work here" if value else "the name is empty"
+        raise UserError(f"{flag} {value or chr(39) * 2}: {why}. Name a file or a folder.")
+    if " " not in value or _URL.match(value):  # others are expressions and texts
+        refuse_secrets(value, flag)
+
+
+def _named(action: argparse.Action) -> str:
+    return "/".join(action.option_strings) or action.dest
+
+
+def _prose(text: str) -> str:
+    lines = [line for line in text.splitlines() if not line.startswith("    ")]
+    return "\n".join(lines).replace("\n\n\n", "\n\n").strip()
+
+
+class _HelpBeam(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        parser.print_help()
+        say("", "all of Beam's options:", "", *_beam_parser().format_help().partition("\n\n")[2].split("\n"))
+        parser.exit()
+
+
+class _BeamParser(argparse.ArgumentParser):
+    """Beam's options; a mistake in one is told as one in ours, not with the usage of some 200 options."""
+
+    def __init__(self, refuse: Callable[[str], NoReturn] | None = None) -> None:
+        super().__init__(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+        self._refuse = refuse
+
+    def error(self, message: str) -> NoReturn:
+        if self._refuse:
+            self._refuse(message)
+        super().error(message)
+
+
+def _beam_parser(refuse: Callable[[str], NoReturn] | None = None) -> argparse.ArgumentParser:
+    parser = _BeamParser(refuse)
+    for options in _subclasses(PipelineOptions):
+        if hasattr(options, "_add_argparse_args"):
+            options._add_argparse_args(parser)
+    for action in parser._actions:
+        action.required = False
+    return parser
+
+
+def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
+    for child in cls.__subclasses__():
+        # PipelineOptions' own test doubles and other packages' options do not run here.
+        if child.__module__.startswith("apache_beam.") and "test" not in child.__module__:
+            yield child
+        yield from _subclasses(child)

@@ -1,0 +1,102 @@
+"""What Beam's options say about a run: who runs it, with how many processes, and whether it runs at all."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    DirectOptions,
+    GoogleCloudOptions,
+    JobServerOptions,
+    PipelineOptions,
+    StandardOptions,
+    TestOptions,
+)
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from beam_sts.cli import java
+from beam_sts.cli.runners import Machine, is_runner, runner_problem
+from beam_sts.errors import UserError
+from beam_sts.scoring.backends import available_cores
+
+
+def local_options(
+    beam_args: list[str], *, waits: bool = False, here: Machine | None = None
+) -> tuple[PipelineOptions, int, bool]:
+    """Beam's options, how many processes score here, and whether the run is local.
+
+    A process has one scorer, whose threads all workers of that process share. So only processes divide the
+    cores among them, not the worker threads of ``multi_threading``.
+
+    Args:
+        beam_args: Beam's part of the command line.
+        waits: whether the command goes on with what the job wrote, so that the job must run.
+        here: what the runner may find; default: this machine.
+
+    Raises:
+        UserError: the runner is one that loses rows, something that it needs is missing, or a job that the
+            command waits for would not run.
+    """
+    options = PipelineOptions(beam_args)
+    if waits:
+        _check_runs(options)
+    problem = runner_problem(options, here or Machine())
+    if problem:
+        raise UserError(problem)
+    _end_job_server_with_us(options)
+    direct = options.view_as(DirectOptions)
+    named = any(arg.partition("=")[0] == "--direct_num_workers" for arg in beam_args)
+    if direct.direct_running_mode in ("multi_processing", "multi_threading") and not named:
+        direct.direct_num_workers = available_cores()
+    local = not any(arg.partition("=")[0] == "--runner" for arg in beam_args)
+    many = local and direct.direct_running_mode == "multi_processing"
+    return options, (direct.direct_num_workers or available_cores()) if many else 1, local
+
+
+def runner_of(options: PipelineOptions) -> FnApiRunner | None:
+    """Who runs a pipeline, where the options alone must not say it.
+
+    DirectRunner, the default, looks for Prism first and downloads it; without that it takes this one. None is
+    the runner of the options.
+    """
+    named = options.view_as(StandardOptions).runner
+    return FnApiRunner() if not named or is_runner(options, "direct") else None
+
+
+def _end_job_server_with_us(options: PipelineOptions) -> None:
+    """Have a job server that Beam starts end with this process, however that ends."""
+    if sys.platform == "linux" and (is_runner(options, "flink") or is_runner(options, "spark")):
+        server = options.view_as(JobServerOptions)
+        command = [java.__file__, str(os.getpid()), server.job_server_java_launcher]
+        server.job_server_jvm_properties = [*command, *(server.job_server_jvm_properties or [])]
+        server.job_server_java_launcher = sys.executable
+
+
+def worker_threads(options: PipelineOptions) -> int | None:
+    """Threads of a scorer on a runner's workers: 1 where that starts a process per core, as Dataflow does."""
+    debug = options.view_as(DebugOptions)
+    one_process = debug.lookup_experiment("no_use_multiple_sdk_containers")
+    return 1 if is_runner(options, "dataflow") and not one_process else None
+
+
+def only_built(options: PipelineOptions) -> str | None:
+    """What comes of a job that Beam builds and does not run; None if it runs.
+
+    Dataflow's templates are such jobs, the launcher of a Flex Template asks for one, and so does --dry_run.
+    """
+    if not is_runner(options, "dataflow"):
+        return None
+    template = options.view_as(GoogleCloudOptions).template_location
+    if template:
+        return f"template written to {template}"
+    return "nothing sent, for --dry_run" if options.view_as(TestOptions).dry_run else None
+
+
+def _check_runs(options: PipelineOptions) -> None:
+    if only_built(options):
+        raise UserError(
+            "--template_location, --dry_run: this command waits for its job and goes on with what it wrote. "
+            "Leave them out; templates are for pipelines.score."
+        )

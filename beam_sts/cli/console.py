@@ -1,0 +1,350 @@
+"""How a command speaks and ends: progress, its summary, and what goes wrong as one screen."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from beam_sts.cli.interrupts import attended
+from beam_sts.cli.terminal import complain, fitting, safe, safe_streams, say
+from beam_sts.errors import UserError
+from beam_sts.links import report_it
+from beam_sts.secrets import hide_secrets
+
+_POLL_SECONDS = 0.5
+_LOG_SECONDS = 10.0
+_LONGEST = 500  # characters of a library's message
+_WORKER_THREAD = "run_worker"  # Beam's name for the thread that waits for a worker process
+
+
+def guarded(
+    run: Callable[[], int], *, stays: str, again: str | None = None, console: Console | None = None
+) -> int:
+    """Run a command; turn what goes wrong into one screen and an exit status.
+
+    Args:
+        run: the command; gives its exit status.
+        stays: what of its work is there when it ends early, as a sentence without its full stop.
+        again: what goes on with it then, such as "run the same command again to go on".
+        console: how it speaks.
+    """
+    console = console or Console()
+    rest = f"{stays}: {again}." if again else f"{stays}."
+    finished = threading.Event()
+
+    def last_words(word: str, status: int) -> bytes:
+        finished.set()
+        _end_workers()
+        return console.ending(f"{word}. {rest}", status).encode(errors="backslashreplace")
+
+    def watch(failed: threading.ExceptHookArgs) -> None:
+        if failed.thread is None or failed.thread.name != _WORKER_THREAD:
+            # Beam's threads that lose the connection say nothing that the message below does not.
+            if _debugging() or not failed.exc_type.__module__.startswith("grpc"):
+                logging.getLogger(__name__).error(
+                    "in a thread: %s: %s", failed.exc_type.__name__, failed.exc_value
+                )
+            return
+        # With multi_processing Beam waits for ever for a worker process that has died.
+        if finished.is_set():
+            return  # it is one of those that are ended here
+        finished.set()
+        _end_workers()
+        code = str(failed.exc_value).rpartition(" ")[2]
+        killed = " (killed; the kernel does so when memory is short: try fewer --direct_num_workers)"
+        why = f"a worker process ended with status {code}{killed if code == '137' else ''}."
+        os._exit(console.error(1, why, rest))
+
+    before = threading.excepthook
+    threading.excepthook = watch
+    try:
+        with (
+            safe_streams(hide_secrets, _json_log if console.json else None),
+            _logs(console),
+            attended(last_words),
+        ):
+            try:
+                return run()
+            except Exception as error:
+                return _told(error, stays, again, console)
+            finally:
+                finished.set()
+    finally:
+        threading.excepthook = before
+
+
+def kept_in(output: str) -> dict[str, str]:
+    """What ``guarded`` says of a command that resumes from its output folder."""
+    way = " with --takeover" if "://" in output else ""  # an interrupted run leaves its lease in a store
+    return {
+        "stays": f"What is committed in {output} stays",
+        "again": f"run the same command again{way} to go on",
+    }
+
+
+def _told(error: Exception, stays: str, again: str | None, console: Console) -> int:
+    own = user_error(error)
+    if own:
+        return console.error(2, *own.split("\n"))
+    if _debugging():
+        console.note("traceback", traceback.format_exc())
+    last = [line for line in str(error).strip().splitlines() if line.strip()] or [""]
+    said = _without_runner(type(error).__name__, last[-1].strip())[:_LONGEST]
+    if _may_pass(error, said):
+        # What is in the way may be gone the next time; after anything else the same would happen again.
+        then = f": once the cause is gone, {again}" if again else ""
+        return console.error(1, said, f"{stays}{then}.", _HOW)
+    fault = "This is a fault of beam_sts, or an input that it does not support."
+    return console.error(1, said, f"{stays}. {fault}", f"{_HOW} {report_it()}")
+
+
+_HOW = "BEAM_STS_DEBUG=1 prints the traceback."
+
+
+def _may_pass(error: Exception, said: str) -> bool:
+    """Whether an error comes from outside: a disk, a network, memory, a worker; also told as text by Beam."""
+    outside = {"EOFError", "IOException", "OutOfMemoryError", "OutOfMemoryException"}  # torch's, DuckDB's
+    kinds: list[type] = [OSError, MemoryError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        outside.add(kind.__name__)
+    name = said.partition(":")[0].rpartition(".")[2]
+    remote = type(error).__module__.partition(".")[0] in ("grpc", "botocore", "aiohttp", "google", "azure")
+    return isinstance(error, (OSError, MemoryError)) or name in outside or remote
+
+
+def _debugging() -> bool:
+    return bool(os.environ.get("BEAM_STS_DEBUG"))
+
+
+@contextmanager
+def _logs(console: Console) -> Iterator[None]:
+    """Logging of every library goes through standard error as it is now, and in JSON lines if asked for."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    logging.getLogger("root").setLevel(logging.ERROR)  # Beam's import warnings
+    if not _debugging():
+        for name in ("common", "worker.data_plane"):  # a traceback for each try, for each lost connection
+            logging.getLogger(f"apache_beam.runners.{name}").setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
+    raw = getattr(sys.stderr, "raw", sys.stderr)
+    moved = [
+        (handler, handler.stream, handler.formatter)
+        for logger in loggers
+        for handler in logger.handlers
+        if isinstance(handler, logging.StreamHandler)
+        and "stream" in vars(handler)  # logging's last resort looks for standard error each time
+        and handler.stream in (raw, sys.stderr)
+    ]
+    for handler, _, _ in moved:
+        handler.setStream(raw if console.json else sys.stderr)
+        if console.json:
+            handler.setFormatter(_JsonLines())
+    try:
+        yield
+    finally:
+        for handler, stream, formatter in moved:
+            handler.setStream(stream)
+            handler.setFormatter(formatter)
+
+
+class _JsonLines(logging.Formatter):
+    """A log record as a line of JSON; what training logs is its progress."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = hide_secrets(super().format(record))
+        if record.name.startswith("beam_sts.training"):
+            return json.dumps({"event": "progress", "message": message})
+        return _json_log(message, record.levelname.lower())
+
+
+def _json_log(message: str, level: str = "warning") -> str:
+    return json.dumps({"event": "log", "level": level, "message": message})
+
+
+def _end_workers() -> None:
+    """Kill the processes that this one started, and theirs, before they print how they miss it."""
+    processes = [os.getpid()]
+    for process in processes:
+        for file in Path(f"/proc/{process}/task").glob("*/children"):
+            with suppress(OSError):
+                processes += map(int, file.read_text().split())
+    for process in processes[1:]:
+        with suppress(OSError):
+            os.kill(process, signal.SIGKILL)
+
+
+def _without_runner(kind: str, message: str) -> str:
+    """An error as it was raised in a worker: Beam puts its own type before it and the step after it."""
+    message, step, _ = message.partition(" [while running")
+    return message if step else f"{kind}: {message}"
+
+
+def user_error(error: BaseException | None) -> str | None:
+    """The message of the UserError in a chain of causes, also of one that crossed a process as text."""
+    marker = f"{UserError.__module__}.{UserError.__qualname__}: "
+    while error is not None:
+        text = str(error)
+        if isinstance(error, UserError) or marker in text:
+            return text.rpartition(marker)[2].partition(" [while running")[0].strip()
+        error = error.__cause__ or error.__context__
+    return None
+
+
+@dataclass(frozen=True)
+class Console:
+    """How a command speaks: to people, in JSON lines to programs, or not at all but for errors."""
+
+    quiet: bool = False
+    json: bool = False
+
+    def finish(self, lines: Iterable[tuple[str, str]], summary: dict[str, Any]) -> None:
+        """The end of a run, on standard output: a table of names and texts, or one line of JSON."""
+        if self.quiet:
+            return
+        if self.json:
+            say(json.dumps({"event": "summary", **summary}))
+        else:
+            say(*(f"{name:<10} {text}" for name, text in lines))
+
+    def show(self, lines: Iterable[str], summary: dict[str, Any]) -> None:
+        """A result on standard output: lines for people, or one line of JSON."""
+        if self.json or self.quiet:
+            self.finish((), summary)
+        else:
+            say(*lines)
+
+    def error(self, status: int, *lines: str) -> int:
+        """What went wrong, on standard error and without secrets; gives the exit status back."""
+        complain(*self._error(lines, status))
+        return status
+
+    def ending(self, line: str, status: int) -> str:
+        """How a command says that a signal ended it, with its line break."""
+        shown = self._error([line], status) if self.json else [hide_secrets(line)]
+        return "".join(f"{fitting(safe(each), sys.stderr)}\n" for each in shown)
+
+    def note(self, event: str, text: str) -> None:
+        """More about a run, on standard error and without secrets."""
+        text = hide_secrets(text)
+        complain(*([json.dumps({"event": event, "message": text})] if self.json else text.splitlines()))
+
+    def _error(self, lines: Iterable[str], status: int) -> list[str]:
+        hidden = [hide_secrets(line) for line in lines]
+        if self.json:
+            return [json.dumps({"event": "error", "status": status, "message": "\n".join(hidden)})]
+        first, *more = hidden
+        return [f"{'error' if status == 2 else 'failed'}: {first}", *more]
+
+
+def add_console_options(parser: argparse.ArgumentParser) -> None:
+    """Give a command ``--quiet`` and ``--log_format``."""
+    group = parser.add_argument_group("terminal")
+    group.add_argument("--quiet", action="store_true", help="print errors only")
+    group.add_argument(
+        "--log_format",
+        choices=("text", "json"),
+        default="text",
+        help="json: progress and errors as JSON lines on standard error, the summary as one on standard "
+        "output",
+    )
+
+
+def console_of(own: argparse.Namespace) -> Console:
+    """The console that the options ask for."""
+    return Console(own.quiet, own.log_format == "json")
+
+
+class Clock:
+    """Seconds of the parts of a run, by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """End a part."""
+        now = time.perf_counter()
+        self.seconds[name], self._last = round(now - self._last, 3), now
+
+
+@contextmanager
+def progress(
+    total: int,
+    done: Callable[[], int],
+    unit: str,
+    *,
+    where: Callable[[], str] = str,
+    console: Console | None = None,
+) -> Iterator[None]:
+    """Show rate, time left and place while a local run works: a bar on a terminal, plain lines otherwise.
+
+    Args:
+        total: units of the whole run.
+        done: counts the units that are committed; called twice a second.
+        unit: what is counted.
+        where: says what is being worked on, such as a file; called after ``done``.
+        console: how to speak.
+    """
+    stop, console = threading.Event(), console or Console()
+    terminal = sys.stderr is not None and sys.stderr.isatty() and not console.json
+
+    def line(now: int, rate: float) -> str:
+        left = (total - now) / rate
+        if console.json:
+            event = {"event": "progress", "done": now, "total": total, "unit": unit}
+            return json.dumps(
+                event | {"per_second": round(rate, 1), "seconds_left": round(left, 1), "at": where()}
+            )
+        place = f", {where()}" if where() else ""
+        return f"{now:,} of {total:,} {unit}, {rate:,.0f} {unit}/s, {left:,.0f} s left{place}"
+
+    def count(last: int) -> int:
+        try:
+            return done()
+        except OSError:  # a failing store ends the run with its reason, not its display
+            return last
+
+    def watch() -> None:
+        start, first = time.monotonic(), count(0)
+        logged = start
+        with tqdm(
+            total=total,
+            initial=first,
+            unit=f" {unit}",
+            unit_scale=True,
+            disable=not terminal,
+            file=sys.stderr,
+        ) as bar:
+            while not stop.wait(_POLL_SECONDS):
+                now = count(bar.n)
+                bar.set_postfix_str(safe(where()), refresh=False)
+                bar.update(now - bar.n)
+                if not terminal and now > first and time.monotonic() - logged >= _LOG_SECONDS:
+                    logged = time.monotonic()
+                    complain(hide_secrets(line(now, (now - first) / (logged - start))))
+            bar.update(count(bar.n) - bar.n)
+
+    if console.quiet:
+        yield
+        return
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join(timeout=5)

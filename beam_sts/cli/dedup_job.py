@@ -1,0 +1,175 @@
+"""A run of ``pipelines.dedup`` whose inputs, models and settings were looked at before the long work."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import Any
+
+from beam_sts.checks import check, interval
+from beam_sts.cli.describe import input_identity, versions_of
+from beam_sts.cli.formats import format_settings, output_folder, read_options
+from beam_sts.cli.scoring import trust
+from beam_sts.corpus.candidates import MinHash, block_values
+from beam_sts.corpus.dedup import KeepPolicy
+from beam_sts.corpus.given import plan_given
+from beam_sts.corpus.propose import Proposal, parse_sources
+from beam_sts.corpus.receipts import FOLDERS, RECEIPT
+from beam_sts.corpus.rows import Source
+from beam_sts.corpus.runs import Run
+from beam_sts.errors import UserError
+from beam_sts.io.committed import check_files, check_run
+from beam_sts.io.encode import check_encodable
+from beam_sts.io.files import check_apart
+from beam_sts.io.output import OutputFolder
+from beam_sts.io.slices import plan_input
+from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
+from beam_sts.transforms.options import DEDUP
+
+_SETTINGS = (
+    *("text", "id", "threshold", "keep", "candidates", "minhash_similarity", "minhash_recall", "shingle"),
+    *("neighbours", "bucket_cap", "against_text", "against_id", "within", "symmetric", "long_text", "empty"),
+    *("embedding", "against_embedding", "precision", "rows_per_shard", "cascade_band", "rule", "linkage"),
+    *("model_share", "one_to_one"),
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run whose inputs, models and settings have been looked at and hold together."""
+
+    sources: list[Source]
+    output: OutputFolder
+    proposal: Proposal
+    keep: KeepPolicy
+    checkpoint: Checkpoint
+    cascade: Checkpoint | None
+    band: tuple[float, float]
+    fingerprint: dict[str, Any]
+
+
+def prepare(own: argparse.Namespace) -> Job:
+    """Look at everything before the long work.
+
+    Raises:
+        UserError: the first thing that is wrong.
+    """
+    parsed = "candidates", "cascade_band"
+    check(DEDUP, {name: value for name, value in vars(own).items() if name not in parsed}, "--")
+    if own.within and not own.against:
+        raise UserError("--within: goes with --against; without it the input is compared with itself anyway.")
+    if own.one_to_one and not own.against:
+        raise UserError("--one_to_one: goes with --against; it is about matches of two inputs.")
+    if own.linkage == "average" and own.against:
+        raise UserError("--linkage average: groups the rows of one input. Leave --against out.")
+    keep = KeepPolicy(own.keep)
+    proposal = Proposal(
+        parse_sources(own.candidates),
+        MinHash(own.minhash_similarity, own.minhash_recall, own.shingle),
+        own.bucket_cap,
+        own.neighbours,
+        own.within,
+    )
+    if own.embedding and "neighbours" not in proposal.sources:
+        raise UserError("--embedding: goes with neighbours among the --candidates.")
+    checkpoint = load_checkpoint(own.model, **trust(own))
+    cascade = load_checkpoint(own.cascade_model, **trust(own)) if own.cascade_model else None
+    band = _band(own)
+    options = read_options(own)
+    plan = plan_input(own.input, own.rows_per_shard, options)
+    check_apart(own.input, plan.files, own.output)
+    sources = [Source(plan, options, own.text, own.id, own.empty == "reject", own.embedding)]
+    sources[0].check("")
+    keep.check(plan.schema)
+    for expression in proposal.blocks:
+        block_values(plan.schema.empty_table(), expression)
+    if own.against:
+        other = plan_input(own.against, own.rows_per_shard, options, "--against")
+        check_files(other.files, f"--against {own.against}")
+        text, name = own.against_text or own.text, own.against_id or own.id
+        vector = own.against_embedding or own.embedding
+        sources.append(Source(other, options, text, name, own.empty == "reject", vector))
+        sources[1].check("against_")
+        if sources[0].id_type != sources[1].id_type:
+            raise UserError(
+                f"--id {own.id}: holds {sources[0].id_type} in the input and {sources[1].id_type} in "
+                f"--against {own.against}. Cast one of them."
+            )
+    own_names = {*RECEIPT, *(() if own.id else ("_id",)), *(("survivor_in",) if own.against else ())}
+    taken = sorted(own_names & set(plan.schema.names))
+    if taken:
+        raise UserError(
+            f"the input already has a column {taken[0]!r}, a name of the receipts. Rename or drop it first"
+            + (", or name it with --id." if taken[0] == "_id" else ".")
+        )
+    patterns = [s.partition(":")[2] for s in proposal.sources if s.startswith("pairs:")]
+    givens = [plan_given(pattern) for pattern in patterns]
+    check_files(plan.files, f"--input {own.input}")
+    output = output_folder(own, FOLDERS)
+    check_encodable(plan.schema, own.output_format)
+    settings = {name: getattr(own, name) for name in _SETTINGS}
+    fingerprint = {
+        "pipeline": "dedup",
+        "input": input_identity(plan),
+        "against": input_identity(sources[1].plan) if own.against else None,
+        "pairs": [each for given in givens for each in input_identity(given)],
+        "versions": versions_of(*_makers(proposal, keep)),
+        "model": checkpoint.fingerprint,
+        "cascade_model": cascade.fingerprint if cascade else None,
+        "from_pairs": None,
+        "settings": {**settings, **format_settings(own)},
+    }
+    if own.from_pairs:
+        fingerprint |= _earlier(own.from_pairs, fingerprint)
+    return Job(sources, output, proposal, keep, checkpoint, cascade, band, fingerprint)
+
+
+_MAKERS = {
+    "minhash": ["rensa"],
+    "lexical": ["scipy", "sparse-dot-topn"],
+    "neighbours": ["scipy", "faiss-cpu"],
+    "block": ["duckdb"],
+}
+
+
+def _makers(proposal: Proposal, keep: KeepPolicy) -> list[str]:
+    """Packages whose versions decide what is proposed and kept."""
+    names = {name for source in proposal.sources for name in _MAKERS.get(source.partition(":")[0], ())}
+    return sorted({*names, "scipy", *(["duckdb"] if keep.name.startswith("highest:") else [])})
+
+
+def _band(own: argparse.Namespace) -> tuple[float, float]:
+    if own.cascade_band and not own.cascade_model:
+        raise UserError("--cascade_band: goes with --cascade_model.")
+    if not own.cascade_band:
+        return own.threshold - 0.1, own.threshold + 0.05
+    try:
+        low, high = (float(part) for part in own.cascade_band.split(","))
+    except ValueError as error:
+        raise UserError(
+            f"--cascade_band {own.cascade_band}: must be two numbers, such as 0.8,0.95."
+        ) from error
+    interval("--cascade_band", (low, high))
+    return low, high
+
+
+def _earlier(folder: str, fingerprint: dict[str, Any]) -> dict[str, Any]:
+    """What the fingerprint takes over from the run whose pairs are used."""
+    run = Run.at(folder, "--from_pairs")
+    check_run(run.output.root, "pairs", f"--from_pairs {folder}")
+    before = run.fingerprint
+    for key in ("input", "against"):
+        if before[key] != fingerprint[key]:
+            raise UserError(
+                f"--from_pairs {folder}: is of another --{key}, or its files have changed. Give that one, or "
+                "leave --from_pairs out to score anew."
+            )
+    for key in ("text", "id", "empty", "against_text", "against_id", "within"):
+        was, now = before["settings"][key], fingerprint["settings"][key]
+        if was != now:
+            raise UserError(f"--from_pairs {folder}: was made with --{key} {was}, not {now}.")
+    return {
+        "model": before["model"],
+        "cascade_model": before["cascade_model"],
+        "from_pairs": {"folder": run.output.root, "settings": before["settings"]},
+    }

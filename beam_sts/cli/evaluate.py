@@ -1,0 +1,382 @@
+r"""Measure: which system answers better and how surely, or how a model's scores agree with people's marks.
+
+    python -m pipelines.evaluate --input answers.jsonl --text_a answer --text_b reference \
+        --group system --by question_id --baseline a
+    python -m pipelines.evaluate --input gold.parquet --score gold
+
+Systems are compared question by question: paired, with intervals, and with gates for CI.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+
+from beam_sts import PairScorer, UserError
+from beam_sts.cli.args import Parser
+from beam_sts.cli.beam_options import local_options, runner_of, worker_threads
+from beam_sts.cli.console import Console, console_of, guarded, kept_in, progress
+from beam_sts.cli.describe import input_identity, versions_of
+from beam_sts.cli.evaluate_consistency import run_consistency
+from beam_sts.cli.evaluate_options import GATE_FAILED, add_options, check_options
+from beam_sts.cli.evaluate_summary import page_summary, result_lines, written
+from beam_sts.cli.formats import format_settings, output_folder, read_options
+from beam_sts.cli.scoring import check_device, scorer_options, trust
+from beam_sts.evaluation.agreement import UndefinedCorrelationError
+from beam_sts.evaluation.beam import EvaluateSlices
+from beam_sts.evaluation.calibration import METHODS, Calibration, fit_calibration, load_calibration
+from beam_sts.evaluation.entries import Entries, gather, unpack
+from beam_sts.evaluation.gates import junit, markdown
+from beam_sts.evaluation.local import FOLDERS, check_input, commit, evaluate_slices
+from beam_sts.evaluation.result import Evaluation, conclude, undefined
+from beam_sts.evaluation.scatter import plot
+from beam_sts.evaluation.settings import ROWS_PER_SLICE, EvaluationSettings, choose_settings
+from beam_sts.evaluation.show import examples, label_sheet, lost_most
+from beam_sts.io.committed import check_files
+from beam_sts.io.encode import check_encodable, encode
+from beam_sts.io.files import check_apart, file_system, publish
+from beam_sts.io.output import OutputFolder
+from beam_sts.io.slices import InputPlan, plan_input
+from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
+from beam_sts.report import render
+from beam_sts.report.evaluate import evaluate_page
+from beam_sts.report.examples import Example, reason_kind, shorten
+from beam_sts.scoring.backends import default_threads, resolve_backend
+from beam_sts.scoring.tokens import PairTokenizer
+
+Records = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run whose input, model and settings have been looked at and hold together."""
+
+    pattern: str
+    plan: InputPlan
+    checkpoint: Checkpoint
+    settings: EvaluationSettings
+    fingerprint: dict[str, Any]
+    made_with: dict[str, Any]
+    output: OutputFolder | None
+
+
+def prepare(own: argparse.Namespace, threads: int | None, *, local: bool) -> Job:
+    """Look at everything before the long work.
+
+    Args:
+        own: the command's options.
+        threads: of each worker process, if ``--threads`` is not given.
+        local: whether this machine is the one that scores.
+
+    Raises:
+        UserError: the first thing that is wrong.
+    """
+    check_options(own)
+    if local:
+        check_device(own.device)
+    options = read_options(own)
+    plan = plan_input(own.input, ROWS_PER_SLICE, options)
+    check_files(plan.files, f"--input {own.input}")
+    settings = choose_settings(
+        plan.schema,
+        text_a=own.text_a,
+        text_b=own.text_b,
+        systems=own.systems,
+        gold=own.score,
+        group=own.group,
+        by=own.by,
+        several=own.references,
+        rule=own.rule,
+        symmetric=own.symmetric,
+        options=options,
+    )
+    calibration = _read_calibration(own)
+    settings = replace(settings, calibration=calibration)
+    output = output_folder(own, FOLDERS) if own.output else None
+    if output:
+        check_apart(own.input, plan.files, own.output)
+        check_encodable(settings.scored_schema, own.output_format)
+    check_input(plan, settings, own.baseline, own.input)
+    checkpoint = load_checkpoint(own.model, **trust(own))
+    # Settled here and not by each worker, so that all score alike.
+    tokenizer = PairTokenizer.of(checkpoint)
+    backend = resolve_backend(checkpoint, tokenizer, "auto", own.precision, own.device)
+    handler = {**scorer_options(own), **trust(own), "backend": backend, "threads": own.threads or threads}
+    settings = replace(settings, handler=handler)
+    made_with = {
+        "model": checkpoint.fingerprint,
+        **{name: getattr(own, name) for name in ("references", "rule", "symmetric", "long_text")},
+    }
+    if calibration:
+        calibration.check_made_with(made_with, own.calibration)
+    fingerprint = {
+        "pipeline": "evaluate",
+        "input": input_identity(plan),
+        "versions": versions_of("scipy"),
+        "model": checkpoint.fingerprint,
+        "settings": {
+            "answers": ", ".join(settings.answers),
+            "references": ", ".join(settings.references),
+            "of several references": own.references,
+            "rule": own.rule,
+            **{name: getattr(own, name) for name in ("systems", "score", "group", "by", "symmetric")},
+            **{name: getattr(own, name) for name in ("precision", "long_text")},
+            "backend": backend,
+            "calibration": calibration and calibration.dump(),
+            **format_settings(own),
+        },
+    }
+    return Job(own.input, plan, checkpoint, settings, fingerprint, made_with, output)
+
+
+def _fits(own: argparse.Namespace) -> bool:
+    """Whether the calibration is to be fitted: asked for, or its file is not there and there are marks."""
+    if not own.calibration:
+        return False
+    fs, inside = file_system(own.calibration)
+    return bool(own.calibrate or (own.score and not fs.exists(inside)))
+
+
+def _read_calibration(own: argparse.Namespace) -> Calibration | None:
+    if not own.calibration or _fits(own):
+        return None
+    fs, inside = file_system(own.calibration)
+    if not fs.exists(inside):
+        raise UserError(
+            f"--calibration {own.calibration}: is not there. Fit it on answers with people's marks: name "
+            "their column with --score."
+        )
+    try:
+        return load_calibration(fs.cat_file(inside).decode(), own.calibration)
+    except UnicodeDecodeError as error:
+        raise UserError(f"--calibration {own.calibration}: is not a text file: {error}.") from error
+
+
+def run(own: argparse.Namespace, beam_args: list[str]) -> int:
+    """Evaluate; gives the exit status."""
+    if own.consistency:
+        if beam_args:
+            raise UserError(
+                f"{beam_args[0].partition('=')[0]}: does not go with --consistency, which runs here."
+            )
+        return run_consistency(own)
+    if beam_args and not own.output:
+        raise UserError(
+            f"{beam_args[0].partition('=')[0]}: workers leave their results in an output folder; name one "
+            "with --output, or leave Beam's options out to run in this process."
+        )
+    options, processes, local = local_options(beam_args, waits=True)
+    threads = default_threads(own.device, processes) if local else worker_threads(options)
+    job = prepare(own, threads, local=local)
+    if job.output is None:
+        records, entries = score_here(job, console_of(own))
+        return finish(own, job, records, entries)
+    with job.output.claim(job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
+        job = replace(job, output=output)
+        before, damaged = output.resume(job.plan.slices, verify=own.verify)
+        if damaged:
+            console_of(own).note("damaged", f"damaged: {len(damaged):,} shards that were there: made again")
+        _commit_missing(job, output, before, options if beam_args else None, local, console_of(own))
+        output.finish({"scores": job.settings.scored_schema, "rejected": job.settings.rejected_schema})
+        records, entries = _read_records(job, output)
+        return finish(own, job, records, entries)
+
+
+def score_here(job: Job, console: Console) -> tuple[Records, Entries]:
+    """Score every slice in this process."""
+    records: Records = []
+    parts: list[tuple[int, pa.Table]] = []
+    scorer = _scorer(job)
+    with _progress(job, lambda: sum(record["rows_read"] for record in records), console):
+        for part, record in evaluate_slices(job.plan.units, scorer, job.settings):
+            records.append(record)
+            parts.append((part.data.slice.index, part.entries))
+    return records, gather(parts, job.settings)
+
+
+def _commit_missing(
+    job: Job, output: OutputFolder, before: set[int], options: Any, local: bool, console: Console
+) -> None:
+    """Score the slices but for those of before: by Beam with options, in this process without."""
+    units = [[part for part in unit if part.index not in before] for unit in job.plan.units]
+    units = [unit for unit in units if unit]
+    if not units:
+        return
+    rows = {part.index: part.rows for part in job.plan.slices}
+
+    def done() -> int:
+        return sum(rows.get(index, 0) for index in output.committed())
+
+    with _progress(job, done, console):
+        if options is None:
+            for part, record in evaluate_slices(units, _scorer(job), job.settings):
+                commit(part, record, output)
+            return
+        model = str(job.checkpoint.path) if local else job.checkpoint.name
+        pipeline = beam.Pipeline(runner=runner_of(options), options=options)
+        slices = pipeline | "Units" >> beam.Create(units, reshuffle=False)
+        _ = slices | EvaluateSlices(model, job.settings, output)
+        pipeline.run().wait_until_finish()
+
+
+def _progress(job: Job, done: Any, console: Console) -> Any:
+    return progress(job.plan.rows, done, "rows", console=console)
+
+
+def _scorer(job: Job) -> PairScorer:
+    return PairScorer(job.checkpoint, **job.settings.handler)
+
+
+def _read_records(job: Job, output: OutputFolder) -> tuple[Records, Entries]:
+    """What the slices left, one after the other: their texts are not read."""
+    records: Records = []
+    parts: list[tuple[int, pa.Table]] = []
+    for part in job.plan.slices:
+        (record,) = output.records([part.index])
+        parts.append((part.index, unpack(record.pop("entries"))))
+        records.append(record)
+    return records, gather(parts, job.settings)
+
+
+def finish(own: argparse.Namespace, job: Job, records: Records, entries: Entries) -> int:
+    """Make the result of the scores, and write what was asked for; gives the exit status.
+
+    Raises:
+        UserError: the result is undefined.
+    """
+    try:
+        found = conclude(
+            entries,
+            records,
+            job.settings,
+            model=own.model,
+            source=own.input,
+            baseline=own.baseline,
+            fail_under=own.fail_under,
+            max_regression=own.max_regression,
+            seed=own.seed,
+        )
+    except UndefinedCorrelationError as error:
+        rejected = [row for record in records for row in record["rejected"]]
+        count = sum(record["rows_rejected"] for record in records)
+        raise undefined(error, own.input, rejected, count) from error
+    if found.rows_read != job.plan.rows or found.rows_scored + found.rows_rejected != found.rows_read:
+        raise RuntimeError(f"the counts do not add up: {job.plan.rows} rows planned, {found.rows_read} read")
+    found = replace(
+        found,
+        calibration=_calibrate(own, job, entries),
+        lost=lost_most(entries, found.comparisons, own.report_examples, job.plan, job.settings),
+    )
+    _write(own, job, found, entries, records)
+    console = console_of(own)
+    console.show([*result_lines(found), *written(own)], asdict(found))
+    if not found.passed:
+        failed = [gate for gate in found.gates if not gate.passed]
+        lines = [f"{gate.gate}: {shorten(gate.group)}: {gate.message}" for gate in failed]
+        return console.error(GATE_FAILED, *lines)
+    return 0
+
+
+def _calibrate(own: argparse.Namespace, job: Job, entries: Entries) -> dict[str, Any] | None:
+    """Fit and save the calibration where that is asked for; gives what there is to say of it."""
+    curve = job.settings.calibration
+    if curve is None and not _fits(own):
+        return None
+    fitted = curve is None
+    if curve is None:
+        try:
+            curve = fit_calibration(
+                entries.score,
+                entries.gold,
+                own.calibrate or METHODS[0],
+                name=own.score,
+                made_with=job.made_with,
+                seed=own.seed,
+            )
+        except ValueError as error:
+            raise UserError(f"--calibration {own.calibration}: {error}.") from error
+        publish(own.calibration, curve.dump().encode())
+    low, high = curve.scale
+    off = "" if curve.error is None else f", off by {curve.error:.3g} on marks it was not fitted on"
+    said = f"{curve.method} curve to {curve.gold} ({low:g} to {high:g}) from {curve.count:,} marks{off}"
+    way = "fitted and saved; the figures here are not calibrated" if fitted else "applied to every score"
+    return {
+        "file": own.calibration,
+        "method": curve.method,
+        "fitted": fitted,
+        "error": curve.error,
+        "count": curve.count,
+        "said": f"{said}: {way}",
+    }
+
+
+def _write(own: argparse.Namespace, job: Job, found: Evaluation, entries: Entries, records: Records) -> None:
+    whole = asdict(found)
+    if own.json:
+        publish(own.json, (json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode())
+    if own.report or job.output:
+        summary = page_summary(job, found, entries, records)
+        shown = examples(entries, own.report_examples, job.plan, job.settings, logits=summary["logits"])
+        shown |= rejected_examples(found.rejected, own.report_examples)
+        page = render(evaluate_page(summary, shown, job.checkpoint.card))
+        if own.report:
+            publish(own.report, page.encode())
+        if job.output:
+            job.output.write_text("report.html", page)
+            job.output.write_json("summary.json", whole)
+    if own.junit:
+        publish(own.junit, junit(found.gates, rows=found.rows_scored))
+    if own.markdown:
+        title = f"{found.model} on {found.input}"
+        means = found.groups or [found.mean]
+        publish(own.markdown, markdown(title, means, found.comparisons, found.gates).encode())
+    if own.sheet:
+        sheet = label_sheet(entries, own.sheet_rows, job.plan, job.settings, seed=own.seed)
+        publish(own.sheet, encode(sheet, "csv", csv_safe=True))
+    if own.plot:
+        image = io.BytesIO()
+        plot(image, entries.score, entries.gold, model=own.model, gold_name=own.score, source=own.input)
+        publish(own.plot, image.getvalue())
+
+
+def rejected_examples(rejected: Sequence[dict[str, Any]], each: int) -> dict[str, list[Example]]:
+    """Rejected rows for the page: of each kind of reason the first ``each``."""
+    kinds = Counter[str]()
+    shown: list[Example] = []
+    for bad in rejected:
+        kind = reason_kind(bad["reason"])
+        kinds[kind] += 1
+        if kinds[kind] <= each:
+            shown.append({**bad, "reason": shorten(bad["reason"]), "line": ""})
+    return {"rejected": shown} if shown else {}
+
+
+EXAMPLES = (
+    "--input answers.jsonl --text_a answer --text_b reference --group system --by question_id --baseline a",
+    "--input wide.csv --systems old,new --text_b reference --baseline old --max_regression 0.02",
+    "--input samples.jsonl --text_a answer --by question_id --group system --consistency",
+    "--input gold.parquet --score gold --plot scatter.png --json metrics.json",
+)
+
+
+def parser() -> Parser:
+    """The command's options."""
+    options = Parser("evaluate", __doc__, EXAMPLES, status=f"{GATE_FAILED} a gate failed")
+    add_options(options)
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line."""
+    own, beam_args = parser().split(argv)
+    written = {"stays": "The files asked for are written at the end"}
+    ends = kept_in(own.output) if own.output else written
+    return guarded(lambda: run(own, beam_args), **ends, console=console_of(own))

@@ -1,0 +1,213 @@
+"""The options of ``pipelines.evaluate``, and whether they go together."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from beam_sts.checks import Rule, check, number, optional, whole
+from beam_sts.cli.console import add_console_options
+from beam_sts.cli.describe import add_report_options
+from beam_sts.cli.formats import add_format_options
+from beam_sts.cli.scoring import add_scoring_options
+from beam_sts.errors import UserError
+from beam_sts.evaluation.calibration import METHODS
+from beam_sts.evaluation.consistency import THRESHOLD
+from beam_sts.evaluation.rules import MODEL_RULE, RULES
+from beam_sts.evaluation.scatter import require_matplotlib
+from beam_sts.evaluation.settings import SEVERAL
+from beam_sts.io.files import file_system, is_local
+from beam_sts.transforms.options import SCORE
+
+GATE_FAILED = 3
+"""The exit status of a broken gate."""
+_FILES = ("json", "plot", "report", "junit", "markdown", "sheet", "calibration")
+
+
+def _loss(what: str, value: Any) -> None:
+    number(what, value)
+    if value < 0:
+        raise UserError(f"{what} {value}: must be at least 0.")
+
+
+_RULES: dict[str, Rule] = {
+    **SCORE,
+    "fail_under": optional(number),
+    "max_regression": optional(_loss),
+    "sheet_rows": whole(1, 100_000),
+    "seed": whole(0),
+}
+
+
+def add_options(options: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    data = options.add_argument_group("input")
+    data.add_argument(
+        "--input",
+        required=True,
+        metavar="PATTERN",
+        help="file, folder, pattern or fsspec URL of the formats that score reads",
+    )
+    data.add_argument("--text_a", metavar="COL", help="column of the answers (default: recognised)")
+    data.add_argument(
+        "--text_b",
+        metavar="COL[,COL]",
+        help="column of the references, texts or lists of texts; or several columns",
+    )
+    data.add_argument(
+        "--systems",
+        metavar="COL,COL[,COL]",
+        help="columns of the answers of several systems, in place of --text_a and --group",
+    )
+    data.add_argument(
+        "--references",
+        choices=SEVERAL,
+        default=SEVERAL[0],
+        help="of several references a row: the best of their scores, or the mean (default: %(default)s)",
+    )
+    data.add_argument(
+        "--score",
+        metavar="COL",
+        help="column of people's marks, any scale or true/false: adds the correlations, by group too",
+    )
+    compared = options.add_argument_group("comparison")
+    compared.add_argument(
+        "--group",
+        metavar="COL",
+        help="column to group by, such as the system: adds each group's mean, with its confidence interval",
+    )
+    compared.add_argument(
+        "--by",
+        metavar="COL",
+        help="column of the question, or of its id: groups are compared question by question",
+    )
+    compared.add_argument(
+        "--baseline", metavar="NAME", help="the group to compare with (default: the first by name)"
+    )
+    compared.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of bootstrap and sheet (default: %(default)s)",
+    )
+    agreeing = options.add_argument_group("consistency")
+    agreeing.add_argument(
+        "--consistency",
+        action="store_true",
+        help="without references: how far the answers to each question (--by) agree among themselves",
+    )
+    agreeing.add_argument(
+        "--threshold",
+        type=float,
+        default=THRESHOLD,
+        metavar="T",
+        help="score from which two answers have one meaning (default: %(default)s)",
+    )
+    gates = options.add_argument_group("gates", f"a broken gate: exit status {GATE_FAILED}")
+    gates.add_argument("--fail_under", type=float, metavar="X", help="least mean of any group")
+    gates.add_argument(
+        "--max_regression",
+        type=float,
+        metavar="X",
+        help="fail if the estimated loss of any group against the baseline is above X",
+    )
+    results = options.add_argument_group("results")
+    results.add_argument("--json", metavar="FILE", help="the result as JSON")
+    results.add_argument("--report", metavar="FILE", help="the result as one page to look at: HTML")
+    results.add_argument("--junit", metavar="FILE", help="the gates as JUnit XML")
+    results.add_argument("--markdown", metavar="FILE", help="the result in GitHub's Markdown")
+    results.add_argument(
+        "--plot", metavar="FILE", help="a scatter plot as PNG (needs --score and the extra 'plot')"
+    )
+    results.add_argument(
+        "--output", metavar="DIR", help="folder for the scored rows, in order, and the rejected ones"
+    )
+    results.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
+    results.add_argument(
+        "--sheet",
+        metavar="FILE",
+        help="answers to mark, as CSV: where model and --score disagree; or a sample over all scores",
+    )
+    results.add_argument(
+        "--sheet_rows", type=int, default=200, metavar="N", help="rows of the sheet (default: %(default)s)"
+    )
+    add_report_options(results)
+    scale = options.add_argument_group("calibration")
+    scale.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="with --score, a file to fit and write; if it is there, the curve to apply to every score",
+    )
+    scale.add_argument(
+        "--calibrate", choices=METHODS, help=f"fit anew, by this method (default: {METHODS[0]})"
+    )
+    add_format_options(options.add_argument_group("formats"))
+    scoring = options.add_argument_group("scoring")
+    scoring.add_argument(
+        "--rule",
+        choices=tuple(RULES),
+        default=MODEL_RULE,
+        help="an answer's score: the model's similarity, or for long answers and short references `answer`, "
+        "which reads passages, numbers, names and negations too (default: %(default)s)",
+    )
+    add_scoring_options(scoring, options.add_argument_group("machine"))
+    add_console_options(options)
+
+
+def check_options(own: argparse.Namespace) -> None:
+    """See that options go together, and that what they name can be written.
+
+    Raises:
+        UserError: the first thing that is wrong.
+    """
+    if own.plot:
+        if not own.score:
+            raise UserError("--plot: draws the score against a gold score; name its column with --score.")
+        try:
+            require_matplotlib()
+        except ImportError as error:
+            raise UserError(f"--plot: {error}") from error
+    check(_RULES, vars(own), "--")
+    if own.baseline is not None or own.max_regression is not None:
+        flag = "--baseline" if own.baseline is not None else "--max_regression"
+        if not (own.systems or own.group):
+            raise UserError(f"{flag}: needs groups to compare; name their column with --group, or --systems.")
+        if not (own.systems or own.by):
+            raise UserError(
+                f"{flag}: groups are compared question by question; name the column of the question, or "
+                "of its id, with --by."
+            )
+        if own.baseline is None:
+            raise UserError("--max_regression: needs the group to compare with; name it with --baseline.")
+    if own.calibrate and not (own.score and own.calibration):
+        raise UserError(
+            "--calibrate: needs --score, the marks to fit to, and --calibration, a file to write."
+        )
+    if own.output and own.output.lower().endswith((".jsonl", ".json", ".csv", ".parquet")):
+        form = own.output.rpartition(".")[2].lower().removesuffix("l").replace("json", "jsonl")
+        raise UserError(
+            f"--output {own.output}: names a folder, which gets shards; give "
+            f"--output {own.output.rpartition('.')[0]} --output_format {form}."
+        )
+    for name in _FILES:
+        if getattr(own, name):
+            _check_writable(f"--{name}", getattr(own, name))
+    if own.sheet:
+        fs, inside = file_system(own.sheet)
+        if fs.exists(inside):
+            raise UserError(f"--sheet {own.sheet}: is there already. Give another name.")
+
+
+def _check_writable(flag: str, path: str) -> None:
+    """Fail before the long work, where that can be known: on the local file system."""
+    if not is_local(path):
+        return
+    file = Path(path.removeprefix("file://")).absolute()
+    if file.is_dir():
+        raise UserError(f"{flag} {path}: is a folder; name a file.")
+    existing = next(parent for parent in file.parents if parent.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK)):
+        raise UserError(f"{flag} {path}: cannot be written below {existing}.")

@@ -1,0 +1,89 @@
+"""The console command ``beam-sts``: one verb for each pipeline, imported only when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import re
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+from beam_sts.cli.terminal import complain, say
+
+VERBS = ("score", "dedup", "mine", "evaluate", "train", "explain", "label", "models")
+SHELLS = ("bash", "zsh", "tcsh")
+_HERE = Path(__file__).parent
+
+
+def verbs() -> dict[str, str]:
+    """The verbs that are there, and what each does: the first line of its module, which is not imported."""
+    files = {verb: _HERE / f"{verb}.py" for verb in VERBS}
+    return {
+        verb: (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").splitlines()[0]
+        for verb, file in files.items()
+        if file.exists()
+    }
+
+
+def usage() -> str:
+    """What ``beam-sts --help`` prints."""
+    listed = "\n".join(f"  {verb:<10}{line}" for verb, line in verbs().items())
+    return (
+        f"usage: beam-sts VERB [options]\n\n{listed}\n\n"
+        "beam-sts VERB --help lists the options of a verb.\n"
+        f"beam-sts --completion {{{','.join(SHELLS)}}} prints a completion script, for example:\n"
+        "  beam-sts --completion bash > ~/.local/share/bash-completion/completions/beam-sts\n"
+        "beam-sts --version prints the version."
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb: ``beam-sts score --input ...`` is ``python -m pipelines.score --input ...``."""
+    verb, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if verb in ("-h", "--help", "help"):
+        say(*usage().split("\n"))
+        return 0
+    if verb == "--version":
+        from beam_sts import __version__
+
+        say(__version__)
+        return 0
+    if verb == "--completion":
+        return _completion(rest)
+    if verb not in verbs():
+        near = difflib.get_close_matches(verb, verbs(), n=1)
+        plain = re.fullmatch(r"[\w-]{1,40}", verb)  # anything else may be a path, with a secret in it
+        _refuse(
+            f"unknown verb {verb}" + (f"; did you mean {near[0]}?" if near else "")
+            if plain
+            else f"the first argument must be a verb: {', '.join(verbs())}"
+        )
+    sys.argv[0] = f"beam-sts {verb}"  # what the verb's own messages call it
+    status: int = import_module(f"beam_sts.cli.{verb}").main(rest)
+    return status
+
+
+def _completion(rest: Sequence[str]) -> int:
+    """Print a completion script; it is static, so that completing starts no Python."""
+    try:
+        import shtab
+    except ImportError:
+        _refuse("--completion needs shtab; get it with: pip install 'beam_sts[completion]'")
+    if len(rest) != 1 or rest[0] not in SHELLS:
+        _refuse(f"--completion: name a shell, one of {', '.join(SHELLS)}")
+    whole = argparse.ArgumentParser(prog="beam-sts")
+    choices = whole.add_subparsers()
+    for verb, line in verbs().items():
+        own = import_module(f"beam_sts.cli.{verb}").parser()
+        choices.add_parser(verb, parents=[own], add_help=False, help=line, conflict_handler="resolve")
+    say(*shtab.complete(whole, rest[0]).split("\n"))
+    return 0
+
+
+def _refuse(message: str) -> NoReturn:
+    complain(f"error: {message}", "help: beam-sts --help")
+    raise SystemExit(2)

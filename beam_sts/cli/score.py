@@ -1,0 +1,300 @@
+"""Score pairs of texts: Parquet, JSON Lines, CSV, TSV or Arrow in, the same rows with a similarity out.
+
+    python -m pipelines.score --input pairs.parquet --output scored/
+    python -m pipelines.score --input 's3://bucket/pairs/*.jsonl' --output s3://bucket/scored --threshold 0.8
+
+The output folder resumes: run the same command again and it scores only what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import apache_beam as beam
+
+from beam_sts.checks import check, number, share
+from beam_sts.cli.args import Parser
+from beam_sts.cli.beam_options import local_options, only_built, runner_of, worker_threads
+from beam_sts.cli.console import Console, add_console_options, console_of, guarded, kept_in, progress
+from beam_sts.cli.describe import add_report_options, input_identity, versions_of
+from beam_sts.cli.formats import add_format_options, format_settings, output_folder, read_options
+from beam_sts.cli.score_summary import summarise, summary_lines
+from beam_sts.cli.scoring import add_places, add_scoring_options, check_device, scorer_options, trust
+from beam_sts.io.committed import check_files
+from beam_sts.io.encode import check_encodable
+from beam_sts.io.files import check_apart
+from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
+from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
+from beam_sts.report import render
+from beam_sts.report.examples import merge_examples
+from beam_sts.report.score import score_page
+from beam_sts.scoring.backends import BACKENDS, default_threads, resolve_backend
+from beam_sts.scoring.scorer import PairScorer, ScoreStats
+from beam_sts.scoring.tokens import PairTokenizer
+from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays, text_schema
+from beam_sts.transforms.files import ScoreSlices, SliceSettings
+from beam_sts.transforms.options import SCORE
+
+ROWS_PER_SHARD = 20_000
+_SAMPLE_SLICES, _SAMPLE_ROWS = 8, 256
+
+
+EXAMPLES = (
+    "--input 'data/*.parquet' --output scored --text_a question --text_b answer",
+    "--input pairs.jsonl --output dupes --threshold 0.9",
+    "--input pairs.csv.gz --output scored --output_format csv --csv_safe",
+    "--input pairs.jsonl --output scored --estimate",
+    "--input pairs.parquet --output scored --direct_running_mode=multi_processing",
+)
+
+
+def parser() -> Parser:
+    """The command's own options."""
+    p = Parser("score", __doc__, EXAMPLES)
+    data = p.add_argument_group("input and output")
+    add_places(data)
+    data.add_argument(
+        "--text_a", metavar="COL", help="column of the first texts, a.b in a struct (default: detected)"
+    )
+    data.add_argument("--text_b", metavar="COL", help="column of the second texts")
+    data.add_argument(
+        "--score_column", default="score", metavar="NAME", help="name of the score (default: score)"
+    )
+    data.add_argument(
+        "--threshold", type=float, metavar="T", help="also write the pairs that score T or more"
+    )
+    data.add_argument(
+        "--rows_per_shard", type=int, default=ROWS_PER_SHARD, metavar="N", help="default: %(default)s"
+    )
+    add_report_options(data)
+    data.add_argument(
+        "--estimate", action="store_true", help="read a sample; print rows, tokens, time; write nothing"
+    )
+    add_format_options(p.add_argument_group("formats"))
+    scoring = p.add_argument_group("scoring")
+    scoring.add_argument("--raw_logits", action="store_true", help="leave out the model's activation")
+    scoring.add_argument(
+        "--empty", choices=("score", "reject"), default="score", help="what to do with empty texts"
+    )
+    machine = p.add_argument_group("machine")
+    add_scoring_options(scoring, machine)
+    machine.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
+        help="auto is settled before the run and recorded; onnx, openvino: extras (default: %(default)s)",
+    )
+    add_console_options(p)
+    return p
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run whose input, model and settings have been looked at and hold together."""
+
+    pattern: str
+    plan: InputPlan
+    checkpoint: Checkpoint
+    settings: SliceSettings
+    fingerprint: dict[str, Any]
+    plan_seconds: float
+
+
+def prepare(own: argparse.Namespace, threads: int | None, *, local: bool = True) -> Job:
+    """Look at everything before the long work.
+
+    Args:
+        own: the command's options.
+        threads: of each worker process, if ``--threads`` is not given.
+        local: whether this machine is the one that scores.
+
+    Raises:
+        UserError: the first thing that is wrong.
+    """
+    started = time.perf_counter()
+    check(SCORE, vars(own), "--")
+    if local:
+        check_device(own.device)
+    checkpoint = load_checkpoint(own.model, **trust(own))
+    _check_threshold(own, checkpoint)
+    tokenizer = PairTokenizer.of(checkpoint)
+    backend = resolve_backend(checkpoint, tokenizer, own.backend, own.precision, own.device)
+    options = read_options(own)
+    plan = plan_input(own.input, own.rows_per_shard, options)
+    check_apart(own.input, plan.files, own.output)
+    check_files(plan.files, f"--input {own.input}")
+    text_columns = choose_columns(plan.schema, own.text_a, own.text_b)
+    check_schema(plan.schema, text_columns, (own.score_column,))
+    settings = SliceSettings(
+        output=output_folder(own),
+        schema=text_schema(plan.schema, text_columns),
+        text_columns=text_columns,
+        options=options,
+        score_column=own.score_column,
+        threshold=own.threshold,
+        empty=own.empty,
+        symmetric=own.symmetric,
+        raw_logits=own.raw_logits,
+        report_examples=own.report_examples,
+        handler={
+            **scorer_options(own),
+            **trust(own),
+            "backend": backend,
+            "threads": own.threads or threads,
+        },
+    )
+    check_encodable(settings.scored_schema, own.output_format)
+    fingerprint = {
+        "pipeline": "score",
+        "input": input_identity(plan),
+        "versions": versions_of(*{"onnx": ["onnxruntime"], "openvino": ["openvino"]}.get(backend, [])),
+        "model": checkpoint.fingerprint,
+        "settings": {
+            "text_a": text_columns[0],
+            "text_b": text_columns[1],
+            "score_column": own.score_column,
+            "threshold": own.threshold,
+            "symmetric": own.symmetric,
+            "raw_logits": own.raw_logits,
+            "long_text": own.long_text,
+            "empty": own.empty,
+            "precision": own.precision,
+            "backend": backend,
+            "rows_per_shard": own.rows_per_shard,
+            **format_settings(own),
+        },
+    }
+    return Job(own.input, plan, checkpoint, settings, fingerprint, time.perf_counter() - started)
+
+
+def _check_threshold(own: argparse.Namespace, checkpoint: Checkpoint) -> None:
+    if own.threshold is None:
+        return
+    if own.raw_logits or checkpoint.activation == "identity":
+        number("--threshold", own.threshold)
+    else:
+        share("--threshold", own.threshold)
+
+
+def run(own: argparse.Namespace, beam_args: list[str]) -> int:
+    """Score; gives the exit status."""
+    options, processes, local = local_options(beam_args)
+    threads = default_threads(own.device, processes) if local else worker_threads(options)
+    job = prepare(own, threads, local=local)
+    if own.estimate:
+        return estimate(job, console_of(own))
+    with job.settings.output.claim(job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
+        built = only_built(options)
+        # A job that is only built outlives this process, which gives its lease back: it carries none.
+        writer = replace(output, lease=None) if built else output
+        job = replace(job, settings=replace(job.settings, output=writer))
+        rows = {part.index: part.rows for part in job.plan.slices}
+        before, damaged = output.resume(job.plan.slices, verify=own.verify)
+        units = [
+            missing
+            for unit in job.plan.units
+            if (missing := [part for part in unit if part.index not in before])
+        ]
+        started, started_at = time.perf_counter(), time.time()
+        if units:
+            watched = Watched(job)
+            with progress(job.plan.rows, watched.rows, "pairs", where=watched.file, console=console_of(own)):
+                _run_pipeline(units, job, options, local)
+            if built:
+                after = "once the job has run, the same command without --runner writes summary and report"
+                lines = [("built", built), ("output", output.root), ("next", after)]
+                console_of(own).finish(lines, {"built": built, "output": output.root})
+                return 0
+        seconds = time.perf_counter() - started
+        schemas = {"scores": job.settings.scored_schema, "rejected": job.settings.rejected_schema}
+        if job.settings.threshold is not None:
+            schemas["matches"] = job.settings.scored_schema
+        output.finish(schemas)
+        records = output.records(rows)
+        examples = merge_examples(
+            (record.pop("examples", []) for record in records), each=own.report_examples
+        )
+        summary = summarise(job, before, len(damaged), records, seconds, started_at)
+        output.write_text("report.html", render(score_page(summary, examples, job.checkpoint.card)))
+        output.write_json("summary.json", summary)
+    console_of(own).finish(summary_lines(summary, output.root), summary)
+    return 0
+
+
+@dataclass
+class Watched:
+    """What a run under way has committed, as its output folder shows it."""
+
+    job: Job
+    _committed: set[int] = field(default_factory=set)
+
+    def rows(self) -> int:
+        """Rows of the committed slices."""
+        self._committed = self.job.settings.output.committed()
+        return sum(part.rows for part in self.job.plan.slices if part.index in self._committed)
+
+    def file(self) -> str:
+        """The first file that is not done yet, and its number."""
+        left = next((part.path for part in self.job.plan.slices if part.index not in self._committed), None)
+        files = [file.path for file in self.job.plan.files]
+        return f"{left.rpartition('/')[2]} ({files.index(left) + 1} of {len(files)})" if left in files else ""
+
+
+def _run_pipeline(units: list[list[Slice]], job: Job, options: Any, local: bool) -> None:
+    pipeline = beam.Pipeline(runner=runner_of(options), options=options)
+    model = str(job.checkpoint.path) if local else job.checkpoint.name
+    _ = pipeline | "Units" >> beam.Create(units, reshuffle=False) | ScoreSlices(model, job.settings)
+    pipeline.run().wait_until_finish()
+
+
+def estimate(job: Job, console: Console) -> int:
+    """Print rows, tokens and the time to expect, from a sample spread over the input."""
+    settings, slices = job.settings, job.plan.slices
+    scorer = PairScorer(job.checkpoint, **settings.handler)
+    picked = slices[:: max(1, len(slices) // _SAMPLE_SLICES)][:_SAMPLE_SLICES]
+    stats, seconds, sampled, rejected = ScoreStats(), 0.0, 0, 0
+    for position, part in enumerate(picked):
+        data = next(read_slices([part], settings.schema, settings.text_columns, settings.options))
+        table = data.table.slice(0, _SAMPLE_ROWS)
+        sifted = sift(table, settings.text_columns, empty=settings.empty)
+        pairs = text_arrays(table, settings.text_columns, sifted.good)
+        if position == 0:
+            scorer.run(*pairs, symmetric=settings.symmetric)  # warm up
+        result = scorer.run(*pairs, symmetric=settings.symmetric)
+        stats, seconds = stats + result.stats, seconds + result.seconds
+        sampled += len(table)
+        rejected += len(sifted.bad)
+    share = job.plan.rows / sampled if sampled else 0.0
+    rate = stats.pairs / seconds if seconds else 0.0
+    lines = [
+        ("rows", f"{job.plan.rows:,} in {len(job.plan.files):,} files, {len(slices):,} shards"),
+        ("sample", f"{sampled:,} rows, {rejected:,} rejected, {stats.truncated:,} truncated"),
+        ("tokens", f"about {stats.real_tokens * share:,.0f}"),
+        ("time", f"about {seconds * share:,.0f} s in one process ({rate:,.0f} pairs/s here)"),
+    ]
+    console.finish(
+        lines,
+        {
+            "rows": job.plan.rows,
+            "sampled": sampled,
+            "rejected_in_sample": rejected,
+            "tokens": round(stats.real_tokens * share),
+            "seconds": round(seconds * share, 1),
+            "pairs_per_second": round(rate, 1),
+        },
+    )
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line."""
+    own, beam_args = parser().split(argv)
+    return guarded(
+        lambda: run(own, beam_args),
+        **kept_in(own.output),
+        console=console_of(own),
+    )

@@ -1,0 +1,158 @@
+"""What a run of ``pipelines.score`` says at its end: ``summary.json``, and a table for people."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import apache_beam as beam
+import pyarrow as pa
+import torch
+
+import beam_sts
+from beam_sts.cli.args import look_at
+from beam_sts.cli.describe import describe_input, describe_model, digest
+from beam_sts.io.summary import add_records, quantiles, throughput
+from beam_sts.scoring.scorer import ScoreStats
+
+if TYPE_CHECKING:
+    from beam_sts.cli.score import Job
+
+
+def summarise(
+    job: Job,
+    before: set[int],
+    damaged: int,
+    records: list[dict[str, Any]],
+    seconds: float,
+    started_at: float,
+) -> dict[str, Any]:
+    """The run's summary.
+
+    Args:
+        job: what was run.
+        before: indices of the slices that an earlier run had committed.
+        damaged: how many more there were, made again.
+        records: of all slices, in their order.
+        seconds: how long the run took.
+        started_at: when it began, in seconds since the epoch.
+
+    Raises:
+        RuntimeError: the counts do not add up.
+    """
+    total: dict[str, Any] = {"rows_read": 0, "rows_scored": 0, "rows_rejected": 0, "matches": 0}
+    total |= {
+        "pairs_reused": 0,
+        "real_tokens": 0,
+        "padded_tokens": 0,
+        "truncated": 0,
+        "windowed": 0,
+        "unknown": 0,
+        "windows": 0,
+    }
+    moments = [record.pop("committed_at") for record in records]
+    timeline = throughput(
+        (
+            moment - sum(record[f"{part}_seconds"] for part in ("read", "score", "write")),
+            moment,
+            record["rows_read"],
+        )
+        for part_of_input, record, moment in zip(job.plan.slices, records, moments, strict=True)
+        if part_of_input.index not in before
+    )
+    total = add_records([total, *records])
+    read, scored, rejected = (total[f"rows_{kind}"] for kind in ("read", "scored", "rejected"))
+    if read != job.plan.rows or scored + rejected != read:
+        raise RuntimeError(
+            f"the counts do not add up: {job.plan.rows} rows planned, {read} read, {scored} scored, "
+            f"{rejected} rejected"
+        )
+    done = sum(s.rows for s in job.plan.slices) if not before else None
+    stats = ScoreStats(real_tokens=total["real_tokens"], padded_tokens=total["padded_tokens"])
+    return {
+        "pipeline": "score",
+        "input": describe_input(job.pattern, job.plan.files),
+        "rows_read": read,
+        "rows_scored": scored,
+        "rows_rejected": rejected,
+        "rejected_reasons": total.get("reasons", {}),
+        "pairs_reused": total["pairs_reused"],
+        "truncated": total["truncated"],
+        "windowed": total["windowed"],
+        "unknown": total["unknown"],
+        "windows": total["windows"],
+        "matches": total["matches"] if job.settings.threshold is not None else None,
+        "shards": len(job.plan.slices),
+        "shards_skipped": len(before),
+        "shards_damaged": damaged,
+        "score_quantiles": quantiles(total.get("histogram", {}), logits=job.settings.raw_logits),
+        "score_histogram": total.get("histogram", {}),
+        "real_tokens": stats.real_tokens,
+        "padded_tokens": stats.padded_tokens,
+        "padding_ratio": round(stats.padding_ratio, 4),
+        "length_histogram": total.get("lengths", {}),
+        "started": round(started_at, 3),
+        "timeline": timeline,
+        "seconds": {
+            "plan": round(job.plan_seconds, 3),
+            "run": round(seconds, 3),
+            **{
+                f"{part}_in_workers": round(total.get(f"{part}_seconds", 0.0), 3)
+                for part in ("read", "score", "write")
+            },
+        },
+        "pairs_per_second": round(done / seconds, 1) if done and seconds else None,
+        "model": describe_model(job.checkpoint),
+        "fingerprint": digest(job.fingerprint),
+        "settings": job.fingerprint["settings"],
+        "versions": {
+            "beam_sts": beam_sts.__version__,
+            "apache_beam": beam.version.__version__,
+            "torch": torch.__version__,
+            "pyarrow": pa.__version__,
+            "python": sys.version.split()[0],
+        },
+    }
+
+
+def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
+    """The summary as a table: names and texts, the next command last."""
+    lines = [
+        ("read", f"{summary['rows_read']:,} rows"),
+        ("scored", f"{summary['rows_scored']:,} ({summary['pairs_reused']:,} reused an equal pair's score)"),
+        (
+            "rejected",
+            f"{summary['rows_rejected']:,}" + (f", in {root}/rejected" if summary["rows_rejected"] else ""),
+        ),
+        *(("", f"{count:,} {reason}") for reason, count in summary["rejected_reasons"].items()),
+        ("truncated", f"{summary['truncated']:,}"),
+    ]
+    if summary["unknown"]:
+        lines.append(
+            ("unknown", f"{summary['unknown']:,} pairs are mostly words the model lacks: scores mean little")
+        )
+    if summary["windowed"]:
+        lines.append(
+            ("windowed", f"{summary['windowed']:,} pairs, as {summary['windows']:,} pairs of windows")
+        )
+    if summary["rows_read"] and not summary["rows_scored"]:
+        lines.append(("note", "no row could be scored: the reasons stand beside each row in rejected/"))
+    if not summary["rows_read"]:
+        lines.append(("note", "the input has no rows: the output has its columns and no rows"))
+    if summary["matches"] is not None:
+        lines.append(("matches", f"{summary['matches']:,} at or above {summary['settings']['threshold']}"))
+    if summary["score_quantiles"]:
+        marks = ("0.05", "0.5", "0.95")
+        lines.append(
+            ("scores", ", ".join(f"{q} quantile {summary['score_quantiles'][q]:.3f}" for q in marks))
+        )
+    if summary["shards_skipped"]:
+        lines.append(("resumed", f"{summary['shards_skipped']:,} of {summary['shards']:,} shards were there"))
+    if summary["shards_damaged"]:
+        lines.append(("damaged", f"{summary['shards_damaged']:,} shards that were there: made again"))
+    rate = f", {summary['pairs_per_second']:,.0f} pairs/s" if summary["pairs_per_second"] else ""
+    lines.append(("time", f"{summary['seconds']['run']:.1f} s{rate}"))
+    lines.append(("output", f"{root}/scores"))
+    lines.append(("report", f"{root}/report.html"))
+    lines.append(("next", look_at(f"{root}/scores", summary["settings"]["output_format"])))
+    return lines

@@ -1,0 +1,278 @@
+"""Train a BERT-hash cross-encoder in stages, each resumable.
+
+A finished stage whose data and settings are unchanged is skipped. Data: a path or pattern of Parquet, JSONL
+or CSV
+files, local or of any fsspec file system, or 'hub:owner/name/subset:split'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import beam_sts
+from beam_sts.cli.args import Parser, program
+from beam_sts.cli.checks import check_at_least, check_shares
+from beam_sts.cli.console import Console, add_console_options, console_of, guarded
+from beam_sts.cli.describe import describe_model
+from beam_sts.cli.scoring import check_device
+from beam_sts.errors import UserError
+from beam_sts.models.checkpoint import load_checkpoint
+from beam_sts.report import render
+from beam_sts.report.train import train_page
+from beam_sts.training.data import DataError
+from beam_sts.training.fit import FitSettings
+from beam_sts.training.honesty import HeldOutTextError
+from beam_sts.training.recipe import SIZES, Recipe
+from beam_sts.training.smoke import smoke_recipe
+from beam_sts.training.stages import STAGES, Workshop
+
+logger = logging.getLogger("beam_sts.training")
+
+LAST = "export"
+EXAMPLES = (
+    "all --smoke",
+    "all --stsb 'stsb/{split}.parquet' --work_dir work --sentences sentences.parquet --encoder "
+    "all-MiniLM-L6-v2",
+)
+
+
+_NUMBERS = (
+    "pairs",
+    "cross_pairs",
+    "labelled_again",
+    "edits",
+    "facts",
+    "roles",
+    "swaps",
+    "identical",
+    "documents",
+    "replaced",
+    "teacher_frozen",
+)
+_FITS = ("teacher_fit", "teacher_cross_fit", "pretrain", "finetune")
+_SHARES = {"replay": "made pairs in fine-tuning"}
+_FIT_OPTIONS = {
+    "epochs": float,
+    "batch_size": int,
+    "learning_rate": float,
+    "average": float,
+    "max_tokens": int,
+}
+
+
+def parser() -> Parser:
+    """The command line."""
+    result = Parser("train", __doc__, EXAMPLES, beam=False, first="STAGE")
+    result.add_argument("stage", choices=[*STAGES, "all"], help="the stage to run; 'all' runs every one")
+    result.add_argument(
+        "--work_dir", type=Path, help="folder of the stages' results (a temporary one with --smoke)"
+    )
+    result.add_argument(
+        "--stsb", help="STS-B with {split} for train, dev and test, e.g. 'stsb/{split}.parquet'"
+    )
+    result.add_argument("--gold", nargs="*", default=[], help="more pairs with people's scores")
+    result.add_argument("--gold_skip", nargs="*", default=[], help="subsets of --gold (column file) left out")
+    result.add_argument(
+        "--second_dev", nargs="*", default=[], help="subsets of --gold (column file) held out as a second dev"
+    )
+    result.add_argument(
+        "--sentences", nargs="*", default=[], help="sentences (columns text and, if there, source)"
+    )
+    result.add_argument(
+        "--sentence_limit", type=int, default=Recipe.sentence_limit, help="sentences of each source"
+    )
+    result.add_argument(
+        "--source_limits", nargs="*", default=[], metavar="SOURCE=N", help="other limits by source"
+    )
+    result.add_argument(
+        "--scored", nargs="*", default=[], help="pairs scored elsewhere: sentence1, sentence2, score"
+    )
+    result.add_argument("--encoder", help="folder of a BERT encoder, e.g. all-MiniLM-L6-v2")
+    result.add_argument("--teacher_encoder", help="folder of the encoder to fit as teacher, if another")
+    result.add_argument(
+        "--teacher_also", nargs="*", default=[], help="folders of more encoders, used beside it as they are"
+    )
+    result.add_argument("--teacher", help="folder of a fitted cross-encoder, used as it is")
+    result.add_argument(
+        "--teacher_cross",
+        action="store_true",
+        help="fit the teacher's encoder as a cross-encoder too, and label with the mean of both",
+    )
+    result.add_argument("--size", choices=list(SIZES), default=Recipe.size)
+    result.add_argument("--seed", type=int, default=Recipe.seed)
+    for name in _NUMBERS:
+        result.add_argument(
+            f"--{name}", type=int, default=getattr(Recipe, name), help=f"number of {name}, see Recipe"
+        )
+    for name, what in _SHARES.items():
+        result.add_argument(f"--{name}", type=float, default=getattr(Recipe, name), help=f"share of {what}")
+    steps, rate = Recipe.table.steps, Recipe.table.learning_rate
+    result.add_argument("--table_steps", type=int, default=steps, help=f"default {steps}; 0 for none")
+    result.add_argument("--table_learning_rate", type=float, default=rate, help=f"default {rate}")
+    for stage in _FITS:
+        for name, kind in _FIT_OPTIONS.items():
+            default = getattr(getattr(Recipe, stage), name)
+            result.add_argument(f"--{stage}_{name}", type=kind, default=default, help=f"default {default}")
+    result.add_argument(
+        "--data_notes", help="Markdown file on data, licences and teacher, for the model card"
+    )
+    result.add_argument("--device", default="cpu", help="where models are fitted, embed and label, e.g. cuda")
+    result.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="torch threads")
+    result.add_argument(
+        "--smoke",
+        action="store_true",
+        help="all stages on tiny data of the project's own, for tests; of the options above only --work_dir, "
+        "--seed, --device and --threads count",
+    )
+    add_console_options(result)
+    return result
+
+
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """The recipe that the options ask for."""
+    limits = dict(item.rsplit("=", 1) for item in options.source_limits)
+
+    def settings(stage: str) -> FitSettings:
+        default: FitSettings = getattr(Recipe, stage)
+        return replace(default, **{name: getattr(options, f"{stage}_{name}") for name in _FIT_OPTIONS})
+
+    fits: dict[str, Any] = {stage: settings(stage) for stage in _FITS}
+    return Recipe(
+        stsb=options.stsb,
+        size=options.size,
+        seed=options.seed,
+        gold=tuple(options.gold),
+        gold_skip=tuple(options.gold_skip),
+        second_dev=tuple(options.second_dev),
+        sentences=tuple(options.sentences),
+        sentence_limit=options.sentence_limit,
+        source_limits={name: int(limit) for name, limit in limits.items()},
+        scored=tuple(options.scored),
+        encoder=options.encoder,
+        teacher_encoder=options.teacher_encoder,
+        teacher_also=tuple(options.teacher_also),
+        teacher=options.teacher,
+        **{name: getattr(options, name) for name in _NUMBERS},
+        teacher_cross=options.teacher_cross,
+        table=replace(Recipe.table, steps=options.table_steps, learning_rate=options.table_learning_rate),
+        **fits,
+        **{name: getattr(options, name) for name in _SHARES},
+        data_notes=options.data_notes,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stages asked for; returns the exit code (2 for options and data that cannot work)."""
+    command = parser()
+    options = command.parse(argv)
+    console = console_of(options)
+    _log(console)
+    if not options.smoke and (options.stsb is None or options.work_dir is None):
+        command.error("--stsb and --work_dir are needed (or --smoke)")
+    if options.stsb is not None and "{split}" not in options.stsb:
+        command.error(
+            f"--stsb must hold '{{split}}' where train, dev and test differ, found {options.stsb!r}"
+        )
+
+    def run() -> int:
+        try:
+            check_device(options.device)
+            check_shares(options, *_SHARES)
+            check_at_least(options, **dict.fromkeys(_NUMBERS, 0) | {"cross_pairs": 1, "threads": 1})
+            torch.set_num_threads(options.threads)
+            with tempfile.TemporaryDirectory() as scratch:
+                root = options.work_dir or Path(scratch)
+                recipe = (
+                    replace(smoke_recipe(root / "data"), seed=options.seed)
+                    if options.smoke
+                    else recipe_of(options)
+                )
+                work = Workshop(root, recipe, options.device)
+                logger.info("recipe: %s", asdict(recipe))
+                if options.stage != "all":
+                    work.run(options.stage, alone=True)
+                    return 0
+                noted = work.run(LAST)
+                lines = _lines(work, write_report(work), kept=options.work_dir is not None)
+                console.finish(lines, noted)
+                return 0
+        except (DataError, HeldOutTextError, UserError) as error:
+            return console.error(2, *str(error).split("\n"))
+
+    return guarded(
+        run,
+        stays="Finished stages stay" if options.work_dir else "Nothing stays without --work_dir",
+        again="run the same command again to go on" if options.work_dir else None,
+        console=console,
+    )
+
+
+def _log(console: Console) -> None:
+    logging.basicConfig(stream=sys.stderr)  # does nothing where a library's import has set a handler
+    logging.getLogger("beam_sts").setLevel(logging.ERROR if console.quiet else logging.INFO)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+
+
+def write_report(work: Workshop) -> Path:
+    """Write ``report.html`` of a finished training into its folder; gives its path."""
+    folder, recipe = work.folder(LAST), work.recipe
+    checkpoint = load_checkpoint(str(folder))
+    results = json.loads((work.folder("evaluate") / "results.json").read_text(encoding="utf-8"))
+    sources = [recipe.stsb, *recipe.gold, *recipe.sentences, *recipe.scored]
+    summary = {
+        "stages": {name: work.result(name) or {"seconds": 0.0} for name in STAGES},
+        "results": results,
+        "model": {**describe_model(checkpoint), "name": f"beam-sts-{recipe.size}"},
+        "input": {
+            "pattern": recipe.stsb,
+            "files": len(sources),
+            "bytes": 0,
+            "first": [{"path": source, "size": None} for source in sources],
+        },
+        "settings": {
+            name: json.dumps(value) if isinstance(value, (dict, list, tuple)) else value
+            for name, value in asdict(recipe).items()
+        },
+        "fingerprint": work.fingerprint(LAST),
+        "versions": {
+            "beam_sts": beam_sts.__version__,
+            "torch": torch.__version__,
+            "python": sys.version.split()[0],
+        },
+    }
+    path = work.root / "report.html"
+    path.write_text(render(train_page(summary, checkpoint.card)), encoding="utf-8")
+    return path
+
+
+def _lines(work: Workshop, report: Path, *, kept: bool) -> list[tuple[str, str]]:
+    noted = work.result("evaluate") or {}
+    lines = [
+        (name, f"Pearson {value[0]:.4f}, Spearman {value[1]:.4f}")
+        for name, value in noted.items()
+        if isinstance(value, list)
+    ]
+    if not kept:
+        return [*lines, ("note", "--work_dir DIR keeps the checkpoint and report.html")]
+    return [
+        *lines,
+        ("output", str(work.folder(LAST))),
+        ("report", str(report)),
+        (
+            "next",
+            f"{program('score')} --model {shlex.quote(str(work.folder(LAST)))} --input PAIRS --output DIR",
+        ),
+    ]

@@ -1,0 +1,236 @@
+"""Dataflow up to Google's door: the real runner builds and stages the job, into a Cloud Storage server here.
+
+    pip install -e '.[test,dataflow]' && python -m pytest -m slow tests/cli/test_dataflow.py
+
+Needs Go: the server is built from its module. What is left out is Google's own part, the job's start.
+"""
+
+import io
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tarfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from beam_sts.cli import dedup, mine, score
+from beam_sts.models.registry import EMBEDDED
+from scripts import flex_template
+from tests import engines, google
+from tests.checkpoints import SENTENCES
+
+IMAGE = "europe-docker.pkg.dev/a-project/images/beam_sts:0.1.0"
+SETTINGS = ("--rows_per_shard=50", "--threshold=0.5", "--model=beam-sts-pico")
+# What the launcher of a Flex Template adds to the template's parameters.
+DOOR = (
+    "--runner=DataflowRunner",
+    "--project=a-project",
+    "--region=europe-west1",
+    "--job_name=score-pairs",
+    "--temp_location=gs://bucket/tmp",
+    "--staging_location=gs://bucket/staging",
+    "--template_location=gs://bucket/template",
+    "--no_auth",
+)
+GPU = (
+    "--device=cuda",
+    "--dataflow_service_options=worker_accelerator=type:nvidia-tesla-t4;count:1;install-nvidia-driver",
+    "--experiments=no_use_multiple_sdk_containers",
+    "--machine_type=g2-standard-8",
+)
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    pytest.importorskip(
+        "apache_beam.runners.dataflow.internal.apiclient",
+        reason="needs the extra 'dataflow'",
+        exc_type=ImportError,  # parts of it come with other extras
+    )
+    with google.serving(tmp_path, monkeypatch) as bucket:
+        yield bucket
+
+
+@pytest.fixture
+def source(store):
+    """Pairs in the bucket; their table."""
+    texts = [f"{SENTENCES[i % 7]} {i}" if i % 13 else None for i in range(400)]
+    table = pa.table({"id": range(400), "text_a": texts, "text_b": texts[::-1]})
+    file = io.BytesIO()
+    pq.write_table(table, file)
+    store.put("in/pairs.parquet", file.getvalue())
+    return table
+
+
+def command(*more):
+    places = ["--input=gs://bucket/in/*.parquet", "--output=gs://bucket/out"]
+    return [*places, '--storage_options={"gs": {"token": "anon"}}', *SETTINGS, *DOOR, *more]
+
+
+def built(store):
+    """The template, the pipeline and its only environment, as they lie in the bucket."""
+    from apache_beam.portability.api import beam_runner_api_pb2 as api
+
+    pipeline = api.Pipeline.FromString(store.one("/pipeline.pb"))
+    used = {t.environment_id for t in pipeline.components.transforms.values() if t.environment_id}
+    (environment,) = used
+    return json.loads(store.get("template")), pipeline, pipeline.components.environments[environment]
+
+
+def image_of(environment):
+    from apache_beam.portability.api import beam_runner_api_pb2 as api
+
+    return api.DockerPayload.FromString(environment.payload).container_image
+
+
+def staged_as(environment):
+    """{name on the worker: (place, sha256)} of what workers install."""
+    from apache_beam.portability.api import beam_runner_api_pb2 as api
+
+    found = {}
+    for one in environment.dependencies:
+        place = api.ArtifactUrlPayload.FromString(one.type_payload)
+        name = api.ArtifactStagingToRolePayload.FromString(one.role_payload).staged_name
+        found[name] = place.url, place.sha256
+    return found
+
+
+@pytest.mark.slow
+def test_a_job_with_the_workers_image(store, source, tmp_path):
+    """Started as the launcher of a Flex Template starts it: by the file's path, from elsewhere."""
+    script = engines.ROOT / "pipelines" / "score.py"
+    more = [f"--sdk_container_image={IMAGE}", "--machine_type=n2-standard-8", "--labels=team=data"]
+    done = subprocess.run(
+        [sys.executable, script, *command(*more, "--max_num_workers=10")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "template written to gs://bucket/template" in done.stdout
+    template, pipeline, environment = built(store)
+    assert image_of(environment) == IMAGE
+    assert not any(name.endswith((".tar.gz", ".whl")) for name in staged_as(environment))
+    assert template["type"] == "JOB_TYPE_BATCH"
+    (pool,) = template["environment"]["workerPools"]
+    assert pool["machineType"] == "n2-standard-8"
+    assert pool["autoscalingSettings"]["maxNumWorkers"] == 10
+    assert pool["workerHarnessContainerImage"] == IMAGE
+    assert not store_has_output(store)
+
+    # What Google would be given, run here: the bytes of a run on local files.
+    finish_here(pipeline)
+    pq.write_table(source, tmp_path / "pairs.parquet")
+    places = ["--input", str(tmp_path / "pairs.parquet"), "--output", str(tmp_path / "out")]
+    assert score.main([*places, *SETTINGS, "--threads=1"]) == 0
+    for name, content in engines.shards(tmp_path / "out").items():
+        # A rejected row names its file, which is another one.
+        if not name.startswith("rejected"):
+            assert store.get(f"out/{name}") == content
+
+    # The same command without the runner writes the summary, and scores nothing.
+    gather = [part for part in command() if part not in DOOR]
+    done = engines.finish(engines.start("score", *gather))
+    assert "8 of 8 shards were there" in done
+    summary = json.loads(store.get("out/summary.json"))
+    assert summary["rows_scored"] == engines.summary(tmp_path / "out")["rows_scored"]
+
+
+def store_has_output(store):
+    return any(name.startswith("out/scores/") for name in store.names())
+
+
+def finish_here(pipeline):
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.portability import python_urns
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    for environment in pipeline.components.environments.values():
+        environment.urn, environment.payload = python_urns.EMBEDDED_PYTHON, b""
+        del environment.dependencies[:]
+    FnApiRunner().run_via_runner_api(pipeline, PipelineOptions([])).wait_until_finish()
+
+
+@pytest.mark.slow
+def test_a_job_with_the_setup_file(store, source, tmp_path):
+    """Workers of Beam's own image install the staged package; the embedded model is in it."""
+    (tmp_path / "requirements.txt").write_text("gcsfs\n")
+    more = [f"--setup_file={engines.ROOT}/setup.py", f"--requirements_file={tmp_path}/requirements.txt"]
+    done = engines.finish(engines.start("score", *command(*more, "--requirements_cache=skip")))
+    assert "template written" in done
+    template, _, environment = built(store)
+    assert re.fullmatch(rf"\S+/beam_python3\.{sys.version_info[1]}_sdk:2\.\d+\.0", image_of(environment)), (
+        image_of(environment)
+    )
+    staged = staged_as(environment)
+    assert {"workflow.tar.gz", "requirements.txt"} <= staged.keys()
+    place, _ = staged["workflow.tar.gz"]
+    with tarfile.open(fileobj=io.BytesIO(store.get(place.removeprefix("gs://bucket/")))) as package:
+        inside = {name.partition("/")[2]: name for name in package.getnames()}
+        weights = package.extractfile(inside["beam_sts/models/embedded/beam-sts-pico/model.safetensors"])
+        assert weights.read() == (EMBEDDED / "beam-sts-pico" / "model.safetensors").read_bytes()
+    assert staged["requirements.txt"][0].startswith("gs://bucket/staging/")
+    assert template["environment"]["workerPools"][0]["packages"]
+
+
+@pytest.mark.slow
+def test_a_job_for_gpus(store, source):
+    """One process for each worker, and no GPU is needed where the job is launched."""
+    engines.finish(engines.start("score", *command(f"--sdk_container_image={IMAGE}", *GPU)))
+    template, _, _ = built(store)
+    environment = template["environment"]
+    assert environment["serviceOptions"] == [GPU[1].partition("=")[2]]
+    assert "no_use_multiple_sdk_containers" in environment["experiments"]
+    assert "use_multiple_sdk_containers" not in environment["experiments"]
+
+
+@pytest.mark.slow
+def test_a_dry_run_sends_nothing(store, source):
+    dry = [part for part in command("--dry_run=true") if "template_location" not in part]
+    assert "nothing sent, for --dry_run" in engines.finish(engines.start("score", *dry))
+    assert not any(name.startswith(("staging", "tmp")) for name in store.names())
+
+
+def test_flex_template_metadata_is_that_of_the_options():
+    kept = json.loads(flex_template.METADATA.read_text(encoding="utf-8"))
+    assert kept == flex_template.metadata(), "python -m scripts.flex_template writes it anew"
+    # Google's form: https://cloud.google.com/dataflow/docs/guides/templates/configuring-flex-templates
+    assert kept.keys() == {"name", "description", "parameters"}
+    for parameter in kept["parameters"]:
+        assert parameter.keys() - {"regexes"} == {"name", "label", "helpText", "isOptional"}
+        assert re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]*", parameter["name"])
+        assert all(re.compile(pattern) for pattern in parameter.get("regexes", []))
+    needed = [f"--{p['name']}=x" for p in kept["parameters"] if not p["isOptional"]]
+    own, beam = score.parser().split([*needed, *DOOR])
+    assert own.input == "x"
+    assert set(beam) == set(DOOR)
+
+
+def test_flex_template_starts_the_command_of_the_image():
+    dockerfile = (flex_template.METADATA.parent / "Dockerfile").read_text()
+    assert "FLEX_TEMPLATE_PYTHON_PY_FILE=/opt/beam_sts/pipelines/score.py\n" in dockerfile
+    workers = (engines.ROOT / "Dockerfile").read_text()
+    assert "WORKDIR /opt/beam_sts\n" in workers
+    assert "COPY pipelines pipelines\n" in workers
+
+
+@pytest.mark.parametrize("command", [dedup, mine])
+def test_templates_are_refused_by_commands_that_wait(command, tmp_path, capsys):
+    places = ["--input", str(tmp_path), "--output", str(tmp_path / "out"), "--text=text"]
+    assert command.main([*places, *DOOR]) == 2
+    assert "--template_location" in capsys.readouterr().err
+
+
+def test_documented_commands_are_options_that_exist():
+    """Each `python -m pipelines.score` of docs/dataflow.md parses."""
+    text = (engines.ROOT / "docs" / "dataflow.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = re.findall(r"^python -m pipelines\.score (.*)$", text, flags=re.MULTILINE)
+    assert len(commands) >= 3
+    for line in commands:
+        score.parser().split(shlex.split(line, comments=True))

@@ -1,0 +1,153 @@
+"""What a corpus can hold that it should not, and what a user can ask for that cannot be."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from beam_sts.cli import dedup
+from tests.cli.test_dedup import error, made_texts, read, run
+
+TEXT = "the river walks slowly over seven old wooden bridges in the morning light"
+
+
+def written(tmp_path, **columns):
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    return tmp_path / "in.parquet"
+
+
+def test_a_text_that_recurs_a_hundred_thousand_times_costs_no_pairs(tmp_path, tiny):
+    source = written(tmp_path, id=range(100_000, 0, -1), text=[TEXT] * 99_999 + ["something else entirely"])
+    _, summary = run(source, tmp_path / "out", "--id", "id", "--keep", "highest:id", model=tiny)
+    assert (summary["rows_kept"], summary["rows_removed"]) == (2, 99_998)
+    assert summary["pairs_scored"] == 0
+    assert summary["cluster_sizes"] == {"1": 1, "99999": 1}
+    removed = read(tmp_path / "out", "removed")
+    assert set(removed["survivor"].to_pylist()) == {100_000}
+    assert set(removed["rule"].to_pylist()) == {"identical"}
+    assert read(tmp_path / "out", "pairs").num_rows == 99_998
+    assert sum(summary["seconds"].values()) < 60
+
+
+def test_empty_texts_are_kept_unless_asked(tmp_path, tiny):
+    source = written(tmp_path, id=list("abcde"), text=["", "  ", "", TEXT, None])
+    _, summary = run(source, tmp_path / "keep", "--id", "id", model=tiny)
+    assert (summary["rows_kept"], summary["rows_rejected"], summary["empty_texts_kept"]) == (4, 1, 3)
+    assert summary["rejected_reasons"] == {"null in column 'text'": 1}
+    _, summary = run(source, tmp_path / "score", "--id", "id", "--empty", "score", model=tiny)
+    assert [r["id"] for r in read(tmp_path / "score", "removed").to_pylist()] == ["c"]
+    _, summary = run(source, tmp_path / "reject", "--id", "id", "--empty", "reject", model=tiny)
+    assert (summary["rows_kept"], summary["rows_rejected"]) == (1, 4)
+
+
+def test_null_ids_are_rejected_and_ids_that_recur_are_an_error(tmp_path, tiny, capsys):
+    source = written(tmp_path, id=["a", None, "b"], text=[TEXT, TEXT, TEXT])
+    _, summary = run(source, tmp_path / "out", "--id", "id", model=tiny)
+    assert summary["rejected_reasons"] == {"null in column 'id'": 1}
+    assert summary["rows_removed"] == 1
+    source = written(tmp_path, id=["a", "b", "a", "b"], text=[TEXT] * 4)
+    assert run(source, tmp_path / "twice", "--id", "id", model=tiny)[0] == 2
+    message = error(capsys)
+    assert "--id: 'a' is the id of the good rows 0 and 2, and 1 more ids recur" in message
+
+
+def test_ids_keep_their_type_and_look(tmp_path, tiny):
+    (tmp_path / "in.csv").write_text(f"id,text\n007,{TEXT}\n7,{TEXT}\n1e3,other words\n")
+    run(tmp_path / "in.csv", tmp_path / "csv", "--id", "id", model=tiny)
+    assert read(tmp_path / "csv", "removed").select(["id", "survivor"]).to_pylist() == [
+        {"id": "7", "survivor": "007"}
+    ]
+    source = written(tmp_path, id=pa.array([10, 9], pa.uint64()), text=[TEXT, TEXT])
+    run(source, tmp_path / "int", "--id", "id", "--keep", "longest", model=tiny)
+    assert read(tmp_path / "int", "removed")["survivor"].to_pylist() == [9]  # by number, not by text
+    rows = [{"id": 7, "text": TEXT}, {"id": "7", "text": TEXT}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run(tmp_path / "in.jsonl", tmp_path / "mixed", "--id", "id", model=tiny)
+    assert read(tmp_path / "mixed", "clusters")["cluster"].to_pylist() == ['"7"', '"7"']
+
+
+def test_a_text_of_ten_megabytes(tmp_path, tiny):
+    words = TEXT.split()
+    long = " ".join(words[i * i % 13] + str(i % 97) for i in range(1_500_000))
+    assert len(long) > 10_000_000
+    source = written(tmp_path, text=[long, f"{long} end", TEXT])
+    options = ("--threshold", "0.0", "--long_text", "truncate")
+    _, summary = run(source, tmp_path / "out", *options, model=tiny)
+    assert summary["rows_removed"] == 1
+    assert summary["verify"]["truncated"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--text", "body"],
+            "--text body: is not in the input; its columns are 'id', 'text', 'x'",
+        ),
+        (["--id", "key"], "--id key: is not in the input"),
+        (["--id", "x"], "--id x: holds double; ids must be integers or texts"),
+        (["--text", "x"], "--text x: holds double, not texts"),
+        (["--id", "id"], "already has a column 'survivor', a name of the receipts"),
+        (["--keep", "best"], "--keep best: is not one of first, longest"),
+        (["--candidates", "exact,minhsh"], "--candidates 'minhsh': is not one of exact, minhash"),
+        (["--cascade_band", "0.1,0.2"], "--cascade_band: goes with --cascade_model"),
+        (["--cascade_model", "beam-sts-pico", "--cascade_band", "0.9,0.1"], "the first not above the second"),
+        (["--within"], "--within: goes with --against"),
+        (["--minhash_similarity", "2"], "--minhash_similarity 2.0: must be between 0 and 1"),
+        (["--max_pairs", "0"], "--max_pairs 0: must be at least 1"),
+        (["--threshold", "2"], "--threshold 2.0: must be between 0 and 1"),
+        (["--model_share", "-0.5"], "--model_share -0.5: must be between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_is_said_before_the_long_work(tmp_path, tiny, capsys, options, message):
+    source = written(tmp_path, id=["a"], text=[TEXT], x=[0.5], survivor=["s"])
+    args = ["--input", str(source), "--output", str(tmp_path / "out"), "--text", "text"]
+    assert dedup.main([*args, "--model", str(tiny), *options]) == 2
+    assert message in error(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_expression_and_too_many_pairs_are_errors(tmp_path, tiny, capsys):
+    source = written(tmp_path, text=made_texts(12))
+    assert run(source, tmp_path / "keep", "--keep", "highest:stars + 1", model=tiny)[0] == 2
+    assert "--keep highest: 'stars + 1': column 'stars' is not in the input" in error(capsys)
+    assert run(source, tmp_path / "many", "--max_pairs", "3", model=tiny)[0] == 2
+    assert "--max_pairs 3: there are" in error(capsys)
+
+
+def test_the_pairs_of_no_run_are_an_error(tmp_path, tiny, capsys):
+    source = written(tmp_path, text=[TEXT])
+    assert run(source, tmp_path / "out", "--from_pairs", "/nowhere", model=tiny)[0] == 2
+    assert "--from_pairs /nowhere: holds no run of pipelines.dedup" in error(capsys)
+
+
+def test_an_input_without_rows_gives_empty_shards(tmp_path, tiny):
+    source = written(tmp_path, text=pa.array([], pa.string()))
+    _, summary = run(source, tmp_path / "out", model=tiny)
+    assert summary["rows_read"] == 0
+    assert read(tmp_path / "out", "kept").column_names == ["text", "_id"]
+
+
+def test_blocking_alone_compares_only_rows_of_one_block(tmp_path):
+    source = written(tmp_path, id=[1, 2, 3, 4], text=[TEXT] * 4, land=["de", "fr", "DE", None])
+    run(source, tmp_path / "out", "--id", "id", "--candidates", "block:lower(land)")
+    removed = read(tmp_path / "out", "removed").to_pylist()
+    assert [(r["id"], r["survivor"], r["source"], r["rule"]) for r in removed] == [
+        (3, 1, "block", "identical")
+    ]
+
+
+def test_the_other_formats_come_out_as_they_went_in(tmp_path, tiny):
+    rows = [{"id": i, "text": text, "tags": [i]} for i, text in enumerate([*made_texts(6), TEXT, TEXT])]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    args = ["--input", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out"), "--text", "text"]
+    args += ["--id", "id", "--model", str(tiny), "--output_format", "jsonl", "--threshold", "0.999"]
+    assert dedup.main(args) == 0
+    lines = [json.loads(x) for p in (tmp_path / "out" / "kept").iterdir() for x in p.read_text().splitlines()]
+    removed = next((tmp_path / "out" / "removed").iterdir()).read_text()
+    gone = {json.loads(line)["id"] for line in removed.splitlines()}
+    assert len(rows) - 1 in gone
+    assert lines == [row for row in rows if row["id"] not in gone]
+    (tmp_path / "out" / "summary.json").unlink()
+    assert dedup.main(args) == 0  # reads the scores in the shards again

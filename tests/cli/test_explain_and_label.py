@@ -1,0 +1,80 @@
+import csv
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from beam_sts.cli import dedup, explain, label
+from tests.cli.test_dedup import made_texts
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("explain")
+    texts = [*made_texts(30), "=1+1 \x1b[31mred words that attack", "=1+1 \x1b[31mred words that do attack"]
+    ids = [f"=r{i}" for i in range(len(texts))]
+    pq.write_table(pa.table({"id": ids, "text": texts}), folder / "in.parquet")
+    args = ["--input", str(folder / "in.parquet"), "--text", "text", "--id", "id", "--threads", "1"]
+    assert dedup.main([*args, "--output", str(folder / "out"), "--threshold", "0.6"]) == 0
+    return folder / "out"
+
+
+def test_a_removed_row_is_explained_with_its_survivor_score_and_difference(finished, capsys):
+    removed = pq.read_table(finished / "removed").to_pylist()
+    row = next(r for r in removed if "attack" in r["text"])
+    assert explain.main(["--run", str(finished), row["id"]]) == 0
+    printed = capsys.readouterr().out
+    assert f"removed for {row['survivor']}, score {row['score']:.4f} >= 0.6 (blend" in printed
+    assert "{+do+}" in printed or "[-do-]" in printed
+    assert "\\x1b[31mred" in printed
+    assert "\x1b" not in printed
+    assert explain.main(["--run", str(finished), row["survivor"]]) == 0
+    assert f"{row['survivor']}: kept" in capsys.readouterr().out
+
+
+def test_colours_only_where_asked(finished):
+    assert explain.word_diff("a b", "a c", colour=True) == "a \x1b[31mb\x1b[0m \x1b[32mc\x1b[0m"
+    assert explain.word_diff("a b", "a c", colour=False) == "a [-b-] {+c+}"
+    assert explain.safe("\u202eevil\u2028\r") == "\\u202eevil\\u2028\\r"
+    assert explain.word_diff("x " * 3000, "x " * 3001, colour=False).endswith("(the first 2,000 words)")
+
+
+def test_an_unknown_row_or_run_is_an_error(finished, tmp_path, capsys):
+    assert explain.main(["--run", str(finished), "nobody"]) == 2
+    assert "nobody: no kept or removed row has that id" in capsys.readouterr().err
+    assert explain.main(["--run", str(tmp_path), "x"]) == 2
+    assert "holds no run of pipelines.dedup" in capsys.readouterr().err
+
+
+def test_a_label_sheet_is_written_safely_and_gives_a_threshold_when_filled_in(finished, tmp_path, capsys):
+    sheet = tmp_path / "sheet.csv"
+    assert label.main(["--run", str(finished), "--sheet", str(sheet), "--pairs", "40"]) == 0
+    rows = list(csv.DictReader(sheet.open()))
+    pairs = json.loads((finished / "summary.json").read_text())["pairs_scored"]
+    assert len(rows) == min(40, pairs)
+    assert all(row["id_a"].startswith("'=") for row in rows)
+    assert all(row["text_a"] and row["text_b"] for row in rows)
+    assert label.main(["--run", str(finished), "--sheet", str(sheet)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert label.main(["--run", str(finished), "--read", str(sheet)]) == 2
+    assert "no label is filled in" in capsys.readouterr().err
+    for row in rows:
+        row["label"] = "yes" if float(row["score"]) > 0.5 else "0"
+    _write(sheet, rows)
+    read = ["--run", str(finished), "--read", str(sheet), "--precision", "0.5"]
+    assert label.main(read) == 0
+    printed = capsys.readouterr().out
+    assert f"{len(rows)} labels" in printed
+    assert "recommended: --threshold" in printed
+    rows[3]["label"] = "perhaps"
+    _write(sheet, rows)
+    assert label.main(read) == 2
+    assert "row 4: label 'perhaps' is neither 1 nor 0" in capsys.readouterr().err
+
+
+def _write(path, rows):
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,101 @@
+"""Ctrl-C and SIGTERM at any moment: one line, no traceback, and the exit status of the signal."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from beam_sts.cli.main import VERBS
+
+ROOT = Path(__file__).parents[2]
+STATUS = {signal.SIGINT: (130, "interrupted. "), signal.SIGTERM: (143, "terminated. ")}
+
+
+def interrupted(command, seconds, number, times=1):
+    """Start a command, signal its group as a terminal does, and check how it ends; gives its status."""
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        text=True,
+    ) as process:
+        time.sleep(seconds)
+        for _ in range(times):
+            if process.poll() is None:
+                os.killpg(process.pid, number)
+                time.sleep(0.01)
+        _, said = process.communicate(timeout=120)
+    status, word = STATUS[number]
+    assert process.returncode in (status, 0), (command, seconds, process.returncode, said)
+    assert "Traceback" not in said
+    assert len(said.splitlines()) <= 2, said
+    if process.returncode:
+        assert said.startswith(word), said
+    return process.returncode
+
+
+def python(*arguments):
+    return [sys.executable, *arguments]
+
+
+SCORE = ("--input", "examples/pairs.jsonl", "--overwrite", "--output")
+PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_first_second_of_every_verb(verb):
+    command = python("-m", f"pipelines.{verb}", "--help")
+    assert interrupted(command, 0.6, signal.SIGINT, times=2) == 130
+
+
+def test_the_console_command_and_sigterm():
+    start = (
+        "import sys; sys.argv = ['beam-sts', 'score', '--help']; from beam_sts.cli.main import main; main()"
+    )
+    assert interrupted(python("-c", start), 0.6, signal.SIGTERM) == 143
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    """As in ``command &`` of a script, whose Ctrl-C is not meant for it."""
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); sys.argv = ['beam-sts']; "
+        "import beam_sts; from beam_sts.cli.interrupts import attended\n"
+        "with attended(lambda word, status: b''): assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN"
+    )
+    assert subprocess.run(python("-c", code), cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_forked_child_does_not_answer_for_its_parent():
+    code = (
+        "import os, signal, sys, time; sys.argv = ['beam-sts']\n"
+        "from beam_sts.cli.interrupts import attended\n"
+        "with attended(lambda word, status: b'told\\n'):\n"
+        "    child = os.fork()\n"
+        "    if not child: time.sleep(60)\n"
+        "    time.sleep(0.2); os.kill(child, signal.SIGTERM); print(os.waitpid(child, 0)[1]); time.sleep(0.2)"
+    )
+    done = subprocess.run(python("-c", code), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{int(signal.SIGTERM)}\n", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [(), PROCESSES], ids=["one", "processes"])
+def test_at_any_moment_of_a_run(more, tmp_path):
+    """``pytest -m slow tests/cli/test_interrupts.py``: some 10 minutes."""
+    rng = random.Random(26)
+    command = python("-m", "pipelines.score", *SCORE, str(tmp_path / "out"), *more)
+    started = time.monotonic()
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
+    whole = time.monotonic() - started
+    for _ in range(60):
+        interrupted(
+            command, rng.uniform(0.05, 1.05 * whole), rng.choice(list(STATUS)), times=rng.choice((1, 1, 2))
+        )

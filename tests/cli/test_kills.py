@@ -1,0 +1,247 @@
+"""Real processes, killed for real at random moments: the output is that of a run nobody disturbed.
+
+    python -m pytest -m slow tests/cli/test_kills.py     # some 25 minutes
+
+BEAM_STS_KILLS says how often each command is killed (20), BEAM_STS_SEED at which moments.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from beam_sts.corpus.mined import SUBSETS
+from tests import engines
+from tests.checkpoints import SENTENCES
+from tests.cli.test_dedup import made_texts
+
+pytestmark = pytest.mark.slow
+
+KILLS = int(os.environ.get("BEAM_STS_KILLS", "20"))
+SEED = int(os.environ.get("BEAM_STS_SEED", "0"))
+
+
+@pytest.fixture
+def source(tmp_path):
+    texts = [" ".join([SENTENCES[i % 7], str(i), *SENTENCES[:5]]) if i % 97 else None for i in range(4000)]
+    table = pa.table({"id": range(len(texts)), "text_a": texts, "text_b": texts[::-1]})
+    pq.write_table(table, tmp_path / "in.parquet", row_group_size=300)
+    return tmp_path / "in.parquet"
+
+
+def files(output, folders):
+    return {
+        str(path.relative_to(output)): path.read_bytes()
+        for folder in folders
+        for path in sorted((output / folder).glob("*"))
+    }
+
+
+def killed_often(start, out, progress, wanted, rng):
+    """Run a command and kill it again and again, half of the times amid its commits; compare what is done.
+
+    Args:
+        start: starts the command in a session of its own.
+        out: its output folder.
+        progress: the folder whose shards are its commits.
+        wanted: compares the finished output.
+        rng: draws the moments.
+    """
+    kills, left_something, finished = 0, 0, 0
+    while kills < KILLS:
+        process = start()
+        if kills % 2:
+            there = len(list((out / progress).glob("part-*")))
+            more = there + rng.randint(1, 40)
+            while process.poll() is None and len(list((out / progress).glob("part-*"))) < more:
+                time.sleep(0.002)
+            time.sleep(rng.uniform(0, 0.05))
+        else:
+            deadline = time.monotonic() + rng.uniform(0, 12)
+            while process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        if process.returncode == -signal.SIGKILL:
+            kills += 1
+            left_something += bool(list(out.rglob("part-*")))
+            assert not (out / "summary.json").exists() or finished
+            continue
+        assert process.returncode == 0
+        wanted()
+        finished += 1
+        shutil.rmtree(out)
+    engines.finish(start())
+    wanted()
+    assert left_something >= KILLS // 4  # else the moments were chosen badly
+    assert not list(out.rglob(".*"))
+    assert not (out / "_run" / "work").exists()
+
+
+def test_scoring_that_is_killed_twenty_times_ends_with_the_same_bytes(source, tmp_path, full_size):
+    flags = (
+        "--input",
+        source,
+        "--model",
+        full_size,
+        "--threads",
+        1,
+        "--rows_per_shard",
+        10,
+        "--threshold",
+        0.5,
+    )
+    engines.finish(engines.start("score", *flags, "--output", tmp_path / "whole"))
+    out = tmp_path / "out"
+
+    def same():
+        assert engines.shards(out) == engines.shards(tmp_path / "whole")
+        assert engines.summary(out) == engines.summary(tmp_path / "whole")
+
+    def start():
+        return engines.start("score", *flags, "--output", out, start_new_session=True)
+
+    killed_often(start, out, "scores", same, random.Random(SEED))
+
+
+SMALL_MINED_SHARDS = """
+import sys
+from beam_sts.cli import mine
+mine.PAIRS_PER_SHARD = 40
+sys.exit(mine.main(sys.argv[1:]))
+"""
+SMALL_SHARDS = """
+import sys
+import beam_sts.corpus.shards as shards
+from beam_sts.cli import dedup
+shards.PAIRS_PER_SHARD = 200
+sys.exit(dedup.main(sys.argv[1:]))
+"""
+
+
+def killed_often_with_small_shards(script, flags, tmp_path, folders, progress):
+    """The same of a script that makes many shards, beside a whole run of it; ``folders`` are compared."""
+    out = tmp_path / "out"
+
+    def start(output=out):
+        return subprocess.Popen(
+            [sys.executable, "-c", script, *map(str, flags), "--output", str(output)],
+            cwd=engines.ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    engines.finish(start(tmp_path / "whole"))
+    whole = files(tmp_path / "whole", folders)
+    assert len(whole) > 100
+
+    def same():
+        assert files(out, folders) == whole
+
+    killed_often(start, out, progress, same, random.Random(SEED))
+
+
+def test_deduplicating_that_is_killed_twenty_times_ends_with_the_same_bytes(tmp_path, tiny):
+    """Every phase is hit: reading, candidates, scores (in shards of 200 pairs, to have many), rows."""
+    pq.write_table(pa.table({"text": made_texts(500)}), tmp_path / "in.parquet")
+    flags = ["--input", tmp_path / "in.parquet", "--text", "text", "--model", tiny, "--threads", "1"]
+    flags += ["--candidates", "exact,minhash,lexical", "--neighbours", "20", "--rows_per_shard", "10"]
+    folders = ("kept", "removed", "pairs", "clusters", "rejected")
+
+    killed_often_with_small_shards(SMALL_SHARDS, flags, tmp_path, folders, "pairs")
+
+
+def test_mining_that_is_killed_twenty_times_ends_with_the_same_bytes(tmp_path, tiny):
+    pq.write_table(pa.table({"text": made_texts(500)}), tmp_path / "in.parquet")
+    flags = ["--input", tmp_path / "in.parquet", "--text", "text", "--model", tiny, "--threads", "1"]
+    folders = [f"{subset}/{split}" for subset in SUBSETS for split in ("train", "test")]
+
+    killed_often_with_small_shards(SMALL_MINED_SHARDS, flags, tmp_path, folders, "raw/train")
+
+
+def workers(pid):
+    """Beam's worker processes of a run, without the shells around them."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            grand = int(Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            continue
+        if b"apache_beam.runners.worker.sdk_worker_main" in words and pid in (parent, grand):
+            found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the worker in /proc")
+def test_a_killed_worker_process_ends_the_run_with_the_reason_and_the_next_one_goes_on(
+    source, tmp_path, full_size
+):
+    flags = ("--input", source, "--model", full_size, "--threads", 1, "--rows_per_shard", 20)
+    many = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+    engines.finish(engines.start("score", *flags, "--output", tmp_path / "whole"))
+    out = tmp_path / "out"
+    process = engines.start("score", *flags, "--output", out, *many)
+    engines.wait_until(lambda: len(list((out / "scores").glob("part-*"))) >= 5 or process.poll() is not None)
+    found = workers(process.pid)
+    assert len(found) == 2
+    os.kill(found[0], signal.SIGKILL)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    last = error.strip().splitlines()[-2:]
+    assert last[0].startswith("failed: a worker process ended with status 137 (killed;"), error
+    assert "run the same command again to go on" in last[1]
+    assert "Traceback" not in error
+    engines.wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in found), timeout=30)
+    assert not (out / "summary.json").exists()
+    engines.finish(engines.start("score", *flags, "--output", out, *many))
+    assert json.loads((out / "summary.json").read_text())["shards_skipped"] >= 5
+    assert engines.shards(out) == engines.shards(tmp_path / "whole")
+    assert engines.summary(out) == engines.summary(tmp_path / "whole")
+    assert not list(out.rglob(".*"))
+
+
+def test_a_clock_that_jumps_between_the_tries_changes_nothing(source, tmp_path, full_size):
+    engines.need("faketime")
+    flags = ("--input", source, "--model", full_size, "--threads", 1, "--rows_per_shard", 20)
+    engines.finish(engines.start("score", *flags, "--output", tmp_path / "whole"))
+    out = tmp_path / "out"
+    for shift in ("+400d", "-400d"):
+        command = ["faketime", "-m", "-f", shift, sys.executable, "-m", "pipelines.score", *map(str, flags)]
+        process = subprocess.Popen(
+            [*command, "--output", str(out)],
+            cwd=engines.ROOT,
+            env={**os.environ, "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"},
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        more = len(list((out / "scores").glob("part-*"))) + 20
+        engines.wait_until(
+            lambda process=process, more=more: (
+                process.poll() is not None or len(list((out / "scores").glob("part-*"))) >= more
+            )
+        )
+        os.killpg(process.pid, signal.SIGSTOP)  # alive, and not done before the second one has started
+        # A run of another time is refused by the lock, whose holder no clock outdates.
+        second = engines.start("score", *flags, "--output", out)
+        _, refusal = second.communicate(timeout=120)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert second.returncode == 2, refusal
+        assert "is writing there" in refusal
+    engines.finish(engines.start("score", *flags, "--output", out))
+    assert json.loads((out / "summary.json").read_text())["shards_skipped"] >= 40
+    assert engines.shards(out) == engines.shards(tmp_path / "whole")

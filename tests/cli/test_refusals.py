@@ -1,0 +1,97 @@
+"""Whatever refuses a command, its output folder is as it was before, and the corrected command runs."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from beam_sts.cli import dedup, evaluate, mine, score
+from tests.cli.test_dedup import made_texts
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    path = tmp_path_factory.mktemp("refusals") / "in.parquet"
+    texts = made_texts(30)
+    vectors = [[1.0, 2.0] if i % 5 else [1.0] for i in range(len(texts))]
+    columns = {"text": texts, "twice": ["same"] * len(texts), "vector": vectors, "text_b": texts[::-1]}
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def state(folder):
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [(path, path.read_bytes(), path.stat().st_mtime_ns) for path in files]
+
+
+REFUSED = {
+    "more pairs than are to be scored": (dedup, "--text=text", "--max_pairs=1"),
+    "ids that recur": (dedup, "--text=text", "--id=twice"),
+    "no such column": (dedup, "--text=nothing"),
+    "an expression that fails": (dedup, "--text=text", "--keep=highest:nothing+1"),
+    "vectors of two widths": (dedup, "--text=text", "--candidates=neighbours", "--embedding=vector"),
+    "a file of pairs that is not there": (dedup, "--text=text", "--candidates=pairs:/nowhere.csv"),
+    "no earlier run": (dedup, "--text=text", "--from_pairs=/nowhere"),
+    "what needs one machine": (dedup, "--text=text", "--runner=DirectRunner", "--linkage=average"),
+    "recurring ids on Beam": (dedup, "--text=text", "--id=twice", "--runner=DirectRunner"),
+    "more pairs on Beam": (dedup, "--text=text", "--max_pairs=1", "--runner=DirectRunner"),
+    "a threshold of logits": (score, "--text_a=text", "--text_b=text_b", "--threshold=7"),
+    "no such columns": (score, "--text_a=nothing", "--text_b=text_b"),
+    "a model that is none": (score, "--text_a=text", "--text_b=text_b", "--model=/nowhere"),
+    "texts of two widths": (mine, "--text=text", "--embedding=vector"),
+    "nothing to propose": (mine, "--text=text", "--neighbours=0", "--lexical=0", "--random=0"),
+    "a language that is none": (mine, "--text=nothing", "--sentences=en"),
+}
+
+
+CASES = [(why, there) for why in REFUSED for there in (False, True) if not (there and "Beam" in why)]
+
+
+@pytest.mark.parametrize(("why", "there"), CASES)
+def test_a_refused_command_leaves_the_output_as_it_was(corpus, tiny, tmp_path, why, there):
+    verb, *options = REFUSED[why]
+    out = tmp_path / "deep" / "out"
+    if there:
+        out.mkdir(parents=True)
+        (out / ".keep").write_text("")
+    before = state(tmp_path)
+    model = [] if "--model=/nowhere" in options else [f"--model={tiny}"]
+    assert verb.main([f"--input={corpus}", f"--output={out}", "--threads=1", *model, *options]) == 2
+    assert state(tmp_path) == before
+    assert out.exists() == there
+    assert (tmp_path / "deep").exists() == there
+
+
+def test_the_corrected_command_runs_where_the_refused_one_was(corpus, tiny, tmp_path):
+    out = tmp_path / "out"
+    flags = [f"--input={corpus}", f"--output={out}", "--threads=1", f"--model={tiny}", "--text=text"]
+    assert dedup.main([*flags, "--max_pairs=1", "--threshold=0.9"]) == 2
+    assert dedup.main(flags) == 0
+
+
+def test_a_folder_of_other_things_or_of_another_run_is_not_touched(corpus, tiny, tmp_path):
+    flags = [f"--input={corpus}", "--threads=1", f"--model={tiny}", "--text_a=text", "--text_b=text_b"]
+    other, ours = tmp_path / "other", tmp_path / "ours"
+    other.mkdir()
+    (other / "thesis.tex").write_text("years of work")
+    assert score.main([*flags, f"--output={ours}"]) == 0
+
+    before = state(tmp_path)
+    assert score.main([*flags, f"--output={other}"]) == 2
+    assert score.main([*flags, f"--output={ours}", "--symmetric"]) == 2
+    assert dedup.main([f"--input={corpus}", f"--output={ours}", f"--model={tiny}", "--text=text"]) == 2
+    assert state(tmp_path) == before
+
+
+def test_a_run_that_was_killed_before_it_committed_anything_is_no_obstacle(corpus, tiny, tmp_path):
+    flags = [f"--input={corpus}", "--threads=1", f"--model={tiny}", "--text_a=text", "--text_b=text_b"]
+    out = tmp_path / "out"
+    (out / "_run").mkdir(parents=True)
+    (out / "_run" / "run.json").write_text('{"pipeline": "score", "settings": {}}')
+    assert score.main([*flags, f"--output={out}"]) == 0
+
+
+def test_a_refused_evaluation_writes_no_file(corpus, tiny, tmp_path):
+    out = tmp_path / "deep" / "metrics.json"
+    flags = [f"--input={corpus}", f"--model={tiny}", "--text_a=text", "--text_b=text_b"]
+    assert evaluate.main([*flags, "--score=twice", f"--json={out}"]) == 2
+    assert not out.parent.exists()
