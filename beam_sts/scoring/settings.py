@@ -1,0 +1,100 @@
+"""The settings of a model and of the machine that scores: the same for every verb."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from beam_sts.checks import flag, one_of, optional, whole
+from beam_sts.errors import UserError
+from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint
+from beam_sts.scoring.backends import BACKENDS, PRECISIONS
+from beam_sts.scoring.long_text import LONG_TEXT
+from beam_sts.scoring.scorer import MACRO_BATCH
+from beam_sts.settings import Settings, setting
+
+
+def check_model(what: str, value: Any) -> None:
+    """A model by its name, folder or URL, or one that is loaded."""
+    if not isinstance(value, str | Path | Checkpoint) or not str(value):
+        raise UserError(f"{what} {value!r}: must be a model's name, folder or URL.")
+
+
+def check_device(what: str, value: Any) -> None:
+    """A device that torch knows, whether this machine has it or not."""
+    try:
+        torch.device(value)
+    except (RuntimeError, TypeError) as error:
+        raise UserError(f"{what} {value!r}: must be a torch device, such as cpu or cuda:0.") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings(Settings):
+    """What decides how a model is loaded and run."""
+
+    model: str | Path | Checkpoint = setting(
+        DEFAULT_MODEL, "embedded model, folder, fsspec URL or Hugging Face id[@revision]", check_model
+    )
+    long_text: str = setting(
+        "truncate",
+        "pairs of more tokens than the model takes: cut as the reference does, reject, or score by "
+        "overlapping windows",
+        choices=LONG_TEXT,
+    )
+    allow_pickle: bool = setting(False, "load a model's .bin, a pickle, if you trust its source", flag)
+    trust_remote_code: bool = setting(False, "run a model's own Python code if you trust it", flag)
+    precision: str = setting(
+        "fp32", "bf16 is faster where the processor has it, and differs a little", choices=PRECISIONS
+    )
+    backend: str = setting(
+        "auto",
+        "auto is settled before the run and recorded; onnx, openvino: extras",
+        one_of(*BACKENDS),
+        choices=BACKENDS,
+    )
+    device: str = setting("cpu", "torch device", check_device)
+    threads: int | None = setting(
+        None,
+        "threads of each worker process (default: cores / processes)",
+        optional(whole(1)),
+        metavar="N",
+    )
+    token_budget: int | None = setting(
+        None,
+        "padded tokens that the model is given at once (default: what suits the backend)",
+        optional(whole(1)),
+        option=None,
+    )
+
+    @property
+    def load(self) -> dict[str, bool]:
+        """What the user lets a model do, as ``load_checkpoint`` takes it."""
+        return {"allow_pickle": self.allow_pickle, "trust_remote_code": self.trust_remote_code}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorerSettings(ModelSettings):
+    """The arguments of ``PairScorer``."""
+
+    macro_batch: int = setting(
+        MACRO_BATCH, "distinct pairs that are tokenised and sorted by length together", whole(1), option=None
+    )
+
+    @property
+    def scorer_args(self) -> dict[str, Any]:
+        """What ``PairScorer`` takes besides the model."""
+        names = (
+            "precision",
+            "backend",
+            "device",
+            "threads",
+            "macro_batch",
+            "token_budget",
+            "long_text",
+            "allow_pickle",
+            "trust_remote_code",
+        )
+        return {name: getattr(self, name) for name in names}
