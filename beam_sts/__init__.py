@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from beam_sts.errors import UserError
 
 if TYPE_CHECKING:
+    from beam_sts.dedup.beam import DeduplicateTexts
     from beam_sts.scoring.scorer import PairScorer, ScoreResult, ScoreStats
-    from beam_sts.transforms.dedup import DeduplicateTexts
     from beam_sts.transforms.handler import CrossEncoderModelHandler
     from beam_sts.transforms.mine import MinePairs
     from beam_sts.transforms.score import ScorePairs

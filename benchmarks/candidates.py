@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beam_sts.corpus.buckets import CAP, bucket_pairs
-from beam_sts.corpus.candidates import MinHash, exact_keys, normalise
-from beam_sts.corpus.neighbours import lexical_neighbours, neighbours
-from beam_sts.corpus.vectors import static_embedding
+from beam_sts.candidates.buckets import CAP, bucket_pairs
+from beam_sts.candidates.keys import MinHash, exact_keys, normalise
+from beam_sts.candidates.neighbours import lexical_neighbours, neighbours
+from beam_sts.candidates.vectors import static_embedding
 from beam_sts.models.checkpoint import load_checkpoint
 
 

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from beam_sts.corpus.candidates import normalise
-from beam_sts.corpus.components import components
-from beam_sts.corpus.linkage import average_clusters
-from beam_sts.corpus.neighbours import lexical_neighbours, neighbours
-from beam_sts.corpus.tf_idf import shingle_counts
-from beam_sts.corpus.vectors import static_embedding
+from beam_sts.candidates.keys import normalise
+from beam_sts.candidates.neighbours import lexical_neighbours, neighbours
+from beam_sts.candidates.tf_idf import shingle_counts
+from beam_sts.candidates.vectors import static_embedding
+from beam_sts.dedup.components import components
+from beam_sts.dedup.linkage import average_clusters
 from beam_sts.models.checkpoint import load_checkpoint
 from benchmarks.dedup_runs import Peers, dedup, parts_of, peer_costs
 

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beam_sts.corpus.overlap import Overlap
-from beam_sts.corpus.verify import MODEL_SHARE
+from beam_sts.dedup.overlap import Overlap
+from beam_sts.dedup.verify import MODEL_SHARE
 from benchmarks.load import Memory
 
 # Linux counts this process's memory into the peak of what it starts, but not of what a shell between starts.

@@ -26,8 +26,8 @@ from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
 from beam_sts import DeduplicateTexts, MinePairs, ScorePairs
+from beam_sts.candidates.keys import MinHash, exact_keys, normalise
 from beam_sts.cli import dedup, score
-from beam_sts.corpus.candidates import MinHash, exact_keys, normalise
 from tests import reference_dedup
 
 SECONDS = float(os.environ.get("BEAM_STS_FUZZ_SECONDS", "120"))

@@ -6,17 +6,17 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
+from beam_sts.candidates.given import plan_given
+from beam_sts.candidates.keys import MinHash, block_values
+from beam_sts.candidates.propose import Proposal, parse_sources
+from beam_sts.candidates.source import Source
 from beam_sts.checks import check, interval
 from beam_sts.cli.describe import input_identity, versions_of
 from beam_sts.cli.formats import format_settings, output_folder, read_options
 from beam_sts.cli.scoring import trust
-from beam_sts.corpus.candidates import MinHash, block_values
-from beam_sts.corpus.dedup import KeepPolicy
-from beam_sts.corpus.given import plan_given
-from beam_sts.corpus.propose import Proposal, parse_sources
-from beam_sts.corpus.receipts import FOLDERS, RECEIPT
-from beam_sts.corpus.rows import Source
-from beam_sts.corpus.runs import Run
+from beam_sts.dedup.decide import KeepPolicy
+from beam_sts.dedup.receipts import FOLDERS, RECEIPT
+from beam_sts.dedup.runs import Run
 from beam_sts.errors import UserError
 from beam_sts.io.committed import check_files, check_run
 from beam_sts.io.encode import check_encodable

@@ -20,13 +20,13 @@ from beam_sts.cli.describe import (
     describe_model,
     digest,
 )
-from beam_sts.corpus.dedup import (
+from beam_sts.dedup.decide import (
     Decision,
     describe_clusters,
 )
-from beam_sts.corpus.rows import Nodes, Rows
-from beam_sts.corpus.shards import Edges, PairShards
-from beam_sts.corpus.verify import VerifyStats
+from beam_sts.dedup.rows import Nodes, Rows
+from beam_sts.dedup.shards import Edges, PairShards
+from beam_sts.dedup.verify import VerifyStats
 from beam_sts.io.summary import add_records, quantiles, score_histogram
 
 

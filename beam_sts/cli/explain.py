@@ -18,7 +18,7 @@ from beam_sts.cli.args import Parser
 from beam_sts.cli.console import guarded
 from beam_sts.cli.formats import add_storage_options
 from beam_sts.cli.terminal import Safe, safe, say
-from beam_sts.corpus.runs import Run
+from beam_sts.dedup.runs import Run
 from beam_sts.errors import UserError
 
 WORDS = 2_000

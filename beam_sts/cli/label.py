@@ -21,7 +21,7 @@ from beam_sts.cli.console import guarded
 from beam_sts.cli.formats import add_read_options, add_storage_options, read_options
 from beam_sts.cli.terminal import say
 from beam_sts.corpus.label import BANDS, bands_of, estimate_quality, recommend, sample_pairs
-from beam_sts.corpus.runs import Run
+from beam_sts.dedup.runs import Run
 from beam_sts.errors import UserError
 from beam_sts.io.delimited import sniff_delimiter
 from beam_sts.io.encode import encode

@@ -22,6 +22,8 @@ import numpy as np
 import pyarrow as pa
 
 import beam_sts
+from beam_sts.candidates.beam_nearest import blocks_for
+from beam_sts.candidates.source import Source
 from beam_sts.checks import check
 from beam_sts.cli.args import Parser, look_at
 from beam_sts.cli.beam_options import local_options, runner_of
@@ -40,7 +42,6 @@ from beam_sts.corpus.mine import PairSources, mine_locally
 from beam_sts.corpus.mined import FOLDERS, PAIRS_PER_SHARD, SetSettings, empty_schemas, mine_counts
 from beam_sts.corpus.mining import SUBSETS
 from beam_sts.corpus.passages import PassageSettings
-from beam_sts.corpus.rows import Source
 from beam_sts.errors import UserError
 from beam_sts.io.committed import check_files, read_record, run_damage
 from beam_sts.io.encode import check_encodable
@@ -56,7 +57,6 @@ from beam_sts.report.examples import merge_examples
 from beam_sts.report.mine import mine_page
 from beam_sts.scoring.scorer import PairScorer
 from beam_sts.transforms.mine_files import COUNTS, MineBeamSettings, MineSlices
-from beam_sts.transforms.nearest import blocks_for
 from beam_sts.transforms.options import MINE
 
 _ROWS_PER_SLICE = 20_000

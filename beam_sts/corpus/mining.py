@@ -27,9 +27,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from beam_sts.corpus.buckets import IntArray, distinct_codes
-from beam_sts.corpus.candidates import mix64, normalise
-from beam_sts.corpus.tf_idf import shingle_counts
+from beam_sts.candidates.buckets import IntArray, distinct_codes
+from beam_sts.candidates.keys import mix64, normalise
+from beam_sts.candidates.tf_idf import shingle_counts
 
 SUBSETS = ("raw", "pair-score", "pair-score-hard", "pair-score-sampled", "triplet", "triplet-hard")
 SPLITS = ("train", "test")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from beam_sts.corpus.rows import SliceRows, Source
+from beam_sts.candidates.source import SliceRows, Source
 from beam_sts.io.committed import read_records, slice_identity
 from beam_sts.io.files import file_system
 from beam_sts.io.output import OutputFolder

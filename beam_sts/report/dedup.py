@@ -27,7 +27,7 @@ def dedup_page(summary: Summary, examples: Examples, card: str = "") -> Page:
 
     Args:
         summary: what ``summary.json`` holds.
-        examples: pairs to show, as ``beam_sts.corpus.show.examples`` gives them; none is fine.
+        examples: pairs to show, as ``beam_sts.dedup.show.examples`` gives them; none is fine.
         card: the model card, Markdown; shown as it is.
     """
     read, kept, removed = (summary[f"rows_{kind}"] for kind in ("read", "kept", "removed"))

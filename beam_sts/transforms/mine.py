@@ -15,16 +15,16 @@ from apache_beam import pvalue
 from apache_beam.metrics import Metrics
 from numpy.typing import NDArray
 
+from beam_sts.candidates.beam_buckets import JoinTexts, MergeCandidates
+from beam_sts.candidates.beam_nearest import DensePoints, LexicalCandidates, NearestCandidates, StaticVectors
+from beam_sts.candidates.keys import hash128, normalise
 from beam_sts.corpus.blank import is_blank
-from beam_sts.corpus.candidates import hash128, normalise
 from beam_sts.corpus.mine import PairSources
 from beam_sts.corpus.mining import ORIGINS, SPLITS, draws, in_test, shard_of
-from beam_sts.corpus.worth import plain
+from beam_sts.dedup.keep import plain
 from beam_sts.errors import UserError
-from beam_sts.transforms.candidates import JoinTexts, MergeCandidates
 from beam_sts.transforms.elements import text_fault
 from beam_sts.transforms.handler import HANDLER_ARGS, METRICS_NAMESPACE
-from beam_sts.transforms.nearest import DensePoints, LexicalCandidates, NearestCandidates, StaticVectors
 from beam_sts.transforms.options import MINE, check_arguments
 from beam_sts.transforms.score import ScorePairs
 from beam_sts.types import Rejected
@@ -54,7 +54,7 @@ class MinePairs(beam.PTransform):
         lexical: nearest of each text by shared rare shingles.
         random: random texts of each.
         test_share: of documents, or of texts without one, that are the test split.
-        blocks: of the comparison for the nearest (``beam_sts.transforms.nearest``): about a
+        blocks: of the comparison for the nearest (``beam_sts.candidates.beam_nearest``): about a
             16,000th of the texts.
         random_shards: a worker holds the hashes of a shard; a random pair lies within one.
         seed: of the split and the random pairs.

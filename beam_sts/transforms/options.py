@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from beam_sts import checks
+from beam_sts.candidates.keys import MinHash
+from beam_sts.candidates.propose import check_sources
+from beam_sts.candidates.source import EMPTY
 from beam_sts.checks import Rule, every, flag, interval, name, one_of, optional, share, whole
-from beam_sts.corpus.candidates import MinHash
-from beam_sts.corpus.dedup import LINKAGES
-from beam_sts.corpus.propose import check_sources
-from beam_sts.corpus.rows import EMPTY
-from beam_sts.corpus.worth import check_keep
+from beam_sts.dedup.decide import LINKAGES
+from beam_sts.dedup.keep import check_keep
 from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.report.examples import MOST_EXAMPLES

@@ -8,11 +8,11 @@ import apache_beam as beam
 from apache_beam.typehints.row_type import RowTypeConstraint
 
 from beam_sts.checks import check_names, name
-from beam_sts.corpus.verify import THRESHOLD
+from beam_sts.dedup.beam import DeduplicateTexts as _DeduplicateTexts
+from beam_sts.dedup.beam_texts import RENAME
+from beam_sts.dedup.verify import THRESHOLD
 from beam_sts.errors import UserError
-from beam_sts.transforms.dedup import DeduplicateTexts as _DeduplicateTexts
 from beam_sts.transforms.elements import check_schema_fields, row_fields
-from beam_sts.transforms.nodes import RENAME
 from beam_sts.transforms.score import REASON_COLUMN
 from beam_sts.transforms.score import ScorePairs as _ScorePairs
 from beam_sts.types import Rejected

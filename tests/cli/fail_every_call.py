@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 import torch
 from fsspec.implementations.local import LocalFileSystem
 
-import beam_sts.corpus.shards as pair_shards
+import beam_sts.dedup.shards as pair_shards
 from beam_sts.cli import dedup, mine, score
 from beam_sts.models.checkpoint import load_checkpoint
 from beam_sts.scoring import backends, scorer

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_sts.cli import dedup, describe, explain, label, mine, score
-from beam_sts.corpus import shards
+from beam_sts.dedup import shards
 from tests.checkpoints import SENTENCES
 from tests.cli.test_dedup import made_texts
 

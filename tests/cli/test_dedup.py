@@ -15,8 +15,8 @@ import pytest
 
 from beam_sts import PairScorer
 from beam_sts.cli import dedup
-from beam_sts.corpus.overlap import Overlap
-from beam_sts.corpus.verify import MODEL_SHARE
+from beam_sts.dedup.overlap import Overlap
+from beam_sts.dedup.verify import MODEL_SHARE
 
 ROOT = Path(__file__).parents[2]
 WORDS = [
@@ -235,7 +235,7 @@ def test_a_killed_run_goes_on_from_its_scores(tmp_path, tiny):
     options = ["--input", str(tmp_path / "in.parquet"), "--text", "text", "--model", str(tiny)]
     options += ["--candidates", "exact,minhash,lexical", "--neighbours", "20", "--threads", "1"]
     code = (
-        "import beam_sts.corpus.shards as s; s.CHARACTERS_PER_SHARD = 40_000; "
+        "import beam_sts.dedup.shards as s; s.CHARACTERS_PER_SHARD = 40_000; "
         "from beam_sts.cli import dedup; import sys; sys.exit(dedup.main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, *options, "--output", str(tmp_path / "out")]

@@ -122,7 +122,7 @@ sys.exit(mine.main(sys.argv[1:]))
 """
 SMALL_SHARDS = """
 import sys
-import beam_sts.corpus.shards as shards
+import beam_sts.dedup.shards as shards
 from beam_sts.cli import dedup
 shards.PAIRS_PER_SHARD = 200
 sys.exit(dedup.main(sys.argv[1:]))

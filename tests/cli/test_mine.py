@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from beam_sts.candidates import beam_nearest as nearest
 from beam_sts.cli import mine as mine_command
 from beam_sts.cli import train
 from beam_sts.cli.mine import main
@@ -12,7 +13,6 @@ from beam_sts.corpus.mining import SUBSETS
 from beam_sts.models.registry import EMBEDDED
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import Workshop
-from beam_sts.transforms import nearest
 
 COLUMNS = {
     "raw": ["anchor", "text", "origin"],

@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_sts import DeduplicateTexts, MinePairs, ScorePairs, UserError
-from beam_sts.corpus.survivors import ranks
-from beam_sts.corpus.worth import sortable, worth_of
+from beam_sts.dedup.beam_texts import RECEIPT, Fields, ReadRows
+from beam_sts.dedup.keep import sortable, worth_of
+from beam_sts.dedup.representatives import ranks
 from beam_sts.transforms import yaml as in_yaml
-from beam_sts.transforms.nodes import RECEIPT, Fields, ReadRows
 
 TEXT = "The bridge over the river is closed today."
 HERE = datetime.datetime(2020, 1, 1)

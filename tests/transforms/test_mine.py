@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from beam_sts import MinePairs
-from beam_sts.corpus.candidates import normalise
+from beam_sts.candidates.keys import normalise
 
 TEXTS = [
     f"The {colour} {animal} sat on the mat." for colour in ("red", "old", "big") for animal in ("cat", "dog")

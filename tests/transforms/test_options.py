@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from beam_sts import CrossEncoderModelHandler, DeduplicateTexts, MinePairs, ScorePairs, UserError
+from beam_sts.candidates.keys import MinHash
 from beam_sts.cli import dedup, mine, score
-from beam_sts.corpus.candidates import MinHash
 from beam_sts.transforms import options
 from beam_sts.transforms import yaml as in_yaml
 

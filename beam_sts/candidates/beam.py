@@ -1,0 +1,205 @@
+"""Candidates of a corpus in Beam from any union of sources, with a report of each.
+
+The pure twin is ``beam_sts.candidates.propose``. Nodes, what is compared, are named ``(side, id)``, side 1
+being the rows to compare against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam import pvalue
+
+from beam_sts.candidates.beam_buckets import BucketCandidates, KeyTexts, MergeCandidates
+from beam_sts.candidates.beam_nearest import DensePoints, LexicalCandidates, NearestCandidates, StaticVectors
+from beam_sts.candidates.keys import exact_keys
+from beam_sts.candidates.propose import Proposal
+
+Node = tuple[int, Any]
+
+
+class Proposed(NamedTuple):
+    """``pairs``: ``((node, node), sources)``, distinct; ``reports``: a place and a dict of each source."""
+
+    pairs: beam.PCollection
+    reports: beam.PCollection
+
+
+class ProposeCandidates(beam.PTransform):
+    """A dict of collections of the nodes -> :class:`Proposed`.
+
+    ``texts`` are ``(node, text)``; ``blocks`` ``(key of the n-th blocking source, node)``; ``vectors``
+    ``(node, packed vector)``; ``ids`` ``(id as text, node)`` and ``given`` ``(id as text, id as text)``. Only
+    those that a source needs are used.
+
+    Args:
+        proposal: where from.
+        model: whose token vectors ``neighbours`` go by.
+        against: whether there are nodes of side 1; then pairs cross the sides, and lie within side 0 where
+            ``proposal.within`` asks for it.
+        blocks: of the nearest (``beam_sts.candidates.beam_nearest``).
+        load: arguments of ``load_checkpoint``.
+    """
+
+    def __init__(
+        self,
+        proposal: Proposal,
+        model: str,
+        *,
+        against: bool = False,
+        blocks: int = 1,
+        load: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self._proposal, self._model, self._load = proposal, model, load or {}
+        self._blocks = blocks
+        # As the pure twin: across the sides, then within side 0.
+        self._passes = [True] if against else [False]
+        if against and proposal.within:
+            self._passes.append(False)
+        self._against = against
+
+    def expand(self, nodes: dict[str, beam.PCollection]) -> Proposed:
+        """Every source, then the union."""
+        parts, reports, names, block = [], [], [], 0
+        for source in self._proposal.sources:
+            name = source.partition(":")[0]
+            names.append(name)
+            if name == "pairs":
+                given = {"ids": nodes["ids"], "given": nodes["given"]} | "Given" >> GivenCandidates()
+                parts.append(given.pairs)
+                reports.append(given.report)
+                continue
+            for across in self._passes:
+                label = f"{name} {block}" if name == "block" else name
+                label += " across" if across else ""
+                made = self._one(name, block, label, across, nodes)
+                parts.append(made.pairs)
+                reports.append(made.reports)
+            block += name == "block"
+        pairs = tuple(parts) | "Union" >> MergeCandidates(list(dict.fromkeys(names)))
+        placed = tuple(
+            report | f"Place {at}" >> beam.Map(lambda found, at: (at, found), at)
+            for at, report in enumerate(reports)
+        )
+        return Proposed(pairs, placed | "Reports" >> beam.Flatten())
+
+    def _one(
+        self, name: str, block: int, label: str, across: bool, nodes: dict[str, beam.PCollection]
+    ) -> Proposed:
+        def own(collection: beam.PCollection, what: str, at: int = 0) -> beam.PCollection:
+            """Without the other side, where pairs lie within one."""
+            if across or not self._against:
+                return collection
+            return collection | f"{label}: own {what}" >> beam.Filter(lambda one: one[at][0] == 0)
+
+        proposal = self._proposal
+        if name in ("exact", "minhash", "block"):
+            if name == "block":
+                keyed = own(nodes["blocks"], "keys", 1) | f"{label}: of it" >> beam.Filter(
+                    lambda one, block: one[0][0] == block, block
+                )
+            else:
+                keys = exact_keys if name == "exact" else proposal.minhash.keys
+                keyed = own(nodes["texts"], "texts") | f"{label}: keys" >> KeyTexts(keys)
+            if across:
+                keyed = keyed | f"{label}: sides" >> beam.MapTuple(lambda key, node: (key, (node[0], node)))
+            found = keyed | f"{label}: pairs" >> BucketCandidates(name, proposal.cap, sided=across)
+            report = found.report
+            if name == "minhash":
+                more = {
+                    "settings": str(proposal.minhash),
+                    "curve": {f"{at:.1f}": round(chance, 4) for at, chance in proposal.minhash.curve()},
+                }
+                report = report | f"{label}: settings" >> beam.Map(lambda one, more: {**one, **more}, more)
+            return Proposed(found.pairs, report)
+        if name == "lexical":
+            nearest = LexicalCandidates(proposal.k, self._blocks, sided=across)
+            pairs = own(nodes["texts"], "texts") | f"{label}: pairs" >> nearest
+        else:
+            if "vectors" in nodes:
+                vectors = own(nodes["vectors"], "vectors")
+            else:
+                texts = own(nodes["texts"], "texts")
+                vectors = texts | f"{label}: vectors" >> StaticVectors(self._model, **self._load)
+            nearest = NearestCandidates(name, proposal.k, DensePoints(), self._blocks, sided=across)
+            pairs = vectors | f"{label}: pairs" >> nearest
+        report = (
+            pairs
+            | f"{label}: count" >> beam.combiners.Count.Globally()
+            | f"{label}: report" >> beam.Map(_near_report, name, proposal.k)
+        )
+        return Proposed(pairs, report)
+
+
+def _near_report(count: int, source: str, k: int) -> dict[str, Any]:
+    return {"source": source, "k": k, "pairs": count}
+
+
+class Given(NamedTuple):
+    """``pairs``: ``((node, node), "pairs")``; ``report``: one dict of counts, as of ``given_pairs``."""
+
+    pairs: beam.PCollection
+    report: beam.PCollection
+
+
+class GivenCandidates(beam.PTransform):
+    """``ids`` ``(id as text, node)`` and ``given`` ``(id as text, id as text)`` -> :class:`Given`.
+
+    The twin of ``given_pairs``: an unknown id, and a pair of one id, are counted and left out.
+    """
+
+    def expand(self, collections: dict[str, beam.PCollection]) -> Given:
+        """Two shuffles: by the first id, then by the second."""
+        ids = collections["ids"]
+        first = (
+            {"node": ids, "pair": collections["given"]}
+            | "First" >> beam.CoGroupByKey()
+            | "Node a" >> beam.ParDo(_KnownId()).with_outputs("unknown", main="known")
+        )
+        second = (
+            {"node": ids, "pair": first["known"]}
+            | "Second" >> beam.CoGroupByKey()
+            | "Node b" >> beam.ParDo(_KnownId()).with_outputs("unknown", main="known")
+        )
+        pairs = second["known"] | "Order" >> beam.ParDo(_InOrder()).with_outputs("same", main="pairs")
+        distinct = pairs["pairs"] | "Distinct" >> beam.Distinct()
+        counts = (
+            distinct | "Found" >> beam.Map(lambda _: "pairs"),
+            collections["given"] | "Rows" >> beam.Map(lambda _: "rows"),
+            pairs["same"] | "Same" >> beam.Map(lambda _: "same"),
+            first["unknown"] | "Unknown a" >> beam.Map(lambda _: "unknown"),
+            second["unknown"] | "Unknown b" >> beam.Map(lambda _: "unknown"),
+        )
+        report = (
+            counts
+            | "Counts" >> beam.Flatten()
+            | "Count" >> beam.combiners.Count.PerElement()
+            | "All" >> beam.combiners.ToDict()
+            | "Report" >> beam.Map(_given_report)
+        )
+        return Given(distinct | "Name" >> beam.Map(lambda pair: (pair, "pairs")), report)
+
+
+def _given_report(counts: dict[str, int]) -> dict[str, Any]:
+    return {"source": "pairs", **{name: counts.get(name, 0) for name in ("pairs", "rows", "unknown", "same")}}
+
+
+class _KnownId(beam.DoFn):
+    """What is paired with an id -> (it, the id's node); the others as ``unknown``."""
+
+    def process(self, met: tuple[str, dict[str, Iterable[Any]]]) -> Iterator[Any]:
+        _, found = met
+        node = next(iter(found["node"]), None)
+        for other in found["pair"]:
+            yield pvalue.TaggedOutput("unknown", 1) if node is None else (other, node)
+
+
+class _InOrder(beam.DoFn):
+    """(node a, node b) -> the lower first; those of one node as ``same``."""
+
+    def process(self, pair: tuple[Node, Node]) -> Iterator[Any]:
+        a, b = pair
+        yield pvalue.TaggedOutput("same", 1) if a == b else (min(a, b), max(a, b))

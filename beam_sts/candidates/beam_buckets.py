@@ -1,0 +1,254 @@
+"""Candidate pairs in Beam: key texts, pair what shares a bucket, join the texts to the pairs.
+
+The algorithms are the pure functions of ``beam_sts.corpus``; here are only shuffles. Of a bucket at most
+``MEMBERS`` ids are in memory, of a pair its two texts; the corpus is shuffled, never a side input.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam import pvalue
+from apache_beam.transforms.window import GlobalWindows
+
+from beam_sts.candidates.buckets import CAP, BucketReport, bucket_pairs
+from beam_sts.candidates.keys import Keys
+from beam_sts.errors import UserError
+
+MEMBERS = 1 << 20
+"""Members of a bucket (or of one side of it) that are held; the others are paired with the first alone."""
+
+_KIB_AT_ONCE = 1 << 12  # of texts that are hashed together, each counting as one at least
+
+
+class KeyTexts(beam.PTransform):
+    """``(id, text)`` -> ``(bucket key, id)``, any number for each text.
+
+    Args:
+        keys: the pure function, such as ``exact_keys`` or ``MinHash().keys``.
+    """
+
+    def __init__(self, keys: Callable[[pa.Array], Keys]) -> None:
+        super().__init__()
+        self._keys = keys
+
+    def expand(self, texts: beam.PCollection) -> beam.PCollection:
+        """Hash some thousand texts at a time, fewer where they are long."""
+        return texts | batch_texts() | "Key" >> beam.FlatMap(_key, self._keys)
+
+
+def batch_texts() -> beam.PTransform:
+    """``(id, text)`` -> lists of some thousand of them, fewer where they are long."""
+    return beam.BatchElements(min_batch_size=_KIB_AT_ONCE, max_batch_size=_KIB_AT_ONCE, element_size_fn=_kib)
+
+
+def _kib(element: tuple[Any, str]) -> int:
+    return 1 + len(element[1] or "") // 1024
+
+
+def _key(texts: list[tuple[Any, str]], keys: Callable[[pa.Array], Keys]) -> Iterator[tuple[bytes, Any]]:
+    found = keys(pa.array([text for _, text in texts], pa.large_string()))
+    for number, key in zip(found.text.tolist(), found.key.astype("<u8"), strict=True):
+        yield key.tobytes(), texts[number][0]
+
+
+class Bucketed(NamedTuple):
+    """``pairs``: ``((id, id), source)``; ``report``: one dict, the fields of ``BucketReport``."""
+
+    pairs: beam.PCollection
+    report: beam.PCollection
+
+
+class BucketCandidates(beam.PTransform):
+    """``(bucket key, id)`` -> :class:`Bucketed`: distinct pairs, the lower id first.
+
+    The rule for hot buckets, and the result, is that of ``beam_sts.candidates.buckets.bucket_pairs`` with the
+    ids' order for the order of numbers, but that beyond ``MEMBERS`` members of a bucket the others are paired
+    with the first alone.
+
+    Args:
+        source: what the candidates come from.
+        cap: most members of a bucket that are all paired with each other.
+        sided: elements are ``(bucket key, (side, id))``, side 0 or 1; then pairs cross the sides.
+
+    >>> from beam_sts.candidates.keys import exact_keys
+    >>> with beam.Pipeline("FnApiRunner") as pipeline:
+    ...     texts = pipeline | beam.Create([(1, "A cat"), (2, "a  cat"), (3, "A dog")])
+    ...     found = texts | KeyTexts(exact_keys) | BucketCandidates("exact")
+    ...     _ = found.pairs | beam.Map(print)
+    ((1, 2), 'exact')
+    """
+
+    def __init__(self, source: str, cap: int = CAP, *, sided: bool = False) -> None:
+        super().__init__()
+        self._source = source
+        self._cap = cap
+        self._sided = sided
+
+    def expand(self, keyed: beam.PCollection) -> Bucketed:
+        """Group, pair, drop repetitions; count."""
+        bucketed = (
+            keyed
+            | "Bucket" >> beam.GroupByKey()
+            | "Pair" >> beam.ParDo(_PairBucket(self._cap, self._sided)).with_outputs("report", main="pairs")
+        )
+        pairs = (
+            bucketed["pairs"]
+            | "Distinct" >> beam.Distinct()
+            | "Name" >> beam.Map(lambda pair, source: (pair, source), self._source)
+        )
+        made = (
+            pairs
+            | "Count" >> beam.combiners.Count.Globally()
+            | "Made" >> beam.Map(lambda count: BucketReport("", pairs=count))
+        )
+        report = (
+            (bucketed["report"], made)
+            | "Reports" >> beam.Flatten()
+            | "Sum" >> beam.CombineGlobally(_sum_reports)
+            | "Source" >> beam.Map(lambda one, source: {**asdict(one), "source": source}, self._source)
+        )
+        return Bucketed(pairs, report)
+
+
+def _sum_reports(reports: Iterable[BucketReport]) -> BucketReport:
+    total = BucketReport("")
+    for one in reports:
+        total = total.add(one)
+    return total
+
+
+class _PairBucket(beam.DoFn):
+    """A bucket -> its pairs. Reads a hot bucket twice rather than holding it."""
+
+    def __init__(self, cap: int, sided: bool, members: int = MEMBERS) -> None:
+        self._cap = cap
+        self._sided = sided
+        self._members = members
+        self._report = BucketReport("")
+
+    def start_bundle(self) -> None:
+        self._report = BucketReport("")
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield pvalue.TaggedOutput("report", GlobalWindows.windowed_value(self._report))
+
+    def process(self, bucket: tuple[bytes, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
+        _, values = bucket
+        if self._sided:
+            sides = [_smallest((i for s, i in values if s == side), self._members) for side in (0, 1)]
+            ids = sides[0] + sides[1]
+            side = np.repeat([0, 1], [len(sides[0]), len(sides[1])])
+        else:
+            ids, side = _smallest(values, self._members), None
+        self._report = replace(self._report, keys=self._report.keys + sum(1 for _ in values))
+        if len(ids) < 2:  # most are alone
+            return
+        one_key = Keys(np.arange(len(ids)), np.zeros((len(ids), 2), np.uint64), "")
+        a, b, report = bucket_pairs(one_key, self._cap, side)
+        self._report = self._report.add(replace(report, keys=0, pairs=0))
+        for first, second in zip(a.tolist(), b.tolist(), strict=True):
+            yield _in_order(ids[first], ids[second])
+        if len(ids) >= self._members:
+            yield from self._rest(values, ids, side)
+
+    def _rest(self, values: Iterable[Any], ids: list[Any], side: Any) -> Iterator[tuple[Any, Any]]:
+        """Members beyond those that are held, each with the first (of the other side)."""
+        if side is None:
+            for ident in values:
+                if ident > ids[-1]:
+                    yield ids[0], ident
+            return
+        count = np.bincount(side, minlength=2)
+        if not count.all():
+            return
+        own = (ids[: count[0]], ids[count[0] :])
+        for which, ident in values:
+            if ident > own[which][-1]:
+                yield _in_order(own[1 - which][0], ident)
+
+
+def _smallest(values: Iterable[Any], members: int) -> list[Any]:
+    """The smallest distinct values in order, at most ``members``, in memory for twice as many."""
+    held: set[Any] = set()
+    bound = None
+    for value in values:
+        if bound is None or value < bound:
+            held.add(value)
+            if len(held) >= 2 * members:
+                held = set(heapq.nsmallest(members, held))
+                bound = max(held)
+    return heapq.nsmallest(members, held)
+
+
+def _in_order(first: Any, second: Any) -> tuple[Any, Any]:
+    return (first, second) if first <= second else (second, first)
+
+
+class MergeCandidates(beam.PTransform):
+    """A tuple of collections of ``((id, id), source)`` -> one of distinct pairs, sources joined by ``+``.
+
+    Args:
+        sources: the order of the names.
+    """
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        super().__init__()
+        self._sources = list(sources)
+
+    def expand(self, parts: tuple[beam.PCollection, ...]) -> beam.PCollection:
+        """Group by pair."""
+        return parts | beam.Flatten() | beam.GroupByKey() | "Join" >> beam.Map(_join, self._sources)
+
+
+def _join(grouped: tuple[Any, Iterable[str]], order: list[str]) -> tuple[Any, str]:
+    pair, found = grouped
+    return pair, "+".join(sorted(set(found), key=order.index))
+
+
+class JoinTexts(beam.PTransform):
+    """A dict of ``pairs`` ``((id, id), source)`` and ``texts`` ``(id, text)`` -> rows with both texts.
+
+    Gives ``(id_a, id_b, text_a, text_b, source)``.
+
+    Raises:
+        UserError: two texts have one id, or a pair's id has no text.
+    """
+
+    def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
+        """Two shuffles: by the first id, then by the second."""
+        texts, pairs = collections["texts"], collections["pairs"]
+        by_first = pairs | "By first" >> beam.MapTuple(lambda pair, source: (pair[0], (pair[1], source)))
+        half = (
+            {"texts": texts, "pairs": by_first}
+            | "First" >> beam.CoGroupByKey()
+            | "Text a" >> beam.FlatMapTuple(_with_text)
+            | "By second" >> beam.MapTuple(lambda a, pair, text_a: (pair[0], (a, text_a, pair[1])))
+        )
+        return (
+            {"texts": texts, "pairs": half}
+            | "Second" >> beam.CoGroupByKey()
+            | "Text b" >> beam.FlatMapTuple(_with_text)
+            | "Row" >> beam.MapTuple(lambda b, pair, text_b: (pair[0], b, pair[1], text_b, pair[2]))
+        )
+
+
+def _with_text(ident: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any, str]]:
+    texts = iter(found["texts"])
+    text = next(texts, None)
+    if next(texts, None) is not None:
+        raise UserError(f"id {_shown(ident)}: several texts have it. Give every text an id of its own.")
+    for pair in found["pairs"]:
+        if text is None:
+            raise UserError(f"id {_shown(ident)}: a candidate pair names it, and no text has it.")
+        yield ident, pair, text
+
+
+def _shown(ident: Any) -> str:
+    return repr(ident[1] if isinstance(ident, tuple) else ident)  # of (side, id) the id

@@ -1,0 +1,420 @@
+"""Nearest texts in Beam: by vectors, and by shared rare shingles.
+
+The pure twins are ``neighbours`` and ``lexical_neighbours`` of ``beam_sts.candidates.neighbours``.
+The rule: ids are cut into blocks of consecutive ids, every block is compared with every other by the pure
+functions, and of all blocks each text keeps its best. So the result is exact and, where the twin is exact,
+the same; the work grows with the square of the texts, a block's copies with the blocks. A worker holds two
+blocks.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindows
+from numpy.typing import NDArray
+from scipy import sparse
+
+from beam_sts.candidates.beam_buckets import batch_texts
+from beam_sts.candidates.buckets import IntArray
+from beam_sts.candidates.keys import parse_shingle
+from beam_sts.candidates.neighbours import nearest_points, whole_points
+from beam_sts.candidates.tf_idf import COLUMNS, WORK, TfIdf, nearest_rows, shingle_frequency
+from beam_sts.candidates.vectors import TokenVectors
+from beam_sts.errors import UserError
+from beam_sts.models.checkpoint import load_checkpoint
+
+BLOCK = 16_384
+"""Texts of a block, about."""
+
+_SAMPLE = 100  # ids for each block, by which the blocks are cut
+
+
+def blocks_for(texts: int) -> int:
+    """How many blocks so many texts take."""
+    return 1 + texts // BLOCK
+
+
+class _Kind(Protocol):
+    """How a block's vectors are unpacked and compared."""
+
+    def unpack(self, vectors: Sequence[bytes]) -> Any: ...
+
+    def nearest(self, queries: Any, points: Any, count: int) -> tuple[IntArray, IntArray, IntArray]: ...
+
+
+class DensePoints:
+    """Vectors of whole numbers, packed as int16."""
+
+    @staticmethod
+    def pack(vectors: NDArray[np.floating]) -> list[bytes]:
+        """Each of n vectors; an empty one for a vector of zeros, which has no neighbours."""
+        points = whole_points(vectors).astype("<i2")
+        return [row.tobytes() if row.any() else b"" for row in points]
+
+    def unpack(self, vectors: Sequence[bytes]) -> NDArray[np.float32]:
+        """A matrix of them."""
+        lengths = {len(vector) for vector in vectors}
+        if len(lengths) > 1:
+            raise UserError(f"vectors have {' and '.join(str(n // 2) for n in sorted(lengths))} numbers.")
+        return np.frombuffer(b"".join(vectors), "<i2").astype(np.float32).reshape(len(vectors), -1)
+
+    def nearest(
+        self, queries: NDArray[np.float32], points: NDArray[np.float32], count: int
+    ) -> tuple[IntArray, IntArray, IntArray]:
+        """Of each query the nearest points."""
+        if queries.shape[1] != points.shape[1]:
+            raise UserError(f"vectors have {queries.shape[1]} and {points.shape[1]} numbers.")
+        count = min(count, len(points))
+        product, place = nearest_points(queries, points, count)
+        owner = np.repeat(np.arange(len(queries)), count)
+        return owner, place.ravel().astype(np.int64), product.ravel().astype(np.int64)
+
+
+class SparsePoints:
+    """Sparse tf-idf vectors, packed as their columns and then their values, int32."""
+
+    @staticmethod
+    def pack(vectors: sparse.csr_matrix) -> list[bytes]:
+        """Each of n vectors."""
+        columns, values = vectors.indices.astype("<i4"), vectors.data.astype("<i4")
+        return [
+            columns[start:stop].tobytes() + values[start:stop].tobytes()
+            for start, stop in zip(vectors.indptr[:-1], vectors.indptr[1:], strict=True)
+        ]
+
+    def unpack(self, vectors: Sequence[bytes]) -> sparse.csr_matrix:
+        """A matrix of them."""
+        lengths = np.array([len(vector) // 8 for vector in vectors])
+        halves = [np.frombuffer(vector, "<i4").reshape(2, -1) for vector in vectors]
+        columns, values = np.concatenate(halves, axis=1) if halves else np.empty((2, 0), np.int32)
+        indptr = np.concatenate([[0], np.cumsum(lengths)])
+        width = int(columns.max(initial=-1)) + 1
+        return sparse.csr_matrix((values, columns, indptr), shape=(len(vectors), width))
+
+    def nearest(
+        self, queries: sparse.csr_matrix, points: sparse.csr_matrix, count: int
+    ) -> tuple[IntArray, IntArray, IntArray]:
+        """Of each query the nearest points."""
+        width = max(queries.shape[1], points.shape[1], 1)
+        for matrix in (queries, points):
+            matrix.resize(matrix.shape[0], width)
+        return nearest_rows(queries, points, min(count, points.shape[0]), threads=1)
+
+
+class _Block(NamedTuple):
+    number: int
+    ids: list[Any]
+    vectors: list[bytes]
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The best of each query so far: its row, the place among all blocks' ids, the product."""
+
+    owner: IntArray
+    code: IntArray
+    product: IntArray
+
+    def add(self, other: _Best, count: int) -> _Best:
+        owner, code, product = (
+            np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in ("owner", "code", "product")
+        )
+        order = np.lexsort((code, -product, owner))
+        owner, code, product = owner[order], code[order], product[order]
+        best = np.arange(len(owner)) - np.searchsorted(owner, owner) < count
+        return _Best(owner[best], code[best], product[best])
+
+
+class NearestCandidates(beam.PTransform):
+    """``(id, packed vector)`` -> ``((id, id), source)``, distinct pairs, the lower id first.
+
+    Args:
+        source: what the candidates come from.
+        k: neighbours of each.
+        kind: of the vectors, ``DensePoints()`` or ``SparsePoints()``.
+        blocks: see ``blocks_for``.
+        sided: ids are ``(side, id)``, side 0 or 1; then neighbours are looked for on the other side only.
+    """
+
+    def __init__(self, source: str, k: int, kind: _Kind, blocks: int = 1, *, sided: bool = False) -> None:
+        super().__init__()
+        if k < 1:
+            raise ValueError(f"k {k} must be at least 1")
+        self._source, self._k, self._kind = source, k, kind
+        self._blocks, self._sided = blocks, sided
+
+    def expand(self, vectors: beam.PCollection) -> beam.PCollection:
+        """Cut into blocks, compare every block with every block, drop repetitions."""
+        some = vectors | "With a vector" >> beam.Filter(lambda one: len(one[1]) > 0)
+        sample = (
+            some
+            | "Ids" >> beam.Map(lambda one: (_drawn(one[0]), one[0]))
+            | "Sample" >> beam.combiners.Top.Smallest(_SAMPLE * self._blocks)
+            | "Cut" >> beam.Map(_cuts, self._blocks)
+        )
+        return (
+            some
+            | "Block" >> beam.Map(_by_block, beam.pvalue.AsSingleton(sample))
+            | "Blocks" >> beam.GroupByKey()
+            | "Pack" >> beam.Map(_pack)
+            | "To every block" >> beam.FlatMap(_to_every, self._blocks)
+            | "Meet" >> beam.GroupByKey()
+            | "Nearest" >> beam.ParDo(_Nearest(self._k, self._kind, self._sided))
+            | "Distinct" >> beam.Distinct()
+            | "Name" >> beam.Map(lambda pair, source: (pair, source), self._source)
+        )
+
+
+def _drawn(ident: Any) -> bytes:
+    return hashlib.blake2b(repr(ident).encode(), digest_size=8).digest()
+
+
+def _cuts(sample: list[tuple[bytes, Any]], blocks: int) -> list[Any]:
+    """The first ids of all blocks but the first."""
+    ids = sorted(ident for _, ident in sample)
+    return [ids[len(ids) * block // blocks] for block in range(1, blocks)] if ids else []
+
+
+def _by_block(one: tuple[Any, bytes], cuts: list[Any]) -> tuple[int, tuple[Any, bytes]]:
+    return bisect.bisect_right(cuts, one[0]), one
+
+
+def _pack(block: tuple[int, Iterable[tuple[Any, bytes]]]) -> _Block:
+    number, ones = block
+    ordered = sorted(ones, key=lambda one: one[0])
+    return _Block(number, [ident for ident, _ in ordered], [vector for _, vector in ordered])
+
+
+def _to_every(block: _Block, blocks: int) -> Iterator[tuple[int, _Block]]:
+    for number in range(blocks):
+        yield number, block
+
+
+class _Nearest(beam.DoFn):
+    """A block's number and all blocks -> the pairs of its texts."""
+
+    def __init__(self, k: int, kind: _Kind, sided: bool) -> None:
+        self._k, self._kind, self._sided = k, kind, sided
+
+    def process(self, met: tuple[int, Iterable[_Block]]) -> Iterator[tuple[Any, Any]]:
+        number, blocks = met
+        own = next((block for block in blocks if block.number == number), None)
+        if own is None:  # no id fell into it
+            return
+        queries, side = self._kind.unpack(own.vectors), _sides(own, self._sided)
+        count = self._k if self._sided else self._k + 1
+        nothing = np.empty(0, np.int64)
+        best = _Best(nothing, nothing, nothing)
+        for block in blocks:
+            points, other = self._kind.unpack(block.vectors), _sides(block, self._sided)
+            for mine in (0, 1) if self._sided else (0,):
+                rows = np.flatnonzero(side == mine)
+                columns = np.flatnonzero(other == (1 - mine if self._sided else 0))
+                if len(rows) and len(columns):
+                    owner, place, product = self._kind.nearest(queries[rows], points[columns], count)
+                    code = np.int64(block.number) << 32 | columns[place]
+                    best = best.add(_Best(rows[owner], code, product), count)
+        owner, code = best.owner, best.code
+        if not self._sided:
+            apart = code != (np.int64(number) << 32 | owner)
+            owner, code = owner[apart], code[apart]
+            # A text with many equals may not be among its own k + 1 nearest.
+            few = np.arange(len(owner)) - np.searchsorted(owner, owner) < self._k
+            owner, code = owner[few], code[few]
+        for block in blocks:
+            here = np.flatnonzero(code >> 32 == block.number)
+            for row, place in zip(owner[here].tolist(), (code[here] & 0xFFFFFFFF).tolist(), strict=True):
+                a, b = own.ids[row], block.ids[place]
+                yield (a, b) if a <= b else (b, a)
+
+
+def _sides(block: _Block, sided: bool) -> NDArray[np.int8]:
+    return np.array([ident[0] if sided else 0 for ident in block.ids], np.int8)
+
+
+class StaticVectors(beam.PTransform):
+    """``(id, text)`` -> ``(id, packed vector)``: the twin of ``static_embedding``.
+
+    The tokens' frequencies over all texts, some hundred thousand numbers, go to every worker.
+
+    Args:
+        model: as for ``PairScorer``; its token table counts.
+        load: arguments of ``load_checkpoint``.
+    """
+
+    def __init__(self, model: str, **load: Any) -> None:
+        super().__init__()
+        self._model, self._load = model, load
+
+    def expand(self, texts: beam.PCollection) -> beam.PCollection:
+        """Count, then embed."""
+        batches = texts | "Batch" >> batch_texts()
+        counted = batches | "Count" >> beam.ParDo(_CountTokens(self._model, self._load))
+        total = counted | "Total" >> beam.CombineGlobally(_SumArrays())
+        embed = _EmbedTokens(self._model, self._load)
+        return batches | "Embed" >> beam.ParDo(embed, beam.pvalue.AsSingleton(total))
+
+
+class _Tokens(beam.DoFn):
+    def __init__(self, model: str, load: dict[str, Any]) -> None:
+        self._model, self._load = model, load
+
+    def setup(self) -> None:
+        self._tokens = TokenVectors.of(load_checkpoint(self._model, **self._load))
+
+
+class _CountTokens(_Tokens):
+    def process(self, batch: list[tuple[Any, str]]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        texts = pa.array([text for _, text in batch], pa.large_string())
+        yield len(batch), self._tokens.frequency(self._tokens.counts(texts))
+
+
+class _EmbedTokens(_Tokens):
+    def process(
+        self, batch: list[tuple[Any, str]], total: tuple[int, NDArray[np.int64]]
+    ) -> Iterator[tuple[Any, bytes]]:
+        texts, frequency = total
+        counts = self._tokens.counts(pa.array([text for _, text in batch], pa.large_string()))
+        vectors = DensePoints.pack(self._tokens.embed(counts, frequency, texts))
+        yield from zip((ident for ident, _ in batch), vectors, strict=True)
+
+
+class _SumArrays(beam.CombineFn):
+    """The sum of (count, array); (0, 0) of none."""
+
+    def create_accumulator(self) -> tuple[int, Any]:
+        return 0, 0
+
+    def add_input(self, total: tuple[int, Any], one: tuple[int, Any]) -> tuple[int, Any]:
+        return total[0] + one[0], total[1] + one[1]
+
+    def merge_accumulators(self, totals: Iterable[tuple[int, Any]]) -> tuple[int, Any]:
+        count, array = 0, 0
+        for one in totals:
+            count, array = count + one[0], array + one[1]
+        return count, array
+
+    def extract_output(self, total: tuple[int, Any]) -> tuple[int, Any]:
+        return total
+
+
+class Packed:
+    """Counts by column, without the 0 that most are in few texts: with them 32 MB would travel."""
+
+    def __init__(self, columns: IntArray, counts: IntArray) -> None:
+        self._columns, self._counts = columns, counts
+
+    @classmethod
+    def of(cls, array: IntArray) -> Packed:
+        """From a count for each column."""
+        columns = np.flatnonzero(array)
+        return cls(columns.astype(np.int32), array[columns])
+
+    @property
+    def array(self) -> IntArray:
+        """A count for each column."""
+        array = np.zeros(COLUMNS, np.int64)
+        array[self._columns] = self._counts
+        return array
+
+    def __add__(self, other: Any) -> Packed:
+        if not isinstance(other, Packed):  # the 0 that sums begin with
+            return self
+        columns, places = np.unique(np.concatenate([self._columns, other._columns]), return_inverse=True)
+        counts = np.zeros(len(columns), np.int64)
+        np.add.at(counts, places, np.concatenate([self._counts, other._counts]))
+        return Packed(columns, counts)
+
+    __radd__ = __add__
+
+
+class ShingleFrequencies(beam.PTransform):
+    """``(id, text)`` -> one ``(texts, frequency of each shingle)``: the twin of ``shingle_frequency``.
+
+    Two or three times 32 MB are held by every worker, however large the corpus.
+    """
+
+    def __init__(self, unit: str, size: int) -> None:
+        super().__init__()
+        self._unit, self._size = unit, size
+
+    def expand(self, texts: beam.PCollection) -> beam.PCollection:
+        """Count batch by batch, and sum."""
+        return (
+            texts
+            | "Batch" >> batch_texts()
+            | "Count" >> beam.ParDo(_CountShingles(self._unit, self._size))
+            | "Total" >> beam.CombineGlobally(_SumArrays())
+        )
+
+
+class _CountShingles(beam.DoFn):
+    """Batches -> one (texts, frequency) for each bundle."""
+
+    def __init__(self, unit: str, size: int) -> None:
+        self._unit, self._size = unit, size
+
+    def start_bundle(self) -> None:
+        self._texts = 0
+        self._total: IntArray | None = None
+
+    def process(self, batch: list[tuple[Any, str]]) -> None:
+        found = shingle_frequency(
+            pa.array([text for _, text in batch], pa.large_string()), self._unit, self._size
+        )
+        self._texts += len(batch)
+        self._total = found if self._total is None else self._total + found
+
+    def finish_bundle(self) -> Iterator[Any]:
+        if self._total is not None:
+            yield GlobalWindows.windowed_value((self._texts, Packed.of(self._total)))
+
+
+class LexicalCandidates(beam.PTransform):
+    """``(id, text)`` -> ``((id, id), "lexical")``: the twin of ``lexical_neighbours``.
+
+    Args:
+        k: neighbours of each text.
+        blocks: see ``blocks_for``.
+        shingle: ``charN`` or ``wordN``.
+        sided: ids are ``(side, id)``.
+    """
+
+    def __init__(self, k: int, blocks: int = 1, *, shingle: str = "char4", sided: bool = False) -> None:
+        super().__init__()
+        self._k, self._blocks, self._sided = k, blocks, sided
+        self._unit, self._size = parse_shingle(shingle)
+
+    def expand(self, texts: beam.PCollection) -> beam.PCollection:
+        """Count shingles, weigh them, compare."""
+        total = texts | "Frequencies" >> ShingleFrequencies(self._unit, self._size)
+        return (
+            texts
+            | "Batch" >> batch_texts()
+            | "Weigh" >> beam.ParDo(_Weigh(self._unit, self._size), beam.pvalue.AsSingleton(total))
+            | "Near" >> NearestCandidates("lexical", self._k, SparsePoints(), self._blocks, sided=self._sided)
+        )
+
+
+class _Weigh(beam.DoFn):
+    def __init__(self, unit: str, size: int) -> None:
+        self._unit, self._size = unit, size
+        self._weights: TfIdf | None = None
+
+    def start_bundle(self) -> None:
+        self._weights = None  # another bundle may be of another window
+
+    def process(self, batch: list[tuple[Any, str]], total: tuple[int, Packed]) -> Iterator[tuple[Any, bytes]]:
+        if self._weights is None:
+            self._weights = TfIdf.of(total[1].array, total[0], self._unit, self._size, WORK)
+        vectors = self._weights.vectors(pa.array([text for _, text in batch], pa.large_string()))
+        yield from zip((ident for ident, _ in batch), SparsePoints.pack(vectors), strict=True)

@@ -1,0 +1,233 @@
+"""From bucket keys to candidate pairs, hot buckets included. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from beam_sts.candidates.keys import Keys
+
+IntArray = NDArray[np.int64]
+
+CAP = 50
+_PAIRS_AT_ONCE = 1 << 22
+_LOW = (1 << 32) - 1  # 32 bits hold the number of any text that fits into memory
+
+
+@dataclass(frozen=True)
+class BucketReport:
+    """What was bucketed, and what the cap left out.
+
+    ``buckets`` have at least two members (with sides: one on each); ``largest`` is the most members of one.
+    ``hot`` buckets are over the cap and have ``hot_members`` together. Of ``pairs_possible``, counted in each
+    bucket, ``pairs_capped`` were not made; ``pairs`` are those made, each counted once.
+    """
+
+    source: str
+    keys: int = 0
+    buckets: int = 0
+    largest: int = 0
+    hot: int = 0
+    hot_members: int = 0
+    pairs_possible: int = 0
+    pairs_capped: int = 0
+    pairs: int = 0
+
+    def add(self, other: BucketReport) -> BucketReport:
+        """Both together; buckets and pairs of one are not those of the other."""
+        names = ("keys", "buckets", "hot", "hot_members", "pairs_possible", "pairs_capped", "pairs")
+        sums = {name: getattr(self, name) + getattr(other, name) for name in names}
+        return BucketReport(self.source, largest=max(self.largest, other.largest), **sums)
+
+
+def bucket_pairs(
+    keys: Keys | Iterable[Keys], cap: int = CAP, side: NDArray[np.integer] | None = None
+) -> tuple[IntArray, IntArray, BucketReport]:
+    """The distinct pairs of texts that share a bucket.
+
+    The rule for hot buckets, so that work grows with the members and not with their square: of a bucket with
+    more than ``cap`` members, in the order of their numbers, each is paired with the next ``cap // 2`` and
+    with the first. With sides, a bucket is hot if its smaller side has more than ``cap // 2`` members; then
+    each of the larger side is paired with ``cap // 2`` of the smaller, from the place that corresponds to its
+    own.
+
+    Args:
+        keys: of all texts; or several, whose buckets are apart (the bands of a MinHash).
+        cap: most members of a bucket that are all paired with each other, at least 2.
+        side: 0 or 1 for each text, of shape (n,); then only pairs with one member on each side are made.
+
+    Returns:
+        Numbers a < b of shape (pairs,), in ascending order of (a, b), and the report.
+
+    >>> keys = Keys(np.arange(4), np.array([[7, 7], [8, 8], [7, 7], [7, 7]], np.uint64), "exact")
+    >>> a, b, report = bucket_pairs(keys)
+    >>> list(zip(a.tolist(), b.tolist())), report.buckets, report.largest
+    ([(0, 2), (0, 3), (2, 3)], 1, 3)
+    """
+    if cap < 2:
+        raise ValueError(f"cap {cap} must be at least 2")
+    report = BucketReport("")
+    codes = np.empty(0, np.int64)
+    waiting: list[IntArray] = []
+    for part in [keys] if isinstance(keys, Keys) else keys:
+        buckets = _group(part, side)
+        ranges = _ranges(buckets, cap, sided=side is not None)
+        report = _add(report, part, buckets, ranges)
+        for first, second in _expand(buckets.text, ranges):
+            waiting.append(distinct_codes(np.minimum(first, second) << 32 | np.maximum(first, second)))
+            if sum(map(len, waiting)) > max(_PAIRS_AT_ONCE, len(codes)):
+                codes, waiting = distinct_codes(np.concatenate([codes, *waiting])), []
+    codes = distinct_codes(np.concatenate([codes, *waiting]))
+    return codes >> 32, codes & _LOW, replace(report, pairs=len(codes))
+
+
+def distinct_codes(codes: IntArray) -> IntArray:
+    """Sorted (in place) and distinct, none negative; numpy's ``unique`` hashes, ten times slower here."""
+    codes.sort()
+    return codes[np.diff(codes, prepend=-1) > 0]
+
+
+class _Buckets(NamedTuple):
+    """Members of all buckets by bucket, side and number; per bucket: begin, size, members on side 0."""
+
+    text: IntArray
+    begin: IntArray
+    size: IntArray
+    left: IntArray
+
+
+class _Ranges(NamedTuple):
+    """Each member is paired with ``partners`` members from ``begin`` on; pairs (first, second) besides."""
+
+    begin: IntArray
+    partners: IntArray
+    first: IntArray
+    second: IntArray
+    possible: int
+    hot: NDArray[np.bool_]
+
+
+def _group(keys: Keys, side: NDArray[np.integer] | None) -> _Buckets:
+    """The buckets with something to pair; a member that is there twice counts once."""
+    by_key = np.argsort(keys.key[:, 0])
+    word = keys.key[by_key, 0]
+    alike = word[1:] == word[:-1]
+    # Most texts are alone in their bucket; only the others need the full order.
+    shared = (
+        by_key[np.concatenate([alike, [False]]) | np.concatenate([[False], alike])] if len(word) else by_key
+    )
+    text, key = keys.text[shared], keys.key[shared]
+    sides = np.zeros(len(text), np.int8) if side is None else np.asarray(side)[text].astype(np.int8)
+    order = np.lexsort((text, sides, key[:, 1], key[:, 0]))
+    text, key, sides = text[order], key[order], sides[order]
+    same_key = (key[1:] == key[:-1]).all(axis=1)
+    fresh = np.concatenate([[True], ~(same_key & (text[1:] == text[:-1]))])[: len(text)]
+    opens = np.concatenate([[True], ~same_key])[: len(text)]
+    bucket = (np.cumsum(opens) - 1)[fresh]
+    text, sides = text[fresh], sides[fresh]
+    size = np.bincount(bucket)
+    left = np.bincount(bucket, weights=sides == 0, minlength=len(size)).astype(np.int64)
+    wanted = size > 1 if side is None else (left > 0) & (left < size)
+    text, size, left = text[wanted[bucket]], size[wanted], left[wanted]
+    return _Buckets(text, np.cumsum(size) - size, size, left)
+
+
+def _ranges(buckets: _Buckets, cap: int, *, sided: bool) -> _Ranges:
+    _, begin, size, left = buckets
+    half = cap // 2
+    bucket = np.repeat(np.arange(len(size)), size)
+    place = np.arange(len(bucket)) - begin[bucket]
+    if not sided:
+        hot = size > cap
+        count = size[bucket] - place - 1
+        count = np.where(hot[bucket], np.minimum(count, half), count)
+        # The next ones of the first member are its own already.
+        far = np.flatnonzero(hot[bucket] & (place > half))
+        possible = int((size * (size - 1) // 2).sum())
+        return _Ranges(np.arange(len(bucket)) + 1, count, begin[bucket[far]], far, possible, hot)
+    right = size - left
+    hot = np.minimum(left, right) > half
+    # Of a hot bucket the larger side chooses among the smaller, else side 0 takes all of side 1.
+    from_left = np.where(hot, left >= right, True)
+    on_left = place < left[bucket]
+    chooses = on_left == from_left[bucket]
+    others = np.where(from_left, right, left)[bucket]
+    own = np.where(from_left, left, right)[bucket]
+    rank = np.where(on_left, place, place - left[bucket])
+    start = begin[bucket] + np.where(from_left, left, 0)[bucket]
+    middle = np.minimum(rank * others // np.maximum(own, 1), np.maximum(others - half, 0))
+    count = np.where(chooses, np.where(hot[bucket], half, others), 0)
+    none = np.empty(0, np.int64)
+    return _Ranges(
+        start + np.where(hot[bucket], middle, 0), count, none, none, int((left * right).sum()), hot
+    )
+
+
+def _expand(text: IntArray, ranges: _Ranges) -> Iterator[tuple[IntArray, IntArray]]:
+    """The pairs, some million at a time."""
+    if len(ranges.first):
+        yield text[ranges.first], text[ranges.second]
+    ends = np.cumsum(ranges.partners)
+    begin = 0
+    while begin < len(text):
+        done = ends[begin - 1] if begin else 0
+        stop = max(begin + 1, int(np.searchsorted(ends, done + _PAIRS_AT_ONCE, side="right")))
+        count = ranges.partners[begin:stop]
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        yield np.repeat(text[begin:stop], count), text[np.repeat(ranges.begin[begin:stop], count) + within]
+        begin = stop
+
+
+def _add(report: BucketReport, keys: Keys, buckets: _Buckets, ranges: _Ranges) -> BucketReport:
+    made = int(ranges.partners.sum()) + len(ranges.first)
+    return BucketReport(
+        keys.source,
+        report.keys + len(keys.text),
+        report.buckets + len(buckets.size),
+        max(report.largest, int(buckets.size.max(initial=0))),
+        report.hot + int(ranges.hot.sum()),
+        report.hot_members + int(buckets.size[ranges.hot].sum()),
+        report.pairs_possible + ranges.possible,
+        report.pairs_capped + ranges.possible - made,
+    )
+
+
+def union_pairs(
+    parts: Sequence[tuple[IntArray, IntArray, str]],
+) -> tuple[IntArray, IntArray, pa.DictionaryArray]:
+    """Candidates of several sources as distinct pairs.
+
+    Args:
+        parts: numbers a < b and the name of their source, at most 62 of them; order of the names is that of
+            the parts.
+
+    Returns:
+        Numbers a < b in ascending order of (a, b), and the names of each pair's sources, joined by ``+``.
+
+    >>> one, two = np.array([1]), np.array([2])
+    >>> a, b, source = union_pairs([(one, two, "exact"), (one, two, "minhash"), (one, two + 1, "minhash")])
+    >>> list(zip(a.tolist(), b.tolist(), source.to_pylist()))
+    [(1, 2, 'exact+minhash'), (1, 3, 'minhash')]
+    """
+    names = list(dict.fromkeys(name for _, _, name in parts))
+    if len(names) > 62:
+        raise ValueError(f"{len(names)} sources are too many: at most 62")
+    codes = np.concatenate([np.empty(0, np.int64), *(a << 32 | b for a, b, _ in parts)])
+    bits = np.concatenate(
+        [np.empty(0, np.int64), *(np.full(len(a), 1 << names.index(name)) for a, _, name in parts)]
+    )
+    order = np.argsort(codes, kind="stable")
+    codes, bits = codes[order], bits[order]
+    opens = np.flatnonzero(np.diff(codes, prepend=-1))
+    joined = np.bitwise_or.reduceat(bits, opens) if len(opens) else bits
+    masks, index = np.unique(joined, return_inverse=True)
+    labels = [
+        "+".join(name for place, name in enumerate(names) if mask >> place & 1) for mask in masks.tolist()
+    ]
+    source = pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), pa.array(labels, pa.string()))
+    return codes[opens] >> 32, codes[opens] & _LOW, source

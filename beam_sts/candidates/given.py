@@ -1,0 +1,83 @@
+"""Candidate pairs that another tool proposed: a file of pairs of ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from beam_sts.candidates.buckets import IntArray
+from beam_sts.errors import UserError
+from beam_sts.io.schema import column_at
+from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
+
+COLUMNS = ("id_a", "id_b")
+_ROWS_AT_ONCE = 50_000
+
+
+class GivenPairs(NamedTuple):
+    """Distinct pairs a < b of a file, its rows, and those left out: an unknown id, or one id twice."""
+
+    a: IntArray
+    b: IntArray
+    rows: int
+    unknown: int
+    same: int
+
+
+def given_pairs(pattern: str, ids: pa.Array | pa.ChunkedArray) -> GivenPairs:
+    """Candidate pairs from files of ``id_a`` and ``id_b``, in any format that ``pipelines.score`` reads.
+
+    Args:
+        pattern: path, folder, pattern or fsspec URL.
+        ids: of the n texts, in their order; compared as texts.
+
+    Raises:
+        UserError: no file, or a column is missing.
+    """
+    plan = plan_given(pattern)
+    known = pa.chunked_array(ids) if isinstance(ids, pa.ChunkedArray) else ids
+    known = known.cast(pa.string())
+    found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+    for unit in plan.units:
+        for part in read_slices(unit, plan.schema):
+            first, second = (
+                np.asarray(pc.fill_null(pc.index_in(column, known), -1)).astype(np.int64)
+                for column in _ids_of(part.table)
+            )
+            found.append((first, second))
+    first, second = (np.concatenate([pair[at] for pair in found]) for at in (0, 1))
+    missing = (first < 0) | (second < 0)
+    same = ~missing & (first == second)
+    first, second = first[~missing & ~same], second[~missing & ~same]
+    pairs = np.unique(np.stack([np.minimum(first, second), np.maximum(first, second)]), axis=1)
+    return GivenPairs(pairs[0], pairs[1], plan.rows, int(missing.sum()), int(same.sum()))
+
+
+def plan_given(pattern: str) -> InputPlan:
+    """The files of pairs.
+
+    Raises:
+        UserError: no file, or a column is missing.
+    """
+    plan = plan_input(pattern, _ROWS_AT_ONCE, flag="--candidates pairs:")
+    for name in COLUMNS:
+        if name not in plan.schema.names:
+            listed = ", ".join(map(repr, plan.schema.names))
+            raise UserError(f"pairs {pattern}: no column {name!r}; its columns are {listed}.")
+    return plan
+
+
+def read_given(planned: tuple[list[Slice], pa.Schema]) -> Iterator[tuple[str, str]]:
+    """The pairs of a unit of the plan, with its schema, as texts; a null is an empty text."""
+    unit, schema = planned
+    for part in read_slices(unit, schema):
+        columns = (pc.fill_null(column, "").to_pylist() for column in _ids_of(part.table))
+        yield from zip(*columns, strict=True)
+
+
+def _ids_of(table: pa.Table) -> list[pa.ChunkedArray]:
+    return [column_at(table, name).cast(pa.string()) for name in COLUMNS]

@@ -1,0 +1,336 @@
+"""Which texts share a bucket: keys by exact hash, MinHash and blocking expression. Pure functions.
+
+Every function takes n texts (or rows) and gives :class:`Keys`: rows of "text number, bucket key". Texts with
+an equal key are candidates; ``beam_sts.candidates.buckets`` pairs them. A key depends on the text and the
+settings alone, not on the process, the machine or the other texts.
+
+Candidates only propose. Whether two texts are duplicates is for the model to say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from beam_sts import checks
+from beam_sts.corpus.expressions import evaluate
+from beam_sts.errors import UserError
+
+_UNITS_AT_ONCE = 1 << 22  # characters that are hashed together, which bounds the memory
+_NOT_IN_WORDS = r"[^\pL\pN\pM]+"
+
+
+class Keys(NamedTuple):
+    """Rows of text number and bucket key; a text may have several keys, or none.
+
+    ``text`` is int64 of shape (k,), ascending; ``key`` uint64 of shape (k, 2), 128 bits; ``source`` names
+    what the candidates come from.
+    """
+
+    text: NDArray[np.int64]
+    key: NDArray[np.uint64]
+    source: str
+
+
+def normalise(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
+    r"""Texts as they are compared: NFKC, casefold, NFKC again, white space collapsed.
+
+    Unicode compatibility forms become plain ones, letters lose their case by Unicode's full folding, every
+    run of white space (Unicode's) becomes one space, and the ends are trimmed. Null stays null. Applied
+    again it changes nothing.
+
+    Args:
+        texts: n texts.
+
+    Returns:
+        n texts, ``large_string``.
+
+    >>> normalise(pa.array(["  Straße\t ﬁne ", "", None])).to_pylist()
+    ['strasse fine', '', None]
+    """
+    folded = [None if text is None else _normalise(text) for text in texts.to_pylist()]
+    return pa.array(folded, pa.large_string())
+
+
+def _normalise(text: str) -> str:
+    if text.isascii():
+        return " ".join(text.lower().split())
+    for _ in range(2):  # the folded form of some letters is no longer NFKC, and the other way round
+        text = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(unicodedata.normalize("NFKC", text).split())
+
+
+def exact_keys(texts: pa.Array | pa.ChunkedArray, *, empty: bool = False) -> Keys:
+    """One key for each text: the 128-bit BLAKE2b hash of its normalised form.
+
+    Args:
+        texts: n texts; null has no key.
+        empty: give empty texts a key too, so that they are candidates of each other.
+
+    >>> keys = exact_keys(pa.array(["A  cat", "a cat", "A dog", "", " "]))
+    >>> keys.text.tolist(), (keys.key[0] == keys.key[1]).all(), (keys.key[0] == keys.key[2]).any()
+    ([0, 1, 2], np.True_, np.False_)
+    """
+    numbers, keys = [np.empty(0, np.int64)], [np.empty((0, 2), np.uint64)]
+    for begin, part in text_blocks(texts):
+        part = normalise(part)
+        wanted = part.is_valid() if empty else pc.greater(pc.fill_null(pc.binary_length(part), 0), 0)
+        rows = np.flatnonzero(np.asarray(wanted))
+        numbers.append(begin + rows)
+        keys.append(hash128(part.take(pa.array(rows)).to_pylist()))
+    return Keys(np.concatenate(numbers), np.concatenate(keys), "exact")
+
+
+def hash128(texts: Iterable[str]) -> NDArray[np.uint64]:
+    """BLAKE2b of each of n texts: uint64 of shape (n, 2)."""
+    digests = b"".join(hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts)
+    return np.frombuffer(digests, "<u8").astype(np.uint64).reshape(-1, 2)
+
+
+@dataclass(frozen=True)
+class MinHash:
+    """MinHash LSH: texts whose sets of shingles overlap by ``similarity`` meet with probability ``recall``.
+
+    A signature of ``bands * rows`` values is cut into bands; texts that agree in all rows of a band share a
+    bucket (Broder 1997; Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, chapter 3). Chosen is the
+    largest number of rows, so the fewest needless candidates, with which ``permutations`` values suffice for
+    the recall. Signatures are rensa's R-MinHash over all shingles.
+
+    Args:
+        similarity: Jaccard similarity of the shingle sets, above 0, at most 1.
+        recall: the wanted probability at that similarity, above 0, below 1.
+        shingle: ``charN`` (N characters of the normalised text, spaces included) or ``wordN`` (N words: runs
+            of letters, digits and marks). A shorter text is one shingle; one without any is in no bucket.
+        permutations: most values of a signature.
+        seed: of the signatures.
+
+    Raises:
+        UserError: a setting is out of range, or the recall is out of reach.
+
+    >>> minhash = MinHash(similarity=0.7, recall=0.95)
+    >>> minhash.bands, minhash.rows, f"{minhash.probability(0.7):.2f} {minhash.probability(0.3):.2f}"
+    (17, 5, '0.96 0.04')
+    """
+
+    similarity: float = 0.7
+    recall: float = 0.95
+    shingle: str = "char4"
+    permutations: int = 128
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        checks.share("MinHash similarity", self.similarity)
+        checks.share("MinHash recall", self.recall)
+        checks.whole(1, 4096)("MinHash permutations", self.permutations)
+        checks.whole(0, (1 << 32) - 1)("MinHash seed", self.seed)
+        if not self.similarity:
+            raise UserError(f"MinHash similarity {self.similarity}: must be above 0 and at most 1.")
+        if not 0 < self.recall < 1:
+            raise UserError(f"MinHash recall {self.recall}: must be between 0 and 1, both excluded.")
+        self.unit  # noqa: B018  checks the shingle
+        if not self._shape:
+            raise UserError(
+                f"MinHash recall {self.recall} at similarity {self.similarity} is out of reach with "
+                f"{self.permutations} permutations: raise the permutations or the similarity, or ask for "
+                "less recall."
+            )
+
+    @cached_property
+    def unit(self) -> tuple[str, int]:
+        """What shingles are made of, ``char`` or ``word``, and how many of them make one."""
+        return parse_shingle(self.shingle)
+
+    @cached_property
+    def _shape(self) -> tuple[int, int] | None:
+        for rows in range(self.permutations, 0, -1):
+            found = self.similarity**rows  # by one band
+            bands = 1 if found >= self.recall else math.ceil(math.log1p(-self.recall) / math.log1p(-found))
+            if bands * rows <= self.permutations:
+                return bands, rows
+        return None
+
+    @property
+    def bands(self) -> int:
+        """Buckets of each text."""
+        return (self._shape or (0, 0))[0]
+
+    @property
+    def rows(self) -> int:
+        """Values of the signature that a bucket's members share."""
+        return (self._shape or (0, 0))[1]
+
+    def probability(self, similarity: float) -> float:
+        """That two texts of this Jaccard similarity become candidates."""
+        return float(1 - (1 - similarity**self.rows) ** self.bands)
+
+    def curve(self) -> list[tuple[float, float]]:
+        """Similarities 0.1 to 1.0 and the probability at each."""
+        return [(step / 10, self.probability(step / 10)) for step in range(1, 11)]
+
+    def __str__(self) -> str:
+        points = "  ".join(f"{similarity:.1f}: {chance:.3f}" for similarity, chance in self.curve())
+        return f"MinHash over {self.shingle}, {self.bands} bands of {self.rows}; found at similarity {points}"
+
+    def keys(self, texts: pa.Array | pa.ChunkedArray) -> Keys:
+        """All keys of n texts: one of each band for every text that has a shingle."""
+        parts = list(self.bands_of(texts))
+        text = np.concatenate([part.text for part in parts])
+        key = np.concatenate([part.key for part in parts])
+        order = np.argsort(text, kind="stable")
+        return Keys(text[order], key[order], "minhash")
+
+    def bands_of(self, texts: pa.Array | pa.ChunkedArray) -> Iterator[Keys]:
+        """The same keys one band after the other, in a ``bands``-th of the memory."""
+        rows, signatures = self.signatures(texts)
+        for band in range(self.bands):
+            values = signatures[:, band * self.rows : (band + 1) * self.rows].T
+            lanes = [mix64(values, (self.seed << 32) + 2 * band + lane) for lane in range(2)]
+            yield Keys(rows, np.stack(lanes, axis=1), "minhash")
+
+    def signatures(self, texts: pa.Array | pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        """MinHash values of the texts that have a shingle.
+
+        Returns:
+            The numbers of these m texts, and uint32 of shape (m, bands * rows).
+        """
+        from rensa import RMinHash
+
+        width = self.bands * self.rows
+        numbers, done = [np.empty(0, np.int64)], 0
+        values = np.empty((len(texts), width), np.uint32)  # at once: parts to be joined would be there twice
+        for begin, part in text_blocks(texts):
+            hashes, counts = shingle_hashes(normalise(part), *self.unit)
+            some = np.flatnonzero(counts)
+            if not len(some):
+                continue
+            offsets = np.concatenate([[0], np.cumsum(counts[some])]).astype(np.uint64)
+            matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, width, self.seed)
+            numbers.append(begin + some)
+            values[done : done + len(some)] = matrix.to_rows()
+            done += len(some)
+        return np.concatenate(numbers), values[:done]
+
+
+def parse_shingle(shingle: str) -> tuple[str, int]:
+    """What shingles are made of, ``char`` or ``word``, and how many of them make one.
+
+    Raises:
+        UserError: it is neither ``charN`` nor ``wordN``.
+    """
+    match = re.fullmatch(r"(char|word)([1-9]\d?)", shingle) if isinstance(shingle, str) else None
+    if not match:
+        raise UserError(f"shingle {shingle!r}: must be charN or wordN, such as char4 or word1.")
+    return match[1], int(match[2])
+
+
+def text_blocks(texts: pa.Array | pa.ChunkedArray) -> Iterator[tuple[int, pa.Array | pa.ChunkedArray]]:
+    """Runs of texts of some million characters, each with its first text's number."""
+    if not len(texts):
+        return
+    ends = np.cumsum(np.asarray(pc.fill_null(pc.utf8_length(texts), 0)) + 64)
+    block = ends // _UNITS_AT_ONCE
+    starts = np.flatnonzero(np.diff(block, prepend=block[0] - 1))
+    for begin, stop in zip(starts, [*starts[1:], len(texts)], strict=True):
+        yield int(begin), texts.slice(begin, stop - begin)
+
+
+def shingle_hashes(texts: pa.Array, unit: str, size: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Hashes of the shingles of normalised texts, one text after the other.
+
+    Args:
+        texts: n normalised texts, null as empty.
+        unit: ``char`` or ``word``.
+        size: units of a shingle; a text with fewer is one shingle.
+
+    Returns:
+        All hashes in a row (repeated shingles repeat), and the number of each text's, of shape (n,).
+
+    >>> hashes, counts = shingle_hashes(pa.array(["abcab", "ab", ""], pa.large_string()), "char", 2)
+    >>> counts.tolist(), bool(hashes[0] == hashes[3] == hashes[4])
+    ([4, 1, 0], True)
+    """
+    texts = pc.fill_null(texts, "")
+    if unit == "char":
+        lengths = np.asarray(pc.utf8_length(texts)).astype(np.int64)
+        joined = "".join(texts.to_pylist()).encode("utf-32-le")
+        units = np.frombuffer(joined, "<u4").astype(np.uint64)
+    else:
+        words = pc.split_pattern(pc.replace_substring_regex(texts, _NOT_IN_WORDS, " "), " ")
+        lengths = np.asarray(pc.list_value_length(words)).astype(np.int64)
+        flat = words.flatten()
+        blank = np.asarray(pc.equal(flat, ""))  # before a leading and after a trailing separator
+        owner = np.repeat(np.arange(len(texts)), lengths)[~blank]
+        lengths = np.bincount(owner, minlength=len(texts)).astype(np.int64)
+        coded = flat.filter(pa.array(~blank)).dictionary_encode()
+        table = hash128(coded.dictionary.to_pylist())[:, 0]
+        units = table[coded.indices.to_numpy()]
+    counts = np.where(lengths > 0, np.maximum(lengths - size + 1, 1), 0)
+    # Zeros after each text fill up the shingle of one that is too short.
+    padded = np.zeros(len(units) + (size - 1) * len(lengths), np.uint64)
+    shift = np.arange(len(lengths)) * (size - 1)
+    padded[np.arange(len(units)) + np.repeat(shift, lengths)] = units
+    first = np.cumsum(lengths) - lengths + shift
+    begins = np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+    return mix64([padded[begins + place] for place in range(size)], 0), counts
+
+
+def mix64(columns: Iterable[NDArray[np.unsignedinteger]], seed: int) -> NDArray[np.uint64]:
+    """A 64-bit hash of each row over the columns: multiply and shift, as wyhash and MurmurHash do."""
+    state = np.full(1, (seed * 0x9E3779B97F4A7C15 + 0x2545F4914F6CDD1D) & (1 << 64) - 1, np.uint64)
+    for column in columns:
+        state = (state ^ column) * np.uint64(0xD6E8FEB86659FD93)
+        state = state ^ (state >> np.uint64(32))
+    state = state * np.uint64(0xD6E8FEB86659FD93)
+    mixed: NDArray[np.uint64] = state ^ (state >> np.uint64(29))
+    return mixed
+
+
+def blocking_keys(table: pa.Table, expression: str) -> Keys:
+    """One key for each row: the value of a column or of an SQL expression over the columns.
+
+    Args:
+        table: n rows.
+        expression: a column (``a.b`` in a struct), or a scalar expression in DuckDB's SQL such as
+            ``lower(left(name, 4)) || zip``. It sees the table's columns and nothing else: no files, no
+            network.
+
+    Returns:
+        Keys of the rows whose value is neither null nor an empty text; the others have none.
+
+    Raises:
+        UserError: the expression is wrong, does not give one value for each row, or DuckDB is not installed.
+
+    >>> rows = pa.table({"name": ["Anna", "anne", None], "zip": [1234, 1234, 1234]})
+    >>> keys = blocking_keys(rows, "lower(left(name, 3)) || zip")
+    >>> keys.text.tolist(), (keys.key[0] == keys.key[1]).all()
+    ([0, 1], np.True_)
+    """
+    values = block_values(table, expression)
+    coded = pa.chunked_array(values).combine_chunks().dictionary_encode()
+    if isinstance(coded, pa.ChunkedArray):
+        coded = coded.unify_dictionaries().combine_chunks()
+    distinct = coded.dictionary.to_pylist()
+    codes = np.asarray(pc.fill_null(coded.indices, -1))
+    rows = np.flatnonzero(codes >= 0)
+    if "" in distinct:
+        rows = rows[codes[rows] != distinct.index("")]
+    return Keys(rows, hash128(distinct)[codes[rows]], "block")
+
+
+def block_values(table: pa.Table, expression: str) -> pa.ChunkedArray:
+    """The blocking keys as texts, as for :func:`blocking_keys`; null where a row has none."""
+    values = evaluate(table, expression, "blocking key")
+    if pa.types.is_nested(values.type):
+        raise UserError(f"blocking key {expression!r}: holds {values.type}; name a field in it.")
+    return values.cast(pa.large_string())

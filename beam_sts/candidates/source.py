@@ -1,0 +1,114 @@
+"""An input of texts: the columns that matter of it, read slice by slice into good rows and others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from beam_sts.candidates.buckets import IntArray
+from beam_sts.candidates.vectors import check_vector_column
+from beam_sts.errors import UserError
+from beam_sts.io.schema import RAW, column_at, field_at, find_path, missing_column, with_text
+from beam_sts.io.slices import InputPlan, ReadOptions, Slice, SliceData, read_slices
+from beam_sts.transforms.columns import is_text, sift, text_arrays
+
+EMPTY = ("keep", "score", "reject")
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input and the columns that matter of it: the texts, the ids, perhaps vectors.
+
+    ``id`` None: ids are row numbers over all files, from 0.
+    """
+
+    plan: InputPlan
+    options: ReadOptions
+    text: str
+    id: str | None
+    reject_empty: bool = False
+    vector: str | None = None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The whole input's, the text column as texts."""
+        return with_text(self.plan.schema, self.text)
+
+    @property
+    def id_type(self) -> pa.DataType:
+        """Type of the ids."""
+        if self.id is None:
+            return pa.int64()
+        kind = field_at(self.plan.schema, self.id).type
+        return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+    def check(self, flag: str) -> None:
+        """See that the columns are there and of the right kind.
+
+        Raises:
+            UserError: naming the column and the way out.
+        """
+        listed = ", ".join(repr(name) for name in self.plan.schema.names[:20] if name != RAW)
+        for option, name in ((f"--{flag}text", self.text), (f"--{flag}id", self.id)):
+            if name is not None and not find_path(self.plan.schema, name):
+                raise missing_column(f"{option} {name}:", name, self.plan.schema.names)
+        if self.vector is not None:
+            check_vector_column(self.plan.schema, self.vector)
+        kind = field_at(self.plan.schema, self.text).type
+        if not is_text(kind) and not pa.types.is_null(kind):
+            raise UserError(f"--{flag}text {self.text}: holds {kind}, not texts. The columns are {listed}.")
+        kind = self.id_type
+        if not (is_text(kind) or pa.types.is_integer(kind)):
+            raise UserError(
+                f"--{flag}id {self.id}: holds {kind}; ids must be integers or texts, so that equal ones are "
+                "surely equal. Cast the column first, or leave it out to use row numbers."
+            )
+
+    def read(self, slices: Sequence[Slice] | None = None) -> Iterator[SliceRows]:
+        """The slices' rows, all by default."""
+        starts = np.cumsum([0, *(part.rows for part in self.plan.slices)])
+        wanted = None if slices is None else {part.index for part in slices}
+        for unit in self.plan.units:
+            parts = [part for part in unit if wanted is None or part.index in wanted]
+            if not parts:
+                continue
+            for data in read_slices(parts, self.schema, [self.text], self.options):
+                yield self._sift(data, int(starts[data.slice.index]))
+
+    def _sift(self, data: SliceData, start: int) -> SliceRows:
+        sifted = sift(data.table, [self.text], empty="reject" if self.reject_empty else "score")
+        good, reasons = sifted.good, dict(zip(sifted.bad.tolist(), sifted.reasons, strict=True))
+        numbers = start - data.slice.row + np.asarray(data.rows, dtype=np.int64)
+        if self.id is None:
+            ids: pa.Array = pa.array(numbers)
+        else:
+            column = column_at(data.table, self.id).cast(self.id_type)
+            for row in np.flatnonzero(np.asarray(column.is_null())).tolist():
+                reasons[row] = f"null in column {self.id!r}"
+            good = np.array([row for row in good.tolist() if row not in reasons], dtype=np.int64)
+            ids = column
+        taken = pa.array(good)
+        texts, _ = text_arrays(data.table, (self.text, self.text), good)
+        bad = sorted(reasons)
+        return SliceRows(data, good, numbers[good], ids.take(taken), texts, bad, [reasons[r] for r in bad])
+
+
+@dataclass(frozen=True)
+class SliceRows:
+    """The rows of a slice: ``good`` are indices into its table, ``numbers`` count over the whole input."""
+
+    data: SliceData
+    good: IntArray
+    numbers: IntArray
+    ids: pa.Array | pa.ChunkedArray
+    texts: pa.ChunkedArray
+    bad: list[int]
+    reasons: list[str]
+
+    @property
+    def table(self) -> pa.Table:
+        """The good rows."""
+        return self.data.table.take(pa.array(self.good)) if self.bad else self.data.table

@@ -1,0 +1,164 @@
+"""Vectors of texts: a column of them, the model's own token vectors, or a sentence-transformers model's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy import sparse
+
+from beam_sts.candidates.keys import normalise, text_blocks
+from beam_sts.errors import UserError
+from beam_sts.io.schema import column_at, field_at, find_path, missing_column
+from beam_sts.models.checkpoint import Checkpoint
+from beam_sts.models.configs import BertHashConfig
+from beam_sts.scoring.tokens import PairTokenizer
+
+IntArray = NDArray[np.int64]
+_NARROW_TABLE = "bert.embeddings.word_embeddings.embeddings.weight"  # of BERT-hash
+
+
+def check_vector_column(schema: pa.Schema, name: str) -> None:
+    """See that a column holds vectors.
+
+    Raises:
+        UserError: naming the column and the way out.
+    """
+    if not find_path(schema, name):
+        raise missing_column(f"--embedding {name}:", name, schema.names)
+    kind = field_at(schema, name).type
+    nested = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not nested or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
+        raise UserError(f"--embedding {name}: holds {kind}, not lists of numbers.")
+
+
+def vector_matrix(table: pa.Table, name: str, numbers: IntArray) -> NDArray[np.float32]:
+    """A column of vectors as a matrix.
+
+    Args:
+        table: n rows.
+        name: of the column.
+        numbers: of the rows, for messages, shape (n,).
+
+    Returns:
+        float32 of shape (n, dimensions); (0, 0) of no rows.
+
+    Raises:
+        UserError: a row has none, another number of them, or one that is not finite.
+    """
+    if not len(table):
+        return np.empty((0, 0), np.float32)
+    lists = pa.chunked_array(column_at(table, name)).combine_chunks()
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0))
+    usual = int(np.bincount(lengths).argmax())
+    wrong = np.flatnonzero(lengths != usual) if usual else np.arange(1)
+    if not len(wrong):
+        values = pc.fill_null(lists.flatten().cast(pa.float32()), float("nan"))
+        matrix: NDArray[np.float32] = np.asarray(values).reshape(len(lists), usual)
+        wrong = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+        if not len(wrong):
+            return matrix
+    row = int(wrong[0])
+    raise UserError(
+        f"--embedding {name}: row {numbers[row]:,} has {lengths[row]} numbers, or one among them that is "
+        f"null or not finite; others have {usual}. Every row needs a vector of the same length."
+    )
+
+
+@dataclass(frozen=True)
+class TokenVectors:
+    """A checkpoint's tokenizer and token table: vectors of texts without running its transformer.
+
+    Of BERT-hash the narrow table is taken.
+    """
+
+    tokenizer: PairTokenizer
+    table: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> TokenVectors:
+        """Those of a checkpoint; nothing is downloaded."""
+        # Building the model imports the modeling half of transformers: seconds, more than a small run takes.
+        weights = checkpoint.weights() if isinstance(checkpoint.config, BertHashConfig) else {}
+        if _NARROW_TABLE in weights:
+            table = weights[_NARROW_TABLE].float().numpy()
+        else:
+            embeddings = checkpoint.model().get_input_embeddings()
+            table = getattr(embeddings, "embeddings", embeddings).weight.detach().float().numpy()
+        return cls(PairTokenizer.of(checkpoint), table)
+
+    def counts(self, texts: pa.Array) -> sparse.csr_matrix:
+        """How often each token is in each of n texts: sparse float32 of shape (n, tokens)."""
+        tokens = self.tokenizer.encode(pc.fill_null(normalise(texts), "").to_pylist())
+        shape = (len(tokens.offsets) - 1, len(self.table))
+        matrix = sparse.csr_matrix((np.ones(len(tokens.ids), np.float32), tokens.ids, tokens.offsets), shape)
+        matrix.sum_duplicates()
+        return matrix
+
+    def frequency(self, counts: sparse.csr_matrix) -> IntArray:
+        """In how many texts each token is, of shape (tokens,)."""
+        return np.bincount(counts.indices, minlength=len(self.table)).astype(np.int64)
+
+    def embed(self, counts: sparse.csr_matrix, frequency: IntArray, texts: int) -> NDArray[np.float32]:
+        """The mean of each text's token vectors, weighted by inverse document frequency.
+
+        Args:
+            counts: of n texts.
+            frequency: of the tokens among all texts.
+            texts: how many these are.
+
+        Returns:
+            float32 of shape (n, width of the table), rows of unit length, of zeros for texts without a token.
+        """
+        weight = np.log((texts + 1) / (frequency + 1)).astype(np.float32)
+        vectors = np.asarray(counts @ (self.table * weight[:, None]), np.float32)
+        unit: NDArray[np.float32] = vectors / np.maximum(
+            np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12
+        )
+        return unit
+
+
+def static_embedding(texts: pa.Array | pa.ChunkedArray, checkpoint: Checkpoint) -> NDArray[np.float32]:
+    """The mean of a checkpoint's own token vectors, weighted by inverse document frequency.
+
+    Args:
+        texts: n texts; null as empty.
+        checkpoint: whose tokenizer and token table to use; its transformer does not run.
+
+    Returns:
+        float32 of shape (n, width of the table), rows of unit length, of zeros for texts without a token.
+    """
+    tokens = TokenVectors.of(checkpoint)
+    counts = [tokens.counts(part) for _, part in text_blocks(texts)]
+    frequency = sum((tokens.frequency(part) for part in counts), np.zeros(len(tokens.table), np.int64))
+    vectors = [tokens.embed(part, frequency, len(texts)) for part in counts]
+    return np.concatenate([np.empty((0, tokens.table.shape[1]), np.float32), *vectors])
+
+
+def sentence_embedding(texts: pa.Array | pa.ChunkedArray, model: str) -> NDArray[np.float32]:
+    """Embed texts with a sentence-transformers model, on the CPU.
+
+    Args:
+        texts: n texts; null as empty.
+        model: a folder or a Hugging Face id, which is downloaded.
+
+    Raises:
+        UserError: sentence-transformers is not installed, or the model cannot be loaded.
+    """
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise UserError(
+            f"embedding model {model}: needs sentence-transformers: pip install 'beam_sts[train]'"
+        ) from error
+    try:
+        loaded = SentenceTransformer(model, device="cpu", trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"embedding model {model}: cannot be loaded: {error}") from error
+    vectors: NDArray[np.float32] = loaded.encode(
+        pc.fill_null(texts, "").to_pylist(), convert_to_numpy=True, show_progress_bar=False
+    )
+    return vectors.astype(np.float32)

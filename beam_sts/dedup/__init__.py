@@ -1,0 +1,1 @@
+"""Near-duplicates: candidates scored, clusters, representatives, receipts; on one machine and in Beam."""

@@ -1,0 +1,410 @@
+"""DeduplicateTexts: near-duplicate removal on any Beam runner, with a receipt for every removed element."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.typehints.row_type import RowTypeConstraint
+
+from beam_sts import checks
+from beam_sts.candidates.beam import ProposeCandidates
+from beam_sts.candidates.beam_buckets import JoinTexts
+from beam_sts.candidates.beam_nearest import ShingleFrequencies
+from beam_sts.candidates.buckets import CAP
+from beam_sts.candidates.keys import MinHash
+from beam_sts.candidates.propose import Proposal
+from beam_sts.corpus.blank import is_blank
+from beam_sts.dedup.beam_components import ROUNDS, Components
+from beam_sts.dedup.beam_decide import Settle, SortOut, Verify, describe, fates
+from beam_sts.dedup.beam_texts import RECEIPT, WHERE, Fields, MakeNodes, NodeInfo, ReadRows
+from beam_sts.dedup.beam_thresholds import CountThresholds
+from beam_sts.dedup.overlap import SHINGLE
+from beam_sts.dedup.rule import TABLE, threshold_table
+from beam_sts.dedup.show import Entry, best_entries, by_kind
+from beam_sts.dedup.verify import MODEL_SHARE, THRESHOLD, Scoring
+from beam_sts.errors import UserError
+from beam_sts.io.summary import add_records
+from beam_sts.transforms.elements import row_fields
+from beam_sts.transforms.options import DEDUP, SCORER_ARGS, check_arguments
+
+_PAIRS_AT_ONCE = 4096
+_LARGEST = 20
+_INPUTS = ("rows", "against", "given")
+
+
+class DeduplicatedTexts(NamedTuple):
+    """What ``DeduplicateTexts`` gives: kept, removed and rejected are together every element that went in.
+
+    ``removed`` are the elements plus ``survivor``, ``score``, ``source``, ``rule`` and ``threshold`` (and
+    ``survivor_in``, with elements to compare against); where an element has such a field already, ours has
+    ``beam_sts_`` before its name (with a schema it is refused when the pipeline is built). ``pairs`` are
+    ``(id_a, id_b, score, source, rule)`` of every scored pair and of equal texts, with ``(side, id)`` in
+    place of ids where there are elements to compare against; ``clusters`` are ``(id, cluster)`` of every row
+    that is not alone, the cluster named by its smallest id; ``report`` is one
+    dict: candidates by source with their hot buckets, counts, the largest clusters with their bridges, what
+    other thresholds would do, and the pairs that a report shows.
+    """
+
+    kept: beam.PCollection
+    removed: beam.PCollection
+    rejected: beam.PCollection
+    pairs: beam.PCollection
+    clusters: beam.PCollection
+    report: beam.PCollection
+
+
+class DeduplicateTexts(beam.PTransform):
+    """Remove near-duplicates from a bounded PCollection: only those whose own score says so.
+
+    Elements are dicts, ``beam.Row`` or named tuples; a removed one comes out as a dict or a ``beam.Row``.
+
+    The rule is that of ``beam_sts.dedup.representatives``, and so is the result of ``pipelines.dedup``, which
+    is faster on one machine: equal texts are one node, candidates come from any union of sources, the model
+    scores each, accepted pairs form components, and in each component rows go only for a survivor they score
+    at or above the threshold with. Texts are joined to pairs by shuffles; every step sees the pairs of one
+    text, of one bucket, of one component, or two blocks of vectors.
+
+    Apply it to a dict of ``rows`` and ``against`` to remove the rows that duplicate one of the others, which
+    are not compared among themselves; and of ``given``, pairs of ids as texts, for the source ``pairs``.
+
+    Args:
+        model: as for ``PairScorer``.
+        id: field of distinct ids, all integers, all texts or all bytes (NumPy's too).
+        text: field of the texts. Blank ones are kept and compared with nothing.
+        threshold: least score of a duplicate.
+        keep: ``first`` (the smallest id: a PCollection has no order), ``longest``, ``shortest``, ``central``
+            or ``highest:FIELD``, a field of numbers or dates (``beam_sts.dedup.keep``); ties go to the
+            smallest id.
+        minhash: settings of the MinHash candidates.
+        cap: largest bucket whose members are all paired.
+        rounds: of ``Components``.
+        symmetric: mean of both orders.
+        candidates: any of ``exact``, ``minhash``, ``lexical``, ``neighbours``, ``block:FIELD`` and ``pairs``.
+        neighbours: of each text, for ``lexical`` and ``neighbours``.
+        vector: field of vectors that ``neighbours`` go by; default: the model's token vectors.
+        blocks: of the nearest, about a 16,000th of the texts (``beam_sts.candidates.beam_nearest``).
+        within: with ``against``: also compare the rows with each other.
+        blend: the score is a mean of the model's and of what the texts share, rare parts weighing more
+            (``beam_sts.dedup.overlap``), as chosen in docs/dedup.md. False: the model's alone.
+        model_share: the model's part of that mean, 0 to 1.
+        cascade_model: a better model for the pairs whose score lies within ``cascade_band``.
+        cascade_band: lowest and highest score that go to it (default: threshold - 0.1, + 0.05).
+        compare_blank: empty texts are texts like others.
+        max_pairs: fail before scoring more candidates than this.
+        thresholds: to count for the report what they would remove, besides its own; none saves a shuffle of
+            the pairs and half of the work on components.
+        report_examples: pairs of a kind that the report shows; by default none, so no text.
+        **scorer_args: more for ``PairScorer``: precision, device, threads, long_text (default ``windows``).
+
+    >>> rows = [{"id": 1, "text": "A cat sat on the mat."}, {"id": 2, "text": "A cat sat on the  mat."}]
+    >>> with beam.Pipeline("FnApiRunner") as pipeline:
+    ...     done = pipeline | beam.Create(rows) | DeduplicateTexts()
+    ...     _ = done.removed | beam.Map(lambda row: print(row["id"], "->", row["survivor"]))
+    2 -> 1
+    """
+
+    def __init__(
+        self,
+        model: str = "beam-sts-nano",
+        *,
+        id: str = "id",
+        text: str = "text",
+        threshold: float = THRESHOLD,
+        keep: str = "first",
+        minhash: MinHash | None = None,
+        cap: int = CAP,
+        rounds: int = ROUNDS,
+        symmetric: bool = False,
+        candidates: Sequence[str] = ("exact", "minhash"),
+        neighbours: int = 10,
+        vector: str | None = None,
+        blocks: int = 1,
+        within: bool = False,
+        blend: bool = True,
+        model_share: float = MODEL_SHARE,
+        cascade_model: str | None = None,
+        cascade_band: tuple[float, float] | None = None,
+        compare_blank: bool = False,
+        max_pairs: int | None = None,
+        thresholds: Sequence[float] = TABLE,
+        report_examples: int = 0,
+        **scorer_args: Any,
+    ) -> None:
+        super().__init__()
+        check_arguments(DeduplicateTexts, {**DEDUP, "id": checks.name}, locals(), scorer_args, SCORER_ARGS)
+        if vector and "neighbours" not in candidates:
+            raise UserError(f"vector {vector!r}: goes with neighbours among the candidates.")
+        if cascade_band and not cascade_model:
+            raise UserError(f"cascade_band {cascade_band}: goes with cascade_model.")
+        self._proposal = Proposal(tuple(candidates), minhash or MinHash(), cap, neighbours, within)
+        self._fields = Fields(id, text, keep, tuple(self._proposal.blocks), vector, RECEIPT)
+        self._threshold, self._rounds, self._blocks = threshold, rounds, blocks
+        self._thresholds = sorted({*thresholds, threshold}) if thresholds else []
+        self._examples = report_examples
+        self._blend, self._compare_blank = blend, compare_blank
+        trust = "allow_pickle", "trust_remote_code"
+        self._load = {str(name): scorer_args[name] for name in trust if name in scorer_args}
+        band = cascade_band or (threshold - 0.1, threshold + 0.05)
+        args = {"long_text": "windows", **scorer_args}
+        self._scoring = Scoring(model, symmetric, cascade_model, band, threshold, args, model_share)
+        self._most, self._model = max_pairs, model
+
+    def expand(self, elements: Any) -> DeduplicatedTexts:
+        """Group equal texts, propose, verify, cluster, settle, sort out."""
+        inputs = elements if isinstance(elements, dict) else {"rows": elements}
+        against = "against" in inputs
+        self._check_inputs(inputs)
+        fields = replace(self._fields, added=(*RECEIPT, WHERE)) if against else self._fields
+        fields.check(inputs["rows"].element_type)
+        read = inputs["rows"] | "Read" >> beam.ParDo(ReadRows(fields)).with_outputs("rejected", main="rows")
+        rows = every = read["rows"]  # ((side, id), Row)
+        if against:
+            reference = replace(self._fields, keep="first", added=())
+            reference.check(inputs["against"].element_type)
+            others = inputs["against"] | "Read against" >> beam.ParDo(ReadRows(reference, 1)).with_outputs(
+                "rejected", main="rows"
+            )
+            _ = (
+                others["rows"]
+                | "Ids" >> beam.Keys()
+                | "Each" >> beam.combiners.Count.PerElement()
+                | ("Check ids" >> beam.Map(_check_once))
+            )
+            every = (rows, others["rows"]) | "Both" >> beam.Flatten()
+        nodes = every | "Nodes" >> MakeNodes(
+            merge=self._proposal.by_text,
+            compare_blank=self._compare_blank,
+            apart=against and not self._proposal.within,
+        )
+        texts = nodes.nodes | "Texts" >> beam.MapTuple(lambda node, info: (node, info.text))
+        proposed = self._candidates(nodes, texts, inputs, against)
+        joined = {"texts": texts, "pairs": proposed.pairs} | "Join" >> JoinTexts()
+        if not self._compare_blank:
+            joined = joined | "Not blank" >> beam.Filter(
+                lambda row: not (is_blank(row[2]) or is_blank(row[3]))
+            )
+        learnt = []
+        if self._blend:
+            learnt = [beam.pvalue.AsSingleton(texts | "Words" >> ShingleFrequencies(*SHINGLE))]
+        count = joined | "Pairs" >> beam.combiners.Count.Globally()
+        verified = (
+            joined
+            | "Batch" >> beam.BatchElements(min_batch_size=_PAIRS_AT_ONCE, max_batch_size=_PAIRS_AT_ONCE)
+            | "Verify"
+            >> beam.ParDo(
+                Verify(self._scoring, self._examples, self._most), beam.pvalue.AsSingleton(count), *learnt
+            ).with_outputs("counts", "shown", main="pairs")
+        )
+        pairs = verified["pairs"]
+        named = self._components(pairs)
+        settled = self._settle(pairs, nodes.nodes, named[self._threshold], learnt)
+        scored = (pairs, settled["guard"]) | "Scored" >> beam.Flatten()
+        table = []
+        if self._thresholds:
+            parts = {"pairs": scored, "nodes": nodes.nodes, "names": named[min(named)]}
+            table = [parts | CountThresholds(self._thresholds, self._fields.keep)]
+        shown = (
+            (verified["shown"], settled["shown"])
+            | "Shown" >> beam.Flatten()
+            | "Best shown" >> beam.CombineGlobally(_best, self._examples)
+        )
+        verdicts = (
+            {"verdict": settled["of"], "members": nodes.members}
+            | "Fates" >> beam.CoGroupByKey()
+            | "Fate" >> beam.FlatMapTuple(fates)
+        )
+        sorted_out = (
+            {
+                "rows": rows | "Elements" >> beam.MapTuple(lambda row, found: (row, found.element)),
+                "fate": verdicts,
+            }
+            | "Meet" >> beam.CoGroupByKey()
+            | "Sort out" >> beam.ParDo(SortOut(self._threshold, against)).with_outputs("removed", main="kept")
+        )
+        clusters = (
+            verdicts
+            | "Clustered" >> beam.Filter(lambda fate: fate[1][0] is not None)
+            | "Cluster of" >> beam.MapTuple(lambda row, fate: (row, fate[0]))
+        )
+        report = (
+            (
+                verified["counts"],
+                settled["counts"],
+                *table,
+                every | "Row counts" >> beam.MapTuple(lambda row, _: {"rows": {str(row[0]): 1}}),
+                nodes.nodes | "Node counts" >> beam.MapTuple(_count_node),
+                count | "Pair counts" >> beam.Map(lambda pairs: {"pairs": pairs}),
+                clusters
+                | "Sizes" >> beam.MapTuple(lambda _, name: name)
+                | "Members" >> beam.combiners.Count.PerElement()
+                | "Size counts" >> beam.MapTuple(lambda _, size: {"cluster_sizes": {str(size): 1}}),
+            )
+            | "Counts" >> beam.Flatten()
+            | "Sum" >> beam.CombineGlobally(add_records)
+            | "Report"
+            >> beam.Map(
+                _report,
+                self._thresholds,
+                beam.pvalue.AsSingleton(shown),
+                beam.pvalue.AsList(proposed.reports),
+                beam.pvalue.AsList(
+                    settled["clusters"] | "Largest" >> beam.combiners.Top.Of(_LARGEST, key=_by_size)
+                ),
+            )
+        )
+        equal = nodes.members | "Equal" >> beam.FlatMapTuple(_equal)
+        pairs = (scored, equal) | "All pairs" >> beam.Flatten()
+        if not against:
+            pairs = pairs | "Plain ids" >> beam.Map(lambda pair: (pair[0][1], pair[1][1], *pair[2:]))
+        clusters = clusters | "Plain names" >> beam.MapTuple(lambda row, name: (row[1], name[1]))
+        kept, removed = sorted_out["kept"], sorted_out["removed"]
+        kind = inputs["rows"].element_type
+        if theirs := row_fields(kind):
+            types = (dict(theirs)[fields.id], float, str, str, float, str)
+            receipt = zip(fields.added, types, strict=False)
+            kept.element_type = kind
+            removed.element_type = RowTypeConstraint.from_fields([*theirs, *receipt])
+        return DeduplicatedTexts(kept, removed, read["rejected"], pairs, clusters, report)
+
+    def _check_inputs(self, inputs: dict[str, Any]) -> None:
+        """See that there are the collections that the candidates take, and no others."""
+        checks.check_names("DeduplicateTexts", inputs, _INPUTS)
+        if "rows" not in inputs:
+            raise UserError("DeduplicateTexts: no 'rows' among its inputs; these are what it deduplicates.")
+        if self._proposal.within and "against" not in inputs:
+            raise UserError("within True: goes with 'against'; without it rows are compared with each other.")
+        pairs = "pairs" in self._proposal.sources
+        if pairs != ("given" in inputs):
+            raise UserError("candidates 'pairs' and the input 'given', pairs of ids as texts, go together.")
+        if pairs and "against" in inputs:
+            raise UserError("candidates 'pairs': ids of two inputs may be equal; leave 'against' out.")
+
+    def _candidates(self, nodes: Any, texts: beam.PCollection, inputs: dict[str, Any], against: bool) -> Any:
+        parts = {"texts": texts, "blocks": nodes.blocks}
+        if self._fields.vector is not None:
+            parts["vectors"] = nodes.nodes | "Vectors" >> beam.MapTuple(
+                lambda node, info: (node, info.vector)
+            )
+        if "given" in inputs:
+            parts["given"] = inputs["given"]
+            parts["ids"] = nodes.members | "Ids as texts" >> beam.MapTuple(
+                lambda node, found: (str(found[0][1]), node)
+            )
+        return parts | "Propose" >> ProposeCandidates(
+            self._proposal, self._model, against=against, blocks=self._blocks, load=self._load
+        )
+
+    def _components(self, pairs: beam.PCollection) -> dict[float, beam.PCollection]:
+        """(node, component) at the threshold and at the lowest of the table, both in the same rounds."""
+        levels = sorted({self._threshold, *self._thresholds[:1]})
+        named = (
+            pairs
+            | "Accept" >> beam.FlatMap(_edges_by_level, [float(np.float32(level)) for level in levels])
+            | Components(self._rounds)
+        )
+        return {
+            level: named
+            | f"Level {at}" >> beam.Filter(lambda found, at: found[0][0] == at, at)
+            | f"Names {at}" >> beam.MapTuple(lambda node, name: (node[1], name[1]))
+            for at, level in enumerate(levels)
+        }
+
+    def _settle(
+        self, pairs: beam.PCollection, nodes: beam.PCollection, named: beam.PCollection, learnt: list[Any]
+    ) -> Any:
+        """What becomes of the nodes that an accepted pair names."""
+        members = (
+            {"name": named, "info": nodes}
+            | "Name nodes" >> beam.CoGroupByKey()
+            | "In clusters" >> beam.FlatMapTuple(_named)
+        )
+        edges = (
+            {"name": named, "edges": pairs | "By end" >> beam.Map(lambda p: (p[0], p))}
+            | "Name edges" >> beam.CoGroupByKey()
+            | "Of clusters" >> beam.FlatMapTuple(_edges_by_name)
+        )
+        settle = Settle(self._scoring, self._fields.keep, self._examples)
+        return (
+            {"members": members, "edges": edges}
+            | "Cluster" >> beam.CoGroupByKey()
+            | "Settle"
+            >> beam.ParDo(settle, *learnt).with_outputs("guard", "counts", "clusters", "shown", main="of")
+        )
+
+
+def _check_once(counted: tuple[Any, int]) -> None:
+    (_, ident), count = counted
+    if count > 1:
+        raise UserError(f"against: id {ident!r}: {count} elements have it. Receipts need distinct ids.")
+
+
+def _equal(node: Any, member: tuple[Any, Any]) -> Iterator[tuple[Any, ...]]:
+    """A row behind a node, paired with the node's own: equal texts."""
+    if member[0] != node and node[0] == 0:  # the other input is not compared with itself
+        yield node, member[0], 1.0, "exact", "identical"
+
+
+def _edges_by_level(pair: tuple[Any, ...], levels: list[float]) -> Iterator[tuple[Any, Any]]:
+    for at, level in enumerate(levels):
+        if pair[2] >= level:
+            yield (at, pair[0]), (at, pair[1])
+
+
+def _best(parts: Iterable[list[Entry]], each: int) -> list[Entry]:
+    return best_entries(chain.from_iterable(parts), each)
+
+
+def _named(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
+    for name in found["name"]:
+        for info in found["info"]:
+            yield name, (node, info)
+
+
+def _edges_by_name(_: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
+    for name in found["name"]:
+        for edge in found["edges"]:
+            yield name, edge
+
+
+def _count_node(node: Any, info: NodeInfo) -> dict[str, Any]:
+    blank = info.rows if node[0] == 0 and is_blank(info.text) else 0
+    own = {str(info.rows): 1} if node[0] == 0 else {}
+    return {"texts_compared": 1, "rows_blank": blank, "node_sizes": own}
+
+
+def _by_size(cluster: tuple[Any, ...]) -> tuple[Any, ...]:
+    return cluster[0], _Reversed(cluster[1])
+
+
+class _Reversed:
+    """Sorts the other way round: of clusters of one size that of the smaller name comes first."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __lt__(self, other: _Reversed) -> bool:
+        return bool(other._value < self._value)
+
+
+def _report(
+    counts: dict[str, Any],
+    thresholds: list[float],
+    shown: list[Entry],
+    candidates: list[tuple[int, dict[str, Any]]],
+    largest: list[list[Any]],
+) -> dict[str, Any]:
+    over = counts.pop("pairs_over", 0)
+    table = threshold_table(thresholds, counts.pop("node_sizes", {}), counts.pop("thresholds", {}))
+    ordered = [report for _, report in sorted(candidates, key=lambda placed: placed[0])]
+    return {
+        **counts,
+        "candidates": ordered,
+        "largest_clusters": [describe(c) for c in (largest or [[]])[0]],
+        "thresholds": [] if over else table,
+        "examples": by_kind(shown),
+    }

@@ -1,0 +1,211 @@
+"""DeduplicateSlices: read slices of files, deduplicate, write the slices again. For ``pipelines.dedup``."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from beam_sts.candidates.beam_nearest import DensePoints
+from beam_sts.candidates.given import read_given
+from beam_sts.candidates.keys import block_values
+from beam_sts.candidates.propose import Proposal
+from beam_sts.candidates.source import Source
+from beam_sts.candidates.vectors import vector_matrix
+from beam_sts.corpus.expressions import evaluate
+from beam_sts.dedup.beam import DeduplicatedTexts, DeduplicateTexts
+from beam_sts.dedup.keep import highest_of, sortable
+from beam_sts.dedup.receipts import SliceWriter
+from beam_sts.dedup.shards import pairs_schema
+from beam_sts.io.slices import Slice
+
+PAIR_SHARDS = 64
+REPORT = "_run/report.json"
+"""What a run by a Beam runner counts, besides the records of its slices."""
+
+
+@dataclass(frozen=True)
+class BeamSettings:
+    """What the run depends on, besides its units; ``options`` are those of ``DeduplicateTexts``."""
+
+    writer: SliceWriter
+    threshold: float
+    keep: str
+    fingerprint: str
+    model: str
+    proposal: Proposal
+    against: Source | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def source(self) -> Source:
+        """The input."""
+        return self.writer.source
+
+
+class DeduplicateSlices(beam.PTransform):
+    """A dict of units of slices, ``rows`` and perhaps ``against`` and ``given``, -> committed shards.
+
+    The result is that of one machine. Texts go through the shuffles, the other columns do not: every slice is
+    read again when it is written.
+    """
+
+    def __init__(self, settings: BeamSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def expand(self, inputs: dict[str, beam.PCollection[list[Slice]]]) -> beam.PCollection[int]:
+        """Read, deduplicate, write."""
+        s = self._settings
+        units = inputs["rows"] | "Spread" >> beam.Reshuffle()
+        rows = units | "Read" >> beam.ParDo(_ReadRows(s, s.source, s.keep))
+        inputs_of = {"rows": rows}
+        if s.against is not None:
+            others = inputs["against"] | "Spread against" >> beam.Reshuffle()
+            inputs_of["against"] = others | "Read against" >> beam.ParDo(_ReadRows(s, s.against, "first"))
+        if "given" in inputs:
+            given = inputs["given"] | "Spread given" >> beam.Reshuffle()
+            inputs_of["given"] = given | "Read given" >> beam.FlatMap(read_given)
+        by_worth = s.keep == "first" or highest_of(s.keep)
+        deduplicate = DeduplicateTexts(
+            s.model,
+            threshold=s.threshold,
+            keep="highest:worth" if by_worth else s.keep,
+            candidates=_sources(s.proposal),
+            minhash=s.proposal.minhash,
+            cap=s.proposal.cap,
+            neighbours=s.proposal.k,
+            within=s.proposal.within,
+            vector="vector" if s.source.vector else None,
+            **s.options,
+        )
+        done = cast(DeduplicatedTexts, inputs_of | deduplicate)
+        clusters = (
+            {"rows": rows | "Places" >> beam.Map(lambda r: (r["id"], r["place"])), "name": done.clusters}
+            | "Clusters" >> beam.CoGroupByKey()
+            | "By slice" >> beam.FlatMapTuple(_cluster_by_slice)
+        )
+        receipt = ["survivor", "score", "source", "rule", *(["survivor_in"] if s.against else [])]
+        removed = done.removed | "Removed by slice" >> beam.Map(
+            lambda r, names: (r["place"][0], (r["place"][1], *(r[name] for name in names))), receipt
+        )
+        parts = units | "Slices" >> beam.FlatMap(lambda unit: [(part.index, part) for part in unit])
+        written = (
+            {"part": parts, "removed": removed, "clusters": clusters}
+            | "Gather" >> beam.CoGroupByKey()
+            | "Write" >> beam.ParDo(_WriteSlice(s))
+        )
+        _ = (
+            done.pairs
+            | "Pairs by shard" >> beam.Map(_by_shard)
+            | "Shards" >> beam.GroupByKey()
+            | "Write pairs" >> beam.ParDo(_WritePairs(s))
+        )
+        _ = done.report | "Write report" >> beam.Map(
+            lambda report, output: output.write_json(REPORT, report), s.writer.output
+        )
+        return written
+
+
+def _sources(proposal: Proposal) -> list[str]:
+    """The sources with fields in place of expressions."""
+    names, block = [], 0
+    for source in proposal.sources:
+        name = source.partition(":")[0]
+        names.append(f"block:block{block}" if name == "block" else name)
+        block += name == "block"
+    return list(dict.fromkeys(names))  # files of pairs are read as one
+
+
+class _ReadRows(beam.DoFn):
+    """A unit -> its good rows as id, text, place (slice and row in it) and what decides about them."""
+
+    def __init__(self, settings: BeamSettings, source: Source, keep: str) -> None:
+        self._settings, self._source, self._keep = settings, source, keep
+
+    def process(self, unit: list[Slice]) -> Iterator[dict[str, Any]]:
+        keep, source = self._keep, self._source
+        for rows in source.read(unit):
+            worth: list[Any] = [-number for number in rows.numbers.tolist()]
+            table = rows.table
+            if highest := highest_of(keep):
+                worth = sortable(evaluate(table, highest, "--keep highest:"), f"--keep {keep}").to_pylist()
+            columns = {"id": rows.ids.to_pylist(), "text": rows.texts.to_pylist(), "worth": worth}
+            for number, expression in enumerate(self._settings.proposal.blocks):
+                columns[f"block{number}"] = block_values(table, expression).to_pylist()
+            if source.vector is not None:
+                columns["vector"] = DensePoints.pack(vector_matrix(table, source.vector, rows.numbers))
+            index = rows.data.slice.index
+            for place, values in enumerate(zip(*columns.values(), strict=True)):
+                yield {**dict(zip(columns, values, strict=True)), "place": (index, place)}
+
+
+def _by_shard(pair: tuple[Any, ...]) -> tuple[int, tuple[Any, ...]]:
+    # By its content: the hash of a text differs between processes.
+    return zlib.crc32(repr(pair[0]).encode()) % PAIR_SHARDS, pair
+
+
+def _cluster_by_slice(ident: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[int, Any]]:
+    for index, place in found["rows"]:
+        for name in found["name"]:
+            yield index, (place, name)
+
+
+class _WriteSlice(beam.DoFn):
+    """A slice and what becomes of its rows -> its shards."""
+
+    def __init__(self, settings: BeamSettings) -> None:
+        self._settings = settings
+
+    def process(self, gathered: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[int]:
+        index, found = gathered
+        settings, writer = self._settings, self._settings.writer
+        removed = sorted(found["removed"])
+        for part in found["part"]:
+            for rows in writer.source.read([part]):
+                gone = np.zeros(len(rows.good), dtype=bool)
+                gone[[receipt[0] for receipt in removed]] = True
+                columns = [[receipt[at] for receipt in removed] for at in range(1, 5)]
+                columns += [[settings.threshold] * len(removed), [settings.fingerprint] * len(removed)]
+                if settings.against is not None:
+                    columns.append([receipt[5] for receipt in removed])
+                schema = writer.receipt_schema
+                receipts = pa.Table.from_arrays(
+                    [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
+                )
+                names = rows.ids.to_pylist()
+                for place, name in found["clusters"]:
+                    names[place] = name
+                writer.write(rows, gone, receipts, pa.array(names, writer.source.id_type))
+                yield index
+
+
+class _WritePairs(beam.DoFn):
+    """Pairs -> a shard, in order of their ids."""
+
+    def __init__(self, settings: BeamSettings) -> None:
+        self._settings = settings
+
+    def process(self, grouped: tuple[int, Iterable[Any]]) -> Iterator[int]:
+        number, pairs = grouped
+        writer = self._settings.writer
+        against = self._settings.against is not None
+        schema = pairs_schema(writer.source.id_type, against=against)
+        rows = sorted(pairs, key=lambda pair: pair[:2])
+        if against:  # ends are of (side, id); the second is of the higher side
+            rows = [(a[1], b[1], *more, "against" if b[0] else "input") for a, b, *more in rows]
+        table = pa.Table.from_arrays(
+            [pa.array([row[at] for row in rows], f.type) for at, f in enumerate(schema)], schema=schema
+        )
+        place = schema.get_field_index("score")
+        scores = table.column("score")
+        scores = pc.if_else(pc.is_nan(scores), pa.scalar(None, pa.float32()), scores)
+        shards = {"pairs": table.set_column(place, "score", scores)}
+        writer.output.commit(number, shards, {}, kind="pairs")
+        yield number

@@ -1,0 +1,244 @@
+"""Elements as rows, and rows of equal text as one node: the first steps of ``DeduplicateTexts``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+from apache_beam import pvalue
+
+from beam_sts.candidates.beam_nearest import DensePoints
+from beam_sts.candidates.keys import hash128
+from beam_sts.corpus.blank import is_blank
+from beam_sts.dedup.keep import NO_WORTH, Worth, highest_of, plain, worth_of
+from beam_sts.errors import UserError
+from beam_sts.transforms.elements import (
+    check_schema_fields,
+    field,
+    fields_of,
+    identifier,
+    text_fault,
+)
+from beam_sts.types import Rejected
+
+_SENT = 1 << 16  # texts of a bundle that are remembered as sent, some 200 bytes each
+RECEIPT = ("survivor", "score", "source", "rule", "threshold")
+"""The fields that a removed element has besides its own; with elements to compare against also ``WHERE``."""
+WHERE = "survivor_in"
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Names of the elements' fields, what makes the best of several rows, and the names of our fields."""
+
+    id: str = "id"
+    text: str = "text"
+    keep: str = "first"
+    blocks: tuple[str, ...] = ()
+    vector: str | None = None
+    added: tuple[str, ...] = ()
+
+    def check(self, kind: Any) -> None:
+        """See that elements of a type with a schema have the fields, and not yet those of ours.
+
+        Raises:
+            UserError: naming the field.
+        """
+        needed = [("id", self.id), ("text", self.text), ("vector", self.vector)]
+        needed += [("keep highest:", highest_of(self.keep)), *(("block:", name) for name in self.blocks)]
+        check_schema_fields(kind, needed, self.added, RENAME)
+
+
+RENAME = "Rename it first."
+
+
+class Row(NamedTuple):
+    """An element as a row: ``key`` sorts the best first, ``blocks`` are hashed keys or None."""
+
+    element: Any
+    text: str
+    key: tuple[Any, ...]
+    blocks: tuple[bytes | None, ...] = ()
+    vector: bytes = b""
+
+
+class NodeInfo(NamedTuple):
+    """``best`` is the key of the best of its ``rows`` rows, and names it; ``vector`` its first row's."""
+
+    text: str
+    best: tuple[Any, ...]
+    rows: int
+    vector: bytes
+
+
+class ReadRows(beam.DoFn):
+    """An element -> ``((side, id), Row)``, or a rejection.
+
+    Args:
+        fields: their names.
+        side: 1 for rows to compare against: their elements are not needed.
+    """
+
+    def __init__(self, fields: Fields, side: int = 0) -> None:
+        self._fields, self._side = fields, side
+        self._kinds: dict[str, str] = {}
+
+    def process(self, element: Any) -> Iterator[Any]:
+        """Beam's."""
+        names, fields = self._fields, fields_of(element, "DeduplicateTexts")
+        ident, text = plain(field(fields, names.id)), field(fields, names.text)
+        fault = self._fault(ident, text)
+        if fault:
+            yield pvalue.TaggedOutput("rejected", Rejected(element, fault))
+            return
+        ident, text = identifier(ident, f"id {names.id!r}:"), str(text)
+        self._one_kind("id", f"id {ident!r}", type(ident).__name__)
+        worth = NO_WORTH if self._side else self._worth(fields, text, ident)
+        blocks = tuple(_block(field(fields, name), ident, name) for name in names.blocks)
+        vector = b"" if names.vector is None else _vector(field(fields, names.vector), ident, names.vector)
+        row = Row(None if self._side else element, text, (worth, self._side, ident), blocks, vector)
+        yield (self._side, ident), row
+
+    def _fault(self, ident: Any, text: Any) -> str | None:
+        """Why an element cannot be compared, or None."""
+        for name, fault in (
+            (
+                self._fields.id,
+                "null" if ident is None else text_fault(ident) if isinstance(ident, str) else None,
+            ),
+            (self._fields.text, text_fault(text)),
+        ):
+            if fault:
+                return f"{fault} in field {name!r}"
+        return None
+
+    def _one_kind(self, what: str, of: str, kind: str) -> None:
+        """See that all ids, or values, are of one kind: others could not be put in order."""
+        first = self._kinds.setdefault(what, kind)
+        if kind != first:
+            other = f"a{'n' * (what == 'id')} {what} before it"
+            raise UserError(f"{of}: is {kind}, {other} {first}; {what}s must be of one type.")
+
+    def _worth(self, fields: dict[str, Any], text: str, ident: Any) -> Worth:
+        """What sorts first is best."""
+        keep = self._fields.keep
+        if keep == "longest":
+            return False, -len(text)
+        if keep == "shortest":
+            return False, len(text)
+        if name := highest_of(keep):
+            what = f"keep {keep}: id {ident!r}"
+            kind, worth = worth_of(field(fields, name), what)
+            if kind:
+                self._one_kind("value", what, kind)
+            return worth
+        return NO_WORTH
+
+
+def _block(value: Any, ident: Any, name: str) -> bytes | None:
+    if isinstance(value, dict | list | tuple | set | np.ndarray):
+        raise UserError(
+            f"block:{name}: id {ident!r} has a {type(value).__name__}; name a field of one value."
+        )
+    return None if value is None or value == "" else hash128([str(value)]).tobytes()
+
+
+def _vector(value: Any, ident: Any, name: str) -> bytes:
+    if isinstance(value, bytes):  # it was packed before
+        return value
+    try:
+        vector = np.asarray([value], np.float32)
+    except (TypeError, ValueError):
+        vector = np.empty((1, 0), np.float32)
+    if vector.ndim != 2 or not vector.size or not np.isfinite(vector).all():
+        raise UserError(f"id {ident!r}: has no vector of finite numbers in field {name!r}.")
+    return DensePoints.pack(vector)[0]
+
+
+class Nodes(NamedTuple):
+    """Nodes are named by the ``(side, id)`` of their first row.
+
+    ``nodes`` are ``(node, NodeInfo)``, ``members`` ``(node, (row, best row))``, ``blocks`` ``((n-th block,
+    key), node)``.
+    """
+
+    nodes: beam.PCollection
+    members: beam.PCollection
+    blocks: beam.PCollection
+
+
+class MakeNodes(beam.PTransform):
+    """Rows -> :class:`Nodes`, the twin of ``beam_sts.dedup.rows.make_nodes``.
+
+    Args:
+        merge: rows of equal text and side are one node; else every row is its own.
+        compare_blank: empty texts are texts like others.
+        apart: rows of side 0 are not compared with each other, so not merged either.
+    """
+
+    def __init__(self, *, merge: bool = True, compare_blank: bool = False, apart: bool = False) -> None:
+        super().__init__()
+        self._merge, self._compare_blank, self._apart = merge, compare_blank, apart
+
+    def expand(self, rows: beam.PCollection) -> Nodes:
+        """Group by text."""
+        made = (
+            rows
+            | "By text" >> beam.ParDo(_ByText(self._merge, self._compare_blank, self._apart))
+            | "Equal texts" >> beam.GroupByKey()
+            | "Node" >> beam.ParDo(_MakeNode()).with_outputs("members", "blocks", main="nodes")
+        )
+        return Nodes(made["nodes"], made["members"], made["blocks"])
+
+
+class _ByText(beam.DoFn):
+    """``((side, id), Row)`` -> keyed by side and text; of equal texts in a bundle only the first is sent.
+
+    One text of thousands of rows would else be shuffled, and held by the engine, once for each of them.
+    """
+
+    def __init__(self, merge: bool, compare_blank: bool, apart: bool) -> None:
+        self._merge, self._compare_blank, self._apart = merge, compare_blank, apart
+        self._sent: set[Any] = set()
+
+    def start_bundle(self) -> None:
+        """Beam's."""
+        self._sent = set()
+
+    def process(self, one: tuple[Any, Row]) -> Iterator[tuple[Any, Any]]:
+        """Beam's."""
+        row, found = one
+        blank = is_blank(found.text) and not self._compare_blank
+        alone = not self._merge or blank or (self._apart and row[0] == 0)
+        key = row[0], hash128([found.text]).tobytes(), repr(row[1]) if alone else ""
+        text = None if key in self._sent else found.text
+        if not alone:
+            if len(self._sent) >= _SENT:
+                self._sent.clear()
+            self._sent.add(key)
+        yield key, (row, text, *found[2:])
+
+
+class _MakeNode(beam.DoFn):
+    """Rows of equal text -> the node, its members and its blocking keys."""
+
+    def process(self, grouped: tuple[Any, Iterable[Any]]) -> Iterator[Any]:
+        _, rows = grouped
+        node, text, best, vector, count = None, "", None, b"", 0
+        for row, own_text, key, _, own_vector in rows:
+            count += 1
+            text = own_text or text
+            if node is None or row < node:
+                node, vector = row, own_vector
+            if best is None or key < best:
+                best = key
+        assert best is not None
+        for row, _, _, blocks, _ in rows:
+            yield pvalue.TaggedOutput("members", (node, (row, best[1:])))
+            for at, key in enumerate(blocks):
+                if key is not None:
+                    yield pvalue.TaggedOutput("blocks", ((at, key), node))
+        yield node, NodeInfo(text, best, count, vector)

@@ -1,0 +1,112 @@
+"""CountThresholds: what every threshold of the table would remove, from scores that are there."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.transforms.window import GlobalWindows
+
+from beam_sts.dedup.beam_decide import rule_of
+from beam_sts.dedup.beam_texts import NodeInfo
+from beam_sts.dedup.representatives import ScoredPairs
+from beam_sts.dedup.rule import count_removals
+
+MOST_PAIRS = 5_000_000
+"""Of texts that hang together at the lowest threshold, in one worker's memory: 20 bytes each."""
+_NODES_AT_ONCE = 20_000
+
+
+class CountThresholds(beam.PTransform):
+    """A dict of ``pairs``, ``nodes`` and ``names`` -> the counts of ``count_removals``, in parts to add up.
+
+    Groups of texts that hang together at the lowest threshold are counted on one worker each, by their names
+    and scores, without texts. A group of more than ``MOST_PAIRS`` is not: ``pairs_over`` tells of it.
+
+    Args:
+        thresholds: to count at.
+        keep: the policy, as for ``DeduplicateTexts``.
+    """
+
+    def __init__(self, thresholds: Sequence[float], keep: str) -> None:
+        super().__init__()
+        self._thresholds, self._keep = list(thresholds), keep
+
+    def expand(self, parts: dict[str, beam.PCollection]) -> beam.PCollection:
+        """Bring nodes and pairs to the group of their first node, then count."""
+        found = {
+            "name": parts["names"],
+            "node": parts["nodes"] | "Nodes" >> beam.MapTuple(_node),
+            "pair": parts["pairs"] | "Pairs" >> beam.Map(lambda pair: (pair[0], pair[1:3])),
+        }
+        return (
+            found
+            | "Meet" >> beam.CoGroupByKey()
+            | "By group" >> beam.FlatMapTuple(_by_group)
+            | "Group" >> beam.GroupByKey()
+            | "Count" >> beam.ParDo(_Count(self._thresholds, self._keep))
+        )
+
+
+def _node(node: Any, info: NodeInfo) -> tuple[Any, tuple[Any, int]]:
+    return node, (info.best, info.rows)
+
+
+def _by_group(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
+    for name in found["name"]:
+        for best, rows in found["node"]:
+            yield name, (node, best, rows)
+        for other, score in found["pair"]:
+            yield name, (node, other, score)
+
+
+class _Count(beam.DoFn):
+    """Groups -> counts, some thousand nodes at a time, as most groups are small."""
+
+    def __init__(self, thresholds: list[float], keep: str) -> None:
+        self._thresholds, self._keep = thresholds, keep
+
+    def start_bundle(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        self._numbers: dict[Any, int] = {}
+        self._members: list[tuple[Any, Any, int]] = []
+        self._ends, self._scores = array("q"), array("f")
+
+    def process(self, group: tuple[Any, Iterable[Any]]) -> Iterator[Any]:
+        numbers, before = self._numbers, len(self._scores)
+        for node, other, value in group[1]:
+            if isinstance(value, int):  # a member: its number of rows
+                self._members.append((node, other, value))
+                continue
+            self._ends.extend(
+                (numbers.setdefault(node, len(numbers)), numbers.setdefault(other, len(numbers)))
+            )
+            self._scores.append(value)
+            if len(self._scores) - before > MOST_PAIRS:
+                self._clear()
+                yield {"pairs_over": MOST_PAIRS}
+                return
+        if len(self._members) >= _NODES_AT_ONCE:
+            yield self._count()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        if self._members:
+            yield GlobalWindows.windowed_value(self._count())
+
+    def _count(self) -> dict[str, Any]:
+        members = sorted(self._members, key=lambda member: member[0])
+        places = np.full(len(self._numbers), -1, np.int64)
+        for place, (node, _, _) in enumerate(members):
+            places[self._numbers[node]] = place
+        ends = places[np.array(self._ends, np.int64)].reshape(-1, 2)
+        scores = np.array(self._scores, np.float32)
+        inside = (ends >= 0).all(axis=1)  # the others were not accepted at any threshold
+        pairs = ScoredPairs(ends[inside, 0], ends[inside, 1], scores[inside])
+        rule = rule_of(members, self._keep)
+        self._clear()
+        return {"thresholds": count_removals(rule, pairs, self._thresholds)}

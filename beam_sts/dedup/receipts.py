@@ -1,0 +1,178 @@
+"""The rows written out: kept, removed with a receipt each, clusters, rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from beam_sts.candidates.buckets import IntArray
+from beam_sts.candidates.source import SliceRows, Source
+from beam_sts.corpus.rejects import write_rejected
+from beam_sts.dedup.decide import Decision
+from beam_sts.dedup.rows import Rows
+from beam_sts.dedup.verify import RULES
+from beam_sts.io.committed import content_digest, slice_identity
+from beam_sts.io.output import OutputFolder
+from beam_sts.io.rejected import rejected_schema
+from beam_sts.io.slices import Slice
+
+FOLDERS = ("kept", "removed", "pairs", "clusters", "rejected")
+RECEIPT = ("survivor", "score", "source", "rule", "threshold", "model")
+
+
+@dataclass(frozen=True)
+class SliceWriter:
+    """Writes a slice of the input: kept, removed, clusters, rejected. ``against``: there is another one.
+
+    ``report_examples``: rejected rows of each reason for the report to show.
+    """
+
+    output: OutputFolder
+    source: Source
+    against: bool = False
+    report_examples: int = 5
+
+    @property
+    def kept_schema(self) -> pa.Schema:
+        """The input's columns, ``_id`` added where no column is named."""
+        schema = self.source.schema
+        return schema if self.source.id else schema.append(pa.field("_id", pa.int64(), nullable=False))
+
+    @property
+    def receipt_schema(self) -> pa.Schema:
+        """What a removed row has besides."""
+        kinds = (self.source.id_type, pa.float32(), pa.string(), pa.string(), pa.float64(), pa.string())
+        side = [("survivor_in", pa.string())] if self.against else []
+        return pa.schema([*zip(RECEIPT, kinds, strict=True), *side])
+
+    @property
+    def schemas(self) -> dict[str, pa.Schema]:
+        """Of all shards that are written here, by folder."""
+        kind = self.source.id_type
+        return {
+            "kept": self.kept_schema,
+            "removed": pa.schema([*self.kept_schema, *self.receipt_schema]),
+            "clusters": pa.schema([("id", kind), ("cluster", kind)]),
+            "rejected": rejected_schema(self.source.schema),
+        }
+
+    def write(
+        self,
+        rows: SliceRows,
+        gone: NDArray[np.bool_],
+        receipts: pa.Table,
+        clusters: pa.Array,
+        of: Any = None,
+    ) -> None:
+        """Publish the shards of a slice, ``kept`` last: it is the commit marker.
+
+        Args:
+            rows: its n good rows and the others.
+            gone: which of the good ones go, shape (n,).
+            receipts: of those that go, with ``receipt_schema``.
+            clusters: of the good rows, shape (n,).
+            of: what the shards are of, for their record.
+        """
+        part, schemas = rows.data.slice, self.schemas
+        table = rows.table
+        if not self.source.id:
+            table = table.append_column(self.kept_schema.field("_id"), pa.array(rows.numbers))
+        kept = table.filter(pa.array(~gone)).cast(schemas["kept"])
+        removed = table.filter(pa.array(gone))
+        for name in receipts.column_names:
+            removed = removed.append_column(name, receipts.column(name))
+        removed = removed.cast(schemas["removed"])
+        output, index = self.output, part.index
+        rejected = write_rejected(output, self.source, rows, self.report_examples)
+        if len(kept) + len(removed) + rejected["rows_rejected"] != part.rows:
+            raise RuntimeError(
+                f"{part.path}: rows from {part.row}: {len(kept)} kept + {len(removed)} removed + "
+                f"{rejected['rows_rejected']} rejected, not {part.rows}"
+            )
+        named = pa.Table.from_arrays([pa.chunked_array(rows.ids), clusters], schema=schemas["clusters"])
+        shards = {"removed": removed, "clusters": named, "kept": kept}
+        record = {
+            "rows_read": part.rows,
+            "rows_kept": len(kept),
+            "rows_removed": len(removed),
+            "rows_rejected": rejected["rows_rejected"],
+            "reasons": rejected["rejected_reasons"],
+        }
+        shards = {folder: table for folder, table in shards.items() if len(table) or folder != "removed"}
+        output.commit(index, shards, record, of=of)
+
+
+@dataclass(frozen=True)
+class RowWriter:
+    """Writes the slices of the input as it was decided."""
+
+    to: SliceWriter
+    rows: Rows
+    made: Decision
+    threshold: float
+    model: str
+
+    def whole(self, *, verify: bool) -> tuple[set[int], set[int]]:
+        """Indices of the slices that are written as they were decided, and of those that are damaged.
+
+        Args:
+            verify: compare all bytes of the shards.
+        """
+        output, source = self.to.output, self.to.source
+        there = output.committed()
+        of = {part.index: self._of(part) for part in source.plan.slices if part.index in there}
+        records, _ = output.whole(of, verify=verify)
+        rejected = {
+            part.index: slice_identity(part)
+            for part in source.plan.slices
+            if part.index in records and records[part.index]["rows_rejected"]
+        }
+        _, wrong = output.whole(rejected, kind="rejected", verify=verify)
+        whole = records.keys() - wrong.keys()
+        return whole, of.keys() - whole
+
+    def write(self, slices: Sequence[Slice]) -> Iterator[int]:
+        """Write some slices; gives the number of rows of each as it is committed."""
+        removed = self.made.removed
+        for rows in self.to.source.read(slices):
+            span = self._span(rows.data.slice)
+            gone = removed[span]
+            clusters = self.rows.ids_of(self.made.cluster[span])
+            self.to.write(rows, gone, self._receipts(span[gone]), clusters, self._of(rows.data.slice))
+            yield rows.data.slice.rows
+
+    def _span(self, part: Slice) -> IntArray:
+        start, count = self.rows.spans[part.index]
+        return np.arange(start, start + count)
+
+    def _of(self, part: Slice) -> list[Any]:
+        """A slice, its texts and what becomes of them."""
+        span, made = self._span(part), self.made
+        decided = (made.survivor[span], made.cluster[span], made.score[span])
+        return [*slice_identity(part), content_digest(self.rows.hashes[span], *decided)]
+
+    def _receipts(self, span: IntArray) -> pa.Table:
+        made, edges = self.made, self.made.edges
+        edge = made.edge[span]
+        plain = pa.array(edge < 0)
+        index = pa.array(edge, mask=edge < 0)
+        # No pair at all may have been proposed: -1 takes the one that is appended.
+        source, rule = edges.source.take(index).cast(pa.string()), np.append(edges.rules, np.int8(0))[edge]
+        survivor = made.survivor[span]
+        columns = [
+            self.rows.ids_of(survivor),
+            pa.array(made.score[span]),
+            pc.if_else(plain, "exact", source),
+            pc.if_else(plain, "identical", pa.array(RULES).take(pa.array(rule))),
+            pa.array(np.full(len(span), self.threshold)),
+            pa.array([self.model] * len(span), pa.string()),
+        ]
+        if self.to.against:
+            columns.append(pa.array(["input", "against"]).take(pa.array(self.rows.side[survivor])))
+        return pa.Table.from_arrays(columns, schema=self.to.receipt_schema)

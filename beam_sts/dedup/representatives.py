@@ -1,0 +1,266 @@
+"""Which row of a component stays, and which are removed: only those with a verified score against it.
+
+The rule, within each component over accepted edges (score at or above the threshold):
+
+1. The best row by the keep policy, ties by id, survives.
+2. Every other row is compared with it: by the score it has, else it is scored now. Those at or above the
+   threshold are removed, with the survivor and the score as receipt.
+3. Of the rows that remain the best survives next, and so on. After ``GUARD_ROUNDS`` survivors of a
+   component only pairs that already have a score are looked at, so that a chain of n rows costs at most
+   ``GUARD_ROUNDS * n`` further scores, not n squared; rows that might have gone stay, and are counted.
+
+So no row goes because it resembles something that resembles the survivor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from beam_sts.dedup.components import IntArray, components
+
+GUARD_ROUNDS = 8
+FloatArray = NDArray[np.float32]
+Compare = Callable[[IntArray, IntArray], FloatArray]
+"""Two columns of nodes -> their scores, NaN where a pair cannot be scored."""
+
+
+def ranks(ids: pa.Array | pa.ChunkedArray, values: pa.Array | pa.ChunkedArray | None = None) -> IntArray:
+    """The place of each row when the highest value is best and ties go by id: 0 survives first.
+
+    Args:
+        ids: of n rows, distinct; integers go by number, texts by code points.
+        values: of the rows, any type that sorts; nulls (and NaN) come last. None: by id alone.
+
+    >>> ranks(pa.array(["b", "a", "c"]), pa.array([1.0, 1.0, 2.0])).tolist()
+    [2, 1, 0]
+    """
+    columns, keys = {"id": ids}, [("id", "ascending")]
+    if values is not None:
+        if pa.types.is_floating(values.type):
+            values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+        columns["value"], keys = values, [("value", "descending"), *keys]
+    order = pc.sort_indices(pa.table(columns), sort_keys=keys).to_numpy()
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return place
+
+
+@dataclass(frozen=True)
+class ScoredPairs:
+    """Distinct pairs of nodes and their scores (NaN: could not be scored), each of shape (pairs,)."""
+
+    a: IntArray
+    b: IntArray
+    scores: FloatArray
+
+    def joined(self, others: ScoredPairs) -> ScoredPairs:
+        """These and others."""
+        names = ("a", "b", "scores")
+        return ScoredPairs(*(np.concatenate([getattr(self, name), getattr(others, name)]) for name in names))
+
+    def accepted(self, threshold: float) -> ScoredPairs:
+        """The pairs at or above a threshold."""
+        # The threshold as float32, as everywhere: 0.9 accepts a score that prints as 0.9.
+        keep = self.scores >= np.float32(threshold)
+        return ScoredPairs(self.a[keep], self.b[keep], self.scores[keep])
+
+    def within(self, clusters: IntArray | None) -> ScoredPairs:
+        """The pairs whose ends share a cluster; all without clusters."""
+        if clusters is None:
+            return self
+        keep = clusters[self.a] == clusters[self.b]
+        return ScoredPairs(self.a[keep], self.b[keep], self.scores[keep])
+
+
+class _Known:
+    """Scores by pair, in either order."""
+
+    def __init__(self, pairs: ScoredPairs, nodes: int) -> None:
+        self._nodes = nodes
+        keys = np.minimum(pairs.a, pairs.b) * nodes + np.maximum(pairs.a, pairs.b)
+        order = np.argsort(keys)
+        self._keys, self._scores = keys[order], pairs.scores[order]
+
+    def look_up(self, a: IntArray, b: IntArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """Scores, NaN where there is none, and whether the pair is there."""
+        keys = np.minimum(a, b) * self._nodes + np.maximum(a, b)
+        at = np.minimum(np.searchsorted(self._keys, keys), max(0, len(self._keys) - 1))
+        found = self._keys[at] == keys if len(self._keys) else np.zeros(len(keys), dtype=bool)
+        scores = np.full(len(keys), np.nan, dtype=np.float32)
+        scores[found] = self._scores[at[found]]
+        return scores, found
+
+
+@dataclass(frozen=True)
+class Survivors:
+    """What becomes of each node.
+
+    ``survivor`` has the shape (nodes,): the node itself where it stays. ``scores`` is that of the node and
+    its survivor, NaN where it stays. ``guard`` are the pairs that were scored for the chain guard.
+    ``unverified`` counts nodes that stay although their component had an earlier survivor they were never
+    compared with.
+    """
+
+    survivor: IntArray
+    scores: FloatArray
+    guard: ScoredPairs
+    unverified: int
+
+
+def pick_survivors(
+    pairs: ScoredPairs,
+    threshold: float,
+    rank: IntArray,
+    *,
+    fixed: NDArray[np.bool_] | None = None,
+    compare: Compare | None = None,
+    rounds: int = GUARD_ROUNDS,
+    clusters: IntArray | None = None,
+    one_to_one: bool = False,
+) -> Survivors:
+    """Settle every node by the rule of this module.
+
+    Args:
+        pairs: scored pairs.
+        threshold: least score of a duplicate.
+        rank: of the nodes, shape (nodes,), distinct; the lowest of a component survives.
+        fixed: nodes that stay whatever the others do (the rows of ``--against``); a node with an accepted
+            edge to one of them is removed first, for the one it scores highest with.
+        compare: scores pairs that have no score; None: they count as not verified.
+        rounds: survivors of a component for which missing scores are made up.
+        clusters: of the nodes, finer than the components; only pairs within one remove a node.
+        one_to_one: a node goes for a fixed one only if each is the other's best.
+
+    >>> chain = ScoredPairs(np.array([0, 1]), np.array([1, 2]), np.array([0.95, 0.9], np.float32))
+    >>> far = lambda a, b: np.full(len(a), 0.4, np.float32)
+    >>> pick_survivors(chain, 0.9, np.arange(3), compare=far).survivor.tolist()
+    [0, 0, 2]
+    """
+    nodes = len(rank)
+    survivor = np.arange(nodes)
+    scores = np.full(nodes, np.nan, dtype=np.float32)
+    edges = pairs.accepted(threshold).within(clusters)
+    if fixed is not None:
+        edges = _join_fixed(edges, rank, fixed, survivor, scores, one_to_one=one_to_one)
+    labels = components(edges.a, edges.b, nodes)
+    known = _Known(pairs, nodes)
+    sizes = np.bincount(labels, minlength=nodes)
+    left = np.flatnonzero(sizes[labels] > 1)
+    left = left[np.lexsort((rank[left], labels[left]))]  # by component, the best first
+    made: list[tuple[IntArray, IntArray, FloatArray]] = []
+    missed = np.zeros(nodes, dtype=bool)
+    for number in range(rounds):
+        heads = np.flatnonzero(np.diff(labels[left], prepend=-1))
+        lengths = np.diff(heads, append=len(left))
+        head_of = np.repeat(left[heads], lengths)
+        others = np.ones(len(left), dtype=bool)
+        others[heads] = False
+        first, members = head_of[others], left[others]
+        if not len(members):
+            left = members
+            break
+        values, found = known.look_up(first, members)
+        if compare is not None and not found.all():
+            values[~found] = compare(first[~found], members[~found])
+            made.append((first[~found], members[~found], values[~found]))
+        elif number == 0 or not found.all():
+            missed[members[~found]] = True
+        gone = values >= np.float32(threshold)
+        survivor[members[gone]], scores[members[gone]] = first[gone], values[gone]
+        left = members[~gone]
+    missed[left] = True
+    _settle_by_edges(left, edges, rank, survivor, scores)
+    a, b, s = (np.concatenate(part) for part in zip(*made, strict=True)) if made else _NOTHING
+    stays = survivor == np.arange(nodes)
+    return Survivors(survivor, scores, ScoredPairs(a, b, s), int((missed & stays).sum()))
+
+
+_NOTHING = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+
+
+def _join_fixed(
+    edges: ScoredPairs,
+    rank: IntArray,
+    fixed: NDArray[np.bool_],
+    survivor: IntArray,
+    scores: FloatArray,
+    *,
+    one_to_one: bool,
+) -> ScoredPairs:
+    """Remove the nodes with an edge to a fixed one; gives the edges among the other nodes."""
+    cross = fixed[edges.a] != fixed[edges.b]
+    a, b, s = edges.a[cross], edges.b[cross], edges.scores[cross]
+    node, target = np.where(fixed[a], b, a), np.where(fixed[a], a, b)
+    order = np.lexsort((rank[target], -s, node))
+    nodes, best = np.unique(node[order], return_index=True)
+    best = order[best]
+    if one_to_one:
+        back = np.lexsort((rank[node], -s, target))
+        _, first = np.unique(target[back], return_index=True)
+        best = np.intersect1d(best, back[first])
+        nodes = node[best]
+    survivor[nodes], scores[nodes] = target[best], s[best]
+    settled = fixed.copy()
+    settled[nodes] = True
+    rest = ~settled[edges.a] & ~settled[edges.b]
+    return ScoredPairs(edges.a[rest], edges.b[rest], edges.scores[rest])
+
+
+def _settle_by_edges(
+    left: IntArray, edges: ScoredPairs, rank: IntArray, survivor: IntArray, scores: FloatArray
+) -> None:
+    """The rule without new scores, from the best node down."""
+    if not len(left):
+        return
+    waiting = np.zeros(len(rank), dtype=bool)
+    waiting[left] = True
+    inside = waiting[edges.a] & waiting[edges.b]
+    a, b, s = edges.a[inside], edges.b[inside], edges.scores[inside]
+    sources, targets, values = np.concatenate([a, b]), np.concatenate([b, a]), np.concatenate([s, s])
+    order = np.argsort(sources, kind="stable")
+    sources, targets, values = sources[order], targets[order], values[order]
+    nodes = left[np.argsort(rank[left])]
+    starts, stops = np.searchsorted(sources, nodes), np.searchsorted(sources, nodes, side="right")
+    for node, start, stop in zip(nodes.tolist(), starts.tolist(), stops.tolist(), strict=True):
+        if waiting[node]:
+            waiting[node] = False
+            for at in range(start, stop):
+                target = targets[at]
+                if waiting[target]:
+                    waiting[target] = False
+                    survivor[target], scores[target] = node, values[at]
+
+
+def central_ranks(
+    pairs: ScoredPairs, threshold: float, rank: IntArray, weights: IntArray | None = None
+) -> IntArray:
+    """Ranks by how much a node is like the others: the sum of its accepted edges' scores, highest first.
+
+    Args:
+        pairs: scored pairs.
+        threshold: least score of an accepted edge.
+        rank: breaks ties, shape (nodes,).
+        weights: rows that each node stands for.
+
+    >>> star = ScoredPairs(np.array([0, 1]), np.array([1, 2]), np.array([0.95, 0.9], np.float32))
+    >>> central_ranks(star, 0.9, np.arange(3)).tolist()
+    [1, 0, 2]
+    """
+    edges = pairs.accepted(threshold)
+    weights = np.ones(len(rank), dtype=np.int64) if weights is None else weights
+    scores = edges.scores.astype(np.float64)
+    strength = (
+        np.bincount(edges.a, scores * weights[edges.b], len(rank))
+        + np.bincount(edges.b, scores * weights[edges.a], len(rank))
+        + (weights - 1)
+    )
+    order = np.lexsort((rank, -strength.round(6)))  # rounded: a sum's last bits depend on its order
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return place

@@ -1,0 +1,215 @@
+"""The rows of a corpus on one machine: what is decided by in arrays, the texts in a file, and nodes of rows.
+
+A corpus is read twice: once here, and once when its rows are written out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from beam_sts.candidates.buckets import IntArray
+from beam_sts.candidates.keys import Keys, blocking_keys, hash128
+from beam_sts.candidates.source import Source
+from beam_sts.candidates.vectors import vector_matrix
+from beam_sts.corpus.blank import blank_rows
+from beam_sts.corpus.expressions import evaluate
+from beam_sts.dedup.keep import highest_of, sortable
+from beam_sts.dedup.representatives import ranks
+from beam_sts.errors import UserError
+from beam_sts.io.spill import TextFile
+
+
+@dataclass
+class Rows:
+    """The good rows of one input or of two, the second being the one to compare against.
+
+    ``hashes`` uint64 (n, 2) of the texts; ``characters`` of them; ``side`` 0 or 1; ``values`` of the keep
+    policy; ``vectors`` float32 (n, dimensions), where the inputs have some; ``spans`` first row and number of
+    rows by slice, of side 0.
+    """
+
+    texts: pa.LargeStringArray
+    ids: list[pa.ChunkedArray]
+    hashes: NDArray[np.uint64]
+    characters: IntArray
+    side: NDArray[np.int8]
+    blank: NDArray[np.bool_]
+    values: pa.ChunkedArray | None
+    blocks: list[Keys]
+    vectors: NDArray[np.float32] | None = None
+    spans: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    @property
+    def own(self) -> int:
+        """Rows of the input itself."""
+        return len(self.ids[0])
+
+    def id_ranks(self) -> IntArray:
+        """Place of each row by id; those of side 1 after all of side 0.
+
+        Raises:
+            UserError: an id is there twice.
+        """
+        places, before = [], 0
+        for ids, name in zip(self.ids, ("--id", "--against_id"), strict=False):
+            place = ranks(ids)
+            order = np.empty_like(place)
+            order[place] = np.arange(len(place))
+            ordered = ids.take(pa.array(order))
+            twice = np.flatnonzero(np.asarray(pc.equal(ordered.slice(1), ordered.slice(0, len(ids) - 1))))
+            if len(ids) > 1 and len(twice):
+                first, second = sorted(order[twice[0] : twice[0] + 2].tolist())
+                raise UserError(
+                    f"{name}: {ids[first].as_py()!r} is the id of the good rows {first:,} and {second:,}"
+                    + (f", and {len(twice) - 1:,} more ids recur" if len(twice) > 1 else "")
+                    + ". Receipts need distinct ids: leave the option out to use row numbers, or make them "
+                    "distinct."
+                )
+            places.append(place + before)
+            before += len(ids)
+        return np.concatenate(places)
+
+    def ids_of(self, rows: IntArray) -> pa.Array:
+        """Ids of rows of either side."""
+        ids = pa.chunked_array([chunk for part in self.ids for chunk in part.chunks], self.ids[0].type)
+        taken = ids.take(pa.array(rows))
+        return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
+
+
+def read_rows(
+    sources: Sequence[Source],
+    spill: TextFile,
+    keep: str = "first",
+    blocks: Sequence[str] = (),
+    seen: Callable[[int, str], None] = lambda rows, file: None,
+) -> Rows:
+    """Read one input or two.
+
+    Args:
+        sources: the input, perhaps the one to compare it against.
+        spill: takes the texts.
+        keep: the policy; ``highest:X`` takes the values of X.
+        blocks: columns or expressions of blocking keys.
+        seen: called with the rows that were read and their file.
+
+    Raises:
+        UserError: an input cannot be read, or an expression is wrong.
+    """
+    ids: list[list[pa.Array]] = [[] for _ in sources]
+    sizes = [0] * len(sources)
+    hashes: list[NDArray[np.uint64]] = [np.empty((0, 2), np.uint64)]
+    characters: list[IntArray] = [np.empty(0, np.int64)]
+    blank: list[NDArray[np.bool_]] = [np.empty(0, bool)]
+    values: list[pa.ChunkedArray] = []
+    keys: list[list[Keys]] = [[] for _ in blocks]
+    vectors: list[NDArray[np.float32]] = []
+    spans, count, highest = {}, 0, highest_of(keep)
+    for side, source in enumerate(sources):
+        for rows in source.read():
+            seen(rows.data.slice.rows, rows.data.slice.path)
+            spill.append(rows.texts)
+            ids[side] += rows.ids.chunks if isinstance(rows.ids, pa.ChunkedArray) else [rows.ids]
+            sizes[side] += len(rows.good)
+            hashes.append(hash128(rows.texts.to_pylist()))
+            characters.append(np.asarray(pc.utf8_length(rows.texts)).astype(np.int64))
+            blank.append(blank_rows(rows.texts))
+            table = rows.table
+            if side == 0:
+                spans[rows.data.slice.index] = count, len(rows.good)
+                if highest and len(rows.good):
+                    found = evaluate(table, highest, "--keep highest:")
+                    values.append(sortable(found, f"--keep {keep}"))
+            if source.vector is not None and len(rows.good):
+                vectors.append(vector_matrix(table, source.vector, rows.numbers))
+            for of_block, expression in zip(keys, blocks, strict=True):
+                block = blocking_keys(table, expression)
+                of_block.append(Keys(block.text + count, block.key, "block"))
+            count += len(rows.good)
+    return Rows(
+        spill.column(),
+        [pa.chunked_array(parts, source.id_type) for parts, source in zip(ids, sources, strict=True)],
+        np.concatenate(hashes),
+        np.concatenate(characters),
+        np.repeat(np.arange(len(sources), dtype=np.int8), sizes),
+        np.concatenate(blank),
+        pa.chunked_array(values) if values else None,
+        [_join(parts, name) for parts, name in zip(keys, blocks, strict=True)],
+        _stack(vectors),
+        spans,
+    )
+
+
+def _stack(parts: list[NDArray[np.float32]]) -> NDArray[np.float32] | None:
+    widths = sorted({part.shape[1] for part in parts})
+    if len(widths) > 1:
+        raise UserError(f"--embedding: vectors have {' and '.join(map(str, widths))} numbers.")
+    return np.concatenate(parts) if parts else None
+
+
+def _join(parts: list[Keys], expression: str) -> Keys:
+    text = [np.empty(0, np.int64), *(part.text for part in parts)]
+    key = [np.empty((0, 2), np.uint64), *(part.key for part in parts)]
+    return Keys(np.concatenate(text), np.concatenate(key), f"block:{expression}")
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """What is compared: rows of equal text and side as one node, where candidates come from texts.
+
+    Numbered by their ids, whatever the order of the rows, so that equal rows give equal candidates.
+
+    ``of_row`` has the shape (rows,); the others (nodes,): ``row`` is the one of the smallest id, ``rows`` how
+    many there are, ``blank`` those that are not to be compared.
+    """
+
+    of_row: IntArray
+    row: IntArray
+    rows: IntArray
+    side: NDArray[np.int8]
+    blank: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def make_nodes(
+    rows: Rows, id_rank: IntArray, *, merge: bool, compare_blank: bool, apart: bool = False
+) -> Nodes:
+    """Group rows.
+
+    Args:
+        rows: all of them.
+        id_rank: of ``Rows.id_ranks``.
+        merge: equal texts are one node; else every row is its own.
+        compare_blank: empty texts are texts like others.
+        apart: rows of side 0 are not compared with each other, so not merged either.
+    """
+    blank = rows.blank & (not compare_blank)
+    if not merge:
+        row = np.argsort(id_rank)
+        return Nodes(id_rank, row, np.ones(len(rows), np.int64), rows.side[row], blank[row])
+    columns = (rows.hashes[:, 0], rows.hashes[:, 1], rows.side)
+    order = np.lexsort((id_rank, *columns[::-1]))
+    opens = (blank | (apart & (rows.side == 0)))[order]
+    opens[:1] = True
+    for column in columns:
+        ordered = column[order]
+        opens[1:] |= ordered[1:] != ordered[:-1]
+    group = np.cumsum(opens) - 1
+    first = order[opens]
+    by_id = np.argsort(id_rank[first])
+    place = np.empty(len(first), np.int64)
+    place[by_id] = np.arange(len(first))
+    of_row = np.empty(len(rows), np.int64)
+    of_row[order] = place[group]
+    row = first[by_id]
+    return Nodes(of_row, row, np.bincount(of_row, minlength=len(row)), rows.side[row], blank[row])

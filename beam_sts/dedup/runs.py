@@ -1,0 +1,121 @@
+"""What a finished run of ``pipelines.dedup`` left: its pairs, clusters, receipts and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from beam_sts.dedup.receipts import FOLDERS
+from beam_sts.errors import UserError
+from beam_sts.io.committed import check_run, read_record
+from beam_sts.io.files import file_system
+from beam_sts.io.output import OutputFolder
+from beam_sts.io.schema import column_at
+from beam_sts.io.slices import ReadOptions, plan_input, read_slices
+
+_ROWS_AT_ONCE = 50_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's output folder."""
+
+    output: OutputFolder
+    fingerprint: dict[str, Any]
+    summary: dict[str, Any]
+
+    @classmethod
+    def at(cls, folder: str, flag: str = "--run") -> Run:
+        """The run in a folder.
+
+        Raises:
+            UserError: there is none, or it is not finished.
+        """
+        output = OutputFolder.at(folder, folders=FOLDERS)
+        found = []
+        for name, wrong in (
+            ("_run/run.json", "holds no run of pipelines.dedup"),
+            ("summary.json", "that run is not finished: run it again first"),
+        ):
+            fs, inside = file_system(output.path(name))
+            if not fs.exists(inside):
+                raise UserError(f"{flag} {folder}: {wrong} (no {name}).")
+            content = read_record(output.path(name))
+            if content is None:
+                raise UserError(
+                    f"{flag} {folder}: its {name} is damaged. Run the command that wrote it again."
+                )
+            found.append(content)
+        if found[0].get("pipeline") != "dedup":
+            raise UserError(
+                f"{flag} {folder}: holds a run of pipelines.{found[0].get('pipeline')}, not dedup."
+            )
+        return cls(output, *found)
+
+    @property
+    def id_column(self) -> str:
+        """The column of ids in ``kept`` and ``removed``."""
+        return self.fingerprint["settings"]["id"] or "_id"
+
+    def tables(self, folder: str) -> Iterator[pa.Table]:
+        """The shards of a folder, one part after the other."""
+        options = ReadOptions(",") if self.fingerprint["settings"]["output_format"] == "csv" else None
+        check_run(self.output.root, folder, f"--run {self.output.root}")
+        plan = plan_input(self.output.path(folder), _ROWS_AT_ONCE, options)
+        for unit in plan.units:
+            for part in read_slices(unit, plan.schema, options=options):
+                yield part.table
+
+    def find(self, folder: str, columns: Collection[str], ids: Collection[str]) -> list[dict[str, Any]]:
+        """The rows of a folder that have one of the ids (as texts) in one of the columns."""
+        wanted = pa.array(list(ids), pa.string())
+        rows: list[dict[str, Any]] = []
+        for table in self.tables(folder):
+            hit = np.zeros(len(table), dtype=bool)
+            for name in columns:
+                hit |= np.asarray(pc.is_in(column_at(table, name).cast(pa.string()), wanted))
+            rows += table.filter(pa.array(hit)).to_pylist()
+        return rows
+
+    def texts(self, ids: Collection[str]) -> dict[str, str]:
+        """Texts of rows of the input, by id as text."""
+        return dict(
+            found
+            for folder in ("kept", "removed")
+            for table in self.tables(folder)
+            for found in _texts(table, self.id_column, self.fingerprint["settings"]["text"], ids)
+        )
+
+    def texts_against(self, ids: Collection[str]) -> dict[str, str]:
+        """Texts of rows of the input that was compared against."""
+        settings = self.fingerprint["settings"]
+        name = settings["against_id"] or settings["id"]
+        found: dict[str, str] = {}
+        options = ReadOptions.of(settings)
+        number = 0
+        for file in self.fingerprint["against"] or []:
+            plan = plan_input(file["path"], _ROWS_AT_ONCE, options)
+            for unit in plan.units:
+                for part in read_slices(unit, plan.schema, options=options):
+                    table = part.table
+                    if not name:
+                        rows = np.asarray(part.rows) - part.slice.row + number
+                        table = table.append_column("_id", pa.array(rows))
+                        number += part.slice.rows
+                    text = settings["against_text"] or settings["text"]
+                    found.update(_texts(table, name or "_id", text, ids))
+        return found
+
+
+def _texts(table: pa.Table, id_column: str, text: str, ids: Collection[str]) -> Iterator[tuple[str, str]]:
+    names = column_at(table, id_column).cast(pa.string())
+    rows = pc.is_in(names, pa.array(list(ids), pa.string()))
+    texts = column_at(table, text).cast(pa.large_binary()).filter(rows).to_pylist()
+    for name, value in zip(names.filter(rows).to_pylist(), texts, strict=True):
+        if value is not None:
+            yield name, value.decode("utf-8", "replace")

@@ -1,0 +1,242 @@
+"""Shards of scored pairs: written as they are scored, read by a run that goes on or starts from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from beam_sts.candidates.buckets import IntArray
+from beam_sts.candidates.propose import Proposed
+from beam_sts.dedup.representatives import ScoredPairs
+from beam_sts.dedup.rows import Nodes, Rows
+from beam_sts.dedup.verify import RULES, Verifier, VerifyStats
+from beam_sts.errors import UserError
+from beam_sts.io.committed import content_digest
+from beam_sts.io.output import OutputFolder
+from beam_sts.io.slices import plan_input, read_slices
+
+PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 16, 1 << 21
+"""Most of a shard, which is what a killed run may lose: seconds of scoring, be the texts short or long."""
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Scored pairs of nodes with where each came from and what scored it."""
+
+    pairs: ScoredPairs
+    source: pa.DictionaryArray | pa.ChunkedArray
+    rules: NDArray[np.int8]
+
+
+class PairShards:
+    """Scores pairs of nodes shard by shard; a shard that is there and whole is read, not scored again.
+
+    Args:
+        output: whose ``pairs`` folder takes the shards.
+        verifier: scores.
+        rows: for the ids.
+        nodes: what the pairs are of.
+        texts: of the nodes.
+    """
+
+    def __init__(
+        self, output: OutputFolder, verifier: Verifier, rows: Rows, nodes: Nodes, texts: pa.LargeStringArray
+    ) -> None:
+        self._output, self._verifier = output, verifier
+        self._rows, self._nodes, self._texts = rows, nodes, texts
+        self._there = set(output.numbers("pairs"))
+        self._next = 0
+        self.stats = VerifyStats()
+        self.reused = self.damaged = 0
+
+    def schema(self) -> pa.Schema:
+        """Of the shards."""
+        return pairs_schema(self._rows.ids[0].type, len(self._rows.ids) > 1)
+
+    def score(
+        self,
+        a: IntArray,
+        b: IntArray,
+        source: pa.Array | str,
+        done: Callable[[int], None] = lambda pairs: None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+        """Scores and rules of pairs of nodes; ``done`` is called with the pairs of every shard."""
+        scores, rules = np.empty(len(a), np.float32), np.empty(len(a), np.int8)
+        characters = self._rows.characters[self._nodes.row]
+        for part in shard_parts(characters[a] + characters[b]):
+            number = self._number()
+            labels = source if isinstance(source, str) else source[part]
+            keys = self._keys(a[part], b[part], labels)
+            if self._is_whole(number, keys):
+                found = _read_shard(self._output, number, self.schema())
+                scores[part] = found.column("score").to_numpy()
+                names = found.column("rule").to_pylist()
+                rules[part] = [RULES.index(name) for name in names]
+                self.reused += len(found)
+            else:
+                verified = self._verifier.verify(
+                    self._texts.take(pa.array(a[part])), self._texts.take(pa.array(b[part]))
+                )
+                scores[part], rules[part] = verified.scores, verified.rules
+                self.stats += verified.stats
+                table = self._table_of(a[part], b[part], scores[part], labels, rules[part])
+                self._output.commit(number, {"pairs": table}, {}, of=keys, kind="pairs")
+            done(part.stop - part.start)
+        return scores, rules
+
+    def write(self, edges: Edges) -> None:
+        """Write pairs that need no scoring."""
+        for start in range(0, len(edges.rules), PAIRS_PER_SHARD):
+            part = slice(start, start + PAIRS_PER_SHARD)
+            pairs, source = edges.pairs, edges.source[part]
+            table = self._table_of(
+                pairs.a[part], pairs.b[part], pairs.scores[part], source, edges.rules[part]
+            )
+            self._output.commit(self._number(), {"pairs": table}, {}, kind="pairs")
+
+    def write_identical(self) -> None:
+        """Write the input's rows that are behind a node, each with the node's own row: equal texts."""
+        behind = self._nodes.row[self._nodes.of_row] != np.arange(len(self._rows))
+        behind = np.flatnonzero(behind & (self._rows.side == 0))  # the other is not compared with itself
+        for start in range(0, len(behind), PAIRS_PER_SHARD):
+            rows = behind[start : start + PAIRS_PER_SHARD]
+            ones = np.ones(len(rows), np.float32)
+            identical = np.full(len(rows), RULES.index("identical"), np.int8)
+            first = self._nodes.row[self._nodes.of_row[rows]]
+            table = self._table(first, rows, ones, "exact", identical)
+            self._output.commit(self._number(), {"pairs": table}, {}, kind="pairs")
+
+    def finish(self) -> None:
+        """Drop shards beyond the last one: of a run that cut the pairs otherwise, such as by Beam."""
+        self._output.drop("pairs", [n for n in self._output.numbers("pairs") if n >= self._next], "pairs")
+
+    def _number(self) -> int:
+        number, self._next = self._next, self._next + 1
+        return number
+
+    def _keys(self, a: IntArray, b: IntArray, source: pa.Array | str) -> str:
+        """One digest of what a shard is of: the ids, texts and sources of its pairs."""
+        first, second = self._nodes.row[a], self._nodes.row[b]
+        labels = pa.array([source] if isinstance(source, str) else source.cast(pa.string()))
+        ids = (self._rows.ids_of(first), self._rows.ids_of(second))
+        return content_digest(*ids, self._rows.hashes[first], self._rows.hashes[second], labels)
+
+    def _is_whole(self, number: int, keys: str) -> bool:
+        """Whether a shard holds what was written of these pairs, all bytes compared: it is read anyway."""
+        if number not in self._there:
+            return False
+        whole = number in self._output.whole({number: keys}, kind="pairs", verify=True)[0]
+        self.damaged += not whole
+        return whole
+
+    def _table_of(
+        self,
+        a: IntArray,
+        b: IntArray,
+        scores: NDArray[np.float32],
+        source: pa.Array | str,
+        rules: NDArray[np.int8],
+    ) -> pa.Table:
+        rows = self._nodes.row
+        return self._table(rows[a], rows[b], scores, source, rules)
+
+    def _table(
+        self,
+        a: IntArray,
+        b: IntArray,
+        scores: NDArray[np.float32],
+        source: pa.Array | str,
+        rules: NDArray[np.int8],
+    ) -> pa.Table:
+        source = pa.array([source] * len(a), pa.string()) if isinstance(source, str) else source
+        columns = [
+            self._rows.ids_of(a),
+            self._rows.ids_of(b),
+            pa.array(scores, mask=np.isnan(scores)),
+            source.cast(pa.string()),
+            pa.array(RULES).take(pa.array(rules)),
+        ]
+        if len(self._rows.ids) > 1:
+            columns.append(pa.array(["input", "against"]).take(pa.array(self._rows.side[b])))
+        return pa.Table.from_arrays(columns, schema=self.schema())
+
+
+def shard_parts(characters: IntArray) -> Iterator[slice]:
+    """Cut pairs of so many characters into shards, in order; a pair is never without one.
+
+    >>> list(shard_parts(np.array([1_200_000, 800_000, 9_000_000, 1])))
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
+    """
+    before, start = np.concatenate([[0], np.cumsum(characters)]), 0
+    while start < len(characters):
+        full = int(np.searchsorted(before, before[start] + CHARACTERS_PER_SHARD, side="right")) - 1
+        stop = min(max(full, start + 1), start + PAIRS_PER_SHARD, len(characters))
+        yield slice(start, stop)
+        start = stop
+
+
+def pairs_schema(kind: pa.DataType, against: bool) -> pa.Schema:
+    """Of the shards of pairs of ids; with another input, where the second row of a pair is."""
+    columns = [("id_a", kind), ("id_b", kind), ("score", pa.float32())]
+    columns += [("source", pa.string()), ("rule", pa.string())]
+    return pa.schema(columns + ([("b_in", pa.string())] if against else []))
+
+
+def _read_shard(output: OutputFolder, number: int, schema: pa.Schema) -> pa.Table:
+    return pa.concat_tables(_tables(output.shard("pairs", number), schema))
+
+
+def _tables(pattern: str, schema: pa.Schema) -> Iterator[pa.Table]:
+    yield schema.empty_table()
+    plan = plan_input(pattern, PAIRS_PER_SHARD)
+    for unit in plan.units:
+        for part in read_slices(unit, plan.schema):
+            yield part.table.select(schema.names).cast(schema)
+
+
+def read_edges(folder: str, rows: Rows, nodes: Nodes) -> Edges:
+    """The scored pairs of an earlier run as edges of nodes.
+
+    Args:
+        folder: of the shards of pairs.
+        rows: with the ids.
+        nodes: of the rows.
+
+    Raises:
+        UserError: an id is not in the input.
+    """
+    table = pa.concat_tables(_tables(folder, pairs_schema(rows.ids[0].type, len(rows.ids) > 1)))
+    ends = []
+    for name in ("id_a", "id_b"):
+        places = np.full(len(table), -1, dtype=np.int64)
+        column = table.column(name)
+        side = np.zeros(len(table), np.int8)
+        if name == "id_b" and "b_in" in table.column_names:
+            side = np.asarray(pc.equal(table.column("b_in"), "against")).astype(np.int8)
+        before = 0
+        for number, ids in enumerate(rows.ids):
+            known = np.asarray(pc.fill_null(pc.index_in(column, ids), -1)).astype(np.int64)
+            mine = (side == number) & (known >= 0)
+            places[mine] = known[mine] + before
+            before += len(ids)
+        if (places < 0).any():
+            lost = column[int(np.flatnonzero(places < 0)[0])].as_py()
+            raise UserError(f"{folder}: {name} {lost!r} is not in the input; these pairs are of another one.")
+        ends.append(nodes.of_row[places])
+    a, b = np.minimum(*ends), np.maximum(*ends)
+    keep = np.flatnonzero(a != b)
+    keep = keep[np.lexsort((b[keep], a[keep]))]
+    table, a, b = table.take(pa.array(keep)), a[keep], b[keep]
+    scores = table.column("score").to_numpy(zero_copy_only=False).astype(np.float32)
+    rules = np.array([RULES.index(name) for name in table.column("rule").to_pylist()], np.int8)
+    return Edges(ScoredPairs(a, b, scores), table.column("source").combine_chunks(), rules)
+
+
+def edges_of(proposed: Proposed, scores: NDArray[np.float32], rules: NDArray[np.int8]) -> Edges:
+    """Candidates with their scores."""
+    return Edges(ScoredPairs(proposed.a, proposed.b, scores), proposed.source, rules)

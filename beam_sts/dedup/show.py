@@ -1,0 +1,125 @@
+"""The few pairs that the report of a deduplication shows: chosen from any part, then merged. Pure functions.
+
+One machine chooses from all pairs and nodes at once, Beam from a batch of pairs and from a cluster: the best
+of the parts' best are those of the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beam_sts.dedup.components import IntArray
+from beam_sts.dedup.representatives import ScoredPairs, Survivors
+from beam_sts.dedup.rule import Rule
+from beam_sts.report.examples import Example, shorten
+
+_CLUSTERS, _MEMBERS = 5, 6
+_DIGITS = 4  # of the scores that order: their last bits depend on the batch they were scored in
+
+Entry = tuple[str, tuple[Any, ...], Any]
+"""A kind, what sorts within it, and what is shown: an example, or those of a cluster."""
+Show = Callable[[IntArray, IntArray, NDArray[np.float32]], list[tuple[tuple[Any, Any], Example]]]
+"""Nodes beside nodes with their scores -> the names of both, which sort as the nodes do, and the example."""
+
+
+def example(left: Any, right: Any, text_a: str, text_b: str, score: float) -> Example:
+    """A pair to show, by the ids of its rows."""
+    where = f"{left} | {right}"
+    return {"where": where, "text_a": shorten(text_a), "text_b": shorten(text_b), "score": score}
+
+
+def nearest_pairs(pairs: ScoredPairs, threshold: float, each: int, show: Show) -> list[Entry]:
+    """The pairs nearest to the threshold, ``above`` and ``below``; of those with the same score only one.
+
+    Args:
+        pairs: of nodes that are numbered in the order of their names.
+        threshold: of the run.
+        each: pairs of a kind.
+        show: makes the examples.
+    """
+    accepted = pairs.scores >= np.float32(threshold)
+    entries: list[Entry] = []
+    for kind, chosen, sign in (("above", accepted, 1), ("below", pairs.scores < np.float32(threshold), -1)):
+        rows = np.flatnonzero(chosen)
+        keys = sign * _rounded(pairs.scores[rows])
+        near = keys <= np.unique(keys)[:each].max(initial=-np.inf)
+        rows, keys = rows[near], keys[near]
+        a, b = np.minimum(pairs.a[rows], pairs.b[rows]), np.maximum(pairs.a[rows], pairs.b[rows])
+        order = np.lexsort((b, a, keys))
+        at = order[np.unique(keys[order], return_index=True)[1]]
+        shown = show(a[at], b[at], pairs.scores[rows[at]])
+        entries += [
+            (kind, (key, ends), found) for key, (ends, found) in zip(keys[at].tolist(), shown, strict=True)
+        ]
+    return entries
+
+
+def removals(rule: Rule, found: Survivors, each: int, show: Show) -> list[Entry]:
+    """The ``removed`` nodes of the lowest scores, and each ``cluster`` of a survivor of most rows.
+
+    Rows that have the very text of their survivor are in no doubt, and are counted alone.
+
+    Args:
+        rule: of the nodes.
+        found: what became of them.
+        each: of the removed ones.
+        show: makes the examples, a survivor beside the node that goes for it.
+    """
+    gone = np.flatnonzero(found.survivor != np.arange(len(found.survivor)))
+    gone = gone[np.argsort(_rounded(found.scores[gone]), kind="stable")]
+    entries: list[Entry] = [
+        ("removed", (key, ends[::-1]), shown) for key, ends, shown in _shown(found, gone[:each], show)
+    ]
+    own = rule.own_rows
+    survivors, of = np.unique(found.survivor[gone], return_inverse=True)
+    lost = np.bincount(of, own[gone], len(survivors)).astype(np.int64) + np.maximum(own[survivors] - 1, 0)
+    for at in np.argsort(-lost, kind="stable")[:_CLUSTERS].tolist():
+        members = _shown(found, gone[of == at][:_MEMBERS], show)
+        _, (survivor, _), first = members[0]
+        shown = [{**first, "rows": int(lost[at])}, *(one for _, _, one in members[1:])]
+        entries.append(("cluster", (-int(lost[at]), survivor), shown))
+    return entries
+
+
+def _shown(found: Survivors, gone: IntArray, show: Show) -> list[tuple[float, tuple[Any, Any], Example]]:
+    scores = found.scores[gone]
+    shown = show(found.survivor[gone], gone, scores)
+    return [(key, ends, one) for key, (ends, one) in zip(_rounded(scores).tolist(), shown, strict=True)]
+
+
+def _rounded(scores: NDArray[np.float32]) -> NDArray[np.float64]:
+    rounded: NDArray[np.float64] = scores.astype(np.float64).round(_DIGITS)
+    return rounded
+
+
+def best_entries(entries: Iterable[Entry], each: int) -> list[Entry]:
+    """Of each kind those that come first, ``each`` of them (5 clusters).
+
+    >>> best_entries([("above", (0.9, 2), "b"), ("above", (0.9, 1), "a"), ("above", (0.95, 3), "c")], 1)
+    [('above', (0.9, 1), 'a')]
+    """
+    kept: dict[str, dict[Any, Entry]] = {}
+    for entry in sorted(entries, key=lambda one: one[:2]):
+        kind, key, _ = entry
+        group = kept.setdefault(kind, {})
+        distinct = key[0] if kind in ("above", "below") else key
+        if distinct not in group and len(group) < (_CLUSTERS if kind == "cluster" else each):
+            group[distinct] = entry
+    return [entry for group in kept.values() for entry in group.values()]
+
+
+def by_kind(entries: Iterable[Entry]) -> dict[str, list[Example]]:
+    """What ``best_entries`` gives, as the page takes it: the clusters as ``cluster-0`` and so on."""
+    shown: dict[str, list[Example]] = {}
+    clusters = 0
+    for kind, _, found in entries:
+        if kind == "cluster":
+            shown[f"cluster-{clusters}"] = found
+            clusters += 1
+        else:
+            shown.setdefault(kind, []).append(found)
+    return shown

@@ -1,0 +1,171 @@
+"""Scores that decide: a candidate becomes an edge only by the score given here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from beam_sts.dedup.overlap import Overlap
+from beam_sts.errors import UserError
+from beam_sts.io.summary import add_records, length_histogram
+from beam_sts.models.checkpoint import Checkpoint
+from beam_sts.scoring.scorer import PairScorer
+
+RULES = ("model", "cascade", "identical", "blend")
+THRESHOLD = 0.9
+"""Least score of a duplicate, unless another is given: chosen with ``MODEL_SHARE``, see docs/dedup.md."""
+MODEL_SHARE = 0.25
+"""Of a blended score; the rest is the overlap's."""
+
+
+@dataclass(frozen=True)
+class VerifyStats:
+    """Counts of one call, or of several added up.
+
+    ``failed`` pairs have no score; ``truncated`` and ``windowed`` as in ``ScoreStats``; ``cascaded`` went to
+    the second model, and for ``changed`` of them that turned the decision. Tokens and lengths are the first
+    model's.
+    """
+
+    pairs: int = 0
+    identical: int = 0
+    failed: int = 0
+    truncated: int = 0
+    windowed: int = 0
+    unknown: int = 0
+    cascaded: int = 0
+    changed: int = 0
+    real_tokens: int = 0
+    padded_tokens: int = 0
+    length_histogram: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def __add__(self, other: VerifyStats) -> VerifyStats:
+        return VerifyStats(**add_records([asdict(self), asdict(other)]))
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Scores float32 (n,), NaN where a pair could not be scored, and the index of each one's rule."""
+
+    scores: NDArray[np.float32]
+    rules: NDArray[np.int8]
+    stats: VerifyStats = field(default_factory=VerifyStats)
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """Scores pairs of texts in an order of their own, so that it does not matter which comes first.
+
+    Equal texts score 1 without a model. The pairs whose score lies within ``band`` (both ends included) are
+    scored again by ``cascade``, whose score counts in place of the first model's.
+
+    Args:
+        scorer: the model.
+        symmetric: mean of both orders, at twice the work.
+        cascade: a second, better model.
+        band: lowest and highest score that go to it.
+        threshold: to tell which decisions the second model changes.
+        overlap: the score is a mean of the model's and this one's (``blend``).
+        share: the model's part of that mean.
+    """
+
+    scorer: PairScorer
+    symmetric: bool = False
+    cascade: PairScorer | None = None
+    band: tuple[float, float] = (0.0, 1.0)
+    threshold: float = 0.5
+    overlap: Overlap | None = None
+    share: float = MODEL_SHARE
+
+    def verify(self, text_a: pa.Array, text_b: pa.Array) -> Verified:
+        """Score two columns of n texts (``large_string``, without nulls)."""
+        equal = np.asarray(pc.equal(text_a, text_b))
+        scores = np.ones(len(equal), dtype=np.float32)
+        rules = np.full(len(equal), RULES.index("identical"), dtype=np.int8)
+        rows = np.flatnonzero(~equal)
+        first, second = _ordered(text_a.take(pa.array(rows)), text_b.take(pa.array(rows)))
+        result = self.scorer.run(first, second, symmetric=self.symmetric)
+        shared = self.overlap.scores(first, second) if self.overlap is not None else None
+        first_scores = _mean(result.scores, shared, self.share)
+        scores[rows] = first_scores
+        rules[rows] = RULES.index("model" if shared is None else "blend")
+        seconds, cascaded, changed = result.seconds, 0, 0
+        if self.cascade is not None:
+            inside = np.flatnonzero((first_scores >= self.band[0]) & (first_scores <= self.band[1]))
+            taken = pa.array(inside)
+            again = self.cascade.run(first.take(taken), second.take(taken), symmetric=self.symmetric)
+            better = _mean(again.scores, shared[inside] if shared is not None else None, self.share)
+            limit = np.float32(self.threshold)
+            changed = int(((better >= limit) != (first_scores[inside] >= limit)).sum())
+            scores[rows[inside]], rules[rows[inside]] = better, RULES.index("cascade")
+            seconds, cascaded = seconds + again.seconds, len(inside)
+        stats = VerifyStats(
+            len(equal),
+            int(equal.sum()),
+            int(np.isnan(scores).sum()),
+            result.stats.truncated,
+            result.stats.windowed,
+            result.stats.unknown,
+            cascaded,
+            changed,
+            result.stats.real_tokens,
+            result.stats.padded_tokens,
+            length_histogram(result.tokens),
+            seconds,
+        )
+        return Verified(scores, rules, stats)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How pairs are scored, as for ``Verifier``: what travels to the workers that load the models.
+
+    ``args`` are more for ``PairScorer``, of both models.
+    """
+
+    model: str | Checkpoint
+    symmetric: bool = False
+    cascade: str | Checkpoint | None = None
+    band: tuple[float, float] = (0.0, 1.0)
+    threshold: float = THRESHOLD
+    args: dict[str, Any] = field(default_factory=dict)
+    share: float = MODEL_SHARE
+
+    def verifier(self, overlap: Overlap | None = None) -> Verifier:
+        """Loads the models."""
+        scorer = PairScorer(self.model, **self.args)
+        cascade = PairScorer(self.cascade, **self.args) if self.cascade else None
+        return Verifier(scorer, self.symmetric, cascade, self.band, self.threshold, overlap, self.share)
+
+
+def check_pairs(pairs: int, most: int) -> None:
+    """See that there are not more candidates than are to be scored.
+
+    Raises:
+        UserError: naming both numbers, and what narrows the candidates.
+    """
+    if pairs > most:
+        raise UserError(
+            f"--max_pairs {most:,}: there are {pairs:,} candidate pairs. Raise it, or narrow them: a higher "
+            "--minhash_similarity, a smaller --bucket_cap, fewer --candidates."
+        )
+
+
+def _mean(
+    model: NDArray[np.float32], shared: NDArray[np.float32] | None, share: float
+) -> NDArray[np.float32]:
+    if shared is None:
+        return model
+    mean: NDArray[np.float32] = np.float32(share) * model + np.float32(1 - share) * shared
+    return mean
+
+
+def _ordered(a: pa.Array, b: pa.Array) -> tuple[pa.Array, pa.Array]:
+    swap = pc.greater(a, b)
+    return pc.if_else(swap, b, a), pc.if_else(swap, a, b)

@@ -1,0 +1,128 @@
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pytest
+from apache_beam.testing.util import assert_that, equal_to
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from beam_sts.candidates.beam_buckets import (
+    BucketCandidates,
+    JoinTexts,
+    KeyTexts,
+    MergeCandidates,
+    _PairBucket,
+)
+from beam_sts.candidates.buckets import bucket_pairs, union_pairs
+from beam_sts.candidates.keys import Keys, MinHash, exact_keys
+
+TEXTS = [
+    "A cat sat on the mat.",
+    "a cat  sat on the mat.",
+    "The cat sat on a mat.",
+    "",
+    "Rain fell.",
+    "rain FELL.",
+] * 3
+
+
+def run(build, expected):
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        assert_that(build(pipeline), equal_to(expected))
+
+
+def test_beam_finds_what_the_pure_functions_find():
+    minhash = MinHash(0.5, 0.9)
+    array = pa.array(TEXTS)
+    parts = [(*bucket_pairs(keys, 4)[:2], keys.source) for keys in (exact_keys(array), minhash.keys(array))]
+    a, b, source = union_pairs(parts)
+    assert len(a) > 20
+    expected = [((f"{i:02}", f"{j:02}"), s) for i, j, s in zip(a, b, source.to_pylist(), strict=True)]
+
+    def build(pipeline):
+        texts = pipeline | beam.Create([(f"{number:02}", text) for number, text in enumerate(TEXTS)])
+        exact = texts | "E" >> KeyTexts(exact_keys) | "EB" >> BucketCandidates("exact", 4)
+        near = texts | "M" >> KeyTexts(minhash.keys) | "MB" >> BucketCandidates("minhash", 4)
+        return (near.pairs, exact.pairs) | MergeCandidates(["exact", "minhash"])
+
+    run(build, expected)
+
+
+def by_buckets(rows, cap, sides=None, members=1 << 20):
+    """The pairs as the DoFn makes them, without a runner."""
+    buckets = {}
+    for text, key in rows:
+        buckets.setdefault(key, []).append(text if sides is None else (sides[text], text))
+    pair = _PairBucket(cap, sides is not None, members)
+    made = (p for bucket in buckets.items() for p in pair.process(bucket))
+    return {p for p in made if not isinstance(p, beam.pvalue.TaggedOutput)}
+
+
+ROWS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), max_size=90)
+
+
+@settings(deadline=None)
+@given(ROWS, st.integers(2, 9), st.none() | st.lists(st.integers(0, 1), min_size=41, max_size=41))
+def test_buckets_make_the_pairs_of_the_pure_twin(rows, cap, sides):
+    order = sorted(rows)
+    key = np.array([[k, k] for _, k in order], np.uint64).reshape(-1, 2)
+    keys = Keys(np.array([t for t, _ in order], np.int64), key, "")
+    a, b, _ = bucket_pairs(keys, cap, None if sides is None else np.array(sides))
+    assert by_buckets(rows, cap, sides) == set(zip(a.tolist(), b.tolist(), strict=True))
+
+
+@settings(deadline=None)
+@given(ROWS, st.booleans())
+def test_members_beyond_those_held_are_paired_with_the_first(rows, sided):
+    sides = [number % 2 for number in range(41)] if sided else None
+    found = by_buckets(rows, 4, sides, members=6)
+    for key in {k for _, k in rows}:
+        bucket = sorted({t for t, k in rows if k == key})
+        groups = [bucket] if not sided else [[t for t in bucket if t % 2 == s] for s in (0, 1)]
+        if not all(groups):
+            continue
+        for own, other in zip(groups, groups[::-1], strict=True):
+            for late in own[6:]:
+                assert (min(other[0], late), max(other[0], late)) in found
+    if sided:
+        assert all(a % 2 != b % 2 for a, b in found)
+
+
+def test_sides_in_a_pipeline():
+    def build(pipeline):
+        keyed = pipeline | beam.Create(
+            [(b"k", (0, "a1")), (b"k", (0, "a2")), (b"k", (1, "b1")), (b"x", (1, "b2"))]
+        )
+        return (keyed | BucketCandidates("block", sided=True)).pairs
+
+    run(build, [(("a1", "b1"), "block"), (("a2", "b1"), "block")])
+
+
+def join(texts, pairs):
+    def build(pipeline):
+        return {
+            "texts": pipeline | "T" >> beam.Create(texts),
+            "pairs": pipeline | "P" >> beam.Create(pairs),
+        } | JoinTexts()
+
+    return build
+
+
+def test_texts_are_joined_to_pairs():
+    texts = [("a", "one"), ("b", "two"), ("c", "three"), ("d", "alone")]
+    pairs = [(("a", "b"), "exact"), (("a", "c"), "minhash"), (("b", "c"), "exact+given")]
+    rows = [
+        ("a", "b", "one", "two", "exact"),
+        ("a", "c", "one", "three", "minhash"),
+        ("b", "c", "two", "three", "exact+given"),
+    ]
+    run(join(texts, pairs), rows)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [([("a", "1"), ("a", "2"), ("b", "3")], "several texts"), ([("a", "1")], "no text has it")],
+)
+def test_ids_without_one_text_are_errors(texts, message):
+    with pytest.raises(Exception, match=message):
+        run(join(texts, [(("a", "b"), "exact")]), [])

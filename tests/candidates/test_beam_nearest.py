@@ -1,0 +1,98 @@
+"""The nearest in Beam against their pure twins."""
+
+import pickle
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pytest
+from apache_beam.testing.util import assert_that, equal_to
+
+from beam_sts.candidates.beam_nearest import (
+    DensePoints,
+    LexicalCandidates,
+    NearestCandidates,
+    Packed,
+    StaticVectors,
+)
+from beam_sts.candidates.neighbours import lexical_neighbours, neighbours
+from beam_sts.candidates.tf_idf import COLUMNS
+from beam_sts.candidates.vectors import static_embedding
+from beam_sts.models.checkpoint import load_checkpoint
+
+RNG = np.random.default_rng(5)
+VECTORS = np.round(RNG.standard_normal((70, 6)), 1)
+VECTORS[[3, 40]] = 0
+VECTORS[50:62] = VECTORS[10]  # more equals than neighbours are asked for
+TEXTS = [f"{RNG.choice(['red', 'old'])} {' '.join(RNG.integers(0, 30, 5).astype(str))}" for _ in range(60)]
+TEXTS += ["", "red 1 2 3 4 5", "RED 1 2 3 4  5"]
+SIDE = RNG.integers(0, 2, 70)
+
+
+def names(count, side=None):
+    return [(f"{i:03}" if side is None else (int(side[i]), f"{i:03}")) for i in range(count)]
+
+
+def expected(near, ids, source):
+    pairs = (sorted((ids[a], ids[b])) for a, b in zip(near.a.tolist(), near.b.tolist(), strict=True))
+    return [(tuple(pair), source) for pair in pairs]
+
+
+def run(build, wanted):
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        assert_that(build(pipeline), equal_to(wanted))
+
+
+@pytest.mark.parametrize("sided", [False, True])
+@pytest.mark.parametrize("blocks", [1, 4])
+def test_vectors_have_the_neighbours_of_the_pure_twin(blocks, sided):
+    # Ids sort as numbers do within a side, so ties fall alike.
+    side = np.sort(SIDE) if sided else None
+    ids = names(len(VECTORS), side)
+    wanted = expected(neighbours(VECTORS, 3, side=side), ids, "neighbours")
+    assert len(wanted) > 60
+
+    def build(pipeline):
+        vectors = list(zip(ids, DensePoints.pack(VECTORS), strict=True))[::-1]
+        nearest = NearestCandidates("neighbours", 3, DensePoints(), blocks, sided=sided)
+        return pipeline | beam.Create(vectors) | nearest
+
+    run(build, wanted)
+
+
+@pytest.mark.parametrize(("blocks", "sided"), [(1, False), (3, False), (3, True)])
+def test_texts_have_the_lexical_neighbours_of_the_pure_twin(blocks, sided):
+    side = np.sort(SIDE[: len(TEXTS)]) if sided else None
+    ids = names(len(TEXTS), side)
+    wanted = expected(lexical_neighbours(pa.array(TEXTS), 2, side=side), ids, "lexical")
+    assert len(wanted) > 40
+
+    def build(pipeline):
+        texts = list(zip(ids, TEXTS, strict=True))[::-1]
+        return pipeline | beam.Create(texts) | LexicalCandidates(2, blocks, sided=sided)
+
+    run(build, wanted)
+
+
+def test_static_vectors_are_those_of_the_pure_twin():
+    vectors = DensePoints.pack(static_embedding(pa.array(TEXTS), load_checkpoint("beam-sts-nano")))
+    assert vectors.count(b"") == 1  # the empty text
+
+    def build(pipeline):
+        texts = pipeline | beam.Create(list(enumerate(TEXTS))[::-1])
+        return texts | StaticVectors("beam-sts-nano")
+
+    run(build, list(enumerate(vectors)))
+
+
+def test_no_vector_has_no_neighbour():
+    run(lambda p: p | beam.Create([("a", b"")]) | NearestCandidates("n", 2, DensePoints(), 2), [])
+
+
+def test_packed_counts_add_up_and_travel_small():
+    rng = np.random.default_rng(0)
+    arrays = [np.bincount(rng.integers(0, 5000, 3000), minlength=COLUMNS) for _ in range(4)]
+    parts = [pickle.loads(pickle.dumps(Packed.of(array))) for array in arrays]
+    assert (sum(parts[1:], 0 + parts[0]).array == sum(arrays)).all()
+    assert len(pickle.dumps(parts[0])) < 100_000
+    assert not Packed.of(np.zeros(COLUMNS, np.int64)).array.any()

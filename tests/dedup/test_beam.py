@@ -1,0 +1,200 @@
+import json
+import pickle
+from pathlib import Path
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from beam_sts.cli import dedup
+from beam_sts.cli.console import user_error
+from beam_sts.dedup.beam import DeduplicateTexts
+from tests import engines
+from tests.cli.test_dedup import made_texts
+
+THRESHOLD = 0.7
+
+
+def run(rows, folder, **args):
+    """Every output as a list; a pipeline hands over files only."""
+    with beam.Pipeline(FnApiRunner()) as pipeline:
+        done = pipeline | beam.Create(rows) | DeduplicateTexts(threads=1, **args)
+        for name in done._fields:
+            values = getattr(done, name) | f"List {name}" >> beam.combiners.ToList()
+            _ = values | f"Write {name}" >> beam.Map(_write, str(folder / name))
+    return {name: pickle.loads((folder / name).read_bytes()) for name in done._fields}
+
+
+def _write(values, path):
+    Path(path).write_bytes(pickle.dumps(values))
+
+
+@pytest.mark.parametrize(
+    "keep",
+    ["central", *(pytest.param(k, marks=pytest.mark.slow) for k in ("first", "longest", "highest:stars"))],
+)
+def test_beam_gives_what_one_machine_gives(tmp_path, keep):
+    texts = made_texts(24)
+    texts = [*texts, *texts[3:9], "", " "]
+    rows = [{"id": f"r{i:03}", "text": text, "stars": i % 5} for i, text in enumerate(texts)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet")
+    args = ["--input", str(tmp_path / "in.parquet"), "--output", str(tmp_path / "out"), "--text", "text"]
+    args += ["--id", "id", "--threads", "1", "--keep", keep, "--threshold", str(THRESHOLD)]
+    assert dedup.main(args) == 0
+    done = run([*rows[::-1], {"id": "n", "text": None}], tmp_path, threshold=THRESHOLD, keep=keep, rounds=6)
+    kept, removed, pairs, clusters = (
+        pq.read_table(tmp_path / "out" / name).to_pylist()
+        for name in ("kept", "removed", "pairs", "clusters")
+    )
+    assert sorted(row["id"] for row in done["kept"]) == [row["id"] for row in kept]
+    receipt = ("id", "survivor", "source", "rule")
+    for mine, theirs in zip(sorted(done["removed"], key=lambda row: row["id"]), removed, strict=True):
+        assert [mine[name] for name in receipt] == [theirs[name] for name in receipt]
+        assert mine["score"] == pytest.approx(theirs["score"], abs=3e-6)
+    assert len(removed) > 6
+    scored = sorted(sorted((p["id_a"], p["id_b"])) for p in pairs if p["rule"] != "identical")
+    assert sorted(sorted(p[:2]) for p in done["pairs"] if p[4] != "identical") == scored
+    assert len(done["pairs"]) == len(pairs)
+    sizes = {}
+    for row in clusters:
+        sizes.setdefault(row["cluster"], []).append(row["id"])
+    several = {i: name for name, ids in sizes.items() if len(ids) > 1 for i in ids}
+    assert dict(done["clusters"]) == several
+    assert [rejected.reason for rejected in done["rejected"]] == ["null in field 'text'"]
+
+
+def test_an_id_that_recurs_is_an_error(tmp_path):
+    rows = [{"id": 1, "text": "one"}, {"id": 1, "text": "two"}]
+    with pytest.raises(Exception, match="several") as caught:
+        run(rows, tmp_path, rounds=1)
+    assert "id 1: several" in (user_error(caught.value) or "")
+
+
+@pytest.mark.parametrize("keep", ["first", pytest.param("highest:stars", marks=pytest.mark.slow)])
+def test_the_command_gives_the_same_by_a_runner(tmp_path, keep):
+    texts = [*made_texts(12), *made_texts(2), "", None]
+    rows = [{"name": f"r{-i % 31:03}", "text": text, "stars": i % 5} for i, text in enumerate(texts)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet")
+    args = ["--input", str(tmp_path / "in.parquet"), "--text", "text", "--id", "name", "--threads", "1"]
+    args += ["--keep", keep, "--threshold", "0.7", "--rows_per_shard", "9", "--component_rounds", "5"]
+    assert dedup.main([*args, "--output", str(tmp_path / "one")]) == 0
+    assert dedup.main([*args, "--output", str(tmp_path / "two"), "--runner", "FnApiRunner"]) == 0
+    for name in ("kept", "removed", "clusters", "rejected"):
+        one, two = (pq.read_table(tmp_path / out / name) for out in ("one", "two"))
+        if name == "removed":
+            assert len(one) > 3
+            one, two = (table.drop_columns(["score"]) for table in (one, two))
+        assert one == two
+    again = [*args, "--output", str(tmp_path / "three"), "--from_pairs", str(tmp_path / "two")]
+    assert dedup.main(again) == 0
+    assert pq.read_table(tmp_path / "three" / "kept") == pq.read_table(tmp_path / "one" / "kept")
+    refused = [*again, "--output", str(tmp_path / "no"), "--runner", "FnApiRunner"]
+    assert dedup.main(refused) == 2
+
+
+def both(tmp_path, *args, model="beam-sts-nano"):
+    """The same command on one machine and by a runner; gives the folders, whose tables are equal."""
+    common = ["--input", str(tmp_path / "in.parquet"), "--text", "text", "--id", "name", "--threads", "1"]
+    common += ["--rows_per_shard", "9", "--component_rounds", "6", "--model", str(model), *args]
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert dedup.main([*common, "--output", str(one)]) == 0
+    assert dedup.main([*common, "--output", str(two), "--runner", "FnApiRunner"]) == 0
+    for name in ("kept", "removed", "clusters", "rejected", "pairs"):
+        mine, theirs = (pq.read_table(folder / name).to_pylist() for folder in (one, two))
+        if name in ("removed", "pairs"):  # a score's last bits depend on its batch
+            for row, other in zip(*(sorted(rows, key=_ends) for rows in (mine, theirs)), strict=True):
+                assert row.pop("score") == pytest.approx(other.pop("score"), abs=3e-6)
+            mine, theirs = sorted(mine, key=_ends), sorted(theirs, key=_ends)
+        assert mine == theirs, name
+    engines.check_summary_and_report(one, two)
+    return one, two, json.loads((one / "summary.json").read_text())
+
+
+def _ends(row):
+    return str([row.get(name) for name in ("name", "id_a", "id_b", "rule", "b_in")])
+
+
+CORPUS = [*made_texts(10), *made_texts(2), "", " ", "\x1c \x1f", "\u2003", None]
+
+
+def write(path, texts, **columns):
+    rows = {"name": [f"r{-i % 53:03}" for i in range(len(texts))], "text": texts, **columns}
+    pq.write_table(pa.table(rows), path)
+
+
+ALL = "exact,minhash,lexical,neighbours,block:lower(land)"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--candidates", ALL, "--neighbours", "2", "--rule", "blend", "--threshold", "0.8"),
+        pytest.param(
+            ("--cascade_model", "beam-sts-pico", "--cascade_band", "0.5,0.9", "--empty", "score"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(("--candidates", "block:land", "--bucket_cap", "2"), marks=pytest.mark.slow),
+    ],
+    ids=["all sources, blend", "cascade, empty", "block, hot buckets"],
+)
+def test_every_source_and_rule_is_the_same_by_a_runner(tmp_path, more):
+    write(tmp_path / "in.parquet", CORPUS, land=[f"{'dD'[i % 2]}{i % 3}" for i in range(len(CORPUS))])
+    _, two, summary = both(tmp_path, "--threshold", "0.7", *more)
+    assert (two / "report.html").stat().st_size > 10_000
+    if "--bucket_cap" not in more:
+        assert summary["rows_removed"] > 3
+    else:
+        assert summary["candidates"][0]["hot"] == 6
+        assert summary["candidates"][0]["pairs_capped"] > 0
+
+
+@pytest.mark.parametrize("within", [(), pytest.param(("--within",), marks=pytest.mark.slow)])
+def test_against_another_input_is_the_same_by_a_runner(tmp_path, within):
+    texts = made_texts(16)
+    twins = ["prices of copper fell on friday", "prices of copper fell on a friday"]  # of nothing that is old
+    new = [*texts[::2], *texts[:6:2], *twins, "", None]
+    write(tmp_path / "in.parquet", new, v=vectors(len(new)))
+    write(tmp_path / "old.parquet", [*texts[1::2], texts[0], ""], v=vectors(len(texts[1::2]) + 2))
+    more = ("--against", str(tmp_path / "old.parquet"), "--candidates", "exact,minhash,neighbours")
+    _, two, _ = both(tmp_path, *more, "--embedding", "v", "--threshold", "0.6", *within)
+    where = pq.read_table(two / "removed")["survivor_in"].to_pylist()
+    assert set(where) == ({"against", "input"} if within else {"against"})
+    ends = {row["b_in"] for row in pq.read_table(two / "pairs").to_pylist()}
+    assert ends == ({"against", "input"} if within else {"against"})
+
+
+def vectors(count):
+    return [[float(i % 5), 1.0, float(i % 3)] for i in range(count)]
+
+
+def test_given_pairs_are_the_same_by_a_runner(tmp_path):
+    write(tmp_path / "in.parquet", [*made_texts(6), *made_texts(1)])
+    names = pq.read_table(tmp_path / "in.parquet")["name"].to_pylist()
+    given = [(names[a], names[b]) for a, b in ((0, 1), (1, 0), (2, 3), (4, 5), (0, 0))] + [("no", names[1])]
+    table = pa.table({"id_a": [a for a, _ in given], "id_b": [b for _, b in given]})
+    pq.write_table(table, tmp_path / "pairs.parquet")
+    more = ("--candidates", f"pairs:{tmp_path / 'pairs.parquet'}", "--threshold", "0.3")
+    _, _, summary = both(tmp_path, *more)
+    (report,) = summary["candidates"]
+    assert (report["rows"], report["unknown"], report["same"], report["pairs"]) == (6, 1, 1, 3)
+
+
+def test_a_group_too_large_to_count_leaves_the_table_out_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("beam_sts.dedup.beam_thresholds.MOST_PAIRS", 2)
+    write(tmp_path / "in.parquet", made_texts(10))
+    args = ["--input", str(tmp_path / "in.parquet"), "--text", "text", "--threads", "1"]
+    args += ["--component_rounds", "4", "--runner", "FnApiRunner"]
+    assert dedup.main([*args, "--output", str(tmp_path / "out"), "--candidates", "lexical"]) == 0
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["thresholds"] == []
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert "Other thresholds were not counted" in html
+    assert "The most doubtful removals" in html
+
+
+def test_too_many_pairs_stop_a_run_by_a_runner(tmp_path, capsys):
+    write(tmp_path / "in.parquet", made_texts(12))
+    args = ["--input", str(tmp_path / "in.parquet"), "--text", "text", "--output", str(tmp_path / "out")]
+    assert dedup.main([*args, "--max_pairs", "3", "--runner", "FnApiRunner", "--component_rounds", "1"]) == 2
+    assert "--max_pairs 3: there are" in capsys.readouterr().err
