@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from beam_sts.errors import UserError
-from beam_sts.io.schema import column_at, field_at, find_path, missing_column
+from beam_sts.io.schema import column_at, field_at, find_path, listed, missing_column
 
 _ALLOWED = """
 + - * / // % ** ^ & | << >> ~ @ || ~~ !~~ ~~* !~~* ~~~ ^@
@@ -93,8 +93,8 @@ def evaluate(table: pa.Table, expression: str, what: str) -> pa.ChunkedArray:
             reason = str(error).splitlines()[0].rstrip(".")
             for at, name in reversed(list(enumerate(names))):
                 reason = reason.replace(f"column{at}", name)
-            listed = ", ".join(map(repr, table.column_names[:20]))
-            raise UserError(f"{what} {reason}. The columns are {listed}; || joins texts.") from error
+            columns_there = listed(table.column_names)
+            raise UserError(f"{what} {reason}. The columns are {columns_there}; || joins texts.") from error
     return found.column(0)
 
 

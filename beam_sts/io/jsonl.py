@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from beam_sts.errors import UserError
 from beam_sts.io.lines import LineFormat, Record, overlong, undecodable
-from beam_sts.io.schema import JSON_TEXT, RAW, check_width, is_json
+from beam_sts.io.schema import JSON_TEXT, RAW, check_names, check_width, is_json
 from beam_sts.io.slices import FileScan
 from beam_sts.io.streams import BOM, Line, looks_like, read_lines, refuse_binary
 
@@ -108,9 +108,8 @@ class JsonLines(LineFormat):
         columns = [
             _field(name, kind if _height(kind) <= DEEPEST_TYPE else None) for name, kind in fields.items()
         ]
+        check_names(list(fields), path)
         if self.raw and columns:
-            if RAW in fields:
-                raise UserError(f"{path}: column {RAW!r} is a name of ours. Rename it.")
             columns.append(pa.field(RAW, pa.string()))
         return pa.schema(columns)
 

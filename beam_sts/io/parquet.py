@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from beam_sts.errors import UserError
 from beam_sts.io.files import file_system, identify, is_local
 from beam_sts.io.ranges import read_ranges, row_ranges
-from beam_sts.io.schema import check_unique, has_fixed_list
+from beam_sts.io.schema import check_names, has_fixed_list
 from beam_sts.io.slices import SLICES_PER_UNIT, FileScan, Slice, SliceData, changed, digest_of
 from beam_sts.io.streams import described
 
@@ -35,7 +35,7 @@ class Parquet:
         """Plan a file from its footer; of a local one, digest its bytes too."""
         with _open(path) as file:
             metadata, schema = file.parquet.metadata, file.parquet.schema_arrow
-            check_unique(schema.names, path)
+            check_names(schema.names, path)
             groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
             rows = [group.num_rows for group in groups]
             if min(rows, default=0) < 0 or sum(rows) != metadata.num_rows:

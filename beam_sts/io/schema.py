@@ -41,12 +41,32 @@ def is_json(field: pa.Field) -> bool:
     return bool(field.metadata and field.metadata.get(b"beam_sts.json"))
 
 
-def check_unique(names: Sequence[str], path: str) -> None:
-    """See that no two columns of a file have one name.
+def own_names(names: Iterable[str]) -> list[str]:
+    """The names of the input's own columns, of those that a table has."""
+    return [name for name in names if name != RAW]
+
+
+def listed(names: Iterable[str], most: int = _LISTED) -> str:
+    """The first columns of the input, as a message names them.
+
+    >>> listed(["id", "text", "beam_sts.raw"])
+    "'id', 'text'"
+    >>> listed(["a", "b", "c"], 2)
+    "'a', 'b' and 1 more"
+    """
+    own = own_names(names)
+    more = f" and {len(own) - most:,} more" if len(own) > most else ""
+    return (", ".join(map(repr, own[:most])) or "none") + more
+
+
+def check_names(names: Sequence[str], path: str) -> None:
+    """See that no two columns of a file have one name, and none a name of ours.
 
     Raises:
-        UserError: two have.
+        UserError: two have, or one.
     """
+    if RAW in names:
+        raise UserError(f"{path}: column {RAW!r} has a name that is used within a run. Rename it.")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(f"{path}: column {twice[0]!r} is there twice. Rename one of them.")
@@ -400,7 +420,7 @@ def find_path(fields: Iterable[pa.Field], name: str) -> tuple[str, ...] | None:
     >>> find_path(schema, "a.b"), find_path(schema, "x.y"), find_path(schema, "a.c")
     (('a', 'b'), ('x.y',), None)
     """
-    kinds = {field.name: field.type for field in fields}
+    kinds = {field.name: field.type for field in fields if field.name != RAW}
     if name in kinds:
         return (name,)
     for dot in (index for index, letter in enumerate(name) if letter == "."):
@@ -464,10 +484,6 @@ def missing_column(what: str, name: str, names: Sequence[str]) -> UserError:
     >>> str(missing_column("--text txt:", "txt", ["id", "text"]))
     "--text txt: is not in the input; did you mean 'text'? Its columns are 'id', 'text'."
     """
-    names = [each for each in names if each != RAW]
-    listed = ", ".join(map(repr, names[:_LISTED])) or "none"
-    if len(names) > _LISTED:
-        listed += f" and {len(names) - _LISTED:,} more"
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(name, own_names(names), n=1)
     hint = f"; did you mean {near[0]!r}? Its" if near else "; its"
-    return UserError(f"{what} is not in the input{hint} columns are {listed}.")
+    return UserError(f"{what} is not in the input{hint} columns are {listed(names)}.")

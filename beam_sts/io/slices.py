@@ -14,6 +14,7 @@ from beam_sts.io.files import InputFile, find_files
 from beam_sts.io.missing import readable
 from beam_sts.io.schema import (
     carried,
+    check_names,
     check_width,
     conform,
     find_path,
@@ -283,6 +284,7 @@ def plan_input(
         own = set(scan.schema.names)
         check_width(len(own), file.path)
         added = {name: value for name, value in partition_values(file.path).items() if name not in own}
+        check_names([*added], file.path)
         columns = [*carried(scan.schema, file.path), *(pa.field(name, pa.string()) for name in added)]
         schema = unite(schema, pa.schema(columns), file.path)
         partitions = tuple(added.items())

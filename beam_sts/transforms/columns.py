@@ -11,11 +11,10 @@ import pyarrow.compute as pc
 
 from beam_sts.corpus.blank import blank_rows
 from beam_sts.errors import UserError
-from beam_sts.io.schema import RAW, column_at, field_at, find_path, missing_column, with_text
+from beam_sts.io.schema import column_at, field_at, find_path, listed, missing_column, own_names, with_text
 from beam_sts.report.examples import LONGEST_BYTES, Example, reason_kind, shorten
 from beam_sts.scoring.scorer import ScoreResult
 
-_LISTED = 20  # columns that a message names
 KNOWN_COLUMNS = (
     ("sentence1", "sentence2"),
     ("text_a", "text_b"),
@@ -40,10 +39,7 @@ def choose_columns(
     >>> choose_columns(["id", "premise", "hypothesis"], None, None)
     ('premise', 'hypothesis')
     """
-    names = [name for name in (schema.names if isinstance(schema, pa.Schema) else schema) if name != RAW]
-    listed = ", ".join(map(repr, names[:_LISTED])) or "none"
-    if len(names) > _LISTED:
-        listed += f" and {len(names) - _LISTED:,} more"
+    names = own_names(schema.names if isinstance(schema, pa.Schema) else schema)
     asked = {"--text_a": text_a, "--text_b": text_b}
     wrong = [
         str(missing_column(f"{flag} {name}:", name, names))
@@ -65,7 +61,7 @@ def choose_columns(
     known = ", ".join("/".join(pair) for pair in KNOWN_COLUMNS)
     alone = " Of a CSV file, --delimiter says what parts the columns." if len(names) == 1 else ""
     raise UserError(
-        f"no text columns recognised among {listed}. Name them with --text_a and --text_b "
+        f"no text columns recognised among {listed(names)}. Name them with --text_a and --text_b "
         f"(found without naming: {known}).{alone}"
     )
 

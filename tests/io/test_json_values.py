@@ -10,12 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from beam_sts.corpus.expressions import evaluate
 from beam_sts.errors import UserError
 from beam_sts.io import jsonl
 from beam_sts.io.encode import encode
 from beam_sts.io.rejected import rejected_schema, rejected_table
 from beam_sts.io.schema import RAW
 from beam_sts.io.slices import ReadOptions, plan_input, read_slices
+from beam_sts.transforms.columns import choose_columns
 
 RAW_ROWS = ReadOptions(raw=True)
 
@@ -179,9 +181,20 @@ def test_the_rows_as_they_stand_are_in_no_other_output(tmp_path):
     _, (part,) = read(tmp_path / "in.jsonl")
     assert pq.read_table(pa.BufferReader(encode(part.table, "parquet"))).column_names == ["a"]
     assert encode(part.table, "csv") == b"a\n1\n"
-    (tmp_path / "in.jsonl").write_text(f'{{"{RAW}": 1}}\n')
-    with pytest.raises(UserError, match="a name of ours"):
-        read(tmp_path / "in.jsonl")
+
+
+def test_the_column_of_rows_as_they_stand_can_be_neither_named_nor_seen(tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"a": 1, "s": {"b": 2}}\n')
+    plan, (part,) = read(tmp_path / "in.jsonl")
+    assert part.table.column_names == ["a", "s", RAW]
+    for wrong in (RAW, f"lower({RAW})", "a + nothing", "strptime(a, 1)", "a ||"):
+        with pytest.raises(UserError) as caught:
+            evaluate(part.table, wrong, "--keep highest:")
+        assert RAW not in str(caught.value).replace(wrong, "").replace(f"column {RAW!r}", "")
+    with pytest.raises(UserError, match=r"among 'a', 's'\. Name"):
+        choose_columns(plan.schema, None, None)
+    with pytest.raises(UserError, match="is not in the input; its columns are 'a', 's'"):
+        choose_columns(plan.schema, RAW, "a")
 
 
 def nested(kind, depth):

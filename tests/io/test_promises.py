@@ -13,7 +13,7 @@ import pytest
 from beam_sts.errors import UserError
 from beam_sts.io.delimited import sniff_delimiter
 from beam_sts.io.encode import encode
-from beam_sts.io.schema import column_at
+from beam_sts.io.schema import RAW, column_at
 from beam_sts.io.slices import ReadOptions, plan_input, read_slices
 from beam_sts.io.streams import check_encoding, sniff_encoding
 from beam_sts.transforms.columns import sift, text_schema
@@ -114,6 +114,21 @@ def test_a_column_twice_is_refused(tmp_path, ending):
         write(tmp_path / f"in{ending}", twice)
     with pytest.raises(UserError, match="column 'a' is there twice"):
         read(tmp_path / f"in{ending}")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_column_of_a_name_that_is_used_within_a_run_is_refused(tmp_path, ending):
+    """Else it would be taken for the rows of JSON Lines as they stand, and be lost."""
+    if ending in LINES:  # our own encoding leaves that column out
+        text = f'{{"a": "x", "{RAW}": "y"}}\n' if ending in JSON else f"a,{RAW}\nx,y\n"
+        pack(tmp_path / f"in{ending}", (text if "tsv" not in ending else text.replace(",", "\t")).encode())
+    else:
+        write(tmp_path / f"in{ending}", pa.table({"a": ["x"], RAW: ["{}"]}))
+    (tmp_path / f"{RAW}=x").mkdir()
+    write(tmp_path / f"{RAW}=x" / f"in{ending}", pa.table({"a": ["x"]}))
+    for path in (tmp_path / f"in{ending}", tmp_path / f"{RAW}=x"):
+        with pytest.raises(UserError, match=f"column '{RAW}' has a name that is used within a run"):
+            read(path)
 
 
 @pytest.mark.parametrize("ending", LINES)
