@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from beam_sts.candidates.buckets import IntArray
 from beam_sts.errors import UserError
-from beam_sts.io.schema import column_at
-from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
+from beam_sts.io.schema import column_at, listed
+from beam_sts.io.slices import InputPlan, ReadOptions, Slice, plan_input, read_slices
 
 COLUMNS = ("id_a", "id_b")
 _ROWS_AT_ONCE = 50_000
@@ -28,25 +28,28 @@ class GivenPairs(NamedTuple):
     same: int
 
 
-def given_pairs(pattern: str, ids: pa.Array | pa.ChunkedArray) -> GivenPairs:
+def given_pairs(
+    pattern: str, ids: pa.Array | pa.ChunkedArray, options: ReadOptions | None = None
+) -> GivenPairs:
     """Candidate pairs from files of ``id_a`` and ``id_b``, in any format that ``pipelines.score`` reads.
 
     Args:
         pattern: path, folder, pattern or fsspec URL.
         ids: of the n texts, in their order; compared as texts.
+        options: how to read the files.
 
     Raises:
-        UserError: no file, or a column is missing.
+        UserError: no file, a column is missing, or a row cannot be read.
     """
-    plan = plan_given(pattern)
+    plan = plan_given(pattern, options)
     known = pa.chunked_array(ids) if isinstance(ids, pa.ChunkedArray) else ids
     known = known.cast(pa.string())
     found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
     for unit in plan.units:
-        for part in read_slices(unit, plan.schema):
+        for columns in _ids_of(unit, plan.schema, options):
             first, second = (
                 np.asarray(pc.fill_null(pc.index_in(column, known), -1)).astype(np.int64)
-                for column in _ids_of(part.table)
+                for column in columns
             )
             found.append((first, second))
     first, second = (np.concatenate([pair[at] for pair in found]) for at in (0, 1))
@@ -57,27 +60,38 @@ def given_pairs(pattern: str, ids: pa.Array | pa.ChunkedArray) -> GivenPairs:
     return GivenPairs(pairs[0], pairs[1], plan.rows, int(missing.sum()), int(same.sum()))
 
 
-def plan_given(pattern: str) -> InputPlan:
+def plan_given(pattern: str, options: ReadOptions | None = None) -> InputPlan:
     """The files of pairs.
+
+    Args:
+        pattern: as for ``given_pairs``.
+        options: how to read the files.
 
     Raises:
         UserError: no file, or a column is missing.
     """
-    plan = plan_input(pattern, _ROWS_AT_ONCE, flag="--candidates pairs:")
+    plan = plan_input(pattern, _ROWS_AT_ONCE, options, "--candidates pairs:")
     for name in COLUMNS:
         if name not in plan.schema.names:
-            listed = ", ".join(map(repr, plan.schema.names))
-            raise UserError(f"pairs {pattern}: no column {name!r}; its columns are {listed}.")
+            there = listed(plan.schema.names)
+            alone = " --delimiter says what parts them." if len(plan.schema.names) == 1 else ""
+            raise UserError(f"pairs {pattern}: no column {name!r}; its columns are {there}.{alone}")
     return plan
 
 
-def read_given(planned: tuple[list[Slice], pa.Schema]) -> Iterator[tuple[str, str]]:
-    """The pairs of a unit of the plan, with its schema, as texts; a null is an empty text."""
-    unit, schema = planned
-    for part in read_slices(unit, schema):
-        columns = (pc.fill_null(column, "").to_pylist() for column in _ids_of(part.table))
-        yield from zip(*columns, strict=True)
+def read_given(planned: tuple[list[Slice], pa.Schema, ReadOptions | None]) -> Iterator[tuple[str, str]]:
+    """The pairs of a unit of the plan, with its schema and options, as texts; a null is an empty text."""
+    unit, schema, options = planned
+    for columns in _ids_of(unit, schema, options):
+        yield from zip(*(pc.fill_null(column, "").to_pylist() for column in columns), strict=True)
 
 
-def _ids_of(table: pa.Table) -> list[pa.ChunkedArray]:
-    return [column_at(table, name).cast(pa.string()) for name in COLUMNS]
+def _ids_of(
+    unit: Sequence[Slice], schema: pa.Schema, options: ReadOptions | None
+) -> Iterator[list[pa.ChunkedArray]]:
+    """The two columns of ids, as texts, of each part of a unit."""
+    for part in read_slices(unit, schema, options=options):
+        if part.bad:
+            bad = part.bad[0]
+            raise UserError(f"pairs {unit[0].path}: row {bad.row}: {bad.reason}.")
+        yield [column_at(part.table, name).cast(pa.string()) for name in COLUMNS]

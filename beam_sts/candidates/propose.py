@@ -17,6 +17,7 @@ from beam_sts.candidates.neighbours import Neighbours, lexical_neighbours, neigh
 from beam_sts.candidates.vectors import static_embedding
 from beam_sts.dedup.rows import Nodes, Rows
 from beam_sts.errors import UserError
+from beam_sts.io.slices import ReadOptions
 from beam_sts.models.checkpoint import Checkpoint
 
 _PLAIN = ("exact", "minhash", "lexical", "neighbours")
@@ -28,7 +29,8 @@ class Proposal:
 
     ``sources`` are ``exact``, ``minhash``, ``lexical``, ``neighbours``, ``block:EXPRESSION`` and
     ``pairs:PATTERN``; ``cap`` is of a bucket, ``k`` the neighbours of each text; ``within`` also compares the
-    input with itself when there is another one to compare it against.
+    input with itself when there is another one to compare it against; ``read`` says how to read the files of
+    pairs.
     """
 
     sources: tuple[str, ...] = ("exact", "minhash")
@@ -36,6 +38,7 @@ class Proposal:
     cap: int = CAP
     k: int = 10
     within: bool = False
+    read: ReadOptions = field(default_factory=ReadOptions)
 
     @property
     def blocks(self) -> list[str]:
@@ -172,7 +175,7 @@ def propose(
                 raise UserError(
                     "--candidates pairs:FILE: ids of two inputs may be equal; leave --against out."
                 )
-            given = given_pairs(source.partition(":")[2], rows.ids[0])
+            given = given_pairs(source.partition(":")[2], rows.ids[0], proposal.read)
             a, b = nodes.of_row[given.a], nodes.of_row[given.b]
             apart = a != b
             parts.append((np.minimum(a, b)[apart], np.maximum(a, b)[apart], "pairs"))

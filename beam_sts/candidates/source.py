@@ -11,7 +11,7 @@ import pyarrow as pa
 from beam_sts.candidates.buckets import IntArray
 from beam_sts.candidates.vectors import check_vector_column
 from beam_sts.errors import UserError
-from beam_sts.io.schema import RAW, column_at, field_at, find_path, missing_column, with_text
+from beam_sts.io.schema import column_at, field_at, find_path, listed, missing_column, with_text
 from beam_sts.io.slices import InputPlan, ReadOptions, Slice, SliceData, read_slices
 from beam_sts.transforms.columns import is_text, sift, text_arrays
 
@@ -51,7 +51,6 @@ class Source:
         Raises:
             UserError: naming the column and the way out.
         """
-        listed = ", ".join(repr(name) for name in self.plan.schema.names[:20] if name != RAW)
         for option, name in ((f"--{flag}text", self.text), (f"--{flag}id", self.id)):
             if name is not None and not find_path(self.plan.schema, name):
                 raise missing_column(f"{option} {name}:", name, self.plan.schema.names)
@@ -59,7 +58,8 @@ class Source:
             check_vector_column(self.plan.schema, self.vector)
         kind = field_at(self.plan.schema, self.text).type
         if not is_text(kind) and not pa.types.is_null(kind):
-            raise UserError(f"--{flag}text {self.text}: holds {kind}, not texts. The columns are {listed}.")
+            there = listed(self.plan.schema.names)
+            raise UserError(f"--{flag}text {self.text}: holds {kind}, not texts. The columns are {there}.")
         kind = self.id_type
         if not (is_text(kind) or pa.types.is_integer(kind)):
             raise UserError(

@@ -355,9 +355,9 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     if against is not None:
         inputs["against"] = list(against.plan.units)
     patterns = [s.partition(":")[2] for s in job.proposal.sources if s.startswith("pairs:")]
-    plans = [plan_given(pattern) for pattern in patterns]
+    plans = [plan_given(pattern, job.proposal.read) for pattern in patterns]
     if plans:
-        inputs["given"] = [(unit, plan.schema) for plan in plans for unit in plan.units]
+        inputs["given"] = [(unit, plan.schema, job.proposal.read) for plan in plans for unit in plan.units]
     # Slices are committed one by one, but what becomes of a row takes all of them: nothing is skipped.
     job.output.drop("pairs", job.output.numbers("pairs"), "pairs")  # one machine cuts them otherwise
     with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:

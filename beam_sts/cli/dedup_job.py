@@ -63,19 +63,20 @@ def prepare(own: argparse.Namespace) -> Job:
     if own.linkage == "average" and own.against:
         raise UserError("--linkage average: groups the rows of one input. Leave --against out.")
     keep = KeepPolicy(own.keep)
+    options = read_options(own)
     proposal = Proposal(
         parse_sources(own.candidates),
         MinHash(own.minhash_similarity, own.minhash_recall, own.shingle),
         own.bucket_cap,
         own.neighbours,
         own.within,
+        options,
     )
     if own.embedding and "neighbours" not in proposal.sources:
         raise UserError("--embedding: goes with neighbours among the --candidates.")
     checkpoint = load_checkpoint(own.model, **trust(own))
     cascade = load_checkpoint(own.cascade_model, **trust(own)) if own.cascade_model else None
     band = _band(own)
-    options = read_options(own)
     plan = plan_input(own.input, own.rows_per_shard, options)
     check_apart(own.input, plan.files, own.output)
     sources = [Source(plan, options, own.text, own.id, own.empty == "reject", own.embedding)]
@@ -103,7 +104,7 @@ def prepare(own: argparse.Namespace) -> Job:
             + (", or name it with --id." if taken[0] == "_id" else ".")
         )
     patterns = [s.partition(":")[2] for s in proposal.sources if s.startswith("pairs:")]
-    givens = [plan_given(pattern) for pattern in patterns]
+    givens = [plan_given(pattern, proposal.read) for pattern in patterns]
     check_files(plan.files, f"--input {own.input}")
     output = output_folder(own, FOLDERS)
     check_encodable(plan.schema, own.output_format)

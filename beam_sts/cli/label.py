@@ -26,6 +26,7 @@ from beam_sts.errors import UserError
 from beam_sts.io.delimited import sniff_delimiter
 from beam_sts.io.encode import encode
 from beam_sts.io.files import file_system, publish
+from beam_sts.io.schema import listed
 from beam_sts.io.slices import ReadOptions, plan_input, read_slices
 from beam_sts.io.streams import sniff_encoding
 
@@ -105,10 +106,10 @@ def read_sheet(path: str, options: ReadOptions | None = None) -> tuple[np.ndarra
     plan = plan_input(path, 100_000, options, "--read")
     missing = {"label", "band"} - set(plan.schema.names)
     if missing:
-        listed = ", ".join(map(repr, plan.schema.names[:10]))
         raise UserError(
-            f"--read {path}: has no column {min(missing)!r}; its columns are {listed}. If it is a label "
-            "sheet, say with --delimiter what parts its columns, and with --encoding how it is saved."
+            f"--read {path}: has no column {min(missing)!r}; its columns are {listed(plan.schema.names)}. If "
+            "it is a label sheet, say with --delimiter what parts its columns, and with --encoding how it is "
+            "saved."
         )
     for unit in plan.units:
         for part in read_slices(unit, plan.schema, options=options):

@@ -1,8 +1,7 @@
 """Train a BERT-hash cross-encoder in stages, each resumable.
 
-A finished stage whose data and settings are unchanged is skipped. Data: a path or pattern of Parquet, JSONL
-or CSV
-files, local or of any fsspec file system, or 'hub:owner/name/subset:split'.
+A finished stage whose data and settings are unchanged is skipped. Data: a path or pattern of files in
+any format that 'score' reads, local or of any fsspec file system, or 'hub:owner/name/subset:split'.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from beam_sts.cli.args import Parser, program
 from beam_sts.cli.checks import check_at_least, check_shares
 from beam_sts.cli.console import Console, add_console_options, console_of, guarded
 from beam_sts.cli.describe import describe_model
+from beam_sts.cli.formats import add_read_options, read_options
 from beam_sts.cli.scoring import check_device
 from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import load_checkpoint
@@ -34,7 +34,7 @@ from beam_sts.report.train import train_page
 from beam_sts.training.data import DataError
 from beam_sts.training.fit import FitSettings
 from beam_sts.training.honesty import HeldOutTextError
-from beam_sts.training.recipe import SIZES, Recipe
+from beam_sts.training.recipe import SIZES, Recipe, told
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import STAGES, Workshop
 
@@ -99,6 +99,7 @@ def parser() -> Parser:
     result.add_argument(
         "--scored", nargs="*", default=[], help="pairs scored elsewhere: sentence1, sentence2, score"
     )
+    add_read_options(result)
     result.add_argument("--encoder", help="folder of a BERT encoder, e.g. all-MiniLM-L6-v2")
     result.add_argument("--teacher_encoder", help="folder of the encoder to fit as teacher, if another")
     result.add_argument(
@@ -170,6 +171,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         **fits,
         **{name: getattr(options, name) for name in _SHARES},
         data_notes=options.data_notes,
+        read=read_options(options),
     )
 
 
@@ -200,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     else recipe_of(options)
                 )
                 work = Workshop(root, recipe, options.device)
-                logger.info("recipe: %s", asdict(recipe))
+                logger.info("recipe: %s", told(recipe))
                 if options.stage != "all":
                     work.run(options.stage, alone=True)
                     return 0
@@ -244,7 +246,7 @@ def write_report(work: Workshop) -> Path:
         },
         "settings": {
             name: json.dumps(value) if isinstance(value, (dict, list, tuple)) else value
-            for name, value in asdict(recipe).items()
+            for name, value in told(recipe).items()
         },
         "fingerprint": work.fingerprint(LAST),
         "versions": {

@@ -2,77 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import fsspec
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.json
-import pyarrow.parquet
 
+from beam_sts.io.schema import is_json, listed
+from beam_sts.io.slices import InputPlan, ReadOptions, plan_input, read_slices
 from beam_sts.training.fit import ScoredPairs
 
-FORMATS = (".parquet", ".jsonl", ".csv", ".tsv")
+_ROWS_AT_ONCE = 100_000
 
 
 class DataError(ValueError):
     """Training data that cannot be read as asked; the message says how to put it right."""
 
 
-def read_columns(source: str, columns: Sequence[str], optional: Sequence[str] = ()) -> dict[str, list[Any]]:
+def read_columns(
+    source: str, columns: Sequence[str], optional: Sequence[str] = (), options: ReadOptions | None = None
+) -> dict[str, list[Any]]:
     """Read columns of a table.
 
     Args:
-        source: A path or pattern of Parquet, JSONL, CSV or TSV files, local or with an fsspec scheme
+        source: A path or pattern of files in any format that ``score`` reads, local or with an fsspec scheme
             ("gs://bucket/pairs/*.parquet"); or a data set of the hub as "hub:owner/name",
             "hub:owner/name/subset" or "hub:owner/name/subset:split" (split "train" if not given). Only "hub:"
             and remote schemes use the network.
         columns: Columns that must be there.
         optional: Columns that are read if they are there.
+        options: How to read CSV, TSV and JSON Lines.
 
     Returns:
-        Each column found as a list; all of the same length.
+        Each column found as a list; all of the same length. Values of CSV and TSV files are texts.
 
     Raises:
-        DataError: No file matches, the format is unknown, or a column is missing.
+        DataError: A column is missing, or a row cannot be read.
+        UserError: No file matches, or one cannot be read.
     """
-    table = _read_hub(source) if source.startswith("hub:") else _read_files(source)
-    missing = [name for name in columns if name not in table.column_names]
+    if source.startswith("hub:"):
+        table = _read_hub(source)
+        wanted = _found(source, table.schema, columns, optional)
+    else:
+        plan = plan_input(source, _ROWS_AT_ONCE, options, "training data")
+        wanted = _found(source, plan.schema, columns, optional)
+        table = pa.concat_tables([plan.schema.empty_table(), *_parts(plan, options)])
+    return {name: table.column(name).to_pylist() for name in wanted}
+
+
+def _found(source: str, schema: pa.Schema, columns: Sequence[str], optional: Sequence[str]) -> list[str]:
+    missing = [name for name in columns if name not in schema.names]
     if missing:
         raise DataError(
-            f"{source}: no column {', '.join(map(repr, missing))}; it has {', '.join(table.column_names)}"
+            f"{source}: no column {', '.join(map(repr, missing))}; its columns are {listed(schema.names)}"
         )
-    found = [*columns, *(name for name in optional if name in table.column_names)]
-    return {name: table.column(name).to_pylist() for name in found}
+    found = [*columns, *(name for name in optional if name in schema.names)]
+    mixed = [name for name in found if is_json(schema.field(name))]
+    if mixed:
+        raise DataError(f"{source}: column {mixed[0]!r} has values of several types; give it one type")
+    return found
 
 
-def _read_files(source: str) -> pa.Table:
-    tables = []
-    try:
-        for file in sorted(fsspec.open_files(source, mode="rb"), key=lambda opened: str(opened.path)):
-            with file as stream:
-                tables.append(_read_stream(stream, str(file.path)))
-    except FileNotFoundError:  # of a path without a pattern, when it is opened
-        tables = []
-    if not tables:
-        raise DataError(
-            f"no file matches {source!r}; for a data set of the hub write 'hub:owner/name/subset:split'"
-        )
-    return pa.concat_tables(tables, promote_options="default")
-
-
-def _read_stream(stream: Any, path: str) -> pa.Table:
-    if path.endswith(".parquet"):
-        return pyarrow.parquet.read_table(stream)
-    if path.endswith((".jsonl", ".json")):
-        return pyarrow.json.read_json(stream)
-    if path.endswith((".csv", ".tsv")):
-        options = pyarrow.csv.ParseOptions(
-            delimiter="\t" if path.endswith(".tsv") else ",", newlines_in_values=True
-        )
-        return pyarrow.csv.read_csv(stream, parse_options=options)
-    raise DataError(f"{path}: unknown format; use one of {', '.join(FORMATS)}")
+def _parts(plan: InputPlan, options: ReadOptions | None) -> Iterator[pa.Table]:
+    for unit in plan.units:
+        for part in read_slices(unit, plan.schema, options=options):
+            if part.bad:
+                raise DataError(f"{unit[0].path}: row {part.bad[0].row}: {part.bad[0].reason}")
+            yield part.table
 
 
 def _read_hub(source: str) -> pa.Table:
@@ -88,19 +83,27 @@ def _read_hub(source: str) -> pa.Table:
     return table
 
 
-def read_scored_pairs(source: str, skip: Sequence[str] = (), only: Sequence[str] = ()) -> ScoredPairs:
+def read_scored_pairs(
+    source: str,
+    skip: Sequence[str] = (),
+    only: Sequence[str] = (),
+    options: ReadOptions | None = None,
+) -> ScoredPairs:
     """Read pairs of the columns sentence1, sentence2 and score (0 to 1), the shape of STS-B and wiki-sim.
 
     Args:
         source: As for :func:`read_columns`.
         skip: Subsets to leave out: values of the column file, if there is one, up to its first point.
         only: Subsets to read instead of all.
+        options: How to read CSV, TSV and JSON Lines.
 
     Raises:
-        DataError: A null text, or a score that is no number between 0 and 1.
+        UserError: As :func:`read_columns`.
+        DataError: As :func:`read_columns`; a null text, or a score that is no number between 0 and 1.
     """
-    columns = read_columns(source, ("sentence1", "sentence2", "score"), ("file",))
-    first, second, scores = columns["sentence1"], columns["sentence2"], columns["score"]
+    columns = read_columns(source, ("sentence1", "sentence2", "score"), ("file",), options)
+    first, second = columns["sentence1"], columns["sentence2"]
+    scores = [_number(score) for score in columns["score"]]
     for row, (a, b, score) in enumerate(zip(first, second, scores, strict=True)):
         if not isinstance(a, str) or not isinstance(b, str):
             raise DataError(f"{source}: row {row} has a text that is null or no string: {a!r} / {b!r}")
@@ -109,3 +112,11 @@ def read_scored_pairs(source: str, skip: Sequence[str] = (), only: Sequence[str]
     subsets = [str(file).partition(".")[0] for file in columns.get("file", [""] * len(scores))]
     rows = [at for at, name in enumerate(subsets) if name not in skip and (not only or name in only)]
     return ScoredPairs.of([first[i] for i in rows], [second[i] for i in rows], [scores[i] for i in rows])
+
+
+def _number(value: Any) -> Any:
+    """The number that a field of a CSV file spells, else the value."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value

@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from beam_sts.io.slices import ReadOptions
 from beam_sts.training.fit import FitSettings
 from beam_sts.training.student import StudentSize
 from beam_sts.training.table import TableSettings
@@ -66,6 +68,7 @@ class Recipe:
         labelled_again: Labelled pairs in fine-tuning too, the first ones: their labels are the best.
         replay: Share of the made pairs that goes into fine-tuning too.
         data_notes: Markdown file on the data, its licences and the teacher, for the model card.
+        read: How CSV, TSV and JSON Lines are read.
     """
 
     stsb: str
@@ -101,6 +104,15 @@ class Recipe:
     labelled_again: int = 44_000
     replay: float = 0.06
     data_notes: str | None = None
+    read: ReadOptions = field(default_factory=ReadOptions)
+
+
+def told(recipe: Recipe) -> dict[str, Any]:
+    """The recipe's values by name; without how files are read, where that is as usual."""
+    values = asdict(recipe)
+    if recipe.read == ReadOptions():
+        del values["read"]
+    return values
 
 
 def data_notes(recipe: Recipe) -> str:
@@ -113,7 +125,7 @@ def data_notes(recipe: Recipe) -> str:
 
 def settings(recipe: Recipe) -> str:
     """The recipe as JSON, with folders cut from paths: the card is for others' machines."""
-    values = asdict(recipe)
+    values = told(recipe)
     for name in ("stsb", "encoder", "teacher_encoder", "teacher", "data_notes"):
         values[name] = values[name] and values[name].rsplit("/", 1)[-1]
     for name in ("gold", "sentences", "scored", "teacher_also"):

@@ -19,6 +19,8 @@ from beam_sts.training.replacements import replaced_pairs
 from beam_sts.training.roles import ROLE_GRAMMARS
 from beam_sts.training.swaps import SWAP_GRAMMARS
 
+_NOT_FIRST = (None, False, 0, "", "0", "false", "False")  # of the column first_seen, in CSV too
+
 
 def texts_of(pairs: ScoredPairs) -> tuple[list[str], list[str]]:
     """First and second texts of pairs."""
@@ -55,7 +57,9 @@ def second_dev_pairs(recipe: Recipe) -> ScoredPairs:
     Raises:
         DataError: There are none.
     """
-    pairs = joined([read_scored_pairs(source, only=recipe.second_dev) for source in recipe.gold])
+    pairs = joined(
+        [read_scored_pairs(source, only=recipe.second_dev, options=recipe.read) for source in recipe.gold]
+    )
     if not len(pairs):
         raise DataError(f"no gold pair has one of {', '.join(recipe.second_dev)} in its column file")
     return pairs
@@ -63,7 +67,7 @@ def second_dev_pairs(recipe: Recipe) -> ScoredPairs:
 
 def dev_sets(recipe: Recipe) -> dict[str, ScoredPairs]:
     """The sets that choices are made on: STS-B's dev and, if the recipe names one, the second dev set."""
-    sets = {"STS-B dev": read_scored_pairs(recipe.stsb.format(split="dev"))}
+    sets = {"STS-B dev": read_scored_pairs(recipe.stsb.format(split="dev"), options=recipe.read)}
     if recipe.second_dev:
         sets["second dev"] = second_dev_pairs(recipe)
     return sets
@@ -74,7 +78,7 @@ def gold_pairs(recipe: Recipe, held_out: HeldOut) -> list[ScoredPairs]:
     sets: list[ScoredPairs] = []
     for source in (recipe.stsb.format(split="train"), *recipe.gold):
         own = source == recipe.stsb.format(split="train")
-        pairs = read_scored_pairs(source, skip=recipe.gold_skip)
+        pairs = read_scored_pairs(source, skip=recipe.gold_skip, options=recipe.read)
         sets.append(without_held_out(pairs, held_out, source, sentences=not own))
     return sets
 
@@ -87,12 +91,12 @@ def sentence_pool(recipe: Recipe, held_out: HeldOut) -> tuple[list[str], int]:
         texts.update(dict.fromkeys(pairs.texts))
     gold = {normalise(text) for text in texts}
     for path in recipe.sentences:
-        columns = read_columns(path, ("text",), ("source", "first_seen"))
+        columns = read_columns(path, ("text",), ("source", "first_seen"), recipe.read)
         by_source: dict[str, list[str]] = {}
         first_seen = columns.get("first_seen", [True] * len(columns["text"]))
         sources = columns.get("source", [""] * len(columns["text"]))
         for text, source, first in zip(columns["text"], sources, first_seen, strict=True):
-            if first and text and 15 <= len(text) <= 180:
+            if first not in _NOT_FIRST and text and 15 <= len(text) <= 180:
                 by_source.setdefault(source, []).append(text)
         for source, members in sorted(by_source.items()):
             limit = recipe.source_limits.get(source, recipe.sentence_limit)

@@ -6,15 +6,16 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from beam_sts.training import label_stages, student_stages
 from beam_sts.training.data import DataError, read_scored_pairs
 from beam_sts.training.honesty import HeldOut
-from beam_sts.training.recipe import SIZES, Recipe
+from beam_sts.training.recipe import SIZES, Recipe, told
 from beam_sts.training.sets import second_dev_pairs, texts_of
 
 logger = logging.getLogger(__name__)
@@ -72,18 +73,19 @@ class Workshop:
     def fingerprint(self, name: str) -> str:
         """Digest of all that decides a stage's result."""
         stage = STAGES[name]
-        values = asdict(self.recipe)
-        told = {key: values[key] for key in stage.fields}
-        told["needs"] = [self.fingerprint(needed) for needed in stage.needs]
-        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        values = told(self.recipe)
+        decides = {key: values[key] for key in (*stage.fields, *({"read"} & values.keys()))}
+        decides["needs"] = [self.fingerprint(needed) for needed in stage.needs]
+        return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     def result(self, name: str) -> dict[str, Any] | None:
         """What a finished stage noted, or None if it is not finished with these settings."""
         marker = self.folder(name) / "done.json"
-        if not marker.is_file():
+        try:
+            noted: dict[str, Any] = json.loads(marker.read_bytes())
+        except (FileNotFoundError, ValueError):  # cut short, as by a full disk
             return None
-        noted: dict[str, Any] = json.loads(marker.read_text(encoding="utf-8"))
-        return noted if noted["fingerprint"] == self.fingerprint(name) else None
+        return noted if noted.get("fingerprint") == self.fingerprint(name) else None
 
     def run(self, name: str, alone: bool = False) -> dict[str, Any]:
         """Run a stage unless it is finished, and before it what it needs.
@@ -107,11 +109,10 @@ class Workshop:
                 raise DataError(f"stage {name!r} needs {needed!r} first; run it, or use the stage 'all'")
             self.run(needed)
         folder = self.folder(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "done.json").unlink(missing_ok=True)
         logger.info("%s: started (%s)", name, folder)
         begun = time.monotonic()
-        figures = STAGES[name].run(self.recipe, self, folder)
+        with _begun(folder):
+            figures = STAGES[name].run(self.recipe, self, folder)
         noted = {
             "fingerprint": self.fingerprint(name),
             "seconds": round(time.monotonic() - begun, 1),
@@ -126,10 +127,37 @@ class Workshop:
     def held_out(self) -> HeldOut:
         """Pairs and sentences of STS-B's dev and test and of the second dev set."""
         if self._held_out is None:
-            splits = [read_scored_pairs(self.recipe.stsb.format(split=split)) for split in ("dev", "test")]
+            splits = [
+                read_scored_pairs(self.recipe.stsb.format(split=split), options=self.recipe.read)
+                for split in ("dev", "test")
+            ]
             splits += [second_dev_pairs(self.recipe)] if self.recipe.second_dev else []
             self._held_out = HeldOut.of(*(zip(*texts_of(pairs), strict=True) for pairs in splits))
         return self._held_out
+
+
+@contextmanager
+def _begun(folder: Path) -> Iterator[None]:
+    """A stage's folder while it runs, not marked as finished; as it was if that fails and wrote nothing."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    marker = folder / "done.json"
+    finished = marker.read_bytes() if marker.is_file() else None
+    marker.unlink(missing_ok=True)
+    before = _files(folder)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            if finished is not None and _files(folder) == before:
+                marker.write_bytes(finished)
+            for path in made:
+                path.rmdir()  # raises where something is in it
+        raise
+
+
+def _files(folder: Path) -> list[tuple[str, int, int]]:
+    return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.iterdir())]
 
 
 _GOLD = ("stsb", "gold", "gold_skip", "second_dev")

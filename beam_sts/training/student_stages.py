@@ -83,7 +83,10 @@ def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, ScoredPairs]) -> d
 
 def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     """Fit the student, from the matching start, to all pairs: labelled, made, gold and given ones."""
-    given = [without_held_out(read_scored_pairs(name), work.held_out, name) for name in recipe.scored]
+    given = [
+        without_held_out(read_scored_pairs(name, options=recipe.read), work.held_out, name)
+        for name in recipe.scored
+    ]
     pairs = joined([*_labelled_and_made(recipe, work), *gold_pairs(recipe, work.held_out), *given])
     return _fit_student(recipe, work, None, pairs, recipe.pretrain, folder)
 
@@ -165,7 +168,8 @@ def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
     """Report on dev, test and the probes, scoring as users do."""
     score = PairScorer(work.folder("calibrate"), threads=torch.get_num_threads()).score
     results: dict[str, Any] = {}
-    sets = dev_sets(recipe) | {"STS-B test": read_scored_pairs(recipe.stsb.format(split="test"))}
+    test = read_scored_pairs(recipe.stsb.format(split="test"), options=recipe.read)
+    sets = dev_sets(recipe) | {"STS-B test": test}
     for name, gold in sets.items():
         results[name] = evaluation.report_on_gold(score, gold)
     dev = sets["STS-B dev"]

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_sts.candidates.given import given_pairs
+from beam_sts.candidates.given import given_pairs, plan_given, read_given
 from beam_sts.candidates.neighbours import lexical_neighbours, neighbours
 from beam_sts.candidates.vectors import TokenVectors, static_embedding
 from beam_sts.errors import UserError
+from beam_sts.io.slices import ReadOptions
 from beam_sts.models.checkpoint import load_checkpoint
 
 TEXTS = [
@@ -135,6 +136,24 @@ def test_given_pairs_of_whole_numbers(tmp_path):
     (tmp_path / "other.csv").write_text("left,right\n7,9\n")
     with pytest.raises(UserError, match="no column 'id_a'"):
         given_pairs(str(tmp_path / "other.csv"), pa.array([9]))
+
+
+def test_given_pairs_are_read_as_the_options_say(tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_bytes("id_a;id_b\ncafé;x\n".encode("cp1252"))
+    ids = pa.array(["café", "x"])
+    with pytest.raises(UserError, match="give --delimiter ';'"):
+        given_pairs(str(path), ids)
+    with pytest.raises(UserError, match=r"its columns are 'id_a;id_b'\. --delimiter says"):
+        given_pairs(str(path), ids, ReadOptions(delimiter=","))
+    options = ReadOptions(delimiter=";", encoding="cp1252")
+    assert given_pairs(str(path), ids, options)[:2] == (0, 1)
+    plan = plan_given(str(path), options)
+    read = [pair for unit in plan.units for pair in read_given((unit, plan.schema, options))]
+    assert read == [("café", "x")]
+    path.write_bytes("id_a,id_b\nx,x\ncafé,x\n".encode("cp1252"))
+    with pytest.raises(UserError, match=r"row 1: .*give --encoding cp1252"):
+        given_pairs(str(path), ids)
 
 
 def test_token_vectors_read_from_the_weights_are_those_of_the_model():

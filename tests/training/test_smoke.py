@@ -15,6 +15,8 @@ import pytest
 
 from beam_sts import PairScorer
 from beam_sts.cli import train
+from beam_sts.errors import UserError
+from beam_sts.io.slices import ReadOptions
 from beam_sts.models.checksums import CHECKED, CHECKSUMS, verify_checksums
 from beam_sts.models.registry import EMBEDDED
 from beam_sts.training import teacher
@@ -145,6 +147,9 @@ def test_every_option_of_the_recipe_reaches_it():
         elif field.name == "source_limits":
             arguments += ["--source_limits", "a=5", "b=6"]
             wanted[field.name] = {"a": 5, "b": 6}
+        elif field.name == "read":
+            arguments += ["--delimiter", ";", "--quotes", "off", "--encoding", "cp1252"]
+            wanted[field.name] = ReadOptions(";", False, "cp1252")
         else:
             arguments += [f"--{field.name}", str(number)]
             kind = int if field.type == "int | None" else type(field.default)
@@ -272,13 +277,13 @@ def test_data_errors_name_the_place_and_the_way_out(tmp_path):
     import pyarrow.parquet
 
     for absent in ("*.parquet", "absent.parquet"):
-        with pytest.raises(DataError, match=re.escape(f"no file matches {str(tmp_path / absent)!r}")):
+        with pytest.raises(UserError, match=re.escape(f"{tmp_path / absent}: no file matches")):
             read_columns(str(tmp_path / absent), ("text",))
     path = tmp_path / "x.parquet"
     pa.parquet.write_table(
         pa.table({"sentence1": ["a", None], "sentence2": ["b", "c"], "score": [0.1, 0.2]}), path
     )
-    with pytest.raises(DataError, match="no column 'text'; it has sentence1"):
+    with pytest.raises(DataError, match="no column 'text'; its columns are 'sentence1'"):
         read_columns(str(path), ("text",))
     with pytest.raises(DataError, match="row 1 has a text that is null"):
         read_scored_pairs(str(path))
