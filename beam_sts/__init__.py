@@ -68,4 +68,4 @@ if _is_command():
 
     interrupts.install()
 else:
-    from beam_sts.models import configs as _configs  # noqa: F401  registers with the Auto classes
+    from beam_sts.models import architectures as _architectures  # noqa: F401  for the Auto classes

@@ -16,28 +16,22 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_sts.checks import check, number, share
 from beam_sts.cli.args import Parser
 from beam_sts.cli.beam_options import local_options, only_built, runner_of, worker_threads
 from beam_sts.cli.console import Console, add_console_options, console_of, guarded, kept_in, progress
-from beam_sts.cli.describe import add_report_options, input_identity, versions_of
-from beam_sts.cli.formats import add_format_options, format_settings, output_folder, read_options
+from beam_sts.cli.describe import add_report_options
+from beam_sts.cli.formats import add_format_options
+from beam_sts.cli.score_job import Job, prepare
 from beam_sts.cli.score_summary import summarise, summary_lines
-from beam_sts.cli.scoring import add_places, add_scoring_options, check_device, scorer_options, trust
-from beam_sts.io.committed import check_files
-from beam_sts.io.encode import check_encodable
-from beam_sts.io.files import check_apart
-from beam_sts.io.slices import InputPlan, Slice, plan_input, read_slices
-from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
+from beam_sts.cli.scoring import add_places, add_scoring_options
+from beam_sts.io.slices import Slice, read_slices
 from beam_sts.report import render
 from beam_sts.report.examples import merge_examples
 from beam_sts.report.score import score_page
-from beam_sts.scoring.backends import BACKENDS, default_threads, resolve_backend
+from beam_sts.scoring.backends import BACKENDS, default_threads
 from beam_sts.scoring.scorer import PairScorer, ScoreStats
-from beam_sts.scoring.tokens import PairTokenizer
-from beam_sts.transforms.columns import check_schema, choose_columns, sift, text_arrays, text_schema
-from beam_sts.transforms.files import ScoreSlices, SliceSettings
-from beam_sts.transforms.options import SCORE
+from beam_sts.transforms.columns import sift, text_arrays
+from beam_sts.transforms.files import ScoreSlices
 
 ROWS_PER_SHARD = 20_000
 _SAMPLE_SLICES, _SAMPLE_ROWS = 8, 256
@@ -90,94 +84,6 @@ def parser() -> Parser:
     )
     add_console_options(p)
     return p
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run whose input, model and settings have been looked at and hold together."""
-
-    pattern: str
-    plan: InputPlan
-    checkpoint: Checkpoint
-    settings: SliceSettings
-    fingerprint: dict[str, Any]
-    plan_seconds: float
-
-
-def prepare(own: argparse.Namespace, threads: int | None, *, local: bool = True) -> Job:
-    """Look at everything before the long work.
-
-    Args:
-        own: the command's options.
-        threads: of each worker process, if ``--threads`` is not given.
-        local: whether this machine is the one that scores.
-
-    Raises:
-        UserError: the first thing that is wrong.
-    """
-    started = time.perf_counter()
-    check(SCORE, vars(own), "--")
-    if local:
-        check_device(own.device)
-    checkpoint = load_checkpoint(own.model, **trust(own))
-    _check_threshold(own, checkpoint)
-    tokenizer = PairTokenizer.of(checkpoint)
-    backend = resolve_backend(checkpoint, tokenizer, own.backend, own.precision, own.device)
-    options = read_options(own)
-    plan = plan_input(own.input, own.rows_per_shard, options)
-    check_apart(own.input, plan.files, own.output)
-    check_files(plan.files, f"--input {own.input}")
-    text_columns = choose_columns(plan.schema, own.text_a, own.text_b)
-    check_schema(plan.schema, text_columns, (own.score_column,))
-    settings = SliceSettings(
-        output=output_folder(own),
-        schema=text_schema(plan.schema, text_columns),
-        text_columns=text_columns,
-        options=options,
-        score_column=own.score_column,
-        threshold=own.threshold,
-        empty=own.empty,
-        symmetric=own.symmetric,
-        raw_logits=own.raw_logits,
-        report_examples=own.report_examples,
-        handler={
-            **scorer_options(own),
-            **trust(own),
-            "backend": backend,
-            "threads": own.threads or threads,
-        },
-    )
-    check_encodable(settings.scored_schema, own.output_format)
-    fingerprint = {
-        "pipeline": "score",
-        "input": input_identity(plan),
-        "versions": versions_of(*{"onnx": ["onnxruntime"], "openvino": ["openvino"]}.get(backend, [])),
-        "model": checkpoint.fingerprint,
-        "settings": {
-            "text_a": text_columns[0],
-            "text_b": text_columns[1],
-            "score_column": own.score_column,
-            "threshold": own.threshold,
-            "symmetric": own.symmetric,
-            "raw_logits": own.raw_logits,
-            "long_text": own.long_text,
-            "empty": own.empty,
-            "precision": own.precision,
-            "backend": backend,
-            "rows_per_shard": own.rows_per_shard,
-            **format_settings(own),
-        },
-    }
-    return Job(own.input, plan, checkpoint, settings, fingerprint, time.perf_counter() - started)
-
-
-def _check_threshold(own: argparse.Namespace, checkpoint: Checkpoint) -> None:
-    if own.threshold is None:
-        return
-    if own.raw_logits or checkpoint.activation == "identity":
-        number("--threshold", own.threshold)
-    else:
-        share("--threshold", own.threshold)
 
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -12,11 +12,9 @@ import torch
 import beam_sts
 from beam_sts.cli.args import look_at
 from beam_sts.cli.describe import describe_input, describe_model, digest
+from beam_sts.cli.score_job import Job
 from beam_sts.io.summary import add_records, quantiles, throughput
 from beam_sts.scoring.scorer import ScoreStats
-
-if TYPE_CHECKING:
-    from beam_sts.cli.score import Job
 
 
 def summarise(

@@ -36,7 +36,8 @@ from beam_sts.training.fit import FitSettings
 from beam_sts.training.honesty import HeldOutTextError
 from beam_sts.training.recipe import SIZES, Recipe, told
 from beam_sts.training.smoke import smoke_recipe
-from beam_sts.training.stages import STAGES, Workshop
+from beam_sts.training.stages import STAGES, workspace
+from beam_sts.training.workspace import Workspace
 
 logger = logging.getLogger("beam_sts.training")
 
@@ -201,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     if options.smoke
                     else recipe_of(options)
                 )
-                work = Workshop(root, recipe, options.device)
+                work = workspace(root, recipe, options.device)
                 logger.info("recipe: %s", told(recipe))
                 if options.stage != "all":
                     work.run(options.stage, alone=True)
@@ -228,7 +229,7 @@ def _log(console: Console) -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
 
 
-def write_report(work: Workshop) -> Path:
+def write_report(work: Workspace) -> Path:
     """Write ``report.html`` of a finished training into its folder; gives its path."""
     folder, recipe = work.folder(LAST), work.recipe
     checkpoint = load_checkpoint(str(folder))
@@ -260,7 +261,7 @@ def write_report(work: Workshop) -> Path:
     return path
 
 
-def _lines(work: Workshop, report: Path, *, kept: bool) -> list[tuple[str, str]]:
+def _lines(work: Workspace, report: Path, *, kept: bool) -> list[tuple[str, str]]:
     noted = work.result("evaluate") or {}
     lines = [
         (name, f"Pearson {value[0]:.4f}, Spearman {value[1]:.4f}")

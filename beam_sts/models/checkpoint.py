@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig
 
 from beam_sts.errors import UserError
+from beam_sts.models import architectures as _architectures  # noqa: F401  for the Auto classes
 from beam_sts.models.bounds import check_config, check_vocabulary, check_whole
 from beam_sts.models.checksums import verify_checksums
 from beam_sts.models.configs import BertHashConfig, NeoBertConfig, config_alone

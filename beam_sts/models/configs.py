@@ -1,25 +1,35 @@
-"""The configs of our own architectures, known to transformers from here on; their models come when needed.
+"""The configs of our own architectures, known to transformers from here on.
 
-The modeling half of transformers takes five seconds to import, and the embedded models do without it. So
-importing this module registers the configs alone, and making one of them registers its model classes.
+Their model classes come when a config is made (``beam_sts.models.architectures``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from importlib import import_module
 from typing import Any
 
 from transformers import AutoConfig, BertConfig, PreTrainedConfig
 
 _alone: ContextVar[bool] = ContextVar("_alone", default=False)
+_when_made: list[Callable[[str], None]] = []
+
+
+def when_made(call: Callable[[str], None]) -> None:
+    """Have a function called with the model type of every config of ours that is made from now on."""
+    _when_made.append(call)
+
+
+def _made(config: PreTrainedConfig) -> None:
+    if not _alone.get():
+        for call in _when_made:
+            call(config.model_type)
 
 
 @contextmanager
 def config_alone() -> Iterator[None]:
-    """BERT-hash configs made inside do not bring their model classes along."""
+    """Configs made inside do not bring their model classes along."""
     token = _alone.set(True)
     try:
         yield
@@ -67,8 +77,7 @@ class BertHashConfig(BertConfig):
         """Make the model classes known to the Auto classes, which get at a config first."""
         super().__post_init__(**kwargs)
         self._check()
-        if not _alone.get():
-            import_module("beam_sts.models.bert_hash")
+        _made(self)
 
     def _check(self) -> None:
         head_size = self.hidden_size // self.num_attention_heads
@@ -109,7 +118,7 @@ class NeoBertConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         """Make the model classes known to the Auto classes, which get at a config first."""
         super().__post_init__(**kwargs)
-        import_module("beam_sts.models.neobert")
+        _made(self)
 
     @property
     def ffn_size(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from transformers import AutoTokenizer
@@ -17,15 +17,13 @@ from beam_sts.training.pairs import TokenisedTexts
 from beam_sts.training.parts import in_parts
 from beam_sts.training.recipe import SIZES, Recipe
 from beam_sts.training.sets import dev_sets, gold_pairs, joined, mined_texts, sentence_pool
-
-if TYPE_CHECKING:
-    from beam_sts.training.stages import Workshop
+from beam_sts.training.workspace import Workspace
 
 CROSS = "cross"  # the teacher's cross-encoder, in the teacher's folder
 TABLE = "table.npy"  # first values of the token table, in the vocabulary's folder; fitted, in the table's
 
 
-def run_vocabulary(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+def run_vocabulary(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
     """Train the vocabulary on the sentences and compute the first values of the token table."""
     size = SIZES[recipe.size]
     pool, _ = sentence_pool(recipe, work.held_out)
@@ -44,7 +42,7 @@ def run_vocabulary(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, An
     return {"texts": len(texts), "entries": len(pieces)}
 
 
-def run_teacher(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+def run_teacher(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
     """Fit a sentence encoder to the gold pairs, unless the recipe brings a teacher."""
     source = _fitted_encoder(recipe)
     if source is None:
@@ -73,14 +71,14 @@ def _fitted_encoder(recipe: Recipe) -> Path | None:
     return Path(source) if recipe.teacher is None and source is not None else None
 
 
-def _encoders(recipe: Recipe, work: Workshop) -> list[Path]:
+def _encoders(recipe: Recipe, work: Workspace) -> list[Path]:
     """The sentence encoders that find and score pairs."""
     if _fitted_encoder(recipe) is not None:
         return [work.folder("teacher"), *map(Path, recipe.teacher_also)]
     return [Path(recipe.encoder)] if recipe.encoder else []
 
 
-def run_pairs(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+def run_pairs(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
     """Embed the sentences and draw neighbours."""
     pool, gold = sentence_pool(recipe, work.held_out)
     encoders = _encoders(recipe, work)
@@ -107,7 +105,7 @@ def run_pairs(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     }
 
 
-def run_table(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+def run_table(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
     """Fit the token table to the vectors of the teacher, if it is a sentence encoder and has made some."""
     first = np.load(work.folder("vocabulary") / TABLE)
     if _fitted_encoder(recipe) is None or not recipe.pairs or not recipe.table.steps:
@@ -131,7 +129,7 @@ def run_table(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     return figures
 
 
-def run_labels(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+def run_labels(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
     """Score the pairs with the teacher."""
     pairs = np.load(work.folder("pairs") / "pairs.npy")[: recipe.pairs]
     if not len(pairs):
@@ -152,7 +150,7 @@ def run_labels(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     return {"pairs": len(scores), "quantiles": np.quantile(scores, (0.05, 0.5, 0.95)).round(3).tolist()}
 
 
-def _cross_encoder_scores(source: Path, work: Workshop, folder: Path, pairs: np.ndarray) -> np.ndarray:
+def _cross_encoder_scores(source: Path, work: Workspace, folder: Path, pairs: np.ndarray) -> np.ndarray:
     texts = mined_texts(work.folder("pairs"))
     model, tokenizer = teacher.cross_encoder(source, work.device)
     size, tokens = (4_096, 8_192) if work.device == "cpu" else (262_144, 65_536)

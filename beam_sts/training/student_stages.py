@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,13 +39,11 @@ from beam_sts.training.sets import (
     without_held_out,
 )
 from beam_sts.training.student import matching_start, parameter_count
-
-if TYPE_CHECKING:
-    from beam_sts.training.stages import Workshop
+from beam_sts.training.workspace import Workspace
 
 
 def _fit_student(
-    recipe: Recipe, work: Workshop, start: Path | None, pairs: ScoredPairs, how: FitSettings, folder: Path
+    recipe: Recipe, work: Workspace, start: Path | None, pairs: ScoredPairs, how: FitSettings, folder: Path
 ) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(work.folder("vocabulary"), local_files_only=True)
     if start is None:
@@ -81,7 +79,7 @@ def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, ScoredPairs]) -> d
     }
 
 
-def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+def run_pretrain(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
     """Fit the student, from the matching start, to all pairs: labelled, made, gold and given ones."""
     given = [
         without_held_out(read_scored_pairs(name, options=recipe.read), work.held_out, name)
@@ -91,14 +89,14 @@ def run_pretrain(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
     return _fit_student(recipe, work, None, pairs, recipe.pretrain, folder)
 
 
-def run_finetune(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+def run_finetune(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
     """Fit the student to the gold pairs, twice, beside some of the others and identical texts."""
     return _fit_student(
         recipe, work, work.folder("pretrain"), finetuning_pairs(recipe, work), recipe.finetune, folder
     )
 
 
-def finetuning_pairs(recipe: Recipe, work: Workshop) -> ScoredPairs:
+def finetuning_pairs(recipe: Recipe, work: Workspace) -> ScoredPairs:
     """The pairs of fine-tuning: gold ones twice, some of the labelled and made ones, identical texts.
 
     People's scores of near-copies move those of equal texts, too, unless just such texts are seen again: so
@@ -120,13 +118,13 @@ def finetuning_pairs(recipe: Recipe, work: Workshop) -> ScoredPairs:
     return joined([*2 * gold, *again, ScoredPairs.of(same, same, [1.0] * len(same))])
 
 
-def _labelled_and_made(recipe: Recipe, work: Workshop) -> list[ScoredPairs]:
+def _labelled_and_made(recipe: Recipe, work: Workspace) -> list[ScoredPairs]:
     pairs = work.folder("pairs")
     labelled = labelled_pairs(pairs, work.folder("labels"))
     return [labelled, made_pairs(recipe, mined_texts(pairs), work.held_out)]
 
 
-def run_calibrate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+def run_calibrate(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
     """Scale the student's logits to people's scores, where that helps."""
     shutil.copytree(work.folder("finetune"), folder, dirs_exist_ok=True)
     (folder / "done.json").unlink()
@@ -164,7 +162,7 @@ def scaling(model: Any, tokenizer: Any, gold: ScoredPairs, dev: ScoredPairs) -> 
     return {"slope": slope, "bias": bias, "dev error as it was": errors[0], "dev error scaled": errors[1]}
 
 
-def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+def run_evaluate(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
     """Report on dev, test and the probes, scoring as users do."""
     score = PairScorer(work.folder("calibrate"), threads=torch.get_num_threads()).score
     results: dict[str, Any] = {}
@@ -185,7 +183,7 @@ def run_evaluate(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]
     return {**figures, "ranking": results["probes"]["ranking"]}
 
 
-def run_export(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
+def run_export(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
     """Write the checkpoint folder with its model card."""
     model = AutoModelForSequenceClassification.from_pretrained(work.folder("calibrate"), dtype=torch.float32)
     results = json.loads((work.folder("evaluate") / "results.json").read_text(encoding="utf-8"))
@@ -217,7 +215,7 @@ def run_export(recipe: Recipe, work: Workshop, folder: Path) -> dict[str, Any]:
     return {"parameters": parameter_count(model), "bytes": size}
 
 
-def _results_of_seeds(recipe: Recipe, work: Workshop) -> dict[int, dict[str, Any]]:
+def _results_of_seeds(recipe: Recipe, work: Workspace) -> dict[int, dict[str, Any]]:
     """Results of every seed that was evaluated in this folder with the same recipe otherwise."""
     found: dict[int, dict[str, Any]] = {}
     for folder in sorted(work.root.glob(f"evaluate-{recipe.size}-*")):

@@ -12,7 +12,7 @@ from beam_sts.cli.mine import main
 from beam_sts.corpus.mining import SUBSETS
 from beam_sts.models.registry import EMBEDDED
 from beam_sts.training.smoke import smoke_recipe
-from beam_sts.training.stages import Workshop
+from beam_sts.training.stages import workspace
 
 COLUMNS = {
     "raw": ["anchor", "text", "origin"],
@@ -227,7 +227,7 @@ def test_pipelines_train_takes_the_sampled_pairs(run, corpus, tmp_path):
         "--work_dir",
         str(tmp_path),
     ]
-    work = Workshop(tmp_path, train.recipe_of(train.parser().parse_args(["pretrain", *options])))
+    work = workspace(tmp_path, train.recipe_of(train.parser().parse_args(["pretrain", *options])))
     work.run("pretrain")
     assert list(work.folder("pretrain").glob("*.safetensors"))
 

@@ -11,7 +11,7 @@ from beam_sts.errors import UserError
 from beam_sts.io.slices import ReadOptions
 from beam_sts.training.data import DataError, read_columns, read_scored_pairs
 from beam_sts.training.recipe import Recipe, told
-from beam_sts.training.stages import Workshop
+from beam_sts.training.stages import workspace
 
 SEMICOLONS = "sentence1;sentence2;score\nun café;1984;0.5\n007;a;1\n"
 
@@ -85,7 +85,7 @@ def test_a_stage_that_is_refused_stays_finished_with_its_earlier_settings(stsb, 
 
 
 def test_a_damaged_marker_is_of_no_finished_stage(stsb, tmp_path):
-    work = Workshop(tmp_path, Recipe(stsb))
+    work = workspace(tmp_path, Recipe(stsb))
     marker = work.folder("teacher") / "done.json"
     marker.parent.mkdir()
     whole = json.dumps({"fingerprint": work.fingerprint("teacher")})
@@ -98,7 +98,7 @@ def test_a_damaged_marker_is_of_no_finished_stage(stsb, tmp_path):
 
 def test_reading_as_usual_changes_no_fingerprint(stsb, tmp_path):
     usual, other = (
-        Workshop(tmp_path, Recipe(stsb, read=read)) for read in (ReadOptions(), ReadOptions(delimiter=";"))
+        workspace(tmp_path, Recipe(stsb, read=read)) for read in (ReadOptions(), ReadOptions(delimiter=";"))
     )
     assert "read" not in told(usual.recipe)
     assert usual.fingerprint("labels") != other.fingerprint("labels")

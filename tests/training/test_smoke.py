@@ -28,7 +28,7 @@ from beam_sts.training.probes import probe_triples
 from beam_sts.training.recipe import Recipe
 from beam_sts.training.sets import mined_texts
 from beam_sts.training.smoke import smoke_recipe
-from beam_sts.training.stages import STAGES, Workshop
+from beam_sts.training.stages import STAGES, workspace
 from beam_sts.training.student_stages import finetuning_pairs, scaling
 from beam_sts.training.table import TableSettings
 
@@ -102,7 +102,7 @@ def test_fine_tuning_sees_gold_pairs_twice_and_some_of_the_others(smoke):
         for stage in ("pretrain-tiny-0", "finetune-tiny-0", "labels")
     )
     recipe = smoke_recipe(smoke / "data")
-    work = Workshop(smoke, recipe)
+    work = workspace(smoke, recipe)
     train = read_scored_pairs(str(smoke / "data" / "train.parquet"))
     gold = len(train)
     assert labelled > recipe.labelled_again
@@ -121,7 +121,7 @@ def test_a_sentence_that_sts_b_shares_with_its_test_split_is_not_paired_with_its
     for split, table in zip(splits, (train, dev, test), strict=True):
         pq.write_table(table, tmp_path / f"{split}.parquet")
     recipe = dataclasses.replace(smoke_recipe(smoke / "data"), stsb=str(tmp_path / "{split}.parquet"))
-    pairs = finetuning_pairs(recipe, Workshop(smoke, recipe))
+    pairs = finetuning_pairs(recipe, workspace(smoke, recipe))
     equal = {pairs.texts[a] for a, b in zip(pairs.left, pairs.right, strict=True) if a == b}
     assert shared in pairs.texts
     assert shared not in equal
@@ -175,12 +175,12 @@ def test_a_stage_says_on_standard_error_what_it_does(tmp_path):
 
 def test_finished_stages_are_skipped_and_changed_settings_run_again(smoke, caplog):
     recipe = smoke_recipe(smoke / "data")
-    work = Workshop(smoke, recipe)
+    work = workspace(smoke, recipe)
     assert all(work.result(name) is not None for name in STAGES)
     with caplog.at_level("INFO"):
         work.run("export")
     assert "skipped" in caplog.text
-    changed = Workshop(smoke, dataclasses.replace(recipe, replay=0.5))
+    changed = workspace(smoke, dataclasses.replace(recipe, replay=0.5))
     assert changed.result("pretrain") is not None
     assert changed.result("finetune") is None
     assert changed.result("export") is None
@@ -189,7 +189,7 @@ def test_finished_stages_are_skipped_and_changed_settings_run_again(smoke, caplo
 def test_labels_go_on_where_they_stopped(smoke, tmp_path):
     shutil.copytree(smoke, tmp_path / "work")
     recipe = smoke_recipe(smoke / "data")
-    work = Workshop(tmp_path / "work", recipe)
+    work = workspace(tmp_path / "work", recipe)
     folder = work.folder("labels")
     before = np.load(folder / "scores.npy")
     part = next(folder.glob("part-*.npy"))
@@ -223,7 +223,7 @@ def test_options_that_cannot_work_are_refused(capsys):
 def test_held_out_pairs_in_given_data_are_dropped_and_never_trained_on(smoke, tmp_path):
     recipe = smoke_recipe(smoke / "data")
     test = recipe.stsb.format(split="test")
-    work = Workshop(smoke, dataclasses.replace(recipe, gold=(test,)))
+    work = workspace(smoke, dataclasses.replace(recipe, gold=(test,)))
     from beam_sts.training.sets import gold_pairs, texts_of
 
     _, given = gold_pairs(work.recipe, work.held_out)
@@ -243,7 +243,7 @@ def test_pairs_scored_elsewhere_are_trained_on_but_for_held_out_ones(smoke, tmp_
     columns = ("sentence1", "sentence2", "score")
     given = tmp_path / "scored.parquet"
     pq.write_table(pa.table(dict(zip(columns, zip(*rows, strict=True), strict=True))), given)
-    work = Workshop(tmp_path / "work", dataclasses.replace(recipe, scored=(str(given),)))
+    work = workspace(tmp_path / "work", dataclasses.replace(recipe, scored=(str(given),)))
     before = json.loads((smoke / "pretrain-tiny-0" / "done.json").read_text())["pairs"]
     assert work.result("labels") is not None, "labels do not depend on pairs scored elsewhere"
     work.run("pretrain")

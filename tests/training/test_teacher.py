@@ -20,7 +20,7 @@ from beam_sts.training.mining import Embedder
 from beam_sts.training.pairs import TokenisedTexts
 from beam_sts.training.sets import gold_pairs, mined_texts, second_dev_pairs, texts_of
 from beam_sts.training.smoke import smoke_recipe
-from beam_sts.training.stages import Workshop
+from beam_sts.training.stages import workspace
 from beam_sts.training.table import TableSettings
 from beam_sts.training.table import cosines as bags
 from beam_sts.training.teacher import (
@@ -106,7 +106,7 @@ def test_the_scale_makes_scores_of_cosines(tmp_path):
 
 
 def test_labels_are_the_fitted_teachers_and_embedding_goes_on_where_it_stopped(data, tmp_path):
-    work = Workshop(tmp_path, data)
+    work = workspace(tmp_path, data)
     work.run("labels")
     pairs = np.load(work.folder("pairs") / "pairs.npy")[: data.pairs]
     scores = np.load(work.folder("labels") / "scores.npy")
@@ -119,13 +119,13 @@ def test_labels_are_the_fitted_teachers_and_embedding_goes_on_where_it_stopped(d
     (work.folder("pairs") / "done.json").unlink()
     work.run("pairs")
     assert (np.load(work.folder("pairs") / "vectors.npy") == vectors[::-1]).all(), "a finished part is read"
-    other = Workshop(tmp_path, dataclasses.replace(data, teacher_encoder=data.encoder))
+    other = workspace(tmp_path, dataclasses.replace(data, teacher_encoder=data.encoder))
     assert other.result("teacher") is None, "the teacher's encoder is part of the fingerprint"
 
 
 def test_the_students_table_is_fitted_to_the_teachers_vectors(data, tmp_path):
     recipe = dataclasses.replace(data, table=TableSettings(steps=300, pairs=64))
-    work = Workshop(tmp_path, recipe)
+    work = workspace(tmp_path, recipe)
     noted = work.run("table")
     first, table = (np.load(work.folder(stage) / TABLE) for stage in ("vocabulary", "table"))
     assert first.shape == table.shape
@@ -138,7 +138,7 @@ def test_the_students_table_is_fitted_to_the_teachers_vectors(data, tmp_path):
     taught = (vectors[pairs[:, 0]] * vectors[pairs[:, 1]]).sum(1)
     before, after = (np.corrcoef(bags(values, texts, *pairs.T), taught)[0, 1] for values in (first, table))
     assert after > before + 0.08
-    as_it_is = Workshop(tmp_path, dataclasses.replace(recipe, table=TableSettings(steps=0)))
+    as_it_is = workspace(tmp_path, dataclasses.replace(recipe, table=TableSettings(steps=0)))
     assert as_it_is.result("pairs") is not None
     assert as_it_is.result("table") is None
     as_it_is.run("table")
@@ -147,7 +147,7 @@ def test_the_students_table_is_fitted_to_the_teachers_vectors(data, tmp_path):
 
 def test_subsets_of_the_gold_pairs_are_left_out_or_held_out(data, tmp_path):
     recipe = dataclasses.replace(data, gold_skip=("noise",), second_dev=("forum",))
-    work = Workshop(tmp_path, recipe)
+    work = workspace(tmp_path, recipe)
     _, given = gold_pairs(recipe, work.held_out)
     assert given.texts == ["a red kite", "one owl", "a kite", "two owls"]
     assert second_dev_pairs(recipe).texts == ["a pond", "a lake"]
@@ -159,7 +159,7 @@ def test_subsets_of_the_gold_pairs_are_left_out_or_held_out(data, tmp_path):
 
 def test_a_cross_encoder_beside_the_encoder_labels_by_the_mean_of_both(data, tmp_path):
     recipe = dataclasses.replace(data, teacher_cross=True, pairs=100, cross_pairs=60)
-    work = Workshop(tmp_path, recipe)
+    work = workspace(tmp_path, recipe)
     noted = work.run("teacher")
     assert {"STS-B dev", "STS-B dev, cross-encoder", "STS-B dev, mean of both"} <= noted.keys()
     work.run("labels")
@@ -180,9 +180,9 @@ def test_a_cross_encoder_beside_the_encoder_labels_by_the_mean_of_both(data, tmp
 
 @pytest.mark.parametrize("change", [{"pairs": 0}, {"teacher": str(EMBEDDED / "beam-sts-nano")}])
 def test_without_vectors_of_a_fitted_teacher_the_table_stays_as_it_is(data, tmp_path, change):
-    work = Workshop(tmp_path, data)
+    work = workspace(tmp_path, data)
     work.run("teacher")  # what it leaves in the folder is not another recipe's
-    other = Workshop(tmp_path, dataclasses.replace(data, **change))
+    other = workspace(tmp_path, dataclasses.replace(data, **change))
     assert other.run("table")["steps"] == 0
     first, table = (np.load(other.folder(stage) / TABLE) for stage in ("vocabulary", "table"))
     np.testing.assert_array_equal(table, first)
