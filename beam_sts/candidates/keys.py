@@ -24,8 +24,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts import checks
-from beam_sts.corpus.expressions import evaluate
 from beam_sts.errors import UserError
+from beam_sts.io.expressions import evaluate
 
 _UNITS_AT_ONCE = 1 << 22  # characters that are hashed together, which bounds the memory
 _NOT_IN_WORDS = r"[^\pL\pN\pM]+"

@@ -11,9 +11,10 @@ import pyarrow as pa
 from beam_sts.candidates.buckets import IntArray
 from beam_sts.candidates.vectors import check_vector_column
 from beam_sts.errors import UserError
+from beam_sts.io.reading import InputPlan, read_slices
 from beam_sts.io.schema import column_at, field_at, find_path, listed, missing_column, with_text
-from beam_sts.io.slices import InputPlan, ReadOptions, Slice, SliceData, read_slices
-from beam_sts.transforms.columns import is_text, sift, text_arrays
+from beam_sts.io.slices import ReadOptions, Slice, SliceData
+from beam_sts.scoring.columns import is_text, sift, text_arrays
 
 EMPTY = ("keep", "score", "reject")
 

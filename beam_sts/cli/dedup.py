@@ -26,6 +26,7 @@ from beam_sts.candidates.beam_nearest import blocks_for
 from beam_sts.candidates.buckets import CAP
 from beam_sts.candidates.given import plan_given
 from beam_sts.candidates.propose import propose
+from beam_sts.candidates.rejects import read_rejected
 from beam_sts.candidates.source import EMPTY
 from beam_sts.cli.args import Parser
 from beam_sts.cli.beam_options import local_options, runner_of
@@ -37,7 +38,6 @@ from beam_sts.cli.describe import (
 )
 from beam_sts.cli.formats import add_format_options
 from beam_sts.cli.scoring import add_places, add_scoring_options, check_device, scorer_options, trust
-from beam_sts.corpus.rejects import read_rejected
 from beam_sts.dedup.beam_components import ROUNDS
 from beam_sts.dedup.beam_files import REPORT, BeamSettings, DeduplicateSlices
 from beam_sts.dedup.decide import LINKAGES, decide, examples
@@ -49,13 +49,13 @@ from beam_sts.dedup.shards import PairShards, edges_of, pairs_schema, read_edges
 from beam_sts.dedup.show import by_kind
 from beam_sts.dedup.verify import MODEL_SHARE, THRESHOLD, Scoring, Verifier, check_pairs
 from beam_sts.errors import UserError
+from beam_sts.examples import Example, merge_examples
 from beam_sts.io.files import file_system
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.spill import TextFile, work_folder
 from beam_sts.io.summary import Pace, Steps
 from beam_sts.report import render
 from beam_sts.report.dedup import dedup_page
-from beam_sts.report.examples import Example, merge_examples
 
 MAX_PAIRS = 5_000_000
 ROWS_PER_SHARD = 20_000

@@ -22,7 +22,7 @@ from beam_sts.io.committed import check_files, check_run
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.slices import plan_input
+from beam_sts.io.reading import plan_input
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.transforms.options import DEDUP
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import beam_sts
 from beam_sts.errors import UserError
+from beam_sts.examples import MOST_EXAMPLES
 from beam_sts.io.files import InputFile
-from beam_sts.io.slices import InputPlan
+from beam_sts.io.reading import InputPlan
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.models.registry import count_parameters, known_models
-from beam_sts.report.examples import MOST_EXAMPLES
 
 _FILES_SHOWN = 20
 _DECIDING = ("numpy", "pyarrow", "tokenizers", "torch", "transformers")

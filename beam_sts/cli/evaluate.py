@@ -14,7 +14,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import apache_beam as beam
@@ -26,6 +26,7 @@ from beam_sts.cli.beam_options import local_options, runner_of, worker_threads
 from beam_sts.cli.console import Console, console_of, guarded, kept_in, progress
 from beam_sts.cli.describe import input_identity, versions_of
 from beam_sts.cli.evaluate_consistency import run_consistency
+from beam_sts.cli.evaluate_job import Job
 from beam_sts.cli.evaluate_options import GATE_FAILED, add_options, check_options
 from beam_sts.cli.evaluate_summary import page_summary, result_lines, written
 from beam_sts.cli.formats import format_settings, output_folder, read_options
@@ -38,34 +39,21 @@ from beam_sts.evaluation.gates import junit, markdown
 from beam_sts.evaluation.local import FOLDERS, check_input, commit, evaluate_slices
 from beam_sts.evaluation.result import Evaluation, conclude, undefined
 from beam_sts.evaluation.scatter import plot
-from beam_sts.evaluation.settings import ROWS_PER_SLICE, EvaluationSettings, choose_settings
+from beam_sts.evaluation.settings import ROWS_PER_SLICE, choose_settings
 from beam_sts.evaluation.show import examples, label_sheet, lost_most
+from beam_sts.examples import Example, reason_kind, shorten
 from beam_sts.io.committed import check_files
 from beam_sts.io.encode import check_encodable, encode
 from beam_sts.io.files import check_apart, file_system, publish
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.slices import InputPlan, plan_input
-from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
+from beam_sts.io.reading import plan_input
+from beam_sts.models.checkpoint import load_checkpoint
 from beam_sts.report import render
 from beam_sts.report.evaluate import evaluate_page
-from beam_sts.report.examples import Example, reason_kind, shorten
 from beam_sts.scoring.backends import default_threads, resolve_backend
 from beam_sts.scoring.tokens import PairTokenizer
 
 Records = list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run whose input, model and settings have been looked at and hold together."""
-
-    pattern: str
-    plan: InputPlan
-    checkpoint: Checkpoint
-    settings: EvaluationSettings
-    fingerprint: dict[str, Any]
-    made_with: dict[str, Any]
-    output: OutputFolder | None
 
 
 def prepare(own: argparse.Namespace, threads: int | None, *, local: bool) -> Job:

@@ -20,12 +20,12 @@ from beam_sts.evaluation.consistency import MOST_ANSWERS, consistency
 from beam_sts.evaluation.means import GroupMean, group_means
 from beam_sts.evaluation.rows import names_of
 from beam_sts.evaluation.settings import ROWS_PER_SLICE, holds_texts
+from beam_sts.examples import reason_kind
 from beam_sts.io.files import publish
+from beam_sts.io.reading import InputPlan, plan_input, read_slices
 from beam_sts.io.schema import column_at, field_at, find_path, missing_column
-from beam_sts.io.slices import InputPlan, plan_input, read_slices
 from beam_sts.models.checkpoint import load_checkpoint
-from beam_sts.report.examples import reason_kind
-from beam_sts.transforms.columns import as_bytes, sift, text_schema
+from beam_sts.scoring.columns import as_bytes, sift, text_schema
 
 _NOT_TAKEN = (
     *("text_b", "systems", "score", "baseline", "fail_under", "max_regression", "plot", "report", "junit"),

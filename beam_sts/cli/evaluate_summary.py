@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,16 +13,14 @@ import torch
 
 import beam_sts
 from beam_sts.cli.describe import describe_input, describe_model, digest
+from beam_sts.cli.evaluate_job import Job
 from beam_sts.evaluation.agreement import by_tenth, scatter_counts
 from beam_sts.evaluation.comparison import Comparison
 from beam_sts.evaluation.entries import Entries
 from beam_sts.evaluation.means import GroupMean
 from beam_sts.evaluation.result import Evaluation, first_few
+from beam_sts.examples import shorten
 from beam_sts.io.summary import add_records, score_histogram, throughput
-from beam_sts.report.examples import shorten
-
-if TYPE_CHECKING:
-    from beam_sts.cli.evaluate import Job
 
 GROUPS_SHOWN = 40
 _SUMMED = ("real_tokens", "padded_tokens", "truncated", "windowed", "unknown")

@@ -20,14 +20,15 @@ from beam_sts.cli.checks import check_at_least
 from beam_sts.cli.console import guarded
 from beam_sts.cli.formats import add_read_options, add_storage_options, read_options
 from beam_sts.cli.terminal import say
-from beam_sts.corpus.label import BANDS, bands_of, estimate_quality, recommend, sample_pairs
 from beam_sts.dedup.runs import Run
 from beam_sts.errors import UserError
+from beam_sts.evaluation.label import BANDS, bands_of, estimate_quality, recommend, sample_pairs
 from beam_sts.io.delimited import sniff_delimiter
 from beam_sts.io.encode import encode
 from beam_sts.io.files import file_system, publish
+from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.schema import listed
-from beam_sts.io.slices import ReadOptions, plan_input, read_slices
+from beam_sts.io.slices import ReadOptions
 from beam_sts.io.streams import sniff_encoding
 
 _LONGEST = 2_000  # characters of a text in the sheet

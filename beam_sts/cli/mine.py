@@ -38,25 +38,25 @@ from beam_sts.cli.describe import (
 )
 from beam_sts.cli.formats import add_read_options, add_resume_options, add_storage_options, read_options
 from beam_sts.cli.scoring import add_places, add_scoring_options, check_device, scorer_options, trust
-from beam_sts.corpus.mine import PairSources, mine_locally
-from beam_sts.corpus.mined import FOLDERS, PAIRS_PER_SHARD, SetSettings, empty_schemas, mine_counts
-from beam_sts.corpus.mining import SUBSETS
-from beam_sts.corpus.passages import PassageSettings
 from beam_sts.errors import UserError
+from beam_sts.examples import merge_examples
 from beam_sts.io.committed import check_files, read_record, run_damage
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart, file_system
 from beam_sts.io.output import OutputFolder
+from beam_sts.io.reading import InputPlan, plan_input
 from beam_sts.io.rejected import rejected_schema
-from beam_sts.io.slices import InputPlan, plan_input
 from beam_sts.io.spill import work_folder
 from beam_sts.io.summary import quantiles
+from beam_sts.mining.beam_files import COUNTS, MineBeamSettings, MineSlices
+from beam_sts.mining.core import SUBSETS
+from beam_sts.mining.local import PairSources, mine_locally
+from beam_sts.mining.passages import PassageSettings
+from beam_sts.mining.shards import FOLDERS, PAIRS_PER_SHARD, SetSettings, empty_schemas, mine_counts
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.report import render
-from beam_sts.report.examples import merge_examples
 from beam_sts.report.mine import mine_page
 from beam_sts.scoring.scorer import PairScorer
-from beam_sts.transforms.mine_files import COUNTS, MineBeamSettings, MineSlices
 from beam_sts.transforms.options import MINE
 
 _ROWS_PER_SLICE = 20_000

@@ -24,14 +24,15 @@ from beam_sts.cli.formats import add_format_options
 from beam_sts.cli.score_job import Job, prepare
 from beam_sts.cli.score_summary import summarise, summary_lines
 from beam_sts.cli.scoring import add_places, add_scoring_options
-from beam_sts.io.slices import Slice, read_slices
+from beam_sts.examples import merge_examples
+from beam_sts.io.reading import read_slices
+from beam_sts.io.slices import Slice
+from beam_sts.pairs.beam_files import ScoreSlices
 from beam_sts.report import render
-from beam_sts.report.examples import merge_examples
 from beam_sts.report.score import score_page
 from beam_sts.scoring.backends import BACKENDS, default_threads
+from beam_sts.scoring.columns import sift, text_arrays
 from beam_sts.scoring.scorer import PairScorer, ScoreStats
-from beam_sts.transforms.columns import sift, text_arrays
-from beam_sts.transforms.files import ScoreSlices
 
 ROWS_PER_SHARD = 20_000
 _SAMPLE_SLICES, _SAMPLE_ROWS = 8, 256

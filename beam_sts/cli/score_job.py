@@ -14,12 +14,12 @@ from beam_sts.cli.scoring import check_device, scorer_options, trust
 from beam_sts.io.committed import check_files
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart
-from beam_sts.io.slices import InputPlan, plan_input
+from beam_sts.io.reading import InputPlan, plan_input
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
+from beam_sts.pairs.beam_files import SliceSettings
 from beam_sts.scoring.backends import resolve_backend
+from beam_sts.scoring.columns import check_schema, choose_columns, text_schema
 from beam_sts.scoring.tokens import PairTokenizer
-from beam_sts.transforms.columns import check_schema, choose_columns, text_schema
-from beam_sts.transforms.files import SliceSettings
 from beam_sts.transforms.options import SCORE
 
 

@@ -18,7 +18,6 @@ from beam_sts.candidates.beam_nearest import ShingleFrequencies
 from beam_sts.candidates.buckets import CAP
 from beam_sts.candidates.keys import MinHash
 from beam_sts.candidates.propose import Proposal
-from beam_sts.corpus.blank import is_blank
 from beam_sts.dedup.beam_components import ROUNDS, Components
 from beam_sts.dedup.beam_decide import Settle, SortOut, Verify, describe, fates
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, Fields, MakeNodes, NodeInfo, ReadRows
@@ -28,8 +27,9 @@ from beam_sts.dedup.rule import TABLE, threshold_table
 from beam_sts.dedup.show import Entry, best_entries, by_kind
 from beam_sts.dedup.verify import MODEL_SHARE, THRESHOLD, Scoring
 from beam_sts.errors import UserError
+from beam_sts.io.blank import is_blank
 from beam_sts.io.summary import add_records
-from beam_sts.transforms.elements import row_fields
+from beam_sts.pairs.beam_elements import row_fields
 from beam_sts.transforms.options import DEDUP, SCORER_ARGS, check_arguments
 
 _PAIRS_AT_ONCE = 4096

@@ -22,7 +22,7 @@ from beam_sts.dedup.show import best_entries, example, nearest_pairs, removals
 from beam_sts.dedup.verify import RULES, Scoring, Verifier, VerifyStats, check_pairs
 from beam_sts.errors import UserError
 from beam_sts.io.summary import score_histogram
-from beam_sts.transforms.elements import with_fields
+from beam_sts.pairs.beam_elements import with_fields
 
 Learnt = tuple[int, Packed]
 """Texts, and in how many of them each shingle is: what ``blend`` weighs by."""

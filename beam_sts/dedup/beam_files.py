@@ -18,11 +18,11 @@ from beam_sts.candidates.keys import block_values
 from beam_sts.candidates.propose import Proposal
 from beam_sts.candidates.source import Source
 from beam_sts.candidates.vectors import vector_matrix
-from beam_sts.corpus.expressions import evaluate
 from beam_sts.dedup.beam import DeduplicatedTexts, DeduplicateTexts
 from beam_sts.dedup.keep import highest_of, sortable
 from beam_sts.dedup.receipts import SliceWriter
 from beam_sts.dedup.shards import pairs_schema
+from beam_sts.io.expressions import evaluate
 from beam_sts.io.slices import Slice
 
 PAIR_SHARDS = 64

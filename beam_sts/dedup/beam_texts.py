@@ -12,17 +12,17 @@ from apache_beam import pvalue
 
 from beam_sts.candidates.beam_nearest import DensePoints
 from beam_sts.candidates.keys import hash128
-from beam_sts.corpus.blank import is_blank
-from beam_sts.dedup.keep import NO_WORTH, Worth, highest_of, plain, worth_of
+from beam_sts.dedup.keep import NO_WORTH, Worth, highest_of, worth_of
 from beam_sts.errors import UserError
-from beam_sts.transforms.elements import (
+from beam_sts.io.blank import is_blank
+from beam_sts.pairs.beam_elements import (
     check_schema_fields,
     field,
     fields_of,
     identifier,
     text_fault,
 )
-from beam_sts.types import Rejected
+from beam_sts.types import Rejected, plain
 
 _SENT = 1 << 16  # texts of a bundle that are remembered as sent, some 200 bytes each
 RECEIPT = ("survivor", "score", "source", "rule", "threshold")

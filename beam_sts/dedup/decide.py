@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.candidates.buckets import IntArray
-from beam_sts.corpus.expressions import value_type
 from beam_sts.dedup.components import components, largest_clusters
 from beam_sts.dedup.keep import check_keep, highest_of, sortable
 from beam_sts.dedup.representatives import ScoredPairs, Survivors, ranks
@@ -25,6 +24,7 @@ from beam_sts.dedup.rows import Nodes, Rows
 from beam_sts.dedup.rule import Rule
 from beam_sts.dedup.shards import Edges, PairShards
 from beam_sts.dedup.show import Entry, best_entries, example, nearest_pairs, removals
+from beam_sts.io.expressions import value_type
 
 LINKAGES = ("single", "average")
 

@@ -13,11 +13,11 @@ import numbers
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_sts.errors import UserError
+from beam_sts.types import plain
 
 KEEP = ("first", "longest", "shortest", "central")
 HIGHEST = "highest:"
@@ -133,20 +133,3 @@ _MICROSECOND = datetime.timedelta(microseconds=1)
 
 def _parts(time: datetime.time) -> dict[str, int]:
     return {f"{unit}s": getattr(time, unit) for unit in ("hour", "minute", "second", "microsecond")}
-
-
-def plain(value: Any) -> Any:
-    """A NumPy scalar as Python's own; NaN, NaT and pandas' NA as None.
-
-    >>> plain(np.int32(3)), plain(np.str_("a")), plain(float("nan"))
-    (3, 'a', None)
-    """
-    if isinstance(value, np.datetime64 | np.timedelta64):
-        value = None if np.isnat(value) else value.astype(f"{value.dtype.kind}8[us]").item()
-    elif isinstance(value, np.generic):
-        value = value.item()
-    if type(value).__name__ in ("NAType", "NaTType"):
-        return None
-    if isinstance(value, Decimal):
-        return None if value.is_nan() else value
-    return None if isinstance(value, float) and value != value else value

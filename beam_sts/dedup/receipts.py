@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.candidates.buckets import IntArray
+from beam_sts.candidates.rejects import write_rejected
 from beam_sts.candidates.source import SliceRows, Source
-from beam_sts.corpus.rejects import write_rejected
 from beam_sts.dedup.decide import Decision
 from beam_sts.dedup.rows import Rows
 from beam_sts.dedup.verify import RULES

@@ -17,11 +17,11 @@ from beam_sts.candidates.buckets import IntArray
 from beam_sts.candidates.keys import Keys, blocking_keys, hash128
 from beam_sts.candidates.source import Source
 from beam_sts.candidates.vectors import vector_matrix
-from beam_sts.corpus.blank import blank_rows
-from beam_sts.corpus.expressions import evaluate
 from beam_sts.dedup.keep import highest_of, sortable
 from beam_sts.dedup.representatives import ranks
 from beam_sts.errors import UserError
+from beam_sts.io.blank import blank_rows
+from beam_sts.io.expressions import evaluate
 from beam_sts.io.spill import TextFile
 
 

@@ -18,7 +18,7 @@ from beam_sts.dedup.verify import RULES, Verifier, VerifyStats
 from beam_sts.errors import UserError
 from beam_sts.io.committed import content_digest
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.slices import plan_input, read_slices
+from beam_sts.io.reading import plan_input, read_slices
 
 PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 16, 1 << 21
 """Most of a shard, which is what a killed run may lose: seconds of scoring, be the texts short or long."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from beam_sts.dedup.components import IntArray
 from beam_sts.dedup.representatives import ScoredPairs, Survivors
 from beam_sts.dedup.rule import Rule
-from beam_sts.report.examples import Example, shorten
+from beam_sts.examples import Example, shorten
 
 _CLUSTERS, _MEMBERS = 5, 6
 _DIGITS = 4  # of the scores that order: their last bits depend on the batch they were scored in

@@ -12,9 +12,10 @@ from beam_sts.evaluation.local import commit, record_of
 from beam_sts.evaluation.rows import Prepared, finish, prepare
 from beam_sts.evaluation.settings import EvaluationSettings
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.slices import Slice, read_slices
+from beam_sts.io.reading import read_slices
+from beam_sts.io.slices import Slice
+from beam_sts.pairs.beam_handler import PairColumns, PairColumnsModelHandler
 from beam_sts.scoring.scorer import ScoreResult
-from beam_sts.transforms.handler import PairColumns, PairColumnsModelHandler
 
 
 class EvaluateSlices(beam.PTransform):

@@ -18,7 +18,8 @@ from beam_sts.evaluation.rows import Part, finish, names_of, prepare
 from beam_sts.evaluation.settings import EvaluationSettings
 from beam_sts.io.committed import slice_identity
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.slices import InputPlan, Slice, read_slices
+from beam_sts.io.reading import InputPlan, read_slices
+from beam_sts.io.slices import Slice
 from beam_sts.io.summary import length_histogram
 from beam_sts.scoring.scorer import PairScorer
 

@@ -14,7 +14,7 @@ from beam_sts.evaluation.rules import MODEL_RULE
 from beam_sts.io.rejected import rejected_schema
 from beam_sts.io.schema import field_at, find_path, is_json, missing_column
 from beam_sts.io.slices import ReadOptions
-from beam_sts.transforms.columns import choose_columns, is_text, text_schema
+from beam_sts.scoring.columns import choose_columns, is_text, text_schema
 
 SEVERAL = ("best", "mean")
 ROWS_PER_SLICE = 8192

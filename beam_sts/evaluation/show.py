@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from beam_sts.corpus.label import sample_pairs
 from beam_sts.evaluation.comparison import TIE, Comparison, pair
 from beam_sts.evaluation.entries import Entries, Texts, texts_of
+from beam_sts.evaluation.label import sample_pairs
 from beam_sts.evaluation.settings import EvaluationSettings
-from beam_sts.io.slices import InputPlan
-from beam_sts.report.examples import Example, choose_rows, shorten
+from beam_sts.examples import Example, choose_rows, shorten
+from beam_sts.io.reading import InputPlan
 
 _COMPARISONS_SHOWN, _REFERENCES_SHOWN = 10, 3
 _LONGEST = 2_000  # characters of a text in a sheet

@@ -8,8 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from beam_sts.examples import Example, shorten
 from beam_sts.io.summary import BINS
-from beam_sts.report.examples import Example, shorten
 from beam_sts.report.page import Note, Section
 from beam_sts.report.pieces import (
     UNIT_TICKS,

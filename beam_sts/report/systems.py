@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from beam_sts.report.examples import Example
+from beam_sts.examples import Example
 from beam_sts.report.gold import Parts, agreement, agreement_by_group
 from beam_sts.report.groups import (
     GROUPS_DRAWN,

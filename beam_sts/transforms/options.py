@@ -17,8 +17,8 @@ from beam_sts.checks import Rule, every, flag, interval, name, one_of, optional,
 from beam_sts.dedup.decide import LINKAGES
 from beam_sts.dedup.keep import check_keep
 from beam_sts.errors import UserError
+from beam_sts.examples import MOST_EXAMPLES
 from beam_sts.models.checkpoint import Checkpoint
-from beam_sts.report.examples import MOST_EXAMPLES
 from beam_sts.scoring.backends import BACKENDS, PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer

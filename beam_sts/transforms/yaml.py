@@ -12,9 +12,9 @@ from beam_sts.dedup.beam import DeduplicateTexts as _DeduplicateTexts
 from beam_sts.dedup.beam_texts import RENAME
 from beam_sts.dedup.verify import THRESHOLD
 from beam_sts.errors import UserError
-from beam_sts.transforms.elements import check_schema_fields, row_fields
-from beam_sts.transforms.score import REASON_COLUMN
-from beam_sts.transforms.score import ScorePairs as _ScorePairs
+from beam_sts.pairs.beam import REASON_COLUMN
+from beam_sts.pairs.beam import ScorePairs as _ScorePairs
+from beam_sts.pairs.beam_elements import check_schema_fields, row_fields
 from beam_sts.types import Rejected
 
 

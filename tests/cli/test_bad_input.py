@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_sts.cli import score
-from beam_sts.io.slices import plan_input, read_slices
+from beam_sts.io.reading import plan_input, read_slices
 from tests.checkpoints import SENTENCES
 
 ROOT = Path(__file__).parents[2]

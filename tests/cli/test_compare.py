@@ -13,7 +13,7 @@ import pytest
 from beam_sts import PairScorer
 from beam_sts.cli.evaluate import main
 from beam_sts.evaluation import compare
-from beam_sts.io.slices import plan_input, read_slices
+from beam_sts.io.reading import plan_input, read_slices
 
 WHO = ("A man", "The woman", "A young boy", "Her uncle", "The old teacher", "A nurse", "The baker", "A girl")
 WHAT = ("opens", "carries", "repairs", "paints", "sells", "cleans", "finds")

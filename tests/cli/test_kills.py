@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from beam_sts.corpus.mined import SUBSETS
+from beam_sts.mining.shards import SUBSETS
 from tests import engines
 from tests.checkpoints import SENTENCES
 from tests.cli.test_dedup import made_texts

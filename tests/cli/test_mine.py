@@ -9,7 +9,7 @@ from beam_sts.candidates import beam_nearest as nearest
 from beam_sts.cli import mine as mine_command
 from beam_sts.cli import train
 from beam_sts.cli.mine import main
-from beam_sts.corpus.mining import SUBSETS
+from beam_sts.mining.core import SUBSETS
 from beam_sts.models.registry import EMBEDDED
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import workspace

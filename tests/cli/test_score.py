@@ -16,7 +16,7 @@ import pytest
 from beam_sts import PairScorer
 from beam_sts.cli import score
 from tests.checkpoints import SENTENCES
-from tests.transforms.test_handler import poison  # noqa: F401  a fixture
+from tests.pairs.test_beam_handler import poison  # noqa: F401  a fixture
 
 ROOT = Path(__file__).parents[2]
 

@@ -43,7 +43,10 @@ def test_ordinary_letters_stay_and_others_are_spelled_out(text):
 
 def test_all_that_is_printed_goes_through_the_one_writer():
     """No other module writes to a standard stream: this reads their sources."""
-    generators = {"beam_sts/models/__main__.py", "beam_sts/io/formats.py"}  # of tables for the documentation
+    generators = {
+        "beam_sts/models/__main__.py",
+        "beam_sts/io/format_tables.py",
+    }  # of tables for the documentation
     found = []
     for path in [*ROOT.glob("beam_sts/**/*.py"), *ROOT.glob("pipelines/*.py")]:
         name = path.relative_to(ROOT).as_posix()

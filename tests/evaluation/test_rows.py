@@ -11,7 +11,7 @@ from beam_sts import UserError
 from beam_sts.evaluation.local import evaluate_slices
 from beam_sts.evaluation.rules import RULES
 from beam_sts.evaluation.settings import choose_settings
-from beam_sts.io.slices import plan_input
+from beam_sts.io.reading import plan_input
 from tests.checkpoints import SENTENCES
 
 A, B, C, D = SENTENCES[:4]

@@ -26,7 +26,7 @@ import pyarrow as pa
 from beam_sts.errors import UserError
 from beam_sts.io.encode import encode
 from beam_sts.io.rejected import rejected_schema, rejected_table
-from beam_sts.io.slices import plan_input, read_slices
+from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.schema import column_at, with_text
 texts, found = ("text_a", "text_b"), {"good": 0, "bad": 0, "error": None}
 def peak():  # not by getrusage, which has the parent's peak too

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_sts.errors import UserError
-from beam_sts.io.slices import plan_input, read_slices
+from beam_sts.io.reading import plan_input, read_slices
 from tests.io.samples import ENDINGS, LINES, write
 
 ROWS = [f"text number {i:02d}" for i in range(20)]

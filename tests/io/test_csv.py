@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from beam_sts.errors import UserError
 from beam_sts.io import lines, streams
-from beam_sts.io.slices import ReadOptions, plan_input, read_slices
+from beam_sts.io.reading import plan_input, read_slices
+from beam_sts.io.slices import ReadOptions
 
 quick = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

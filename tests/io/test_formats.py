@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from beam_sts.errors import UserError
 from beam_sts.io import ranges
-from beam_sts.io.formats import document, main
-from beam_sts.io.slices import formats, plan_input, read_slices
+from beam_sts.io.format_tables import document, main
+from beam_sts.io.reading import formats, plan_input, read_slices
 from tests.io.samples import ENDINGS, LINES, PACK, write
 
 quick = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -170,7 +170,7 @@ def test_an_unknown_ending_is_refused(tmp_path):
 def test_the_document_is_current(tmp_path, capsys):
     with open("docs/formats.md", encoding="utf-8") as stream:  # noqa: PTH123
         text = stream.read()
-    assert document(text) == text, "run: python -m beam_sts.io.formats docs/formats.md"
+    assert document(text) == text, "run: python -m beam_sts.io.format_tables docs/formats.md"
     main([])
     assert capsys.readouterr().out.strip() in text
     for known in formats():

@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from beam_sts import UserError
-from beam_sts.io.slices import plan_input, read_slices
-from beam_sts.transforms.columns import text_schema
+from beam_sts.io.reading import plan_input, read_slices
+from beam_sts.scoring.columns import text_schema
 
 COLUMNS = ("text_a", "text_b")
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from beam_sts.errors import UserError
-from beam_sts.io.slices import plan_input
+from beam_sts.io.reading import plan_input
 
 ROOT = Path(__file__).parents[2]
 

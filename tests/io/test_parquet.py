@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from beam_sts import UserError
-from beam_sts.io.slices import plan_input, read_slices
+from beam_sts.io.reading import plan_input, read_slices
 
 
 def _read(plan):

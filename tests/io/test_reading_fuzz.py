@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from beam_sts.cli import score
 from beam_sts.io.encode import encode
+from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.rejected import rejected_schema, rejected_table
-from beam_sts.io.slices import ReadOptions, plan_input, read_slices
-from beam_sts.transforms.columns import choose_columns, sift, text_schema
+from beam_sts.io.slices import ReadOptions
+from beam_sts.scoring.columns import choose_columns, sift, text_schema
 from tests.io.samples import ENDINGS, LINES, PACK, write
 
 TEXTS = ("sentence1", "sentence2")

@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_sts.errors import UserError
+from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.schema import column_at, find_path, unite
-from beam_sts.io.slices import plan_input, read_slices
-from beam_sts.transforms.columns import text_schema
+from beam_sts.scoring.columns import text_schema
 
 
 def read(folder, texts=()):

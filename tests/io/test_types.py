@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from beam_sts.errors import UserError
 from beam_sts.io.encode import OUTPUT_FORMATS, check_encodable, encode
+from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.rejected import rejected_schema, rejected_table
-from beam_sts.io.slices import plan_input, read_slices
 
 
 class Custom(pa.ExtensionType):

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_sts.report.examples import LONGEST_BYTES, LONGEST_TEXT, choose_rows, merge_examples, shorten
+from beam_sts.examples import LONGEST_BYTES, LONGEST_TEXT, choose_rows, merge_examples, shorten
 
 SCORES = st.lists(st.floats(0, 1, width=32) | st.just(float("nan")), max_size=60)
 

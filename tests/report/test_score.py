@@ -9,9 +9,9 @@ import pytest
 
 from beam_sts import report
 from beam_sts.cli import score
+from beam_sts.examples import LONGEST_TEXT, MOST_EXAMPLES
 from beam_sts.io.summary import BINS, LENGTH_BOUNDS
 from beam_sts.report import render
-from beam_sts.report.examples import LONGEST_TEXT, MOST_EXAMPLES
 from beam_sts.report.score import at_least, notes, score_page
 from tests.report import runs
 

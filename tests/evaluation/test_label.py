@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_sts.corpus.label import BANDS, bands_of, estimate_quality, recommend, sample_pairs
+from beam_sts.evaluation.label import BANDS, bands_of, estimate_quality, recommend, sample_pairs
 
 
 @given(st.lists(st.floats(0, 1, width=32), max_size=200), st.integers(1, 60), st.integers(0, 3))

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from beam_sts.candidates.buckets import IntArray, union_pairs
 from beam_sts.candidates.neighbours import lexical_neighbours, neighbours
+from beam_sts.candidates.rejects import write_rejected
 from beam_sts.candidates.source import SliceRows, Source
 from beam_sts.candidates.vectors import sentence_embedding, static_embedding
-from beam_sts.corpus.mined import PairShardWriter, PairTexts, SetSettings, write_rows
-from beam_sts.corpus.mining import (
+from beam_sts.io.output import OutputFolder
+from beam_sts.io.summary import Steps, add_records
+from beam_sts.mining.core import (
     ORIGINS,
     SPLITS,
     MinedPairs,
@@ -29,10 +31,8 @@ from beam_sts.corpus.mining import (
     shard_of,
     triplets,
 )
-from beam_sts.corpus.passages import PassageReader, Passages, PassageSettings
-from beam_sts.corpus.rejects import write_rejected
-from beam_sts.io.output import OutputFolder
-from beam_sts.io.summary import Steps, add_records
+from beam_sts.mining.passages import PassageReader, Passages, PassageSettings
+from beam_sts.mining.shards import PairShardWriter, PairTexts, SetSettings, write_rows
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.scorer import PairScorer
 

@@ -1,4 +1,4 @@
-"""The tables of docs/formats.md. ``python -m beam_sts.io.formats docs/formats.md`` renews them."""
+"""The tables of docs/formats.md. ``python -m beam_sts.io.format_tables docs/formats.md`` renews them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 
 from beam_sts.io import encode, schema
 from beam_sts.io.lines import LineFormat
-from beam_sts.io.slices import SLICE_BYTES, formats
+from beam_sts.io.reading import formats
+from beam_sts.io.slices import SLICE_BYTES
 from beam_sts.io.streams import LINE_LIMIT
 
 _START, _STOP = (
-    "<!-- generated: python -m beam_sts.io.formats docs/formats.md -->",
+    "<!-- generated: python -m beam_sts.io.format_tables docs/formats.md -->",
     "<!-- end of generated -->",
 )
 

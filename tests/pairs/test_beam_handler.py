@@ -6,8 +6,8 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from beam_sts import CrossEncoderModelHandler, PairScorer, TextPair
+from beam_sts.pairs.beam_handler import METRICS_NAMESPACE, PairFailure
 from beam_sts.scoring.torch_backend import TorchBackend
-from beam_sts.transforms.handler import METRICS_NAMESPACE, PairFailure
 from tests.checkpoints import SENTENCES
 
 PAIRS = [TextPair(a, b) for a in SENTENCES for b in SENTENCES]

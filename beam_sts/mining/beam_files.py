@@ -12,10 +12,13 @@ import pyarrow as pa
 from apache_beam import pvalue
 
 from beam_sts.candidates.beam_nearest import DensePoints
+from beam_sts.candidates.rejects import write_rejected
 from beam_sts.candidates.source import Source
-from beam_sts.corpus.mine import PairSources
-from beam_sts.corpus.mined import PairShardWriter, PairTexts, SetSettings, write_rows
-from beam_sts.corpus.mining import (
+from beam_sts.io.output import OutputFolder
+from beam_sts.io.slices import Slice
+from beam_sts.io.summary import add_records
+from beam_sts.mining.beam import Placed, ProposePairs, name_bytes
+from beam_sts.mining.core import (
     BANDS,
     SPLITS,
     MinedPairs,
@@ -25,13 +28,10 @@ from beam_sts.corpus.mining import (
     shard_of,
     triplets,
 )
-from beam_sts.corpus.passages import PassageSettings, slice_passages
-from beam_sts.corpus.rejects import write_rejected
-from beam_sts.io.output import OutputFolder
-from beam_sts.io.slices import Slice
-from beam_sts.io.summary import add_records
+from beam_sts.mining.local import PairSources
+from beam_sts.mining.passages import PassageSettings, slice_passages
+from beam_sts.mining.shards import PairShardWriter, PairTexts, SetSettings, write_rows
 from beam_sts.scoring.scorer import PairScorer
-from beam_sts.transforms.mine import Placed, ProposePairs, name_bytes
 
 COUNTS = "_run/counts.json"
 """What a run by a Beam runner counts: all but what the shards' records hold."""

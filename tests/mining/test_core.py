@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_sts.corpus.mining import (
+from beam_sts.mining.core import (
     MinedPairs,
     adjacent_pairs,
     draws,

@@ -4,7 +4,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_sts.corpus.blank import SPACES, blank_rows, is_blank
+from beam_sts.io.blank import SPACES, blank_rows, is_blank
 
 
 def test_white_space_is_that_of_python():

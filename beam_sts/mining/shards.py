@@ -17,13 +17,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from beam_sts.corpus.mining import BANDS, SPLITS, SUBSETS, score_bands, word_overlap
-from beam_sts.corpus.rejects import read_rejected
+from beam_sts.candidates.rejects import read_rejected
+from beam_sts.examples import Example, choose_rows, shorten
 from beam_sts.io.committed import content_digest
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.slices import plan_input, read_slices
+from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.summary import add_records, length_histogram, score_histogram, throughput
-from beam_sts.report.examples import Example, choose_rows, shorten
+from beam_sts.mining.core import BANDS, SPLITS, SUBSETS, score_bands, word_overlap
 from beam_sts.scoring.scorer import PairScorer
 
 PAIRS_PER_SHARD = 50_000

@@ -10,7 +10,7 @@ from apache_beam.transforms.window import FixedWindows
 
 from beam_sts import Rejected, ScoredPair, ScorePairs, TextPair, UserError
 from tests.checkpoints import SENTENCES
-from tests.transforms.test_handler import poison  # noqa: F401  a fixture
+from tests.pairs.test_beam_handler import poison  # noqa: F401  a fixture
 
 PAIRS = [TextPair(a, b) for a in SENTENCES for b in SENTENCES]
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_sts.corpus.expressions import FUNCTIONS, evaluate, value_type
 from beam_sts.errors import UserError
+from beam_sts.io.expressions import FUNCTIONS, evaluate, value_type
 
 TABLE = pa.table(
     {

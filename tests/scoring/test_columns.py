@@ -3,8 +3,8 @@ import pyarrow as pa
 import pytest
 
 from beam_sts import UserError
+from beam_sts.scoring.columns import KNOWN_COLUMNS, attach, check_schema, choose_columns, sift, text_arrays
 from beam_sts.scoring.scorer import ScoreResult
-from beam_sts.transforms.columns import KNOWN_COLUMNS, attach, check_schema, choose_columns, sift, text_arrays
 
 
 @pytest.mark.parametrize("pair", KNOWN_COLUMNS)

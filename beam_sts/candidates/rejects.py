@@ -6,12 +6,12 @@ from collections import Counter
 from typing import Any
 
 from beam_sts.candidates.source import SliceRows, Source
+from beam_sts.examples import Example, reason_kind
 from beam_sts.io.committed import read_records, slice_identity
 from beam_sts.io.files import file_system
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema, rejected_table
-from beam_sts.report.examples import Example, reason_kind
-from beam_sts.transforms.columns import rejected_examples
+from beam_sts.scoring.columns import rejected_examples
 
 _SHARDS_SHOWN = 100  # that examples are taken from: a report takes no longer for more
 

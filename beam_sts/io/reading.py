@@ -1,0 +1,146 @@
+"""Reading input of any format: find files, plan their slices, read the slices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from beam_sts.errors import UserError
+from beam_sts.io.arrow import Arrow
+from beam_sts.io.delimited import Delimited
+from beam_sts.io.files import InputFile, find_files
+from beam_sts.io.jsonl import JsonLines
+from beam_sts.io.missing import readable
+from beam_sts.io.parquet import Parquet
+from beam_sts.io.schema import (
+    carried,
+    check_names,
+    check_width,
+    conform,
+    find_path,
+    partition_values,
+    raw_last,
+    unite,
+)
+from beam_sts.io.slices import Format, ReadOptions, Slice, SliceData, check_slices
+
+
+@dataclass(frozen=True)
+class InputPlan:
+    """All of the input: its files, one schema, slices in row order, and units of reading."""
+
+    files: list[InputFile]
+    schema: pa.Schema
+    units: list[list[Slice]]
+    contents: list[str]
+
+    @property
+    def slices(self) -> list[Slice]:
+        """All slices, in row order."""
+        return [s for unit in self.units for s in unit]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the whole input."""
+        return sum(s.rows for s in self.slices)
+
+
+def formats(options: ReadOptions | None = None) -> tuple[Format, ...]:
+    """Every readable format."""
+    options = options or ReadOptions()
+    return (
+        Parquet(),
+        JsonLines(options.encoding, options.raw),
+        Delimited("CSV", (".csv",), options),
+        Delimited("TSV", (".tsv", ".tab"), options, "\t"),
+        Arrow(),
+    )
+
+
+def format_of(path: str, options: ReadOptions | None = None) -> Format:
+    """The format of a file, by its ending.
+
+    Raises:
+        UserError: no format has that ending.
+    """
+    for known in formats(options):
+        if path.lower().endswith(known.suffixes):
+            return known
+    raise UserError(
+        f"{path}: the format is not known by its ending. Readable: {readable(_endings())}. "
+        "Rename the file or convert it."
+    )
+
+
+def _endings() -> tuple[str, ...]:
+    return tuple(ending for known in formats() for ending in known.suffixes)
+
+
+def plan_input(
+    pattern: str, rows_per_slice: int, options: ReadOptions | None = None, flag: str = "--input"
+) -> InputPlan:
+    """Find the input's files, read their schemas and cut them into slices.
+
+    Files that differ in their columns are united by the rule of ``beam_sts.io.schema``. A folder named
+    ``name=value`` adds a column of texts to the files below it that do not have that column themselves.
+
+    Args:
+        pattern: path, folder, pattern or fsspec URL.
+        rows_per_slice: most rows of a slice.
+        options: how to read.
+        flag: the option that gives the pattern, for messages.
+
+    Raises:
+        UserError: nothing matches, a file cannot be read, no file has columns, or two files' columns cannot
+            be united.
+    """
+    files = find_files(pattern, _endings(), flag)
+    units: list[list[Slice]] = []
+    contents: list[str] = []
+    schema = pa.schema([])
+    count = 0
+    for file in files:
+        known = format_of(file.path, options)
+        scan = known.scan(file.path, rows_per_slice)
+        contents.append(scan.content)
+        if not scan.schema.names:  # an empty file of lines
+            continue
+        own = set(scan.schema.names)
+        check_width(len(own), file.path)
+        added = {name: value for name, value in partition_values(file.path).items() if name not in own}
+        check_names([*added], file.path)
+        columns = [*carried(scan.schema, file.path), *(pa.field(name, pa.string()) for name in added)]
+        schema = unite(schema, pa.schema(columns), file.path)
+        partitions = tuple(added.items())
+        numbered = [replace(s, index=count + s.index, partitions=partitions) for s in scan.slices]
+        count += len(numbered)
+        units += known.units(numbered)
+        check_slices(count, file.path)
+    if not schema.names:
+        raise UserError(f"{flag} {pattern}: no rows and no column names in it: {files[0].path} is empty.")
+    return InputPlan(files, raw_last(schema), units, contents)
+
+
+def read_slices(
+    unit: Sequence[Slice],
+    schema: pa.Schema,
+    text_columns: Sequence[str] = (),
+    options: ReadOptions | None = None,
+) -> Iterator[SliceData]:
+    """Read the slices of one unit, in order, each as a table of the whole input's schema.
+
+    Args:
+        unit: slices of one file, in order, perhaps with gaps.
+        schema: the whole input's.
+        text_columns: columns that must hold texts, nested ones by path.
+        options: as the input was planned with.
+
+    Raises:
+        UserError: the file cannot be read, or is not what it was when it was planned.
+    """
+    path, partitions = unit[0].path, unit[0].partitions
+    texts = [way for name in text_columns if (way := find_path(schema, name))]
+    for data in format_of(path, options).read(unit, schema, texts):
+        yield replace(data, table=conform(data.table, schema, path, partitions))

@@ -1,0 +1,290 @@
+"""MinePairs: scored training pairs from a collection of texts, on any runner."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam import pvalue
+from apache_beam.metrics import Metrics
+from numpy.typing import NDArray
+
+from beam_sts.candidates.beam_buckets import JoinTexts, MergeCandidates
+from beam_sts.candidates.beam_nearest import DensePoints, LexicalCandidates, NearestCandidates, StaticVectors
+from beam_sts.candidates.keys import hash128, normalise
+from beam_sts.errors import UserError
+from beam_sts.io.blank import is_blank
+from beam_sts.mining.core import ORIGINS, SPLITS, draws, in_test, shard_of
+from beam_sts.mining.local import PairSources
+from beam_sts.pairs.beam import ScorePairs
+from beam_sts.pairs.beam_elements import text_fault
+from beam_sts.pairs.beam_handler import HANDLER_ARGS, METRICS_NAMESPACE
+from beam_sts.transforms.options import MINE, check_arguments
+from beam_sts.types import Rejected, plain
+
+_REJECTED = "rejected"
+_COLUMNS = ("sentence1", "sentence2", "origin", "split")
+_SCORE_ARGS = HANDLER_ARGS - {"failures"} | {"score_column", "symmetric", "raw_logits", "empty"}
+
+
+class MinedRows(NamedTuple):
+    """Dicts of sentence1, sentence2, score, origin and split; and what could not be used, with the reason."""
+
+    pairs: beam.PCollection
+    rejected: beam.PCollection
+
+
+class MinePairs(beam.PTransform):
+    """Texts, or ``(document, place, text)`` -> :class:`MinedRows`.
+
+    Texts with one normal form are one text, that of the smallest document and place. Pairs are proposed
+    within each split: the nearest by the model's token vectors, those that share rare shingles, texts that
+    follow each other in a document, and random ones. No text is in both splits.
+
+    Args:
+        model: as for ``PairScorer``.
+        neighbours: nearest of each text by the model's token vectors.
+        lexical: nearest of each text by shared rare shingles.
+        random: random texts of each.
+        test_share: of documents, or of texts without one, that are the test split.
+        blocks: of the comparison for the nearest (``beam_sts.candidates.beam_nearest``): about a
+            16,000th of the texts.
+        random_shards: a worker holds the hashes of a shard; a random pair lies within one.
+        seed: of the split and the random pairs.
+        **score_args: more for ``ScorePairs``: symmetric, precision, long_text, ...
+
+    >>> texts = ["A cat sat on the mat.", "A cat sat on a mat.", "Stocks fell sharply."]
+    >>> with beam.Pipeline("FnApiRunner") as pipeline:
+    ...     mined = pipeline | beam.Create(texts) | MinePairs(neighbours=1, test_share=0)
+    ...     alike = mined.pairs | beam.Filter(lambda row: row["score"] > 0.6)
+    ...     _ = alike | beam.Map(lambda row: print(row["split"], "neighbours" in row["origin"]))
+    train True
+    """
+
+    def __init__(
+        self,
+        model: str = "beam-sts-nano",
+        *,
+        neighbours: int = 5,
+        lexical: int = 2,
+        random: int = 1,
+        test_share: float = 0.03,
+        blocks: int = 1,
+        random_shards: int = 1,
+        seed: int = 0,
+        **score_args: Any,
+    ) -> None:
+        super().__init__()
+        check_arguments(MinePairs, MINE, locals(), score_args, _SCORE_ARGS)
+        column = score_args.get("score_column")
+        if column in _COLUMNS:
+            raise UserError(f"score_column {column!r}: is a name of the pairs' own: {', '.join(_COLUMNS)}.")
+        self._sources = PairSources(neighbours, lexical, random, "static", seed, random_shards)
+        self._model, self._blocks = model, blocks
+        self._test_share = test_share
+        self._score_args = score_args
+        trust = "allow_pickle", "trust_remote_code"
+        self._load = {str(name): score_args[name] for name in trust if name in score_args}
+
+    def expand(self, texts: beam.PCollection) -> MinedRows:
+        """Name texts by their hash, propose, score."""
+        placed = texts | "Place" >> beam.ParDo(_Place(self._test_share, self._sources.seed)).with_outputs(
+            _REJECTED, main="placed"
+        )
+        proposed = placed["placed"] | "Propose" >> ProposePairs(
+            self._sources, self._model, self._blocks, self._load
+        )
+        scored, failed = (
+            proposed.pairs
+            | "Row" >> beam.Map(_row)
+            | "Score" >> ScorePairs(self._model, text_a="sentence1", text_b="sentence2", **self._score_args)
+        )
+        rejected = (placed[_REJECTED], failed) | "Rejected" >> beam.Flatten()
+        return MinedRows(scored, rejected)
+
+
+class Placed(NamedTuple):
+    """A text at a place: ``name`` is the hash of its normal form; the lowest ``order`` gives its split."""
+
+    name: bytes
+    order: Any
+    document: Any
+    test: bool
+    text: str
+    vector: bytes = b""
+
+
+def name_bytes(names: NDArray[np.uint64]) -> list[bytes]:
+    """Names, uint64 (n, 2), as bytes that sort like them."""
+    raw = names.astype(">u8").tobytes()
+    return [raw[at : at + 16] for at in range(0, len(raw), 16)]
+
+
+class _Place(beam.DoFn):
+    """A text, or (document, place, text) -> its place, or a rejection."""
+
+    def __init__(self, test_share: float, seed: int) -> None:
+        self._test_share = test_share
+        self._seed = seed
+
+    def process(self, element: Any) -> Iterator[Any]:
+        document, place, text = (
+            element if isinstance(element, tuple) and len(element) == 3 else (None, 0, element)
+        )
+        document, place = plain(document), plain(place)
+        fault = _fault(text) or _misplaced(document, place)
+        if fault:
+            Metrics.counter(METRICS_NAMESPACE, "rejected").inc()
+            yield pvalue.TaggedOutput(_REJECTED, Rejected(element, fault))
+            return
+        text = str(text)
+        normal = normalise(pa.array([text], pa.large_string()))[0].as_py()
+        owner = normal if document is None else f"document\0{document}"
+        document = None if document is None else owner
+        test = bool(in_test([owner], self._test_share, self._seed)[0])
+        yield Placed(name_bytes(hash128([normal]))[0], (owner, place), document, test, text)
+
+
+def _fault(text: Any) -> str | None:
+    fault = text_fault(text)
+    if fault:
+        return fault.rstrip(",")
+    return "empty text" if is_blank(text) else None
+
+
+def _misplaced(document: Any, place: Any) -> str | None:
+    """Why a document and a place in it are none, or None."""
+    if not isinstance(document, int | str | bytes | None):
+        return f"the document is {type(document).__name__}; give an integer or a text"
+    if isinstance(document, str) and (fault := text_fault(document)):
+        return f"{fault} in the document's name"
+    if isinstance(place, bool) or not isinstance(place, numbers.Real):
+        return f"the place is {type(place).__name__}; give a number"
+    return None
+
+
+class ProposedPairs(NamedTuple):
+    """``pairs``: ``(name_a, name_b, (test, text_a), (test, text_b), origin)``; ``straddling`` were dropped.
+
+    ``texts``: ``(name, (test, text))`` of every distinct text.
+    """
+
+    pairs: beam.PCollection
+    straddling: beam.PCollection
+    texts: beam.PCollection
+
+
+class ProposePairs(beam.PTransform):
+    """:class:`Placed` -> :class:`ProposedPairs`, the twin of ``beam_sts.mining.local.propose``.
+
+    Args:
+        sources: what proposes.
+        model: whose token vectors count, where ``sources.vectors`` is ``static``.
+        blocks: of the nearest.
+        load: arguments of ``load_checkpoint``.
+    """
+
+    def __init__(
+        self, sources: PairSources, model: str, blocks: int = 1, load: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        self._sources, self._model, self._blocks, self._load = sources, model, blocks, load or {}
+
+    def expand(self, placed: beam.PCollection) -> ProposedPairs:
+        """Every text once, pairs of each kind, their union with the texts."""
+        sources = self._sources
+        known = (
+            placed
+            | "By name" >> beam.Map(lambda one: (one.name, (one.order, one.test, one.text, one.vector)))
+            | "Distinct" >> beam.CombinePerKey(_first)
+        )
+        adjacent = (
+            placed
+            | "In documents" >> beam.Filter(lambda one: one.document is not None)
+            | "By document" >> beam.Map(lambda one: (one.document, (one.order, one.name)))
+            | "Document" >> beam.GroupByKey()
+            | "Follow" >> beam.FlatMap(_adjacent)
+            | "Once" >> beam.Distinct()
+            | "Adjacent" >> beam.Map(lambda pair: (pair, "adjacent"))
+        )
+        parts = [adjacent]
+        vectors = known | "Vectors" >> beam.MapTuple(lambda name, found: (name, found[3]))
+        if sources.neighbours and sources.vectors == "static":
+            every = known | "Texts" >> beam.MapTuple(lambda name, found: (name, found[2]))
+            vectors = every | "Static" >> StaticVectors(self._model, **self._load)
+        split = known | "Split of" >> beam.MapTuple(lambda name, found: (name, found[1]))
+        for number, label in enumerate(SPLITS):
+            here = known | f"In {label}" >> beam.Filter(lambda one, test: one[1][1] == test, bool(number))
+            if sources.neighbours:
+                own = (
+                    {"split": split, "vector": vectors}
+                    | f"Meet {label}" >> beam.CoGroupByKey()
+                    | f"Vectors of {label}" >> beam.FlatMap(_of_split, bool(number))
+                )
+                nearest = NearestCandidates("neighbours", sources.neighbours, DensePoints(), self._blocks)
+                parts.append(own | f"Neighbours {label}" >> nearest)
+            if sources.lexical:
+                texts = here | f"Texts {label}" >> beam.MapTuple(lambda name, found: (name, found[2]))
+                parts.append(texts | f"Lexical {label}" >> LexicalCandidates(sources.lexical, self._blocks))
+            if sources.random:
+                shards = here | f"Shard {label}" >> beam.Map(_shard, sources.seed, sources.random_shards)
+                grouped = shards | f"Shards {label}" >> beam.GroupByKey()
+                parts.append(grouped | f"Random {label}" >> beam.FlatMap(_next_ones, sources.random))
+        pairs = tuple(parts) | "Merge" >> MergeCandidates(ORIGINS)
+        texts = known | "Payload" >> beam.MapTuple(lambda name, found: (name, (found[1], found[2])))
+        joined = {"pairs": pairs, "texts": texts} | "Join" >> JoinTexts()
+        sorted_out = joined | "Within" >> beam.ParDo(_WithinSplit()).with_outputs("straddling", main="pairs")
+        return ProposedPairs(sorted_out["pairs"], sorted_out["straddling"], texts)
+
+
+def _first(values: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
+    return min(values, key=itemgetter(0, 2))
+
+
+def _adjacent(document: tuple[Any, Iterable[tuple[Any, bytes]]]) -> Iterator[tuple[bytes, bytes]]:
+    names = [name for _, name in sorted(document[1])]
+    for one, other in pairwise(names):
+        if one != other:
+            yield min(one, other), max(one, other)
+
+
+def _of_split(met: tuple[bytes, dict[str, Iterable[Any]]], test: bool) -> Iterator[tuple[bytes, bytes]]:
+    name, found = met
+    if next(iter(found["split"])) == test:
+        yield name, next(iter(found["vector"]))
+
+
+def _shard(one: tuple[bytes, Any], seed: int, shards: int) -> tuple[int, tuple[int, bytes]]:
+    draw = draws([np.frombuffer(one[0][:8], ">u8").astype(np.uint64)], seed)
+    return int(shard_of(draw, shards)[0]), (int(draw[0]), one[0])
+
+
+def _next_ones(
+    shard: tuple[int, Iterable[tuple[int, bytes]]], each: int
+) -> Iterator[tuple[tuple[bytes, bytes], str]]:
+    names = [name for _, name in sorted(shard[1])]
+    for step in range(1, each + 1):
+        for one, other in zip(names, names[step:], strict=False):
+            yield (min(one, other), max(one, other)), "random"
+
+
+class _WithinSplit(beam.DoFn):
+    """Joined pairs -> those of one split; only adjacent ones can lie in both."""
+
+    def process(self, row: tuple[Any, ...]) -> Iterator[Any]:
+        if row[2][0] == row[3][0]:
+            yield row
+        else:
+            Metrics.counter(METRICS_NAMESPACE, "pairs_straddling").inc()
+            yield pvalue.TaggedOutput("straddling", 1)
+
+
+def _row(pair: tuple[Any, ...]) -> dict[str, Any]:
+    _, _, (test, text_a), (_, text_b), origin = pair
+    return {"sentence1": text_a, "sentence2": text_b, "origin": origin, "split": SPLITS[int(test)]}

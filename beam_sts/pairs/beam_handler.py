@@ -1,0 +1,212 @@
+"""CrossEncoderModelHandler: a cross-encoder for Beam's RunInference."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from apache_beam.metrics import Metrics
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult
+
+from beam_sts.scoring.inputs import read_pairs
+from beam_sts.scoring.scorer import MACRO_BATCH, PairScorer, ScoreResult
+from beam_sts.transforms.options import HANDLER, check_arguments
+from beam_sts.types import TextPair
+
+INFERENCE_ARGS = {"symmetric", "raw_logits"}
+
+
+@dataclass(frozen=True)
+class PairFailure:
+    """Stands in for the score of a pair that is too long or on which the backend failed, even alone."""
+
+    reason: str
+
+
+class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScorer]):
+    """Scores ``TextPair`` elements (or plain tuples of two strings) inside ``RunInference``.
+
+    Each ``PredictionResult.inference`` is a float. Beam gives each process one model, shared by its threads;
+    with ``large_model`` or ``model_copies`` one or a few serve all processes of a worker machine.
+
+    A pair on which the backend fails raises, named, and RunInference's own exception handling then sets its
+    whole batch aside. With ``failures="return"`` only that pair is set aside: its inference is a
+    ``PairFailure``, and the rest of the batch has its scores. ``ScorePairs`` works like that.
+
+    Args:
+        model: as for ``PairScorer``.
+        precision: as for ``PairScorer``.
+        backend: as for ``PairScorer``, but ``auto`` is torch: all workers have it.
+        device: as for ``PairScorer``.
+        threads: threads of each worker process; default: all cores. Give cores / processes where a runner
+            starts several processes on a machine.
+        batch_size: pairs that RunInference hands over at once; they are sorted by length among themselves.
+        token_budget: as for ``PairScorer``.
+        long_text: as for ``PairScorer``; a pair that is too long under ``error`` fails like one on which the
+            backend fails.
+        allow_pickle: as for ``PairScorer``.
+        trust_remote_code: as for ``PairScorer``.
+        failures: ``raise`` or ``return``.
+        large_model: one model for all processes of a machine. Every call then crosses processes: right for
+            models of hundreds of millions of parameters, wrong for a small one.
+        model_copies: how many such models.
+
+    >>> import apache_beam as beam
+    >>> from apache_beam.ml.inference.base import RunInference
+    >>> with beam.Pipeline("FnApiRunner") as pipeline:
+    ...     _ = (
+    ...         pipeline
+    ...         | beam.Create([TextPair("A cat sits.", "A cat is sitting.")])
+    ...         | RunInference(CrossEncoderModelHandler())
+    ...         | beam.Map(lambda result: print(result.inference > 0.5))
+    ...     )
+    True
+    """
+
+    def __init__(
+        self,
+        model: str = "beam-sts-nano",
+        *,
+        precision: str = "fp32",
+        backend: str = "auto",
+        device: str = "cpu",
+        threads: int | None = None,
+        batch_size: int = MACRO_BATCH,
+        token_budget: int | None = None,
+        long_text: str = "truncate",
+        allow_pickle: bool = False,
+        trust_remote_code: bool = False,
+        failures: str = "raise",
+        large_model: bool = False,
+        model_copies: int | None = None,
+    ) -> None:
+        check_arguments(CrossEncoderModelHandler, HANDLER, locals())
+        super().__init__(
+            min_batch_size=batch_size,
+            max_batch_size=batch_size,
+            large_model=large_model,
+            model_copies=model_copies,
+        )
+        self._model = str(model)
+        self._scorer_args: dict[str, Any] = {
+            "precision": precision,
+            "backend": "torch" if backend == "auto" else backend,
+            "device": device,
+            "threads": threads,
+            "macro_batch": batch_size,
+            "token_budget": token_budget,
+            "long_text": long_text,
+            "allow_pickle": allow_pickle,
+            "trust_remote_code": trust_remote_code,
+        }
+        self._failures = failures
+
+    def load_model(self) -> PairScorer:
+        """Load the checkpoint; Beam calls this once per process (or per machine)."""
+        return PairScorer(self._model, **self._scorer_args)
+
+    def run_inference(
+        self,
+        batch: Sequence[TextPair],
+        model: PairScorer,
+        inference_args: dict[str, Any] | None = None,
+    ) -> Iterable[PredictionResult]:
+        """Score a batch: one result per pair, in order.
+
+        Raises:
+            TypeError: an element is not a pair of strings.
+            RuntimeError: a pair fails and ``failures`` is ``raise``, or every pair fails.
+        """
+        result = score_columns(model, *read_pairs(batch), inference_args)
+        if result.failures and self._failures == "raise":
+            row, reason = next(iter(result.failures.items()))
+            raise RuntimeError(f"pair {row} of a batch of {len(batch)} cannot be scored: {reason}")
+        scores: list[Any] = result.scores.tolist()
+        for row, reason in result.failures.items():
+            scores[row] = PairFailure(reason)
+        # KeyedModelHandler zips, and a short result would drop rows in silence.
+        return [PredictionResult(pair, score, self._model) for pair, score in zip(batch, scores, strict=True)]
+
+    def get_num_bytes(self, batch: Sequence[TextPair]) -> int:
+        """Characters of the texts: near their bytes, and cheap."""
+        return sum(len(pair[0]) + len(pair[1]) for pair in batch)
+
+    def get_metrics_namespace(self) -> str:
+        """Namespace of RunInference's metrics and of ours."""
+        return METRICS_NAMESPACE
+
+    def validate_inference_args(self, inference_args: dict[str, Any] | None) -> None:
+        """Allow ``symmetric`` and ``raw_logits``, both booleans."""
+        for name, value in (inference_args or {}).items():
+            if name not in INFERENCE_ARGS or not isinstance(value, bool):
+                raise ValueError(
+                    f"inference argument {name}={value!r}: known are {', '.join(sorted(INFERENCE_ARGS))}, "
+                    "True or False"
+                )
+
+    def update_model_path(self, model_path: str | None = None) -> None:
+        """Take another checkpoint, as RunInference's model updates do."""
+        self._model = model_path or self._model
+
+
+HANDLER_ARGS = frozenset(inspect.signature(CrossEncoderModelHandler).parameters) - {"model"}
+"""What ``CrossEncoderModelHandler`` takes besides the model."""
+METRICS_NAMESPACE = "BeamSts"
+
+
+@dataclass(frozen=True)
+class PairColumns:
+    """Pairs as two Arrow string columns without nulls, and whatever travels with them."""
+
+    text_a: pa.ChunkedArray
+    text_b: pa.ChunkedArray
+    context: Any
+
+    def __len__(self) -> int:
+        return len(self.text_a)
+
+
+class PairColumnsModelHandler(CrossEncoderModelHandler):
+    """The same over whole columns: one ``PairColumns`` in, one ``(context, ScoreResult)`` out."""
+
+    def should_skip_batching(self) -> bool:
+        """An element is a batch already."""
+        return True
+
+    def batch_elements_kwargs(self) -> Mapping[str, Any]:
+        """Nothing to batch."""
+        return {}
+
+    def run_inference(  # type: ignore[override]
+        self, batch: PairColumns, model: PairScorer, inference_args: dict[str, Any] | None = None
+    ) -> Iterable[tuple[Any, ScoreResult]]:
+        """Score one element."""
+        return [(batch.context, score_columns(model, batch.text_a, batch.text_b, inference_args))]
+
+    def get_num_bytes(self, batch: PairColumns) -> int:  # type: ignore[override]
+        """Bytes of both columns."""
+        return int(batch.text_a.nbytes + batch.text_b.nbytes)
+
+
+def score_columns(
+    model: PairScorer, text_a: Any, text_b: Any, inference_args: dict[str, Any] | None
+) -> ScoreResult:
+    """Score and count: the metrics of every path."""
+    result = model.run(text_a, text_b, **(inference_args or {}))
+    stats = result.stats
+    for name, value in {
+        "pairs_scored": stats.pairs - len(result.failures),
+        "pairs_reused": stats.pairs_reused,
+        "real_tokens": stats.real_tokens,
+        "padded_tokens": stats.padded_tokens,
+        "truncated": stats.truncated,
+        "windowed": stats.windowed,
+        "unknown": stats.unknown,
+        "windows": stats.windows,
+        "rejected": len(result.failures),
+    }.items():
+        Metrics.counter(METRICS_NAMESPACE, name).inc(value)
+    return result
