@@ -1,0 +1,291 @@
+"""The tables of the fact guard: what words stand for, and which exclude each other."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent
+
+ONES = {
+    word: number
+    for number, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen eighteen nineteen".split()
+    )
+}
+TENS = {
+    word: 20 + 10 * place
+    for place, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())
+}
+MAGNITUDES = {
+    "hundred": 10**2,
+    "thousand": 10**3,
+    "million": 10**6,
+    "millions": 10**6,
+    "billion": 10**9,
+    "billions": 10**9,
+    "trillion": 10**12,
+    "trillions": 10**12,
+    "dozen": 12,
+    "hundreds": 10**2,
+    "thousands": 10**3,
+    "dozens": 12,
+    "lakh": 10**5,
+    "crore": 10**7,
+    "mn": 10**6,
+    "mio": 10**6,
+    "bn": 10**9,
+    "tn": 10**12,
+    "millionen": 10**6,
+    "millones": 10**6,
+    "milliard": 10**9,
+    "milliarde": 10**9,
+    "milliarden": 10**9,
+    "milliards": 10**9,
+}
+"""Words after a number that multiply it; alone they stand for one of their kind."""
+GLUED = {"k": 10**3, "bn": 10**9, "mn": 10**6, "tn": 10**12}
+"""What multiplies a number that it is written together with; ``m`` and ``b`` only behind a sign of a currency."""
+ORDINALS = {
+    word: place
+    for place, word in enumerate(
+        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
+        "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth".split(),
+        1,
+    )
+}
+FRACTIONS = {"half": "1/2", "halves": "1/2", "quarter": "1/4", "quarters": "1/4", "twice": "2x", "thrice": "3x"}
+MONTHS = {
+    name: place
+    for place, names in enumerate(
+        (
+            "january jan",
+            "february feb",
+            "march mar",
+            "april apr",
+            "may",
+            "june jun",
+            "july jul",
+            "august aug",
+            "september sep sept",
+            "october oct",
+            "november nov",
+            "december dec",
+        ),
+        1,
+    )
+    for name in names.split()
+}
+UNSURE_MONTHS = frozenset(("march", "mar", "may", "jan", "jun", "sep", "dec", "august", "apr", "oct", "nov", "jul", "feb"))
+"""Months only beside a number."""
+CURRENCIES = {
+    **dict.fromkeys(("$", "usd", "dollar", "dollars", "us$"), "USD"),
+    **dict.fromkeys(("€", "eur", "euro", "euros"), "EUR"),
+    **dict.fromkeys(("£", "gbp", "pound sterling", "pounds sterling"), "GBP"),
+    **dict.fromkeys(("¥", "jpy", "yen"), "JPY"),
+    **dict.fromkeys(("₹", "inr", "rupee", "rupees"), "INR"),
+    **dict.fromkeys(("chf", "franken"), "CHF"),
+    **dict.fromkeys(("cny", "rmb", "yuan"), "CNY"),
+    **dict.fromkeys(("₽", "rub", "rouble", "roubles", "ruble", "rubles"), "RUB"),
+    **dict.fromkeys(("₩", "krw", "won"), "KRW"),
+    **dict.fromkeys(("cad",), "CAD"),
+    **dict.fromkeys(("aud",), "AUD"),
+    **dict.fromkeys(("peso", "pesos"), "peso"),
+    **dict.fromkeys(("krona", "kronor", "krone", "kroner", "sek"), "krona"),
+    **dict.fromkeys(("cent", "cents"), "cent"),
+    **dict.fromkeys(("pence", "penny"), "penny"),
+}
+_UNIT_NAMES = (
+    "% percent pct",
+    "km kilometre kilometres kilometer kilometers",
+    "m metre metres meter meters",
+    "cm centimetre centimetres centimeter centimeters",
+    "mm millimetre millimetres millimeter millimeters",
+    "µm μm um micrometre micrometres micrometer micrometers micron microns",
+    "nm nanometre nanometres nanometer nanometers",
+    "mile miles mi",
+    "yard yards yd yds",
+    "foot feet ft",
+    "inch inches",
+    "kg kilo kilos kilogram kilograms kilogramme kilogrammes",
+    "g gram grams gramme grammes",
+    "mg milligram milligrams",
+    "µg μg mcg microgram micrograms",
+    "t tonne tonnes",
+    "ton tons",
+    "lb lbs pound pounds",
+    "oz ounce ounces",
+    "stone stones",
+    "l litre litres liter liters",
+    "ml millilitre millilitres milliliter milliliters",
+    "cl centilitre centilitres centiliter centiliters",
+    "gal gallon gallons",
+    "pint pints",
+    "cup cups",
+    "tsp teaspoon teaspoons",
+    "tbsp tablespoon tablespoons",
+    "ns nanosecond nanoseconds",
+    "ms millisecond milliseconds",
+    "s sec secs second seconds",
+    "min mins minute minutes",
+    "h hr hrs hour hours",
+    "day days",
+    "week weeks wk wks",
+    "month months",
+    "year years yr yrs",
+    "decade decades",
+    "century centuries",
+    "hz hertz",
+    "khz kilohertz",
+    "mhz megahertz",
+    "ghz gigahertz",
+    "bit bits",
+    "byte bytes",
+    "kb kilobyte kilobytes",
+    "mb megabyte megabytes",
+    "gb gigabyte gigabytes",
+    "tb terabyte terabytes",
+    "kib kibibyte",
+    "mib mebibyte",
+    "gib gibibyte",
+    "tib tebibyte",
+    "kbps kbit",
+    "mbps mbit megabit megabits",
+    "gbps gbit gigabit gigabits",
+    "w watt watts",
+    "kw kilowatt kilowatts",
+    "mw megawatt megawatts",
+    "gw gigawatt gigawatts",
+    "kwh",
+    "mwh",
+    "v volt volts",
+    "kv",
+    "mv",
+    "a amp amps ampere amperes",
+    "ma",
+    "mah",
+    "°c celsius centigrade",
+    "°f fahrenheit",
+    "° degree degrees",
+    "k kelvin",
+    "pa pascal pascals",
+    "kpa",
+    "mpa",
+    "psi",
+    "bar bars",
+    "j joule joules",
+    "kj kilojoule kilojoules",
+    "cal calorie calories",
+    "kcal kilocalorie kilocalories",
+    "n newton newtons",
+    "hectare hectares ha",
+    "acre acres",
+    "knot knots",
+    "mph",
+    "kph kmh",
+    "dpi",
+    "px pixel pixels",
+    "rpm",
+    "people persons",
+    "points",
+    "times",
+    "pages",
+    "pieces",
+)
+UNITS = {name: names.split()[0] for names in _UNIT_NAMES for name in names.split()} | CURRENCIES
+"""What a number is of, by the word or sign beside it."""
+CURRENCY_SIGNS = frozenset("$€£¥₹₽₩")
+
+CONTRACTIONS = {
+    **{f"{verb}n't": (verb, "not") for verb in "is are was were do does did has have had could should would might must need".split()},
+    **{f"{verb}nt": (verb, "not") for verb in "is are was were does did has have had could should would".split()},
+    "dont": ("do", "not"),
+    "wont": ("will", "not"),
+    "cant": ("can", "not"),
+    "can't": ("can", "not"),
+    "cannot": ("can", "not"),
+    "won't": ("will", "not"),
+    "shan't": ("shall", "not"),
+    "ain't": ("is", "not"),
+    "let's": ("let", "us"),
+}
+ENDINGS = {"'re": "are", "'ve": "have", "'ll": "will", "'d": "would", "'m": "am"}
+IS_BEHIND = frozenset("it he she that this there here what who where how when everything everyone".split())
+"""Words whose ``'s`` is the verb; elsewhere it is the genitive."""
+
+SAME = {
+    "&": "and",
+    "gray": "grey",
+    "pct": "percent",
+    "ok": "okay",
+    "e-mail": "email",
+    "colour": "color",
+    "centre": "center",
+    "metre": "meter",
+    "favourite": "favorite",
+    "organisation": "organization",
+    "no-one": "nobody",
+    "anybody": "anyone",
+    "everybody": "everyone",
+    "somebody": "someone",
+    "nope": "no",
+    "till": "until",
+}
+
+NEGATIONS = frozenset(
+    "not no never none nobody nothing nowhere neither nor without hardly scarcely barely cannot lack lacks lacked lacking "
+    "fail fails failed except unless refuse refuses refused false untrue non "
+    "nicht kein keine keinen keinem keiner keines nie niemals ohne ni ne pas jamais sans aucun aucune nunca jamás sin "
+    "ninguno ninguna nada nadie niet geen nooit zonder não nem sem nunca nie bez nigdy не нет ни без "
+    "不 没 沒 無 无 未 非 别 別 勿 ない".split()
+)
+QUANTITIES = frozenset(
+    "all some any each every both either most few fewer several many much least only just almost nearly about around "
+    "approximately roughly exactly precisely over under above below exceeding minimum maximum at-least double triple "
+    "more less up-to always often sometimes rarely seldom usually frequently occasionally mostly partly entirely fully "
+    "completely partially must may might can could should shall cannot required optional whole another everyone "
+    "someone anyone everything something anything hardly possibly probably certainly allegedly reportedly "
+    "tous toutes quelques alle einige manche todos algunos".split()
+)
+"""How many, how much, how often, how surely."""
+SIGNS = frozenset(("<", ">", "<=", ">=", "=", "==", "!=", "≤", "≥", "≠", "±", "×", "÷", "+", "-", "*", "^"))
+
+LITTLE = frozenset(
+    "a an the of and or to in on at by for with as is are was were be been being am has have had do does did it its "
+    "this that these those which who whom whose there here so then than i you we he she they me us them him her my "
+    "your our his their also will would if but from into s t".split()
+)
+"""Words that name nothing."""
+MOVES_FREELY = frozenset("a an the of and or , also is are was were be it that this".split())
+"""Words whose place alone says little."""
+LIST_WORDS = frozenset(("and", "or", "&"))
+
+CJK_DIGITS = {c: n for n, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2, "壹": 1, "贰": 2, "叁": 3}
+CJK_MAGNITUDES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "兆": 10**12}
+
+
+@cache
+def known_words() -> frozenset[str]:
+    """English words in common use."""
+    return frozenset(_read("known.txt"))
+
+
+@cache
+def exclusive_words() -> dict[str, frozenset[str]]:
+    """To a word those that it cannot stand beside in one meaning: opposites, and others of a short series."""
+    found: dict[str, set[str]] = {}
+    for line in _read("exclusive.txt"):
+        words = line.split()
+        for word in words:
+            found.setdefault(word, set()).update(words)
+    for line in _read("opposites.txt"):
+        sides = [side.split() for side in line.split("|")]
+        for one, other in (sides, sides[::-1]):
+            for word in one:
+                found.setdefault(word, set()).update(other)
+    return {word: frozenset(others - {word}) for word, others in found.items()}
+
+
+def _read(name: str) -> list[str]:
+    return (_FOLDER / name).read_text(encoding="utf-8").splitlines()

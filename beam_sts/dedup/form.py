@@ -1,0 +1,71 @@
+"""Form before sense: what of a text's form does not count when two texts are compared. Pure functions.
+
+Taken away are, in this order: tags of HTML, entities (``&amp;``), characters without width and marks of
+direction, Unicode's compatibility forms (NFKC: full-width letters and digits, ligatures; a superscript digit
+after a digit becomes ``^2``), the kinds of quotation marks and dashes, and runs of white space. Letters keep
+their case. The text itself is never changed: what is kept is written as it was read.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+
+import pyarrow as pa
+
+_BLOCKS = "address|article|aside|blockquote|br|dd|div|dl|dt|figcaption|figure|footer|form|h[1-6]|header|hr|li|main|nav"
+_BLOCKS += "|ol|option|p|pre|section|table|tbody|td|tfoot|th|thead|tr|ul|html|body|head|title|meta|link|img"
+_INLINE = "a|abbr|acronym|b|bdi|bdo|big|cite|code|del|dfn|em|font|i|ins|kbd|label|mark|q|s|samp|small|span|strike"
+_INLINE += "|strong|sub|sup|time|tt|u|var|wbr|center"
+# Neither '<' nor '>' inside, so that each character is looked at a bounded number of times.
+_BLOCK_TAG = re.compile(rf"</?(?:{_BLOCKS})(?:\s[^<>]*)?/?>|<!--[^<>]*-->", re.IGNORECASE)
+_INLINE_TAG = re.compile(rf"</?(?:{_INLINE})(?:\s[^<>]*)?/?>", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_LINK = re.compile(r"""\b(?:href|src)\s{0,4}=\s{0,4}["']?([^"'\s<>]{1,400})""", re.IGNORECASE)
+_RAISED = re.compile("(?<=[0-9])(?=[\u00b2\u00b3\u00b9\u2070\u2074-\u2079])")
+
+_INVISIBLE = "\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
+_INVISIBLE += "\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\ufe0e\ufe0f\ufeff"
+_PLAIN = str.maketrans(
+    {
+        **dict.fromkeys(_INVISIBLE),
+        **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u02bc\u00b4\u2039\u203a", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb\u300c\u300d\u300e\u300f", '"'),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "-"),
+    }
+)
+
+
+def lines_of_form(text: str) -> str:
+    """The text in plain form, its line breaks kept.
+
+    >>> lines_of_form("<p>\\u201cA&nbsp;cat\\u201d<br>\\uff12\\u200b\\uff10 km</p>").split()
+    ['"A', 'cat"', '20', 'km']
+    """
+    if "<" in text:
+        text = _INLINE_TAG.sub("", _BLOCK_TAG.sub("\n", text))
+    if "&" in text:
+        text = _ENTITY.sub(lambda found: html.unescape(found.group()), text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", _RAISED.sub("^", text).translate(_PLAIN)).translate(_PLAIN)
+    return text
+
+
+def plain(text: str) -> str:
+    """The text in plain form; two texts are equal in all but form where these are equal.
+
+    >>> plain("It\\u2019s  <b>bold</b> &amp; \\uff22\\uff29\\uff27") == plain("It's bold & BIG")
+    True
+    """
+    return " ".join(lines_of_form(text).split())
+
+
+def links(text: str) -> tuple[str, ...]:
+    """Where the tags of a text lead, sorted; what a link leads to is no matter of form."""
+    return tuple(sorted(_LINK.findall(text))) if "<" in text else ()
+
+
+def plain_texts(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """``plain`` of n texts without nulls, ``large_string``."""
+    return pa.array([plain(text) for text in texts.to_pylist()], pa.large_string())
