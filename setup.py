@@ -95,7 +95,13 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["beam_sts", "beam_sts.*", "pipelines", "pipelines.*"]),
     package_data={
-        "beam_sts": ["py.typed", "models/embedded/*/*", "report/templates/*", "transforms/providers.yaml"]
+        "beam_sts": [
+            "py.typed",
+            "models/embedded/*/*",
+            "report/templates/*",
+            "transforms/providers.yaml",
+            "dedup/facts/*.txt",
+        ]
     },
     ext_modules=[kernels],
     cmdclass={"build_ext": BuildLibrary},

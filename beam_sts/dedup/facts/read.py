@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from beam_sts.dedup.facts import tables
@@ -18,8 +19,10 @@ NOTHING, LINE, ITEM, SENTENCE = range(4)
 """What parts a token from the one before it: nothing but blanks, the end of a line, what parts the items of a
 list, the end of a sentence or a paragraph."""
 
-_CJK = "\u3007\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_SIGNS = "\u00a1-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u2000-\u206f\u20a0-\u20cf\u2190-\u2bff\u3000-\u3006\u3008-\u303f\ufe30-\ufe6f"
+_CJK = "\u3007\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+_CJK += "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_SIGNS = "\u00a1-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u2000-\u206f"
+_SIGNS += "\u20a0-\u20cf\u2190-\u2bff\u3000-\u3006\u3008-\u303f\ufe30-\ufe6f"
 _IN_WORD = rf"[^\s!-/:-@\[-^`{{-~{_SIGNS}{_CJK}\U0001f000-\U0001fbff]"
 # Every part takes what it can without a second way to do so: the time is linear in the text.
 _PIECES = re.compile(
@@ -101,28 +104,34 @@ def _digit(found: re.Match[str]) -> str:
 
 def _pieces(text: str) -> Iterator[Token]:
     """Tokens whose numbers are not yet put together: ``#`` numbers have their digits alone."""
-    parted = SENTENCE
+    parted, last = SENTENCE, ""
     for found in _PIECES.finditer(text):
         group, piece, start = found.lastgroup or "", found.group(), found.start()
+        before, last = last, piece
         if group in ("line", "end", "item"):
+            if piece == "." and before in tables.ABBREVIATIONS:
+                continue
             level = ITEM if group == "item" else SENTENCE if group == "end" or piece.count("\n") > 1 else LINE
             parted = max(parted, level)
             continue
+        if group == "chunk" and piece.isalpha() and piece.isascii():  # as most are
+            key, kind = _spelling(piece)
+            if key not in tables.CONTRACTIONS:
+                yield Token(key, kind, start, found.end(), parted)
+                parted = NOTHING
+                continue
         first = True
-        for token in _tokens_of(group, piece, start, text):
+        for token in _tokens_of(group, piece, start):
             yield token._replace(parted=parted) if first else token
             first = False
         if not first:
             parted = NOTHING
 
 
-def _tokens_of(group: str, piece: str, start: int, text: str) -> Iterator[Token]:
+def _tokens_of(group: str, piece: str, start: int) -> Iterator[Token]:
     end = start + len(piece)
     if group == "chunk":
-        if piece.isalpha() and piece.isascii():
-            yield _word(piece, start, end)
-        else:
-            yield from _chunk(piece, start)
+        yield from _chunk(piece, start)
     elif group == "address":
         address = piece.rstrip(".,;:!?)'\"")
         bare = re.sub(r"^(?:\w+://)?(?:www\.)?", "", address).rstrip("/")
@@ -141,10 +150,18 @@ def _tokens_of(group: str, piece: str, start: int, text: str) -> Iterator[Token]
 
 
 def _word(piece: str, start: int, end: int, glued: bool = False) -> Token:
-    key = piece.lower() if piece.isascii() else piece.casefold()
-    key = tables.SAME.get(key, key)
-    kind = NEGATION if key in tables.NEGATIONS else QUANTITY if key in tables.QUANTITIES else PLAIN
+    key, kind = _spelling(piece)
     return Token(key, kind, start, end, NOTHING, glued, glued)
+
+
+@lru_cache(1 << 16)
+def _spelling(piece: str) -> tuple[str, int]:
+    """One spelling of a word, and what kind of fact it is."""
+    key = piece.casefold()
+    key = tables.SAME.get(key, key)
+    if len(key) > 2 and key in tables.UNITS and key not in tables.ORDINALS:
+        return "~" + tables.UNITS[key], PLAIN  # the same word wherever it is; a unit only beside a number
+    return key, NEGATION if key in tables.NEGATIONS else QUANTITY if key in tables.QUANTITIES else PLAIN
 
 
 def _chunk(piece: str, start: int) -> Iterator[Token]:
@@ -254,7 +271,15 @@ def _mixed(piece: str, start: int) -> Iterator[Token]:
             bit, begin = found.group(), at + found.start()
             if "0" <= bit[0] <= "9":
                 for number in _plain_numbers(bit):
-                    yield Token(number, CODE if number[0] == "!" else NUMBER, begin, begin + len(bit), NOTHING, not first, not first)
+                    yield Token(
+                        number,
+                        CODE if number[0] == "!" else NUMBER,
+                        begin,
+                        begin + len(bit),
+                        NOTHING,
+                        not first,
+                        not first,
+                    )
                     first = False
             elif any(c.isalnum() for c in bit):
                 alone = bit.casefold()
@@ -310,7 +335,11 @@ def _join_numbers(tokens: list[Token]) -> list[Token]:
     while at < count:
         token = tokens[at]
         after = tokens[at + 1] if at + 1 < count and tokens[at + 1].parted <= LINE else None
-        if token.kind == PLAIN and not token.named and (found := _number_words(tokens, at)):
+        key, kind = token.key, token.kind
+        if kind == PLAIN and key not in _MATTER:
+            joined.append(token)
+            at += 1
+        elif kind == PLAIN and not token.named and (found := _number_words(tokens, at)):
             key, length = found
             end = tokens[at + length - 1].end
             at += length - 1  # the number stands for its words from here on
@@ -319,16 +348,20 @@ def _join_numbers(tokens: list[Token]) -> list[Token]:
             at = _number(tokens, at, joined)
         elif token.kind == SIGN and token.key in "+-":
             at = _plus_or_minus(tokens, at, joined)
-        elif token.kind == UNIT and token.key[1:] in _CURRENCY_NAMES and after and after.kind == NUMBER:
+        elif after and after.kind == NUMBER and _is_currency(token):
             at = _money(tokens, at, joined, token.key)
-        elif token.key in ("usd", "eur", "gbp") and after and after.kind == NUMBER:
-            at = _money(tokens, at, joined, "~" + tables.CURRENCIES[token.key])
         elif token.key == "us" and after and after.key == "~USD":  # US$ 5
             at += 1
             tokens[at] = after._replace(parted=token.parted)
         elif token.key in tables.MONTHS and token.kind in (PLAIN, QUANTITY):
             at = _month(tokens, at, joined)
-        elif token.key == "of" and after and after.key in tables.MONTHS and joined and joined[-1].kind == NUMBER:
+        elif (
+            token.key == "of"
+            and after
+            and after.key in tables.MONTHS
+            and joined
+            and joined[-1].kind == NUMBER
+        ):
             at += 1
         elif token.kind == DATE and after and after.key in ("am", "pm"):
             joined.append(token._replace(key=_clock(token.key, after.key), end=after.end))
@@ -337,6 +370,12 @@ def _join_numbers(tokens: list[Token]) -> list[Token]:
             joined.append(token)
             at += 1
     return joined
+
+
+def _is_currency(token: Token) -> bool:
+    """Whether a token before a number may be its currency: a sign, or a code of three letters."""
+    code = token.kind == PLAIN and token.end - token.start == 3
+    return token.key[:1] == "~" and token.key[1:] in _CURRENCY_NAMES and (token.kind == UNIT or code)
 
 
 def _plus_or_minus(tokens: list[Token], at: int, joined: list[Token]) -> int:
@@ -406,11 +445,16 @@ def _number(tokens: list[Token], at: int, joined: list[Token], money: bool = Fal
     if at < count and tokens[at].parted <= LINE:
         word = tokens[at]
         name = word.key
-        if name == "per" and at + 1 < count and tokens[at + 1].key == "cent":
+        if name == "per" and at + 1 < count and tokens[at + 1].key == "~cent":
             joined.append(word._replace(key="~%", kind=UNIT, end=tokens[at + 1].end))
             return at + 2
-        if word.kind in (PLAIN, CODE) and name in tables.UNITS and name not in ("a", "won", "us$"):
-            joined.append(word._replace(key="~" + tables.UNITS[name], kind=UNIT, named=False))
+        if (
+            word.kind in (PLAIN, CODE)
+            and (name[0] == "~" or name in tables.UNITS)
+            and name not in ("a", "won")
+        ):
+            unit = name if name[0] == "~" else "~" + tables.UNITS[name]
+            joined.append(word._replace(key=unit, kind=UNIT, named=False))
             return at + 1
         if name in ("am", "pm"):
             joined[-1] = joined[-1]._replace(key=_clock(joined[-1].key, name), kind=DATE, end=word.end)
@@ -418,7 +462,26 @@ def _number(tokens: list[Token], at: int, joined: list[Token], money: bool = Fal
     return at
 
 
-_FACTORS = {word: factor for word, factor in tables.MAGNITUDES.items() if word not in ("hundreds", "thousands", "dozens")}
+_FACTORS = {
+    word: factor
+    for word, factor in tables.MAGNITUDES.items()
+    if word not in ("hundreds", "thousands", "dozens")
+}
+_MATTER = frozenset(
+    (
+        *(
+            *tables.ONES,
+            *tables.TENS,
+            *tables.MAGNITUDES,
+            *tables.ORDINALS,
+            *tables.FRACTIONS,
+            *tables.MONTHS,
+        ),
+        *(*tables.CJK_DIGITS, *tables.CJK_MAGNITUDES, *("~" + name for name in tables.CURRENCIES.values())),
+        *("a", "an", "of", "us", "half"),
+    )
+)
+"""Words that may be part of a number or a date; the others pass."""
 _AFTER_CURRENCY = {"m": 10**6, "~m": 10**6, "b": 10**9}
 _CURRENCY_NAMES = frozenset(tables.CURRENCIES.values())
 
@@ -456,7 +519,12 @@ def _number_words(tokens: list[Token], at: int) -> tuple[str, int] | None:
         return _cjk_number(tokens, at)
     if word in tables.ORDINALS:
         return f"#{tables.ORDINALS[word]}", 1
-    if word == "half" and at + 2 < len(tokens) and tokens[at + 1].key == "a" and tokens[at + 2].key in _FACTORS:
+    if (
+        word == "half"
+        and at + 2 < len(tokens)
+        and tokens[at + 1].key == "a"
+        and tokens[at + 2].key in _FACTORS
+    ):
         return f"#{_FACTORS[tokens[at + 2].key] // 2}", 3
     if word in tables.FRACTIONS:
         return "#" + tables.FRACTIONS[word], 1
@@ -497,7 +565,9 @@ def _number_words(tokens: list[Token], at: int) -> tuple[str, int] | None:
 def _cjk_number(tokens: list[Token], at: int) -> tuple[str, int]:
     stop, total, part, digit = at, 0, 0, 0
     plain = ""
-    while stop < len(tokens) and stop - at < 24 and (stop == at or tokens[stop].start == tokens[stop - 1].end):
+    while (
+        stop < len(tokens) and stop - at < 24 and (stop == at or tokens[stop].start == tokens[stop - 1].end)
+    ):
         word = tokens[stop].key
         if word in tables.CJK_DIGITS:
             digit = tables.CJK_DIGITS[word]
@@ -518,20 +588,26 @@ def _cjk_number(tokens: list[Token], at: int) -> tuple[str, int]:
 
 
 def _name(tokens: list[Token], text: str) -> list[Token]:
-    """Tell the names: words with a capital inside a sentence, words that are not known, and what is called: ``f(``.
+    """Tell the names: words with a capital inside a sentence, words few know, what is called (``f(``).
 
     Where most words are in capitals, or few words are known (other languages), these say nothing.
     """
-    known = tables.known_words()
-    words = [at for at, token in enumerate(tokens) if token.kind == PLAIN and token.key.isalpha() and len(token.key) > 1]
-    capital = [at for at in words if text[tokens[at].start].isupper()]
-    shouted = sum(text[tokens[at].end - 1].isupper() for at in capital)
+    words, capital, unknown, shouted = [], [], [], 0
+    for at, token in enumerate(tokens):
+        if token.kind == PLAIN and token.end - token.start > 1 and token.key.isalpha():
+            words.append(at)
+            if text[token.start].isupper():
+                capital.append(at)
+                shouted += text[token.end - 1].isupper()
+            if len(token.key) > 2 and not _is_known(token.key):
+                unknown.append(at)
     capitals_tell = shouted * 2 <= len(words) or len(words) <= 3
-    unknown = [at for at in words if len(tokens[at].key) > 2 and not _is_known(tokens[at].key, known)]
     rarity_tells = len(unknown) * 2 <= len(words)
-    named = set()
+    named: set[int] = set()
     if capitals_tell:
-        named.update(at for at in capital if tokens[at].parted != SENTENCE and tokens[at].key not in tables.LITTLE)
+        named.update(
+            at for at in capital if tokens[at].parted != SENTENCE and tokens[at].key not in tables.LITTLE
+        )
     named.update(at for at in words if text[tokens[at].end : tokens[at].end + 1] == "(")
     if rarity_tells:
         named.update(at for at in unknown if tokens[at].key.isascii())
@@ -543,12 +619,15 @@ def _name(tokens: list[Token], text: str) -> list[Token]:
     return tokens
 
 
-def _is_known(word: str, known: frozenset[str]) -> bool:
+@lru_cache(1 << 16)
+def _is_known(word: str) -> bool:
+    known = tables.known_words()
     if word in known:
         return True
     for ending in ("s", "es", "ed", "ing", "ly", "er", "d", "ness", "able"):
-        if word.endswith(ending):
-            stem = word[: -len(ending)]
-            if len(stem) > 2 and (stem in known or stem + "e" in known or (stem[-1] == stem[-2] and stem[:-1] in known)):
+        stem = word.removesuffix(ending)
+        if stem != word and len(stem) > 2:
+            doubled = stem[-1] == stem[-2] and stem[:-1] in known
+            if stem in known or stem + "e" in known or doubled:
                 return True
     return False

@@ -1,5 +1,7 @@
 """The tables of the fact guard: what words stand for, and which exclude each other."""
 
+# ruff: noqa: E501, SIM905  (word lists and frames read better one to a line)
+
 from __future__ import annotations
 
 from functools import cache
@@ -10,13 +12,14 @@ _FOLDER = Path(__file__).parent
 ONES = {
     word: number
     for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen".split()
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
     )
 }
 TENS = {
     word: 20 + 10 * place
-    for place, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())
+    for place, word in enumerate(
+        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+    )
 }
 MAGNITUDES = {
     "hundred": 10**2,
@@ -50,12 +53,18 @@ GLUED = {"k": 10**3, "bn": 10**9, "mn": 10**6, "tn": 10**12}
 ORDINALS = {
     word: place
     for place, word in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
-        "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth".split(),
+        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth".split(),
         1,
     )
 }
-FRACTIONS = {"half": "1/2", "halves": "1/2", "quarter": "1/4", "quarters": "1/4", "twice": "2x", "thrice": "3x"}
+FRACTIONS = {
+    "half": "1/2",
+    "halves": "1/2",
+    "quarter": "1/4",
+    "quarters": "1/4",
+    "twice": "2x",
+    "thrice": "3x",
+}
 MONTHS = {
     name: place
     for place, names in enumerate(
@@ -77,12 +86,14 @@ MONTHS = {
     )
     for name in names.split()
 }
-UNSURE_MONTHS = frozenset(("march", "mar", "may", "jan", "jun", "sep", "dec", "august", "apr", "oct", "nov", "jul", "feb"))
+UNSURE_MONTHS = frozenset(
+    ("march", "mar", "may", "jan", "jun", "sep", "dec", "august", "apr", "oct", "nov", "jul", "feb")
+)
 """Months only beside a number."""
 CURRENCIES = {
-    **dict.fromkeys(("$", "usd", "dollar", "dollars", "us$"), "USD"),
+    **dict.fromkeys(("$", "usd", "dollar", "dollars"), "USD"),
     **dict.fromkeys(("€", "eur", "euro", "euros"), "EUR"),
-    **dict.fromkeys(("£", "gbp", "pound sterling", "pounds sterling"), "GBP"),
+    **dict.fromkeys(("£", "gbp"), "GBP"),
     **dict.fromkeys(("¥", "jpy", "yen"), "JPY"),
     **dict.fromkeys(("₹", "inr", "rupee", "rupees"), "INR"),
     **dict.fromkeys(("chf", "franken"), "CHF"),
@@ -198,8 +209,27 @@ UNITS = {name: names.split()[0] for names in _UNIT_NAMES for name in names.split
 CURRENCY_SIGNS = frozenset("$€£¥₹₽₩")
 
 CONTRACTIONS = {
-    **{f"{verb}n't": (verb, "not") for verb in "is are was were do does did has have had could should would might must need".split()},
-    **{f"{verb}nt": (verb, "not") for verb in "is are was were does did has have had could should would".split()},
+    **{
+        f"{verb}n't": (verb, "not")
+        for verb in "is are was were do does did has have had could should would might must need".split()
+    },
+    **{
+        f"{verb}nt": (verb, "not")
+        for verb in [
+            "is",
+            "are",
+            "was",
+            "were",
+            "does",
+            "did",
+            "has",
+            "have",
+            "had",
+            "could",
+            "should",
+            "would",
+        ]
+    },
     "dont": ("do", "not"),
     "wont": ("will", "not"),
     "cant": ("can", "not"),
@@ -234,35 +264,57 @@ SAME = {
 }
 
 NEGATIONS = frozenset(
-    "not no never none nobody nothing nowhere neither nor without hardly scarcely barely cannot lack lacks lacked lacking "
-    "fail fails failed except unless refuse refuses refused false untrue non "
-    "nicht kein keine keinen keinem keiner keines nie niemals ohne ni ne pas jamais sans aucun aucune nunca jamás sin "
-    "ninguno ninguna nada nadie niet geen nooit zonder não nem sem nunca nie bez nigdy не нет ни без "
-    "不 没 沒 無 无 未 非 别 別 勿 ない".split()
+    "not no never none nobody nothing nowhere neither nor without hardly scarcely barely cannot lack lacks lacked lacking fail fails failed except unless refuse refuses refused false untrue non nicht kein keine keinen keinem keiner keines nie niemals ohne ni ne pas jamais sans aucun aucune nunca jamás sin ninguno ninguna nada nadie niet geen nooit zonder não nem sem nunca nie bez nigdy не нет ни без 不 没 沒 無 无 未 非 别 別 勿 ない".split()
 )
 QUANTITIES = frozenset(
-    "all some any each every both either most few fewer several many much least only just almost nearly about around "
-    "approximately roughly exactly precisely over under above below exceeding minimum maximum at-least double triple "
-    "more less up-to always often sometimes rarely seldom usually frequently occasionally mostly partly entirely fully "
-    "completely partially must may might can could should shall cannot required optional whole another everyone "
-    "someone anyone everything something anything hardly possibly probably certainly allegedly reportedly "
-    "tous toutes quelques alle einige manche todos algunos".split()
+    "all some any each every both either most few fewer several many much least only just almost nearly about around approximately roughly exactly precisely over under above below exceeding minimum maximum at-least double triple more less up-to always often sometimes rarely seldom usually frequently occasionally mostly partly entirely fully completely partially must may might can could should shall cannot required optional whole another everyone someone anyone everything something anything hardly possibly probably certainly allegedly reportedly tous toutes quelques alle einige manche todos algunos".split()
 )
 """How many, how much, how often, how surely."""
 SIGNS = frozenset(("<", ">", "<=", ">=", "=", "==", "!=", "≤", "≥", "≠", "±", "×", "÷", "+", "-", "*", "^"))
 
 LITTLE = frozenset(
-    "a an the of and or to in on at by for with as is are was were be been being am has have had do does did it its "
-    "this that these those which who whom whose there here so then than i you we he she they me us them him her my "
-    "your our his their also will would if but from into s t".split()
+    "a an the of and or to in on at by for with as is are was were be been being am has have had do does did it its this that these those which who whom whose there here so then than i you we he she they me us them him her my your our his their also will would if but from into s t".split()
 )
 """Words that name nothing."""
 MOVES_FREELY = frozenset("a an the of and or , also is are was were be it that this".split())
 """Words whose place alone says little."""
 LIST_WORDS = frozenset(("and", "or", "&"))
 
-CJK_DIGITS = {c: n for n, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2, "壹": 1, "贰": 2, "叁": 3}
-CJK_MAGNITUDES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "兆": 10**12}
+_SHORT = (
+    "mr mrs ms dr prof st no nr vs inc ltd co corp gen sen rep gov jr sr dept approx ca cf vol pp fig eq al"
+)
+ABBREVIATIONS = frozenset(
+    form
+    for word in (
+        *_SHORT.split(),
+        *(name for name in MONTHS if len(name) < 5),
+        *"abcdefghijklmnopqrstuvwxyz",
+        "U.S",
+        "e.g",
+        "i.e",
+    )
+    for form in (word, word.capitalize(), word.upper())
+)
+"""Words whose point ends no sentence."""
+
+CJK_DIGITS = {c: n for n, c in enumerate("零一二三四五六七八九")} | {
+    "〇": 0,
+    "两": 2,
+    "兩": 2,
+    "壹": 1,
+    "贰": 2,
+    "叁": 3,
+}
+CJK_MAGNITUDES = {
+    "十": 10,
+    "百": 100,
+    "千": 1000,
+    "万": 10**4,
+    "萬": 10**4,
+    "亿": 10**8,
+    "億": 10**8,
+    "兆": 10**12,
+}
 
 
 @cache

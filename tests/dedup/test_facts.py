@@ -1,0 +1,198 @@
+"""The fact guard: what counts as another fact, what is form alone, and that any text can be read."""
+
+# ruff: noqa: E501, SIM905  (word lists and frames read better one to a line)
+
+import time
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from beam_sts.dedup.facts.compare import compare
+from beam_sts.dedup.facts.read import read_facts
+from benchmarks.changed_facts import FRAMES, from_frames
+
+
+def differ(one, two, guard="facts"):
+    return compare(read_facts(one), read_facts(two), guard).difference
+
+
+SAME = [
+    ("1,000 people came", "1000 people came"),
+    ("It is 5 km long", "It is 5 kilometres long"),
+    ("It is 5km long", "It is 5 km long"),
+    ("It took 3.0 hours", "It took 3 hours"),
+    ("She has two dogs", "She has 2 dogs"),
+    ("Signed on 2024-03-05", "Signed on 5 March 2024"),
+    ("Signed on March 5, 2024", "Signed on 5 Mar 2024"),
+    ("Signed on the 5th of March 2024", "Signed on the 5 March 2024"),
+    ("It isn't open", "It is not open"),
+    ("We can't go", "We cannot go"),
+    ("It won't start", "It will not start"),
+    ("It cost $5 million", "It cost 5 million dollars"),
+    ("It cost $5m", "It cost 5,000,000 dollars"),
+    ("It cost EUR 20", "It cost 20 euros"),
+    ("A rise of 5%", "A rise of 5 percent"),
+    ("A rise of five per cent", "A rise of 5%"),
+    ("A dozen eggs", "12 eggs"),
+    ("Half a million people", "500,000 people"),
+    ("twenty-five men", "25 men"),
+    ("two hundred and five men", "205 men"),
+    ("The train leaves at 2:30 pm", "The train leaves at 14:30"),
+    ("３００人", "300人"),
+    ("三百万人在北京", "3000000人在北京"),
+    ("العدد ٣٠٠ هنا", "العدد 300 هنا"),
+    ("Python v3.11.2 is out", "Python 3.11.2 is out"),
+    ("the B-52 bomber", "the B52 bomber"),
+    ("Read more at http://www.a.org/x/", "Read more at https://a.org/x"),
+    ("a long-term plan", "a long term plan"),
+    ("Apples, pears and plums are sold here", "Plums, apples and pears are sold here"),
+    ("It rained all day. We stayed at home.", "We stayed at home. It rained all day."),
+    ("The weather was fine and the sea was calm.", "The weather was lovely and the sea was calm."),
+    ("The weather was fine and the sea was calm.", "The weather was really fine and the sea was calm."),
+    ("She spoke to Angela Merkel in the garden", "She spoke to Angela Merkell in the garden"),
+    ("The goverment fell in the night", "The government fell in the night"),
+    ("THE BOARD MET IN PARIS", "The board met in Paris"),
+    ("The end. It was 5 km to the next village and dark.", "The end."),
+]
+
+OTHER = [
+    ("The fund lost 3 million euros", "The fund lost 3 billion euros", "number"),
+    ("SKU 55-0918", "SKU 55-0981", "code"),
+    ("You're not the only one", "You're the only one", "negation"),
+    ("He has never been here", "He has been here", "negation"),
+    ("At most 5 people may enter", "At least 5 people may enter", "opposites"),
+    ("All of them came", "Some of them came", "opposites"),
+    ("You must pay the fee", "You may pay the fee", "quantity"),
+    ("It is 5 km long", "It is 5 miles long", "unit"),
+    ("It cost 5 dollars", "It cost 5 euros", "unit"),
+    ("It is -5 degrees", "It is 5 degrees", "number"),
+    ("Signed on 5 March 2024", "Signed on 5 April 2024", "date"),
+    ("Bus at 10:30", "Bus at 10:45", "date"),
+    ("See http://a.org/x", "See http://a.org/y", "address"),
+    ('<a href="http://a.org/x">here</a>', '<a href="http://a.org/y">here</a>', "address"),
+    ("Write to ann@a.org", "Write to ann@b.org", "address"),
+    ("open(path).read()", "open(path).write()", "opposites"),
+    ("call start_server now", "call start_client now", "opposites"),
+    ("the source for the Rust rand crate", "the source for the Rust rand-core crate", "code"),
+    ("the source for the Rust futures-core crate", "the source for the Rust futures-task crate", "name"),
+    ("He met Angela Merkel there", "He met Helmut Kohl there", "name"),
+    ("The licence is compatible", "The licence is incompatible", "opposites"),
+    ("The dog bit the man", "The man bit the dog", "order"),
+    ("He flew from Paris to Berlin", "He flew from Berlin to Paris", "order"),
+    (
+        "The buyer pays the fee and the seller pays the tax",
+        "The seller pays the fee and the buyer pays the tax",
+        "order",
+    ),
+    ("Italy beat Spain 3 to 1", "Italy beat Spain 1 to 3", "order"),
+    ("三百万人", "三百亿人", "number"),
+    ("他不来", "他来", "negation"),
+    ("10² metres", "102 metres", "number"),
+]
+
+
+@pytest.mark.parametrize(("one", "two"), SAME)
+def test_form_alone_is_no_difference(one, two):
+    assert differ(one, two) is None
+    assert differ(two, one) is None
+
+
+@pytest.mark.parametrize(("one", "two", "kind"), OTHER)
+def test_another_fact(one, two, kind):
+    found = differ(one, two)
+    assert found is not None
+    assert found.kind == kind, found
+    assert differ(two, one) is not None
+
+
+def test_numbers_alone():
+    assert differ("The dog bit the man", "The man bit the dog", "numbers") is None
+    assert differ("He is not here", "He is here", "numbers") is None
+    assert differ("He is 5", "He is 6", "numbers") is not None
+    assert differ("from 3 to 5", "from 5 to 3", "numbers") is not None
+    assert differ("He is 5", "He is 6", "none") is None
+
+
+def test_what_differs_as_it_is_written():
+    assert (
+        str(differ("It lost 3 million euros", "It lost 3 billion euros")) == "number: 3 million | 3 billion"
+    )
+    assert str(differ("It is 5 km", "It is 5 miles")) == "unit: 5 km | 5 miles"
+
+
+def test_lost_characters():
+    reply = "I do not agree with any of this, and I said so before."
+    quoted = "> The plan is fine.\n> We start in June.\n"
+    found = compare(read_facts(quoted + reply), read_facts(quoted))
+    assert found.difference is None
+    assert found.lost[0] >= len(reply) - 4
+    assert found.lost[1] == 0
+    assert compare(read_facts("one two three"), read_facts("three. one two")).lost == (0, 0)
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_changed_facts_are_seen(name):
+    pairs = [(one, two) for kind, one, two in from_frames() if kind == name]
+    missed = [pair for pair in pairs if differ(*pair) is None]
+    assert len(pairs) >= 60 or name in ("negation", "quantity", "opposite")
+    assert len(missed) <= (0.1 if name == "opposite" else 0.01) * len(pairs), missed[:3]
+
+
+WORDS = st.sampled_from(
+    "the a dog bit man not 3 million km 5 March 2024 - $ % , . \n and no all John B-52 http://a.b/c isn't 一 百 ٣".split()
+)
+TEXTS = st.one_of(st.text(max_size=80), st.lists(WORDS, max_size=25).map(" ".join))
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS, TEXTS)
+@example("", "")
+@example("\ud7ff", "1" * 5000)
+def test_symmetry_and_reflexivity(one, two):
+    first, second = read_facts(one), read_facts(two)
+    assert compare(first, first).difference is None
+    assert compare(first, read_facts(one)) == compare(first, first)
+    there, back = (
+        compare(*sorted((first, second), key=lambda f: f.text)),
+        compare(*sorted((second, first), key=lambda f: f.text)),
+    )
+    assert there == back
+    lost = compare(first, second).lost
+    assert lost[0] <= len(first.text) + len(first.tokens)
+    assert min(lost) >= 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(WORDS, max_size=25), st.sampled_from(["  ", " \n ", "\t", "\u00a0"]))
+def test_white_space_is_no_fact(words, blank):
+    one, two = " ".join(words), blank.join(words)
+    if "\n" not in one:  # a line break may part what a blank does not
+        assert read_facts(one).keys == read_facts(two).keys
+
+
+HOSTILE = {
+    "digits": "1" * 1_000_000,
+    "brackets": "<(" * 100_000,
+    "points": "a." * 100_000,
+    "tags": "<a " * 60_000,
+    "comments": "<!--" * 60_000,
+    "numbers": "1 " * 100_000,
+    "signs": "-$" * 60_000,
+    "ideographs": "一" * 60_000,
+    "entities": "&a" * 200_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_time_is_linear(name):
+    text = HOSTILE[name]
+
+    def seconds(part):
+        begun = time.process_time()
+        first = read_facts(part)
+        compare(first, read_facts("b".join((part[: len(part) // 3], part[len(part) // 3 :])) + " c"))
+        return time.process_time() - begun
+
+    quarter = max(seconds(text[: len(text) // 4]), 0.02)
+    assert seconds(text) < 16 * quarter  # a square would be 16 times the quarter and more
