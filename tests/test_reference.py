@@ -200,6 +200,8 @@ def by_beam(job, threshold, model, folder):
             keep=job.keep,
             candidates=job.sources,
             within=job.within,
+            linkage="average" if job.average else "single",
+            one_to_one=job.one_to_one,
             compare_blank=job.empty == "score",
             rounds=5,
             blend=False,
@@ -252,7 +254,6 @@ def profile(examples):
 
 def on_beam(job):
     """Without what the transform has not."""
-    job.average = job.one_to_one = False
     job.empty = "score" if job.empty == "score" else "keep"
     return job
 

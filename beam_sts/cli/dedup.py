@@ -14,6 +14,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,13 @@ from beam_sts.cli.formats import add_format_options
 from beam_sts.cli.scoring import add_places, add_scoring_options, check_device, scorer_options, trust
 from beam_sts.dedup.beam_components import ROUNDS
 from beam_sts.dedup.beam_files import REPORT, BeamSettings, DeduplicateSlices
-from beam_sts.dedup.decide import LINKAGES, decide, examples
+from beam_sts.dedup.decide import GUARD, decide, row_outcomes
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.receipts import RowWriter, SliceWriter
-from beam_sts.dedup.rows import Nodes, Rows, make_nodes, read_rows
-from beam_sts.dedup.rule import TABLE, count_removals, node_sizes, threshold_table
+from beam_sts.dedup.rows import Nodes, Rows, best_rows, make_nodes, read_rows
+from beam_sts.dedup.rule import LINKAGES, TABLE, Policy, count_removals, node_sizes, threshold_table
 from beam_sts.dedup.shards import PairShards, edges_of, pairs_schema, read_edges
-from beam_sts.dedup.show import by_kind
+from beam_sts.dedup.show import Look, by_kind, examples
 from beam_sts.dedup.verify import MODEL_SHARE, THRESHOLD, Scoring, Verifier, check_pairs
 from beam_sts.errors import UserError
 from beam_sts.examples import Example, merge_examples
@@ -223,7 +224,7 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
     spill = TextFile(work / "texts")
     total, reading = sum(source.plan.rows for source in job.sources), Steps()
     with progress(total, lambda: reading.done, "rows", where=lambda: reading.at, console=console_of(own)):
-        rows = read_rows(job.sources, spill, own.keep, job.proposal.blocks, reading.add)
+        rows = read_rows(job.sources, spill, job.keep, job.proposal.blocks, reading.add)
     id_rank = rows.id_ranks()
     nodes = make_nodes(
         rows,
@@ -259,11 +260,11 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
             edges = edges_of(proposed, *shards.score(proposed.a, proposed.b, proposed.source, scored))
         timeline = pace.timeline()
         clock.lap("score")
-    made = decide(
-        *(rows, nodes, id_rank, edges, own.threshold, job.keep, shards),
-        linkage=own.linkage,
-        one_to_one=own.one_to_one,
-    )
+    policy = Policy(own.threshold, job.keep, own.linkage, own.one_to_one)
+    rank, best = best_rows(rows, nodes, id_rank, job.keep)
+    verify = None if shards is None else partial(shards.score, source=GUARD)
+    made = decide(policy, rank, nodes.rows, nodes.side == 1, edges, verify)
+    outcomes = row_outcomes(made, nodes.of_row, best, nodes.row)
     if shards is not None:
         shards.write_identical()
     else:
@@ -276,7 +277,7 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
     table = threshold_table(cuts, node_sizes(made.rule.own_rows), counts)
     clock.lap("decide")
     model = job.fingerprint["model"] + (f"+{job.fingerprint['cascade_model']}" if job.cascade else "")
-    writer = RowWriter(_writer(own, job), rows, made, own.threshold, model)
+    writer = RowWriter(_writer(own, job), rows, outcomes, own.threshold, model)
     whole, damaged = writer.whole(verify=own.verify)
     missing = [part for part in job.sources[0].plan.slices if part.index not in whole]
     written = 0
@@ -285,10 +286,16 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
             written += count
     job.output.finish({**writer.to.schemas, "pairs": pairs_schema(rows.ids[0].type, own.against is not None)})
     clock.lap("write")
-    summary = summarise(own, job, rows, nodes, made, edges, shards, reports, table, clock.seconds)
+    summary = summarise(own, job, rows, nodes, made, outcomes, edges, shards, reports, table, clock.seconds)
     summary["shards_damaged"] = shards.damaged + len(damaged)
     summary["timeline"] = timeline
-    shown = examples(rows, nodes, texts, made, own.threshold, own.report_examples)
+    look = Look(
+        lambda found: found.tolist(),
+        lambda found: rows.ids_of(nodes.row[found]).to_pylist(),
+        lambda found: rows.ids_of(best[found]).to_pylist(),
+        lambda found: texts.take(pa.array(found)).to_pylist(),
+    )
+    shown = examples(made, made.edges.pairs, own.threshold, own.report_examples, look)
     _report(own, job, summary, by_kind(shown))
     return summary
 
@@ -312,14 +319,8 @@ def check_beam(own: argparse.Namespace) -> None:
     Raises:
         UserError: an option needs one machine.
     """
-    only = {
-        "--from_pairs": own.from_pairs,
-        f"--linkage {own.linkage}": own.linkage != "single",
-        "--one_to_one": own.one_to_one,
-    }
-    for flag, given in only.items():
-        if given:
-            raise UserError(f"{flag}: runs on one machine. Leave out --runner, or the option.")
+    if own.from_pairs:
+        raise UserError("--from_pairs: runs on one machine. Leave out --runner, or the option.")
 
 
 def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, Any]:
@@ -330,12 +331,14 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     settings = BeamSettings(
         _writer(own, job),
         own.threshold,
-        job.keep.name,
+        job.keep,
         model,
         job.checkpoint.name,
         job.proposal,
         against,
         {
+            "linkage": own.linkage,
+            "one_to_one": own.one_to_one,
             "blocks": blocks_for(sum(source.plan.rows for source in job.sources)),
             "rounds": own.component_rounds,
             "symmetric": own.symmetric,

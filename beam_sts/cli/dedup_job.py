@@ -14,7 +14,7 @@ from beam_sts.checks import check, interval
 from beam_sts.cli.describe import input_identity, versions_of
 from beam_sts.cli.formats import format_settings, output_folder, read_options
 from beam_sts.cli.scoring import trust
-from beam_sts.dedup.decide import KeepPolicy
+from beam_sts.dedup.keep import KeepPolicy
 from beam_sts.dedup.receipts import FOLDERS, RECEIPT
 from beam_sts.dedup.runs import Run
 from beam_sts.errors import UserError

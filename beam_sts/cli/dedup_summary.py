@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 import beam_sts
+from beam_sts.arrays import IntArray
 from beam_sts.cli.args import program
 from beam_sts.cli.dedup_job import Job
 from beam_sts.cli.describe import (
@@ -22,10 +23,12 @@ from beam_sts.cli.describe import (
 )
 from beam_sts.dedup.decide import (
     Decision,
+    Edges,
+    RowOutcomes,
     describe_clusters,
 )
 from beam_sts.dedup.rows import Nodes, Rows
-from beam_sts.dedup.shards import Edges, PairShards
+from beam_sts.dedup.shards import PairShards
 from beam_sts.dedup.verify import VerifyStats
 from beam_sts.io.summary import add_records, quantiles, score_histogram
 
@@ -116,6 +119,7 @@ def summarise(
     rows: Rows,
     nodes: Nodes,
     made: Decision,
+    outcomes: RowOutcomes,
     edges: Edges,
     shards: PairShards,
     reports: list[dict[str, Any]],
@@ -128,9 +132,13 @@ def summarise(
         RuntimeError: the counts do not add up.
     """
     counts = _counts(job)
-    if counts["rows_removed"] != int(made.removed.sum()):
-        raise RuntimeError(f"the counts do not add up: {counts}, {made.removed.sum()} rows decided on")
-    sizes = np.bincount(np.bincount(made.cluster[: rows.own], minlength=1))
+    if counts["rows_removed"] != int(outcomes.removed.sum()):
+        raise RuntimeError(f"the counts do not add up: {counts}, {outcomes.removed.sum()} rows decided on")
+    sizes = np.bincount(np.bincount(outcomes.cluster[: rows.own], minlength=1))
+
+    def ids(found: IntArray) -> list[Any]:
+        return list(rows.ids_of(nodes.row[found]).to_pylist())
+
     good = edges.pairs.scores[~np.isnan(edges.pairs.scores)]
     histogram = score_histogram(good)
     return {
@@ -152,7 +160,7 @@ def summarise(
         "unverified": made.settled.unverified,
         "clusters": int(sizes[2:].sum()),
         "cluster_sizes": {str(size): int(sizes[size]) for size in np.flatnonzero(sizes).tolist() if size},
-        "largest_clusters": describe_clusters(rows, nodes, made),
+        "largest_clusters": [cluster for _, cluster in describe_clusters(made, ids)],
         "thresholds": table,
         "score_quantiles": quantiles(histogram),
         "score_histogram": histogram,

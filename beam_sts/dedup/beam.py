@@ -19,11 +19,12 @@ from beam_sts.candidates.buckets import CAP
 from beam_sts.candidates.keys import MinHash
 from beam_sts.candidates.propose import Proposal
 from beam_sts.dedup.beam_components import ROUNDS, Components
-from beam_sts.dedup.beam_decide import Settle, SortOut, Verify, describe, fates
+from beam_sts.dedup.beam_decide import DecideClusters, SortOut, Verify, fates
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, Fields, MakeNodes, NodeInfo, ReadRows
 from beam_sts.dedup.beam_thresholds import CountThresholds
+from beam_sts.dedup.keep import KeepPolicy
 from beam_sts.dedup.overlap import SHINGLE
-from beam_sts.dedup.rule import TABLE, threshold_table
+from beam_sts.dedup.rule import TABLE, Policy, threshold_table
 from beam_sts.dedup.show import Entry, best_entries, by_kind
 from beam_sts.dedup.verify import MODEL_SHARE, THRESHOLD, Scoring
 from beam_sts.errors import UserError
@@ -80,6 +81,9 @@ class DeduplicateTexts(beam.PTransform):
         keep: ``first`` (the smallest id: a PCollection has no order), ``longest``, ``shortest``, ``central``
             or ``highest:FIELD``, a field of numbers or dates (``beam_sts.dedup.keep``); ties go to the
             smallest id.
+        linkage: clusters: ``single`` (connected components), or ``average``: merged while the mean score of
+            all their pairs reaches the threshold, pairs that are no candidates counting 0.
+        one_to_one: with ``against``: a row goes only if it and its survivor are each other's best match.
         minhash: settings of the MinHash candidates.
         cap: largest bucket whose members are all paired.
         rounds: of ``Components``.
@@ -116,6 +120,8 @@ class DeduplicateTexts(beam.PTransform):
         text: str = "text",
         threshold: float = THRESHOLD,
         keep: str = "first",
+        linkage: str = "single",
+        one_to_one: bool = False,
         minhash: MinHash | None = None,
         cap: int = CAP,
         rounds: int = ROUNDS,
@@ -143,6 +149,7 @@ class DeduplicateTexts(beam.PTransform):
             raise UserError(f"cascade_band {cascade_band}: goes with cascade_model.")
         self._proposal = Proposal(tuple(candidates), minhash or MinHash(), cap, neighbours, within)
         self._fields = Fields(id, text, keep, tuple(self._proposal.blocks), vector, RECEIPT)
+        self._policy = Policy(threshold, KeepPolicy(keep), linkage, one_to_one)
         self._threshold, self._rounds, self._blocks = threshold, rounds, blocks
         self._thresholds = sorted({*thresholds, threshold}) if thresholds else []
         self._examples = report_examples
@@ -207,7 +214,7 @@ class DeduplicateTexts(beam.PTransform):
         table = []
         if self._thresholds:
             parts = {"pairs": scored, "nodes": nodes.nodes, "names": named[min(named)]}
-            table = [parts | CountThresholds(self._thresholds, self._fields.keep)]
+            table = [parts | CountThresholds(self._thresholds, self._policy)]
         shown = (
             (verified["shown"], settled["shown"])
             | "Shown" >> beam.Flatten()
@@ -278,6 +285,10 @@ class DeduplicateTexts(beam.PTransform):
             raise UserError("DeduplicateTexts: no 'rows' among its inputs; these are what it deduplicates.")
         if self._proposal.within and "against" not in inputs:
             raise UserError("within True: goes with 'against'; without it rows are compared with each other.")
+        if self._policy.one_to_one and "against" not in inputs:
+            raise UserError("one_to_one True: goes with 'against'; it is about matches of two inputs.")
+        if self._policy.linkage == "average" and "against" in inputs:
+            raise UserError("linkage 'average': groups the rows of one input. Leave 'against' out.")
         pairs = "pairs" in self._proposal.sources
         if pairs != ("given" in inputs):
             raise UserError("candidates 'pairs' and the input 'given', pairs of ids as texts, go together.")
@@ -328,12 +339,12 @@ class DeduplicateTexts(beam.PTransform):
             | "Name edges" >> beam.CoGroupByKey()
             | "Of clusters" >> beam.FlatMapTuple(_edges_by_name)
         )
-        settle = Settle(self._scoring, self._fields.keep, self._examples)
+        decide = DecideClusters(self._scoring, self._policy, self._examples)
         return (
             {"members": members, "edges": edges}
             | "Cluster" >> beam.CoGroupByKey()
-            | "Settle"
-            >> beam.ParDo(settle, *learnt).with_outputs("guard", "counts", "clusters", "shown", main="of")
+            | "Decide"
+            >> beam.ParDo(decide, *learnt).with_outputs("guard", "counts", "clusters", "shown", main="of")
         )
 
 
@@ -404,7 +415,7 @@ def _report(
     return {
         **counts,
         "candidates": ordered,
-        "largest_clusters": [describe(c) for c in (largest or [[]])[0]],
+        "largest_clusters": [cluster for *_, cluster in (largest or [[]])[0]],
         "thresholds": [] if over else table,
         "examples": by_kind(shown),
     }

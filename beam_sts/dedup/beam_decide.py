@@ -1,28 +1,35 @@
-"""From joined candidates to what becomes of each row: score, settle every cluster, say why."""
+"""From joined candidates to what becomes of each row, in Beam: keys, batches, outputs.
+
+What is decided, and how, is ``beam_sts.dedup.decide``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from apache_beam import pvalue
+from apache_beam.transforms.window import GlobalWindows
 
+from beam_sts.arrays import IntArray, inverse
 from beam_sts.candidates.beam_nearest import Packed
-from beam_sts.dedup.beam_texts import RECEIPT, WHERE
-from beam_sts.dedup.components import Cluster, IntArray, largest_clusters
+from beam_sts.dedup.beam_texts import RECEIPT, WHERE, NodeInfo
+from beam_sts.dedup.decide import GUARD, IDENTICAL, Edges, decide, describe_clusters
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.representatives import ScoredPairs
-from beam_sts.dedup.rule import Rule
-from beam_sts.dedup.show import best_entries, example, nearest_pairs, removals
+from beam_sts.dedup.rule import Policy
+from beam_sts.dedup.show import Look, best_entries, examples, nearest_pairs
 from beam_sts.dedup.verify import RULES, Scoring, Verifier, VerifyStats, check_pairs
 from beam_sts.errors import UserError
 from beam_sts.io.summary import score_histogram
 from beam_sts.pairs.beam_elements import with_fields
+
+_TEXTS_AT_ONCE, _CHARACTERS_AT_ONCE = 20_000, 1 << 23
+"""Texts of whole clusters that one worker decides together; a larger cluster is decided alone."""
 
 Learnt = tuple[int, Packed]
 """Texts, and in how many of them each shingle is: what ``blend`` weighs by."""
@@ -55,7 +62,7 @@ class Verify(_Scores):
 
     Args:
         scoring: how.
-        each: as of ``Settle``.
+        each: as of ``DecideClusters``.
         most: pairs that there may be.
     """
 
@@ -88,118 +95,146 @@ class Verify(_Scores):
             ends = [(row[side], row[side + 2]) for side in (0, 1) for row in (rows[at] for at in order)]
             a = np.arange(len(rows))
             pairs = ScoredPairs(a, a + len(rows), found.scores[order])
-            show = partial(_show, ends, [name for name, _ in ends])
-            shown = nearest_pairs(pairs, self._scoring.threshold, self._each, show)
+            look = _look([(name, NodeInfo(text, (), 1, b"")) for name, text in ends])
+            shown = nearest_pairs(pairs, self._scoring.threshold, self._each, look.pairs)
             yield pvalue.TaggedOutput("shown", best_entries(shown, self._each))
 
 
-class Settle(_Scores):
-    """A cluster -> (node, (cluster, survivor's best row or None, score, source, rule)) of each node.
+class DecideClusters(_Scores):
+    """Clusters -> (text, (cluster, representative's best row, score, source, rule)) of each text in one.
 
-    As ``guard`` the pairs that it had to score, as ``counts`` and ``clusters`` what it is like, as ``shown``
-    what of it may be shown.
+    The cluster is None for a text that is alone after all, the others for one that stays. As ``guard`` come
+    the pairs that were scored to verify removals, as ``counts`` and ``clusters`` what was decided, as
+    ``shown`` what of it may be shown. Some thousand texts of whole clusters are decided at once.
     """
 
-    def __init__(self, scoring: Scoring, keep: str, each: int = 0) -> None:
+    def __init__(self, scoring: Scoring, policy: Policy, each: int = 0, *, verify: bool = True) -> None:
         super().__init__(scoring, each)
-        self._keep = keep
+        self._policy, self._verify = policy, verify
+
+    def start_bundle(self) -> None:
+        """Nothing waits."""
+        self._part = _Part()
 
     def process(
         self, cluster: tuple[Any, dict[str, Iterable[Any]]], learnt: Learnt | None = None
     ) -> Iterator[Any]:
-        """Beam's."""
-        name, found = cluster
-        threshold = self._scoring.threshold
-        members = sorted(found["members"], key=lambda member: member[0])
-        place = {member[0]: row for row, member in enumerate(members)}
-        inside = (edge for edge in found["edges"] if edge[1] in place)  # the others were not accepted
-        edges = sorted(inside, key=lambda edge: edge[:2])
-        a, b = (np.array([place[e[at]] for e in edges], np.int64) for at in (0, 1))
-        pairs = ScoredPairs(a, b, np.array([e[2] for e in edges], np.float32))
-        rule = rule_of([(node, info.best, info.rows) for node, info in members], self._keep)
-        texts = pa.array([member[1].text for member in members], pa.large_string())
-        rules: list[str] = []
+        """What is decided when enough texts wait."""
+        self._part.add(cluster[1]["members"], cluster[1]["edges"])
+        self._learnt = learnt
+        if self._part.is_full:
+            yield from self._decide()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """What is decided of those that still wait."""
+        for one in self._decide():
+            if isinstance(one, pvalue.TaggedOutput):
+                yield pvalue.TaggedOutput(one.tag, GlobalWindows.windowed_value(one.value))
+            else:
+                yield GlobalWindows.windowed_value(one)
+
+    def _decide(self) -> Iterator[Any]:
+        part, self._part = self._part, _Part()
+        if not part.members:
+            return
+        members, edges = part.sorted()
+        texts = pa.array([info.text for _, info in members], pa.large_string())
         stats = VerifyStats()
 
-        def compare(x: Any, y: Any) -> Any:
+        def verify(a: IntArray, b: IntArray) -> Any:
             nonlocal stats
-            verified = self.verifier(learnt).verify(texts.take(pa.array(x)), texts.take(pa.array(y)))
-            stats += verified.stats
-            rules.extend(RULES[rule] for rule in verified.rules.tolist())
-            return verified.scores
+            found = self.verifier(self._learnt).verify(texts.take(pa.array(a)), texts.take(pa.array(b)))
+            stats += found.stats
+            return found.scores, found.rules
 
-        settled = rule.settle(pairs, threshold, compare=compare)
-        known = {(int(x), int(y)): (e[3], e[4]) for x, y, e in zip(a, b, edges, strict=True)}
-        guard = settled.guard
-        for x, y, score, by in zip(
-            guard.a.tolist(), guard.b.tolist(), guard.scores.tolist(), rules, strict=True
-        ):
-            ends = min(x, y), max(x, y)
-            known[ends] = "guard", by
-            pair = members[ends[0]][0], members[ends[1]][0], score, "guard", by
-            yield pvalue.TaggedOutput("guard", pair)
+        ranked = [(name, info.best, info.rows) for name, info in members]
+        made = decide(self._policy, *ranks_of(ranked), edges, verify if self._verify else None)
+        guard, everything = made.settled.guard, made.edges
+        sources, rules = everything.source.cast(pa.string()).to_pylist(), everything.rules.tolist()
+        for at in range(len(edges.rules), len(rules)):
+            a, b = sorted((int(everything.pairs.a[at]), int(everything.pairs.b[at])))
+            score = float(everything.pairs.scores[at])
+            yield pvalue.TaggedOutput("guard", (members[a][0], members[b][0], score, GUARD, RULES[rules[at]]))
+        threshold, look = self._policy.threshold, _look(members)
         if self._each:
-            shown_texts = [(node, info.text) for node, info in members]
-            pick = partial(_show, shown_texts)
-            shown = nearest_pairs(guard, threshold, self._each, partial(pick, [m[0] for m in members]))
-            bests = [info.best[1:] for _, info in members]
-            shown += removals(rule, settled, self._each, partial(pick, bests))
-            yield pvalue.TaggedOutput("shown", best_entries(shown, self._each))
-        counts = {"unverified": settled.unverified, "pairs_guard": len(guard.a), "verify": _counts(stats)}
+            yield pvalue.TaggedOutput("shown", examples(made, guard, threshold, self._each, look))
+        counts = {
+            "unverified": made.settled.unverified,
+            "pairs_guard": len(guard.a),
+            "verify": _counts(stats),
+        }
         yield pvalue.TaggedOutput("counts", counts)
-        rows = sum(info.rows for _, info in members)
-        shape = _shape(pairs.joined(guard).accepted(threshold), len(members))
-        bridges = [[members[x][0][1], members[y][0][1]] for x, y in shape.bridges[:5]]
-        look = {**asdict(shape), "bridges": bridges, "bridges_found": len(shape.bridges)}
-        yield pvalue.TaggedOutput("clusters", (len(members), name, rows, look))
-        for row, survivor in enumerate(settled.survivor.tolist()):
-            if survivor == row:
-                yield members[row][0], (name, None, None, None, None)
-                continue
-            source, by = known[min(row, survivor), max(row, survivor)]
-            best, score = members[survivor][1].best[1:], float(settled.scores[row])
-            yield members[row][0], (name, best, score, source, by)
+        for first, cluster in describe_clusters(made, look.id):
+            yield pvalue.TaggedOutput("clusters", (cluster["nodes"], members[first][0], cluster))
+        alone = (np.bincount(made.label, minlength=len(members)) == 1)[made.label].tolist()
+        labels, scores = made.label.tolist(), made.settled.scores.tolist()
+        for at, (edge, survivor) in enumerate(
+            zip(made.edge.tolist(), made.settled.survivor.tolist(), strict=True)
+        ):
+            name = None if alone[at] else members[labels[at]][0]
+            if edge < 0:
+                yield members[at][0], (name, None, None, None, None)
+            else:
+                best = members[survivor][1].best[1:]
+                yield members[at][0], (name, best, scores[at], sources[edge], RULES[rules[edge]])
 
 
-def rule_of(members: Sequence[tuple[Any, tuple[Any, ...], int]], keep: str) -> Rule:
-    """The rule over nodes in the order of their names: name, key of the best row, number of rows."""
+class _Part:
+    """Texts of whole clusters with the scored pairs among them, that wait to be decided together."""
+
+    def __init__(self) -> None:
+        self.members: list[tuple[Any, NodeInfo]] = []
+        self._edges: list[tuple[Any, ...]] = []
+        self._characters = 0
+
+    def add(self, members: Iterable[tuple[Any, NodeInfo]], edges: Iterable[tuple[Any, ...]]) -> None:
+        """One cluster more; ``edges`` perhaps with ends in none."""
+        new = list(members)
+        inside = {name for name, _ in new}
+        self.members += new
+        self._edges += (edge for edge in edges if edge[1] in inside)
+        self._characters += sum(len(info.text) for _, info in new)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time."""
+        return len(self.members) >= _TEXTS_AT_ONCE or self._characters >= _CHARACTERS_AT_ONCE
+
+    def sorted(self) -> tuple[list[tuple[Any, NodeInfo]], Edges]:
+        """The texts in the order of their names, and their pairs by number."""
+        members = sorted(self.members, key=lambda member: member[0])
+        place = {name: at for at, (name, _) in enumerate(members)}
+        edges = sorted(((place[a], place[b], *more) for a, b, *more in self._edges), key=lambda e: e[:2])
+        a, b = (np.array([edge[at] for edge in edges], np.int64) for at in (0, 1))
+        pairs = ScoredPairs(a, b, np.array([edge[2] for edge in edges], np.float32))
+        rules = np.array([RULES.index(edge[4]) for edge in edges], np.int8)
+        return members, Edges(pairs, pa.array([edge[3] for edge in edges], pa.string()), rules)
+
+
+def ranks_of(members: Sequence[tuple[Any, tuple[Any, ...], int]]) -> tuple[IntArray, IntArray, Any]:
+    """Ranks, rows and which are fixed, of texts by name: its name, the key of its best row, its rows."""
     fixed = np.array([name[0] == 1 for name, _, _ in members], bool)
     by_worth = sorted(range(len(members)), key=lambda at: (bool(fixed[at]), members[at][1]))
-    rank = np.empty(len(members), np.int64)
-    rank[by_worth] = np.arange(len(members))
-    return Rule(rank, np.array([rows for *_, rows in members], np.int64), fixed, central=keep == "central")
+    rank = inverse(np.array(by_worth, np.int64))
+    return rank, np.array([rows for *_, rows in members], np.int64), fixed
 
 
-def _show(
-    texts: Sequence[tuple[Any, str]],
-    left_names: Sequence[Any],
-    left: IntArray,
-    right: IntArray,
-    scores: Any,
-) -> list[tuple[tuple[Any, Any], Any]]:
-    """Nodes beside nodes for ``beam_sts.dedup.show``, of (name, text) each; the left ones by other names."""
-    shown = []
-    for x, y, score in zip(left.tolist(), right.tolist(), scores.tolist(), strict=True):
-        (a, text_a), (b, text_b) = texts[x], texts[y]
-        shown.append(((a, b), example(left_names[x][1], b[1], text_a, text_b, score)))
-    return shown
+def _look(members: Sequence[tuple[Any, NodeInfo]]) -> Look:
+    """At texts by their place among some."""
+
+    def of(what: Callable[[Any, NodeInfo], Any]) -> Callable[[IntArray], list[Any]]:
+        return lambda chosen: [what(*members[at]) for at in chosen.tolist()]
+
+    return Look(
+        of(lambda name, _: name),
+        of(lambda name, _: name[1]),
+        of(lambda _, info: info.best[-1]),
+        of(lambda _, info: info.text),
+    )
 
 
 def _counts(stats: VerifyStats) -> dict[str, Any]:
     return {name: value for name, value in asdict(stats).items() if name != "seconds"}
-
-
-def _shape(accepted: ScoredPairs, nodes: int) -> Cluster:
-    if nodes == 2:  # as most are
-        return Cluster(0, 2, 1, float(accepted.scores.min()), 1, True, [])
-    labels = np.zeros(nodes, np.int64)
-    return largest_clusters(accepted.a, accepted.b, accepted.scores, labels, 1)[0]
-
-
-def describe(cluster: tuple[int, Any, int, dict[str, Any]]) -> dict[str, Any]:
-    """A cluster as the summary has it."""
-    _, name, rows, shape = cluster
-    return {**shape, "name": name[1], "rows": rows, "lowest": round(shape["lowest"], 4)}
 
 
 def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
@@ -216,7 +251,7 @@ def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any
         elif row == best:
             yield row, (cluster, None, None, None, None)
         else:
-            yield row, (cluster, best, 1.0, "exact", "identical")
+            yield row, (cluster, best, *IDENTICAL)
 
 
 class SortOut(beam.DoFn):

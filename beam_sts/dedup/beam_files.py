@@ -19,10 +19,9 @@ from beam_sts.candidates.propose import Proposal
 from beam_sts.candidates.source import Source
 from beam_sts.candidates.vectors import vector_matrix
 from beam_sts.dedup.beam import DeduplicatedTexts, DeduplicateTexts
-from beam_sts.dedup.keep import highest_of, sortable
+from beam_sts.dedup.keep import KeepPolicy
 from beam_sts.dedup.receipts import SliceWriter
 from beam_sts.dedup.shards import pairs_schema
-from beam_sts.io.expressions import evaluate
 from beam_sts.io.slices import Slice
 
 PAIR_SHARDS = 64
@@ -36,7 +35,7 @@ class BeamSettings:
 
     writer: SliceWriter
     threshold: float
-    keep: str
+    keep: KeepPolicy
     fingerprint: str
     model: str
     proposal: Proposal
@@ -68,15 +67,16 @@ class DeduplicateSlices(beam.PTransform):
         inputs_of = {"rows": rows}
         if s.against is not None:
             others = inputs["against"] | "Spread against" >> beam.Reshuffle()
-            inputs_of["against"] = others | "Read against" >> beam.ParDo(_ReadRows(s, s.against, "first"))
+            inputs_of["against"] = others | "Read against" >> beam.ParDo(
+                _ReadRows(s, s.against, KeepPolicy("central"))
+            )
         if "given" in inputs:
             given = inputs["given"] | "Spread given" >> beam.Reshuffle()
             inputs_of["given"] = given | "Read given" >> beam.FlatMap(read_given)
-        by_worth = s.keep == "first" or highest_of(s.keep)
         deduplicate = DeduplicateTexts(
             s.model,
             threshold=s.threshold,
-            keep="highest:worth" if by_worth else s.keep,
+            keep="central" if s.keep.central else "highest:worth",
             candidates=_sources(s.proposal),
             minhash=s.proposal.minhash,
             cap=s.proposal.cap,
@@ -126,16 +126,20 @@ def _sources(proposal: Proposal) -> list[str]:
 class _ReadRows(beam.DoFn):
     """A unit -> its good rows as id, text, place (slice and row in it) and what decides about them."""
 
-    def __init__(self, settings: BeamSettings, source: Source, keep: str) -> None:
+    def __init__(self, settings: BeamSettings, source: Source, keep: KeepPolicy) -> None:
         self._settings, self._source, self._keep = settings, source, keep
 
     def process(self, unit: list[Slice]) -> Iterator[dict[str, Any]]:
         keep, source = self._keep, self._source
         for rows in source.read(unit):
-            worth: list[Any] = [-number for number in rows.numbers.tolist()]
             table = rows.table
-            if highest := highest_of(keep):
-                worth = sortable(evaluate(table, highest, "--keep highest:"), f"--keep {keep}").to_pylist()
+            characters = np.asarray(pc.utf8_length(rows.texts)).astype(np.int64)
+            worth = keep.worth(rows.numbers, characters, keep.values(table))
+            worth = (
+                [None] * len(rows.good)
+                if worth is None
+                else (worth if isinstance(worth, pa.ChunkedArray) else pa.array(worth)).to_pylist()
+            )
             columns = {"id": rows.ids.to_pylist(), "text": rows.texts.to_pylist(), "worth": worth}
             for number, expression in enumerate(self._settings.proposal.blocks):
                 columns[f"block{number}"] = block_values(table, expression).to_pylist()

@@ -12,7 +12,7 @@ from apache_beam import pvalue
 
 from beam_sts.candidates.beam_nearest import DensePoints
 from beam_sts.candidates.keys import hash128
-from beam_sts.dedup.keep import NO_WORTH, Worth, highest_of, worth_of
+from beam_sts.dedup.keep import NO_WORTH, KeepPolicy, Worth, highest_of, worth_of
 from beam_sts.errors import UserError
 from beam_sts.io.blank import is_blank
 from beam_sts.pairs.beam_elements import (
@@ -84,7 +84,7 @@ class ReadRows(beam.DoFn):
 
     def __init__(self, fields: Fields, side: int = 0) -> None:
         self._fields, self._side = fields, side
-        self._kinds: dict[str, str] = {}
+        self._keep, self._kinds = KeepPolicy(fields.keep), dict[str, str]()
 
     def process(self, element: Any) -> Iterator[Any]:
         """Beam's."""
@@ -124,18 +124,13 @@ class ReadRows(beam.DoFn):
 
     def _worth(self, fields: dict[str, Any], text: str, ident: Any) -> Worth:
         """What sorts first is best."""
-        keep = self._fields.keep
-        if keep == "longest":
-            return False, -len(text)
-        if keep == "shortest":
-            return False, len(text)
-        if name := highest_of(keep):
-            what = f"keep {keep}: id {ident!r}"
-            kind, worth = worth_of(field(fields, name), what)
-            if kind:
-                self._one_kind("value", what, kind)
-            return worth
-        return NO_WORTH
+        value, what = None, f"keep {self._keep.name}: id {ident!r}"
+        if name := self._keep.expression:
+            value = field(fields, name)
+        kind, worth = worth_of(self._keep.worth(None, len(text), value), what)
+        if kind:
+            self._one_kind("value", what, kind)
+        return worth
 
 
 def _block(value: Any, ident: Any, name: str) -> bytes | None:

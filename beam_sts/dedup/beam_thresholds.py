@@ -10,10 +10,11 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.transforms.window import GlobalWindows
 
-from beam_sts.dedup.beam_decide import rule_of
+from beam_sts.dedup.beam_decide import ranks_of
 from beam_sts.dedup.beam_texts import NodeInfo
+from beam_sts.dedup.decide import GUARD
 from beam_sts.dedup.representatives import ScoredPairs
-from beam_sts.dedup.rule import count_removals
+from beam_sts.dedup.rule import Policy, count_removals
 
 MOST_PAIRS = 5_000_000
 """Of texts that hang together at the lowest threshold, in one worker's memory: 20 bytes each."""
@@ -28,26 +29,27 @@ class CountThresholds(beam.PTransform):
 
     Args:
         thresholds: to count at.
-        keep: the policy, as for ``DeduplicateTexts``.
+        policy: of the run.
     """
 
-    def __init__(self, thresholds: Sequence[float], keep: str) -> None:
+    def __init__(self, thresholds: Sequence[float], policy: Policy) -> None:
         super().__init__()
-        self._thresholds, self._keep = list(thresholds), keep
+        self._thresholds, self._policy = list(thresholds), policy
 
     def expand(self, parts: dict[str, beam.PCollection]) -> beam.PCollection:
         """Bring nodes and pairs to the group of their first node, then count."""
         found = {
             "name": parts["names"],
             "node": parts["nodes"] | "Nodes" >> beam.MapTuple(_node),
-            "pair": parts["pairs"] | "Pairs" >> beam.Map(lambda pair: (pair[0], pair[1:3])),
+            "pair": parts["pairs"]
+            | "Pairs" >> beam.Map(lambda pair: (pair[0], (pair[1], pair[2], pair[3] != GUARD))),
         }
         return (
             found
             | "Meet" >> beam.CoGroupByKey()
             | "By group" >> beam.FlatMapTuple(_by_group)
             | "Group" >> beam.GroupByKey()
-            | "Count" >> beam.ParDo(_Count(self._thresholds, self._keep))
+            | "Count" >> beam.ParDo(_Count(self._thresholds, self._policy))
         )
 
 
@@ -59,15 +61,15 @@ def _by_group(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any,
     for name in found["name"]:
         for best, rows in found["node"]:
             yield name, (node, best, rows)
-        for other, score in found["pair"]:
-            yield name, (node, other, score)
+        for pair in found["pair"]:
+            yield name, (node, *pair)
 
 
 class _Count(beam.DoFn):
     """Groups -> counts, some thousand nodes at a time, as most groups are small."""
 
-    def __init__(self, thresholds: list[float], keep: str) -> None:
-        self._thresholds, self._keep = thresholds, keep
+    def __init__(self, thresholds: list[float], policy: Policy) -> None:
+        self._thresholds, self._policy = thresholds, policy
 
     def start_bundle(self) -> None:
         self._clear()
@@ -75,14 +77,15 @@ class _Count(beam.DoFn):
     def _clear(self) -> None:
         self._numbers: dict[Any, int] = {}
         self._members: list[tuple[Any, Any, int]] = []
-        self._ends, self._scores = array("q"), array("f")
+        self._ends, self._scores, self._proposed = array("q"), array("f"), bytearray()
 
     def process(self, group: tuple[Any, Iterable[Any]]) -> Iterator[Any]:
         numbers, before = self._numbers, len(self._scores)
-        for node, other, value in group[1]:
-            if isinstance(value, int):  # a member: its number of rows
+        for node, other, value, *more in group[1]:
+            if not more:  # a member: its best row's key, its number of rows
                 self._members.append((node, other, value))
                 continue
+            self._proposed.append(*more)
             self._ends.extend(
                 (numbers.setdefault(node, len(numbers)), numbers.setdefault(other, len(numbers)))
             )
@@ -107,6 +110,8 @@ class _Count(beam.DoFn):
         scores = np.array(self._scores, np.float32)
         inside = (ends >= 0).all(axis=1)  # the others were not accepted at any threshold
         pairs = ScoredPairs(ends[inside, 0], ends[inside, 1], scores[inside])
-        rule = rule_of(members, self._keep)
+        named = np.frombuffer(bytes(self._proposed), bool)[inside]
+        proposed = ScoredPairs(pairs.a[named], pairs.b[named], pairs.scores[named])
+        rule = self._policy.rule(*ranks_of(members), proposed)
         self._clear()
         return {"thresholds": count_removals(rule, pairs, self._thresholds)}

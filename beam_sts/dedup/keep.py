@@ -1,5 +1,8 @@
 """Which of several rows is the best: the policies of ``keep``, and what ``highest:`` orders by.
 
+``--keep`` in one place: :class:`KeepPolicy` says what a row is worth, on one machine for a column of rows at
+once, in Beam for an element or a slice. The most worth is best, no worth comes last, and ties go by id.
+
 Numbers, booleans (false before true), dates, times, moments and durations have an order: exact, whatever
 their size, with null and NaN after all others, below minus infinity. Everything else, texts above all ("9"
 would come before "10"), is refused.
@@ -10,13 +13,16 @@ from __future__ import annotations
 import datetime
 import difflib
 import numbers
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_sts.arrays import IntArray, inverse
 from beam_sts.errors import UserError
+from beam_sts.io.expressions import evaluate, value_type
 from beam_sts.types import plain
 
 KEEP = ("first", "longest", "shortest", "central")
@@ -55,6 +61,80 @@ def check_keep(what: str, keep: Any) -> None:
 def highest_of(keep: str) -> str | None:
     """What ``highest:`` names, if that is the policy."""
     return keep.removeprefix(HIGHEST).strip() or None if keep.startswith(HIGHEST) else None
+
+
+@dataclass(frozen=True)
+class KeepPolicy:
+    """Which row of a cluster is best: ``first``, ``longest``, ``shortest``, ``central`` or ``highest:X``."""
+
+    name: str = "first"
+
+    def __post_init__(self) -> None:
+        check_keep("keep", self.name)
+
+    @property
+    def expression(self) -> str | None:
+        """What ``highest:`` names."""
+        return highest_of(self.name)
+
+    @property
+    def central(self) -> bool:
+        """Whether the scores decide, which rows alone do not know."""
+        return self.name == "central"
+
+    def check(self, schema: pa.Schema) -> None:
+        """Check that the rows have what ``highest:`` names, and that it has an order.
+
+        Raises:
+            UserError: they have not, or it has none.
+        """
+        if self.expression:
+            kind = value_type(schema, self.expression, "--keep highest:")
+            sortable(pa.chunked_array([], kind), f"--keep {self.name}")
+
+    def values(self, table: pa.Table) -> pa.ChunkedArray | None:
+        """What ``highest:`` orders a table's rows by; None for other policies."""
+        if not self.expression:
+            return None
+        return sortable(evaluate(table, self.expression, "--keep highest:"), f"--keep {self.name}")
+
+    def worth(self, number: Any, characters: Any, value: Any) -> Any:
+        """What a row is worth, or each of a column of rows; None: nothing, so that ids decide.
+
+        Args:
+            number: of the row in its input, None where it has no order.
+            characters: of its text.
+            value: of :meth:`values`, or of the field that ``highest:`` names.
+
+        >>> KeepPolicy("shortest").worth(7, 20, None), KeepPolicy().worth(np.arange(2), None, None).tolist()
+        (-20, [0, -1])
+        """
+        if self.name == "first":
+            return None if number is None else -number
+        if self.name == "longest":
+            return characters
+        if self.name == "shortest":
+            return -characters
+        return value if self.expression else None
+
+
+def ranks(ids: pa.Array | pa.ChunkedArray, values: pa.Array | pa.ChunkedArray | None = None) -> IntArray:
+    """The place of each row when the highest value is best and ties go by id: 0 is the best.
+
+    Args:
+        ids: of n rows, distinct; integers go by number, texts by code points.
+        values: of the rows, any type that sorts; nulls (and NaN) come last. None: by id alone.
+
+    >>> ranks(pa.array(["b", "a", "c"]), pa.array([1.0, 1.0, 2.0])).tolist()
+    [2, 1, 0]
+    """
+    columns, keys = {"id": ids}, [("id", "ascending")]
+    if values is not None:
+        if pa.types.is_floating(values.type):
+            values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+        columns["value"], keys = values, [("value", "descending"), *keys]
+    order = pc.sort_indices(pa.table(columns), sort_keys=keys).to_numpy()
+    return inverse(order)
 
 
 def sortable(values: pa.ChunkedArray, what: str) -> pa.ChunkedArray:

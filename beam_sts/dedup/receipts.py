@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from beam_sts.candidates.buckets import IntArray
 from beam_sts.candidates.rejects import write_rejected
 from beam_sts.candidates.source import SliceRows, Source
-from beam_sts.dedup.decide import Decision
+from beam_sts.dedup.decide import IDENTICAL, RowOutcomes
 from beam_sts.dedup.rows import Rows
 from beam_sts.dedup.verify import RULES
 from beam_sts.io.committed import content_digest, slice_identity
@@ -114,7 +114,7 @@ class RowWriter:
 
     to: SliceWriter
     rows: Rows
-    made: Decision
+    made: RowOutcomes
     threshold: float
     model: str
 
@@ -168,8 +168,8 @@ class RowWriter:
         columns = [
             self.rows.ids_of(survivor),
             pa.array(made.score[span]),
-            pc.if_else(plain, "exact", source),
-            pc.if_else(plain, "identical", pa.array(RULES).take(pa.array(rule))),
+            pc.if_else(plain, IDENTICAL[1], source),
+            pc.if_else(plain, IDENTICAL[2], pa.array(RULES).take(pa.array(rule))),
             pa.array(np.full(len(span), self.threshold)),
             pa.array([self.model] * len(span), pa.string()),
         ]

@@ -18,37 +18,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.dedup.components import IntArray, components
+from beam_sts.arrays import IntArray, group_starts, inverse, pair_codes
+from beam_sts.dedup.components import components
 
 GUARD_ROUNDS = 8
 FloatArray = NDArray[np.float32]
 Compare = Callable[[IntArray, IntArray], FloatArray]
 """Two columns of nodes -> their scores, NaN where a pair cannot be scored."""
-
-
-def ranks(ids: pa.Array | pa.ChunkedArray, values: pa.Array | pa.ChunkedArray | None = None) -> IntArray:
-    """The place of each row when the highest value is best and ties go by id: 0 survives first.
-
-    Args:
-        ids: of n rows, distinct; integers go by number, texts by code points.
-        values: of the rows, any type that sorts; nulls (and NaN) come last. None: by id alone.
-
-    >>> ranks(pa.array(["b", "a", "c"]), pa.array([1.0, 1.0, 2.0])).tolist()
-    [2, 1, 0]
-    """
-    columns, keys = {"id": ids}, [("id", "ascending")]
-    if values is not None:
-        if pa.types.is_floating(values.type):
-            values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
-        columns["value"], keys = values, [("value", "descending"), *keys]
-    order = pc.sort_indices(pa.table(columns), sort_keys=keys).to_numpy()
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    return place
 
 
 @dataclass(frozen=True)
@@ -81,15 +59,14 @@ class ScoredPairs:
 class _Known:
     """Scores by pair, in either order."""
 
-    def __init__(self, pairs: ScoredPairs, nodes: int) -> None:
-        self._nodes = nodes
-        keys = np.minimum(pairs.a, pairs.b) * nodes + np.maximum(pairs.a, pairs.b)
+    def __init__(self, pairs: ScoredPairs) -> None:
+        keys = pair_codes(pairs.a, pairs.b)
         order = np.argsort(keys)
         self._keys, self._scores = keys[order], pairs.scores[order]
 
     def look_up(self, a: IntArray, b: IntArray) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Scores, NaN where there is none, and whether the pair is there."""
-        keys = np.minimum(a, b) * self._nodes + np.maximum(a, b)
+        keys = pair_codes(a, b)
         at = np.minimum(np.searchsorted(self._keys, keys), max(0, len(self._keys) - 1))
         found = self._keys[at] == keys if len(self._keys) else np.zeros(len(keys), dtype=bool)
         scores = np.full(len(keys), np.nan, dtype=np.float32)
@@ -149,14 +126,14 @@ def pick_survivors(
     if fixed is not None:
         edges = _join_fixed(edges, rank, fixed, survivor, scores, one_to_one=one_to_one)
     labels = components(edges.a, edges.b, nodes)
-    known = _Known(pairs, nodes)
+    known = _Known(pairs)
     sizes = np.bincount(labels, minlength=nodes)
     left = np.flatnonzero(sizes[labels] > 1)
     left = left[np.lexsort((rank[left], labels[left]))]  # by component, the best first
     made: list[tuple[IntArray, IntArray, FloatArray]] = []
     missed = np.zeros(nodes, dtype=bool)
     for number in range(rounds):
-        heads = np.flatnonzero(np.diff(labels[left], prepend=-1))
+        heads = group_starts(labels[left])
         lengths = np.diff(heads, append=len(left))
         head_of = np.repeat(left[heads], lengths)
         others = np.ones(len(left), dtype=bool)
@@ -261,6 +238,4 @@ def central_ranks(
         + (weights - 1)
     )
     order = np.lexsort((rank, -strength.round(6)))  # rounded: a sum's last bits depend on its order
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    return place
+    return inverse(order)

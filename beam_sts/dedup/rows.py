@@ -13,15 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.candidates.buckets import IntArray
+from beam_sts.arrays import IntArray, group_starts, inverse
 from beam_sts.candidates.keys import Keys, blocking_keys, hash128
 from beam_sts.candidates.source import Source
 from beam_sts.candidates.vectors import vector_matrix
-from beam_sts.dedup.keep import highest_of, sortable
-from beam_sts.dedup.representatives import ranks
+from beam_sts.dedup.keep import KeepPolicy, ranks
 from beam_sts.errors import UserError
 from beam_sts.io.blank import blank_rows
-from beam_sts.io.expressions import evaluate
 from beam_sts.io.spill import TextFile
 
 
@@ -62,8 +60,7 @@ class Rows:
         places, before = [], 0
         for ids, name in zip(self.ids, ("--id", "--against_id"), strict=False):
             place = ranks(ids)
-            order = np.empty_like(place)
-            order[place] = np.arange(len(place))
+            order = inverse(place)
             ordered = ids.take(pa.array(order))
             twice = np.flatnonzero(np.asarray(pc.equal(ordered.slice(1), ordered.slice(0, len(ids) - 1))))
             if len(ids) > 1 and len(twice):
@@ -88,7 +85,7 @@ class Rows:
 def read_rows(
     sources: Sequence[Source],
     spill: TextFile,
-    keep: str = "first",
+    keep: KeepPolicy,
     blocks: Sequence[str] = (),
     seen: Callable[[int, str], None] = lambda rows, file: None,
 ) -> Rows:
@@ -97,7 +94,7 @@ def read_rows(
     Args:
         sources: the input, perhaps the one to compare it against.
         spill: takes the texts.
-        keep: the policy; ``highest:X`` takes the values of X.
+        keep: what decides which row stays.
         blocks: columns or expressions of blocking keys.
         seen: called with the rows that were read and their file.
 
@@ -112,7 +109,7 @@ def read_rows(
     values: list[pa.ChunkedArray] = []
     keys: list[list[Keys]] = [[] for _ in blocks]
     vectors: list[NDArray[np.float32]] = []
-    spans, count, highest = {}, 0, highest_of(keep)
+    spans, count = {}, 0
     for side, source in enumerate(sources):
         for rows in source.read():
             seen(rows.data.slice.rows, rows.data.slice.path)
@@ -125,9 +122,8 @@ def read_rows(
             table = rows.table
             if side == 0:
                 spans[rows.data.slice.index] = count, len(rows.good)
-                if highest and len(rows.good):
-                    found = evaluate(table, highest, "--keep highest:")
-                    values.append(sortable(found, f"--keep {keep}"))
+                if len(rows.good) and (found := keep.values(table)) is not None:
+                    values.append(found)
             if source.vector is not None and len(rows.good):
                 vectors.append(vector_matrix(table, source.vector, rows.numbers))
             for of_block, expression in zip(keys, blocks, strict=True):
@@ -207,9 +203,21 @@ def make_nodes(
     group = np.cumsum(opens) - 1
     first = order[opens]
     by_id = np.argsort(id_rank[first])
-    place = np.empty(len(first), np.int64)
-    place[by_id] = np.arange(len(first))
     of_row = np.empty(len(rows), np.int64)
-    of_row[order] = place[group]
+    of_row[order] = inverse(by_id)[group]
     row = first[by_id]
     return Nodes(of_row, row, np.bincount(of_row, minlength=len(row)), rows.side[row], blank[row])
+
+
+def best_rows(rows: Rows, nodes: Nodes, id_rank: IntArray, keep: KeepPolicy) -> tuple[IntArray, IntArray]:
+    """The rank of each node, that of its best row, and that row; nodes of side 1 come after all others."""
+    own = rows.own
+    if keep.name == "first":
+        place = np.arange(own)
+    else:
+        worth = keep.worth(None, rows.characters[:own], rows.values)
+        place = ranks(pa.array(id_rank[:own]), pa.array(worth) if isinstance(worth, np.ndarray) else worth)
+    rank = np.concatenate([place, id_rank[own:]])
+    order = np.lexsort((rank, nodes.of_row))
+    best = order[group_starts(nodes.of_row[order])]
+    return rank[best] + np.where(nodes.side == 1, own, 0), best

@@ -7,18 +7,43 @@ here adds up to the same.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_sts.dedup.components import IntArray, components
+from beam_sts.arrays import IntArray
+from beam_sts.dedup.components import components
+from beam_sts.dedup.keep import KeepPolicy
 from beam_sts.dedup.linkage import average_clusters
 from beam_sts.dedup.representatives import Compare, ScoredPairs, Survivors, central_ranks, pick_survivors
 
 TABLE = (*(round(0.5 + step * 0.05, 2) for step in range(10)), 0.99)
 """The thresholds of the summary's table."""
+
+
+LINKAGES = ("single", "average")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a run's settings say about duplicates, whatever the texts.
+
+    ``threshold``: least score of a duplicate. ``linkage``: clusters are connected components (``single``), or
+    finer (``average``). ``one_to_one``: a row goes for one of the other input only if each is the other's
+    best.
+    """
+
+    threshold: float
+    keep: KeepPolicy = field(default_factory=KeepPolicy)
+    linkage: str = "single"
+    one_to_one: bool = False
+
+    def rule(self, rank: IntArray, rows: IntArray, fixed: NDArray[np.bool_], proposed: ScoredPairs) -> Rule:
+        """The rule over some texts; ``proposed`` are the pairs of them that a source named, scored."""
+        by = proposed if self.linkage == "average" else None
+        return Rule(rank, rows, fixed, self.keep.central, self.one_to_one, by)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from beam_sts.candidates.buckets import IntArray
 from beam_sts.candidates.propose import Proposed
+from beam_sts.dedup.decide import IDENTICAL, Edges
 from beam_sts.dedup.representatives import ScoredPairs
 from beam_sts.dedup.rows import Nodes, Rows
 from beam_sts.dedup.verify import RULES, Verifier, VerifyStats
@@ -22,15 +22,6 @@ from beam_sts.io.reading import plan_input, read_slices
 
 PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 16, 1 << 21
 """Most of a shard, which is what a killed run may lose: seconds of scoring, be the texts short or long."""
-
-
-@dataclass(frozen=True)
-class Edges:
-    """Scored pairs of nodes with where each came from and what scored it."""
-
-    pairs: ScoredPairs
-    source: pa.DictionaryArray | pa.ChunkedArray
-    rules: NDArray[np.int8]
 
 
 class PairShards:
@@ -105,10 +96,12 @@ class PairShards:
         behind = np.flatnonzero(behind & (self._rows.side == 0))  # the other is not compared with itself
         for start in range(0, len(behind), PAIRS_PER_SHARD):
             rows = behind[start : start + PAIRS_PER_SHARD]
-            ones = np.ones(len(rows), np.float32)
-            identical = np.full(len(rows), RULES.index("identical"), np.int8)
-            first = self._nodes.row[self._nodes.of_row[rows]]
-            table = self._table(first, rows, ones, "exact", identical)
+            score, source, rule = IDENTICAL
+            scores, rules = (
+                np.full(len(rows), score, np.float32),
+                np.full(len(rows), RULES.index(rule), np.int8),
+            )
+            table = self._table(self._nodes.row[self._nodes.of_row[rows]], rows, scores, source, rules)
             self._output.commit(self._number(), {"pairs": table}, {}, kind="pairs")
 
     def finish(self) -> None:

@@ -7,12 +7,14 @@ of the parts' best are those of the whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_sts.dedup.components import IntArray
+from beam_sts.arrays import IntArray
+from beam_sts.dedup.decide import Decision
 from beam_sts.dedup.representatives import ScoredPairs, Survivors
 from beam_sts.dedup.rule import Rule
 from beam_sts.examples import Example, shorten
@@ -22,8 +24,54 @@ _DIGITS = 4  # of the scores that order: their last bits depend on the batch the
 
 Entry = tuple[str, tuple[Any, ...], Any]
 """A kind, what sorts within it, and what is shown: an example, or those of a cluster."""
-Show = Callable[[IntArray, IntArray, NDArray[np.float32]], list[tuple[tuple[Any, Any], Example]]]
-"""Nodes beside nodes with their scores -> the names of both, which sort as the nodes do, and the example."""
+Shown = tuple[tuple[Any, Any], Example]
+"""The names of two texts, which sort as the texts do, and both to look at."""
+Show = Callable[[IntArray, IntArray, NDArray[np.float32]], list[Shown]]
+"""Texts beside texts with their scores -> one for each pair."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a report shows of texts: of given ones the names, which sort as the texts do, ids and texts.
+
+    ``best_id`` is the id of its best row, which stays; ``id`` that of its first.
+    """
+
+    name: Callable[[IntArray], list[Any]]
+    id: Callable[[IntArray], list[Any]]
+    best_id: Callable[[IntArray], list[Any]]
+    text: Callable[[IntArray], list[str]]
+
+    def pairs(self, left: IntArray, right: IntArray, scores: NDArray[np.float32]) -> list[Shown]:
+        """Texts beside texts; a :data:`Show`."""
+        return self._beside(self.id(left), left, right, scores)
+
+    def receipts(self, left: IntArray, right: IntArray, scores: NDArray[np.float32]) -> list[Shown]:
+        """Representatives, by their best rows, beside texts; a :data:`Show`."""
+        return self._beside(self.best_id(left), left, right, scores)
+
+    def _beside(
+        self, left_ids: list[Any], left: IntArray, right: IntArray, scores: NDArray[np.float32]
+    ) -> list[Shown]:
+        names = zip(self.name(left), self.name(right), strict=True)
+        found = map(example, left_ids, self.id(right), self.text(left), self.text(right), scores.tolist())
+        return list(zip(names, found, strict=True))
+
+
+def examples(made: Decision, pairs: ScoredPairs, threshold: float, each: int, look: Look) -> list[Entry]:
+    """What the report shows of a part, as ``by_kind`` takes it; nothing if ``each`` is 0.
+
+    Args:
+        made: of the part.
+        pairs: of it, from which those nearest to the threshold are chosen.
+        threshold: of the run.
+        each: pairs of a kind.
+        look: at the part's texts.
+    """
+    if not each:
+        return []
+    entries = nearest_pairs(pairs, threshold, each, look.pairs)
+    return best_entries([*entries, *removals(made.rule, made.settled, each, look.receipts)], each)
 
 
 def example(left: Any, right: Any, text_a: str, text_b: str, score: float) -> Example:

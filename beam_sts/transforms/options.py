@@ -14,8 +14,8 @@ from beam_sts.candidates.keys import MinHash
 from beam_sts.candidates.propose import check_sources
 from beam_sts.candidates.source import EMPTY
 from beam_sts.checks import Rule, every, flag, interval, name, one_of, optional, share, whole
-from beam_sts.dedup.decide import LINKAGES
 from beam_sts.dedup.keep import check_keep
+from beam_sts.dedup.rule import LINKAGES
 from beam_sts.errors import UserError
 from beam_sts.examples import MOST_EXAMPLES
 from beam_sts.models.checkpoint import Checkpoint
@@ -85,6 +85,7 @@ DEDUP: dict[str, Rule] = {
     "threshold": share,
     "keep": check_keep,
     "linkage": one_of(*LINKAGES),
+    "one_to_one": flag,
     "empty": one_of(*EMPTY),
     "candidates": check_sources,
     "neighbours": whole(1),

@@ -169,6 +169,27 @@ def vectors(count):
     return [[float(i % 5), 1.0, float(i % 3)] for i in range(count)]
 
 
+def test_average_linkage_is_the_same_by_a_runner(tmp_path):
+    texts = made_texts(14)
+    write(tmp_path / "in.parquet", [*texts, *texts[:3], *(f"{text} at noon" for text in texts[:9])])
+    more = ("--linkage", "average", "--candidates", "lexical", "--neighbours", "4", "--threshold", "0.6")
+    *_, summary = both(tmp_path, *more, "--keep", "central")
+    assert summary["rows_removed"] > 3
+    single = (*more[2:], "--keep", "central", "--overwrite")
+    _, _, loose = both(tmp_path, *single)
+    assert summary["clusters"] > loose["clusters"]  # it cut one that components left whole
+
+
+def test_one_to_one_is_the_same_by_a_runner(tmp_path):
+    texts = made_texts(12)
+    write(tmp_path / "in.parquet", [text for text in texts[:8] for _ in (0, 1)])
+    write(tmp_path / "old.parquet", [*texts[2:], *texts[4:6]])
+    more = ("--against", str(tmp_path / "old.parquet"), "--one_to_one", "--threshold", "0.6")
+    _, two, summary = both(tmp_path, *more)
+    survivors = pq.read_table(two / "removed")["survivor"].to_pylist()
+    assert len(survivors) == len(set(survivors)) == summary["rows_removed"] > 3
+
+
 def test_given_pairs_are_the_same_by_a_runner(tmp_path):
     write(tmp_path / "in.parquet", [*made_texts(6), *made_texts(1)])
     names = pq.read_table(tmp_path / "in.parquet")["name"].to_pylist()

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_sts.dedup.representatives import ScoredPairs, central_ranks, pick_survivors, ranks
+from beam_sts.dedup.keep import ranks
+from beam_sts.dedup.representatives import ScoredPairs, central_ranks, pick_survivors
 
 SCORES = st.sampled_from([0.1, 0.4, 0.7, 0.8, 0.9, 1.0])
 

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 
 from beam_sts import DeduplicateTexts, MinePairs, ScorePairs, UserError
 from beam_sts.dedup.beam_texts import RECEIPT, Fields, ReadRows
-from beam_sts.dedup.keep import sortable, worth_of
-from beam_sts.dedup.representatives import ranks
+from beam_sts.dedup.keep import ranks, sortable, worth_of
 from beam_sts.transforms import yaml as in_yaml
 
 TEXT = "The bridge over the river is closed today."

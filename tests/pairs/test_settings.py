@@ -68,6 +68,8 @@ DEDUP = {
     "vector": (None, (("v",), (1, True))),  # without neighbours among the candidates
     "within": (None, FLAG),
     "blend": (None, FLAG),
+    "linkage": ("--linkage", (("singel",), (1, None, True))),
+    "one_to_one": (None, FLAG),
     "compare_blank": (None, FLAG),
     "cascade_model": (None, (("",), (1, True))),
     "cascade_band": (
@@ -176,7 +178,7 @@ def test_every_parameter_has_a_rule_and_values_that_break_it(transform):
         (lambda: ScorePairs(precison="bf16"), "ScorePairs has no 'precison'; did you mean 'precision'?"),
         (lambda: ScorePairs(failures="raise"), "ScorePairs has no 'failures'"),
         (lambda: DeduplicateTexts(candidate=("exact",)), "did you mean 'candidates'?"),
-        (lambda: DeduplicateTexts(linkage="single"), "DeduplicateTexts has no 'linkage'"),
+        (lambda: DeduplicateTexts(linkages="single"), "DeduplicateTexts has no 'linkages'; .*'linkage'?"),
         (lambda: MinePairs(text_a="x"), "MinePairs has no 'text_a'"),
         (lambda: MinePairs(score_column="origin"), "score_column 'origin': is a name of the pairs' own"),
         (lambda: ScorePairs(precision="bf61"), "precision 'bf61': is not one of fp32, bf16, .*'bf16'?"),
@@ -215,6 +217,8 @@ def test_what_is_right_is_taken(given):
         ({}, {"row": 0}, "DeduplicateTexts has no 'row'; did you mean 'rows'?"),
         ({}, {"against": 0}, "no 'rows' among its inputs"),
         ({"within": True}, {"rows": 0}, "goes with 'against'"),
+        ({"one_to_one": True}, {"rows": 0}, "goes with 'against'"),
+        ({"linkage": "average"}, {"rows": 0, "against": 0}, "Leave 'against' out"),
         ({"candidates": ["pairs"]}, {"rows": 0}, "go together"),
         ({}, {"rows": 0, "given": 0}, "go together"),
         ({"candidates": ["pairs"]}, {"rows": 0, "given": 0, "against": 0}, "leave 'against' out"),
