@@ -1,7 +1,7 @@
 """Score text pairs with cross-encoders in Apache Beam.
 
-Importing the package registers BERT-hash with transformers, so that ``CrossEncoder`` loads its checkpoints
-too. All names are imported at their first use.
+Importing the package has BERT-hash registered with transformers as soon as that is imported, so that
+``CrossEncoder`` loads its checkpoints too. All names are imported at their first use.
 """
 
 import itertools
@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from beam_sts.errors import UserError
+from beam_sts.models.registration import register_with_transformers
 
 if TYPE_CHECKING:
     from beam_sts.dedup.beam import DeduplicateTexts
@@ -63,9 +64,8 @@ def _is_command() -> bool:
 
 
 if _is_command():
-    # torch and Beam take seconds to import: a command answers signals first, then imports what it needs.
+    # Beam takes seconds to import: a command answers signals first, then imports what it needs.
     from beam_sts.cli import interrupts
 
     interrupts.install()
-else:
-    from beam_sts.models import architectures as _architectures  # noqa: F401  for the Auto classes
+register_with_transformers()

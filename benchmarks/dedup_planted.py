@@ -20,7 +20,7 @@ LEVELS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
 
 def made_words(rng: np.random.Generator) -> np.ndarray:
     """50,000 words of two English word parts each, from the embedded model's vocabulary."""
-    vocabulary = load_checkpoint("beam-sts-nano").tokenizer.get_vocab()
+    vocabulary = load_checkpoint("beam-sts-nano").tokenizer.backend.get_vocab()
     order = sorted(vocabulary, key=vocabulary.__getitem__)
     parts = np.array([word for word in order if word.isascii() and word.isalpha() and len(word) > 2])
     pairs = np.unique(rng.integers(len(parts), size=(60_000, 2)), axis=0)

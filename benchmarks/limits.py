@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Callable
 
 import torch
-from tokenizers import Tokenizer
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from beam_sts.models.checkpoint import load_checkpoint
@@ -124,8 +123,7 @@ def main() -> None:
     checkpoint = load_checkpoint("beam-sts-nano")
     layers = checkpoint.config.num_hidden_layers
     flops = layers * sum(2 * width * out for width, out in WIDTHS)
-    tokenizer = Tokenizer.from_str(checkpoint.tokenizer.backend_tokenizer.to_str())
-    tokenizer.no_truncation()
+    tokenizer = checkpoint.tokenizer.backend
     texts = [text for pair in mixed(4096) for text in pair]
     tokens = sum(len(e.ids) for e in tokenizer.encode_batch_fast(texts, add_special_tokens=False))
     print(f"{cores} cores, torch {torch.__version__}; {flops / 1e6:.2f} MFLOP of products a token\n")

@@ -14,7 +14,6 @@ from beam_sts.candidates.keys import normalise, text_blocks
 from beam_sts.errors import UserError
 from beam_sts.io.schema import column_at, field_at, find_path, missing_column
 from beam_sts.models.checkpoint import Checkpoint
-from beam_sts.models.configs import BertHashConfig
 from beam_sts.scoring.tokens import PairTokenizer
 
 IntArray = NDArray[np.int64]
@@ -81,10 +80,8 @@ class TokenVectors:
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> TokenVectors:
         """Those of a checkpoint; nothing is downloaded."""
-        # Building the model imports the modeling half of transformers: seconds, more than a small run takes.
-        weights = checkpoint.weights() if isinstance(checkpoint.config, BertHashConfig) else {}
-        if _NARROW_TABLE in weights:
-            table = weights[_NARROW_TABLE].float().numpy()
+        if checkpoint.sizes:
+            table = checkpoint.weights()[_NARROW_TABLE].astype(np.float32)
         else:
             embeddings = checkpoint.model().get_input_embeddings()
             table = getattr(embeddings, "embeddings", embeddings).weight.detach().float().numpy()

@@ -1,14 +1,21 @@
 """Our own architectures, known to transformers: importing this module is enough for its Auto classes.
 
-The modeling half of transformers takes five seconds to import, and the embedded models do without it. So the
-configs are registered here, and the model classes when one of these configs is made.
+The configs are registered here, and the model classes, which take seconds to import, when one is made.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
+from transformers import AutoConfig
+
+from beam_sts.errors import UserError
 from beam_sts.models.configs import BertHashConfig, NeoBertConfig, when_made
+from beam_sts.models.files import reading
+from beam_sts.models.sizes import classifies
 
 _MODULES = {
     BertHashConfig.model_type: "beam_sts.models.bert_hash",
@@ -21,3 +28,35 @@ def _register_classes(model_type: str) -> None:
 
 
 when_made(_register_classes)
+
+
+def read_config(folder: Path, values: Mapping[str, Any], *, trust_remote_code: bool = False) -> Any:
+    """The config of a checkpoint as transformers has it.
+
+    Args:
+        folder: where config.json is.
+        values: its content, checked.
+        trust_remote_code: whether the architecture may be the checkpoint's own code.
+
+    Raises:
+        UserError: transformers does not take it, or does not know the architecture.
+    """
+    with reading(
+        f"{folder / 'config.json'} cannot be used", "Take the config that the model was saved with."
+    ):
+        try:
+            config = AutoConfig.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=trust_remote_code
+            )
+        except (OSError, ValueError, KeyError) as error:
+            if not trust_remote_code and "auto_map" in values:
+                raise UserError(
+                    f"{folder}: the architecture {values.get('model_type')!r} is not known here and comes as "
+                    "Python code with the checkpoint, which is not run. If you have read that code and trust "
+                    "it, say --trust_remote_code (trust_remote_code=True)."
+                ) from error
+            raise
+        if not classifies(values):
+            config.num_labels = 1
+        config.return_dict = True  # how an output is packed decides no score
+    return config

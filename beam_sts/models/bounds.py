@@ -7,6 +7,7 @@ a value is known to be of its type and within its bounds first, whatever its sou
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,8 @@ _ATTENTION = ("eager", "sdpa", "flash_attention_2")
 _UNSUPPORTED = ("quantization_config", "per_layer_config", "compression_config")
 
 
-def check_config(file: Path) -> None:
-    """See that each value of a config.json is of its type and within its bounds.
+def check_config(file: Path) -> dict[str, Any]:
+    """The content of a config.json, each value of its type and within its bounds.
 
     Raises:
         UserError: naming the file, the key, the value and what it may be.
@@ -76,10 +77,16 @@ def check_config(file: Path) -> None:
     values = read_object(file)
     if not values:
         raise UserError(f"{file}: missing or empty. Copy the checkpoint again.")
-    _check_values(values, str(file))
+    check_values(values, str(file))
+    return values
 
 
-def _check_values(values: dict[str, Any], place: str) -> None:
+def check_values(values: Mapping[str, Any], place: str) -> None:
+    """See that each value of a config is of its type and within its bounds.
+
+    Raises:
+        UserError: naming the place, the key, the value and what it may be.
+    """
     for key, value in values.items():
         if key in _UNSUPPORTED and value is not None:
             raise UserError(f"{place}: {key} is not supported. Take the checkpoint without it.")
@@ -102,13 +109,13 @@ def _check_values(values: dict[str, Any], place: str) -> None:
             if value is not None and not (isinstance(value, list) and all(isinstance(v, str) for v in value)):
                 raise UserError(f"{place}: {key} {_shown(value)} is not a list of names.")
         elif isinstance(value, dict):
-            _check_values(value, f"{place}: {key}")
+            check_values(value, f"{place}: {key}")
         elif isinstance(value, float | int) and not isinstance(value, bool):
             check_number(place, key, value, -1e15, 1e15)
     _check_relations(values, place)
 
 
-def _check_relations(values: dict[str, Any], place: str) -> None:
+def _check_relations(values: Mapping[str, Any], place: str) -> None:
     hidden, heads = values.get("hidden_size"), values.get("num_attention_heads")
     if hidden and heads and not values.get("head_dim") and hidden % heads:
         raise UserError(f"{place}: hidden_size {hidden} is not a multiple of num_attention_heads {heads}.")

@@ -3,46 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import transformers
 from numpy.typing import NDArray
-from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig
 
 from beam_sts.errors import UserError
-from beam_sts.models import architectures as _architectures  # noqa: F401  for the Auto classes
-from beam_sts.models.bounds import check_config, check_vocabulary, check_whole
+from beam_sts.extras import need_torch
+from beam_sts.models.bounds import check_config, check_whole
 from beam_sts.models.checksums import verify_checksums
-from beam_sts.models.configs import BertHashConfig, NeoBertConfig, config_alone
-from beam_sts.models.files import check_sizes, read_json, reading
+from beam_sts.models.files import check_sizes, reading
 from beam_sts.models.registry import EMBEDDED, embedded_models
+from beam_sts.models.sizes import MODEL_TYPE, BertHashSizes, bert_hash_sizes
 from beam_sts.models.source import locate
-from beam_sts.models.stack import (
-    CLASSIFY,
-    EMBED,
-    GENERATE,
-    Stack,
-    activation_name,
-    plain_stack,
-    read_stack,
-)
-from beam_sts.models.tensors import bert_hash_shapes, check_tensors
-from beam_sts.models.weights import build, read_weights, rename_projection
+from beam_sts.models.stack import CLASSIFY, Stack, activation_name, plain_stack, read_stack
+from beam_sts.models.tensors import bert_hash_shapes, check_finite, check_tensors
+from beam_sts.models.tokenizer import SavedTokenizer, read_tokenizer
+from beam_sts.models.weights import StoredTensor, read_weights, rename_projection, stored_tensors
 
 __all__ = ["DEFAULT_MODEL", "Checkpoint", "embedded_models", "load_checkpoint"]
 
 DEFAULT_MODEL = "beam-sts-nano"
 UNLIMITED = 1 << 30
-_AUTO_CLASSES = {
-    CLASSIFY: "AutoModelForSequenceClassification",
-    GENERATE: "AutoModelForCausalLM",
-    EMBED: "AutoModel",
-}
 _HASHED = {".json", ".safetensors", ".txt", ".model", ".bin", ".py"}
 
 
@@ -53,10 +39,10 @@ class Checkpoint:
     Attributes:
         name: what the user asked for.
         path: the local folder.
-        config: its transformers config.
+        config: a ``BertHashSizes``; where transformers runs the model, its config.
         activation: ``sigmoid`` or ``identity``, applied to the logit.
         max_length: tokens of a pair, special tokens included.
-        tokenizer: its transformers tokenizer, a fast one.
+        tokenizer: its tokenizer and how it is used.
         stack: what comes before and after the transformer.
         allow_pickle: whether weights may come from a ``.bin``.
         trust_remote_code: whether the architecture may be the checkpoint's own code.
@@ -64,10 +50,10 @@ class Checkpoint:
 
     name: str
     path: Path
-    config: PreTrainedConfig
+    config: Any
     activation: str
     max_length: int
-    tokenizer: Any
+    tokenizer: SavedTokenizer
     stack: Stack
     allow_pickle: bool = False
     trust_remote_code: bool = False
@@ -76,46 +62,61 @@ class Checkpoint:
         """Scores from logits, in float32."""
         if self.activation == "identity":
             return logits
-        scores: NDArray[np.float32] = torch.sigmoid(torch.from_numpy(logits)).numpy()
-        return scores
+        with np.errstate(over="ignore"):
+            scores: NDArray[np.float64] = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        return scores.astype(np.float32)
 
-    def weights(self) -> dict[str, torch.Tensor]:
-        """The transformer's tensors by name, as the files have them; those of BERT-hash, checked.
+    @property
+    def sizes(self) -> BertHashSizes | None:
+        """Of a BERT-hash classifier; None of any other model, which only transformers runs."""
+        own = isinstance(self.config, BertHashSizes) and self.stack.task == CLASSIFY
+        return self.config if own else None
+
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """The tensors of a BERT-hash classifier by name, checked; those in bfloat16 as float32.
 
         Raises:
-            UserError: they are absent, unsafe, unreadable or, of BERT-hash, do not fit the config.
+            UserError: they are absent, unsafe, unreadable or do not fit the config.
         """
+        if self.sizes is None:
+            raise TypeError(f"{self.name} is no BERT-hash classifier; its weights are those of its model()")
         folder = self.stack.folder
-        weights = read_weights(folder, allow_pickle=self.allow_pickle)
-        if isinstance(self.config, BertHashConfig) and self.stack.task == CLASSIFY:
-            weights = rename_projection(weights, folder)
-            weights = check_tensors(weights, bert_hash_shapes(self.config), folder)
+        load_pickle = _load_pickle if self.allow_pickle else None
+        found: dict[str, Any] = read_weights(folder, stored_tensors, load_pickle)
+        found = check_tensors(rename_projection(found, folder), bert_hash_shapes(self.sizes), folder)
+        weights = {name: t.read() if isinstance(t, StoredTensor) else t for name, t in found.items()}
+        for name, array in weights.items():
+            check_finite(name, array, folder)
         return weights
 
     def model(self) -> Any:
-        """The model in float32 and evaluation mode: token ids in, an output with ``logits`` out.
+        """The model in float32 and evaluation mode, as transformers has it: ids in, ``logits`` out.
 
         Raises:
-            UserError: the weights are absent, unsafe, unreadable or do not fit the config.
+            UserError: torch is not installed, or the weights are absent, unsafe, unreadable or do not fit
+                the config.
         """
-        from beam_sts.models import bert_hash  # noqa: F401  registers its model classes
-        from beam_sts.models.heads import pooled_model, yes_no_model
+        need_torch(f"{self.name}: the model as transformers has it")
+        from beam_sts.models.torch_model import any_model, bert_hash_model
 
-        folder, task = self.stack.folder, self.stack.task
-        auto_class = getattr(transformers, _AUTO_CLASSES[task])
-        model = build(
-            auto_class, self.config, self.weights(), folder, trust_remote_code=self.trust_remote_code
+        if self.sizes:
+            return bert_hash_model(self.stack, self.weights(), self.pad_id)
+        return any_model(
+            self.stack,
+            self.config,
+            allow_pickle=self.allow_pickle,
+            trust_remote_code=self.trust_remote_code,
         )
-        if task == GENERATE:
-            model = yes_no_model(model, self.stack)
-        elif task == EMBED:
-            model = pooled_model(model, self.stack, allow_pickle=self.allow_pickle)
-        return model.eval()
 
     @property
     def pad_id(self) -> int:
         """The token that fills short rows: the model's own, by which decoders find their last real token."""
-        return int(self.config.get_text_config().pad_token_id)
+        return int(self.text_config.pad_token_id)
+
+    @property
+    def text_config(self) -> Any:
+        """The part of the config that is about text."""
+        return self.config if isinstance(self.config, BertHashSizes) else self.config.get_text_config()
 
     @property
     def card(self) -> str:
@@ -134,6 +135,13 @@ class Checkpoint:
                     while block := stream.read(1 << 22):
                         digest.update(block)
         return digest.hexdigest()
+
+
+def _load_pickle(file: Path) -> dict[str, NDArray[Any]]:
+    need_torch(f"{file}: a pickle")
+    from beam_sts.models.torch_weights import load_pickle, to_arrays
+
+    return to_arrays(load_pickle(file), file)
 
 
 def load_checkpoint(
@@ -162,93 +170,69 @@ def _load(name: str, path: Path, allow_pickle: bool, trust_remote_code: bool) ->
     check_sizes(path)
     saved = read_stack(path)
     folder = saved.folder if saved else path
-    config = _config(folder, trust_remote_code)
-    text_config = config.get_text_config()
+    check_sizes(folder)
+    values = check_config(folder / "config.json")
+    config: Any
+    text_config: Any
+    if _is_own(values, saved, trust_remote_code):
+        config = text_config = bert_hash_sizes(values, folder / "config.json")
+    else:
+        need_torch(f"{path}: the architecture {values.get('model_type')}")
+        from beam_sts.models.architectures import read_config
+
+        config = read_config(folder, values, trust_remote_code=trust_remote_code)
+        text_config = config.get_text_config()
     vocab_size = int(text_config.vocab_size)
-    tokenizer = _tokenizer(folder, vocab_size, trust_remote_code)
-    stack = saved or plain_stack(path, config, tokenizer)
+    tokenizer = read_tokenizer(folder, vocab_size, trust_remote_code=trust_remote_code)
+    stack = saved or plain_stack(path, values, tokenizer)
     if stack.task == CLASSIFY and config.num_labels != 1:
+        kind = (values.get("architectures") or ["?"])[0]
         raise UserError(
-            f"{path}: the model has {config.num_labels} labels ({(config.architectures or ['?'])[0]}); a "
+            f"{path}: the model has {config.num_labels} labels ({kind}); a "
             "similarity needs a cross-encoder with one. Take one trained for STS, such as beam-sts-nano."
         )
-    if text_config.pad_token_id is None:
-        if tokenizer.pad_token_id is None:
-            raise UserError(
-                f"{path}: neither config.json nor the tokenizer names a padding token. Set pad_token_id."
-            )
-        text_config.pad_token_id = tokenizer.pad_token_id
-    check_whole(path, "pad_token_id", text_config.pad_token_id, 0, vocab_size - 1)
+    pad_id = tokenizer.pad_id if text_config.pad_token_id is None else text_config.pad_token_id
+    if pad_id is None:
+        raise UserError(
+            f"{path}: neither config.json nor the tokenizer names a padding token. Set pad_token_id."
+        )
+    check_whole(path, "pad_token_id", pad_id, 0, vocab_size - 1)
+    if isinstance(config, BertHashSizes):
+        config = text_config = replace(config, pad_token_id=pad_id)
+    else:
+        text_config.pad_token_id = pad_id
     checkpoint = Checkpoint(
         name,
         path,
         config,
-        activation_name(path, stack.activation, config),
+        activation_name(path, stack.activation, values),
         _max_length(path, tokenizer, text_config, stack),
         tokenizer,
         stack,
         allow_pickle,
         trust_remote_code,
     )
-    if isinstance(config, BertHashConfig):
+    if checkpoint.sizes:
         checkpoint.weights()  # an error in them comes before a run starts
     return checkpoint
 
 
-def _config(folder: Path, trust_remote_code: bool) -> PreTrainedConfig:
-    file = folder / "config.json"
-    check_sizes(folder)
-    check_config(file)
-    with reading(f"{file} cannot be used", "Take the config that the model was saved with."):
-        try:
-            with config_alone():
-                config = AutoConfig.from_pretrained(
-                    folder, local_files_only=True, trust_remote_code=trust_remote_code
-                )
-        except (OSError, ValueError, KeyError) as error:
-            saved = read_json(file)
-            if not trust_remote_code and "auto_map" in saved:
-                raise UserError(
-                    f"{folder}: the architecture {saved.get('model_type')!r} is not known here and comes as "
-                    "Python code with the checkpoint, which is not run. If you have read that code and trust "
-                    "it, say --trust_remote_code (trust_remote_code=True)."
-                ) from error
-            raise
-        if not any(name.endswith("ForSequenceClassification") for name in config.architectures or ()):
-            config.num_labels = 1  # the reference's rule for a bare encoder
-        config.return_dict = True  # how an output is packed decides no score
-    return config
+def _is_own(values: Mapping[str, Any], saved: Stack | None, trust_remote_code: bool) -> bool:
+    """Whether a config is read without transformers: that of a BERT-hash classifier known here."""
+    return (
+        values.get("model_type") == MODEL_TYPE
+        and (saved is None or saved.task == CLASSIFY)
+        and not (trust_remote_code and "auto_map" in values)
+    )
 
 
-def _tokenizer(folder: Path, vocab_size: int, trust_remote_code: bool) -> Any:
-    file = folder / "tokenizer.json"
-    tokens = check_vocabulary(file, vocab_size)
-    needs = "The folder needs the tokenizer.json the model was trained with."
-    with reading(f"{folder}: no tokenizer can be loaded", needs):
-        with config_alone():
-            tokenizer = AutoTokenizer.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=trust_remote_code
-            )
-        highest = max(tokenizer.backend_tokenizer.get_vocab().values(), default=-1)
-        special = {name: getattr(tokenizer, f"{name}_token", None) for name in ("cls", "sep", "pad", "unk")}
-    for name, token in special.items():
-        if token is not None and tokens is not None and token not in tokens:
-            raise UserError(f"{file}: lacks the special token {token!r} ({name}_token). {needs}")
-    if highest >= vocab_size:
-        raise UserError(
-            f"{folder}: the tokenizer has {highest + 1} tokens, the model {vocab_size}; they do not belong "
-            "together."
-        )
-    return tokenizer
-
-
-def _max_length(path: Path, tokenizer: Any, config: PreTrainedConfig, stack: Stack) -> int:
+def _max_length(path: Path, tokenizer: SavedTokenizer, config: Any, stack: Stack) -> int:
     """Tokens of a pair: the tokenizer's limit or the stack's own, within the positions the model has."""
     limit = tokenizer.model_max_length
     if isinstance(limit, float) and limit.is_integer():
         limit = int(limit)  # some write the largest number there is
     limits = [UNLIMITED, stack.max_length or limit]
-    if config.model_type == NeoBertConfig.model_type:
+    if config.model_type == "neobert":
         limits.append(config.max_length)
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and positions != -1:

@@ -5,14 +5,13 @@ Their model classes come when a config is made (``beam_sts.models.architectures`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import Any
 
 from transformers import AutoConfig, BertConfig, PreTrainedConfig
 
-_alone: ContextVar[bool] = ContextVar("_alone", default=False)
+from beam_sts.models.sizes import MODEL_TYPE, check_relations
+
 _when_made: list[Callable[[str], None]] = []
 
 
@@ -22,19 +21,8 @@ def when_made(call: Callable[[str], None]) -> None:
 
 
 def _made(config: PreTrainedConfig) -> None:
-    if not _alone.get():
-        for call in _when_made:
-            call(config.model_type)
-
-
-@contextmanager
-def config_alone() -> Iterator[None]:
-    """Configs made inside do not bring their model classes along."""
-    token = _alone.set(True)
-    try:
-        yield
-    finally:
-        _alone.reset(token)
+    for call in _when_made:
+        call(config.model_type)
 
 
 class BertHashConfig(BertConfig):
@@ -65,7 +53,7 @@ class BertHashConfig(BertConfig):
             share a text, so the score is the same in both orders. Needs rotary positions.
     """
 
-    model_type = "bert_hash"
+    model_type = MODEL_TYPE
     projections: int = 5
     window: int = 1
     rotary_dims: int = 0
@@ -76,25 +64,8 @@ class BertHashConfig(BertConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         """Make the model classes known to the Auto classes, which get at a config first."""
         super().__post_init__(**kwargs)
-        self._check()
+        check_relations(self)
         _made(self)
-
-    def _check(self) -> None:
-        head_size = self.hidden_size // self.num_attention_heads
-        if self.window < 1 or self.window % 2 == 0:
-            raise ValueError(f"window must be odd and at least 1, found {self.window} in the config")
-        if self.rotary_dims < 0 or self.segment_dims < 0 or self.rotary_dims % 2:
-            raise ValueError(
-                "rotary_dims must be even, and neither it nor segment_dims negative: "
-                f"found rotary_dims {self.rotary_dims}, segment_dims {self.segment_dims}"
-            )
-        if self.rotary_dims + self.segment_dims > head_size:
-            raise ValueError(
-                f"rotary_dims must be even and at most the head size {head_size} less segment_dims: "
-                f"found rotary_dims {self.rotary_dims}, segment_dims {self.segment_dims}"
-            )
-        if self.segment_dims and not self.rotary_dims:
-            raise ValueError(f"segment_dims {self.segment_dims} needs rotary positions, found rotary_dims 0")
 
 
 class NeoBertConfig(PreTrainedConfig):

@@ -14,8 +14,8 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from beam_sts.errors import UserError
 from beam_sts.models.bounds import check_whole
 from beam_sts.models.stack import HeadModule, Stack
-from beam_sts.models.tensors import check_tensors
-from beam_sts.models.weights import read_weights
+from beam_sts.models.tensors import check_finite, check_tensors
+from beam_sts.models.torch_weights import read_tensors
 
 _POOLING = ("cls", "mean", "max", "lasttoken")
 _DENSE_ACTIVATIONS = {
@@ -148,9 +148,11 @@ def _dense(head: HeadModule, width: int, allow_pickle: bool) -> nn.Module:
     expected: dict[str, tuple[int, ...]] = {"linear.weight": (outputs, inputs)}  # type: ignore[dict-item]
     if settings.get("bias", True):
         expected["linear.bias"] = (outputs,)  # type: ignore[assignment]
-    weights = read_weights(head.folder, allow_pickle=allow_pickle)
+    weights = read_tensors(head.folder, allow_pickle=allow_pickle)
     named = {f"linear.{name.removeprefix('linear.')}": tensor for name, tensor in weights.items()}
     weights = check_tensors(named, expected, head.folder)
+    for name, tensor in weights.items():
+        check_finite(name, tensor, head.folder)
     linear = nn.Linear(inputs, outputs, bias="linear.bias" in expected)  # type: ignore[arg-type]
     linear.load_state_dict({name.removeprefix("linear."): w.float() for name, w in weights.items()})
     return nn.Sequential(linear, activation())

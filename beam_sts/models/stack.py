@@ -5,15 +5,15 @@ Source: ``CrossEncoder`` of sentence-transformers 6.2, whose scores we reproduce
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedConfig
-
 from beam_sts.errors import UserError
 from beam_sts.models.bounds import check_whole
 from beam_sts.models.files import check_sizes, read_json, read_object
+from beam_sts.models.tokenizer import SavedTokenizer
 
 CLASSIFY, GENERATE, EMBED = "sequence-classification", "text-generation", "feature-extraction"
 _ACTIVATIONS = {"Sigmoid": "sigmoid", "Identity": "identity"}
@@ -98,18 +98,23 @@ def read_stack(path: Path) -> Stack | None:
     )
 
 
-def plain_stack(path: Path, config: PreTrainedConfig, tokenizer: Any) -> Stack:
+def plain_stack(path: Path, values: Mapping[str, Any], tokenizer: SavedTokenizer) -> Stack:
     """The reference's reading of a plain checkpoint: a classifier, or a language model that says yes or no.
+
+    Args:
+        path: the checkpoint.
+        values: the content of its config.json.
+        tokenizer: its tokenizer.
 
     Raises:
         UserError: the reference would use a chat template, or the vocabulary has no yes and no.
     """
-    if getattr(tokenizer, "chat_template", None) is not None:
+    if tokenizer.chat_template:
         raise _chat_template(path)
-    if not (config.architectures or [""])[0].endswith("ForCausalLM"):
+    if not (values.get("architectures") or [""])[0].endswith("ForCausalLM"):
         return Stack(path)
     tokens = {"true_token_id": "yes", "false_token_id": "no"}
-    ids = {name: tokenizer.get_vocab().get(token) for name, token in tokens.items()}
+    ids = {name: tokenizer.backend.token_to_id(token) for name, token in tokens.items()}
     if None in ids.values():
         raise UserError(
             f"{path}: a language model scores by its tokens yes and no; its vocabulary lacks one."
@@ -117,16 +122,21 @@ def plain_stack(path: Path, config: PreTrainedConfig, tokenizer: Any) -> Stack:
     return Stack(path, GENERATE, (HeadModule("LogitScore", ids, path),))
 
 
-def activation_name(path: Path, entry: str | None, config: PreTrainedConfig) -> str:
+def activation_name(path: Path, entry: str | None, values: Mapping[str, Any]) -> str:
     """The reference's order: the stack's entry, the config's new and old one, Sigmoid for one label.
+
+    Args:
+        path: the checkpoint.
+        entry: the stack's.
+        values: the content of config.json.
 
     Raises:
         UserError: the entry is not one of those supported.
     """
     entry = (
         entry
-        or (getattr(config, "sentence_transformers", None) or {}).get("activation_fn")
-        or getattr(config, "sbert_ce_default_activation_function", None)
+        or (values.get("sentence_transformers") or {}).get("activation_fn")
+        or values.get("sbert_ce_default_activation_function")
         or "torch.nn.modules.activation.Sigmoid"
     )
     short = str(entry).rpartition(".")[2]

@@ -1,28 +1,35 @@
-"""The one check that a checkpoint's tensors are those of its config, whatever runs the model."""
+"""The one check that a checkpoint's tensors are those of its config, whatever runs the model.
+
+Tensors are those of torch, arrays, or ``StoredTensor``: all have ``shape`` and ``dtype``.
+"""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
-import torch
+import numpy as np
 
 from beam_sts.errors import UserError
-from beam_sts.models.configs import BertHashConfig
+from beam_sts.models.sizes import BertHashSizes
+
+T = TypeVar("T")
 
 # Parts that checkpoints carry over from pretraining and a classifier does not use.
 UNUSED = re.compile(
     r"(^|\.)(position_ids$|pooler\.dense\.|lm_head\.|cls\.predictions\.|cls\.seq_relationship\.)"
 )
 WORD_EMBEDDINGS = "bert.embeddings.word_embeddings."
-_FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+_FLOATS = ("float32", "float16", "bfloat16", "float64")
 
 
 def check_tensors(
-    weights: dict[str, torch.Tensor], expected: dict[str, tuple[int, ...]], place: Path
-) -> dict[str, torch.Tensor]:
-    """See that weights are those expected: none missing, unexpected or misshapen, all finite floats.
+    weights: Mapping[str, T], expected: Mapping[str, tuple[int, ...]], place: Path
+) -> dict[str, T]:
+    """See that weights are those expected: none missing, unexpected or misshapen, all floats.
 
     Args:
         weights: tensors by name.
@@ -39,10 +46,10 @@ def check_tensors(
     refuse_names(place, "missing", missing)
     extra = sorted(name for name in weights.keys() - expected.keys() if not UNUSED.search(name))
     refuse_names(place, "unexpected", extra)
+    tensors: Mapping[str, Any] = weights
     for name, shape in expected.items():
-        check_shape(name, tuple(weights[name].shape), shape, place)
-        check_dtype(name, weights[name], place)
-        check_finite(name, weights[name], place)
+        check_shape(name, tuple(tensors[name].shape), shape, place)
+        check_dtype(name, tensors[name], place)
     return {name: weights[name] for name in expected}
 
 
@@ -59,25 +66,31 @@ def check_shape(name: str, found: tuple[int, ...], expected: tuple[int, ...], pl
         )
 
 
-def check_dtype(name: str, tensor: torch.Tensor, place: Path) -> None:
+def check_dtype(name: str, tensor: Any, place: Path) -> None:
     """See that a tensor holds floats.
 
     Raises:
         UserError: naming the tensor and its type.
     """
-    if tensor.dtype not in _FLOATS:
-        kind = str(tensor.dtype).removeprefix("torch.")
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if kind not in _FLOATS:
         raise UserError(f"{place}: {name} holds {kind}, not floats. Save the checkpoint in float32.")
 
 
-def check_finite(name: str, tensor: torch.Tensor, place: Path) -> None:
+def check_finite(name: str, tensor: Any, place: Path) -> None:
     """See that the numbers of a tensor are finite in float32.
+
+    Args:
+        name: of the tensor, for the error.
+        tensor: of torch or NumPy.
+        place: the checkpoint, for the error.
 
     Raises:
         UserError: naming the tensor and its extremes.
     """
-    if tensor.numel():
-        low, high = (float(bound.float()) for bound in torch.aminmax(tensor))
+    if math.prod(tensor.shape):
+        with np.errstate(over="ignore"):
+            low, high = (float(np.float32(float(bound))) for bound in (tensor.min(), tensor.max()))
         if not (math.isfinite(low) and math.isfinite(high)):
             raise UserError(
                 f"{place}: {name} holds numbers that are not finite in float32 ({low} to {high}). Copy the "
@@ -98,11 +111,8 @@ def refuse_names(place: Path, kind: str, names: list[str]) -> None:
         )
 
 
-def bert_hash_shapes(config: BertHashConfig) -> dict[str, tuple[int, ...]]:
-    """Shapes of the tensors of a BERT-hash classifier by name, without its model class.
-
-    Importing the class takes seconds, and the embedded models do without it.
-    """
+def bert_hash_shapes(config: BertHashSizes) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors of a BERT-hash classifier by name, without its model class, which needs torch."""
     hidden, inner, narrow = config.hidden_size, config.intermediate_size, config.projections
     shapes: dict[str, tuple[int, ...]] = {
         f"{WORD_EMBEDDINGS}embeddings.weight": (config.vocab_size, narrow),

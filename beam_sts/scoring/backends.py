@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from beam_sts.errors import UserError
+from beam_sts.extras import need_torch
 from beam_sts.models.checkpoint import Checkpoint
-from beam_sts.models.configs import BertHashConfig
 from beam_sts.models.files import reading
 from beam_sts.scoring.exported import (
     NEEDS,
@@ -23,18 +22,17 @@ from beam_sts.scoring.exported import (
     exported,
     installed,
 )
-from beam_sts.scoring.hash_backend import HashBackend
 from beam_sts.scoring.long_text import Work
-from beam_sts.scoring.modernbert import ModernBertBackend
 from beam_sts.scoring.threads import Threads
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
-from beam_sts.scoring.torch_backend import LANES, TorchBackend
 
 log = logging.getLogger(__name__)
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 BACKENDS = ("auto", "torch", "onnx", "openvino")
 _AGREE = 1e-5
+# Threads beside a GPU: one more than the micro-batches that it has at a time.
+_GPU_THREADS = 3
 
 
 class Backend(Protocol):
@@ -71,7 +69,7 @@ def default_threads(device: str, processes: int = 1) -> int:
     Python's lock, and waits for it behind every thread that tokenises.
     """
     share = max(1, available_cores() // processes)
-    return share if device == "cpu" else min(share, LANES + 1)
+    return share if device == "cpu" else min(share, _GPU_THREADS)
 
 
 def thread_pool(threads: int) -> Threads:
@@ -82,7 +80,6 @@ def thread_pool(threads: int) -> Threads:
     the tokenizers' own pool stays unused.
     """
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    torch.set_num_threads(1)
     return Threads(threads, "beam_sts")
 
 
@@ -141,8 +138,21 @@ def _load(
 ) -> Backend:
     if backend in NEEDS:
         return ExportedBackend(exported(checkpoint, tokenizer), backend, precision, threads)
-    if device == "cpu" and _own_forward(checkpoint, tokenizer):
-        return HashBackend(checkpoint.config, checkpoint.weights(), tokenizer.template, precision)
+    own = checkpoint.sizes if device == "cpu" else None
+    if own and _own_forward(checkpoint, tokenizer):
+        import torch
+
+        torch.set_num_threads(1)
+        from beam_sts.scoring.hash_backend import HashBackend
+
+        return HashBackend(own, checkpoint.weights(), tokenizer.template, precision)
+    need_torch(f"{checkpoint.name}: its architecture, or --device {device},")
+    import torch
+
+    from beam_sts.scoring.modernbert import ModernBertBackend
+    from beam_sts.scoring.torch_backend import TorchBackend
+
+    torch.set_num_threads(1)
     model = checkpoint.model()
     try:
         if ModernBertBackend.takes(model, device, precision):
@@ -154,13 +164,17 @@ def _load(
 
 
 def _own_forward(checkpoint: Checkpoint, tokenizer: PairTokenizer) -> bool:
-    return isinstance(checkpoint.config, BertHashConfig) and HashBackend.takes(
-        checkpoint.config, checkpoint.weights(), tokenizer.template
-    )
+    if checkpoint.sizes is None:
+        return False
+    from beam_sts.scoring.hash_backend import HashBackend
+
+    return HashBackend.takes(checkpoint.sizes, checkpoint.weights(), tokenizer.template)
 
 
 def _disagreement(checkpoint: Checkpoint, tokenizer: PairTokenizer, engine: str) -> float:
     """Largest difference of a score between an exported model and torch, on pairs of several lengths."""
+    from beam_sts.scoring.torch_backend import TorchBackend
+
     words = [*"abcdefgh"] * 8
     texts = [" ".join(words[start : start + length]) for start in range(8) for length in (1, 3, 7, 20, 56)]
     batch = _batch(tokenizer, texts)

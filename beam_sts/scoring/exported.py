@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import transformers
 from numpy.typing import NDArray
 
 from beam_sts.errors import UserError
+from beam_sts.extras import need_torch
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.models.checksums import verify_digest, write_digest
 from beam_sts.models.files import brief
@@ -55,6 +54,9 @@ def exported(checkpoint: Checkpoint, tokenizer: PairTokenizer) -> Path:
     Raises:
         CannotExportError: the architecture cannot be exported.
     """
+    need_torch(f"{checkpoint.name}: its export")
+    import torch
+    import transformers
     from huggingface_hub import constants
 
     versions = (torch.__version__, transformers.__version__, _OPSET)
@@ -95,6 +97,8 @@ def _sample(tokenizer: PairTokenizer) -> PaddedBatch:
 
 
 def _export(model: Any, sample: PaddedBatch, file: Path) -> None:
+    import torch
+
     accepted = inspect.signature(model.forward).parameters
     inputs = {
         name: torch.from_numpy(array)

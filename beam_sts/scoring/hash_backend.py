@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from beam_sts.models.configs import BertHashConfig
+from beam_sts.models.sizes import BertHashSizes
 from beam_sts.scoring.hash_layers import Layer, Linear, Norm, PackedLinear, multiplies_bfloat16
 from beam_sts.scoring.hash_steps import SIGNS, Pairs, round_up
 from beam_sts.scoring.kernels import fastest_steps
@@ -63,14 +63,13 @@ class HashBackend:
     packs = False
 
     @staticmethod
-    def takes(config: Any, weights: dict[str, torch.Tensor], template: PairTemplate) -> bool:
+    def takes(config: BertHashSizes, weights: dict[str, NDArray[Any]], template: PairTemplate) -> bool:
         """Whether this backend runs such a model.
 
         Where the table's padding row is not zero, as training leaves it, the model class looks at padding.
         """
         return (
-            isinstance(config, BertHashConfig)
-            and config.segment_dims > 0
+            config.segment_dims > 0
             and config.segment_dims % 2 == 0
             and config.rotary_dims > 0
             and config.hidden_act == "gelu"
@@ -84,8 +83,8 @@ class HashBackend:
 
     def __init__(
         self,
-        config: BertHashConfig,
-        weights: dict[str, torch.Tensor],
+        config: BertHashSizes,
+        weights: dict[str, NDArray[Any]],
         template: PairTemplate,
         precision: str = "fp32",
     ) -> None:
@@ -95,13 +94,14 @@ class HashBackend:
         self._size = config.hidden_size // self._heads
         self._steps = fastest_steps()
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        tensors = {name: torch.tensor(array) for name, array in weights.items()}
         if precision == "bf16" and not multiplies_bfloat16():
             # torch would take seven times as long as in float32.
             log.warning(
                 "This CPU has no instructions for bfloat16: products run in float32, on weights rounded to "
                 "bfloat16. That is no faster than --precision fp32."
             )
-            weights = {name: tensor.bfloat16() for name, tensor in weights.items()}
+            tensors = {name: tensor.bfloat16() for name, tensor in tensors.items()}
             self._dtype = torch.float32
         # Where products cost little, the calls between them weigh more.
         self.token_budget = TOKEN_BUDGET if self._dtype is torch.float32 else 2 * TOKEN_BUDGET
@@ -112,7 +112,7 @@ class HashBackend:
             len(SIGNS), 0, self._signed + config.rotary_dims // 2, dtype=torch.complex64
         )
         with torch.inference_mode():
-            self._load({name.removeprefix("bert."): tensor.float() for name, tensor in weights.items()})
+            self._load({name.removeprefix("bert."): tensor.float() for name, tensor in tensors.items()})
             self._cls_hidden, self._cls_qkv = self._embed(np.array([self._cls]), np.zeros(1, dtype=np.int64))
 
     def _load(self, weights: dict[str, torch.Tensor]) -> None:

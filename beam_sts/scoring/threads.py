@@ -8,14 +8,13 @@ and whatever else is registered here, starts anew.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Protocol
-
-import torch
 
 # Seconds that a fork waits for tasks. A task takes milliseconds, of the largest models seconds.
 _PATIENCE = 30.0
@@ -110,13 +109,17 @@ class Threads:
 
     def after_fork(self) -> None:
         """Start anew; threads come with the first task."""
-        self._executor = ThreadPoolExecutor(
-            self._count, self._name, initializer=torch.set_num_threads, initargs=(1,)
-        )
+        self._executor = ThreadPoolExecutor(self._count, self._name, initializer=_alone)
 
     def map(self, run: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         """Results of the items, in their order."""
         return self._executor.map(run if self._nested else _Task(run), items)
+
+
+def _alone() -> None:
+    """Have torch, where a backend has imported it, start no threads of its own in this one."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 class _Task:

@@ -19,6 +19,7 @@ from beam_sts.models.bounds import check_whole
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.models.files import reading
 from beam_sts.models.stack import GENERATE
+from beam_sts.models.tokenizer import SavedTokenizer
 from beam_sts.scoring.cuts import MAX_PIECE, cut_pattern, cut_positions
 from beam_sts.scoring.plan import IntArray, expand_ranges, longest_first
 from beam_sts.scoring.scripts import unreadable_tokens
@@ -167,7 +168,7 @@ def check_template(template: PairTemplate, max_length: int, checkpoint: Checkpoi
     Raises:
         UserError: naming the id or the token type and the bound.
     """
-    config, place = checkpoint.config.get_text_config(), checkpoint.path
+    config, place = checkpoint.text_config, checkpoint.path
     before, between, after = template.parts
     if config.model_type in _READS_FIRST and not (before and between):
         raise UserError(
@@ -177,7 +178,7 @@ def check_template(template: PairTemplate, max_length: int, checkpoint: Checkpoi
     for token in (*before, *between, *after):
         check_whole(place, "the id of a special token", token, 0, int(config.vocab_size) - 1)
     kinds = getattr(config, "type_vocab_size", None)
-    if kinds and "token_type_ids" in checkpoint.tokenizer.model_input_names:
+    if kinds and checkpoint.tokenizer.token_types:
         first, a, second, b, last = template.types
         for kind in (*first, a, *second, b, *last):
             check_whole(place, "the token type of a pair", kind, 0, kinds - 1)
@@ -245,31 +246,29 @@ class PairTokenizer:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> PairTokenizer:
-        """A checkpoint's tokenizer, off the transformers wrapper, under the checkpoint's rules."""
-        wrapper = checkpoint.tokenizer
+        """A checkpoint's tokenizer under the checkpoint's rules."""
         with reading(f"{checkpoint.path}: the tokenizer cannot be used"):
-            made = cls._of(checkpoint, wrapper)
+            made = cls._of(checkpoint, checkpoint.tokenizer)
         check_template(made.template, made.max_length, checkpoint)
         return made
 
     @classmethod
-    def _of(cls, checkpoint: Checkpoint, wrapper: Any) -> PairTokenizer:
-        raw = Tokenizer.from_str(wrapper.backend_tokenizer.to_str())
-        raw.no_truncation()
-        raw.no_padding()
+    def _of(cls, checkpoint: Checkpoint, saved: SavedTokenizer) -> PairTokenizer:
+        backend = saved.backend
         if checkpoint.stack.lowercase:
-            before = [raw.normalizer] if raw.normalizer else []
-            raw.normalizer = normalizers.Sequence([normalizers.Lowercase(), *before])
+            backend = Tokenizer.from_str(backend.to_str())  # the checkpoint's own stays as it is
+            before = [backend.normalizer] if backend.normalizer else []
+            backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *before])
         return cls(
-            raw,
+            backend,
             checkpoint.max_length,
             pad_id=checkpoint.pad_id,
             # The reference turns language models to the left, whatever their tokenizer says.
-            pad_left=wrapper.padding_side == "left" or checkpoint.stack.task == GENERATE,
-            truncate_left=wrapper.truncation_side == "left",
-            token_types="token_type_ids" in wrapper.model_input_names,
+            pad_left=saved.pads_left or checkpoint.stack.task == GENERATE,
+            truncate_left=saved.truncates_left,
+            token_types=saved.token_types,
             prompt=checkpoint.stack.prompt,
-            unknown_id=wrapper.unk_token_id,
+            unknown_id=saved.unknown_id,
         )
 
     @property

@@ -210,14 +210,14 @@ def _stacks(root: Path, plain: Path) -> list[Path]:
     from sentence_transformers import CrossEncoder
     from sentence_transformers.base.modules import Dense, Transformer
     from sentence_transformers.sentence_transformer.modules import Pooling
-    from transformers import BertModel
+    from transformers import AutoTokenizer, BertModel
 
     from beam_sts.models.checkpoint import load_checkpoint
 
     CrossEncoder(str(plain), device="cpu").save_pretrained(str(root / "stack"))
     loaded = load_checkpoint(plain)
     BertModel(loaded.config, add_pooling_layer=False).save_pretrained(root / "encoder")
-    loaded.tokenizer.save_pretrained(root / "encoder")
+    AutoTokenizer.from_pretrained(plain).save_pretrained(root / "encoder")
     modules = [
         Transformer(str(root / "encoder")),
         Pooling(32, pooling_mode="mean"),

@@ -11,7 +11,7 @@ from sentence_transformers import CrossEncoder
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.cross_encoder.modules import LogitScore
 from sentence_transformers.sentence_transformer.modules import Pooling
-from transformers import BertModel, Gemma3ForCausalLM
+from transformers import AutoTokenizer, BertModel, Gemma3ForCausalLM
 
 from beam_sts import PairScorer, UserError
 from beam_sts.models.checkpoint import load_checkpoint
@@ -217,7 +217,7 @@ def test_an_encoder_with_pooling_and_dense_layers_agrees(plain, tmp_path, poolin
     encoder = tmp_path / "encoder"
     config = load_checkpoint(plain).config
     _random(BertModel(config, add_pooling_layer=False)).save_pretrained(encoder)
-    load_checkpoint(plain).tokenizer.save_pretrained(encoder)
+    AutoTokenizer.from_pretrained(plain).save_pretrained(encoder)
     torch.manual_seed(1)
     width = SIZES["hidden_size"]
     modules = [

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from beam_sts import PairScorer
 from beam_sts.cli import score
@@ -72,7 +73,8 @@ def test_rounded_matrices_give_what_autocast_gives(pairs):
     assert rounded.classifier.weight.dtype is torch.bfloat16
     assert rounded.bert.embeddings.LayerNorm.weight.dtype is torch.float32
     a, b = zip(*pairs[:8], strict=True)
-    encoded = checkpoint.tokenizer(a, b, padding=True, truncation=True, max_length=64)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint.path)
+    encoded = tokenizer(a, b, padding=True, truncation=True, max_length=64)
     tensors = {name: torch.tensor(rows) for name, rows in encoded.items()}
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(rounded(**tensors).logits, plain(**tensors).logits)

@@ -1,0 +1,220 @@
+"""A checkpoint's tokenizer and what its files say of it, as transformers' fast tokenizer would have it.
+
+BERT's WordPiece, as transformers saves it, is read here with the ``tokenizers`` library alone. Any other
+tokenizer goes through transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from beam_sts.errors import UserError
+from beam_sts.extras import need_torch
+from beam_sts.models.bounds import check_vocabulary
+from beam_sts.models.files import read_object, reading
+
+_NEEDS = "The folder needs the tokenizer.json the model was trained with."
+_BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast")
+_BERT_TOKENS = {
+    "unk_token": "[UNK]",
+    "sep_token": "[SEP]",
+    "pad_token": "[PAD]",
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
+}
+# What makes transformers read, or add, tokens in further ways.
+_MORE_TOKENS = ("extra_special_tokens", "additional_special_tokens", "bos_token", "eos_token")
+_UNLIMITED = int(1e30)  # what transformers says where no file does
+
+
+@dataclass(frozen=True)
+class SavedTokenizer:
+    """A tokenizer and how it is used.
+
+    Attributes:
+        backend: the ``tokenizers.Tokenizer``, without truncation and padding.
+        model_max_length: tokens that a pair may have, as the files say it, unchecked.
+        pads_left: whether padding goes to the left.
+        truncates_left: whether the start of a long text goes.
+        token_types: whether the model is given token types.
+        unknown_id: id of the token for what the vocabulary lacks.
+        pad_id: id of the padding token.
+        chat_template: whether pairs would go through one.
+    """
+
+    backend: Tokenizer
+    model_max_length: Any
+    pads_left: bool
+    truncates_left: bool
+    token_types: bool
+    unknown_id: int | None
+    pad_id: int | None
+    chat_template: bool
+
+
+def read_tokenizer(folder: Path, vocab_size: int, *, trust_remote_code: bool = False) -> SavedTokenizer:
+    """The tokenizer of a checkpoint folder.
+
+    Args:
+        folder: where the files are.
+        vocab_size: rows of the model's table.
+        trust_remote_code: whether it may be the checkpoint's own code.
+
+    Raises:
+        UserError: it is missing, damaged or not the model's, or needs transformers, which is not installed.
+    """
+    file = folder / "tokenizer.json"
+    tokens = check_vocabulary(file, vocab_size)
+    with reading(f"{folder}: no tokenizer can be loaded", _NEEDS):
+        settings = _bert_settings(folder)
+        if settings is not None:
+            saved, special = _bert(read_object(file), settings)
+        else:
+            need_torch(f"{folder}: the tokenizer, which is not BERT's,")
+            saved, special = _by_transformers(folder, trust_remote_code)
+    for name, token in special.items():
+        if token is not None and tokens is not None and token not in tokens:
+            raise UserError(f"{file}: lacks the special token {token!r} ({name}). {_NEEDS}")
+    highest = max(saved.backend.get_vocab().values(), default=-1)
+    if highest >= vocab_size:
+        raise UserError(
+            f"{folder}: the tokenizer has {highest + 1} tokens, the model {vocab_size}; they do not belong "
+            "together."
+        )
+    return saved
+
+
+def _bert_settings(folder: Path) -> dict[str, Any] | None:
+    """The content of tokenizer_config.json, if the folder has BERT's tokenizer and no token besides its five.
+
+    The older files that name tokens may be there as long as they name the same.
+    """
+    settings, content = read_object(folder / "tokenizer_config.json"), read_object(folder / "tokenizer.json")
+    model = content.get("model")
+    if settings.get("tokenizer_class") not in _BERT_CLASSES or "auto_map" in settings:
+        return None
+    if (
+        not isinstance(model, dict)
+        or model.get("type") != "WordPiece"
+        or not isinstance(model["vocab"], dict)
+    ):
+        return None
+    if any(settings.get(name) for name in _MORE_TOKENS) or settings.get("split_special_tokens"):
+        return None
+    special = {name: _saved(settings.get(name, token)) for name, token in _BERT_TOKENS.items()}
+    if (
+        not all(isinstance(token, str) for token in special.values())
+        or special["mask_token"] not in model["vocab"]
+    ):
+        return None
+    if any(name.endswith("_token") and name not in special for name in settings):
+        return None
+    older = settings.get("added_tokens_decoder") or {}
+    added = content.get("added_tokens") or []
+    if not isinstance(older, dict) or not isinstance(added, list):
+        return None
+    for token in (*older.values(), *added):
+        if (
+            not isinstance(token, dict)
+            or not _is_plain(token)
+            or token.get("content") not in special.values()
+        ):
+            return None
+    named = read_object(folder / "special_tokens_map.json")
+    if any(_content(token) != special.get(name) for name, token in named.items()):
+        return None
+    others = read_object(folder / "added_tokens.json")
+    if not others.keys() <= set(special.values()):
+        return None
+    template = settings.get("chat_template") is not None or any(folder.glob("chat_template*"))
+    return settings | special | {"chat_template": template}
+
+
+def _saved(token: Any) -> Any:
+    return _content(token) if isinstance(token, dict) and token.get("__type") == "AddedToken" else token
+
+
+def _content(token: Any) -> Any:
+    return token.get("content") if isinstance(token, dict) and _is_plain(token) else token
+
+
+def _is_plain(token: Mapping[str, Any]) -> bool:
+    """Whether a special token is found as it is written and takes nothing around it along."""
+    return not any(token.get(name) for name in ("single_word", "lstrip", "rstrip", "normalized"))
+
+
+def _bert(content: dict[str, Any], settings: dict[str, Any]) -> tuple[SavedTokenizer, dict[str, str]]:
+    """BERT's tokenizer as transformers makes it: of tokenizer.json the vocabulary, all else by the settings.
+
+    Source: ``BertTokenizer`` of transformers 5.
+    """
+    vocabulary = content["model"]["vocab"]
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=settings["unk_token"]))
+    tokenizer.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
+        strip_accents=settings.get("strip_accents"),
+        lowercase=settings.get("do_lower_case", True),
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = {name: settings[name] for name in _BERT_TOKENS}
+    ids = {token: vocabulary[token] for token in special.values() if token in vocabulary}
+    tokenizer.add_special_tokens(sorted(ids, key=lambda token: ids[token]))
+    cls, sep = special["cls_token"], special["sep_token"]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{cls}:0 $A:0 {sep}:0",
+        pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
+        special_tokens=[(token, ids[token]) for token in {cls, sep} if token in ids],
+    )
+    saved = SavedTokenizer(
+        tokenizer,
+        settings.get("model_max_length", _UNLIMITED),
+        _is_left(settings.get("padding_side"), content.get("padding")),
+        _is_left(settings.get("truncation_side"), content.get("truncation")),
+        "token_type_ids" in settings.get("model_input_names", ["token_type_ids"]),
+        ids.get(special["unk_token"]),
+        ids.get(special["pad_token"]),
+        settings["chat_template"],
+    )
+    return saved, {name: token for name, token in special.items() if name != "mask_token"}
+
+
+def _is_left(side: Any, saved: Any) -> bool:
+    """Whether a side is the left one: as the settings say it, or else tokenizer.json."""
+    if side is None:
+        side = str((saved or {}).get("direction", "right")).lower()
+    if side not in ("left", "right"):
+        raise ValueError(f"the side {side!r} of padding or truncation is neither left nor right")
+    return bool(side == "left")
+
+
+def _by_transformers(folder: Path, trust_remote_code: bool) -> tuple[SavedTokenizer, dict[str, Any]]:
+    from transformers import AutoTokenizer
+
+    from beam_sts.models import architectures as _architectures  # noqa: F401  for the Auto classes
+
+    wrapper = AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=trust_remote_code
+    )
+    tokenizer = Tokenizer.from_str(wrapper.backend_tokenizer.to_str())
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    special = {
+        f"{name}_token": getattr(wrapper, f"{name}_token", None) for name in ("cls", "sep", "pad", "unk")
+    }
+    saved = SavedTokenizer(
+        tokenizer,
+        wrapper.model_max_length,
+        wrapper.padding_side == "left",
+        wrapper.truncation_side == "left",
+        "token_type_ids" in wrapper.model_input_names,
+        wrapper.unk_token_id,
+        wrapper.pad_token_id,
+        getattr(wrapper, "chat_template", None) is not None,
+    )
+    return saved, special
