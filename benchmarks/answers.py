@@ -1,6 +1,7 @@
 """How well scores tell right answers from wrong ones: the rule ``answer``, the model alone, and two peers.
 
     python -m benchmarks.answers
+    python -m benchmarks.answers --constants    # other constants of the rule, on the dev part
 
 Each figure is an AUC: how often a right answer of a set scores above a wrong one. The sets are made from
 openly licensed texts (``benchmarks.answer_sets``); the rule's constants were chosen on ``--part dev``.
@@ -21,11 +22,19 @@ from scipy import stats
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from beam_sts import PairScorer
+from beam_sts.evaluation import answers as rule_of_answers
 from beam_sts.evaluation.answers import read
-from benchmarks.answer_sets import LONG, SENTENCES, SETS, answers, words
+from benchmarks.answer_sets import LONG, SENTENCES, SETS, Answer, answers, words
 
 Scores = NDArray[np.float64]
 RESAMPLES = 300
+CONSTANTS = {
+    "TRUST": (1, 2, 4, 6, 8),
+    "OVERLAP": (0.0, 0.15, 0.3, 0.5, 0.7),
+    "CUT": (0.3, 0.5, 0.7, 0.9),
+    "RARE": (1.0, 2.0, 3.0, 4.0),
+}
+"""Of ``beam_sts.evaluation.answers``: the values that ``--constants`` tries, one constant at a time."""
 METHODS = ("rule answer", "model alone", "trigram tf-idf", "token F1")
 
 
@@ -60,15 +69,48 @@ def spread(first: Scores, second: Scores, right: NDArray[np.bool_]) -> float:
     return float(np.std([auc(first[at], right[at]) - auc(second[at], right[at]) for at in drawn]))
 
 
+def constants(scorer: PairScorer) -> None:
+    """Print the mean AUC over the sets of the dev part for other values of each constant."""
+    made = {name: answers(name, "dev") for name in SETS}
+    whole = {name: scorer.run(*_columns(of)).scores for name, of in made.items()}
+    print(f"| constant | value | mean AUC | most lost by a set |\n|---|{'---:|' * 3}")
+
+    def measured() -> Scores:
+        found = []
+        for name, of in made.items():
+            reading = read(*_columns(of))
+            scores = reading.blend(whole[name], scorer.run(reading.passages, reading.references).scores)
+            found.append(auc(np.asarray(scores, np.float64), np.array([each.right for each in of])))
+        return np.array(found)
+
+    chosen = measured()
+    for name, values in CONSTANTS.items():
+        kept = getattr(rule_of_answers, name)
+        for value in values:
+            setattr(rule_of_answers, name, value)
+            found = chosen if value == kept else measured()
+            change = f"{(found - chosen).min():+.3f}" if value != kept else "chosen"
+            print(f"| {name} | {value:g} | {found.mean():.4f} | {change} |", flush=True)
+        setattr(rule_of_answers, name, kept)
+
+
+def _columns(of: Sequence[Answer]) -> tuple[list[str], list[str]]:
+    return [each.answer for each in of], [each.reference for each in of]
+
+
 def main() -> None:
     """Measure and print."""
     p = argparse.ArgumentParser(prog="python -m benchmarks.answers", description=__doc__)
     p.add_argument("--part", choices=("dev", "test"), default="test")
+    p.add_argument("--constants", action="store_true", help="of the rule: try others, on the dev part")
     p.add_argument("--model", default="beam-sts-nano")
     args = p.parse_args()
     if not SENTENCES.exists():
         sys.exit(f"skipped: the sets are made from {SENTENCES}, which is not here")
     scorer = PairScorer(args.model)
+    if args.constants:
+        constants(scorer)
+        return
     print(f"{args.model}, {args.part} part\n")
     print(f"| set | answers | {' | '.join(METHODS)} | rule - best other |\n|---|{'---:|' * 6}")
     long: list[tuple[str, list[float]]] = []
@@ -76,7 +118,7 @@ def main() -> None:
     taken = 0.0
     for name in SETS:
         made = answers(name, args.part)
-        said, meant = [each.answer for each in made], [each.reference for each in made]
+        said, meant = _columns(made)
         right = np.array([each.right for each in made])
         whole = scorer.run(said, meant).scores
         started = time.process_time()

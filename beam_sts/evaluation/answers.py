@@ -6,7 +6,8 @@ sees another number, another name or a "not". The rule ``answer`` corrects both 
 1. It finds the passage of the answer that speaks of the reference (the run of words that shares the most with
    it) and the coverage: how much of the reference's words the passage has.
 2. The model scores the whole answer and the passage; the more the passage covers, the more its score counts.
-3. A part of the score is how much of the reference's runs of four characters, within words, the answer has.
+3. A part of the score is how much of the reference's runs of four characters, within words, the answer has;
+   rare words count more.
 4. Where the passage repeats the reference but for a number, a name or a negation, the score is cut.
 
 It is deterministic, a pair's score follows from the pair alone, and the work is linear in the lengths. Number
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from beam_sts.errors import UserError
-from beam_sts.evaluation.words import Token, tokens, with_values
+from beam_sts.evaluation.words import Token, common_words, tokens, with_values
 
 # Chosen on the dev part of benchmarks.answers, on a plateau: docs/answer_scores.md.
 TRUST = 4
@@ -33,6 +34,8 @@ OVERLAP = 0.3
 """The part of the score that is overlap of characters; the model has the rest."""
 CUT = 0.7
 """What an answer loses whose passage repeats the reference but for its numbers, names or negation."""
+RARE = 3.0
+"""How many times a rare word counts in the overlap: one that is not among the common words."""
 _EXTRA = 0.3  # what a word that the reference lacks costs in a passage, where a shared one gains 1
 
 
@@ -154,11 +157,12 @@ def _overlap(said: Sequence[Token], meant: Sequence[Token]) -> float:
     there = Counter(run for token in said for run in _runs(token.form))
     total = found = 0.0
     for token in meant:
+        weight = token.weight if token.form in common_words() else RARE * token.weight
         for run in _runs(token.form):
-            total += token.weight
+            total += weight
             if there[run] > 0:
                 there[run] -= 1
-                found += token.weight
+                found += weight
     return found / total
 
 

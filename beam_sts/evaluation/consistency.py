@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
@@ -24,7 +25,7 @@ IntArray = NDArray[np.int64]
 THRESHOLD = 0.8
 MOST_ANSWERS = 20
 """Answers of a question that are compared: 190 pairs."""
-_PAIRS_AT_ONCE = 65_536
+_ANSWERS_AT_ONCE = 8_192
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,43 @@ class Consistency:
         return sum(each.compared < each.answers for each in self.questions)
 
 
+@dataclass(frozen=True)
+class Compared:
+    """The answers to whole questions that are compared, and their pairs. No texts.
+
+    ``rows`` are the compared answers, question by question, and ``ends`` where each question's rows end.
+    ``first`` and ``second`` are the places in ``rows`` of each pair; ``asked`` are the pairs that the model
+    must score, the others being of equal texts.
+    """
+
+    rows: IntArray
+    ends: IntArray
+    first: IntArray
+    second: IntArray
+    asked: IntArray
+
+    def texts(self, answers: pa.Array) -> tuple[pa.Array, pa.Array]:
+        """Both sides of the pairs that the model must score.
+
+        Args:
+            answers: those that ``compare`` was given.
+        """
+        one, two = (self.rows[side[self.asked]] for side in (self.first, self.second))
+        return answers.take(pa.array(one)), answers.take(pa.array(two))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What the scores of ``Compared`` come to: of each of its rows, and of each question.
+
+    ``agreement`` and ``mean`` are NaN where there is no other answer.
+    """
+
+    agreement: NDArray[np.float64]
+    cluster: IntArray
+    mean: NDArray[np.float64]
+
+
 def consistency(
     question_ids: Sequence[object] | pa.Array | pa.ChunkedArray,
     answers: Sequence[str] | pa.Array | pa.ChunkedArray,
@@ -89,7 +127,7 @@ def consistency(
         scorer: a ``PairScorer``. Equal answers count 1 without it.
         threshold: score, 0 to 1, from which two answers say the same.
         most_answers: answers of a question that are compared, at least 2; of more, as many at random.
-        seed: of that sample, which depends on nothing else but the question's place and its answers' count.
+        seed: of that sample, which depends on nothing else but the rows of the question's answers.
 
     Raises:
         UserError: a threshold or bound is out of range, or the model fails on a pair.
@@ -108,36 +146,144 @@ def consistency(
     texts = _texts(answers)
     if len(codes) != len(texts):
         raise ValueError(f"there are {len(codes)} question ids and {len(texts)} answers")
-    chosen = list(_chosen(codes, len(names), most_answers, seed))
-    total, pairs = np.zeros(len(texts)), np.zeros(len(texts), np.int64)
-    sums = np.zeros(len(names))
+    agreement = np.full(len(texts), np.nan)
     cluster = np.full(len(texts), -1, np.int64)
-    for block in _blocks(chosen):
-        first, second = (np.concatenate(side) for side in zip(*map(_pairs, block), strict=True))
-        scores = _score(texts, first, second, scorer)
-        for side in (first, second):
-            np.add.at(total, side, scores)
-            np.add.at(pairs, side, 1)
-        np.add.at(sums, codes[first], scores)
-        _number_clusters(block, first, second, scores >= threshold, cluster)
-    agreement = np.divide(total, pairs, out=np.full(len(texts), np.nan), where=pairs > 0)
+    chosen = np.flatnonzero(sampled(codes, np.arange(len(codes)), most_answers, seed))
     counts = np.bincount(codes, minlength=len(names))
-    questions = []
-    for question, rows in enumerate(chosen):
-        made = len(rows) * (len(rows) - 1) // 2
-        sizes = np.bincount(cluster[rows])
-        questions.append(
-            QuestionConsistency(
-                names[question],
-                int(counts[question]),
-                len(rows),
-                float(sums[question] / made) if made else None,
-                len(sizes),
-                float(sizes.max() / len(rows)),
-                int(rows[np.argmax(np.nan_to_num(agreement[rows], nan=0.0))]),
+    questions: list[QuestionConsistency] = []
+    for rows in _blocks(chosen, codes):
+        found = compare(codes, texts, rows)
+        scores = scorer.run(*found.texts(texts)).scores if len(found.asked) else []
+        settled = settle(found, scores, threshold)
+        agreement[found.rows], cluster[found.rows] = settled.agreement, settled.cluster
+        for at, (start, end) in enumerate(zip([0, *found.ends[:-1]], found.ends, strict=True)):
+            own = found.rows[start:end]
+            sizes = np.bincount(settled.cluster[start:end])
+            mean = settled.mean[at]
+            questions.append(
+                QuestionConsistency(
+                    names[codes[own[0]]],
+                    int(counts[codes[own[0]]]),
+                    len(own),
+                    None if np.isnan(mean) else float(mean),
+                    len(sizes),
+                    float(sizes[0] / len(own)),
+                    int(own[np.argmax(np.nan_to_num(settled.agreement[start:end], nan=0.0))]),
+                )
             )
-        )
     return Consistency(questions, agreement.astype(np.float32), cluster, threshold, seed)
+
+
+def sampled(question: IntArray, row: IntArray, most: int, seed: int) -> NDArray[np.bool_]:
+    """Which of n answers are compared: all of a question, or ``most`` of them at random.
+
+    Each row has a random number of its own, and the lowest of a question are taken. So a sample of samples
+    is the sample of the whole: parts of the input can each drop what is not wanted.
+
+    Args:
+        question: the number of each answer's question.
+        row: what tells an answer from all others, any integer.
+        most: answers of a question.
+        seed: of the random numbers.
+    """
+    order = np.lexsort((row, _mixed(row, seed), question))
+    ordered = question[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(order) else order
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+    kept = np.zeros(len(order), bool)
+    kept[order[rank < most]] = True
+    return kept
+
+
+def compare(question: IntArray, answers: pa.Array, rows: IntArray) -> Compared:
+    """Pair the answers to each question.
+
+    Args:
+        question: the number of each answer's question.
+        answers: the texts, as many.
+        rows: of those to compare.
+    """
+    rows = rows[np.argsort(question[rows], kind="stable")]
+    number = question[rows]
+    ends = np.flatnonzero(np.r_[number[1:] != number[:-1], True]) + 1 if len(rows) else rows
+    sizes = np.diff(np.r_[0, ends])
+    sides = [np.concatenate([np.empty(0, np.int64), *parts]) for parts in zip(*_pairs(sizes, ends))] or [
+        np.empty(0, np.int64)
+    ] * 2
+    one, two = (answers.take(pa.array(rows[side])) for side in sides)
+    asked = np.flatnonzero(pc.not_equal(one, two).to_numpy(zero_copy_only=False))
+    return Compared(rows, ends, sides[0], sides[1], asked)
+
+
+def settle(compared: Compared, scores: ArrayLike, threshold: float) -> Agreement:
+    """Means and clusters of the pairs' scores.
+
+    Args:
+        compared: the pairs.
+        scores: of those asked for.
+        threshold: score from which two answers say the same.
+
+    Raises:
+        UserError: the model failed on a pair.
+    """
+    every = np.ones(len(compared.first))
+    every[compared.asked] = scores
+    bad = np.flatnonzero(np.isnan(every))
+    if len(bad):
+        rows = [int(compared.rows[side[bad[0]]]) for side in (compared.first, compared.second)]
+        raise UserError(f"the answers of rows {rows[0]} and {rows[1]} (from 0): the model fails on the pair.")
+    count = len(compared.rows)
+    sides = (compared.first, compared.second)
+    total = sum((np.bincount(side, every, count) for side in sides), np.zeros(count))
+    sizes = np.diff(np.r_[0, compared.ends]) if count else compared.ends
+    others = np.repeat(sizes - 1, sizes)
+    of_question = np.repeat(np.arange(len(sizes)), sizes)
+    sums = np.bincount(of_question[compared.first], every, len(sizes))
+    made = sizes * (sizes - 1) // 2
+    return Agreement(
+        np.divide(total, others, out=np.full(count, np.nan), where=others > 0),
+        _clusters(compared, every >= threshold, of_question),
+        np.divide(sums, made, out=np.full(len(sizes), np.nan), where=made > 0),
+    )
+
+
+def _clusters(compared: Compared, same: NDArray[np.bool_], of_question: IntArray) -> IntArray:
+    """Number the components of each question from 0, the largest first, then by their first row."""
+    count = len(compared.rows)
+    graph = coo_matrix(
+        (np.ones(int(same.sum()), bool), (compared.first[same], compared.second[same])), shape=(count, count)
+    )
+    _, labels = connected_components(graph, directed=False)
+    # A component lies within one question.
+    _, seen, component, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    order = np.lexsort((compared.rows[seen], -sizes, of_question[seen]))
+    owner = of_question[seen][order]
+    first = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]]) if count else owner
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - np.repeat(first, np.diff(np.r_[first, len(order)]))
+    return rank[component]
+
+
+def _pairs(sizes: IntArray, ends: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
+    for size, end in zip(sizes.tolist(), ends.tolist(), strict=True):
+        first, second = _triangle(size)
+        yield first + (end - size), second + (end - size)
+
+
+@cache
+def _triangle(size: int) -> tuple[IntArray, IntArray]:
+    first, second = np.triu_indices(size, 1)
+    return first, second
+
+
+def _mixed(row: IntArray, seed: int) -> NDArray[np.uint64]:
+    """A random number for each row: the finalizer of SplitMix64, which maps no two rows to one number."""
+    (start,) = np.random.SeedSequence(seed).generate_state(1, np.uint64)
+    with np.errstate(over="ignore"):
+        mixed = row.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + start
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
 
 
 def _codes(question_ids: Sequence[object] | pa.Array | pa.ChunkedArray) -> tuple[IntArray, list[str]]:
@@ -164,64 +310,12 @@ def _texts(answers: Sequence[str] | pa.Array | pa.ChunkedArray) -> pa.Array:
     return column
 
 
-def _chosen(codes: IntArray, questions: int, most: int, seed: int) -> Iterator[IntArray]:
-    """The rows of each question that are compared, in order."""
-    order = np.argsort(codes, kind="stable")
-    ends = np.cumsum(np.bincount(codes, minlength=questions))
-    for question, rows in enumerate(np.split(order, ends[:-1]) if questions else []):
-        if len(rows) > most:
-            rng = np.random.default_rng((seed, question))
-            rows = np.sort(rng.choice(rows, most, replace=False))
-        yield rows
-
-
-def _blocks(chosen: Sequence[IntArray]) -> Iterator[list[IntArray]]:
-    """Whole questions, of so many pairs together that they are scored at once."""
-    block: list[IntArray] = []
-    pairs = 0
-    for rows in chosen:
-        block.append(rows)
-        pairs += len(rows) * (len(rows) - 1) // 2
-        if pairs >= _PAIRS_AT_ONCE:
-            yield block
-            block, pairs = [], 0
-    if block:
-        yield block
-
-
-def _pairs(rows: IntArray) -> tuple[IntArray, IntArray]:
-    first, second = np.triu_indices(len(rows), 1)
-    return rows[first], rows[second]
-
-
-def _score(texts: pa.Array, first: IntArray, second: IntArray, scorer: PairScores) -> NDArray[np.float64]:
-    one, two = texts.take(pa.array(first)), texts.take(pa.array(second))
-    scores = np.ones(len(first))
-    differ = np.flatnonzero(pc.not_equal(one, two).to_numpy(zero_copy_only=False))
-    if len(differ):
-        one, two = one.take(pa.array(differ)), two.take(pa.array(differ))
-        scores[differ] = scorer.run(one, two).scores
-    bad = np.flatnonzero(np.isnan(scores))
-    if len(bad):
-        rows = int(first[bad[0]]), int(second[bad[0]])
-        raise UserError(f"the answers of rows {rows[0]} and {rows[1]} (from 0): the model fails on the pair.")
-    return scores
-
-
-def _number_clusters(
-    block: Sequence[IntArray], first: IntArray, second: IntArray, same: NDArray[np.bool_], cluster: IntArray
-) -> None:
-    """Number the components of each question from 0, the largest first, then by their first row."""
-    rows = np.concatenate(block)
-    order = np.argsort(rows)
-    at = [order[np.searchsorted(rows, side[same], sorter=order)] for side in (first, second)]
-    graph = coo_matrix((np.ones(len(at[0]), bool), at), shape=(len(rows), len(rows)))
-    labels = connected_components(graph, directed=False)[1]
+def _blocks(rows: IntArray, question: IntArray) -> Iterator[IntArray]:
+    """The rows of whole questions, so many together that their pairs fit into memory."""
+    rows = rows[np.argsort(question[rows], kind="stable")]
+    ends = np.flatnonzero(np.r_[np.diff(question[rows]) != 0, True]) + 1 if len(rows) else rows
     start = 0
-    for question in block:
-        own = labels[start : start + len(question)]
-        start += len(question)
-        _, seen, inverse, sizes = np.unique(own, return_index=True, return_inverse=True, return_counts=True)
-        rank = np.empty(len(sizes), np.int64)
-        rank[np.lexsort((seen, -sizes))] = np.arange(len(sizes))
-        cluster[question] = rank[inverse]
+    while start < len(rows):
+        end = int(ends[min(np.searchsorted(ends, start + _ANSWERS_AT_ONCE), len(ends) - 1)])
+        yield rows[start:end]
+        start = end

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import NamedTuple
+
+from beam_sts.models.registry import EMBEDDED
 
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -98,6 +102,16 @@ def _word(form: str, match: re.Match[str], text: str) -> Token:
     elif match[0][0].isupper() and not _SENTENCE_START.search(text, max(0, start - 4), start):
         fact = "name"
     return Token(form, _stem(form), start, end, 1.0 if fact or len(form) > 3 else _SHORT, fact)
+
+
+@cache
+def common_words() -> frozenset[str]:
+    """The words that the embedded model's vocabulary holds whole: some 5,800 of the commonest of English.
+
+    They tell a common word from a rare one without a corpus to count in: "window" from "herbstluftwm".
+    """
+    vocabulary = json.loads((EMBEDDED / "beam-sts-nano" / "tokenizer.json").read_text(encoding="utf-8"))
+    return frozenset(vocabulary["model"]["vocab"])
 
 
 def _stem(form: str) -> str:

@@ -186,3 +186,9 @@ def test_work_grows_with_the_length_and_not_with_its_square():
     seconds(1_000)
     assert seconds(40_000) < 40 * max(seconds(4_000), 0.001)
     read(["1," * 50_000 + "1", "twenty " * 50_000, "one hundred and " * 20_000], ["5", "twenty", "five"])
+
+
+def test_a_rare_word_counts_more_than_a_common_one():
+    reference = "A window manager named herbstluftwm"
+    rare, common = read(["It is herbstluftwm.", "It is a manager."], [reference] * 2).overlap
+    assert rare > 2 * common > 0

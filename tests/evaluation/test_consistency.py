@@ -37,11 +37,11 @@ answers_of = st.lists(st.tuples(st.integers(0, 3), st.text("abc", max_size=3)), 
 def test_it_is_what_a_plain_computation_gives(rows, threshold, block):
     questions, texts = [q for q, _ in rows], [t for _, t in rows]
     score = Letters().run
-    module._PAIRS_AT_ONCE, kept = block, module._PAIRS_AT_ONCE
+    module._ANSWERS_AT_ONCE, kept = block, module._ANSWERS_AT_ONCE
     try:
         result = consistency(questions, texts, Letters(), threshold, most_answers=25)
     finally:
-        module._PAIRS_AT_ONCE = kept
+        module._ANSWERS_AT_ONCE = kept
     assert [each.question for each in result.questions] == list(dict.fromkeys(map(str, questions)))
     for each in result.questions:
         at = [row for row, name in enumerate(questions) if str(name) == each.question]
