@@ -150,17 +150,13 @@ def _read_calibration(own: argparse.Namespace) -> Calibration | None:
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Evaluate; gives the exit status."""
-    if own.consistency:
-        if beam_args:
-            raise UserError(
-                f"{beam_args[0].partition('=')[0]}: does not go with --consistency, which runs here."
-            )
-        return run_consistency(own)
     if beam_args and not own.output:
         raise UserError(
             f"{beam_args[0].partition('=')[0]}: workers leave their results in an output folder; name one "
             "with --output, or leave Beam's options out to run in this process."
         )
+    if own.consistency:
+        return run_consistency(own, beam_args)
     options, processes, local = local_options(beam_args, waits=True)
     threads = default_threads(own.device, processes) if local else worker_threads(options)
     job = prepare(own, threads, local=local)

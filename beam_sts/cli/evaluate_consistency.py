@@ -4,42 +4,125 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 
 from beam_sts import PairScorer, UserError
-from beam_sts.cli.console import console_of
-from beam_sts.cli.formats import read_options
+from beam_sts.cli.beam_options import local_options, runner_of, worker_threads
+from beam_sts.cli.console import console_of, progress
+from beam_sts.cli.describe import input_identity, versions_of
+from beam_sts.cli.formats import format_settings, output_folder, read_options
 from beam_sts.cli.scoring import check_device, scorer_options, trust
 from beam_sts.errors import check_between
-from beam_sts.evaluation.consistency import MOST_ANSWERS, consistency
-from beam_sts.evaluation.means import GroupMean, group_means
-from beam_sts.evaluation.rows import names_of
-from beam_sts.evaluation.settings import ROWS_PER_SLICE, holds_texts
-from beam_sts.examples import reason_kind
-from beam_sts.io.files import publish
-from beam_sts.io.reading import InputPlan, plan_input, read_slices
-from beam_sts.io.schema import column_at, field_at, find_path, missing_column
-from beam_sts.models.checkpoint import load_checkpoint
-from beam_sts.scoring.columns import as_bytes, sift, text_schema
+from beam_sts.evaluation.beam import CompareAnswers
+from beam_sts.evaluation.consistency_local import (
+    FOLDERS,
+    SHOWN_QUESTIONS,
+    commit_part,
+    commit_rows,
+    compare_here,
+    counts,
+    parts_committed,
+    read_answers,
+    recorded,
+    shortened,
+    together,
+)
+from beam_sts.evaluation.consistency_parts import (
+    FIRST_ROW,
+    QUESTIONS,
+    ConsistencySettings,
+    agree,
+    parts_of,
+    rejected_of,
+)
+from beam_sts.evaluation.means import GroupMean, means_of
+from beam_sts.evaluation.result import first_few
+from beam_sts.evaluation.settings import ROWS_PER_SLICE, check_answers
+from beam_sts.examples import shorten
+from beam_sts.io.encode import check_encodable
+from beam_sts.io.files import check_apart, publish
+from beam_sts.io.output import OutputFolder
+from beam_sts.io.reading import InputPlan, plan_input
+from beam_sts.io.schema import find_path, missing_column
+from beam_sts.io.slices import SliceData
+from beam_sts.io.spill import work_folder
+from beam_sts.io.summary import add_records
+from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
+from beam_sts.scoring.backends import default_threads, resolve_backend
+from beam_sts.scoring.columns import text_schema
+from beam_sts.scoring.tokens import PairTokenizer
 
+Records = Sequence[dict[str, Any]]
 _NOT_TAKEN = (
     *("text_b", "systems", "score", "baseline", "fail_under", "max_regression", "plot", "report", "junit"),
-    *("markdown", "output", "sheet", "calibration", "calibrate", "symmetric"),
+    *("markdown", "sheet", "calibration", "calibrate", "symmetric"),
 )
 _SHOWN = 10
+QUESTIONS_LISTED = 10_000
+"""Questions that the JSON lists: all, or of more those that agree least."""
 
 
-def run_consistency(own: argparse.Namespace) -> int:
-    """Read all answers, compare those to one question, and print the result; gives the exit status.
+@dataclass(frozen=True)
+class Job:
+    """A run whose input, model and settings have been looked at and hold together."""
+
+    plan: InputPlan
+    checkpoint: Checkpoint
+    settings: ConsistencySettings
+    fingerprint: dict[str, Any]
+
+
+def run_consistency(own: argparse.Namespace, beam_args: list[str]) -> int:
+    """Compare the answers to each question, write and print the result; gives the exit status.
 
     Raises:
         UserError: an option does not go with ``--consistency``, or the input cannot be used.
     """
+    options, processes, local = local_options(beam_args, waits=True)
+    threads = default_threads(own.device, processes) if local else worker_threads(options)
+    job = _prepare(own, threads, local=local)
+    if not own.output:
+        return _finish(own, job, *_compare_without_output(job, own))
+    with output_folder(own, FOLDERS).claim(
+        job.fingerprint, overwrite=own.overwrite, takeover=own.takeover
+    ) as output:
+        before, damaged = output.resume(job.plan.slices, verify=own.verify)
+        done = parts_committed(job.settings, output, verify=own.verify)
+        if damaged:
+            console_of(own).note("damaged", f"damaged: {len(damaged):,} shards that were there: made again")
+        wanted = [part for part in range(job.settings.parts) if part not in done]
+        if wanted and beam_args:
+            _compare_by_beam(job, output, options, local)
+        elif wanted:
+            with work_folder(output) as folder, _progress(job, wanted, own) as step:
+                slices = read_answers(job.plan.units, job.settings)
+                for part, scores in step(compare_here(slices, _scorer(job), job.settings, folder, wanted)):
+                    commit_part(part, scores, job.settings, output)
+        questions, agreed = recorded(parts_committed(job.settings, output))
+        units = [[part for part in unit if part.index not in before] for unit in job.plan.units]
+        commit_rows(filter(None, units), agreed, job.settings, output)
+        settings = job.settings
+        empty = {
+            "scores": settings.scored_schema,
+            "rejected": settings.rejected_schema,
+            "questions": QUESTIONS,
+        }
+        output.finish(empty)
+        records = output.records([part.index for part in job.plan.slices])
+        return _finish(own, job, questions, records, output)
+
+
+def _prepare(own: argparse.Namespace, threads: int | None, *, local: bool) -> Job:
+    """Look at everything before the long work."""
     for name in _NOT_TAKEN:
         if getattr(own, name):
             raise UserError(
@@ -49,89 +132,151 @@ def run_consistency(own: argparse.Namespace) -> int:
         if not getattr(own, name):
             raise UserError(f"--consistency: needs the column of {what}; name it with --{name}.")
     check_between("--threshold", own.threshold)
-    check_device(own.device)
-    plan = plan_input(own.input, ROWS_PER_SLICE, read_options(own))
+    if local:
+        check_device(own.device)
+    options = read_options(own)
+    plan = plan_input(own.input, ROWS_PER_SLICE, options)
     for flag, name in (("--text_a", own.text_a), ("--by", own.by), ("--group", own.group)):
         if name and find_path(plan.schema, name) is None:
             raise missing_column(f"{flag}: column {name!r}", name, plan.schema.names)
-    if not holds_texts(field_at(text_schema(plan.schema, [own.text_a]), own.text_a)):
-        raise UserError(f"--text_a: column {own.text_a!r} does not hold texts. Name another.")
-    parts = list(_read(plan, own))
-    rejected = Counter(reason_kind(why) for _, _, reasons in parts for why in reasons)
-    answers = pa.chunked_array([chunk for texts, _, _ in parts for chunk in texts.chunks], pa.large_string())
-    keys = [key for _, names, _ in parts for key in names]
-    if not keys:
-        raise UserError(f"{own.input}: no row can be used: {dict(rejected)}.")
+    check_answers(plan.schema, [own.text_a], "--text_a")
     checkpoint = load_checkpoint(own.model, **trust(own))
-    scorer = PairScorer(checkpoint, **scorer_options(own))
-    # A question asked of two systems is two questions here.
-    codes = list(dict.fromkeys(keys))
-    number = {key: at for at, key in enumerate(codes)}
-    result = consistency(
-        [number[key] for key in keys],
-        answers,
-        scorer,
+    # Settled here and not by each worker, so that all score alike.
+    tokenizer = PairTokenizer.of(checkpoint)
+    backend = resolve_backend(checkpoint, tokenizer, "auto", own.precision, own.device)
+    handler = {**scorer_options(own), **trust(own), "backend": backend, "threads": own.threads or threads}
+    settings = ConsistencySettings(
+        text_schema(plan.schema, [own.text_a]),
+        own.text_a,
+        own.by,
+        own.group,
         own.threshold,
-        most_answers=MOST_ANSWERS,
         seed=own.seed,
+        parts=parts_of(plan.rows),
+        options=options,
+        handler=handler,
     )
-    several = [each for each in result.questions if each.mean is not None]
-    means = [each.mean for each in several if each.mean is not None]
-    groups = group_means(means, [codes[int(each.question)][0] for each in several])
+    if own.output:
+        check_apart(own.input, plan.files, own.output)
+        check_encodable(settings.scored_schema, own.output_format)
+    fingerprint = {
+        "pipeline": "evaluate",
+        "input": input_identity(plan),
+        "versions": versions_of("scipy"),
+        "model": checkpoint.fingerprint,
+        "settings": {
+            "consistency": True,
+            "backend": backend,
+            "most_answers": settings.most_answers,
+            **{name: getattr(own, name) for name in ("text_a", "by", "group", "threshold", "seed")},
+            **{name: getattr(own, name) for name in ("precision", "long_text")},
+            **format_settings(own),
+        },
+    }
+    return Job(plan, checkpoint, settings, fingerprint)
+
+
+def _scorer(job: Job) -> PairScorer:
+    return PairScorer(job.checkpoint, **job.settings.handler)
+
+
+@contextmanager
+def _progress(job: Job, wanted: Sequence[int], own: argparse.Namespace) -> Iterator[Any]:
+    """Show how many parts are done; gives a function that counts what passes."""
+    done = 0
+
+    def step(parts: Iterable[Any]) -> Iterator[Any]:
+        nonlocal done
+        for part in parts:
+            yield part
+            done += 1
+
+    with progress(len(wanted), lambda: done, "parts", console=console_of(own)):
+        yield step
+
+
+def _compare_without_output(job: Job, own: argparse.Namespace) -> tuple[pa.Table, Records]:
+    """The questions, and the counts of each slice; texts are on disk, those of one part in memory."""
+    records: list[dict[str, Any]] = []
+
+    def counted() -> Iterator[SliceData]:
+        for data in read_answers(job.plan.units, job.settings):
+            records.append(counts(data, rejected_of(data, job.settings)))
+            yield data
+
+    wanted = range(job.settings.parts)
+    found = []
+    with tempfile.TemporaryDirectory(prefix="beam_sts") as folder, _progress(job, wanted, own) as step:
+        for part, scores in step(compare_here(counted(), _scorer(job), job.settings, Path(folder), wanted)):
+            questions, _ = agree(part, scores, job.settings)
+            found.append(shortened(questions))
+    return together(found, SHOWN_QUESTIONS, FIRST_ROW.name), records
+
+
+def _compare_by_beam(job: Job, output: OutputFolder, options: Any, local: bool) -> None:
+    model = str(job.checkpoint.path) if local else job.checkpoint.name
+    pipeline = beam.Pipeline(runner=runner_of(options), options=options)
+    slices = pipeline | "Units" >> beam.Create(job.plan.units, reshuffle=False)
+    _ = slices | CompareAnswers(model, job.settings, output)
+    pipeline.run().wait_until_finish()
+
+
+def _finish(
+    own: argparse.Namespace,
+    job: Job,
+    questions: pa.Table,
+    records: Records,
+    output: OutputFolder | None = None,
+) -> int:
+    total = add_records([{name: one[name] for name in _COUNTED} for one in records])
+    if not len(questions):
+        rejected = [row for record in records for row in record["rejected"]]
+        raise UserError(f"{own.input}: no row can be used.", *first_few(rejected))
+    group = questions.column("group").combine_chunks().dictionary_encode()
+    mean = questions.column("mean").to_numpy(zero_copy_only=False)
+    several = np.flatnonzero(~np.isnan(mean))
+    numbers = group.indices.to_numpy().astype(np.int64)
+    groups = means_of(mean[several], numbers[several], group.dictionary.to_pylist(), None)
+    listed = np.arange(len(questions))
+    if len(listed) > QUESTIONS_LISTED:
+        listed = np.sort(np.argsort(mean, kind="stable")[:QUESTIONS_LISTED])
+    compared, answers = (questions.column(name).to_numpy() for name in ("compared", "answers"))
     found = {
         "model": own.model,
         "input": own.input,
         **{name: getattr(own, name) for name in ("text_a", "by", "group", "seed")},
-        "threshold": result.threshold,
-        "most_answers": MOST_ANSWERS,
-        "rows_read": len(keys) + rejected.total(),
-        "rows_scored": len(keys),
-        "rows_rejected": rejected.total(),
-        "rejected_reasons": dict(rejected),
-        "questions_alone": len(codes) - len(several),
-        "questions_sampled": result.sampled,
-        "mean": result.mean,
+        "threshold": job.settings.threshold,
+        "most_answers": job.settings.most_answers,
+        "rows_read": total["rows_read"],
+        "rows_scored": total["rows_scored"],
+        "rows_rejected": total["rows_rejected"],
+        "rejected_reasons": total["reasons"],
+        "questions_asked": len(questions),
+        "questions_alone": len(questions) - len(several),
+        "questions_sampled": int((compared < answers).sum()),
+        "mean": float(mean[several].mean()) if len(several) else None,
         "groups": [asdict(each) for each in groups] if own.group else [],
-        "questions": [
-            {**asdict(each), "group": codes[int(each.question)][0], "question": codes[int(each.question)][1]}
-            for each in result.questions
-        ],
+        "questions": questions.select(QUESTIONS.names).take(pa.array(listed)).to_pylist(),
     }
     if own.json:
         publish(own.json, (json.dumps(found, indent=2, ensure_ascii=False) + "\n").encode())
-    console_of(own).show(_lines(found, groups if own.group else []), found)
+    if output:
+        output.write_json("summary.json", found)
+    console_of(own).show(_lines(found, groups if own.group else [], own), found)
     return 0
 
 
-def _read(
-    plan: InputPlan, own: argparse.Namespace
-) -> Iterator[tuple[pa.ChunkedArray, list[tuple[str, str]], list[str]]]:
-    """Of each slice the answers, the group and question of each, and why other rows cannot be used."""
-    schema = text_schema(plan.schema, [own.text_a])
-    for unit in plan.units:
-        for data in read_slices(unit, schema, [own.text_a], read_options(own)):
-            sifted = sift(data.table, [own.text_a])
-            keep = set(sifted.good.tolist())
-            reasons = [*sifted.reasons, *(row.reason for row in data.bad)]
-            for name in filter(None, (own.group, own.by)):
-                for row, null in enumerate(column_at(data.table, name).is_null().to_pylist()):
-                    if null and row in keep:
-                        keep.remove(row)
-                        reasons.append(f"null in column {name!r}")
-            table = data.table.take(pa.array(sorted(keep), pa.int64()))
-            texts = as_bytes(column_at(table, own.text_a)).cast(pa.large_string())
-            groups = names_of(table, own.group) if own.group else [""] * len(table)
-            yield texts, list(zip(groups, names_of(table, own.by), strict=True)), reasons
+_COUNTED = ("rows_read", "rows_scored", "rows_rejected", "reasons")
 
 
-def _lines(found: dict[str, Any], groups: list[GroupMean]) -> list[str]:
+def _lines(found: dict[str, Any], groups: list[GroupMean], own: argparse.Namespace) -> list[str]:
     questions = [each for each in found["questions"] if each["mean"] is not None]
     mean = "no question has two answers" if found["mean"] is None else f"{found['mean']:.4f}"
     scored, rejected = f"{found['rows_scored']:,} scored", f"{found['rows_rejected']:,} rejected"
     lines = [
         f"{found['model']} on {found['input']}",
         f"rows      {found['rows_read']:,} read: {scored}, {rejected}",
-        f"questions {len(found['questions']):,}, {found['questions_alone']:,} with one answer",
+        f"questions {found['questions_asked']:,}, {found['questions_alone']:,} with one answer",
         f"agreement {mean}, the mean over questions of the mean score of each two answers",
     ]
     if found["questions_sampled"]:
@@ -141,11 +286,13 @@ def _lines(found: dict[str, Any], groups: list[GroupMean]) -> list[str]:
         )
     for each in groups:
         spread = "" if each.low is None else f" (95% confidence {each.low:.4f} to {each.high:.4f})"
-        lines.append(f"{found['group']} {each.group}: {each.mean:.4f}{spread}, {each.count:,} questions")
-    for each in sorted(questions, key=lambda each: each["mean"])[:_SHOWN]:
-        name = f"{each['group']}: " if found["group"] else ""
         lines.append(
-            f"least     {name}{each['question']}: {each['mean']:.3f}, {each['clusters']} meanings in "
-            f"{each['compared']} answers"
+            f"{found['group']} {shorten(each.group)}: {each.mean:.4f}{spread}, {each.count:,} questions"
         )
-    return lines
+    for each in sorted(questions, key=lambda each: each["mean"])[:_SHOWN]:
+        name = f"{shorten(each['group'])}: " if found["group"] else ""
+        lines.append(
+            f"least     {name}{shorten(each['question'])}: {each['mean']:.3f}, "
+            f"{each['clusters']} meanings in {each['compared']} answers"
+        )
+    return [*lines, *(f"{name:<10}{path}" for name in ("json", "output") if (path := getattr(own, name)))]

@@ -1,13 +1,16 @@
-"""The Beam driver: EvaluateSlices, the same slices on any runner."""
+"""The Beam drivers: EvaluateSlices, the same slices on any runner; CompareAnswers, the same parts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.ml.inference.base import RunInference
 
+from beam_sts.evaluation.consistency_local import commit_part, has_part
+from beam_sts.evaluation.consistency_parts import ConsistencySettings, PartPairs, pair_part, split
 from beam_sts.evaluation.local import commit, record_of
 from beam_sts.evaluation.rows import Prepared, finish, prepare
 from beam_sts.evaluation.settings import EvaluationSettings
@@ -80,3 +83,80 @@ class _Commit(beam.DoFn):
         part = finish(prepared, result, self._settings)
         commit(part, record_of(part, result.seconds), self._output)
         yield part.data.slice.index
+
+
+class CompareAnswers(beam.PTransform):
+    """Units of slices -> committed parts of the answers in the output folder; gives the index of each.
+
+    The answers to a question come together in one part, and parts are what one machine makes of them, so
+    that the scores are the same. A retried part writes the same files again.
+
+    Args:
+        model: as for ``PairScorer``.
+        settings: of the run.
+        output: where the parts are committed.
+    """
+
+    def __init__(self, model: str, settings: ConsistencySettings, output: OutputFolder) -> None:
+        super().__init__()
+        self._model = model
+        self._settings = settings
+        self._output = output
+
+    def expand(self, units: beam.PCollection[list[Slice]]) -> beam.PCollection[int]:
+        """Read, bring the answers to a question together, score, commit."""
+        handler = PairColumnsModelHandler(self._model, **self._settings.handler)
+        return (
+            units
+            | "Spread" >> beam.Reshuffle()
+            | "Split" >> beam.ParDo(_Split(self._settings))
+            | "By part" >> beam.GroupByKey()
+            | "Pair" >> beam.ParDo(_Pair(self._settings, self._output))
+            | "Score" >> RunInference(handler)
+            | "Commit" >> beam.ParDo(_CommitPart(self._settings, self._output))
+        )
+
+
+class _Split(beam.DoFn):
+    """A unit -> the answers of its slices by part, as the bytes of an Arrow stream."""
+
+    def __init__(self, settings: ConsistencySettings) -> None:
+        self._settings = settings
+
+    def process(self, unit: list[Slice]) -> Iterator[tuple[int, bytes]]:
+        settings = self._settings
+        for data in read_slices(unit, settings.schema, [settings.text], settings.options):
+            for part, answers in split(data, settings):
+                sink = pa.BufferOutputStream()
+                with pa.ipc.new_stream(sink, answers.schema) as stream:
+                    stream.write_table(answers)
+                yield part, sink.getvalue().to_pybytes()
+
+
+class _Pair(beam.DoFn):
+    """The answers of a part -> its pairs, where it is not committed yet."""
+
+    def __init__(self, settings: ConsistencySettings, output: OutputFolder) -> None:
+        self._settings = settings
+        self._output = output
+
+    def process(self, grouped: tuple[int, Iterable[bytes]]) -> Iterator[PairColumns]:
+        index, streams = grouped
+        if has_part(index, self._settings, self._output):
+            return
+        part = pair_part(index, [pa.ipc.open_stream(one).read_all() for one in streams], self._settings)
+        yield PairColumns(*part.texts, context=part)
+
+
+class _CommitPart(beam.DoFn):
+    """A scored part -> its files."""
+
+    def __init__(self, settings: ConsistencySettings, output: OutputFolder) -> None:
+        self._settings = settings
+        self._output = output
+
+    def process(self, scored: tuple[Any, ScoreResult]) -> Iterator[int]:
+        part, result = scored
+        assert isinstance(part, PartPairs)
+        commit_part(part, result.scores, self._settings, self._output)
+        yield part.index

@@ -207,12 +207,10 @@ def compare(question: IntArray, answers: pa.Array, rows: IntArray) -> Compared:
     number = question[rows]
     ends = np.flatnonzero(np.r_[number[1:] != number[:-1], True]) + 1 if len(rows) else rows
     sizes = np.diff(np.r_[0, ends])
-    sides = [np.concatenate([np.empty(0, np.int64), *parts]) for parts in zip(*_pairs(sizes, ends))] or [
-        np.empty(0, np.int64)
-    ] * 2
-    one, two = (answers.take(pa.array(rows[side])) for side in sides)
+    first, second = _pairs(sizes, ends)
+    one, two = (answers.take(pa.array(rows[side])) for side in (first, second))
     asked = np.flatnonzero(pc.not_equal(one, two).to_numpy(zero_copy_only=False))
-    return Compared(rows, ends, sides[0], sides[1], asked)
+    return Compared(rows, ends, first, second, asked)
 
 
 def settle(compared: Compared, scores: ArrayLike, threshold: float) -> Agreement:
@@ -264,10 +262,13 @@ def _clusters(compared: Compared, same: NDArray[np.bool_], of_question: IntArray
     return rank[component]
 
 
-def _pairs(sizes: IntArray, ends: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
+def _pairs(sizes: IntArray, ends: IntArray) -> list[IntArray]:
+    """Both sides of each two rows of one question."""
+    sides: tuple[list[IntArray], ...] = ([np.empty(0, np.int64)], [np.empty(0, np.int64)])
     for size, end in zip(sizes.tolist(), ends.tolist(), strict=True):
-        first, second = _triangle(size)
-        yield first + (end - size), second + (end - size)
+        for side, places in zip(sides, _triangle(size), strict=True):
+            side.append(places + (end - size))
+    return [np.concatenate(side) for side in sides]
 
 
 @cache
@@ -283,7 +284,8 @@ def _mixed(row: IntArray, seed: int) -> NDArray[np.uint64]:
         mixed = row.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + start
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    mixed ^= mixed >> np.uint64(31)
+    return np.asarray(mixed, np.uint64)
 
 
 def _codes(question_ids: Sequence[object] | pa.Array | pa.ChunkedArray) -> tuple[IntArray, list[str]]:
@@ -316,6 +318,6 @@ def _blocks(rows: IntArray, question: IntArray) -> Iterator[IntArray]:
     ends = np.flatnonzero(np.r_[np.diff(question[rows]) != 0, True]) + 1 if len(rows) else rows
     start = 0
     while start < len(rows):
-        end = int(ends[min(np.searchsorted(ends, start + _ANSWERS_AT_ONCE), len(ends) - 1)])
+        end = int(ends[np.searchsorted(ends[:-1], start + _ANSWERS_AT_ONCE)])
         yield rows[start:end]
         start = end

@@ -73,14 +73,14 @@ def gather(parts: Iterable[tuple[int, pa.Table]], settings: EvaluationSettings) 
     )
 
 
-def pack(entries: pa.Table) -> str:
-    """The entries of a slice as text, for its record."""
-    return base64.b64encode(encode(entries, "parquet")).decode()
+def pack(table: pa.Table) -> str:
+    """A table as text, for a record."""
+    return base64.b64encode(encode(table, "parquet")).decode()
 
 
-def unpack(text: str) -> pa.Table:
-    """What ``pack`` made a text of."""
-    return pq.read_table(pa.BufferReader(base64.b64decode(text))).cast(ENTRIES)
+def unpack(text: str, schema: pa.Schema = ENTRIES) -> pa.Table:
+    """What ``pack`` made a text of; by default the entries of a slice."""
+    return pq.read_table(pa.BufferReader(base64.b64decode(text))).cast(schema)
 
 
 @dataclass(frozen=True)

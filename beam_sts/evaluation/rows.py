@@ -87,7 +87,7 @@ def prepare(data: SliceData, settings: EvaluationSettings) -> Prepared:
     if settings.gold:
         gold = _marks(table, settings.gold, reasons)
     for name in filter(None, (settings.group, settings.by)):
-        _check_names(table, name, reasons)
+        check_names(table, name, reasons)
     usable = np.ones(len(table), bool)
     usable[list(reasons)] = False
     kept = np.flatnonzero(usable[parent])
@@ -284,7 +284,8 @@ def _number(value: str | bytes | None) -> float:
         return np.nan
 
 
-def _check_names(table: pa.Table, name: str, reasons: dict[int, str]) -> None:
+def check_names(table: pa.Table, name: str, reasons: dict[int, str]) -> None:
+    """Note, in ``reasons``, the rows whose group or question is null or no text."""
     column = column_at(table, name)
     if is_text(column.type) or pa.types.is_null(column.type):
         sifted = sift(table, (name,))

@@ -63,7 +63,8 @@ class EvaluationSettings:
     @property
     def score_columns(self) -> tuple[str, ...]:
         """Of the output: ``score``, or one a system; ``beam_sts_`` before it where the name is taken."""
-        return tuple(self._free(f"{name}_score" if self.wide else "score") for name in self.answers)
+        names = (f"{name}_score" if self.wide else "score" for name in self.answers)
+        return tuple(free_name(self.schema, name) for name in names)
 
     @property
     def calibrated_columns(self) -> tuple[str, ...]:
@@ -71,7 +72,7 @@ class EvaluationSettings:
         if self.calibration is None:
             return ()
         names = (f"{name}_calibrated" if self.wide else "calibrated" for name in self.answers)
-        return tuple(map(self._free, names))
+        return tuple(free_name(self.schema, name) for name in names)
 
     @property
     def scored_schema(self) -> pa.Schema:
@@ -84,11 +85,6 @@ class EvaluationSettings:
     def rejected_schema(self) -> pa.Schema:
         """Of the rejected rows."""
         return rejected_schema(self.schema)
-
-    def _free(self, name: str) -> str:
-        while name in self.schema.names:
-            name = f"beam_sts_{name}"
-        return name
 
 
 def choose_settings(
@@ -138,10 +134,18 @@ def choose_settings(
     ):
         if name and find_path(schema, name) is None:
             raise missing_column(f"{flag}: column {name!r}", name, schema.names)
-    _check_kinds(schema, answers, references, more.get("gold"))
+    check_answers(schema, answers, "--systems" if wide else "--text_a")
+    _check_kinds(schema, references, more.get("gold"))
     plain = [name for name in references if not is_json(field_at(schema, name))]
     schema = text_schema(schema, (*answers, *plain))
     return EvaluationSettings(schema, answers, references, wide, **more)
+
+
+def free_name(schema: pa.Schema, name: str) -> str:
+    """A name of ours for a column, with ``beam_sts_`` before it where the input has a column of that name."""
+    while name in schema.names:
+        name = f"beam_sts_{name}"
+    return name
 
 
 def holds_texts(column: pa.Field) -> bool:
@@ -160,13 +164,30 @@ def _split(names: str, schema: pa.Schema, flag: str) -> tuple[str, ...]:
     return found
 
 
-def _check_kinds(
-    schema: pa.Schema, answers: Sequence[str], references: Sequence[str], gold: str | None
-) -> None:
-    for name in answers:
-        kind = field_at(schema, name).type
-        if not (is_text(kind) or pa.types.is_null(kind)):
-            raise UserError(f"column {name!r} holds {kind}, not texts. Choose with --text_a and --text_b.")
+def check_answers(schema: pa.Schema, names: Sequence[str], flag: str) -> None:
+    """See that columns hold one text a row.
+
+    Args:
+        schema: of the input.
+        names: of the columns.
+        flag: the option that names them.
+
+    Raises:
+        UserError: one holds something else.
+    """
+    for name in names:
+        column = field_at(schema, name)
+        if _is_list(column.type):
+            raise UserError(
+                f"{flag}: column {name!r} holds {column.type}, several answers a row. Give each answer a row "
+                "of its own, with its question in a column that --by names."
+            )
+        if not (holds_texts(column) or pa.types.is_null(column.type)):
+            kind = "JSON" if is_json(column) else column.type
+            raise UserError(f"{flag}: column {name!r} holds {kind}, not texts. Name another.")
+
+
+def _check_kinds(schema: pa.Schema, references: Sequence[str], gold: str | None) -> None:
     for name in references:
         kind = field_at(schema, name).type
         inner = kind.value_type if _is_list(kind) else kind
