@@ -143,6 +143,10 @@ setup(
         "s3": ["s3fs"],
         "gcs": ["gcsfs"],
         "azure": ["adlfs"],
+        # Harnesses that beam_sts.integrations adapts to.
+        "lm_eval": ["lm_eval>=0.4.13"],
+        "inspect_ai": ["inspect_ai>=0.3.69"],
+        "mlflow": ["mlflow>=3.17"],
         # Looks at report.html in the Chromium that is installed (tests/report/test_browser.py).
         "browser": ["playwright>=1.40", "axe-playwright-python>=0.1.4"],
         "bench": [*plot, "sentence-transformers>=6.2"],

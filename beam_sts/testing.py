@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
 from beam_sts.evaluation.rules import PairScores, answer_scores, default_scorer
+from beam_sts.word_diff import word_diff
 
 Texts = str | Sequence[str]
 _SHOWN = 5  # failures in a message
@@ -123,12 +123,4 @@ def _shown(text: str) -> str:
 
 def _difference(reference: str, text: str) -> str:
     """Word by word: [-only expected-], {+only actual+}."""
-    one, two = ([repr(word)[1:-1] for word in each.split()[:_WORDS]] for each in (reference, text))
-    parts: list[str] = []
-    for kind, a, b, c, d in difflib.SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
-        if kind == "equal":
-            parts += one[a:b]
-            continue
-        parts += [f"[-{' '.join(one[a:b])}-]"] if b > a else []
-        parts += ["{+" + " ".join(two[c:d]) + "+}"] if d > c else []
-    return " ".join(parts)
+    return word_diff(*([repr(word)[1:-1] for word in each.split()[:_WORDS]] for each in (reference, text)))

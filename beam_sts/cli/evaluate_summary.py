@@ -58,7 +58,7 @@ def result_lines(found: Evaluation) -> list[str]:
 
 def written(own: Any) -> list[str]:
     """Where the result is, or how to see more of it."""
-    files = [f"{name:<12}{path}" for name in _FILES if (path := getattr(own, name))]
+    files = [f"{name:<9} {path}" for name in _FILES if (path := getattr(own, name))]
     return files or [f"{'next':<10}the same command with --report report.html shows the answers behind it"]
 
 

@@ -7,7 +7,6 @@ Colours on a terminal (not with NO_COLOR set); elsewhere [-removed-] and {+added
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
@@ -20,34 +19,26 @@ from beam_sts.cli.formats import add_storage_options
 from beam_sts.cli.terminal import Safe, safe, say
 from beam_sts.dedup.runs import Run
 from beam_sts.errors import UserError
+from beam_sts.word_diff import PLAIN, Marks, word_diff
 
 WORDS = 2_000
 """Words of a text that are compared; the time grows with their square."""
 
+_COLOURS: Marks = (("\x1b[31m", "\x1b[0m"), ("\x1b[32m", "\x1b[0m"))
 _LISTED = 20
 _TEXT_SHOWN = 2_000  # characters of a text that has no other to be compared with
 
 
-def word_diff(first: str, second: str, *, colour: bool) -> Safe:
-    """Two texts in one, word by word: what only the first has, what only the second has.
+def difference(first: str, second: str, *, colour: bool) -> Safe:
+    """What only the first text has and what only the second has, word by word, safe for a terminal.
 
-    >>> word_diff("a red cat", "a blue cat", colour=False)
+    >>> difference("a red cat", "a blue cat", colour=False)
     'a [-red-] {+blue+} cat'
     """
-    marks = {"-": ("\x1b[31m", "\x1b[0m"), "+": ("\x1b[32m", "\x1b[0m")}
-    if not colour:
-        marks = {"-": ("[-", "-]"), "+": ("{+", "+}")}
-    one, two = (re.findall(r"\S+", safe(text))[:WORDS] for text in (first, second))
-    parts = []
-    for kind, a, b, c, d in difflib.SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
-        if kind == "equal":
-            parts.append(" ".join(one[a:b]))
-            continue
-        parts += [
-            f"{marks[s][0]}{' '.join(w)}{marks[s][1]}" for s, w in (("-", one[a:b]), ("+", two[c:d])) if w
-        ]
-    cut = max(len(re.findall(r"\S+", text)) for text in (first, second)) > WORDS
-    return Safe(" ".join(parts) + (f" ... (the first {WORDS:,} words)" if cut else ""))
+    one, two = (re.findall(r"\S+", safe(text)) for text in (first, second))
+    shown = word_diff(one[:WORDS], two[:WORDS], _COLOURS if colour else PLAIN)
+    cut = max(len(one), len(two)) > WORDS
+    return Safe(shown + (f" ... (the first {WORDS:,} words)" if cut else ""))
 
 
 def explain(run: Run, name: str, *, colour: bool) -> list[str]:
@@ -113,7 +104,7 @@ def _texts(run: Run, name: str, receipts: dict[str, Any], colour: bool) -> list[
         second = (run.texts_against if receipt.get("survivor_in") == "against" else run.texts)([other])
     if other not in second:
         return [f"text of {other} is no longer there", _one_line(texts[name])]
-    return [f"{other} -> {name}", word_diff(second[other], texts[name], colour=colour)]
+    return [f"{other} -> {name}", difference(second[other], texts[name], colour=colour)]
 
 
 def _one_line(text: str) -> str:

@@ -11,9 +11,7 @@ try:
     from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
     from inspect_ai.solver import TaskState
 except ImportError as error:
-    raise ImportError(
-        "beam_sts.integrations.inspect_ai needs inspect_ai; get it with: pip install inspect_ai"
-    ) from error
+    raise ImportError("This adapter needs inspect_ai: pip install 'beam_sts[inspect_ai]'") from error
 
 from beam_sts.evaluation.rules import PairScores, answer_scores, default_scorer
 

@@ -14,9 +14,7 @@ try:
     import lm_eval.api.metrics  # noqa: F401  (registers the aggregation "mean")
     from lm_eval.api.registry import register_metric
 except ImportError as error:
-    raise ImportError(
-        "beam_sts.integrations.lm_eval needs lm-evaluation-harness; get it with: pip install lm_eval"
-    ) from error
+    raise ImportError("This adapter needs lm-evaluation-harness: pip install 'beam_sts[lm_eval]'") from error
 
 from beam_sts.evaluation.rules import answer_scores, default_scorer
 

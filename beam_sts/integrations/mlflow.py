@@ -1,8 +1,4 @@
-"""MLflow: a metric for ``mlflow.models.evaluate``, and an evaluation's figures and page in a run.
-
-mlflow.models.evaluate(data=answers, predictions="answer", targets="reference", extra_metrics=[similar])
-log_evaluation("result.json", "page.html")
-"""
+"""MLflow: a metric for ``mlflow.models.evaluate``, and an evaluation's figures and page in a run."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ try:
     import mlflow
     from mlflow.metrics import MetricValue, make_metric
 except ImportError as error:
-    raise ImportError("beam_sts.integrations.mlflow needs mlflow; get it with: pip install mlflow") from error
+    raise ImportError("This adapter needs MLflow: pip install 'beam_sts[mlflow]'") from error
 
 from beam_sts.evaluation.rules import answer_scores, default_scorer
 
@@ -32,10 +28,11 @@ similar = make_metric(eval_fn=_score, greater_is_better=True, name="beam_sts")
 def log_evaluation(result: str | Path, page: str | Path | None = None) -> None:
     """Log the figures of ``beam-sts evaluate --json`` and its ``--report`` to the active run."""
     said = json.loads(Path(result).read_text(encoding="utf-8"))
-    means = {f"mean {each['group']}": each["mean"] for each in said.get("groups", [])}
-    means |= {f"difference {each['group']}": each["difference"] for each in said.get("comparisons", [])}
-    single = {name: said[name] for name in ("pearson", "spearman") if said.get(name) is not None}
+    found = {f"mean {each['group']}": each["mean"] for each in said.get("groups", [])}
+    found |= {f"difference {each['group']}": each["difference"] for each in said.get("comparisons", [])}
+    found |= {name: said.get(name) for name in ("pearson", "spearman")}
+    known = {name: value for name, value in found.items() if value is not None}
     # MLflow takes letters, digits and a few signs in a name.
-    mlflow.log_metrics({re.sub(r"[^\w. -]", "_", name): value for name, value in (means | single).items()})
+    mlflow.log_metrics({re.sub(r"[^\w. -]", "_", name): value for name, value in known.items()})
     for file in filter(None, (result, page)):
         mlflow.log_artifact(str(file))

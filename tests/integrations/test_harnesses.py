@@ -3,8 +3,11 @@
 import importlib
 import json
 import sys
+from pathlib import Path
 
 import pytest
+
+from beam_sts import integrations
 
 QUESTIONS = [
     ("As far as I know, the capital of France has been Paris for a long time.", "Paris"),
@@ -13,11 +16,17 @@ QUESTIONS = [
 
 
 @pytest.mark.parametrize("name", ["lm_eval", "inspect_ai", "mlflow"])
+def test_an_adapter_is_short(name):
+    file = Path(integrations.__file__).parent / f"{name}.py"
+    assert len(file.read_text().splitlines()) <= 40
+
+
+@pytest.mark.parametrize("name", ["lm_eval", "inspect_ai", "mlflow"])
 def test_without_its_package_an_adapter_says_what_to_install(name, monkeypatch):
     monkeypatch.setitem(sys.modules, name, None)
     for module in [each for each in sys.modules if each.startswith((f"{name}.", "beam_sts.integrations."))]:
         monkeypatch.delitem(sys.modules, module)
-    with pytest.raises(ImportError, match=f"pip install {name}"):
+    with pytest.raises(ImportError, match=rf"pip install 'beam_sts\[{name}\]'"):
         importlib.import_module(f"beam_sts.integrations.{name}")
 
 
