@@ -123,4 +123,5 @@ def _shown(text: str) -> str:
 
 def _difference(reference: str, text: str) -> str:
     """Word by word: [-only expected-], {+only actual+}."""
-    return word_diff(*([repr(word)[1:-1] for word in each.split()[:_WORDS]] for each in (reference, text)))
+    one, two = ([repr(word)[1:-1] for word in each.split()[:_WORDS]] for each in (reference, text))
+    return word_diff(one, two)
