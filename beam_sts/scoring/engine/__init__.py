@@ -1,0 +1,9 @@
+"""The engine that runs BERT-hash classifiers on the CPU: all of a micro-batch in one call of native code.
+
+It needs NumPy and ``ctypes`` alone. ``docs/engine.md`` describes how it works.
+"""
+
+from beam_sts.scoring.engine.backend import Engine
+from beam_sts.scoring.engine.shape import Shape
+
+__all__ = ["Engine", "Shape"]

@@ -1,0 +1,146 @@
+/* Attention within each pair.
+ *
+ * A head's queries are rows of products; its keys and values are packed in panels, as product.h takes them. Queries
+ * go through in blocks, and of long pairs the keys too: the weights of a block stay in the cache, and its sums are
+ * corrected where a later block has a larger weight ("FlashAttention", Dao et al., 2022). */
+
+/* A head's numbers of one query or key: the last `rotary` of them, in two halves, turn by the angles of the token's
+ * place; the `segment` ones before them take the sign of its text (0 for [CLS]). */
+INLINE TARGET void NAME(place)(float *row, int64_t size, int64_t rotary, int64_t segment, float sign, const float *factors) {
+    int64_t half = rotary / 2;
+    float *first = row + size - rotary, *second = first + half, *signs = first - segment;
+    for (int64_t d = 0; d < segment; d++) signs[d] *= sign;
+    for (int64_t d = 0; d < half; d++) {
+        float a = first[d], b = second[d];
+        first[d] = a * factors[d] - b * factors[half + d];
+        second[d] = b * factors[d] + a * factors[half + d];
+    }
+}
+
+/* A query or key, placed, as an operand of `kind`; zeros up to a whole number of vectors. */
+INLINE TARGET void NAME(head_row)(const struct model *m, int64_t kind, uint32_t *to, const float *from, int64_t size,
+                           float factor, float sign, const float *factors) {
+    float *row = (float *)to;
+    for (int64_t d = 0; d < padded(size); d += WIDTH) {
+        vec value = (vec)((ivec)NAME(load)(from + d) & NAME(first_lanes)(size - d));
+        NAME(store)(row + d, value * factor);
+    }
+    if (m->rotary || m->segment) NAME(place)(row, size, m->rotary, m->segment, sign, factors);
+    if (kind == BFLOAT16) NAME(narrow)(to, row, size);
+}
+
+/* Two rows of values, side by side as groups of bfloat16. */
+INLINE TARGET void NAME(pack_halves)(uint32_t *to, const float *even, const float *odd, int64_t count) {
+    for (int64_t at = 0; at < count; at += WIDTH) {
+        uvec high = odd ? NAME(round_half)(NAME(load)(odd + at)) & 0xffff0000u : (uvec){0};
+        uvec both = (NAME(round_half)(NAME(load)(even + at)) >> 16) | high;
+        memcpy(to + at, &both, sizeof both);
+    }
+}
+
+/* The panel and the lane of a column. */
+INLINE TARGET uint32_t *NAME(column)(uint32_t *panels, int64_t column, int64_t columns, int64_t groups, int64_t *width) {
+    int64_t start = column / (VECTORS * WIDTH) * (VECTORS * WIDTH);
+    *width = columns - start < VECTORS * WIDTH ? columns - start : VECTORS * WIDTH;
+    return panels + start * groups + column - start;
+}
+
+/* A head's keys and values, of so many tokens, as panels. The last key's panel and the last group of values are
+ * filled with zeros. */
+INLINE TARGET void NAME(pack_head)(const struct model *m, int64_t kind, const float *qkv, int64_t stride, int64_t tokens,
+                            int64_t size, const struct token *token, const float *rotary, struct scratch *s) {
+    int64_t hidden = m->heads * size, each = kind == BFLOAT16 ? 2 : 1, groups = (size + each - 1) / each;
+    int64_t columns = padded(tokens), width;
+    for (int64_t t = 0; t < columns; t++) {
+        uint32_t *to = NAME(column)(s->keys, t, columns, groups, &width), *row = s->row;
+        if (t < tokens)
+            NAME(head_row)(m, kind, row, qkv + t * stride + hidden, size, 1, token[t].sign,
+                           rotary + token[t].place * m->rotary);
+        else
+            memset(row, 0, 4 * padded(size));
+        for (int64_t g = 0; g < groups; g++) to[g * width] = row[g];
+    }
+    columns = padded(size), groups = (tokens + each - 1) / each;
+    for (int64_t g = 0; g < groups; g++) {
+        const float *even = qkv + g * each * stride + 2 * hidden;
+        const float *odd = g * each + 1 < tokens ? even + stride : NULL;
+        for (int64_t c = 0; c < columns; c += VECTORS * WIDTH) {
+            uint32_t *to = NAME(column)(s->values, c, columns, groups, &width) + g * width;
+            if (kind == BFLOAT16)
+                NAME(pack_halves)(to, even + c, odd ? odd + c : NULL, width);
+            else
+                memcpy(to, even + c, 4 * width);
+        }
+    }
+}
+
+/* Weights of some keys of one query: e to the power of the row's numbers less the largest so far, in place and zeros
+ * up to a whole vector. Corrects the sum so far, and returns the factor of what was summed before. A row that holds
+ * what is not finite gives NaN. */
+INLINE TARGET float NAME(softmax)(float *row, int64_t count, float *largest, float *total) {
+    vec most = (vec){0} - INFINITY, sum = {0}, broken = {0};
+    for (int64_t at = 0; at < count; at += WIDTH) {
+        ivec real = NAME(first_lanes)(count - at);
+        vec value = NAME(load)(row + at);
+        broken += (vec)((ivec)value & real) * 0.0f;
+        most = NAME(choose)(real, NAME(larger)(value, most), most);
+    }
+    float before = *largest, now = NAME(largest)(most);
+    if (now < before) now = before;
+    for (int64_t at = 0; at < count; at += WIDTH) {
+        vec value = NAME(power)(NAME(load)(row + at) - now);
+        value = (vec)((ivec)value & NAME(first_lanes)(count - at));
+        NAME(store)(row + at, value);
+        sum += value;
+    }
+    float factor = before == now ? 1 : before == -INFINITY ? 0 : expf(before - now);
+    *largest = now;
+    *total = *total * factor + NAME(sum)(sum) + NAME(sum)(broken);
+    return factor;
+}
+
+/* Attention of all tokens of one pair to all of them: rows of queries, keys and values, `stride` apart, to rows of
+ * padded(hidden). */
+static TARGET void NAME(attend)(const struct model *m, int64_t kind, float *to, const float *qkv, int64_t stride,
+                         int64_t tokens, const struct token *token, float temperature, const float *rotary,
+                         struct scratch *s) {
+    int64_t size = m->hidden / m->heads, wide = padded(size), apart = padded(m->hidden);
+    int64_t each = kind == BFLOAT16 ? 2 : 1, groups = (size + each - 1) / each, all = (tokens + each - 1) / each;
+    for (int64_t head = 0; head < m->heads; head++) {
+        const float *own = qkv + head * size;
+        NAME(pack_head)(m, kind, own, stride, tokens, size, token, rotary, s);
+        for (int64_t first = 0; first < tokens; first += QUERIES) {
+            int64_t count = tokens - first < QUERIES ? tokens - first : QUERIES;
+            float largest[QUERIES], total[QUERIES];
+            for (int64_t q = 0; q < count; q++) {
+                const struct token *t = token + first + q;
+                NAME(head_row)(m, kind, s->queries + q * wide, own + (first + q) * stride, size, temperature, t->sign,
+                               rotary + t->place * m->rotary);
+                largest[q] = -INFINITY, total[q] = 0;
+            }
+            memset(s->mean, 0, 4 * (count + SLACK) * wide);
+            for (int64_t key = 0; key < tokens; key += KEYS) {
+                int64_t some = tokens - key < KEYS ? tokens - key : KEYS, fill = padded(some);
+                NAME(product)(kind, s->weights, KEYS, s->zeros, 0, s->queries, wide, count, s->keys + key * groups, size,
+                              fill);
+                for (int64_t q = 0; q < count; q++) {
+                    float *row = s->weights + q * KEYS;
+                    float factor = NAME(softmax)(row, some, largest + q, total + q);
+                    if (kind == BFLOAT16) NAME(narrow)((uint32_t *)row, row, some);
+                    if (factor == 1 || !key) continue;
+                    for (int64_t d = 0; d < wide; d++) s->mean[q * wide + d] *= factor;
+                }
+                /* The values' panels hold all tokens: start at this block's first group. */
+                for (int64_t c = 0; c < wide; c += VECTORS * WIDTH) {
+                    int64_t width = wide - c < VECTORS * WIDTH ? wide - c : VECTORS * WIDTH;
+                    NAME(product)(kind, s->mean + c, wide, s->mean + c, wide, (const uint32_t *)s->weights, KEYS, count,
+                                  s->values + c * all + key / each * width, some, width);
+                }
+            }
+            for (int64_t q = 0; q < count; q++) {
+                float factor = 1 / total[q], *out = to + (first + q) * apart + head * size;
+                for (int64_t d = 0; d < size; d++) out[d] = s->mean[q * wide + d] * factor;
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+/* The forward pass of BERT-hash classifiers in one call for a micro-batch. native.py calls it.
+ *
+ * The functions give 0, or 1 where there is no memory. They need no lock: they write to what the caller gives and to
+ * memory of their own. docs/engine.md describes the layout. */
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
+
+#include "model.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+enum {
+    CHUNK = 256,        /* tokens that go through all layers together, or one pair if that has more */
+    BLOCK = 96,         /* rows of a product */
+    QUERIES = 48,       /* of a block of attention */
+    KEYS = 512,
+    SLACK = 4,          /* rows that products read and write beyond the last, at most one less */
+    PANEL_GROUPS = 256, /* of a panel that goes through at a time: it stays in the first cache */
+};
+#define ROUNDING 12582912.0f /* 1.5 * 2^23: adding it rounds to a whole number */
+
+static const int32_t LANES[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+/* Up to a whole number of the widest vectors. */
+static inline int64_t padded(int64_t count) { return (count + 15) / 16 * 16; }
+
+/* A token of a chunk. */
+struct token {
+    int32_t id, owner, place, type;
+    float sign;
+};
+
+/* Memory of one call. The rows of a chunk are whole pairs, end to end. */
+struct scratch {
+    float *hidden, *qkv, *attended, *key; /* of a chunk's tokens */
+    struct token *token;
+    float *query;             /* of a chunk's pairs */
+    float *cls, *means;       /* of all pairs */
+    int64_t *start;           /* of each pair in its chunk */
+    float *wide, *block;      /* of a block of rows */
+    uint32_t *operand;        /* likewise, as a product takes them */
+    float *scale, *low;
+    uint32_t *keys, *values;  /* of a head, packed */
+    uint32_t *queries, *row;  /* of a block of queries; of one token */
+    float *weights, *mean;
+    float *first;             /* weights of [CLS] */
+    float *zeros;
+    char *memory;
+};
+
+INLINE int64_t pair_tokens(const struct batch *b, int64_t pair) { return b->kept[0][pair] + b->kept[1][pair] + 3; }
+
+/* The tokens of a pair, [CLS] first text [SEP] second text [SEP], from place `at` of a chunk on; returns their end.
+ * Places count from the start of each text (from that of the pair, where positions are absolute). */
+static int64_t lay_out(const struct model *m, const struct batch *b, int64_t pair, int64_t at, struct scratch *s) {
+    struct token *to = s->token + at;
+    int32_t owner = (int32_t)(3 * pair), place = 1;
+    s->start[pair] = at;
+    *to++ = (struct token){(int32_t)m->cls, owner, 0, 0, 0};
+    for (int which = 0; which < 2; which++) {
+        const int32_t *ids = b->ids + b->start[which][pair];
+        int64_t kept = b->kept[which][pair];
+        if (m->segment) owner++; /* the window sees the own text only */
+        if (which && !m->positions) place = 1;
+        for (int64_t t = 0; t <= kept; t++) {
+            int32_t id = t < kept ? ids[t] : (int32_t)(which ? m->sep_b : m->sep_a);
+            *to++ = (struct token){id, owner, place++, which, which ? -1 : 1};
+        }
+    }
+    return to - s->token;
+}
+
+/* A pair's rows from those of its texts. */
+static void take_texts(const struct model *m, const struct batch *b, int64_t pair, struct scratch *s) {
+    int64_t hidden = padded(m->hidden), qkv = padded(3 * m->hidden), at = s->start[pair], row = b->cls_row, count = 1;
+    for (int part = 0; part < 3; part++) {
+        memcpy(s->hidden + at * hidden, b->text_hidden + row * hidden, 4 * hidden * count);
+        memcpy(s->qkv + at * qkv, b->text_qkv + row * qkv, 4 * qkv * count);
+        at += count;
+        if (part == 2) break;
+        row = b->text_row[part][pair], count = b->kept[part][pair] + 1;
+    }
+}
+
+#define NAME(name) name##_plain
+#define TARGET
+#define WIDTH 4
+#define TILE_ROWS 6
+#define FEW_ROWS 2
+#include "body.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define DISPATCH
+#define AVX512 "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"
+/* Compilers that know the instructions for bfloat16 and int8. */
+#if __GNUC__ > 10 || (defined(__clang_major__) && __clang_major__ > 11)
+#define SHORT_TYPES
+#endif
+
+#define NAME(name) name##_avx2
+#define TARGET __attribute__((target("avx2,fma")))
+#ifdef SHORT_TYPES
+#define INT8_TARGET __attribute__((target("avx2,fma,avxvnni")))
+#endif
+#define WIDTH 8
+#define TILE_ROWS 6
+#define FEW_ROWS 2
+#include "body.h"
+
+#define NAME(name) name##_avx512
+#define TARGET __attribute__((target(AVX512)))
+#ifdef SHORT_TYPES
+#define BFLOAT16_TARGET __attribute__((target(AVX512 ",avx512bf16")))
+#define INT8_TARGET __attribute__((target(AVX512 ",avx512vnni")))
+#endif
+#define WIDTH 16
+#define TILE_ROWS 12
+#define FEW_ROWS 4
+#include "body.h"
+#endif
+
+#ifdef DISPATCH
+#define CALL(level, name, ...)                                          \
+    do {                                                                \
+        if ((level) == 2) name##_avx512(__VA_ARGS__);                   \
+        else if ((level) == 1) name##_avx2(__VA_ARGS__);                \
+        else name##_plain(__VA_ARGS__);                                 \
+    } while (0)
+#else
+#define CALL(level, name, ...) name##_plain(__VA_ARGS__)
+#endif
+
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* Memory for chunks of so many tokens, and so many pairs in all; 1 where there is none. */
+static int allocate(struct scratch *s, const struct model *m, int64_t tokens, int64_t pairs) {
+    int64_t hidden = padded(m->hidden), size = padded(m->hidden / m->heads), means = m->heads * hidden;
+    int64_t together = pairs < CHUNK ? pairs : CHUNK, columns = padded(tokens);
+    int64_t inputs = padded(m->window * m->projections), inner = padded(m->intermediate);
+    int64_t widest = most(most(inputs, inner), most(3 * hidden, means));
+    const struct {
+        void *field;
+        int64_t rows, bytes;
+    } parts[] = {
+        {&s->hidden, tokens + SLACK, 4 * hidden},
+        {&s->qkv, tokens + SLACK, 4 * padded(3 * m->hidden)},
+        {&s->attended, tokens + SLACK, 4 * hidden},
+        {&s->key, tokens + SLACK, 4 * padded(m->last_key.outer)},
+        {&s->token, tokens, sizeof(struct token)},
+        {&s->query, together + SLACK, 4 * padded(m->last_query.outer)},
+        {&s->cls, pairs + SLACK, 4 * hidden},
+        {&s->means, pairs + SLACK, 4 * means},
+        {&s->start, pairs, sizeof(int64_t)},
+        {&s->wide, BLOCK + SLACK, 4 * most(inputs, inner)},
+        {&s->block, BLOCK + SLACK, 4 * hidden},
+        {&s->operand, BLOCK + SLACK, 4 * widest},
+        {&s->scale, BLOCK + SLACK, 4},
+        {&s->low, BLOCK + SLACK, 4},
+        {&s->keys, columns, 4 * size},
+        {&s->values, columns, 4 * size},
+        {&s->queries, QUERIES + SLACK, 4 * size},
+        {&s->row, 1, 4 * size},
+        {&s->weights, QUERIES + SLACK, 4 * KEYS},
+        {&s->mean, QUERIES + SLACK, 4 * size},
+        {&s->first, columns, 4 * m->heads},
+        {&s->zeros, 1, 4 * most(widest, KEYS)},
+    };
+    int64_t total = 64;
+    for (size_t part = 0; part < sizeof parts / sizeof *parts; part++) {
+        int64_t bytes;
+        if (__builtin_mul_overflow(parts[part].rows, parts[part].bytes, &bytes) ||
+            __builtin_add_overflow(total, bytes + 64, &total))
+            return 1;
+    }
+    if ((uint64_t)total > SIZE_MAX || !(s->memory = malloc(total))) return 1;
+    char *next = s->memory;
+    for (size_t part = 0; part < sizeof parts / sizeof *parts; part++) {
+        next += -(uintptr_t)next % 64;
+        memcpy(parts[part].field, &next, sizeof next);
+        next += parts[part].rows * parts[part].bytes;
+    }
+    memset(s->zeros, 0, 4 * most(widest, KEYS));
+    return 0;
+}
+
+/* What native.py was written for. */
+int64_t beam_sts_version(void) { return 2; }
+
+/* The best instruction set of this CPU: 0 plain, 1 AVX2, 2 AVX-512. */
+int64_t beam_sts_level(void) {
+#ifdef DISPATCH
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return 2;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
+#endif
+    return 0;
+}
+
+/* Columns of a panel of packed matrices, by instruction set. */
+int64_t beam_sts_panel(int64_t level) { return level == 2 ? 32 : level == 1 ? 16 : 8; }
+
+/* The types of numbers that an instruction set multiplies on this CPU: a bit for each. */
+int64_t beam_sts_kinds(int64_t level) {
+    int64_t kinds = 1 << FLOAT32;
+    (void)level;
+#ifdef SHORT_TYPES
+    if (level == 2 && __builtin_cpu_supports("avx512bf16")) kinds |= 1 << BFLOAT16;
+    if (level == 2 && __builtin_cpu_supports("avx512vnni")) kinds |= 1 << INT8;
+    if (level == 1 && __builtin_cpu_supports("avxvnni")) kinds |= 1 << INT8;
+#endif
+    return kinds;
+}
+
+/* The logits of a micro-batch. */
+int beam_sts_forward(const struct model *model, const struct batch *batch) {
+    struct scratch s;
+    if (allocate(&s, model, most(batch->longest, CHUNK), batch->pairs)) return 1;
+    CALL(model->level, forward, model, batch, &s);
+    free(s.memory);
+    return 0;
+}
+
+/* First-layer inputs, and queries, keys and values, of tokens of texts that recur; `owners` tells the texts apart. */
+int beam_sts_texts(const struct model *model, int64_t tokens, const int32_t *ids, const int32_t *owners, float *hidden,
+                   float *qkv) {
+    struct scratch s;
+    if (allocate(&s, model, tokens, 1)) return 1;
+    for (int64_t t = 0; t < tokens; t++) s.token[t] = (struct token){ids[t], owners[t], 0, 0, 0};
+    CALL(model->level, texts, model, tokens, hidden, qkv, &s);
+    free(s.memory);
+    return 0;
+}

@@ -1,0 +1,98 @@
+/* Activations as operands of a product: as they are in float32; rounded to bfloat16; or to int8, each row by a
+ * scale and an offset of its own. And a product with a model's matrix. */
+
+/* Half a vector each: numbers in the upper 16 bits, rounded to the nearest bfloat16, ties to even. */
+INLINE TARGET uvec NAME(round_half)(vec value) {
+    uvec bits = (uvec)value;
+    return bits + 0x7fff + ((bits >> 16) & 1);
+}
+
+/* float32 to bfloat16, and a zero beyond an odd count. `to` may be `from`. */
+INLINE TARGET void NAME(narrow)(uint32_t *to, const float *from, int64_t count) {
+    uint16_t *half = (uint16_t *)to;
+    for (int64_t at = 0; at < count; at += WIDTH) {
+        vec value = (vec)((ivec)NAME(load)(from + at) & NAME(first_lanes)(count - at));
+        hvec low = __builtin_convertvector(NAME(round_half)(value) >> 16, hvec);
+        memcpy(half + at, &low, sizeof low);
+    }
+}
+
+/* float32 to 0 ... 255, so that number = low + scale * byte, and zeros up to a whole vector. */
+INLINE TARGET void NAME(quantise)(uint32_t *to, const float *from, int64_t count, float *scale, float *low) {
+    uint8_t *bytes = (uint8_t *)to;
+    vec most = (vec){0} - INFINITY, least = (vec){0} + INFINITY, broken = {0};
+    for (int64_t at = 0; at < count; at += WIDTH) {
+        ivec real = NAME(first_lanes)(count - at);
+        vec value = NAME(load)(from + at);
+        broken += (vec)((ivec)value & real) * 0.0f;
+        most = NAME(choose)(real, NAME(larger)(most, value), most);
+        least = NAME(choose)(real, NAME(smaller)(least, value), least);
+    }
+    float start = -NAME(largest)(-least), range = NAME(largest)(most) - start;
+    float step = range / 255, inverse = range > 0 ? 255 / range : 0;
+    for (int64_t at = 0; at < count; at += WIDTH) {
+        vec value = (NAME(load)(from + at) - start) * inverse + ROUNDING;
+        bvec byte = __builtin_convertvector((ivec)value & 255 & NAME(first_lanes)(count - at), bvec);
+        memcpy(bytes + at, &byte, sizeof byte);
+    }
+    *scale = step + NAME(sum)(broken), *low = start;
+}
+
+struct NAME(operand) {
+    const uint32_t *rows;
+    int64_t stride;
+    const float *scale, *low;
+};
+
+/* Rows of float32, `stride` apart, as the operand of a product of some kind. */
+static TARGET struct NAME(operand)
+    NAME(operand)(int64_t kind, const float *from, int64_t stride, int64_t count, int64_t width, struct scratch *s) {
+    if (kind == FLOAT32) return (struct NAME(operand)){(const uint32_t *)from, stride, NULL, NULL};
+    int64_t apart = padded(width) / (kind == BFLOAT16 ? 2 : 4);
+    for (int64_t r = 0; r < count; r++) {
+        uint32_t *to = s->operand + r * apart;
+        if (kind == BFLOAT16)
+            NAME(narrow)(to, from + r * stride, width);
+        else
+            NAME(quantise)(to, from + r * stride, width, s->scale + r, s->low + r);
+    }
+    return (struct NAME(operand)){s->operand, apart, s->scale, s->low};
+}
+
+/* to = start + rows · columns of a packed matrix, of numbers of some kind. */
+static TARGET void NAME(product)(int64_t kind, float *to, int64_t to_stride, const float *start, int64_t start_stride,
+                          const uint32_t *rows, int64_t stride, int64_t count, const uint32_t *panels, int64_t inner,
+                          int64_t columns) {
+#ifdef BFLOAT16_TARGET
+    if (kind == BFLOAT16) {
+        NAME(product_bfloat16)(to, to_stride, start, start_stride, rows, stride, count, panels, (inner + 1) / 2, columns);
+        return;
+    }
+#endif
+#ifdef INT8_TARGET
+    if (kind == INT8) {
+        NAME(product_int8)(to, to_stride, start, start_stride, rows, stride, count, panels, (inner + 3) / 4, columns);
+        return;
+    }
+#endif
+    (void)kind;
+    NAME(product_float32)(to, to_stride, start, start_stride, rows, stride, count, panels, inner, columns);
+}
+
+/* to = rows · matrix + bias: (count, inner) to (count, outer), rows padded(outer) apart. */
+static TARGET void NAME(linear)(const struct linear *l, float *to, const float *from, int64_t stride, int64_t count,
+                         struct scratch *s) {
+    int64_t columns = padded(l->outer);
+    struct NAME(operand) rows = NAME(operand)(l->kind, from, stride, count, l->inner, s);
+    const float *start = l->kind == INT8 ? s->zeros : l->bias;
+    NAME(product)(l->kind, to, columns, start, 0, rows.rows, rows.stride, count, l->panels, l->inner, columns);
+    if (l->kind != INT8) return;
+    for (int64_t r = 0; r < count; r++)
+        for (int64_t c = 0; c < columns; c += WIDTH) {
+            ivec total;
+            memcpy(&total, to + r * columns + c, sizeof total);
+            vec value = __builtin_convertvector(total, vec) * rows.scale[r] * NAME(load)(l->scale + c);
+            value += NAME(load)(l->sums + c) * rows.low[r] + NAME(load)(l->bias + c);
+            NAME(store)(to + r * columns + c, value);
+        }
+}

@@ -1,0 +1,89 @@
+/* Vectors of WIDTH numbers, and the functions of numbers that the forward pass needs. Included once for each
+ * instruction set. The vectors are GCC's and Clang's portable ones. */
+
+typedef float NAME(vec) __attribute__((vector_size(4 * WIDTH)));
+typedef int32_t NAME(ivec) __attribute__((vector_size(4 * WIDTH)));
+typedef uint32_t NAME(uvec) __attribute__((vector_size(4 * WIDTH)));
+typedef uint16_t NAME(hvec) __attribute__((vector_size(2 * WIDTH)));
+typedef uint8_t NAME(bvec) __attribute__((vector_size(WIDTH)));
+#define vec NAME(vec)
+#define ivec NAME(ivec)
+#define uvec NAME(uvec)
+#define hvec NAME(hvec)
+#define bvec NAME(bvec)
+
+INLINE TARGET vec NAME(load)(const float *from) {
+    vec value;
+    memcpy(&value, from, sizeof value);
+    return value;
+}
+
+INLINE TARGET void NAME(store)(float *to, vec value) { memcpy(to, &value, sizeof value); }
+
+/* All ones in the lanes of the first `count` numbers, zeros in the others. */
+INLINE TARGET ivec NAME(first_lanes)(int64_t count) {
+    ivec lanes;
+    memcpy(&lanes, LANES, sizeof lanes);
+    return lanes < (int32_t)(count < WIDTH ? count : WIDTH);
+}
+
+/* a where the mask has ones, else b. */
+INLINE TARGET vec NAME(choose)(ivec mask, vec a, vec b) { return (vec)(((ivec)a & mask) | ((ivec)b & ~mask)); }
+
+INLINE TARGET vec NAME(larger)(vec a, vec b) { return NAME(choose)(a > b, a, b); }
+
+INLINE TARGET vec NAME(smaller)(vec a, vec b) { return NAME(choose)(a < b, a, b); }
+
+INLINE TARGET float NAME(sum)(vec value) {
+    float lanes[WIDTH];
+    NAME(store)(lanes, value);
+    for (int step = WIDTH / 2; step; step /= 2)
+        for (int lane = 0; lane < step; lane++) lanes[lane] += lanes[lane + step];
+    return lanes[0];
+}
+
+INLINE TARGET float NAME(largest)(vec value) {
+    float lanes[WIDTH];
+    NAME(store)(lanes, value);
+    for (int step = WIDTH / 2; step; step /= 2)
+        for (int lane = 0; lane < step; lane++)
+            lanes[lane] = lanes[lane] > lanes[lane + step] ? lanes[lane] : lanes[lane + step];
+    return lanes[0];
+}
+
+/* e to the power of numbers from -87 to 0 (lower ones count as -87), to 2 units in the last place: the nearest
+ * power of two by the exponent's bits, the rest by the polynomial of Cephes' expf (S. Moshier). */
+INLINE TARGET vec NAME(power)(vec x) {
+    x = NAME(larger)(x, (vec){0} - 87.0f);
+    vec twos = (x * 1.44269504088896341f + ROUNDING) - ROUNDING;
+    vec rest = (x - twos * 0.693359375f) + twos * 2.12194440e-4f;
+    vec value = rest * 1.9875691500e-4f + 1.3981999507e-3f;
+    value = value * rest + 8.3334519073e-3f;
+    value = value * rest + 4.1665795894e-2f;
+    value = value * rest + 1.6666665459e-1f;
+    value = value * rest + 5.0000001201e-1f;
+    value = value * rest * rest + rest + 1.0f;
+    return value * (vec)((__builtin_convertvector(twos, ivec) + 127) << 23);
+}
+
+/* GELU, x · (1 + erf(x / sqrt 2)) / 2, with erf as the quotient of polynomials that Eigen uses. */
+INLINE TARGET vec NAME(gelu)(vec x) {
+    vec z = NAME(smaller)(NAME(larger)(x * 0.70710678118654752f, (vec){0} - 4.0f), (vec){0} + 4.0f), s = z * z;
+    vec over = s * -2.72614225801306e-10f + 2.77068142495902e-08f;
+    over = over * s + -2.10102402082508e-06f;
+    over = over * s + -5.69250639462346e-05f;
+    over = over * s + -7.34990630326855e-04f;
+    over = over * s + -2.95459980854025e-03f;
+    over = over * s + -1.60960333262415e-02f;
+    vec under = s * -1.45660718464996e-05f + -2.13374055278905e-04f;
+    under = under * s + -1.68282697438203e-03f;
+    under = under * s + -7.37332916720468e-03f;
+    under = under * s + -1.42647390514189e-02f;
+    return x * 0.5f + x * 0.5f * (z * over / under);
+}
+
+INLINE TARGET vec NAME(tanh)(vec x) {
+    ivec sign = (ivec)x & INT32_MIN;
+    vec size = (vec)((ivec)x & INT32_MAX), part = NAME(power)(size * -2.0f);
+    return (vec)((ivec)((1.0f - part) / (1.0f + part)) | sign) + x * 0.0f; /* NaN stays NaN */
+}
