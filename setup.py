@@ -21,11 +21,12 @@ plot = ["matplotlib>=3.8"]
 neighbours = ["faiss-cpu>=1.8"]
 train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
 
-# Where it cannot be compiled the package is installed without it: torch does the same, slower.
-kernels = Extension(
-    "beam_sts.scoring.kernels",
-    ["beam_sts/scoring/kernels.c"],
-    depends=["beam_sts/scoring/kernels_body.h"],
+# Where it cannot be compiled the package is installed without it: NumPy does the same, far slower.
+ENGINE = "beam_sts/scoring/engine"
+engine = Extension(
+    "beam_sts.scoring.engine.native",
+    [f"{ENGINE}/engine.c"],
+    depends=sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / ENGINE).glob("*.h")),
     extra_compile_args=["-O3", "-fno-math-errno", "-g0"],
     optional=True,
     py_limited_api=True,
@@ -103,7 +104,7 @@ setup(
             "dedup/facts/*.txt",
         ]
     },
-    ext_modules=[kernels],
+    ext_modules=[engine],
     cmdclass={"build_ext": BuildLibrary},
     options={"bdist_wheel": {"py_limited_api": "cp310"}},
     zip_safe=False,

@@ -3,49 +3,27 @@
     python -m benchmarks.limits
 
 A forward pass cannot be faster than its matrix products alone, and no scorer faster than its tokenizer. The
-share of the scorer's time that goes into products with weights is what is left if all else cost nothing.
-Between them: how fast the scorer is with torch's steps and with those of this installation.
+peaks of the products are torch's.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import time
-from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile, record_function
 
 from beam_sts.models.checkpoint import load_checkpoint
-from beam_sts.scoring import hash_backend
 from beam_sts.scoring.backends import available_cores
-from beam_sts.scoring.hash_layers import multiplies_bfloat16
-from beam_sts.scoring.hash_steps import TorchSteps
-from beam_sts.scoring.kernels import CompiledSteps, fastest_steps
 from beam_sts.scoring.scorer import PairScorer
 from benchmarks.workloads import WORKLOADS, mixed
 
 ROWS = 4096
 # Of a layer: queries, keys and values; output; up; down. Inputs and outputs of each product.
 WIDTHS = ((128, 384), (128, 128), (128, 512), (512, 128))
-WEIGHTS, ATTENTION, ELSE = (
-    "products with weights and GELU",
-    "attention",
-    "all else",
-)
-KINDS = {
-    "mkldnn::_linear_pointwise.binary": WEIGHTS,
-    "beam_sts::attend": ATTENTION,
-    "beam_sts::first": ATTENTION,
-    "mkldnn::_linear_pointwise": WEIGHTS,
-    "aten::addmm": WEIGHTS,
-    "aten::bmm": ATTENTION,
-    "aten::_softmax": ATTENTION,
-    "aten::_scaled_dot_product_flash_attention_for_cpu": ATTENTION,
-}
 
 
 def rate(work: Callable[[], object], amount: float, seconds: float = 1.0) -> float:
@@ -75,44 +53,26 @@ def products(dtype: torch.dtype, threads: int) -> float:
     return rate(work, flops / 1e9)
 
 
-class Watched(CompiledSteps):
-    """The compiled steps, seen by torch's profiler."""
-
-    def _run(self, name: str, *arguments: object) -> None:
-        with record_function(f"beam_sts::{name}"):
-            super()._run(name, *arguments)
-
-
-def shares(workload: str, precision: str, pairs: int = 8192) -> dict[str, float]:
-    """What part of the scorer's time each kind of work takes, on one thread."""
+def share(workload: str, precision: str, pairs: int = 8192) -> float:
+    """What part of the scorer's time the engine takes, on one thread; the rest is texts, tokens and plans."""
     texts_a, texts_b = zip(*WORKLOADS[workload](pairs, 0), strict=True)
-    steps = fastest_steps()
-    if isinstance(steps, CompiledSteps):
-        steps.__class__ = Watched
     scorer = PairScorer(threads=1, precision=precision)
+    backend = scorer._backend
+    taken = 0.0
+
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            nonlocal taken
+            started = time.perf_counter()
+            result = function(*arguments)
+            taken += time.perf_counter() - started
+            return result
+
+        return run
+
     scorer.run(texts_a, texts_b)
-    threads = torch._C._profiler._ExperimentalConfig(profile_all_threads=True)
-    with profile(activities=[ProfilerActivity.CPU], experimental_config=threads) as profiled:
-        scorer.run(texts_a[:64], texts_b[:64])  # the profiler's own start
-        seconds = scorer.run(texts_a, texts_b).seconds
-    taken: Counter[str] = Counter()
-    for event in profiled.key_averages():
-        taken[KINDS.get(event.key, ELSE)] += event.self_cpu_time_total / 1e6
-    taken[ELSE] += seconds - taken.total()
-    return {kind: taken[kind] / seconds for kind in (WEIGHTS, ATTENTION, ELSE)}
-
-
-def steps_rates(workload: str, precision: str, pairs: int = 8192, rounds: int = 5) -> tuple[float, float]:
-    """Pairs a second with torch's steps and with those of this installation, on all cores, in turn."""
-    texts_a, texts_b = zip(*WORKLOADS[workload](pairs, 0), strict=True)
-    scorers = []
-    for steps in (TorchSteps, fastest_steps):
-        hash_backend.fastest_steps = steps
-        scorers.append(PairScorer(precision=precision))
-        scorers[-1].run(texts_a, texts_b)
-    seconds = [[scorer.run(texts_a, texts_b).seconds for scorer in scorers] for _ in range(rounds)]
-    torch_s, own = (pairs / statistics.median(taken) for taken in zip(*seconds, strict=True))
-    return torch_s, own
+    backend.share, backend.logits = timed(backend.share), timed(backend.logits)  # type: ignore[method-assign]
+    return taken / scorer.run(texts_a, texts_b).seconds
 
 
 def main() -> None:
@@ -137,17 +97,9 @@ def main() -> None:
     share = tokens * sum(map(len, some)) / sum(map(len, texts))
     one = rate(lambda: [tokenizer.encode(t, add_special_tokens=False) for t in some], share, 3)
     print(f"| the `tokenizers` library, tokens/s | {one:,.0f} | {every:,.0f} |\n")
-    precisions = ("fp32", "bf16") if multiplies_bfloat16() else ("fp32",)
-    kind = type(fastest_steps()).__name__
-    print(f"| pairs/s, all cores | TorchSteps | {kind} | ratio |\n|---|---:|---:|---:|")
-    for name, p in ((name, p) for p in precisions for name in ("short", "mining")):
-        slow, fast = steps_rates(name, p)
-        print(f"| {name}, {p} | {slow:,.0f} | {fast:,.0f} | {fast / slow:.2f} |")
-    print()
-    taken = {f"{name}, {p}": shares(name, p) for p in precisions for name in ("short", "mining")}
-    print(f"| of the scorer's time, one thread | {' | '.join(taken)} |\n|---|{'---:|' * len(taken)}")
-    for kind in (WEIGHTS, ATTENTION, ELSE):
-        print(f"| {kind} | {' | '.join(f'{one[kind]:.0%}' for one in taken.values())} |")
+    print("| the engine's part of the scorer's time, one thread | fp32 | bf16 |\n|---|---:|---:|")
+    for name in ("short", "mining"):
+        print(f"| {name} | {share(name, 'fp32'):.0%} | {share(name, 'bf16'):.0%} |")
 
 
 if __name__ == "__main__":

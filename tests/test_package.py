@@ -25,8 +25,8 @@ assert home.is_relative_to(sys.argv[1]), home
 assert (home / "py.typed").exists()
 (score,) = beam_sts.PairScorer().score([("A cat sits.", "A cat sits.")])
 assert 0 <= score <= 1, score
-from beam_sts.scoring.kernels import fastest_steps
-print("scored with", type(fastest_steps()).__name__)
+from beam_sts.scoring.engine.native import installed_library
+print("scored with", "NumPy" if installed_library() is None else "the engine")
 """
 
 
@@ -70,10 +70,11 @@ def test_wheel_and_sdist_carry_everything(built):
     wanted = {"beam_sts/py.typed", *EMBEDDED, *modules}
     assert any(name.endswith("beam-sts-nano/model.safetensors") for name in wanted)
     assert wanted <= in_wheel
-    wanted |= {"beam_sts/scoring/kernels.c", "beam_sts/scoring/kernels_body.h"}
+    engine = ROOT / "beam_sts" / "scoring" / "engine"
+    wanted |= {path.relative_to(ROOT).as_posix() for path in (*engine.glob("*.c"), *engine.glob("*.h"))}
     assert wanted | {"setup.py", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"} <= in_sdist
     if shutil.which("cc"):
-        library = "beam_sts/scoring/kernels.library"
+        library = "beam_sts/scoring/engine/native.library"
         assert {library, f"{library}.sha256"} <= in_wheel
     assert not any(name.endswith((".library", ".sha256")) for name in in_sdist)
     tops = {name.split("/")[0] for name in in_wheel if ".dist-info/" not in name}
@@ -119,8 +120,8 @@ def test_it_installs_with_a_compiler_and_without_one(built, tmp_path, compiler):
     offline = ["--no-deps", "--no-index", "--no-build-isolation"]
     install = [sys.executable, "-m", "pip", "install", *offline, "--target", target, built[1]]
     check(install, env={**os.environ, "CC": compiler})
-    steps = "TorchSteps" if compiler == "/bin/false" else "CompiledSteps"
-    assert probe(target) == f"scored with {steps}\n"
+    what = "NumPy" if compiler == "/bin/false" else "the engine"
+    assert probe(target) == f"scored with {what}\n"
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from beam_sts.errors import UserError
 from beam_sts.extras import need_torch
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.models.files import reading
+from beam_sts.scoring.engine import Engine
 from beam_sts.scoring.exported import (
     NEEDS,
     CannotExportError,
@@ -88,19 +89,20 @@ def resolve_backend(
 ) -> str:
     """What ``auto`` stands for here; or torch, with a logged reason, for a backend that cannot run the model.
 
-    ``auto`` is torch for the embedded kind of model, which has a forward pass of its own, and for every
-    precision but fp32 and int8. Otherwise it is OpenVINO or else ONNX Runtime, where that is installed and
+    ``auto`` is torch for BERT-hash, which has an engine of its own, and for every precision but fp32 and
+    int8. Otherwise it is OpenVINO or else ONNX Runtime, where that is installed and
     its scores of sample pairs agree with torch's within 1e-5.
 
     Raises:
         UserError: backend, precision and device do not go together, or an extra is missing.
     """
-    check_backend(backend, precision, device)
+    own = device == "cpu" and _own_forward(checkpoint, tokenizer)
+    check_backend(backend, precision, device, own=own)
     engines = [backend]
     if backend == "auto":
-        own = device != "cpu" or _own_forward(checkpoint, tokenizer)
         usual = [name for name in ("openvino", "onnx") if installed(name)]
-        engines = ["onnx"] if precision == "int8" else [] if own or precision != "fp32" else usual
+        plain = own or device != "cpu" or precision not in ("fp32", "int8")
+        engines = [] if plain else ["onnx"] if precision == "int8" else usual
     for engine in engines:
         if engine == "torch":
             break
@@ -140,12 +142,7 @@ def _load(
         return ExportedBackend(exported(checkpoint, tokenizer), backend, precision, threads)
     own = checkpoint.sizes if device == "cpu" else None
     if own and _own_forward(checkpoint, tokenizer):
-        import torch
-
-        torch.set_num_threads(1)
-        from beam_sts.scoring.hash_backend import HashBackend
-
-        return HashBackend(own, checkpoint.weights(), tokenizer.template, precision)
+        return Engine(own, checkpoint.weights(), tokenizer.template, precision)
     need_torch(f"{checkpoint.name}: its architecture, or --device {device},")
     import torch
 
@@ -164,11 +161,8 @@ def _load(
 
 
 def _own_forward(checkpoint: Checkpoint, tokenizer: PairTokenizer) -> bool:
-    if checkpoint.sizes is None:
-        return False
-    from beam_sts.scoring.hash_backend import HashBackend
-
-    return HashBackend.takes(checkpoint.sizes, checkpoint.weights(), tokenizer.template)
+    sizes = checkpoint.sizes
+    return sizes is not None and Engine.takes(sizes, checkpoint.weights(), tokenizer.template)
 
 
 def _disagreement(checkpoint: Checkpoint, tokenizer: PairTokenizer, engine: str) -> float:

@@ -238,19 +238,25 @@ class _OpenVino:
         return self._own.request.infer({name: arrays[name] for name in self._names})[0].copy()
 
 
-def check_backend(backend: str, precision: str, device: str) -> None:
+def check_backend(backend: str, precision: str, device: str, *, own: bool = False) -> None:
     """Refuse what does not go together.
+
+    Args:
+        backend: what the user asked for.
+        precision: likewise.
+        device: likewise.
+        own: the model runs in this project's engine, where the backend is torch.
 
     Raises:
         UserError: the precision or the device is not the backend's, or its extra is not installed.
     """
     cuda = device.startswith("cuda")
     precisions = {
-        "torch": ("fp32", "bf16", *(["fp16"] if cuda else [])),
+        "torch": ("fp32", "bf16", *(["fp16"] if cuda else []), *(["int8"] if own else [])),
         "onnx": ("fp32", "int8"),
         "openvino": ("fp32", "bf16"),
     }
-    if backend == "auto" and precision == "int8":
+    if backend == "auto" and precision == "int8" and not own:
         backend = "onnx"
     if backend in NEEDS and device != "cpu":
         raise UserError(f"--backend {backend} runs on the CPU; --device {device} goes with torch.")

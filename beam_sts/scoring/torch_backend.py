@@ -125,3 +125,11 @@ def round_matrices(model: Any, dtype: torch.dtype) -> None:
     for parameter in model.parameters():
         if uses[id(parameter)] == {True}:
             parameter.data = parameter.data.to(dtype)
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this CPU, and oneDNN in this build of torch, multiply matrices in bfloat16."""
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    except (AttributeError, NotImplementedError, RuntimeError):
+        return False

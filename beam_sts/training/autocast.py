@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from beam_sts.scoring.hash_layers import multiplies_bfloat16
+from beam_sts.scoring.torch_backend import multiplies_bfloat16
 
 
 def autocast(device: torch.device | str, wanted: bool = True) -> torch.autocast:

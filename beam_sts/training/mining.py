@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
-from beam_sts.scoring.hash_layers import multiplies_bfloat16
+from beam_sts.scoring.torch_backend import multiplies_bfloat16
 from beam_sts.training.autocast import autocast
 from beam_sts.training.pairs import PairTensors
 

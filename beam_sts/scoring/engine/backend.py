@@ -25,6 +25,7 @@ PRECISIONS = {"fp32": FLOAT32, "bf16": BFLOAT16, "int8": INT8}
 # A table of texts pays when their tokens recur this often; it takes 2 kB a token.
 _LEAST_REUSE, _MOST_TOKENS = 1.3, 1 << 16
 _TEXT_BLOCK = 2048
+LEVEL: int | None = None  # the instruction set; the best one of this CPU; tests take others
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,8 @@ class Engine:
         config: something with the keys of the checkpoint's config.json as attributes.
         tensors: the checkpoint's tensors by name, arrays of float32, float16 or float64.
         template: the special tokens around a pair.
-        precision: ``fp32``; ``bf16``; or ``int8``. Sums, norms, softmax and the path of [CLS] through the last
-            layer are float32 in all.
-        level: an index of ``LEVELS``, the instruction set; default: the best one of this CPU.
+        precision: ``fp32``, ``bf16`` or ``int8``. Norms, softmax and the path of [CLS] through the last layer
+            are float32 in all.
 
     Raises:
         ValueError: naming a key of the config or a tensor that does not fit.
@@ -84,7 +84,6 @@ class Engine:
         tensors: Mapping[str, NDArray[Any]],
         template: PairTemplate,
         precision: str = "fp32",
-        level: int | None = None,
     ) -> None:
         self.shape = shape = Shape.of(config)
         weights = Weights.of(shape, tensors)
@@ -96,8 +95,8 @@ class Engine:
         if library is None:
             self._reference = Reference(shape, weights, special)
         else:
-            at = library.beam_sts_level() if level is None else level
-            if kind not in supported_kinds(library, at):
+            level = library.beam_sts_level() if LEVEL is None else LEVEL
+            if kind not in supported_kinds(library, level):
                 log.warning(
                     "This CPU has no instructions for %s: products run in float32. That is no faster than "
                     "--precision fp32.",

@@ -102,7 +102,7 @@ class TokenIds:
         if ids.ndim != 1 or ids.dtype.kind not in "iu":
             raise ValueError(f"token ids hold {ids.dtype} of shape {ids.shape}, not whole numbers in a row")
         if len(ids) and not 0 <= ids.min() <= ids.max() < vocabulary:
-            raise ValueError(f"token ids from {ids.min()} to {ids.max()}, the model has 0 to {vocabulary - 1}")
+            raise ValueError(f"token ids {ids.min()} to {ids.max()}, the model has {vocabulary}")
         self.array: NDArray[np.int32] = np.array(ids, dtype=np.int32, order="C")
         self.array.flags.writeable = False
         self.vocabulary = vocabulary
@@ -155,7 +155,7 @@ class Pairs:
     rows: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
-        return self.kept.shape[1]
+        return int(self.kept.shape[1])
 
 
 class Native:
@@ -186,7 +186,9 @@ class Native:
         if kind not in supported_kinds(library, level):
             raise ValueError(f"type {kind} cannot be multiplied by the instruction set {LEVELS[level]}")
         if not all(0 <= token < shape.vocabulary for token in special):
-            raise ValueError(f"special tokens {special} are not all within a vocabulary of {shape.vocabulary}")
+            raise ValueError(
+                f"special tokens {special} are not all within a vocabulary of {shape.vocabulary}"
+            )
         self._library, self._shape = library, shape
         self._kept: list[Any] = []  # what the pointers point at
         self._panel = int(library.beam_sts_panel(level))
@@ -239,7 +241,12 @@ class Native:
         packed = Packed.of(linear, kind, self._panel)
         scales = (None if array is None else self._keep(array) for array in (packed.scale, packed.sums))
         return _Linear(
-            packed.inner, packed.outer, packed.kind, self._keep(packed.panels), self._keep(packed.bias), *scales
+            packed.inner,
+            packed.outer,
+            packed.kind,
+            self._keep(packed.panels),
+            self._keep(packed.bias),
+            *scales,
         )
 
     def _norm(self, norm: Norm) -> _Norm:
@@ -285,17 +292,21 @@ class Native:
         Raises:
             ValueError: naming what does not.
         """
-        shape, count = self._shape, len(pairs)
-        if pairs.kept.ndim != 2 or count < 1:
+        shape = self._shape
+        check_array("kept", pairs.kept, (2, None), np.int64)
+        count = len(pairs)
+        if count < 1:
             raise ValueError("a micro-batch of no pairs")
-        check_array("kept", pairs.kept, (2, count), np.int64)
         check_array("starts", pairs.starts, (2, count), np.int64)
         if not isinstance(pairs.ids, TokenIds) or pairs.ids.vocabulary > shape.vocabulary:
             raise ValueError(f"token ids are not checked against a vocabulary of {shape.vocabulary}")
         most = int(pairs.kept.max())
         if pairs.kept.min() < 0 or most > len(pairs.ids):
             raise ValueError(f"pairs keep {pairs.kept.min()} to {most} of {len(pairs.ids)} tokens")
-        if pairs.starts.min() < 0 or (pairs.starts + pairs.kept).max() > len(pairs.ids):
+        # Numbers are known to be small before they are added up.
+        if pairs.starts.min() < 0 or max(pairs.starts.max(), (pairs.starts + pairs.kept).max()) > len(
+            pairs.ids
+        ):
             raise ValueError(f"texts start at {pairs.starts.min()} or end beyond {len(pairs.ids)} tokens")
         longest = int(pairs.kept.sum(axis=0).max()) + 3
         if shape.positions and longest > shape.positions:
@@ -313,7 +324,7 @@ class Native:
         check_array("hidden", pairs.texts.hidden, (rows, padded(shape.hidden)), np.float32)
         check_array("qkv", pairs.texts.qkv, (rows, padded(3 * shape.hidden)), np.float32)
         check_array("rows", pairs.rows, (2, count), np.int64)
-        if pairs.rows.min() < 0 or (pairs.rows + pairs.kept).max() + 1 >= rows:
+        if pairs.rows.min() < 0 or max(pairs.rows.max(), (pairs.rows + pairs.kept).max() + 1) >= rows:
             raise ValueError(f"texts start at row {pairs.rows.min()} or end beyond {rows} rows")
 
     def embed(self, ids: TokenIds, owners: NDArray[np.int32], texts: Texts, start: int) -> None:

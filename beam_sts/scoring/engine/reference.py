@@ -81,7 +81,8 @@ class Reference:
         weights /= weights.sum(axis=2, keepdims=True)
         attended = (weights @ value).transpose(1, 0, 2).reshape(count, shape.hidden)
         hidden = self._norm(layer.attention_norm, hidden + _linear(layer.output, attended))
-        return self._norm(layer.norm, hidden + _linear(layer.down, gelu(_linear(layer.up, hidden))))
+        inner: Floats = gelu(_linear(layer.up, hidden))
+        return self._norm(layer.norm, hidden + _linear(layer.down, inner))
 
     def _placed(self, heads: Floats, factors: Floats, signs: NDArray[Any]) -> Floats:
         """(heads, tokens, numbers) with the last numbers rotated by place and those before signed by text."""
@@ -98,7 +99,8 @@ class Reference:
     def _norm(self, norm: Norm, rows: Floats) -> Floats:
         apart = rows - rows.mean(axis=1, keepdims=True)
         variance = (apart * apart).mean(axis=1, keepdims=True)
-        return (apart / np.sqrt(variance + self._shape.eps) * norm.weight + norm.bias).astype(self._dtype)
+        result: Floats = apart / np.sqrt(variance + self._shape.eps) * norm.weight + norm.bias
+        return result.astype(self._dtype)
 
 
 def rotary_factors(shape: Shape, places: int) -> NDArray[np.float32]:
@@ -107,23 +109,23 @@ def rotary_factors(shape: Shape, places: int) -> NDArray[np.float32]:
     Angles are those of float32 arithmetic, as the model was trained.
     """
     half = shape.rotary // 2
-    frequencies = (shape.rotary_base ** (-np.arange(half, dtype=np.float32) / np.float32(max(half, 1)))).astype(
-        np.float32
-    )
+    exponents = -np.arange(half, dtype=np.float32) / np.float32(max(half, 1))
+    frequencies = (shape.rotary_base**exponents).astype(np.float32)
     angles = np.arange(places, dtype=np.float32)[:, None] * frequencies
     return np.concatenate([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
 
 def attention_temperature(shape: Shape, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Factor of the queries of pairs of so many tokens: with the logarithm of the length, from some length on."""
+    """The queries' factor of pairs of so many tokens: it grows with the length's logarithm."""
     if not shape.rotary:
         return np.ones(len(lengths), dtype=np.float32)
     return np.maximum(np.log(lengths) / math.log(shape.sharp_length), 1).astype(np.float32)
 
 
 def gelu(x: Floats) -> Floats:
-    """x times the normal distribution's share below x."""
-    return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
+    """X times the normal distribution's share below x."""
+    result: Floats = 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
+    return result
 
 
 _GRID = np.linspace(-6, 6, 8193)
@@ -139,9 +141,12 @@ def erf(x: Floats) -> Floats:
     t = at - index
     low, high = _ERF[index], _ERF[index + 1]
     start, end = _SLOPE[index] * step, _SLOPE[index + 1] * step
-    value = low + t * (start + t * (3 * (high - low) - 2 * start - end + t * (2 * (low - high) + start + end)))
+    square = 3 * (high - low) - 2 * start - end
+    cube = 2 * (low - high) + start + end
+    value: Floats = low + t * (start + t * (square + t * cube))
     return value.astype(x.dtype)
 
 
 def _linear(linear: Linear, rows: Floats) -> Floats:
-    return rows @ linear.weight.T.astype(rows.dtype) + linear.bias.astype(rows.dtype)
+    product: Floats = rows @ linear.weight.T.astype(rows.dtype) + linear.bias.astype(rows.dtype)
+    return product
