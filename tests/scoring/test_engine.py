@@ -8,8 +8,11 @@ import torch
 
 from beam_sts import PairScorer
 from beam_sts.models.checkpoint import load_checkpoint
+from beam_sts.scoring import backends
 from beam_sts.scoring.engine import Engine, backend
 from beam_sts.scoring.engine.native import LEVELS, installed_library
+from beam_sts.scoring.engine.reference import Reference
+from beam_sts.scoring.engine.weights import Weights
 from beam_sts.scoring.torch_backend import TorchBackend
 from tests import checkpoints
 from tests.checkpoints import SENTENCES
@@ -73,6 +76,22 @@ def test_the_embedded_models_agree_with_the_model_class(name):
     fast, slow = _both(name)
     pairs = _pairs(100, 60)
     np.testing.assert_allclose(fast.score(pairs), slow.score(pairs), rtol=0, atol=1e-6)
+
+
+def test_float32_is_as_near_to_float64_as_the_model_class_is(full_size, level):
+    """Within 1e-6 of the exact score; so no further from the class than that and the class's own error."""
+    pairs = [(a, b) for a in SENTENCES for b in SENTENCES]
+    fast, slow = _both(full_size)
+    exact = PairScorer(full_size)
+    checkpoint, template = exact._checkpoint, exact._tokenizer.template
+    shape = exact._backend.shape
+    weights = Weights.of(shape, backends._arrays(checkpoint))
+    special = tuple(part[0] for part in template.parts)
+    exact._backend._native = None
+    exact._backend._reference = Reference(shape, weights, special, np.float64)
+    scores, expected, class_scores = (scorer.score(pairs) for scorer in (fast, exact, slow))
+    assert np.abs(scores - expected).max() <= (1e-6 if level != "reference" else 2e-6)
+    assert np.abs(scores - expected).mean() <= 1.2 * np.abs(class_scores - expected).mean()
 
 
 def test_texts_longer_than_a_block_of_attention_agree():

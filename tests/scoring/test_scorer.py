@@ -27,8 +27,9 @@ def test_scores_agree_with_the_reference_whatever_the_batching(size, pairs, requ
 def test_scores_agree_with_the_reference_on_the_same_micro_batch(full_size):
     same = [(a, b) for a in SENTENCES for b in SENTENCES]
     expected = CrossEncoder(str(full_size), device="cpu").predict(same, batch_size=len(same))
-    ours = PairScorer(full_size, token_budget=10**6, threads=1, backend="torch").score(same)
-    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-6)
+    ours = PairScorer(full_size, token_budget=10**6, threads=1)
+    ours._backend = TorchBackend(ours._checkpoint.model())
+    np.testing.assert_allclose(ours.score(same), expected, rtol=0, atol=1e-6)
 
 
 def test_raw_logits_agree_with_the_reference(tiny, pairs):
@@ -57,7 +58,10 @@ def test_padding_stays_under_six_percent_on_a_log_normal_mix(tiny):
         return " ".join(rng.choices(words, k=max(1, int(rng.lognormvariate(2.2, 0.8)))))
 
     pairs = [(text(), text()) for _ in range(6000)]
-    stats = PairScorer(tiny, macro_batch=2048).run(*zip(*pairs, strict=True)).stats
+    scorer = PairScorer(tiny, macro_batch=2048)
+    assert scorer.run(*zip(*pairs, strict=True)).stats.padding_ratio == 1  # the engine pads nothing
+    scorer._backend = TorchBackend(scorer._checkpoint.model())
+    stats = scorer.run(*zip(*pairs, strict=True)).stats
     assert stats.padding_ratio <= 1.06
     assert stats.padded_tokens > stats.real_tokens
 
@@ -193,10 +197,9 @@ class Poisoned:
 
 @pytest.fixture
 def poisoned(tiny):
-    scorer = PairScorer(tiny, backend="torch")
-    assert isinstance(scorer._backend, TorchBackend)
+    scorer = PairScorer(tiny)
     token = scorer._tokenizer.encode(["guitar"]).ids[0]
-    scorer._backend = Poisoned(scorer._backend, token)
+    scorer._backend = Poisoned(TorchBackend(scorer._checkpoint.model()), token)
     return scorer
 
 

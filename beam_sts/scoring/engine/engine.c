@@ -25,7 +25,7 @@ enum {
     QUERIES = 48,       /* of a block of attention */
     KEYS = 512,
     SLACK = 4,          /* rows that products read and write beyond the last, at most one less */
-    PANEL_GROUPS = 256, /* of a panel that goes through at a time: it stays in the first cache */
+    PANEL_GROUPS = 64,  /* of a panel that are summed up apart: it stays in the first cache, and sums err less */
 };
 #define ROUNDING 12582912.0f /* 1.5 * 2^23: adding it rounds to a whole number */
 

@@ -16,8 +16,7 @@ INLINE KIND_TARGET void KIND(tile)(float *to, int64_t to_stride, const float *st
                        int64_t stride, const uint32_t *panel, int64_t groups, int count, int vectors) {
     sums total[TILE_ROWS][VECTORS];
     UNROLL for (int r = 0; r < count; r++)
-        UNROLL for (int v = 0; v < vectors; v++)
-            memcpy(&total[r][v], start + r * start_stride + v * WIDTH, sizeof(sums));
+        UNROLL for (int v = 0; v < vectors; v++) total[r][v] = (sums){0};
     for (int64_t k = 0; k < groups; k++) {
         uvec columns[VECTORS];
         UNROLL for (int v = 0; v < vectors; v++)
@@ -28,8 +27,12 @@ INLINE KIND_TARGET void KIND(tile)(float *to, int64_t to_stride, const float *st
         }
     }
     UNROLL for (int r = 0; r < count; r++)
-        UNROLL for (int v = 0; v < vectors; v++)
-            memcpy(to + r * to_stride + v * WIDTH, &total[r][v], sizeof(sums));
+        UNROLL for (int v = 0; v < vectors; v++) {
+            sums before;
+            memcpy(&before, start + r * start_stride + v * WIDTH, sizeof before);
+            before += total[r][v];
+            memcpy(to + r * to_stride + v * WIDTH, &before, sizeof before);
+        }
 }
 
 INLINE KIND_TARGET void KIND(sweep)(float *to, int64_t to_stride, const float *start, int64_t start_stride, const uint32_t *rows,
