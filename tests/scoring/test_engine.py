@@ -8,7 +8,6 @@ import torch
 
 from beam_sts import PairScorer
 from beam_sts.models.checkpoint import load_checkpoint
-from beam_sts.scoring import backends
 from beam_sts.scoring.engine import Engine, backend
 from beam_sts.scoring.engine.native import LEVELS, installed_library
 from beam_sts.scoring.engine.reference import Reference
@@ -85,7 +84,7 @@ def test_float32_is_as_near_to_float64_as_the_model_class_is(full_size, level):
     exact = PairScorer(full_size)
     checkpoint, template = exact._checkpoint, exact._tokenizer.template
     shape = exact._backend.shape
-    weights = Weights.of(shape, backends._arrays(checkpoint))
+    weights = Weights.of(shape, checkpoint.weights())
     special = tuple(part[0] for part in template.parts)
     exact._backend._native = None
     exact._backend._reference = Reference(shape, weights, special, np.float64)
