@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -13,24 +12,32 @@ import numpy as np
 import pyarrow as pa
 from apache_beam import pvalue
 from apache_beam.metrics import Metrics
-from numpy.typing import NDArray
 
+from beam_sts.arrays import IntArray
 from beam_sts.candidates.beam_buckets import JoinTexts, MergeCandidates
 from beam_sts.candidates.beam_nearest import DensePoints, LexicalCandidates, NearestCandidates, StaticVectors
 from beam_sts.candidates.keys import hash128, normalise
-from beam_sts.errors import UserError
 from beam_sts.io.blank import is_blank
-from beam_sts.mining.core import ORIGINS, SPLITS, draws, in_test, shard_of
-from beam_sts.mining.local import PairSources
+from beam_sts.mining.core import (
+    ORIGINS,
+    SPLITS,
+    adjacent_pairs,
+    draws,
+    in_test,
+    pack_names,
+    random_pairs,
+    shard_of,
+    unpack_names,
+)
+from beam_sts.mining.settings import MinePairsSettings, MineSettings, ProposalSettings
+from beam_sts.models.checkpoint import DEFAULT_MODEL
 from beam_sts.pairs.beam import ScorePairs
 from beam_sts.pairs.beam_elements import text_fault
-from beam_sts.pairs.beam_handler import HANDLER_ARGS, METRICS_NAMESPACE
-from beam_sts.transforms.options import MINE, check_arguments
+from beam_sts.pairs.beam_handler import METRICS_NAMESPACE
+from beam_sts.settings import made, takes
 from beam_sts.types import Rejected, plain
 
 _REJECTED = "rejected"
-_COLUMNS = ("sentence1", "sentence2", "origin", "split")
-_SCORE_ARGS = HANDLER_ARGS - {"failures"} | {"score_column", "symmetric", "raw_logits", "empty"}
 
 
 class MinedRows(NamedTuple):
@@ -40,6 +47,7 @@ class MinedRows(NamedTuple):
     rejected: beam.PCollection
 
 
+@takes(MinePairsSettings)
 class MinePairs(beam.PTransform):
     """Texts, or ``(document, place, text)`` -> :class:`MinedRows`.
 
@@ -49,15 +57,7 @@ class MinePairs(beam.PTransform):
 
     Args:
         model: as for ``PairScorer``.
-        neighbours: nearest of each text by the model's token vectors.
-        lexical: nearest of each text by shared rare shingles.
-        random: random texts of each.
-        test_share: of documents, or of texts without one, that are the test split.
-        blocks: of the comparison for the nearest (``beam_sts.candidates.beam_nearest``): about a
-            16,000th of the texts.
-        random_shards: a worker holds the hashes of a shard; a random pair lies within one.
-        seed: of the split and the random pairs.
-        **score_args: more for ``ScorePairs``: symmetric, precision, long_text, ...
+        **settings: see ``MinePairsSettings``.
 
     >>> texts = ["A cat sat on the mat.", "A cat sat on a mat.", "Stocks fell sharply."]
     >>> with beam.Pipeline("FnApiRunner") as pipeline:
@@ -67,44 +67,21 @@ class MinePairs(beam.PTransform):
     train True
     """
 
-    def __init__(
-        self,
-        model: str = "beam-sts-nano",
-        *,
-        neighbours: int = 5,
-        lexical: int = 2,
-        random: int = 1,
-        test_share: float = 0.03,
-        blocks: int = 1,
-        random_shards: int = 1,
-        seed: int = 0,
-        **score_args: Any,
-    ) -> None:
+    def __init__(self, model: str = DEFAULT_MODEL, **settings: Any) -> None:
         super().__init__()
-        check_arguments(MinePairs, MINE, locals(), score_args, _SCORE_ARGS)
-        column = score_args.get("score_column")
-        if column in _COLUMNS:
-            raise UserError(f"score_column {column!r}: is a name of the pairs' own: {', '.join(_COLUMNS)}.")
-        self._sources = PairSources(neighbours, lexical, random, "static", seed, random_shards)
-        self._model, self._blocks = model, blocks
-        self._test_share = test_share
-        self._score_args = score_args
-        trust = "allow_pickle", "trust_remote_code"
-        self._load = {str(name): score_args[name] for name in trust if name in score_args}
+        self._settings = made(MinePairsSettings, "MinePairs", {"model": model, **settings})
 
     def expand(self, texts: beam.PCollection) -> MinedRows:
         """Name texts by their hash, propose, score."""
-        placed = texts | "Place" >> beam.ParDo(_Place(self._test_share, self._sources.seed)).with_outputs(
+        settings = self._settings
+        placed = texts | "Place" >> beam.ParDo(_Place(settings.test_share, settings.seed)).with_outputs(
             _REJECTED, main="placed"
         )
         proposed = placed["placed"] | "Propose" >> ProposePairs(
-            self._sources, self._model, self._blocks, self._load
+            settings, settings.random_shards, settings.blocks
         )
-        scored, failed = (
-            proposed.pairs
-            | "Row" >> beam.Map(_row)
-            | "Score" >> ScorePairs(self._model, text_a="sentence1", text_b="sentence2", **self._score_args)
-        )
+        score = ScorePairs(settings.model, text_a="sentence1", text_b="sentence2", **settings.row_args)
+        scored, failed = proposed.pairs | "Row" >> beam.Map(_row) | "Score" >> score
         rejected = (placed[_REJECTED], failed) | "Rejected" >> beam.Flatten()
         return MinedRows(scored, rejected)
 
@@ -118,12 +95,6 @@ class Placed(NamedTuple):
     test: bool
     text: str
     vector: bytes = b""
-
-
-def name_bytes(names: NDArray[np.uint64]) -> list[bytes]:
-    """Names, uint64 (n, 2), as bytes that sort like them."""
-    raw = names.astype(">u8").tobytes()
-    return [raw[at : at + 16] for at in range(0, len(raw), 16)]
 
 
 class _Place(beam.DoFn):
@@ -148,7 +119,7 @@ class _Place(beam.DoFn):
         owner = normal if document is None else f"document\0{document}"
         document = None if document is None else owner
         test = bool(in_test([owner], self._test_share, self._seed)[0])
-        yield Placed(name_bytes(hash128([normal]))[0], (owner, place), document, test, text)
+        yield Placed(pack_names(hash128([normal]))[0], (owner, place), document, test, text)
 
 
 def _fault(text: Any) -> str | None:
@@ -181,24 +152,23 @@ class ProposedPairs(NamedTuple):
 
 
 class ProposePairs(beam.PTransform):
-    """:class:`Placed` -> :class:`ProposedPairs`, the twin of ``beam_sts.mining.local.propose``.
+    """:class:`Placed` -> :class:`ProposedPairs`; the rules are those of ``beam_sts.mining.core``.
 
     Args:
-        sources: what proposes.
-        model: whose token vectors count, where ``sources.vectors`` is ``static``.
+        settings: what proposes; token vectors are those of its model.
+        random_shards: see ``random_pairs``.
         blocks: of the nearest.
-        load: arguments of ``load_checkpoint``.
     """
 
     def __init__(
-        self, sources: PairSources, model: str, blocks: int = 1, load: dict[str, Any] | None = None
+        self, settings: MineSettings | MinePairsSettings, random_shards: int = 1, blocks: int = 1
     ) -> None:
         super().__init__()
-        self._sources, self._model, self._blocks, self._load = sources, model, blocks, load or {}
+        self._settings, self._random_shards, self._blocks = settings, random_shards, blocks
 
     def expand(self, placed: beam.PCollection) -> ProposedPairs:
         """Every text once, pairs of each kind, their union with the texts."""
-        sources = self._sources
+        settings = self._settings
         known = (
             placed
             | "By name" >> beam.Map(lambda one: (one.name, (one.order, one.test, one.text, one.vector)))
@@ -215,27 +185,29 @@ class ProposePairs(beam.PTransform):
         )
         parts = [adjacent]
         vectors = known | "Vectors" >> beam.MapTuple(lambda name, found: (name, found[3]))
-        if sources.neighbours and sources.vectors == "static":
+        if settings.neighbours and settings.vectors == "static":
             every = known | "Texts" >> beam.MapTuple(lambda name, found: (name, found[2]))
-            vectors = every | "Static" >> StaticVectors(self._model, **self._load)
+            vectors = every | "Static" >> StaticVectors(str(settings.model), **settings.load)
         split = known | "Split of" >> beam.MapTuple(lambda name, found: (name, found[1]))
         for number, label in enumerate(SPLITS):
             here = known | f"In {label}" >> beam.Filter(lambda one, test: one[1][1] == test, bool(number))
-            if sources.neighbours:
+            if settings.neighbours:
                 own = (
                     {"split": split, "vector": vectors}
                     | f"Meet {label}" >> beam.CoGroupByKey()
                     | f"Vectors of {label}" >> beam.FlatMap(_of_split, bool(number))
                 )
-                nearest = NearestCandidates("neighbours", sources.neighbours, DensePoints(), self._blocks)
+                nearest = NearestCandidates("neighbours", settings.neighbours, DensePoints(), self._blocks)
                 parts.append(own | f"Neighbours {label}" >> nearest)
-            if sources.lexical:
+            if settings.lexical:
                 texts = here | f"Texts {label}" >> beam.MapTuple(lambda name, found: (name, found[2]))
-                parts.append(texts | f"Lexical {label}" >> LexicalCandidates(sources.lexical, self._blocks))
-            if sources.random:
-                shards = here | f"Shard {label}" >> beam.Map(_shard, sources.seed, sources.random_shards)
+                parts.append(texts | f"Lexical {label}" >> LexicalCandidates(settings.lexical, self._blocks))
+            if settings.random:
+                shards = here | f"Shard {label}" >> beam.Map(_shard, settings.seed, self._random_shards)
                 grouped = shards | f"Shards {label}" >> beam.GroupByKey()
-                parts.append(grouped | f"Random {label}" >> beam.FlatMap(_next_ones, sources.random))
+                parts.append(
+                    grouped | f"Random {label}" >> beam.FlatMap(_random, settings, self._random_shards)
+                )
         pairs = tuple(parts) | "Merge" >> MergeCandidates(ORIGINS)
         texts = known | "Payload" >> beam.MapTuple(lambda name, found: (name, (found[1], found[2])))
         joined = {"pairs": pairs, "texts": texts} | "Join" >> JoinTexts()
@@ -248,10 +220,16 @@ def _first(values: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
 
 
 def _adjacent(document: tuple[Any, Iterable[tuple[Any, bytes]]]) -> Iterator[tuple[bytes, bytes]]:
-    names = [name for _, name in sorted(document[1])]
-    for one, other in pairwise(names):
-        if one != other:
-            yield min(one, other), max(one, other)
+    in_order = [name for _, name in sorted(document[1])]
+    names = sorted(set(in_order))
+    number = {name: at for at, name in enumerate(names)}
+    places = np.array([number[name] for name in in_order], np.int64)
+    yield from _named(names, *adjacent_pairs(places, np.zeros(len(places), np.int64)))
+
+
+def _named(names: list[bytes], a: IntArray, b: IntArray) -> Iterator[tuple[bytes, bytes]]:
+    for one, other in zip(a.tolist(), b.tolist(), strict=True):
+        yield names[one], names[other]
 
 
 def _of_split(met: tuple[bytes, dict[str, Iterable[Any]]], test: bool) -> Iterator[tuple[bytes, bytes]]:
@@ -260,18 +238,18 @@ def _of_split(met: tuple[bytes, dict[str, Iterable[Any]]], test: bool) -> Iterat
         yield name, next(iter(found["vector"]))
 
 
-def _shard(one: tuple[bytes, Any], seed: int, shards: int) -> tuple[int, tuple[int, bytes]]:
-    draw = draws([np.frombuffer(one[0][:8], ">u8").astype(np.uint64)], seed)
-    return int(shard_of(draw, shards)[0]), (int(draw[0]), one[0])
+def _shard(one: tuple[bytes, Any], seed: int, shards: int) -> tuple[int, bytes]:
+    draw = draws([unpack_names([one[0]])[:, 0]], seed)
+    return int(shard_of(draw, shards)[0]), one[0]
 
 
-def _next_ones(
-    shard: tuple[int, Iterable[tuple[int, bytes]]], each: int
+def _random(
+    shard: tuple[int, Iterable[bytes]], settings: ProposalSettings, shards: int
 ) -> Iterator[tuple[tuple[bytes, bytes], str]]:
-    names = [name for _, name in sorted(shard[1])]
-    for step in range(1, each + 1):
-        for one, other in zip(names, names[step:], strict=False):
-            yield (min(one, other), max(one, other)), "random"
+    names = sorted(shard[1])
+    first = unpack_names(names)[:, 0]
+    for pair in _named(names, *random_pairs(first, settings.random, settings.seed, shards)):
+        yield pair, "random"
 
 
 class _WithinSplit(beam.DoFn):

@@ -1,90 +1,123 @@
-"""MineSlices: read slices of files, mine, write the training sets. For ``pipelines.mine``."""
+"""MineSlices: read slices of files, mine, write the training sets. The Beam driver of ``beam-sts mine``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from apache_beam import pvalue
+from numpy.typing import NDArray
 
+from beam_sts.arrays import IntArray
 from beam_sts.candidates.beam_nearest import DensePoints
 from beam_sts.candidates.rejects import write_rejected
 from beam_sts.candidates.source import Source
+from beam_sts.io.ipc import dump_table, load_tables
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import Slice
 from beam_sts.io.summary import add_records
-from beam_sts.mining.beam import Placed, ProposePairs, name_bytes
+from beam_sts.mining.beam import Placed, ProposePairs
 from beam_sts.mining.core import (
     BANDS,
     SPLITS,
+    TRIPLETS,
     MinedPairs,
-    band_quotas,
+    draw_sample,
     draws,
+    pack_names,
+    sample_shares,
     score_bands,
     shard_of,
-    triplets,
+    unpack_names,
 )
-from beam_sts.mining.local import PairSources
-from beam_sts.mining.passages import PassageSettings, slice_passages
-from beam_sts.mining.shards import PairShardWriter, PairTexts, SetSettings, write_rows
+from beam_sts.mining.passages import group_names, slice_passages
+from beam_sts.mining.settings import MineSettings
+from beam_sts.mining.shards import Cuts, PairShardWriter, PairTexts, set_triplets, write_rows
 from beam_sts.scoring.scorer import PairScorer
 
 COUNTS = "_run/counts.json"
 """What a run by a Beam runner counts: all but what the shards' records hold."""
 
-_RANGES = 1 << 16  # of draws, in which the sample's end is looked for
+Shares: TypeAlias = dict[int, list[IntArray]]
+"""Of each shard and split, how many of its pairs of each band are in the even sample."""
+
+_SCORED = pa.schema(
+    [
+        ("test", pa.bool_()),
+        ("draw", pa.uint64()),
+        *((name, pa.binary(16)) for name in ("name_a", "name_b")),
+        *((name, pa.large_string()) for name in ("text_a", "text_b")),
+        ("score", pa.float32()),
+    ]
+)
 
 
 @dataclass(frozen=True)
-class MineBeamSettings:
-    """What the run depends on, besides its units."""
+class MineRun:
+    """What a run by a Beam runner depends on, besides its units.
+
+    ``cuts`` as on one machine; ``blocks`` of the comparison for the nearest.
+    """
 
     output: OutputFolder
     source: Source
-    passages: PassageSettings
-    sources: PairSources
-    sets: SetSettings
-    model: str
+    settings: MineSettings
+    cuts: Cuts
     blocks: int = 1
-    load: dict[str, Any] = field(default_factory=dict)
-    scorer_args: dict[str, Any] = field(default_factory=dict)
 
 
 class MineSlices(beam.PTransform):
     """Units of slices -> the shards of the training sets, the same as one machine writes, and their counts.
 
-    A worker holds one shard of pairs with their texts, or the partners of one text.
+    A worker holds one shard of pairs with their texts, or the pairs of a range of texts.
     """
 
-    def __init__(self, settings: MineBeamSettings) -> None:
+    def __init__(self, run: MineRun) -> None:
         super().__init__()
-        self._settings = settings
+        self._run = run
 
     def expand(self, units: beam.PCollection[list[Slice]]) -> beam.PCollection:
         """Read, propose, score, draw the sets."""
-        s = self._settings
+        run = self._run
         read = (
             units
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_Read(s)).with_outputs("counts", main="placed")
+            | "Read" >> beam.ParDo(_Read(run)).with_outputs("counts", main="placed")
         )
-        proposed = read["placed"] | "Propose" >> ProposePairs(s.sources, s.model, s.blocks, s.load)
+        propose = ProposePairs(run.settings, run.cuts.random_shards, run.blocks)
+        proposed = read["placed"] | "Propose" >> propose
         scored = (
             proposed.pairs
-            | "By shard" >> beam.Map(_by_shard, s.sets)
+            | "By shard" >> beam.Map(_by_shard, run.settings.seed, run.cuts.shards)
             | "Shards" >> beam.GroupByKey()
-            | "Score" >> beam.ParDo(_ScoreShard(s)).with_outputs("counts", main="pairs")
+            | "Score" >> beam.ParDo(_ScoreShard(run)).with_outputs("counts", main="shards")
         )
-        rows = (self._sampled(scored["pairs"]), self._triplets(scored["pairs"])) | "Sets" >> beam.Flatten()
-        written = rows | "Rows by shard" >> beam.GroupByKey() | "Write" >> beam.Map(_write, s.output)
+        shares = (
+            scored["shards"]
+            | "Bands" >> beam.MapTuple(_count_bands)
+            | "All bands" >> beam.combiners.ToList()
+            | "Shares" >> beam.Map(_shares, run.settings)
+        )
+        sampled = scored["shards"] | "Sample" >> beam.Map(
+            _sample, beam.pvalue.AsSingleton(shares), run.output
+        )
+        of_triplets = (
+            scored["shards"]
+            | "By anchor" >> beam.FlatMap(_by_anchor, run.cuts.shards)
+            | "Anchors" >> beam.GroupByKey()
+            | "Triplets" >> beam.FlatMap(_triplets, run)
+            | "Rows by shard" >> beam.GroupByKey()
+            | "Write" >> beam.Map(_write, run.output)
+        )
         counts = (
             read["counts"],
             scored["counts"],
-            written,
+            sampled,
+            of_triplets,
             proposed.straddling | "Straddling" >> beam.Map(lambda _: {"pairs_straddling": 1}),
             proposed.texts | "Texts" >> beam.MapTuple(_count_text),
         )
@@ -92,72 +125,27 @@ class MineSlices(beam.PTransform):
             counts
             | "Counts" >> beam.Flatten()
             | "Sum" >> beam.CombineGlobally(_AddRecords())
-            | "Write counts" >> beam.Map(lambda total, output: output.write_json(COUNTS, total), s.output)
+            | "Write counts" >> beam.Map(lambda total, output: output.write_json(COUNTS, total), run.output)
         )
-
-    def _sampled(self, pairs: beam.PCollection) -> beam.PCollection:
-        """The pairs of ``pair-score-sampled``: of every band those of the lowest draws."""
-        s = self._settings
-        ranged = pairs | "Ranges" >> beam.Map(_range)
-        ends = (
-            ranged
-            | "Of a range" >> beam.combiners.Count.PerElement()
-            | "By band" >> beam.MapTuple(lambda key, count: (None, (*key, count)))
-            | "All ranges" >> beam.GroupByKey()
-            | "Ends" >> beam.FlatMap(_ends, s.sets)
-        )
-        cut = pairs | "Cut" >> beam.ParDo(_Cut(), beam.pvalue.AsDict(ends)).with_outputs("edge", main="whole")
-        edge = (
-            cut["edge"]
-            | "Edges" >> beam.GroupByKey()
-            | "At the edge" >> beam.FlatMap(_at_edge, beam.pvalue.AsDict(ends))
-        )
-        return (
-            (cut["whole"], edge)
-            | "Sampled" >> beam.Flatten()
-            | "Sampled row" >> beam.Map(_sampled_row, s.sets)
-        )
-
-    def _triplets(self, pairs: beam.PCollection) -> beam.PCollection:
-        """The rows of both kinds of triplets."""
-        return (
-            pairs
-            | "Both ends" >> beam.FlatMap(_both_ends)
-            | "Anchor" >> beam.GroupByKey()
-            | "Triplets" >> beam.FlatMap(_triplets_of, self._settings.sets)
-        )
-
-
-class _Scored(NamedTuple):
-    """A scored pair with its texts."""
-
-    split: str
-    band: int
-    draw: int
-    name_a: bytes
-    name_b: bytes
-    text_a: str
-    text_b: str
-    score: float
 
 
 class _Read(beam.DoFn):
     """A unit -> its passages; rejected rows are written, and all is counted."""
 
-    def __init__(self, settings: MineBeamSettings) -> None:
-        self._settings = settings
+    def __init__(self, run: MineRun) -> None:
+        self._run = run
 
     def process(self, unit: list[Slice]) -> Iterator[Any]:
-        source = self._settings.source
-        for rows in source.read(unit):
-            counts = write_rejected(self._settings.output, source, rows, self._settings.sets.report_examples)
-            found = slice_passages(rows, self._settings.passages)
+        run = self._run
+        for rows in run.source.read(unit):
+            counts = write_rejected(run.output, run.source, rows, run.settings.report_examples)
+            found = slice_passages(rows, run.settings)
             yield pvalue.TaggedOutput("counts", {**found.counts, **counts, "places": len(found.texts)})
             count = len(found.texts)
             vectors = [b""] * count
             if found.vectors is not None and count:
                 vectors = DensePoints.pack(found.vectors)
-            names, documents = name_bytes(found.name), name_bytes(found.document)
+            names, documents = pack_names(found.name), pack_names(found.document)
             texts = found.texts.to_pylist()
             for at in range(count):
                 document = documents[at] if found.document[at].any() else None
@@ -169,127 +157,130 @@ def _count_text(_: bytes, found: tuple[bool, str]) -> dict[str, Any]:
     return {"texts": 1, "texts_by_split": {SPLITS[int(found[0])]: 1}}
 
 
-def _by_shard(pair: tuple[Any, ...], settings: SetSettings) -> tuple[int, tuple[Any, ...]]:
-    names = [np.frombuffer(name[:8], ">u8").astype(np.uint64) for name in pair[:2]]
-    draw = draws(names, settings.seed)
-    return int(shard_of(draw, settings.shards)[0]), (int(draw[0]), *pair)
+def _by_shard(pair: tuple[Any, ...], seed: int, shards: int) -> tuple[int, tuple[Any, ...]]:
+    first = unpack_names(pair[:2])[:, 0]
+    draw = draws([first[:1], first[1:]], seed)
+    return int(shard_of(draw, shards)[0]), (int(draw[0]), *pair)
 
 
 class _ScoreShard(beam.DoFn):
-    """A shard of pairs, scored and written or read again -> its scored pairs."""
+    """A shard of pairs, scored and written or read again -> its number and its scored pairs, a table."""
 
-    def __init__(self, settings: MineBeamSettings) -> None:
-        self._settings = settings
+    def __init__(self, run: MineRun) -> None:
+        self._run = run
 
     def setup(self) -> None:
-        s = self._settings
-        scorer = PairScorer(s.model, **s.load, **s.scorer_args)
-        self._writer = PairShardWriter(s.output, s.sets, scorer)
+        run = self._run
+        scorer = PairScorer(run.settings.model, **run.settings.scorer_args)
+        self._writer = PairShardWriter(run.output, run.settings, run.cuts.shards, scorer)
 
     def process(self, shard: tuple[int, Iterable[tuple[Any, ...]]]) -> Iterator[Any]:
         number, found = shard
         pairs = sorted(found, key=lambda pair: pair[:3])
-        draw = np.array([pair[0] for pair in pairs], np.uint64)
-        test = np.array([pair[3][0] for pair in pairs], bool)
-        scores = self._writer.there(number, test, draw)
-        if scores is None:
-            a, b = (pa.array([pair[at][1] for pair in pairs], pa.large_string()) for at in (3, 4))
-            origin = pa.array([pair[5] for pair in pairs], pa.string())
-            scores = self._writer.write(number, PairTexts(test, draw, a, b, origin))
-        with np.errstate(invalid="ignore"):
-            bands = score_bands(np.nan_to_num(scores)).tolist()
-        yield pvalue.TaggedOutput("counts", {"shards": {str(number): len(pairs)}})
-        for pair, score, band in zip(pairs, scores.tolist(), bands, strict=True):
-            if score == score:  # the model did not fail
-                (_, text_a), (_, text_b) = pair[3:5]
-                yield _Scored(SPLITS[int(pair[3][0])], band, pair[0], pair[1], pair[2], text_a, text_b, score)
-
-
-def _range(pair: _Scored) -> tuple[tuple[str, int], int]:
-    return (pair.split, pair.band), pair.draw // (2**64 // _RANGES)
-
-
-def _ends(
-    every: tuple[None, Iterable[tuple[tuple[str, int], int, int]]], settings: SetSettings
-) -> Iterator[tuple[tuple[str, int], tuple[int, int]]]:
-    """Of each split and band the range in which the sample ends, and how many of that range are in it."""
-    found: dict[str, list[list[tuple[int, int]]]] = {split: [[] for _ in range(BANDS)] for split in SPLITS}
-    for (split, number), at, count in every[1]:
-        found[split][number].append((at, count))
-    for split, bands in found.items():
-        there = [sum(count for _, count in band) for band in bands]
-        quotas = band_quotas(there, settings.rows_to_sample(split, sum(there))).tolist()
-        for number, (band, quota) in enumerate(zip(bands, quotas, strict=True)):
-            end, left = -1, quota
-            for at, count in sorted(band):
-                end = at
-                if count > left:
-                    break
-                left -= count
-                end = at + 1
-            yield (split, number), (end, left)
-
-
-class _Cut(beam.DoFn):
-    """Scored pairs -> those of ranges that are whole in the sample; as ``edge`` those of the last."""
-
-    def process(self, pair: _Scored, ends: dict[tuple[str, int], tuple[int, int]]) -> Iterator[Any]:
-        key, at = _range(pair)
-        if at < ends[key][0]:
-            yield pair
-        elif at == ends[key][0]:
-            yield pvalue.TaggedOutput("edge", (key, pair))
-
-
-def _at_edge(
-    edge: tuple[tuple[str, int], Iterable[_Scored]], ends: dict[tuple[str, int], tuple[int, int]]
-) -> list[_Scored]:
-    key, pairs = edge
-    return sorted(pairs, key=lambda pair: (pair.draw, pair.name_a, pair.name_b))[: ends[key][1]]
-
-
-def _sampled_row(pair: _Scored, settings: SetSettings) -> tuple[Any, Any]:
-    row = (pair.draw, pair.name_a, pair.name_b), (pair.text_a, pair.text_b, pair.score)
-    return ("pair-score-sampled", pair.split, _number(pair.draw, settings)), row
-
-
-def _number(draw: int, settings: SetSettings) -> int:
-    return int(shard_of(np.array([draw], np.uint64), settings.shards)[0])
-
-
-def _both_ends(pair: _Scored) -> Iterator[tuple[bytes, tuple[Any, ...]]]:
-    yield pair.name_a, (pair.name_b, pair.text_b, pair.score, pair.draw, pair.text_a, pair.split)
-    yield pair.name_b, (pair.name_a, pair.text_a, pair.score, pair.draw, pair.text_b, pair.split)
-
-
-def _triplets_of(
-    anchor: tuple[bytes, Iterable[tuple[Any, ...]]], settings: SetSettings
-) -> Iterator[tuple[Any, Any]]:
-    name, found = anchor
-    partners = sorted(found, key=lambda one: one[0])
-    if len(partners) < 2:
-        return
-    pairs = MinedPairs(
-        np.zeros(len(partners), np.int64),
-        np.arange(1, len(partners) + 1),
-        np.array([one[2] for one in partners], np.float32),
-        np.array([one[3] for one in partners], np.uint64),
-    )
-    text, split = partners[0][4:]
-    for subset, hard in (("triplet", False), ("triplet-hard", True)):
-        three = triplets(
-            pairs, positive=settings.positive, negative=settings.negative, margin=settings.margin, hard=hard
+        draw, name_a, name_b, of_a, of_b, origin = zip(*pairs, strict=True)
+        texts = PairTexts(
+            np.array([test for test, _ in of_a], bool),
+            np.array(draw, np.uint64),
+            pa.array([text for _, text in of_a], pa.large_string()),
+            pa.array([text for _, text in of_b], pa.large_string()),
+            pa.array(origin, pa.string()),
         )
-        for own, positive, negative, draw in zip(*(column.tolist() for column in three), strict=True):
-            if own == 0:
-                row = (draw, name), (text, partners[positive - 1][1], partners[negative - 1][1])
-                yield (subset, split, _number(draw, settings)), row
+        scores = self._writer.there(number, texts.test, texts.draw)
+        if scores is None:
+            scores = self._writer.write(number, texts)
+        yield pvalue.TaggedOutput("counts", {"shards": {str(number): len(pairs)}})
+        columns = (texts.test, texts.draw, name_a, name_b, texts.text_a, texts.text_b, scores)
+        arrays = [
+            pa.array(column, kind.type) if not isinstance(column, pa.Array) else column
+            for column, kind in zip(columns, _SCORED, strict=True)
+        ]
+        table = pa.Table.from_arrays(arrays, schema=_SCORED)
+        yield number, dump_table(table.filter(pa.array(np.isfinite(scores))))
 
 
-def _write(group: tuple[tuple[str, str, int], Iterable[Any]], output: OutputFolder) -> dict[str, Any]:
-    (subset, split, number), found = group
-    rows = [row for _, row in sorted(found, key=lambda one: one[0])]
-    count = write_rows(output, subset, split, number, list(zip(*rows, strict=True)))
+def _count_bands(number: int, raw: bytes) -> tuple[int, IntArray]:
+    table = load_tables([raw])
+    band, test = score_bands(table["score"].to_numpy()), table["test"].to_numpy().astype(np.int64)
+    return number, np.bincount(test * BANDS + band, minlength=len(SPLITS) * BANDS).reshape(-1, BANDS)
+
+
+def _shares(counts: list[tuple[int, IntArray]], settings: MineSettings) -> Shares:
+    counts = sorted(counts, key=lambda one: one[0])
+    none = np.empty((0, len(SPLITS), BANDS), np.int64)
+    every = np.concatenate([none, *(found[None] for _, found in counts)])
+    by_split = [
+        sample_shares(every[:, at], settings.rows_to_sample(split, int(every[:, at].sum())))
+        for at, split in enumerate(SPLITS)
+    ]
+    return {number: [shares[at] for shares in by_split] for at, (number, _) in enumerate(counts)}
+
+
+def _pairs_of(table: pa.Table) -> tuple[MinedPairs, NDArray[np.uint64], IntArray]:
+    """The pairs of scored rows, their texts numbered by name; the names, and where each text is.
+
+    Places count over the first texts of all rows, then their second ones.
+    """
+    packed = [name for column in ("name_a", "name_b") for name in table[column].to_pylist()]
+    names = unpack_names(packed)
+    number, first = group_names(names)
+    pairs = MinedPairs(
+        number[: len(table)], number[len(table) :], table["score"].to_numpy(), table["draw"].to_numpy()
+    )
+    return pairs, names[first], first
+
+
+def _sample(shard: tuple[int, bytes], shares: Shares, output: OutputFolder) -> dict[str, Any]:
+    """Write a shard's rows of the even sample."""
+    number, raw = shard
+    table, rows = load_tables([raw]), {}
+    for at, split in enumerate(SPLITS):
+        here = table.filter(table["test"] if at else pa.compute.invert(table["test"]))
+        some = here.take(draw_sample(_pairs_of(here)[0], shares[number][at]))
+        columns = [some[name] for name in ("text_a", "text_b", "score")]
+        rows[split] = write_rows(output, "pair-score-sampled", split, number, columns)
+    return {"rows_written": {"pair-score-sampled": rows}}
+
+
+def _by_anchor(shard: tuple[int, bytes], parts: int) -> Iterator[tuple[int, bytes]]:
+    """Each pair to the ranges of names that its two texts are in."""
+    table = load_tables([shard[1]])
+    part_a, part_b = (
+        shard_of(unpack_names(table[name].to_pylist())[:, 0], parts) for name in ("name_a", "name_b")
+    )
+    apart = np.flatnonzero(part_a != part_b)
+    row, part = np.concatenate([np.arange(len(table)), apart]), np.concatenate([part_a, part_b[apart]])
+    for number in np.unique(part).tolist():
+        yield number, dump_table(table.take(row[part == number]))
+
+
+def _triplets(group: tuple[int, Iterable[bytes]], run: MineRun) -> Iterator[tuple[Any, bytes]]:
+    """The triplets of a range of anchors, by the shard that they are written to."""
+    part, raws = group
+    table = load_tables(raws)
+    pairs, names, first = _pairs_of(table)
+    texts = pa.chunked_array([*table["text_a"].chunks, *table["text_b"].chunks]).take(pa.array(first))
+    test = np.tile(table["test"].to_numpy(), 2)[first]
+    anchors = shard_of(names[:, 0], run.cuts.shards) == part
+    for subset in TRIPLETS:
+        found = set_triplets(pairs, subset, run.settings, anchors)
+        rows = pa.table(
+            {
+                "draw": found.draw,
+                "name": pa.array(pack_names(names[found.anchor]), pa.binary(16)),
+                **{name: texts.take(pa.array(getattr(found, name))) for name in found._fields[:3]},
+            }
+        )
+        shard, in_test = shard_of(found.draw, run.cuts.shards), test[found.anchor]
+        for at, split in enumerate(SPLITS):
+            for number in np.unique(shard[in_test == at]).tolist():
+                here = np.flatnonzero((in_test == at) & (shard == number))
+                yield (subset, split, number), dump_table(rows.take(here))
+
+
+def _write(group: tuple[tuple[str, str, int], Iterable[bytes]], output: OutputFolder) -> dict[str, Any]:
+    (subset, split, number), raws = group
+    rows = load_tables(raws).sort_by([("draw", "ascending"), ("name", "ascending")])
+    count = write_rows(output, subset, split, number, rows.columns[2:])
     return {"rows_written": {subset: {split: count}}}
 
 

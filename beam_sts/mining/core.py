@@ -27,13 +27,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from beam_sts.candidates.buckets import IntArray, distinct_codes
+from beam_sts.arrays import IntArray, coded_pairs, group_starts, pair_codes, rank_in_group
+from beam_sts.candidates.buckets import distinct_codes
 from beam_sts.candidates.keys import mix64, normalise
 from beam_sts.candidates.tf_idf import shingle_counts
 
 SUBSETS = ("raw", "pair-score", "pair-score-hard", "pair-score-sampled", "triplet", "triplet-hard")
 SPLITS = ("train", "test")
 BANDS = 10
+TRIPLETS = {"triplet": False, "triplet-hard": True}
+"""Sets of triplets, and whether their negatives are hard."""
 
 ORIGINS = ("adjacent", "neighbours", "lexical", "random")
 """What proposes pairs, in the order in which a pair names them."""
@@ -47,10 +50,25 @@ class MinedPairs(NamedTuple):
     score: NDArray[np.float32]
     draw: NDArray[np.uint64]
 
+    def take(self, part: slice | IntArray) -> MinedPairs:
+        """Those of some places."""
+        return MinedPairs(self.a[part], self.b[part], self.score[part], self.draw[part])
+
 
 def draws(names: Sequence[NDArray[np.uint64]], seed: int) -> NDArray[np.uint64]:
     """64 random bits for each row of names: one column for texts, two for pairs, the lower name first."""
     return mix64(names, seed)
+
+
+def pack_names(names: NDArray[np.uint64]) -> list[bytes]:
+    """Names, uint64 (n, 2), as 16 bytes each that sort like them."""
+    raw = names.astype(">u8").tobytes()
+    return [raw[at : at + 16] for at in range(0, len(raw), 16)]
+
+
+def unpack_names(packed: Sequence[bytes]) -> NDArray[np.uint64]:
+    """Names, uint64 (n, 2), from :func:`pack_names`."""
+    return np.frombuffer(b"".join(packed), ">u8").reshape(-1, 2).astype(np.uint64)
 
 
 def shard_of(draw: NDArray[np.uint64], shards: int) -> IntArray:
@@ -118,9 +136,7 @@ def adjacent_pairs(text: IntArray, document: IntArray) -> tuple[IntArray, IntArr
     order = np.argsort(document, kind="stable")
     text, document = text[order], document[order]
     here = (document[1:] == document[:-1]) & (document[1:] >= 0) & (text[1:] != text[:-1])
-    first, second = text[:-1][here], text[1:][here]
-    codes = distinct_codes(np.minimum(first, second) << 32 | np.maximum(first, second))
-    return codes >> 32, codes & 0xFFFFFFFF
+    return coded_pairs(distinct_codes(pair_codes(text[:-1][here], text[1:][here])))
 
 
 def random_pairs(
@@ -129,7 +145,7 @@ def random_pairs(
     """Each text with the ``each`` next in the order of seeded draws; distinct pairs a < b.
 
     Args:
-        names: of n texts in ascending order, shape (n,).
+        names: of n texts in ascending order, shape (n,); of whole shards.
         each: at most so many partners after each, so twice as many in all.
         seed: of the draws.
         shards: of the draws' range; a pair lies within one, so that a worker need not hold all.
@@ -139,11 +155,8 @@ def random_pairs(
     shard = shard_of(drawn[order], shards)
     codes = [np.empty(0, np.int64)]
     for step in range(1, min(each, len(names) - 1) + 1):
-        first, second = order[:-step], order[step:]
-        found = np.minimum(first, second) << 32 | np.maximum(first, second)
-        codes.append(found[shard[:-step] == shard[step:]])
-    pairs = distinct_codes(np.concatenate(codes))
-    return pairs >> 32, pairs & 0xFFFFFFFF
+        codes.append(pair_codes(order[:-step], order[step:])[shard[:-step] == shard[step:]])
+    return coded_pairs(distinct_codes(np.concatenate(codes)))
 
 
 def word_overlap(text_a: pa.Array, text_b: pa.Array) -> NDArray[np.float32]:
@@ -179,13 +192,30 @@ def band_quotas(there: Sequence[int] | IntArray, rows: int) -> IntArray:
     return quota
 
 
-def sample_evenly(pairs: MinedPairs, rows: int) -> IntArray:
-    """Draw pairs as evenly over ten equal bands of score as the bands allow.
+def sample_shares(counts: IntArray, rows: int) -> IntArray:
+    """How many rows each shard gives to an even sample: of each band the lowest draws of all shards.
 
     Args:
-        pairs: scored pairs; scores beyond 0 to 1 count to the outer bands. Of a band the lowest draws are
-            taken.
-        rows: how many to draw; all, if there are no more.
+        counts: rows by shard and band, shards in the order of their draws, shape (shards, bands).
+        rows: to draw in all, or as many as there are.
+
+    Returns:
+        Of the same shape: of each band of a shard, how many of its lowest draws to take.
+
+    >>> sample_shares(np.array([[3, 1], [9, 0]]), 5).tolist()
+    [[3, 1], [1, 0]]
+    """
+    before = np.cumsum(counts, axis=0) - counts
+    shares: IntArray = np.clip(band_quotas(counts.sum(axis=0), rows) - before, 0, counts)
+    return shares
+
+
+def draw_sample(pairs: MinedPairs, shares: IntArray) -> IntArray:
+    """Draw pairs of a shard: of each band those of the lowest draws.
+
+    Args:
+        pairs: scored pairs; scores beyond 0 to 1 count to the outer bands.
+        shares: how many to draw of each band, shape (bands,).
 
     Returns:
         Places in ``pairs``, in the order of the draws.
@@ -193,17 +223,16 @@ def sample_evenly(pairs: MinedPairs, rows: int) -> IntArray:
     >>> a = np.arange(60)
     >>> score = np.repeat([0.05, 0.55, 0.95], [50, 8, 2])
     >>> many = MinedPairs(a, a + 60, score, draws([a.astype(np.uint64)], 0))
-    >>> np.bincount((many.score[sample_evenly(many, 20)] * 10).astype(int)).tolist()
+    >>> there = np.bincount(score_bands(many.score), minlength=BANDS)
+    >>> chosen = draw_sample(many, sample_shares(there[None], 20)[0])
+    >>> np.bincount((many.score[chosen] * 10).astype(int)).tolist()
     [10, 0, 0, 0, 0, 8, 0, 0, 0, 2]
     """
     band = score_bands(pairs.score)
-    there = np.bincount(band, minlength=BANDS)
-    quota = band_quotas(there, rows)
     order = np.lexsort((pairs.b, pairs.a, pairs.draw))
     by_band = order[np.argsort(band[order], kind="stable")]
-    rank = np.arange(len(by_band)) - (np.cumsum(there) - there)[band[by_band]]
     chosen = np.zeros(len(band), bool)
-    chosen[by_band[rank < quota[band[by_band]]]] = True
+    chosen[by_band[rank_in_group(band[by_band]) < shares[band[by_band]]]] = True
     return order[chosen[order]]
 
 
@@ -222,15 +251,25 @@ class Triplets(NamedTuple):
     draw: NDArray[np.uint64]
 
 
-def triplets(pairs: MinedPairs, *, positive: float, negative: float, margin: float, hard: bool) -> Triplets:
+def triplets(
+    pairs: MinedPairs,
+    *,
+    positive: float,
+    negative: float,
+    margin: float,
+    hard: bool,
+    anchors: NDArray[np.bool_] | None = None,
+) -> Triplets:
     """Each text that has both as an anchor, with its best pair and a worse one.
 
     Args:
-        pairs: scored pairs; only a text whose pairs are all among them gets what it would get in the whole.
+        pairs: scored pairs, all that the anchors are in.
         positive: least score of a positive; the best-scoring partner is taken, of equals the lower.
         negative: most score of an easy negative; of the anchor's partners the one of the lowest draw.
         margin: by which a hard negative scores less than the positive; the best such partner is taken.
         hard: which negative.
+        anchors: texts that may be anchors, shape (texts,); default: all. A worker that has all pairs of some
+            texts gives theirs.
 
     Returns:
         Triplets in the order of their draws.
@@ -245,6 +284,9 @@ def triplets(pairs: MinedPairs, *, positive: float, negative: float, margin: flo
     other = np.concatenate([pairs.b, pairs.a])
     score = np.concatenate([pairs.score, pairs.score])
     draw = np.concatenate([pairs.draw, pairs.draw])
+    if anchors is not None:
+        here = anchors[anchor]
+        anchor, other, score, draw = anchor[here], other[here], score[here], draw[here]
     best = _first_of_each(anchor, np.lexsort((other, -score, anchor)))
     best = best[score[best] >= np.float32(positive)]
     texts = int(anchor.max(initial=-1)) + 1
@@ -266,6 +308,4 @@ def triplets(pairs: MinedPairs, *, positive: float, negative: float, margin: flo
 
 def _first_of_each(group: IntArray, order: IntArray) -> IntArray:
     """The first place of each group in an order that keeps groups together."""
-    ordered = group[order]
-    first: IntArray = order[np.diff(ordered, prepend=-1) != 0]
-    return first
+    return order[group_starts(group[order])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from beam_sts.candidates.buckets import IntArray, union_pairs
+from beam_sts.arrays import IntArray
+from beam_sts.candidates.buckets import union_pairs
 from beam_sts.candidates.neighbours import lexical_neighbours, neighbours
 from beam_sts.candidates.rejects import write_rejected
 from beam_sts.candidates.source import SliceRows, Source
@@ -21,39 +22,27 @@ from beam_sts.candidates.vectors import sentence_embedding, static_embedding
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.summary import Steps, add_records
 from beam_sts.mining.core import (
+    BANDS,
     ORIGINS,
     SPLITS,
+    TRIPLETS,
     MinedPairs,
     adjacent_pairs,
+    draw_sample,
     draws,
     random_pairs,
-    sample_evenly,
+    sample_shares,
+    score_bands,
     shard_of,
-    triplets,
 )
-from beam_sts.mining.passages import PassageReader, Passages, PassageSettings
-from beam_sts.mining.shards import PairShardWriter, PairTexts, SetSettings, write_rows
+from beam_sts.mining.passages import PassageReader, Passages
+from beam_sts.mining.settings import MineSettings
+from beam_sts.mining.shards import Cuts, PairShardWriter, PairTexts, set_triplets, write_rows
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.scorer import PairScorer
 
 # Of a total, what counts the units that are done, the unit, and what names the one at hand.
 Progress: TypeAlias = Callable[[int, Callable[[], int], str, Callable[[], str]], AbstractContextManager[None]]
-
-
-@dataclass(frozen=True)
-class PairSources:
-    """What proposes pairs besides adjacency: so many neighbours of each text by each way.
-
-    ``vectors`` is ``static`` (the model's token vectors), ``column``, or a sentence-transformers model;
-    ``random_shards`` as in ``random_pairs``.
-    """
-
-    neighbours: int = 5
-    lexical: int = 2
-    random: int = 1
-    vectors: str = "static"
-    seed: int = 0
-    random_shards: int = 1
 
 
 @dataclass(frozen=True)
@@ -69,41 +58,41 @@ class MinedTexts:
 
 def propose(
     passages: Passages,
-    sources: PairSources,
+    settings: MineSettings,
+    random_shards: int,
     checkpoint: Checkpoint,
-    threads: int | None = None,
     begin: Callable[[str], None] = lambda origin: None,
 ) -> MinedTexts:
-    """Candidate pairs within each split; ``begin`` is called with each origin."""
+    """Candidate pairs within each split; ``begin`` is called with each origin before it proposes."""
     parts: list[tuple[IntArray, IntArray, str]] = []
     a, b = adjacent_pairs(passages.place, passages.document)
     apart = passages.test[a] != passages.test[b]
     parts.append((a[~apart], b[~apart], "adjacent"))
     vectors = passages.vectors
-    if sources.neighbours and vectors is None:
+    if settings.neighbours and vectors is None:
         vectors = (
             static_embedding(passages.texts, checkpoint)
-            if sources.vectors == "static"
-            else sentence_embedding(passages.texts, sources.vectors)
+            if settings.vectors == "static"
+            else sentence_embedding(passages.texts, settings.vectors)
         )
     for test in (False, True):
         numbers = np.flatnonzero(passages.test == test)
         if len(numbers) < 2:
             continue
-        if sources.neighbours and vectors is not None:
+        if settings.neighbours and vectors is not None:
             begin("neighbours")
-            near = neighbours(vectors[numbers], sources.neighbours)
+            near = neighbours(vectors[numbers], settings.neighbours)
             parts.append((numbers[near.a], numbers[near.b], "neighbours"))
-        if sources.lexical:
+        if settings.lexical:
             begin("lexical")
             texts = passages.texts.take(pa.array(numbers))
-            near = lexical_neighbours(texts, sources.lexical, threads=threads)
+            near = lexical_neighbours(texts, settings.lexical, threads=settings.threads)
             parts.append((numbers[near.a], numbers[near.b], "lexical"))
-        a, b = random_pairs(passages.name[numbers, 0], sources.random, sources.seed, sources.random_shards)
+        a, b = random_pairs(passages.name[numbers, 0], settings.random, settings.seed, random_shards)
         parts.append((numbers[a], numbers[b], "random"))
     parts.sort(key=lambda part: ORIGINS.index(part[2]))
     a, b, origin = union_pairs(parts)
-    draw = draws([passages.name[a, 0], passages.name[b, 0]], sources.seed)
+    draw = draws([passages.name[a, 0], passages.name[b, 0]], settings.seed)
     order = np.lexsort((b, a, draw))
     return MinedTexts(a[order], b[order], draw[order], origin.take(pa.array(order)), int(apart.sum()))
 
@@ -114,8 +103,8 @@ def score_shards(
     """Score and write all pairs, shard by shard; gives the scores, NaN where the model failed."""
     scores = np.empty(len(found.a), np.float32)
     test = passages.test[found.a]
-    shards = shard_of(found.draw, writer.settings.shards)
-    for number in range(writer.settings.shards):
+    shards = shard_of(found.draw, writer.shards)
+    for number in range(writer.shards):
         part = slice(*np.searchsorted(shards, [number, number + 1]).tolist())
         known = writer.there(number, test[part], found.draw[part])
         if known is None:
@@ -138,50 +127,53 @@ def write_sets(
     passages: Passages, found: MinedTexts, scores: NDArray[np.float32], writer: PairShardWriter
 ) -> Counter[tuple[str, str]]:
     """Write the sets that take all scores: the even sample and the triplets; gives their rows."""
-    settings, output = writer.settings, writer.output
+    settings, shards = writer.settings, writer.shards
     counts: Counter[tuple[str, str]] = Counter()
 
     def write(
         subset: str, split: str, draw: NDArray[np.uint64], columns: list[IntArray], *more: NDArray[np.float32]
     ) -> None:
-        shards = shard_of(draw, settings.shards)
         counts[subset, split] += 0
-        for number in np.unique(shards).tolist():
-            part = slice(*np.searchsorted(shards, [number, number + 1]).tolist())
+        for number, part in _by_shard(draw, shards):
             texts = [passages.texts.take(pa.array(column[part])) for column in columns]
             values = [pa.array(column[part]) for column in more]
-            counts[subset, split] += write_rows(output, subset, split, number, [*texts, *values])
+            counts[subset, split] += write_rows(writer.output, subset, split, number, [*texts, *values])
 
     for split in SPLITS:
         here = np.flatnonzero(np.isfinite(scores) & (passages.test[found.a] == (split == "test")))
         pairs = MinedPairs(found.a[here], found.b[here], scores[here], found.draw[here])
-        some = sample_evenly(pairs, settings.rows_to_sample(split, len(here)))
+        in_bands = np.zeros((shards, BANDS), np.int64)
+        np.add.at(in_bands, (shard_of(pairs.draw, shards), score_bands(pairs.score)), 1)
+        shares = sample_shares(in_bands, settings.rows_to_sample(split, len(here)))
+        drawn = [
+            part.start + draw_sample(pairs.take(part), shares[number])
+            for number, part in _by_shard(pairs.draw, shards)
+        ]
+        some = np.concatenate([np.empty(0, np.int64), *drawn])
         write(
             "pair-score-sampled", split, pairs.draw[some], [pairs.a[some], pairs.b[some]], pairs.score[some]
         )
-        for subset, hard in (("triplet", False), ("triplet-hard", True)):
-            three = triplets(
-                pairs,
-                positive=settings.positive,
-                negative=settings.negative,
-                margin=settings.margin,
-                hard=hard,
-            )
+        for subset in TRIPLETS:
+            three = set_triplets(pairs, subset, settings)
             write(subset, split, three.draw, list(three[:3]))
     return counts
+
+
+def _by_shard(draw: NDArray[np.uint64], shards: int) -> Iterator[tuple[int, slice]]:
+    """The shards that there are, and where each lies among draws in their order."""
+    numbers = shard_of(draw, shards)
+    for number in np.unique(numbers).tolist():
+        yield number, slice(*np.searchsorted(numbers, [number, number + 1]).tolist())
 
 
 def mine_locally(
     output: OutputFolder,
     source: Source,
-    settings: PassageSettings,
-    sources: PairSources,
-    sets: SetSettings,
-    scorer: PairScorer,
+    settings: MineSettings,
+    cuts: Cuts,
     checkpoint: Checkpoint,
     work: Path,
     *,
-    threads: int | None = None,
     lap: Callable[[str], None] = lambda name: None,
     progress: Progress = lambda total, done, unit, where: nullcontext(),
 ) -> dict[str, Any]:
@@ -190,32 +182,32 @@ def mine_locally(
     Args:
         output: takes the shards; scores that are there are taken.
         source: the input.
-        settings: of the passages.
-        sources: of the pairs.
-        sets: of the training sets.
-        scorer: scores.
-        checkpoint: whose token vectors count.
+        settings: of the run.
+        cuts: parts of the run.
+        checkpoint: scores, and its token vectors count.
         work: a folder on a local disk for texts.
-        threads: of the lexical neighbours.
         lap: called with the name of every part that is done.
         progress: shows how many of so many units are done, and what is at hand.
     """
+    scorer = PairScorer(checkpoint, **settings.scorer_args)
     reader = PassageReader(source, settings, work)
     reading, proposing = Steps(), Steps()
 
     def read(rows: SliceRows) -> dict[str, Any]:
         reading.add(rows.data.slice.rows, rows.data.slice.path)
-        return write_rejected(output, source, rows, sets.report_examples)
+        return write_rejected(output, source, rows, settings.report_examples)
 
     with progress(source.plan.rows, lambda: reading.done, "rows", lambda: reading.at):
         rejected = add_records(map(read, reader.rows()))
         passages = reader.finish()
     lap("read")
-    steps = 2 * (bool(sources.neighbours) + bool(sources.lexical))
+    steps = 2 * (bool(settings.neighbours) + bool(settings.lexical))
     with progress(steps, lambda: proposing.done, "sources", lambda: proposing.at):
-        found = propose(passages, sources, checkpoint, threads, lambda origin: proposing.add(1, origin))
+        found = propose(
+            passages, settings, cuts.random_shards, checkpoint, lambda origin: proposing.add(1, origin)
+        )
     lap("propose")
-    writer = PairShardWriter(output, sets, scorer)
+    writer = PairShardWriter(output, settings, cuts.shards, scorer)
     scored = 0
 
     def done(pairs: int) -> None:
@@ -227,7 +219,7 @@ def mine_locally(
     lap("score")
     rows = write_sets(passages, found, scores, writer)
     lap("write")
-    shards = np.bincount(shard_of(found.draw, sets.shards))
+    in_shards = np.bincount(shard_of(found.draw, cuts.shards))
     return {
         **rejected,
         **{name: count for name, count in passages.counts.items() if name != "texts_repeated"},
@@ -236,6 +228,6 @@ def mine_locally(
         "pairs_straddling": found.straddling,
         "pairs_reused": writer.reused,
         "shards_damaged": writer.damaged,
-        "shards": {str(at): int(shards[at]) for at in np.flatnonzero(shards)},
+        "shards": {str(at): int(in_shards[at]) for at in np.flatnonzero(in_shards)},
         "rows_written": {subset: {split: rows[subset, split] for split in SPLITS} for subset, _ in rows},
     }

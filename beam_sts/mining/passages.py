@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.candidates.buckets import IntArray
+from beam_sts.arrays import IntArray, inverse, rank_in_group
 from beam_sts.candidates.keys import hash128, normalise
 from beam_sts.candidates.source import SliceRows, Source
 from beam_sts.candidates.vectors import check_vector_column, vector_matrix
@@ -20,39 +20,25 @@ from beam_sts.errors import UserError
 from beam_sts.io.schema import column_at, find_path, missing_column
 from beam_sts.io.spill import TextFile
 from beam_sts.mining.core import in_test, split_sentences
+from beam_sts.mining.settings import MineSettings
 
 _COPY = 20_000  # texts that are in memory at once when they are written to disk
 
 
-@dataclass(frozen=True)
-class PassageSettings:
-    """What becomes a text, and which split it goes to.
+def check_columns(schema: pa.Schema, settings: MineSettings, said: Callable[[str], str] = str) -> None:
+    """Check that the columns of documents and vectors are there and of the right kind.
 
-    ``document`` is the column of document ids; with ``sentences`` (a language) and without ``document`` every
-    row is a document. ``embedding`` is a column of vectors. ``test_share`` is of the documents, or of the
-    texts where there are none.
+    Raises:
+        UserError: naming the column and the way out.
     """
-
-    document: str | None = None
-    sentences: str | None = None
-    shortest: int = 1
-    longest: int = 10_000
-    embedding: str | None = None
-    test_share: float = 0.03
-    seed: int = 0
-
-    def check(self, schema: pa.Schema) -> None:
-        """See that the columns are there and of the right kind.
-
-        Raises:
-            UserError: naming the column and the way out.
-        """
-        if self.document is not None and not find_path(schema, self.document):
-            raise missing_column(f"--doc_id {self.document}:", self.document, schema.names)
-        if self.embedding is not None:
-            check_vector_column(schema, self.embedding)
-            if self.sentences:
-                raise UserError("--embedding: has a vector for each row, not for each of its --sentences.")
+    if settings.doc_id is not None and not find_path(schema, settings.doc_id):
+        raise missing_column(f"{said('doc_id')} {settings.doc_id}:", settings.doc_id, schema.names)
+    if settings.embedding is not None:
+        check_vector_column(schema, settings.embedding)
+        if settings.sentences:
+            raise UserError(
+                f"{said('embedding')}: has a vector for each row, not for each of its {said('sentences')}."
+            )
 
 
 @dataclass(frozen=True)
@@ -74,15 +60,19 @@ class SlicePassages:
     counts: dict[str, int]
 
 
-def slice_passages(rows: SliceRows, settings: PassageSettings) -> SlicePassages:
-    """The passages of the good rows of a slice."""
+def slice_passages(rows: SliceRows, settings: MineSettings) -> SlicePassages:
+    """The passages of the good rows of a slice.
+
+    With ``sentences`` and without ``doc_id`` every row is a document; ``test_share`` is of the documents, or
+    of the texts where there are none.
+    """
     table = rows.table
     texts = rows.texts.combine_chunks() if isinstance(rows.texts, pa.ChunkedArray) else rows.texts
     texts = texts.cast(pa.large_string())
     counts = {"rows_used": len(texts), "sentences": 0}
     owner = np.arange(len(texts))
-    if settings.document is not None:
-        documents = pa.chunked_array(column_at(table, settings.document).cast(pa.large_string()))
+    if settings.doc_id is not None:
+        documents = pa.chunked_array(column_at(table, settings.doc_id).cast(pa.large_string()))
         documents = documents.combine_chunks()
     elif settings.sentences:
         documents = pa.array(rows.numbers).cast(pa.large_string())
@@ -95,7 +85,7 @@ def slice_passages(rows: SliceRows, settings: PassageSettings) -> SlicePassages:
     counts["texts_too_short"] = int((length < settings.shortest).sum())
     counts["texts_too_long"] = int((length > settings.longest).sum())
     kept = np.flatnonzero((length >= settings.shortest) & (length <= settings.longest))
-    place = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    place = rank_in_group(owner)
     texts, owner, place = texts.take(pa.array(kept)), owner[kept], place[kept]
     normal = normalise(texts)
     named = documents.take(pa.array(owner))
@@ -142,7 +132,7 @@ class PassageReader:
     """
 
     source: Source
-    settings: PassageSettings
+    settings: MineSettings
     work: Path
     _read: list[SlicePassages] = field(default_factory=list)
     _counts: Counter[str] = field(default_factory=Counter)
@@ -169,12 +159,12 @@ class PassageReader:
         widths = {part.vectors.shape[1] for part in self._read if part.vectors is not None}
         if len(widths) > 1:
             raise UserError(f"--embedding: vectors have {' and '.join(map(str, sorted(widths)))} numbers.")
-        place, first = _group(names)
+        place, first = group_names(names)
         vectors = None
         if widths:
             vectors = np.concatenate([p.vectors for p in self._read if p.vectors is not None])[first]
         documents = np.concatenate([np.empty((0, 2), np.uint64), *(part.document for part in self._read)])
-        document, _ = _group(documents)
+        document, _ = group_names(documents)
         document = np.where(documents.any(axis=1), document, -1)
         test = np.concatenate([np.empty(0, bool), *(part.test for part in self._read)])[first]
         counts = {"rows_used": 0, "sentences": 0, "texts_too_short": 0, "texts_too_long": 0, **self._counts}
@@ -186,12 +176,10 @@ class PassageReader:
         return Passages(texts.column(), names[first], place, document, test, vectors, counts)
 
 
-def _group(names: NDArray[np.uint64]) -> tuple[IntArray, IntArray]:
+def group_names(names: NDArray[np.uint64]) -> tuple[IntArray, IntArray]:
     """The number of each row's group, groups in the order of their names, and the first row of each."""
     order = np.lexsort((names[:, 1], names[:, 0]))
     ordered = names[order]
     opens = np.ones(len(order), bool)
     opens[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    group = np.empty(len(order), np.int64)
-    group[order] = np.cumsum(opens) - 1
-    return group, order[opens]
+    return (np.cumsum(opens) - 1)[inverse(order)], order[opens]

@@ -23,10 +23,22 @@ from beam_sts.io.committed import content_digest
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.summary import add_records, length_histogram, score_histogram, throughput
-from beam_sts.mining.core import BANDS, SPLITS, SUBSETS, score_bands, word_overlap
+from beam_sts.mining.core import (
+    BANDS,
+    SPLITS,
+    SUBSETS,
+    TRIPLETS,
+    MinedPairs,
+    Triplets,
+    score_bands,
+    triplets,
+    word_overlap,
+)
+from beam_sts.mining.settings import MineSettings
 from beam_sts.scoring.scorer import PairScorer
 
 PAIRS_PER_SHARD = 50_000
+TEXTS_PER_RANDOM_SHARD = 50_000
 FOLDERS = (*SUBSETS, *(f"{subset}/{split}" for subset in SUBSETS for split in SPLITS), "rejected")
 
 _TOKENS = ("real_tokens", "padded_tokens", "truncated", "windowed", "unknown")
@@ -45,26 +57,18 @@ SCHEMAS = {
 
 
 @dataclass(frozen=True)
-class SetSettings:
-    """What the training sets depend on, besides the scored pairs.
-
-    ``shards`` of the draws' range; ``sampled_rows`` of the train split's ``pair-score-sampled``, by default
-    half of its pairs; the others as for ``triplets`` and ``hard_gap`` between score and word overlap.
-    """
+class Cuts:
+    """Into how many parts a run is cut, whatever runs it: ranges of the draws of pairs, and of texts."""
 
     shards: int = 1
-    seed: int = 0
-    sampled_rows: int | None = None
-    hard_gap: float = 0.4
-    positive: float = 0.8
-    negative: float = 0.3
-    margin: float = 0.2
-    symmetric: bool = False
-    report_examples: int = 5
+    random_shards: int = 1
 
-    def rows_to_sample(self, split: str, pairs: int) -> int:
-        """How many rows ``pair-score-sampled`` gets of a split's pairs."""
-        return pairs // 2 if self.sampled_rows is None or split == "test" else self.sampled_rows
+    @classmethod
+    def of(cls, texts: int, settings: MineSettings) -> Cuts:
+        """For so many texts, about."""
+        each = settings.neighbours + settings.lexical + settings.random
+        pairs = texts * (each + bool(settings.doc_id or settings.sentences))
+        return cls(1 + pairs // PAIRS_PER_SHARD, 1 + texts // TEXTS_PER_RANDOM_SHARD)
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ class PairShardWriter:
     """Scores shards and writes their ``raw``, ``pair-score`` and ``pair-score-hard``."""
 
     output: OutputFolder
-    settings: SetSettings
+    settings: MineSettings
+    shards: int
     scorer: PairScorer
     reused: int = 0
     damaged: int = 0
@@ -168,6 +173,20 @@ class PairShardWriter:
             for kind, rows in chosen.items()
             for row in rows
         ]
+
+
+def set_triplets(
+    pairs: MinedPairs, subset: str, settings: MineSettings, anchors: NDArray[np.bool_] | None = None
+) -> Triplets:
+    """The triplets of one of the two sets, as the settings have them; ``anchors`` as in ``triplets``."""
+    return triplets(
+        pairs,
+        positive=settings.positive,
+        negative=settings.negative,
+        margin=settings.margin,
+        hard=TRIPLETS[subset],
+        anchors=anchors,
+    )
 
 
 def write_rows(output: OutputFolder, subset: str, split: str, number: int, columns: Sequence[Any]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -78,7 +79,7 @@ class ScorePairs(beam.PTransform):
 
     def __init__(
         self,
-        model: str = "beam-sts-nano",
+        model: str | Path = "beam-sts-nano",
         *,
         text_a: str | None = None,
         text_b: str | None = None,

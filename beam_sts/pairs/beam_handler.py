@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -68,7 +69,7 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
 
     def __init__(
         self,
-        model: str = "beam-sts-nano",
+        model: str | Path = "beam-sts-nano",
         *,
         precision: str = "fp32",
         backend: str = "auto",

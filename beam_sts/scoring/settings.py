@@ -35,7 +35,7 @@ def check_device(what: str, value: Any) -> None:
 class ModelSettings(Settings):
     """What decides how a model is loaded and run."""
 
-    model: str | Path | Checkpoint = setting(
+    model: str | Path = setting(
         DEFAULT_MODEL, "embedded model, folder, fsspec URL or Hugging Face id[@revision]", check_model
     )
     long_text: str = setting(

@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_sts.candidates import beam_nearest as nearest
-from beam_sts.cli import mine as mine_command
 from beam_sts.cli import train
 from beam_sts.cli.mine import main
+from beam_sts.mining import shards
 from beam_sts.mining.core import SUBSETS
 from beam_sts.models.registry import EMBEDDED
 from beam_sts.training.smoke import smoke_recipe
@@ -107,8 +107,8 @@ def files_of(output):
 @pytest.fixture
 def small_parts(monkeypatch):
     """Shards and blocks so small that there are many of them."""
-    monkeypatch.setattr(mine_command, "PAIRS_PER_SHARD", 400)
-    monkeypatch.setattr(mine_command, "_TEXTS_PER_RANDOM_SHARD", 90)
+    monkeypatch.setattr(shards, "PAIRS_PER_SHARD", 400)
+    monkeypatch.setattr(shards, "TEXTS_PER_RANDOM_SHARD", 90)
     monkeypatch.setattr(nearest, "BLOCK", 70)
 
 

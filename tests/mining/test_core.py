@@ -7,14 +7,17 @@ from hypothesis import strategies as st
 from beam_sts.mining.core import (
     MinedPairs,
     adjacent_pairs,
+    draw_sample,
     draws,
     in_test,
+    pack_names,
     random_pairs,
-    sample_evenly,
+    sample_shares,
     score_bands,
     shard_of,
     split_sentences,
     triplets,
+    unpack_names,
     word_overlap,
 )
 
@@ -26,6 +29,20 @@ def mined(rows):
     b = np.array([b for _, b in distinct], np.int64)
     draw = draws([a.astype(np.uint64), b.astype(np.uint64)], 3)
     return MinedPairs(a, b, np.array(list(distinct.values()), np.float32), draw)
+
+
+def sample_evenly(pairs, rows, shards=1):
+    """The sample of shards that are drawn one by one, as a driver does; places in the order of the draws."""
+    order = np.lexsort((pairs.b, pairs.a, pairs.draw))
+    shard, band = shard_of(pairs.draw, shards), score_bands(pairs.score)
+    counts = np.zeros((shards, 10), np.int64)
+    np.add.at(counts, (shard, band), 1)
+    shares = sample_shares(counts, rows)
+    found = [np.empty(0, np.int64)]
+    for number in range(shards):
+        here = order[shard[order] == number]
+        found.append(here[draw_sample(pairs.take(here), shares[number])])
+    return np.concatenate(found)
 
 
 SCORES = st.integers(0, 100).map(lambda n: n / 100)
@@ -42,6 +59,44 @@ def test_sample_is_as_even_as_bands_allow(pairs, rows):
     assert drawn[~whole].max(initial=0) - drawn[~whole].min(initial=100) <= 1
     if (~whole).any():
         assert drawn[whole].max(initial=0) <= drawn[~whole].max() + 1
+
+
+@given(PAIRS, st.integers(0, 70), st.integers(2, 9))
+def test_sample_does_not_depend_on_the_shards(pairs, rows, shards):
+    assert sample_evenly(pairs, rows, shards).tolist() == sample_evenly(pairs, rows).tolist()
+
+
+@given(PAIRS, st.booleans(), st.integers(1, 5))
+def test_triplets_of_some_anchors_are_theirs_in_the_whole(pairs, hard, parts):
+    """Of the pairs that have an end in a range of texts, as a worker gets them."""
+    rule = {"positive": 0.7, "negative": 0.3, "margin": 0.2, "hard": hard}
+    whole = triplets(pairs, **rule)
+    found = []
+    for part in range(parts):
+        anchors = np.arange(16) % parts == part
+        here = np.flatnonzero(anchors[pairs.a] | anchors[pairs.b])
+        found += zip(
+            *map(np.ndarray.tolist, triplets(pairs.take(here), **rule, anchors=anchors)), strict=True
+        )
+    assert sorted(found) == sorted(zip(*map(np.ndarray.tolist, whole), strict=True))
+
+
+@given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 4))
+def test_documents_and_shards_one_by_one_give_the_pairs_of_all(texts, parts):
+    text = np.array(texts, np.int64)
+    document = np.arange(len(text)) % parts
+    whole = set(zip(*map(np.ndarray.tolist, adjacent_pairs(text, document)), strict=True))
+    alone = [adjacent_pairs(text[document == one], document[document == one]) for one in range(parts)]
+    assert whole == {pair for ab in alone for pair in zip(*map(np.ndarray.tolist, ab), strict=True)}
+    every = names(40)
+    shard = shard_of(draws([every], 3), parts)
+    random = set(zip(*map(np.ndarray.tolist, random_pairs(every, 2, 3, parts)), strict=True))
+    found = set()
+    for number in range(parts):
+        here = np.flatnonzero(shard == number)
+        a, b = random_pairs(every[here], 2, 3, parts)
+        found |= set(zip(here[a].tolist(), here[b].tolist(), strict=True))
+    assert random == found
 
 
 @given(PAIRS, st.integers(0, 30), st.randoms())
@@ -108,6 +163,14 @@ def test_random_pairs_lie_within_a_shard(texts, shards, seed):
     a, b = random_pairs(names(texts), 2, seed, shards)
     assert (shard[a] == shard[b]).all()
     assert shard.max(initial=0) < shards
+
+
+def test_packed_names_sort_as_the_names():
+    some = np.array([[1, 0], [0, 1 << 63], [0, 256]], np.uint64)
+    packed = pack_names(some)
+    assert sorted(packed) == [packed[2], packed[1], packed[0]]
+    assert (unpack_names(packed) == some).all()
+    assert unpack_names([]).shape == (0, 2)
 
 
 def test_split_takes_the_share_and_stays_when_texts_come():

@@ -1,0 +1,24 @@
+"""Arrow tables as bytes, as elements of a PCollection that is shuffled: smaller and faster than pickles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+
+def dump_table(table: pa.Table) -> bytes:
+    """A table as the bytes of an Arrow stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def load_tables(parts: Iterable[bytes]) -> pa.Table:
+    """One table of the rows of several, at least one, in their order.
+
+    >>> load_tables([dump_table(pa.table({"a": [1]})), dump_table(pa.table({"a": [2]}))])["a"].to_pylist()
+    [1, 2]
+    """
+    return pa.concat_tables([pa.ipc.open_stream(part).read_all() for part in parts])

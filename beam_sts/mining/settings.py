@@ -1,0 +1,118 @@
+"""The settings of mining: for the command, :func:`beam_sts.mine`, ``MinePairs`` and its Beam YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from beam_sts.checks import flag, name, optional, share, whole
+from beam_sts.errors import UserError
+from beam_sts.examples import MOST_EXAMPLES
+from beam_sts.pairs.settings import ScorePairsSettings
+from beam_sts.scoring.settings import ScorerSettings
+from beam_sts.settings import Settings, setting
+
+COLUMNS = ("sentence1", "sentence2", "origin", "split")
+"""Of the rows of ``MinePairs``, besides the score."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposalSettings(Settings):
+    """What proposes pairs, and which split they are of."""
+
+    neighbours: int = setting(5, "nearest texts of each by vectors", whole(0), metavar="K")
+    lexical: int = setting(2, "texts of each that share rare shingles", whole(0), metavar="K")
+    random: int = setting(1, "random texts of each", whole(0), metavar="K")
+    test_share: float = setting(
+        0.03, "of documents, or texts without one, that are the test split", share, metavar="X"
+    )
+    seed: int = setting(0, "of split, draws and orders", whole(-(1 << 63), (1 << 63) - 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MineSettings(ProposalSettings, ScorerSettings):
+    """What becomes a text, what proposes pairs, how they are scored, what goes into which training set."""
+
+    text: str = setting("text", "column of the texts, a.b in a struct", name, metavar="COL", required=True)
+    doc_id: str | None = setting(
+        None, "column of document ids; rows of one are in their order", optional(name), metavar="COL"
+    )
+    sentences: str | None = setting(
+        None, "split texts into sentences of this language, such as en", optional(name), metavar="LANG"
+    )
+    shortest: int = setting(1, "least characters of a text", whole(1), metavar="N")
+    longest: int = setting(10_000, "most characters of a text", whole(1), metavar="N")
+    embedding: str | None = setting(
+        None, "column of vectors to find neighbours by", optional(name), metavar="COL"
+    )
+    embedding_model: str | None = setting(
+        None,
+        "sentence-transformers model to find neighbours by (default: --model's token vectors)",
+        optional(name),
+        metavar="M",
+    )
+    symmetric: bool = setting(False, "mean of both orders, at twice the work", flag)
+    sampled_rows: int | None = setting(
+        None,
+        "of pair-score-sampled's train split (default: half of its pairs)",
+        optional(whole(1)),
+        metavar="N",
+    )
+    hard_gap: float = setting(
+        0.4, "pair-score-hard: least gap between score and word overlap", share, metavar="X"
+    )
+    positive: float = setting(0.8, "least score of a positive", share, metavar="X")
+    negative: float = setting(0.3, "most score of an easy negative", share, metavar="X")
+    margin: float = setting(0.2, "by which a negative scores less than the positive", share, metavar="X")
+    report_examples: int = setting(
+        5, "rows of a kind that the report shows, 0 for none", whole(0, MOST_EXAMPLES), metavar="N"
+    )
+
+    def check_together(self, said: Callable[[str], str]) -> None:
+        """See the base class."""
+        if self.longest < self.shortest:
+            raise UserError(f"{said('longest')} {self.longest}: is below {said('shortest')} {self.shortest}.")
+        if self.embedding and self.embedding_model:
+            raise UserError(f"{said('embedding')} and {said('embedding_model')}: give one of them.")
+        if not (self.neighbours or self.lexical or self.random or self.doc_id or self.sentences):
+            raise UserError(
+                f"nothing proposes pairs: give {said('neighbours')}, {said('lexical')}, {said('random')} or "
+                f"{said('doc_id')}."
+            )
+
+    @property
+    def vectors(self) -> str:
+        """What neighbours go by: ``column``, a sentence-transformers model, or ``static``, token vectors."""
+        return "column" if self.embedding else self.embedding_model or "static"
+
+    def rows_to_sample(self, split: str, pairs: int) -> int:
+        """How many rows ``pair-score-sampled`` gets of a split's pairs."""
+        return pairs // 2 if self.sampled_rows is None or split == "test" else self.sampled_rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinePairsSettings(ProposalSettings, ScorePairsSettings):
+    """The arguments of ``MinePairs``: of mining what a PCollection of texts takes, and of ``ScorePairs``."""
+
+    blocks: int = setting(
+        1,
+        "of the comparison for the nearest (beam_sts.candidates.beam_nearest): about a 16,000th of the texts",
+        whole(1),
+        option=None,
+    )
+    random_shards: int = setting(
+        1, "a worker holds the hashes of a shard; a random pair lies within one", whole(1), option=None
+    )
+
+    def check_together(self, said: Callable[[str], str]) -> None:
+        """See the base class."""
+        if self.score_column in COLUMNS:
+            raise UserError(
+                f"{said('score_column')} {self.score_column!r}: is a name of the pairs' own: "
+                f"{', '.join(COLUMNS)}."
+            )
+
+    @property
+    def vectors(self) -> str:
+        """See ``MineSettings``: token vectors."""
+        return "static"

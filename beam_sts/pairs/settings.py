@@ -1,0 +1,107 @@
+"""The settings of scoring pairs: for the model handler, ``ScorePairs``, its Beam YAML and the command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from beam_sts.checks import flag, name, optional, whole
+from beam_sts.errors import UserError
+from beam_sts.examples import MOST_EXAMPLES
+from beam_sts.scoring.scorer import MACRO_BATCH
+from beam_sts.scoring.settings import ModelSettings
+from beam_sts.settings import setting
+
+ROWS_PER_SHARD = 20_000
+
+
+def _real(what: str, value: Any) -> None:
+    # What it may be depends on the model: logits may be any finite number.
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UserError(f"{what} {value!r}: must be a number.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings(ModelSettings):
+    """A model in Beam's workers."""
+
+    batch_size: int = setting(
+        MACRO_BATCH,
+        "pairs that RunInference hands over at once; they are sorted by length among themselves",
+        whole(1),
+        option=None,
+    )
+    large_model: bool = setting(
+        False,
+        "one model for all processes of a machine; every call then crosses processes: right for models of "
+        "hundreds of millions of parameters, wrong for a small one",
+        flag,
+        option=None,
+    )
+    model_copies: int | None = setting(None, "how many such models", optional(whole(1)), option=None)
+
+    @property
+    def handler_args(self) -> dict[str, Any]:
+        """What ``CrossEncoderModelHandler`` takes besides the model."""
+        names = (
+            *("precision", "backend", "device", "threads", "batch_size", "token_budget", "long_text"),
+            *("allow_pickle", "trust_remote_code", "large_model", "model_copies"),
+        )
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandlerSettings(WorkerSettings):
+    """The arguments of ``CrossEncoderModelHandler``."""
+
+    failures: str = setting(
+        "raise",
+        "raise, or return: a pair on which the backend fails fails alone, its inference a PairFailure",
+        choices=("raise", "return"),
+        option=None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowSettings(WorkerSettings):
+    """How rows of texts get scores."""
+
+    score_column: str = setting("score", "name of the score", name, metavar="NAME")
+    symmetric: bool = setting(False, "mean of both orders, at twice the work", flag)
+    raw_logits: bool = setting(False, "leave out the model's activation", flag)
+    empty: str = setting("score", "what to do with empty texts", choices=("score", "reject"))
+
+    @property
+    def row_args(self) -> dict[str, Any]:
+        """What ``ScorePairs`` takes besides the model and the names of the texts."""
+        names = ("score_column", "symmetric", "raw_logits", "empty")
+        return {**self.handler_args, **{name: getattr(self, name) for name in names}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorePairsSettings(RowSettings):
+    """The arguments of ``ScorePairs``."""
+
+    text_a: str | None = setting(
+        None, "column of the first texts, a.b in a struct (default: detected)", optional(name), metavar="COL"
+    )
+    text_b: str | None = setting(None, "column of the second texts", optional(name), metavar="COL")
+    tables: bool | None = setting(
+        None,
+        "elements are Arrow tables (default: taken from the PCollection's type hint)",
+        optional(flag),
+        option=None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSettings(ScorePairsSettings):
+    """The settings of scoring files."""
+
+    threshold: float | None = setting(
+        None, "also write the pairs that score T or more", optional(_real), metavar="T"
+    )
+    rows_per_shard: int = setting(ROWS_PER_SHARD, "rows of an output shard", whole(1), metavar="N")
+    report_examples: int = setting(
+        5, "rows of a kind that the report shows, 0 for none", whole(0, MOST_EXAMPLES), metavar="N"
+    )
