@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from beam_sts.checks import flag, name, optional, share, whole
 from beam_sts.errors import UserError
 from beam_sts.examples import MOST_EXAMPLES
-from beam_sts.pairs.settings import ScorePairsSettings
+from beam_sts.pairs.settings import RowSettings
 from beam_sts.scoring.settings import ScorerSettings
 from beam_sts.settings import Settings, setting
 
@@ -91,7 +91,7 @@ class MineSettings(ProposalSettings, ScorerSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MinePairsSettings(ProposalSettings, ScorePairsSettings):
+class MinePairsSettings(ProposalSettings, RowSettings):
     """The arguments of ``MinePairs``: of mining what a PCollection of texts takes, and of ``ScorePairs``."""
 
     blocks: int = setting(

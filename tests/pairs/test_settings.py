@@ -89,8 +89,10 @@ MINE = {
     "blocks": (None, less(1)),
     "random_shards": (None, less(1)),
 }
-for left_out in ("tables", "text_a", "text_b", "backend", "empty", "score_column"):
+for left_out in ("tables", "text_a", "text_b"):
     MINE.pop(left_out)
+for of_transform in ("backend", "empty", "score_column"):  # not of the command
+    MINE[of_transform] = (None, MINE[of_transform][1])
 TRANSFORMS = {
     CrossEncoderModelHandler: (HANDLER, None, None),
     ScorePairs: (SCORE, score, in_yaml.ScorePairs),
