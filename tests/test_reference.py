@@ -21,6 +21,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
@@ -29,9 +30,16 @@ from beam_sts import DeduplicateTexts, MinePairs, ScorePairs
 from beam_sts.candidates.keys import MinHash, exact_keys, normalise
 from beam_sts.cli import dedup, score
 from tests import reference_dedup
+from tests.cli.test_runners import options_of
 
 SECONDS = float(os.environ.get("BEAM_STS_FUZZ_SECONDS", "120"))
 GAP = 2e-5  # between scores that are to be told apart: their last bits depend on the batch
+RUNNERS = {
+    "FnApiRunner": None,
+    "threads": "DirectRunner, threads",
+    "embedded job service": "PortableRunner, LOOPBACK",
+    "Prism": "PrismRunner",
+}
 WORDS = re.findall(r"\w+", "river stone green table walks slowly under bright light over seven old wooden")
 
 
@@ -59,7 +67,7 @@ def corpora(draw, side=0):
 
 
 @st.composite
-def jobs(draw):
+def jobs(draw, runners=("FnApiRunner",)):
     """Rows, rows to compare against, and options."""
     rows, against = draw(corpora()), draw(st.none() | corpora(1))
     sources = (
@@ -69,6 +77,22 @@ def jobs(draw):
     )
     chosen = draw(st.lists(st.sampled_from(sources), unique=True, min_size=1))
     names = [row["id"] for row in rows] + ["unknown"]
+    asked = st.lists(st.tuples(st.sampled_from(names), st.sampled_from(names)), max_size=8)
+    named, quantile = draw(asked), draw(st.floats(0, 1))
+    if against is None and draw(st.booleans()):  # rows that hang together, of which few are candidates
+        words = WORDS[:9]
+        rows = [
+            {
+                "id": f"r{at}",
+                "text": " ".join([*words[:at], "seven", *words[at + 1 :]]),
+                "land": "p",
+                "side": 0,
+            }
+            | {"stars": draw(st.integers(0, 3))}
+            for at in draw(st.permutations(range(draw(st.integers(4, 8)))))
+        ]
+        named = [*pairwise(row["id"] for row in rows), *named[:1]]
+        chosen, quantile = ["pairs", *(name for name in chosen if name == "exact")], quantile * 0.75
     return SimpleNamespace(
         rows=rows,
         others=against or [],
@@ -77,14 +101,17 @@ def jobs(draw):
         one_to_one=draw(st.booleans()) and against is not None,
         average=draw(st.booleans()) and against is None,
         sources=chosen,
-        given=draw(st.lists(st.tuples(st.sampled_from(names), st.sampled_from(names)), max_size=8)),
+        given=named,
         keep=draw(st.sampled_from(["first", "longest", "shortest", "central", "highest:stars"])),
-        quantile=draw(st.floats(0, 1)),
+        quantile=quantile,
         empty=draw(st.sampled_from(["keep", "score", "reject"])),
+        runner=draw(st.sampled_from(runners)),
     )
 
 
 MINHASH = MinHash(0.7, 0.95)
+REACHED: Counter[str] = Counter()
+"""How often the references ran, took the chain's guard, and ran beside which runner."""
 
 
 def expected(job, scorer, *, by_id):
@@ -135,6 +162,12 @@ def expected(job, scorer, *, by_id):
 
     fate, name, scores = reference_dedup.deduplicate(
         rows, order, candidates, lambda a, b: values[a, b], threshold, o
+    )
+    REACHED["jobs"] += 1
+    REACHED["with the guard"] += any(why and why[1] == "guard" for why in fate.values())
+    REACHED["with a chain that is cut"] += any(
+        (a in fate and b in fate and fate[a] is None and fate[b] is None and name[0, a] == name[0, b])
+        for a, b in combinations(fate, 2)
     )
     if o.central:
         assume(all(b - a > GAP or b == a for a, b in zip(o.strengths, o.strengths[1:], strict=False)))
@@ -187,7 +220,9 @@ GIVEN = pa.schema([("id_a", pa.string()), ("id_b", pa.string())])
 def by_beam(job, threshold, model, folder):
     """The same of the transform, on FnApiRunner."""
     elements = [{name: value for name, value in row.items() if name != "side"} for row in job.rows]
-    with beam.Pipeline(FnApiRunner()) as pipeline:
+    options = PipelineOptions(options_of(RUNNERS[job.runner])) if RUNNERS[job.runner] else None
+    REACHED[job.runner] += 1
+    with beam.Pipeline(None if options else FnApiRunner(), options=options) as pipeline:
         inputs = {"rows": pipeline | "rows" >> beam.Create(elements)}
         if job.against:
             inputs["against"] = pipeline | "against" >> beam.Create(job.others)
@@ -377,6 +412,7 @@ def pairs_that_are_mined(placed, lexical, random_, share, seed, scorer, tiny):
     assert [row["score"] for row in pairs] == pytest.approx(list(values), abs=GAP)
 
 
+OFTEN = ["FnApiRunner"] * 7 + [name for name in RUNNERS if name != "Prism" or shutil.which("go")]
 CHECKS = {  # strategies, examples by default, share of a long run
     dedup_on_one_machine: ({"job": jobs()}, 6, 0.5),
     dedup_by_a_runner: ({"job": jobs().map(on_beam)}, 2, 0.3),
@@ -413,8 +449,10 @@ def test_as_the_reference(check, scorer, tiny):
 def test_as_the_reference_for_longer(check, scorer, tiny):
     """Each time with other examples, until the check's share of the seconds is over."""
     strategies, _, share = CHECKS[check]
+    if check is dedup_by_a_runner:
+        strategies = {"job": jobs(OFTEN).map(on_beam)}
     until, rounds = time.time() + share * SECONDS, 0
     while time.time() < until:
         profile(10)(given(**strategies)(check))(scorer=scorer, tiny=tiny)
         rounds += 1
-    print(f"{check.__name__}: {rounds} rounds of 10 examples")
+    print(f"{check.__name__}: {rounds} rounds of 10 examples; in all {dict(REACHED)}")
