@@ -65,7 +65,8 @@ def _is_command() -> bool:
 
 if _is_command():
     # Beam takes seconds to import: a command answers signals first, then imports what it needs.
-    from beam_sts.cli import interrupts
+    from beam_sts.cli import interrupts, temporary
 
     interrupts.install()
+    temporary.check_temporary_folder()
 register_with_transformers()

@@ -36,7 +36,6 @@ SECONDS = float(os.environ.get("BEAM_STS_FUZZ_SECONDS", "120"))
 GAP = 2e-5  # between scores that are to be told apart: their last bits depend on the batch
 RUNNERS = {
     "FnApiRunner": None,
-    "threads": "DirectRunner, threads",
     "embedded job service": "PortableRunner, LOOPBACK",
     "Prism": "PrismRunner",
 }
@@ -129,7 +128,7 @@ def expected(job, scorer, *, by_id):
     assume(all(b - a > GAP for a, b in pairwise(found)))
     at = int(job.quantile * len(found))
     around = [0.0, *found, 1.0][at : at + 2]
-    threshold = (around[0] + around[1]) / 2
+    threshold = 0.382 * around[0] + 0.618 * around[1]  # the half may be the mean of a cluster's scores, too
     assume(not found or min(abs(value - threshold) for value in found) > GAP)
 
     places = {(row["side"], row["id"]): place for place, row in enumerate(rows)}
@@ -218,7 +217,7 @@ GIVEN = pa.schema([("id_a", pa.string()), ("id_b", pa.string())])
 
 
 def by_beam(job, threshold, model, folder):
-    """The same of the transform, on FnApiRunner."""
+    """The same of the transform, by the job's runner."""
     elements = [{name: value for name, value in row.items() if name != "side"} for row in job.rows]
     options = PipelineOptions(options_of(RUNNERS[job.runner])) if RUNNERS[job.runner] else None
     REACHED[job.runner] += 1

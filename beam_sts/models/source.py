@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
-import shutil
-import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from beam_sts.errors import UserError
 from beam_sts.io.storage import refuse_secrets
+from beam_sts.models.cache import filled, unwritable
 from beam_sts.models.registry import EMBEDDED, did_you_mean, embedded_models
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR}
 _SUFFIXES = (".json", ".txt", ".model", ".safetensors")
 
 
@@ -88,25 +89,16 @@ def _copy(url: str, suffixes: tuple[str, ...]) -> Path:
 
 
 def _fill(target: Path, fs: Any, root: str, files: list[str]) -> None:
-    """Copy into a folder beside the target, then rename: another process sees all of it or nothing."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        for file in files:
-            relative = PurePosixPath(file).relative_to(root.rstrip("/"))
-            if ".." in relative.parts:
-                raise UserError(f"model file {file!r} leaves the checkpoint folder.")
-            (partial / relative).parent.mkdir(parents=True, exist_ok=True)
-            fs.get_file(file, str(partial / relative))
-        try:
-            partial.rename(target)
-        except OSError:  # another process was first; its copy is the same
-            if not target.is_dir():
-                raise
+        with filled(target) as partial:
+            for file in files:
+                relative = PurePosixPath(file).relative_to(root.rstrip("/"))
+                if ".." in relative.parts:
+                    raise UserError(f"model file {file!r} leaves the checkpoint folder.")
+                (partial / relative).parent.mkdir(parents=True, exist_ok=True)
+                fs.get_file(file, str(partial / relative))
     except OSError as error:
         raise UserError(f"model files of {root!r} cannot be copied to {target.parent}: {error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _download(name: str, suffixes: tuple[str, ...]) -> Path:
@@ -121,8 +113,13 @@ def _download(name: str, suffixes: tuple[str, ...]) -> Path:
     try:
         try:
             return Path(snapshot_download(repo, **wanted))
-        except OSError:  # older versions ask the hub for a commit that is in the cache already
-            return Path(snapshot_download(repo, **wanted, local_files_only=True))
+        except OSError as error:  # older versions ask the hub for a commit that is in the cache already
+            try:
+                return Path(snapshot_download(repo, **wanted, local_files_only=True))
+            except OSError:
+                if error.errno in _UNWRITABLE:
+                    raise unwritable(constants.HF_HUB_CACHE, error) from error
+                raise
     except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
         near = did_you_mean(name)
         hint = f" Did you mean {near!r}?" if near and near != repo else ""

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from beam_sts.errors import UserError
 from beam_sts.extras import need_torch
+from beam_sts.models.cache import filled
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.models.checksums import verify_digest, write_digest
 from beam_sts.models.files import brief
@@ -65,18 +66,9 @@ def exported(checkpoint: Checkpoint, tokenizer: PairTokenizer) -> Path:
     if target.is_dir() and not _whole(target / "model.onnx"):
         shutil.rmtree(target, ignore_errors=True)
     if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=target.parent))
-        try:
+        with filled(target) as partial:
             _export(checkpoint.model(), _sample(tokenizer), partial / "model.onnx")
             write_digest(partial / "model.onnx")
-            try:
-                partial.rename(target)
-            except OSError:  # another process was first; its file is the same
-                if not target.is_dir():
-                    raise
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
     return target / "model.onnx"
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from beam_sts.cli import dedup, describe, explain, label, mine, score
+from beam_sts.cli import dedup, describe, evaluate, explain, label, mine, score
 from beam_sts.dedup import shards
 from tests.checkpoints import SENTENCES
 from tests.cli.test_dedup import made_texts
@@ -168,6 +168,35 @@ def test_a_finished_mining_run_makes_its_damaged_shards_again(corpus, mined, tin
     assert "made again" in capsys.readouterr().out
     assert mine.main(mining(corpus, out, tiny, "--verify")) == 0
     assert "finished before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("workers", [(), ("--runner=DirectRunner",)])
+def test_damaged_shards_of_an_evaluation_are_made_again(source, tiny, tmp_path, monkeypatch, capsys, workers):
+    monkeypatch.setattr(evaluate, "ROWS_PER_SLICE", 10)
+    out = tmp_path / "out"
+    columns = ("--text_a=text_a", "--text_b=text_b")
+    command = [f"--input={source}", f"--output={out}", f"--model={tiny}", "--threads=1", *columns, *workers]
+    assert evaluate.main(command) == 0
+    before, counts = shards_of(out), summary(out)
+    records = out / "_run" / "records"
+    cut(out / "scores" / "part-000000.parquet")
+    flip(out / "scores" / "part-000001.parquet")
+    exchange(out / "scores" / "part-000002.parquet", out / "scores" / "part-000003.parquet")
+    (out / "rejected" / "part-000004.parquet").unlink()
+    cut(records / "part-000005.json")
+    entries = records / "part-000006.json"  # has the scores of which the figures are made
+    entries.write_text(entries.read_text().replace('"rows_read": 10', '"rows_read": 11'))
+    exchange(records / "part-000007.json", records / "part-000008.json")
+    capsys.readouterr()
+    assert evaluate.main(command) == 0
+    assert "9 shards that were there: made again" in "".join(capsys.readouterr())
+    assert shards_of(out) == before
+    differing = ("seconds", "pairs_per_second")
+    assert {n: v for n, v in summary(out).items() if n not in differing} == {
+        n: v for n, v in counts.items() if n not in differing
+    }
+    assert evaluate.main([*command, "--verify"]) == 0
+    assert "made again" not in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("damage", [cut, flip, lambda path: path.unlink()])

@@ -203,3 +203,17 @@ def test_models_measures_speed_of_what_is_here(capsys):
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["models"]}
     assert rows["beam-sts-nano"]["pairs_per_second"] > 10
     assert all(row["pairs_per_second"] is None for row in rows.values() if row["where"] == "hub")
+
+
+def test_no_folder_for_temporary_files_is_one_line():
+    """As in a container whose only writable folder is that of the output."""
+    code = (
+        "import sys, tempfile; sys.argv = ['beam-sts', 'score']; "
+        "tempfile._candidate_tempdir_list = lambda: ['/nowhere', '/proc/none']; "
+        "from beam_sts.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: No usable temporary directory found in ['/nowhere', '/proc/none']")
+    assert line.endswith("TMPDIR.")

@@ -1,6 +1,12 @@
 """From a name to a folder: Hub ids out of the cache, URLs copied once, and hints for what is not there."""
 
+import json
+import os
 import shutil
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import fsspec
 import pytest
@@ -113,3 +119,61 @@ def test_a_file_url_is_the_folder_itself(tiny):
 def test_a_url_with_nothing_behind_it_is_named(url):
     with pytest.raises(UserError, match=url):
         locate(url)
+
+
+@pytest.fixture
+def no_cache(tmp_path, monkeypatch):
+    """A cache that even root cannot write: it would lie below a file."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / "file" / "hf"))
+    return tmp_path / "file" / "hf"
+
+
+def test_a_cache_that_cannot_be_written_is_named_for_a_url(memory, no_cache):
+    with pytest.raises(
+        UserError, match=rf"{no_cache}/beam_sts, cannot be written: Not a directory\. .*HF_HOME"
+    ):
+        locate("memory://models/tiny")
+
+
+def test_a_cache_that_cannot_be_written_is_named_for_an_export(tiny, no_cache):
+    with pytest.raises(UserError, match=rf"{no_cache}/beam_sts/onnx, cannot be written.*HF_HOME"):
+        PairScorer(tiny, backend="onnx").score([("a", "b")])
+
+
+def test_a_cache_that_cannot_be_written_is_named_for_a_hub_id(tiny, tmp_path):
+    (tmp_path / "file").write_text("")
+    files = {path.name: path.read_bytes() for path in tiny.iterdir()}
+    told = {"id": "someone/tiny", "sha": "a" * 40, "siblings": [{"rfilename": name} for name in files]}
+
+    tree = [{"type": "file", "path": name, "oid": "b" * 40, "size": len(files[name])} for name in files]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            _, found, name = self.path.partition(f"/resolve/{'a' * 40}/")
+            listed = tree if "/tree/" in self.path else told
+            body = files[name] if found else json.dumps(listed).encode()
+            self.send_response(200)
+            headers = {"Content-Length": len(body), "ETag": f'"{name}"', "X-Repo-Commit": "a" * 40}
+            for header, value in headers.items():
+                self.send_header(header, str(value))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for cache, status in ((tmp_path / "file" / "hf", 1), (tmp_path / "hf", 0)):
+            told_by = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(cache)}
+            code = "from beam_sts.models.source import locate; print(locate('someone/tiny'))"
+            command = [sys.executable, "-c", code]
+            environment = {**os.environ, **told_by, "HF_HUB_OFFLINE": "0"}
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == status, done.stderr
+            assert ("cannot be written: Not a directory" in done.stderr) == bool(status), done.stderr
+        server.shutdown()

@@ -1,0 +1,44 @@
+"""The folder on this machine where fetched checkpoints and exported models are kept: below ``HF_HOME``."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from beam_sts.errors import UserError
+
+
+@contextmanager
+def filled(target: Path) -> Iterator[Path]:
+    """A folder beside the target to fill, renamed then: other processes see all of it or nothing.
+
+    Where another process was first, its folder stays.
+
+    Raises:
+        UserError: the cache cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise unwritable(target.parent, error) from error
+    try:
+        yield partial
+        try:
+            partial.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def unwritable(cache: str | Path, error: OSError) -> UserError:
+    """The error of a cache that cannot be written."""
+    return UserError(
+        f"the cache of models, {cache}, cannot be written: {error.strerror or error}. Name a folder that can "
+        "be by the environment variable HF_HOME."
+    )
