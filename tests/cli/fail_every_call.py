@@ -27,7 +27,8 @@ import torch
 from fsspec.implementations.local import LocalFileSystem
 
 import beam_sts.dedup.shards as pair_shards
-from beam_sts.cli import dedup, mine, score
+import beam_sts.mining.shards as mining_shards
+from beam_sts.cli import dedup, mine, score, score_job
 from beam_sts.models.checkpoint import load_checkpoint
 from beam_sts.scoring import backends, scorer
 from beam_sts.scoring.tokens import PairTokenizer
@@ -142,7 +143,7 @@ def load_once(model):
     """Load the model here: what is tested is the storage, and each forked process would load it anew."""
     checkpoint = load_checkpoint(str(model))
     loaded = backends.load_backend(checkpoint, PairTokenizer.of(checkpoint), "torch", "fp32", "cpu", 1)
-    score.resolve_backend = scorer.resolve_backend = lambda *_: "torch"
+    score_job.resolve_backend = scorer.resolve_backend = lambda *_: "torch"
     scorer.load_backend = lambda *_: loaded
     gc.freeze()
 
@@ -208,7 +209,7 @@ def main(verb, store, points, seed, seconds=float("inf")):
         model = checkpoints.bert_hash(root / "model")
         texts = [*made_texts(12), None]
         pq.write_table(pa.table({"text": texts, "text_b": texts[::-1]}), root / "in.parquet")
-        pair_shards.PAIRS_PER_SHARD, mine.PAIRS_PER_SHARD = 15, 40
+        pair_shards.PAIRS_PER_SHARD, mining_shards.PAIRS_PER_SHARD = 15, 40
         load_once(model)
         more: list[str] = []
         attach, base, local = attach_local, root, str(root)

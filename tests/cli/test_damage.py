@@ -9,6 +9,7 @@ import pytest
 
 from beam_sts.cli import dedup, describe, evaluate, explain, label, mine, score
 from beam_sts.dedup import shards
+from beam_sts.mining import shards as mining_shards
 from tests.checkpoints import SENTENCES
 from tests.cli.test_dedup import made_texts
 
@@ -32,7 +33,7 @@ def corpus(tmp_path_factory):
 def small_shards():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(shards, "PAIRS_PER_SHARD", 40)
-        patched.setattr(mine, "PAIRS_PER_SHARD", 100)
+        patched.setattr(mining_shards, "PAIRS_PER_SHARD", 100)
         yield
 
 

@@ -116,8 +116,9 @@ def test_scoring_that_is_killed_twenty_times_ends_with_the_same_bytes(source, tm
 
 SMALL_MINED_SHARDS = """
 import sys
+import beam_sts.mining.shards as shards
 from beam_sts.cli import mine
-mine.PAIRS_PER_SHARD = 40
+shards.PAIRS_PER_SHARD = 40
 sys.exit(mine.main(sys.argv[1:]))
 """
 SMALL_SHARDS = """
