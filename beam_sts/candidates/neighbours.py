@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from beam_sts.candidates.buckets import IntArray
@@ -175,24 +174,33 @@ def nearest_points(
     Returns:
         Two arrays of shape (q, count), the largest product first.
     """
-    table = torch.from_numpy(points)
     products, places = [], []
     for begin in range(0, len(queries), _BLOCK):
-        similarity = torch.from_numpy(queries[begin : begin + _BLOCK]) @ table.T
-        top = similarity.topk(count, dim=1)
-        last = top.values[:, -1:]
-        # topk takes any of several equals at its edge; where there are more, take the lowest places.
-        crowded = torch.nonzero((similarity >= last).sum(dim=1) > count).ravel().tolist()
-        value, place = top.values.numpy(), top.indices.numpy()
-        for row in crowded:
-            all_of_row = similarity[row].numpy()
-            best = np.flatnonzero(all_of_row >= last[row].item())
-            place[row] = best[np.lexsort((best, -all_of_row[best]))][:count]
-            value[row] = all_of_row[place[row]]
-        order = np.lexsort((place, -value))
-        products.append(np.take_along_axis(value, order, 1))
-        places.append(np.take_along_axis(place, order, 1))
+        product, place = _largest(queries[begin : begin + _BLOCK] @ points.T, count)
+        products.append(product)
+        places.append(place)
     return np.concatenate(products), np.concatenate(places)
+
+
+def _largest(values: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], IntArray]:
+    """The ``count`` largest of each row and their places, the largest first, the lower place among equals.
+
+    Each group of a row's numbers has a largest one. The ``count`` largest of those are that many numbers of
+    the row: whatever is below the least of them is out, and few are left to sort.
+    """
+    rows, columns = values.shape
+    groups = min(columns, max(8 * count, columns // 32))
+    whole = columns // groups * groups
+    best = values[:, :whole].reshape(rows, -1, groups).max(axis=1)
+    rest = columns - whole
+    best[:, :rest] = np.maximum(best[:, :rest], values[:, whole:])
+    bound = np.partition(best, groups - count, axis=1)[:, groups - count]
+    row, place = np.divmod(np.flatnonzero(values >= bound[:, None]), columns)
+    value = values[row, place]
+    order = np.lexsort((place, -value, row))
+    starts = np.searchsorted(row, np.arange(rows))  # nonzero gives the rows in order, as does the sort
+    chosen = order[starts[:, None] + np.arange(count)]
+    return value[chosen], place[chosen]
 
 
 def _indexed(

@@ -13,8 +13,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from apache_beam.options.pipeline_options import PipelineOptions
-
 from beam_sts.checks import one_of
 from beam_sts.cli.console import Console
 from beam_sts.cli.terminal import complain, say
@@ -125,6 +123,9 @@ class Parser(argparse.ArgumentParser):
 
         Exits with status 2 on an option that neither this command nor Beam has, naming the nearest.
         """
+        names = [one.partition("=")[0] for one in (sys.argv[1:] if argv is None else argv)]
+        if all(name in self._option_string_actions for name in names if name.startswith("-")):
+            return self.parse(argv), []  # Beam takes seconds to import
         beam = _beam_parser(self.error)
         self._check_names(argv, beam._option_string_actions)
         own, rest = self.parse_known_args(self._argv)
@@ -254,7 +255,35 @@ class _BeamParser(argparse.ArgumentParser):
         super().error(message)
 
 
+def beam_options(beam_args: list[str]) -> tuple[Any, int, bool]:
+    """What ``local_options`` gives a command that waits for its job; without Beam where nothing of it is asked.
+
+    Args:
+        beam_args: Beam's part of the command line.
+
+    Returns:
+        Beam's options or None, how many processes score here, and whether the run is on this machine.
+
+    Raises:
+        UserError: see there.
+    """
+    if not beam_args:
+        return None, 1, True
+    from beam_sts.cli.beam_options import local_options
+
+    return local_options(beam_args, waits=True)
+
+
+def worker_threads(options: Any) -> int | None:
+    """Threads of a scorer on a runner's workers; see ``beam_sts.cli.beam_options``."""
+    from beam_sts.cli import beam_options as beams
+
+    return beams.worker_threads(options)
+
+
 def _beam_parser(refuse: Callable[[str], NoReturn] | None = None) -> argparse.ArgumentParser:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
     parser = _BeamParser(refuse)
     for options in _subclasses(PipelineOptions):
         if hasattr(options, "_add_argparse_args"):

@@ -18,19 +18,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-from apache_beam.options.pipeline_options import StandardOptions
 
-from beam_sts.candidates.beam_nearest import blocks_for
 from beam_sts.candidates.buckets import CAP
 from beam_sts.candidates.given import plan_given
 from beam_sts.candidates.propose import propose
 from beam_sts.candidates.rejects import read_rejected
 from beam_sts.candidates.source import EMPTY
-from beam_sts.cli.args import Parser
-from beam_sts.cli.beam_options import local_options, runner_of
+from beam_sts.cli.args import Parser, beam_options
 from beam_sts.cli.console import Clock, add_console_options, console_of, guarded, kept_in, progress
 from beam_sts.cli.dedup_job import Job, prepare
 from beam_sts.cli.dedup_summary import summarise, summarise_beam, summary_lines
@@ -39,8 +35,7 @@ from beam_sts.cli.describe import (
 )
 from beam_sts.cli.formats import add_format_options
 from beam_sts.cli.scoring import add_places, add_scoring_options, check_device, scorer_options, trust
-from beam_sts.dedup.beam_components import ROUNDS
-from beam_sts.dedup.beam_files import REPORT, BeamSettings, DeduplicateSlices
+from beam_sts.dedup.components import ROUNDS
 from beam_sts.dedup.decide import GUARD, decide, row_outcomes
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.receipts import RowWriter, SliceWriter
@@ -200,7 +195,7 @@ def parser() -> Parser:
 
 def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     """Deduplicate; gives the exit status."""
-    options, _, local = local_options(beam_args, waits=True)
+    options, _, local = beam_options(beam_args)
     if local:
         check_device(own.device)
     job = prepare(own)
@@ -325,6 +320,13 @@ def check_beam(own: argparse.Namespace) -> None:
 
 def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, Any]:
     """The same by a Beam runner, for what it can; gives the summary."""
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import StandardOptions
+
+    from beam_sts.candidates.beam_nearest import blocks_for
+    from beam_sts.cli.beam_options import runner_of
+    from beam_sts.dedup.beam_files import REPORT, BeamSettings, DeduplicateSlices
+
     clock = Clock()
     against = job.sources[1] if own.against else None
     model = job.fingerprint["model"] + (f"+{job.fingerprint['cascade_model']}" if job.cascade else "")

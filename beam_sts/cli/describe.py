@@ -62,12 +62,15 @@ def versions_of(*packages: str) -> dict[str, str | None]:
         packages: by the names of their distributions, besides those that decide in every run.
     """
     found: dict[str, str | None] = {"beam_sts": beam_sts.__version__, "unicode": unicodedata.unidata_version}
-    for name in (*_DECIDING, *packages):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
+    return found | {name: version_of(name) for name in (*_DECIDING, *packages)}
+
+
+def version_of(package: str) -> str | None:
+    """The version of a distribution, which is not imported; None: not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def describe_input(pattern: str, files: Sequence[InputFile]) -> dict[str, Any]:

@@ -17,12 +17,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-import apache_beam as beam
 import pyarrow as pa
 
 from beam_sts import PairScorer, UserError
-from beam_sts.cli.args import Parser
-from beam_sts.cli.beam_options import local_options, runner_of, worker_threads
+from beam_sts.cli.args import Parser, beam_options, worker_threads
 from beam_sts.cli.console import Console, console_of, guarded, kept_in, progress
 from beam_sts.cli.describe import input_identity, versions_of
 from beam_sts.cli.evaluate_consistency import run_consistency
@@ -32,7 +30,6 @@ from beam_sts.cli.evaluate_summary import page_summary, result_lines, written
 from beam_sts.cli.formats import format_settings, output_folder, read_options
 from beam_sts.cli.scoring import check_device, scorer_options, trust
 from beam_sts.evaluation.agreement import UndefinedCorrelationError
-from beam_sts.evaluation.beam import EvaluateSlices
 from beam_sts.evaluation.calibration import METHODS, Calibration, fit_calibration, load_calibration
 from beam_sts.evaluation.entries import Entries, gather, unpack
 from beam_sts.evaluation.gates import junit, markdown
@@ -157,7 +154,7 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
         )
     if own.consistency:
         return run_consistency(own, beam_args)
-    options, processes, local = local_options(beam_args, waits=True)
+    options, processes, local = beam_options(beam_args)
     threads = default_threads(own.device, processes) if local else worker_threads(options)
     job = prepare(own, threads, local=local)
     if job.output is None:
@@ -204,6 +201,11 @@ def _commit_missing(
             for part, record in evaluate_slices(units, _scorer(job), job.settings):
                 commit(part, record, output)
             return
+        import apache_beam as beam
+
+        from beam_sts.cli.beam_options import runner_of
+        from beam_sts.evaluation.beam import EvaluateSlices
+
         model = str(job.checkpoint.path) if local else job.checkpoint.name
         pipeline = beam.Pipeline(runner=runner_of(options), options=options)
         slices = pipeline | "Units" >> beam.Create(units, reshuffle=False)

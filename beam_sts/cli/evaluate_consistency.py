@@ -11,18 +11,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
 from beam_sts import PairScorer, UserError
-from beam_sts.cli.beam_options import local_options, runner_of, worker_threads
+from beam_sts.cli.args import beam_options, worker_threads
 from beam_sts.cli.console import console_of, progress
 from beam_sts.cli.describe import input_identity, versions_of
 from beam_sts.cli.formats import format_settings, output_folder, read_options
 from beam_sts.cli.scoring import check_device, scorer_options, trust
 from beam_sts.errors import check_between
-from beam_sts.evaluation.beam import CompareAnswers
 from beam_sts.evaluation.consistency_local import (
     FOLDERS,
     SHOWN_QUESTIONS,
@@ -87,7 +85,7 @@ def run_consistency(own: argparse.Namespace, beam_args: list[str]) -> int:
     Raises:
         UserError: an option does not go with ``--consistency``, or the input cannot be used.
     """
-    options, processes, local = local_options(beam_args, waits=True)
+    options, processes, local = beam_options(beam_args)
     threads = default_threads(own.device, processes) if local else worker_threads(options)
     job = _prepare(own, threads, local=local)
     if not own.output:
@@ -215,6 +213,11 @@ def _compare_without_output(job: Job, own: argparse.Namespace) -> tuple[pa.Table
 
 def _compare_by_beam(job: Job, output: OutputFolder, options: Any, local: bool) -> None:
     model = str(job.checkpoint.path) if local else job.checkpoint.name
+    import apache_beam as beam
+
+    from beam_sts.cli.beam_options import runner_of
+    from beam_sts.evaluation.beam import CompareAnswers
+
     pipeline = beam.Pipeline(runner=runner_of(options), options=options)
     slices = pipeline | "Units" >> beam.Create(job.plan.units, reshuffle=False)
     _ = slices | CompareAnswers(model, job.settings, output)

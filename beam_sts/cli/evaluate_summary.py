@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 import beam_sts
-from beam_sts.cli.describe import describe_input, describe_model, digest
+from beam_sts.cli.describe import describe_input, describe_model, digest, version_of
 from beam_sts.cli.evaluate_job import Job
 from beam_sts.evaluation.agreement import by_tenth, scatter_counts
 from beam_sts.evaluation.comparison import Comparison
@@ -142,7 +141,7 @@ def page_summary(
         "fingerprint": digest(job.fingerprint),
         "versions": {
             "beam_sts": beam_sts.__version__,
-            "torch": torch.__version__,
+            "torch": version_of("torch"),
             "pyarrow": pa.__version__,
             "python": sys.version.split()[0],
         },

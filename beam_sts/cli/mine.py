@@ -17,15 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
 import beam_sts
-from beam_sts.candidates.beam_nearest import blocks_for
 from beam_sts.candidates.source import Source
-from beam_sts.cli.args import Parser, look_at
-from beam_sts.cli.beam_options import local_options, runner_of
+from beam_sts.cli.args import Parser, beam_options, look_at
 from beam_sts.cli.console import Clock, add_console_options, console_of, guarded, kept_in, progress
 from beam_sts.cli.describe import describe_input, describe_model, digest, input_identity, versions_of
 from beam_sts.cli.formats import add_read_options, add_resume_options, add_storage_options, read_options
@@ -40,7 +37,6 @@ from beam_sts.io.reading import InputPlan, plan_input
 from beam_sts.io.rejected import rejected_schema
 from beam_sts.io.spill import work_folder
 from beam_sts.io.summary import quantiles
-from beam_sts.mining.beam_files import COUNTS, MineRun, MineSlices
 from beam_sts.mining.core import SUBSETS
 from beam_sts.mining.local import mine_locally
 from beam_sts.mining.passages import check_columns
@@ -153,7 +149,7 @@ def _texts_expected(plan: InputPlan, sentences: str | None) -> int:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Mine; gives the exit status."""
-    options, _, local = local_options(beam_args, waits=True)
+    options, _, local = beam_options(beam_args)
     if local:
         check_device(args.device)
     job = prepare(args)
@@ -199,6 +195,12 @@ def _on_one_machine(args: argparse.Namespace, job: Job, clock: Clock) -> dict[st
 
 
 def _on_beam(job: Job, options: Any, clock: Clock) -> dict[str, Any]:
+    import apache_beam as beam
+
+    from beam_sts.candidates.beam_nearest import blocks_for
+    from beam_sts.cli.beam_options import runner_of
+    from beam_sts.mining.beam_files import COUNTS, MineRun, MineSlices
+
     settings = replace(job.settings, model=job.checkpoint.name)
     mine = MineRun(job.output, job.source, settings, job.cuts, blocks_for(job.texts))
     with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:

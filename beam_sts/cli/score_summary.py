@@ -7,11 +7,10 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-import torch
 
 import beam_sts
 from beam_sts.cli.args import look_at
-from beam_sts.cli.describe import describe_input, describe_model, digest
+from beam_sts.cli.describe import describe_input, describe_model, digest, version_of
 from beam_sts.cli.score_job import Job
 from beam_sts.io.summary import add_records, quantiles, throughput
 from beam_sts.scoring.scorer import ScoreStats
@@ -106,7 +105,7 @@ def summarise(
         "versions": {
             "beam_sts": beam_sts.__version__,
             "apache_beam": beam.version.__version__,
-            "torch": torch.__version__,
+            "torch": version_of("torch"),
             "pyarrow": pa.__version__,
             "python": sys.version.split()[0],
         },

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import torch
-
 from beam_sts.errors import UserError
+from beam_sts.extras import need_torch
 from beam_sts.models.checkpoint import DEFAULT_MODEL
 from beam_sts.scoring.backends import PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
@@ -67,8 +66,13 @@ def check_device(device: str) -> None:
     """Whether this machine has it.
 
     Raises:
-        UserError: it has not, or torch knows no device of that name.
+        UserError: it has not, or torch, which is needed for any but the CPU, knows no such device.
     """
+    if device == "cpu":
+        return
+    need_torch(f"--device {device}")
+    import torch
+
     try:
         torch.device(device)
     except RuntimeError as error:

@@ -18,10 +18,11 @@ from beam_sts.candidates.beam_nearest import ShingleFrequencies
 from beam_sts.candidates.buckets import CAP
 from beam_sts.candidates.keys import MinHash
 from beam_sts.candidates.propose import Proposal
-from beam_sts.dedup.beam_components import ROUNDS, Components
+from beam_sts.dedup.beam_components import Components
 from beam_sts.dedup.beam_decide import DecideClusters, SortOut, Verify, fates
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, Fields, MakeNodes, NodeInfo, ReadRows
 from beam_sts.dedup.beam_thresholds import CountThresholds
+from beam_sts.dedup.components import ROUNDS
 from beam_sts.dedup.keep import KeepPolicy
 from beam_sts.dedup.overlap import SHINGLE
 from beam_sts.dedup.rule import TABLE, Policy, threshold_table

@@ -9,8 +9,6 @@ import apache_beam as beam
 
 from beam_sts.errors import UserError
 
-ROUNDS = 16
-
 
 class Components(beam.PTransform):
     """Edges (u, v) -> (node, component) for every node of an edge; a component's name is its smallest node.

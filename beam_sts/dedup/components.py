@@ -15,6 +15,9 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 IntArray = NDArray[np.int64]
+ROUNDS = 16
+"""Rounds of the search for clusters by a Beam runner."""
+
 _LARGEST = 20
 # A diameter takes a search from every node, so of larger components it is a bound from two searches.
 _EXACT_DIAMETER = 500

@@ -7,7 +7,6 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.ml.inference.base import RunInference
 
 from beam_sts.evaluation.consistency_local import commit_part, has_part
 from beam_sts.evaluation.consistency_parts import ConsistencySettings, PartPairs, pair_part, split
@@ -18,6 +17,7 @@ from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import read_slices
 from beam_sts.io.slices import Slice
 from beam_sts.pairs.beam_handler import PairColumns, PairColumnsModelHandler
+from beam_sts.pairs.beam_inference import RunInference
 from beam_sts.scoring.scorer import ScoreResult
 
 

@@ -10,7 +10,6 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam import pvalue
 from apache_beam.metrics import Metrics
-from apache_beam.ml.inference.base import KeyedModelHandler, PredictionResult, RunInference
 from apache_beam.typehints.row_type import RowTypeConstraint
 
 from beam_sts.errors import UserError
@@ -25,6 +24,7 @@ from beam_sts.pairs.beam_handler import (
     PairColumnsModelHandler,
     PairFailure,
 )
+from beam_sts.pairs.beam_inference import KeyedModelHandler, PredictionResult, RunInference
 from beam_sts.scoring.columns import attach, check_schema, choose_columns, sift, text_arrays
 from beam_sts.scoring.scorer import ScoreResult
 from beam_sts.transforms.options import SCORE, check_arguments

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.metrics import Metrics
-from apache_beam.ml.inference.base import RunInference
 
 from beam_sts.examples import Example, choose_rows, reason_kind
 from beam_sts.io.committed import slice_identity
@@ -23,6 +22,7 @@ from beam_sts.io.rejected import rejected_schema, rejected_table
 from beam_sts.io.slices import ReadOptions, Slice, SliceData
 from beam_sts.io.summary import length_histogram, score_histogram
 from beam_sts.pairs.beam_handler import METRICS_NAMESPACE, PairColumns, PairColumnsModelHandler
+from beam_sts.pairs.beam_inference import RunInference
 from beam_sts.scoring.columns import Sifted, attach, beginnings, rejected_examples, sift, text_arrays
 from beam_sts.scoring.scorer import ScoreResult
 

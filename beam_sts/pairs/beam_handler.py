@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 from apache_beam.metrics import Metrics
-from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
+from beam_sts.pairs.beam_inference import ModelHandler, PredictionResult
 from beam_sts.scoring.inputs import read_pairs
 from beam_sts.scoring.scorer import MACRO_BATCH, PairScorer, ScoreResult
 from beam_sts.transforms.options import HANDLER, check_arguments

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from beam_sts.checks import flag, one_of, optional, whole
 from beam_sts.errors import UserError
+from beam_sts.extras import need_torch
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint
 from beam_sts.scoring.backends import BACKENDS, PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
@@ -24,7 +23,12 @@ def check_model(what: str, value: Any) -> None:
 
 
 def check_device(what: str, value: Any) -> None:
-    """A device that torch knows, whether this machine has it or not."""
+    """``cpu``, or a device that torch knows, whether this machine has it or not."""
+    if value == "cpu":
+        return
+    need_torch(f"{what} {value!r}")
+    import torch
+
     try:
         torch.device(value)
     except (RuntimeError, TypeError) as error:

@@ -7,8 +7,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from beam_sts import checks
 from beam_sts.candidates.keys import MinHash
 from beam_sts.candidates.propose import check_sources
@@ -22,6 +20,7 @@ from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.backends import BACKENDS, PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.scorer import PairScorer
+from beam_sts.scoring.settings import check_device
 
 SCORER_ARGS = frozenset(inspect.signature(PairScorer).parameters) - {"model"}
 """What ``PairScorer`` takes besides the model."""
@@ -30,13 +29,6 @@ SCORER_ARGS = frozenset(inspect.signature(PairScorer).parameters) - {"model"}
 def _model(what: str, value: Any) -> None:
     if not isinstance(value, str | Path | Checkpoint) or not str(value):
         raise UserError(f"{what} {value!r}: must be a model's name, folder or URL.")
-
-
-def _device(what: str, value: Any) -> None:
-    try:
-        torch.device(value)
-    except (RuntimeError, TypeError) as error:
-        raise UserError(f"{what} {value!r}: must be a torch device, such as cpu or cuda:0.") from error
 
 
 def _minhash(what: str, value: Any) -> None:
@@ -50,7 +42,7 @@ _SCORING: dict[str, Rule] = {
     "raw_logits": flag,
     "precision": one_of(*PRECISIONS),
     "backend": one_of(*BACKENDS),
-    "device": _device,
+    "device": check_device,
     "threads": optional(whole(1)),
     "macro_batch": whole(1),
     "token_budget": optional(whole(1)),
