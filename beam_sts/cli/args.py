@@ -256,7 +256,7 @@ class _BeamParser(argparse.ArgumentParser):
 
 
 def beam_options(beam_args: list[str]) -> tuple[Any, int, bool]:
-    """What ``local_options`` gives a command that waits for its job; without Beam where nothing of it is asked.
+    """What ``local_options`` gives a command that waits for its job; Beam is imported only if asked for.
 
     Args:
         beam_args: Beam's part of the command line.

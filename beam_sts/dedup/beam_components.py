@@ -7,6 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from beam_sts.dedup.components import ROUNDS
 from beam_sts.errors import UserError
 
 

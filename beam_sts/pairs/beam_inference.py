@@ -1,8 +1,8 @@
 """Beam's RunInference and its parts, imported without torch.
 
-``apache_beam.ml.inference.base`` imports Beam's ``ModelManager`` where it can. That takes torch and scipy, which
-cost seconds and hundreds of megabytes, to watch the memory of GPUs for pipelines that ask for it. It is kept
-out here: Beam then does without it, as where torch is not installed, and imports it when a pipeline asks.
+``apache_beam.ml.inference.base`` imports Beam's ``ModelManager`` where it can. That takes torch and scipy,
+seconds and hundreds of megabytes, to watch the memory of GPUs for pipelines that ask for it. It is kept out
+here: Beam then does without it, as where torch is not installed, and imports it when a pipeline asks.
 """
 
 from __future__ import annotations
