@@ -7,7 +7,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from beam_sts import CrossEncoderModelHandler, PairScorer, TextPair
 from beam_sts.pairs.beam_handler import METRICS_NAMESPACE, PairFailure
-from beam_sts.scoring.torch_backend import TorchBackend
+from beam_sts.scoring.engine import Engine
 from tests.checkpoints import SENTENCES
 
 PAIRS = [TextPair(a, b) for a in SENTENCES for b in SENTENCES]
@@ -17,14 +17,14 @@ PAIRS = [TextPair(a, b) for a in SENTENCES for b in SENTENCES]
 def poison(monkeypatch, scorer):
     """Make the real backend raise on every batch with a guitar in it."""
     token = scorer._tokenizer.encode(["guitar"]).ids[0]
-    real = TorchBackend.logits
+    real = Engine.logits
 
     def logits(self, batch):
         if (batch.padded.input_ids == token).any():
             raise FloatingPointError("poisoned")
         return real(self, batch)
 
-    monkeypatch.setattr(TorchBackend, "logits", logits)
+    monkeypatch.setattr(Engine, "logits", logits)
 
 
 def _near(expected):
