@@ -133,6 +133,13 @@ def settings_of(settings: type[Settings]) -> Iterator[tuple[str, Setting]]:
             yield field.name, field.metadata[_KEY]
 
 
+def rules_of(settings: type[Settings]) -> dict[str, Rule]:
+    """The rules of settings that are options, by the options' names."""
+    return {
+        found.option or name: found.rule for name, found in settings_of(settings) if found.option is not None
+    }
+
+
 def made(settings: type[S], whose: str, given: Mapping[str, Any]) -> S:
     """Settings from keyword arguments.
 

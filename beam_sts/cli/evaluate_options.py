@@ -19,7 +19,8 @@ from beam_sts.evaluation.rules import MODEL_RULE, RULES
 from beam_sts.evaluation.scatter import require_matplotlib
 from beam_sts.evaluation.settings import SEVERAL
 from beam_sts.io.files import file_system, is_local
-from beam_sts.transforms.options import SCORE
+from beam_sts.pairs.settings import ScoreSettings
+from beam_sts.settings import rules_of
 
 GATE_FAILED = 3
 """The exit status of a broken gate."""
@@ -33,7 +34,7 @@ def _loss(what: str, value: Any) -> None:
 
 
 _RULES: dict[str, Rule] = {
-    **SCORE,
+    **rules_of(ScoreSettings),
     "fail_under": optional(number),
     "max_regression": optional(_loss),
     "sheet_rows": whole(1, 100_000),

@@ -19,22 +19,22 @@ import apache_beam as beam
 from beam_sts.cli.args import Parser
 from beam_sts.cli.beam_options import local_options, only_built, runner_of, worker_threads
 from beam_sts.cli.console import Console, add_console_options, console_of, guarded, kept_in, progress
-from beam_sts.cli.describe import add_report_options
 from beam_sts.cli.formats import add_format_options
 from beam_sts.cli.score_job import Job, prepare
 from beam_sts.cli.score_summary import summarise, summary_lines
-from beam_sts.cli.scoring import add_places, add_scoring_options
+from beam_sts.cli.scoring import add_places
 from beam_sts.examples import merge_examples
 from beam_sts.io.reading import read_slices
 from beam_sts.io.slices import Slice
 from beam_sts.pairs.beam_files import ScoreSlices
+from beam_sts.pairs.settings import ScoreSettings
 from beam_sts.report import render
 from beam_sts.report.score import score_page
-from beam_sts.scoring.backends import BACKENDS, default_threads
+from beam_sts.scoring.backends import default_threads
 from beam_sts.scoring.columns import sift, text_arrays
 from beam_sts.scoring.scorer import PairScorer, ScoreStats
+from beam_sts.settings import add_options
 
-ROWS_PER_SHARD = 20_000
 _SAMPLE_SLICES, _SAMPLE_ROWS = 8, 256
 
 
@@ -52,37 +52,17 @@ def parser() -> Parser:
     p = Parser("score", __doc__, EXAMPLES)
     data = p.add_argument_group("input and output")
     add_places(data)
-    data.add_argument(
-        "--text_a", metavar="COL", help="column of the first texts, a.b in a struct (default: detected)"
-    )
-    data.add_argument("--text_b", metavar="COL", help="column of the second texts")
-    data.add_argument(
-        "--score_column", default="score", metavar="NAME", help="name of the score (default: score)"
-    )
-    data.add_argument(
-        "--threshold", type=float, metavar="T", help="also write the pairs that score T or more"
-    )
-    data.add_argument(
-        "--rows_per_shard", type=int, default=ROWS_PER_SHARD, metavar="N", help="default: %(default)s"
-    )
-    add_report_options(data)
+    add_options(data, ScoreSettings, "text_a", "text_b", "score_column", "threshold", "rows_per_shard")
+    add_options(data, ScoreSettings, "report_examples")
     data.add_argument(
         "--estimate", action="store_true", help="read a sample; print rows, tokens, time; write nothing"
     )
     add_format_options(p.add_argument_group("formats"))
     scoring = p.add_argument_group("scoring")
-    scoring.add_argument("--raw_logits", action="store_true", help="leave out the model's activation")
-    scoring.add_argument(
-        "--empty", choices=("score", "reject"), default="score", help="what to do with empty texts"
-    )
+    add_options(scoring, ScoreSettings, "raw_logits", "empty", "model", "symmetric", "long_text")
+    add_options(scoring, ScoreSettings, "allow_pickle", "trust_remote_code")
     machine = p.add_argument_group("machine")
-    add_scoring_options(scoring, machine)
-    machine.add_argument(
-        "--backend",
-        choices=BACKENDS,
-        default="auto",
-        help="auto is settled before the run and recorded; onnx, openvino: extras (default: %(default)s)",
-    )
+    add_options(machine, ScoreSettings, "precision", "device", "threads", "backend")
     add_console_options(p)
     return p
 
@@ -118,7 +98,7 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
                 return 0
         seconds = time.perf_counter() - started
         schemas = {"scores": job.settings.scored_schema, "rejected": job.settings.rejected_schema}
-        if job.settings.threshold is not None:
+        if job.settings.score.threshold is not None:
             schemas["matches"] = job.settings.scored_schema
         output.finish(schemas)
         records = output.records(rows)
@@ -161,17 +141,17 @@ def _run_pipeline(units: list[list[Slice]], job: Job, options: Any, local: bool)
 def estimate(job: Job, console: Console) -> int:
     """Print rows, tokens and the time to expect, from a sample spread over the input."""
     settings, slices = job.settings, job.plan.slices
-    scorer = PairScorer(job.checkpoint, **settings.handler)
+    scorer = PairScorer(job.checkpoint, **settings.score.scorer_args)
     picked = slices[:: max(1, len(slices) // _SAMPLE_SLICES)][:_SAMPLE_SLICES]
     stats, seconds, sampled, rejected = ScoreStats(), 0.0, 0, 0
     for position, part in enumerate(picked):
         data = next(read_slices([part], settings.schema, settings.text_columns, settings.options))
         table = data.table.slice(0, _SAMPLE_ROWS)
-        sifted = sift(table, settings.text_columns, empty=settings.empty)
+        sifted = sift(table, settings.text_columns, empty=settings.score.empty)
         pairs = text_arrays(table, settings.text_columns, sifted.good)
         if position == 0:
-            scorer.run(*pairs, symmetric=settings.symmetric)  # warm up
-        result = scorer.run(*pairs, symmetric=settings.symmetric)
+            scorer.run(*pairs, symmetric=settings.score.symmetric)  # warm up
+        result = scorer.run(*pairs, symmetric=settings.score.symmetric)
         stats, seconds = stats + result.stats, seconds + result.seconds
         sampled += len(table)
         rejected += len(sifted.bad)

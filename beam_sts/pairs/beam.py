@@ -15,9 +15,9 @@ from apache_beam.typehints.row_type import RowTypeConstraint
 from beam_sts.errors import UserError
 from beam_sts.io.blank import is_blank
 from beam_sts.io.schema import carried, conform, restored
+from beam_sts.models.checkpoint import DEFAULT_MODEL
 from beam_sts.pairs.beam_elements import check_schema_fields, fields_of, row_fields, text_fault, with_fields
 from beam_sts.pairs.beam_handler import (
-    HANDLER_ARGS,
     METRICS_NAMESPACE,
     CrossEncoderModelHandler,
     PairColumns,
@@ -25,9 +25,10 @@ from beam_sts.pairs.beam_handler import (
     PairFailure,
 )
 from beam_sts.pairs.beam_inference import KeyedModelHandler, PredictionResult, RunInference
+from beam_sts.pairs.settings import ScorePairsSettings
 from beam_sts.scoring.columns import attach, check_schema, choose_columns, sift, text_arrays
 from beam_sts.scoring.scorer import ScoreResult
-from beam_sts.transforms.options import SCORE, check_arguments
+from beam_sts.settings import made, takes
 from beam_sts.types import Rejected, ScoredPair, TextPair
 
 REASON_COLUMN = "reject_reason"
@@ -43,6 +44,7 @@ class ScoredPairs(NamedTuple):
     rejected: beam.PCollection
 
 
+@takes(ScorePairsSettings)
 class ScorePairs(beam.PTransform):
     """Score a PCollection of pairs; nothing is dropped: what cannot be scored comes out as ``rejected``.
 
@@ -60,15 +62,7 @@ class ScorePairs(beam.PTransform):
 
     Args:
         model: as for ``PairScorer``.
-        text_a: name of the first text's field or column; default: a known pair of names such as
-            sentence1/sentence2 or text_a/text_b.
-        text_b: name of the second's.
-        score_column: name of the score.
-        symmetric: give the mean of both orders.
-        raw_logits: leave out the checkpoint's activation.
-        empty: ``score`` or ``reject`` pairs with an empty text.
-        tables: elements are Arrow tables; default: taken from the PCollection's type hint.
-        **handler_args: more for ``CrossEncoderModelHandler``: precision, device, threads, long_text, ...
+        **settings: see ``ScorePairsSettings``.
 
     >>> with beam.Pipeline("FnApiRunner") as pipeline:
     ...     pairs = pipeline | beam.Create([{"id": 7, "text_a": "A cat sits.", "text_b": "A cat sat."}])
@@ -77,35 +71,25 @@ class ScorePairs(beam.PTransform):
     7 True
     """
 
-    def __init__(
-        self,
-        model: str | Path = "beam-sts-nano",
-        *,
-        text_a: str | None = None,
-        text_b: str | None = None,
-        score_column: str = "score",
-        symmetric: bool = False,
-        raw_logits: bool = False,
-        empty: str = "score",
-        tables: bool | None = None,
-        **handler_args: Any,
-    ) -> None:
+    def __init__(self, model: str | Path = DEFAULT_MODEL, **settings: Any) -> None:
         super().__init__()
-        check_arguments(ScorePairs, SCORE, locals(), handler_args, HANDLER_ARGS - {"failures"})
-        if (text_a is None) != (text_b is None):
-            absent = "text_a" if text_a is None else "text_b"
+        self._settings = made(ScorePairsSettings, "ScorePairs", {"model": model, **settings})
+        named = self._settings.text_a, self._settings.text_b
+        if (named[0] is None) != (named[1] is None):
+            absent = "text_a" if named[0] is None else "text_b"
             raise UserError(f"{absent}: is not given; the two go together: name both fields or neither.")
-        self._model = model
-        self._text_columns = (text_a, text_b)
-        self._score_column = score_column
-        self._inference_args = {"symmetric": symmetric, "raw_logits": raw_logits}
-        self._empty = empty
-        self._tables = tables
-        self._handler_args = handler_args
+        self._text_columns = named
+        self._score_column, self._empty = self._settings.score_column, self._settings.empty
+        self._inference_args = {
+            "symmetric": self._settings.symmetric,
+            "raw_logits": self._settings.raw_logits,
+        }
 
     def expand(self, pairs: beam.PCollection) -> ScoredPairs:
         """Reject, score, attach."""
-        tables = self._tables if self._tables is not None else pairs.element_type is pa.Table
+        tables = self._settings.tables
+        if tables is None:
+            tables = pairs.element_type is pa.Table
         text_a, text_b = self._text_columns
         needed = ("text_a", text_a), ("text_b", text_b)
         check_schema_fields(pairs.element_type, needed, [self._score_column], _NAME_OURS)
@@ -115,7 +99,9 @@ class ScorePairs(beam.PTransform):
         extracted = pairs | "Extract" >> beam.ParDo(
             _ExtractPair(self._text_columns, self._score_column, self._empty)
         ).with_outputs(_REJECTED, main="pairs")
-        handler = CrossEncoderModelHandler(self._model, failures="return", **self._handler_args)
+        handler = CrossEncoderModelHandler(
+            self._settings.model, failures="return", **self._settings.handler_args
+        )
         attached = (
             extracted["pairs"]
             | "Score" >> RunInference(KeyedModelHandler(handler), inference_args=self._inference_args)
@@ -129,7 +115,7 @@ class ScorePairs(beam.PTransform):
         return ScoredPairs(scored, rejected)
 
     def _expand_tables(self, tables: beam.PCollection) -> ScoredPairs:
-        handler = PairColumnsModelHandler(self._model, **self._handler_args)
+        handler = PairColumnsModelHandler(self._settings.model, **self._settings.handler_args)
         attached = (
             tables
             | "Extract" >> beam.ParDo(_ExtractColumns(self._text_columns, self._score_column, self._empty))

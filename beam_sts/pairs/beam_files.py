@@ -23,6 +23,7 @@ from beam_sts.io.slices import ReadOptions, Slice, SliceData
 from beam_sts.io.summary import length_histogram, score_histogram
 from beam_sts.pairs.beam_handler import METRICS_NAMESPACE, PairColumns, PairColumnsModelHandler
 from beam_sts.pairs.beam_inference import RunInference
+from beam_sts.pairs.settings import ScoreSettings
 from beam_sts.scoring.columns import Sifted, attach, beginnings, rejected_examples, sift, text_arrays
 from beam_sts.scoring.scorer import ScoreResult
 
@@ -38,18 +39,12 @@ class SliceSettings:
     schema: pa.Schema
     text_columns: tuple[str, str]
     options: ReadOptions = field(default_factory=ReadOptions)
-    score_column: str = "score"
-    threshold: float | None = None
-    empty: str = "score"
-    symmetric: bool = False
-    raw_logits: bool = False
-    report_examples: int = 5
-    handler: dict[str, Any] = field(default_factory=dict)
+    score: ScoreSettings = field(default_factory=ScoreSettings)
 
     @property
     def scored_schema(self) -> pa.Schema:
         """Schema of the shards of scores and matches."""
-        return self.schema.append(pa.field(self.score_column, pa.float32(), nullable=False))
+        return self.schema.append(pa.field(self.score.score_column, pa.float32(), nullable=False))
 
     @property
     def rejected_schema(self) -> pa.Schema:
@@ -72,8 +67,8 @@ class ScoreSlices(beam.PTransform):
     def expand(self, units: beam.PCollection[list[Slice]]) -> beam.PCollection[int]:
         """Read, score, commit."""
         settings = self._settings
-        handler = PairColumnsModelHandler(self._model, **settings.handler)
-        arguments = {"symmetric": settings.symmetric, "raw_logits": settings.raw_logits}
+        handler = PairColumnsModelHandler(self._model, **settings.score.handler_args)
+        arguments = {"symmetric": settings.score.symmetric, "raw_logits": settings.score.raw_logits}
         return (
             units
             | "Spread" >> beam.Reshuffle()
@@ -97,7 +92,7 @@ class _ReadUnit(beam.DoFn):
             return
         started = time.perf_counter()
         for data in read_slices(missing, settings.schema, settings.text_columns, settings.options):
-            sifted = sift(data.table, settings.text_columns, empty=settings.empty)
+            sifted = sift(data.table, settings.text_columns, empty=settings.score.empty)
             pairs = text_arrays(data.table, settings.text_columns, sifted.good)
             seconds = time.perf_counter() - started
             yield PairColumns(*pairs, context=(data, sifted, seconds))
@@ -114,7 +109,7 @@ class _CommitSlice(beam.DoFn):
         settings = self._settings
         (data, sifted, read_seconds), result = scored
         started = time.perf_counter()
-        table, bad, reasons = attach(data.table, sifted, result, settings.score_column)
+        table, bad, reasons = attach(data.table, sifted, result, settings.score.score_column)
         rejected = rejected_table(data, bad.tolist(), reasons, settings.rejected_schema)
         part = data.slice
         if len(table) + len(rejected) != part.rows:
@@ -123,14 +118,14 @@ class _CommitSlice(beam.DoFn):
                 f"not {part.rows}"
             )
         index, output = part.index, settings.output
-        scores = table.column(settings.score_column)
+        scores = table.column(settings.score.score_column)
         values = scores.to_numpy()
         shards = {}
         if len(rejected):
             shards["rejected"] = rejected
             Metrics.counter(METRICS_NAMESPACE, "rejected").inc(len(rejected) - len(result.failures))
-        if settings.threshold is not None:
-            hits = pc.greater_equal(scores, pa.scalar(settings.threshold, pa.float32()))
+        if settings.score.threshold is not None:
+            hits = pc.greater_equal(scores, pa.scalar(settings.score.threshold, pa.float32()))
             shards["matches"] = table.filter(hits)
         shards["scores"] = table
         record = {
@@ -140,7 +135,7 @@ class _CommitSlice(beam.DoFn):
             "matches": len(shards.get("matches", ())),
             **{name: count for name, count in asdict(result.stats).items() if name != "pairs"},
             "reasons": _count_reasons(data, reasons),
-            "histogram": score_histogram(values, logits=settings.raw_logits),
+            "histogram": score_histogram(values, logits=settings.score.raw_logits),
             "lengths": length_histogram(result.tokens),
             "read_seconds": read_seconds,
             "score_seconds": result.seconds,
@@ -148,7 +143,7 @@ class _CommitSlice(beam.DoFn):
             "committed_at": time.time(),
             "examples": [
                 *_scored_examples(data, sifted, result, settings),
-                *rejected_examples(rejected, settings.text_columns, settings.report_examples),
+                *rejected_examples(rejected, settings.text_columns, settings.score.report_examples),
             ],
         }
         output.commit(index, shards, record, of=slice_identity(part))
@@ -165,9 +160,9 @@ def _scored_examples(
     chosen = choose_rows(
         result.scores,
         result.marked,
-        threshold=settings.threshold,
-        each=settings.report_examples,
-        logits=settings.raw_logits,
+        threshold=settings.score.threshold,
+        each=settings.score.report_examples,
+        logits=settings.score.raw_logits,
     )
     kinds = [kind for kind, rows in chosen.items() for _ in rows]
     rows = [row for rows in chosen.values() for row in rows]

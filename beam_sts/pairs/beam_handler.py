@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,12 @@ from typing import Any
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 
+from beam_sts.models.checkpoint import DEFAULT_MODEL
 from beam_sts.pairs.beam_inference import ModelHandler, PredictionResult
+from beam_sts.pairs.settings import HandlerSettings
 from beam_sts.scoring.inputs import read_pairs
-from beam_sts.scoring.scorer import MACRO_BATCH, PairScorer, ScoreResult
-from beam_sts.transforms.options import HANDLER, check_arguments
+from beam_sts.scoring.scorer import PairScorer, ScoreResult
+from beam_sts.settings import made, takes
 from beam_sts.types import TextPair
 
 INFERENCE_ARGS = {"symmetric", "raw_logits"}
@@ -27,6 +28,7 @@ class PairFailure:
     reason: str
 
 
+@takes(HandlerSettings)
 class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScorer]):
     """Scores ``TextPair`` elements (or plain tuples of two strings) inside ``RunInference``.
 
@@ -37,23 +39,11 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
     whole batch aside. With ``failures="return"`` only that pair is set aside: its inference is a
     ``PairFailure``, and the rest of the batch has its scores. ``ScorePairs`` works like that.
 
+    ``backend="auto"`` is torch: all workers have it.
+
     Args:
         model: as for ``PairScorer``.
-        precision: as for ``PairScorer``.
-        backend: as for ``PairScorer``, but ``auto`` is torch: all workers have it.
-        device: as for ``PairScorer``.
-        threads: threads of each worker process; default: all cores. Give cores / processes where a runner
-            starts several processes on a machine.
-        batch_size: pairs that RunInference hands over at once; they are sorted by length among themselves.
-        token_budget: as for ``PairScorer``.
-        long_text: as for ``PairScorer``; a pair that is too long under ``error`` fails like one on which the
-            backend fails.
-        allow_pickle: as for ``PairScorer``.
-        trust_remote_code: as for ``PairScorer``.
-        failures: ``raise`` or ``return``.
-        large_model: one model for all processes of a machine. Every call then crosses processes: right for
-            models of hundreds of millions of parameters, wrong for a small one.
-        model_copies: how many such models.
+        **settings: see ``HandlerSettings``.
 
     >>> import apache_beam as beam
     >>> from apache_beam.ml.inference.base import RunInference
@@ -67,43 +57,17 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
     True
     """
 
-    def __init__(
-        self,
-        model: str | Path = "beam-sts-nano",
-        *,
-        precision: str = "fp32",
-        backend: str = "auto",
-        device: str = "cpu",
-        threads: int | None = None,
-        batch_size: int = MACRO_BATCH,
-        token_budget: int | None = None,
-        long_text: str = "truncate",
-        allow_pickle: bool = False,
-        trust_remote_code: bool = False,
-        failures: str = "raise",
-        large_model: bool = False,
-        model_copies: int | None = None,
-    ) -> None:
-        check_arguments(CrossEncoderModelHandler, HANDLER, locals())
+    def __init__(self, model: str | Path = DEFAULT_MODEL, **settings: Any) -> None:
+        chosen = made(HandlerSettings, "CrossEncoderModelHandler", {"model": model, **settings})
         super().__init__(
-            min_batch_size=batch_size,
-            max_batch_size=batch_size,
-            large_model=large_model,
-            model_copies=model_copies,
+            min_batch_size=chosen.batch_size,
+            max_batch_size=chosen.batch_size,
+            large_model=chosen.large_model,
+            model_copies=chosen.model_copies,
         )
         self._model = str(model)
-        self._scorer_args: dict[str, Any] = {
-            "precision": precision,
-            "backend": "torch" if backend == "auto" else backend,
-            "device": device,
-            "threads": threads,
-            "macro_batch": batch_size,
-            "token_budget": token_budget,
-            "long_text": long_text,
-            "allow_pickle": allow_pickle,
-            "trust_remote_code": trust_remote_code,
-        }
-        self._failures = failures
+        self._scorer_args = chosen.scorer_args
+        self._failures = chosen.failures
 
     def load_model(self) -> PairScorer:
         """Load the checkpoint; Beam calls this once per process (or per machine)."""
@@ -153,8 +117,6 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
         self._model = model_path or self._model
 
 
-HANDLER_ARGS = frozenset(inspect.signature(CrossEncoderModelHandler).parameters) - {"model"}
-"""What ``CrossEncoderModelHandler`` takes besides the model."""
 METRICS_NAMESPACE = "BeamSts"
 
 

@@ -41,6 +41,14 @@ class WorkerSettings(ModelSettings):
     model_copies: int | None = setting(None, "how many such models", optional(whole(1)), option=None)
 
     @property
+    def scorer_args(self) -> dict[str, Any]:
+        """What ``PairScorer`` takes besides the model."""
+        names = ("precision", "device", "threads", "token_budget", "long_text")
+        backend = "torch" if self.backend == "auto" else self.backend  # all workers have it
+        args = {name: getattr(self, name) for name in names}
+        return {**args, "backend": backend, "macro_batch": self.batch_size, **self.load}
+
+    @property
     def handler_args(self) -> dict[str, Any]:
         """What ``CrossEncoderModelHandler`` takes besides the model."""
         names = (
