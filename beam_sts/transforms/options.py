@@ -53,23 +53,6 @@ _SCORING: dict[str, Rule] = {
     "report_examples": whole(0, MOST_EXAMPLES),
 }
 
-HANDLER: dict[str, Rule] = {
-    **_SCORING,
-    "batch_size": whole(1),
-    "failures": one_of("raise", "return"),
-    "large_model": flag,
-    "model_copies": optional(whole(1)),
-}
-
-SCORE: dict[str, Rule] = {
-    **HANDLER,
-    "text_a": optional(name),
-    "text_b": optional(name),
-    "score_column": name,
-    "empty": one_of("score", "reject"),
-    "tables": optional(flag),
-}
-
 DEDUP: dict[str, Rule] = {
     **_SCORING,
     "id": optional(name),
@@ -98,24 +81,6 @@ DEDUP: dict[str, Rule] = {
     "compare_blank": flag,
     "max_pairs": optional(whole(1)),
     "thresholds": every(share),
-}
-
-MINE: dict[str, Rule] = {
-    **SCORE,
-    "neighbours": whole(0),
-    "lexical": whole(0),
-    "random": whole(0),
-    "test_share": share,
-    "blocks": whole(1),
-    "random_shards": whole(1),
-    "seed": whole(-(1 << 63), (1 << 63) - 1),
-    "shortest": whole(1),
-    "longest": whole(1),
-    "sampled_rows": optional(whole(1)),
-    "hard_gap": share,
-    "positive": share,
-    "negative": share,
-    "margin": share,
 }
 
 

@@ -5,59 +5,38 @@ from __future__ import annotations
 from typing import Any
 
 import apache_beam as beam
+from apache_beam import typehints
 from apache_beam.typehints.row_type import RowTypeConstraint
 
-from beam_sts.checks import check_names, name
+from beam_sts.checks import check_names, name, optional
 from beam_sts.dedup.beam import DeduplicateTexts as _DeduplicateTexts
 from beam_sts.dedup.beam_texts import RENAME
 from beam_sts.dedup.verify import THRESHOLD
 from beam_sts.errors import UserError
+from beam_sts.mining.beam import MinePairs as _MinePairs
+from beam_sts.mining.settings import MinePairsSettings
 from beam_sts.pairs.beam import REASON_COLUMN
 from beam_sts.pairs.beam import ScorePairs as _ScorePairs
 from beam_sts.pairs.beam_elements import check_schema_fields, row_fields
+from beam_sts.pairs.settings import ScorePairsSettings
+from beam_sts.settings import takes
 from beam_sts.types import Rejected
 
 
+@takes(ScorePairsSettings, but=("tables",))
 class ScorePairs(beam.PTransform):
     """Adds a similarity to each row.
 
     Args:
-        model: embedded model, folder, fsspec URL or Hugging Face id.
-        text_a: field of the first text; found when it has a known name such as sentence1.
-        text_b: field of the second text.
-        score_column: name of the score.
-        symmetric: give the mean of both orders.
-        empty: score or reject pairs with an empty text.
-        precision: fp32 or bf16.
-        long_text: truncate, error or windows.
         error_handling: where rows go that cannot be scored, as for Beam's own transforms; without it such
             a row fails the pipeline, so that none is lost.
+        **settings: as for ``beam_sts.ScorePairs``.
     """
 
-    def __init__(
-        self,
-        model: str = "beam-sts-nano",
-        text_a: str | None = None,
-        text_b: str | None = None,
-        score_column: str = "score",
-        symmetric: bool = False,
-        empty: str = "score",
-        precision: str = "fp32",
-        long_text: str = "truncate",
-        error_handling: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, error_handling: dict[str, Any] | None = None, **settings: Any) -> None:
         super().__init__()
         self._errors = _error_output(error_handling)
-        self._score = _ScorePairs(
-            model,
-            text_a=text_a,
-            text_b=text_b,
-            score_column=score_column,
-            symmetric=symmetric,
-            empty=empty,
-            precision=precision,
-            long_text=long_text,
-        )
+        self._score = _ScorePairs(**settings)
 
     def expand(self, rows: beam.PCollection) -> Any:
         """Scored rows; with ``error_handling`` also the rejected rows, each with its ``reject_reason``."""
@@ -100,6 +79,70 @@ class DeduplicateTexts(beam.PTransform):
         return _outputs(
             {"kept": found.kept, "removed": found.removed}, found.rejected, rows.element_type, self._errors
         )
+
+
+@takes(MinePairsSettings)
+class MinePairs(beam.PTransform):
+    """Mines scored training pairs: rows of ``sentence1``, ``sentence2``, the score, ``origin`` and ``split``.
+
+    Args:
+        text: field of the texts.
+        document: field of the documents, integers or texts, whose neighbouring texts are paired.
+        place: field of the texts' places in their documents, numbers.
+        error_handling: where texts go that cannot be used; without it such a row fails the pipeline.
+        **settings: as for ``beam_sts.MinePairs``.
+    """
+
+    def __init__(
+        self,
+        text: str = "text",
+        document: str | None = None,
+        place: str | None = None,
+        error_handling: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        self._errors = _error_output(error_handling)
+        if self._errors == "pairs":
+            raise UserError("error_handling output 'pairs': is the name of another output. Give another.")
+        name("text", text)
+        optional(name)("document", document)
+        optional(name)("place", place)
+        if place is not None and document is None:
+            raise UserError(f"place {place!r}: goes with document.")
+        self._fields = {"text": text, "document": document, "place": place}
+        self._mine = _MinePairs(**settings)
+        self._score_column = settings.get("score_column", "score")
+
+    def expand(self, rows: beam.PCollection) -> Any:
+        """Mined pairs; with ``error_handling`` also the texts that could not be used."""
+        check_schema_fields(rows.element_type, self._fields.items())
+        mined = rows | "Texts" >> beam.Map(_placed, **self._fields) | self._mine
+        if self._errors is None:
+            _ = mined.rejected | "Fail" >> beam.Map(_fail)
+        kinds = [("sentence1", str), ("sentence2", str), (self._score_column, float)]
+        kind = RowTypeConstraint.from_fields([*kinds, ("origin", str), ("split", str)])
+        pairs = mined.pairs | "Rows" >> beam.Map(lambda row: beam.Row(**row)).with_output_types(kind)
+        if self._errors is None:
+            return {"pairs": pairs}
+        bad = RowTypeConstraint.from_fields([("text", typehints.Optional[str]), (REASON_COLUMN, str)])
+        texts = mined.rejected | "Errors" >> beam.Map(_rejected_text).with_output_types(bad)
+        return {"pairs": pairs, self._errors: texts}
+
+
+def _placed(row: Any, text: str, document: str | None, place: str | None) -> Any:
+    fields = row._asdict()
+    if document is None:
+        return fields[text]
+    return fields[document], 0 if place is None else fields[place], fields[text]
+
+
+def _rejected_text(rejected: Rejected) -> beam.Row:
+    element = rejected.element
+    if isinstance(element, dict):  # a pair that could not be scored
+        element = element["sentence1"]
+    text = element[2] if isinstance(element, tuple) else element
+    return beam.Row(text=text if isinstance(text, str) else None, **{REASON_COLUMN: rejected.reason})
 
 
 def _error_output(error_handling: Any) -> str | None:

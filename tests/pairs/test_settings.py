@@ -9,6 +9,9 @@ import pytest
 from beam_sts import CrossEncoderModelHandler, DeduplicateTexts, MinePairs, ScorePairs, UserError
 from beam_sts.candidates.keys import MinHash
 from beam_sts.cli import dedup, mine, score
+from beam_sts.mining.settings import MinePairsSettings
+from beam_sts.pairs.settings import HandlerSettings, ScorePairsSettings
+from beam_sts.settings import settings_of
 from beam_sts.transforms import options
 from beam_sts.transforms import yaml as in_yaml
 
@@ -97,7 +100,7 @@ TRANSFORMS = {
     CrossEncoderModelHandler: (HANDLER, None, None),
     ScorePairs: (SCORE, score, in_yaml.ScorePairs),
     DeduplicateTexts: (DEDUP, dedup, in_yaml.DeduplicateTexts),
-    MinePairs: (MINE, mine, None),
+    MinePairs: (MINE, mine, in_yaml.MinePairs),
 }
 CASES = [
     pytest.param(transform, name, value, id=f"{transform.__name__}-{name}-{value!r}")
@@ -162,10 +165,10 @@ def test_its_command_says_the_same(transform, name, option, value, tmp_path, cap
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_every_parameter_has_a_rule_and_values_that_break_it(transform):
     rules = {
-        CrossEncoderModelHandler: options.HANDLER,
-        ScorePairs: options.SCORE,
+        CrossEncoderModelHandler: dict(settings_of(HandlerSettings)),
+        ScorePairs: dict(settings_of(ScorePairsSettings)),
         DeduplicateTexts: options.DEDUP,
-        MinePairs: options.MINE,
+        MinePairs: dict(settings_of(MinePairsSettings)),
     }[transform]
     found = inspect.signature(transform).parameters.values()
     for one in found:

@@ -41,8 +41,19 @@ def test_texts_are_deduplicated(tmp_path, monkeypatch):
     assert rejected == {"id": 4, "text": None, "reject_reason": "null in field 'text'"}
 
 
+def test_pairs_are_mined(tmp_path, monkeypatch):
+    found = run("mine.yaml", tmp_path, monkeypatch)
+    pairs = found["pairs"].to_pylist()
+    assert set(pairs[0]) == {"sentence1", "sentence2", "score", "origin", "split"}
+    best = max(pairs, key=lambda row: row["score"])
+    assert {text[:10] for text in (best["sentence1"], best["sentence2"])} == {"The old br", "The bridge"}
+    assert any("adjacent" in row["origin"] for row in pairs)
+    (rejected,) = found["not-used"].to_pylist()
+    assert rejected == {"text": " ", "reject_reason": "empty text"}
+
+
 def test_the_provider_file_names_what_the_examples_use():
     (provider,) = yaml.safe_load(PROVIDERS.read_text())
-    for name in ("score.yaml", "dedup.yaml"):
+    for name in ("score.yaml", "dedup.yaml", "mine.yaml"):
         (used,) = yaml.safe_load((ROOT / "examples" / name).read_text())["providers"]
         assert used["transforms"].items() <= provider["transforms"].items()
