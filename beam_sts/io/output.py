@@ -10,6 +10,7 @@
     DIR/_run/run.json                the run's fingerprint: input, model, settings
     DIR/_run/records/part-000000.json counts of one slice, and size, rows and digest of each of its shards
     DIR/_run/lock                    held by the running process; on an object store, there while one runs
+    DIR/_run/earlier/                of --overwrite on a disk: the earlier run, until this one writes a file
 
 A slice is committed by its score shard, written after everything else of the slice, and counts as done where
 all of its shards are as its record has them. Every file is published in one step, so a killed or doubled
@@ -21,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,6 +49,7 @@ from beam_sts.io.storage import StorageOptions
 SHARD_FOLDERS = ("scores", "matches", "rejected")
 _OURS = {*SHARD_FOLDERS, "_run", "summary.json", "report.html"}
 _ENDINGS = "|".join((*OUTPUT_FORMATS, "json", "html"))
+_EARLIER = "earlier"
 _TEMPORARY = re.compile(rf"\..+\.({_ENDINGS})\.\d+\.[0-9a-f]{{8}}")
 _NO_COUNTS = ("of", "shards")
 _SHARD = re.compile(rf"part-(\d+)\.(?:{_ENDINGS})")
@@ -58,7 +61,8 @@ class OutputFolder:
 
     ``form`` is the format of its shards, ``csv_safe`` as for ``encode``. ``folders`` are those of its shards;
     a shard in the first marks its slice as committed. ``storage`` takes the stores' options to the workers,
-    ``lease`` the right to write, which is looked at before every file.
+    ``lease`` the right to write, which is looked at before every file. ``earlier`` says that a run which
+    this one replaces is still there, put aside.
     """
 
     root: str
@@ -67,6 +71,7 @@ class OutputFolder:
     folders: tuple[str, ...] = SHARD_FOLDERS
     storage: StorageOptions = field(default_factory=StorageOptions, compare=False)
     lease: Lease | None = field(default=None, compare=False)
+    earlier: bool = field(default=False, compare=False)
 
     @classmethod
     def at(
@@ -220,6 +225,8 @@ class OutputFolder:
     def _publish(self, path: str, data: bytes) -> None:
         if self.lease:
             self.lease.check()
+        if self.earlier:
+            self._drop_earlier()
         publish(path, data)
 
     @contextlib.contextmanager
@@ -243,7 +250,12 @@ class OutputFolder:
             self._check(fingerprint, overwrite=overwrite)
         made = _missing_folders(self.path("_run")) if is_local(self.root) else []
         with self.lock(takeover=takeover) as held:
-            held.prepare(fingerprint, overwrite=overwrite)
+            with self._writing():
+                if is_local(self.root):
+                    held._put_back()
+                    if held._check(fingerprint, overwrite=overwrite):
+                        held = replace(held, earlier=held._put_aside())
+            replace(held, earlier=False).prepare(fingerprint, overwrite=overwrite)
             try:
                 yield held
             except Exception:
@@ -259,6 +271,7 @@ class OutputFolder:
                 return
             self._clear()
             if is_local(self.root):
+                self._put_back()
                 self._path_of("_run", "lock").unlink(missing_ok=True)
                 for folder in made:
                     folder.rmdir()
@@ -374,8 +387,42 @@ class OutputFolder:
         if fs.exists(inside) and not fs.isdir(inside):
             raise UserError(f"--output {self.root}: is a file, not a folder.")
 
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        """All that a run leaves, but for its lock."""
+        return (*self.folders, "_run/records", "summary.json", "report.html", RUN_FILE)
+
+    def _put_aside(self) -> bool:
+        """Move what an earlier run left out of the way, on a disk; tells whether there was something."""
+        there = [self._path_of(name) for name in sorted({Path(entry).name for entry in self._list()})]
+        there = [path for path in there if path.name != "_run" and not path.name.startswith(".")]
+        there += [path for path in map(self._path_of, ("_run/records", RUN_FILE)) if path.exists()]
+        aside = self._path_of("_run", _EARLIER)
+        for path in there:
+            aside.mkdir(exist_ok=True)
+            path.replace(aside / path.name)
+        return bool(there)
+
+    def _put_back(self) -> None:
+        """Undo ``_put_aside``, also that of a run which was killed before it wrote anything."""
+        aside = self._path_of("_run", _EARLIER)
+        if not aside.is_dir():
+            return
+        self._clear()
+        inner = {Path(name).name: name for name in ("_run/records", RUN_FILE)}
+        for path in sorted(aside.iterdir()):
+            path.replace(self._path_of(inner.get(path.name, path.name)))
+        aside.rmdir()
+
+    def _drop_earlier(self) -> None:
+        """Drop what was put aside, in one step: another process sees all of it or nothing."""
+        aside, dropped = (self._path_of("_run", name) for name in (_EARLIER, f"{_EARLIER}.dropped"))
+        with contextlib.suppress(OSError):  # another worker was first
+            aside.replace(dropped)
+        shutil.rmtree(dropped, ignore_errors=True)
+
     def _clear(self) -> None:
-        for name in (*self.folders, "_run/records", "summary.json", "report.html", RUN_FILE):
+        for name in self._parts:
             fs, inside = file_system(self.path(name))
             if fs.exists(inside):
                 fs.rm(inside, recursive=True)

@@ -246,3 +246,26 @@ def test_a_clock_that_jumps_between_the_tries_changes_nothing(source, tmp_path, 
     engines.finish(engines.start("score", *flags, "--output", out))
     assert json.loads((out / "summary.json").read_text())["shards_skipped"] >= 40
     assert engines.shards(out) == engines.shards(tmp_path / "whole")
+
+
+def test_worker_processes_end_soon_after_their_launcher_is_killed(source, tmp_path):
+    """They notice it by their connection, and commit nothing for a run that is no more."""
+    out = tmp_path / "out"
+    flags = ("--input", source, "--output", out, "--rows_per_shard", 20, "--threads", 1)
+    workers = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+    process = engines.start("score", *flags, *workers, start_new_session=True)
+
+    def group():
+        listed = subprocess.run(["ps", "-eo", "pgid=,stat="], capture_output=True, text=True, check=True)
+        states = [line.split() for line in listed.stdout.splitlines()]
+        return sum(int(pgid) == process.pid and "Z" not in state for pgid, state in states)
+
+    engines.wait_until(lambda: len(list(out.glob("scores/part-*"))) >= 3)
+    assert group() > 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(2)  # what was under way may end
+    there = len(list(out.glob("scores/part-*")))
+    engines.wait_until(lambda: group() == 0, timeout=120)
+    assert len(list(out.glob("scores/part-*"))) == there < 200
+    engines.finish(engines.start("score", *flags))

@@ -95,3 +95,34 @@ def test_a_refused_evaluation_writes_no_file(corpus, tiny, tmp_path):
     flags = [f"--input={corpus}", f"--model={tiny}", "--text_a=text", "--text_b=text_b"]
     assert evaluate.main([*flags, "--score=twice", f"--json={out}"]) == 2
     assert not out.parent.exists()
+
+
+REFUSED_LATE = {
+    "ids that recur": (dedup, "--text=text", "--id=twice"),
+    "more pairs than are to be scored": (dedup, "--text=text", "--max_pairs=1"),
+    "vectors of two widths": (dedup, "--text=text", "--candidates=neighbours", "--embedding=vector"),
+    "recurring ids on Beam": (dedup, "--text=text", "--id=twice", "--runner=DirectRunner"),
+    "texts of two widths": (mine, "--text=text", "--embedding=vector"),
+}
+
+
+def contents(folder):
+    """Of all files, but for the lock: that says who held it last."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "lock"]
+    return {path: path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("why", REFUSED_LATE)
+def test_what_overwrite_would_drop_stays_when_the_command_is_refused(corpus, tiny, tmp_path, why):
+    verb, *options = REFUSED_LATE[why]
+    out = tmp_path / "out"
+    flags = [f"--input={corpus}", f"--output={out}", "--threads=1", f"--model={tiny}"]
+    assert verb.main([*flags, "--text=text"]) == 0
+    before = contents(out)
+    assert verb.main([*flags, *options, "--overwrite"]) == 2
+    assert contents(out) == before
+    assert (
+        verb.main([*flags, "--text=text", "--seed=1" if verb is mine else "--threshold=0.5", "--overwrite"])
+        == 0
+    )
+    assert not list((out / "_run").glob("earlier*"))

@@ -1,3 +1,4 @@
+import pickle
 import random
 import subprocess
 import sys
@@ -64,6 +65,41 @@ def test_the_same_run_goes_on_and_another_is_refused_with_what_differs(folder):
         folder.prepare(other, overwrite=False)
     folder.prepare(other, overwrite=True)
     assert folder.committed() == set()
+
+
+def test_an_earlier_run_stays_until_the_one_that_replaces_it_writes(tmp_path):
+    folder, other = OutputFolder.at(str(tmp_path / "out")), {**RUN, "settings": {"threshold": 0.7}}
+
+    def state():
+        files = [path for path in sorted(tmp_path.rglob("*")) if path.is_file() and path.name != "lock"]
+        return {path: path.read_bytes() for path in files}
+
+    def replaced(error):
+        with folder.claim(other, overwrite=True) as held:
+            assert held.committed() == set()
+            raise error
+
+    with folder.claim(RUN, overwrite=False) as first:
+        _commit(first, 0)
+    before = state()
+    with pytest.raises(UserError, match="ids recur"):
+        replaced(UserError("ids recur"))
+    assert state() == before
+    for overwrite in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            replaced(KeyboardInterrupt())  # tidies nothing up, as a kill
+        assert state() != before
+        with folder.claim(RUN, overwrite=overwrite) as again:
+            assert again.committed() == (set() if overwrite else {0})
+            if overwrite:
+                _commit(again, 0)
+        assert state() == before
+    with folder.claim(other, overwrite=True) as third:
+        _commit(pickle.loads(pickle.dumps(third)), 1)  # as a worker does
+        assert third.committed() == {1}
+    assert not list((tmp_path / "out" / "_run").glob("earlier*"))
+    with pytest.raises(UserError, match=r"threshold was 0\.7"), folder.claim(RUN, overwrite=False):
+        pass
 
 
 def test_another_pipelines_output_is_refused(folder):
