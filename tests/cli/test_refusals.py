@@ -31,7 +31,7 @@ REFUSED = {
     "vectors of two widths": (dedup, "--text=text", "--candidates=neighbours", "--embedding=vector"),
     "a file of pairs that is not there": (dedup, "--text=text", "--candidates=pairs:/nowhere.csv"),
     "no earlier run": (dedup, "--text=text", "--from_pairs=/nowhere"),
-    "what needs one machine": (dedup, "--text=text", "--runner=DirectRunner", "--linkage=average"),
+    "what needs another input": (dedup, "--text=text", "--within"),
     "recurring ids on Beam": (dedup, "--text=text", "--id=twice", "--runner=DirectRunner"),
     "more pairs on Beam": (dedup, "--text=text", "--max_pairs=1", "--runner=DirectRunner"),
     "a threshold of logits": (score, "--text_a=text", "--text_b=text_b", "--threshold=7"),
