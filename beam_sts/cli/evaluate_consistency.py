@@ -274,13 +274,15 @@ _COUNTED = ("rows_read", "rows_scored", "rows_rejected", "reasons")
 
 def _lines(found: dict[str, Any], groups: list[GroupMean], own: argparse.Namespace) -> list[str]:
     questions = [each for each in found["questions"] if each["mean"] is not None]
-    mean = "no question has two answers" if found["mean"] is None else f"{found['mean']:.4f}"
+    mean = "undefined: no question has two answers"
+    if found["mean"] is not None:
+        mean = f"{found['mean']:.4f}, the mean over questions of the mean score of each two answers"
     scored, rejected = f"{found['rows_scored']:,} scored", f"{found['rows_rejected']:,} rejected"
     lines = [
         f"{found['model']} on {found['input']}",
         f"rows      {found['rows_read']:,} read: {scored}, {rejected}",
         f"questions {found['questions_asked']:,}, {found['questions_alone']:,} with one answer",
-        f"agreement {mean}, the mean over questions of the mean score of each two answers",
+        f"agreement {mean}",
     ]
     if found["questions_sampled"]:
         lines.append(

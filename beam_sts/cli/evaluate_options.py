@@ -92,7 +92,7 @@ def add_options(options: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="of bootstrap and sheet (default: %(default)s)",
+        help="of bootstrap, sheet and the sample of --consistency (default: %(default)s)",
     )
     agreeing = options.add_argument_group("consistency")
     agreeing.add_argument(
