@@ -67,17 +67,35 @@ def write_digest(library: Path) -> None:
     library.with_name(f"{library.name}.sha256").write_text(f"{digest}  {library.name}\n", encoding="utf-8")
 
 
+def readme() -> str:
+    """README.md as PyPI shows it: links into the repository are whole addresses, or text without one."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    inside = r"\[([^\]]*)\]\((?!https?:|#)([^)\s]+)\)"
+    if not repository[1]:
+        return re.sub(inside, r"\1", re.sub(rf"!{inside}\n?", "", text))
+    text = re.sub(rf"!{inside}", rf"![\1]({repository[1]}/raw/v{version[1]}/\2)", text)
+    return re.sub(inside, rf"[\1]({repository[1]}/blob/v{version[1]}/\2)", text)
+
+
 setup(
     name="beam_sts",
     version=version[1],
     description="Score text pairs in Apache Beam with a small cross-encoder that ships in the package",
-    long_description=(ROOT / "README.md").read_text("utf-8"),
+    long_description=readme(),
     long_description_content_type="text/markdown",
     author="beam_sts authors",
     url=repository[1] or None,
-    project_urls={"Issues": f"{repository[1]}/issues"} if repository[1] else {},
-    license="MIT",
-    license_files=["LICENSE"],
+    project_urls={
+        name: f"{repository[1]}/{path}"
+        for name, path in {
+            "Documentation": "tree/main/docs",
+            "Changelog": "blob/main/CHANGELOG.md",
+            "Issues": "issues",
+        }.items()
+        if repository[1]
+    },
+    license_expression="MIT AND CC-BY-SA-4.0",  # the code, and the embedded models
+    license_files=["LICENSE", "LICENSES/*", "NOTICE", "beam_sts/dedup/facts/wordnet_license.txt"],
     keywords=["apache-beam", "semantic-textual-similarity", "cross-encoder", "deduplication", "nlp"],
     classifiers=[
         "Development Status :: 4 - Beta",
@@ -89,6 +107,7 @@ setup(
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: 3.14",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Typing :: Typed",
     ],
@@ -98,6 +117,7 @@ setup(
     package_data={
         "beam_sts": [
             "py.typed",
+            "example_pairs.jsonl",
             "models/embedded/*/*",
             "report/templates/*",
             "transforms/providers.yaml",

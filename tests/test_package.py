@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import beam_sts
+from beam_sts.cli import example
 from beam_sts.cli.main import VERBS
 
 ROOT = Path(__file__).parents[1]
@@ -47,6 +48,36 @@ def built(tmp_path_factory):
     return wheel, sdist
 
 
+def test_the_example_is_packaged_and_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert example.PAIRS.read_bytes() == (ROOT / "examples/pairs.jsonl").read_bytes()
+    assert example.main([]) == 0
+    assert "62 pairs" in capsys.readouterr().out
+    assert (tmp_path / "pairs.jsonl").read_bytes() == example.PAIRS.read_bytes()
+    assert example.main([]) == 0  # the same file: nothing is lost
+    (tmp_path / "pairs.jsonl").write_text("mine")
+    assert example.main([]) == 2
+    assert (tmp_path / "pairs.jsonl").read_text() == "mine"
+    assert example.main(["--output", "no/such/folder.jsonl"]) == 2
+
+
+def test_every_public_name_is_listed():
+    assert set(beam_sts.__all__) <= set(dir(beam_sts))
+
+
+@pytest.mark.slow
+def test_two_builds_are_equal_byte_for_byte(tmp_path):
+    script = ROOT / "scripts/build_packages.py"
+    builds = []
+    for name in ("one", "two"):
+        check(
+            [sys.executable, script, tmp_path / name], env={**os.environ, "SOURCE_DATE_EPOCH": "1750000000"}
+        )
+        builds.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
+    assert len(builds[0]) == 2
+    assert builds[0] == builds[1]
+
+
 def test_one_version_everywhere():
     stated = check([sys.executable, "setup.py", "--version"], cwd=ROOT).split()[-1]
     assert beam_sts.__version__ == stated
@@ -79,8 +110,14 @@ def test_wheel_and_sdist_carry_everything(built):
     assert not any(name.endswith((".library", ".sha256")) for name in in_sdist)
     tops = {name.split("/")[0] for name in in_wheel if ".dist-info/" not in name}
     assert tops == {"beam_sts", "pipelines"}
-    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in in_wheel)
-    for line in ("License: MIT", "Requires-Python: >=3.10", "Provides-Extra: test"):
+    licences = {name.partition(".dist-info/licenses/")[2] for name in in_wheel}
+    assert {"LICENSE", "LICENSES/CC-BY-SA-4.0.txt", "NOTICE"} <= licences
+    assert not re.search(r"\]\((?!https?:|#)", metadata), "a link of the description dies on PyPI"
+    for line in (
+        "License-Expression: MIT AND CC-BY-SA-4.0",
+        "Requires-Python: >=3.10",
+        "Provides-Extra: test",
+    ):
         assert line in metadata.splitlines()
 
 

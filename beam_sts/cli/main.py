@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from beam_sts.cli.terminal import complain, say
 
-VERBS = ("score", "dedup", "mine", "evaluate", "train", "explain", "label", "models")
+VERBS = ("example", "score", "dedup", "mine", "evaluate", "train", "explain", "label", "models")
 SHELLS = ("bash", "zsh", "tcsh")
 _HERE = Path(__file__).parent
 

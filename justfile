@@ -1,0 +1,42 @@
+# The usual jobs: `just` lists them. Get it with your package manager, or: pip install rust-just
+# Each job is one command that you can also type. They use the environment .venv, where there is one.
+
+export PATH := justfile_directory() / ".venv/bin" + ":" + env("PATH")
+export HF_HUB_OFFLINE := "1"
+
+# list the jobs
+default:
+    @just --list
+
+# set up .venv with everything that tests and docs need
+setup:
+    python3 -m venv .venv
+    .venv/bin/pip install -e '.[test,docs]'
+
+# the tests of pure functions: less than a minute
+fast *args:
+    python -m pytest tests/evaluation tests/report tests/io tests/test_settings.py tests/test_links.py {{ args }}
+
+# every test that is not slow: some 12 minutes on two cores
+test *args:
+    python -m pytest {{ args }}
+
+# the slow tests: real runners, killed processes, a million answers
+slow *args:
+    python -m pytest -m slow {{ args }}
+
+# format, lint, types, import rules: what pre-commit runs
+lint:
+    pre-commit run --all-files
+
+# the documentation site, at http://127.0.0.1:8000
+docs:
+    mkdocs serve
+
+# sdist and wheel in dist/, the same bytes each time
+build:
+    python scripts/build_packages.py dist
+
+# all that CI runs, in a fresh copy and environment
+ci:
+    .ci/run
