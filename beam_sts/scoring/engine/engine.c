@@ -140,6 +140,15 @@ static void take_texts(const struct model *m, const struct batch *b, int64_t pai
 #define CALL(level, name, ...) name##_plain(__VA_ARGS__)
 #endif
 
+/* Between parts of the scratch memory: nothing, which the address sanitizer watches. Also the parts' alignment. */
+#define GAP 64
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#define POISON(from, size) ASAN_POISON_MEMORY_REGION(from, size)
+#else
+#define POISON(from, size) (void)0
+#endif
+
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Memory for chunks of so many tokens, and so many pairs in all; 1 where there is none. */
@@ -175,19 +184,21 @@ static int allocate(struct scratch *s, const struct model *m, int64_t tokens, in
         {&s->first, columns, 4 * m->heads},
         {&s->zeros, 1, 4 * most(widest, KEYS)},
     };
-    int64_t total = 64;
+    int64_t total = GAP;
     for (size_t part = 0; part < sizeof parts / sizeof *parts; part++) {
         int64_t bytes;
         if (__builtin_mul_overflow(parts[part].rows, parts[part].bytes, &bytes) ||
-            __builtin_add_overflow(total, bytes + 64, &total))
+            __builtin_add_overflow(total, bytes + 2 * GAP, &total))
             return 1;
     }
     if ((uint64_t)total > SIZE_MAX || !(s->memory = malloc(total))) return 1;
     char *next = s->memory;
     for (size_t part = 0; part < sizeof parts / sizeof *parts; part++) {
-        next += -(uintptr_t)next % 64;
+        next += -(uintptr_t)next % GAP;
         memcpy(parts[part].field, &next, sizeof next);
         next += parts[part].rows * parts[part].bytes;
+        POISON(next, GAP);
+        next += GAP;
     }
     memset(s->zeros, 0, 4 * most(widest, KEYS));
     return 0;

@@ -1,0 +1,80 @@
+"""The engine under sanitizers, and on another processor by emulation."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import beam_sts
+
+ROOT = Path(__file__).parents[2]
+SOURCE = Path(beam_sts.__file__).parent / "scoring" / "engine" / "engine.c"
+COMPILER = shutil.which("cc")
+FLAGS = ["-O1", "-g", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
+
+
+def _runtime(name):
+    """The sanitizer's library, which must be loaded before Python."""
+    if COMPILER is None:
+        pytest.skip("no C compiler (cc)")
+    found = subprocess.run([COMPILER, f"-print-file-name={name}"], capture_output=True, text=True, check=True)
+    path = found.stdout.strip()
+    if not Path(path).is_absolute():
+        pytest.skip(f"the compiler has no {name}")
+    return path
+
+
+@pytest.fixture(scope="module")
+def sanitized(tmp_path_factory):
+    """A library with the address and the undefined-behaviour sanitizer, and the environment it runs in."""
+    preloaded = [_runtime("libasan.so"), _runtime("libubsan.so")]
+    library = tmp_path_factory.mktemp("sanitized") / "engine.so"
+    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    subprocess.run([COMPILER, *FLAGS, *sanitizers, str(SOURCE), "-o", str(library), "-lm"], check=True)
+    env = {
+        **os.environ,
+        "LD_PRELOAD": ":".join(preloaded),
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=99",
+        "PYTHONMALLOC": "malloc",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    return library, env
+
+
+def _fuzz(sanitized, seconds, seed):
+    library, env = sanitized
+    command = [sys.executable, "-m", "tests.scoring.fuzz_engine", str(library), str(seconds), str(seed)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=env)
+    assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-2000:]
+    assert int(done.stdout.split()[0]) > 0
+
+
+def test_random_models_and_micro_batches_under_sanitizers(sanitized):
+    _fuzz(sanitized, 20, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_more_of_them(sanitized, seed):
+    _fuzz(sanitized, 200, seed)
+
+
+def test_the_sanitizer_sees_a_read_beyond_a_buffer(sanitized, tmp_path):
+    """A control: an engine that reads one row too many of its scratch memory is caught."""
+    broken = tmp_path / "engine"
+    shutil.copytree(SOURCE.parent, broken, ignore=shutil.ignore_patterns("*.py", "*.library*", "__pycache__"))
+    source = (broken / "engine.c").read_text()
+    wrong = source.replace("{&s->hidden, tokens + SLACK, 4 * hidden}", "{&s->hidden, tokens - 1, 4 * hidden}")
+    assert wrong != source
+    (broken / "engine.c").write_text(wrong)
+    library = tmp_path / "broken.so"
+    flags = [*FLAGS, "-fsanitize=address"]
+    subprocess.run([COMPILER, *flags, str(broken / "engine.c"), "-o", str(library), "-lm"], check=True)
+    command = [sys.executable, "-m", "tests.scoring.fuzz_engine", str(library), "20"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=sanitized[1])
+    assert done.returncode == 99
+    assert "use-after-poison" in done.stderr
