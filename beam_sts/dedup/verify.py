@@ -14,6 +14,7 @@ from beam_sts.dedup.overlap import Overlap
 from beam_sts.errors import UserError
 from beam_sts.io.summary import add_records, length_histogram
 from beam_sts.models.checkpoint import Checkpoint
+from beam_sts.scoring.decisions import decisive
 from beam_sts.scoring.scorer import PairScorer
 
 RULES = ("model", "cascade", "identical", "blend")
@@ -92,7 +93,7 @@ class Verifier:
         first, second = _ordered(text_a.take(pa.array(rows)), text_b.take(pa.array(rows)))
         result = self.scorer.run(first, second, symmetric=self.symmetric)
         shared = self.overlap.scores(first, second) if self.overlap is not None else None
-        first_scores = _mean(result.scores, shared, self.share)
+        first_scores = decisive(_mean(result.scores, shared, self.share))
         scores[rows] = first_scores
         rules[rows] = RULES.index("model" if shared is None else "blend")
         seconds, cascaded, changed = result.seconds, 0, 0
@@ -100,7 +101,7 @@ class Verifier:
             inside = np.flatnonzero((first_scores >= self.band[0]) & (first_scores <= self.band[1]))
             taken = pa.array(inside)
             again = self.cascade.run(first.take(taken), second.take(taken), symmetric=self.symmetric)
-            better = _mean(again.scores, shared[inside] if shared is not None else None, self.share)
+            better = decisive(_mean(again.scores, shared[inside] if shared is not None else None, self.share))
             limit = np.float32(self.threshold)
             changed = int(((better >= limit) != (first_scores[inside] >= limit)).sum())
             scores[rows[inside]], rules[rows[inside]] = better, RULES.index("cascade")

@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 
 from beam_sts.errors import UserError, check_between
 from beam_sts.evaluation.rules import PairScores
+from beam_sts.scoring.decisions import decisive
 
 IntArray = NDArray[np.int64]
 THRESHOLD = 0.8
@@ -240,7 +241,7 @@ def settle(compared: Compared, scores: ArrayLike, threshold: float) -> Agreement
     made = sizes * (sizes - 1) // 2
     return Agreement(
         np.divide(total, others, out=np.full(count, np.nan), where=others > 0),
-        _clusters(compared, every >= threshold, of_question),
+        _clusters(compared, decisive(every) >= threshold, of_question),
         np.divide(sums, made, out=np.full(len(sizes), np.nan), where=made > 0),
     )
 

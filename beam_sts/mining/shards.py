@@ -35,6 +35,7 @@ from beam_sts.mining.core import (
     word_overlap,
 )
 from beam_sts.mining.settings import MineSettings
+from beam_sts.scoring.decisions import decisive
 from beam_sts.scoring.scorer import PairScorer
 
 PAIRS_PER_SHARD = 50_000
@@ -126,7 +127,7 @@ class PairShardWriter:
         """Score and write a shard; gives the scores, NaN where the model failed."""
         started = time.time()
         result = self.scorer.run(pairs.text_a, pairs.text_b, symmetric=self.settings.symmetric)
-        scores = result.scores
+        scores = decisive(result.scores)
         overlap = word_overlap(pairs.text_a, pairs.text_b)
         with np.errstate(invalid="ignore"):
             hard = np.abs(scores - overlap) >= np.float32(self.settings.hard_gap)

@@ -11,7 +11,6 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from apache_beam.metrics import Metrics
 
 from beam_sts.examples import Example, choose_rows, reason_kind
@@ -25,6 +24,7 @@ from beam_sts.pairs.beam_handler import METRICS_NAMESPACE, PairColumns, PairColu
 from beam_sts.pairs.beam_inference import RunInference
 from beam_sts.pairs.settings import ScoreSettings
 from beam_sts.scoring.columns import Sifted, attach, beginnings, rejected_examples, sift, text_arrays
+from beam_sts.scoring.decisions import decisive
 from beam_sts.scoring.scorer import ScoreResult
 
 
@@ -125,7 +125,7 @@ class _CommitSlice(beam.DoFn):
             shards["rejected"] = rejected
             Metrics.counter(METRICS_NAMESPACE, "rejected").inc(len(rejected) - len(result.failures))
         if settings.score.threshold is not None:
-            hits = pc.greater_equal(scores, pa.scalar(settings.score.threshold, pa.float32()))
+            hits = pa.array(decisive(values) >= np.float32(settings.score.threshold))
             shards["matches"] = table.filter(hits)
         shards["scores"] = table
         record = {

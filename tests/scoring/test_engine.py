@@ -8,6 +8,7 @@ import torch
 
 from beam_sts import PairScorer
 from beam_sts.models.checkpoint import load_checkpoint
+from beam_sts.scoring.decisions import decisive
 from beam_sts.scoring.engine import Engine, backend
 from beam_sts.scoring.engine.native import LEVELS, installed_library
 from beam_sts.scoring.engine.reference import Reference
@@ -192,3 +193,21 @@ def test_the_sigmoid_of_torch_is_ours():
     logits = np.linspace(-30, 30, 101, dtype=np.float32)
     expected = torch.sigmoid(torch.from_numpy(logits)).numpy()
     np.testing.assert_allclose(scorer._checkpoint.activate(logits), expected, rtol=0, atol=1e-7)
+
+
+def test_every_instruction_set_decides_alike(level):
+    """At thresholds that are scores themselves, to the digits that people write."""
+    pairs = _pairs(120, 30, seed=5)
+    scores = PairScorer().score(pairs)
+    other = PairScorer()
+    shape, checkpoint = other._backend.shape, other._checkpoint
+    special = tuple(part[0] for part in other._tokenizer.template.parts)
+    other._backend._native = None
+    other._backend._reference = Reference(shape, Weights.of(shape, checkpoint.weights()), special, np.float64)
+    exact = other.score(pairs)
+    thresholds = np.unique(exact.round(5))
+    ours, theirs = (decisive(some)[:, None] >= thresholds.astype(np.float32) for some in (scores, exact))
+    np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(
+        np.argsort(decisive(scores), kind="stable"), np.argsort(decisive(exact), kind="stable")
+    )
