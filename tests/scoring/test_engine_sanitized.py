@@ -78,3 +78,28 @@ def test_the_sanitizer_sees_a_read_beyond_a_buffer(sanitized, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=sanitized[1])
     assert done.returncode == 99
     assert "use-after-poison" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rotary", ["0", "1"])
+def test_arm64_gives_the_logits_of_x86(tmp_path, rotary):
+    """Cross-compiled, and run by emulation: NEON through the compiler's portable vectors."""
+    cross, emulator = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64-static")
+    if None in (COMPILER, cross, emulator):
+        pytest.skip(
+            "needs cc, and Debian's gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user-static"
+        )
+    driver = Path(__file__).with_name("engine_driver.c")
+    flags = ["-O3", "-Wall", "-Wextra", "-Werror", "-I", str(SOURCE.parent), str(driver)]
+    subprocess.run([COMPILER, *flags, "-o", str(tmp_path / "here"), "-lm"], check=True)
+    subprocess.run([cross, *flags, "-static", "-o", str(tmp_path / "there"), "-lm"], check=True)
+    here, there = (
+        [
+            float(line)
+            for line in subprocess.run([*command, rotary], capture_output=True, check=True).stdout.split()
+        ]
+        for command in ([tmp_path / "here"], [emulator, tmp_path / "there"])
+    )
+    assert len(here) == 20
+    assert max(map(abs, here)) > 0.5
+    assert here == pytest.approx(there, abs=1e-5)

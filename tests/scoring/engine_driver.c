@@ -1,0 +1,73 @@
+/* A random model through the engine, built by the simplest means: for processors on which Python is not at hand.
+ * Prints the logits of some pairs; argument: 1 for rotary positions, 0 for absolute ones. */
+#include "engine.c"
+
+#include <stdio.h>
+
+static uint32_t state = 1;
+
+static float drawn(float scale) {
+    state = state * 1664525u + 1013904223u;
+    return scale * ((float)(state >> 8) / (1 << 23) - 1);
+}
+
+static float *numbers(int64_t rows, int64_t width, int64_t stride, float scale) {
+    float *made = calloc(rows * stride + 16, sizeof(float));
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < width; c++) made[r * stride + c] = drawn(scale);
+    return made;
+}
+
+/* Weights drawn column by column, packed for panels of the plain instruction set. */
+static struct linear linear_of(int64_t inner, int64_t outer) {
+    int64_t panel = beam_sts_panel(0);
+    float *panels = calloc(padded(outer) * inner + 16, sizeof(float)), scale = 2 / sqrtf((float)inner + 1);
+    for (int64_t c = 0; c < outer; c++)
+        for (int64_t k = 0; k < inner; k++)
+            panels[c / panel * panel * inner + k * panel + c % panel] = drawn(scale);
+    return (struct linear){inner, outer, FLOAT32, (uint32_t *)panels, numbers(1, outer, padded(outer), 0.5f), NULL, NULL};
+}
+
+static struct norm norm_of(int64_t width) {
+    float *weight = numbers(1, width, padded(width), 0.5f);
+    for (int64_t d = 0; d < width; d++) weight[d] += 1;
+    return (struct norm){weight, numbers(1, width, padded(width), 0.5f)};
+}
+
+static struct layer layer_of(int64_t hidden, int64_t inner) {
+    return (struct layer){linear_of(hidden, 3 * hidden), linear_of(hidden, hidden), norm_of(hidden),
+                          linear_of(hidden, inner), linear_of(inner, hidden), norm_of(hidden)};
+}
+
+int main(int count, char **arguments) {
+    int rotary = count > 1 && arguments[1][0] == '1';
+    enum { HIDDEN = 50, HEADS = 2, INNER = 90, WINDOW = 3, NARROW = 7, VOCABULARY = 60, PAIRS = 20, PLACES = 900 };
+    struct layer layer = layer_of(HIDDEN, INNER);
+    struct model m = {
+        .level = 0, .hidden = HIDDEN, .heads = HEADS, .intermediate = INNER, .projections = NARROW, .window = WINDOW,
+        .rotary = rotary ? 8 : 0, .segment = rotary ? 3 : 0, .cls = 2, .sep_a = 3, .sep_b = 3, .eps = 1e-5f,
+        .table = numbers(VOCABULARY, NARROW, NARROW, 1),
+        .token_types = rotary ? NULL : numbers(2, HIDDEN, padded(HIDDEN), 1),
+        .positions = rotary ? NULL : numbers(PLACES, HIDDEN, padded(HIDDEN), 1),
+        .projection = linear_of(WINDOW * NARROW, HIDDEN), .norm = norm_of(HIDDEN), .layers = 1, .layer = &layer,
+        .last_query = linear_of(HIDDEN, HEADS * (padded(HIDDEN) + (rotary ? 8 : 0))),
+        .last_key = linear_of(HIDDEN, rotary ? HEADS * 8 : 0),
+        .last_output = linear_of(HEADS * padded(HIDDEN), HIDDEN), .last = layer_of(HIDDEN, INNER),
+        .pooler = linear_of(HIDDEN, HIDDEN), .classifier = linear_of(HIDDEN, 1),
+    };
+    static int32_t ids[PLACES];
+    static int64_t start[2][PAIRS], kept[2][PAIRS];
+    static float temperature[PAIRS], logits[PAIRS];
+    for (int at = 0; at < PLACES; at++) ids[at] = (int32_t)(at * 37 % VOCABULARY);
+    for (int64_t pair = 0; pair < PAIRS; pair++) {
+        start[0][pair] = 3 * pair, start[1][pair] = 5 * pair;
+        kept[0][pair] = pair * pair % 23, kept[1][pair] = pair == 7 ? 700 : pair;
+        temperature[pair] = 1 + 0.01f * (float)pair;
+    }
+    struct batch b = {.pairs = PAIRS, .longest = 800, .ids = ids, .start = {start[0], start[1]},
+                      .kept = {kept[0], kept[1]}, .temperature = temperature, .rotary = numbers(PLACES, 8, 8, 1),
+                      .logits = logits};
+    if (beam_sts_forward(&m, &b)) return 1;
+    for (int64_t pair = 0; pair < PAIRS; pair++) printf("%.7g\n", logits[pair]);
+    return 0;
+}
