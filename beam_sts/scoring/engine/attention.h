@@ -78,19 +78,29 @@ INLINE TARGET void NAME(pack_head)(const struct model *m, int64_t kind, const fl
  * up to a whole vector. Corrects the sum so far, and returns the factor of what was summed before. A row that holds
  * what is not finite gives NaN. */
 INLINE TARGET float NAME(softmax)(float *row, int64_t count, float *largest, float *total) {
+    int64_t whole = count / WIDTH * WIDTH;
+    ivec real = NAME(first_lanes)(count - whole);
     vec most = (vec){0} - INFINITY, sum = {0}, broken = {0};
-    for (int64_t at = 0; at < count; at += WIDTH) {
-        ivec real = NAME(first_lanes)(count - at);
+    for (int64_t at = 0; at < whole; at += WIDTH) {
         vec value = NAME(load)(row + at);
+        broken += value * 0.0f;
+        most = NAME(larger)(value, most);
+    }
+    if (whole < count) {
+        vec value = NAME(load)(row + whole);
         broken += (vec)((ivec)value & real) * 0.0f;
         most = NAME(choose)(real, NAME(larger)(value, most), most);
     }
     float before = *largest, now = NAME(largest)(most);
     if (now < before) now = before;
-    for (int64_t at = 0; at < count; at += WIDTH) {
+    for (int64_t at = 0; at < whole; at += WIDTH) {
         vec value = NAME(power)(NAME(load)(row + at) - now);
-        value = (vec)((ivec)value & NAME(first_lanes)(count - at));
         NAME(store)(row + at, value);
+        sum += value;
+    }
+    if (whole < count) {
+        vec value = (vec)((ivec)NAME(power)(NAME(load)(row + whole) - now) & real);
+        NAME(store)(row + whole, value);
         sum += value;
     }
     float factor = before == now ? 1 : before == -INFINITY ? 0 : expf(before - now);

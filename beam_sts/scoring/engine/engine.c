@@ -23,7 +23,7 @@ enum {
     CHUNK = 256,        /* tokens that go through all layers together, or one pair if that has more */
     BLOCK = 96,         /* rows of a product */
     QUERIES = 48,       /* of a block of attention */
-    KEYS = 512,
+    KEYS = 256,
     SLACK = 4,          /* rows that products read and write beyond the last, at most one less */
     PANEL_GROUPS = 64,  /* of a panel that are summed up apart: it stays in the first cache, and sums err less */
 };
