@@ -1,7 +1,7 @@
 """Scores as decisions compare them: rounded, so that every processor decides alike.
 
-The last bits of a score depend on the processor's instructions. A score at a threshold, or two that are equal in
-a ranking, would then be decided one way on one worker and another way on the next. So scores go through
+The last bits of a score depend on the processor's instructions. A score at a threshold, or two that are equal
+in a ranking, would then be decided one way on one worker and another way on the next. So scores go through
 ``decisive`` before they are compared.
 """
 
