@@ -102,14 +102,21 @@ def _told(error: Exception, stays: str, again: str | None, console: Console) -> 
         return console.error(2, *own.split("\n"))
     if _debugging():
         console.note("traceback", traceback.format_exc())
-    last = [line for line in str(error).strip().splitlines() if line.strip()] or [""]
-    said = _without_runner(type(error).__name__, last[-1].strip())[:_LONGEST]
+    said = _without_runner(*_named(error))[:_LONGEST]
     if _may_pass(error, said):
         # What is in the way may be gone the next time; after anything else the same would happen again.
         then = f": once the cause is gone, {again}" if again else ""
         return console.error(1, said, f"{stays}{then}.", _HOW)
     fault = "This is a fault of beam_sts, or an input that it does not support."
     return console.error(1, said, f"{stays}. {fault}", f"{_HOW} {report_it()}")
+
+
+def _named(error: Exception) -> tuple[str, str]:
+    """What an unexpected error is called, and the line that says what it is."""
+    if type(error).__module__.startswith("grpc") and hasattr(error, "details"):  # as text it ends with a ">"
+        return f"gRPC {error.code().name}", " ".join(str(error.details()).split())  # type: ignore[attr-defined]
+    last = [line for line in str(error).strip().splitlines() if line.strip()] or [""]
+    return type(error).__name__, last[-1].strip()
 
 
 _HOW = "BEAM_STS_DEBUG=1 prints the traceback."

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_sts.errors import UserError
-from beam_sts.io.slices import SLICE_BYTES, Slice, SliceData, changed, check_slices
+from beam_sts.io.slices import SLICE_BYTES, Slice, SliceData, check_slices
 
 LARGEST_SLICE = 1 << 30
 """Bytes that a slice may hold when it is decoded: planning knows the mean size of rows only."""
@@ -54,7 +54,10 @@ def read_ranges(
             except (OSError, pa.ArrowException) as error:
                 raise UserError(f"{part.path}: rows from {row} cannot be read: {error}") from error
             if batch is None:
-                raise changed(part.path, row)
+                raise UserError(
+                    f"{part.path}: changed while it was read, or is damaged: it ends before row {row:,}, which "
+                    "its footer promises. Start again; if it stays so, write the file anew."
+                )
             skip, used = max(0, part.row - row), min(len(batch), stop - row)
             if used > skip:
                 pieces.append(batch.slice(skip, used - skip))

@@ -10,6 +10,7 @@ import sys
 import unicodedata
 from pathlib import Path
 
+import grpc
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -211,6 +212,19 @@ def test_closed_streams_and_no_home_are_no_failure(tmp_path):
         shell = ["sh", "-c", command.replace("{}", closed), "sh", str(report)]
         assert subprocess.run(shell, cwd=ROOT, env=bare, check=False, timeout=300).returncode == 0
         assert report.read_text().rstrip().endswith("</html>")
+
+
+def test_an_error_of_grpc_is_told_by_its_code_and_details(capfd):
+    """As text it has five lines, of which the last is ">"."""
+
+    def run():
+        with grpc.insecure_channel("127.0.0.1:1") as channel:  # no runner listens there
+            return channel.unary_unary("/a/b")(b"", timeout=20)
+
+    assert guarded(run, stays="All stays", again="run the same command again") == 1
+    said = capfd.readouterr().err
+    assert said.startswith("failed: gRPC UNAVAILABLE: failed to connect")
+    assert "once the cause is gone" in said
 
 
 def test_a_fault_says_so_and_what_may_pass_says_how_to_go_on(capfd):

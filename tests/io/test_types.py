@@ -329,6 +329,10 @@ def check_parquet(folder, table, options, per_slice, empty_groups):
         written = pq.read_table(path)
     except pa.ArrowInvalid:
         assume(False)  # Arrow itself fails on a null list in a page of a byte or two
+    if len(written) < len(table):  # nor does it find a lone list again, where it left the dictionary
+        with pytest.raises(UserError, match="or is damaged: it ends before row"):
+            check(path, written, per_slice)
+        return
     check(path, written, per_slice)
 
 
@@ -386,6 +390,17 @@ def test_any_table_by_any_writer_of_arrow_is_read_as_written(
     tmp_path, table, batch, stream, compression, per_slice
 ):
     check_arrow(tmp_path, table, batch, stream, compression, per_slice)
+
+
+def test_a_parquet_file_without_the_rows_of_its_footer_is_an_error(tmp_path):
+    """As Arrow 25 writes a lone list in pages of a byte: it reads no row of it itself."""
+    path = tmp_path / "in.parquet"
+    settings = {"data_page_size": 1, "write_batch_size": 1, "dictionary_pagesize_limit": 1}
+    pq.write_table(pa.table({"a": [[1]]}), path, **settings)
+    if len(pq.read_table(path)):
+        pytest.skip("this Arrow writes it well")
+    with pytest.raises(UserError, match="or is damaged: it ends before row 0"):
+        check(path, pa.table({"a": [[1]]}), 10)
 
 
 @pytest.mark.slow
