@@ -55,8 +55,8 @@ def read_ranges(
                 raise UserError(f"{part.path}: rows from {row} cannot be read: {error}") from error
             if batch is None:
                 raise UserError(
-                    f"{part.path}: changed while it was read, or is damaged: it ends before row {row:,}, which "
-                    "its footer promises. Start again; if it stays so, write the file anew."
+                    f"{part.path}: changed while it was read, or is damaged: it ends before row {row:,} of "
+                    "those that its footer promises. Start again; if it stays so, write the file anew."
                 )
             skip, used = max(0, part.row - row), min(len(batch), stop - row)
             if used > skip:
