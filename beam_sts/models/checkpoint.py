@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from beam_sts.models.source import locate
 from beam_sts.models.stack import CLASSIFY, Stack, activation_name, plain_stack, read_stack
 from beam_sts.models.tensors import bert_hash_shapes, check_finite, check_tensors
 from beam_sts.models.tokenizer import SavedTokenizer, read_tokenizer
-from beam_sts.models.weights import StoredTensor, read_weights, rename_projection, stored_tensors
+from beam_sts.models.weights import read_stored, read_weights, rename_projection, stored_tensors
 
 __all__ = ["DEFAULT_MODEL", "Checkpoint", "embedded_models", "load_checkpoint"]
 
@@ -58,6 +58,13 @@ class Checkpoint:
     allow_pickle: bool = False
     trust_remote_code: bool = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What was given, without the weights and what else is cached."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
     def activate(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores from logits, in float32."""
         if self.activation == "identity":
@@ -78,13 +85,17 @@ class Checkpoint:
         Raises:
             UserError: they are absent, unsafe, unreadable or do not fit the config.
         """
+        return self._weights
+
+    @cached_property
+    def _weights(self) -> dict[str, NDArray[Any]]:
         if self.sizes is None:
             raise TypeError(f"{self.name} is no BERT-hash classifier; its weights are those of its model()")
         folder = self.stack.folder
         load_pickle = _load_pickle if self.allow_pickle else None
         found: dict[str, Any] = read_weights(folder, stored_tensors, load_pickle)
         found = check_tensors(rename_projection(found, folder), bert_hash_shapes(self.sizes), folder)
-        weights = {name: t.read() if isinstance(t, StoredTensor) else t for name, t in found.items()}
+        weights = read_stored(found)
         for name, array in weights.items():
             check_finite(name, array, folder)
         return weights

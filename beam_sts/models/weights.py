@@ -36,7 +36,7 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor of a safetensors file: what its header says of it, until ``read``.
+    """A tensor of a safetensors file: what its header says of it, until ``read_stored``.
 
     Attributes:
         file: where it is.
@@ -55,28 +55,41 @@ class StoredTensor:
         """How many sizes."""
         return len(self.shape)
 
-    def read(self) -> NDArray[Any]:
-        """Its numbers, of shape ``shape``; those in bfloat16 as float32, which holds each of them.
 
-        Raises:
-            UserError: the file is not what it was when its header was read.
-        """
-        with reading(f"{self.file}: not a whole safetensors file", "Copy it again."):
-            if self.dtype == "bfloat16":
-                array = _read_bfloat16(self.file, self.name)
-            else:
-                with safe_open(self.file, "np") as stored:
-                    array = stored.get_tensor(self.name)
-            if array.shape != self.shape:
-                raise ValueError(f"{self.name} has the shape {list(array.shape)}, not {list(self.shape)}")
-        return array
+def read_stored(tensors: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Tensors as arrays, each of its shape; those in bfloat16 as float32, which holds each of their numbers.
+
+    Args:
+        tensors: stored ones, which are read, and arrays, which stay as they are.
+
+    Raises:
+        UserError: a file is not what it was when its header was read.
+    """
+    arrays = {}
+    for file in {t.file for t in tensors.values() if isinstance(t, StoredTensor)}:
+        with (
+            reading(f"{file}: not a whole safetensors file", "Copy it again."),
+            safe_open(file, "np") as stored,
+        ):
+            for name, tensor in tensors.items():
+                if isinstance(tensor, StoredTensor) and tensor.file == file:
+                    arrays[name] = _read(stored, tensor)
+    return {name: arrays.get(name, tensor) for name, tensor in tensors.items()}
 
 
-def _read_bfloat16(file: Path, name: str) -> NDArray[np.float32]:
+def _read(stored: Any, tensor: StoredTensor) -> NDArray[Any]:
+    read = _read_bfloat16(tensor) if tensor.dtype == "bfloat16" else stored.get_tensor(tensor.name)
+    array: NDArray[Any] = read
+    if array.shape != tensor.shape:
+        raise ValueError(f"{tensor.name} has the shape {list(array.shape)}, not {list(tensor.shape)}")
+    return array
+
+
+def _read_bfloat16(tensor: StoredTensor) -> NDArray[np.float32]:
     """A tensor of a type that NumPy has not, by its place in the file."""
-    with file.open("rb") as stream:
+    with tensor.file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
-        entry = json.loads(stream.read(length))[name]
+        entry = json.loads(stream.read(length))[tensor.name]
         begin, end = entry["data_offsets"]
         stream.seek(8 + length + begin)
         halves = np.frombuffer(stream.read(end - begin), "<u2")

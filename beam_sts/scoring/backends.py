@@ -143,7 +143,7 @@ def _load(
     own = checkpoint.sizes if device == "cpu" else None
     if own and _own_forward(checkpoint, tokenizer):
         return Engine(own, checkpoint.weights(), tokenizer.template, precision)
-    need_torch(f"{checkpoint.name}: its architecture, or --device {device},")
+    need_torch(f"{checkpoint.name}: a BERT-hash of this kind" if device == "cpu" else f"--device {device}")
     import torch
 
     from beam_sts.scoring.modernbert import ModernBertBackend
