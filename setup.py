@@ -1,6 +1,7 @@
 """The one place of metadata, dependencies and extras; Beam's ``--setup_file`` builds from it."""
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -32,6 +33,7 @@ engine = Extension(
     [f"{ENGINE}/engine.c"],
     depends=sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / ENGINE).glob("*.h")),
     extra_compile_args=["-O3", "-fno-math-errno", "-g0"],
+    libraries=["m"],
     optional=True,
     py_limited_api=True,
 )
@@ -128,7 +130,8 @@ setup(
             "dedup/facts/*.txt",
         ]
     },
-    ext_modules=[engine],
+    # Without the engine the wheel fits every system (scripts/wheels.py builds both kinds).
+    ext_modules=[] if os.environ.get("BEAM_STS_PURE") else [engine],
     cmdclass={"build_ext": BuildLibrary},
     options={"bdist_wheel": {"py_limited_api": "cp310"}},
     zip_safe=False,

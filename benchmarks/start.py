@@ -2,9 +2,9 @@
 
     python -m benchmarks.start [--tries N] [--json FILE]
 
-Each use runs in a process of its own, N times in turn with the others; the least of each is shown. Bytecode
-is written first, as an installation does. ``pipelines.score`` stands beside an empty Beam pipeline of the same
-rounds.
+Each use runs in a process of its own, N times in turn with the others; the least of each is shown.
+Bytecode is written first, as an installation does. An empty Beam pipeline of the same rounds stands beside
+``score``. Linux only.
 """
 
 from __future__ import annotations
@@ -23,11 +23,18 @@ EXAMPLES = ROOT / "examples" / "pairs.jsonl"
 LARGE = ("torch", "transformers", "apache_beam", "scipy", "pandas", "duckdb", "networkx")
 """Packages that take time or memory to import."""
 
-# What a use leaves in sys.modules, after it ran.
-_REPORT = f"""
+# What a process holds. The peak that its parent is told counts the parent's own memory before the start.
+_HELD = f"""
 import json, sys
-found = [name for name in {LARGE} if sys.modules.get(name)]
-print(json.dumps(found), file=open(sys.argv[-1], "w"))
+def held():
+    large = [name for name in {LARGE} if sys.modules.get(name)]
+    with open("/proc/self/status") as status:
+        peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+    return [peak / 1024, large]
+"""
+_REPORT = f"""
+{_HELD}
+print(json.dumps(held()), file=open(sys.argv[-1], "w"))
 """
 _SCORE_ONE = "import beam_sts\nbeam_sts.PairScorer().score([('a cat', 'a dog')])"
 _EMPTY_PIPELINE = """
@@ -38,7 +45,7 @@ with beam.Pipeline(FnApiRunner()) as pipeline:
 """
 # Both workers of a machine score; each says what it holds.
 _WORKERS = """
-import json, os, resource, sys, time
+import json, os, sys, time
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -50,10 +57,8 @@ class Hold(beam.DoFn):
     def process(self, pair):
         yield pair
         time.sleep(0.2)  # leaves some for the other
-        large = [name for name in LARGE if sys.modules.get(name)]
-        held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         with open(os.path.join(self.folder, str(os.getpid())), "w") as file:
-            json.dump([held, large], file)
+            json.dump(held(), file)
 
 if __name__ == "__main__":
     options = PipelineOptions(direct_num_workers=2, direct_running_mode="multi_processing")
@@ -99,6 +104,18 @@ def uses(folder: Path) -> dict[str, str]:
     }
 
 
+def hidden(*packages: str) -> str:
+    """Code after which packages are as if they were not installed."""
+    return f"""
+import sys
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name in {packages}:
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Hide())
+"""
+
+
 def run(code: str, folder: Path, *, without: tuple[str, ...] = ()) -> Cost:
     """Run code in a process of its own.
 
@@ -111,8 +128,7 @@ def run(code: str, folder: Path, *, without: tuple[str, ...] = ()) -> Cost:
         RuntimeError: it failed, with what it printed.
     """
     report = folder / "report.json"
-    hide = f"import sys\nsys.modules.update(dict.fromkeys({without!r}))\n" if without else ""
-    command = [sys.executable, "-c", f"{hide}{code}\n{_REPORT}", str(report)]
+    command = [sys.executable, "-c", f"{hidden(*without)}{code}\n{_REPORT}", str(report)]
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(command, stdout=printed, stderr=printed, env=_environment(folder))
         _, status, used = os.wait4(process.pid, 0)
@@ -120,8 +136,8 @@ def run(code: str, folder: Path, *, without: tuple[str, ...] = ()) -> Cost:
         if process.returncode:
             printed.seek(0)
             raise RuntimeError(printed.read().decode(errors="replace")[-2000:])
-    large = tuple(json.loads(report.read_text()))
-    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, large)
+    memory, large = json.loads(report.read_text())
+    return Cost(used.ru_utime + used.ru_stime, memory, tuple(large))
 
 
 def workers(folder: Path) -> list[Cost]:
@@ -132,7 +148,7 @@ def workers(folder: Path) -> list[Cost]:
     """
     held = Path(tempfile.mkdtemp(dir=folder))
     script = folder / "workers.py"
-    script.write_text(f"LARGE = {LARGE}\n{_WORKERS}")
+    script.write_text(f"{_HELD}\n{_WORKERS}")
     done = subprocess.run(
         [sys.executable, script, held], env=_environment(folder), capture_output=True, text=True, check=False
     )
@@ -177,9 +193,8 @@ def main() -> None:
     for use, cost in costs.items():
         print(f"| {use} | {cost.cpu:.2f} | {cost.memory:.0f} | {', '.join(cost.large)} |")
     empty, score = costs["empty Beam pipeline"], costs["score"]
-    print(
-        f"| score, less the empty pipeline | {score.cpu - empty.cpu:.2f} | {score.memory - empty.memory:.0f} | |"
-    )
+    cpu, memory = score.cpu - empty.cpu, score.memory - empty.memory
+    print(f"| score, less the empty pipeline | {cpu:.2f} | {memory:.0f} | |")
     together = sum(cost.memory for cost in both)
     imported = sorted({name for cost in both for name in cost.large})
     print(f"| {len(both)} workers (multi_processing), together | | {together:.0f} | {', '.join(imported)} |")

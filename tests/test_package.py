@@ -1,6 +1,7 @@
 """What a user installs: the wheel, the sdist, and the package that Beam builds for its workers."""
 
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import beam_sts
 from beam_sts.cli import example
 from beam_sts.cli.main import VERBS
+from beam_sts.models.checksums import verify_digest
 
 ROOT = Path(__file__).parents[1]
 EMBEDDED = [path.relative_to(ROOT).as_posix() for path in (ROOT / "beam_sts/models/embedded").glob("*/*")]
@@ -159,6 +161,64 @@ def test_it_installs_with_a_compiler_and_without_one(built, tmp_path, compiler):
     check(install, env={**os.environ, "CC": compiler})
     what = "NumPy" if compiler == "/bin/false" else "the engine"
     assert probe(target) == f"scored with {what}\n"
+
+
+@pytest.mark.slow
+def test_an_index_gets_wheels_for_every_system(tmp_path):
+    """Two kinds here; that of arm64 is below."""
+    if sys.platform != "linux" or platform.machine() != "x86_64" or not shutil.which("gcc"):
+        pytest.skip("wheels for Linux on x86-64 are built there, with gcc")
+    names = {}
+    for kind in ("x86_64", "pure"):
+        check([sys.executable, "-m", "scripts.wheels", tmp_path / kind, "--only", kind], cwd=ROOT)
+        (wheel,) = (tmp_path / kind).iterdir()
+        names[kind] = wheel.name
+        target = tmp_path / f"site-{kind}"
+        check([sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", target, wheel])
+        assert probe(target) == f"scored with {'NumPy' if kind == 'pure' else 'the engine'}\n"
+    assert re.fullmatch(r"beam_sts-[\d.]+-cp310-abi3-manylinux\w+_x86_64[\w.]*\.whl", names["x86_64"])
+    assert re.fullmatch(r"beam_sts-[\d.]+-py3-none-any\.whl", names["pure"])
+
+
+# Loads a library and calls what says how it is to be used.
+CALL = """
+#include <dlfcn.h>
+#include <stdint.h>
+#include <stdio.h>
+int main(int count, char **arguments) {
+    void *library = dlopen(arguments[count - 1], RTLD_NOW);
+    if (!library) return fprintf(stderr, "%s\\n", dlerror()), 1;
+    int64_t (*version)(void) = (int64_t (*)(void))dlsym(library, "beam_sts_version");
+    int64_t (*level)(void) = (int64_t (*)(void))dlsym(library, "beam_sts_level");
+    int64_t (*panel)(int64_t) = (int64_t (*)(int64_t))dlsym(library, "beam_sts_panel");
+    void *forward = dlsym(library, "beam_sts_forward");
+    if (!version || !level || !panel || !forward) return fprintf(stderr, "a function is missing\\n"), 1;
+    printf("%d %d %d\\n", (int)version(), (int)level(), (int)panel(level()));
+    return 0;
+}
+"""
+
+
+@pytest.mark.slow
+def test_the_engine_of_arm64_is_compiled_and_runs(tmp_path):
+    """Cross-compiled; qemu's user mode loads it and calls what needs no model."""
+    tools = ("aarch64-linux-gnu-gcc", "qemu-aarch64")
+    if missing := [tool for tool in tools if not shutil.which(tool)]:
+        pytest.skip(f"not installed: {', '.join(missing)} (Debian: gcc-aarch64-linux-gnu, qemu-user)")
+    check([sys.executable, "-m", "scripts.wheels", tmp_path, "--only", "aarch64"], cwd=ROOT)
+    (wheel,) = tmp_path.iterdir()
+    assert re.fullmatch(r"beam_sts-[\d.]+-cp310-abi3-manylinux\w+_aarch64[\w.]*\.whl", wheel.name)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    library = tmp_path / "beam_sts/scoring/engine/native.library"
+    verify_digest(library)
+    (tmp_path / "call.c").write_text(CALL)
+    check(["aarch64-linux-gnu-gcc", tmp_path / "call.c", "-o", tmp_path / "call", "-ldl"])
+    said = check(["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", tmp_path / "call", library])
+    version, level, panel = map(int, said.split())
+    assert version > 0
+    assert level >= 0
+    assert panel > 0
 
 
 @pytest.mark.slow

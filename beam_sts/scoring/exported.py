@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_sts.errors import UserError
-from beam_sts.extras import need_torch
+from beam_sts.extras import need
 from beam_sts.models.cache import filled
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.models.checksums import verify_digest, write_digest
@@ -32,7 +32,10 @@ from beam_sts.scoring.tokens import MicroBatch, PaddedBatch, PairTokenizer
 
 log = logging.getLogger(__name__)
 
-NEEDS = {"onnx": ("onnxruntime", "onnx"), "openvino": ("openvino", "onnx")}
+NEEDS = {
+    "onnx": ("onnxruntime", "onnx", "torch", "transformers"),
+    "openvino": ("openvino", "onnx", "torch", "transformers"),
+}
 _OPSET = 17
 _SAMPLE = ("a b c", "b c a b", "", "c a")
 
@@ -55,7 +58,6 @@ def exported(checkpoint: Checkpoint, tokenizer: PairTokenizer) -> Path:
     Raises:
         CannotExportError: the architecture cannot be exported.
     """
-    need_torch(f"{checkpoint.name}: its export")
     import torch
     import transformers
     from huggingface_hub import constants
@@ -258,7 +260,5 @@ def check_backend(backend: str, precision: str, device: str, *, own: bool = Fals
             f"--precision {precision} is not one of backend {backend}'s on {device} ({others}). int8 goes "
             "with --backend onnx, fp16 with --device cuda."
         )
-    if backend in NEEDS and not installed(backend):
-        raise UserError(
-            f"--backend {backend} needs {' and '.join(NEEDS[backend])}: pip install 'beam_sts[{backend}]'."
-        )
+    if backend in NEEDS:
+        need(f"--backend {backend}", backend, *NEEDS[backend])

