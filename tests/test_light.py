@@ -26,7 +26,7 @@ with beam.Pipeline(FnApiRunner()) as pipeline:
     _ = pairs | "one" >> ScorePairs()
     _ = pairs | "two" >> RunInference(CrossEncoderModelHandler())
     rows = pipeline | "rows" >> beam.Create(texts)
-    _ = rows | DeduplicateTexts("text", id="id")
+    _ = rows | DeduplicateTexts(text="text", id="id")
     _ = pipeline | "texts" >> beam.Create([row["text"] for row in texts]) | MinePairs()
 """
 
