@@ -16,6 +16,7 @@ from beam_sts.models.registration import register_with_transformers
 if TYPE_CHECKING:
     from beam_sts.dedup.beam import DeduplicateTexts
     from beam_sts.mining.beam import MinePairs
+    from beam_sts.mining.library import Mined, mine
     from beam_sts.pairs.beam import ScorePairs
     from beam_sts.pairs.beam_handler import CrossEncoderModelHandler
     from beam_sts.scoring.scorer import PairScorer, ScoreResult, ScoreStats
@@ -26,6 +27,7 @@ __all__ = [
     "CrossEncoderModelHandler",
     "DeduplicateTexts",
     "MinePairs",
+    "Mined",
     "PairScorer",
     "Rejected",
     "ScorePairs",
@@ -34,11 +36,14 @@ __all__ = [
     "ScoredPair",
     "TextPair",
     "UserError",
+    "mine",
 ]
 _PLACES = {
     "CrossEncoderModelHandler": "pairs.beam_handler",
     "DeduplicateTexts": "dedup.beam",
     "MinePairs": "mining.beam",
+    "Mined": "mining.library",
+    "mine": "mining.library",
     "PairScorer": "scoring.scorer",
     "Rejected": "types",
     "ScorePairs": "pairs.beam",

@@ -1,14 +1,15 @@
-"""An input of texts: the columns that matter of it, read slice by slice into good rows and others."""
+"""An input of texts, files or a table: the columns that matter of it, read into good rows and others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from beam_sts.candidates.buckets import IntArray
+from beam_sts.arrays import IntArray
 from beam_sts.candidates.vectors import check_vector_column
 from beam_sts.errors import UserError
 from beam_sts.io.reading import InputPlan, read_slices
@@ -17,14 +18,117 @@ from beam_sts.io.slices import ReadOptions, Slice, SliceData
 from beam_sts.scoring.columns import is_text, sift, text_arrays
 
 EMPTY = ("keep", "score", "reject")
+ROWS_AT_ONCE = 50_000
+"""Of a table; of files it is a slice."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that matter of an input: the texts, the ids, perhaps vectors.
+
+    ``id`` None: ids are row numbers over the whole input, from 0.
+    """
+
+    text: str
+    id: str | None = None
+    reject_empty: bool = False
+    vector: str | None = None
+
+    def id_type(self, schema: pa.Schema) -> pa.DataType:
+        """Type of the ids."""
+        if self.id is None:
+            return pa.int64()
+        kind = field_at(schema, self.id).type
+        return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+    def check(self, schema: pa.Schema, flag: str) -> None:
+        """Check that the columns are there and of the right kind.
+
+        Args:
+            schema: of the input.
+            flag: what messages put before the settings' names, such as ``--against_``.
+
+        Raises:
+            UserError: naming the column and the way out.
+        """
+        for option, name in ((f"{flag}text", self.text), (f"{flag}id", self.id)):
+            if name is not None and not find_path(schema, name):
+                raise missing_column(f"{option} {name}:", name, schema.names)
+        if self.vector is not None:
+            check_vector_column(schema, self.vector)
+        kind = field_at(schema, self.text).type
+        if not is_text(kind) and not pa.types.is_null(kind):
+            raise UserError(
+                f"{flag}text {self.text}: holds {kind}, not texts. The columns are {listed(schema.names)}."
+            )
+        kind = self.id_type(schema)
+        if not (is_text(kind) or pa.types.is_integer(kind)):
+            raise UserError(
+                f"{flag}id {self.id}: holds {kind}; ids must be integers or texts, so that equal ones are "
+                "surely equal. Cast the column first, or leave it out to use row numbers."
+            )
+
+    def sift(self, data: SliceData, start: int, id_type: pa.DataType) -> SliceRows:
+        """The good rows of a slice that begins with row ``start`` of the input, and why others are bad."""
+        sifted = sift(data.table, [self.text], empty="reject" if self.reject_empty else "score")
+        good, reasons = sifted.good, dict(zip(sifted.bad.tolist(), sifted.reasons, strict=True))
+        numbers = start - data.slice.row + np.asarray(data.rows, dtype=np.int64)
+        if self.id is None:
+            ids: pa.Array = pa.array(numbers)
+        else:
+            column = column_at(data.table, self.id).cast(id_type)
+            for row in np.flatnonzero(np.asarray(column.is_null())).tolist():
+                reasons[row] = f"null in column {self.id!r}"
+            good = np.array([row for row in good.tolist() if row not in reasons], dtype=np.int64)
+            ids = column
+        taken = pa.array(good)
+        texts, _ = text_arrays(data.table, (self.text, self.text), good)
+        bad = sorted(reasons)
+        return SliceRows(data, good, numbers[good], ids.take(taken), texts, bad, [reasons[r] for r in bad])
+
+
+class Readable(Protocol):
+    """An input that can be read: files or a table."""
+
+    @property
+    def columns(self) -> Columns:
+        """Those that matter."""
+        ...
+
+    @property
+    def id_type(self) -> pa.DataType:
+        """Type of the ids."""
+        ...
+
+    def read(self) -> Iterator[SliceRows]:
+        """Its rows, part by part."""
+        ...
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """A table as an input."""
+
+    table: pa.Table
+    columns: Columns
+
+    @property
+    def id_type(self) -> pa.DataType:
+        """Type of the ids."""
+        return self.columns.id_type(self.table.schema)
+
+    def read(self) -> Iterator[SliceRows]:
+        """Its rows, some ten thousand at a time."""
+        schema = with_text(self.table.schema, self.columns.text)
+        for start in range(0, len(self.table), ROWS_AT_ONCE):
+            part = self.table.slice(start, ROWS_AT_ONCE).cast(schema)
+            data = SliceData(Slice(start, "", start, len(part)), part, range(start, start + len(part)))
+            yield self.columns.sift(data, start, self.id_type)
 
 
 @dataclass(frozen=True)
 class Source:
-    """An input and the columns that matter of it: the texts, the ids, perhaps vectors.
-
-    ``id`` None: ids are row numbers over all files, from 0.
-    """
+    """Files as an input, and the columns that matter of them, as :class:`Columns` has them."""
 
     plan: InputPlan
     options: ReadOptions
@@ -34,6 +138,11 @@ class Source:
     vector: str | None = None
 
     @property
+    def columns(self) -> Columns:
+        """Those that matter."""
+        return Columns(self.text, self.id, self.reject_empty, self.vector)
+
+    @property
     def schema(self) -> pa.Schema:
         """The whole input's, the text column as texts."""
         return with_text(self.plan.schema, self.text)
@@ -41,32 +150,15 @@ class Source:
     @property
     def id_type(self) -> pa.DataType:
         """Type of the ids."""
-        if self.id is None:
-            return pa.int64()
-        kind = field_at(self.plan.schema, self.id).type
-        return kind.value_type if pa.types.is_dictionary(kind) else kind
+        return self.columns.id_type(self.plan.schema)
 
     def check(self, flag: str) -> None:
-        """See that the columns are there and of the right kind.
+        """Check the columns; messages put ``--`` and ``flag`` before the settings' names.
 
         Raises:
             UserError: naming the column and the way out.
         """
-        for option, name in ((f"--{flag}text", self.text), (f"--{flag}id", self.id)):
-            if name is not None and not find_path(self.plan.schema, name):
-                raise missing_column(f"{option} {name}:", name, self.plan.schema.names)
-        if self.vector is not None:
-            check_vector_column(self.plan.schema, self.vector)
-        kind = field_at(self.plan.schema, self.text).type
-        if not is_text(kind) and not pa.types.is_null(kind):
-            there = listed(self.plan.schema.names)
-            raise UserError(f"--{flag}text {self.text}: holds {kind}, not texts. The columns are {there}.")
-        kind = self.id_type
-        if not (is_text(kind) or pa.types.is_integer(kind)):
-            raise UserError(
-                f"--{flag}id {self.id}: holds {kind}; ids must be integers or texts, so that equal ones are "
-                "surely equal. Cast the column first, or leave it out to use row numbers."
-            )
+        self.columns.check(self.plan.schema, f"--{flag}")
 
     def read(self, slices: Sequence[Slice] | None = None) -> Iterator[SliceRows]:
         """The slices' rows, all by default."""
@@ -77,24 +169,7 @@ class Source:
             if not parts:
                 continue
             for data in read_slices(parts, self.schema, [self.text], self.options):
-                yield self._sift(data, int(starts[data.slice.index]))
-
-    def _sift(self, data: SliceData, start: int) -> SliceRows:
-        sifted = sift(data.table, [self.text], empty="reject" if self.reject_empty else "score")
-        good, reasons = sifted.good, dict(zip(sifted.bad.tolist(), sifted.reasons, strict=True))
-        numbers = start - data.slice.row + np.asarray(data.rows, dtype=np.int64)
-        if self.id is None:
-            ids: pa.Array = pa.array(numbers)
-        else:
-            column = column_at(data.table, self.id).cast(self.id_type)
-            for row in np.flatnonzero(np.asarray(column.is_null())).tolist():
-                reasons[row] = f"null in column {self.id!r}"
-            good = np.array([row for row in good.tolist() if row not in reasons], dtype=np.int64)
-            ids = column
-        taken = pa.array(good)
-        texts, _ = text_arrays(data.table, (self.text, self.text), good)
-        bad = sorted(reasons)
-        return SliceRows(data, good, numbers[good], ids.take(taken), texts, bad, [reasons[r] for r in bad])
+                yield self.columns.sift(data, int(starts[data.slice.index]), self.id_type)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 import beam_sts
+from beam_sts.candidates.rejects import write_rejected
 from beam_sts.candidates.source import Source
 from beam_sts.cli.args import Parser, beam_options, look_at
 from beam_sts.cli.console import Clock, add_console_options, console_of, guarded, kept_in, progress
@@ -183,10 +184,12 @@ def _on_one_machine(args: argparse.Namespace, job: Job, clock: Clock) -> dict[st
         return mine_locally(
             job.output,
             job.source,
+            job.source.plan.rows,
             job.settings,
             job.cuts,
             job.checkpoint,
             work,
+            reject=lambda rows: write_rejected(job.output, job.source, rows, job.settings.report_examples),
             lap=clock.lap,
             progress=lambda total, done, unit, where: progress(
                 total, done, unit, where=where, console=console_of(args)

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.buckets import union_pairs
 from beam_sts.candidates.neighbours import lexical_neighbours, neighbours
-from beam_sts.candidates.rejects import write_rejected
-from beam_sts.candidates.source import SliceRows, Source
+from beam_sts.candidates.source import Readable, SliceRows
 from beam_sts.candidates.vectors import sentence_embedding, static_embedding
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.summary import Steps, add_records
@@ -168,12 +167,14 @@ def _by_shard(draw: NDArray[np.uint64], shards: int) -> Iterator[tuple[int, slic
 
 def mine_locally(
     output: OutputFolder,
-    source: Source,
+    source: Readable,
+    rows: int,
     settings: MineSettings,
     cuts: Cuts,
     checkpoint: Checkpoint,
     work: Path,
     *,
+    reject: Callable[[SliceRows], dict[str, Any]],
     lap: Callable[[str], None] = lambda name: None,
     progress: Progress = lambda total, done, unit, where: nullcontext(),
 ) -> dict[str, Any]:
@@ -182,10 +183,12 @@ def mine_locally(
     Args:
         output: takes the shards; scores that are there are taken.
         source: the input.
+        rows: of the input.
         settings: of the run.
         cuts: parts of the run.
         checkpoint: scores, and its token vectors count.
         work: a folder on a local disk for texts.
+        reject: takes the rejected rows of a slice; gives how many, and why.
         lap: called with the name of every part that is done.
         progress: shows how many of so many units are done, and what is at hand.
     """
@@ -193,11 +196,11 @@ def mine_locally(
     reader = PassageReader(source, settings, work)
     reading, proposing = Steps(), Steps()
 
-    def read(rows: SliceRows) -> dict[str, Any]:
-        reading.add(rows.data.slice.rows, rows.data.slice.path)
-        return write_rejected(output, source, rows, settings.report_examples)
+    def read(part: SliceRows) -> dict[str, Any]:
+        reading.add(part.data.slice.rows, part.data.slice.path)
+        return reject(part)
 
-    with progress(source.plan.rows, lambda: reading.done, "rows", lambda: reading.at):
+    with progress(rows, lambda: reading.done, "rows", lambda: reading.at):
         rejected = add_records(map(read, reader.rows()))
         passages = reader.finish()
     lap("read")
@@ -217,7 +220,7 @@ def mine_locally(
     with progress(len(found.a), lambda: scored, "pairs", str):
         scores = score_shards(passages, found, writer, done)
     lap("score")
-    rows = write_sets(passages, found, scores, writer)
+    written = write_sets(passages, found, scores, writer)
     lap("write")
     in_shards = np.bincount(shard_of(found.draw, cuts.shards))
     return {
@@ -229,5 +232,7 @@ def mine_locally(
         "pairs_reused": writer.reused,
         "shards_damaged": writer.damaged,
         "shards": {str(at): int(in_shards[at]) for at in np.flatnonzero(in_shards)},
-        "rows_written": {subset: {split: rows[subset, split] for split in SPLITS} for subset, _ in rows},
+        "rows_written": {
+            subset: {split: written[subset, split] for split in SPLITS} for subset, _ in written
+        },
     }

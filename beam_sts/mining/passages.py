@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray, inverse, rank_in_group
 from beam_sts.candidates.keys import hash128, normalise
-from beam_sts.candidates.source import SliceRows, Source
+from beam_sts.candidates.source import Readable, SliceRows
 from beam_sts.candidates.vectors import check_vector_column, vector_matrix
 from beam_sts.errors import UserError
 from beam_sts.io.schema import column_at, find_path, missing_column
@@ -131,7 +131,7 @@ class PassageReader:
     Texts with one normal form are one text, the first of them.
     """
 
-    source: Source
+    source: Readable
     settings: MineSettings
     work: Path
     _read: list[SlicePassages] = field(default_factory=list)
