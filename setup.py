@@ -21,7 +21,7 @@ torch = ["torch>=2.4", "transformers>=5,<6"]
 onnx = [*torch, "onnx>=1.17", "onnxruntime>=1.20"]
 openvino = [*torch, "onnx>=1.17", "openvino>=2025.0"]
 plot = ["matplotlib>=3.8"]
-neighbours = ["faiss-cpu>=1.8"]
+neighbours: list[str] = []  # an extra that nothing needs any more; its name goes with the next release
 # DuckDB, 66 MB, for --keep and block candidates by an expression; columns do without it.
 expressions = ["duckdb>=1.1"]
 train = [*torch, "sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]

@@ -15,6 +15,8 @@ from beam_sts.models.registration import register_with_transformers
 
 if TYPE_CHECKING:
     from beam_sts.dedup.beam import DeduplicateTexts
+    from beam_sts.dedup.library import deduplicate
+    from beam_sts.dedup.result import Deduplication
     from beam_sts.mining.beam import MinePairs
     from beam_sts.mining.library import Mined, mine
     from beam_sts.pairs.beam import ScorePairs
@@ -26,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CrossEncoderModelHandler",
     "DeduplicateTexts",
+    "Deduplication",
     "MinePairs",
     "Mined",
     "PairScorer",
@@ -36,11 +39,14 @@ __all__ = [
     "ScoredPair",
     "TextPair",
     "UserError",
+    "deduplicate",
     "mine",
 ]
 _PLACES = {
     "CrossEncoderModelHandler": "pairs.beam_handler",
     "DeduplicateTexts": "dedup.beam",
+    "Deduplication": "dedup.result",
+    "deduplicate": "dedup.library",
     "MinePairs": "mining.beam",
     "Mined": "mining.library",
     "mine": "mining.library",

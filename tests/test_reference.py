@@ -236,9 +236,9 @@ def by_beam(job, threshold, model, folder):
             within=job.within,
             linkage="average" if job.average else "single",
             one_to_one=job.one_to_one,
-            compare_blank=job.empty == "score",
-            rounds=5,
-            blend=False,
+            empty=job.empty,
+            component_rounds=5,
+            rule="model",
             thresholds=(),
         )
         for name in ("kept", "removed", "rejected", "clusters", "pairs"):
@@ -284,12 +284,6 @@ def profile(examples):
     return settings(
         max_examples=examples, suppress_health_check=[*checks, HealthCheck.function_scoped_fixture]
     )
-
-
-def on_beam(job):
-    """Without what the transform has not."""
-    job.empty = "score" if job.empty == "score" else "keep"
-    return job
 
 
 def dedup_on_one_machine(job, scorer, tiny):
@@ -414,7 +408,7 @@ def pairs_that_are_mined(placed, lexical, random_, share, seed, scorer, tiny):
 OFTEN = ["FnApiRunner"] * 7 + [name for name in RUNNERS if name != "Prism" or shutil.which("go")]
 CHECKS = {  # strategies, examples by default, share of a long run
     dedup_on_one_machine: ({"job": jobs()}, 6, 0.5),
-    dedup_by_a_runner: ({"job": jobs().map(on_beam)}, 2, 0.3),
+    dedup_by_a_runner: ({"job": jobs()}, 2, 0.3),
     scores_come_in_order_and_counts_add_up: (
         {
             "elements": st.lists(st.tuples(texts(), texts()), max_size=12),

@@ -16,6 +16,7 @@ from beam_sts.candidates.beam_buckets import BucketCandidates, KeyTexts, MergeCa
 from beam_sts.candidates.beam_nearest import DensePoints, LexicalCandidates, NearestCandidates, StaticVectors
 from beam_sts.candidates.keys import exact_keys
 from beam_sts.candidates.propose import Proposal
+from beam_sts.models.checkpoint import Checkpoint
 
 Node = tuple[int, Any]
 
@@ -46,7 +47,7 @@ class ProposeCandidates(beam.PTransform):
     def __init__(
         self,
         proposal: Proposal,
-        model: str,
+        model: str | Checkpoint,
         *,
         against: bool = False,
         blocks: int = 1,

@@ -2,9 +2,8 @@
 
 The pure twins are ``neighbours`` and ``lexical_neighbours`` of ``beam_sts.candidates.neighbours``.
 The rule: ids are cut into blocks of consecutive ids, every block is compared with every other by the pure
-functions, and of all blocks each text keeps its best. So the result is exact and, where the twin is exact,
-the same; the work grows with the square of the texts, a block's copies with the blocks. A worker holds two
-blocks.
+functions, and of all blocks each text keeps its best. So the result is exact, and that of one machine; the
+work grows with the square of the texts, a block's copies with the blocks. A worker holds two blocks.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import bisect
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import apache_beam as beam
@@ -25,11 +23,11 @@ from scipy import sparse
 from beam_sts.candidates.beam_buckets import batch_texts
 from beam_sts.candidates.buckets import IntArray
 from beam_sts.candidates.keys import parse_shingle
-from beam_sts.candidates.neighbours import nearest_points, whole_points
+from beam_sts.candidates.neighbours import PLACE, Block, nearest_in_blocks, search_dense, whole_points
 from beam_sts.candidates.tf_idf import COLUMNS, WORK, TfIdf, nearest_rows, shingle_frequency
 from beam_sts.candidates.vectors import TokenVectors
 from beam_sts.errors import UserError
-from beam_sts.models.checkpoint import load_checkpoint
+from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 
 BLOCK = 16_384
 """Texts of a block, about."""
@@ -72,10 +70,7 @@ class DensePoints:
         """Of each query the nearest points."""
         if queries.shape[1] != points.shape[1]:
             raise UserError(f"vectors have {queries.shape[1]} and {points.shape[1]} numbers.")
-        count = min(count, len(points))
-        product, place = nearest_points(queries, points, count)
-        owner = np.repeat(np.arange(len(queries)), count)
-        return owner, place.ravel().astype(np.int64), product.ravel().astype(np.int64)
+        return search_dense(queries, points, count)
 
 
 class SparsePoints:
@@ -109,29 +104,10 @@ class SparsePoints:
         return nearest_rows(queries, points, min(count, points.shape[0]), threads=1)
 
 
-class _Block(NamedTuple):
+class _Packed(NamedTuple):
     number: int
     ids: list[Any]
     vectors: list[bytes]
-
-
-@dataclass(frozen=True)
-class _Best:
-    """The best of each query so far: its row, the place among all blocks' ids, the product."""
-
-    owner: IntArray
-    code: IntArray
-    product: IntArray
-
-    def add(self, other: _Best, count: int) -> _Best:
-        owner, code, product = (
-            np.concatenate([getattr(self, name), getattr(other, name)])
-            for name in ("owner", "code", "product")
-        )
-        order = np.lexsort((code, -product, owner))
-        owner, code, product = owner[order], code[order], product[order]
-        best = np.arange(len(owner)) - np.searchsorted(owner, owner) < count
-        return _Best(owner[best], code[best], product[best])
 
 
 class NearestCandidates(beam.PTransform):
@@ -188,13 +164,13 @@ def _by_block(one: tuple[Any, bytes], cuts: list[Any]) -> tuple[int, tuple[Any, 
     return bisect.bisect_right(cuts, one[0]), one
 
 
-def _pack(block: tuple[int, Iterable[tuple[Any, bytes]]]) -> _Block:
+def _pack(block: tuple[int, Iterable[tuple[Any, bytes]]]) -> _Packed:
     number, ones = block
     ordered = sorted(ones, key=lambda one: one[0])
-    return _Block(number, [ident for ident, _ in ordered], [vector for _, vector in ordered])
+    return _Packed(number, [ident for ident, _ in ordered], [vector for _, vector in ordered])
 
 
-def _to_every(block: _Block, blocks: int) -> Iterator[tuple[int, _Block]]:
+def _to_every(block: _Packed, blocks: int) -> Iterator[tuple[int, _Packed]]:
     for number in range(blocks):
         yield number, block
 
@@ -205,40 +181,24 @@ class _Nearest(beam.DoFn):
     def __init__(self, k: int, kind: _Kind, sided: bool) -> None:
         self._k, self._kind, self._sided = k, kind, sided
 
-    def process(self, met: tuple[int, Iterable[_Block]]) -> Iterator[tuple[Any, Any]]:
+    def process(self, met: tuple[int, Iterable[_Packed]]) -> Iterator[tuple[Any, Any]]:
         number, blocks = met
         own = next((block for block in blocks if block.number == number), None)
         if own is None:  # no id fell into it
             return
-        queries, side = self._kind.unpack(own.vectors), _sides(own, self._sided)
-        count = self._k if self._sided else self._k + 1
-        nothing = np.empty(0, np.int64)
-        best = _Best(nothing, nothing, nothing)
-        for block in blocks:
-            points, other = self._kind.unpack(block.vectors), _sides(block, self._sided)
-            for mine in (0, 1) if self._sided else (0,):
-                rows = np.flatnonzero(side == mine)
-                columns = np.flatnonzero(other == (1 - mine if self._sided else 0))
-                if len(rows) and len(columns):
-                    owner, place, product = self._kind.nearest(queries[rows], points[columns], count)
-                    code = np.int64(block.number) << 32 | columns[place]
-                    best = best.add(_Best(rows[owner], code, product), count)
-        owner, code = best.owner, best.code
-        if not self._sided:
-            apart = code != (np.int64(number) << 32 | owner)
-            owner, code = owner[apart], code[apart]
-            # A text with many equals may not be among its own k + 1 nearest.
-            few = np.arange(len(owner)) - np.searchsorted(owner, owner) < self._k
-            owner, code = owner[few], code[few]
+        unpacked = (self._unpacked(block) for block in blocks)
+        owner, code, _ = nearest_in_blocks(
+            self._unpacked(own), unpacked, self._k, self._kind.nearest, sided=self._sided
+        )
         for block in blocks:
             here = np.flatnonzero(code >> 32 == block.number)
-            for row, place in zip(owner[here].tolist(), (code[here] & 0xFFFFFFFF).tolist(), strict=True):
+            for row, place in zip(owner[here].tolist(), (code[here] & PLACE).tolist(), strict=True):
                 a, b = own.ids[row], block.ids[place]
                 yield (a, b) if a <= b else (b, a)
 
-
-def _sides(block: _Block, sided: bool) -> NDArray[np.int8]:
-    return np.array([ident[0] if sided else 0 for ident in block.ids], np.int8)
+    def _unpacked(self, block: _Packed) -> Block:
+        side = np.array([ident[0] if self._sided else 0 for ident in block.ids], np.int8)
+        return Block(block.number, self._kind.unpack(block.vectors), side)
 
 
 class StaticVectors(beam.PTransform):
@@ -251,7 +211,7 @@ class StaticVectors(beam.PTransform):
         load: arguments of ``load_checkpoint``.
     """
 
-    def __init__(self, model: str, **load: Any) -> None:
+    def __init__(self, model: str | Checkpoint, **load: Any) -> None:
         super().__init__()
         self._model, self._load = model, load
 
@@ -265,11 +225,13 @@ class StaticVectors(beam.PTransform):
 
 
 class _Tokens(beam.DoFn):
-    def __init__(self, model: str, load: dict[str, Any]) -> None:
+    def __init__(self, model: str | Checkpoint, load: dict[str, Any]) -> None:
         self._model, self._load = model, load
 
     def setup(self) -> None:
-        self._tokens = TokenVectors.of(load_checkpoint(self._model, **self._load))
+        model = self._model
+        loaded = model if isinstance(model, Checkpoint) else load_checkpoint(model, **self._load)
+        self._tokens = TokenVectors.of(loaded)
 
 
 class _CountTokens(_Tokens):

@@ -2,37 +2,35 @@
 
 ``lexical_neighbours`` ranks by tf-idf cosine over shingles, so it finds texts that share little but something
 rare (a part number), below any MinHash threshold. ``neighbours`` ranks by any embedding, such as
-``static_embedding``, and finds paraphrases that share no shingle. Their twin in Beam,
-``beam_sts.candidates.beam_nearest``, compares block by block with the same functions.
+``static_embedding``, and finds paraphrases that share no shingle. Both compare block by block, by
+:func:`nearest_in_blocks`: one machine block after block, Beam (``beam_sts.candidates.beam_nearest``) side by
+side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from beam_sts.candidates.buckets import IntArray
+from beam_sts.arrays import IntArray, rank_in_group
 from beam_sts.candidates.keys import parse_shingle
 from beam_sts.candidates.tf_idf import UNIT, WORK, TfIdf, nearest_rows, shingle_frequency
 from beam_sts.errors import UserError
 
-EXACT_UP_TO = 50_000
-"""Texts up to which ``neighbours`` compares all with all; beyond, it searches an index of cells."""
+BLOCK = 50_000
+"""Vectors of a block on one machine."""
 
 _EXACT_FLOAT = 1 << 24
-_BLOCK = 1024
-_ROWS_AT_ONCE = 50_000
+_ROWS_AT_ONCE = 1024
 
-
-_Search = Callable[[IntArray, IntArray, int], tuple[IntArray, IntArray, IntArray]]
-"""From texts, among texts, how many -> a text, one of its neighbours, their product; nearest first."""
-
-
-_NOTHING = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
+Found = tuple[IntArray, IntArray, IntArray]
+"""A query, one of its neighbours, their product; by query, the nearest first."""
+Search = Callable[[Any, Any, int], Found]
+"""From queries, among points, how many of each."""
 
 
 class Neighbours(NamedTuple):
@@ -81,12 +79,12 @@ def lexical_neighbours(
     vectors = weights.vectors(texts)
     floor = max(int(least * UNIT * UNIT) - 1, 0)
 
-    def search(rows: IntArray, columns: IntArray, count: int) -> tuple[IntArray, IntArray, IntArray]:
-        count = min(count, len(columns))
-        found = nearest_rows(vectors[rows], vectors[columns], count, floor=floor, threads=threads)
-        return rows[found[0]], columns[found[1]], found[2]
+    def search(queries: Any, points: Any, count: int) -> Found:
+        return nearest_rows(queries, points, min(count, points.shape[0]), floor=floor, threads=threads)
 
-    owner, other, product = _both_sides(search, vectors.shape[0], k, side)
+    whole = Block(0, vectors, _sides(side, vectors.shape[0]))
+    owner, code, product = nearest_in_blocks(whole, [whole], k, search, sided=side is not None)
+    other = code & PLACE
     return _as_pairs(owner, other, (product / (UNIT * UNIT)).astype(np.float32))
 
 
@@ -96,44 +94,38 @@ def neighbours(
     *,
     least: float = -1.0,
     side: NDArray[np.integer] | None = None,
-    exact_up_to: int = EXACT_UP_TO,
+    block: int = BLOCK,
 ) -> Neighbours:
-    """Each vector with the k nearest to it by cosine.
+    """Each vector with the k nearest to it by cosine: all are compared with all.
 
-    Up to ``exact_up_to`` vectors all are compared with all, in whole numbers (coordinates rounded to some
-    nine to eleven bits), so that neither threads nor machine change a result; ties go to the lower number.
-    Beyond, faiss looks into the 32 nearest of about 4 * sqrt(n) cells; that is approximate, and the same
-    wherever its k-means gives the same cells.
+    They are compared in whole numbers (coordinates rounded to some nine to eleven bits), so that neither
+    threads nor machine change a result; ties go to the lower number. The work grows with the square of the
+    vectors.
 
     Args:
         vectors: of shape (n, dimensions); a row of zeros has no neighbours.
         k: neighbours of each, at least 1.
         least: cosine below which a pair is left out.
         side: 0 or 1 for each, of shape (n,); then neighbours are looked for on the other side only.
-        exact_up_to: see above.
-
-    Raises:
-        UserError: faiss is needed and not installed.
+        block: vectors that are compared at once, which bounds the memory.
 
     >>> near = neighbours(np.array([[1.0, 0.0], [0.0, 1.0], [0.9, 0.1], [0.0, 0.0]]), 1)
     >>> list(zip(near.a.tolist(), near.b.tolist()))
     [(0, 2), (1, 2)]
     """
     points = whole_points(vectors)
-    real: NDArray[np.bool_] = np.any(points != 0, axis=1)
-
-    def search(rows: IntArray, columns: IntArray, count: int) -> tuple[IntArray, IntArray, IntArray]:
-        rows, columns = rows[real[rows]], columns[real[columns]]
-        count = min(count, len(columns))
-        if not count or not len(rows):
-            return _NOTHING
-        find = nearest_points if len(columns) <= exact_up_to else _indexed
-        product, place = find(points[rows], points[columns], count)
-        owner = np.repeat(rows, count)
-        good = (place >= 0).ravel()
-        return owner[good], columns[place.ravel()[good]], product.ravel()[good].astype(np.int64)
-
-    owner, other, product = _both_sides(search, len(vectors), k, side)
+    real = np.flatnonzero(np.any(points != 0, axis=1))
+    starts = range(0, len(real), block)
+    rows = [real[start : start + block] for start in starts]
+    sides = _sides(side, len(vectors))
+    blocks = [Block(number, points[some], sides[some]) for number, some in enumerate(rows)]
+    found: list[Found] = []
+    for own in blocks:
+        owner, code, product = nearest_in_blocks(own, blocks, k, search_dense, sided=side is not None)
+        found.append((rows[own.number][owner], real[(code >> 32) * block + (code & PLACE)], product))
+    if not found:
+        return _as_pairs(*_NOTHING[:2], np.empty(0, np.float32))
+    owner, other, product = (np.concatenate(parts) for parts in zip(*found, strict=True))
     cosine = (product / _step(vectors.shape[1]) ** 2).astype(np.float32)
     enough = cosine >= least
     return _as_pairs(owner[enough], other[enough], cosine[enough])
@@ -175,8 +167,8 @@ def nearest_points(
         Two arrays of shape (q, count), the largest product first.
     """
     products, places = [], []
-    for begin in range(0, len(queries), _BLOCK):
-        product, place = _largest(queries[begin : begin + _BLOCK] @ points.T, count)
+    for begin in range(0, len(queries), _ROWS_AT_ONCE):
+        product, place = _largest(queries[begin : begin + _ROWS_AT_ONCE] @ points.T, count)
         products.append(product)
         places.append(place)
     return np.concatenate(products), np.concatenate(places)
@@ -203,52 +195,74 @@ def _largest(values: NDArray[np.float32], count: int) -> tuple[NDArray[np.float3
     return value[chosen], place[chosen]
 
 
-def _indexed(
-    queries: NDArray[np.float32], points: NDArray[np.float32], count: int
-) -> tuple[NDArray[np.float32], IntArray]:
-    try:
-        import faiss
-    except ImportError as error:
-        raise UserError(
-            f"neighbours among {len(points):,} texts need faiss: pip install 'beam_sts[neighbours]'"
-        ) from error
-    cells = int(4 * np.sqrt(len(points)))
-    index = faiss.IndexIVFFlat(
-        faiss.IndexFlatIP(points.shape[1]), points.shape[1], cells, faiss.METRIC_INNER_PRODUCT
-    )
-    index.train(points[np.random.default_rng(0).permutation(len(points))[: 64 * cells]])
-    index.add(points)
-    index.nprobe = 32
-    parts = [
-        index.search(queries[b : b + _ROWS_AT_ONCE], count) for b in range(0, len(queries), _ROWS_AT_ONCE)
-    ]
-    return np.concatenate([p for p, _ in parts]), np.concatenate([i for _, i in parts])
+def search_dense(queries: NDArray[np.float32], points: NDArray[np.float32], count: int) -> Found:
+    """Of each query the nearest points; a :data:`Search`."""
+    count = min(count, len(points))
+    product, place = nearest_points(queries, points, count)
+    owner = np.repeat(np.arange(len(queries)), count)
+    return owner, place.ravel().astype(np.int64), product.ravel().astype(np.int64)
 
 
-def _both_sides(
-    search: _Search, n: int, k: int, side: NDArray[np.integer] | None
-) -> tuple[IntArray, IntArray, IntArray]:
-    """Run a search among all, or from each side in the other; at most k for each, never the text itself.
+PLACE = (1 << 32) - 1
+"""The bits of a code that are a point's place in its block; those above are the block's number."""
+
+
+class Block(NamedTuple):
+    """Consecutive points: the block's number, the points (rows of a matrix), and the side of each, 0 or 1."""
+
+    number: int
+    points: Any
+    side: NDArray[np.integer]
+
+
+def nearest_in_blocks(own: Block, blocks: Iterable[Block], k: int, search: Search, *, sided: bool) -> Found:
+    """At most k neighbours of each point of a block among the points of all blocks, never the point itself.
+
+    Args:
+        own: the block.
+        blocks: all, itself included; one is held at a time.
+        k: neighbours of each, at least 1.
+        search: compares two matrices.
+        sided: neighbours are looked for on the other side only.
 
     Returns:
-        A text, one of its neighbours, and their product; of shape (found,) each.
+        A place in ``own``, the code of a neighbour (block's number, place in it), and their product.
     """
     if k < 1:
         raise ValueError(f"k {k} must be at least 1")
-    if side is not None:
-        left, right = np.flatnonzero(np.asarray(side) == 0), np.flatnonzero(np.asarray(side) == 1)
-        if not len(left) or not len(right):
-            return _NOTHING
-        there, back = search(left, right, k), search(right, left, k)
-        owner, other, product = (np.concatenate(both) for both in zip(there, back, strict=True))
-        return owner, other, product
-    everyone = np.arange(n)
-    owner, other, product = search(everyone, everyone, k + 1)
-    apart = owner != other
-    owner, other, product = owner[apart], other[apart], product[apart]
-    # A text with many equals may not be among its own k + 1 nearest.
-    rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
-    return owner[rank < k], other[rank < k], product[rank < k]
+    count = k if sided else k + 1
+    best = _NOTHING
+    for block in blocks:
+        for side in (0, 1) if sided else (0,):
+            rows = np.flatnonzero(own.side == side)
+            columns = np.flatnonzero(block.side == (1 - side if sided else 0))
+            if len(rows) and len(columns):
+                owner, place, product = search(own.points[rows], block.points[columns], count)
+                code = np.int64(block.number) << 32 | columns[place]
+                best = _best(best, (rows[owner], code, product), count)
+    owner, code, product = best
+    if sided:
+        return best
+    apart = code != (np.int64(own.number) << 32 | owner)
+    owner, code, product = owner[apart], code[apart], product[apart]
+    # A point with many equals may not be among its own k + 1 nearest.
+    few = rank_in_group(owner) < k
+    return owner[few], code[few], product[few]
+
+
+_NOTHING = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+def _best(one: Found, other: Found, count: int) -> Found:
+    """The ``count`` of largest product of each query, the lower code first among equals."""
+    owner, code, product = (np.concatenate(both) for both in zip(one, other, strict=True))
+    order = np.lexsort((code, -product, owner))
+    order = order[rank_in_group(owner[order]) < count]
+    return owner[order], code[order], product[order]
+
+
+def _sides(side: NDArray[np.integer] | None, n: int) -> NDArray[np.integer]:
+    return np.zeros(n, np.int8) if side is None else np.asarray(side)
 
 
 def _as_pairs(owner: IntArray, other: IntArray, cosine: NDArray[np.float32]) -> Neighbours:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from beam_sts.candidates.buckets import CAP, IntArray, bucket_pairs, union_pairs
+from beam_sts.arrays import IntArray
+from beam_sts.candidates.buckets import CAP, bucket_pairs, union_pairs
 from beam_sts.candidates.given import given_pairs
 from beam_sts.candidates.keys import Keys, MinHash, exact_keys
 from beam_sts.candidates.neighbours import Neighbours, lexical_neighbours, neighbours
 from beam_sts.candidates.vectors import static_embedding
-from beam_sts.dedup.rows import Nodes, Rows
 from beam_sts.errors import UserError
 from beam_sts.io.slices import ReadOptions
 from beam_sts.models.checkpoint import Checkpoint
@@ -51,13 +52,10 @@ class Proposal:
         return any(source in _PLAIN for source in self.sources)
 
 
-def parse_sources(text: str) -> tuple[str, ...]:
+def split_sources(text: str) -> tuple[str, ...]:
     """The sources of ``--candidates``: parted by commas outside of brackets and quotes.
 
-    Raises:
-        UserError: one is not known.
-
-    >>> parse_sources("exact,block:lower(left(name, 3)),minhash")
+    >>> split_sources("exact,block:lower(left(name, 3)),minhash")
     ('exact', 'block:lower(left(name, 3))', 'minhash')
     """
     parts, depth, quote = [""], 0, ""
@@ -71,9 +69,7 @@ def parse_sources(text: str) -> tuple[str, ...]:
             parts.append("")
         else:
             parts[-1] += letter
-    sources = tuple(part.strip() for part in parts)
-    check_sources("--candidates", sources, ("block:EXPRESSION", "pairs:FILE"))
-    return sources
+    return tuple(part.strip() for part in parts)
 
 
 def check_sources(what: str, sources: Any, others: Sequence[str] = ("block:FIELD", "pairs")) -> None:
@@ -108,8 +104,28 @@ def check_sources(what: str, sources: Any, others: Sequence[str] = ("block:FIELD
 
 
 @dataclass(frozen=True)
+class Texts:
+    """What candidates are proposed among: n distinct texts, those of the input itself first.
+
+    ``side`` is 0 or 1 for each text, ``blank`` those that are compared with nothing, both of shape (n,).
+    ``against``: there is another input. ``ids`` are of all rows and ``of_row`` their texts' numbers;
+    ``blocks`` the keys of each blocking expression, by text; ``vectors`` gives an embedding of each text,
+    where the inputs bring some.
+    """
+
+    texts: pa.LargeStringArray
+    side: NDArray[np.int8]
+    blank: NDArray[np.bool_]
+    against: bool
+    ids: pa.ChunkedArray
+    of_row: IntArray
+    blocks: list[Keys]
+    vectors: Callable[[], NDArray[np.float32]] | None = None
+
+
+@dataclass(frozen=True)
 class Proposed:
-    """Distinct pairs of nodes a < b in ascending order, their sources, and a report of each source."""
+    """Distinct pairs of texts a < b in ascending order, their sources, and a report of each source."""
 
     a: IntArray
     b: IntArray
@@ -119,30 +135,26 @@ class Proposed:
 
 def propose(
     proposal: Proposal,
-    rows: Rows,
-    nodes: Nodes,
-    texts: pa.LargeStringArray,
+    among: Texts,
     checkpoint: Checkpoint,
     begin: Callable[[str], None] = lambda source: None,
 ) -> Proposed:
-    """The candidates among nodes.
+    """The candidates among texts.
 
     Args:
         proposal: where from.
-        rows: for what rows alone know: ids, blocking keys.
-        nodes: n of them.
-        texts: of the nodes, shape (n,).
+        among: the texts.
         checkpoint: whose token table gives the vectors of ``neighbours``.
         begin: called with each source before it proposes.
 
     Raises:
         UserError: a package or a file that a source needs is missing.
     """
-    against = len(rows.ids) > 1
-    sides = [nodes.side if against else None]
+    texts, against = among.texts, among.against
+    sides = [among.side if against else None]
     if against and proposal.within:
         sides.append(None)
-    own = np.flatnonzero(nodes.side == 0)
+    own = np.flatnonzero(among.side == 0)
     parts: list[tuple[IntArray, IntArray, str]] = []
     reports: list[dict[str, Any]] = []
 
@@ -158,7 +170,7 @@ def propose(
         parts.append((found.a, found.b, name))
         reports.append({"source": name, "k": proposal.k, "pairs": len(found.a)})
 
-    blocks = iter(rows.blocks)
+    blocks = iter(among.blocks)
     for source in proposal.sources:
         begin(source)
         if source == "exact":
@@ -167,16 +179,14 @@ def propose(
             curve = {f"{at:.1f}": round(chance, 4) for at, chance in proposal.minhash.curve()}
             bucketed(proposal.minhash.bands_of(texts), source, settings=str(proposal.minhash), curve=curve)
         elif source.startswith("block:"):
-            keys = next(blocks)
-            text = nodes.of_row[keys.text]
-            bucketed(Keys(text, keys.key, "block"), "block")
+            bucketed(next(blocks), "block")
         elif source.startswith("pairs:"):
             if against:
                 raise UserError(
                     "--candidates pairs:FILE: ids of two inputs may be equal; leave --against out."
                 )
-            given = given_pairs(source.partition(":")[2], rows.ids[0], proposal.read)
-            a, b = nodes.of_row[given.a], nodes.of_row[given.b]
+            given = given_pairs(source.partition(":")[2], among.ids, proposal.read)
+            a, b = among.of_row[given.a], among.of_row[given.b]
             apart = a != b
             parts.append((np.minimum(a, b)[apart], np.maximum(a, b)[apart], "pairs"))
             reports.append({"source": "pairs", "pairs": len(given.a), **_counts(given)})
@@ -186,18 +196,18 @@ def propose(
                 column = texts if every else texts.slice(0, len(own))
                 if source == "lexical":
                     near(lexical_neighbours(column, proposal.k, side=side), source)
-                elif rows.vectors is not None:
-                    vectors = rows.vectors[nodes.row if every else nodes.row[: len(own)]]
+                elif among.vectors is not None:
+                    vectors = among.vectors() if every else among.vectors()[: len(own)]
                     near(neighbours(vectors, proposal.k, side=side), source)
                 else:
                     near(neighbours(static_embedding(column, checkpoint), proposal.k, side=side), source)
     a, b, labels = union_pairs(parts)
-    good = ~(nodes.blank[a] | nodes.blank[b])
+    good = ~(among.blank[a] | among.blank[b])
     return Proposed(a[good], b[good], labels.filter(pa.array(good)), reports)
 
 
 def _only(keys: Keys | Iterable[Keys], count: int) -> Keys | list[Keys]:
-    """The keys of the first ``count`` nodes: those of the input itself come first."""
+    """The keys of the first ``count`` texts: those of the input itself come first."""
     if not isinstance(keys, Keys):
         return [_only(part, count) for part in keys]  # type: ignore[misc]
     own = keys.text < count

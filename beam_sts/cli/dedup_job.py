@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from beam_sts.candidates.given import plan_given
-from beam_sts.candidates.keys import MinHash, block_values
-from beam_sts.candidates.propose import Proposal, parse_sources
+from beam_sts.candidates.keys import block_values
+from beam_sts.candidates.propose import Proposal
 from beam_sts.candidates.source import Source
-from beam_sts.checks import check, interval
 from beam_sts.cli.describe import input_identity, versions_of
 from beam_sts.cli.formats import format_settings, output_folder, read_options
 from beam_sts.cli.scoring import trust
 from beam_sts.dedup.keep import KeepPolicy
 from beam_sts.dedup.receipts import FOLDERS, RECEIPT
 from beam_sts.dedup.runs import Run
+from beam_sts.dedup.settings import DedupSettings
 from beam_sts.errors import UserError
 from beam_sts.io.committed import check_files, check_run
 from beam_sts.io.encode import check_encodable
@@ -24,7 +24,6 @@ from beam_sts.io.files import check_apart
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import plan_input
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
-from beam_sts.transforms.options import DEDUP
 
 _SETTINGS = (
     *("text", "id", "threshold", "keep", "candidates", "minhash_similarity", "minhash_recall", "shingle"),
@@ -38,45 +37,32 @@ _SETTINGS = (
 class Job:
     """A run whose inputs, models and settings have been looked at and hold together."""
 
+    settings: DedupSettings
     sources: list[Source]
     output: OutputFolder
     proposal: Proposal
-    keep: KeepPolicy
     checkpoint: Checkpoint
     cascade: Checkpoint | None
-    band: tuple[float, float]
     fingerprint: dict[str, Any]
 
+    @property
+    def models(self) -> str:
+        """The fingerprint of all that scores."""
+        names = self.fingerprint["model"], self.fingerprint["cascade_model"]
+        return "+".join(name for name in names if name)
 
-def prepare(own: argparse.Namespace) -> Job:
+
+def prepare(own: argparse.Namespace, settings: DedupSettings) -> Job:
     """Look at everything before the long work.
 
     Raises:
         UserError: the first thing that is wrong.
     """
-    parsed = "candidates", "cascade_band"
-    check(DEDUP, {name: value for name, value in vars(own).items() if name not in parsed}, "--")
-    if own.within and not own.against:
-        raise UserError("--within: goes with --against; without it the input is compared with itself anyway.")
-    if own.one_to_one and not own.against:
-        raise UserError("--one_to_one: goes with --against; it is about matches of two inputs.")
-    if own.linkage == "average" and own.against:
-        raise UserError("--linkage average: groups the rows of one input. Leave --against out.")
-    keep = KeepPolicy(own.keep)
+    settings.check_inputs(lambda name: f"--{name}", against=bool(own.against))
     options = read_options(own)
-    proposal = Proposal(
-        parse_sources(own.candidates),
-        MinHash(own.minhash_similarity, own.minhash_recall, own.shingle),
-        own.bucket_cap,
-        own.neighbours,
-        own.within,
-        options,
-    )
-    if own.embedding and "neighbours" not in proposal.sources:
-        raise UserError("--embedding: goes with neighbours among the --candidates.")
+    proposal, keep = settings.proposal(options), settings.policy.keep
     checkpoint = load_checkpoint(own.model, **trust(own))
     cascade = load_checkpoint(own.cascade_model, **trust(own)) if own.cascade_model else None
-    band = _band(own)
     plan = plan_input(own.input, own.rows_per_shard, options)
     check_apart(own.input, plan.files, own.output)
     sources = [Source(plan, options, own.text, own.id, own.empty == "reject", own.embedding)]
@@ -108,7 +94,6 @@ def prepare(own: argparse.Namespace) -> Job:
     check_files(plan.files, f"--input {own.input}")
     output = output_folder(own, FOLDERS)
     check_encodable(plan.schema, own.output_format)
-    settings = {name: getattr(own, name) for name in _SETTINGS}
     fingerprint = {
         "pipeline": "dedup",
         "input": input_identity(plan),
@@ -118,17 +103,17 @@ def prepare(own: argparse.Namespace) -> Job:
         "model": checkpoint.fingerprint,
         "cascade_model": cascade.fingerprint if cascade else None,
         "from_pairs": None,
-        "settings": {**settings, **format_settings(own)},
+        "settings": {**{name: _said(getattr(own, name)) for name in _SETTINGS}, **format_settings(own)},
     }
     if own.from_pairs:
         fingerprint |= _earlier(own.from_pairs, fingerprint)
-    return Job(sources, output, proposal, keep, checkpoint, cascade, band, fingerprint)
+    return Job(settings, sources, output, proposal, checkpoint, cascade, fingerprint)
 
 
 _MAKERS = {
     "minhash": ["rensa"],
     "lexical": ["scipy", "sparse-dot-topn"],
-    "neighbours": ["scipy", "faiss-cpu"],
+    "neighbours": ["scipy"],
     "block": ["duckdb"],
 }
 
@@ -139,19 +124,9 @@ def _makers(proposal: Proposal, keep: KeepPolicy) -> list[str]:
     return sorted({*names, "scipy", *(["duckdb"] if keep.name.startswith("highest:") else [])})
 
 
-def _band(own: argparse.Namespace) -> tuple[float, float]:
-    if own.cascade_band and not own.cascade_model:
-        raise UserError("--cascade_band: goes with --cascade_model.")
-    if not own.cascade_band:
-        return own.threshold - 0.1, own.threshold + 0.05
-    try:
-        low, high = (float(part) for part in own.cascade_band.split(","))
-    except ValueError as error:
-        raise UserError(
-            f"--cascade_band {own.cascade_band}: must be two numbers, such as 0.8,0.95."
-        ) from error
-    interval("--cascade_band", (low, high))
-    return low, high
+def _said(value: Any) -> Any:
+    """An option's value as it was given."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def _earlier(folder: str, fingerprint: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 
 import beam_sts
-from beam_sts.arrays import IntArray
 from beam_sts.cli.args import program
 from beam_sts.cli.dedup_job import Job
 from beam_sts.cli.describe import (
@@ -22,12 +21,10 @@ from beam_sts.cli.describe import (
     digest,
 )
 from beam_sts.dedup.decide import (
-    Decision,
     Edges,
-    RowOutcomes,
     describe_clusters,
 )
-from beam_sts.dedup.rows import Nodes, Rows
+from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.dedup.shards import PairShards
 from beam_sts.dedup.verify import VerifyStats
 from beam_sts.io.summary import add_records, quantiles, score_histogram
@@ -96,7 +93,7 @@ def _about(own: argparse.Namespace, job: Job) -> dict[str, Any]:
         # With --from_pairs the model is the earlier run's.
         "model": {**describe_model(job.checkpoint), "sha256": job.fingerprint["model"]},
         "fingerprint": digest(job.fingerprint),
-        "cascade": {"model": own.cascade_model, "band": job.band} if job.cascade else None,
+        "cascade": {"model": own.cascade_model, "band": job.settings.band} if job.cascade else None,
         "threshold": own.threshold,
         "settings": job.fingerprint["settings"],
         "versions": {
@@ -116,10 +113,8 @@ def _peak_memory() -> int:
 def summarise(
     own: argparse.Namespace,
     job: Job,
-    rows: Rows,
-    nodes: Nodes,
-    made: Decision,
-    outcomes: RowOutcomes,
+    corpus: Corpus,
+    settled: Settled,
     edges: Edges,
     shards: PairShards,
     reports: list[dict[str, Any]],
@@ -131,13 +126,11 @@ def summarise(
     Raises:
         RuntimeError: the counts do not add up.
     """
+    rows, nodes, made, outcomes = corpus.rows, corpus.nodes, settled.made, settled.rows
     counts = _counts(job)
     if counts["rows_removed"] != int(outcomes.removed.sum()):
         raise RuntimeError(f"the counts do not add up: {counts}, {outcomes.removed.sum()} rows decided on")
     sizes = np.bincount(np.bincount(outcomes.cluster[: rows.own], minlength=1))
-
-    def ids(found: IntArray) -> list[Any]:
-        return list(rows.ids_of(nodes.row[found]).to_pylist())
 
     good = edges.pairs.scores[~np.isnan(edges.pairs.scores)]
     histogram = score_histogram(good)
@@ -160,7 +153,7 @@ def summarise(
         "unverified": made.settled.unverified,
         "clusters": int(sizes[2:].sum()),
         "cluster_sizes": {str(size): int(sizes[size]) for size in np.flatnonzero(sizes).tolist() if size},
-        "largest_clusters": [cluster for _, cluster in describe_clusters(made, ids)],
+        "largest_clusters": [cluster for _, cluster in describe_clusters(made, corpus.first_ids)],
         "thresholds": table,
         "score_quantiles": quantiles(histogram),
         "score_histogram": histogram,

@@ -135,7 +135,6 @@ def _makers(settings: MineSettings) -> list[str]:
         "sentencex": settings.sentences,
         "sparse-dot-topn": settings.lexical,
         "scipy": True,
-        "faiss-cpu": settings.neighbours,
         "sentence-transformers": settings.embedding_model,
     }
     return [name for name, wanted in used.items() if wanted]

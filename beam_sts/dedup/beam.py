@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
@@ -15,24 +15,19 @@ from beam_sts import checks
 from beam_sts.candidates.beam import ProposeCandidates
 from beam_sts.candidates.beam_buckets import JoinTexts
 from beam_sts.candidates.beam_nearest import ShingleFrequencies
-from beam_sts.candidates.buckets import CAP
-from beam_sts.candidates.keys import MinHash
-from beam_sts.candidates.propose import Proposal
 from beam_sts.dedup.beam_components import Components
 from beam_sts.dedup.beam_decide import DecideClusters, SortOut, Verify, fates
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, Fields, MakeNodes, NodeInfo, ReadRows
 from beam_sts.dedup.beam_thresholds import CountThresholds
-from beam_sts.dedup.components import ROUNDS
-from beam_sts.dedup.keep import KeepPolicy
 from beam_sts.dedup.overlap import SHINGLE
-from beam_sts.dedup.rule import TABLE, Policy, threshold_table
+from beam_sts.dedup.rule import threshold_table
+from beam_sts.dedup.settings import BeamDedupSettings, with_new_names
 from beam_sts.dedup.show import Entry, best_entries, by_kind
-from beam_sts.dedup.verify import MODEL_SHARE, THRESHOLD, Scoring
 from beam_sts.errors import UserError
 from beam_sts.io.blank import is_blank
 from beam_sts.io.summary import add_records
 from beam_sts.pairs.beam_elements import row_fields
-from beam_sts.transforms.options import DEDUP, SCORER_ARGS, check_arguments
+from beam_sts.settings import made, takes
 
 _PAIRS_AT_ONCE = 4096
 _LARGEST = 20
@@ -60,6 +55,7 @@ class DeduplicatedTexts(NamedTuple):
     report: beam.PCollection
 
 
+@takes(BeamDedupSettings)
 class DeduplicateTexts(beam.PTransform):
     """Remove near-duplicates from a bounded PCollection: only those whose own score says so.
 
@@ -76,35 +72,11 @@ class DeduplicateTexts(beam.PTransform):
 
     Args:
         model: as for ``PairScorer``.
-        id: field of distinct ids, all integers, all texts or all bytes (NumPy's too).
-        text: field of the texts. Blank ones are kept and compared with nothing.
-        threshold: least score of a duplicate.
-        keep: ``first`` (the smallest id: a PCollection has no order), ``longest``, ``shortest``, ``central``
-            or ``highest:FIELD``, a field of numbers or dates (``beam_sts.dedup.keep``); ties go to the
-            smallest id.
-        linkage: clusters: ``single`` (connected components), or ``average``: merged while the mean score of
-            all their pairs reaches the threshold, pairs that are no candidates counting 0.
-        one_to_one: with ``against``: a row goes only if it and its survivor are each other's best match.
-        minhash: settings of the MinHash candidates.
-        cap: largest bucket whose members are all paired.
-        rounds: of ``Components``.
-        symmetric: mean of both orders.
-        candidates: any of ``exact``, ``minhash``, ``lexical``, ``neighbours``, ``block:FIELD`` and ``pairs``.
-        neighbours: of each text, for ``lexical`` and ``neighbours``.
-        vector: field of vectors that ``neighbours`` go by; default: the model's token vectors.
-        blocks: of the nearest, about a 16,000th of the texts (``beam_sts.candidates.beam_nearest``).
-        within: with ``against``: also compare the rows with each other.
-        blend: the score is a mean of the model's and of what the texts share, rare parts weighing more
-            (``beam_sts.dedup.overlap``), as chosen in docs/dedup.md. False: the model's alone.
-        model_share: the model's part of that mean, 0 to 1.
-        cascade_model: a better model for the pairs whose score lies within ``cascade_band``.
-        cascade_band: lowest and highest score that go to it (default: threshold - 0.1, + 0.05).
-        compare_blank: empty texts are texts like others.
-        max_pairs: fail before scoring more candidates than this.
-        thresholds: to count for the report what they would remove, besides its own; none saves a shuffle of
-            the pairs and half of the work on components.
-        report_examples: pairs of a kind that the report shows; by default none, so no text.
-        **scorer_args: more for ``PairScorer``: precision, device, threads, long_text (default ``windows``).
+        **settings: as below.
+
+    ``keep`` takes a field in ``highest:FIELD``, and ``candidates`` in ``block:FIELD``; ``first`` is the
+    smallest id. The source ``pairs`` takes the input ``given``. Blank texts are kept and compared with
+    nothing, unless ``empty`` says otherwise.
 
     >>> rows = [{"id": 1, "text": "A cat sat on the mat."}, {"id": 2, "text": "A cat sat on the  mat."}]
     >>> with beam.Pipeline("FnApiRunner") as pipeline:
@@ -113,54 +85,15 @@ class DeduplicateTexts(beam.PTransform):
     2 -> 1
     """
 
-    def __init__(
-        self,
-        model: str = "beam-sts-nano",
-        *,
-        id: str = "id",
-        text: str = "text",
-        threshold: float = THRESHOLD,
-        keep: str = "first",
-        linkage: str = "single",
-        one_to_one: bool = False,
-        minhash: MinHash | None = None,
-        cap: int = CAP,
-        rounds: int = ROUNDS,
-        symmetric: bool = False,
-        candidates: Sequence[str] = ("exact", "minhash"),
-        neighbours: int = 10,
-        vector: str | None = None,
-        blocks: int = 1,
-        within: bool = False,
-        blend: bool = True,
-        model_share: float = MODEL_SHARE,
-        cascade_model: str | None = None,
-        cascade_band: tuple[float, float] | None = None,
-        compare_blank: bool = False,
-        max_pairs: int | None = None,
-        thresholds: Sequence[float] = TABLE,
-        report_examples: int = 0,
-        **scorer_args: Any,
-    ) -> None:
+    def __init__(self, model: str = "beam-sts-nano", **settings: Any) -> None:
         super().__init__()
-        check_arguments(DeduplicateTexts, {**DEDUP, "id": checks.name}, locals(), scorer_args, SCORER_ARGS)
-        if vector and "neighbours" not in candidates:
-            raise UserError(f"vector {vector!r}: goes with neighbours among the candidates.")
-        if cascade_band and not cascade_model:
-            raise UserError(f"cascade_band {cascade_band}: goes with cascade_model.")
-        self._proposal = Proposal(tuple(candidates), minhash or MinHash(), cap, neighbours, within)
-        self._fields = Fields(id, text, keep, tuple(self._proposal.blocks), vector, RECEIPT)
-        self._policy = Policy(threshold, KeepPolicy(keep), linkage, one_to_one)
-        self._threshold, self._rounds, self._blocks = threshold, rounds, blocks
-        self._thresholds = sorted({*thresholds, threshold}) if thresholds else []
-        self._examples = report_examples
-        self._blend, self._compare_blank = blend, compare_blank
-        trust = "allow_pickle", "trust_remote_code"
-        self._load = {str(name): scorer_args[name] for name in trust if name in scorer_args}
-        band = cascade_band or (threshold - 0.1, threshold + 0.05)
-        args = {"long_text": "windows", **scorer_args}
-        self._scoring = Scoring(model, symmetric, cascade_model, band, threshold, args, model_share)
-        self._most, self._model = max_pairs, model
+        s = made(BeamDedupSettings, "DeduplicateTexts", {"model": model, **with_new_names(settings)})
+        self._settings = s
+        self._proposal, self._policy, self._scoring = s.proposal(), s.policy, s.scoring()
+        self._fields = Fields(
+            s.id, s.text, s.keep, tuple(self._proposal.blocks), s.embedding, RECEIPT, s.empty == "reject"
+        )
+        self._thresholds = sorted({*s.thresholds, s.threshold}) if s.thresholds else []
 
     def expand(self, elements: Any) -> DeduplicatedTexts:
         """Group equal texts, propose, verify, cluster, settle, sort out."""
@@ -186,18 +119,18 @@ class DeduplicateTexts(beam.PTransform):
             every = (rows, others["rows"]) | "Both" >> beam.Flatten()
         nodes = every | "Nodes" >> MakeNodes(
             merge=self._proposal.by_text,
-            compare_blank=self._compare_blank,
+            compare_blank=self._settings.empty == "score",
             apart=against and not self._proposal.within,
         )
         texts = nodes.nodes | "Texts" >> beam.MapTuple(lambda node, info: (node, info.text))
         proposed = self._candidates(nodes, texts, inputs, against)
         joined = {"texts": texts, "pairs": proposed.pairs} | "Join" >> JoinTexts()
-        if not self._compare_blank:
+        if self._settings.empty != "score":
             joined = joined | "Not blank" >> beam.Filter(
                 lambda row: not (is_blank(row[2]) or is_blank(row[3]))
             )
         learnt = []
-        if self._blend:
+        if self._settings.blend:
             learnt = [beam.pvalue.AsSingleton(texts | "Words" >> ShingleFrequencies(*SHINGLE))]
         count = joined | "Pairs" >> beam.combiners.Count.Globally()
         verified = (
@@ -205,12 +138,14 @@ class DeduplicateTexts(beam.PTransform):
             | "Batch" >> beam.BatchElements(min_batch_size=_PAIRS_AT_ONCE, max_batch_size=_PAIRS_AT_ONCE)
             | "Verify"
             >> beam.ParDo(
-                Verify(self._scoring, self._examples, self._most), beam.pvalue.AsSingleton(count), *learnt
+                Verify(self._scoring, self._settings.report_examples, self._settings.max_pairs),
+                beam.pvalue.AsSingleton(count),
+                *learnt,
             ).with_outputs("counts", "shown", main="pairs")
         )
         pairs = verified["pairs"]
         named = self._components(pairs)
-        settled = self._settle(pairs, nodes.nodes, named[self._threshold], learnt)
+        settled = self._settle(pairs, nodes.nodes, named[self._policy.threshold], learnt)
         scored = (pairs, settled["guard"]) | "Scored" >> beam.Flatten()
         table = []
         if self._thresholds:
@@ -219,7 +154,7 @@ class DeduplicateTexts(beam.PTransform):
         shown = (
             (verified["shown"], settled["shown"])
             | "Shown" >> beam.Flatten()
-            | "Best shown" >> beam.CombineGlobally(_best, self._examples)
+            | "Best shown" >> beam.CombineGlobally(_best, self._settings.report_examples)
         )
         verdicts = (
             {"verdict": settled["of"], "members": nodes.members}
@@ -232,7 +167,8 @@ class DeduplicateTexts(beam.PTransform):
                 "fate": verdicts,
             }
             | "Meet" >> beam.CoGroupByKey()
-            | "Sort out" >> beam.ParDo(SortOut(self._threshold, against)).with_outputs("removed", main="kept")
+            | "Sort out"
+            >> beam.ParDo(SortOut(self._policy.threshold, against)).with_outputs("removed", main="kept")
         )
         clusters = (
             verdicts
@@ -284,17 +220,11 @@ class DeduplicateTexts(beam.PTransform):
         checks.check_names("DeduplicateTexts", inputs, _INPUTS)
         if "rows" not in inputs:
             raise UserError("DeduplicateTexts: no 'rows' among its inputs; these are what it deduplicates.")
-        if self._proposal.within and "against" not in inputs:
-            raise UserError("within True: goes with 'against'; without it rows are compared with each other.")
-        if self._policy.one_to_one and "against" not in inputs:
-            raise UserError("one_to_one True: goes with 'against'; it is about matches of two inputs.")
-        if self._policy.linkage == "average" and "against" in inputs:
-            raise UserError("linkage 'average': groups the rows of one input. Leave 'against' out.")
+        against = "against" in inputs
+        self._settings.check_inputs(lambda name: repr(name) if name == "against" else name, against=against)
         pairs = "pairs" in self._proposal.sources
         if pairs != ("given" in inputs):
             raise UserError("candidates 'pairs' and the input 'given', pairs of ids as texts, go together.")
-        if pairs and "against" in inputs:
-            raise UserError("candidates 'pairs': ids of two inputs may be equal; leave 'against' out.")
 
     def _candidates(self, nodes: Any, texts: beam.PCollection, inputs: dict[str, Any], against: bool) -> Any:
         parts = {"texts": texts, "blocks": nodes.blocks}
@@ -308,16 +238,20 @@ class DeduplicateTexts(beam.PTransform):
                 lambda node, found: (str(found[0][1]), node)
             )
         return parts | "Propose" >> ProposeCandidates(
-            self._proposal, self._model, against=against, blocks=self._blocks, load=self._load
+            self._proposal,
+            self._scoring.model,
+            against=against,
+            blocks=self._settings.blocks,
+            load=self._settings.load,
         )
 
     def _components(self, pairs: beam.PCollection) -> dict[float, beam.PCollection]:
         """(node, component) at the threshold and at the lowest of the table, both in the same rounds."""
-        levels = sorted({self._threshold, *self._thresholds[:1]})
+        levels = sorted({self._policy.threshold, *self._thresholds[:1]})
         named = (
             pairs
             | "Accept" >> beam.FlatMap(_edges_by_level, [float(np.float32(level)) for level in levels])
-            | Components(self._rounds)
+            | Components(self._settings.component_rounds)
         )
         return {
             level: named
@@ -340,7 +274,7 @@ class DeduplicateTexts(beam.PTransform):
             | "Name edges" >> beam.CoGroupByKey()
             | "Of clusters" >> beam.FlatMapTuple(_edges_by_name)
         )
-        decide = DecideClusters(self._scoring, self._policy, self._examples)
+        decide = DecideClusters(self._scoring, self._policy, self._settings.report_examples)
         return (
             {"members": members, "edges": edges}
             | "Cluster" >> beam.CoGroupByKey()

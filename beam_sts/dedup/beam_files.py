@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import apache_beam as beam
@@ -21,8 +21,10 @@ from beam_sts.candidates.vectors import vector_matrix
 from beam_sts.dedup.beam import DeduplicatedTexts, DeduplicateTexts
 from beam_sts.dedup.keep import KeepPolicy
 from beam_sts.dedup.receipts import SliceWriter
+from beam_sts.dedup.settings import DedupSettings
 from beam_sts.dedup.shards import pairs_schema
 from beam_sts.io.slices import Slice
+from beam_sts.settings import settings_of
 
 PAIR_SHARDS = 64
 REPORT = "_run/report.json"
@@ -31,16 +33,20 @@ REPORT = "_run/report.json"
 
 @dataclass(frozen=True)
 class BeamSettings:
-    """What the run depends on, besides its units; ``options`` are those of ``DeduplicateTexts``."""
+    """What the run depends on, besides its units.
+
+    ``model`` is the name of the one that was found, ``fingerprint`` is of all that scores; ``blocks`` and
+    ``component_rounds`` as for ``DeduplicateTexts``.
+    """
 
     writer: SliceWriter
-    threshold: float
-    keep: KeepPolicy
-    fingerprint: str
-    model: str
+    settings: DedupSettings
     proposal: Proposal
-    against: Source | None = None
-    options: dict[str, Any] = field(default_factory=dict)
+    model: str
+    fingerprint: str
+    against: Source | None
+    blocks: int
+    component_rounds: int
 
     @property
     def source(self) -> Source:
@@ -61,9 +67,9 @@ class DeduplicateSlices(beam.PTransform):
 
     def expand(self, inputs: dict[str, beam.PCollection[list[Slice]]]) -> beam.PCollection[int]:
         """Read, deduplicate, write."""
-        s = self._settings
+        s, keep = self._settings, self._settings.settings.policy.keep
         units = inputs["rows"] | "Spread" >> beam.Reshuffle()
-        rows = units | "Read" >> beam.ParDo(_ReadRows(s, s.source, s.keep))
+        rows = units | "Read" >> beam.ParDo(_ReadRows(s, s.source, keep))
         inputs_of = {"rows": rows}
         if s.against is not None:
             others = inputs["against"] | "Spread against" >> beam.Reshuffle()
@@ -73,17 +79,18 @@ class DeduplicateSlices(beam.PTransform):
         if "given" in inputs:
             given = inputs["given"] | "Spread given" >> beam.Reshuffle()
             inputs_of["given"] = given | "Read given" >> beam.FlatMap(read_given)
+        chosen = {name: getattr(s.settings, name) for name, _ in settings_of(DedupSettings)}
         deduplicate = DeduplicateTexts(
-            s.model,
-            threshold=s.threshold,
-            keep="central" if s.keep.central else "highest:worth",
-            candidates=_sources(s.proposal),
-            minhash=s.proposal.minhash,
-            cap=s.proposal.cap,
-            neighbours=s.proposal.k,
-            within=s.proposal.within,
-            vector="vector" if s.source.vector else None,
-            **s.options,
+            **{
+                **chosen,
+                "model": s.model,
+                "keep": "central" if keep.central else "highest:worth",
+                "candidates": _sources(s.proposal),
+                "embedding": "vector" if s.source.vector else None,
+                "empty": "score" if chosen["empty"] == "score" else "keep",  # files' empty texts are rejected
+                "blocks": s.blocks,
+                "component_rounds": s.component_rounds,
+            }
         )
         done = cast(DeduplicatedTexts, inputs_of | deduplicate)
         clusters = (
@@ -176,7 +183,10 @@ class _WriteSlice(beam.DoFn):
                 gone = np.zeros(len(rows.good), dtype=bool)
                 gone[[receipt[0] for receipt in removed]] = True
                 columns = [[receipt[at] for receipt in removed] for at in range(1, 5)]
-                columns += [[settings.threshold] * len(removed), [settings.fingerprint] * len(removed)]
+                columns += [
+                    [settings.settings.threshold] * len(removed),
+                    [settings.fingerprint] * len(removed),
+                ]
                 if settings.against is not None:
                     columns.append([receipt[5] for receipt in removed])
                 schema = writer.receipt_schema

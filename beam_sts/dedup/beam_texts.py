@@ -40,6 +40,7 @@ class Fields:
     blocks: tuple[str, ...] = ()
     vector: str | None = None
     added: tuple[str, ...] = ()
+    reject_empty: bool = False
 
     def check(self, kind: Any) -> None:
         """See that elements of a type with a schema have the fields, and not yet those of ours.
@@ -109,11 +110,14 @@ class ReadRows(beam.DoFn):
                 self._fields.id,
                 "null" if ident is None else text_fault(ident) if isinstance(ident, str) else None,
             ),
-            (self._fields.text, text_fault(text)),
+            (self._fields.text, text_fault(text) or ("empty text" if self._is_rejected(text) else None)),
         ):
             if fault:
                 return f"{fault} in field {name!r}"
         return None
+
+    def _is_rejected(self, text: str) -> bool:
+        return self._fields.reject_empty and is_blank(text)
 
     def _one_kind(self, what: str, of: str, kind: str) -> None:
         """See that all ids, or values, are of one kind: others could not be put in order."""

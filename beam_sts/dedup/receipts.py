@@ -47,9 +47,7 @@ class SliceWriter:
     @property
     def receipt_schema(self) -> pa.Schema:
         """What a removed row has besides."""
-        kinds = (self.source.id_type, pa.float32(), pa.string(), pa.string(), pa.float64(), pa.string())
-        side = [("survivor_in", pa.string())] if self.against else []
-        return pa.schema([*zip(RECEIPT, kinds, strict=True), *side])
+        return receipt_schema(self.source.id_type, self.against)
 
     @property
     def schemas(self) -> dict[str, pa.Schema]:
@@ -144,7 +142,8 @@ class RowWriter:
             span = self._span(rows.data.slice)
             gone = removed[span]
             clusters = self.rows.ids_of(self.made.cluster[span])
-            self.to.write(rows, gone, self._receipts(span[gone]), clusters, self._of(rows.data.slice))
+            found = receipts(self.rows, self.made, span[gone], self.threshold, self.model)
+            self.to.write(rows, gone, found, clusters, self._of(rows.data.slice))
             yield rows.data.slice.rows
 
     def _span(self, part: Slice) -> IntArray:
@@ -157,22 +156,38 @@ class RowWriter:
         decided = (made.survivor[span], made.cluster[span], made.score[span])
         return [*slice_identity(part), content_digest(self.rows.hashes[span], *decided)]
 
-    def _receipts(self, span: IntArray) -> pa.Table:
-        made, edges = self.made, self.made.edges
-        edge = made.edge[span]
-        plain = pa.array(edge < 0)
-        index = pa.array(edge, mask=edge < 0)
-        # No pair at all may have been proposed: -1 takes the one that is appended.
-        source, rule = edges.source.take(index).cast(pa.string()), np.append(edges.rules, np.int8(0))[edge]
-        survivor = made.survivor[span]
-        columns = [
-            self.rows.ids_of(survivor),
-            pa.array(made.score[span]),
-            pc.if_else(plain, IDENTICAL[1], source),
-            pc.if_else(plain, IDENTICAL[2], pa.array(RULES).take(pa.array(rule))),
-            pa.array(np.full(len(span), self.threshold)),
-            pa.array([self.model] * len(span), pa.string()),
-        ]
-        if self.to.against:
-            columns.append(pa.array(["input", "against"]).take(pa.array(self.rows.side[survivor])))
-        return pa.Table.from_arrays(columns, schema=self.to.receipt_schema)
+
+def receipts(rows: Rows, made: RowOutcomes, span: IntArray, threshold: float, model: str) -> pa.Table:
+    """Why some rows go: what each has besides its own columns.
+
+    Args:
+        rows: of the corpus.
+        made: what becomes of them.
+        span: rows that go, shape (n,).
+        threshold: of the run.
+        model: its fingerprint.
+    """
+    edges, edge = made.edges, made.edge[span]
+    plain = pa.array(edge < 0)
+    index = pa.array(edge, mask=edge < 0)
+    # No pair at all may have been proposed: -1 takes the one that is appended.
+    source, rule = edges.source.take(index).cast(pa.string()), np.append(edges.rules, np.int8(0))[edge]
+    survivor, against = made.survivor[span], len(rows.ids) > 1
+    columns = [
+        rows.ids_of(survivor),
+        pa.array(made.score[span]),
+        pc.if_else(plain, IDENTICAL[1], source),
+        pc.if_else(plain, IDENTICAL[2], pa.array(RULES).take(pa.array(rule))),
+        pa.array(np.full(len(span), threshold)),
+        pa.array([model] * len(span), pa.string()),
+    ]
+    if against:
+        columns.append(pa.array(["input", "against"]).take(pa.array(rows.side[survivor])))
+    return pa.Table.from_arrays(columns, schema=receipt_schema(rows.ids[0].type, against))
+
+
+def receipt_schema(kind: pa.DataType, against: bool) -> pa.Schema:
+    """Of receipts with ids of a type; ``against``: there is another input."""
+    kinds = (kind, pa.float32(), pa.string(), pa.string(), pa.float64(), pa.string())
+    side = [("survivor_in", pa.string())] if against else []
+    return pa.schema([*zip(RECEIPT, kinds, strict=True), *side])

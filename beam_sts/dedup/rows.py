@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +18,17 @@ from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray, group_starts, inverse
 from beam_sts.candidates.keys import Keys, blocking_keys, hash128
-from beam_sts.candidates.source import Source
+from beam_sts.candidates.propose import Proposal, Texts
+from beam_sts.candidates.source import Readable
 from beam_sts.candidates.vectors import vector_matrix
+from beam_sts.dedup.decide import Decision, Edges, RowOutcomes, Verify, decide, row_outcomes
 from beam_sts.dedup.keep import KeepPolicy, ranks
+from beam_sts.dedup.rule import Policy
 from beam_sts.errors import UserError
 from beam_sts.io.blank import blank_rows
-from beam_sts.io.spill import TextFile
+from beam_sts.io.spill import TextFile, TextList
+
+_COPY = 20_000  # texts that are in memory at once when they are written to disk
 
 
 @dataclass
@@ -83,8 +91,8 @@ class Rows:
 
 
 def read_rows(
-    sources: Sequence[Source],
-    spill: TextFile,
+    sources: Sequence[Readable],
+    spill: TextFile | TextList,
     keep: KeepPolicy,
     blocks: Sequence[str] = (),
     seen: Callable[[int, str], None] = lambda rows, file: None,
@@ -124,8 +132,8 @@ def read_rows(
                 spans[rows.data.slice.index] = count, len(rows.good)
                 if len(rows.good) and (found := keep.values(table)) is not None:
                     values.append(found)
-            if source.vector is not None and len(rows.good):
-                vectors.append(vector_matrix(table, source.vector, rows.numbers))
+            if (vector := source.columns.vector) is not None and len(rows.good):
+                vectors.append(vector_matrix(table, vector, rows.numbers))
             for of_block, expression in zip(keys, blocks, strict=True):
                 block = blocking_keys(table, expression)
                 of_block.append(Keys(block.text + count, block.key, "block"))
@@ -221,3 +229,88 @@ def best_rows(rows: Rows, nodes: Nodes, id_rank: IntArray, keep: KeepPolicy) -> 
     order = np.lexsort((rank, nodes.of_row))
     best = order[group_starts(nodes.of_row[order])]
     return rank[best] + np.where(nodes.side == 1, own, 0), best
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One input or two on one machine: their rows, the nodes of these, and the nodes' texts.
+
+    ``release`` gives back memory of texts that are on disk.
+    """
+
+    rows: Rows
+    id_rank: IntArray
+    nodes: Nodes
+    texts: pa.LargeStringArray
+    release: Callable[[], None]
+
+    @property
+    def against(self) -> bool:
+        """Whether there is another input to compare with."""
+        return len(self.rows.ids) > 1
+
+    @property
+    def to_pair(self) -> Texts:
+        """What candidates are proposed among."""
+        rows, nodes = self.rows, self.nodes
+        blocks = [Keys(nodes.of_row[keys.text], keys.key, "block") for keys in rows.blocks]
+        vectors = rows.vectors
+        of_nodes = None if vectors is None else partial(np.take, vectors, nodes.row, axis=0)
+        return Texts(
+            self.texts, nodes.side, nodes.blank, self.against, rows.ids[0], nodes.of_row, blocks, of_nodes
+        )
+
+    def first_ids(self, texts: IntArray) -> list[Any]:
+        """Ids of the first rows of some texts."""
+        found: list[Any] = self.rows.ids_of(self.nodes.row[texts]).to_pylist()
+        return found
+
+    def settle(self, policy: Policy, edges: Edges, verify: Verify | None = None) -> Settled:
+        """What becomes of the texts and rows, all as one part; the arguments are those of ``decide``."""
+        rank, best = best_rows(self.rows, self.nodes, self.id_rank, policy.keep)
+        made = decide(policy, rank, self.nodes.rows, self.nodes.side == 1, edges, verify)
+        return Settled(made, row_outcomes(made, self.nodes.of_row, best, self.nodes.row), best)
+
+
+class Settled(NamedTuple):
+    """What becomes of a corpus: of its texts, of its rows, and the best row of each text."""
+
+    made: Decision
+    rows: RowOutcomes
+    best: IntArray
+
+
+def read_corpus(
+    sources: Sequence[Readable],
+    keep: KeepPolicy,
+    proposal: Proposal,
+    *,
+    compare_blank: bool = False,
+    folder: Path | None = None,
+    seen: Callable[[int, str], None] = lambda rows, file: None,
+) -> Corpus:
+    """Read one input or two, and find their distinct texts.
+
+    Args:
+        sources: the input, perhaps the one to compare it against.
+        keep: what decides which row stays.
+        proposal: where candidates come from.
+        compare_blank: empty texts are texts like others.
+        folder: on a local disk, for the texts; None: they are in memory.
+        seen: called with the rows that were read and their file.
+
+    Raises:
+        UserError: an input cannot be read, an expression is wrong, or an id is there twice.
+    """
+    spill = TextFile(folder / "texts") if folder else TextList()
+    rows = read_rows(sources, spill, keep, proposal.blocks, seen)
+    id_rank = rows.id_ranks()
+    apart = len(sources) > 1 and not proposal.within
+    nodes = make_nodes(rows, id_rank, merge=proposal.by_text, compare_blank=compare_blank, apart=apart)
+    if not np.array_equal(nodes.row, np.arange(len(rows))):
+        distinct = TextFile(folder / "distinct") if folder else TextList()
+        for start in range(0, len(nodes), _COPY):
+            distinct.append(rows.texts.take(pa.array(nodes.row[start : start + _COPY])))
+            spill.release()
+        spill = distinct
+    return Corpus(rows, id_rank, nodes, spill.column(), spill.release)

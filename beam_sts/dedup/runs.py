@@ -63,6 +63,11 @@ class Run:
         """The column of ids in ``kept`` and ``removed``."""
         return self.fingerprint["settings"]["id"] or "_id"
 
+    @property
+    def rejected(self) -> tuple[int, str]:
+        """How many rows were rejected, and where they are."""
+        return self.summary["rows_rejected"], self.output.path("rejected")
+
     def tables(self, folder: str) -> Iterator[pa.Table]:
         """The shards of a folder, one part after the other."""
         options = ReadOptions(",") if self.fingerprint["settings"]["output_format"] == "csv" else None

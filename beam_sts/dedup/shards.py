@@ -13,7 +13,7 @@ from beam_sts.candidates.buckets import IntArray
 from beam_sts.candidates.propose import Proposed
 from beam_sts.dedup.decide import IDENTICAL, Edges
 from beam_sts.dedup.representatives import ScoredPairs
-from beam_sts.dedup.rows import Nodes, Rows
+from beam_sts.dedup.rows import Corpus, Nodes, Rows
 from beam_sts.dedup.verify import RULES, Verifier, VerifyStats
 from beam_sts.errors import UserError
 from beam_sts.io.committed import content_digest
@@ -24,30 +24,19 @@ PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 16, 1 << 21
 """Most of a shard, which is what a killed run may lose: seconds of scoring, be the texts short or long."""
 
 
-class PairShards:
-    """Scores pairs of nodes shard by shard; a shard that is there and whole is read, not scored again.
+class PairScores:
+    """Scores pairs of texts part by part; this one keeps nothing.
 
     Args:
-        output: whose ``pairs`` folder takes the shards.
         verifier: scores.
-        rows: for the ids.
-        nodes: what the pairs are of.
-        texts: of the nodes.
+        corpus: whose texts the pairs are of.
     """
 
-    def __init__(
-        self, output: OutputFolder, verifier: Verifier, rows: Rows, nodes: Nodes, texts: pa.LargeStringArray
-    ) -> None:
-        self._output, self._verifier = output, verifier
-        self._rows, self._nodes, self._texts = rows, nodes, texts
-        self._there = set(output.numbers("pairs"))
-        self._next = 0
+    def __init__(self, verifier: Verifier | None, corpus: Corpus) -> None:
+        self._verifier, self._texts = verifier, corpus.texts
+        self._characters = corpus.rows.characters[corpus.nodes.row]
         self.stats = VerifyStats()
         self.reused = self.damaged = 0
-
-    def schema(self) -> pa.Schema:
-        """Of the shards."""
-        return pairs_schema(self._rows.ids[0].type, len(self._rows.ids) > 1)
 
     def score(
         self,
@@ -56,53 +45,71 @@ class PairShards:
         source: pa.Array | str,
         done: Callable[[int], None] = lambda pairs: None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-        """Scores and rules of pairs of nodes; ``done`` is called with the pairs of every shard."""
+        """Scores and rules of pairs of texts; ``done`` is called with the pairs of every part."""
         scores, rules = np.empty(len(a), np.float32), np.empty(len(a), np.int8)
-        characters = self._rows.characters[self._nodes.row]
-        for part in shard_parts(characters[a] + characters[b]):
-            number = self._number()
+        for part in shard_parts(self._characters[a] + self._characters[b]):
             labels = source if isinstance(source, str) else source[part]
-            keys = self._keys(a[part], b[part], labels)
-            if self._is_whole(number, keys):
-                found = _read_shard(self._output, number, self.schema())
-                scores[part] = found.column("score").to_numpy()
-                names = found.column("rule").to_pylist()
-                rules[part] = [RULES.index(name) for name in names]
-                self.reused += len(found)
-            else:
-                verified = self._verifier.verify(
-                    self._texts.take(pa.array(a[part])), self._texts.take(pa.array(b[part]))
-                )
-                scores[part], rules[part] = verified.scores, verified.rules
-                self.stats += verified.stats
-                table = self._table_of(a[part], b[part], scores[part], labels, rules[part])
-                self._output.commit(number, {"pairs": table}, {}, of=keys, kind="pairs")
+            scores[part], rules[part] = self._part(a[part], b[part], labels)
             done(part.stop - part.start)
+        return scores, rules
+
+    def _part(
+        self, a: IntArray, b: IntArray, source: pa.Array | str
+    ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+        if self._verifier is None:
+            raise RuntimeError("pairs to score, and nothing that scores")
+        found = self._verifier.verify(self._texts.take(pa.array(a)), self._texts.take(pa.array(b)))
+        self.stats += found.stats
+        return found.scores, found.rules
+
+
+class PairShards(PairScores):
+    """Scores pairs of nodes shard by shard; a shard that is there and whole is read, not scored again.
+
+    Args:
+        output: whose ``pairs`` folder takes the shards.
+        verifier: scores; None: there is nothing to score.
+        corpus: whose texts the pairs are of.
+    """
+
+    def __init__(self, output: OutputFolder, verifier: Verifier | None, corpus: Corpus) -> None:
+        super().__init__(verifier, corpus)
+        self._output, self._corpus = output, corpus
+        self._there = set(output.numbers("pairs"))
+        self._next = 0
+
+    def schema(self) -> pa.Schema:
+        """Of the shards."""
+        return pairs_schema(self._corpus.rows.ids[0].type, self._corpus.against)
+
+    def _part(
+        self, a: IntArray, b: IntArray, source: pa.Array | str
+    ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+        number, keys = self._number(), self._keys(a, b, source)
+        if self._is_whole(number, keys):
+            found = _read_shard(self._output, number, self.schema())
+            self.reused += len(found)
+            return found.column("score").to_numpy(), _rule_numbers(found)
+        scores, rules = super()._part(a, b, source)
+        labels = pa.array([source] * len(a), pa.string()) if isinstance(source, str) else source
+        table = pair_table(self._corpus, Edges(ScoredPairs(a, b, scores), labels, rules))
+        self._output.commit(number, {"pairs": table}, {}, of=keys, kind="pairs")
         return scores, rules
 
     def write(self, edges: Edges) -> None:
         """Write pairs that need no scoring."""
         for start in range(0, len(edges.rules), PAIRS_PER_SHARD):
             part = slice(start, start + PAIRS_PER_SHARD)
-            pairs, source = edges.pairs, edges.source[part]
-            table = self._table_of(
-                pairs.a[part], pairs.b[part], pairs.scores[part], source, edges.rules[part]
-            )
-            self._output.commit(self._number(), {"pairs": table}, {}, kind="pairs")
+            self._commit(pair_table(self._corpus, edges, part))
 
     def write_identical(self) -> None:
         """Write the input's rows that are behind a node, each with the node's own row: equal texts."""
-        behind = self._nodes.row[self._nodes.of_row] != np.arange(len(self._rows))
-        behind = np.flatnonzero(behind & (self._rows.side == 0))  # the other is not compared with itself
+        behind = rows_behind(self._corpus)
         for start in range(0, len(behind), PAIRS_PER_SHARD):
-            rows = behind[start : start + PAIRS_PER_SHARD]
-            score, source, rule = IDENTICAL
-            scores, rules = (
-                np.full(len(rows), score, np.float32),
-                np.full(len(rows), RULES.index(rule), np.int8),
-            )
-            table = self._table(self._nodes.row[self._nodes.of_row[rows]], rows, scores, source, rules)
-            self._output.commit(self._number(), {"pairs": table}, {}, kind="pairs")
+            self._commit(identical_table(self._corpus, behind[start : start + PAIRS_PER_SHARD]))
+
+    def _commit(self, table: pa.Table) -> None:
+        self._output.commit(self._number(), {"pairs": table}, {}, kind="pairs")
 
     def finish(self) -> None:
         """Drop shards beyond the last one: of a run that cut the pairs otherwise, such as by Beam."""
@@ -114,10 +121,11 @@ class PairShards:
 
     def _keys(self, a: IntArray, b: IntArray, source: pa.Array | str) -> str:
         """One digest of what a shard is of: the ids, texts and sources of its pairs."""
-        first, second = self._nodes.row[a], self._nodes.row[b]
+        rows, row = self._corpus.rows, self._corpus.nodes.row
+        first, second = row[a], row[b]
         labels = pa.array([source] if isinstance(source, str) else source.cast(pa.string()))
-        ids = (self._rows.ids_of(first), self._rows.ids_of(second))
-        return content_digest(*ids, self._rows.hashes[first], self._rows.hashes[second], labels)
+        ids = (rows.ids_of(first), rows.ids_of(second))
+        return content_digest(*ids, rows.hashes[first], rows.hashes[second], labels)
 
     def _is_whole(self, number: int, keys: str) -> bool:
         """Whether a shard holds what was written of these pairs, all bytes compared: it is read anyway."""
@@ -127,36 +135,48 @@ class PairShards:
         self.damaged += not whole
         return whole
 
-    def _table_of(
-        self,
-        a: IntArray,
-        b: IntArray,
-        scores: NDArray[np.float32],
-        source: pa.Array | str,
-        rules: NDArray[np.int8],
-    ) -> pa.Table:
-        rows = self._nodes.row
-        return self._table(rows[a], rows[b], scores, source, rules)
 
-    def _table(
-        self,
-        a: IntArray,
-        b: IntArray,
-        scores: NDArray[np.float32],
-        source: pa.Array | str,
-        rules: NDArray[np.int8],
-    ) -> pa.Table:
-        source = pa.array([source] * len(a), pa.string()) if isinstance(source, str) else source
-        columns = [
-            self._rows.ids_of(a),
-            self._rows.ids_of(b),
-            pa.array(scores, mask=np.isnan(scores)),
-            source.cast(pa.string()),
-            pa.array(RULES).take(pa.array(rules)),
-        ]
-        if len(self._rows.ids) > 1:
-            columns.append(pa.array(["input", "against"]).take(pa.array(self._rows.side[b])))
-        return pa.Table.from_arrays(columns, schema=self.schema())
+def rows_behind(corpus: Corpus) -> IntArray:
+    """Rows that have the text of another, their node's first row; none of the other input."""
+    rows, nodes = corpus.rows, corpus.nodes
+    behind = nodes.row[nodes.of_row] != np.arange(len(rows))
+    return np.flatnonzero(behind & (rows.side == 0))
+
+
+def pair_table(corpus: Corpus, edges: Edges, part: slice = slice(None)) -> pa.Table:
+    """Scored pairs of texts as pairs of rows, those of the smallest ids."""
+    a, b, row = edges.pairs.a[part], edges.pairs.b[part], corpus.nodes.row
+    return _table(corpus, row[a], row[b], edges.pairs.scores[part], edges.source[part], edges.rules[part])
+
+
+def identical_table(corpus: Corpus, behind: IntArray) -> pa.Table:
+    """Pairs of the rows of :func:`rows_behind`, or some of them, each with its node's own row."""
+    score, source, rule = IDENTICAL
+    first = corpus.nodes.row[corpus.nodes.of_row[behind]]
+    scores = np.full(len(behind), score, np.float32)
+    rules = np.full(len(behind), RULES.index(rule), np.int8)
+    return _table(corpus, first, behind, scores, pa.array([source] * len(behind), pa.string()), rules)
+
+
+def _table(
+    corpus: Corpus,
+    a: IntArray,
+    b: IntArray,
+    scores: NDArray[np.float32],
+    source: pa.Array,
+    rules: NDArray[np.int8],
+) -> pa.Table:
+    rows = corpus.rows
+    columns = [
+        rows.ids_of(a),
+        rows.ids_of(b),
+        pa.array(scores, mask=np.isnan(scores)),
+        source.cast(pa.string()),
+        pa.array(RULES).take(pa.array(rules)),
+    ]
+    if corpus.against:
+        columns.append(pa.array(["input", "against"]).take(pa.array(rows.side[b])))
+    return pa.Table.from_arrays(columns, schema=pairs_schema(rows.ids[0].type, corpus.against))
 
 
 def shard_parts(characters: IntArray) -> Iterator[slice]:
@@ -226,8 +246,11 @@ def read_edges(folder: str, rows: Rows, nodes: Nodes) -> Edges:
     keep = keep[np.lexsort((b[keep], a[keep]))]
     table, a, b = table.take(pa.array(keep)), a[keep], b[keep]
     scores = table.column("score").to_numpy(zero_copy_only=False).astype(np.float32)
-    rules = np.array([RULES.index(name) for name in table.column("rule").to_pylist()], np.int8)
-    return Edges(ScoredPairs(a, b, scores), table.column("source").combine_chunks(), rules)
+    return Edges(ScoredPairs(a, b, scores), table.column("source").combine_chunks(), _rule_numbers(table))
+
+
+def _rule_numbers(pairs: pa.Table) -> NDArray[np.int8]:
+    return np.array([RULES.index(name) for name in pairs.column("rule").to_pylist()], np.int8)
 
 
 def edges_of(proposed: Proposed, scores: NDArray[np.float32], rules: NDArray[np.int8]) -> Edges:

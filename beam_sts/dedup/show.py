@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray
 from beam_sts.dedup.decide import Decision
 from beam_sts.dedup.representatives import ScoredPairs, Survivors
+from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.dedup.rule import Rule
 from beam_sts.examples import Example, shorten
 
@@ -56,6 +58,16 @@ class Look:
         names = zip(self.name(left), self.name(right), strict=True)
         found = map(example, left_ids, self.id(right), self.text(left), self.text(right), scores.tolist())
         return list(zip(names, found, strict=True))
+
+
+def look_at(corpus: Corpus, settled: Settled) -> Look:
+    """At the texts of a corpus on one machine."""
+    return Look(
+        lambda found: found.tolist(),
+        corpus.first_ids,
+        lambda found: corpus.rows.ids_of(settled.best[found]).to_pylist(),
+        lambda found: corpus.texts.take(pa.array(found)).to_pylist(),
+    )
 
 
 def examples(made: Decision, pairs: ScoredPairs, threshold: float, each: int, look: Look) -> list[Entry]:

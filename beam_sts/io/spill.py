@@ -82,3 +82,22 @@ class TextFile:
         """Drop the file."""
         self._stream.close()
         self._path.unlink(missing_ok=True)
+
+
+class TextList:
+    """A growing column of texts in memory, with the methods of :class:`TextFile`."""
+
+    def __init__(self) -> None:
+        self._chunks: list[pa.Array] = []
+
+    def append(self, texts: pa.Array | pa.ChunkedArray) -> None:
+        """Add a column of large strings without nulls."""
+        self._chunks += texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
+
+    def column(self) -> pa.LargeStringArray:
+        """All texts so far."""
+        joined = pa.chunked_array(self._chunks, pa.large_string()).combine_chunks()
+        return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
+
+    def release(self) -> None:
+        """Nothing: the texts stay in memory."""

@@ -11,7 +11,7 @@ from apache_beam.typehints.row_type import RowTypeConstraint
 from beam_sts.checks import check_names, name, optional
 from beam_sts.dedup.beam import DeduplicateTexts as _DeduplicateTexts
 from beam_sts.dedup.beam_texts import RENAME
-from beam_sts.dedup.verify import THRESHOLD
+from beam_sts.dedup.settings import BeamDedupSettings
 from beam_sts.errors import UserError
 from beam_sts.mining.beam import MinePairs as _MinePairs
 from beam_sts.mining.settings import MinePairsSettings
@@ -44,41 +44,28 @@ class ScorePairs(beam.PTransform):
         return _outputs({"good": scored}, rejected, rows.element_type, self._errors)
 
 
+@takes(BeamDedupSettings, but=("minhash",))
 class DeduplicateTexts(beam.PTransform):
     """Removes near-duplicates; outputs ``kept``, and ``removed``: each with the row that stays for it.
 
     Args:
-        text: field of the texts.
-        id: field of distinct ids.
-        threshold: least score of a duplicate.
-        keep: first, longest, shortest, central or highest:FIELD.
-        model: embedded model, folder, fsspec URL or Hugging Face id.
-        symmetric: mean of both orders.
         error_handling: where rows go that cannot be compared; without it such a row fails the pipeline.
+        **settings: as for ``beam_sts.DeduplicateTexts``.
     """
 
-    def __init__(
-        self,
-        text: str = "text",
-        id: str = "id",
-        threshold: float = THRESHOLD,
-        keep: str = "first",
-        model: str = "beam-sts-nano",
-        symmetric: bool = False,
-        error_handling: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, error_handling: dict[str, Any] | None = None, **settings: Any) -> None:
         super().__init__()
         self._errors = _error_output(error_handling)
-        self._deduplicate = _DeduplicateTexts(
-            model, id=id, text=text, threshold=threshold, keep=keep, symmetric=symmetric
-        )
+        self._deduplicate = _DeduplicateTexts(**settings)
 
-    def expand(self, rows: beam.PCollection) -> Any:
-        """Kept and removed rows; with ``error_handling`` also the rejected ones."""
+    def expand(self, rows: Any) -> Any:
+        """Kept and removed rows; with ``error_handling`` also the rejected ones.
+
+        The input is one collection, or several by name: ``rows``, ``against`` and ``given``.
+        """
         found = rows | self._deduplicate
-        return _outputs(
-            {"kept": found.kept, "removed": found.removed}, found.rejected, rows.element_type, self._errors
-        )
+        kind = (rows["rows"] if isinstance(rows, dict) else rows).element_type
+        return _outputs({"kept": found.kept, "removed": found.removed}, found.rejected, kind, self._errors)
 
 
 @takes(MinePairsSettings)

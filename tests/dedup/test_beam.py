@@ -43,7 +43,9 @@ def test_beam_gives_what_one_machine_gives(tmp_path, keep):
     args = ["--input", str(tmp_path / "in.parquet"), "--output", str(tmp_path / "out"), "--text", "text"]
     args += ["--id", "id", "--threads", "1", "--keep", keep, "--threshold", str(THRESHOLD)]
     assert dedup.main(args) == 0
-    done = run([*rows[::-1], {"id": "n", "text": None}], tmp_path, threshold=THRESHOLD, keep=keep, rounds=6)
+    done = run(
+        [*rows[::-1], {"id": "n", "text": None}], tmp_path, threshold=THRESHOLD, keep=keep, component_rounds=6
+    )
     kept, removed, pairs, clusters = (
         pq.read_table(tmp_path / "out" / name).to_pylist()
         for name in ("kept", "removed", "pairs", "clusters")
@@ -68,7 +70,7 @@ def test_beam_gives_what_one_machine_gives(tmp_path, keep):
 def test_an_id_that_recurs_is_an_error(tmp_path):
     rows = [{"id": 1, "text": "one"}, {"id": 1, "text": "two"}]
     with pytest.raises(Exception, match="several") as caught:
-        run(rows, tmp_path, rounds=1)
+        run(rows, tmp_path, component_rounds=1)
     assert "id 1: several" in (user_error(caught.value) or "")
 
 

@@ -9,10 +9,10 @@ import pytest
 from beam_sts import CrossEncoderModelHandler, DeduplicateTexts, MinePairs, ScorePairs, UserError
 from beam_sts.candidates.keys import MinHash
 from beam_sts.cli import dedup, mine, score
+from beam_sts.dedup.settings import BeamDedupSettings
 from beam_sts.mining.settings import MinePairsSettings
 from beam_sts.pairs.settings import HandlerSettings, ScorePairsSettings
 from beam_sts.settings import settings_of
-from beam_sts.transforms import options
 from beam_sts.transforms import yaml as in_yaml
 
 NAN = float("nan")
@@ -62,18 +62,21 @@ DEDUP = {
         ),
     ),
     "neighbours": ("--neighbours", less(1)),
-    "cap": ("--bucket_cap", less(2)),
-    "rounds": ("--component_rounds", less(1)),
+    "bucket_cap": ("--bucket_cap", less(2)),
+    "component_rounds": ("--component_rounds", less(1)),
     "blocks": (None, less(1)),
     "max_pairs": ("--max_pairs", less(1, ((-1, "x"), (1.5, True)))),
     "model_share": ("--model_share", SHARE),
     "minhash": (None, ((), (0.7, "char4", {"similarity": 0.7}))),
-    "vector": (None, (("v",), (1, True))),  # without neighbours among the candidates
+    "embedding": (None, (("v",), (1, True))),  # without neighbours among the candidates
+    "minhash_similarity": ("--minhash_similarity", SHARE),
+    "minhash_recall": ("--minhash_recall", SHARE),
+    "shingle": ("--shingle", (("char", "char0", "xyz", ""), (4, None, True))),
     "within": (None, FLAG),
-    "blend": (None, FLAG),
+    "rule": ("--rule", WORD),
     "linkage": ("--linkage", (("singel",), (1, None, True))),
     "one_to_one": (None, FLAG),
-    "compare_blank": (None, FLAG),
+    "empty": ("--empty", WORD),
     "cascade_model": (None, (("",), (1, True))),
     "cascade_band": (
         "--cascade_band",
@@ -167,7 +170,7 @@ def test_every_parameter_has_a_rule_and_values_that_break_it(transform):
     rules = {
         CrossEncoderModelHandler: dict(settings_of(HandlerSettings)),
         ScorePairs: dict(settings_of(ScorePairsSettings)),
-        DeduplicateTexts: options.DEDUP,
+        DeduplicateTexts: dict(settings_of(BeamDedupSettings)),
         MinePairs: dict(settings_of(MinePairsSettings)),
     }[transform]
     found = inspect.signature(transform).parameters.values()
@@ -204,12 +207,12 @@ def test_more_mistakes(build, message):
 @pytest.mark.parametrize(
     "given",
     [
-        {"threshold": np.float32(0.9), "cap": np.int64(4), "neighbours": np.int32(3)},
+        {"threshold": np.float32(0.9), "bucket_cap": np.int64(4), "neighbours": np.int32(3)},
         {"threshold": 1, "model_share": 0},
         {"candidates": ["exact", "block:a", "block:b", "pairs"]},
         {"cascade_model": "beam-sts-pico", "cascade_band": [0.1, 1]},
         {"keep": "highest:stars", "thresholds": (), "minhash": MinHash(0.5)},
-        {"candidates": ("neighbours",), "vector": "v", "threads": 2, "device": "cuda:1"},
+        {"candidates": ("neighbours",), "embedding": "v", "threads": 2, "device": "cuda:1"},
     ],
 )
 def test_what_is_right_is_taken(given):

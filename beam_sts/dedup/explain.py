@@ -1,0 +1,129 @@
+"""Why a row was kept or removed, from what a run left: in files, or in memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from typing import Any, Protocol
+
+from beam_sts.errors import UserError
+from beam_sts.word_diff import PLAIN, Marks, word_diff
+
+WORDS = 2_000
+"""Words of a text that are compared; the time grows with their square."""
+
+_LISTED = 20
+_TEXT_SHOWN = 2_000  # characters of a text that has no other to be compared with
+
+
+class Left(Protocol):
+    """What a run left."""
+
+    @property
+    def id_column(self) -> str:
+        """The column of ids in ``kept`` and ``removed``."""
+        ...
+
+    @property
+    def rejected(self) -> tuple[int, str]:
+        """How many rows were rejected, and where they are."""
+        ...
+
+    def find(self, folder: str, columns: Collection[str], ids: Collection[str]) -> list[dict[str, Any]]:
+        """The rows of ``pairs``, ``clusters`` or ``removed`` with one of the ids, as texts, in a column."""
+        ...
+
+    def texts(self, ids: Collection[str]) -> dict[str, str]:
+        """Texts of rows of the input, by id as text."""
+        ...
+
+    def texts_against(self, ids: Collection[str]) -> dict[str, str]:
+        """Texts of rows of the input that was compared against."""
+        ...
+
+
+def difference(first: str, second: str, marks: Marks = PLAIN) -> str:
+    """What only the first text has and what only the second has, word by word.
+
+    >>> difference("a red cat", "a blue cat")
+    'a [-red-] {+blue+} cat'
+    """
+    one, two = (re.findall(r"\S+", text) for text in (first, second))
+    cut = max(len(one), len(two)) > WORDS
+    shown = word_diff(one[:WORDS], two[:WORDS], marks)
+    return shown + (f" ... (the first {WORDS:,} words)" if cut else "")
+
+
+def explain(run: Left, name: str, diff: Callable[[str, str], str] = difference) -> list[str]:
+    """What happened to a row and why, in lines.
+
+    Args:
+        run: what it left.
+        name: id of the row, as text.
+        diff: shows two texts in one.
+
+    Raises:
+        UserError: the run has no row of that id.
+    """
+    mine = run.find("clusters", ["id"], [name])
+    if not mine:
+        rejected, where = run.rejected
+        raise UserError(
+            f"{name}: no kept or removed row has that {run.id_column}"
+            + (f"; {rejected:,} rows were rejected, see {where}" if rejected else "")
+            + "."
+        )
+    members = [str(row["id"]) for row in run.find("clusters", ["cluster"], [str(mine[0]["cluster"])])]
+    receipts = {str(row[run.id_column]): row for row in run.find("removed", [run.id_column], members)}
+    pairs = [row for row in run.find("pairs", ["id_a", "id_b"], [name]) if row["rule"] != "identical"]
+    lines = [f"row        {name}: {_fate(receipts.get(name))}"]
+    kept = [member for member in members if member not in receipts]
+    lines.append(f"cluster    {len(members):,} rows, {len(kept):,} kept: {_listed(kept)}")
+    for member in members[:_LISTED]:
+        if member in receipts:
+            lines.append(f"           {member}: {_fate(receipts[member])}")
+    if len(members) > _LISTED:
+        lines.append(f"           and {len(members) - _LISTED:,} rows more")
+    lines.append(f"scores     {len(pairs):,} pairs of this row were scored")
+    for pair in sorted(pairs, key=lambda row: -(float(row["score"]) if row["score"] else 0.0))[:_LISTED]:
+        score = "failed" if pair["score"] is None else f"{float(pair['score']):.4f}"
+        lines.append(f"           {score}  {pair['id_a']} - {pair['id_b']}  {pair['source']}")
+    lines += _texts(run, name, receipts, diff)
+    return lines
+
+
+def _fate(receipt: dict[str, Any] | None) -> str:
+    if receipt is None:
+        return "kept"
+    where = f" in {receipt['survivor_in']}" if receipt.get("survivor_in") == "against" else ""
+    return (
+        f"removed for {receipt['survivor']}{where}, score {float(receipt['score']):.4f} >= "
+        f"{receipt['threshold']} ({receipt['rule']}; candidate by {receipt['source']}; "
+        f"model {str(receipt['model'])[:12]})"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
+
+
+def _texts(run: Left, name: str, receipts: dict[str, Any], diff: Callable[[str, str], str]) -> list[str]:
+    texts = run.texts([name])
+    receipt = receipts.get(name)
+    if receipt is None:
+        others = [other for other, row in receipts.items() if str(row["survivor"]) == name]
+        if not others:
+            return ["text", _one_line(texts[name])]
+        other = others[0]
+        second = run.texts([other])
+    else:
+        other = str(receipt["survivor"])
+        second = (run.texts_against if receipt.get("survivor_in") == "against" else run.texts)([other])
+    if other not in second:
+        return [f"text of {other} is no longer there", _one_line(texts[name])]
+    return [f"{other} -> {name}", diff(second[other], texts[name])]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:_TEXT_SHOWN]

@@ -1,0 +1,122 @@
+"""Near-duplicates in memory: ``beam_sts.deduplicate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beam_sts.candidates.source import Columns, TableSource
+from beam_sts.dedup.frames import Frame, frame_of, text_name
+from beam_sts.dedup.local import NoWatch, Plan, Watch, score_candidates, settle
+from beam_sts.dedup.overlap import Overlap
+from beam_sts.dedup.result import Deduplication, Parts
+from beam_sts.dedup.rows import read_corpus
+from beam_sts.dedup.settings import DedupSettings
+from beam_sts.dedup.shards import PairScores
+from beam_sts.errors import UserError
+from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
+from beam_sts.settings import made, takes
+
+
+@takes(DedupSettings, but=("report_examples",))
+def deduplicate(
+    data: Any,
+    *,
+    text: str | None = None,
+    id: str | None = None,
+    against: Any = None,
+    against_text: str | None = None,
+    against_id: str | None = None,
+    against_embedding: str | None = None,
+    watch: Watch | None = None,
+    **settings: Any,
+) -> Deduplication:
+    """Remove near-duplicates: only rows whose own score with a row that stays says so.
+
+    The result is that of ``beam-sts dedup`` on the same rows. All is in memory; for files, and to go on after
+    a kill, take the command.
+
+    Args:
+        data: texts (a list, an Arrow array, a pandas or polars column), or a table with a column of texts:
+            Arrow, pandas, polars, or a Hugging Face ``Dataset``. The result's rows are of the same kind.
+        text: column of the texts (default: ``text``).
+        id: column of distinct ids, integers or texts (default: places from 0).
+        against: texts or a table; rows of ``data`` that duplicate one of these are removed.
+        against_text: its column of texts (default: as ``text``).
+        against_id: its column of ids (default: as ``id``).
+        against_embedding: its column of vectors (default: as ``embedding``).
+        watch: is told how far it is.
+        **settings: as below.
+
+    Raises:
+        UserError: the data, a column or a setting is not what it may be; naming the value and the way out.
+
+    >>> result = deduplicate(["A cat sat on the mat.", "A cat sat on the  mat.", "Prices fell on Friday."])
+    >>> result.kept
+    ['A cat sat on the mat.', 'Prices fell on Friday.']
+    >>> [(row["text"], row["survivor"]) for row in result.removed]
+    [('A cat sat on the  mat.', 0)]
+    """
+    chosen = made(DedupSettings, "deduplicate", settings)
+    chosen.check_inputs(str, against=against is not None)
+    proposal, policy = chosen.proposal(), chosen.policy
+    every = bool(proposal.blocks or policy.keep.expression)
+    frame = frame_of(data)
+    empty, embedding = chosen.empty == "reject", chosen.embedding
+    columns = Columns(text_name(frame, text), id, empty, embedding)
+    sources = [_source(frame, columns, "", every=every)]
+    policy.keep.check(sources[0].table.schema)
+    if against is not None:
+        other = frame_of(against, "against")
+        theirs = Columns(
+            text_name(other, against_text or text, "against_text"),
+            against_id or id,
+            empty,
+            against_embedding or embedding,
+        )
+        sources.append(_source(other, theirs, "against_", every=every))
+        if sources[0].id_type != sources[1].id_type:
+            raise UserError(
+                f"id {id!r}: holds {sources[0].id_type} in the data and {sources[1].id_type} in against. "
+                "Cast one of them."
+            )
+    checkpoint = _loaded(chosen.model, chosen)
+    cascade = _loaded(chosen.cascade_model, chosen) if chosen.cascade_model else None
+    watch = watch or NoWatch()
+    with watch.stage("rows", sum(len(source.table) for source in sources)) as seen:
+        corpus = read_corpus(sources, policy.keep, proposal, compare_blank=chosen.empty == "score", seen=seen)
+    overlap = Overlap.learn(corpus.texts) if chosen.blend else None
+    scores = PairScores(chosen.scoring(checkpoint, cascade).verifier(overlap), corpus)
+    plan = Plan(proposal, policy, checkpoint, chosen.max_pairs)
+    edges, reports = score_candidates(plan, corpus, scores, watch)
+    settled = settle(plan, corpus, edges, scores)
+    numbers, bad, reasons = _read_numbers(sources[0])
+    model = checkpoint.fingerprint + (f"+{cascade.fingerprint}" if cascade else "")
+    parts = Parts(*(frame, id, corpus, plan, scores, model, reports, numbers, bad, reasons, policy.threshold))
+    return Deduplication(parts, edges, settled)
+
+
+def _loaded(model: str | Path | Checkpoint, settings: DedupSettings) -> Checkpoint:
+    return model if isinstance(model, Checkpoint) else load_checkpoint(model, **settings.load)
+
+
+def _source(frame: Frame, columns: Columns, flag: str, *, every: bool) -> TableSource:
+    """A table to read; of a large one only the columns that are needed, unless expressions may name any."""
+    wanted = (columns.text, columns.id, columns.vector)
+    names = list(dict.fromkeys(name for name in wanted if name is not None))
+    whole = every or not set(names) <= set(frame.names)
+    source = TableSource(frame.table(None if whole else names), columns)
+    columns.check(source.table.schema, flag)
+    return source
+
+
+def _read_numbers(source: TableSource) -> tuple[Any, Any, list[str]]:
+    """Numbers of the good rows, those of the others, and why they are not good."""
+    good, bad, reasons = [np.empty(0, np.int64)], [np.empty(0, np.int64)], list[str]()
+    for rows in source.read():
+        good.append(rows.numbers)
+        bad.append(rows.data.slice.row + np.array(rows.bad, np.int64))
+        reasons += rows.reasons
+    return np.concatenate(good), np.concatenate(bad), reasons

@@ -1,0 +1,237 @@
+"""What a deduplication in memory gives: rows that stay and go, why, and what another threshold would do."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from beam_sts.arrays import IntArray
+from beam_sts.checks import share
+from beam_sts.dedup.decide import Edges
+from beam_sts.dedup.explain import explain
+from beam_sts.dedup.frames import Frame, free_names
+from beam_sts.dedup.local import Plan, settle
+from beam_sts.dedup.receipts import receipts
+from beam_sts.dedup.rows import Corpus, Settled
+from beam_sts.dedup.rule import TABLE, count_removals, node_sizes, threshold_table
+from beam_sts.dedup.shards import PairScores, identical_table, pair_table, rows_behind
+
+_SHOWN = 10  # removed rows in a notebook
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a result is made of: the same at every threshold.
+
+    ``numbers`` are the places in ``frame`` of the rows of the corpus that are of the input itself, and
+    ``reasons`` why the other rows are not in it. From ``verified`` up every candidate has its score.
+    """
+
+    frame: Frame
+    id: str | None
+    corpus: Corpus
+    plan: Plan
+    scores: PairScores
+    model: str
+    reports: list[dict[str, Any]]
+    numbers: IntArray
+    bad: IntArray
+    reasons: list[str]
+    verified: float
+
+
+class Deduplication:
+    """Rows that stay, rows that go with their receipts, scored pairs and clusters, each of the input's kind.
+
+    Attributes:
+        threshold: least score of a duplicate.
+        counts: of rows: ``read``, ``kept``, ``removed``, ``rejected``; of ``pairs`` and ``clusters``.
+        candidates: a report of each source of candidates.
+    """
+
+    def __init__(self, parts: Parts, edges: Edges, settled: Settled) -> None:
+        self._parts, self._edges, self._settled = parts, edges, settled
+        self.threshold = parts.plan.policy.threshold
+        self.candidates = parts.reports
+        own = parts.corpus.rows.own
+        gone = settled.rows.removed[:own]
+        sizes = np.bincount(settled.rows.cluster[:own], minlength=1)
+        self.counts = {
+            "read": own + len(parts.bad),
+            "kept": int((~gone).sum()),
+            "removed": int(gone.sum()),
+            "rejected": len(parts.bad),
+            "pairs": len(edges.rules),
+            "clusters": int((sizes > 1).sum()),
+        }
+
+    @cached_property
+    def kept(self) -> Any:
+        """The rows that stay, in the input's order."""
+        return self._parts.frame.rows(self._rows_where(gone=False))
+
+    @cached_property
+    def removed(self) -> Any:
+        """The rows that go, each with its receipt.
+
+        That is ``survivor`` (the id of the row that stays for it, or its place without ids), ``score``,
+        ``source``, ``rule``, ``threshold``, ``model`` and, with another input, ``survivor_in``. Where the
+        input has such a column, ours has ``beam_sts_`` before its name.
+        """
+        found = free_names(self._receipts, self._parts.frame.names)
+        return self._parts.frame.rows(self._rows_where(gone=True), found)
+
+    @cached_property
+    def rejected(self) -> Any:
+        """The rows that could not be compared, each with its ``reject_reason``; none is among the kept."""
+        reasons = pa.table({"reject_reason": pa.array(self._parts.reasons, pa.string())})
+        return self._parts.frame.rows(self._parts.bad, free_names(reasons, self._parts.frame.names))
+
+    @cached_property
+    def pairs(self) -> Any:
+        """Every scored pair and equal texts: ``id_a``, ``id_b``, ``score``, ``source``, ``rule``."""
+        return self._parts.frame.made(self._pairs)
+
+    @cached_property
+    def clusters(self) -> Any:
+        """``id`` and ``cluster`` of every row; a cluster is named by its smallest id."""
+        return self._parts.frame.made(self._clusters)
+
+    @cached_property
+    def thresholds(self) -> list[dict[str, Any]]:
+        """What other thresholds would remove, as the summary of the command has it."""
+        made = self._settled.made
+        cuts = sorted({*TABLE, self.threshold})
+        counts = count_removals(made.rule, made.edges.pairs, cuts)
+        return threshold_table(cuts, node_sizes(made.rule.own_rows), counts)
+
+    def at(self, threshold: float) -> Deduplication:
+        """The same at another threshold.
+
+        At or above the run's own threshold nothing is scored: a removal that no score verifies is none. Below
+        it, the pairs that direct verification lacks are scored.
+
+        Raises:
+            UserError: it is not between 0 and 1.
+        """
+        share("threshold", threshold)
+        parts = self._parts
+        policy = replace(parts.plan.policy, threshold=threshold)
+        below = threshold < parts.verified
+        parts = replace(
+            parts, plan=replace(parts.plan, policy=policy), verified=min(threshold, parts.verified)
+        )
+        edges = self._settled.made.edges
+        settled = settle(parts.plan, parts.corpus, edges, parts.scores if below else None)
+        return Deduplication(parts, settled.made.edges, settled)
+
+    def explain(self, id: Any) -> str:
+        """Why a row was kept or removed: its cluster, its scores, and the two texts with their difference.
+
+        Args:
+            id: of the row; its place from 0 where the input has no ids.
+
+        Raises:
+            UserError: no row that was compared has it.
+        """
+        return "\n".join(explain(_Left(self), str(id)))
+
+    def _rows_where(self, *, gone: bool) -> IntArray:
+        own = self._parts.corpus.rows.own
+        found: IntArray = self._parts.numbers[self._settled.rows.removed[:own] == gone]
+        return found
+
+    @cached_property
+    def _receipts(self) -> pa.Table:
+        parts = self._parts
+        span = np.flatnonzero(self._settled.rows.removed[: parts.corpus.rows.own])
+        return receipts(parts.corpus.rows, self._settled.rows, span, self.threshold, parts.model)
+
+    @cached_property
+    def _pairs(self) -> pa.Table:
+        corpus = self._parts.corpus
+        parts = [pair_table(corpus, self._settled.made.edges), identical_table(corpus, rows_behind(corpus))]
+        return pa.concat_tables(parts)
+
+    @cached_property
+    def _clusters(self) -> pa.Table:
+        rows = self._parts.corpus.rows
+        own = np.arange(rows.own)
+        names = rows.ids_of(self._settled.rows.cluster[own])
+        return pa.table({"id": rows.ids_of(own), "cluster": names})
+
+    def __repr__(self) -> str:
+        counts = self.counts
+        return (
+            f"Deduplication at {self.threshold}: {counts['kept']:,} kept, {counts['removed']:,} removed, "
+            f"{counts['rejected']:,} rejected of {counts['read']:,} rows; {counts['pairs']:,} pairs scored, "
+            f"{counts['clusters']:,} clusters"
+        )
+
+    def _repr_html_(self) -> str:
+        """A table for a notebook: the counts, and the removals of the lowest scores beside what stays."""
+        left = _Left(self)
+        order = np.argsort(self._receipts.column("score").to_numpy(), kind="stable")[:_SHOWN]
+        lowest = self._receipts.take(pa.array(order)).to_pylist()
+        gone = np.flatnonzero(self._settled.rows.removed[: self._parts.corpus.rows.own])[order]
+        texts = self._parts.corpus.rows.texts
+        lines = []
+        for row, receipt in zip(gone.tolist(), lowest, strict=True):
+            survivor = texts[int(self._settled.rows.survivor[row])].as_py()
+            score = f"{receipt['score']:.4f}"
+            cells = [score, left.id_of(row), texts[row].as_py(), receipt["survivor"], survivor]
+            lines.append("".join(f"<td>{html.escape(str(cell)[:200])}</td>" for cell in cells))
+        names = ("score", "removed", "text", "survivor", "text of the survivor")
+        head = "".join(f"<th>{name}</th>" for name in names)
+        body = "".join(f"<tr>{line}</tr>" for line in lines)
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"<p>{html.escape(repr(self))}</p>{table}"
+
+
+class _Left:
+    """A result as ``explain`` looks at it."""
+
+    id_column = "id"
+
+    def __init__(self, result: Deduplication) -> None:
+        self._result, self._rows = result, result._parts.corpus.rows
+
+    @property
+    def rejected(self) -> tuple[int, str]:
+        return len(self._result._parts.bad), "rejected"
+
+    def id_of(self, row: int) -> Any:
+        return self._rows.ids_of(np.array([row])).to_pylist()[0]
+
+    def find(self, folder: str, columns: Collection[str], ids: Collection[str]) -> list[dict[str, Any]]:
+        result = self._result
+        table = {"pairs": result._pairs, "clusters": result._clusters}.get(folder)
+        if table is None:
+            gone = np.flatnonzero(result._settled.rows.removed[: self._rows.own])
+            table = result._receipts.add_column(0, "id", self._rows.ids_of(gone))
+        hit = np.zeros(len(table), bool)
+        wanted = pa.array(list(ids), pa.string())
+        for name in columns:
+            hit |= np.asarray(pc.is_in(table.column(name).cast(pa.string()), wanted))
+        found: list[dict[str, Any]] = table.filter(pa.array(hit)).to_pylist()
+        return found
+
+    def texts(self, ids: Collection[str]) -> dict[str, str]:
+        return self._texts(0, ids)
+
+    def texts_against(self, ids: Collection[str]) -> dict[str, str]:
+        return self._texts(1, ids)
+
+    def _texts(self, side: int, ids: Collection[str]) -> dict[str, str]:
+        wanted = pa.array(list(ids), pa.string())
+        names = self._rows.ids[side].cast(pa.string())
+        at = np.flatnonzero(np.asarray(pc.is_in(names, wanted)))
+        texts = self._rows.texts.take(pa.array(at + side * self._rows.own))
+        return dict(zip(names.take(pa.array(at)).to_pylist(), texts.to_pylist(), strict=True))

@@ -1,0 +1,282 @@
+"""The settings of a deduplication, each written once: for its command, its transform, YAML and Python."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from beam_sts.candidates.buckets import CAP
+from beam_sts.candidates.keys import MinHash, parse_shingle
+from beam_sts.candidates.propose import Proposal, check_sources, split_sources
+from beam_sts.candidates.source import EMPTY
+from beam_sts.checks import every, flag, interval, name, optional, share, whole
+from beam_sts.dedup.components import ROUNDS
+from beam_sts.dedup.keep import KeepPolicy, check_keep
+from beam_sts.dedup.rule import LINKAGES, TABLE, Policy
+from beam_sts.dedup.verify import MODEL_SHARE, THRESHOLD, Scoring
+from beam_sts.errors import UserError
+from beam_sts.examples import MOST_EXAMPLES
+from beam_sts.io.slices import ReadOptions
+from beam_sts.models.checkpoint import Checkpoint
+from beam_sts.scoring.settings import ScorerSettings, check_model
+from beam_sts.settings import like, setting
+
+MAX_PAIRS = 5_000_000
+BLEND = ("model", "blend")
+
+
+def _read_band(text: str) -> Any:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:  # its rule says what it must be
+        return text
+
+
+def _check_minhash(what: str, value: Any) -> None:
+    if not isinstance(value, MinHash):
+        raise UserError(f"{what} {value!r}: must be a MinHash, such as MinHash(similarity=0.7).")
+
+
+def _check_shingle(what: str, value: Any) -> None:
+    try:
+        parse_shingle(value)
+    except UserError as error:
+        raise UserError(f"{what} {value!r}: must be charN or wordN, such as char4 or word1.") from error
+
+
+def _check_sources(what: str, value: Any) -> None:
+    check_sources(what, value, ("block:EXPRESSION", "pairs:FILE"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DedupSettings(ScorerSettings):
+    """What a duplicate is, which row stays, and how candidates are found and scored."""
+
+    long_text: str = like(ScorerSettings, "long_text", "windows")
+    threshold: float = setting(THRESHOLD, "least score of a duplicate", share, metavar="T")
+    keep: str = setting(
+        "first",
+        "which row of a cluster stays: first, longest, shortest, central (most like the others), or "
+        "highest:X, X a column or an SQL expression over the columns; ties go by id",
+        check_keep,
+        metavar="POLICY",
+    )
+    linkage: str = setting(
+        "single",
+        "clusters: single (connected components), or average: merged while the mean score of all their pairs "
+        "reaches the threshold, pairs that are no candidates counting 0",
+        choices=LINKAGES,
+    )
+    one_to_one: bool = setting(
+        False, "with --against: a row goes only if it and its survivor are each other's best match", flag
+    )
+    empty: str = setting(
+        "keep", "empty texts: keep all, score (duplicates of each other) or reject", choices=EMPTY
+    )
+    candidates: Sequence[str] = setting(
+        ("exact", "minhash"),
+        "exact, minhash, lexical, neighbours, block:EXPRESSION, pairs:FILE; any union",
+        _check_sources,
+        metavar="LIST",
+        read=split_sources,
+    )
+    minhash_similarity: float = setting(0.7, "similarity that minhash is to find", share, metavar="J")
+    minhash_recall: float = setting(0.95, "share of such pairs that minhash is to find", share, metavar="R")
+    shingle: str = setting("char4", "charN or wordN", _check_shingle, metavar="S")
+    minhash: MinHash | None = setting(
+        None,
+        "a MinHash in place of minhash_similarity, minhash_recall and shingle",
+        optional(_check_minhash),
+        option=None,
+    )
+    neighbours: int = setting(10, "of each text, for lexical and neighbours", whole(1), metavar="K")
+    embedding: str | None = setting(
+        None,
+        "vectors that neighbours go by (default: --model's token vectors)",
+        optional(name),
+        metavar="COL",
+    )
+    bucket_cap: int = setting(
+        CAP,
+        "largest bucket whose members are all paired; of a larger one each member is paired with N/2 others "
+        "and the first, and that is counted",
+        whole(2),
+        metavar="N",
+    )
+    max_pairs: int | None = setting(
+        MAX_PAIRS, "stop before scoring more candidates than this", optional(whole(1)), metavar="N"
+    )
+    within: bool = setting(False, "with --against: also compare the input with itself", flag)
+    symmetric: bool = setting(False, "mean of both orders, at twice the work", flag)
+    rule: str = setting(
+        "blend",
+        "score of a pair: the model's, or a mean of it and of the overlap of the texts, rare parts weighing "
+        "more",
+        choices=BLEND,
+    )
+    model_share: float = setting(MODEL_SHARE, "the model's part of a blend, 0 to 1", share, metavar="W")
+    cascade_model: str | Path | Checkpoint | None = setting(
+        None, "a better model for the pairs near the threshold", optional(check_model), metavar="M"
+    )
+    cascade_band: Sequence[float] | None = setting(
+        None,
+        "scores that go to it (default: threshold -0.1, +0.05)",
+        optional(interval),
+        metavar="LO,HI",
+        read=_read_band,
+    )
+    report_examples: int = setting(
+        5, "pairs of a kind that the report shows; 0: no text", whole(0, MOST_EXAMPLES), metavar="N"
+    )
+
+    def check_together(self, said: Callable[[str], str]) -> None:
+        """The settings that go with others."""
+        _ = self.minhash_settings
+        if self.embedding and "neighbours" not in self.candidates:
+            raise UserError(
+                f"{said('embedding')} {self.embedding!r}: goes with neighbours among the "
+                f"{said('candidates')}."
+            )
+        if self.cascade_band and not self.cascade_model:
+            raise UserError(f"{said('cascade_band')}: goes with {said('cascade_model')}.")
+
+    def check_inputs(self, said: Callable[[str], str], *, against: bool) -> None:
+        """Check what goes with another input to compare against, or without one.
+
+        Args:
+            said: what messages call a setting.
+            against: whether there is another input.
+
+        Raises:
+            UserError: naming the setting.
+        """
+        if self.within and not against:
+            raise UserError(
+                f"{said('within')}: goes with {said('against')}; without it the input is compared with "
+                "itself anyway."
+            )
+        if self.one_to_one and not against:
+            raise UserError(
+                f"{said('one_to_one')}: goes with {said('against')}; it is about matches of two inputs."
+            )
+        if self.linkage == "average" and against:
+            raise UserError(
+                f"{said('linkage')} average: groups the rows of one input. Leave {said('against')} out."
+            )
+        if against and any(source.partition(":")[0] == "pairs" for source in self.candidates):
+            raise UserError(
+                f"{said('candidates')} pairs: ids of two inputs may be equal; leave {said('against')} out."
+            )
+
+    @property
+    def minhash_settings(self) -> MinHash:
+        """Of the candidates by MinHash."""
+        return self.minhash or MinHash(self.minhash_similarity, self.minhash_recall, self.shingle)
+
+    def proposal(self, read: ReadOptions | None = None) -> Proposal:
+        """Where candidates come from; ``read`` says how to read files of pairs."""
+        return Proposal(
+            tuple(self.candidates),
+            self.minhash_settings,
+            self.bucket_cap,
+            self.neighbours,
+            self.within,
+            read or ReadOptions(),
+        )
+
+    @property
+    def policy(self) -> Policy:
+        """What makes a row a duplicate, and which one stays."""
+        return Policy(self.threshold, KeepPolicy(self.keep), self.linkage, self.one_to_one)
+
+    @property
+    def blend(self) -> bool:
+        """Whether the overlap of the texts counts."""
+        return self.rule == "blend"
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """Scores that go to the better model."""
+        if self.cascade_band is None:
+            return self.threshold - 0.1, self.threshold + 0.05
+        low, high = self.cascade_band
+        return low, high
+
+    def scoring(
+        self, model: str | Path | Checkpoint | None = None, cascade: str | Path | Checkpoint | None = None
+    ) -> Scoring:
+        """How pairs are scored; ``model`` and ``cascade`` are what was loaded of those named here."""
+        model, cascade = model or self.model, cascade or self.cascade_model
+        return Scoring(
+            str(model) if isinstance(model, Path) else model,
+            self.symmetric,
+            str(cascade) if isinstance(cascade, Path) else cascade,
+            self.band,
+            self.threshold,
+            self.scorer_args,
+            self.model_share,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeamDedupSettings(DedupSettings):
+    """The settings of ``DeduplicateTexts``: elements have fields, and no order."""
+
+    id: str = setting("id", "field of distinct ids: all integers, all texts or all bytes", name)
+    text: str = setting("text", "field of the texts", name)
+    candidates: Sequence[str] = like(DedupSettings, "candidates", ("exact", "minhash"), rule=check_sources)
+    max_pairs: int | None = like(DedupSettings, "max_pairs", None)
+    report_examples: int = like(DedupSettings, "report_examples", 0)
+    component_rounds: int = setting(
+        ROUNDS,
+        "with --runner: rounds of the search for clusters; long chains need more",
+        whole(1),
+        metavar="N",
+    )
+    blocks: int = setting(
+        1, "blocks of the nearest neighbours, about a 16,000th of the texts", whole(1), option=None
+    )
+    thresholds: Sequence[float] = setting(
+        TABLE,
+        "to count for the report what they would remove, besides its own; none saves a shuffle of the pairs",
+        every(share),
+        option=None,
+    )
+
+
+_RENAMED: dict[str, Callable[[Any], tuple[str, Any]]] = {
+    "cap": lambda value: ("bucket_cap", value),
+    "rounds": lambda value: ("component_rounds", value),
+    "vector": lambda value: ("embedding", value),
+    "blend": lambda value: ("rule", BLEND[value] if isinstance(value, bool) else value),
+    "compare_blank": lambda value: ("empty", EMPTY[value] if isinstance(value, bool) else value),
+}
+
+
+def with_new_names(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of ``DeduplicateTexts`` under the names that the command's options have.
+
+    The old names go on for one release, with a warning.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always")
+    ...     with_new_names({"cap": 4, "blend": False, "keep": "first"})
+    {'bucket_cap': 4, 'rule': 'model', 'keep': 'first'}
+    >>> str(told[0].message)
+    'DeduplicateTexts: cap is bucket_cap now; the old name goes with the next release.'
+    """
+    named = {}
+    for old, value in given.items():
+        new, value = _RENAMED[old](value) if old in _RENAMED else (old, value)
+        if new != old:
+            warnings.warn(
+                f"DeduplicateTexts: {old} is {new} now; the old name goes with the next release.",
+                DeprecationWarning,
+                stacklevel=3,
+            )
+        named[new] = value
+    return named
