@@ -443,7 +443,7 @@ def test_as_the_reference_for_longer(check, scorer, tiny):
     """Each time with other examples, until the check's share of the seconds is over."""
     strategies, _, share = CHECKS[check]
     if check is dedup_by_a_runner:
-        strategies = {"job": jobs(OFTEN).map(on_beam)}
+        strategies = {"job": jobs(OFTEN)}
     until, rounds = time.time() + share * SECONDS, 0
     while time.time() < until:
         profile(10)(given(**strategies)(check))(scorer=scorer, tiny=tiny)
