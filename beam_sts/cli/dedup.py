@@ -39,10 +39,9 @@ from beam_sts.dedup.receipts import RowWriter, SliceWriter
 from beam_sts.dedup.rows import read_corpus
 from beam_sts.dedup.rule import TABLE, count_removals, node_sizes, threshold_table
 from beam_sts.dedup.settings import BeamDedupSettings, DedupSettings
-from beam_sts.dedup.shards import PairShards, pairs_schema, read_edges
+from beam_sts.dedup.shards import PairShards, pairs_schema, plan_scored, read_edges
 from beam_sts.dedup.show import by_kind, examples, look_at
 from beam_sts.dedup.verify import Verifier
-from beam_sts.errors import UserError
 from beam_sts.examples import Example, merge_examples
 from beam_sts.io.files import file_system
 from beam_sts.io.output import OutputFolder
@@ -114,8 +113,6 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
         check_device(own.device)
     settings = from_args(CommandSettings, own)
     job = prepare(own, settings)
-    if not local:
-        check_beam(own)
     with job.output.claim(job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
         job = replace(job, output=output)
         if local:
@@ -220,18 +217,8 @@ def _report(
     )
 
 
-def check_beam(own: argparse.Namespace) -> None:
-    """See that a Beam runner can do what is asked for.
-
-    Raises:
-        UserError: an option needs one machine.
-    """
-    if own.from_pairs:
-        raise UserError("--from_pairs: runs on one machine. Leave out --runner, or the option.")
-
-
 def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, Any]:
-    """The same by a Beam runner, for what it can; gives the summary."""
+    """The same by a Beam runner; gives the summary."""
     import apache_beam as beam
     from apache_beam.options.pipeline_options import StandardOptions
 
@@ -259,6 +246,9 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     plans = [plan_given(pattern, job.proposal.read) for pattern in patterns]
     if plans:
         inputs["given"] = [(unit, plan.schema, job.proposal.read) for plan in plans for unit in plan.units]
+    schema = pairs_schema(job.sources[0].id_type, against=against is not None)
+    if own.from_pairs:
+        inputs["scored"] = plan_scored(OutputFolder.at(own.from_pairs).path("pairs"), schema)
     # Slices are committed one by one, but what becomes of a row takes all of them: nothing is skipped.
     job.output.drop("pairs", job.output.numbers("pairs"), "pairs")  # one machine cuts them otherwise
     with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:
@@ -267,8 +257,7 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
             for name, units in inputs.items()
         }
         _ = parts | DeduplicateSlices(settings)
-    kind = job.sources[0].id_type
-    job.output.finish({**settings.writer.schemas, "pairs": pairs_schema(kind, against=against is not None)})
+    job.output.finish({**settings.writer.schemas, "pairs": schema})
     clock.lap("run")
     fs, path = file_system(job.output.path(REPORT))
     counted = json.loads(fs.cat_file(path))

@@ -12,11 +12,11 @@ import numpy as np
 from apache_beam.typehints.row_type import RowTypeConstraint
 
 from beam_sts import checks
-from beam_sts.candidates.beam import ProposeCandidates
+from beam_sts.candidates.beam import ProposeCandidates, Proposed
 from beam_sts.candidates.beam_buckets import JoinTexts
 from beam_sts.candidates.beam_nearest import ShingleFrequencies
 from beam_sts.dedup.beam_components import Components
-from beam_sts.dedup.beam_decide import DecideClusters, SortOut, Verify, fates
+from beam_sts.dedup.beam_decide import DecideClusters, EarlierPairs, SortOut, TakeScores, Verify, fates
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, Fields, MakeNodes, NodeInfo, ReadRows
 from beam_sts.dedup.beam_thresholds import CountThresholds
 from beam_sts.dedup.overlap import SHINGLE
@@ -31,7 +31,7 @@ from beam_sts.settings import made, takes
 
 _PAIRS_AT_ONCE = 4096
 _LARGEST = 20
-_INPUTS = ("rows", "against", "given")
+_INPUTS = ("rows", "against", "given", "scored")
 
 
 class DeduplicatedTexts(NamedTuple):
@@ -68,7 +68,9 @@ class DeduplicateTexts(beam.PTransform):
     text, of one bucket, of one component, or two blocks of vectors.
 
     Apply it to a dict of ``rows`` and ``against`` to remove the rows that duplicate one of the others, which
-    are not compared among themselves; and of ``given``, pairs of ids as texts, for the source ``pairs``.
+    are not compared among themselves; and of ``given``, pairs of ids as texts, for the source ``pairs``. With
+    ``scored``, the ``pairs`` that an earlier run gave, with ends of ``(side, id)``, nothing is proposed and
+    nothing scored.
 
     Args:
         model: as for ``PairScorer``.
@@ -123,14 +125,19 @@ class DeduplicateTexts(beam.PTransform):
             apart=against and not self._proposal.within,
         )
         texts = nodes.nodes | "Texts" >> beam.MapTuple(lambda node, info: (node, info.text))
-        proposed = self._candidates(nodes, texts, inputs, against)
+        earlier = "scored" in inputs
+        if earlier:
+            scored = {"members": nodes.members, "scored": inputs["scored"]}
+            proposed = Proposed(scored | "Earlier" >> EarlierPairs(), None)
+        else:
+            proposed = self._candidates(nodes, texts, inputs, against)
         joined = {"texts": texts, "pairs": proposed.pairs} | "Join" >> JoinTexts()
-        if self._settings.empty != "score":
+        if self._settings.empty != "score" and not earlier:
             joined = joined | "Not blank" >> beam.Filter(
                 lambda row: not (is_blank(row[2]) or is_blank(row[3]))
             )
         learnt = []
-        if self._settings.blend:
+        if self._settings.blend and not earlier:
             learnt = [beam.pvalue.AsSingleton(texts | "Words" >> ShingleFrequencies(*SHINGLE))]
         count = joined | "Pairs" >> beam.combiners.Count.Globally()
         verified = (
@@ -138,14 +145,17 @@ class DeduplicateTexts(beam.PTransform):
             | "Batch" >> beam.BatchElements(min_batch_size=_PAIRS_AT_ONCE, max_batch_size=_PAIRS_AT_ONCE)
             | "Verify"
             >> beam.ParDo(
-                Verify(self._scoring, self._settings.report_examples, self._settings.max_pairs),
+                TakeScores(self._scoring, self._settings.report_examples)
+                if earlier
+                else Verify(self._scoring, self._settings.report_examples, self._settings.max_pairs),
                 beam.pvalue.AsSingleton(count),
                 *learnt,
             ).with_outputs("counts", "shown", main="pairs")
         )
         pairs = verified["pairs"]
         named = self._components(pairs)
-        settled = self._settle(pairs, nodes.nodes, named[self._policy.threshold], learnt)
+        at = named[self._policy.threshold]
+        settled = self._settle(pairs, nodes.nodes, at, learnt, verify=not earlier)
         scored = (pairs, settled["guard"]) | "Scored" >> beam.Flatten()
         table = []
         if self._thresholds:
@@ -195,7 +205,7 @@ class DeduplicateTexts(beam.PTransform):
                 _report,
                 self._thresholds,
                 beam.pvalue.AsSingleton(shown),
-                beam.pvalue.AsList(proposed.reports),
+                [] if proposed.reports is None else beam.pvalue.AsList(proposed.reports),
                 beam.pvalue.AsList(
                     settled["clusters"] | "Largest" >> beam.combiners.Top.Of(_LARGEST, key=_by_size)
                 ),
@@ -261,7 +271,13 @@ class DeduplicateTexts(beam.PTransform):
         }
 
     def _settle(
-        self, pairs: beam.PCollection, nodes: beam.PCollection, named: beam.PCollection, learnt: list[Any]
+        self,
+        pairs: beam.PCollection,
+        nodes: beam.PCollection,
+        named: beam.PCollection,
+        learnt: list[Any],
+        *,
+        verify: bool,
     ) -> Any:
         """What becomes of the nodes that an accepted pair names."""
         members = (
@@ -274,7 +290,7 @@ class DeduplicateTexts(beam.PTransform):
             | "Name edges" >> beam.CoGroupByKey()
             | "Of clusters" >> beam.FlatMapTuple(_edges_by_name)
         )
-        decide = DecideClusters(self._scoring, self._policy, self._settings.report_examples)
+        decide = DecideClusters(self._scoring, self._policy, self._settings.report_examples, verify=verify)
         return (
             {"members": members, "edges": edges}
             | "Cluster" >> beam.CoGroupByKey()

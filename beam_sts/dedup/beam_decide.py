@@ -23,7 +23,7 @@ from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.representatives import ScoredPairs
 from beam_sts.dedup.rule import Policy
 from beam_sts.dedup.show import Look, best_entries, examples, nearest_pairs
-from beam_sts.dedup.verify import RULES, Scoring, Verifier, VerifyStats, check_pairs
+from beam_sts.dedup.verify import RULES, Scoring, Verified, Verifier, VerifyStats, check_pairs
 from beam_sts.errors import UserError
 from beam_sts.io.summary import score_histogram
 from beam_sts.pairs.beam_elements import with_fields
@@ -76,8 +76,7 @@ class Verify(_Scores):
         """Beam's."""
         if self._most is not None:
             check_pairs(count, self._most)
-        texts = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
-        found = self.verifier(learnt).verify(*texts)
+        found, sources = self._scored(rows, learnt)
         good = found.scores[~np.isnan(found.scores)]
         accepted = int((good >= np.float32(self._scoring.threshold)).sum())
         yield pvalue.TaggedOutput(
@@ -88,8 +87,9 @@ class Verify(_Scores):
                 "score_histogram": score_histogram(good),
             },
         )
-        for row, score, rule in zip(rows, found.scores.tolist(), found.rules.tolist(), strict=True):
-            yield row[0], row[1], score, row[4], RULES[rule]
+        decided = found.scores.tolist(), sources, found.rules.tolist()
+        for row, score, source, rule in zip(rows, *decided, strict=True):
+            yield row[0], row[1], score, source, RULES[rule]
         if self._each:
             order = sorted(range(len(rows)), key=lambda at: rows[at][:2])
             ends = [(row[side], row[side + 2]) for side in (0, 1) for row in (rows[at] for at in order)]
@@ -98,6 +98,20 @@ class Verify(_Scores):
             look = _look([(name, NodeInfo(text, (), 1, b"")) for name, text in ends])
             shown = nearest_pairs(pairs, self._scoring.threshold, self._each, look.pairs)
             yield pvalue.TaggedOutput("shown", best_entries(shown, self._each))
+
+    def _scored(self, rows: list[tuple[Any, ...]], learnt: Learnt | None) -> tuple[Verified, list[str]]:
+        """Scores of the pairs, and their sources."""
+        texts = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
+        return self.verifier(learnt).verify(*texts), [row[4] for row in rows]
+
+
+class TakeScores(Verify):
+    """As :class:`Verify`, of pairs that bring (score, source, rule) of an earlier run: nothing is scored."""
+
+    def _scored(self, rows: list[tuple[Any, ...]], learnt: Learnt | None) -> tuple[Verified, list[str]]:
+        scores, sources, rules = zip(*(row[4] for row in rows), strict=True)
+        known = np.array([np.nan if score is None else score for score in scores], np.float32)
+        return Verified(known, np.array([RULES.index(rule) for rule in rules], np.int8)), list(sources)
 
 
 class DecideClusters(_Scores):
@@ -235,6 +249,39 @@ def _look(members: Sequence[tuple[Any, NodeInfo]]) -> Look:
 
 def _counts(stats: VerifyStats) -> dict[str, Any]:
     return {name: value for name, value in asdict(stats).items() if name != "seconds"}
+
+
+class EarlierPairs(beam.PTransform):
+    """``members`` of texts and ``scored`` pairs of rows -> ``((text, text), (score, source, rule))``.
+
+    Rows are ``(side, id)``. Two rows of one text are no pair of texts.
+    """
+
+    def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
+        """Two shuffles: by the first row, then by the second."""
+        texts = collections["members"] | "Text of" >> beam.MapTuple(lambda text, member: (member[0], text))
+        first = collections["scored"] | "By first" >> beam.Map(lambda pair: (pair[0], pair[1:]))
+        second = (
+            {"text": texts, "pair": first}
+            | "First" >> beam.CoGroupByKey()
+            | "Text a" >> beam.FlatMapTuple(_with_text)
+            | "By second" >> beam.MapTuple(lambda text, pair: (pair[0], (text, *pair[1:])))
+        )
+        return (
+            {"text": texts, "pair": second}
+            | "Second" >> beam.CoGroupByKey()
+            | "Text b" >> beam.FlatMapTuple(_with_text)
+            | "Apart" >> beam.Filter(lambda found: found[0] != found[1][0])
+            | "In order" >> beam.MapTuple(lambda b, pair: ((min(pair[0], b), max(pair[0], b)), pair[1:]))
+        )
+
+
+def _with_text(row: tuple[int, Any], found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
+    text = next(iter(found["text"]), None)
+    for pair in found["pair"]:
+        if text is None:
+            raise UserError(f"id {row[1]!r}: a scored pair names it, and it is not in the input.")
+        yield text, pair
 
 
 def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:

@@ -22,7 +22,7 @@ from beam_sts.dedup.beam import DeduplicatedTexts, DeduplicateTexts
 from beam_sts.dedup.keep import KeepPolicy
 from beam_sts.dedup.receipts import SliceWriter
 from beam_sts.dedup.settings import DedupSettings
-from beam_sts.dedup.shards import pairs_schema
+from beam_sts.dedup.shards import pairs_schema, read_scored
 from beam_sts.io.slices import Slice
 from beam_sts.settings import settings_of
 
@@ -79,6 +79,9 @@ class DeduplicateSlices(beam.PTransform):
         if "given" in inputs:
             given = inputs["given"] | "Spread given" >> beam.Reshuffle()
             inputs_of["given"] = given | "Read given" >> beam.FlatMap(read_given)
+        if "scored" in inputs:
+            scored = inputs["scored"] | "Spread scored" >> beam.Reshuffle()
+            inputs_of["scored"] = scored | "Read scored" >> beam.FlatMap(read_scored)
         chosen = {name: getattr(s.settings, name) for name, _ in settings_of(DedupSettings)}
         deduplicate = DeduplicateTexts(
             **{

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from beam_sts.errors import UserError
 from beam_sts.io.committed import content_digest
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import plan_input, read_slices
+from beam_sts.io.slices import Slice
 
 PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 16, 1 << 21
 """Most of a shard, which is what a killed run may lose: seconds of scoring, be the texts short or long."""
@@ -210,6 +212,23 @@ def _tables(pattern: str, schema: pa.Schema) -> Iterator[pa.Table]:
     for unit in plan.units:
         for part in read_slices(unit, plan.schema):
             yield part.table.select(schema.names).cast(schema)
+
+
+def plan_scored(folder: str, schema: pa.Schema) -> list[tuple[list[Slice], pa.Schema, pa.Schema]]:
+    """What :func:`read_scored` reads of the shards of an earlier run, in parts."""
+    plan = plan_input(folder, PAIRS_PER_SHARD)
+    return [(list(unit), plan.schema, schema) for unit in plan.units]
+
+
+def read_scored(planned: tuple[list[Slice], pa.Schema, pa.Schema]) -> Iterator[tuple[Any, ...]]:
+    """The scored pairs of a part of an earlier run's: two ends of (side, id), score, source, rule."""
+    unit, read, schema = planned
+    for part in read_slices(unit, read):
+        for a, b, score, source, rule, *side in zip(
+            *(column.to_pylist() for column in part.table.select(schema.names).cast(schema).columns),
+            strict=True,
+        ):
+            yield (0, a), (int(side == ["against"]), b), score, source, rule
 
 
 def read_edges(folder: str, rows: Rows, nodes: Nodes) -> Edges:
