@@ -140,8 +140,9 @@ def _earlier(folder: str, fingerprint: dict[str, Any]) -> dict[str, Any]:
                 f"--from_pairs {folder}: is of another --{key}, or its files have changed. Give that one, or "
                 "leave --from_pairs out to score anew."
             )
-    for key in ("text", "id", "empty", "against_text", "against_id", "within"):
-        was, now = before["settings"][key], fingerprint["settings"][key]
+    for key in ("text", "id", "empty", "against_text", "against_id", "within", "guard"):
+        earlier = {"guard": "none", **before["settings"]}  # runs before the guard had none
+        was, now = earlier[key], fingerprint["settings"][key]
         if was != now:
             raise UserError(f"--from_pairs {folder}: was made with --{key} {was}, not {now}.")
     return {

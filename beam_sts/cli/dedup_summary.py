@@ -26,7 +26,7 @@ from beam_sts.dedup.decide import (
 )
 from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.dedup.shards import PairShards
-from beam_sts.dedup.verify import VerifyStats
+from beam_sts.dedup.verify import RULES, VerifyStats
 from beam_sts.io.summary import add_records, quantiles, score_histogram
 
 
@@ -59,6 +59,7 @@ def summarise_beam(
         "shards_damaged": 0,
         "pairs_guard": report.get("pairs_guard", 0),
         "pairs_failed": verify["failed"],
+        "pairs_guarded": verify["guarded"],
         "verify": {name: value for name, value in verify.items() if name != "seconds"},
         "unverified": report.get("unverified", 0),
         "clusters": sum(count for size, count in sizes.items() if size > 1),
@@ -134,6 +135,7 @@ def summarise(
 
     good = edges.pairs.scores[~np.isnan(edges.pairs.scores)]
     histogram = score_histogram(good)
+    guard = RULES.index("guard")
     return {
         "path": "one machine",
         **_about(own, job),
@@ -148,7 +150,8 @@ def summarise(
         "pairs_scored": shards.stats.pairs,
         "pairs_reused": shards.reused,
         "pairs_guard": len(made.settled.guard.a),
-        "pairs_failed": int(np.isnan(made.edges.pairs.scores).sum()),
+        "pairs_failed": int((np.isnan(made.edges.pairs.scores) & (made.edges.rules != guard)).sum()),
+        "pairs_guarded": int((made.edges.rules == guard).sum()),
         "verify": {name: value for name, value in asdict(shards.stats).items() if name != "seconds"},
         "unverified": made.settled.unverified,
         "clusters": int(sizes[2:].sum()),
@@ -199,6 +202,8 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         lines.append(
             ("cascade", f"{verify['cascaded']:,} pairs went up, {verify['changed']:,} decisions changed")
         )
+    if summary["pairs_guarded"]:
+        lines.append(("guarded", f"{summary['pairs_guarded']:,} pairs differ in a fact: no duplicates"))
     if summary["pairs_failed"]:
         lines.append(("failed", f"{summary['pairs_failed']:,} pairs could not be scored: their rows stay"))
     if summary["unverified"]:

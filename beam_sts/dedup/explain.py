@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
+from beam_sts.dedup.facts.compare import compare
+from beam_sts.dedup.facts.read import read_facts
 from beam_sts.errors import UserError
 from beam_sts.word_diff import PLAIN, Marks, word_diff
 
@@ -86,10 +88,30 @@ def explain(run: Left, name: str, diff: Callable[[str, str], str] = difference) 
         lines.append(f"           and {len(members) - _LISTED:,} rows more")
     lines.append(f"scores     {len(pairs):,} pairs of this row were scored")
     for pair in sorted(pairs, key=lambda row: -(float(row["score"]) if row["score"] else 0.0))[:_LISTED]:
-        score = "failed" if pair["score"] is None else f"{float(pair['score']):.4f}"
-        lines.append(f"           {score}  {pair['id_a']} - {pair['id_b']}  {pair['source']}")
+        lines.append(f"           {_found(run, pair)}  {pair['id_a']} - {pair['id_b']}  {pair['source']}")
     lines += _texts(run, name, receipts, diff)
     return lines
+
+
+def _found(run: Left, pair: dict[str, Any]) -> str:
+    """The score of a pair, or why it has none."""
+    if pair["score"] is not None:
+        return f"{float(pair['score']):.4f}"
+    if pair["rule"] != "guard":
+        return "failed"
+    ids = str(pair["id_a"]), str(pair["id_b"])
+    other = run.texts_against if pair.get("b_in") == "against" else run.texts
+    one, two = run.texts([ids[0]]).get(ids[0]), other([ids[1]]).get(ids[1])
+    if one is None or two is None:
+        return "kept: the texts differ in a fact"
+    facts = sorted((read_facts(one), read_facts(two)), key=lambda read: read.text)
+    found = compare(*facts).difference
+    if found is None:
+        return "kept: the texts differ in a fact"
+    left, right = (
+        (found.left, found.right) if facts[0].text == read_facts(one).text else (found.right, found.left)
+    )
+    return f"kept: {left or 'nothing'} against {right or 'nothing'}"
 
 
 def _fate(receipt: dict[str, Any] | None) -> str:

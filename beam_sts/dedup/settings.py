@@ -14,6 +14,7 @@ from beam_sts.candidates.propose import Proposal, check_sources, split_sources
 from beam_sts.candidates.source import EMPTY
 from beam_sts.checks import every, flag, interval, name, optional, share, whole
 from beam_sts.dedup.components import ROUNDS
+from beam_sts.dedup.facts.compare import GUARDS
 from beam_sts.dedup.keep import KeepPolicy, check_keep
 from beam_sts.dedup.rule import LINKAGES, TABLE, Policy
 from beam_sts.dedup.verify import MODEL_SHARE, THRESHOLD, Scoring
@@ -69,6 +70,12 @@ class DedupSettings(ScorerSettings):
         "clusters: single (connected components), or average: merged while the mean score of all their pairs "
         "reaches the threshold, pairs that are no candidates counting 0",
         choices=LINKAGES,
+    )
+    guard: str = setting(
+        "none",
+        "texts that differ in a fact are no duplicates: numbers, dates, units, names, negations, "
+        "who does what to whom, ... (facts), numbers, codes and addresses alone (numbers), or none",
+        choices=GUARDS,
     )
     one_to_one: bool = setting(
         False, "with --against: a row goes only if it and its survivor are each other's best match", flag
@@ -218,6 +225,7 @@ class DedupSettings(ScorerSettings):
             self.threshold,
             self.scorer_args,
             self.model_share,
+            self.guard,
         )
 
 

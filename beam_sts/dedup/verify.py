@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from beam_sts.dedup.facts.compare import compare
+from beam_sts.dedup.facts.read import read_facts
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.errors import UserError
 from beam_sts.io.summary import add_records, length_histogram
@@ -17,7 +19,7 @@ from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.decisions import decisive
 from beam_sts.scoring.scorer import PairScorer
 
-RULES = ("model", "cascade", "identical", "blend")
+RULES = ("model", "cascade", "identical", "blend", "guard")
 THRESHOLD = 0.9
 """Least score of a duplicate, unless another is given: chosen with ``MODEL_SHARE``, see docs/dedup.md."""
 MODEL_SHARE = 0.25
@@ -29,7 +31,8 @@ class VerifyStats:
     """Counts of one call, or of several added up.
 
     ``failed`` pairs have no score; ``truncated`` and ``windowed`` as in ``ScoreStats``; ``cascaded`` went to
-    the second model, and for ``changed`` of them that turned the decision. Tokens and lengths are the first
+    the second model, and for ``changed`` of them that turned the decision;
+    ``guarded`` differ in a fact, and have no score either. Tokens and lengths are the first
     model's.
     """
 
@@ -41,6 +44,7 @@ class VerifyStats:
     unknown: int = 0
     cascaded: int = 0
     changed: int = 0
+    guarded: int = 0
     real_tokens: int = 0
     padded_tokens: int = 0
     length_histogram: dict[str, int] = field(default_factory=dict)
@@ -74,6 +78,8 @@ class Verifier:
         threshold: to tell which decisions the second model changes.
         overlap: the score is a mean of the model's and this one's (``blend``).
         share: the model's part of that mean.
+        guard: which facts of two texts must not differ, as of ``beam_sts.dedup.facts.compare``; a pair that
+            differs in one has no score, and no model is asked.
     """
 
     scorer: PairScorer
@@ -83,13 +89,18 @@ class Verifier:
     threshold: float = 0.5
     overlap: Overlap | None = None
     share: float = MODEL_SHARE
+    guard: str = "none"
 
     def verify(self, text_a: pa.Array, text_b: pa.Array) -> Verified:
         """Score two columns of n texts (``large_string``, without nulls)."""
         equal = np.asarray(pc.equal(text_a, text_b))
         scores = np.ones(len(equal), dtype=np.float32)
         rules = np.full(len(equal), RULES.index("identical"), dtype=np.int8)
-        rows = np.flatnonzero(~equal)
+        guarded = np.zeros(len(equal), dtype=bool)
+        if self.guard != "none":
+            guarded[~equal] = self._guarded(text_a.filter(pa.array(~equal)), text_b.filter(pa.array(~equal)))
+            scores[guarded], rules[guarded] = np.nan, RULES.index("guard")
+        rows = np.flatnonzero(~equal & ~guarded)
         first, second = _ordered(text_a.take(pa.array(rows)), text_b.take(pa.array(rows)))
         result = self.scorer.run(first, second, symmetric=self.symmetric)
         shared = self.overlap.scores(first, second) if self.overlap is not None else None
@@ -109,18 +120,33 @@ class Verifier:
         stats = VerifyStats(
             len(equal),
             int(equal.sum()),
-            int(np.isnan(scores).sum()),
+            int(np.isnan(scores[rows]).sum()),
             result.stats.truncated,
             result.stats.windowed,
             result.stats.unknown,
             cascaded,
             changed,
+            int(guarded.sum()),
             result.stats.real_tokens,
             result.stats.padded_tokens,
             length_histogram(result.tokens),
             seconds,
         )
         return Verified(scores, rules, stats)
+
+    def _guarded(self, text_a: pa.Array, text_b: pa.Array) -> NDArray[np.bool_]:
+        """Whether the texts of each pair differ in a fact. Each distinct text is read once."""
+        both = pa.chunked_array([text_a, text_b]).combine_chunks().dictionary_encode()
+        if isinstance(both, pa.ChunkedArray):
+            both = both.combine_chunks()
+        facts = [read_facts(text) for text in both.dictionary.to_pylist()]
+        first, second = np.split(both.indices.to_numpy(), 2)
+        found = (
+            compare(*sorted((facts[a], facts[b]), key=lambda one: one.text), self.guard).difference
+            is not None
+            for a, b in zip(first.tolist(), second.tolist(), strict=True)
+        )
+        return np.fromiter(found, bool, len(first))
 
 
 @dataclass(frozen=True)
@@ -137,12 +163,14 @@ class Scoring:
     threshold: float = THRESHOLD
     args: dict[str, Any] = field(default_factory=dict)
     share: float = MODEL_SHARE
+    guard: str = "none"
 
     def verifier(self, overlap: Overlap | None = None) -> Verifier:
         """Loads the models."""
         scorer = PairScorer(self.model, **self.args)
         cascade = PairScorer(self.cascade, **self.args) if self.cascade else None
-        return Verifier(scorer, self.symmetric, cascade, self.band, self.threshold, overlap, self.share)
+        more = self.band, self.threshold, overlap, self.share, self.guard
+        return Verifier(scorer, self.symmetric, cascade, *more)
 
 
 def check_pairs(pairs: int, most: int) -> None:

@@ -76,6 +76,7 @@ OTHER = [
     ("call start_server now", "call start_client now", "opposites"),
     ("the source for the Rust rand crate", "the source for the Rust rand-core crate", "code"),
     ("the source for the Rust futures-core crate", "the source for the Rust futures-task crate", "name"),
+    ("the source for the Rust time crate", "the source for the Rust log crate", "name"),
     ("He met Angela Merkel there", "He met Helmut Kohl there", "name"),
     ("The licence is compatible", "The licence is incompatible", "opposites"),
     ("The dog bit the man", "The man bit the dog", "order"),
@@ -196,3 +197,23 @@ def test_the_time_is_linear(name):
 
     quarter = max(seconds(text[: len(text) // 4]), 0.02)
     assert seconds(text) < 16 * quarter  # a square would be 16 times the quarter and more
+
+
+def test_the_verifier_asks_no_model_about_guarded_pairs():
+    import numpy as np
+    import pyarrow as pa
+
+    from beam_sts.dedup.verify import RULES, Scoring
+
+    fund = "The fund lost 3 million euros last year because of bad loans."
+    texts = [fund, fund, fund], [fund.replace("million", "billion"), fund, fund.replace("bad", "the bad")]
+    columns = [pa.array(side, pa.large_string()) for side in texts]
+    for guard, rules in (
+        ("facts", ["guard", "identical", "model"]),
+        ("none", ["model", "identical", "model"]),
+    ):
+        found = Scoring("beam-sts-pico", guard=guard).verifier().verify(*columns)
+        assert [RULES[rule] for rule in found.rules] == rules
+        assert np.isnan(found.scores).tolist() == [guard == "facts", False, False]
+        assert found.stats.guarded == (guard == "facts")
+        assert found.stats.failed == 0

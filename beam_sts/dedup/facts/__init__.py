@@ -5,6 +5,6 @@ opposites, names, and who does what to whom. A text is read once (``read_facts``
 by what was read (``compare``). Pure functions over tables: no model, no Beam.
 
 ``known.txt`` (words that five sentences or more of openly licensed corpora hold) and ``opposites.txt`` (from
-WordNet 3.1, ``wordnet_license.txt``) are made by ``benchmarks/fact_tables.py``; ``exclusive.txt`` is
-written by hand.
+WordNet 3.1, ``wordnet_license.txt``) are made by ``benchmarks/fact_tables.py``; ``exclusive.txt`` is written
+by hand.
 """

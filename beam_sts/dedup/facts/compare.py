@@ -34,6 +34,7 @@ _CELLS = (
 _PART = 8  # words that make a part of its own of what one text has besides
 _TAIL = 4  # the same at the end or the beginning of the text
 _SHOWN = 80
+_PASSAGE = 5  # words of both texts together, two of either at least
 _NAMES_AT_ONCE = 64  # of a place, each compared with each
 
 
@@ -52,6 +53,17 @@ class Difference:
     def __str__(self) -> str:
         left, right = (text.replace("|", "/")[:_SHOWN] for text in (self.left, self.right))
         return f"{self.kind}: {left} | {right}"
+
+
+def turn(shown: str) -> str:
+    """What two texts differ in, the other one first.
+
+    >>> turn("number: 3 million | 3 billion")
+    'number: 3 billion | 3 million'
+    """
+    kind, _, both = shown.partition(": ")
+    left, _, right = both.partition(" | ")
+    return f"{kind}: {right} | {left}"
 
 
 @dataclass(frozen=True)
@@ -106,6 +118,8 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
         lost[1] += max(0, sizes[1] - sizes[0])
         if difference is None and guard != "none" and (mine or theirs):
             difference = _differ(left, right, block, mine, theirs, guard)
+    if difference is None and guard == "facts":
+        difference = _passages(left, right, blocks, extra)
     if difference is None and guard != "none":
         difference = _moved(left, right, blocks, extra, guard)
     return Comparison(difference, (lost[0], lost[1]))
@@ -412,6 +426,39 @@ def _names(left: Facts, right: Facts, block: _Block, mine: list[int], theirs: li
                 pair = (at, free[0]) if text is left else (free[0], at)
                 return _shown("name", left, right, *pair)
     return None
+
+
+def _passages(
+    left: Facts, right: Facts, blocks: Sequence[_Block], extra: tuple[set[int], set[int]]
+) -> Difference | None:
+    """Several words in the place of several others: another request, another clause."""
+    for run in _runs(left, blocks):
+        spans = [
+            [at for block in run for at in range(block.a, block.b)],
+            [at for block in run for at in range(block.c, block.d)],
+        ]
+        mine, theirs = (
+            [at for at in span if at in found and text.keys[at] not in tables.LITTLE]
+            for text, found, span in zip((left, right), extra, spans, strict=True)
+        )
+        if min(len(mine), len(theirs)) >= 2 and len(mine) + len(theirs) >= _PASSAGE:
+            one, two = left.shown(mine[0], mine[-1] + 1), right.shown(theirs[0], theirs[-1] + 1)
+            return Difference("passage", one, two)
+    return None
+
+
+def _runs(left: Facts, blocks: Sequence[_Block]) -> Iterator[list[_Block]]:
+    """Blocks with no more than a few little words between them."""
+    run: list[_Block] = []
+    for block in blocks:
+        if run:
+            between = left.keys[run[-1].b : block.a]
+            if len(between) > 2 or any(key not in tables.LITTLE for key in between):
+                yield run
+                run = []
+        run.append(block)
+    if run:
+        yield run
 
 
 def _says(token: Token) -> bool:

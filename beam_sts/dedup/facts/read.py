@@ -609,6 +609,11 @@ def _name(tokens: list[Token], text: str) -> list[Token]:
             at for at in capital if tokens[at].parted != SENTENCE and tokens[at].key not in tables.LITTLE
         )
     named.update(at for at in words if text[tokens[at].end : tokens[at].end + 1] == "(")
+    labelled = [at for at in words if at + 1 < len(tokens) and tokens[at + 1].key in tables.LABELS]
+    labelled = [at for at in labelled if tokens[at].key not in tables.LITTLE]
+    named.update(labelled)
+    for at in labelled:  # spelt as it has to be, as what is written together
+        tokens[at] = tokens[at]._replace(part=True)
     if rarity_tells:
         named.update(at for at in unknown if tokens[at].key.isascii())
     for at in named:

@@ -278,6 +278,11 @@ LITTLE = frozenset(
 """Words that name nothing."""
 MOVES_FREELY = frozenset("a an the of and or , also is are was were be it that this".split())
 """Words whose place alone says little."""
+LABELS = frozenset(
+    "crate package plugin module library gem function method class command option flag parameter variable field column "
+    "driver font theme dictionary locale applet daemon".split()
+)
+"""Words behind what they label: in "the time crate" the word before them is a name."""
 LIST_WORDS = frozenset(("and", "or", "&"))
 
 _SHORT = (
