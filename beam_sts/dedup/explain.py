@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
-from beam_sts.dedup.facts.compare import compare
+from beam_sts.dedup.facts.compare import differ
 from beam_sts.dedup.facts.read import read_facts
 from beam_sts.errors import UserError
 from beam_sts.word_diff import PLAIN, Marks, word_diff
@@ -104,14 +104,10 @@ def _found(run: Left, pair: dict[str, Any]) -> str:
     one, two = run.texts([ids[0]]).get(ids[0]), other([ids[1]]).get(ids[1])
     if one is None or two is None:
         return "kept: the texts differ in a fact"
-    facts = sorted((read_facts(one), read_facts(two)), key=lambda read: read.text)
-    found = compare(*facts).difference
+    found = differ(read_facts(one), read_facts(two))
     if found is None:
         return "kept: the texts differ in a fact"
-    left, right = (
-        (found.left, found.right) if facts[0].text == read_facts(one).text else (found.right, found.left)
-    )
-    return f"kept: {left or 'nothing'} against {right or 'nothing'}"
+    return f"kept: {found.left or 'nothing'} against {found.right or 'nothing'}"
 
 
 def _fate(receipt: dict[str, Any] | None) -> str:

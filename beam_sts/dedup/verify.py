@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.dedup.facts.compare import compare
+from beam_sts.dedup.facts.compare import differ
 from beam_sts.dedup.facts.read import read_facts
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.errors import UserError
@@ -142,8 +142,7 @@ class Verifier:
         facts = [read_facts(text) for text in both.dictionary.to_pylist()]
         first, second = np.split(both.indices.to_numpy(), 2)
         found = (
-            compare(*sorted((facts[a], facts[b]), key=lambda one: one.text), self.guard).difference
-            is not None
+            differ(facts[a], facts[b], self.guard) is not None
             for a, b in zip(first.tolist(), second.tolist(), strict=True)
         )
         return np.fromiter(found, bool, len(first))

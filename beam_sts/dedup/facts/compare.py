@@ -125,6 +125,14 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
     return Comparison(difference, (lost[0], lost[1]))
 
 
+def differ(one: Facts, two: Facts, guard: str = "facts") -> Difference | None:
+    """What two texts differ in, be they given in this order or in the other."""
+    if one.text <= two.text:
+        return compare(one, two, guard).difference
+    found = compare(two, one, guard).difference
+    return None if found is None else Difference(found.kind, found.right, found.left)
+
+
 def _both(a: Sequence[str], b: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
     yield a, b
     yield b, a
