@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 LONGEST_TEXT = 240
 LONGEST_BYTES = 4 * (LONGEST_TEXT + 2)  # hold as many characters, whichever
 MOST_EXAMPLES = 50  # of a kind: a report stays small, whatever the input
+_BEFORE, _AFTER = 60, 40  # characters that a pair shows of what is before and after its first difference
+MOST_BYTES = 4_000_000  # of a text in which that is sought
 _TENTHS = 10
 # Control characters, and marks that turn the direction of what follows: shown as what they are.
 _ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -75,6 +77,30 @@ def shorten(text: str | bytes | None) -> str | None:
     text = text[: LONGEST_TEXT + 1].encode("utf-8", "replace").decode()
     text = _ACTING.sub(lambda letter: letter[0].encode("unicode_escape").decode(), text)
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1].rstrip() + "…"
+
+
+def shorten_pair(first: str | bytes | None, second: str | bytes | None) -> tuple[str | None, str | None]:
+    """Both texts of a pair, short: from their beginnings, or from a little before their first difference.
+
+    So what tells them apart is never cut off.
+
+    >>> one, other = shorten_pair("word " * 100 + "red", "word " * 100 + "blue")
+    >>> one[:6], one[-8:], other[-9:]
+    ('…word ', 'word red', 'word blue')
+    """
+    if first is None or second is None:
+        return shorten(first), shorten(second)
+    one, two = (
+        text.decode("utf-8", "replace") if isinstance(text, bytes) else text for text in (first, second)
+    )
+    if max(len(one), len(two)) > LONGEST_TEXT and one != two:
+        differ = (at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b)
+        same = next(differ, min(len(one), len(two)))
+        if same > LONGEST_TEXT - _AFTER:
+            start = same - _BEFORE
+            start = one.find(" ", start, same) + 1 or start  # at a word, where there is one
+            one, two = (f"…{text[start:]}" for text in (one, two))
+    return shorten(one), shorten(two)
 
 
 def merge_examples(slices: Iterable[list[Example]], *, each: int) -> dict[str, list[Example]]:

@@ -19,7 +19,7 @@ from beam_sts.dedup.decide import Decision
 from beam_sts.dedup.representatives import ScoredPairs, Survivors
 from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.dedup.rule import Rule
-from beam_sts.examples import Example, shorten
+from beam_sts.examples import Example, shorten_pair
 
 _CLUSTERS, _MEMBERS = 5, 6
 _DIGITS = 4  # of the scores that order: their last bits depend on the batch they were scored in
@@ -89,7 +89,8 @@ def examples(made: Decision, pairs: ScoredPairs, threshold: float, each: int, lo
 def example(left: Any, right: Any, text_a: str, text_b: str, score: float) -> Example:
     """A pair to show, by the ids of its rows."""
     where = f"{left} | {right}"
-    return {"where": where, "text_a": shorten(text_a), "text_b": shorten(text_b), "score": score}
+    one, two = shorten_pair(text_a, text_b)
+    return {"where": where, "text_a": one, "text_b": two, "score": score}
 
 
 def nearest_pairs(pairs: ScoredPairs, threshold: float, each: int, show: Show) -> list[Entry]:

@@ -13,7 +13,7 @@ from beam_sts.evaluation.comparison import TIE, Comparison, pair
 from beam_sts.evaluation.entries import Entries, Texts, texts_of
 from beam_sts.evaluation.label import sample_pairs
 from beam_sts.evaluation.settings import EvaluationSettings
-from beam_sts.examples import Example, choose_rows, shorten
+from beam_sts.examples import Example, choose_rows, shorten, shorten_pair
 from beam_sts.io.reading import InputPlan
 
 _COMPARISONS_SHOWN, _REFERENCES_SHOWN = 10, 3
@@ -103,8 +103,7 @@ def examples(
                 "where": f"{_place(texts[entry])}"
                 + (f"; {shorten(entries.names[entries.group[entry]])}" if grouped else "")
                 + (f"; marked {entries.gold[entry]:g}" if settings.gold else ""),
-                "text_a": shorten(texts[entry].answer),
-                "text_b": shorten(joined(texts[entry].references)),
+                **_sides(texts[entry]),
                 "score": float(entries.score[entry]),
             }
             for entry in rows
@@ -165,6 +164,10 @@ def joined(references: Sequence[str]) -> str:
     """
     shown, more = references[:_REFERENCES_SHOWN], len(references) - _REFERENCES_SHOWN
     return " | ".join([*shown, *([f"and {more} more"] if more > 0 else [])])
+
+
+def _sides(texts: Texts) -> dict[str, str | None]:
+    return dict(zip(("text_a", "text_b"), shorten_pair(texts.answer, joined(texts.references)), strict=True))
 
 
 def _place(texts: Texts) -> str:

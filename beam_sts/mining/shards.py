@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from beam_sts.candidates.rejects import read_rejected
-from beam_sts.examples import Example, choose_rows, shorten
+from beam_sts.examples import Example, choose_rows, shorten_pair
 from beam_sts.io.committed import content_digest
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import plan_input, read_slices
@@ -167,12 +167,13 @@ class PairShardWriter:
             {
                 "kind": kind,
                 "where": f"pair-score/{SPLITS[int(pairs.test[row])]}, part {number}",
-                "text_a": shorten(pairs.text_a[row].as_py()),
-                "text_b": shorten(pairs.text_b[row].as_py()),
+                "text_a": text_a,
+                "text_b": text_b,
                 "score": float(scores[row]),
             }
             for kind, rows in chosen.items()
             for row in rows
+            for text_a, text_b in [shorten_pair(pairs.text_a[row].as_py(), pairs.text_b[row].as_py())]
         ]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 
-from beam_sts.examples import Example, choose_rows, reason_kind
+from beam_sts.examples import MOST_BYTES, Example, choose_rows, reason_kind, shorten_pair
 from beam_sts.io.committed import slice_identity
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import read_slices
@@ -167,7 +167,8 @@ def _scored_examples(
     kinds = [kind for kind, rows in chosen.items() for _ in rows]
     rows = [row for rows in chosen.values() for row in rows]
     places = sifted.good[np.array(rows, dtype=np.int64)]
-    texts = (beginnings(data.table, name, places) for name in settings.text_columns)
+    columns = (beginnings(data.table, name, places, MOST_BYTES) for name in settings.text_columns)
+    texts = [shorten_pair(*pair) for pair in zip(*columns, strict=True)]
     return [
         {
             "kind": kind,
@@ -177,5 +178,5 @@ def _scored_examples(
             "text_b": b,
             "score": float(result.scores[row]),
         }
-        for kind, row, place, a, b in zip(kinds, rows, places.tolist(), *texts, strict=True)
+        for kind, row, place, (a, b) in zip(kinds, rows, places.tolist(), texts, strict=True)
     ]

@@ -114,7 +114,7 @@ def _rows(summary: Summary, examples: Examples, rejected: int) -> Section:
         funnel(steps) + rejections(summary, examples),
         shows="what became of every row that was read.",
         read="rejected and scored rows add up to the rows read.",
-        act="repair the rejected rows: figures without them may be too kind." if rejected else "nothing.",
+        act="repair the rejected rows: figures without them may be too kind." if rejected else "",
     )
 
 

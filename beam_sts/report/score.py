@@ -151,7 +151,7 @@ def _rows(summary: Summary, examples: Examples) -> Section:
         act="mend the rejected rows at their source, or leave them out knowingly; they are in "
         "rejected/ with file, row and reason."
         if rejected
-        else "nothing: no row was lost.",
+        else "",
     )
 
 

@@ -122,7 +122,7 @@ def made_of(summary: Summary, card: str = "") -> Section:
         "STS Benchmark test, Spearman": model.get("spearman"),
         "licence": model.get("licence"),
     }
-    body = titled("Settings", facts(summary["settings"])) + titled("Model", facts(what))
+    body = titled("Model", facts(what)) + fold("Settings", facts(summary["settings"]))
     if card:
         shown = card if len(card) <= _CARD_LENGTH else card[:_CARD_LENGTH] + "\n…"
         body += fold("Model card", text(shown))
@@ -142,7 +142,6 @@ def made_of(summary: Summary, card: str = "") -> Section:
         body,
         shows="everything the result depends on.",
         read="two runs with the same fingerprint give the same scores, byte for byte on one machine.",
-        act="keep this page with the data.",
     )
 
 

@@ -8,11 +8,12 @@ from typing import Any
 from markupsafe import Markup
 
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import UNIT_TICKS, Bar, area, bars, compact, duration, table, titled
+from beam_sts.report.pieces import UNIT_TICKS, Bar, area, bars, compact, duration, plural, table, titled
 from beam_sts.report.shared import Summary, made_of
 from beam_sts.report.work import laps
 
 _LARGE_ERROR = 0.1  # of calibration
+_TOY = 10_000  # sentence pairs; fewer train no model that is of use
 
 
 def train_page(summary: Summary, card: str = "") -> Page:
@@ -35,7 +36,8 @@ def train_page(summary: Summary, card: str = "") -> Page:
     name, best = next(iter(sets.items()))
     return Page(
         title=f"Trained {model['name']}",
-        verdict=f"The model agrees with people at {best['pearson']:.3f} (Pearson) on {name}.",
+        verdict=_toy(summary)
+        or f"The model agrees with people at {best['pearson']:.3f} (Pearson) on {name}.",
         figures=figures,
         notes=notes(summary),
         sections=[
@@ -53,7 +55,7 @@ def train_page(summary: Summary, card: str = "") -> Page:
 
 def notes(summary: Summary) -> list[Note]:
     """What needs a look, the worst first."""
-    found = []
+    found = [Note(_toy(summary), "learning")] if _toy(summary) else []
     for name, result in _sets(summary).items():
         if result["calibration_error"] > _LARGE_ERROR:
             error = result["calibration_error"]
@@ -67,6 +69,14 @@ def notes(summary: Summary) -> list[Note]:
         if accuracy < 0.8:
             found.append(Note(f"Probe “{kind}”: right in {accuracy:.0%} only.", "probes"))
     return found
+
+
+def _toy(summary: Summary) -> str:
+    """What to say of a training on hardly any data, as ``--smoke`` is; nothing of others."""
+    pairs = int(summary["settings"].get("pairs", _TOY))
+    if pairs >= _TOY:
+        return ""
+    return f"A toy run on {plural(pairs, 'sentence pair')}: it shows that the stages work, and no more."
 
 
 def _sets(summary: Summary) -> dict[str, Mapping[str, Any]]:

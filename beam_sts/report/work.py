@@ -84,7 +84,7 @@ def lengths(counts: Mapping[str, Any], limit: int, examples: Examples, remedy: s
         shows="how many tokens the pairs have as the model was given them, and how much of its work "
         "was padding.",
         read="time grows with the tokens: the right of the chart costs the most. Padding up to 6% is usual.",
-        act="; ".join(advice) + "." if advice else "nothing: no text was cut.",
+        act="; ".join(advice) + "." if advice else "",
     )
 
 

@@ -213,7 +213,8 @@ def rejected_examples(rejected: pa.Table, columns: Sequence[str], each: int) -> 
     rows = sorted(row for found in kinds.values() for row in found[:each])
     some = rejected.take(pa.array(rows, pa.int64()))
     records = pa.Table.from_struct_array(some.column("record"))
-    texts = [beginnings(records, name, np.arange(len(some))) for name in columns]
+    every = np.arange(len(some))
+    texts = [list(map(shorten, beginnings(records, name, every, LONGEST_BYTES))) for name in columns]
     return [
         {
             "kind": "rejected",
@@ -229,7 +230,8 @@ def rejected_examples(rejected: pa.Table, columns: Sequence[str], each: int) -> 
     ]
 
 
-def beginnings(table: pa.Table, name: str, rows: np.ndarray) -> list[str | None]:
-    """Some texts of a column, shortened before they become Python's."""
+def beginnings(table: pa.Table, name: str, rows: np.ndarray, most: int) -> list[bytes | None]:
+    """Some texts of a column, cut to ``most`` bytes before they become Python's."""
     column = as_bytes(column_at(table, name).take(pa.array(rows)))
-    return [shorten(text) for text in pc.binary_slice(column, 0, LONGEST_BYTES).to_pylist()]
+    texts: list[bytes | None] = pc.binary_slice(column, 0, most).to_pylist()
+    return texts

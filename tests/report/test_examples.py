@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_sts.examples import LONGEST_BYTES, LONGEST_TEXT, choose_rows, merge_examples, shorten
+from beam_sts.examples import LONGEST_BYTES, LONGEST_TEXT, choose_rows, merge_examples, shorten, shorten_pair
 
 SCORES = st.lists(st.floats(0, 1, width=32) | st.just(float("nan")), max_size=60)
 
@@ -67,3 +67,19 @@ def test_the_examples_of_slices_become_few_and_do_not_repeat():
     assert [one["row"] for one in merged["below"]] == [6, 4]
     assert [one["row"] for one in merged["tenth-6"]] == [2]
     assert [one["row"] for one in merged["rejected"]] == [0, 1, 10]
+
+
+@given(st.text("ab \n", max_size=500), st.text("cd", max_size=300), st.text("ce", max_size=300))
+def test_what_tells_two_texts_apart_is_shown(same, one, other):
+    first, second = shorten_pair(same + one, (same + other).encode())
+    assert max(len(first), len(second)) <= LONGEST_TEXT
+    if same + one != same + other:
+        assert first != second
+
+
+def test_texts_that_differ_early_are_shown_from_their_beginnings():
+    assert shorten_pair("red " + "x" * 500, "blue " + "x" * 500) == (
+        shorten("red " + "x" * 500),
+        shorten("blue " + "x" * 500),
+    )
+    assert shorten_pair(None, "a") == (None, "a")
