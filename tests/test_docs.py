@@ -18,7 +18,7 @@ import yaml
 from tests import docs_data
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(
     r"(?:<!-- (?P<mark>(?:not run|needs|runs in): [^>]*?) -->\n)?"
     r"```(?P<language>python|bash)\n(?P<code>.*?)^```",
@@ -28,7 +28,16 @@ OURS = re.compile(r"(?:python -m pipelines\.|beam-sts )(?P<verb>\w+)(?= |$)")
 # Commands of other programs, and of ours that other tests run.
 OTHERS = (
     *("python3 -m venv ", "pip install ", "python -m pytest", "python -m benchmarks.", "mkdocs "),
-    *("python -m scripts.", "python -m apache_beam.yaml.main ", "docker ", "gcloud ", "echo ", "mvn ", "go "),
+    *(
+        "python -m scripts.",
+        "pre-commit ",
+        "python -m apache_beam.yaml.main ",
+        "docker ",
+        "gcloud ",
+        "echo ",
+        "mvn ",
+        "go ",
+    ),
     *("FLINK=", "SPARK=", "IMAGES=", "BEAM_STS_RECORD=1 "),
 )
 # What of ours needs a cluster, a download or an object store: its options are parsed only.

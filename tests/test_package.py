@@ -138,10 +138,17 @@ def test_the_wheel_works_beside_another_package_called_pipelines(built, tmp_path
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines/__init__.py").write_text("raise RuntimeError('the pipelines of another project')")
     env = {"PYTHONPATH": str(target), "HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin", "HOME": str(target)}
+    readme = (ROOT / "README.md").read_text().partition("<!-- wheel-commands")[2]
+    install, *first = readme.partition("```bash\n")[2].partition("```")[0].splitlines()
+    assert install == "pip install beam_sts"
+    assert len(first) == 2
     options = ["--input", ROOT / "examples/pairs.jsonl", "--output", "out", "--direct_running_mode=in_memory"]
     for command in ([sys.executable, "-m", "beam_sts"], [sys.executable, target / "bin/beam-sts"]):
         assert "beam-sts VERB" in check([*command, "--help"], cwd=tmp_path, env=env)
         check([*command, "score", *options, "--overwrite"], cwd=tmp_path, env=env)
+    for line in first:
+        check([sys.executable, target / "bin/beam-sts", *line.split()[1:]], cwd=tmp_path, env=env)
+    assert (tmp_path / "scored/report.html").exists()
     assert (tmp_path / "out/summary.json").exists()
 
 

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from markupsafe import Markup
 
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Step, columns, duration, facts, funnel, pairs, plural, share, table, titled
+from beam_sts.report.pieces import (
+    Step,
+    columns,
+    duration,
+    facts,
+    fold,
+    funnel,
+    pairs,
+    plural,
+    share,
+    table,
+    titled,
+)
 from beam_sts.report.shared import (
     NEAREST,
     Examples,
@@ -51,7 +64,7 @@ def dedup_page(summary: Summary, examples: Examples, card: str = "") -> Page:
             _threshold(summary, examples),
             _clusters(summary, examples),
             _candidates(summary),
-            lengths(summary["verify"], summary["model"]["max_length"], {}),
+            _lengths(summary),
             _time(summary),
             made_of(summary, card),
         ],
@@ -124,7 +137,7 @@ def _rows(summary: Summary, examples: Examples) -> Section:
 def _removed(summary: Summary, examples: Examples) -> Section:
     shown = examples.get("removed", ())
     body = (
-        pairs(shown, label="The most doubtful removals")
+        pairs(shown, label="The most doubtful removals", first=2)
         if shown
         else Markup("<p>{}</p>").format(
             "Every removed row has the very text of the row that stays for it."
@@ -158,7 +171,7 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
     ]
     label = "; ".join(f"at {row['threshold']} {row['removed']:,} rows" for row in rows)
     body = columns(drawn, label=f"Rows removed by threshold: {label}.", unit="rows removed", axis="threshold")
-    body += table(
+    numbers = table(
         ("threshold", "removed", "of all rows", "clusters", "largest"),
         [
             (
@@ -172,6 +185,7 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
         ],
         label="Removed rows by threshold",
     )
+    body += fold("The numbers", numbers)
     if not rows:
         body = Markup("<p>{}</p>").format(
             "Other thresholds were not counted: at the lowest of them too many pairs hang together for one "
@@ -180,7 +194,7 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
         )
     histogram = score_bars(summary["score_histogram"], threshold, "pairs compared")
     body += titled("Scores of the compared pairs", histogram)
-    body += titled_pairs(examples, NEAREST)
+    body += titled_pairs(examples, NEAREST, first=1)
     return Section(
         "threshold",
         "Can the threshold be trusted?",
@@ -224,10 +238,13 @@ def _clusters(summary: Summary, examples: Examples) -> Section:
     ]
     if described:
         head = ("first id", "rows", "lowest score", "diameter", "bridges", "bridges, by id")
-        body += titled("The largest clusters", table(head, described, label="The largest clusters"))
+        body += fold("The largest clusters", table(head, described, label="The largest clusters"))
     clusters = sorted(kind for kind in examples if kind.startswith("cluster-"))
     titles = {kind: f"A row that stays for {plural(examples[kind][0]['rows'], 'other')}" for kind in clusters}
-    body += titled_pairs(examples, titles, first=2)
+    first, others = dict(list(titles.items())[:1]), dict(list(titles.items())[1:])
+    body += titled_pairs(examples, first, first=1)
+    if others:
+        body += fold("More clusters", titled_pairs(examples, others, first=1))
     return Section(
         "clusters",
         "How do the duplicates hang together?",
@@ -271,7 +288,7 @@ def _candidates(summary: Summary) -> Section:
         Step("accepted", summary["pairs_accepted"], "good", f"score {summary['threshold']} or more"),
     ]
     verify = summary["verify"]
-    body = funnel(steps) + facts(
+    counts = facts(
         {
             "texts compared": summary["texts_compared"],
             "scored for the chain guard": summary["pairs_guard"],
@@ -280,6 +297,7 @@ def _candidates(summary: Summary) -> Section:
             "decisions it changed": verify.get("changed", 0),
         }
     )
+    body = funnel(steps) + fold("More counts", counts)
     return Section(
         "candidates",
         "What was compared?",
@@ -290,6 +308,11 @@ def _candidates(summary: Summary) -> Section:
         act="to find more duplicates add sources (--candidates exact,minhash,neighbours) or lower "
         "--minhash_similarity; to go faster do the opposite.",
     )
+
+
+def _lengths(summary: Summary) -> Section:
+    section = lengths(summary["verify"], summary["model"]["max_length"], {})
+    return replace(section, body=fold("Tokens of the pairs", section.body))
 
 
 def _time(summary: Summary) -> Section:

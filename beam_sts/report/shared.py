@@ -132,10 +132,10 @@ def made_of(summary: Summary, card: str = "") -> Section:
         body += Markup("<p>and {:,} more files; {:,} bytes in all.</p>").format(
             source["files"] - len(files), source["bytes"]
         )
-    body += titled("Versions and fingerprint", facts(summary["versions"]))
-    body += facts(
+    digests = facts(
         {"model's files, SHA-256": model["sha256"], "input, model, settings": summary["fingerprint"]}
     )
+    body += fold("Versions and fingerprint", facts(summary["versions"]) + digests)
     return Section(
         "made-of",
         "What made it?",

@@ -11,8 +11,8 @@ import pytest
 
 pytestmark = pytest.mark.slow
 COUNT = 1_000_000
-MOST_MIB = 1_400
-"""Measured: 893 MiB with references, 1,089 MiB by --consistency."""
+MOST_MIB = 1_600
+"""Measured: 1,227 MiB with references."""
 RUN = """
 import sys
 from pathlib import Path
