@@ -13,7 +13,14 @@ import pytest
 from beam_sts.cli.main import VERBS
 
 ROOT = Path(__file__).parents[2]
+MOMENTS = int(os.environ.get("BEAM_STS_MOMENTS", "60"))
 STATUS = {signal.SIGINT: (130, "interrupted. "), signal.SIGTERM: (143, "terminated. ")}
+
+
+def _as_from_a_terminal():
+    """What runs in a shell's background has SIGINT ignored, and so would what it starts."""
+    for number in STATUS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def interrupted(command, seconds, number, times=1):
@@ -26,6 +33,7 @@ def interrupted(command, seconds, number, times=1):
         stdin=subprocess.DEVNULL,
         start_new_session=True,
         text=True,
+        preexec_fn=_as_from_a_terminal,
     ) as process:
         time.sleep(seconds)
         for _ in range(times):
@@ -89,13 +97,13 @@ def test_a_forked_child_does_not_answer_for_its_parent():
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [(), PROCESSES], ids=["one", "processes"])
 def test_at_any_moment_of_a_run(more, tmp_path):
-    """``pytest -m slow tests/cli/test_interrupts.py``: some 10 minutes."""
+    """``pytest -m slow tests/cli/test_interrupts.py``: some 10 minutes; BEAM_STS_MOMENTS says how many."""
     rng = random.Random(26)
     command = python("-m", "pipelines.score", *SCORE, str(tmp_path / "out"), *more)
     started = time.monotonic()
     assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
     whole = time.monotonic() - started
-    for _ in range(60):
+    for _ in range(MOMENTS):
         interrupted(
             command, rng.uniform(0.05, 1.05 * whole), rng.choice(list(STATUS)), times=rng.choice((1, 1, 2))
         )
