@@ -39,6 +39,7 @@ from beam_sts.io.rejected import rejected_schema
 from beam_sts.io.spill import work_folder
 from beam_sts.io.summary import quantiles
 from beam_sts.mining.core import SUBSETS
+from beam_sts.mining.counts import MineCounts
 from beam_sts.mining.local import mine_locally
 from beam_sts.mining.passages import check_columns
 from beam_sts.mining.settings import MineSettings
@@ -178,7 +179,7 @@ def _finished(output: OutputFolder, *, verify: bool) -> dict[str, Any] | None:
     return None if summary and run_damage(output.root, verify=verify) else summary
 
 
-def _on_one_machine(args: argparse.Namespace, job: Job, clock: Clock) -> dict[str, Any]:
+def _on_one_machine(args: argparse.Namespace, job: Job, clock: Clock) -> MineCounts:
     with work_folder(job.output) as work:
         return mine_locally(
             job.output,
@@ -196,7 +197,7 @@ def _on_one_machine(args: argparse.Namespace, job: Job, clock: Clock) -> dict[st
         )
 
 
-def _on_beam(job: Job, options: Any, clock: Clock) -> dict[str, Any]:
+def _on_beam(job: Job, options: Any, clock: Clock) -> MineCounts:
     import apache_beam as beam
 
     from beam_sts.candidates.beam_nearest import blocks_for
@@ -209,12 +210,11 @@ def _on_beam(job: Job, options: Any, clock: Clock) -> dict[str, Any]:
         _ = pipeline | beam.Create(job.source.plan.units, reshuffle=False) | MineSlices(mine)
     clock.lap("run")
     fs, path = file_system(job.output.path(COUNTS))
-    counts: dict[str, Any] = json.loads(fs.cat_file(path))
-    return counts
+    return MineCounts.read(json.loads(fs.cat_file(path)))
 
 
 def summarise(
-    args: argparse.Namespace, job: Job, counts: dict[str, Any], more: dict[str, Any]
+    args: argparse.Namespace, job: Job, counted: MineCounts, more: dict[str, Any]
 ) -> dict[str, Any]:
     """The run's summary, its report written.
 
@@ -223,7 +223,7 @@ def summarise(
     """
     plan, output = job.source.plan, job.output
     output.finish({**empty_schemas(), "rejected": rejected_schema(job.source.schema)})
-    counts, examples = mine_counts(output, counts, plan.rows)
+    counts, examples = mine_counts(output, counted, plan.rows)
     summary = {
         "pipeline": "mine",
         **more,

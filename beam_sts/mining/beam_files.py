@@ -19,7 +19,6 @@ from beam_sts.candidates.source import Source
 from beam_sts.io.ipc import dump_table, load_tables
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import Slice
-from beam_sts.io.summary import add_records
 from beam_sts.mining.beam import Placed, ProposePairs
 from beam_sts.mining.core import (
     BANDS,
@@ -34,6 +33,7 @@ from beam_sts.mining.core import (
     shard_of,
     unpack_names,
 )
+from beam_sts.mining.counts import MineCounts
 from beam_sts.mining.passages import group_names, slice_passages
 from beam_sts.mining.settings import MineSettings
 from beam_sts.mining.shards import Cuts, PairShardWriter, PairTexts, set_triplets, write_rows
@@ -118,14 +118,15 @@ class MineSlices(beam.PTransform):
             scored["counts"],
             sampled,
             of_triplets,
-            proposed.straddling | "Straddling" >> beam.Map(lambda _: {"pairs_straddling": 1}),
+            proposed.straddling | "Straddling" >> beam.Map(lambda _: MineCounts(pairs_straddling=1)),
             proposed.texts | "Texts" >> beam.MapTuple(_count_text),
         )
         return (
             counts
             | "Counts" >> beam.Flatten()
-            | "Sum" >> beam.CombineGlobally(_AddRecords())
-            | "Write counts" >> beam.Map(lambda total, output: output.write_json(COUNTS, total), run.output)
+            | "Sum" >> beam.CombineGlobally(MineCounts.total)
+            | "Write counts"
+            >> beam.Map(lambda total, output: output.write_json(COUNTS, total.dump()), run.output)
         )
 
 
@@ -140,7 +141,8 @@ class _Read(beam.DoFn):
         for rows in run.source.read(unit):
             counts = write_rejected(run.output, run.source, rows, run.settings.report_examples)
             found = slice_passages(rows, run.settings)
-            yield pvalue.TaggedOutput("counts", {**found.counts, **counts, "places": len(found.texts)})
+            counted = MineCounts.read({**found.counts, **counts, "places": len(found.texts)})
+            yield pvalue.TaggedOutput("counts", counted)
             count = len(found.texts)
             vectors = [b""] * count
             if found.vectors is not None and count:
@@ -153,8 +155,8 @@ class _Read(beam.DoFn):
                 yield Placed(names[at], order, document, bool(found.test[at]), texts[at], vectors[at])
 
 
-def _count_text(_: bytes, found: tuple[bool, str]) -> dict[str, Any]:
-    return {"texts": 1, "texts_by_split": {SPLITS[int(found[0])]: 1}}
+def _count_text(_: bytes, found: tuple[bool, str]) -> MineCounts:
+    return MineCounts(texts=1, texts_by_split={SPLITS[int(found[0])]: 1})
 
 
 def _by_shard(pair: tuple[Any, ...], seed: int, shards: int) -> tuple[int, tuple[Any, ...]]:
@@ -188,7 +190,7 @@ class _ScoreShard(beam.DoFn):
         scores = self._writer.there(number, texts.test, texts.draw)
         if scores is None:
             scores = self._writer.write(number, texts)
-        yield pvalue.TaggedOutput("counts", {"shards": {str(number): len(pairs)}})
+        yield pvalue.TaggedOutput("counts", MineCounts(shards={str(number): len(pairs)}))
         columns = (texts.test, texts.draw, name_a, name_b, texts.text_a, texts.text_b, scores)
         arrays = [
             pa.array(column, kind.type) if not isinstance(column, pa.Array) else column
@@ -229,7 +231,7 @@ def _pairs_of(table: pa.Table) -> tuple[MinedPairs, NDArray[np.uint64], IntArray
     return pairs, names[first], first
 
 
-def _sample(shard: tuple[int, bytes], shares: Shares, output: OutputFolder) -> dict[str, Any]:
+def _sample(shard: tuple[int, bytes], shares: Shares, output: OutputFolder) -> MineCounts:
     """Write a shard's rows of the even sample."""
     number, raw = shard
     table, rows = load_tables([raw]), {}
@@ -238,7 +240,7 @@ def _sample(shard: tuple[int, bytes], shares: Shares, output: OutputFolder) -> d
         some = here.take(draw_sample(_pairs_of(here)[0], shares[number][at]))
         columns = [some[name] for name in ("text_a", "text_b", "score")]
         rows[split] = write_rows(output, "pair-score-sampled", split, number, columns)
-    return {"rows_written": {"pair-score-sampled": rows}}
+    return MineCounts(rows_written={"pair-score-sampled": rows})
 
 
 def _by_anchor(shard: tuple[int, bytes], parts: int) -> Iterator[tuple[int, bytes]]:
@@ -277,24 +279,8 @@ def _triplets(group: tuple[int, Iterable[bytes]], run: MineRun) -> Iterator[tupl
                 yield (subset, split, number), dump_table(rows.take(here))
 
 
-def _write(group: tuple[tuple[str, str, int], Iterable[bytes]], output: OutputFolder) -> dict[str, Any]:
+def _write(group: tuple[tuple[str, str, int], Iterable[bytes]], output: OutputFolder) -> MineCounts:
     (subset, split, number), raws = group
     rows = load_tables(raws).sort_by([("draw", "ascending"), ("name", "ascending")])
     count = write_rows(output, subset, split, number, rows.columns[2:])
-    return {"rows_written": {subset: {split: count}}}
-
-
-class _AddRecords(beam.CombineFn):
-    """The sum of records of counts."""
-
-    def create_accumulator(self) -> dict[str, Any]:
-        return {}
-
-    def add_input(self, total: dict[str, Any], one: dict[str, Any]) -> dict[str, Any]:
-        return add_records([total, one])
-
-    def merge_accumulators(self, totals: Iterable[dict[str, Any]]) -> dict[str, Any]:
-        return add_records(totals)
-
-    def extract_output(self, total: dict[str, Any]) -> dict[str, Any]:
-        return total
+    return MineCounts(rows_written={subset: {split: count}})

@@ -133,11 +133,11 @@ def mine(data: Any, *, text: str | None = None, **settings: Any) -> Mined:
     with TemporaryDirectory(prefix="beam_sts-") as folder:
         output = OutputFolder.at(f"{folder}/mined", folders=FOLDERS)
         rows = len(source.table)
-        counts = mine_locally(
+        counted = mine_locally(
             output, source, rows, chosen, Cuts.of(rows, chosen), checkpoint, Path(folder), reject=bad.add
         )
         output.finish(empty_schemas())
-        counts, _ = mine_counts(output, counts, rows)
+        counts, _ = mine_counts(output, counted, rows)
         tables = {
             (subset, split): pq.read_table(f"{output.root}/{subset}/{split}", partitioning=None)
             for subset in SUBSETS

@@ -19,7 +19,7 @@ from beam_sts.candidates.neighbours import lexical_neighbours, neighbours
 from beam_sts.candidates.source import Readable, SliceRows
 from beam_sts.candidates.vectors import sentence_embedding, static_embedding
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.summary import Steps, add_records
+from beam_sts.io.summary import Steps
 from beam_sts.mining.core import (
     BANDS,
     ORIGINS,
@@ -34,6 +34,7 @@ from beam_sts.mining.core import (
     score_bands,
     shard_of,
 )
+from beam_sts.mining.counts import MineCounts
 from beam_sts.mining.passages import PassageReader, Passages
 from beam_sts.mining.settings import MineSettings
 from beam_sts.mining.shards import Cuts, PairShardWriter, PairTexts, set_triplets, write_rows
@@ -177,7 +178,7 @@ def mine_locally(
     reject: Callable[[SliceRows], dict[str, Any]],
     lap: Callable[[str], None] = lambda name: None,
     progress: Progress = lambda total, done, unit, where: nullcontext(),
-) -> dict[str, Any]:
+) -> MineCounts:
     """Read, propose, score, write; gives the counts, but for those that the shards' records hold.
 
     Args:
@@ -196,12 +197,12 @@ def mine_locally(
     reader = PassageReader(source, settings, work)
     reading, proposing = Steps(), Steps()
 
-    def read(part: SliceRows) -> dict[str, Any]:
+    def read(part: SliceRows) -> MineCounts:
         reading.add(part.data.slice.rows, part.data.slice.path)
-        return reject(part)
+        return MineCounts.read(reject(part))
 
     with progress(rows, lambda: reading.done, "rows", lambda: reading.at):
-        rejected = add_records(map(read, reader.rows()))
+        rejected = MineCounts.total(map(read, reader.rows()))
         passages = reader.finish()
     lap("read")
     steps = 2 * (bool(settings.neighbours) + bool(settings.lexical))
@@ -223,16 +224,14 @@ def mine_locally(
     written = write_sets(passages, found, scores, writer)
     lap("write")
     in_shards = np.bincount(shard_of(found.draw, cuts.shards))
-    return {
-        **rejected,
-        **{name: count for name, count in passages.counts.items() if name != "texts_repeated"},
-        "places": len(passages.place),
-        "texts_by_split": {split: int((passages.test == at).sum()) for at, split in enumerate(SPLITS)},
-        "pairs_straddling": found.straddling,
-        "pairs_reused": writer.reused,
-        "shards_damaged": writer.damaged,
-        "shards": {str(at): int(in_shards[at]) for at in np.flatnonzero(in_shards)},
-        "rows_written": {
-            subset: {split: written[subset, split] for split in SPLITS} for subset, _ in written
-        },
-    }
+    of_texts = {name: count for name, count in passages.counts.items() if name != "texts_repeated"}
+    counted = MineCounts(
+        places=len(passages.place),
+        texts_by_split={split: int((passages.test == at).sum()) for at, split in enumerate(SPLITS)},
+        pairs_straddling=found.straddling,
+        pairs_reused=writer.reused,
+        shards_damaged=writer.damaged,
+        shards={str(at): int(in_shards[at]) for at in np.flatnonzero(in_shards)},
+        rows_written={subset: {split: written[subset, split] for split in SPLITS} for subset, _ in written},
+    )
+    return MineCounts.total([rejected, MineCounts.read(of_texts), counted])

@@ -22,7 +22,7 @@ from beam_sts.examples import Example, choose_rows, shorten_pair
 from beam_sts.io.committed import content_digest
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import plan_input, read_slices
-from beam_sts.io.summary import add_records, length_histogram, score_histogram, throughput
+from beam_sts.io.summary import length_histogram, score_histogram, throughput
 from beam_sts.mining.core import (
     BANDS,
     SPLITS,
@@ -34,6 +34,7 @@ from beam_sts.mining.core import (
     triplets,
     word_overlap,
 )
+from beam_sts.mining.counts import TOKENS, MineCounts
 from beam_sts.mining.settings import MineSettings
 from beam_sts.scoring.decisions import decisive
 from beam_sts.scoring.scorer import PairScorer
@@ -42,7 +43,7 @@ PAIRS_PER_SHARD = 50_000
 TEXTS_PER_RANDOM_SHARD = 50_000
 FOLDERS = (*SUBSETS, *(f"{subset}/{split}" for subset in SUBSETS for split in SPLITS), "rejected")
 
-_TOKENS = ("real_tokens", "padded_tokens", "truncated", "windowed", "unknown")
+_OF_SHARDS = ("pairs", "rows_written", "pairs_failed", "pairs_by_origin", "score_histogram", "tokens")
 _SCORED = pa.schema(
     [("sentence1", pa.large_string()), ("sentence2", pa.large_string()), ("score", pa.float32())]
 )
@@ -152,7 +153,7 @@ class PairShardWriter:
             "pairs_by_band": np.bincount(score_bands(good), minlength=BANDS).tolist(),
             "score_histogram": score_histogram(good),
             "tokens": {
-                **{name: getattr(result.stats, name) for name in _TOKENS},
+                **{name: getattr(result.stats, name) for name in TOKENS},
                 "length_histogram": length_histogram(result.tokens),
             },
             "work": [started, time.time(), len(scores)],
@@ -211,9 +212,9 @@ def _table(subset: str, columns: Sequence[Any]) -> pa.Table:
 
 
 def mine_counts(
-    output: OutputFolder, counts: dict[str, Any], rows_read: int
+    output: OutputFolder, counts: MineCounts, rows_read: int
 ) -> tuple[dict[str, Any], list[list[Example]]]:
-    """All counts of a run, and the examples of its shards.
+    """All counts of a run as its summary has them, and the examples of its shards.
 
     Args:
         output: with the records of the shards.
@@ -223,35 +224,19 @@ def mine_counts(
     Raises:
         RuntimeError: they do not add up.
     """
-    numbers = sorted(map(int, counts.get("shards", {})))
-    records = output.records(numbers)
-    names = ("pairs", "rows_written", "pairs_failed", "pairs_by_origin", "score_histogram", "tokens")
-    zeros = dict.fromkeys(SPLITS, 0)
-    total: dict[str, Any] = {
-        "rows_read": rows_read,
-        **dict.fromkeys(("rows_rejected", "rows_used", "sentences", "texts"), 0),
-        **dict.fromkeys(("texts_too_short", "texts_too_long", "places"), 0),
-        **dict.fromkeys(("pairs", "pairs_straddling", "pairs_reused", "shards_damaged"), 0),
-        **{name: {} for name in ("rejected_reasons", "pairs_by_origin", "pairs_failed", "score_histogram")},
-        "texts_by_split": zeros,
-        "rows_written": dict.fromkeys(SUBSETS, zeros),
-        "tokens": {**dict.fromkeys(_TOKENS, 0), "length_histogram": {}},
-        "shards": {},
-    }
-    total = add_records([total, counts, *({name: record[name] for name in names} for record in records)])
+    records = output.records(sorted(map(int, counts.shards)))
+    of_shards = [MineCounts.read({name: record[name] for name in _OF_SHARDS}) for record in records]
+    whole = MineCounts.total([counts, MineCounts(rows_read=rows_read), *of_shards])
+    whole.check()
+    total = whole.dump()
+    del total["shards"]
     bands = [record["pairs_by_band"] for record in records]
     total["pairs_by_band"] = np.array(bands, np.int64).reshape(-1, BANDS).sum(axis=0).tolist()
     lengths = total["tokens"]["length_histogram"]
-    total["tokens"]["length_histogram"] = {bound: lengths[bound] for bound in sorted(lengths, key=int)}
+    in_order = {bound: lengths[bound] for bound in sorted(lengths, key=int)}
+    total["tokens"] = {**total["tokens"], "length_histogram": in_order}
     total["timeline"] = throughput(record["work"] for record in records)
-    total["texts_repeated"] = total.pop("places") - total["texts"]
-    written, failed = sum(total["rows_written"]["raw"].values()), sum(total["pairs_failed"].values())
-    if (
-        total["rows_used"] + total["rows_rejected"] != rows_read
-        or written + failed != total["pairs"]
-        or total["pairs"] != sum(total.pop("shards").values())
-    ):
-        raise RuntimeError(f"the counts do not add up: {total}")
+    total["texts_repeated"] = total.pop("places") - whole.texts
     return total, [*(record["examples"] for record in records), *read_rejected(output)]
 
 
