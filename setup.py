@@ -101,7 +101,7 @@ setup(
         if repository[1]
     },
     license_expression="MIT AND CC-BY-SA-4.0",  # the code, and the embedded models
-    license_files=["LICENSE", "LICENSES/*", "NOTICE", "beam_sts/dedup/facts/wordnet_license.txt"],
+    license_files=["LICENSE", "LICENSES/*", "NOTICE"],
     keywords=["apache-beam", "semantic-textual-similarity", "cross-encoder", "deduplication", "nlp"],
     classifiers=[
         "Development Status :: 4 - Beta",

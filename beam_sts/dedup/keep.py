@@ -106,6 +106,7 @@ class KeepPolicy:
             characters: of its text.
             value: of :meth:`values`, or of the field that ``highest:`` names.
 
+        >>> import numpy as np
         >>> KeepPolicy("shortest").worth(7, 20, None), KeepPolicy().worth(np.arange(2), None, None).tolist()
         (-20, [0, -1])
         """

@@ -62,7 +62,7 @@ OTHER = [
     ("You're not the only one", "You're the only one", "negation"),
     ("He has never been here", "He has been here", "negation"),
     ("At most 5 people may enter", "At least 5 people may enter", "opposites"),
-    ("All of them came", "Some of them came", "opposites"),
+    ("All of them came", "Some of them came", "quantity"),
     ("You must pay the fee", "You may pay the fee", "quantity"),
     ("It is 5 km long", "It is 5 miles long", "unit"),
     ("It cost 5 dollars", "It cost 5 euros", "unit"),

@@ -52,7 +52,8 @@ def watched(tiny, monkeypatch):
 
     def watched_logits(batch):
         padded = batch.padded
-        seen.batches.append((padded.input_ids.size, int(padded.attention_mask.sum())))
+        real = int(padded.attention_mask.sum())
+        seen.batches.append((real if scorer._backend.packs else padded.input_ids.size, real))
         return logits(batch)
 
     monkeypatch.setattr(PairTokenizer, "encode", watched_encode)

@@ -4,7 +4,6 @@ Facts are numbers, dates, times, units, money, versions, codes, addresses, negat
 opposites, names, and who does what to whom. A text is read once (``read_facts``), pairs of texts are compared
 by what was read (``compare``). Pure functions over tables: no model, no Beam.
 
-``known.txt`` (words that five sentences or more of openly licensed corpora hold) and ``opposites.txt`` (from
-WordNet 3.1, ``wordnet_license.txt``) are made by ``benchmarks/fact_tables.py``; ``exclusive.txt`` is written
-by hand.
+``known.txt`` (words that five sentences or more of openly licensed corpora hold) is made by
+``benchmarks/fact_tables.py``; ``exclusive.txt`` is written by hand.
 """

@@ -336,11 +336,6 @@ def exclusive_words() -> dict[str, frozenset[str]]:
         words = line.split()
         for word in words:
             found.setdefault(word, set()).update(words)
-    for line in _read("opposites.txt"):
-        sides = [side.split() for side in line.split("|")]
-        for one, other in (sides, sides[::-1]):
-            for word in one:
-                found.setdefault(word, set()).update(other)
     return {word: frozenset(others - {word}) for word, others in found.items()}
 
 
