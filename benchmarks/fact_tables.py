@@ -1,6 +1,6 @@
 """Make the table of known words of the fact guard. ``exclusive.txt``, the other table, is written by hand.
 
-    python -m benchmarks.fact_tables --sentences open_sentences.parquet
+python -m benchmarks.fact_tables --sentences open_sentences.parquet
 """
 
 from __future__ import annotations
