@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from beam_sts.candidates.source import Columns, TableSource
-from beam_sts.dedup.frames import Frame, frame_of, text_name
 from beam_sts.dedup.local import NoWatch, Plan, Watch, score_candidates, settle
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.result import Deduplication, Parts
@@ -16,6 +15,7 @@ from beam_sts.dedup.rows import read_corpus
 from beam_sts.dedup.settings import DedupSettings
 from beam_sts.dedup.shards import PairScores
 from beam_sts.errors import UserError
+from beam_sts.frames import Frame, frame_of, text_name
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.settings import made, takes
 

@@ -16,12 +16,12 @@ from beam_sts.arrays import IntArray
 from beam_sts.checks import share
 from beam_sts.dedup.decide import Edges
 from beam_sts.dedup.explain import explain
-from beam_sts.dedup.frames import Frame, free_names
 from beam_sts.dedup.local import Plan, settle
 from beam_sts.dedup.receipts import receipts
 from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.dedup.rule import TABLE, count_removals, node_sizes, threshold_table
 from beam_sts.dedup.shards import PairScores, identical_table, pair_table, rows_behind
+from beam_sts.frames import Frame, free_names
 
 _SHOWN = 10  # removed rows in a notebook
 
