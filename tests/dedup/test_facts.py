@@ -165,10 +165,12 @@ def test_symmetry_and_reflexivity(one, two):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(WORDS, max_size=25), st.sampled_from(["  ", " \n ", "\t", "\u00a0"]))
+@given(st.lists(WORDS, max_size=25), st.sampled_from(["  ", "\t", "\u00a0"]))
 def test_white_space_is_no_fact(words, blank):
     one, two = " ".join(words), blank.join(words)
-    if "\n" not in one:  # a line break may part what a blank does not
+    if (
+        "\n" not in one
+    ):  # a line break parts what a blank does not: "a" and "million" are a number in one line
         assert read_facts(one).keys == read_facts(two).keys
 
 
