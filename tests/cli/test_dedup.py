@@ -101,7 +101,8 @@ def test_every_removed_row_has_a_receipt_that_holds(corpus, tmp_path, capsys, op
         first, second = sorted((texts[row["id"]], texts[row["survivor"]]))
         model = 1.0 if first == second else scorer.score([(first, second)])[0]
         expected = share * model + (1 - share) * overlap.scores(pa.array([first]), pa.array([second]))[0]
-        assert row["score"] == pytest.approx(1.0 if first == second else expected, abs=3e-6)
+        # What decides is rounded to 1e-5.
+        assert row["score"] == pytest.approx(1.0 if first == second else expected, abs=5e-6 + 3e-6)
         assert row["threshold"] == 0.8
         assert row["model"] == summary["model"]["sha256"]
     printed = capsys.readouterr().out

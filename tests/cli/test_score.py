@@ -314,7 +314,9 @@ def test_a_second_process_is_refused_and_ctrl_c_leaves_a_resumable_output(
     shards = ("--rows_per_shard", "50")
     with _start(*_args(long_source, out, full_size, *shards)) as process:
         _wait_for_shards(process, out, 3)
+        process.send_signal(signal.SIGSTOP)  # or it ends before the second one has begun
         assert score.main(_args(long_source, out, full_size, *shards)) == 2
+        process.send_signal(signal.SIGCONT)
         assert f"process {process.pid} on" in capsys.readouterr().err
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 130
