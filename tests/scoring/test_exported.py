@@ -110,7 +110,7 @@ def test_what_does_not_go_together_is_refused(settings, message):
 
 
 def test_a_missing_extra_is_named(monkeypatch):
-    monkeypatch.setattr(exported, "find_spec", lambda name: None)
+    monkeypatch.setattr("beam_sts.extras.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'beam_sts\[openvino\]'"):
         PairScorer(backend="openvino")
 
