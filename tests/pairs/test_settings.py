@@ -75,6 +75,7 @@ DEDUP = {
     "within": (None, FLAG),
     "rule": ("--rule", WORD),
     "linkage": ("--linkage", (("singel",), (1, None, True))),
+    "guard": ("--guard", (("fact",), (1, None, True))),
     "one_to_one": (None, FLAG),
     "empty": ("--empty", WORD),
     "cascade_model": (None, (("",), (1, True))),
