@@ -62,7 +62,8 @@ def bert_hash_sizes(values: Mapping[str, Any], place: object) -> BertHashSizes:
     if labels is not None:
         if not isinstance(labels, dict):
             raise UserError(f"{place}: id2label {str(labels)[:60]} must be an object.")
-        given["num_labels"] = len(labels)
+        if given.get("num_labels") is None:  # where both are there, transformers takes the number
+            given["num_labels"] = len(labels)
     elif given.get("num_labels") is None:
         given.pop("num_labels", None)
     if not classifies(values):

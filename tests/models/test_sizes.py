@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from beam_sts import UserError
@@ -31,6 +31,8 @@ VALUES = {
 
 
 @given(values=st.fixed_dictionaries({}, optional=VALUES))
+@example(values={"num_labels": 2, "id2label": {"0": "LABEL_0"}})
+@example(values={"num_labels": 1, "id2label": {"0": "a", "1": "b"}})
 def test_they_are_those_of_the_config_or_both_refuse(values, tmp_path_factory):
     folder = tmp_path_factory.mktemp("config")
     values = {"model_type": "bert_hash"} | values
