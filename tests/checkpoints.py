@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertTokenizerFast
 
 from beam_sts.models.bert_hash import BertHashConfig, BertHashForSequenceClassification
@@ -19,17 +19,27 @@ SENTENCES = [
 ]
 
 
-def wordpiece(vocab_size: int = 300) -> Tokenizer:
-    """An uncased BERT tokenizer trained on a few sentences."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size,
-        special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
-        show_progress=False,
+def wordpiece() -> Tokenizer:
+    """An uncased BERT tokenizer of the words of a few sentences and their characters.
+
+    The library's trainer breaks ties at random: each process would have another checkpoint.
+    """
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    words = {
+        word for text in SENTENCES for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))
+    }
+    letters, inner = (
+        {letter for word in words for letter in word},
+        {letter for word in words for letter in word[1:]},
     )
-    tokenizer.train_from_iterator(SENTENCES, trainer)
+    pieces = sorted(words | letters | {f"##{letter}" for letter in inner})
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *pieces]
+    ids_of = {piece: number for number, piece in enumerate(vocabulary)}
+    tokenizer = Tokenizer(models.WordPiece(ids_of, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
+    tokenizer.add_special_tokens(vocabulary[:5])
     ids = [(token, tokenizer.token_to_id(token)) for token in ("[SEP]", "[CLS]")]
     tokenizer.post_processor = processors.BertProcessing(*ids)
     return tokenizer
