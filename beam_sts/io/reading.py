@@ -100,7 +100,7 @@ def plan_input(
     units: list[list[Slice]] = []
     contents: list[str] = []
     schema = pa.schema([])
-    count = 0
+    lines, count = True, 0
     for file in files:
         known = format_of(file.path, options)
         scan = known.scan(file.path, rows_per_slice)
@@ -112,7 +112,8 @@ def plan_input(
         added = {name: value for name, value in partition_values(file.path).items() if name not in own}
         check_names([*added], file.path)
         columns = [*carried(scan.schema, file.path), *(pa.field(name, pa.string()) for name in added)]
-        schema = unite(schema, pa.schema(columns), file.path)
+        lines &= isinstance(known, JsonLines)
+        schema = unite(schema, pa.schema(columns), file.path, lines=lines)
         partitions = tuple(added.items())
         numbered = [replace(s, index=count + s.index, partitions=partitions) for s in scan.slices]
         count += len(numbered)

@@ -296,13 +296,15 @@ def _restored(field: pa.Field) -> pa.Field:
     return field
 
 
-def unite(first: pa.Schema, second: pa.Schema, path: str) -> pa.Schema:
+def unite(first: pa.Schema, second: pa.Schema, path: str, *, lines: bool = False) -> pa.Schema:
     """Two files' schemas as one.
 
     Args:
         first: of the files before.
         second: of the file at ``path``.
         path: for the message.
+        lines: both are of JSON Lines, whose types are found from the values: a column whose types do not go
+            together is JSON text, as within one file.
 
     Raises:
         UserError: a column's types do not go together.
@@ -315,7 +317,7 @@ def unite(first: pa.Schema, second: pa.Schema, path: str) -> pa.Schema:
     there = set(second.names)
     for field in second:
         known = fields.get(field.name)
-        fields[field.name] = _with_nulls(field) if known is None else _unite_fields(known, field, path)
+        fields[field.name] = _with_nulls(field) if known is None else _unite_fields(known, field, path, lines)
     return pa.schema([field if name in there else _with_nulls(field) for name, field in fields.items()])
 
 
@@ -323,7 +325,7 @@ def _with_nulls(field: pa.Field) -> pa.Field:
     return loosened(field).with_nullable(True)
 
 
-def _unite_fields(first: pa.Field, second: pa.Field, path: str) -> pa.Field:
+def _unite_fields(first: pa.Field, second: pa.Field, path: str, lines: bool) -> pa.Field:
     if first.equals(second, check_metadata=True):
         return first
     if is_json(first) or is_json(second):
@@ -338,6 +340,8 @@ def _unite_fields(first: pa.Field, second: pa.Field, path: str) -> pa.Field:
         both = (first.metadata or {}).items() & (second.metadata or {}).items()
         return pa.field(first.name, kind, metadata=dict(both) if kind == first.type == second.type else None)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        if lines:
+            return pa.field(first.name, pa.string(), metadata=JSON_TEXT)
         raise UserError(
             f"{path}: column {first.name!r} is {second.type} here and {first.type} in the files before it. "
             "Score the files apart, or cast it (CSV columns are text)."

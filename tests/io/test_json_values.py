@@ -144,6 +144,27 @@ def test_integers_have_the_type_that_holds_them_all(tmp_path, monkeypatch, numbe
         assert [json.loads(v) for v in read_back] == order if kind == pa.string() else read_back == order
 
 
+@pytest.mark.parametrize("values", [[1, "two"], [True, ["l"]], [{"k": 1}, {"k": "x"}, 2.5], ["a", None, 7]])
+def test_a_column_of_several_types_is_the_same_in_one_file_or_many(tmp_path, values):
+    lines = [json.dumps({"t": "text", "v": value}) + "\n" for value in values]
+    (tmp_path / "one.jsonl").write_text("".join(lines))
+    (tmp_path / "many").mkdir()
+    for number, line in enumerate(lines):
+        (tmp_path / "many" / f"{number}.jsonl").write_text(line)
+    found = []
+    for name in ("one.jsonl", "many"):
+        plan, parts = read(tmp_path / name, ReadOptions())
+        found.append((plan.schema, [row for part in parts for row in part.table.to_pylist()]))
+    assert found[0] == found[1]
+
+
+def test_types_of_a_file_that_states_them_are_no_json_text(tmp_path):
+    (tmp_path / "0.jsonl").write_text('{"v": "two"}\n')
+    pq.write_table(pa.table({"v": [1]}), tmp_path / "1.parquet")
+    with pytest.raises(UserError, match="column 'v' is int64 here and string in the files before it"):
+        plan_input(str(tmp_path), 10)
+
+
 def test_rows_of_other_files_have_their_own_values_beside(tmp_path):
     (tmp_path / "lang=en").mkdir()
     (tmp_path / "lang=en" / "1.jsonl").write_text('{"x": "07", "n": 1}\n{"n": 2.50, "lang": null}\n')
