@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from beam_sts.arrays import IntArray
 from beam_sts.errors import UserError
-from beam_sts.io.schema import missing_column
+from beam_sts.io.column_paths import missing_column
 
 TEXT = "text"
 """The column of plain texts."""

@@ -18,6 +18,7 @@ import pytest
 
 from beam_sts.cli import dedup, mine, score
 from beam_sts.errors import UserError
+from beam_sts.io.claim import lock
 from beam_sts.io.output import OutputFolder
 
 ROOT = Path(__file__).parents[1]
@@ -233,7 +234,7 @@ def _place_in_table(row):
 
 def check_one_writer(output, command, capfd):
     """A second run on a store's output folder is refused, and one that takes it over ends the first."""
-    with OutputFolder.at(output).lock() as first:
+    with lock(OutputFolder.at(output)) as first:
         assert score.main(command) == 2
         refusal = capfd.readouterr().err
         assert f"process {os.getpid()} on" in refusal

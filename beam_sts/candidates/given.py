@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from beam_sts.candidates.buckets import IntArray
 from beam_sts.errors import UserError
+from beam_sts.io.column_paths import column_at, listed
 from beam_sts.io.reading import InputPlan, plan_input, read_slices
-from beam_sts.io.schema import column_at, listed
 from beam_sts.io.slices import ReadOptions, Slice
 
 COLUMNS = ("id_a", "id_b")

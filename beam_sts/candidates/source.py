@@ -12,8 +12,8 @@ import pyarrow as pa
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.vectors import check_vector_column
 from beam_sts.errors import UserError
+from beam_sts.io.column_paths import column_at, field_at, find_path, listed, missing_column, with_text
 from beam_sts.io.reading import InputPlan, read_slices
-from beam_sts.io.schema import column_at, field_at, find_path, listed, missing_column, with_text
 from beam_sts.io.slices import ReadOptions, Slice, SliceData
 from beam_sts.scoring.columns import is_text, sift, text_arrays
 

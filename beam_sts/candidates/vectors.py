@@ -12,7 +12,7 @@ from scipy import sparse
 
 from beam_sts.candidates.keys import normalise, text_blocks
 from beam_sts.errors import UserError
-from beam_sts.io.schema import column_at, field_at, find_path, missing_column
+from beam_sts.io.column_paths import column_at, field_at, find_path, missing_column
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.tokens import PairTokenizer
 

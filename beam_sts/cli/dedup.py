@@ -43,6 +43,7 @@ from beam_sts.dedup.shards import PairShards, pairs_schema, plan_scored, read_ed
 from beam_sts.dedup.show import by_kind, examples, look_at
 from beam_sts.dedup.verify import Verifier
 from beam_sts.examples import Example, merge_examples
+from beam_sts.io.claim import claim
 from beam_sts.io.files import file_system
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.spill import work_folder
@@ -113,7 +114,7 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
         check_device(own.device)
     settings = from_args(CommandSettings, own)
     job = prepare(own, settings)
-    with job.output.claim(job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
+    with claim(job.output, job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
         job = replace(job, output=output)
         if local:
             with work_folder(job.output) as work:

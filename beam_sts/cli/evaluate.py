@@ -39,6 +39,7 @@ from beam_sts.evaluation.scatter import plot
 from beam_sts.evaluation.settings import ROWS_PER_SLICE, choose_settings
 from beam_sts.evaluation.show import examples, label_sheet, lost_most
 from beam_sts.examples import Example, reason_kind, shorten
+from beam_sts.io.claim import claim
 from beam_sts.io.committed import check_files
 from beam_sts.io.encode import check_encodable, encode
 from beam_sts.io.files import check_apart, file_system, publish
@@ -160,7 +161,7 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     if job.output is None:
         records, entries = score_here(job, console_of(own))
         return finish(own, job, records, entries)
-    with job.output.claim(job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
+    with claim(job.output, job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
         job = replace(job, output=output)
         before, damaged = output.resume(job.plan.slices, verify=own.verify)
         if damaged:

@@ -46,11 +46,12 @@ from beam_sts.evaluation.means import GroupMean, means_of
 from beam_sts.evaluation.result import first_few
 from beam_sts.evaluation.settings import ROWS_PER_SLICE, check_answers
 from beam_sts.examples import shorten
+from beam_sts.io.claim import claim
+from beam_sts.io.column_paths import find_path, missing_column
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart, publish
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import InputPlan, plan_input
-from beam_sts.io.schema import find_path, missing_column
 from beam_sts.io.slices import SliceData
 from beam_sts.io.spill import work_folder
 from beam_sts.io.summary import add_records
@@ -90,8 +91,8 @@ def run_consistency(own: argparse.Namespace, beam_args: list[str]) -> int:
     job = _prepare(own, threads, local=local)
     if not own.output:
         return _finish(own, job, *_compare_without_output(job, own))
-    with output_folder(own, FOLDERS).claim(
-        job.fingerprint, overwrite=own.overwrite, takeover=own.takeover
+    with claim(
+        output_folder(own, FOLDERS), job.fingerprint, overwrite=own.overwrite, takeover=own.takeover
     ) as output:
         before, damaged = output.resume(job.plan.slices, verify=own.verify)
         done = parts_committed(job.settings, output, verify=own.verify)

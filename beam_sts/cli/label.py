@@ -23,11 +23,11 @@ from beam_sts.cli.terminal import say
 from beam_sts.dedup.runs import Run
 from beam_sts.errors import UserError
 from beam_sts.evaluation.label import BANDS, bands_of, estimate_quality, recommend, sample_pairs
+from beam_sts.io.column_paths import listed
 from beam_sts.io.delimited import sniff_delimiter
 from beam_sts.io.encode import encode
 from beam_sts.io.files import file_system, publish
 from beam_sts.io.reading import plan_input, read_slices
-from beam_sts.io.schema import listed
 from beam_sts.io.slices import ReadOptions
 from beam_sts.io.streams import sniff_encoding
 

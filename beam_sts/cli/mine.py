@@ -30,6 +30,7 @@ from beam_sts.cli.formats import add_read_options, add_resume_options, add_stora
 from beam_sts.cli.scoring import add_places, check_device
 from beam_sts.errors import UserError
 from beam_sts.examples import merge_examples
+from beam_sts.io.claim import claim
 from beam_sts.io.committed import check_files, read_record, run_damage
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart, file_system
@@ -159,7 +160,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
             "--embedding_model: is loaded on one machine. With --runner add its vectors to the input as a "
             "column, a list of numbers per row, and name it with --embedding; or leave --runner out."
         )
-    with job.output.claim(job.fingerprint, overwrite=args.overwrite, takeover=args.takeover) as output:
+    with claim(job.output, job.fingerprint, overwrite=args.overwrite, takeover=args.takeover) as output:
         job = replace(job, output=output)
         summary = _finished(job.output, verify=args.verify)
         finished = summary is not None

@@ -24,6 +24,7 @@ from beam_sts.cli.score_job import Job, prepare
 from beam_sts.cli.score_summary import summarise, summary_lines
 from beam_sts.cli.scoring import add_places
 from beam_sts.examples import merge_examples
+from beam_sts.io.claim import claim
 from beam_sts.io.reading import read_slices
 from beam_sts.io.slices import Slice
 from beam_sts.pairs.beam_files import ScoreSlices
@@ -74,7 +75,9 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
     job = prepare(own, threads, local=local)
     if own.estimate:
         return estimate(job, console_of(own))
-    with job.settings.output.claim(job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
+    with claim(
+        job.settings.output, job.fingerprint, overwrite=own.overwrite, takeover=own.takeover
+    ) as output:
         built = only_built(options)
         # A job that is only built outlives this process, which gives its lease back: it carries none.
         writer = replace(output, lease=None) if built else output

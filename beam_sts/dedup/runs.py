@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 
 from beam_sts.dedup.receipts import FOLDERS
 from beam_sts.errors import UserError
+from beam_sts.io.column_paths import column_at
 from beam_sts.io.committed import check_run, read_record
 from beam_sts.io.files import file_system
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import plan_input, read_slices
-from beam_sts.io.schema import column_at
 from beam_sts.io.slices import ReadOptions
 
 _ROWS_AT_ONCE = 50_000

@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from beam_sts.evaluation.consistency import MOST_ANSWERS, THRESHOLD, Compared, compare, sampled, settle
 from beam_sts.evaluation.rows import check_names, names_of
 from beam_sts.evaluation.settings import ROWS_PER_SLICE, free_name
+from beam_sts.io.column_paths import column_at
 from beam_sts.io.rejected import rejected_schema, rejected_table
-from beam_sts.io.schema import column_at
 from beam_sts.io.slices import ReadOptions, SliceData
 from beam_sts.scoring.columns import as_bytes, sift
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from beam_sts.evaluation.rows import ENTRIES, names_of, references_of
 from beam_sts.evaluation.settings import EvaluationSettings
+from beam_sts.io.column_paths import column_at
 from beam_sts.io.encode import encode
 from beam_sts.io.reading import InputPlan, read_slices
-from beam_sts.io.schema import column_at
 
 IntArray = NDArray[np.int64]
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from beam_sts.evaluation.rules import RULES, Blend
 from beam_sts.evaluation.settings import EvaluationSettings, holds_texts
 from beam_sts.examples import reason_kind
+from beam_sts.io.column_paths import column_at, field_at, is_json
 from beam_sts.io.rejected import rejected_table
-from beam_sts.io.schema import column_at, field_at, is_json
 from beam_sts.io.slices import SliceData
 from beam_sts.scoring.columns import as_bytes, is_text, sift
 from beam_sts.scoring.scorer import ScoreResult, ScoreStats

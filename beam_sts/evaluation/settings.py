@@ -11,8 +11,8 @@ import pyarrow as pa
 from beam_sts.errors import UserError
 from beam_sts.evaluation.calibration import Calibration
 from beam_sts.evaluation.rules import MODEL_RULE
+from beam_sts.io.column_paths import field_at, find_path, is_json, missing_column
 from beam_sts.io.rejected import rejected_schema
-from beam_sts.io.schema import field_at, find_path, is_json, missing_column
 from beam_sts.io.slices import ReadOptions
 from beam_sts.scoring.columns import choose_columns, is_text, text_schema
 

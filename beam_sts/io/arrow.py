@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from beam_sts.errors import UserError
+from beam_sts.io.carried_types import has_fixed_list, loosened
 from beam_sts.io.files import file_system, is_local
 from beam_sts.io.ranges import read_ranges, row_ranges
-from beam_sts.io.schema import check_names, has_fixed_list, loosened
+from beam_sts.io.schema import check_names
 from beam_sts.io.slices import SLICES_PER_UNIT, FileScan, Slice, SliceData, changed, digest_of
 from beam_sts.io.streams import described
 

@@ -32,7 +32,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_sts.errors import UserError
-from beam_sts.io.schema import RAW, is_json, loosened, restored
+from beam_sts.io.carried_types import loosened, restored
+from beam_sts.io.column_paths import RAW, is_json
 
 OUTPUT_FORMATS = ("parquet", "jsonl", "csv")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from beam_sts.errors import UserError
 from beam_sts.extras import need
-from beam_sts.io.schema import column_at, field_at, find_path, listed, missing_column
+from beam_sts.io.column_paths import column_at, field_at, find_path, listed, missing_column
 
 _ALLOWED = """
 + - * / // % ** ^ & | << >> ~ @ || ~~ !~~ ~~* !~~* ~~~ ^@

@@ -17,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from beam_sts.errors import UserError
+from beam_sts.io.column_paths import JSON_TEXT, RAW, is_json
 from beam_sts.io.lines import LineFormat, Record, overlong, undecodable
-from beam_sts.io.schema import JSON_TEXT, RAW, check_names, check_width, is_json
+from beam_sts.io.schema import check_names, check_width
 from beam_sts.io.slices import FileScan
 from beam_sts.io.streams import BOM, Line, looks_like, read_lines, refuse_binary
 

@@ -1,4 +1,4 @@
-"""The output folder: who may write to it, what is committed in it, how a slice is committed.
+"""The output folder: what is committed in it, how a slice is committed. ``claim`` says who may write to it.
 
 ::
 
@@ -24,7 +24,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,21 +35,22 @@ from beam_sts.io.committed import (
     RUN_FILE,
     damage,
     describe,
-    read_record,
     read_records,
     record_text,
     slice_identity,
 )
 from beam_sts.io.encode import OUTPUT_FORMATS, encode
-from beam_sts.io.files import file_system, is_local, normal_path, publish
-from beam_sts.io.lease import Lease, hold
+from beam_sts.io.files import file_system, normal_path, publish
+from beam_sts.io.lease import Lease
 from beam_sts.io.slices import Slice
 from beam_sts.io.storage import StorageOptions
 
 SHARD_FOLDERS = ("scores", "matches", "rejected")
-_OURS = {*SHARD_FOLDERS, "_run", "summary.json", "report.html"}
+OURS = frozenset((*SHARD_FOLDERS, "_run", "summary.json", "report.html"))
+"""What is a run's at the top of its folder, besides the folders of its shards."""
 _ENDINGS = "|".join((*OUTPUT_FORMATS, "json", "html"))
-_EARLIER = "earlier"
+EARLIER = "earlier"
+"""Folder in _run/ of what a run with --overwrite puts aside."""
 _TEMPORARY = re.compile(rf"\..+\.({_ENDINGS})\.\d+\.[0-9a-f]{{8}}")
 _NO_COUNTS = ("of", "shards")
 _SHARD = re.compile(rf"part-(\d+)\.(?:{_ENDINGS})")
@@ -229,124 +230,13 @@ class OutputFolder:
             self._drop_earlier()
         publish(path, data)
 
-    @contextlib.contextmanager
-    def claim(
-        self, fingerprint: dict[str, Any], *, overwrite: bool, takeover: bool = False
-    ) -> Iterator[OutputFolder]:
-        """Hold the folder for a run: nothing is written before it is free, nothing stays of a refused run.
-
-        Args:
-            fingerprint: as for ``prepare``.
-            overwrite: as for ``prepare``.
-            takeover: as for ``lock``.
-
-        Yields:
-            The folder with the lease.
-
-        Raises:
-            UserError: as ``lock`` and ``prepare``.
-        """
-        with self._writing():
-            self._check(fingerprint, overwrite=overwrite)
-        made = _missing_folders(self.path("_run")) if is_local(self.root) else []
-        with self.lock(takeover=takeover) as held:
-            with self._writing():
-                if is_local(self.root):
-                    held._put_back()
-                    if held._check(fingerprint, overwrite=overwrite):
-                        held = replace(held, earlier=held._put_aside())
-            replace(held, earlier=False).prepare(fingerprint, overwrite=overwrite)
-            try:
-                yield held
-            except Exception:
-                held._leave(made)
-                raise
-
-    def _leave(self, made: list[Path]) -> None:
-        """Drop a run that has committed nothing, so that a corrected command finds the folder free."""
-        with contextlib.suppress(OSError, UserError):
-            if self.lease:
-                self.lease.check()
-            if self._has_shards():
-                return
-            self._clear()
-            if is_local(self.root):
-                self._put_back()
-                self._path_of("_run", "lock").unlink(missing_ok=True)
-                for folder in made:
-                    folder.rmdir()
-
-    def _path_of(self, *parts: str) -> Path:
+    def local_path(self, *parts: str) -> Path:
+        """Path of something in a folder on a disk."""
         return Path(file_system(self.path(*parts))[1])
 
-    def prepare(self, fingerprint: dict[str, Any], *, overwrite: bool) -> None:
-        """Make the folder this run's own, or see that it already is.
-
-        Args:
-            fingerprint: what the output depends on: input, model, settings, versions; JSON values by name.
-            overwrite: drop what an earlier run left; never what is not a run's.
-
-        Raises:
-            UserError: the folder cannot be written, holds something else or another run's output.
-        """
-        with self._writing():
-            if self._check(fingerprint, overwrite=overwrite):
-                self._clear()
-            self._drop_temporaries()
-            self.write_json(RUN_FILE, fingerprint)
-
-    def _check(self, fingerprint: dict[str, Any], *, overwrite: bool) -> bool:
-        """See that the folder can be the run's; tells whether what is in it must be dropped before."""
-        self._check_folder()
-        names = {Path(entry).name for entry in self._list()}
-        strangers = sorted(name for name in names - {*_OURS, *self.folders} if not name.startswith("."))
-        if strangers:
-            raise UserError(
-                f"--output {self.root}: holds something else ({', '.join(strangers[:3])}). "
-                "Give a new or empty folder."
-            )
-        before = self._fingerprint()
-        if before is None:
-            if names & set(self.folders):
-                raise UserError(
-                    f"--output {self.root}: holds shards but not the run they belong to "
-                    f"({RUN_FILE}). Give a new or empty folder."
-                )
-            return False
-        same = before == fingerprint
-        if same and not overwrite:
-            return False
-        if not overwrite and (before.get("pipeline") != fingerprint["pipeline"] or self._has_shards()):
-            raise UserError(f"--output {self.root}: {_refusal(before, fingerprint)}")
-        if not same and self.lease and self.lease.taken_over:
-            raise UserError(
-                f"--output {self.root}: --takeover goes on with the same input, model and settings; "
-                "the run that held this folder may still be writing its own. Give another folder."
-            )
-        return True
-
-    def _has_shards(self) -> bool:
+    def has_shards(self) -> bool:
         """Whether a run has committed something; rows that it rejected are no such thing."""
         return any(self.numbers(folder) for folder in self.folders if folder != "rejected")
-
-    @contextlib.contextmanager
-    def lock(self, *, takeover: bool = False) -> Iterator[OutputFolder]:
-        """Hold the folder against a second run.
-
-        Args:
-            takeover: on an object store, replace the lease that a killed run left.
-
-        Yields:
-            The folder with the lease: who writes through it stops when another run takes this one over.
-
-        Raises:
-            UserError: another process holds the folder, or it cannot be written.
-        """
-        with contextlib.ExitStack() as held:
-            with self._writing():
-                self._check_folder()
-                lease = held.enter_context(hold(self.path("_run", "lock"), self.root, takeover=takeover))
-            yield replace(self, lease=lease)
 
     def finish(self, schemas: dict[str, pa.Schema]) -> None:
         """Give every shard folder at least one shard, perhaps empty, and drop what killed attempts left."""
@@ -357,7 +247,7 @@ class OutputFolder:
                 # No shard with rows is so short: it is the empty one, perhaps damaged.
                 if not numbers or self._size(self.shard(folder, 0)) <= len(empty):
                     self._publish(self.shard(folder, 0), empty)
-        self._drop_temporaries()
+        self.drop_temporaries()
 
     def _size(self, path: str) -> int:
         fs, inside = file_system(path)
@@ -365,10 +255,11 @@ class OutputFolder:
 
     def numbers(self, folder: str) -> list[int]:
         """Numbers of the shards in a folder."""
-        matches = (_SHARD.fullmatch(Path(entry).name) for entry in self._list(folder))
+        matches = (_SHARD.fullmatch(Path(entry).name) for entry in self.entries(folder))
         return [int(match.group(1)) for match in matches if match]
 
-    def _list(self, *parts: str) -> list[str]:
+    def entries(self, *parts: str) -> list[str]:
+        """What is in the folder, or in one of its folders."""
         fs, inside = file_system(self.path(*parts) if parts else self.root)
         fs.invalidate_cache()
         try:
@@ -377,125 +268,33 @@ class OutputFolder:
             return []
         return entries
 
-    def _fingerprint(self) -> dict[str, Any] | None:
-        """Of the run in the folder; empty where it is damaged."""
-        fs, inside = file_system(self.path(RUN_FILE))
-        return read_record(self.path(RUN_FILE)) or {} if fs.exists(inside) else None
-
-    def _check_folder(self) -> None:
-        fs, inside = file_system(self.root)
-        if fs.exists(inside) and not fs.isdir(inside):
-            raise UserError(f"--output {self.root}: is a file, not a folder.")
-
-    @property
-    def _parts(self) -> tuple[str, ...]:
-        """All that a run leaves, but for its lock."""
-        return (*self.folders, "_run/records", "summary.json", "report.html", RUN_FILE)
-
-    def _put_aside(self) -> bool:
-        """Move what an earlier run left out of the way, on a disk; tells whether there was something."""
-        there = [self._path_of(name) for name in sorted({Path(entry).name for entry in self._list()})]
-        there = [path for path in there if path.name != "_run" and not path.name.startswith(".")]
-        there += [path for path in map(self._path_of, ("_run/records", RUN_FILE)) if path.exists()]
-        aside = self._path_of("_run", _EARLIER)
-        for path in there:
-            aside.mkdir(exist_ok=True)
-            path.replace(aside / path.name)
-        return bool(there)
-
-    def _put_back(self) -> None:
-        """Undo ``_put_aside``, also that of a run which was killed before it wrote anything."""
-        aside = self._path_of("_run", _EARLIER)
-        if not aside.is_dir():
-            return
-        self._clear()
-        inner = {Path(name).name: name for name in ("_run/records", RUN_FILE)}
-        for path in sorted(aside.iterdir()):
-            path.replace(self._path_of(inner.get(path.name, path.name)))
-        aside.rmdir()
-
     def _drop_earlier(self) -> None:
         """Drop what was put aside, in one step: another process sees all of it or nothing."""
-        aside, dropped = (self._path_of("_run", name) for name in (_EARLIER, f"{_EARLIER}.dropped"))
+        aside, dropped = (self.local_path("_run", name) for name in (EARLIER, f"{EARLIER}.dropped"))
         with contextlib.suppress(OSError):  # another worker was first
             aside.replace(dropped)
         shutil.rmtree(dropped, ignore_errors=True)
 
-    def _clear(self) -> None:
-        for name in self._parts:
+    def clear(self) -> None:
+        """Drop all that a run leaves, but for its lock."""
+        for name in (*self.folders, "_run/records", "summary.json", "report.html", RUN_FILE):
             fs, inside = file_system(self.path(name))
             if fs.exists(inside):
                 fs.rm(inside, recursive=True)
 
-    def _drop_temporaries(self) -> None:
+    def drop_temporaries(self) -> None:
+        """Drop the files that killed attempts left half written."""
         for folder in ("", *self.folders, "_run", "_run/records"):
-            for entry in self._list(*folder.split("/")) if folder else self._list():
+            for entry in self.entries(*folder.split("/")) if folder else self.entries():
                 if _TEMPORARY.fullmatch(Path(entry).name):
                     fs, _ = file_system(self.root)
                     with contextlib.suppress(FileNotFoundError):
                         fs.rm(entry)
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
+        """Make an error of the file system one of --output."""
         try:
             yield
         except OSError as error:
             raise UserError(f"--output {self.root}: cannot be written: {error}") from error
-
-
-def _missing_folders(path: str) -> list[Path]:
-    """A local folder and those above it that are not there, the deepest first."""
-    folder = Path(file_system(path)[1])
-    return [each for each in (folder, *folder.parents) if not each.exists()]
-
-
-def _refusal(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """Why a folder's run is not this one, and the way out."""
-    if not before:
-        return f"its {RUN_FILE} is damaged. Give another folder, or --overwrite to start anew."
-    if before.get("pipeline") != now["pipeline"]:
-        return (
-            f"holds a run of pipelines.{before.get('pipeline')}. "
-            "Give another folder, or --overwrite to drop it."
-        )
-    differences = _differences(before, now)
-    if {key.partition(".")[0] for key in _changed_keys(before, now)} == {"versions"}:
-        return (
-            f"was made with other versions: {differences}. Install those to go on with it, give another "
-            "folder, or --overwrite to start anew."
-        )
-    return (
-        f"was made with other settings: {differences}. Give another folder, the same settings to go on "
-        "with it, or --overwrite to start anew."
-    )
-
-
-def _changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    old, new = _flatten(before), _flatten(now)
-    return [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
-
-
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """What differs between two fingerprints, by dotted name, at most three of them."""
-    old, new, changed = _flatten(before), _flatten(now), _changed_keys(before, now)
-    parts = [f"{key} was {_short(old.get(key))}, is {_short(new.get(key))}" for key in changed[:3]]
-    return "; ".join(parts) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
-
-
-def _flatten(value: Any, name: str = "") -> dict[str, Any]:
-    if isinstance(value, dict):
-        return {
-            k: v
-            for key, item in value.items()
-            for k, v in _flatten(item, f"{name}.{key}" if name else key).items()
-        }
-    if isinstance(value, list):
-        return {
-            k: v for index, item in enumerate(value) for k, v in _flatten(item, f"{name}[{index}]").items()
-        }
-    return {name: value}
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

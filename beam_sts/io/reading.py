@@ -9,21 +9,14 @@ import pyarrow as pa
 
 from beam_sts.errors import UserError
 from beam_sts.io.arrow import Arrow
+from beam_sts.io.carried_types import carried
+from beam_sts.io.column_paths import find_path
 from beam_sts.io.delimited import Delimited
 from beam_sts.io.files import InputFile, find_files
 from beam_sts.io.jsonl import JsonLines
 from beam_sts.io.missing import readable
 from beam_sts.io.parquet import Parquet
-from beam_sts.io.schema import (
-    carried,
-    check_names,
-    check_width,
-    conform,
-    find_path,
-    partition_values,
-    raw_last,
-    unite,
-)
+from beam_sts.io.schema import check_names, check_width, conform, partition_values, raw_last, unite
 from beam_sts.io.slices import Format, ReadOptions, Slice, SliceData, check_slices
 
 

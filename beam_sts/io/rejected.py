@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from beam_sts.io.schema import loosened
+from beam_sts.io.carried_types import loosened
 from beam_sts.io.slices import SliceData
 
 

@@ -17,7 +17,7 @@ from beam_sts.candidates.keys import hash128, normalise
 from beam_sts.candidates.source import Readable, SliceRows
 from beam_sts.candidates.vectors import check_vector_column, vector_matrix
 from beam_sts.errors import UserError
-from beam_sts.io.schema import column_at, find_path, missing_column
+from beam_sts.io.column_paths import column_at, find_path, missing_column
 from beam_sts.io.spill import TextFile
 from beam_sts.mining.core import in_test, split_sentences
 from beam_sts.mining.settings import MineSettings

@@ -14,7 +14,8 @@ from apache_beam.typehints.row_type import RowTypeConstraint
 
 from beam_sts.errors import UserError
 from beam_sts.io.blank import is_blank
-from beam_sts.io.schema import carried, conform, restored
+from beam_sts.io.carried_types import carried, restored
+from beam_sts.io.schema import conform
 from beam_sts.models.checkpoint import DEFAULT_MODEL
 from beam_sts.pairs.beam_elements import check_schema_fields, fields_of, row_fields, text_fault, with_fields
 from beam_sts.pairs.beam_handler import (

@@ -11,7 +11,7 @@ import apache_beam as beam
 from apache_beam.typehints.row_type import RowTypeConstraint
 
 from beam_sts.errors import UserError
-from beam_sts.io.schema import missing_column
+from beam_sts.io.column_paths import missing_column
 from beam_sts.types import TextPair
 
 Ident = int | str | bytes

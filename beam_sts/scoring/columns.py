@@ -12,7 +12,15 @@ import pyarrow.compute as pc
 from beam_sts.errors import UserError
 from beam_sts.examples import LONGEST_BYTES, Example, reason_kind, shorten
 from beam_sts.io.blank import blank_rows
-from beam_sts.io.schema import column_at, field_at, find_path, listed, missing_column, own_names, with_text
+from beam_sts.io.column_paths import (
+    column_at,
+    field_at,
+    find_path,
+    listed,
+    missing_column,
+    own_names,
+    with_text,
+)
 from beam_sts.scoring.scorer import ScoreResult
 
 KNOWN_COLUMNS = (

@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from beam_sts.io.column_paths import is_json, listed
 from beam_sts.io.reading import InputPlan, plan_input, read_slices
-from beam_sts.io.schema import is_json, listed
 from beam_sts.io.slices import ReadOptions
 from beam_sts.training.fit import ScoredPairs
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from beam_sts.errors import UserError
 from beam_sts.io import jsonl
+from beam_sts.io.column_paths import RAW
 from beam_sts.io.encode import encode
 from beam_sts.io.expressions import evaluate
 from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.rejected import rejected_schema, rejected_table
-from beam_sts.io.schema import RAW
 from beam_sts.io.slices import ReadOptions
 from beam_sts.scoring.columns import choose_columns
 

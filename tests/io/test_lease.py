@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from beam_sts.errors import UserError
+from beam_sts.io.claim import claim, lock, prepare
 from beam_sts.io.lease import hold
 from beam_sts.io.output import OutputFolder
 
@@ -60,9 +61,9 @@ def test_a_writer_leaves_the_lease_of_the_one_that_took_over():
 def test_one_that_was_taken_over_writes_nothing_any_more():
     folder = OutputFolder.at(f"memory://{uuid.uuid4().hex}")
     table = pa.table({"a": [1]})
-    with folder.claim({"pipeline": "score"}, overwrite=False) as first:
+    with claim(folder, {"pipeline": "score"}, overwrite=False) as first:
         first.commit(0, {"scores": table}, {})
-        with folder.lock(takeover=True) as second:
+        with lock(folder, takeover=True) as second:
             for write in (
                 lambda: first.commit(1, {"scores": table}, {}),
                 lambda: first.drop("scores", [0], "part"),
@@ -90,7 +91,7 @@ def test_a_worker_that_outlives_its_run_writes_nothing(path):
 def test_a_folder_that_was_removed_is_the_reason_that_is_said(tmp_path):
     for root in (str(tmp_path / "out"), f"memory://{uuid.uuid4().hex}/out"):
         folder = OutputFolder.at(root)
-        with folder.claim({"pipeline": "score"}, overwrite=False) as held:
+        with claim(folder, {"pipeline": "score"}, overwrite=False) as held:
             held.commit(0, {"scores": pa.table({"a": [1]})}, {})
             fs, inside = fsspec.core.url_to_fs(root)
             fs.rm(inside, recursive=True)
@@ -101,8 +102,9 @@ def test_a_folder_that_was_removed_is_the_reason_that_is_said(tmp_path):
 
 ORPHAN = """
 import pickle, sys
+from beam_sts.io.claim import claim, lock, prepare
 from beam_sts.io.output import OutputFolder
-with OutputFolder.at(sys.argv[1]).claim({"pipeline": "score"}, overwrite=False) as held:
+with claim(OutputFolder.at(sys.argv[1]), {"pipeline": "score"}, overwrite=False) as held:
     print(pickle.dumps(held.lease).hex(), flush=True)
     sys.stdin.read()
 """
@@ -121,22 +123,22 @@ def test_a_worker_whose_run_was_killed_writes_nothing(tmp_path):
         holder.wait()
         with pytest.raises(UserError, match="the run that this process worked for has ended"):
             worker.check()
-        with OutputFolder.at(str(tmp_path / "out")).lock():
+        with lock(OutputFolder.at(str(tmp_path / "out"))):
             pass
 
 
 def test_taking_over_does_not_mix_two_runs_of_different_settings():
     folder = OutputFolder.at(f"memory://{uuid.uuid4().hex}")
     run = {"pipeline": "score", "settings": {"threshold": 0.5}}
-    with folder.lock() as first:
-        first.prepare(run, overwrite=False)
-        with folder.lock(takeover=True) as second:
-            second.prepare(run, overwrite=True)
+    with lock(folder) as first:
+        prepare(first, run, overwrite=False)
+        with lock(folder, takeover=True) as second:
+            prepare(second, run, overwrite=True)
             other = {**run, "settings": {"threshold": 0.6}}
             with pytest.raises(UserError, match="--takeover goes on with the same input, model and settings"):
-                second.prepare(other, overwrite=True)
-    with folder.lock() as alone:
-        alone.prepare(other, overwrite=True)
+                prepare(second, other, overwrite=True)
+    with lock(folder) as alone:
+        prepare(alone, other, overwrite=True)
 
 
 def test_a_store_without_a_conditional_write_is_refused(monkeypatch):

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from beam_sts import UserError
+from beam_sts.io.claim import claim, lock, prepare
 from beam_sts.io.committed import END, slice_identity
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import Slice
@@ -31,7 +32,7 @@ def _slice(index):
 
 
 def test_what_is_committed_is_known_and_its_records_are_read_in_order(folder):
-    folder.prepare(RUN, overwrite=False)
+    prepare(folder, RUN, overwrite=False)
     for index in (11, 2, 0):
         _commit(folder, index)
     folder.commit(5, {}, {"rows_read": 5}, of=5)  # killed before its shard: not committed
@@ -56,14 +57,14 @@ def test_a_changed_byte_far_from_the_end_is_found_when_all_are_compared(tmp_path
 
 
 def test_the_same_run_goes_on_and_another_is_refused_with_what_differs(folder):
-    folder.prepare(RUN, overwrite=False)
+    prepare(folder, RUN, overwrite=False)
     _commit(folder, 0)
-    folder.prepare(RUN, overwrite=False)
+    prepare(folder, RUN, overwrite=False)
     assert folder.committed() == {0}
     other = {**RUN, "settings": {"threshold": 0.7}}
     with pytest.raises(UserError, match=r"settings.threshold was 0.5, is 0.7"):
-        folder.prepare(other, overwrite=False)
-    folder.prepare(other, overwrite=True)
+        prepare(folder, other, overwrite=False)
+    prepare(folder, other, overwrite=True)
     assert folder.committed() == set()
 
 
@@ -75,11 +76,11 @@ def test_an_earlier_run_stays_until_the_one_that_replaces_it_writes(tmp_path):
         return {path: path.read_bytes() for path in files}
 
     def replaced(error):
-        with folder.claim(other, overwrite=True) as held:
+        with claim(folder, other, overwrite=True) as held:
             assert held.committed() == set()
             raise error
 
-    with folder.claim(RUN, overwrite=False) as first:
+    with claim(folder, RUN, overwrite=False) as first:
         _commit(first, 0)
     before = state()
     with pytest.raises(UserError, match="ids recur"):
@@ -89,51 +90,51 @@ def test_an_earlier_run_stays_until_the_one_that_replaces_it_writes(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             replaced(KeyboardInterrupt())  # tidies nothing up, as a kill
         assert state() != before
-        with folder.claim(RUN, overwrite=overwrite) as again:
+        with claim(folder, RUN, overwrite=overwrite) as again:
             assert again.committed() == (set() if overwrite else {0})
             if overwrite:
                 _commit(again, 0)
         assert state() == before
-    with folder.claim(other, overwrite=True) as third:
+    with claim(folder, other, overwrite=True) as third:
         _commit(pickle.loads(pickle.dumps(third)), 1)  # as a worker does
         assert third.committed() == {1}
     assert not list((tmp_path / "out" / "_run").glob("earlier*"))
-    with pytest.raises(UserError, match=r"threshold was 0\.7"), folder.claim(RUN, overwrite=False):
+    with pytest.raises(UserError, match=r"threshold was 0\.7"), claim(folder, RUN, overwrite=False):
         pass
 
 
 def test_another_pipelines_output_is_refused(folder):
-    folder.prepare({**RUN, "pipeline": "dedup"}, overwrite=False)
+    prepare(folder, {**RUN, "pipeline": "dedup"}, overwrite=False)
     with pytest.raises(UserError, match=r"pipelines\.dedup"):
-        folder.prepare(RUN, overwrite=False)
+        prepare(folder, RUN, overwrite=False)
 
 
 def test_a_folder_that_holds_something_else_is_refused_even_with_overwrite(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     for overwrite in (False, True):
         with pytest.raises(UserError, match=r"something else \(thesis.tex\)"):
-            OutputFolder.at(str(tmp_path)).prepare(RUN, overwrite=overwrite)
+            prepare(OutputFolder.at(str(tmp_path)), RUN, overwrite=overwrite)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
 def test_shards_without_their_run_are_refused(tmp_path):
     (tmp_path / "scores").mkdir()
     with pytest.raises(UserError, match=r"run\.json"):
-        OutputFolder.at(str(tmp_path)).prepare(RUN, overwrite=True)
+        prepare(OutputFolder.at(str(tmp_path)), RUN, overwrite=True)
 
 
 def test_an_output_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "out").write_text("x")
     with (
         pytest.raises(UserError, match="is a file, not a folder"),
-        OutputFolder.at(str(tmp_path / "out")).lock(),
+        lock(OutputFolder.at(str(tmp_path / "out"))),
     ):
         pass
 
 
 def test_finishing_gives_empty_folders_a_shard_and_drops_what_killed_attempts_left(tmp_path):
     folder = OutputFolder.at(str(tmp_path))
-    folder.prepare(RUN, overwrite=False)
+    prepare(folder, RUN, overwrite=False)
     _commit(folder, 0)
     leftover = tmp_path / "scores" / ".part-000001.parquet.123.0123abcd"
     leftover.write_bytes(b"half")
@@ -148,9 +149,10 @@ def test_finishing_gives_empty_folders_a_shard_and_drops_what_killed_attempts_le
 HOLD = """
 import sys, time
 from beam_sts.io.committed import END, slice_identity
+from beam_sts.io.claim import claim, lock, prepare
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import Slice
-with OutputFolder.at(sys.argv[1]).lock():
+with lock(OutputFolder.at(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -162,9 +164,9 @@ def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path):
         [sys.executable, "-c", HOLD, folder.root], stdout=subprocess.PIPE, text=True
     ) as holder:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(UserError, match=f"process {holder.pid} on .* is writing there"), folder.lock():
+        with pytest.raises(UserError, match=f"process {holder.pid} on .* is writing there"), lock(folder):
             pass
         holder.kill()
         holder.wait()
-        with folder.lock():
+        with lock(folder):
             pass

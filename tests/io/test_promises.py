@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_sts.errors import UserError
+from beam_sts.io.column_paths import RAW, column_at
 from beam_sts.io.delimited import sniff_delimiter
 from beam_sts.io.encode import encode
 from beam_sts.io.reading import plan_input, read_slices
-from beam_sts.io.schema import RAW, column_at
 from beam_sts.io.slices import ReadOptions
 from beam_sts.io.streams import check_encoding, sniff_encoding
 from beam_sts.scoring.columns import sift, text_schema

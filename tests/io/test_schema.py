@@ -6,8 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_sts.errors import UserError
+from beam_sts.io.column_paths import column_at, find_path
 from beam_sts.io.reading import plan_input, read_slices
-from beam_sts.io.schema import column_at, find_path, unite
+from beam_sts.io.schema import unite
 from beam_sts.scoring.columns import text_schema
 
 

@@ -1,0 +1,60 @@
+"""What decides a run's output, and what differs between two runs' fingerprints."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from beam_sts.io.committed import RUN_FILE
+
+
+def refusal(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Why a folder's run is not this one, and the way out."""
+    if not before:
+        return f"its {RUN_FILE} is damaged. Give another folder, or --overwrite to start anew."
+    if before.get("pipeline") != now["pipeline"]:
+        return (
+            f"holds a run of pipelines.{before.get('pipeline')}. "
+            "Give another folder, or --overwrite to drop it."
+        )
+    differences = _differences(before, now)
+    if {key.partition(".")[0] for key in _changed_keys(before, now)} == {"versions"}:
+        return (
+            f"was made with other versions: {differences}. Install those to go on with it, give another "
+            "folder, or --overwrite to start anew."
+        )
+    return (
+        f"was made with other settings: {differences}. Give another folder, the same settings to go on "
+        "with it, or --overwrite to start anew."
+    )
+
+
+def _changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    old, new = _flatten(before), _flatten(now)
+    return [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """What differs between two fingerprints, by dotted name, at most three of them."""
+    old, new, changed = _flatten(before), _flatten(now), _changed_keys(before, now)
+    parts = [f"{key} was {_short(old.get(key))}, is {_short(new.get(key))}" for key in changed[:3]]
+    return "; ".join(parts) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
+
+
+def _flatten(value: Any, name: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {
+            k: v
+            for key, item in value.items()
+            for k, v in _flatten(item, f"{name}.{key}" if name else key).items()
+        }
+    if isinstance(value, list):
+        return {
+            k: v for index, item in enumerate(value) for k, v in _flatten(item, f"{name}[{index}]").items()
+        }
+    return {name: value}
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
