@@ -1,7 +1,7 @@
-"""A page of clusters of a finished run, to be judged by eye: the largest, and some by lot.
+"""A page of clusters of a finished run, to be judged by eye: the largest, and some at random.
 
     python -m benchmarks.dedup debian --data DIR --work WORK
-    python -m benchmarks.show_clusters --run WORK/debian/out --page docs/debian.md
+    python -m benchmarks.show_clusters --run WORK/debian/out --page docs/experiments/debian.md
 
 Of each cluster it shows the removed row whose score is lowest beside the row it was removed for: where they
 begin, and where they first differ.
@@ -71,7 +71,7 @@ def main() -> None:
     drawn = random.Random(own.seed).sample(sorted(sizes, key=str), own.each)
     removed = sum(row["survivor"] is not None for row in receipts.values())
     lines = [HEAD.format(rows=len(texts), removed=removed)]
-    for title, names in ((f"The {own.each} largest", largest), (f"{own.each} drawn by lot", drawn)):
+    for title, names in ((f"The {own.each} largest", largest), (f"{own.each} drawn at random", drawn)):
         lines += [f"## {title}", ""]
         for name in names:
             lines += entry(members[name], texts)

@@ -133,7 +133,8 @@ def test_the_site_names_every_page_once():
 
     named = pages(config["nav"])
     assert len(named) == len(set(named))
-    assert set(named) == {path.name for path in (ROOT / "docs").glob("*.md")}
+    docs = ROOT / "docs"
+    assert set(named) == {path.relative_to(docs).as_posix() for path in docs.glob("**/*.md")}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -162,9 +163,8 @@ def test_everything_public_is_in_the_python_reference():
 
     text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     named = {line.split()[1] for line in text.splitlines() if line.startswith("::: ")}
-    for name in beam_sts.__all__:
-        thing = getattr(beam_sts, name)
-        assert f"{thing.__module__}.{name}" in named, name
+    missing = [name for name in beam_sts.__all__ if f"beam_sts.{name}" not in named]
+    assert missing == []
 
 
 def test_every_column_and_every_entry_of_a_summary_is_documented(tmp_path, monkeypatch):

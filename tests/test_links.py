@@ -12,7 +12,11 @@ def test_no_message_names_a_page_of_the_sources():
     for path in [*ROOT.glob("beam_sts/**/*.py"), *ROOT.glob("pipelines/*.py")]:
         name = path.relative_to(ROOT).as_posix()
         # What generates pages of the sources, and the model card, which lies beside them.
-        if name in {"beam_sts/io/format_tables.py", "beam_sts/training/card.py"}:
+        if name in {
+            "beam_sts/cli/option_tables.py",
+            "beam_sts/io/format_tables.py",
+            "beam_sts/training/card.py",
+        }:
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         documented = {

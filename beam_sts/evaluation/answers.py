@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from beam_sts.errors import UserError
 from beam_sts.evaluation.words import Token, common_words, tokens, with_values
 
-# Chosen on the dev part of benchmarks.answers, on a plateau: docs/answer_scores.md.
+# Chosen on the dev part of benchmarks.answers, on a plateau: docs/experiments/answer_scores.md.
 TRUST = 4
 """Power of the coverage: how soon a passage stops to count when it covers less of the reference."""
 OVERLAP = 0.3

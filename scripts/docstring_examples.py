@@ -1,0 +1,34 @@
+"""An extension of griffe: examples of a docstring (``>>>``) are shown as code on the documentation site.
+
+The docstrings have no ``Examples:`` section, without which Markdown takes ``>>>`` for a quotation.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from griffe import Extension, Object
+
+
+class DocstringExamples(Extension):  # type: ignore[misc]
+    """Wraps paragraphs of examples in fences."""
+
+    def on_object(self, *, obj: Object, **_: Any) -> None:
+        """Rewrite an object's docstring."""
+        if obj.docstring:
+            obj.docstring.value = fenced(obj.docstring.value)
+
+
+def fenced(text: str) -> str:
+    """A docstring whose examples stand in fences.
+
+    >>> print(fenced("Add one.\\n\\n>>> add(1)\\n2"))
+    Add one.
+    <BLANKLINE>
+    ```python
+    >>> add(1)
+    2
+    ```
+    """
+    return re.sub(r"(?m)^(>>> (?:.+\n?)+)", lambda found: f"```python\n{found[1].rstrip()}\n```\n", text).rstrip()
