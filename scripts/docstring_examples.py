@@ -21,9 +21,9 @@ class DocstringExamples(Extension):  # type: ignore[misc]
 
 
 def fenced(text: str) -> str:
-    """A docstring whose examples stand in fences.
+    r"""A docstring whose examples are in fences.
 
-    >>> print(fenced("Add one.\\n\\n>>> add(1)\\n2"))
+    >>> print(fenced("Add one.\n\n>>> add(1)\n2"))
     Add one.
     <BLANKLINE>
     ```python
@@ -31,4 +31,5 @@ def fenced(text: str) -> str:
     2
     ```
     """
-    return re.sub(r"(?m)^(>>> (?:.+\n?)+)", lambda found: f"```python\n{found[1].rstrip()}\n```\n", text).rstrip()
+    code = lambda found: f"```python\n{found[1].rstrip()}\n```\n"  # noqa: E731
+    return re.sub(r"(?m)^(>>> (?:.+\n?)+)", code, text).rstrip()

@@ -135,7 +135,9 @@ def parser() -> Parser:
         "--data_notes", help="Markdown file on data, licences and teacher, for the model card"
     )
     result.add_argument("--device", default="cpu", help="where models are fitted, embed and label, e.g. cuda")
-    result.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="torch threads (default: cores)")
+    result.add_argument(
+        "--threads", type=int, default=os.cpu_count() or 1, help="torch threads (default: cores)"
+    )
     result.add_argument(
         "--smoke",
         action="store_true",
