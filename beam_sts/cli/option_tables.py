@@ -13,8 +13,9 @@ from beam_sts.cli.main import VERBS, verbs
 
 _HEAD = """# Command options
 
-Every option of every verb, as `beam-sts VERB --help` prints it. `score`, `dedup`, `mine` and `evaluate` also take Beam's
-options, which `beam-sts VERB --help_beam` lists. In Python and in Beam YAML the settings have the same names.
+Every option of every verb, as `beam-sts VERB --help` prints it. `score`, `dedup`, `mine` and `evaluate` also
+take Beam's options, which `beam-sts VERB --help_beam` lists. In Python and in Beam YAML the settings have the
+same names.
 
 <!-- generated: python -m beam_sts.cli.option_tables docs/options.md -->
 """
