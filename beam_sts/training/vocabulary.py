@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,10 +15,16 @@ from beam_sts.training.autocast import autocast
 
 FILES = ("tokenizer.json", "tokenizer_config.json")  # of a tokenizer
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_LETTERS = 400
+_NORMALIZER = normalizers.BertNormalizer(lowercase=True)
 
 
-def train_vocabulary(texts: Iterable[str], size: int, min_frequency: int = 2) -> Tokenizer:
-    """Train an uncased WordPiece tokenizer that behaves as BERT's.
+def train_vocabulary(texts: Sequence[str], size: int, min_frequency: int = 2) -> Tokenizer:
+    """Train an uncased WordPiece tokenizer that behaves as BERT's; the same texts give the same one.
+
+    The library numbers letters in the order of a hash table, and of two equally frequent merges it takes the
+    one of the smaller numbers: each process would have another vocabulary. So the letters are numbered here,
+    in order, before the training.
 
     Args:
         texts: Training texts.
@@ -27,18 +34,15 @@ def train_vocabulary(texts: Iterable[str], size: int, min_frequency: int = 2) ->
     Returns:
         A tokenizer with BERT's normaliser, pre-tokeniser and pair template, without truncation or padding.
     """
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    letters = _frequent_letters(texts)
+    special = list(SPECIAL_TOKENS)
+    alone = _trained(texts, letters, special, 0, min_frequency)  # letters first in a word, and later in one
+    numbered = special + sorted(set(alone) - set(special))
+    pieces = _trained(texts, letters, numbered, size, min_frequency)
+    # In a tokenizer that was trained so, each letter would be a special token.
+    tokenizer = _bare(models.WordPiece(pieces, unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.add_special_tokens(special)
     tokenizer.decoder = decoders.WordPiece(prefix="##")
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=size,
-        min_frequency=min_frequency,
-        special_tokens=list(SPECIAL_TOKENS),
-        limit_alphabet=400,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
     cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS]:0 $A:0 [SEP]:0",
@@ -46,6 +50,40 @@ def train_vocabulary(texts: Iterable[str], size: int, min_frequency: int = 2) ->
         special_tokens=[("[CLS]", cls), ("[SEP]", sep)],
     )
     return tokenizer
+
+
+def _frequent_letters(texts: Iterable[str]) -> list[str]:
+    """The letters that a vocabulary has: the most frequent ones, of equally frequent ones the smaller."""
+    counts: Counter[str] = Counter()
+    for text in map(_NORMALIZER.normalize_str, texts):
+        counts.update(text)
+    ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    return [letter for letter, _ in ordered if not letter.isspace()][:_LETTERS]
+
+
+def _bare(model: models.WordPiece) -> Tokenizer:
+    """A tokenizer that cuts texts into words as BERT's does."""
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = _NORMALIZER
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return tokenizer
+
+
+def _trained(
+    texts: Iterable[str], letters: list[str], numbered: list[str], size: int, min_frequency: int
+) -> dict[str, int]:
+    """The library's training: pieces and their numbers, those of ``numbered`` first."""
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size,
+        min_frequency=min_frequency,
+        special_tokens=numbered,
+        initial_alphabet=letters,
+        limit_alphabet=_LETTERS,
+        show_progress=False,
+    )
+    tokenizer = _bare(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer.get_vocab()
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> PreTrainedTokenizerBase:
