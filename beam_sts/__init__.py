@@ -7,11 +7,30 @@ Importing the package has BERT-hash registered with transformers as soon as that
 import itertools
 import os
 import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
-from beam_sts.errors import UserError
-from beam_sts.models.registration import register_with_transformers
+
+def _is_command() -> bool:
+    """Whether this process is ``beam-sts``; ``-m`` is what Python shows while it looks for a module."""
+    started = os.path.basename(sys.argv[0]) if sys.argv else ""  # noqa: PTH119  pathlib takes longer to import
+    ours = ("-m", "beam_sts") in itertools.pairwise(sys.orig_argv)
+    return started.startswith("beam-sts") or (started == "-m" and ours)
+
+
+if _is_command():
+    # All other imports take long, Beam's seconds: a command answers signals first.
+    from beam_sts.cli import interrupts
+
+    interrupts.install()
+
+    from beam_sts.cli import temporary
+
+    temporary.check_temporary_folder()
+
+from importlib import import_module  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
+
+from beam_sts.errors import UserError  # noqa: E402
+from beam_sts.models.registration import register_with_transformers  # noqa: E402
 
 if TYPE_CHECKING:
     from beam_sts.dedup.beam import DeduplicateTexts
@@ -71,17 +90,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def _is_command() -> bool:
-    """Whether this process is ``beam-sts``; ``-m`` is what Python shows while it looks for a module."""
-    started = os.path.basename(sys.argv[0]) if sys.argv else ""  # noqa: PTH119  pathlib takes longer to import
-    ours = ("-m", "beam_sts") in itertools.pairwise(sys.orig_argv)
-    return started.startswith("beam-sts") or (started == "-m" and ours)
-
-
-if _is_command():
-    # Beam takes seconds to import: a command answers signals first, then imports what it needs.
-    from beam_sts.cli import interrupts, temporary
-
-    interrupts.install()
-    temporary.check_temporary_folder()
 register_with_transformers()

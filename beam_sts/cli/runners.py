@@ -305,7 +305,7 @@ def _of_prism(options: PipelineOptions, here: Machine) -> str | None:
     if options.view_as(PortableOptions).job_endpoint:
         return _of_endpoint(options, here)
     location = options.view_as(PrismRunnerOptions).prism_location
-    get = f"go install {_PRISM}\nand give --prism_location=$(go env GOPATH)/bin/prism"
+    get = f"go install {_PRISM}; then give --prism_location=$(go env GOPATH)/bin/prism"
     if location and "://" not in location and not Path(location).is_file():
         return f"--prism_location {location}: no such file. Build Prism: {get}"
     try:
