@@ -83,7 +83,8 @@ def _trained(
     )
     tokenizer = _bare(models.WordPiece(unk_token="[UNK]"))
     tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer.get_vocab()
+    pieces: dict[str, int] = tokenizer.get_vocab()
+    return pieces
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> PreTrainedTokenizerBase:
