@@ -37,7 +37,7 @@ from beam_sts.dedup.local import Plan, score_candidates, settle
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.receipts import RowWriter, SliceWriter
 from beam_sts.dedup.rows import read_corpus
-from beam_sts.dedup.rule import TABLE, count_removals, node_sizes, threshold_table
+from beam_sts.dedup.rule import count_removals, node_sizes, threshold_table
 from beam_sts.dedup.settings import BeamDedupSettings, DedupSettings
 from beam_sts.dedup.shards import PairShards, pairs_schema, plan_scored, read_edges
 from beam_sts.dedup.show import by_kind, examples, look_at
@@ -45,7 +45,6 @@ from beam_sts.dedup.verify import Verifier
 from beam_sts.examples import Example, merge_examples
 from beam_sts.io.claim import claim
 from beam_sts.io.files import file_system
-from beam_sts.io.output import OutputFolder
 from beam_sts.io.spill import work_folder
 from beam_sts.io.summary import Pace, Steps
 from beam_sts.report import render
@@ -85,7 +84,7 @@ def parser() -> Parser:
     data.add_argument("--text", required=True, metavar="COL", help="column of the texts, a.b in a struct")
     data.add_argument("--id", metavar="COL", help="column of distinct ids (default: row numbers, as _id)")
     add_format_options(p.add_argument_group("formats"))
-    add_options(rule, of, "threshold", "guard", "keep", "linkage")
+    add_options(rule, of, "threshold", "guard", "max_lost", "keep", "linkage")
     add_options(find, of, "candidates", "minhash_similarity", "minhash_recall", "shingle", "neighbours")
     add_options(find, of, "embedding", "bucket_cap", "max_pairs")
     data.add_argument(
@@ -96,9 +95,9 @@ def parser() -> Parser:
     data.add_argument("--against_embedding", metavar="COL", help="its vectors (default: as --embedding)")
     add_options(data, of, "within", "one_to_one")
     data.add_argument(
-        "--from_pairs", metavar="DIR", help="take the scores of that earlier run; score nothing"
+        "--from_pairs", metavar="DIR", help="take the scores of that earlier run; score what it left out"
     )
-    add_options(verify, of, "rule", "model_share", "cascade_model", "cascade_band")
+    add_options(verify, of, "rule", "model_share", "score_all", "cascade_model", "cascade_band")
     add_options(rule, of, "empty")
     add_options(machine, of, "component_rounds")
     add_options(data, of, "rows_per_shard")
@@ -136,12 +135,16 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
         corpus = read_corpus(job.sources, keep, job.proposal, compare_blank=blank, folder=work, seen=seen)
     watch.lap("read")
     reports: list[dict[str, Any]] = []
-    if own.from_pairs:
-        edges = read_edges(OutputFolder.at(own.from_pairs).path("pairs"), corpus.rows, corpus.nodes)
-        shards = PairShards(job.output, None, corpus)
+    if earlier := job.earlier:
+        edges = read_edges(
+            earlier.pairs, corpus.rows, corpus.nodes, settings.max_lost, compared=earlier.compared
+        )
+        shards = PairShards(job.output, _verifier(job, corpus.texts) if earlier.completes else None, corpus)
+        if earlier.completes:
+            edges = shards.complete(edges)
         watch.lap("pairs")
-        settled = settle(plan, corpus, edges, None)
         shards.write(edges)
+        settled = settle(plan, corpus, edges, shards if earlier.completes else None)
     else:
         shards = PairShards(job.output, _verifier(job, corpus.texts), corpus)
         edges, reports = score_candidates(plan, corpus, shards, watch)
@@ -150,7 +153,7 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
     shards.write_identical()
     shards.finish()
     made = settled.made
-    cuts = sorted({*TABLE, own.threshold})
+    cuts = settings.cuts()
     counts = count_removals(made.rule, made.edges.pairs, cuts)
     table = threshold_table(cuts, node_sizes(made.rule.own_rows), counts)
     watch.lap("decide")
@@ -167,7 +170,7 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
     summary["shards_damaged"] = shards.damaged + len(damaged)
     summary["timeline"] = watch.timeline
     look = look_at(corpus, settled)
-    shown = examples(made, made.edges.pairs, own.threshold, own.report_examples, look)
+    shown = examples(made, made.edges, own.threshold, own.report_examples, look)
     _report(own, job, summary, by_kind(shown))
     return summary
 
@@ -239,6 +242,7 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
         against,
         blocks_for(rows),
         own.component_rounds,
+        job.earlier is None or job.earlier.completes,
     )
     inputs: dict[str, list[Any]] = {"rows": list(job.sources[0].plan.units)}
     if against is not None:
@@ -248,8 +252,8 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     if plans:
         inputs["given"] = [(unit, plan.schema, job.proposal.read) for plan in plans for unit in plan.units]
     schema = pairs_schema(job.sources[0].id_type, against=against is not None)
-    if own.from_pairs:
-        inputs["scored"] = plan_scored(OutputFolder.at(own.from_pairs).path("pairs"), schema)
+    if job.earlier:
+        inputs["scored"] = plan_scored(job.earlier.pairs, schema, compared=job.earlier.compared)
     # Slices are committed one by one, but what becomes of a row takes all of them: nothing is skipped.
     job.output.drop("pairs", job.output.numbers("pairs"), "pairs")  # one machine cuts them otherwise
     with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:

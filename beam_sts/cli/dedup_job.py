@@ -15,6 +15,7 @@ from beam_sts.cli.formats import format_settings, output_folder, read_options
 from beam_sts.cli.scoring import trust
 from beam_sts.dedup.keep import KeepPolicy
 from beam_sts.dedup.receipts import FOLDERS, RECEIPT
+from beam_sts.dedup.rule import TABLE
 from beam_sts.dedup.runs import Run
 from beam_sts.dedup.settings import DedupSettings
 from beam_sts.errors import UserError
@@ -29,8 +30,24 @@ _SETTINGS = (
     *("text", "id", "threshold", "keep", "candidates", "minhash_similarity", "minhash_recall", "shingle"),
     *("neighbours", "bucket_cap", "against_text", "against_id", "within", "symmetric", "long_text", "empty"),
     *("embedding", "against_embedding", "precision", "rows_per_shard", "cascade_band", "rule", "linkage"),
-    *("model_share", "one_to_one", "guard"),
+    *("model_share", "one_to_one", "guard", "max_lost", "score_all"),
 )
+_OF_SCORES = ("rule", "model_share", "symmetric", "long_text", "precision", "cascade_band")
+"""Settings that scores depend on."""
+_BEFORE = {"guard": "none", "max_lost": None, "score_all": True}
+"""Settings of runs from before there were these."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A run whose pairs are used.
+
+    ``compared``: it looked at facts by the same guard. ``completes``: it may have left out what matters now.
+    """
+
+    pairs: str
+    compared: bool
+    completes: bool
 
 
 @dataclass(frozen=True)
@@ -44,6 +61,7 @@ class Job:
     checkpoint: Checkpoint
     cascade: Checkpoint | None
     fingerprint: dict[str, Any]
+    earlier: Earlier | None
 
     @property
     def models(self) -> str:
@@ -105,9 +123,10 @@ def prepare(own: argparse.Namespace, settings: DedupSettings) -> Job:
         "from_pairs": None,
         "settings": {**{name: _said(getattr(own, name)) for name in _SETTINGS}, **format_settings(own)},
     }
+    earlier = None
     if own.from_pairs:
-        fingerprint |= _earlier(own.from_pairs, fingerprint)
-    return Job(settings, sources, output, proposal, checkpoint, cascade, fingerprint)
+        earlier = _earlier(own.from_pairs, fingerprint, settings)
+    return Job(settings, sources, output, proposal, checkpoint, cascade, fingerprint, earlier)
 
 
 _MAKERS = {
@@ -129,8 +148,8 @@ def _said(value: Any) -> Any:
     return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
-def _earlier(folder: str, fingerprint: dict[str, Any]) -> dict[str, Any]:
-    """What the fingerprint takes over from the run whose pairs are used."""
+def _earlier(folder: str, fingerprint: dict[str, Any], settings: DedupSettings) -> Earlier:
+    """The run whose pairs are used; the fingerprint takes over what it scored with."""
     run = Run.at(folder, "--from_pairs")
     check_run(run.output.root, "pairs", f"--from_pairs {folder}")
     before = run.fingerprint
@@ -140,13 +159,41 @@ def _earlier(folder: str, fingerprint: dict[str, Any]) -> dict[str, Any]:
                 f"--from_pairs {folder}: is of another --{key}, or its files have changed. Give that one, or "
                 "leave --from_pairs out to score anew."
             )
-    for key in ("text", "id", "empty", "against_text", "against_id", "within", "guard"):
-        earlier = {"guard": "none", **before["settings"]}  # runs before the guard had none
-        was, now = earlier[key], fingerprint["settings"][key]
-        if was != now:
-            raise UserError(f"--from_pairs {folder}: was made with --{key} {was}, not {now}.")
-    return {
+    was, now = {**_BEFORE, **before["settings"]}, fingerprint["settings"]
+    for key in ("text", "id", "empty", "against_text", "against_id", "within"):
+        if was[key] != now[key]:
+            raise UserError(f"--from_pairs {folder}: was made with --{key} {was[key]}, not {now[key]}.")
+    if was["guard"] != "none" and "score_all" not in before["settings"]:
+        raise UserError(
+            f"--from_pairs {folder}: is of a version that gave pairs kept by --guard no score. Run it again "
+            "first."
+        )
+    compares = settings.guard != "none" or settings.max_lost is not None
+    compared = was["guard"] == now["guard"] and (was["guard"] != "none" or was["max_lost"] is not None)
+    every = bool(was["score_all"]) or was["linkage"] == "average"
+    scored = min(float(was["threshold"]), *TABLE) if was["score_all"] else float(was["threshold"])
+    needs_all = settings.linkage == "average" and not every
+    completes = needs_all or settings.least < scored or (compares and not compared)
+    if completes:
+        _check_scores(folder, before, fingerprint, was)
+    fingerprint |= {
         "model": before["model"],
         "cascade_model": before["cascade_model"],
         "from_pairs": {"folder": run.output.root, "settings": before["settings"]},
     }
+    return Earlier(run.output.path("pairs"), compared, completes)
+
+
+def _check_scores(
+    folder: str, before: dict[str, Any], fingerprint: dict[str, Any], was: dict[str, Any]
+) -> None:
+    """See that what the earlier run left out would be scored as it scored."""
+    now = fingerprint["settings"]
+    wrong = [f"--{key} {was[key]}" for key in _OF_SCORES if was[key] != now[key]]
+    models = ("model", "cascade_model")
+    wrong += [f"another --{key}" for key in models if before[key] != fingerprint[key]]
+    if wrong:
+        raise UserError(
+            f"--from_pairs {folder}: pairs that it did not score would be scored now, and it scored with "
+            f"{', '.join(wrong)}. Give the same, or leave --from_pairs out."
+        )

@@ -26,7 +26,8 @@ from beam_sts.dedup.decide import (
 )
 from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.dedup.shards import PairShards
-from beam_sts.dedup.verify import RULES, VerifyStats
+from beam_sts.dedup.verdicts import Verdicts
+from beam_sts.dedup.verify import VerifyStats
 from beam_sts.io.summary import add_records, quantiles, score_histogram
 
 
@@ -58,8 +59,7 @@ def summarise_beam(
         "pairs_reused": 0,
         "shards_damaged": 0,
         "pairs_guard": report.get("pairs_guard", 0),
-        "pairs_failed": verify["failed"],
-        "pairs_guarded": verify["guarded"],
+        **{name: report.get(name, 0) for name in Verdicts.identical(0).counts()},
         "verify": {name: value for name, value in verify.items() if name != "seconds"},
         "unverified": report.get("unverified", 0),
         "clusters": sum(count for size, count in sizes.items() if size > 1),
@@ -135,7 +135,6 @@ def summarise(
 
     good = edges.pairs.scores[~np.isnan(edges.pairs.scores)]
     histogram = score_histogram(good)
-    guard = RULES.index("guard")
     return {
         "path": "one machine",
         **_about(own, job),
@@ -145,13 +144,12 @@ def summarise(
         "identical_rows": len(rows) - len(nodes),
         "empty_texts_kept": int((rows.blank[: rows.own]).sum()) if own.empty == "keep" else 0,
         "candidates": reports,
-        "pairs": len(edges.rules),
-        "pairs_accepted": int((edges.pairs.scores >= np.float32(own.threshold)).sum()),
+        "pairs": len(edges.verdicts),
+        "pairs_accepted": len(edges.pairs.accepted(own.threshold).a),
         "pairs_scored": shards.stats.pairs,
         "pairs_reused": shards.reused,
         "pairs_guard": len(made.settled.guard.a),
-        "pairs_failed": int((np.isnan(made.edges.pairs.scores) & (made.edges.rules != guard)).sum()),
-        "pairs_guarded": int((made.edges.rules == guard).sum()),
+        **made.edges.verdicts.counts(),
         "verify": {name: value for name, value in asdict(shards.stats).items() if name != "seconds"},
         "unverified": made.settled.unverified,
         "clusters": int(sizes[2:].sum()),
@@ -203,7 +201,15 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
             ("cascade", f"{verify['cascaded']:,} pairs went up, {verify['changed']:,} decisions changed")
         )
     if summary["pairs_guarded"]:
-        lines.append(("guarded", f"{summary['pairs_guarded']:,} pairs differ in a fact: no duplicates"))
+        lines.append(
+            ("guarded", f"{summary['pairs_guarded']:,} pairs of such scores differ in a fact: no duplicates")
+        )
+    if summary["pairs_parted"]:
+        lines.append(("parted", f"{summary['pairs_parted']:,} such pairs each say too much beyond the other"))
+    if summary["pairs_bounded"]:
+        lines.append(
+            ("bounded", f"{summary['pairs_bounded']:,} pairs cannot reach the threshold: no model was asked")
+        )
     if summary["pairs_failed"]:
         lines.append(("failed", f"{summary['pairs_failed']:,} pairs could not be scored: their rows stay"))
     if summary["unverified"]:

@@ -16,10 +16,19 @@ from beam_sts.candidates.beam import ProposeCandidates, Proposed
 from beam_sts.candidates.beam_buckets import JoinTexts
 from beam_sts.candidates.beam_nearest import ShingleFrequencies
 from beam_sts.dedup.beam_components import Components
-from beam_sts.dedup.beam_decide import DecideClusters, EarlierPairs, SortOut, TakeScores, Verify, fates
+from beam_sts.dedup.beam_decide import (
+    DecideClusters,
+    EarlierPairs,
+    Judged,
+    SortOut,
+    TakeScores,
+    Verify,
+    fates,
+)
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, Fields, MakeNodes, NodeInfo, ReadRows
 from beam_sts.dedup.beam_thresholds import CountThresholds
 from beam_sts.dedup.overlap import SHINGLE
+from beam_sts.dedup.representatives import BOTH
 from beam_sts.dedup.rule import threshold_table
 from beam_sts.dedup.settings import BeamDedupSettings, with_new_names
 from beam_sts.dedup.show import Entry, best_entries, by_kind
@@ -37,12 +46,13 @@ _INPUTS = ("rows", "against", "given", "scored")
 class DeduplicatedTexts(NamedTuple):
     """What ``DeduplicateTexts`` gives: kept, removed and rejected are together every element that went in.
 
-    ``removed`` are the elements plus ``survivor``, ``score``, ``source``, ``rule`` and ``threshold`` (and
-    ``survivor_in``, with elements to compare against); where an element has such a field already, ours has
-    ``beam_sts_`` before its name (with a schema it is refused when the pipeline is built). ``pairs`` are
-    ``(id_a, id_b, score, source, rule)`` of every scored pair and of equal texts, with ``(side, id)`` in
-    place of ids where there are elements to compare against; ``clusters`` are ``(id, cluster)`` of every row
-    that is not alone, the cluster named by its smallest id; ``report`` is one
+    ``removed`` are the elements plus ``survivor``, ``score``, ``source``, ``rule``, ``threshold`` and
+    ``lost`` (and ``survivor_in``, with elements to compare against); where an element has such a field
+    already, ours has ``beam_sts_`` before its name (with a schema it is refused when the pipeline is built).
+    ``pairs`` are ``(id_a, id_b, score, source, rule, bound, differs, lost_a, lost_b)`` of every candidate and
+    of equal texts, with ``(side, id)`` in place of ids where there are elements to compare against;
+    ``clusters`` are ``(id, cluster)`` of every row that is not alone, the cluster named by its smallest id;
+    ``report`` is one
     dict: candidates by source with their hot buckets, counts, the largest clusters with their bridges, what
     other thresholds would do, and the pairs that a report shows.
     """
@@ -69,8 +79,8 @@ class DeduplicateTexts(beam.PTransform):
 
     Apply it to a dict of ``rows`` and ``against`` to remove the rows that duplicate one of the others, which
     are not compared among themselves; and of ``given``, pairs of ids as texts, for the source ``pairs``. With
-    ``scored``, the ``pairs`` that an earlier run gave, with ends of ``(side, id)``, nothing is proposed and
-    nothing scored.
+    ``scored``, the ``pairs`` that an earlier run gave, with ends of ``(side, id)``, nothing is proposed, and
+    only what it left out is scored.
 
     Args:
         model: as for ``PairScorer``.
@@ -95,7 +105,9 @@ class DeduplicateTexts(beam.PTransform):
         self._fields = Fields(
             s.id, s.text, s.keep, tuple(self._proposal.blocks), s.embedding, RECEIPT, s.empty == "reject"
         )
-        self._thresholds = sorted({*s.thresholds, s.threshold}) if s.thresholds else []
+        self._thresholds = s.cuts(s.thresholds) if s.thresholds else []
+        self.completes = True
+        """With ``scored``: whether pairs that the earlier run did not score may be scored."""
 
     def expand(self, elements: Any) -> DeduplicatedTexts:
         """Group equal texts, propose, verify, cluster, settle, sort out."""
@@ -137,7 +149,7 @@ class DeduplicateTexts(beam.PTransform):
                 lambda row: not (is_blank(row[2]) or is_blank(row[3]))
             )
         learnt = []
-        if self._settings.blend and not earlier:
+        if self._settings.blend:
             learnt = [beam.pvalue.AsSingleton(texts | "Words" >> ShingleFrequencies(*SHINGLE))]
         count = joined | "Pairs" >> beam.combiners.Count.Globally()
         verified = (
@@ -155,7 +167,7 @@ class DeduplicateTexts(beam.PTransform):
         pairs = verified["pairs"]
         named = self._components(pairs)
         at = named[self._policy.threshold]
-        settled = self._settle(pairs, nodes.nodes, at, learnt, verify=not earlier)
+        settled = self._settle(pairs, nodes.nodes, at, learnt, verify=not earlier or self.completes)
         scored = (pairs, settled["guard"]) | "Scored" >> beam.Flatten()
         table = []
         if self._thresholds:
@@ -213,13 +225,12 @@ class DeduplicateTexts(beam.PTransform):
         )
         equal = nodes.members | "Equal" >> beam.FlatMapTuple(_equal)
         pairs = (scored, equal) | "All pairs" >> beam.Flatten()
-        if not against:
-            pairs = pairs | "Plain ids" >> beam.Map(lambda pair: (pair[0][1], pair[1][1], *pair[2:]))
+        pairs = pairs | "As they are given" >> beam.Map(_given, against)
         clusters = clusters | "Plain names" >> beam.MapTuple(lambda row, name: (row[1], name[1]))
         kept, removed = sorted_out["kept"], sorted_out["removed"]
         kind = inputs["rows"].element_type
         if theirs := row_fields(kind):
-            types = (dict(theirs)[fields.id], float, str, str, float, str)
+            types = (dict(theirs)[fields.id], float, str, str, float, int | None, str)
             receipt = zip(fields.added, types, strict=False)
             kept.element_type = kind
             removed.element_type = RowTypeConstraint.from_fields([*theirs, *receipt])
@@ -305,16 +316,20 @@ def _check_once(counted: tuple[Any, int]) -> None:
         raise UserError(f"against: id {ident!r}: {count} elements have it. Receipts need distinct ids.")
 
 
-def _equal(node: Any, member: tuple[Any, Any]) -> Iterator[tuple[Any, ...]]:
+def _equal(node: Any, member: tuple[Any, Any]) -> Iterator[Judged]:
     """A row behind a node, paired with the node's own: equal texts."""
     if member[0] != node and node[0] == 0:  # the other input is not compared with itself
-        yield node, member[0], 1.0, "exact", "identical"
+        yield Judged.identical(node, member[0])
 
 
-def _edges_by_level(pair: tuple[Any, ...], levels: list[float]) -> Iterator[tuple[Any, Any]]:
+def _given(pair: Judged, against: bool) -> tuple[Any, ...]:
+    return pair.given((pair.a, pair.b) if against else (pair.a[1], pair.b[1]))
+
+
+def _edges_by_level(pair: Judged, levels: list[float]) -> Iterator[tuple[Any, Any]]:
     for at, level in enumerate(levels):
-        if pair[2] >= level:
-            yield (at, pair[0]), (at, pair[1])
+        if pair.score >= level and pair.bars != BOTH:
+            yield (at, pair.a), (at, pair.b)
 
 
 def _best(parts: Iterable[list[Entry]], each: int) -> list[Entry]:

@@ -5,9 +5,10 @@ What is decided, and how, is ``beam_sts.dedup.decide``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -19,11 +20,13 @@ from beam_sts.arrays import IntArray, inverse
 from beam_sts.candidates.beam_nearest import Packed
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, NodeInfo
 from beam_sts.dedup.decide import GUARD, IDENTICAL, Edges, decide, describe_clusters
+from beam_sts.dedup.facts.compare import turn
 from beam_sts.dedup.overlap import Overlap
-from beam_sts.dedup.representatives import ScoredPairs
+from beam_sts.dedup.representatives import BOTH
 from beam_sts.dedup.rule import Policy
-from beam_sts.dedup.show import Look, best_entries, examples, nearest_pairs
-from beam_sts.dedup.verify import RULES, Scoring, Verified, Verifier, VerifyStats, check_pairs
+from beam_sts.dedup.show import Look, best_entries, examples, pair_entries
+from beam_sts.dedup.verdicts import NOT_COMPARED, RULES, Verdicts
+from beam_sts.dedup.verify import Scoring, Verified, Verifier, VerifyStats, characters, check_pairs
 from beam_sts.errors import UserError
 from beam_sts.io.summary import score_histogram
 from beam_sts.pairs.beam_elements import with_fields
@@ -31,8 +34,55 @@ from beam_sts.pairs.beam_elements import with_fields
 _TEXTS_AT_ONCE, _CHARACTERS_AT_ONCE = 20_000, 1 << 23
 """Texts of whole clusters that one worker decides together; a larger cluster is decided alone."""
 
+_RECEIPT = 5
+"""What of a removed row's receipt is decided: survivor, score, source, rule, lost."""
+
 Learnt = tuple[int, Packed]
 """Texts, and in how many of them each shingle is: what ``blend`` weighs by."""
+
+
+class Judged(NamedTuple):
+    """A pair of nodes and what was found of it, as ``pairs/`` has it; ``bars`` as of ``ScoredPairs``."""
+
+    a: Any
+    b: Any
+    score: float
+    source: str
+    rule: str
+    bound: float
+    differs: str | None
+    lost_a: int
+    lost_b: int
+    bars: int
+
+    @classmethod
+    def identical(cls, a: Any, b: Any) -> Judged:
+        """Two of equal text."""
+        return cls(a, b, *IDENTICAL, math.nan, None, 0, 0, 0)
+
+    def given(self, ends: tuple[Any, Any]) -> tuple[Any, ...]:
+        """As it is given to the outside: what there is not is None."""
+        lost = (None if of == NOT_COMPARED else of for of in (self.lost_a, self.lost_b))
+        score, bound = (None if math.isnan(of) else of for of in (self.score, self.bound))
+        return (*ends, score, self.source, self.rule, bound, self.differs, *lost)
+
+
+def each_of(found: Verdicts) -> Iterator[tuple[Any, ...]]:
+    """Score, rule and what follows it in ``Judged``, of each pair."""
+    rules = [RULES[rule] for rule in found.rules.tolist()]
+    columns = (found.scores.tolist(), rules, found.bounds.tolist(), found.differs.to_pylist())
+    return zip(*columns, *found.lost.T.tolist(), found.bars.tolist(), strict=True)
+
+
+def verdicts_of(rows: Iterable[Sequence[Any]]) -> Verdicts:
+    """Of score, rule, bound, what they differ in and both losses of each pair; None is there for nothing."""
+    score, rule, bound, differs, lost_a, lost_b = list(zip(*rows, strict=True)) or [()] * 6
+    lost = [[NOT_COMPARED if of is None else of for of in column] for column in (lost_a, lost_b)]
+    return Verdicts(
+        *(np.array(score, np.float32), np.array([RULES.index(name) for name in rule], np.int8)),
+        *(np.array(bound, np.float32), pa.array(differs, pa.string())),
+        *(np.array(lost, np.int32).reshape(2, -1).T, np.zeros(len(score), np.uint8)),
+    )
 
 
 class _Scores(beam.DoFn):
@@ -56,9 +106,7 @@ class _Scores(beam.DoFn):
 
 
 class Verify(_Scores):
-    """Candidates with texts -> (a, b, score, source, rule); as ``counts`` what was done; as ``shown`` a few.
-
-    A pair that fails has a score of NaN.
+    """Candidates with texts -> :class:`Judged`; as ``counts`` what was done; as ``shown`` a few.
 
     Args:
         scoring: how.
@@ -77,26 +125,28 @@ class Verify(_Scores):
         if self._most is not None:
             check_pairs(count, self._most)
         found, sources = self._scored(rows, learnt)
-        good = found.scores[~np.isnan(found.scores)]
-        accepted = int((good >= np.float32(self._scoring.threshold)).sum())
+        made = found.verdicts
+        good = made.scores[~np.isnan(made.scores)]
+        limit = np.float32(self._scoring.threshold)
+        accepted = int(((made.scores >= limit) & (made.bars != BOTH)).sum())
         yield pvalue.TaggedOutput(
             "counts",
             {
                 "verify": _counts(found.stats),
+                **made.counts(),
                 "pairs_accepted": accepted,
                 "score_histogram": score_histogram(good),
             },
         )
-        decided = found.scores.tolist(), sources, found.rules.tolist()
-        for row, score, source, rule in zip(rows, *decided, strict=True):
-            yield row[0], row[1], score, source, RULES[rule]
+        for row, source, one in zip(rows, sources, each_of(made), strict=True):
+            yield Judged(row[0], row[1], one[0], source, *one[1:])
         if self._each:
             order = sorted(range(len(rows)), key=lambda at: rows[at][:2])
             ends = [(row[side], row[side + 2]) for side in (0, 1) for row in (rows[at] for at in order)]
             a = np.arange(len(rows))
-            pairs = ScoredPairs(a, a + len(rows), found.scores[order])
+            edges = Edges.of(a, a + len(rows), pa.nulls(len(rows), pa.string()), made.at(np.array(order)))
             look = _look([(name, NodeInfo(text, (), 1, b"")) for name, text in ends])
-            shown = nearest_pairs(pairs, self._scoring.threshold, self._each, look.pairs)
+            shown = pair_entries(edges, self._scoring.threshold, self._each, look.pairs)
             yield pvalue.TaggedOutput("shown", best_entries(shown, self._each))
 
     def _scored(self, rows: list[tuple[Any, ...]], learnt: Learnt | None) -> tuple[Verified, list[str]]:
@@ -106,12 +156,15 @@ class Verify(_Scores):
 
 
 class TakeScores(Verify):
-    """As :class:`Verify`, of pairs that bring (score, source, rule) of an earlier run: nothing is scored."""
+    """As :class:`Verify`, of pairs that bring what an earlier run found: only what it left out is done."""
 
     def _scored(self, rows: list[tuple[Any, ...]], learnt: Learnt | None) -> tuple[Verified, list[str]]:
-        scores, sources, rules = zip(*(row[4] for row in rows), strict=True)
-        known = np.array([np.nan if score is None else score for score in scores], np.float32)
-        return Verified(known, np.array([RULES.index(rule) for rule in rules], np.int8)), list(sources)
+        found = [row[4] for row in rows]
+        known, sources = verdicts_of((one[0], *one[2:]) for one in found), [one[1] for one in found]
+        a, b = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
+        if self._scoring.leaves_out(known):
+            return self.verifier(learnt).verify(a, b, known), sources
+        return Verified(known.barred((characters(a), characters(b)), self._scoring.max_lost)), sources
 
 
 class DecideClusters(_Scores):
@@ -159,38 +212,41 @@ class DecideClusters(_Scores):
             nonlocal stats
             found = self.verifier(self._learnt).verify(texts.take(pa.array(a)), texts.take(pa.array(b)))
             stats += found.stats
-            return found.scores, found.rules
+            return found.verdicts
 
         ranked = [(name, info.best, info.rows) for name, info in members]
         made = decide(self._policy, *ranks_of(ranked), edges, verify if self._verify else None)
-        guard, everything = made.settled.guard, made.edges
-        sources, rules = everything.source.cast(pa.string()).to_pylist(), everything.rules.tolist()
-        for at in range(len(edges.rules), len(rules)):
-            a, b = sorted((int(everything.pairs.a[at]), int(everything.pairs.b[at])))
-            score = float(everything.pairs.scores[at])
-            yield pvalue.TaggedOutput("guard", (members[a][0], members[b][0], score, GUARD, RULES[rules[at]]))
+        everything, before = made.edges, len(edges.verdicts)
+        sources, rules = everything.source.cast(pa.string()).to_pylist(), everything.verdicts.rules.tolist()
+        guard = everything.at(slice(before, None))
+        ends = zip(guard.pairs.a.tolist(), guard.pairs.b.tolist(), strict=True)
+        for (a, b), one in zip(ends, each_of(guard.verdicts), strict=True):
+            judged = Judged(members[a][0], members[b][0], one[0], GUARD, *one[1:])
+            yield pvalue.TaggedOutput("guard", judged)
         threshold, look = self._policy.threshold, _look(members)
         if self._each:
             yield pvalue.TaggedOutput("shown", examples(made, guard, threshold, self._each, look))
         counts = {
             "unverified": made.settled.unverified,
-            "pairs_guard": len(guard.a),
+            **guard.verdicts.counts(),
+            "pairs_guard": len(guard.verdicts),
             "verify": _counts(stats),
         }
         yield pvalue.TaggedOutput("counts", counts)
         for first, cluster in describe_clusters(made, look.id):
             yield pvalue.TaggedOutput("clusters", (cluster["nodes"], members[first][0], cluster))
         alone = (np.bincount(made.label, minlength=len(members)) == 1)[made.label].tolist()
-        labels, scores = made.label.tolist(), made.settled.scores.tolist()
+        labels, scores, lost = made.label.tolist(), made.settled.scores.tolist(), made.lost.tolist()
         for at, (edge, survivor) in enumerate(
             zip(made.edge.tolist(), made.settled.survivor.tolist(), strict=True)
         ):
             name = None if alone[at] else members[labels[at]][0]
             if edge < 0:
-                yield members[at][0], (name, None, None, None, None)
+                yield members[at][0], (name, *(None,) * _RECEIPT)
             else:
                 best = members[survivor][1].best[1:]
-                yield members[at][0], (name, best, scores[at], sources[edge], RULES[rules[edge]])
+                size = None if lost[at] == NOT_COMPARED else lost[at]
+                yield members[at][0], (name, best, scores[at], sources[edge], RULES[rules[edge]], size)
 
 
 class _Part:
@@ -198,15 +254,15 @@ class _Part:
 
     def __init__(self) -> None:
         self.members: list[tuple[Any, NodeInfo]] = []
-        self._edges: list[tuple[Any, ...]] = []
+        self._edges: list[Judged] = []
         self._characters = 0
 
-    def add(self, members: Iterable[tuple[Any, NodeInfo]], edges: Iterable[tuple[Any, ...]]) -> None:
+    def add(self, members: Iterable[tuple[Any, NodeInfo]], edges: Iterable[Judged]) -> None:
         """One cluster more; ``edges`` perhaps with ends in none."""
         new = list(members)
         inside = {name for name, _ in new}
         self.members += new
-        self._edges += (edge for edge in edges if edge[1] in inside)
+        self._edges += (edge for edge in edges if edge.b in inside)
         self._characters += sum(len(info.text) for _, info in new)
 
     @property
@@ -218,11 +274,11 @@ class _Part:
         """The texts in the order of their names, and their pairs by number."""
         members = sorted(self.members, key=lambda member: member[0])
         place = {name: at for at, (name, _) in enumerate(members)}
-        edges = sorted(((place[a], place[b], *more) for a, b, *more in self._edges), key=lambda e: e[:2])
-        a, b = (np.array([edge[at] for edge in edges], np.int64) for at in (0, 1))
-        pairs = ScoredPairs(a, b, np.array([edge[2] for edge in edges], np.float32))
-        rules = np.array([RULES.index(edge[4]) for edge in edges], np.int8)
-        return members, Edges(pairs, pa.array([edge[3] for edge in edges], pa.string()), rules)
+        edges = sorted(self._edges, key=lambda edge: (place[edge.a], place[edge.b]))
+        a, b = (np.array([place[edge[at]] for edge in edges], np.int64) for at in (0, 1))
+        found = verdicts_of((edge.score, *edge[4:-1]) for edge in edges)
+        found.bars[:] = [edge.bars for edge in edges]
+        return members, Edges.of(a, b, pa.array([edge.source for edge in edges], pa.string()), found)
 
 
 def ranks_of(members: Sequence[tuple[Any, tuple[Any, ...], int]]) -> tuple[IntArray, IntArray, Any]:
@@ -252,7 +308,7 @@ def _counts(stats: VerifyStats) -> dict[str, Any]:
 
 
 class EarlierPairs(beam.PTransform):
-    """``members`` of texts and ``scored`` pairs of rows -> ``((text, text), (score, source, rule))``.
+    """``members`` of texts and ``scored`` pairs of rows -> ``((text, text), (score, source, rule, ...))``.
 
     Rows are ``(side, id)``. Two rows of one text are no pair of texts.
     """
@@ -272,8 +328,15 @@ class EarlierPairs(beam.PTransform):
             | "Second" >> beam.CoGroupByKey()
             | "Text b" >> beam.FlatMapTuple(_with_text)
             | "Apart" >> beam.Filter(lambda found: found[0] != found[1][0])
-            | "In order" >> beam.MapTuple(lambda b, pair: ((min(pair[0], b), max(pair[0], b)), pair[1:]))
+            | "In order" >> beam.MapTuple(_in_order)
         )
+
+
+def _in_order(b: Any, pair: tuple[Any, ...]) -> tuple[tuple[Any, Any], tuple[Any, ...]]:
+    a, *found, differs, lost_a, lost_b = pair
+    if a <= b:
+        return (a, b), pair[1:]
+    return (b, a), (*found, differs and turn(differs), lost_b, lost_a)
 
 
 def _with_text(row: tuple[int, Any], found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
@@ -285,10 +348,10 @@ def _with_text(row: tuple[int, Any], found: dict[str, Iterable[Any]]) -> Iterato
 
 
 def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
-    """(row, (cluster or None if alone, survivor or None if kept, score, source, rule)) of a node's rows."""
+    """(row, (cluster or None if alone, survivor or None if kept, its receipt)) of each of a node's rows."""
     if node[0] == 1:  # rows to compare against stay
         return
-    verdict: Sequence[Any] = next(iter(found["verdict"]), (None, None, None, None, None))
+    verdict: Sequence[Any] = next(iter(found["verdict"]), (None,) * (1 + _RECEIPT))
     members = found["members"]
     several = sum(1 for _ in members) > 1
     cluster = verdict[0] if verdict[0] is not None else (node if several else None)
@@ -296,9 +359,9 @@ def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any
         if verdict[1] is not None:
             yield row, (cluster, *verdict[1:])
         elif row == best:
-            yield row, (cluster, None, None, None, None)
+            yield row, (cluster, *(None,) * _RECEIPT)
         else:
-            yield row, (cluster, best, *IDENTICAL)
+            yield row, (cluster, best, *IDENTICAL, 0)
 
 
 class SortOut(beam.DoFn):
@@ -314,11 +377,11 @@ class SortOut(beam.DoFn):
         element = next(rows)
         if next(rows, None) is not None:
             raise UserError(f"id {row[1]!r}: several elements have it. Receipts need distinct ids.")
-        _, survivor, score, source, rule = next(iter(found["fate"]))
+        _, survivor, *scored, lost = next(iter(found["fate"]))
         if survivor is None:
             yield element
             return
-        receipt = dict(zip(RECEIPT, (survivor[1], score, source, rule, self._threshold), strict=True))
+        receipt = dict(zip(RECEIPT, (survivor[1], *scored, self._threshold, lost), strict=True))
         if self._against:
             receipt[WHERE] = "against" if survivor[0] else "input"
         yield pvalue.TaggedOutput("removed", with_fields(element, receipt))

@@ -36,7 +36,7 @@ class BeamSettings:
     """What the run depends on, besides its units.
 
     ``model`` is the name of the one that was found, ``fingerprint`` is of all that scores; ``blocks`` and
-    ``component_rounds`` as for ``DeduplicateTexts``.
+    ``component_rounds`` and ``completes`` as for ``DeduplicateTexts``.
     """
 
     writer: SliceWriter
@@ -47,6 +47,7 @@ class BeamSettings:
     against: Source | None
     blocks: int
     component_rounds: int
+    completes: bool = True
 
     @property
     def source(self) -> Source:
@@ -95,13 +96,14 @@ class DeduplicateSlices(beam.PTransform):
                 "component_rounds": s.component_rounds,
             }
         )
+        deduplicate.completes = s.completes
         done = cast(DeduplicatedTexts, inputs_of | deduplicate)
         clusters = (
             {"rows": rows | "Places" >> beam.Map(lambda r: (r["id"], r["place"])), "name": done.clusters}
             | "Clusters" >> beam.CoGroupByKey()
             | "By slice" >> beam.FlatMapTuple(_cluster_by_slice)
         )
-        receipt = ["survivor", "score", "source", "rule", *(["survivor_in"] if s.against else [])]
+        receipt = ["survivor", "score", "source", "rule", "lost", *(["survivor_in"] if s.against else [])]
         removed = done.removed | "Removed by slice" >> beam.Map(
             lambda r, names: (r["place"][0], (r["place"][1], *(r[name] for name in names))), receipt
         )
@@ -190,8 +192,9 @@ class _WriteSlice(beam.DoFn):
                     [settings.settings.threshold] * len(removed),
                     [settings.fingerprint] * len(removed),
                 ]
+                columns.append([receipt[5] for receipt in removed])
                 if settings.against is not None:
-                    columns.append([receipt[5] for receipt in removed])
+                    columns.append([receipt[6] for receipt in removed])
                 schema = writer.receipt_schema
                 receipts = pa.Table.from_arrays(
                     [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
@@ -220,9 +223,5 @@ class _WritePairs(beam.DoFn):
         table = pa.Table.from_arrays(
             [pa.array([row[at] for row in rows], f.type) for at, f in enumerate(schema)], schema=schema
         )
-        place = schema.get_field_index("score")
-        scores = table.column("score")
-        scores = pc.if_else(pc.is_nan(scores), pa.scalar(None, pa.float32()), scores)
-        shards = {"pairs": table.set_column(place, "score", scores)}
-        writer.output.commit(number, shards, {}, kind="pairs")
+        writer.output.commit(number, {"pairs": table}, {}, kind="pairs")
         yield number

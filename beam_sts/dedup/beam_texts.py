@@ -25,7 +25,7 @@ from beam_sts.pairs.beam_elements import (
 from beam_sts.types import Rejected, plain
 
 _SENT = 1 << 16  # texts of a bundle that are remembered as sent, some 200 bytes each
-RECEIPT = ("survivor", "score", "source", "rule", "threshold")
+RECEIPT = ("survivor", "score", "source", "rule", "threshold", "lost")
 """The fields that a removed element has besides its own; with elements to compare against also ``WHERE``."""
 WHERE = "survivor_in"
 

@@ -42,7 +42,7 @@ class CountThresholds(beam.PTransform):
             "name": parts["names"],
             "node": parts["nodes"] | "Nodes" >> beam.MapTuple(_node),
             "pair": parts["pairs"]
-            | "Pairs" >> beam.Map(lambda pair: (pair[0], (pair[1], pair[2], pair[3] != GUARD))),
+            | "Pairs" >> beam.Map(lambda p: (p.a, (p.b, p.score, p.source != GUARD, p.bars))),
         }
         return (
             found
@@ -78,6 +78,7 @@ class _Count(beam.DoFn):
         self._numbers: dict[Any, int] = {}
         self._members: list[tuple[Any, Any, int]] = []
         self._ends, self._scores, self._proposed = array("q"), array("f"), bytearray()
+        self._bars = bytearray()
 
     def process(self, group: tuple[Any, Iterable[Any]]) -> Iterator[Any]:
         numbers, before = self._numbers, len(self._scores)
@@ -85,7 +86,8 @@ class _Count(beam.DoFn):
             if not more:  # a member: its best row's key, its number of rows
                 self._members.append((node, other, value))
                 continue
-            self._proposed.append(*more)
+            self._proposed.append(more[0])
+            self._bars.append(more[1])
             self._ends.extend(
                 (numbers.setdefault(node, len(numbers)), numbers.setdefault(other, len(numbers)))
             )
@@ -109,9 +111,10 @@ class _Count(beam.DoFn):
         ends = places[np.array(self._ends, np.int64)].reshape(-1, 2)
         scores = np.array(self._scores, np.float32)
         inside = (ends >= 0).all(axis=1)  # the others were not accepted at any threshold
-        pairs = ScoredPairs(ends[inside, 0], ends[inside, 1], scores[inside])
+        bars = np.frombuffer(bytes(self._bars), np.uint8)
+        pairs = ScoredPairs(ends[inside, 0], ends[inside, 1], scores[inside], bars[inside])
         named = np.frombuffer(bytes(self._proposed), bool)[inside]
-        proposed = ScoredPairs(pairs.a[named], pairs.b[named], pairs.scores[named])
+        proposed = pairs.at(named)
         rule = self._policy.rule(*ranks_of(members), proposed)
         self._clear()
         return {"thresholds": count_removals(rule, pairs, self._thresholds)}

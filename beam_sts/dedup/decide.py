@@ -20,36 +20,46 @@ from beam_sts.arrays import IntArray, pair_codes
 from beam_sts.dedup.components import components, largest_clusters
 from beam_sts.dedup.representatives import ScoredPairs, Survivors
 from beam_sts.dedup.rule import Policy, Rule
+from beam_sts.dedup.verdicts import Verdicts
 
 GUARD = "guard"
 """The source of pairs that no source of candidates named: they were scored to verify a removal directly."""
 IDENTICAL = (1.0, "exact", "identical")
 """Score, source and rule of a row whose very text stays."""
 
-Verify = Callable[[IntArray, IntArray], tuple[NDArray[np.float32], NDArray[np.int8]]]
-"""Two columns of texts -> the scores of the pairs, NaN where one cannot be scored, and their rules."""
+Verify = Callable[[IntArray, IntArray], Verdicts]
+"""Pairs of texts, the lower first -> what is found of them."""
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Scored pairs of texts with where each came from and what scored it (an index into ``RULES``)."""
+    """Judged pairs of texts with where each came from and what was found of it."""
 
     pairs: ScoredPairs
     source: pa.Array | pa.ChunkedArray
-    rules: NDArray[np.int8]
+    verdicts: Verdicts
+
+    @classmethod
+    def of(cls, a: IntArray, b: IntArray, source: pa.Array | pa.ChunkedArray, found: Verdicts) -> Edges:
+        """From the ends of the pairs."""
+        return cls(ScoredPairs(a, b, found.scores, found.bars), source, found)
+
+    def at(self, rows: NDArray[Any] | slice) -> Edges:
+        """Some of them, by index, mask or slice."""
+        taken = np.arange(len(self.verdicts))[rows]
+        return Edges(self.pairs.at(taken), self.source.take(pa.array(taken)), self.verdicts.at(taken))
 
     @property
     def proposed(self) -> ScoredPairs:
         """The pairs that a source of candidates named."""
-        named = np.asarray(pc.not_equal(self.source.cast(pa.string()), GUARD))
-        return ScoredPairs(*(getattr(self.pairs, name)[named] for name in ("a", "b", "scores")))
+        return self.pairs.at(np.asarray(pc.not_equal(self.source.cast(pa.string()), GUARD)))
 
-    def joined(self, guard: ScoredPairs, rules: list[NDArray[np.int8]]) -> Edges:
+    def joined(self, guard: ScoredPairs, made: list[Verdicts]) -> Edges:
         """These, and those that were scored to verify removals."""
-        if not rules:
+        if not made:
             return self
         source = pa.concat_arrays([self._plain_source(), pa.array([GUARD] * len(guard.a), pa.string())])
-        return Edges(self.pairs.joined(guard), source, np.concatenate([self.rules, *rules]))
+        return Edges(self.pairs.joined(guard), source, Verdicts.join([self.verdicts, *made]))
 
     def _plain_source(self) -> pa.Array:
         plain = self.source.cast(pa.string())
@@ -77,8 +87,14 @@ class Decision:
         """Whether each text goes, with all its rows."""
         return self.edge >= 0
 
-
-_UNVERIFIED = np.empty(0, np.float32), np.empty(0, np.int8)
+    @property
+    def lost(self) -> IntArray:
+        """Characters that each text says beyond its representative, 0 where it stays; shape (n,)."""
+        lost = np.zeros(len(self.edge), np.int64)
+        gone = np.flatnonzero(self.removed)
+        of = self.edges.verdicts.lost[self.edge[gone]]
+        lost[gone] = np.where(self.edges.pairs.a[self.edge[gone]] == gone, of[:, 0], of[:, 1])
+        return lost
 
 
 def decide(
@@ -101,12 +117,12 @@ def decide(
     """
     rule = policy.rule(rank, rows, fixed, edges.proposed if policy.linkage == "average" else edges.pairs)
     clusters = rule.clusters(policy.threshold)
-    made: list[NDArray[np.int8]] = []
+    made: list[Verdicts] = []
 
-    def compare(a: IntArray, b: IntArray) -> NDArray[np.float32]:
-        scores, rules = verify(np.minimum(a, b), np.maximum(a, b)) if verify else _UNVERIFIED
-        made.append(rules)
-        return scores
+    def compare(a: IntArray, b: IntArray) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        found = verify(a, b) if verify else Verdicts.identical(0)
+        made.append(found)
+        return found.scores, found.bars
 
     settled = rule.settle(edges.pairs, policy.threshold, clusters, compare if verify else None)
     edges = edges.joined(settled.guard, made)
@@ -123,7 +139,7 @@ class RowOutcomes:
 
     ``survivor`` is the row that stays for it, itself if it stays; ``edge`` the index of the pair that
     decided, -1 where a row stays or has the very text of its survivor; ``score`` NaN where a row stays;
-    ``cluster`` the row of the smallest id in its cluster.
+    ``cluster`` the row of the smallest id in its cluster; ``lost`` as of the decision.
     """
 
     survivor: IntArray
@@ -131,6 +147,7 @@ class RowOutcomes:
     score: NDArray[np.float32]
     cluster: IntArray
     edges: Edges
+    lost: IntArray
 
     @property
     def removed(self) -> NDArray[np.bool_]:
@@ -155,7 +172,9 @@ def row_outcomes(made: Decision, text: IntArray, best: IntArray, first: IntArray
     score = np.where(gone, made.settled.scores[text], np.float32(np.nan)).astype(np.float32)
     score[gone & np.isnan(score)] = IDENTICAL[0]
     edge = np.where(gone, made.edge[text], -1)
-    return RowOutcomes(survivor, edge, score, first[made.label[text]], made.edges)
+    return RowOutcomes(
+        survivor, edge, score, first[made.label[text]], made.edges, np.where(edge >= 0, made.lost[text], 0)
+    )
 
 
 def _edge_of(pairs: ScoredPairs, a: IntArray, b: IntArray) -> IntArray:

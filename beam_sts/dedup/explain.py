@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
-from beam_sts.dedup.facts.compare import differ
-from beam_sts.dedup.facts.read import read_facts
+from beam_sts.dedup.facts.compare import in_words
 from beam_sts.errors import UserError
 from beam_sts.word_diff import PLAIN, Marks, word_diff
 
@@ -86,28 +85,30 @@ def explain(run: Left, name: str, diff: Callable[[str, str], str] = difference) 
             lines.append(f"           {member}: {_fate(receipts[member])}")
     if len(members) > _LISTED:
         lines.append(f"           and {len(members) - _LISTED:,} rows more")
-    lines.append(f"scores     {len(pairs):,} pairs of this row were scored")
-    for pair in sorted(pairs, key=lambda row: -(float(row["score"]) if row["score"] else 0.0))[:_LISTED]:
-        lines.append(f"           {_found(run, pair)}  {pair['id_a']} - {pair['id_b']}  {pair['source']}")
+    lines.append(f"scores     {len(pairs):,} pairs of this row were looked at")
+    for pair in sorted(pairs, key=lambda row: -_most(row))[:_LISTED]:
+        lines.append(
+            f"           {_found(pair)}  {pair['id_a']} - {pair['id_b']}  {pair['source']}{_why(pair)}"
+        )
     lines += _texts(run, name, receipts, diff)
     return lines
 
 
-def _found(run: Left, pair: dict[str, Any]) -> str:
+def _most(pair: dict[str, Any]) -> float:
+    """The score of a pair, or its bound."""
+    return next((float(pair[name]) for name in ("score", "bound") if pair.get(name) is not None), 0.0)
+
+
+def _found(pair: dict[str, Any]) -> str:
     """The score of a pair, or why it has none."""
     if pair["score"] is not None:
-        return f"{float(pair['score']):.4f}"
-    if pair["rule"] != "guard":
-        return "failed"
-    ids = str(pair["id_a"]), str(pair["id_b"])
-    other = run.texts_against if pair.get("b_in") == "against" else run.texts
-    one, two = run.texts([ids[0]]).get(ids[0]), other([ids[1]]).get(ids[1])
-    if one is None or two is None:
-        return "kept: the texts differ in a fact"
-    found = differ(read_facts(one), read_facts(two))
-    if found is None:
-        return "kept: the texts differ in a fact"
-    return f"kept: {found.left or 'nothing'} against {found.right or 'nothing'}"
+        return f"{_most(pair):.4f}"
+    return "failed" if pair.get("bound") is None else f"at most {_most(pair):.4f}"
+
+
+def _why(pair: dict[str, Any]) -> str:
+    """Why a pair is no duplicate whatever its score."""
+    return f"  kept: {in_words(pair['differs'])}" if pair.get("differs") else ""
 
 
 def _fate(receipt: dict[str, Any] | None) -> str:

@@ -94,7 +94,7 @@ def deduplicate(
     settled = settle(plan, corpus, edges, scores)
     numbers, bad, reasons = _read_numbers(sources[0])
     model = checkpoint.fingerprint + (f"+{cascade.fingerprint}" if cascade else "")
-    parts = Parts(*(frame, id, corpus, plan, scores, model, reports, numbers, bad, reasons, policy.threshold))
+    parts = Parts(*(frame, id, corpus, plan, scores, model, reports, numbers, bad, reasons, chosen.least))
     return Deduplication(parts, edges, settled)
 
 

@@ -72,7 +72,7 @@ def score_candidates(
             corpus.release()
 
         scored = scores.score(proposed.a, proposed.b, proposed.source, done)
-    return edges_of(proposed, *scored), proposed.reports
+    return edges_of(proposed, scored), proposed.reports
 
 
 def settle(plan: Plan, corpus: Corpus, edges: Edges, scores: PairScores | None) -> Settled:

@@ -16,14 +16,14 @@ from beam_sts.candidates.rejects import write_rejected
 from beam_sts.candidates.source import SliceRows, Source
 from beam_sts.dedup.decide import IDENTICAL, RowOutcomes
 from beam_sts.dedup.rows import Rows
-from beam_sts.dedup.verify import RULES
+from beam_sts.dedup.verdicts import NOT_COMPARED, RULES
 from beam_sts.io.committed import content_digest, slice_identity
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema
 from beam_sts.io.slices import Slice
 
 FOLDERS = ("kept", "removed", "pairs", "clusters", "rejected")
-RECEIPT = ("survivor", "score", "source", "rule", "threshold", "model")
+RECEIPT = ("survivor", "score", "source", "rule", "threshold", "model", "lost")
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,8 @@ def receipts(rows: Rows, made: RowOutcomes, span: IntArray, threshold: float, mo
     plain = pa.array(edge < 0)
     index = pa.array(edge, mask=edge < 0)
     # No pair at all may have been proposed: -1 takes the one that is appended.
-    source, rule = edges.source.take(index).cast(pa.string()), np.append(edges.rules, np.int8(0))[edge]
+    source = edges.source.take(index).cast(pa.string())
+    rule, lost = np.append(edges.verdicts.rules, np.int8(0))[edge], made.lost[span]
     survivor, against = made.survivor[span], len(rows.ids) > 1
     columns = [
         rows.ids_of(survivor),
@@ -180,6 +181,7 @@ def receipts(rows: Rows, made: RowOutcomes, span: IntArray, threshold: float, mo
         pc.if_else(plain, IDENTICAL[2], pa.array(RULES).take(pa.array(rule))),
         pa.array(np.full(len(span), threshold)),
         pa.array([model] * len(span), pa.string()),
+        pa.array(lost, pa.int32(), mask=lost == NOT_COMPARED),
     ]
     if against:
         columns.append(pa.array(["input", "against"]).take(pa.array(rows.side[survivor])))
@@ -188,6 +190,6 @@ def receipts(rows: Rows, made: RowOutcomes, span: IntArray, threshold: float, mo
 
 def receipt_schema(kind: pa.DataType, against: bool) -> pa.Schema:
     """Of receipts with ids of a type; ``against``: there is another input."""
-    kinds = (kind, pa.float32(), pa.string(), pa.string(), pa.float64(), pa.string())
+    kinds = (kind, pa.float32(), pa.string(), pa.string(), pa.float64(), pa.string(), pa.int32())
     side = [("survivor_in", pa.string())] if against else []
     return pa.schema([*zip(RECEIPT, kinds, strict=True), *side])

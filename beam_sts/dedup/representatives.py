@@ -15,7 +15,8 @@ So no row goes because it resembles something that resembles the survivor.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,53 +26,81 @@ from beam_sts.dedup.components import components
 
 GUARD_ROUNDS = 8
 FloatArray = NDArray[np.float32]
-Compare = Callable[[IntArray, IntArray], FloatArray]
-"""Two columns of nodes -> their scores, NaN where a pair cannot be scored."""
+BarArray = NDArray[np.uint8]
+Compare = Callable[[IntArray, IntArray], tuple[FloatArray, BarArray]]
+"""Pairs of nodes, the lower first -> their scores, NaN where a pair has none, and their bars."""
+BOTH = 3
+"""Bars of a pair of which neither end may go."""
 
 
 @dataclass(frozen=True)
 class ScoredPairs:
-    """Distinct pairs of nodes and their scores (NaN: could not be scored), each of shape (pairs,)."""
+    """Distinct pairs of nodes and their scores (NaN: could not be scored), each of shape (pairs,).
+
+    ``bars``: which end must not go for the other, whatever the score: 1 for ``a``, 2 for ``b``, 3 for both.
+    A pair with both barred is no duplicate.
+    """
 
     a: IntArray
     b: IntArray
     scores: FloatArray
+    bars: BarArray = field(default_factory=lambda: np.zeros(0, np.uint8))  # none barred
+
+    def __post_init__(self) -> None:
+        if len(self.bars) != len(self.a):
+            object.__setattr__(self, "bars", np.zeros(len(self.a), np.uint8))
 
     def joined(self, others: ScoredPairs) -> ScoredPairs:
         """These and others."""
-        names = ("a", "b", "scores")
+        names = ("a", "b", "scores", "bars")
         return ScoredPairs(*(np.concatenate([getattr(self, name), getattr(others, name)]) for name in names))
+
+    def at(self, rows: NDArray[Any]) -> ScoredPairs:
+        """Some of them, by index or mask."""
+        return ScoredPairs(self.a[rows], self.b[rows], self.scores[rows], self.bars[rows])
 
     def accepted(self, threshold: float) -> ScoredPairs:
         """The pairs at or above a threshold."""
         # The threshold as float32, as everywhere: 0.9 accepts a score that prints as 0.9.
-        keep = self.scores >= np.float32(threshold)
-        return ScoredPairs(self.a[keep], self.b[keep], self.scores[keep])
+        return self.at((self.scores >= np.float32(threshold)) & (self.bars != BOTH))
 
     def within(self, clusters: IntArray | None) -> ScoredPairs:
         """The pairs whose ends share a cluster; all without clusters."""
-        if clusters is None:
-            return self
-        keep = clusters[self.a] == clusters[self.b]
-        return ScoredPairs(self.a[keep], self.b[keep], self.scores[keep])
+        return self if clusters is None else self.at(clusters[self.a] == clusters[self.b])
+
+
+def may_go(pairs: ScoredPairs, nodes: IntArray) -> NDArray[np.bool_]:
+    """Whether an end of each pair may go for the other.
+
+    >>> bars = np.array([1, 2], np.uint8)
+    >>> pairs = ScoredPairs(np.array([0, 0]), np.array([1, 2]), np.ones(2, np.float32), bars)
+    >>> may_go(pairs, np.array([0, 0])).tolist()
+    [False, True]
+    """
+    free: NDArray[np.bool_] = (pairs.bars & np.where(nodes == pairs.a, 1, 2).astype(np.uint8)) == 0
+    return free
 
 
 class _Known:
-    """Scores by pair, in either order."""
+    """Scores and bars by pair, in either order."""
 
     def __init__(self, pairs: ScoredPairs) -> None:
         keys = pair_codes(pairs.a, pairs.b)
         order = np.argsort(keys)
-        self._keys, self._scores = keys[order], pairs.scores[order]
+        self._keys, self._pairs = keys[order], pairs.at(order)
 
-    def look_up(self, a: IntArray, b: IntArray) -> tuple[FloatArray, NDArray[np.bool_]]:
-        """Scores, NaN where there is none, and whether the pair is there."""
-        keys = pair_codes(a, b)
+    def look_up(
+        self, stays: IntArray, goes: IntArray
+    ) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
+        """Scores, NaN where there is none, whether ``goes`` may go, and whether the pair is there."""
+        keys = pair_codes(stays, goes)
         at = np.minimum(np.searchsorted(self._keys, keys), max(0, len(self._keys) - 1))
         found = self._keys[at] == keys if len(self._keys) else np.zeros(len(keys), dtype=bool)
         scores = np.full(len(keys), np.nan, dtype=np.float32)
-        scores[found] = self._scores[at[found]]
-        return scores, found
+        scores[found] = self._pairs.scores[at[found]]
+        free = np.ones(len(keys), dtype=bool)
+        free[found] = may_go(self._pairs.at(at[found]), goes[found])
+        return scores, free, found
 
 
 @dataclass(frozen=True)
@@ -115,7 +144,7 @@ def pick_survivors(
         one_to_one: a node goes for a fixed one only if each is the other's best.
 
     >>> chain = ScoredPairs(np.array([0, 1]), np.array([1, 2]), np.array([0.95, 0.9], np.float32))
-    >>> far = lambda a, b: np.full(len(a), 0.4, np.float32)
+    >>> far = lambda a, b: (np.full(len(a), 0.4, np.float32), np.zeros(len(a), np.uint8))
     >>> pick_survivors(chain, 0.9, np.arange(3), compare=far).survivor.tolist()
     [0, 0, 2]
     """
@@ -130,7 +159,7 @@ def pick_survivors(
     sizes = np.bincount(labels, minlength=nodes)
     left = np.flatnonzero(sizes[labels] > 1)
     left = left[np.lexsort((rank[left], labels[left]))]  # by component, the best first
-    made: list[tuple[IntArray, IntArray, FloatArray]] = []
+    guard = ScoredPairs(*_NOTHING)
     missed = np.zeros(nodes, dtype=bool)
     for number in range(rounds):
         heads = group_starts(labels[left])
@@ -142,20 +171,22 @@ def pick_survivors(
         if not len(members):
             left = members
             break
-        values, found = known.look_up(first, members)
+        values, free, found = known.look_up(first, members)
         if compare is not None and not found.all():
-            values[~found] = compare(first[~found], members[~found])
-            made.append((first[~found], members[~found], values[~found]))
+            ends = first[~found], members[~found]
+            low, high = np.minimum(*ends), np.maximum(*ends)
+            made = ScoredPairs(low, high, *compare(low, high))
+            values[~found], free[~found] = made.scores, may_go(made, ends[1])
+            guard = guard.joined(made)
         elif number == 0 or not found.all():
             missed[members[~found]] = True
-        gone = values >= np.float32(threshold)
+        gone = free & (values >= np.float32(threshold))
         survivor[members[gone]], scores[members[gone]] = first[gone], values[gone]
         left = members[~gone]
     missed[left] = True
     _settle_by_edges(left, edges, rank, survivor, scores)
-    a, b, s = (np.concatenate(part) for part in zip(*made, strict=True)) if made else _NOTHING
     stays = survivor == np.arange(nodes)
-    return Survivors(survivor, scores, ScoredPairs(a, b, s), int((missed & stays).sum()))
+    return Survivors(survivor, scores, guard, int((missed & stays).sum()))
 
 
 _NOTHING = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
@@ -171,8 +202,9 @@ def _join_fixed(
     one_to_one: bool,
 ) -> ScoredPairs:
     """Remove the nodes with an edge to a fixed one; gives the edges among the other nodes."""
-    cross = fixed[edges.a] != fixed[edges.b]
-    a, b, s = edges.a[cross], edges.b[cross], edges.scores[cross]
+    cross = edges.at(fixed[edges.a] != fixed[edges.b])
+    cross = cross.at(may_go(cross, np.where(fixed[cross.a], cross.b, cross.a)))
+    a, b, s = cross.a, cross.b, cross.scores
     node, target = np.where(fixed[a], b, a), np.where(fixed[a], a, b)
     order = np.lexsort((rank[target], -s, node))
     nodes, best = np.unique(node[order], return_index=True)
@@ -186,7 +218,7 @@ def _join_fixed(
     settled = fixed.copy()
     settled[nodes] = True
     rest = ~settled[edges.a] & ~settled[edges.b]
-    return ScoredPairs(edges.a[rest], edges.b[rest], edges.scores[rest])
+    return edges.at(rest)
 
 
 def _settle_by_edges(
@@ -198,8 +230,10 @@ def _settle_by_edges(
     waiting = np.zeros(len(rank), dtype=bool)
     waiting[left] = True
     inside = waiting[edges.a] & waiting[edges.b]
-    a, b, s = edges.a[inside], edges.b[inside], edges.scores[inside]
-    sources, targets, values = np.concatenate([a, b]), np.concatenate([b, a]), np.concatenate([s, s])
+    edges = edges.at(inside)
+    goes_b, goes_a = edges.at(may_go(edges, edges.b)), edges.at(may_go(edges, edges.a))
+    sources, targets = np.concatenate([goes_b.a, goes_a.b]), np.concatenate([goes_b.b, goes_a.a])
+    values = np.concatenate([goes_b.scores, goes_a.scores])
     order = np.argsort(sources, kind="stable")
     sources, targets, values = sources[order], targets[order], values[order]
     nodes = left[np.argsort(rank[left])]

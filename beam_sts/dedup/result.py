@@ -52,7 +52,8 @@ class Deduplication:
 
     Attributes:
         threshold: least score of a duplicate.
-        counts: of rows: ``read``, ``kept``, ``removed``, ``rejected``; of ``pairs`` and ``clusters``.
+        counts: of rows: ``read``, ``kept``, ``removed``, ``rejected``; of ``pairs``, of those that the
+            fact guard kept apart (``guarded``), and of ``clusters``.
         candidates: a report of each source of candidates.
     """
 
@@ -68,7 +69,8 @@ class Deduplication:
             "kept": int((~gone).sum()),
             "removed": int(gone.sum()),
             "rejected": len(parts.bad),
-            "pairs": len(edges.rules),
+            "pairs": len(edges.verdicts),
+            "guarded": int(settled.made.edges.verdicts.guarded.sum()),
             "clusters": int((sizes > 1).sum()),
         }
 
@@ -96,7 +98,11 @@ class Deduplication:
 
     @cached_property
     def pairs(self) -> Any:
-        """Every scored pair and equal texts: ``id_a``, ``id_b``, ``score``, ``source``, ``rule``."""
+        """Every candidate and equal texts, with their scores and what they differ in.
+
+        Columns: ``id_a``, ``id_b``, ``score``, ``source``, ``rule``, ``bound``, ``differs``, ``lost_a``,
+        ``lost_b``.
+        """
         return self._parts.frame.made(self._pairs)
 
     @cached_property
@@ -108,7 +114,7 @@ class Deduplication:
     def thresholds(self) -> list[dict[str, Any]]:
         """What other thresholds would remove, as the summary of the command has it."""
         made = self._settled.made
-        cuts = sorted({*TABLE, self.threshold})
+        cuts = sorted({*(cut for cut in TABLE if cut >= self._parts.verified), self.threshold})
         counts = count_removals(made.rule, made.edges.pairs, cuts)
         return threshold_table(cuts, node_sizes(made.rule.own_rows), counts)
 
@@ -116,7 +122,8 @@ class Deduplication:
         """The same at another threshold.
 
         At or above the run's own threshold nothing is scored: a removal that no score verifies is none. Below
-        it, the pairs that direct verification lacks are scored.
+        it, the candidates that could not reach the run's threshold, and the pairs that direct verification
+        lacks, are scored.
 
         Raises:
             UserError: it is not between 0 and 1.
@@ -126,9 +133,14 @@ class Deduplication:
         policy = replace(parts.plan.policy, threshold=threshold)
         below = threshold < parts.verified
         parts = replace(
-            parts, plan=replace(parts.plan, policy=policy), verified=min(threshold, parts.verified)
+            parts,
+            plan=replace(parts.plan, policy=policy),
+            scores=parts.scores.at(threshold) if below else parts.scores,
+            verified=min(threshold, parts.verified),
         )
         edges = self._settled.made.edges
+        if below:
+            edges = parts.scores.complete(edges)
         settled = settle(parts.plan, parts.corpus, edges, parts.scores if below else None)
         return Deduplication(parts, settled.made.edges, settled)
 

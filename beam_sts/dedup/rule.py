@@ -17,7 +17,14 @@ from beam_sts.arrays import IntArray
 from beam_sts.dedup.components import components
 from beam_sts.dedup.keep import KeepPolicy
 from beam_sts.dedup.linkage import average_clusters
-from beam_sts.dedup.representatives import Compare, ScoredPairs, Survivors, central_ranks, pick_survivors
+from beam_sts.dedup.representatives import (
+    BOTH,
+    Compare,
+    ScoredPairs,
+    Survivors,
+    central_ranks,
+    pick_survivors,
+)
 
 TABLE = (*(round(0.5 + step * 0.05, 2) for step in range(10)), 0.99)
 """The thresholds of the summary's table."""
@@ -72,7 +79,9 @@ class Rule:
         if self.proposed is None:
             return None
         by, order = self.proposed, np.arange(len(self.rank))
-        return average_clusters(by.a, by.b, by.scores, threshold, order, self.rows)
+        barred = (by.bars == BOTH) & (by.scores >= np.float32(threshold))
+        scores = np.where(barred, np.float32(np.nan), by.scores)  # no duplicates, whatever they score
+        return average_clusters(by.a, by.b, scores, threshold, order, self.rows)
 
     def settle(
         self,

@@ -17,6 +17,7 @@ from beam_sts.dedup.components import ROUNDS
 from beam_sts.dedup.facts.compare import GUARDS
 from beam_sts.dedup.keep import KeepPolicy, check_keep
 from beam_sts.dedup.rule import LINKAGES, TABLE, Policy
+from beam_sts.dedup.verdicts import MAX_LOST, MaxLost, check_max_lost, read_max_lost
 from beam_sts.dedup.verify import MODEL_SHARE, THRESHOLD, Scoring
 from beam_sts.errors import UserError
 from beam_sts.examples import MOST_EXAMPLES
@@ -72,10 +73,18 @@ class DedupSettings(ScorerSettings):
         choices=LINKAGES,
     )
     guard: str = setting(
-        "none",
+        "facts",
         "texts that differ in a fact are no duplicates: numbers, dates, units, names, negations, "
         "who does what to whom, ... (facts), numbers, codes and addresses alone (numbers), or none",
         choices=GUARDS,
+    )
+    max_lost: MaxLost = setting(
+        MAX_LOST,
+        "most that a removed text may say beyond the one that stays: so many characters and such a share of "
+        "it; none: no bound",
+        check_max_lost,
+        metavar="CHARS,SHARE",
+        read=read_max_lost,
     )
     one_to_one: bool = setting(
         False, "with --against: a row goes only if it and its survivor are each other's best match", flag
@@ -125,6 +134,9 @@ class DedupSettings(ScorerSettings):
         choices=BLEND,
     )
     model_share: float = setting(MODEL_SHARE, "the model's part of a blend, 0 to 1", share, metavar="W")
+    score_all: bool = setting(
+        False, "score every candidate, also what cannot reach the threshold: to see lower thresholds", flag
+    )
     cascade_model: str | Path | Checkpoint | None = setting(
         None, "a better model for the pairs near the threshold", optional(check_model), metavar="M"
     )
@@ -200,6 +212,15 @@ class DedupSettings(ScorerSettings):
         return Policy(self.threshold, KeepPolicy(self.keep), self.linkage, self.one_to_one)
 
     @property
+    def least(self) -> float:
+        """The lowest threshold at which the outcome is wanted."""
+        return min(self.threshold, *TABLE) if self.score_all else self.threshold
+
+    def cuts(self, table: Sequence[float] = TABLE) -> list[float]:
+        """The thresholds to count at: those of a table that pairs were looked at for, and the run's own."""
+        return sorted({*(cut for cut in table if cut >= self.least), self.threshold})
+
+    @property
     def blend(self) -> bool:
         """Whether the overlap of the texts counts."""
         return self.rule == "blend"
@@ -226,6 +247,9 @@ class DedupSettings(ScorerSettings):
             self.scorer_args,
             self.model_share,
             self.guard,
+            self.max_lost,
+            self.least,
+            self.score_all or self.linkage == "average",
         )
 
 
@@ -249,7 +273,8 @@ class BeamDedupSettings(DedupSettings):
     )
     thresholds: Sequence[float] = setting(
         TABLE,
-        "to count for the report what they would remove, besides its own; none saves a shuffle of the pairs",
+        "to count for the report what they would remove, besides its own; those below it go with score_all; "
+        "none saves a shuffle of the pairs",
         every(share),
         option=None,
     )

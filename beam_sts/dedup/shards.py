@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from beam_sts.candidates.buckets import IntArray
 from beam_sts.candidates.propose import Proposed
 from beam_sts.dedup.decide import IDENTICAL, Edges
-from beam_sts.dedup.representatives import ScoredPairs
 from beam_sts.dedup.rows import Corpus, Nodes, Rows
-from beam_sts.dedup.verify import RULES, Verifier, VerifyStats
+from beam_sts.dedup.verdicts import VERDICT, MaxLost, Sizes, Verdicts
+from beam_sts.dedup.verify import Verifier, VerifyStats
 from beam_sts.errors import UserError
 from beam_sts.io.committed import content_digest
 from beam_sts.io.output import OutputFolder
@@ -35,7 +35,7 @@ class PairScores:
     """
 
     def __init__(self, verifier: Verifier | None, corpus: Corpus) -> None:
-        self._verifier, self._texts = verifier, corpus.texts
+        self.verifier, self._corpus, self._texts = verifier, corpus, corpus.texts
         self._characters = corpus.rows.characters[corpus.nodes.row]
         self.stats = VerifyStats()
         self.reused = self.damaged = 0
@@ -46,23 +46,44 @@ class PairScores:
         b: IntArray,
         source: pa.Array | str,
         done: Callable[[int], None] = lambda pairs: None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-        """Scores and rules of pairs of texts; ``done`` is called with the pairs of every part."""
-        scores, rules = np.empty(len(a), np.float32), np.empty(len(a), np.int8)
-        for part in shard_parts(self._characters[a] + self._characters[b]):
+    ) -> Verdicts:
+        """What is found of pairs of texts; ``done`` is called with the pairs of every part."""
+        found = []
+        for part in self._parts(a, b):
             labels = source if isinstance(source, str) else source[part]
-            scores[part], rules[part] = self._part(a[part], b[part], labels)
+            found.append(self._part(a[part], b[part], labels))
             done(part.stop - part.start)
-        return scores, rules
+        return Verdicts.join(found)
 
-    def _part(
-        self, a: IntArray, b: IntArray, source: pa.Array | str
-    ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-        if self._verifier is None:
+    def at(self, threshold: float) -> PairScores:
+        """For a lower threshold."""
+        if self.verifier is None:
+            raise RuntimeError("nothing that scores")
+        return PairScores(replace(self.verifier, threshold=threshold, least=threshold), self._corpus)
+
+    def complete(self, edges: Edges) -> Edges:
+        """With what an earlier run left out of some pairs, as they could not reach its threshold."""
+        a, b, known, found = edges.pairs.a, edges.pairs.b, edges.verdicts, []
+        for part in self._parts(a, b):
+            found.append(self._verified(a[part], b[part], known.at(part)))
+        return Edges.of(a, b, edges.source, Verdicts.join(found))
+
+    def _parts(self, a: IntArray, b: IntArray) -> Iterator[slice]:
+        return shard_parts(self._characters[a] + self._characters[b])
+
+    def sizes(self, a: IntArray, b: IntArray) -> Sizes:
+        """Characters of the texts of pairs."""
+        return self._characters[a], self._characters[b]
+
+    def _part(self, a: IntArray, b: IntArray, source: pa.Array | str) -> Verdicts:
+        return self._verified(a, b)
+
+    def _verified(self, a: IntArray, b: IntArray, known: Verdicts | None = None) -> Verdicts:
+        if self.verifier is None:
             raise RuntimeError("pairs to score, and nothing that scores")
-        found = self._verifier.verify(self._texts.take(pa.array(a)), self._texts.take(pa.array(b)))
+        found = self.verifier.verify(self._texts.take(pa.array(a)), self._texts.take(pa.array(b)), known)
         self.stats += found.stats
-        return found.scores, found.rules
+        return found.verdicts
 
 
 class PairShards(PairScores):
@@ -76,7 +97,7 @@ class PairShards(PairScores):
 
     def __init__(self, output: OutputFolder, verifier: Verifier | None, corpus: Corpus) -> None:
         super().__init__(verifier, corpus)
-        self._output, self._corpus = output, corpus
+        self._output = output
         self._there = set(output.numbers("pairs"))
         self._next = 0
 
@@ -84,23 +105,21 @@ class PairShards(PairScores):
         """Of the shards."""
         return pairs_schema(self._corpus.rows.ids[0].type, self._corpus.against)
 
-    def _part(
-        self, a: IntArray, b: IntArray, source: pa.Array | str
-    ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    def _part(self, a: IntArray, b: IntArray, source: pa.Array | str) -> Verdicts:
         number, keys = self._number(), self._keys(a, b, source)
         if self._is_whole(number, keys):
             found = _read_shard(self._output, number, self.schema())
             self.reused += len(found)
-            return found.column("score").to_numpy(), _rule_numbers(found)
-        scores, rules = super()._part(a, b, source)
+            return Verdicts.read(found, self.sizes(a, b), self.verifier.max_lost if self.verifier else None)
+        made = super()._part(a, b, source)
         labels = pa.array([source] * len(a), pa.string()) if isinstance(source, str) else source
-        table = pair_table(self._corpus, Edges(ScoredPairs(a, b, scores), labels, rules))
+        table = pair_table(self._corpus, Edges.of(a, b, labels, made))
         self._output.commit(number, {"pairs": table}, {}, of=keys, kind="pairs")
-        return scores, rules
+        return made
 
     def write(self, edges: Edges) -> None:
         """Write pairs that need no scoring."""
-        for start in range(0, len(edges.rules), PAIRS_PER_SHARD):
+        for start in range(0, len(edges.verdicts), PAIRS_PER_SHARD):
             part = slice(start, start + PAIRS_PER_SHARD)
             self._commit(pair_table(self._corpus, edges, part))
 
@@ -148,37 +167,28 @@ def rows_behind(corpus: Corpus) -> IntArray:
 def pair_table(corpus: Corpus, edges: Edges, part: slice = slice(None)) -> pa.Table:
     """Scored pairs of texts as pairs of rows, those of the smallest ids."""
     a, b, row = edges.pairs.a[part], edges.pairs.b[part], corpus.nodes.row
-    return _table(corpus, row[a], row[b], edges.pairs.scores[part], edges.source[part], edges.rules[part])
+    return _table(corpus, row[a], row[b], edges.source[part], edges.verdicts.at(part))
 
 
 def identical_table(corpus: Corpus, behind: IntArray) -> pa.Table:
     """Pairs of the rows of :func:`rows_behind`, or some of them, each with its node's own row."""
-    score, source, rule = IDENTICAL
     first = corpus.nodes.row[corpus.nodes.of_row[behind]]
-    scores = np.full(len(behind), score, np.float32)
-    rules = np.full(len(behind), RULES.index(rule), np.int8)
-    return _table(corpus, first, behind, scores, pa.array([source] * len(behind), pa.string()), rules)
+    source = pa.array([IDENTICAL[1]] * len(behind), pa.string())
+    return _table(corpus, first, behind, source, Verdicts.identical(len(behind)))
 
 
-def _table(
-    corpus: Corpus,
-    a: IntArray,
-    b: IntArray,
-    scores: NDArray[np.float32],
-    source: pa.Array,
-    rules: NDArray[np.int8],
-) -> pa.Table:
+def _table(corpus: Corpus, a: IntArray, b: IntArray, source: pa.Array, found: Verdicts) -> pa.Table:
     rows = corpus.rows
-    columns = [
-        rows.ids_of(a),
-        rows.ids_of(b),
-        pa.array(scores, mask=np.isnan(scores)),
-        source.cast(pa.string()),
-        pa.array(RULES).take(pa.array(rules)),
-    ]
+    columns = {
+        "id_a": rows.ids_of(a),
+        "id_b": rows.ids_of(b),
+        "source": source.cast(pa.string()),
+        **found.columns(),
+    }
     if corpus.against:
-        columns.append(pa.array(["input", "against"]).take(pa.array(rows.side[b])))
-    return pa.Table.from_arrays(columns, schema=pairs_schema(rows.ids[0].type, corpus.against))
+        columns["b_in"] = pa.array(["input", "against"]).take(pa.array(rows.side[b]))
+    schema = pairs_schema(rows.ids[0].type, corpus.against)
+    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
 def shard_parts(characters: IntArray) -> Iterator[slice]:
@@ -197,9 +207,9 @@ def shard_parts(characters: IntArray) -> Iterator[slice]:
 
 def pairs_schema(kind: pa.DataType, against: bool) -> pa.Schema:
     """Of the shards of pairs of ids; with another input, where the second row of a pair is."""
-    columns = [("id_a", kind), ("id_b", kind), ("score", pa.float32())]
-    columns += [("source", pa.string()), ("rule", pa.string())]
-    return pa.schema(columns + ([("b_in", pa.string())] if against else []))
+    score, *more = VERDICT
+    columns = [pa.field("id_a", kind), pa.field("id_b", kind), score, pa.field("source", pa.string()), *more]
+    return pa.schema([*columns, *([pa.field("b_in", pa.string())] if against else [])])
 
 
 def _read_shard(output: OutputFolder, number: int, schema: pa.Schema) -> pa.Table:
@@ -211,33 +221,53 @@ def _tables(pattern: str, schema: pa.Schema) -> Iterator[pa.Table]:
     plan = plan_input(pattern, PAIRS_PER_SHARD)
     for unit in plan.units:
         for part in read_slices(unit, plan.schema):
-            yield part.table.select(schema.names).cast(schema)
+            yield filled(part.table, schema)
 
 
-def plan_scored(folder: str, schema: pa.Schema) -> list[tuple[list[Slice], pa.Schema, pa.Schema]]:
-    """What :func:`read_scored` reads of the shards of an earlier run, in parts."""
+PlannedPairs = tuple[list[Slice], pa.Schema, pa.Schema, bool]
+
+
+def plan_scored(folder: str, schema: pa.Schema, *, compared: bool) -> list[PlannedPairs]:
+    """What :func:`read_scored` reads of the shards of an earlier run, in parts; ``compared`` as there."""
     plan = plan_input(folder, PAIRS_PER_SHARD)
-    return [(list(unit), plan.schema, schema) for unit in plan.units]
+    return [(list(unit), plan.schema, schema, compared) for unit in plan.units]
 
 
-def read_scored(planned: tuple[list[Slice], pa.Schema, pa.Schema]) -> Iterator[tuple[Any, ...]]:
-    """The scored pairs of a part of an earlier run's: two ends of (side, id), score, source, rule."""
-    unit, read, schema = planned
+def read_scored(planned: PlannedPairs) -> Iterator[tuple[Any, ...]]:
+    """The pairs of a part of an earlier run's, as ``DeduplicateTexts`` gives them with ends of (side, id)."""
+    unit, read, schema, compared = planned
     for part in read_slices(unit, read):
-        for a, b, score, source, rule, *side in zip(
-            *(column.to_pylist() for column in part.table.select(schema.names).cast(schema).columns),
-            strict=True,
-        ):
-            yield (0, a), (int(side == ["against"]), b), score, source, rule
+        table = part.table if compared else part.table.drop_columns(_of_facts(part.table))
+        table = filled(table, schema)
+        for a, b, *found in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            side = found.pop() if "b_in" in schema.names else "input"
+            yield (0, a), (int(side == "against"), b), *found
 
 
-def read_edges(folder: str, rows: Rows, nodes: Nodes) -> Edges:
-    """The scored pairs of an earlier run as edges of nodes.
+def _of_facts(table: pa.Table) -> list[str]:
+    return [name for name in ("differs", "lost_a", "lost_b") if name in table.column_names]
+
+
+def filled(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table with the columns of a schema; those that an earlier version did not write are null."""
+    columns = [
+        table.column(field.name).cast(field.type)
+        if field.name in table.column_names
+        else pa.chunked_array([pa.nulls(len(table), field.type)])
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def read_edges(folder: str, rows: Rows, nodes: Nodes, max_lost: MaxLost, *, compared: bool) -> Edges:
+    """The judged pairs of an earlier run as edges of nodes.
 
     Args:
         folder: of the shards of pairs.
         rows: with the ids.
         nodes: of the rows.
+        max_lost: as of ``bars_of``.
+        compared: what it says of facts is of the same guard.
 
     Raises:
         UserError: an id is not in the input.
@@ -264,14 +294,13 @@ def read_edges(folder: str, rows: Rows, nodes: Nodes) -> Edges:
     keep = np.flatnonzero(a != b)
     keep = keep[np.lexsort((b[keep], a[keep]))]
     table, a, b = table.take(pa.array(keep)), a[keep], b[keep]
-    scores = table.column("score").to_numpy(zero_copy_only=False).astype(np.float32)
-    return Edges(ScoredPairs(a, b, scores), table.column("source").combine_chunks(), _rule_numbers(table))
+    sizes = rows.characters[nodes.row[a]], rows.characters[nodes.row[b]]
+    swapped = ends[0][keep] > ends[1][keep]
+    found = Verdicts.read(table, sizes, None).turned(swapped)
+    found = found.barred(sizes, max_lost) if compared else found.unread()
+    return Edges.of(a, b, table.column("source").combine_chunks(), found)
 
 
-def _rule_numbers(pairs: pa.Table) -> NDArray[np.int8]:
-    return np.array([RULES.index(name) for name in pairs.column("rule").to_pylist()], np.int8)
-
-
-def edges_of(proposed: Proposed, scores: NDArray[np.float32], rules: NDArray[np.int8]) -> Edges:
-    """Candidates with their scores."""
-    return Edges(ScoredPairs(proposed.a, proposed.b, scores), proposed.source, rules)
+def edges_of(proposed: Proposed, found: Verdicts) -> Edges:
+    """Candidates with what was found of them."""
+    return Edges.of(proposed.a, proposed.b, proposed.source, found)

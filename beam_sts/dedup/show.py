@@ -15,8 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray
-from beam_sts.dedup.decide import Decision
-from beam_sts.dedup.representatives import ScoredPairs, Survivors
+from beam_sts.dedup.decide import Decision, Edges
+from beam_sts.dedup.facts.compare import in_words
+from beam_sts.dedup.representatives import BOTH, ScoredPairs, Survivors
 from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.dedup.rule import Rule
 from beam_sts.examples import Example, shorten_pair
@@ -70,19 +71,19 @@ def look_at(corpus: Corpus, settled: Settled) -> Look:
     )
 
 
-def examples(made: Decision, pairs: ScoredPairs, threshold: float, each: int, look: Look) -> list[Entry]:
+def examples(made: Decision, edges: Edges, threshold: float, each: int, look: Look) -> list[Entry]:
     """What the report shows of a part, as ``by_kind`` takes it; nothing if ``each`` is 0.
 
     Args:
         made: of the part.
-        pairs: of it, from which those nearest to the threshold are chosen.
+        edges: of it, from which pairs are chosen as by ``pair_entries``.
         threshold: of the run.
         each: pairs of a kind.
         look: at the part's texts.
     """
     if not each:
         return []
-    entries = nearest_pairs(pairs, threshold, each, look.pairs)
+    entries = pair_entries(edges, threshold, each, look.pairs)
     return best_entries([*entries, *removals(made.rule, made.settled, each, look.receipts)], each)
 
 
@@ -91,6 +92,25 @@ def example(left: Any, right: Any, text_a: str, text_b: str, score: float) -> Ex
     where = f"{left} | {right}"
     one, two = shorten_pair(text_a, text_b)
     return {"where": where, "text_a": one, "text_b": two, "score": score}
+
+
+def pair_entries(edges: Edges, threshold: float, each: int, show: Show) -> list[Entry]:
+    """The pairs nearest to the threshold, and those of the highest scores that differ in a fact.
+
+    The arguments are those of ``nearest_pairs``; the nodes of the edges are numbered in the order of their
+    names.
+    """
+    bars = edges.pairs.bars
+    entries = nearest_pairs(edges.pairs.at(bars != BOTH), threshold, each, show)
+    rows = np.flatnonzero(edges.verdicts.guarded & (edges.pairs.scores >= np.float32(threshold)))
+    a, b = edges.pairs.a[rows], edges.pairs.b[rows]
+    keys = -_rounded(edges.pairs.scores[rows])
+    first = np.lexsort((b, a, keys))[:each]
+    differs = edges.verdicts.differs.take(pa.array(rows[first])).to_pylist()
+    shown = show(a[first], b[first], edges.pairs.scores[rows[first]])
+    for key, (ends, found), what in zip(keys[first].tolist(), shown, differs, strict=True):
+        entries.append(("guarded", (key, ends), {**found, "note": f"kept: {in_words(what)}"}))
+    return entries
 
 
 def nearest_pairs(pairs: ScoredPairs, threshold: float, each: int, show: Show) -> list[Entry]:

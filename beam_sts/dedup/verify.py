@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,16 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.dedup.facts.compare import differ
-from beam_sts.dedup.facts.read import read_facts
+from beam_sts.dedup.facts.texts import compare_texts
 from beam_sts.dedup.overlap import Overlap
+from beam_sts.dedup.verdicts import NOT_COMPARED, RULES, MaxLost, Verdicts
 from beam_sts.errors import UserError
 from beam_sts.io.summary import add_records, length_histogram
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.decisions import decisive
 from beam_sts.scoring.scorer import PairScorer
 
-RULES = ("model", "cascade", "identical", "blend", "guard")
 THRESHOLD = 0.9
 """Least score of a duplicate, unless another is given: chosen with ``MODEL_SHARE``, see docs/dedup.md."""
 MODEL_SHARE = 0.25
@@ -30,21 +29,19 @@ MODEL_SHARE = 0.25
 class VerifyStats:
     """Counts of one call, or of several added up.
 
-    ``failed`` pairs have no score; ``truncated`` and ``windowed`` as in ``ScoreStats``; ``cascaded`` went to
-    the second model, and for ``changed`` of them that turned the decision;
-    ``guarded`` differ in a fact, and have no score either. Tokens and lengths are the first
-    model's.
+    ``scored`` pairs went to the model; ``truncated`` and ``windowed`` as in ``ScoreStats``; ``cascaded`` went
+    to the second model, and for ``changed`` of them that turned the decision. Tokens and lengths are the
+    first model's.
     """
 
     pairs: int = 0
     identical: int = 0
-    failed: int = 0
+    scored: int = 0
     truncated: int = 0
     windowed: int = 0
     unknown: int = 0
     cascaded: int = 0
     changed: int = 0
-    guarded: int = 0
     real_tokens: int = 0
     padded_tokens: int = 0
     length_histogram: dict[str, int] = field(default_factory=dict)
@@ -56,19 +53,20 @@ class VerifyStats:
 
 @dataclass(frozen=True)
 class Verified:
-    """Scores float32 (n,), NaN where a pair could not be scored, and the index of each one's rule."""
+    """The verdicts of n pairs and what they cost."""
 
-    scores: NDArray[np.float32]
-    rules: NDArray[np.int8]
+    verdicts: Verdicts
     stats: VerifyStats = field(default_factory=VerifyStats)
 
 
 @dataclass(frozen=True)
 class Verifier:
-    """Scores pairs of texts in an order of their own, so that it does not matter which comes first.
+    """Judges pairs of texts in an order of their own, so that it does not matter which comes first.
 
-    Equal texts score 1 without a model. The pairs whose score lies within ``band`` (both ends included) are
-    scored again by ``cascade``, whose score counts in place of the first model's.
+    Equal texts score 1 without a model. Of the others the overlap bounds the score; the model scores those
+    that may reach ``least``. The pairs whose score lies within ``band`` (both ends included) are scored again
+    by ``cascade``, whose score counts in place of the first model's. The texts of pairs that score ``least``
+    or more are compared: what facts they differ in, and what each says beyond the other.
 
     Args:
         scorer: the model.
@@ -78,8 +76,10 @@ class Verifier:
         threshold: to tell which decisions the second model changes.
         overlap: the score is a mean of the model's and this one's (``blend``).
         share: the model's part of that mean.
-        guard: which facts of two texts must not differ, as of ``beam_sts.dedup.facts.compare``; a pair that
-            differs in one has no score, and no model is asked.
+        guard: which facts of two texts must not differ, as of ``beam_sts.dedup.facts.compare``.
+        max_lost: as of ``bars_of``; None: no bound.
+        least: lowest score that matters.
+        every: scores below it are wanted too.
     """
 
     scorer: PairScorer
@@ -90,62 +90,91 @@ class Verifier:
     overlap: Overlap | None = None
     share: float = MODEL_SHARE
     guard: str = "none"
+    max_lost: MaxLost = None
+    least: float = 0.0
+    every: bool = True
 
-    def verify(self, text_a: pa.Array, text_b: pa.Array) -> Verified:
-        """Score two columns of n texts (``large_string``, without nulls)."""
+    def verify(self, text_a: pa.Array, text_b: pa.Array, known: Verdicts | None = None) -> Verified:
+        """Judge two columns of n texts (``large_string``, without nulls).
+
+        Args:
+            text_a: one text of each pair.
+            text_b: the other.
+            known: what an earlier run found of them; only what it left out is done.
+        """
         equal = np.asarray(pc.equal(text_a, text_b))
-        scores = np.ones(len(equal), dtype=np.float32)
-        rules = np.full(len(equal), RULES.index("identical"), dtype=np.int8)
-        guarded = np.zeros(len(equal), dtype=bool)
-        if self.guard != "none":
-            guarded[~equal] = self._guarded(text_a.filter(pa.array(~equal)), text_b.filter(pa.array(~equal)))
-            scores[guarded], rules[guarded] = np.nan, RULES.index("guard")
-        rows = np.flatnonzero(~equal & ~guarded)
-        first, second = _ordered(text_a.take(pa.array(rows)), text_b.take(pa.array(rows)))
+        if known is None:
+            made = Verdicts.identical(len(equal))
+            made.lost[~equal] = NOT_COMPARED
+            todo = np.flatnonzero(~equal)
+        else:
+            made = known.at(slice(None))
+            todo = np.flatnonzero(_unscored(known, self.least, self.every))
+        stats = self._score(made, todo, text_a, text_b)
+        near = (made.scores >= np.float32(self.least)) & (made.lost[:, 0] == NOT_COMPARED)
+        made = self._compared(made, np.flatnonzero(near), text_a, text_b)
+        if known is not None:
+            return Verified(made, replace(stats, pairs=len(todo)))
+        return Verified(made, replace(stats, pairs=len(equal), identical=int(equal.sum())))
+
+    def _score(
+        self, made: Verdicts, rows: NDArray[np.int64], text_a: pa.Array, text_b: pa.Array
+    ) -> VerifyStats:
+        """Score some of the pairs, in place: by a bound, by the model, within the band by the second one."""
+        taken = pa.array(rows)
+        first, second = _ordered(text_a.take(taken), text_b.take(taken))
+        shared = None if self.overlap is None else self.overlap.scores(first, second)
+        if shared is not None and not self.every:
+            bounds = decisive(_mean(np.ones(len(rows), np.float32), shared, self.share))
+            near = bounds >= np.float32(self.least)
+            far = rows[~near]
+            made.scores[far], made.bounds[far], made.rules[far] = np.nan, bounds[~near], RULES.index("bound")
+            rows, shared, taken = rows[near], shared[near], pa.array(np.flatnonzero(near))
+            first, second = first.take(taken), second.take(taken)
+        made.bounds[rows] = np.nan
+        made.rules[rows] = RULES.index("model" if shared is None else "blend")
+        if shared is not None and not self.share:  # the model has no say
+            made.scores[rows] = decisive(shared)
+            return VerifyStats()
         result = self.scorer.run(first, second, symmetric=self.symmetric)
-        shared = self.overlap.scores(first, second) if self.overlap is not None else None
-        first_scores = decisive(_mean(result.scores, shared, self.share))
-        scores[rows] = first_scores
-        rules[rows] = RULES.index("model" if shared is None else "blend")
+        scores = decisive(_mean(result.scores, shared, self.share))
         seconds, cascaded, changed = result.seconds, 0, 0
         if self.cascade is not None:
-            inside = np.flatnonzero((first_scores >= self.band[0]) & (first_scores <= self.band[1]))
+            inside = np.flatnonzero((scores >= self.band[0]) & (scores <= self.band[1]))
             taken = pa.array(inside)
             again = self.cascade.run(first.take(taken), second.take(taken), symmetric=self.symmetric)
             better = decisive(_mean(again.scores, shared[inside] if shared is not None else None, self.share))
             limit = np.float32(self.threshold)
-            changed = int(((better >= limit) != (first_scores[inside] >= limit)).sum())
-            scores[rows[inside]], rules[rows[inside]] = better, RULES.index("cascade")
+            changed = int(((better >= limit) != (scores[inside] >= limit)).sum())
+            scores[inside], made.rules[rows[inside]] = better, RULES.index("cascade")
             seconds, cascaded = seconds + again.seconds, len(inside)
-        stats = VerifyStats(
-            len(equal),
-            int(equal.sum()),
-            int(np.isnan(scores[rows]).sum()),
-            result.stats.truncated,
-            result.stats.windowed,
-            result.stats.unknown,
-            cascaded,
-            changed,
-            int(guarded.sum()),
-            result.stats.real_tokens,
-            result.stats.padded_tokens,
-            length_histogram(result.tokens),
-            seconds,
+        made.scores[rows] = scores
+        return VerifyStats(
+            scored=len(rows),
+            truncated=result.stats.truncated,
+            windowed=result.stats.windowed,
+            unknown=result.stats.unknown,
+            cascaded=cascaded,
+            changed=changed,
+            real_tokens=result.stats.real_tokens,
+            padded_tokens=result.stats.padded_tokens,
+            length_histogram=length_histogram(result.tokens),
+            seconds=seconds,
         )
-        return Verified(scores, rules, stats)
 
-    def _guarded(self, text_a: pa.Array, text_b: pa.Array) -> NDArray[np.bool_]:
-        """Whether the texts of each pair differ in a fact. Each distinct text is read once."""
-        both = pa.chunked_array([text_a, text_b]).combine_chunks().dictionary_encode()
-        if isinstance(both, pa.ChunkedArray):
-            both = both.combine_chunks()
-        facts = [read_facts(text) for text in both.dictionary.to_pylist()]
-        first, second = np.split(both.indices.to_numpy(), 2)
-        found = (
-            differ(facts[a], facts[b], self.guard) is not None
-            for a, b in zip(first.tolist(), second.tolist(), strict=True)
-        )
-        return np.fromiter(found, bool, len(first))
+    def _compared(
+        self, made: Verdicts, rows: NDArray[np.int64], text_a: pa.Array, text_b: pa.Array
+    ) -> Verdicts:
+        """With what some of the pairs differ in, and what each text says beyond the other."""
+        if self.guard == "none" and self.max_lost is None:
+            return made
+        taken = pa.array(rows)
+        one, two = text_a.take(taken), text_b.take(taken)
+        differs: list[str | None] = made.differs.to_pylist()
+        for row, (difference, lost) in zip(rows.tolist(), compare_texts(one, two, self.guard), strict=True):
+            differs[row], made.lost[row] = difference, lost
+        sizes = characters(text_a), characters(text_b)
+        return replace(made, differs=pa.array(differs, pa.string())).barred(sizes, self.max_lost)
 
 
 @dataclass(frozen=True)
@@ -163,13 +192,33 @@ class Scoring:
     args: dict[str, Any] = field(default_factory=dict)
     share: float = MODEL_SHARE
     guard: str = "none"
+    max_lost: MaxLost = None
+    least: float = 0.0
+    every: bool = True
+
+    def leaves_out(self, known: Verdicts) -> bool:
+        """Whether an earlier run left out something that matters here."""
+        least = np.float32(self.least)
+        compares = self.guard != "none" or self.max_lost is not None
+        unread = (known.scores >= least) & (known.lost[:, 0] == NOT_COMPARED) & compares
+        return bool((unread | _unscored(known, self.least, self.every)).any())
 
     def verifier(self, overlap: Overlap | None = None) -> Verifier:
         """Loads the models."""
         scorer = PairScorer(self.model, **self.args)
         cascade = PairScorer(self.cascade, **self.args) if self.cascade else None
-        more = self.band, self.threshold, overlap, self.share, self.guard
-        return Verifier(scorer, self.symmetric, cascade, *more)
+        models = [scorer, *([cascade] if cascade else [])]
+        every = self.every or not all(model.bounded for model in models)
+        return Verifier(
+            *(scorer, self.symmetric, cascade, self.band, self.threshold, overlap, self.share, self.guard),
+            *(self.max_lost, self.least, every),
+        )
+
+
+def _unscored(known: Verdicts, least: float, every: bool) -> NDArray[np.bool_]:
+    """Pairs without a score that may matter."""
+    unscored: NDArray[np.bool_] = known.bounded & (every | (known.bounds >= np.float32(least)))
+    return unscored
 
 
 def check_pairs(pairs: int, most: int) -> None:
@@ -197,3 +246,8 @@ def _mean(
 def _ordered(a: pa.Array, b: pa.Array) -> tuple[pa.Array, pa.Array]:
     swap = pc.greater(a, b)
     return pc.if_else(swap, b, a), pc.if_else(swap, a, b)
+
+
+def characters(texts: pa.Array) -> NDArray[np.int64]:
+    """Of each text."""
+    return np.asarray(pc.utf8_length(texts)).astype(np.int64)

@@ -62,6 +62,7 @@ def dedup_page(summary: Summary, examples: Examples, card: str = "") -> Page:
             _rows(summary, examples),
             _removed(summary, examples),
             _threshold(summary, examples),
+            _guarded(summary, examples),
             _clusters(summary, examples),
             _candidates(summary),
             _lengths(summary),
@@ -201,9 +202,34 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
         body,
         shows="how many rows each threshold would have removed, from the scores that are there, and "
         "the compared pairs nearest to yours.",
-        read="a flat stretch around your threshold means that its exact value hardly matters. Below "
-        "it the counts are lower bounds: the chain guard would score more pairs.",
+        read="a flat stretch around your threshold means that its exact value hardly matters. Lower "
+        "thresholds are counted with --score_all; there the counts are lower bounds: the chain guard would "
+        "score more pairs.",
         act="label some fifty pairs near it before you delete by it: beam-sts label writes the sheet.",
+    )
+
+
+def _guarded(summary: Summary, examples: Examples) -> Section:
+    count = summary["pairs_guarded"]
+    shown = examples.get("guarded", ())
+    body = Markup("<p>{}</p>").format(
+        f"{count:,} pairs that reach the threshold differ in a fact: both rows stay, unless one goes for a "
+        "third."
+        if count
+        else "No pair that reaches the threshold differs in a fact."
+    )
+    if shown:
+        body += pairs(shown, label="Pairs that differ in a fact", first=2)
+    return Section(
+        "guarded",
+        "What did the fact guard keep apart?",
+        body,
+        shows="pairs that are alike enough, of the highest scores, and what each text says that the other "
+        "contradicts.",
+        read="numbers, dates, units, codes, addresses, negations, opposites, names and order count; their "
+        "form (1,000 or 1000) does not.",
+        act="the column differs of pairs/ has all of them. --guard numbers looks at figures and addresses "
+        "alone, --guard none at nothing.",
     )
 
 
@@ -285,6 +311,13 @@ def _candidates(summary: Summary) -> Section:
         Step("candidates", summary["pairs"], "soft", "distinct pairs of texts"),
         Step("scored", summary["pairs_scored"], "soft", "by this run, the chain guard's among them"),
         Step("reused", summary["pairs_reused"], "soft", "scores that an earlier run left"),
+        Step(
+            "out of reach",
+            summary["pairs_bounded"],
+            "soft",
+            "too unlike to reach the threshold whatever the model says",
+        ),
+        Step("other facts", summary["pairs_guarded"], "warn", "reach the threshold, but differ in a fact"),
         Step("accepted", summary["pairs_accepted"], "good", f"score {summary['threshold']} or more"),
     ]
     verify = summary["verify"]

@@ -227,6 +227,12 @@ class PairScorer:
         return self._checkpoint.path
 
     @property
+    def bounded(self) -> bool:
+        """Whether every score is between 0 and 1."""
+        self._ready()
+        return self._checkpoint.activation == "sigmoid"
+
+    @property
     def max_length(self) -> int:
         """Tokens of a pair, special tokens included, beyond which texts are truncated."""
         self._ready()

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_sts import PairScorer
-from beam_sts.cli import dedup
+from beam_sts.cli import dedup, explain
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.verify import MODEL_SHARE
 
@@ -293,6 +293,65 @@ def test_records_are_blended_and_clustered_by_average_linkage(tmp_path, capsys):
     for wrong in (["--one_to_one"], [*records, "--against", str(tmp_path / "in.parquet")]):
         assert run(tmp_path / "in.parquet", tmp_path / "no", *wrong)[0] == 2
     assert "--linkage average: groups the rows of one input" in error(capsys)
+
+
+FUND = "The fund lost 3 million euros last year because of bad loans to builders."
+FACTS = [FUND, FUND.replace("million", "billion"), FUND + " ", FUND.replace("bad", "the bad"), "Prices fell."]
+
+
+@pytest.mark.parametrize("runner", [(), ("--runner", "FnApiRunner")], ids=["one machine", "Beam"])
+def test_a_changed_fact_keeps_both_rows_and_says_so(tmp_path, capsys, runner):
+    pq.write_table(pa.table({"id": range(len(FACTS)), "text": FACTS}), tmp_path / "in.parquet")
+    out = tmp_path / "out"
+    _, summary = run(tmp_path / "in.parquet", out, "--id", "id", *runner)
+    assert read(out, "kept")["id"].to_pylist() == [0, 1, 4]
+    found = {(row["id_a"], row["id_b"]): row for row in read(out, "pairs").to_pylist()}
+    assert found[0, 1]["differs"] == "number: 3 million | 3 billion"
+    assert found[0, 1]["score"] >= 0.9
+    assert found[0, 2]["differs"] is None
+    assert summary["pairs_guarded"] == sum(row["differs"] is not None for row in found.values()) > 0
+    assert "kept: 3 million against 3 billion" in (out / "report.html").read_text()
+    capsys.readouterr()
+    assert explain.main(["--run", str(out), "1"]) == 0
+    assert "kept: 3 million against 3 billion" in capsys.readouterr().out
+    run(tmp_path / "in.parquet", tmp_path / "none", "--id", "id", "--guard", "none", *runner)
+    assert read(tmp_path / "none", "kept")["id"].to_pylist() == [0, 4]
+    again = ("--id", "id", "--from_pairs", str(tmp_path / "none"), *runner)
+    run(tmp_path / "in.parquet", tmp_path / "again", *again)  # facts are looked at now
+    assert read(tmp_path / "again", "removed") == read(out, "removed")
+
+
+def test_pairs_that_cannot_reach_the_threshold_are_not_scored_and_change_nothing(corpus, tmp_path):
+    options = ("--id", "id", "--threshold", "0.85", "--candidates", "exact,minhash,lexical")
+    _, some = run(corpus, tmp_path / "some", *options)
+    _, every = run(corpus, tmp_path / "every", *options, "--score_all")
+    for name in ("kept", "removed", "clusters"):
+        assert read(tmp_path / "some", name) == read(tmp_path / "every", name)
+    assert every["pairs_bounded"] == 0 < some["pairs_bounded"] < some["pairs"]
+    assert some["verify"]["scored"] == every["verify"]["scored"] - some["pairs_bounded"]
+    pairs = [
+        {(row["id_a"], row["id_b"]): row for row in read(tmp_path / out, "pairs").to_pylist()}
+        for out in ("some", "every")
+    ]
+    for ends, row in pairs[0].items():
+        other = pairs[1][ends]
+        assert (row["score"] is None) == (row["rule"] == "bound") == (row["bound"] is not None)
+        if row["score"] is None:
+            assert other["score"] <= row["bound"] < 0.85
+        else:
+            assert row["score"] == pytest.approx(other["score"], abs=1e-5)
+    assert [row["threshold"] for row in some["thresholds"]] == [0.85, 0.9, 0.95, 0.99]
+    assert every["thresholds"][0]["threshold"] == 0.5
+    assert every["thresholds"][-4:] == some["thresholds"]
+    lower = ("--from_pairs", str(tmp_path / "some"), *options[:3], "0.6", *options[4:])
+    _, completed = run(corpus, tmp_path / "lower", *lower)
+    assert completed["pairs_scored"] > 0
+    run(corpus, tmp_path / "fresh", *options[:3], "0.6", *options[4:])
+    for name in ("kept", "removed", "clusters"):
+        one, two = (read(tmp_path / out, name) for out in ("lower", "fresh"))
+        drop = ["score"] if name == "removed" else []  # its last digit depends on the batch
+        assert one.drop_columns(drop) == two.drop_columns(drop)
+    assert run(corpus, tmp_path / "no", *lower, "--model_share", "0.5")[0] == 2
 
 
 def test_a_device_that_is_not_there_is_told_before_the_work(corpus, tmp_path, capsys):

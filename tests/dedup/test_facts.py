@@ -201,21 +201,24 @@ def test_the_time_is_linear(name):
     assert seconds(text) < 16 * quarter  # a square would be 16 times the quarter and more
 
 
-def test_the_verifier_asks_no_model_about_guarded_pairs():
-    import numpy as np
+def test_pairs_that_reach_the_threshold_are_compared():
     import pyarrow as pa
 
-    from beam_sts.dedup.verify import RULES, Scoring
+    from beam_sts.dedup.verdicts import RULES
+    from beam_sts.dedup.verify import Scoring
 
     fund = "The fund lost 3 million euros last year because of bad loans."
     texts = [fund, fund, fund], [fund.replace("million", "billion"), fund, fund.replace("bad", "the bad")]
     columns = [pa.array(side, pa.large_string()) for side in texts]
-    for guard, rules in (
-        ("facts", ["guard", "identical", "model"]),
-        ("none", ["model", "identical", "model"]),
-    ):
-        found = Scoring("beam-sts-pico", guard=guard).verifier().verify(*columns)
-        assert [RULES[rule] for rule in found.rules] == rules
-        assert np.isnan(found.scores).tolist() == [guard == "facts", False, False]
-        assert found.stats.guarded == (guard == "facts")
-        assert found.stats.failed == 0
+    shown = "number: 3 million | 3 billion"
+    for guard, least, differs in (("facts", 0.5, shown), ("facts", 1.0, None), ("none", 0.5, None)):
+        found = Scoring("beam-sts-pico", guard=guard, least=least).verifier().verify(*columns).verdicts
+        assert [RULES[rule] for rule in found.rules] == ["model", "identical", "model"]
+        assert found.differs.to_pylist() == [differs, None, None]
+        assert found.bars.tolist() == [3 * (differs is not None), 0, 0]
+        assert found.counts() == {
+            "pairs_bounded": 0,
+            "pairs_failed": 0,
+            "pairs_guarded": int(differs is not None),
+            "pairs_parted": 0,
+        }

@@ -31,7 +31,7 @@ def comparer(scores, asked=None):
         keys = [(min(p), max(p)) for p in zip(a.tolist(), b.tolist(), strict=True)]
         if asked is not None:
             asked.extend(keys)
-        return np.array([scores[k] for k in keys], dtype=np.float32)
+        return np.array([scores[k] for k in keys], dtype=np.float32), np.zeros(len(keys), np.uint8)
 
     return compare
 
@@ -107,7 +107,7 @@ def test_a_long_chain_costs_scores_in_proportion_and_says_what_was_not_looked_at
 
     def far(a, b):
         asked.append(len(a))
-        return np.zeros(len(a), np.float32)
+        return np.zeros(len(a), np.float32), np.zeros(len(a), np.uint8)
 
     found = pick_survivors(chain, 0.9, np.arange(n)[::order], compare=far)
     assert sum(asked) <= 8 * n
@@ -130,3 +130,21 @@ def test_the_most_central_row_counts_the_rows_behind_each_node():
     assert central_ranks(star, 0.9, np.arange(4)).argmin() == 0
     assert central_ranks(star, 0.9, np.arange(4), np.array([1, 1, 1, 5])).argmin() == 1
     assert central_ranks(star, 0.95, np.arange(4)[::-1]).tolist() == [3, 2, 1, 0]
+
+
+def test_a_bar_keeps_a_row_in_one_direction_or_both():
+    ends = np.array([0, 0]), np.array([1, 2])
+    scores = np.full(2, 0.95, np.float32)
+
+    def survivors(bars, rank=(0, 1, 2)):
+        pairs = ScoredPairs(*ends, scores, np.array(bars, np.uint8))
+        return pick_survivors(pairs, 0.9, np.array(rank)).survivor.tolist()
+
+    assert survivors([0, 0]) == [0, 0, 0]
+    assert survivors([1, 1]) == [0, 0, 0]  # the first must not go, and does not
+    assert survivors([2, 0]) == [0, 1, 0]
+    assert survivors([3, 0]) == [0, 1, 0]
+    assert survivors([1, 3], rank=(2, 0, 1)) == [0, 1, 2]  # what is best may not take the other's place
+    fixed = np.array([True, False, False])
+    pairs = ScoredPairs(*ends, scores, np.array([2, 0], np.uint8))
+    assert pick_survivors(pairs, 0.9, np.arange(3), fixed=fixed).survivor.tolist() == [0, 1, 0]

@@ -28,7 +28,8 @@ RIGHT = {
     "threshold": 0.8,
     "keep": "longest",
     "linkage": "average",
-    "guard": "facts",
+    "guard": "numbers",
+    "max_lost": (60, 0.2),
     "one_to_one": False,
     "empty": "score",
     "candidates": ("exact", "lexical"),
@@ -44,6 +45,7 @@ RIGHT = {
     "symmetric": True,
     "rule": "model",
     "model_share": 0.5,
+    "score_all": True,
     "cascade_model": "beam-sts-pico",
     "cascade_band": None,
     "report_examples": 2,
@@ -80,7 +82,7 @@ def test_a_right_value_gives_the_same_everywhere(name, rows, tmp_path):
     flag = option(name)
     if flag is None:
         return
-    said = ",".join(value) if isinstance(value, tuple) else value
+    said = ",".join(map(str, value)) if isinstance(value, tuple) else value
     given = [] if value in (False, None) else [flag] if value is True else [f"{flag}={said}"]
     args = [
         "--input",

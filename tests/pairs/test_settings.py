@@ -76,6 +76,11 @@ DEDUP = {
     "rule": ("--rule", WORD),
     "linkage": ("--linkage", (("singel",), (1, None, True))),
     "guard": ("--guard", (("fact",), (1, None, True))),
+    "max_lost": (
+        "--max_lost",
+        (("100", "100,2", "-1,0.1", "1.5,0.1", "nan,0.1", ""), (100, (100,), (True, 0.1), (100, NAN), True)),
+    ),
+    "score_all": (None, FLAG),
     "one_to_one": (None, FLAG),
     "empty": ("--empty", WORD),
     "cascade_model": (None, (("",), (1, True))),

@@ -66,6 +66,16 @@ def turn(shown: str) -> str:
     return f"{kind}: {right} | {left}"
 
 
+def in_words(shown: str) -> str:
+    """What two texts differ in, for people.
+
+    >>> in_words("number: 3 million | 3 billion")
+    '3 million against 3 billion'
+    """
+    left, _, right = shown.partition(": ")[2].partition(" | ")
+    return f"{left or 'nothing'} against {right or 'nothing'}"
+
+
 @dataclass(frozen=True)
 class Comparison:
     """What two texts differ in (None: nothing that counts), and the characters that only each has."""
@@ -123,14 +133,6 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
     if difference is None and guard != "none":
         difference = _moved(left, right, blocks, extra, guard)
     return Comparison(difference, (lost[0], lost[1]))
-
-
-def differ(one: Facts, two: Facts, guard: str = "facts") -> Difference | None:
-    """What two texts differ in, be they given in this order or in the other."""
-    if one.text <= two.text:
-        return compare(one, two, guard).difference
-    found = compare(two, one, guard).difference
-    return None if found is None else Difference(found.kind, found.right, found.left)
 
 
 def _both(a: Sequence[str], b: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:

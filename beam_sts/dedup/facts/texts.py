@@ -1,0 +1,45 @@
+"""Columns of texts compared by their facts; each distinct text is read once. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from beam_sts.dedup.facts.compare import compare, turn
+from beam_sts.dedup.facts.read import Facts, read_facts
+
+Found = tuple[str | None, tuple[int, int]]
+"""What two texts differ in, None: nothing that counts; and the characters that only each has."""
+
+
+def compare_texts(text_a: pa.Array, text_b: pa.Array, guard: str) -> Iterator[Found]:
+    """Compare two columns of n texts, pair by pair, in an order of their own.
+
+    Args:
+        text_a: ``large_string``, without nulls.
+        text_b: of the same length.
+        guard: as of ``compare``.
+
+    >>> one, two = (["It cost 3 million.", "Rain fell."], ["It cost 3 billion.", "Rain fell"])
+    >>> list(compare_texts(pa.array(one), pa.array(two), "facts"))
+    [('number: 3 million | 3 billion', (7, 7)), (None, (0, 0))]
+    """
+    both = pa.chunked_array([text_a, text_b]).combine_chunks().dictionary_encode()
+    if isinstance(both, pa.ChunkedArray):
+        both = both.combine_chunks()
+    facts = [read_facts(text) for text in both.dictionary.to_pylist()]
+    first, second = np.split(both.indices.to_numpy(), 2)
+    for a, b in zip(first.tolist(), second.tolist(), strict=True):
+        yield compare_facts(facts[a], facts[b], guard)
+
+
+def compare_facts(left: Facts, right: Facts, guard: str) -> Found:
+    """Compare two texts, the lesser first, so that it does not matter which is which."""
+    swap = left.text > right.text
+    found = compare(right, left, guard) if swap else compare(left, right, guard)
+    shown = None if found.difference is None else str(found.difference)
+    if not swap:
+        return shown, found.lost
+    return shown and turn(shown), (found.lost[1], found.lost[0])

@@ -1,0 +1,227 @@
+"""What is found of pairs of texts, as columns: scores, bounds, what they differ in, what would be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from beam_sts.arrays import IntArray
+from beam_sts.dedup.facts.compare import turn
+from beam_sts.dedup.representatives import BOTH
+from beam_sts.errors import UserError
+
+RULES = ("model", "cascade", "identical", "blend", "bound")
+"""Where a score comes from: the model, the second model, equal texts, a mean of the model's score and the
+overlap; ``bound``: there is none, since it cannot reach the threshold whatever the model says."""
+NOT_COMPARED = -1
+"""Lost characters of a pair whose facts were not looked at: its score is below every threshold of the run."""
+ALWAYS_LOST = 20
+"""Characters that may be lost of any text: a word or two."""
+
+MaxLost = tuple[int, float] | None
+"""Most characters, and most of a text as a share, that a removed text may say beyond the one that stays."""
+MAX_LOST: MaxLost = None
+Sizes = tuple[IntArray, IntArray]
+"""Characters of the first and of the second text of each pair."""
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What was found of n pairs.
+
+    ``scores`` float32 (n,), NaN where a pair has none; ``rules`` (n,), the index of each one's rule;
+    ``bounds`` float32 (n,), the most that a pair without a score can reach, else NaN; ``differs`` (n,) texts,
+    the facts that the texts differ in, else null; ``lost`` int32 (n, 2), characters that each text says
+    beyond the other, or ``NOT_COMPARED``; ``bars`` uint8 (n,), as of ``ScoredPairs``.
+    """
+
+    scores: NDArray[np.float32]
+    rules: NDArray[np.int8]
+    bounds: NDArray[np.float32]
+    differs: pa.Array
+    lost: NDArray[np.int32]
+    bars: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def identical(cls, pairs: int) -> Verdicts:
+        """Of so many pairs of equal texts."""
+        return cls(
+            np.ones(pairs, np.float32),
+            np.full(pairs, RULES.index("identical"), np.int8),
+            np.full(pairs, np.nan, np.float32),
+            pa.nulls(pairs, pa.string()),
+            np.zeros((pairs, 2), np.int32),
+            np.zeros(pairs, np.uint8),
+        )
+
+    @property
+    def guarded(self) -> NDArray[np.bool_]:
+        """Whether the texts of each pair differ in a fact."""
+        return np.asarray(self.differs.is_valid())
+
+    @property
+    def bounded(self) -> NDArray[np.bool_]:
+        """Whether a bound decided."""
+        bounded: NDArray[np.bool_] = self.rules == RULES.index("bound")
+        return bounded
+
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """Whether a pair could not be scored."""
+        failed: NDArray[np.bool_] = np.isnan(self.scores) & ~self.bounded
+        return failed
+
+    @property
+    def parted(self) -> NDArray[np.bool_]:
+        """Whether each text of a pair says too much beyond the other, though they differ in no fact."""
+        parted: NDArray[np.bool_] = (self.bars == BOTH) & ~self.guarded
+        return parted
+
+    def counts(self) -> dict[str, int]:
+        """How many pairs there are of each of these kinds, as the summary has it."""
+        return {
+            f"pairs_{name}": int(getattr(self, name).sum())
+            for name in ("bounded", "failed", "guarded", "parted")
+        }
+
+    def at(self, rows: NDArray[Any] | slice) -> Verdicts:
+        """Of some of the pairs, by index, mask or slice."""
+        taken = np.arange(len(self))[rows]
+        return Verdicts(
+            *(self.scores[rows], self.rules[rows], self.bounds[rows], self.differs.take(pa.array(taken))),
+            *(self.lost[rows], self.bars[rows]),
+        )
+
+    def turned(self, which: NDArray[np.bool_]) -> Verdicts:
+        """With the two ends of some pairs exchanged."""
+        if not which.any():
+            return self
+        lost = np.where(which[:, None], self.lost[:, ::-1], self.lost)
+        bars = np.where(which, ((self.bars & 1) << 1) | (self.bars >> 1), self.bars).astype(np.uint8)
+        shown = zip(self.differs.to_pylist(), which.tolist(), strict=True)
+        differs = pa.array([turn(text) if text and turns else text for text, turns in shown], pa.string())
+        return replace(self, lost=lost, bars=bars, differs=differs)
+
+    def barred(self, sizes: Sizes, most: MaxLost) -> Verdicts:
+        """With the bars of these arguments of ``bars_of``."""
+        return replace(self, bars=bars_of(self.guarded, self.lost, sizes, most))
+
+    def unread(self) -> Verdicts:
+        """As if no facts had been looked at."""
+        nothing = np.full_like(self.lost, NOT_COMPARED)
+        return replace(
+            self, differs=pa.nulls(len(self), pa.string()), lost=nothing, bars=np.zeros_like(self.bars)
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[Verdicts]) -> Verdicts:
+        """Of the pairs of several, in order."""
+        parts = parts or [cls.identical(0)]
+        numbers = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("scores", "rules", "bounds", "lost", "bars")
+        }
+        return cls(**numbers, differs=pa.concat_arrays([part.differs for part in parts]))
+
+    def columns(self) -> dict[str, pa.Array]:
+        """As ``pairs/`` has them."""
+        unread = self.lost[:, 0] == NOT_COMPARED
+        return {
+            "score": pa.array(self.scores, mask=np.isnan(self.scores)),
+            "rule": pa.array(RULES).take(pa.array(self.rules)),
+            "bound": pa.array(self.bounds, mask=np.isnan(self.bounds)),
+            "differs": self.differs,
+            "lost_a": pa.array(self.lost[:, 0], mask=unread),
+            "lost_b": pa.array(self.lost[:, 1], mask=unread),
+        }
+
+    @classmethod
+    def read(cls, table: pa.Table, sizes: Sizes, most: MaxLost) -> Verdicts:
+        """What ``columns`` gave; the other arguments are those of ``bars_of``."""
+        table = table.select(VERDICT.names).cast(VERDICT).combine_chunks()
+        columns = {name: _one(table.column(name)) for name in VERDICT.names}
+        scores, bounds = (
+            columns[name].to_numpy(zero_copy_only=False).astype(np.float32) for name in ("score", "bound")
+        )
+        rules = np.array([RULES.index(name) for name in columns["rule"].to_pylist()], np.int8)
+        unread = NOT_COMPARED
+        lost = np.stack([columns[name].fill_null(unread).to_numpy() for name in ("lost_a", "lost_b")], axis=1)
+        bars = np.zeros(len(table), np.uint8)
+        return cls(scores, rules, bounds, columns["differs"], lost, bars).barred(sizes, most)
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays([pa.nulls(0, column.type), *column.chunks])
+
+
+VERDICT = pa.schema(
+    [
+        *(("score", pa.float32()), ("rule", pa.string()), ("bound", pa.float32()), ("differs", pa.string())),
+        *(("lost_a", pa.int32()), ("lost_b", pa.int32())),
+    ]
+)
+
+
+def read_max_lost(text: str) -> Any:
+    """Characters and share of ``CHARS,SHARE``; None of ``none``; the text itself if it is neither.
+
+    >>> read_max_lost("100,0.1"), read_max_lost("none")
+    ((100, 0.1), None)
+    """
+    if text == "none":
+        return None
+    characters, _, part = text.partition(",")
+    try:
+        return int(characters), float(part)
+    except ValueError:  # its rule says what it must be
+        return text
+
+
+def check_max_lost(what: str, value: Any) -> None:
+    """See that it is a number of characters and a share, or None.
+
+    Raises:
+        UserError: it is not.
+    """
+    if value is None:
+        return
+    pair = isinstance(value, tuple | list) and len(value) == 2 and not any(isinstance(v, bool) for v in value)
+    if not (
+        pair
+        and isinstance(value[0], int)
+        and value[0] >= 0
+        and isinstance(value[1], int | float)
+        and 0 <= value[1] <= 1
+    ):
+        raise UserError(
+            f"{what} {value!r}: must be a number of characters and a share from 0 to 1, such as 100,0.1, or "
+            "none."
+        )
+
+
+def bars_of(
+    guarded: NDArray[np.bool_], lost: NDArray[np.int32], sizes: Sizes, most: MaxLost
+) -> NDArray[np.uint8]:
+    """Which text of each pair must not go for the other.
+
+    Neither goes where they differ in a fact. One does not go where it says more beyond the other than
+    ``most``: so many characters and such a share of its own; ``ALWAYS_LOST`` characters may be lost of any.
+
+    >>> lost, sizes = np.array([[300, 0]], np.int32), (np.array([900]), np.array([600]))
+    >>> bars_of(np.array([False]), lost, sizes, (100, 0.1)).tolist()
+    [1]
+    """
+    bars: NDArray[np.uint8] = np.where(guarded, BOTH, 0).astype(np.uint8)
+    if most is not None:
+        for side, bit in ((0, 1), (1, 2)):
+            allowed = np.minimum(most[0], np.maximum(ALWAYS_LOST, most[1] * sizes[side]))
+            bars |= np.where(lost[:, side] > allowed, bit, 0).astype(np.uint8)
+    return bars
