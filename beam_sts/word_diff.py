@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 
 Marks = tuple[tuple[str, str], tuple[str, str]]
-"""What stands before and after words of the first text alone, and of the second alone."""
+"""What is before and after words of the first text alone, and of the second alone."""
 PLAIN: Marks = (("[-", "-]"), ("{+", "+}"))
 
 

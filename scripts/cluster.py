@@ -51,7 +51,7 @@ class Cluster:
             *self.runner_options(),
             "--environment_type=EXTERNAL",
             f"--environment_config=127.0.0.1:{self.port('pool')}",
-            # Else every step of a batch job starts Python workers anew, seconds of imports each.
+            # Else every step of a batch job starts new Python workers, seconds of imports each.
             "--environment_cache_millis=60000",
         ]
 

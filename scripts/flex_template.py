@@ -1,6 +1,6 @@
 """Metadata of the Flex Template, from the command's own options.
 
-    python -m scripts.flex_template    # writes flex_template/score.json anew
+    python -m scripts.flex_template    # writes flex_template/score.json
 
 A parameter of a Flex Template is always ``--name=value``: options that take no value are left out.
 """

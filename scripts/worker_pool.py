@@ -3,7 +3,7 @@
 It listens on 127.0.0.1 only, and it stops no worker. Each task manager counts its workers from 1, so two of
 them on one machine ask for workers of the same name; Beam's own (``worker_pool_main``) would stop the one
 when the other's job is done (seen in Beam 2.77). A worker ends by itself when its task manager closes the
-connection. A worker that a signal ends is started again: an engine waits for ever for one that died before
+connection. A worker that a signal ends is started again: an engine waits forever for one that died before
 it had connected.
 
     python scripts/worker_pool.py --port 50000

@@ -1,7 +1,7 @@
 """Candidates of a corpus in Beam from any union of sources, with a report of each.
 
-The pure twin is ``beam_sts.candidates.propose``. Nodes, what is compared, are named ``(side, id)``, side 1
-being the rows to compare against.
+The pure counterpart is ``beam_sts.candidates.propose``. Nodes, which are what is compared, are named
+``(side, id)``; side 1 is the rows to compare against.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class ProposeCandidates(beam.PTransform):
         super().__init__()
         self._proposal, self._model, self._load = proposal, model, load or {}
         self._blocks = blocks
-        # As the pure twin: across the sides, then within side 0.
+        # As in the pure counterpart: across the sides, then within side 0.
         self._passes = [True] if against else [False]
         if against and proposal.within:
             self._passes.append(False)
@@ -149,7 +149,7 @@ class Given(NamedTuple):
 class GivenCandidates(beam.PTransform):
     """``ids`` ``(id as text, node)`` and ``given`` ``(id as text, id as text)`` -> :class:`Given`.
 
-    The twin of ``given_pairs``: an unknown id, and a pair of one id, are counted and left out.
+    The counterpart of ``given_pairs``: an unknown id, and a pair of one id, are counted and left out.
     """
 
     def expand(self, collections: dict[str, beam.PCollection]) -> Given:

@@ -1,6 +1,6 @@
 """Nearest texts in Beam: by vectors, and by shared rare shingles.
 
-The pure twins are ``neighbours`` and ``lexical_neighbours`` of ``beam_sts.candidates.neighbours``.
+The pure counterparts are ``neighbours`` and ``lexical_neighbours`` of ``beam_sts.candidates.neighbours``.
 The rule: ids are cut into blocks of consecutive ids, every block is compared with every other by the pure
 functions, and of all blocks each text keeps its best. So the result is exact, and that of one machine; the
 work grows with the square of the texts, a block's copies with the blocks. A worker holds two blocks.
@@ -202,7 +202,7 @@ class _Nearest(beam.DoFn):
 
 
 class StaticVectors(beam.PTransform):
-    """``(id, text)`` -> ``(id, packed vector)``: the twin of ``static_embedding``.
+    """``(id, text)`` -> ``(id, packed vector)``: the counterpart of ``static_embedding``.
 
     The tokens' frequencies over all texts, some hundred thousand numbers, go to every worker.
 
@@ -300,7 +300,7 @@ class Packed:
 
 
 class ShingleFrequencies(beam.PTransform):
-    """``(id, text)`` -> one ``(texts, frequency of each shingle)``: the twin of ``shingle_frequency``.
+    """``(id, text)`` -> one ``(texts, frequency of each shingle)``: the counterpart of ``shingle_frequency``.
 
     Two or three times 32 MB are held by every worker, however large the corpus.
     """
@@ -342,7 +342,7 @@ class _CountShingles(beam.DoFn):
 
 
 class LexicalCandidates(beam.PTransform):
-    """``(id, text)`` -> ``((id, id), "lexical")``: the twin of ``lexical_neighbours``.
+    """``(id, text)`` -> ``((id, id), "lexical")``: the counterpart of ``lexical_neighbours``.
 
     Args:
         k: neighbours of each text.

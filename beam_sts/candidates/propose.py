@@ -78,7 +78,7 @@ def check_sources(what: str, sources: Any, others: Sequence[str] = ("block:FIELD
     Args:
         what: what messages call them.
         sources: their names.
-        others: those besides the plain ones, with what stands for their values.
+        others: those besides the plain ones, with the names of their values.
 
     Raises:
         UserError: naming the first that is wrong, and the nearest.

@@ -65,7 +65,7 @@ class Columns:
         if not (is_text(kind) or pa.types.is_integer(kind)):
             raise UserError(
                 f"{flag}id {self.id}: holds {kind}; ids must be integers or texts, so that equal ones are "
-                "surely equal. Cast the column first, or leave it out to use row numbers."
+                "equal everywhere. Cast the column first, or leave it out to use row numbers."
             )
 
     def sift(self, data: SliceData, start: int, id_type: pa.DataType) -> SliceRows:

@@ -32,7 +32,7 @@ def local_options(
 
     Args:
         beam_args: Beam's part of the command line.
-        waits: whether the command goes on with what the job wrote, so that the job must run.
+        waits: whether the command continues with what the job wrote, so that the job must run.
         here: what the runner may find; default: this machine.
 
     Raises:
@@ -97,6 +97,6 @@ def only_built(options: PipelineOptions) -> str | None:
 def _check_runs(options: PipelineOptions) -> None:
     if only_built(options):
         raise UserError(
-            "--template_location, --dry_run: this command waits for its job and goes on with what it wrote. "
+            "--template_location, --dry_run: this command waits for its job and continues with its output. "
             "Leave them out; templates are for pipelines.score."
         )

@@ -39,7 +39,7 @@ def guarded(
     Args:
         run: the command; gives its exit status.
         stays: what of its work is there when it ends early, as a sentence without its full stop.
-        again: what goes on with it then, such as "run the same command again to go on".
+        again: what continues it then, such as "run the same command again to go on".
         console: how it speaks.
     """
     console = console or Console()
@@ -59,7 +59,7 @@ def guarded(
                     "in a thread: %s: %s", failed.exc_type.__name__, failed.exc_value
                 )
             return
-        # With multi_processing Beam waits for ever for a worker process that has died.
+        # With multi_processing Beam waits forever for a worker process that has died.
         if finished.is_set():
             return  # it is one of those that are ended here
         finished.set()

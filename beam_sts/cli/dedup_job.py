@@ -157,7 +157,7 @@ def _earlier(folder: str, fingerprint: dict[str, Any], settings: DedupSettings) 
         if before[key] != fingerprint[key]:
             raise UserError(
                 f"--from_pairs {folder}: is of another --{key}, or its files have changed. Give that one, or "
-                "leave --from_pairs out to score anew."
+                "leave --from_pairs out to score again."
             )
     was, now = {**_BEFORE, **before["settings"]}, fingerprint["settings"]
     for key in ("text", "id", "empty", "against_text", "against_id", "within"):

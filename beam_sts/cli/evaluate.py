@@ -1,4 +1,4 @@
-r"""Measure: which system answers better and how surely, or how a model's scores agree with people's marks.
+r"""Measure which system answers better and with what confidence, or how scores agree with people's marks.
 
     python -m pipelines.evaluate --input answers.jsonl --text_a answer --text_b reference \
         --group system --by question_id --baseline a

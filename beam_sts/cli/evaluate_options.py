@@ -143,7 +143,7 @@ def add_options(options: argparse.ArgumentParser) -> None:
         help="with --score, a file to fit and write; if it is there, the curve to apply to every score",
     )
     scale.add_argument(
-        "--calibrate", choices=METHODS, help=f"fit anew, by this method (default: {METHODS[0]})"
+        "--calibrate", choices=METHODS, help=f"fit again, by this method (default: {METHODS[0]})"
     )
     add_format_options(options.add_argument_group("formats"))
     scoring = options.add_argument_group("scoring")

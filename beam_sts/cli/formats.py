@@ -14,7 +14,7 @@ from beam_sts.io.slices import ReadOptions
 def add_read_options(parser: argparse._ActionsContainer) -> None:
     """Give a command its options of reading lines: ``--delimiter``, ``--quotes``, ``--encoding``."""
     parser.add_argument(
-        "--delimiter", metavar="C", help="parts the fields of CSV and TSV files (default: comma; tab)"
+        "--delimiter", metavar="C", help="separates the fields of CSV and TSV files (default: comma; tab)"
     )
     parser.add_argument(
         "--quotes",

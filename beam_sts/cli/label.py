@@ -165,8 +165,9 @@ def report(run: Run, path: str, precision: float, options: ReadOptions | None = 
     else:
         surest = max(table, key=lambda row: row.precision_low)
         lines.append(
-            f"no threshold has a precision of surely {precision}; the surest is {surest.threshold} with "
-            f"{surest.precision_low:.3f} or more. Label more pairs, ask for less, or bring a better model."
+            f"no threshold has a precision of {precision} at 95% confidence; the nearest is "
+            f"{surest.threshold} with {surest.precision_low:.3f} or more. Label more pairs, ask for less, or "
+            "bring a better model."
         )
     return lines
 

@@ -249,7 +249,7 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
     return [
         ("path", summary["path"]),
         *[("note", f"the {name} split is empty: few documents; see --test_share, --seed") for name in empty],
-        *([("note", "this run was finished before; --overwrite runs it anew")] if finished else []),
+        *([("note", "this run was finished before; --overwrite runs it again")] if finished else []),
         ("read", f"{summary['rows_read']:,} rows"),
         ("rejected", f"{summary['rows_rejected']:,}"),
         *reasons,

@@ -28,7 +28,7 @@ def parser() -> Parser:
     p.add_argument(
         "--speed",
         action="store_true",
-        help=f"score {_PAIRS} made pairs with each model that is here; nothing is downloaded",
+        help=f"score {_PAIRS} generated pairs with each model that is here; nothing is downloaded",
     )
     add_console_options(p)
     return p

@@ -118,7 +118,7 @@ class Machine:
 
 @contextlib.contextmanager
 def _impatient() -> Iterator[None]:
-    """Beam's downloads warn at length, and wait for ever for a network that swallows packets."""
+    """Beam's downloads warn at length, and wait forever for a network that swallows packets."""
     before, logger = socket.getdefaulttimeout(), logging.getLogger(JavaJarServer.__module__)
     level = logger.level
     socket.setdefaulttimeout(_SECONDS)

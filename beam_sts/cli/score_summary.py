@@ -133,7 +133,7 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
             ("windowed", f"{summary['windowed']:,} pairs, as {summary['windows']:,} pairs of windows")
         )
     if summary["rows_read"] and not summary["rows_scored"]:
-        lines.append(("note", "no row could be scored: the reasons stand beside each row in rejected/"))
+        lines.append(("note", "no row could be scored: rejected/ has each row with its reason"))
     if not summary["rows_read"]:
         lines.append(("note", "the input has no rows: the output has its columns and no rows"))
     if summary["matches"] is not None:

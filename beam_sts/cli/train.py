@@ -67,7 +67,7 @@ _NUMBERS = (
     "teacher_frozen",
 )
 _FITS = ("teacher_fit", "teacher_cross_fit", "pretrain", "finetune")
-_SHARES = {"replay": "made pairs in fine-tuning"}
+_SHARES = {"replay": "generated pairs in fine-tuning"}
 _FIT_OPTIONS = {
     "epochs": float,
     "batch_size": int,
@@ -85,7 +85,7 @@ def parser() -> Parser:
         "--work_dir", type=Path, help="folder of the stages' results (a temporary one with --smoke)"
     )
     result.add_argument(
-        "--stsb", help="STS-B with {split} for train, dev and test, e.g. 'stsb/{split}.parquet'"
+        "--stsb", help="STS-B with {split} for train, dev and test, such as 'stsb/{split}.parquet'"
     )
     result.add_argument("--gold", nargs="*", default=[], help="more pairs with people's scores")
     result.add_argument("--gold_skip", nargs="*", default=[], help="subsets of --gold (column file) left out")
@@ -105,7 +105,7 @@ def parser() -> Parser:
         "--scored", nargs="*", default=[], help="pairs scored elsewhere: sentence1, sentence2, score"
     )
     add_read_options(result)
-    result.add_argument("--encoder", help="folder of a BERT encoder, e.g. all-MiniLM-L6-v2")
+    result.add_argument("--encoder", help="folder of a BERT encoder, such as all-MiniLM-L6-v2")
     result.add_argument("--teacher_encoder", help="folder of the encoder to fit as teacher, if another")
     result.add_argument(
         "--teacher_also", nargs="*", default=[], help="folders of more encoders, used beside it as they are"
@@ -134,7 +134,9 @@ def parser() -> Parser:
     result.add_argument(
         "--data_notes", help="Markdown file on data, licences and teacher, for the model card"
     )
-    result.add_argument("--device", default="cpu", help="where models are fitted, embed and label, e.g. cuda")
+    result.add_argument(
+        "--device", default="cpu", help="where models are fitted, embed and label, such as cuda"
+    )
     result.add_argument(
         "--threads", type=int, default=os.cpu_count() or 1, help="torch threads (default: cores)"
     )

@@ -58,7 +58,7 @@ class BeamSettings:
 class DeduplicateSlices(beam.PTransform):
     """A dict of units of slices, ``rows`` and perhaps ``against`` and ``given``, -> committed shards.
 
-    The result is that of one machine. Texts go through the shuffles, the other columns do not: every slice is
+    The result is that of one machine. Texts pass the shuffles, the other columns do not: every slice is
     read again when it is written.
     """
 

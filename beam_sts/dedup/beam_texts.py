@@ -170,7 +170,7 @@ class Nodes(NamedTuple):
 
 
 class MakeNodes(beam.PTransform):
-    """Rows -> :class:`Nodes`, the twin of ``beam_sts.dedup.rows.make_nodes``.
+    """Rows -> :class:`Nodes`, the counterpart of ``beam_sts.dedup.rows.make_nodes``.
 
     Args:
         merge: rows of equal text and side are one node; else every row is its own.

@@ -1,7 +1,7 @@
 """Connected components over verified edges, and what the largest of them look like. Pure functions.
 
-The distributed twin is ``beam_sts.dedup.beam_components``; both give a component the name of its smallest
-node, so their results are equal.
+The distributed counterpart is ``beam_sts.dedup.beam_components``; both give a component the name of its
+smallest node, so their results are equal.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Decision:
 
     @property
     def removed(self) -> NDArray[np.bool_]:
-        """Whether each text goes, with all its rows."""
+        """Whether each text is removed, with all its rows."""
         return self.edge >= 0
 
     @property
@@ -151,7 +151,7 @@ class RowOutcomes:
 
     @property
     def removed(self) -> NDArray[np.bool_]:
-        """Whether each row goes."""
+        """Whether each row is removed."""
         gone: NDArray[np.bool_] = self.survivor != np.arange(len(self.survivor))
         return gone
 

@@ -158,7 +158,7 @@ class RowWriter:
 
 
 def receipts(rows: Rows, made: RowOutcomes, span: IntArray, threshold: float, model: str) -> pa.Table:
-    """Why some rows go: what each has besides its own columns.
+    """Why some rows are removed: what each has besides its own columns.
 
     Args:
         rows: of the corpus.

@@ -9,7 +9,7 @@ The rule, within each component over accepted edges (score at or above the thres
    component only pairs that already have a score are looked at, so that a chain of n rows costs at most
    ``GUARD_ROUNDS * n`` further scores, not n squared; rows that might have gone stay, and are counted.
 
-So no row goes because it resembles something that resembles the survivor.
+So no row is removed because it resembles something that resembles the survivor.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def pick_survivors(
         compare: scores pairs that have no score; None: they count as not verified.
         rounds: survivors of a component for which missing scores are made up.
         clusters: of the nodes, finer than the components; only pairs within one remove a node.
-        one_to_one: a node goes for a fixed one only if each is the other's best.
+        one_to_one: a node is removed for a fixed one only if each is the other's best.
 
     >>> chain = ScoredPairs(np.array([0, 1]), np.array([1, 2]), np.array([0.95, 0.9], np.float32))
     >>> far = lambda a, b: (np.full(len(a), 0.4, np.float32), np.zeros(len(a), np.uint8))

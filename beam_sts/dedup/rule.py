@@ -38,8 +38,8 @@ class Policy:
     """What a run's settings say about duplicates, whatever the texts.
 
     ``threshold``: least score of a duplicate. ``linkage``: clusters are connected components (``single``), or
-    finer (``average``). ``one_to_one``: a row goes for one of the other input only if each is the other's
-    best.
+    finer (``average``). ``one_to_one``: a row is removed for one of the other input only if each is the
+    other's best.
     """
 
     threshold: float

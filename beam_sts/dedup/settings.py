@@ -87,7 +87,9 @@ class DedupSettings(ScorerSettings):
         read=read_max_lost,
     )
     one_to_one: bool = setting(
-        False, "with --against: a row goes only if it and its survivor are each other's best match", flag
+        False,
+        "with --against: a row is removed only if it and its survivor are each other's best match",
+        flag,
     )
     empty: str = setting(
         "keep", "empty texts: keep all, score (duplicates of each other) or reject", choices=EMPTY

@@ -1,4 +1,4 @@
-"""Shards of scored pairs: written as they are scored, read by a run that goes on or starts from them."""
+"""Shards of scored pairs: written as they are scored, read by a run that resumes or starts from them."""
 
 from __future__ import annotations
 

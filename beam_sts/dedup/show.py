@@ -148,7 +148,7 @@ def removals(rule: Rule, found: Survivors, each: int, show: Show) -> list[Entry]
         rule: of the nodes.
         found: what became of them.
         each: of the removed ones.
-        show: makes the examples, a survivor beside the node that goes for it.
+        show: makes the examples, a survivor with the node that is removed for it.
     """
     gone = np.flatnonzero(found.survivor != np.arange(len(found.survivor)))
     gone = gone[np.argsort(_rounded(found.scores[gone]), kind="stable")]

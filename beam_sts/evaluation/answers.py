@@ -148,7 +148,7 @@ def _missing(meant: Sequence[Token], known: set[str], fact: str) -> float:
 
 
 def _negations(passage: Sequence[Token], meant: Sequence[Token]) -> int:
-    """1 where one of both is negated once more, or thrice; two negations cancel out."""
+    """1 where one of both is negated once more, or three times more; two negations cancel out."""
     return sum(token.fact == "negation" for token in (*passage, *meant)) % 2
 
 

@@ -152,7 +152,7 @@ def load_calibration(text: str, path: str) -> Calibration:
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, OverflowError) as error:
         what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(
-            f"--calibration {path}: is not a calibration that can be used: {what}. Fit it anew with --score."
+            f"--calibration {path}: is not a calibration that can be used: {what}. Fit it again with --score."
         ) from error
     return result
 

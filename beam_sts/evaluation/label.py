@@ -120,5 +120,5 @@ def estimate_quality(
 
 
 def recommend(table: Sequence[Quality], precision: float) -> Quality | None:
-    """The lowest threshold whose precision is surely (by its interval's lower end) as high as asked."""
+    """The lowest threshold whose precision, by its interval's lower end, is as high as asked."""
     return next((row for row in table if row.precision_low >= precision), None)

@@ -30,7 +30,7 @@ def lost_most(
 ) -> list[dict[str, Any]]:
     """The questions at which groups fall farthest behind the baseline, with the texts of both.
 
-    Of several answers to a question the group's worst stands beside the baseline's best.
+    Of several answers to a question the group's worst is shown with the baseline's best.
 
     Args:
         entries: of the whole input.

@@ -1,4 +1,4 @@
-"""Columns of any Arrow type, as they are carried through a run: types that kernels lack as plain twins."""
+"""Columns of any Arrow type, as they are carried through a run: types that kernels lack become plain ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TYPE = b"beam_sts.type"  # metadata: the type that a column had in its file, as
 
 
 def carried(schema: pa.Schema, path: str) -> pa.Schema:
-    """A file's schema as its columns are carried: types that kernels lack replaced by their plain twins.
+    """A file's schema as its columns are carried: types that kernels lack become plain ones.
 
     A column with extension types in it is carried as what they are stored as; its metadata has its type,
     which ``restored`` gives back.

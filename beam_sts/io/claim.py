@@ -1,4 +1,4 @@
-"""Who may write to an output folder: one run at a time, and only what goes on with the run that is in it."""
+"""Who may write to an output folder: one run at a time, and only what continues the run that is in it."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _check(folder: OutputFolder, fingerprint: dict[str, Any], *, overwrite: bool
         raise UserError(f"--output {folder.root}: {refusal(before, fingerprint)}")
     if not same and folder.lease and folder.lease.taken_over:
         raise UserError(
-            f"--output {folder.root}: --takeover goes on with the same input, model and settings; "
+            f"--output {folder.root}: --takeover continues with the same input, model and settings; "
             "the run that held this folder may still be writing its own. Give another folder."
         )
     return True

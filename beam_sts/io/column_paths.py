@@ -18,7 +18,7 @@ JSON_TEXT = {b"beam_sts.json": b"1"}
 
 
 RAW = "beam_sts.raw"
-"""Name of the column that has the rows of JSON Lines as they stand, where they are carried."""
+"""Name of the column that has the rows of JSON Lines as they are, where they are carried."""
 
 
 def is_json(field: pa.Field) -> bool:

@@ -1,6 +1,6 @@
-"""CSV and TSV: every column is text, exactly as it stands in the file.
+"""CSV and TSV: every column is text, exactly as it is in the file.
 
-The dialect is RFC 4180's: a field may stand in double quotes, may then hold delimiters and line ends, and a
+The dialect is RFC 4180's: a field may be in double quotes, may then hold delimiters and line ends, and a
 quote inside it is doubled. A quote elsewhere in a field is a character like any other. Python's csv module
 reads well-formed files alike (a test compares them), but on a malformed record it does not say which lines
 it has swallowed.
@@ -54,7 +54,7 @@ class Delimited(LineFormat):
 
     @property
     def delimiter(self) -> str:
-        """What parts the fields."""
+        """What separates the fields."""
         return self.options.delimiter or self.usual
 
     def scan(self, path: str, rows_per_slice: int) -> FileScan:
@@ -65,8 +65,8 @@ class Delimited(LineFormat):
             if found != self.usual:
                 shown = "tab" if found == "\t" else f"'{found}'"
                 raise UserError(
-                    f"{path}: by its first lines it is parted by {shown}, not by {self.usual!r}: "
-                    f"--delimiter says what parts the columns; give --delimiter {shown}, or --delimiter "
+                    f"{path}: by its first lines it is separated by {shown}, not by {self.usual!r}: "
+                    f"--delimiter says what separates the columns; give --delimiter {shown}, or --delimiter "
                     f"{'tab' if self.usual == chr(9) else repr(self.usual)} to read it as one column."
                 )
         return super().scan(path, rows_per_slice)
@@ -97,8 +97,8 @@ class Delimited(LineFormat):
     ) -> Iterator[Record]:
         """Parse records; blank lines between them are not rows.
 
-        Where a quote is not closed properly, the record's first line is the bad row and reading goes on with
-        the second, so that a stray quote does not swallow the rows after it.
+        Where a quote is not closed properly, the record's first line is the bad row and reading continues
+        with the second, so that a stray quote does not swallow the rows after it.
         """
         ahead: deque[Line] = deque()
 

@@ -11,7 +11,7 @@ from beam_sts.io.committed import RUN_FILE
 def refusal(before: dict[str, Any], now: dict[str, Any]) -> str:
     """Why a folder's run is not this one, and the way out."""
     if not before:
-        return f"its {RUN_FILE} is damaged. Give another folder, or --overwrite to start anew."
+        return f"its {RUN_FILE} is damaged. Give another folder, or --overwrite to start again."
     if before.get("pipeline") != now["pipeline"]:
         return (
             f"holds a run of pipelines.{before.get('pipeline')}. "
@@ -21,11 +21,11 @@ def refusal(before: dict[str, Any], now: dict[str, Any]) -> str:
     if {key.partition(".")[0] for key in _changed_keys(before, now)} == {"versions"}:
         return (
             f"was made with other versions: {differences}. Install those to go on with it, give another "
-            "folder, or --overwrite to start anew."
+            "folder, or --overwrite to start again."
         )
     return (
         f"was made with other settings: {differences}. Give another folder, the same settings to go on "
-        "with it, or --overwrite to start anew."
+        "with it, or --overwrite to start again."
     )
 
 

@@ -57,7 +57,7 @@ class JsonLines(LineFormat):
 
     Args:
         encoding: of the files, if not UTF-8.
-        raw: add a column with the rows as they stand.
+        raw: add a column with the rows as they are.
     """
 
     encoding: str | None = None

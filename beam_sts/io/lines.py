@@ -51,7 +51,7 @@ def undecodable(error: UnicodeDecodeError, encoding: str | None) -> str:
 
 
 class LineFormat(ABC):
-    """Slices are byte ranges of whole records, so each is read without what stands before it.
+    """Slices are byte ranges of whole records, so each is read without what is before it.
 
     A compressed file has no random access, nor has one of another encoding than UTF-8: it is one unit, read
     as one stream, a slice in memory at a time.

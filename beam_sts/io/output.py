@@ -211,7 +211,9 @@ class OutputFolder:
         found = []
         for path, record in zip(paths, read_records(paths), strict=True):
             if record is None:
-                raise UserError(f"{path}: is missing or damaged. Run the same command again to make it anew.")
+                raise UserError(
+                    f"{path}: is missing or damaged. Run the same command again to make it again."
+                )
             found.append({name: value for name, value in record.items() if name not in _NO_COUNTS})
         return found
 

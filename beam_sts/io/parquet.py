@@ -54,7 +54,7 @@ class Parquet:
             return FileScan(schema, slices, seen.content(Slice(0, path, 0, metadata.num_rows)))
 
     def units(self, slices: list[Slice]) -> list[list[Slice]]:
-        """A few neighbouring slices together, so that a big row group is not decoded anew for each."""
+        """A few neighbouring slices together, so that a big row group is not decoded again for each."""
         return [slices[i : i + SLICES_PER_UNIT] for i in range(0, len(slices), SLICES_PER_UNIT)]
 
     def read(
@@ -154,7 +154,7 @@ class _Seen:
         return digest_of(self._footer, *map(self._group, groups))
 
     def _chunks(self, index: int) -> list[tuple[int, int]]:
-        """Where the columns of a row group stand: first byte and size."""
+        """Where the columns of a row group are: first byte and size."""
         group = self._metadata.row_group(index)
         columns = (group.column(at) for at in range(group.num_columns))
         return [

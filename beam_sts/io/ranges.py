@@ -56,7 +56,7 @@ def read_ranges(
             if batch is None:
                 raise UserError(
                     f"{part.path}: changed while it was read, or is damaged: it ends before row {row:,} of "
-                    "those that its footer promises. Start again; if it stays so, write the file anew."
+                    "those that its footer promises. Start again; if it stays so, write the file again."
                 )
             skip, used = max(0, part.row - row), min(len(batch), stop - row)
             if used > skip:

@@ -24,9 +24,10 @@ MOST_SLICES = 1_000_000
 class ReadOptions:
     """What the files do not say themselves.
 
-    ``delimiter`` parts the fields of CSV and TSV files, by default a comma or a tab; ``quotes`` says whether
-    double quotes enclose fields; ``encoding`` is that of line formats, a codec of Python, by default UTF-8.
-    ``raw`` carries each row of JSON Lines as it stands besides its columns, for output in the same format.
+    ``delimiter`` separates the fields of CSV and TSV files, by default a comma or a tab; ``quotes`` says
+    whether double quotes enclose fields; ``encoding`` is that of line formats, a codec of Python, by default
+    UTF-8.
+    ``raw`` carries each row of JSON Lines as it is besides its columns, for output in the same format.
     """
 
     delimiter: str | None = None

@@ -33,7 +33,7 @@ class TextFile:
     """A growing column of texts on the local disk; memory holds eight bytes for each.
 
     Args:
-        path: of the file, which is written anew.
+        path: of the file, which is written again.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -25,7 +25,7 @@ _MAGIC = (
     (b"PAR1", "Parquet (.parquet)"),
     (b"ARROW1", "an Arrow file (.arrow, .feather)"),
     (b"\xff\xff\xff\xff", "an Arrow stream (.arrow)"),
-    (b"FEA1", "Feather version 1; write it anew as version 2"),
+    (b"FEA1", "Feather version 1; write it again as version 2"),
     (b"\x1f\x8b", "gzip (.gz)"),
     (b"\x28\xb5\x2f\xfd", "Zstandard (.zst)"),
     (b"BZh", "bzip2 (.bz2)"),
@@ -46,7 +46,7 @@ LATIN = re.compile(
 
 
 class Line(NamedTuple):
-    """A line with its end, its number from 1, and where it stands among the decompressed bytes.
+    """A line with its end, its number from 1, and where it is among the decompressed bytes.
 
     ``size`` is more than the length of ``data`` where the line is over ``LINE_LIMIT``.
     """

@@ -111,7 +111,7 @@ class Pace:
 
 
 class Steps:
-    """Counts what is done of a part of a run, and names what is at hand, such as a file."""
+    """Counts what is done of a part of a run, and names what is current, such as a file."""
 
     def __init__(self) -> None:
         self.done = 0

@@ -27,7 +27,7 @@ def _tokens() -> dict[str, Any]:
 class MineCounts(Counts):
     """Of rows, texts, pairs and sets.
 
-    ``places`` are where texts stand, repeated ones too; ``shards`` the pairs of each shard; ``rows_written``
+    ``places`` are where texts are, repeated ones too; ``shards`` the pairs of each shard; ``rows_written``
     by set and split; ``tokens`` those of ``TOKENS``, and ``length_histogram``.
     """
 

@@ -41,7 +41,7 @@ from beam_sts.mining.shards import Cuts, PairShardWriter, PairTexts, set_triplet
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.scorer import PairScorer
 
-# Of a total, what counts the units that are done, the unit, and what names the one at hand.
+# Of a total, what counts the units that are done, the unit, and what names the current one.
 Progress: TypeAlias = Callable[[int, Callable[[], int], str, Callable[[], str]], AbstractContextManager[None]]
 
 
@@ -191,7 +191,7 @@ def mine_locally(
         work: a folder on a local disk for texts.
         reject: takes the rejected rows of a slice; gives how many, and why.
         lap: called with the name of every part that is done.
-        progress: shows how many of so many units are done, and what is at hand.
+        progress: shows how many of so many units are done, and the current one.
     """
     scorer = PairScorer(checkpoint, **settings.scorer_args)
     reader = PassageReader(source, settings, work)

@@ -108,7 +108,7 @@ def slice_passages(rows: SliceRows, settings: MineSettings) -> SlicePassages:
 
 @dataclass(frozen=True)
 class Passages:
-    """Distinct texts, in the order of their names, and where they stand.
+    """Distinct texts, in the order of their names, and where they are.
 
     ``name`` uint64 (texts, 2) ascending; ``place`` numbers the text at each place of the corpus, ``document``
     its document there (-1: none), both of shape (places,). ``test`` is of shape (texts,); ``vectors`` of

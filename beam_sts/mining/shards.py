@@ -1,7 +1,7 @@
 """Shards of mined pairs: scored, written and read again. One machine and Beam write the same bytes.
 
 Pairs are cut into shards by ranges of their draws, whatever proposes them and wherever they are scored; so a
-shard is scored in the same batches everywhere, and a run that goes on takes the scores of those that are
+shard is scored in the same batches everywhere, and a resumed run takes the scores of those that are
 there.
 """
 

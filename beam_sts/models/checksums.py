@@ -46,7 +46,7 @@ def verify_checksums(folder: Path) -> None:
 
 
 def digest_file(file: Path) -> Path:
-    """Where the SHA-256 of a file stands: beside it, in the format of ``sha256sum -c``."""
+    """Where the SHA-256 of a file is: beside it, in the format of ``sha256sum -c``."""
     return file.with_name(f"{file.name}.sha256")
 
 

@@ -40,7 +40,7 @@ class SavedTokenizer:
         backend: the ``tokenizers.Tokenizer``, without truncation and padding.
         model_max_length: tokens that a pair may have, as the files say it, unchecked.
         pads_left: whether padding goes to the left.
-        truncates_left: whether the start of a long text goes.
+        truncates_left: whether the start of a long text is cut.
         token_types: whether the model is given token types.
         unknown_id: id of the token for what the vocabulary lacks.
         pad_id: id of the padding token.

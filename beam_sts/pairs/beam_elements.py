@@ -15,7 +15,7 @@ from beam_sts.io.column_paths import missing_column
 from beam_sts.types import TextPair
 
 Ident = int | str | bytes
-"""What names a row: of these alone equal ones are surely equal, in every coder of Beam."""
+"""What names a row: of these alone equal ones are certain to be equal, in every coder of Beam."""
 
 
 def fields_of(element: Any, transform: str) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def identifier(value: Any, what: str) -> Ident:
         return int(value)
     raise UserError(
         f"{what} {repr(value)[:80]} is {type(value).__name__}; ids must be integers, texts or bytes, so that "
-        "equal ones are surely equal. Give str() of it."
+        "equal ones are certain to be equal. Give str() of it."
     )
 
 

@@ -23,7 +23,7 @@ INFERENCE_ARGS = {"symmetric", "raw_logits"}
 
 @dataclass(frozen=True)
 class PairFailure:
-    """Stands in for the score of a pair that is too long or on which the backend failed, even alone."""
+    """Takes the place of the score of a pair that is too long or on which the backend failed, even alone."""
 
     reason: str
 

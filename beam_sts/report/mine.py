@@ -75,8 +75,8 @@ def _rows(summary: Summary, examples: Examples) -> Section:
         "Did it work?",
         funnel(steps) + rejections(summary, examples),
         shows="rows, the distinct texts in them, and the pairs that were proposed, by what proposed them.",
-        read="a pair that several propose stands under all their names joined, and is scored once.",
-        act="mend rejected rows at their source; for more pairs raise --neighbours or --lexical.",
+        read="a pair that several propose has all their names, joined, and is scored once.",
+        act="correct rejected rows at their source; for more pairs raise --neighbours or --lexical.",
     )
 
 

@@ -148,7 +148,7 @@ def _rows(summary: Summary, examples: Examples) -> Section:
         shows="what became of every row that was read.",
         read="rejected and scored rows add up to the rows read. A reused row has the same two texts "
         "as another: it cost nothing.",
-        act="mend the rejected rows at their source, or leave them out knowingly; they are in "
+        act="correct the rejected rows at their source, or leave them out knowingly; they are in "
         "rejected/ with file, row and reason."
         if rejected
         else "",

@@ -183,7 +183,7 @@ def _lost(summary: Summary) -> Section:
         pairs(shown, label=f"Questions lost most against {base}", first=5),
         shows=f"the questions at which a system fell farthest behind {base}: the answer of {base} first, the "
         "system's second, words that only one has marked, the reference below.",
-        read="of several answers to a question, the system's worst stands beside the best of the baseline.",
+        read="of several answers to a question, the system's worst is shown with the best of the baseline.",
         act="read them: a lost word, a refusal or another format is often the same fault many times.",
     )
 
@@ -196,7 +196,7 @@ def _means(summary: Summary) -> Section:
         read="bars say how sure each mean is by itself. Whether two differ is decided above, question by "
         "question: bars may overlap and the two still differ."
         if tested
-        else "bars that do not overlap differ surely enough; bars that overlap may still differ. The score "
+        else "bars that do not overlap differ; bars that overlap may still differ. The score "
         "says how alike two texts are, not which is true.",
         act="see the differences above."
         if tested

@@ -60,7 +60,7 @@ def notes(summary: Summary) -> list[Note]:
         if result["calibration_error"] > _LARGE_ERROR:
             error = result["calibration_error"]
             found.append(
-                Note(f"On {name} scores are {error:.2f} off the gold scores in the mean.", "calibration")
+                Note(f"On {name} scores are {error:.2f} off the gold scores on average.", "calibration")
             )
     lowest = summary["results"]["probes"]["identical"]["lowest"]
     if lowest < 0.9:
@@ -178,8 +178,8 @@ def _probes(results: Mapping[str, Any]) -> Section:
         body,
         shows="the share of facts whose paraphrase scores above a near-copy with another fact, by what the "
         "other fact changes; and the scores of equal, unrelated and long texts.",
-        read="0.5 is chance. Scores of documents should fall as more is edited, wherever the edit stands.",
-        act="do not filter by this model what a weak probe stands for.",
+        read="0.5 is chance. Scores of documents should fall as more is edited, wherever the edit is.",
+        act="do not filter by this model what a weak probe tests.",
     )
 
 

@@ -90,8 +90,8 @@ def resolve_backend(
     """What ``auto`` stands for here; or torch, with a logged reason, for a backend that cannot run the model.
 
     ``auto`` is torch for BERT-hash, which has an engine of its own, and for every precision but fp32 and
-    int8. Otherwise it is OpenVINO or else ONNX Runtime, where that is installed and
-    its scores of sample pairs agree with torch's within 1e-5.
+    int8. Otherwise it is OpenVINO or else ONNX Runtime, where that is installed and its scores of sample
+    pairs agree with torch's within 1e-5.
 
     Raises:
         UserError: backend, precision and device do not go together, or an extra is missing.

@@ -67,7 +67,7 @@ def choose_columns(
         if set(pair) <= set(names):
             return pair
     known = ", ".join("/".join(pair) for pair in KNOWN_COLUMNS)
-    alone = " Of a CSV file, --delimiter says what parts the columns." if len(names) == 1 else ""
+    alone = " Of a CSV file, --delimiter says what separates the columns." if len(names) == 1 else ""
     raise UserError(
         f"no text columns recognised among {listed(names)}. Name them with --text_a and --text_b "
         f"(found without naming: {known}).{alone}"
@@ -114,7 +114,7 @@ def text_schema(schema: pa.Schema, text_columns: Sequence[str]) -> pa.Schema:
 class Sifted:
     """A table split into what can be scored and what cannot.
 
-    ``good`` and ``bad`` are row indices; ``reasons`` stand beside ``bad``.
+    ``good`` and ``bad`` are row indices; ``reasons`` are those of ``bad``.
     """
 
     good: np.ndarray

@@ -18,7 +18,7 @@ _LOCAL_NORMALIZERS = {"BertNormalizer", "NFC", "NFD", "NFKC", "NFKD", "Lowercase
 _WORD_SPLITTERS = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
 _SPACE = re.compile(r"(?<=\S) (?=\S)")
 _SPACE_OR_LINE = re.compile(r"(?<=\S)[ \n](?=\S)")
-# Ideographs stand alone under BERT's normalizer, and their punctuation does in any word splitter.
+# Ideographs are tokens of their own under BERT's normalizer, and their punctuation does in any word splitter.
 _BERT = re.compile(r"(?<=\S)[ \n](?=\S)|(?<=\w)(?=[\u3002\uff0c\u4e00-\u9fff])")
 _SENTENCEPIECE_SPACE = "\u2581"
 
@@ -74,7 +74,7 @@ def _marks_spaces(normalizer: dict[str, Any]) -> bool:
 
 
 def _merges_stay_in_words(model: dict[str, Any]) -> bool:
-    """Whether no token of a BPE vocabulary goes on over a space mark: merges then never cross one."""
+    """Whether no token of a BPE vocabulary continues over a space mark: merges then never cross one."""
     if model["type"] != "BPE" or _SENTENCEPIECE_SPACE not in model["vocab"]:
         return False
     crossing = re.compile(f"[^{_SENTENCEPIECE_SPACE}]{_SENTENCEPIECE_SPACE}")

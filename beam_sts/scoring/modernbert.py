@@ -1,6 +1,6 @@
 """ModernBERT on a GPU: pairs end to end, without padding, in few passes over memory.
 
-A GPU multiplies matrices so fast that a forward pass in torch spends most of its time on what stands between
+A GPU multiplies matrices so fast that a forward pass in torch spends most of its time on what is between
 the products: the rotation alone goes through memory some twenty times. Here all that is three kernels
 (``modernbert_kernels.py``; in ``modernbert_steps.py`` the same in torch). A product adds the residual itself,
 and attention goes from a pair's first token to its last, so there is neither padding nor a mask.
@@ -139,7 +139,7 @@ class ModernBertBackend:
         )
 
     def share(self, work: Work, run: Callable[..., Iterable[Any]]) -> None:
-        """Nothing: a token's numbers depend on the pair that it stands in."""
+        """Nothing: a token's numbers depend on the pair that it is in."""
 
     def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
         """Logits of the rows, shape (rows,)."""
@@ -149,7 +149,7 @@ class ModernBertBackend:
         return values
 
     def _forward(self, ids: torch.Tensor, lengths: torch.Tensor, longest: int) -> torch.Tensor:
-        """Logits of pairs that stand end to end in ``ids``."""
+        """Logits of pairs that are end to end in ``ids``."""
         steps, dtype = self._steps, self._dtype
         bounds = functional.pad(lengths.cumsum(0), (1, 0))
         starts = bounds[:-1].repeat_interleave(lengths, output_size=len(ids))

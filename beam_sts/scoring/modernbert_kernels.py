@@ -1,6 +1,6 @@
 """The steps between ModernBERT's products, each in one pass over a GPU's memory: kernels in Triton.
 
-Triton comes with torch where torch comes with CUDA; it needs a C compiler at hand.
+Triton comes with torch where torch comes with CUDA; it needs a C compiler.
 """
 
 from __future__ import annotations

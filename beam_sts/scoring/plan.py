@@ -49,7 +49,7 @@ def plan_micro_batches(lengths: IntArray, token_budget: int) -> list[tuple[int, 
 
     Args:
         lengths: tokens of each pair, shape (n,), in descending order.
-        token_budget: bound on rows x longest row, in tokens. One pair longer than that stands alone.
+        token_budget: bound on rows x longest row, in tokens. One pair longer than that is alone.
 
     Returns:
         ``(start, stop)`` of each micro-batch; together they cover ``range(n)`` in order.
@@ -75,7 +75,7 @@ def plan_packed(lengths: IntArray, token_budget: int) -> list[tuple[int, int]]:
 
     Args:
         lengths: tokens of each pair, shape (n,).
-        token_budget: bound on the tokens of a micro-batch. One pair longer than that stands alone.
+        token_budget: bound on the tokens of a micro-batch. One pair longer than that is alone.
 
     Returns:
         ``(start, stop)`` of each micro-batch; together they cover ``range(n)`` in order.

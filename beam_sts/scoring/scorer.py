@@ -89,8 +89,7 @@ class ScoreResult:
     """Scores of one call: float32 of shape (n,), NaN exactly at the keys of ``failures``.
 
     ``tokens`` says of each row how many tokens the model was given for its pair, shape (n,), 0 where it was
-    not
-    given any; ``marked`` lists the rows behind the counts ``truncated``, ``windowed`` and ``unknown``.
+    given none; ``marked`` lists the rows behind the counts ``truncated``, ``windowed`` and ``unknown``.
     """
 
     scores: NDArray[np.float32]
@@ -115,7 +114,7 @@ class PairScorer:
         backend: ``torch``, ``onnx``, ``openvino`` (extras of these names), or ``auto``: see
             ``beam_sts.scoring.backends.resolve_backend``.
         device: where to run: ``cpu``, ``cuda``, ``cuda:1``, ... On a GPU the process's attention is kept off
-            cuDNN, which plans anew for each shape.
+            cuDNN, which plans again for each shape.
         threads: threads of this process, each with its own micro-batch; default: all cores it may use; with a
             GPU, where they tokenise, pad and launch, three at most.
         macro_batch: distinct pairs that are tokenised and sorted by length together.
@@ -184,7 +183,7 @@ class PairScorer:
             loaded = model if isinstance(model, Checkpoint) else load_checkpoint(model, **allowed)
             if self._fingerprint not in (None, loaded.fingerprint):
                 raise UserError(
-                    f"{loaded.path}: the checkpoint is not that of the pickled scorer. Make the scorer anew."
+                    f"{loaded.path}: the checkpoint is not that of the pickled scorer. Make the scorer again."
                 )
             tokenizer = PairTokenizer.of(loaded)
             backend = resolve_backend(loaded, tokenizer, self._settings["backend"], precision, device)

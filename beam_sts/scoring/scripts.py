@@ -15,7 +15,7 @@ _WORDS, _LETTERS = 100, 1000
 
 
 def unreadable_tokens(vocabulary: Mapping[str, int], unknown_id: int) -> NDArray[np.bool_]:
-    """Whether each token id says next to nothing: the unknown token, and parts of words spelled by letters.
+    """Whether each token id says almost nothing: the unknown token, and parts of words spelled by letters.
 
     A vocabulary learnt from English may hold the letters of other alphabets, one by one. A Greek text is then
     all letters that the model never saw in a word.

@@ -1,8 +1,8 @@
 """Threads that a fork does not break: a child process starts its own.
 
 A fork copies the thread that forks and no other. A pool's threads are then gone, and locks that they held, in
-Python or in native code, stay held for ever. So a fork waits until no task runs, and in the child every pool,
-and whatever else is registered here, starts anew.
+Python or in native code, stay held forever. So a fork waits until no task runs, and in the child every pool,
+and whatever else is registered here, starts again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PATIENCE = 30.0
 
 
 class Renewable(Protocol):
-    """What must start anew in a child process."""
+    """What must start again in a child process."""
 
     def after_fork(self) -> None:
         """Let go of what the fork broke. Called in the child before anything else runs."""
@@ -108,7 +108,7 @@ class Threads:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Start anew; threads come with the first task."""
+        """Start again; threads come with the first task."""
         self._executor = ThreadPoolExecutor(self._count, self._name, initializer=_alone)
 
     def map(self, run: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:

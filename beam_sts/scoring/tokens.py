@@ -29,7 +29,7 @@ from beam_sts.scoring.wordpiece import WordPieceColumns
 _PIECE, _LEAST_PIECE, _CHARACTERS_PER_TOKEN = 1 << 17, 1 << 12, 16
 # Texts, and bytes of them, that a thread tokenises at a time.
 _BLOCK, _BLOCK_BYTES = 1024, 1 << 20
-# Encoders that were trained with a first token, which stands for the pair, and one that parts its texts.
+# Encoders that were trained with a first token, which stands for the pair, and one that separates its texts.
 _READS_FIRST = {"bert", "bert_hash", "roberta", "xlm-roberta", "camembert", "modernbert", "neobert"}
 _PROBES = (("a", "b"), ("b", "a a a"), ("", "a b"), ("b a", ""))
 

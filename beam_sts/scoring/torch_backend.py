@@ -37,7 +37,7 @@ class Lanes:
         self._device = device
         self._streams: SimpleQueue[Any] | None = None
         if device.type == "cuda":
-            # For the process: cuDNN plans its attention anew for each shape of a micro-batch, and there are
+            # For the process: cuDNN plans its attention again for each shape of a micro-batch, and there are
             # hundreds. That was most of the nano's time in bfloat16.
             torch.backends.cuda.enable_cudnn_sdp(False)
             torch.cuda.synchronize(device)  # the streams do not wait for the weights
@@ -73,7 +73,7 @@ class TorchBackend:
         model: a sequence-classification model with one label, in evaluation mode.
         device: a torch device, such as ``cpu`` or ``cuda``.
         precision: ``fp32``; ``bf16`` or, on a GPU, ``fp16``: autocast. A GPU gets its matrices rounded once,
-            as autocast would do anew for each micro-batch.
+            as autocast would do again for each micro-batch.
     """
 
     packs = False

@@ -12,7 +12,7 @@ The rule of ``long_text="windows"``, for a pair of more tokens than the model ta
    hold it. The pair's score is the mean over all tokens of both texts.
 
 So the score is near the share of both texts' tokens that the other text matches: two equal long texts score
-like two equal short ones, and a half that differs takes half of the score, wherever it stands.
+like two equal short ones, and a half that differs takes half of the score, wherever it is.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ class FitSettings:
         max_length: Tokens a pair is cut to.
         max_tokens: Padded tokens a batch may hold; batches of long pairs are smaller for it.
         shift: Places that the tokens of a pair are moved from its start, at most, in half of the batches;
-            only for models of rotary positions. What stands far into long texts then reads as at their start.
+            only for models of rotary positions. What is far into long texts then reads as at their start.
         average: Decay of the exponential moving average of the weights that is kept in the end; 0 keeps the
             last.
         seed: Of order, swaps and dropout.
@@ -188,7 +188,7 @@ def fit(
         joined: Whether the model reads a pair as one row; if not, a batch holds all first texts, then all
             second ones, each by itself.
         keep: File that holds the progress while the fit runs, written every minute. A stopped fit of the
-            same pairs, settings and start goes on from there, to the same weights.
+            same pairs, settings and start continues from there, to the same weights.
 
     Returns:
         What it came to: steps, pairs seen, seconds and some 60 points of the learning curve.
@@ -221,10 +221,10 @@ def fit(
         owner = progress.owner_of(settings, joined, device.type, *told, *pairs.texts, *first)
         reached = progress.load(keep, owner, optimizer, averaged) or reached
         if reached.step:
-            logger.info("goes on after %d of %d pairs (%s)", reached.seen, total, keep)
+            logger.info("continues after %d of %d pairs (%s)", reached.seen, total, keep)
     begun -= reached.seconds
     saved = time.monotonic()
-    since: list[torch.Tensor] = []  # read seldom: each reading waits for the device
+    since: list[torch.Tensor] = []  # read rarely: each reading waits for the device
     recent: list[torch.Tensor] = []
     for batch in islice(random_batches(lengths, settings, total, rng), reached.step, None):
         rate = settings.learning_rate * rate_at(reached.seen / total, settings.warmup)

@@ -18,7 +18,7 @@ def planted_pair(
         count: Sentences of the document.
         edits: Sentences that are replaced in the copy, at most ``count``.
         rng: Source of the choices.
-        at: Where the edits stand as one block: 0 at the start, 1 at the end; None scatters them.
+        at: Where the edits are as one block: 0 at the start, 1 at the end; None scatters them.
 
     Returns:
         The document and its edited copy.
@@ -94,7 +94,7 @@ def report_on_length(
         sentences: Where sentences are drawn from; none that the model was trained on, for an honest report.
         sizes: Sentences of the documents; 250 of STS-B's make about 8,000 tokens a pair.
         shares: Shares of sentences replaced.
-        places: Where the replaced block stands: 0 start, 1 end.
+        places: Where the replaced block is: 0 start, 1 end.
         repeats: Documents of each kind; None takes 8 short ones, or 3 of a hundred sentences and more.
         seed: Of the documents.
 

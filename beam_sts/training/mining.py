@@ -160,7 +160,7 @@ def drawn_pairs(texts: Sequence[str], gold: int, vectors: np.ndarray, device: st
 
     What the gold sentences are about is what it will be judged by, so they get many partners, near and far.
     Pairs with many words in common are among them whatever they mean: a student of word vectors has to learn
-    that common words are not common sense, and the neighbours of a sentence by the teacher seldom show it.
+    that common words are not common sense, and the neighbours of a sentence by the teacher rarely show it.
 
     Args:
         texts: The sentences, the gold ones first.

@@ -1,4 +1,4 @@
-"""Long computations in parts, so that a stopped one goes on where it was."""
+"""Long computations in parts, so that a stopped one continues where it was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fit has reached, on disk: a stopped one goes on there, to the weights it would have had anyway."""
+"""What a fit has reached, on disk: a stopped one continues there, to the weights it would have had anyway."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Recipe:
         pretrain: How the student is fitted to all pairs: labelled, made, gold and given ones.
         finetune: How it is fitted to the gold pairs after that, with the next two.
         labelled_again: Labelled pairs in fine-tuning too, the first ones: their labels are the best.
-        replay: Share of the made pairs that goes into fine-tuning too.
+        replay: Share of the generated pairs that goes into fine-tuning too.
         data_notes: Markdown file on the data, its licences and the teacher, for the model card.
         read: How CSV, TSV and JSON Lines are read.
     """

@@ -1,7 +1,7 @@
 """Facts whose two parties can be exchanged, in many words and frames: what fine-tuning teaches of word order.
 
 A model that has seen thirty verbs with fifty nouns knows those by heart. Here hundreds of names and nouns meet
-in more than a thousand grammars, so that reading who stands where is cheaper than remembering.
+in more than a thousand grammars, so that reading who is where is cheaper than remembering.
 """
 
 # ruff: noqa: E501  (word lists and frames read better one to a line)

@@ -1,7 +1,7 @@
 """The token table fitted to the teacher before the student is: a bag of tokens with the teacher's cosines.
 
 One pair teaches a student one number. A batch of n texts whose vectors the teacher has made teaches the
-table n * n of them at the price of n sums of its rows, so that what tokens mean, seldom ones too, is known
+table n * n of them at the price of n sums of its rows, so that what tokens mean, rare ones too, is known
 before the first pair is read.
 """
 

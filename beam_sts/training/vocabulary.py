@@ -175,7 +175,7 @@ def leading_components(vectors: np.ndarray, width: int, weights: np.ndarray | No
     Args:
         vectors: float[n, dims]; zero rows stay zero.
         width: Components to keep.
-        weights: Weight of each row in the mean and the covariance, float[n].
+        weights: Weight of each row for the mean and the covariance, float[n].
 
     Returns:
         float32[n, width].

@@ -28,8 +28,8 @@ class ScorePairs(beam.PTransform):
     """Adds a similarity to each row.
 
     Args:
-        error_handling: where rows go that cannot be scored, as for Beam's own transforms; without it such
-            a row fails the pipeline, so that none is lost.
+        error_handling: output of the rows that cannot be scored, as for Beam's own transforms; without it
+            such a row fails the pipeline, so that none is lost.
         **settings: as for ``beam_sts.ScorePairs``.
     """
 
@@ -49,7 +49,7 @@ class DeduplicateTexts(beam.PTransform):
     """Removes near-duplicates; outputs ``kept``, and ``removed``: each with the row that stays for it.
 
     Args:
-        error_handling: where rows go that cannot be compared; without it such a row fails the pipeline.
+        error_handling: output of the rows that cannot be compared; without it such a row fails the pipeline.
         **settings: as for ``beam_sts.DeduplicateTexts``.
     """
 
@@ -76,7 +76,7 @@ class MinePairs(beam.PTransform):
         text: field of the texts.
         document: field of the documents, integers or texts, whose neighbouring texts are paired.
         place: field of the texts' places in their documents, numbers.
-        error_handling: where texts go that cannot be used; without it such a row fails the pipeline.
+        error_handling: output of the texts that cannot be used; without it such a row fails the pipeline.
         **settings: as for ``beam_sts.MinePairs``.
     """
 

@@ -164,7 +164,7 @@ def test_an_input_without_rows_gives_the_columns_and_says_so(tmp_path, tiny, nam
     [
         ("in.csv", b"", (), "in.csv is empty"),
         ("in.csv", b"a,b,a\n", (), "column 'a' is there twice"),
-        ("in.csv", b"a;b\n1;2\n", (), "--delimiter says what parts the columns"),
+        ("in.csv", b"a;b\n1;2\n", (), "--delimiter says what separates the columns"),
         ("in.csv", GOOD, ("--delimiter", ";;"), "--delimiter ';;': must be one ASCII character"),
         ("in.csv", GOOD, ("--csv_safe",), "--csv_safe: goes with --output_format csv"),
         ("in.csv", b"sentence1,sentence2,score\n", (), "a column 'score'. Give our score another name"),

@@ -135,7 +135,9 @@ def test_taking_over_does_not_mix_two_runs_of_different_settings():
         with lock(folder, takeover=True) as second:
             prepare(second, run, overwrite=True)
             other = {**run, "settings": {"threshold": 0.6}}
-            with pytest.raises(UserError, match="--takeover goes on with the same input, model and settings"):
+            with pytest.raises(
+                UserError, match="--takeover continues with the same input, model and settings"
+            ):
                 prepare(second, other, overwrite=True)
     with lock(folder) as alone:
         prepare(alone, other, overwrite=True)

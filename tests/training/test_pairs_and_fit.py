@@ -180,7 +180,7 @@ def test_a_fit_that_is_killed_goes_on_to_the_same_weights(tokenizer, tmp_path, c
     left = keep.read_bytes()
     with caplog.at_level("INFO"):
         resumed, again = kept_fit(vocabulary, keep)
-    assert "goes on after 32 of 56 pairs" in caplog.text
+    assert "continues after 32 of 56 pairs" in caplog.text
     assert not keep.exists()
     assert (again.step, again.seen) == (14, 56)
     assert all(torch.equal(resumed[name], weight) for name, weight in whole.items())
@@ -189,7 +189,7 @@ def test_a_fit_that_is_killed_goes_on_to_the_same_weights(tokenizer, tmp_path, c
         caplog.clear()
         keep.write_bytes(useless)
         _, anew = kept_fit(vocabulary, keep, **changes)
-        assert "goes on" not in caplog.text
+        assert "continues" not in caplog.text
         assert anew.step == 14
 
 

@@ -304,7 +304,7 @@ def _differ(
 def _without_misspelt(
     left: Facts, right: Facts, mine: list[int], theirs: list[int]
 ) -> tuple[list[int], list[int]]:
-    """Without words that stand beside a misspelling of theirs that is a word of its own nowhere."""
+    """Without words that are next to a misspelling of theirs that is a word of its own nowhere."""
     if not mine or not theirs or len(mine) * len(theirs) > _NAMES_AT_ONCE:
         return mine, theirs
     ours, others = list(mine), list(theirs)
@@ -527,7 +527,7 @@ def _edits(a: str, b: str, most: int) -> bool:
 def _moved(
     left: Facts, right: Facts, blocks: Sequence[_Block], extra: tuple[set[int], set[int]], guard: str
 ) -> Difference | None:
-    """Whether the same words stand in another order that may tell who does what to whom."""
+    """Whether the same words are in another order that may tell who does what to whom."""
     moved = [
         at
         for block in blocks

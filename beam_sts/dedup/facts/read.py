@@ -16,8 +16,8 @@ PLAIN, NUMBER, UNIT, DATE, CODE, ADDRESS, NEGATION, QUANTITY, SIGN = range(9)
 KINDS = ("word", "number", "unit", "date", "code", "address", "negation", "quantity", "sign")
 
 NOTHING, LINE, ITEM, SENTENCE = range(4)
-"""What parts a token from the one before it: nothing but blanks, the end of a line, what parts the items of a
-list, the end of a sentence or a paragraph."""
+"""What separates a token from the one before it: nothing but blanks, the end of a line, what separates the
+items of a list, the end of a sentence or a paragraph."""
 
 _CJK = "\u3007\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 _CJK += "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"

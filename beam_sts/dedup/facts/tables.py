@@ -269,7 +269,7 @@ NEGATIONS = frozenset(
 QUANTITIES = frozenset(
     "all some any each every both either most few fewer several many much least only just almost nearly about around approximately roughly exactly precisely over under above below exceeding minimum maximum at-least double triple more less up-to always often sometimes rarely seldom usually frequently occasionally mostly partly entirely fully completely partially must may might can could should shall cannot required optional whole another everyone someone anyone everything something anything hardly possibly probably certainly allegedly reportedly tous toutes quelques alle einige manche todos algunos".split()
 )
-"""How many, how much, how often, how surely."""
+"""How many, how much, how often, how certain."""
 SIGNS = frozenset(("<", ">", "<=", ">=", "=", "==", "!=", "≤", "≥", "≠", "±", "×", "÷", "+", "-", "*", "^"))
 
 LITTLE = frozenset(
@@ -330,7 +330,7 @@ def known_words() -> frozenset[str]:
 
 @cache
 def exclusive_words() -> dict[str, frozenset[str]]:
-    """To a word those that it cannot stand beside in one meaning: opposites, and others of a short series."""
+    """To a word those that it cannot accompany in one meaning: opposites, and others of a short series."""
     found: dict[str, set[str]] = {}
     for line in _read("exclusive.txt"):
         words = line.split()

@@ -1,0 +1,131 @@
+"""Check the language: the project's words, and in documents also long sentences and proselint's advice.
+
+    python -m scripts.prose                # README, CHANGELOG, docs, and what the package's code says
+    python -m scripts.prose docs/dedup.md  # some files
+
+``prose_words.json`` has the words: a pattern, and what to write instead. Their sources are Google's developer
+documentation style guide and the project's glossary. Of code, comments, docstrings and messages are read.
+Experiment logs (docs/experiments) are records that nobody rewrites, so they are not checked.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import itertools
+import json
+import re
+import sys
+import tokenize
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LONGEST_SENTENCE = 50
+"""Words, up to a full stop, colon or semicolon."""
+Fault = tuple[int, str]
+"""A line, from 1, and what to change there."""
+_WORDS = {
+    re.compile(rf"(?<![\w/.-])(?:{pattern})(?![\w-])", re.I): instead
+    for pattern, instead in json.loads(
+        Path(__file__).with_name("prose_words.json").read_text("utf-8")
+    ).items()
+}
+_CODE = re.compile(
+    r"^(?P<indent> *)(?P<fence>```|~~~).*?^(?P=indent)(?P=fence)$"
+    r"|<!--.*?-->|``[^\n]+?``|`[^`\n]*`|\]\([^)\s]*\)",
+    re.S | re.M,
+)
+_ITEM = r"^ *(?:[-*:]|\d+\.) "
+_OFF = ("typography", "weasel_words", "dates_times", "lexical_illusions", "restricted", "annotations")
+"""Checks of proselint that do not suit: quotation marks of print, years, repetitions across removed code."""
+_DATA = ("beam_sts/training/", "beam_sts/dedup/facts/", "beam_sts/evaluation/words.py", "scripts/prose.py")
+"""Code whose strings are words to train on or to compare with."""
+
+
+def files() -> list[Path]:
+    """The documents and modules that are checked."""
+    code = [path for folder in ("beam_sts", "pipelines", "scripts") for path in (ROOT / folder).rglob("*.py")]
+    docs = [path for path in (ROOT / "docs").glob("*.md") if path.name != "dedup.md"]  # being rewritten
+    return [*sorted(ROOT.glob("*.md")), *sorted(docs), *sorted(code)]
+
+
+def in_document(text: str) -> Iterator[Fault]:
+    """The faults of a Markdown document."""
+    plain = _blank(text)
+    yield from _words([(1, plain)])
+    yield from _long_sentences(plain)
+    yield from _advice(plain)
+
+
+def in_code(text: str, *, strings: bool = True) -> Iterator[Fault]:
+    """The faults of a module: in comments, docstrings and, by ``strings``, strings of several words."""
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    said = [(token.start[0], token.string) for token in tokens if token.type == tokenize.COMMENT]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            said.append((node.lineno, str(node.value.value)))
+        elif strings and isinstance(node, ast.Constant) and len(str(node.value).split()) > 3:
+            said.append((node.lineno, str(node.value)))
+    yield from _words((line, _blank(part)) for line, part in said)
+
+
+def _blank(text: str) -> str:
+    """A text with its code blanked out, line by line as long as before."""
+    return _CODE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+
+
+def _line(text: str, place: int) -> int:
+    return text.count("\n", 0, place) + 1
+
+
+def _words(parts: Iterable[tuple[int, str]]) -> Iterator[Fault]:
+    for first, text in parts:
+        for pattern, instead in _WORDS.items():
+            for found in pattern.finditer(text):
+                yield first - 1 + _line(text, found.start()), f"{found[0]!r}: write: {instead}"
+
+
+def _long_sentences(plain: str) -> Iterator[Fault]:
+    """Of paragraphs and list items; tables and headings have no sentences."""
+    for part in re.finditer(r"(?:^(?![|#]).+\n?)+", plain, re.M):
+        starts = [0, *(found.start() for found in re.finditer(_ITEM, part[0], re.M)), len(part[0])]
+        for start, end in itertools.pairwise(starts):
+            for sentence in re.finditer(r"\S.*?(?:[.!?:;](?=\s)|\Z)", part[0][start:end], re.S):
+                words = re.findall(r"[^\W_][\w'-]*", sentence[0])
+                if len(words) > LONGEST_SENTENCE:
+                    place = part.start() + start + sentence.start()
+                    yield _line(plain, place), f"a sentence of {len(words)} words: make two of it"
+
+
+def _advice(plain: str) -> Iterator[Fault]:
+    """What proselint says."""
+    from proselint.checks import __register__ as checks
+    from proselint.config import DEFAULT, Config
+    from proselint.registry import CheckRegistry
+    from proselint.tools import LintFile
+
+    registry = CheckRegistry()
+    if not registry.checks:
+        registry.register_many(checks)
+    config: Config = {**DEFAULT, "checks": {**DEFAULT["checks"], **dict.fromkeys(_OFF, False)}}
+    for found in LintFile("page", plain).lint(config):
+        yield _line(plain, found.check_result.span[0]), found.check_result.message
+
+
+def faults(path: Path) -> list[str]:
+    """The faults of a file, each with its place."""
+    text, name = path.read_text("utf-8"), path.resolve().relative_to(ROOT).as_posix()
+    found = in_document(text) if path.suffix == ".md" else in_code(text, strings=not name.startswith(_DATA))
+    return [f"{name}:{line}: {what}" for line, what in sorted(set(found))]
+
+
+def main(names: Sequence[str]) -> int:
+    """Print the faults of files; the status is 1 if there are some."""
+    found = [fault for path in (map(Path, names) if names else files()) for fault in faults(path)]
+    print(*found, sep="\n", end="\n" if found else "")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
