@@ -6,8 +6,8 @@ values in, a string out.
 
 Charts are SVG of a few shapes, drawn here instead of by a plotting library. matplotlib fixes colours and
 type size when it draws, so its pictures neither follow dark mode nor stay readable on a phone, and a run
-would need it. Vega-Lite is 800 KB of JavaScript in every report, and the page would run scripts beside untrusted
-texts. This page has no script at all, and a content security policy that forbids any.
+would need it. Vega-Lite is 800 KB of JavaScript in every report, and the page would run scripts beside
+untrusted texts. This page has no script at all, and a content security policy that forbids any.
 """
 
 from beam_sts.report.page import Page, Section, render
