@@ -213,8 +213,8 @@ def _guarded(summary: Summary, examples: Examples) -> Section:
     count = summary["pairs_guarded"]
     shown = examples.get("guarded", ())
     body = Markup("<p>{}</p>").format(
-        f"{count:,} pairs that reach the threshold differ in a fact: both rows stay, unless one goes for a "
-        "third."
+        f"{count:,} pairs that reach the threshold differ in a fact: both rows stay, unless one is removed "
+        "for a third."
         if count
         else "No pair that reaches the threshold differs in a fact."
     )
