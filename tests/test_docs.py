@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pyarrow as pa
@@ -107,17 +108,20 @@ def test_commands_run_one_after_the_other(page, tmp_path, monkeypatch, capfd):
                 pipeline.parser().split(words)
                 continue
             if "--read" in words:
-                fill_in(words[words.index("--read") + 1])
+                for path in takewhile(lambda w: not w.startswith("--"), words[words.index("--read") + 1 :]):
+                    fill_in(path, part="--sheet" in words)
             # Examples show one folder for several settings.
             again = ["--overwrite"] if "--output" in words and "--estimate" not in words else []
             status = pipeline.main([*words, *again])
             assert status == 0, f"{command}\n{capfd.readouterr().err}"
 
 
-def fill_in(path):
-    """A label sheet as a person fills it in."""
+def fill_in(path, part):
+    """A label sheet as a person fills it in; in part, so that there is something to draw."""
     sheet = pa.csv.read_csv(path)
     labels = ["1" if score >= 0.9 else "0" for score in sheet["score"].to_pylist()]
+    if part:
+        labels = ["", *labels[1:]]
     pa.csv.write_csv(sheet.set_column(sheet.column_names.index("label"), "label", [labels]), path)
 
 

@@ -1,54 +1,118 @@
 """Choose a threshold by labelling a few pairs of a finished run of pipelines.dedup.
 
-python -m pipelines.label --run clean/ --sheet pairs.csv --pairs 200    # writes the sheet
+python -m pipelines.label --run clean/ --sheet first.csv --pairs 100    # writes a sheet
 (fill in the column label: 1 duplicate, 0 not)
-python -m pipelines.label --run clean/ --read pairs.csv --precision 0.95
+python -m pipelines.label --run clean/ --read first.csv --sheet second.csv --pairs 100    # where it decides
+python -m pipelines.label --run clean/ --read first.csv second.csv --precision 0.95
 """
 
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from math import isfinite
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_sts.arrays import IntArray
 from beam_sts.cli.args import Parser
 from beam_sts.cli.checks import check_at_least
 from beam_sts.cli.console import guarded
 from beam_sts.cli.formats import add_read_options, add_storage_options, read_options
 from beam_sts.cli.terminal import say
+from beam_sts.dedup.kinds import kind_of_difference
 from beam_sts.dedup.runs import Run
 from beam_sts.errors import UserError
-from beam_sts.evaluation.label import BANDS, bands_of, estimate_quality, recommend, sample_pairs
+from beam_sts.evaluation.label import (
+    CONFIDENCE,
+    STEPS,
+    Estimate,
+    Labels,
+    draw_kinds,
+    draw_steps,
+    estimate_quality,
+    labels_needed,
+    steps_of,
+    wanted_steps,
+)
 from beam_sts.io.column_paths import listed
 from beam_sts.io.delimited import sniff_delimiter
-from beam_sts.io.encode import encode
+from beam_sts.io.encode import FORMULA_STARTS, encode
 from beam_sts.io.files import file_system, publish
 from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.slices import ReadOptions
 from beam_sts.io.streams import sniff_encoding
 
 _LONGEST = 2_000  # characters of a text in the sheet
+_MORE = 5  # times as many pairs are looked at for their kinds of difference
+_TABLE = 5  # steps between the thresholds of the table
 _YES, _NO = ("1", "1.0", "y", "yes", "true"), ("0", "0.0", "n", "no", "false")
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What the threshold is to reach: a precision, with a confidence, in an interval of a width."""
+
+    precision: float = 0.95
+    confidence: float = CONFIDENCE
+    width: float = 0.05
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A pair of a sheet that has a label; ``kind`` is empty in sheets of earlier versions."""
+
+    ids: tuple[str, str]
+    score: float
+    duplicate: bool
+    weight: float
+    kind: str
+
+
 def scored_pairs(run: Run) -> pa.Table:
-    """The pairs of a run that a model scored."""
+    """The pairs of a run that a threshold decides about, with their scores.
+
+    Pairs that differ in a fact are no duplicates at any threshold; where the run scored only what may reach
+    its threshold, those below it are too few to tell.
+    """
+    least = 0.0 if scores_all(run) else float(run.fingerprint["settings"]["threshold"])
     parts = []
     for table in run.tables("pairs"):
+        scores = table.column("score").cast(pa.float32())
+        decided = pc.and_kleene(
+            pc.not_equal(table.column("rule"), "identical"), pc.greater_equal(scores, np.float32(least))
+        )
+        if "differs" in table.column_names:
+            decided = pc.and_kleene(decided, pc.is_null(_null_for_empty(table.column("differs"))))
         columns = [name for name in ("id_a", "id_b", "score", "b_in") if name in table.column_names]
-        table = table.filter(pc.not_equal(table.column("rule"), "identical")).select(columns)
         place = columns.index("score")
-        table = table.set_column(place, "score", table.column("score").cast(pa.float32()))
-        parts.append(table.filter(pc.is_valid(table.column("score"))))
+        parts.append(table.select(columns).set_column(place, "score", scores).filter(decided))
     return pa.concat_tables(parts)
 
 
-def write_sheet(run: Run, path: str, count: int, seed: int) -> int:
-    """Write the label sheet; gives the number of pairs in it.
+def scores_all(run: Run) -> bool:
+    """Whether all candidates of a run have a score; in versions without the setting they had."""
+    settings = run.fingerprint["settings"]
+    return bool(settings.get("score_all", True)) or settings["linkage"] == "average"
+
+
+def _null_for_empty(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """CSV has no null."""
+    return pc.if_else(pc.equal(texts.cast(pa.string()), ""), pa.scalar(None, pa.string()), texts)
+
+
+def population_of(pairs: pa.Table) -> IntArray:
+    """Pairs of each step."""
+    found: IntArray = np.bincount(steps_of(pairs.column("score").to_numpy()), minlength=STEPS)
+    return found
+
+
+def write_sheet(run: Run, path: str, count: int, seed: int, wish: Wish, marked: Sequence[Marked] = ()) -> int:
+    """Write a label sheet of pairs that are not marked yet; gives the number of pairs in it.
 
     Raises:
         UserError: the sheet is there already, or there are no pairs.
@@ -59,17 +123,47 @@ def write_sheet(run: Run, path: str, count: int, seed: int) -> int:
     pairs = scored_pairs(run)
     if not len(pairs):
         raise UserError(f"--run {run.output.root}: no pair was scored, so there is nothing to label.")
-    scores = pairs.column("score").to_numpy()
-    chosen = sample_pairs(scores, count, seed)
-    picked = pairs.take(pa.array(chosen))
+    labels, done = labels_of(pairs, marked)
+    if len(done) == len(pairs):
+        raise UserError(f"--run {run.output.root}: all {len(pairs):,} pairs are marked.")
+    rng = np.random.default_rng(seed)
+    steps = steps_of(pairs.column("score").to_numpy())
+    population = np.bincount(steps, minlength=STEPS)
+    estimate = estimate_quality(population, labels, seed) if len(labels) else None
+    threshold = float(run.fingerprint["settings"]["threshold"])
+    worth = wanted_steps(population, threshold, estimate, wish.precision)
+    looked_at = draw_steps(steps, worth, count * _MORE, rng, done)
+    looked_at = looked_at[np.argsort(steps[looked_at], kind="stable")]
+    sheet = _with_texts(run, pairs.take(pa.array(looked_at)))
+    kinds = np.array(
+        [
+            kind_of_difference(a[:_LONGEST], b[:_LONGEST])
+            for a, b in zip(
+                sheet.column("text_a").to_pylist(), sheet.column("text_b").to_pylist(), strict=True
+            )
+        ]
+    )
+    chosen, weights = draw_kinds(kinds, count, rng)
+    sheet = sheet.take(pa.array(chosen))
+    for at, (name, column) in enumerate(
+        (
+            ("label", pa.nulls(len(sheet), pa.string())),
+            ("kind", pa.array(kinds[chosen])),
+            ("weight", pa.array(np.round(weights, 4))),
+        )
+    ):
+        sheet = sheet.add_column(at, name, column)
+    publish(path, encode(sheet, "csv", csv_safe=True))
+    return len(sheet)
+
+
+def _with_texts(run: Run, picked: pa.Table) -> pa.Table:
     first, second = (picked.column(name).cast(pa.string()).to_pylist() for name in ("id_a", "id_b"))
     texts = run.texts({*first, *second})
     others = run.texts_against(set(second)) if "b_in" in picked.column_names else {}
     inside_b = picked.column("b_in").to_pylist() if "b_in" in picked.column_names else ["input"] * len(picked)
-    sheet = pa.table(
+    return pa.table(
         {
-            "label": pa.nulls(len(picked), pa.string()),
-            "band": pa.array(bands_of(scores[chosen])),
             "score": picked.column("score"),
             "id_a": pa.array(first, pa.string()),
             "id_b": pa.array(second, pa.string()),
@@ -80,8 +174,6 @@ def write_sheet(run: Run, path: str, count: int, seed: int) -> int:
             ],
         }
     )
-    publish(path, encode(sheet, "csv", csv_safe=True))
-    return len(sheet)
 
 
 def _short(text: str | None) -> str:
@@ -96,19 +188,20 @@ def sheet_options(path: str, options: ReadOptions) -> ReadOptions:
     return replace(options, delimiter=delimiter, encoding=encoding)
 
 
-def read_sheet(path: str, options: ReadOptions | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Bands and labels of the rows that are filled in.
+def read_sheet(path: str, options: ReadOptions | None = None) -> list[Marked]:
+    """The rows of a sheet that are filled in.
 
     Raises:
         UserError: it is not such a sheet, a row cannot be read, or a label is neither yes nor no.
     """
-    bands, labels = [], []
+    marked = []
     options = sheet_options(path, options or ReadOptions())
     plan = plan_input(path, 100_000, options, "--read")
-    missing = {"label", "band"} - set(plan.schema.names)
+    names = plan.schema.names
+    missing = {"label", "score", "id_a", "id_b"} - set(names)
     if missing:
         raise UserError(
-            f"--read {path}: has no column {min(missing)!r}; its columns are {listed(plan.schema.names)}. If "
+            f"--read {path}: has no column {min(missing)!r}; its columns are {listed(names)}. If "
             "it is a label sheet, say with --delimiter what parts its columns, and with --encoding how it is "
             "saved."
         )
@@ -117,74 +210,171 @@ def read_sheet(path: str, options: ReadOptions | None = None) -> tuple[np.ndarra
             if part.bad:
                 bad = part.bad[0]
                 raise UserError(f"--read {path}: row {bad.row + 1}: {bad.reason}.")
-            for row, label, band in zip(
-                part.rows,
-                part.table.column("label").to_pylist(),
-                part.table.column("band").to_pylist(),
-                strict=True,
-            ):
-                value = str(label or "").strip().lower()
+            for at, row in zip(part.rows, part.table.to_pylist(), strict=True):
+                value = str(row["label"] or "").strip().lower()
+                place = f"--read {path}: row {at + 1}"
                 if value not in ("", *_YES, *_NO):
-                    raise UserError(f"--read {path}: row {row + 1}: label {label!r} is neither 1 nor 0.")
+                    raise UserError(f"{place}: label {row['label']!r} is neither 1 nor 0.")
                 if value:
-                    if not str(band).isdigit() or int(band) >= BANDS:
-                        raise UserError(
-                            f"--read {path}: row {row + 1}: band {band!r} is not 0 to {BANDS - 1}."
-                        )
-                    bands.append(int(band))
-                    labels.append(value in _YES)
-    if not labels:
+                    score = _number(f"{place}: score", row["score"], 1)
+                    weight = _number(f"{place}: weight", row.get("weight") or 1, 1e6)
+                    ids = _plain(row["id_a"]), _plain(row["id_b"])
+                    marked.append(Marked(ids, score, value in _YES, weight or 1.0, row.get("kind") or ""))
+    if not marked:
         raise UserError(
             f"--read {path}: no label is filled in. Put 1 (duplicate) or 0 into the column label."
         )
-    return np.array(bands), np.array(labels)
+    return marked
 
 
-def report(run: Run, path: str, precision: float, options: ReadOptions | None = None) -> list[str]:
-    """Precision and recall by threshold, and a recommendation, as lines."""
-    bands, labels = read_sheet(path, options)
-    population = np.bincount(bands_of(scored_pairs(run).column("score").to_numpy()), minlength=BANDS)
-    table = estimate_quality(population, bands, labels)
+def _number(place: str, value: object, most: float) -> float:
+    try:
+        number = float(str(value).replace(",", "."))
+    except ValueError:
+        number = float("nan")
+    if not isfinite(number) or not 0 <= number <= most:
+        raise UserError(
+            f"{place} {value!r} is not a number from 0 to {most:g}; leave it as the sheet had it."
+        )
+    return number
+
+
+def _plain(value: object) -> str:
+    """An id without the apostrophe that keeps spreadsheets from running it."""
+    text = str(value)
+    return text[1:] if text[:1] == "'" and text[1:2] and text[1] in FORMULA_STARTS else text
+
+
+def labels_of(pairs: pa.Table, marked: Sequence[Marked]) -> tuple[Labels, IntArray]:
+    """Labels with the scores of this run, and which of its pairs they are of.
+
+    A pair marked twice counts as it was marked last; one that this run did not score, as in its sheet.
+    """
+    last = {one.ids: one for one in marked}
+    wanted = pa.array([a for a, _ in last], pa.string())
+    rows = np.flatnonzero(np.asarray(pc.is_in(pairs.column("id_a").cast(pa.string()), wanted)))
+    some = pairs.take(pa.array(rows))
+    ids = zip(*(some.column(name).cast(pa.string()).to_pylist() for name in ("id_a", "id_b")), strict=True)
+    place = {pair: at for at, pair in enumerate(ids) if pair in last}
+    scores = some.column("score").to_numpy()
+    labels = Labels(
+        np.array(
+            [scores[place[key]] if key in place else one.score for key, one in last.items()], np.float64
+        ),
+        np.array([one.duplicate for one in last.values()], dtype=bool),
+        np.array([one.weight for one in last.values()], np.float64),
+    )
+    return labels, rows[sorted(place.values())]
+
+
+def report(run: Run, marked: Sequence[Marked], wish: Wish) -> list[str]:
+    """Precision and recall by threshold, a recommendation, and what more labels would give, as lines."""
+    pairs = scored_pairs(run)
+    labels, found = labels_of(pairs, marked)
+    population = population_of(pairs)
+    estimate = estimate_quality(population, labels)
+    best = estimate.recommend(wish.precision, wish.confidence)
     lines = [
-        f"{len(labels):,} labels, {int(labels.sum()):,} duplicates; recall is among the {population.sum():,} "
-        "candidates",
-        "threshold      pairs  precision (95% interval)    recall (95% interval)",
+        f"{len(labels):,} labels, {int(labels.duplicate.sum()):,} duplicates; recall is among the "
+        f"{population.sum():,} candidates",
     ]
-    lines += [
-        f"{row.threshold:9.2f} {row.pairs:10,}  {row.precision:9.3f} ({row.precision_low:.3f} to "
-        f"{row.precision_high:.3f})  {row.recall:8.3f} ({row.recall_low:.3f} to {row.recall_high:.3f})"
-        for row in table
-    ]
-    best = recommend(table, precision)
-    if best:
+    if len(found) < len(labels):
         lines.append(
-            f"recommended: --threshold {best.threshold} (the lowest with a precision of {precision} or more, "
-            f"by its interval's lower end); next: --from_pairs {shlex.quote(run.output.root)} "
-            f"--threshold {best.threshold}"
+            f"{len(labels) - len(found):,} labels are of pairs that this run did not score; they count at "
+            "the score in their sheet"
         )
-    else:
-        surest = max(table, key=lambda row: row.precision_low)
+    if not scores_all(run):
         lines.append(
-            f"no threshold has a precision of {precision} at 95% confidence; the nearest is "
-            f"{surest.threshold} with {surest.precision_low:.3f} or more. Label more pairs, ask for less, or "
-            "bring a better model."
+            f"the run scored only what may reach its threshold, {run.fingerprint['settings']['threshold']}: for "
+            "lower ones run it with --score_all"
         )
-    return lines
+    lines += _by_kind(marked)
+    lines.append("threshold      pairs  precision (95% interval)    recall (95% interval)")
+    lowest = int(np.flatnonzero(population)[0]) // _TABLE * _TABLE
+    shown = {step / STEPS for step in range(lowest, STEPS, _TABLE) if estimate.above[step]}
+    for row in map(estimate.at, sorted(shown | ({best.threshold} if best else set()))):
+        lines.append(
+            f"{row.threshold:9.2f} {row.pairs:10,}  {row.precision:9.3f} ({row.precision_low:.3f} to "
+            f"{row.precision_high:.3f})  {row.recall:8.3f} ({row.recall_low:.3f} to {row.recall_high:.3f})"
+        )
+    return lines + _advice(run, estimate, len(labels), wish)
 
 
-EXAMPLES = ("--run clean --sheet sheet.csv", "--run clean --read sheet.csv --precision 0.98")
+def _by_kind(marked: Sequence[Marked]) -> list[str]:
+    total, right = Counter[str](), Counter[str]()
+    for one in marked:
+        total[one.kind] += 1
+        right[one.kind] += one.duplicate
+    kinds = [f"{kind} {right[kind]:,} of {total[kind]:,}" for kind in sorted(total) if kind]
+    return [f"duplicates among labels by what differs: {'; '.join(kinds)}"] if kinds else []
+
+
+def _advice(run: Run, estimate: Estimate, labels: int, wish: Wish) -> list[str]:
+    best = estimate.recommend(wish.precision, wish.confidence)
+    if best is None:
+        threshold, sure = estimate.surest(wish.confidence)
+        return [
+            f"no threshold has a precision of {wish.precision} with a confidence of {wish.confidence}; "
+            f"the surest is {threshold} with {sure:.3f} or more. Label more pairs, ask for less, or bring a "
+            "better model."
+        ]
+    width = best.precision_high - best.precision_low
+    more = labels_needed(labels, width, wish.width)
+    there = f"the 95% interval of its precision is {width:.3f} wide; "
+    return [
+        there
+        + (
+            f"about {more:,} more labels would narrow it to {wish.width} (--read and --sheet together draw "
+            "them)"
+            if more
+            else f"no more labels are needed for {wish.width}"
+        ),
+        f"recommended: --threshold {best.threshold} (the lowest with a precision of {wish.precision} or "
+        f"more, with a confidence of {wish.confidence}); next: --from_pairs {shlex.quote(run.output.root)} "
+        f"--threshold {best.threshold}",
+    ]
+
+
+EXAMPLES = (
+    "--run clean --sheet first.csv --pairs 100",
+    "--run clean --read first.csv --sheet second.csv --pairs 100",
+    "--run clean --read first.csv second.csv --precision 0.98",
+)
 
 
 def parser() -> Parser:
     """The command's options."""
     p = Parser("label", __doc__, EXAMPLES, beam=False)
     p.add_argument("--run", required=True, metavar="DIR", help="output folder of pipelines.dedup")
-    way = p.add_mutually_exclusive_group(required=True)
-    way.add_argument("--sheet", metavar="FILE", help="write a label sheet: CSV, safe to open")
-    way.add_argument("--read", metavar="FILE", help="read the sheet with its labels")
-    p.add_argument("--pairs", type=int, default=200, metavar="N", help="of the sheet (default: %(default)s)")
+    p.add_argument("--sheet", metavar="FILE", help="write a label sheet: CSV, safe to open")
+    p.add_argument(
+        "--read",
+        metavar="FILE",
+        nargs="+",
+        default=[],
+        help="sheets with labels: says what they tell; with --sheet, draws more pairs where they leave doubt",
+    )
+    p.add_argument("--pairs", type=int, default=100, metavar="N", help="of the sheet (default: %(default)s)")
     p.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
-    p.add_argument("--precision", type=float, default=0.95, metavar="P", help="wanted (default: %(default)s)")
+    wish = Wish()
+    p.add_argument(
+        "--precision", type=float, default=wish.precision, metavar="P", help="wanted (default: %(default)s)"
+    )
+    p.add_argument(
+        "--confidence",
+        type=float,
+        default=wish.confidence,
+        metavar="C",
+        help="that the recommended threshold has it (default: %(default)s)",
+    )
+    p.add_argument(
+        "--width",
+        type=float,
+        default=wish.width,
+        metavar="W",
+        help="of the 95%% interval of its precision: says how many more labels it takes (default: "
+        "%(default)s)",
+    )
     add_read_options(p)
     add_storage_options(p)
     return p
@@ -195,15 +385,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     own = parser().parse(argv)
 
     def run() -> int:
-        check_at_least(own, pairs=1)
-        if not 0 < own.precision < 1:
-            raise UserError(f"--precision {own.precision}: must be between 0 and 1, both excluded.")
+        check_at_least(own, pairs=1, seed=0)
+        for name in ("precision", "confidence", "width"):
+            if not 0 < getattr(own, name) < 1:
+                raise UserError(f"--{name} {getattr(own, name)}: must be between 0 and 1, both excluded.")
+        if not own.sheet and not own.read:
+            raise UserError("give --sheet FILE to write a label sheet, or --read FILE to read one.")
+        wish = Wish(own.precision, own.confidence, own.width)
         found = Run.at(own.run)
-        if own.read:
-            say(*report(found, own.read, own.precision, read_options(own)))
-        else:
-            count = write_sheet(found, own.sheet, own.pairs, own.seed)
+        marked = [row for path in own.read for row in read_sheet(path, read_options(own))]
+        if own.sheet:
+            count = write_sheet(found, own.sheet, own.pairs, own.seed, wish, marked)
             say(f"{count:,} pairs in {own.sheet}: fill in the column label, then give it to --read")
+        else:
+            say(*report(found, marked, wish))
         return 0
 
     return guarded(run, stays="Nothing was written")

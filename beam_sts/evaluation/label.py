@@ -1,50 +1,65 @@
-"""How good a threshold is, from a few labelled pairs drawn evenly over the scores. Pure functions."""
+"""How good a threshold is, from a few labelled pairs, and which pairs to label next. Pure functions.
+
+The share of duplicates is taken to rise with the score. That is all that is assumed: labels near each other
+in score make a cell, the share of each cell is drawn from a Beta distribution, and each draw is made
+monotone (isotonic regression). So a label tells about its neighbours too, and few labels give narrow
+intervals.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-BANDS = 20
-_DRAWS = 2_000
+from beam_sts.arrays import IntArray
+
+STEPS = 100
+"""Thresholds 0.00, 0.01, ... 0.99; a step holds the scores from one threshold to the next."""
+CONFIDENCE = 0.7
+_DRAWS = 1_000
 _PRIOR = 0.1
+_CELL = 8  # labels of a cell at least
+_WIDTH = 0.15  # standard deviation of the first sample's extra share around the threshold
+_NEAR = 8  # steps on either side of where the threshold may lie
+_TILT = 2.0  # most that a kind of difference is drawn more often than another, either way
+
+FloatArray = NDArray[np.float64]
 
 
-def bands_of(scores: NDArray[np.floating]) -> NDArray[np.int64]:
-    """The band of each score: 20 of equal width from 0 to 1.
+def steps_of(scores: NDArray[np.floating]) -> IntArray:
+    """The step of each score.
 
-    >>> bands_of(np.array([0.0, 0.049, 0.05, 0.97, 1.0])).tolist()
-    [0, 0, 1, 19, 19]
+    >>> steps_of(np.array([0.0, 0.049, 0.05, 0.97, 1.0])).tolist()
+    [0, 4, 5, 97, 99]
     """
-    # The margin keeps float32's 0.9 in the band that begins at 0.9.
-    found: NDArray[np.int64] = np.clip((scores.astype(np.float64) * BANDS + 1e-5).astype(int), 0, BANDS - 1)
+    # The margin keeps float32's 0.9 in the step that begins at 0.9.
+    found: IntArray = np.clip((scores.astype(np.float64) * STEPS + 1e-4).astype(np.int64), 0, STEPS - 1)
     return found
 
 
-def sample_pairs(scores: NDArray[np.floating], count: int, seed: int = 0) -> NDArray[np.int64]:
-    """Draw pairs as evenly over the bands as they are filled.
+@dataclass(frozen=True)
+class Labels:
+    """What people said of n pairs.
 
-    Args:
-        scores: of n pairs.
-        count: how many to draw.
-        seed: of the draw.
-
-    Returns:
-        Indices in a random order, so that a label does not hint at the next; shape (min(count, n),).
+    ``scores``; ``duplicate``: whether each is one; ``weights``: how many pairs each stands for beside others
+    of about its score, 1 where all are drawn alike; all of shape (n,).
     """
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(scores))
-    band = bands_of(scores[order])
-    place = np.empty(len(order), dtype=np.int64)  # of each pair among those of its band
-    for number in range(BANDS):
-        mine = np.flatnonzero(band == number)
-        place[mine] = np.arange(len(mine))
-    chosen = order[np.lexsort((band, place))[:count]]
-    shuffled: NDArray[np.int64] = rng.permutation(chosen)
-    return shuffled
+
+    scores: FloatArray
+    duplicate: NDArray[np.bool_]
+    weights: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def none(cls) -> Labels:
+        """No label yet."""
+        return cls(np.empty(0), np.empty(0, dtype=bool), np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -67,58 +82,247 @@ class Quality:
         return 2 * self.precision * self.recall / total if total else 0.0
 
 
-def estimate_quality(
-    population: NDArray[np.int64], bands: NDArray[np.int64], labels: NDArray[np.bool_], seed: int = 0
-) -> list[Quality]:
-    """Precision and recall at the lower end of each band that has pairs.
+@dataclass(frozen=True)
+class Estimate:
+    """What labels say about all pairs of a run.
 
-    Each band is a stratum: of k duplicates among n labels its share is taken as Beta(k + 0.1, n - k + 0.1),
-    and draws of all bands' shares, weighted by their pairs, give the intervals. Jeffreys' 1/2 in place of 0.1
-    would add up over many bands without duplicates and understate recall: in a simulation of 100 sheets its
-    interval held the true recall 66 times, this one 96 times. A band without a label is unknown.
+    ``population``: pairs of each step, shape (100,). ``shares``: drawn shares of duplicates of each step,
+    shape (draws, 100).
+    """
+
+    population: IntArray
+    shares: FloatArray
+
+    @property
+    def above(self) -> IntArray:
+        """Pairs at or above each threshold, shape (100,)."""
+        found: IntArray = _from_above(self.population)
+        return found
+
+    @property
+    def precision(self) -> FloatArray:
+        """Drawn precisions at each threshold, shape (draws, 100)."""
+        found: FloatArray = _from_above(self.shares * self.population) / np.maximum(self.above, 1)
+        return found
+
+    def at(self, threshold: float) -> Quality:
+        """Precision and recall at a threshold."""
+        step = int(steps_of(np.array([threshold]))[0])
+        hits = _from_above(self.shares * self.population)
+        precision = hits[:, step] / max(1, self.above[step])
+        recall = hits[:, step] / np.maximum(hits[:, 0], 1e-12)
+        return Quality(
+            step / STEPS,
+            int(self.above[step]),
+            *(float(precision.mean()), *map(float, np.quantile(precision, (0.025, 0.975)))),
+            *(float(recall.mean()), *map(float, np.quantile(recall, (0.025, 0.975)))),
+        )
+
+    def recommend(self, precision: float, confidence: float = CONFIDENCE) -> Quality | None:
+        """The lowest threshold whose precision is as high as asked in that share of the draws, or None."""
+        sure = np.quantile(self.precision, 1 - confidence, axis=0)
+        found = np.flatnonzero((sure >= precision) & (self.population > 0))
+        return self.at(float(found[0]) / STEPS) if len(found) else None
+
+    def surest(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """The threshold of the highest precision that is reached with that confidence, and this precision."""
+        sure = np.quantile(self.precision, 1 - confidence, axis=0)
+        step = int(np.argmax(np.where(self.population > 0, sure, -1.0)))
+        return step / STEPS, float(sure[step])
+
+
+def estimate_quality(population: IntArray, labels: Labels, seed: int = 0) -> Estimate:
+    """What the labels say about all pairs.
 
     Args:
-        population: pairs of the run in each band, shape (20,).
-        bands: of the labelled pairs.
-        labels: whether each is a duplicate.
+        population: pairs of the run in each step, shape (100,).
+        labels: of some of them, at least one.
         seed: of the draws.
 
-    >>> population = np.zeros(20, np.int64); population[[5, 18]] = 1000, 100
-    >>> labelled = np.repeat([5, 18], 40)
-    >>> best = estimate_quality(population, labelled, labelled == 18)[-1]
-    >>> best.threshold, best.precision > 0.98, best.precision_low > 0.9
-    (0.9, True, True)
+    Of k duplicates among n labels of a cell its share is drawn from Beta(k + 0.1, n - k + 0.1). Jeffreys' 1/2
+    in place of 0.1 would add up over many cells without duplicates and understate recall.
+
+    >>> population = np.zeros(100, np.int64); population[[25, 92]] = 1000, 100
+    >>> score = np.repeat([0.255, 0.925], 40)
+    >>> best = estimate_quality(population, Labels(score, score > 0.9, np.ones(80))).recommend(0.95)
+    >>> best.threshold > 0.25, best.precision > 0.97, best.pairs
+    (True, True, 100)
     """
     rng = np.random.default_rng(seed)
-    count = np.bincount(bands, minlength=BANDS)
-    hits = np.bincount(bands, weights=labels, minlength=BANDS)
-    shares = rng.beta(hits + _PRIOR, count - hits + _PRIOR, size=(_DRAWS, BANDS))
-    weighted = shares * population
-    positive = np.cumsum(weighted[:, ::-1], axis=1)[:, ::-1]
-    above = np.cumsum(population[::-1])[::-1]
-    mean = (hits + _PRIOR) / (count + 2 * _PRIOR) * population
-    mean_above = np.cumsum(mean[::-1])[::-1]
-    table = []
-    for band in np.flatnonzero(population).tolist():
-        precision = positive[:, band] / above[band]
-        recall = positive[:, band] / np.maximum(positive[:, 0], 1e-12)
-        low, high = np.quantile(precision, (0.025, 0.975))
-        recall_low, recall_high = np.quantile(recall, (0.025, 0.975))
-        table.append(
-            Quality(
-                round(band / BANDS, 2),
-                int(above[band]),
-                float(mean_above[band] / above[band]),
-                float(low),
-                float(high),
-                float(mean_above[band] / max(mean_above[0], 1e-12)),
-                float(recall_low),
-                float(recall_high),
-            )
-        )
-    return table
+    steps = steps_of(labels.scores)
+    cell = _cells(np.bincount(steps, minlength=STEPS))
+    of = cell[steps]
+    weight = np.bincount(of, labels.weights)
+    hit = np.bincount(of, labels.weights * labels.duplicate) / weight
+    size = weight**2 / np.bincount(of, labels.weights**2)  # labels of equal weight that would say as much
+    shares = rng.beta(hit * size + _PRIOR, (1 - hit) * size + _PRIOR, size=(_DRAWS, len(size)))
+    shares = _monotone(shares, size + 2 * _PRIOR)
+    # Between the middles of two cells the share goes straight from one to the other.
+    middle = np.bincount(of, labels.weights * steps) / weight
+    return Estimate(population, _between(shares, middle))
 
 
-def recommend(table: Sequence[Quality], precision: float) -> Quality | None:
-    """The lowest threshold whose precision, by its interval's lower end, is as high as asked."""
-    return next((row for row in table if row.precision_low >= precision), None)
+def _cells(count: IntArray) -> IntArray:
+    """Steps with enough labels together, from the top; the last cell takes the rest."""
+    cell = np.zeros(STEPS, dtype=np.int64)
+    number, labels = 0, 0
+    for step in range(STEPS - 1, -1, -1):
+        cell[step] = number
+        labels += int(count[step])
+        if labels >= _CELL:
+            number, labels = number + 1, 0
+    if labels < _CELL and number:
+        cell[cell == number] = number - 1
+    found: IntArray = cell.max() - cell
+    return found
+
+
+def _monotone(shares: FloatArray, weights: FloatArray) -> FloatArray:
+    """Isotonic regression of each row, by its min-max formula."""
+    edges = np.concatenate([[0.0], np.cumsum(weights)])
+    sums = np.concatenate([np.zeros((len(shares), 1)), np.cumsum(shares * weights, axis=1)], axis=1)
+    found = np.full_like(shares, -np.inf)
+    for start in range(shares.shape[1]):
+        means = (sums[:, start + 1 :] - sums[:, start : start + 1]) / (edges[start + 1 :] - edges[start])
+        least = np.minimum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
+        np.maximum(found[:, start:], least, out=found[:, start:])
+    return found
+
+
+def _between(shares: FloatArray, middle: FloatArray) -> FloatArray:
+    if len(middle) == 1:
+        return np.repeat(shares, STEPS, axis=1)
+    step = np.arange(STEPS)
+    left = np.clip(np.searchsorted(middle, step) - 1, 0, len(middle) - 2)
+    part = np.clip((step - middle[left]) / (middle[left + 1] - middle[left]), 0, 1)
+    found: FloatArray = shares[:, left] * (1 - part) + shares[:, left + 1] * part
+    return found
+
+
+def _from_above(values: Any) -> Any:
+    return np.cumsum(values[..., ::-1], axis=-1)[..., ::-1]
+
+
+def wanted_steps(
+    population: IntArray, threshold: float, estimate: Estimate | None = None, precision: float = 0.95
+) -> FloatArray:
+    """How much a label of each step is worth, shape (100,), adding up to 1.
+
+    Without labels: even over the steps that have pairs, three times as much at the threshold. With labels:
+    what narrows the precision most where the threshold may lie (pairs times the deviation of a label, which
+    is Neyman's allocation), and the steps next to it.
+
+    Args:
+        population: pairs of each step.
+        threshold: of the run.
+        estimate: of the labels that are there.
+        precision: that is asked for.
+    """
+    there = population > 0
+    if estimate is None:
+        middles = (np.arange(STEPS) + 0.5) / STEPS
+        first: FloatArray = there * (0.5 + np.exp(-0.5 * ((middles - threshold) / _WIDTH) ** 2))
+        return first / float(first.sum())
+    share = estimate.shares.mean(axis=0)
+    deviation = np.sqrt(share * (1 - share) + 0.01)
+    reached = estimate.precision >= precision
+    lies = np.where(reached.any(axis=1), reached.argmax(axis=1), STEPS - 1)
+    narrow, near = np.zeros(STEPS), np.zeros(STEPS)
+    for step, count in zip(*np.unique(lies, return_counts=True), strict=True):
+        above = np.where(np.arange(STEPS) >= step - _NEAR // 2, population * deviation, 0.0)
+        narrow += count * above / max(above.sum(), 1e-12)
+        near[max(0, step - _NEAR) : step + _NEAR] += count
+    near *= there
+    worth: FloatArray = 0.6 * narrow / max(narrow.sum(), 1e-12) + 0.4 * near / max(near.sum(), 1e-12)
+    return worth / max(float(worth.sum()), 1e-12)
+
+
+def draw_steps(
+    steps: IntArray, worth: FloatArray, count: int, rng: np.random.Generator, left_out: IntArray | None = None
+) -> IntArray:
+    """Draw pairs by the worth of their step; a step that has too few gives what it has.
+
+    Args:
+        steps: of n pairs.
+        worth: of each step, shape (100,).
+        count: how many to draw.
+        rng: draws.
+        left_out: indices of pairs not to draw.
+
+    Returns:
+        Distinct indices, shape (min(count, pairs there are),).
+    """
+    order = rng.permutation(len(steps))
+    if left_out is not None:
+        order = order[~np.isin(order, left_out)]
+    count = min(count, len(order))
+    there = np.bincount(steps[order], minlength=STEPS)
+    take = np.zeros(STEPS)
+    worth = np.where(there > 0, worth + 1e-9, 0.0)
+    for _ in range(STEPS):  # what a full step cannot give goes to the others
+        open_steps = worth * (take < there)
+        if count - take.sum() < 1e-6 or not open_steps.any():
+            break
+        take = np.minimum(take + open_steps / open_steps.sum() * (count - take.sum()), there)
+    # Cumulated and rounded at a random place, each step gets its share or one more, all together the count.
+    edges = np.floor(np.concatenate([[0.0], np.cumsum(take)]) + rng.random() * 0.999 + 1e-9)
+    whole = np.minimum(np.diff(edges).astype(np.int64), there)
+    by_step = order[np.argsort(steps[order], kind="stable")]
+    starts = np.cumsum(there) - there
+    place = np.arange(len(by_step)) - starts[steps[by_step]]
+    chosen = by_step[place < whole[steps[by_step]]]
+    spare = by_step[place >= whole[steps[by_step]]]
+    return np.concatenate([chosen, spare[: max(0, count - len(chosen))]])[:count]
+
+
+def sample_evenly(scores: NDArray[np.floating], count: int, seed: int = 0) -> IntArray:
+    """Draw pairs evenly over the scores that there are, in a random order; shape (min(count, n),)."""
+    rng = np.random.default_rng(seed)
+    worth = np.full(STEPS, 1 / STEPS)
+    found: IntArray = rng.permutation(draw_steps(steps_of(scores), worth, count, rng))
+    return found
+
+
+def draw_kinds(
+    kinds: NDArray[np.generic], count: int, rng: np.random.Generator
+) -> tuple[IntArray, FloatArray]:
+    """Of pairs drawn before choose some in which rare kinds of difference are more often.
+
+    Args:
+        kinds: of n pairs, in the order of their scores.
+        count: how many to choose.
+        rng: draws.
+
+    Returns:
+        Indices in a random order, so that a label does not hint at the next, and the weight of each: how many
+        pairs it stands for beside the others.
+    """
+    _, of, sizes = np.unique(kinds, return_inverse=True, return_counts=True)
+    measure = np.clip(np.sqrt(sizes.mean() / sizes), 1 / _TILT, _TILT)[of]
+    count = min(count, len(kinds))
+    if count == len(kinds):
+        return rng.permutation(count), np.ones(count)
+    part = measure / measure.sum() * count
+    for _ in range(20):  # no pair is chosen twice
+        over = part > 1
+        if not over.any():
+            break
+        part[over] = 1.0
+        rest = part < 1
+        part[rest] *= (count - (~rest).sum()) / part[rest].sum()
+    edges = np.cumsum(part)
+    points = np.arange(count) + rng.random()
+    chosen = np.minimum(np.searchsorted(edges, points), len(kinds) - 1)
+    chosen = np.unique(chosen)
+    chosen = rng.permutation(chosen)
+    weights = 1 / part[chosen]
+    return chosen, weights / weights.mean()
+
+
+def labels_needed(labels: int, width: float, wanted: float) -> int:
+    """How many labels more would narrow an interval: its width goes by one over the root of their number.
+
+    >>> labels_needed(100, 0.1, 0.05), labels_needed(100, 0.04, 0.05)
+    (300, 0)
+    """
+    return max(0, ceil(labels * (width / wanted) ** 2) - labels)

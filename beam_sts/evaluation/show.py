@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from beam_sts.evaluation.comparison import TIE, Comparison, pair
 from beam_sts.evaluation.entries import Entries, Texts, texts_of
-from beam_sts.evaluation.label import sample_pairs
+from beam_sts.evaluation.label import sample_evenly
 from beam_sts.evaluation.settings import EvaluationSettings
 from beam_sts.examples import Example, choose_rows, shorten, shorten_pair
 from beam_sts.io.reading import InputPlan
@@ -138,7 +138,7 @@ def label_sheet(
         order = np.argsort(-np.abs(disagreement(entries)), kind="stable")[:count]
         rows = np.random.default_rng(seed).permutation(order)
     else:
-        rows = sample_pairs(entries.score, count, seed)
+        rows = sample_evenly(entries.score, count, seed)
     texts = texts_of(plan, settings, entries, rows.tolist())
     shown = [texts[row] for row in rows.tolist()]
     columns: dict[str, Any] = {

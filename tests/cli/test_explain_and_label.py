@@ -71,6 +71,41 @@ def test_a_label_sheet_is_written_safely_and_gives_a_threshold_when_filled_in(fi
     _write(sheet, rows)
     assert label.main(read) == 2
     assert "row 4: label 'perhaps' is neither 1 nor 0" in capsys.readouterr().err
+    rows[3] |= {"label": "1", "score": "=2+2"}
+    _write(sheet, rows)
+    assert label.main(read) == 2
+    assert "row 4: score '=2+2' is not a number from 0 to 1" in capsys.readouterr().err
+
+
+def test_earlier_labels_are_kept_and_a_second_sheet_has_other_pairs(finished, tmp_path, capsys):
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    assert label.main(["--run", str(finished), "--sheet", str(first), "--pairs", "15"]) == 0
+    rows = list(csv.DictReader(first.open()))
+    for row in rows:
+        row["label"] = str(int(float(row["score"]) > 0.7))
+        row["score"] = row["score"].replace(".", ",")  # as a spreadsheet may save it
+    _write(first, rows)
+    both = ["--run", str(finished), "--read", str(first), "--sheet", str(second), "--pairs", "10"]
+    assert label.main(both) == 0
+    more = list(csv.DictReader(second.open()))
+    ids = {(row["id_a"], row["id_b"]) for row in rows}
+    assert more
+    assert not ids & {(row["id_a"], row["id_b"]) for row in more}
+    assert {row["kind"] for row in more} <= {"numbers", "facts", "lost text", "script", "wording"}
+    more[0]["label"] = "1"
+    _write(second, [*more, rows[0] | {"label": "1"}])  # marked again: the last mark counts
+    capsys.readouterr()
+    assert label.main(["--run", str(finished), "--read", str(first), str(second), "--width", "0.1"]) == 0
+    printed = capsys.readouterr().out
+    assert f"{len(rows) + 1} labels" in printed
+    assert "duplicates among labels by what differs: " in printed
+    assert "more labels would narrow it to 0.1" in printed or "no threshold has a precision" in printed
+    rows[1] |= {"id_a": "nobody"}
+    _write(first, rows)
+    assert label.main(["--run", str(finished), "--read", str(first)]) == 0
+    assert "1 labels are of pairs that this run did not score" in capsys.readouterr().out
+    assert label.main(["--run", str(finished)]) == 2
+    assert "give --sheet FILE" in capsys.readouterr().err
 
 
 def _write(path, rows):

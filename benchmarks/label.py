@@ -1,0 +1,149 @@
+"""The threshold that ``pipelines.label`` recommends, with marks made by the true clusters.
+
+    python -m benchmarks.label --data DIR
+
+For each data set one run of ``pipelines.dedup``; then for each seed sheets are written, marked by the
+truth, read and asked for a threshold. ``best`` is the lowest threshold that has the precision, found with all
+pairs known. The records are for evaluation alone: the method was chosen on made score distributions and
+planted copies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from beam_sts.cli.label import Wish, labels_of, population_of, read_sheet, scored_pairs, write_sheet
+from beam_sts.dedup.runs import Run
+from beam_sts.evaluation.label import STEPS, estimate_quality, steps_of
+from benchmarks.dedup_records import RECORDS
+from benchmarks.dedup_runs import dedup
+
+# Every candidate gets a score, and none is kept apart for what it says, so that the truth is of all pairs.
+EVERY = ("--score_all", "--guard", "none")
+SAME = Callable[[str, str], bool]
+
+
+def cora(data: Path, work: Path, *options: str) -> SAME:
+    """Run on Cora; gives whether two ids are of one cluster."""
+    table = pq.read_table(data / "cora" / "cora_docs.parquet").select(["id", "text", "cluster"])
+    table = table.set_column(0, "id", table["id"].cast(pa.string()))
+    dedup(work, table.drop_columns("cluster"), *EVERY, *options)
+    cluster = dict(zip(table["id"].to_pylist(), table["cluster"].to_pylist(), strict=True))
+    return lambda a, b: bool(cluster[a] == cluster[b])
+
+
+def matches(data: Path, work: Path, name: str) -> SAME:
+    """Run one table of records against another; gives whether two ids match."""
+    records = pq.read_table(data / "records" / "records.parquet")
+    records = records.filter(pc.equal(records["dataset"], name))
+    a, b = (records.filter(pc.equal(records["side"], side)).select(["id", "text"]) for side in "AB")
+    gold = pq.read_table(data / "records" / "matches.parquet")
+    gold = gold.filter(pc.and_(pc.equal(gold["dataset"], name), pc.equal(gold["label"], 1)))
+    known = set(zip(map(str, gold["id_a"].to_pylist()), map(str, gold["id_b"].to_pylist()), strict=True))
+    dedup(work, a, *EVERY, *RECORDS, "--neighbours", "10", "--threshold", "0.3", against=b)
+    return lambda one, two: (one, two) in known
+
+
+def recommended(run: Run, same: SAME, sheets: list[int], seed: int, wish: Wish, work: Path) -> float | None:
+    """Write, mark and read sheets of so many pairs one after the other: the threshold recommended at last."""
+    marked = []
+    for number, count in enumerate(sheets):
+        path = work / f"sheet-{number}.csv"
+        path.unlink(missing_ok=True)
+        write_sheet(run, str(path), count, seed, wish, marked)
+        with path.open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        for row in rows:
+            row["label"] = str(int(same(row["id_a"], row["id_b"])))
+        with path.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, rows[0].keys())
+            writer.writeheader()
+            writer.writerows(rows)
+        marked += read_sheet(str(path))
+    pairs = scored_pairs(run)
+    best = estimate_quality(population_of(pairs), labels_of(pairs, marked)[0]).recommend(
+        wish.precision, wish.confidence
+    )
+    return best.threshold if best else None
+
+
+def figures(run: Run, same: SAME, sheets: list[int], seeds: int, wish: Wish, work: Path) -> dict[str, Any]:
+    """Precision and recall of the recommended thresholds beside those of the best one."""
+    pairs = scored_pairs(run)
+    ids = (map(str, pairs[name].to_pylist()) for name in ("id_a", "id_b"))
+    truth = np.array([same(a, b) for a, b in zip(*ids, strict=True)])
+    steps = steps_of(pairs["score"].to_numpy())
+    above = np.bincount(steps, minlength=STEPS)[::-1].cumsum()[::-1]
+    right = np.bincount(steps, truth, STEPS)[::-1].cumsum()[::-1]
+    precision, recall = right / np.maximum(above, 1), right / right[0]
+    reached = np.flatnonzero((precision >= wish.precision) & (above > 0))
+    found = [recommended(run, same, sheets, seed, wish, work) for seed in range(seeds)]
+    at = np.array([round(t * STEPS) for t in found if t is not None], dtype=int)
+    best = int(reached[0]) if len(reached) else None
+    gaps = np.abs(precision[at] - precision[best]) if best is not None else np.array([])
+    # A seed without a recommendation is as far off as can be.
+    gaps = np.concatenate([gaps, np.ones(seeds - len(at))])
+    return {
+        "sheets": "+".join(map(str, sheets)),
+        "asked": wish.precision,
+        "pairs": len(pairs),
+        "best": None if best is None else [best / STEPS, float(precision[best]), float(recall[best])],
+        "median_threshold": float(np.median(at)) / STEPS if len(at) else None,
+        "median_precision": float(np.median(precision[at])) if len(at) else None,
+        "median_recall": float(np.median(recall[at])) if len(at) else None,
+        "median_gap": float(np.median(gaps)),
+        "gaps_over_0.03": int((gaps > 0.03).sum()),
+        "below_asked_by_0.02": int((precision[at] < wish.precision - 0.02).sum()),
+        "none": seeds - len(at),
+    }
+
+
+def measured(
+    data: Path, work: Path, seeds: int, names: list[str], precision: float
+) -> Iterator[dict[str, Any]]:
+    """One line for each data set and way of labelling."""
+    average = ["--neighbours", "20", "--model_share", "0.5", "--threshold", "0.46"]
+    ways: dict[str, Callable[[Path], SAME]] = {
+        "cora": lambda to: cora(data, to),
+        "cora_records": lambda to: cora(data, to, *RECORDS, *average),
+        "dblp_acm": lambda to: matches(data, to, "D4_dblp_acm"),
+        "abt_buy": lambda to: matches(data, to, "D2_abt_buy"),
+    }
+    for name in names or ways:
+        same = ways[name](work / name)
+        run = Run.at(str(work / name / "out"))
+        for sheets in ([200], [100, 100]):
+            yield {"of": name, **figures(run, same, sheets, seeds, Wish(precision), work)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("of", nargs="*", help="cora, cora_records, dblp_acm, abt_buy (default: all)")
+    parser.add_argument("--data", type=Path, required=True, help="folder with cora/ and records/")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--precision", type=float, default=0.95, help="asked for (default: %(default)s)")
+    parser.add_argument("--work", type=Path, help="keep the runs here")
+    own = parser.parse_args()
+    if not (own.data / "cora").is_dir() or not (own.data / "records").is_dir():
+        print(f"skipped: {own.data} has no folders cora and records; their data is not in the repository")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for line in measured(own.data, own.work or Path(folder), own.seeds, own.of, own.precision):
+            print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()
