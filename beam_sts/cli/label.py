@@ -285,8 +285,8 @@ def report(run: Run, marked: Sequence[Marked], wish: Wish) -> list[str]:
         )
     if not scores_all(run):
         lines.append(
-            f"the run scored only what may reach its threshold, {run.fingerprint['settings']['threshold']}: for "
-            "lower ones run it with --score_all"
+            f"the run scored only what may reach its threshold, {run.fingerprint['settings']['threshold']}: "
+            "for lower ones run it with --score_all"
         )
     lines += _by_kind(marked)
     lines.append("threshold      pairs  precision (95% interval)    recall (95% interval)")
