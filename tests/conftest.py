@@ -32,7 +32,7 @@ def full_size(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def scorer(tiny):
-    return beam_sts.PairScorer(tiny, threads=2, backend="torch")
+    return beam_sts.PairScorer(tiny, threads=2, backend="native")
 
 
 @pytest.fixture(scope="session")

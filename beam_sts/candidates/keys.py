@@ -138,7 +138,7 @@ class MinHash:
             raise UserError(f"MinHash similarity {self.similarity}: must be above 0 and at most 1.")
         if not 0 < self.recall < 1:
             raise UserError(f"MinHash recall {self.recall}: must be between 0 and 1, both excluded.")
-        self.unit  # noqa: B018  checks the shingle
+        parse_shingle(self.shingle)
         if not self._shape:
             raise UserError(
                 f"MinHash recall {self.recall} at similarity {self.similarity} is out of reach with "

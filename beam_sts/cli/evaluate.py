@@ -22,13 +22,12 @@ import pyarrow as pa
 from beam_sts import PairScorer, UserError
 from beam_sts.cli.args import Parser, beam_options, worker_threads
 from beam_sts.cli.console import Console, console_of, guarded, kept_in, progress
-from beam_sts.cli.describe import input_identity, versions_of
 from beam_sts.cli.evaluate_consistency import run_consistency
-from beam_sts.cli.evaluate_job import Job
+from beam_sts.cli.evaluate_job import Job, fingerprint_of, load_model
 from beam_sts.cli.evaluate_options import GATE_FAILED, add_options, check_options
 from beam_sts.cli.evaluate_summary import page_summary, result_lines, written
-from beam_sts.cli.formats import format_settings, output_folder, read_options
-from beam_sts.cli.scoring import check_device, scorer_options, trust
+from beam_sts.cli.formats import output_folder, read_options
+from beam_sts.cli.scoring import check_device
 from beam_sts.evaluation.agreement import UndefinedCorrelationError
 from beam_sts.evaluation.calibration import METHODS, Calibration, fit_calibration, load_calibration
 from beam_sts.evaluation.entries import Entries, gather, unpack
@@ -45,11 +44,9 @@ from beam_sts.io.encode import check_encodable, encode
 from beam_sts.io.files import check_apart, file_system, publish
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import plan_input
-from beam_sts.models.checkpoint import load_checkpoint
 from beam_sts.report import render
 from beam_sts.report.evaluate import evaluate_page
-from beam_sts.scoring.backends import default_threads, resolve_backend
-from beam_sts.scoring.tokens import PairTokenizer
+from beam_sts.scoring.backends import default_threads
 
 Records = list[dict[str, Any]]
 
@@ -91,11 +88,7 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool) -> Job
         check_apart(own.input, plan.files, own.output)
         check_encodable(settings.scored_schema, own.output_format)
     check_input(plan, settings, own.baseline, own.input)
-    checkpoint = load_checkpoint(own.model, **trust(own))
-    # Settled here and not by each worker, so that all score alike.
-    tokenizer = PairTokenizer.of(checkpoint)
-    backend = resolve_backend(checkpoint, tokenizer, "auto", own.precision, own.device)
-    handler = {**scorer_options(own), **trust(own), "backend": backend, "threads": own.threads or threads}
+    checkpoint, handler = load_model(own, threads)
     settings = replace(settings, handler=handler)
     made_with = {
         "model": checkpoint.fingerprint,
@@ -103,23 +96,16 @@ def prepare(own: argparse.Namespace, threads: int | None, *, local: bool) -> Job
     }
     if calibration:
         calibration.check_made_with(made_with, own.calibration)
-    fingerprint = {
-        "pipeline": "evaluate",
-        "input": input_identity(plan),
-        "versions": versions_of("scipy"),
-        "model": checkpoint.fingerprint,
-        "settings": {
-            "answers": ", ".join(settings.answers),
-            "references": ", ".join(settings.references),
-            "of several references": own.references,
-            "rule": own.rule,
-            **{name: getattr(own, name) for name in ("systems", "score", "group", "by", "symmetric")},
-            **{name: getattr(own, name) for name in ("precision", "long_text")},
-            "backend": backend,
-            "calibration": calibration and calibration.dump(),
-            **format_settings(own),
-        },
+    decides = {
+        "answers": ", ".join(settings.answers),
+        "references": ", ".join(settings.references),
+        "of several references": own.references,
+        "rule": own.rule,
+        **{name: getattr(own, name) for name in ("systems", "score", "group", "by", "symmetric")},
+        "backend": handler["backend"],
+        "calibration": calibration and calibration.dump(),
     }
+    fingerprint = fingerprint_of(own, plan, checkpoint, decides)
     return Job(own.input, plan, checkpoint, settings, fingerprint, made_with, output)
 
 

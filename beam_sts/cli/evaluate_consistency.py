@@ -17,9 +17,9 @@ import pyarrow as pa
 from beam_sts import PairScorer, UserError
 from beam_sts.cli.args import beam_options, worker_threads
 from beam_sts.cli.console import console_of, progress
-from beam_sts.cli.describe import input_identity, versions_of
-from beam_sts.cli.formats import format_settings, output_folder, read_options
-from beam_sts.cli.scoring import check_device, scorer_options, trust
+from beam_sts.cli.evaluate_job import fingerprint_of, load_model
+from beam_sts.cli.formats import output_folder, read_options
+from beam_sts.cli.scoring import check_device
 from beam_sts.errors import check_between
 from beam_sts.evaluation.consistency_local import (
     FOLDERS,
@@ -55,10 +55,9 @@ from beam_sts.io.reading import InputPlan, plan_input
 from beam_sts.io.slices import SliceData
 from beam_sts.io.spill import work_folder
 from beam_sts.io.summary import add_records
-from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
-from beam_sts.scoring.backends import default_threads, resolve_backend
+from beam_sts.models.checkpoint import Checkpoint
+from beam_sts.scoring.backends import default_threads
 from beam_sts.scoring.columns import text_schema
-from beam_sts.scoring.tokens import PairTokenizer
 
 Records = Sequence[dict[str, Any]]
 _NOT_TAKEN = (
@@ -139,11 +138,7 @@ def _prepare(own: argparse.Namespace, threads: int | None, *, local: bool) -> Jo
         if name and find_path(plan.schema, name) is None:
             raise missing_column(f"{flag}: column {name!r}", name, plan.schema.names)
     check_answers(plan.schema, [own.text_a], "--text_a")
-    checkpoint = load_checkpoint(own.model, **trust(own))
-    # Settled here and not by each worker, so that all score alike.
-    tokenizer = PairTokenizer.of(checkpoint)
-    backend = resolve_backend(checkpoint, tokenizer, "auto", own.precision, own.device)
-    handler = {**scorer_options(own), **trust(own), "backend": backend, "threads": own.threads or threads}
+    checkpoint, handler = load_model(own, threads)
     settings = ConsistencySettings(
         text_schema(plan.schema, [own.text_a]),
         own.text_a,
@@ -158,21 +153,13 @@ def _prepare(own: argparse.Namespace, threads: int | None, *, local: bool) -> Jo
     if own.output:
         check_apart(own.input, plan.files, own.output)
         check_encodable(settings.scored_schema, own.output_format)
-    fingerprint = {
-        "pipeline": "evaluate",
-        "input": input_identity(plan),
-        "versions": versions_of("scipy"),
-        "model": checkpoint.fingerprint,
-        "settings": {
-            "consistency": True,
-            "backend": backend,
-            "most_answers": settings.most_answers,
-            **{name: getattr(own, name) for name in ("text_a", "by", "group", "threshold", "seed")},
-            **{name: getattr(own, name) for name in ("precision", "long_text")},
-            **format_settings(own),
-        },
+    decides = {
+        "consistency": True,
+        "backend": handler["backend"],
+        "most_answers": settings.most_answers,
+        **{name: getattr(own, name) for name in ("text_a", "by", "group", "threshold", "seed")},
     }
-    return Job(plan, checkpoint, settings, fingerprint)
+    return Job(plan, checkpoint, settings, fingerprint_of(own, plan, checkpoint, decides))
 
 
 def _scorer(job: Job) -> PairScorer:

@@ -22,26 +22,26 @@ from beam_sts.cli.checks import check_installed
 
 check_installed("beam-sts train", "train", "torch", "transformers", "sentence_transformers", "datasets")
 
-import torch  # noqa: E402
+import torch
 
-import beam_sts  # noqa: E402
-from beam_sts.cli.args import Parser, program  # noqa: E402
-from beam_sts.cli.checks import check_at_least, check_shares  # noqa: E402
-from beam_sts.cli.console import Console, add_console_options, console_of, guarded  # noqa: E402
-from beam_sts.cli.describe import describe_model  # noqa: E402
-from beam_sts.cli.formats import add_read_options, read_options  # noqa: E402
-from beam_sts.cli.scoring import check_device  # noqa: E402
-from beam_sts.errors import UserError  # noqa: E402
-from beam_sts.models.checkpoint import load_checkpoint  # noqa: E402
-from beam_sts.report import render  # noqa: E402
-from beam_sts.report.train import train_page  # noqa: E402
-from beam_sts.training.data import DataError  # noqa: E402
-from beam_sts.training.fit import FitSettings  # noqa: E402
-from beam_sts.training.honesty import HeldOutTextError  # noqa: E402
-from beam_sts.training.recipe import SIZES, Recipe, told  # noqa: E402
-from beam_sts.training.smoke import smoke_recipe  # noqa: E402
-from beam_sts.training.stages import STAGES, workspace  # noqa: E402
-from beam_sts.training.workspace import Workspace  # noqa: E402
+import beam_sts
+from beam_sts.cli.args import Parser, program
+from beam_sts.cli.checks import check_at_least, check_shares
+from beam_sts.cli.console import Console, add_console_options, console_of, guarded
+from beam_sts.cli.describe import describe_model
+from beam_sts.cli.formats import add_read_options, read_options
+from beam_sts.cli.scoring import check_device
+from beam_sts.errors import UserError
+from beam_sts.models.checkpoint import load_checkpoint
+from beam_sts.report import render
+from beam_sts.report.train import train_page
+from beam_sts.training.data import DataError
+from beam_sts.training.fit import FitSettings
+from beam_sts.training.honesty import HeldOutTextError
+from beam_sts.training.recipe import SIZES, Recipe, told
+from beam_sts.training.smoke import smoke_recipe
+from beam_sts.training.stages import STAGES, workspace
+from beam_sts.training.workspace import Workspace
 
 logger = logging.getLogger("beam_sts.training")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Generic, TypeVar
 
 import apache_beam as beam
 import pyarrow as pa
@@ -20,44 +20,54 @@ from beam_sts.pairs.beam_handler import PairColumns, PairColumnsModelHandler
 from beam_sts.pairs.beam_inference import RunInference
 from beam_sts.scoring.scorer import ScoreResult
 
+SettingsT = TypeVar("SettingsT", EvaluationSettings, ConsistencySettings)
 
-class EvaluateSlices(beam.PTransform):
+
+class _Committing(beam.PTransform, Generic[SettingsT]):
+    """Units of slices -> what is committed in an output folder.
+
+    Args:
+        model: as for ``PairScorer``.
+        settings: of the run.
+        output: where the slices or parts are committed.
+    """
+
+    def __init__(self, model: str, settings: SettingsT, output: OutputFolder) -> None:
+        super().__init__()
+        self._handler = PairColumnsModelHandler(model, **settings.handler)
+        self._settings: SettingsT = settings
+        self._output = output
+
+
+class _Step(beam.DoFn, Generic[SettingsT]):
+    """A step that knows the settings and the output folder."""
+
+    def __init__(self, settings: SettingsT, output: OutputFolder) -> None:
+        self._settings: SettingsT = settings
+        self._output = output
+
+
+class EvaluateSlices(_Committing[EvaluationSettings]):
     """Units of slices -> committed slices in the output folder; gives the index of each.
 
     A slice is scored as a whole, as on one machine, so that the scores are the same; the statistics are made
     of the slices' records when all are there. A retried slice writes the same files again.
-
-    Args:
-        model: as for ``PairScorer``.
-        settings: of the evaluation.
-        output: where the slices are committed.
     """
-
-    def __init__(self, model: str, settings: EvaluationSettings, output: OutputFolder) -> None:
-        super().__init__()
-        self._model = model
-        self._settings = settings
-        self._output = output
 
     def expand(self, units: beam.PCollection[list[Slice]]) -> beam.PCollection[int]:
         """Read, score, commit."""
-        handler = PairColumnsModelHandler(self._model, **self._settings.handler)
         arguments = {"symmetric": self._settings.symmetric}
         return (
             units
             | "Spread" >> beam.Reshuffle()
             | "Read" >> beam.ParDo(_Read(self._settings, self._output))
-            | "Score" >> RunInference(handler, inference_args=arguments)
+            | "Score" >> RunInference(self._handler, inference_args=arguments)
             | "Commit" >> beam.ParDo(_Commit(self._settings, self._output))
         )
 
 
-class _Read(beam.DoFn):
+class _Read(_Step[EvaluationSettings]):
     """A unit -> the pairs of each of its slices that is not committed yet."""
-
-    def __init__(self, settings: EvaluationSettings, output: OutputFolder) -> None:
-        self._settings = settings
-        self._output = output
 
     def process(self, unit: list[Slice]) -> Iterator[PairColumns]:
         settings = self._settings
@@ -70,58 +80,38 @@ class _Read(beam.DoFn):
             yield PairColumns(prepared.answers, prepared.references, context=prepared)
 
 
-class _Commit(beam.DoFn):
+class _Commit(_Step[EvaluationSettings]):
     """A scored slice -> its files."""
 
-    def __init__(self, settings: EvaluationSettings, output: OutputFolder) -> None:
-        self._settings = settings
-        self._output = output
-
-    def process(self, scored: tuple[Any, ScoreResult]) -> Iterator[int]:
+    def process(self, scored: tuple[Prepared, ScoreResult]) -> Iterator[int]:
         prepared, result = scored
-        assert isinstance(prepared, Prepared)
         part = finish(prepared, result, self._settings)
         commit(part, record_of(part, result.seconds), self._output)
         yield part.data.slice.index
 
 
-class CompareAnswers(beam.PTransform):
+class CompareAnswers(_Committing[ConsistencySettings]):
     """Units of slices -> committed parts of the answers in the output folder; gives the index of each.
 
     The answers to a question come together in one part, and parts are what one machine makes of them, so
     that the scores are the same. A retried part writes the same files again.
-
-    Args:
-        model: as for ``PairScorer``.
-        settings: of the run.
-        output: where the parts are committed.
     """
-
-    def __init__(self, model: str, settings: ConsistencySettings, output: OutputFolder) -> None:
-        super().__init__()
-        self._model = model
-        self._settings = settings
-        self._output = output
 
     def expand(self, units: beam.PCollection[list[Slice]]) -> beam.PCollection[int]:
         """Read, bring the answers to a question together, score, commit."""
-        handler = PairColumnsModelHandler(self._model, **self._settings.handler)
         return (
             units
             | "Spread" >> beam.Reshuffle()
-            | "Split" >> beam.ParDo(_Split(self._settings))
+            | "Split" >> beam.ParDo(_Split(self._settings, self._output))
             | "By part" >> beam.GroupByKey()
             | "Pair" >> beam.ParDo(_Pair(self._settings, self._output))
-            | "Score" >> RunInference(handler)
+            | "Score" >> RunInference(self._handler)
             | "Commit" >> beam.ParDo(_CommitPart(self._settings, self._output))
         )
 
 
-class _Split(beam.DoFn):
+class _Split(_Step[ConsistencySettings]):
     """A unit -> the answers of its slices by part, as the bytes of an Arrow stream."""
-
-    def __init__(self, settings: ConsistencySettings) -> None:
-        self._settings = settings
 
     def process(self, unit: list[Slice]) -> Iterator[tuple[int, bytes]]:
         settings = self._settings
@@ -133,12 +123,8 @@ class _Split(beam.DoFn):
                 yield part, sink.getvalue().to_pybytes()
 
 
-class _Pair(beam.DoFn):
+class _Pair(_Step[ConsistencySettings]):
     """The answers of a part -> its pairs, where it is not committed yet."""
-
-    def __init__(self, settings: ConsistencySettings, output: OutputFolder) -> None:
-        self._settings = settings
-        self._output = output
 
     def process(self, grouped: tuple[int, Iterable[bytes]]) -> Iterator[PairColumns]:
         index, streams = grouped
@@ -148,15 +134,10 @@ class _Pair(beam.DoFn):
         yield PairColumns(*part.texts, context=part)
 
 
-class _CommitPart(beam.DoFn):
+class _CommitPart(_Step[ConsistencySettings]):
     """A scored part -> its files."""
 
-    def __init__(self, settings: ConsistencySettings, output: OutputFolder) -> None:
-        self._settings = settings
-        self._output = output
-
-    def process(self, scored: tuple[Any, ScoreResult]) -> Iterator[int]:
+    def process(self, scored: tuple[PartPairs, ScoreResult]) -> Iterator[int]:
         part, result = scored
-        assert isinstance(part, PartPairs)
         commit_part(part, result.scores, self._settings, self._output)
         yield part.index

@@ -1,4 +1,4 @@
-"""Systems against a baseline, paired by question: how much better, and how sure. Pure functions.
+"""Systems against a baseline, paired by question: how much better, with what confidence. Pure functions.
 
 The unit is the question: a group's answers to it are averaged, and the difference of a question is the
 group's mean minus the baseline's. Differences of questions are independent where answers are not, so that

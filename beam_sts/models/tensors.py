@@ -113,24 +113,52 @@ def refuse_names(place: Path, kind: str, names: list[str]) -> None:
 
 def bert_hash_shapes(config: BertHashSizes) -> dict[str, tuple[int, ...]]:
     """Shapes of the tensors of a BERT-hash classifier by name, without its model class, which needs torch."""
-    hidden, inner, narrow = config.hidden_size, config.intermediate_size, config.projections
-    shapes: dict[str, tuple[int, ...]] = {
-        f"{WORD_EMBEDDINGS}embeddings.weight": (config.vocab_size, narrow),
-        f"{WORD_EMBEDDINGS}projections.weight": (hidden, narrow * config.window),
-        f"{WORD_EMBEDDINGS}projections.bias": (hidden,),
+    return classifier_shapes(
+        vocabulary=config.vocab_size,
+        projections=config.projections,
+        window=config.window,
+        hidden=config.hidden_size,
+        intermediate=config.intermediate_size,
+        layers=config.num_hidden_layers,
+        positions=0 if config.rotary_dims else config.max_position_embeddings,
+        types=0 if config.segment_dims else config.type_vocab_size,
+        labels=config.num_labels,
+    )
+
+
+def classifier_shapes(
+    *,
+    vocabulary: int,
+    projections: int,
+    window: int,
+    hidden: int,
+    intermediate: int,
+    layers: int,
+    positions: int,
+    types: int,
+    labels: int = 1,
+) -> dict[str, tuple[int, ...]]:
+    """The same from the sizes; ``positions`` and ``types`` are rows of tables, 0 where there is none."""
+    linear = {
+        f"{WORD_EMBEDDINGS}projections": (hidden, projections * window),
+        "bert.pooler.dense": (hidden, hidden),
+        "classifier": (labels, hidden),
     }
-    if not config.rotary_dims:
-        shapes["bert.embeddings.position_embeddings.weight"] = (config.max_position_embeddings, hidden)
-    if not config.segment_dims:
-        shapes["bert.embeddings.token_type_embeddings.weight"] = (config.type_vocab_size, hidden)
-    linear = {"bert.pooler.dense": (hidden, hidden), "classifier": (config.num_labels, hidden)}
     norms = ["bert.embeddings.LayerNorm"]
-    for layer in range(config.num_hidden_layers):
+    for layer in range(layers):
         name = f"bert.encoder.layer.{layer}"
         parts = ("self.query", "self.key", "self.value", "output.dense")
         linear |= {f"{name}.attention.{part}": (hidden, hidden) for part in parts}
-        linear |= {f"{name}.intermediate.dense": (inner, hidden), f"{name}.output.dense": (hidden, inner)}
+        linear |= {
+            f"{name}.intermediate.dense": (intermediate, hidden),
+            f"{name}.output.dense": (hidden, intermediate),
+        }
         norms += [f"{name}.attention.output.LayerNorm", f"{name}.output.LayerNorm"]
+    shapes: dict[str, tuple[int, ...]] = {f"{WORD_EMBEDDINGS}embeddings.weight": (vocabulary, projections)}
+    if positions:
+        shapes["bert.embeddings.position_embeddings.weight"] = (positions, hidden)
+    if types:
+        shapes["bert.embeddings.token_type_embeddings.weight"] = (types, hidden)
     for name, shape in linear.items():
         shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
     for name in norms:

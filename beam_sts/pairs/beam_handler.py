@@ -39,7 +39,7 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
     whole batch aside. With ``failures="return"`` only that pair is set aside: its inference is a
     ``PairFailure``, and the rest of the batch has its scores. ``ScorePairs`` works like that.
 
-    ``backend="auto"`` is torch: all workers have it.
+    ``backend="auto"`` is the native engine for BERT-hash, or else torch: all workers have them.
 
     Args:
         model: as for ``PairScorer``.

@@ -33,7 +33,7 @@ def _base() -> ModuleType:
 
 _base()
 
-from apache_beam.ml.inference.base import (  # noqa: E402
+from apache_beam.ml.inference.base import (
     KeyedModelHandler,
     ModelHandler,
     PredictionResult,

@@ -44,7 +44,9 @@ class WorkerSettings(ModelSettings):
     def scorer_args(self) -> dict[str, Any]:
         """What ``PairScorer`` takes besides the model."""
         names = ("precision", "device", "threads", "token_budget", "long_text")
-        backend = "torch" if self.backend == "auto" else self.backend  # all workers have it
+        backend = self.backend
+        if backend == "auto":  # what all workers have, whichever extras they have besides
+            backend = "native" if self.device == "cpu" else "torch"
         args = {name: getattr(self, name) for name in names}
         return {**args, "backend": backend, "macro_batch": self.batch_size, **self.load}
 

@@ -1,4 +1,4 @@
-"""The page of systems: which is better, by how much, how sure, and where it lost."""
+"""The page of systems: which is better, by how much, with what confidence, and where it lost."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _better(summary: Summary) -> Section:
         *("system", "difference found 8 times in 10", "effect size", "bootstrap's 95%", "p of it alone"),
         *(f"questions of {base} alone", "questions of it alone", "note"),
     )
-    body += fold("How sure, and what was left out", table(more_head, more, label="Power and effect size"))
+    body += fold("Confidence, and what was left out", table(more_head, more, label="Power and effect size"))
     body += listed(len(compared), len(rows))
     return Section(
         "better",
@@ -193,8 +193,8 @@ def _means(summary: Summary) -> Section:
     return group_section(
         summary,
         f"How good is each {summary['group']}?",
-        read="bars say how sure each mean is by itself. Whether two differ is decided above, question by "
-        "question: bars may overlap and the two still differ."
+        read="bars are the confidence interval of each mean by itself. Whether two differ is decided above, "
+        "question by question: bars may overlap and the two still differ."
         if tested
         else "bars that do not overlap differ; bars that overlap may still differ. The score "
         "says how alike two texts are, not which is true.",

@@ -30,7 +30,7 @@ from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
 log = logging.getLogger(__name__)
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
-BACKENDS = ("auto", "torch", "onnx", "openvino")
+BACKENDS = ("auto", "native", "torch", "onnx", "openvino")
 _AGREE = 1e-5
 # Threads beside a GPU: one more than the micro-batches that it has at a time.
 _GPU_THREADS = 3
@@ -89,23 +89,26 @@ def resolve_backend(
 ) -> str:
     """What ``auto`` stands for here; or torch, with a logged reason, for a backend that cannot run the model.
 
-    ``auto`` is torch for BERT-hash, which has an engine of its own, and for every precision but fp32 and
-    int8. Otherwise it is OpenVINO or else ONNX Runtime, where that is installed and its scores of sample
-    pairs agree with torch's within 1e-5.
+    ``auto`` is the native engine for BERT-hash on the CPU, and torch for every other model with a precision
+    but fp32 and int8, or on a GPU. Otherwise it is OpenVINO or else ONNX Runtime, where that is installed and
+    its scores of sample pairs agree with torch's within 1e-5.
 
     Raises:
         UserError: backend, precision and device do not go together, or an extra is missing.
     """
-    own = device == "cpu" and _own_forward(checkpoint, tokenizer)
-    check_backend(backend, precision, device, own=own)
-    engines = [backend]
-    if backend == "auto":
+    native = device == "cpu" and _is_native(checkpoint, tokenizer)
+    check_backend(backend, precision, device, native=native)
+    if backend in ("auto", "native") and native:
+        return "native"
+    engines = [backend] if backend in NEEDS else []
+    if backend == "auto" and device == "cpu":
         usual = [name for name in ("openvino", "onnx") if installed(name)]
-        plain = own or device != "cpu" or precision not in ("fp32", "int8")
-        engines = [] if plain else ["onnx"] if precision == "int8" else usual
+        engines = {"fp32": usual, "int8": ["onnx"]}.get(precision, [])
+    if backend == "native":
+        log.info(
+            "%s runs on torch: it is no BERT-hash of the kind that the native engine runs", checkpoint.name
+        )
     for engine in engines:
-        if engine == "torch":
-            break
         try:
             gap = _disagreement(checkpoint, tokenizer, engine)
         except CannotExportError as error:
@@ -140,10 +143,9 @@ def _load(
 ) -> Backend:
     if backend in NEEDS:
         return ExportedBackend(exported(checkpoint, tokenizer), backend, precision, threads)
-    own = checkpoint.sizes if device == "cpu" else None
-    if own and _own_forward(checkpoint, tokenizer):
-        return Engine(own, checkpoint.weights(), tokenizer.template, precision)
-    need_torch(f"{checkpoint.name}: a BERT-hash of this kind" if device == "cpu" else f"--device {device}")
+    if backend == "native":
+        return Engine(checkpoint.sizes, checkpoint.weights(), tokenizer.template, precision)
+    need_torch(f"{checkpoint.name}: its model" if device == "cpu" else f"--device {device}")
     import torch
 
     from beam_sts.scoring.modernbert import ModernBertBackend
@@ -160,7 +162,7 @@ def _load(
     return TorchBackend(model, device, precision)
 
 
-def _own_forward(checkpoint: Checkpoint, tokenizer: PairTokenizer) -> bool:
+def _is_native(checkpoint: Checkpoint, tokenizer: PairTokenizer) -> bool:
     sizes = checkpoint.sizes
     return sizes is not None and Engine.takes(sizes, checkpoint.weights(), tokenizer.template)
 

@@ -232,30 +232,33 @@ class _OpenVino:
         return self._own.request.infer({name: arrays[name] for name in self._names})[0].copy()
 
 
-def check_backend(backend: str, precision: str, device: str, *, own: bool = False) -> None:
+def check_backend(backend: str, precision: str, device: str, *, native: bool = False) -> None:
     """Refuse what does not go together.
 
     Args:
         backend: what the user asked for.
         precision: likewise.
         device: likewise.
-        own: the model runs in this project's engine, where the backend is torch.
+        native: the native engine runs the model.
 
     Raises:
         UserError: the precision or the device is not the backend's, or its extra is not installed.
     """
     cuda = device.startswith("cuda")
     precisions = {
-        "torch": ("fp32", "bf16", *(["fp16"] if cuda else []), *(["int8"] if own else [])),
+        "native": ("fp32", "bf16", "int8"),
+        "torch": ("fp32", "bf16", *(["fp16"] if cuda else [])),
         "onnx": ("fp32", "int8"),
         "openvino": ("fp32", "bf16"),
     }
-    if backend == "auto" and precision == "int8" and not own:
+    if backend == "auto" and precision == "int8" and not native:
         backend = "onnx"
-    if backend in NEEDS and device != "cpu":
+    if backend in ("native", *NEEDS) and device != "cpu":
         raise UserError(f"--backend {backend} runs on the CPU; --device {device} goes with torch.")
-    if precision not in precisions["torch" if backend == "auto" else backend]:
-        others = ", ".join(precisions["torch" if backend == "auto" else backend])
+    if backend in ("auto", "native"):
+        backend = "native" if native else "torch"
+    if precision not in precisions[backend]:
+        others = ", ".join(precisions[backend])
         raise UserError(
             f"--precision {precision} is not one of backend {backend}'s on {device} ({others}). int8 goes "
             "with --backend onnx, fp16 with --device cuda."

@@ -111,7 +111,7 @@ class PairScorer:
             ``@revision``.
         precision: ``fp32``; ``bf16`` (faster; scores differ by up to about 0.01); ``fp16`` on a GPU; ``int8``
             of BERT-hash (on CPUs with VNNI) and with ONNX Runtime.
-        backend: ``torch``, ``onnx``, ``openvino`` (extras of these names), or ``auto``: see
+        backend: ``native``, ``torch``, ``onnx``, ``openvino`` (the last three are extras), or ``auto``: see
             ``beam_sts.scoring.backends.resolve_backend``.
         device: where to run: ``cpu``, ``cuda``, ``cuda:1``, ... On a GPU the process's attention is kept off
             cuDNN, which plans again for each shape.

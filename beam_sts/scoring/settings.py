@@ -55,7 +55,7 @@ class ModelSettings(Settings):
     )
     backend: str = setting(
         "auto",
-        "auto is settled before the run and recorded; onnx, openvino: extras",
+        "auto is settled before the run and recorded; native runs BERT-hash; torch, onnx, openvino: extras",
         one_of(*BACKENDS),
         choices=BACKENDS,
     )

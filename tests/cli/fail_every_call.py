@@ -142,8 +142,8 @@ def attach_s3(faults):
 def load_once(model):
     """Load the model here: what is tested is the storage, and each forked process would load it anew."""
     checkpoint = load_checkpoint(str(model))
-    loaded = backends.load_backend(checkpoint, PairTokenizer.of(checkpoint), "torch", "fp32", "cpu", 1)
-    score_job.resolve_backend = scorer.resolve_backend = lambda *_: "torch"
+    loaded = backends.load_backend(checkpoint, PairTokenizer.of(checkpoint), "native", "fp32", "cpu", 1)
+    score_job.resolve_backend = scorer.resolve_backend = lambda *_: "native"
     scorer.load_backend = lambda *_: loaded
     gc.freeze()
 

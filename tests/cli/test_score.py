@@ -242,8 +242,8 @@ def test_an_estimate_reads_a_sample_and_writes_nothing(source, tmp_path, tiny, c
 
 @pytest.mark.usefixtures("poison")
 def test_a_pair_on_which_the_backend_raises_is_rejected_alone(source, tmp_path, tiny, monkeypatch):
-    torch_alone = ("--rows_per_shard", "120", "--backend", "torch")
-    _, summary = _run(source, tmp_path / "out", tiny, *torch_alone)
+    native_alone = ("--rows_per_shard", "120", "--backend", "native")
+    _, summary = _run(source, tmp_path / "out", tiny, *native_alone)
     table = _table(500)
     pairs = zip(table["sentence1"].to_pylist(), table["sentence2"].to_pylist(), strict=True)
     poisoned = [row for row, pair in enumerate(pairs) if "guitar" in "".join(pair)]
@@ -252,7 +252,7 @@ def test_a_pair_on_which_the_backend_raises_is_rejected_alone(source, tmp_path, 
     assert {row["reason"] for row in rejected} == {"FloatingPointError: poisoned"}
     assert summary["rows_scored"] + len(poisoned) == summary["rows_read"] == 500
     monkeypatch.undo()
-    _run(source, tmp_path / "whole", tiny, *torch_alone)
+    _run(source, tmp_path / "whole", tiny, *native_alone)
     whole = {row["id"]: row["score"] for row in _read(tmp_path / "whole" / "scores").to_pylist()}
     for row in _read(tmp_path / "out" / "scores").to_pylist():
         assert row["score"] == pytest.approx(whole.pop(row["id"]), abs=2e-6)

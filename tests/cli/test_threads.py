@@ -121,6 +121,6 @@ def test_no_more_threads_compute_than_there_are_cores(source, tmp_path, full_siz
 @pytest.mark.slow
 def test_an_overrun_would_be_seen(source, tmp_path, full_size):
     assert (
-        _share_above(source, tmp_path / "out", full_size, 1, "--threads", "2", "--backend", "torch")
+        _share_above(source, tmp_path / "out", full_size, 1, "--threads", "2", "--backend", "native")
         > 2 * LIMIT
     )

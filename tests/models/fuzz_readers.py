@@ -244,7 +244,7 @@ def fuzz(seconds: float, seed: int, kept: Path | None = None) -> tuple[Counter[s
         root = Path(name)
         whole = seeds(root / "seeds")
         for folder in whole:
-            kind, detail = isolated.outcome(folder, backend="torch")
+            kind, detail = isolated.outcome(folder, backend="native")
             if kind != "scored":
                 raise RuntimeError(f"{folder.name} is not whole: {kind} {detail}")
         end = time.monotonic() + seconds
@@ -253,7 +253,7 @@ def fuzz(seconds: float, seed: int, kept: Path | None = None) -> tuple[Counter[s
             folder = rng.choice(whole)
             case = shutil.copytree(folder, root / "case")
             files = damage(case, rng)
-            kind, detail = isolated.outcome(case, backend="torch")
+            kind, detail = isolated.outcome(case, backend="native")
             outcomes[kind] += 1
             if kind not in ("scored", "UserError"):
                 faults.append(f"seed {seed}, {folder.name}, {files}: {kind}: {detail}")

@@ -153,7 +153,7 @@ def test_fewer_layers_than_the_weights_have_are_refused(isolated, nano):
 
 def test_every_backend_refuses_the_same(isolated, nano):
     _weights(nano, _put("bert.encoder.layer.0.output.LayerNorm.weight", lambda w: w[:8]))
-    for backend in ("torch", "onnx", "openvino"):
+    for backend in ("native", "torch", "onnx", "openvino"):
         _refused(isolated, nano, "layer.0.output.LayerNorm.weight", "[8]", "[128]", backend=backend)
 
 
@@ -176,7 +176,7 @@ def test_other_architectures_are_held_to_the_same(isolated, others, tmp_path, na
     ):
         folder = copy(number)
         _weights(folder, change)
-        _refused(isolated, folder, *told, backend="torch")
+        _refused(isolated, folder, *told, backend="native")
     for number, (key, value) in enumerate(
         [
             ("num_hidden_layers", 1),
@@ -188,7 +188,7 @@ def test_other_architectures_are_held_to_the_same(isolated, others, tmp_path, na
     ):
         folder = copy(number)
         _config(folder, **{key: value})
-        _refused(isolated, folder, backend="torch")
+        _refused(isolated, folder, backend="native")
 
 
 def _token(change):
@@ -224,7 +224,7 @@ def test_a_missing_special_token_is_named(isolated, nano, token):
 def test_special_tokens_that_the_model_has_no_rows_for_are_refused(isolated, others, tmp_path):
     folder = shutil.copytree(others("modernbert-mean"), tmp_path / "copy")
     _edit(folder / "tokenizer.json", lambda content: content["post_processor"].update(cls=["[CLS]", 10**6]))
-    _refused(isolated, folder, "1000000", backend="torch")
+    _refused(isolated, folder, "1000000", backend="native")
 
 
 def test_a_token_type_that_the_model_has_no_row_for_is_refused(isolated, others, tmp_path):
@@ -249,7 +249,7 @@ def test_a_token_type_that_the_model_has_no_row_for_is_refused(isolated, others,
         folder / "tokenizer_config.json",
         lambda c: c.update(model_input_names=names, tokenizer_class="TokenizersBackend"),
     )
-    _refused(isolated, folder, "token type", " 5 ", backend="torch")
+    _refused(isolated, folder, "token type", " 5 ", backend="native")
 
 
 def _shards(folder, **extra):
@@ -330,7 +330,7 @@ def test_bombs_are_refused_before_they_are_read(isolated, nano):
 def test_the_files_of_a_stack_are_held_to_the_same(isolated, stack, tmp_path, name, change, told):
     folder = shutil.copytree(stack, tmp_path / "copy")
     _edit(folder / name, change)
-    _refused(isolated, folder, told, backend="torch")
+    _refused(isolated, folder, told, backend="native")
 
 
 @pytest.fixture(scope="module")

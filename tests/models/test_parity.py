@@ -51,7 +51,7 @@ def test_scores_and_logits_agree_with_the_reference_whatever_the_batching(kind, 
     expected = reference.predict(PAIRS, batch_size=32)
     assert expected.std() > 0.1
     for budget in (1, 600, 100_000):
-        scorer = PairScorer(folders(kind), token_budget=budget, threads=1, backend="torch")
+        scorer = PairScorer(folders(kind), token_budget=budget, threads=1, backend="native")
         np.testing.assert_allclose(scorer.score(PAIRS), expected, rtol=0, atol=2e-6)
     logits = reference.predict(PAIRS, activation_fn=torch.nn.Identity())
     np.testing.assert_allclose(scorer.score(PAIRS, raw_logits=True), logits, rtol=0, atol=1e-5)
@@ -61,7 +61,7 @@ def test_scores_and_logits_agree_with_the_reference_whatever_the_batching(kind, 
 def test_scores_agree_to_a_millionth_on_the_same_micro_batch(kind, folders):
     expected = CrossEncoder(str(folders(kind)), device="cpu").predict(PAIRS, batch_size=len(PAIRS))
     assert expected.std() > 0.1
-    ours = PairScorer(folders(kind), token_budget=10**6, threads=1, backend="torch").score(PAIRS)
+    ours = PairScorer(folders(kind), token_budget=10**6, threads=1, backend="native").score(PAIRS)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-6)
 
 
@@ -84,7 +84,7 @@ def test_symmetric_scores_are_the_mean_of_the_references_two_orders(kind, folder
     reference = CrossEncoder(str(folders(kind)), device="cpu")
     turned = [(b, a) for a, b in PAIRS]
     expected = (reference.predict(PAIRS) + reference.predict(turned)) / 2
-    ours = PairScorer(folders(kind), threads=1, backend="torch").score(PAIRS, symmetric=True)
+    ours = PairScorer(folders(kind), threads=1, backend="native").score(PAIRS, symmetric=True)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=2e-6)
     assert np.abs(ours - reference.predict(PAIRS)).max() > 0.01
 

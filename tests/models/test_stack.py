@@ -50,7 +50,7 @@ def _change(file, **changes):
 def _assert_agrees(folder, atol=2e-6):
     expected = CrossEncoder(str(folder), device="cpu", model_kwargs={"dtype": torch.float32}).predict(PAIRS)
     assert expected.std() > 0.05
-    scores = PairScorer(folder, threads=1, backend="torch").score(PAIRS)
+    scores = PairScorer(folder, threads=1, backend="native").score(PAIRS)
     np.testing.assert_allclose(scores, expected, rtol=0, atol=atol)
     return scores
 
@@ -106,7 +106,7 @@ def test_the_default_prompt_comes_before_the_first_text_only(copy, stacked, symm
     expected = reference.predict(PAIRS)
     if symmetric:
         expected = (expected + reference.predict([(b, a) for a, b in PAIRS])) / 2
-    scores = PairScorer(copy, threads=1, backend="torch").score(PAIRS, symmetric=symmetric)
+    scores = PairScorer(copy, threads=1, backend="native").score(PAIRS, symmetric=symmetric)
     np.testing.assert_allclose(scores, expected, rtol=0, atol=2e-6)
     assert np.abs(scores - PairScorer(stacked).score(PAIRS, symmetric=symmetric)).max() > 0.01
 

@@ -153,7 +153,7 @@ def test_a_padding_row_that_is_not_zero_matters_to_a_window_alone(tmp_path):
     pairs = _pairs(40, 20)
     np.testing.assert_allclose(fast.score(pairs), slow.score(pairs), rtol=0, atol=5e-6)
     beyond = checkpoints.bert_hash(tmp_path / "beyond", window=3, **settings)
-    assert isinstance(PairScorer(beyond, backend="torch")._backend, TorchBackend)
+    assert isinstance(PairScorer(beyond, backend="native")._backend, TorchBackend)
 
 
 def test_texts_that_recur_may_be_longer_than_a_block():

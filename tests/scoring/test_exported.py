@@ -102,6 +102,8 @@ def test_processes_that_start_at_once_share_one_export(tmp_path):
         ({"backend": "openvino", "precision": "int8"}, "int8 goes with --backend onnx"),
         ({"precision": "fp16"}, "fp16 with --device cuda"),
         ({"backend": "onnx", "device": "cuda"}, "goes with torch"),
+        ({"backend": "native", "device": "cuda"}, "goes with torch"),
+        ({"backend": "torch", "precision": "int8"}, "int8 is not one of backend torch"),
     ],
 )
 def test_what_does_not_go_together_is_refused(settings, message):

@@ -154,7 +154,7 @@ assert len(set(scored["score"])) == 2
 
 
 def test_a_pickle_is_the_settings_and_loads_when_it_is_used(tiny):
-    scorer = PairScorer(tiny, threads=1, long_text="error", backend="torch")
+    scorer = PairScorer(tiny, threads=1, long_text="error", backend="native")
     pickled = pickle.dumps(scorer)
     assert len(pickled) < 2000
     again = pickle.loads(pickled)
@@ -170,7 +170,7 @@ def test_a_pickle_is_the_settings_and_loads_when_it_is_used(tiny):
 
 def test_a_pickle_of_a_checkpoint_that_has_changed_is_refused(tiny, tmp_path):
     folder = shutil.copytree(tiny, tmp_path / "copy")
-    pickled = pickle.dumps(PairScorer(folder, backend="torch"))
+    pickled = pickle.dumps(PairScorer(folder, backend="native"))
     config = json.loads((folder / "config.json").read_text()) | {"layer_norm_eps": 1e-3}
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match="not that of the pickled scorer"):

@@ -109,7 +109,7 @@ def _text(seed, words, vocabulary=WORDS):
 
 @pytest.fixture(scope="module")
 def windows(tiny):
-    return PairScorer(tiny, threads=1, long_text="windows", backend="torch")
+    return PairScorer(tiny, threads=1, long_text="windows", backend="native")
 
 
 def test_pairs_that_fit_score_as_without_windows(windows, scorer, pairs):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beam_sts.models.tensors import classifier_shapes
 from beam_sts.scoring.engine.shape import Shape
 
 FloatArray = NDArray[np.float32]
@@ -134,29 +135,16 @@ class Weights:
 
 def tensor_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
     """Shapes of a classifier's tensors by name."""
-    hidden, inner = shape.hidden, shape.intermediate
-    linear = {
-        f"{_EMBEDDINGS}.word_embeddings.projections": (hidden, shape.window * shape.projections),
-        "bert.pooler.dense": (hidden, hidden),
-        "classifier": (1, hidden),
-    }
-    norms = [f"{_EMBEDDINGS}.LayerNorm"]
-    for index in range(shape.layers):
-        name = f"bert.encoder.layer.{index}"
-        parts = ("self.query", "self.key", "self.value", "output.dense")
-        linear |= {f"{name}.attention.{part}": (hidden, hidden) for part in parts}
-        linear |= {f"{name}.intermediate.dense": (inner, hidden), f"{name}.output.dense": (hidden, inner)}
-        norms += [f"{name}.attention.output.LayerNorm", f"{name}.output.LayerNorm"]
-    shapes: dict[str, tuple[int, ...]] = {_TABLE: (shape.vocabulary, shape.projections)}
-    if shape.positions:
-        shapes[f"{_EMBEDDINGS}.position_embeddings.weight"] = (shape.positions, hidden)
-    if shape.types:
-        shapes[f"{_EMBEDDINGS}.token_type_embeddings.weight"] = (shape.types, hidden)
-    for name, size in linear.items():
-        shapes |= {f"{name}.weight": size, f"{name}.bias": size[:1]}
-    for name in norms:
-        shapes |= {f"{name}.weight": (hidden,), f"{name}.bias": (hidden,)}
-    return shapes
+    return classifier_shapes(
+        vocabulary=shape.vocabulary,
+        projections=shape.projections,
+        window=shape.window,
+        hidden=shape.hidden,
+        intermediate=shape.intermediate,
+        layers=shape.layers,
+        positions=shape.positions,
+        types=shape.types,
+    )
 
 
 def check_tensors(shape: Shape, tensors: Mapping[str, NDArray[Any]]) -> None:
