@@ -128,6 +128,7 @@ setup(
             "report/templates/*",
             "transforms/providers.yaml",
             "dedup/facts/*.txt",
+            "training/words/*.json",
         ]
     },
     # Without the engine the wheel fits every system (scripts/wheels.py builds both kinds).

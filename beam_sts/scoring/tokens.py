@@ -53,6 +53,10 @@ class TokenTable:
         """Tokens of each text that are here, shape (texts,)."""
         return np.diff(self.offsets)
 
+    def lengths_of(self, texts: IntArray) -> IntArray:
+        """Tokens of some texts."""
+        return self.offsets[texts + 1] - self.offsets[texts]
+
     def take(self, texts: IntArray, kept: IntArray) -> NDArray[np.int64]:
         """The ids that so many tokens of each of the texts keep, end to end."""
         starts = self.offsets[texts + 1] - kept if self.from_end else self.offsets[texts]

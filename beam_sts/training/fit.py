@@ -26,11 +26,13 @@ from transformers import PreTrainedTokenizerBase
 from beam_sts.models.bert_hash import BertHashForSequenceClassification
 from beam_sts.training import progress
 from beam_sts.training.autocast import autocast
+from beam_sts.training.kept import owner_of
 from beam_sts.training.pairs import PairTensors, length_grouped
 from beam_sts.training.student import logits_for_training
 
 _LOSSES = 60  # points of a learning curve
 KEEP_SECONDS = 60.0
+PROGRESS = "progress.safetensors"  # in a stage's folder, while its fit runs
 logger = logging.getLogger(__name__)
 
 
@@ -218,7 +220,7 @@ def fit(
         first = [p.detach().cpu().numpy().tobytes() for p in trained]
         known = [pairs.left, pairs.right, pairs.scores, pairs.weights]
         told = [None if array is None else array.tobytes() for array in known]
-        owner = progress.owner_of(settings, joined, device.type, *told, *pairs.texts, *first)
+        owner = owner_of(settings, joined, device.type, *told, *pairs.texts, *first)
         reached = progress.load(keep, owner, optimizer, averaged) or reached
         if reached.step:
             logger.info("continues after %d of %d pairs (%s)", reached.seen, total, keep)

@@ -13,8 +13,8 @@ from beam_sts.training import evaluation, mining, table, teacher, vocabulary
 from beam_sts.training.data import DataError
 from beam_sts.training.fit import ScoredPairs, predict
 from beam_sts.training.honesty import check_pairs
-from beam_sts.training.pairs import TokenisedTexts
-from beam_sts.training.parts import in_parts
+from beam_sts.training.kept import in_parts
+from beam_sts.training.pairs import tokenised
 from beam_sts.training.recipe import SIZES, Recipe
 from beam_sts.training.sets import dev_sets, gold_pairs, joined, mined_texts, sentence_pool
 from beam_sts.training.workspace import Workspace
@@ -113,7 +113,7 @@ def run_table(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
         return {"steps": 0}
     tokenizer = AutoTokenizer.from_pretrained(work.folder("vocabulary"), local_files_only=True)
     found = work.folder("pairs")
-    texts = TokenisedTexts.of(mined_texts(found), tokenizer)
+    texts = tokenised(mined_texts(found), tokenizer)
     vectors, pairs = (np.load(found / name, mmap_mode="r") for name in ("vectors.npy", "pairs.npy"))
     special = np.isin(np.arange(len(first)), tokenizer.all_special_ids)
     scale = teacher.scale_of(work.folder("teacher"))
@@ -121,7 +121,7 @@ def run_table(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
     np.save(folder / TABLE, fitted)
     figures: dict[str, Any] = {"steps": recipe.table.steps}
     for name, gold in dev_sets(recipe).items():
-        own = TokenisedTexts.of(gold.texts, tokenizer)
+        own = tokenised(gold.texts, tokenizer)
         figures[name] = {
             when: evaluation.agreement(table.cosines(values, own, gold.left, gold.right), gold.scores)
             for when, values in (("before", first), ("after", fitted))

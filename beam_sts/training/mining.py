@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
+from beam_sts.arrays import coded_pairs, pair_codes
 from beam_sts.scoring.torch_backend import multiplies_bfloat16
 from beam_sts.training.autocast import autocast
 from beam_sts.training.pairs import PairTensors
@@ -150,9 +151,8 @@ def neighbour_pairs(
             drawn.append(np.stack([own, nearest[np.arange(len(own)), rank]], axis=1)[chosen])
     lone = np.flatnonzero(rng.random(asking) < random_share)
     drawn.append(np.stack([lone, rng.integers(0, count, len(lone))], axis=1))
-    pairs = np.sort(np.concatenate(drawn), axis=1)
-    pairs = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
-    return rng.permutation(pairs, axis=0).astype(np.int64)
+    pairs = np.concatenate(drawn)
+    return rng.permutation(_distinct(pairs[pairs[:, 0] != pairs[:, 1]]), axis=0)
 
 
 def drawn_pairs(texts: Sequence[str], gold: int, vectors: np.ndarray, device: str = "cpu") -> np.ndarray:
@@ -180,19 +180,17 @@ def drawn_pairs(texts: Sequence[str], gold: int, vectors: np.ndarray, device: st
         neighbour_pairs(vectors[:gold], 0, octaves(11), random_share=0.7, device=device),
         neighbour_pairs(vectors, 0, octaves(7), random_share=0.0, asking=gold, device=device),
         neighbour_pairs(bags[:gold], 0, octaves(7), random_share=0.0, device=device),
-        np.sort(some[neighbour_pairs(bags, 0, octaves(7, 0.3), random_share=0.0, device=device)]),
+        some[neighbour_pairs(bags, 0, octaves(7, 0.3), random_share=0.0, device=device)],
     ]
-    own = np.unique(np.concatenate(parts), axis=0)
+    own = _distinct(np.concatenate(parts))
     rest = neighbour_pairs(vectors, seed=0, device=device)
     rest = rest[~(rest < gold).any(axis=1)]
-    rest = rest[~_in(rest, own)]
+    rest = rest[~np.isin(pair_codes(*rest.T), pair_codes(*own.T))]
     half = len(own) // 2
     mixed = rng.permutation(np.concatenate([own, rest[:half]]), axis=0)
     return np.concatenate([mixed, rest[half:]])
 
 
-def _in(pairs: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Whether each pair is among the known ones, bool[pairs]."""
-    both = (rows[:, 0] * (2**32) + rows[:, 1] for rows in (pairs, known))
-    found: np.ndarray = np.isin(*both)
-    return found
+def _distinct(pairs: np.ndarray) -> np.ndarray:
+    """Distinct pairs of indices, the lower first, in order, int64[pairs, 2]."""
+    return np.stack(coded_pairs(np.unique(pair_codes(*pairs.astype(np.int64).T))), axis=1)

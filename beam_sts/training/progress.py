@@ -1,25 +1,14 @@
-"""What a fit has reached, on disk: a stopped one continues there, to the weights it would have had anyway."""
+"""What a fit has reached: a stopped one continues there, to the weights it would have had anyway."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-
-def owner_of(*facts: object) -> str:
-    """Digest of what decides a fit: progress of another one is of no use."""
-    digest = hashlib.sha256()
-    for fact in facts:
-        digest.update(fact if isinstance(fact, bytes) else repr(fact).encode())
-        digest.update(b"\0")
-    return digest.hexdigest()
+from beam_sts.training.kept import keep, kept
 
 
 @dataclass
@@ -55,10 +44,7 @@ def save(
     device = next(_weights(optimizer)).device
     if device.type == "cuda":
         tensors["random.cuda"] = torch.cuda.get_rng_state(device)
-    told = {"owner": owner, "progress": json.dumps(vars(progress))}
-    temporary = file.with_suffix(".tmp")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, told)
-    temporary.replace(file)
+    keep(file, owner, tensors, vars(progress))
 
 
 def load(
@@ -69,14 +55,10 @@ def load(
     Returns:
         The progress; None, and nothing is changed, if the file is absent, unreadable or another fit's.
     """
-    try:
-        with safe_open(file, "pt") as opened:
-            told = opened.metadata() or {}
-            if told.get("owner") != owner:
-                return None
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError):
+    found = kept(file, owner)
+    if found is None:
         return None
+    tensors, note = found
     with torch.no_grad():
         for n, weight in enumerate(_weights(optimizer)):
             weight.copy_(tensors[f"weight.{n}"])
@@ -86,14 +68,14 @@ def load(
     for name, tensor in tensors.items():
         kind, _, rest = name.partition(".")
         if kind == "optimizer":
-            n, _, part = rest.partition(".")
-            states.setdefault(int(n), {})[part] = tensor
+            number, _, part = rest.partition(".")
+            states.setdefault(int(number), {})[part] = tensor
     optimizer.load_state_dict(optimizer.state_dict() | {"state": states})
     torch.set_rng_state(tensors["random"])
     if "random.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["random.cuda"], next(_weights(optimizer)).device)
-    progress = Progress(**json.loads(told["progress"]))
-    progress.losses = [(seen, loss) for seen, loss in progress.losses]
+    progress = Progress(**note)
+    progress.losses = [(seen, loss) for seen, loss in note["losses"]]
     return progress
 
 

@@ -12,12 +12,11 @@ import numpy as np
 from beam_sts.training.data import DataError, read_columns, read_scored_pairs
 from beam_sts.training.edits import edited_pairs, grammar_pairs
 from beam_sts.training.fit import ScoredPairs
+from beam_sts.training.grammars import read_grammars
 from beam_sts.training.honesty import HeldOut, check_pairs, drop_held_out, normalise
 from beam_sts.training.long_texts import long_pairs
 from beam_sts.training.recipe import Recipe
 from beam_sts.training.replacements import replaced_pairs
-from beam_sts.training.roles import ROLE_GRAMMARS
-from beam_sts.training.swaps import SWAP_GRAMMARS
 
 _NOT_FIRST = (None, False, 0, "", "0", "false", "False")  # of the column first_seen, in CSV too
 
@@ -128,8 +127,10 @@ def made_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> Scored
     """
     rng = random.Random(1)
     facts = grammar_pairs(recipe.facts, seed=1)
-    facts += grammar_pairs(recipe.roles, seed=2, grammars=ROLE_GRAMMARS)
-    facts += grammar_pairs(recipe.swaps, seed=4, grammars=SWAP_GRAMMARS)
+    facts += grammar_pairs(recipe.roles, seed=2, grammars=read_grammars("roles"))
+    # Half of the exchanged parties are deeds: there are many verbs to learn.
+    swaps = read_grammars("deeds") + 7 * read_grammars("swaps")
+    facts += grammar_pairs(recipe.swaps, seed=4, grammars=swaps)
     edited = edited_pairs(rng.sample(pool, min(recipe.edits, len(pool))), seed=1)
     made = [row[:3] for row in edited + facts]
     same = rng.sample(pool, min(recipe.identical, len(pool)))

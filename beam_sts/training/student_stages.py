@@ -22,7 +22,7 @@ from beam_sts.scoring.scorer import PairScorer
 from beam_sts.training import card, evaluation, teacher, vocabulary
 from beam_sts.training.calibration import rescale, slope_and_bias
 from beam_sts.training.data import read_scored_pairs
-from beam_sts.training.fit import FitSettings, ScoredPairs, fit, predict
+from beam_sts.training.fit import PROGRESS, FitSettings, ScoredPairs, fit, predict
 from beam_sts.training.honesty import check_pairs
 from beam_sts.training.identical import with_another_word, with_other_digits
 from beam_sts.training.label_stages import TABLE
@@ -58,8 +58,9 @@ def _fit_student(
     on_dev = partial(_agreement, tokenizer=tokenizer, sets=dev_sets(recipe))
     model.to(work.device)
     how = replace(how, seed=recipe.seed)
-    keep = folder / "progress.safetensors"
-    done = fit(model, tokenizer, pairs, how, lambda current: str(on_dev(current)), 1000, keep=keep)
+    done = fit(
+        model, tokenizer, pairs, how, lambda current: str(on_dev(current)), 1000, keep=folder / PROGRESS
+    )
     model.save_pretrained(folder)
     for name in vocabulary.FILES:
         shutil.copyfile(work.folder("vocabulary") / name, folder / name)

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from beam_sts.scoring.tokens import TokenTable
 from beam_sts.training.fit import rate_at
-from beam_sts.training.pairs import TokenisedTexts
 
 _REST = 0.02
 """Weight in the loss of two texts with nothing in common; of two equal ones it is 1 more."""
@@ -55,12 +55,11 @@ class BagOfTokens(nn.Module):
         self.directions = nn.Parameter(torch.from_numpy(table[:, :-1].copy()))
         self.log_weights = nn.Parameter(torch.from_numpy(_WEIGHT * table[:, -1]))
 
-    def forward(self, texts: TokenisedTexts, rows: np.ndarray) -> torch.Tensor:
+    def forward(self, texts: TokenTable, rows: np.ndarray) -> torch.Tensor:
         """Vectors of some texts, of shape (rows, width - 1)."""
         lengths = texts.lengths_of(rows)
         starts = np.cumsum(lengths) - lengths
-        places = np.arange(int(lengths.sum())) + np.repeat(texts.starts[rows] - starts, lengths)
-        tokens = torch.from_numpy(texts.ids[places].astype(np.int64))
+        tokens = torch.from_numpy(texts.take(rows, lengths))
         bags = functional.embedding_bag(
             tokens,
             self.directions,
@@ -72,7 +71,7 @@ class BagOfTokens(nn.Module):
 
 
 @torch.inference_mode()
-def cosines(table: np.ndarray, texts: TokenisedTexts, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def cosines(table: np.ndarray, texts: TokenTable, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Cosines of pairs by a table alone, whether fitted or not, float32[pairs]."""
     vectors = BagOfTokens(table)(texts, np.arange(len(texts.lengths))).numpy()
     products: np.ndarray = np.einsum("ij,ij->i", vectors[left], vectors[right])
@@ -81,7 +80,7 @@ def cosines(table: np.ndarray, texts: TokenisedTexts, left: np.ndarray, right: n
 
 def fit_table(
     table: np.ndarray,
-    texts: TokenisedTexts,
+    texts: TokenTable,
     vectors: np.ndarray,
     pairs: np.ndarray,
     scale: tuple[float, float],

@@ -19,7 +19,7 @@ from torch.nn import functional
 from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
 from beam_sts.training.calibration import slope_and_bias
-from beam_sts.training.fit import FitSettings, ScoredPairs, fit
+from beam_sts.training.fit import PROGRESS, FitSettings, ScoredPairs, fit
 from beam_sts.training.mining import Embedder, plain_tokenizer
 
 SCALE = "similarity.json"
@@ -81,7 +81,8 @@ def fit_teacher(
     frozen = ("embeddings.", *(f"encoder.layer.{index}." for index in range(frozen_layers)))
     for name, parameter in encoder.named_parameters():
         parameter.requires_grad = not name.startswith(frozen)
-    fit(TwinEncoder(encoder).to(device), tokenizer, pairs, how, joined=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    fit(TwinEncoder(encoder).to(device), tokenizer, pairs, how, joined=False, keep=folder / PROGRESS)
     encoder.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -103,7 +104,8 @@ def fit_cross_encoder(
     model = AutoModelForSequenceClassification.from_pretrained(
         source, dtype=torch.float32, use_safetensors=True, local_files_only=True, num_labels=1
     )
-    fit(model.to(device), tokenizer, pairs, how)
+    folder.mkdir(parents=True, exist_ok=True)
+    fit(model.to(device), tokenizer, pairs, how, keep=folder / PROGRESS)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

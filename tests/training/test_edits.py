@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_sts.training.edits import (
-    TRAINING_GRAMMARS,
     change_name,
     change_number,
     edited_pairs,
@@ -15,19 +14,19 @@ from beam_sts.training.edits import (
     keep_meaning,
     negate,
     swap_nouns,
-)  # fmt: skip
+)
+from beam_sts.training.grammars import read_grammars
 from beam_sts.training.honesty import normalise
 from beam_sts.training.probes import (
-    PROBE_GRAMMARS,
     SAME_TOPIC,
     probe_triples,
     ranking_accuracy,
     unrelated_pairs,
 )
-from beam_sts.training.roles import ROLE_GRAMMARS
-from beam_sts.training.swaps import SWAP_GRAMMARS
 
-TRAINED = TRAINING_GRAMMARS + ROLE_GRAMMARS + SWAP_GRAMMARS
+SWAPS = read_grammars("deeds") + read_grammars("swaps")
+TRAINED = read_grammars("training") + read_grammars("roles") + SWAPS
+PROBES = read_grammars("probes")
 SENTENCES = [
     "The train covers 12 km in 7 minutes.",
     "We met Maria and Tom in Boston.",
@@ -95,21 +94,19 @@ def test_every_grammar_class_makes_facts_apart():
 
 def test_probes_ask_what_training_never_said():
     trained = {normalise(wording) for grammar in TRAINED for wording in grammar.wordings + grammar.opposite}
-    asked = {
-        normalise(wording) for grammar in PROBE_GRAMMARS for wording in grammar.wordings + grammar.opposite
-    }
+    asked = {normalise(wording) for grammar in PROBES for wording in grammar.wordings + grammar.opposite}
     assert not trained & asked
     trained_words = {word for grammar in TRAINED for words in grammar.slots.values() for word in words}
-    asked_words = {word for grammar in PROBE_GRAMMARS for words in grammar.slots.values() for word in words}
+    asked_words = {word for grammar in PROBES for words in grammar.slots.values() for word in words}
     assert not trained_words & asked_words
 
 
 def test_exchanged_parties_change_the_sentence_and_its_rewording_keeps_them():
     rng = random.Random(0)
-    for grammar in SWAP_GRAMMARS:
+    for grammar in SWAPS:
         anchor, paraphrase, other = grammar.fill(rng)
         assert other not in (anchor, paraphrase)
-        assert "{" not in anchor + paraphrase + other
+        assert not {*"{["} & {*anchor, *paraphrase, *other}
         first, second = grammar.changed
         for wording in grammar.wordings:
             assert wording.count(f"{{{first}}}") == wording.count(f"{{{second}}}") == 1, wording

@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from beam_sts import PairScorer
 from beam_sts.cli import train
@@ -192,8 +194,9 @@ def test_labels_go_on_where_they_stopped(smoke, tmp_path):
     work = workspace(tmp_path / "work", recipe)
     folder = work.folder("labels")
     before = np.load(folder / "scores.npy")
-    part = next(folder.glob("part-*.npy"))
-    np.save(part, np.full_like(before, 0.5))
+    part = next(folder.glob("part-*.safetensors"))
+    with safe_open(part, "np") as opened:
+        save_file({"rows": np.full_like(before, 0.5)}, part, opened.metadata())
     (folder / "done.json").unlink()
     work.run("labels")
     assert (np.load(folder / "scores.npy") == 0.5).all(), "a finished part is read, not scored again"

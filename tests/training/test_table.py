@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from beam_sts.training.pairs import TokenisedTexts
+from beam_sts.scoring.tokens import TokenTable
 from beam_sts.training.table import BagOfTokens, TableSettings, cosines, fit_table
 
 WORDS, WIDTH, SPECIAL = 300, 12, 5
@@ -18,7 +18,7 @@ def world():
     texts = [rng.integers(SPECIAL, WORDS, rng.integers(4, 12)) for _ in range(1500)]
     texts += [np.concatenate([text[2:], rng.integers(SPECIAL, WORDS, 2)]) for text in texts]
     starts = np.concatenate([[0], np.cumsum([len(text) for text in texts])])
-    tokenised = TokenisedTexts(np.concatenate(texts).astype(np.int32), starts)
+    tokenised = TokenTable(np.concatenate(texts).astype(np.int64), starts)
     vectors = np.stack([meaning[text].sum(0) for text in texts])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     table = rng.standard_normal((WORDS, WIDTH)).astype(np.float32)
@@ -80,6 +80,6 @@ def test_a_bag_is_the_weighted_sum_of_its_tokens(world):
     rows = np.array([7, 2])
     own = BagOfTokens(table)(tokenised, rows).detach().numpy()
     for row, vector in zip(rows, own, strict=True):
-        ids = tokenised.ids[tokenised.starts[row] : tokenised.starts[row + 1]]
+        ids = tokenised.ids[tokenised.offsets[row] : tokenised.offsets[row + 1]]
         wanted = (np.exp(0.5 * table[ids, -1:]) * table[ids, :-1]).sum(0)
         np.testing.assert_allclose(vector, wanted / np.linalg.norm(wanted), rtol=1e-4, atol=1e-6)

@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertConfig, BertModel
 
@@ -17,7 +19,7 @@ from beam_sts.training.fit import FitSettings, ScoredPairs, predict
 from beam_sts.training.honesty import HeldOutTextError, check_pairs
 from beam_sts.training.label_stages import CROSS, TABLE
 from beam_sts.training.mining import Embedder
-from beam_sts.training.pairs import TokenisedTexts
+from beam_sts.training.pairs import tokenised
 from beam_sts.training.sets import gold_pairs, mined_texts, second_dev_pairs, texts_of
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import workspace
@@ -114,8 +116,9 @@ def test_labels_are_the_fitted_teachers_and_embedding_goes_on_where_it_stopped(d
     assert len(scores) == len(pairs)
     cosines = (vectors[pairs[:, 0]].astype(np.float32) * vectors[pairs[:, 1]].astype(np.float32)).sum(1)
     assert (np.argsort(cosines) == np.argsort(scores)).mean() > 0.9
-    part = next(work.folder("pairs").glob("part-*.npy"))
-    np.save(part, vectors[::-1])
+    part = next(work.folder("pairs").glob("part-*.safetensors"))
+    with safe_open(part, "np") as opened:
+        save_file({"rows": vectors[::-1].copy()}, part, opened.metadata())
     (work.folder("pairs") / "done.json").unlink()
     work.run("pairs")
     assert (np.load(work.folder("pairs") / "vectors.npy") == vectors[::-1]).all(), "a finished part is read"
@@ -132,7 +135,7 @@ def test_the_students_table_is_fitted_to_the_teachers_vectors(data, tmp_path):
     assert (first != table).any()
     assert noted["STS-B dev"]["after"] != noted["STS-B dev"]["before"]
     own = AutoTokenizer.from_pretrained(work.folder("vocabulary"))
-    texts = TokenisedTexts.of(mined_texts(work.folder("pairs")), own)
+    texts = tokenised(mined_texts(work.folder("pairs")), own)
     pairs = np.load(work.folder("pairs") / "pairs.npy")
     vectors = np.load(work.folder("pairs") / "vectors.npy").astype(np.float32)
     taught = (vectors[pairs[:, 0]] * vectors[pairs[:, 1]]).sum(1)
