@@ -7,6 +7,7 @@ The pure counterpart is ``beam_sts.candidates.propose``. Nodes, which are what i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -103,7 +104,7 @@ class ProposeCandidates(beam.PTransform):
                     lambda one, block: one[0][0] == block, block
                 )
             else:
-                keys = exact_keys if name == "exact" else proposal.minhash.keys
+                keys = partial(exact_keys if name == "exact" else proposal.minhash.keys, form=proposal.form)
                 keyed = own(nodes["texts"], "texts") | f"{label}: keys" >> KeyTexts(keys)
             if across:
                 keyed = keyed | f"{label}: sides" >> beam.MapTuple(lambda key, node: (key, (node[0], node)))

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts import checks
+from beam_sts.candidates.form import plain_texts
 from beam_sts.errors import UserError
 from beam_sts.io.expressions import evaluate
 
@@ -71,12 +72,13 @@ def _normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
-def exact_keys(texts: pa.Array | pa.ChunkedArray, *, empty: bool = False) -> Keys:
+def exact_keys(texts: pa.Array | pa.ChunkedArray, *, empty: bool = False, form: bool = False) -> Keys:
     """One key for each text: the 128-bit BLAKE2b hash of its normalised form.
 
     Args:
         texts: n texts; null has no key.
         empty: give empty texts a key too, so that they are candidates of each other.
+        form: of the texts in plain form (``beam_sts.candidates.form``).
 
     >>> keys = exact_keys(pa.array(["A  cat", "a cat", "A dog", "", " "]))
     >>> keys.text.tolist(), (keys.key[0] == keys.key[1]).all(), (keys.key[0] == keys.key[2]).any()
@@ -84,7 +86,7 @@ def exact_keys(texts: pa.Array | pa.ChunkedArray, *, empty: bool = False) -> Key
     """
     numbers, keys = [np.empty(0, np.int64)], [np.empty((0, 2), np.uint64)]
     for begin, part in text_blocks(texts):
-        part = normalise(part)
+        part = normalise(plain_texts(part) if form else part)
         wanted = part.is_valid() if empty else pc.greater(pc.fill_null(pc.binary_length(part), 0), 0)
         rows = np.flatnonzero(np.asarray(wanted))
         numbers.append(begin + rows)
@@ -182,23 +184,25 @@ class MinHash:
         points = "  ".join(f"{similarity:.1f}: {chance:.3f}" for similarity, chance in self.curve())
         return f"MinHash over {self.shingle}, {self.bands} bands of {self.rows}; found at similarity {points}"
 
-    def keys(self, texts: pa.Array | pa.ChunkedArray) -> Keys:
-        """All keys of n texts: one of each band for every text that has a shingle."""
-        parts = list(self.bands_of(texts))
+    def keys(self, texts: pa.Array | pa.ChunkedArray, *, form: bool = False) -> Keys:
+        """All keys of n texts, perhaps in plain form: one of each band for every text that has a shingle."""
+        parts = list(self.bands_of(texts, form=form))
         text = np.concatenate([part.text for part in parts])
         key = np.concatenate([part.key for part in parts])
         order = np.argsort(text, kind="stable")
         return Keys(text[order], key[order], "minhash")
 
-    def bands_of(self, texts: pa.Array | pa.ChunkedArray) -> Iterator[Keys]:
+    def bands_of(self, texts: pa.Array | pa.ChunkedArray, *, form: bool = False) -> Iterator[Keys]:
         """The same keys one band after the other, in a ``bands``-th of the memory."""
-        rows, signatures = self.signatures(texts)
+        rows, signatures = self.signatures(texts, form=form)
         for band in range(self.bands):
             values = signatures[:, band * self.rows : (band + 1) * self.rows].T
             lanes = [mix64(values, (self.seed << 32) + 2 * band + lane) for lane in range(2)]
             yield Keys(rows, np.stack(lanes, axis=1), "minhash")
 
-    def signatures(self, texts: pa.Array | pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    def signatures(
+        self, texts: pa.Array | pa.ChunkedArray, *, form: bool = False
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
         """MinHash values of the texts that have a shingle.
 
         Returns:
@@ -210,7 +214,7 @@ class MinHash:
         numbers, done = [np.empty(0, np.int64)], 0
         values = np.empty((len(texts), width), np.uint32)  # at once: parts to be joined would be there twice
         for begin, part in text_blocks(texts):
-            hashes, counts = shingle_hashes(normalise(part), *self.unit)
+            hashes, counts = shingle_hashes(normalise(plain_texts(part) if form else part), *self.unit)
             some = np.flatnonzero(counts)
             if not len(some):
                 continue

@@ -31,7 +31,7 @@ class Proposal:
     ``sources`` are ``exact``, ``minhash``, ``lexical``, ``neighbours``, ``block:EXPRESSION`` and
     ``pairs:PATTERN``; ``cap`` is of a bucket, ``k`` the neighbours of each text; ``within`` also compares the
     input with itself when there is another one to compare it against; ``read`` says how to read the files of
-    pairs.
+    pairs. ``form``: ``exact`` and ``minhash`` look at the texts in plain form.
     """
 
     sources: tuple[str, ...] = ("exact", "minhash")
@@ -40,6 +40,7 @@ class Proposal:
     k: int = 10
     within: bool = False
     read: ReadOptions = field(default_factory=ReadOptions)
+    form: bool = False
 
     @property
     def blocks(self) -> list[str]:
@@ -174,10 +175,15 @@ def propose(
     for source in proposal.sources:
         begin(source)
         if source == "exact":
-            bucketed(exact_keys(texts), source)
+            bucketed(exact_keys(texts, form=proposal.form), source)
         elif source == "minhash":
             curve = {f"{at:.1f}": round(chance, 4) for at, chance in proposal.minhash.curve()}
-            bucketed(proposal.minhash.bands_of(texts), source, settings=str(proposal.minhash), curve=curve)
+            bucketed(
+                proposal.minhash.bands_of(texts, form=proposal.form),
+                source,
+                settings=str(proposal.minhash),
+                curve=curve,
+            )
         elif source.startswith("block:"):
             bucketed(next(blocks), "block")
         elif source.startswith("pairs:"):

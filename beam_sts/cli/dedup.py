@@ -84,7 +84,7 @@ def parser() -> Parser:
     data.add_argument("--text", required=True, metavar="COL", help="column of the texts, a.b in a struct")
     data.add_argument("--id", metavar="COL", help="column of distinct ids (default: row numbers, as _id)")
     add_format_options(p.add_argument_group("formats"))
-    add_options(rule, of, "threshold", "guard", "max_lost", "keep", "linkage")
+    add_options(rule, of, "threshold", "guard", "max_lost", "form", "keep", "linkage")
     add_options(find, of, "candidates", "minhash_similarity", "minhash_recall", "shingle", "neighbours")
     add_options(find, of, "embedding", "bucket_cap", "max_pairs")
     data.add_argument(

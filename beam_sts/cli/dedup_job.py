@@ -30,11 +30,11 @@ _SETTINGS = (
     *("text", "id", "threshold", "keep", "candidates", "minhash_similarity", "minhash_recall", "shingle"),
     *("neighbours", "bucket_cap", "against_text", "against_id", "within", "symmetric", "long_text", "empty"),
     *("embedding", "against_embedding", "precision", "rows_per_shard", "cascade_band", "rule", "linkage"),
-    *("model_share", "one_to_one", "guard", "max_lost", "score_all"),
+    *("model_share", "one_to_one", "guard", "max_lost", "form", "score_all"),
 )
-_OF_SCORES = ("rule", "model_share", "symmetric", "long_text", "precision", "cascade_band")
+_OF_SCORES = ("rule", "model_share", "symmetric", "long_text", "precision", "cascade_band", "form")
 """Settings that scores depend on."""
-_BEFORE = {"guard": "none", "max_lost": None, "score_all": True}
+_BEFORE = {"guard": "none", "max_lost": None, "form": "none", "score_all": True}
 """Settings of runs from before there were these."""
 
 

@@ -17,7 +17,7 @@ from beam_sts.dedup.components import ROUNDS
 from beam_sts.dedup.facts.compare import GUARDS
 from beam_sts.dedup.keep import KeepPolicy, check_keep
 from beam_sts.dedup.rule import LINKAGES, TABLE, Policy
-from beam_sts.dedup.verdicts import MAX_LOST, MaxLost, check_max_lost, read_max_lost
+from beam_sts.dedup.verdicts import FORMS, MAX_LOST, MaxLost, check_max_lost, read_max_lost
 from beam_sts.dedup.verify import MODEL_SHARE, THRESHOLD, Scoring
 from beam_sts.errors import UserError
 from beam_sts.examples import MOST_EXAMPLES
@@ -85,6 +85,12 @@ class DedupSettings(ScorerSettings):
         check_max_lost,
         metavar="CHARS,SHARE",
         read=read_max_lost,
+    )
+    form: str = setting(
+        "plain",
+        "texts are compared in plain form: compatibility letters, mark-up, entities, kinds of quotes and "
+        "dashes and white space do not count; none: as they are",
+        choices=FORMS,
     )
     one_to_one: bool = setting(
         False,
@@ -206,6 +212,7 @@ class DedupSettings(ScorerSettings):
             self.neighbours,
             self.within,
             read or ReadOptions(),
+            self.form == "plain",
         )
 
     @property
@@ -252,6 +259,7 @@ class DedupSettings(ScorerSettings):
             self.max_lost,
             self.least,
             self.score_all or self.linkage == "average",
+            self.form,
         )
 
 

@@ -15,9 +15,11 @@ from beam_sts.dedup.facts.compare import turn
 from beam_sts.dedup.representatives import BOTH
 from beam_sts.errors import UserError
 
-RULES = ("model", "cascade", "identical", "blend", "bound")
+RULES = ("model", "cascade", "identical", "blend", "bound", "form")
 """Where a score comes from: the model, the second model, equal texts, a mean of the model's score and the
-overlap; ``bound``: there is none, since it cannot reach the threshold whatever the model says."""
+overlap, texts that are equal in plain form; ``bound``: there is none, since it cannot reach the threshold
+whatever the model says."""
+FORMS = ("plain", "none")
 NOT_COMPARED = -1
 """Lost characters of a pair whose facts were not looked at: its score is below every threshold of the run."""
 ALWAYS_LOST = 20

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from beam_sts.candidates.form import plain_texts
 from beam_sts.dedup.facts.texts import compare_texts
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.verdicts import NOT_COMPARED, RULES, MaxLost, Verdicts
@@ -63,10 +64,11 @@ class Verified:
 class Verifier:
     """Judges pairs of texts in an order of their own, so that it does not matter which comes first.
 
-    Equal texts score 1 without a model. Of the others the overlap bounds the score; the model scores those
-    that may reach ``least``. The pairs whose score lies within ``band`` (both ends included) are scored again
-    by ``cascade``, whose score counts in place of the first model's. The texts of pairs that score ``least``
-    or more are compared: what facts they differ in, and what each says beyond the other.
+    Texts that are equal, or equal in plain form, score 1 without a model. Of the others the overlap bounds
+    the score; the model scores those that may reach ``least``. The pairs whose score lies within ``band``
+    (both ends included) are scored again by ``cascade``, whose score counts in place of the first model's.
+    The texts of pairs that score ``least`` or more are compared: what facts they differ in, and what each
+    says beyond the other.
 
     Args:
         scorer: the model.
@@ -80,6 +82,7 @@ class Verifier:
         max_lost: as of ``bars_of``; None: no bound.
         least: lowest score that matters.
         every: scores below it are wanted too.
+        form: ``plain``: texts are scored in plain form (``beam_sts.candidates.form``); ``none``: as they are.
     """
 
     scorer: PairScorer
@@ -93,6 +96,7 @@ class Verifier:
     max_lost: MaxLost = None
     least: float = 0.0
     every: bool = True
+    form: str = "none"
 
     def verify(self, text_a: pa.Array, text_b: pa.Array, known: Verdicts | None = None) -> Verified:
         """Judge two columns of n texts (``large_string``, without nulls).
@@ -102,20 +106,31 @@ class Verifier:
             text_b: the other.
             known: what an earlier run found of them; only what it left out is done.
         """
-        equal = np.asarray(pc.equal(text_a, text_b))
+        first, second = self._forms(text_a, text_b)
+        equal = np.asarray(pc.equal(first, second))
         if known is None:
             made = Verdicts.identical(len(equal))
-            made.lost[~equal] = NOT_COMPARED
+            written_alike = np.asarray(pc.equal(text_a, text_b))
+            made.lost[~written_alike], made.rules[~written_alike] = NOT_COMPARED, RULES.index("form")
             todo = np.flatnonzero(~equal)
         else:
             made = known.at(slice(None))
             todo = np.flatnonzero(_unscored(known, self.least, self.every))
-        stats = self._score(made, todo, text_a, text_b)
+        stats = self._score(made, todo, first, second)
         near = (made.scores >= np.float32(self.least)) & (made.lost[:, 0] == NOT_COMPARED)
         made = self._compared(made, np.flatnonzero(near), text_a, text_b)
         if known is not None:
             return Verified(made, replace(stats, pairs=len(todo)))
         return Verified(made, replace(stats, pairs=len(equal), identical=int(equal.sum())))
+
+    def _forms(self, text_a: pa.Array, text_b: pa.Array) -> tuple[pa.Array, pa.Array]:
+        if self.form == "none":
+            return text_a, text_b
+        both = pa.chunked_array([text_a, text_b]).combine_chunks().dictionary_encode()
+        if isinstance(both, pa.ChunkedArray):
+            both = both.combine_chunks()
+        forms = plain_texts(both.dictionary)
+        return forms.take(both.indices[: len(text_a)]), forms.take(both.indices[len(text_a) :])
 
     def _score(
         self, made: Verdicts, rows: NDArray[np.int64], text_a: pa.Array, text_b: pa.Array
@@ -195,6 +210,7 @@ class Scoring:
     max_lost: MaxLost = None
     least: float = 0.0
     every: bool = True
+    form: str = "none"
 
     def leaves_out(self, known: Verdicts) -> bool:
         """Whether an earlier run left out something that matters here."""
@@ -211,7 +227,7 @@ class Scoring:
         every = self.every or not all(model.bounded for model in models)
         return Verifier(
             *(scorer, self.symmetric, cascade, self.band, self.threshold, overlap, self.share, self.guard),
-            *(self.max_lost, self.least, every),
+            *(self.max_lost, self.least, every, self.form),
         )
 
 

@@ -321,6 +321,36 @@ def test_a_changed_fact_keeps_both_rows_and_says_so(tmp_path, capsys, runner):
     assert read(tmp_path / "again", "removed") == read(out, "removed")
 
 
+HINDI = (
+    "\u0928\u092e\u0938\u094d\u0924\u0947 \u0926\u0941\u0928\u093f\u092f\u093e, "
+    "\u0906\u091c \u092c\u093e\u0930\u093f\u0936 \u0939\u0948"
+)
+FORMS = [
+    "The committee met on Monday to look at the plans for the new bridge.",
+    "<p>The <b>committee</b> met on Monday&nbsp;to look at the plans for the new bridge.</p>",
+    "\uff34he committee met\u200b on Monday to look at the plans  for the new bridge.",
+    HINDI,
+    HINDI.replace(",", "\u200b,  "),
+    '<a href="http://a.org/1">The minutes of the meeting</a>',
+    '<a href="http://a.org/2">The minutes of the meeting</a>',
+]
+
+
+@pytest.mark.parametrize("runner", [(), ("--runner", "FnApiRunner")], ids=["one machine", "Beam"])
+def test_form_does_not_count_and_the_kept_row_is_as_it_was(tmp_path, runner):
+    pq.write_table(pa.table({"id": range(len(FORMS)), "text": FORMS}), tmp_path / "in.parquet")
+    out = tmp_path / "out"
+    _, summary = run(tmp_path / "in.parquet", out, "--id", "id", "--keep", "highest:id", *runner)
+    kept = read(out, "kept")
+    assert kept["id"].to_pylist() == [2, 4, 5, 6]
+    assert kept["text"].to_pylist() == [FORMS[at] for at in (2, 4, 5, 6)]
+    receipts = read(out, "removed").to_pylist()
+    assert {(row["score"], row["rule"], row["lost"]) for row in receipts} == {(1.0, "form", 0)}
+    assert summary["verify"]["scored"] == 0
+    run(tmp_path / "in.parquet", tmp_path / "none", "--id", "id", "--form", "none", *runner)
+    assert "form" not in read(tmp_path / "none", "pairs")["rule"].to_pylist()
+
+
 def test_pairs_that_cannot_reach_the_threshold_are_not_scored_and_change_nothing(corpus, tmp_path):
     options = ("--id", "id", "--threshold", "0.85", "--candidates", "exact,minhash,lexical")
     _, some = run(corpus, tmp_path / "some", *options)

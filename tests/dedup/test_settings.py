@@ -30,6 +30,7 @@ RIGHT = {
     "linkage": "average",
     "guard": "numbers",
     "max_lost": (60, 0.2),
+    "form": "none",
     "one_to_one": False,
     "empty": "score",
     "candidates": ("exact", "lexical"),

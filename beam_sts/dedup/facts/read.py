@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
+from beam_sts.candidates.form import lines_of_form, links
 from beam_sts.dedup.facts import tables
-from beam_sts.dedup.form import lines_of_form, links
 
 PLAIN, NUMBER, UNIT, DATE, CODE, ADDRESS, NEGATION, QUANTITY, SIGN = range(9)
 KINDS = ("word", "number", "unit", "date", "code", "address", "negation", "quantity", "sign")

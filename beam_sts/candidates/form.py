@@ -73,5 +73,6 @@ def links(text: str) -> tuple[str, ...]:
 
 
 def plain_texts(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """``plain`` of n texts without nulls, ``large_string``."""
-    return pa.array([plain(text) for text in texts.to_pylist()], pa.large_string())
+    """``plain`` of n texts, ``large_string``; null stays null."""
+    forms = [None if text is None else plain(text) for text in texts.to_pylist()]
+    return pa.array(forms, pa.large_string())

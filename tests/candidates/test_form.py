@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_sts.dedup.form import lines_of_form, links, plain
+from beam_sts.candidates.form import lines_of_form, links, plain
 
 
 @pytest.mark.parametrize(
