@@ -145,10 +145,13 @@ def _keep(result: tuple[int, Any]) -> None:
 class BareLoop(Contestant):
     """Our scorer without Beam."""
 
-    def __init__(self, model: str, precision: str, backend: str, device: str = "cpu") -> None:
+    def __init__(
+        self, model: str, precision: str, backend: str, device: str = "cpu", threads: str | None = None
+    ) -> None:
         from beam_sts import PairScorer
 
-        self._scorer = PairScorer(model, precision=precision, backend=backend, device=device)
+        count = int(threads) if threads else None
+        self._scorer = PairScorer(model, precision=precision, backend=backend, device=device, threads=count)
 
     def run(self, prepared: Pairs) -> Any:
         return self._scorer.run([a for a, _ in prepared], [b for _, b in prepared])

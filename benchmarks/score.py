@@ -52,7 +52,8 @@ class Process:
     """A contestant in its own process."""
 
     def __init__(self, name: str, model: str, folder: Path, python: str = sys.executable) -> None:
-        self.name, self._folder = name, folder
+        self.name = name
+        self._scores = Path(tempfile.mkdtemp(dir=folder)) / "scores.npy"
         self._log = (folder / f"{name.replace(' ', '_')}.log").open("w+")
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.peers", name, "--model", model],
@@ -81,18 +82,25 @@ class Process:
 
     def score(self, pairs: Path, first: int, last: int, **settings: Any) -> tuple[np.ndarray, dict[str, Any]]:
         """Scores of some of the pairs, and what the run took."""
-        scores = self._folder / "scores.npy"
+        self.ask(pairs, first, last, **settings)
+        answer = self._answer()
+        return np.load(self._scores), answer
+
+    def ask(self, pairs: Path, first: int, last: int, **settings: Any) -> None:
+        """Have some of the pairs scored; ``seconds`` waits for it."""
         request = {
             "pairs": str(pairs),
             "first": first,
             "last": last,
-            "scores": str(scores),
+            "scores": str(self._scores),
             "settings": settings,
         }
         self._process.stdin.write(json.dumps(request) + "\n")  # type: ignore[union-attr]
         self._process.stdin.flush()  # type: ignore[union-attr]
-        answer = self._answer()
-        return np.load(scores), answer
+
+    def seconds(self) -> float:
+        """What was asked for took."""
+        return float(self._answer()["seconds"])
 
     def close(self) -> None:
         """End the process."""
@@ -260,6 +268,35 @@ def measure_pipeline(precision: str, own: argparse.Namespace, folder: Path) -> d
     }
 
 
+def measure_threads(precision: str, workload: str, own: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """A process with a thread for each core, beside as many processes of one thread at the same time."""
+    count, cores = own.pairs or PAIRS[workload], available_cores()
+    count = max(4 * STARTUP_PAIRS, count // 16) if own.pairs and workload == "long" else count
+    pairs = folder / f"{workload}.json"
+    pairs.write_text(json.dumps(WORKLOADS[workload](cores * count, own.seed)), "utf-8")
+    backend = own.backends[0]
+    alone = [f"PairScorer {precision} {backend} cpu 1"] * cores
+    ratios = []
+    with contest([f"PairScorer {precision} {backend}", *alone], own, folder) as (started, absent):
+        if absent:
+            raise UnavailableError(str(absent))
+        together, *apart = started
+        for round_ in range(own.rounds + 1):  # the first one warms up
+            for at, process in enumerate(apart):
+                process.ask(pairs, at * count, (at + 1) * count)
+            processes = max([process.seconds() for process in apart])
+            together.ask(pairs, 0, cores * count)
+            threads = together.seconds()
+            ratios += [processes / threads] if round_ else []
+    return {
+        "precision": precision,
+        "workload": workload,
+        "cores": cores,
+        "ratio": statistics.median(ratios),
+        "ratio_range": [min(ratios), max(ratios)],
+    }
+
+
 def cold_start(precision: str, own: argparse.Namespace, folder: Path) -> float:
     """Seconds of the whole command on the 62 example pairs, imports included."""
     command = [sys.executable, "-m", "pipelines.score", "--input", str(ROOT / "examples" / "pairs.parquet")]
@@ -330,6 +367,19 @@ def markdown(report: dict[str, Any]) -> str:
                 f"| {row['ratio_to_bare_loop']:.2f} ({low:.2f} to {high:.2f}) "
                 f"| {row['peak_bytes'] / 1e6:,.0f} |"
             )
+    if report["threads"]:
+        lines += [
+            "",
+            "**A process with a thread for each core**, to as many processes of one thread at the same time",
+            "",
+            "| | | ratio |",
+            "|---|---|---|",
+        ]
+        for row in report["threads"]:
+            low, high = row["ratio_range"]
+            lines.append(
+                f"| {row['workload']} | {row['precision']} | {row['ratio']:.2f} ({low:.2f} to {high:.2f}) |"
+            )
     versions = {name: v for part in report["workloads"] for name, v in part["versions"].items()}
     for told in sorted({json.dumps(v) for v in versions.values()}):
         lines += ["", "Versions: " + ", ".join(f"{name} {v}" for name, v in json.loads(told).items()) + "."]
@@ -348,6 +398,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--backends", nargs="+", default=["auto"])
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--pipeline_pairs", type=int, default=100_000, help="0 leaves the whole pipeline out")
+    p.add_argument("--threads", action="store_true", help="also threads beside processes")
     p.add_argument("--peer_python", metavar="PATH", help="Python with sentence-transformers[onnx,openvino]")
     p.add_argument("--quick", action="store_true", help="few pairs, two rounds, no whole pipeline")
     p.add_argument("--seed", type=int, default=0)
@@ -370,6 +421,7 @@ def main() -> None:
         "hardware": hardware(),
         "rounds": own.rounds,
         "workloads": [],
+        "threads": [],
         "pipelines": [],
     }
     with tempfile.TemporaryDirectory(prefix="beam_sts-benchmark-") as name:
@@ -378,6 +430,8 @@ def main() -> None:
             count = own.pairs or PAIRS[workload]
             count = max(4 * STARTUP_PAIRS, count // 16) if own.pairs and workload == "long" else count
             report["workloads"].append(measure(workload, count, own, folder))
+            for precision in own.precisions if own.threads else []:
+                report["threads"].append(measure_threads(precision, workload, own, folder))
             sys.stderr.write(f"{workload}: done\n")
         for precision in own.precisions if own.pipeline_pairs else []:
             report["pipelines"].append(measure_pipeline(precision, own, folder))

@@ -1,10 +1,12 @@
 /* A random model through the engine, built by the simplest means: for processors on which Python is not at hand.
- * Prints the logits of some pairs; argument: 1 for rotary positions, 0 for absolute ones. */
+ * Prints the logits of some pairs; arguments: 1 for rotary positions, 0 for absolute ones; the instruction set (0);
+ * the type of the numbers (0). Ends with 3 where the processor has not got them. */
 #include "engine.c"
 
 #include <stdio.h>
 
 static uint32_t state = 1;
+static int64_t level, kind;
 
 static float drawn(float scale) {
     state = state * 1664525u + 1013904223u;
@@ -18,15 +20,33 @@ static float *numbers(int64_t rows, int64_t width, int64_t stride, float scale) 
     return made;
 }
 
-/* Weights drawn column by column, packed for panels of the plain instruction set. */
-static struct linear linear_of(int64_t inner, int64_t outer) {
-    int64_t panel = beam_sts_panel(0);
-    float *panels = calloc(padded(outer) * inner + 16, sizeof(float)), scale = 2 / sqrtf((float)inner + 1);
-    for (int64_t c = 0; c < outer; c++)
-        for (int64_t k = 0; k < inner; k++)
-            panels[c / panel * panel * inner + k * panel + c % panel] = drawn(scale);
-    return (struct linear){inner, outer, FLOAT32, (uint32_t *)panels, numbers(1, outer, padded(outer), 0.5f), NULL, NULL};
+/* Weights drawn column by column, packed for panels of the instruction set. */
+static struct linear linear_as(int64_t type, int64_t inner, int64_t outer) {
+    int64_t panel = beam_sts_panel(level), each = type == FLOAT32 ? 1 : type == BFLOAT16 ? 2 : 4;
+    int64_t groups = (inner + each - 1) / each;
+    float draw = 2 / sqrtf((float)inner + 1), step = draw / 127;
+    float *scale = calloc(padded(outer), sizeof(float)), *sums = calloc(padded(outer), sizeof(float));
+    char *panels = calloc(padded(outer) * groups + 16, 4);
+    for (int64_t c = 0; c < outer; c++) {
+        int64_t first = c / panel * panel, width = padded(outer) - first < panel ? padded(outer) - first : panel;
+        scale[c] = step;
+        for (int64_t k = 0; k < inner; k++) {
+            char *group = panels + 4 * (first * groups + k / each * width + c - first);
+            float value = drawn(draw);
+            uint32_t bits;
+            memcpy(&bits, &value, 4);
+            uint16_t half = (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+            int8_t byte = (int8_t)rintf(value / step);
+            if (type == FLOAT32) memcpy(group, &value, 4);
+            if (type == BFLOAT16) memcpy(group + 2 * (k % 2), &half, 2);
+            if (type == INT8) group[k % 4] = byte, sums[c] += (float)byte * step;
+        }
+    }
+    return (struct linear){inner, outer, type, (uint32_t *)panels, numbers(1, outer, padded(outer), 0.5f), scale, sums};
 }
+
+static struct linear linear_of(int64_t inner, int64_t outer) { return linear_as(FLOAT32, inner, outer); }
+static struct linear linear_in(int64_t inner, int64_t outer) { return linear_as(kind, inner, outer); }
 
 static struct norm norm_of(int64_t width) {
     float *weight = numbers(1, width, padded(width), 0.5f);
@@ -34,25 +54,27 @@ static struct norm norm_of(int64_t width) {
     return (struct norm){weight, numbers(1, width, padded(width), 0.5f)};
 }
 
-static struct layer layer_of(int64_t hidden, int64_t inner) {
-    return (struct layer){linear_of(hidden, 3 * hidden), linear_of(hidden, hidden), norm_of(hidden),
-                          linear_of(hidden, inner), linear_of(inner, hidden), norm_of(hidden)};
+static struct layer layer_of(int64_t type, int64_t hidden, int64_t inner) {
+    return (struct layer){linear_as(type, hidden, 3 * hidden), linear_as(type, hidden, hidden), norm_of(hidden),
+                          linear_as(type, hidden, inner),      linear_as(type, inner, hidden),  norm_of(hidden)};
 }
 
 int main(int count, char **arguments) {
     int rotary = count > 1 && arguments[1][0] == '1';
     enum { HIDDEN = 50, HEADS = 2, INNER = 90, WINDOW = 3, NARROW = 7, VOCABULARY = 60, PAIRS = 20, PLACES = 900 };
-    struct layer layer = layer_of(HIDDEN, INNER);
+    level = count > 2 ? atoi(arguments[2]) : 0, kind = count > 3 ? atoi(arguments[3]) : FLOAT32;
+    if (level > beam_sts_level() || !(beam_sts_kinds(level) >> kind & 1)) return 3;
+    struct layer layer = layer_of(kind, HIDDEN, INNER);
     struct model m = {
-        .level = 0, .hidden = HIDDEN, .heads = HEADS, .intermediate = INNER, .projections = NARROW, .window = WINDOW,
+        .level = level, .hidden = HIDDEN, .heads = HEADS, .intermediate = INNER, .projections = NARROW, .window = WINDOW,
         .rotary = rotary ? 8 : 0, .segment = rotary ? 3 : 0, .cls = 2, .sep_a = 3, .sep_b = 3, .eps = 1e-5f,
         .table = numbers(VOCABULARY, NARROW, NARROW, 1),
         .token_types = rotary ? NULL : numbers(2, HIDDEN, padded(HIDDEN), 1),
         .positions = rotary ? NULL : numbers(PLACES, HIDDEN, padded(HIDDEN), 1),
-        .projection = linear_of(WINDOW * NARROW, HIDDEN), .norm = norm_of(HIDDEN), .layers = 1, .layer = &layer,
+        .projection = linear_in(WINDOW * NARROW, HIDDEN), .norm = norm_of(HIDDEN), .layers = 1, .layer = &layer,
         .last_query = linear_of(HIDDEN, HEADS * (padded(HIDDEN) + (rotary ? 8 : 0))),
-        .last_key = linear_of(HIDDEN, rotary ? HEADS * 8 : 0),
-        .last_output = linear_of(HEADS * padded(HIDDEN), HIDDEN), .last = layer_of(HIDDEN, INNER),
+        .last_key = linear_in(HIDDEN, rotary ? HEADS * 8 : 0),
+        .last_output = linear_of(HEADS * padded(HIDDEN), HIDDEN), .last = layer_of(FLOAT32, HIDDEN, INNER),
         .pooler = linear_of(HIDDEN, HIDDEN), .classifier = linear_of(HIDDEN, 1),
     };
     static int32_t ids[PLACES];

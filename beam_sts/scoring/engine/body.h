@@ -1,6 +1,6 @@
 /* The engine for one instruction set: NAME tells the sets apart, WIDTH is the numbers of a vector, and TILE_ROWS and
  * FEW_ROWS are the rows of a product's tiles. TARGET, and where there are such instructions BFLOAT16_TARGET and
- * INT8_TARGET, have the compiler use the set. */
+ * INT8_TARGET, have the compiler use the set. TILES: the products of these types are those of AMX. */
 #define VECTORS 2 /* of a panel */
 
 #include "vectors.h"
@@ -20,23 +20,34 @@ INLINE TARGET float NAME(as_float)(uint32_t bits) {
 #undef KIND_TARGET
 #undef DOT
 
-#ifdef BFLOAT16_TARGET /* AVX512-BF16 */
+#ifdef BFLOAT16_TARGET /* AVX512-BF16, or AMX */
 #define sums vec
 #define KIND(name) NAME(name##_bfloat16)
 #define KIND_TARGET BFLOAT16_TARGET
+#ifdef TILES
+#define TILE_DOT _tile_dpbf16ps
+#include "tiles.h"
+#undef TILE_DOT
+#else
 #define DOT(total, group, columns) \
     (vec) _mm512_dpbf16_ps((__m512)(total), (__m512bh)_mm512_set1_epi32((int)(group)), (__m512bh)(columns))
 #include "product.h"
+#undef DOT
+#endif
 #undef sums
 #undef KIND
 #undef KIND_TARGET
-#undef DOT
 #endif
 
-#ifdef INT8_TARGET /* VNNI: bytes of a row, without sign, times bytes of a column, with one */
+#ifdef INT8_TARGET /* VNNI, or AMX: bytes of a row, without sign, times bytes of a column, with one */
 #define sums ivec
 #define KIND(name) NAME(name##_int8)
 #define KIND_TARGET INT8_TARGET
+#ifdef TILES
+#define TILE_DOT _tile_dpbusd
+#include "tiles.h"
+#undef TILE_DOT
+#else
 #if WIDTH == 16
 #define DOT(total, group, columns) \
     (ivec) _mm512_dpbusd_epi32((__m512i)(total), _mm512_set1_epi32((int)(group)), (__m512i)(columns))
@@ -45,10 +56,11 @@ INLINE TARGET float NAME(as_float)(uint32_t bits) {
     (ivec) _mm256_dpbusd_avx_epi32((__m256i)(total), _mm256_set1_epi32((int)(group)), (__m256i)(columns))
 #endif
 #include "product.h"
+#undef DOT
+#endif
 #undef sums
 #undef KIND
 #undef KIND_TARGET
-#undef DOT
 #endif
 
 #include "operands.h"
@@ -68,3 +80,4 @@ INLINE TARGET float NAME(as_float)(uint32_t bits) {
 #undef WIDTH
 #undef TILE_ROWS
 #undef FEW_ROWS
+#undef TILES

@@ -8,6 +8,10 @@
 #include <string.h>
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #endif
 
 #include "model.h"
@@ -127,11 +131,28 @@ static void take_texts(const struct model *m, const struct batch *b, int64_t pai
 #define TILE_ROWS 12
 #define FEW_ROWS 4
 #include "body.h"
+
+#if defined(SHORT_TYPES) && defined(__linux__) /* which has to permit it */
+#define AMX
+#define NAME(name) name##_amx
+#define TARGET __attribute__((target(AVX512)))
+#define TILES
+#define BFLOAT16_TARGET __attribute__((target(AVX512 ",amx-tile,amx-bf16")))
+#define INT8_TARGET __attribute__((target(AVX512 ",amx-tile,amx-int8")))
+#define WIDTH 16
+#define TILE_ROWS 12
+#define FEW_ROWS 4
+#include "body.h"
+#define CALL_AMX(level, name, ...) if ((level) == 3) name##_amx(__VA_ARGS__); else
+#else
+#define CALL_AMX(level, name, ...)
+#endif
 #endif
 
 #ifdef DISPATCH
 #define CALL(level, name, ...)                                          \
     do {                                                                \
+        CALL_AMX(level, name, __VA_ARGS__)                              \
         if ((level) == 2) name##_avx512(__VA_ARGS__);                   \
         else if ((level) == 1) name##_avx2(__VA_ARGS__);                \
         else name##_plain(__VA_ARGS__);                                 \
@@ -205,10 +226,24 @@ static int allocate(struct scratch *s, const struct model *m, int64_t tokens, in
 }
 
 /* What native.py was written for. */
-int64_t beam_sts_version(void) { return 2; }
+int64_t beam_sts_version(void) { return 3; }
 
-/* The best instruction set of this CPU: 0 plain, 1 AVX2, 2 AVX-512. */
+#ifdef AMX
+/* Whether there are tiles and Linux permits them. It asks for the permission, which the process then has. */
+static int tiles_permitted(void) {
+    enum { REQUEST = 0x1023, TILE_DATA = 18 }; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
+    return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
+           __builtin_cpu_supports("amx-int8") && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+}
+#endif
+
+/* The best instruction set of this CPU: 0 plain, 1 AVX2, 2 AVX-512, 3 AVX-512 and AMX. */
 int64_t beam_sts_level(void) {
+#ifdef AMX
+    if (tiles_permitted()) return 3;
+#endif
 #ifdef DISPATCH
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
@@ -219,13 +254,14 @@ int64_t beam_sts_level(void) {
 }
 
 /* Columns of a panel of packed matrices, by instruction set. */
-int64_t beam_sts_panel(int64_t level) { return level == 2 ? 32 : level == 1 ? 16 : 8; }
+int64_t beam_sts_panel(int64_t level) { return level >= 2 ? 32 : level == 1 ? 16 : 8; }
 
 /* The types of numbers that an instruction set multiplies on this CPU: a bit for each. */
 int64_t beam_sts_kinds(int64_t level) {
     int64_t kinds = 1 << FLOAT32;
     (void)level;
 #ifdef SHORT_TYPES
+    if (level == 3) kinds |= 1 << BFLOAT16 | 1 << INT8;
     if (level == 2 && __builtin_cpu_supports("avx512bf16")) kinds |= 1 << BFLOAT16;
     if (level == 2 && __builtin_cpu_supports("avx512vnni")) kinds |= 1 << INT8;
     if (level == 1 && __builtin_cpu_supports("avxvnni")) kinds |= 1 << INT8;

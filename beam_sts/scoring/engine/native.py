@@ -24,8 +24,8 @@ from beam_sts.scoring.engine.weights import FloatArray, LastLayer, Layer, Linear
 
 log = logging.getLogger(__name__)
 
-_VERSION = 2  # of engine.c: an editable installation may have compiled an older one
-LEVELS = ("plain", "avx2", "avx512")
+_VERSION = 3  # of engine.c: an editable installation may have compiled an older one
+LEVELS = ("plain", "avx2", "avx512", "amx")
 _I64, _POINTER = ctypes.c_int64, ctypes.c_void_p
 
 
