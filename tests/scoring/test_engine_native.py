@@ -271,8 +271,8 @@ def test_special_tokens_types_and_instructions_that_there_are_not_are_refused():
     weights = Weights.of(shape, engine_models.tensors(shape))
     with pytest.raises(ValueError, match="special tokens"):
         Native(LIBRARY, shape, weights, (2, 3, 50))
-    with pytest.raises(ValueError, match="instruction set 3"):
-        Native(LIBRARY, shape, weights, SPECIAL, level=3)
+    with pytest.raises(ValueError, match="instruction set 4"):
+        Native(LIBRARY, shape, weights, SPECIAL, level=4)
     with pytest.raises(ValueError, match="type 1 cannot be multiplied"):
         Native(LIBRARY, shape, weights, SPECIAL, BFLOAT16, level=0)
 
