@@ -11,6 +11,7 @@ from apache_beam.options.pipeline_options import (
     GoogleCloudOptions,
     JobServerOptions,
     PipelineOptions,
+    PortableOptions,
     StandardOptions,
     TestOptions,
 )
@@ -20,6 +21,8 @@ from beam_sts.cli import java
 from beam_sts.cli.runners import Machine, is_runner, runner_problem
 from beam_sts.errors import UserError
 from beam_sts.scoring.backends import available_cores
+
+_LONGEST_JOB = 365 * 24 * 60 * 60  # seconds
 
 
 def local_options(
@@ -46,6 +49,7 @@ def local_options(
     if problem:
         raise UserError(problem)
     _end_job_server_with_us(options)
+    _let_jobs_take_long(options, beam_args)
     direct = options.view_as(DirectOptions)
     named = any(arg.partition("=")[0] == "--direct_num_workers" for arg in beam_args)
     if direct.direct_running_mode in ("multi_processing", "multi_threading") and not named:
@@ -72,6 +76,18 @@ def _end_job_server_with_us(options: PipelineOptions) -> None:
         command = [java.__file__, str(os.getpid()), server.job_server_java_launcher]
         server.job_server_jvm_properties = [*command, *(server.job_server_jvm_properties or [])]
         server.job_server_java_launcher = sys.executable
+
+
+def _let_jobs_take_long(options: PipelineOptions, beam_args: list[str]) -> None:
+    """Have no job fail for its length.
+
+    Beam's timeout of requests to a job server, five minutes, is also that of the streams of a job's states,
+    where the server knows the job before it runs: Prism, and the one in this process. The command then ended
+    with DEADLINE_EXCEEDED. Whether the server answers at all is looked at before.
+    """
+    named = {arg.partition("=")[0].replace("-", "_") for arg in beam_args}
+    if "__job_server_timeout" not in named:
+        options.view_as(PortableOptions).job_server_timeout = _LONGEST_JOB
 
 
 def worker_threads(options: PipelineOptions) -> int | None:

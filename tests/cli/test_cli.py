@@ -51,6 +51,14 @@ def test_only_processes_divide_the_cores(args, processes):
     assert local_options(args)[1] == processes
 
 
+def test_a_job_may_take_longer_than_a_request_to_its_server():
+    """Beam gives the streams of Prism's jobs the timeout of a request: they ended after five minutes."""
+    embedded = ["--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK"]
+    for args, seconds in (([], 31_536_000), (["--job_server_timeout=7"], 7), (["--job-server-timeout=8"], 8)):
+        options, _, _ = local_options([*embedded, *args])
+        assert options.get_all_options()["job_server_timeout"] == seconds
+
+
 @pytest.mark.parametrize(
     ("given", "threads"),
     [
