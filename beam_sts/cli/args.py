@@ -128,25 +128,25 @@ class Parser(argparse.ArgumentParser):
             return self.parse(argv), []  # Beam takes seconds to import
         beam = _beam_parser(self.error)
         self._check_names(argv, beam._option_string_actions)
-        own, rest = self.parse_known_args(self._argv)
+        args, rest = self.parse_known_args(self._argv)
         _, unknown = beam.parse_known_args(rest)
         if unknown:
             self._refuse(unknown[0], beam._option_string_actions)
-        return self._checked(own, rest), rest
+        return self._checked(args, rest), rest
 
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         """Own options alone; an unknown one is refused, and the nearest named."""
         self._check_names(argv, ())
-        own, rest = self.parse_known_args(self._argv)
+        args, rest = self.parse_known_args(self._argv)
         if rest:
             self._refuse(rest[0], ())
-        return self._checked(own, ())
+        return self._checked(args, ())
 
-    def _checked(self, own: argparse.Namespace, beams: Iterable[str]) -> argparse.Namespace:
+    def _checked(self, args: argparse.Namespace, beams: Iterable[str]) -> argparse.Namespace:
         """The options, with their paths looked at and the stores' options applied."""
         try:
             for action in self._actions:
-                given = getattr(own, action.dest, None)
+                given = getattr(args, action.dest, None)
                 values = given if isinstance(given, list) else [given]
                 if action.option_strings and action.dest != "storage_options":
                     for value in map(str, values):
@@ -154,11 +154,11 @@ class Parser(argparse.ArgumentParser):
             for argument in beams:
                 name, _, value = argument.rpartition("=") if argument.startswith("--") else ("", "", argument)
                 refuse_secrets(value, name)
-            if "storage_options" in own:
-                own.storage_options = StorageOptions.parse(own.storage_options).apply()
+            if "storage_options" in args:
+                args.storage_options = StorageOptions.parse(args.storage_options).apply()
         except UserError as error:
             self.error(str(error))
-        return own
+        return args
 
     def _check_names(self, argv: Sequence[str] | None, others: Collection[str]) -> None:
         # Before argparse, which would only say that the option whose name is misspelt is missing.

@@ -9,7 +9,7 @@ from beam_sts.errors import UserError, check_between
 from beam_sts.extras import need
 
 
-def check_at_least(own: argparse.Namespace, **least: int) -> None:
+def check_at_least(args: argparse.Namespace, **least: int) -> None:
     """See that numbers of a command are not too small; those not given are left alone.
 
     Raises:
@@ -18,12 +18,12 @@ def check_at_least(own: argparse.Namespace, **least: int) -> None:
     >>> check_at_least(argparse.Namespace(threads=4, rows=None), threads=1, rows=1)
     """
     for name, bound in least.items():
-        value = getattr(own, name)
+        value = getattr(args, name)
         if value is not None and value < bound:
             raise UserError(f"--{name} {value}: must be at least {bound}.")
 
 
-def check_shares(own: argparse.Namespace, *names: str) -> None:
+def check_shares(args: argparse.Namespace, *names: str) -> None:
     """See that options of a command are numbers from 0 to 1, as scores and shares are.
 
     Raises:
@@ -32,7 +32,7 @@ def check_shares(own: argparse.Namespace, *names: str) -> None:
     >>> check_shares(argparse.Namespace(threshold=0.9), "threshold")
     """
     for name in names:
-        check_between(f"--{name}", getattr(own, name))
+        check_between(f"--{name}", getattr(args, name))
 
 
 def check_installed(what: str, extra: str, *packages: str) -> None:

@@ -270,9 +270,9 @@ def add_console_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def console_of(own: argparse.Namespace) -> Console:
+def console_of(args: argparse.Namespace) -> Console:
     """The console that the options ask for."""
-    return Console(own.quiet, own.log_format == "json")
+    return Console(args.quiet, args.log_format == "json")
 
 
 class Clock:

@@ -106,28 +106,28 @@ def parser() -> Parser:
     return p
 
 
-def run(own: argparse.Namespace, beam_args: list[str]) -> int:
+def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Deduplicate; gives the exit status."""
     options, _, local = beam_options(beam_args)
     if local:
-        check_device(own.device)
-    settings = from_args(CommandSettings, own)
-    job = prepare(own, settings)
-    with claim(job.output, job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
+        check_device(args.device)
+    settings = from_args(CommandSettings, args)
+    job = prepare(args, settings)
+    with claim(job.output, job.fingerprint, overwrite=args.overwrite, takeover=args.takeover) as output:
         job = replace(job, output=output)
         if local:
             with work_folder(job.output) as work:
-                summary = run_locally(own, job, work)
+                summary = run_locally(args, job, work)
         else:
-            summary = run_on_beam(own, job, options)
+            summary = run_on_beam(args, job, options)
         job.output.write_json("summary.json", summary)
-    console_of(own).finish(summary_lines(summary, job.output.root), summary)
+    console_of(args).finish(summary_lines(summary, job.output.root), summary)
     return 0
 
 
-def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]:
+def run_locally(args: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]:
     """Read, propose, verify, decide, write; gives the summary."""
-    watch = Watch(console_of(own))
+    watch = Watch(console_of(args))
     settings = job.settings
     plan = Plan(job.proposal, settings.policy, job.checkpoint, settings.max_pairs)
     with watch.stage("rows", sum(source.plan.rows for source in job.sources)) as seen:
@@ -157,21 +157,21 @@ def run_locally(own: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]
     counts = count_removals(made.rule, made.edges.pairs, cuts)
     table = threshold_table(cuts, node_sizes(made.rule.own_rows), counts)
     watch.lap("decide")
-    writer = RowWriter(_writer(own, job), corpus.rows, settled.rows, own.threshold, job.models)
-    whole, damaged = writer.whole(verify=own.verify)
+    writer = RowWriter(_writer(args, job), corpus.rows, settled.rows, args.threshold, job.models)
+    whole, damaged = writer.whole(verify=args.verify)
     missing = [part for part in job.sources[0].plan.slices if part.index not in whole]
     with watch.stage("rows", job.sources[0].plan.rows) as step:
         for count in writer.write(missing):
             step(count, "")
     kind = corpus.rows.ids[0].type
-    job.output.finish({**writer.to.schemas, "pairs": pairs_schema(kind, own.against is not None)})
+    job.output.finish({**writer.to.schemas, "pairs": pairs_schema(kind, args.against is not None)})
     watch.lap("write")
-    summary = summarise(own, job, corpus, settled, edges, shards, reports, table, watch.seconds)
+    summary = summarise(args, job, corpus, settled, edges, shards, reports, table, watch.seconds)
     summary["shards_damaged"] = shards.damaged + len(damaged)
     summary["timeline"] = watch.timeline
     look = look_at(corpus, settled)
-    shown = examples(made, made.edges, own.threshold, own.report_examples, look)
-    _report(own, job, summary, by_kind(shown))
+    shown = examples(made, made.edges, args.threshold, args.report_examples, look)
+    _report(args, job, summary, by_kind(shown))
     return summary
 
 
@@ -208,20 +208,20 @@ class Watch:
             self.timeline = pace.timeline()
 
 
-def _writer(own: argparse.Namespace, job: Job) -> SliceWriter:
-    return SliceWriter(job.output, job.sources[0], len(job.sources) > 1, own.report_examples)
+def _writer(args: argparse.Namespace, job: Job) -> SliceWriter:
+    return SliceWriter(job.output, job.sources[0], len(job.sources) > 1, args.report_examples)
 
 
 def _report(
-    own: argparse.Namespace, job: Job, summary: dict[str, Any], shown: dict[str, list[Example]]
+    args: argparse.Namespace, job: Job, summary: dict[str, Any], shown: dict[str, list[Example]]
 ) -> None:
-    rejected = merge_examples(read_rejected(job.output), each=own.report_examples)
+    rejected = merge_examples(read_rejected(job.output), each=args.report_examples)
     job.output.write_text(
         "report.html", render(dedup_page(summary, {**shown, **rejected}, job.checkpoint.card))
     )
 
 
-def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, Any]:
+def run_on_beam(args: argparse.Namespace, job: Job, options: Any) -> dict[str, Any]:
     """The same by a Beam runner; gives the summary."""
     import apache_beam as beam
     from apache_beam.options.pipeline_options import StandardOptions
@@ -231,17 +231,17 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     from beam_sts.dedup.beam_files import REPORT, BeamSettings, DeduplicateSlices
 
     clock = Clock()
-    against = job.sources[1] if own.against else None
+    against = job.sources[1] if args.against else None
     rows = sum(source.plan.rows for source in job.sources)
     settings = BeamSettings(
-        _writer(own, job),
+        _writer(args, job),
         job.settings,
         job.proposal,
         job.checkpoint.name,
         job.models,
         against,
         blocks_for(rows),
-        own.component_rounds,
+        args.component_rounds,
         job.earlier is None or job.earlier.completes,
     )
     inputs: dict[str, list[Any]] = {"rows": list(job.sources[0].plan.units)}
@@ -266,9 +266,9 @@ def run_on_beam(own: argparse.Namespace, job: Job, options: Any) -> dict[str, An
     clock.lap("run")
     fs, path = file_system(job.output.path(REPORT))
     counted = json.loads(fs.cat_file(path))
-    summary = summarise_beam(own, job, counted, clock.seconds)
+    summary = summarise_beam(args, job, counted, clock.seconds)
     summary["path"] = f"Beam, {options.view_as(StandardOptions).runner}"
-    _report(own, job, summary, counted["examples"])
+    _report(args, job, summary, counted["examples"])
     return summary
 
 
@@ -279,9 +279,9 @@ def _verifier(job: Job, texts: pa.LargeStringArray) -> Verifier:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    own, beam_args = parser().split(argv)
+    args, beam_args = parser().split(argv)
     return guarded(
-        lambda: run(own, beam_args),
-        **kept_in(own.output),
-        console=console_of(own),
+        lambda: run(args, beam_args),
+        **kept_in(args.output),
+        console=console_of(args),
     )

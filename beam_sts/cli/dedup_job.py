@@ -70,37 +70,37 @@ class Job:
         return "+".join(name for name in names if name)
 
 
-def prepare(own: argparse.Namespace, settings: DedupSettings) -> Job:
+def prepare(args: argparse.Namespace, settings: DedupSettings) -> Job:
     """Look at everything before the long work.
 
     Raises:
         UserError: the first thing that is wrong.
     """
-    settings.check_inputs(lambda name: f"--{name}", against=bool(own.against))
-    options = read_options(own)
+    settings.check_inputs(lambda name: f"--{name}", against=bool(args.against))
+    options = read_options(args)
     proposal, keep = settings.proposal(options), settings.policy.keep
-    checkpoint = load_checkpoint(own.model, **trust(own))
-    cascade = load_checkpoint(own.cascade_model, **trust(own)) if own.cascade_model else None
-    plan = plan_input(own.input, own.rows_per_shard, options)
-    check_apart(own.input, plan.files, own.output)
-    sources = [Source(plan, options, own.text, own.id, own.empty == "reject", own.embedding)]
+    checkpoint = load_checkpoint(args.model, **trust(args))
+    cascade = load_checkpoint(args.cascade_model, **trust(args)) if args.cascade_model else None
+    plan = plan_input(args.input, args.rows_per_shard, options)
+    check_apart(args.input, plan.files, args.output)
+    sources = [Source(plan, options, args.text, args.id, args.empty == "reject", args.embedding)]
     sources[0].check("")
     keep.check(plan.schema)
     for expression in proposal.blocks:
         block_values(plan.schema.empty_table(), expression)
-    if own.against:
-        other = plan_input(own.against, own.rows_per_shard, options, "--against")
-        check_files(other.files, f"--against {own.against}")
-        text, name = own.against_text or own.text, own.against_id or own.id
-        vector = own.against_embedding or own.embedding
-        sources.append(Source(other, options, text, name, own.empty == "reject", vector))
+    if args.against:
+        other = plan_input(args.against, args.rows_per_shard, options, "--against")
+        check_files(other.files, f"--against {args.against}")
+        text, name = args.against_text or args.text, args.against_id or args.id
+        vector = args.against_embedding or args.embedding
+        sources.append(Source(other, options, text, name, args.empty == "reject", vector))
         sources[1].check("against_")
         if sources[0].id_type != sources[1].id_type:
             raise UserError(
-                f"--id {own.id}: holds {sources[0].id_type} in the input and {sources[1].id_type} in "
-                f"--against {own.against}. Cast one of them."
+                f"--id {args.id}: holds {sources[0].id_type} in the input and {sources[1].id_type} in "
+                f"--against {args.against}. Cast one of them."
             )
-    own_names = {*RECEIPT, *(() if own.id else ("_id",)), *(("survivor_in",) if own.against else ())}
+    own_names = {*RECEIPT, *(() if args.id else ("_id",)), *(("survivor_in",) if args.against else ())}
     taken = sorted(own_names & set(plan.schema.names))
     if taken:
         raise UserError(
@@ -109,23 +109,23 @@ def prepare(own: argparse.Namespace, settings: DedupSettings) -> Job:
         )
     patterns = [s.partition(":")[2] for s in proposal.sources if s.startswith("pairs:")]
     givens = [plan_given(pattern, proposal.read) for pattern in patterns]
-    check_files(plan.files, f"--input {own.input}")
-    output = output_folder(own, FOLDERS)
-    check_encodable(plan.schema, own.output_format)
+    check_files(plan.files, f"--input {args.input}")
+    output = output_folder(args, FOLDERS)
+    check_encodable(plan.schema, args.output_format)
     fingerprint = {
         "pipeline": "dedup",
         "input": input_identity(plan),
-        "against": input_identity(sources[1].plan) if own.against else None,
+        "against": input_identity(sources[1].plan) if args.against else None,
         "pairs": [each for given in givens for each in input_identity(given)],
         "versions": versions_of(*_makers(proposal, keep)),
         "model": checkpoint.fingerprint,
         "cascade_model": cascade.fingerprint if cascade else None,
         "from_pairs": None,
-        "settings": {**{name: _said(getattr(own, name)) for name in _SETTINGS}, **format_settings(own)},
+        "settings": {**{name: _said(getattr(args, name)) for name in _SETTINGS}, **format_settings(args)},
     }
     earlier = None
-    if own.from_pairs:
-        earlier = _earlier(own.from_pairs, fingerprint, settings)
+    if args.from_pairs:
+        earlier = _earlier(args.from_pairs, fingerprint, settings)
     return Job(settings, sources, output, proposal, checkpoint, cascade, fingerprint, earlier)
 
 

@@ -32,7 +32,7 @@ from beam_sts.io.summary import add_records, quantiles, score_histogram
 
 
 def summarise_beam(
-    own: argparse.Namespace, job: Job, report: dict[str, Any], seconds: dict[str, float]
+    args: argparse.Namespace, job: Job, report: dict[str, Any], seconds: dict[str, float]
 ) -> dict[str, Any]:
     """The summary of a run by a Beam runner: as of one machine, without what takes all pairs at once.
 
@@ -46,12 +46,12 @@ def summarise_beam(
     histogram = report.get("score_histogram", {})
     verify = {**asdict(VerifyStats()), **report.get("verify", {})}
     return {
-        **_about(own, job),
+        **_about(args, job),
         **counts,
         "rows_against": rows["1"],
         "texts_compared": report.get("texts_compared", 0),
         "identical_rows": sum(rows.values()) - report.get("texts_compared", 0),
-        "empty_texts_kept": report.get("rows_blank", 0) if own.empty == "keep" else 0,
+        "empty_texts_kept": report.get("rows_blank", 0) if args.empty == "keep" else 0,
         "candidates": report["candidates"],
         "pairs": report.get("pairs", 0),
         "pairs_accepted": report.get("pairs_accepted", 0),
@@ -86,16 +86,16 @@ def _counts(job: Job) -> dict[str, Any]:
     return {**{name: total[name] for name in names}, "rejected_reasons": total.get("reasons", {})}
 
 
-def _about(own: argparse.Namespace, job: Job) -> dict[str, Any]:
+def _about(args: argparse.Namespace, job: Job) -> dict[str, Any]:
     """What the run was."""
     return {
         "pipeline": "dedup",
-        "input": describe_input(own.input, job.sources[0].plan.files),
+        "input": describe_input(args.input, job.sources[0].plan.files),
         # With --from_pairs the model is the earlier run's.
         "model": {**describe_model(job.checkpoint), "sha256": job.fingerprint["model"]},
         "fingerprint": digest(job.fingerprint),
-        "cascade": {"model": own.cascade_model, "band": job.settings.band} if job.cascade else None,
-        "threshold": own.threshold,
+        "cascade": {"model": args.cascade_model, "band": job.settings.band} if job.cascade else None,
+        "threshold": args.threshold,
         "settings": job.fingerprint["settings"],
         "versions": {
             "beam_sts": beam_sts.__version__,
@@ -112,7 +112,7 @@ def _peak_memory() -> int:
 
 
 def summarise(
-    own: argparse.Namespace,
+    args: argparse.Namespace,
     job: Job,
     corpus: Corpus,
     settled: Settled,
@@ -137,15 +137,15 @@ def summarise(
     histogram = score_histogram(good)
     return {
         "path": "one machine",
-        **_about(own, job),
+        **_about(args, job),
         **counts,
         "rows_against": len(rows) - rows.own,
         "texts_compared": len(nodes),
         "identical_rows": len(rows) - len(nodes),
-        "empty_texts_kept": int((rows.blank[: rows.own]).sum()) if own.empty == "keep" else 0,
+        "empty_texts_kept": int((rows.blank[: rows.own]).sum()) if args.empty == "keep" else 0,
         "candidates": reports,
         "pairs": len(edges.verdicts),
-        "pairs_accepted": len(edges.pairs.accepted(own.threshold).a),
+        "pairs_accepted": len(edges.pairs.accepted(args.threshold).a),
         "pairs_scored": shards.stats.pairs,
         "pairs_reused": shards.reused,
         "pairs_guard": len(made.settled.guard.a),

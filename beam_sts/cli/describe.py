@@ -33,17 +33,17 @@ def add_report_options(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def check_report_options(own: argparse.Namespace) -> None:
+def check_report_options(args: argparse.Namespace) -> None:
     """See that the option is within bounds.
 
     Raises:
         UserError: naming them.
     """
-    if own.report_examples < 0:
-        raise UserError(f"--report_examples {own.report_examples}: must be at least 0.")
-    if own.report_examples > MOST_EXAMPLES:
+    if args.report_examples < 0:
+        raise UserError(f"--report_examples {args.report_examples}: must be at least 0.")
+    if args.report_examples > MOST_EXAMPLES:
         raise UserError(
-            f"--report_examples {own.report_examples}: at most {MOST_EXAMPLES}; the output has all rows."
+            f"--report_examples {args.report_examples}: at most {MOST_EXAMPLES}; the output has all rows."
         )
 
 

@@ -51,111 +51,111 @@ from beam_sts.scoring.backends import default_threads
 Records = list[dict[str, Any]]
 
 
-def prepare(own: argparse.Namespace, threads: int | None, *, local: bool) -> Job:
+def prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> Job:
     """Look at everything before the long work.
 
     Args:
-        own: the command's options.
+        args: the command's options.
         threads: of each worker process, if ``--threads`` is not given.
         local: whether this machine is the one that scores.
 
     Raises:
         UserError: the first thing that is wrong.
     """
-    check_options(own)
+    check_options(args)
     if local:
-        check_device(own.device)
-    options = read_options(own)
-    plan = plan_input(own.input, ROWS_PER_SLICE, options)
-    check_files(plan.files, f"--input {own.input}")
+        check_device(args.device)
+    options = read_options(args)
+    plan = plan_input(args.input, ROWS_PER_SLICE, options)
+    check_files(plan.files, f"--input {args.input}")
     settings = choose_settings(
         plan.schema,
-        text_a=own.text_a,
-        text_b=own.text_b,
-        systems=own.systems,
-        gold=own.score,
-        group=own.group,
-        by=own.by,
-        several=own.references,
-        rule=own.rule,
-        symmetric=own.symmetric,
+        text_a=args.text_a,
+        text_b=args.text_b,
+        systems=args.systems,
+        gold=args.score,
+        group=args.group,
+        by=args.by,
+        several=args.references,
+        rule=args.rule,
+        symmetric=args.symmetric,
         options=options,
     )
-    calibration = _read_calibration(own)
+    calibration = _read_calibration(args)
     settings = replace(settings, calibration=calibration)
-    output = output_folder(own, FOLDERS) if own.output else None
+    output = output_folder(args, FOLDERS) if args.output else None
     if output:
-        check_apart(own.input, plan.files, own.output)
-        check_encodable(settings.scored_schema, own.output_format)
-    check_input(plan, settings, own.baseline, own.input)
-    checkpoint, handler = load_model(own, threads)
+        check_apart(args.input, plan.files, args.output)
+        check_encodable(settings.scored_schema, args.output_format)
+    check_input(plan, settings, args.baseline, args.input)
+    checkpoint, handler = load_model(args, threads)
     settings = replace(settings, handler=handler)
     made_with = {
         "model": checkpoint.fingerprint,
-        **{name: getattr(own, name) for name in ("references", "rule", "symmetric", "long_text")},
+        **{name: getattr(args, name) for name in ("references", "rule", "symmetric", "long_text")},
     }
     if calibration:
-        calibration.check_made_with(made_with, own.calibration)
+        calibration.check_made_with(made_with, args.calibration)
     decides = {
         "answers": ", ".join(settings.answers),
         "references": ", ".join(settings.references),
-        "of several references": own.references,
-        "rule": own.rule,
-        **{name: getattr(own, name) for name in ("systems", "score", "group", "by", "symmetric")},
+        "of several references": args.references,
+        "rule": args.rule,
+        **{name: getattr(args, name) for name in ("systems", "score", "group", "by", "symmetric")},
         "backend": handler["backend"],
         "calibration": calibration and calibration.dump(),
     }
-    fingerprint = fingerprint_of(own, plan, checkpoint, decides)
-    return Job(own.input, plan, checkpoint, settings, fingerprint, made_with, output)
+    fingerprint = fingerprint_of(args, plan, checkpoint, decides)
+    return Job(args.input, plan, checkpoint, settings, fingerprint, made_with, output)
 
 
-def _fits(own: argparse.Namespace) -> bool:
+def _fits(args: argparse.Namespace) -> bool:
     """Whether the calibration is to be fitted: asked for, or its file is not there and there are marks."""
-    if not own.calibration:
+    if not args.calibration:
         return False
-    fs, inside = file_system(own.calibration)
-    return bool(own.calibrate or (own.score and not fs.exists(inside)))
+    fs, inside = file_system(args.calibration)
+    return bool(args.calibrate or (args.score and not fs.exists(inside)))
 
 
-def _read_calibration(own: argparse.Namespace) -> Calibration | None:
-    if not own.calibration or _fits(own):
+def _read_calibration(args: argparse.Namespace) -> Calibration | None:
+    if not args.calibration or _fits(args):
         return None
-    fs, inside = file_system(own.calibration)
+    fs, inside = file_system(args.calibration)
     if not fs.exists(inside):
         raise UserError(
-            f"--calibration {own.calibration}: is not there. Fit it on answers with people's marks: name "
+            f"--calibration {args.calibration}: is not there. Fit it on answers with people's marks: name "
             "their column with --score."
         )
     try:
-        return load_calibration(fs.cat_file(inside).decode(), own.calibration)
+        return load_calibration(fs.cat_file(inside).decode(), args.calibration)
     except UnicodeDecodeError as error:
-        raise UserError(f"--calibration {own.calibration}: is not a text file: {error}.") from error
+        raise UserError(f"--calibration {args.calibration}: is not a text file: {error}.") from error
 
 
-def run(own: argparse.Namespace, beam_args: list[str]) -> int:
+def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Evaluate; gives the exit status."""
-    if beam_args and not own.output:
+    if beam_args and not args.output:
         raise UserError(
             f"{beam_args[0].partition('=')[0]}: workers leave their results in an output folder; name one "
             "with --output, or leave Beam's options out to run in this process."
         )
-    if own.consistency:
-        return run_consistency(own, beam_args)
+    if args.consistency:
+        return run_consistency(args, beam_args)
     options, processes, local = beam_options(beam_args)
-    threads = default_threads(own.device, processes) if local else worker_threads(options)
-    job = prepare(own, threads, local=local)
+    threads = default_threads(args.device, processes) if local else worker_threads(options)
+    job = prepare(args, threads, local=local)
     if job.output is None:
-        records, entries = score_here(job, console_of(own))
-        return finish(own, job, records, entries)
-    with claim(job.output, job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
+        records, entries = score_here(job, console_of(args))
+        return finish(args, job, records, entries)
+    with claim(job.output, job.fingerprint, overwrite=args.overwrite, takeover=args.takeover) as output:
         job = replace(job, output=output)
-        before, damaged = output.resume(job.plan.slices, verify=own.verify)
+        before, damaged = output.resume(job.plan.slices, verify=args.verify)
         if damaged:
-            console_of(own).note("damaged", f"damaged: {len(damaged):,} shards that were there: made again")
-        _commit_missing(job, output, before, options if beam_args else None, local, console_of(own))
+            console_of(args).note("damaged", f"damaged: {len(damaged):,} shards that were there: made again")
+        _commit_missing(job, output, before, options if beam_args else None, local, console_of(args))
         output.finish({"scores": job.settings.scored_schema, "rejected": job.settings.rejected_schema})
         records, entries = _read_records(job, output)
-        return finish(own, job, records, entries)
+        return finish(args, job, records, entries)
 
 
 def score_here(job: Job, console: Console) -> tuple[Records, Entries]:
@@ -219,7 +219,7 @@ def _read_records(job: Job, output: OutputFolder) -> tuple[Records, Entries]:
     return records, gather(parts, job.settings)
 
 
-def finish(own: argparse.Namespace, job: Job, records: Records, entries: Entries) -> int:
+def finish(args: argparse.Namespace, job: Job, records: Records, entries: Entries) -> int:
     """Make the result of the scores, and write what was asked for; gives the exit status.
 
     Raises:
@@ -230,27 +230,27 @@ def finish(own: argparse.Namespace, job: Job, records: Records, entries: Entries
             entries,
             records,
             job.settings,
-            model=own.model,
-            source=own.input,
-            baseline=own.baseline,
-            fail_under=own.fail_under,
-            max_regression=own.max_regression,
-            seed=own.seed,
+            model=args.model,
+            source=args.input,
+            baseline=args.baseline,
+            fail_under=args.fail_under,
+            max_regression=args.max_regression,
+            seed=args.seed,
         )
     except UndefinedCorrelationError as error:
         rejected = [row for record in records for row in record["rejected"]]
         count = sum(record["rows_rejected"] for record in records)
-        raise undefined(error, own.input, rejected, count) from error
+        raise undefined(error, args.input, rejected, count) from error
     if found.rows_read != job.plan.rows or found.rows_scored + found.rows_rejected != found.rows_read:
         raise RuntimeError(f"the counts do not add up: {job.plan.rows} rows planned, {found.rows_read} read")
     found = replace(
         found,
-        calibration=_calibrate(own, job, entries),
-        lost=lost_most(entries, found.comparisons, own.report_examples, job.plan, job.settings),
+        calibration=_calibrate(args, job, entries),
+        lost=lost_most(entries, found.comparisons, args.report_examples, job.plan, job.settings),
     )
-    _write(own, job, found, entries, records)
-    console = console_of(own)
-    console.show([*result_lines(found), *written(own)], asdict(found))
+    _write(args, job, found, entries, records)
+    console = console_of(args)
+    console.show([*result_lines(found), *written(args)], asdict(found))
     if not found.passed:
         failed = [gate for gate in found.gates if not gate.passed]
         lines = [f"{gate.gate}: {shorten(gate.group)}: {gate.message}" for gate in failed]
@@ -258,10 +258,10 @@ def finish(own: argparse.Namespace, job: Job, records: Records, entries: Entries
     return 0
 
 
-def _calibrate(own: argparse.Namespace, job: Job, entries: Entries) -> dict[str, Any] | None:
+def _calibrate(args: argparse.Namespace, job: Job, entries: Entries) -> dict[str, Any] | None:
     """Fit and save the calibration where that is asked for; gives what there is to say of it."""
     curve = job.settings.calibration
-    if curve is None and not _fits(own):
+    if curve is None and not _fits(args):
         return None
     fitted = curve is None
     if curve is None:
@@ -269,20 +269,20 @@ def _calibrate(own: argparse.Namespace, job: Job, entries: Entries) -> dict[str,
             curve = fit_calibration(
                 entries.score,
                 entries.gold,
-                own.calibrate or METHODS[0],
-                name=own.score,
+                args.calibrate or METHODS[0],
+                name=args.score,
                 made_with=job.made_with,
-                seed=own.seed,
+                seed=args.seed,
             )
         except ValueError as error:
-            raise UserError(f"--calibration {own.calibration}: {error}.") from error
-        publish(own.calibration, curve.dump().encode())
+            raise UserError(f"--calibration {args.calibration}: {error}.") from error
+        publish(args.calibration, curve.dump().encode())
     low, high = curve.scale
     off = "" if curve.error is None else f", off by {curve.error:.3g} on marks it was not fitted on"
     said = f"{curve.method} curve to {curve.gold} ({low:g} to {high:g}) from {curve.count:,} marks{off}"
     way = "fitted and saved; the figures here are not calibrated" if fitted else "applied to every score"
     return {
-        "file": own.calibration,
+        "file": args.calibration,
         "method": curve.method,
         "fitted": fitted,
         "error": curve.error,
@@ -291,33 +291,33 @@ def _calibrate(own: argparse.Namespace, job: Job, entries: Entries) -> dict[str,
     }
 
 
-def _write(own: argparse.Namespace, job: Job, found: Evaluation, entries: Entries, records: Records) -> None:
+def _write(args: argparse.Namespace, job: Job, found: Evaluation, entries: Entries, records: Records) -> None:
     whole = asdict(found)
-    if own.json:
-        publish(own.json, (json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode())
-    if own.report or job.output:
+    if args.json:
+        publish(args.json, (json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode())
+    if args.report or job.output:
         summary = page_summary(job, found, entries, records)
-        shown = examples(entries, own.report_examples, job.plan, job.settings, logits=summary["logits"])
-        shown |= rejected_examples(found.rejected, own.report_examples)
+        shown = examples(entries, args.report_examples, job.plan, job.settings, logits=summary["logits"])
+        shown |= rejected_examples(found.rejected, args.report_examples)
         page = render(evaluate_page(summary, shown, job.checkpoint.card))
-        if own.report:
-            publish(own.report, page.encode())
+        if args.report:
+            publish(args.report, page.encode())
         if job.output:
             job.output.write_text("report.html", page)
             job.output.write_json("summary.json", whole)
-    if own.junit:
-        publish(own.junit, junit(found.gates, rows=found.rows_scored))
-    if own.markdown:
+    if args.junit:
+        publish(args.junit, junit(found.gates, rows=found.rows_scored))
+    if args.markdown:
         title = f"{found.model} on {found.input}"
         means = found.groups or [found.mean]
-        publish(own.markdown, markdown(title, means, found.comparisons, found.gates).encode())
-    if own.sheet:
-        sheet = label_sheet(entries, own.sheet_rows, job.plan, job.settings, seed=own.seed)
-        publish(own.sheet, encode(sheet, "csv", csv_safe=True))
-    if own.plot:
+        publish(args.markdown, markdown(title, means, found.comparisons, found.gates).encode())
+    if args.sheet:
+        sheet = label_sheet(entries, args.sheet_rows, job.plan, job.settings, seed=args.seed)
+        publish(args.sheet, encode(sheet, "csv", csv_safe=True))
+    if args.plot:
         image = io.BytesIO()
-        plot(image, entries.score, entries.gold, model=own.model, gold_name=own.score, source=own.input)
-        publish(own.plot, image.getvalue())
+        plot(image, entries.score, entries.gold, model=args.model, gold_name=args.score, source=args.input)
+        publish(args.plot, image.getvalue())
 
 
 def rejected_examples(rejected: Sequence[dict[str, Any]], each: int) -> dict[str, list[Example]]:
@@ -349,7 +349,7 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    own, beam_args = parser().split(argv)
+    args, beam_args = parser().split(argv)
     written = {"stays": "The files asked for are written at the end"}
-    ends = kept_in(own.output) if own.output else written
-    return guarded(lambda: run(own, beam_args), **ends, console=console_of(own))
+    ends = kept_in(args.output) if args.output else written
+    return guarded(lambda: run(args, beam_args), **ends, console=console_of(args))

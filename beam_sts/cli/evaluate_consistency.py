@@ -79,29 +79,29 @@ class Job:
     fingerprint: dict[str, Any]
 
 
-def run_consistency(own: argparse.Namespace, beam_args: list[str]) -> int:
+def run_consistency(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Compare the answers to each question, write and print the result; gives the exit status.
 
     Raises:
         UserError: an option does not go with ``--consistency``, or the input cannot be used.
     """
     options, processes, local = beam_options(beam_args)
-    threads = default_threads(own.device, processes) if local else worker_threads(options)
-    job = _prepare(own, threads, local=local)
-    if not own.output:
-        return _finish(own, job, *_compare_without_output(job, own))
+    threads = default_threads(args.device, processes) if local else worker_threads(options)
+    job = _prepare(args, threads, local=local)
+    if not args.output:
+        return _finish(args, job, *_compare_without_output(job, args))
     with claim(
-        output_folder(own, FOLDERS), job.fingerprint, overwrite=own.overwrite, takeover=own.takeover
+        output_folder(args, FOLDERS), job.fingerprint, overwrite=args.overwrite, takeover=args.takeover
     ) as output:
-        before, damaged = output.resume(job.plan.slices, verify=own.verify)
-        done = parts_committed(job.settings, output, verify=own.verify)
+        before, damaged = output.resume(job.plan.slices, verify=args.verify)
+        done = parts_committed(job.settings, output, verify=args.verify)
         if damaged:
-            console_of(own).note("damaged", f"damaged: {len(damaged):,} shards that were there: made again")
+            console_of(args).note("damaged", f"damaged: {len(damaged):,} shards that were there: made again")
         wanted = [part for part in range(job.settings.parts) if part not in done]
         if wanted and beam_args:
             _compare_by_beam(job, output, options, local)
         elif wanted:
-            with work_folder(output) as folder, _progress(job, wanted, own) as step:
+            with work_folder(output) as folder, _progress(job, wanted, args) as step:
                 slices = read_answers(job.plan.units, job.settings)
                 for part, scores in step(compare_here(slices, _scorer(job), job.settings, folder, wanted)):
                     commit_part(part, scores, job.settings, output)
@@ -116,50 +116,50 @@ def run_consistency(own: argparse.Namespace, beam_args: list[str]) -> int:
         }
         output.finish(empty)
         records = output.records([part.index for part in job.plan.slices])
-        return _finish(own, job, questions, records, output)
+        return _finish(args, job, questions, records, output)
 
 
-def _prepare(own: argparse.Namespace, threads: int | None, *, local: bool) -> Job:
+def _prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> Job:
     """Look at everything before the long work."""
     for name in _NOT_TAKEN:
-        if getattr(own, name):
+        if getattr(args, name):
             raise UserError(
                 f"--{name}: does not go with --consistency, which compares answers. Leave it out."
             )
     for name, what in (("text_a", "the answers"), ("by", "the question, or of its id")):
-        if not getattr(own, name):
+        if not getattr(args, name):
             raise UserError(f"--consistency: needs the column of {what}; name it with --{name}.")
-    check_between("--threshold", own.threshold)
+    check_between("--threshold", args.threshold)
     if local:
-        check_device(own.device)
-    options = read_options(own)
-    plan = plan_input(own.input, ROWS_PER_SLICE, options)
-    for flag, name in (("--text_a", own.text_a), ("--by", own.by), ("--group", own.group)):
+        check_device(args.device)
+    options = read_options(args)
+    plan = plan_input(args.input, ROWS_PER_SLICE, options)
+    for flag, name in (("--text_a", args.text_a), ("--by", args.by), ("--group", args.group)):
         if name and find_path(plan.schema, name) is None:
             raise missing_column(f"{flag}: column {name!r}", name, plan.schema.names)
-    check_answers(plan.schema, [own.text_a], "--text_a")
-    checkpoint, handler = load_model(own, threads)
+    check_answers(plan.schema, [args.text_a], "--text_a")
+    checkpoint, handler = load_model(args, threads)
     settings = ConsistencySettings(
-        text_schema(plan.schema, [own.text_a]),
-        own.text_a,
-        own.by,
-        own.group,
-        own.threshold,
-        seed=own.seed,
+        text_schema(plan.schema, [args.text_a]),
+        args.text_a,
+        args.by,
+        args.group,
+        args.threshold,
+        seed=args.seed,
         parts=parts_of(plan.rows),
         options=options,
         handler=handler,
     )
-    if own.output:
-        check_apart(own.input, plan.files, own.output)
-        check_encodable(settings.scored_schema, own.output_format)
+    if args.output:
+        check_apart(args.input, plan.files, args.output)
+        check_encodable(settings.scored_schema, args.output_format)
     decides = {
         "consistency": True,
         "backend": handler["backend"],
         "most_answers": settings.most_answers,
-        **{name: getattr(own, name) for name in ("text_a", "by", "group", "threshold", "seed")},
+        **{name: getattr(args, name) for name in ("text_a", "by", "group", "threshold", "seed")},
     }
-    return Job(plan, checkpoint, settings, fingerprint_of(own, plan, checkpoint, decides))
+    return Job(plan, checkpoint, settings, fingerprint_of(args, plan, checkpoint, decides))
 
 
 def _scorer(job: Job) -> PairScorer:
@@ -167,7 +167,7 @@ def _scorer(job: Job) -> PairScorer:
 
 
 @contextmanager
-def _progress(job: Job, wanted: Sequence[int], own: argparse.Namespace) -> Iterator[Any]:
+def _progress(job: Job, wanted: Sequence[int], args: argparse.Namespace) -> Iterator[Any]:
     """Show how many parts are done; gives a function that counts what passes."""
     done = 0
 
@@ -177,11 +177,11 @@ def _progress(job: Job, wanted: Sequence[int], own: argparse.Namespace) -> Itera
             yield part
             done += 1
 
-    with progress(len(wanted), lambda: done, "parts", console=console_of(own)):
+    with progress(len(wanted), lambda: done, "parts", console=console_of(args)):
         yield step
 
 
-def _compare_without_output(job: Job, own: argparse.Namespace) -> tuple[pa.Table, Records]:
+def _compare_without_output(job: Job, args: argparse.Namespace) -> tuple[pa.Table, Records]:
     """The questions, and the counts of each slice; texts are on disk, those of one part in memory."""
     records: list[dict[str, Any]] = []
 
@@ -192,7 +192,7 @@ def _compare_without_output(job: Job, own: argparse.Namespace) -> tuple[pa.Table
 
     wanted = range(job.settings.parts)
     found = []
-    with tempfile.TemporaryDirectory(prefix="beam_sts") as folder, _progress(job, wanted, own) as step:
+    with tempfile.TemporaryDirectory(prefix="beam_sts") as folder, _progress(job, wanted, args) as step:
         for part, scores in step(compare_here(counted(), _scorer(job), job.settings, Path(folder), wanted)):
             questions, _ = agree(part, scores, job.settings)
             found.append(shortened(questions))
@@ -213,7 +213,7 @@ def _compare_by_beam(job: Job, output: OutputFolder, options: Any, local: bool) 
 
 
 def _finish(
-    own: argparse.Namespace,
+    args: argparse.Namespace,
     job: Job,
     questions: pa.Table,
     records: Records,
@@ -222,7 +222,7 @@ def _finish(
     total = add_records([{name: one[name] for name in _COUNTED} for one in records])
     if not len(questions):
         rejected = [row for record in records for row in record["rejected"]]
-        raise UserError(f"{own.input}: no row can be used.", *first_few(rejected))
+        raise UserError(f"{args.input}: no row can be used.", *first_few(rejected))
     group = questions.column("group").combine_chunks().dictionary_encode()
     mean = questions.column("mean").to_numpy(zero_copy_only=False)
     several = np.flatnonzero(~np.isnan(mean))
@@ -233,9 +233,9 @@ def _finish(
         listed = np.sort(np.argsort(mean, kind="stable")[:QUESTIONS_LISTED])
     compared, answers = (questions.column(name).to_numpy() for name in ("compared", "answers"))
     found = {
-        "model": own.model,
-        "input": own.input,
-        **{name: getattr(own, name) for name in ("text_a", "by", "group", "seed")},
+        "model": args.model,
+        "input": args.input,
+        **{name: getattr(args, name) for name in ("text_a", "by", "group", "seed")},
         "threshold": job.settings.threshold,
         "most_answers": job.settings.most_answers,
         "rows_read": total["rows_read"],
@@ -246,21 +246,21 @@ def _finish(
         "questions_alone": len(questions) - len(several),
         "questions_sampled": int((compared < answers).sum()),
         "mean": float(mean[several].mean()) if len(several) else None,
-        "groups": [asdict(each) for each in groups] if own.group else [],
+        "groups": [asdict(each) for each in groups] if args.group else [],
         "questions": questions.select(QUESTIONS.names).take(pa.array(listed)).to_pylist(),
     }
-    if own.json:
-        publish(own.json, (json.dumps(found, indent=2, ensure_ascii=False) + "\n").encode())
+    if args.json:
+        publish(args.json, (json.dumps(found, indent=2, ensure_ascii=False) + "\n").encode())
     if output:
         output.write_json("summary.json", found)
-    console_of(own).show(_lines(found, groups if own.group else [], own), found)
+    console_of(args).show(_lines(found, groups if args.group else [], args), found)
     return 0
 
 
 _COUNTED = ("rows_read", "rows_scored", "rows_rejected", "reasons")
 
 
-def _lines(found: dict[str, Any], groups: list[GroupMean], own: argparse.Namespace) -> list[str]:
+def _lines(found: dict[str, Any], groups: list[GroupMean], args: argparse.Namespace) -> list[str]:
     questions = [each for each in found["questions"] if each["mean"] is not None]
     mean = "undefined: no question has two answers"
     if found["mean"] is not None:
@@ -288,4 +288,4 @@ def _lines(found: dict[str, Any], groups: list[GroupMean], own: argparse.Namespa
             f"least     {name}{shorten(each['question'])}: {each['mean']:.3f}, "
             f"{each['clusters']} meanings in {each['compared']} answers"
         )
-    return [*lines, *(f"{name:<10}{path}" for name in ("json", "output") if (path := getattr(own, name)))]
+    return [*lines, *(f"{name:<10}{path}" for name in ("json", "output") if (path := getattr(args, name)))]

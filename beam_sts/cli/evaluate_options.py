@@ -158,48 +158,48 @@ def add_options(options: argparse.ArgumentParser) -> None:
     add_console_options(options)
 
 
-def check_options(own: argparse.Namespace) -> None:
+def check_options(args: argparse.Namespace) -> None:
     """See that options go together, and that what they name can be written.
 
     Raises:
         UserError: the first thing that is wrong.
     """
-    if own.plot:
-        if not own.score:
+    if args.plot:
+        if not args.score:
             raise UserError("--plot: draws the score against a gold score; name its column with --score.")
         try:
             require_matplotlib()
         except ImportError as error:
             raise UserError(f"--plot: {error}") from error
-    check(_RULES, vars(own), "--")
-    if own.baseline is not None or own.max_regression is not None:
-        flag = "--baseline" if own.baseline is not None else "--max_regression"
-        if not (own.systems or own.group):
+    check(_RULES, vars(args), "--")
+    if args.baseline is not None or args.max_regression is not None:
+        flag = "--baseline" if args.baseline is not None else "--max_regression"
+        if not (args.systems or args.group):
             raise UserError(f"{flag}: needs groups to compare; name their column with --group, or --systems.")
-        if not (own.systems or own.by):
+        if not (args.systems or args.by):
             raise UserError(
                 f"{flag}: groups are compared question by question; name the column of the question, or "
                 "of its id, with --by."
             )
-        if own.baseline is None:
+        if args.baseline is None:
             raise UserError("--max_regression: needs the group to compare with; name it with --baseline.")
-    if own.calibrate and not (own.score and own.calibration):
+    if args.calibrate and not (args.score and args.calibration):
         raise UserError(
             "--calibrate: needs --score, the marks to fit to, and --calibration, a file to write."
         )
-    if own.output and own.output.lower().endswith((".jsonl", ".json", ".csv", ".parquet")):
-        form = own.output.rpartition(".")[2].lower().removesuffix("l").replace("json", "jsonl")
+    if args.output and args.output.lower().endswith((".jsonl", ".json", ".csv", ".parquet")):
+        form = args.output.rpartition(".")[2].lower().removesuffix("l").replace("json", "jsonl")
         raise UserError(
-            f"--output {own.output}: names a folder, which gets shards; give "
-            f"--output {own.output.rpartition('.')[0]} --output_format {form}."
+            f"--output {args.output}: names a folder, which gets shards; give "
+            f"--output {args.output.rpartition('.')[0]} --output_format {form}."
         )
     for name in _FILES:
-        if getattr(own, name):
-            _check_writable(f"--{name}", getattr(own, name))
-    if own.sheet:
-        fs, inside = file_system(own.sheet)
+        if getattr(args, name):
+            _check_writable(f"--{name}", getattr(args, name))
+    if args.sheet:
+        fs, inside = file_system(args.sheet)
         if fs.exists(inside):
-            raise UserError(f"--sheet {own.sheet}: is there already. Give another name.")
+            raise UserError(f"--sheet {args.sheet}: is there already. Give another name.")
 
 
 def _check_writable(flag: str, path: str) -> None:

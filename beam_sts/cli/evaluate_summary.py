@@ -55,9 +55,9 @@ def result_lines(found: Evaluation) -> list[str]:
     return [*lines, f"speed     {speed}"]
 
 
-def written(own: Any) -> list[str]:
+def written(args: Any) -> list[str]:
     """Where the result is, or how to see more of it."""
-    files = [f"{name:<9} {path}" for name in _FILES if (path := getattr(own, name))]
+    files = [f"{name:<9} {path}" for name in _FILES if (path := getattr(args, name))]
     return files or [f"{'next':<10}the same command with --report report.html shows the answers behind it"]
 
 

@@ -51,10 +51,10 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    own = parser().parse(argv)
+    args = parser().parse(argv)
 
     def run() -> int:
-        say(*write(Path(own.output)))
+        say(*write(Path(args.output)))
         return 0
 
     return guarded(run, stays="Nothing was written")

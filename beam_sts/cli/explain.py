@@ -46,11 +46,11 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    own = parser().parse(argv)
+    args = parser().parse(argv)
 
     def run() -> int:
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        say(*in_words.explain(Run.at(own.run), own.id, partial(difference, colour=colour)))
+        say(*in_words.explain(Run.at(args.run), args.id, partial(difference, colour=colour)))
         return 0
 
     return guarded(run, stays="Nothing was written")

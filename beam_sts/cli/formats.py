@@ -67,29 +67,29 @@ def add_resume_options(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def read_options(own: argparse.Namespace) -> ReadOptions:
+def read_options(args: argparse.Namespace) -> ReadOptions:
     """How to read, from the options.
 
     Raises:
         UserError: the delimiter is none, or the encoding is not known.
     """
-    return ReadOptions.of(vars(own))
+    return ReadOptions.of(vars(args))
 
 
-def output_folder(own: argparse.Namespace, folders: tuple[str, ...] = SHARD_FOLDERS) -> OutputFolder:
+def output_folder(args: argparse.Namespace, folders: tuple[str, ...] = SHARD_FOLDERS) -> OutputFolder:
     """The output folder, from the options, with the folders of its shards.
 
     Raises:
         UserError: ``--csv_safe`` without CSV.
     """
-    if own.csv_safe and own.output_format != "csv":
-        raise UserError(f"--csv_safe: goes with --output_format csv, not {own.output_format}.")
+    if args.csv_safe and args.output_format != "csv":
+        raise UserError(f"--csv_safe: goes with --output_format csv, not {args.output_format}.")
     return OutputFolder.at(
-        own.output, own.output_format, csv_safe=own.csv_safe, folders=folders, storage=own.storage_options
+        args.output, args.output_format, csv_safe=args.csv_safe, folders=folders, storage=args.storage_options
     )
 
 
-def format_settings(own: argparse.Namespace) -> dict[str, Any]:
+def format_settings(args: argparse.Namespace) -> dict[str, Any]:
     """What the output depends on, for the fingerprint."""
     names = ("delimiter", "quotes", "encoding", "output_format", "csv_safe")
-    return {name: getattr(own, name) for name in names}
+    return {name: getattr(args, name) for name in names}

@@ -382,21 +382,21 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    own = parser().parse(argv)
+    args = parser().parse(argv)
 
     def run() -> int:
-        check_at_least(own, pairs=1, seed=0)
+        check_at_least(args, pairs=1, seed=0)
         for name in ("precision", "confidence", "width"):
-            if not 0 < getattr(own, name) < 1:
-                raise UserError(f"--{name} {getattr(own, name)}: must be between 0 and 1, both excluded.")
-        if not own.sheet and not own.read:
+            if not 0 < getattr(args, name) < 1:
+                raise UserError(f"--{name} {getattr(args, name)}: must be between 0 and 1, both excluded.")
+        if not args.sheet and not args.read:
             raise UserError("give --sheet FILE to write a label sheet, or --read FILE to read one.")
-        wish = Wish(own.precision, own.confidence, own.width)
-        found = Run.at(own.run)
-        marked = [row for path in own.read for row in read_sheet(path, read_options(own))]
-        if own.sheet:
-            count = write_sheet(found, own.sheet, own.pairs, own.seed, wish, marked)
-            say(f"{count:,} pairs in {own.sheet}: fill in the column label, then give it to --read")
+        wish = Wish(args.precision, args.confidence, args.width)
+        found = Run.at(args.run)
+        marked = [row for path in args.read for row in read_sheet(path, read_options(args))]
+        if args.sheet:
+            count = write_sheet(found, args.sheet, args.pairs, args.seed, wish, marked)
+            say(f"{count:,} pairs in {args.sheet}: fill in the column label, then give it to --read")
         else:
             say(*report(found, marked, wish))
         return 0

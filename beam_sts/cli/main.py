@@ -79,10 +79,10 @@ def _completion(rest: Sequence[str]) -> int:
     choices = whole.add_subparsers()
     for verb, line in verbs().items():
         try:
-            own = import_module(f"beam_sts.cli.{verb}").parser()
+            args = import_module(f"beam_sts.cli.{verb}").parser()
         except SystemExit:  # its extra is not installed, as standard error says now
             continue
-        choices.add_parser(verb, parents=[own], add_help=False, help=line, conflict_handler="resolve")
+        choices.add_parser(verb, parents=[args], add_help=False, help=line, conflict_handler="resolve")
     say(*shtab.complete(whole, rest[0]).split("\n"))
     return 0
 

@@ -116,11 +116,11 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    own = parser().parse(argv)
-    console = console_of(own)
+    args = parser().parse(argv)
+    console = console_of(args)
 
     def run() -> int:
-        rows = listing(speed=own.speed)
+        rows = listing(speed=args.speed)
         console.show(_table(rows), {"models": rows})
         return 0
 

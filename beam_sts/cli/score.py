@@ -68,22 +68,22 @@ def parser() -> Parser:
     return p
 
 
-def run(own: argparse.Namespace, beam_args: list[str]) -> int:
+def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Score; gives the exit status."""
     options, processes, local = local_options(beam_args)
-    threads = default_threads(own.device, processes) if local else worker_threads(options)
-    job = prepare(own, threads, local=local)
-    if own.estimate:
-        return estimate(job, console_of(own))
+    threads = default_threads(args.device, processes) if local else worker_threads(options)
+    job = prepare(args, threads, local=local)
+    if args.estimate:
+        return estimate(job, console_of(args))
     with claim(
-        job.settings.output, job.fingerprint, overwrite=own.overwrite, takeover=own.takeover
+        job.settings.output, job.fingerprint, overwrite=args.overwrite, takeover=args.takeover
     ) as output:
         built = only_built(options)
         # A job that is only built outlives this process, which gives its lease back: it carries none.
         writer = replace(output, lease=None) if built else output
         job = replace(job, settings=replace(job.settings, output=writer))
         rows = {part.index: part.rows for part in job.plan.slices}
-        before, damaged = output.resume(job.plan.slices, verify=own.verify)
+        before, damaged = output.resume(job.plan.slices, verify=args.verify)
         units = [
             missing
             for unit in job.plan.units
@@ -92,12 +92,12 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
         started, started_at = time.perf_counter(), time.time()
         if units:
             watched = Watched(job)
-            with progress(job.plan.rows, watched.rows, "pairs", where=watched.file, console=console_of(own)):
+            with progress(job.plan.rows, watched.rows, "pairs", where=watched.file, console=console_of(args)):
                 _run_pipeline(units, job, options, local)
             if built:
                 after = "once the job has run, the same command without --runner writes summary and report"
                 lines = [("built", built), ("output", output.root), ("next", after)]
-                console_of(own).finish(lines, {"built": built, "output": output.root})
+                console_of(args).finish(lines, {"built": built, "output": output.root})
                 return 0
         seconds = time.perf_counter() - started
         schemas = {"scores": job.settings.scored_schema, "rejected": job.settings.rejected_schema}
@@ -106,12 +106,12 @@ def run(own: argparse.Namespace, beam_args: list[str]) -> int:
         output.finish(schemas)
         records = output.records(rows)
         examples = merge_examples(
-            (record.pop("examples", []) for record in records), each=own.report_examples
+            (record.pop("examples", []) for record in records), each=args.report_examples
         )
         summary = summarise(job, before, len(damaged), records, seconds, started_at)
         output.write_text("report.html", render(score_page(summary, examples, job.checkpoint.card)))
         output.write_json("summary.json", summary)
-    console_of(own).finish(summary_lines(summary, output.root), summary)
+    console_of(args).finish(summary_lines(summary, output.root), summary)
     return 0
 
 
@@ -182,9 +182,9 @@ def estimate(job: Job, console: Console) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    own, beam_args = parser().split(argv)
+    args, beam_args = parser().split(argv)
     return guarded(
-        lambda: run(own, beam_args),
-        **kept_in(own.output),
-        console=console_of(own),
+        lambda: run(args, beam_args),
+        **kept_in(args.output),
+        console=console_of(args),
     )

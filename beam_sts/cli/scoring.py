@@ -83,11 +83,11 @@ def check_device(device: str) -> None:
         raise UserError(f"--device {device}: torch sees no CUDA device here. Leave it out to run on the CPU.")
 
 
-def trust(own: argparse.Namespace) -> dict[str, bool]:
+def trust(args: argparse.Namespace) -> dict[str, bool]:
     """What the user lets a model do, as ``load_checkpoint`` takes it."""
-    return {"allow_pickle": own.allow_pickle, "trust_remote_code": own.trust_remote_code}
+    return {"allow_pickle": args.allow_pickle, "trust_remote_code": args.trust_remote_code}
 
 
-def scorer_options(own: argparse.Namespace) -> dict[str, Any]:
+def scorer_options(args: argparse.Namespace) -> dict[str, Any]:
     """How the model is run, as ``PairScorer`` takes it."""
-    return {name: getattr(own, name) for name in ("precision", "device", "threads", "long_text")}
+    return {name: getattr(args, name) for name in ("precision", "device", "threads", "long_text")}
