@@ -22,7 +22,7 @@ from beam_sts.models.checkpoint import Checkpoint
 Node = tuple[int, Any]
 
 
-class Proposed(NamedTuple):
+class ProposedCollections(NamedTuple):
     """``pairs``: ``((node, node), sources)``, distinct; ``reports``: a place and a dict of each source."""
 
     pairs: beam.PCollection
@@ -30,7 +30,7 @@ class Proposed(NamedTuple):
 
 
 class ProposeCandidates(beam.PTransform):
-    """A dict of collections of the nodes -> :class:`Proposed`.
+    """A dict of collections of the nodes -> :class:`ProposedCollections`.
 
     ``texts`` are ``(node, text)``; ``blocks`` ``(key of the n-th blocking source, node)``; ``vectors``
     ``(node, packed vector)``; ``ids`` ``(id as text, node)`` and ``given`` ``(id as text, id as text)``. Only
@@ -63,7 +63,7 @@ class ProposeCandidates(beam.PTransform):
             self._passes.append(False)
         self._against = against
 
-    def expand(self, nodes: dict[str, beam.PCollection]) -> Proposed:
+    def expand(self, nodes: dict[str, beam.PCollection]) -> ProposedCollections:
         """Every source, then the union."""
         parts, reports, names, block = [], [], [], 0
         for source in self._proposal.sources:
@@ -86,11 +86,11 @@ class ProposeCandidates(beam.PTransform):
             report | f"Place {at}" >> beam.Map(lambda found, at: (at, found), at)
             for at, report in enumerate(reports)
         )
-        return Proposed(pairs, placed | "Reports" >> beam.Flatten())
+        return ProposedCollections(pairs, placed | "Reports" >> beam.Flatten())
 
     def _one(
         self, name: str, block: int, label: str, across: bool, nodes: dict[str, beam.PCollection]
-    ) -> Proposed:
+    ) -> ProposedCollections:
         def own(collection: beam.PCollection, what: str, at: int = 0) -> beam.PCollection:
             """Without the other side, where pairs lie within one."""
             if across or not self._against:
@@ -116,7 +116,7 @@ class ProposeCandidates(beam.PTransform):
                     "curve": {f"{at:.1f}": round(chance, 4) for at, chance in proposal.minhash.curve()},
                 }
                 report = report | f"{label}: settings" >> beam.Map(lambda one, more: {**one, **more}, more)
-            return Proposed(found.pairs, report)
+            return ProposedCollections(found.pairs, report)
         if name == "lexical":
             nearest = LexicalCandidates(proposal.k, self._blocks, sided=across)
             pairs = own(nodes["texts"], "texts") | f"{label}: pairs" >> nearest
@@ -133,7 +133,7 @@ class ProposeCandidates(beam.PTransform):
             | f"{label}: count" >> beam.combiners.Count.Globally()
             | f"{label}: report" >> beam.Map(_near_report, name, proposal.k)
         )
-        return Proposed(pairs, report)
+        return ProposedCollections(pairs, report)
 
 
 def _near_report(count: int, source: str, k: int) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from apache_beam.transforms.window import GlobalWindows
 from numpy.typing import NDArray
 from scipy import sparse
 
+from beam_sts.arrays import IntArray
 from beam_sts.candidates.beam_buckets import batch_texts
-from beam_sts.candidates.buckets import IntArray
 from beam_sts.candidates.keys import parse_shingle
 from beam_sts.candidates.neighbours import PLACE, Block, nearest_in_blocks, search_dense, whole_points
 from beam_sts.candidates.tf_idf import COLUMNS, WORK, TfIdf, nearest_rows, shingle_frequency

@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from beam_sts.arrays import IntArray
 from beam_sts.candidates.keys import Keys
-
-IntArray = NDArray[np.int64]
 
 CAP = 50
 _PAIRS_AT_ONCE = 1 << 22

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_sts.candidates.buckets import IntArray
+from beam_sts.arrays import IntArray
 from beam_sts.errors import UserError
 from beam_sts.io.column_paths import column_at, listed
 from beam_sts.io.reading import InputPlan, plan_input, read_slices

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import sparse
 
-from beam_sts.candidates.buckets import IntArray
+from beam_sts.arrays import IntArray
 from beam_sts.candidates.keys import normalise, shingle_hashes, text_blocks
 from beam_sts.scoring.backends import available_cores
 

@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import sparse
 
+from beam_sts.arrays import IntArray
 from beam_sts.candidates.keys import normalise, text_blocks
 from beam_sts.errors import UserError
 from beam_sts.io.column_paths import column_at, field_at, find_path, missing_column
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.tokens import PairTokenizer
 
-IntArray = NDArray[np.int64]
 _NARROW_TABLE = "bert.embeddings.word_embeddings.embeddings.weight"  # of BERT-hash
 
 

@@ -25,7 +25,7 @@ from beam_sts.candidates.rejects import read_rejected
 from beam_sts.checks import whole
 from beam_sts.cli.args import Parser, beam_options
 from beam_sts.cli.console import Clock, Console, add_console_options, console_of, guarded, kept_in, progress
-from beam_sts.cli.dedup_job import Job, prepare
+from beam_sts.cli.dedup_job import DedupJob, prepare
 from beam_sts.cli.dedup_summary import summarise, summarise_beam, summary_lines
 from beam_sts.cli.describe import (
     add_report_options,
@@ -125,7 +125,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     return 0
 
 
-def run_locally(args: argparse.Namespace, job: Job, work: Path) -> dict[str, Any]:
+def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str, Any]:
     """Read, propose, verify, decide, write; gives the summary."""
     watch = Watch(console_of(args))
     settings = job.settings
@@ -208,12 +208,12 @@ class Watch:
             self.timeline = pace.timeline()
 
 
-def _writer(args: argparse.Namespace, job: Job) -> SliceWriter:
+def _writer(args: argparse.Namespace, job: DedupJob) -> SliceWriter:
     return SliceWriter(job.output, job.sources[0], len(job.sources) > 1, args.report_examples)
 
 
 def _report(
-    args: argparse.Namespace, job: Job, summary: dict[str, Any], shown: dict[str, list[Example]]
+    args: argparse.Namespace, job: DedupJob, summary: dict[str, Any], shown: dict[str, list[Example]]
 ) -> None:
     rejected = merge_examples(read_rejected(job.output), each=args.report_examples)
     job.output.write_text(
@@ -221,7 +221,7 @@ def _report(
     )
 
 
-def run_on_beam(args: argparse.Namespace, job: Job, options: Any) -> dict[str, Any]:
+def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[str, Any]:
     """The same by a Beam runner; gives the summary."""
     import apache_beam as beam
     from apache_beam.options.pipeline_options import StandardOptions
@@ -272,7 +272,7 @@ def run_on_beam(args: argparse.Namespace, job: Job, options: Any) -> dict[str, A
     return summary
 
 
-def _verifier(job: Job, texts: pa.LargeStringArray) -> Verifier:
+def _verifier(job: DedupJob, texts: pa.LargeStringArray) -> Verifier:
     overlap = Overlap.learn(texts) if job.settings.blend else None
     return job.settings.scoring(job.checkpoint, job.cascade).verifier(overlap)
 

@@ -51,7 +51,7 @@ class Earlier:
 
 
 @dataclass(frozen=True)
-class Job:
+class DedupJob:
     """A run whose inputs, models and settings have been looked at and hold together."""
 
     settings: DedupSettings
@@ -70,7 +70,7 @@ class Job:
         return "+".join(name for name in names if name)
 
 
-def prepare(args: argparse.Namespace, settings: DedupSettings) -> Job:
+def prepare(args: argparse.Namespace, settings: DedupSettings) -> DedupJob:
     """Look at everything before the long work.
 
     Raises:
@@ -126,7 +126,7 @@ def prepare(args: argparse.Namespace, settings: DedupSettings) -> Job:
     earlier = None
     if args.from_pairs:
         earlier = _earlier(args.from_pairs, fingerprint, settings)
-    return Job(settings, sources, output, proposal, checkpoint, cascade, fingerprint, earlier)
+    return DedupJob(settings, sources, output, proposal, checkpoint, cascade, fingerprint, earlier)
 
 
 _MAKERS = {

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 import beam_sts
 from beam_sts.cli.args import program
-from beam_sts.cli.dedup_job import Job
+from beam_sts.cli.dedup_job import DedupJob
 from beam_sts.cli.describe import (
     describe_input,
     describe_model,
@@ -32,7 +32,7 @@ from beam_sts.io.summary import add_records, quantiles, score_histogram
 
 
 def summarise_beam(
-    args: argparse.Namespace, job: Job, report: dict[str, Any], seconds: dict[str, float]
+    args: argparse.Namespace, job: DedupJob, report: dict[str, Any], seconds: dict[str, float]
 ) -> dict[str, Any]:
     """The summary of a run by a Beam runner: as of one machine, without what takes all pairs at once.
 
@@ -74,7 +74,7 @@ def summarise_beam(
     }
 
 
-def _counts(job: Job) -> dict[str, Any]:
+def _counts(job: DedupJob) -> dict[str, Any]:
     """Rows by what became of them, from the records of the slices."""
     plan = job.sources[0].plan
     names = [f"rows_{name}" for name in ("read", "kept", "removed", "rejected")]
@@ -86,7 +86,7 @@ def _counts(job: Job) -> dict[str, Any]:
     return {**{name: total[name] for name in names}, "rejected_reasons": total.get("reasons", {})}
 
 
-def _about(args: argparse.Namespace, job: Job) -> dict[str, Any]:
+def _about(args: argparse.Namespace, job: DedupJob) -> dict[str, Any]:
     """What the run was."""
     return {
         "pipeline": "dedup",
@@ -113,7 +113,7 @@ def _peak_memory() -> int:
 
 def summarise(
     args: argparse.Namespace,
-    job: Job,
+    job: DedupJob,
     corpus: Corpus,
     settled: Settled,
     edges: Edges,

@@ -23,7 +23,7 @@ from beam_sts import PairScorer, UserError
 from beam_sts.cli.args import Parser, beam_options, worker_threads
 from beam_sts.cli.console import Console, console_of, guarded, kept_in, progress
 from beam_sts.cli.evaluate_consistency import run_consistency
-from beam_sts.cli.evaluate_job import Job, fingerprint_of, load_model
+from beam_sts.cli.evaluate_job import EvaluateJob, fingerprint_of, load_model
 from beam_sts.cli.evaluate_options import GATE_FAILED, add_options, check_options
 from beam_sts.cli.evaluate_summary import page_summary, result_lines, written
 from beam_sts.cli.formats import output_folder, read_options
@@ -51,7 +51,7 @@ from beam_sts.scoring.backends import default_threads
 Records = list[dict[str, Any]]
 
 
-def prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> Job:
+def prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> EvaluateJob:
     """Look at everything before the long work.
 
     Args:
@@ -106,7 +106,7 @@ def prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> Jo
         "calibration": calibration and calibration.dump(),
     }
     fingerprint = fingerprint_of(args, plan, checkpoint, decides)
-    return Job(args.input, plan, checkpoint, settings, fingerprint, made_with, output)
+    return EvaluateJob(args.input, plan, checkpoint, settings, fingerprint, made_with, output)
 
 
 def _fits(args: argparse.Namespace) -> bool:
@@ -158,7 +158,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
         return finish(args, job, records, entries)
 
 
-def score_here(job: Job, console: Console) -> tuple[Records, Entries]:
+def score_here(job: EvaluateJob, console: Console) -> tuple[Records, Entries]:
     """Score every slice in this process."""
     records: Records = []
     parts: list[tuple[int, pa.Table]] = []
@@ -171,7 +171,7 @@ def score_here(job: Job, console: Console) -> tuple[Records, Entries]:
 
 
 def _commit_missing(
-    job: Job, output: OutputFolder, before: set[int], options: Any, local: bool, console: Console
+    job: EvaluateJob, output: OutputFolder, before: set[int], options: Any, local: bool, console: Console
 ) -> None:
     """Score the slices but for those of before: by Beam with options, in this process without."""
     units = [[part for part in unit if part.index not in before] for unit in job.plan.units]
@@ -200,15 +200,15 @@ def _commit_missing(
         pipeline.run().wait_until_finish()
 
 
-def _progress(job: Job, done: Any, console: Console) -> Any:
+def _progress(job: EvaluateJob, done: Any, console: Console) -> Any:
     return progress(job.plan.rows, done, "rows", console=console)
 
 
-def _scorer(job: Job) -> PairScorer:
+def _scorer(job: EvaluateJob) -> PairScorer:
     return PairScorer(job.checkpoint, **job.settings.handler)
 
 
-def _read_records(job: Job, output: OutputFolder) -> tuple[Records, Entries]:
+def _read_records(job: EvaluateJob, output: OutputFolder) -> tuple[Records, Entries]:
     """What the slices left, one after the other: their texts are not read."""
     records: Records = []
     parts: list[tuple[int, pa.Table]] = []
@@ -219,7 +219,7 @@ def _read_records(job: Job, output: OutputFolder) -> tuple[Records, Entries]:
     return records, gather(parts, job.settings)
 
 
-def finish(args: argparse.Namespace, job: Job, records: Records, entries: Entries) -> int:
+def finish(args: argparse.Namespace, job: EvaluateJob, records: Records, entries: Entries) -> int:
     """Make the result of the scores, and write what was asked for; gives the exit status.
 
     Raises:
@@ -258,7 +258,7 @@ def finish(args: argparse.Namespace, job: Job, records: Records, entries: Entrie
     return 0
 
 
-def _calibrate(args: argparse.Namespace, job: Job, entries: Entries) -> dict[str, Any] | None:
+def _calibrate(args: argparse.Namespace, job: EvaluateJob, entries: Entries) -> dict[str, Any] | None:
     """Fit and save the calibration where that is asked for; gives what there is to say of it."""
     curve = job.settings.calibration
     if curve is None and not _fits(args):
@@ -291,7 +291,9 @@ def _calibrate(args: argparse.Namespace, job: Job, entries: Entries) -> dict[str
     }
 
 
-def _write(args: argparse.Namespace, job: Job, found: Evaluation, entries: Entries, records: Records) -> None:
+def _write(
+    args: argparse.Namespace, job: EvaluateJob, found: Evaluation, entries: Entries, records: Records
+) -> None:
     whole = asdict(found)
     if args.json:
         publish(args.json, (json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode())

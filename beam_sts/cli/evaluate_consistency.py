@@ -70,7 +70,7 @@ QUESTIONS_LISTED = 10_000
 
 
 @dataclass(frozen=True)
-class Job:
+class ConsistencyJob:
     """A run whose input, model and settings have been looked at and hold together."""
 
     plan: InputPlan
@@ -119,7 +119,7 @@ def run_consistency(args: argparse.Namespace, beam_args: list[str]) -> int:
         return _finish(args, job, questions, records, output)
 
 
-def _prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> Job:
+def _prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> ConsistencyJob:
     """Look at everything before the long work."""
     for name in _NOT_TAKEN:
         if getattr(args, name):
@@ -159,15 +159,15 @@ def _prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> J
         "most_answers": settings.most_answers,
         **{name: getattr(args, name) for name in ("text_a", "by", "group", "threshold", "seed")},
     }
-    return Job(plan, checkpoint, settings, fingerprint_of(args, plan, checkpoint, decides))
+    return ConsistencyJob(plan, checkpoint, settings, fingerprint_of(args, plan, checkpoint, decides))
 
 
-def _scorer(job: Job) -> PairScorer:
+def _scorer(job: ConsistencyJob) -> PairScorer:
     return PairScorer(job.checkpoint, **job.settings.handler)
 
 
 @contextmanager
-def _progress(job: Job, wanted: Sequence[int], args: argparse.Namespace) -> Iterator[Any]:
+def _progress(job: ConsistencyJob, wanted: Sequence[int], args: argparse.Namespace) -> Iterator[Any]:
     """Show how many parts are done; gives a function that counts what passes."""
     done = 0
 
@@ -181,7 +181,7 @@ def _progress(job: Job, wanted: Sequence[int], args: argparse.Namespace) -> Iter
         yield step
 
 
-def _compare_without_output(job: Job, args: argparse.Namespace) -> tuple[pa.Table, Records]:
+def _compare_without_output(job: ConsistencyJob, args: argparse.Namespace) -> tuple[pa.Table, Records]:
     """The questions, and the counts of each slice; texts are on disk, those of one part in memory."""
     records: list[dict[str, Any]] = []
 
@@ -199,7 +199,7 @@ def _compare_without_output(job: Job, args: argparse.Namespace) -> tuple[pa.Tabl
     return together(found, SHOWN_QUESTIONS, FIRST_ROW.name), records
 
 
-def _compare_by_beam(job: Job, output: OutputFolder, options: Any, local: bool) -> None:
+def _compare_by_beam(job: ConsistencyJob, output: OutputFolder, options: Any, local: bool) -> None:
     model = str(job.checkpoint.path) if local else job.checkpoint.name
     import apache_beam as beam
 
@@ -214,7 +214,7 @@ def _compare_by_beam(job: Job, output: OutputFolder, options: Any, local: bool) 
 
 def _finish(
     args: argparse.Namespace,
-    job: Job,
+    job: ConsistencyJob,
     questions: pa.Table,
     records: Records,
     output: OutputFolder | None = None,

@@ -19,7 +19,7 @@ from beam_sts.scoring.tokens import PairTokenizer
 
 
 @dataclass(frozen=True)
-class Job:
+class EvaluateJob:
     """A run whose input, model and settings have been looked at and hold together."""
 
     pattern: str

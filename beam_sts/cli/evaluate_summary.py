@@ -12,7 +12,7 @@ import pyarrow as pa
 
 import beam_sts
 from beam_sts.cli.describe import describe_input, describe_model, digest, version_of
-from beam_sts.cli.evaluate_job import Job
+from beam_sts.cli.evaluate_job import EvaluateJob
 from beam_sts.evaluation.agreement import by_tenth, scatter_counts
 from beam_sts.evaluation.comparison import Comparison
 from beam_sts.evaluation.entries import Entries
@@ -111,7 +111,7 @@ def _interval(mean: GroupMean) -> str:
 
 
 def page_summary(
-    job: Job, found: Evaluation, entries: Entries, records: Sequence[dict[str, Any]]
+    job: EvaluateJob, found: Evaluation, entries: Entries, records: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     """The result in the shape of the other pipelines' summaries, with what its charts are drawn from."""
     scores = entries.score

@@ -87,7 +87,7 @@ def parser() -> Parser:
 
 
 @dataclass(frozen=True)
-class Job:
+class MineJob:
     """A run whose input, model and settings have been looked at and hold together."""
 
     source: Source
@@ -103,7 +103,7 @@ class Job:
         return Cuts.of(self.texts, self.settings)
 
 
-def prepare(args: argparse.Namespace) -> Job:
+def prepare(args: argparse.Namespace) -> MineJob:
     """Look at everything before the long work.
 
     Raises:
@@ -128,7 +128,7 @@ def prepare(args: argparse.Namespace) -> Job:
     }
     output = OutputFolder.at(args.output, folders=FOLDERS, storage=args.storage_options)
     texts = _texts_expected(plan, settings.sentences)
-    return Job(source, output, checkpoint, settings, texts, fingerprint)
+    return MineJob(source, output, checkpoint, settings, texts, fingerprint)
 
 
 def _makers(settings: MineSettings) -> list[str]:
@@ -180,7 +180,7 @@ def _finished(output: OutputFolder, *, verify: bool) -> dict[str, Any] | None:
     return None if summary and run_damage(output.root, verify=verify) else summary
 
 
-def _on_one_machine(args: argparse.Namespace, job: Job, clock: Clock) -> MineCounts:
+def _on_one_machine(args: argparse.Namespace, job: MineJob, clock: Clock) -> MineCounts:
     with work_folder(job.output) as work:
         return mine_locally(
             job.output,
@@ -198,7 +198,7 @@ def _on_one_machine(args: argparse.Namespace, job: Job, clock: Clock) -> MineCou
         )
 
 
-def _on_beam(job: Job, options: Any, clock: Clock) -> MineCounts:
+def _on_beam(job: MineJob, options: Any, clock: Clock) -> MineCounts:
     import apache_beam as beam
 
     from beam_sts.candidates.beam_nearest import blocks_for
@@ -215,7 +215,7 @@ def _on_beam(job: Job, options: Any, clock: Clock) -> MineCounts:
 
 
 def summarise(
-    args: argparse.Namespace, job: Job, counted: MineCounts, more: dict[str, Any]
+    args: argparse.Namespace, job: MineJob, counted: MineCounts, more: dict[str, Any]
 ) -> dict[str, Any]:
     """The run's summary, its report written.
 

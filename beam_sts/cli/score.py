@@ -20,7 +20,7 @@ from beam_sts.cli.args import Parser
 from beam_sts.cli.beam_options import local_options, only_built, runner_of, worker_threads
 from beam_sts.cli.console import Console, add_console_options, console_of, guarded, kept_in, progress
 from beam_sts.cli.formats import add_format_options
-from beam_sts.cli.score_job import Job, prepare
+from beam_sts.cli.score_job import ScoreJob, prepare
 from beam_sts.cli.score_summary import summarise, summary_lines
 from beam_sts.cli.scoring import add_places
 from beam_sts.examples import merge_examples
@@ -119,7 +119,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
 class Watched:
     """What a run under way has committed, as its output folder shows it."""
 
-    job: Job
+    job: ScoreJob
     _committed: set[int] = field(default_factory=set)
 
     def rows(self) -> int:
@@ -134,14 +134,14 @@ class Watched:
         return f"{left.rpartition('/')[2]} ({files.index(left) + 1} of {len(files)})" if left in files else ""
 
 
-def _run_pipeline(units: list[list[Slice]], job: Job, options: Any, local: bool) -> None:
+def _run_pipeline(units: list[list[Slice]], job: ScoreJob, options: Any, local: bool) -> None:
     pipeline = beam.Pipeline(runner=runner_of(options), options=options)
     model = str(job.checkpoint.path) if local else job.checkpoint.name
     _ = pipeline | "Units" >> beam.Create(units, reshuffle=False) | ScoreSlices(model, job.settings)
     pipeline.run().wait_until_finish()
 
 
-def estimate(job: Job, console: Console) -> int:
+def estimate(job: ScoreJob, console: Console) -> int:
     """Print rows, tokens and the time to expect, from a sample spread over the input."""
     settings, slices = job.settings, job.plan.slices
     scorer = PairScorer(job.checkpoint, **settings.score.scorer_args)

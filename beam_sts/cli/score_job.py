@@ -27,7 +27,7 @@ _DECIDING = ("score_column", "threshold", "symmetric", "raw_logits", "long_text"
 
 
 @dataclass(frozen=True)
-class Job:
+class ScoreJob:
     """A run whose input, model and settings have been looked at and hold together."""
 
     pattern: str
@@ -38,7 +38,7 @@ class Job:
     plan_seconds: float
 
 
-def prepare(args: argparse.Namespace, threads: int | None, *, local: bool = True) -> Job:
+def prepare(args: argparse.Namespace, threads: int | None, *, local: bool = True) -> ScoreJob:
     """Look at everything before the long work.
 
     Args:
@@ -85,7 +85,7 @@ def prepare(args: argparse.Namespace, threads: int | None, *, local: bool = True
             **format_settings(args),
         },
     }
-    return Job(args.input, plan, checkpoint, settings, fingerprint, time.perf_counter() - started)
+    return ScoreJob(args.input, plan, checkpoint, settings, fingerprint, time.perf_counter() - started)
 
 
 def _check_threshold(chosen: ScoreSettings, checkpoint: Checkpoint) -> None:

@@ -11,13 +11,13 @@ import pyarrow as pa
 import beam_sts
 from beam_sts.cli.args import look_at
 from beam_sts.cli.describe import describe_input, describe_model, digest, version_of
-from beam_sts.cli.score_job import Job
+from beam_sts.cli.score_job import ScoreJob
 from beam_sts.io.summary import add_records, quantiles, throughput
 from beam_sts.scoring.scorer import ScoreStats
 
 
 def summarise(
-    job: Job,
+    job: ScoreJob,
     before: set[int],
     damaged: int,
     records: list[dict[str, Any]],

@@ -37,7 +37,7 @@ from beam_sts.report import render
 from beam_sts.report.train import train_page
 from beam_sts.training.data import DataError
 from beam_sts.training.fit import FitSettings
-from beam_sts.training.honesty import HeldOutTextError
+from beam_sts.training.leakage import HeldOutTextError
 from beam_sts.training.recipe import SIZES, Recipe, told
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import STAGES, workspace

@@ -12,7 +12,7 @@ import numpy as np
 from apache_beam.typehints.row_type import RowTypeConstraint
 
 from beam_sts import checks
-from beam_sts.candidates.beam import ProposeCandidates, Proposed
+from beam_sts.candidates.beam import ProposeCandidates, ProposedCollections
 from beam_sts.candidates.beam_buckets import JoinTexts
 from beam_sts.candidates.beam_nearest import ShingleFrequencies
 from beam_sts.dedup.beam_components import Components
@@ -25,7 +25,7 @@ from beam_sts.dedup.beam_decide import (
     Verify,
     fates,
 )
-from beam_sts.dedup.beam_texts import RECEIPT, WHERE, Fields, MakeNodes, NodeInfo, ReadRows
+from beam_sts.dedup.beam_texts import RECEIPT, WHERE, Fields, MakeDistinctTexts, ReadRows, TextInfo
 from beam_sts.dedup.beam_thresholds import CountThresholds
 from beam_sts.dedup.overlap import SHINGLE
 from beam_sts.dedup.representatives import BOTH
@@ -73,7 +73,7 @@ class DeduplicateTexts(beam.PTransform):
 
     The rule is that of ``beam_sts.dedup.representatives``, and so is the result of ``pipelines.dedup``, which
     is faster on one machine: equal texts are one node, candidates come from any union of sources, the model
-    scores each, accepted pairs form components, and in each component rows are removed only for a survivor
+    scores each, accepted pairs form components, and in each component rows are removed only for a representative
     with which they score the threshold or more. Texts are joined to pairs by shuffles; every step sees the
     pairs of one text, of one bucket, of one component, or two blocks of vectors.
 
@@ -131,7 +131,7 @@ class DeduplicateTexts(beam.PTransform):
                 | ("Check ids" >> beam.Map(_check_once))
             )
             every = (rows, others["rows"]) | "Both" >> beam.Flatten()
-        nodes = every | "Nodes" >> MakeNodes(
+        nodes = every | "Nodes" >> MakeDistinctTexts(
             merge=self._proposal.by_text,
             compare_blank=self._settings.empty == "score",
             apart=against and not self._proposal.within,
@@ -140,7 +140,7 @@ class DeduplicateTexts(beam.PTransform):
         earlier = "scored" in inputs
         if earlier:
             scored = {"members": nodes.members, "scored": inputs["scored"]}
-            proposed = Proposed(scored | "Earlier" >> EarlierPairs(), None)
+            proposed = ProposedCollections(scored | "Earlier" >> EarlierPairs(), None)
         else:
             proposed = self._candidates(nodes, texts, inputs, against)
         joined = {"texts": texts, "pairs": proposed.pairs} | "Join" >> JoinTexts()
@@ -348,7 +348,7 @@ def _edges_by_name(_: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[An
             yield name, edge
 
 
-def _count_node(node: Any, info: NodeInfo) -> dict[str, Any]:
+def _count_node(node: Any, info: TextInfo) -> dict[str, Any]:
     blank = info.rows if node[0] == 0 and is_blank(info.text) else 0
     own = {str(info.rows): 1} if node[0] == 0 else {}
     return {"texts_compared": 1, "rows_blank": blank, "node_sizes": own}

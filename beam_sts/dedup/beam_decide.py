@@ -18,7 +18,7 @@ from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.arrays import IntArray, inverse
 from beam_sts.candidates.beam_nearest import Packed
-from beam_sts.dedup.beam_texts import RECEIPT, WHERE, NodeInfo
+from beam_sts.dedup.beam_texts import RECEIPT, WHERE, TextInfo
 from beam_sts.dedup.decide import GUARD, IDENTICAL, Edges, decide, describe_clusters
 from beam_sts.dedup.facts.compare import turn
 from beam_sts.dedup.overlap import Overlap
@@ -35,14 +35,14 @@ _TEXTS_AT_ONCE, _CHARACTERS_AT_ONCE = 20_000, 1 << 23
 """Texts of whole clusters that one worker decides together; a larger cluster is decided alone."""
 
 _RECEIPT = 5
-"""What of a removed row's receipt is decided: survivor, score, source, rule, lost."""
+"""What of a removed row's receipt is decided: representative, score, source, rule, lost."""
 
 Learnt = tuple[int, Packed]
 """Texts, and in how many of them each shingle is: what ``blend`` weighs by."""
 
 
 class Judged(NamedTuple):
-    """A pair of nodes and what was found of it, as ``pairs/`` has it; ``bars`` as of ``ScoredPairs``."""
+    """A pair of nodes and what was found of it, as ``pairs/`` has it; ``bars`` as of ``PairScores``."""
 
     a: Any
     b: Any
@@ -145,7 +145,7 @@ class Verify(_Scores):
             ends = [(row[side], row[side + 2]) for side in (0, 1) for row in (rows[at] for at in order)]
             a = np.arange(len(rows))
             edges = Edges.of(a, a + len(rows), pa.nulls(len(rows), pa.string()), made.at(np.array(order)))
-            look = _look([(name, NodeInfo(text, (), 1, b"")) for name, text in ends])
+            look = _look([(name, TextInfo(text, (), 1, b"")) for name, text in ends])
             shown = pair_entries(edges, self._scoring.threshold, self._each, look.pairs)
             yield pvalue.TaggedOutput("shown", best_entries(shown, self._each))
 
@@ -237,14 +237,14 @@ class DecideClusters(_Scores):
             yield pvalue.TaggedOutput("clusters", (cluster["nodes"], members[first][0], cluster))
         alone = (np.bincount(made.label, minlength=len(members)) == 1)[made.label].tolist()
         labels, scores, lost = made.label.tolist(), made.settled.scores.tolist(), made.lost.tolist()
-        for at, (edge, survivor) in enumerate(
-            zip(made.edge.tolist(), made.settled.survivor.tolist(), strict=True)
+        for at, (edge, representative) in enumerate(
+            zip(made.edge.tolist(), made.settled.representative.tolist(), strict=True)
         ):
             name = None if alone[at] else members[labels[at]][0]
             if edge < 0:
                 yield members[at][0], (name, *(None,) * _RECEIPT)
             else:
-                best = members[survivor][1].best[1:]
+                best = members[representative][1].best[1:]
                 size = None if lost[at] == NOT_COMPARED else lost[at]
                 yield members[at][0], (name, best, scores[at], sources[edge], RULES[rules[edge]], size)
 
@@ -253,11 +253,11 @@ class _Part:
     """Texts of whole clusters with the scored pairs among them, that wait to be decided together."""
 
     def __init__(self) -> None:
-        self.members: list[tuple[Any, NodeInfo]] = []
+        self.members: list[tuple[Any, TextInfo]] = []
         self._edges: list[Judged] = []
         self._characters = 0
 
-    def add(self, members: Iterable[tuple[Any, NodeInfo]], edges: Iterable[Judged]) -> None:
+    def add(self, members: Iterable[tuple[Any, TextInfo]], edges: Iterable[Judged]) -> None:
         """One cluster more; ``edges`` perhaps with ends in none."""
         new = list(members)
         inside = {name for name, _ in new}
@@ -270,7 +270,7 @@ class _Part:
         """Whether it is time."""
         return len(self.members) >= _TEXTS_AT_ONCE or self._characters >= _CHARACTERS_AT_ONCE
 
-    def sorted(self) -> tuple[list[tuple[Any, NodeInfo]], Edges]:
+    def sorted(self) -> tuple[list[tuple[Any, TextInfo]], Edges]:
         """The texts in the order of their names, and their pairs by number."""
         members = sorted(self.members, key=lambda member: member[0])
         place = {name: at for at, (name, _) in enumerate(members)}
@@ -289,10 +289,10 @@ def ranks_of(members: Sequence[tuple[Any, tuple[Any, ...], int]]) -> tuple[IntAr
     return rank, np.array([rows for *_, rows in members], np.int64), fixed
 
 
-def _look(members: Sequence[tuple[Any, NodeInfo]]) -> Look:
+def _look(members: Sequence[tuple[Any, TextInfo]]) -> Look:
     """At texts by their place among some."""
 
-    def of(what: Callable[[Any, NodeInfo], Any]) -> Callable[[IntArray], list[Any]]:
+    def of(what: Callable[[Any, TextInfo], Any]) -> Callable[[IntArray], list[Any]]:
         return lambda chosen: [what(*members[at]) for at in chosen.tolist()]
 
     return Look(
@@ -348,7 +348,7 @@ def _with_text(row: tuple[int, Any], found: dict[str, Iterable[Any]]) -> Iterato
 
 
 def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
-    """(row, (cluster or None if alone, survivor or None if kept, its receipt)) of each of a node's rows."""
+    """(row, (cluster or None if alone, representative or None if kept, its receipt)) of each of a node's rows."""
     if node[0] == 1:  # rows to compare against stay
         return
     verdict: Sequence[Any] = next(iter(found["verdict"]), (None,) * (1 + _RECEIPT))
@@ -377,11 +377,11 @@ class SortOut(beam.DoFn):
         element = next(rows)
         if next(rows, None) is not None:
             raise UserError(f"id {row[1]!r}: several elements have it. Receipts need distinct ids.")
-        _, survivor, *scored, lost = next(iter(found["fate"]))
-        if survivor is None:
+        _, representative, *scored, lost = next(iter(found["fate"]))
+        if representative is None:
             yield element
             return
-        receipt = dict(zip(RECEIPT, (survivor[1], *scored, self._threshold, lost), strict=True))
+        receipt = dict(zip(RECEIPT, (representative[1], *scored, self._threshold, lost), strict=True))
         if self._against:
-            receipt[WHERE] = "against" if survivor[0] else "input"
+            receipt[WHERE] = "against" if representative[0] else "input"
         yield pvalue.TaggedOutput("removed", with_fields(element, receipt))

@@ -66,7 +66,7 @@ class Row(NamedTuple):
     vector: bytes = b""
 
 
-class NodeInfo(NamedTuple):
+class TextInfo(NamedTuple):
     """``best`` is the key of the best of its ``rows`` rows, and names it; ``vector`` its first row's."""
 
     text: str
@@ -157,10 +157,10 @@ def _vector(value: Any, ident: Any, name: str) -> bytes:
     return DensePoints.pack(vector)[0]
 
 
-class Nodes(NamedTuple):
-    """Nodes are named by the ``(side, id)`` of their first row.
+class DistinctTextCollections(NamedTuple):
+    """DistinctTextCollections are named by the ``(side, id)`` of their first row.
 
-    ``nodes`` are ``(node, NodeInfo)``, ``members`` ``(node, (row, best row))``, ``blocks`` ``((n-th block,
+    ``nodes`` are ``(node, TextInfo)``, ``members`` ``(node, (row, best row))``, ``blocks`` ``((n-th block,
     key), node)``.
     """
 
@@ -169,8 +169,8 @@ class Nodes(NamedTuple):
     blocks: beam.PCollection
 
 
-class MakeNodes(beam.PTransform):
-    """Rows -> :class:`Nodes`, the counterpart of ``beam_sts.dedup.rows.make_nodes``.
+class MakeDistinctTexts(beam.PTransform):
+    """Rows -> :class:`DistinctTextCollections`, as ``beam_sts.dedup.rows.make_distinct_texts`` does.
 
     Args:
         merge: rows of equal text and side are one node; else every row is its own.
@@ -182,15 +182,15 @@ class MakeNodes(beam.PTransform):
         super().__init__()
         self._merge, self._compare_blank, self._apart = merge, compare_blank, apart
 
-    def expand(self, rows: beam.PCollection) -> Nodes:
+    def expand(self, rows: beam.PCollection) -> DistinctTextCollections:
         """Group by text."""
         made = (
             rows
             | "By text" >> beam.ParDo(_ByText(self._merge, self._compare_blank, self._apart))
             | "Equal texts" >> beam.GroupByKey()
-            | "Node" >> beam.ParDo(_MakeNode()).with_outputs("members", "blocks", main="nodes")
+            | "Node" >> beam.ParDo(_MakeDistinctText()).with_outputs("members", "blocks", main="nodes")
         )
-        return Nodes(made["nodes"], made["members"], made["blocks"])
+        return DistinctTextCollections(made["nodes"], made["members"], made["blocks"])
 
 
 class _ByText(beam.DoFn):
@@ -221,7 +221,7 @@ class _ByText(beam.DoFn):
         yield key, (row, text, *found[2:])
 
 
-class _MakeNode(beam.DoFn):
+class _MakeDistinctText(beam.DoFn):
     """Rows of equal text -> the node, its members and its blocking keys."""
 
     def process(self, grouped: tuple[Any, Iterable[Any]]) -> Iterator[Any]:
@@ -240,4 +240,4 @@ class _MakeNode(beam.DoFn):
             for at, key in enumerate(blocks):
                 if key is not None:
                     yield pvalue.TaggedOutput("blocks", ((at, key), node))
-        yield node, NodeInfo(text, best, count, vector)
+        yield node, TextInfo(text, best, count, vector)

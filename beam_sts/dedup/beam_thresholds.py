@@ -11,9 +11,9 @@ import numpy as np
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.dedup.beam_decide import ranks_of
-from beam_sts.dedup.beam_texts import NodeInfo
+from beam_sts.dedup.beam_texts import TextInfo
 from beam_sts.dedup.decide import GUARD
-from beam_sts.dedup.representatives import ScoredPairs
+from beam_sts.dedup.representatives import PairScores
 from beam_sts.dedup.rule import Policy, count_removals
 
 MOST_PAIRS = 5_000_000
@@ -53,7 +53,7 @@ class CountThresholds(beam.PTransform):
         )
 
 
-def _node(node: Any, info: NodeInfo) -> tuple[Any, tuple[Any, int]]:
+def _node(node: Any, info: TextInfo) -> tuple[Any, tuple[Any, int]]:
     return node, (info.best, info.rows)
 
 
@@ -112,7 +112,7 @@ class _Count(beam.DoFn):
         scores = np.array(self._scores, np.float32)
         inside = (ends >= 0).all(axis=1)  # the others were not accepted at any threshold
         bars = np.frombuffer(bytes(self._bars), np.uint8)
-        pairs = ScoredPairs(ends[inside, 0], ends[inside, 1], scores[inside], bars[inside])
+        pairs = PairScores(ends[inside, 0], ends[inside, 1], scores[inside], bars[inside])
         named = np.frombuffer(bytes(self._proposed), bool)[inside]
         proposed = pairs.at(named)
         rule = self._policy.rule(*ranks_of(members), proposed)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-IntArray = NDArray[np.int64]
+from beam_sts.arrays import IntArray
+
 ROUNDS = 16
 """Rounds of the search for clusters by a Beam runner."""
 

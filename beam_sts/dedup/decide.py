@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray, pair_codes
 from beam_sts.dedup.components import components, largest_clusters
-from beam_sts.dedup.representatives import ScoredPairs, Survivors
+from beam_sts.dedup.representatives import PairScores, Representatives
 from beam_sts.dedup.rule import Policy, Rule
 from beam_sts.dedup.verdicts import Verdicts
 
@@ -35,14 +35,14 @@ Verify = Callable[[IntArray, IntArray], Verdicts]
 class Edges:
     """Judged pairs of texts with where each came from and what was found of it."""
 
-    pairs: ScoredPairs
+    pairs: PairScores
     source: pa.Array | pa.ChunkedArray
     verdicts: Verdicts
 
     @classmethod
     def of(cls, a: IntArray, b: IntArray, source: pa.Array | pa.ChunkedArray, found: Verdicts) -> Edges:
         """From the ends of the pairs."""
-        return cls(ScoredPairs(a, b, found.scores, found.bars), source, found)
+        return cls(PairScores(a, b, found.scores, found.bars), source, found)
 
     def at(self, rows: NDArray[Any] | slice) -> Edges:
         """Some of them, by index, mask or slice."""
@@ -50,11 +50,11 @@ class Edges:
         return Edges(self.pairs.at(taken), self.source.take(pa.array(taken)), self.verdicts.at(taken))
 
     @property
-    def proposed(self) -> ScoredPairs:
+    def proposed(self) -> PairScores:
         """The pairs that a source of candidates named."""
         return self.pairs.at(np.asarray(pc.not_equal(self.source.cast(pa.string()), GUARD)))
 
-    def joined(self, guard: ScoredPairs, made: list[Verdicts]) -> Edges:
+    def joined(self, guard: PairScores, made: list[Verdicts]) -> Edges:
         """These, and those that were scored to verify removals."""
         if not made:
             return self
@@ -77,8 +77,8 @@ class Decision:
 
     rule: Rule
     edges: Edges
-    links: ScoredPairs
-    settled: Survivors
+    links: PairScores
+    settled: Representatives
     edge: IntArray
     label: IntArray
 
@@ -127,8 +127,8 @@ def decide(
     settled = rule.settle(edges.pairs, policy.threshold, clusters, compare if verify else None)
     edges = edges.joined(settled.guard, made)
     edge = np.full(len(rank), -1, dtype=np.int64)
-    gone = np.flatnonzero(settled.survivor != np.arange(len(rank)))
-    edge[gone] = _edge_of(edges.pairs, gone, settled.survivor[gone])
+    gone = np.flatnonzero(settled.representative != np.arange(len(rank)))
+    edge[gone] = _edge_of(edges.pairs, gone, settled.representative[gone])
     links = edges.pairs.accepted(policy.threshold).within(clusters)
     return Decision(rule, edges, links, settled, edge, components(links.a, links.b, len(rank)))
 
@@ -137,12 +137,12 @@ def decide(
 class RowOutcomes:
     """What becomes of each row: arrays of shape (rows,).
 
-    ``survivor`` is the row that stays for it, itself if it stays; ``edge`` the index of the pair that
-    decided, -1 where a row stays or has the very text of its survivor; ``score`` NaN where a row stays;
+    ``representative`` is the row that stays for it, itself if it stays; ``edge`` the index of the pair that
+    decided, -1 where a row stays or has the very text of its representative; ``score`` NaN where a row stays;
     ``cluster`` the row of the smallest id in its cluster; ``lost`` as of the decision.
     """
 
-    survivor: IntArray
+    representative: IntArray
     edge: IntArray
     score: NDArray[np.float32]
     cluster: IntArray
@@ -152,7 +152,7 @@ class RowOutcomes:
     @property
     def removed(self) -> NDArray[np.bool_]:
         """Whether each row is removed."""
-        gone: NDArray[np.bool_] = self.survivor != np.arange(len(self.survivor))
+        gone: NDArray[np.bool_] = self.representative != np.arange(len(self.representative))
         return gone
 
 
@@ -165,19 +165,24 @@ def row_outcomes(made: Decision, text: IntArray, best: IntArray, first: IntArray
         best: row of each text, which stays for the others; shape (n,).
         first: row of each text, that of the smallest id; shape (n,).
     """
-    survivor = best[made.settled.survivor[text]]
+    representative = best[made.settled.representative[text]]
     fixed = np.flatnonzero(made.rule.fixed[text])
-    survivor[fixed] = fixed
-    gone = survivor != np.arange(len(text))
+    representative[fixed] = fixed
+    gone = representative != np.arange(len(text))
     score = np.where(gone, made.settled.scores[text], np.float32(np.nan)).astype(np.float32)
     score[gone & np.isnan(score)] = IDENTICAL[0]
     edge = np.where(gone, made.edge[text], -1)
     return RowOutcomes(
-        survivor, edge, score, first[made.label[text]], made.edges, np.where(edge >= 0, made.lost[text], 0)
+        representative,
+        edge,
+        score,
+        first[made.label[text]],
+        made.edges,
+        np.where(edge >= 0, made.lost[text], 0),
     )
 
 
-def _edge_of(pairs: ScoredPairs, a: IntArray, b: IntArray) -> IntArray:
+def _edge_of(pairs: PairScores, a: IntArray, b: IntArray) -> IntArray:
     """The index of each pair, all of which are there."""
     codes = pair_codes(pairs.a, pairs.b)
     order = np.argsort(codes)

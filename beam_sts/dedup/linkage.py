@@ -7,7 +7,8 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_sts.dedup.components import IntArray, components
+from beam_sts.arrays import IntArray
+from beam_sts.dedup.components import components
 
 
 def average_clusters(

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.candidates.buckets import IntArray
+from beam_sts.arrays import IntArray
 from beam_sts.candidates.rejects import write_rejected
 from beam_sts.candidates.source import SliceRows, Source
 from beam_sts.dedup.decide import IDENTICAL, RowOutcomes
@@ -153,7 +153,7 @@ class RowWriter:
     def _of(self, part: Slice) -> list[Any]:
         """A slice, its texts and what becomes of them."""
         span, made = self._span(part), self.made
-        decided = (made.survivor[span], made.cluster[span], made.score[span])
+        decided = (made.representative[span], made.cluster[span], made.score[span])
         return [*slice_identity(part), content_digest(self.rows.hashes[span], *decided)]
 
 
@@ -173,9 +173,9 @@ def receipts(rows: Rows, made: RowOutcomes, span: IntArray, threshold: float, mo
     # No pair at all may have been proposed: -1 takes the one that is appended.
     source = edges.source.take(index).cast(pa.string())
     rule, lost = np.append(edges.verdicts.rules, np.int8(0))[edge], made.lost[span]
-    survivor, against = made.survivor[span], len(rows.ids) > 1
+    representative, against = made.representative[span], len(rows.ids) > 1
     columns = [
-        rows.ids_of(survivor),
+        rows.ids_of(representative),
         pa.array(made.score[span]),
         pc.if_else(plain, IDENTICAL[1], source),
         pc.if_else(plain, IDENTICAL[2], pa.array(RULES).take(pa.array(rule))),
@@ -184,7 +184,7 @@ def receipts(rows: Rows, made: RowOutcomes, span: IntArray, threshold: float, mo
         pa.array(lost, pa.int32(), mask=lost == NOT_COMPARED),
     ]
     if against:
-        columns.append(pa.array(["input", "against"]).take(pa.array(rows.side[survivor])))
+        columns.append(pa.array(["input", "against"]).take(pa.array(rows.side[representative])))
     return pa.Table.from_arrays(columns, schema=receipt_schema(rows.ids[0].type, against))
 
 

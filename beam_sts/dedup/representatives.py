@@ -4,12 +4,12 @@ The rule, within each component over accepted edges (score at or above the thres
 
 1. The best row by the keep policy, ties by id, survives.
 2. Every other row is compared with it: by the score it has, else it is scored now. Those at or above the
-   threshold are removed, with the survivor and the score as receipt.
-3. Of the rows that remain the best survives next, and so on. After ``GUARD_ROUNDS`` survivors of a
+   threshold are removed, with the representative and the score as receipt.
+3. Of the rows that remain the best survives next, and so on. After ``GUARD_ROUNDS`` representatives of a
    component only pairs that already have a score are looked at, so that a chain of n rows costs at most
    ``GUARD_ROUNDS * n`` further scores, not n squared; rows that might have gone stay, and are counted.
 
-So no row is removed because it resembles something that resembles the survivor.
+So no row is removed because it resembles something that resembles the representative.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BOTH = 3
 
 
 @dataclass(frozen=True)
-class ScoredPairs:
+class PairScores:
     """Distinct pairs of nodes and their scores (NaN: could not be scored), each of shape (pairs,).
 
     ``bars``: which end must not go for the other, whatever the score: 1 for ``a``, 2 for ``b``, 3 for both.
@@ -50,30 +50,30 @@ class ScoredPairs:
         if len(self.bars) != len(self.a):
             object.__setattr__(self, "bars", np.zeros(len(self.a), np.uint8))
 
-    def joined(self, others: ScoredPairs) -> ScoredPairs:
+    def joined(self, others: PairScores) -> PairScores:
         """These and others."""
         names = ("a", "b", "scores", "bars")
-        return ScoredPairs(*(np.concatenate([getattr(self, name), getattr(others, name)]) for name in names))
+        return PairScores(*(np.concatenate([getattr(self, name), getattr(others, name)]) for name in names))
 
-    def at(self, rows: NDArray[Any]) -> ScoredPairs:
+    def at(self, rows: NDArray[Any]) -> PairScores:
         """Some of them, by index or mask."""
-        return ScoredPairs(self.a[rows], self.b[rows], self.scores[rows], self.bars[rows])
+        return PairScores(self.a[rows], self.b[rows], self.scores[rows], self.bars[rows])
 
-    def accepted(self, threshold: float) -> ScoredPairs:
+    def accepted(self, threshold: float) -> PairScores:
         """The pairs at or above a threshold."""
         # The threshold as float32, as everywhere: 0.9 accepts a score that prints as 0.9.
         return self.at((self.scores >= np.float32(threshold)) & (self.bars != BOTH))
 
-    def within(self, clusters: IntArray | None) -> ScoredPairs:
+    def within(self, clusters: IntArray | None) -> PairScores:
         """The pairs whose ends share a cluster; all without clusters."""
         return self if clusters is None else self.at(clusters[self.a] == clusters[self.b])
 
 
-def may_go(pairs: ScoredPairs, nodes: IntArray) -> NDArray[np.bool_]:
+def may_go(pairs: PairScores, nodes: IntArray) -> NDArray[np.bool_]:
     """Whether an end of each pair may go for the other.
 
     >>> bars = np.array([1, 2], np.uint8)
-    >>> pairs = ScoredPairs(np.array([0, 0]), np.array([1, 2]), np.ones(2, np.float32), bars)
+    >>> pairs = PairScores(np.array([0, 0]), np.array([1, 2]), np.ones(2, np.float32), bars)
     >>> may_go(pairs, np.array([0, 0])).tolist()
     [False, True]
     """
@@ -84,7 +84,7 @@ def may_go(pairs: ScoredPairs, nodes: IntArray) -> NDArray[np.bool_]:
 class _Known:
     """Scores and bars by pair, in either order."""
 
-    def __init__(self, pairs: ScoredPairs) -> None:
+    def __init__(self, pairs: PairScores) -> None:
         keys = pair_codes(pairs.a, pairs.b)
         order = np.argsort(keys)
         self._keys, self._pairs = keys[order], pairs.at(order)
@@ -104,23 +104,23 @@ class _Known:
 
 
 @dataclass(frozen=True)
-class Survivors:
+class Representatives:
     """What becomes of each node.
 
-    ``survivor`` has the shape (nodes,): the node itself where it stays. ``scores`` is that of the node and
-    its survivor, NaN where it stays. ``guard`` are the pairs that were scored for the chain guard.
-    ``unverified`` counts nodes that stay although their component had an earlier survivor they were never
+    ``representative`` has the shape (nodes,): the node itself where it stays. ``scores`` is that of the node and
+    its representative, NaN where it stays. ``guard`` are the pairs that were scored for the chain guard.
+    ``unverified`` counts nodes that stay although their component had an earlier representative they were never
     compared with.
     """
 
-    survivor: IntArray
+    representative: IntArray
     scores: FloatArray
-    guard: ScoredPairs
+    guard: PairScores
     unverified: int
 
 
-def pick_survivors(
-    pairs: ScoredPairs,
+def pick_representatives(
+    pairs: PairScores,
     threshold: float,
     rank: IntArray,
     *,
@@ -129,7 +129,7 @@ def pick_survivors(
     rounds: int = GUARD_ROUNDS,
     clusters: IntArray | None = None,
     one_to_one: bool = False,
-) -> Survivors:
+) -> Representatives:
     """Settle every node by the rule of this module.
 
     Args:
@@ -139,27 +139,27 @@ def pick_survivors(
         fixed: nodes that stay whatever the others do (the rows of ``--against``); a node with an accepted
             edge to one of them is removed first, for the one it scores highest with.
         compare: scores pairs that have no score; None: they count as not verified.
-        rounds: survivors of a component for which missing scores are made up.
+        rounds: representatives of a component for which missing scores are made up.
         clusters: of the nodes, finer than the components; only pairs within one remove a node.
         one_to_one: a node is removed for a fixed one only if each is the other's best.
 
-    >>> chain = ScoredPairs(np.array([0, 1]), np.array([1, 2]), np.array([0.95, 0.9], np.float32))
+    >>> chain = PairScores(np.array([0, 1]), np.array([1, 2]), np.array([0.95, 0.9], np.float32))
     >>> far = lambda a, b: (np.full(len(a), 0.4, np.float32), np.zeros(len(a), np.uint8))
-    >>> pick_survivors(chain, 0.9, np.arange(3), compare=far).survivor.tolist()
+    >>> pick_representatives(chain, 0.9, np.arange(3), compare=far).representative.tolist()
     [0, 0, 2]
     """
     nodes = len(rank)
-    survivor = np.arange(nodes)
+    representative = np.arange(nodes)
     scores = np.full(nodes, np.nan, dtype=np.float32)
     edges = pairs.accepted(threshold).within(clusters)
     if fixed is not None:
-        edges = _join_fixed(edges, rank, fixed, survivor, scores, one_to_one=one_to_one)
+        edges = _join_fixed(edges, rank, fixed, representative, scores, one_to_one=one_to_one)
     labels = components(edges.a, edges.b, nodes)
     known = _Known(pairs)
     sizes = np.bincount(labels, minlength=nodes)
     left = np.flatnonzero(sizes[labels] > 1)
     left = left[np.lexsort((rank[left], labels[left]))]  # by component, the best first
-    guard = ScoredPairs(*_NOTHING)
+    guard = PairScores(*_NOTHING)
     missed = np.zeros(nodes, dtype=bool)
     for number in range(rounds):
         heads = group_starts(labels[left])
@@ -175,32 +175,32 @@ def pick_survivors(
         if compare is not None and not found.all():
             ends = first[~found], members[~found]
             low, high = np.minimum(*ends), np.maximum(*ends)
-            made = ScoredPairs(low, high, *compare(low, high))
+            made = PairScores(low, high, *compare(low, high))
             values[~found], free[~found] = made.scores, may_go(made, ends[1])
             guard = guard.joined(made)
         elif number == 0 or not found.all():
             missed[members[~found]] = True
         gone = free & (values >= np.float32(threshold))
-        survivor[members[gone]], scores[members[gone]] = first[gone], values[gone]
+        representative[members[gone]], scores[members[gone]] = first[gone], values[gone]
         left = members[~gone]
     missed[left] = True
-    _settle_by_edges(left, edges, rank, survivor, scores)
-    stays = survivor == np.arange(nodes)
-    return Survivors(survivor, scores, guard, int((missed & stays).sum()))
+    _settle_by_edges(left, edges, rank, representative, scores)
+    stays = representative == np.arange(nodes)
+    return Representatives(representative, scores, guard, int((missed & stays).sum()))
 
 
 _NOTHING = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 def _join_fixed(
-    edges: ScoredPairs,
+    edges: PairScores,
     rank: IntArray,
     fixed: NDArray[np.bool_],
-    survivor: IntArray,
+    representative: IntArray,
     scores: FloatArray,
     *,
     one_to_one: bool,
-) -> ScoredPairs:
+) -> PairScores:
     """Remove the nodes with an edge to a fixed one; gives the edges among the other nodes."""
     cross = edges.at(fixed[edges.a] != fixed[edges.b])
     cross = cross.at(may_go(cross, np.where(fixed[cross.a], cross.b, cross.a)))
@@ -214,7 +214,7 @@ def _join_fixed(
         _, first = np.unique(target[back], return_index=True)
         best = np.intersect1d(best, back[first])
         nodes = node[best]
-    survivor[nodes], scores[nodes] = target[best], s[best]
+    representative[nodes], scores[nodes] = target[best], s[best]
     settled = fixed.copy()
     settled[nodes] = True
     rest = ~settled[edges.a] & ~settled[edges.b]
@@ -222,7 +222,7 @@ def _join_fixed(
 
 
 def _settle_by_edges(
-    left: IntArray, edges: ScoredPairs, rank: IntArray, survivor: IntArray, scores: FloatArray
+    left: IntArray, edges: PairScores, rank: IntArray, representative: IntArray, scores: FloatArray
 ) -> None:
     """The rule without new scores, from the best node down."""
     if not len(left):
@@ -245,11 +245,11 @@ def _settle_by_edges(
                 target = targets[at]
                 if waiting[target]:
                     waiting[target] = False
-                    survivor[target], scores[target] = node, values[at]
+                    representative[target], scores[target] = node, values[at]
 
 
 def central_ranks(
-    pairs: ScoredPairs, threshold: float, rank: IntArray, weights: IntArray | None = None
+    pairs: PairScores, threshold: float, rank: IntArray, weights: IntArray | None = None
 ) -> IntArray:
     """Ranks by how much a node is like the others: the sum of its accepted edges' scores, highest first.
 
@@ -259,7 +259,7 @@ def central_ranks(
         rank: breaks ties, shape (nodes,).
         weights: rows that each node stands for.
 
-    >>> star = ScoredPairs(np.array([0, 1]), np.array([1, 2]), np.array([0.95, 0.9], np.float32))
+    >>> star = PairScores(np.array([0, 1]), np.array([1, 2]), np.array([0.95, 0.9], np.float32))
     >>> central_ranks(star, 0.9, np.arange(3)).tolist()
     [1, 0, 2]
     """

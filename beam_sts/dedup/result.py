@@ -196,9 +196,9 @@ class Deduplication:
         texts = self._parts.corpus.rows.texts
         lines = []
         for row, receipt in zip(gone.tolist(), lowest, strict=True):
-            survivor = texts[int(self._settled.rows.survivor[row])].as_py()
+            representative = texts[int(self._settled.rows.representative[row])].as_py()
             score = f"{receipt['score']:.4f}"
-            cells = [score, left.id_of(row), texts[row].as_py(), receipt["survivor"], survivor]
+            cells = [score, left.id_of(row), texts[row].as_py(), receipt["survivor"], representative]
             lines.append("".join(f"<td>{html.escape(str(cell)[:200])}</td>" for cell in cells))
         names = ("score", "removed", "text", "survivor", "text of the survivor")
         head = "".join(f"<th>{name}</th>" for name in names)

@@ -166,7 +166,7 @@ def _join(parts: list[Keys], expression: str) -> Keys:
 
 
 @dataclass(frozen=True)
-class Nodes:
+class DistinctTexts:
     """What is compared: rows of equal text and side as one node, where candidates come from texts.
 
     Numbered by their ids, whatever the order of the rows, so that equal rows give equal candidates.
@@ -185,9 +185,9 @@ class Nodes:
         return len(self.row)
 
 
-def make_nodes(
+def make_distinct_texts(
     rows: Rows, id_rank: IntArray, *, merge: bool, compare_blank: bool, apart: bool = False
-) -> Nodes:
+) -> DistinctTexts:
     """Group rows.
 
     Args:
@@ -200,7 +200,7 @@ def make_nodes(
     blank = rows.blank & (not compare_blank)
     if not merge:
         row = np.argsort(id_rank)
-        return Nodes(id_rank, row, np.ones(len(rows), np.int64), rows.side[row], blank[row])
+        return DistinctTexts(id_rank, row, np.ones(len(rows), np.int64), rows.side[row], blank[row])
     columns = (rows.hashes[:, 0], rows.hashes[:, 1], rows.side)
     order = np.lexsort((id_rank, *columns[::-1]))
     opens = (blank | (apart & (rows.side == 0)))[order]
@@ -214,10 +214,12 @@ def make_nodes(
     of_row = np.empty(len(rows), np.int64)
     of_row[order] = inverse(by_id)[group]
     row = first[by_id]
-    return Nodes(of_row, row, np.bincount(of_row, minlength=len(row)), rows.side[row], blank[row])
+    return DistinctTexts(of_row, row, np.bincount(of_row, minlength=len(row)), rows.side[row], blank[row])
 
 
-def best_rows(rows: Rows, nodes: Nodes, id_rank: IntArray, keep: KeepPolicy) -> tuple[IntArray, IntArray]:
+def best_rows(
+    rows: Rows, nodes: DistinctTexts, id_rank: IntArray, keep: KeepPolicy
+) -> tuple[IntArray, IntArray]:
     """The rank of each node, that of its best row, and that row; nodes of side 1 come after all others."""
     own = rows.own
     if keep.name == "first":
@@ -240,7 +242,7 @@ class Corpus:
 
     rows: Rows
     id_rank: IntArray
-    nodes: Nodes
+    nodes: DistinctTexts
     texts: pa.LargeStringArray
     release: Callable[[], None]
 
@@ -306,7 +308,9 @@ def read_corpus(
     rows = read_rows(sources, spill, keep, proposal.blocks, seen)
     id_rank = rows.id_ranks()
     apart = len(sources) > 1 and not proposal.within
-    nodes = make_nodes(rows, id_rank, merge=proposal.by_text, compare_blank=compare_blank, apart=apart)
+    nodes = make_distinct_texts(
+        rows, id_rank, merge=proposal.by_text, compare_blank=compare_blank, apart=apart
+    )
     if not np.array_equal(nodes.row, np.arange(len(rows))):
         distinct = TextFile(folder / "distinct") if folder else TextList()
         for start in range(0, len(nodes), _COPY):

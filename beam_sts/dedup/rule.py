@@ -20,10 +20,10 @@ from beam_sts.dedup.linkage import average_clusters
 from beam_sts.dedup.representatives import (
     BOTH,
     Compare,
-    ScoredPairs,
-    Survivors,
+    PairScores,
+    Representatives,
     central_ranks,
-    pick_survivors,
+    pick_representatives,
 )
 
 TABLE = (*(round(0.5 + step * 0.05, 2) for step in range(10)), 0.99)
@@ -47,7 +47,7 @@ class Policy:
     linkage: str = "single"
     one_to_one: bool = False
 
-    def rule(self, rank: IntArray, rows: IntArray, fixed: NDArray[np.bool_], proposed: ScoredPairs) -> Rule:
+    def rule(self, rank: IntArray, rows: IntArray, fixed: NDArray[np.bool_], proposed: PairScores) -> Rule:
         """The rule over some texts; ``proposed`` are the pairs of them that a source named, scored."""
         by = proposed if self.linkage == "average" else None
         return Rule(rank, rows, fixed, self.keep.central, self.one_to_one, by)
@@ -67,7 +67,7 @@ class Rule:
     fixed: NDArray[np.bool_]
     central: bool = False
     one_to_one: bool = False
-    proposed: ScoredPairs | None = None
+    proposed: PairScores | None = None
 
     @property
     def own_rows(self) -> IntArray:
@@ -85,15 +85,15 @@ class Rule:
 
     def settle(
         self,
-        pairs: ScoredPairs,
+        pairs: PairScores,
         threshold: float,
         clusters: IntArray | None = None,
         compare: Compare | None = None,
-    ) -> Survivors:
+    ) -> Representatives:
         """What becomes of each node at a threshold; ``clusters`` of the same one."""
         rank = central_ranks(pairs, threshold, self.rank, self.rows) if self.central else self.rank
         fixed = self.fixed if self.fixed.any() else None
-        return pick_survivors(
+        return pick_representatives(
             pairs,
             threshold,
             rank,
@@ -104,7 +104,7 @@ class Rule:
         )
 
 
-def count_removals(rule: Rule, pairs: ScoredPairs, thresholds: Sequence[float]) -> dict[str, Any]:
+def count_removals(rule: Rule, pairs: PairScores, thresholds: Sequence[float]) -> dict[str, Any]:
     """What each threshold would do to the nodes, as numbers that ``add_records`` adds up.
 
     Args:
@@ -116,7 +116,7 @@ def count_removals(rule: Rule, pairs: ScoredPairs, thresholds: Sequence[float]) 
         By threshold: ``removed`` and ``unverified`` nodes, and ``sizes``: how many clusters of so many rows
         there are more than if every node were alone, or less.
 
-    >>> pair = ScoredPairs(np.array([0]), np.array([1]), np.array([0.8], np.float32))
+    >>> pair = PairScores(np.array([0]), np.array([1]), np.array([0.8], np.float32))
     >>> count_removals(Rule(np.arange(2), np.array([1, 3]), np.zeros(2, bool)), pair, [0.7])
     {'0.7': {'removed': 1, 'unverified': 0, 'sizes': {'1': -1, '3': -1, '4': 1}}}
     """
@@ -130,7 +130,7 @@ def count_removals(rule: Rule, pairs: ScoredPairs, thresholds: Sequence[float]) 
         sizes[: len(alone)] -= alone
         sizes[:1] = 0  # clusters of rows to compare against alone
         counts[str(threshold)] = {
-            "removed": int((found.survivor != np.arange(len(rule.rank))).sum()),
+            "removed": int((found.representative != np.arange(len(rule.rank))).sum()),
             "unverified": found.unverified,
             "sizes": {str(size): int(sizes[size]) for size in np.flatnonzero(sizes).tolist()},
         }

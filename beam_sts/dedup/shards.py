@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_sts.candidates.buckets import IntArray
+from beam_sts.arrays import IntArray
 from beam_sts.candidates.propose import Proposed
 from beam_sts.dedup.decide import IDENTICAL, Edges
-from beam_sts.dedup.rows import Corpus, Nodes, Rows
+from beam_sts.dedup.rows import Corpus, DistinctTexts, Rows
 from beam_sts.dedup.verdicts import VERDICT, MaxLost, Sizes, Verdicts
 from beam_sts.dedup.verify import Verifier, VerifyStats
 from beam_sts.errors import UserError
@@ -259,7 +259,7 @@ def filled(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def read_edges(folder: str, rows: Rows, nodes: Nodes, max_lost: MaxLost, *, compared: bool) -> Edges:
+def read_edges(folder: str, rows: Rows, nodes: DistinctTexts, max_lost: MaxLost, *, compared: bool) -> Edges:
     """The judged pairs of an earlier run as edges of nodes.
 
     Args:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from beam_sts.arrays import IntArray
 from beam_sts.dedup.decide import Decision, Edges
 from beam_sts.dedup.facts.compare import in_words
-from beam_sts.dedup.representatives import BOTH, ScoredPairs, Survivors
+from beam_sts.dedup.representatives import BOTH, PairScores, Representatives
 from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.dedup.rule import Rule
 from beam_sts.examples import Example, shorten_pair
@@ -113,7 +113,7 @@ def pair_entries(edges: Edges, threshold: float, each: int, show: Show) -> list[
     return entries
 
 
-def nearest_pairs(pairs: ScoredPairs, threshold: float, each: int, show: Show) -> list[Entry]:
+def nearest_pairs(pairs: PairScores, threshold: float, each: int, show: Show) -> list[Entry]:
     """The pairs nearest to the threshold, ``above`` and ``below``; of those with the same score only one.
 
     Args:
@@ -139,36 +139,40 @@ def nearest_pairs(pairs: ScoredPairs, threshold: float, each: int, show: Show) -
     return entries
 
 
-def removals(rule: Rule, found: Survivors, each: int, show: Show) -> list[Entry]:
-    """The ``removed`` nodes of the lowest scores, and each ``cluster`` of a survivor of most rows.
+def removals(rule: Rule, found: Representatives, each: int, show: Show) -> list[Entry]:
+    """The ``removed`` nodes of the lowest scores, and each ``cluster`` of a representative of most rows.
 
-    Rows that have the very text of their survivor are in no doubt, and are counted alone.
+    Rows that have the very text of their representative are in no doubt, and are counted alone.
 
     Args:
         rule: of the nodes.
         found: what became of them.
         each: of the removed ones.
-        show: makes the examples, a survivor with the node that is removed for it.
+        show: makes the examples, a representative with the node that is removed for it.
     """
-    gone = np.flatnonzero(found.survivor != np.arange(len(found.survivor)))
+    gone = np.flatnonzero(found.representative != np.arange(len(found.representative)))
     gone = gone[np.argsort(_rounded(found.scores[gone]), kind="stable")]
     entries: list[Entry] = [
         ("removed", (key, ends[::-1]), shown) for key, ends, shown in _shown(found, gone[:each], show)
     ]
     own = rule.own_rows
-    survivors, of = np.unique(found.survivor[gone], return_inverse=True)
-    lost = np.bincount(of, own[gone], len(survivors)).astype(np.int64) + np.maximum(own[survivors] - 1, 0)
+    representatives, of = np.unique(found.representative[gone], return_inverse=True)
+    lost = np.bincount(of, own[gone], len(representatives)).astype(np.int64) + np.maximum(
+        own[representatives] - 1, 0
+    )
     for at in np.argsort(-lost, kind="stable")[:_CLUSTERS].tolist():
         members = _shown(found, gone[of == at][:_MEMBERS], show)
-        _, (survivor, _), first = members[0]
+        _, (representative, _), first = members[0]
         shown = [{**first, "rows": int(lost[at])}, *(one for _, _, one in members[1:])]
-        entries.append(("cluster", (-int(lost[at]), survivor), shown))
+        entries.append(("cluster", (-int(lost[at]), representative), shown))
     return entries
 
 
-def _shown(found: Survivors, gone: IntArray, show: Show) -> list[tuple[float, tuple[Any, Any], Example]]:
+def _shown(
+    found: Representatives, gone: IntArray, show: Show
+) -> list[tuple[float, tuple[Any, Any], Example]]:
     scores = found.scores[gone]
-    shown = show(found.survivor[gone], gone, scores)
+    shown = show(found.representative[gone], gone, scores)
     return [(key, ends, one) for key, (ends, one) in zip(_rounded(scores).tolist(), shown, strict=True)]
 
 

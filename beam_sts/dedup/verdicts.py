@@ -39,7 +39,7 @@ class Verdicts:
     ``scores`` float32 (n,), NaN where a pair has none; ``rules`` (n,), the index of each one's rule;
     ``bounds`` float32 (n,), the most that a pair without a score can reach, else NaN; ``differs`` (n,) texts,
     the facts that the texts differ in, else null; ``lost`` int32 (n, 2), characters that each text says
-    beyond the other, or ``NOT_COMPARED``; ``bars`` uint8 (n,), as of ``ScoredPairs``.
+    beyond the other, or ``NOT_COMPARED``; ``bars`` uint8 (n,), as of ``PairScores``.
     """
 
     scores: NDArray[np.float32]

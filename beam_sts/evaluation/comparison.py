@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from beam_sts.evaluation.means import FloatArray, IntArray, codes, half_width, standard_error
+from beam_sts.arrays import IntArray
+from beam_sts.evaluation.means import FloatArray, codes, half_width, standard_error
 
 TIE = 1e-5
 """Differences up to this are ties: the same pair scored in another batch differs by up to 2e-6."""

@@ -18,11 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from beam_sts.arrays import IntArray
 from beam_sts.errors import UserError, check_between
 from beam_sts.evaluation.rules import PairScores
 from beam_sts.scoring.decisions import decisive
 
-IntArray = NDArray[np.int64]
 THRESHOLD = 0.8
 MOST_ANSWERS = 20
 """Answers of a question that are compared: 190 pairs."""

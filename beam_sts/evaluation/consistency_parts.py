@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from beam_sts.arrays import IntArray
 from beam_sts.evaluation.consistency import MOST_ANSWERS, THRESHOLD, Compared, compare, sampled, settle
 from beam_sts.evaluation.rows import check_names, names_of
 from beam_sts.evaluation.settings import ROWS_PER_SLICE, free_name
@@ -24,7 +25,6 @@ from beam_sts.io.rejected import rejected_schema, rejected_table
 from beam_sts.io.slices import ReadOptions, SliceData
 from beam_sts.scoring.columns import as_bytes, sift
 
-IntArray = NDArray[np.int64]
 ANSWERS = pa.schema(
     [("row", pa.int64()), ("group", pa.string()), ("question", pa.string()), ("answer", pa.large_string())]
 )

@@ -12,13 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from beam_sts.arrays import IntArray
 from beam_sts.evaluation.rows import ENTRIES, names_of, references_of
 from beam_sts.evaluation.settings import EvaluationSettings
 from beam_sts.io.column_paths import column_at
 from beam_sts.io.encode import encode
 from beam_sts.io.reading import InputPlan, read_slices
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

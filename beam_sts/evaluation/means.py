@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-IntArray = NDArray[np.int64]
+from beam_sts.arrays import IntArray
+
 FloatArray = NDArray[np.float64]
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from beam_sts.arrays import IntArray
 from beam_sts.evaluation.rules import RULES, Blend
 from beam_sts.evaluation.settings import EvaluationSettings, holds_texts
 from beam_sts.examples import reason_kind
@@ -26,7 +27,6 @@ from beam_sts.io.slices import SliceData
 from beam_sts.scoring.columns import as_bytes, is_text, sift
 from beam_sts.scoring.scorer import ScoreResult, ScoreStats
 
-IntArray = NDArray[np.int64]
 ENTRIES = pa.schema(
     [
         ("score", pa.float32()),

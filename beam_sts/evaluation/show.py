@@ -18,7 +18,6 @@ from beam_sts.io.reading import InputPlan
 
 _COMPARISONS_SHOWN, _REFERENCES_SHOWN = 10, 3
 _LONGEST = 2_000  # characters of a text in a sheet
-IntArray = NDArray[np.int64]
 
 
 def lost_most(

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from beam_sts.scoring.plan import IntArray
+from beam_sts.arrays import IntArray
 from beam_sts.scoring.tokens import PairTokenizer, TokenTable
 from beam_sts.scoring.windows import (
     MAX_WINDOWS,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from beam_sts.arrays import IntArray
 
 MAX_WASTE = 0.04
 # What most backends have on a CPU: it fits the cache.

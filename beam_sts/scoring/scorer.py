@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from beam_sts.arrays import IntArray
 from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.models.registry import EMBEDDED
@@ -29,7 +30,7 @@ from beam_sts.scoring.backends import (
 )
 from beam_sts.scoring.inputs import read_pairs, text_column
 from beam_sts.scoring.long_text import LONG_TEXT, plan_work
-from beam_sts.scoring.plan import IntArray, plan_micro_batches, plan_packed
+from beam_sts.scoring.plan import plan_micro_batches, plan_packed
 from beam_sts.scoring.threads import Threads, unforked
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
 from beam_sts.types import Pairs

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, normalizers
 
+from beam_sts.arrays import IntArray
 from beam_sts.errors import UserError
 from beam_sts.models.bounds import check_whole
 from beam_sts.models.checkpoint import Checkpoint
@@ -21,7 +22,7 @@ from beam_sts.models.files import reading
 from beam_sts.models.stack import GENERATE
 from beam_sts.models.tokenizer import SavedTokenizer
 from beam_sts.scoring.cuts import MAX_PIECE, cut_pattern, cut_positions
-from beam_sts.scoring.plan import IntArray, expand_ranges, longest_first
+from beam_sts.scoring.plan import expand_ranges, longest_first
 from beam_sts.scoring.scripts import unreadable_tokens
 from beam_sts.scoring.wordpiece import WordPieceColumns
 

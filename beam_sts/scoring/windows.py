@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_sts.scoring.plan import IntArray
+from beam_sts.arrays import IntArray
 
 CANDIDATES = 4
 MAX_WINDOWS = 512

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.scoring.plan import IntArray, expand_ranges
+from beam_sts.arrays import IntArray
+from beam_sts.scoring.plan import expand_ranges
 
 _SPACE, _LETTER, _MARK, _OTHER = range(4)
 # Distinct words of several pieces whose pieces are remembered.

@@ -97,7 +97,7 @@ def model_card(
         "## Data",
         facts["data"],
         "No pair of STS-B dev or test, in either order, was trained on, and outside STS-B's own train split no "
-        "sentence of them (checked by `beam_sts.training.honesty` in every stage). Every choice was made on dev.",
+        "sentence of them (checked by `beam_sts.training.leakage` in every stage). Every choice was made on dev.",
         "## Limits",
         "English only. Scores follow the STS Benchmark's scale and annotators. A model of this size knows words better "
         "than the world: paraphrases without common or related words score too low, and texts that share most words "

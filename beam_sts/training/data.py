@@ -10,7 +10,7 @@ import pyarrow as pa
 from beam_sts.io.column_paths import is_json, listed
 from beam_sts.io.reading import InputPlan, plan_input, read_slices
 from beam_sts.io.slices import ReadOptions
-from beam_sts.training.fit import ScoredPairs
+from beam_sts.training.fit import TrainingPairs
 
 _ROWS_AT_ONCE = 100_000
 
@@ -89,7 +89,7 @@ def read_scored_pairs(
     skip: Sequence[str] = (),
     only: Sequence[str] = (),
     options: ReadOptions | None = None,
-) -> ScoredPairs:
+) -> TrainingPairs:
     """Read pairs of the columns sentence1, sentence2 and score (0 to 1), the shape of STS-B and wiki-sim.
 
     Args:
@@ -112,7 +112,7 @@ def read_scored_pairs(
             raise DataError(f"{source}: row {row} has score {score!r}; scores must be between 0 and 1")
     subsets = [str(file).partition(".")[0] for file in columns.get("file", [""] * len(scores))]
     rows = [at for at, name in enumerate(subsets) if name not in skip and (not only or name in only)]
-    return ScoredPairs.of([first[i] for i in rows], [second[i] for i in rows], [scores[i] for i in rows])
+    return TrainingPairs.of([first[i] for i in rows], [second[i] for i in rows], [scores[i] for i in rows])
 
 
 def _number(value: Any) -> Any:

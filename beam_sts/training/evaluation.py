@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
-from beam_sts.training.fit import ScoredPairs
+from beam_sts.training.fit import TrainingPairs
 from beam_sts.training.probes import ProbeTriple, probe_triples, ranking_accuracy, unrelated_pairs
 
 Score = Callable[[Sequence[tuple[str, str]]], np.ndarray]
@@ -55,7 +55,7 @@ def calibration_error(scores: np.ndarray, gold: np.ndarray, bins: int = 10) -> f
     return sum(row["pairs"] * abs(row["score"] - row["gold"]) for row in table) / len(gold)
 
 
-def report_on_gold(score: Score, pairs: ScoredPairs) -> dict[str, Any]:
+def report_on_gold(score: Score, pairs: TrainingPairs) -> dict[str, Any]:
     """Agreement, calibration and the effect of order on gold pairs.
 
     Returns:

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ScoredPairs:
+class TrainingPairs:
     """Pairs by index into a list of distinct texts, with target scores.
 
     Attributes:
@@ -64,7 +64,7 @@ class ScoredPairs:
         second: Sequence[str],
         scores: Sequence[float],
         weights: Sequence[float] | None = None,
-    ) -> ScoredPairs:
+    ) -> TrainingPairs:
         """Index pairs given as parallel sequences of texts."""
         index: dict[str, int] = {}
         left = np.array([index.setdefault(text, len(index)) for text in first], dtype=np.int64)
@@ -77,12 +77,12 @@ class ScoredPairs:
             None if weights is None else np.asarray(weights, dtype=np.float32),
         )
 
-    def compact(self) -> ScoredPairs:
+    def compact(self) -> TrainingPairs:
         """The same pairs over only the texts they use."""
         used, places = np.unique(np.concatenate([self.left, self.right]), return_inverse=True)
         half = len(self)
         texts = [self.texts[i] for i in used]
-        return ScoredPairs(texts, places[:half], places[half:], self.scores, self.weights)
+        return TrainingPairs(texts, places[:half], places[half:], self.scores, self.weights)
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def random_batches(
 def fit(
     model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
-    pairs: ScoredPairs,
+    pairs: TrainingPairs,
     settings: FitSettings,
     evaluate: Callable[[nn.Module], str] | None = None,
     evaluate_every: int = 0,
@@ -287,7 +287,7 @@ def fit(
 def predict(
     model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
-    pairs: ScoredPairs,
+    pairs: TrainingPairs,
     max_length: int = 128,
     tokens_per_batch: int = 8192,
     precision: str = "bf16",

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from transformers import AutoTokenizer
 
-from beam_sts.training import evaluation, mining, table, teacher, vocabulary
+from beam_sts.training import drawing, evaluation, table, teacher, vocabulary
 from beam_sts.training.data import DataError
-from beam_sts.training.fit import ScoredPairs, predict
-from beam_sts.training.honesty import check_pairs
+from beam_sts.training.fit import TrainingPairs, predict
 from beam_sts.training.kept import in_parts
+from beam_sts.training.leakage import check_pairs
 from beam_sts.training.pairs import tokenised
 from beam_sts.training.recipe import SIZES, Recipe
 from beam_sts.training.sets import dev_sets, gold_pairs, joined, mined_texts, sentence_pool
@@ -89,7 +89,7 @@ def run_pairs(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
         owner = work.fingerprint("pairs")
         size = 4_096 if work.device == "cpu" else 131_072
         vectors = in_parts(folder, owner, len(pool), lambda rows: embed(pool[rows.start : rows.stop]), size)
-    pairs = mining.drawn_pairs(pool, gold, vectors, work.device)
+    pairs = drawing.drawn_pairs(pool, gold, vectors, work.device)
     first, second = ([pool[i] for i in pairs[:, side]] for side in (0, 1))
     check_pairs(first, second, work.held_out, "mined pairs")
     np.save(folder / "pairs.npy", pairs)
@@ -157,7 +157,7 @@ def _cross_encoder_scores(source: Path, work: Workspace, folder: Path, pairs: np
 
     def scores(rows: range) -> np.ndarray:
         left, right = pairs[rows.start : rows.stop].T
-        asked = ScoredPairs(texts, left, right, np.zeros(len(rows), np.float32))
+        asked = TrainingPairs(texts, left, right, np.zeros(len(rows), np.float32))
         return predict(model, tokenizer, asked.compact(), tokens_per_batch=tokens)
 
     # Parts stay good while pairs and teacher are the same, however many are asked for.

@@ -11,9 +11,9 @@ import numpy as np
 
 from beam_sts.training.data import DataError, read_columns, read_scored_pairs
 from beam_sts.training.edits import edited_pairs, grammar_pairs
-from beam_sts.training.fit import ScoredPairs
+from beam_sts.training.fit import TrainingPairs
 from beam_sts.training.grammars import read_grammars
-from beam_sts.training.honesty import HeldOut, check_pairs, drop_held_out, normalise
+from beam_sts.training.leakage import HeldOut, check_pairs, drop_held_out, normalise
 from beam_sts.training.long_texts import long_pairs
 from beam_sts.training.recipe import Recipe
 from beam_sts.training.replacements import replaced_pairs
@@ -21,36 +21,36 @@ from beam_sts.training.replacements import replaced_pairs
 _NOT_FIRST = (None, False, 0, "", "0", "false", "False")  # of the column first_seen, in CSV too
 
 
-def texts_of(pairs: ScoredPairs) -> tuple[list[str], list[str]]:
+def texts_of(pairs: TrainingPairs) -> tuple[list[str], list[str]]:
     """First and second texts of pairs."""
     return [pairs.texts[i] for i in pairs.left], [pairs.texts[i] for i in pairs.right]
 
 
-def joined(parts: Sequence[ScoredPairs]) -> ScoredPairs:
+def joined(parts: Sequence[TrainingPairs]) -> TrainingPairs:
     """All pairs of several sets as one."""
     first = [text for part in parts for text in texts_of(part)[0]]
     second = [text for part in parts for text in texts_of(part)[1]]
-    return ScoredPairs.of(first, second, np.concatenate([part.scores for part in parts]).tolist())
+    return TrainingPairs.of(first, second, np.concatenate([part.scores for part in parts]).tolist())
 
 
-def taken(pairs: ScoredPairs, rows: Sequence[int]) -> ScoredPairs:
+def taken(pairs: TrainingPairs, rows: Sequence[int]) -> TrainingPairs:
     """Some rows of a set of pairs."""
     first, second = texts_of(pairs)
-    return ScoredPairs.of(
+    return TrainingPairs.of(
         [first[i] for i in rows], [second[i] for i in rows], [float(pairs.scores[i]) for i in rows]
     )
 
 
 def without_held_out(
-    pairs: ScoredPairs, held_out: HeldOut, source: str, sentences: bool = True
-) -> ScoredPairs:
+    pairs: TrainingPairs, held_out: HeldOut, source: str, sentences: bool = True
+) -> TrainingPairs:
     """The pairs that training may see, checked; arguments as of :func:`check_pairs`."""
     kept = taken(pairs, drop_held_out(*texts_of(pairs), held_out, sentences=sentences))
     check_pairs(*texts_of(kept), held_out, source, sentences=sentences)
     return kept
 
 
-def second_dev_pairs(recipe: Recipe) -> ScoredPairs:
+def second_dev_pairs(recipe: Recipe) -> TrainingPairs:
     """The gold pairs of the recipe's second dev set.
 
     Raises:
@@ -64,7 +64,7 @@ def second_dev_pairs(recipe: Recipe) -> ScoredPairs:
     return pairs
 
 
-def dev_sets(recipe: Recipe) -> dict[str, ScoredPairs]:
+def dev_sets(recipe: Recipe) -> dict[str, TrainingPairs]:
     """The sets that choices are made on: STS-B's dev and, if the recipe names one, the second dev set."""
     sets = {"STS-B dev": read_scored_pairs(recipe.stsb.format(split="dev"), options=recipe.read)}
     if recipe.second_dev:
@@ -72,9 +72,9 @@ def dev_sets(recipe: Recipe) -> dict[str, ScoredPairs]:
     return sets
 
 
-def gold_pairs(recipe: Recipe, held_out: HeldOut) -> list[ScoredPairs]:
+def gold_pairs(recipe: Recipe, held_out: HeldOut) -> list[TrainingPairs]:
     """STS-B train without the pairs that recur in dev or test, and the other gold sets, all checked."""
-    sets: list[ScoredPairs] = []
+    sets: list[TrainingPairs] = []
     for source in (recipe.stsb.format(split="train"), *recipe.gold):
         own = source == recipe.stsb.format(split="train")
         pairs = read_scored_pairs(source, skip=recipe.gold_skip, options=recipe.read)
@@ -112,14 +112,14 @@ def mined_texts(pairs: Path) -> list[str]:
     return texts
 
 
-def labelled_pairs(pairs: Path, labels: Path) -> ScoredPairs:
+def labelled_pairs(pairs: Path, labels: Path) -> TrainingPairs:
     """The mined pairs with the teacher's scores, from the folders of these two stages."""
     scores = np.load(labels / "scores.npy")
     rows = np.load(pairs / "pairs.npy")[: len(scores)]
-    return ScoredPairs(mined_texts(pairs), rows[:, 0], rows[:, 1], scores).compact()
+    return TrainingPairs(mined_texts(pairs), rows[:, 0], rows[:, 1], scores).compact()
 
 
-def made_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> ScoredPairs:
+def made_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> TrainingPairs:
     """All pairs made by rule, checked as everything else.
 
     Edited sentences, facts of three kinds of grammar, identical texts, long documents, and texts with words
@@ -137,5 +137,5 @@ def made_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> Scored
     made += [(text, text, 1.0) for text in same]
     made += long_pairs(pool, recipe.documents, seed=1)
     made += replaced_pairs(pool, recipe.replaced, seed=3)
-    pairs = ScoredPairs.of([row[0] for row in made], [row[1] for row in made], [row[2] for row in made])
+    pairs = TrainingPairs.of([row[0] for row in made], [row[1] for row in made], [row[2] for row in made])
     return without_held_out(pairs, held_out, "made pairs")

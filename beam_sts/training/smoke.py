@@ -10,7 +10,7 @@ import pyarrow.parquet
 
 from beam_sts.training.edits import grammar_pairs
 from beam_sts.training.fit import FitSettings
-from beam_sts.training.honesty import HeldOut, drop_held_out
+from beam_sts.training.leakage import HeldOut, drop_held_out
 from beam_sts.training.recipe import Recipe
 
 

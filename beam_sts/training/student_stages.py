@@ -22,10 +22,10 @@ from beam_sts.scoring.scorer import PairScorer
 from beam_sts.training import card, evaluation, teacher, vocabulary
 from beam_sts.training.calibration import rescale, slope_and_bias
 from beam_sts.training.data import read_scored_pairs
-from beam_sts.training.fit import PROGRESS, FitSettings, ScoredPairs, fit, predict
-from beam_sts.training.honesty import check_pairs
+from beam_sts.training.fit import PROGRESS, FitSettings, TrainingPairs, fit, predict
 from beam_sts.training.identical import with_another_word, with_other_digits
 from beam_sts.training.label_stages import TABLE
+from beam_sts.training.leakage import check_pairs
 from beam_sts.training.long_texts import report_on_length
 from beam_sts.training.recipe import SIZES, Recipe, data_notes, settings
 from beam_sts.training.sets import (
@@ -43,7 +43,7 @@ from beam_sts.training.workspace import Workspace
 
 
 def _fit_student(
-    recipe: Recipe, work: Workspace, start: Path | None, pairs: ScoredPairs, how: FitSettings, folder: Path
+    recipe: Recipe, work: Workspace, start: Path | None, pairs: TrainingPairs, how: FitSettings, folder: Path
 ) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(work.folder("vocabulary"), local_files_only=True)
     if start is None:
@@ -72,7 +72,7 @@ def _fit_student(
     }
 
 
-def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, ScoredPairs]) -> dict[str, dict[str, float]]:
+def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, TrainingPairs]) -> dict[str, dict[str, float]]:
     """How a student's scores agree with people's, by the name of the set."""
     return {
         name: evaluation.agreement(predict(model, tokenizer, gold, precision="fp32"), gold.scores)
@@ -97,7 +97,7 @@ def run_finetune(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any
     )
 
 
-def finetuning_pairs(recipe: Recipe, work: Workspace) -> ScoredPairs:
+def finetuning_pairs(recipe: Recipe, work: Workspace) -> TrainingPairs:
     """The pairs of fine-tuning: gold ones twice, some of the labelled and made ones, identical texts.
 
     People's scores of near-copies move those of equal texts, too, unless just such texts are seen again: so
@@ -116,10 +116,10 @@ def finetuning_pairs(recipe: Recipe, work: Workspace) -> ScoredPairs:
     own = PairScorer(work.folder("pretrain"), threads=torch.get_num_threads()).score([(t, t) for t in pool])
     same += [pool[i] for i in np.argsort(own, kind="stable")[: 2 * len(same)]]
     check_pairs(same, same, work.held_out, "identical texts")
-    return joined([*2 * gold, *again, ScoredPairs.of(same, same, [1.0] * len(same))])
+    return joined([*2 * gold, *again, TrainingPairs.of(same, same, [1.0] * len(same))])
 
 
-def _labelled_and_made(recipe: Recipe, work: Workspace) -> list[ScoredPairs]:
+def _labelled_and_made(recipe: Recipe, work: Workspace) -> list[TrainingPairs]:
     pairs = work.folder("pairs")
     labelled = labelled_pairs(pairs, work.folder("labels"))
     return [labelled, made_pairs(recipe, mined_texts(pairs), work.held_out)]
@@ -137,7 +137,7 @@ def run_calibrate(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, An
     return {**fitted, **_agreement(model, tokenizer, sets)}
 
 
-def scaling(model: Any, tokenizer: Any, gold: ScoredPairs, dev: ScoredPairs) -> dict[str, float]:
+def scaling(model: Any, tokenizer: Any, gold: TrainingPairs, dev: TrainingPairs) -> dict[str, float]:
     """Fit the scale of a student's logits to people's scores: what it learnt were mostly a teacher's.
 
     Args:
@@ -150,7 +150,7 @@ def scaling(model: Any, tokenizer: Any, gold: ScoredPairs, dev: ScoredPairs) -> 
         "slope", "bias", and the calibration error on dev without and with the fitted ones.
     """
 
-    def logits(pairs: ScoredPairs) -> np.ndarray:
+    def logits(pairs: TrainingPairs) -> np.ndarray:
         scores = predict(model, tokenizer, pairs, precision="fp32").astype(np.float64)
         values: np.ndarray = logit(np.clip(scores, 1e-6, 1 - 1e-6))
         return values

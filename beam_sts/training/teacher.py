@@ -19,8 +19,8 @@ from torch.nn import functional
 from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
 from beam_sts.training.calibration import slope_and_bias
-from beam_sts.training.fit import PROGRESS, FitSettings, ScoredPairs, fit
-from beam_sts.training.mining import Embedder, plain_tokenizer
+from beam_sts.training.drawing import Embedder, plain_tokenizer
+from beam_sts.training.fit import PROGRESS, FitSettings, TrainingPairs, fit
 
 SCALE = "similarity.json"
 
@@ -51,7 +51,7 @@ class TwinEncoder(nn.Module):
 
 def fit_teacher(
     source: Path,
-    pairs: ScoredPairs,
+    pairs: TrainingPairs,
     how: FitSettings,
     folder: Path,
     frozen_layers: int = 0,
@@ -88,7 +88,7 @@ def fit_teacher(
 
 
 def fit_cross_encoder(
-    source: Path, pairs: ScoredPairs, how: FitSettings, folder: Path, device: str = "cpu"
+    source: Path, pairs: TrainingPairs, how: FitSettings, folder: Path, device: str = "cpu"
 ) -> None:
     """Fit an encoder with a head to scored pairs, both texts read together, and save it.
 
@@ -148,7 +148,7 @@ def embedder(encoders: Sequence[Path], device: str = "cpu") -> Callable[[Sequenc
     return embed
 
 
-def fit_scale(vectors: np.ndarray, pairs: ScoredPairs, folder: Path) -> None:
+def fit_scale(vectors: np.ndarray, pairs: TrainingPairs, folder: Path) -> None:
     """Fit what turns a cosine into a score, a slope and a bias before the Sigmoid, and save it.
 
     Args:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_sts.training.data import DataError, read_scored_pairs
-from beam_sts.training.honesty import HeldOut
+from beam_sts.training.leakage import HeldOut
 from beam_sts.training.recipe import SIZES, Recipe, told
 from beam_sts.training.sets import second_dev_pairs, texts_of
 

@@ -190,8 +190,8 @@ def test_one_to_one_is_the_same_by_a_runner(tmp_path):
     write(tmp_path / "old.parquet", [*texts[2:], *texts[4:6]])
     more = ("--against", str(tmp_path / "old.parquet"), "--one_to_one", "--threshold", "0.6")
     _, two, summary = both(tmp_path, *more)
-    survivors = pq.read_table(two / "removed")["survivor"].to_pylist()
-    assert len(survivors) == len(set(survivors)) == summary["rows_removed"] > 3
+    representatives = pq.read_table(two / "removed")["survivor"].to_pylist()
+    assert len(representatives) == len(set(representatives)) == summary["rows_removed"] > 3
 
 
 @pytest.mark.parametrize("against", [False, True])

@@ -99,8 +99,8 @@ def test_texts_come_back_as_texts():
 def test_against_another_table(tmp_path):
     old = pa.table({"id": ["x", "y"], "body": [TEXTS[0], TEXTS[4]]})
     found = deduplicate(table(), id="name", against=old, against_text="body", against_id="id", **SETTINGS)
-    survivors = {(row["survivor"], row["survivor_in"]) for row in found.removed.to_pylist()}
-    assert survivors == {("x", "against"), ("y", "against")}
+    representatives = {(row["survivor"], row["survivor_in"]) for row in found.removed.to_pylist()}
+    assert representatives == {("x", "against"), ("y", "against")}
     assert "survivor_in" not in deduplicate(table(), id="name", **SETTINGS).removed.column_names
     assert "against" in found.explain(found.removed["name"][0].as_py())
 

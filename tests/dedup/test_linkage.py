@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from beam_sts.dedup.components import components
 from beam_sts.dedup.linkage import average_clusters
 from beam_sts.dedup.overlap import Overlap
-from beam_sts.dedup.representatives import ScoredPairs, pick_survivors
+from beam_sts.dedup.representatives import PairScores, pick_representatives
 
 
 def oracle(n, scores, threshold, rows, rank):
@@ -45,8 +45,8 @@ def test_average_linkage_is_what_its_definition_says(n, data):
     labels = average_clusters(a, b, s, 0.45, rank, np.array(rows))
     found = {frozenset(np.flatnonzero(labels == name).tolist()) for name in np.unique(labels)}
     assert found == oracle(n, scores, 0.45, rows, rank)
-    # The accepted pairs within a cluster hold it together, which is what pick_survivors relies on.
-    links = ScoredPairs(a, b, s).accepted(0.45).within(labels)
+    # The accepted pairs within a cluster hold it together, which is what pick_representatives relies on.
+    links = PairScores(a, b, s).accepted(0.45).within(labels)
     assert components(links.a, links.b, n).tolist() == labels.tolist()
 
 
@@ -67,20 +67,20 @@ def test_the_order_of_the_input_does_not_matter():
 
 def test_no_row_goes_for_one_of_another_cluster():
     a, b = np.array([0, 1, 2]), np.array([1, 2, 3])
-    pairs = ScoredPairs(a, b, np.array([0.9, 0.6, 0.9], np.float32))
+    pairs = PairScores(a, b, np.array([0.9, 0.6, 0.9], np.float32))
     rank = np.arange(4)
     clusters = average_clusters(a, b, pairs.scores, 0.5, rank)
-    assert pick_survivors(pairs, 0.5, rank, clusters=clusters).survivor.tolist() == [0, 0, 2, 2]
-    assert pick_survivors(pairs, 0.5, np.array([1, 0, 2, 3])).survivor.tolist() == [1, 1, 1, 3]
+    assert pick_representatives(pairs, 0.5, rank, clusters=clusters).representative.tolist() == [0, 0, 2, 2]
+    assert pick_representatives(pairs, 0.5, np.array([1, 0, 2, 3])).representative.tolist() == [1, 1, 1, 3]
 
 
 def test_one_to_one_matches_are_the_best_both_ways():
     # 0 and 1 are new, 2 and 3 the other input: 2 is the best of both new ones, but 1 is its best.
-    pairs = ScoredPairs(np.array([0, 0, 1]), np.array([2, 3, 2]), np.array([0.8, 0.7, 0.9], np.float32))
+    pairs = PairScores(np.array([0, 0, 1]), np.array([2, 3, 2]), np.array([0.8, 0.7, 0.9], np.float32))
     fixed, rank = np.array([False, False, True, True]), np.arange(4)
-    assert pick_survivors(pairs, 0.5, rank, fixed=fixed).survivor.tolist() == [2, 2, 2, 3]
-    only = pick_survivors(pairs, 0.5, rank, fixed=fixed, one_to_one=True)
-    assert only.survivor.tolist() == [0, 2, 2, 3]
+    assert pick_representatives(pairs, 0.5, rank, fixed=fixed).representative.tolist() == [2, 2, 2, 3]
+    only = pick_representatives(pairs, 0.5, rank, fixed=fixed, one_to_one=True)
+    assert only.representative.tolist() == [0, 2, 2, 3]
 
 
 def test_overlap_is_by_the_formula_and_sees_codes():

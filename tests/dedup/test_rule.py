@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_sts.dedup.components import components
-from beam_sts.dedup.representatives import ScoredPairs
+from beam_sts.dedup.representatives import PairScores
 from beam_sts.dedup.rule import Rule, count_removals, node_sizes, threshold_table
 from beam_sts.dedup.show import best_entries, nearest_pairs, removals
 from beam_sts.io.summary import add_records
@@ -24,7 +24,7 @@ def graphs(draw):
     fixed = np.arange(n) >= own
     rank = np.array([*draw(st.permutations(range(own))), *range(own, n)], np.int64)
     rows = np.array(draw(st.lists(st.integers(1, 3), min_size=n, max_size=n)), np.int64)
-    return Rule(rank, rows, fixed, central=draw(st.booleans())), ScoredPairs(a, b, scores)
+    return Rule(rank, rows, fixed, central=draw(st.booleans())), PairScores(a, b, scores)
 
 
 def show(names):
@@ -46,7 +46,7 @@ def groups(rule, pairs):
         place = np.full(len(labels), -1)
         place[nodes] = np.arange(len(nodes))
         inside = (place[pairs.a] >= 0) & (place[pairs.b] >= 0)
-        part = ScoredPairs(place[pairs.a[inside]], place[pairs.b[inside]], pairs.scores[inside])
+        part = PairScores(place[pairs.a[inside]], place[pairs.b[inside]], pairs.scores[inside])
         yield Rule(rule.rank[nodes], rule.rows[nodes], rule.fixed[nodes], rule.central), part, nodes
 
 
@@ -60,7 +60,7 @@ def test_counts_of_groups_add_up_to_those_of_the_whole(graph):
     assert threshold_table(CUTS, sizes, add_records(parts)) == table
     for row in table:
         found = rule.settle(pairs, row["threshold"])
-        gone = found.survivor != np.arange(len(rule.rank))
+        gone = found.representative != np.arange(len(rule.rank))
         assert not gone[rule.fixed].any()
         kept_rows = (~gone & ~rule.fixed).sum()  # of each node that stays one row stays
         assert row["removed"] == rule.own_rows.sum() - kept_rows
@@ -74,7 +74,7 @@ def test_the_best_of_parts_are_the_best_of_the_whole(graph, each):
     whole = [*nearest_pairs(pairs, CUTS[1], each, show(names)), *removals(rule, found, each, show(names))]
     entries = []
     for start in range(0, len(pairs.a), 4):
-        part = ScoredPairs(*(column[start : start + 4] for column in (pairs.a, pairs.b, pairs.scores)))
+        part = PairScores(*(column[start : start + 4] for column in (pairs.a, pairs.b, pairs.scores)))
         entries += best_entries(nearest_pairs(part, CUTS[1], each, show(names)), each)
     for one, part, nodes in groups(rule, pairs):
         settled = one.settle(part, CUTS[1])

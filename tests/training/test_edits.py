@@ -16,7 +16,7 @@ from beam_sts.training.edits import (
     swap_nouns,
 )
 from beam_sts.training.grammars import read_grammars
-from beam_sts.training.honesty import normalise
+from beam_sts.training.leakage import normalise
 from beam_sts.training.probes import (
     SAME_TOPIC,
     probe_triples,

@@ -17,7 +17,7 @@ from transformers import AutoTokenizer
 from beam_sts import PairScorer
 from beam_sts.training.fit import (
     FitSettings,
-    ScoredPairs,
+    TrainingPairs,
     fit,
     predict,
     random_batches,
@@ -116,21 +116,21 @@ def test_student_learns_a_dozen_pairs_and_predicts_in_order(tokenizer):
     size = StudentSize(len(tokenizer), 16, 32, 64, rotary_dims=4, max_length=256)
     table = np.random.default_rng(0).standard_normal((len(tokenizer), 16)).astype(np.float32)
     table[0] = 0
-    pairs = ScoredPairs.of(TEXTS + TEXTS, TEXTS + TEXTS[::-1], [1.0] * 8 + [0.0] * 8)
+    pairs = TrainingPairs.of(TEXTS + TEXTS, TEXTS + TEXTS[::-1], [1.0] * 8 + [0.0] * 8)
     model = matching_start(size.config(), table, seed=0)
     fit(model, tokenizer, pairs, FitSettings(epochs=60, batch_size=8, learning_rate=3e-3, max_length=64))
     scores = predict(model, tokenizer, pairs, precision="fp32")
     assert scores.dtype == np.float32
     assert scores[:8].min() > 0.8
     assert scores[8:].max() < 0.4
-    one = ScoredPairs.of(["It rains today."], ["It rains today."], [1.0])
+    one = TrainingPairs.of(["It rains today."], ["It rains today."], [1.0])
     assert predict(model, tokenizer, one, precision="fp32")[0] == pytest.approx(scores[7], abs=2e-6)
 
 
 def test_fit_repeats_by_seed(tokenizer):
     size = StudentSize(len(tokenizer), 8, 16, 16, rotary_dims=2, max_length=64)
     table = np.ones((len(tokenizer), 8), np.float32)
-    pairs = ScoredPairs.of(TEXTS, TEXTS[::-1], [0.2] * 8)
+    pairs = TrainingPairs.of(TEXTS, TEXTS[::-1], [0.2] * 8)
     states = []
     for seed in (0, 0, 1):
         model = matching_start(size.config(), table, seed=0)
@@ -160,7 +160,7 @@ def kept_fit(vocabulary, keep, evaluate=None, **changes):
     table = np.random.default_rng(0).standard_normal((len(tokenizer), 8)).astype(np.float32)
     table[0] = 0
     pairs = [(a, b) for a in TEXTS for b in TEXTS if a < b]
-    scored = ScoredPairs.of(*zip(*pairs, strict=True), [len(a) / 40 for a, _ in pairs])
+    scored = TrainingPairs.of(*zip(*pairs, strict=True), [len(a) / 40 for a, _ in pairs])
     how = FitSettings(**{"epochs": 2, "batch_size": 4, "shift": 50, "average": 0.9} | changes)
     model = matching_start(size.config(), table, seed=0)
     with pytest.MonkeyPatch.context() as patch:

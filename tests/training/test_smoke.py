@@ -24,8 +24,8 @@ from beam_sts.models.registry import EMBEDDED
 from beam_sts.training import teacher
 from beam_sts.training.calibration import rescale
 from beam_sts.training.data import DataError, read_columns, read_scored_pairs
-from beam_sts.training.fit import FitSettings, ScoredPairs, predict
-from beam_sts.training.honesty import HeldOutTextError
+from beam_sts.training.fit import FitSettings, TrainingPairs, predict
+from beam_sts.training.leakage import HeldOutTextError
 from beam_sts.training.probes import probe_triples
 from beam_sts.training.recipe import Recipe
 from beam_sts.training.sets import mined_texts
@@ -87,7 +87,7 @@ def test_logits_are_scaled_to_the_gold_scores_where_that_helps(slope, bias, help
     model, tokenizer = teacher.cross_encoder(EMBEDDED / "beam-sts-pico")
     probes = [(t.anchor, other) for t in probe_triples()[::4] for other in (t.paraphrase, t.other)]
     first, second = map(list, zip(*probes, strict=True))
-    gold = ScoredPairs.of(first, second, [0.5] * len(first))
+    gold = TrainingPairs.of(first, second, [0.5] * len(first))
     # What the model gives by itself are the people's scores here: nothing is better than slope 1 and bias 0.
     gold = dataclasses.replace(gold, scores=predict(model, tokenizer, gold, precision="fp32"))
     rescale(model, slope, bias)
@@ -231,7 +231,7 @@ def test_held_out_pairs_in_given_data_are_dropped_and_never_trained_on(smoke, tm
 
     _, given = gold_pairs(work.recipe, work.held_out)
     assert len(given) == 0
-    from beam_sts.training.honesty import check_pairs
+    from beam_sts.training.leakage import check_pairs
 
     with pytest.raises(HeldOutTextError, match=r"test\.parquet: row 0"):
         check_pairs(*texts_of(read_scored_pairs(test)), work.held_out, test)

@@ -15,10 +15,10 @@ from transformers import AutoTokenizer, BertConfig, BertModel
 
 from beam_sts.models.registry import EMBEDDED
 from beam_sts.training.data import DataError, read_scored_pairs
-from beam_sts.training.fit import FitSettings, ScoredPairs, predict
-from beam_sts.training.honesty import HeldOutTextError, check_pairs
+from beam_sts.training.drawing import Embedder
+from beam_sts.training.fit import FitSettings, TrainingPairs, predict
 from beam_sts.training.label_stages import CROSS, TABLE
-from beam_sts.training.mining import Embedder
+from beam_sts.training.leakage import HeldOutTextError, check_pairs
 from beam_sts.training.pairs import tokenised
 from beam_sts.training.sets import gold_pairs, mined_texts, second_dev_pairs, texts_of
 from beam_sts.training.smoke import smoke_recipe
@@ -101,7 +101,7 @@ def test_the_scale_makes_scores_of_cosines(tmp_path):
     rng = np.random.default_rng(0)
     angles = rng.uniform(0, np.pi, 400)
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    pairs = ScoredPairs([""] * 400, *rng.integers(0, 400, (2, 3000)), np.zeros(3000, np.float32))
+    pairs = TrainingPairs([""] * 400, *rng.integers(0, 400, (2, 3000)), np.zeros(3000, np.float32))
     wanted = 1 / (1 + np.exp(-(6 * cosines(vectors, pairs) - 2)))
     fit_scale(vectors, dataclasses.replace(pairs, scores=wanted), tmp_path)
     np.testing.assert_allclose(similarities(vectors, pairs.left, pairs.right, tmp_path), wanted, atol=1e-3)
@@ -170,7 +170,7 @@ def test_a_cross_encoder_beside_the_encoder_labels_by_the_mean_of_both(data, tmp
     vectors = np.load(work.folder("pairs") / "vectors.npy")
     texts = mined_texts(work.folder("pairs"))
     alone = similarities(vectors, pairs[:, 0], pairs[:, 1], work.folder("teacher"))
-    asked = ScoredPairs(texts, pairs[:, 0], pairs[:, 1], np.zeros(100, np.float32))
+    asked = TrainingPairs(texts, pairs[:, 0], pairs[:, 1], np.zeros(100, np.float32))
     crossed = predict(*cross_encoder(work.folder("teacher") / CROSS), asked)
     assert np.abs(alone - crossed).mean() > 0.01
     scores = np.load(work.folder("labels") / "scores.npy")

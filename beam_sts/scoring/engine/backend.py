@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beam_sts.arrays import IntArray
 from beam_sts.scoring.engine.native import Native, Pairs, Texts, TokenIds, installed_library, supported_kinds
 from beam_sts.scoring.engine.packing import BFLOAT16, FLOAT32, INT8
 from beam_sts.scoring.engine.reference import Reference, attention_temperature, rotary_factors
 from beam_sts.scoring.engine.shape import Shape
 from beam_sts.scoring.engine.weights import Weights
 from beam_sts.scoring.long_text import Work
-from beam_sts.scoring.plan import TOKEN_BUDGET, IntArray
+from beam_sts.scoring.plan import TOKEN_BUDGET
 from beam_sts.scoring.tokens import MicroBatch, PairTemplate, TokenTable
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from beam_sts.training.mining import bags_of_words, drawn_pairs, neighbour_pairs, octaves
+from beam_sts.training.drawing import bags_of_words, drawn_pairs, neighbour_pairs, octaves
 
 
 def _unit(vectors):

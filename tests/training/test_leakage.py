@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from beam_sts.training.honesty import HeldOut, HeldOutTextError, check_pairs, drop_held_out, normalise
+from beam_sts.training.leakage import HeldOut, HeldOutTextError, check_pairs, drop_held_out, normalise
 
 HELD = HeldOut.of(
     [("A man plays a guitar.", "Someone plays the guitar!")], [("Café prices rose 12%.", "Stocks fell.")]
