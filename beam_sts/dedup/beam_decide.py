@@ -348,7 +348,7 @@ def _with_text(row: tuple[int, Any], found: dict[str, Iterable[Any]]) -> Iterato
 
 
 def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
-    """(row, (cluster or None if alone, representative or None if kept, its receipt)) of each of a node's rows."""
+    """(row, (cluster or None if alone, representative or None if kept, receipt)) of each row of a node."""
     if node[0] == 1:  # rows to compare against stay
         return
     verdict: Sequence[Any] = next(iter(found["verdict"]), (None,) * (1 + _RECEIPT))

@@ -107,10 +107,10 @@ class _Known:
 class Representatives:
     """What becomes of each node.
 
-    ``representative`` has the shape (nodes,): the node itself where it stays. ``scores`` is that of the node and
-    its representative, NaN where it stays. ``guard`` are the pairs that were scored for the chain guard.
-    ``unverified`` counts nodes that stay although their component had an earlier representative they were never
-    compared with.
+    ``representative`` has the shape (nodes,): the node itself where it stays. ``scores`` is that of the node
+    and its representative, NaN where it stays. ``guard`` are the pairs that were scored for the chain guard.
+    ``unverified`` counts nodes that stay although their component had an earlier representative they were
+    never compared with.
     """
 
     representative: IntArray
