@@ -74,8 +74,8 @@ class DeduplicateTexts(beam.PTransform):
     The rule is that of ``beam_sts.dedup.representatives``, and so is the result of ``pipelines.dedup``, which
     is faster on one machine: equal texts are one node, candidates come from any union of sources, the model
     scores each, accepted pairs form components, and in each component rows are removed only for a
-    representative with which they score the threshold or more. Texts are joined to pairs by shuffles; every step sees the
-    pairs of one text, of one bucket, of one component, or two blocks of vectors.
+    representative with which they score the threshold or more. Texts are joined to pairs by shuffles; every
+    step sees the pairs of one text, of one bucket, of one component, or two blocks of vectors.
 
     Apply it to a dict of ``rows`` and ``against`` to remove the rows that duplicate one of the others, which
     are not compared among themselves; and of ``given``, pairs of ids as texts, for the source ``pairs``. With
