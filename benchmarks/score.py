@@ -1,7 +1,8 @@
 """How fast we score beside what users have: the same pairs, the same checkpoint, in turn, a process each.
 
     python -m benchmarks.score --quick             # a look, some minutes
-    python -m benchmarks.score                     # the published table
+    python -m benchmarks.score                     # all of it
+    python -m benchmarks.score --publish           # and into docs/performance.md and README.md
     python -m benchmarks.score --peer_python VENV/bin/python   # with CrossEncoder's ONNX and OpenVINO
 
 Needs the extra `bench`. The ONNX and OpenVINO backends of sentence-transformers need another transformers
@@ -386,6 +387,49 @@ def markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def sentence(report: dict[str, Any]) -> str:
+    """What README says of a report: ratios by precision over the workloads, and the largest difference."""
+    machine = report["hardware"]
+    parts = []
+    for precision in ("fp32", "bf16"):
+        found = [
+            row
+            for part in report["workloads"]
+            for row in part["rows"]
+            if row["contestant"].startswith("PairScorer") and precision in row["contestant"].split()
+        ]
+        if found:
+            low, high = (pick(row["ratio"] for row in found) for pick in (min, max))
+            gap = max(row["largest_difference"] for row in found)
+            parts.append(f"{low:.1f} to {high:.1f} times in {precision} (scores differ by at most {gap:.1e})")
+    return (
+        f"Speed against the fastest batch size of `CrossEncoder.predict` with the same checkpoint, on "
+        f"{machine['cores']} cores of {machine['cpu']}, by the lengths and repeats of the texts: "
+        f"{', '.join(parts)}."
+    )
+
+
+def publish(report: dict[str, Any]) -> None:
+    """Put a report between the marks in docs/performance.md, and its sentence into README.md."""
+    for page, text in (("docs/performance.md", markdown(report)), ("README.md", sentence(report))):
+        path = ROOT / page
+        path.write_text(marked(path.read_text("utf-8"), text), "utf-8")
+
+
+def marked(page: str, text: str) -> str:
+    """A page with another text between its marks.
+
+    Raises:
+        ValueError: it has no marks.
+    """
+    start, stop = "<!-- measured: python -m benchmarks.score --publish -->\n", "<!-- /measured -->"
+    before, found, rest = page.partition(start)
+    _, ends, after = rest.partition(stop)
+    if not found or not ends:
+        raise ValueError(f"the page has no {start.strip()} with {stop}")
+    return f"{before}{start}{text.strip()}\n{stop}{after}"
+
+
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     p = argparse.ArgumentParser(
@@ -404,6 +448,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, default=0)
     p.add_argument(
         "--save", default="out/benchmark_score", metavar="STEM", help="writes STEM.json and STEM.md"
+    )
+    p.add_argument(
+        "--publish", action="store_true", help="put the result into docs/performance.md and README.md"
     )
     return p
 
@@ -441,6 +488,8 @@ def main() -> None:
     stem.parent.mkdir(parents=True, exist_ok=True)
     stem.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     stem.with_suffix(".md").write_text(text, "utf-8")
+    if own.publish:
+        publish(report)
 
 
 if __name__ == "__main__":

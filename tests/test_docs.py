@@ -219,3 +219,26 @@ def test_the_cron_line_runs(tmp_path):
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "data" / "scored" / today / "report.html").exists()
+
+
+def test_the_benchmark_publishes_its_tables_and_its_sentence():
+    from benchmarks import score
+
+    rows = [
+        {"contestant": name, "ratio": ratio, "largest_difference": 1e-7}
+        for name, ratio in (
+            ("CrossEncoder torch 32", 1.0),
+            ("PairScorer auto fp32", 4.0),
+            ("PairScorer auto bf16", 8.0),
+        )
+    ]
+    report = {
+        "hardware": {"cores": 2, "cpu": "a CPU"},
+        "workloads": [{"rows": rows}, {"rows": [{**row, "ratio": row["ratio"] + 1} for row in rows]}],
+    }
+    said = score.sentence(report)
+    assert "on 2 cores of a CPU" in said
+    assert "4.0 to 5.0 times in fp32 (scores differ by at most 1.0e-07), 8.0 to 9.0 times in bf16" in said
+    for name in ("README.md", "docs/performance.md"):
+        text = (ROOT / name).read_text("utf-8")
+        assert score.marked(score.marked(text, "new"), "newer").count("newer") == text.count("newer") + 1
