@@ -58,7 +58,7 @@ class Delimited(LineFormat):
         return self.options.delimiter or self.usual
 
     def scan(self, path: str, rows_per_slice: int) -> FileScan:
-        """Refuse a file whose lines are parted by another delimiter than the usual one."""
+        """Refuse a file whose lines are separated by another delimiter than the usual one."""
         if self.options.delimiter is None:
             refuse_binary(path, self.name, whatever_encoding=self.encoding is not None)
             found = sniff_delimiter(path, self.encoding, self.usual)

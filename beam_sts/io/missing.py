@@ -39,7 +39,7 @@ def why_nothing(fs: Any, inside: str, pattern: str, suffixes: tuple[str, ...]) -
     if pattern[:1] in ("'", '"') and pattern[-1:] == pattern[:1]:
         return "the quotes are part of this name: some shells pass them on. Leave them out."
     if isinstance(fs, LocalFileSystem) and "\\" in pattern:
-        return "no file matches: folders are parted by / here, not by \\."
+        return "no file matches: folders are separated by / here, not by \\."
     try:
         if fs.isdir(inside):
             return _of_folder(fs, inside, suffixes)

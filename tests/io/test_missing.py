@@ -55,7 +55,7 @@ def test_an_empty_folder_and_one_of_hidden_files(folder):
         ("data/pairs.csv/x", "{}/data/pairs.csv is a file, not a folder."),
         ("'data/*.csv'", "the quotes are part of this name: some shells pass them on. Leave them out."),
         ('"data/*.csv"', "the quotes are part of this name"),
-        ("data\\*.csv", "folders are parted by / here, not by \\."),
+        ("data\\*.csv", "folders are separated by / here, not by \\."),
         ("data/link.csv", "is a link to 'gone.csv', which is not there."),
         ("memory://nothing/x.csv", "there is no such bucket or folder."),
     ],

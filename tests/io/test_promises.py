@@ -294,7 +294,9 @@ def test_another_delimiter_is_told_by_the_first_lines(tmp_path, delimiter, endin
     path = pack(tmp_path / f"in{ending}", text.encode(encoding or "utf-8"))
     shown = "tab" if delimiter == "\t" else f"'{delimiter}'"
     options = ReadOptions(encoding=encoding)
-    with pytest.raises(UserError, match=f"--delimiter says what parts .*give --delimiter {re.escape(shown)}"):
+    with pytest.raises(
+        UserError, match=f"--delimiter says what separates .*give --delimiter {re.escape(shown)}"
+    ):
         read(path, options)
     given = ReadOptions(delimiter, encoding=encoding)
     assert read(path, given)[1].to_pylist()[0] == {"a": f"x{delimiter} y", "b": "1,5", "c": "3"}
