@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from beam_sts.arrays import IntArray
 from beam_sts.errors import UserError
-from beam_sts.io.column_paths import missing_column
+from beam_sts.io.names import PREFIX, free_names
 
 TEXT = "text"
 """The column of plain texts."""
@@ -202,18 +202,13 @@ def frame_of(data: Any, what: str = "data") -> Frame:
     raise UserError(f"{what} is a {type(data).__name__}, neither texts nor a table. {way_out}")
 
 
-def free_names(table: pa.Table, taken: Collection[str]) -> pa.Table:
-    """A table with ``beam_sts_`` before each name that is taken.
+def beside(table: pa.Table, taken: Collection[str], prefix: str = PREFIX) -> pa.Table:
+    """A table of ours to be put beside columns that are there: no name twice, by ``free_names``.
 
-    >>> free_names(pa.table({"score": [1], "rule": ["x"]}), ["score", "text"]).column_names
+    >>> beside(pa.table({"score": [1], "rule": ["x"]}), ["score", "text"]).column_names
     ['beam_sts_score', 'rule']
     """
-    names = []
-    for name in table.column_names:
-        while name in taken:
-            name = f"beam_sts_{name}"
-        names.append(name)
-    return table.rename_columns(names)
+    return table.rename_columns(list(free_names(table.column_names, taken, prefix).values()))
 
 
 def text_name(frame: Frame, text: str | None, what: str = "text") -> str:
@@ -222,8 +217,6 @@ def text_name(frame: Frame, text: str | None, what: str = "text") -> str:
     Raises:
         UserError: there is none, or none is named and none is called so.
     """
-    if text is not None and text not in frame.names and text.partition(".")[0] not in frame.names:
-        raise missing_column(f"{what} {text}:", text, frame.names)
     if text is None and TEXT not in frame.names:
         raise UserError(f"{what}: no column is called {TEXT!r}. Name the one of the texts: {what}=...")
     return text or TEXT

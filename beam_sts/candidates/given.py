@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from beam_sts.arrays import IntArray
 from beam_sts.errors import UserError
-from beam_sts.io.column_paths import column_at, listed
+from beam_sts.io.column_paths import listed
+from beam_sts.io.ids import as_texts, ids_as_texts
 from beam_sts.io.reading import InputPlan, plan_input, read_slices
 from beam_sts.io.slices import ReadOptions, Slice
 
@@ -44,7 +45,7 @@ def given_pairs(
     """
     plan = plan_given(pattern, options)
     known = pa.chunked_array(ids) if isinstance(ids, pa.ChunkedArray) else ids
-    known = known.cast(pa.string())
+    known = as_texts(known)
     found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
     for unit in plan.units:
         for columns in _ids_of(unit, plan.schema, options):
@@ -95,4 +96,4 @@ def _ids_of(
         if part.bad:
             bad = part.bad[0]
             raise UserError(f"pairs {unit[0].path}: row {bad.row}: {bad.reason}.")
-        yield [column_at(part.table, name).cast(pa.string()) for name in COLUMNS]
+        yield [ids_as_texts(part.table, name) for name in COLUMNS]

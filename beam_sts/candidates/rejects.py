@@ -21,7 +21,7 @@ def write_rejected(output: OutputFolder, source: Source, rows: SliceRows, each: 
     index = rows.data.slice.index
     table = rejected_table(rows.data, rows.bad, rows.reasons, rejected_schema(source.schema))
     if len(table):
-        shown = rejected_examples(table, [source.text], each)
+        shown = rejected_examples(table, source.text_columns[:2], each)
         record = {"examples": shown}
         output.commit(index, {"rejected": table}, record, of=slice_identity(rows.data.slice), kind="rejected")
     reasons = Counter(map(reason_kind, table["reason"].to_pylist()))

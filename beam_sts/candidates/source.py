@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from beam_sts.arrays import IntArray
+from beam_sts.candidates.texts import check_text, text_columns, texts_in
 from beam_sts.candidates.vectors import check_vector_column
 from beam_sts.errors import UserError
-from beam_sts.io.column_paths import column_at, field_at, find_path, listed, missing_column, with_text
+from beam_sts.io.column_paths import field_at, find_path, missing_column
+from beam_sts.io.ids import id_type, ids_in, is_id
 from beam_sts.io.reading import InputPlan, read_slices
 from beam_sts.io.slices import ReadOptions, Slice, SliceData
-from beam_sts.scoring.columns import is_text, sift, text_arrays
+from beam_sts.scoring.columns import sift, text_arrays, text_schema
 
 EMPTY = ("keep", "score", "reject")
 ROWS_AT_ONCE = 50_000
@@ -26,7 +28,7 @@ ROWS_AT_ONCE = 50_000
 class Columns:
     """The columns that matter of an input: the texts, the ids, perhaps vectors.
 
-    ``id`` None: ids are row numbers over the whole input, from 0.
+    ``text`` is as for ``text_columns``. ``id`` None: ids are row numbers over the whole input, from 0.
     """
 
     text: str
@@ -36,10 +38,11 @@ class Columns:
 
     def id_type(self, schema: pa.Schema) -> pa.DataType:
         """Type of the ids."""
-        if self.id is None:
-            return pa.int64()
-        kind = field_at(schema, self.id).type
-        return kind.value_type if pa.types.is_dictionary(kind) else kind
+        return pa.int64() if self.id is None else id_type(schema, self.id)
+
+    def text_schema(self, schema: pa.Schema) -> pa.Schema:
+        """The schema with the columns of the texts as texts."""
+        return text_schema(schema, text_columns(schema, self.text))
 
     def check(self, schema: pa.Schema, flag: str) -> None:
         """Check that the columns are there and of the right kind.
@@ -51,38 +54,33 @@ class Columns:
         Raises:
             UserError: naming the column and the way out.
         """
-        for option, name in ((f"{flag}text", self.text), (f"{flag}id", self.id)):
-            if name is not None and not find_path(schema, name):
-                raise missing_column(f"{option} {name}:", name, schema.names)
+        if self.id is not None and not find_path(schema, self.id):
+            raise missing_column(f"{flag}id {self.id}:", self.id, schema.names)
+        check_text(schema, self.text, f"{flag}text")
         if self.vector is not None:
             check_vector_column(schema, self.vector)
-        kind = field_at(schema, self.text).type
-        if not is_text(kind) and not pa.types.is_null(kind):
+        if self.id is not None and not is_id(kind := field_at(schema, self.id).type):
             raise UserError(
-                f"{flag}text {self.text}: holds {kind}, not texts. The columns are {listed(schema.names)}."
-            )
-        kind = self.id_type(schema)
-        if not (is_text(kind) or pa.types.is_integer(kind)):
-            raise UserError(
-                f"{flag}id {self.id}: holds {kind}; ids must be integers or texts, so that equal ones are "
-                "equal everywhere. Cast the column first, or leave it out to use row numbers."
+                f"{flag}id {self.id}: holds {kind}; ids must be integers, texts, bytes or UUIDs, so that "
+                "equal ones are equal everywhere. Cast the column first, or leave it out to use row numbers."
             )
 
     def sift(self, data: SliceData, start: int, id_type: pa.DataType) -> SliceRows:
         """The good rows of a slice that begins with row ``start`` of the input, and why others are bad."""
-        sifted = sift(data.table, [self.text], empty="reject" if self.reject_empty else "score")
+        table = pa.table({self.text: texts_in(data.table, self.text)})
+        sifted = sift(table, [self.text], empty="reject" if self.reject_empty else "score")
         good, reasons = sifted.good, dict(zip(sifted.bad.tolist(), sifted.reasons, strict=True))
         numbers = start - data.slice.row + np.asarray(data.rows, dtype=np.int64)
         if self.id is None:
             ids: pa.Array = pa.array(numbers)
         else:
-            column = column_at(data.table, self.id).cast(id_type)
+            column = ids_in(data.table, self.id).cast(id_type)
             for row in np.flatnonzero(np.asarray(column.is_null())).tolist():
                 reasons[row] = f"null in column {self.id!r}"
             good = np.array([row for row in good.tolist() if row not in reasons], dtype=np.int64)
             ids = column
         taken = pa.array(good)
-        texts, _ = text_arrays(data.table, (self.text, self.text), good)
+        texts, _ = text_arrays(table, (self.text, self.text), good)
         bad = sorted(reasons)
         return SliceRows(data, good, numbers[good], ids.take(taken), texts, bad, [reasons[r] for r in bad])
 
@@ -119,7 +117,7 @@ class TableSource:
 
     def read(self) -> Iterator[SliceRows]:
         """Its rows, some ten thousand at a time."""
-        schema = with_text(self.table.schema, self.columns.text)
+        schema = self.columns.text_schema(self.table.schema)
         for start in range(0, len(self.table), ROWS_AT_ONCE):
             part = self.table.slice(start, ROWS_AT_ONCE).cast(schema)
             data = SliceData(Slice(start, "", start, len(part)), part, range(start, start + len(part)))
@@ -145,7 +143,12 @@ class Source:
     @property
     def schema(self) -> pa.Schema:
         """The whole input's, the text column as texts."""
-        return with_text(self.plan.schema, self.text)
+        return self.columns.text_schema(self.plan.schema)
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The columns that hold the texts; none where these are of an expression."""
+        return text_columns(self.plan.schema, self.text)
 
     @property
     def id_type(self) -> pa.DataType:
@@ -168,7 +171,7 @@ class Source:
             parts = [part for part in unit if wanted is None or part.index in wanted]
             if not parts:
                 continue
-            for data in read_slices(parts, self.schema, [self.text], self.options):
+            for data in read_slices(parts, self.schema, self.text_columns, self.options):
                 yield self.columns.sift(data, int(starts[data.slice.index]), self.id_type)
 
 

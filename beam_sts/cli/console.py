@@ -22,6 +22,7 @@ from tqdm import tqdm
 from beam_sts.cli.interrupts import attended
 from beam_sts.cli.terminal import complain, fitting, safe, safe_streams, say
 from beam_sts.errors import UserError
+from beam_sts.io.names import told
 from beam_sts.links import report_it
 from beam_sts.secrets import hide_secrets
 
@@ -273,6 +274,12 @@ def add_console_options(parser: argparse.ArgumentParser) -> None:
 def console_of(args: argparse.Namespace) -> Console:
     """The console that the options ask for."""
     return Console(args.quiet, args.log_format == "json")
+
+
+def note_renamed(console: Console, changed: dict[str, str]) -> None:
+    """Say which columns of ours have another name, since the input has theirs."""
+    if changed:
+        console.note("columns", f"columns: {told(changed)}")
 
 
 class Clock:

@@ -35,7 +35,7 @@ from beam_sts.cli.scoring import add_places, add_scoring_options, check_device
 from beam_sts.dedup.components import ROUNDS
 from beam_sts.dedup.local import Plan, score_candidates, settle
 from beam_sts.dedup.overlap import Overlap
-from beam_sts.dedup.receipts import RowWriter, SliceWriter
+from beam_sts.dedup.receipts import RowWriter
 from beam_sts.dedup.rows import read_corpus
 from beam_sts.dedup.rule import count_removals, node_sizes, threshold_table
 from beam_sts.dedup.settings import BeamDedupSettings, DedupSettings
@@ -81,7 +81,12 @@ def parser() -> Parser:
     of = CommandSettings
     add_places(data)
     add_scoring_options(verify, machine, long_text="windows")
-    data.add_argument("--text", required=True, metavar="COL", help="column of the texts, a.b in a struct")
+    data.add_argument(
+        "--text",
+        required=True,
+        metavar="COL",
+        help="column of the texts, a.b in a struct; several, joined by commas; or an SQL expression",
+    )
     data.add_argument("--id", metavar="COL", help="column of distinct ids (default: row numbers, as _id)")
     add_format_options(p.add_argument_group("formats"))
     add_options(rule, of, "threshold", "guard", "max_lost", "form", "keep", "linkage")
@@ -100,7 +105,7 @@ def parser() -> Parser:
     add_options(verify, of, "rule", "model_share", "score_all", "cascade_model", "cascade_band")
     add_options(rule, of, "empty")
     add_options(machine, of, "component_rounds")
-    add_options(data, of, "rows_per_shard")
+    add_options(data, of, "rows_per_shard", "output_prefix")
     add_report_options(data)
     add_console_options(p)
     return p
@@ -114,7 +119,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     settings = from_args(CommandSettings, args)
     job = prepare(args, settings)
     with claim(job.output, job.fingerprint, overwrite=args.overwrite, takeover=args.takeover) as output:
-        job = replace(job, output=output)
+        job = replace(job, writer=replace(job.writer, output=output))
         if local:
             with work_folder(job.output) as work:
                 summary = run_locally(args, job, work)
@@ -157,7 +162,7 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
     counts = count_removals(made.rule, made.edges.pairs, cuts)
     table = threshold_table(cuts, node_sizes(made.rule.own_rows), counts)
     watch.lap("decide")
-    writer = RowWriter(_writer(args, job), corpus.rows, settled.rows, args.threshold, job.models)
+    writer = RowWriter(job.writer, corpus.rows, settled.rows, args.threshold, job.models)
     whole, damaged = writer.whole(verify=args.verify)
     missing = [part for part in job.sources[0].plan.slices if part.index not in whole]
     with watch.stage("rows", job.sources[0].plan.rows) as step:
@@ -208,10 +213,6 @@ class Watch:
             self.timeline = pace.timeline()
 
 
-def _writer(args: argparse.Namespace, job: DedupJob) -> SliceWriter:
-    return SliceWriter(job.output, job.sources[0], len(job.sources) > 1, args.report_examples)
-
-
 def _report(
     args: argparse.Namespace, job: DedupJob, summary: dict[str, Any], shown: dict[str, list[Example]]
 ) -> None:
@@ -234,7 +235,7 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
     against = job.sources[1] if args.against else None
     rows = sum(source.plan.rows for source in job.sources)
     settings = BeamSettings(
-        _writer(args, job),
+        job.writer,
         job.settings,
         job.proposal,
         job.checkpoint.name,

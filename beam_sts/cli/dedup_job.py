@@ -14,7 +14,7 @@ from beam_sts.cli.describe import input_identity, versions_of
 from beam_sts.cli.formats import format_settings, output_folder, read_options
 from beam_sts.cli.scoring import trust
 from beam_sts.dedup.keep import KeepPolicy
-from beam_sts.dedup.receipts import FOLDERS, RECEIPT
+from beam_sts.dedup.receipts import FOLDERS, SliceWriter
 from beam_sts.dedup.rule import TABLE
 from beam_sts.dedup.runs import Run
 from beam_sts.dedup.settings import DedupSettings
@@ -22,6 +22,7 @@ from beam_sts.errors import UserError
 from beam_sts.io.committed import check_files, check_run
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart
+from beam_sts.io.names import renamed
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import plan_input
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
@@ -56,12 +57,17 @@ class DedupJob:
 
     settings: DedupSettings
     sources: list[Source]
-    output: OutputFolder
+    writer: SliceWriter
     proposal: Proposal
     checkpoint: Checkpoint
     cascade: Checkpoint | None
     fingerprint: dict[str, Any]
     earlier: Earlier | None
+
+    @property
+    def output(self) -> OutputFolder:
+        """Where the shards go."""
+        return self.writer.output
 
     @property
     def models(self) -> str:
@@ -100,18 +106,12 @@ def prepare(args: argparse.Namespace, settings: DedupSettings) -> DedupJob:
                 f"--id {args.id}: holds {sources[0].id_type} in the input and {sources[1].id_type} in "
                 f"--against {args.against}. Cast one of them."
             )
-    own_names = {*RECEIPT, *(() if args.id else ("_id",)), *(("survivor_in",) if args.against else ())}
-    taken = sorted(own_names & set(plan.schema.names))
-    if taken:
-        raise UserError(
-            f"the input already has a column {taken[0]!r}, a name of the receipts. Rename or drop it first"
-            + (", or name it with --id." if taken[0] == "_id" else ".")
-        )
     patterns = [s.partition(":")[2] for s in proposal.sources if s.startswith("pairs:")]
     givens = [plan_given(pattern, proposal.read) for pattern in patterns]
     check_files(plan.files, f"--input {args.input}")
     output = output_folder(args, FOLDERS)
     check_encodable(plan.schema, args.output_format)
+    writer = SliceWriter(output, sources[0], len(sources) > 1, args.report_examples, args.output_prefix)
     fingerprint = {
         "pipeline": "dedup",
         "input": input_identity(plan),
@@ -121,12 +121,13 @@ def prepare(args: argparse.Namespace, settings: DedupSettings) -> DedupJob:
         "model": checkpoint.fingerprint,
         "cascade_model": cascade.fingerprint if cascade else None,
         "from_pairs": None,
+        "renamed_columns": renamed(writer.names),
         "settings": {**{name: _said(getattr(args, name)) for name in _SETTINGS}, **format_settings(args)},
     }
     earlier = None
     if args.from_pairs:
         earlier = _earlier(args.from_pairs, fingerprint, settings)
-    return DedupJob(settings, sources, output, proposal, checkpoint, cascade, fingerprint, earlier)
+    return DedupJob(settings, sources, writer, proposal, checkpoint, cascade, fingerprint, earlier)
 
 
 _MAKERS = {

@@ -28,6 +28,7 @@ from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.dedup.shards import PairShards
 from beam_sts.dedup.verdicts import Verdicts
 from beam_sts.dedup.verify import VerifyStats
+from beam_sts.io.names import told
 from beam_sts.io.summary import add_records, quantiles, score_histogram
 
 
@@ -97,6 +98,7 @@ def _about(args: argparse.Namespace, job: DedupJob) -> dict[str, Any]:
         "cascade": {"model": args.cascade_model, "band": job.settings.band} if job.cascade else None,
         "threshold": args.threshold,
         "settings": job.fingerprint["settings"],
+        "renamed_columns": job.fingerprint["renamed_columns"],
         "versions": {
             "beam_sts": beam_sts.__version__,
             "pyarrow": pa.__version__,
@@ -173,6 +175,7 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         ("kept", counts["kept"]),
         ("removed", f"{counts['removed']}, each with its receipt"),
         ("rejected", counts["rejected"]),
+        *([("columns", told(summary["renamed_columns"]))] if summary["renamed_columns"] else []),
         *(("", f"{count:,} {why}") for why, count in summary["rejected_reasons"].items()),
     ]
     for report in summary["candidates"]:

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from beam_sts import PairScorer, UserError
 from beam_sts.cli.args import Parser, beam_options, worker_threads
-from beam_sts.cli.console import Console, console_of, guarded, kept_in, progress
+from beam_sts.cli.console import Console, console_of, guarded, kept_in, note_renamed, progress
 from beam_sts.cli.evaluate_consistency import run_consistency
 from beam_sts.cli.evaluate_job import EvaluateJob, fingerprint_of, load_model
 from beam_sts.cli.evaluate_options import GATE_FAILED, add_options, check_options
@@ -79,6 +79,7 @@ def prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> Ev
         several=args.references,
         rule=args.rule,
         symmetric=args.symmetric,
+        output_prefix=args.output_prefix,
         options=options,
     )
     calibration = _read_calibration(args)
@@ -104,6 +105,7 @@ def prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> Ev
         **{name: getattr(args, name) for name in ("systems", "score", "group", "by", "symmetric")},
         "backend": handler["backend"],
         "calibration": calibration and calibration.dump(),
+        "renamed_columns": settings.renamed,
     }
     fingerprint = fingerprint_of(args, plan, checkpoint, decides)
     return EvaluateJob(args.input, plan, checkpoint, settings, fingerprint, made_with, output)
@@ -307,6 +309,7 @@ def _write(
         if job.output:
             job.output.write_text("report.html", page)
             job.output.write_json("summary.json", whole)
+            note_renamed(console_of(args), job.settings.renamed)
     if args.junit:
         publish(args.junit, junit(found.gates, rows=found.rows_scored))
     if args.markdown:

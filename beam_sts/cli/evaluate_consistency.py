@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from beam_sts import PairScorer, UserError
 from beam_sts.cli.args import beam_options, worker_threads
-from beam_sts.cli.console import console_of, progress
+from beam_sts.cli.console import console_of, note_renamed, progress
 from beam_sts.cli.evaluate_job import fingerprint_of, load_model
 from beam_sts.cli.formats import output_folder, read_options
 from beam_sts.cli.scoring import check_device
@@ -147,6 +147,7 @@ def _prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> C
         args.threshold,
         seed=args.seed,
         parts=parts_of(plan.rows),
+        output_prefix=args.output_prefix,
         options=options,
         handler=handler,
     )
@@ -158,6 +159,7 @@ def _prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> C
         "backend": handler["backend"],
         "most_answers": settings.most_answers,
         **{name: getattr(args, name) for name in ("text_a", "by", "group", "threshold", "seed")},
+        "renamed_columns": settings.renamed,
     }
     return ConsistencyJob(plan, checkpoint, settings, fingerprint_of(args, plan, checkpoint, decides))
 
@@ -253,6 +255,7 @@ def _finish(
         publish(args.json, (json.dumps(found, indent=2, ensure_ascii=False) + "\n").encode())
     if output:
         output.write_json("summary.json", found)
+        note_renamed(console_of(args), job.settings.renamed)
     console_of(args).show(_lines(found, groups if args.group else [], args), found)
     return 0
 

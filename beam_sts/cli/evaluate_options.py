@@ -20,6 +20,7 @@ from beam_sts.evaluation.scatter import require_matplotlib
 from beam_sts.evaluation.settings import SEVERAL
 from beam_sts.io.files import file_system, is_local
 from beam_sts.pairs.settings import ScoreSettings
+from beam_sts.settings import add_options as add_settings
 from beam_sts.settings import rules_of
 
 GATE_FAILED = 3
@@ -126,6 +127,7 @@ def add_options(options: argparse.ArgumentParser) -> None:
     results.add_argument(
         "--output", metavar="DIR", help="folder for the scored rows, in order, and the rejected ones"
     )
+    add_settings(results, ScoreSettings, "output_prefix")
     results.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
     results.add_argument(
         "--sheet",

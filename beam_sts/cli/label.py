@@ -43,6 +43,7 @@ from beam_sts.io.column_paths import listed
 from beam_sts.io.delimited import sniff_delimiter
 from beam_sts.io.encode import FORMULA_STARTS, encode
 from beam_sts.io.files import file_system, publish
+from beam_sts.io.ids import ids_as_texts
 from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.slices import ReadOptions
 from beam_sts.io.streams import sniff_encoding
@@ -158,7 +159,7 @@ def write_sheet(run: Run, path: str, count: int, seed: int, wish: Wish, marked: 
 
 
 def _with_texts(run: Run, picked: pa.Table) -> pa.Table:
-    first, second = (picked.column(name).cast(pa.string()).to_pylist() for name in ("id_a", "id_b"))
+    first, second = (ids_as_texts(picked, name).to_pylist() for name in ("id_a", "id_b"))
     texts = run.texts({*first, *second})
     others = run.texts_against(set(second)) if "b_in" in picked.column_names else {}
     inside_b = picked.column("b_in").to_pylist() if "b_in" in picked.column_names else ["input"] * len(picked)
@@ -252,9 +253,9 @@ def labels_of(pairs: pa.Table, marked: Sequence[Marked]) -> tuple[Labels, IntArr
     """
     last = {one.ids: one for one in marked}
     wanted = pa.array([a for a, _ in last], pa.string())
-    rows = np.flatnonzero(np.asarray(pc.is_in(pairs.column("id_a").cast(pa.string()), wanted)))
+    rows = np.flatnonzero(np.asarray(pc.is_in(ids_as_texts(pairs, "id_a"), wanted)))
     some = pairs.take(pa.array(rows))
-    ids = zip(*(some.column(name).cast(pa.string()).to_pylist() for name in ("id_a", "id_b")), strict=True)
+    ids = zip(*(ids_as_texts(some, name).to_pylist() for name in ("id_a", "id_b")), strict=True)
     place = {pair: at for at, pair in enumerate(ids) if pair in last}
     scores = some.column("score").to_numpy()
     labels = Labels(

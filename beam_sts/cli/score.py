@@ -54,7 +54,7 @@ def parser() -> Parser:
     data = p.add_argument_group("input and output")
     add_places(data)
     add_options(data, ScoreSettings, "text_a", "text_b", "score_column", "threshold", "rows_per_shard")
-    add_options(data, ScoreSettings, "report_examples")
+    add_options(data, ScoreSettings, "output_prefix", "report_examples")
     data.add_argument(
         "--estimate", action="store_true", help="read a sample; print rows, tokens, time; write nothing"
     )

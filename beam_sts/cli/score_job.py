@@ -19,7 +19,7 @@ from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.pairs.beam_files import SliceSettings
 from beam_sts.pairs.settings import ScoreSettings
 from beam_sts.scoring.backends import resolve_backend
-from beam_sts.scoring.columns import check_schema, choose_columns, text_schema
+from beam_sts.scoring.columns import check_texts, choose_columns, text_schema
 from beam_sts.scoring.tokens import PairTokenizer
 from beam_sts.settings import from_args
 
@@ -62,7 +62,7 @@ def prepare(args: argparse.Namespace, threads: int | None, *, local: bool = True
     check_apart(args.input, plan.files, args.output)
     check_files(plan.files, f"--input {args.input}")
     text_columns = choose_columns(plan.schema, chosen.text_a, chosen.text_b)
-    check_schema(plan.schema, text_columns, (chosen.score_column,))
+    check_texts(plan.schema, text_columns)
     settings = SliceSettings(
         output=output_folder(args),
         schema=text_schema(plan.schema, text_columns),
@@ -80,6 +80,7 @@ def prepare(args: argparse.Namespace, threads: int | None, *, local: bool = True
             "text_a": text_columns[0],
             "text_b": text_columns[1],
             **{name: getattr(chosen, name) for name in _DECIDING},
+            "score_column": settings.score_column,
             "backend": backend,
             "rows_per_shard": chosen.rows_per_shard,
             **format_settings(args),

@@ -12,6 +12,7 @@ import beam_sts
 from beam_sts.cli.args import look_at
 from beam_sts.cli.describe import describe_input, describe_model, digest, version_of
 from beam_sts.cli.score_job import ScoreJob
+from beam_sts.io.names import renamed, told
 from beam_sts.io.summary import add_records, quantiles, throughput
 from beam_sts.scoring.scorer import ScoreStats
 
@@ -102,6 +103,7 @@ def summarise(
         "model": describe_model(job.checkpoint),
         "fingerprint": digest(job.fingerprint),
         "settings": job.fingerprint["settings"],
+        "renamed_columns": renamed({job.settings.score.score_column: job.settings.score_column}),
         "versions": {
             "beam_sts": beam_sts.__version__,
             "apache_beam": beam.version.__version__,
@@ -122,6 +124,7 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
             f"{summary['rows_rejected']:,}" + (f", in {root}/rejected" if summary["rows_rejected"] else ""),
         ),
         *(("", f"{count:,} {reason}") for reason, count in summary["rejected_reasons"].items()),
+        *([("columns", told(summary["renamed_columns"]))] if summary["renamed_columns"] else []),
         ("truncated", f"{summary['truncated']:,}"),
     ]
     if summary["unknown"]:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.typehints.row_type import RowTypeConstraint
 
 from beam_sts import checks
 from beam_sts.candidates.beam import ProposeCandidates, ProposedCollections
@@ -35,7 +34,7 @@ from beam_sts.dedup.show import Entry, best_entries, by_kind
 from beam_sts.errors import UserError
 from beam_sts.io.blank import is_blank
 from beam_sts.io.summary import add_records
-from beam_sts.pairs.beam_elements import row_fields
+from beam_sts.pairs.beam_elements import row_fields, with_field_types
 from beam_sts.settings import made, takes
 
 _PAIRS_AT_ONCE = 4096
@@ -48,7 +47,7 @@ class DeduplicatedTexts(NamedTuple):
 
     ``removed`` are the elements plus ``survivor``, ``score``, ``source``, ``rule``, ``threshold`` and
     ``lost`` (and ``survivor_in``, with elements to compare against); where an element has such a field
-    already, ours has ``beam_sts_`` before its name (with a schema it is refused when the pipeline is built).
+    already, ours has ``output_prefix`` before its name.
     ``pairs`` are ``(id_a, id_b, score, source, rule, bound, differs, lost_a, lost_b)`` of every candidate and
     of equal texts, with ``(side, id)`` in place of ids where there are elements to compare against;
     ``clusters`` are ``(id, cluster)`` of every row that is not alone, the cluster named by its smallest id;
@@ -103,7 +102,7 @@ class DeduplicateTexts(beam.PTransform):
         self._settings = s
         self._proposal, self._policy, self._scoring = s.proposal(), s.policy, s.scoring()
         self._fields = Fields(
-            s.id, s.text, s.keep, tuple(self._proposal.blocks), s.embedding, RECEIPT, s.empty == "reject"
+            s.id, s.text, s.keep, tuple(self._proposal.blocks), s.embedding, s.empty == "reject"
         )
         self._thresholds = s.cuts(s.thresholds) if s.thresholds else []
         self.completes = True
@@ -114,12 +113,12 @@ class DeduplicateTexts(beam.PTransform):
         inputs = elements if isinstance(elements, dict) else {"rows": elements}
         against = "against" in inputs
         self._check_inputs(inputs)
-        fields = replace(self._fields, added=(*RECEIPT, WHERE)) if against else self._fields
+        fields = self._fields
         fields.check(inputs["rows"].element_type)
         read = inputs["rows"] | "Read" >> beam.ParDo(ReadRows(fields)).with_outputs("rejected", main="rows")
         rows = every = read["rows"]  # ((side, id), Row)
         if against:
-            reference = replace(self._fields, keep="first", added=())
+            reference = replace(self._fields, keep="first")
             reference.check(inputs["against"].element_type)
             others = inputs["against"] | "Read against" >> beam.ParDo(ReadRows(reference, 1)).with_outputs(
                 "rejected", main="rows"
@@ -190,7 +189,9 @@ class DeduplicateTexts(beam.PTransform):
             }
             | "Meet" >> beam.CoGroupByKey()
             | "Sort out"
-            >> beam.ParDo(SortOut(self._policy.threshold, against)).with_outputs("removed", main="kept")
+            >> beam.ParDo(
+                SortOut(self._policy.threshold, against, self._settings.output_prefix)
+            ).with_outputs("removed", main="kept")
         )
         clusters = (
             verdicts
@@ -229,11 +230,11 @@ class DeduplicateTexts(beam.PTransform):
         clusters = clusters | "Plain names" >> beam.MapTuple(lambda row, name: (row[1], name[1]))
         kept, removed = sorted_out["kept"], sorted_out["removed"]
         kind = inputs["rows"].element_type
-        if theirs := row_fields(kind):
-            types = (dict(theirs)[fields.id], float, str, str, float, int | None, str)
-            receipt = zip(fields.added, types, strict=False)
+        if theirs := dict(row_fields(kind)):
+            types = (theirs[fields.id], float, str, str, float, int | None, str)
+            receipt = zip((*RECEIPT, WHERE) if against else RECEIPT, types, strict=False)
             kept.element_type = kind
-            removed.element_type = RowTypeConstraint.from_fields([*theirs, *receipt])
+            removed.element_type = with_field_types(kind, receipt, self._settings.output_prefix)
         return DeduplicatedTexts(kept, removed, read["rejected"], pairs, clusters, report)
 
     def _check_inputs(self, inputs: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from beam_sts.dedup.show import Look, best_entries, examples, pair_entries
 from beam_sts.dedup.verdicts import NOT_COMPARED, RULES, Verdicts
 from beam_sts.dedup.verify import Scoring, Verified, Verifier, VerifyStats, characters, check_pairs
 from beam_sts.errors import UserError
+from beam_sts.io.ids import shown_id
 from beam_sts.io.summary import score_histogram
 from beam_sts.pairs.beam_elements import with_fields
 
@@ -297,8 +298,8 @@ def _look(members: Sequence[tuple[Any, TextInfo]]) -> Look:
 
     return Look(
         of(lambda name, _: name),
-        of(lambda name, _: name[1]),
-        of(lambda _, info: info.best[-1]),
+        of(lambda name, _: shown_id(name[1])),
+        of(lambda _, info: shown_id(info.best[-1])),
         of(lambda _, info: info.text),
     )
 
@@ -367,8 +368,8 @@ def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any
 class SortOut(beam.DoFn):
     """(row, its element and its fate) -> kept, or removed with its receipt."""
 
-    def __init__(self, threshold: float, against: bool) -> None:
-        self._threshold, self._against = threshold, against
+    def __init__(self, threshold: float, against: bool, prefix: str) -> None:
+        self._threshold, self._against, self._prefix = threshold, against, prefix
 
     def process(self, met: tuple[Any, dict[str, Iterable[Any]]]) -> Iterator[Any]:
         """Beam's."""
@@ -384,4 +385,4 @@ class SortOut(beam.DoFn):
         receipt = dict(zip(RECEIPT, (representative[1], *scored, self._threshold, lost), strict=True))
         if self._against:
             receipt[WHERE] = "against" if representative[0] else "input"
-        yield pvalue.TaggedOutput("removed", with_fields(element, receipt))
+        yield pvalue.TaggedOutput("removed", with_fields(element, receipt, self._prefix))

@@ -32,28 +32,24 @@ WHERE = "survivor_in"
 
 @dataclass(frozen=True)
 class Fields:
-    """Names of the elements' fields, what makes the best of several rows, and the names of our fields."""
+    """Names of the elements' fields, and what makes the best of several rows."""
 
     id: str = "id"
     text: str = "text"
     keep: str = "first"
     blocks: tuple[str, ...] = ()
     vector: str | None = None
-    added: tuple[str, ...] = ()
     reject_empty: bool = False
 
     def check(self, kind: Any) -> None:
-        """See that elements of a type with a schema have the fields, and not yet those of ours.
+        """See that elements of a type with a schema have the fields.
 
         Raises:
             UserError: naming the field.
         """
         needed = [("id", self.id), ("text", self.text), ("vector", self.vector)]
         needed += [("keep highest:", highest_of(self.keep)), *(("block:", name) for name in self.blocks)]
-        check_schema_fields(kind, needed, self.added, RENAME)
-
-
-RENAME = "Rename it first."
+        check_schema_fields(kind, needed)
 
 
 class Row(NamedTuple):

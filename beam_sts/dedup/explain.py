@@ -31,7 +31,10 @@ class Left(Protocol):
         ...
 
     def find(self, folder: str, columns: Collection[str], ids: Collection[str]) -> list[dict[str, Any]]:
-        """The rows of ``pairs``, ``clusters`` or ``removed`` with one of the ids, as texts, in a column."""
+        """The rows of ``pairs``, ``clusters`` or ``removed`` with one of the ids, as texts, in a column.
+
+        Of ``removed`` the ``id`` and the receipt.
+        """
         ...
 
     def texts(self, ids: Collection[str]) -> dict[str, str]:
@@ -75,7 +78,7 @@ def explain(run: Left, name: str, diff: Callable[[str, str], str] = difference) 
             + "."
         )
     members = [str(row["id"]) for row in run.find("clusters", ["cluster"], [str(mine[0]["cluster"])])]
-    receipts = {str(row[run.id_column]): row for row in run.find("removed", [run.id_column], members)}
+    receipts = {str(row["id"]): row for row in run.find("removed", [run.id_column], members)}
     pairs = [row for row in run.find("pairs", ["id_a", "id_b"], [name]) if row["rule"] != "identical"]
     lines = [f"row        {name}: {_fate(receipts.get(name))}"]
     kept = [member for member in members if member not in receipts]

@@ -94,7 +94,8 @@ def deduplicate(
     settled = settle(plan, corpus, edges, scores)
     numbers, bad, reasons = _read_numbers(sources[0])
     model = checkpoint.fingerprint + (f"+{cascade.fingerprint}" if cascade else "")
-    parts = Parts(*(frame, id, corpus, plan, scores, model, reports, numbers, bad, reasons, chosen.least))
+    of_rows = (numbers, bad, reasons, chosen.least, chosen.output_prefix)
+    parts = Parts(*(frame, id, corpus, plan, scores, model, reports, *of_rows))
     return Deduplication(parts, edges, settled)
 
 

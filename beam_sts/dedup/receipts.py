@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from beam_sts.dedup.decide import IDENTICAL, RowOutcomes
 from beam_sts.dedup.rows import Rows
 from beam_sts.dedup.verdicts import NOT_COMPARED, RULES
 from beam_sts.io.committed import content_digest, slice_identity
+from beam_sts.io.names import PREFIX, free_names
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema
 from beam_sts.io.slices import Slice
@@ -30,19 +32,29 @@ RECEIPT = ("survivor", "score", "source", "rule", "threshold", "model", "lost")
 class SliceWriter:
     """Writes a slice of the input: kept, removed, clusters, rejected. ``against``: there is another one.
 
-    ``report_examples``: rejected rows of each reason for the report to show.
+    ``report_examples``: rejected rows of each reason for the report to show. ``prefix`` goes before a name of
+    ours that the input has.
     """
 
     output: OutputFolder
     source: Source
     against: bool = False
     report_examples: int = 5
+    prefix: str = PREFIX
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Our columns, and what they are called beside the input's."""
+        ours = [*(() if self.source.id else ("_id",)), *self.receipt_schema.names]
+        return free_names(ours, self.source.schema.names, self.prefix)
 
     @property
     def kept_schema(self) -> pa.Schema:
         """The input's columns, ``_id`` added where no column is named."""
         schema = self.source.schema
-        return schema if self.source.id else schema.append(pa.field("_id", pa.int64(), nullable=False))
+        if self.source.id:
+            return schema
+        return schema.append(pa.field(self.names["_id"], pa.int64(), nullable=False))
 
     @property
     def receipt_schema(self) -> pa.Schema:
@@ -55,7 +67,9 @@ class SliceWriter:
         kind = self.source.id_type
         return {
             "kept": self.kept_schema,
-            "removed": pa.schema([*self.kept_schema, *self.receipt_schema]),
+            "removed": pa.schema(
+                [*self.kept_schema, *(f.with_name(self.names[f.name]) for f in self.receipt_schema)]
+            ),
             "clusters": pa.schema([("id", kind), ("cluster", kind)]),
             "rejected": rejected_schema(self.source.schema),
         }
@@ -80,11 +94,11 @@ class SliceWriter:
         part, schemas = rows.data.slice, self.schemas
         table = rows.table
         if not self.source.id:
-            table = table.append_column(self.kept_schema.field("_id"), pa.array(rows.numbers))
+            table = table.append_column(self.kept_schema.field(self.names["_id"]), pa.array(rows.numbers))
         kept = table.filter(pa.array(~gone)).cast(schemas["kept"])
         removed = table.filter(pa.array(gone))
         for name in receipts.column_names:
-            removed = removed.append_column(name, receipts.column(name))
+            removed = removed.append_column(self.names[name], receipts.column(name))
         removed = removed.cast(schemas["removed"])
         output, index = self.output, part.index
         rejected = write_rejected(output, self.source, rows, self.report_examples)

@@ -21,7 +21,9 @@ from beam_sts.dedup.receipts import receipts
 from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.dedup.rule import TABLE, count_removals, node_sizes, threshold_table
 from beam_sts.dedup.shards import PairScores, identical_table, pair_table, rows_behind
-from beam_sts.frames import Frame, free_names
+from beam_sts.frames import Frame, beside
+from beam_sts.io.ids import as_texts, with_shown_ids
+from beam_sts.io.names import PREFIX
 
 _SHOWN = 10  # removed rows in a notebook
 
@@ -32,6 +34,7 @@ class Parts:
 
     ``numbers`` are the places in ``frame`` of the rows of the corpus that are of the input itself, and
     ``reasons`` why the other rows are not in it. From ``verified`` up every candidate has its score.
+    ``prefix`` comes before a name of ours that the input has.
     """
 
     frame: Frame
@@ -45,6 +48,7 @@ class Parts:
     bad: IntArray
     reasons: list[str]
     verified: float
+    prefix: str = PREFIX
 
 
 class Deduplication:
@@ -85,16 +89,17 @@ class Deduplication:
 
         That is ``survivor`` (the id of the row that stays for it, or its place without ids), ``score``,
         ``source``, ``rule``, ``threshold``, ``model`` and, with another input, ``survivor_in``. Where the
-        input has such a column, ours has ``beam_sts_`` before its name.
+        input has such a column, ours has ``output_prefix`` before its name.
         """
-        found = free_names(self._receipts, self._parts.frame.names)
+        found = beside(self._receipts, self._parts.frame.names, self._parts.prefix)
         return self._parts.frame.rows(self._rows_where(gone=True), found)
 
     @cached_property
     def rejected(self) -> Any:
         """The rows that could not be compared, each with its ``reject_reason``; none is among the kept."""
         reasons = pa.table({"reject_reason": pa.array(self._parts.reasons, pa.string())})
-        return self._parts.frame.rows(self._parts.bad, free_names(reasons, self._parts.frame.names))
+        parts = self._parts
+        return parts.frame.rows(parts.bad, beside(reasons, parts.frame.names, parts.prefix))
 
     @cached_property
     def pairs(self) -> Any:
@@ -231,8 +236,8 @@ class _Left:
         hit = np.zeros(len(table), bool)
         wanted = pa.array(list(ids), pa.string())
         for name in columns:
-            hit |= np.asarray(pc.is_in(table.column(name).cast(pa.string()), wanted))
-        found: list[dict[str, Any]] = table.filter(pa.array(hit)).to_pylist()
+            hit |= np.asarray(pc.is_in(as_texts(table.column(name)), wanted))
+        found: list[dict[str, Any]] = with_shown_ids(table.filter(pa.array(hit))).to_pylist()
         return found
 
     def texts(self, ids: Collection[str]) -> dict[str, str]:
@@ -243,7 +248,7 @@ class _Left:
 
     def _texts(self, side: int, ids: Collection[str]) -> dict[str, str]:
         wanted = pa.array(list(ids), pa.string())
-        names = self._rows.ids[side].cast(pa.string())
+        names = as_texts(self._rows.ids[side])
         at = np.flatnonzero(np.asarray(pc.is_in(names, wanted)))
         texts = self._rows.texts.take(pa.array(at + side * self._rows.own))
         return dict(zip(names.take(pa.array(at)).to_pylist(), texts.to_pylist(), strict=True))

@@ -26,6 +26,7 @@ from beam_sts.dedup.keep import KeepPolicy, ranks
 from beam_sts.dedup.rule import Policy
 from beam_sts.errors import UserError
 from beam_sts.io.blank import blank_rows
+from beam_sts.io.ids import shown_id
 from beam_sts.io.spill import TextFile, TextList
 
 _COPY = 20_000  # texts that are in memory at once when they are written to disk
@@ -263,9 +264,8 @@ class Corpus:
         )
 
     def first_ids(self, texts: IntArray) -> list[Any]:
-        """Ids of the first rows of some texts."""
-        found: list[Any] = self.rows.ids_of(self.nodes.row[texts]).to_pylist()
-        return found
+        """Ids of the first rows of some texts, to be shown."""
+        return list(map(shown_id, self.rows.ids_of(self.nodes.row[texts]).to_pylist()))
 
     def settle(self, policy: Policy, edges: Edges, verify: Verify | None = None) -> Settled:
         """What becomes of the texts and rows, all as one part; the arguments are those of ``decide``."""

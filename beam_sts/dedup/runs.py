@@ -10,14 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_sts.dedup.receipts import FOLDERS
+from beam_sts.candidates.texts import texts_in
+from beam_sts.dedup.receipts import FOLDERS, RECEIPT
 from beam_sts.errors import UserError
-from beam_sts.io.column_paths import column_at
 from beam_sts.io.committed import check_run, read_record
 from beam_sts.io.files import file_system
+from beam_sts.io.ids import ids_as_texts, with_shown_ids
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.slices import ReadOptions
+from beam_sts.scoring.columns import as_bytes
 
 _ROWS_AT_ONCE = 50_000
 
@@ -61,7 +63,13 @@ class Run:
     @property
     def id_column(self) -> str:
         """The column of ids in ``kept`` and ``removed``."""
-        return self.fingerprint["settings"]["id"] or "_id"
+        return self.fingerprint["settings"]["id"] or self.renamed.get("_id", "_id")
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """What those of our columns are called in ``removed`` whose name the input has."""
+        names: dict[str, str] = self.fingerprint.get("renamed_columns", {})
+        return names
 
     @property
     def rejected(self) -> tuple[int, str]:
@@ -78,15 +86,25 @@ class Run:
                 yield part.table
 
     def find(self, folder: str, columns: Collection[str], ids: Collection[str]) -> list[dict[str, Any]]:
-        """The rows of a folder that have one of the ids (as texts) in one of the columns."""
+        """The rows of a folder that have one of the ids (as texts) in one of the columns.
+
+        Of ``removed`` the ids and the receipts, under the names that these have beside no other columns.
+        """
         wanted = pa.array(list(ids), pa.string())
         rows: list[dict[str, Any]] = []
         for table in self.tables(folder):
             hit = np.zeros(len(table), dtype=bool)
             for name in columns:
-                hit |= np.asarray(pc.is_in(column_at(table, name).cast(pa.string()), wanted))
-            rows += table.filter(pa.array(hit)).to_pylist()
+                hit |= np.asarray(pc.is_in(ids_as_texts(table, name), wanted))
+            found = table.filter(pa.array(hit))
+            found = self._receipts(found) if folder == "removed" else found
+            rows += with_shown_ids(found).to_pylist()
         return rows
+
+    def _receipts(self, removed: pa.Table) -> pa.Table:
+        names = [*RECEIPT, *(["survivor_in"] if self.fingerprint["against"] else [])]
+        ours = {name: removed.column(self.renamed.get(name, name)) for name in names}
+        return pa.table({"id": ids_as_texts(removed, self.id_column), **ours})
 
     def texts(self, ids: Collection[str]) -> dict[str, str]:
         """Texts of rows of the input, by id as text."""
@@ -119,9 +137,9 @@ class Run:
 
 
 def _texts(table: pa.Table, id_column: str, text: str, ids: Collection[str]) -> Iterator[tuple[str, str]]:
-    names = column_at(table, id_column).cast(pa.string())
+    names = ids_as_texts(table, id_column)
     rows = pc.is_in(names, pa.array(list(ids), pa.string()))
-    texts = column_at(table, text).cast(pa.large_binary()).filter(rows).to_pylist()
+    texts = as_bytes(texts_in(table.filter(rows), text)).to_pylist()
     for name, value in zip(names.filter(rows).to_pylist(), texts, strict=True):
         if value is not None:
             yield name, value.decode("utf-8", "replace")

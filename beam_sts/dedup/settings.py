@@ -21,8 +21,10 @@ from beam_sts.dedup.verdicts import FORMS, MAX_LOST, MaxLost, check_max_lost, re
 from beam_sts.dedup.verify import MODEL_SHARE, THRESHOLD, Scoring
 from beam_sts.errors import UserError
 from beam_sts.examples import MOST_EXAMPLES
+from beam_sts.io.names import PREFIX
 from beam_sts.io.slices import ReadOptions
 from beam_sts.models.checkpoint import Checkpoint
+from beam_sts.pairs.settings import RowSettings
 from beam_sts.scoring.settings import ScorerSettings, check_model
 from beam_sts.settings import like, setting
 
@@ -134,6 +136,7 @@ class DedupSettings(ScorerSettings):
         MAX_PAIRS, "stop before scoring more candidates than this", optional(whole(1)), metavar="N"
     )
     within: bool = setting(False, "with --against: also compare the input with itself", flag)
+    output_prefix: str = like(RowSettings, "output_prefix", PREFIX)
     symmetric: bool = setting(False, "mean of both orders, at twice the work", flag)
     rule: str = setting(
         "blend",

@@ -21,6 +21,7 @@ from beam_sts.dedup.representatives import BOTH, PairScores, Representatives
 from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.dedup.rule import Rule
 from beam_sts.examples import Example, shorten_pair
+from beam_sts.io.ids import shown_id
 
 _CLUSTERS, _MEMBERS = 5, 6
 _DIGITS = 4  # of the scores that order: their last bits depend on the batch they were scored in
@@ -66,7 +67,7 @@ def look_at(corpus: Corpus, settled: Settled) -> Look:
     return Look(
         lambda found: found.tolist(),
         corpus.first_ids,
-        lambda found: corpus.rows.ids_of(settled.best[found]).to_pylist(),
+        lambda found: list(map(shown_id, corpus.rows.ids_of(settled.best[found]).to_pylist())),
         lambda found: corpus.texts.take(pa.array(found)).to_pylist(),
     )
 

@@ -19,8 +19,9 @@ from numpy.typing import ArrayLike
 from beam_sts.arrays import IntArray
 from beam_sts.evaluation.consistency import MOST_ANSWERS, THRESHOLD, Compared, compare, sampled, settle
 from beam_sts.evaluation.rows import check_names, names_of
-from beam_sts.evaluation.settings import ROWS_PER_SLICE, free_name
+from beam_sts.evaluation.settings import ROWS_PER_SLICE
 from beam_sts.io.column_paths import column_at
+from beam_sts.io.names import PREFIX, free_names, renamed
 from beam_sts.io.rejected import rejected_schema, rejected_table
 from beam_sts.io.slices import ReadOptions, SliceData
 from beam_sts.scoring.columns import as_bytes, sift
@@ -75,14 +76,24 @@ class ConsistencySettings:
     most_answers: int = MOST_ANSWERS
     seed: int = 0
     parts: int = 1
+    output_prefix: str = PREFIX
     options: ReadOptions = field(default_factory=ReadOptions)
     handler: dict[str, Any] = field(default_factory=dict)
 
     @property
     def scored_schema(self) -> pa.Schema:
         """Of the output: the input's columns, then ours; null where an answer was not compared."""
-        ours = [pa.field(free_name(self.schema, one.name), one.type) for one in list(AGREED)[1:]]
+        ours = [pa.field(self._names[one.name], one.type) for one in list(AGREED)[1:]]
         return pa.schema([*self.schema, *ours])
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """What those columns of the output are called whose names the input has."""
+        return renamed(self._names)
+
+    @property
+    def _names(self) -> dict[str, str]:
+        return free_names(AGREED.names[1:], self.schema.names, self.output_prefix)
 
     @property
     def rejected_schema(self) -> pa.Schema:

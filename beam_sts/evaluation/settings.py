@@ -12,6 +12,7 @@ from beam_sts.errors import UserError
 from beam_sts.evaluation.calibration import Calibration
 from beam_sts.evaluation.rules import MODEL_RULE
 from beam_sts.io.column_paths import field_at, find_path, is_json, missing_column
+from beam_sts.io.names import PREFIX, free_names, renamed
 from beam_sts.io.rejected import rejected_schema
 from beam_sts.io.slices import ReadOptions
 from beam_sts.scoring.columns import choose_columns, is_text, text_schema
@@ -36,6 +37,7 @@ class EvaluationSettings:
         rule: one of ``RULES``.
         symmetric: mean of both orders.
         calibration: brings scores to the scale of marks.
+        output_prefix: before a name of ours that the input has.
         options: how to read.
         handler: args of ``PairScorer``.
     """
@@ -51,6 +53,7 @@ class EvaluationSettings:
     rule: str = MODEL_RULE
     symmetric: bool = False
     calibration: Calibration | None = None
+    output_prefix: str = PREFIX
     options: ReadOptions = field(default_factory=ReadOptions)
     handler: dict[str, Any] = field(default_factory=dict)
 
@@ -62,17 +65,27 @@ class EvaluationSettings:
 
     @property
     def score_columns(self) -> tuple[str, ...]:
-        """Of the output: ``score``, or one a system; ``beam_sts_`` before it where the name is taken."""
-        names = (f"{name}_score" if self.wide else "score" for name in self.answers)
-        return tuple(free_name(self.schema, name) for name in names)
+        """Of the output: ``score``, or one a system; ``output_prefix`` before it where the name is taken."""
+        return tuple([*self._names.values()][: len(self.answers)])
 
     @property
     def calibrated_columns(self) -> tuple[str, ...]:
         """Of the output, beside the scores, with a calibration."""
         if self.calibration is None:
             return ()
-        names = (f"{name}_calibrated" if self.wide else "calibrated" for name in self.answers)
-        return tuple(free_name(self.schema, name) for name in names)
+        return tuple([*self._names.values()][len(self.answers) :])
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """What those columns of the output are called whose names the input has."""
+        return renamed(self._names)
+
+    @property
+    def _names(self) -> dict[str, str]:
+        wanted = [f"{name}_score" if self.wide else "score" for name in self.answers]
+        if self.calibration is not None:
+            wanted += [f"{name}_calibrated" if self.wide else "calibrated" for name in self.answers]
+        return free_names(wanted, self.schema.names, self.output_prefix)
 
     @property
     def scored_schema(self) -> pa.Schema:
@@ -139,13 +152,6 @@ def choose_settings(
     plain = [name for name in references if not is_json(field_at(schema, name))]
     schema = text_schema(schema, (*answers, *plain))
     return EvaluationSettings(schema, answers, references, wide, **more)
-
-
-def free_name(schema: pa.Schema, name: str) -> str:
-    """A name of ours for a column, with ``beam_sts_`` before it where the input has a column of that name."""
-    while name in schema.names:
-        name = f"beam_sts_{name}"
-    return name
 
 
 def holds_texts(column: pa.Field) -> bool:

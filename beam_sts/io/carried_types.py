@@ -216,6 +216,11 @@ def _restored(field: pa.Field) -> pa.Field:
     return field
 
 
+def type_in_file(field: pa.Field) -> pa.DataType:
+    """The type that a column had in its file."""
+    return _restored(field).type
+
+
 def cast(column: pa.ChunkedArray, own: pa.Field, wanted: pa.Field, path: str) -> pa.ChunkedArray:
     """A column of a file under the type that the input carries.
 

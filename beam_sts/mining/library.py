@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from beam_sts.candidates.source import Columns, SliceRows, TableSource
 from beam_sts.checks import one_of
-from beam_sts.frames import Frame, frame_of, free_names, text_name
+from beam_sts.frames import Frame, beside, frame_of, text_name
 from beam_sts.io.output import OutputFolder
 from beam_sts.mining.core import SPLITS, SUBSETS
 from beam_sts.mining.local import mine_locally
@@ -82,7 +82,7 @@ class Mined:
     def rejected(self) -> Any:
         """The rows without a text to mine, each with its ``reject_reason``."""
         reasons = pa.table({"reject_reason": pa.array(self._bad.reasons, pa.string())})
-        return self._frame.rows(np.array(self._bad.rows, np.int64), free_names(reasons, self._frame.names))
+        return self._frame.rows(np.array(self._bad.rows, np.int64), beside(reasons, self._frame.names))
 
     def __repr__(self) -> str:
         return f"Mined({self.counts['pairs']:,} pairs of {self.counts['texts']:,} texts)"

@@ -33,7 +33,13 @@ class ProposalSettings(Settings):
 class MineSettings(ProposalSettings, ScorerSettings):
     """What becomes a text, what proposes pairs, how they are scored, what goes into which training set."""
 
-    text: str = setting("text", "column of the texts, a.b in a struct", name, metavar="COL", required=True)
+    text: str = setting(
+        "text",
+        "column of the texts, a.b in a struct; several, joined by commas; or an SQL expression",
+        name,
+        metavar="COL",
+        required=True,
+    )
     doc_id: str | None = setting(
         None, "column of document ids; rows of one are in their order", optional(name), metavar="COL"
     )

@@ -10,14 +10,20 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam import pvalue
 from apache_beam.metrics import Metrics
-from apache_beam.typehints.row_type import RowTypeConstraint
 
 from beam_sts.errors import UserError
 from beam_sts.io.blank import is_blank
 from beam_sts.io.carried_types import carried, restored
+from beam_sts.io.names import free_name
 from beam_sts.io.schema import conform
 from beam_sts.models.checkpoint import DEFAULT_MODEL
-from beam_sts.pairs.beam_elements import check_schema_fields, fields_of, row_fields, text_fault, with_fields
+from beam_sts.pairs.beam_elements import (
+    check_schema_fields,
+    fields_of,
+    text_fault,
+    with_field_types,
+    with_fields,
+)
 from beam_sts.pairs.beam_handler import (
     METRICS_NAMESPACE,
     CrossEncoderModelHandler,
@@ -27,7 +33,7 @@ from beam_sts.pairs.beam_handler import (
 )
 from beam_sts.pairs.beam_inference import KeyedModelHandler, PredictionResult, RunInference
 from beam_sts.pairs.settings import ScorePairsSettings
-from beam_sts.scoring.columns import attach, check_schema, choose_columns, sift, text_arrays
+from beam_sts.scoring.columns import attach, check_texts, choose_columns, sift, text_arrays
 from beam_sts.scoring.scorer import ScoreResult
 from beam_sts.settings import made, takes
 from beam_sts.types import Rejected, ScoredPair, TextPair
@@ -35,7 +41,6 @@ from beam_sts.types import Rejected, ScoredPair, TextPair
 REASON_COLUMN = "reject_reason"
 _REJECTED = "rejected"
 _TABLE = "a table of the PCollection"  # what messages call it
-_NAME_OURS = "Name ours with score_column=..., or rename theirs."
 
 
 class ScoredPairs(NamedTuple):
@@ -93,12 +98,12 @@ class ScorePairs(beam.PTransform):
             tables = pairs.element_type is pa.Table
         text_a, text_b = self._text_columns
         needed = ("text_a", text_a), ("text_b", text_b)
-        check_schema_fields(pairs.element_type, needed, [self._score_column], _NAME_OURS)
+        check_schema_fields(pairs.element_type, needed)
         return self._expand_tables(pairs) if tables else self._expand_rows(pairs)
 
     def _expand_rows(self, pairs: beam.PCollection) -> ScoredPairs:
         extracted = pairs | "Extract" >> beam.ParDo(
-            _ExtractPair(self._text_columns, self._score_column, self._empty)
+            _ExtractPair(self._text_columns, self._empty)
         ).with_outputs(_REJECTED, main="pairs")
         handler = CrossEncoderModelHandler(
             self._settings.model, failures="return", **self._settings.handler_args
@@ -106,12 +111,15 @@ class ScorePairs(beam.PTransform):
         attached = (
             extracted["pairs"]
             | "Score" >> RunInference(KeyedModelHandler(handler), inference_args=self._inference_args)
-            | "Attach" >> beam.ParDo(_AttachScore(self._score_column)).with_outputs(_REJECTED, main="scored")
+            | "Attach"
+            >> beam.ParDo(_AttachScore(self._score_column, self._settings.output_prefix)).with_outputs(
+                _REJECTED, main="scored"
+            )
         )
         scored = attached["scored"]
-        fields = row_fields(pairs.element_type)
-        if fields:
-            scored.element_type = RowTypeConstraint.from_fields([*fields, (self._score_column, float)])
+        added = [(self._score_column, float)]
+        if kind := with_field_types(pairs.element_type, added, self._settings.output_prefix):
+            scored.element_type = kind
         rejected = (extracted[_REJECTED], attached[_REJECTED]) | "Rejected" >> beam.Flatten()
         return ScoredPairs(scored, rejected)
 
@@ -119,9 +127,12 @@ class ScorePairs(beam.PTransform):
         handler = PairColumnsModelHandler(self._settings.model, **self._settings.handler_args)
         attached = (
             tables
-            | "Extract" >> beam.ParDo(_ExtractColumns(self._text_columns, self._score_column, self._empty))
+            | "Extract" >> beam.ParDo(_ExtractColumns(self._text_columns, self._empty))
             | "Score" >> RunInference(handler, inference_args=self._inference_args)
-            | "Attach" >> beam.ParDo(_AttachColumn(self._score_column)).with_outputs(_REJECTED, main="scored")
+            | "Attach"
+            >> beam.ParDo(_AttachColumn(self._score_column, self._settings.output_prefix)).with_outputs(
+                _REJECTED, main="scored"
+            )
         )
         return ScoredPairs(attached["scored"], attached[_REJECTED])
 
@@ -129,15 +140,12 @@ class ScorePairs(beam.PTransform):
 class _ExtractPair(beam.DoFn):
     """Element -> (element, TextPair), or a rejection."""
 
-    def __init__(self, text_columns: tuple[str | None, str | None], score_column: str, empty: str) -> None:
+    def __init__(self, text_columns: tuple[str | None, str | None], empty: str) -> None:
         self._text_columns = text_columns
-        self._score_column = score_column
         self._empty = empty
 
     def process(self, element: Any) -> Iterator[Any]:
         fields = _fields(element)
-        if self._score_column in fields:
-            raise UserError(f"the elements already have a field {self._score_column!r}. {_NAME_OURS}")
         first, second = choose_columns(list(fields), *self._text_columns)
         for name in (first, second):
             reason = text_fault(fields[name])
@@ -159,8 +167,8 @@ def _fields(element: Any) -> dict[str, Any]:
 class _AttachScore(beam.DoFn):
     """(element, prediction) -> the element with its score, or a rejection."""
 
-    def __init__(self, score_column: str) -> None:
-        self._score_column = score_column
+    def __init__(self, score_column: str, prefix: str) -> None:
+        self._score_column, self._prefix = score_column, prefix
 
     def process(self, scored: tuple[Any, PredictionResult]) -> Iterator[Any]:
         element, prediction = scored
@@ -170,21 +178,20 @@ class _AttachScore(beam.DoFn):
         elif type(element) in (TextPair, tuple):
             yield ScoredPair(element[0], element[1], score)
         else:
-            yield with_fields(element, {self._score_column: score})
+            yield with_fields(element, {self._score_column: score}, self._prefix)
 
 
 class _ExtractColumns(beam.DoFn):
     """Table -> its scorable pairs, with the table and the split as context."""
 
-    def __init__(self, text_columns: tuple[str | None, str | None], score_column: str, empty: str) -> None:
+    def __init__(self, text_columns: tuple[str | None, str | None], empty: str) -> None:
         self._text_columns = text_columns
-        self._score_column = score_column
         self._empty = empty
 
     def process(self, table: pa.Table) -> Iterator[PairColumns]:
         table = conform(table, carried(table.schema, _TABLE), _TABLE)
         names = choose_columns(table.schema, *self._text_columns)
-        check_schema(table.schema, names, (self._score_column, REASON_COLUMN))
+        check_texts(table.schema, names)
         sifted = sift(table, names, empty=self._empty)
         yield PairColumns(*text_arrays(table, names, sifted.good), context=(table, sifted))
 
@@ -192,14 +199,17 @@ class _ExtractColumns(beam.DoFn):
 class _AttachColumn(beam.DoFn):
     """(table, scores) -> the table of good rows with their scores, and the bad rows with their reasons."""
 
-    def __init__(self, score_column: str) -> None:
-        self._score_column = score_column
+    def __init__(self, score_column: str, prefix: str) -> None:
+        self._score_column, self._prefix = score_column, prefix
 
     def process(self, scored: tuple[Any, ScoreResult]) -> Iterator[Any]:
         (table, sifted), result = scored
         Metrics.counter(METRICS_NAMESPACE, "rejected").inc(len(sifted.bad))
-        good, bad, reasons = attach(table, sifted, result, self._score_column)
+        there = table.column_names
+        name = free_name(self._score_column, there, self._prefix)
+        good, bad, reasons = attach(table, sifted, result, name)
         yield restored(good)
         if len(bad):
-            refused = table.take(pa.array(bad)).append_column(REASON_COLUMN, pa.array(reasons, pa.string()))
+            reason = free_name(REASON_COLUMN, there, self._prefix)
+            refused = table.take(pa.array(bad)).append_column(reason, pa.array(reasons, pa.string()))
             yield pvalue.TaggedOutput(_REJECTED, restored(refused))

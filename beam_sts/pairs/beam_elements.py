@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import numbers
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
@@ -12,6 +12,7 @@ from apache_beam.typehints.row_type import RowTypeConstraint
 
 from beam_sts.errors import UserError
 from beam_sts.io.column_paths import missing_column
+from beam_sts.io.names import PREFIX, free_names
 from beam_sts.types import TextPair
 
 Ident = int | str | bytes
@@ -39,19 +40,17 @@ def fields_of(element: Any, transform: str) -> dict[str, Any]:
     )
 
 
-def with_fields(element: Any, more: dict[str, Any]) -> Any:
+def with_fields(element: Any, more: dict[str, Any], prefix: str = PREFIX) -> Any:
     """An element with more fields: a dict of a dict, a ``beam.Row`` of the others.
 
-    No field of the element is overwritten: where it has one of that name, ours has ``beam_sts_`` before it.
+    No field of the element is overwritten: where it has one of that name, ours has ``prefix`` before it.
 
     >>> with_fields({"id": 1, "score": 7}, {"score": 0.9, "rule": "blend"})
     {'id': 1, 'score': 7, 'beam_sts_score': 0.9, 'rule': 'blend'}
     """
     fields = dict(element) if isinstance(element, dict) else element._asdict()
-    for name, value in more.items():
-        while name in fields:
-            name = f"beam_sts_{name}"
-        fields[name] = value
+    names = free_names(more, fields, prefix)
+    fields |= {names[name]: value for name, value in more.items()}
     return fields if isinstance(element, dict) else beam.Row(**fields)
 
 
@@ -63,16 +62,23 @@ def row_fields(kind: Any) -> list[tuple[str, Any]]:
     return list(row._fields) if row else []
 
 
-def check_schema_fields(
-    kind: Any, needed: Iterable[tuple[str, str | None]], added: Collection[str] = (), way_out: str = ""
-) -> None:
-    """See that elements of a type with a schema have the fields that are needed, and not yet those of ours.
+def with_field_types(
+    kind: Any, more: Iterable[tuple[str, Any]], prefix: str = PREFIX
+) -> RowTypeConstraint | None:
+    """The type of what ``with_fields`` makes of elements of a type; None: that has no schema."""
+    fields, types = row_fields(kind), dict(more)
+    if not fields:
+        return None
+    names = free_names(types, [name for name, _ in fields], prefix)
+    return RowTypeConstraint.from_fields([*fields, *((names[name], type_) for name, type_ in types.items())])
+
+
+def check_schema_fields(kind: Any, needed: Iterable[tuple[str, str | None]]) -> None:
+    """See that elements of a type with a schema have the fields that are needed.
 
     Args:
         kind: type of the elements; without a schema nothing is known of them.
         needed: arguments and the fields that they name.
-        added: names of our fields.
-        way_out: what to do about one that is there.
 
     Raises:
         UserError: naming the field.
@@ -83,14 +89,6 @@ def check_schema_fields(
     for argument, name in needed:
         if name is not None and name not in names:
             raise missing_column(f"{argument} {name!r}:", name, names)
-    for name in added:
-        if name in names:
-            raise UserError(taken(name, way_out))
-
-
-def taken(name: str, way_out: str) -> str:
-    """What to say of an element that has a field of our name."""
-    return f"the field {name!r} has a name of ours. {way_out}"
 
 
 def field(fields: dict[str, Any], name: str) -> Any:

@@ -15,6 +15,7 @@ from apache_beam.metrics import Metrics
 
 from beam_sts.examples import MOST_BYTES, Example, choose_rows, reason_kind, shorten_pair
 from beam_sts.io.committed import slice_identity
+from beam_sts.io.names import free_name
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import read_slices
 from beam_sts.io.rejected import rejected_schema, rejected_table
@@ -44,7 +45,12 @@ class SliceSettings:
     @property
     def scored_schema(self) -> pa.Schema:
         """Schema of the shards of scores and matches."""
-        return self.schema.append(pa.field(self.score.score_column, pa.float32(), nullable=False))
+        return self.schema.append(pa.field(self.score_column, pa.float32(), nullable=False))
+
+    @property
+    def score_column(self) -> str:
+        """Of the output: as asked, or where the input has that name, with the prefix."""
+        return free_name(self.score.score_column, self.schema.names, self.score.output_prefix)
 
     @property
     def rejected_schema(self) -> pa.Schema:
@@ -109,7 +115,7 @@ class _CommitSlice(beam.DoFn):
         settings = self._settings
         (data, sifted, read_seconds), result = scored
         started = time.perf_counter()
-        table, bad, reasons = attach(data.table, sifted, result, settings.score.score_column)
+        table, bad, reasons = attach(data.table, sifted, result, settings.score_column)
         rejected = rejected_table(data, bad.tolist(), reasons, settings.rejected_schema)
         part = data.slice
         if len(table) + len(rejected) != part.rows:
@@ -118,7 +124,7 @@ class _CommitSlice(beam.DoFn):
                 f"not {part.rows}"
             )
         index, output = part.index, settings.output
-        scores = table.column(settings.score.score_column)
+        scores = table.column(settings.score_column)
         values = scores.to_numpy()
         shards = {}
         if len(rejected):

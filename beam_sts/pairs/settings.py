@@ -8,6 +8,7 @@ from typing import Any
 from beam_sts.checks import flag, name, optional, whole
 from beam_sts.errors import UserError
 from beam_sts.examples import MOST_EXAMPLES
+from beam_sts.io.names import PREFIX
 from beam_sts.scoring.scorer import MACRO_BATCH
 from beam_sts.scoring.settings import ModelSettings
 from beam_sts.settings import setting
@@ -77,6 +78,9 @@ class RowSettings(WorkerSettings):
     """How rows of texts get scores."""
 
     score_column: str = setting("score", "name of the score", name, metavar="NAME")
+    output_prefix: str = setting(
+        PREFIX, "goes before a name of ours that the input has too", name, metavar="P"
+    )
     symmetric: bool = setting(False, "mean of both orders, at twice the work", flag)
     raw_logits: bool = setting(False, "leave out the model's activation", flag)
     empty: str = setting("score", "what to do with empty texts", choices=("score", "reject"))
@@ -84,7 +88,7 @@ class RowSettings(WorkerSettings):
     @property
     def row_args(self) -> dict[str, Any]:
         """What ``ScorePairs`` takes besides the model and the names of the texts."""
-        names = ("score_column", "symmetric", "raw_logits", "empty")
+        names = ("score_column", "output_prefix", "symmetric", "raw_logits", "empty")
         return {**self.handler_args, **{name: getattr(self, name) for name in names}}
 
 

@@ -83,8 +83,8 @@ def is_text(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (*tests, types.is_binary, types.is_large_binary, types.is_binary_view))
 
 
-def check_schema(schema: pa.Schema, text_columns: Sequence[str], added: Sequence[str]) -> None:
-    """See that the text columns hold texts and that the columns we add are not there yet.
+def check_texts(schema: pa.Schema, text_columns: Sequence[str]) -> None:
+    """See that the text columns hold texts.
 
     Raises:
         UserError: naming the column and the way out.
@@ -94,12 +94,6 @@ def check_schema(schema: pa.Schema, text_columns: Sequence[str], added: Sequence
         if not is_text(kind) and not pa.types.is_null(kind):
             raise UserError(
                 f"column {name!r} holds {kind}, not texts. Choose others with --text_a and --text_b."
-            )
-    for name in added:
-        if name in schema.names:
-            raise UserError(
-                f"the input already has a column {name!r}. Give our score another name with --score_column, "
-                "or rename the input's."
             )
 
 

@@ -10,14 +10,13 @@ from apache_beam.typehints.row_type import RowTypeConstraint
 
 from beam_sts.checks import check_names, name, optional
 from beam_sts.dedup.beam import DeduplicateTexts as _DeduplicateTexts
-from beam_sts.dedup.beam_texts import RENAME
 from beam_sts.dedup.settings import BeamDedupSettings
 from beam_sts.errors import UserError
 from beam_sts.mining.beam import MinePairs as _MinePairs
 from beam_sts.mining.settings import MinePairsSettings
 from beam_sts.pairs.beam import REASON_COLUMN
 from beam_sts.pairs.beam import ScorePairs as _ScorePairs
-from beam_sts.pairs.beam_elements import check_schema_fields, row_fields
+from beam_sts.pairs.beam_elements import check_schema_fields, with_field_types, with_fields
 from beam_sts.pairs.settings import ScorePairsSettings
 from beam_sts.settings import takes
 from beam_sts.types import Rejected
@@ -157,11 +156,9 @@ def _outputs(
         return outputs
     if errors in outputs:
         raise UserError(f"error_handling output {errors!r}: is the name of another output. Give another.")
-    check_schema_fields(kind, (), [REASON_COLUMN], RENAME)
-    fields = [*row_fields(kind), (REASON_COLUMN, str)]
     set_aside = rejected | "Errors" >> beam.Map(
-        lambda bad: beam.Row(**bad.element._asdict(), **{REASON_COLUMN: bad.reason})
-    ).with_output_types(RowTypeConstraint.from_fields(fields))
+        lambda bad: with_fields(bad.element, {REASON_COLUMN: bad.reason})
+    ).with_output_types(with_field_types(kind, [(REASON_COLUMN, str)]))
     return {**outputs, errors: set_aside}
 
 

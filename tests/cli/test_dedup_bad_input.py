@@ -86,9 +86,8 @@ def test_a_text_of_ten_megabytes(tmp_path, tiny):
             "--text body: is not in the input; its columns are 'id', 'text', 'x'",
         ),
         (["--id", "key"], "--id key: is not in the input"),
-        (["--id", "x"], "--id x: holds double; ids must be integers or texts"),
+        (["--id", "x"], "--id x: holds double; ids must be integers, texts, bytes or UUIDs"),
         (["--text", "x"], "--text x: holds double, not texts"),
-        (["--id", "id"], "already has a column 'survivor', a name of the receipts"),
         (["--keep", "best"], "--keep best: is not one of first, longest"),
         (["--candidates", "exact,minhsh"], "--candidates 'minhsh': is not one of exact, minhash"),
         (["--cascade_band", "0.1,0.2"], "--cascade_band: goes with --cascade_model"),
@@ -101,7 +100,7 @@ def test_a_text_of_ten_megabytes(tmp_path, tiny):
     ],
 )
 def test_what_cannot_be_is_said_before_the_long_work(tmp_path, tiny, capsys, options, message):
-    source = written(tmp_path, id=["a"], text=[TEXT], x=[0.5], survivor=["s"])
+    source = written(tmp_path, id=["a"], text=[TEXT], x=[0.5])
     args = ["--input", str(source), "--output", str(tmp_path / "out"), "--text", "text"]
     assert dedup.main([*args, "--model", str(tiny), *options]) == 2
     assert message in error(capsys)

@@ -179,7 +179,6 @@ def test_a_changed_input_or_model_is_refused_unless_overwritten(source, tmp_path
         ({"--input": "nowhere/*.parquet"}, "no file matches"),
         ({"--text_a": "nope", "--text_b": "sentence2"}, "--text_a nope: is not in the input"),
         ({"--text_a": "id", "--text_b": "sentence2"}, "column 'id' holds int64"),
-        ({"--score_column": "extra"}, "already has a column 'extra'"),
         ({"--model": "beam-sts-nono"}, "did you mean"),
         ({"--rows_per_shard": "0"}, "--rows_per_shard 0"),
         ({"--device": "cuda"}, "no CUDA device"),

@@ -182,7 +182,7 @@ def test_names_that_are_taken_are_not_overwritten():
         (
             pa.table({"text": ["a"], "id": [datetime.date(2020, 1, 1)]}),
             {"id": "id"},
-            "ids must be integers or texts",
+            "ids must be integers, texts, bytes or UUIDs",
         ),
         (pa.table({"text": ["a", "b"], "id": [1, 1]}), {"id": "id"}, "1 is the id of the good rows 0 and 1"),
         (["a"], {"keep": "highest:stars"}, "stars"),

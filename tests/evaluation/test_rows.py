@@ -136,7 +136,7 @@ def test_our_column_gives_way_to_the_input_s(tmp_path, scorer):
         "reference",
         "score",
         "beam_sts_score",
-        "beam_sts_beam_sts_score",
+        "beam_sts_2_score",
     ]
     assert scores(part) == ["mine"]
 

@@ -138,10 +138,13 @@ def test_streams_keep_their_windows(tiny):
         assert_that(counts, equal_to([(f"a man {s}", 3, s) for s in range(0, 40, 10)]))
 
 
-def test_a_score_that_is_there_already_is_refused(tiny):
-    row = {"text_a": "x", "text_b": "y", "score": 1.0}
-    with pytest.raises(Exception, match="already have a field 'score'"):
-        _collect([row], ScorePairs(str(tiny)), lambda scored, rejected: None)
+def test_a_score_that_is_there_already_stays(tiny):
+    def check(scored, rejected):
+        (row,) = scored
+        assert (row["score"], sorted(row), rejected) == (7.0, ["my_score", "score", "text_a", "text_b"], [])
+
+    row = {"text_a": "x", "text_b": "y", "score": 7.0}
+    _collect([row], ScorePairs(str(tiny), output_prefix="my_"), check)
 
 
 def test_one_text_name_alone_is_refused():

@@ -78,7 +78,7 @@ def test_every_kind_of_element_and_of_id(tiny, tmp_path):
 
 def read(element, side=0, **fields):
     """A node's row, or the reason of a rejection."""
-    (out,) = ReadRows(Fields(**{"added": RECEIPT, **fields}), side).process(element)
+    (out,) = ReadRows(Fields(**fields), side).process(element)
     return out.value.reason if isinstance(out, beam.pvalue.TaggedOutput) else out
 
 
@@ -229,17 +229,12 @@ PLAIN = [("id", int), ("text", str), ("text_a", str), ("text_b", str), ("stars",
 @pytest.mark.parametrize(
     ("transform", "more", "message"),
     [
-        (ScorePairs(), [("score", float)], "field 'score' has a name of ours. Name ours with score_column"),
         (
             ScorePairs(text_a="text_c", text_b="text"),
             [],
             "text_a 'text_c': is not in the input; did you mean",
         ),
-        (in_yaml.ScorePairs(), [("score", float)], "field 'score' has a name of ours"),
-        (in_yaml.ScorePairs(error_handling={"output": "bad"}), [("reject_reason", str)], "'reject_reason'"),
         (in_yaml.ScorePairs(error_handling={"output": "good"}), [], "'good': is the name of another output"),
-        *((DeduplicateTexts(), [(name, str)], f"the field {name!r} has a name of ours") for name in RECEIPT),
-        (in_yaml.DeduplicateTexts(), [("rule", str)], "the field 'rule' has a name of ours"),
         (in_yaml.DeduplicateTexts(id="idd"), [], "id 'idd': is not in the input; did you mean 'id'"),
         (DeduplicateTexts(text="txt"), [], "text 'txt': is not in the input; did you mean 'text'"),
         (DeduplicateTexts(keep="highest:star"), [], "keep highest: 'star': is not in the input"),
@@ -253,17 +248,29 @@ def test_a_schema_is_looked_at_when_the_pipeline_is_built(transform, more, messa
         _ = rows | transform
 
 
+def field_names(rows):
+    return [name for name, _ in rows.element_type._fields]
+
+
+def test_names_of_ours_that_a_schema_has_get_a_prefix():
+    rows = typed(beam.Pipeline(), "rows", [*PLAIN, ("score", float), ("reject_reason", str)])
+    assert field_names((rows | ScorePairs()).scored)[-1] == "beam_sts_score"
+    assert field_names((rows | "mine" >> ScorePairs(output_prefix="my_")).scored)[-1] == "my_score"
+    done = rows | "yaml" >> in_yaml.ScorePairs(error_handling={"output": "bad"})
+    assert field_names(done["bad"])[-1] == "beam_sts_reject_reason"
+    removed = (rows | DeduplicateTexts()).removed
+    assert field_names(removed)[-len(RECEIPT) :] == ["survivor", "beam_sts_score", *RECEIPT[2:]]
+
+
 def test_a_field_of_rows_to_compare_against_may_have_a_name_of_ours():
     pipeline = beam.Pipeline()
     inputs = {"rows": typed(pipeline, "r", PLAIN), "against": typed(pipeline, "a", [*PLAIN, ("source", str)])}
     removed = (inputs | DeduplicateTexts()).removed
-    names = [name for name, _ in removed.element_type._fields]
-    assert names[-len(RECEIPT) - 1 :] == [*RECEIPT, "survivor_in"]
-    with pytest.raises(UserError, match="field 'survivor_in'"):
-        _ = {
-            **inputs,
-            "rows": typed(pipeline, "s", [*PLAIN, ("survivor_in", str)]),
-        } | "no" >> DeduplicateTexts()
+    assert field_names(removed)[-len(RECEIPT) - 1 :] == [*RECEIPT, "survivor_in"]
+    rows = typed(pipeline, "s", [*PLAIN, ("survivor_in", str)])
+    assert field_names(({**inputs, "rows": rows} | "named" >> DeduplicateTexts()).removed)[-1] == (
+        "beam_sts_survivor_in"
+    )
 
 
 def test_documents_of_any_kind_of_name_are_mined(tmp_path, tiny):

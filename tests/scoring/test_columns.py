@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from beam_sts import UserError
-from beam_sts.scoring.columns import KNOWN_COLUMNS, attach, check_schema, choose_columns, sift, text_arrays
+from beam_sts.scoring.columns import KNOWN_COLUMNS, attach, check_texts, choose_columns, sift, text_arrays
 from beam_sts.scoring.scorer import ScoreResult
 
 
@@ -43,12 +43,7 @@ def test_all_that_is_wrong_with_the_columns_is_said_at_once():
 )
 def test_columns_of_other_things_than_texts_are_refused(kind):
     with pytest.raises(UserError, match="column 'a' holds"):
-        check_schema(pa.schema([("a", kind), ("b", pa.string())]), ("a", "b"), ("score",))
-
-
-def test_a_score_that_is_there_already_names_the_flag():
-    with pytest.raises(UserError, match=r"already has a column 'score'.*--score_column"):
-        check_schema(pa.schema([("a", pa.string()), ("score", pa.float32())]), ("a", "a"), ("score",))
+        check_texts(pa.schema([("a", kind), ("b", pa.string())]), ("a", "b"))
 
 
 def test_every_row_is_scored_or_rejected_with_its_first_reason():
