@@ -230,6 +230,7 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
     from beam_sts.candidates.beam_nearest import blocks_for
     from beam_sts.cli.beam_options import runner_of
     from beam_sts.dedup.beam_files import REPORT, BeamSettings, DeduplicateSlices
+    from beam_sts.dedup.beam_scored import KeptScores
 
     clock = Clock()
     against = job.sources[1] if args.against else None
@@ -244,6 +245,7 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
         blocks_for(rows),
         args.component_rounds,
         job.earlier is None or job.earlier.completes,
+        KeptScores.of(job.output, rows),
     )
     inputs: dict[str, list[Any]] = {"rows": list(job.sources[0].plan.units)}
     if against is not None:
@@ -263,6 +265,8 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
             for name, units in inputs.items()
         }
         _ = parts | DeduplicateSlices(settings)
+    if settings.kept:
+        settings.kept.drop()
     job.output.finish({**settings.writer.schemas, "pairs": schema})
     clock.lap("run")
     fs, path = file_system(job.output.path(REPORT))

@@ -57,7 +57,7 @@ def summarise_beam(
         "pairs": report.get("pairs", 0),
         "pairs_accepted": report.get("pairs_accepted", 0),
         "pairs_scored": verify["pairs"],
-        "pairs_reused": 0,
+        "pairs_reused": report.get("pairs_reused", 0),
         "shards_damaged": 0,
         "pairs_guard": report.get("pairs_guard", 0),
         **{name: report.get(name, 0) for name in Verdicts.identical(0).counts()},

@@ -24,6 +24,7 @@ from beam_sts.dedup.beam_decide import (
     Verify,
     fates,
 )
+from beam_sts.dedup.beam_scored import KeptScores, VerifyKept
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, Fields, MakeDistinctTexts, ReadRows, TextInfo
 from beam_sts.dedup.beam_thresholds import CountThresholds
 from beam_sts.dedup.overlap import SHINGLE
@@ -107,6 +108,8 @@ class DeduplicateTexts(beam.PTransform):
         self._thresholds = s.cuts(s.thresholds) if s.thresholds else []
         self.completes = True
         """With ``scored``: whether pairs that the earlier run did not score may be scored."""
+        self.kept: KeptScores | None = None
+        """Where scores are kept for a run that goes on after a kill."""
 
     def expand(self, elements: Any) -> DeduplicatedTexts:
         """Group equal texts, propose, verify, cluster, settle, sort out."""
@@ -151,18 +154,7 @@ class DeduplicateTexts(beam.PTransform):
         if self._settings.blend:
             learnt = [beam.pvalue.AsSingleton(texts | "Words" >> ShingleFrequencies(*SHINGLE))]
         count = joined | "Pairs" >> beam.combiners.Count.Globally()
-        verified = (
-            joined
-            | "Batch" >> beam.BatchElements(min_batch_size=_PAIRS_AT_ONCE, max_batch_size=_PAIRS_AT_ONCE)
-            | "Verify"
-            >> beam.ParDo(
-                TakeScores(self._scoring, self._settings.report_examples)
-                if earlier
-                else Verify(self._scoring, self._settings.report_examples, self._settings.max_pairs),
-                beam.pvalue.AsSingleton(count),
-                *learnt,
-            ).with_outputs("counts", "shown", main="pairs")
-        )
+        verified = self._verify(joined, count, learnt, earlier)
         pairs = verified["pairs"]
         named = self._components(pairs)
         at = named[self._policy.threshold]
@@ -266,6 +258,19 @@ class DeduplicateTexts(beam.PTransform):
             blocks=self._settings.blocks,
             load=self._settings.load,
         )
+
+    def _verify(self, joined: beam.PCollection, count: Any, learnt: list[Any], earlier: bool) -> Any:
+        """Candidates with texts -> :class:`Judged`, in batches, or in shards that are kept."""
+        of = self._scoring, self._settings.report_examples
+        if self.kept is not None and not earlier:
+            parts = joined | "Shard" >> beam.WithKeys(self.kept.number) | "Shards" >> beam.GroupByKey()
+            step: Verify = VerifyKept(self.kept, *of, self._settings.max_pairs)
+        else:
+            size = {"min_batch_size": _PAIRS_AT_ONCE, "max_batch_size": _PAIRS_AT_ONCE}
+            parts = joined | "Batch" >> beam.BatchElements(**size)
+            step = TakeScores(*of) if earlier else Verify(*of, self._settings.max_pairs)
+        verify = beam.ParDo(step, beam.pvalue.AsSingleton(count), *learnt)
+        return parts | "Verify" >> verify.with_outputs("counts", "shown", main="pairs")
 
     def _components(self, pairs: beam.PCollection) -> dict[float, beam.PCollection]:
         """(node, component) at the threshold and at the lowest of the table, both in the same rounds."""

@@ -19,6 +19,7 @@ from beam_sts.candidates.propose import Proposal
 from beam_sts.candidates.source import Source
 from beam_sts.candidates.vectors import vector_matrix
 from beam_sts.dedup.beam import DeduplicatedTexts, DeduplicateTexts
+from beam_sts.dedup.beam_scored import KeptScores
 from beam_sts.dedup.keep import KeepPolicy
 from beam_sts.dedup.receipts import SliceWriter
 from beam_sts.dedup.settings import DedupSettings
@@ -36,7 +37,7 @@ class BeamSettings:
     """What the run depends on, besides its units.
 
     ``model`` is the name of the one that was found, ``fingerprint`` is of all that scores; ``blocks`` and
-    ``component_rounds`` and ``completes`` as for ``DeduplicateTexts``.
+    ``component_rounds``, ``completes`` and ``kept`` as for ``DeduplicateTexts``.
     """
 
     writer: SliceWriter
@@ -48,6 +49,7 @@ class BeamSettings:
     blocks: int
     component_rounds: int
     completes: bool = True
+    kept: KeptScores | None = None
 
     @property
     def source(self) -> Source:
@@ -96,7 +98,7 @@ class DeduplicateSlices(beam.PTransform):
                 "component_rounds": s.component_rounds,
             }
         )
-        deduplicate.completes = s.completes
+        deduplicate.completes, deduplicate.kept = s.completes, s.kept
         done = cast(DeduplicatedTexts, inputs_of | deduplicate)
         clusters = (
             {"rows": rows | "Places" >> beam.Map(lambda r: (r["id"], r["place"])), "name": done.clusters}

@@ -9,6 +9,7 @@
     DIR/summary.json                 written last
     DIR/_run/run.json                the run's fingerprint: input, model, settings
     DIR/_run/records/part-000000.json counts of one slice, and size, rows and digest of each of its shards
+    DIR/_run/scored/                 of dedup by Beam: scores of candidates, until the run is done
     DIR/_run/lock                    held by the running process; on an object store, there while one runs
     DIR/_run/earlier/                of --overwrite on a disk: the earlier run, until this one writes a file
 
@@ -45,6 +46,8 @@ from beam_sts.io.lease import Lease
 from beam_sts.io.slices import Slice
 from beam_sts.io.storage import StorageOptions
 
+SCORED = "_run/scored"
+"""Folder of scores that a run keeps until it is done, besides its shards."""
 SHARD_FOLDERS = ("scores", "matches", "rejected")
 OURS = frozenset((*SHARD_FOLDERS, "_run", "summary.json", "report.html"))
 """What is a run's at the top of its folder, besides the folders of its shards."""
@@ -238,7 +241,7 @@ class OutputFolder:
 
     def has_shards(self) -> bool:
         """Whether a run has committed something; rows that it rejected are no such thing."""
-        return any(self.numbers(folder) for folder in self.folders if folder != "rejected")
+        return any(self.numbers(folder) for folder in (*self.folders, SCORED) if folder != "rejected")
 
     def finish(self, schemas: dict[str, pa.Schema]) -> None:
         """Give every shard folder at least one shard, perhaps empty, and drop what killed attempts left."""
@@ -279,14 +282,14 @@ class OutputFolder:
 
     def clear(self) -> None:
         """Drop all that a run leaves, but for its lock."""
-        for name in (*self.folders, "_run/records", "summary.json", "report.html", RUN_FILE):
+        for name in (*self.folders, SCORED, "_run/records", "summary.json", "report.html", RUN_FILE):
             fs, inside = file_system(self.path(name))
             if fs.exists(inside):
                 fs.rm(inside, recursive=True)
 
     def drop_temporaries(self) -> None:
         """Drop the files that killed attempts left half written."""
-        for folder in ("", *self.folders, "_run", "_run/records"):
+        for folder in ("", *self.folders, "_run", "_run/records", SCORED):
             for entry in self.entries(*folder.split("/")) if folder else self.entries():
                 if _TEMPORARY.fullmatch(Path(entry).name):
                     fs, _ = file_system(self.root)
