@@ -33,6 +33,9 @@ enum {
 };
 #define ROUNDING 12582912.0f /* 1.5 * 2^23: adding it rounds to a whole number */
 
+typedef float quad __attribute__((vector_size(16)));
+typedef int32_t quad_mask __attribute__((vector_size(16)));
+
 static const int32_t LANES[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 /* Up to a whole number of the widest vectors. */

@@ -20,10 +20,16 @@ INLINE TARGET void NAME(narrow)(uint32_t *to, const float *from, int64_t count) 
 /* float32 to 0 ... 255, so that number = low + scale * byte, and zeros up to a whole vector. */
 INLINE TARGET void NAME(quantise)(uint32_t *to, const float *from, int64_t count, float *scale, float *low) {
     uint8_t *bytes = (uint8_t *)to;
+    int64_t whole = count / WIDTH * WIDTH;
+    ivec real = NAME(first_lanes)(count - whole);
     vec most = (vec){0} - INFINITY, least = (vec){0} + INFINITY, broken = {0};
-    for (int64_t at = 0; at < count; at += WIDTH) {
-        ivec real = NAME(first_lanes)(count - at);
+    for (int64_t at = 0; at < whole; at += WIDTH) {
         vec value = NAME(load)(from + at);
+        broken += value * 0.0f;
+        most = NAME(larger)(most, value), least = NAME(smaller)(least, value);
+    }
+    if (whole < count) {
+        vec value = NAME(load)(from + whole);
         broken += (vec)((ivec)value & real) * 0.0f;
         most = NAME(choose)(real, NAME(larger)(most, value), most);
         least = NAME(choose)(real, NAME(smaller)(least, value), least);
@@ -32,7 +38,8 @@ INLINE TARGET void NAME(quantise)(uint32_t *to, const float *from, int64_t count
     float step = range / 255, inverse = range > 0 ? 255 / range : 0;
     for (int64_t at = 0; at < count; at += WIDTH) {
         vec value = (NAME(load)(from + at) - start) * inverse + ROUNDING;
-        bvec byte = __builtin_convertvector((ivec)value & 255 & NAME(first_lanes)(count - at), bvec);
+        ivec kept = at < whole ? (ivec)value : (ivec)value & real;
+        bvec byte = __builtin_convertvector(kept & 255, bvec);
         memcpy(bytes + at, &byte, sizeof byte);
     }
     *scale = step + NAME(sum)(broken), *low = start;

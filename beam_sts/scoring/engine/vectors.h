@@ -30,25 +30,48 @@ INLINE TARGET ivec NAME(first_lanes)(int64_t count) {
 /* a where the mask has ones, else b. */
 INLINE TARGET vec NAME(choose)(ivec mask, vec a, vec b) { return (vec)(((ivec)a & mask) | ((ivec)b & ~mask)); }
 
-INLINE TARGET vec NAME(larger)(vec a, vec b) { return NAME(choose)(a > b, a, b); }
+/* Where a number is not the larger (smaller) one, equal or NaN, b. GCC makes no such instruction of `choose`. */
+INLINE TARGET vec NAME(larger)(vec a, vec b) {
+#if WIDTH == 16
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#elif WIDTH == 8
+    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    return NAME(choose)(a > b, a, b);
+#endif
+}
 
-INLINE TARGET vec NAME(smaller)(vec a, vec b) { return NAME(choose)(a < b, a, b); }
+INLINE TARGET vec NAME(smaller)(vec a, vec b) {
+#if WIDTH == 16
+    return (vec)_mm512_min_ps((__m512)a, (__m512)b);
+#elif WIDTH == 8
+    return (vec)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+    return NAME(choose)(a < b, a, b);
+#endif
+}
 
+/* Folded in halves, the last four lanes one by one. */
 INLINE TARGET float NAME(sum)(vec value) {
-    float lanes[WIDTH];
-    NAME(store)(lanes, value);
-    for (int step = WIDTH / 2; step; step /= 2)
-        for (int lane = 0; lane < step; lane++) lanes[lane] += lanes[lane + step];
-    return lanes[0];
+    quad parts[WIDTH / 4];
+    memcpy(parts, &value, sizeof parts);
+    UNROLL for (int half = WIDTH / 8; half; half /= 2)
+        UNROLL for (int part = 0; part < half; part++) parts[part] += parts[part + half];
+    quad last = parts[0];
+    return (last[0] + last[2]) + (last[1] + last[3]);
 }
 
 INLINE TARGET float NAME(largest)(vec value) {
-    float lanes[WIDTH];
-    NAME(store)(lanes, value);
-    for (int step = WIDTH / 2; step; step /= 2)
-        for (int lane = 0; lane < step; lane++)
-            lanes[lane] = lanes[lane] > lanes[lane + step] ? lanes[lane] : lanes[lane + step];
-    return lanes[0];
+    quad parts[WIDTH / 4];
+    memcpy(parts, &value, sizeof parts);
+    UNROLL for (int half = WIDTH / 8; half; half /= 2)
+        UNROLL for (int part = 0; part < half; part++) {
+            quad_mask more = parts[part] > parts[part + half];
+            parts[part] = (quad)(((quad_mask)parts[part] & more) | ((quad_mask)parts[part + half] & ~more));
+        }
+    quad last = parts[0];
+    float even = last[0] > last[2] ? last[0] : last[2], odd = last[1] > last[3] ? last[1] : last[3];
+    return even > odd ? even : odd;
 }
 
 /* e to the power of numbers from -87 to 0 (lower ones count as -87), to 2 units in the last place: the nearest
