@@ -92,8 +92,10 @@ def beside(action):
     """Run an action in a thread while the block runs; its failure is the test's."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         done = pool.submit(action)
-        yield
-        done.result(timeout=60)
+        try:
+            yield
+        finally:  # a failed action is why the block failed, and is told first
+            done.result(timeout=60)
 
 
 def connected(pid):

@@ -110,13 +110,15 @@ class DeduplicateTexts(beam.PTransform):
         """With ``scored``: whether pairs that the earlier run did not score may be scored."""
         self.kept: KeptScores | None = None
         """Where scores are kept for a run that goes on after a kill."""
+        self.carried: tuple[str, ...] = ()
+        """The fields of the elements of ``kept`` and ``removed``; none: whole elements."""
 
     def expand(self, elements: Any) -> DeduplicatedTexts:
         """Group equal texts, propose, verify, cluster, settle, sort out."""
         inputs = elements if isinstance(elements, dict) else {"rows": elements}
         against = "against" in inputs
         self._check_inputs(inputs)
-        fields = self._fields
+        fields = replace(self._fields, carried=self.carried)
         fields.check(inputs["rows"].element_type)
         read = inputs["rows"] | "Read" >> beam.ParDo(ReadRows(fields)).with_outputs("rejected", main="rows")
         rows = every = read["rows"]  # ((side, id), Row)

@@ -99,6 +99,7 @@ class DeduplicateSlices(beam.PTransform):
             }
         )
         deduplicate.completes, deduplicate.kept = s.completes, s.kept
+        deduplicate.carried = ("place",)  # what else a row has is read again when its slice is written
         done = cast(DeduplicatedTexts, inputs_of | deduplicate)
         clusters = (
             {"rows": rows | "Places" >> beam.Map(lambda r: (r["id"], r["place"])), "name": done.clusters}

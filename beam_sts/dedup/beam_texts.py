@@ -32,7 +32,10 @@ WHERE = "survivor_in"
 
 @dataclass(frozen=True)
 class Fields:
-    """Names of the elements' fields, and what makes the best of several rows."""
+    """Names of the elements' fields, and what makes the best of several rows.
+
+    ``carried`` are the fields that go through the shuffles to the output; none: whole elements.
+    """
 
     id: str = "id"
     text: str = "text"
@@ -40,6 +43,7 @@ class Fields:
     blocks: tuple[str, ...] = ()
     vector: str | None = None
     reject_empty: bool = False
+    carried: tuple[str, ...] = ()
 
     def check(self, kind: Any) -> None:
         """See that elements of a type with a schema have the fields.
@@ -96,6 +100,8 @@ class ReadRows(beam.DoFn):
         worth = NO_WORTH if self._side else self._worth(fields, text, ident)
         blocks = tuple(_block(field(fields, name), ident, name) for name in names.blocks)
         vector = b"" if names.vector is None else _vector(field(fields, names.vector), ident, names.vector)
+        if names.carried:
+            element = {name: fields[name] for name in names.carried}
         row = Row(None if self._side else element, text, (worth, self._side, ident), blocks, vector)
         yield (self._side, ident), row
 

@@ -5,6 +5,7 @@ Needs Java, Maven and minutes. Engines are kept in ~/.cache/beam_sts (BEAM_STS_E
     BEAM_STS_RECORD=1 python -m pytest -m slow tests/cli/test_flink.py
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -121,11 +122,13 @@ def when_half_done(cluster, jobs):
     """Wait until a job started after the first ``jobs`` has done tasks and has others that run."""
 
     def true():
-        if len(cluster.ask("jobs/overview")["jobs"]) <= jobs:
-            return False
-        tasks, _ = newest_job(cluster)
-        working = any(map(engines.connected, cluster.workers()))
-        return tasks["finished"] >= 10 and tasks["running"] > 0 and working
+        with contextlib.suppress(OSError):  # on a busy machine an answer can be late
+            if len(cluster.ask("jobs/overview")["jobs"]) <= jobs:
+                return False
+            tasks, _ = newest_job(cluster)
+            working = any(map(engines.connected, cluster.workers()))
+            return tasks["finished"] >= 10 and tasks["running"] > 0 and working
+        return False
 
     engines.wait_until(true, timeout=900)
 

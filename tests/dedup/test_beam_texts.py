@@ -47,3 +47,8 @@ def test_a_node_has_its_text_wherever_the_shuffle_put_the_row_that_carries_it():
     for made in found:
         name, info = made[-1]
         assert (name, info.text, info.rows) == ((0, 0), "hot", 4)
+
+
+def test_only_what_an_element_carries_goes_on():
+    (_, row), *_ = ReadRows(Fields(carried=("place",))).process({"id": 1, "text": "hot", "place": (0, 1)})
+    assert (row.element, row.text) == ({"place": (0, 1)}, "hot")
