@@ -26,13 +26,15 @@ from beam_sts.checks import whole
 from beam_sts.cli.args import Parser, beam_options
 from beam_sts.cli.console import Clock, Console, add_console_options, console_of, guarded, kept_in, progress
 from beam_sts.cli.dedup_job import DedupJob, prepare
-from beam_sts.cli.dedup_summary import summarise, summarise_beam, summary_lines
+from beam_sts.cli.dedup_summary import counts_of, row_counts, summarise, summary_lines
 from beam_sts.cli.describe import (
     add_report_options,
 )
 from beam_sts.cli.formats import add_format_options
 from beam_sts.cli.scoring import add_places, add_scoring_options, check_device
 from beam_sts.dedup.components import ROUNDS
+from beam_sts.dedup.counts import DedupCounts
+from beam_sts.dedup.decide import describe_clusters
 from beam_sts.dedup.local import Plan, score_candidates, settle
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.receipts import RowWriter
@@ -171,9 +173,15 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
     kind = corpus.rows.ids[0].type
     job.output.finish({**writer.to.schemas, "pairs": pairs_schema(kind, args.against is not None)})
     watch.lap("write")
-    summary = summarise(args, job, corpus, settled, edges, shards, reports, table, watch.seconds)
-    summary["shards_damaged"] = shards.damaged + len(damaged)
-    summary["timeline"] = watch.timeline
+    rows = row_counts(job)
+    if rows.rows_removed != int(settled.rows.removed.sum()):
+        raise RuntimeError(f"the counts do not add up: {rows}, {settled.rows.removed.sum()} rows decided on")
+    counted = counts_of(corpus, settled, edges, shards, args.threshold) + DedupCounts(
+        shards_damaged=len(damaged)
+    )
+    largest = [cluster for _, cluster in describe_clusters(made, corpus.first_ids)]
+    told = counted.summary(reports, largest, table, keeps_blank=args.empty == "keep")
+    summary = summarise(args, job, "one machine", rows, told, watch.seconds, watch.timeline)
     look = look_at(corpus, settled)
     shown = examples(made, made.edges, args.threshold, args.report_examples, look)
     _report(args, job, summary, by_kind(shown))
@@ -269,10 +277,16 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
         settings.kept.drop()
     job.output.finish({**settings.writer.schemas, "pairs": schema})
     clock.lap("run")
-    fs, path = file_system(job.output.path(REPORT))
-    counted = json.loads(fs.cat_file(path))
-    summary = summarise_beam(args, job, counted, clock.seconds)
-    summary["path"] = f"Beam, {options.view_as(StandardOptions).runner}"
+    fs, inside = file_system(job.output.path(REPORT))
+    counted = json.loads(fs.cat_file(inside))
+    told = DedupCounts.read(counted, some=True).summary(
+        counted["candidates"],
+        counted["largest_clusters"],
+        counted["thresholds"],
+        keeps_blank=args.empty == "keep",
+    )
+    path = f"Beam, {options.view_as(StandardOptions).runner}"
+    summary = summarise(args, job, path, row_counts(job), told, clock.seconds, {})
     _report(args, job, summary, counted["examples"])
     return summary
 

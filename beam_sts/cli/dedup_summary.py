@@ -20,71 +20,74 @@ from beam_sts.cli.describe import (
     describe_model,
     digest,
 )
-from beam_sts.dedup.decide import (
-    Edges,
-    describe_clusters,
-)
+from beam_sts.dedup.counts import DedupCounts, RowCounts
+from beam_sts.dedup.decide import Edges
 from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.dedup.shards import PairShards
-from beam_sts.dedup.verdicts import Verdicts
-from beam_sts.dedup.verify import VerifyStats
 from beam_sts.io.names import told
-from beam_sts.io.summary import add_records, quantiles, score_histogram
+from beam_sts.io.summary import score_histogram
 
 
-def summarise_beam(
-    args: argparse.Namespace, job: DedupJob, report: dict[str, Any], seconds: dict[str, float]
-) -> dict[str, Any]:
-    """The summary of a run by a Beam runner: as of one machine, without what takes all pairs at once.
+def counts_of(
+    corpus: Corpus, settled: Settled, edges: Edges, shards: PairShards, threshold: float
+) -> DedupCounts:
+    """What was counted on one machine."""
+    rows, made = corpus.rows, settled.made
+    sizes = np.bincount(np.bincount(settled.rows.cluster[: rows.own], minlength=1))
+    scores = edges.pairs.scores
+    return DedupCounts(
+        rows={"0": rows.own, "1": len(rows) - rows.own},
+        texts_compared=len(corpus.nodes),
+        rows_blank=int((rows.blank[: rows.own]).sum()),
+        pairs=len(edges.verdicts),
+        pairs_accepted=len(edges.pairs.accepted(threshold).a),
+        pairs_reused=shards.reused,
+        pairs_guard=len(made.settled.guard.a),
+        **made.edges.verdicts.counts(),
+        verify=asdict(shards.stats),
+        unverified=made.settled.unverified,
+        cluster_sizes={str(size): int(sizes[size]) for size in np.flatnonzero(sizes).tolist() if size},
+        score_histogram=score_histogram(scores[~np.isnan(scores)]),
+        shards_damaged=shards.damaged,
+    )
+
+
+def row_counts(job: DedupJob) -> RowCounts:
+    """Rows by what became of them, from the records of the slices.
 
     Raises:
         RuntimeError: the counts do not add up.
     """
-    counts = _counts(job)
-    rows = {str(side): report.get("rows", {}).get(str(side), 0) for side in (0, 1)}
-    sizes = {int(size): count for size, count in report.get("cluster_sizes", {}).items()}
-    sizes[1] = sizes.get(1, 0) + rows["0"] - sum(size * count for size, count in sizes.items())
-    histogram = report.get("score_histogram", {})
-    verify = {**asdict(VerifyStats()), **report.get("verify", {})}
-    return {
-        **_about(args, job),
-        **counts,
-        "rows_against": rows["1"],
-        "texts_compared": report.get("texts_compared", 0),
-        "identical_rows": sum(rows.values()) - report.get("texts_compared", 0),
-        "empty_texts_kept": report.get("rows_blank", 0) if args.empty == "keep" else 0,
-        "candidates": report["candidates"],
-        "pairs": report.get("pairs", 0),
-        "pairs_accepted": report.get("pairs_accepted", 0),
-        "pairs_scored": verify["pairs"],
-        "pairs_reused": report.get("pairs_reused", 0),
-        "shards_damaged": 0,
-        "pairs_guard": report.get("pairs_guard", 0),
-        **{name: report.get(name, 0) for name in Verdicts.identical(0).counts()},
-        "verify": {name: value for name, value in verify.items() if name != "seconds"},
-        "unverified": report.get("unverified", 0),
-        "clusters": sum(count for size, count in sizes.items() if size > 1),
-        "cluster_sizes": {str(size): count for size, count in sorted(sizes.items()) if count},
-        "largest_clusters": report["largest_clusters"],
-        "thresholds": report["thresholds"],
-        "timeline": {},
-        "score_quantiles": quantiles(histogram),
-        "score_histogram": histogram,
-        "seconds": seconds,
-        "peak_memory_mib": _peak_memory(),
-    }
-
-
-def _counts(job: DedupJob) -> dict[str, Any]:
-    """Rows by what became of them, from the records of the slices."""
     plan = job.sources[0].plan
-    names = [f"rows_{name}" for name in ("read", "kept", "removed", "rejected")]
-    total: dict[str, Any] = dict.fromkeys(names, 0)
-    total = add_records([total, *job.output.records(part.index for part in plan.slices)])
-    read, kept, removed, rejected = (total[name] for name in names)
-    if read != plan.rows or kept + removed + rejected != plan.rows:
-        raise RuntimeError(f"the counts do not add up: {plan.rows} rows planned, {total}")
-    return {**{name: total[name] for name in names}, "rejected_reasons": total.get("reasons", {})}
+    records = job.output.records(part.index for part in plan.slices)
+    total = RowCounts.total(RowCounts.read(record, some=True) for record in records)
+    total.check(plan.rows)
+    return total
+
+
+def summarise(
+    args: argparse.Namespace,
+    job: DedupJob,
+    path: str,
+    rows: RowCounts,
+    counts: dict[str, Any],
+    seconds: dict[str, float],
+    timeline: dict[str, Any],
+) -> dict[str, Any]:
+    """The run's summary.
+
+    Args:
+        args: the command's options.
+        job: what was run.
+        path: by what it ran.
+        rows: what became of them.
+        counts: as of ``DedupCounts.summary``.
+        seconds: of each part of the run.
+        timeline: of the scoring, if there is one.
+    """
+    damaged = {"shards_damaged": counts.pop("shards_damaged"), "timeline": timeline}
+    measured = {"seconds": seconds, "peak_memory_mib": _peak_memory()}
+    return {"path": path, **_about(args, job), **rows.summary(), **counts, **measured, **damaged}
 
 
 def _about(args: argparse.Namespace, job: DedupJob) -> dict[str, Any]:
@@ -111,58 +114,6 @@ def _peak_memory() -> int:
     """Most memory of this process so far, in MiB."""
     kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(kib / 1024 if sys.platform == "linux" else kib / 1024**2)
-
-
-def summarise(
-    args: argparse.Namespace,
-    job: DedupJob,
-    corpus: Corpus,
-    settled: Settled,
-    edges: Edges,
-    shards: PairShards,
-    reports: list[dict[str, Any]],
-    table: list[dict[str, Any]],
-    seconds: dict[str, float],
-) -> dict[str, Any]:
-    """The run's summary, from the records of its slices.
-
-    Raises:
-        RuntimeError: the counts do not add up.
-    """
-    rows, nodes, made, outcomes = corpus.rows, corpus.nodes, settled.made, settled.rows
-    counts = _counts(job)
-    if counts["rows_removed"] != int(outcomes.removed.sum()):
-        raise RuntimeError(f"the counts do not add up: {counts}, {outcomes.removed.sum()} rows decided on")
-    sizes = np.bincount(np.bincount(outcomes.cluster[: rows.own], minlength=1))
-
-    good = edges.pairs.scores[~np.isnan(edges.pairs.scores)]
-    histogram = score_histogram(good)
-    return {
-        "path": "one machine",
-        **_about(args, job),
-        **counts,
-        "rows_against": len(rows) - rows.own,
-        "texts_compared": len(nodes),
-        "identical_rows": len(rows) - len(nodes),
-        "empty_texts_kept": int((rows.blank[: rows.own]).sum()) if args.empty == "keep" else 0,
-        "candidates": reports,
-        "pairs": len(edges.verdicts),
-        "pairs_accepted": len(edges.pairs.accepted(args.threshold).a),
-        "pairs_scored": shards.stats.pairs,
-        "pairs_reused": shards.reused,
-        "pairs_guard": len(made.settled.guard.a),
-        **made.edges.verdicts.counts(),
-        "verify": {name: value for name, value in asdict(shards.stats).items() if name != "seconds"},
-        "unverified": made.settled.unverified,
-        "clusters": int(sizes[2:].sum()),
-        "cluster_sizes": {str(size): int(sizes[size]) for size in np.flatnonzero(sizes).tolist() if size},
-        "largest_clusters": [cluster for _, cluster in describe_clusters(made, corpus.first_ids)],
-        "thresholds": table,
-        "score_quantiles": quantiles(histogram),
-        "score_histogram": histogram,
-        "seconds": seconds,
-        "peak_memory_mib": _peak_memory(),
-    }
 
 
 def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:

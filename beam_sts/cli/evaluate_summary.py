@@ -19,10 +19,10 @@ from beam_sts.evaluation.entries import Entries
 from beam_sts.evaluation.means import GroupMean
 from beam_sts.evaluation.result import Evaluation, first_few
 from beam_sts.examples import shorten
-from beam_sts.io.summary import add_records, score_histogram, throughput
+from beam_sts.io.summary import score_histogram, throughput
+from beam_sts.scoring.counts import TokenCounts
 
 GROUPS_SHOWN = 40
-_SUMMED = ("real_tokens", "padded_tokens", "truncated", "windowed", "unknown")
 _NAMED = ("groups", "comparisons", "agreement", "gates", "baseline", "missing", "lost")
 _FILES = ("json", "plot", "report", "junit", "markdown", "sheet", "calibration", "output")
 
@@ -116,7 +116,8 @@ def page_summary(
     """The result in the shape of the other pipelines' summaries, with what its charts are drawn from."""
     scores = entries.score
     logits = job.settings.calibration is None and bool(scores.min() < 0 or scores.max() > 1)
-    total = add_records([{name: one[name] for name in (*_SUMMED, "lengths")} for one in records])
+    total = TokenCounts.total(TokenCounts.read(record, some=True) for record in records).dump()
+    lengths = total.pop("lengths")
     gold = bool(job.settings.gold)
     low, high = job.settings.calibration.scale if job.settings.calibration else (0.0, 1.0)
     unit = ((scores - low) / (high - low)).astype(np.float32)
@@ -130,8 +131,8 @@ def page_summary(
         "tenths": [asdict(each) for each in by_tenth(scores, entries.gold)]
         if gold and not logits and not job.settings.calibration
         else [],
-        **{name: total[name] for name in _SUMMED},
-        "length_histogram": total["lengths"],
+        **total,
+        "length_histogram": lengths,
         "timeline": throughput(
             (one["done_at"] - one["seconds"], one["done_at"], one["pairs"]) for one in records
         ),

@@ -13,7 +13,8 @@ from beam_sts.cli.args import look_at
 from beam_sts.cli.describe import describe_input, describe_model, digest, version_of
 from beam_sts.cli.score_job import ScoreJob
 from beam_sts.io.names import renamed, told
-from beam_sts.io.summary import add_records, quantiles, throughput
+from beam_sts.io.summary import quantiles, throughput
+from beam_sts.scoring.counts import ScoreCounts
 from beam_sts.scoring.scorer import ScoreStats
 
 
@@ -38,17 +39,7 @@ def summarise(
     Raises:
         RuntimeError: the counts do not add up.
     """
-    total: dict[str, Any] = {"rows_read": 0, "rows_scored": 0, "rows_rejected": 0, "matches": 0}
-    total |= {
-        "pairs_reused": 0,
-        "real_tokens": 0,
-        "padded_tokens": 0,
-        "truncated": 0,
-        "windowed": 0,
-        "unknown": 0,
-        "windows": 0,
-    }
-    moments = [record.pop("committed_at") for record in records]
+    moments = [record["committed_at"] for record in records]
     timeline = throughput(
         (
             moment - sum(record[f"{part}_seconds"] for part in ("read", "score", "write")),
@@ -58,44 +49,39 @@ def summarise(
         for part_of_input, record, moment in zip(job.plan.slices, records, moments, strict=True)
         if part_of_input.index not in before
     )
-    total = add_records([total, *records])
-    read, scored, rejected = (total[f"rows_{kind}"] for kind in ("read", "scored", "rejected"))
-    if read != job.plan.rows or scored + rejected != read:
-        raise RuntimeError(
-            f"the counts do not add up: {job.plan.rows} rows planned, {read} read, {scored} scored, "
-            f"{rejected} rejected"
-        )
+    total = ScoreCounts.total(ScoreCounts.read(record, some=True) for record in records)
+    total.check(job.plan.rows)
     done = sum(s.rows for s in job.plan.slices) if not before else None
-    stats = ScoreStats(real_tokens=total["real_tokens"], padded_tokens=total["padded_tokens"])
+    stats = ScoreStats(real_tokens=total.real_tokens, padded_tokens=total.padded_tokens)
     return {
         "pipeline": "score",
         "input": describe_input(job.pattern, job.plan.files),
-        "rows_read": read,
-        "rows_scored": scored,
-        "rows_rejected": rejected,
-        "rejected_reasons": total.get("reasons", {}),
-        "pairs_reused": total["pairs_reused"],
-        "truncated": total["truncated"],
-        "windowed": total["windowed"],
-        "unknown": total["unknown"],
-        "windows": total["windows"],
-        "matches": total["matches"] if job.settings.score.threshold is not None else None,
+        "rows_read": total.rows_read,
+        "rows_scored": total.rows_scored,
+        "rows_rejected": total.rows_rejected,
+        "rejected_reasons": total.reasons,
+        "pairs_reused": total.pairs_reused,
+        "truncated": total.truncated,
+        "windowed": total.windowed,
+        "unknown": total.unknown,
+        "windows": total.windows,
+        "matches": total.matches if job.settings.score.threshold is not None else None,
         "shards": len(job.plan.slices),
         "shards_skipped": len(before),
         "shards_damaged": damaged,
-        "score_quantiles": quantiles(total.get("histogram", {}), logits=job.settings.score.raw_logits),
-        "score_histogram": total.get("histogram", {}),
+        "score_quantiles": quantiles(total.histogram, logits=job.settings.score.raw_logits),
+        "score_histogram": total.histogram,
         "real_tokens": stats.real_tokens,
         "padded_tokens": stats.padded_tokens,
         "padding_ratio": round(stats.padding_ratio, 4),
-        "length_histogram": total.get("lengths", {}),
+        "length_histogram": total.lengths,
         "started": round(started_at, 3),
         "timeline": timeline,
         "seconds": {
             "plan": round(job.plan_seconds, 3),
             "run": round(seconds, 3),
             **{
-                f"{part}_in_workers": round(total.get(f"{part}_seconds", 0.0), 3)
+                f"{part}_in_workers": round(sum(record[f"{part}_seconds"] for record in records), 3)
                 for part in ("read", "score", "write")
             },
         },

@@ -20,11 +20,10 @@ from beam_sts.evaluation.entries import Entries
 from beam_sts.evaluation.gates import Gate, check_gates
 from beam_sts.evaluation.means import GroupMean, means_of
 from beam_sts.evaluation.settings import EvaluationSettings
-from beam_sts.io.summary import add_records
+from beam_sts.scoring.counts import ScoredRows
 
 REJECTED_KEPT = 1_000
 """Rejected rows that the result names one by one; ``rejected/`` of the output has all."""
-_COUNTS = ("rows_read", "rows_scored", "rows_rejected", "pairs", "truncated", "windowed", "unknown")
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def conclude(
         UserError: nothing was scored, or the baseline is no group.
         UndefinedCorrelationError: with marks, where one side does not vary.
     """
-    total = add_records([{name: record[name] for name in (*_COUNTS, "reasons")} for record in records])
+    total = ScoredRows.total(ScoredRows.read(record, some=True) for record in records)
     rejected = [row for record in records for row in record["rejected"]][:REJECTED_KEPT]
     if not len(entries):
         raise UserError(f"{source}: no row can be used.", *first_few(rejected))
@@ -131,10 +130,10 @@ def conclude(
         references=settings.several,
         rule=settings.rule,
         symmetric=settings.symmetric,
-        rows_read=total["rows_read"],
-        rows_scored=total["rows_scored"],
-        rows_rejected=total["rows_rejected"],
-        rejected_reasons=total["reasons"],
+        rows_read=total.rows_read,
+        rows_scored=total.rows_scored,
+        rows_rejected=total.rows_rejected,
+        rejected_reasons=total.reasons,
         answers=len(entries),
         missing=_missing(entries) if paired else {},
         pearson=numbers.pearson if numbers else None,
@@ -148,7 +147,7 @@ def conclude(
         ),
         calibration=None,
         seconds=seconds,
-        pairs_per_second=total["pairs"] / seconds if seconds else 0.0,
+        pairs_per_second=total.pairs / seconds if seconds else 0.0,
         rejected=rejected,
     )
 

@@ -25,6 +25,7 @@ from beam_sts.pairs.beam_handler import METRICS_NAMESPACE, PairColumns, PairColu
 from beam_sts.pairs.beam_inference import RunInference
 from beam_sts.pairs.settings import ScoreSettings
 from beam_sts.scoring.columns import Sifted, attach, beginnings, rejected_examples, sift, text_arrays
+from beam_sts.scoring.counts import ScoreCounts
 from beam_sts.scoring.decisions import decisive
 from beam_sts.scoring.scorer import ScoreResult
 
@@ -134,15 +135,18 @@ class _CommitSlice(beam.DoFn):
             hits = pa.array(decisive(values) >= np.float32(settings.score.threshold))
             shards["matches"] = table.filter(hits)
         shards["scores"] = table
-        record = {
+        counts = {
+            **asdict(result.stats),
             "rows_read": part.rows,
             "rows_scored": len(table),
             "rows_rejected": len(rejected),
             "matches": len(shards.get("matches", ())),
-            **{name: count for name, count in asdict(result.stats).items() if name != "pairs"},
             "reasons": _count_reasons(data, reasons),
             "histogram": score_histogram(values, logits=settings.score.raw_logits),
             "lengths": length_histogram(result.tokens),
+        }
+        record = {
+            **ScoreCounts.read(counts, some=True).dump(),
             "read_seconds": read_seconds,
             "score_seconds": result.seconds,
             "write_seconds": time.perf_counter() - started,
