@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from beam_sts.mining.library import Mined, mine
     from beam_sts.pairs.beam import ScorePairs
     from beam_sts.pairs.beam_handler import CrossEncoderModelHandler
-    from beam_sts.scoring.scorer import PairScorer, ScoreResult, ScoreStats
+    from beam_sts.scoring.result import ScoreResult, ScoreStats
+    from beam_sts.scoring.scorer import PairScorer
     from beam_sts.types import Rejected, ScoredPair, TextPair
 
 __version__ = "0.1.0"

@@ -10,12 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray
+from beam_sts.arrays import IntArray, coded_pairs, group_starts, pair_codes
 from beam_sts.candidates.keys import Keys
 
 CAP = 50
 _PAIRS_AT_ONCE = 1 << 22
-_LOW = (1 << 32) - 1  # 32 bits hold the number of any text that fits into memory
 
 
 @dataclass(frozen=True)
@@ -78,11 +77,11 @@ def bucket_pairs(
         ranges = _ranges(buckets, cap, sided=side is not None)
         report = _add(report, part, buckets, ranges)
         for first, second in _expand(buckets.text, ranges):
-            waiting.append(distinct_codes(np.minimum(first, second) << 32 | np.maximum(first, second)))
+            waiting.append(distinct_codes(pair_codes(first, second)))
             if sum(map(len, waiting)) > max(_PAIRS_AT_ONCE, len(codes)):
                 codes, waiting = distinct_codes(np.concatenate([codes, *waiting])), []
     codes = distinct_codes(np.concatenate([codes, *waiting]))
-    return codes >> 32, codes & _LOW, replace(report, pairs=len(codes))
+    return *coded_pairs(codes), replace(report, pairs=len(codes))
 
 
 def distinct_codes(codes: IntArray) -> IntArray:
@@ -216,17 +215,17 @@ def union_pairs(
     names = list(dict.fromkeys(name for _, _, name in parts))
     if len(names) > 62:
         raise ValueError(f"{len(names)} sources are too many: at most 62")
-    codes = np.concatenate([np.empty(0, np.int64), *(a << 32 | b for a, b, _ in parts)])
+    codes = np.concatenate([np.empty(0, np.int64), *(pair_codes(a, b) for a, b, _ in parts)])
     bits = np.concatenate(
         [np.empty(0, np.int64), *(np.full(len(a), 1 << names.index(name)) for a, _, name in parts)]
     )
     order = np.argsort(codes, kind="stable")
     codes, bits = codes[order], bits[order]
-    opens = np.flatnonzero(np.diff(codes, prepend=-1))
+    opens = group_starts(codes)
     joined = np.bitwise_or.reduceat(bits, opens) if len(opens) else bits
     masks, index = np.unique(joined, return_inverse=True)
     labels = [
         "+".join(name for place, name in enumerate(names) if mask >> place & 1) for mask in masks.tolist()
     ]
     source = pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), pa.array(labels, pa.string()))
-    return codes[opens] >> 32, codes[opens] & _LOW, source
+    return *coded_pairs(codes[opens]), source

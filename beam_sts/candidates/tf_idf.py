@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import sparse
 
-from beam_sts.arrays import IntArray
+from beam_sts.arrays import IntArray, rank_in_group
 from beam_sts.candidates.keys import normalise, shingle_hashes, text_blocks
 from beam_sts.scoring.backends import available_cores
 
@@ -114,5 +114,5 @@ def nearest_rows(
     place, product = found.indices.astype(np.int64), found.data.astype(np.int64)
     order = np.lexsort((place, -product, owner))
     owner, place, product = owner[order], place[order], product[order]
-    best = np.arange(len(owner)) - np.searchsorted(owner, owner) < count
+    best = rank_in_group(owner) < count
     return owner[best], place[best], product[best]

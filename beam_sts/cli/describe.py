@@ -11,8 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import beam_sts
-from beam_sts.errors import UserError
-from beam_sts.examples import MOST_EXAMPLES
 from beam_sts.io.files import InputFile
 from beam_sts.io.reading import InputPlan
 from beam_sts.models.checkpoint import Checkpoint
@@ -31,20 +29,6 @@ def add_report_options(parser: argparse._ActionsContainer) -> None:
         metavar="N",
         help="rows of each kind that report.html shows; 0: no text of the input (default: %(default)s)",
     )
-
-
-def check_report_options(args: argparse.Namespace) -> None:
-    """See that the option is within bounds.
-
-    Raises:
-        UserError: naming them.
-    """
-    if args.report_examples < 0:
-        raise UserError(f"--report_examples {args.report_examples}: must be at least 0.")
-    if args.report_examples > MOST_EXAMPLES:
-        raise UserError(
-            f"--report_examples {args.report_examples}: at most {MOST_EXAMPLES}; the output has all rows."
-        )
 
 
 def input_identity(plan: InputPlan) -> list[dict[str, Any]]:

@@ -33,7 +33,8 @@ from beam_sts.report import render
 from beam_sts.report.score import score_page
 from beam_sts.scoring.backends import default_threads
 from beam_sts.scoring.columns import sift, text_arrays
-from beam_sts.scoring.scorer import PairScorer, ScoreStats
+from beam_sts.scoring.result import ScoreStats
+from beam_sts.scoring.scorer import PairScorer
 from beam_sts.settings import add_options
 
 _SAMPLE_SLICES, _SAMPLE_ROWS = 8, 256

@@ -15,7 +15,7 @@ from beam_sts.cli.score_job import ScoreJob
 from beam_sts.io.names import renamed, told
 from beam_sts.io.summary import quantiles, throughput
 from beam_sts.scoring.counts import ScoreCounts
-from beam_sts.scoring.scorer import ScoreStats
+from beam_sts.scoring.result import ScoreStats
 
 
 def summarise(

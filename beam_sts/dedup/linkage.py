@@ -7,7 +7,7 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray
+from beam_sts.arrays import IntArray, inverse
 from beam_sts.dedup.components import components
 
 
@@ -47,8 +47,7 @@ def average_clusters(
     crowded = np.bincount(labels, minlength=n)[labels] > 2
     inside = crowded[a] & (labels[a] == labels[b]) & ~np.isnan(scores)
     order = np.argsort(rank)  # nodes are named by rank below, so that the input's order does not matter
-    place = np.empty_like(order)
-    place[order] = np.arange(n)
+    place = inverse(order)
     merged = _merge(
         place[a[inside]].tolist(),
         place[b[inside]].tolist(),

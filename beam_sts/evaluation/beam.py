@@ -18,7 +18,7 @@ from beam_sts.io.reading import read_slices
 from beam_sts.io.slices import Slice
 from beam_sts.pairs.beam_handler import PairColumns, PairColumnsModelHandler
 from beam_sts.pairs.beam_inference import RunInference
-from beam_sts.scoring.scorer import ScoreResult
+from beam_sts.scoring.result import ScoreResult
 
 SettingsT = TypeVar("SettingsT", EvaluationSettings, ConsistencySettings)
 

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from beam_sts.arrays import IntArray
+from beam_sts.arrays import IntArray, inverse, rank_in_group
 from beam_sts.errors import UserError, check_between
 from beam_sts.evaluation.rules import PairScores
 from beam_sts.scoring.decisions import decisive
@@ -256,11 +256,8 @@ def _clusters(compared: Compared, same: NDArray[np.bool_], of_question: IntArray
     # A component lies within one question.
     _, seen, component, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     order = np.lexsort((compared.rows[seen], -sizes, of_question[seen]))
-    owner = of_question[seen][order]
-    first = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]]) if count else owner
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order)) - np.repeat(first, np.diff(np.r_[first, len(order)]))
-    return rank[component]
+    rank = rank_in_group(of_question[seen][order])
+    return rank[inverse(order)][component]
 
 
 def _pairs(sizes: IntArray, ends: IntArray) -> list[IntArray]:

@@ -25,7 +25,7 @@ from beam_sts.io.column_paths import column_at, field_at, is_json
 from beam_sts.io.rejected import rejected_table
 from beam_sts.io.slices import SliceData
 from beam_sts.scoring.columns import as_bytes, is_text, sift
-from beam_sts.scoring.scorer import ScoreResult, ScoreStats
+from beam_sts.scoring.result import ScoreResult, ScoreStats
 
 ENTRIES = pa.schema(
     [

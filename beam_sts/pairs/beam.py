@@ -34,7 +34,7 @@ from beam_sts.pairs.beam_handler import (
 from beam_sts.pairs.beam_inference import KeyedModelHandler, PredictionResult, RunInference
 from beam_sts.pairs.settings import ScorePairsSettings
 from beam_sts.scoring.columns import attach, check_texts, choose_columns, sift, text_arrays
-from beam_sts.scoring.scorer import ScoreResult
+from beam_sts.scoring.result import ScoreResult
 from beam_sts.settings import made, takes
 from beam_sts.types import Rejected, ScoredPair, TextPair
 

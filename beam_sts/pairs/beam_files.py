@@ -27,7 +27,7 @@ from beam_sts.pairs.settings import ScoreSettings
 from beam_sts.scoring.columns import Sifted, attach, beginnings, rejected_examples, sift, text_arrays
 from beam_sts.scoring.counts import ScoreCounts
 from beam_sts.scoring.decisions import decisive
-from beam_sts.scoring.scorer import ScoreResult
+from beam_sts.scoring.result import ScoreResult
 
 
 @dataclass(frozen=True)

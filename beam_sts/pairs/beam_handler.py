@@ -14,7 +14,8 @@ from beam_sts.models.checkpoint import DEFAULT_MODEL
 from beam_sts.pairs.beam_inference import ModelHandler, PredictionResult
 from beam_sts.pairs.settings import HandlerSettings
 from beam_sts.scoring.inputs import read_pairs
-from beam_sts.scoring.scorer import PairScorer, ScoreResult
+from beam_sts.scoring.result import ScoreResult
+from beam_sts.scoring.scorer import PairScorer
 from beam_sts.settings import made, takes
 from beam_sts.types import TextPair
 

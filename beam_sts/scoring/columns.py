@@ -21,7 +21,7 @@ from beam_sts.io.column_paths import (
     own_names,
     with_text,
 )
-from beam_sts.scoring.scorer import ScoreResult
+from beam_sts.scoring.result import ScoreResult
 
 KNOWN_COLUMNS = (
     ("sentence1", "sentence2"),

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray
+from beam_sts.arrays import IntArray, inverse
 from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.models.registry import EMBEDDED
@@ -31,6 +31,7 @@ from beam_sts.scoring.backends import (
 from beam_sts.scoring.inputs import read_pairs, text_column
 from beam_sts.scoring.long_text import LONG_TEXT, plan_work
 from beam_sts.scoring.plan import plan_micro_batches, plan_packed
+from beam_sts.scoring.result import ScoreResult, ScoreStats
 from beam_sts.scoring.threads import Threads, unforked
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
 from beam_sts.types import Pairs
@@ -40,7 +41,6 @@ MACRO_BATCH = 8192
 _GPU_MACRO_BATCHES = 2
 # After this many failures without one success it is the backend that is broken, not the pairs.
 _HOPELESS = 16
-
 
 _loading = threading.Lock()  # of scorers out of pickles
 
@@ -52,53 +52,6 @@ def _renew_lock() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
-
-
-@dataclass(frozen=True)
-class ScoreStats:
-    """Counts of one call, or of several added up.
-
-    ``real_tokens`` and ``padded_tokens`` count what the backend was given, special tokens included;
-    ``pairs_reused`` took the score of an equal pair; ``truncated`` pairs lost tokens; ``windowed`` pairs were
-    scored by ``windows`` pairs of windows; ``unknown`` pairs have a text that consists, for more than half
-    of its tokens, of what the vocabulary lacks (their scores mean little): unknown tokens, and single letters
-    of scripts in which it has no words.
-    """
-
-    pairs: int = 0
-    pairs_reused: int = 0
-    texts_tokenised: int = 0
-    real_tokens: int = 0
-    padded_tokens: int = 0
-    truncated: int = 0
-    backend_calls: int = 0
-    windowed: int = 0
-    windows: int = 0
-    unknown: int = 0
-
-    def __add__(self, other: ScoreStats) -> ScoreStats:
-        return ScoreStats(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
-
-    @property
-    def padding_ratio(self) -> float:
-        """Padded tokens per real token; 1.0 is no waste."""
-        return self.padded_tokens / self.real_tokens if self.real_tokens else 1.0
-
-
-@dataclass(frozen=True)
-class ScoreResult:
-    """Scores of one call: float32 of shape (n,), NaN exactly at the keys of ``failures``.
-
-    ``tokens`` says of each row how many tokens the model was given for its pair, shape (n,), 0 where it was
-    given none; ``marked`` lists the rows behind the counts ``truncated``, ``windowed`` and ``unknown``.
-    """
-
-    scores: NDArray[np.float32]
-    failures: dict[int, str] = field(default_factory=dict)
-    stats: ScoreStats = field(default_factory=ScoreStats)
-    seconds: float = 0.0
-    tokens: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    marked: dict[str, IntArray] = field(default_factory=dict)
 
 
 class PairScorer:
@@ -419,11 +372,9 @@ def _encode_texts(
 
 def _distinct_pairs(a: IntArray, b: IntArray, texts: int) -> tuple[IntArray, IntArray]:
     """First row of each distinct pair, in order of appearance, and each row's position among them."""
-    _, first, inverse = np.unique(a * max(texts, 1) + b, return_index=True, return_inverse=True)
+    _, first, number = np.unique(a * max(texts, 1) + b, return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return first[order], rank[inverse]
+    return first[order], inverse(order)[number]
 
 
 def _run_bisecting(backend: Backend, batch: MicroBatch) -> tuple[NDArray[np.float32], dict[int, str]]:

@@ -11,7 +11,8 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from beam_sts.scoring.plan import longest_first
-from beam_sts.scoring.tokens import PairTemplate, PairTokenizer, TokenTable
+from beam_sts.scoring.template import PairTemplate
+from beam_sts.scoring.tokens import PairTokenizer, TokenTable
 
 
 def tokenised(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> TokenTable:

@@ -4,7 +4,7 @@ import pytest
 
 from beam_sts import UserError
 from beam_sts.scoring.columns import KNOWN_COLUMNS, attach, check_texts, choose_columns, sift, text_arrays
-from beam_sts.scoring.scorer import ScoreResult
+from beam_sts.scoring.result import ScoreResult
 
 
 @pytest.mark.parametrize("pair", KNOWN_COLUMNS)

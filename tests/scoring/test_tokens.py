@@ -6,7 +6,8 @@ from tokenizers import Tokenizer, models, processors
 from transformers import AutoTokenizer
 
 from beam_sts.models.checkpoint import load_checkpoint
-from beam_sts.scoring.tokens import PairTokenizer, probe_template
+from beam_sts.scoring.template import probe_template
+from beam_sts.scoring.tokens import PairTokenizer
 from tests.checkpoints import wordpiece
 
 

@@ -206,7 +206,6 @@ _UNIT_NAMES = (
 )
 UNITS = {name: names.split()[0] for names in _UNIT_NAMES for name in names.split()} | CURRENCIES
 """What a number is of, by the word or sign beside it."""
-CURRENCY_SIGNS = frozenset("$€£¥₹₽₩")
 
 CONTRACTIONS = {
     **{
@@ -270,7 +269,6 @@ QUANTITIES = frozenset(
     "all some any each every both either most few fewer several many much least only just almost nearly about around approximately roughly exactly precisely over under above below exceeding minimum maximum at-least double triple more less up-to always often sometimes rarely seldom usually frequently occasionally mostly partly entirely fully completely partially must may might can could should shall cannot required optional whole another everyone someone anyone everything something anything hardly possibly probably certainly allegedly reportedly tous toutes quelques alle einige manche todos algunos".split()
 )
 """How many, how much, how often, how certain."""
-SIGNS = frozenset(("<", ">", "<=", ">=", "=", "==", "!=", "≤", "≥", "≠", "±", "×", "÷", "+", "-", "*", "^"))
 
 LITTLE = frozenset(
     "a an the of and or to in on at by for with as is are was were be been being am has have had do does did it its this that these those which who whom whose there here so then than i you we he she they me us them him her my your our his their also will would if but from into s t".split()

@@ -18,7 +18,8 @@ from beam_sts.scoring.engine.shape import Shape
 from beam_sts.scoring.engine.weights import Weights
 from beam_sts.scoring.long_text import Work
 from beam_sts.scoring.plan import TOKEN_BUDGET
-from beam_sts.scoring.tokens import MicroBatch, PairTemplate, TokenTable
+from beam_sts.scoring.template import PairTemplate
+from beam_sts.scoring.tokens import MicroBatch, TokenTable
 
 log = logging.getLogger(__name__)
 

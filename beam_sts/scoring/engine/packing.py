@@ -79,11 +79,6 @@ def to_bfloat16(numbers: FloatArray) -> NDArray[np.uint16]:
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
-def round_bfloat16(numbers: FloatArray) -> FloatArray:
-    """The nearest numbers that bfloat16 has, in float32."""
-    return (to_bfloat16(numbers).astype(np.uint32) << 16).view(np.float32)
-
-
 def filled(numbers: NDArray[Any], width: int) -> FloatArray:
     """Rows in float32, filled with zeros up to a width, at a place that suits vectors."""
     full = np.zeros((*numbers.shape[:-1], width), dtype=np.float32)

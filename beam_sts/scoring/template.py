@@ -1,0 +1,103 @@
+"""The special tokens that a tokenizer puts around a pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from beam_sts.errors import UserError
+from beam_sts.models.bounds import check_whole
+from beam_sts.models.checkpoint import Checkpoint
+
+# Encoders that were trained with a first token, which stands for the pair, and one that separates its texts.
+_READS_FIRST = {"bert", "bert_hash", "roberta", "xlm-roberta", "camembert", "modernbert", "neobert"}
+
+
+_PROBES = (("a", "b"), ("b", "a a a"), ("", "a b"), ("b a", ""))
+
+
+@dataclass(frozen=True)
+class PairTemplate:
+    """The special tokens that a tokenizer puts around a pair, and the token type of each part.
+
+    ``parts`` are the ids before the first, between the two and after the second text; ``types`` the token
+    types of: before, first text, between, second text, after.
+    """
+
+    parts: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+    types: tuple[tuple[int, ...], int, tuple[int, ...], int, tuple[int, ...]]
+
+    @property
+    def special_tokens(self) -> int:
+        """How many special tokens a pair costs."""
+        return sum(map(len, self.parts))
+
+
+def probe_template(tokenizer: Any) -> PairTemplate:
+    """Read the pair template off a ``tokenizers.Tokenizer`` by encoding probe pairs.
+
+    Raises:
+        ValueError: the tokenizer treats pairs in a way that no template expresses.
+    """
+    pair = tokenizer.encode("a", "b")
+    a, b = (tokenizer.encode(text, add_special_tokens=False).ids for text in ("a", "b"))
+    ids, types = pair.ids, pair.type_ids
+    for start_a in range(len(ids) - len(a) - len(b) + 1):
+        for start_b in range(start_a + len(a), len(ids) - len(b) + 1):
+            if ids[start_a : start_a + len(a)] != a or ids[start_b : start_b + len(b)] != b:
+                continue
+            end_a, end_b = start_a + len(a), start_b + len(b)
+            template = PairTemplate(
+                (tuple(ids[:start_a]), tuple(ids[end_a:start_b]), tuple(ids[end_b:])),
+                (
+                    tuple(types[:start_a]),
+                    types[start_a] if a else 0,
+                    tuple(types[end_a:start_b]),
+                    types[start_b] if b else 0,
+                    tuple(types[end_b:]),
+                ),
+            )
+            if all(_assemble_one(tokenizer, template, *probe) for probe in _PROBES):
+                return template
+    raise ValueError("the tokenizer's pair encoding does not follow a template of special tokens")
+
+
+def check_template(template: PairTemplate, max_length: int, checkpoint: Checkpoint) -> None:
+    """See that the special tokens around a pair have rows in the model's tables and leave room for texts.
+
+    Raises:
+        UserError: naming the id or the token type and the bound.
+    """
+    config, place = checkpoint.text_config, checkpoint.path
+    before, between, after = template.parts
+    if config.model_type in _READS_FIRST and not (before and between):
+        raise UserError(
+            f"{place}: the tokenizer puts no special token {'between' if before else 'before'} the texts of "
+            f"a pair, which {config.model_type} needs. Take the tokenizer.json the model was trained with."
+        )
+    for token in (*before, *between, *after):
+        check_whole(place, "the id of a special token", token, 0, int(config.vocab_size) - 1)
+    kinds = getattr(config, "type_vocab_size", None)
+    if kinds and checkpoint.tokenizer.token_types:
+        first, a, second, b, last = template.types
+        for kind in (*first, a, *second, b, *last):
+            check_whole(place, "the token type of a pair", kind, 0, kinds - 1)
+    if max_length <= template.special_tokens:
+        raise UserError(
+            f"{place}: the model takes {max_length} tokens, and the special tokens of a pair are "
+            f"{template.special_tokens}. Take the config that the model was saved with."
+        )
+
+
+def _assemble_one(tokenizer: Any, template: PairTemplate, text_a: str, text_b: str) -> bool:
+    expected = tokenizer.encode(text_a, text_b)
+    a, b = (tokenizer.encode(text, add_special_tokens=False).ids for text in (text_a, text_b))
+    before, between, after = template.parts
+    types = [
+        *template.types[0],
+        *[template.types[1]] * len(a),
+        *template.types[2],
+        *[template.types[3]] * len(b),
+        *template.types[4],
+    ]
+    return bool(expected.ids == [*before, *a, *between, *b, *after] and expected.type_ids == types)
