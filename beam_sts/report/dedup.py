@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from markupsafe import Markup
 
@@ -62,10 +61,9 @@ def dedup_page(summary: Summary, examples: Examples, card: str = "") -> Page:
             _rows(summary, examples),
             _removed(summary, examples),
             _threshold(summary, examples),
-            _guarded(summary, examples),
+            *([_guarded(summary, examples)] if summary["pairs_guarded"] else []),
             _clusters(summary, examples),
             _candidates(summary),
-            _lengths(summary),
             _time(summary),
             made_of(summary, card),
         ],
@@ -113,7 +111,7 @@ def notes(summary: Summary) -> list[Note]:
                 "candidates",
             )
         )
-    return found + unknown_words(summary["verify"].get("unknown", 0), summary["pairs_scored"], "tokens")
+    return found + unknown_words(summary["verify"].get("unknown", 0), summary["pairs_scored"], "time")
 
 
 def _rows(summary: Summary, examples: Examples) -> Section:
@@ -138,7 +136,7 @@ def _rows(summary: Summary, examples: Examples) -> Section:
 def _removed(summary: Summary, examples: Examples) -> Section:
     shown = examples.get("removed", ())
     body = (
-        pairs(shown, label="The most doubtful removals", first=2)
+        pairs(shown, label="The most doubtful removals", first=1)
         if shown
         else Markup("<p>{}</p>").format(
             "Every removed row has the very text of the row that stays for it."
@@ -194,7 +192,7 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
             "them and scores nothing."
         )
     histogram = score_bars(summary["score_histogram"], threshold, "pairs compared")
-    body += titled("Scores of the compared pairs", histogram)
+    body += fold("Scores of the compared pairs", histogram)
     body += titled_pairs(examples, NEAREST, first=1)
     return Section(
         "threshold",
@@ -215,11 +213,9 @@ def _guarded(summary: Summary, examples: Examples) -> Section:
     body = Markup("<p>{}</p>").format(
         f"{count:,} pairs that reach the threshold differ in a fact: both rows stay, unless one is removed "
         "for a third."
-        if count
-        else "No pair that reaches the threshold differs in a fact."
     )
     if shown:
-        body += pairs(shown, label="Pairs that differ in a fact", first=2)
+        body += pairs(shown, label="Pairs that differ in a fact", first=1)
     return Section(
         "guarded",
         "What did the fact guard keep apart?",
@@ -330,7 +326,8 @@ def _candidates(summary: Summary) -> Section:
             "decisions it changed": verify.get("changed", 0),
         }
     )
-    body = funnel(steps) + fold("More counts", counts)
+    told = [step for step in steps if step.count or step.name in ("candidates", "accepted")]
+    body = funnel(told) + fold("More counts", counts)
     return Section(
         "candidates",
         "What was compared?",
@@ -343,20 +340,21 @@ def _candidates(summary: Summary) -> Section:
     )
 
 
-def _lengths(summary: Summary) -> Section:
-    section = lengths(summary["verify"], summary["model"]["max_length"], {})
-    return replace(section, body=fold("Tokens of the pairs", section.body))
-
-
 def _time(summary: Summary) -> Section:
-    body = pace(summary.get("timeline", {}))
-    body += titled("Where the time went", laps(summary["seconds"]))
+    body = titled("Where the time went", laps(summary["seconds"]))
     body += facts({"memory at most": f"{summary['peak_memory_mib']:,} MiB", "path": summary["path"]})
+    speed = pace(summary.get("timeline", {}))
+    if speed:
+        body += fold("Pairs per second", speed)
+    if summary["verify"]["length_histogram"]:
+        body += fold(
+            "Tokens of the pairs", lengths(summary["verify"], summary["model"]["max_length"], {}).body
+        )
     return Section(
         "time",
         "What did it cost?",
         body,
-        shows="pairs scored per second while this run worked, and where its time went.",
+        shows="where the time of this run went.",
         read="scoring grows with the pairs, reading and writing with the rows. Long texts come last within "
         "a shard of pairs, so the curve is of shards, not of moments.",
         act="if scoring takes the most, fewer candidates or --precision bf16 help; the scores are kept, "

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Step, duration, facts, funnel, table, titled
+from beam_sts.report.pieces import Step, duration, facts, fold, funnel, table, titled
 from beam_sts.report.shared import Examples, Summary, every_tenth, foot, made_of, rejections, score_bars
 from beam_sts.report.work import laps, lengths, pace
+
+_ORIGINS = 5
+"""Sources, or unions of them, shown at once: those of the most pairs."""
 
 
 def mine_page(summary: Summary, examples: Examples, card: str = "") -> Page:
@@ -60,20 +63,24 @@ def notes(summary: Summary) -> list[Note]:
 
 
 def _rows(summary: Summary, examples: Examples) -> Section:
-    steps = [
-        Step("rows read", summary["rows_read"], "soft"),
-        Step("rows rejected", summary["rows_rejected"], "bad"),
-        Step("texts", summary["texts"], "good", "distinct, of the wanted length"),
-        *(
-            Step(f"by {origin}".replace("+", " + ")[:60], count, "soft", "pairs")
-            for origin, count in sorted(summary["pairs_by_origin"].items(), key=lambda item: -item[1])[:12]
-        ),
-        Step("pairs", summary["pairs"], "good", "each scored once"),
+    texts = {
+        "rows read": summary["rows_read"],
+        "rows rejected": summary["rows_rejected"],
+        "distinct texts, of the wanted length": summary["texts"],
+    }
+    origins = [
+        Step(f"by {origin}".replace("+", " + ")[:60], count, "soft")
+        for origin, count in sorted(summary["pairs_by_origin"].items(), key=lambda item: -item[1])
     ]
+    # On one scale: each bar is a share of all pairs.
+    shown = [Step("pairs", summary["pairs"], "good", "each scored once"), *origins[:_ORIGINS]]
+    body = facts(texts) + funnel(shown)
+    if origins[_ORIGINS:]:
+        body += fold("By several sources", funnel([shown[0], *origins[_ORIGINS:]]))
     return Section(
         "rows",
         "Did it work?",
-        funnel(steps) + rejections(summary, examples),
+        body + rejections(summary, examples),
         shows="rows, the distinct texts in them, and the pairs that were proposed, by what proposed them.",
         read="a pair that several propose has all their names, joined, and is scored once.",
         act="correct rejected rows at their source; for more pairs raise --neighbours or --lexical.",

@@ -127,11 +127,12 @@ def made_of(summary: Summary, card: str = "") -> Section:
         shown = card if len(card) <= _CARD_LENGTH else card[:_CARD_LENGTH] + "\n…"
         body += fold("Model card", text(shown))
     files = [(file["path"], file["size"]) for file in source["first"]]
-    body += titled("Input", table(("file", "bytes"), files, label="Input files"))
+    listed = table(("file", "bytes"), files, label="Input files")
     if source["files"] > len(files):
-        body += Markup("<p>and {:,} more files; {:,} bytes in all.</p>").format(
+        listed += Markup("<p>and {:,} more files; {:,} bytes in all.</p>").format(
             source["files"] - len(files), source["bytes"]
         )
+    body += fold("Input files", listed)
     digests = facts(
         {"model's files, SHA-256": model["sha256"], "input, model, settings": summary["fingerprint"]}
     )
