@@ -109,7 +109,7 @@ class DeduplicateTexts(beam.PTransform):
         self.completes = True
         """With ``scored``: whether pairs that the earlier run did not score may be scored."""
         self.kept: KeptScores | None = None
-        """Where scores are kept for a run that goes on after a kill."""
+        """Where scores are kept for a run that resumes after a kill."""
         self.carried: tuple[str, ...] = ()
         """The fields of the elements of ``kept`` and ``removed``; none: whole elements."""
 

@@ -1,4 +1,4 @@
-"""Ids of rows, of every type of column that surely tells equal ones: integers, texts, bytes, UUIDs."""
+"""Ids of rows, of every type of column whose equal values are certain to be equal: integers, texts, bytes, UUIDs."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def shown_id(value: Any) -> Any:
 
 
 def is_id(kind: pa.DataType) -> bool:
-    """Whether equal values of a type are surely equal ids."""
+    """Whether equal values of a type are certain to be equal ids."""
     types = pa.types
     if types.is_dictionary(kind):
         kind = kind.value_type
