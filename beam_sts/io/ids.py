@@ -1,4 +1,4 @@
-"""Ids of rows, of every type of column whose equal values are certain to be equal: integers, texts, bytes, UUIDs."""
+"""Ids of rows: columns of every type whose equal values are certain to be equal, such as integers, texts."""
 
 from __future__ import annotations
 
