@@ -153,6 +153,8 @@ setup(
         "rensa>=0.5,<0.6",
         "sparse-dot-topn>=1.1",
         "sentencex>=1.0",
+        # Which language a text is in: 4.5 MB, and its model is a part of it.
+        "py3langid>=0.4,<0.5",
     ],
     entry_points={"console_scripts": ["beam-sts = beam_sts.cli.main:main"]},
     extras_require={

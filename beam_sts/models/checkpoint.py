@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -135,6 +136,11 @@ class Checkpoint:
         file = self.path / "README.md"
         return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Codes of the languages that the model card says the model is for; empty where it says none."""
+        return card_languages(self.card)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the files that decide a score, as 64 hex digits."""
@@ -153,6 +159,19 @@ def _load_pickle(file: Path) -> dict[str, NDArray[Any]]:
     from beam_sts.models.torch_weights import load_pickle, to_arrays
 
     return to_arrays(load_pickle(file), file)
+
+
+def card_languages(card: str) -> tuple[str, ...]:
+    r"""The languages in the front matter of a model card, a word or a list; none of a multilingual model.
+
+    >>> card_languages("---\nlanguage:\n- en\n- de\nlicense: mit\n---\n# A model")
+    ('de', 'en')
+    """
+    matter = re.match(r"---\s*\n(.*?)\n---\s*(?:\n|$)", card, re.DOTALL)
+    said = matter and re.search(r"^languages?:[ \t]*(.*(?:\n[ \t]*-[ \t].*)*)", matter[1], re.MULTILINE)
+    names = re.findall(r"[A-Za-z]+(?:-[A-Za-z]+)*", said[1]) if said else []
+    codes = {name.lower().partition("-")[0] for name in names}
+    return tuple(sorted(codes)) if codes and all(len(code) in (2, 3) for code in codes) else ()
 
 
 def load_checkpoint(

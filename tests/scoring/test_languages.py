@@ -1,0 +1,77 @@
+"""Which languages texts are in, and whether the model knows them."""
+
+import random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from beam_sts.candidates.keys import hash128
+from beam_sts.models.checkpoint import card_languages, load_checkpoint
+from beam_sts.scoring.languages import SAMPLE, Languages, languages_of, sample_of, sampled
+
+ENGLISH = [
+    "The museum opens at nine on every day but Monday.",
+    "She forgot her umbrella on the train to the coast.",
+    "Three of the bridges were closed after the flood.",
+    "Nobody knew why the engine had stopped so suddenly.",
+    "They planted apple trees along the northern wall.",
+]
+OTHERS = {
+    "de": ["Das Museum ist jeden Tag außer Montag geöffnet.", "Sie hat ihren Schirm im Zug vergessen."],
+    "fr": ["Le musée est ouvert tous les jours sauf le lundi.", "Elle a oublié son parapluie dans le train."],
+    "es": ["El museo abre todos los días menos los lunes.", "Ella olvidó su paraguas en el tren."],
+    "pl": ["Muzeum jest otwarte codziennie oprócz poniedziałku.", "Zapomniała parasola w pociągu."],
+    "ja": ["博物館は月曜日以外毎日開いています。", "彼女は電車に傘を忘れました。"],
+}
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_a_language_that_the_model_does_not_know_is_named_in_every_script(language):
+    found = languages_of(OTHERS[language] * 3, load_checkpoint("beam-sts-nano").languages)
+    assert list(found.unknown) == [language]
+    assert found.said().startswith(f"{language} ")
+    assert not languages_of(OTHERS[language] * 3).unknown  # the model does not say what it knows
+
+
+def test_english_and_a_few_others_among_it_are_known():
+    few = [*ENGLISH * 10, *OTHERS["de"][:1] * 4]
+    assert not languages_of(few, ["en"]).unknown
+    many = [*ENGLISH * 10, *OTHERS["de"] * 4]
+    assert languages_of(many, ["en"]).unknown == {"de": 8}
+    assert not languages_of(many, ["en", "de"]).unknown
+
+
+def test_few_and_unsure_texts_say_nothing():
+    assert not Languages({"en": 3, "la": 2}, 20, ("en",)).unknown
+    assert Languages({"la": 2}, 1, ("en",)).unknown == {"la": 2}
+    assert not languages_of([], ["en"]).unknown
+    assert languages_of(["", "1234", "?!"], ["en"]).texts == 3
+    assert languages_of([], ["en"]).said() == "none, of 0 texts looked at"
+
+
+def test_the_sample_follows_from_the_texts_not_from_their_order():
+    texts = [f"text {n}" for n in range(4 * SAMPLE)]
+    hashes = hash128(texts)[:, 0]
+    drawn = sample_of(pa.array(texts), hashes)
+    assert 0.8 * SAMPLE < len(drawn) < 1.2 * SAMPLE
+    order = list(range(len(texts)))
+    random.Random(1).shuffle(order)
+    other = sample_of(pa.array([texts[at] for at in order]), hashes[order])
+    assert sorted(other) == sorted(drawn)
+    assert sampled(np.array([2**64 - 1], np.uint64), 10, 10).all()
+
+
+@pytest.mark.parametrize(
+    ("matter", "known"),
+    [
+        ("language: en", ("en",)),
+        ("language:\n- en\n- pt-BR", ("en", "pt")),
+        ("language: [de, fr]", ("de", "fr")),
+        ("language: multilingual", ()),
+        ("license: mit", ()),
+    ],
+)
+def test_what_a_model_knows_is_in_its_card(matter, known):
+    assert card_languages(f"---\n{matter}\nlicense: mit\n---\n\n# Model\nlanguage: xx\n") == known
+    assert card_languages(matter) == ()
