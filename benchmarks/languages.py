@@ -1,4 +1,4 @@
-"""How often a run is told that the model does not know its language: languages other than English, and English.
+"""How often a run is told that the model does not know its language, of other languages and of English.
 
     python -m benchmarks.languages --data DIR
 
