@@ -4,12 +4,14 @@ A prompt, a letterhead, a licence, a template's frame: two texts are not alike b
 for are runs of words that recur in at least ``TEXTS`` distinct texts and end where the texts part: where no
 word follows (or goes before) in most of them, and the next few words are of many kinds. That tells a frame
 from a text of many copies: copies go on alike after every run of words, but for an edit here and there, so
-nothing of them is boilerplate. Of a large corpus a sample is looked at, which follows from the texts alone,
+nothing of them is boilerplate. Nor is what versions of one thing share, whose other words are alike too, as
+citations of one article are. Of a large corpus a sample is looked at, which follows from the texts alone,
 not from their order, so that every runner finds the same.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,8 +39,10 @@ SAMPLE_TEXTS, SAMPLE_CHARACTERS = 50_000, 20_000_000
 MOST_RUNS = 1 << 20
 """Runs of words that are kept as boilerplate, 8 bytes each; the most frequent."""
 _NEAR = 3  # words whose kinds tell where texts part
-_KINDS, _KINDS_SHARE = 6, 0.2  # of them, at least; and as a share of the texts
+_KINDS = 6  # of them, at least, or half of the texts, where they are many 20 and a tenth
 _MOST_ALIKE = 0.5  # share of the texts that may go on with the same word where they part
+_COMPARED = 10  # texts of a frame
+_VERSIONS = 0.15  # Jaccard similarity of their contents, on average, from which they are of one thing
 _HEAD = 10_000  # characters of a long text of the sample, at either end
 _BLOCK = 1 << 18  # characters that are hashed together
 _LOOSE = " \t\r\n.,;:!?)]}。、，"  # before a part: of the boilerplate
@@ -168,7 +172,7 @@ class Boilerplate:
         """Find it in distinct texts, in any order: those of :func:`boilerplate_sample`."""
         if len(texts) < TEXTS:
             return cls.none()
-        words = _Words.of([_ends(text) for text in texts])
+        words = _Words.of([_ends(text) for text in sorted(texts)])
         first, runs = words.runs()
         chosen, group = _recurrent(runs, words.text[first])
         if not len(chosen):
@@ -182,6 +186,8 @@ class Boilerplate:
         value = np.zeros(len(most), np.uint64)
         value[group] = runs
         kept = np.flatnonzero((framed >= TEXTS) & (2 * framed >= most))
+        contents = _Contents(words, first[inside])
+        kept = kept[[contents.differ(of) for of in _some_texts(group[inside], text[inside], kept)]]
         kept = kept[np.lexsort((value[kept], -framed[kept]))][:MOST_RUNS]
         return cls(np.sort(value[kept]))
 
@@ -193,11 +199,7 @@ class Boilerplate:
         first, runs = words.runs()
         at = np.searchsorted(self.hashes, runs)
         hit = first[self.hashes[np.minimum(at, len(self.hashes) - 1)] == runs]
-        covers = np.zeros(len(words.hash) + 1, np.int64)
-        np.add.at(covers, hit, 1)
-        np.add.at(covers, hit + WORDS, -1)
-        common = np.cumsum(covers)[:-1] > 0
-        spans = _spans(common, words.text)
+        spans = _spans(_covered(hit, len(words.hash)), words.text)
         spans = spans[spans[:, 1] - spans[:, 0] >= LEAST_WORDS]
         found = list(texts)
         owner = words.text[spans[:, 0]]
@@ -228,6 +230,53 @@ def boilerplate_sample(hashes: Hashes, texts: int, characters: int) -> Flags:
 
 def _ends(text: str) -> str:
     return text if len(text) <= 2 * _HEAD else f"{text[:_HEAD]}\n{text[-_HEAD:]}"
+
+
+class _Contents:
+    """What texts have besides what recurs: the words of each that are not in every fifth text.
+
+    Args:
+        words: of all texts.
+        covered: first of ``WORDS`` that are no content.
+    """
+
+    def __init__(self, words: _Words, covered: IntArray) -> None:
+        texts = int(words.text.max(initial=-1)) + 1
+        _, kind = np.unique(words.hash, return_inverse=True)
+        rare = _texts_of(kind, words.text) <= texts / 5
+        own = rare[kind] & ~_covered(covered, len(kind))
+        bounds = np.searchsorted(words.text[own], np.arange(texts + 1)).tolist()
+        kinds = kind[own].tolist()
+        self._sets = [frozenset(kinds[a:b]) for a, b in itertools.pairwise(bounds)]
+        self.differ = lru_cache(maxsize=None)(self._differ)  # one frame has many runs of words
+
+    def _differ(self, texts: tuple[int, ...]) -> bool:
+        """Whether these are less alike than versions of one thing, such as citations of one article."""
+        likeness = [
+            len(a & b) / len(a | b)
+            for a, b in itertools.combinations([self._sets[text] for text in texts], 2)
+            if a or b
+        ]
+        return not likeness or sum(likeness) / len(likeness) < _VERSIONS
+
+
+def _some_texts(group: IntArray, text: IntArray, wanted: IntArray) -> Iterator[tuple[int, ...]]:
+    """Some texts of each of the wanted groups, spread evenly over all that it has."""
+    order = np.lexsort((text, group))
+    starts = np.searchsorted(group[order], wanted)
+    stops = np.searchsorted(group[order], wanted, side="right")
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        every = np.unique(text[order[start:stop]])
+        yield tuple(every[np.linspace(0, len(every) - 1, _COMPARED).astype(np.int64)].tolist())
+
+
+def _covered(first: IntArray, words: int) -> Flags:
+    """Which of so many words are in one of the runs that begin at some."""
+    covers = np.zeros(words + 1, np.int64)
+    np.add.at(covers, first, 1)
+    np.add.at(covers, first + WORDS, -1)
+    covered: Flags = np.cumsum(covers)[:-1] > 0
+    return covered
 
 
 def _opens(ordered: NDArray[Any]) -> Flags:
@@ -267,7 +316,8 @@ def _parts(group: IntArray, word: Hashes, near: Hashes) -> Flags:
     np.maximum.at(most, of, count)
     _, of, _ = _distinct(group, near)
     kinds = np.bincount(of, minlength=len(places))
-    parts: Flags = (most <= _MOST_ALIKE * places) & (kinds >= np.maximum(_KINDS, _KINDS_SHARE * places))
+    enough = np.maximum(_KINDS, np.minimum(places / 2, 20 + places / 10))
+    parts: Flags = (most <= _MOST_ALIKE * places) & (kinds >= enough)
     return parts
 
 
