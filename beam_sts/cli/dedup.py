@@ -35,7 +35,8 @@ from beam_sts.cli.scoring import add_places, add_scoring_options, check_device
 from beam_sts.dedup.components import ROUNDS
 from beam_sts.dedup.counts import DedupCounts
 from beam_sts.dedup.decide import describe_clusters
-from beam_sts.dedup.local import Plan, score_candidates, settle
+from beam_sts.dedup.learnt import Learnt
+from beam_sts.dedup.local import Plan, look_first, score_candidates, settle
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.receipts import RowWriter
 from beam_sts.dedup.rows import read_corpus
@@ -91,7 +92,7 @@ def parser() -> Parser:
     )
     data.add_argument("--id", metavar="COL", help="column of distinct ids (default: row numbers, as _id)")
     add_format_options(p.add_argument_group("formats"))
-    add_options(rule, of, "threshold", "guard", "max_lost", "form", "keep", "linkage")
+    add_options(rule, of, "threshold", "guard", "max_lost", "form", "boilerplate", "keep", "linkage")
     add_options(find, of, "candidates", "minhash_similarity", "minhash_recall", "shingle", "neighbours")
     add_options(find, of, "embedding", "bucket_cap", "max_pairs")
     data.add_argument(
@@ -104,7 +105,7 @@ def parser() -> Parser:
     data.add_argument(
         "--from_pairs", metavar="DIR", help="take the scores of that earlier run; score what it left out"
     )
-    add_options(verify, of, "rule", "model_share", "score_all", "cascade_model", "cascade_band")
+    add_options(verify, of, "rule", "model_share", "languages", "score_all", "cascade_model", "cascade_band")
     add_options(rule, of, "empty")
     add_options(machine, of, "component_rounds")
     add_options(data, of, "rows_per_shard", "output_prefix")
@@ -136,24 +137,28 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
     """Read, propose, verify, decide, write; gives the summary."""
     watch = Watch(console_of(args))
     settings = job.settings
-    plan = Plan(job.proposal, settings.policy, job.checkpoint, settings.max_pairs)
+    plan = Plan(job.proposal, settings.policy, job.checkpoint, settings.max_pairs, settings.learning)
     with watch.stage("rows", sum(source.plan.rows for source in job.sources)) as seen:
         blank, keep = settings.empty == "score", settings.policy.keep
         corpus = read_corpus(job.sources, keep, job.proposal, compare_blank=blank, folder=work, seen=seen)
     watch.lap("read")
+    corpus, learnt = look_first(plan, corpus, work)
+    watch.lap("learn")
     reports: list[dict[str, Any]] = []
     if earlier := job.earlier:
         edges = read_edges(
             earlier.pairs, corpus.rows, corpus.nodes, settings.max_lost, compared=earlier.compared
         )
-        shards = PairShards(job.output, _verifier(job, corpus.texts) if earlier.completes else None, corpus)
+        shards = PairShards(
+            job.output, _verifier(job, corpus.texts, learnt) if earlier.completes else None, corpus
+        )
         if earlier.completes:
             edges = shards.complete(edges)
         watch.lap("pairs")
         shards.write(edges)
         settled = settle(plan, corpus, edges, shards if earlier.completes else None)
     else:
-        shards = PairShards(job.output, _verifier(job, corpus.texts), corpus)
+        shards = PairShards(job.output, _verifier(job, corpus.texts, learnt), corpus)
         edges, reports = score_candidates(plan, corpus, shards, watch)
         watch.lap("score")
         settled = settle(plan, corpus, edges, shards)
@@ -180,7 +185,7 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
         shards_damaged=len(damaged)
     )
     largest = [cluster for _, cluster in describe_clusters(made, corpus.first_ids)]
-    told = counted.summary(reports, largest, table, keeps_blank=args.empty == "keep")
+    told = counted.summary(reports, largest, table, learnt.record(), keeps_blank=args.empty == "keep")
     summary = summarise(args, job, "one machine", rows, told, watch.seconds, watch.timeline)
     look = look_at(corpus, settled)
     shown = examples(made, made.edges, args.threshold, args.report_examples, look)
@@ -283,6 +288,7 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
         counted["candidates"],
         counted["largest_clusters"],
         counted["thresholds"],
+        {name: counted[name] for name in ("languages", "boilerplate")},
         keeps_blank=args.empty == "keep",
     )
     path = f"Beam, {options.view_as(StandardOptions).runner}"
@@ -291,9 +297,9 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
     return summary
 
 
-def _verifier(job: DedupJob, texts: pa.LargeStringArray) -> Verifier:
+def _verifier(job: DedupJob, texts: pa.LargeStringArray, learnt: Learnt) -> Verifier:
     overlap = Overlap.learn(texts) if job.settings.blend else None
-    return job.settings.scoring(job.checkpoint, job.cascade).verifier(overlap)
+    return job.settings.scoring(job.checkpoint, job.cascade).verifier(overlap, learnt)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

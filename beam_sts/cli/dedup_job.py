@@ -31,11 +31,17 @@ _SETTINGS = (
     *("text", "id", "threshold", "keep", "candidates", "minhash_similarity", "minhash_recall", "shingle"),
     *("neighbours", "bucket_cap", "against_text", "against_id", "within", "symmetric", "long_text", "empty"),
     *("embedding", "against_embedding", "precision", "rows_per_shard", "cascade_band", "rule", "linkage"),
-    *("model_share", "one_to_one", "guard", "max_lost", "form", "score_all"),
+    *("model_share", "one_to_one", "guard", "max_lost", "form", "score_all", "boilerplate", "languages"),
 )
-_OF_SCORES = ("rule", "model_share", "symmetric", "long_text", "precision", "cascade_band", "form")
+_OF_SCORES = (
+    *("rule", "model_share", "symmetric", "long_text", "precision", "cascade_band", "form"),
+    *("boilerplate", "languages"),
+)
 """Settings that scores depend on."""
-_BEFORE = {"guard": "none", "max_lost": None, "form": "none", "score_all": True}
+_BEFORE = {
+    **{"guard": "none", "max_lost": None, "form": "none", "score_all": True},
+    **{"boilerplate": "counted", "languages": "ignored"},
+}
 """Settings of runs from before there were these."""
 
 
@@ -141,7 +147,7 @@ _MAKERS = {
 def _makers(proposal: Proposal, keep: KeepPolicy) -> list[str]:
     """Packages whose versions decide what is proposed and kept."""
     names = {name for source in proposal.sources for name in _MAKERS.get(source.partition(":")[0], ())}
-    return sorted({*names, "scipy", *(["duckdb"] if keep.name.startswith("highest:") else [])})
+    return sorted({*names, "scipy", "py3langid", *(["duckdb"] if keep.name.startswith("highest:") else [])})
 
 
 def _said(value: Any) -> Any:

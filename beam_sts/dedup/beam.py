@@ -24,9 +24,11 @@ from beam_sts.dedup.beam_decide import (
     Verify,
     fates,
 )
+from beam_sts.dedup.beam_learnt import LearnTexts, OwnTexts
 from beam_sts.dedup.beam_scored import KeptScores, VerifyKept
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, Fields, MakeDistinctTexts, ReadRows, TextInfo
 from beam_sts.dedup.beam_thresholds import CountThresholds
+from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.overlap import SHINGLE
 from beam_sts.dedup.representatives import BOTH
 from beam_sts.dedup.rule import threshold_table
@@ -141,20 +143,23 @@ class DeduplicateTexts(beam.PTransform):
             apart=against and not self._proposal.within,
         )
         texts = nodes.nodes | "Texts" >> beam.MapTuple(lambda node, info: (node, info.text))
+        learning = self._settings.learning
+        looked = texts | "Look first" >> LearnTexts(learning, self._scoring.model, self._settings.load)
         earlier = "scored" in inputs
         if earlier:
             scored = {"members": nodes.members, "scored": inputs["scored"]}
             proposed = ProposedCollections(scored | "Earlier" >> EarlierPairs(), None)
         else:
-            proposed = self._candidates(nodes, texts, inputs, against)
+            own = texts | "Own texts" >> OwnTexts(looked) if learning.boilerplate else texts
+            proposed = self._candidates(nodes, own, inputs, against)
         joined = {"texts": texts, "pairs": proposed.pairs} | "Join" >> JoinTexts()
         if self._settings.empty != "score" and not earlier:
             joined = joined | "Not blank" >> beam.Filter(
                 lambda row: not (is_blank(row[2]) or is_blank(row[3]))
             )
-        learnt = []
+        learnt = [beam.pvalue.AsSingleton(looked)]
         if self._settings.blend:
-            learnt = [beam.pvalue.AsSingleton(texts | "Words" >> ShingleFrequencies(*SHINGLE))]
+            learnt += [beam.pvalue.AsSingleton(texts | "Words" >> ShingleFrequencies(*SHINGLE))]
         count = joined | "Pairs" >> beam.combiners.Count.Globally()
         verified = self._verify(joined, count, learnt, earlier)
         pairs = verified["pairs"]
@@ -212,6 +217,7 @@ class DeduplicateTexts(beam.PTransform):
                 _report,
                 self._thresholds,
                 beam.pvalue.AsSingleton(shown),
+                learnt[0],
                 [] if proposed.reports is None else beam.pvalue.AsList(proposed.reports),
                 beam.pvalue.AsList(
                     settled["clusters"] | "Largest" >> beam.combiners.Top.Of(_LARGEST, key=_by_size)
@@ -380,6 +386,7 @@ def _report(
     counts: dict[str, Any],
     thresholds: list[float],
     shown: list[Entry],
+    learnt: Learnt,
     candidates: list[tuple[int, dict[str, Any]]],
     largest: list[list[Any]],
 ) -> dict[str, Any]:
@@ -388,6 +395,7 @@ def _report(
     ordered = [report for _, report in sorted(candidates, key=lambda placed: placed[0])]
     return {
         **counts,
+        **learnt.record(),
         "candidates": ordered,
         "largest_clusters": [cluster for *_, cluster in (largest or [[]])[0]],
         "thresholds": [] if over else table,

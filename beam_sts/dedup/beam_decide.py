@@ -21,6 +21,7 @@ from beam_sts.candidates.beam_nearest import Packed
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, TextInfo
 from beam_sts.dedup.decide import GUARD, IDENTICAL, Edges, decide, describe_clusters
 from beam_sts.dedup.facts.compare import turn
+from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.representatives import BOTH
 from beam_sts.dedup.rule import Policy
@@ -38,7 +39,7 @@ _TEXTS_AT_ONCE, _CHARACTERS_AT_ONCE = 20_000, 1 << 23
 _RECEIPT = 5
 """What of a removed row's receipt is decided: representative, score, source, rule, lost."""
 
-Learnt = tuple[int, Packed]
+Words = tuple[int, Packed]
 """Texts, and in how many of them each shingle is: what ``blend`` weighs by."""
 
 
@@ -98,11 +99,11 @@ class _Scores(beam.DoFn):
         self._scoring, self._each = scoring, each
         self._verifier: Verifier | None = None
 
-    def verifier(self, learnt: Learnt | None) -> Verifier:
+    def verifier(self, learnt: Learnt, words: Words | None) -> Verifier:
         """The worker's own."""
         if self._verifier is None:
-            overlap = Overlap.of(learnt[1].array, learnt[0]) if learnt else None
-            self._verifier = self._scoring.verifier(overlap)
+            overlap = Overlap.of(words[1].array, words[0]) if words else None
+            self._verifier = self._scoring.verifier(overlap, learnt)
         return self._verifier
 
 
@@ -120,12 +121,16 @@ class Verify(_Scores):
         self._most = most
 
     def process(
-        self, rows: list[tuple[Any, Any, str, str, str]], count: int, learnt: Learnt | None = None
+        self,
+        rows: list[tuple[Any, Any, str, str, str]],
+        count: int,
+        learnt: Learnt,
+        words: Words | None = None,
     ) -> Iterator[Any]:
         """Beam's."""
         if self._most is not None:
             check_pairs(count, self._most)
-        found, sources = self._scored(rows, learnt)
+        found, sources = self._scored(rows, learnt, words)
         made = found.verdicts
         good = made.scores[~np.isnan(made.scores)]
         limit = np.float32(self._scoring.threshold)
@@ -150,21 +155,25 @@ class Verify(_Scores):
             shown = pair_entries(edges, self._scoring.threshold, self._each, look.pairs)
             yield pvalue.TaggedOutput("shown", best_entries(shown, self._each))
 
-    def _scored(self, rows: list[tuple[Any, ...]], learnt: Learnt | None) -> tuple[Verified, list[str]]:
+    def _scored(
+        self, rows: list[tuple[Any, ...]], learnt: Learnt, words: Words | None
+    ) -> tuple[Verified, list[str]]:
         """Scores of the pairs, and their sources."""
         texts = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
-        return self.verifier(learnt).verify(*texts), [row[4] for row in rows]
+        return self.verifier(learnt, words).verify(*texts), [row[4] for row in rows]
 
 
 class TakeScores(Verify):
     """As :class:`Verify`, of pairs that bring what an earlier run found: only what it left out is done."""
 
-    def _scored(self, rows: list[tuple[Any, ...]], learnt: Learnt | None) -> tuple[Verified, list[str]]:
+    def _scored(
+        self, rows: list[tuple[Any, ...]], learnt: Learnt, words: Words | None
+    ) -> tuple[Verified, list[str]]:
         found = [row[4] for row in rows]
         known, sources = verdicts_of((one[0], *one[2:]) for one in found), [one[1] for one in found]
         a, b = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
         if self._scoring.leaves_out(known):
-            return self.verifier(learnt).verify(a, b, known), sources
+            return self.verifier(learnt, words).verify(a, b, known), sources
         return Verified(known.barred((characters(a), characters(b)), self._scoring.max_lost)), sources
 
 
@@ -185,11 +194,11 @@ class DecideClusters(_Scores):
         self._part = _Part()
 
     def process(
-        self, cluster: tuple[Any, dict[str, Iterable[Any]]], learnt: Learnt | None = None
+        self, cluster: tuple[Any, dict[str, Iterable[Any]]], learnt: Learnt, words: Words | None = None
     ) -> Iterator[Any]:
         """What is decided when enough texts wait."""
         self._part.add(cluster[1]["members"], cluster[1]["edges"])
-        self._learnt = learnt
+        self._learnt = learnt, words
         if self._part.is_full:
             yield from self._decide()
 
@@ -211,7 +220,7 @@ class DecideClusters(_Scores):
 
         def verify(a: IntArray, b: IntArray) -> Any:
             nonlocal stats
-            found = self.verifier(self._learnt).verify(texts.take(pa.array(a)), texts.take(pa.array(b)))
+            found = self.verifier(*self._learnt).verify(texts.take(pa.array(a)), texts.take(pa.array(b)))
             stats += found.stats
             return found.verdicts
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam import pvalue
 
-from beam_sts.dedup.beam_decide import Learnt, Verify
+from beam_sts.dedup.beam_decide import Verify, Words
+from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.verdicts import Verdicts
 from beam_sts.dedup.verify import Scoring, Verified, characters
 from beam_sts.io.committed import content_digest
@@ -72,14 +73,18 @@ class VerifyKept(Verify):
         self._kept = kept
 
     def process(  # type: ignore[override]
-        self, grouped: tuple[int, Iterable[CandidateRow]], count: int, learnt: Learnt | None = None
+        self,
+        grouped: tuple[int, Iterable[CandidateRow]],
+        count: int,
+        learnt: Learnt,
+        words: Words | None = None,
     ) -> Iterator[Any]:
         """Beam's."""
         self._number, self._reused = grouped[0], 0
-        yield from super().process(sorted(grouped[1], key=lambda row: row[:2]), count, learnt)
+        yield from super().process(sorted(grouped[1], key=lambda row: row[:2]), count, learnt, words)
         yield pvalue.TaggedOutput("counts", {"pairs_reused": self._reused})
 
-    def _scored(self, rows: list[Any], learnt: Learnt | None) -> tuple[Verified, list[str]]:
+    def _scored(self, rows: list[Any], learnt: Learnt, words: Words | None) -> tuple[Verified, list[str]]:
         texts = [pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3)]
         sources = [row[4] for row in rows]
         ends = pa.array([repr(row[:2]) for row in rows], pa.large_string())
@@ -89,6 +94,6 @@ class VerifyKept(Verify):
             self._reused = len(rows)
             sizes = characters(texts[0]), characters(texts[1])
             return Verified(Verdicts.read(table, sizes, self._scoring.max_lost)), sources
-        found, _ = super()._scored(rows, learnt)
+        found, _ = super()._scored(rows, learnt, words)
         self._kept.write(self._number, keys, found.verdicts)
         return found, sources

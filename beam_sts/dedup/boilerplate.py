@@ -34,7 +34,7 @@ LEAST_WORDS = 8
 """Of boilerplate; what is shorter is a phrase."""
 TEXTS = 8
 """Distinct texts that boilerplate is in, at least."""
-SAMPLE_TEXTS, SAMPLE_CHARACTERS = 50_000, 20_000_000
+SAMPLE_TEXTS, SAMPLE_CHARACTERS = 50_000, 10_000_000
 """That are looked at, about."""
 MOST_RUNS = 1 << 20
 """Runs of words that are kept as boilerplate, 8 bytes each; the most frequent."""
@@ -193,25 +193,39 @@ class Boilerplate:
 
     def own(self, texts: Sequence[str]) -> list[str]:
         """What each text has besides: the parts around it, a line each; the whole where nothing is left."""
+        found = list(texts)
+        for number, cuts in enumerate(self._cuts(texts)):
+            if cuts:
+                text = texts[number]
+                ends = [0, *cuts, len(text)]
+                parts = [
+                    text[a:b].lstrip(_LOOSE).rstrip() for a, b in zip(ends[::2], ends[1::2], strict=True)
+                ]
+                found[number] = "\n".join(part for part in parts if any(map(str.isalnum, part))) or text
+        return found
+
+    def spans(self, texts: Sequence[str]) -> list[list[str]]:
+        """The boilerplate of each text."""
+        cuts = self._cuts(texts)
+        return [
+            [text[a:b] for a, b in zip(mine[::2], mine[1::2], strict=True)]
+            for text, mine in zip(texts, cuts, strict=True)
+        ]
+
+    def _cuts(self, texts: Sequence[str]) -> list[list[int]]:
+        """Where boilerplate begins and ends in each text, in turn."""
+        found: list[list[int]] = [[] for _ in texts]
         if not self:
-            return list(texts)
+            return found
         words = _Words.of(texts)
         first, runs = words.runs()
         at = np.searchsorted(self.hashes, runs)
         hit = first[self.hashes[np.minimum(at, len(self.hashes) - 1)] == runs]
         spans = _spans(_covered(hit, len(words.hash)), words.text)
         spans = spans[spans[:, 1] - spans[:, 0] >= LEAST_WORDS]
-        found = list(texts)
-        owner = words.text[spans[:, 0]]
-        bounds = np.searchsorted(owner, np.arange(len(texts) + 1))
-        for number in np.unique(owner).tolist():
-            mine = spans[bounds[number] : bounds[number + 1]]
-            cuts = [0, *np.stack([words.start[mine[:, 0]], words.stop[mine[:, 1] - 1]], 1).ravel().tolist()]
-            text = texts[number]
-            cuts.append(len(text))
-            parts = [text[a:b].lstrip(_LOOSE).rstrip() for a, b in zip(cuts[::2], cuts[1::2], strict=True)]
-            left = [part for part in parts if any(map(str.isalnum, part))]
-            found[number] = "\n".join(left) or text
+        owner, start, stop = words.text[spans[:, 0]], words.start[spans[:, 0]], words.stop[spans[:, 1] - 1]
+        for number, begin, end in zip(owner.tolist(), start.tolist(), stop.tolist(), strict=True):
+            found[number] += [begin, end]
         return found
 
     def own_texts(self, texts: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -66,6 +66,7 @@ class DedupCounts(Counts):
         candidates: list[dict[str, Any]],
         clusters: list[dict[str, Any]],
         thresholds: list[dict[str, Any]],
+        learnt: dict[str, Any],
         *,
         keeps_blank: bool,
     ) -> dict[str, Any]:
@@ -75,6 +76,7 @@ class DedupCounts(Counts):
             candidates: a report of each source.
             clusters: the largest.
             thresholds: the table of them.
+            learnt: as of ``Learnt.record``.
             keeps_blank: empty texts are kept.
         """
         rows = {side: self.rows.get(side, 0) for side in "01"}
@@ -83,6 +85,7 @@ class DedupCounts(Counts):
         verify = {**asdict(VerifyStats()), **self.verify}
         verify.pop("seconds")
         return {
+            **learnt,
             "rows_against": rows["1"],
             "texts_compared": self.texts_compared,
             "identical_rows": sum(rows.values()) - self.texts_compared,

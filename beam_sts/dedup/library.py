@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from beam_sts.candidates.source import Columns, TableSource
-from beam_sts.dedup.local import NoWatch, Plan, Watch, score_candidates, settle
+from beam_sts.dedup.local import NoWatch, Plan, Watch, look_first, score_candidates, settle
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.result import Deduplication, Parts
 from beam_sts.dedup.rows import read_corpus
@@ -87,9 +87,10 @@ def deduplicate(
     watch = watch or NoWatch()
     with watch.stage("rows", sum(len(source.table) for source in sources)) as seen:
         corpus = read_corpus(sources, policy.keep, proposal, compare_blank=chosen.empty == "score", seen=seen)
+    plan = Plan(proposal, policy, checkpoint, chosen.max_pairs, chosen.learning)
+    corpus, learnt = look_first(plan, corpus)
     overlap = Overlap.learn(corpus.texts) if chosen.blend else None
-    scores = PairScores(chosen.scoring(checkpoint, cascade).verifier(overlap), corpus)
-    plan = Plan(proposal, policy, checkpoint, chosen.max_pairs)
+    scores = PairScores(chosen.scoring(checkpoint, cascade).verifier(overlap, learnt), corpus)
     edges, reports = score_candidates(plan, corpus, scores, watch)
     settled = settle(plan, corpus, edges, scores)
     numbers, bad, reasons = _read_numbers(sources[0])

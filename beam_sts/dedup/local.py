@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from beam_sts.candidates.propose import Proposal, propose
 from beam_sts.dedup.decide import GUARD, Edges
+from beam_sts.dedup.learnt import Learning, Learnt, learn
 from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.dedup.rule import Policy
 from beam_sts.dedup.shards import PairScores, edges_of
@@ -44,13 +46,26 @@ class NoWatch:
 class Plan:
     """What a run does to a corpus, whatever it is: where candidates come from, and how they decide.
 
-    ``most`` candidates may be there.
+    ``most`` candidates may be there; ``learning`` is what is learnt of the texts first.
     """
 
     proposal: Proposal
     policy: Policy
     checkpoint: Checkpoint
     most: int | None = None
+    learning: Learning = field(default_factory=Learning)
+
+
+def look_first(plan: Plan, corpus: Corpus, folder: Path | None = None) -> tuple[Corpus, Learnt]:
+    """What is learnt of the texts before they are judged, and the corpus with what candidates go by.
+
+    Args:
+        plan: of the run.
+        corpus: whose texts are looked at.
+        folder: on a local disk, for the texts without boilerplate; None: they are in memory.
+    """
+    learnt = learn(plan.learning, corpus.texts, corpus.hashes, plan.checkpoint.languages)
+    return corpus.without_boilerplate(learnt, folder) if learnt.boilerplate else corpus, learnt
 
 
 def score_candidates(

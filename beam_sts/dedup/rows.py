@@ -6,7 +6,7 @@ A corpus is read twice: once here, and once when its rows are written out again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +17,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray, group_starts, inverse
-from beam_sts.candidates.keys import Keys, blocking_keys, hash128
+from beam_sts.candidates.keys import Keys, blocking_keys, hash128, text_blocks
 from beam_sts.candidates.propose import Proposal, Texts
 from beam_sts.candidates.source import Readable
 from beam_sts.candidates.vectors import vector_matrix
 from beam_sts.dedup.decide import Decision, Edges, RowOutcomes, Verify, decide, row_outcomes
 from beam_sts.dedup.keep import KeepPolicy, ranks
+from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.rule import Policy
 from beam_sts.errors import UserError
 from beam_sts.io.blank import blank_rows
@@ -238,7 +239,8 @@ def best_rows(
 class Corpus:
     """One input or two on one machine: their rows, the nodes of these, and the nodes' texts.
 
-    ``release`` gives back memory of texts that are on disk.
+    ``release`` gives back memory of texts that are on disk. ``own`` are the texts without boilerplate, by
+    which candidates are found; None: the whole texts.
     """
 
     rows: Rows
@@ -246,6 +248,21 @@ class Corpus:
     nodes: DistinctTexts
     texts: pa.LargeStringArray
     release: Callable[[], None]
+    own: pa.LargeStringArray | None = None
+
+    @property
+    def hashes(self) -> NDArray[np.uint64]:
+        """Of each node's text, shape (nodes,)."""
+        hashes: NDArray[np.uint64] = self.rows.hashes[self.nodes.row, 0]
+        return hashes
+
+    def without_boilerplate(self, learnt: Learnt, folder: Path | None) -> Corpus:
+        """The same, with the texts' own parts, which ``folder`` takes; None: they are in memory."""
+        spill = TextFile(folder / "own") if folder else TextList()
+        for _, part in text_blocks(self.texts):
+            spill.append(learnt.own(part))
+            self.release()
+        return replace(self, own=spill.column())
 
     @property
     def against(self) -> bool:
@@ -259,8 +276,9 @@ class Corpus:
         blocks = [Keys(nodes.of_row[keys.text], keys.key, "block") for keys in rows.blocks]
         vectors = rows.vectors
         of_nodes = None if vectors is None else partial(np.take, vectors, nodes.row, axis=0)
+        texts = self.texts if self.own is None else self.own
         return Texts(
-            self.texts, nodes.side, nodes.blank, self.against, rows.ids[0], nodes.of_row, blocks, of_nodes
+            texts, nodes.side, nodes.blank, self.against, rows.ids[0], nodes.of_row, blocks, of_nodes
         )
 
     def first_ids(self, texts: IntArray) -> list[Any]:

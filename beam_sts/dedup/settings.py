@@ -16,6 +16,7 @@ from beam_sts.checks import every, flag, interval, name, optional, share, whole
 from beam_sts.dedup.components import ROUNDS
 from beam_sts.dedup.facts.compare import GUARDS
 from beam_sts.dedup.keep import KeepPolicy, check_keep
+from beam_sts.dedup.learnt import Learning
 from beam_sts.dedup.rule import LINKAGES, TABLE, Policy
 from beam_sts.dedup.verdicts import FORMS, MAX_LOST, MaxLost, check_max_lost, read_max_lost
 from beam_sts.dedup.verify import MODEL_SHARE, THRESHOLD, Scoring
@@ -30,6 +31,8 @@ from beam_sts.settings import like, setting
 
 MAX_PAIRS = 5_000_000
 BLEND = ("model", "blend")
+BOILERPLATE = ("ignored", "counted")
+LANGUAGES = ("detected", "ignored")
 
 
 def _read_band(text: str) -> Any:
@@ -93,6 +96,18 @@ class DedupSettings(ScorerSettings):
         "texts are compared in plain form: compatibility letters, mark-up, entities, kinds of quotes and "
         "dashes and white space do not count; none: as they are",
         choices=FORMS,
+    )
+    boilerplate: str = setting(
+        "ignored",
+        "what many texts share around contents that differ, such as a prompt, a footer or a template: "
+        "ignored, or counted as likeness",
+        choices=BOILERPLATE,
+    )
+    languages: str = setting(
+        "detected",
+        "languages of the texts: detected, so that a blend leaves out a model that does not know them, or "
+        "ignored",
+        choices=LANGUAGES,
     )
     one_to_one: bool = setting(
         False,
@@ -236,6 +251,11 @@ class DedupSettings(ScorerSettings):
     def blend(self) -> bool:
         """Whether the overlap of the texts counts."""
         return self.rule == "blend"
+
+    @property
+    def learning(self) -> Learning:
+        """What is learnt of the texts before they are judged."""
+        return Learning(self.boilerplate == "ignored", self.languages == "detected", self.form == "plain")
 
     @property
     def band(self) -> tuple[float, float]:

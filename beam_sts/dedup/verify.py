@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.candidates.form import plain_texts
+from beam_sts.dedup.boilerplate import Boilerplate
 from beam_sts.dedup.facts.texts import compare_texts
+from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.verdicts import NOT_COMPARED, RULES, MaxLost, Verdicts
 from beam_sts.errors import UserError
@@ -83,6 +85,8 @@ class Verifier:
         least: lowest score that matters.
         every: scores below it are wanted too.
         form: ``plain``: texts are scored in plain form (``beam_sts.candidates.form``); ``none``: as they are.
+        boilerplate: does not count as likeness: the overlap is the least of that of the texts and of what is
+            their own, and the model is asked about the latter.
     """
 
     scorer: PairScorer
@@ -97,6 +101,7 @@ class Verifier:
     least: float = 0.0
     every: bool = True
     form: str = "none"
+    boilerplate: Boilerplate = field(default_factory=Boilerplate.none)
 
     def verify(self, text_a: pa.Array, text_b: pa.Array, known: Verdicts | None = None) -> Verified:
         """Judge two columns of n texts (``large_string``, without nulls).
@@ -139,13 +144,15 @@ class Verifier:
         taken = pa.array(rows)
         first, second = _ordered(text_a.take(taken), text_b.take(taken))
         shared = None if self.overlap is None else self.overlap.scores(first, second)
-        if shared is not None and not self.every:
-            bounds = decisive(_mean(np.ones(len(rows), np.float32), shared, self.share))
-            near = bounds >= np.float32(self.least)
-            far = rows[~near]
-            made.scores[far], made.bounds[far], made.rules[far] = np.nan, bounds[~near], RULES.index("bound")
-            rows, shared, taken = rows[near], shared[near], pa.array(np.flatnonzero(near))
-            first, second = first.take(taken), second.take(taken)
+        if shared is not None:
+            rows, first, second, shared = self._near(made, rows, first, second, shared)
+        if self.boilerplate:
+            first, second, framed = self._own(first, second)
+            if shared is not None and self.overlap is not None and len(framed):
+                taken = pa.array(framed)
+                own = self.overlap.scores(first.take(taken), second.take(taken))
+                shared[framed] = np.minimum(shared[framed], own)
+                rows, first, second, shared = self._near(made, rows, first, second, shared)
         made.bounds[rows] = np.nan
         made.rules[rows] = RULES.index("model" if shared is None else "blend")
         if shared is not None and not self.share:  # the model has no say
@@ -176,6 +183,37 @@ class Verifier:
             length_histogram=length_histogram(result.tokens),
             seconds=seconds,
         )
+
+    def _near(
+        self,
+        made: Verdicts,
+        rows: NDArray[np.int64],
+        first: pa.Array,
+        second: pa.Array,
+        shared: NDArray[np.float32],
+    ) -> tuple[NDArray[np.int64], pa.Array, pa.Array, NDArray[np.float32]]:
+        """The pairs that may reach ``least`` whatever the model says; the bounds of the others are noted."""
+        if self.every:
+            return rows, first, second, shared
+        bounds = decisive(_mean(np.ones(len(rows), np.float32), shared, self.share))
+        near = bounds >= np.float32(self.least)
+        far = rows[~near]
+        made.scores[far], made.bounds[far], made.rules[far] = np.nan, bounds[~near], RULES.index("bound")
+        taken = pa.array(np.flatnonzero(near))
+        return rows[near], first.take(taken), second.take(taken), shared[near]
+
+    def _own(self, first: pa.Array, second: pa.Array) -> tuple[pa.Array, pa.Array, NDArray[np.int64]]:
+        """What is the texts' own, or whole texts where that is equal; and the pairs where it is not."""
+        both = pa.chunked_array([first, second]).combine_chunks().dictionary_encode()
+        if isinstance(both, pa.ChunkedArray):
+            both = both.combine_chunks()
+        owned = self.boilerplate.own_texts(both.dictionary.cast(pa.large_string()))
+        a, b = (part.to_numpy() for part in (both.indices[: len(first)], both.indices[len(first) :]))
+        own_a, own_b = owned.take(pa.array(a)), owned.take(pa.array(b))
+        changed = np.asarray(pc.or_(pc.not_equal(own_a, first), pc.not_equal(own_b, second)))
+        framed = changed & np.asarray(pc.not_equal(own_a, own_b))
+        mask = pa.array(framed)
+        return pc.if_else(mask, own_a, first), pc.if_else(mask, own_b, second), np.flatnonzero(framed)
 
     def _compared(
         self, made: Verdicts, rows: NDArray[np.int64], text_a: pa.Array, text_b: pa.Array
@@ -219,15 +257,18 @@ class Scoring:
         unread = (known.scores >= least) & (known.lost[:, 0] == NOT_COMPARED) & compares
         return bool((unread | _unscored(known, self.least, self.every)).any())
 
-    def verifier(self, overlap: Overlap | None = None) -> Verifier:
-        """Loads the models."""
+    def verifier(self, overlap: Overlap | None = None, learnt: Learnt | None = None) -> Verifier:
+        """Loads the models. One that does not know the texts' languages has no say beside an overlap."""
+        learnt = learnt or Learnt()
+        left_out = overlap is not None and learnt.foreign
         scorer = PairScorer(self.model, **self.args)
-        cascade = PairScorer(self.cascade, **self.args) if self.cascade else None
+        cascade = PairScorer(self.cascade, **self.args) if self.cascade and not left_out else None
+        share = 0.0 if left_out else self.share
         models = [scorer, *([cascade] if cascade else [])]
         every = self.every or not all(model.bounded for model in models)
         return Verifier(
-            *(scorer, self.symmetric, cascade, self.band, self.threshold, overlap, self.share, self.guard),
-            *(self.max_lost, self.least, every, self.form),
+            *(scorer, self.symmetric, cascade, self.band, self.threshold, overlap, share, self.guard),
+            *(self.max_lost, self.least, every, self.form, learnt.boilerplate),
         )
 
 

@@ -1,0 +1,93 @@
+"""What is learnt of the texts before they are judged, in Beam. The pure twin is ``beam_sts.dedup.learnt``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+
+from beam_sts.candidates.beam_buckets import batch_texts
+from beam_sts.candidates.keys import hash128
+from beam_sts.dedup.learnt import Learning, Learnt
+from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
+
+
+class LearnTexts(beam.PTransform):
+    """``(id, text)`` of distinct texts -> one :class:`Learnt`. One worker holds the sample, some 10 MB.
+
+    Args:
+        learning: what is to be learnt.
+        model: whose languages are known.
+        load: arguments of ``load_checkpoint``.
+    """
+
+    def __init__(self, learning: Learning, model: str | Checkpoint, load: dict[str, Any]) -> None:
+        super().__init__()
+        self._learning, self._model, self._load = learning, model, load
+
+    def expand(self, texts: beam.PCollection) -> beam.PCollection:
+        """Count, draw the sample, look at it."""
+        size = (
+            texts
+            | "Size of each" >> beam.MapTuple(lambda _, text: (1, len(text)))
+            | "Size" >> beam.CombineGlobally(_sums)
+        )
+        sample = (
+            texts
+            | "Draw" >> beam.FlatMap(_drawn, self._learning, beam.pvalue.AsSingleton(size))
+            | "Sample" >> beam.combiners.ToList()
+        )
+        return sample | "Learn" >> beam.Map(
+            _learnt, self._learning, self._model, self._load, beam.pvalue.AsSingleton(size)
+        )
+
+
+def _sums(parts: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    texts = characters = 0
+    for one, more in parts:
+        texts, characters = texts + one, characters + more
+    return texts, characters
+
+
+def _drawn(row: tuple[Any, str], learning: Learning, size: tuple[int, int]) -> Iterator[str]:
+    if learning.sample(hash128([row[1]])[:, 0], *size)[0]:
+        yield row[1]
+
+
+def _learnt(
+    sample: list[str],
+    learning: Learning,
+    model: str | Checkpoint,
+    load: dict[str, Any],
+    size: tuple[int, int],
+) -> Learnt:
+    loaded = model if isinstance(model, Checkpoint) else load_checkpoint(model, **load)
+    return learning.of(sample, hash128(sample)[:, 0], size[0], loaded.languages)
+
+
+class OwnTexts(beam.PTransform):
+    """``(id, text)`` -> ``(id, what is the text's own)``, beside boilerplate.
+
+    Args:
+        learnt: one :class:`Learnt`.
+    """
+
+    def __init__(self, learnt: beam.PCollection) -> None:
+        super().__init__()
+        self._learnt = learnt
+
+    def expand(self, texts: beam.PCollection) -> beam.PCollection:
+        """Batch by batch."""
+        return (
+            texts
+            | "Batch" >> batch_texts()
+            | "Own" >> beam.FlatMap(_owned, beam.pvalue.AsSingleton(self._learnt))
+        )
+
+
+def _owned(batch: list[tuple[Any, str]], learnt: Learnt) -> Iterator[tuple[Any, str]]:
+    texts = pa.array([text for _, text in batch], pa.large_string())
+    owned = (learnt.own(texts) if learnt.boilerplate else texts).to_pylist()
+    return zip((name for name, _ in batch), owned, strict=True)
