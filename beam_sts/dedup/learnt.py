@@ -7,7 +7,7 @@ same.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,7 +57,7 @@ class Learnt:
 
 @dataclass(frozen=True)
 class Learning:
-    """What is to be learnt: ``boilerplate``, ``languages``, or one of them; ``form``: of texts in plain form."""
+    """What is to be learnt: ``boilerplate``, ``languages``, or one of them; ``form``: of plain forms."""
 
     boilerplate: bool = True
     languages: bool = True
@@ -112,6 +112,16 @@ def learn(
     chosen = np.flatnonzero(learning.sample(hashes, len(texts), characters))
     found = texts.take(pa.array(chosen)).to_pylist()
     return learning.of(found, hashes[chosen], len(texts), known)
+
+
+def learnt_lines(summary: Mapping[str, Any]) -> list[str]:
+    """What a summary says about the texts that a user should know."""
+    lines = []
+    if warning := (summary["languages"] or {}).get("warning"):
+        lines.append(warning)
+    if shown := summary["boilerplate"]["shown"]:
+        lines.append(f"boilerplate does not count as likeness, such as {shown[0]['text'][:60]!r}")
+    return lines
 
 
 def _shown(boilerplate: Boilerplate, texts: Sequence[str]) -> tuple[tuple[str, int], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,15 @@ def deduplicate(
         corpus = read_corpus(sources, policy.keep, proposal, compare_blank=chosen.empty == "score", seen=seen)
     plan = Plan(proposal, policy, checkpoint, chosen.max_pairs, chosen.learning)
     corpus, learnt = look_first(plan, corpus)
+    if learnt.languages and learnt.languages.warning:
+        warnings.warn(learnt.languages.warning, stacklevel=2)
     overlap = Overlap.learn(corpus.texts) if chosen.blend else None
     scores = PairScores(chosen.scoring(checkpoint, cascade).verifier(overlap, learnt), corpus)
     edges, reports = score_candidates(plan, corpus, scores, watch)
     settled = settle(plan, corpus, edges, scores)
     numbers, bad, reasons = _read_numbers(sources[0])
     model = checkpoint.fingerprint + (f"+{cascade.fingerprint}" if cascade else "")
-    of_rows = (numbers, bad, reasons, chosen.least, chosen.output_prefix)
+    of_rows = (numbers, bad, reasons, chosen.least, learnt, chosen.output_prefix)
     parts = Parts(*(frame, id, corpus, plan, scores, model, reports, *of_rows))
     return Deduplication(parts, edges, settled)
 

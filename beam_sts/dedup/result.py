@@ -16,6 +16,7 @@ from beam_sts.arrays import IntArray
 from beam_sts.checks import share
 from beam_sts.dedup.decide import Edges
 from beam_sts.dedup.explain import explain
+from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.local import Plan, settle
 from beam_sts.dedup.receipts import receipts
 from beam_sts.dedup.rows import Corpus, Settled
@@ -48,6 +49,7 @@ class Parts:
     bad: IntArray
     reasons: list[str]
     verified: float
+    learnt: Learnt
     prefix: str = PREFIX
 
 
@@ -59,12 +61,16 @@ class Deduplication:
         counts: of rows: ``read``, ``kept``, ``removed``, ``rejected``; of ``pairs``, of those that the
             fact guard kept apart (``guarded``), and of ``clusters``.
         candidates: a report of each source of candidates.
+        languages: of a sample of the texts, and which the model does not know; None: not looked at.
+        boilerplate: what many texts share, as the summary of the command has it.
     """
 
     def __init__(self, parts: Parts, edges: Edges, settled: Settled) -> None:
         self._parts, self._edges, self._settled = parts, edges, settled
         self.threshold = parts.plan.policy.threshold
         self.candidates = parts.reports
+        learnt = parts.learnt.record()
+        self.languages, self.boilerplate = learnt["languages"], learnt["boilerplate"]
         own = parts.corpus.rows.own
         gone = settled.rows.removed[:own]
         sizes = np.bincount(settled.rows.cluster[:own], minlength=1)

@@ -90,6 +90,8 @@ def notes(summary: Summary) -> list[Note]:
                 "clusters",
             )
         )
+    if warning := (summary["languages"] or {}).get("warning"):
+        found.append(Note(warning, "candidates"))
     largest = max(map(int, summary["cluster_sizes"]), default=1)
     if largest > 2 and largest > 0.01 * read:
         found.append(
@@ -293,6 +295,24 @@ def _bins(sizes: Mapping[int, int]) -> list[tuple[int, int]]:
     return [one for one in bins if one[0] <= max(largest, 2)]
 
 
+def _texts(summary: Summary) -> Markup:
+    """Languages and boilerplate."""
+    languages, boilerplate = summary["languages"], summary["boilerplate"]
+    known = ", ".join(languages["known"]) if languages else ""
+    about = facts(
+        {
+            "languages": languages["said"] if languages else "not looked at (--languages ignored)",
+            "the model knows": known or "its card does not say",
+            "runs of words that are boilerplate, and no likeness": boilerplate["runs"],
+        }
+    )
+    if shown := [(one["text"], one["texts"]) for one in boilerplate["shown"]]:
+        about += table(
+            ("boilerplate", "texts of those looked at"), shown, label="The most frequent boilerplate"
+        )
+    return fold("The texts: languages and boilerplate", about)
+
+
 def _candidates(summary: Summary) -> Section:
     steps = [
         *(
@@ -327,7 +347,7 @@ def _candidates(summary: Summary) -> Section:
         }
     )
     told = [step for step in steps if step.count or step.name in ("candidates", "accepted")]
-    body = funnel(told) + fold("More counts", counts)
+    body = funnel(told) + fold("More counts", counts) + _texts(summary)
     return Section(
         "candidates",
         "What was compared?",

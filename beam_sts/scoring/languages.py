@@ -83,6 +83,17 @@ class Languages:
         shares += [f"not sure {self.unsure / self.texts:.0%}"] if self.unsure else []
         return f"{', '.join(shares) or 'none'}, of {self.texts:,} texts looked at"
 
+    @property
+    def warning(self) -> str | None:
+        """What a user should know of languages that the model does not know."""
+        if not self.unknown:
+            return None
+        names = ", ".join(self.unknown)
+        return (
+            f"The model does not know languages of the texts ({names}): a blend leaves it out and the overlap "
+            "alone decides; by the rule model its scores mean little."
+        )
+
     def record(self) -> dict[str, Any]:
         """As the summary has it."""
         return {
@@ -92,6 +103,7 @@ class Languages:
             "known": list(self.known),
             "unknown": self.unknown,
             "said": self.said(),
+            "warning": self.warning,
         }
 
 
