@@ -90,8 +90,8 @@ class Languages:
             return None
         names = ", ".join(self.unknown)
         return (
-            f"The model does not know languages of the texts ({names}): a blend leaves it out and the overlap "
-            "alone decides; by the rule model its scores mean little."
+            f"The model does not know languages of the texts ({names}): a blend leaves it out and the "
+            "overlap alone decides; by the rule model its scores mean little."
         )
 
     def record(self) -> dict[str, Any]:
