@@ -184,7 +184,7 @@ def on_one_machine(job, threshold, model, folder):
     write(job.rows, folder / "in.parquet")
     args = ["--input", str(folder / "in.parquet"), "--output", str(folder / "out"), "--text", "text"]
     args += ["--id", "id", "--threads", "1", "--quiet", "--model", str(model), "--rule", "model"]
-    args += ["--guard", "none"]
+    args += ["--guard", "none", "--boilerplate", "counted", "--languages", "ignored"]
     args += [
         "--threshold",
         repr(threshold),
@@ -242,6 +242,8 @@ def by_beam(job, threshold, model, folder):
             rule="model",
             thresholds=(),
             guard="none",
+            boilerplate="counted",
+            languages="ignored",
         )
         for name in ("kept", "removed", "rejected", "clusters", "pairs"):
             values = getattr(done, name) | f"List {name}" >> beam.combiners.ToList()

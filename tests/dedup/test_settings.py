@@ -31,6 +31,8 @@ RIGHT = {
     "guard": "numbers",
     "max_lost": (60, 0.2),
     "form": "none",
+    "boilerplate": "counted",
+    "languages": "ignored",
     "one_to_one": False,
     "empty": "score",
     "candidates": ("exact", "lexical"),

@@ -81,6 +81,8 @@ DEDUP = {
         (("100", "100,2", "-1,0.1", "1.5,0.1", "nan,0.1", ""), (100, (100,), (True, 0.1), (100, NAN), True)),
     ),
     "form": ("--form", (("plane",), (1, None, True))),
+    "boilerplate": ("--boilerplate", (("off",), (1, None, True))),
+    "languages": ("--languages", (("off",), (1, None, True))),
     "score_all": (None, FLAG),
     "one_to_one": (None, FLAG),
     "empty": ("--empty", WORD),

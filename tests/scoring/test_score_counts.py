@@ -31,7 +31,7 @@ def test_rows_of_a_deduplication_are_kept_removed_or_rejected():
 
 def test_rows_that_are_in_no_cluster_are_clusters_of_one():
     counts = DedupCounts(rows={"0": 10, "1": 2}, texts_compared=11, cluster_sizes={"2": 2, "3": 1})
-    summary = counts.summary([], [], [], keeps_blank=False)
+    summary = counts.summary([], [], [], {}, keeps_blank=False)
     assert (summary["clusters"], summary["cluster_sizes"]) == (3, {"1": 3, "2": 2, "3": 1})
     assert (summary["rows_against"], summary["identical_rows"]) == (2, 1)
     assert summary["verify"]["scored"] == 0
