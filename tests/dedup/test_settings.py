@@ -33,7 +33,6 @@ RIGHT = {
     "form": "none",
     "boilerplate": "counted",
     "languages": "ignored",
-    "output_prefix": "ours_",
     "one_to_one": False,
     "empty": "score",
     "candidates": ("exact", "lexical"),
