@@ -16,7 +16,7 @@ from apache_beam import pvalue
 from beam_sts.candidates.beam_buckets import BucketCandidates, KeyTexts, MergeCandidates
 from beam_sts.candidates.beam_nearest import DensePoints, LexicalCandidates, NearestCandidates, StaticVectors
 from beam_sts.candidates.keys import exact_keys
-from beam_sts.candidates.propose import Proposal
+from beam_sts.candidates.propose import Proposal, Search
 from beam_sts.models.checkpoint import Checkpoint
 
 Node = tuple[int, Any]
@@ -57,40 +57,33 @@ class ProposeCandidates(beam.PTransform):
         super().__init__()
         self._proposal, self._model, self._load = proposal, model, load or {}
         self._blocks = blocks
-        # As in the pure counterpart: across the sides, then within side 0.
-        self._passes = [True] if against else [False]
-        if against and proposal.within:
-            self._passes.append(False)
         self._against = against
 
     def expand(self, nodes: dict[str, beam.PCollection]) -> ProposedCollections:
         """Every source, then the union."""
-        parts, reports, names, block = [], [], [], 0
-        for source in self._proposal.sources:
-            name = source.partition(":")[0]
-            names.append(name)
-            if name == "pairs":
+        parts, reports = [], []
+        searches = self._proposal.searches(against=self._against)
+        for search in searches:
+            if search.kind == "pairs":
                 given = {"ids": nodes["ids"], "given": nodes["given"]} | "Given" >> GivenCandidates()
-                parts.append(given.pairs)
-                reports.append(given.report)
-                continue
-            for across in self._passes:
-                label = f"{name} {block}" if name == "block" else name
-                label += " across" if across else ""
-                made = self._one(name, block, label, across, nodes)
-                parts.append(made.pairs)
-                reports.append(made.reports)
-            block += name == "block"
-        pairs = tuple(parts) | "Union" >> MergeCandidates(list(dict.fromkeys(names)))
+                made = ProposedCollections(given.pairs, given.report)
+            else:
+                made = self._one(search, nodes)
+            parts.append(made.pairs)
+            reports.append(made.reports)
+        names = list(dict.fromkeys(search.kind for search in searches))
+        pairs = tuple(parts) | "Union" >> MergeCandidates(names)
         placed = tuple(
             report | f"Place {at}" >> beam.Map(lambda found, at: (at, found), at)
             for at, report in enumerate(reports)
         )
         return ProposedCollections(pairs, placed | "Reports" >> beam.Flatten())
 
-    def _one(
-        self, name: str, block: int, label: str, across: bool, nodes: dict[str, beam.PCollection]
-    ) -> ProposedCollections:
+    def _one(self, search: Search, nodes: dict[str, beam.PCollection]) -> ProposedCollections:
+        name, across = search.kind, search.across
+        label = f"{name} {search.block}" if name == "block" else name
+        label += " across" if across else ""
+
         def own(collection: beam.PCollection, what: str, at: int = 0) -> beam.PCollection:
             """Without the other side, where pairs lie within one."""
             if across or not self._against:
@@ -101,7 +94,7 @@ class ProposeCandidates(beam.PTransform):
         if name in ("exact", "minhash", "block"):
             if name == "block":
                 keyed = own(nodes["blocks"], "keys", 1) | f"{label}: of it" >> beam.Filter(
-                    lambda one, block: one[0][0] == block, block
+                    lambda one, block: one[0][0] == block, search.block
                 )
             else:
                 keys = partial(exact_keys if name == "exact" else proposal.minhash.keys, form=proposal.form)
@@ -110,11 +103,7 @@ class ProposeCandidates(beam.PTransform):
                 keyed = keyed | f"{label}: sides" >> beam.MapTuple(lambda key, node: (key, (node[0], node)))
             found = keyed | f"{label}: pairs" >> BucketCandidates(name, proposal.cap, sided=across)
             report = found.report
-            if name == "minhash":
-                more = {
-                    "settings": str(proposal.minhash),
-                    "curve": {f"{at:.1f}": round(chance, 4) for at, chance in proposal.minhash.curve()},
-                }
+            if more := proposal.about(name):
                 report = report | f"{label}: settings" >> beam.Map(lambda one, more: {**one, **more}, more)
             return ProposedCollections(found.pairs, report)
         if name == "lexical":
@@ -131,13 +120,10 @@ class ProposeCandidates(beam.PTransform):
         report = (
             pairs
             | f"{label}: count" >> beam.combiners.Count.Globally()
-            | f"{label}: report" >> beam.Map(_near_report, name, proposal.k)
+            | f"{label}: report"
+            >> beam.Map(lambda count, of, name: of.near_report(name, count), proposal, name)
         )
         return ProposedCollections(pairs, report)
-
-
-def _near_report(count: int, source: str, k: int) -> dict[str, Any]:
-    return {"source": source, "k": k, "pairs": count}
 
 
 class Given(NamedTuple):

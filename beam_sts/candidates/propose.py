@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,13 +16,26 @@ from beam_sts.arrays import IntArray
 from beam_sts.candidates.buckets import CAP, bucket_pairs, union_pairs
 from beam_sts.candidates.given import given_pairs
 from beam_sts.candidates.keys import Keys, MinHash, exact_keys
-from beam_sts.candidates.neighbours import Neighbours, lexical_neighbours, neighbours
+from beam_sts.candidates.neighbours import lexical_neighbours, neighbours
 from beam_sts.candidates.vectors import static_embedding
 from beam_sts.errors import UserError
 from beam_sts.io.slices import ReadOptions
 from beam_sts.models.checkpoint import Checkpoint
 
 _PLAIN = ("exact", "minhash", "lexical", "neighbours")
+
+
+class Search(NamedTuple):
+    """One search for candidates.
+
+    ``kind`` is the source without its value, ``at`` its place among the sources; ``block`` is the number of a
+    blocking expression. ``across``: pairs are of both inputs; else of the input itself, or there is no other.
+    """
+
+    kind: str
+    at: int
+    block: int
+    across: bool
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,31 @@ class Proposal:
     def blocks(self) -> list[str]:
         """The blocking expressions."""
         return [s.partition(":")[2] for s in self.sources if s.startswith("block:")]
+
+    def searches(self, *, against: bool) -> list[Search]:
+        """All searches in order; with another input across both, then within the first if that is asked for.
+
+        >>> [tuple(one) for one in Proposal(("exact", "block:name"), within=True).searches(against=True)]
+        [('exact', 0, 0, True), ('exact', 0, 0, False), ('block', 1, 0, True), ('block', 1, 0, False)]
+        """
+        passes = ([True, False] if self.within else [True]) if against else [False]
+        found, block = [], 0
+        for at, source in enumerate(self.sources):
+            kind = source.partition(":")[0]
+            found += [Search(kind, at, block, across) for across in (passes if kind != "pairs" else [False])]
+            block += kind == "block"
+        return found
+
+    def about(self, kind: str) -> dict[str, Any]:
+        """What the report of a source says besides its counts."""
+        if kind == "minhash":
+            curve = {f"{at:.1f}": round(chance, 4) for at, chance in self.minhash.curve()}
+            return {"settings": str(self.minhash), "curve": curve}
+        return {}
+
+    def near_report(self, kind: str, pairs: int) -> dict[str, Any]:
+        """The report of a search of the nearest that found so many pairs."""
+        return {"source": kind, "k": self.k, "pairs": pairs}
 
     @property
     def by_text(self) -> bool:
@@ -151,65 +190,62 @@ def propose(
     Raises:
         UserError: a package or a file that a source needs is missing.
     """
-    texts, against = among.texts, among.against
-    sides = [among.side if against else None]
-    if against and proposal.within:
-        sides.append(None)
-    own = np.flatnonzero(among.side == 0)
     parts: list[tuple[IntArray, IntArray, str]] = []
     reports: list[dict[str, Any]] = []
-
-    def bucketed(keys: Keys | Iterable[Keys], name: str, **more: Any) -> None:
-        kept = keys if isinstance(keys, Keys) or len(sides) == 1 else list(keys)
-        for side in sides:
-            chosen = kept if side is not None or not against else _only(kept, len(own))
-            a, b, report = bucket_pairs(chosen, proposal.cap, side)
-            parts.append((a, b, name))
-            reports.append({**asdict(report), "source": name, **more})
-
-    def near(found: Neighbours, name: str) -> None:
-        parts.append((found.a, found.b, name))
-        reports.append({"source": name, "k": proposal.k, "pairs": len(found.a)})
-
-    blocks = iter(among.blocks)
-    for source in proposal.sources:
-        begin(source)
-        if source == "exact":
-            bucketed(exact_keys(texts, form=proposal.form), source)
-        elif source == "minhash":
-            curve = {f"{at:.1f}": round(chance, 4) for at, chance in proposal.minhash.curve()}
-            bucketed(
-                proposal.minhash.bands_of(texts, form=proposal.form),
-                source,
-                settings=str(proposal.minhash),
-                curve=curve,
-            )
-        elif source.startswith("block:"):
-            bucketed(next(blocks), "block")
-        elif source.startswith("pairs:"):
-            if against:
-                raise UserError(
-                    "--candidates pairs:FILE: ids of two inputs may be equal; leave --against out."
-                )
-            given = given_pairs(source.partition(":")[2], among.ids, proposal.read)
-            a, b = among.of_row[given.a], among.of_row[given.b]
-            apart = a != b
-            parts.append((np.minimum(a, b)[apart], np.maximum(a, b)[apart], "pairs"))
-            reports.append({"source": "pairs", "pairs": len(given.a), **_counts(given)})
-        else:
-            for side in sides:
-                every = side is not None or not against
-                column = texts if every else texts.slice(0, len(own))
-                if source == "lexical":
-                    near(lexical_neighbours(column, proposal.k, side=side), source)
-                elif among.vectors is not None:
-                    vectors = among.vectors() if every else among.vectors()[: len(own)]
-                    near(neighbours(vectors, proposal.k, side=side), source)
-                else:
-                    near(neighbours(static_embedding(column, checkpoint), proposal.k, side=side), source)
+    for at, searches in groupby(proposal.searches(against=among.against), lambda search: search.at):
+        begin(proposal.sources[at])
+        for a, b, report in _found(proposal, list(searches), among, checkpoint):
+            parts.append((a, b, report["source"]))
+            reports.append(report)
     a, b, labels = union_pairs(parts)
     good = ~(among.blank[a] | among.blank[b])
     return Proposed(a[good], b[good], labels.filter(pa.array(good)), reports)
+
+
+def _found(
+    proposal: Proposal, searches: list[Search], among: Texts, checkpoint: Checkpoint
+) -> Iterator[tuple[IntArray, IntArray, dict[str, Any]]]:
+    """The pairs of each search by one source, and its report."""
+    texts, count = among.texts, int((among.side == 0).sum())
+    kind, at, block, _ = searches[0]
+    if kind == "pairs":
+        yield _given(proposal, proposal.sources[at], among)
+        return
+    if kind in ("lexical", "neighbours"):
+        for search in searches:
+            stop = len(texts) if search.across or not among.against else count
+            side = among.side if search.across else None
+            if kind == "lexical":
+                near = lexical_neighbours(texts.slice(0, stop), proposal.k, side=side)
+            else:
+                given = among.vectors
+                vectors = given()[:stop] if given else static_embedding(texts.slice(0, stop), checkpoint)
+                near = neighbours(vectors, proposal.k, side=side)
+            yield near.a, near.b, proposal.near_report(kind, len(near.a))
+        return
+    keys: Keys | Iterable[Keys]
+    if kind == "block":
+        keys = among.blocks[block]
+    elif kind == "exact":
+        keys = exact_keys(texts, form=proposal.form)
+    else:
+        keys = proposal.minhash.bands_of(texts, form=proposal.form)
+    if len(searches) > 1 and not isinstance(keys, Keys):
+        keys = list(keys)
+    for search in searches:
+        chosen = keys if search.across or not among.against else _only(keys, count)
+        a, b, report = bucket_pairs(chosen, proposal.cap, among.side if search.across else None)
+        yield a, b, {**asdict(report), "source": kind, **proposal.about(kind)}
+
+
+def _given(proposal: Proposal, source: str, among: Texts) -> tuple[IntArray, IntArray, dict[str, Any]]:
+    if among.against:
+        raise UserError("--candidates pairs:FILE: ids of two inputs may be equal; leave --against out.")
+    given = given_pairs(source.partition(":")[2], among.ids, proposal.read)
+    a, b = among.of_row[given.a], among.of_row[given.b]
+    apart = a != b
+    report = {"source": "pairs", "pairs": len(given.a), **_counts(given)}
+    return np.minimum(a, b)[apart], np.maximum(a, b)[apart], report
 
 
 def _only(keys: Keys | Iterable[Keys], count: int) -> Keys | list[Keys]:
