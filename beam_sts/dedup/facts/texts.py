@@ -24,7 +24,7 @@ def compare_texts(text_a: pa.Array, text_b: pa.Array, guard: str) -> Iterator[Fo
 
     >>> one, two = (["It cost 3 million.", "Rain fell."], ["It cost 3 billion.", "Rain fell"])
     >>> list(compare_texts(pa.array(one), pa.array(two), "facts"))
-    [('number: 3 million | 3 billion', (7, 7)), (None, (0, 0))]
+    [('number: 3 million | 3 billion', (0, 0)), (None, (0, 0))]
     """
     both = pa.chunked_array([text_a, text_b]).combine_chunks().dictionary_encode()
     if isinstance(both, pa.ChunkedArray):
