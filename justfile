@@ -13,9 +13,10 @@ setup:
     python3 -m venv .venv
     .venv/bin/pip install -e '.[test,docs]'
 
-# the tests of pure functions: less than a minute
+# the tests of pure functions: less than a minute on a free core
 fast *args:
-    python -m pytest tests/evaluation tests/report tests/io tests/test_settings.py tests/test_links.py {{ args }}
+    python -m pytest -m "not slow and not long" tests/evaluation tests/report tests/io tests/test_settings.py \
+        tests/candidates/test_keys.py tests/candidates/test_buckets.py tests/test_links.py tests/test_imports.py {{ args }}
 
 # every test that is not slow: some 12 minutes on two cores
 test *args:

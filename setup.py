@@ -165,7 +165,7 @@ setup(
         "train": train,
         "neighbours": neighbours,
         "expressions": expressions,
-        "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
+        "docs": ["mike>=2.1", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "yaml": ["apache-beam[yaml]"],
         "completion": ["shtab>=1.7"],
         # Builds Dataflow jobs: Google's clients, some fifty packages.

@@ -87,6 +87,7 @@ def _under_100(value):
 
 @settings(deadline=None)
 @given(st.text(), st.text())
+@pytest.mark.long
 def test_any_texts_can_be_read_and_the_same_gives_the_same(answer, reference):
     first, second = (read([answer], [reference]) for _ in range(2))
     assert first.passages == second.passages
@@ -174,6 +175,7 @@ def test_a_failed_pair_stays_nan():
     assert np.isnan(read(["a"], ["a"]).blend([np.nan], [1.0])[0])
 
 
+@pytest.mark.long
 def test_work_grows_with_the_length_and_not_with_its_square():
     import time
 

@@ -156,6 +156,7 @@ ROW_WISE = (
 
 @settings(max_examples=12)
 @given(st.lists(ROW, max_size=20), st.data(), st.sampled_from(ROW_WISE))
+@pytest.mark.long
 def test_how_rows_are_cut_into_slices_does_not_matter(rows, data, expression):
     table = pa.Table.from_pylist(rows, SCHEMA)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=3)))

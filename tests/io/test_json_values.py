@@ -82,6 +82,7 @@ values = st.recursive(
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.dictionaries(st.sampled_from("abcd"), values, max_size=4), max_size=20), st.integers(1, 7))
+@pytest.mark.long
 def test_any_objects_come_out_as_they_went_in(tmp_path, rows, per_slice):
     rows = [*rows, {"a": 1}]  # a file without any column is refused
     path = tmp_path / "in.jsonl"
@@ -93,6 +94,7 @@ def test_any_objects_come_out_as_they_went_in(tmp_path, rows, per_slice):
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), values, max_size=3), max_size=20))
+@pytest.mark.long
 def test_any_objects_keep_their_values_in_columns_of_types_too(tmp_path, rows):
     """As in Parquet output: an absent key is null, a column of several types JSON text; no value changes."""
     path = tmp_path / "in.jsonl"
@@ -250,6 +252,7 @@ def test_brackets_in_texts_are_no_nesting(tmp_path):
 
 
 @pytest.mark.parametrize("part", ["[],", "{},", "1.5,", '"ab",'])
+@pytest.mark.long
 def test_a_row_of_very_many_values_is_rejected_before_it_fills_the_memory(tmp_path, part):
     path = tmp_path / "in.jsonl"
     path.write_text('{"t": "x"}\n{"t": [' + part * 4_000_001 + "1]}\n")
@@ -261,6 +264,7 @@ def test_a_row_of_very_many_values_is_rejected_before_it_fills_the_memory(tmp_pa
     assert peak < 20 * path.stat().st_size
 
 
+@pytest.mark.long
 def test_more_columns_than_the_limit_are_refused_and_maps_are_json_text(tmp_path):
     path = tmp_path / "in.jsonl"
     path.write_text("".join(f'{{"m": {{"k{row}": 1}}, "t": "x"}}\n' for row in range(10_001)))

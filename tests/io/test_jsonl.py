@@ -43,6 +43,7 @@ def _fits(value):
     per_slice=st.integers(1, 40),
     blank=st.sampled_from([b"", b"  ", b"\r"]),
 )
+@pytest.mark.long
 def test_good_and_bad_rows_together_are_every_row_once_in_order(tmp_path, rows, per_slice, blank):
     rows = [*rows, {"a": "x"}]  # a file without any column is refused, see below
     lines = [r if isinstance(r, bytes) else json.dumps(r).encode() for r in rows]

@@ -165,12 +165,14 @@ def searched(examples, **more):
 
 @searched(150)
 @given(case=inputs())
+@pytest.mark.long
 def test_any_rows_are_scored_or_rejected_in_order_and_unchanged(tmp_path, case):
     check_read(tmp_path, case)
 
 
 @searched(4, phases=[Phase.generate])  # a run takes a second: the slow test shrinks
 @given(case=inputs())
+@pytest.mark.long
 def test_any_rows_through_the_command(tmp_path, tiny, case):
     check_run(tmp_path, case, tiny)
 

@@ -116,6 +116,7 @@ def test_a_nested_text_of_json_lines_that_is_no_text_is_a_bad_row(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
+@pytest.mark.long
 def test_a_file_of_very_many_columns_is_planned_and_read(tmp_path, suffix):
     names = [f"c{i}" for i in range(20_000)]
     if suffix == "csv":
