@@ -1,4 +1,4 @@
-"""What is learnt of the texts before they are judged, in Beam. The pure counterpart is ``beam_sts.dedup.learnt``."""
+"""What is learnt of the texts before they are judged, in Beam; in memory it is ``beam_sts.dedup.learnt``."""
 
 from __future__ import annotations
 

@@ -346,7 +346,7 @@ def _distinct(group: IntArray, value: Hashes) -> tuple[Hashes, IntArray, IntArra
 def _inside(first: IntArray, text: IntArray, left: Flags, right: Flags) -> Flags:
     """Which runs of words, in order, lie in a frame.
 
-    Within consecutive ones a frame ends where texts part to the right, and begins (again) where they do to the
+    Within consecutive ones a frame ends where texts part to the right, and begins again where they do to the
     left. One of its ends must be such a place: what has none is a text of many copies, or a part of one
     between two edits.
     """
