@@ -39,6 +39,7 @@ from beam_sts.io.reading import InputPlan, plan_input
 from beam_sts.io.rejected import rejected_schema
 from beam_sts.io.spill import work_folder
 from beam_sts.io.summary import quantiles
+from beam_sts.mining.card import THIN, data_set_card, thin_sets
 from beam_sts.mining.core import SUBSETS
 from beam_sts.mining.counts import MineCounts
 from beam_sts.mining.local import mine_locally
@@ -76,8 +77,10 @@ def parser() -> Parser:
     add_options(judge, MineSettings, "precision", "device", "threads")
     sets = p.add_argument_group("training sets")
     add_options(
-        sets, MineSettings, "test_share", "sampled_rows", "hard_gap", "positive", "negative", "margin"
+        sets, MineSettings, "test_share", "sampled_rows", "hard_gap", "guard", "positive", "positive_share"
     )
+    add_options(sets, MineSettings, "negative", "absolute_margin", "relative_margin", "num_negatives")
+    add_options(sets, MineSettings, "range_min", "range_max", "min_score", "max_score", "sampling_strategy")
     add_options(sets, MineSettings, "seed")
     add_storage_options(data)
     add_resume_options(data)
@@ -113,6 +116,7 @@ def prepare(args: argparse.Namespace) -> MineJob:
     checkpoint = load_checkpoint(settings.model, **settings.load)
     options = read_options(args)
     plan = plan_input(args.input, _ROWS_PER_SLICE, options)
+    settings = settings.for_rows(plan.rows)
     check_apart(args.input, plan.files, args.output)
     check_files(plan.files, f"--input {args.input}")
     source = Source(plan, options, settings.text, None, reject_empty=True)
@@ -238,6 +242,7 @@ def summarise(
     }
     shown = merge_examples(examples, each=args.report_examples)
     output.write_text("report.html", render(mine_page(summary, shown, job.checkpoint.card)))
+    output.write_text("README.md", data_set_card(summary))
     return summary
 
 
@@ -245,10 +250,9 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
     reasons = [("", f"{count:,} {why}") for why, count in summary["rejected_reasons"].items()]
     failed = [("", f"{count:,} {why}") for why, count in summary["pairs_failed"].items()]
     split = summary["texts_by_split"]
-    empty = [name for name, count in split.items() if not count and summary["texts"]]
     return [
         ("path", summary["path"]),
-        *[("note", f"the {name} split is empty: few documents; see --test_share, --seed") for name in empty],
+        *(("note", line) for line in thin_sets(summary["rows_written"], THIN) if summary["texts"]),
         *([("note", "this run was finished before; --overwrite runs it again")] if finished else []),
         ("read", f"{summary['rows_read']:,} rows"),
         ("rejected", f"{summary['rows_rejected']:,}"),

@@ -49,7 +49,7 @@ from beam_sts.io.storage import StorageOptions
 SCORED = "_run/scored"
 """Folder of scores that a run keeps until it is done, besides its shards."""
 SHARD_FOLDERS = ("scores", "matches", "rejected")
-OURS = frozenset((*SHARD_FOLDERS, "_run", "summary.json", "report.html"))
+OURS = frozenset((*SHARD_FOLDERS, "_run", "summary.json", "report.html", "README.md"))
 """What is a run's at the top of its folder, besides the folders of its shards."""
 _ENDINGS = "|".join((*OUTPUT_FORMATS, "json", "html"))
 EARLIER = "earlier"
@@ -282,7 +282,8 @@ class OutputFolder:
 
     def clear(self) -> None:
         """Drop all that a run leaves, but for its lock."""
-        for name in (*self.folders, SCORED, "_run/records", "summary.json", "report.html", RUN_FILE):
+        pages = ("summary.json", "report.html", "README.md")
+        for name in (*self.folders, SCORED, "_run/records", *pages, RUN_FILE):
             fs, inside = file_system(self.path(name))
             if fs.exists(inside):
                 fs.rm(inside, recursive=True)

@@ -27,6 +27,7 @@ from beam_sts.mining.core import (
     pack_names,
     random_pairs,
     shard_of,
+    split_key,
     unpack_names,
 )
 from beam_sts.mining.settings import MinePairsSettings, MineSettings, ProposalSettings
@@ -74,7 +75,7 @@ class MinePairs(beam.PTransform):
     def expand(self, texts: beam.PCollection) -> MinedRows:
         """Name texts by their hash, propose, score."""
         settings = self._settings
-        placed = texts | "Place" >> beam.ParDo(_Place(settings.test_share, settings.seed)).with_outputs(
+        placed = texts | "Place" >> beam.ParDo(_Place(settings.share_of_test, settings.seed)).with_outputs(
             _REJECTED, main="placed"
         )
         proposed = placed["placed"] | "Propose" >> ProposePairs(
@@ -118,7 +119,8 @@ class _Place(beam.DoFn):
         normal = normalise(pa.array([text], pa.large_string()))[0].as_py()
         owner = normal if document is None else f"document\0{document}"
         document = None if document is None else owner
-        test = bool(in_test([owner], self._test_share, self._seed)[0])
+        key = split_key(normal) if document is None else owner
+        test = bool(in_test([key], self._test_share, self._seed)[0])
         yield Placed(pack_names(hash128([normal]))[0], (owner, place), document, test, text)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import apache_beam as beam
@@ -25,9 +25,12 @@ from beam_sts.mining.core import (
     SPLITS,
     TRIPLETS,
     MinedPairs,
+    TripletRule,
+    count_scores,
     draw_sample,
     draws,
     pack_names,
+    positives_from,
     sample_shares,
     score_bands,
     shard_of,
@@ -52,6 +55,7 @@ _SCORED = pa.schema(
         *((name, pa.binary(16)) for name in ("name_a", "name_b")),
         *((name, pa.large_string()) for name in ("text_a", "text_b")),
         ("score", pa.float32()),
+        ("differs", pa.bool_()),
     ]
 )
 
@@ -105,11 +109,17 @@ class MineSlices(beam.PTransform):
         sampled = scored["shards"] | "Sample" >> beam.Map(
             _sample, beam.pvalue.AsSingleton(shares), run.output
         )
+        rule = (
+            scored["shards"]
+            | "Scores" >> beam.MapTuple(lambda _, raw: _count_train(raw))
+            | "All scores" >> beam.combiners.ToList()
+            | "Rule" >> beam.Map(_rule, run.settings)
+        )
         of_triplets = (
             scored["shards"]
             | "By anchor" >> beam.FlatMap(_by_anchor, run.cuts.shards)
             | "Anchors" >> beam.GroupByKey()
-            | "Triplets" >> beam.FlatMap(_triplets, run)
+            | "Triplets" >> beam.FlatMap(_triplets, run, beam.pvalue.AsSingleton(rule))
             | "Rows by shard" >> beam.GroupByKey()
             | "Write" >> beam.Map(_write, run.output)
         )
@@ -187,17 +197,15 @@ class _ScoreShard(beam.DoFn):
             pa.array([text for _, text in of_b], pa.large_string()),
             pa.array(origin, pa.string()),
         )
-        scores = self._writer.there(number, texts.test, texts.draw)
-        if scores is None:
-            scores = self._writer.write(number, texts)
+        scored = self._writer.there(number, texts.test, texts.draw) or self._writer.write(number, texts)
         yield pvalue.TaggedOutput("counts", MineCounts(shards={str(number): len(pairs)}))
-        columns = (texts.test, texts.draw, name_a, name_b, texts.text_a, texts.text_b, scores)
+        columns = (texts.test, texts.draw, name_a, name_b, texts.text_a, texts.text_b, *scored)
         arrays = [
             pa.array(column, kind.type) if not isinstance(column, pa.Array) else column
             for column, kind in zip(columns, _SCORED, strict=True)
         ]
         table = pa.Table.from_arrays(arrays, schema=_SCORED)
-        yield number, dump_table(table.filter(pa.array(np.isfinite(scores))))
+        yield number, dump_table(table.filter(pa.array(np.isfinite(scored.scores))))
 
 
 def _count_bands(number: int, raw: bytes) -> tuple[int, IntArray]:
@@ -225,9 +233,8 @@ def _pairs_of(table: pa.Table) -> tuple[MinedPairs, NDArray[np.uint64], IntArray
     packed = [name for column in ("name_a", "name_b") for name in table[column].to_pylist()]
     names = unpack_names(packed)
     number, first = group_names(names)
-    pairs = MinedPairs(
-        number[: len(table)], number[len(table) :], table["score"].to_numpy(), table["draw"].to_numpy()
-    )
+    columns = (table[name].to_numpy() for name in ("score", "draw", "differs"))
+    pairs = MinedPairs(number[: len(table)], number[len(table) :], *columns)
     return pairs, names[first], first
 
 
@@ -255,7 +262,22 @@ def _by_anchor(shard: tuple[int, bytes], parts: int) -> Iterator[tuple[int, byte
         yield number, dump_table(table.take(row[part == number]))
 
 
-def _triplets(group: tuple[int, Iterable[bytes]], run: MineRun) -> Iterator[tuple[Any, bytes]]:
+def _count_train(raw: bytes) -> IntArray:
+    table = load_tables([raw])
+    return count_scores(table["score"].to_numpy()[~table["test"].to_numpy()])
+
+
+def _rule(counts: list[IntArray], settings: MineSettings) -> TripletRule:
+    """What is a positive, by the scores of all pairs where the settings want a share of them."""
+    if settings.positive_share is None:
+        return settings.rule
+    none = count_scores(np.empty(0, np.float32))
+    return replace(settings.rule, positive=positives_from(sum(counts, none), settings.positive_share))
+
+
+def _triplets(
+    group: tuple[int, Iterable[bytes]], run: MineRun, rule: TripletRule
+) -> Iterator[tuple[Any, bytes]]:
     """The triplets of a range of anchors, by the shard that they are written to."""
     part, raws = group
     table = load_tables(raws)
@@ -264,11 +286,12 @@ def _triplets(group: tuple[int, Iterable[bytes]], run: MineRun) -> Iterator[tupl
     test = np.tile(table["test"].to_numpy(), 2)[first]
     anchors = shard_of(names[:, 0], run.cuts.shards) == part
     for subset in TRIPLETS:
-        found = set_triplets(pairs, subset, run.settings, anchors)
+        found = set_triplets(pairs, subset, rule, anchors)
         rows = pa.table(
             {
                 "draw": found.draw,
                 "name": pa.array(pack_names(names[found.anchor]), pa.binary(16)),
+                "rank": np.arange(len(found.draw)),  # of an anchor's negatives
                 **{name: texts.take(pa.array(getattr(found, name))) for name in found._fields[:3]},
             }
         )
@@ -281,6 +304,6 @@ def _triplets(group: tuple[int, Iterable[bytes]], run: MineRun) -> Iterator[tupl
 
 def _write(group: tuple[tuple[str, str, int], Iterable[bytes]], output: OutputFolder) -> MineCounts:
     (subset, split, number), raws = group
-    rows = load_tables(raws).sort_by([("draw", "ascending"), ("name", "ascending")])
-    count = write_rows(output, subset, split, number, rows.columns[2:])
+    rows = load_tables(raws).sort_by([(name, "ascending") for name in ("draw", "name", "rank")])
+    count = write_rows(output, subset, split, number, rows.columns[3:])
     return MineCounts(rows_written={subset: {split: count}})

@@ -11,16 +11,18 @@ subset                        rows                                              
 ``pair-score-hard``           pairs whose score and word overlap (Jaccard) are    sentence1, sentence2, score
                               far apart
 ``pair-score-sampled``        pair-score, as even over score bands as they allow  sentence1, sentence2, score
-``triplet``                   an anchor, its best pair, a pair that scores low    anchor, positive, negative
-``triplet-hard``              the same with the best-scoring pair that is worse   anchor, positive, negative
-                              than the positive by a margin
+``triplet``                   an anchor, its best pair, pairs that score low      anchor, positive, negative
+``triplet-hard``              the same with the best-scoring pairs that are worse  anchor, positive, negative
+                              than the positive by a margin or differ in a fact
 ============================  ==================================================  ===========================
 """
 
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -43,16 +45,20 @@ ORIGINS = ("adjacent", "neighbours", "lexical", "random")
 
 
 class MinedPairs(NamedTuple):
-    """Pairs of texts a < b with their scores and draws (of :func:`draws`), of shape (pairs,) each."""
+    """Pairs of texts a < b with their scores and draws (of :func:`draws`), of shape (pairs,) each.
+
+    ``differs``: whether the two differ in a fact.
+    """
 
     a: IntArray
     b: IntArray
     score: NDArray[np.float32]
     draw: NDArray[np.uint64]
+    differs: NDArray[np.bool_]
 
     def take(self, part: slice | IntArray) -> MinedPairs:
         """Those of some places."""
-        return MinedPairs(self.a[part], self.b[part], self.score[part], self.draw[part])
+        return MinedPairs(self.a[part], self.b[part], self.score[part], self.draw[part], self.differs[part])
 
 
 def draws(names: Sequence[NDArray[np.uint64]], seed: int) -> NDArray[np.uint64]:
@@ -100,6 +106,20 @@ def split_sentences(texts: pa.Array | pa.ChunkedArray, language: str = "en") -> 
         owners += [number] * len(found)
         sentences += found
     return np.array(owners, np.int64), pa.array(sentences, pa.large_string())
+
+
+def split_key(text: str) -> str:
+    """What decides about the split of a text without a document: near-duplicates mostly share it.
+
+    It is the run of three words of the lowest hash, so two texts have the same one as often as they share
+    runs of three words (Jaccard).
+
+    >>> split_key("a cat sat on the mat") == split_key("a cat sat on the mat today")
+    True
+    """
+    words = text.split()
+    runs = [" ".join(words[at : at + 3]) for at in range(max(1, len(words) - 2))]
+    return min(runs, key=lambda run: (zlib.crc32(run.encode()), run))
 
 
 def in_test(keys: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:
@@ -222,7 +242,7 @@ def draw_sample(pairs: MinedPairs, shares: IntArray) -> IntArray:
 
     >>> a = np.arange(60)
     >>> score = np.repeat([0.05, 0.55, 0.95], [50, 8, 2])
-    >>> many = MinedPairs(a, a + 60, score, draws([a.astype(np.uint64)], 0))
+    >>> many = MinedPairs(a, a + 60, score, draws([a.astype(np.uint64)], 0), np.zeros(60, bool))
     >>> there = np.bincount(score_bands(many.score), minlength=BANDS)
     >>> chosen = draw_sample(many, sample_shares(there[None], 20)[0])
     >>> np.bincount((many.score[chosen] * 10).astype(int)).tolist()
@@ -243,7 +263,7 @@ def score_bands(score: NDArray[np.float32]) -> IntArray:
 
 
 class Triplets(NamedTuple):
-    """Numbers of texts and the draws of anchor and positive, of shape (triplets,) each; every anchor once."""
+    """Numbers of texts and the draws of anchor and positive, of shape (triplets,) each."""
 
     anchor: IntArray
     positive: IntArray
@@ -251,59 +271,121 @@ class Triplets(NamedTuple):
     draw: NDArray[np.uint64]
 
 
+@dataclass(frozen=True)
+class TripletRule:
+    """What is a positive and what a negative of an anchor; names and meanings as in sentence-transformers.
+
+    ``positive``: least score of a positive. ``negative``: most score of an easy negative. A negative scores
+    at least ``absolute_margin`` less than the positive, and at most 1 - ``relative_margin`` of it; a hard one
+    that differs in a fact from the anchor may score anything. Hard negatives score ``min_score`` to
+    ``max_score`` and are, by score, the partners of ranks ``range_min`` to ``range_max`` (from 0, the latter
+    excluded) besides the positive. ``num_negatives`` of them are taken: the best (``top``) or any
+    (``random``).
+    """
+
+    positive: float = 0.8
+    negative: float = 0.3
+    absolute_margin: float = 0.2
+    relative_margin: float = 0.0
+    num_negatives: int = 10
+    range_min: int = 0
+    range_max: int | None = None
+    min_score: float | None = None
+    max_score: float | None = None
+    sampling_strategy: str = "top"
+
+
 def triplets(
-    pairs: MinedPairs,
-    *,
-    positive: float,
-    negative: float,
-    margin: float,
-    hard: bool,
-    anchors: NDArray[np.bool_] | None = None,
+    pairs: MinedPairs, rule: TripletRule, *, hard: bool, anchors: NDArray[np.bool_] | None = None
 ) -> Triplets:
-    """Each text that has both as an anchor, with its best pair and a worse one.
+    """Each text that has both as an anchor, with its best positive and some negatives.
+
+    The positive is the best-scoring partner that differs in no fact, of equals the lower. No negative is a
+    partner that could be a positive.
 
     Args:
         pairs: scored pairs, all that the anchors are in.
-        positive: least score of a positive; the best-scoring partner is taken, of equals the lower.
-        negative: most score of an easy negative; of the anchor's partners the one of the lowest draw.
-        margin: by which a hard negative scores less than the positive; the best such partner is taken.
-        hard: which negative.
+        rule: of the set.
+        hard: which negatives; easy ones are the anchor's partners of the lowest draws.
         anchors: texts that may be anchors, shape (texts,); default: all. A worker that has all pairs of some
             texts gives theirs.
 
     Returns:
-        Triplets in the order of their draws.
+        Triplets in the order of the draws of their positives, of anchors, and of negatives from the best.
 
-    >>> drawn = np.arange(3, dtype=np.uint64)
+    >>> drawn, none = np.arange(3, dtype=np.uint64), np.zeros(3, bool)
     >>> scores = np.array([0.9, 0.6, 0.1], np.float32)
-    >>> pairs = MinedPairs(np.array([0, 0, 0]), np.array([1, 2, 3]), scores, drawn)
-    >>> tuple(int(x[0]) for x in triplets(pairs, positive=0.8, negative=0.3, margin=0.2, hard=True)[:3])
+    >>> pairs = MinedPairs(np.array([0, 0, 0]), np.array([1, 2, 3]), scores, drawn, none)
+    >>> found = triplets(pairs, TripletRule(num_negatives=1), hard=True)
+    >>> tuple(int(x[0]) for x in found[:3])
     (0, 1, 2)
     """
     anchor = np.concatenate([pairs.a, pairs.b])
     other = np.concatenate([pairs.b, pairs.a])
-    score = np.concatenate([pairs.score, pairs.score])
-    draw = np.concatenate([pairs.draw, pairs.draw])
+    score, draw, differs = np.tile(pairs.score, 2), np.tile(pairs.draw, 2), np.tile(pairs.differs, 2)
     if anchors is not None:
         here = anchors[anchor]
-        anchor, other, score, draw = anchor[here], other[here], score[here], draw[here]
-    best = _first_of_each(anchor, np.lexsort((other, -score, anchor)))
-    best = best[score[best] >= np.float32(positive)]
-    texts = int(anchor.max(initial=-1)) + 1
-    of_best = np.zeros(texts, np.int64)
+        anchor, other, score, draw, differs = (
+            anchor[here],
+            other[here],
+            score[here],
+            draw[here],
+            differs[here],
+        )
+    positive = (score >= np.float32(rule.positive)) & ~differs
+    by_score = np.lexsort((other, -score, anchor))
+    best = _first_of_each(anchor, by_score[positive[by_score]])
+    of_best = np.full(int(anchor.max(initial=-1)) + 1, -1)
     of_best[anchor[best]] = best
-    limit = np.full(texts, -np.inf)
-    limit[anchor[best]] = score[best] - margin if hard else negative
-    # An easy negative may not come closer to the positive than a hard one.
-    limit[anchor[best]] = np.minimum(limit[anchor[best]], score[best] - margin)
-    worse = np.flatnonzero(score <= limit[anchor])
-    worse = worse[worse != of_best[anchor[worse]]]  # with no margin the best would be its own negative
-    key = -score[worse] if hard else draw[worse]
-    chosen = _first_of_each(anchor, worse[np.lexsort((other[worse], key, anchor[worse]))])
-    good = of_best[anchor[chosen]]
-    found = Triplets(anchor[chosen], other[good], other[chosen], draw[good])
-    order = np.lexsort((found.anchor, found.draw))
-    return Triplets(found.anchor[order], found.positive[order], found.negative[order], found.draw[order])
+    rows = by_score[of_best[anchor[by_score]] >= 0]
+    rows = rows[rows != of_best[anchor[rows]]]
+    good = of_best[anchor[rows]]
+    fits = score[rows] <= score[good] - rule.absolute_margin
+    fits &= score[rows] <= score[good] * (1 - rule.relative_margin)
+    if hard:
+        fits |= differs[rows]
+        rank = rank_in_group(anchor[rows])
+        fits &= (rank >= rule.range_min) & (rule.range_max is None or rank < rule.range_max)
+        fits &= score[rows] >= (-np.inf if rule.min_score is None else rule.min_score)
+        fits &= score[rows] <= (np.inf if rule.max_score is None else rule.max_score)
+    else:
+        fits &= score[rows] <= rule.negative
+    rows = rows[fits & ~positive[rows]]
+    if not hard or rule.sampling_strategy == "random":
+        rows = rows[np.lexsort((other[rows], draw[rows], anchor[rows]))]
+    rows = rows[rank_in_group(anchor[rows]) < rule.num_negatives]
+    good = of_best[anchor[rows]]
+    order = np.lexsort((anchor[rows], draw[good]))  # keeps the order of an anchor's negatives
+    rows, good = rows[order], good[order]
+    return Triplets(anchor[rows], other[good], other[rows], draw[good])
+
+
+def positives_from(counts: IntArray, share: float) -> float:
+    """The least score of the best-scoring share of pairs, to a thousandth.
+
+    Args:
+        counts: pairs by thousandth of their score, of :func:`count_scores`.
+        share: 0 to 1; no more than that many are taken, unless those of the best thousandth are more.
+
+    >>> positives_from(count_scores(np.array([0.1, 0.2, 0.9042, 0.95], np.float32)), 0.5)
+    0.904
+    """
+    above = np.cumsum(counts[::-1])[::-1]
+    enough = np.flatnonzero(above <= share * counts.sum())
+    there = np.flatnonzero(counts)
+    least = int(enough[0]) if len(enough) else len(counts) - 1
+    higher = there[there >= least]
+    return float((higher[0] if len(higher) else there[-1] if len(there) else len(counts) - 1) / _THOUSAND)
+
+
+def count_scores(scores: NDArray[np.float32]) -> IntArray:
+    """Pairs by thousandth of their score, shape (1001,)."""
+    steps = np.clip((scores.astype(np.float64) * _THOUSAND + 1e-6).astype(np.int64), 0, _THOUSAND)
+    counts: IntArray = np.bincount(steps, minlength=_THOUSAND + 1).astype(np.int64)
+    return counts
+
+
+_THOUSAND = 1_000
 
 
 def _first_of_each(group: IntArray, order: IntArray) -> IntArray:

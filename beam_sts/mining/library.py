@@ -126,6 +126,7 @@ def mine(data: Any, *, text: str | None = None, **settings: Any) -> Mined:
     names = [name for name in wanted if name is not None]
     # Paths into structs are no names of columns: then all columns are taken.
     source = TableSource(frame.table(names if set(names) <= set(frame.names) else None), columns)
+    chosen = chosen.for_rows(len(source.table))
     columns.check(source.table.schema, "")
     check_columns(source.table.schema, chosen)
     checkpoint = load_checkpoint(chosen.model, **chosen.load)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -27,8 +27,10 @@ from beam_sts.mining.core import (
     TRIPLETS,
     MinedPairs,
     adjacent_pairs,
+    count_scores,
     draw_sample,
     draws,
+    positives_from,
     random_pairs,
     sample_shares,
     score_bands,
@@ -37,7 +39,7 @@ from beam_sts.mining.core import (
 from beam_sts.mining.counts import MineCounts
 from beam_sts.mining.passages import PassageReader, Passages
 from beam_sts.mining.settings import MineSettings
-from beam_sts.mining.shards import Cuts, PairShardWriter, PairTexts, set_triplets, write_rows
+from beam_sts.mining.shards import Cuts, PairShardWriter, PairTexts, Scored, set_triplets, write_rows
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.scorer import PairScorer
 
@@ -99,9 +101,9 @@ def propose(
 
 def score_shards(
     passages: Passages, found: MinedTexts, writer: PairShardWriter, done: Callable[[int], None]
-) -> NDArray[np.float32]:
-    """Score and write all pairs, shard by shard; gives the scores, NaN where the model failed."""
-    scores = np.empty(len(found.a), np.float32)
+) -> Scored:
+    """Score and write all pairs, shard by shard."""
+    scores, differs = np.empty(len(found.a), np.float32), np.zeros(len(found.a), bool)
     test = passages.test[found.a]
     shards = shard_of(found.draw, writer.shards)
     for number in range(writer.shards):
@@ -118,16 +120,22 @@ def score_shards(
                     found.origin[part].cast(pa.string()),
                 ),
             )
-        scores[part] = known
+        scores[part], differs[part] = known
         done(part.stop - part.start)
-    return scores
+    return Scored(scores, differs)
 
 
 def write_sets(
-    passages: Passages, found: MinedTexts, scores: NDArray[np.float32], writer: PairShardWriter
+    passages: Passages, found: MinedTexts, scored: Scored, writer: PairShardWriter
 ) -> Counter[tuple[str, str]]:
     """Write the sets that take all scores: the even sample and the triplets; gives their rows."""
     settings, shards = writer.settings, writer.shards
+    scores, differs = scored
+    rule = settings.rule
+    if settings.positive_share is not None:
+        train = np.isfinite(scores) & ~passages.test[found.a]
+        least = positives_from(count_scores(scores[train]), settings.positive_share)
+        rule = replace(rule, positive=least)
     counts: Counter[tuple[str, str]] = Counter()
 
     def write(
@@ -141,7 +149,7 @@ def write_sets(
 
     for split in SPLITS:
         here = np.flatnonzero(np.isfinite(scores) & (passages.test[found.a] == (split == "test")))
-        pairs = MinedPairs(found.a[here], found.b[here], scores[here], found.draw[here])
+        pairs = MinedPairs(found.a, found.b, scores, found.draw, differs).take(here)
         in_bands = np.zeros((shards, BANDS), np.int64)
         np.add.at(in_bands, (shard_of(pairs.draw, shards), score_bands(pairs.score)), 1)
         shares = sample_shares(in_bands, settings.rows_to_sample(split, len(here)))
@@ -154,7 +162,7 @@ def write_sets(
             "pair-score-sampled", split, pairs.draw[some], [pairs.a[some], pairs.b[some]], pairs.score[some]
         )
         for subset in TRIPLETS:
-            three = set_triplets(pairs, subset, settings)
+            three = set_triplets(pairs, subset, rule)
             write(subset, split, three.draw, list(three[:3]))
     return counts
 
@@ -219,9 +227,9 @@ def mine_locally(
         scored += pairs
 
     with progress(len(found.a), lambda: scored, "pairs", str):
-        scores = score_shards(passages, found, writer, done)
+        pair_scores = score_shards(passages, found, writer, done)
     lap("score")
-    written = write_sets(passages, found, scores, writer)
+    written = write_sets(passages, found, pair_scores, writer)
     lap("write")
     in_shards = np.bincount(shard_of(found.draw, cuts.shards))
     of_texts = {name: count for name, count in passages.counts.items() if name != "texts_repeated"}

@@ -19,7 +19,7 @@ from beam_sts.candidates.vectors import check_vector_column, vector_matrix
 from beam_sts.errors import UserError
 from beam_sts.io.column_paths import column_at, find_path, missing_column
 from beam_sts.io.spill import TextFile
-from beam_sts.mining.core import in_test, split_sentences
+from beam_sts.mining.core import in_test, split_key, split_sentences
 from beam_sts.mining.settings import MineSettings
 
 _COPY = 20_000  # texts that are in memory at once when they are written to disk
@@ -89,6 +89,13 @@ def slice_passages(rows: SliceRows, settings: MineSettings) -> SlicePassages:
     texts, owner, place = texts.take(pa.array(kept)), owner[kept], place[kept]
     normal = normalise(texts)
     named = documents.take(pa.array(owner))
+    of_rows: list[str | None] = documents.to_pylist()
+    if settings.doc_id is None and settings.sentences:
+        of_rows = [split_key(text) for text in normalise(rows.texts).to_pylist()]
+    splits = [
+        split_key(text) if owner_split is None else owner_split
+        for text, owner_split in zip(normal.to_pylist(), (of_rows[at] for at in owner.tolist()), strict=True)
+    ]
     keys = [
         text if document is None else f"document\0{document}"
         for text, document in zip(normal.to_pylist(), named.to_pylist(), strict=True)
@@ -100,7 +107,7 @@ def slice_passages(rows: SliceRows, settings: MineSettings) -> SlicePassages:
         place,
         hash128(normal.to_pylist()),
         document,
-        in_test(keys, settings.test_share, settings.seed),
+        in_test(splits, settings.share_of_test, settings.seed),
         vector_matrix(table, settings.embedding, rows.numbers)[owner] if settings.embedding else None,
         counts,
     )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 from beam_sts.checks import flag, name, optional, share, whole
 from beam_sts.errors import UserError
 from beam_sts.examples import MOST_EXAMPLES
+from beam_sts.mining.core import TripletRule
+from beam_sts.mining.different import GUARDS
 from beam_sts.pairs.settings import RowSettings
 from beam_sts.scoring.settings import ScorerSettings
 from beam_sts.settings import Settings, setting
+
+TEST_SHARE = 0.03
+_TEST_ROWS = 100  # of a small input that are its test split
 
 COLUMNS = ("sentence1", "sentence2", "origin", "split")
 """Of the rows of ``MinePairs``, besides the score."""
@@ -23,10 +28,19 @@ class ProposalSettings(Settings):
     neighbours: int = setting(5, "nearest texts of each by vectors", whole(0), metavar="K")
     lexical: int = setting(2, "texts of each that share rare shingles", whole(0), metavar="K")
     random: int = setting(1, "random texts of each", whole(0), metavar="K")
-    test_share: float = setting(
-        0.03, "of documents, or texts without one, that are the test split", share, metavar="X"
+    test_share: float | None = setting(
+        None,
+        "of documents, or texts without one, that are the test split (default: 0.03; of an input of few rows "
+        "100 of them, at most a fifth)",
+        optional(share),
+        metavar="X",
     )
     seed: int = setting(0, "of split, draws and orders", whole(-(1 << 63), (1 << 63) - 1))
+
+    @property
+    def share_of_test(self) -> float:
+        """Of documents, or texts without one."""
+        return TEST_SHARE if self.test_share is None else self.test_share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +81,46 @@ class MineSettings(ProposalSettings, ScorerSettings):
     hard_gap: float = setting(
         0.4, "pair-score-hard: least gap between score and word overlap", share, metavar="X"
     )
+    guard: str = setting(
+        "facts",
+        "pairs that differ in a fact are hard negatives, not positives: facts, numbers (numbers, codes and "
+        "addresses alone) or none",
+        choices=GUARDS,
+    )
     positive: float = setting(0.8, "least score of a positive", share, metavar="X")
+    positive_share: float | None = setting(
+        None,
+        "share of the train split's pairs that are positives, the best-scoring ones, in place of --positive",
+        optional(share),
+        metavar="X",
+    )
     negative: float = setting(0.3, "most score of an easy negative", share, metavar="X")
-    margin: float = setting(0.2, "by which a negative scores less than the positive", share, metavar="X")
+    absolute_margin: float = setting(
+        0.2, "by which a negative scores less than the positive", share, metavar="X"
+    )
+    relative_margin: float = setting(0.0, "the same as a share of the positive's score", share, metavar="X")
+    num_negatives: int = setting(10, "most negatives of an anchor, a triplet each", whole(1), metavar="N")
+    range_min: int = setting(
+        0,
+        "triplet-hard: this many best-scoring partners besides the positive are skipped",
+        whole(0),
+        metavar="N",
+    )
+    range_max: int | None = setting(
+        None,
+        "triplet-hard: only so many best-scoring partners are looked at",
+        optional(whole(1)),
+        metavar="N",
+    )
+    min_score: float | None = setting(
+        None, "triplet-hard: least score of a negative", optional(share), metavar="X"
+    )
+    max_score: float | None = setting(
+        None, "triplet-hard: most score of a negative", optional(share), metavar="X"
+    )
+    sampling_strategy: str = setting(
+        "top", "triplet-hard: the best-scoring negatives, or random ones", choices=("top", "random")
+    )
     report_examples: int = setting(
         5, "rows of a kind that the report shows, 0 for none", whole(0, MOST_EXAMPLES), metavar="N"
     )
@@ -78,6 +129,10 @@ class MineSettings(ProposalSettings, ScorerSettings):
         """See the base class."""
         if self.longest < self.shortest:
             raise UserError(f"{said('longest')} {self.longest}: is below {said('shortest')} {self.shortest}.")
+        if self.range_max is not None and self.range_max <= self.range_min:
+            raise UserError(
+                f"{said('range_max')} {self.range_max}: must be above {said('range_min')} {self.range_min}."
+            )
         if self.embedding and self.embedding_model:
             raise UserError(f"{said('embedding')} and {said('embedding_model')}: give one of them.")
         if not (self.neighbours or self.lexical or self.random or self.doc_id or self.sentences):
@@ -85,6 +140,17 @@ class MineSettings(ProposalSettings, ScorerSettings):
                 f"nothing proposes pairs: give {said('neighbours')}, {said('lexical')}, {said('random')} or "
                 f"{said('doc_id')}."
             )
+
+    def for_rows(self, rows: int) -> MineSettings:
+        """The settings with the share of the test split that an input of so many rows has by default."""
+        if self.test_share is not None:
+            return self
+        return replace(self, test_share=min(0.2, max(TEST_SHARE, _TEST_ROWS / max(rows, 1))))
+
+    @property
+    def rule(self) -> TripletRule:
+        """What is a positive and what a negative."""
+        return TripletRule(**{field.name: getattr(self, field.name) for field in fields(TripletRule)})
 
     @property
     def vectors(self) -> str:

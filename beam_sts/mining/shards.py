@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -29,12 +29,14 @@ from beam_sts.mining.core import (
     SUBSETS,
     TRIPLETS,
     MinedPairs,
+    TripletRule,
     Triplets,
     score_bands,
     triplets,
     word_overlap,
 )
 from beam_sts.mining.counts import TOKENS, MineCounts
+from beam_sts.mining.different import COMPARED, differing
 from beam_sts.mining.settings import MineSettings
 from beam_sts.scoring.decisions import decisive
 from beam_sts.scoring.scorer import PairScorer
@@ -84,6 +86,13 @@ class PairTexts:
     origin: pa.Array
 
 
+class Scored(NamedTuple):
+    """Scores of n pairs, NaN where the model failed, and whether the two texts differ in a fact."""
+
+    scores: NDArray[np.float32]
+    differs: NDArray[np.bool_]
+
+
 @dataclass
 class PairShardWriter:
     """Scores shards and writes their ``raw``, ``pair-score`` and ``pair-score-hard``."""
@@ -95,10 +104,8 @@ class PairShardWriter:
     reused: int = 0
     damaged: int = 0
 
-    def there(
-        self, number: int, test: NDArray[np.bool_], draw: NDArray[np.uint64]
-    ) -> NDArray[np.float32] | None:
-        """The scores of a shard that is done and whole, NaN where a pair failed; None if it holds others."""
+    def there(self, number: int, test: NDArray[np.bool_], draw: NDArray[np.uint64]) -> Scored | None:
+        """The scores of a shard that is done and whole; None if it holds others."""
         if not self.output.has_record(number):
             return None
         # All bytes are compared: most are read anyway.
@@ -115,7 +122,9 @@ class PairShardWriter:
             if len(rows):
                 scores[rows] = self._read_scores(split, number)
         self.reused += len(draw)
-        return scores
+        differs = np.zeros(len(draw), bool)
+        differs[record["differing"]] = True
+        return Scored(scores, differs)
 
     def _read_scores(self, split: str, number: int) -> NDArray[np.float32]:
         plan = plan_input(self.output.shard(f"pair-score/{split}", number), PAIRS_PER_SHARD)
@@ -124,14 +133,16 @@ class PairShardWriter:
         ]
         return np.concatenate(parts)
 
-    def write(self, number: int, pairs: PairTexts) -> NDArray[np.float32]:
-        """Score and write a shard; gives the scores, NaN where the model failed."""
+    def write(self, number: int, pairs: PairTexts) -> Scored:
+        """Score and write a shard."""
         started = time.time()
         result = self.scorer.run(pairs.text_a, pairs.text_b, symmetric=self.settings.symmetric)
         scores = decisive(result.scores)
         overlap = word_overlap(pairs.text_a, pairs.text_b)
         with np.errstate(invalid="ignore"):
             hard = np.abs(scores - overlap) >= np.float32(self.settings.hard_gap)
+        least = min(COMPARED, self.settings.positive)
+        differs = differing(pairs.text_a, pairs.text_b, scores, self.settings.guard, least)
         counts: dict[str, dict[str, int]] = {}
         shards: dict[str, pa.Table] = {}
         for split in SPLITS:
@@ -147,6 +158,7 @@ class PairShardWriter:
         record = {
             "pairs": len(scores),
             "failed": np.flatnonzero(~np.isfinite(scores)).tolist(),
+            "differing": np.flatnonzero(differs).tolist(),
             "rows_written": counts,
             "pairs_failed": dict(Counter(reason.partition(":")[0] for reason in result.failures.values())),
             "pairs_by_origin": dict(Counter(pairs.origin.to_pylist())),
@@ -160,7 +172,7 @@ class PairShardWriter:
             "examples": self._examples(number, pairs, scores),
         }
         self.output.commit(number, shards, record, of=_pairs_of(pairs.test, pairs.draw))
-        return scores
+        return Scored(scores, differs)
 
     def _examples(self, number: int, pairs: PairTexts, scores: NDArray[np.float32]) -> list[Example]:
         chosen = choose_rows(scores, {}, threshold=None, each=self.settings.report_examples)
@@ -179,17 +191,10 @@ class PairShardWriter:
 
 
 def set_triplets(
-    pairs: MinedPairs, subset: str, settings: MineSettings, anchors: NDArray[np.bool_] | None = None
+    pairs: MinedPairs, subset: str, rule: TripletRule, anchors: NDArray[np.bool_] | None = None
 ) -> Triplets:
-    """The triplets of one of the two sets, as the settings have them; ``anchors`` as in ``triplets``."""
-    return triplets(
-        pairs,
-        positive=settings.positive,
-        negative=settings.negative,
-        margin=settings.margin,
-        hard=TRIPLETS[subset],
-        anchors=anchors,
-    )
+    """The triplets of one of the two sets; ``anchors`` as in ``triplets``."""
+    return triplets(pairs, rule, hard=TRIPLETS[subset], anchors=anchors)
 
 
 def write_rows(output: OutputFolder, subset: str, split: str, number: int, columns: Sequence[Any]) -> int:

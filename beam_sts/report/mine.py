@@ -58,7 +58,13 @@ def notes(summary: Summary) -> list[Note]:
         if not count
     ]
     if empty:
-        found.append(Note(f"Without a row: {', '.join(empty)}.", "sets"))
+        found.append(
+            Note(
+                f"Without a row: {', '.join(empty)}. Lower --positive, raise --neighbours or --test_share, "
+                "or give more texts.",
+                "sets",
+            )
+        )
     return found
 
 

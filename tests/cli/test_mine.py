@@ -158,7 +158,9 @@ def test_an_empty_split_is_said(tmp_path, capsys):
         pa.table({"text": ["one text", "another text"], "doc": ["d", "d"]}), tmp_path / "in.parquet"
     )
     assert mine(tmp_path / "in.parquet", tmp_path / "out", "--doc_id", "doc") == 0
-    assert "split is empty: few documents" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "triplet/test is empty: raise --test_share" in told
+    assert "triplet/train has 0 rows; lower --positive" in told
 
 
 def test_sentences_of_rows_are_mined_with_rows_as_documents(tmp_path):

@@ -9,7 +9,7 @@ from beam_sts.cli import mine as command
 from beam_sts.mining.settings import MinePairsSettings, MineSettings
 from beam_sts.settings import settings_of
 from beam_sts.transforms import yaml as in_yaml
-from tests.pairs.test_settings import NAME, SHARE, TRANSFORMS, less
+from tests.pairs.test_settings import NAME, SHARE, TRANSFORMS, WORD, less
 
 NAMES = dict.fromkeys(("doc_id", "sentences", "embedding", "embedding_model"), NAME)
 WRONG = {name: values for name, (_, values) in TRANSFORMS[MinePairs][0].items()} | {
@@ -17,9 +17,15 @@ WRONG = {name: values for name, (_, values) in TRANSFORMS[MinePairs][0].items()}
     **NAMES,
     "macro_batch": less(1),
     "sampled_rows": less(1, ((-1, "x"), (1.5, True))),
+    **dict.fromkeys(("positive_share", "min_score", "max_score"), (SHARE[0], ("0.9", True))),
+    "test_share": (SHARE[0], ("0.9", True)),
+    **dict.fromkeys(("guard", "sampling_strategy"), WORD),
+    "num_negatives": less(1),
+    "range_min": less(0),
+    "range_max": less(1, ((-1, "x"), (1.5, True))),
     "report_examples": ((-1, 51, "x"), (1.5, True)),
     **dict.fromkeys(("shortest", "longest"), less(1)),
-    **dict.fromkeys(("hard_gap", "positive", "negative", "margin"), SHARE),
+    **dict.fromkeys(("hard_gap", "positive", "negative", "absolute_margin", "relative_margin"), SHARE),
 }
 RIGHT = {
     "neighbours": 3,
@@ -49,7 +55,16 @@ RIGHT = {
     "hard_gap": 0.1,
     "positive": 0.9,
     "negative": 0.2,
-    "margin": 0.1,
+    "absolute_margin": 0.1,
+    "relative_margin": 0.1,
+    "guard": "numbers",
+    "positive_share": 0.1,
+    "num_negatives": 3,
+    "range_min": 1,
+    "range_max": 7,
+    "min_score": 0.1,
+    "max_score": 0.9,
+    "sampling_strategy": "random",
     "report_examples": 0,
 }
 

@@ -45,6 +45,7 @@ SCORING = {
 HANDLER = {**SCORING, "batch_size": (None, less(1)), "large_model": (None, FLAG)}
 HANDLER["model_copies"] = (None, less(1, ((-1,), (1.5, True))))
 SCORE = {**HANDLER, "empty": ("--empty", WORD), "score_column": ("--score_column", NAME)}
+SCORE["output_prefix"] = ("--output_prefix", NAME)
 SCORE |= {"backend": ("--backend", WORD), "raw_logits": (None, FLAG), "tables": (None, ((), ("yes", 1)))}
 SCORE |= dict.fromkeys(("text_a", "text_b"), (None, NAME))
 DEDUP = {
@@ -52,6 +53,7 @@ DEDUP = {
     "macro_batch": (None, less(1)),
     "id": (None, (("",), (1, None))),
     "text": (None, NAME),
+    "output_prefix": ("--output_prefix", NAME),
     "threshold": ("--threshold", SHARE),
     "keep": ("--keep", (("highest:", "highest: ", "longst", "highest", ""), (None, 1, ("first",)))),
     "candidates": (
@@ -99,14 +101,14 @@ MINE = {
     "neighbours": ("--neighbours", WHOLE),
     "lexical": ("--lexical", WHOLE),
     "random": ("--random", WHOLE),
-    "test_share": ("--test_share", SHARE),
+    "test_share": ("--test_share", (SHARE[0], ("0.9", True))),
     "seed": ("--seed", ((1 << 63, "x"), (0.5, True, None, "3"))),
     "blocks": (None, less(1)),
     "random_shards": (None, less(1)),
 }
 for left_out in ("tables", "text_a", "text_b"):
     MINE.pop(left_out)
-for of_transform in ("backend", "empty", "score_column"):  # not of the command
+for of_transform in ("backend", "empty", "score_column", "output_prefix"):  # not of the command
     MINE[of_transform] = (None, MINE[of_transform][1])
 TRANSFORMS = {
     CrossEncoderModelHandler: (HANDLER, None, None),

@@ -1,0 +1,95 @@
+"""The data set card of a run: with it ``datasets.load_dataset(DIR, "triplet")`` finds each set's files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from beam_sts.mining.core import SPLITS, SUBSETS
+from beam_sts.mining.shards import SCHEMAS
+
+THIN = 100
+"""Rows of a training set of triplets below which it is called thin."""
+
+_FIRST = "triplet"  # what load_dataset gives where no set is named
+_SAYS = {
+    "raw": "every candidate pair",
+    "pair-score": "every scored pair",
+    "pair-score-hard": "pairs whose score and word overlap are far apart",
+    "pair-score-sampled": "scored pairs, as even over the scores as they allow",
+    "triplet": "an anchor, a positive, a negative that scores low",
+    "triplet-hard": "an anchor, a positive, a negative near by",
+}
+
+
+def data_set_card(summary: Mapping[str, Any]) -> str:
+    """``README.md`` of the output folder.
+
+    Args:
+        summary: what ``summary.json`` holds.
+    """
+    rows = summary["rows_written"]
+    configs = []
+    for subset in SUBSETS:
+        # Splits without a row are left out: the datasets library cannot read a file without one.
+        filled = [split for split in SPLITS if rows[subset][split]]
+        if filled:
+            configs += [f"- config_name: {subset}", *(["  default: true"] if subset == _FIRST else [])]
+            configs.append("  data_files:")
+        for split in filled:
+            configs += [f"  - split: {split}", f"    path: {subset}/{split}/*.parquet"]
+    table = [
+        f"| `{subset}` | {_SAYS[subset]} | {', '.join(SCHEMAS[subset].names)} | "
+        f"{rows[subset]['train']:,} | {rows[subset]['test']:,} |"
+        for subset in SUBSETS
+    ]
+    model = summary["model"]["name"]
+    lines = [
+        "---",
+        "task_categories:",
+        "- sentence-similarity",
+        "tags:",
+        "- sentence-transformers",
+        "configs:",
+        *configs,
+        "---",
+        "",
+        "# Mined training pairs",
+        "",
+        f"Pairs of {summary['texts']:,} texts, scored by `{model}`, made by beam_sts "
+        f"{summary['versions']['beam_sts']}.",
+        "No text is in both splits.",
+        "",
+        "| set | rows | columns | train | test |",
+        "|---|---|---|---|---|",
+        *table,
+        "",
+        "```python",
+        "from datasets import load_dataset",
+        "",
+        f'triplets = load_dataset("path/to/this/folder", "{_FIRST}")',
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def thin_sets(rows: Mapping[str, Mapping[str, int]], least: int) -> list[str]:
+    """What to say of sets of triplets with few rows, and what to change.
+
+    >>> few = {"triplet": {"train": 7, "test": 0}, "triplet-hard": {"train": 900, "test": 90}}
+    >>> for line in thin_sets(few, 100):
+    ...     print(line)
+    triplet/train has 7 rows; lower --positive or give --positive_share, raise --neighbours or --num_negatives
+    triplet/test is empty: raise --test_share, or give another --seed
+    """
+    found = []
+    for subset in ("triplet", "triplet-hard"):
+        train, test = rows[subset]["train"], rows[subset]["test"]
+        if train < least:
+            found.append(
+                f"{subset}/train has {train:,} rows; lower --positive or give --positive_share, raise "
+                "--neighbours or --num_negatives"
+            )
+        if not test:
+            found.append(f"{subset}/test is empty: raise --test_share, or give another --seed")
+    return found
