@@ -65,7 +65,7 @@ class DedupSettings(ScorerSettings):
     long_text: str = like(ScorerSettings, "long_text", "windows")
     threshold: float = setting(THRESHOLD, "least score of a duplicate", share, metavar="T")
     keep: str = setting(
-        "first",
+        "longest",
         "which row of a cluster stays: first, longest, shortest, central (most like the others), or "
         "highest:X, X a column or an SQL expression over the columns; ties go by id",
         check_keep,

@@ -22,12 +22,12 @@ whatever the model says."""
 FORMS = ("plain", "none")
 NOT_COMPARED = -1
 """Lost characters of a pair whose facts were not looked at: its score is below every threshold of the run."""
-ALWAYS_LOST = 20
-"""Characters that may be lost of any text: a word or two."""
+ALWAYS_LOST = 12
+"""Characters that may be lost of any text: a word."""
 
 MaxLost = tuple[int, float] | None
 """Most characters, and most of a text as a share, that a removed text may say beyond the one that stays."""
-MAX_LOST: MaxLost = None
+MAX_LOST: MaxLost = (40, 0.03)
 Sizes = tuple[IntArray, IntArray]
 """Characters of the first and of the second text of each pair."""
 

@@ -26,7 +26,7 @@ RIGHT = {
     "token_budget": 4096,
     "macro_batch": 512,
     "threshold": 0.8,
-    "keep": "longest",
+    "keep": "first",
     "linkage": "average",
     "guard": "numbers",
     "max_lost": (60, 0.2),

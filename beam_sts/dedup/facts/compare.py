@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from beam_sts.dedup.facts import tables
-from beam_sts.dedup.facts.read import (
+from beam_sts.dedup.facts.align import Block, align, extra_places
+from beam_sts.dedup.facts.order import moved_region
+from beam_sts.dedup.facts.spelling import NAMES_AT_ONCE, at_end, spelt_alike, without_misspelt
+from beam_sts.dedup.facts.tokens import (
     ADDRESS,
     CODE,
     DATE,
-    ITEM,
-    LINE,
+    FIGURES,
     NEGATION,
     NUMBER,
     PLAIN,
@@ -26,16 +26,11 @@ from beam_sts.dedup.facts.read import (
 )
 
 GUARDS = ("facts", "numbers", "none")
-_FIGURES = frozenset((NUMBER, UNIT, DATE, CODE))
 _NAMES = {NUMBER: "number", UNIT: "unit", DATE: "date", CODE: "code"}
-_CELLS = (
-    4_000_000  # of the table that aligns two spans word by word; longer ones are cut at words they share once
-)
 _PART = 8  # words that make a part of its own of what one text has besides
 _TAIL = 4  # the same at the end or the beginning of the text
 _SHOWN = 80
 _PASSAGE = 5  # words of both texts together, two of either at least
-_NAMES_AT_ONCE = 64  # of a place, each compared with each
 
 
 @dataclass(frozen=True)
@@ -87,16 +82,6 @@ class Comparison:
 _SAME = Comparison(None)
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Tokens ``a`` to ``b`` of one text in the place of ``c`` to ``d`` of the other."""
-
-    a: int
-    b: int
-    c: int
-    d: int
-
-
 def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
     """Compare two texts.
 
@@ -117,21 +102,22 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
         difference = Difference("address", one, two)
     if left.keys == right.keys:
         return Comparison(difference) if difference else _SAME
-    blocks = list(_align(left.keys, right.keys))
-    extra = _extra(left.keys, right.keys, blocks)
+    blocks = list(align(left.keys, right.keys))
+    extra = extra_places(left.keys, right.keys, blocks)
     lost = [0, 0]
     for block in blocks:
         mine = [at for at in range(block.a, block.b) if at in extra[0]]
         theirs = [at for at in range(block.c, block.d) if at in extra[1]]
-        sizes = _size(left.tokens, mine), _size(right.tokens, theirs)
-        lost[0] += max(0, sizes[0] - sizes[1])
-        lost[1] += max(0, sizes[1] - sizes[0])
+        lost[0] += _size(left.tokens, mine[len(theirs) :])  # a word in the place of another is not lost
+        lost[1] += _size(right.tokens, theirs[len(mine) :])
         if difference is None and guard != "none" and (mine or theirs):
             difference = _differ(left, right, block, mine, theirs, guard)
     if difference is None and guard == "facts":
-        difference = _passages(left, right, blocks, extra)
+        difference = _passages(left, right, blocks, extra) or _named_apart(left, right, blocks, extra)
     if difference is None and guard != "none":
-        difference = _moved(left, right, blocks, extra, guard)
+        moved = moved_region(left, right, blocks, extra, guard)
+        if moved:
+            difference = Difference("order", left.shown(*moved[0]), right.shown(*moved[1]))
     return Comparison(difference, (lost[0], lost[1]))
 
 
@@ -151,116 +137,15 @@ def _size(tokens: Sequence[Token], places: Sequence[int]) -> int:
     return size
 
 
-def _align(a: Sequence[str], b: Sequence[str]) -> Iterator[_Block]:
-    """Where two texts differ, in order."""
-    start, most = 0, min(len(a), len(b))
-    while start < most and a[start] == b[start]:
-        start += 1
-    stop = 0
-    while stop < most - start and a[-1 - stop] == b[-1 - stop]:
-        stop += 1
-    yield from _align_span(a, b, start, len(a) - stop, start, len(b) - stop)
-
-
-def _align_span(
-    a: Sequence[str], b: Sequence[str], a_start: int, a_stop: int, b_start: int, b_stop: int
-) -> Iterator[_Block]:
-    spans = [(a_start, a_stop, b_start, b_stop, True)]
-    while spans:  # in order: the next one is last
-        i, j, k, m, cut = spans.pop()
-        if i == j and k == m:
-            continue
-        if i == j or k == m:
-            yield _Block(i, j, k, m)
-        elif (j - i) * (m - k) <= _CELLS:
-            x, y = i, k
-            for p, q in (*_common(a[i:j], b[k:m]), (j - i, m - k)):
-                if x < i + p or y < k + q:
-                    yield _Block(x, i + p, y, k + q)
-                x, y = i + p + 1, k + q + 1
-        elif cut:
-            anchors = _anchors(a[i:j], b[k:m])
-            parts, x, y = [], i, k
-            for p, q in anchors:
-                parts.append((x, i + p, y, k + q, False))
-                x, y = i + p + 1, k + q + 1
-            parts.append((x, j, y, m, False))
-            spans += parts[::-1]
-        else:
-            yield _Block(i, j, k, m)
-
-
-def _common(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
-    """A longest common subsequence, by rows of bits (Hyyro 2004): one row for each word of ``a``."""
-    places: dict[str, int] = {}
-    for at, key in enumerate(b):
-        places[key] = places.get(key, 0) | 1 << at
-    full = (1 << len(b)) - 1
-    row, rows = full, []
-    for key in a:
-        met = row & places.get(key, 0)
-        row = ((row + met) | (row - met)) & full
-        rows.append(row)
-    found = []
-    i, j = len(a), len(b)
-    while i and j:
-        if rows[i - 1] >> (j - 1) & 1:
-            j -= 1
-        else:
-            i -= 1
-            if not i or rows[i - 1] >> (j - 1) & 1:
-                j -= 1
-                found.append((i, j))
-    return found[::-1]
-
-
-def _anchors(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
-    """Words that both have once, in the longest common order (patience sorting)."""
-    once_a, once_b = Counter(a), Counter(b)
-    place = {key: at for at, key in enumerate(b) if once_b[key] == 1}
-    pairs = [(at, place[key]) for at, key in enumerate(a) if once_a[key] == 1 and key in place]
-    ends: list[int] = []
-    tops: list[int] = []
-    back: list[int] = []
-    for number, (_, q) in enumerate(pairs):
-        at = bisect_left(ends, q)
-        back.append(tops[at - 1] if at else -1)
-        ends[at : at + 1] = [q]
-        tops[at : at + 1] = [number]
-    chain, number = [], tops[-1] if tops else -1
-    while number >= 0:
-        chain.append(pairs[number])
-        number = back[number]
-    return chain[::-1]
-
-
-def _extra(a: Sequence[str], b: Sequence[str], blocks: Sequence[_Block]) -> tuple[set[int], set[int]]:
-    """Places of what each text has and the other lacks; what only moved is not among them."""
-    ours: Counter[str] = Counter()
-    theirs: Counter[str] = Counter()
-    for block in blocks:
-        ours.update(a[block.a : block.b])
-        theirs.update(b[block.c : block.d])
-    extra: tuple[set[int], set[int]] = (set(), set())
-    for left, found, keys in ((ours - theirs, extra[0], a), (theirs - ours, extra[1], b)):
-        for block in blocks:
-            span = range(block.a, block.b) if keys is a else range(block.c, block.d)
-            for at in span:
-                if left[keys[at]] > 0:
-                    left[keys[at]] -= 1
-                    found.add(at)
-    return extra
-
-
 def _differ(
-    left: Facts, right: Facts, block: _Block, mine: list[int], theirs: list[int], guard: str
+    left: Facts, right: Facts, block: Block, mine: list[int], theirs: list[int], guard: str
 ) -> Difference | None:
     """What a place differs in."""
-    mine, theirs = _without_misspelt(left, right, mine, theirs)
+    mine, theirs = without_misspelt(left, right, mine, theirs)
     if not mine and not theirs:
         return None
     figures = [
-        [at for at in found if text.tokens[at].kind in _FIGURES]
+        [at for at in found if text.tokens[at].kind in FIGURES]
         for text, found in _sides(left, right, mine, theirs)
     ]
     if figures[0] and figures[1]:
@@ -299,32 +184,6 @@ def _differ(
     if derived := _derived(left, right, mine, theirs):
         return derived
     return _names(left, right, block, mine, theirs)
-
-
-def _without_misspelt(
-    left: Facts, right: Facts, mine: list[int], theirs: list[int]
-) -> tuple[list[int], list[int]]:
-    """Without words that are next to a misspelling of theirs that is a word of its own nowhere."""
-    if not mine or not theirs or len(mine) * len(theirs) > _NAMES_AT_ONCE:
-        return mine, theirs
-    ours, others = list(mine), list(theirs)
-    for at in mine:
-        for to in others:
-            one, two = left.tokens[at], right.tokens[to]
-            if (one.kind == PLAIN and one.named) != (two.kind == PLAIN and two.named) and _written_alike(
-                left, at, right, to
-            ):
-                ours.remove(at)
-                others.remove(to)
-                break
-    return ours, others
-
-
-def _written_alike(left: Facts, at: int, right: Facts, to: int) -> bool:
-    a, b = sorted((left.shown(at, at + 1).casefold(), right.shown(to, to + 1).casefold()), key=len)
-    return (
-        len(a) > 4 and a[0] == b[0] and a.isalpha() and b.isalpha() and _edits(a, b, 1 if len(b) < 10 else 2)
-    )
 
 
 def _sides(
@@ -405,10 +264,10 @@ def _derived(left: Facts, right: Facts, mine: list[int], theirs: list[int]) -> D
     return None
 
 
-def _names(left: Facts, right: Facts, block: _Block, mine: list[int], theirs: list[int]) -> Difference | None:
+def _names(left: Facts, right: Facts, block: Block, mine: list[int], theirs: list[int]) -> Difference | None:
     """A name in the place of another word that is no other spelling of it; a part put to a compound."""
-    ours = [at for at in mine if _says(left.tokens[at])][:_NAMES_AT_ONCE]
-    others = [to for to in theirs if _says(right.tokens[to])][:_NAMES_AT_ONCE]
+    ours = [at for at in mine if _says(left.tokens[at])][:NAMES_AT_ONCE]
+    others = [to for to in theirs if _says(right.tokens[to])][:NAMES_AT_ONCE]
     if not ours or not others:
         for text, found, begin, stop in ((left, ours, block.a, block.b), (right, others, block.c, block.d)):
             glued = next((at for at in found if _holds_on(text, at, begin, stop)), None)
@@ -422,14 +281,14 @@ def _names(left: Facts, right: Facts, block: _Block, mine: list[int], theirs: li
             if not (token.named or token.part):
                 continue
             partners = [
-                to for to in against if _spelt_alike(token, second.tokens[to], _at_end(text, at, second, to))
+                to for to in against if spelt_alike(token, second.tokens[to], at_end(text, at, second, to))
             ]
             if partners:
                 continue
             free = [
                 to
                 for to in against
-                if not any(_spelt_alike(text.tokens[x], second.tokens[to], False) for x in found)
+                if not any(spelt_alike(text.tokens[x], second.tokens[to], False) for x in found)
                 and (second.tokens[to].named or second.tokens[to].part or len(found) == len(against) == 1)
             ]
             if free:
@@ -438,8 +297,34 @@ def _names(left: Facts, right: Facts, block: _Block, mine: list[int], theirs: li
     return None
 
 
+def _named_apart(
+    left: Facts, right: Facts, blocks: Sequence[Block], extra: tuple[set[int], set[int]]
+) -> Difference | None:
+    """Names that each text has and the other lacks, though in other places: lists of other members."""
+    ours: list[int] = []
+    others: list[int] = []
+    for block in blocks:
+        mine, theirs = without_misspelt(
+            left,
+            right,
+            [at for at in range(block.a, block.b) if at in extra[0]],
+            [at for at in range(block.c, block.d) if at in extra[1]],
+        )
+        ours += [at for at in mine if _is_name(left, at)]
+        others += [at for at in theirs if _is_name(right, at)]
+    pairs = [(at, to) for at in ours[:NAMES_AT_ONCE] for to in others[:NAMES_AT_ONCE]]
+    if not pairs or any(spelt_alike(left.tokens[at], right.tokens[to], False) for at, to in pairs):
+        return None
+    return _shown("name", left, right, ours[0], others[0])
+
+
+def _is_name(text: Facts, at: int) -> bool:
+    token = text.tokens[at]
+    return token.named and token.kind in (PLAIN, CODE) and _says(token)
+
+
 def _passages(
-    left: Facts, right: Facts, blocks: Sequence[_Block], extra: tuple[set[int], set[int]]
+    left: Facts, right: Facts, blocks: Sequence[Block], extra: tuple[set[int], set[int]]
 ) -> Difference | None:
     """Several words in the place of several others: another request, another clause."""
     for run in _runs(left, blocks):
@@ -457,9 +342,9 @@ def _passages(
     return None
 
 
-def _runs(left: Facts, blocks: Sequence[_Block]) -> Iterator[list[_Block]]:
+def _runs(left: Facts, blocks: Sequence[Block]) -> Iterator[list[Block]]:
     """Blocks with no more than a few little words between them."""
-    run: list[_Block] = []
+    run: list[Block] = []
     for block in blocks:
         if run:
             between = left.keys[run[-1].b : block.a]
@@ -490,133 +375,3 @@ def _compound(text: Facts, at: int) -> str:
     while stop < len(text.tokens) and text.tokens[stop].glued:
         stop += 1
     return text.shown(start, stop)
-
-
-def _at_end(text: Facts, at: int, other: Facts, to: int) -> bool:
-    return at == len(text.tokens) - 1 or to == len(other.tokens) - 1
-
-
-def _spelt_alike(one: Token, two: Token, cut: bool) -> bool:
-    """Whether one word may be a misspelling of the other, or is cut off."""
-    a, b = sorted((one.key, two.key), key=len)
-    if CODE in (one.kind, two.kind) or one.part or two.part:
-        return False
-    if cut and len(a) > 2 and b.startswith(a):
-        return True
-    if len(a) < 5 or a[0] != b[0]:
-        return False
-    return _edits(a, b, 1 if len(b) < 10 else 2)
-
-
-def _edits(a: str, b: str, most: int) -> bool:
-    """Whether at most so many letters are to be changed, added, left out or exchanged with the next one."""
-    if len(b) - len(a) > most or len(b) > 60:
-        return False
-    before: list[int] = []
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        earlier, before, row = before, row, [i]
-        for j, y in enumerate(b, 1):
-            value = min(before[j] + 1, row[-1] + 1, before[j - 1] + (x != y))
-            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
-                value = min(value, earlier[j - 2] + 1)
-            row.append(value)
-    return row[-1] <= most
-
-
-def _moved(
-    left: Facts, right: Facts, blocks: Sequence[_Block], extra: tuple[set[int], set[int]], guard: str
-) -> Difference | None:
-    """Whether the same words are in another order that may tell who does what to whom."""
-    moved = [
-        at
-        for block in blocks
-        for at in range(block.a, block.b)
-        if at not in extra[0] and _matters(left.tokens[at])
-    ]
-    if not _enough(left, moved, guard) or 3 * len(moved) < max(map(len, extra)):
-        return None  # nothing that matters moved, or so much differs that words recur by chance
-    for level in (SENTENCE, ITEM, LINE):
-        one, two = (_segments(text, level) for text in (left, right))
-        common = Counter(one) & Counter(two)
-        if sum(common.values()) < 1 and level == SENTENCE:
-            continue
-        rests = [_rest(parts, common) for parts in (one, two)]
-        if not rests[0] or not rests[1]:
-            return None
-        moved_keys = _moved_keys(*rests)
-        if not [key for key in moved_keys if key in {left.keys[at] for at in moved}]:
-            return None
-        if _exchanged(left, right):
-            return None
-    first, second = _region(left, right)
-    return Difference("order", left.shown(*first), right.shown(*second))
-
-
-def _matters(token: Token) -> bool:
-    return token.key not in tables.MOVES_FREELY
-
-
-def _enough(text: Facts, moved: Sequence[int], guard: str) -> bool:
-    """One word that moved alone matters if it is a figure or turns the meaning."""
-    kinds = {text.tokens[at].kind for at in moved}
-    if guard == "numbers":
-        return bool(kinds & _FIGURES)
-    return len({text.keys[at] for at in moved}) > 1 or bool(kinds & (_FIGURES | {NEGATION, QUANTITY}))
-
-
-def _segments(text: Facts, level: int) -> list[tuple[str, ...]]:
-    parts: list[tuple[str, ...]] = []
-    start = 0
-    for at in range(1, len(text.tokens) + 1):
-        if at == len(text.tokens) or text.tokens[at].parted >= level:
-            parts.append(tuple(text.keys[start:at]))
-            start = at
-    return parts
-
-
-def _rest(parts: Sequence[tuple[str, ...]], common: Counter[tuple[str, ...]]) -> list[str]:
-    left = Counter(common)
-    rest: list[str] = []
-    for part in parts:
-        if left[part] > 0:
-            left[part] -= 1
-        else:
-            rest += part
-    return rest
-
-
-def _moved_keys(a: list[str], b: list[str]) -> set[str]:
-    blocks = list(_align(a, b))
-    ours = Counter(key for block in blocks for key in a[block.a : block.b])
-    theirs = Counter(key for block in blocks for key in b[block.c : block.d])
-    return {key for key in ours & theirs if key not in tables.MOVES_FREELY}
-
-
-def _region(left: Facts, right: Facts) -> tuple[tuple[int, int], tuple[int, int]]:
-    """What is between the words that both texts begin and end with."""
-    a, b = left.keys, right.keys
-    start, most = 0, min(len(a), len(b))
-    while start < most and a[start] == b[start]:
-        start += 1
-    stop = 0
-    while stop < most - start and a[-1 - stop] == b[-1 - stop]:
-        stop += 1
-    return (start, max(start + 1, len(a) - stop)), (start, max(start + 1, len(b) - stop))
-
-
-def _exchanged(left: Facts, right: Facts) -> bool:
-    """Whether only items of a list are in another order: between what both begin and end with."""
-    first, second = _region(left, right)
-    return Counter(_items(left, *first)) == Counter(_items(right, *second))
-
-
-def _items(text: Facts, start: int, stop: int) -> list[tuple[str, ...]]:
-    items: list[list[str]] = [[]]
-    for at in range(start, stop):
-        word = text.keys[at] in tables.LIST_WORDS
-        if (text.tokens[at].parted >= LINE and at > start) or word:
-            items.append([])
-        if not word:
-            items[-1].append(text.keys[at])
-    return [tuple(item) for item in items if item]

@@ -1,0 +1,133 @@
+"""Two lists of words aligned: where they differ, and what each has that the other lacks. Pure functions."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+_CELLS = (
+    4_000_000  # of the table that aligns two spans word by word; longer ones are cut at words they share once
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Tokens ``a`` to ``b`` of one text in the place of ``c`` to ``d`` of the other."""
+
+    a: int
+    b: int
+    c: int
+    d: int
+
+
+def common_ends(a: Sequence[str], b: Sequence[str]) -> tuple[int, int]:
+    """How many words two lists begin with alike, and how many of the others they end with alike.
+
+    >>> common_ends("a b c d".split(), "a x d".split())
+    (1, 1)
+    """
+    start, most = 0, min(len(a), len(b))
+    while start < most and a[start] == b[start]:
+        start += 1
+    stop = 0
+    while stop < most - start and a[-1 - stop] == b[-1 - stop]:
+        stop += 1
+    return start, stop
+
+
+def align(a: Sequence[str], b: Sequence[str]) -> Iterator[Block]:
+    """Where two texts differ, in order."""
+    start, stop = common_ends(a, b)
+    yield from _align_span(a, b, start, len(a) - stop, start, len(b) - stop)
+
+
+def _align_span(
+    a: Sequence[str], b: Sequence[str], a_start: int, a_stop: int, b_start: int, b_stop: int
+) -> Iterator[Block]:
+    spans = [(a_start, a_stop, b_start, b_stop, True)]
+    while spans:  # in order: the next one is last
+        i, j, k, m, cut = spans.pop()
+        if i == j and k == m:
+            continue
+        if i == j or k == m:
+            yield Block(i, j, k, m)
+        elif (j - i) * (m - k) <= _CELLS:
+            x, y = i, k
+            for p, q in (*_common(a[i:j], b[k:m]), (j - i, m - k)):
+                if x < i + p or y < k + q:
+                    yield Block(x, i + p, y, k + q)
+                x, y = i + p + 1, k + q + 1
+        elif cut:
+            anchors = _anchors(a[i:j], b[k:m])
+            parts, x, y = [], i, k
+            for p, q in anchors:
+                parts.append((x, i + p, y, k + q, False))
+                x, y = i + p + 1, k + q + 1
+            parts.append((x, j, y, m, False))
+            spans += parts[::-1]
+        else:
+            yield Block(i, j, k, m)
+
+
+def _common(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
+    """A longest common subsequence, by rows of bits (Hyyro 2004): one row for each word of ``a``."""
+    places: dict[str, int] = {}
+    for at, key in enumerate(b):
+        places[key] = places.get(key, 0) | 1 << at
+    full = (1 << len(b)) - 1
+    row, rows = full, []
+    for key in a:
+        met = row & places.get(key, 0)
+        row = ((row + met) | (row - met)) & full
+        rows.append(row)
+    found = []
+    i, j = len(a), len(b)
+    while i and j:
+        if rows[i - 1] >> (j - 1) & 1:
+            j -= 1
+        else:
+            i -= 1
+            if not i or rows[i - 1] >> (j - 1) & 1:
+                j -= 1
+                found.append((i, j))
+    return found[::-1]
+
+
+def _anchors(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
+    """Words that both have once, in the longest common order (patience sorting)."""
+    once_a, once_b = Counter(a), Counter(b)
+    place = {key: at for at, key in enumerate(b) if once_b[key] == 1}
+    pairs = [(at, place[key]) for at, key in enumerate(a) if once_a[key] == 1 and key in place]
+    ends: list[int] = []
+    tops: list[int] = []
+    back: list[int] = []
+    for number, (_, q) in enumerate(pairs):
+        at = bisect_left(ends, q)
+        back.append(tops[at - 1] if at else -1)
+        ends[at : at + 1] = [q]
+        tops[at : at + 1] = [number]
+    chain, number = [], tops[-1] if tops else -1
+    while number >= 0:
+        chain.append(pairs[number])
+        number = back[number]
+    return chain[::-1]
+
+
+def extra_places(a: Sequence[str], b: Sequence[str], blocks: Sequence[Block]) -> tuple[set[int], set[int]]:
+    """Places of what each text has and the other lacks; what only moved is not among them."""
+    ours: Counter[str] = Counter()
+    theirs: Counter[str] = Counter()
+    for block in blocks:
+        ours.update(a[block.a : block.b])
+        theirs.update(b[block.c : block.d])
+    extra: tuple[set[int], set[int]] = (set(), set())
+    for left, found, keys in ((ours - theirs, extra[0], a), (theirs - ours, extra[1], b)):
+        for block in blocks:
+            span = range(block.a, block.b) if keys is a else range(block.c, block.d)
+            for at in span:
+                if left[keys[at]] > 0:
+                    left[keys[at]] -= 1
+                    found.add(at)
+    return extra
