@@ -22,8 +22,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beam_sts.dedup.facts.read import PLAIN, read_facts
+from beam_sts.dedup.facts.read import read_facts
 from beam_sts.dedup.facts.texts import compare_texts
+from beam_sts.dedup.facts.tokens import PLAIN
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.representatives import BOTH
 from beam_sts.dedup.settings import DedupSettings

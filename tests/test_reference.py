@@ -133,8 +133,8 @@ def expected(job, scorer, *, by_id):
 
     places = {(row["side"], row["id"]): place for place, row in enumerate(rows)}
     worth = {
-        "longest": lambda row: -len(row["text"]),
-        "shortest": lambda row: len(row["text"]),
+        "longest": lambda row: -len(" ".join(row["text"].split())),
+        "shortest": lambda row: len(" ".join(row["text"].split())),
         "highest:stars": lambda row: (row["stars"] is None, -(row["stars"] or 0)),
     }.get(job.keep, lambda row: 0)
 
@@ -184,7 +184,11 @@ def on_one_machine(job, threshold, model, folder):
     write(job.rows, folder / "in.parquet")
     args = ["--input", str(folder / "in.parquet"), "--output", str(folder / "out"), "--text", "text"]
     args += ["--id", "id", "--threads", "1", "--quiet", "--model", str(model), "--rule", "model"]
+<<<<<<< HEAD
     args += ["--guard", "none", "--boilerplate", "counted", "--languages", "ignored"]
+=======
+    args += ["--guard", "none", "--max_lost", "none", "--form", "none"]
+>>>>>>> 9f4243e (Dedup: length counts a run of white space once; tests and page of what may be lost)
     args += [
         "--threshold",
         repr(threshold),
@@ -242,8 +246,13 @@ def by_beam(job, threshold, model, folder):
             rule="model",
             thresholds=(),
             guard="none",
+<<<<<<< HEAD
             boilerplate="counted",
             languages="ignored",
+=======
+            max_lost=None,
+            form="none",
+>>>>>>> 9f4243e (Dedup: length counts a run of white space once; tests and page of what may be lost)
         )
         for name in ("kept", "removed", "rejected", "clusters", "pairs"):
             values = getattr(done, name) | f"List {name}" >> beam.combiners.ToList()

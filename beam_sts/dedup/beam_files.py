@@ -10,7 +10,6 @@ from typing import Any, cast
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from beam_sts.candidates.beam_nearest import DensePoints
 from beam_sts.candidates.given import read_given
@@ -20,7 +19,7 @@ from beam_sts.candidates.source import Source
 from beam_sts.candidates.vectors import vector_matrix
 from beam_sts.dedup.beam import DeduplicatedTexts, DeduplicateTexts
 from beam_sts.dedup.beam_scored import KeptScores
-from beam_sts.dedup.keep import KeepPolicy
+from beam_sts.dedup.keep import KeepPolicy, lengths_of
 from beam_sts.dedup.receipts import SliceWriter
 from beam_sts.dedup.settings import DedupSettings
 from beam_sts.dedup.shards import pairs_schema, read_scored
@@ -148,8 +147,8 @@ class _ReadRows(beam.DoFn):
         keep, source = self._keep, self._source
         for rows in source.read(unit):
             table = rows.table
-            characters = np.asarray(pc.utf8_length(rows.texts)).astype(np.int64)
-            worth = keep.worth(rows.numbers, characters, keep.values(table))
+            lengths = lengths_of(rows.texts) if keep.by_length else None
+            worth = keep.worth(rows.numbers, lengths, keep.values(table))
             worth = (
                 [None] * len(rows.good)
                 if worth is None

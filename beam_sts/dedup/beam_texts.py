@@ -12,7 +12,7 @@ from apache_beam import pvalue
 
 from beam_sts.candidates.beam_nearest import DensePoints
 from beam_sts.candidates.keys import hash128
-from beam_sts.dedup.keep import NO_WORTH, KeepPolicy, Worth, highest_of, worth_of
+from beam_sts.dedup.keep import NO_WORTH, KeepPolicy, Worth, highest_of, length_of, worth_of
 from beam_sts.errors import UserError
 from beam_sts.io.blank import is_blank
 from beam_sts.pairs.beam_elements import (
@@ -133,7 +133,7 @@ class ReadRows(beam.DoFn):
         value, what = None, f"keep {self._keep.name}: id {ident!r}"
         if name := self._keep.expression:
             value = field(fields, name)
-        kind, worth = worth_of(self._keep.worth(None, len(text), value), what)
+        kind, worth = worth_of(self._keep.worth(None, length_of(text), value), what)
         if kind:
             self._one_kind("value", what, kind)
         return worth

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -65,6 +66,20 @@ def highest_of(keep: str) -> str | None:
     return keep.removeprefix(HIGHEST).strip() or None if keep.startswith(HIGHEST) else None
 
 
+def length_of(text: str) -> int:
+    """Characters of a text, a run of white space being one.
+
+    >>> length_of(" a  cat ")
+    5
+    """
+    return len(" ".join(text.split()))
+
+
+def lengths_of(texts: pa.Array | pa.ChunkedArray) -> IntArray:
+    """``length_of`` each of n texts, shape (n,)."""
+    return np.fromiter(map(length_of, texts.to_pylist()), np.int64, len(texts))
+
+
 @dataclass(frozen=True)
 class KeepPolicy:
     """Which row of a cluster is best: ``first``, ``longest``, ``shortest``, ``central`` or ``highest:X``."""
@@ -78,6 +93,11 @@ class KeepPolicy:
     def expression(self) -> str | None:
         """What ``highest:`` names."""
         return highest_of(self.name)
+
+    @property
+    def by_length(self) -> bool:
+        """Whether the lengths of the texts decide."""
+        return self.name in ("longest", "shortest")
 
     @property
     def central(self) -> bool:
@@ -105,7 +125,7 @@ class KeepPolicy:
 
         Args:
             number: of the row in its input, None where it has no order.
-            characters: of its text.
+            characters: of its text, by ``length_of``.
             value: of :meth:`values`, or of the field that ``highest:`` names.
 
         >>> import numpy as np

@@ -22,7 +22,7 @@ from beam_sts.candidates.propose import Proposal, Texts
 from beam_sts.candidates.source import Readable
 from beam_sts.candidates.vectors import vector_matrix
 from beam_sts.dedup.decide import Decision, Edges, RowOutcomes, Verify, decide, row_outcomes
-from beam_sts.dedup.keep import KeepPolicy, ranks
+from beam_sts.dedup.keep import KeepPolicy, lengths_of, ranks
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.rule import Policy
 from beam_sts.errors import UserError
@@ -227,7 +227,8 @@ def best_rows(
     if keep.name == "first":
         place = np.arange(own)
     else:
-        worth = keep.worth(None, rows.characters[:own], rows.values)
+        lengths = lengths_of(rows.texts.slice(0, own)) if keep.by_length else None
+        worth = keep.worth(None, lengths, rows.values)
         place = ranks(pa.array(id_rank[:own]), pa.array(worth) if isinstance(worth, np.ndarray) else worth)
     rank = np.concatenate([place, id_rank[own:]])
     order = np.lexsort((rank, nodes.of_row))

@@ -164,6 +164,7 @@ def test_against_another_input_removes_only_what_it_holds(tmp_path, corpus):
     pq.write_table(old, tmp_path / "old.parquet")
     pq.write_table(new, tmp_path / "new.parquet")
     options = ("--id", "id", "--against", str(tmp_path / "old.parquet"), "--threshold", "0.5")
+    options += ("--keep", "first", "--guard", "none", "--max_lost", "none")
     run(tmp_path / "new.parquet", tmp_path / "out", *options)
     removed = read(tmp_path / "out", "removed").to_pylist()
     assert [(r["id"], r["survivor"], r["survivor_in"]) for r in removed] == [("a", "a", "against")]
@@ -303,6 +304,7 @@ FACTS = [FUND, FUND.replace("million", "billion"), FUND + " ", FUND.replace("bad
 def test_a_changed_fact_keeps_both_rows_and_says_so(tmp_path, capsys, runner):
     pq.write_table(pa.table({"id": range(len(FACTS)), "text": FACTS}), tmp_path / "in.parquet")
     out = tmp_path / "out"
+    runner = ("--keep", "first", *runner)
     _, summary = run(tmp_path / "in.parquet", out, "--id", "id", *runner)
     assert read(out, "kept")["id"].to_pylist() == [0, 1, 4]
     found = {(row["id_a"], row["id_b"]): row for row in read(out, "pairs").to_pylist()}

@@ -12,10 +12,11 @@ from beam_sts.dedup.verdicts import MAX_LOST, bars_of
 
 POST = (
     "I have been trying to compile the driver on an older machine for two days now. The build stops in "
-    "the middle of the second stage and prints a warning about a header that it cannot find, although the package "
-    "is installed and the path is right. Has anyone seen this before, and is there a way around it that does "
-    "not need a newer compiler? The machine belongs to the department, so I can not change much on it. The "
-    "administrator comes by on some mornings and would install a package if I knew which one to ask for."
+    "the middle of the second stage and prints a warning about a header that it cannot find, although the "
+    "package is installed and the path is right. Has anyone seen this before, and is there a way around "
+    "it that does not need a newer compiler? The machine belongs to the department, so I can not change "
+    "much on it. The administrator comes by on some mornings and would install a package if I knew which "
+    "one to ask for."
 )
 QUOTED = "\n".join(f"> {line}." for line in POST.split(". "))
 REPLY = "The header moved to another package in the spring. Ask for the kernel headers, then clean the tree."
@@ -59,7 +60,7 @@ def test_two_replies_to_one_post_stay():
         "You should not compile it at all: the archive of the department has a copy that was built in May."
     )
     texts = [f"{QUOTED}\n{REPLY}", f"{QUOTED}\n{other}", f"{QUOTED}\n{REPLY} "]
-    assert deduplicate(texts, **PLAIN).kept == [texts[1], texts[2]]
+    assert deduplicate(texts, **PLAIN).kept == texts[:2]
 
 
 def test_a_receipt_says_what_is_lost_and_none_bars_nothing():
@@ -71,9 +72,8 @@ def test_a_receipt_says_what_is_lost_and_none_bars_nothing():
     assert (pair["lost_a"], pair["lost_b"]) == (0, pytest.approx(len(REPLY), abs=2))
 
 
-WORDS = st.lists(
-    st.sampled_from("river stone green table walks under bright morning light old".split()), min_size=8
-)
+SOME = ["river", "stone", "green", "table", "walks", "under", "bright", "morning", "light", "old"]
+WORDS = st.lists(st.sampled_from(SOME), min_size=8)
 
 
 @given(WORDS, WORDS, st.integers(0, 8))

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from beam_sts.dedup.facts.compare import compare, turn
-from beam_sts.dedup.facts.read import Facts, read_facts
+from beam_sts.dedup.facts.read import read_facts
+from beam_sts.dedup.facts.tokens import Facts
 
 Found = tuple[str | None, tuple[int, int]]
 """What two texts differ in, None: nothing that counts; and the characters that only each has."""
