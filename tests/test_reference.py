@@ -184,11 +184,8 @@ def on_one_machine(job, threshold, model, folder):
     write(job.rows, folder / "in.parquet")
     args = ["--input", str(folder / "in.parquet"), "--output", str(folder / "out"), "--text", "text"]
     args += ["--id", "id", "--threads", "1", "--quiet", "--model", str(model), "--rule", "model"]
-<<<<<<< HEAD
     args += ["--guard", "none", "--boilerplate", "counted", "--languages", "ignored"]
-=======
-    args += ["--guard", "none", "--max_lost", "none", "--form", "none"]
->>>>>>> 9f4243e (Dedup: length counts a run of white space once; tests and page of what may be lost)
+    args += ["--max_lost", "none", "--form", "none"]
     args += [
         "--threshold",
         repr(threshold),
@@ -246,13 +243,10 @@ def by_beam(job, threshold, model, folder):
             rule="model",
             thresholds=(),
             guard="none",
-<<<<<<< HEAD
             boilerplate="counted",
             languages="ignored",
-=======
             max_lost=None,
             form="none",
->>>>>>> 9f4243e (Dedup: length counts a run of white space once; tests and page of what may be lost)
         )
         for name in ("kept", "removed", "rejected", "clusters", "pairs"):
             values = getattr(done, name) | f"List {name}" >> beam.combiners.ToList()
