@@ -26,7 +26,7 @@ from beam_sts.report.shared import (
     Summary,
     foot,
     made_of,
-    rejections,
+    rows_section,
     score_bars,
     titled_pairs,
     unknown_words,
@@ -124,11 +124,10 @@ def _rows(summary: Summary, examples: Examples) -> Section:
         Step("removed", summary["rows_removed"], "warn", "in removed/, each with the row that stays for it"),
         Step("kept", summary["rows_kept"], "good"),
     ]
-    return Section(
-        "rows",
-        "Did it work?",
-        funnel(steps) + rejections(summary, examples),
-        shows="what became of every row that was read.",
+    return rows_section(
+        funnel(steps),
+        summary,
+        examples,
         read="kept, removed and rejected rows add up to the rows read.",
         act="use kept/. Every removed row is in removed/ with its survivor, its score and the rule: "
         "nothing is lost.",

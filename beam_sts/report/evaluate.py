@@ -11,7 +11,7 @@ from beam_sts.report.shared import (
     every_tenth,
     foot,
     made_of,
-    rejections,
+    rows_section,
     score_bars,
     titled_pairs,
     unknown_words,
@@ -108,11 +108,10 @@ def _rows(summary: Summary, examples: Examples, rejected: int) -> Section:
         Step("rejected", rejected, "bad", "without two texts or a number" if rejected else ""),
         Step("scored", summary["rows_scored"], "good"),
     ]
-    return Section(
-        "rows",
-        "Did it work?",
-        funnel(steps) + rejections(summary, examples),
-        shows="what became of every row that was read.",
+    return rows_section(
+        funnel(steps),
+        summary,
+        examples,
         read="rejected and scored rows add up to the rows read.",
         act="repair the rejected rows: figures without them may be too kind." if rejected else "",
     )

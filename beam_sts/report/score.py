@@ -18,7 +18,7 @@ from beam_sts.report.shared import (
     every_tenth,
     foot,
     made_of,
-    rejections,
+    rows_section,
     score_bars,
     titled_pairs,
     to_unit,
@@ -140,12 +140,10 @@ def _rows(summary: Summary, examples: Examples) -> Section:
         body += Markup("<p>{} of {} shards were there from an earlier run.</p>").format(
             summary["shards_skipped"], summary["shards"]
         )
-    body += rejections(summary, examples)
-    return Section(
-        "rows",
-        "Did it work?",
+    return rows_section(
         body,
-        shows="what became of every row that was read.",
+        summary,
+        examples,
         read="rejected and scored rows add up to the rows read. A reused row has the same two texts "
         "as another: it cost nothing.",
         act="correct the rejected rows at their source, or leave them out knowingly; they are in "

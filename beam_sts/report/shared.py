@@ -55,6 +55,18 @@ def rejections(summary: Summary, examples: Examples) -> Markup:
     return body
 
 
+def rows_section(body: Markup, summary: Summary, examples: Examples, *, read: str, act: str) -> Section:
+    """What became of every row, and why some were rejected; the other arguments are those of ``Section``."""
+    return Section(
+        "rows",
+        "Did it work?",
+        body + rejections(summary, examples),
+        shows="what became of every row that was read.",
+        read=read,
+        act=act,
+    )
+
+
 def titled_pairs(examples: Examples, titles: Mapping[str, str], **options: Any) -> Markup:
     """Examples of several kinds, each of which there are any under its title; ``options`` of ``pairs``."""
     body = Markup("")
