@@ -38,6 +38,7 @@ from beam_sts.dedup.decide import describe_clusters
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.local import Plan, look_first, score_candidates, settle
 from beam_sts.dedup.overlap import Overlap
+from beam_sts.dedup.profiles import PROFILES
 from beam_sts.dedup.receipts import RowWriter
 from beam_sts.dedup.rows import read_corpus
 from beam_sts.dedup.rule import count_removals, node_sizes, threshold_table
@@ -92,7 +93,9 @@ def parser() -> Parser:
     )
     data.add_argument("--id", metavar="COL", help="column of distinct ids (default: row numbers, as _id)")
     add_format_options(p.add_argument_group("formats"))
-    add_options(rule, of, "threshold", "guard", "max_lost", "form", "boilerplate", "keep", "linkage")
+    add_options(
+        rule, of, "profile", "threshold", "guard", "max_lost", "form", "boilerplate", "keep", "linkage"
+    )
     add_options(find, of, "candidates", "minhash_similarity", "minhash_recall", "shingle", "neighbours")
     add_options(find, of, "embedding", "bucket_cap", "max_pairs")
     data.add_argument(
@@ -302,9 +305,18 @@ def _verifier(job: DedupJob, texts: pa.LargeStringArray, learnt: Learnt) -> Veri
     return job.settings.scoring(job.checkpoint, job.cascade).verifier(overlap, learnt)
 
 
+def _profile(argv: Sequence[str] | None) -> str:
+    """The profile that is asked for: its settings are defaults, so it must be known before the others."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--profile", nargs="?")
+    return str(early.parse_known_args(argv)[0].profile)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    args, beam_args = parser().split(argv)
+    own = parser()
+    own.set_defaults(**PROFILES.get(_profile(argv), {}))
+    args, beam_args = own.split(argv)
     return guarded(
         lambda: run(args, beam_args),
         **kept_in(args.output),

@@ -32,6 +32,7 @@ _SETTINGS = (
     *("neighbours", "bucket_cap", "against_text", "against_id", "within", "symmetric", "long_text", "empty"),
     *("embedding", "against_embedding", "precision", "rows_per_shard", "cascade_band", "rule", "linkage"),
     *("model_share", "one_to_one", "guard", "max_lost", "form", "score_all", "boilerplate", "languages"),
+    "profile",
 )
 _OF_SCORES = (
     *("rule", "model_share", "symmetric", "long_text", "precision", "cascade_band", "form"),
@@ -40,7 +41,7 @@ _OF_SCORES = (
 """Settings that scores depend on."""
 _BEFORE = {
     **{"guard": "none", "max_lost": None, "form": "none", "score_all": True},
-    **{"boilerplate": "counted", "languages": "ignored"},
+    **{"profile": "default", "boilerplate": "counted", "languages": "ignored"},
 }
 """Settings of runs from before there were these."""
 

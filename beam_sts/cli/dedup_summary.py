@@ -23,6 +23,7 @@ from beam_sts.cli.describe import (
 from beam_sts.dedup.counts import DedupCounts, RowCounts
 from beam_sts.dedup.decide import Edges
 from beam_sts.dedup.learnt import learnt_lines
+from beam_sts.dedup.profiles import PROFILES
 from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.dedup.shards import PairShards
 from beam_sts.io.names import told
@@ -130,6 +131,9 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         *([("columns", told(summary["renamed_columns"]))] if summary["renamed_columns"] else []),
         *(("", f"{count:,} {why}") for why, count in summary["rejected_reasons"].items()),
     ]
+    if (profile := summary["settings"]["profile"]) != "default":
+        given = ", ".join(f"--{name} {summary['settings'][name]}" for name in PROFILES[profile])
+        lines.append(("profile", f"{profile}: {given}"))
     if languages := summary["languages"]:
         lines.append(("languages", languages["said"]))
     lines += [("", said) for said in learnt_lines(summary)]

@@ -30,6 +30,7 @@ from beam_sts.dedup.beam_texts import RECEIPT, WHERE, Fields, MakeDistinctTexts,
 from beam_sts.dedup.beam_thresholds import CountThresholds
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.overlap import SHINGLE
+from beam_sts.dedup.profiles import with_profile
 from beam_sts.dedup.representatives import BOTH
 from beam_sts.dedup.rule import threshold_table
 from beam_sts.dedup.settings import BeamDedupSettings, with_new_names
@@ -101,7 +102,8 @@ class DeduplicateTexts(beam.PTransform):
 
     def __init__(self, model: str = "beam-sts-nano", **settings: Any) -> None:
         super().__init__()
-        s = made(BeamDedupSettings, "DeduplicateTexts", {"model": model, **with_new_names(settings)})
+        given = {"model": model, **with_profile(with_new_names(settings))}
+        s = made(BeamDedupSettings, "DeduplicateTexts", given)
         self._settings = s
         self._proposal, self._policy, self._scoring = s.proposal(), s.policy, s.scoring()
         self._fields = Fields(

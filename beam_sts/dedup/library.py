@@ -11,6 +11,7 @@ import numpy as np
 from beam_sts.candidates.source import Columns, TableSource
 from beam_sts.dedup.local import NoWatch, Plan, Watch, look_first, score_candidates, settle
 from beam_sts.dedup.overlap import Overlap
+from beam_sts.dedup.profiles import with_profile
 from beam_sts.dedup.result import Deduplication, Parts
 from beam_sts.dedup.rows import read_corpus
 from beam_sts.dedup.settings import DedupSettings
@@ -60,7 +61,7 @@ def deduplicate(
     >>> [(row["text"], row["survivor"]) for row in result.removed]
     [('A cat sat on the  mat.', 0)]
     """
-    chosen = made(DedupSettings, "deduplicate", settings)
+    chosen = made(DedupSettings, "deduplicate", with_profile(settings))
     chosen.check_inputs(str, against=against is not None)
     proposal, policy = chosen.proposal(), chosen.policy
     every = bool(proposal.blocks or policy.keep.expression)

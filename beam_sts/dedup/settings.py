@@ -17,6 +17,7 @@ from beam_sts.dedup.components import ROUNDS
 from beam_sts.dedup.facts.compare import GUARDS
 from beam_sts.dedup.keep import KeepPolicy, check_keep
 from beam_sts.dedup.learnt import Learning
+from beam_sts.dedup.profiles import PROFILES
 from beam_sts.dedup.rule import LINKAGES, TABLE, Policy
 from beam_sts.dedup.verdicts import FORMS, MAX_LOST, MaxLost, check_max_lost, read_max_lost
 from beam_sts.dedup.verify import MODEL_SHARE, THRESHOLD, Scoring
@@ -62,6 +63,12 @@ def _check_sources(what: str, value: Any) -> None:
 class DedupSettings(ScorerSettings):
     """What a duplicate is, which row stays, and how candidates are found and scored."""
 
+    profile: str = setting(
+        "default",
+        "settings that suit a kind of texts: sentences (short ones), records (products, citations, in one "
+        "table), matches (of two tables, each without duplicates); settings given by themselves win",
+        choices=tuple(PROFILES),
+    )
     long_text: str = like(ScorerSettings, "long_text", "windows")
     threshold: float = setting(THRESHOLD, "least score of a duplicate", share, metavar="T")
     keep: str = setting(

@@ -31,6 +31,7 @@ RIGHT = {
     "guard": "numbers",
     "max_lost": (60, 0.2),
     "form": "none",
+    "profile": "records",
     "boilerplate": "counted",
     "languages": "ignored",
     "one_to_one": False,

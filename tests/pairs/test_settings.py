@@ -83,6 +83,7 @@ DEDUP = {
         (("100", "100,2", "-1,0.1", "1.5,0.1", "nan,0.1", ""), (100, (100,), (True, 0.1), (100, NAN), True)),
     ),
     "form": ("--form", (("plane",), (1, None, True))),
+    "profile": ("--profile", (("record",), (1, None, True))),
     "boilerplate": ("--boilerplate", (("off",), (1, None, True))),
     "languages": ("--languages", (("off",), (1, None, True))),
     "score_all": (None, FLAG),

@@ -1,0 +1,37 @@
+"""Profiles: settings that suit a kind of texts better than the defaults. docs/dedup.md has the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_RECORDS: Mapping[str, Any] = {
+    "candidates": ("exact", "minhash", "lexical"),
+    "minhash_similarity": 0.5,
+    "guard": "none",
+    "max_lost": None,
+    "boilerplate": "counted",
+}
+
+PROFILES: Mapping[str, Mapping[str, Any]] = {
+    "default": {},
+    "sentences": {"threshold": 0.8},
+    "records": {
+        **_RECORDS,
+        "neighbours": 20,
+        "linkage": "average",
+        "model_share": 0.5,
+        "threshold": 0.46,
+    },
+    "matches": {**_RECORDS, "neighbours": 10, "one_to_one": True, "threshold": 0.3},
+}
+"""Settings by profile: ``records`` of one table, ``matches`` of two without duplicates of their own."""
+
+
+def with_profile(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Given settings, and those of the profile among them where it alone gives them.
+
+    >>> with_profile({"profile": "matches", "threshold": 0.4})["threshold"]
+    0.4
+    """
+    return {**PROFILES.get(str(given.get("profile")), {}), **given}
