@@ -156,8 +156,11 @@ def main() -> None:
         cells = []
         for threshold in THRESHOLDS:
             removed = {row["text"]: row["survivor"] for row in done.at(threshold).removed}
-            found = sum(removed.get(copy) == at for at, (_, copy) in enumerate(pairs))
-            wrong = sum(text in removed for text in rows[:last])
+            found = sum(
+                removed.get(copy) == at or removed.get(text) == last + at
+                for at, (text, copy) in enumerate(pairs)
+            )
+            wrong = len(removed) - found
             cells.append(f"{threshold}: {found / len(pairs):.3f} ({wrong})")
         print(
             f"{kind:22} {len(pairs):5} copies; removed from a threshold (others): {', '.join(cells)}",

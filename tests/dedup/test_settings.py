@@ -34,6 +34,7 @@ RIGHT = {
     "profile": "records",
     "boilerplate": "counted",
     "languages": "ignored",
+    "output_prefix": "ours_",
     "one_to_one": False,
     "empty": "score",
     "candidates": ("exact", "lexical"),
