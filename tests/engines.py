@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import apache_beam as beam
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -24,6 +25,8 @@ from beam_sts.io.output import OutputFolder
 ROOT = Path(__file__).parents[1]
 HOME = Path(os.environ.get("BEAM_STS_ENGINES", Path.home() / ".cache" / "beam_sts"))
 """Where downloaded and built engines are kept between runs of the tests."""
+
+PRISM = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam.version.__version__}"
 
 _TABLE = ROOT / "docs" / "runners.md"
 

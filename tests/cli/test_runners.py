@@ -7,7 +7,6 @@ import contextlib
 import json
 from pathlib import Path
 
-import apache_beam as beam
 import pytest
 
 from beam_sts.cli import score
@@ -35,7 +34,6 @@ RUNNERS = {
         "--environment_type=LOOPBACK",
     ],
 }
-PRISM = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam.version.__version__}"
 SCORE = ("--rows_per_shard=40", "--threshold=0.5", "--threads=1", "--empty=reject")
 
 
@@ -43,7 +41,7 @@ def options_of(name):
     """Beam's options of a runner, its program fetched or built; skips where what that takes is missing."""
     options = RUNNERS[name]
     if "Prism" in name:
-        return [option.format(PRISM=engines.go_program(PRISM)) for option in options]
+        return [option.format(PRISM=engines.go_program(engines.PRISM)) for option in options]
     if "Spark" in name:
         engines.need("java", "mvn")
         jar = job_server_jar("spark", engines.HOME / "spark")
