@@ -123,7 +123,12 @@ def write_sheet(run: Run, path: str, count: int, seed: int, wish: Wish, marked: 
         raise UserError(f"--sheet {path}: is there already. Give another name, or --read it.")
     pairs = scored_pairs(run)
     if not len(pairs):
-        raise UserError(f"--run {run.output.root}: no pair was scored, so there is nothing to label.")
+        few = (
+            ""
+            if scores_all(run)
+            else " at or above its threshold; run dedup with --score_all for those below it"
+        )
+        raise UserError(f"--run {run.output.root}: there is nothing to label: it has no scored pair{few}.")
     labels, done = labels_of(pairs, marked)
     if len(done) == len(pairs):
         raise UserError(f"--run {run.output.root}: all {len(pairs):,} pairs are marked.")

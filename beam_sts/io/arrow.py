@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from beam_sts.errors import UserError
 from beam_sts.io.carried_types import has_fixed_list, loosened
-from beam_sts.io.files import file_system, is_local
+from beam_sts.io.files import fault_of_file, file_system, is_local
 from beam_sts.io.ranges import read_ranges, row_ranges
 from beam_sts.io.schema import check_names
 from beam_sts.io.slices import SLICES_PER_UNIT, FileScan, Slice, SliceData, changed, digest_of
@@ -41,7 +40,7 @@ class Arrow:
                     nulls |= {name for name in fixed if batch.column(name).null_count}
                     largest = max(largest, batch.get_total_buffer_size() / len(batch) if len(batch) else 0.0)
             except (OSError, pa.ArrowException) as error:
-                raise UserError(f"{path}: damaged after row {rows}: {error}") from error
+                raise fault_of_file(error, f"{path}: damaged after row {rows}: {error}") from error
         for at, field in enumerate(schema):
             if field.name in nulls:
                 schema = schema.set(at, loosened(field))
@@ -74,7 +73,7 @@ def _open(path: str) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
             pa.memory_map(inside) if is_local(path) else pa.PythonFile(fs.open(inside, "rb"), mode="r")
         )
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
+        raise fault_of_file(error, f"{path}: cannot be read: {error}") from error
     with source:
         try:
             if source.read(6) == b"ARROW1":
@@ -86,8 +85,8 @@ def _open(path: str) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
                 stream = pa.ipc.open_stream(source)
                 schema, batches = stream.schema, iter(stream)
         except (OSError, pa.ArrowException) as error:
-            raise UserError(
-                f"{path}: not a readable Arrow file{described(path, 'Arrow')}: {error}"
+            raise fault_of_file(
+                error, f"{path}: not a readable Arrow file{described(path, 'Arrow')}: {error}"
             ) from error
         yield schema, batches
 

@@ -25,6 +25,24 @@ _EXTRAS = {
 }
 """The extra that brings a protocol's file system."""
 
+# Of a store that refuses for now (s3fs has the first two for that), a network, a system short of something.
+_PASSING = {
+    errno.EBUSY,
+    errno.EIO,
+    errno.EAGAIN,
+    errno.ETIMEDOUT,
+    errno.ECONNRESET,
+    errno.ECONNREFUSED,
+    errno.ECONNABORTED,
+    errno.EPIPE,
+    errno.ENETUNREACH,
+    errno.EHOSTUNREACH,
+    errno.ESTALE,
+    errno.ENOMEM,
+    errno.EMFILE,
+    errno.ENFILE,
+}
+
 # What tells whether a file has changed, by the store: an entity tag, a hash of the hub, a time.
 _STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "blob_id", "mtime", "LastModified", "created")
 
@@ -98,7 +116,7 @@ def find_files(pattern: str, suffixes: tuple[str, ...], flag: str = "--input") -
         else:
             paths = [p for p in fs.glob(inside) if not fs.isdir(p)]
     except OSError as error:
-        raise UserError(f"{flag} {pattern}: cannot be listed: {error}") from error
+        raise fault_of_file(error, f"{flag} {pattern}: cannot be listed: {error}") from error
     if not paths:
         raise UserError(f"{flag} {pattern}: {why_nothing(fs, inside, pattern, suffixes)}")
     return [_describe(fs, path) for path in sorted(paths)]
@@ -148,12 +166,23 @@ def _check_folders(pattern: str) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
 
 
+def fault_of_file(error: Exception, message: str) -> UserError:
+    """What an error while a file is read is for the user: a fault of the file, with the message.
+
+    Raises:
+        OSError: it is that error, since the store or the system fails, and may not at the next try.
+    """
+    if isinstance(error, OSError) and error.errno in _PASSING:
+        raise error
+    return UserError(message)
+
+
 def _describe(fs: Any, path: str) -> InputFile:
     check_name(path)
     try:
         info = fs.info(path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
+        raise fault_of_file(error, f"{_name(fs, path)}: cannot be read: {error}") from error
     if info["type"] != "file":
         raise UserError(f"{path}: is a pipe, a device or a socket. Save it as a file first.")
     stamp = next((value for key in _STAMPS if (value := info.get(key))), "")

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from beam_sts.errors import UserError
 from beam_sts.io.carried_types import has_fixed_list
-from beam_sts.io.files import file_system, identify, is_local
+from beam_sts.io.files import fault_of_file, file_system, identify, is_local
 from beam_sts.io.ranges import read_ranges, row_ranges
 from beam_sts.io.schema import check_names
 from beam_sts.io.slices import SLICES_PER_UNIT, FileScan, Slice, SliceData, changed, digest_of
@@ -109,8 +109,8 @@ def _open(path: str) -> Iterator[_File]:
             before = version()
             parquet = stack.enter_context(pq.ParquetFile(source, pre_buffer=False))
         except (OSError, pa.ArrowException) as error:
-            raise UserError(
-                f"{path}: not a readable Parquet file{described(path, 'Parquet')}: {error}"
+            raise fault_of_file(
+                error, f"{path}: not a readable Parquet file{described(path, 'Parquet')}: {error}"
             ) from error
         yield _File(path, parquet, source, int(before.partition(" ")[0]), before, version)
 
@@ -125,9 +125,10 @@ def _check_fixed_lists(file: _File, name: str) -> None:
         for _ in file.parquet.iter_batches(columns=[name]):
             pass
     except (OSError, pa.ArrowException) as error:
-        raise UserError(
+        raise fault_of_file(
+            error,
             f"{file.path}: column {name!r} has lists of a fixed size and cannot be read: {error}. Write it "
-            "as plain lists, or without nulls."
+            "as plain lists, or without nulls.",
         ) from error
 
 
@@ -175,8 +176,8 @@ class _Seen:
                 try:
                     digest.update(_bytes_at(self._file.source, place, min(_BLOCK, start + size - place)))
                 except OSError as error:
-                    raise UserError(
-                        f"{self._file.path}: cannot be read at byte {place:,}: {error}"
+                    raise fault_of_file(
+                        error, f"{self._file.path}: cannot be read at byte {place:,}: {error}"
                     ) from error
         return digest.digest()
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_sts.errors import UserError
+from beam_sts.io.files import fault_of_file
 from beam_sts.io.slices import SLICE_BYTES, Slice, SliceData, check_slices
 
 LARGEST_SLICE = 1 << 30
@@ -52,7 +53,7 @@ def read_ranges(
             try:
                 batch = rest if rest is not None else next(batches, None)
             except (OSError, pa.ArrowException) as error:
-                raise UserError(f"{part.path}: rows from {row} cannot be read: {error}") from error
+                raise fault_of_file(error, f"{part.path}: rows from {row} cannot be read: {error}") from error
             if batch is None:
                 raise UserError(
                     f"{part.path}: changed while it was read, or is damaged: it ends before row {row:,} of "

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from beam_sts.errors import UserError
-from beam_sts.io.files import file_system
+from beam_sts.io.files import fault_of_file, file_system
 
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 LINE_LIMIT = 256 << 20
@@ -223,7 +223,7 @@ def open_stream(path: str, start: int = 0, encoding: str | None = None) -> Itera
                     start -= skipped
                 yield stream
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error}{_mistaken(path)}") from error
+        raise fault_of_file(error, f"{path}: cannot be read: {error}{_mistaken(path)}") from error
 
 
 def _mistaken(path: str) -> str:

@@ -303,7 +303,7 @@ def test_every_verb_reads_and_writes_the_store_and_shows_no_secret(store, flags,
         pq.write_table(few, sink)
     where = ["--input", "s3://bucket/few/pairs.parquet", options]
     run, model = "s3://bucket/deduped", ["--model", str(full_size)]
-    assert dedup.main([*where, "--output", run, "--text", "text_a", "--id", "id", *model]) == 0
+    assert dedup.main([*where, "--output", run, "--text", "text_a", "--id", "id", "--score_all", *model]) == 0
     assert explain.main(["--run", run, "5", options]) == 0
     assert label.main(["--run", run, "--sheet", "s3://bucket/sheet.csv", options]) == 0
     flags_of_mine = [

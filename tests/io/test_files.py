@@ -1,8 +1,17 @@
+import errno
+import io
+import itertools
+import os
+
 import fsspec
+import pyarrow as pa
 import pytest
+from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 from beam_sts import UserError
+from beam_sts.io.encode import encode
 from beam_sts.io.files import find_files, publish
+from beam_sts.io.reading import plan_input, read_slices
 
 
 def test_a_folder_gives_its_readable_files_sorted_and_no_hidden_ones(tmp_path):
@@ -37,3 +46,35 @@ def test_a_failed_publication_leaves_no_temporary(tmp_path):
     with pytest.raises(IsADirectoryError):
         publish(str(tmp_path / "file.bin"), b"x")
     assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
+
+
+def arrow_file(table):
+    with io.BytesIO() as sink:
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("ending", "call"),
+    [("parquet", "info"), *itertools.product(["parquet", "arrow", "jsonl", "csv"], ["open", "read"])],
+)
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(errno.EBUSY, OSError), (errno.EIO, OSError), (errno.EACCES, UserError), (errno.ENOENT, UserError)],
+)
+def test_a_store_that_fails_for_now_is_no_fault_of_the_file(number, kind, ending, call, monkeypatch):
+    """The command then says that it may be run again; else it would call the input wrong."""
+    place = f"memory://failing/{call}/in.{ending}"
+    table = pa.table({"text": ["a", "b"]})
+    publish(place, arrow_file(table) if ending == "arrow" else encode(table, ending))
+    plan = plan_input(place, 10)
+
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    owner = MemoryFile if call == "read" else MemoryFileSystem
+    monkeypatch.setattr(owner, call, fail)
+    with pytest.raises(kind) as raised:
+        list(read_slices(plan.units[0], plan.schema, ()))
+    assert isinstance(raised.value, UserError) or raised.value.errno == number
