@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from beam_sts.mining.library import Mined, mine
     from beam_sts.pairs.beam import ScorePairs
     from beam_sts.pairs.beam_handler import CrossEncoderModelHandler
+    from beam_sts.passages.beam import RemovePassages
+    from beam_sts.passages.library import PassageRemoval, remove_passages
     from beam_sts.scoring.result import ScoreResult, ScoreStats
     from beam_sts.scoring.scorer import PairScorer
     from beam_sts.types import Rejected, ScoredPair, TextPair
@@ -52,7 +54,9 @@ __all__ = [
     "MinePairs",
     "Mined",
     "PairScorer",
+    "PassageRemoval",
     "Rejected",
+    "RemovePassages",
     "ScorePairs",
     "ScoreResult",
     "ScoreStats",
@@ -61,6 +65,7 @@ __all__ = [
     "UserError",
     "deduplicate",
     "mine",
+    "remove_passages",
 ]
 _PLACES = {
     "CrossEncoderModelHandler": "pairs.beam_handler",
@@ -71,6 +76,9 @@ _PLACES = {
     "Mined": "mining.library",
     "mine": "mining.library",
     "PairScorer": "scoring.scorer",
+    "PassageRemoval": "passages.library",
+    "RemovePassages": "passages.beam",
+    "remove_passages": "passages.library",
     "Rejected": "types",
     "ScorePairs": "pairs.beam",
     "ScoreResult": "scoring.scorer",

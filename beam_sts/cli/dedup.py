@@ -31,6 +31,7 @@ from beam_sts.cli.describe import (
     add_report_options,
 )
 from beam_sts.cli.formats import add_format_options
+from beam_sts.cli.passages import run_passages
 from beam_sts.cli.scoring import add_places, add_scoring_options, check_device
 from beam_sts.dedup.components import ROUNDS
 from beam_sts.dedup.counts import DedupCounts
@@ -51,6 +52,7 @@ from beam_sts.io.claim import claim
 from beam_sts.io.files import file_system
 from beam_sts.io.spill import work_folder
 from beam_sts.io.summary import Pace, Steps
+from beam_sts.passages.settings import PassageSettings
 from beam_sts.report import render
 from beam_sts.report.dedup import dedup_page
 from beam_sts.settings import add_options, from_args, like, setting
@@ -62,6 +64,7 @@ EXAMPLES = (
     "--input 'corpus/*.parquet' --output clean --text text --id url",
     "--input corpus.jsonl --output clean --text text --threshold 0.85 --keep longest",
     "--input new.jsonl --against clean/kept --output fresh --text text",
+    "--input 'corpus/*.parquet' --against test.jsonl --contains --output clean --text text",
     "--input 'corpus/*.parquet' --output strict --text text --id url --from_pairs clean --threshold 0.95",
 )
 
@@ -110,6 +113,8 @@ def parser() -> Parser:
     )
     add_options(verify, of, "rule", "model_share", "languages", "score_all", "cascade_model", "cascade_band")
     add_options(rule, of, "empty")
+    parts = p.add_argument_group("passages: what is looked for inside the rows, without a model")
+    add_options(parts, PassageSettings, "contains", "unit", "contained", "unit_words", "repeats", "remove")
     add_options(machine, of, "component_rounds")
     add_options(data, of, "rows_per_shard", "output_prefix")
     add_report_options(data)
@@ -120,6 +125,9 @@ def parser() -> Parser:
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Deduplicate; gives the exit status."""
     options, _, local = beam_options(beam_args)
+    passages = from_args(PassageSettings, own)
+    if passages.wanted:
+        return run_passages(own, passages, options, local=local)
     if local:
         check_device(args.device)
     settings = from_args(CommandSettings, args)

@@ -123,18 +123,10 @@ def score_bars(
 
 
 def made_of(summary: Summary, card: str = "") -> Section:
-    """Settings, model, versions and fingerprint: the same section for every pipeline."""
-    model, source = summary["model"], summary["input"]
-    what = {
-        "name": model["name"],
-        "architecture": model.get("architecture"),
-        "parameters": model.get("parameters"),
-        "tokens of a pair": model.get("max_length"),
-        "STS Benchmark test, Pearson": model.get("pearson"),
-        "STS Benchmark test, Spearman": model.get("spearman"),
-        "licence": model.get("licence"),
-    }
-    body = titled("Model", facts(what)) + fold("Settings", facts(summary["settings"]))
+    """Settings, model (where there is one), versions and fingerprint: the same for every pipeline."""
+    model, source = summary.get("model"), summary["input"]
+    body = Markup("") if model is None else titled("Model", facts(_model(model)))
+    body += fold("Settings", facts(summary["settings"]))
     if card:
         shown = card if len(card) <= _CARD_LENGTH else card[:_CARD_LENGTH] + "\n…"
         body += fold("Model card", text(shown))
@@ -146,7 +138,10 @@ def made_of(summary: Summary, card: str = "") -> Section:
         )
     body += fold("Input files", listed)
     digests = facts(
-        {"model's files, SHA-256": model["sha256"], "input, model, settings": summary["fingerprint"]}
+        {
+            **({} if model is None else {"model's files, SHA-256": model["sha256"]}),
+            "input, model, settings": summary["fingerprint"],
+        }
     )
     body += fold("Versions and fingerprint", facts(summary["versions"]) + digests)
     return Section(
@@ -156,6 +151,18 @@ def made_of(summary: Summary, card: str = "") -> Section:
         shows="everything the result depends on.",
         read="two runs with the same fingerprint give the same scores, byte for byte on one machine.",
     )
+
+
+def _model(model: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": model["name"],
+        "architecture": model.get("architecture"),
+        "parameters": model.get("parameters"),
+        "tokens of a pair": model.get("max_length"),
+        "STS Benchmark test, Pearson": model.get("pearson"),
+        "STS Benchmark test, Spearman": model.get("spearman"),
+        "licence": model.get("licence"),
+    }
 
 
 def at_least(summary: Summary, unit: float) -> int:

@@ -18,6 +18,8 @@ from beam_sts.pairs.beam import REASON_COLUMN
 from beam_sts.pairs.beam import ScorePairs as _ScorePairs
 from beam_sts.pairs.beam_elements import check_schema_fields, with_field_types, with_fields
 from beam_sts.pairs.settings import ScorePairsSettings
+from beam_sts.passages.beam import RemovePassages as _RemovePassages
+from beam_sts.passages.settings import RemovePassagesSettings
 from beam_sts.settings import takes
 from beam_sts.types import Rejected
 
@@ -65,6 +67,31 @@ class DeduplicateTexts(beam.PTransform):
         found = rows | self._deduplicate
         kind = (rows["rows"] if isinstance(rows, dict) else rows).element_type
         return _outputs({"kept": found.kept, "removed": found.removed}, found.rejected, kind, self._errors)
+
+
+@takes(RemovePassagesSettings, but=("report_examples",))
+class RemovePassages(beam.PTransform):
+    """Removes passages or the rows that have them; outputs ``kept``, ``removed`` and ``passages``.
+
+    Args:
+        error_handling: where rows go that have no text; without it such a row fails the pipeline.
+        **settings: as for ``beam_sts.RemovePassages``.
+    """
+
+    def __init__(self, error_handling: dict[str, Any] | None = None, **settings: Any) -> None:
+        super().__init__()
+        self._errors = _error_output(error_handling)
+        self._remove = _RemovePassages(**settings)
+
+    def expand(self, rows: Any) -> Any:
+        """Kept and removed rows, and passages; with ``error_handling`` also the rejected rows.
+
+        The input is one collection, or several by name: ``rows`` and ``against``.
+        """
+        found = rows | self._remove
+        kind = (rows["rows"] if isinstance(rows, dict) else rows).element_type
+        outputs = {"kept": found.kept, "removed": found.removed, "passages": found.passages}
+        return _outputs(outputs, found.rejected, kind, self._errors)
 
 
 @takes(MinePairsSettings)

@@ -1,0 +1,240 @@
+"""``pipelines.dedup --contains`` and ``--unit``: passages found inside rows, and removed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+import beam_sts
+from beam_sts.candidates.rejects import read_rejected
+from beam_sts.candidates.source import Source
+from beam_sts.cli.args import look_at
+from beam_sts.cli.console import Clock, console_of, progress
+from beam_sts.cli.describe import describe_input, digest, input_identity, versions_of
+from beam_sts.cli.formats import format_settings, output_folder, read_options
+from beam_sts.errors import UserError
+from beam_sts.examples import merge_examples
+from beam_sts.io.claim import claim
+from beam_sts.io.committed import check_files
+from beam_sts.io.encode import check_encodable
+from beam_sts.io.files import check_apart
+from beam_sts.io.output import OutputFolder
+from beam_sts.io.reading import plan_input
+from beam_sts.io.summary import Steps, add_records, quantiles
+from beam_sts.passages.local import write_passages
+from beam_sts.passages.lookup import Contained, Repeated
+from beam_sts.passages.settings import PassageSettings
+from beam_sts.passages.write import FOLDERS, PassageWriter
+from beam_sts.report import render
+from beam_sts.report.passages import passages_page
+from beam_sts.settings import settings_of
+
+_OTHER = ("from_pairs", "cascade_model", "embedding", "one_to_one", "score_all", "max_lost")
+"""Options about pairs of whole rows."""
+_MOST_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class PassageJob:
+    """A run whose inputs and settings were looked at before the long work."""
+
+    settings: PassageSettings
+    source: Source
+    against: Source | None
+    within: bool
+    output: OutputFolder
+    fingerprint: dict[str, Any]
+
+
+def prepare(own: argparse.Namespace, settings: PassageSettings) -> PassageJob:
+    """Look at everything before the long work.
+
+    Raises:
+        UserError: the first thing that is wrong.
+    """
+    settings.check_inputs("--{}".format, against=bool(own.against))
+    for name in _OTHER:
+        if getattr(own, name, None):
+            raise UserError(
+                f"--{name}: is about pairs of whole rows; leave it out with --contains and --unit."
+            )
+    if own.within and (settings.contains or not own.against):
+        raise UserError(
+            "--within: goes with --unit and --against; else the input is compared with itself anyway."
+        )
+    options = read_options(own)
+    plan = plan_input(own.input, own.rows_per_shard, options)
+    check_apart(own.input, plan.files, own.output)
+    reject = own.empty == "reject"
+    source = Source(plan, options, own.text, own.id, reject)
+    source.check("")
+    if settings.removes == "passage" and own.text not in plan.schema.names:
+        raise UserError(
+            f"--text {own.text}: a passage can be cut out of a column, not out of a field. Give --remove "
+            "row or nothing, or make it a column of its own."
+        )
+    if not own.id and "_id" in plan.schema.names:
+        raise UserError("the input already has a column '_id', where row numbers go. Name it with --id.")
+    against = None
+    if own.against:
+        other = plan_input(own.against, own.rows_per_shard, options, "--against")
+        check_files(other.files, f"--against {own.against}")
+        against = Source(other, options, own.against_text or own.text, own.against_id or own.id, reject)
+        against.check("against_")
+        if source.id_type != against.id_type:
+            raise UserError(
+                f"--id {own.id}: holds {source.id_type} in the input and {against.id_type} in --against "
+                f"{own.against}. Cast one of them, or name others with --id and --against_id."
+            )
+    check_files(plan.files, f"--input {own.input}")
+    output = output_folder(own, FOLDERS)
+    check_encodable(plan.schema, own.output_format)
+    names = ("text", "id", "against_text", "against_id", "within", "empty", "rows_per_shard")
+    chosen = {name: getattr(settings, name) for name, _ in settings_of(PassageSettings)}
+    fingerprint = {
+        "pipeline": "passages",
+        "input": input_identity(plan),
+        "against": input_identity(against.plan) if against else None,
+        "versions": versions_of(),
+        "settings": {**{name: getattr(own, name) for name in names}, **chosen, **format_settings(own)},
+    }
+    return PassageJob(settings, source, against, own.within, output, fingerprint)
+
+
+def run_passages(own: argparse.Namespace, settings: PassageSettings, options: Any, *, local: bool) -> int:
+    """Find passages and write the rows; gives the exit status."""
+    job = prepare(own, settings)
+    with claim(job.output, job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
+        job = replace(job, output=output)
+        writer = PassageWriter(output, job.source, settings, own.report_examples)
+        clock = Clock()
+        more = _on_one_machine(own, job, writer, clock) if local else _on_beam(job, writer, options, clock)
+        output.finish(writer.schemas)
+        summary = summarise(own, job, {**more, "seconds": clock.seconds})
+        output.write_json("summary.json", summary)
+    console_of(own).finish(_lines(summary, output), summary)
+    return 0
+
+
+def _on_one_machine(
+    own: argparse.Namespace, job: PassageJob, writer: PassageWriter, clock: Clock
+) -> dict[str, Any]:
+    console, reading, writing = console_of(own), Steps(), Steps()
+    lookup: Contained | Repeated
+    sides = [job.against, None if job.settings.contains else job.source]
+    rows = sum(side.plan.rows for side in sides if side)
+    with progress(rows, lambda: reading.done, "rows", where=lambda: reading.at, console=console):
+        if job.settings.contains and job.against:
+            lookup = Contained.read(job.against, job.settings, reading.add)
+        else:
+            lookup = Repeated.read(job.source, job.against, job.settings, within=job.within, seen=reading.add)
+    clock.lap("read")
+    rows = job.source.plan.rows
+    with progress(rows, lambda: writing.done, "rows", where=lambda: writing.at, console=console):
+        reused, damaged = write_passages(writer, lookup, verify=own.verify, step=writing.add)
+    clock.lap("write")
+    return {"path": "one machine", "shards_reused": reused, "shards_damaged": damaged, **lookup.counts}
+
+
+def _on_beam(job: PassageJob, writer: PassageWriter, options: Any, clock: Clock) -> dict[str, Any]:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import StandardOptions
+
+    from beam_sts.cli.beam_options import runner_of
+    from beam_sts.passages.beam_files import PassageRun, WritePassages
+
+    inputs = {"rows": list(job.source.plan.units)}
+    counts: dict[str, Any] = {}
+    if job.against:
+        inputs["against"] = list(job.against.plan.units)
+    if job.settings.contains:  # workers read them, and nobody else
+        del inputs["against"]
+    with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:
+        parts = {
+            name: pipeline | f"Slices of {name}" >> beam.Create(units, reshuffle=False)
+            for name, units in inputs.items()
+        }
+        _ = parts | WritePassages(PassageRun(writer, job.against, job.within or not job.against))
+    clock.lap("run")
+    return {"path": f"Beam, {options.view_as(StandardOptions).runner}", **counts}
+
+
+def summarise(own: argparse.Namespace, job: PassageJob, more: dict[str, Any]) -> dict[str, Any]:
+    """The run's summary, its report written.
+
+    Raises:
+        RuntimeError: the counts do not add up.
+    """
+    plan = job.source.plan
+    records = job.output.records(part.index for part in plan.slices)
+    shown = [record.pop("examples") for record in records]
+    names = [f"rows_{name}" for name in ("read", "kept", "removed", "rejected", "changed", "with_passages")]
+    zero: dict[str, Any] = dict.fromkeys([*names, "passages", "characters", "characters_found"], 0)
+    total = add_records([zero, *records])
+    read, kept, removed, rejected = (total[name] for name in names[:4])
+    if read != plan.rows or kept + removed + rejected != plan.rows:
+        raise RuntimeError(f"the counts do not add up: {plan.rows} rows planned, {total}")
+    histogram = total.get("score_histogram", {})
+    items = sorted(total.get("items", {}).items(), key=lambda one: (-one[1], one[0]))
+    summary = {
+        "pipeline": "passages",
+        "input": describe_input(own.input, plan.files),
+        **{name: total[name] for name in zero},
+        "rejected_reasons": total.get("reasons", {}),
+        "most_found": dict(items[:_MOST_SHOWN]),
+        "score_quantiles": quantiles(histogram),
+        "score_histogram": histogram,
+        **more,
+        "remove": job.settings.removes,
+        "settings": job.fingerprint["settings"],
+        "fingerprint": digest(job.fingerprint),
+        "versions": {
+            "beam_sts": beam_sts.__version__,
+            "pyarrow": pa.__version__,
+            "numpy": np.__version__,
+            "python": sys.version.split()[0],
+        },
+    }
+    each = own.report_examples
+    examples = merge_examples([*shown, *read_rejected(job.output)], each=each)
+    job.output.write_text("report.html", render(passages_page(summary, examples)))
+    return summary
+
+
+def _lines(summary: dict[str, Any], output: OutputFolder) -> list[tuple[str, str]]:
+    changed = summary["rows_changed"]
+    items = "items" in summary
+    return [
+        ("path", summary["path"]),
+        ("read", f"{summary['rows_read']:,} rows"),
+        *(
+            [
+                (
+                    "items",
+                    f"{summary['items']:,} looked for; {summary['items_too_short']:,} say too little, "
+                    f"{summary['items_repeated']:,} are repeated",
+                )
+            ]
+            if items
+            else []
+        ),
+        (
+            "passages",
+            f"{summary['passages']:,} in {summary['rows_with_passages']:,} rows, each with its receipt",
+        ),
+        ("kept", f"{summary['rows_kept']:,} rows, {changed:,} of them without their passages"),
+        ("removed", f"{summary['rows_removed']:,} rows"),
+        ("rejected", f"{summary['rows_rejected']:,}"),
+        *(("", f"{count:,} {why}") for why, count in summary["rejected_reasons"].items()),
+        *([("resumed", f"{reused:,} shards were there")] if (reused := summary.get("shards_reused")) else []),
+        *([("damaged", f"{bad:,} shards: written again")] if (bad := summary.get("shards_damaged")) else []),
+        ("time", f"{sum(summary['seconds'].values()):.1f} s"),
+        ("output", output.root),
+        ("report", f"{output.root}/report.html"),
+        ("next", look_at(f"{output.root}/passages", output.form)),
+    ]

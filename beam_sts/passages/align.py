@@ -1,0 +1,88 @@
+"""Where a page has the words of an item, in their order. Pure functions."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+_GAP = 1.0  # bits that a word of the page costs between two words of the item
+
+
+class Alignment(NamedTuple):
+    """Words ``start`` to ``stop`` of a page (first and last are the item's) and of an item.
+
+    ``words`` of them both have, in order, which say ``bits``; ``score`` is less by what is between them.
+    """
+
+    start: int
+    stop: int
+    item_start: int
+    item_stop: int
+    words: int
+    bits: float
+    score: float
+
+
+def align(page: NDArray[np.uint64], item: NDArray[np.uint64], bits: NDArray[np.float32]) -> Alignment | None:
+    """The part of a page that has most of an item's words in order, close together.
+
+    Smith and Waterman's local alignment, by item words, all of the page's words at once: words that both have
+    count for what they say, a word of the page between two of them costs a bit, a word that only the item has
+    costs nothing, since it is not found.
+
+    Args:
+        page: words, shape (p,).
+        item: words, shape (m,).
+        bits: what each of them says, shape (m,).
+
+    Returns:
+        The best one, the first of equals; None where no word is shared.
+
+    >>> page, item = np.array([9, 1, 2, 8, 4, 9], np.uint64), np.array([1, 2, 3, 4], np.uint64)
+    >>> align(page, item, np.full(4, 5, np.float32))
+    Alignment(start=1, stop=5, item_start=0, item_stop=4, words=3, bits=15.0, score=14.0)
+    """
+    count = len(page)
+    at = np.arange(count)
+    # Of the best alignment that ends with each word of the page so far:
+    value = np.full(count, -np.inf)
+    held, shared = np.zeros(count), np.zeros(count, np.int64)
+    start, first, last = at.copy(), np.zeros(count, np.int64), np.zeros(count, np.int64)
+    for number in range(len(item)):
+        here = np.flatnonzero(page == item[number])
+        if not len(here):
+            continue
+        # The best to go on from before each place: the highest value, gaps counted up to there.
+        raised = value + _GAP * at
+        best = np.maximum.accumulate(raised)
+        source = np.maximum.accumulate(np.where(raised >= best, at, 0))
+        before = here - 1
+        source = np.where(before >= 0, source[before], 0)
+        carried = np.where(before >= 0, best[before] - _GAP * before, -np.inf)
+        goes_on = carried > 0
+        new = np.where(goes_on, carried, 0) + bits[number]
+        better = new > value[here]
+        here, goes_on, source, new = here[better], goes_on[better], source[better], new[better]
+        kept_start, kept_first = start[source], first[source]
+        new_held = np.where(goes_on, held[source], 0) + bits[number]
+        new_shared = np.where(goes_on, shared[source], 0) + 1
+        value[here] = new
+        held[here] = new_held
+        shared[here] = new_shared
+        start[here] = np.where(goes_on, kept_start, here)
+        first[here] = np.where(goes_on, kept_first, number)
+        last[here] = number
+    if not count or not np.isfinite(value.max()):
+        return None
+    end = int(np.argmax(value))
+    return Alignment(
+        int(start[end]),
+        end + 1,
+        int(first[end]),
+        int(last[end]) + 1,
+        int(shared[end]),
+        float(held[end]),
+        float(value[end]),
+    )

@@ -1,0 +1,258 @@
+"""RemovePassages: passages found in elements on any Beam runner, and removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+from apache_beam import pvalue
+from apache_beam.typehints.row_type import RowTypeConstraint
+
+from beam_sts import checks
+from beam_sts.dedup.beam_texts import Fields, ReadRows
+from beam_sts.errors import UserError
+from beam_sts.pairs.beam_elements import row_fields
+from beam_sts.passages.find import CONTAINS, RECEIPT, REPEATED, Items, Passages, outcome, slice_units
+from beam_sts.passages.settings import PassageSettings, RemovePassagesSettings
+from beam_sts.settings import made, takes
+
+_INPUTS = ("rows", "against")
+_DEFAULTS = PassageSettings()
+
+
+def pack_units(
+    side: int,
+    order: Sequence[Any],
+    places: Sequence[Any],
+    ids: Sequence[Any],
+    texts: Sequence[str],
+    settings: PassageSettings,
+) -> Iterator[tuple[bytes, tuple[Any, ...]]]:
+    """The units of rows for ``FirstOfUnits``: (key, (side, order, start, stop, id, place)).
+
+    Args:
+        side: 0 for rows of the other input, which come first.
+        order: of each row; the least is the first.
+        places: by which a row is found again.
+        ids: of the rows.
+        texts: of the rows.
+        settings: what a unit is.
+    """
+    units = slice_units(texts, settings)
+    for key, row, start, stop in zip(
+        units.key, units.row.tolist(), units.start.tolist(), units.stop.tolist(), strict=True
+    ):
+        yield key.tobytes(), (side, order[row], start, stop, ids[row], places[row])
+
+
+class FirstOfUnits(beam.PTransform):
+    """Units -> the repeated ones: (place, (start, stop, first id, its start and stop, whether against))."""
+
+    def __init__(self, settings: PassageSettings, *, within: bool) -> None:
+        super().__init__()
+        self._settings, self._within = settings, within
+
+    def expand(self, units: beam.PCollection) -> beam.PCollection:
+        """Find the first of each key, then meet the others."""
+        first = units | "First" >> beam.CombinePerKey(_First())
+        return (
+            {"unit": units, "first": first}
+            | "Meet first" >> beam.CoGroupByKey()
+            | "Repeated" >> beam.FlatMapTuple(_repeated, self._settings.repeats, self._within)
+        )
+
+
+class _First(beam.CombineFn):
+    """The first of units, and how many there are."""
+
+    def create_accumulator(self) -> tuple[Any, int]:
+        """Beam's."""
+        return None, 0
+
+    def add_input(self, found: tuple[Any, int], unit: tuple[Any, ...]) -> tuple[Any, int]:
+        """Beam's."""
+        return self.merge_accumulators([found, (unit, 1)])
+
+    def merge_accumulators(self, parts: Iterable[tuple[Any, int]]) -> tuple[Any, int]:
+        """Beam's."""
+        best, count = None, 0
+        for unit, units in parts:
+            count += units
+            if unit is not None and (best is None or unit[:3] < best[:3]):
+                best = unit
+        return best, count
+
+    def extract_output(self, found: tuple[Any, int]) -> tuple[Any, int]:
+        """Beam's."""
+        return found
+
+
+def _repeated(
+    key: bytes, met: dict[str, Iterable[Any]], repeats: int = 2, within: bool = True
+) -> Iterator[Any]:
+    for first, count in met["first"]:
+        if count < repeats or (first[0] == 1 and not within):
+            return
+        for side, order, start, stop, _, place in met["unit"]:
+            if side == 1 and (side, order, start) != first[:3]:
+                yield place, (start, stop, first[4], first[2], first[3], first[0] == 0)
+
+
+class RemovedPassages(NamedTuple):
+    """What ``RemovePassages`` gives: kept, removed and rejected are together every element that went in.
+
+    A kept element that lost a passage has the text that is left. ``passages`` are rows with the fields of
+    ``beam_sts.passages.find.RECEIPT``, one for each passage.
+    """
+
+    kept: beam.PCollection
+    removed: beam.PCollection
+    passages: beam.PCollection
+    rejected: beam.PCollection
+
+
+@takes(RemovePassagesSettings, but=("report_examples",))
+class RemovePassages(beam.PTransform):
+    """Find passages inside the texts of a bounded PCollection, and remove them or their rows.
+
+    Elements are dicts, ``beam.Row`` or named tuples. The result is that of ``pipelines.dedup --contains`` or
+    ``--unit``. Apply it to a dict of ``rows`` and ``against``; with ``contains`` the texts of the latter are
+    looked for, and every worker has them in memory. The first of repeated units is that of the smallest id.
+
+    Args:
+        **settings: as below.
+
+    >>> rows = [{"id": 1, "text": "Q: which of these planets has the most moons? A: Saturn."}]
+    >>> tests = [{"id": "q7", "text": "Which of these planets  has the most moons?"}]
+    >>> with beam.Pipeline("FnApiRunner") as pipeline:
+    ...     inputs = {name: pipeline | name >> beam.Create(made) for name, made in
+    ...               (("rows", rows), ("against", tests))}
+    ...     done = inputs | RemovePassages(contains=True, remove="passage")
+    ...     _ = done.kept | beam.Map(lambda row: print(row["text"]))
+    Q: ? A: Saturn.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        self._settings = made(RemovePassagesSettings, "RemovePassages", settings)
+
+    def expand(self, elements: Any) -> RemovedPassages:
+        """Read, find, sort out."""
+        inputs = elements if isinstance(elements, dict) else {"rows": elements}
+        s = self._settings
+        checks.check_names("RemovePassages", inputs, _INPUTS)
+        if "rows" not in inputs:
+            raise UserError("RemovePassages: no 'rows' among its inputs; these are what it looks into.")
+        s.check_inputs(str, against="against" in inputs)
+        fields = Fields(s.id, s.text)
+        fields.check(inputs["rows"].element_type)
+        read = inputs["rows"] | "Read" >> beam.ParDo(ReadRows(fields)).with_outputs("rejected", main="rows")
+        rows, others = read["rows"], None
+        if "against" in inputs:
+            reference = replace(fields, keep="first")
+            reference.check(inputs["against"].element_type)
+            others = (
+                inputs["against"]
+                | "Read against" >> beam.ParDo(ReadRows(reference, 1)).with_outputs("rejected", main="rows")
+            )["rows"]
+        if s.contains:
+            items = others | "Items" >> beam.MapTuple(lambda row, found: (row[1], found.text))
+            sorted_out = rows | "Look" >> beam.ParDo(_LookFor(s), pvalue.AsList(items)).with_outputs(
+                "removed", "passages", main="kept"
+            )
+        else:
+            sorted_out = self._repeated(rows, others)
+        kept, removed, passages = sorted_out["kept"], sorted_out["removed"], sorted_out["passages"]
+        if theirs := row_fields(inputs["rows"].element_type):
+            kept.element_type = removed.element_type = inputs["rows"].element_type
+            ident = dict(theirs)[s.id]
+            kinds = (ident, int, int, ident, int, int, str, float, str, str, float, str)
+            passages.element_type = RowTypeConstraint.from_fields(list(zip(RECEIPT, kinds, strict=True)))
+        return RemovedPassages(kept, removed, passages, read["rejected"])
+
+    def _repeated(self, rows: beam.PCollection, others: beam.PCollection | None) -> Any:
+        s = self._settings
+        parts = [rows | "Units" >> beam.FlatMapTuple(_units_of_row, 1, s)]
+        if others is not None:
+            parts.append(others | "Units against" >> beam.FlatMapTuple(_units_of_row, 0, s))
+        found = tuple(parts) | "All" >> beam.Flatten() | FirstOfUnits(s, within=s.within or others is None)
+        return (
+            {"row": rows, "found": found}
+            | "Meet" >> beam.CoGroupByKey()
+            | "Sort out" >> beam.ParDo(_SortOut(s)).with_outputs("removed", "passages", main="kept")
+        )
+
+
+def _units_of_row(
+    row: tuple[int, Any], found: Any, side: int = 1, settings: PassageSettings = _DEFAULTS
+) -> Iterator[Any]:
+    yield from pack_units(side, [row[1]], [row], [row[1]], [found.text], settings)
+
+
+class _LookFor(beam.DoFn):
+    """A row -> what becomes of it, and its passages."""
+
+    def __init__(self, settings: RemovePassagesSettings) -> None:
+        self._settings = settings
+        self._items: Items | None = None
+        self._ids: list[Any] = []
+
+    def process(self, row: Any, items: list[tuple[Any, str]]) -> Iterator[Any]:
+        """Beam's."""
+        if self._items is None:
+            ordered = sorted(items, key=lambda item: item[0])
+            self._ids = [name for name, _ in ordered]
+            self._items = Items.of([text for _, text in ordered], self._settings)
+        (_, ident), read = row
+        found, other = self._items.find([read.text], self._settings)
+        yield from _sorted_out(read, ident, found, [self._ids[at] for at in other.tolist()], self._settings)
+
+
+class _SortOut(beam.DoFn):
+    """A row and its repeated units -> what becomes of it, and its passages."""
+
+    def __init__(self, settings: RemovePassagesSettings) -> None:
+        self._settings = settings
+
+    def process(self, met: tuple[Any, dict[str, Iterable[Any]]]) -> Iterator[Any]:
+        """Beam's."""
+        (_, ident), found = met
+        rows = iter(found["row"])
+        read = next(rows)
+        if next(rows, None) is not None:
+            raise UserError(f"id {ident!r}: several elements have it. Receipts need distinct ids.")
+        units = sorted(found["found"], key=lambda unit: unit[:2])
+        places = np.array([[0, *unit[:2], *unit[3:5]] for unit in units], np.int64).reshape(-1, 5)
+        against = np.array([unit[5] for unit in units], dtype=bool)
+        passages = Passages.of(places, against, np.ones(len(units)))
+        yield from _sorted_out(read, ident, passages, [unit[2] for unit in units], self._settings)
+
+
+def _sorted_out(
+    read: Any, ident: Any, found: Passages, others: list[Any], settings: RemovePassagesSettings
+) -> Iterator[Any]:
+    made_of = outcome(found, [read.text], settings)
+    element = read.element
+    if made_of.texts is not None and made_of.texts[0] != read.text and not made_of.gone[0]:
+        element = _with_text(element, settings.text, made_of.texts[0])
+    yield pvalue.TaggedOutput("removed", element) if made_of.gone[0] else element
+    rule, least = (CONTAINS, settings.contained) if settings.contains else (REPEATED, 1.0)
+    for at, other in enumerate(others):
+        start, stop = int(found.start[at]), int(found.stop[at])
+        place = int(found.other_start[at]), int(found.other_stop[at])
+        where = "against" if found.against[at] else "input"
+        score = float(np.float32(found.score[at]))
+        values = (ident, start, stop, other, *place, where, score, settings.unit, rule, least)
+        receipt = beam.Row(**dict(zip(RECEIPT, (*values, read.text[start:stop]), strict=True)))
+        yield pvalue.TaggedOutput("passages", receipt)
+
+
+def _with_text(element: Any, name: str, text: str) -> Any:
+    if isinstance(element, dict):
+        return {**element, name: text}
+    if isinstance(element, beam.Row):
+        return beam.Row(**{**element._asdict(), name: text})
+    return element._replace(**{name: text})

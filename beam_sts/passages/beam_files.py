@@ -1,0 +1,131 @@
+"""WritePassages: read slices of files, find passages, write the slices. For ``pipelines.dedup``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.utils.shared import Shared
+
+from beam_sts.candidates.source import Source
+from beam_sts.io.committed import slice_identity
+from beam_sts.io.slices import Slice
+from beam_sts.passages.beam import FirstOfUnits, pack_units
+from beam_sts.passages.find import Passages
+from beam_sts.passages.lookup import Contained
+from beam_sts.passages.settings import PassageSettings
+from beam_sts.passages.write import PassageWriter, identity
+
+
+@dataclass(frozen=True)
+class PassageRun:
+    """What the run depends on, besides its units. ``within``: units of the input itself count too."""
+
+    writer: PassageWriter
+    against: Source | None
+    within: bool
+
+    @property
+    def settings(self) -> PassageSettings:
+        """What is looked for."""
+        return self.writer.settings
+
+
+class WritePassages(beam.PTransform):
+    """A dict of units of slices, ``rows`` and perhaps ``against``, -> committed shards, as of one machine.
+
+    Every worker process reads the items that are looked for. Rows are not shuffled; hashes and places of
+    units are.
+    """
+
+    def __init__(self, run: PassageRun) -> None:
+        super().__init__()
+        self._run = run
+
+    def expand(self, inputs: dict[str, beam.PCollection[list[Slice]]]) -> beam.PCollection[int]:
+        """Read, find, write."""
+        run = self._run
+        units = inputs["rows"] | "Spread" >> beam.Reshuffle()
+        if run.settings.contains:
+            return units | "Find and write" >> beam.ParDo(_WriteContained(run))
+        found = [units | "Units" >> beam.ParDo(_ReadUnits(run, run.writer.source, 1))]
+        if run.against is not None:
+            others = inputs["against"] | "Spread against" >> beam.Reshuffle()
+            found.append(others | "Units against" >> beam.ParDo(_ReadUnits(run, run.against, 0)))
+        passages = (
+            tuple(found) | "All units" >> beam.Flatten() | FirstOfUnits(run.settings, within=run.within)
+        )
+        parts = units | "Slices" >> beam.FlatMap(lambda unit: [(part.index, part) for part in unit])
+        by_slice = passages | "By slice" >> beam.MapTuple(lambda place, found: (place[0], (place[1], *found)))
+        return (
+            {"part": parts, "passages": by_slice}
+            | "Gather" >> beam.CoGroupByKey()
+            | "Write" >> beam.ParDo(_WriteRepeated(run))
+        )
+
+
+class _WriteContained(beam.DoFn):
+    """A unit -> the shards of each of its slices that is not committed yet."""
+
+    def __init__(self, run: PassageRun) -> None:
+        self._run, self._shared = run, Shared()
+        self._lookup: Any = None
+
+    def setup(self) -> None:
+        """Read the items, once in each process."""
+        if (against := self._run.against) is None:
+            raise RuntimeError("nothing to look for")
+        self._lookup = self._shared.acquire(lambda: Contained.read(against, self._run.settings))
+
+    def process(self, unit: list[Slice]) -> Iterator[int]:
+        """Beam's."""
+        writer = self._run.writer
+        # Runners retry: a slice may have been committed since the plan was made.
+        missing = [part for part in unit if not writer.output.is_whole(part)]
+        for rows in writer.source.read(missing) if missing else ():
+            found, others = self._lookup.of(rows)
+            writer.write(rows, found, others, of=slice_identity(rows.data.slice))
+            yield rows.data.slice.index
+
+
+class _ReadUnits(beam.DoFn):
+    """A unit of slices -> the units of texts of its rows: key and place."""
+
+    def __init__(self, run: PassageRun, source: Source, side: int) -> None:
+        self._settings, self._source, self._side = run.settings, source, side
+
+    def process(self, unit: list[Slice]) -> Iterator[Any]:
+        for rows in self._source.read(unit):
+            index = rows.data.slice.index
+            places = [(index, place) for place in range(len(rows.good))]
+            order = rows.numbers.tolist()
+            yield from pack_units(
+                self._side, order, places, rows.ids.to_pylist(), rows.texts.to_pylist(), self._settings
+            )
+
+
+class _WriteRepeated(beam.DoFn):
+    """A slice and the repeated units of its rows -> its shards."""
+
+    def __init__(self, run: PassageRun) -> None:
+        self._run = run
+
+    def process(self, gathered: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[int]:
+        index, found = gathered
+        writer = self._run.writer
+        rows_of = sorted(found["passages"], key=lambda one: one[:3])
+        numbers = np.array([[*one[:3], *one[4:6]] for one in rows_of], np.int64).reshape(-1, 5)
+        against = np.array([one[6] for one in rows_of], dtype=bool)
+        passages = Passages.of(numbers, against, np.ones(len(rows_of)))
+        others = pa.array([one[3] for one in rows_of], writer.source.id_type)
+        for part in found["part"]:
+            of = identity(part, passages, others)
+            if part.index in writer.output.whole({part.index: of})[0]:
+                continue
+            for rows in writer.source.read([part]):
+                writer.write(rows, passages, others, of=of)
+            yield index

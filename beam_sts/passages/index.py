@@ -1,0 +1,266 @@
+"""Items that are looked for, and where they are in pages. Pure functions over arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from beam_sts.arrays import IntArray, group_starts
+from beam_sts.passages.align import Alignment, align
+from beam_sts.passages.words import Words, word_bits, words_of
+
+FLOOR = 30.0
+"""Bits that an item must say to be looked for: an item of fewer may be there by chance."""
+_PARTIAL = 34.0  # bits of a find that is only a part of its item
+_WHOLE = 0.9  # share of an item from which a find is the whole of it
+_SEED = 12.0  # bits of two words that say where to look
+_FEWEST = 6  # seeds of an item, though some say less
+_HOT = 100  # items with the same seed; a seed of more says too little
+_COVERED = 0.3  # share of an item's bits in its seeds found, for an alignment to be tried
+_REACH = 8  # words beyond half the item's length that may be between
+_SHIFT = 2.0  # bits that a word more or less between those of an item costs
+_EDGE = 3  # words at either end of an item that may be others in the page
+_TABLE = 22  # bits of the table that tells most words of a page at once
+
+
+@dataclass(frozen=True)
+class Finds:
+    """Items found in pages, by page and place; all of shape (n,).
+
+    ``page``: which page. ``start``, ``stop``: characters of it. ``item``: which item, the first of equal
+    ones. ``item_start``, ``item_stop``: characters of it that the page has. ``score``: how much of
+    the item the page has in order (``_score``), 0 to 1, rounded to 6 digits.
+    """
+
+    page: IntArray
+    start: IntArray
+    stop: IntArray
+    item: IntArray
+    item_start: IntArray
+    item_stop: IntArray
+    score: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.page)
+
+
+@dataclass(frozen=True)
+class ItemIndex:
+    """Items that may be found. ``words`` are of all items, ``bits`` of all words.
+
+    ``repeated``: items of the same words as one before; ``short``: those that say too little to be found.
+    """
+
+    words: Words
+    bits: NDArray[np.float32]
+    repeated: NDArray[np.bool_]
+    short: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, texts: pa.ChunkedArray | pa.Array | list[str]) -> ItemIndex:
+        """The index of some texts."""
+        words = words_of(texts)
+        bits = word_bits(words)
+        short = _totals(bits, words) < FLOOR
+        seen: set[bytes] = set()
+        repeated = np.zeros(len(words), dtype=bool)
+        for number in np.flatnonzero(~short).tolist():
+            key = words.names[words.offsets[number] : words.offsets[number + 1]].tobytes()
+            repeated[number] = key in seen
+            seen.add(key)
+        return cls(words, bits, repeated, short)
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @cached_property
+    def _totals(self) -> NDArray[np.float64]:
+        """Bits of each item."""
+        return _totals(self.bits, self.words)
+
+    @cached_property
+    def _seeds(self) -> _Seeds:
+        return _Seeds.of(self)
+
+    def find(self, texts: pa.ChunkedArray | pa.Array | list[str], least: float) -> Finds:
+        """Items in some pages.
+
+        Args:
+            texts: the pages.
+            least: score of a find.
+
+        >>> index = ItemIndex.of(["The quick brown fox jumps over the lazy dog."])
+        >>> page = "They say: the quick, brown  fox jumped over the lazy dog! Indeed."
+        >>> found = index.find([page], 0.6)
+        >>> page[found.start[0] : found.stop[0]], round(float(found.score[0]), 2)
+        ('the quick, brown  fox jumped over the lazy dog', 0.86)
+        """
+        pages = words_of(texts)
+        found: dict[int, list[tuple[Alignment, int, float]]] = {}
+        for page, item, low, high in self._seeds.places(pages, self.words, self.bits, self._totals):
+            for hit in self._within(pages, item, low, high, least):
+                found.setdefault(page, []).append(hit)
+        rows = []
+        for page in sorted(found):
+            for place, item, score in sorted(_apart(found[page]), key=lambda hit: hit[0]):
+                first, last = place.start, place.stop - 1
+                base = int(self.words.offsets[item])
+                words = base + place.item_start, base + place.item_stop - 1
+                rows.append(
+                    (
+                        *(page, int(pages.start[first]), int(pages.stop[last]), item),
+                        *(int(self.words.start[words[0]]), int(self.words.stop[words[1]]), round(score, 6)),
+                    )
+                )
+        places = np.array([row[:6] for row in rows], np.int64).reshape(-1, 6).T
+        page, start, stop, item, item_start, item_stop = places
+        scores = np.array([row[6] for row in rows], np.float64)
+        return Finds(page, start, stop, item, item_start, item_stop, scores)
+
+    def _within(
+        self, pages: Words, item: int, low: int, high: int, least: float
+    ) -> Iterator[tuple[Alignment, int, float]]:
+        """An item in words ``low`` to ``high`` of all pages, and before and after where it was found."""
+        start, stop = self.words.offsets[item : item + 2].tolist()
+        total = float(self._totals[item])
+        spans = [(low, high)]
+        while spans:
+            low, high = spans.pop()
+            place = align(pages.names[low:high], self.words.names[start:stop], self.bits[start:stop])
+            if place is None:
+                continue
+            score = _score(place, stop - start, total)
+            said = score * total
+            if score < least or said < (FLOOR if score >= _WHOLE else _PARTIAL):
+                continue
+            before = min(place.item_start, _EDGE, place.start)
+            after = min(stop - start - place.item_stop, _EDGE, high - low - place.stop)
+            spans += [(low, low + place.start), (low + place.stop, high)]
+            moved = place._replace(start=low + place.start - before, stop=low + place.stop + after)
+            yield moved, item, score
+
+
+@dataclass(frozen=True)
+class _Seeds:
+    """Two words of an item next to each other or with one between: ``names`` ascending, and where they are.
+
+    ``item`` and its words ``one`` and ``two`` (over all items), all of shape (seeds,). ``table`` tells for
+    the lowest bits of a name whether any seed has them.
+    """
+
+    names: NDArray[np.uint64]
+    item: IntArray
+    one: IntArray
+    two: IntArray
+    table: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, index: ItemIndex) -> _Seeds:
+        words, bits = index.words, index.bits
+        names, one, two = _pairs(words)
+        item = np.searchsorted(words.offsets, one, side="right") - 1
+        says = bits[one] + bits[two]
+        wanted = ~(index.short | index.repeated)[item]
+        names, one, two, item, says = names[wanted], one[wanted], two[wanted], item[wanted], says[wanted]
+        order = np.lexsort((one, two, -says, item))
+        place = np.arange(len(order)) - np.repeat(
+            group_starts(item[order]), np.diff(group_starts(item[order]), append=len(order))
+        )
+        kept = order[(says[order] >= _SEED) | (place < _FEWEST)]
+        kept = kept[np.lexsort((two[kept], one[kept], names[kept]))]
+        _, group, sizes = np.unique(names[kept], return_inverse=True, return_counts=True)
+        kept = kept[sizes[group] <= _HOT]
+        table = np.zeros(1 << _TABLE, dtype=bool)
+        table[names[kept] & np.uint64((1 << _TABLE) - 1)] = True
+        return cls(names[kept], item[kept], one[kept], two[kept], table)
+
+    def places(
+        self, pages: Words, words: Words, bits: NDArray[np.float32], totals: NDArray[np.float64]
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """Where to look: page, item, first and last word (over all pages) of it."""
+        names, one, _ = _pairs(pages)
+        likely = np.flatnonzero(self.table[names & np.uint64((1 << _TABLE) - 1)])
+        names, one = names[likely], one[likely]
+        first, last = (np.searchsorted(self.names, names, side) for side in ("left", "right"))
+        count = last - first
+        seed = np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum())
+        at = np.repeat(one, count)
+        if not len(at):
+            return
+        page = np.searchsorted(pages.offsets, at, side="right") - 1
+        item = self.item[seed]
+        length = np.diff(words.offsets)[item]
+        order = np.lexsort((at, item, page))
+        page, item, at, seed, length = page[order], item[order], at[order], seed[order], length[order]
+        reach = length + length // 2 + _REACH
+        new = np.ones(len(at), dtype=bool)
+        new[1:] = (page[1:] != page[:-1]) | (item[1:] != item[:-1]) | (np.diff(at) > reach[1:])
+        group = np.cumsum(new) - 1
+        # Of each group, what the distinct words of its seeds say.
+        code = np.concatenate([group, group]) * len(words.names) + np.concatenate(
+            [self.one[seed], self.two[seed]]
+        )
+        code = np.unique(code)
+        said = np.bincount(code // len(words.names), bits[code % len(words.names)])
+        starts = np.flatnonzero(new)
+        stops = np.append(starts[1:], len(at))
+        enough = said >= np.maximum(_COVERED * totals[item[starts]], _SEED)
+        for number in np.flatnonzero(enough).tolist():
+            low, high = int(starts[number]), int(stops[number]) - 1
+            here, wide = int(page[low]), int(reach[low])
+            yield (
+                here,
+                int(item[low]),
+                max(int(pages.offsets[here]), int(at[low]) - wide),
+                min(int(pages.offsets[here + 1]), int(at[high]) + wide + 1),
+            )
+
+
+def _score(place: Alignment, words: int, bits: float) -> float:
+    """How much of an item a place has: the mean of the shares of its words and of what they say.
+
+    The latter is less for words between them, and where these are more or fewer than in the item: a replaced
+    word leaves the others where they are, common words that meet by chance are anywhere.
+    """
+    shift = abs(place.stop - place.start - (place.item_stop - place.item_start))
+    return 0.5 * (place.words / words + max(0.0, place.score - _SHIFT * shift) / bits)
+
+
+def _totals(bits: NDArray[np.float32], words: Words) -> NDArray[np.float64]:
+    """What the words of each text say together."""
+    edges = np.concatenate([np.zeros(1), np.cumsum(bits, dtype=np.float64)])[words.offsets]
+    found: NDArray[np.float64] = np.diff(edges)
+    return found
+
+
+def _pairs(words: Words) -> tuple[NDArray[np.uint64], IntArray, IntArray]:
+    """Names of two words in order, next to each other or with one between, and which words they are."""
+    of = np.repeat(np.arange(len(words)), np.diff(words.offsets))
+    names, ones, twos = [], [], []
+    for gap in (1, 2):
+        one = np.flatnonzero(of[gap:] == of[:-gap]) if len(of) > gap else np.empty(0, np.int64)
+        two = one + gap
+        mixed = words.names[one] * np.uint64(0x9E3779B97F4A7C15) ^ words.names[two]
+        names.append(mixed ^ (mixed >> np.uint64(29)))
+        ones.append(one)
+        twos.append(two)
+    return np.concatenate(names), np.concatenate(ones), np.concatenate(twos)
+
+
+def _apart(hits: list[tuple[Alignment, int, float]]) -> list[tuple[Alignment, int, float]]:
+    """Of finds in the same place the one whose words say most; the first item of equals."""
+    kept: list[tuple[Alignment, int, float]] = []
+    for hit in sorted(hits, key=lambda hit: (-hit[0].score, hit[1], hit[0])):
+        place = hit[0]
+        if all(
+            min(place.stop, other.stop) - max(place.start, other.start)
+            < 0.5 * min(place.stop - place.start, other.stop - other.start)
+            for other, _, _ in kept
+        ):
+            kept.append(hit)
+    return kept

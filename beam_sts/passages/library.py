@@ -1,0 +1,122 @@
+"""Passages in memory: ``beam_sts.remove_passages``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from beam_sts.candidates.source import Columns, TableSource
+from beam_sts.errors import UserError
+from beam_sts.frames import TEXT, Frame, frame_of, text_name
+from beam_sts.passages.find import outcome, receipt_schema, receipts
+from beam_sts.passages.lookup import Contained, Repeated
+from beam_sts.passages.settings import RemovePassagesSettings
+from beam_sts.settings import made, takes
+
+
+@dataclass(frozen=True)
+class PassageRemoval:
+    """What ``remove_passages`` found, of the kind of the data.
+
+    ``kept``: rows that stay, without the passages where these are cut out. ``removed``: the other rows, as
+    they were. ``passages``: one row for each, with the columns of ``passages/`` (docs/passages.md).
+    ``rejected``: rows without a text.
+    """
+
+    kept: Any
+    removed: Any
+    passages: Any
+    rejected: Any
+
+
+@takes(RemovePassagesSettings, but=("report_examples",))
+def remove_passages(
+    data: Any,
+    *,
+    text: str | None = None,
+    id: str | None = None,
+    against: Any = None,
+    against_text: str | None = None,
+    against_id: str | None = None,
+    **settings: Any,
+) -> PassageRemoval:
+    r"""Find passages inside texts, and remove them or their rows.
+
+    The result is that of ``beam-sts dedup --contains`` or ``--unit`` on the same rows. All is in memory.
+
+    Args:
+        data: texts or a table, as for ``deduplicate``.
+        text: column of the texts (default: ``text``).
+        id: column of distinct ids, integers or texts (default: places from 0).
+        against: texts or a table: with ``contains``, what is looked for.
+        against_text: its column of texts (default: as ``text``).
+        against_id: its column of ids (default: as ``id``).
+        **settings: as below.
+
+    Raises:
+        UserError: the data, a column or a setting is not what it may be.
+
+    >>> mails = ["See you soon.\nSent from my old grey phone.", "No.\n Sent from my old grey phone."]
+    >>> remove_passages(mails, unit="line").kept
+    ['See you soon.\nSent from my old grey phone.', 'No.\n ']
+    """
+    chosen = made(RemovePassagesSettings, "remove_passages", settings)
+    chosen.check_inputs(str, against=against is not None)
+    frame = frame_of(data)
+    columns = Columns(text_name(frame, text), id)
+    if chosen.removes == "passage" and columns.text not in frame.names:
+        raise UserError(f"text {columns.text}: a passage can be cut out of a column, not out of a field.")
+    source = _source(frame, columns, "")
+    other = None
+    if against is not None:
+        frame_against = frame_of(against, "against")
+        name = text_name(frame_against, against_text or text, "against_text")
+        other = _source(frame_against, Columns(name, against_id or id), "against_")
+        if source.id_type != other.id_type:
+            raise UserError(
+                f"id {id!r}: holds {source.id_type} in the data and {other.id_type} in against. Cast "
+                "one of them."
+            )
+    lookup: Contained | Repeated
+    if chosen.contains and other is not None:
+        lookup = Contained.read(other, chosen)
+    else:
+        lookup = Repeated.read(source, other, chosen, within=chosen.within)
+    kept, removed, rejected, found_in = [], [], [], []
+    for rows in source.read():
+        found, others = lookup.of(rows)
+        texts = rows.texts.to_pylist()
+        ids = rows.ids.combine_chunks() if isinstance(rows.ids, pa.ChunkedArray) else rows.ids
+        found_in.append(receipts(found, texts, ids, others, chosen))
+        of = outcome(found, texts, chosen)
+        table = frame.table(None).take(pa.array(rows.numbers))
+        removed.append(table.filter(pa.array(of.gone)))
+        if of.texts is not None:
+            place = table.schema.get_field_index(columns.text)
+            field = table.schema.field(place)
+            table = table.set_column(place, field, pa.array(of.texts, field.type))
+        kept.append(table.filter(pa.array(~of.gone)))
+        rejected.append(frame.table(None).take(pa.array(rows.data.slice.row + np.array(rows.bad, np.int64))))
+    empty = frame.table(None).slice(0, 0)
+    schema = receipt_schema(source.id_type)
+    return PassageRemoval(
+        _made(frame, [empty, *kept]),
+        _made(frame, [empty, *removed]),
+        frame.made(pa.concat_tables([schema.empty_table(), *found_in])),
+        _made(frame, [empty, *rejected]),
+    )
+
+
+def _source(frame: Frame, columns: Columns, flag: str) -> TableSource:
+    source = TableSource(frame.table(None), columns)
+    columns.check(source.table.schema, flag)
+    return source
+
+
+def _made(frame: Frame, tables: list[pa.Table]) -> Any:
+    """Rows of the kind of the data; a list of texts again where it was one."""
+    found = frame.made(pa.concat_tables(tables))
+    return [row[TEXT] for row in found] if isinstance(found, list) else found

@@ -1,0 +1,158 @@
+"""What is looked up for a slice: items of another input, or units that are repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from beam_sts.arrays import IntArray
+from beam_sts.candidates.source import Readable, SliceRows
+from beam_sts.io.committed import slice_identity
+from beam_sts.io.slices import Slice
+from beam_sts.passages.find import Items, Passages, repeated, slice_units
+from beam_sts.passages.settings import PassageSettings
+from beam_sts.passages.units import Units, occurrences
+from beam_sts.passages.write import identity
+
+Seen = Callable[[int, str], None]
+
+
+class Lookup(Protocol):
+    """Tells the passages of rows."""
+
+    def of(self, rows: SliceRows) -> tuple[Passages, pa.Array]:
+        """Passages of the good rows of a slice, and the id of the row that has each too."""
+        ...
+
+    def identity(self, part: Slice) -> list[Any]:
+        """What the shards of a slice are of."""
+        ...
+
+
+@dataclass(frozen=True)
+class Contained:
+    """Items of another input, whose rows have ``ids``."""
+
+    items: Items
+    ids: pa.Array
+    settings: PassageSettings
+
+    @classmethod
+    def read(cls, other: Readable, settings: PassageSettings, seen: Seen | None = None) -> Contained:
+        """Read the other input."""
+        texts, ids = list[str](), []
+        for rows in other.read():
+            texts += rows.texts.to_pylist()
+            ids.append(rows.ids)
+            if seen:
+                seen(rows.data.slice.rows, rows.data.slice.path)
+        return cls(Items.of(texts, settings), _joined(ids, other.id_type), settings)
+
+    def of(self, rows: SliceRows) -> tuple[Passages, pa.Array]:
+        """Items in the rows of a slice."""
+        found, other = self.items.find(rows.texts.to_pylist(), self.settings)
+        return found, self.ids.take(pa.array(other))
+
+    def identity(self, part: Slice) -> list[Any]:
+        """The slice alone: the items are in the run's fingerprint."""
+        return slice_identity(part)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Items by what can become of them."""
+        index = self.items.index
+        return {
+            "items": len(index),
+            "items_too_short": int(index.short.sum()),
+            "items_repeated": int(index.repeated.sum()),
+        }
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Repeated units of an input. Memory holds some 50 bytes for each unit, and the ids.
+
+    ``first`` and ``count`` are the good rows of each slice by its index; ``ids`` are of the good rows of the
+    input, then of the other one.
+    """
+
+    found: Passages
+    other: IntArray
+    first: dict[int, int]
+    count: dict[int, int]
+    ids: tuple[pa.Array, pa.Array]
+    units: int
+
+    @classmethod
+    def read(
+        cls,
+        source: Readable,
+        other: Readable | None,
+        settings: PassageSettings,
+        *,
+        within: bool,
+        seen: Seen | None = None,
+    ) -> Repeated:
+        """Read both inputs once."""
+        parts: list[Units] = []
+        first, count, rows_before = dict[int, int](), dict[int, int](), 0
+        ids: tuple[list[pa.Array], list[pa.Array]] = ([], [])
+        others = 0
+        for side, of in ((1, other), (0, source)):
+            if side == 0:
+                others = rows_before
+            for rows in of.read() if of is not None else ():
+                units = slice_units(rows.texts.to_pylist(), settings)
+                parts.append(Units(units.row + rows_before, units.start, units.stop, units.key))
+                if side == 0:
+                    first[rows.data.slice.index] = rows_before - others
+                    count[rows.data.slice.index] = len(rows.good)
+                ids[side].append(rows.ids)
+                rows_before += len(rows.good)
+                if seen:
+                    seen(rows.data.slice.rows, rows.data.slice.path)
+        found, of_row = repeated(occurrences(parts), others, settings, within=within or other is None)
+        kinds = source.id_type, source.id_type if other is None else other.id_type
+        joined = _joined(ids[0], kinds[0]), _joined(ids[1], kinds[1])
+        return cls(found, of_row, first, count, joined, sum(map(len, parts)))
+
+    def of(self, rows: SliceRows) -> tuple[Passages, pa.Array]:
+        """Repeated units of the rows of a slice."""
+        return self._of(rows.data.slice.index)
+
+    def identity(self, part: Slice) -> list[Any]:
+        """The slice and its repeated units, which depend on all others."""
+        return identity(part, *self._of(part.index))
+
+    def _of(self, index: int) -> tuple[Passages, pa.Array]:
+        first, count = self.first[index], self.count[index]
+        found = self.found.of_rows(first, count)
+        low = int(np.searchsorted(self.found.row, first))
+        other = self.other[low : low + len(found)]
+        names = [
+            self.ids[side].take(pa.array(np.where(found.against == bool(side), other, 0)))
+            if len(self.ids[side])
+            else pa.nulls(len(other), self.ids[side].type)
+            for side in (0, 1)
+        ]
+        mask = pa.array(found.against)
+        chosen = pc.if_else(mask, names[1].cast(names[0].type), names[0])
+        return found, chosen
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Units that were compared."""
+        return {"units": self.units}
+
+
+def _joined(ids: Sequence[pa.Array | pa.ChunkedArray], kind: pa.DataType) -> pa.Array:
+    chunks = [
+        chunk for part in ids for chunk in (part.chunks if isinstance(part, pa.ChunkedArray) else [part])
+    ]
+    found = pa.chunked_array([chunk.cast(kind) for chunk in chunks], kind).combine_chunks()
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found

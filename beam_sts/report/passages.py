@@ -1,0 +1,106 @@
+"""The report of ``pipelines.dedup --contains`` and ``--unit``."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from beam_sts.report.page import Note, Page, Section
+from beam_sts.report.pieces import Step, duration, facts, funnel, pairs, share, table, titled
+from beam_sts.report.shared import Examples, Summary, foot, made_of, rejections, score_bars
+
+
+def passages_page(summary: Summary, examples: Examples) -> Page:
+    """The page of a run that looked for passages.
+
+    Args:
+        summary: what ``summary.json`` holds.
+        examples: passages to show (kind ``passage``), and rejected rows; none is fine.
+    """
+    read, rows = summary["rows_read"], summary["rows_with_passages"]
+    return Page(
+        title=f"Passages in {summary['input']['pattern']}",
+        verdict=f"{summary['passages']:,} passages were found in {rows:,} of {read:,} rows."
+        if rows
+        else f"No passage was found in {read:,} rows.",
+        figures=[
+            ("rows read", f"{read:,}", ""),
+            ("with passages", f"{rows:,}", share(rows, read)),
+            (
+                "passages",
+                f"{summary['passages']:,}",
+                share(summary["characters_found"], summary["characters"]),
+            ),
+            ("rows removed", f"{summary['rows_removed']:,}", share(summary["rows_removed"], read)),
+            ("time", duration(sum(summary["seconds"].values())), ""),
+        ],
+        notes=notes(summary),
+        sections=[
+            _rows(summary, examples),
+            _found(summary, examples),
+            made_of(summary),
+        ],
+        foot=foot(summary),
+    )
+
+
+def notes(summary: Summary) -> list[Note]:
+    """What needs a look, the worst first."""
+    found = []
+    read = summary["rows_read"]
+    if summary["rows_rejected"]:
+        found.append(Note(f"{summary['rows_rejected']:,} rows were rejected.", "rows"))
+    if summary["rows_with_passages"] > 0.5 * read:
+        part = share(summary["rows_with_passages"], read)
+        found.append(
+            Note(f"More than half of the rows ({part}) have a passage: look at the most frequent.", "found")
+        )
+    if summary.get("items_too_short"):
+        found.append(
+            Note(
+                f"{summary['items_too_short']:,} of {summary['items']:,} items say too little to look for.",
+                "found",
+            )
+        )
+    return found
+
+
+def _rows(summary: Summary, examples: Examples) -> Section:
+    steps = [
+        Step("read", summary["rows_read"], "soft"),
+        Step("kept", summary["rows_kept"], "good"),
+        Step("removed", summary["rows_removed"], "warn"),
+        Step("rejected", summary["rows_rejected"], "bad"),
+    ]
+    body = funnel(steps)
+    body += facts({"rows kept without their passages": f"{summary['rows_changed']:,}"})
+    return Section(
+        "rows",
+        "What became of the rows?",
+        body + rejections(summary, examples),
+        shows="kept, removed and rejected rows; together they are all rows that were read.",
+        read="a row is removed for a passage with --remove row, or if nothing is left of it.",
+        act="look at rejected rows first: they were not compared.",
+    )
+
+
+def _found(summary: Summary, examples: Examples) -> Section:
+    body = Markup("")
+    if summary["score_histogram"]:
+        body += titled("Scores", score_bars(summary["score_histogram"], None, "passages"))
+    if summary["most_found"]:
+        rows = list(summary["most_found"].items())
+        body += titled("Most often found", table(("id", "passages"), rows, label="Most often found"))
+    if shown := examples.get("passage"):
+        body += titled(
+            "The least certain passages, each with what is before and after it",
+            pairs(shown, label="Passages", differences=False),
+        )
+    return Section(
+        "found",
+        "What was found?",
+        body,
+        shows="passages by their score, and those that are least certain.",
+        read="the score is the share of an item's words that the row has in order, rarer ones weighing more; "
+        "repeated units have the same words.",
+        act="if the least certain passages are wrong, raise --contained.",
+    )

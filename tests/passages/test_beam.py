@@ -1,0 +1,96 @@
+"""RemovePassages and remove_passages: the same passages from elements, tables and files."""
+
+import random
+
+import apache_beam as beam
+import pyarrow as pa
+import pytest
+from apache_beam.testing.util import assert_that, equal_to
+
+from beam_sts import RemovePassages, UserError, remove_passages
+from tests.passages.test_index import page_with, sentence
+
+LINE = "This message was sent to everyone on the list."
+
+
+def made():
+    rng = random.Random(7)
+    items = [sentence(rng, rng.randint(8, 15)) for _ in range(4)]
+    texts = [page_with(items[number % 4], rng)[0] if number % 2 else sentence(rng, 40) for number in range(8)]
+    texts = [f"{text}\n{LINE}" if number % 3 == 0 else text for number, text in enumerate(texts)]
+    rows = [{"id": f"p{number}", "text": text} for number, text in enumerate(texts)]
+    return rows, [{"id": f"q{number}", "text": text} for number, text in enumerate(items)]
+
+
+SETTINGS = [
+    {"contains": True},
+    {"contains": True, "remove": "passage"},
+    {"unit": "line"},
+    {"unit": "line", "within": True, "remove": "nothing"},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("row", [dict, lambda **fields: beam.Row(**fields)], ids=["dicts", "rows"])
+def test_elements_and_a_table_have_the_same_passages(settings, row):
+    rows, items = made()
+    in_memory = remove_passages(
+        pa.Table.from_pylist(rows), id="id", against=pa.Table.from_pylist(items), **settings
+    )
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        inputs = {
+            "rows": pipeline | "Rows" >> beam.Create([row(**one) for one in rows]),
+            "against": pipeline | "Items" >> beam.Create(items),
+        }
+        done = inputs | RemovePassages(**settings)
+        for name in ("kept", "removed", "passages"):
+            found = getattr(done, name) | f"Dicts of {name}" >> beam.Map(
+                lambda one: one if isinstance(one, dict) else one._asdict()
+            )
+            assert_that(found, equal_to(getattr(in_memory, name).to_pylist()), f"Check {name}")
+    assert len(in_memory.passages) >= 4 - 4 * (settings == {"unit": "line"})
+
+
+def test_without_another_input_lines_are_compared_among_themselves():
+    rows, _ = made()
+    found = remove_passages([row["text"] for row in rows], unit="line")
+    assert sum(LINE in text for text in found.kept) == 1
+    lines = [one for one in found.passages if one["passage"] == LINE]
+    assert [(one["id"], one["survivor"]) for one in lines] == [(3, 0), (6, 0)]
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        done = pipeline | beam.Create(rows) | RemovePassages(unit="line")
+        lines = done.passages | beam.Filter(lambda one: one.passage == LINE)
+        assert_that(
+            lines | beam.Map(lambda one: (one.id, one.survivor)), equal_to([("p3", "p0"), ("p6", "p0")])
+        )
+
+
+def test_nothing_in_nothing_out():
+    found = remove_passages([], unit="sentence")
+    assert (found.kept, found.removed, found.passages, found.rejected) == ([], [], [], [])
+    found = remove_passages([None, "A text."], against=[], contains=True)
+    assert (found.kept, found.rejected) == (["A text."], [None])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "give contains or a unit"),
+        ({"contains": True}, "contains: goes with against"),
+        ({"unit": "line", "repeats": 1}, "repeats 1: must be at least 2"),
+        ({"unit": "line", "remove": "all"}, "remove 'all': is not one of row, passage, nothing"),
+        ({"units": "line"}, "remove_passages has no 'units'; did you mean 'unit'?"),
+    ],
+)
+def test_settings_are_checked(settings, message):
+    with pytest.raises(UserError) as error:
+        remove_passages(["a"], **settings)
+    assert message in str(error.value)
+
+
+def test_distinct_ids_are_needed():
+    pipeline = beam.Pipeline("FnApiRunner")
+    rows = [{"id": 1, "text": "one two three four five"}, {"id": 1, "text": "six"}]
+    _ = pipeline | beam.Create(rows) | RemovePassages(unit="line")
+    with pytest.raises(Exception, match="several elements have it"):
+        pipeline.run()
