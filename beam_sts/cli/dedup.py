@@ -125,9 +125,9 @@ def parser() -> Parser:
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Deduplicate; gives the exit status."""
     options, _, local = beam_options(beam_args)
-    passages = from_args(PassageSettings, own)
+    passages = from_args(PassageSettings, args)
     if passages.wanted:
-        return run_passages(own, passages, options, local=local)
+        return run_passages(args, passages, options, local=local)
     if local:
         check_device(args.device)
     settings = from_args(CommandSettings, args)

@@ -51,49 +51,47 @@ class PassageJob:
     fingerprint: dict[str, Any]
 
 
-def prepare(own: argparse.Namespace, settings: PassageSettings) -> PassageJob:
+def prepare(args: argparse.Namespace, settings: PassageSettings) -> PassageJob:
     """Look at everything before the long work.
 
     Raises:
         UserError: the first thing that is wrong.
     """
-    settings.check_inputs("--{}".format, against=bool(own.against))
+    settings.check_inputs("--{}".format, against=bool(args.against))
     for name in _OTHER:
-        if getattr(own, name, None):
+        if getattr(args, name, None):
             raise UserError(
                 f"--{name}: is about pairs of whole rows; leave it out with --contains and --unit."
             )
-    if own.within and (settings.contains or not own.against):
+    if args.within and (settings.contains or not args.against):
         raise UserError(
             "--within: goes with --unit and --against; else the input is compared with itself anyway."
         )
-    options = read_options(own)
-    plan = plan_input(own.input, own.rows_per_shard, options)
-    check_apart(own.input, plan.files, own.output)
-    reject = own.empty == "reject"
-    source = Source(plan, options, own.text, own.id, reject)
+    options = read_options(args)
+    plan = plan_input(args.input, args.rows_per_shard, options)
+    check_apart(args.input, plan.files, args.output)
+    reject = args.empty == "reject"
+    source = Source(plan, options, args.text, args.id, reject)
     source.check("")
-    if settings.removes == "passage" and own.text not in plan.schema.names:
+    if settings.removes == "passage" and args.text not in plan.schema.names:
         raise UserError(
-            f"--text {own.text}: a passage can be cut out of a column, not out of a field. Give --remove "
-            "row or nothing, or make it a column of its own."
+            f"--text {args.text}: a passage can be cut out of a column, not out of a field. Give --remove "
+            "row or nothing, or make it a column of its args."
         )
-    if not own.id and "_id" in plan.schema.names:
-        raise UserError("the input already has a column '_id', where row numbers go. Name it with --id.")
     against = None
-    if own.against:
-        other = plan_input(own.against, own.rows_per_shard, options, "--against")
-        check_files(other.files, f"--against {own.against}")
-        against = Source(other, options, own.against_text or own.text, own.against_id or own.id, reject)
+    if args.against:
+        other = plan_input(args.against, args.rows_per_shard, options, "--against")
+        check_files(other.files, f"--against {args.against}")
+        against = Source(other, options, args.against_text or args.text, args.against_id or args.id, reject)
         against.check("against_")
         if source.id_type != against.id_type:
             raise UserError(
-                f"--id {own.id}: holds {source.id_type} in the input and {against.id_type} in --against "
-                f"{own.against}. Cast one of them, or name others with --id and --against_id."
+                f"--id {args.id}: holds {source.id_type} in the input and {against.id_type} in --against "
+                f"{args.against}. Cast one of them, or name others with --id and --against_id."
             )
-    check_files(plan.files, f"--input {own.input}")
-    output = output_folder(own, FOLDERS)
-    check_encodable(plan.schema, own.output_format)
+    check_files(plan.files, f"--input {args.input}")
+    output = output_folder(args, FOLDERS)
+    check_encodable(plan.schema, args.output_format)
     names = ("text", "id", "against_text", "against_id", "within", "empty", "rows_per_shard")
     chosen = {name: getattr(settings, name) for name, _ in settings_of(PassageSettings)}
     fingerprint = {
@@ -101,30 +99,30 @@ def prepare(own: argparse.Namespace, settings: PassageSettings) -> PassageJob:
         "input": input_identity(plan),
         "against": input_identity(against.plan) if against else None,
         "versions": versions_of(),
-        "settings": {**{name: getattr(own, name) for name in names}, **chosen, **format_settings(own)},
+        "settings": {**{name: getattr(args, name) for name in names}, **chosen, **format_settings(args)},
     }
-    return PassageJob(settings, source, against, own.within, output, fingerprint)
+    return PassageJob(settings, source, against, args.within, output, fingerprint)
 
 
-def run_passages(own: argparse.Namespace, settings: PassageSettings, options: Any, *, local: bool) -> int:
+def run_passages(args: argparse.Namespace, settings: PassageSettings, options: Any, *, local: bool) -> int:
     """Find passages and write the rows; gives the exit status."""
-    job = prepare(own, settings)
-    with claim(job.output, job.fingerprint, overwrite=own.overwrite, takeover=own.takeover) as output:
+    job = prepare(args, settings)
+    with claim(job.output, job.fingerprint, overwrite=args.overwrite, takeover=args.takeover) as output:
         job = replace(job, output=output)
-        writer = PassageWriter(output, job.source, settings, own.report_examples)
+        writer = PassageWriter(output, job.source, settings, args.report_examples, args.output_prefix)
         clock = Clock()
-        more = _on_one_machine(own, job, writer, clock) if local else _on_beam(job, writer, options, clock)
+        more = _on_one_machine(args, job, writer, clock) if local else _on_beam(job, writer, options, clock)
         output.finish(writer.schemas)
-        summary = summarise(own, job, {**more, "seconds": clock.seconds})
+        summary = summarise(args, job, {**more, "seconds": clock.seconds})
         output.write_json("summary.json", summary)
-    console_of(own).finish(_lines(summary, output), summary)
+    console_of(args).finish(_lines(summary, output), summary)
     return 0
 
 
 def _on_one_machine(
-    own: argparse.Namespace, job: PassageJob, writer: PassageWriter, clock: Clock
+    args: argparse.Namespace, job: PassageJob, writer: PassageWriter, clock: Clock
 ) -> dict[str, Any]:
-    console, reading, writing = console_of(own), Steps(), Steps()
+    console, reading, writing = console_of(args), Steps(), Steps()
     lookup: Contained | Repeated
     sides = [job.against, None if job.settings.contains else job.source]
     rows = sum(side.plan.rows for side in sides if side)
@@ -136,7 +134,7 @@ def _on_one_machine(
     clock.lap("read")
     rows = job.source.plan.rows
     with progress(rows, lambda: writing.done, "rows", where=lambda: writing.at, console=console):
-        reused, damaged = write_passages(writer, lookup, verify=own.verify, step=writing.add)
+        reused, damaged = write_passages(writer, lookup, verify=args.verify, step=writing.add)
     clock.lap("write")
     return {"path": "one machine", "shards_reused": reused, "shards_damaged": damaged, **lookup.counts}
 
@@ -164,7 +162,7 @@ def _on_beam(job: PassageJob, writer: PassageWriter, options: Any, clock: Clock)
     return {"path": f"Beam, {options.view_as(StandardOptions).runner}", **counts}
 
 
-def summarise(own: argparse.Namespace, job: PassageJob, more: dict[str, Any]) -> dict[str, Any]:
+def summarise(args: argparse.Namespace, job: PassageJob, more: dict[str, Any]) -> dict[str, Any]:
     """The run's summary, its report written.
 
     Raises:
@@ -183,7 +181,7 @@ def summarise(own: argparse.Namespace, job: PassageJob, more: dict[str, Any]) ->
     items = sorted(total.get("items", {}).items(), key=lambda one: (-one[1], one[0]))
     summary = {
         "pipeline": "passages",
-        "input": describe_input(own.input, plan.files),
+        "input": describe_input(args.input, plan.files),
         **{name: total[name] for name in zero},
         "rejected_reasons": total.get("reasons", {}),
         "most_found": dict(items[:_MOST_SHOWN]),
@@ -200,7 +198,7 @@ def summarise(own: argparse.Namespace, job: PassageJob, more: dict[str, Any]) ->
             "python": sys.version.split()[0],
         },
     }
-    each = own.report_examples
+    each = args.report_examples
     examples = merge_examples([*shown, *read_rejected(job.output)], each=each)
     job.output.write_text("report.html", render(passages_page(summary, examples)))
     return summary

@@ -12,6 +12,7 @@ from beam_sts.candidates.rejects import write_rejected
 from beam_sts.candidates.source import SliceRows, Source
 from beam_sts.examples import Example, shorten
 from beam_sts.io.committed import content_digest, slice_identity
+from beam_sts.io.names import PREFIX, free_names
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema
 from beam_sts.io.slices import Slice
@@ -25,18 +26,30 @@ _AROUND = 60  # characters before and after a passage that the report shows
 
 @dataclass(frozen=True)
 class PassageWriter:
-    """Writes a slice. ``report_examples``: passages, and rejected rows of each reason, for the report."""
+    """Writes a slice.
+
+    ``report_examples``: passages, and rejected rows of each reason, for the report. ``prefix`` goes before
+    ``_id`` where the input has such a column.
+    """
 
     output: OutputFolder
     source: Source
     settings: PassageSettings
     report_examples: int = 5
+    prefix: str = PREFIX
 
     @property
     def kept_schema(self) -> pa.Schema:
         """The input's columns, ``_id`` added where no column is named."""
         schema = self.source.schema
-        return schema if self.source.id else schema.append(pa.field("_id", pa.int64(), nullable=False))
+        if self.source.id:
+            return schema
+        return schema.append(pa.field(self._id, pa.int64(), nullable=False))
+
+    @property
+    def _id(self) -> str:
+        """The column of row numbers."""
+        return free_names(["_id"], self.source.schema.names, self.prefix)["_id"]
 
     @property
     def schemas(self) -> dict[str, pa.Schema]:
@@ -66,7 +79,7 @@ class PassageWriter:
         made = outcome(found, texts, self.settings)
         table = rows.table
         if not self.source.id:
-            table = table.append_column(self.kept_schema.field("_id"), pa.array(rows.numbers))
+            table = table.append_column(self.kept_schema.field(self._id), pa.array(rows.numbers))
         removed = table.filter(pa.array(made.gone)).cast(schemas["removed"])
         changed = 0
         if made.texts is not None:
