@@ -74,7 +74,7 @@ class RemovePassages(beam.PTransform):
     """Removes passages or the rows that have them; outputs ``kept``, ``removed`` and ``passages``.
 
     Args:
-        error_handling: where rows go that have no text; without it such a row fails the pipeline.
+        error_handling: names the output of rows without a text; without it such a row fails the pipeline.
         **settings: as for ``beam_sts.RemovePassages``.
     """
 
