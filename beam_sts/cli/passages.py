@@ -34,7 +34,7 @@ from beam_sts.report import render
 from beam_sts.report.passages import passages_page
 from beam_sts.settings import settings_of
 
-_OTHER = ("from_pairs", "cascade_model", "embedding", "one_to_one", "score_all", "max_lost")
+_OTHER = ("from_pairs", "cascade_model", "embedding", "one_to_one")
 """Options about pairs of whole rows."""
 _MOST_SHOWN = 20
 
