@@ -1,7 +1,7 @@
 """What `dedup` promises, in plain lines: every pair is looked at, nothing is fast.
 
 Rows are dicts of id, text, side (1: to compare against) and what the options name. The scores of pairs of
-texts, and which pairs are candidates, are given; see docs/dedup.md for the rule.
+texts, and which pairs are candidates, are given; see docs/dedup_rules.md for the rule.
 """
 
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Profiles: settings that suit a kind of texts better than the defaults. docs/dedup.md has the figures."""
+"""Profiles: settings that suit a kind of texts better than the defaults (docs/experiments/dedup.md)."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from beam_sts.scoring.decisions import decisive
 from beam_sts.scoring.scorer import PairScorer
 
 THRESHOLD = 0.9
-"""Least score of a duplicate, unless another is given: chosen with ``MODEL_SHARE``, see docs/dedup.md."""
+"""Least score of a duplicate, unless another is given: chosen with ``MODEL_SHARE``"""
 MODEL_SHARE = 0.25
 """Of a blended score; the rest is the overlap's."""
 
