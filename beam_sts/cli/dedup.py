@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from beam_sts.candidates.given import plan_given
 from beam_sts.candidates.rejects import read_rejected
-from beam_sts.checks import whole
+from beam_sts.checks import optional, whole
 from beam_sts.cli.args import Parser, beam_options
 from beam_sts.cli.console import Clock, Console, add_console_options, console_of, guarded, kept_in, progress
 from beam_sts.cli.dedup_job import DedupJob, prepare
@@ -47,6 +47,8 @@ from beam_sts.dedup.settings import BeamDedupSettings, DedupSettings
 from beam_sts.dedup.shards import PairShards, pairs_schema, plan_scored, read_edges
 from beam_sts.dedup.show import by_kind, examples, look_at
 from beam_sts.dedup.verify import Verifier
+from beam_sts.dedup.wanted import check_rows_wanted, read_rows_wanted, settle_for
+from beam_sts.errors import UserError
 from beam_sts.examples import Example, merge_examples
 from beam_sts.io.claim import claim
 from beam_sts.io.files import file_system
@@ -73,6 +75,14 @@ EXAMPLES = (
 class CommandSettings(DedupSettings):
     """What the command has besides: shards, and the search for clusters in Beam."""
 
+    keep_rows: float | None = setting(
+        None,
+        "at least so many rows stay, or a share of them such as 0.8: by the lowest threshold that gives it, "
+        "--threshold or more",
+        optional(check_rows_wanted),
+        metavar="N",
+        read=read_rows_wanted,
+    )
     rows_per_shard: int = setting(ROWS_PER_SHARD, "rows of each output shard", whole(1), metavar="N")
     component_rounds: int = like(BeamDedupSettings, "component_rounds", ROUNDS)
 
@@ -99,6 +109,7 @@ def parser() -> Parser:
     add_options(
         rule, of, "profile", "threshold", "guard", "max_lost", "form", "boilerplate", "keep", "linkage"
     )
+    add_options(rule, of, "keep_rows")
     add_options(find, of, "candidates", "minhash_similarity", "minhash_recall", "shingle", "neighbours")
     add_options(find, of, "embedding", "bucket_cap", "max_pairs")
     data.add_argument(
@@ -131,6 +142,11 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     if local:
         check_device(args.device)
     settings = from_args(CommandSettings, args)
+    if settings.keep_rows and not local:
+        raise UserError(
+            "--keep_rows: looks at all pairs at once, on one machine. Leave it out here, then give it with "
+            f"--from_pairs {args.output} and without --runner, to another --output."
+        )
     job = prepare(args, settings)
     with claim(job.output, job.fingerprint, overwrite=args.overwrite, takeover=args.takeover) as output:
         job = replace(job, writer=replace(job.writer, output=output))
@@ -173,6 +189,10 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
         edges, reports = score_candidates(plan, corpus, shards, watch)
         watch.lap("score")
         settled = settle(plan, corpus, edges, shards)
+    if wanted := args.keep_rows:
+        threshold, settled = settle_for(plan, corpus, settled, wanted)
+        settings = replace(settings, threshold=threshold)
+        job = replace(job, settings=settings)
     shards.write_identical()
     shards.finish()
     made = settled.made
@@ -180,7 +200,7 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
     counts = count_removals(made.rule, made.edges.pairs, cuts)
     table = threshold_table(cuts, node_sizes(made.rule.own_rows), counts)
     watch.lap("decide")
-    writer = RowWriter(job.writer, corpus.rows, settled.rows, args.threshold, job.models)
+    writer = RowWriter(job.writer, corpus.rows, settled.rows, settings.threshold, job.models)
     whole, damaged = writer.whole(verify=args.verify)
     missing = [part for part in job.sources[0].plan.slices if part.index not in whole]
     with watch.stage("rows", job.sources[0].plan.rows) as step:
@@ -192,14 +212,14 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
     rows = row_counts(job)
     if rows.rows_removed != int(settled.rows.removed.sum()):
         raise RuntimeError(f"the counts do not add up: {rows}, {settled.rows.removed.sum()} rows decided on")
-    counted = counts_of(corpus, settled, edges, shards, args.threshold) + DedupCounts(
+    counted = counts_of(corpus, settled, edges, shards, settings.threshold) + DedupCounts(
         shards_damaged=len(damaged)
     )
     largest = [cluster for _, cluster in describe_clusters(made, corpus.first_ids)]
     told = counted.summary(reports, largest, table, learnt.record(), keeps_blank=args.empty == "keep")
     summary = summarise(args, job, "one machine", rows, told, watch.seconds, watch.timeline)
     look = look_at(corpus, settled)
-    shown = examples(made, made.edges, args.threshold, args.report_examples, look)
+    shown = examples(made, made.edges, settings.threshold, args.report_examples, look)
     _report(args, job, summary, by_kind(shown))
     return summary
 

@@ -28,7 +28,17 @@ from beam_sts.io.reading import plan_input
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 
 _SETTINGS = (
-    *("text", "id", "threshold", "keep", "candidates", "minhash_similarity", "minhash_recall", "shingle"),
+    *(
+        "text",
+        "id",
+        "threshold",
+        "keep_rows",
+        "keep",
+        "candidates",
+        "minhash_similarity",
+        "minhash_recall",
+        "shingle",
+    ),
     *("neighbours", "bucket_cap", "against_text", "against_id", "within", "symmetric", "long_text", "empty"),
     *("embedding", "against_embedding", "precision", "rows_per_shard", "cascade_band", "rule", "linkage"),
     *("model_share", "one_to_one", "guard", "max_lost", "form", "score_all", "boilerplate", "languages"),

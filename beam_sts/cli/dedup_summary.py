@@ -101,7 +101,7 @@ def _about(args: argparse.Namespace, job: DedupJob) -> dict[str, Any]:
         "model": {**describe_model(job.checkpoint), "sha256": job.fingerprint["model"]},
         "fingerprint": digest(job.fingerprint),
         "cascade": {"model": args.cascade_model, "band": job.settings.band} if job.cascade else None,
-        "threshold": args.threshold,
+        "threshold": job.settings.threshold,
         "settings": job.fingerprint["settings"],
         "renamed_columns": job.fingerprint["renamed_columns"],
         "versions": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from beam_sts.dedup.result import Deduplication, Parts
 from beam_sts.dedup.rows import read_corpus
 from beam_sts.dedup.settings import DedupSettings
 from beam_sts.dedup.shards import PairScores
+from beam_sts.dedup.wanted import check_rows_wanted, settle_for
 from beam_sts.errors import UserError
 from beam_sts.frames import Frame, frame_of, text_name
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
@@ -32,6 +34,7 @@ def deduplicate(
     against_text: str | None = None,
     against_id: str | None = None,
     against_embedding: str | None = None,
+    keep_rows: float | None = None,
     watch: Watch | None = None,
     **settings: Any,
 ) -> Deduplication:
@@ -49,6 +52,8 @@ def deduplicate(
         against_text: its column of texts (default: as ``text``).
         against_id: its column of ids (default: as ``id``).
         against_embedding: its column of vectors (default: as ``embedding``).
+        keep_rows: at least so many rows stay, or a share of them below 1: the lowest threshold from
+            ``threshold`` up that gives it is taken.
         watch: is told how far it is.
         **settings: as below.
 
@@ -63,6 +68,8 @@ def deduplicate(
     """
     chosen = made(DedupSettings, "deduplicate", with_profile(settings))
     chosen.check_inputs(str, against=against is not None)
+    if keep_rows is not None:
+        check_rows_wanted("keep_rows", keep_rows)
     proposal, policy = chosen.proposal(), chosen.policy
     every = bool(proposal.blocks or policy.keep.expression)
     frame = frame_of(data)
@@ -97,6 +104,9 @@ def deduplicate(
     scores = PairScores(chosen.scoring(checkpoint, cascade).verifier(overlap, learnt), corpus)
     edges, reports = score_candidates(plan, corpus, scores, watch)
     settled = settle(plan, corpus, edges, scores)
+    if keep_rows is not None:
+        threshold, settled = settle_for(plan, corpus, settled, keep_rows)
+        plan = replace(plan, policy=replace(policy, threshold=threshold))
     numbers, bad, reasons = _read_numbers(sources[0])
     model = checkpoint.fingerprint + (f"+{cascade.fingerprint}" if cascade else "")
     of_rows = (numbers, bad, reasons, chosen.least, learnt, chosen.output_prefix)

@@ -262,3 +262,51 @@ def test_ids_of_every_type(tmp_path, tiny, kind, capsys):
     sheet = tmp_path / "sheet.csv"
     assert label.main(["--run", str(tmp_path / "local"), "--sheet", str(sheet)]) == 0
     assert SHOWN[kind] in sheet.read_text()
+
+
+def near_texts():
+    """Ten groups of five texts, the copies of which differ more and more."""
+    words = [f"{stem}{number}" for stem in ("river", "stone", "green", "table") for number in range(60)]
+    groups = [[*words[at * 20 : at * 20 + 20]] for at in range(10)]
+    return [
+        " ".join([*group[copy:], *(f"new{at}word{copy}{one}" for one in range(copy))])
+        for at, group in enumerate(groups)
+        for copy in range(5)
+    ]
+
+
+@pytest.mark.parametrize("wanted", [12, 25, 40, 0.5, 0.9, 50])
+def test_as_many_rows_stay_as_are_wanted(tiny, wanted):
+    texts = near_texts()
+    settings = {"model": str(tiny), "guard": "none", "threshold": 0.3, "model_share": 0.0}
+    found = deduplicate(texts, keep_rows=wanted, **settings)
+    least = wanted if wanted >= 1 else -(-wanted * len(texts) // 1)
+    assert found.counts["kept"] >= least
+    plain = deduplicate(texts, **settings)
+    assert plain.at(found.threshold).counts["kept"] == found.counts["kept"]
+    scores = {round(pair["score"], 5) for pair in plain.pairs if pair["score"] is not None}
+    lower = [score for score in scores if 0.3 <= score < found.threshold]
+    if lower:
+        assert plain.at(max(lower)).counts["kept"] < least
+
+
+def test_rows_wanted_by_the_command(tmp_path, tiny, capsys):
+    texts = near_texts()
+    pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
+    options = ["--input", str(tmp_path / "in.parquet"), "--text", "text", "--model", str(tiny)]
+    options += ["--guard", "none", "--threshold", "0.3", "--model_share", "0"]
+    assert dedup.main([*options, "--output", str(tmp_path / "out"), "--keep_rows", "60%"]) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    same = deduplicate(texts, keep_rows=0.6, model=str(tiny), guard="none", threshold=0.3, model_share=0.0)
+    assert summary["rows_kept"] == len(read(tmp_path / "out", "kept")) == same.counts["kept"] >= 30
+    assert summary["threshold"] == same.threshold > 0.3
+    assert set(read(tmp_path / "out", "removed")["threshold"].to_pylist()) == {summary["threshold"]}
+    again = [*options, "--output", str(tmp_path / "more"), "--from_pairs", str(tmp_path / "out")]
+    assert dedup.main([*again, "--keep_rows", "60%"]) == 0
+    assert read(tmp_path / "more", "kept").equals(read(tmp_path / "out", "kept"))
+    assert dedup.main([*options, "--output", str(tmp_path / "no"), "--keep_rows", "1.5"]) == 2
+    options += ["--output", str(tmp_path / "no")]
+    assert dedup.main([*options, "--keep_rows=2", "--runner=FnApiRunner"]) == 2
+    told = capsys.readouterr().err
+    assert "--keep_rows 1.5: must be a whole number of rows" in told
+    assert "--keep_rows: looks at all pairs at once" in told
