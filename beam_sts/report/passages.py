@@ -5,8 +5,10 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Step, duration, facts, funnel, pairs, share, table, titled
+from beam_sts.report.pieces import Step, duration, facts, funnel, pairs, share, table, titled, were
 from beam_sts.report.shared import Examples, Summary, foot, made_of, rejections, score_bars
+
+_MOST = 10
 
 
 def passages_page(summary: Summary, examples: Examples) -> Page:
@@ -28,7 +30,7 @@ def passages_page(summary: Summary, examples: Examples) -> Page:
             (
                 "passages",
                 f"{summary['passages']:,}",
-                share(summary["characters_found"], summary["characters"]),
+                f"{share(summary['characters_found'], summary['characters'])} of the text",
             ),
             ("rows removed", f"{summary['rows_removed']:,}", share(summary["rows_removed"], read)),
             ("time", duration(sum(summary["seconds"].values())), ""),
@@ -48,7 +50,7 @@ def notes(summary: Summary) -> list[Note]:
     found = []
     read = summary["rows_read"]
     if summary["rows_rejected"]:
-        found.append(Note(f"{summary['rows_rejected']:,} rows were rejected.", "rows"))
+        found.append(Note(f"{were(summary['rows_rejected'], 'row')} rejected.", "rows"))
     if summary["rows_with_passages"] > 0.5 * read:
         part = share(summary["rows_with_passages"], read)
         found.append(
@@ -88,7 +90,7 @@ def _found(summary: Summary, examples: Examples) -> Section:
     if summary["score_histogram"]:
         body += titled("Scores", score_bars(summary["score_histogram"], None, "passages"))
     if summary["most_found"]:
-        rows = list(summary["most_found"].items())
+        rows = list(summary["most_found"].items())[:_MOST]
         body += titled("Most often found", table(("id", "passages"), rows, label="Most often found"))
     if shown := examples.get("passage"):
         body += titled(
