@@ -23,6 +23,7 @@ SURE = 0.5
 _CHARACTERS = 1000  # of each text
 _SHARE, _TEXTS = 0.1, 5  # of sure texts in other languages: the least that is said
 _SHOWN = 5
+_NONE = ("zxx", "und", "mul")  # no language, as logs and codes have
 _CLOSE = {"en": ("pcm", "sco")}  # what short texts of a language are taken for
 
 
@@ -123,7 +124,7 @@ def languages_of(texts: Iterable[str], known: Collection[str] = ()) -> Languages
     for text in texts:
         detector = detector or _detector()
         name, probability = detector.classify(text[:_CHARACTERS])
-        if probability >= SURE:
+        if probability >= SURE and name not in _NONE:
             counts[name] += 1
         else:
             unsure += 1

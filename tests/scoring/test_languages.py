@@ -42,6 +42,12 @@ def test_english_and_a_few_others_among_it_are_known():
     assert not languages_of(many, ["en", "de"]).unknown
 
 
+def test_what_is_no_language_says_nothing():
+    lines = [f"2026-03-0{n} 12:0{n}:17,55{n} 0x{n}f3a 10.0.0.{n} 443 tcp 8{n}/20{n}" for n in range(1, 9)]
+    found = languages_of([*lines, "[ 0.000000] x86/fpu: xstate_offset[2]: 576, xstate_sizes[2]: 256"], ["en"])
+    assert not found.unknown
+
+
 def test_few_and_unsure_texts_say_nothing():
     assert not Languages({"en": 3, "la": 2}, 20, ("en",)).unknown
     assert Languages({"la": 2}, 1, ("en",)).unknown == {"la": 2}
