@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+
+from benchmarks import changed_figures
 
 EACH = 80
 """Pairs of a class from the frames, and as many from real sentences where the class applies."""
@@ -27,10 +29,6 @@ Made = tuple[str, str]
 Maker = Callable[[random.Random], Made]
 
 
-def _two(rng: random.Random, words: Iterable[str]) -> list[str]:
-    return rng.sample(sorted(words), 2)
-
-
 def _frame(frames: str, fill: Callable[[random.Random], tuple[str, str]]) -> Maker:
     choices = [line.strip() for line in frames.strip().splitlines()]
 
@@ -41,167 +39,6 @@ def _frame(frames: str, fill: Callable[[random.Random], tuple[str, str]]) -> Mak
         return frame.replace("<x>", one), frame.replace("<x>", two)
 
     return make
-
-
-def _numbers(rng: random.Random) -> tuple[str, str]:
-    one = rng.choice((rng.randint(2, 99), rng.randint(100, 999), rng.randint(1000, 99999)))
-    digits = list(str(one))
-    at = rng.randrange(len(digits))
-    digits[at] = rng.choice([d for d in "123456789" if d != digits[at]])
-    return str(one), "".join(digits)
-
-
-def _word_numbers(rng: random.Random) -> tuple[str, str]:
-    one, two = _two(
-        rng, "two three four five six seven eight nine ten eleven twelve thirty forty sixty eighty".split()
-    )
-    return one, two
-
-
-def _magnitude(rng: random.Random) -> tuple[str, str]:
-    number = rng.choice(["2", "3.5", "7", "twelve", "40", "about 15", "nearly 6"])
-    one, two = _two(rng, ("thousand", "million", "billion", "trillion", "hundred"))
-    return f"{number} {one}", f"{number} {two}"
-
-
-def _date(rng: random.Random) -> tuple[str, str]:
-    months = "January February March April June July August September October November December".split()
-    day, month, year = rng.randint(1, 28), rng.choice(months), rng.randint(1950, 2030)
-    other = rng.choice(
-        (
-            (day % 28 + 1, month, year),
-            (day, rng.choice([m for m in months if m != month]), year),
-            (day, month, year + rng.choice((-1, 1, 10))),
-        )
-    )
-    form = rng.choice(("{0} {1} {2}", "{1} {0}, {2}", "{2}-{3:02}-{0:02}"))
-    return tuple(form.format(*d, months.index(d[1]) + 1) for d in ((day, month, year), other))  # type: ignore[return-value]
-
-
-def _time(rng: random.Random) -> tuple[str, str]:
-    hour, minute = rng.randint(1, 12), rng.choice((0, 5, 10, 15, 20, 30, 40, 45))
-    half = rng.choice(("am", "pm"))
-    other = rng.choice(
-        (
-            (hour % 12 + 1, minute, half),
-            (hour, (minute + 15) % 60, half),
-            (hour, minute, "am" if half == "pm" else "pm"),
-        )
-    )
-    form = rng.choice(("{0}:{1:02} {2}", "{0}:{1:02}{2}"))
-    return form.format(hour, minute, half), form.format(*other)
-
-
-def _version(rng: random.Random) -> tuple[str, str]:
-    parts = [rng.randint(0, 12) for _ in range(rng.choice((2, 3, 3)))]
-    other = list(parts)
-    other[rng.randrange(len(parts))] += rng.randint(1, 3)
-    mark = rng.choice(("", "v", "version "))
-    return mark + ".".join(map(str, parts)), mark + ".".join(map(str, other))
-
-
-def _money(rng: random.Random) -> tuple[str, str]:
-    amount = rng.choice(
-        (
-            f"{rng.randint(2, 999)}",
-            f"{rng.randint(1, 99)},{rng.randint(100, 999)}",
-            f"{rng.randint(1, 99)}.{rng.randint(10, 99)}",
-        )
-    )
-    if rng.random() < 0.5:
-        one, two = _two(
-            rng, ("${}", "€{}", "£{}", "{} yen", "{} rupees", "{} dollars", "{} euros")[: rng.choice((3, 7))]
-        )
-        if {one, two} <= {"${}", "{} dollars"} or {one, two} <= {"€{}", "{} euros"}:
-            two = "£{}"
-        return one.format(amount), two.format(amount)
-    form = rng.choice(("${}", "{} euros", "£{}"))
-    digits = [i for i, c in enumerate(amount) if c.isdigit()]
-    at = rng.choice(digits)
-    new = rng.choice([d for d in "123456789" if d != amount[at]])
-    return form.format(amount), form.format(amount[:at] + new + amount[at + 1 :])
-
-
-def _unit(rng: random.Random) -> tuple[str, str]:
-    group = rng.choice(
-        (
-            "km,miles,metres,yards",
-            "kg,pounds,tonnes,grams",
-            "days,weeks,months,years",
-            "minutes,hours,seconds",
-            "MB,GB,TB",
-            "litres,gallons,ml",
-            "°C,°F",
-            "volts,amps,watts",
-        )
-    )
-    one, two = _two(rng, group.split(","))
-    number = rng.choice((3, 5, 12, 20, 45, 60, 90, 250))
-    return f"{number} {one}", f"{number} {two}"
-
-
-def _code(rng: random.Random) -> tuple[str, str]:
-    letters, digits = "ABCDEFGHKLMNPRSTUVWXYZ", "0123456789"
-    shape = rng.choice(("LL-DDDD", "DD-DDDD", "LDDD-LL", "LLLDDDDL", "DDDDDD-DD", "LL-DD-LL"))
-    code = ["-" if c == "-" else rng.choice(letters if c == "L" else digits) for c in shape]
-    places = [at for at, c in enumerate(shape) if c != "-"]
-    other = list(code)
-    if rng.random() < 0.4:
-        at, to = rng.sample(places, 2)
-        other[at], other[to] = other[to], other[at]
-    if other == code:
-        at = rng.choice(places)
-        other[at] = rng.choice([c for c in (letters if code[at].isalpha() else digits) if c != code[at]])
-    return "".join(code), "".join(other)
-
-
-def _phone(rng: random.Random) -> tuple[str, str]:
-    shape = rng.choice(("555-DDD-DDDD", "+44 20 DDDD DDDD", "(0DD) DDDDDD", "+49 DDD DDDDDDD", "0DDD DDDDDD"))
-    number = ["".join(rng.choice("0123456789") if c == "D" else c for c in shape)][0]
-    at = rng.choice([i for i, c in enumerate(shape) if c == "D"])
-    return number, number[:at] + rng.choice([d for d in "0123456789" if d != number[at]]) + number[at + 1 :]
-
-
-def _url(rng: random.Random) -> tuple[str, str]:
-    words = ["help", "news", "shop", "blog", "forum", "wiki", "docs", "media", "jobs", "events"]
-    host, other_host = _two(rng, ["example", "arbor", "quillon", "fernweh", "lodestar"])
-    one, two = _two(rng, words)
-    kind = rng.randrange(4)
-    base = f"https://{host}.org/{one}"
-    if kind == 0:
-        return base, f"https://{host}.org/{two}"
-    if kind == 1:
-        return base, f"https://{other_host}.org/{one}"
-    if kind == 2:
-        return base + "?id=17", base + "?id=71"
-    return f"{one}@{host}.org", f"{two}@{host}.org"
-
-
-def _identifier(rng: random.Random) -> tuple[str, str]:
-    words = "parse config stream token cache event buffer index query socket frame signal render codec vector".split()
-    a, b, c = rng.sample(words, 3)
-    kind = rng.randrange(5)
-    if kind == 0:
-        return f"{a}_{b}", f"{a}_{c}"
-    if kind == 1:
-        return f"lib{a}-{b}", f"lib{a}-{c}"
-    if kind == 2:
-        return f"{a}-{b}", f"{c}-{b}"
-    if kind == 3:
-        return f"{a}{b.title()}", f"{a}{c.title()}"
-    return f"{a}.{b}()", f"{a}.{c}()"
-
-
-def _percent(rng: random.Random) -> tuple[str, str]:
-    number = rng.randint(2, 89)
-    return rng.choice(
-        (
-            (f"{number}%", f"{number + rng.randint(1, 9)}%"),
-            (f"{number} percent", f"{number + 10} percent"),
-            (f"-{number} °C", f"{number} °C"),
-            (f"{number}.5%", f"{number}%"),
-        )
-    )
 
 
 def _negation(rng: random.Random) -> Made:
@@ -286,7 +123,7 @@ def _name_pair(rng: random.Random) -> Made:
         Yesterday <n> announced the end of the partnership.
         The biography of <n> was translated by a student.
         A delegation from <n> visited the research station in spring.""".splitlines()
-    one, two = _two(rng, rng.choice((_PLACES, _PEOPLE, _FIRMS)))
+    one, two = changed_figures.pick_two(rng, rng.choice((_PLACES, _PEOPLE, _FIRMS)))
     frame = rng.choice(frames).strip()
     return frame.replace("<n>", one), frame.replace("<n>", two)
 
@@ -310,7 +147,7 @@ def _roles(rng: random.Random) -> Made:
         one, two = frame.split("|")
         tail = " " + _fill("It happened near <place>, says <person>.", rng)
         return one + tail, two + tail
-    a, b = _two(rng, rng.choice((_PEOPLE, _FIRMS, _PLACES)))
+    a, b = changed_figures.pick_two(rng, rng.choice((_PEOPLE, _FIRMS, _PLACES)))
     return frame.replace("<a>", a).replace("<b>", b), frame.replace("<a>", b).replace("<b>", a)
 
 
@@ -347,74 +184,74 @@ FRAMES: dict[str, Maker] = {
         <firm> will hire <x> engineers for its plant near <place>.
         The survey of <x> households was carried out by <person>.
         Room <x> is on the left behind the lifts of the hotel in <place>.""",
-        _numbers,
+        changed_figures.numbers,
     ),
     "number word": _frame(
         """The trial in <place> lasted <x> weeks and ended without a verdict.
         <person> has <x> children and lives near <place> since the war.
         The contract with <firm> runs for <x> years from the date of signature.""",
-        _word_numbers,
+        changed_figures.word_numbers,
     ),
     "magnitude": _frame(
         """The fund lost <x> euros last year because of bad loans.
         <firm> sold <x> units of the device in its first year.
         The bridge near <place> cost <x> crowns more than planned.""",
-        _magnitude,
+        changed_figures.magnitude,
     ),
     "date": _frame(
         """The treaty was signed in <place> on <x> by both of the parties.
         <person> was born on <x> and grew up in <place>.
         The offer of <firm> is valid until <x> in all shops.""",
-        _date,
+        changed_figures.date,
     ),
     "time": _frame(
         """The bus to <place> leaves at <x> from the stop behind the school.
         The meeting with <person> starts at <x> in the small hall.""",
-        _time,
+        changed_figures.time,
     ),
     "version": _frame(
         """This release needs Python <x> and a current compiler.
         The bug was fixed in <x> of the library, see the release notes.
         Update the server of <firm> to <x> before the end of the month.""",
-        _version,
+        changed_figures.version,
     ),
     "money": _frame(
         """The ticket to <place> costs <x> if it is booked in advance.
         <person> paid <x> for the painting at an auction in <place>.
         The fine of <x> was paid by <firm> without an objection.""",
-        _money,
+        changed_figures.money,
     ),
     "unit": _frame(
         """The trail from <place> to the lake is marked for <x> and well kept.
         Leave the mixture for <x> and then stir it again slowly.
         The limit is <x> for each customer of <firm>.""",
-        _unit,
+        changed_figures.unit,
     ),
     "product code": _frame(
         """Spare filter for the vacuum cleaner, SKU <x>, pack of two, in stock.
         Replacement battery <x> with charger and cable, delivery from <place>.
         Article <x>: ceramic mug with handle, dishwasher safe.""",
-        _code,
+        changed_figures.code,
     ),
     "phone": _frame(
         """Our hotline <x> is open on working days from nine to five.
         To book a table in <place> call <x> or write to us.""",
-        _phone,
+        changed_figures.phone,
     ),
     "address": _frame(
         """The slides of the talk in <place> are at <x> for download.
         Questions are answered at <x> by the staff of <firm>.""",
-        _url,
+        changed_figures.url,
     ),
     "identifier": _frame(
         """This package contains the development files of <x> for the build.
         The function <x> returns the state of the connection as a number.""",
-        _identifier,
+        changed_figures.identifier,
     ),
     "percent and sign": _frame(
         """The turnover of <firm> changed by <x> in the last quarter.
         The value in <place> was <x> at the time of the measurement.""",
-        _percent,
+        changed_figures.percent,
     ),
     "negation": _negation,
     "quantity": _quantity,
@@ -435,86 +272,4 @@ def from_frames(seed: int = 29, each: int = EACH) -> list[tuple[str, str, str]]:
             if one != two and (one, two) not in seen and len(seen) < each:
                 seen.add((one, two))
                 made.append((name, one, two))
-    return made
-
-
-def _swap(
-    pattern: str, new: Callable[[re.Match[str], random.Random], str | None]
-) -> Callable[[str, random.Random], str | None]:
-    compiled = re.compile(pattern)
-
-    def change(text: str, rng: random.Random) -> str | None:
-        found = list(compiled.finditer(text))
-        if not found:
-            return None
-        match = rng.choice(found)
-        word = new(match, rng)
-        return (
-            None
-            if word is None or word == match.group()
-            else text[: match.start()] + word + text[match.end() :]
-        )
-
-    return change
-
-
-def _other_digit(match: re.Match[str], rng: random.Random) -> str:
-    text = match.group()
-    at = rng.choice([i for i, c in enumerate(text) if c.isdigit()])
-    return text[:at] + rng.choice([d for d in "123456789" if d != text[at]]) + text[at + 1 :]
-
-
-def _of(words: str) -> Callable[[re.Match[str], random.Random], str]:
-    listed = words.split(",")
-    return lambda match, rng: rng.choice([w for w in listed if w != match.group()])
-
-
-def real_rules(names: list[str]) -> dict[str, Callable[[str, random.Random], str | None]]:
-    """How a real sentence gets another fact, by class; ``names`` are those of other sentences."""
-    months = "January,February,March,April,June,July,August,September,October,November,December"
-    return {
-        "number": _swap(r"(?<![\w.,-])[0-9]+(?![\w.,-])", _other_digit),
-        "number word": _swap(
-            r"\b(?:two|three|four|five|six|seven|eight|nine|ten)\b",
-            _of("two,three,four,five,six,seven,eight,nine,ten"),
-        ),
-        "magnitude": _swap(r"\b(?:million|billion|thousand|hundred)\b", _of("million,billion,thousand")),
-        "date": _swap(
-            rf"\b(?:{months.replace(',', '|')})\b(?= \d)|\b(?:1[89]|20)\d\d\b",
-            lambda m, r: _of(months)(m, r) if m.group()[0].isalpha() else _other_digit(m, r),
-        ),
-        "time": _swap(r"\b\d{1,2}:\d{2}\b", _other_digit),
-        "money": _swap(r"[$£€]\d[\d,.]*\d", _other_digit),
-        "unit": _swap(
-            r"(?<=\d )(?:km|kilometers|miles|feet|metres|meters|kg|years|days|hours|minutes|percent)\b",
-            _of("km,miles,feet,meters,kg,years,days,hours,minutes,percent"),
-        ),
-        "name": _swap(r"(?<=[a-z] )[A-Z][a-z]{3,}\b", lambda m, r: r.choice(names)),
-        "negation": _swap(
-            r"\b(?:is|are|was|were|can|could|will|would|should|did|does|do) not\b|\b(?:is|are|was|were|can|could|will|would|should)\b(?! not|n't)",
-            lambda m, r: m.group()[:-4] if m.group().endswith(" not") else m.group() + " not",
-        ),
-        "quantity": _swap(
-            r"\b(?:all|some|most|every|many|few|several|both|only|always|often|never|must|may)\b",
-            _of("all,some,most,every,many,few,several,both,only,always,often,never,must,may"),
-        ),
-    }
-
-
-def from_sentences(sentences: list[str], seed: int = 29, each: int = EACH) -> list[tuple[str, str, str]]:
-    """(class, sentence, the same with another fact)."""
-    rng = random.Random(seed)
-    names = sorted(
-        {name for text in sentences[:3000] for name in re.findall(r"(?<=[a-z] )[A-Z][a-z]{3,}\b", text)}
-    )
-    made: list[tuple[str, str, str]] = []
-    for name, rule in real_rules(names).items():
-        found = 0
-        for text in sentences:
-            changed = rule(text, rng)
-            if changed is not None and len(text.split()) >= 6:
-                made.append((name, text, changed))
-                found += 1
-                if found == each:
-                    break
     return made

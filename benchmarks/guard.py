@@ -28,7 +28,8 @@ from beam_sts.dedup.facts.tokens import PLAIN
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.representatives import BOTH
 from beam_sts.dedup.settings import DedupSettings
-from benchmarks.changed_facts import from_frames, from_sentences
+from benchmarks.changed_facts import from_frames
+from benchmarks.changed_sentences import from_sentences
 
 HELD_OUT = Path(__file__).parent / "held_out_facts.txt"
 Pair = tuple[str, str, str]
