@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import apache_beam as beam
 import numpy as np
@@ -41,6 +41,7 @@ from beam_sts.io.summary import add_records
 from beam_sts.pairs.beam_elements import row_fields, with_field_types
 from beam_sts.settings import made, takes
 
+_MAYBE_INT = Optional[int]  # noqa: UP045  (Beam knows no schema of int | None)
 _PAIRS_AT_ONCE = 4096
 _LARGEST = 20
 _INPUTS = ("rows", "against", "given", "scored")
@@ -233,7 +234,7 @@ class DeduplicateTexts(beam.PTransform):
         kept, removed = sorted_out["kept"], sorted_out["removed"]
         kind = inputs["rows"].element_type
         if theirs := dict(row_fields(kind)):
-            types = (theirs[fields.id], float, str, str, float, int | None, str)
+            types = (theirs[fields.id], float, str, str, float, _MAYBE_INT, str)
             receipt = zip((*RECEIPT, WHERE) if against else RECEIPT, types, strict=False)
             kept.element_type = kind
             removed.element_type = with_field_types(kind, receipt, self._settings.output_prefix)
