@@ -54,7 +54,7 @@ def outcomes(tmp_path, source, model, *options):
 def test_odd_ids_and_texts(tmp_path, tiny, empty):
     source = tmp_path / "in.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in ODD))
-    one, two = outcomes(tmp_path, source, tiny, "--empty", empty)
+    one, two = outcomes(tmp_path, source, tiny, "--empty", empty, "--keep", "first")
     assert one == two
     _, tables, counts = one
     assert counts["rows_read"] == len(ODD)
@@ -68,7 +68,7 @@ def test_odd_ids_and_texts(tmp_path, tiny, empty):
 @pytest.mark.slow
 def test_ids_of_a_csv_keep_their_look(tmp_path, tiny):
     (tmp_path / "in.csv").write_text(f"id,text\n007,{TEXT}\n7,{TEXT}\n1e3,{OTHER}\n1000,\n")
-    one, two = outcomes(tmp_path, tmp_path / "in.csv", tiny)
+    one, two = outcomes(tmp_path, tmp_path / "in.csv", tiny, "--keep", "first")
     assert one == two
     assert [(row["id"], row["survivor"]) for row in one[1]["removed"]] == [("7", "007")]
 
