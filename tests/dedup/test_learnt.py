@@ -46,14 +46,14 @@ def test_contents_behind_a_prompt_stay_and_copies_behind_it_go_on_every_path(tmp
     texts = [f"{PROMPT} {ask}" for ask in ASKS]
     copies = [texts[0].replace("?", " ?"), f"{PROMPT.replace('leaflet;', 'leaflet,')} {ASKS[1]}"]
     write(tmp_path / "in.parquet", [*texts, *copies])
-    one, _, summary = both(tmp_path, "--guard", "none")
+    one, _, summary = both(tmp_path, "--guard", "none", "--keep", "first")
     assert sorted(texts_of(one, "removed")) == sorted(copies)
     assert summary["boilerplate"]["runs"]
     assert summary["boilerplate"]["shown"][0]["text"] in PROMPT
     assert "boilerplate" in (one / "report.html").read_text()
-    counted = deduplicate([*texts, *copies], guard="none", threshold=0.7, boilerplate="counted")
+    counted = deduplicate([*texts, *copies], guard="none", keep="first", threshold=0.7, boilerplate="counted")
     assert len(counted.removed) > len(copies)
-    found = deduplicate([*texts, *copies], guard="none", threshold=0.7)
+    found = deduplicate([*texts, *copies], guard="none", keep="first", threshold=0.7)
     assert [row["text"] for row in found.removed] == copies
     assert found.boilerplate == summary["boilerplate"]
 
@@ -92,7 +92,7 @@ def test_many_edited_copies_of_one_text_go(tmp_path):
     text = words(rng, 60)
     copies = [" ".join([*text[:at], *words(rng, 1), *text[at + 1 :]]) for at in range(5, 55)]
     others, _ = framed(rng, 12, frame=40, content=15)
-    found = deduplicate([" ".join(text), *copies, *others], guard="none", languages="ignored")
+    found = deduplicate([" ".join(text), *copies, *others], guard="none", keep="first", languages="ignored")
     assert sorted(row["text"] for row in found.removed) == sorted(copies)
 
 
@@ -112,5 +112,5 @@ def test_frames_of_other_shapes(frame):
     contents = [ask.rstrip("?") for ask in ASKS]
     texts = [frame.format(content) for content in contents]
     copies = [frame.format(content.replace(" ", "  ", 1) + " ") for content in contents[:3]]
-    found = deduplicate([*texts, *copies], guard="none", form="none", languages="ignored")
+    found = deduplicate([*texts, *copies], guard="none", keep="first", form="none", languages="ignored")
     assert sorted(row["text"] for row in found.removed) == sorted(copies)
