@@ -125,7 +125,7 @@ def score_bars(
 def made_of(summary: Summary, card: str = "") -> Section:
     """Settings, model (where there is one), versions and fingerprint: the same for every pipeline."""
     model, source = summary.get("model"), summary["input"]
-    body = Markup("") if model is None else titled("Model", facts(_model(model)))
+    body = Markup("") if model is None else fold(f"Model: {model['name']}", facts(_model(model)))
     body += fold("Settings", facts(summary["settings"]))
     if card:
         shown = card if len(card) <= _CARD_LENGTH else card[:_CARD_LENGTH] + "\n…"
