@@ -212,7 +212,7 @@ def limited():
     """An alarm that ends the test with a stack where the run hangs."""
 
     def late(*_):
-        faulthandler.dump_traceback()
+        faulthandler.dump_traceback(sys.__stderr__)  # the captured one is no file
         raise Late(f"not done after {SECONDS} s")
 
     before = signal.signal(signal.SIGALRM, late)

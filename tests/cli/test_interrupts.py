@@ -59,9 +59,11 @@ def interrupted(command, seconds, number, times=1):
     status, word = STATUS[number]
     assert process.returncode in (status, 0), (command, seconds, process.returncode, said)
     assert "Traceback" not in said
-    assert len(said.splitlines()) <= 2, said
+    # Beam's worker processes log to the same stream; a slow run shows its progress before.
+    lines = [line for line in said.splitlines() if not line.startswith(("INFO:", "WARNING:"))]
+    assert len([line for line in lines if " pairs, " not in line]) <= 2, said
     if process.returncode:
-        assert said.startswith(word), said
+        assert lines[-1].startswith(word), said
     return process.returncode
 
 
