@@ -176,7 +176,7 @@ def test_average_linkage_is_the_same_by_a_runner(tmp_path):
     texts = made_texts(14)
     write(tmp_path / "in.parquet", [*texts, *texts[:3], *(f"{text} at noon" for text in texts[:9])])
     more = ("--linkage", "average", "--candidates", "lexical", "--neighbours", "4", "--threshold", "0.6")
-    more += ("--guard", "none")
+    more += ("--guard", "none", "--max_lost", "none")
     *_, summary = both(tmp_path, *more, "--keep", "central")
     assert summary["rows_removed"] > 3
     single = (*more[2:], "--keep", "central", "--overwrite")
