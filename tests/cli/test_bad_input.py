@@ -167,7 +167,6 @@ def test_an_input_without_rows_gives_the_columns_and_says_so(tmp_path, tiny, nam
         ("in.csv", b"a;b\n1;2\n", (), "--delimiter says what separates the columns"),
         ("in.csv", GOOD, ("--delimiter", ";;"), "--delimiter ';;': must be one ASCII character"),
         ("in.csv", GOOD, ("--csv_safe",), "--csv_safe: goes with --output_format csv"),
-        ("in.csv", b"sentence1,sentence2,score\n", (), "a column 'score'. Give our score another name"),
         ("in.csv", b"PAR1" + b"\0" * 99, (), "by its first bytes it is Parquet"),
         ("in.parquet", GOOD, (), "text that begins with 'sentence1,sentence2'"),
         ("in.csv.gz", gzip.compress(GOOD)[:-9], (), "in.csv.gz: cannot be read"),
