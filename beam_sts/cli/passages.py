@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from beam_sts.cli.args import look_at
 from beam_sts.cli.console import Clock, console_of, progress
 from beam_sts.cli.describe import describe_input, digest, input_identity, versions_of
 from beam_sts.cli.formats import format_settings, output_folder, read_options
+from beam_sts.dedup.settings import DedupSettings
 from beam_sts.errors import UserError
 from beam_sts.examples import merge_examples
 from beam_sts.io.claim import claim
@@ -32,10 +33,11 @@ from beam_sts.passages.settings import PassageSettings
 from beam_sts.passages.write import FOLDERS, PassageWriter
 from beam_sts.report import render
 from beam_sts.report.passages import passages_page
+from beam_sts.scoring.settings import ScorerSettings
 from beam_sts.settings import settings_of
 
-_OTHER = ("from_pairs", "cascade_model", "embedding", "one_to_one")
-"""Options about pairs of whole rows."""
+_HERE_TOO = {"empty", "within", "report_examples"}
+"""Settings of deduplication that passages have too."""
 _MOST_SHOWN = 20
 
 
@@ -58,11 +60,7 @@ def prepare(args: argparse.Namespace, settings: PassageSettings) -> PassageJob:
         UserError: the first thing that is wrong.
     """
     settings.check_inputs("--{}".format, against=bool(args.against))
-    for name in _OTHER:
-        if getattr(args, name, None):
-            raise UserError(
-                f"--{name}: is about pairs of whole rows; leave it out with --contains and --unit."
-            )
+    _refuse_pairs(args)
     if args.within and (settings.contains or not args.against):
         raise UserError(
             "--within: goes with --unit and --against; else the input is compared with itself anyway."
@@ -102,6 +100,22 @@ def prepare(args: argparse.Namespace, settings: PassageSettings) -> PassageJob:
         "settings": {**{name: getattr(args, name) for name in names}, **chosen, **format_settings(args)},
     }
     return PassageJob(settings, source, against, args.within, output, fingerprint)
+
+
+def _refuse_pairs(args: argparse.Namespace) -> None:
+    """See that no option was given that is about pairs of whole rows.
+
+    Raises:
+        UserError: naming the first one.
+    """
+    scoring = {field.name for field in fields(ScorerSettings)}
+    usual = {field.name: field.default for field in fields(DedupSettings) if field.name not in scoring}
+    usual |= {"from_pairs": None, "keep_rows": None}
+    for name, value in usual.items():
+        if name not in _HERE_TOO and getattr(args, name, value) != value:
+            raise UserError(
+                f"--{name}: is about pairs of whole rows; leave it out with --contains and --unit."
+            )
 
 
 def run_passages(args: argparse.Namespace, settings: PassageSettings, options: Any, *, local: bool) -> int:
