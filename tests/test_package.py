@@ -108,6 +108,9 @@ def test_wheel_and_sdist_carry_everything(built):
     engine = ROOT / "beam_sts" / "scoring" / "engine"
     wanted |= {path.relative_to(ROOT).as_posix() for path in (*engine.glob("*.c"), *engine.glob("*.h"))}
     assert wanted | {"setup.py", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"} <= in_sdist
+    if (ROOT / ".git").exists():  # all that the tests need
+        tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert set(tracked.stdout.splitlines()) <= in_sdist
     if shutil.which("cc"):
         library = "beam_sts/scoring/engine/native.library"
         assert {library, f"{library}.sha256"} <= in_wheel
