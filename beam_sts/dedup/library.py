@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from beam_sts.errors import UserError
 from beam_sts.frames import Frame, frame_of, text_name
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.settings import made, takes
+
+log = logging.getLogger(__name__)
 
 
 @takes(DedupSettings, but=("report_examples",))
@@ -99,7 +101,7 @@ def deduplicate(
     plan = Plan(proposal, policy, checkpoint, chosen.max_pairs, chosen.learning)
     corpus, learnt = look_first(plan, corpus)
     if learnt.languages and learnt.languages.warning:
-        warnings.warn(learnt.languages.warning, stacklevel=2)
+        log.warning("%s", learnt.languages.warning)
     overlap = Overlap.learn(corpus.texts) if chosen.blend else None
     scores = PairScores(chosen.scoring(checkpoint, cascade).verifier(overlap, learnt), corpus)
     edges, reports = score_candidates(plan, corpus, scores, watch)

@@ -115,8 +115,8 @@ def test_a_type_that_cannot_be_carried_is_refused_by_name_before_the_run(tmp_pat
 
 
 def test_ids_of_an_extension_type_are_refused_by_name(tmp_path, tiny, capsys):
-    uuids = pa.array([bytes([at]) * 16 for at in range(4)], pa.binary(16))
-    table = PAIRS.slice(0, 4).append_column("u", pa.ExtensionArray.from_storage(pa.uuid(), uuids))
+    tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(np.arange(8).reshape(4, 2))
+    table = PAIRS.slice(0, 4).append_column("u", tensors)
     pq.write_table(table, tmp_path / "in.parquet")
     more = ("--text", "sentence1", "--id", "u")
     assert dedup.main(flags(tmp_path / "in.parquet", tmp_path / "out", tiny, *more)) == 2
@@ -192,10 +192,10 @@ def test_rows_rejected_for_their_encoding_name_the_option(tmp_path, tiny, capsys
 
 
 SHEET = [
-    ("label", "band", "score", "text_a"),
-    ("1", "19", "0,97", "Où ?"),
-    ("", "3", "0,1", 'a;b, "c"'),
-    ("0", "2", "", "é"),
+    ("label", "score", "id_a", "id_b", "text_a"),
+    ("1", "0,97", "1", "a", "Où ?"),
+    ("", "0,1", "2", "b", 'a;b, "c"'),
+    ("0", "0,5", "3", "c", "é"),
 ]
 
 
@@ -203,16 +203,19 @@ SHEET = [
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "mac-roman", "utf-16", "utf-16-le"])
 def test_a_label_sheet_is_read_as_any_spreadsheet_saves_it(tmp_path, delimiter, encoding):
     (tmp_path / "sheet.csv").write_bytes(european(SHEET, delimiter).encode(encoding))
-    bands, labels = label.read_sheet(str(tmp_path / "sheet.csv"))
-    assert (bands.tolist(), labels.tolist()) == ([19, 2], [True, False])
+    marked = label.read_sheet(str(tmp_path / "sheet.csv"))
+    assert [(row.ids, row.score, row.duplicate) for row in marked] == [
+        (("1", "a"), 0.97, True),
+        (("3", "c"), 0.5, False),
+    ]
     asked = ReadOptions(delimiter, encoding=None if encoding.startswith("utf-8") else encoding)
-    assert np.array_equal(label.read_sheet(str(tmp_path / "sheet.csv"), asked)[0], bands)
+    assert label.read_sheet(str(tmp_path / "sheet.csv"), asked) == marked
 
 
 def test_a_label_sheet_that_cannot_be_told_names_the_options(tmp_path):
-    (tmp_path / "sheet.csv").write_text("label:band\n1:5\n")
-    with pytest.raises(UserError, match=r"its columns are 'label:band'.*--delimiter.*--encoding"):
+    (tmp_path / "sheet.csv").write_text("label:score\n1:5\n")
+    with pytest.raises(UserError, match=r"its columns are 'label:score'.*--delimiter.*--encoding"):
         label.read_sheet(str(tmp_path / "sheet.csv"))
-    (tmp_path / "sheet.csv").write_text("label,band\n1,5\n1,2,3\n")
+    (tmp_path / "sheet.csv").write_text("label,score,id_a,id_b\n1,0.5,1,2\n1,2,3\n")
     with pytest.raises(UserError, match="row 2: line 3: wrong number of fields"):
         label.read_sheet(str(tmp_path / "sheet.csv"))
