@@ -350,7 +350,8 @@ def markdown(report: dict[str, Any]) -> str:
                 f"| {row['largest_difference']:.1e}, {row['mean_difference']:.1e} | {padding} "
                 f"| {row['peak_bytes'] / 1e6:,.0f} |"
             )
-        lines += [f"- not measured: {name}: {reason}" for name, reason in part["absent"].items()]
+        absent = [f"- not measured: {name}: {reason}" for name, reason in part["absent"].items()]
+        lines += ["", *absent] if absent else []
     if report["pipelines"]:
         lines += [
             "",
@@ -388,15 +389,15 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def sentence(report: dict[str, Any]) -> str:
-    """What README says of a report: ratios by precision over the workloads, and the largest difference."""
+    """What README says of a report: our engine's ratios by precision, and the largest difference."""
     machine = report["hardware"]
     parts = []
-    for precision in ("fp32", "bf16"):
+    for precision in ("fp32", "bf16", "int8"):
         found = [
             row
             for part in report["workloads"]
             for row in part["rows"]
-            if row["contestant"].startswith("PairScorer") and precision in row["contestant"].split()
+            if row["contestant"] == f"PairScorer {precision} auto"
         ]
         if found:
             low, high = (pick(row["ratio"] for row in found) for pick in (min, max))
