@@ -236,21 +236,20 @@ int64_t beam_sts_version(void) { return 3; }
 static int tiles_permitted(void) {
     enum { REQUEST = 0x1023, TILE_DATA = 18 }; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
     return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
-           __builtin_cpu_supports("amx-int8") && __builtin_cpu_supports("avx512f") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl") && syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+           __builtin_cpu_supports("amx-int8") && syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
 }
 #endif
 
 /* The best instruction set of this CPU: 0 plain, 1 AVX2, 2 AVX-512, 3 AVX-512 and AMX. */
 int64_t beam_sts_level(void) {
-#ifdef AMX
-    if (tiles_permitted()) return 3;
-#endif
 #ifdef DISPATCH
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+#ifdef AMX
+        if (tiles_permitted()) return 3;
+#endif
         return 2;
+    }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
 #endif
     return 0;
