@@ -44,7 +44,7 @@ def held_out() -> list[Pair]:
 
 
 def removed(pairs: list[Pair], **settings: Any) -> list[bool]:
-    """Whether one text of each pair goes for the other."""
+    """Whether one text of each pair is removed for the other."""
     chosen = DedupSettings(threads=1, **settings)
     one, two = (pa.array([pair[at] for pair in pairs], pa.large_string()) for at in (1, 2))
     overlap = Overlap.learn(pa.chunked_array([one, two]).combine_chunks().unique())

@@ -35,6 +35,7 @@ import numpy as np
 import beam_sts
 from beam_sts.models.checkpoint import load_checkpoint
 from beam_sts.scoring.backends import PRECISIONS, available_cores
+from benchmarks.score_tables import markdown, publish
 from benchmarks.workloads import WORKLOADS
 
 ROOT = Path(__file__).parents[1]
@@ -140,6 +141,13 @@ class Result:
     peak: int = 0
     real_tokens: int = 0
     padded_tokens: int = 0
+
+
+def pairs_of(workload: str, own: argparse.Namespace) -> int:
+    """How many pairs of a workload to score: of long ones a sixteenth."""
+    if own.pairs and workload == "long":
+        return max(4 * STARTUP_PAIRS, int(own.pairs) // 16)
+    return int(own.pairs or PAIRS[workload])
 
 
 def best_batch(kind: str, own: argparse.Namespace, pairs: Path, count: int, folder: Path) -> tuple[str, dict]:
@@ -271,8 +279,7 @@ def measure_pipeline(precision: str, own: argparse.Namespace, folder: Path) -> d
 
 def measure_threads(precision: str, workload: str, own: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """A process with a thread for each core, beside as many processes of one thread at the same time."""
-    count, cores = own.pairs or PAIRS[workload], available_cores()
-    count = max(4 * STARTUP_PAIRS, count // 16) if own.pairs and workload == "long" else count
+    count, cores = pairs_of(workload, own), available_cores()
     pairs = folder / f"{workload}.json"
     pairs.write_text(json.dumps(WORKLOADS[workload](cores * count, own.seed)), "utf-8")
     backend = own.backends[0]
@@ -322,115 +329,6 @@ def hardware() -> dict[str, Any]:
     }
 
 
-def markdown(report: dict[str, Any]) -> str:
-    """The tables of a report."""
-    machine = report["hardware"]
-    lines = [
-        f"`{report['command']}`: {machine['cores']} cores of {machine['cpu']} "
-        f"({', '.join(machine['instructions'])}), beam_sts {report['beam_sts']}, {report['rounds']} rounds.",
-    ]
-    for part in report["workloads"]:
-        tokens = next((r for r in part["rows"] if r["contestant"].startswith("PairScorer")), None)
-        mean = tokens["tokens_per_second"] / tokens["pairs_per_second"] if tokens else float("nan")
-        lines += [
-            "",
-            f"**{part['workload']}**: {part['pairs']:,} pairs, {part['distinct_texts']:,} distinct texts, "
-            f"{mean:.1f} tokens a pair",
-            "",
-            "| | pairs/s | tokens/s | ratio (lowest to highest) | largest, mean difference | padded/real "
-            "| peak MB |",
-            "|---|---:|---:|---|---|---:|---:|",
-        ]
-        for row in part["rows"]:
-            low, high = row["ratio_range"]
-            padding = f"{row['padding']:.3f}" if row["padding"] else ""
-            lines.append(
-                f"| {row['contestant']} | {row['pairs_per_second']:,.0f} | {row['tokens_per_second']:,.0f} "
-                f"| {row['ratio']:.2f} ({low:.2f} to {high:.2f}) "
-                f"| {row['largest_difference']:.1e}, {row['mean_difference']:.1e} | {padding} "
-                f"| {row['peak_bytes'] / 1e6:,.0f} |"
-            )
-        absent = [f"- not measured: {name}: {reason}" for name, reason in part["absent"].items()]
-        lines += ["", *absent] if absent else []
-    if report["pipelines"]:
-        lines += [
-            "",
-            "**pipelines.score, Parquet to Parquet**, mixed pairs",
-            "",
-            "| | whole command on 62 pairs, s | start-up in a warm process, s | pairs/s past the first "
-            "| ratio to the bare loop | peak MB |",
-            "|---|---:|---:|---|---|---:|",
-        ]
-        for row in report["pipelines"]:
-            low, high = row["ratio_range"]
-            lines.append(
-                f"| {row['precision']} | {row['cold_start_seconds']:.1f} | {row['startup_seconds']:.1f} "
-                f"| {row['marginal_pairs_per_second']:,.0f} past {row['pairs']:,} "
-                f"| {row['ratio_to_bare_loop']:.2f} ({low:.2f} to {high:.2f}) "
-                f"| {row['peak_bytes'] / 1e6:,.0f} |"
-            )
-    if report["threads"]:
-        lines += [
-            "",
-            "**A process with a thread for each core**, to as many processes of one thread at the same time",
-            "",
-            "| | | ratio |",
-            "|---|---|---|",
-        ]
-        for row in report["threads"]:
-            low, high = row["ratio_range"]
-            lines.append(
-                f"| {row['workload']} | {row['precision']} | {row['ratio']:.2f} ({low:.2f} to {high:.2f}) |"
-            )
-    versions = {name: v for part in report["workloads"] for name, v in part["versions"].items()}
-    for told in sorted({json.dumps(v) for v in versions.values()}):
-        lines += ["", "Versions: " + ", ".join(f"{name} {v}" for name, v in json.loads(told).items()) + "."]
-    return "\n".join(lines) + "\n"
-
-
-def sentence(report: dict[str, Any]) -> str:
-    """What README says of a report: our engine's ratios by precision, and the largest difference."""
-    machine = report["hardware"]
-    parts = []
-    for precision in ("fp32", "bf16", "int8"):
-        found = [
-            row
-            for part in report["workloads"]
-            for row in part["rows"]
-            if row["contestant"] == f"PairScorer {precision} auto"
-        ]
-        if found:
-            low, high = (pick(row["ratio"] for row in found) for pick in (min, max))
-            gap = max(row["largest_difference"] for row in found)
-            parts.append(f"{low:.1f} to {high:.1f} times in {precision} (scores differ by at most {gap:.1e})")
-    return (
-        f"Speed against the fastest batch size of `CrossEncoder.predict` with the same checkpoint, on "
-        f"{machine['cores']} cores of {machine['cpu']}, by the lengths and repeats of the texts: "
-        f"{', '.join(parts)}."
-    )
-
-
-def publish(report: dict[str, Any]) -> None:
-    """Put a report between the marks in docs/performance.md, and its sentence into README.md."""
-    for page, text in (("docs/performance.md", markdown(report)), ("README.md", sentence(report))):
-        path = ROOT / page
-        path.write_text(marked(path.read_text("utf-8"), text), "utf-8")
-
-
-def marked(page: str, text: str) -> str:
-    """A page with another text between its marks.
-
-    Raises:
-        ValueError: it has no marks.
-    """
-    start, stop = "<!-- measured: python -m benchmarks.score --publish -->\n", "<!-- /measured -->"
-    before, found, rest = page.partition(start)
-    _, ends, after = rest.partition(stop)
-    if not found or not ends:
-        raise ValueError(f"the page has no {start.strip()} with {stop}")
-    return f"{before}{start}{text.strip()}\n{stop}{after}"
-
-
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     p = argparse.ArgumentParser(
@@ -475,9 +373,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="beam_sts-benchmark-") as name:
         folder = Path(name)
         for workload in own.workloads:
-            count = own.pairs or PAIRS[workload]
-            count = max(4 * STARTUP_PAIRS, count // 16) if own.pairs and workload == "long" else count
-            report["workloads"].append(measure(workload, count, own, folder))
+            report["workloads"].append(measure(workload, pairs_of(workload, own), own, folder))
             for precision in own.precisions if own.threads else []:
                 report["threads"].append(measure_threads(precision, workload, own, folder))
             sys.stderr.write(f"{workload}: done\n")
