@@ -145,7 +145,7 @@ def test_pairs_beyond_the_positions_are_refused():
     settings = config(rotary_dims=0, segment_dims=0, max_position_embeddings=12)
     engine, shape, _ = model(LIBRARY, settings, 0)
     engine.logits(micro_batch(shape, [[4], [5]]))
-    with pytest.raises(ValueError, match="a pair of 13 tokens, the model has 12 positions"):
+    with pytest.raises(ValueError, match="a pair has 13 tokens, but the model has 12 positions"):
         engine.logits(micro_batch(shape, [[5], [5]]))
 
 
@@ -273,7 +273,7 @@ def test_special_tokens_types_and_instructions_that_there_are_not_are_refused():
         Native(LIBRARY, shape, weights, (2, 3, 50))
     with pytest.raises(ValueError, match="instruction set 4"):
         Native(LIBRARY, shape, weights, SPECIAL, level=4)
-    with pytest.raises(ValueError, match="type 1 cannot be multiplied"):
+    with pytest.raises(ValueError, match="cannot multiply numbers of type 1"):
         Native(LIBRARY, shape, weights, SPECIAL, BFLOAT16, level=0)
 
 
@@ -332,7 +332,7 @@ def test_a_library_that_cannot_be_loaded_is_told_of(fresh, caplog):
     (fresh / "native.library").write_bytes(b"of another machine")
     write_digest(fresh / "native.library")
     assert installed_library() is None
-    assert "native.library is not used" in caplog.text
+    assert "native.library cannot be used" in caplog.text
 
 
 def _cut(raw):
@@ -358,7 +358,7 @@ def test_a_damaged_library_is_not_loaded(fresh, caplog, damage):
     assert installed_library() is None
     assert len(caplog.records) == 1
     assert "its SHA-256 is" in caplog.text
-    assert "install beam_sts again" in caplog.text
+    assert "Install beam_sts again" in caplog.text
 
 
 @pytest.mark.parametrize("lost", ["native.library", "native.library.sha256"])
@@ -379,4 +379,4 @@ def test_a_library_of_another_version_is_not_used(fresh, caplog, code):
     subprocess.run([COMPILER, "-shared", "-fPIC", str(fresh / "old.c"), "-o", str(library)], check=True)
     write_digest(library)
     assert installed_library() is None
-    assert "install beam_sts again" in caplog.text
+    assert "Install beam_sts again" in caplog.text

@@ -1,6 +1,6 @@
-"""The engine that runs BERT-hash classifiers on the CPU: all of a micro-batch in one call of native code.
+"""The engine that runs BERT-hash classifiers on the CPU: a whole micro-batch in one call of native code.
 
-It needs NumPy and ``ctypes`` alone. ``docs/engine.md`` describes how it works.
+It needs only NumPy and ``ctypes``. ``docs/engine.md`` describes how it works.
 """
 
 from beam_sts.scoring.engine.backend import Engine

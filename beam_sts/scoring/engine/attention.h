@@ -1,11 +1,12 @@
 /* Attention within each pair.
  *
- * A head's queries are rows of products; its keys and values are packed in panels, as product.h takes them. Queries
- * go through in blocks, and of long pairs the keys too: the weights of a block stay in the cache, and its sums are
- * corrected where a later block has a larger weight ("FlashAttention", Dao et al., 2022). */
+ * A head's queries are the rows of a product; its keys and values are packed in the panels of product.h. Queries are
+ * processed in blocks, and so are the keys of long pairs: the weights of a block stay in the cache, and earlier sums
+ * are rescaled when a later block has a larger weight ("FlashAttention", Dao et al., 2022). */
 
-/* A head's numbers of one query or key: the last `rotary` of them, in two halves, turn by the angles of the token's
- * place; the `segment` ones before them take the sign of its text (0 for [CLS]). */
+/* Encodes position and text in one head's query or key: the last `rotary` dimensions, in two halves, are rotated by
+ * the angles of the token's position; the `segment` ones before them are multiplied by the sign of its text (0 for
+ * [CLS]). */
 INLINE TARGET void NAME(place)(float *row, int64_t size, int64_t rotary, int64_t segment, float sign, const float *factors) {
     int64_t half = rotary / 2;
     float *first = row + size - rotary, *second = first + half, *signs = first - segment;
@@ -17,7 +18,7 @@ INLINE TARGET void NAME(place)(float *row, int64_t size, int64_t rotary, int64_t
     }
 }
 
-/* A query or key, placed, as an operand of `kind`; zeros up to a whole number of vectors. */
+/* One head's query or key, with position and text encoded, as an operand of type `kind`; zeros up to padded(size). */
 INLINE TARGET void NAME(head_row)(const struct model *m, int64_t kind, uint32_t *to, const float *from, int64_t size,
                            float factor, float sign, const float *factors) {
     float *row = (float *)to;
@@ -29,7 +30,7 @@ INLINE TARGET void NAME(head_row)(const struct model *m, int64_t kind, uint32_t 
     if (kind == BFLOAT16) NAME(narrow)(to, row, size);
 }
 
-/* Two rows of values, side by side as groups of bfloat16. */
+/* Two rows of values as groups of two bfloat16 numbers; `odd` may be NULL. */
 INLINE TARGET void NAME(pack_halves)(uint32_t *to, const float *even, const float *odd, int64_t count) {
     for (int64_t at = 0; at < count; at += WIDTH) {
         uvec high = odd ? NAME(round_half)(NAME(load)(odd + at)) & 0xffff0000u : (uvec){0};
@@ -38,15 +39,15 @@ INLINE TARGET void NAME(pack_halves)(uint32_t *to, const float *even, const floa
     }
 }
 
-/* The panel and the lane of a column. */
+/* The address of a column's first group in its panel; `width` is set to the panel's count of columns. */
 INLINE TARGET uint32_t *NAME(column)(uint32_t *panels, int64_t column, int64_t columns, int64_t groups, int64_t *width) {
     int64_t start = column / (VECTORS * WIDTH) * (VECTORS * WIDTH);
     *width = columns - start < VECTORS * WIDTH ? columns - start : VECTORS * WIDTH;
     return panels + start * groups + column - start;
 }
 
-/* A head's keys and values, of so many tokens, as panels. The last key's panel and the last group of values are
- * filled with zeros. */
+/* Packs a head's keys and values of `tokens` tokens in panels. The last panel of keys and the last group of values are
+ * filled up with zeros. */
 INLINE TARGET void NAME(pack_head)(const struct model *m, int64_t kind, const float *qkv, int64_t stride, int64_t tokens,
                             int64_t size, const struct token *token, const float *rotary, struct scratch *s) {
     int64_t hidden = m->heads * size, each = kind == BFLOAT16 ? 2 : 1, groups = (size + each - 1) / each;
@@ -74,9 +75,9 @@ INLINE TARGET void NAME(pack_head)(const struct model *m, int64_t kind, const fl
     }
 }
 
-/* Weights of some keys of one query: e to the power of the row's numbers less the largest so far, in place and zeros
- * up to a whole vector. Corrects the sum so far, and returns the factor of what was summed before. A row that holds
- * what is not finite gives NaN. */
+/* Replaces one query's products with a block of keys by e^(product - largest so far), with zeros up to a whole vector.
+ * Rescales `total`, adds the new weights to it, and returns the factor by which earlier sums are to be rescaled. If a
+ * product is not finite, `total` becomes NaN. */
 INLINE TARGET float NAME(softmax)(float *row, int64_t count, float *largest, float *total) {
     int64_t whole = count / WIDTH * WIDTH;
     ivec real = NAME(first_lanes)(count - whole);
@@ -109,8 +110,8 @@ INLINE TARGET float NAME(softmax)(float *row, int64_t count, float *largest, flo
     return factor;
 }
 
-/* Attention of all tokens of one pair to all of them: rows of queries, keys and values, `stride` apart, to rows of
- * padded(hidden). */
+/* Attention among all tokens of one pair: from rows of queries, keys and values, `stride` apart, to rows padded(hidden)
+ * apart. */
 static TARGET void NAME(attend)(const struct model *m, int64_t kind, float *to, const float *qkv, int64_t stride,
                          int64_t tokens, const struct token *token, float temperature, const float *rotary,
                          struct scratch *s) {

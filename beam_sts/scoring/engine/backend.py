@@ -24,10 +24,10 @@ from beam_sts.scoring.tokens import MicroBatch, TokenTable
 log = logging.getLogger(__name__)
 
 PRECISIONS = {"fp32": FLOAT32, "bf16": BFLOAT16, "int8": INT8}
-# A table of texts pays when their tokens recur this often; it takes 2 kB a token.
+# A table of texts saves time if each token is used this often on average. It takes 2 kB for each token.
 _LEAST_REUSE, _MOST_TOKENS = 1.3, 1 << 16
 _TEXT_BLOCK = 2048
-LEVEL: int | None = None  # the instruction set; the best one of this CPU; tests take others
+LEVEL: int | None = None  # index of an instruction set, set by tests; None: the best of this CPU
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class _Shared:
     """What the micro-batches of a macro-batch share.
 
     Attributes:
-        table: the token table that it was made from.
-        ids: its ids, checked.
-        texts: the tokens of texts that recur, or None.
-        rows: where in ``texts`` each item's first and second text start, int64 of shape (2, items).
+        table: the token table of the macro-batch.
+        ids: its token ids, checked.
+        texts: the tokens of texts that are in several pairs, or None.
+        rows: rows of ``texts`` at which each item's first and second text start, int64 of shape (2, items).
     """
 
     table: TokenTable
@@ -51,24 +51,29 @@ class Engine:
     """Runs BERT-hash classifiers on the CPU. Safe to call from several threads.
 
     Args:
-        config: something with the keys of the checkpoint's config.json as attributes.
+        config: an object with the keys of the checkpoint's config.json as attributes.
         tensors: the checkpoint's tensors by name, arrays of float32, float16 or float64.
         template: the special tokens around a pair.
         precision: ``fp32``, ``bf16`` or ``int8``. Norms, softmax and the path of [CLS] through the last layer
-            are float32 in all.
+            are always float32.
 
     Raises:
-        ValueError: naming a key of the config or a tensor that does not fit.
+        ValueError: a key of the config or a tensor does not fit; the message names it.
     """
 
     packs = True
 
     @staticmethod
     def takes(config: Any, tensors: Mapping[str, NDArray[Any]], template: PairTemplate) -> bool:
-        """Whether the engine computes such a model.
+        """Whether the engine can run a model.
 
-        Where a window reaches over the end of a pair, the model class has it look at the padding's row of the
-        table: zeros, as training leaves it, or else this is another model.
+        A window at the end of a pair covers padding. There the engine takes zeros, and the model class the
+        padding token's row of the table, so the engine needs that row to be zero, as training leaves it.
+
+        Args:
+            config: an object with the keys of the checkpoint's config.json as attributes.
+            tensors: the checkpoint's tensors by name.
+            template: the special tokens around a pair.
         """
         table = tensors["bert.embeddings.word_embeddings.embeddings.weight"]
         return (
@@ -106,17 +111,20 @@ class Engine:
                 )
                 kind = FLOAT32
             self._native = Native(library, shape, weights, special, kind, level)
-        # Where products cost little, the calls weigh more.
+        # Faster products make the overhead of a call a larger share of the time, so micro-batches are larger.
         self.token_budget = TOKEN_BUDGET if kind == FLOAT32 else 2 * TOKEN_BUDGET
         self._special = special
         self._rotary = rotary_factors(shape, 512)
 
     def share(self, work: Work, run: Callable[..., Iterable[Any]]) -> _Shared:
-        """Check the token ids; and compute what depends on single texts once for each, where texts recur.
+        """Check the token ids. If texts recur, compute once for each what depends on that text alone.
 
         Args:
             work: the pairs of a macro-batch.
             run: ``map`` over the scorer's threads.
+
+        Returns:
+            What ``logits`` expects as ``batch.shared``.
         """
         table, shape = work.table, self.shape
         shared = _Shared(table, TokenIds(table.ids, shape.vocabulary))
@@ -136,7 +144,7 @@ class Engine:
         texts = Texts.empty(shape, tokens)
         native = self._native
         native.embed(TokenIds(np.array([cls]), shape.vocabulary), np.zeros(1, np.int32), texts, tokens)
-        # Of a last text that is longer than a block, only the start is a place to cut.
+        # Cuts are starts of texts. A bound beyond the last start would make an empty block.
         cuts = np.unique(np.searchsorted(starts, np.arange(0, int(starts[-1]) + 1, _TEXT_BLOCK)))
 
         def block(bounds: tuple[int, int]) -> None:
@@ -187,7 +195,7 @@ class Engine:
         return np.array(logits, dtype=np.float32)
 
     def _factors(self, places: int) -> NDArray[np.float32]:
-        """Rotary factors of at least so many places."""
+        """Rotary factors of at least ``places`` positions."""
         factors = self._rotary
         if len(factors) < places:
             self._rotary = factors = rotary_factors(self.shape, 2 * places)

@@ -1,7 +1,8 @@
-/* The engine for one instruction set: NAME tells the sets apart, WIDTH is the numbers of a vector, and TILE_ROWS and
- * FEW_ROWS are the rows of a product's tiles. TARGET, and where there are such instructions BFLOAT16_TARGET and
- * INT8_TARGET, have the compiler use the set. TILES: the products of these types are those of AMX. */
-#define VECTORS 2 /* of a panel */
+/* The engine for one instruction set. engine.c defines before each inclusion:
+ * NAME adds the set's suffix to a name; WIDTH is the count of numbers in a vector; TILE_ROWS and FEW_ROWS are the rows of
+ * a product's tiles; TARGET, and where the set has such instructions BFLOAT16_TARGET and INT8_TARGET, are attributes
+ * of functions that let the compiler use the set; TILES selects AMX for the products of these two types. */
+#define VECTORS 2 /* in a panel */
 
 #include "vectors.h"
 
@@ -39,7 +40,7 @@ INLINE TARGET float NAME(as_float)(uint32_t bits) {
 #undef KIND_TARGET
 #endif
 
-#ifdef INT8_TARGET /* VNNI, or AMX: bytes of a row, without sign, times bytes of a column, with one */
+#ifdef INT8_TARGET /* VNNI, or AMX: unsigned bytes of a row times signed bytes of a column */
 #define sums ivec
 #define KIND(name) NAME(name##_int8)
 #define KIND_TARGET INT8_TARGET

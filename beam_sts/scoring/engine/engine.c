@@ -1,7 +1,8 @@
-/* The forward pass of BERT-hash classifiers in one call for a micro-batch. native.py calls it.
+/* The forward pass of BERT-hash classifiers: one call for each micro-batch. native.py calls it. docs/engine.md
+ * describes the design.
  *
- * The functions give 0, or 1 where there is no memory. They need no lock: they write to what the caller gives and to
- * memory of their own. docs/engine.md describes the layout. */
+ * beam_sts_forward and beam_sts_texts return 0, or 1 if memory cannot be allocated. They need no lock: they write only
+ * to the caller's arrays and to memory that they allocate. */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -24,24 +25,25 @@
 #endif
 
 enum {
-    CHUNK = 256,        /* tokens that go through all layers together, or one pair if that has more */
+    CHUNK = 256,        /* tokens that run through all layers together; a longer pair runs alone */
     BLOCK = 96,         /* rows of a product */
-    QUERIES = 48,       /* of a block of attention */
-    KEYS = 256,
-    SLACK = 4,          /* rows that products read and write beyond the last, at most one less */
-    PANEL_GROUPS = 64,  /* of a panel that are summed up apart: it stays in the first cache, and sums err less */
+    QUERIES = 48,       /* queries in a block of attention */
+    KEYS = 256,         /* keys in a block of attention */
+    SLACK = 4,          /* products may read and write SLACK - 1 rows beyond the last */
+    PANEL_GROUPS = 64,  /* groups of a panel that are summed at a time: they fit the L1 cache, and rounding errors are smaller */
 };
-#define ROUNDING 12582912.0f /* 1.5 * 2^23: adding it rounds to a whole number */
+#define ROUNDING 12582912.0f /* 1.5 * 2^23: adding it rounds to an integer */
 
 typedef float quad __attribute__((vector_size(16)));
 typedef int32_t quad_mask __attribute__((vector_size(16)));
 
 static const int32_t LANES[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-/* Up to a whole number of the widest vectors. */
+/* `count` rounded up to whole vectors of the widest kind. */
 static inline int64_t padded(int64_t count) { return (count + 15) / 16 * 16; }
 
-/* A token of a chunk. */
+/* A token of a chunk. A window covers only tokens with the same `owner`; `sign` is 1 in the first text, -1 in the
+ * second, 0 for [CLS]. */
 struct token {
     int32_t id, owner, place, type;
     float sign;
@@ -55,20 +57,20 @@ struct scratch {
     float *cls, *means;       /* of all pairs */
     int64_t *start;           /* of each pair in its chunk */
     float *wide, *block;      /* of a block of rows */
-    uint32_t *operand;        /* likewise, as a product takes them */
+    uint32_t *operand;        /* the same rows as an operand */
     float *scale, *low;
     uint32_t *keys, *values;  /* of a head, packed */
     uint32_t *queries, *row;  /* of a block of queries; of one token */
     float *weights, *mean;
-    float *first;             /* weights of [CLS] */
+    float *first;             /* attention weights of [CLS] */
     float *zeros;
     char *memory;
 };
 
 INLINE int64_t pair_tokens(const struct batch *b, int64_t pair) { return b->kept[0][pair] + b->kept[1][pair] + 3; }
 
-/* The tokens of a pair, [CLS] first text [SEP] second text [SEP], from place `at` of a chunk on; returns their end.
- * Places count from the start of each text (from that of the pair, where positions are absolute). */
+/* Writes the tokens of a pair, [CLS] first text [SEP] second text [SEP], to a chunk from index `at` on; returns the index
+ * after them. Positions (`place`) count from the start of each text, or of the pair if the model has absolute ones. */
 static int64_t lay_out(const struct model *m, const struct batch *b, int64_t pair, int64_t at, struct scratch *s) {
     struct token *to = s->token + at;
     int32_t owner = (int32_t)(3 * pair), place = 1;
@@ -77,7 +79,7 @@ static int64_t lay_out(const struct model *m, const struct batch *b, int64_t pai
     for (int which = 0; which < 2; which++) {
         const int32_t *ids = b->ids + b->start[which][pair];
         int64_t kept = b->kept[which][pair];
-        if (m->segment) owner++; /* the window sees the own text only */
+        if (m->segment) owner++; /* a window covers one text only */
         if (which && !m->positions) place = 1;
         for (int64_t t = 0; t <= kept; t++) {
             int32_t id = t < kept ? ids[t] : (int32_t)(which ? m->sep_b : m->sep_a);
@@ -87,7 +89,7 @@ static int64_t lay_out(const struct model *m, const struct batch *b, int64_t pai
     return to - s->token;
 }
 
-/* A pair's rows from those of its texts. */
+/* Copies the rows of a pair from those of its texts. */
 static void take_texts(const struct model *m, const struct batch *b, int64_t pair, struct scratch *s) {
     int64_t hidden = padded(m->hidden), qkv = padded(3 * m->hidden), at = s->start[pair], row = b->cls_row, count = 1;
     for (int part = 0; part < 3; part++) {
@@ -135,7 +137,7 @@ static void take_texts(const struct model *m, const struct batch *b, int64_t pai
 #define FEW_ROWS 4
 #include "body.h"
 
-#if defined(SHORT_TYPES) && defined(__linux__) /* which has to permit it */
+#if defined(SHORT_TYPES) && defined(__linux__) /* AMX needs the permission of the system */
 #define AMX
 #define NAME(name) name##_amx
 #define TARGET __attribute__((target(AVX512)))
@@ -164,7 +166,7 @@ static void take_texts(const struct model *m, const struct batch *b, int64_t pai
 #define CALL(level, name, ...) name##_plain(__VA_ARGS__)
 #endif
 
-/* Between parts of the scratch memory: nothing, which the address sanitizer watches. Also the parts' alignment. */
+/* Unused bytes between parts of the scratch memory, which the address sanitizer watches; also the parts' alignment. */
 #define GAP 64
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
@@ -175,7 +177,7 @@ static void take_texts(const struct model *m, const struct batch *b, int64_t pai
 
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* Memory for chunks of so many tokens, and so many pairs in all; 1 where there is none. */
+/* Allocates memory for chunks of `tokens` tokens and for `pairs` pairs in all; returns 1 if that fails. */
 static int allocate(struct scratch *s, const struct model *m, int64_t tokens, int64_t pairs) {
     int64_t hidden = padded(m->hidden), size = padded(m->hidden / m->heads), means = m->heads * hidden;
     int64_t together = pairs < CHUNK ? pairs : CHUNK, columns = padded(tokens);
@@ -228,11 +230,11 @@ static int allocate(struct scratch *s, const struct model *m, int64_t tokens, in
     return 0;
 }
 
-/* What native.py was written for. */
+/* native.py loads only the version that it was written for. */
 int64_t beam_sts_version(void) { return 3; }
 
 #ifdef AMX
-/* Whether there are tiles and Linux permits them. It asks for the permission, which the process then has. */
+/* Whether the CPU has AMX and Linux permits it. The request gives the whole process the permission. */
 static int tiles_permitted(void) {
     enum { REQUEST = 0x1023, TILE_DATA = 18 }; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
     return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
@@ -255,10 +257,10 @@ int64_t beam_sts_level(void) {
     return 0;
 }
 
-/* Columns of a panel of packed matrices, by instruction set. */
+/* Columns of a panel of a packed matrix, by instruction set. */
 int64_t beam_sts_panel(int64_t level) { return level >= 2 ? 32 : level == 1 ? 16 : 8; }
 
-/* The types of numbers that an instruction set multiplies on this CPU: a bit for each. */
+/* The types of numbers that an instruction set can multiply on this CPU: a bit for each. */
 int64_t beam_sts_kinds(int64_t level) {
     int64_t kinds = 1 << FLOAT32;
     (void)level;
@@ -280,7 +282,8 @@ int beam_sts_forward(const struct model *model, const struct batch *batch) {
     return 0;
 }
 
-/* First-layer inputs, and queries, keys and values, of tokens of texts that recur; `owners` tells the texts apart. */
+/* First-layer inputs, queries, keys and values of texts that are in several pairs. `owners` differs between
+ * neighbouring texts. */
 int beam_sts_texts(const struct model *model, int64_t tokens, const int32_t *ids, const int32_t *owners, float *hidden,
                    float *qkv) {
     struct scratch s;

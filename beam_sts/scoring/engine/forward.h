@@ -1,7 +1,7 @@
-/* The forward pass of a micro-batch: chunks of whole pairs through all layers but the last one's tail, then the
- * [CLS] tokens of all pairs through that. */
+/* The forward pass of a micro-batch. Chunks of whole pairs run through all layers up to the attention of the last one;
+ * then the [CLS] tokens of all pairs run through the rest together. */
 
-/* to = norm(a + b), of rows padded(width) apart; b may be NULL. */
+/* to = norm(a + b), rows padded(width) apart; `b` may be NULL. */
 static TARGET void NAME(add_norm)(float *to, const float *a, const float *b, int64_t count, int64_t width,
                            const struct norm *norm, float eps) {
     int64_t stride = padded(width);
@@ -25,8 +25,8 @@ static TARGET void NAME(add_norm)(float *to, const float *a, const float *b, int
     }
 }
 
-/* Tokens to first-layer inputs, (count, padded(hidden)): a window of rows of the table through the projection, then
- * the embeddings of token types and positions, then a norm. Outside of its own text (`owner`) a window is zeros. */
+/* The inputs of the first layer, (tokens, padded(hidden)): the projection of each token's window of table rows, plus
+ * the embeddings of its type and position, normalised. Outside the token's text (`owner`) a window has zeros. */
 static TARGET void NAME(embed)(const struct model *m, float *to, const struct token *token, int64_t tokens,
                         struct scratch *s) {
     int64_t narrow = m->projections, reach = m->window / 2, wide = padded(m->window * narrow), apart = padded(m->hidden);
@@ -53,7 +53,7 @@ static TARGET void NAME(embed)(const struct model *m, float *to, const struct to
     }
 }
 
-/* hidden -> queries, keys and values, (count, padded(3 * hidden)). */
+/* hidden -> queries, keys and values, (tokens, padded(3 * hidden)). */
 static TARGET void NAME(queries_keys_values)(const struct model *m, const struct linear *qkv, float *to, const float *hidden,
                                       int64_t tokens, struct scratch *s) {
     int64_t apart = padded(m->hidden), stride = padded(3 * m->hidden);
@@ -63,7 +63,7 @@ static TARGET void NAME(queries_keys_values)(const struct model *m, const struct
     }
 }
 
-/* The feed-forward network of some rows, at most BLOCK: hidden = norm(hidden + down(gelu(up(hidden)))). */
+/* The feed-forward network for at most BLOCK rows: hidden = norm(hidden + down(gelu(up(hidden)))). */
 static TARGET void NAME(feed_forward)(const struct model *m, const struct layer *layer, float *hidden, int64_t count,
                                struct scratch *s) {
     int64_t apart = padded(m->hidden), wide = padded(m->intermediate);
@@ -73,7 +73,7 @@ static TARGET void NAME(feed_forward)(const struct model *m, const struct layer 
     NAME(add_norm)(hidden, s->block, hidden, count, m->hidden, &layer->norm, m->eps);
 }
 
-/* A layer's output product and norm, then its feed-forward network: from what tokens attended to. */
+/* The rest of a layer after its attention: output product, norm and feed-forward network. */
 static TARGET void NAME(after_attention)(const struct model *m, const struct layer *layer, const struct linear *output,
                                   float *hidden, const float *attended, int64_t stride, int64_t tokens,
                                   struct scratch *s) {
@@ -87,11 +87,12 @@ static TARGET void NAME(after_attention)(const struct model *m, const struct lay
     }
 }
 
-/* The last layer's attention, of [CLS] alone: of each head the mean of its pair's tokens, padded(hidden) numbers.
+/* The last layer's attention for [CLS] alone: for each head the weighted mean of the pair's tokens, padded(hidden)
+ * numbers.
  *
- * `query` has of each head what meets the tokens, then of each head what meets the rotating numbers of the keys,
- * which are in `keys`, padded(heads * rotary) apart. [CLS] is at place 0, where nothing turns, and belongs to no
- * text, so that its segment numbers are 0. */
+ * `query` has a vector for each head that is multiplied with the tokens, then one for each head that is multiplied
+ * with the rotary dimensions of the keys. Those are in `keys`, padded(heads * rotary) apart. [CLS] is at position 0,
+ * where the rotation is the identity, and belongs to no text, so its segment dimensions are 0. */
 static TARGET void NAME(attend_first)(const struct model *m, float *mean, const float *hidden, const float *keys,
                                const float *query, int64_t tokens, const struct token *token, float temperature,
                                const float *rotary, struct scratch *s) {
@@ -121,8 +122,8 @@ static TARGET void NAME(attend_first)(const struct model *m, float *mean, const 
     }
 }
 
-/* Pairs `from` to `to`, which are together at most the scratch's capacity: their [CLS] tokens before the last layer
- * and what these attend to in it. */
+/* Runs the pairs from `from` to before `to`, whose tokens fit the scratch memory: sets `cls`, their [CLS] tokens
+ * before the last layer, and `means`, the results of the last layer's attention. */
 static TARGET void NAME(chunk)(const struct model *m, const struct batch *b, int64_t from, int64_t to, struct scratch *s) {
     int64_t apart = padded(m->hidden), qkv = padded(3 * m->hidden), means = m->heads * apart;
     int64_t kind = m->projection.kind == BFLOAT16 ? BFLOAT16 : FLOAT32, tokens = 0;
@@ -179,7 +180,8 @@ static TARGET void NAME(forward)(const struct model *m, const struct batch *b, s
     }
 }
 
-/* Tokens to first-layer inputs, (tokens, padded(hidden)), and queries, keys and values, (tokens, padded(3 * hidden)). */
+/* The tokens of the scratch memory to first-layer inputs, (tokens, padded(hidden)), and queries, keys and values,
+ * (tokens, padded(3 * hidden)). */
 static TARGET void NAME(texts)(const struct model *m, int64_t tokens, float *hidden, float *qkv, struct scratch *s) {
     NAME(embed)(m, s->hidden, s->token, tokens, s);
     NAME(queries_keys_values)(m, &m->layer->qkv, s->qkv, s->hidden, tokens, s);

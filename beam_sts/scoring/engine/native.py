@@ -1,7 +1,7 @@
-"""The native engine's library, and the structures of model.h with every number in them checked.
+"""The native engine's library, and the structures of model.h, filled only with checked values.
 
-The library is compiled when the package is installed, if there is a C compiler. The build writes its SHA-256
-beside it, and a library that differs from it is not loaded: cut short, it would end the process.
+The library is compiled when the package is built, if there is a C compiler. The build writes its SHA-256
+next to it. A library with another digest is not loaded: a truncated one would crash the process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from beam_sts.scoring.engine.weights import FloatArray, LastLayer, Layer, Linear
 
 log = logging.getLogger(__name__)
 
-_VERSION = 3  # of engine.c: an editable installation may have compiled an older one
+_VERSION = 3  # of engine.c; the library of an editable installation may be older than this file
 LEVELS = ("plain", "avx2", "avx512", "amx")
 _I64, _POINTER = ctypes.c_int64, ctypes.c_void_p
 
@@ -88,21 +88,23 @@ class _Batch(ctypes.Structure):
 
 
 class TokenIds:
-    """Token ids of all texts, end to end, each within a vocabulary; checked once, then not to be changed.
+    """Token ids of all texts, end to end: checked against a vocabulary once, then read-only.
 
     Args:
-        ids: whole numbers of shape (tokens,).
-        vocabulary: what they are below.
+        ids: integers of shape (tokens,).
+        vocabulary: count of tokens in the vocabulary.
 
     Raises:
-        ValueError: one is not.
+        ValueError: ``ids`` has another type or shape, or an id is not from 0 to below ``vocabulary``.
     """
 
     def __init__(self, ids: NDArray[Any], vocabulary: int) -> None:
         if ids.ndim != 1 or ids.dtype.kind not in "iu":
-            raise ValueError(f"token ids hold {ids.dtype} of shape {ids.shape}, not whole numbers in a row")
+            raise ValueError(f"token ids are {ids.dtype} of shape {ids.shape}, not a row of integers")
         if len(ids) and not 0 <= ids.min() <= ids.max() < vocabulary:
-            raise ValueError(f"token ids {ids.min()} to {ids.max()}, the model has {vocabulary}")
+            raise ValueError(
+                f"token ids are from {ids.min()} to {ids.max()}, but the vocabulary has {vocabulary} tokens"
+            )
         self.array: NDArray[np.int32] = np.array(ids, dtype=np.int32, order="C")
         self.array.flags.writeable = False
         self.vocabulary = vocabulary
@@ -113,11 +115,11 @@ class TokenIds:
 
 @dataclass(frozen=True)
 class Texts:
-    """Tokens of texts that recur, after the embedding and the first layer's product; the last row is [CLS].
+    """Tokens of texts that are in several pairs; the last row is [CLS].
 
     Attributes:
-        hidden: float32 of shape (tokens + 1, padded(hidden)).
-        qkv: float32 of shape (tokens + 1, padded(3 * hidden)).
+        hidden: inputs of the first layer, float32 of shape (tokens + 1, padded(hidden)).
+        qkv: queries, keys and values of the first layer, float32 of shape (tokens + 1, padded(3 * hidden)).
     """
 
     hidden: FloatArray
@@ -125,7 +127,7 @@ class Texts:
 
     @classmethod
     def empty(cls, shape: Shape, tokens: int) -> Texts:
-        """Room for so many tokens and [CLS]."""
+        """Uninitialised arrays for ``tokens`` tokens and [CLS]."""
         return cls(
             np.empty((tokens + 1, padded(shape.hidden)), dtype=np.float32),
             np.empty((tokens + 1, padded(3 * shape.hidden)), dtype=np.float32),
@@ -138,12 +140,12 @@ class Pairs:
 
     Attributes:
         ids: token ids of all texts.
-        starts: where in ``ids`` the pairs' first and second texts start, int64 of shape (2, pairs).
+        starts: indexes in ``ids`` at which the first and second texts start, int64 of shape (2, pairs).
         kept: how many tokens of each are kept, of the same shape.
-        temperature: factor of each pair's queries, float32 of shape (pairs,); None where all are 1.
-        rotary: cosines, then sines, by place, float32 of shape (places, rotary).
-        texts: the tokens of texts that recur, or None.
-        rows: where in ``texts`` the pairs' first and second texts start, int64 of shape (2, pairs).
+        temperature: factor of each pair's queries, float32 of shape (pairs,); None if all are 1.
+        rotary: cosines, then sines, by position, float32 of shape (positions, rotary).
+        texts: the tokens of texts that are in several pairs, or None.
+        rows: rows of ``texts`` at which the first and second texts start, int64 of shape (2, pairs).
     """
 
     ids: TokenIds
@@ -166,8 +168,12 @@ class Native:
         shape: the model's sizes.
         weights: its weights.
         special: token ids of [CLS], and of [SEP] after the first and after the second text.
-        kind: type of the numbers that are multiplied.
-        level: an index of ``LEVELS``; default: the best one of this CPU.
+        kind: type of the numbers that are multiplied: ``FLOAT32``, ``BFLOAT16`` or ``INT8``.
+        level: instruction set, an index of ``LEVELS``; None: the best of this CPU.
+
+    Raises:
+        ValueError: this CPU lacks the instruction set or its instructions for the type, or a special token is
+            not in the vocabulary.
     """
 
     def __init__(
@@ -184,10 +190,10 @@ class Native:
         if not 0 <= level <= best:
             raise ValueError(f"instruction set {level} is not one of 0 to {best}, which this CPU has")
         if kind not in supported_kinds(library, level):
-            raise ValueError(f"type {kind} cannot be multiplied by the instruction set {LEVELS[level]}")
+            raise ValueError(f"the instruction set {LEVELS[level]} cannot multiply numbers of type {kind}")
         if not all(0 <= token < shape.vocabulary for token in special):
             raise ValueError(
-                f"special tokens {special} are not all within a vocabulary of {shape.vocabulary}"
+                f"special tokens {special} are not all in the vocabulary of {shape.vocabulary} tokens"
             )
         self._library, self._shape = library, shape
         self._kept: list[Any] = []  # what the pointers point at
@@ -262,8 +268,8 @@ class Native:
         """Logits of a micro-batch, float32 of shape (pairs,).
 
         Raises:
-            ValueError: something in it does not fit; no pointer has been passed then.
-            MemoryError: there is no memory.
+            ValueError: an array does not fit; the check is before the native call.
+            MemoryError: the engine cannot allocate its memory.
         """
         self.check(pairs)
         logits = np.empty(len(pairs), dtype=np.float32)
@@ -283,43 +289,43 @@ class Native:
             logits=address(logits),
         )
         if self._library.beam_sts_forward(ctypes.byref(self._model), ctypes.byref(batch)):
-            raise MemoryError("no memory for a micro-batch")
+            raise MemoryError(f"the engine cannot allocate memory for a micro-batch of {len(pairs)} pairs")
         return logits
 
     def check(self, pairs: Pairs) -> None:
-        """See that a micro-batch fits itself and the model.
+        """Check that the arrays of a micro-batch fit each other and the model.
 
         Raises:
-            ValueError: naming what does not.
+            ValueError: one does not; the message names it.
         """
         shape = self._shape
         check_array("kept", pairs.kept, (2, None), np.int64)
         count = len(pairs)
         if count < 1:
-            raise ValueError("a micro-batch of no pairs")
+            raise ValueError("the micro-batch is empty")
         check_array("starts", pairs.starts, (2, count), np.int64)
         if not isinstance(pairs.ids, TokenIds) or pairs.ids.vocabulary > shape.vocabulary:
-            raise ValueError(f"token ids are not checked against a vocabulary of {shape.vocabulary}")
+            raise ValueError(f"token ids are not checked against the vocabulary of {shape.vocabulary} tokens")
         most = int(pairs.kept.max())
         if pairs.kept.min() < 0 or most > len(pairs.ids):
-            raise ValueError(f"pairs keep {pairs.kept.min()} to {most} of {len(pairs.ids)} tokens")
-        # Numbers are known to be small before they are added up.
+            raise ValueError(f"texts keep from {pairs.kept.min()} to {most} of {len(pairs.ids)} tokens")
+        # Each number is checked before the sum, which could overflow.
         if pairs.starts.min() < 0 or max(pairs.starts.max(), (pairs.starts + pairs.kept).max()) > len(
             pairs.ids
         ):
             raise ValueError(f"texts start at {pairs.starts.min()} or end beyond {len(pairs.ids)} tokens")
         longest = int(pairs.kept.sum(axis=0).max()) + 3
         if shape.positions and longest > shape.positions:
-            raise ValueError(f"a pair of {longest} tokens, the model has {shape.positions} positions")
+            raise ValueError(f"a pair has {longest} tokens, but the model has {shape.positions} positions")
         check_array("rotary", pairs.rotary, (None, shape.rotary), np.float32)
         if shape.rotary and most + 2 > len(pairs.rotary):
-            raise ValueError(f"a text of {most} tokens, rotary factors of {len(pairs.rotary)} places")
+            raise ValueError(f"a text has {most} tokens, but rotary factors are for {len(pairs.rotary)}")
         if pairs.temperature is not None:
             check_array("temperature", pairs.temperature, (count,), np.float32)
         if pairs.texts is None:
             return
         if not shape.segment or pairs.rows is None or shape.layers < 2:
-            raise ValueError("texts of a model whose first layer depends on the pair")
+            raise ValueError("this model's first layer depends on the pair, so texts cannot be shared")
         rows = len(pairs.texts.hidden)
         check_array("hidden", pairs.texts.hidden, (rows, padded(shape.hidden)), np.float32)
         check_array("qkv", pairs.texts.qkv, (rows, padded(3 * shape.hidden)), np.float32)
@@ -328,29 +334,30 @@ class Native:
             raise ValueError(f"texts start at row {pairs.rows.min()} or end beyond {rows} rows")
 
     def embed(self, ids: TokenIds, owners: NDArray[np.int32], texts: Texts, start: int) -> None:
-        """Write tokens of texts that recur to rows of ``texts``.
+        """Compute the first layer's inputs, queries, keys and values of texts, and write them to ``texts``.
 
         Args:
             ids: token ids of the texts, each with its [SEP].
-            owners: the same number for all tokens of a text and another for its neighbours', (tokens,).
-            texts: where to write.
-            start: the first row.
+            owners: int32 of shape (tokens,): equal for the tokens of a text, different for neighbouring
+                texts.
+            texts: the arrays to write to.
+            start: the first row to write.
 
         Raises:
-            ValueError: something does not fit; no pointer has been passed then.
-            MemoryError: there is no memory.
+            ValueError: an array does not fit; the check is before the native call.
+            MemoryError: the engine cannot allocate its memory.
         """
         shape, count = self._shape, len(ids)
         if not shape.segment or shape.layers < 2:
-            raise ValueError("texts of a model whose first layer depends on the pair")
+            raise ValueError("this model's first layer depends on the pair, so texts cannot be shared")
         if not isinstance(ids, TokenIds) or ids.vocabulary > shape.vocabulary or not count:
-            raise ValueError(f"token ids are not checked against a vocabulary of {shape.vocabulary}")
+            raise ValueError(f"token ids are not checked against the vocabulary of {shape.vocabulary} tokens")
         check_array("owners", owners, (count,), np.int32)
         rows = len(texts.hidden)
         check_array("hidden", texts.hidden, (rows, padded(shape.hidden)), np.float32)
         check_array("qkv", texts.qkv, (rows, padded(3 * shape.hidden)), np.float32)
         if start < 0 or start + count > rows:
-            raise ValueError(f"rows {start} to {start + count} of {rows}")
+            raise ValueError(f"rows {start} to {start + count} do not fit the table of {rows} rows")
         if self._library.beam_sts_texts(
             ctypes.byref(self._model),
             _I64(count),
@@ -359,25 +366,31 @@ class Native:
             _POINTER(address(texts.hidden[start:])),
             _POINTER(address(texts.qkv[start:])),
         ):
-            raise MemoryError("no memory for a block of texts")
+            raise MemoryError(f"the engine cannot allocate memory for {count} tokens of texts")
 
 
 def check_array(name: str, array: NDArray[Any], shape: Sequence[int | None], dtype: Any) -> None:
-    """See that an array is of a type and shape, and its numbers end to end in memory, aligned.
+    """Check an array's type and shape, and that it is contiguous and aligned in memory.
+
+    Args:
+        name: the array's name in messages.
+        array: what is checked.
+        shape: the expected shape; None: any size.
+        dtype: the expected type.
 
     Raises:
-        ValueError: naming the array.
+        ValueError: the array differs; the message names it.
     """
     if not isinstance(array, np.ndarray) or array.dtype != np.dtype(dtype) or not array.dtype.isnative:
-        raise ValueError(f"{name} holds {getattr(array, 'dtype', type(array))}, not {np.dtype(dtype)}")
+        raise ValueError(f"{name} is {getattr(array, 'dtype', type(array))}, not {np.dtype(dtype)}")
     if array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
         raise ValueError(f"{name} has the shape {array.shape}, not {tuple(shape)}")
     if not array.flags.c_contiguous or not array.flags.aligned:
-        raise ValueError(f"the numbers of {name} are not end to end in memory, or not aligned")
+        raise ValueError(f"{name} is not contiguous in memory, or not aligned")
 
 
 def address(array: NDArray[Any]) -> int:
-    """Where an array's first number is."""
+    """The address of an array's first number."""
     return int(array.ctypes.data)
 
 
@@ -386,38 +399,46 @@ def _two(rows: NDArray[np.int64]) -> Any:
 
 
 def supported_kinds(library: Any, level: int) -> set[int]:
-    """The types of numbers that an instruction set multiplies on this CPU."""
+    """The types of numbers that an instruction set can multiply on this CPU."""
     mask = int(library.beam_sts_kinds(_I64(level)))
     return {kind for kind in (FLOAT32, BFLOAT16, INT8) if mask >> kind & 1}
 
 
 def open_library(path: Path) -> Any:
-    """Load an engine.
+    """Load the library of an engine.
 
     Raises:
-        OSError: it cannot be read or loaded.
-        ValueError: it is of another version.
-        AttributeError: it is something else.
+        OSError: the file cannot be read or loaded.
+        ValueError: the library has another version.
+        AttributeError: the library is not an engine.
     """
     library = ctypes.CDLL(str(path))
     for name in ("version", "level", "panel", "kinds"):
         getattr(library, f"beam_sts_{name}").restype = _I64
     if library.beam_sts_version() != _VERSION:
-        raise ValueError(f"version {library.beam_sts_version()}, not {_VERSION}")
+        raise ValueError(f"it has version {library.beam_sts_version()}, not {_VERSION}")
     library.beam_sts_panel.argtypes = library.beam_sts_kinds.argtypes = (_I64,)
     return library
 
 
 @functools.cache
 def installed_library() -> Any | None:
-    """This installation's engine; None, with a warning, where there is none or it is damaged."""
+    """This installation's engine; None, with a warning, if there is none or it is damaged."""
     path = Path(__file__).with_suffix(".library")
     if not path.exists() and not digest_file(path).exists():
-        log.warning("beam_sts was installed without a C compiler: scoring runs in NumPy, which is far slower")
+        log.warning(
+            "beam_sts was installed without a C compiler: scoring runs in NumPy, which is much slower. "
+            "Install a C compiler, then beam_sts again."
+        )
         return None
     try:
         verify_digest(path)
         return open_library(path)
     except (OSError, AttributeError, ValueError) as error:
-        log.warning("%s is not used, which is far slower: %s; install beam_sts again", path, error)
+        log.warning(
+            "The engine %s cannot be used: %s. Scoring runs in NumPy, which is much slower. "
+            "Install beam_sts again.",
+            path,
+            error,
+        )
         return None

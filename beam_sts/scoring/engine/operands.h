@@ -1,13 +1,13 @@
-/* Activations as operands of a product: as they are in float32; rounded to bfloat16; or to int8, each row by a
- * scale and an offset of its own. And a product with a model's matrix. */
+/* Activations as operands of a product: float32 as they are, rounded to bfloat16, or quantised to int8 with a scale
+ * and an offset for each row. Also the product with a model's matrix. */
 
-/* Half a vector each: numbers in the upper 16 bits, rounded to the nearest bfloat16, ties to even. */
+/* Rounds to the nearest bfloat16, ties to even. The result is the upper 16 bits of each number. */
 INLINE TARGET uvec NAME(round_half)(vec value) {
     uvec bits = (uvec)value;
     return bits + 0x7fff + ((bits >> 16) & 1);
 }
 
-/* float32 to bfloat16, and a zero beyond an odd count. `to` may be `from`. */
+/* float32 to bfloat16, with zeros up to a whole vector. `to` may be `from`. */
 INLINE TARGET void NAME(narrow)(uint32_t *to, const float *from, int64_t count) {
     uint16_t *half = (uint16_t *)to;
     for (int64_t at = 0; at < count; at += WIDTH) {
@@ -17,7 +17,8 @@ INLINE TARGET void NAME(narrow)(uint32_t *to, const float *from, int64_t count) 
     }
 }
 
-/* float32 to 0 ... 255, so that number = low + scale * byte, and zeros up to a whole vector. */
+/* Quantises to bytes from 0 to 255, number = low + scale * byte, with zeros up to a whole vector. The scale of a row
+ * with a number that is not finite is NaN. */
 INLINE TARGET void NAME(quantise)(uint32_t *to, const float *from, int64_t count, float *scale, float *low) {
     uint8_t *bytes = (uint8_t *)to;
     int64_t whole = count / WIDTH * WIDTH;
@@ -51,7 +52,7 @@ struct NAME(operand) {
     const float *scale, *low;
 };
 
-/* Rows of float32, `stride` apart, as the operand of a product of some kind. */
+/* Rows of float32, `stride` apart, as an operand of type `kind`. */
 static TARGET struct NAME(operand)
     NAME(operand)(int64_t kind, const float *from, int64_t stride, int64_t count, int64_t width, struct scratch *s) {
     if (kind == FLOAT32) return (struct NAME(operand)){(const uint32_t *)from, stride, NULL, NULL};
@@ -66,7 +67,7 @@ static TARGET struct NAME(operand)
     return (struct NAME(operand)){s->operand, apart, s->scale, s->low};
 }
 
-/* to = start + rows · columns of a packed matrix, of numbers of some kind. */
+/* to = start + rows · packed matrix, of numbers of type `kind`. */
 static TARGET void NAME(product)(int64_t kind, float *to, int64_t to_stride, const float *start, int64_t start_stride,
                           const uint32_t *rows, int64_t stride, int64_t count, const uint32_t *panels, int64_t inner,
                           int64_t columns) {

@@ -1,4 +1,4 @@
-"""Matrices laid out for the native engine's products: panels of columns, groups of four bytes (product.h)."""
+"""Matrices packed for the native engine's products: panels of columns, groups of four bytes (product.h)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from beam_sts.scoring.engine.weights import FloatArray, Linear, padded
 
 FLOAT32, BFLOAT16, INT8 = range(3)
-_EACH = {FLOAT32: 1, BFLOAT16: 2, INT8: 4}  # numbers of a group
+_EACH = {FLOAT32: 1, BFLOAT16: 2, INT8: 4}  # numbers in a group
 _LARGEST = {INT8: 127}
 
 
@@ -20,13 +20,13 @@ class Packed:
     """``struct linear`` of model.h: a matrix and a bias as the engine multiplies them.
 
     Attributes:
-        inner: inputs.
-        outer: outputs.
+        inner: count of inputs.
+        outer: count of outputs.
         kind: type of the numbers.
         panels: the packed matrix, uint32 of shape (groups * padded(outer),).
         bias: float32 of shape (padded(outer),).
-        scale: of int8, the step of each column's weights; of the same shape.
-        sums: of int8, the sum of each column's weights times its step; of the same shape.
+        scale: for int8, the quantisation step of each column; of the same shape.
+        sums: for int8, the sum of each column's numbers, times its step; of the same shape.
     """
 
     inner: int
@@ -44,7 +44,7 @@ class Packed:
         Args:
             linear: the matrix and its bias.
             kind: ``FLOAT32``, ``BFLOAT16`` or ``INT8``.
-            panel: columns of a panel.
+            panel: count of columns in a panel.
         """
         outer, inner = linear.weight.shape
         scale = sums = None
@@ -80,14 +80,14 @@ def to_bfloat16(numbers: FloatArray) -> NDArray[np.uint16]:
 
 
 def filled(numbers: NDArray[Any], width: int) -> FloatArray:
-    """Rows in float32, filled with zeros up to a width, at a place that suits vectors."""
+    """Rows in float32, filled with zeros up to a width, aligned for vectors."""
     full = np.zeros((*numbers.shape[:-1], width), dtype=np.float32)
     full[..., : numbers.shape[-1]] = numbers
     return aligned(full)
 
 
 def aligned(array: NDArray[Any]) -> NDArray[Any]:
-    """A copy whose first number is at a multiple of 64 bytes."""
+    """A copy whose address is a multiple of 64 bytes."""
     raw = np.empty(array.nbytes + 64, dtype=np.uint8)
     start = -raw.ctypes.data % 64
     place = raw[start : start + array.nbytes].view(array.dtype).reshape(array.shape)

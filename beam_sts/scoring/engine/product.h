@@ -1,17 +1,17 @@
 /* Products of rows with a packed matrix, for one type of numbers.
  *
- * Numbers are multiplied in groups of four bytes: one float32, two bfloat16 or four int8. A row is `groups` groups
- * along; DOT multiplies one group of a row with one group of each of WIDTH columns and adds to their sums. The
+ * Numbers are multiplied in groups of four bytes: one float32, two bfloat16 or four int8. A row has `groups`
+ * groups; DOT multiplies one group of a row with one group of each of WIDTH columns and adds to their sums. The
  * matrix is packed in panels of VECTORS · WIDTH columns (the last may have one vector only): the columns' first
  * groups side by side, then their second groups, and so on. So the innermost loop reads a panel from its start to
  * its end, and the sums of a tile of TILE_ROWS rows and a panel's columns stay in registers: the scheme of Goto
  * and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
  *
- * Included for each type with KIND (names), KIND_TARGET (instructions), DOT and sums (the type of
- * a vector of sums). */
+ * Included once for each type, with the macros KIND (adds the type's suffix to a name), KIND_TARGET (the function
+ * attribute for its instructions), DOT, and sums (the type of a vector of sums). */
 
-/* Some rows times a panel. The numbers of rows and vectors are constants at each call, so that the sums can be
- * registers. */
+/* `count` rows times a panel. `count` and `vectors` are constants at each call, so that the compiler can keep the sums
+ * in registers. */
 INLINE KIND_TARGET void KIND(tile)(float *to, int64_t to_stride, const float *start, int64_t start_stride, const uint32_t *rows,
                        int64_t stride, const uint32_t *panel, int64_t groups, int count, int vectors) {
     sums total[TILE_ROWS][VECTORS];
@@ -46,8 +46,9 @@ INLINE KIND_TARGET void KIND(sweep)(float *to, int64_t to_stride, const float *s
                    stride, panel, groups, FEW_ROWS, vectors);
 }
 
-/* to = start + rows · matrix; `to` may be `start`. `columns` is a multiple of 16. Rows up to a multiple of SLACK are
- * read and written. A stride of 0 has every row start from the same numbers. */
+/* to = start + rows · matrix; `to` may be `start`. `columns` is a multiple of 16. The count of rows that are read and
+ * written is `count` rounded up to a multiple of FEW_ROWS. If `start_stride` is 0, every row starts from the same
+ * numbers. */
 static KIND_TARGET void KIND(product)(float *to, int64_t to_stride, const float *start, int64_t start_stride,
                           const uint32_t *rows, int64_t stride, int64_t count, const uint32_t *panels,
                           int64_t groups, int64_t columns) {

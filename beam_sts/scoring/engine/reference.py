@@ -1,4 +1,4 @@
-"""The forward pass in plain NumPy: what the native engine is tested against, and what runs in its absence."""
+"""The forward pass in plain NumPy: the reference of the native engine's tests, and its fallback."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Floats = NDArray[Any]
 
 
 class Reference:
-    """A BERT-hash classifier, pair by pair, layer by layer, as the model class computes it.
+    """A BERT-hash classifier that computes one pair at a time, in the steps of the model class.
 
     Args:
         shape: the model's sizes.
         weights: its weights.
         special: token ids of [CLS], and of [SEP] after the first and after the second text.
-        dtype: of all numbers.
+        dtype: type of the activations.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Reference:
         return float(_linear(weights.classifier, pooled)[0, 0])
 
     def _windows(self, ids: NDArray[Any], signs: NDArray[Any]) -> Floats:
-        """Each token's row of the table with its neighbours' beside it; zeros outside of its text."""
+        """Each token's row of the table and its neighbours' rows, side by side; zeros outside its text."""
         reach, count = self._shape.window // 2, len(ids)
         owners = signs if self._shape.segment else np.zeros(count)
         windows = np.zeros((count, self._shape.window, self._shape.projections), dtype=self._dtype)
@@ -85,7 +85,10 @@ class Reference:
         return self._norm(layer.norm, hidden + _linear(layer.down, inner))
 
     def _placed(self, heads: Floats, factors: Floats, signs: NDArray[Any]) -> Floats:
-        """(heads, tokens, numbers) with the last numbers rotated by place and those before signed by text."""
+        """Encode position and text in queries or keys, (heads, tokens, dimensions).
+
+        The last dimensions are rotated by position; the ones before them are multiplied by the text's sign.
+        """
         rotary, segment = self._shape.rotary, self._shape.segment
         heads, half = heads.copy(), rotary // 2
         start = heads.shape[2] - rotary
@@ -104,9 +107,9 @@ class Reference:
 
 
 def rotary_factors(shape: Shape, places: int) -> NDArray[np.float32]:
-    """Cosines, then sines, of the angles by which each place turns, (places, rotary).
+    """Cosines, then sines, of the rotary angles of each position, (places, rotary).
 
-    Angles are those of float32 arithmetic, as the model was trained.
+    Angles are computed in float32, as in training. The method is RoFormer's (https://arxiv.org/abs/2104.09864).
     """
     half = shape.rotary // 2
     exponents = -np.arange(half, dtype=np.float32) / np.float32(max(half, 1))
@@ -116,14 +119,14 @@ def rotary_factors(shape: Shape, places: int) -> NDArray[np.float32]:
 
 
 def attention_temperature(shape: Shape, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The queries' factor of pairs of so many tokens: it grows with the length's logarithm."""
+    """The factor of the queries of pairs, by length in tokens: it grows with the logarithm of the length."""
     if not shape.rotary:
         return np.ones(len(lengths), dtype=np.float32)
     return np.maximum(np.log(lengths) / math.log(shape.sharp_length), 1).astype(np.float32)
 
 
 def gelu(x: Floats) -> Floats:
-    """X times the normal distribution's share below x."""
+    """The Gaussian error linear unit: x times the standard normal distribution function of x."""
     result: Floats = 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
     return result
 
@@ -134,7 +137,7 @@ _SLOPE = 2 / math.sqrt(math.pi) * np.exp(-_GRID * _GRID)
 
 
 def erf(x: Floats) -> Floats:
-    """The error function, to 1e-12: cubic interpolation of values and slopes."""
+    """The error function, to 1e-12, by cubic interpolation of its values and slopes."""
     step = _GRID[1] - _GRID[0]
     at = (np.clip(x, -6, 6).astype(np.float64) + 6) / step
     index = np.minimum(at.astype(np.int64), len(_GRID) - 2)

@@ -1,4 +1,4 @@
-"""The numbers of a BERT-hash classifier, validated: everything that the engine derives a size from."""
+"""The sizes of a BERT-hash classifier, validated: the engine derives all sizes of arrays from them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Shape:
     Attributes:
         vocabulary: rows of the token table.
         projections: columns of the token table.
-        window: tokens under the projection, odd.
+        window: tokens that the projection covers; odd.
         hidden: width of a token between layers.
-        heads: attention heads; each has ``hidden // heads`` numbers.
+        heads: attention heads; each has ``hidden // heads`` dimensions.
         layers: transformer layers.
         intermediate: width of the feed-forward network.
-        positions: rows of the table of absolute positions; 0 for rotary ones.
-        types: rows of the table of token types; 0 where a head's segment numbers tell the texts apart.
-        rotary: numbers of a head, its last ones, that rotate with the token's place in its text; even.
-        segment: numbers of a head, before those, whose sign is the token's text.
+        positions: rows of the table of absolute positions; 0 if positions are rotary.
+        types: rows of the table of token types; 0 if segment dimensions separate the texts.
+        rotary: the last dimensions of a head, which rotate with the token's position in its text; even.
+        segment: the dimensions of a head before those, which are multiplied by the sign of the token's text.
         rotary_base: base of the rotation's wavelengths.
-        sharp_length: tokens of a pair from which on queries grow.
+        sharp_length: length of a pair, in tokens, above which the attention temperature exceeds 1.
         eps: what layer normalisation adds to the variance.
     """
 
@@ -50,10 +50,10 @@ class Shape:
         """The shape that a config describes.
 
         Args:
-            config: something with the keys of a BERT-hash config.json as attributes.
+            config: an object with the keys of a BERT-hash config.json as attributes.
 
         Raises:
-            ValueError: naming a key, its value and what it may be.
+            ValueError: a value is out of range; the message names the key, the value and the range.
         """
         rotary = _whole(config, "rotary_dims", 0, 1 << 12)
         segment = _whole(config, "segment_dims", 0, 1 << 12)
@@ -79,20 +79,20 @@ class Shape:
 
     @property
     def head(self) -> int:
-        """Numbers of a head."""
+        """Dimensions of a head."""
         return self.hidden // self.heads
 
     def _problems(self) -> Iterator[str]:
         if self.hidden % self.heads:
             yield f"hidden_size {self.hidden} is not a multiple of num_attention_heads {self.heads}"
         if self.window % 2 == 0:
-            yield f"window {self.window} is even"
+            yield f"window {self.window} is even; it must be odd"
         if self.rotary % 2:
-            yield f"rotary_dims {self.rotary} is odd"
+            yield f"rotary_dims {self.rotary} is odd; it must be even"
         if self.rotary + self.segment > self.head:
-            yield f"rotary_dims {self.rotary} and segment_dims {self.segment} exceed a head's {self.head}"
+            yield f"rotary_dims {self.rotary} and segment_dims {self.segment} exceed a head of {self.head}"
         if self.segment and not self.rotary:
-            yield f"segment_dims {self.segment} needs rotary positions, found rotary_dims 0"
+            yield f"segment_dims {self.segment} needs rotary positions, but rotary_dims is 0"
 
 
 def _whole(config: Any, key: str, low: int, high: int) -> int:

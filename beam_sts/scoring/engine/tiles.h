@@ -1,15 +1,15 @@
-/* Products of rows with a packed matrix by AMX: as in product.h, for bfloat16 or int8.
+/* The products of product.h with AMX, for bfloat16 or int8.
  *
- * A tile is a register of up to 16 rows of 16 groups of four bytes. A panel of product.h, groups of 32 or 16 columns
- * one after the other, is what the instructions take as the second factor, 16 groups at a time; so matrices are packed
- * as for AVX-512. Groups beyond a multiple of 16 have smaller tiles of their own, and so have the last rows: nothing is
- * read or written beyond them. A row's sums do not depend on the rows beside it.
+ * A tile is a register of up to 16 rows of 16 groups of four bytes. The panels of product.h already have the layout
+ * that the instructions expect of the second factor, 16 groups at a time, so matrices are packed as for AVX-512. The
+ * groups beyond a multiple of 16 use smaller tiles, and so do the last rows: nothing beyond them is read or written.
+ * A row's sums do not depend on the rows beside it.
  *
- * Included for each type with KIND (names), KIND_TARGET (instructions) and TILE_DOT. */
+ * Included once for each type, with the macros KIND and KIND_TARGET of product.h and TILE_DOT, the instruction. */
 
 #ifndef TILE_NAMES
 #define TILE_NAMES
-/* The registers: sums of two vectors of columns; rows and columns of 16 groups; those of the groups that are left. */
+/* The registers: sums of two vectors of columns; rows and columns of 16 groups; rows and columns of the groups left. */
 #define SUMS_0 0
 #define SUMS_1 1
 #define ROWS 2
@@ -19,17 +19,17 @@
 #define LEFT_COLUMNS_0 6
 #define LEFT_COLUMNS_1 7
 
-/* GCC's intrinsics do not say that they read memory: have it written before. */
+/* GCC's intrinsics do not declare that they read memory. This makes the compiler write it first. */
 #define READ_BY_TILES(from) __asm__ volatile("" : : "r"(from) : "memory")
 
 struct tile_sizes {
     uint8_t palette, start, reserved[14];
-    uint16_t bytes[16]; /* of a row */
+    uint16_t bytes[16]; /* in a row */
     uint8_t rows[16];
 };
 #endif
 
-/* Registers for so many rows, and so many groups beyond a multiple of 16. */
+/* Configures the registers for `rows` rows and `left` groups beyond a multiple of 16. */
 INLINE KIND_TARGET void KIND(configure)(int64_t rows, int64_t left) {
     struct tile_sizes sizes = {.palette = 1};
     for (int tile = SUMS_0; tile <= COLUMNS_1; tile++) sizes.bytes[tile] = 64, sizes.rows[tile] = 16;
@@ -43,11 +43,11 @@ INLINE KIND_TARGET void KIND(configure)(int64_t rows, int64_t left) {
     _tile_loadconfig(&sizes);
 }
 
-/* At most 16 rows, as many as configured, times a panel of one or two vectors. */
+/* The configured count of rows (at most 16) times a panel of one or two vectors. */
 INLINE KIND_TARGET void KIND(tile)(float *to, int64_t to_stride, const float *start, int64_t start_stride,
                                    const uint32_t *rows, int64_t stride, const uint32_t *panel, int64_t groups,
                                    int vectors) {
-    int64_t along = 4 * WIDTH * vectors, k = 0; /* bytes from a group of the panel to the next */
+    int64_t along = 4 * WIDTH * vectors, k = 0; /* bytes from one group of the panel to the next */
     _tile_loadd(SUMS_0, start, 4 * start_stride);
     if (vectors == 2) _tile_loadd(SUMS_1, start + WIDTH, 4 * start_stride);
     for (; k + 16 <= groups; k += 16) {
@@ -74,7 +74,7 @@ INLINE KIND_TARGET void KIND(tile)(float *to, int64_t to_stride, const float *st
     if (vectors == 2) _tile_stored(SUMS_1, to + WIDTH, 4 * to_stride);
 }
 
-/* The columns of all panels, for at most 16 rows. */
+/* At most 16 rows times all panels. */
 INLINE KIND_TARGET void KIND(across)(float *to, int64_t to_stride, const float *start, int64_t start_stride,
                                      const uint32_t *rows, int64_t stride, const uint32_t *panels, int64_t groups,
                                      int64_t columns) {
@@ -87,7 +87,7 @@ INLINE KIND_TARGET void KIND(across)(float *to, int64_t to_stride, const float *
     }
 }
 
-/* to = start + rows · matrix, as product.h's. */
+/* to = start + rows · matrix, as in product.h. */
 static KIND_TARGET void KIND(product)(float *to, int64_t to_stride, const float *start, int64_t start_stride,
                                       const uint32_t *rows, int64_t stride, int64_t count, const uint32_t *panels,
                                       int64_t groups, int64_t columns) {

@@ -1,5 +1,5 @@
-/* Vectors of WIDTH numbers, and the functions of numbers that the forward pass needs. Included once for each
- * instruction set. The vectors are GCC's and Clang's portable ones. */
+/* Vectors of WIDTH numbers, and the mathematical functions of the forward pass. Included once for each instruction
+ * set. The types are the portable vector extensions of GCC and Clang. */
 
 typedef float NAME(vec) __attribute__((vector_size(4 * WIDTH)));
 typedef int32_t NAME(ivec) __attribute__((vector_size(4 * WIDTH)));
@@ -20,17 +20,18 @@ INLINE TARGET vec NAME(load)(const float *from) {
 
 INLINE TARGET void NAME(store)(float *to, vec value) { memcpy(to, &value, sizeof value); }
 
-/* All ones in the lanes of the first `count` numbers, zeros in the others. */
+/* All bits set in the first `count` lanes, none in the others. */
 INLINE TARGET ivec NAME(first_lanes)(int64_t count) {
     ivec lanes;
     memcpy(&lanes, LANES, sizeof lanes);
     return lanes < (int32_t)(count < WIDTH ? count : WIDTH);
 }
 
-/* a where the mask has ones, else b. */
+/* `a` where the mask is set, else `b`. */
 INLINE TARGET vec NAME(choose)(ivec mask, vec a, vec b) { return (vec)(((ivec)a & mask) | ((ivec)b & ~mask)); }
 
-/* Where a number is not the larger (smaller) one, equal or NaN, b. GCC makes no such instruction of `choose`. */
+/* The larger (smaller) number of each lane; `b` if they are equal or one is NaN. Intrinsics, because GCC does not
+ * compile `choose` to these instructions. */
 INLINE TARGET vec NAME(larger)(vec a, vec b) {
 #if WIDTH == 16
     return (vec)_mm512_max_ps((__m512)a, (__m512)b);
@@ -51,7 +52,7 @@ INLINE TARGET vec NAME(smaller)(vec a, vec b) {
 #endif
 }
 
-/* Folded in halves, the last four lanes one by one. */
+/* The sum of the lanes: the upper half is added to the lower one until four are left. */
 INLINE TARGET float NAME(sum)(vec value) {
     quad parts[WIDTH / 4];
     memcpy(parts, &value, sizeof parts);
@@ -74,8 +75,8 @@ INLINE TARGET float NAME(largest)(vec value) {
     return even > odd ? even : odd;
 }
 
-/* e to the power of numbers from -87 to 0 (lower ones count as -87), to 2 units in the last place: the nearest
- * power of two by the exponent's bits, the rest by the polynomial of Cephes' expf (S. Moshier). */
+/* e^x for x from -87 to 0 (a smaller x counts as -87), to 2 units in the last place: the nearest power of two through
+ * the bits of the exponent, times the polynomial of expf in Cephes (S. Moshier). */
 INLINE TARGET vec NAME(power)(vec x) {
     x = NAME(larger)(x, (vec){0} - 87.0f);
     vec twos = (x * 1.44269504088896341f + ROUNDING) - ROUNDING;
@@ -89,7 +90,7 @@ INLINE TARGET vec NAME(power)(vec x) {
     return value * (vec)((__builtin_convertvector(twos, ivec) + 127) << 23);
 }
 
-/* GELU, x · (1 + erf(x / sqrt 2)) / 2, with erf as the quotient of polynomials that Eigen uses. */
+/* GELU, x · (1 + erf(x / sqrt 2)) / 2, with erf as the quotient of two polynomials, as in Eigen. */
 INLINE TARGET vec NAME(gelu)(vec x) {
     vec z = NAME(smaller)(NAME(larger)(x * 0.70710678118654752f, (vec){0} - 4.0f), (vec){0} + 4.0f), s = z * z;
     vec over = s * -2.72614225801306e-10f + 2.77068142495902e-08f;

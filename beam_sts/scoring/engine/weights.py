@@ -1,4 +1,4 @@
-"""A model's weights as the engine multiplies them: some joined or multiplied beforehand, all in float32."""
+"""A model's weights as the engine needs them: all in float32, some joined or multiplied beforehand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TABLE = f"{_EMBEDDINGS}.word_embeddings.embeddings.weight"
 
 
 def padded(width: int) -> int:
-    """Numbers from one row to the next: up to a whole number of the widest vectors."""
+    """The width of a row in memory: rounded up to whole vectors of the widest kind (16 numbers)."""
     return -(-width // 16) * 16
 
 
@@ -41,7 +41,7 @@ class Norm:
 
 @dataclass(frozen=True)
 class Layer:
-    """A transformer layer. Queries are scaled by one over the root of a head's size."""
+    """A transformer layer. ``query`` includes the factor of attention, 1 / sqrt(size of a head)."""
 
     query: Linear
     key: Linear
@@ -70,10 +70,10 @@ class Weights:
         types: embeddings of token types, (types, hidden), or None.
         positions: embeddings of absolute positions, (positions, hidden), or None.
         projection: from a window of the table's rows to a hidden vector.
-        norm: of the embeddings.
+        norm: normalisation of the embeddings.
         layers: transformer layers.
-        pooler: of [CLS], followed by tanh.
-        classifier: one output.
+        pooler: dense layer on [CLS], followed by tanh.
+        classifier: dense layer with one output, the logit.
     """
 
     table: FloatArray
@@ -94,7 +94,8 @@ class Weights:
             tensors: arrays of float32, float16 or float64 by their names in the checkpoint.
 
         Raises:
-            ValueError: naming a tensor that is missing or does not fit, before anything is copied.
+            ValueError: a tensor is missing or does not fit; the message names it. Nothing is copied before
+                the check.
         """
         check_tensors(shape, tensors)
 
@@ -148,36 +149,41 @@ def tensor_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
 
 
 def check_tensors(shape: Shape, tensors: Mapping[str, NDArray[Any]]) -> None:
-    """See that a checkpoint's tensors are those of its config, all finite floats.
+    """Check that a checkpoint's tensors have the shapes of its config and are finite floats.
+
+    Args:
+        shape: the model's sizes.
+        tensors: arrays by their names in the checkpoint.
 
     Raises:
-        ValueError: naming the tensor.
+        ValueError: a tensor is missing or does not fit; the message names it.
     """
     for name, size in tensor_shapes(shape).items():
         if name not in tensors:
             raise ValueError(f"the tensor {name} is missing")
         found = tensors[name]
         if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or found.dtype.itemsize > 8:
-            raise ValueError(f"{name} is no array of floats")
+            raise ValueError(f"{name} is not an array of floats")
         if found.shape != size:
-            raise ValueError(f"{name} has the shape {list(found.shape)}, the config asks for {list(size)}")
+            raise ValueError(f"{name} has the shape {list(found.shape)}, the config requires {list(size)}")
         if not np.isfinite(found).all() or (found.dtype.itemsize == 8 and np.abs(found).max() > 3.4e38):
-            raise ValueError(f"{name} holds numbers that are not finite in float32")
+            raise ValueError(f"{name} has numbers that are not finite in float32")
 
 
 @dataclass(frozen=True)
 class LastLayer:
-    """The last layer as [CLS] alone goes through it, with two products of two matrices made beforehand.
+    """The last layer for [CLS] alone, with two products of two matrices computed beforehand.
 
-    [CLS] is at place 0, where nothing turns, and belongs to no text. So of its query the numbers that do not
-    rotate meet the tokens through one matrix, query · key, with nothing of the segment numbers; and the mean
-    token that a head sees goes through one matrix, value · output.
+    [CLS] is at position 0, where the rotation is the identity, and belongs to no text, so its segment
+    dimensions are 0. The other dimensions of its query that do not rotate are multiplied with the tokens
+    through one matrix, query · key. The mean of the tokens, weighted by a head's attention, is multiplied by
+    one matrix, value · output.
 
     Attributes:
-        query: hidden to, of each head, ``padded(hidden)`` numbers that meet the tokens; then, of each head,
-            the ``rotary`` numbers that meet the keys'.
-        key: hidden to the rotating numbers of each head's key.
-        output: of each head ``padded(hidden)`` numbers, to hidden.
+        query: from hidden to ``padded(hidden)`` numbers for each head, which are multiplied with the tokens;
+            then ``rotary`` numbers for each head, which are multiplied with those of the keys.
+        key: from hidden to the rotary dimensions of each head's key.
+        output: from ``padded(hidden)`` numbers for each head to hidden.
     """
 
     query: Linear
@@ -186,7 +192,12 @@ class LastLayer:
 
     @classmethod
     def of(cls, shape: Shape, layer: Layer) -> LastLayer:
-        """Multiply in float64, round once."""
+        """Compute the products in float64 and round them once.
+
+        Args:
+            shape: the model's sizes.
+            layer: the last layer.
+        """
         heads, size, hidden = shape.heads, shape.head, shape.hidden
 
         def split(linear: Linear) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
