@@ -1,8 +1,8 @@
 """One text 200,000 times, and 200,000 texts of one bucket: the rows of the local driver, in bounded memory.
 
-Fifteen minutes on two idle cores:
+An hour on two idle cores; prints seconds and the most memory of each process, for docs/runners.md:
 
-    python -m pytest -m slow tests/dedup/test_hot_keys.py
+    python -m pytest -m slow -s tests/dedup/test_hot_keys.py
 """
 
 import contextlib
@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from scripts.flink import FlinkCluster
+from scripts.spark import SparkCluster
 from tests import engines
 
 pytestmark = pytest.mark.slow
@@ -21,56 +23,87 @@ pytestmark = pytest.mark.slow
 ROWS = 200_000
 TEXT = "The quick brown fox jumps over the lazy dog while the town sleeps in the rain and the wind. " * 3
 # 200,000 texts make 600,000 pairs by this cap; by the default one 5,200,000, more than --max_pairs.
-BUCKET = ("--candidates=exact,block:key", "--bucket_cap=4")
-LOCAL, BEAM = (), ("--runner=FnApiRunner",)
-PRISM = ("--runner=PrismRunner", "--environment_type=LOOPBACK")
-LIMIT_MIB = {LOCAL: 1500, BEAM: 3000, PRISM: 3000}
-"""Of each process."""
+OPTIONS = {"text": (), "bucket": ("--candidates=exact,block:key", "--bucket_cap=4")}
+CLUSTERS = {"FlinkRunner": FlinkCluster, "SparkRunner": SparkCluster}
+LIMIT_MIB = {None: 1500, "FnApiRunner": 3000, "PrismRunner": 3000, "FlinkRunner": 1500, "SparkRunner": 2000}
+"""Of each process, by the runner."""
 
 
-@pytest.fixture
-def source(tmp_path, request):
+@pytest.fixture(scope="module", params=OPTIONS)
+def source(tmp_path_factory, request):
+    """A table, and the options of ``dedup`` that make it one group."""
     texts = [TEXT] * ROWS if request.param == "text" else [f"item {i * 7919 % 1000003}" for i in range(ROWS)]
-    path = tmp_path / "hot.parquet"
+    path = tmp_path_factory.mktemp("hot") / f"{request.param}.parquet"
     table = {"id": range(ROWS), "text": texts, "key": ["x"] * ROWS, "doc": [str(i) for i in range(ROWS)]}
     pq.write_table(pa.table(table), path)
-    return path
+    return path, OPTIONS[request.param]
 
 
-def peak_mib(verb, source, output, *options):
-    """Run a command in its own process; gives the most memory that it or one that it started held, in MiB."""
-    places = engines.places(source, output, "beam-sts-pico")
-    process, peak = engines.start(verb, *places, "--text=text", "--threads=1", "--quiet", *options), 0
-    while process.poll() is None:
-        with contextlib.suppress(OSError):
-            started = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            for pid in (process.pid, *started):
-                found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-                peak = max(peak, int(found[1]) // 1024 if found else 0)
-        time.sleep(0.2)
-    engines.finish(process)
-    return peak
+@contextlib.contextmanager
+def started(runner):
+    """The options of a runner and its processes by name; a cluster runs while the block does."""
+    if runner in CLUSTERS:
+        engines.need("java", "mvn")
+        with CLUSTERS[runner](engines.HOME / runner.removesuffix("Runner").lower()) as cluster:
+            yield cluster.options, cluster.pids()
+    elif runner == "PrismRunner":
+        prism = f"--prism_location={engines.go_program(engines.PRISM)}"
+        yield ["--runner=PrismRunner", "--environment_type=LOOPBACK", prism], {}
+    else:
+        yield [f"--runner={runner}"] if runner else [], {}
 
 
-@pytest.mark.parametrize(("source", "options"), [("text", ()), ("bucket", BUCKET)], indirect=["source"])
-def test_dedup_of_a_hot_key(source, options, tmp_path):
-    for way in (LOCAL, BEAM):
-        output = tmp_path / ("beam" if way else "local")
-        assert peak_mib("dedup", source, output, "--id=id", *options, *way) < LIMIT_MIB[way]
-    engines.assert_same_rows(tmp_path / "beam", tmp_path / "local", ("kept", "removed", "clusters"))
-    assert engines.summary(tmp_path / "local")["rows_read"] == ROWS
+def family(roots):
+    """Every process that these have started and they themselves, by number, with a name."""
+    found = dict(roots)
+    for pid in (queue := list(found)):
+        for file in Path(f"/proc/{pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                for child in map(int, file.read_text().split()):
+                    name = Path(f"/proc/{child}/comm").read_text().strip()
+                    found[child] = f"{found[pid]}'s {name}"
+                    queue.append(child)
+    return found
 
 
-@pytest.mark.parametrize("source", ["text"], indirect=True)
-def test_dedup_of_a_hot_text_by_prism(source, tmp_path):
-    prism = f"--prism_location={engines.go_program(engines.PRISM)}"
-    assert peak_mib("dedup", source, tmp_path / "prism", "--id=id", *PRISM, prism) < LIMIT_MIB[PRISM]
-    assert engines.summary(tmp_path / "prism")["rows_removed"] == ROWS - 1
+def checked_peaks(runner, verb, source, output, *options):
+    """Run a command in its own process; the memory that it and its engine's processes held is bounded."""
+    peaks, begun = {}, time.monotonic()
+    with started(runner) as (more, processes):
+        places = engines.places(source, output, "beam-sts-pico")
+        process = engines.start(verb, *places, "--text=text", "--threads=1", "--quiet", *options, *more)
+        roots = {pid: name.rstrip("_01") for name, pid in processes.items()} | {process.pid: "launcher"}
+        while process.poll() is None:
+            for pid, name in family(roots).items():
+                with contextlib.suppress(OSError):
+                    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+                    peaks[name] = max(peaks.get(name, 0), int(found[1]) // 1024 if found else 0)
+            time.sleep(0.5)
+        engines.finish(process)
+    print(f"\n{source.stem}, {verb}, {runner}: {time.monotonic() - begun:.0f} s, MiB {peaks}")
+    assert max(peaks.values()) < LIMIT_MIB[runner], peaks
+
+
+@pytest.fixture(scope="module")
+def local(source, tmp_path_factory):
+    """The output of dedup on one machine, without Beam."""
+    path, options = source
+    output = tmp_path_factory.mktemp("local") / "out"
+    checked_peaks(None, "dedup", path, output, "--id=id", *options)
+    assert engines.summary(output)["rows_read"] == ROWS
+    return output
+
+
+@pytest.mark.parametrize("runner", ["FnApiRunner", "PrismRunner", *CLUSTERS])
+def test_dedup_of_a_hot_key(runner, source, local, tmp_path):
+    path, options = source
+    checked_peaks(runner, "dedup", path, tmp_path / "out", "--id=id", *options)
+    engines.assert_same_rows(tmp_path / "out", local, ("kept", "removed", "clusters"))
 
 
 @pytest.mark.parametrize("source", ["text"], indirect=True)
 def test_mining_of_a_hot_text(source, tmp_path):
-    for way in (LOCAL, BEAM):
-        output = tmp_path / ("beam" if way else "local")
-        assert peak_mib("mine", source, output, "--doc_id=doc", *way) < LIMIT_MIB[way]
-    engines.check_mined(tmp_path / "beam", tmp_path / "local")
+    path, _ = source
+    for runner in (None, "FnApiRunner"):
+        checked_peaks(runner, "mine", path, tmp_path / str(runner), "--doc_id=doc")
+    engines.check_mined(tmp_path / "FnApiRunner", tmp_path / "None")
