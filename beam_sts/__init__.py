@@ -18,7 +18,7 @@ def _is_command() -> bool:
 
 if _is_command():
     # All other imports take long, Beam's seconds: a command answers signals first.
-    from beam_sts.cli import interrupts
+    from beam_sts import interrupts
 
     interrupts.install()
 

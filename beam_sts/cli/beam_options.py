@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 
 from apache_beam.options.pipeline_options import (
@@ -15,9 +16,12 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
     TestOptions,
 )
+from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.portability.python_urns import SUBPROCESS_SDK
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineResult
 
-from beam_sts.cli import java
+from beam_sts.cli import child, worker
 from beam_sts.cli.runners import Machine, is_runner, runner_problem
 from beam_sts.errors import UserError
 from beam_sts.scoring.backends import available_cores
@@ -66,14 +70,33 @@ def runner_of(options: PipelineOptions) -> FnApiRunner | None:
     the runner of the options.
     """
     named = options.view_as(StandardOptions).runner
-    return FnApiRunner() if not named or is_runner(options, "direct") else None
+    return _LocalRunner() if not named or is_runner(options, "direct") else None
+
+
+class _LocalRunner(FnApiRunner):
+    """Beam's runner; its worker processes are silent when a signal ends the command, and end with it.
+
+    Ctrl-C reaches every process of a terminal's group. Beam's workers would print a traceback each, also
+    while they start; and those of a launcher that is killed would work on until they miss it.
+    """
+
+    def run_via_runner_api(
+        self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
+    ) -> PipelineResult:
+        # Ignored signals stay so in the program that a shell becomes.
+        tied = [sys.executable, "-IS", child.__file__, str(os.getpid()), "SIGKILL"]
+        command = f"trap '' INT TERM; exec {shlex.join([*tied, sys.executable, '-m', worker.__name__])}"
+        for environment in pipeline_proto.components.environments.values():
+            if environment.urn == SUBPROCESS_SDK:
+                environment.payload = command.encode()
+        return super().run_via_runner_api(pipeline_proto, options)
 
 
 def _end_job_server_with_us(options: PipelineOptions) -> None:
     """Have a job server that Beam starts end with this process, however that ends."""
     if sys.platform == "linux" and (is_runner(options, "flink") or is_runner(options, "spark")):
         server = options.view_as(JobServerOptions)
-        command = [java.__file__, str(os.getpid()), server.job_server_java_launcher]
+        command = [child.__file__, str(os.getpid()), "SIGTERM", server.job_server_java_launcher]
         server.job_server_jvm_properties = [*command, *(server.job_server_jvm_properties or [])]
         server.job_server_java_launcher = sys.executable
 

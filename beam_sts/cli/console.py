@@ -19,9 +19,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from beam_sts.cli.interrupts import attended
 from beam_sts.cli.terminal import complain, fitting, safe, safe_streams, say
 from beam_sts.errors import UserError
+from beam_sts.interrupts import attended
 from beam_sts.io.names import told
 from beam_sts.links import report_it
 from beam_sts.secrets import hide_secrets
@@ -65,9 +65,10 @@ def guarded(
             return  # it is one of those that are ended here
         finished.set()
         _end_workers()
-        code = str(failed.exc_value).rpartition(" ")[2]
+        code = int(str(failed.exc_value).rpartition(" ")[2])
+        status = code if code >= 0 else 128 - code  # as a shell gives the number of a signal
         killed = " (killed; the kernel does so when memory is short: try fewer --direct_num_workers)"
-        why = f"a worker process ended with status {code}{killed if code == '137' else ''}."
+        why = f"a worker process ended with status {status}{killed if status == 137 else ''}."
         os._exit(console.error(1, why, rest))
 
     before = threading.excepthook

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_sts.cli import java, score
+from beam_sts.cli import child, score
 from beam_sts.cli.beam_options import local_options, only_built, worker_threads
 from beam_sts.scoring.backends import available_cores
 from tests.cli.test_runner_problems import Made, server
@@ -93,12 +93,12 @@ def test_a_reader_that_has_left_is_no_failure():
 def test_a_job_server_ends_with_a_launcher_that_is_killed():
     code = (
         "import os, subprocess, sys, time; "
-        "server = [sys.executable, sys.argv[1], str(os.getpid()), 'sleep', '600']; "
+        "server = [sys.executable, sys.argv[1], str(os.getpid()), 'SIGTERM', 'sleep', '600']; "
         "print(subprocess.Popen(server).pid, flush=True); "
         "time.sleep(600)"
     )
     launcher = subprocess.Popen(
-        [sys.executable, "-c", code, java.__file__], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, child.__file__], stdout=subprocess.PIPE, text=True
     )
     command = Path("/proc", launcher.stdout.readline().strip(), "cmdline")
     deadline = time.monotonic() + 60
@@ -117,6 +117,12 @@ def test_only_a_job_server_that_beam_starts_is_watched(tmp_path):
     watched, _, _ = local_options(flink, here=Made())
     found = watched.get_all_options()
     assert found["job_server_java_launcher"] == sys.executable
-    assert found["job_server_jvm_properties"] == [java.__file__, str(os.getpid()), "java", "-Xmx1g"]
+    assert found["job_server_jvm_properties"] == [
+        child.__file__,
+        str(os.getpid()),
+        "SIGTERM",
+        "java",
+        "-Xmx1g",
+    ]
     other, _, _ = local_options(["--runner=DirectRunner"])
     assert other.get_all_options()["job_server_java_launcher"] == "java"
