@@ -48,7 +48,6 @@ class Setting:
         option: name of the command line's option, without dashes; None: there is none.
         metavar: of the option.
         choices: the words that it may be, if there are some.
-        required: the command line must give it.
         read: makes the value of an option's text, where the type does not say how.
     """
 
@@ -57,7 +56,6 @@ class Setting:
     option: str | None
     metavar: str | None = None
     choices: tuple[str, ...] = ()
-    required: bool = False
     read: Callable[[str], Any] | None = None
 
 
@@ -69,7 +67,6 @@ def setting(
     option: str | None = "",
     metavar: str | None = None,
     choices: Sequence[str] = (),
-    required: bool = False,
     read: Callable[[str], Any] | None = None,
 ) -> Any:
     """A field of :class:`Settings`; the arguments are those of :class:`Setting`.
@@ -81,12 +78,11 @@ def setting(
         option: see there; by default the field's name.
         metavar: see there.
         choices: see there.
-        required: see there.
         read: see there.
     """
     if rule is None:
         rule = one_of(*choices)
-    kept = Setting(help, rule, option, metavar, tuple(choices), required, read)
+    kept = Setting(help, rule, option, metavar, tuple(choices), read)
     return dataclasses.field(default=default, metadata={_KEY: kept})
 
 
@@ -218,9 +214,7 @@ def add_options(group: argparse._ActionsContainer, settings: type[Settings], *na
             more |= {"type": found.read or kind, "metavar": found.metavar}
             if found.choices:
                 more["choices"] = found.choices
-            if found.required:
-                more["required"] = True
-            elif default is not None:
+            if default is not None:
                 more["default"] = default
                 shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
                 text += f" (default: {shown})"

@@ -100,9 +100,10 @@ def parser() -> Parser:
     add_scoring_options(verify, machine, long_text="windows")
     data.add_argument(
         "--text",
-        required=True,
+        default="text",
         metavar="COL",
-        help="column of the texts, a.b in a struct; several, joined by commas; or an SQL expression",
+        help="column of the texts, a.b in a struct; several, joined by commas; or an SQL expression "
+        "(default: text)",
     )
     data.add_argument("--id", metavar="COL", help="column of distinct ids (default: row numbers, as _id)")
     add_format_options(p.add_argument_group("formats"))

@@ -52,7 +52,6 @@ class MineSettings(ProposalSettings, ScorerSettings):
         "column of the texts, a.b in a struct; several, joined by commas; or an SQL expression",
         name,
         metavar="COL",
-        required=True,
     )
     doc_id: str | None = setting(
         None, "column of document ids; rows of one are in their order", optional(name), metavar="COL"

@@ -107,6 +107,15 @@ def test_what_cannot_be_is_said_before_the_long_work(tmp_path, tiny, capsys, opt
     assert not (tmp_path / "out").exists()
 
 
+def test_the_column_text_is_the_default(tmp_path, tiny, capsys):
+    (tmp_path / "in.jsonl").write_text('{"text": "a b c"}\n{"text": "a b c"}\n')
+    (tmp_path / "other.jsonl").write_text('{"body": "a b c"}\n')
+    assert dedup.main(["--input", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out")]) == 0
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["rows_removed"] == 1
+    assert dedup.main(["--input", str(tmp_path / "other.jsonl"), "--output", str(tmp_path / "no")]) == 2
+    assert "--text text: is not in the input; its columns are 'body'." in capsys.readouterr().err
+
+
 def test_a_wrong_expression_and_too_many_pairs_are_errors(tmp_path, tiny, capsys):
     source = written(tmp_path, text=made_texts(12))
     assert run(source, tmp_path / "keep", "--keep", "highest:stars + 1", model=tiny)[0] == 2
