@@ -54,7 +54,7 @@ def add_scoring_options(
         "--precision",
         choices=PRECISIONS,
         default="fp32",
-        help="bf16 is faster where the processor has it, and differs a little (default: %(default)s)",
+        help="bf16 is faster if the processor supports it, and scores differ a little (default: %(default)s)",
     )
     machine.add_argument("--device", default="cpu", help="torch device (default: cpu)")
     machine.add_argument(

@@ -1,1 +1,1 @@
-"""Architectures, checkpoint rules and the embedded models. Imports no Beam."""
+"""Architectures, checkpoints and the embedded models. It does not import Beam."""

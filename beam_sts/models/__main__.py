@@ -1,4 +1,4 @@
-"""``python -m beam_sts.models`` prints the models this project knows, as the table of the documentation."""
+"""``python -m beam_sts.models`` prints the known models as the Markdown table of the documentation."""
 
 from beam_sts.models.registry import markdown_table
 

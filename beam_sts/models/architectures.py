@@ -1,6 +1,7 @@
-"""Our own architectures, known to transformers: importing this module is enough for its Auto classes.
+"""Registers the architectures of this package with transformers' Auto classes when it is imported.
 
-The configs are registered here, and the model classes, which take seconds to import, when one is made.
+The configs are registered at import. The model classes, which take seconds to import, are registered when
+the first config is created.
 """
 
 from __future__ import annotations
@@ -31,19 +32,17 @@ when_made(_register_classes)
 
 
 def read_config(folder: Path, values: Mapping[str, Any], *, trust_remote_code: bool = False) -> Any:
-    """The config of a checkpoint as transformers has it.
+    """The transformers config of a checkpoint.
 
     Args:
-        folder: where config.json is.
-        values: its content, checked.
+        folder: the folder of config.json.
+        values: the content of config.json, checked.
         trust_remote_code: whether the architecture may be the checkpoint's own code.
 
     Raises:
-        UserError: transformers does not take it, or does not know the architecture.
+        UserError: transformers refuses the config, or does not know the architecture.
     """
-    with reading(
-        f"{folder / 'config.json'} cannot be used", "Take the config that the model was saved with."
-    ):
+    with reading(f"{folder / 'config.json'} cannot be used", "Use the config that the model was saved with."):
         try:
             config = AutoConfig.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=trust_remote_code
@@ -51,12 +50,12 @@ def read_config(folder: Path, values: Mapping[str, Any], *, trust_remote_code: b
         except (OSError, ValueError, KeyError) as error:
             if not trust_remote_code and "auto_map" in values:
                 raise UserError(
-                    f"{folder}: the architecture {values.get('model_type')!r} is not known here and comes as "
-                    "Python code with the checkpoint, which is not run. If you have read that code and trust "
-                    "it, say --trust_remote_code (trust_remote_code=True)."
+                    f"{folder}: the architecture {values.get('model_type')!r} is not supported, and "
+                    "the checkpoint's own Python code for it is not run. If you have read that code "
+                    "and trust it, set --trust_remote_code (trust_remote_code=True)."
                 ) from error
             raise
         if not classifies(values):
             config.num_labels = 1
-        config.return_dict = True  # how an output is packed decides no score
+        config.return_dict = True  # the form of the output does not change scores
     return config

@@ -5,10 +5,10 @@ Importing this module registers the architecture with transformers' Auto classes
 remote code.
 
 Three extensions of the published architecture, off unless the config asks for them, suit small models:
-rotary positions (no position table, so that 8,192 tokens cost no parameters), a window of neighbouring
-tokens under the projection (local word order before the first attention layer), and attention that knows
-"my text" and "the other text" instead of "first" and "second", so that a pair scores the same in both
-orders.
+rotary positions (no position table, so 8,192 tokens need no further parameters), a window of neighbouring
+tokens as input of the projection (local word order before the first attention layer), and attention that
+distinguishes "same text" and "other text" instead of "first" and "second", so that a pair has the same
+score in both orders.
 """
 
 from __future__ import annotations
@@ -42,17 +42,16 @@ class BertHashWordEmbeddings(nn.Module):
         self.projections = nn.Linear(config.projections * config.window, config.hidden_size)
 
     def forward(self, input_ids: torch.Tensor, texts: torch.Tensor | None = None) -> torch.Tensor:
-        """Look the tokens up and project them, each with its neighbours when the window asks for them.
+        """Look up the tokens and project each together with its neighbours in the window.
 
         Args:
-            input_ids: Of shape (batch, length).
-            texts: The text that each token belongs to, of the same shape; neighbours of another text count as
-                padding. None takes all as neighbours.
+            input_ids: Token ids of shape (batch, length).
+            texts: A number for the text of each token, of the same shape. A neighbour in another text
+                counts as padding. None: all tokens are in one text.
         """
         codes = self.embeddings(input_ids)
         if self.reach:
-            # The padding row of the table is zero, so the edge of a text and padding after it are one and
-            # the same.
+            # The padding row of the table is zero, so the end of the input looks like padding.
             length = codes.shape[1]
             padded = functional.pad(codes, (0, 0, self.reach, self.reach))
             shifted = [padded[:, at : at + length] for at in range(2 * self.reach + 1)]
@@ -68,7 +67,7 @@ class BertHashWordEmbeddings(nn.Module):
 
 
 class RotaryEmbeddings(nn.Module):
-    """Word and token-type embeddings, normalised; places are left to the rotation in the attention."""
+    """Word and token-type embeddings, normalised. Positions are encoded by the rotation in the attention."""
 
     def __init__(self, config: BertHashConfig) -> None:
         super().__init__()
@@ -103,12 +102,12 @@ class RotaryEmbeddings(nn.Module):
 
 
 class Rotation(NamedTuple):
-    """A batch's places and texts, as attention uses them.
+    """The positions and texts of a batch in the form that attention needs.
 
     Attributes:
         cosine: Of shape (batch, 1, length, rotary_dims / 2).
         sine: Of the same shape.
-        sharpness: The queries' factor, of shape (batch, 1, 1, 1).
+        sharpness: The attention temperature: the factor of the queries, of shape (batch, 1, 1, 1).
         signs: Of shape (batch, 1, length, segment_dims).
     """
 
@@ -119,7 +118,7 @@ class Rotation(NamedTuple):
 
 
 class RotarySelfAttention(BertSelfAttention):
-    """BERT's self-attention with the last ``rotary_dims`` dimensions of queries and keys rotated by place."""
+    """BERT's self-attention; the last ``rotary_dims`` dimensions of queries and keys rotate by position."""
 
     def forward(
         self,
@@ -128,13 +127,13 @@ class RotarySelfAttention(BertSelfAttention):
         rotation: Rotation | None = None,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Attend.
+        """Compute self-attention.
 
         Args:
             hidden_states: Vectors of shape (batch, length, hidden_size).
-            attention_mask: What the attention function of the config's choice takes.
-            rotation: What :func:`rotation_of` gives for the batch.
-            **kwargs: Handed to the attention function.
+            attention_mask: The mask for the attention function that the config selects.
+            rotation: The result of :func:`rotation_of` for the batch.
+            **kwargs: Passed to the attention function.
         """
         if rotation is None:
             raise ValueError("rotary attention needs the model's rotation: call the model, not its encoder")
@@ -167,7 +166,7 @@ def text_signs(token_type_ids: torch.Tensor) -> torch.Tensor:
 
 
 def rotate(heads: torch.Tensor, rotation: Rotation) -> torch.Tensor:
-    """Turn the last dimensions of (batch, heads, length, size) by place, sign those before by text."""
+    """Rotate the last dimensions of (batch, heads, length, size) by position; sign those before by text."""
     half = rotation.cosine.shape[-1]
     signed = rotation.signs.shape[-1]
     rest = heads.shape[-1] - 2 * half - signed
@@ -187,16 +186,16 @@ def rotation_of(
     tokens: torch.Tensor,
     position_ids: torch.Tensor | None = None,
 ) -> Rotation:
-    """What :class:`RotarySelfAttention` needs, from a batch's token types and lengths.
+    """The input of :class:`RotarySelfAttention`, from a batch's token types and lengths.
 
-    Places count from the start of each text, not of the pair: words at the same place of two texts are then
-    at distance zero, however long the texts are.
+    Positions count from the start of each text, not of the pair. So words at the same position of two texts
+    are at distance zero, however long the texts are.
 
     Args:
-        config: Gives the rotated and signed dimensions, the base and the sharpening length.
+        config: The model's config: counts of rotary and segment dimensions, base and sharpening length.
         token_type_ids: 0 in the first text, 1 in the second, of shape (batch, length).
-        tokens: Real tokens of each pair, of shape (batch,).
-        position_ids: Places to use instead, of shape (batch or 1, length).
+        tokens: Count of tokens of each pair without padding, of shape (batch,).
+        position_ids: Positions to use instead, of shape (batch or 1, length).
     """
     half = config.rotary_dims // 2
     device = token_type_ids.device
@@ -211,7 +210,7 @@ def rotation_of(
 
 
 class BertHashModel(BertModel):
-    """The encoder: BERT's own but for the word embeddings and, if configured, rotary positions."""
+    """The encoder: BERT's, except for the word embeddings and, if configured, rotary positions."""
 
     config_class = BertHashConfig
 
@@ -234,11 +233,11 @@ class BertHashModel(BertModel):
         inputs_embeds: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Encode tokens (batch, length); arguments and result are BERT's."""
+        """Encode tokens (batch, length). Arguments and result are those of ``BertModel``."""
         if self.config.rotary_dims:
             given = input_ids if input_ids is not None else inputs_embeds
             if given is None:
-                raise ValueError("give either input_ids or inputs_embeds")
+                raise ValueError("pass either input_ids or inputs_embeds")
             shape, device = given.shape[:2], given.device
             if token_type_ids is None:
                 token_type_ids = torch.zeros(shape, dtype=torch.long, device=device)

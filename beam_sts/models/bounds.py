@@ -1,7 +1,7 @@
-"""What the files of a checkpoint may say, validated before anything is built from them.
+"""Bounds on the values in a checkpoint's files, checked before they are used.
 
-Everything that a config or a tokenizer says decides how much memory is taken and what native code reads. So
-a value is known to be of its type and within its bounds first, whatever its source.
+The values of a config or a tokenizer decide how much memory is allocated and what native code reads. So the
+type and range of each value are checked first, whatever its source.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _LOWEST = {
     "sharp_length": 2,
     "type_vocab_size": 0,
     "num_labels": 0,
-    "max_position_embeddings": -1,  # some write it for "no limit"
+    "max_position_embeddings": -1,  # in some configs it means "no limit"
     "chunk_size_feed_forward": 0,
     "sliding_window": -1,
 }
@@ -64,15 +64,15 @@ _NUMBERS = {
 _OPTIONAL = {"head_dim", "num_key_value_heads", "sliding_window", "max_position_embeddings", "num_labels"}
 _WORDS = ("model_type", "hidden_act", "hidden_activation", "classifier_pooling", "dtype", "torch_dtype")
 _ATTENTION = ("eager", "sdpa", "flash_attention_2")
-# Each changes what is computed in a way that is not followed here, or loads code from elsewhere.
+# Each of these changes the computation in a way that is not supported, or loads code from elsewhere.
 _UNSUPPORTED = ("quantization_config", "per_layer_config", "compression_config")
 
 
 def check_config(file: Path) -> dict[str, Any]:
-    """The content of a config.json, each value of its type and within its bounds.
+    """Read a config.json and check the type and range of its values.
 
     Raises:
-        UserError: naming the file, the key, the value and what it may be.
+        UserError: a value is invalid; the message names the file, the key, the value and what is valid.
     """
     values = read_object(file)
     if not values:
@@ -82,14 +82,18 @@ def check_config(file: Path) -> dict[str, Any]:
 
 
 def check_values(values: Mapping[str, Any], place: str) -> None:
-    """See that each value of a config is of its type and within its bounds.
+    """Check the type and range of a config's values.
+
+    Args:
+        values: the content of the config.
+        place: the file, for messages.
 
     Raises:
-        UserError: naming the place, the key, the value and what it may be.
+        UserError: a value is invalid; the message names the place, the key, the value and what is valid.
     """
     for key, value in values.items():
         if key in _UNSUPPORTED and value is not None:
-            raise UserError(f"{place}: {key} is not supported. Take the checkpoint without it.")
+            raise UserError(f"{place}: {key} is not supported. Use a checkpoint without it.")
         if key in ("attn_implementation", "_attn_implementation") and value not in (None, *_ATTENTION):
             raise UserError(f"{place}: {key} {value!r} is not one of {', '.join(_ATTENTION)}.")
         if key in _WORDS and not isinstance(value, str) and value is not None:
@@ -125,56 +129,72 @@ def _check_relations(values: Mapping[str, Any], place: str) -> None:
 
 
 def check_whole(place: object, key: str, value: Any, low: int, high: int, optional: bool = False) -> None:
-    """See that a value is a whole number, neither true nor false, from ``low`` to ``high``.
+    """Check that a value is an integer, and no boolean, from ``low`` to ``high``.
+
+    Args:
+        place: the file, for messages.
+        key: the key of the value, for messages.
+        value: what is checked.
+        low: the least valid value.
+        high: the greatest valid value.
+        optional: whether None is valid too.
 
     Raises:
-        UserError: naming the place, the key, the value and what it may be.
+        UserError: the value is invalid; the message names the place, the key, the value and the range.
     """
     if value is None and optional:
         return
     if type(value) is not int or not low <= value <= high:
         raise UserError(
-            f"{place}: {key} {_shown(value)} must be a whole number from {low:,} to {high:,}. Take "
-            "the config that the model was saved with."
+            f"{place}: {key} {_shown(value)} must be a whole number from {low:,} to {high:,}. Use the "
+            "config that the model was saved with."
         )
 
 
 def check_number(
     place: object, key: str, value: Any, low: float, high: float, optional: bool = False
 ) -> None:
-    """See that a value is a number, neither true nor false nor NaN, from ``low`` to ``high``.
+    """Check that a value is a number, and neither a boolean nor NaN, from ``low`` to ``high``.
+
+    Args:
+        place: the file, for messages.
+        key: the key of the value, for messages.
+        value: what is checked.
+        low: the least valid value.
+        high: the greatest valid value.
+        optional: whether None is valid too.
 
     Raises:
-        UserError: naming the place, the key, the value and what it may be.
+        UserError: the value is invalid; the message names the place, the key, the value and the range.
     """
     if value is None and optional:
         return
     if type(value) not in (int, float) or not low <= value <= high:
         raise UserError(
-            f"{place}: {key} {_shown(value)} must be a number from {low:,} to {high:,}. Take the config that "
+            f"{place}: {key} {_shown(value)} must be a number from {low:,} to {high:,}. Use the config that "
             "the model was saved with."
         )
 
 
 def check_vocabulary(file: Path, vocab_size: int) -> set[str] | None:
-    """See that every id of a tokenizer.json has a row in the model's table.
+    """Check that every token id of a tokenizer.json has a row in the model's table.
 
     Args:
-        file: where it would be.
+        file: the path of tokenizer.json.
         vocab_size: rows of the table.
 
     Returns:
-        The tokens; None if there is no such file.
+        The tokens; None if the file does not exist.
 
     Raises:
-        UserError: naming the token, its id and the bound.
+        UserError: an id is out of range; the message names the token, its id and the bound.
     """
     if not file.is_file():
         return None
     content = read_object(file)
     model, added = content.get("model"), content.get("added_tokens") or []
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
-    if isinstance(vocabulary, list):  # of Unigram: pairs of a token and its score
+    if isinstance(vocabulary, list):  # a Unigram model: pairs of a token and its score
         named = [(entry[0], number) for number, entry in enumerate(vocabulary) if _is_scored(entry)]
         if len(named) != len(vocabulary):
             raise UserError(f"{file}: its vocabulary is not a list of tokens and their scores.")
@@ -188,7 +208,7 @@ def check_vocabulary(file: Path, vocab_size: int) -> set[str] | None:
     for token, number in named:
         if type(number) is not int or not isinstance(token, str) or not 0 <= number < vocab_size:
             raise UserError(
-                f"{file}: the token {_shown(token)} has the id {_shown(number)}, the model has "
+                f"{file}: the token {_shown(token)} has the id {_shown(number)}, but the model has "
                 f"{vocab_size:,} rows; they do not belong together."
             )
     return {token for token, _ in named}

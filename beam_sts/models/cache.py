@@ -1,4 +1,4 @@
-"""The folder on this machine where fetched checkpoints and exported models are kept: below ``HF_HOME``."""
+"""The local cache of fetched checkpoints and exported models, below ``HF_HOME``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from beam_sts.errors import UserError
 
 @contextmanager
 def filled(target: Path) -> Iterator[Path]:
-    """A folder beside the target to fill, renamed then: other processes see all of it or nothing.
+    """A temporary folder to fill; it is then renamed, so ``target`` appears complete or not at all.
 
-    Where another process was first, its folder stays.
+    If another process has created the target first, that folder stays.
+
+    Args:
+        target: the final path.
+
+    Yields:
+        The temporary folder.
 
     Raises:
         UserError: the cache cannot be written.
@@ -39,6 +45,6 @@ def filled(target: Path) -> Iterator[Path]:
 def unwritable(cache: str | Path, error: OSError) -> UserError:
     """The error of a cache that cannot be written."""
     return UserError(
-        f"the cache of models, {cache}, cannot be written: {error.strerror or error}. Name a folder that can "
-        "be by the environment variable HF_HOME."
+        f"the cache of models, {cache}, cannot be written: {error.strerror or error}. Set the "
+        "environment variable HF_HOME to a writable folder."
     )

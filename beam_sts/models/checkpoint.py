@@ -1,4 +1,4 @@
-"""From a model's name to weights, tokenizer and rules, read as ``CrossEncoder`` reads them."""
+"""Checkpoints: weights, tokenizer and scoring rules by a model's name, read as ``CrossEncoder`` does."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Checkpoint:
     """A local checkpoint folder and the rules that turn it into scores.
 
     Attributes:
-        name: what the user asked for.
+        name: the name that the user gave.
         path: the local folder.
-        config: a ``BertHashSizes``; where transformers runs the model, its config.
+        config: a ``BertHashSizes``, or the transformers config if transformers runs the model.
         activation: ``sigmoid`` or ``identity``, applied to the logit.
-        max_length: tokens of a pair, special tokens included.
-        tokenizer: its tokenizer and how it is used.
-        stack: what comes before and after the transformer.
-        allow_pickle: whether weights may come from a ``.bin``.
+        max_length: limit for a pair, in tokens, special tokens included.
+        tokenizer: the tokenizer and its settings.
+        stack: the modules and rules around the transformer.
+        allow_pickle: whether weights may come from a ``.bin`` file.
         trust_remote_code: whether the architecture may be the checkpoint's own code.
     """
 
@@ -60,14 +60,14 @@ class Checkpoint:
     trust_remote_code: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """What was given, without the weights and what else is cached."""
+        """The attributes, without the weights and other cached values."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
     def activate(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores from logits, in float32."""
+        """The scores of logits, in float32, of the same shape."""
         if self.activation == "identity":
             return logits
         with np.errstate(over="ignore"):
@@ -76,22 +76,22 @@ class Checkpoint:
 
     @property
     def sizes(self) -> BertHashSizes | None:
-        """Of a BERT-hash classifier; None of any other model, which only transformers runs."""
+        """The sizes of a BERT-hash classifier; None for other models, which only transformers can run."""
         own = isinstance(self.config, BertHashSizes) and self.stack.task == CLASSIFY
         return self.config if own else None
 
     def weights(self) -> dict[str, NDArray[Any]]:
-        """The tensors of a BERT-hash classifier by name, checked; those in bfloat16 as float32.
+        """The tensors of a BERT-hash classifier by name, checked. Those in bfloat16 become float32.
 
         Raises:
-            UserError: they are absent, unsafe, unreadable or do not fit the config.
+            UserError: the weights are missing, unsafe, unreadable, or do not fit the config.
         """
         return self._weights
 
     @cached_property
     def _weights(self) -> dict[str, NDArray[Any]]:
         if self.sizes is None:
-            raise TypeError(f"{self.name} is no BERT-hash classifier; its weights are those of its model()")
+            raise TypeError(f"{self.name} is not a BERT-hash classifier; use model() instead of weights()")
         folder = self.stack.folder
         load_pickle = _load_pickle if self.allow_pickle else None
         found: dict[str, Any] = read_weights(folder, stored_tensors, load_pickle)
@@ -102,13 +102,13 @@ class Checkpoint:
         return weights
 
     def model(self) -> Any:
-        """The model in float32 and evaluation mode, as transformers has it: ids in, ``logits`` out.
+        """The transformers model, in float32 and evaluation mode: token ids in, ``logits`` out.
 
         Raises:
-            UserError: torch is not installed, or the weights are absent, unsafe, unreadable or do not fit
+            UserError: torch is not installed, or the weights are missing, unsafe, unreadable, or do not fit
                 the config.
         """
-        need_torch(f"{self.name}: the model as transformers has it")
+        need_torch(f"{self.name}: its model class")
         from beam_sts.models.torch_model import any_model, bert_hash_model
 
         if self.sizes:
@@ -122,28 +122,28 @@ class Checkpoint:
 
     @property
     def pad_id(self) -> int:
-        """The token that fills short rows: the model's own, by which decoders find their last real token."""
+        """The id of the padding token: that of the model, by which decoders find their last real token."""
         return int(self.text_config.pad_token_id)
 
     @property
     def text_config(self) -> Any:
-        """The part of the config that is about text."""
+        """The part of the config that describes the text model."""
         return self.config if isinstance(self.config, BertHashSizes) else self.config.get_text_config()
 
     @property
     def card(self) -> str:
-        """The model card, Markdown; empty where there is none."""
+        """The model card in Markdown; empty if there is none."""
         file = self.path / "README.md"
         return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Codes of the languages that the model card says the model is for; empty where it says none."""
+        """Codes of the model's languages by its model card; empty if the card names none."""
         return card_languages(self.card)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the files that decide a score, as 64 hex digits."""
+        """SHA-256 over the files that affect scores, as 64 hex digits."""
         digest = hashlib.sha256()
         for file in sorted(self.path.rglob("*")):
             if file.suffix in _HASHED and file.is_file():
@@ -162,7 +162,7 @@ def _load_pickle(file: Path) -> dict[str, NDArray[Any]]:
 
 
 def card_languages(card: str) -> tuple[str, ...]:
-    r"""The languages in the front matter of a model card, a word or a list; none of a multilingual model.
+    r"""The languages in a model card's front matter, a word or a list; empty for a multilingual model.
 
     >>> card_languages("---\nlanguage:\n- en\n- de\nlicense: mit\n---\n# A model")
     ('de', 'en')
@@ -177,17 +177,17 @@ def card_languages(card: str) -> tuple[str, ...]:
 def load_checkpoint(
     name: str | Path, *, allow_pickle: bool = False, trust_remote_code: bool = False
 ) -> Checkpoint:
-    """Find a checkpoint and read everything but its weights; those of BERT-hash are small, and checked here.
+    """Find a checkpoint and read it. Weights are read later, except those of BERT-hash, which are small.
 
     Args:
         name: an embedded model's name, a local folder, an fsspec URL (copied once into the local cache) or a
             Hugging Face id with optional ``@revision`` (downloaded once into the Hugging Face cache).
-        allow_pickle: take weights from a ``.bin`` where there is no safetensors file.
-        trust_remote_code: run the checkpoint's own code if its architecture is not known here.
+        allow_pickle: load weights from a ``.bin`` file if there is no safetensors file.
+        trust_remote_code: run the checkpoint's own code if its architecture is not supported.
 
     Raises:
-        UserError: nothing is found under the name, its config or tokenizer is unusable, or a file of an
-            embedded model is not what its SHA256SUMS says.
+        UserError: there is no such model, its config or tokenizer is unusable, or a file of an embedded
+            model does not match its SHA256SUMS.
     """
     path = locate(str(name), allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
     if path.parent == EMBEDDED.resolve():
@@ -218,13 +218,14 @@ def _load(name: str, path: Path, allow_pickle: bool, trust_remote_code: bool) ->
     if stack.task == CLASSIFY and config.num_labels != 1:
         kind = (values.get("architectures") or ["?"])[0]
         raise UserError(
-            f"{path}: the model has {config.num_labels} labels ({kind}); a "
+            f"{path}: the model has {config.num_labels} labels ({kind}), but a "
             "similarity needs a cross-encoder with one. Take one trained for STS, such as beam-sts-nano."
         )
     pad_id = tokenizer.pad_id if text_config.pad_token_id is None else text_config.pad_token_id
     if pad_id is None:
         raise UserError(
-            f"{path}: neither config.json nor the tokenizer names a padding token. Set pad_token_id."
+            f"{path}: neither config.json nor the tokenizer names a padding token. Set pad_token_id "
+            "in config.json."
         )
     check_whole(path, "pad_token_id", pad_id, 0, vocab_size - 1)
     if isinstance(config, BertHashSizes):
@@ -243,12 +244,12 @@ def _load(name: str, path: Path, allow_pickle: bool, trust_remote_code: bool) ->
         trust_remote_code,
     )
     if checkpoint.sizes:
-        checkpoint.weights()  # an error in them comes before a run starts
+        checkpoint.weights()  # report an error in them before a run starts
     return checkpoint
 
 
 def _is_own(values: Mapping[str, Any], saved: Stack | None, trust_remote_code: bool) -> bool:
-    """Whether a config is read without transformers: that of a BERT-hash classifier known here."""
+    """Whether a config is read without transformers, which is so for a BERT-hash classifier."""
     return (
         values.get("model_type") == MODEL_TYPE
         and (saved is None or saved.task == CLASSIFY)
@@ -257,16 +258,16 @@ def _is_own(values: Mapping[str, Any], saved: Stack | None, trust_remote_code: b
 
 
 def _max_length(path: Path, tokenizer: SavedTokenizer, config: Any, stack: Stack) -> int:
-    """Tokens of a pair: the tokenizer's limit or the stack's own, within the positions the model has."""
+    """The limit for a pair, in tokens: the stack's or else the tokenizer's, within the model's positions."""
     limit = tokenizer.model_max_length
     if isinstance(limit, float) and limit.is_integer():
-        limit = int(limit)  # some write the largest number there is
+        limit = int(limit)  # in some configs a huge float means "no limit"
     limits = [UNLIMITED, stack.max_length or limit]
     if config.model_type == "neobert":
         limits.append(config.max_length)
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and positions != -1:
-        # RoBERTa counts positions from padding_idx + 1: two of its 514 cannot be used.
+        # RoBERTa counts positions from padding_idx + 1, so two of its 514 cannot be used.
         offset = (
             config.pad_token_id + 1 if config.model_type in {"roberta", "xlm-roberta", "camembert"} else 0
         )

@@ -1,4 +1,4 @@
-"""Checksums: of a checkpoint folder, and of single files that are made once and loaded often."""
+"""Checksums of checkpoint folders, and of single files that are written once and loaded often."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def verify_checksums(folder: Path) -> None:
         folder: A checkpoint folder.
 
     Raises:
-        UserError: SHA256SUMS or a file that it must list is missing, or a file differs, naming it with both
-            sums.
+        UserError: SHA256SUMS or a file that it must list is missing, or a file differs; the message names
+            it with both sums.
     """
     try:
         lines = (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()
@@ -46,22 +46,22 @@ def verify_checksums(folder: Path) -> None:
 
 
 def digest_file(file: Path) -> Path:
-    """Where the SHA-256 of a file is: beside it, in the format of ``sha256sum -c``."""
+    """The path of a file's digest, next to it, in the format of ``sha256sum -c``."""
     return file.with_name(f"{file.name}.sha256")
 
 
 def write_digest(file: Path) -> None:
-    """Write a file's SHA-256 beside it. ``setup.py`` does the same for the compiled library."""
+    """Write a file's SHA-256 to ``digest_file``. ``setup.py`` does the same for the compiled library."""
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     digest_file(file).write_text(f"{digest}  {file.name}\n", encoding="utf-8")
 
 
 def verify_digest(file: Path) -> None:
-    """Compare a file with the SHA-256 beside it.
+    """Compare a file with its digest file.
 
     Raises:
         OSError: one of the two cannot be read.
-        ValueError: they differ.
+        ValueError: the digests differ.
     """
     expected = digest_file(file).read_text(encoding="utf-8").split(maxsplit=1)[:1]
     found = hashlib.sha256(file.read_bytes()).hexdigest()

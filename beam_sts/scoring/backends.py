@@ -1,4 +1,4 @@
-"""What turns a micro-batch into logits."""
+"""Backends, which compute the logits of a micro-batch, and the choice between them."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ log = logging.getLogger(__name__)
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 BACKENDS = ("auto", "native", "torch", "onnx", "openvino")
 _AGREE = 1e-5
-# Threads beside a GPU: one more than the micro-batches that it has at a time.
+# Threads that serve a GPU: one more than the micro-batches that it runs at a time.
 _GPU_THREADS = 3
 
 
 class Backend(Protocol):
     """Runs the model. Safe to call from several threads.
 
-    ``token_budget`` is the padded size, in tokens, of the micro-batches that suit it; ``packs``, whether it
-    takes pairs end to end, so that nothing is padded.
+    ``token_budget`` is the best size of a micro-batch in tokens, padding included; ``packs`` says whether
+    it takes pairs end to end, without padding.
     """
 
     token_budget: int
     packs: bool
 
     def share(self, work: Work, run: Callable[..., Iterable[Any]]) -> Any:
-        """What the micro-batches of a macro-batch share, computed by ``run``, a ``map`` over threads."""
+        """Compute what the micro-batches of a macro-batch share, by ``run``, a ``map`` over threads."""
         ...
 
     def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
@@ -56,7 +56,7 @@ class Backend(Protocol):
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Count of the CPU cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
@@ -64,21 +64,25 @@ def available_cores() -> int:
 
 
 def default_threads(device: str, processes: int = 1) -> int:
-    """Threads of one of several processes that share this machine's cores.
+    """Count of threads for one of several processes that share this machine's cores.
 
-    Beside a GPU that is three at most. Each launch of a kernel, some three hundred a micro-batch, takes
-    Python's lock, and waits for it behind every thread that tokenises.
+    With a GPU it is three at most: each launch of a kernel, some three hundred per micro-batch, needs the GIL
+    and waits for every thread that tokenises.
+
+    Args:
+        device: the torch device of the model.
+        processes: how many processes share the cores.
     """
     share = max(1, available_cores() // processes)
     return share if device == "cpu" else min(share, _GPU_THREADS)
 
 
 def thread_pool(threads: int) -> Threads:
-    """Threads that each tokenise whole blocks of texts and run whole micro-batches.
+    """A pool of threads, each of which tokenises whole blocks of texts and runs whole micro-batches.
 
-    A micro-batch is computed by one thread, for two reasons: its scores do not depend, to the last bit, on
-    how many threads there are, and no thread waits for another inside a matrix product. For the second reason
-    the tokenizers' own pool stays unused.
+    One thread computes a micro-batch, for two reasons: the scores do not depend on the number of threads,
+    to the last bit, and no thread waits for another inside a matrix product. For the second reason the
+    thread pool of the tokenizers library is not used.
     """
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     return Threads(threads, "beam_sts")
@@ -87,11 +91,22 @@ def thread_pool(threads: int) -> Threads:
 def resolve_backend(
     checkpoint: Checkpoint, tokenizer: PairTokenizer, backend: str, precision: str, device: str
 ) -> str:
-    """What ``auto`` stands for here; or torch, with a logged reason, for a backend that cannot run the model.
+    """The backend that runs a model: resolves ``auto``, and gives torch if a backend cannot run the model.
 
-    ``auto`` is the native engine for BERT-hash on the CPU, and torch for every other model with a precision
-    but fp32 and int8, or on a GPU. Otherwise it is OpenVINO or else ONNX Runtime, where that is installed and
-    its scores of sample pairs agree with torch's within 1e-5.
+    ``auto`` is the native engine for BERT-hash on the CPU. For other models on the CPU with ``fp32`` it is
+    OpenVINO, or else ONNX Runtime, if that is installed and its scores of sample pairs agree with torch's
+    within 1e-5; with ``int8`` it is ONNX Runtime. Everything else runs in torch. If torch replaces a
+    backend, the reason is logged.
+
+    Args:
+        checkpoint: the model's checkpoint.
+        tokenizer: its tokenizer.
+        backend: what the user asked for.
+        precision: what the user asked for.
+        device: the torch device.
+
+    Returns:
+        ``native``, ``onnx``, ``openvino`` or ``torch``.
 
     Raises:
         UserError: backend, precision and device do not go together, or an extra is missing.
@@ -106,35 +121,53 @@ def resolve_backend(
         engines = {"fp32": usual, "int8": ["onnx"]}.get(precision, [])
     if backend == "native":
         log.info(
-            "%s runs on torch: it is no BERT-hash of the kind that the native engine runs", checkpoint.name
+            "%s runs on torch: the native engine runs only BERT-hash with GELU and a template of "
+            "[CLS] a [SEP] b [SEP]",
+            checkpoint.name,
         )
     for engine in engines:
         try:
             gap = _disagreement(checkpoint, tokenizer, engine)
         except CannotExportError as error:
             if precision == "int8":
-                raise UserError(f"{checkpoint.name}: int8 needs an export, which fails: {error}.") from error
+                raise UserError(
+                    f"{checkpoint.name}: --precision int8 needs an export to ONNX, which failed: "
+                    f"{error}. Choose another precision."
+                ) from error
             log.warning("%s runs on torch: it cannot be exported for %s: %s", checkpoint.name, engine, error)
             break
         if gap <= _AGREE or backend != "auto":
             return engine
-        log.warning("%s: scores of %s differ by %.1e from torch's; not taken", checkpoint.name, engine, gap)
+        log.warning(
+            "%s: backend %s is not used, because its scores differ from torch's by up to %.1e",
+            checkpoint.name,
+            engine,
+            gap,
+        )
     return "torch"
 
 
 def load_backend(
     checkpoint: Checkpoint, tokenizer: PairTokenizer, backend: str, precision: str, device: str, threads: int
 ) -> Backend:
-    """The backend that runs a checkpoint; a name that ``resolve_backend`` gave.
+    """Load a checkpoint in a backend, and score two short pairs to see that it works.
+
+    Args:
+        checkpoint: the model's checkpoint.
+        tokenizer: its tokenizer.
+        backend: a result of ``resolve_backend``.
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
+        device: the torch device.
+        threads: how many threads will call the backend at once.
 
     Raises:
         UserError: the checkpoint's weights do not fit its config, or it cannot score even a short pair.
     """
     loaded = _load(checkpoint, tokenizer, backend, precision, device, threads)
-    with reading(f"{checkpoint.path}: the model cannot score a pair", "Take another checkpoint."):
+    with reading(f"{checkpoint.path}: the model cannot score a pair", "Use another checkpoint."):
         logits = loaded.logits(_batch(tokenizer, ["a", "b"]))
         if logits.shape != (2,) or not np.isfinite(logits).all():
-            raise ValueError(f"of two pairs it makes {logits}")
+            raise ValueError(f"the logits of two pairs are {logits}")
     return loaded
 
 
@@ -156,9 +189,11 @@ def _load(
     try:
         if ModernBertBackend.takes(model, device, precision):
             return ModernBertBackend(model, device, precision)
-    except Exception as error:  # whatever this GPU, or these versions of torch and transformers, cannot do
+    except Exception as error:  # anything that this GPU, torch or transformers lacks
         reason = str(error).partition("\n")[0]
-        log.warning("%s runs as transformers has it, which is slower: %s", checkpoint.name, reason)
+        log.warning(
+            "%s runs in the model class of transformers, which is slower: %s", checkpoint.name, reason
+        )
     return TorchBackend(model, device, precision)
 
 
@@ -180,7 +215,7 @@ def _disagreement(checkpoint: Checkpoint, tokenizer: PairTokenizer, engine: str)
 
 
 def _batch(tokenizer: PairTokenizer, texts: list[str]) -> MicroBatch:
-    """Each text beside that from the other end."""
+    """A micro-batch of pairs: text i with text i from the end."""
     table = tokenizer.encode(texts)
     a, b = np.arange(len(texts)), np.arange(len(texts))[::-1].copy()
     kept = tokenizer.truncate(table.lengths[a], table.lengths[b])

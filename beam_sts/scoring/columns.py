@@ -34,15 +34,15 @@ KNOWN_COLUMNS = (
 def choose_columns(
     schema: pa.Schema | Sequence[str], text_a: str | None, text_b: str | None
 ) -> tuple[str, str]:
-    """The two text columns: as asked, else the first known pair of names.
+    """The names of the two text columns: those given, or else the first known pair of names.
 
     Args:
-        schema: the columns; of bare names, none can be nested.
+        schema: the table's schema, or its column names; a path into a struct needs the schema.
         text_a: first column, or the path of a field in a struct (``a.b``).
         text_b: second column.
 
     Raises:
-        UserError: a named column is missing, or nothing is named and no known pair is there.
+        UserError: a named column is missing, or none is named and the schema has no known pair of names.
 
     >>> choose_columns(["id", "premise", "hypothesis"], None, None)
     ('premise', 'hypothesis')
@@ -58,7 +58,7 @@ def choose_columns(
     ]
     if (text_a is None) != (text_b is None):
         absent = "--text_a" if text_a is None else "--text_b"
-        wrong.append(f"{absent}: is not given; the two go together: name both columns or neither.")
+        wrong.append(f"{absent}: is not given. Name both columns or neither.")
     if wrong:
         raise UserError(" ".join(wrong))
     if text_a is not None and text_b is not None:
@@ -67,15 +67,15 @@ def choose_columns(
         if set(pair) <= set(names):
             return pair
     known = ", ".join("/".join(pair) for pair in KNOWN_COLUMNS)
-    alone = " Of a CSV file, --delimiter says what separates the columns." if len(names) == 1 else ""
+    alone = " In a CSV file, --delimiter says what separates the columns." if len(names) == 1 else ""
     raise UserError(
         f"no text columns recognised among {listed(names)}. Name them with --text_a and --text_b "
-        f"(found without naming: {known}).{alone}"
+        f"(known pairs: {known}).{alone}"
     )
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a column type holds texts: dictionary-encoded ones and UTF-8 bytes included."""
+    """Whether a column type can hold texts: strings or UTF-8 bytes, dictionary-encoded or not."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     types = pa.types
@@ -84,10 +84,10 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def check_texts(schema: pa.Schema, text_columns: Sequence[str]) -> None:
-    """See that the text columns hold texts.
+    """Check that the text columns hold texts.
 
     Raises:
-        UserError: naming the column and the way out.
+        UserError: a column holds something else; the message names it.
     """
     for name in text_columns:
         kind = field_at(schema, name).type
@@ -98,7 +98,7 @@ def check_texts(schema: pa.Schema, text_columns: Sequence[str]) -> None:
 
 
 def text_schema(schema: pa.Schema, text_columns: Sequence[str]) -> pa.Schema:
-    """The schema with texts that are mixed with other JSON values, or all null, as plain strings."""
+    """The schema in which text columns of mixed JSON values, or of nulls only, are plain strings."""
     for name in text_columns:
         schema = with_text(schema, name)
     return schema
@@ -106,9 +106,12 @@ def text_schema(schema: pa.Schema, text_columns: Sequence[str]) -> pa.Schema:
 
 @dataclass(frozen=True)
 class Sifted:
-    """A table split into what can be scored and what cannot.
+    """The rows of a table that can be scored and those that cannot.
 
-    ``good`` and ``bad`` are row indices; ``reasons`` are those of ``bad``.
+    Attributes:
+        good: indices of the rows that can be scored.
+        bad: indices of the other rows.
+        reasons: why, one for each of ``bad``.
     """
 
     good: np.ndarray
@@ -117,7 +120,7 @@ class Sifted:
 
 
 def sift(table: pa.Table, text_columns: Sequence[str], *, empty: str = "score") -> Sifted:
-    """Find the rows whose texts cannot be scored: null, no UTF-8, or blank under ``empty="reject"``."""
+    """Find the rows whose texts cannot be scored: null, not UTF-8, or blank under ``empty="reject"``."""
     reasons = np.full(len(table), "", dtype=object)
     for name in reversed(text_columns):
         column = as_bytes(column_at(table, name))
@@ -138,16 +141,16 @@ def sift(table: pa.Table, text_columns: Sequence[str], *, empty: str = "score") 
 
 
 def as_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Texts of any type as their bytes, nulls inside dictionaries as nulls."""
+    """Texts of any type as bytes; nulls inside dictionaries become nulls."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     return column.cast(pa.large_binary())
 
 
 def _undecodable(column: pa.ChunkedArray) -> list[int]:
-    """Rows whose bytes are not UTF-8; neither Parquet nor Arrow files promise that their strings are."""
+    """Rows whose bytes are not UTF-8. Neither Parquet nor Arrow files guarantee that their strings are."""
     try:
-        column.cast(pa.large_string())  # checks all of them, quickly
+        column.cast(pa.large_string())  # fast: checks all rows at once
     except pa.ArrowInvalid:
         return [
             row for row, value in enumerate(column.to_pylist()) if value is not None and not _decodes(value)
@@ -166,7 +169,7 @@ def _decodes(value: bytes) -> bool:
 def text_arrays(
     table: pa.Table, text_columns: Sequence[str], rows: np.ndarray
 ) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """The two text columns of some rows, as large strings."""
+    """The two text columns as large strings, for the given row indices."""
     columns = (column_at(table, name) for name in text_columns)
     first, second = (
         as_bytes(column if len(rows) == len(table) else column.take(pa.array(rows))).cast(pa.large_string())
@@ -178,16 +181,17 @@ def text_arrays(
 def attach(
     table: pa.Table, sifted: Sifted, result: ScoreResult, score_column: str
 ) -> tuple[pa.Table, np.ndarray, list[str]]:
-    """Put the scores beside their rows.
+    """Add the column of scores to a table, without the rows that have none.
 
     Args:
-        table: the rows as they came.
-        sifted: which of them were scored.
-        result: scores of ``sifted.good``; the rows that failed there join the bad ones.
-        score_column: name of the score.
+        table: the rows of the input.
+        sifted: which of them were to be scored.
+        result: scores of ``sifted.good``; rows that failed to score are rejected too.
+        score_column: name of the column of scores.
 
     Returns:
-        The scored rows plus the score, then index and reason of every other row; all in row order.
+        The scored rows with their scores; the indices of all other rows; the reasons for these. All in row
+        order.
     """
     failed = np.array(list(result.failures), dtype=np.int64)
     keep = np.ones(len(sifted.good), dtype=bool)
@@ -202,12 +206,12 @@ def attach(
 
 
 def rejected_examples(rejected: pa.Table, columns: Sequence[str], each: int) -> list[Example]:
-    """Rejected rows for a report to show: of each reason the first ``each``.
+    """The rejected rows that a report shows: the first ``each`` of each reason.
 
     Args:
-        rejected: of ``rejected_table``.
-        columns: of their texts, one or two.
-        each: rows of a reason.
+        rejected: a table that ``rejected_table`` made.
+        columns: the names of one or two text columns.
+        each: how many rows for each reason.
     """
     kinds: dict[str, list[int]] = {}
     for row, reason in enumerate(rejected.column("reason").to_pylist()):
@@ -233,7 +237,7 @@ def rejected_examples(rejected: pa.Table, columns: Sequence[str], each: int) -> 
 
 
 def beginnings(table: pa.Table, name: str, rows: np.ndarray, most: int) -> list[bytes | None]:
-    """Some texts of a column, cut to ``most`` bytes before they become Python's."""
+    """The texts of some rows of a column, cut to ``most`` bytes before they become Python objects."""
     column = as_bytes(column_at(table, name).take(pa.array(rows)))
     texts: list[bytes | None] = pc.binary_slice(column, 0, most).to_pylist()
     return texts

@@ -1,4 +1,4 @@
-"""What scoring counts: made by workers for each slice, added up for the summary."""
+"""The counts of scoring: workers make them for each slice; the summary has their sum."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from beam_sts.io.counts import Counts
 
 @dataclass(frozen=True)
 class TokenCounts(Counts):
-    """Of what the model was given; ``lengths`` as of ``length_histogram``."""
+    """Counts of the model's input; ``lengths`` is a ``length_histogram``."""
 
     real_tokens: int = 0
     padded_tokens: int = 0
@@ -21,7 +21,7 @@ class TokenCounts(Counts):
 
 @dataclass(frozen=True)
 class ScoredRows(TokenCounts):
-    """Of rows; ``reasons`` of rejections."""
+    """Counts of rows; ``reasons`` counts the rejected rows by reason."""
 
     rows_read: int = 0
     rows_scored: int = 0
@@ -32,7 +32,7 @@ class ScoredRows(TokenCounts):
 
 @dataclass(frozen=True)
 class ScoreCounts(ScoredRows):
-    """Of scores; ``histogram`` as of ``score_histogram``."""
+    """Counts of scored rows; ``histogram`` is a ``score_histogram``."""
 
     matches: int = 0
     pairs_reused: int = 0
@@ -40,13 +40,14 @@ class ScoreCounts(ScoredRows):
     histogram: dict[str, int] = field(default_factory=dict)
 
     def check(self, rows: int) -> None:
-        """Check that they add up to the rows that were planned.
+        """Check that the counts add up to the rows of the plan.
 
         Raises:
             RuntimeError: they do not.
         """
         if self.rows_read != rows or self.rows_scored + self.rows_rejected != self.rows_read:
             raise RuntimeError(
-                f"the counts do not add up: {rows} rows planned, {self.rows_read} read, {self.rows_scored} "
+                f"the counts do not add up: {rows} rows in the plan, {self.rows_read} read, "
+                f"{self.rows_scored} "
                 f"scored, {self.rows_rejected} rejected"
             )

@@ -1,8 +1,9 @@
 """Where a long text may be cut so that its pieces' tokens, end to end, are the whole text's tokens.
 
-A reference tokenizer reads a 100 MB text whole to keep its first 512 tokens. We read the pieces we need. That
-is exact only where no token, no normalisation and no merge can reach over the cut, which depends on the
-tokenizer: ``cut_pattern`` knows the kinds it holds for, and property tests compare both ways.
+A reference tokenizer reads the whole of a 100 MB text to keep its first 512 tokens. This module reads only
+the pieces that are needed. The result is exact only if no token, normalisation or merge can cross the cut,
+which depends on the tokenizer. ``cut_pattern`` lists the kinds of which this is known, and property tests
+compare the results.
 """
 
 from __future__ import annotations
@@ -11,23 +12,26 @@ import json
 import re
 from typing import Any
 
-# Text beyond this many characters that offers no place to cut is not tokenised: memory.
+# A text that has no place to cut in this many characters is not tokenised, to bound memory.
 MAX_PIECE = 1 << 24
 
 _LOCAL_NORMALIZERS = {"BertNormalizer", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"}
 _WORD_SPLITTERS = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
 _SPACE = re.compile(r"(?<=\S) (?=\S)")
 _SPACE_OR_LINE = re.compile(r"(?<=\S)[ \n](?=\S)")
-# Ideographs are tokens of their own under BERT's normalizer, and their punctuation does in any word splitter.
+# BERT's normalizer makes each ideograph a word, and every word splitter splits at CJK punctuation.
 _BERT = re.compile(r"(?<=\S)[ \n](?=\S)|(?<=\w)(?=[\u3002\uff0c\u4e00-\u9fff])")
 _SENTENCEPIECE_SPACE = "\u2581"
 
 
 def cut_pattern(tokenizer: Any) -> re.Pattern[str] | None:
-    """The places where a ``tokenizers.Tokenizer`` may cut, as a pattern of which each match starts a piece.
+    """A pattern of which each match starts a piece: where the text of a tokenizer may be cut.
+
+    Args:
+        tokenizer: a ``tokenizers.Tokenizer``.
 
     Returns:
-        None if there is no place of which we know for sure.
+        None if no place is known to be safe.
     """
     spec = json.loads(tokenizer.to_str())
     if not all(_stands_alone(token) for token in spec["added_tokens"]):
@@ -58,7 +62,7 @@ def _flat(part: dict[str, Any] | None, inner: str) -> list[dict[str, Any]]:
 
 
 def _stands_alone(token: dict[str, Any]) -> bool:
-    """Whether an added token neither holds a cut nor eats the white space after it."""
+    """Whether an added token contains no cut and does not swallow the white space after it."""
     content = token["content"]
     return not token["rstrip"] and (
         content.isspace() or not re.search(r"[\s\u3002\uff0c\u4e00-\u9fff]", content)
@@ -74,7 +78,7 @@ def _marks_spaces(normalizer: dict[str, Any]) -> bool:
 
 
 def _merges_stay_in_words(model: dict[str, Any]) -> bool:
-    """Whether no token of a BPE vocabulary continues over a space mark: merges then never cross one."""
+    """Whether no token of a BPE vocabulary continues past a space mark, so that no merge crosses one."""
     if model["type"] != "BPE" or _SENTENCEPIECE_SPACE not in model["vocab"]:
         return False
     crossing = re.compile(f"[^{_SENTENCEPIECE_SPACE}]{_SENTENCEPIECE_SPACE}")
@@ -82,14 +86,14 @@ def _merges_stay_in_words(model: dict[str, Any]) -> bool:
 
 
 def _harmless(splitter: dict[str, Any]) -> bool:
-    """Whether a splitter does nothing, as Gemma's: it looks for spaces, which are marks by then."""
+    """Whether a splitter has no effect, such as Gemma's: it splits at spaces, then marks."""
     return splitter["type"] is None or (
         splitter["type"] == "Split" and splitter["pattern"] == {"String": " "}
     )
 
 
 def cut_positions(text: str, pattern: re.Pattern[str] | None, size: int) -> list[int]:
-    """Ends of the pieces of a text: cuts about ``size`` characters apart, and the text's end.
+    """The ends of a text's pieces: cuts about ``size`` characters apart, then the end of the text.
 
     >>> cut_positions("one two three four", _SPACE, 5)
     [7, 13, 18]

@@ -1,7 +1,7 @@
-"""Scores as decisions compare them: rounded, so that every processor decides alike.
+"""Scores rounded for comparison, so that every processor makes the same decision.
 
-The last bits of a score depend on the processor's instructions. A score at a threshold, or two that are equal
-in a ranking, would then be decided one way on one worker and another way on the next. So scores go through
+The last bits of a score depend on the processor's instructions. Without rounding, two workers could decide
+differently on a score at the threshold, or rank two equal scores differently. So scores are rounded by
 ``decisive`` before they are compared.
 """
 
@@ -16,7 +16,7 @@ DECIMALS = 5
 
 
 def decisive(scores: NDArray[Any]) -> NDArray[Any]:
-    """Scores to five decimals, in their own type: 0.9 is the number that a threshold of 0.9 is.
+    """Scores rounded to five decimals, of unchanged type, so that 0.9 equals a threshold of 0.9.
 
     Args:
         scores: floats of any shape; NaN stays NaN.

@@ -1,4 +1,4 @@
-"""ONNX Runtime and OpenVINO: a model exported once, kept under its content's hash, and run without torch."""
+"""ONNX Runtime and OpenVINO: a model is exported once, cached by its fingerprint, and run without torch."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ _SAMPLE = ("a b c", "b c a b", "", "c a")
 
 
 class CannotExportError(Exception):
-    """The exporter does not take the architecture."""
+    """The exporter does not support the architecture."""
 
 
 def installed(backend: str) -> bool:
-    """Whether what a backend needs is installed."""
+    """Whether the packages of a backend are installed."""
     return all(find_spec(package) for package in NEEDS[backend])
 
 
 def exported(checkpoint: Checkpoint, tokenizer: PairTokenizer) -> Path:
     """A checkpoint's model as an ONNX file in the local cache, exported at first use.
 
-    Processes that start at once each export, and one of their files stays: a folder appears whole or not
-    at all.
+    If several processes start at once, each exports and one of the results stays. A cache folder appears
+    only when it is complete.
 
     Raises:
         CannotExportError: the architecture cannot be exported.
@@ -75,7 +75,7 @@ def exported(checkpoint: Checkpoint, tokenizer: PairTokenizer) -> Path:
 
 
 def _whole(file: Path) -> bool:
-    """Whether a file of the cache is as it was written; a damaged one is made again."""
+    """Whether a file of the cache matches its digest. If not, the caller exports it again."""
     try:
         verify_digest(file)
     except (OSError, ValueError) as error:
@@ -122,7 +122,7 @@ def _export(model: Any, sample: PaddedBatch, file: Path) -> None:
                 opset_version=_OPSET,
                 dynamo=False,
             )
-    # The exporter raises what it likes: IndexError, RuntimeError, errors of its own.
+    # The exporter may raise anything: IndexError, RuntimeError, its own errors.
     except Exception as error:
         raise CannotExportError(f"{type(error).__name__}: {brief(error)[:120]}") from error
 
@@ -134,7 +134,7 @@ class ExportedBackend:
         file: the ONNX file.
         engine: ``onnx`` or ``openvino``.
         precision: ``fp32``; ``int8`` with ONNX Runtime (weights in 8 bits); ``bf16`` with OpenVINO.
-        threads: threads that call it at once; each computes its own micro-batch.
+        threads: how many threads call it at once, each with its own micro-batch.
     """
 
     packs = False
@@ -144,7 +144,7 @@ class ExportedBackend:
         self._run = (_onnx if engine == "onnx" else _OpenVino)(file, precision, threads)
 
     def share(self, work: Work, run: Callable[..., Iterable[Any]]) -> None:
-        """Nothing: each pair goes through the model whole."""
+        """Nothing is shared: the model runs on whole pairs."""
 
     def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
         """Logits of the rows, shape (rows,)."""
@@ -164,7 +164,7 @@ def _onnx(file: Path, precision: str, threads: int) -> Callable[[dict[str, Any]]
 
 
 def _quantised(file: Path) -> Path:
-    """The same model with weights in 8 bits, made at first use."""
+    """The path of the same model with 8-bit weights, created at first use."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     target = file.with_name("model_int8.onnx")
@@ -173,7 +173,7 @@ def _quantised(file: Path) -> Path:
         os.close(handle)
         try:
             logging.getLogger().addFilter(_not_about_quantising)
-            # One of the eight bits stays unused: without VNNI instructions, sums of 16 bits overflow.
+            # Weights use 7 of the 8 bits: without VNNI instructions, sums of 16 bits would overflow.
             quantize_dynamic(
                 str(file), partial, weight_type=QuantType.QInt8, reduce_range=True, per_channel=True
             )
@@ -191,7 +191,7 @@ def _not_about_quantising(record: logging.LogRecord) -> bool:
 
 
 class _OpenVino:
-    """A model compiled by OpenVINO, whose own threads are gone in a child process: it compiles again."""
+    """A model compiled by OpenVINO. A forked child has none of OpenVINO's threads, so it compiles again."""
 
     def __init__(self, file: Path, precision: str, threads: int) -> None:
         hint = {"fp32": "f32", "bf16": "bf16"}[precision]
@@ -208,7 +208,7 @@ class _OpenVino:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Let go of what was compiled, without ever deleting it: its end would wait for its threads."""
+        """Drop the compiled model, but never delete it: its destructor would wait for lost threads."""
         for lost in (self._compiled, *self._requests):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(lost))
         self._compiled = None
@@ -233,16 +233,16 @@ class _OpenVino:
 
 
 def check_backend(backend: str, precision: str, device: str, *, native: bool = False) -> None:
-    """Refuse what does not go together.
+    """Check that backend, precision and device fit together.
 
     Args:
         backend: what the user asked for.
-        precision: likewise.
-        device: likewise.
-        native: the native engine runs the model.
+        precision: what the user asked for.
+        device: what the user asked for.
+        native: whether the native engine can run the model.
 
     Raises:
-        UserError: the precision or the device is not the backend's, or its extra is not installed.
+        UserError: the backend does not support the precision or the device, or its extra is not installed.
     """
     cuda = device.startswith("cuda")
     precisions = {

@@ -1,4 +1,4 @@
-"""What users bring as pairs or as columns of texts: taken, or refused with the place and the way out."""
+"""Pairs and columns of texts that a caller passes: converted, or refused with the place and the way out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_pairs(pairs: Any) -> tuple[list[str], list[str]]:
             shape (n, 2); or a table of two columns of texts (pandas, polars, Arrow).
 
     Raises:
-        TypeError: naming the first pair that is none and what it is.
+        TypeError: an element is not a pair of strings; the message names the first.
     """
     if _is_frame(pairs):
         first, second = _columns(pairs)
@@ -29,7 +29,7 @@ def read_pairs(pairs: Any) -> tuple[list[str], list[str]]:
             raise TypeError(f"pairs is an array of shape {pairs.shape}, not (n, 2). {_WAY_OUT}")
         pairs = np.atleast_1d(pairs).tolist()
     elif isinstance(pairs, str | bytes | bytearray | Mapping | Set) or not isinstance(pairs, Iterable):
-        raise TypeError(f"pairs is {_told(pairs)}, not a series of pairs. {_WAY_OUT}")
+        raise TypeError(f"pairs is {_told(pairs)}, not an iterable of pairs. {_WAY_OUT}")
     first, second = [], []
     for index, pair in enumerate(pairs):
         if not isinstance(pair, Sequence | np.ndarray) or isinstance(pair, str | bytes | bytearray):
@@ -44,15 +44,15 @@ def read_pairs(pairs: Any) -> tuple[list[str], list[str]]:
 
 
 def text_column(name: str, texts: Any) -> pa.ChunkedArray:
-    """A column of texts as Arrow has it.
+    """A column of texts as an Arrow array.
 
     Args:
-        name: of the argument, for errors.
+        name: the argument's name in messages.
         texts: a sequence of strings, or a column of them (Arrow, pandas, polars).
 
     Raises:
-        TypeError: it holds something else, naming the first row that does.
-        ValueError: a text is null, or no valid Unicode.
+        TypeError: a row is not a string; the message names the first.
+        ValueError: a text is null, or not valid Unicode.
     """
     if _is_frame(texts) or isinstance(texts, str | bytes | bytearray | Mapping | Set):
         raise TypeError(f"{name} is {_told(texts)}, not a column of texts. {_WAY_OUT}")
@@ -67,7 +67,7 @@ def text_column(name: str, texts: Any) -> pa.ChunkedArray:
     if not any(test(kind) for test in tests):
         raise TypeError(f"{name} holds {column.type}, not strings. {_WAY_OUT}")
     if column.null_count:
-        raise ValueError(f"a text of {name} is null; reject such rows before scoring")
+        raise ValueError(f"{name} has a null; remove such rows before scoring")
     return column.cast(pa.large_string())
 
 
@@ -81,7 +81,7 @@ def _strings(name: str, texts: Any) -> pa.Array:
     except UnicodeEncodeError as error:
         index = next(i for i, text in enumerate(texts) if text is not None and not _encodes(text))
         raise ValueError(
-            f"{name}[{index}] holds a lone surrogate, which is no Unicode text: {ascii(texts[index])[:80]}"
+            f"{name}[{index}] has a lone surrogate, which is not valid Unicode: {ascii(texts[index])[:80]}"
         ) from error
 
 
@@ -108,13 +108,13 @@ def _columns(frame: Any) -> list[list[Any]]:
         columns = [column.to_list() for column in frame.get_columns()]
     else:
         raise TypeError(
-            f"pairs is a {type(frame).__name__}, which is not read here. Give its two columns: "
+            f"pairs is a {type(frame).__name__}, which cannot be read as pairs. Pass its two columns: "
             "scorer.score(list(zip(table[a], table[b])))."
         )
     if len(columns) != 2:
         names = list(map(str, frame.column_names if hasattr(frame, "column_names") else frame.columns))
         raise TypeError(
-            f"pairs is a table of {len(columns)} columns ({', '.join(names[:10])}), not of two. Choose the "
+            f"pairs is a table with {len(columns)} columns ({', '.join(names[:10])}), not two. Select the "
             "columns of the texts: scorer.score(table[[a, b]])."
         )
     return columns

@@ -1,7 +1,7 @@
 """Which languages texts are in, by py3langid, and whether a model knows them.
 
-Nothing is decided from one short text: of a sample of the texts those count that the detector is sure of. The
-sample follows from the texts alone, not from their order, so that every runner draws the same.
+One short text decides nothing: the result is over those texts of a sample of which the detector is sure.
+The sample depends on the texts, not on their order, so every runner draws the same one.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 SAMPLE = 500
-"""Texts that are looked at, about."""
+"""About how many texts are in the sample."""
 SURE = 0.5
-"""Least probability of a language that counts."""
-_CHARACTERS = 1000  # of each text
-_SHARE, _TEXTS = 0.1, 5  # of sure texts in other languages: the least that is said
+"""Least probability at which the detector counts as sure."""
+_CHARACTERS = 1000  # read of each text
+_SHARE, _TEXTS = 0.1, 5  # the least share and count of texts in unknown languages that are reported
 _SHOWN = 5
-_NONE = ("zxx", "und", "mul")  # no language, as logs and codes have
-_CLOSE = {"en": ("pcm", "sco")}  # what short texts of a language are taken for
+_NONE = ("zxx", "und", "mul")  # codes for content without a language, such as logs
+_CLOSE = {"en": ("pcm", "sco")}  # languages for which short texts of another are mistaken
 
 
 def sampled(hashes: NDArray[np.uint64], texts: int, wanted: int) -> NDArray[np.bool_]:
-    """Which texts are in a sample of about ``wanted`` of ``texts``: all, where there are no more.
+    """Which texts are in a sample of about ``wanted`` of ``texts``; all of them if there are no more.
 
     Args:
-        hashes: of distinct texts, or of some of them; shape (n,).
-        texts: how many there are.
-        wanted: in the sample.
+        hashes: hashes of distinct texts, or of some of them, shape (n,).
+        texts: how many distinct texts there are in all.
+        wanted: size of the sample.
 
     >>> sampled(np.array([1, 2**63, 2**64 - 1], np.uint64), 100, 60).tolist()
     [True, True, False]
@@ -46,10 +46,12 @@ def sampled(hashes: NDArray[np.uint64], texts: int, wanted: int) -> NDArray[np.b
 
 @dataclass(frozen=True)
 class Languages:
-    """The languages of the texts of a sample: how many the detector is sure are in each.
+    """The languages of a sample of texts.
 
-    ``unknown`` are those that the model does not know, in short; empty where it knows nearly all, or does not
-    say which it knows.
+    Attributes:
+        counts: how many texts the detector is sure are in each language.
+        unsure: how many texts it is not sure of.
+        known: languages that the model knows; empty if that is not stated.
     """
 
     counts: Mapping[str, int]
@@ -58,14 +60,15 @@ class Languages:
 
     @property
     def texts(self) -> int:
-        """Of the sample."""
+        """Size of the sample."""
         return sum(self.counts.values()) + self.unsure
 
     @property
     def unknown(self) -> dict[str, int]:
-        """Languages that the model does not know, with their texts, most first; empty where they are few.
+        """Counts of texts by language that the model does not know, largest first; empty if they are few.
 
-        Few: less than a tenth of those that count, or less than five and less than half of all.
+        Few means less than a tenth of the texts in a sure language, or less than five texts and less than
+        half of the sample.
         """
         if not self.known:
             return {}
@@ -82,21 +85,22 @@ class Languages:
         rest = sum(count for _, count in order[_SHOWN:])
         shares += [f"others {rest / self.texts:.0%}"] if rest else []
         shares += [f"not sure {self.unsure / self.texts:.0%}"] if self.unsure else []
-        return f"{', '.join(shares) or 'none'}, of {self.texts:,} texts looked at"
+        return f"{', '.join(shares) or 'none'}, of {self.texts:,} texts in the sample"
 
     @property
     def warning(self) -> str | None:
-        """What a user should know of languages that the model does not know."""
+        """A warning about languages that the model does not know, or None."""
         if not self.unknown:
             return None
         names = ", ".join(self.unknown)
         return (
-            f"The model does not know languages of the texts ({names}): a blend leaves it out and the "
-            "overlap alone decides; by the rule model its scores mean little."
+            f"The model does not know some languages of the texts ({names}): a blend leaves the model "
+            "out, so "
+            "the overlap alone decides; under --rule model its scores mean little."
         )
 
     def record(self) -> dict[str, Any]:
-        """As the summary has it."""
+        """The record for the summary."""
         return {
             "texts": self.texts,
             "counts": dict(sorted(self.counts.items())),
@@ -112,8 +116,8 @@ def languages_of(texts: Iterable[str], known: Collection[str] = ()) -> Languages
     """Detect the language of each text of a sample.
 
     Args:
-        texts: of which the first thousand characters are looked at.
-        known: languages that the model knows, as codes of two letters; none: it does not say.
+        texts: the sample; the first thousand characters of each are read.
+        known: languages that the model knows, as codes of two letters; empty if that is not stated.
 
     >>> languages_of(["Der Zug nach München hatte gestern Abend zwei Stunden Verspätung."], ["en"]).unknown
     {'de': 1}
@@ -132,7 +136,7 @@ def languages_of(texts: Iterable[str], known: Collection[str] = ()) -> Languages
 
 
 def sample_of(texts: pa.Array | pa.ChunkedArray, hashes: NDArray[np.uint64]) -> list[str]:
-    """The texts of n distinct ones that :func:`languages_of` is to look at; ``hashes`` as of ``sampled``."""
+    """The sample of distinct texts for :func:`languages_of`; ``hashes`` as for ``sampled``."""
     chosen = np.flatnonzero(sampled(hashes, len(texts), SAMPLE))
     found: list[str] = texts.take(pa.array(chosen)).to_pylist()
     return found

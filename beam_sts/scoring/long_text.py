@@ -1,4 +1,4 @@
-"""What the model is given for pairs that are too long for it: the three policies of ``long_text``."""
+"""Pairs that are too long for the model: the three policies of ``long_text``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONG_TEXT = ("truncate", "error", "windows")
 
 @dataclass(frozen=True)
 class _Windowed:
-    """A pair scored by windows: its first item, its comparisons, its windows' weights."""
+    """A pair scored by windows: index of its first item, its comparisons, the weights of its windows."""
 
     item: int
     first: IntArray
@@ -36,10 +36,11 @@ class _Windowed:
 
 @dataclass(frozen=True)
 class Work:
-    """What the backend is to score for n pairs: items, each two rows of a table, or none for a refused pair.
+    """What the backend scores for n pairs: items of two rows of a token table. A refused pair has none.
 
-    ``a``, ``b``, ``kept_a``, ``kept_b`` and ``owner`` have the shape (items,): rows of the table, tokens kept
-    of them, and the pair that the item belongs to. ``truncated`` are the pairs that lose tokens.
+    ``a``, ``b``, ``kept_a``, ``kept_b`` and ``owner`` have the shape (items,): rows of the table, counts of
+    their tokens that are kept, and the pair that an item belongs to. ``truncated`` has the pairs that lose
+    tokens.
     """
 
     table: TokenTable
@@ -53,7 +54,7 @@ class Work:
     windowed: dict[int, _Windowed] = field(default_factory=dict)
 
     def collect(self, pairs: int, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores of the n pairs, from those of the items; NaN for refused pairs."""
+        """The scores of n pairs from those of the items; NaN for refused pairs."""
         scores = np.full(pairs, np.nan, dtype=np.float32)
         scores[self.owner] = values
         for pair, w in self.windowed.items():
@@ -70,10 +71,10 @@ def plan_work(
     policy: str,
     run: Callable[..., Iterable[Any]] = map,
 ) -> Work:
-    """Tokenise texts and settle what is scored of each pair.
+    """Tokenise texts and plan what is scored of each pair.
 
     Args:
-        tokenizer: the checkpoint's.
+        tokenizer: the checkpoint's tokenizer.
         texts: distinct texts, an Arrow array of strings without nulls.
         a: each pair's first text, an index into the texts, shape (n,).
         b: each pair's second text.
@@ -109,7 +110,7 @@ def plan_work(
 
 
 def _undecided(table: TokenTable, a: IntArray, b: IntArray, budget: int) -> list[int]:
-    """Texts read in part whose whole length matters: of two long texts the longer keeps the odd token."""
+    """Partly read texts of which the full length is needed: the longer of two texts keeps the odd token."""
     if budget % 2 == 0 or not table.partial:
         return []
     partial = np.zeros(len(table.lengths), dtype=bool)
@@ -127,9 +128,10 @@ def _windows(
     long: list[int],
     refused: dict[int, str],
 ) -> Work:
-    """The work with long pairs as pairs of windows, which become further rows of the table."""
+    """The work with each long pair as pairs of windows, which are added to the table as rows."""
     size = tokenizer.budget // 2
-    rows: dict[int, tuple[int, list[IntArray]]] = {}  # text -> its first window's row, its windows' ids
+    # By text: the row of its first window, and the token ids of each window.
+    rows: dict[int, tuple[int, list[IntArray]]] = {}
     count = len(table.lengths)
 
     def windows_of(text: int) -> tuple[int, list[IntArray]]:

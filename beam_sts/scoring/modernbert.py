@@ -1,9 +1,9 @@
 """ModernBERT on a GPU: pairs end to end, without padding, in few passes over memory.
 
-A GPU multiplies matrices so fast that a forward pass in torch spends most of its time on what is between
-the products: the rotation alone goes through memory some twenty times. Here all that is three kernels
-(``modernbert_kernels.py``; in ``modernbert_steps.py`` the same in torch). A product adds the residual itself,
-and attention goes from a pair's first token to its last, so there is neither padding nor a mask.
+A GPU multiplies matrices so fast that a forward pass in torch spends most of its time between the products:
+the rotation alone reads or writes memory some twenty times. Here these steps are three kernels
+(``modernbert_kernels.py``; ``modernbert_steps.py`` has them in torch). The product adds the residual, and
+attention takes the bounds of the pairs, so there is neither padding nor a mask.
 
 Products and attention are in bfloat16 or float16; residuals, norms and the head in float32.
 
@@ -28,13 +28,13 @@ from beam_sts.scoring.torch_backend import DTYPES, GPU_TOKEN_BUDGET, Lanes
 
 log = logging.getLogger(__name__)
 
-# Queries, keys and values (n, 3, heads, size); where the pairs begin and end, (pairs + 1,); tokens of the
-# longest; how far a token sees, -1 for all of its pair. Gives what each token attends to, (n, heads, size).
+# Arguments: queries, keys and values (n, 3, heads, size); bounds of the pairs (pairs + 1,); tokens of the
+# longest pair; tokens that attention reaches to each side, -1: the whole pair. Result: (n, heads, size).
 Attend = Callable[[torch.Tensor, torch.Tensor, int, int], torch.Tensor]
 
 
 class Layer(NamedTuple):
-    """A layer; matrices as torch has them, (out, in)."""
+    """A layer; matrices are (out, in), as in torch."""
 
     attention_norm: Norm | None
     qkv: torch.Tensor
@@ -43,17 +43,17 @@ class Layer(NamedTuple):
     up: torch.Tensor
     down: torch.Tensor
     window: int
-    turns: tuple[torch.Tensor, torch.Tensor]  # cosine and sine, float32 of shape (places, size / 2)
+    turns: tuple[torch.Tensor, torch.Tensor]  # cosine and sine, float32 of shape (positions, size / 2)
 
 
 class ModernBertBackend:
     """Runs a ModernBERT classifier on a GPU in ``bf16`` or ``fp16``.
 
     Args:
-        model: one that ``takes`` accepts.
+        model: a model that ``takes`` accepts.
         device: a GPU, such as ``cuda``.
-        precision: of products and attention.
-        attend: attention within pairs; default: torch's flash attention.
+        precision: type of products and attention.
+        attend: computes attention within pairs; default: torch's flash attention.
 
     Raises:
         Exception: this GPU, or this build of torch, cannot run it.
@@ -64,7 +64,7 @@ class ModernBertBackend:
 
     @staticmethod
     def takes(model: Any, device: str, precision: str) -> bool:
-        """Whether this backend is for such a model on such a device."""
+        """Whether this backend can run a model on a device in a precision."""
         if precision not in ("bf16", "fp16") or not device.startswith("cuda"):
             return False
         from transformers import ModernBertForSequenceClassification  # slow to import
@@ -96,17 +96,17 @@ class ModernBertBackend:
         self._try()
 
     def _try(self) -> None:
-        """Run once, on two small pairs, with the kernels if they can be compiled."""
+        """Run two small pairs, with the kernels if they can be compiled, to fail early."""
         ids = torch.zeros(5, dtype=torch.int64, device=self._device)
         lengths = torch.tensor([2, 3], device=self._device)
-        with self._lanes.one(), torch.inference_mode():  # Triton launches on the stream's GPU
+        with self._lanes.one(), torch.inference_mode():  # Triton launches on the current stream's GPU
             self._forward(ids, lengths, 3)
             try:
                 from beam_sts.scoring.modernbert_kernels import FusedSteps
 
                 self._steps = FusedSteps()
                 self._forward(ids, lengths, 3)
-            except Exception as error:  # no Triton, no C compiler, a GPU that Triton does not know
+            except Exception as error:  # no Triton, no C compiler, or an unknown GPU
                 self._steps = TorchSteps()
                 reason = str(error).partition("\n")[0]
                 log.warning("The steps between products run in torch, which is slower: %s", reason)
@@ -126,7 +126,7 @@ class ModernBertBackend:
     def _layer(self, layer: Any, config: Any, turns: dict[str, Any]) -> Layer:
         weights = (layer.attn.Wqkv, layer.attn.Wo, layer.mlp.Wi, layer.mlp.Wo)
         qkv, output, up, down = (self._placed(module.weight, self._dtype) for module in weights)
-        plain = isinstance(layer.attn_norm, torch.nn.Identity)  # the first layer's
+        plain = isinstance(layer.attn_norm, torch.nn.Identity)  # the first layer has no norm
         return Layer(
             None if plain else self._norm_of(layer.attn_norm),
             qkv,
@@ -139,7 +139,7 @@ class ModernBertBackend:
         )
 
     def share(self, work: Work, run: Callable[..., Iterable[Any]]) -> None:
-        """Nothing: a token's numbers depend on the pair that it is in."""
+        """Nothing is shared: a token's activations depend on its pair."""
 
     def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
         """Logits of the rows, shape (rows,)."""
@@ -175,7 +175,7 @@ class ModernBertBackend:
 
 
 def _add_product(to: torch.Tensor, inputs: torch.Tensor, weight: torch.Tensor) -> None:
-    """Add the product of (n, in) and a matrix to (n, out) in float32."""
+    """Add the product of inputs (n, in) and a matrix to ``to``, (n, out), in float32."""
     if inputs.dtype == to.dtype:
         to.addmm_(inputs, weight.T)
     else:

@@ -1,6 +1,6 @@
 """The steps between ModernBERT's products, each in one pass over a GPU's memory: kernels in Triton.
 
-Triton comes with torch where torch comes with CUDA; it needs a C compiler.
+Builds of torch for CUDA include Triton, which needs a C compiler.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import triton.language as tl
 
 from beam_sts.scoring.modernbert_steps import Norm, TorchSteps
 
-# Numbers of a row that one program handles at a time.
+# Numbers of a row that one Triton program processes at a time.
 _BLOCK = 1024
 
 
@@ -57,10 +57,10 @@ def _gate_kernel(to, inputs, width, block: tl.constexpr):
 
 
 class FusedSteps(TorchSteps):
-    """The steps as kernels; see ``TorchSteps`` for what they take and give."""
+    """The steps as kernels; ``TorchSteps`` describes the arguments."""
 
     def norm(self, inputs: torch.Tensor, norm: Norm, to: torch.dtype) -> torch.Tensor:
-        """See TorchSteps."""
+        """See ``TorchSteps``."""
         rows, width = inputs.shape
         out = torch.empty(rows, width, dtype=to, device=inputs.device)
         bias = norm.weight if norm.bias is None else norm.bias
@@ -71,13 +71,13 @@ class FusedSteps(TorchSteps):
     def rotate(
         self, qkv: torch.Tensor, places: torch.Tensor, turns: tuple[torch.Tensor, torch.Tensor]
     ) -> None:
-        """See TorchSteps."""
+        """See ``TorchSteps``."""
         rows, _, heads, size = qkv.shape
         block = triton.next_power_of_2(2 * heads)
         _rotate_kernel[(rows,)](qkv, places, *turns, 2 * heads, qkv.stride(0), size // 2, block)
 
     def gate(self, inputs: torch.Tensor) -> torch.Tensor:
-        """See TorchSteps."""
+        """See ``TorchSteps``."""
         rows, width = len(inputs), inputs.shape[1] // 2
         out = torch.empty(rows, width, dtype=inputs.dtype, device=inputs.device)
         _gate_kernel[(rows, triton.cdiv(width, _BLOCK))](out, inputs, width, _BLOCK)

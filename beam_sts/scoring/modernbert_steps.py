@@ -1,4 +1,4 @@
-"""The steps between ModernBERT's products, in torch; ``modernbert_kernels.py`` has them fused."""
+"""The steps between ModernBERT's products, in torch. ``modernbert_kernels.py`` has fused kernels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Norm(NamedTuple):
 
 
 class TorchSteps:
-    """What runs between the products, in torch alone."""
+    """The steps between the products, in torch."""
 
     def norm(self, inputs: torch.Tensor, norm: Norm, to: torch.dtype) -> torch.Tensor:
         """Layer normalisation of (n, hidden), in float32, to another dtype."""
@@ -26,7 +26,7 @@ class TorchSteps:
     def rotate(
         self, qkv: torch.Tensor, places: torch.Tensor, turns: tuple[torch.Tensor, torch.Tensor]
     ) -> None:
-        """Turn the queries and keys of (n, 3, heads, size) by their places, (n,), in place."""
+        """Rotate the queries and keys of (n, 3, heads, size) by their positions, (n,), in place."""
         turning = qkv[:, :2].view(len(qkv), 2, qkv.shape[2], 2, -1)
         first, second = turning.float().unbind(3)
         cosine, sine = (table.index_select(0, places)[:, None, None] for table in turns)

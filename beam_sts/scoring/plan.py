@@ -1,4 +1,4 @@
-"""Pure planning: which pairs share a micro-batch, and how many tokens each text keeps."""
+"""Plans of micro-batches and of truncation: pure functions."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import numpy as np
 from beam_sts.arrays import IntArray
 
 MAX_WASTE = 0.04
-# What most backends have on a CPU: it fits the cache.
+# The budget of most backends on a CPU: its activations fit the cache.
 TOKEN_BUDGET = 4096
 
 
 def longest_first(len_a: IntArray, len_b: IntArray, budget: int) -> tuple[IntArray, IntArray]:
     """Cut pairs to a token budget as Hugging Face tokenizers do under ``truncation="longest_first"``.
 
-    The longer text gives first; where both are longer than half of the budget each keeps half, and an odd
-    token goes to the longer one (to the second text when they are equally long).
+    The longer text loses tokens first. If both are longer than half of the budget, each keeps half, and an
+    odd token goes to the longer text (to the second one if they are equally long).
 
     Args:
         len_a: tokens of the first texts, shape (n,).
@@ -43,12 +43,12 @@ def longest_first(len_a: IntArray, len_b: IntArray, budget: int) -> tuple[IntArr
 def plan_micro_batches(lengths: IntArray, token_budget: int) -> list[tuple[int, int]]:
     """Cut pairs, sorted from long to short, into micro-batches of bounded padded size.
 
-    A micro-batch ends at the budget, or, once it has a quarter of the budget, where more than ``MAX_WASTE``
-    of it would be padding: the few long pairs of a mix do not take shorter ones along.
+    A micro-batch ends at the budget. It also ends, once it fills a quarter of the budget, where more than
+    ``MAX_WASTE`` of it would be padding, so that a few long pairs do not cause padding of many short ones.
 
     Args:
         lengths: tokens of each pair, shape (n,), in descending order.
-        token_budget: bound on rows x longest row, in tokens. One pair longer than that is alone.
+        token_budget: bound on rows x longest row, in tokens. A longer pair is a micro-batch by itself.
 
     Returns:
         ``(start, stop)`` of each micro-batch; together they cover ``range(n)`` in order.
@@ -70,11 +70,11 @@ def plan_micro_batches(lengths: IntArray, token_budget: int) -> list[tuple[int, 
 
 
 def plan_packed(lengths: IntArray, token_budget: int) -> list[tuple[int, int]]:
-    """Cut pairs into micro-batches of at most so many tokens, for a backend that pads nothing.
+    """Cut pairs into micro-batches of at most ``token_budget`` tokens, for a backend that does not pad.
 
     Args:
         lengths: tokens of each pair, shape (n,).
-        token_budget: bound on the tokens of a micro-batch. One pair longer than that is alone.
+        token_budget: bound on the tokens of a micro-batch. A longer pair is a micro-batch by itself.
 
     Returns:
         ``(start, stop)`` of each micro-batch; together they cover ``range(n)`` in order.

@@ -1,4 +1,4 @@
-"""What scoring gives: scores in the order of the rows, and what they cost."""
+"""The result of scoring: scores in row order, and counts of the work."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from beam_sts.arrays import IntArray
 
 @dataclass(frozen=True)
 class ScoreStats:
-    """Counts of one call, or of several added up.
+    """Counts of one call, or the sum of several.
 
-    ``real_tokens`` and ``padded_tokens`` count what the backend was given, special tokens included;
-    ``pairs_reused`` took the score of an equal pair; ``truncated`` pairs lost tokens; ``windowed`` pairs were
-    scored by ``windows`` pairs of windows; ``unknown`` pairs have a text that consists, for more than half
-    of its tokens, of what the vocabulary lacks (their scores mean little): unknown tokens, and single letters
-    of scripts in which it has no words.
+    ``real_tokens`` and ``padded_tokens`` count the backend's input, special tokens included, without and
+    with padding. ``pairs_reused`` counts rows that took the score of an equal pair, ``truncated`` those
+    that lost tokens. ``windowed`` pairs were scored by ``windows`` pairs of windows. An ``unknown`` pair
+    has a text of which more than half of the tokens are unreadable to the model (unknown tokens, or single
+    letters of scripts in which the vocabulary has no words), so its score means little.
     """
 
     pairs: int = 0
@@ -37,16 +37,16 @@ class ScoreStats:
 
     @property
     def padding_ratio(self) -> float:
-        """Padded tokens per real token; 1.0 is no waste."""
+        """Tokens with padding per token without; 1.0 means no padding."""
         return self.padded_tokens / self.real_tokens if self.real_tokens else 1.0
 
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """Scores of one call: float32 of shape (n,), NaN exactly at the keys of ``failures``.
+    """The scores of one call: float32 of shape (n,), NaN exactly at the keys of ``failures``.
 
-    ``tokens`` says of each row how many tokens the model was given for its pair, shape (n,), 0 where it was
-    given none; ``marked`` lists the rows behind the counts ``truncated``, ``windowed`` and ``unknown``.
+    ``tokens``, shape (n,), counts the tokens that the model read for each row's pair; 0 if it was refused.
+    ``marked`` has the rows behind the counts ``truncated``, ``windowed`` and ``unknown``.
     """
 
     scores: NDArray[np.float32]

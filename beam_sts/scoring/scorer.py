@@ -1,4 +1,4 @@
-"""PairScorer: pairs of texts in, similarities out, in input order."""
+"""PairScorer: pairs of texts in, scores out, in input order."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
 from beam_sts.types import Pairs
 
 MACRO_BATCH = 8192
-# Macro-batches under way at a time with a GPU: one is tokenised while the one before is computed.
+# Macro-batches in progress at a time with a GPU: one is tokenised while the previous one is computed.
 _GPU_MACRO_BATCHES = 2
-# After this many failures without one success it is the backend that is broken, not the pairs.
+# After this many failures without one success, the backend is at fault, not the pairs.
 _HOPELESS = 16
 
-_loading = threading.Lock()  # of scorers out of pickles
+_loading = threading.Lock()  # guards the loading of unpickled scorers
 
 
 def _renew_lock() -> None:
@@ -55,30 +55,30 @@ if hasattr(os, "register_at_fork"):
 
 
 class PairScorer:
-    """A cross-encoder that scores pairs of texts: fast, exact to its reference, safe from several threads.
+    """A cross-encoder that scores pairs of texts. Safe to call from several threads.
 
-    It works on in a forked process, and a pickle holds its settings and the place of its local checkpoint,
-    which is loaded again when the copy is first used.
+    It continues to work in a forked process. A pickle holds its settings and the path of its local
+    checkpoint, which the copy loads at its first use.
 
     Args:
         model: an embedded model's name, a local folder, an fsspec URL or a Hugging Face id with optional
             ``@revision``.
-        precision: ``fp32``; ``bf16`` (faster; scores differ by up to about 0.01); ``fp16`` on a GPU; ``int8``
-            of BERT-hash (on CPUs with VNNI) and with ONNX Runtime.
-        backend: ``native``, ``torch``, ``onnx``, ``openvino`` (the last three are extras), or ``auto``: see
-            ``beam_sts.scoring.backends.resolve_backend``.
-        device: where to run: ``cpu``, ``cuda``, ``cuda:1``, ... On a GPU the process's attention is kept off
-            cuDNN, which plans again for each shape.
-        threads: threads of this process, each with its own micro-batch; default: all cores it may use; with a
-            GPU, where they tokenise, pad and launch, three at most.
+        precision: ``fp32``; ``bf16`` (faster; scores differ by up to about 0.01); ``fp16`` on a GPU;
+            ``int8`` for BERT-hash (on CPUs with VNNI) and with ONNX Runtime.
+        backend: ``native``, ``torch``, ``onnx``, ``openvino`` (the last three need extras), or ``auto``:
+            see ``beam_sts.scoring.backends.resolve_backend``.
+        device: where to run: ``cpu``, ``cuda``, ``cuda:1``, ... With a GPU, cuDNN's attention is switched
+            off for the whole process, because it plans again for each shape.
+        threads: threads of this process, each with its own micro-batch. Default: all cores that it may use;
+            with a GPU, three at most, since threads only tokenise, pad and launch kernels.
         macro_batch: distinct pairs that are tokenised and sorted by length together.
-        token_budget: bound on the padded size, in tokens, of what the model is given at once; default: what
-            suits the backend, 4,096 to 32,768.
-        long_text: what to do with a pair of more tokens than the model takes: ``truncate`` it, as the
-            reference does; ``error``, it fails and the others are scored; ``windows``, score it by
-            overlapping windows (the rule is in ``beam_sts.scoring.windows``).
-        allow_pickle: take weights from a ``.bin``, a pickle, where there is no safetensors file.
-        trust_remote_code: run the checkpoint's own code if its architecture is not known here.
+        token_budget: bound on the size of a micro-batch in tokens, padding included; default: the best size
+            for the backend, 4,096 to 32,768.
+        long_text: what to do with a pair of more tokens than the model's limit. ``truncate``: cut it as the
+            reference does; ``error``: the pair fails and the others are scored; ``windows``: score it by
+            overlapping windows (``beam_sts.scoring.windows`` has the rule).
+        allow_pickle: load weights from a ``.bin`` file, a pickle, if there is no safetensors file.
+        trust_remote_code: run the checkpoint's own code if its architecture is not supported.
 
     Raises:
         UserError: the model is unknown or its checkpoint cannot be used.
@@ -125,7 +125,7 @@ class PairScorer:
         self._load()
 
     def _load(self) -> None:
-        """Load what the settings name."""
+        """Load the checkpoint, its tokenizer and its backend."""
         model, device, precision = (self._settings[name] for name in ("model", "device", "precision"))
         threads = self._settings["threads"] or default_threads(device)
         self._pool = thread_pool(threads)
@@ -137,7 +137,8 @@ class PairScorer:
             loaded = model if isinstance(model, Checkpoint) else load_checkpoint(model, **allowed)
             if self._fingerprint not in (None, loaded.fingerprint):
                 raise UserError(
-                    f"{loaded.path}: the checkpoint is not that of the pickled scorer. Make the scorer again."
+                    f"{loaded.path}: the checkpoint has changed since the scorer was pickled. Create "
+                    "the scorer again."
                 )
             tokenizer = PairTokenizer.of(loaded)
             backend = resolve_backend(loaded, tokenizer, self._settings["backend"], precision, device)
@@ -149,7 +150,7 @@ class PairScorer:
         self._long_text: str = self._settings["long_text"]
         self._loaded = True
 
-    _loaded = False  # of a scorer that comes out of a pickle, until it is used
+    _loaded = False  # an unpickled scorer loads at its first use
 
     def _ready(self) -> None:
         if not self._loaded:
@@ -158,7 +159,7 @@ class PairScorer:
                     self._load()
 
     def __getstate__(self) -> dict[str, Any]:
-        """The settings, the local folder and the fingerprint of what it holds: no weights, no threads."""
+        """The settings, the local folder and the fingerprint of its content, without weights and threads."""
         if not self._loaded:
             return {"settings": self._settings, "fingerprint": self._fingerprint}
         loaded = self._checkpoint
@@ -175,7 +176,7 @@ class PairScorer:
 
     @property
     def checkpoint(self) -> Path:
-        """The local folder the model was loaded from; ``CrossEncoder`` loads it too."""
+        """The local folder that the model was loaded from; ``CrossEncoder`` loads it too."""
         self._ready()
         return self._checkpoint.path
 
@@ -187,24 +188,27 @@ class PairScorer:
 
     @property
     def max_length(self) -> int:
-        """Tokens of a pair, special tokens included, beyond which texts are truncated."""
+        """The model's limit for a pair, in tokens, special tokens included."""
         self._ready()
         return self._tokenizer.max_length
 
     def score(
         self, pairs: Pairs, *, symmetric: bool = False, raw_logits: bool = False
     ) -> NDArray[np.float32]:
-        """Similarity of each pair, float32 of shape (n,), in input order.
+        """Score pairs.
 
         Args:
             pairs: n pairs of texts: tuples or lists of two strings, ``TextPair``, an array of shape (n, 2),
                 or a table of two columns (pandas, polars, Arrow).
-            symmetric: give the mean of both orders, at twice the work.
-            raw_logits: leave out the checkpoint's activation.
+            symmetric: return the mean of the scores in both orders, at twice the work.
+            raw_logits: return logits, without the checkpoint's activation.
+
+        Returns:
+            The score of each pair, float32 of shape (n,), in input order.
 
         Raises:
             TypeError: something in ``pairs`` is not a pair of strings.
-            RuntimeError: the backend fails on a pair, even alone.
+            RuntimeError: the backend fails on a pair.
         """
         result = self.run(*read_pairs(pairs), symmetric=symmetric, raw_logits=raw_logits)
         for index, reason in result.failures.items():
@@ -219,19 +223,22 @@ class PairScorer:
         symmetric: bool = False,
         raw_logits: bool = False,
     ) -> ScoreResult:
-        """Score two columns of n texts; a pair on which the backend fails does not fail the others.
+        """Score two columns of n texts. If the backend fails on a pair, the others are scored.
 
-        Each distinct pair is scored once, each distinct text tokenised once per macro-batch.
+        Each distinct pair is scored once. Each distinct text is tokenised once per macro-batch.
 
         Args:
             text_a: the first texts: strings, or an Arrow array of strings without nulls.
             text_b: the second texts.
-            symmetric: give the mean of both orders.
-            raw_logits: leave out the checkpoint's activation.
+            symmetric: return the mean of the scores in both orders.
+            raw_logits: return logits, without the checkpoint's activation.
+
+        Returns:
+            Scores in row order, failures by row, and counts.
 
         Raises:
-            TypeError: a column holds something else than texts.
-            ValueError: the columns differ in length, or hold a null or what is no Unicode.
+            TypeError: a column holds something other than texts.
+            ValueError: the columns differ in length, or a text is null or not valid Unicode.
             RuntimeError: the backend fails on every pair.
         """
         self._ready()
@@ -273,14 +280,16 @@ class PairScorer:
         values[list(failures)] = np.nan
         rows = np.flatnonzero(np.isin(inverse, list(failures)))
         failed_rows = {int(row): failures[int(inverse[row])] for row in rows}
-        # Marks are of distinct pairs, and under symmetric of both orders; users look at rows.
+        # Marks are indices of distinct pairs (under symmetric, of both orders). The result has row indices.
         marked = {name: np.flatnonzero(np.isin(inverse, np.concatenate(at))) for name, at in marks.items()}
         stats += ScoreStats(**{name: len(at) for name, at in marked.items()})
         seconds = time.perf_counter() - started
         return ScoreResult(values[inverse], failed_rows, stats, seconds, tokens[inverse], marked)
 
     def _score_macro_batch(self, texts: pa.Array, a: IntArray, b: IntArray, raw_logits: bool) -> _MacroBatch:
-        if self._tokenizer.prompt:  # then a text is another one when it comes first
+        if (
+            self._tokenizer.prompt
+        ):  # the prompt is part of a first text, so it is another text than as a second one
             first, local_a = np.unique(a, return_inverse=True)
             second, local_b = np.unique(b, return_inverse=True)
             prompt, nothing = (pa.scalar(text, pa.large_string()) for text in (self._tokenizer.prompt, ""))
@@ -343,9 +352,9 @@ class PairScorer:
 
 @dataclass(frozen=True)
 class _MacroBatch:
-    """Scores of a macro-batch, why some are absent, and how many of those the backend is to blame for.
+    """Scores of a macro-batch, the reasons of failures, and how many failures are the backend's.
 
-    ``tokens`` are counted by pair; ``marked`` are indices of pairs, by the name of the count they go into.
+    ``tokens`` counts tokens by pair; ``marked`` has indices of pairs by the name of their count.
     """
 
     scores: NDArray[np.float32]
@@ -359,10 +368,10 @@ class _MacroBatch:
 def _encode_texts(
     text_a: Sequence[str] | pa.Array | pa.ChunkedArray, text_b: Sequence[str] | pa.Array | pa.ChunkedArray
 ) -> tuple[IntArray, pa.Array]:
-    """Both columns as codes, first then second, into one array of the distinct texts."""
+    """Both columns as one array of indices (first column, then second), and the distinct texts they index."""
     first, second = text_column("text_a", text_a), text_column("text_b", text_b)
     if len(first) != len(second):
-        raise ValueError(f"text_a has {len(first)} texts, text_b {len(second)}")
+        raise ValueError(f"text_a has {len(first)} texts, but text_b has {len(second)}")
     chunks = [*first.chunks, *second.chunks]
     encoded = pa.chunked_array(chunks, pa.large_string()).combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
@@ -371,17 +380,17 @@ def _encode_texts(
 
 
 def _distinct_pairs(a: IntArray, b: IntArray, texts: int) -> tuple[IntArray, IntArray]:
-    """First row of each distinct pair, in order of appearance, and each row's position among them."""
+    """The first row of each distinct pair, in order of appearance, and the distinct pair of each row."""
     _, first, number = np.unique(a * max(texts, 1) + b, return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")
     return first[order], inverse(order)[number]
 
 
 def _run_bisecting(backend: Backend, batch: MicroBatch) -> tuple[NDArray[np.float32], dict[int, str]]:
-    """Logits of a micro-batch; where the backend raises, halve the batch down to the pair at fault.
+    """Logits of a micro-batch. If the backend raises, the batch is halved until the pair at fault is found.
 
     Returns:
-        Logits of shape (rows,), NaN where a row failed alone, and the reasons by row.
+        Logits of shape (rows,), NaN for rows that fail alone, and the reasons by row.
     """
     try:
         logits = backend.logits(batch)

@@ -1,4 +1,4 @@
-"""Which tokens a vocabulary has only for want of better: letters of scripts in which it has no words."""
+"""Tokens that a model cannot read: unknown ones, and letters of scripts in which it has no words."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-# A vocabulary has words of a script if so many of its tokens have two or more of the script's letters, or,
-# where a letter is a word as in Chinese, so many have one.
+# A vocabulary has words of a script if at least this many tokens have two or more of its letters, or one
+# letter where a letter can be a word, as in Chinese.
 _WORDS, _LETTERS = 100, 1000
 
 
 def unreadable_tokens(vocabulary: Mapping[str, int], unknown_id: int) -> NDArray[np.bool_]:
-    """Whether each token id says almost nothing: the unknown token, and parts of words spelled by letters.
+    """Whether each token id is unreadable: the unknown token, or a letter of a script without words.
 
-    A vocabulary learnt from English may hold the letters of other alphabets, one by one. A Greek text is then
-    all letters that the model never saw in a word.
+    A vocabulary learnt from English may have the single letters of other alphabets. A Greek text is then a
+    sequence of letters that the model never saw in words.
 
     Args:
-        vocabulary: ids by token, with BERT's ``##`` or other marks.
-        unknown_id: of the token for what the vocabulary lacks.
+        vocabulary: ids by token, including marks such as BERT's ``##``.
+        unknown_id: id of the unknown token.
 
     Returns:
-        Of shape (highest id + 1,).
+        Booleans of shape (highest id + 1,).
     """
     scripts = {id: _script(token) for token, id in vocabulary.items() if not token.isascii()}
     words = Counter(script for script, letters in scripts.values() if letters > 1)
@@ -38,7 +38,7 @@ def unreadable_tokens(vocabulary: Mapping[str, int], unknown_id: int) -> NDArray
 
 
 def _script(token: str) -> tuple[str, int]:
-    """The script of a token's first letter beyond ASCII, and how many letters it has."""
+    """The script of a token's first letter outside ASCII, and the token's count of letters."""
     letters = [char for char in token if unicodedata.category(char)[0] in "LM"]
     foreign = next((char for char in letters if not char.isascii()), None)
     return ("", 0) if foreign is None else (unicodedata.name(foreign, "").partition(" ")[0], len(letters))

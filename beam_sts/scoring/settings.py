@@ -1,4 +1,4 @@
-"""The settings of a model and of the machine that scores: the same for every verb."""
+"""The settings of the model and of scoring, which all verbs share."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from beam_sts.settings import Settings, setting
 
 
 def check_model(what: str, value: Any) -> None:
-    """A model by its name, folder or URL, or one that is loaded."""
+    """Check that a value is a model's name, folder or URL, or a loaded model."""
     if not isinstance(value, str | Path | Checkpoint) or not str(value):
-        raise UserError(f"{what} {value!r}: must be a model's name, folder or URL.")
+        raise UserError(f"{what} {value!r}: must be the name, folder or URL of a model.")
 
 
 def check_device(what: str, value: Any) -> None:
-    """``cpu``, or a device that torch knows, whether this machine has it or not."""
+    """Check for ``cpu`` or a device that torch knows, whether or not this machine has it."""
     if value == "cpu":
         return
     need_torch(f"{what} {value!r}")
@@ -37,7 +37,7 @@ def check_device(what: str, value: Any) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings(Settings):
-    """What decides how a model is loaded and run."""
+    """The settings of how a model is loaded and run."""
 
     model: str | Path = setting(
         DEFAULT_MODEL, "embedded model, folder, fsspec URL or Hugging Face id[@revision]", check_model
@@ -51,11 +51,11 @@ class ModelSettings(Settings):
     allow_pickle: bool = setting(False, "load a model's .bin, a pickle, if you trust its source", flag)
     trust_remote_code: bool = setting(False, "run a model's own Python code if you trust it", flag)
     precision: str = setting(
-        "fp32", "bf16 is faster where the processor has it, and differs a little", choices=PRECISIONS
+        "fp32", "bf16 is faster if the processor supports it, and scores differ a little", choices=PRECISIONS
     )
     backend: str = setting(
         "auto",
-        "auto is settled before the run and recorded; native runs BERT-hash; torch, onnx, openvino: extras",
+        "auto is resolved before the run and recorded; native runs BERT-hash; torch, onnx, openvino: extras",
         one_of(*BACKENDS),
         choices=BACKENDS,
     )
@@ -68,14 +68,14 @@ class ModelSettings(Settings):
     )
     token_budget: int | None = setting(
         None,
-        "padded tokens that the model is given at once (default: what suits the backend)",
+        "bound on a micro-batch, in tokens with padding (default: the best for the backend)",
         optional(whole(1)),
         option=None,
     )
 
     @property
     def load(self) -> dict[str, bool]:
-        """What the user lets a model do, as ``load_checkpoint`` takes it."""
+        """The permissions that the user gives a model, as arguments of ``load_checkpoint``."""
         return {"allow_pickle": self.allow_pickle, "trust_remote_code": self.trust_remote_code}
 
 
@@ -89,7 +89,7 @@ class ScorerSettings(ModelSettings):
 
     @property
     def scorer_args(self) -> dict[str, Any]:
-        """What ``PairScorer`` takes besides the model."""
+        """The arguments of ``PairScorer`` except the model."""
         names = (
             "precision",
             "backend",

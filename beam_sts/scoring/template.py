@@ -9,7 +9,8 @@ from beam_sts.errors import UserError
 from beam_sts.models.bounds import check_whole
 from beam_sts.models.checkpoint import Checkpoint
 
-# Encoders that were trained with a first token, which stands for the pair, and one that separates its texts.
+# Encoders that were trained with a first token, which represents the pair, and one that separates its
+# texts.
 _READS_FIRST = {"bert", "bert_hash", "roberta", "xlm-roberta", "camembert", "modernbert", "neobert"}
 
 
@@ -20,8 +21,8 @@ _PROBES = (("a", "b"), ("b", "a a a"), ("", "a b"), ("b a", ""))
 class PairTemplate:
     """The special tokens that a tokenizer puts around a pair, and the token type of each part.
 
-    ``parts`` are the ids before the first, between the two and after the second text; ``types`` the token
-    types of: before, first text, between, second text, after.
+    ``parts`` has the ids before the first text, between the texts and after the second; ``types`` has the
+    token types of: before, first text, between, second text, after.
     """
 
     parts: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
@@ -29,15 +30,18 @@ class PairTemplate:
 
     @property
     def special_tokens(self) -> int:
-        """How many special tokens a pair costs."""
+        """Count of the special tokens of a pair."""
         return sum(map(len, self.parts))
 
 
 def probe_template(tokenizer: Any) -> PairTemplate:
-    """Read the pair template off a ``tokenizers.Tokenizer`` by encoding probe pairs.
+    """Find the pair template of a tokenizer by encoding probe pairs.
+
+    Args:
+        tokenizer: a ``tokenizers.Tokenizer``.
 
     Raises:
-        ValueError: the tokenizer treats pairs in a way that no template expresses.
+        ValueError: the tokenizer encodes pairs in a way that no template expresses.
     """
     pair = tokenizer.encode("a", "b")
     a, b = (tokenizer.encode(text, add_special_tokens=False).ids for text in ("a", "b"))
@@ -63,17 +67,23 @@ def probe_template(tokenizer: Any) -> PairTemplate:
 
 
 def check_template(template: PairTemplate, max_length: int, checkpoint: Checkpoint) -> None:
-    """See that the special tokens around a pair have rows in the model's tables and leave room for texts.
+    """Check that the model's tables have rows for the special tokens of a pair, and that texts have room.
+
+    Args:
+        template: the special tokens around a pair.
+        max_length: the model's limit for a pair, in tokens.
+        checkpoint: the checkpoint of the model.
 
     Raises:
-        UserError: naming the id or the token type and the bound.
+        UserError: an id or token type is out of range, or no room is left; the message names the bound.
     """
     config, place = checkpoint.text_config, checkpoint.path
     before, between, after = template.parts
     if config.model_type in _READS_FIRST and not (before and between):
         raise UserError(
             f"{place}: the tokenizer puts no special token {'between' if before else 'before'} the texts of "
-            f"a pair, which {config.model_type} needs. Take the tokenizer.json the model was trained with."
+            f"a pair, which {config.model_type} needs. Use the tokenizer.json that the model was "
+            "trained with."
         )
     for token in (*before, *between, *after):
         check_whole(place, "the id of a special token", token, 0, int(config.vocab_size) - 1)
@@ -84,8 +94,9 @@ def check_template(template: PairTemplate, max_length: int, checkpoint: Checkpoi
             check_whole(place, "the token type of a pair", kind, 0, kinds - 1)
     if max_length <= template.special_tokens:
         raise UserError(
-            f"{place}: the model takes {max_length} tokens, and the special tokens of a pair are "
-            f"{template.special_tokens}. Take the config that the model was saved with."
+            f"{place}: the model's limit is {max_length} tokens, which leaves no text beside the "
+            f"{template.special_tokens} special tokens of a pair. Use the config that the model was "
+            "saved with."
         )
 
 

@@ -1,8 +1,8 @@
-"""Threads that a fork does not break: a child process starts its own.
+"""Thread pools that survive a fork: a child process starts its own threads.
 
-A fork copies the thread that forks and no other. A pool's threads are then gone, and locks that they held, in
-Python or in native code, stay held forever. So a fork waits until no task runs, and in the child every pool,
-and whatever else is registered here, starts again.
+A fork copies only the thread that forks. The threads of a pool are gone in the child, and locks that they
+held, in Python or in native code, stay locked. So a fork waits until no task runs, and in the child every
+pool, and every other object that is registered here, starts again.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-# Seconds that a fork waits for tasks. A task takes milliseconds, of the largest models seconds.
+# Seconds that a fork waits for tasks. A task takes milliseconds, or seconds with the largest models.
 _PATIENCE = 30.0
 
 
 class Renewable(Protocol):
-    """What must start again in a child process."""
+    """An object that must start again in a child process."""
 
     def after_fork(self) -> None:
-        """Let go of what the fork broke. Called in the child before anything else runs."""
+        """Drop the state that the fork broke. Called in the child before anything else runs."""
         ...
 
 
@@ -33,7 +33,7 @@ class _Gate:
 
     def __init__(self) -> None:
         self._change = threading.Condition()
-        self._running: dict[int, int] = {}  # tasks by thread
+        self._running: dict[int, int] = {}  # counts of tasks by thread
         self._forks = 0
 
     @contextmanager
@@ -69,12 +69,12 @@ _renewables: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def unforked() -> Any:
-    """A context in which no other thread forks: around native code that takes locks."""
+    """A context in which no other thread can fork, for native code that takes locks."""
     return _gate.task()
 
 
 def renew_after_fork(thing: Renewable) -> None:
-    """Have a thing told of a fork, in the child, for as long as it is there."""
+    """Register an object, by a weak reference, for ``after_fork`` calls in child processes."""
     _renewables.add(thing)
 
 
@@ -92,12 +92,12 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 
 
 class Threads:
-    """A pool of threads, in each process that uses it.
+    """A pool of threads, one in each process that uses it.
 
     Args:
-        count: threads of a process.
-        name: of the threads.
-        nested: tasks run tasks of another pool and wait for them; a fork then waits for those alone.
+        count: threads in a process.
+        name: prefix of the threads' names.
+        nested: whether tasks run tasks of another pool and wait for them; a fork then waits for those only.
     """
 
     def __init__(self, count: int, name: str, *, nested: bool = False) -> None:
@@ -108,22 +108,22 @@ class Threads:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Start again; threads come with the first task."""
+        """Reset the pool; the first task starts its threads."""
         self._executor = ThreadPoolExecutor(self._count, self._name, initializer=_alone)
 
     def map(self, run: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        """Results of the items, in their order."""
+        """Run a function on items, and yield the results in the items' order."""
         return self._executor.map(run if self._nested else _Task(run), items)
 
 
 def _alone() -> None:
-    """Have torch, where a backend has imported it, start no threads of its own in this one."""
+    """If torch is imported, let it start no further threads for this one."""
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
 
 
 class _Task:
-    """A function that no fork interrupts."""
+    """A function during which no fork happens."""
 
     def __init__(self, run: Callable[[Any], Any]) -> None:
         self._run = run

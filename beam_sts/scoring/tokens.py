@@ -1,4 +1,4 @@
-"""Texts to token ids once, pairs assembled from them without the tokenizer."""
+"""Token ids: each text is tokenised once, and pairs are assembled from the ids without the tokenizer."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ from beam_sts.scoring.scripts import unreadable_tokens
 from beam_sts.scoring.template import PairTemplate, check_template, probe_template
 from beam_sts.scoring.wordpiece import WordPieceColumns
 
-# Characters of a piece of a long text: enough to hold the tokens that are needed, most of the time at once.
+# Characters in a piece of a long text. One piece usually has all the tokens that are needed.
 _PIECE, _LEAST_PIECE, _CHARACTERS_PER_TOKEN = 1 << 17, 1 << 12, 16
-# Texts, and bytes of them, that a thread tokenises at a time.
+# Texts, and bytes of texts, that a thread tokenises at a time.
 _BLOCK, _BLOCK_BYTES = 1024, 1 << 20
 
 
 @dataclass(frozen=True)
 class TokenTable:
-    """Token ids of distinct texts, end to end: text i owns ``ids[offsets[i]:offsets[i + 1]]``.
+    """Token ids of distinct texts, end to end: text i has ``ids[offsets[i]:offsets[i + 1]]``.
 
-    ``partial`` names the texts of which only the tokens that were asked for are here; ``refused`` those that
-    cannot be tokenised, and why. A text that is cut keeps its last tokens if ``from_end``.
+    ``partial`` has the texts of which only the needed tokens are in the table. ``refused`` has the texts
+    that cannot be tokenised, with reasons. With ``from_end``, a truncated text keeps its last tokens, not
+    its first.
     """
 
     ids: NDArray[np.int64]
@@ -47,15 +48,15 @@ class TokenTable:
 
     @property
     def lengths(self) -> IntArray:
-        """Tokens of each text that are here, shape (texts,)."""
+        """Count of tokens in the table for each text, shape (texts,)."""
         return np.diff(self.offsets)
 
     def lengths_of(self, texts: IntArray) -> IntArray:
-        """Tokens of some texts."""
+        """Counts of tokens of some texts."""
         return self.offsets[texts + 1] - self.offsets[texts]
 
     def take(self, texts: IntArray, kept: IntArray) -> NDArray[np.int64]:
-        """The ids that so many tokens of each of the texts keep, end to end."""
+        """The ids of the ``kept`` tokens of each of the texts, end to end."""
         starts = self.offsets[texts + 1] - kept if self.from_end else self.offsets[texts]
         return self.ids[expand_ranges(starts, kept)]
 
@@ -73,8 +74,9 @@ class PaddedBatch:
 class MicroBatch:
     """Pairs that a backend scores together; arrays of shape (rows,).
 
-    ``a`` and ``b`` are texts of the table, ``kept_a`` and ``kept_b`` the tokens kept of them, ``items`` the
-    pairs' numbers in the macro-batch, ``shared`` what the backend computed for the whole of that.
+    ``a`` and ``b`` are indices of texts in the table, ``kept_a`` and ``kept_b`` counts of their kept
+    tokens, and ``items`` indices of items in the macro-batch. ``shared`` is the result of the backend's
+    ``share``.
     """
 
     tokenizer: PairTokenizer
@@ -87,7 +89,7 @@ class MicroBatch:
     shared: Any = None
 
     def __getitem__(self, rows: slice) -> MicroBatch:
-        """Some of the pairs."""
+        """The pairs of a slice."""
         a, b, kept_a, kept_b, items = (
             array[rows] for array in (self.a, self.b, self.kept_a, self.kept_b, self.items)
         )
@@ -98,12 +100,12 @@ class MicroBatch:
 
     @cached_property
     def lengths(self) -> IntArray:
-        """Tokens of each pair, special tokens included."""
+        """Count of tokens of each pair, special tokens included."""
         return self.tokenizer.pair_lengths(self.kept_a, self.kept_b)
 
     @cached_property
     def width(self) -> int:
-        """Tokens of the longest pair."""
+        """Count of tokens of the longest pair."""
         return int(self.lengths.max())
 
     @cached_property
@@ -113,7 +115,7 @@ class MicroBatch:
 
     @cached_property
     def padded(self) -> PaddedBatch:
-        """The pairs as a model of transformers takes them."""
+        """The pairs padded, as input of a transformers model."""
         return self.tokenizer.assemble(self.table, self.a, self.b, self.kept_a, self.kept_b)
 
 
@@ -121,15 +123,15 @@ class PairTokenizer:
     """Tokenises texts and assembles truncated, padded pairs as the reference tokenizer would.
 
     Args:
-        tokenizer: a ``tokenizers.Tokenizer`` without truncation and padding. It is never changed, so that
+        tokenizer: a ``tokenizers.Tokenizer`` without truncation and padding. It is never changed, so
             several threads may use it.
-        max_length: tokens that a pair may have, special tokens included.
+        max_length: limit for a pair, in tokens, special tokens included.
         pad_id: id that fills short rows.
-        pad_left: pad on the left, as decoders want it.
+        pad_left: pad on the left, as decoders need.
         truncate_left: drop tokens from the start of a long text, not from its end.
-        token_types: whether the model is given token types.
-        prompt: what the checkpoint puts before the first text of each pair.
-        unknown_id: id of the token that stands for what the vocabulary lacks, if there is one.
+        token_types: whether the model reads token types.
+        prompt: the checkpoint's prompt, which goes before the first text of each pair.
+        unknown_id: id of the unknown token, if there is one.
     """
 
     def __init__(
@@ -160,7 +162,7 @@ class PairTokenizer:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> PairTokenizer:
-        """A checkpoint's tokenizer under the checkpoint's rules."""
+        """The tokenizer of a checkpoint, with the limit, padding and prompt of that checkpoint."""
         with reading(f"{checkpoint.path}: the tokenizer cannot be used"):
             made = cls._of(checkpoint, checkpoint.tokenizer)
         check_template(made.template, made.max_length, checkpoint)
@@ -170,14 +172,14 @@ class PairTokenizer:
     def _of(cls, checkpoint: Checkpoint, saved: SavedTokenizer) -> PairTokenizer:
         backend = saved.backend
         if checkpoint.stack.lowercase:
-            backend = Tokenizer.from_str(backend.to_str())  # the checkpoint's own stays as it is
+            backend = Tokenizer.from_str(backend.to_str())  # a copy: the checkpoint's is not changed
             before = [backend.normalizer] if backend.normalizer else []
             backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *before])
         return cls(
             backend,
             checkpoint.max_length,
             pad_id=checkpoint.pad_id,
-            # The reference turns language models to the left, whatever their tokenizer says.
+            # The reference pads decoders on the left, whatever their tokenizer's settings.
             pad_left=saved.pads_left or checkpoint.stack.task == GENERATE,
             truncate_left=saved.truncates_left,
             token_types=saved.token_types,
@@ -192,7 +194,7 @@ class PairTokenizer:
 
     @property
     def budget(self) -> int:
-        """Tokens that both texts of a pair may have together."""
+        """The limit of both texts of a pair together, in tokens, without special tokens."""
         return self.max_length - self._template.special_tokens
 
     def encode(
@@ -205,13 +207,13 @@ class PairTokenizer:
 
         Args:
             texts: n texts, without nulls.
-            keep: tokens of each text that are needed, from the side that truncation keeps; a much longer text
-                is then read only as far. Default: all.
+            keep: how many tokens of each text are needed, from the side that truncation keeps. Of a much
+                longer text only the needed part is read. Default: all.
             run: ``map``, or that of a pool of threads.
         """
         column = (texts if isinstance(texts, pa.Array) else pa.array(texts)).cast(pa.large_string())
         size = _PIECE if keep is None else min(_PIECE, max(_LEAST_PIECE, _CHARACTERS_PER_TOKEN * keep))
-        pieces: dict[int, list[str]] = {}  # of the long texts, the next one last
+        pieces: dict[int, list[str]] = {}  # of each long text, in reverse order
         refused: dict[int, str] = {}
         for index in np.flatnonzero(pc.utf8_length(column).to_numpy() > 2 * size).tolist():
             text = column[index].as_py()
@@ -252,7 +254,7 @@ class PairTokenizer:
         return TokenTable(ids, offsets, partial, refused, self._truncate_left)
 
     def _encode_block(self, texts: pa.Array) -> tuple[NDArray[np.int64], IntArray]:
-        """Token ids of texts end to end, and how many each has."""
+        """The token ids of texts, end to end, and the count of each text."""
         if self._columns:
             return self._columns.encode(texts)
         encoded = self._tokenizer.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)
@@ -261,21 +263,21 @@ class PairTokenizer:
         return np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum())), lengths
 
     def _pieces(self, text: str, size: int) -> list[str]:
-        """A text in pieces, in the order of ``pop``: the last piece first, unless the end is what is kept."""
+        """The pieces of a text in the order of ``pop``: reversed, unless the end of the text is kept."""
         ends = cut_positions(text, self._cut, size)
         cut = [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
         return cut if self._truncate_left else cut[::-1]
 
     def count(self, text: str) -> int:
-        """Tokens of a text, in little memory however long it is."""
+        """Count of tokens of a text, in bounded memory however long it is."""
         pieces = self._pieces(text, _PIECE)
         return sum(len(self._tokenizer.encode(piece, add_special_tokens=False).ids) for piece in pieces)
 
     def unknown_pairs(self, table: TokenTable, a: IntArray, b: IntArray) -> IntArray:
-        """Indices of the pairs with a text that is, for more than half of its tokens, unreadable.
+        """Indices of the pairs with a text of which more than half of the tokens are unreadable.
 
-        Unknown beside unknown looks alike to the model, and beside English unlike whatever it says: such
-        scores mean little. See ``unreadable_tokens``.
+        To the model two such texts look alike, and one looks unlike any English text. Their scores mean
+        little. See ``unreadable_tokens``.
         """
         if self._unreadable is None:
             return np.empty(0, dtype=np.int64)
@@ -284,24 +286,27 @@ class PairTokenizer:
         return np.flatnonzero(mostly[a] | mostly[b])
 
     def truncate(self, len_a: IntArray, len_b: IntArray) -> tuple[IntArray, IntArray]:
-        """Tokens that each text of each pair keeps under ``max_length``."""
+        """Counts of the tokens that both texts of each pair keep under ``max_length``."""
         return longest_first(len_a, len_b, self.budget)
 
     def pair_lengths(self, kept_a: IntArray, kept_b: IntArray) -> IntArray:
-        """Tokens of each whole pair, special tokens included."""
+        """Counts of the tokens of whole pairs, special tokens included."""
         return kept_a + kept_b + self._template.special_tokens
 
     def lay_out(
         self, table: TokenTable, a: IntArray, b: IntArray, kept_a: IntArray, kept_b: IntArray
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], IntArray]:
-        """Pairs end to end: their token ids, token types and lengths.
+        """Lay pairs out end to end, with special tokens.
 
         Args:
             table: token ids of the distinct texts.
             a: index into the table of each pair's first text, shape (rows,).
-            b: the same of the second text.
+            b: the same for the second text.
             kept_a: tokens to keep of each first text, shape (rows,).
-            kept_b: the same of the second text.
+            kept_b: the same for the second text.
+
+        Returns:
+            Token ids and token types, end to end, and the length of each pair.
         """
         (before, between, after), types = self._template.parts, self._template.types
         lengths = self.pair_lengths(kept_a, kept_b)
@@ -331,7 +336,7 @@ class PairTokenizer:
     def assemble(
         self, table: TokenTable, a: IntArray, b: IntArray, kept_a: IntArray, kept_b: IntArray
     ) -> PaddedBatch:
-        """Build one padded micro-batch; arguments as for ``lay_out``."""
+        """Assemble a padded micro-batch; the arguments are those of ``lay_out``."""
         flat, flat_types, lengths = self.lay_out(table, a, b, kept_a, kept_b)
         width = int(lengths.max())
         column = np.arange(width)

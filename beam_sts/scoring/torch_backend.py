@@ -1,4 +1,4 @@
-"""PyTorch, running a model as transformers has it, on a CPU or a GPU."""
+"""The torch backend: runs a model class of transformers on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from beam_sts.scoring.plan import TOKEN_BUDGET
 from beam_sts.scoring.tokens import MicroBatch
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-# Micro-batches that a GPU has at a time: while it computes one, the next is launched.
+# Micro-batches that a GPU runs at a time: while it computes one, the next is launched.
 LANES = 2
-# Launching a GPU's kernels takes milliseconds, whatever the size.
+# Larger than on a CPU, because launching the kernels takes milliseconds whatever the size.
 GPU_TOKEN_BUDGET = 8 * TOKEN_BUDGET
 
 
 class Lanes:
-    """Where the micro-batches under way run: on a GPU, ``LANES`` at a time, each on a stream of its own.
+    """CUDA streams for the micro-batches in progress: ``LANES`` of them, one for each micro-batch.
 
-    That of one thread is then computed while another thread launches the next, whatever waits inside the
-    model's code. Elsewhere there is nothing to keep apart.
+    So a GPU computes the micro-batch of one thread while another thread launches the next, even where the
+    model's code waits for the device. On a CPU there are no streams.
 
     Args:
-        device: where they run; the weights are there already.
+        device: the torch device, which has the weights already.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._streams: SimpleQueue[Any] | None = None
         if device.type == "cuda":
-            # For the process: cuDNN plans its attention again for each shape of a micro-batch, and there are
-            # hundreds. That was most of the nano's time in bfloat16.
+            # This holds for the whole process. cuDNN plans its attention again for each shape of a
+            # micro-batch, and there are hundreds: that was most of the nano's time in bfloat16.
             torch.backends.cuda.enable_cudnn_sdp(False)
-            torch.cuda.synchronize(device)  # the streams do not wait for the weights
+            torch.cuda.synchronize(device)  # other streams do not wait for copies of weights
             self._streams = SimpleQueue()
             for _ in range(LANES):
                 self._streams.put(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """A stream that no other thread uses meanwhile."""
+        """Take a stream that no other thread uses until the context ends."""
         if self._streams is None:
             yield
             return
@@ -59,7 +59,7 @@ class Lanes:
             self._streams.put(stream)
 
     def moved(self, array: NDArray[Any]) -> torch.Tensor:
-        """An array on the device. From pinned memory the copy does not wait for the work before it."""
+        """Copy an array to the device. From pinned memory the copy does not wait for earlier work."""
         tensor = torch.from_numpy(array)
         if self._streams is None:
             return tensor.to(self._device)
@@ -67,13 +67,13 @@ class Lanes:
 
 
 class TorchBackend:
-    """Runs a model of transformers.
+    """Runs a transformers model.
 
     Args:
         model: a sequence-classification model with one label, in evaluation mode.
         device: a torch device, such as ``cpu`` or ``cuda``.
-        precision: ``fp32``; ``bf16`` or, on a GPU, ``fp16``: autocast. A GPU gets its matrices rounded once,
-            as autocast would do again for each micro-batch.
+        precision: ``fp32``; ``bf16``, or ``fp16`` on a GPU, by autocast. For a GPU, weights are rounded
+            once, which autocast alone would do for each micro-batch.
     """
 
     packs = False
@@ -92,7 +92,7 @@ class TorchBackend:
         )
 
     def share(self, work: Work, run: Callable[..., Iterable[Any]]) -> None:
-        """Nothing: each pair goes through the model whole."""
+        """Nothing is shared: the model runs on whole pairs."""
 
     def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
         """Logits of the rows, shape (rows,)."""
@@ -113,10 +113,10 @@ class TorchBackend:
 
 
 def round_matrices(model: Any, dtype: torch.dtype) -> None:
-    """Give the linear layers of a model weights of the type that autocast would round them to.
+    """Round the weights of a model's linear layers to the type that autocast would round them to.
 
-    Same scores as by autocast alone, without a rounding of each weight for each micro-batch. Weights that
-    another kind of layer shares, such as a table of word embeddings, stay as they are.
+    The scores are those of autocast alone, without rounding each weight again for each micro-batch. Weights
+    that another kind of layer shares, such as a table of word embeddings, are not changed.
     """
     uses: dict[int, set[bool]] = {}
     for module in model.modules():
@@ -128,7 +128,7 @@ def round_matrices(model: Any, dtype: torch.dtype) -> None:
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether this CPU, and oneDNN in this build of torch, multiply matrices in bfloat16."""
+    """Whether this CPU, and oneDNN in this build of torch, can multiply matrices in bfloat16."""
     try:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     except (AttributeError, NotImplementedError, RuntimeError):

@@ -1,18 +1,19 @@
-"""Long pairs as pairs of windows: which windows, what to compare, how to combine. Pure functions.
+"""Long pairs as pairs of windows: how to cut, compare and combine them. Pure functions.
 
-The rule of ``long_text="windows"``, for a pair of more tokens than the model takes:
+The rule of ``long_text="windows"``, for a pair of more tokens than the model's limit:
 
-1. Each text is cut into windows of half of the pair's token budget; each overlaps half of the one before,
-   and the last ends with the text. A text that is no longer than a window is one window.
-2. Each window is compared with at most ``CANDIDATES`` windows of the other text: the one at the same relative
-   place, and those that share the most tokens with it, rare tokens counting more. The model scores these
-   pairs of windows; the choice only bounds the work, which grows with the length of the texts and not with
-   its square.
-3. A window's score is its best score among its comparisons. A token's score is the mean over the windows that
-   hold it. The pair's score is the mean over all tokens of both texts.
+1. Each text is cut into windows of half of the pair's token budget. Each window overlaps half of the
+   previous one, and the last ends with the text. A text that is not longer than a window is one window.
+2. Each window is compared with at most ``CANDIDATES`` windows of the other text: the one at the same
+   relative position, and those that share the most tokens with it, with more weight for rare tokens. The
+   model scores these pairs of windows. The choice bounds the work, which grows linearly with the length of
+   the texts, not quadratically.
+3. The score of a window is the best of its comparisons. The score of a token is the mean over the windows
+   that contain it. The score of the pair is the mean over all tokens of both texts.
 
-So the score is near the share of both texts' tokens that the other text matches: two equal long texts score
-like two equal short ones, and a half that differs takes half of the score, wherever it is.
+So the score is close to the share of the tokens of both texts that the other text matches. Two equal long
+texts score like two equal short ones; if half of them differs, the score is about half, wherever that half
+is.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ _BUCKETS = 4096  # token ids are compared modulo this
 
 
 def window_starts(length: int, size: int) -> IntArray:
-    """First tokens of a text's windows.
+    """Indices of the first tokens of a text's windows.
 
     Args:
-        length: tokens of the text.
-        size: tokens of a window.
+        length: count of tokens of the text.
+        size: count of tokens of a window.
 
     >>> window_starts(10, 4)
     array([0, 2, 4, 6])
@@ -45,7 +46,11 @@ def window_starts(length: int, size: int) -> IntArray:
 
 
 def window_weights(length: int, size: int) -> NDArray[np.float64]:
-    """How many tokens each window stands for: a token in several windows is shared out among them.
+    """The weight of each window in tokens: a token in several windows is divided among them.
+
+    Args:
+        length: count of tokens of the text.
+        size: count of tokens of a window.
 
     >>> window_weights(10, 4)
     array([3., 2., 2., 3.])
@@ -61,14 +66,15 @@ def window_weights(length: int, size: int) -> NDArray[np.float64]:
 
 
 def choose_comparisons(windows_a: list[IntArray], windows_b: list[IntArray]) -> tuple[IntArray, IntArray]:
-    """Which windows of two texts to compare.
+    """Choose the windows of two texts to compare.
 
     Args:
         windows_a: token ids of each window of the first text.
-        windows_b: the same of the second.
+        windows_b: the same for the second text.
 
     Returns:
-        Two arrays of shape (comparisons,): a window of each text. Every window is in at least one.
+        Two arrays of shape (comparisons,): indices of the windows of both texts. Every window is compared
+            at least once.
     """
     n, m = len(windows_a), len(windows_b)
     held = np.zeros((n + m, _BUCKETS), dtype=np.float32)
@@ -76,7 +82,7 @@ def choose_comparisons(windows_a: list[IntArray], windows_b: list[IntArray]) -> 
         held[row, ids % _BUCKETS] = 1
     rarity = 1 / np.maximum(held.sum(axis=0), 1)
     likeness = (held[:n] * rarity) @ held[n:].T
-    # Among windows that are equally alike the nearest in place comes first.
+    # Of equally similar windows, the one at the nearest position comes first.
     place_a, place_b = (np.arange(k) / max(1, k - 1) for k in (n, m))
     distance = np.abs(place_a[:, None] - place_b[None, :])
     likeness -= 1e-4 * distance
@@ -98,14 +104,14 @@ def combine(
     weights_a: NDArray[np.float64],
     weights_b: NDArray[np.float64],
 ) -> float:
-    """The pair's score from those of its window pairs.
+    """The score of a pair from the scores of its pairs of windows.
 
     Args:
-        scores: of each comparison, shape (comparisons,).
-        first: its window of the first text.
-        second: its window of the second.
-        weights_a: of the first text's windows, from ``window_weights``.
-        weights_b: of the second's.
+        scores: score of each comparison, shape (comparisons,).
+        first: index of each comparison's window in the first text, of the same shape.
+        second: index of each comparison's window in the second text, of the same shape.
+        weights_a: weights of the first text's windows, from ``window_weights``.
+        weights_b: weights of the second text's windows.
 
     >>> scores, five = np.array([1.0, 0.2, 0.0], np.float32), np.array([5.0, 5.0])
     >>> round(combine(scores, np.array([0, 0, 1]), np.array([0, 1, 1]), five, five), 6)

@@ -1,10 +1,10 @@
-"""BERT's WordPiece over columns of texts: the reference tokenizer is asked once for each distinct word.
+"""BERT's WordPiece for columns of texts: the reference tokenizer reads each distinct word once.
 
-In plain ASCII, BERT's rules are simple: letters and digits make words, each punctuation mark is one, white
-space goes. So a column of texts is split by array operations over its bytes, its distinct words are looked
-up, and only words of several pieces go through the reference. Texts with anything else in them (other
-scripts, control characters, the text of a special token) go through the reference whole. The ids are the
-same; property tests hold them together.
+In plain ASCII, BERT's rules are simple: letters and digits form words, each punctuation mark is a word, and
+white space is dropped. So a column of texts is split by array operations on its bytes, its distinct words
+are looked up, and the reference tokenizer reads only words of several pieces. It reads texts with anything
+else (other scripts, control characters, the text of a special token) whole. The ids are equal to the
+reference's; property tests compare them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from beam_sts.arrays import IntArray
 from beam_sts.scoring.plan import expand_ranges
 
 _SPACE, _LETTER, _MARK, _OTHER = range(4)
-# Distinct words of several pieces whose pieces are remembered.
+# How many distinct words of several pieces are cached.
 _MOST_WORDS = 1 << 19
 
 
@@ -31,12 +31,12 @@ class WordPieceColumns:
     """Tokenises columns of texts as a BERT tokenizer would. Safe to call from several threads.
 
     Args:
-        tokenizer: a ``tokenizers.Tokenizer`` that ``takes`` accepts; it is never changed.
+        tokenizer: a ``tokenizers.Tokenizer`` that ``takes`` accepts. It is not changed.
     """
 
     @staticmethod
     def takes(tokenizer: Any) -> bool:
-        """Whether a tokenizer follows BERT's rules and no others."""
+        """Whether a tokenizer follows exactly BERT's rules."""
         spec = json.loads(tokenizer.to_str())
         steps = _steps(spec["normalizer"])
         return (
@@ -59,7 +59,7 @@ class WordPieceColumns:
         self._case = np.arange(256, dtype=np.uint8)
         if lower:
             self._case[[ord(c) for c in string.ascii_uppercase]] += 32
-        # Whatever its case, a text with a special token's text in it is left to the reference.
+        # The reference tokenizer reads texts that contain the text of a special token, in any case.
         self._special = [token["content"].encode().lower() for token in spec["added_tokens"]]
         limit = spec["model"].get("max_input_chars_per_word", 100)
         whole = [(word.encode(), id) for word, id in spec["model"]["vocab"].items() if len(word) <= limit]
@@ -68,7 +68,7 @@ class WordPieceColumns:
         self._pieces: dict[bytes, list[int]] = {}
 
     def encode(self, texts: pa.LargeStringArray) -> tuple[NDArray[np.int64], IntArray]:
-        """Token ids of the texts end to end, without special tokens, and how many each text has."""
+        """The token ids of texts, end to end, without special tokens, and the count of each text."""
         _, offset_buffer, data = texts.buffers()
         offsets = np.frombuffer(offset_buffer, np.int64)[texts.offset : texts.offset + len(texts) + 1]
         if offsets[0] == offsets[-1]:
@@ -96,21 +96,21 @@ class WordPieceColumns:
         return merged, lengths
 
     def _others(self, raw: NDArray[np.uint8], kinds: NDArray[np.uint8], offsets: IntArray) -> IntArray:
-        """Texts that the reference must read whole, in order."""
+        """Indices, in order, of the texts that the reference tokenizer must read whole."""
         places = [np.flatnonzero(kinds == _OTHER)]
         lowered = raw.tobytes().lower()
         for special in self._special:
             place = lowered.find(special)
             while place >= 0:
                 places.append(np.array([place]))
-                # One is enough for a text; a find that reaches into the next text does no harm.
+                # One match is enough for a text. A match that crosses into the next text is harmless.
                 place = lowered.find(special, int(offsets[np.searchsorted(offsets, place, "right")]))
         return np.unique(np.searchsorted(offsets, np.concatenate(places), "right") - 1)
 
     def _split(
         self, letters: NDArray[np.uint8], kinds: NDArray[np.uint8], offsets: IntArray
     ) -> tuple[NDArray[np.int64], IntArray]:
-        """Token ids of ASCII texts, from their bytes and these bytes' kinds."""
+        """The token ids of ASCII texts from their bytes and the kinds of these bytes."""
         begins = np.ones(len(kinds), dtype=bool)
         begins[1:] = (kinds[1:] == _MARK) | (kinds[:-1] != _LETTER)
         begins[offsets[:-1][offsets[:-1] < len(kinds)]] = True
@@ -130,7 +130,7 @@ class WordPieceColumns:
         return ids, np.diff(tokens[np.searchsorted(places, offsets)])
 
     def _look_up(self, words: pa.Array) -> tuple[IntArray, IntArray, NDArray[np.int64]]:
-        """Where each distinct word's ids start in an array of ids, how many they are, and that array."""
+        """The start of each distinct word's ids in an array of ids, their count, and that array."""
         at = pc.index_in(words, value_set=self._words)
         missing = np.flatnonzero(at.is_null().to_numpy(zero_copy_only=False))
         flat = self._ids[at.fill_null(0).to_numpy()]

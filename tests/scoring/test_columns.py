@@ -27,7 +27,7 @@ def test_a_missing_column_lists_the_columns():
 
 
 def test_one_column_alone_is_refused():
-    with pytest.raises(UserError, match=r"^--text_b: is not given; the two go together"):
+    with pytest.raises(UserError, match=r"^--text_b: is not given\. Name both columns"):
         choose_columns(["a", "b"], "a", None)
 
 

@@ -173,7 +173,7 @@ def test_a_pickle_of_a_checkpoint_that_has_changed_is_refused(tiny, tmp_path):
     pickled = pickle.dumps(PairScorer(folder, backend="native"))
     config = json.loads((folder / "config.json").read_text()) | {"layer_norm_eps": 1e-3}
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="not that of the pickled scorer"):
+    with pytest.raises(UserError, match="has changed since the scorer was pickled"):
         pickle.loads(pickled).score(PAIRS)
 
 

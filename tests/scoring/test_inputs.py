@@ -70,7 +70,7 @@ def test_no_pairs_are_no_pairs(none):
         (np.array([["a", "b"]], "S1"), r"pairs\[0\].* a bytes"),
         (np.ones((3, 2)), r"pairs\[0\].* a float"),
         (pd.Series(["ab"]), r"pairs\[0\].* a str"),
-        (pd.DataFrame({"ab": ["x"]}), r"1 columns \(ab\), not of two.*score\(table"),
+        (pd.DataFrame({"ab": ["x"]}), r"1 columns \(ab\), not two.*score\(table"),
         (pd.DataFrame({"a": ["x"], "b": ["y"], "c": [1]}), r"3 columns \(a, b, c\)"),
         (pd.DataFrame({"a": ["x", None], "b": ["y", "z"]}), r"pairs\[1\].* first text"),
         (pl.DataFrame({"a": ["x"], "b": [None]}), r"pairs\[0\].* second text is None"),
@@ -100,7 +100,7 @@ def test_what_is_no_pair_is_named_with_its_place(scorer, pairs, told):
         (["a", None], ValueError, "null"),
         (pl.Series(["a", None]), ValueError, "null"),
         (pa.nulls(2), ValueError, "null"),
-        (["a", "\ud800"], ValueError, r"text_a\[1\] holds a lone surrogate"),
+        (["a", "\ud800"], ValueError, r"text_a\[1\] has a lone surrogate"),
     ],
     ids=str,
 )

@@ -53,7 +53,7 @@ def test_few_and_unsure_texts_say_nothing():
     assert Languages({"la": 2}, 1, ("en",)).unknown == {"la": 2}
     assert not languages_of([], ["en"]).unknown
     assert languages_of(["", "1234", "?!"], ["en"]).texts == 3
-    assert languages_of([], ["en"]).said() == "none, of 0 texts looked at"
+    assert languages_of([], ["en"]).said() == "none, of 0 texts in the sample"
 
 
 def test_the_sample_follows_from_the_texts_not_from_their_order():

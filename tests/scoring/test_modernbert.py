@@ -90,7 +90,7 @@ def test_where_it_cannot_run_torch_runs_the_model(checkpoint, pairs, monkeypatch
     with caplog.at_level(logging.WARNING, backends.__name__):
         scorer = PairScorer(checkpoint, precision="bf16", threads=1)
     assert isinstance(scorer._backend, TorchBackend)
-    assert "runs as transformers has it, which is slower: " in caplog.text
+    assert "runs in the model class of transformers, which is slower: " in caplog.text
     expected = PairScorer(checkpoint, threads=1, backend="torch").score(pairs)
     np.testing.assert_allclose(scorer.score(pairs), expected, rtol=0, atol=0.05)
 

@@ -17,7 +17,7 @@ def test_counts_of_slices_add_up_and_leave_out_what_is_no_count():
     total = ScoreCounts.total(ScoreCounts.read(one, some=True) for one in (record, record))
     assert (total.rows_read, total.reasons, total.histogram) == (6, {"null": 2}, {})
     total.check(6)
-    with pytest.raises(RuntimeError, match="7 rows planned, 6 read"):
+    with pytest.raises(RuntimeError, match="7 rows in the plan, 6 read"):
         total.check(7)
 
 
