@@ -1,6 +1,6 @@
-"""The configs of our own architectures, known to transformers from here on.
+"""The configs of the architectures of this package, registered with transformers when it is imported.
 
-Their model classes come when a config is made (``beam_sts.models.architectures``).
+Their model classes are imported when the first config is created (``beam_sts.models.architectures``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _when_made: list[Callable[[str], None]] = []
 
 
 def when_made(call: Callable[[str], None]) -> None:
-    """Have a function called with the model type of every config of ours that is made from now on."""
+    """Register a function that is called with the model type whenever a config of this package is created."""
     _when_made.append(call)
 
 
@@ -26,7 +26,7 @@ def _made(config: PreTrainedConfig) -> None:
 
 
 class BertHashConfig(BertConfig):
-    """A ``BertConfig`` with the width of the narrow token table and the project's two extensions.
+    """A ``BertConfig`` with the width of the narrow token table and the three extensions of this package.
 
     Published sizes (2 layers, 2 heads, vocabulary 30,522, absolute positions, one label):
 
@@ -40,17 +40,18 @@ class BertHashConfig(BertConfig):
 
     Attributes:
         projections: Width of the narrow token table.
-        window: Tokens under the projection: the token itself and ``window // 2`` neighbours on each side
-            (odd).
-        rotary_dims: Dimensions of each attention head that rotate with the token's place in its own text
-            (even); 0 for BERT's learned absolute positions. With rotary positions there is no position
-            table, and queries grow with the logarithm of the pair's length, so that attention stays as sharp
-            on long texts.
+        window: Tokens that the projection covers (odd): the token and ``window // 2`` neighbours on each
+            side.
+        rotary_dims: Dimensions of each attention head that rotate with the token's position in its text
+            (even); 0 for BERT's learned absolute positions. With rotary positions there is no position table,
+            and queries are multiplied by the attention temperature, which grows with the logarithm of the
+            pair's length, so that attention stays sharp on long texts.
         rotary_base: Base of the rotation's wavelengths.
-        sharp_length: Tokens of a pair from which on the queries grow.
-        segment_dims: Dimensions of each attention head, before the rotating ones, whose sign is the token's
-            text; 0 for BERT's token-type embeddings. The product of two signs says only whether two tokens
-            share a text, so the score is the same in both orders. Needs rotary positions.
+        sharp_length: Length of a pair, in tokens, above which the attention temperature exceeds 1.
+        segment_dims: Dimensions of each attention head, before the rotary ones, that are multiplied by the
+            sign of the token's text; 0 for BERT's token-type embeddings. The product of two signs says only
+            whether two tokens are in the same text, so the score is the same in both orders. Needs rotary
+            positions.
     """
 
     model_type = MODEL_TYPE
@@ -62,7 +63,7 @@ class BertHashConfig(BertConfig):
     segment_dims: int = 0
 
     def __post_init__(self, **kwargs: Any) -> None:
-        """Make the model classes known to the Auto classes, which get at a config first."""
+        """Register the model classes with the Auto classes, which always create a config first."""
         super().__post_init__(**kwargs)
         check_relations(self)
         _made(self)
@@ -72,7 +73,7 @@ class NeoBertConfig(PreTrainedConfig):
     """Sizes of NeoBERT; the defaults are the published model's.
 
     ``max_length`` is the context in tokens. ``intermediate_size`` is the width of an ordinary feed-forward
-    network: SwiGLU, with its three matrices, has two thirds of it, rounded up to a multiple of 8.
+    network; SwiGLU, which has three matrices, uses two thirds of it, rounded up to a multiple of 8.
     """
 
     model_type = "neobert"
@@ -87,7 +88,7 @@ class NeoBertConfig(PreTrainedConfig):
     classifier_dropout: float = 0.1
 
     def __post_init__(self, **kwargs: Any) -> None:
-        """Make the model classes known to the Auto classes, which get at a config first."""
+        """Register the model classes with the Auto classes, which always create a config first."""
         super().__post_init__(**kwargs)
         _made(self)
 

@@ -1,4 +1,4 @@
-"""The files of a checkpoint, read within bounds; whatever is wrong with one is an error of the user's."""
+"""Reading the files of a checkpoint within bounds; every fault of a file becomes a ``UserError``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from beam_sts.errors import UserError
 
 _MB = 1_000_000
-# Bytes of a file that is read whole, by its name. The largest tokenizer.json in use, Gemma's, has 33 MB.
+# Limits, in bytes, of the files that are read whole. The largest known tokenizer.json, Gemma's, has 33 MB.
 _LARGEST = {
     "tokenizer.json": 64 * _MB,
     "vocab.*": 64 * _MB,
@@ -30,22 +30,22 @@ _DEEPEST = 32
 
 
 def check_sizes(folder: Path) -> None:
-    """See that the files of a folder that are read whole are not too large for it.
+    """Check that the files of a folder that are read whole are not too large.
 
     Raises:
-        UserError: naming the file, its size and the bound.
+        UserError: a file is too large; the message names it, its size and the limit.
     """
     for file in folder.iterdir():
         most = next((size for name, size in _LARGEST.items() if fnmatch(file.name, name)), None)
         if most is not None and file.is_file() and (size := file.stat().st_size) > most:
-            raise UserError(f"{file}: {size:,} bytes, at most {most:,} are read. Copy the checkpoint again.")
+            raise UserError(f"{file}: {size:,} bytes, but the limit is {most:,}. Copy the checkpoint again.")
 
 
 def read_json(file: Path) -> Any:
-    """A JSON file's content; an empty dict if there is no such file.
+    """The content of a JSON file; an empty dict if the file does not exist.
 
     Raises:
-        UserError: it is not JSON, or nested deeper than anything a checkpoint holds.
+        UserError: the file is not JSON, or is nested too deep.
     """
     if not file.is_file():
         return {}
@@ -59,10 +59,10 @@ def read_json(file: Path) -> Any:
 
 
 def read_object(file: Path) -> dict[str, Any]:
-    """The same for a file that must hold an object.
+    """The content of a JSON file that must be an object; an empty dict if the file does not exist.
 
     Raises:
-        UserError: it is not JSON, or holds something else.
+        UserError: the file is not JSON, or is something other than an object.
     """
     content = read_json(file)
     if not isinstance(content, dict):
@@ -72,26 +72,30 @@ def read_object(file: Path) -> dict[str, Any]:
 
 @contextmanager
 def reading(place: object, way_out: str = "Copy the checkpoint again.") -> Iterator[None]:
-    """Turn whatever a library raises on a damaged file into an error of the user's.
+    """Turn every exception that a library raises on a damaged file into a ``UserError``.
+
+    Args:
+        place: the file, and what is wrong with it, as the start of the message.
+        way_out: what the user can do.
 
     Raises:
-        UserError: naming the place and what the library said.
+        UserError: the library raised; the message has its message.
     """
     try:
         yield
     except (UserError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except BaseException as error:  # a panic of a library in Rust is no Exception
+    except BaseException as error:  # a panic of a Rust library is not an Exception
         raise UserError(f"{place}: {brief(error) or type(error).__name__}. {way_out}") from error
 
 
 def brief(error: BaseException) -> str:
-    """An error's message on one line, cut to a length that can be read."""
+    """An error's message on one line, cut to a readable length."""
     return " ".join(str(error).split())[:300]
 
 
 def _depth(content: Any) -> int:
-    """Levels of lists and objects, without recursion."""
+    """How deep lists and objects are nested, without recursion."""
     deepest, level = 0, [content]
     while level:
         inner = [one for one in level if isinstance(one, dict | list)]
@@ -103,5 +107,5 @@ def _depth(content: Any) -> int:
 
 
 def kind_of(value: Any) -> str:
-    """What a JSON value is, in words."""
+    """The type of a JSON value in words."""
     return "nothing" if value is None else f"a {type(value).__name__}"

@@ -1,4 +1,4 @@
-"""Heads of their own: what module stacks put after a transformer to get a logit.
+"""Heads: the modules of sentence-transformers that compute a logit from a transformer's output.
 
 Source: ``Pooling``, ``Dense`` and ``LogitScore`` of sentence-transformers 6.2.
 """
@@ -28,7 +28,7 @@ _DENSE_ACTIVATIONS = {
 
 
 class YesNoModel(nn.Module):
-    """A language model asked for one token: the logit of yes less the logit of no.
+    """A language model as a classifier: the logit of the token yes minus that of the token no.
 
     Rows must be padded on the left, so that the last position is a real token.
     """
@@ -39,14 +39,14 @@ class YesNoModel(nn.Module):
         self.yes, self.no = yes, no
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SequenceClassifierOutput:
-        """Token ids of shape (batch, length) to logits of shape (batch, 1)."""
+        """Compute logits of shape (batch, 1) from token ids of shape (batch, length)."""
         last = self.model(input_ids=input_ids, attention_mask=attention_mask, logits_to_keep=1).logits[:, -1]
         logits = last[:, self.yes] if self.no is None else last[:, self.yes] - last[:, self.no]
         return SequenceClassifierOutput(logits=logits.unsqueeze(1))
 
 
 class PooledModel(nn.Module):
-    """An encoder, pooling over its tokens, and linear layers down to one logit."""
+    """An encoder, pooling over its tokens, and linear layers with one final output."""
 
     def __init__(self, model: nn.Module, pooling: str, layers: nn.Sequential, token_types: bool) -> None:
         super().__init__()
@@ -61,14 +61,14 @@ class PooledModel(nn.Module):
         attention_mask: torch.Tensor,
         token_type_ids: torch.Tensor | None = None,
     ) -> SequenceClassifierOutput:
-        """Token ids of shape (batch, length) to logits of shape (batch, 1)."""
+        """Compute logits of shape (batch, 1) from token ids of shape (batch, length)."""
         extra = {"token_type_ids": token_type_ids} if token_type_ids is not None and self.token_types else {}
         hidden = self.model(input_ids=input_ids, attention_mask=attention_mask, **extra).last_hidden_state
         return SequenceClassifierOutput(logits=self.layers(_pool(hidden, attention_mask, self.pooling)))
 
 
 def _pool(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
-    """(batch, length, width) to (batch, width) over the tokens that are not padding."""
+    """Pool (batch, length, width) to (batch, width) over the tokens that are not padding."""
     real = mask.unsqueeze(-1)
     if how == "mean":
         return (hidden * real).sum(dim=1) / real.sum(dim=1).clamp(min=1e-9)
@@ -80,7 +80,11 @@ def _pool(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
 
 
 def yes_no_model(model: nn.Module, stack: Stack) -> YesNoModel:
-    """A language model with its ``LogitScore``.
+    """A language model with its ``LogitScore`` module.
+
+    Args:
+        model: the transformers model.
+        stack: the checkpoint's modules.
 
     Raises:
         UserError: the stack has other modules.
@@ -102,8 +106,14 @@ def yes_no_model(model: nn.Module, stack: Stack) -> YesNoModel:
 def pooled_model(model: nn.Module, stack: Stack, *, allow_pickle: bool = False) -> PooledModel:
     """An encoder with its ``Pooling`` and ``Dense`` modules.
 
+    Args:
+        model: the transformers model.
+        stack: the checkpoint's modules.
+        allow_pickle: whether weights may come from a ``.bin`` file.
+
     Raises:
-        UserError: a module, a pooling or an activation is not supported, or the end is not one logit.
+        UserError: a module, a pooling or an activation is not supported, or the last module has more than one
+            output.
     """
     if not stack.heads or stack.heads[0].kind != "Pooling" or len(stack.heads) < 2:
         kinds = ", ".join(head.kind for head in stack.heads) or "nothing"
@@ -115,7 +125,7 @@ def pooled_model(model: nn.Module, stack: Stack, *, allow_pickle: bool = False) 
         parts.append(_dense(head, width, allow_pickle))
         width = int(head.settings["out_features"])
     if width != 1:
-        raise UserError(f"{stack.folder}: the last module gives {width} numbers, not one.")
+        raise UserError(f"{stack.folder}: the last module has {width} outputs, not one.")
     layers = nn.Sequential(*parts)
     token_types = "token_type_ids" in inspect.signature(model.forward).parameters
     return PooledModel(model, _pooling_mode(pooling), layers, token_types)
@@ -129,14 +139,16 @@ def _pooling_mode(head: HeadModule) -> str:
     ]
     modes = modes if isinstance(modes, list) else [modes]
     if len(modes) != 1 or not isinstance(modes[0], str) or modes[0] not in _POOLING:
-        raise UserError(f"{head.folder}: pooling {modes} is not supported; one of {', '.join(_POOLING)} is.")
+        raise UserError(f"{head.folder}: pooling {modes} is not one of {', '.join(_POOLING)}.")
     return str(modes[0])
 
 
 def _dense(head: HeadModule, width: int, allow_pickle: bool) -> nn.Module:
-    """A linear layer over ``width`` numbers and its activation."""
+    """A linear layer of ``width`` inputs and its activation."""
     if head.kind != "Dense":
-        raise UserError(f"{head.folder}: the module {head.kind} is not supported after Pooling; Dense is.")
+        raise UserError(
+            f"{head.folder}: the module {head.kind} is not supported after Pooling. Only Dense is."
+        )
     settings = head.settings
     entry = str(settings.get("activation_function", "torch.nn.modules.activation.Tanh"))
     activation = _DENSE_ACTIVATIONS.get(entry.rpartition(".")[2]) if entry.startswith("torch.nn.") else None

@@ -1,9 +1,9 @@
 """NeoBERT: a deep, narrow encoder with rotary positions, SwiGLU and RMS norms before each block.
 
-Its checkpoints are published with modeling code of their own, which this class replaces: importing this
-module registers the architecture with transformers' Auto classes, so that
-``AutoModelForSequenceClassification`` and ``sentence_transformers.CrossEncoder`` load them without remote
-code. Parameter names are the published ones.
+Its checkpoints are published with their own modeling code, which this module replaces. Importing it registers
+the architecture with transformers' Auto classes, so that ``AutoModelForSequenceClassification`` and
+``sentence_transformers.CrossEncoder`` load the checkpoints without remote code. Parameter names are the
+published ones.
 
 Source: "NeoBERT: A Next-Generation BERT" (arXiv 2502.19587); agreement with the authors' code is recorded in
 ``tests/models/test_neobert.py``.
@@ -31,7 +31,7 @@ _ROPE_THETA = 10_000.0
 
 
 class SwiGLU(nn.Module):
-    """Feed-forward block: silu(x W1) * (x W2), then W3; W1 and W2 are one packed matrix."""
+    """Feed-forward block: (silu(x W1) * (x W2)) W3; W1 and W2 are packed in one matrix."""
 
     def __init__(self, hidden_size: int, ffn_size: int) -> None:
         super().__init__()
@@ -39,14 +39,14 @@ class SwiGLU(nn.Module):
         self.w3 = nn.Linear(ffn_size, hidden_size, bias=False)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Map (batch, length, hidden_size) to itself."""
+        """Map (batch, length, hidden_size) to the same shape."""
         gate, value = self.w12(hidden).chunk(2, dim=-1)
         mapped: torch.Tensor = self.w3(functional.silu(gate) * value)
         return mapped
 
 
 class NeoBertBlock(nn.Module):
-    """Attention, then feed-forward, each on the normed input and added to it."""
+    """A layer: attention, then the feed-forward block, each on normalised input and with a residual."""
 
     def __init__(self, config: NeoBertConfig) -> None:
         super().__init__()
@@ -60,15 +60,15 @@ class NeoBertBlock(nn.Module):
     def forward(
         self, hidden: torch.Tensor, mask: torch.Tensor | None, rotation: tuple[torch.Tensor, torch.Tensor]
     ) -> torch.Tensor:
-        """One layer.
+        """Run the layer.
 
         Args:
-            hidden: (batch, length, hidden_size).
-            mask: which keys may be attended to, bool of shape (batch, 1, 1, length); all if absent.
+            hidden: activations of shape (batch, length, hidden_size).
+            mask: the keys that are not padding, bool of shape (batch, 1, 1, length); None: all.
             rotation: cosines and sines, each of shape (length, head_size / 2).
         """
         batch, length, width = hidden.shape
-        # Each head's query, key and value lie side by side in the fused projection.
+        # The fused projection has each head's query, key and value side by side.
         fused = self.qkv(self.attention_norm(hidden)).view(batch, length, self.heads, -1)
         query, key, value = (part.transpose(1, 2) for part in fused.chunk(3, dim=-1))
         attended = functional.scaled_dot_product_attention(
@@ -80,14 +80,14 @@ class NeoBertBlock(nn.Module):
 
 
 def _rotate(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotate neighbouring components 2i and 2i + 1 of (batch, heads, length, head_size) by their angle."""
+    """Rotate components 2i and 2i + 1 of (batch, heads, length, head_size) by their angles."""
     even, odd = heads[..., 0::2].float(), heads[..., 1::2].float()
     rotated = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
     return rotated.flatten(-2).type_as(heads)
 
 
 class NeoBertPreTrainedModel(PreTrainedModel):
-    """What the encoder and the classifier share."""
+    """The base class of the encoder and the classifier."""
 
     config_class = NeoBertConfig
     base_model_prefix = "model"
@@ -117,9 +117,9 @@ class NeoBertModel(NeoBertPreTrainedModel):
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any
     ) -> BaseModelOutput:
-        """Token ids of shape (batch, length) to hidden states; token types are accepted and ignored."""
-        # Computed here, not kept in a buffer: transformers 5 builds on the meta device and would leave a
-        # buffer that no checkpoint holds without values.
+        """Encode token ids of shape (batch, length). Token types are accepted and ignored."""
+        # Computed here and not kept in a buffer: transformers 5 builds on the meta device, and would leave a
+        # buffer without values, because no checkpoint has it.
         head_size = self.config.hidden_size // self.config.num_attention_heads
         device = input_ids.device
         rates = 1.0 / _ROPE_THETA ** (torch.arange(0, head_size, 2, device=device).float() / head_size)
@@ -151,7 +151,7 @@ class NeoBertForSequenceClassification(NeoBertPreTrainedModel):
         labels: torch.Tensor | None = None,
         **_: Any,
     ) -> SequenceClassifierOutput:
-        """Token ids of shape (batch, length) to logits of shape (batch, num_labels)."""
+        """Compute logits of shape (batch, num_labels) from token ids of shape (batch, length)."""
         first = self.model(input_ids, attention_mask).last_hidden_state[:, 0]
         logits = self.classifier(self.dropout(torch.tanh(self.dense(self.dropout(first)))))
         loss = None

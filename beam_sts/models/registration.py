@@ -1,8 +1,8 @@
-"""BERT-hash and NeoBERT made known to transformers when it is imported, and not before.
+"""Registers BERT-hash and NeoBERT with transformers when it is imported, and not before.
 
-``import beam_sts`` must not import transformers, which takes seconds, and yet ``CrossEncoder`` must load our
-checkpoints after it. So the module with transformers' table of configs is watched for: once Python has
-executed it, ``beam_sts.models.architectures`` enters ours.
+``import beam_sts`` must not import transformers, which takes seconds. Yet ``CrossEncoder`` must then load
+checkpoints of these architectures. So an import hook waits for the module with transformers' table of
+configs: once Python has executed it, ``beam_sts.models.architectures`` is imported too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MODELS = "transformers.models.auto.modeling_auto"
 
 
 def register_with_transformers() -> None:
-    """Have our architectures known to transformers' Auto classes, now or as soon as it is imported."""
+    """Register the architectures with transformers' Auto classes, now or as soon as it is imported."""
     if _CONFIGS in sys.modules:
         import_module("beam_sts.models.architectures")
     elif not any(isinstance(finder, _Watch) for finder in sys.meta_path):
@@ -27,7 +27,7 @@ def register_with_transformers() -> None:
 
 
 class _Watch(MetaPathFinder):
-    """Finds the watched modules as the other finders do, and has their loaders register afterwards."""
+    """Finds the watched modules through the other finders, and wraps their loaders to register afterwards."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -52,12 +52,15 @@ class _Registering(Loader):
     def exec_module(self, module: ModuleType) -> None:
         self._loader.exec_module(module)
         if module.__name__ == _CONFIGS and _MODELS in sys.modules:
-            return  # that one is being executed, imports this one, and is needed whole to register
+            # The other watched module imports this one. It is still being executed, and will register.
+            return
         sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Watch)]
         try:
             import_module("beam_sts.models.architectures")
-        except Exception as error:  # such as another version of transformers: its user may not need us
+        except (
+            Exception
+        ) as error:  # such as another version of transformers, whose user may not need BERT-hash
             import logging
 
             told = f"{type(error).__name__}: {error}"
-            logging.getLogger(__name__).warning("transformers does not know BERT-hash: %s", told)
+            logging.getLogger(__name__).warning("BERT-hash cannot be registered with transformers: %s", told)

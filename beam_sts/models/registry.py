@@ -1,7 +1,7 @@
-"""The models this project knows by name: what they are and how well they do.
+"""The known models by name: their properties and their accuracy.
 
-``python -m beam_sts.models`` prints the table of the documentation. Any other cross-encoder with one
-label and a supported architecture loads as well; nothing but advice depends on this list.
+``python -m beam_sts.models`` prints the table of the documentation. Any other cross-encoder with one label
+and a supported architecture can be loaded too. The list serves only for advice.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class ModelInfo:
     Attributes:
         name: what to pass as ``model``.
         architecture: family of the encoder.
-        parameters: how many, rounded where its authors round.
-        context: tokens of a pair, special tokens included.
-        pearson: correlation on the STS Benchmark test set, as its authors state it.
-        spearman: the same by rank; None where they state none.
-        licence: where we know it; otherwise see the model's own page.
-        embedded: whether it comes with the package.
+        parameters: count of parameters, rounded if its authors round it.
+        context: limit for a pair, in tokens, special tokens included.
+        pearson: Pearson correlation on the STS Benchmark test set, as its authors state it.
+        spearman: the rank correlation on the same set; None if the authors state none.
+        licence: the licence if it is known; otherwise see the model's page.
+        embedded: whether it is included in the package.
     """
 
     name: str
@@ -59,20 +59,20 @@ PUBLISHED = (
 
 
 def embedded_models() -> list[str]:
-    """Names of the models inside the package."""
+    """The names of the models in the package."""
     return sorted(file.parent.name for file in EMBEDDED.glob("*/config.json"))
 
 
 def known_models() -> list[ModelInfo]:
-    """Embedded models first, then the published ones, the most accurate first."""
+    """The known models: the embedded ones, then the published ones, the most accurate first."""
     return [*(_embedded_info(EMBEDDED / name) for name in embedded_models()), *PUBLISHED]
 
 
 def cached_models() -> list[ModelInfo]:
-    """The cross-encoders of the local Hugging Face cache, by name; nothing is asked of the network.
+    """The cross-encoders in the local Hugging Face cache, sorted by name. There is no network access.
 
-    A cross-encoder is what says it is a sequence classifier of one label, or comes with ``modules.json``
-    and says it is a ``CrossEncoder``. Whether it loads is seen when it is loaded.
+    A checkpoint counts as a cross-encoder if its config is that of a sequence classifier with one label, or
+    if it has ``modules.json`` and its settings name ``CrossEncoder``. It may still fail to load.
     """
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
@@ -99,7 +99,9 @@ def _cached_info(name: str, folder: Path) -> ModelInfo | None:
         return content if isinstance(content, dict) else {}
 
     config = read("config.json")
-    labels = config.get("num_labels") or len(config.get("id2label") or "ab")  # two where none are named
+    labels = config.get("num_labels") or len(
+        config.get("id2label") or "ab"
+    )  # transformers' default is two labels
     classifies = any(
         str(one).endswith("ForSequenceClassification") for one in config.get("architectures", ())
     )
@@ -116,7 +118,7 @@ def _cached_info(name: str, folder: Path) -> ModelInfo | None:
 
 
 def count_parameters(folder: Path) -> int:
-    """Numbers in the safetensors files of a folder, from their headers alone; 0 where there are none."""
+    """Count of the numbers in a folder's safetensors files, from their headers; 0 if there are no files."""
     from safetensors import safe_open
 
     total = 0
@@ -127,7 +129,7 @@ def count_parameters(folder: Path) -> int:
 
 
 def _embedded_info(folder: Path) -> ModelInfo:
-    """What an embedded model's own files say: config, weights and model card."""
+    """The properties of an embedded model, from its config, weights and model card."""
     config = json.loads((folder / "config.json").read_text())
     card = (folder / "README.md").read_text(encoding="utf-8")
     figures = re.search(r"^\| STS-B test \| ([\d.]+) \| ([\d.]+) \|", card, re.MULTILINE)
@@ -145,7 +147,7 @@ def _embedded_info(folder: Path) -> ModelInfo:
 
 
 def did_you_mean(name: str) -> str | None:
-    """The known model whose name is nearest, with or without its owner; None if none is near.
+    """The known model with the most similar name, with or without its owner; None if none is similar.
 
     >>> did_you_mean("ModernCE-base-sts")
     'dleemiller/ModernCE-base-sts'

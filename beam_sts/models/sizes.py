@@ -1,4 +1,4 @@
-"""What config.json says of a BERT-hash model, as checked numbers, without torch and transformers."""
+"""The sizes of a BERT-hash model: checked numbers from config.json, without torch and transformers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ MODEL_TYPE = "bert_hash"
 
 @dataclass(frozen=True)
 class BertHashSizes:
-    """The keys of config.json that decide what a BERT-hash classifier computes, and BERT's defaults for them.
+    """The keys of config.json that affect the scores of a BERT-hash classifier, with BERT's defaults.
 
-    ``beam_sts.models.configs.BertHashConfig``, the config that transformers knows, says what those mean that
-    BERT has not.
+    ``beam_sts.models.configs.BertHashConfig`` describes the keys that BERT does not have.
     """
 
     vocab_size: int = 30_522
@@ -44,14 +43,14 @@ class BertHashSizes:
 
 
 def bert_hash_sizes(values: Mapping[str, Any], place: object) -> BertHashSizes:
-    """The sizes that a config's values give.
+    """The sizes in the values of a config.
 
     Args:
         values: the content of config.json.
-        place: the file, for errors.
+        place: the file, for messages.
 
     Raises:
-        UserError: naming the place, the key, the value and what it may be.
+        UserError: a value is invalid; the message names the place, the key, the value and what is valid.
     """
     check_values(values, str(place))
     given = {field.name: values[field.name] for field in fields(BertHashSizes) if field.name in values}
@@ -62,7 +61,7 @@ def bert_hash_sizes(values: Mapping[str, Any], place: object) -> BertHashSizes:
     if labels is not None:
         if not isinstance(labels, dict):
             raise UserError(f"{place}: id2label {str(labels)[:60]} must be an object.")
-        if given.get("num_labels") is None:  # where both are there, transformers takes the number
+        if given.get("num_labels") is None:  # if both are set, transformers uses num_labels
             given["num_labels"] = len(labels)
     elif given.get("num_labels") is None:
         given.pop("num_labels", None)
@@ -72,23 +71,23 @@ def bert_hash_sizes(values: Mapping[str, Any], place: object) -> BertHashSizes:
     try:
         check_relations(sizes)
     except ValueError as error:
-        raise UserError(f"{place}: {error}. Take the config that the model was saved with.") from error
+        raise UserError(f"{place}: {error}. Use the config that the model was saved with.") from error
     return sizes
 
 
 def classifies(values: Mapping[str, Any]) -> bool:
-    """Whether a config is a classifier's. A bare encoder gets one label: the reference's rule."""
+    """Whether a config is that of a classifier. As in the reference, a bare encoder gets one label."""
     return any(name.endswith("ForSequenceClassification") for name in values.get("architectures") or ())
 
 
 def check_relations(sizes: Any) -> None:
-    """See that the sizes of a BERT-hash model fit each other.
+    """Check that the sizes of a BERT-hash model fit each other.
 
     Args:
-        sizes: a ``BertHashSizes``, or a config of transformers with the same attributes.
+        sizes: a ``BertHashSizes``, or a transformers config with the same attributes.
 
     Raises:
-        ValueError: naming those that do not.
+        ValueError: two do not fit; the message names them.
     """
     if sizes.hidden_size % sizes.num_attention_heads:
         raise ValueError(
@@ -109,4 +108,4 @@ def check_relations(sizes: Any) -> None:
             f"found rotary_dims {sizes.rotary_dims}, segment_dims {sizes.segment_dims}"
         )
     if sizes.segment_dims and not sizes.rotary_dims:
-        raise ValueError(f"segment_dims {sizes.segment_dims} needs rotary positions, found rotary_dims 0")
+        raise ValueError(f"segment_dims {sizes.segment_dims} needs rotary positions, but rotary_dims is 0")

@@ -1,4 +1,4 @@
-"""From a model's name to a local folder: embedded, local, on any file system of fsspec, or on the Hub."""
+"""Finds a checkpoint by name: embedded, in a local folder, on any file system of fsspec, or on the Hub."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ _SUFFIXES = (".json", ".txt", ".model", ".safetensors")
 
 
 def locate(name: str, *, allow_pickle: bool = False, trust_remote_code: bool = False) -> Path:
-    """Find a checkpoint; fetch it once if it is elsewhere.
+    """Find a checkpoint, and fetch it once if it is remote.
 
     Args:
         name: an embedded model's name, a local folder, an fsspec URL or a Hub id with optional ``@revision``.
         allow_pickle: fetch ``.bin`` files too.
         trust_remote_code: fetch Python files too.
 
+    Returns:
+        The local folder.
+
     Raises:
-        UserError: there is nothing under the name, or it cannot be fetched.
+        UserError: there is no such model, or it cannot be fetched.
     """
     if name in embedded_models():
         return EMBEDDED / name
@@ -50,7 +53,7 @@ def locate(name: str, *, allow_pickle: bool = False, trust_remote_code: bool = F
 
 def _checked(folder: Path) -> Path:
     if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
-        raise UserError(f"{folder}: no config.json in this folder, so it is no checkpoint.")
+        raise UserError(f"{folder}: no config.json in this folder, so it is not a checkpoint.")
     return folder
 
 
@@ -64,7 +67,7 @@ def _embedded() -> str:
 
 
 def _copy(url: str, suffixes: tuple[str, ...]) -> Path:
-    """A URL's checkpoint files in the local cache: copied once for each state they are in over there."""
+    """The cache folder of a URL's checkpoint files, which are copied once for each state of the source."""
     import fsspec
     from fsspec.implementations.local import LocalFileSystem
     from huggingface_hub import constants
@@ -113,7 +116,7 @@ def _download(name: str, suffixes: tuple[str, ...]) -> Path:
     try:
         try:
             return Path(snapshot_download(repo, **wanted))
-        except OSError as error:  # older versions ask the hub for a commit that is in the cache already
+        except OSError as error:  # older versions ask the Hub even for a commit that is in the cache
             try:
                 return Path(snapshot_download(repo, **wanted, local_files_only=True))
             except OSError:
@@ -127,6 +130,6 @@ def _download(name: str, suffixes: tuple[str, ...]) -> Path:
         why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else said
         raise UserError(
             f"model {name!r} is not in the Hugging Face cache and cannot be downloaded: {why}.{hint} "
-            f"Ways out: an embedded model ({_embedded()}), a local folder with the checkpoint, or download "
-            "it where there is a network and copy the cache (HF_HOME)."
+            f"Use an embedded model ({_embedded()}) or a local folder with the checkpoint, or "
+            "download it on a machine with a network and copy the cache (HF_HOME)."
         ) from error

@@ -1,6 +1,6 @@
-"""What sentence-transformers' files say of a checkpoint: its task, its modules, its prompt, its activation.
+"""The sentence-transformers files of a checkpoint: its task, modules, prompt and activation.
 
-Source: ``CrossEncoder`` of sentence-transformers 6.2, whose scores we reproduce.
+Source: ``CrossEncoder`` of sentence-transformers 6.2, the reference, whose scores are reproduced.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SETTINGS_FILES = ("sentence_bert_config.json", "sentence_roberta_config.json")
 
 @dataclass(frozen=True)
 class HeadModule:
-    """A module after the transformer: its class's name, its settings and its folder."""
+    """A module after the transformer: its class name, settings and folder."""
 
     kind: str
     settings: dict[str, Any]
@@ -32,17 +32,18 @@ class HeadModule:
 
 @dataclass(frozen=True)
 class Stack:
-    """How texts become a logit.
+    """How a logit is computed from texts.
 
     Attributes:
-        folder: where the transformer and the tokenizer are.
-        task: ``sequence-classification`` (the transformer has the head), ``text-generation`` (a language
-            model whose yes and no are compared) or ``feature-extraction`` (pooling and a head of their own).
+        folder: the folder of the transformer and the tokenizer.
+        task: ``sequence-classification`` (the transformer has the head), ``text-generation`` (the tokens yes
+            and no of a language model are compared) or ``feature-extraction`` (pooling and separate head
+            modules).
         heads: the modules after the transformer.
-        prompt: put before the first text of each pair.
+        prompt: goes before the first text of each pair.
         activation: the entry of config_sentence_transformers.json, if any.
-        max_length: tokens of a pair where the files set it, whatever the model could take.
-        lowercase: lower-case texts, whatever the tokenizer does.
+        max_length: limit for a pair, in tokens, if the files set one.
+        lowercase: whether texts are lower-cased before the tokenizer.
     """
 
     folder: Path
@@ -58,11 +59,11 @@ def read_stack(path: Path) -> Stack | None:
     """The module stack of a checkpoint; None if it is a plain transformers one.
 
     Raises:
-        UserError: the stack has a part that is not supported here.
+        UserError: the stack has a part that is not supported.
     """
     modules_file = path / "modules.json"
     saved = read_object(path / "config_sentence_transformers.json")
-    # As in the reference: another model type's modules and settings are not for a cross-encoder.
+    # As in the reference, modules and settings of another model type are ignored.
     if not modules_file.is_file() or saved.get("model_type") != "CrossEncoder":
         return None
     modules = read_json(modules_file)
@@ -85,7 +86,7 @@ def read_stack(path: Path) -> Stack | None:
         raise _chat_template(path)
     for name in ("processing_kwargs", "model_kwargs", "processor_kwargs", "config_kwargs"):
         if settings.get(name):
-            raise UserError(f"{path}: {name} {settings[name]} in its settings are not supported here.")
+            raise UserError(f"{path}: {name} {settings[name]} in its settings are not supported.")
     check_whole(path, "max_seq_length", settings.get("max_seq_length"), 1, 1 << 60, optional=True)
     return Stack(
         first.folder,
@@ -99,7 +100,7 @@ def read_stack(path: Path) -> Stack | None:
 
 
 def plain_stack(path: Path, values: Mapping[str, Any], tokenizer: SavedTokenizer) -> Stack:
-    """The reference's reading of a plain checkpoint: a classifier, or a language model that says yes or no.
+    """The reference's stack for a plain checkpoint: a classifier, or a language model with yes and no.
 
     Args:
         path: the checkpoint.
@@ -117,21 +118,23 @@ def plain_stack(path: Path, values: Mapping[str, Any], tokenizer: SavedTokenizer
     ids = {name: tokenizer.backend.token_to_id(token) for name, token in tokens.items()}
     if None in ids.values():
         raise UserError(
-            f"{path}: a language model scores by its tokens yes and no; its vocabulary lacks one."
+            f"{path}: a language model scores by its tokens yes and no, but its vocabulary lacks one of them."
         )
     return Stack(path, GENERATE, (HeadModule("LogitScore", ids, path),))
 
 
 def activation_name(path: Path, entry: str | None, values: Mapping[str, Any]) -> str:
-    """The reference's order: the stack's entry, the config's new and old one, Sigmoid for one label.
+    """The activation, ``sigmoid`` or ``identity``.
+
+    In the reference's order: the stack's entry, the config's new and old entries, then Sigmoid.
 
     Args:
         path: the checkpoint.
-        entry: the stack's.
+        entry: the stack's entry.
         values: the content of config.json.
 
     Raises:
-        UserError: the entry is not one of those supported.
+        UserError: the entry is not supported.
     """
     entry = (
         entry
@@ -151,7 +154,7 @@ def _module(path: Path, entry: dict[str, Any]) -> HeadModule:
         raise UserError(f"{path / 'modules.json'}: the path {str(relative)!r} leaves the checkpoint folder.")
     folder = path / relative
     if not folder.is_dir():
-        raise UserError(f"{path / 'modules.json'}: {str(relative)!r} is no folder of the checkpoint.")
+        raise UserError(f"{path / 'modules.json'}: {str(relative)!r} is not a folder of the checkpoint.")
     check_sizes(folder)
     return HeadModule(str(entry.get("type")).rpartition(".")[2], read_object(folder / "config.json"), folder)
 
@@ -161,7 +164,9 @@ def _prompt(path: Path, saved: dict[str, Any]) -> str:
     if default is None:
         return ""
     if not isinstance(prompts, dict) or not isinstance(default, str):
-        raise UserError(f"{path}: prompts or default_prompt_name {default!r} are not as they are saved.")
+        raise UserError(
+            f"{path}: prompts or default_prompt_name {default!r} are malformed. Save the checkpoint again."
+        )
     if default not in prompts:
         raise UserError(
             f"{path}: default_prompt_name {default!r} is not among its prompts {sorted(prompts)}."
@@ -171,6 +176,7 @@ def _prompt(path: Path, saved: dict[str, Any]) -> str:
 
 def _chat_template(path: Path) -> UserError:
     return UserError(
-        f"{path}: the reference puts this model's pairs through a chat template, which is not supported "
-        "here. Take a sequence-classification model, such as those of `python -m beam_sts.models`."
+        f"{path}: the reference formats this model's pairs with a chat template, which is not "
+        "supported. Use a sequence-classification model, such as those of `python -m "
+        "beam_sts.models`."
     )

@@ -1,6 +1,6 @@
-"""The one check that a checkpoint's tensors are those of its config, whatever runs the model.
+"""The check that a checkpoint's tensors fit its config, the same for every backend.
 
-Tensors are those of torch, arrays, or ``StoredTensor``: all have ``shape`` and ``dtype``.
+A tensor may be a torch tensor, an array or a ``StoredTensor``: all have ``shape`` and ``dtype``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from beam_sts.models.sizes import BertHashSizes
 
 T = TypeVar("T")
 
-# Parts that checkpoints carry over from pretraining and a classifier does not use.
+# Tensors of pretraining that checkpoints may still have and that a classifier does not use.
 UNUSED = re.compile(
     r"(^|\.)(position_ids$|pooler\.dense\.|lm_head\.|cls\.predictions\.|cls\.seq_relationship\.)"
 )
@@ -29,18 +29,18 @@ _FLOATS = ("float32", "float16", "bfloat16", "float64")
 def check_tensors(
     weights: Mapping[str, T], expected: Mapping[str, tuple[int, ...]], place: Path
 ) -> dict[str, T]:
-    """See that weights are those expected: none missing, unexpected or misshapen, all floats.
+    """Check that no tensor is missing, unexpected or of the wrong shape, and that all are floats.
 
     Args:
         weights: tensors by name.
-        expected: their shapes by name.
-        place: the checkpoint, for errors.
+        expected: the shapes by name.
+        place: the checkpoint, for messages.
 
     Returns:
-        The expected ones: without what checkpoints carry over from pretraining and a classifier does not use.
+        The expected tensors, without those of pretraining that a classifier does not use.
 
     Raises:
-        UserError: naming the tensor and, of a misshapen one, both shapes.
+        UserError: a tensor does not fit; the message names it and, if the shape is wrong, both shapes.
     """
     missing = sorted(expected.keys() - weights.keys())
     refuse_names(place, "missing", missing)
@@ -54,46 +54,46 @@ def check_tensors(
 
 
 def check_shape(name: str, found: tuple[int, ...], expected: tuple[int, ...], place: Path) -> None:
-    """See that a tensor has the shape that the config asks for.
+    """Check that a tensor has the shape that the config requires.
 
     Raises:
-        UserError: naming the tensor and both shapes.
+        UserError: it has not; the message names the tensor and both shapes.
     """
     if found != expected:
         raise UserError(
-            f"{place}: the weights do not fit config.json: {name} has the shape {list(found)}, the config "
-            f"asks for {list(expected)}. Take a complete checkpoint of this architecture."
+            f"{place}: the weights do not fit config.json: {name} has the shape {list(found)}, but "
+            f"the config requires {list(expected)}. Use a complete checkpoint of this architecture."
         )
 
 
 def check_dtype(name: str, tensor: Any, place: Path) -> None:
-    """See that a tensor holds floats.
+    """Check that a tensor has floats.
 
     Raises:
-        UserError: naming the tensor and its type.
+        UserError: it has not; the message names the tensor and its type.
     """
     kind = str(tensor.dtype).removeprefix("torch.")
     if kind not in _FLOATS:
-        raise UserError(f"{place}: {name} holds {kind}, not floats. Save the checkpoint in float32.")
+        raise UserError(f"{place}: {name} is {kind}, not floats. Save the checkpoint in float32.")
 
 
 def check_finite(name: str, tensor: Any, place: Path) -> None:
-    """See that the numbers of a tensor are finite in float32.
+    """Check that the numbers of a tensor are finite in float32.
 
     Args:
-        name: of the tensor, for the error.
-        tensor: of torch or NumPy.
-        place: the checkpoint, for the error.
+        name: the tensor's name, for messages.
+        tensor: a torch tensor or a NumPy array.
+        place: the checkpoint, for messages.
 
     Raises:
-        UserError: naming the tensor and its extremes.
+        UserError: a number is not; the message names the tensor, its least and its greatest number.
     """
     if math.prod(tensor.shape):
         with np.errstate(over="ignore"):
             low, high = (float(np.float32(float(bound))) for bound in (tensor.min(), tensor.max()))
         if not (math.isfinite(low) and math.isfinite(high)):
             raise UserError(
-                f"{place}: {name} holds numbers that are not finite in float32 ({low} to {high}). Copy the "
+                f"{place}: {name} has numbers that are not finite in float32 ({low} to {high}). Copy the "
                 "checkpoint again."
             )
 
@@ -101,18 +101,23 @@ def check_finite(name: str, tensor: Any, place: Path) -> None:
 def refuse_names(place: Path, kind: str, names: list[str]) -> None:
     """Refuse tensors that are missing or unexpected.
 
+    Args:
+        place: the checkpoint, for messages.
+        kind: ``missing`` or ``unexpected``, for messages.
+        names: the names of the tensors.
+
     Raises:
-        UserError: there is one.
+        UserError: ``names`` is not empty.
     """
     if names:
         raise UserError(
             f"{place}: the weights do not fit config.json: {len(names)} {kind} keys, such as "
-            f"{names[0][:200]}. Take a complete checkpoint of this architecture."
+            f"{names[0][:200]}. Use a complete checkpoint of this architecture."
         )
 
 
 def bert_hash_shapes(config: BertHashSizes) -> dict[str, tuple[int, ...]]:
-    """Shapes of the tensors of a BERT-hash classifier by name, without its model class, which needs torch."""
+    """The shapes of a BERT-hash classifier's tensors by name, without its model class, which needs torch."""
     return classifier_shapes(
         vocabulary=config.vocab_size,
         projections=config.projections,
@@ -138,7 +143,10 @@ def classifier_shapes(
     types: int,
     labels: int = 1,
 ) -> dict[str, tuple[int, ...]]:
-    """The same from the sizes; ``positions`` and ``types`` are rows of tables, 0 where there is none."""
+    """The shapes of a BERT-hash classifier's tensors by name, from its sizes.
+
+    ``positions`` and ``types`` are the rows of those tables, 0 if there is no table.
+    """
     linear = {
         f"{WORD_EMBEDDINGS}projections": (hidden, projections * window),
         "bert.pooler.dense": (hidden, hidden),

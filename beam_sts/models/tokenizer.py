@@ -1,7 +1,7 @@
-"""A checkpoint's tokenizer and what its files say of it, as transformers' fast tokenizer would have it.
+"""A checkpoint's tokenizer and its settings, equal to the fast tokenizer of transformers.
 
-BERT's WordPiece, as transformers saves it, is read here with the ``tokenizers`` library alone. Any other
-tokenizer goes through transformers.
+BERT's WordPiece, as transformers saves it, is read with the ``tokenizers`` library alone. Any other tokenizer
+is loaded by transformers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from beam_sts.extras import need_torch
 from beam_sts.models.bounds import check_vocabulary
 from beam_sts.models.files import read_object, reading
 
-_NEEDS = "The folder needs the tokenizer.json the model was trained with."
+_NEEDS = "Copy the tokenizer.json that the model was trained with into the folder."
 _BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast")
 _BERT_TOKENS = {
     "unk_token": "[UNK]",
@@ -27,24 +27,24 @@ _BERT_TOKENS = {
     "cls_token": "[CLS]",
     "mask_token": "[MASK]",
 }
-# What makes transformers read, or add, tokens in further ways.
+# Settings with which transformers reads or adds tokens in other ways.
 _MORE_TOKENS = ("extra_special_tokens", "additional_special_tokens", "bos_token", "eos_token")
-_UNLIMITED = int(1e30)  # what transformers says where no file does
+_UNLIMITED = int(1e30)  # the default of transformers
 
 
 @dataclass(frozen=True)
 class SavedTokenizer:
-    """A tokenizer and how it is used.
+    """A tokenizer and its settings.
 
     Attributes:
         backend: the ``tokenizers.Tokenizer``, without truncation and padding.
-        model_max_length: tokens that a pair may have, as the files say it, unchecked.
-        pads_left: whether padding goes to the left.
+        model_max_length: limit for a pair, in tokens, from the files, unchecked.
+        pads_left: whether padding is on the left.
         truncates_left: whether the start of a long text is cut.
-        token_types: whether the model is given token types.
-        unknown_id: id of the token for what the vocabulary lacks.
+        token_types: whether the model reads token types.
+        unknown_id: id of the unknown token.
         pad_id: id of the padding token.
-        chat_template: whether pairs would go through one.
+        chat_template: whether the files have a chat template for pairs.
     """
 
     backend: Tokenizer
@@ -61,12 +61,13 @@ def read_tokenizer(folder: Path, vocab_size: int, *, trust_remote_code: bool = F
     """The tokenizer of a checkpoint folder.
 
     Args:
-        folder: where the files are.
+        folder: the checkpoint folder.
         vocab_size: rows of the model's table.
-        trust_remote_code: whether it may be the checkpoint's own code.
+        trust_remote_code: whether the tokenizer may be the checkpoint's own code.
 
     Raises:
-        UserError: it is missing, damaged or not the model's, or needs transformers, which is not installed.
+        UserError: the tokenizer is missing, damaged or not the model's, or needs transformers, which is not
+            installed.
     """
     file = folder / "tokenizer.json"
     tokens = check_vocabulary(file, vocab_size)
@@ -83,16 +84,16 @@ def read_tokenizer(folder: Path, vocab_size: int, *, trust_remote_code: bool = F
     highest = max(saved.backend.get_vocab().values(), default=-1)
     if highest >= vocab_size:
         raise UserError(
-            f"{folder}: the tokenizer has {highest + 1} tokens, the model {vocab_size}; they do not belong "
-            "together."
+            f"{folder}: the tokenizer has {highest + 1} tokens, but the model {vocab_size}; they do "
+            "not belong together."
         )
     return saved
 
 
 def _bert_settings(folder: Path) -> dict[str, Any] | None:
-    """The content of tokenizer_config.json, if the folder has BERT's tokenizer and no token besides its five.
+    """The content of tokenizer_config.json, if the folder has BERT's tokenizer without further tokens.
 
-    The older files that name tokens may be there as long as they name the same.
+    The older files that name special tokens may exist if they name the same ones.
     """
     settings, content = read_object(folder / "tokenizer_config.json"), read_object(folder / "tokenizer.json")
     model = content.get("model")
@@ -144,12 +145,12 @@ def _content(token: Any) -> Any:
 
 
 def _is_plain(token: Mapping[str, Any]) -> bool:
-    """Whether a special token is found as it is written and takes nothing around it along."""
+    """Whether a special token is matched exactly as written, without the characters around it."""
     return not any(token.get(name) for name in ("single_word", "lstrip", "rstrip", "normalized"))
 
 
 def _bert(content: dict[str, Any], settings: dict[str, Any]) -> tuple[SavedTokenizer, dict[str, str]]:
-    """BERT's tokenizer as transformers makes it: of tokenizer.json the vocabulary, all else by the settings.
+    """BERT's tokenizer as transformers builds it: the vocabulary of tokenizer.json, the rest from settings.
 
     Source: ``BertTokenizer`` of transformers 5.
     """
@@ -185,7 +186,7 @@ def _bert(content: dict[str, Any], settings: dict[str, Any]) -> tuple[SavedToken
 
 
 def _is_left(side: Any, saved: Any) -> bool:
-    """Whether a side is the left one: as the settings say it, or else tokenizer.json."""
+    """Whether a side is the left one, by the settings or else by tokenizer.json."""
     if side is None:
         side = str((saved or {}).get("direction", "right")).lower()
     if side not in ("left", "right"):

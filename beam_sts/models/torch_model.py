@@ -1,4 +1,4 @@
-"""A checkpoint's model as transformers has it; importing this module takes torch, and seconds."""
+"""The transformers model of a checkpoint. Importing this module imports torch, which takes seconds."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ def bert_hash_model(stack: Stack, arrays: Mapping[str, NDArray[Any]], pad_id: in
     """A BERT-hash classifier in float32 and evaluation mode.
 
     Args:
-        stack: what the files say of it.
+        stack: the checkpoint's modules.
         arrays: its weights, checked.
-        pad_id: the token that fills short rows.
+        pad_id: id of the padding token.
 
     Raises:
-        UserError: transformers cannot run what its config says.
+        UserError: transformers refuses the config.
     """
     config = read_config(stack.folder, check_config(stack.folder / "config.json"))
     config.pad_token_id = pad_id
-    # Tensors of their own, which torch may write to.
+    # Copies, because torch may write to its tensors.
     weights = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     return build(transformers.AutoModelForSequenceClassification, config, weights, stack.folder).eval()
 
 
 def any_model(stack: Stack, config: Any, *, allow_pickle: bool, trust_remote_code: bool) -> Any:
-    """The model of any other checkpoint in float32 and evaluation mode: ids in, ``logits`` out.
+    """The model of any other checkpoint, in float32 and evaluation mode: token ids in, ``logits`` out.
 
     Args:
-        stack: what the files say of it.
-        config: its config.
-        allow_pickle: whether weights may come from a ``.bin``.
+        stack: the checkpoint's modules.
+        config: its transformers config.
+        allow_pickle: whether weights may come from a ``.bin`` file.
         trust_remote_code: whether the architecture may be the checkpoint's own code.
 
     Raises:
-        UserError: the weights are absent, unsafe, unreadable or do not fit the config.
+        UserError: the weights are missing, unsafe, unreadable or do not fit the config.
     """
     weights = read_tensors(stack.folder, allow_pickle=allow_pickle)
     auto_class = getattr(transformers, _AUTO_CLASSES[stack.task])

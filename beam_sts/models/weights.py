@@ -1,4 +1,4 @@
-"""Where a checkpoint's weights are, and those of safetensors files as arrays; neither needs torch."""
+"""Finds a checkpoint's weights, and reads safetensors files as arrays, without torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from beam_sts.models.tensors import WORD_EMBEDDINGS
 
 _LONGEST_HEADER = 16_000_000
 _WEIGHT_FILE = re.compile(r"[\w-][\w.-]*\.(safetensors|bin)")
-# Of safetensors, those that checks or errors name; any other is named as it is there.
+# The types of safetensors that checks or messages name. Any other type keeps its name.
 _DTYPES = {
     "F64": "float64",
     "F32": "float32",
@@ -36,12 +36,12 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor of a safetensors file: what its header says of it, until ``read_stored``.
+    """A tensor of a safetensors file, described by its header and not read yet; ``read_stored`` reads it.
 
     Attributes:
-        file: where it is.
-        name: of the tensor.
-        shape: its sizes.
+        file: the safetensors file.
+        name: the tensor's name.
+        shape: its shape.
         dtype: the type of its numbers, such as ``bfloat16``.
     """
 
@@ -52,23 +52,23 @@ class StoredTensor:
 
     @property
     def ndim(self) -> int:
-        """How many sizes."""
+        """Count of dimensions."""
         return len(self.shape)
 
 
 def read_stored(tensors: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """Tensors as arrays, each of its shape; those in bfloat16 as float32, which holds each of their numbers.
+    """Tensors as arrays. Those in bfloat16 become float32, which represents all of their numbers.
 
     Args:
-        tensors: stored ones, which are read, and arrays, which stay as they are.
+        tensors: stored tensors, which are read, and arrays, which are not changed.
 
     Raises:
-        UserError: a file is not what it was when its header was read.
+        UserError: a file has changed since its header was read.
     """
     arrays = {}
     for file in {t.file for t in tensors.values() if isinstance(t, StoredTensor)}:
         with (
-            reading(f"{file}: not a whole safetensors file", "Copy it again."),
+            reading(f"{file}: not a complete safetensors file", "Copy it again."),
             safe_open(file, "np") as stored,
         ):
             for name, tensor in tensors.items():
@@ -86,7 +86,7 @@ def _read(stored: Any, tensor: StoredTensor) -> NDArray[Any]:
 
 
 def _read_bfloat16(tensor: StoredTensor) -> NDArray[np.float32]:
-    """A tensor of a type that NumPy has not, by its place in the file."""
+    """A tensor in bfloat16, a type that NumPy lacks, read from its position in the file."""
     with tensor.file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         entry = json.loads(stream.read(length))[tensor.name]
@@ -103,12 +103,12 @@ def read_weights(
     """All tensors of a folder by name: ``model.safetensors``, its shards, or ``pytorch_model.bin``.
 
     Args:
-        folder: where the files are.
+        folder: the folder of the files.
         load: reads a safetensors file.
-        load_pickle: reads a ``.bin`` where there is no safetensors file; None refuses it.
+        load_pickle: reads a ``.bin`` file if there is no safetensors file; None refuses it.
 
     Raises:
-        UserError: the weights are absent, not allowed, or not whole.
+        UserError: the weights are missing, not allowed, or incomplete.
     """
     for stem, ending, read in (("model", "safetensors", load), ("pytorch_model", "bin", load_pickle)):
         if read is None:
@@ -123,25 +123,27 @@ def read_weights(
     if pickled:
         raise UserError(
             f"{folder}: model.safetensors is missing ({', '.join(pickled)} is a pickle, which can run code, "
-            "and is not loaded). Save the checkpoint as safetensors, or, if you trust its source, say "
-            "--allow_pickle (allow_pickle=True)."
+            "and is not loaded). Save the checkpoint as safetensors, or, if you trust its source, "
+            "set --allow_pickle (allow_pickle=True)."
         )
     raise UserError(f"{folder}: model.safetensors is missing. Save the checkpoint as safetensors.")
 
 
 def _read_shards(index: Path, read: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-    """The tensors of an index's files: those that it names, each in its file and in no other."""
+    """The tensors of an index: exactly those that it lists, each in the listed file only."""
     places = read_object(index).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise UserError(f"{index}: has no weight_map. Copy it again.")
     for name in places.values():
         if not isinstance(name, str):
-            raise UserError(f"{index}: is not an index: {name!r} is no weight file of the checkpoint folder.")
+            raise UserError(
+                f"{index}: is not an index: {name!r} is not a weight file of the checkpoint folder."
+            )
     for name in sorted(set(places.values())):
         if not _WEIGHT_FILE.fullmatch(name):
             raise UserError(
-                f"{index}: {name[:100]!r} is no weight file of the checkpoint folder; nothing outside of the "
-                "checkpoint is read."
+                f"{index}: {name[:100]!r} is not a weight file of the checkpoint folder, and nothing "
+                "outside of the checkpoint is read."
             )
         if not (index.parent / name).is_file():
             raise UserError(f"{index.parent}: {name} is missing. Copy the checkpoint again.")
@@ -161,24 +163,24 @@ def _read_shards(index: Path, read: Callable[[Path], dict[str, Any]]) -> dict[st
 
 
 def check_header(file: Path) -> None:
-    """See that the header of a safetensors file is not too long to be read.
+    """Check that the header of a safetensors file is not too long.
 
     Raises:
-        ValueError: it is.
+        ValueError: the header is longer than the limit.
     """
     with file.open("rb") as stream:
         header = int.from_bytes(stream.read(8), "little")
     if header > _LONGEST_HEADER:
-        raise ValueError(f"a header of {header:,} bytes, at most {_LONGEST_HEADER:,} are read")
+        raise ValueError(f"its header has {header:,} bytes, but the limit is {_LONGEST_HEADER:,}")
 
 
 def stored_tensors(file: Path) -> dict[str, StoredTensor]:
-    """The tensors of a safetensors file by name, none of them read yet.
+    """The tensors of a safetensors file by name, from its header only.
 
     Raises:
         UserError: the file is damaged.
     """
-    with reading(f"{file}: not a whole safetensors file", "Copy it again."):
+    with reading(f"{file}: not a complete safetensors file", "Copy it again."):
         check_header(file)
         found = {}
         with safe_open(file, "np") as stored:
@@ -190,13 +192,13 @@ def stored_tensors(file: Path) -> dict[str, StoredTensor]:
 
 
 def rename_projection(weights: Mapping[str, Any], place: Path) -> dict[str, Any]:
-    """Give the projection of a published checkpoint the name it has here.
+    """Rename the projection of a published checkpoint to its name in this package.
 
-    Whatever its author called it, it is the one other matrix under the word embeddings; its bias is optional.
+    Authors name it differently: it is the only other matrix among the word embeddings. Its bias is optional.
 
     Args:
-        weights: tensors by name, stored ones or arrays.
-        place: the checkpoint, for the error.
+        weights: tensors by name, stored tensors or arrays.
+        place: the checkpoint, for messages.
 
     Raises:
         UserError: there is not exactly one candidate.
@@ -210,8 +212,8 @@ def rename_projection(weights: Mapping[str, Any], place: Path) -> dict[str, Any]
     biases = [name for name in others if weights[name].ndim == 1]
     if len(matrices) != 1 or len(biases) > 1 or len(others) != len(matrices) + len(biases):
         raise UserError(
-            f"{place}: expected one projection under {WORD_EMBEDDINGS}*, found {sorted(others) or 'none'}. "
-            "Take a complete BERT-hash checkpoint."
+            f"{place}: expected one projection under {WORD_EMBEDDINGS}*, found "
+            f"{sorted(others) or 'none'}. Use a complete BERT-hash checkpoint."
         )
     renamed = dict(weights)
     matrix = renamed.pop(matrices[0])

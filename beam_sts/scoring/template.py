@@ -94,7 +94,7 @@ def check_template(template: PairTemplate, max_length: int, checkpoint: Checkpoi
             check_whole(place, "the token type of a pair", kind, 0, kinds - 1)
     if max_length <= template.special_tokens:
         raise UserError(
-            f"{place}: the model's limit is {max_length} tokens, which leaves no text beside the "
+            f"{place}: the model takes {max_length} tokens, which leaves no room for texts beside the "
             f"{template.special_tokens} special tokens of a pair. Use the config that the model was "
             "saved with."
         )

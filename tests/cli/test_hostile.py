@@ -202,8 +202,8 @@ def _hostile_checkpoints():
     transformer = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}
     return {
         "a pickle": (pickled, "--allow_pickle"),
-        "a pickle named safetensors": (pickle_named_safetensors, "not a whole safetensors file"),
-        "a link to a pickle": (link_to_a_pickle, "not a whole safetensors file"),
+        "a pickle named safetensors": (pickle_named_safetensors, "not a complete safetensors file"),
+        "a link to a pickle": (link_to_a_pickle, "not a complete safetensors file"),
         "weights above the folder": (index_outside("../outside.safetensors"), "outside of the checkpoint"),
         "weights at an absolute path": (index_outside("{outside}"), "outside of the checkpoint"),
         "weights that are no names": (index_of_no_names, "not an index"),

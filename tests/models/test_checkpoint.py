@@ -90,7 +90,7 @@ def test_a_tokenizer_larger_than_the_model_is_refused(tmp_path):
 def test_a_half_written_weight_file_is_named(copy):
     file = copy / "model.safetensors"
     file.write_bytes(file.read_bytes()[:5000])
-    assert "not a whole safetensors file" in _first_error(copy)
+    assert "not a complete safetensors file" in _first_error(copy)
 
 
 def test_a_pickled_checkpoint_is_refused_with_the_reason(copy):

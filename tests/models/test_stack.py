@@ -255,5 +255,5 @@ def test_a_module_path_out_of_the_folder_is_refused(copy):
 @pytest.mark.parametrize("mode", [True, 5, {"cls": 1}, [["cls"]], [5], "cls,mean"])
 def test_a_pooling_mode_that_is_no_name_is_refused(tmp_path, mode):
     head = HeadModule("Pooling", {"pooling_mode": mode}, tmp_path)
-    with pytest.raises(UserError, match="is not supported; one of"):
+    with pytest.raises(UserError, match="is not one of cls, mean"):
         _pooling_mode(head)

@@ -54,7 +54,7 @@ class _Runs:
 
 def test_a_pickle_that_runs_code_is_refused_even_where_pickles_are_allowed(pickled, tmp_path):
     torch.save({"classifier.weight": _Runs(tmp_path / "ran")}, pickled / "pytorch_model.bin")
-    with pytest.raises(UserError, match="not a whole file of tensors"):
+    with pytest.raises(UserError, match="not a complete file of tensors"):
         PairScorer(pickled, allow_pickle=True)
     assert not (tmp_path / "ran").exists()
 
