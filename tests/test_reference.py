@@ -239,7 +239,6 @@ def by_beam(job, threshold, model, folder):
             linkage="average" if job.average else "single",
             one_to_one=job.one_to_one,
             empty=job.empty,
-            component_rounds=5,
             rule="model",
             thresholds=(),
             guard="none",

@@ -6,15 +6,23 @@ The pure counterpart is ``beam_sts.candidates.propose``. Nodes, which are what i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam import pvalue
 
-from beam_sts.candidates.beam_buckets import BucketCandidates, KeyTexts, MergeCandidates
+from beam_sts.candidates.beam_buckets import (
+    BucketCandidates,
+    KeyTexts,
+    MergeBits,
+    joined_names,
+)
 from beam_sts.candidates.beam_nearest import DensePoints, LexicalCandidates, NearestCandidates, StaticVectors
+from beam_sts.candidates.buckets import BucketReport
 from beam_sts.candidates.keys import exact_keys
 from beam_sts.candidates.propose import Proposal, Search
 from beam_sts.models.checkpoint import Checkpoint
@@ -22,11 +30,18 @@ from beam_sts.models.checkpoint import Checkpoint
 Node = tuple[int, Any]
 
 
+class Tally(NamedTuple):
+    """How many distinct pairs there are, and a report of each search."""
+
+    pairs: int
+    reports: list[dict[str, Any]]
+
+
 class ProposedCollections(NamedTuple):
-    """``pairs``: ``((node, node), sources)``, distinct; ``reports``: a place and a dict of each source."""
+    """``pairs``: ``((node, node), sources)``, distinct; ``tally``: one :class:`Tally` of them."""
 
     pairs: beam.PCollection
-    reports: beam.PCollection
+    tally: beam.PCollection
 
 
 class ProposeCandidates(beam.PTransform):
@@ -60,26 +75,29 @@ class ProposeCandidates(beam.PTransform):
         self._against = against
 
     def expand(self, nodes: dict[str, beam.PCollection]) -> ProposedCollections:
-        """Every source, then the union."""
+        """Every search, then the union: one shuffle for each search by buckets, one for all pairs."""
         parts, reports = [], []
         searches = self._proposal.searches(against=self._against)
-        for search in searches:
-            if search.kind == "pairs":
-                given = {"ids": nodes["ids"], "given": nodes["given"]} | "Given" >> GivenCandidates()
-                made = ProposedCollections(given.pairs, given.report)
-            else:
-                made = self._one(search, nodes)
-            parts.append(made.pairs)
-            reports.append(made.reports)
-        names = list(dict.fromkeys(search.kind for search in searches))
-        pairs = tuple(parts) | "Union" >> MergeCandidates(names)
-        placed = tuple(
-            report | f"Place {at}" >> beam.Map(lambda found, at: (at, found), at)
-            for at, report in enumerate(reports)
+        for at, search in enumerate(searches):
+            pairs, report = self._one(search, nodes)
+            parts.append(pairs | f"Bit {at}" >> beam.Map(lambda found, bit: (found[0], bit), 1 << at))
+            if report is not None:
+                reports.append(report | f"Place {at}" >> beam.Map(lambda found, at: (at, found), at))
+        merged = tuple(parts) | "Union" >> beam.Flatten() | "Distinct" >> MergeBits()
+        counted = merged | "Count" >> beam.Map(lambda found: (-1, found[1]))
+        tally = (
+            (counted, *reports)
+            | "Counts" >> beam.Flatten()
+            | "Tally" >> beam.CombineGlobally(_TallyFn(self._proposal, searches))
         )
-        return ProposedCollections(pairs, placed | "Reports" >> beam.Flatten())
+        names = [search.kind for search in searches]
+        pairs = merged | "Name" >> beam.Map(
+            lambda found, names: (found[0], joined_names(found[1], names)), names
+        )
+        return ProposedCollections(pairs, tally)
 
-    def _one(self, search: Search, nodes: dict[str, beam.PCollection]) -> ProposedCollections:
+    def _one(self, search: Search, nodes: dict[str, beam.PCollection]) -> tuple[Any, Any]:
+        """Pairs with their source, and reports of them, or None."""
         name, across = search.kind, search.across
         label = f"{name} {search.block}" if name == "block" else name
         label += " across" if across else ""
@@ -91,6 +109,9 @@ class ProposeCandidates(beam.PTransform):
             return collection | f"{label}: own {what}" >> beam.Filter(lambda one: one[at][0] == 0)
 
         proposal = self._proposal
+        if name == "pairs":
+            given = {"ids": nodes["ids"], "given": nodes["given"]} | "Given" >> GivenCandidates()
+            return given.pairs, given.counts
         if name in ("exact", "minhash", "block"):
             if name == "block":
                 keyed = own(nodes["blocks"], "keys", 1) | f"{label}: of it" >> beam.Filter(
@@ -102,35 +123,67 @@ class ProposeCandidates(beam.PTransform):
             if across:
                 keyed = keyed | f"{label}: sides" >> beam.MapTuple(lambda key, node: (key, (node[0], node)))
             found = keyed | f"{label}: pairs" >> BucketCandidates(name, proposal.cap, sided=across)
-            report = found.report
-            if more := proposal.about(name):
-                report = report | f"{label}: settings" >> beam.Map(lambda one, more: {**one, **more}, more)
-            return ProposedCollections(found.pairs, report)
+            return found.pairs, found.reports
         if name == "lexical":
             nearest = LexicalCandidates(proposal.k, self._blocks, sided=across)
-            pairs = own(nodes["texts"], "texts") | f"{label}: pairs" >> nearest
+            return own(nodes["texts"], "texts") | f"{label}: pairs" >> nearest, None
+        if "vectors" in nodes:
+            vectors = own(nodes["vectors"], "vectors")
         else:
-            if "vectors" in nodes:
-                vectors = own(nodes["vectors"], "vectors")
+            texts = own(nodes["texts"], "texts")
+            vectors = texts | f"{label}: vectors" >> StaticVectors(self._model, **self._load)
+        nearest = NearestCandidates(name, proposal.k, DensePoints(), self._blocks, sided=across)
+        return vectors | f"{label}: pairs" >> nearest, None
+
+
+class _TallyFn(beam.CombineFn):
+    """``(-1, searches of a pair as bits)`` and ``(search, report of it or of a part)`` -> :class:`Tally`."""
+
+    def __init__(self, proposal: Proposal, searches: list[Search]) -> None:
+        self._proposal, self._searches = proposal, searches
+
+    def create_accumulator(self) -> tuple[Counter[int], dict[int, Any]]:
+        return Counter(), {}
+
+    def add_input(self, made: Any, one: tuple[int, Any]) -> Any:
+        counts, reports = made
+        at, found = one
+        if at < 0:
+            counts[found] += 1
+        else:
+            reports[at] = reports[at] + found if at in reports else found
+        return made
+
+    def merge_accumulators(self, several: Iterable[Any]) -> Any:
+        total = self.create_accumulator()
+        for counts, reports in several:
+            total[0].update(counts)
+            for one in reports.items():
+                self.add_input(total, one)
+        return total
+
+    def extract_output(self, made: Any) -> Tally:
+        counts, found = made
+        reports = []
+        for at, search in enumerate(self._searches):
+            kind, pairs = search.kind, sum(count for bits, count in counts.items() if bits >> at & 1)
+            if kind == "pairs":
+                given = found.get(at, {})
+                more = {name: given.get(name, 0) for name in ("rows", "unknown", "same")}
+                reports.append({"source": kind, "pairs": pairs, **more})
+            elif kind in ("exact", "minhash", "block"):
+                report = replace(found.get(at, BucketReport("")), source=kind, pairs=pairs)
+                reports.append({**asdict(report), **self._proposal.about(kind)})
             else:
-                texts = own(nodes["texts"], "texts")
-                vectors = texts | f"{label}: vectors" >> StaticVectors(self._model, **self._load)
-            nearest = NearestCandidates(name, proposal.k, DensePoints(), self._blocks, sided=across)
-            pairs = vectors | f"{label}: pairs" >> nearest
-        report = (
-            pairs
-            | f"{label}: count" >> beam.combiners.Count.Globally()
-            | f"{label}: report"
-            >> beam.Map(lambda count, of, name: of.near_report(name, count), proposal, name)
-        )
-        return ProposedCollections(pairs, report)
+                reports.append(self._proposal.near_report(kind, pairs))
+        return Tally(counts.total(), reports)
 
 
 class Given(NamedTuple):
-    """``pairs``: ``((node, node), "pairs")``; ``report``: one dict of counts, as of ``given_pairs``."""
+    """``pairs``: ``((node, node), "pairs")``; ``counts``: parts of those of ``given_pairs``, to add up."""
 
     pairs: beam.PCollection
-    report: beam.PCollection
+    counts: beam.PCollection
 
 
 class GivenCandidates(beam.PTransform):
@@ -153,26 +206,16 @@ class GivenCandidates(beam.PTransform):
             | "Node b" >> beam.ParDo(_KnownId()).with_outputs("unknown", main="known")
         )
         pairs = second["known"] | "Order" >> beam.ParDo(_InOrder()).with_outputs("same", main="pairs")
-        distinct = pairs["pairs"] | "Distinct" >> beam.Distinct()
         counts = (
-            distinct | "Found" >> beam.Map(lambda _: "pairs"),
-            collections["given"] | "Rows" >> beam.Map(lambda _: "rows"),
-            pairs["same"] | "Same" >> beam.Map(lambda _: "same"),
-            first["unknown"] | "Unknown a" >> beam.Map(lambda _: "unknown"),
-            second["unknown"] | "Unknown b" >> beam.Map(lambda _: "unknown"),
+            collections["given"] | "Rows" >> beam.Map(lambda _: Counter(rows=1)),
+            pairs["same"] | "Same" >> beam.Map(lambda _: Counter(same=1)),
+            first["unknown"] | "Unknown a" >> beam.Map(lambda _: Counter(unknown=1)),
+            second["unknown"] | "Unknown b" >> beam.Map(lambda _: Counter(unknown=1)),
         )
-        report = (
-            counts
-            | "Counts" >> beam.Flatten()
-            | "Count" >> beam.combiners.Count.PerElement()
-            | "All" >> beam.combiners.ToDict()
-            | "Report" >> beam.Map(_given_report)
+        return Given(
+            pairs["pairs"] | "Name" >> beam.Map(lambda pair: (pair, "pairs")),
+            counts | "Counts" >> beam.Flatten(),
         )
-        return Given(distinct | "Name" >> beam.Map(lambda pair: (pair, "pairs")), report)
-
-
-def _given_report(counts: dict[str, int]) -> dict[str, Any]:
-    return {"source": "pairs", **{name: counts.get(name, 0) for name in ("pairs", "rows", "unknown", "same")}}
 
 
 class _KnownId(beam.DoFn):

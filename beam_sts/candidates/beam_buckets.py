@@ -1,6 +1,6 @@
 """Candidate pairs in Beam: key texts, pair what shares a bucket, join the texts to the pairs.
 
-The algorithms are the pure functions of ``beam_sts.corpus``; here are only shuffles. Of a bucket at most
+The algorithms are the pure functions of ``beam_sts.candidates``; here are only shuffles. Of a bucket at most
 ``MEMBERS`` ids are in memory, of a pair its two texts; the corpus is shuffled, never a side input.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -59,14 +59,18 @@ def _key(texts: list[tuple[Any, str]], keys: Callable[[pa.Array], Keys]) -> Iter
 
 
 class Bucketed(NamedTuple):
-    """``pairs``: ``((id, id), source)``; ``report``: one dict, the fields of ``BucketReport``."""
+    """``pairs``: ``((id, id), source)``; ``reports``: a ``BucketReport`` of each bundle, to add up.
+
+    Ids that share several buckets are there several times: ``MergeCandidates`` makes pairs distinct, and
+    counts are made of distinct ones, so ``pairs`` of the reports is 0.
+    """
 
     pairs: beam.PCollection
-    report: beam.PCollection
+    reports: beam.PCollection
 
 
 class BucketCandidates(beam.PTransform):
-    """``(bucket key, id)`` -> :class:`Bucketed`: distinct pairs, the lower id first.
+    """``(bucket key, id)`` -> :class:`Bucketed`, the lower id first.
 
     The rule for hot buckets, and the result, is that of ``beam_sts.candidates.buckets.bucket_pairs`` with the
     ids' order for the order of numbers, but that beyond ``MEMBERS`` members of a bucket the others are paired
@@ -92,36 +96,14 @@ class BucketCandidates(beam.PTransform):
         self._sided = sided
 
     def expand(self, keyed: beam.PCollection) -> Bucketed:
-        """Group, pair, drop repetitions; count."""
+        """Group, then pair."""
         bucketed = (
             keyed
             | "Bucket" >> beam.GroupByKey()
             | "Pair" >> beam.ParDo(_PairBucket(self._cap, self._sided)).with_outputs("report", main="pairs")
         )
-        pairs = (
-            bucketed["pairs"]
-            | "Distinct" >> beam.Distinct()
-            | "Name" >> beam.Map(lambda pair, source: (pair, source), self._source)
-        )
-        made = (
-            pairs
-            | "Count" >> beam.combiners.Count.Globally()
-            | "Made" >> beam.Map(lambda count: BucketReport("", pairs=count))
-        )
-        report = (
-            (bucketed["report"], made)
-            | "Reports" >> beam.Flatten()
-            | "Sum" >> beam.CombineGlobally(_sum_reports)
-            | "Source" >> beam.Map(lambda one, source: {**asdict(one), "source": source}, self._source)
-        )
-        return Bucketed(pairs, report)
-
-
-def _sum_reports(reports: Iterable[BucketReport]) -> BucketReport:
-    total = BucketReport("")
-    for one in reports:
-        total = total.add(one)
-    return total
+        pairs = bucketed["pairs"] | "Name" >> beam.Map(lambda pair, source: (pair, source), self._source)
+        return Bucketed(pairs, bucketed["report"])
 
 
 class _PairBucket(beam.DoFn):
@@ -152,7 +134,7 @@ class _PairBucket(beam.DoFn):
             return
         one_key = Keys(np.arange(len(ids)), np.zeros((len(ids), 2), np.uint64), "")
         a, b, report = bucket_pairs(one_key, self._cap, side)
-        self._report = self._report.add(replace(report, keys=0, pairs=0))
+        self._report += replace(report, keys=0, pairs=0)
         for first, second in zip(a.tolist(), b.tolist(), strict=True):
             yield _in_order(ids[first], ids[second])
         if len(ids) >= self._members:
@@ -195,7 +177,7 @@ class MergeCandidates(beam.PTransform):
     """A tuple of collections of ``((id, id), source)`` -> one of distinct pairs, sources joined by ``+``.
 
     Args:
-        sources: the order of the names.
+        sources: the order of the names, at most 62 of them.
     """
 
     def __init__(self, sources: Sequence[str]) -> None:
@@ -203,13 +185,52 @@ class MergeCandidates(beam.PTransform):
         self._sources = list(sources)
 
     def expand(self, parts: tuple[beam.PCollection, ...]) -> beam.PCollection:
-        """Group by pair."""
-        return parts | beam.Flatten() | beam.GroupByKey() | "Join" >> beam.Map(_join, self._sources)
+        """Repeated pairs of a bundle meet before they travel."""
+        bits = {name: 1 << at for at, name in enumerate(self._sources)}
+        return (
+            parts
+            | beam.Flatten()
+            | "Bits" >> beam.Map(lambda found, bits: (found[0], bits[found[1]]), bits)
+            | "Join" >> MergeBits()
+            | "Names"
+            >> beam.Map(lambda found, names: (found[0], joined_names(found[1], names)), self._sources)
+        )
 
 
-def _join(grouped: tuple[Any, Iterable[str]], order: list[str]) -> tuple[Any, str]:
-    pair, found = grouped
-    return pair, "+".join(sorted(set(found), key=order.index))
+def joined_names(bits: int, names: Sequence[str]) -> str:
+    """The names whose bits are set, each once.
+
+    >>> joined_names(0b101, ["exact", "minhash", "block"])
+    'exact+block'
+    """
+    return "+".join(dict.fromkeys(name for at, name in enumerate(names) if bits >> at & 1))
+
+
+class MergeBits(beam.PTransform):
+    """``((id, id), bits)`` -> distinct pairs, each with all bits; repetitions in a bundle do not travel."""
+
+    def expand(self, pairs: beam.PCollection) -> beam.PCollection:
+        """One shuffle."""
+        return pairs | beam.CombinePerKey(_Bits())
+
+
+class _Bits(beam.CombineFn):
+    """All bits that are set in one of several numbers."""
+
+    def create_accumulator(self) -> int:
+        return 0
+
+    def add_input(self, bits: int, more: int) -> int:
+        return bits | more
+
+    def merge_accumulators(self, several: Iterable[int]) -> int:
+        bits = 0
+        for one in several:
+            bits |= one
+        return bits
+
+    def extract_output(self, bits: int) -> int:
+        return bits
 
 
 class JoinTexts(beam.PTransform):
@@ -223,32 +244,46 @@ class JoinTexts(beam.PTransform):
 
     def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
         """Two shuffles: by the first id, then by the second."""
-        texts, pairs = collections["texts"], collections["pairs"]
-        by_first = pairs | "By first" >> beam.MapTuple(lambda pair, source: (pair[0], (pair[1], source)))
-        half = (
-            {"texts": texts, "pairs": by_first}
-            | "First" >> beam.CoGroupByKey()
-            | "Text a" >> beam.FlatMapTuple(_with_text)
-            | "By second" >> beam.MapTuple(lambda a, pair, text_a: (pair[0], (a, text_a, pair[1])))
-        )
+        half = collections | "Half" >> JoinFirst()
         return (
-            {"texts": texts, "pairs": half}
+            {"texts": collections["texts"], "pairs": half}
             | "Second" >> beam.CoGroupByKey()
             | "Text b" >> beam.FlatMapTuple(_with_text)
             | "Row" >> beam.MapTuple(lambda b, pair, text_b: (pair[0], b, pair[1], text_b, pair[2]))
         )
 
 
+class JoinFirst(beam.PTransform):
+    """``pairs`` and ``texts`` -> ``(second id, (first id, its text, source))``."""
+
+    def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
+        """One shuffle."""
+        by_first = collections["pairs"] | "By first" >> beam.MapTuple(
+            lambda pair, source: (pair[0], (pair[1], source))
+        )
+        return (
+            {"texts": collections["texts"], "pairs": by_first}
+            | "First" >> beam.CoGroupByKey()
+            | "Text a" >> beam.FlatMapTuple(_with_text)
+            | "By second" >> beam.MapTuple(lambda a, pair, text_a: (pair[0], (a, text_a, pair[1])))
+        )
+
+
+SEVERAL_TEXTS = "id {}: several texts have it. Give every text an id of its own."
+NO_TEXT = "id {}: a candidate pair names it, and no text has it."
+
+
 def _with_text(ident: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any, str]]:
     texts = iter(found["texts"])
     text = next(texts, None)
     if next(texts, None) is not None:
-        raise UserError(f"id {_shown(ident)}: several texts have it. Give every text an id of its own.")
+        raise UserError(SEVERAL_TEXTS.format(shown_node(ident)))
     for pair in found["pairs"]:
         if text is None:
-            raise UserError(f"id {_shown(ident)}: a candidate pair names it, and no text has it.")
+            raise UserError(NO_TEXT.format(shown_node(ident)))
         yield ident, pair, text
 
 
-def _shown(ident: Any) -> str:
-    return repr(ident[1] if isinstance(ident, tuple) else ident)  # of (side, id) the id
+def shown_node(ident: Any) -> str:
+    """An id for a message; of ``(side, id)`` the id."""
+    return repr(ident[1] if isinstance(ident, tuple) else ident)

@@ -16,15 +16,16 @@ from typing import Any, NamedTuple, Protocol
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-from apache_beam.transforms.window import GlobalWindows
 from numpy.typing import NDArray
 from scipy import sparse
 
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.beam_buckets import batch_texts
+from beam_sts.candidates.beam_join import TextsSize
+from beam_sts.candidates.beam_shingles import Packed, ShingleFrequencies
 from beam_sts.candidates.keys import parse_shingle
 from beam_sts.candidates.neighbours import PLACE, Block, nearest_in_blocks, search_dense, whole_points
-from beam_sts.candidates.tf_idf import COLUMNS, WORK, TfIdf, nearest_rows, shingle_frequency
+from beam_sts.candidates.tf_idf import WORK, TfIdf, nearest_rows
 from beam_sts.candidates.vectors import TokenVectors
 from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
@@ -269,78 +270,6 @@ class _SumArrays(beam.CombineFn):
         return total
 
 
-class Packed:
-    """Counts by column, without the 0 that most are in few texts: with them 32 MB would travel."""
-
-    def __init__(self, columns: IntArray, counts: IntArray) -> None:
-        self._columns, self._counts = columns, counts
-
-    @classmethod
-    def of(cls, array: IntArray) -> Packed:
-        """From a count for each column."""
-        columns = np.flatnonzero(array)
-        return cls(columns.astype(np.int32), array[columns])
-
-    @property
-    def array(self) -> IntArray:
-        """A count for each column."""
-        array = np.zeros(COLUMNS, np.int64)
-        array[self._columns] = self._counts
-        return array
-
-    def __add__(self, other: Any) -> Packed:
-        if not isinstance(other, Packed):  # the 0 that sums begin with
-            return self
-        columns, places = np.unique(np.concatenate([self._columns, other._columns]), return_inverse=True)
-        counts = np.zeros(len(columns), np.int64)
-        np.add.at(counts, places, np.concatenate([self._counts, other._counts]))
-        return Packed(columns, counts)
-
-    __radd__ = __add__
-
-
-class ShingleFrequencies(beam.PTransform):
-    """``(id, text)`` -> one ``(texts, frequency of each shingle)``: the counterpart of ``shingle_frequency``.
-
-    Two or three times 32 MB are held by every worker, however large the corpus.
-    """
-
-    def __init__(self, unit: str, size: int) -> None:
-        super().__init__()
-        self._unit, self._size = unit, size
-
-    def expand(self, texts: beam.PCollection) -> beam.PCollection:
-        """Count batch by batch, and sum."""
-        return (
-            texts
-            | "Batch" >> batch_texts()
-            | "Count" >> beam.ParDo(_CountShingles(self._unit, self._size))
-            | "Total" >> beam.CombineGlobally(_SumArrays())
-        )
-
-
-class _CountShingles(beam.DoFn):
-    """Batches -> one (texts, frequency) for each bundle."""
-
-    def __init__(self, unit: str, size: int) -> None:
-        self._unit, self._size = unit, size
-
-    def start_bundle(self) -> None:
-        self._texts = 0
-        self._total: IntArray | None = None
-
-    def process(self, batch: list[tuple[Any, str]]) -> None:
-        found = shingle_frequency(
-            pa.array([text for _, text in batch], pa.large_string()), self._unit, self._size
-        )
-        self._texts += len(batch)
-        self._total = found if self._total is None else self._total + found
-
-    def finish_bundle(self) -> Iterator[Any]:
-        if self._total is not None:
-            yield GlobalWindows.windowed_value((self._texts, Packed.of(self._total)))
-
-
 class LexicalCandidates(beam.PTransform):
     """``(id, text)`` -> ``((id, id), "lexical")``: the counterpart of ``lexical_neighbours``.
 
@@ -358,7 +287,8 @@ class LexicalCandidates(beam.PTransform):
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
         """Count shingles, weigh them, compare."""
-        total = texts | "Frequencies" >> ShingleFrequencies(self._unit, self._size)
+        counted = ShingleFrequencies(self._unit, self._size, texts | "Size" >> TextsSize())
+        total = texts | "Frequencies" >> counted
         return (
             texts
             | "Batch" >> batch_texts()

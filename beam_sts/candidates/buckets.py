@@ -36,7 +36,7 @@ class BucketReport:
     pairs_capped: int = 0
     pairs: int = 0
 
-    def add(self, other: BucketReport) -> BucketReport:
+    def __add__(self, other: BucketReport) -> BucketReport:
         """Both together; buckets and pairs of one are not those of the other."""
         names = ("keys", "buckets", "hot", "hot_members", "pairs_possible", "pairs_capped", "pairs")
         sums = {name: getattr(self, name) + getattr(other, name) for name in names}

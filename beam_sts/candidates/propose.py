@@ -226,6 +226,8 @@ def _found(
     keys: Keys | Iterable[Keys]
     if kind == "block":
         keys = among.blocks[block]
+        compared = ~among.blank[keys.text]
+        keys = Keys(keys.text[compared], keys.key[compared], keys.source)
     elif kind == "exact":
         keys = exact_keys(texts, form=proposal.form)
     else:

@@ -33,7 +33,6 @@ from beam_sts.cli.describe import (
 from beam_sts.cli.formats import add_format_options
 from beam_sts.cli.passages import run_passages
 from beam_sts.cli.scoring import add_places, add_scoring_options, check_device
-from beam_sts.dedup.components import ROUNDS
 from beam_sts.dedup.counts import DedupCounts
 from beam_sts.dedup.decide import describe_clusters
 from beam_sts.dedup.learnt import Learnt
@@ -84,7 +83,7 @@ class CommandSettings(DedupSettings):
         read=read_rows_wanted,
     )
     rows_per_shard: int = setting(ROWS_PER_SHARD, "rows of each output shard", whole(1), metavar="N")
-    component_rounds: int = like(BeamDedupSettings, "component_rounds", ROUNDS)
+    component_rounds: int | None = like(BeamDedupSettings, "component_rounds", None, rule=optional(whole(0)))
 
 
 def parser() -> Parser:
@@ -274,12 +273,14 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
 
     from beam_sts.candidates.beam_nearest import blocks_for
     from beam_sts.cli.beam_options import runner_of
+    from beam_sts.dedup.beam_components import MOST_NODES, ROUNDS
     from beam_sts.dedup.beam_files import REPORT, BeamSettings, DeduplicateSlices
     from beam_sts.dedup.beam_scored import KeptScores
 
     clock = Clock()
     against = job.sources[1] if args.against else None
     rows = sum(source.plan.rows for source in job.sources)
+    rounds = args.component_rounds
     settings = BeamSettings(
         job.writer,
         job.settings,
@@ -288,9 +289,9 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
         job.models,
         against,
         blocks_for(rows),
-        args.component_rounds,
+        ROUNDS if rounds is None and rows > MOST_NODES else rounds or 0,
         job.earlier is None or job.earlier.completes,
-        KeptScores.of(job.output, rows),
+        KeptScores.of(job.output),
     )
     inputs: dict[str, list[Any]] = {"rows": list(job.sources[0].plan.units)}
     if against is not None:

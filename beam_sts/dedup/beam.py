@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import chain
 from typing import Any, NamedTuple, Optional
 
 import apache_beam as beam
@@ -12,38 +11,29 @@ import numpy as np
 
 from beam_sts import checks
 from beam_sts.candidates.beam import ProposeCandidates, ProposedCollections
-from beam_sts.candidates.beam_buckets import JoinTexts
-from beam_sts.candidates.beam_nearest import ShingleFrequencies
+from beam_sts.candidates.beam_join import JoinInShards, TextsSize
+from beam_sts.candidates.beam_shingles import ShingleFrequencies
 from beam_sts.dedup.beam_components import Components
 from beam_sts.dedup.beam_decide import (
     DecideClusters,
-    EarlierPairs,
-    Judged,
     SortOut,
-    TakeScores,
-    Verify,
     fates,
 )
 from beam_sts.dedup.beam_learnt import LearnTexts, OwnTexts
+from beam_sts.dedup.beam_report import SumParts, node_part, report
 from beam_sts.dedup.beam_scored import KeptScores, VerifyKept
-from beam_sts.dedup.beam_texts import RECEIPT, WHERE, Fields, MakeDistinctTexts, ReadRows, TextInfo
-from beam_sts.dedup.beam_thresholds import CountThresholds
-from beam_sts.dedup.learnt import Learnt
+from beam_sts.dedup.beam_texts import RECEIPT, WHERE, Fields, MakeDistinctTexts, ReadRows
+from beam_sts.dedup.beam_verify import EarlierPairs, Judged, TakeScores, Verify
+from beam_sts.dedup.forest import node_code
 from beam_sts.dedup.overlap import SHINGLE
 from beam_sts.dedup.profiles import with_profile
 from beam_sts.dedup.representatives import BOTH
-from beam_sts.dedup.rule import threshold_table
 from beam_sts.dedup.settings import BeamDedupSettings, with_new_names
-from beam_sts.dedup.show import Entry, best_entries, by_kind
 from beam_sts.errors import UserError
-from beam_sts.io.blank import is_blank
-from beam_sts.io.summary import add_records
 from beam_sts.pairs.beam_elements import row_fields, with_field_types
 from beam_sts.settings import made, takes
 
 _MAYBE_INT = Optional[int]  # noqa: UP045  (Beam knows no schema of int | None)
-_PAIRS_AT_ONCE = 4096
-_LARGEST = 20
 _INPUTS = ("rows", "against", "given", "scored")
 
 
@@ -116,7 +106,8 @@ class DeduplicateTexts(beam.PTransform):
         self.kept: KeptScores | None = None
         """Where scores are kept for a run that resumes after a kill."""
         self.carried: tuple[str, ...] = ()
-        """The fields of the elements of ``kept`` and ``removed``; none: whole elements."""
+        """The fields of the elements of ``kept`` and ``removed``, and of those that ``clusters`` then has in
+        place of ids; none: whole elements."""
 
     def expand(self, elements: Any) -> DeduplicatedTexts:
         """Group equal texts, propose, verify, cluster, settle, sort out."""
@@ -146,99 +137,78 @@ class DeduplicateTexts(beam.PTransform):
             apart=against and not self._proposal.within,
         )
         texts = nodes.nodes | "Texts" >> beam.MapTuple(lambda node, info: (node, info.text))
+        size = texts | "Size" >> TextsSize()
         learning = self._settings.learning
-        looked = texts | "Look first" >> LearnTexts(learning, self._scoring.model, self._settings.load)
+        learn = LearnTexts(learning, self._scoring.model, self._settings.load, size)
+        looked = texts | "Look first" >> learn
         earlier = "scored" in inputs
         if earlier:
             scored = {"members": nodes.members, "scored": inputs["scored"]}
             proposed = ProposedCollections(scored | "Earlier" >> EarlierPairs(), None)
+            count = proposed.pairs | "Pairs" >> beam.combiners.Count.Globally()
         else:
             own = texts | "Own texts" >> OwnTexts(looked) if learning.boilerplate else texts
             proposed = self._candidates(nodes, own, inputs, against)
-        joined = {"texts": texts, "pairs": proposed.pairs} | "Join" >> JoinTexts()
-        if self._settings.empty != "score" and not earlier:
-            joined = joined | "Not blank" >> beam.Filter(
-                lambda row: not (is_blank(row[2]) or is_blank(row[3]))
-            )
+            count = proposed.tally | "Pairs" >> beam.Map(lambda tally: tally.pairs)
         learnt = [beam.pvalue.AsSingleton(looked)]
         if self._settings.blend:
-            learnt += [beam.pvalue.AsSingleton(texts | "Words" >> ShingleFrequencies(*SHINGLE))]
-        count = joined | "Pairs" >> beam.combiners.Count.Globally()
-        verified = self._verify(joined, count, learnt, earlier)
-        pairs = verified["pairs"]
-        named = self._components(pairs)
-        at = named[self._policy.threshold]
-        settled = self._settle(pairs, nodes.nodes, at, learnt, verify=not earlier or self.completes)
-        scored = (pairs, settled["guard"]) | "Scored" >> beam.Flatten()
-        table = []
-        if self._thresholds:
-            parts = {"pairs": scored, "nodes": nodes.nodes, "names": named[min(named)]}
-            table = [parts | CountThresholds(self._thresholds, self._policy)]
-        shown = (
-            (verified["shown"], settled["shown"])
-            | "Shown" >> beam.Flatten()
-            | "Best shown" >> beam.CombineGlobally(_best, self._settings.report_examples)
+            learnt += [beam.pvalue.AsSingleton(texts | "Words" >> ShingleFrequencies(*SHINGLE, size))]
+        of_shards = {"texts": texts, "pairs": proposed.pairs, "size": size, "count": count}
+        verified = (
+            of_shards
+            | "Join" >> JoinInShards()
+            | "Verify"
+            >> beam.ParDo(self._verify(earlier), beam.pvalue.AsSingleton(count), *learnt).with_outputs(
+                "told", main="pairs"
+            )
         )
-        verdicts = (
+        pairs = verified["pairs"]
+        settled = self._settle(pairs, nodes.nodes, learnt, verify=not earlier or self.completes)
+        scored = (pairs, settled["guard"]) | "Scored" >> beam.Flatten()
+        fate = (
             {"verdict": settled["of"], "members": nodes.members}
             | "Fates" >> beam.CoGroupByKey()
-            | "Fate" >> beam.FlatMapTuple(fates)
+            | "Fate" >> beam.FlatMapTuple(fates).with_outputs("told", main="of")
         )
         sorted_out = (
             {
                 "rows": rows | "Elements" >> beam.MapTuple(lambda row, found: (row, found.element)),
-                "fate": verdicts,
+                "fate": fate["of"],
             }
             | "Meet" >> beam.CoGroupByKey()
             | "Sort out"
             >> beam.ParDo(
-                SortOut(self._policy.threshold, against, self._settings.output_prefix)
-            ).with_outputs("removed", main="kept")
+                SortOut(
+                    self._policy.threshold,
+                    against,
+                    self._settings.output_prefix,
+                    bool(self.carried),
+                )
+            ).with_outputs("removed", "clusters", main="kept")
         )
-        clusters = (
-            verdicts
-            | "Clustered" >> beam.Filter(lambda fate: fate[1][0] is not None)
-            | "Cluster of" >> beam.MapTuple(lambda row, fate: (row, fate[0]))
+        parts = (
+            verified["told"],
+            settled["told"],
+            fate["told"],
+            nodes.nodes | "Node" >> beam.MapTuple(node_part),
         )
-        report = (
-            (
-                verified["counts"],
-                settled["counts"],
-                *table,
-                every | "Row counts" >> beam.MapTuple(lambda row, _: {"rows": {str(row[0]): 1}}),
-                nodes.nodes | "Node counts" >> beam.MapTuple(_count_node),
-                count | "Pair counts" >> beam.Map(lambda pairs: {"pairs": pairs}),
-                clusters
-                | "Sizes" >> beam.MapTuple(lambda _, name: name)
-                | "Members" >> beam.combiners.Count.PerElement()
-                | "Size counts" >> beam.MapTuple(lambda _, size: {"cluster_sizes": {str(size): 1}}),
-            )
-            | "Counts" >> beam.Flatten()
-            | "Sum" >> beam.CombineGlobally(add_records)
-            | "Report"
-            >> beam.Map(
-                _report,
-                self._thresholds,
-                beam.pvalue.AsSingleton(shown),
-                learnt[0],
-                [] if proposed.reports is None else beam.pvalue.AsList(proposed.reports),
-                beam.pvalue.AsList(
-                    settled["clusters"] | "Largest" >> beam.combiners.Top.Of(_LARGEST, key=_by_size)
-                ),
-            )
+        tally = None if earlier else beam.pvalue.AsSingleton(proposed.tally)
+        told = (
+            parts
+            | "Sum" >> SumParts(self._settings.report_examples)
+            | "Report" >> beam.Map(report, self._thresholds, learnt[0], tally)
         )
         equal = nodes.members | "Equal" >> beam.FlatMapTuple(_equal)
         pairs = (scored, equal) | "All pairs" >> beam.Flatten()
         pairs = pairs | "As they are given" >> beam.Map(_given, against)
-        clusters = clusters | "Plain names" >> beam.MapTuple(lambda row, name: (row[1], name[1]))
-        kept, removed = sorted_out["kept"], sorted_out["removed"]
+        kept, removed, clusters = (sorted_out[name] for name in ("kept", "removed", "clusters"))
         kind = inputs["rows"].element_type
         if theirs := dict(row_fields(kind)):
             types = (theirs[fields.id], float, str, str, float, _MAYBE_INT, str)
             receipt = zip((*RECEIPT, WHERE) if against else RECEIPT, types, strict=False)
             kept.element_type = kind
             removed.element_type = with_field_types(kind, receipt, self._settings.output_prefix)
-        return DeduplicatedTexts(kept, removed, read["rejected"], pairs, clusters, report)
+        return DeduplicatedTexts(kept, removed, read["rejected"], pairs, clusters, told)
 
     def _check_inputs(self, inputs: dict[str, Any]) -> None:
         """See that there are the collections that the candidates take, and no others."""
@@ -270,61 +240,42 @@ class DeduplicateTexts(beam.PTransform):
             load=self._settings.load,
         )
 
-    def _verify(self, joined: beam.PCollection, count: Any, learnt: list[Any], earlier: bool) -> Any:
-        """Candidates with texts -> :class:`Judged`, in batches, or in shards that are kept."""
-        of = self._scoring, self._settings.report_examples
-        if self.kept is not None and not earlier:
-            parts = joined | "Shard" >> beam.WithKeys(self.kept.number) | "Shards" >> beam.GroupByKey()
-            step: Verify = VerifyKept(self.kept, *of, self._settings.max_pairs)
-        else:
-            size = {"min_batch_size": _PAIRS_AT_ONCE, "max_batch_size": _PAIRS_AT_ONCE}
-            parts = joined | "Batch" >> beam.BatchElements(**size)
-            step = TakeScores(*of) if earlier else Verify(*of, self._settings.max_pairs)
-        verify = beam.ParDo(step, beam.pvalue.AsSingleton(count), *learnt)
-        return parts | "Verify" >> verify.with_outputs("counts", "shown", main="pairs")
-
-    def _components(self, pairs: beam.PCollection) -> dict[float, beam.PCollection]:
-        """(node, component) at the threshold and at the lowest of the table, both in the same rounds."""
-        levels = sorted({self._policy.threshold, *self._thresholds[:1]})
-        named = (
-            pairs
-            | "Accept" >> beam.FlatMap(_edges_by_level, [float(np.float32(level)) for level in levels])
-            | Components(self._settings.component_rounds)
-        )
-        return {
-            level: named
-            | f"Level {at}" >> beam.Filter(lambda found, at: found[0][0] == at, at)
-            | f"Names {at}" >> beam.MapTuple(lambda node, name: (node[1], name[1]))
-            for at, level in enumerate(levels)
-        }
+    def _verify(self, earlier: bool) -> Verify:
+        """What scores the pairs of a shard, and perhaps keeps what it finds."""
+        of = self._scoring, self._settings.report_examples, self._settings.empty == "score" or earlier
+        if earlier:
+            return TakeScores(*of)
+        if self.kept is not None:
+            return VerifyKept(self.kept, *of, self._settings.max_pairs)
+        return Verify(*of, self._settings.max_pairs)
 
     def _settle(
-        self,
-        pairs: beam.PCollection,
-        nodes: beam.PCollection,
-        named: beam.PCollection,
-        learnt: list[Any],
-        *,
-        verify: bool,
+        self, pairs: beam.PCollection, nodes: beam.PCollection, learnt: list[Any], *, verify: bool
     ) -> Any:
-        """What becomes of the nodes that an accepted pair names."""
-        members = (
-            {"name": named, "info": nodes}
-            | "Name nodes" >> beam.CoGroupByKey()
-            | "In clusters" >> beam.FlatMapTuple(_named)
+        """What becomes of the nodes that an accepted pair names.
+
+        Nodes that hang together at the lowest threshold of the table are decided together: no pair leaves
+        them at a higher one either.
+        """
+        lowest = float(np.float32(min([self._policy.threshold, *self._thresholds[:1]])))
+        named = (
+            pairs
+            | "Accept" >> beam.FlatMap(_accepted, lowest)
+            | "Components" >> Components(self._settings.component_rounds)
         )
-        edges = (
-            {"name": named, "edges": pairs | "By end" >> beam.Map(lambda p: (p[0], p))}
-            | "Name edges" >> beam.CoGroupByKey()
-            | "Of clusters" >> beam.FlatMapTuple(_edges_by_name)
+        clusters = (
+            {
+                "name": named,
+                "node": nodes | "By code" >> beam.Map(lambda found: (node_code(found[0]), found)),
+                "edge": pairs | "By end" >> beam.Map(lambda pair: (node_code(pair.a), pair)),
+            }
+            | "Names" >> beam.CoGroupByKey()
+            | "Of clusters" >> beam.FlatMapTuple(_of_clusters)
+            | "Clusters" >> beam.GroupByKey()
         )
-        decide = DecideClusters(self._scoring, self._policy, self._settings.report_examples, verify=verify)
-        return (
-            {"members": members, "edges": edges}
-            | "Cluster" >> beam.CoGroupByKey()
-            | "Decide"
-            >> beam.ParDo(decide, *learnt).with_outputs("guard", "counts", "clusters", "shown", main="of")
-        )
+        each = self._settings.report_examples
+        decide = DecideClusters(self._scoring, self._policy, self._thresholds, each, verify=verify)
+        return clusters | "Decide" >> beam.ParDo(decide, *learnt).with_outputs("guard", "told", main="of")
 
 
 def _check_once(counted: tuple[Any, int]) -> None:
@@ -343,64 +294,15 @@ def _given(pair: Judged, against: bool) -> tuple[Any, ...]:
     return pair.given((pair.a, pair.b) if against else (pair.a[1], pair.b[1]))
 
 
-def _edges_by_level(pair: Judged, levels: list[float]) -> Iterator[tuple[Any, Any]]:
-    for at, level in enumerate(levels):
-        if pair.score >= level and pair.bars != BOTH:
-            yield (at, pair.a), (at, pair.b)
+def _accepted(pair: Judged, threshold: float) -> Iterator[tuple[Any, Any]]:
+    if pair.score >= threshold and pair.bars != BOTH:
+        yield pair.a, pair.b
 
 
-def _best(parts: Iterable[list[Entry]], each: int) -> list[Entry]:
-    return best_entries(chain.from_iterable(parts), each)
-
-
-def _named(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
-    for name in found["name"]:
-        for info in found["info"]:
-            yield name, (node, info)
-
-
-def _edges_by_name(_: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
-    for name in found["name"]:
-        for edge in found["edges"]:
-            yield name, edge
-
-
-def _count_node(node: Any, info: TextInfo) -> dict[str, Any]:
-    blank = info.rows if node[0] == 0 and is_blank(info.text) else 0
-    own = {str(info.rows): 1} if node[0] == 0 else {}
-    return {"texts_compared": 1, "rows_blank": blank, "node_sizes": own}
-
-
-def _by_size(cluster: tuple[Any, ...]) -> tuple[Any, ...]:
-    return cluster[0], _Reversed(cluster[1])
-
-
-class _Reversed:
-    """Sorts the other way round: of clusters of one size that of the smaller name comes first."""
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def __lt__(self, other: _Reversed) -> bool:
-        return bool(other._value < self._value)
-
-
-def _report(
-    counts: dict[str, Any],
-    thresholds: list[float],
-    shown: list[Entry],
-    learnt: Learnt,
-    candidates: list[tuple[int, dict[str, Any]]],
-    largest: list[list[Any]],
-) -> dict[str, Any]:
-    over = counts.pop("pairs_over", 0)
-    table = threshold_table(thresholds, counts.pop("node_sizes", {}), counts.pop("thresholds", {}))
-    ordered = [report for _, report in sorted(candidates, key=lambda placed: placed[0])]
-    return {
-        **counts,
-        **learnt.record(),
-        "candidates": ordered,
-        "largest_clusters": [cluster for *_, cluster in (largest or [[]])[0]],
-        "thresholds": [] if over else table,
-        "examples": by_kind(shown),
-    }
+def _of_clusters(_: int, found: dict[str, Iterable[Any]]) -> Iterator[tuple[int, Any]]:
+    """Nodes and pairs by the name of their cluster; those of none go no further."""
+    for name, _ in found["name"]:
+        for node, info in found["node"]:
+            yield name, (node, tuple(info))
+        for edge in found["edge"]:
+            yield name, tuple(edge)

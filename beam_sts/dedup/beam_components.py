@@ -1,47 +1,62 @@
-"""Components: connected components of a PCollection of edges; no step needs more than one node's edges."""
+"""Components: connected components of a PCollection of edges, in few shuffles."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
+from apache_beam import pvalue
 
-from beam_sts.dedup.components import ROUNDS
+from beam_sts.dedup.forest import Forest, large_star, node_code, small_star
 from beam_sts.errors import UserError
+
+MOST_NODES = 4_000_000
+"""Nodes that one worker joins: some 670 MB while two forests of so many merge, 16 bytes each at rest."""
+ROUNDS = 1
+"""Rounds where there may be more nodes than that."""
+
+_EDGES_AT_ONCE = 1 << 20  # that wait to be made a forest, 16 bytes each
+_FANOUT = 16
 
 
 class Components(beam.PTransform):
-    """Edges (u, v) -> (node, component) for every node of an edge; a component's name is its smallest node.
+    """Edges of nodes -> ``(code of a node, (component, nodes of it))`` for every node of an edge.
 
-    Alternating large-star and small-star steps (Kiveris et al., Connected Components in MapReduce and Beyond,
-    2014). Beam has no loops, so the rounds are unrolled: the pipeline holds ``rounds`` of them whatever the
-    input. Every round keeps the components; when they are done each component is a star around its smallest
-    node, which a last step checks for every node. The rounds needed grow with the logarithm of the longest
-    path: in order, a chain of 100 nodes takes 7, of 10,000 takes 14, of 50,000 takes 16.
+    Every bundle makes a spanning forest of its edges, and forests are merged on their way to one worker
+    (``beam_sts.dedup.forest``): two shuffles, whatever the shape of the graph. A component is named by its
+    smallest code (``node_code``).
 
-    Nodes are of any one type that sorts and is a deterministic Beam key: int, str. A node's edges are read
-    twice in a stream, never held.
+    For graphs too large for one worker ``rounds`` come first: alternating large-star and small-star steps
+    (Kiveris et al., Connected Components in MapReduce and Beyond, 2014), of which no step needs more than
+    one node's edges. After one, components whose nodes all neighbour the smallest are done; after r, those of
+    some 2**r steps. Only what is not done goes to the one worker.
 
     Args:
         rounds: of one large-star and one small-star step each.
 
     Raises:
-        UserError: (while it runs) the rounds did not suffice.
+        UserError: (while it runs) more than ``MOST_NODES`` nodes are left to one worker.
 
     >>> with beam.Pipeline("FnApiRunner") as pipeline:
-    ...     edges = pipeline | beam.Create([(3, 2), (1, 2), (7, 8)])
-    ...     _ = edges | Components() | beam.combiners.ToList() | beam.Map(lambda found: print(sorted(found)))
-    [(1, 1), (2, 1), (3, 1), (7, 7), (8, 7)]
+    ...     found = pipeline | beam.Create([(3, 2), (1, 2), (7, 8)]) | Components()
+    ...     _ = found | beam.Values() | beam.Distinct() | beam.Map(lambda component: print(component[1]))
+    3
+    2
     """
 
-    def __init__(self, rounds: int = ROUNDS) -> None:
+    def __init__(self, rounds: int = 0) -> None:
         super().__init__()
         self._rounds = rounds
 
     def expand(self, edges: beam.PCollection) -> beam.PCollection:
-        """Round after round, then the check."""
-        edges = edges | "Sort ends" >> beam.Map(lambda e: (min(e), max(e))) | beam.Distinct()
+        """Round after round, then the forest of what is left."""
+        edges = edges | "Codes" >> beam.MapTuple(lambda a, b: (node_code(a), node_code(b)))
+        if not self._rounds:
+            return edges | "Forest" >> JoinForests(self._rounds)
+        edges = edges | "Sort ends" >> beam.Map(lambda e: (min(e), max(e)))
         for number in range(1, self._rounds + 1):
             edges = (
                 edges
@@ -52,44 +67,106 @@ class Components(beam.PTransform):
                 | f"Group small {number}" >> beam.GroupByKey()
                 | f"Small star {number}" >> beam.FlatMapTuple(small_star)
             )
-        return (
+        named = (
             edges
             | "Ends" >> beam.FlatMap(lambda e: [(e[0], e[1]), (e[1], e[1])])
             | "Group ends" >> beam.GroupByKey()
-            | "Check" >> beam.Map(_component, self._rounds)
+            | "Names" >> beam.ParDo(_Names()).with_outputs("left", main="named")
         )
+        left = named["left"] | "Forest" >> JoinForests(self._rounds)
+        return {"name": left, "nodes": named["named"]} | beam.CoGroupByKey() | beam.FlatMapTuple(_final)
 
 
-def large_star(node: Any, neighbours: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-    """Join a node's larger neighbours to the smallest of them all.
+class JoinForests(beam.PTransform):
+    """Edges of codes -> ``(code, (component, nodes of it))``, joined on one worker; it takes two shuffles.
 
-    >>> list(large_star(5, [2, 9, 7]))
-    [(9, 2), (7, 2)]
+    Args:
+        rounds: that came before, for the message.
     """
-    smallest = min(node, min(neighbours))
-    if smallest == node:  # a loop keeps a node that no other edge names
-        yield from ((v, node) for v in neighbours)
-    else:
-        yield from ((v, smallest) for v in neighbours if v > node)
+
+    def __init__(self, rounds: int = 0) -> None:
+        super().__init__()
+        self._rounds = rounds
+
+    def expand(self, edges: beam.PCollection) -> beam.PCollection:
+        """Join within bundles, then by ways, then all."""
+        joined = edges | "Join" >> beam.CombineGlobally(_JoinFn(self._rounds)).with_fanout(_FANOUT)
+        return joined | "Nodes" >> beam.FlatMap(_nodes)
 
 
-def small_star(node: Any, smaller: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-    """Join a node and its smaller neighbours to the smallest of them.
+class _JoinFn(beam.CombineFn):
+    """Edges -> one :class:`Forest`. An accumulator is a forest and the edges that wait."""
 
-    >>> list(small_star(5, [2, 4]))
-    [(5, 2), (4, 2)]
+    def __init__(self, rounds: int) -> None:
+        self._rounds = rounds
+
+    def create_accumulator(self) -> tuple[Forest, array[int]]:
+        return Forest.merged([]), array("q")
+
+    def add_input(self, made: tuple[Forest, array[int]], edge: tuple[int, int]) -> tuple[Forest, array[int]]:
+        made[1].extend(edge)
+        return self.compact(made) if len(made[1]) >= 2 * _EDGES_AT_ONCE else made
+
+    def merge_accumulators(self, several: Iterable[tuple[Forest, array[int]]]) -> tuple[Forest, array[int]]:
+        total = self.create_accumulator()
+        waiting: list[Forest] = []
+        nodes = 0
+        for made in several:
+            waiting.append(self._forest(made))
+            nodes += len(waiting[-1].nodes)
+            if nodes > max(_EDGES_AT_ONCE, 2 * len(total[0].nodes)):
+                total, waiting, nodes = self._merged([total[0], *waiting]), [], 0
+        return self._merged([total[0], *waiting])
+
+    def compact(self, made: tuple[Forest, array[int]]) -> tuple[Forest, array[int]]:
+        return self._merged([self._forest(made)])
+
+    def extract_output(self, made: tuple[Forest, array[int]]) -> Forest:
+        return self._forest(made)
+
+    def _forest(self, made: tuple[Forest, array[int]]) -> Forest:
+        forest, waiting = made
+        if not waiting:
+            return forest
+        return Forest.merged([forest, Forest.of(np.frombuffer(waiting, np.int64).reshape(-1, 2))])
+
+    def _merged(self, forests: list[Forest]) -> tuple[Forest, array[int]]:
+        merged = Forest.merged(forests)
+        if len(merged.nodes) > MOST_NODES:
+            raise UserError(
+                f"--component_rounds {self._rounds}: more than {MOST_NODES:,} texts are in clusters that one "
+                f"worker joins. Give more, such as --component_rounds {self._rounds + 1}."
+            )
+        return merged, array("q")
+
+
+def _nodes(forest: Forest) -> Iterator[tuple[int, tuple[int, int]]]:
+    for start in range(0, len(forest.nodes), _EDGES_AT_ONCE):
+        part = slice(start, start + _EDGES_AT_ONCE)
+        columns = (forest.nodes[part].tolist(), forest.names[part].tolist(), forest.sizes[part].tolist())
+        for node, name, size in zip(*columns, strict=True):
+            yield node, (name, size)
+
+
+class _Names(beam.DoFn):
+    """A node and its smaller neighbours -> (the smallest of them, the node); the others are ``left``.
+
+    What is left are edges between such names: they connect the names of every component that is not a star
+    around its smallest node yet, and there are none of one that is.
     """
-    smallest = min(smaller)
-    yield node, smallest
-    yield from ((v, smallest) for v in smaller if v not in (smallest, node))
+
+    def process(self, grouped: tuple[int, Iterable[int]]) -> Iterator[Any]:
+        node, parents = grouped
+        smallest = min(parents)
+        yield smallest, node
+        for parent in set(parents):
+            if parent != smallest:
+                yield pvalue.TaggedOutput("left", (smallest, parent))
 
 
-def _component(grouped: tuple[Any, Iterable[Any]], rounds: int) -> tuple[Any, Any]:
-    node, parents = grouped
-    smallest = min(parents)
-    if any(parent != smallest for parent in parents):
-        raise UserError(
-            f"{rounds} rounds do not suffice to find the components: node {node!r} has edges to "
-            f"{smallest!r} and to {max(parents)!r}. Give more with --component_rounds (rounds=... in Python)."
-        )
-    return node, smallest
+def _final(name: int, found: dict[str, Iterable[Any]]) -> Iterator[tuple[int, tuple[int, int]]]:
+    joined = next(iter(found["name"]), None)
+    count = sum(1 for _ in found["nodes"])
+    final, size = (name, count) if joined is None else (joined[0], max(joined[1], count))
+    for node in found["nodes"]:
+        yield node, (final, size)

@@ -5,10 +5,8 @@ What is decided, and how, is ``beam_sts.dedup.decide``.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -17,20 +15,24 @@ from apache_beam import pvalue
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.arrays import IntArray, inverse
-from beam_sts.candidates.beam_nearest import Packed
+from beam_sts.dedup.beam_report import Part
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, TextInfo
-from beam_sts.dedup.decide import GUARD, IDENTICAL, Edges, decide, describe_clusters
-from beam_sts.dedup.facts.compare import turn
+from beam_sts.dedup.beam_verify import (
+    Judged,
+    Scores,
+    Words,
+    counts_of,
+    each_of,
+    look_at_nodes,
+    verdicts_of,
+)
+from beam_sts.dedup.decide import GUARD, IDENTICAL, Decision, Edges, decide, describe_clusters
 from beam_sts.dedup.learnt import Learnt
-from beam_sts.dedup.overlap import Overlap
-from beam_sts.dedup.representatives import BOTH
-from beam_sts.dedup.rule import Policy
-from beam_sts.dedup.show import Look, best_entries, examples, pair_entries
-from beam_sts.dedup.verdicts import NOT_COMPARED, RULES, Verdicts
-from beam_sts.dedup.verify import Scoring, Verified, Verifier, VerifyStats, characters, check_pairs
+from beam_sts.dedup.rule import Policy, count_removals
+from beam_sts.dedup.show import examples
+from beam_sts.dedup.verdicts import NOT_COMPARED, RULES
+from beam_sts.dedup.verify import Scoring, VerifyStats
 from beam_sts.errors import UserError
-from beam_sts.io.ids import shown_id
-from beam_sts.io.summary import score_histogram
 from beam_sts.pairs.beam_elements import with_fields
 
 _TEXTS_AT_ONCE, _CHARACTERS_AT_ONCE = 20_000, 1 << 23
@@ -39,165 +41,43 @@ _TEXTS_AT_ONCE, _CHARACTERS_AT_ONCE = 20_000, 1 << 23
 _RECEIPT = 5
 """What of a removed row's receipt is decided: representative, score, source, rule, lost."""
 
-Words = tuple[int, Packed]
-"""Texts, and in how many of them each shingle is: what ``blend`` weighs by."""
 
-
-class Judged(NamedTuple):
-    """A pair of nodes and what was found of it, as ``pairs/`` has it; ``bars`` as of ``PairScores``."""
-
-    a: Any
-    b: Any
-    score: float
-    source: str
-    rule: str
-    bound: float
-    differs: str | None
-    lost_a: int
-    lost_b: int
-    bars: int
-
-    @classmethod
-    def identical(cls, a: Any, b: Any) -> Judged:
-        """Two of equal text."""
-        return cls(a, b, *IDENTICAL, math.nan, None, 0, 0, 0)
-
-    def given(self, ends: tuple[Any, Any]) -> tuple[Any, ...]:
-        """As it is given to the outside: what there is not is None."""
-        lost = (None if of == NOT_COMPARED else of for of in (self.lost_a, self.lost_b))
-        score, bound = (None if math.isnan(of) else of for of in (self.score, self.bound))
-        return (*ends, score, self.source, self.rule, bound, self.differs, *lost)
-
-
-def each_of(found: Verdicts) -> Iterator[tuple[Any, ...]]:
-    """Score, rule and what follows it in ``Judged``, of each pair."""
-    rules = [RULES[rule] for rule in found.rules.tolist()]
-    columns = (found.scores.tolist(), rules, found.bounds.tolist(), found.differs.to_pylist())
-    return zip(*columns, *found.lost.T.tolist(), found.bars.tolist(), strict=True)
-
-
-def verdicts_of(rows: Iterable[Sequence[Any]]) -> Verdicts:
-    """Of score, rule, bound, what they differ in and both losses of each pair; None is there for nothing."""
-    score, rule, bound, differs, lost_a, lost_b = list(zip(*rows, strict=True)) or [()] * 6
-    lost = [[NOT_COMPARED if of is None else of for of in column] for column in (lost_a, lost_b)]
-    return Verdicts(
-        *(np.array(score, np.float32), np.array([RULES.index(name) for name in rule], np.int8)),
-        *(np.array(bound, np.float32), pa.array(differs, pa.string())),
-        *(np.array(lost, np.int32).reshape(2, -1).T, np.zeros(len(score), np.uint8)),
-    )
-
-
-class _Scores(beam.DoFn):
-    """What scores: the models are loaded once for each worker, and only if there is a pair to score.
-
-    Args:
-        scoring: how.
-        each: pairs of a kind for the report to show, which come out as ``shown``.
-    """
-
-    def __init__(self, scoring: Scoring, each: int = 0) -> None:
-        self._scoring, self._each = scoring, each
-        self._verifier: Verifier | None = None
-
-    def verifier(self, learnt: Learnt, words: Words | None) -> Verifier:
-        """The worker's own."""
-        if self._verifier is None:
-            overlap = Overlap.of(words[1].array, words[0]) if words else None
-            self._verifier = self._scoring.verifier(overlap, learnt)
-        return self._verifier
-
-
-class Verify(_Scores):
-    """Candidates with texts -> :class:`Judged`; as ``counts`` what was done; as ``shown`` a few.
-
-    Args:
-        scoring: how.
-        each: as of ``DecideClusters``.
-        most: pairs that there may be.
-    """
-
-    def __init__(self, scoring: Scoring, each: int = 0, most: int | None = None) -> None:
-        super().__init__(scoring, each)
-        self._most = most
-
-    def process(
-        self,
-        rows: list[tuple[Any, Any, str, str, str]],
-        count: int,
-        learnt: Learnt,
-        words: Words | None = None,
-    ) -> Iterator[Any]:
-        """Beam's."""
-        if self._most is not None:
-            check_pairs(count, self._most)
-        found, sources = self._scored(rows, learnt, words)
-        made = found.verdicts
-        good = made.scores[~np.isnan(made.scores)]
-        limit = np.float32(self._scoring.threshold)
-        accepted = int(((made.scores >= limit) & (made.bars != BOTH)).sum())
-        yield pvalue.TaggedOutput(
-            "counts",
-            {
-                "verify": _counts(found.stats),
-                **made.counts(),
-                "pairs_accepted": accepted,
-                "score_histogram": score_histogram(good),
-            },
-        )
-        for row, source, one in zip(rows, sources, each_of(made), strict=True):
-            yield Judged(row[0], row[1], one[0], source, *one[1:])
-        if self._each:
-            order = sorted(range(len(rows)), key=lambda at: rows[at][:2])
-            ends = [(row[side], row[side + 2]) for side in (0, 1) for row in (rows[at] for at in order)]
-            a = np.arange(len(rows))
-            edges = Edges.of(a, a + len(rows), pa.nulls(len(rows), pa.string()), made.at(np.array(order)))
-            look = _look([(name, TextInfo(text, (), 1, b"")) for name, text in ends])
-            shown = pair_entries(edges, self._scoring.threshold, self._each, look.pairs)
-            yield pvalue.TaggedOutput("shown", best_entries(shown, self._each))
-
-    def _scored(
-        self, rows: list[tuple[Any, ...]], learnt: Learnt, words: Words | None
-    ) -> tuple[Verified, list[str]]:
-        """Scores of the pairs, and their sources."""
-        texts = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
-        return self.verifier(learnt, words).verify(*texts), [row[4] for row in rows]
-
-
-class TakeScores(Verify):
-    """As :class:`Verify`, of pairs that bring what an earlier run found: only what it left out is done."""
-
-    def _scored(
-        self, rows: list[tuple[Any, ...]], learnt: Learnt, words: Words | None
-    ) -> tuple[Verified, list[str]]:
-        found = [row[4] for row in rows]
-        known, sources = verdicts_of((one[0], *one[2:]) for one in found), [one[1] for one in found]
-        a, b = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
-        if self._scoring.leaves_out(known):
-            return self.verifier(learnt, words).verify(a, b, known), sources
-        return Verified(known.barred((characters(a), characters(b)), self._scoring.max_lost)), sources
-
-
-class DecideClusters(_Scores):
-    """Clusters -> (text, (cluster, representative's best row, score, source, rule)) of each text in one.
+class DecideClusters(Scores):
+    """Nodes and pairs of clusters -> (text, (cluster, representative's best row, score, source, rule, lost)).
 
     The cluster is None for a text that is alone after all, the others for one that stays. As ``guard`` come
-    the pairs that were scored to verify removals, as ``counts`` and ``clusters`` what was decided, as
-    ``shown`` what of it may be shown. Some thousand texts of whole clusters are decided at once.
+    the pairs that were scored to verify removals, as ``told`` what was decided, what other thresholds would
+    do, and what may be shown. Some thousand texts of whole clusters are decided at once.
+
+    Args:
+        scoring: how.
+        policy: of the run.
+        thresholds: to count at.
+        each: pairs of a kind for the report to show.
+        verify: whether pairs that direct verification lacks may be scored.
     """
 
-    def __init__(self, scoring: Scoring, policy: Policy, each: int = 0, *, verify: bool = True) -> None:
+    def __init__(
+        self,
+        scoring: Scoring,
+        policy: Policy,
+        thresholds: Sequence[float] = (),
+        each: int = 0,
+        *,
+        verify: bool = True,
+    ) -> None:
         super().__init__(scoring, each)
-        self._policy, self._verify = policy, verify
+        self._policy, self._thresholds, self._verify = policy, list(thresholds), verify
 
     def start_bundle(self) -> None:
         """Nothing waits."""
         self._part = _Part()
 
     def process(
-        self, cluster: tuple[Any, dict[str, Iterable[Any]]], learnt: Learnt, words: Words | None = None
+        self, cluster: tuple[int, Iterable[Any]], learnt: Learnt, words: Words | None = None
     ) -> Iterator[Any]:
         """What is decided when enough texts wait."""
-        self._part.add(cluster[1]["members"], cluster[1]["edges"])
+        self._part.add(cluster[1])
         self._learnt = learnt, words
         if self._part.is_full:
             yield from self._decide()
@@ -233,18 +113,7 @@ class DecideClusters(_Scores):
         for (a, b), one in zip(ends, each_of(guard.verdicts), strict=True):
             judged = Judged(members[a][0], members[b][0], one[0], GUARD, *one[1:])
             yield pvalue.TaggedOutput("guard", judged)
-        threshold, look = self._policy.threshold, _look(members)
-        if self._each:
-            yield pvalue.TaggedOutput("shown", examples(made, guard, threshold, self._each, look))
-        counts = {
-            "unverified": made.settled.unverified,
-            **guard.verdicts.counts(),
-            "pairs_guard": len(guard.verdicts),
-            "verify": _counts(stats),
-        }
-        yield pvalue.TaggedOutput("counts", counts)
-        for first, cluster in describe_clusters(made, look.id):
-            yield pvalue.TaggedOutput("clusters", (cluster["nodes"], members[first][0], cluster))
+        yield pvalue.TaggedOutput("told", self._told(made, members, guard, stats))
         alone = (np.bincount(made.label, minlength=len(members)) == 1)[made.label].tolist()
         labels, scores, lost = made.label.tolist(), made.settled.scores.tolist(), made.lost.tolist()
         for at, (edge, representative) in enumerate(
@@ -258,22 +127,50 @@ class DecideClusters(_Scores):
                 size = None if lost[at] == NOT_COMPARED else lost[at]
                 yield members[at][0], (name, best, scores[at], sources[edge], RULES[rules[edge]], size)
 
+    def _told(
+        self, made: Decision, members: list[tuple[Any, TextInfo]], guard: Edges, stats: VerifyStats
+    ) -> Part:
+        """What was decided of a part, in numbers and examples."""
+        look, own = look_at_nodes(members), made.rule.own_rows
+        nodes = np.bincount(made.label, minlength=len(members))
+        rows = np.bincount(made.label, own, len(members)).astype(np.int64)[nodes > 1]
+        sizes, clusters = np.unique(rows[rows > 0], return_counts=True)
+        counts = {
+            "unverified": made.settled.unverified,
+            **guard.verdicts.counts(),
+            "pairs_guard": len(guard.verdicts),
+            "verify": counts_of(stats),
+            "cluster_sizes": dict(zip(map(str, sizes.tolist()), clusters.tolist(), strict=True)),
+            "thresholds": count_removals(made.rule, made.edges.pairs, self._thresholds),
+        }
+        shown = examples(made, guard, self._policy.threshold, self._each, look)
+        largest = [
+            (cluster["nodes"], members[first][0], cluster)
+            for first, cluster in describe_clusters(made, look.id)
+        ]
+        return Part(counts, shown, largest)
+
 
 class _Part:
     """Texts of whole clusters with the scored pairs among them, that wait to be decided together."""
 
     def __init__(self) -> None:
         self.members: list[tuple[Any, TextInfo]] = []
-        self._edges: list[Judged] = []
+        self._edges: list[tuple[Any, ...]] = []
         self._characters = 0
 
-    def add(self, members: Iterable[tuple[Any, TextInfo]], edges: Iterable[Judged]) -> None:
-        """One cluster more; ``edges`` perhaps with ends in none."""
-        new = list(members)
-        inside = {name for name, _ in new}
-        self.members += new
-        self._edges += (edge for edge in edges if edge.b in inside)
-        self._characters += sum(len(info.text) for _, info in new)
+    def add(self, found: Iterable[tuple[Any, ...]]) -> None:
+        """One cluster more: nodes and pairs, of which some perhaps have an end in none."""
+        inside, edges = set(), []
+        for one in found:
+            if len(one) > len(TextInfo._fields):
+                edges.append(one)
+                continue
+            info = TextInfo(*one[1])
+            self.members.append((one[0], info))
+            self._characters += len(info.text)
+            inside.add(one[0])
+        self._edges += (edge for edge in edges if edge[1] in inside)
 
     @property
     def is_full(self) -> bool:
@@ -284,7 +181,8 @@ class _Part:
         """The texts in the order of their names, and their pairs by number."""
         members = sorted(self.members, key=lambda member: member[0])
         place = {name: at for at, (name, _) in enumerate(members)}
-        edges = sorted(self._edges, key=lambda edge: (place[edge.a], place[edge.b]))
+        judged = (Judged(*edge) for edge in self._edges)
+        edges = sorted(judged, key=lambda edge: (place[edge.a], place[edge.b]))
         a, b = (np.array([place[edge[at]] for edge in edges], np.int64) for at in (0, 1))
         found = verdicts_of((edge.score, *edge[4:-1]) for edge in edges)
         found.bars[:] = [edge.bars for edge in edges]
@@ -299,72 +197,19 @@ def ranks_of(members: Sequence[tuple[Any, tuple[Any, ...], int]]) -> tuple[IntAr
     return rank, np.array([rows for *_, rows in members], np.int64), fixed
 
 
-def _look(members: Sequence[tuple[Any, TextInfo]]) -> Look:
-    """At texts by their place among some."""
+def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[Any]:
+    """(row, (cluster or None if alone, representative or None if kept, receipt)) of each row of a node.
 
-    def of(what: Callable[[Any, TextInfo], Any]) -> Callable[[IntArray], list[Any]]:
-        return lambda chosen: [what(*members[at]) for at in chosen.tolist()]
-
-    return Look(
-        of(lambda name, _: name),
-        of(lambda name, _: shown_id(name[1])),
-        of(lambda _, info: shown_id(info.best[-1])),
-        of(lambda _, info: info.text),
-    )
-
-
-def _counts(stats: VerifyStats) -> dict[str, Any]:
-    return {name: value for name, value in asdict(stats).items() if name != "seconds"}
-
-
-class EarlierPairs(beam.PTransform):
-    """``members`` of texts and ``scored`` pairs of rows -> ``((text, text), (score, source, rule, ...))``.
-
-    Rows are ``(side, id)``. Two rows of one text are no pair of texts.
+    Clusters of equal rows alone are counted here, as ``told``.
     """
-
-    def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
-        """Two shuffles: by the first row, then by the second."""
-        texts = collections["members"] | "Text of" >> beam.MapTuple(lambda text, member: (member[0], text))
-        first = collections["scored"] | "By first" >> beam.Map(lambda pair: (pair[0], pair[1:]))
-        second = (
-            {"text": texts, "pair": first}
-            | "First" >> beam.CoGroupByKey()
-            | "Text a" >> beam.FlatMapTuple(_with_text)
-            | "By second" >> beam.MapTuple(lambda text, pair: (pair[0], (text, *pair[1:])))
-        )
-        return (
-            {"text": texts, "pair": second}
-            | "Second" >> beam.CoGroupByKey()
-            | "Text b" >> beam.FlatMapTuple(_with_text)
-            | "Apart" >> beam.Filter(lambda found: found[0] != found[1][0])
-            | "In order" >> beam.MapTuple(_in_order)
-        )
-
-
-def _in_order(b: Any, pair: tuple[Any, ...]) -> tuple[tuple[Any, Any], tuple[Any, ...]]:
-    a, *found, differs, lost_a, lost_b = pair
-    if a <= b:
-        return (a, b), pair[1:]
-    return (b, a), (*found, differs and turn(differs), lost_b, lost_a)
-
-
-def _with_text(row: tuple[int, Any], found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
-    text = next(iter(found["text"]), None)
-    for pair in found["pair"]:
-        if text is None:
-            raise UserError(f"id {row[1]!r}: a scored pair names it, and it is not in the input.")
-        yield text, pair
-
-
-def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
-    """(row, (cluster or None if alone, representative or None if kept, receipt)) of each row of a node."""
     if node[0] == 1:  # rows to compare against stay
         return
     verdict: Sequence[Any] = next(iter(found["verdict"]), (None,) * (1 + _RECEIPT))
     members = found["members"]
-    several = sum(1 for _ in members) > 1
-    cluster = verdict[0] if verdict[0] is not None else (node if several else None)
+    rows = sum(1 for _ in members)
+    cluster = verdict[0] if verdict[0] is not None else (node if rows > 1 else None)
+    if verdict[0] is None and rows > 1:
+        yield pvalue.TaggedOutput("told", Part.of({"cluster_sizes": {str(rows): 1}}))
     for row, best in members:
         if verdict[1] is not None:
             yield row, (cluster, *verdict[1:])
@@ -375,10 +220,18 @@ def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any
 
 
 class SortOut(beam.DoFn):
-    """(row, its element and its fate) -> kept, or removed with its receipt."""
+    """(row, its element and its fate) -> kept, or removed with its receipt; as ``clusters`` (id, cluster).
 
-    def __init__(self, threshold: float, against: bool, prefix: str) -> None:
+    Args:
+        threshold: of the run.
+        against: there are elements to compare against.
+        prefix: before the name of a field of ours that an element has.
+        places: clusters are told of elements in place of ids.
+    """
+
+    def __init__(self, threshold: float, against: bool, prefix: str, places: bool) -> None:
         self._threshold, self._against, self._prefix = threshold, against, prefix
+        self._places = places
 
     def process(self, met: tuple[Any, dict[str, Iterable[Any]]]) -> Iterator[Any]:
         """Beam's."""
@@ -387,7 +240,9 @@ class SortOut(beam.DoFn):
         element = next(rows)
         if next(rows, None) is not None:
             raise UserError(f"id {row[1]!r}: several elements have it. Receipts need distinct ids.")
-        _, representative, *scored, lost = next(iter(found["fate"]))
+        cluster, representative, *scored, lost = next(iter(found["fate"]))
+        if cluster is not None:
+            yield pvalue.TaggedOutput("clusters", (element if self._places else row[1], cluster[1]))
         if representative is None:
             yield element
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -11,6 +10,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
+from beam_sts.candidates.beam_join import shard_of, shards_for
 from beam_sts.candidates.beam_nearest import DensePoints
 from beam_sts.candidates.given import read_given
 from beam_sts.candidates.keys import block_values
@@ -26,7 +26,6 @@ from beam_sts.dedup.shards import pairs_schema, read_scored
 from beam_sts.io.slices import Slice
 from beam_sts.settings import settings_of
 
-PAIR_SHARDS = 64
 REPORT = "_run/report.json"
 """What a run by a Beam runner counts, besides the records of its slices."""
 
@@ -100,10 +99,8 @@ class DeduplicateSlices(beam.PTransform):
         deduplicate.completes, deduplicate.kept = s.completes, s.kept
         deduplicate.carried = ("place",)  # what else a row has is read again when its slice is written
         done = cast(DeduplicatedTexts, inputs_of | deduplicate)
-        clusters = (
-            {"rows": rows | "Places" >> beam.Map(lambda r: (r["id"], r["place"])), "name": done.clusters}
-            | "Clusters" >> beam.CoGroupByKey()
-            | "By slice" >> beam.FlatMapTuple(_cluster_by_slice)
+        clusters = done.clusters | "By slice" >> beam.MapTuple(
+            lambda row, name: (row["place"][0], (row["place"][1], name))
         )
         receipt = ["survivor", "score", "source", "rule", "lost", *(["survivor_in"] if s.against else [])]
         removed = done.removed | "Removed by slice" >> beam.Map(
@@ -115,9 +112,10 @@ class DeduplicateSlices(beam.PTransform):
             | "Gather" >> beam.CoGroupByKey()
             | "Write" >> beam.ParDo(_WriteSlice(s))
         )
+        shards = done.report | "Pair shards" >> beam.Map(_pair_shards)
         _ = (
             done.pairs
-            | "Pairs by shard" >> beam.Map(_by_shard)
+            | "Pairs by shard" >> beam.Map(_by_shard, beam.pvalue.AsSingleton(shards))
             | "Shards" >> beam.GroupByKey()
             | "Write pairs" >> beam.ParDo(_WritePairs(s))
         )
@@ -164,15 +162,14 @@ class _ReadRows(beam.DoFn):
                 yield {**dict(zip(columns, values, strict=True)), "place": (index, place)}
 
 
-def _by_shard(pair: tuple[Any, ...]) -> tuple[int, tuple[Any, ...]]:
-    # By its content: the hash of a text differs between processes.
-    return zlib.crc32(repr(pair[0]).encode()) % PAIR_SHARDS, pair
+def _pair_shards(report: dict[str, Any]) -> int:
+    """How many shards all pairs take: candidates, those of direct verification, rows of equal texts."""
+    identical = sum(report.get("rows", {}).values()) - report.get("texts_compared", 0)
+    return shards_for(report.get("pairs", 0) + report.get("pairs_guard", 0) + identical)
 
 
-def _cluster_by_slice(ident: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[int, Any]]:
-    for index, place in found["rows"]:
-        for name in found["name"]:
-            yield index, (place, name)
+def _by_shard(pair: tuple[Any, ...], shards: int) -> tuple[int, tuple[Any, ...]]:
+    return shard_of(pair[:2], shards), pair
 
 
 class _WriteSlice(beam.DoFn):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -21,34 +21,20 @@ class LearnTexts(beam.PTransform):
         learning: what is to be learnt.
         model: whose languages are known.
         load: arguments of ``load_checkpoint``.
+        size: of ``TextsSize``.
     """
 
-    def __init__(self, learning: Learning, model: str | Checkpoint, load: dict[str, Any]) -> None:
+    def __init__(
+        self, learning: Learning, model: str | Checkpoint, load: dict[str, Any], size: beam.PCollection
+    ) -> None:
         super().__init__()
         self._learning, self._model, self._load = learning, model, load
+        self._size = beam.pvalue.AsSingleton(size)
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
-        """Count, draw the sample, look at it."""
-        size = (
-            texts
-            | "Size of each" >> beam.MapTuple(lambda _, text: (1, len(text)))
-            | "Size" >> beam.CombineGlobally(_sums)
-        )
-        sample = (
-            texts
-            | "Draw" >> beam.FlatMap(_drawn, self._learning, beam.pvalue.AsSingleton(size))
-            | "Sample" >> beam.combiners.ToList()
-        )
-        return sample | "Learn" >> beam.Map(
-            _learnt, self._learning, self._model, self._load, beam.pvalue.AsSingleton(size)
-        )
-
-
-def _sums(parts: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    texts = characters = 0
-    for one, more in parts:
-        texts, characters = texts + one, characters + more
-    return texts, characters
+        """Draw the sample, look at it."""
+        sample = texts | "Draw" >> beam.FlatMap(_drawn, self._learning, self._size) | beam.combiners.ToList()
+        return sample | "Learn" >> beam.Map(_learnt, self._learning, self._model, self._load, self._size)
 
 
 def _drawn(row: tuple[Any, str], learning: Learning, size: tuple[int, int]) -> Iterator[str]:

@@ -6,16 +6,13 @@ computed. Retried bundles find it too.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam import pvalue
 
-from beam_sts.dedup.beam_decide import Verify, Words
+from beam_sts.dedup.beam_verify import Verify, Words
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.verdicts import Verdicts
 from beam_sts.dedup.verify import Scoring, Verified, characters
@@ -24,27 +21,18 @@ from beam_sts.io.files import file_system
 from beam_sts.io.output import SCORED, OutputFolder
 
 _KIND = "scored"  # of the records
-_ROWS_PER_SHARD, _MOST_SHARDS = 2048, 10_000
-
-CandidateRow = tuple[Any, Any, str, str, str]
-"""A pair: both ends, both texts, the source."""
 
 
 @dataclass(frozen=True)
 class KeptScores:
-    """Where scores are kept, and in how many shards."""
+    """Where scores are kept: in a folder of the run's output."""
 
     output: OutputFolder
-    shards: int
 
     @classmethod
-    def of(cls, output: OutputFolder, rows: int) -> KeptScores:
-        """In the run's folder, for so many rows."""
-        return cls(replace(output, form="parquet"), min(max(1, -(-rows // _ROWS_PER_SHARD)), _MOST_SHARDS))
-
-    def number(self, row: CandidateRow) -> int:
-        """The shard of a pair, by its ends alone: the hash of a text differs between processes."""
-        return zlib.crc32(repr(row[:2]).encode()) % self.shards
+    def of(cls, output: OutputFolder) -> KeptScores:
+        """In the run's folder."""
+        return cls(replace(output, form="parquet"))
 
     def read(self, number: int, keys: str) -> pa.Table | None:
         """What was found of the pairs of a shard with that digest; None where it is not there."""
@@ -66,34 +54,30 @@ class KeptScores:
 
 
 class VerifyKept(Verify):
-    """As :class:`Verify`, of the pairs of a shard; those that are kept are not scored again."""
+    """As :class:`Verify`; shards that are kept are not scored again."""
 
-    def __init__(self, kept: KeptScores, scoring: Scoring, each: int = 0, most: int | None = None) -> None:
-        super().__init__(scoring, each, most)
+    def __init__(
+        self,
+        kept: KeptScores,
+        scoring: Scoring,
+        each: int = 0,
+        blank: bool = False,
+        most: int | None = None,
+    ) -> None:
+        super().__init__(scoring, each, blank, most)
         self._kept = kept
 
-    def process(  # type: ignore[override]
-        self,
-        grouped: tuple[int, Iterable[CandidateRow]],
-        count: int,
-        learnt: Learnt,
-        words: Words | None = None,
-    ) -> Iterator[Any]:
-        """Beam's."""
-        self._number, self._reused = grouped[0], 0
-        yield from super().process(sorted(grouped[1], key=lambda row: row[:2]), count, learnt, words)
-        yield pvalue.TaggedOutput("counts", {"pairs_reused": self._reused})
-
-    def _scored(self, rows: list[Any], learnt: Learnt, words: Words | None) -> tuple[Verified, list[str]]:
+    def _of_shard(
+        self, number: int, rows: list[Any], learnt: Learnt, words: Words | None
+    ) -> tuple[Verified, list[str], int]:
         texts = [pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3)]
         sources = [row[4] for row in rows]
         ends = pa.array([repr(row[:2]) for row in rows], pa.large_string())
         keys = content_digest(ends, *texts, pa.array(sources, pa.string()))
-        table = self._kept.read(self._number, keys)
+        table = self._kept.read(number, keys)
         if table is not None:
-            self._reused = len(rows)
             sizes = characters(texts[0]), characters(texts[1])
-            return Verified(Verdicts.read(table, sizes, self._scoring.max_lost)), sources
-        found, _ = super()._scored(rows, learnt, words)
-        self._kept.write(self._number, keys, found.verdicts)
-        return found, sources
+            return Verified(Verdicts.read(table, sizes, self._scoring.max_lost)), sources, len(rows)
+        found, *_ = super()._of_shard(number, rows, learnt, words)
+        self._kept.write(number, keys, found.verdicts)
+        return found, sources, 0

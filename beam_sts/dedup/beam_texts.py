@@ -190,7 +190,10 @@ class MakeDistinctTexts(beam.PTransform):
             rows
             | "By text" >> beam.ParDo(_ByText(self._merge, self._compare_blank, self._apart))
             | "Equal texts" >> beam.GroupByKey()
-            | "Node" >> beam.ParDo(_MakeDistinctText()).with_outputs("members", "blocks", main="nodes")
+            | "Node"
+            >> beam.ParDo(_MakeDistinctText(compare_blank=self._compare_blank)).with_outputs(
+                "members", "blocks", main="nodes"
+            )
         )
         return DistinctTextCollections(made["nodes"], made["members"], made["blocks"])
 
@@ -224,7 +227,10 @@ class _ByText(beam.DoFn):
 
 
 class _MakeDistinctText(beam.DoFn):
-    """Rows of equal text -> the node, its members and its blocking keys."""
+    """Rows of equal text -> the node, its members and its blocking keys, of blank ones none."""
+
+    def __init__(self, *, compare_blank: bool) -> None:
+        self._compare_blank = compare_blank
 
     def process(self, grouped: tuple[Any, Iterable[Any]]) -> Iterator[Any]:
         _, rows = grouped
@@ -236,10 +242,12 @@ class _MakeDistinctText(beam.DoFn):
                 node, vector = row, own_vector
             if best is None or key < best:
                 best = key
-        assert best is not None
+        if node is None or best is None:  # a group has a row
+            return
+        blank = is_blank(text) and not self._compare_blank
         for row, _, _, blocks, _ in rows:
             yield pvalue.TaggedOutput("members", (node, (row, best[1:])))
             for at, key in enumerate(blocks):
-                if key is not None:
+                if key is not None and not blank:
                     yield pvalue.TaggedOutput("blocks", ((at, key), node))
         yield node, TextInfo(text, best, count, vector)

@@ -1,7 +1,6 @@
 """Connected components over verified edges, and what the largest of them look like. Pure functions.
 
-The distributed counterpart is ``beam_sts.dedup.beam_components``; both give a component the name of its
-smallest node, so their results are equal.
+The distributed counterpart is ``beam_sts.dedup.beam_components``.
 """
 
 from __future__ import annotations
@@ -16,15 +15,12 @@ from scipy.sparse.csgraph import connected_components
 
 from beam_sts.arrays import IntArray
 
-ROUNDS = 16
-"""Rounds of the search for clusters by a Beam runner."""
-
 _LARGEST = 20
 # A diameter takes a search from every node, so of larger components it is a bound from two searches.
 _EXACT_DIAMETER = 500
 
 
-def components(a: IntArray, b: IntArray, nodes: int) -> IntArray:
+def components(a: NDArray[np.signedinteger], b: NDArray[np.signedinteger], nodes: int) -> IntArray:
     """The component of each node, named by its smallest node.
 
     Args:

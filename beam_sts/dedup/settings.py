@@ -13,7 +13,6 @@ from beam_sts.candidates.keys import MinHash, parse_shingle
 from beam_sts.candidates.propose import Proposal, check_sources, split_sources
 from beam_sts.candidates.source import EMPTY
 from beam_sts.checks import every, flag, interval, name, optional, share, whole
-from beam_sts.dedup.components import ROUNDS
 from beam_sts.dedup.facts.compare import GUARDS
 from beam_sts.dedup.keep import KeepPolicy, check_keep
 from beam_sts.dedup.learnt import Learning
@@ -303,9 +302,10 @@ class BeamDedupSettings(DedupSettings):
     max_pairs: int | None = like(DedupSettings, "max_pairs", None)
     report_examples: int = like(DedupSettings, "report_examples", 0)
     component_rounds: int = setting(
-        ROUNDS,
-        "with --runner: rounds of the search for clusters; long chains need more",
-        whole(1),
+        0,
+        "with --runner: rounds that join clusters before one worker does, for more than 4 million texts in "
+        "clusters; without it as many as the rows may need",
+        whole(0),
         metavar="N",
     )
     blocks: int = setting(

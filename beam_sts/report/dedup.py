@@ -186,12 +186,6 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
         label="Removed rows by threshold",
     )
     body += fold("The numbers", numbers)
-    if not rows:
-        body = Markup("<p>{}</p>").format(
-            "Other thresholds were not counted: at the lowest of them too many pairs hang together for one "
-            "worker. The same command without --runner, with --from_pairs and this output folder, counts "
-            "them and scores nothing."
-        )
     histogram = score_bars(summary["score_histogram"], threshold, "pairs compared")
     body += fold("Scores of the compared pairs", histogram)
     body += titled_pairs(examples, NEAREST, first=1)

@@ -13,8 +13,10 @@ from beam_sts.candidates.beam_buckets import (
     MergeCandidates,
     _PairBucket,
 )
+from beam_sts.candidates.beam_join import MOST_CHARACTERS, MOST_PAIRS, rows_of, shard_of, shards_for
 from beam_sts.candidates.buckets import bucket_pairs, union_pairs
 from beam_sts.candidates.keys import Keys, MinHash, exact_keys
+from beam_sts.errors import UserError
 
 TEXTS = [
     "A cat sat on the mat.",
@@ -126,3 +128,36 @@ def test_texts_are_joined_to_pairs():
 def test_ids_without_one_text_are_errors(texts, message):
     with pytest.raises(Exception, match=message):
         run(join(texts, [(("a", "b"), "exact")]), [])
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=30, unique=True), st.integers(1, 4))
+def test_shards_hold_every_pair_once_with_both_texts(pairs, shards):
+    halves = [(b, (a, f"text {a}", "exact")) for a, b in pairs]
+    rows = []
+    for number in range(shards):
+        texts = [(i, f"text {i}") for i in range(10) if shard_of(i, shards) == number]
+        found = rows_of({"pairs": [h for h in halves if shard_of(h[0], shards) == number], "texts": texts})
+        assert found == sorted(found)
+        rows += found
+    assert sorted(rows) == sorted((a, b, f"text {a}", f"text {b}", "exact") for a, b in pairs)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ([("b", "1"), ("b", "2")], "id 'b': several texts"),
+        ([("a", "1")], "id 'b': a candidate pair names it"),
+    ],
+)
+def test_a_shard_without_one_text_for_an_id_is_an_error(texts, message):
+    with pytest.raises(UserError, match=message):
+        rows_of({"pairs": [("b", ("a", "text", "exact"))], "texts": texts})
+
+
+def test_a_shard_is_bounded_however_many_there_are():
+    for pairs in (0, 1, 10**4, 10**7, 10**10):
+        for characters in (0, 500 * pairs, 10**5 * pairs):
+            shards = shards_for(pairs, characters)
+            assert pairs / shards <= MOST_PAIRS
+            assert characters / shards <= MOST_CHARACTERS

@@ -8,15 +8,16 @@ import pyarrow as pa
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
+from beam_sts.candidates.beam_join import TextsSize
 from beam_sts.candidates.beam_nearest import (
     DensePoints,
     LexicalCandidates,
     NearestCandidates,
-    Packed,
     StaticVectors,
 )
+from beam_sts.candidates.beam_shingles import Packed, ShingleFrequencies, _SumRange
 from beam_sts.candidates.neighbours import lexical_neighbours, neighbours
-from beam_sts.candidates.tf_idf import COLUMNS
+from beam_sts.candidates.tf_idf import COLUMNS, shingle_frequency
 from beam_sts.candidates.vectors import static_embedding
 from beam_sts.models.checkpoint import load_checkpoint
 
@@ -89,10 +90,27 @@ def test_no_vector_has_no_neighbour():
     run(lambda p: p | beam.Create([("a", b"")]) | NearestCandidates("n", 2, DensePoints(), 2), [])
 
 
-def test_packed_counts_add_up_and_travel_small():
-    rng = np.random.default_rng(0)
-    arrays = [np.bincount(rng.integers(0, 5000, 3000), minlength=COLUMNS) for _ in range(4)]
-    parts = [pickle.loads(pickle.dumps(Packed.of(array))) for array in arrays]
-    assert (sum(parts[1:], 0 + parts[0]).array == sum(arrays)).all()
-    assert len(pickle.dumps(parts[0])) < 100_000
-    assert not Packed.of(np.zeros(COLUMNS, np.int64)).array.any()
+def test_shingles_are_counted_as_by_the_pure_twin_whatever_the_bundles():
+    texts = [f"{word} number {n}" for n in range(200) for word in ("some", "other", "any")]
+    wanted = shingle_frequency(pa.array(texts, pa.large_string()), "char", 3)
+
+    def build(pipeline):
+        rows = pipeline | beam.Create(list(enumerate(texts)))
+        found = rows | ShingleFrequencies("char", 3, rows | TextsSize())
+        return found | beam.Map(lambda one: (one[0], (one[1].array == wanted).all()))
+
+    run(build, [(600, True)])
+
+
+def test_ranges_of_counts_add_up_and_travel_small():
+    counts = np.zeros(COLUMNS, np.int64)
+    counts[[3, 70_000, COLUMNS - 1]] = [5, 2, 1]
+    packed = Packed.joined(list(enumerate(counts.reshape(64, -1))))
+    assert (pickle.loads(pickle.dumps(packed)).array == counts).all()
+    assert len(pickle.dumps(packed)) < 1000
+    assert not Packed.joined([]).array.any()
+    fn, part = _SumRange(), (np.array([1, 5], np.int32), np.array([2, 3]))
+    one = fn.add_input(fn.create_accumulator(), part)
+    assert len(pickle.dumps(one)) < 1000
+    several = fn.merge_accumulators([one, fn.create_accumulator(), fn.add_input(one, part)])
+    assert fn.extract_output(several)[[1, 5]].tolist() == [6, 9]

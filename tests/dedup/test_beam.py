@@ -43,9 +43,7 @@ def test_beam_gives_what_one_machine_gives(tmp_path, keep):
     args = ["--input", str(tmp_path / "in.parquet"), "--output", str(tmp_path / "out"), "--text", "text"]
     args += ["--id", "id", "--threads", "1", "--keep", keep, "--threshold", str(THRESHOLD)]
     assert dedup.main(args) == 0
-    done = run(
-        [*rows[::-1], {"id": "n", "text": None}], tmp_path, threshold=THRESHOLD, keep=keep, component_rounds=6
-    )
+    done = run([*rows[::-1], {"id": "n", "text": None}], tmp_path, threshold=THRESHOLD, keep=keep)
     kept, removed, pairs, clusters = (
         pq.read_table(tmp_path / "out" / name).to_pylist()
         for name in ("kept", "removed", "pairs", "clusters")
@@ -70,7 +68,7 @@ def test_beam_gives_what_one_machine_gives(tmp_path, keep):
 def test_an_id_that_recurs_is_an_error(tmp_path):
     rows = [{"id": 1, "text": "one"}, {"id": 1, "text": "two"}]
     with pytest.raises(Exception, match="several") as caught:
-        run(rows, tmp_path, component_rounds=1)
+        run(rows, tmp_path)
     assert "id 1: several" in (user_error(caught.value) or "")
 
 
@@ -80,7 +78,7 @@ def test_the_command_gives_the_same_by_a_runner(tmp_path, keep):
     rows = [{"name": f"r{-i % 31:03}", "text": text, "stars": i % 5} for i, text in enumerate(texts)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet")
     args = ["--input", str(tmp_path / "in.parquet"), "--text", "text", "--id", "name", "--threads", "1"]
-    args += ["--keep", keep, "--threshold", "0.7", "--rows_per_shard", "9", "--component_rounds", "5"]
+    args += ["--keep", keep, "--threshold", "0.7", "--rows_per_shard", "9"]
     assert dedup.main([*args, "--output", str(tmp_path / "one")]) == 0
     assert dedup.main([*args, "--output", str(tmp_path / "two"), "--runner", "FnApiRunner"]) == 0
     for name in ("kept", "removed", "clusters", "rejected"):
@@ -100,7 +98,7 @@ def test_the_command_gives_the_same_by_a_runner(tmp_path, keep):
 def both(tmp_path, *args, model="beam-sts-nano"):
     """The same command on one machine and by a runner; gives the folders, whose tables are equal."""
     common = ["--input", str(tmp_path / "in.parquet"), "--text", "text", "--id", "name", "--threads", "1"]
-    common += ["--rows_per_shard", "9", "--component_rounds", "6", "--model", str(model), *args]
+    common += ["--rows_per_shard", "9", "--model", str(model), *args]
     one, two = tmp_path / "one", tmp_path / "two"
     assert dedup.main([*common, "--output", str(one)]) == 0
     assert dedup.main([*common, "--output", str(two), "--runner", "FnApiRunner"]) == 0
@@ -222,20 +220,8 @@ def test_given_pairs_are_the_same_by_a_runner(tmp_path):
     assert (report["rows"], report["unknown"], report["same"], report["pairs"]) == (6, 1, 1, 3)
 
 
-def test_a_group_too_large_to_count_leaves_the_table_out_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("beam_sts.dedup.beam_thresholds.MOST_PAIRS", 2)
-    write(tmp_path / "in.parquet", made_texts(10))
-    args = ["--input", str(tmp_path / "in.parquet"), "--text", "text", "--threads", "1"]
-    args += ["--component_rounds", "4", "--runner", "FnApiRunner"]
-    assert dedup.main([*args, "--output", str(tmp_path / "out"), "--candidates", "lexical"]) == 0
-    assert json.loads((tmp_path / "out" / "summary.json").read_text())["thresholds"] == []
-    html = (tmp_path / "out" / "report.html").read_text()
-    assert "Other thresholds were not counted" in html
-    assert "The most doubtful removals" in html
-
-
 def test_too_many_pairs_stop_a_run_by_a_runner(tmp_path, capsys):
     write(tmp_path / "in.parquet", made_texts(12))
     args = ["--input", str(tmp_path / "in.parquet"), "--text", "text", "--output", str(tmp_path / "out")]
-    assert dedup.main([*args, "--max_pairs", "3", "--runner", "FnApiRunner", "--component_rounds", "1"]) == 2
+    assert dedup.main([*args, "--max_pairs", "3", "--runner", "FnApiRunner"]) == 2
     assert "--max_pairs 3: there are" in capsys.readouterr().err

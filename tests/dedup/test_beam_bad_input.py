@@ -31,7 +31,7 @@ def outcomes(tmp_path, source, model, *options):
     """What both ways give: exit status, tables without scores (which differ in last bits) and counts."""
     found = []
     args = ["--input", str(source), "--text", "text", "--id", "id", "--threads", "1", "--model", str(model)]
-    for name, more in (("one", ()), ("two", ("--runner", "FnApiRunner", "--component_rounds", "4"))):
+    for name, more in (("one", ()), ("two", ("--runner", "FnApiRunner"))):
         out = tmp_path / name
         status = dedup.main([*args, *options, "--output", str(out), *more])
         if status:

@@ -2,23 +2,35 @@ import random
 
 import apache_beam as beam
 import networkx as nx
+import numpy as np
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
+from hypothesis import given
+from hypothesis import strategies as st
 
 from beam_sts.cli.console import user_error
+from beam_sts.dedup import beam_components
 from beam_sts.dedup.beam_components import Components
+from beam_sts.dedup.forest import Forest, node_code
 
 
 def oracle(edges):
+    """Of each node its component, named by the smallest code, and the nodes of that."""
     graph = nx.Graph(edges)
-    return [(node, min(part)) for part in nx.connected_components(graph) for node in part]
+    for part in nx.connected_components(graph):
+        name = min(map(node_code, part))
+        yield from ((node_code(node), (name, len(part))) for node in part)
 
 
-def run(edges, **args):
+def run(edges, rounds=0):
     with beam.Pipeline(FnApiRunner()) as pipeline:
-        found = pipeline | beam.Create(edges) | Components(**args)
-        assert_that(found, equal_to(oracle(edges)))
+        found = pipeline | beam.Create(edges) | Components(rounds)
+        if rounds:  # how large a cluster is is then a lower bound
+            found |= beam.MapTuple(lambda node, of: (node, of[0]))
+            assert_that(found, equal_to([(node, of[0]) for node, of in oracle(edges)]))
+        else:
+            assert_that(found, equal_to(list(oracle(edges))))
 
 
 def shuffled(edges, seed=0):
@@ -28,29 +40,45 @@ def shuffled(edges, seed=0):
     return edges
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_random_graphs(seed):
+@pytest.mark.parametrize("rounds", [0, 1, 2, 3])
+@pytest.mark.parametrize("seed", range(2))
+def test_random_graphs(seed, rounds):
     graph = nx.gnm_random_graph(300, 200, seed=seed)
-    run(shuffled([*graph.edges, (5, 5), (900, 900)], seed), rounds=8)
+    run(shuffled([*graph.edges, (5, 5), (900, 900)], seed), rounds)
 
 
-def test_stars_and_text_nodes():
-    run(shuffled([("hub", f"n{i}") for i in range(500)] + [("a", "b"), ("b", "c")]), rounds=4)
+@pytest.mark.parametrize("rounds", [0, 2])
+def test_stars_and_text_nodes(rounds):
+    run(shuffled([("hub", f"n{i}") for i in range(500)] + [("a", "b"), ("b", "c")]), rounds)
 
 
-@pytest.mark.parametrize(("length", "rounds"), [(1000, 10), pytest.param(10_000, 14, marks=pytest.mark.slow)])
-def test_a_chain_in_order_takes_the_logarithm_of_its_length(length, rounds):
-    run([(i, i + 1) for i in range(length)], rounds=rounds)
-
-
-@pytest.mark.parametrize("length", [300, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_a_chain_in_any_order_takes_no_more_than_the_default_rounds(length):
+@pytest.mark.parametrize("length", [300, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [0, 2])
+@pytest.mark.parametrize("shape", ["chain", "star"])
+def test_long_chains_and_large_stars(length, rounds, shape):
     names = list(range(length))
     random.Random(1).shuffle(names)
-    run(shuffled([(names[i], names[i + 1]) for i in range(length - 1)]))
+    run(shuffled([(names[i if shape == "chain" else 0], names[i + 1]) for i in range(length - 1)]), rounds)
 
 
-def test_too_few_rounds_are_an_error_that_names_the_flag():
-    with pytest.raises(Exception, match="Give more with --component_rounds") as caught:
-        run([(i, i + 1) for i in range(100)], rounds=3)
-    assert "3 rounds do not suffice" in (user_error(caught.value) or "")
+@pytest.mark.parametrize("rounds", [0, 1])
+def test_more_nodes_than_one_worker_joins_are_an_error_that_names_the_flag(rounds, monkeypatch):
+    monkeypatch.setattr(beam_components, "MOST_NODES", 30)
+    with pytest.raises(Exception, match="Give more, such as --component_rounds") as caught:
+        run([(i, i + 1) for i in range(1000)], rounds)
+    assert f"--component_rounds {rounds}: more than 30 texts" in (user_error(caught.value) or "")
+
+
+def test_rounds_leave_little_to_the_one_worker(monkeypatch):
+    monkeypatch.setattr(beam_components, "MOST_NODES", 30)
+    run(shuffled([(10 * i, 10 * i + j) for i in range(50) for j in range(1, 4)]), rounds=1)
+
+
+@given(st.lists(st.tuples(st.integers(-20, 20), st.integers(-20, 20)), max_size=60), st.integers(1, 5))
+def test_forests_merge_to_the_components_of_all_edges(edges, parts):
+    forests = [Forest.of(np.array(edges[at::parts], np.int64).reshape(-1, 2)) for at in range(parts)]
+    merged = Forest.merged(forests)
+    graph = nx.Graph(edges)
+    wanted = {node: (min(part), len(part)) for part in nx.connected_components(graph) for node in part}
+    columns = merged.nodes.tolist(), merged.names.tolist(), merged.sizes.tolist()
+    assert {node: (name, size) for node, name, size in zip(*columns, strict=True)} == wanted

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from beam_sts.candidates import beam_join
 from beam_sts.cli import dedup
 from beam_sts.dedup import beam_scored
 from beam_sts.io.output import SCORED, OutputFolder
@@ -20,7 +21,7 @@ def source(tmp_path, monkeypatch):
     texts = [f"A {what} of number {n // 3} {'!' * (n % 3)}" for n in range(60) for what in ("man", "dog")]
     path = tmp_path / "in.parquet"
     pq.write_table(pa.table({"id": range(len(texts)), "text": texts}), path)
-    monkeypatch.setattr(beam_scored, "_ROWS_PER_SHARD", 12)
+    monkeypatch.setattr(beam_join, "PAIRS_PER_SHARD", 100)
     return str(path)
 
 

@@ -36,9 +36,7 @@ def deduplicate(collections, folder, model):
     """Of each collection, by output: its elements as type and fields."""
     with beam.Pipeline(FnApiRunner()) as pipeline:
         for name, elements in collections.items():
-            dedup = DeduplicateTexts(
-                str(model), component_rounds=1, rule="model", thresholds=(), candidates=["exact"]
-            )
+            dedup = DeduplicateTexts(str(model), rule="model", thresholds=(), candidates=["exact"])
             done = pipeline | f"in {name}" >> beam.Create(elements) | f"of {name}" >> dedup
             for output in ("kept", "removed", "rejected"):
                 listed = getattr(done, output) | f"{output} {name}" >> beam.combiners.ToList()

@@ -65,7 +65,7 @@ DEDUP = {
     ),
     "neighbours": ("--neighbours", less(1)),
     "bucket_cap": ("--bucket_cap", less(2)),
-    "component_rounds": ("--component_rounds", less(1)),
+    "component_rounds": ("--component_rounds", less(0)),
     "blocks": (None, less(1)),
     "max_pairs": ("--max_pairs", less(1, ((-1, "x"), (1.5, True)))),
     "model_share": ("--model_share", SHARE),

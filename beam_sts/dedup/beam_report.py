@@ -1,0 +1,109 @@
+"""What a run in Beam tells of itself, summed up in one shuffle: counts, clusters, pairs to look at."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+
+from beam_sts.candidates.beam import Tally
+from beam_sts.dedup.beam_texts import TextInfo
+from beam_sts.dedup.learnt import Learnt
+from beam_sts.dedup.rule import threshold_table
+from beam_sts.dedup.show import Entry, best_entries, by_kind
+from beam_sts.io.blank import is_blank
+from beam_sts.io.summary import add_records
+
+_LARGEST = 20
+
+LargeCluster = tuple[int, Any, dict[str, Any]]
+"""Nodes, the name of the smallest, what is told."""
+
+
+class Part(NamedTuple):
+    """What a step tells: ``counts`` to add up, ``shown`` to choose from, ``clusters`` among the largest."""
+
+    counts: dict[str, Any]
+    shown: list[Entry]
+    clusters: list[LargeCluster]
+
+    @classmethod
+    def of(cls, counts: dict[str, Any] | None = None, shown: Iterable[Entry] = ()) -> Part:
+        """Counts or what may be shown."""
+        return cls(counts or {}, list(shown), [])
+
+
+class SumParts(beam.PTransform):
+    """Tuple of collections of :class:`Part` -> one. Bundles add up before they travel.
+
+    Args:
+        each: pairs of a kind to show.
+    """
+
+    def __init__(self, each: int) -> None:
+        super().__init__()
+        self._each = each
+
+    def expand(self, parts: tuple[beam.PCollection, ...]) -> beam.PCollection:
+        """One shuffle."""
+        return parts | beam.Flatten() | beam.CombineGlobally(_SumFn(self._each))
+
+
+class _SumFn(beam.CombineFn):
+    def __init__(self, each: int) -> None:
+        self._each = each
+
+    def create_accumulator(self) -> list[Part]:
+        return []
+
+    def add_input(self, parts: list[Part], part: Part) -> list[Part]:
+        parts.append(part)
+        return parts if len(parts) < 1000 else self.compact(parts)
+
+    def merge_accumulators(self, several: Iterable[list[Part]]) -> list[Part]:
+        parts: list[Part] = []
+        for one in several:
+            for part in one:
+                parts = self.add_input(parts, part)
+        return self.compact(parts)
+
+    def compact(self, parts: list[Part]) -> list[Part]:
+        return [self.extract_output(parts)]
+
+    def extract_output(self, parts: list[Part]) -> Part:
+        counts = add_records(part.counts for part in parts)
+        shown = best_entries((entry for part in parts for entry in part.shown), self._each)
+        clusters = (cluster for part in parts for cluster in part.clusters)
+        largest = heapq.nsmallest(_LARGEST, clusters, key=lambda cluster: (-cluster[0], cluster[1]))
+        return Part(counts, shown, largest)
+
+
+def node_part(node: Any, info: TextInfo) -> Part:
+    """What a node counts for."""
+    blank = info.rows if node[0] == 0 and is_blank(info.text) else 0
+    own = {str(info.rows): 1} if node[0] == 0 else {}
+    rows = {"rows": {str(node[0]): info.rows}}
+    return Part.of({"texts_compared": 1, "rows_blank": blank, "node_sizes": own, **rows})
+
+
+def report(total: Part, thresholds: list[float], learnt: Learnt, tally: Tally | None) -> dict[str, Any]:
+    """As ``DeduplicateTexts`` gives it.
+
+    Args:
+        total: of all parts.
+        thresholds: of the table.
+        learnt: of the texts.
+        tally: of the candidates; None: those of an earlier run.
+    """
+    counts = dict(total.counts)
+    table = threshold_table(thresholds, counts.pop("node_sizes", {}), counts.pop("thresholds", {}))
+    return {
+        **counts,
+        **learnt.record(),
+        "candidates": tally.reports if tally else [],
+        "largest_clusters": [cluster for *_, cluster in total.clusters],
+        "thresholds": table,
+        "examples": by_kind(total.shown),
+    }

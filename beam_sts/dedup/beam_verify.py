@@ -1,0 +1,254 @@
+"""Pairs with their texts -> what is found of them, in Beam, shard by shard.
+
+What is found, and how, is ``beam_sts.dedup.verify``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam import pvalue
+
+from beam_sts.arrays import IntArray
+from beam_sts.candidates.beam_join import rows_of
+from beam_sts.candidates.beam_shingles import Packed
+from beam_sts.dedup.beam_report import Part
+from beam_sts.dedup.beam_texts import TextInfo
+from beam_sts.dedup.decide import IDENTICAL, Edges
+from beam_sts.dedup.facts.compare import turn
+from beam_sts.dedup.learnt import Learnt
+from beam_sts.dedup.overlap import Overlap
+from beam_sts.dedup.representatives import BOTH
+from beam_sts.dedup.shards import shard_parts
+from beam_sts.dedup.show import Entry, Look, best_entries, pair_entries
+from beam_sts.dedup.verdicts import NOT_COMPARED, RULES, Verdicts
+from beam_sts.dedup.verify import Scoring, Verified, Verifier, VerifyStats, characters, check_pairs
+from beam_sts.errors import UserError
+from beam_sts.io.blank import is_blank
+from beam_sts.io.ids import shown_id
+from beam_sts.io.summary import score_histogram
+
+Words = tuple[int, Packed]
+"""Texts, and in how many of them each shingle is: what ``blend`` weighs by."""
+
+
+class Judged(NamedTuple):
+    """A pair of nodes and what was found of it, as ``pairs/`` has it; ``bars`` as of ``PairScores``."""
+
+    a: Any
+    b: Any
+    score: float
+    source: str
+    rule: str
+    bound: float
+    differs: str | None
+    lost_a: int
+    lost_b: int
+    bars: int
+
+    @classmethod
+    def identical(cls, a: Any, b: Any) -> Judged:
+        """Two of equal text."""
+        return cls(a, b, *IDENTICAL, math.nan, None, 0, 0, 0)
+
+    def given(self, ends: tuple[Any, Any]) -> tuple[Any, ...]:
+        """As it is given to the outside: what there is not is None."""
+        lost = (None if of == NOT_COMPARED else of for of in (self.lost_a, self.lost_b))
+        score, bound = (None if math.isnan(of) else of for of in (self.score, self.bound))
+        return (*ends, score, self.source, self.rule, bound, self.differs, *lost)
+
+
+def each_of(found: Verdicts) -> Iterator[tuple[Any, ...]]:
+    """Score, rule and what follows it in ``Judged``, of each pair."""
+    rules = [RULES[rule] for rule in found.rules.tolist()]
+    columns = (found.scores.tolist(), rules, found.bounds.tolist(), found.differs.to_pylist())
+    return zip(*columns, *found.lost.T.tolist(), found.bars.tolist(), strict=True)
+
+
+def verdicts_of(rows: Iterable[Sequence[Any]]) -> Verdicts:
+    """Of score, rule, bound, what they differ in and both losses of each pair; None is there for nothing."""
+    score, rule, bound, differs, lost_a, lost_b = list(zip(*rows, strict=True)) or [()] * 6
+    lost = [[NOT_COMPARED if of is None else of for of in column] for column in (lost_a, lost_b)]
+    return Verdicts(
+        *(np.array(score, np.float32), np.array([RULES.index(name) for name in rule], np.int8)),
+        *(np.array(bound, np.float32), pa.array(differs, pa.string())),
+        *(np.array(lost, np.int32).reshape(2, -1).T, np.zeros(len(score), np.uint8)),
+    )
+
+
+class Scores(beam.DoFn):
+    """What scores: the models are loaded once for each worker, and only if there is a pair to score.
+
+    Args:
+        scoring: how.
+        each: pairs of a kind for the report to show, which come out as ``shown``.
+    """
+
+    def __init__(self, scoring: Scoring, each: int = 0) -> None:
+        self._scoring, self._each = scoring, each
+        self._verifier: Verifier | None = None
+
+    def verifier(self, learnt: Learnt, words: Words | None) -> Verifier:
+        """The worker's own."""
+        if self._verifier is None:
+            overlap = Overlap.of(words[1].array, words[0]) if words else None
+            self._verifier = self._scoring.verifier(overlap, learnt)
+        return self._verifier
+
+
+class Verify(Scores):
+    """The pairs of a shard, with texts -> :class:`Judged`; as ``told`` what was done, and a few to show.
+
+    Some thousand pairs are scored at once, fewer where texts are long.
+
+    Args:
+        scoring: how.
+        each: as of ``DecideClusters``.
+        blank: pairs of blank texts are scored too.
+        most: pairs that there may be.
+    """
+
+    def __init__(self, scoring: Scoring, each: int = 0, blank: bool = False, most: int | None = None) -> None:
+        super().__init__(scoring, each)
+        self._blank, self._most = blank, most
+
+    def process(
+        self,
+        shard: tuple[int, dict[str, Iterable[Any]]],
+        count: int,
+        learnt: Learnt,
+        words: Words | None = None,
+    ) -> Iterator[Any]:
+        """Beam's."""
+        if self._most is not None:
+            check_pairs(count, self._most)
+        number, found = shard
+        rows = rows_of(found)
+        if not self._blank:
+            rows = [row for row in rows if not (is_blank(row[2]) or is_blank(row[3]))]
+        if rows:
+            yield from self._judged(rows, *self._of_shard(number, rows, learnt, words))
+
+    def _judged(self, rows: list[Any], found: Verified, sources: list[str], reused: int = 0) -> Iterator[Any]:
+        made = found.verdicts
+        good = made.scores[~np.isnan(made.scores)]
+        limit = np.float32(self._scoring.threshold)
+        counts = {
+            "pairs": len(rows),
+            "pairs_reused": reused,
+            "verify": counts_of(found.stats),
+            **made.counts(),
+            "pairs_accepted": int(((made.scores >= limit) & (made.bars != BOTH)).sum()),
+            "score_histogram": score_histogram(good),
+        }
+        for row, source, one in zip(rows, sources, each_of(made), strict=True):
+            yield Judged(row[0], row[1], one[0], source, *one[1:])
+        yield pvalue.TaggedOutput("told", Part.of(counts, self._shown(rows, made)))
+
+    def _shown(self, rows: list[Any], made: Verdicts) -> list[Entry]:
+        """A few of the pairs, whose rows are in order."""
+        if not self._each:
+            return []
+        a = np.arange(len(rows))
+        edges = Edges.of(a, a + len(rows), pa.nulls(len(rows), pa.string()), made)
+        ends = [(row[side], row[side + 2]) for side in (0, 1) for row in rows]
+        look = look_at_nodes([(name, TextInfo(text, (), 1, b"")) for name, text in ends])
+        return best_entries(pair_entries(edges, self._scoring.threshold, self._each, look.pairs), self._each)
+
+    def _of_shard(
+        self, number: int, rows: list[Any], learnt: Learnt, words: Words | None
+    ) -> tuple[Verified, list[str], int]:
+        """What is found of the pairs of a shard, their sources, and how many were not scored again."""
+        sizes = np.array([len(row[2]) + len(row[3]) for row in rows])
+        parts = [self._scored(rows[part], learnt, words) for part in shard_parts(sizes)]
+        stats = VerifyStats()
+        for one, _ in parts:
+            stats += one.stats
+        sources = [source for _, some in parts for source in some]
+        return Verified(Verdicts.join([one.verdicts for one, _ in parts]), stats), sources, 0
+
+    def _scored(
+        self, rows: list[tuple[Any, ...]], learnt: Learnt, words: Words | None
+    ) -> tuple[Verified, list[str]]:
+        """Scores of some pairs, and their sources."""
+        texts = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
+        return self.verifier(learnt, words).verify(*texts), [row[4] for row in rows]
+
+
+class TakeScores(Verify):
+    """As :class:`Verify`, of pairs that bring what an earlier run found: only what it left out is done."""
+
+    def _scored(
+        self, rows: list[tuple[Any, ...]], learnt: Learnt, words: Words | None
+    ) -> tuple[Verified, list[str]]:
+        found = [row[4] for row in rows]
+        known, sources = verdicts_of((one[0], *one[2:]) for one in found), [one[1] for one in found]
+        a, b = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
+        if self._scoring.leaves_out(known):
+            return self.verifier(learnt, words).verify(a, b, known), sources
+        return Verified(known.barred((characters(a), characters(b)), self._scoring.max_lost)), sources
+
+
+def look_at_nodes(members: Sequence[tuple[Any, TextInfo]]) -> Look:
+    """At texts by their place among some."""
+
+    def of(what: Callable[[Any, TextInfo], Any]) -> Callable[[IntArray], list[Any]]:
+        return lambda chosen: [what(*members[at]) for at in chosen.tolist()]
+
+    return Look(
+        of(lambda name, _: name),
+        of(lambda name, _: shown_id(name[1])),
+        of(lambda _, info: shown_id(info.best[-1])),
+        of(lambda _, info: info.text),
+    )
+
+
+def counts_of(stats: VerifyStats) -> dict[str, Any]:
+    """What adds up to the same on every machine."""
+    return {name: value for name, value in asdict(stats).items() if name != "seconds"}
+
+
+class EarlierPairs(beam.PTransform):
+    """``members`` of texts and ``scored`` pairs of rows -> ``((text, text), (score, source, rule, ...))``.
+
+    Rows are ``(side, id)``. Two rows of one text are no pair of texts.
+    """
+
+    def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
+        """Two shuffles: by the first row, then by the second."""
+        texts = collections["members"] | "Text of" >> beam.MapTuple(lambda text, member: (member[0], text))
+        first = collections["scored"] | "By first" >> beam.Map(lambda pair: (pair[0], pair[1:]))
+        second = (
+            {"text": texts, "pair": first}
+            | "First" >> beam.CoGroupByKey()
+            | "Text a" >> beam.FlatMapTuple(_with_text)
+            | "By second" >> beam.MapTuple(lambda text, pair: (pair[0], (text, *pair[1:])))
+        )
+        return (
+            {"text": texts, "pair": second}
+            | "Second" >> beam.CoGroupByKey()
+            | "Text b" >> beam.FlatMapTuple(_with_text)
+            | "Apart" >> beam.Filter(lambda found: found[0] != found[1][0])
+            | "In order" >> beam.MapTuple(_in_order)
+        )
+
+
+def _in_order(b: Any, pair: tuple[Any, ...]) -> tuple[tuple[Any, Any], tuple[Any, ...]]:
+    a, *found, differs, lost_a, lost_b = pair
+    if a <= b:
+        return (a, b), pair[1:]
+    return (b, a), (*found, differs and turn(differs), lost_b, lost_a)
+
+
+def _with_text(row: tuple[int, Any], found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
+    text = next(iter(found["text"]), None)
+    for pair in found["pair"]:
+        if text is None:
+            raise UserError(f"id {row[1]!r}: a scored pair names it, and it is not in the input.")
+        yield text, pair

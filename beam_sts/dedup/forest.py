@@ -1,0 +1,92 @@
+"""Components of a graph whose edges come in any number of parts: spanning forests that merge. Pure functions.
+
+A forest of n nodes has n entries however many edges went into it, so what is merged shrinks at every level
+of a tree of merges. One machine finds components by ``beam_sts.dedup.components``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beam_sts.arrays import IntArray
+from beam_sts.dedup.components import components
+
+
+def node_code(node: Any) -> int:
+    """A number of 64 bits for a node, the same in every process.
+
+    Two nodes of one number come into one component, which is harmless where components are only parts that
+    are decided together.
+
+    >>> node_code((0, "a"))
+    9026062096370171638
+    """
+    digest = hashlib.blake2b(repr(node).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+class Forest(NamedTuple):
+    """Nodes in ascending order and, of each, the smallest node of its tree: int64 of shape (nodes,)."""
+
+    nodes: IntArray
+    names: IntArray
+
+    @classmethod
+    def of(cls, edges: IntArray) -> Forest:
+        """From edges of shape (edges, 2).
+
+        >>> Forest.of(np.array([[4, 2], [9, 7], [4, 9]])).names.tolist()
+        [2, 2, 2, 2]
+        """
+        return cls._joined(np.unique(edges), edges[:, 0], edges[:, 1])
+
+    @classmethod
+    def merged(cls, forests: Sequence[Forest]) -> Forest:
+        """One of several."""
+        some = [forest for forest in forests if len(forest.nodes)]
+        if len(some) < 2:
+            return some[0] if some else cls.of(np.empty((0, 2), np.int64))
+        nodes, names = (np.concatenate([forest[at] for forest in some]) for at in (0, 1))
+        return cls._joined(np.unique(nodes), nodes, names)
+
+    @classmethod
+    def _joined(cls, nodes: IntArray, a: IntArray, b: IntArray) -> Forest:
+        """Of all nodes, in order, and the ends of edges; places take half the memory of nodes."""
+        first, second = (np.searchsorted(nodes, ends).astype(np.int32, copy=False) for ends in (a, b))
+        return cls(nodes, nodes[components(first, second, len(nodes))])
+
+    @property
+    def sizes(self) -> IntArray:
+        """Nodes of each node's tree, shape (nodes,)."""
+        counts = np.bincount(np.searchsorted(self.nodes, self.names), minlength=len(self.nodes))
+        sizes: NDArray[np.int64] = counts[np.searchsorted(self.nodes, self.names)]
+        return sizes
+
+
+def large_star(node: Any, neighbours: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
+    """Join a node's larger neighbours to the smallest of them all.
+
+    >>> list(large_star(5, [2, 9, 7]))
+    [(9, 2), (7, 2)]
+    """
+    smallest = min(node, min(neighbours))
+    if smallest == node:  # a loop keeps a node that no other edge names
+        yield from ((v, node) for v in neighbours)
+    else:
+        yield from ((v, smallest) for v in neighbours if v > node)
+
+
+def small_star(node: Any, smaller: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
+    """Join a node and its smaller neighbours to the smallest of them.
+
+    >>> list(small_star(5, [2, 4]))
+    [(5, 2), (4, 2)]
+    """
+    smallest = min(smaller)
+    yield node, smallest
+    yield from ((v, smallest) for v in smaller if v not in (smallest, node))
