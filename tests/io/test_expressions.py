@@ -1,5 +1,6 @@
 """Expressions: a value follows from its row alone, wherever and whenever it is computed."""
 
+import contextlib
 import time
 
 import duckdb
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_sts.errors import UserError
+from beam_sts.io import expressions
 from beam_sts.io.expressions import FUNCTIONS, evaluate, value_type
 
 TABLE = pa.table(
@@ -99,14 +101,40 @@ def test_what_does_not_follow_from_the_row_is_refused_at_once(expression):
     assert time.perf_counter() - started < 5
 
 
-def test_nothing_is_read_or_written(tmp_path, monkeypatch):
+READERS = (
+    "(select content from read_text('{}'))",
+    "read_text('{}')",
+    "(select string_agg(file) from glob('{}'))",
+    "(select sum(a) from read_csv('{}'))",
+    "1 in (from '{}')",
+    "(table '{}')",
+    "exists(from '{}')",
+    "array(from '{}')",
+    '"{}".a',
+)
+PLACES = (".tmp/in.csv", ".tmp/../out.csv", ".tmp/./in.csv", ".tmp/%2e%2e/out.csv", ".tmp/link/out.csv")
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("reader", READERS)
+def test_no_file_is_read_not_even_of_the_engine_s_own_folder(reader, place, tmp_path, monkeypatch):
+    """DuckDB may read its temporary folder, ``.tmp`` of the current one, also without access to others."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".tmp").mkdir()
-    (tmp_path / ".tmp" / "inner.txt").write_text("secret")
-    for expression in ("(select content from read_text('.tmp/inner.txt'))", "read_text('.tmp/inner.txt')"):
-        with pytest.raises(UserError):
-            evaluate(TABLE, expression, "key")
-    assert [path.name for path in tmp_path.rglob("*")] == [".tmp", "inner.txt"]
+    for name in (".tmp/in.csv", "out.csv"):
+        (tmp_path / name).write_text("a\n1\n")
+    (tmp_path / ".tmp" / "link").symlink_to(tmp_path)
+    with pytest.raises(UserError, match=r"not allowed|is not in the input"):
+        evaluate(TABLE, reader.format(place), "key")
+
+
+def test_no_file_is_written_when_memory_is_short(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(expressions._SETTINGS, "memory_limit", "10MB")
+    table = pa.table({"x": ["ab" * 500] * 30_000})  # 30 MB, and the value is 60
+    with contextlib.suppress(UserError):  # of whatever DuckDB can do, none writes a file
+        assert len(evaluate(table, "upper(x) || lower(x)", "key")) == len(table)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_zone_of_the_machine_does_not_matter(monkeypatch):
