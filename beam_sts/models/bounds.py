@@ -53,9 +53,9 @@ _LOWEST = {
     "sliding_window": -1,
 }
 _NUMBERS = {
-    "layer_norm_eps": (0.0, 1.0),
-    "norm_eps": (0.0, 1.0),
-    "rms_norm_eps": (0.0, 1.0),
+    "layer_norm_eps": (1e-30, 0.1),  # none at all would divide by zero
+    "norm_eps": (1e-30, 0.1),
+    "rms_norm_eps": (1e-30, 0.1),
     "rotary_base": (1.0, 1e12),
     "rope_theta": (1.0, 1e12),
     "query_pre_attn_scalar": (1e-6, 1e12),

@@ -6,6 +6,7 @@ is loaded by transformers.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from beam_sts.errors import UserError
 from beam_sts.extras import need_torch
 from beam_sts.models.bounds import check_vocabulary
 from beam_sts.models.files import read_object, reading
+from beam_sts.models.tokenizer_bounds import check_steps
 
 _NEEDS = "Copy the tokenizer.json that the model was trained with into the folder."
 _BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast")
@@ -71,6 +73,7 @@ def read_tokenizer(folder: Path, vocab_size: int, *, trust_remote_code: bool = F
     """
     file = folder / "tokenizer.json"
     tokens = check_vocabulary(file, vocab_size)
+    check_steps(read_object(file), file)
     with reading(f"{folder}: no tokenizer can be loaded", _NEEDS):
         settings = _bert_settings(folder)
         if settings is not None:
@@ -202,7 +205,11 @@ def _by_transformers(folder: Path, trust_remote_code: bool) -> tuple[SavedTokeni
     wrapper = AutoTokenizer.from_pretrained(
         folder, local_files_only=True, trust_remote_code=trust_remote_code
     )
-    tokenizer = Tokenizer.from_str(wrapper.backend_tokenizer.to_str())
+    _check_files(folder, wrapper)
+    text = wrapper.backend_tokenizer.to_str()
+    if not (folder / "tokenizer.json").is_file():  # it was made of other files
+        check_steps(json.loads(text), folder)
+    tokenizer = Tokenizer.from_str(text)
     tokenizer.no_truncation()
     tokenizer.no_padding()
     special = {
@@ -219,3 +226,14 @@ def _by_transformers(folder: Path, trust_remote_code: bool) -> tuple[SavedTokeni
         getattr(wrapper, "chat_template", None) is not None,
     )
     return saved, special
+
+
+def _check_files(folder: Path, wrapper: Any) -> None:
+    """See that the vocabulary came from a file: without one, transformers makes a tokenizer without words.
+
+    Raises:
+        UserError: there is none.
+    """
+    names = list(wrapper.vocab_files_names.values())
+    if names and not any((folder / name).is_file() for name in names):
+        raise UserError(f"{folder}: there is none of {', '.join(names)}. {_NEEDS}")

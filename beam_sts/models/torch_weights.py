@@ -96,10 +96,10 @@ def build(
     for name, tensor in weights.items():
         if not UNUSED.search(name):
             check_dtype(name, tensor, place)
-    unfit = f"{place}: the weights do not fit config.json"
-    with reading(unfit, "Use a complete checkpoint of this architecture."):
-        with torch.device("meta"):
-            described = auto_class.from_config(config, trust_remote_code=trust_remote_code)
+    complete = "Use a complete checkpoint of this architecture."
+    with reading(f"{place}: no model can be built of config.json", complete), torch.device("meta"):
+        described = auto_class.from_config(config, trust_remote_code=trust_remote_code)
+    with reading(f"{place}: the weights do not fit config.json", complete):
         _check_size(described, weights, place)
         with _quiet():
             model, report = type(described).from_pretrained(

@@ -33,6 +33,11 @@ class PairTemplate:
         """Count of the special tokens of a pair."""
         return sum(map(len, self.parts))
 
+    def untyped(self) -> PairTemplate:
+        """The same for a model that is not given token types: it takes all to be 0."""
+        before, between, after = ((0,) * len(part) for part in self.parts)
+        return PairTemplate(self.parts, (before, 0, between, 0, after))
+
 
 def probe_template(tokenizer: Any) -> PairTemplate:
     """Find the pair template of a tokenizer by encoding probe pairs.

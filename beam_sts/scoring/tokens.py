@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, normalizers
 
 from beam_sts.arrays import IntArray, group_starts
 from beam_sts.models.checkpoint import Checkpoint
-from beam_sts.models.files import reading
+from beam_sts.models.files import brief, reading
 from beam_sts.models.stack import GENERATE
 from beam_sts.models.tokenizer import SavedTokenizer
 from beam_sts.scoring.cuts import MAX_PIECE, cut_pattern, cut_positions
@@ -147,7 +147,8 @@ class PairTokenizer:
         unknown_id: int | None = None,
     ) -> None:
         self._tokenizer = tokenizer
-        self._template = probe_template(tokenizer)
+        template = probe_template(tokenizer)
+        self._template = template if token_types else template.untyped()
         self._cut = cut_pattern(tokenizer)
         self._columns = WordPieceColumns(tokenizer) if WordPieceColumns.takes(tokenizer) else None
         self.max_length = max_length
@@ -233,8 +234,10 @@ class PairTokenizer:
         bounds = [*group_starts(numbers).tolist(), len(column)]
         blocks = [column[start:end] for start, end in pairwise(bounds)]
         encoded = list(run(self._encode_block, blocks))
-        lengths = np.concatenate([np.empty(0, np.int64), *(lengths for _, lengths in encoded)])
-        ids = np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in encoded)])
+        lengths = np.concatenate([np.empty(0, np.int64), *(lengths for _, lengths, _ in encoded)])
+        ids = np.concatenate([np.empty(0, np.int64), *(ids for ids, _, _ in encoded)])
+        for start, (_, _, failed) in zip(bounds, encoded, strict=False):
+            refused |= {start + index: reason for index, reason in failed.items()}
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         partial = frozenset(index for index, rest in pieces.items() if rest)
         if partial:
@@ -242,7 +245,9 @@ class PairTokenizer:
             for index in partial:
                 own = ids[offsets[index] : offsets[index + 1]].tolist()
                 while pieces[index] and (keep is None or len(own) < keep):
-                    more = self._tokenizer.encode(pieces[index].pop(), add_special_tokens=False).ids
+                    (more,), failed = self._encodings([pieces[index].pop()])
+                    if failed:
+                        refused[index] = failed[0]
                     own = more + own if self._truncate_left else own + more
                 longer[index] = own
             rows = np.split(ids, offsets[1:-1])
@@ -253,14 +258,30 @@ class PairTokenizer:
             partial = frozenset(index for index in partial if pieces[index])
         return TokenTable(ids, offsets, partial, refused, self._truncate_left)
 
-    def _encode_block(self, texts: pa.Array) -> tuple[NDArray[np.int64], IntArray]:
-        """The token ids of texts, end to end, and the count of each text."""
+    def _encode_block(self, texts: pa.Array) -> tuple[NDArray[np.int64], IntArray, dict[int, str]]:
+        """The token ids of texts, end to end, the count of each text, and why some have none."""
         if self._columns:
-            return self._columns.encode(texts)
-        encoded = self._tokenizer.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)
-        rows = [encoding.ids for encoding in encoded]
+            return *self._columns.encode(texts), {}
+        rows, failed = self._encodings(texts.to_pylist())
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-        return np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum())), lengths
+        return np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum())), lengths, failed
+
+    def _encodings(self, texts: list[str]) -> tuple[list[list[int]], dict[int, str]]:
+        """Token ids of each text; a text on which the tokenizer fails alone has none, and the reason.
+
+        A regular expression of a tokenizer may give up on a text: in Rust, a panic.
+        """
+        try:
+            encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+            return [encoding.ids for encoding in encoded], {}
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # a panic is no Exception
+            if len(texts) == 1:
+                return [[]], {0: f"the tokenizer fails: {brief(error)}"}
+        half = len(texts) // 2
+        (left, failed), (right, more) = self._encodings(texts[:half]), self._encodings(texts[half:])
+        return left + right, failed | {half + index: reason for index, reason in more.items()}
 
     def _pieces(self, text: str, size: int) -> list[str]:
         """The pieces of a text in the order of ``pop``: reversed, unless the end of the text is kept."""
@@ -271,7 +292,7 @@ class PairTokenizer:
     def count(self, text: str) -> int:
         """Count of tokens of a text, in bounded memory however long it is."""
         pieces = self._pieces(text, _PIECE)
-        return sum(len(self._tokenizer.encode(piece, add_special_tokens=False).ids) for piece in pieces)
+        return sum(len(self._encodings([piece])[0][0]) for piece in pieces)
 
     def unknown_pairs(self, table: TokenTable, a: IntArray, b: IntArray) -> IntArray:
         """Indices of the pairs with a text of which more than half of the tokens are unreadable.

@@ -3,7 +3,9 @@
 Each is loaded in a process of its own (``tests/isolated.py``), so that a crash is a failed test.
 """
 
+import base64
 import json
+import os
 import shutil
 import struct
 
@@ -95,6 +97,9 @@ def _refused(isolated, folder, *told, **settings):
         ({"layer_norm_eps": float("inf")}, "layer_norm_eps inf"),
         ({"layer_norm_eps": "x"}, "layer_norm_eps 'x'"),
         ({"layer_norm_eps": -1e-12}, "layer_norm_eps -1e-12"),
+        ({"layer_norm_eps": 0}, "layer_norm_eps 0"),
+        ({"layer_norm_eps": 1}, "layer_norm_eps 1"),
+        ({"hidden_act": "eval"}, "no model can be built of config.json: 'eval'"),
         ({"sharp_length": 1}, "sharp_length 1"),
         ({"rotary_base": 0}, "rotary_base 0"),
         ({"pad_token_id": -1}, "pad_token_id -1"),
@@ -209,6 +214,58 @@ def _token(change):
 def test_a_token_without_a_row_in_the_table_is_named(isolated, nano, change, told):
     _edit(nano / "tokenizer.json", _token(change))
     _refused(isolated, nano, "tokenizer.json", told)
+
+
+def _by_transformers(folder):
+    """Have transformers load the tokenizer, which then follows all that tokenizer.json says."""
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    _edit(folder / "tokenizer_config.json", lambda content: content.update(settings))
+
+
+def _replace(content, **pattern):
+    return {"type": "Replace", "pattern": pattern, "content": content}
+
+
+def _template(pair, ids=(2,)):
+    special = {"[CLS]": {"id": "[CLS]", "ids": list(ids), "tokens": ["[CLS]"] * len(ids)}}
+    return {"type": "TemplateProcessing", "single": pair[:2], "pair": pair, "special_tokens": special}
+
+
+FIRST = {"SpecialToken": {"id": "[CLS]", "type_id": 0}}
+A, B = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
+CHARSMAP = base64.b64encode(bytes(4) + b"x" * 300 + b"\0").decode()
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"normalizer": _replace("a" * 10**6, String="a")}, "1,000,000 times as long"),
+        ({"normalizer": _replace("a" * 10**6, Regex="")}, "1,000,001 times as long"),
+        ({"normalizer": {"type": "Sequence", "normalizers": [_replace("aa", String="a")] * 20}}, "times"),
+        ({"normalizer": {"type": "Precompiled", "precompiled_charsmap": CHARSMAP}}, "300 times as long"),
+        ({"normalizer": {"type": "Prepend", "prepend": "a" * 10**7}}, "10,000,000 characters before"),
+        ({"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFKC"}] * 100}}, "has 101 steps"),
+        ({"post_processor": _template([FIRST, *[A] * 600, B])}, "601 texts"),
+        ({"post_processor": _template([FIRST] * 600 + [A, B])}, "600 special tokens"),
+        ({"post_processor": _template([FIRST, A, B], [2] * 10**6)}, "1,000,000 special tokens"),
+        ({"model": {"type": "BPE", "dropout": 0.5, "vocab": {"[CLS]": 2}, "merges": []}}, "dropout 0.5"),
+    ],
+    ids=str,
+)
+def test_what_a_tokenizer_makes_of_a_text_is_bounded(isolated, nano, values, told):
+    _by_transformers(nano)
+    _edit(nano / "tokenizer.json", lambda content: content.update(values))
+    _refused(isolated, nano, "tokenizer.json", told)
+
+
+@pytest.mark.parametrize("instead", ["nothing", "folder", "pipe", "device"])
+def test_a_tokenizer_without_a_vocabulary_is_refused(isolated, nano, instead):
+    """transformers would make one that takes every word for unknown."""
+    file = nano / "tokenizer.json"
+    file.unlink()
+    makers = {"folder": file.mkdir, "pipe": lambda: os.mkfifo(file)}
+    makers.get(instead, lambda: instead == "nothing" or file.symlink_to("/dev/zero"))()
+    _refused(isolated, nano, "there is none of vocab.txt, tokenizer.json")
 
 
 @pytest.mark.parametrize("token", ["[CLS]", "[SEP]", "[PAD]"])

@@ -1,6 +1,8 @@
 """Every architecture scores as the reference does: ``CrossEncoder`` of sentence-transformers."""
 
+import json
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -101,4 +103,19 @@ def test_roberta_without_a_limit_of_its_tokenizer_takes_its_positions_less_two(f
     scorer = PairScorer(folder, threads=1)
     assert scorer.max_length == 64
     expected = CrossEncoder(str(folder), device="cpu", max_length=64).predict(PAIRS)
+    np.testing.assert_allclose(scorer.score(PAIRS), expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("backend", ["native", "torch"])
+@pytest.mark.parametrize("kind", ["bert-hash", "bert"])
+def test_a_tokenizer_of_no_known_class_gives_no_token_types(kind, backend, folders, tmp_path):
+    """The reference then gives the model none, whatever tokenizer.json says."""
+    folder = shutil.copytree(folders(kind), tmp_path / "copy")
+    file = folder / "tokenizer_config.json"
+    settings = json.loads(file.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    file.write_text(json.dumps(settings))
+    expected = CrossEncoder(str(folder), device="cpu").predict(PAIRS, batch_size=32)
+    typed = CrossEncoder(str(folders(kind)), device="cpu").predict(PAIRS, batch_size=32)
+    assert np.abs(expected - typed).max() > 1e-3
+    scorer = PairScorer(folder, threads=1, backend=backend)
     np.testing.assert_allclose(scorer.score(PAIRS), expected, rtol=0, atol=2e-6)

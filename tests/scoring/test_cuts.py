@@ -1,5 +1,8 @@
 """Long texts are read in pieces; the pieces' tokens are the whole text's."""
 
+import json
+import shutil
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -141,3 +144,26 @@ def test_a_huge_text_without_a_place_to_cut_fails_alone(tiny, monkeypatch):
     assert result.failures == {0: "text too large: 100,000 characters without a place to cut"}
     assert np.isnan(result.scores[0])
     assert np.isfinite(result.scores[1])
+
+
+@pytest.mark.parametrize("long_text", ["truncate", "error", "windows"])
+def test_a_text_on_which_the_tokenizer_gives_up_is_refused_alone(tiny, tmp_path, long_text):
+    """The library's regular expressions have a limit, and in Rust it is a panic, which is no Exception."""
+    folder = shutil.copytree(tiny, tmp_path / "model")
+    for name, values in (
+        ("tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"}),
+        (
+            "tokenizer.json",
+            {"normalizer": {"type": "Replace", "pattern": {"Regex": "(a|aa)+$"}, "content": "x"}},
+        ),
+    ):
+        content = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(content | values))
+    scorer = PairScorer(folder, threads=2, long_text=long_text)
+    bad = "a" * 100 + "!"
+    pairs = [(f"man {i}", "guitar") for i in range(300)]
+    pairs[7], pairs[150] = (bad, "x"), ("x", bad)
+    result = scorer.run(*zip(*pairs, strict=True))
+    assert sorted(result.failures) == [7, 150]
+    assert all("the tokenizer fails: Onig" in reason for reason in result.failures.values())
+    assert np.isfinite(np.delete(result.scores, [7, 150])).all()

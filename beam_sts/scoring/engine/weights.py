@@ -220,11 +220,12 @@ class LastLayer:
         def flat(*parts: NDArray[np.float64]) -> FloatArray:
             return np.concatenate([part.reshape(-1, hidden) for part in parts]).astype(np.float32)
 
-        return cls(
-            Linear(
-                flat(through, query[:, turning]),
-                np.concatenate([through_bias.ravel(), query_bias[:, turning].ravel()]).astype(np.float32),
-            ),
-            Linear(flat(key[:, turning]), key_bias[:, turning].ravel().astype(np.float32)),
-            Linear(output.reshape(hidden, -1).astype(np.float32), output_bias.astype(np.float32)),
-        )
+        with np.errstate(over="ignore"):  # the scores of such a model are not finite, and it is refused
+            return cls(
+                Linear(
+                    flat(through, query[:, turning]),
+                    np.concatenate([through_bias.ravel(), query_bias[:, turning].ravel()]).astype(np.float32),
+                ),
+                Linear(flat(key[:, turning]), key_bias[:, turning].ravel().astype(np.float32)),
+                Linear(output.reshape(hidden, -1).astype(np.float32), output_bias.astype(np.float32)),
+            )
