@@ -50,7 +50,7 @@ def mutate_json(content: Any, rng: random.Random) -> Any:
             return rng.choice(OTHERS)
         holder, key = rng.choice(places)
         value = holder[key]
-        kind = rng.randrange(7)
+        kind = rng.randrange(8)
         if kind == 0:
             holder[key] = rng.choice(NUMBERS)
         elif kind == 1:
@@ -68,7 +68,9 @@ def mutate_json(content: Any, rng: random.Random) -> Any:
             )
         elif kind == 5 and isinstance(holder, list):
             holder.insert(key, value)
-        elif kind == 6:
+        elif kind == 6 and isinstance(value, str | list) and value:
+            holder[key] = value * rng.choice([2, 1000, 1_000_000 // len(json.dumps(value)) + 1])
+        elif kind == 7:
             deep: Any = value
             for _ in range(rng.choice([3, 200, 20_000])):
                 deep = [deep]
@@ -201,7 +203,24 @@ def seeds(root: Path) -> list[Path]:
         save_file(some, sharded / file, {"format": "pt"})
         places |= dict.fromkeys(some, file)
     (sharded / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
-    return [*made, sharded, *_stacks(root, made[2])]
+    return [*made, sharded, *_stacks(root, made[2]), _followed(root, made[2])]
+
+
+def _followed(root: Path, plain: Path) -> Path:
+    """A checkpoint of whose tokenizer.json all is followed, with steps of several kinds."""
+    folder = shutil.copytree(plain, root / "followed")
+    steps = [
+        {"type": "Replace", "pattern": {"String": "``"}, "content": '"'},
+        {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "},
+        {"type": "Prepend", "prepend": "a"},
+    ]
+    for name, changed in (
+        ("tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"}),
+        ("tokenizer.json", {"normalizer": {"type": "Sequence", "normalizers": steps}}),
+    ):
+        content = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(content | changed))
+    return folder
 
 
 def _stacks(root: Path, plain: Path) -> list[Path]:
