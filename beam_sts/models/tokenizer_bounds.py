@@ -16,7 +16,7 @@ _MOST_GROWTH = 256  # times; NFKC's largest, which sentencepiece has, is 18
 _MOST_STEPS = 64
 _MOST_PREPENDED = 16  # characters
 _MOST_SPECIAL = 64  # tokens around a pair
-_WAY_OUT = "Take the tokenizer.json the model was trained with."
+_WAY_OUT = "Use the tokenizer.json the model was trained with."
 
 
 def check_steps(content: Mapping[str, Any], place: object) -> None:
