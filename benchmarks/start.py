@@ -104,31 +104,18 @@ def uses(folder: Path) -> dict[str, str]:
     }
 
 
-def hidden(*packages: str) -> str:
-    """Code after which packages are as if they were not installed."""
-    return f"""
-import sys
-class Hide:
-    def find_spec(self, name, path=None, target=None):
-        if name in {packages}:
-            raise ModuleNotFoundError(name, name=name)
-sys.meta_path.insert(0, Hide())
-"""
-
-
-def run(code: str, folder: Path, *, without: tuple[str, ...] = ()) -> Cost:
+def run(code: str, folder: Path) -> Cost:
     """Run code in a process of its own.
 
     Args:
         code: Python.
         folder: where bytecode and the process's report go.
-        without: packages that are to be as if they were not installed.
 
     Raises:
         RuntimeError: it failed, with what it printed.
     """
     report = folder / "report.json"
-    command = [sys.executable, "-c", f"{hidden(*without)}{code}\n{_REPORT}", str(report)]
+    command = [sys.executable, "-c", f"{code}\n{_REPORT}", str(report)]
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(command, stdout=printed, stderr=printed, env=_environment(folder))
         _, status, used = os.wait4(process.pid, 0)
@@ -164,12 +151,10 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**kept, **written, "HF_HUB_OFFLINE": "1"}
 
 
-def measure(tries: int, folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, Cost]:
+def measure(tries: int, folder: Path) -> dict[str, Cost]:
     """The least cost of every use, after one run of each that is not counted."""
     codes = uses(folder)
-    rounds = [
-        {name: run(code, folder, without=without) for name, code in codes.items()} for _ in range(1 + tries)
-    ]
+    rounds = [{name: run(code, folder) for name, code in codes.items()} for _ in range(1 + tries)]
     return {
         name: Cost(
             min(costs[name].cpu for costs in rounds[1:]),

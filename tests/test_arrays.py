@@ -1,8 +1,19 @@
 import numpy as np
+import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_sts.arrays import coded_pairs, group_starts, inverse, pair_codes, rank_in_group
+from beam_sts.arrays import (
+    arrow_numbers,
+    arrow_texts,
+    coded_pairs,
+    group_starts,
+    inverse,
+    numpy_numbers,
+    pair_codes,
+    rank_in_group,
+)
 
 KEYS = st.lists(st.integers(0, 9), max_size=30)
 ENDS = st.lists(st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1)), max_size=30)
@@ -40,3 +51,32 @@ def test_codes_hold_pairs_in_either_order_and_sort_as_they_do(pairs):
     assert list(zip(low.tolist(), high.tolist(), strict=True)) == [tuple(sorted(pair)) for pair in pairs]
     ordered = sorted(tuple(sorted(pair)) for pair in pairs)
     assert list(zip(*map(np.ndarray.tolist, coded_pairs(np.sort(codes))), strict=True)) == ordered
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
+def test_texts_as_arrow_has_them(texts):
+    made = arrow_texts(texts)
+    made.validate(full=True)
+    assert made.equals(pa.array(texts, pa.large_string()))
+
+
+def test_a_lone_surrogate_is_no_text():
+    with pytest.raises(UnicodeEncodeError):
+        arrow_texts(["a", "\ud800"])
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1)), st.integers(1, 3))
+def test_whole_numbers_go_to_arrow_and_back(numbers, step):
+    given = np.array(numbers, np.int64)[::step]
+    made = arrow_numbers(given)
+    assert made.equals(pa.array(given))
+    assert numpy_numbers(made).tolist() == given.tolist()
+    assert numpy_numbers(made[1:]).tolist() == given[1:].tolist()
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.int32(), pa.uint8(), pa.uint64()])
+def test_numbers_of_any_width(kind):
+    array = pa.array([3, None, 200 if pa.types.is_unsigned_integer(kind) else -100], kind)
+    found = numpy_numbers(array)
+    assert found.dtype == kind.to_pandas_dtype()
+    assert found[[0, 2]].tolist() == [3, array[2].as_py()]

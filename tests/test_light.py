@@ -12,8 +12,6 @@ import pytest
 from benchmarks import start
 
 FOREIGN = {"torch", "transformers"}
-# pandas, which pyarrow and Beam import where it is installed, comes with the test extra alone.
-ABSENT = ("pandas",)
 IN_PROCESS = """
 import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -38,8 +36,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def costs(folder):
-    assert all(map(importlib.util.find_spec, FOREIGN))  # or nothing below means anything
-    return start.measure(1, folder, without=ABSENT)
+    # Or nothing below means anything.
+    assert all(map(importlib.util.find_spec, {*FOREIGN, "pandas"}))
+    return start.measure(1, folder)
 
 
 def test_no_use_imports_torch_or_transformers(costs):
@@ -57,9 +56,25 @@ def test_workers_import_neither_and_are_small(folder):
     assert sum(cost.memory for cost in both) < 700
 
 
-def test_one_machine_imports_no_beam(costs):
+def test_one_machine_imports_no_beam_and_no_pandas(costs):
     for use in ("beam-sts --help", "import, score a pair", "dedup", "mine", "evaluate"):
-        assert "apache_beam" not in costs[use].large
+        assert not {"apache_beam", "pandas"} & set(costs[use].large), use
+
+
+def test_a_score_leaves_pandas_and_arrow_as_they_are(folder):
+    start.run(
+        """
+import sys
+import pyarrow as pa
+from beam_sts import PairScorer
+PairScorer().score([("a cat", "a dog")])
+assert "pandas" not in sys.modules
+import pandas as pd
+assert pa.array(pd.Series([1.0, float("nan")])).null_count == 1
+assert pa.array([pd.NA, 1], from_pandas=True).null_count == 1
+""",
+        folder,
+    )
 
 
 def test_starts_are_fast_and_small(costs):

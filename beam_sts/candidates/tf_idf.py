@@ -37,7 +37,7 @@ def shingle_frequency(texts: pa.Array | pa.ChunkedArray, unit: str, size: int) -
     """In how many of n texts each shingle is: int64 of shape (4194304,)."""
     frequency = np.zeros(COLUMNS, np.int64)
     for _, part in text_blocks(texts):
-        frequency += np.bincount(shingle_counts(normalise(part), unit, size).indices, minlength=COLUMNS)
+        np.add.at(frequency, shingle_counts(normalise(part), unit, size).indices, 1)
     return frequency
 
 
@@ -57,8 +57,8 @@ class TfIdf:
     @classmethod
     def of(cls, frequency: IntArray, texts: int, unit: str, size: int, work: int = WORK) -> TfIdf:
         """Weights log((n + 1) / (texts with it + 1)) of what ``shingle_frequency`` counts in n texts."""
-        order = np.argsort(frequency, kind="stable")
-        order = order[frequency[order] > 0]
+        found = np.flatnonzero(frequency)
+        order = found[np.argsort(frequency[found], kind="stable")]
         cost = np.cumsum(frequency[order].astype(np.float64) ** 2)
         kept = order[: np.searchsorted(cost, float(work) * texts, side="right")]
         weight = np.zeros(COLUMNS, np.float32)

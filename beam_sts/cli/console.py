@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def guarded(
         again: what continues it then, such as "run the same command again to go on".
         console: how it speaks.
     """
+    _leave_pandas_out()
     console = console or Console()
     rest = f"{stays}: {again}." if again else f"{stays}."
     finished = threading.Event()
@@ -96,6 +98,28 @@ def kept_in(output: str) -> dict[str, str]:
         "stays": f"What is committed in {output} stays",
         "again": f"run the same command again{way} to go on",
     }
+
+
+class _NoPandas(MetaPathFinder):
+    def find_spec(self, fullname: str, *_: object) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError(name=fullname)
+
+
+def _leave_pandas_out() -> None:
+    """Have pyarrow take pandas for not installed; a command does not use it, and it takes 0.2 s.
+
+    pyarrow imports it at the first list, to see whether that is a Series. It asks once in a process.
+    """
+    pyarrow = sys.modules.get("pyarrow")
+    if pyarrow is None or "pandas" in sys.modules:
+        return
+    hiding = _NoPandas()
+    sys.meta_path.insert(0, hiding)
+    try:
+        pyarrow.array([0])
+    finally:
+        sys.meta_path.remove(hiding)
 
 
 def _told(error: Exception, stays: str, again: str | None, console: Console) -> int:

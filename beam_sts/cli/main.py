@@ -21,12 +21,15 @@ _HERE = Path(__file__).parent
 
 def verbs() -> dict[str, str]:
     """The verbs that are there, and what each does: the first line of its module, which is not imported."""
-    files = {verb: _HERE / f"{verb}.py" for verb in VERBS}
     return {
         verb: (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").splitlines()[0]
-        for verb, file in files.items()
-        if file.exists()
+        for verb, file in _files().items()
     }
+
+
+def _files() -> dict[str, Path]:
+    files = {verb: _HERE / f"{verb}.py" for verb in VERBS}
+    return {verb: file for verb, file in files.items() if file.exists()}
 
 
 def usage() -> str:
@@ -54,13 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if verb == "--completion":
         return _completion(rest)
-    if verb not in verbs():
-        near = difflib.get_close_matches(verb, verbs(), n=1)
+    if verb not in _files():
+        near = difflib.get_close_matches(verb, _files(), n=1)
         plain = re.fullmatch(r"[\w-]{1,40}", verb)  # anything else may be a path, with a secret in it
         _refuse(
             f"unknown verb {verb}" + (f"; did you mean {near[0]}?" if near else "")
             if plain
-            else f"the first argument must be a verb: {', '.join(verbs())}"
+            else f"the first argument must be a verb: {', '.join(_files())}"
         )
     sys.argv[0] = f"beam-sts {verb}"  # what the verb's own messages call it
     status: int = import_module(f"beam_sts.cli.{verb}").main(rest)

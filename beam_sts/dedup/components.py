@@ -5,13 +5,10 @@ The distributed counterpart is ``beam_sts.dedup.beam_components``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from beam_sts.arrays import IntArray
 
@@ -34,6 +31,11 @@ def components(a: NDArray[np.signedinteger], b: NDArray[np.signedinteger], nodes
     >>> components(np.array([4, 1]), np.array([2, 4]), 5).tolist()
     [0, 1, 1, 3, 1]
     """
+    if not len(a):
+        return np.arange(nodes)
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_matrix((np.ones(len(a), dtype=np.int8), (a, b)), shape=(nodes, nodes))
     count, labels = connected_components(graph, directed=False)
     smallest = np.full(count, nodes, dtype=np.int64)
@@ -76,8 +78,6 @@ def largest_clusters(
     >>> largest_clusters(*chain, np.ones(4, np.float32), components(*chain, 5))[0].diameter
     4
     """
-    import networkx as nx
-
     names, sizes = np.unique(labels, return_counts=True)
     order = np.lexsort((names, -sizes))[:count]
     found = []
@@ -85,17 +85,20 @@ def largest_clusters(
         if size < 2:
             break
         rows = np.flatnonzero(labels[a] == name)
-        graph = nx.Graph(zip(a[rows].tolist(), b[rows].tolist(), strict=True))
-        exact = size <= _EXACT_DIAMETER
-        diameter = nx.diameter(graph) if exact else nx.approximation.diameter(graph)
-        found.append(
-            Cluster(name, size, graph.size(), float(scores[rows].min()), diameter, exact, _bridges(nx, graph))
-        )
+        edges, diameter, exact, bridges = _form(a[rows], b[rows], size)
+        found.append(Cluster(name, size, edges, float(scores[rows].min()), diameter, exact, bridges))
     return found
 
 
-def _bridges(nx: object, graph: object) -> list[tuple[int, int]]:
+def _form(a: IntArray, b: IntArray, size: int) -> tuple[int, int, bool, list[tuple[int, int]]]:
+    """Edges, diameter, whether that is exact, and bridges of a component of so many nodes."""
+    if size == 2:
+        return 1, 1, True, []
+    import networkx as nx  # 0.1 s
+
+    graph = nx.Graph(zip(a.tolist(), b.tolist(), strict=True))
+    exact = size <= _EXACT_DIAMETER
+    diameter = nx.diameter(graph) if exact else nx.approximation.diameter(graph)
     # An edge to a node of one edge is a bridge too, but says nothing.
-    bridges: Sequence[tuple[int, int]] = nx.bridges(graph)  # type: ignore[attr-defined]
-    degree = graph.degree  # type: ignore[attr-defined]
-    return sorted((min(u, v), max(u, v)) for u, v in bridges if degree[u] > 1 and degree[v] > 1)
+    inner = ((u, v) for u, v in nx.bridges(graph) if graph.degree[u] > 1 and graph.degree[v] > 1)
+    return graph.size(), diameter, exact, sorted((min(u, v), max(u, v)) for u, v in inner)

@@ -11,6 +11,7 @@ integer, boolean            number, ``true``                               ``7``
 float                       shortest number that reads back the same       the same
 NaN, infinity               ``null``                                       empty field
 date, time, decimal         string: ISO 8601, all digits                   the same, without quotes
+duration                    string: days, hours:minutes:seconds            the same, without quotes
 binary                      string: base64                                 the same
 list, struct, map           array, object, array of pairs                  the JSON text
 ==========================  =============================================  ==============================
@@ -24,6 +25,7 @@ import itertools
 import json
 import math
 import re
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -39,6 +41,7 @@ OUTPUT_FORMATS = ("parquet", "jsonl", "csv")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a cell that begins so for a formula, which can run commands or send data away."""
 
+_PARTS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of a second, by unit
 _TO_QUOTE = re.compile(r'[",\r\n]')
 
 
@@ -170,10 +173,10 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
         return list(column.to_pylist())
     if pa.types.is_timestamp(kind) or pa.types.is_time(kind) or pa.types.is_duration(kind):
         return _temporal(column)
-    try:
-        return [_json(value) for value in column.to_pylist()]
-    except (ValueError, OverflowError):  # a value inside of a struct or a list is none that Python has
-        return [_json(_python(value)) for value in column]
+    if "[ns" not in str(kind):  # nanoseconds in a struct or a list are pandas' types, if it is installed
+        with suppress(ValueError, OverflowError):  # a value inside is none that Python has
+            return [_json(value) for value in column.to_pylist()]
+    return [_json(_python(value)) for value in column]
 
 
 def _python(value: pa.Scalar) -> Any:
@@ -185,6 +188,10 @@ def _python(value: pa.Scalar) -> Any:
         return value.as_buffer().to_pybytes().decode("utf-8", "backslashreplace")
     if pa.types.is_dictionary(kind):
         return _python(value.value)
+    if pa.types.is_duration(kind):
+        return _duration(value.value, _PARTS[kind.unit])
+    if pa.types.is_timestamp(kind) or pa.types.is_time(kind):
+        return _iso(value.cast(pa.string()).as_py())
     if pa.types.is_struct(kind):
         return {name: _python(value[at]) for at, name in enumerate(field.name for field in kind)}
     if pa.types.is_map(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
@@ -202,9 +209,27 @@ def _bytes(column: pa.ChunkedArray) -> list[Any]:
 def _temporal(column: pa.ChunkedArray) -> list[Any]:
     """ISO 8601 to the column's own unit: nanoseconds have no Python type."""
     if pa.types.is_duration(column.type):
-        return [_json(value) for value in column.to_pylist()]
+        each = _PARTS[column.type.unit]
+        return [None if n is None else _duration(n, each) for n in column.cast(pa.int64()).to_pylist()]
     texts = column.cast(pa.string()).to_pylist()
-    return [None if text is None else text.replace(" ", "T", 1) for text in texts]
+    return [None if text is None else _iso(text) for text in texts]
+
+
+def _iso(text: str) -> str:
+    """ISO 8601 of what Arrow writes."""
+    return text.replace(" ", "T", 1)
+
+
+def _duration(count: int, each: int) -> str:
+    """So many parts of a second, ``each`` of which are one, as Python writes a timedelta; nanoseconds too."""
+    seconds, part = divmod(count, each)
+    days, seconds = divmod(seconds, 86_400)
+    before = f"{days} day{'' if abs(days) == 1 else 's'}, " if days else ""
+    nanoseconds = part * 10**9 // each
+    after = (
+        f".{nanoseconds:09}" if nanoseconds % 1000 else f".{nanoseconds // 1000:06}" if nanoseconds else ""
+    )
+    return f"{before}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}{after}"
 
 
 def _json(value: Any) -> Any:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from beam_sts.arrays import arrow_texts
+
 _WAY_OUT = "Give pairs of strings: scorer.score([(a, b), ...]), or two columns: scorer.run(texts_a, texts_b)."
 
 
@@ -67,7 +69,7 @@ def text_column(name: str, texts: Any) -> pa.ChunkedArray:
     if not any(test(kind) for test in tests):
         raise TypeError(f"{name} holds {column.type}, not strings. {_WAY_OUT}")
     if column.null_count:
-        raise ValueError(f"{name} has a null; remove such rows before scoring")
+        raise _null(name)
     return column.cast(pa.large_string())
 
 
@@ -76,13 +78,19 @@ def _strings(name: str, texts: Any) -> pa.Array:
     for index, text in enumerate(texts):
         if not isinstance(text, str) and text is not None:
             raise TypeError(f"{name}[{index}] is {_told(text)}, not a string.")
+    if None in texts:
+        raise _null(name)
     try:
-        return pa.array(texts, pa.large_string())
+        return arrow_texts(texts)
     except UnicodeEncodeError as error:
-        index = next(i for i, text in enumerate(texts) if text is not None and not _encodes(text))
+        index = next(i for i, text in enumerate(texts) if not _encodes(text))
         raise ValueError(
             f"{name}[{index}] has a lone surrogate, which is not valid Unicode: {ascii(texts[index])[:80]}"
         ) from error
+
+
+def _null(name: str) -> ValueError:
+    return ValueError(f"{name} has a null; remove such rows before scoring")
 
 
 def _encodes(text: str) -> bool:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray, inverse
+from beam_sts.arrays import IntArray, arrow_numbers, inverse, numpy_numbers
 from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.models.registry import EMBEDDED
@@ -293,12 +293,12 @@ class PairScorer:
             first, local_a = np.unique(a, return_inverse=True)
             second, local_b = np.unique(b, return_inverse=True)
             prompt, nothing = (pa.scalar(text, pa.large_string()) for text in (self._tokenizer.prompt, ""))
-            prompted = pc.binary_join_element_wise(prompt, texts.take(pa.array(first)), nothing)
-            texts = pa.concat_arrays([prompted, texts.take(pa.array(second))])
+            prompted = pc.binary_join_element_wise(prompt, texts.take(arrow_numbers(first)), nothing)
+            texts = pa.concat_arrays([prompted, texts.take(arrow_numbers(second))])
             local_b = local_b + len(first)
         else:
             used, local = np.unique(np.concatenate([a, b]), return_inverse=True)
-            texts = texts.take(pa.array(used))
+            texts = texts.take(arrow_numbers(used))
             local_a, local_b = local[: len(a)], local[len(a) :]
         work = plan_work(self._tokenizer, texts, local_a, local_b, self._long_text, self._pool.map)
         lengths = self._tokenizer.pair_lengths(work.kept_a, work.kept_b)
@@ -376,7 +376,7 @@ def _encode_texts(
     encoded = pa.chunked_array(chunks, pa.large_string()).combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.unify_dictionaries().combine_chunks()
-    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
+    return numpy_numbers(encoded.indices).astype(np.int64), encoded.dictionary
 
 
 def _distinct_pairs(a: IntArray, b: IntArray, texts: int) -> tuple[IntArray, IntArray]:

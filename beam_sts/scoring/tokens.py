@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, normalizers
 
-from beam_sts.arrays import IntArray, group_starts
+from beam_sts.arrays import IntArray, arrow_texts, group_starts, numpy_numbers
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.models.files import brief, reading
 from beam_sts.models.stack import GENERATE
@@ -212,11 +212,11 @@ class PairTokenizer:
                 longer text only the needed part is read. Default: all.
             run: ``map``, or that of a pool of threads.
         """
-        column = (texts if isinstance(texts, pa.Array) else pa.array(texts)).cast(pa.large_string())
+        column = texts.cast(pa.large_string()) if isinstance(texts, pa.Array) else arrow_texts(texts)
         size = _PIECE if keep is None else min(_PIECE, max(_LEAST_PIECE, _CHARACTERS_PER_TOKEN * keep))
         pieces: dict[int, list[str]] = {}  # of each long text, in reverse order
         refused: dict[int, str] = {}
-        for index in np.flatnonzero(pc.utf8_length(column).to_numpy() > 2 * size).tolist():
+        for index in np.flatnonzero(numpy_numbers(pc.utf8_length(column)) > 2 * size).tolist():
             text = column[index].as_py()
             pieces[index] = self._pieces(text, size)
             if max(map(len, pieces[index])) > MAX_PIECE:
@@ -226,10 +226,10 @@ class PairTokenizer:
             shortened = column.to_pylist()
             for index, cut in pieces.items():
                 shortened[index] = cut.pop()
-            column = pa.array(shortened, pa.large_string())
+            column = arrow_texts(shortened)
         numbers = np.maximum(
             np.arange(len(column)) // _BLOCK,
-            np.cumsum(pc.binary_length(column).to_numpy()) // _BLOCK_BYTES,
+            np.cumsum(numpy_numbers(pc.binary_length(column))) // _BLOCK_BYTES,
         )
         bounds = [*group_starts(numbers).tolist(), len(column)]
         blocks = [column[start:end] for start, end in pairwise(bounds)]

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray
+from beam_sts.arrays import IntArray, arrow_numbers, arrow_texts, numpy_numbers
 from beam_sts.scoring.plan import expand_ranges
 
 _SPACE, _LETTER, _MARK, _OTHER = range(4)
@@ -62,9 +62,9 @@ class WordPieceColumns:
         # The reference tokenizer reads texts that contain the text of a special token, in any case.
         self._special = [token["content"].encode().lower() for token in spec["added_tokens"]]
         limit = spec["model"].get("max_input_chars_per_word", 100)
-        whole = [(word.encode(), id) for word, id in spec["model"]["vocab"].items() if len(word) <= limit]
-        self._words = pa.array([word for word, _ in whole], pa.large_binary())
-        self._ids = np.array([id for _, id in whole], dtype=np.int64)
+        whole = {word: id for word, id in spec["model"]["vocab"].items() if len(word) <= limit}
+        self._words = arrow_texts(list(whole)).cast(pa.large_binary())
+        self._ids = np.array(list(whole.values()), dtype=np.int64)
         self._pieces: dict[bytes, list[int]] = {}
 
     def encode(self, texts: pa.LargeStringArray) -> tuple[NDArray[np.int64], IntArray]:
@@ -83,7 +83,7 @@ class WordPieceColumns:
         if not len(other):
             return ids, lengths
         encoded = self._tokenizer.encode_batch_fast(
-            texts.take(pa.array(other)).to_pylist(), add_special_tokens=False
+            texts.take(arrow_numbers(other)).to_pylist(), add_special_tokens=False
         )
         by_reference = [e.ids for e in encoded]
         lengths[other] = [len(row) for row in by_reference]
@@ -123,7 +123,7 @@ class WordPieceColumns:
             pa.large_binary(), len(places), [None, pa.py_buffer(bounds), pa.py_buffer(kept)]
         ).dictionary_encode()
         firsts, counts, flat = self._look_up(words.dictionary)
-        index = words.indices.to_numpy()
+        index = numpy_numbers(words.indices)
         per_word = counts[index]
         ids = flat[expand_ranges(firsts[index], per_word)]
         tokens = np.concatenate([[0], np.cumsum(per_word)])
@@ -132,12 +132,14 @@ class WordPieceColumns:
     def _look_up(self, words: pa.Array) -> tuple[IntArray, IntArray, NDArray[np.int64]]:
         """The start of each distinct word's ids in an array of ids, their count, and that array."""
         at = pc.index_in(words, value_set=self._words)
-        missing = np.flatnonzero(at.is_null().to_numpy(zero_copy_only=False))
-        flat = self._ids[at.fill_null(0).to_numpy()]
+        missing = numpy_numbers(pc.indices_nonzero(at.is_null())).astype(np.int64)
+        known = numpy_numbers(at).copy()
+        known[missing] = 0
+        flat = self._ids[known]
         firsts, counts = np.arange(len(words)), np.ones(len(words), dtype=np.int64)
         if not len(missing):
             return firsts, counts, flat
-        spelled = words.take(pa.array(missing)).to_pylist()
+        spelled = words.take(arrow_numbers(missing)).to_pylist()
         pieces = [self._pieces.get(word) for word in spelled]
         new = [number for number, known in enumerate(pieces) if known is None]
         if new:

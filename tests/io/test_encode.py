@@ -127,3 +127,18 @@ def test_texts_that_are_not_utf8_and_dates_that_python_lacks_are_shown_inside_of
     assert "1099511627776" in rows[0]["far"]
     assert rows[1]["text"] == "fine"
     assert rows[2]["text"] is rows[2]["far"] is None
+
+
+def test_durations_to_the_nanosecond():
+    """Of which Python has no type, and pandas, which may be installed or not, another text."""
+    day = 86_400 * 10**9
+    counts = pa.array([0, 1, 1_000, 61 * 10**9, day, 2 * day + 5, -1, None], pa.duration("ns"))
+    nested = pa.StructArray.from_arrays([counts], ["d"])
+    rows = [json.loads(line) for line in encode(pa.table({"d": counts, "s": nested}), "jsonl").splitlines()]
+    told = ["0:00:00", "0:00:00.000000001", "0:00:00.000001", "0:01:01", "1 day, 0:00:00"]
+    told += ["2 days, 0:00:00.000000005", "-1 day, 23:59:59.999999999", None]
+    assert [row["d"] for row in rows] == told
+    assert [row["s"]["d"] for row in rows] == told
+    coarse = pa.chunked_array([pa.array([1, -90_000], pa.duration("s"))])
+    expected = [str(dt.timedelta(seconds=seconds)) for seconds in (1, -90_000)]
+    assert encode(pa.table({"d": coarse}), "jsonl").decode().split('"')[3::4] == expected
