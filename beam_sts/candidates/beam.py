@@ -173,7 +173,7 @@ class _TallyFn(beam.CombineFn):
                 reports.append({"source": kind, "pairs": pairs, **more})
             elif kind in ("exact", "minhash", "block"):
                 report = replace(found.get(at, BucketReport("")), source=kind, pairs=pairs)
-                reports.append({**asdict(report), **self._proposal.about(kind)})
+                reports.append({**asdict(report), **self._proposal.about(kind, report.keys)})
             else:
                 reports.append(self._proposal.near_report(kind, pairs))
         return Tally(counts.total(), reports)

@@ -75,9 +75,13 @@ class Proposal:
             block += kind == "block"
         return found
 
-    def about(self, kind: str) -> dict[str, Any]:
-        """What the report of a source says besides its counts."""
-        if kind == "minhash":
+    def about(self, kind: str, keys: int) -> dict[str, Any]:
+        """What the report of a source has besides its counts.
+
+        This is MinHash's recall by similarity, if ``keys`` are those of two texts or more: without a pair of
+        texts to compare, it says nothing.
+        """
+        if kind == "minhash" and keys > self.minhash.bands:
             curve = {f"{at:.1f}": round(chance, 4) for at, chance in self.minhash.curve()}
             return {"settings": str(self.minhash), "curve": curve}
         return {}
@@ -237,7 +241,7 @@ def _found(
     for search in searches:
         chosen = keys if search.across or not among.against else _only(keys, count)
         a, b, report = bucket_pairs(chosen, proposal.cap, among.side if search.across else None)
-        yield a, b, {**asdict(report), "source": kind, **proposal.about(kind)}
+        yield a, b, {**asdict(report), "source": kind, **proposal.about(kind, report.keys)}
 
 
 def _given(proposal: Proposal, source: str, among: Texts) -> tuple[IntArray, IntArray, dict[str, Any]]:

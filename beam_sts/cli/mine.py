@@ -265,7 +265,10 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
         ),
         ("pairs", f"{summary['pairs']:,} scored, {sum(summary['pairs_failed'].values()):,} failed"),
         *failed,
-        ("straddling", f"{summary['pairs_straddling']:,} adjacent pairs lie in both splits: dropped"),
+        *(
+            ("dropped", f"{summary['pairs_straddling']:,} adjacent pairs with a text in each split")
+            for _ in range(summary["pairs_straddling"] > 0)
+        ),
         ("bands", "pairs by tenth of score: " + " ".join(f"{n:,}" for n in summary["pairs_by_band"])),
         *(
             ("resumed", f"{summary['pairs_reused']:,} scores were there")

@@ -1,4 +1,4 @@
-"""How well scores agree with people's marks. Pure functions."""
+"""Agreement of scores with marks by people: correlations and their figures. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from beam_sts.evaluation.means import codes
 
 
 class UndefinedCorrelationError(ValueError):
-    """The data has no correlation: too few rows, or a side that never varies."""
+    """A correlation is undefined: there are too few rows, or one side does not vary."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,20 @@ def agreement(scores: ArrayLike, gold: ArrayLike) -> Agreement:
     """Correlate scores with gold scores, row by row.
 
     Args:
-        scores: what the model said, one finite number a pair.
-        gold: what people said, as many finite numbers on any scale.
+        scores: the model's scores, finite, shape (n,).
+        gold: the gold scores by people, finite, on any scale, shape (n,).
 
     Raises:
-        UndefinedCorrelationError: fewer than two rows, or one side is constant (scipy would answer NaN).
+        UndefinedCorrelationError: there are fewer than two rows, or one side is constant (scipy would return
+            NaN).
         ValueError: the lengths differ, or a value is not finite.
     """
     said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
     if said.shape != meant.shape or said.ndim != 1:
-        raise ValueError(f"scores and gold must be columns of one length, not {said.shape} and {meant.shape}")
+        raise ValueError(
+            f"scores and gold must be one-dimensional and equally long, not of shapes {said.shape} "
+            f"and {meant.shape}"
+        )
     check_varies(meant, "gold scores")
     check_varies(said, "model scores")
     return Agreement(
@@ -53,8 +57,9 @@ def agreement(scores: ArrayLike, gold: ArrayLike) -> Agreement:
 class GroupAgreement:
     """Agreement within a group; ``low`` and ``high`` bound Pearson's correlation at 95% (Fisher's z).
 
-    The correlations are None where the group has too few rows, or a side that does not vary. ``score`` and
-    ``gold`` are the means: where their distance grows from group to group, the judge drifts.
+    The correlations are None if the group has too few rows, or one side does not vary. ``score`` and ``gold``
+    are the means. If their difference varies from group to group, the scores of the groups cannot be
+    compared.
     """
 
     group: str
@@ -68,12 +73,15 @@ class GroupAgreement:
 
 
 def agreement_by_group(scores: ArrayLike, gold: ArrayLike, groups: Sequence[str]) -> list[GroupAgreement]:
-    """Correlate scores with gold scores within each group, by the groups' names.
+    """Correlate scores with gold scores within each group.
 
     Args:
-        scores: what the model said, shape (n,), finite.
-        gold: what people said, shape (n,), finite.
-        groups: the group of each row.
+        scores: the model's scores, finite, shape (n,).
+        gold: the gold scores by people, finite, shape (n,).
+        groups: the name of each row's group, shape (n,).
+
+    Returns:
+        The agreement of each group, sorted by name.
 
     >>> found = agreement_by_group([0.1, 0.5, 0.9, 0.5], [1, 2, 3, 4], ["a", "a", "a", "b"])
     >>> [(one.group, one.count, one.pearson and round(one.pearson, 3)) for one in found]
@@ -86,7 +94,7 @@ def agreement_by_group(scores: ArrayLike, gold: ArrayLike, groups: Sequence[str]
 def agreement_of_groups(
     scores: ArrayLike, gold: ArrayLike, group: NDArray[np.int64], names: Sequence[str]
 ) -> list[GroupAgreement]:
-    """As ``agreement_by_group``, of groups that are numbers."""
+    """The same as ``agreement_by_group``, with groups as indices into ``names``."""
     said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
     order = np.argsort(group, kind="stable")
     ends = np.cumsum(np.bincount(group, minlength=len(names)))
@@ -109,17 +117,17 @@ def _agreement(name: str, said: NDArray[np.float64], meant: NDArray[np.float64])
 def scatter_counts(
     scores: ArrayLike, gold: ArrayLike, columns: int = 40, rows: int = 24
 ) -> dict[str, list[Any]]:
-    """A scatter of scores over gold scores as counts, so that its size does not grow with the pairs.
+    """Counts for a scatter plot of scores over gold scores; their size does not grow with the pairs.
 
     Args:
-        scores: what the model said, shape (n,), finite.
-        gold: what people said, shape (n,), finite, not all the same.
-        columns: equal parts of the gold scale.
-        rows: equal parts of the score scale.
+        scores: the model's scores, finite, shape (n,).
+        gold: the gold scores by people, finite, shape (n,), not all equal.
+        columns: how many equal intervals the gold scale is divided into.
+        rows: how many equal intervals the score scale is divided into.
 
     Returns:
-        ``counts`` by row and column; the ends of both scales, ``gold`` and ``score``; ``line``, the line of
-        least squares at both ends of the gold scale.
+        ``counts`` by row and column; ``gold`` and ``score``, the ends of both scales; ``line``, the values of
+        the least-squares line at both ends of the gold scale.
 
     >>> lower, upper = scatter_counts([0.1, 0.9, 0.9], [0, 5, 5], columns=2, rows=2)["counts"]
     >>> lower == [1, 0] and upper == [0, 2]
@@ -127,7 +135,7 @@ def scatter_counts(
     """
     said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
     ends = [float(meant.min()), float(meant.max())]
-    # A checkpoint without an activation answers with logits, which leave the unit interval.
+    # A checkpoint without an activation gives logits, which may be outside 0 to 1.
     scale = [min(0.0, float(said.min())), max(1.0, float(said.max()))]
     counts, _, _ = np.histogram2d(said, meant, bins=(rows, columns), range=(scale, ends))
     slope, intercept = np.polyfit(meant, said, 1)
@@ -137,7 +145,7 @@ def scatter_counts(
 
 @dataclass(frozen=True)
 class Tenth:
-    """The pairs whose scores lie in one tenth of the scale: how many, and their mean score and gold score."""
+    """The pairs with scores in one tenth of the scale: their count, mean score and mean gold score."""
 
     low: float
     count: int
@@ -165,10 +173,14 @@ def by_tenth(scores: ArrayLike, gold: ArrayLike) -> list[Tenth]:
 
 
 def check_varies(values: NDArray[np.float64], name: str) -> None:
-    """Raise unless a correlation over these values is defined; ``name`` says in the error what they are.
+    """Check that a correlation over these values is defined.
+
+    Args:
+        values: finite numbers, shape (n,).
+        name: what they are, for messages.
 
     Raises:
-        UndefinedCorrelationError: fewer than two values, or all are the same.
+        UndefinedCorrelationError: there are fewer than two values, or all are equal.
         ValueError: a value is not finite.
     """
     if not np.isfinite(values).all():

@@ -1,17 +1,18 @@
-"""A score fit for answers: the model's, corrected by what the words of answer and reference say.
+"""A score for answers: the model's score, corrected by the words of the answer and the reference.
 
-A model of sentence similarity takes a long answer that contains a short reference for half alike, and hardly
-sees another number, another name or a "not". The rule ``answer`` corrects both without another model:
+To a model of sentence similarity, a long answer that contains a short reference is only half similar, and a
+different number or name, or a "not", hardly matters. The rule ``answer`` corrects both without another model:
 
-1. It finds the passage of the answer that speaks of the reference (the run of words that shares the most with
-   it) and the coverage: how much of the reference's words the passage has.
-2. The model scores the whole answer and the passage; the more the passage covers, the more its score counts.
-3. A part of the score is how much of the reference's runs of four characters, within words, the answer has;
-   rare words count more.
-4. Where the passage repeats the reference but for a number, a name or a negation, the score is cut.
+1. It finds the passage of the answer that is about the reference (the run of words that shares the most with
+   it), and the coverage: how many of the reference's words the passage has.
+2. The model scores the whole answer and the passage. The higher the coverage, the more the passage's score
+   counts.
+3. A part of the score is the share of the reference's character four-grams, within words, that the answer
+   has. Rare words have more weight.
+4. If the passage repeats the reference except for a number, a name or a negation, the score is reduced.
 
-It is deterministic, a pair's score follows from the pair alone, and the work is linear in the lengths. Number
-words and negations are English's. A paraphrase with hardly a word in common is left to the model.
+The rule is deterministic, the score of a pair depends on that pair alone, and the work is linear in the
+lengths. Number words and negations are English. A paraphrase with few shared words is left to the model.
 """
 
 from __future__ import annotations
@@ -27,25 +28,29 @@ from numpy.typing import ArrayLike, NDArray
 from beam_sts.errors import UserError
 from beam_sts.evaluation.words import Token, common_words, tokens, with_values
 
-# Chosen on the dev part of benchmarks.answers, on a plateau: docs/experiments/answer_scores.md.
+# Chosen on the dev part of benchmarks.answers, where nearby values do as well:
+# docs/experiments/answer_scores.md.
 TRUST = 4
-"""Power of the coverage: how soon a passage stops to count when it covers less of the reference."""
+"""Exponent of the coverage: the higher, the less a passage with partial coverage counts."""
 OVERLAP = 0.3
-"""The part of the score that is overlap of characters; the model has the rest."""
+"""The weight of the overlap of characters in the score; the rest is the model's."""
 CUT = 0.7
-"""What an answer loses whose passage repeats the reference but for its numbers, names or negation."""
+"""The share of the score lost if the passage repeats the reference except for a number, name or negation."""
 RARE = 3.0
-"""How many times a rare word counts in the overlap: one that is not among the common words."""
-_EXTRA = 0.3  # what a word that the reference lacks costs in a passage, where a shared one gains 1
+"""The weight of a rare word in the overlap; a common word has 1."""
+_EXTRA = 0.3  # the cost of a word in a passage that the reference lacks; a shared word gains 1
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the words of n answers and references say, each array of shape (n,).
+    """The result of comparing the words of n answers and references; arrays have the shape (n,).
 
-    ``passages`` and ``references`` are what the model is to score beside the whole answers, numbers in one
-    form; ``trust`` is 0 to 1, how much a passage's score counts; ``overlap`` is 0 to 1, NaN where a reference
-    has no words; ``kept`` is the part of the score that is left by other numbers, names and negations.
+    Attributes:
+        passages: texts that the model scores in addition to the whole answers, with normalised numbers.
+        references: the references, with normalised numbers.
+        trust: how much the score of a passage counts, 0 to 1.
+        overlap: overlap of characters, 0 to 1; NaN if a reference has no words.
+        kept: the share of the score that remains after different numbers, names and negations, 0 to 1.
     """
 
     passages: list[str]
@@ -55,11 +60,11 @@ class Reading:
     kept: NDArray[np.float64]
 
     def blend(self, whole: ArrayLike, passage: ArrayLike) -> NDArray[np.float32]:
-        """The rule's scores, float32 of shape (n,), NaN where a model's score is.
+        """The scores by the rule, float32 of shape (n,); NaN where a score of the model is NaN.
 
         Args:
-            whole: the model's scores of answers and references, 0 to 1.
-            passage: its scores of ``passages`` and ``references``, 0 to 1.
+            whole: the model's scores of answers and references, 0 to 1, shape (n,).
+            passage: its scores of ``passages`` and ``references``, 0 to 1, shape (n,).
 
         Raises:
             UserError: a score is not between 0 and 1.
@@ -68,8 +73,8 @@ class Reading:
         for scores in (whole, passage):
             if len(outside := scores[(scores < 0) | (scores > 1)]):
                 raise UserError(
-                    f"the rule 'answer' needs scores from 0 to 1; this model gives {outside[0]:g}. Take "
-                    "another model, or the rule 'similarity'."
+                    "the rule 'answer' needs scores from 0 to 1, but this model gives "
+                    f"{outside[0]:g}. Use another model, or the rule 'similarity'."
                 )
         model = (1 - self.trust) * whole + self.trust * passage
         overlap = np.where(np.isnan(self.overlap), model, self.overlap)
@@ -97,7 +102,7 @@ def read(answers: Sequence[str], references: Sequence[str]) -> Reading:
 
 
 def _read(answer: str, reference: str) -> tuple[str, str, float, float, float]:
-    """A passage, the reference, both with numbers in one form; trust, overlap, the part of the score kept."""
+    """Passage and reference with normalised numbers; trust, overlap, and the share of the score kept."""
     answer = answer if answer.isascii() else unicodedata.normalize("NFKC", answer)
     reference = reference if reference.isascii() else unicodedata.normalize("NFKC", reference)
     said, meant = tokens(answer), tokens(reference)
@@ -108,7 +113,7 @@ def _read(answer: str, reference: str) -> tuple[str, str, float, float, float]:
     known = {token.key for token in said}
     kept = 1 - CUT * trust * _negations(passage, meant)
     kept *= 1 - CUT * trust * _missing(meant, known, "name")
-    # A number is most of a short reference, "555 km": what counts is that the rest is repeated.
+    # In a short reference such as "555 km" the number is most of it, so compare the rest.
     rest = [token for token in meant if token.fact != "number"]
     kept *= 1 - CUT * _coverage(passage, rest) ** TRUST * _missing(meant, known, "number")
     text = with_values(answer, passage) if passage else answer
@@ -117,7 +122,7 @@ def _read(answer: str, reference: str) -> tuple[str, str, float, float, float]:
 
 
 def _passage(said: Sequence[Token], keys: set[str]) -> Sequence[Token]:
-    """The run of tokens with the most shared weight, less what others cost (Kadane's maximum subarray)."""
+    """The run of tokens with the highest shared weight minus the cost of the others (Kadane's algorithm)."""
     best, gain = (0.0, 0, 0), 0.0
     start = 0
     for at, token in enumerate(said):
@@ -130,7 +135,7 @@ def _passage(said: Sequence[Token], keys: set[str]) -> Sequence[Token]:
 
 
 def _coverage(passage: Sequence[Token], meant: Sequence[Token]) -> float:
-    """The part of the reference's weight that the passage has; 1 of nothing."""
+    """The share of the reference's weight that the passage has; 1 if the reference is empty."""
     left = Counter(token.key for token in passage)
     total = found = 0.0
     for token in meant:
@@ -142,18 +147,18 @@ def _coverage(passage: Sequence[Token], meant: Sequence[Token]) -> float:
 
 
 def _missing(meant: Sequence[Token], known: set[str], fact: str) -> float:
-    """The part of the reference's numbers, or names, that the answer does not have."""
+    """The share of the reference's numbers, or names, that the answer lacks."""
     keys = [token.key for token in meant if token.fact == fact]
     return sum(key not in known for key in keys) / len(keys) if keys else 0.0
 
 
 def _negations(passage: Sequence[Token], meant: Sequence[Token]) -> int:
-    """1 where one of both is negated once more, or three times more; two negations cancel out."""
+    """1 if the counts of negations differ by an odd number, since two negations cancel out; else 0."""
     return sum(token.fact == "negation" for token in (*passage, *meant)) % 2
 
 
 def _overlap(said: Sequence[Token], meant: Sequence[Token]) -> float:
-    """The part of the weight of the reference's runs of four characters that the answer has."""
+    """The share of the weight of the reference's character four-grams that the answer has."""
     there = Counter(run for token in said for run in _runs(token.form))
     total = found = 0.0
     for token in meant:

@@ -1,4 +1,4 @@
-"""The Beam drivers: EvaluateSlices, the same slices on any runner; CompareAnswers, the same parts."""
+"""The Beam drivers: EvaluateSlices and CompareAnswers do the same work as the local drivers on any runner."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ SettingsT = TypeVar("SettingsT", EvaluationSettings, ConsistencySettings)
 
 
 class _Committing(beam.PTransform, Generic[SettingsT]):
-    """Units of slices -> what is committed in an output folder.
+    """Base of the transforms from units of slices to what is committed in an output folder.
 
     Args:
         model: as for ``PairScorer``.
-        settings: of the run.
-        output: where the slices or parts are committed.
+        settings: the settings of the run.
+        output: the folder in which slices or parts are committed.
     """
 
     def __init__(self, model: str, settings: SettingsT, output: OutputFolder) -> None:
@@ -40,7 +40,7 @@ class _Committing(beam.PTransform, Generic[SettingsT]):
 
 
 class _Step(beam.DoFn, Generic[SettingsT]):
-    """A step that knows the settings and the output folder."""
+    """A DoFn with the settings and the output folder."""
 
     def __init__(self, settings: SettingsT, output: OutputFolder) -> None:
         self._settings: SettingsT = settings
@@ -48,10 +48,10 @@ class _Step(beam.DoFn, Generic[SettingsT]):
 
 
 class EvaluateSlices(_Committing[EvaluationSettings]):
-    """Units of slices -> committed slices in the output folder; gives the index of each.
+    """Units of slices to committed slices in the output folder; the output is the index of each slice.
 
-    A slice is scored as a whole, as on one machine, so that the scores are the same; the statistics are made
-    of the slices' records when all are there. A retried slice writes the same files again.
+    A slice is scored as a whole, as in the local driver, so that the scores are the same. The statistics are
+    computed from the slices' records when all are committed. A retried slice writes the same files again.
     """
 
     def expand(self, units: beam.PCollection[list[Slice]]) -> beam.PCollection[int]:
@@ -67,11 +67,11 @@ class EvaluateSlices(_Committing[EvaluationSettings]):
 
 
 class _Read(_Step[EvaluationSettings]):
-    """A unit -> the pairs of each of its slices that is not committed yet."""
+    """A unit to the pairs of each of its slices that is not committed yet."""
 
     def process(self, unit: list[Slice]) -> Iterator[PairColumns]:
         settings = self._settings
-        # Runners retry: a slice may have been committed since the plan was made.
+        # Runners retry, so a slice may have been committed since the plan was made.
         missing = [part for part in unit if not self._output.is_whole(part)]
         if not missing:
             return
@@ -81,7 +81,7 @@ class _Read(_Step[EvaluationSettings]):
 
 
 class _Commit(_Step[EvaluationSettings]):
-    """A scored slice -> its files."""
+    """Writes the files of a scored slice."""
 
     def process(self, scored: tuple[Prepared, ScoreResult]) -> Iterator[int]:
         prepared, result = scored
@@ -91,14 +91,14 @@ class _Commit(_Step[EvaluationSettings]):
 
 
 class CompareAnswers(_Committing[ConsistencySettings]):
-    """Units of slices -> committed parts of the answers in the output folder; gives the index of each.
+    """Units of slices to committed parts of the answers; the output is the index of each part.
 
-    The answers to a question come together in one part, and parts are what one machine makes of them, so
-    that the scores are the same. A retried part writes the same files again.
+    A part has all answers to its questions, and is the same as in the local driver, so that the scores are
+    the same. A retried part writes the same files again.
     """
 
     def expand(self, units: beam.PCollection[list[Slice]]) -> beam.PCollection[int]:
-        """Read, bring the answers to a question together, score, commit."""
+        """Read, group the answers by part, score, commit."""
         return (
             units
             | "Spread" >> beam.Reshuffle()
@@ -111,7 +111,7 @@ class CompareAnswers(_Committing[ConsistencySettings]):
 
 
 class _Split(_Step[ConsistencySettings]):
-    """A unit -> the answers of its slices by part, as the bytes of an Arrow stream."""
+    """A unit to the answers of its slices by part, as bytes of an Arrow stream."""
 
     def process(self, unit: list[Slice]) -> Iterator[tuple[int, bytes]]:
         settings = self._settings
@@ -124,7 +124,7 @@ class _Split(_Step[ConsistencySettings]):
 
 
 class _Pair(_Step[ConsistencySettings]):
-    """The answers of a part -> its pairs, where it is not committed yet."""
+    """The answers of a part to its pairs, unless the part is committed."""
 
     def process(self, grouped: tuple[int, Iterable[bytes]]) -> Iterator[PairColumns]:
         index, streams = grouped
@@ -135,7 +135,7 @@ class _Pair(_Step[ConsistencySettings]):
 
 
 class _CommitPart(_Step[ConsistencySettings]):
-    """A scored part -> its files."""
+    """Writes the files of a scored part."""
 
     def process(self, scored: tuple[PartPairs, ScoreResult]) -> Iterator[int]:
         part, result = scored

@@ -1,9 +1,9 @@
-"""Scores brought to the scale of people's marks: fitted once, saved as JSON, used again. Pure functions.
+"""Calibration: a curve from scores to marks by people, fitted once and saved as JSON. Pure functions.
 
 Isotonic regression (Zadrozny and Elkan 2002, "Transforming classifier scores into accurate multiclass
-probability estimates"; ``scipy.optimize.isotonic_regression``) assumes that a higher score means no lower
-mark, and needs some hundred marks. Platt's (1999, "Probabilistic outputs for support vector machines") fits
-two numbers, a sigmoid of the score's logit, and does with a few dozen.
+probability estimates"; ``scipy.optimize.isotonic_regression``) assumes that a higher score does not mean a
+lower mark, and needs some hundred marks. Platt scaling (1999, "Probabilistic outputs for support vector
+machines") fits the two parameters of a sigmoid of the score's logit, for which a few dozen marks are enough.
 """
 
 from __future__ import annotations
@@ -32,14 +32,13 @@ class Calibration:
 
     Attributes:
         method: one of ``METHODS``.
-        gold: what the marks are called.
+        gold: the name of the marks.
         scale: the lowest and the highest mark.
-        count: marks that it was fitted on.
-        points: scores and their marks, both rising, of ``isotonic``: between two the curve is a line, outside
-            it is flat.
-        curve: slope and intercept of ``platt``.
-        error: mean absolute error on marks it was not fitted on (5 folds), in units of the marks; None below
-            50 marks.
+        count: how many marks the curve was fitted on.
+        points: for ``isotonic``, scores and their marks, both rising. Between two points the curve is
+            linear; beyond the first and the last it is constant.
+        curve: for ``platt``, slope and intercept.
+        error: mean absolute error by five-fold cross-validation, in units of the marks; None below 50 marks.
         made_with: what the scores depend on, by name, such as the model's fingerprint.
     """
 
@@ -53,7 +52,7 @@ class Calibration:
     made_with: dict[str, Any]
 
     def apply(self, scores: ArrayLike) -> FloatArray:
-        """The mark that each score stands for."""
+        """The mark for each score, of the same shape."""
         said = np.asarray(scores, np.float64)
         low, high = self.scale
         if self.curve:
@@ -65,20 +64,24 @@ class Calibration:
         return between
 
     def dump(self) -> str:
-        """As JSON."""
+        """The calibration as JSON."""
         return json.dumps({"kind": _KIND, **asdict(self)}, ensure_ascii=False) + "\n"
 
     def check_made_with(self, made_with: dict[str, Any], path: str) -> None:
-        """See that scores made so are those it was fitted on.
+        """Check that scores depend on the same things as those that the curve was fitted on.
+
+        Args:
+            made_with: what the scores depend on, by name.
+            path: the file, for messages.
 
         Raises:
-            UserError: naming the first difference.
+            UserError: something differs; the message names the first difference.
         """
         for name in {**self.made_with, **made_with}:
             was, now = self.made_with.get(name), made_with.get(name)
             if was != now:
                 raise UserError(
-                    f"--calibration {path}: was fitted with {name} {was!r}; here it is {now!r}. "
+                    f"--calibration {path}: was fitted with {name} {was!r}, but here it is {now!r}. "
                     "Use the same settings, or fit another file with --score."
                 )
 
@@ -95,16 +98,16 @@ def fit_calibration(
     """Fit a curve from scores to marks.
 
     Args:
-        scores: what the model said, from 0 to 1, shape (n,).
-        gold: people's marks of the same rows, on any scale.
+        scores: the model's scores, from 0 to 1, shape (n,).
+        gold: marks by people for the same rows, on any scale.
         method: one of ``METHODS``.
-        name: what the marks are called.
-        made_with: what the scores depend on.
-        seed: of the folds that the error is estimated on.
+        name: the name of the marks.
+        made_with: what the scores depend on, by name.
+        seed: seed of the folds for the estimate of the error.
 
     Raises:
-        UndefinedCorrelationError: fewer than two rows, or one side does not vary.
-        ValueError: marks fall where scores rise, a score is not 0 to 1, or there is no such method.
+        UndefinedCorrelationError: there are fewer than two rows, or one side does not vary.
+        ValueError: marks do not rise with scores, a score is not from 0 to 1, or the method is unknown.
 
     >>> curve = fit_calibration([0.1, 0.2, 0.6, 0.9], [1, 1, 3, 5])
     >>> curve.apply([0.0, 0.4, 0.9]).round(2).tolist()
@@ -116,7 +119,7 @@ def fit_calibration(
     check_varies(meant, "gold scores")
     check_varies(said, "model scores")
     if said.min() < 0 or said.max() > 1:
-        raise ValueError("calibration needs scores from 0 to 1; this model gives logits")
+        raise ValueError("calibration needs scores from 0 to 1, but this model gives logits")
     scale = float(meant.min()), float(meant.max())
     points, curve = _fit(said, meant, method, scale)
     if curve[0] <= 0 if curve else points[0][1] == points[-1][1]:
@@ -126,14 +129,14 @@ def fit_calibration(
 
 
 def load_calibration(text: str, path: str) -> Calibration:
-    """Read what ``Calibration.dump`` wrote, and check all of it: the file is not trusted.
+    """Read the output of ``Calibration.dump`` and check all of it, because the file is not trusted.
 
     Args:
-        text: the file's.
-        path: for the messages.
+        text: the content of the file.
+        path: the file, for messages.
 
     Raises:
-        UserError: it is no such file, or its curve is none.
+        UserError: the file is not a calibration, or its curve is invalid.
     """
     try:
         found = json.loads(text)
@@ -193,13 +196,13 @@ def _fit(
     weights = np.bincount(place).astype(np.float64)
     found = optimize.isotonic_regression(np.bincount(place, meant) / weights, weights=weights)
     ends = found.blocks
-    keep = np.unique(np.concatenate([ends[:-1], ends[1:] - 1]))  # first and last point of each flat part
+    keep = np.unique(np.concatenate([ends[:-1], ends[1:] - 1]))  # first and last point of each constant part
     marks = np.clip(found.x[keep], *scale)
     return tuple(zip(at[keep].tolist(), marks.tolist(), strict=True)), None
 
 
 def _fit_sigmoid(logit: FloatArray, share: FloatArray) -> tuple[float, float]:
-    """Least cross-entropy, the targets drawn in from 0 and 1 as Platt does, so that no slope is infinite."""
+    """Minimise cross-entropy. As in Platt, targets are kept off 0 and 1, so that the slope stays finite."""
     count = len(share)
     target = (share * count + 1) / (count + 2)
 

@@ -1,10 +1,11 @@
-"""Systems against a baseline, paired by question: how much better, with what confidence. Pure functions.
+"""Comparison of systems with a baseline, paired by question: difference and confidence. Pure functions.
 
 The unit is the question: a group's answers to it are averaged, and the difference of a question is the
-group's mean minus the baseline's. Differences of questions are independent where answers are not, so that
-their mean has the plain standard error of n independent values. That is the analysis of Miller (2024, "Adding
-error bars to evals", arXiv:2411.00640) for paired differences, and for unequal numbers of answers the
-cluster-robust one (Cameron and Miller 2015) of means in which each question counts the same.
+group's mean minus the baseline's. Answers to one question are not independent, but the differences of
+questions are, so their mean has the standard error of n independent values. This is the analysis of Miller
+(2024, "Adding error bars to evals", arXiv:2411.00640) for paired differences; for unequal numbers of answers
+it is the cluster-robust analysis (Cameron and Miller 2015) of means in which each question has the same
+weight.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from beam_sts.arrays import IntArray
 from beam_sts.evaluation.means import FloatArray, codes, half_width, standard_error
 
 TIE = 1e-5
-"""Differences up to this are ties: the same pair scored in another batch differs by up to 2e-6."""
+"""Differences up to this count as ties: scores of a pair in different batches differ by up to 2e-6."""
 FEW_QUESTIONS, FEW_CHANGED = 20, 6
 _ALPHA, _POWER = 0.05, 0.8
 _RESAMPLES, _DRAWS, _BOOTSTRAP_TO = 5_000, 100_000_000, 100_000
@@ -33,29 +34,29 @@ class Comparison:
     Attributes:
         group: the system.
         baseline: the system that it is compared with.
-        difference: mean over the questions of the group's mean score minus the baseline's; None without a
-            question that both answered.
+        difference: mean over the questions of the group's mean score minus the baseline's; None if both
+            answered no question in common.
         low: lower end of the 95% interval of the difference (Student's t over questions); None below two
             questions.
         high: upper end.
-        p: two-sided, of the t test that the difference is 0, never below the least that a sign test of the
-            questions that differ could give; None below two questions.
+        p: two-sided p value of the t test for a difference of 0, but at least the lowest p value that a sign
+            test of the questions that differ could give; None below two questions.
         n: questions that both answered.
         p_holm: ``p`` corrected for the number of comparisons (Holm 1979).
         verdict: ``better``, ``worse`` (``p_holm`` below 0.05), ``no difference found`` or ``unknown``.
-        effect_size: the mean of the differences by their standard deviation (Cohen's d of paired values);
-            None where they do not vary.
+        effect_size: mean of the differences divided by their standard deviation (Cohen's d for paired
+            values); None if they do not vary.
         wins: questions where the group's mean is higher by more than ``TIE``.
-        ties: questions where it is neither higher nor lower.
-        losses: questions where it is lower.
-        detectable: the smallest true difference that ``n`` questions of this spread find with a power of 0.8;
-            None below two questions or without spread.
+        ties: questions where the means differ by at most ``TIE``.
+        losses: questions where the group's mean is lower by more than ``TIE``.
+        detectable: the smallest true difference that a test with ``n`` questions of this spread detects with
+            a power of 0.8; None below two questions or without spread.
         bootstrap_low: lower end of the percentile bootstrap's 95% interval (Efron 1979), over questions; None
-            below two questions and above 100,000, where it is the t interval.
+            below two questions, and above 100,000, where it equals the t interval.
         bootstrap_high: upper end.
-        missing: questions that only the baseline answered; they are not in the difference.
-        extra: questions that only the group answered; nor are they.
-        note: what makes the figures unsure; empty where nothing does.
+        missing: questions that only the baseline answered; they are not part of the difference.
+        extra: questions that only the group answered; they are not part of the difference.
+        note: why the figures are uncertain; empty if there is no reason.
     """
 
     group: str
@@ -81,7 +82,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Paired:
-    """The questions that two groups both answered: their numbers, in order, and each group's mean score."""
+    """The questions that two groups both answered: their indices, in order, and each group's mean scores."""
 
     question: IntArray
     group: FloatArray
@@ -91,7 +92,7 @@ class Paired:
 
     @property
     def difference(self) -> FloatArray:
-        """Group minus baseline, question by question."""
+        """Group minus baseline for each question."""
         return self.group - self.baseline
 
 
@@ -103,17 +104,20 @@ def compare(
     *,
     seed: int = 0,
 ) -> list[Comparison]:
-    """Compare every other group with the baseline, paired by question, by falling difference.
+    """Compare every other group with the baseline, paired by question.
 
     Args:
-        scores: of the answers, finite, shape (n,).
+        scores: scores of the answers, finite, shape (n,).
         groups: the system that gave each answer.
         questions: the question of each answer; a system may answer one several times.
         baseline: one of ``groups``.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
+
+    Returns:
+        The comparisons, the largest difference first.
 
     Raises:
-        ValueError: the baseline is no group.
+        ValueError: the baseline is not one of the groups.
 
     >>> scores = [0.9, 0.8, 0.7, 0.6, 0.8, 0.6, 0.6, 0.3]
     >>> (b,) = compare(scores, ["a"] * 4 + ["b"] * 4, [1, 2, 3, 4] * 2, "a")
@@ -122,7 +126,7 @@ def compare(
     """
     names, group = codes(groups)
     if baseline not in names:
-        raise ValueError(f"baseline {baseline!r} is none of the groups {', '.join(names[:20])}")
+        raise ValueError(f"baseline {baseline!r} is not one of the groups {', '.join(names[:20])}")
     return compare_groups(scores, group, names, codes(questions)[1], baseline, seed=seed)
 
 
@@ -135,7 +139,7 @@ def compare_groups(
     *,
     seed: int = 0,
 ) -> list[Comparison]:
-    """As ``compare``, of groups and questions that are numbers."""
+    """The same as ``compare``, with groups and questions as numbers; groups are indices into ``names``."""
     said = np.asarray(scores, np.float64)
     base = names.index(baseline)
     found = [
@@ -158,11 +162,11 @@ def pair(scores: FloatArray, group: IntArray, question: IntArray, first: int, se
     """The questions that two groups both answered, with each group's mean score.
 
     Args:
-        scores: of the answers, shape (n,).
-        group: the number of the group of each.
-        question: the number of the question of each.
-        first: a group.
-        second: the group it is compared with.
+        scores: scores of the answers, shape (n,).
+        group: number of each answer's group, shape (n,).
+        question: number of each answer's question, shape (n,).
+        first: number of a group.
+        second: number of the group that it is compared with.
     """
     sides = []
     for number in (first, second):
@@ -175,9 +179,9 @@ def pair(scores: FloatArray, group: IntArray, question: IntArray, first: int, se
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """P values corrected for their number.
+    """P values corrected for multiple tests.
 
-    Holm (1979), "A simple sequentially rejective multiple test procedure".
+    Source: Holm (1979), "A simple sequentially rejective multiple test procedure".
 
     >>> [round(value, 3) for value in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
@@ -231,7 +235,7 @@ def _compare(name: str, baseline: str, both: Paired, seed: int) -> Comparison:
 
 
 def _p_value(d: FloatArray, spread: float, changed: int) -> float:
-    """Of the t test, but no lower than a sign test of the questions that differ could give."""
+    """The p value of the t test, but at least the lowest of a sign test of the changed questions."""
     if not changed:
         return 1.0
     least = 2.0 ** (1 - min(changed, 1000))
@@ -258,11 +262,14 @@ def _bootstrap(d: FloatArray, seed: int) -> tuple[float | None, float | None]:
 
 def _note(n: int, changed: int) -> str:
     if not n:
-        return "no question was answered by both"
+        return "no question was answered by both groups"
     if n < FEW_QUESTIONS:
-        return f"{n} questions are too few to rely on: bring at least {FEW_QUESTIONS}, better some hundred"
+        return (
+            f"{n} questions are too few for a reliable result: use at least {FEW_QUESTIONS}, "
+            "better some hundred"
+        )
     if not changed:
-        return "no question differs: the two gave the same answers, or the model sees no difference"
+        return "no question differs: the two groups gave the same answers, or the model sees no difference"
     if changed < FEW_CHANGED:
-        return f"only {changed} of {n:,} questions differ: too few to tell whether the two do"
+        return f"only {changed} of {n:,} questions differ: too few to tell the two groups apart"
     return ""

@@ -1,8 +1,8 @@
 """Consistency without references: how far the answers to one question agree among themselves.
 
-A system that is asked the same question several times and knows the answer says the same in other words; one
-that guesses says something else each time. Of a question's answers each two are scored; their mean is its
-self-consistency, and answers that pairs from a threshold connect are a cluster: one meaning.
+A system that is asked a question several times gives the same answer in other words if it knows the answer,
+and different answers if it guesses. All pairs of a question's answers are scored. Their mean score is the
+self-consistency. The pairs at or above a threshold connect the answers to clusters, each of one meaning.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from beam_sts.scoring.decisions import decisive
 
 THRESHOLD = 0.8
 MOST_ANSWERS = 20
-"""Answers of a question that are compared: 190 pairs."""
+"""Limit of the compared answers to a question, which have 190 pairs."""
 _ANSWERS_AT_ONCE = 8_192
 
 
@@ -33,9 +33,10 @@ _ANSWERS_AT_ONCE = 8_192
 class QuestionConsistency:
     """The answers to one question.
 
-    ``answers`` are all, ``compared`` those whose pairs were scored. ``mean`` is the mean score of their
-    pairs, None for a single answer. ``clusters`` counts the meanings; ``largest`` is the share of compared
-    answers in the largest. ``typical`` is the row of the answer that agrees most with the others.
+    ``answers`` counts all answers, ``compared`` those of which the pairs were scored. ``mean`` is the mean
+    score of the pairs, None for a single answer. ``clusters`` counts the clusters; ``largest`` is the share
+    of the compared answers in the largest one. ``typical`` is the row of the answer that agrees most with the
+    others.
     """
 
     question: str
@@ -49,11 +50,11 @@ class QuestionConsistency:
 
 @dataclass(frozen=True)
 class Consistency:
-    """The answers to all questions, these in order of appearance.
+    """The consistency of all questions, in order of appearance.
 
-    Of each of the n rows ``agreement`` is the mean score with the other answers to its question, and
-    ``cluster`` numbers its meaning from 0, the largest first. A row that was not compared has NaN and -1; one
-    that is alone has NaN and 0.
+    For each of the n rows, ``agreement`` is the mean score with the other answers to its question, and
+    ``cluster`` is the number of its cluster, from 0, the largest first. A row that was not compared has NaN
+    and -1; the only answer to a question has NaN and 0.
     """
 
     questions: list[QuestionConsistency]
@@ -64,23 +65,23 @@ class Consistency:
 
     @property
     def mean(self) -> float | None:
-        """The mean over questions with two answers or more, each counting the same; None without any."""
+        """The mean over the questions with at least two answers, all of equal weight; None without any."""
         means = [each.mean for each in self.questions if each.mean is not None]
         return float(np.mean(means)) if means else None
 
     @property
     def sampled(self) -> int:
-        """Questions of whose answers only a sample was compared."""
+        """Count of the questions of which only a sample of the answers was compared."""
         return sum(each.compared < each.answers for each in self.questions)
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The answers to whole questions that are compared, and their pairs. No texts.
+    """The compared answers and their pairs, without texts.
 
-    ``rows`` are the compared answers, question by question, and ``ends`` where each question's rows end.
-    ``first`` and ``second`` are the places in ``rows`` of each pair; ``asked`` are the pairs that the model
-    must score, the others being of equal texts.
+    ``rows`` has the compared answers, question by question, and ``ends`` the index at which each question's
+    rows end. ``first`` and ``second`` are the indices in ``rows`` of each pair. ``asked`` are the pairs that
+    the model must score; the other pairs have equal texts.
     """
 
     rows: IntArray
@@ -93,7 +94,7 @@ class Compared:
         """Both sides of the pairs that the model must score.
 
         Args:
-            answers: those that ``compare`` was given.
+            answers: the answers that were passed to ``compare``.
         """
         one, two = (self.rows[side[self.asked]] for side in (self.first, self.second))
         return answers.take(pa.array(one)), answers.take(pa.array(two))
@@ -101,9 +102,9 @@ class Compared:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What the scores of ``Compared`` come to: of each of its rows, and of each question.
+    """The results for each row and each question of ``Compared``.
 
-    ``agreement`` and ``mean`` are NaN where there is no other answer.
+    ``agreement`` and ``mean`` are NaN if there is no other answer.
     """
 
     agreement: NDArray[np.float64]
@@ -120,15 +121,15 @@ def consistency(
     most_answers: int = MOST_ANSWERS,
     seed: int = 0,
 ) -> Consistency:
-    """Score the answers to each question beside each other.
+    """Score the answers to each question against each other.
 
     Args:
-        question_ids: which question each of n answers belongs to, of one kind: texts, or numbers.
+        question_ids: the question of each of n answers: all texts, or all numbers.
         answers: n texts.
-        scorer: a ``PairScorer``. Equal answers count 1 without it.
-        threshold: score, 0 to 1, from which two answers say the same.
-        most_answers: answers of a question that are compared, at least 2; of more, as many at random.
-        seed: of that sample, which depends on nothing else but the rows of the question's answers.
+        scorer: a ``PairScorer``. Equal answers score 1 without it.
+        threshold: least score, 0 to 1, of two answers with the same meaning.
+        most_answers: how many answers to a question are compared, at least 2; of more, a random sample.
+        seed: seed of that sample, which otherwise depends only on the rows of the question's answers.
 
     Raises:
         UserError: a threshold or bound is out of range, or the model fails on a pair.
@@ -176,16 +177,16 @@ def consistency(
 
 
 def sampled(question: IntArray, row: IntArray, most: int, seed: int) -> NDArray[np.bool_]:
-    """Which of n answers are compared: all of a question, or ``most`` of them at random.
+    """Which of n answers are compared: all answers to a question, or ``most`` of them at random.
 
-    Each row has a random number of its own, and the lowest of a question are taken. So a sample of samples
-    is the sample of the whole: parts of the input can each drop what is not wanted.
+    Each row has a random number, and the lowest of a question are chosen. So a sample of samples is a sample
+    of the whole: each part of the input can drop the answers that are not needed.
 
     Args:
-        question: the number of each answer's question.
-        row: what tells an answer from all others, any integer.
-        most: answers of a question.
-        seed: of the random numbers.
+        question: number of each answer's question, shape (n,).
+        row: an integer that identifies each answer, shape (n,).
+        most: limit of the answers to a question.
+        seed: seed of the random numbers.
     """
     order = np.lexsort((row, _mixed(row, seed), question))
     ordered = question[order]
@@ -200,9 +201,9 @@ def compare(question: IntArray, answers: pa.Array, rows: IntArray) -> Compared:
     """Pair the answers to each question.
 
     Args:
-        question: the number of each answer's question.
-        answers: the texts, as many.
-        rows: of those to compare.
+        question: number of each answer's question, shape (n,).
+        answers: the n texts.
+        rows: indices of the answers to compare.
     """
     rows = rows[np.argsort(question[rows], kind="stable")]
     number = question[rows]
@@ -215,12 +216,12 @@ def compare(question: IntArray, answers: pa.Array, rows: IntArray) -> Compared:
 
 
 def settle(compared: Compared, scores: ArrayLike, threshold: float) -> Agreement:
-    """Means and clusters of the pairs' scores.
+    """Means and clusters from the scores of pairs.
 
     Args:
         compared: the pairs.
-        scores: of those asked for.
-        threshold: score from which two answers say the same.
+        scores: the scores of the pairs that the model must score.
+        threshold: least score of two answers with the same meaning.
 
     Raises:
         UserError: the model failed on a pair.
@@ -230,7 +231,9 @@ def settle(compared: Compared, scores: ArrayLike, threshold: float) -> Agreement
     bad = np.flatnonzero(np.isnan(every))
     if len(bad):
         rows = [int(compared.rows[side[bad[0]]]) for side in (compared.first, compared.second)]
-        raise UserError(f"the answers of rows {rows[0]} and {rows[1]} (from 0): the model fails on the pair.")
+        raise UserError(
+            f"the answers of rows {rows[0]} and {rows[1]} (from 0): the model fails on this pair."
+        )
     count = len(compared.rows)
     sides = (compared.first, compared.second)
     total = sum((np.bincount(side, every, count) for side in sides), np.zeros(count))
@@ -253,7 +256,7 @@ def _clusters(compared: Compared, same: NDArray[np.bool_], of_question: IntArray
         (np.ones(int(same.sum()), bool), (compared.first[same], compared.second[same])), shape=(count, count)
     )
     _, labels = connected_components(graph, directed=False)
-    # A component lies within one question.
+    # A component is within one question.
     _, seen, component, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     order = np.lexsort((compared.rows[seen], -sizes, of_question[seen]))
     rank = rank_in_group(of_question[seen][order])
@@ -261,7 +264,7 @@ def _clusters(compared: Compared, same: NDArray[np.bool_], of_question: IntArray
 
 
 def _pairs(sizes: IntArray, ends: IntArray) -> list[IntArray]:
-    """Both sides of each two rows of one question."""
+    """Both sides of all pairs of rows within each question."""
     sides: tuple[list[IntArray], ...] = ([np.empty(0, np.int64)], [np.empty(0, np.int64)])
     for size, end in zip(sizes.tolist(), ends.tolist(), strict=True):
         for side, places in zip(sides, _triangle(size), strict=True):
@@ -276,7 +279,7 @@ def _triangle(size: int) -> tuple[IntArray, IntArray]:
 
 
 def _mixed(row: IntArray, seed: int) -> NDArray[np.uint64]:
-    """A random number for each row: the finalizer of SplitMix64, which maps no two rows to one number."""
+    """A random number for each row, by the finalizer of SplitMix64, which is a bijection."""
     (start,) = np.random.SeedSequence(seed).generate_state(1, np.uint64)
     with np.errstate(over="ignore"):
         mixed = row.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + start
@@ -311,7 +314,7 @@ def _texts(answers: Sequence[str] | pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def _blocks(rows: IntArray, question: IntArray) -> Iterator[IntArray]:
-    """The rows of whole questions, so many together that their pairs fit into memory."""
+    """Blocks of rows of whole questions, of such a size that their pairs fit into memory."""
     rows = rows[np.argsort(question[rows], kind="stable")]
     ends = np.flatnonzero(np.r_[np.diff(question[rows]) != 0, True]) + 1 if len(rows) else rows
     start = 0

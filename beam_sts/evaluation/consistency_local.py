@@ -1,4 +1,4 @@
-"""Consistency in this process: the answers by part on disk, one part in memory; and what is committed."""
+"""Consistency in this process: answers are grouped by part on disk, and one part at a time is in memory."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ FOLDERS = ("scores", "rejected", "questions")
 """The shard folders of a run's output; a shard of scores marks its slice as committed."""
 SHOWN_QUESTIONS = QUESTIONS.append(FIRST_ROW)
 _KIND = "questions"
-_TYPICAL_KEPT = 200  # characters of a typical answer in the result; the shards have it whole
+_TYPICAL_KEPT = 200  # characters of a typical answer in the result; the shards have the whole answer
 
 
 def read_answers(units: Iterable[list[Slice]], settings: ConsistencySettings) -> Iterator[SliceData]:
-    """The slices of units that are each read in one pass."""
+    """Read the slices of units; a unit is read in one pass."""
     for unit in units:
         yield from read_slices(unit, settings.schema, [settings.text], settings.options)
 
@@ -56,14 +56,17 @@ def compare_here(
     folder: Path,
     wanted: Iterable[int],
 ) -> Iterator[tuple[PartPairs, NDArray[np.float32]]]:
-    """Read every slice, then pair and score part after part; gives each with the scores of its pairs.
+    """Read every slice, then pair and score the parts one after the other.
 
     Args:
-        slices: of the whole input.
+        slices: the slices of the whole input.
         scorer: the model.
-        settings: of the run.
-        folder: on a local disk, for the answers by part.
+        settings: the settings of the run.
+        folder: a folder on a local disk, for the answers by part.
         wanted: the parts to score.
+
+    Yields:
+        Each part with the scores of its pairs.
     """
     chosen = sorted(wanted)
     with ExitStack() as files:
@@ -85,7 +88,7 @@ def compare_here(
 def commit_part(
     part: PartPairs, scores: NDArray[np.float32], settings: ConsistencySettings, output: OutputFolder
 ) -> None:
-    """Write the questions of a part, after the record that has what its answers' rows get."""
+    """Write the questions of a part, after the record that has the columns of its answers' rows."""
     questions, agreed = agree(part, scores, settings)
     record = {"agreed": pack(agreed), "found": pack(shortened(questions))}
     shown = questions.drop_columns([FIRST_ROW.name])
@@ -95,7 +98,7 @@ def commit_part(
 def parts_committed(
     settings: ConsistencySettings, output: OutputFolder, *, verify: bool = False
 ) -> dict[int, dict[str, Any]]:
-    """The records of the parts that are whole, by index."""
+    """The records of the committed parts, by index."""
     of = {part: _identity(part, settings) for part in range(settings.parts)}
     return output.whole(of, kind=_KIND, verify=verify)[0]
 
@@ -112,19 +115,19 @@ def _identity(part: int, settings: ConsistencySettings) -> list[int]:
 
 
 def recorded(records: Mapping[int, Mapping[str, Any]]) -> tuple[pa.Table, pa.Table]:
-    """What committed parts found: of the questions, and of the answers' rows."""
+    """The results of committed parts: the questions, and the columns of the answers' rows."""
     found = [unpack(record["found"], SHOWN_QUESTIONS) for record in records.values()]
     agreed = [unpack(record["agreed"], AGREED) for record in records.values()]
     return together(found, SHOWN_QUESTIONS, FIRST_ROW.name), together(agreed, AGREED, "row")
 
 
 def together(tables: Iterable[pa.Table], schema: pa.Schema, by: str) -> pa.Table:
-    """Tables of parts as one, in the input's order."""
+    """Concatenate the tables of parts in the order of the input."""
     return pa.concat_tables([schema.empty_table(), *tables]).sort_by(by).combine_chunks()
 
 
 def shortened(questions: pa.Table) -> pa.Table:
-    """The questions with the beginnings of their typical answers."""
+    """The questions with typical answers cut to their beginnings."""
     at = questions.schema.get_field_index("typical")
     typical = pc.utf8_slice_codeunits(questions.column(at), 0, _TYPICAL_KEPT)
     return questions.set_column(at, questions.schema.field(at), typical)
@@ -133,13 +136,13 @@ def shortened(questions: pa.Table) -> pa.Table:
 def commit_rows(
     units: Iterable[list[Slice]], agreed: pa.Table, settings: ConsistencySettings, output: OutputFolder
 ) -> None:
-    """Write the rows of slices with what was found of them.
+    """Write the rows of slices with the columns of the result.
 
     Args:
         units: slices that are read in one pass.
-        agreed: of all usable rows, in order.
-        settings: of the run.
-        output: where they go.
+        agreed: the result for all usable rows, in order.
+        settings: the settings of the run.
+        output: the folder to write to.
     """
     for data in read_answers(units, settings):
         part = data.slice
@@ -150,7 +153,7 @@ def commit_rows(
 
 
 def counts(data: SliceData, rejected: pa.Table) -> dict[str, Any]:
-    """The counts of a slice, as JSON holds them."""
+    """The counts of a slice, in types of JSON."""
     reasons = Counter(map(reason_kind, rejected.column("reason").to_pylist()))
     return {
         "index": data.slice.index,

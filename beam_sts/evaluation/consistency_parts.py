@@ -1,8 +1,8 @@
-"""Consistency at any size: answers go to parts by their question, and each part is scored as a whole.
+"""Consistency at any size: answers are grouped into parts by question, and a part is scored as a whole.
 
-Pure functions: a slice of the input -> its answers by part; the answers of a part -> pairs; their scores ->
-the agreement of each answer and each question; and these beside the input's rows. A part is the same pairs in
-the same order in every driver, so the numbers are the same.
+Pure functions: from a slice of the input to its answers by part; from the answers of a part to pairs; from
+their scores to the agreement of each answer and each question; and the join of these with the input's rows. A
+part has the same pairs in the same order in every driver, so the numbers are the same.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from beam_sts.scoring.columns import as_bytes, sift
 ANSWERS = pa.schema(
     [("row", pa.int64()), ("group", pa.string()), ("question", pa.string()), ("answer", pa.large_string())]
 )
-"""An answer on its way to its part; ``answer`` is null where it is not among those compared."""
+"""The columns of an answer in its part; ``answer`` is null if the answer is not compared."""
 AGREED = pa.schema([("row", pa.int64()), ("agreement", pa.float32()), ("cluster", pa.int32())])
-"""Of an answer: its mean score with the others to its question, and the number of its meaning."""
+"""The result for an answer: its mean score with the other answers to its question, and its cluster."""
 QUESTIONS = pa.schema(
     [
         ("group", pa.string()),
@@ -44,28 +44,28 @@ QUESTIONS = pa.schema(
         ("typical", pa.large_string()),
     ]
 )
-"""As ``QuestionConsistency``; ``typical`` is the answer that agrees most with the others."""
+"""The columns of ``QuestionConsistency``; ``typical`` is the text of the most typical answer."""
 FIRST_ROW = pa.field("first", pa.int64())
-"""Beside the columns of ``QUESTIONS``: the row of the question's first answer."""
+"""A further column of ``QUESTIONS``: the row of the question's first answer."""
 MOST_PARTS = 512
 _SLICE_BITS = 32
 
 
 @dataclass(frozen=True)
 class ConsistencySettings:
-    """What a run of consistency depends on, besides its input and its model.
+    """The settings of a run of consistency: all it depends on, except its input and its model.
 
     Attributes:
-        schema: of the input.
+        schema: schema of the input.
         text: column of the answers.
         by: column that names the question of a row.
         group: column that names the system, or any other group; a question of two groups is two questions.
-        threshold: score from which two answers say the same.
-        most_answers: answers of a question that are compared.
-        seed: of the sample of a question's answers.
-        parts: among which questions are spread.
-        options: how to read.
-        handler: args of ``PairScorer``.
+        threshold: least score of two answers with the same meaning.
+        most_answers: limit of the compared answers to a question.
+        seed: seed of the sample of a question's answers.
+        parts: count of the parts that questions are divided among.
+        options: options of the reader.
+        handler: arguments of ``PairScorer``.
     """
 
     schema: pa.Schema
@@ -82,13 +82,13 @@ class ConsistencySettings:
 
     @property
     def scored_schema(self) -> pa.Schema:
-        """Of the output: the input's columns, then ours; null where an answer was not compared."""
+        """Schema of the output: the input's columns, then the result; null if an answer was not compared."""
         ours = [pa.field(self._names[one.name], one.type) for one in list(AGREED)[1:]]
         return pa.schema([*self.schema, *ours])
 
     @property
     def renamed(self) -> dict[str, str]:
-        """What those columns of the output are called whose names the input has."""
+        """The new names of result columns whose names the input already has."""
         return renamed(self._names)
 
     @property
@@ -97,17 +97,17 @@ class ConsistencySettings:
 
     @property
     def rejected_schema(self) -> pa.Schema:
-        """Of the rejected rows."""
+        """Schema of the rejected rows."""
         return rejected_schema(self.schema)
 
 
 def parts_of(rows: int) -> int:
-    """How many parts an input of so many rows has: each as large as a slice, up to ``MOST_PARTS``."""
+    """Count of the parts of an input of ``rows`` rows: each as large as a slice, up to ``MOST_PARTS``."""
     return max(1, min(MOST_PARTS, -(-rows // ROWS_PER_SLICE)))
 
 
 def usable(data: SliceData, settings: ConsistencySettings) -> tuple[IntArray, dict[int, str]]:
-    """The rows of a slice that have an answer and a question, and why the others cannot be used."""
+    """The rows of a slice that have an answer and a question, and the reasons by row for the others."""
     sifted = sift(data.table, [settings.text])
     reasons = dict(zip(sifted.bad.tolist(), sifted.reasons, strict=True))
     for name in filter(None, (settings.group, settings.by)):
@@ -120,8 +120,8 @@ def usable(data: SliceData, settings: ConsistencySettings) -> tuple[IntArray, di
 def split(data: SliceData, settings: ConsistencySettings) -> Iterator[tuple[int, pa.Table]]:
     """The answers of a slice by part.
 
-    Of a question with more answers than are compared the texts stay behind: a part does not outgrow the
-    memory, however many answers a question has.
+    Answers beyond the limit of a question are passed on without their texts, so that a part fits into memory
+    however many answers a question has.
     """
     rows, _ = usable(data, settings)
     table = data.table.take(pa.array(rows))
@@ -151,7 +151,7 @@ def _part(group: str, question: str, parts: int) -> int:
 
 @dataclass(frozen=True)
 class PartPairs:
-    """The answers of a part and the pairs to score; ``question`` numbers the question of each answer."""
+    """The answers of a part and the pairs to score; ``question`` is the index of each answer's question."""
 
     index: int
     answers: pa.Table
@@ -169,9 +169,9 @@ def pair_part(index: int, tables: Sequence[pa.Table], settings: ConsistencySetti
     """Pair the answers of a part.
 
     Args:
-        index: of the part.
-        tables: its answers, of every slice, in any order.
-        settings: of the run.
+        index: the index of the part.
+        tables: its answers from all slices, in any order.
+        settings: the settings of the run.
     """
     answers = pa.concat_tables([ANSWERS.empty_table(), *tables]).sort_by("row").combine_chunks()
     names = list(zip(*(answers.column(name).to_pylist() for name in ("group", "question")), strict=True))
@@ -186,15 +186,15 @@ def pair_part(index: int, tables: Sequence[pa.Table], settings: ConsistencySetti
 
 
 def agree(part: PartPairs, scores: ArrayLike, settings: ConsistencySettings) -> tuple[pa.Table, pa.Table]:
-    """What the scores of a part come to.
+    """Compute the result of a part from the scores of its pairs.
 
     Args:
         part: the pairs.
-        scores: of those that the model must score.
-        settings: of the run.
+        scores: the scores of the pairs that the model must score.
+        settings: the settings of the run.
 
     Returns:
-        The questions, ``QUESTIONS`` and ``FIRST_ROW``, in order of appearance; and ``AGREED`` of the answers.
+        The questions (``QUESTIONS`` and ``FIRST_ROW``) in order of appearance, and the answers (``AGREED``).
 
     Raises:
         UserError: the model failed on a pair.
@@ -210,7 +210,7 @@ def agree(part: PartPairs, scores: ArrayLike, settings: ConsistencySettings) -> 
         pa.array(agreement, mask=np.isnan(agreement)),
         pa.array(cluster, mask=cluster < 0),
     ]
-    # Each question has an answer that is compared, so that both are numbered alike.
+    # Each question has a compared answer, so questions have the same numbers in both.
     sizes = np.diff(compared.ends, prepend=0)
     starts, of_question = compared.ends - sizes, np.repeat(np.arange(len(sizes)), sizes)
     typical = np.lexsort((-np.nan_to_num(found.agreement, nan=0.0), of_question))[starts]
@@ -234,12 +234,12 @@ def agree(part: PartPairs, scores: ArrayLike, settings: ConsistencySettings) -> 
 
 
 def with_agreement(data: SliceData, agreed: pa.Table, settings: ConsistencySettings) -> pa.Table:
-    """The usable rows of a slice with what was found of them.
+    """The usable rows of a slice with the columns of the result.
 
     Args:
         data: the slice.
-        agreed: of these rows, in order.
-        settings: of the run.
+        agreed: the result for these rows, in order.
+        settings: the settings of the run.
     """
     rows, _ = usable(data, settings)
     if not np.array_equal(agreed.column("row").to_numpy(), rows + (data.slice.index << _SLICE_BITS)):
@@ -256,11 +256,11 @@ def rejected_of(data: SliceData, settings: ConsistencySettings) -> pa.Table:
 
 
 def slice_of(agreed: pa.Table, index: int) -> pa.Table:
-    """The rows of one slice, of rows in order.
+    """The rows of one slice.
 
     Args:
-        agreed: ``AGREED``, sorted by ``row``.
-        index: of the slice.
+        agreed: rows of ``AGREED``, sorted by ``row``.
+        index: the index of the slice.
     """
     row = agreed.column("row").to_numpy()
     start, end = np.searchsorted(row, [index << _SLICE_BITS, (index + 1) << _SLICE_BITS])

@@ -1,4 +1,4 @@
-"""The entries of a whole input as columns, and back from an entry to its texts."""
+"""The entries of a whole input as columns, and the texts of single entries."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from beam_sts.io.reading import InputPlan, read_slices
 
 @dataclass(frozen=True)
 class Entries:
-    """Every answer's score, group, question and mark, in the input's order; 36 bytes each, no text.
+    """Score, group, question and mark of every answer, in the input's order: 36 bytes each, no text.
 
-    ``slices`` holds the index of each slice and ``ends`` where its entries end.
+    ``slices`` has the index of each slice, and ``ends`` the index at which its entries end.
     """
 
     score: NDArray[np.float64]
@@ -46,11 +46,11 @@ class Entries:
 
 
 def gather(parts: Iterable[tuple[int, pa.Table]], settings: EvaluationSettings) -> Entries:
-    """The entries of slices, in the order of their indices, calibrated where that is asked for.
+    """Collect the entries of slices in the order of their indices, and calibrate them if the settings say so.
 
     Args:
         parts: index and entries of each slice.
-        settings: of the evaluation.
+        settings: the settings of the evaluation.
     """
     found = sorted(parts, key=lambda part: part[0])
     table = pa.concat_tables([ENTRIES.empty_table(), *(entries for _, entries in found)]).unify_dictionaries()
@@ -73,18 +73,18 @@ def gather(parts: Iterable[tuple[int, pa.Table]], settings: EvaluationSettings) 
 
 
 def pack(table: pa.Table) -> str:
-    """A table as text, for a record."""
+    """Encode a table as text, for a record."""
     return base64.b64encode(encode(table, "parquet")).decode()
 
 
 def unpack(text: str, schema: pa.Schema = ENTRIES) -> pa.Table:
-    """What ``pack`` made a text of; by default the entries of a slice."""
+    """Decode a text of ``pack``; the default schema is that of a slice's entries."""
     return pq.read_table(pa.BufferReader(base64.b64decode(text))).cast(schema)
 
 
 @dataclass(frozen=True)
 class Texts:
-    """What an entry was made of; ``file`` and ``row`` (from 0) say where it is."""
+    """The texts of an entry; ``file`` and ``row`` (from 0) are its place."""
 
     file: str
     row: int
@@ -96,13 +96,13 @@ class Texts:
 def texts_of(
     plan: InputPlan, settings: EvaluationSettings, entries: Entries, chosen: Sequence[int]
 ) -> dict[int, Texts]:
-    """Read the texts of a few entries again: only the slices that hold them are read.
+    """Read the texts of a few entries again, from those slices only that have them.
 
     Args:
         plan: the input.
-        settings: of the evaluation.
-        entries: all of them.
-        chosen: which to read, in any order.
+        settings: the settings of the evaluation.
+        entries: all entries.
+        chosen: indices of the entries to read, in any order.
     """
     wanted: dict[int, list[tuple[int, int]]] = {}
     for entry in set(chosen):

@@ -1,4 +1,4 @@
-"""Gates on the result, and what machines read of it: JUnit XML and GitHub's Markdown. Pure functions."""
+"""Gates on the result, and its forms for CI services: JUnit XML and GitHub's Markdown. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from beam_sts.evaluation.comparison import Comparison
 from beam_sts.evaluation.means import GroupMean
 
-# What XML 1.0 has no way to write.
+# Characters that XML 1.0 cannot represent.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LONGEST = 120
 _ROWS = 100
@@ -18,7 +18,7 @@ _ROWS = 100
 
 @dataclass(frozen=True)
 class Gate:
-    """A bound that one group keeps or breaks; ``value`` is None where there is none to hold against it."""
+    """A limit that a group passes or fails; ``value`` is None if there is no value to compare."""
 
     gate: str
     limit: float
@@ -35,14 +35,14 @@ def check_gates(
     fail_under: float | None = None,
     max_regression: float | None = None,
 ) -> list[Gate]:
-    """Hold every group against the bounds that are given.
+    """Check every group against the limits.
 
     Args:
-        means: of the groups, or of all rows.
-        comparisons: of the groups with the baseline.
-        fail_under: least mean.
-        max_regression: largest estimated loss against the baseline; a group that shares no question with it
-            breaks the bound, for its loss is not known.
+        means: means of the groups, or of all rows.
+        comparisons: comparisons of the groups with the baseline.
+        fail_under: least mean; None: no limit.
+        max_regression: largest estimated loss against the baseline; None: no limit. A group that shares no
+            question with the baseline fails, because its loss is unknown.
     """
     gates = []
     if fail_under is not None:
@@ -67,14 +67,14 @@ def check_gates(
 
 
 def _unsure(one: Comparison, limit: float) -> str:
-    """What a gate cannot say: that the sample would not have shown a loss of the size it guards against."""
+    """A note if the confidence interval includes a loss above the limit, so the gate passes without proof."""
     if one.low is not None and -one.low > limit >= -(one.difference or 0):
-        return f" (95%: a loss of up to {-one.low:.4f} is not ruled out; bring more questions)"
+        return f" (95%: a loss of up to {-one.low:.4f} is not ruled out; use more questions)"
     return ""
 
 
 def _left_out(one: Comparison) -> str:
-    """A system that leaves hard questions out must not pass in silence."""
+    """A note on unanswered questions, so that a system that leaves out hard ones does not pass unnoticed."""
     return f"; {one.missing:,} questions that it did not answer are left out" if one.missing else ""
 
 
@@ -82,8 +82,8 @@ def junit(gates: Sequence[Gate], *, rows: int) -> bytes:
     """The gates as JUnit XML, which CI services show as tests.
 
     Args:
-        gates: of ``check_gates``; without any the file has one test, that rows were scored.
-        rows: that were scored.
+        gates: the result of ``check_gates``; if it is empty, the file has one test, that rows were scored.
+        rows: count of the scored rows.
     """
     failed = sum(not gate.passed for gate in gates)
     counts = {"tests": str(max(len(gates), 1)), "failures": str(failed), "errors": "0"}
@@ -104,13 +104,13 @@ def junit(gates: Sequence[Gate], *, rows: int) -> bytes:
 def markdown(
     title: str, means: Sequence[GroupMean], comparisons: Sequence[Comparison], gates: Sequence[Gate]
 ) -> str:
-    """The result in GitHub-flavoured Markdown, for the summary of a CI job; names of the input are escaped.
+    """The result in GitHub-flavoured Markdown for the summary of a CI job; names from the input are escaped.
 
     Args:
         title: what was evaluated.
-        means: of the groups, or of all rows.
-        comparisons: with the baseline.
-        gates: of ``check_gates``.
+        means: means of the groups, or of all rows.
+        comparisons: comparisons with the baseline.
+        gates: the result of ``check_gates``.
     """
     lines = [f"### {literal(title)}", ""]
     failed = [gate for gate in gates if not gate.passed]
@@ -151,7 +151,7 @@ def markdown(
 
 
 def literal(text: str) -> str:
-    """A text of unknown origin that GitHub shows as it is: no markup, no link, no mention, on one line.
+    """Escape a text so that GitHub shows it literally: no markup, link or mention, on one line.
 
     >>> literal("a|b <img> @me")
     '<code>a&#124;b&#32;&#60;img&#62;&#32;&#64;me</code>'

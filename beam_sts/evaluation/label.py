@@ -1,9 +1,8 @@
-"""How good a threshold is, from a few labelled pairs, and which pairs to label next. Pure functions.
+"""The quality of a threshold, estimated from few labels, and which pairs to label next. Pure functions.
 
-The share of duplicates is taken to rise with the score. That is all that is assumed: labels near each other
-in score make a cell, the share of each cell is drawn from a Beta distribution, and each draw is made
-monotone (isotonic regression). So a label tells about its neighbours too, and few labels give narrow
-intervals.
+The only assumption is that the share of duplicates rises with the score. Labels of similar scores form a
+cell, the share of each cell is drawn from a Beta distribution, and each draw is made monotone by isotonic
+regression. So a label is evidence for neighbouring scores too, and few labels give narrow intervals.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from numpy.typing import NDArray
 from beam_sts.arrays import IntArray
 
 STEPS = 100
-"""Thresholds 0.00, 0.01, ... 0.99; a step holds the scores from one threshold to the next."""
+"""Count of the thresholds 0.00, 0.01, ... 0.99; a step is the scores from one threshold to the next."""
 CONFIDENCE = 0.7
 _DRAWS = 1_000
 _PRIOR = 0.1
-_CELL = 8  # labels of a cell at least
-_WIDTH = 0.15  # standard deviation of the first sample's extra share around the threshold
-_NEAR = 8  # steps on either side of where the threshold may lie
-_TILT = 2.0  # most that a kind of difference is drawn more often than another, either way
+_CELL = 8  # the least number of labels in a cell
+_WIDTH = 0.15  # standard deviation, in scores, of the first sample's concentration around the threshold
+_NEAR = 8  # steps on either side of the possible thresholds
+_TILT = 2.0  # limit of the ratio at which kinds of difference are drawn more or less often
 
 FloatArray = NDArray[np.float64]
 
@@ -36,17 +35,20 @@ def steps_of(scores: NDArray[np.floating]) -> IntArray:
     >>> steps_of(np.array([0.0, 0.049, 0.05, 0.97, 1.0])).tolist()
     [0, 4, 5, 97, 99]
     """
-    # The margin keeps float32's 0.9 in the step that begins at 0.9.
+    # The margin puts the float32 number nearest to 0.9 into the step from 0.9.
     found: IntArray = np.clip((scores.astype(np.float64) * STEPS + 1e-4).astype(np.int64), 0, STEPS - 1)
     return found
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What people said of n pairs.
+    """Labels by people of n pairs. All arrays have the shape (n,).
 
-    ``scores``; ``duplicate``: whether each is one; ``weights``: how many pairs each stands for beside others
-    of about its score, 1 where all are drawn alike; all of shape (n,).
+    Attributes:
+        scores: scores of the pairs.
+        duplicate: whether each pair is a duplicate.
+        weights: how many pairs each represents, relative to others of similar scores; 1 if all are drawn
+            equally.
     """
 
     scores: FloatArray
@@ -58,7 +60,7 @@ class Labels:
 
     @classmethod
     def none(cls) -> Labels:
-        """No label yet."""
+        """Empty labels."""
         return cls(np.empty(0), np.empty(0, dtype=bool), np.empty(0))
 
 
@@ -77,17 +79,18 @@ class Quality:
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of both."""
+        """Harmonic mean of precision and recall."""
         total = self.precision + self.recall
         return 2 * self.precision * self.recall / total if total else 0.0
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What labels say about all pairs of a run.
+    """The estimate for all pairs of a run from its labels.
 
-    ``population``: pairs of each step, shape (100,). ``shares``: drawn shares of duplicates of each step,
-    shape (draws, 100).
+    Attributes:
+        population: count of pairs in each step, shape (100,).
+        shares: drawn shares of duplicates in each step, shape (draws, 100).
     """
 
     population: IntArray
@@ -95,7 +98,7 @@ class Estimate:
 
     @property
     def above(self) -> IntArray:
-        """Pairs at or above each threshold, shape (100,)."""
+        """Count of pairs at or above each threshold, shape (100,)."""
         found: IntArray = _from_above(self.population)
         return found
 
@@ -119,28 +122,28 @@ class Estimate:
         )
 
     def recommend(self, precision: float, confidence: float = CONFIDENCE) -> Quality | None:
-        """The lowest threshold whose precision is as high as asked in that share of the draws, or None."""
+        """The lowest threshold with at least this precision in ``confidence`` of the draws, or None."""
         sure = np.quantile(self.precision, 1 - confidence, axis=0)
         found = np.flatnonzero((sure >= precision) & (self.population > 0))
         return self.at(float(found[0]) / STEPS) if len(found) else None
 
     def surest(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
-        """The threshold of the highest precision that is reached with that confidence, and this precision."""
+        """The threshold with the highest precision at this confidence, and that precision."""
         sure = np.quantile(self.precision, 1 - confidence, axis=0)
         step = int(np.argmax(np.where(self.population > 0, sure, -1.0)))
         return step / STEPS, float(sure[step])
 
 
 def estimate_quality(population: IntArray, labels: Labels, seed: int = 0) -> Estimate:
-    """What the labels say about all pairs.
+    """Estimate the shares of duplicates among all pairs from labels of some of them.
+
+    With k duplicates among the n labels of a cell, the share is drawn from Beta(k + 0.1, n - k + 0.1).
+    Jeffreys' 1/2 instead of 0.1 would add up over many cells without duplicates, and understate recall.
 
     Args:
-        population: pairs of the run in each step, shape (100,).
-        labels: of some of them, at least one.
-        seed: of the draws.
-
-    Of k duplicates among n labels of a cell its share is drawn from Beta(k + 0.1, n - k + 0.1). Jeffreys' 1/2
-    in place of 0.1 would add up over many cells without duplicates and understate recall.
+        population: count of the run's pairs in each step, shape (100,).
+        labels: labels of some of the pairs, at least one.
+        seed: seed of the draws.
 
     >>> population = np.zeros(100, np.int64); population[[25, 92]] = 1000, 100
     >>> score = np.repeat([0.255, 0.925], 40)
@@ -154,16 +157,16 @@ def estimate_quality(population: IntArray, labels: Labels, seed: int = 0) -> Est
     of = cell[steps]
     weight = np.bincount(of, labels.weights)
     hit = np.bincount(of, labels.weights * labels.duplicate) / weight
-    size = weight**2 / np.bincount(of, labels.weights**2)  # labels of equal weight that would say as much
+    size = weight**2 / np.bincount(of, labels.weights**2)  # the effective sample size
     shares = rng.beta(hit * size + _PRIOR, (1 - hit) * size + _PRIOR, size=(_DRAWS, len(size)))
     shares = _monotone(shares, size + 2 * _PRIOR)
-    # Between the middles of two cells the share goes straight from one to the other.
+    # Shares are interpolated linearly between the middles of cells.
     middle = np.bincount(of, labels.weights * steps) / weight
     return Estimate(population, _between(shares, middle))
 
 
 def _cells(count: IntArray) -> IntArray:
-    """Steps with enough labels together, from the top; the last cell takes the rest."""
+    """The cell of each step: from the top, steps are joined until they have enough labels."""
     cell = np.zeros(STEPS, dtype=np.int64)
     number, labels = 0, 0
     for step in range(STEPS - 1, -1, -1):
@@ -178,7 +181,7 @@ def _cells(count: IntArray) -> IntArray:
 
 
 def _monotone(shares: FloatArray, weights: FloatArray) -> FloatArray:
-    """Isotonic regression of each row, by its min-max formula."""
+    """Isotonic regression of each row by the min-max formula."""
     edges = np.concatenate([[0.0], np.cumsum(weights)])
     sums = np.concatenate([np.zeros((len(shares), 1)), np.cumsum(shares * weights, axis=1)], axis=1)
     found = np.full_like(shares, -np.inf)
@@ -206,17 +209,18 @@ def _from_above(values: Any) -> Any:
 def wanted_steps(
     population: IntArray, threshold: float, estimate: Estimate | None = None, precision: float = 0.95
 ) -> FloatArray:
-    """How much a label of each step is worth, shape (100,), adding up to 1.
+    """The value of a label in each step, shape (100,), with sum 1.
 
-    Without labels: even over the steps that have pairs, three times as much at the threshold. With labels:
-    what narrows the precision most where the threshold may lie (pairs times the deviation of a label, which
-    is Neyman's allocation), and the steps next to it.
+    Without labels it is equal for all steps that have pairs, and three times as high at the threshold. With
+    labels it favours the steps that narrow the interval of the precision most (pairs times the standard
+    deviation of a label, which is Neyman's allocation) at the possible thresholds and in the steps next to
+    them.
 
     Args:
-        population: pairs of each step.
-        threshold: of the run.
-        estimate: of the labels that are there.
-        precision: that is asked for.
+        population: count of pairs in each step, shape (100,).
+        threshold: the threshold of the run.
+        estimate: the estimate from the labels so far, or None.
+        precision: the precision that the user wants.
     """
     there = population > 0
     if estimate is None:
@@ -240,17 +244,17 @@ def wanted_steps(
 def draw_steps(
     steps: IntArray, worth: FloatArray, count: int, rng: np.random.Generator, left_out: IntArray | None = None
 ) -> IntArray:
-    """Draw pairs by the worth of their step; a step that has too few gives what it has.
+    """Draw pairs in proportion to the value of their step; of a step with too few pairs, all are drawn.
 
     Args:
-        steps: of n pairs.
-        worth: of each step, shape (100,).
-        count: how many to draw.
-        rng: draws.
+        steps: step of each of n pairs, shape (n,).
+        worth: value of each step, shape (100,).
+        count: how many pairs to draw.
+        rng: the random number generator.
         left_out: indices of pairs not to draw.
 
     Returns:
-        Distinct indices, shape (min(count, pairs there are),).
+        Distinct indices, shape (min(count, available pairs),).
     """
     order = rng.permutation(len(steps))
     if left_out is not None:
@@ -259,12 +263,12 @@ def draw_steps(
     there = np.bincount(steps[order], minlength=STEPS)
     take = np.zeros(STEPS)
     worth = np.where(there > 0, worth + 1e-9, 0.0)
-    for _ in range(STEPS):  # what a full step cannot give goes to the others
+    for _ in range(STEPS):  # the rest of a step with too few pairs is divided among the others
         open_steps = worth * (take < there)
         if count - take.sum() < 1e-6 or not open_steps.any():
             break
         take = np.minimum(take + open_steps / open_steps.sum() * (count - take.sum()), there)
-    # Cumulated and rounded at a random place, each step gets its share or one more, all together the count.
+    # Systematic sampling: each step gets its share rounded down or up, and the sum is the count.
     edges = np.floor(np.concatenate([[0.0], np.cumsum(take)]) + rng.random() * 0.999 + 1e-9)
     whole = np.minimum(np.diff(edges).astype(np.int64), there)
     by_step = order[np.argsort(steps[order], kind="stable")]
@@ -276,7 +280,7 @@ def draw_steps(
 
 
 def sample_evenly(scores: NDArray[np.floating], count: int, seed: int = 0) -> IntArray:
-    """Draw pairs evenly over the scores that there are, in a random order; shape (min(count, n),)."""
+    """Draw pairs evenly over the range of scores; indices in random order, shape (min(count, n),)."""
     rng = np.random.default_rng(seed)
     worth = np.full(STEPS, 1 / STEPS)
     found: IntArray = rng.permutation(draw_steps(steps_of(scores), worth, count, rng))
@@ -286,16 +290,16 @@ def sample_evenly(scores: NDArray[np.floating], count: int, seed: int = 0) -> In
 def draw_kinds(
     kinds: NDArray[np.generic], count: int, rng: np.random.Generator
 ) -> tuple[IntArray, FloatArray]:
-    """Of pairs drawn before choose some in which rare kinds of difference are more often.
+    """Choose some of n pairs so that rare kinds of difference are more frequent.
 
     Args:
-        kinds: of n pairs, in the order of their scores.
-        count: how many to choose.
-        rng: draws.
+        kinds: kind of difference of each pair, in the order of scores, shape (n,).
+        count: how many pairs to choose.
+        rng: the random number generator.
 
     Returns:
-        Indices in a random order, so that a label does not hint at the next, and the weight of each: how many
-        pairs it stands for beside the others.
+        Indices, in random order so that a label does not hint at the next, and weights: how many pairs each
+        represents relative to the others.
     """
     _, of, sizes = np.unique(kinds, return_inverse=True, return_counts=True)
     measure = np.clip(np.sqrt(sizes.mean() / sizes), 1 / _TILT, _TILT)[of]
@@ -303,7 +307,7 @@ def draw_kinds(
     if count == len(kinds):
         return rng.permutation(count), np.ones(count)
     part = measure / measure.sum() * count
-    for _ in range(20):  # no pair is chosen twice
+    for _ in range(20):  # keep probabilities at most 1, so that no pair is chosen twice
         over = part > 1
         if not over.any():
             break
@@ -320,7 +324,7 @@ def draw_kinds(
 
 
 def labels_needed(labels: int, width: float, wanted: float) -> int:
-    """How many labels more would narrow an interval: its width goes by one over the root of their number.
+    """How many more labels narrow an interval, whose width falls with the root of their number.
 
     >>> labels_needed(100, 0.1, 0.05), labels_needed(100, 0.04, 0.05)
     (300, 0)

@@ -1,4 +1,4 @@
-"""The local driver: slice after slice in this process, with no more than one slice's texts in memory."""
+"""The local driver: scores the slices one after the other, with the texts of one slice in memory."""
 
 from __future__ import annotations
 
@@ -30,12 +30,15 @@ FOLDERS = ("scores", "rejected")
 def evaluate_slices(
     units: Iterable[list[Slice]], scorer: PairScorer, settings: EvaluationSettings
 ) -> Iterator[tuple[Part, dict[str, Any]]]:
-    """Read and score slices, in order; gives each with its record.
+    """Read and score slices in order.
 
     Args:
         units: slices that are read in one pass.
         scorer: the model.
-        settings: of the evaluation.
+        settings: the settings of the evaluation.
+
+    Yields:
+        Each scored slice with its record.
     """
     for unit in units:
         for data in read_slices(unit, settings.schema, settings.text_columns, settings.options):
@@ -46,11 +49,11 @@ def evaluate_slices(
 
 
 def record_of(part: Part, seconds: float) -> dict[str, Any]:
-    """The counts of a slice, as JSON holds them.
+    """The counts of a slice, in types of JSON.
 
     Args:
         part: the slice.
-        seconds: that scoring took.
+        seconds: duration of scoring.
     """
     rejected = part.rejected.select(["file", "row", "reason"]).slice(0, REJECTED_KEPT)
     return {
@@ -68,23 +71,23 @@ def record_of(part: Part, seconds: float) -> dict[str, Any]:
 
 
 def commit(part: Part, record: dict[str, Any], output: OutputFolder) -> None:
-    """Write a slice: rejected rows, its record, and the scored rows last, which mark it as committed."""
+    """Write a slice: its rejected rows, its record, then its scored rows, which mark it as committed."""
     shards = {**({"rejected": part.rejected} if len(part.rejected) else {}), "scores": part.scored}
     noted = {**record, "entries": pack(part.entries)}
     output.commit(part.data.slice.index, shards, noted, of=slice_identity(part.data.slice))
 
 
 def check_input(plan: InputPlan, settings: EvaluationSettings, baseline: str | None, source: str) -> None:
-    """Look for what would spoil the result, before the long work; reads no more of the input than it needs.
+    """Check the input before the long work, and read no more of it than needed.
 
     Args:
         plan: the input.
-        settings: of the evaluation.
-        baseline: a group that must be there.
-        source: the input, as it was named.
+        settings: the settings of the evaluation.
+        baseline: the group that must exist, or None.
+        source: the input as the user named it.
 
     Raises:
-        UserError: no row can be used, all marks are the same, or no group is the baseline.
+        UserError: no row can be used, all marks are equal, or the baseline is not one of the groups.
     """
     if settings.wide and baseline is not None:
         check_baseline(baseline, settings.answers)

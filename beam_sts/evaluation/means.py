@@ -1,4 +1,4 @@
-"""The mean score of each group, with its interval. Pure functions."""
+"""The mean score of each group, with its confidence interval. Pure functions."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class GroupMean:
-    """The mean score of a group, and the interval that holds the mean of all such pairs at 95% confidence.
+    """The mean score of a group, with its 95% confidence interval.
 
-    ``low`` and ``high`` are None for a group of one question, which says nothing of its spread. ``count`` is
-    of scores, ``questions`` of what they are clustered by: as many where each score is a question of its own.
+    ``low`` and ``high`` are None for a group of one question, whose spread is unknown. ``count`` is the
+    number of scores, ``questions`` the number of questions that they are clustered by; the two are equal if
+    each score has a separate question.
     """
 
     group: str
@@ -37,16 +38,16 @@ def group_means(
 ) -> list[GroupMean]:
     """Mean, its 95% confidence interval, and median of the scores of each group, the highest mean first.
 
-    The interval is Student's t over the questions, cut to 0 to 1 where all scores lie there. Scores of one
-    question are not independent: they are averaged first, so that each question counts once, however many
-    answers it has. With as many answers to each question this is the clustered standard error of Miller
-    (2024, "Adding error bars to evals", arXiv:2411.00640; Cameron and Miller 2015, "A practitioner's guide to
-    cluster-robust inference"), with its small-sample factor.
+    The interval is Student's t over the questions, clipped to 0 to 1 if all scores are in that range. Scores
+    of one question are not independent. They are averaged first, so that each question has the same weight,
+    however many answers it has. If all questions have the same number of answers, this is the clustered
+    standard error of Miller (2024, "Adding error bars to evals", arXiv:2411.00640; Cameron and Miller 2015,
+    "A practitioner's guide to cluster-robust inference"), with its small-sample factor.
 
     Args:
-        scores: what the model said, finite, shape (n,).
+        scores: the model's scores, finite, shape (n,).
         groups: the group of each score.
-        questions: the question of each score; default: each is a question of its own.
+        questions: the question of each score; default: a separate question for each.
 
     >>> group_means([0.9, 0.8, 0.7, 0.4, 0.2], ["a", "a", "a", "b", "b"])[0].mean.__round__(3)
     0.8
@@ -58,7 +59,7 @@ def group_means(
 def means_of(
     scores: ArrayLike, group: IntArray, names: Sequence[str], question: IntArray | None
 ) -> list[GroupMean]:
-    """As ``group_means``, of groups and questions that are numbers."""
+    """The same as ``group_means``, with numbers for questions and indices into ``names`` for groups."""
     said = np.asarray(scores, np.float64)
     order = np.argsort(group, kind="stable")
     ends = np.cumsum(np.bincount(group, minlength=len(names)))
@@ -70,7 +71,7 @@ def means_of(
 
 
 def codes(values: Sequence[Hashable]) -> tuple[list[str], IntArray]:
-    """The distinct values as texts, in order, and the number of each value among them.
+    """The distinct values as texts, sorted, and the index of each value among them.
 
     >>> codes(["b", "a", "b"])
     (['a', 'b'], array([1, 0, 1]))
@@ -81,7 +82,7 @@ def codes(values: Sequence[Hashable]) -> tuple[list[str], IntArray]:
 
 
 def clustered(values: FloatArray, cluster: IntArray | None) -> FloatArray:
-    """The mean of each cluster, in the order of their numbers; the values themselves without clusters.
+    """The mean of each cluster, sorted by cluster; without clusters, the values.
 
     >>> clustered(np.array([1.0, 3.0, 5.0]), np.array([7, 7, 9])).tolist()
     [2.0, 5.0]
@@ -94,14 +95,14 @@ def clustered(values: FloatArray, cluster: IntArray | None) -> FloatArray:
 
 
 def half_width(values: FloatArray, confidence: float = 0.95) -> float:
-    """Half of Student's t interval of a mean of independent values; 0 where they do not vary."""
+    """Half the width of Student's t interval of the mean of independent values; 0 if they do not vary."""
     if values.min() == values.max():
         return 0.0
     return float(stats.t.ppf((1 + confidence) / 2, len(values) - 1) * standard_error(values))
 
 
 def standard_error(values: FloatArray) -> float:
-    """Of the mean of independent values."""
+    """The standard error of the mean of independent values."""
     return float(values.std(ddof=1) / len(values) ** 0.5)
 
 

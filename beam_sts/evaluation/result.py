@@ -1,4 +1,4 @@
-"""The result of an evaluation, made of the slices' records and entries. Pure functions."""
+"""The result of an evaluation, computed from the slices' records and entries. Pure functions."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from beam_sts.evaluation.settings import EvaluationSettings
 from beam_sts.scoring.counts import ScoredRows
 
 REJECTED_KEPT = 1_000
-"""Rejected rows that the result names one by one; ``rejected/`` of the output has all."""
+"""Limit of the rejected rows that the result lists; ``rejected/`` of the output has all."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The result, as ``--json`` writes it; ``rows_read`` is ``rows_scored`` + ``rows_rejected``.
+    """The result, which ``--json`` writes; ``rows_read`` is ``rows_scored`` + ``rows_rejected``.
 
-    ``answers`` counts scores, one a row or, with ``--systems``, one for each system that answered;
-    ``missing`` says how many questions that another group answered each group did not.
+    ``answers`` counts scores: one per row or, with ``--systems``, one for each system that answered.
+    ``missing`` counts, for each group, the questions that only other groups answered.
     """
 
     model: str
@@ -66,7 +66,7 @@ class Evaluation:
 
     @property
     def passed(self) -> bool:
-        """Whether no gate is broken."""
+        """Whether all gates passed."""
         return all(gate.passed for gate in self.gates)
 
 
@@ -82,22 +82,22 @@ def conclude(
     max_regression: float | None = None,
     seed: int = 0,
 ) -> Evaluation:
-    """Means, comparisons, agreement and gates of all entries.
+    """Compute means, comparisons, agreement and gates.
 
     Args:
-        entries: of the whole input.
-        records: of its slices, in their order.
-        settings: of the evaluation.
-        model: its name.
-        source: the input, as it was named.
-        baseline: a group; default: the first by name, where questions pair the groups.
-        fail_under: least mean of a group.
-        max_regression: largest estimated loss against the baseline.
-        seed: of the bootstrap.
+        entries: the entries of the whole input.
+        records: the records of its slices, in order.
+        settings: the settings of the evaluation.
+        model: the model's name.
+        source: the input as the user named it.
+        baseline: the group to compare with; default: the first by name, if questions pair the groups.
+        fail_under: least mean of a group; None: no limit.
+        max_regression: largest estimated loss against the baseline; None: no limit.
+        seed: seed of the bootstrap.
 
     Raises:
-        UserError: nothing was scored, or the baseline is no group.
-        UndefinedCorrelationError: with marks, where one side does not vary.
+        UserError: nothing was scored, or the baseline is not one of the groups.
+        UndefinedCorrelationError: marks or scores do not vary.
     """
     total = ScoredRows.total(ScoredRows.read(record, some=True) for record in records)
     rejected = [row for record in records for row in record["rejected"]][:REJECTED_KEPT]
@@ -153,7 +153,7 @@ def conclude(
 
 
 def check_baseline(baseline: str, names: Sequence[str]) -> None:
-    """See that the baseline is one of the groups.
+    """Check that the baseline is one of the groups.
 
     Raises:
         UserError: it is not.
@@ -161,11 +161,11 @@ def check_baseline(baseline: str, names: Sequence[str]) -> None:
     if baseline not in names:
         more = f" and {len(names) - 20:,} more" if len(names) > 20 else ""
         listed = f"{', '.join(map(repr, names[:20]))}{more}"
-        raise UserError(f"--baseline {baseline}: is none of the groups; they are {listed}.")
+        raise UserError(f"--baseline {baseline}: is not one of the groups {listed}.")
 
 
 def first_few(rejected: Sequence[dict[str, Any]], shown: int = 5) -> list[str]:
-    """Rejected rows as lines for people."""
+    """The first rejected rows, one line each."""
     lines = [f"          {each['file']}, row {each['row']}: {each['reason']}" for each in rejected[:shown]]
     more = len(rejected) - shown
     return [*lines, f"          and {more:,} more"] if more > 0 else lines
@@ -174,13 +174,13 @@ def first_few(rejected: Sequence[dict[str, Any]], shown: int = 5) -> list[str]:
 def undefined(
     error: UndefinedCorrelationError, source: str, rejected: Sequence[dict[str, Any]], count: int
 ) -> UserError:
-    """The error of marks or scores that do not vary, with the rows that are not among them.
+    """The error for marks or scores that do not vary, with the rejected rows.
 
     Args:
         error: what is undefined.
-        source: the input, as it was named.
-        rejected: rows of it, some or all.
-        count: how many were rejected.
+        source: the input as the user named it.
+        rejected: some or all of the rejected rows.
+        count: count of the rejected rows.
     """
     return UserError(f"{source}: {error}; {count:,} rows rejected.", *first_few(rejected))
 

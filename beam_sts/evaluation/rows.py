@@ -1,6 +1,7 @@
-"""A slice of the input as pairs to score, and its scores as rows and columns. Pure functions.
+"""From a slice of the input to pairs, and from their scores to rows and entries. Pure functions.
 
-An *entry* is an answer with its score: a row has one, or in the wide form one for each system that answered.
+An *entry* is an answer with its score. A row has one entry or, in the wide form, one for each system that
+answered.
 """
 
 from __future__ import annotations
@@ -36,17 +37,17 @@ ENTRIES = pa.schema(
         ("position", pa.int32()),
     ]
 )
-"""What is kept of an entry: 28 bytes, whatever its texts. ``position`` is its row's within the slice."""
+"""The columns of an entry: 28 bytes, without texts. ``position`` is the index of its row in the slice."""
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The pairs of a slice: for each entry, in row order, its answer beside every reference of its row.
+    """The pairs of a slice: for each entry, in row order, its answer with every reference of its row.
 
-    ``answers`` and ``references`` are what the model is to score for them, by the rule, and ``blend`` makes
-    the pairs' scores of that. ``entry`` numbers the entry of each pair; ``position`` and ``system`` belong to
-    the entries.
+    The model scores ``answers`` and ``references``, which depend on the rule, and ``blend`` computes the
+    scores of the pairs from the model's. ``entry`` is the index of each pair's entry. ``position`` and
+    ``system`` are those of the entries.
     """
 
     data: SliceData
@@ -62,7 +63,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Part:
-    """What a slice comes to: its scored rows, its rejected ones, and its entries as columns."""
+    """The result of a slice: its scored rows, its rejected rows, and the columns of its entries."""
 
     data: SliceData
     scored: pa.Table
@@ -73,12 +74,12 @@ class Part:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """How many rows were rejected for which kind of reason."""
+        """Counts of rejected rows by kind of reason."""
         return dict(Counter(map(reason_kind, self.rejected.column("reason").to_pylist())))
 
 
 def prepare(data: SliceData, settings: EvaluationSettings) -> Prepared:
-    """Put answers beside references; rows that cannot be used have a reason instead."""
+    """Pair answers with references; rows that cannot be used get a reason."""
     table = data.table
     reasons: dict[int, str] = {}
     answers, parent, system = _answers(table, settings, reasons)
@@ -92,7 +93,7 @@ def prepare(data: SliceData, settings: EvaluationSettings) -> Prepared:
     usable[list(reasons)] = False
     kept = np.flatnonzero(usable[parent])
     parent, system, answers = parent[kept], system[kept], answers.take(pa.array(kept))
-    # Each entry beside the references of its row, which lie next to each other.
+    # Pair each entry with the references of its row, which are contiguous.
     count, first = np.bincount(owner, minlength=len(table)), np.searchsorted(owner, np.arange(len(table)))
     entry = np.repeat(np.arange(len(parent)), count[parent])
     start = np.cumsum(count[parent]) - count[parent]
@@ -110,7 +111,7 @@ def prepare(data: SliceData, settings: EvaluationSettings) -> Prepared:
 
 
 def finish(prepared: Prepared, result: ScoreResult, settings: EvaluationSettings) -> Part:
-    """Bring the scores of the pairs to their entries and rows."""
+    """Compute the scores of entries and rows from those of the pairs."""
     data, table = prepared.data, prepared.data.table
     scores = prepared.blend(result.scores)
     reasons = dict(prepared.reasons)
@@ -183,7 +184,7 @@ def references_of(table: pa.Table, settings: EvaluationSettings) -> list[list[st
 def _answers(
     table: pa.Table, settings: EvaluationSettings, reasons: dict[int, str]
 ) -> tuple[pa.ChunkedArray, IntArray, IntArray]:
-    """The answers in row order, with row and system of each; in the wide form a system may lack one."""
+    """The answers in row order, with their rows and systems; in the wide form an answer may be missing."""
     chunks, parents, systems = [], [], []
     for number, name in enumerate(settings.answers):
         sifted = sift(table, (name,))
@@ -206,7 +207,7 @@ def _answers(
 def _references(
     table: pa.Table, settings: EvaluationSettings, reasons: dict[int, str]
 ) -> tuple[pa.ChunkedArray, IntArray]:
-    """All references in row order, and the row of each; a row needs one at least."""
+    """All references in row order, and their rows; each row needs at least one."""
     chunks, owners = [], []
     for name in settings.references:
         flat, parent, faults = _flat(table, name)
@@ -234,7 +235,7 @@ def _no_reference(table: pa.Table, row: int, settings: EvaluationSettings) -> st
 
 
 def _flat(table: pa.Table, name: str) -> tuple[pa.ChunkedArray, IntArray, dict[int, str]]:
-    """The texts of a column (plain, lists, JSON of either), the row of each, and rows with neither."""
+    """The texts of a column (plain, lists, JSON of either), their rows, and the rows with anything else."""
     column, kind = column_at(table, name), field_at(table.schema, name)
     if holds_texts(kind) or pa.types.is_null(kind.type):
         return as_bytes(column), np.arange(len(table)), {}
@@ -260,7 +261,7 @@ def _parsed(column: pa.ChunkedArray) -> list[tuple[str, Any]]:
 
 
 def _marks(table: pa.Table, name: str, reasons: dict[int, str]) -> NDArray[np.float64]:
-    """People's marks: numbers, truth values, or texts of them, as columns of CSV files are."""
+    """Marks by people: numbers, booleans, or texts of either, as in CSV files."""
     column = column_at(table, name)
     if is_text(column.type):
         marks = np.array([_number(value) for value in column.to_pylist()], np.float64)
@@ -269,7 +270,9 @@ def _marks(table: pa.Table, name: str, reasons: dict[int, str]) -> NDArray[np.fl
         marks = np.asarray(pc.fill_null(whole.cast(pa.float64()), np.nan), np.float64)
     for row in np.flatnonzero(~np.isfinite(marks)).tolist():
         value = column[row].as_py()
-        said = "null" if value is None else f"no number: {value!r}" if isinstance(value, str) else str(value)
+        said = (
+            "null" if value is None else f"not a number: {value!r}" if isinstance(value, str) else str(value)
+        )
         reasons.setdefault(row, f"{said} in column {name!r}")
     return np.where(np.isfinite(marks), marks, 0.0)
 
@@ -285,7 +288,7 @@ def _number(value: str | bytes | None) -> float:
 
 
 def check_names(table: pa.Table, name: str, reasons: dict[int, str]) -> None:
-    """Note, in ``reasons``, the rows whose group or question is null or no text."""
+    """Add to ``reasons`` the rows whose group or question is null or not a text."""
     column = column_at(table, name)
     if is_text(column.type) or pa.types.is_null(column.type):
         sifted = sift(table, (name,))
@@ -308,7 +311,7 @@ def _groups(
 
 
 def _questions(data: SliceData, position: IntArray, settings: EvaluationSettings) -> IntArray:
-    """A number for the question of each entry: a 64-bit hash of its name; in the wide form else its row."""
+    """A number for the question of each entry: a 64-bit hash of its name, or its row in the wide form."""
     if settings.by is None:
         return position + (data.slice.index << 32)
     names = names_of(data.table, settings.by, position)
@@ -317,7 +320,8 @@ def _questions(data: SliceData, position: IntArray, settings: EvaluationSettings
 
 
 def _hash(name: str) -> int:
-    # Names of a million questions would take more memory than all else; two share a number once in 10^7 runs.
+    # The names of a million questions would need more memory than everything else. Two of them have the same
+    # hash once in 10^7 runs.
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little", signed=True)
 
 
@@ -329,7 +333,7 @@ def _with_scores(
     score: NDArray[np.float32],
     settings: EvaluationSettings,
 ) -> pa.Table:
-    """The scored rows, in order, with a score for each system."""
+    """The scored rows in order, with the scores of all systems."""
     scored = table.take(pa.array(rows)) if len(rows) < len(table) else table
     place = np.searchsorted(rows, position)
     added: list[pa.Array] = []

@@ -1,4 +1,4 @@
-"""What the score of an answer is: which pairs the model scores for it, and what is made of their scores."""
+"""The rules for the score of an answer: which pairs the model scores, and how their scores are blended."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from beam_sts.errors import UserError
 from beam_sts.evaluation.answers import Reading, read
 
 Blend = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""The model's scores -> the scores of the pairs given; it travels to workers, so it is no closure."""
+"""From the model's scores to those of the pairs. It is sent to workers, so it must not be a closure."""
 Rule = Callable[[pa.ChunkedArray, pa.ChunkedArray], tuple[pa.ChunkedArray, pa.ChunkedArray, Blend]]
-"""n answers and their n references -> the pairs to score and the blend.
+"""From n answers and their n references to the pairs to score and the blend.
 
-The pairs are n, or n several times over in the same order, such as the pairs given and then their passages.
+There are n pairs, or a multiple of n in the same order, such as all pairs and then all passages.
 """
 
 
@@ -47,11 +47,11 @@ RULES: dict[str, Rule] = {
     MODEL_RULE: lambda answers, references: (answers, references, _as_it_is),
     "answer": _answer,
 }
-"""By the name that ``--rule`` takes."""
+"""The rules by their names for ``--rule``."""
 
 
 class PairScores(Protocol):
-    """What scores pairs of texts, as ``PairScorer`` does."""
+    """The interface of an object that scores pairs of texts, such as ``PairScorer``."""
 
     def run(self, text_a: Any, text_b: Any, /) -> Any:
         """Score two Arrow columns of n texts; the result's ``scores`` are float32 of shape (n,)."""
@@ -59,7 +59,7 @@ class PairScores(Protocol):
 
 @cache
 def default_scorer() -> PairScores:
-    """The embedded model, loaded once in a process."""
+    """The embedded model, loaded once per process."""
     from beam_sts.scoring.scorer import PairScorer
 
     return PairScorer()
@@ -68,13 +68,16 @@ def default_scorer() -> PairScores:
 def answer_scores(
     answers: Sequence[str], references: Sequence[str], scorer: PairScores, rule: str = "answer"
 ) -> NDArray[np.float32]:
-    """Score n answers by their references, float32 of shape (n,), NaN where the model fails.
+    """Score answers by their references.
 
     Args:
-        answers: what a system said.
-        references: what is right, one for each answer.
+        answers: n answers of a system.
+        references: n right answers, one for each answer.
         scorer: a ``PairScorer``; it scores each pair, and with the rule ``answer`` each passage too.
         rule: one of ``RULES``.
+
+    Returns:
+        The scores, float32 of shape (n,); NaN where the model fails.
 
     Raises:
         UserError: the rule is unknown, or the model's scores are not between 0 and 1.

@@ -1,4 +1,4 @@
-"""The scatter plot of scores and marks, by matplotlib."""
+"""The scatter plot of scores over marks, drawn by matplotlib."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ def plot(
     gold_name: str,
     source: str,
 ) -> None:
-    """Write a PNG of model score against gold score, with the line of least squares and the correlations.
+    """Write a PNG of model score against gold score, with the least-squares line and the correlations.
 
     Args:
-        file: where the PNG goes, open for writing.
-        scores: what the model said.
-        gold: what people said.
+        file: the file to write the PNG to.
+        scores: the model's scores, shape (n,).
+        gold: the gold scores by people, shape (n,).
         model: the model's name, for the title.
         gold_name: the gold column's name, for the axis.
-        source: where the pairs came from, for the subtitle.
+        source: the origin of the pairs, for the subtitle.
 
     Raises:
         ImportError: matplotlib is missing; the message names the extra.
-        UndefinedCorrelationError: as :func:`agreement`.
+        UndefinedCorrelationError: as in :func:`agreement`.
     """
     require_matplotlib()
-    # The object interface: no global state and no display, so it also works in a server's thread.
+    # The object interface has no global state and needs no display, so it works in a server's thread too.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -43,7 +43,7 @@ def plot(
     figure = Figure(figsize=(7, 6), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    # Density has to stay visible with ten points and with a million.
+    # Density must be visible with ten points and with a million.
     axes.scatter(
         meant,
         said,
@@ -57,7 +57,7 @@ def plot(
     ends = np.array([meant.min(), meant.max()])
     axes.plot(ends, slope * ends + intercept, color="#d1495b", linewidth=1.5, label="line of least squares")
     axes.set_xlabel(f"gold score (column '{gold_name}', {ends[0]:.3g} to {ends[1]:.3g})", parse_math=False)
-    # A checkpoint without an activation answers with logits, which leave the unit interval.
+    # A checkpoint without an activation gives logits, which may be outside 0 to 1.
     low, high = min(0.0, said.min()), max(1.0, said.max())
     axes.set_ylabel("model score (0 to 1)" if (low, high) == (0.0, 1.0) else "model score (a logit)")
     margin = 0.03 * (high - low)
@@ -76,14 +76,14 @@ def plot(
 
 
 def require_matplotlib() -> None:
-    """Raise early, before the long work, when a plot is wanted and matplotlib is missing.
+    """Check, before the long work, that matplotlib is installed.
 
     Raises:
-        ImportError: naming the extra that brings it.
+        ImportError: it is not; the message names the extra.
     """
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            "a plot needs matplotlib, which is not installed; get it with: pip install 'beam_sts[plot]'"
+            "a plot needs matplotlib, which is not installed. Install it with: pip install 'beam_sts[plot]'"
         ) from error

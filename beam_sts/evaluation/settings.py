@@ -1,4 +1,4 @@
-"""What an evaluation depends on, besides its input and its model; and the columns that it takes."""
+"""The settings of an evaluation, and the columns that it reads."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ ROWS_PER_SLICE = 8192
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How rows become scores.
+    """All that an evaluation depends on, except its input and its model.
 
     Attributes:
-        schema: of the whole input.
-        answers: columns of the answers: one of each system (wide), or one with the answers of all (long).
-        references: columns of the references; each holds texts, or lists of them.
-        wide: whether ``answers`` are systems.
-        gold: column of people's marks.
+        schema: schema of the whole input.
+        answers: columns of the answers: one for each system (wide), or one for all (long).
+        references: columns of the references; each has texts, or lists of texts.
+        wide: whether each column of ``answers`` is a system.
+        gold: column of the marks by people.
         group: column that names the system, or any other group, of a row.
         by: column that names the question of a row.
-        several: of several references, ``best`` takes the highest score and ``mean`` their mean.
+        several: the score with several references: ``best`` is the highest, ``mean`` the mean.
         rule: one of ``RULES``.
-        symmetric: mean of both orders.
-        calibration: brings scores to the scale of marks.
-        output_prefix: before a name of ours that the input has.
-        options: how to read.
-        handler: args of ``PairScorer``.
+        symmetric: whether a score is the mean of both orders.
+        calibration: the curve from scores to marks, or None.
+        output_prefix: prefix of an output column whose name the input already has.
+        options: options of the reader.
+        handler: arguments of ``PairScorer``.
     """
 
     schema: pa.Schema
@@ -59,25 +59,25 @@ class EvaluationSettings:
 
     @property
     def text_columns(self) -> tuple[str, ...]:
-        """The columns that must hold texts: the references that hold lists are not among them."""
+        """The columns that must have texts, so not references with lists."""
         plain = (name for name in self.references if holds_texts(field_at(self.schema, name)))
         return (*self.answers, *plain)
 
     @property
     def score_columns(self) -> tuple[str, ...]:
-        """Of the output: ``score``, or one a system; ``output_prefix`` before it where the name is taken."""
+        """Score columns of the output: ``score``, or one per system, with ``output_prefix`` if needed."""
         return tuple([*self._names.values()][: len(self.answers)])
 
     @property
     def calibrated_columns(self) -> tuple[str, ...]:
-        """Of the output, beside the scores, with a calibration."""
+        """Columns of calibrated scores in the output; empty without a calibration."""
         if self.calibration is None:
             return ()
         return tuple([*self._names.values()][len(self.answers) :])
 
     @property
     def renamed(self) -> dict[str, str]:
-        """What those columns of the output are called whose names the input has."""
+        """The new names of output columns whose names the input already has."""
         return renamed(self._names)
 
     @property
@@ -89,14 +89,14 @@ class EvaluationSettings:
 
     @property
     def scored_schema(self) -> pa.Schema:
-        """Of the output: the input's columns, then ours; null where a system gave no answer."""
+        """Schema of the output: the input's columns, then the scores; null if a system gave no answer."""
         added = [pa.field(name, pa.float32(), nullable=self.wide) for name in self.score_columns]
         added += [pa.field(name, pa.float64(), nullable=self.wide) for name in self.calibrated_columns]
         return pa.schema([*self.schema, *added])
 
     @property
     def rejected_schema(self) -> pa.Schema:
-        """Of the rejected rows."""
+        """Schema of the rejected rows."""
         return rejected_schema(self.schema)
 
 
@@ -111,11 +111,11 @@ def choose_settings(
     """Find the columns of an evaluation in its input.
 
     Args:
-        schema: of the input.
+        schema: schema of the input.
         text_a: column of the answers.
         text_b: column of the references, or several joined by commas.
-        systems: columns of the answers of several systems, joined by commas, in place of ``text_a``.
-        **more: for ``EvaluationSettings``.
+        systems: columns of the answers of several systems, joined by commas, instead of ``text_a``.
+        **more: further attributes of ``EvaluationSettings``.
 
     Raises:
         UserError: a column is missing or of the wrong kind, or two options do not go together.
@@ -124,7 +124,9 @@ def choose_settings(
     if systems is not None:
         answers = _split(systems, schema, "--systems")
         if text_a is not None:
-            raise UserError("--text_a: goes without --systems, whose columns are the answers. Leave one out.")
+            raise UserError(
+                "--text_a: cannot be used with --systems, whose columns are the answers. Omit one of them."
+            )
         if text_b is None:
             raise UserError("--systems: needs the column of the references; name it with --text_b.")
         if len(set(answers)) < 2:
@@ -132,7 +134,9 @@ def choose_settings(
                 f"--systems {systems}: names {len(set(answers))} column; name two or more, joined by commas."
             )
         if more.get("group"):
-            raise UserError("--group: goes without --systems, whose columns are the groups. Leave one out.")
+            raise UserError(
+                "--group: cannot be used with --systems, whose columns are the groups. Omit one of them."
+            )
         references = _split(text_b, schema, "--text_b")
     elif text_b is not None and text_a is not None:
         answers, references = (text_a,), _split(text_b, schema, "--text_b")
@@ -155,12 +159,12 @@ def choose_settings(
 
 
 def holds_texts(column: pa.Field) -> bool:
-    """Whether a column holds a text a row, and not lists of texts or JSON of either."""
+    """Whether a column has one text per row, and not lists of texts or JSON."""
     return is_text(column.type) and not is_json(column)
 
 
 def _split(names: str, schema: pa.Schema, flag: str) -> tuple[str, ...]:
-    """Columns joined by commas; a column whose name has the commas itself comes first."""
+    """Split names at commas; a column whose own name has the commas takes precedence."""
     if find_path(schema, names):
         return (names,)
     found = tuple(name.strip() for name in names.split(","))
@@ -171,22 +175,22 @@ def _split(names: str, schema: pa.Schema, flag: str) -> tuple[str, ...]:
 
 
 def check_answers(schema: pa.Schema, names: Sequence[str], flag: str) -> None:
-    """See that columns hold one text a row.
+    """Check that columns have one text per row.
 
     Args:
-        schema: of the input.
-        names: of the columns.
+        schema: schema of the input.
+        names: names of the columns.
         flag: the option that names them.
 
     Raises:
-        UserError: one holds something else.
+        UserError: a column has something else.
     """
     for name in names:
         column = field_at(schema, name)
         if _is_list(column.type):
             raise UserError(
-                f"{flag}: column {name!r} holds {column.type}, several answers a row. Give each answer a row "
-                "of its own, with its question in a column that --by names."
+                f"{flag}: column {name!r} holds {column.type}, several answers per row. Put each "
+                "answer in a separate row, with its question in a column that --by names."
             )
         if not (holds_texts(column) or pa.types.is_null(column.type)):
             kind = "JSON" if is_json(column) else column.type
@@ -213,7 +217,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """Whether a column type holds numbers, or truth values, which are 1 and 0."""
+    """Whether a column type is numeric or boolean; true counts as 1."""
     types = pa.types
     tests = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean)
     return any(test(kind) for test in tests)

@@ -1,4 +1,4 @@
-"""The answers that a result shows: those that lost most, disagreements, and a sheet to label."""
+"""The answers that a result shows: the largest losses, disagreements, and a sheet to label."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def lost_most(
     plan: InputPlan,
     settings: EvaluationSettings,
 ) -> list[dict[str, Any]]:
-    """The questions at which groups fall farthest behind the baseline, with the texts of both.
+    """The questions with the largest losses against the baseline, with the texts of both groups.
 
-    Of several answers to a question the group's worst is shown with the baseline's best.
+    Of several answers to a question, the group's worst and the baseline's best are shown.
 
     Args:
-        entries: of the whole input.
-        comparisons: of its groups; of more than 10 those with the largest losses.
-        each: questions of a group.
+        entries: the entries of the whole input.
+        comparisons: the comparisons of its groups; of more than 10, those with the largest losses are used.
+        each: how many questions for each group.
         plan: the input.
-        settings: of the evaluation.
+        settings: the settings of the evaluation.
     """
     found = []
     known = [one for one in comparisons if one.difference is not None]
@@ -74,13 +74,13 @@ def lost_most(
 def examples(
     entries: Entries, each: int, plan: InputPlan, settings: EvaluationSettings, *, logits: bool
 ) -> dict[str, list[Example]]:
-    """Answers to show: with marks, where the model and people disagree most; else from low to high scores.
+    """Answers to show: with marks, the largest disagreements of model and people; else low to high scores.
 
     Args:
-        entries: of the whole input.
-        each: of a kind.
+        entries: the entries of the whole input.
+        each: how many answers of each kind.
         plan: the input.
-        settings: of the evaluation.
+        settings: the settings of the evaluation.
         logits: whether the scores are logits.
     """
     if not each:
@@ -112,7 +112,7 @@ def examples(
 
 
 def disagreement(entries: Entries) -> NDArray[np.float64]:
-    """How far each score lies above the line of least squares over the marks."""
+    """The residual of each score from the least-squares line over the marks."""
     slope, intercept = np.polyfit(entries.gold, entries.score, 1)
     above: NDArray[np.float64] = entries.score - (slope * entries.gold + intercept)
     return above
@@ -121,17 +121,17 @@ def disagreement(entries: Entries) -> NDArray[np.float64]:
 def label_sheet(
     entries: Entries, count: int, plan: InputPlan, settings: EvaluationSettings, *, seed: int = 0
 ) -> pa.Table:
-    """Answers for people to mark, in the column ``label``.
+    """A sheet of answers for people to mark in the column ``label``.
 
-    With marks, those on which the model and people disagree most, for a second opinion; without, a sample
-    spread evenly over the scores. Filled in, the sheet is an input: ``--score label``.
+    With marks, it has those on which the model and people disagree most, for a second opinion; without, a
+    sample spread evenly over the scores. The completed sheet is an input for ``--score label``.
 
     Args:
-        entries: of the whole input.
-        count: rows of the sheet.
+        entries: the entries of the whole input.
+        count: how many rows.
         plan: the input.
-        settings: of the evaluation.
-        seed: of the sample and of the order.
+        settings: the settings of the evaluation.
+        seed: seed of the sample and the order.
     """
     if settings.gold:
         order = np.argsort(-np.abs(disagreement(entries)), kind="stable")[:count]
@@ -156,7 +156,7 @@ def label_sheet(
 
 
 def joined(references: Sequence[str]) -> str:
-    """The references of a row as one text.
+    """Join the references of a row to one text.
 
     >>> joined(["a", "b", "c", "d", "e"])
     'a | b | c | and 2 more'

@@ -1,4 +1,4 @@
-"""The words by which an answer is compared: numbers by value, names and negations known as such."""
+"""The words by which answers are compared: numbers have their value; names and negations are marked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from beam_sts.models.registry import EMBEDDED
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0970-\u0dff"  # in words, but not in \w
+# Combining marks, which are in words but not in \w.
+_MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0970-\u0dff"
 _NAMES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety"
@@ -43,16 +44,16 @@ _TOKEN = re.compile(
 )
 _GROUPED = re.compile(r"[1-9]\d{0,2}(?:([,.\u00a0\u202f])\d{3})(?:\1\d{3})*")
 _SENTENCE_START = re.compile(r"(?:^|[.!?:\n])\W*$")
-_SHORT = 0.4  # the weight of a word of up to three letters, such as "the"; others have 1
-_LONGEST_NUMBER = 30  # digits; a longer one is an identifier and is compared as it is written
+_SHORT = 0.4  # the weight of a word of up to three letters, such as "the"; longer words have 1
+_LONGEST_NUMBER = 30  # digits; a longer number is an identifier and is compared as written
 
 
 class Token(NamedTuple):
-    """A word, a number, a sign, or a character of a script without blanks."""
+    """A word, a number, a sign, or a character of a script without spaces."""
 
     form: str
     key: str
-    """What is compared: a word without its ending, the value of a number."""
+    """The text that is compared: a word without its ending, or the value of a number."""
     start: int
     end: int
     weight: float
@@ -78,7 +79,7 @@ def tokens(text: str) -> list[Token]:
             found.append(Token(value, value, start, end, 1.0, "number"))
         elif match["spelled"]:
             value = str(spelled_value(form))
-            # "One" is mostly no number: no one, this one.
+            # "One" is usually not a number: no one, this one.
             found.append(Token(value, value, start, end, 1.0, "" if value in "01" else "number"))
         elif match["denied"] or form == "cannot":
             form = form[:-3]
@@ -106,20 +107,20 @@ def _word(form: str, match: re.Match[str], text: str) -> Token:
 
 @cache
 def common_words() -> frozenset[str]:
-    """The words that the embedded model's vocabulary holds whole: some 5,800 of the commonest of English.
+    """The words that are single tokens of the embedded model: some 5,800 of the most common in English.
 
-    They tell a common word from a rare one without a corpus to count in: "window" from "herbstluftwm".
+    They separate common words ("window") from rare ones ("herbstluftwm") without counting in a corpus.
     """
     vocabulary = json.loads((EMBEDDED / "beam-sts-nano" / "tokenizer.json").read_text(encoding="utf-8"))
     return frozenset(vocabulary["model"]["vocab"])
 
 
 def _stem(form: str) -> str:
-    return form[: max(4, len(form) - 3)]  # walks, walked and walking are walk
+    return form[: max(4, len(form) - 3)]  # walks, walked and walking all become walk
 
 
 def with_values(text: str, found: Sequence[Token]) -> str:
-    """The part of a text from its first token given to the last, each number as its value in digits.
+    """The part of a text from the first to the last of the tokens, with numbers as values in digits.
 
     >>> text = "There are one thousand five hundred cats."
     >>> with_values(text, tokens(text)[1:])
@@ -134,13 +135,13 @@ def with_values(text: str, found: Sequence[Token]) -> str:
 
 
 def number_value(text: str, scale: int = 1) -> str:
-    """A number in digits in one form, so that equal values are equal strings.
+    """Normalise a number in digits, so that equal values are equal strings.
 
-    Groups of three digits may have commas, points or narrow blanks between; one point alone is decimal.
+    Commas, points or narrow spaces may separate groups of three digits; a single point is a decimal point.
 
     Args:
-        text: digits of any script, with a sign or without.
-        scale: what it is multiplied by: 1,000,000 for "2 million".
+        text: digits of any script, with or without a sign.
+        scale: a factor, such as 1,000,000 for "2 million".
 
     >>> [number_value(text) for text in ("1,500", "1.500.000", "1,234.50", "3,5", "007", "1.500")]
     ['1500', '1500000', '1234.5', '3.5', '7', '1.5']

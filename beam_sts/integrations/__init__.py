@@ -1,1 +1,1 @@
-"""Adapters to evaluation harnesses, one module each; none is imported before it is asked for."""
+"""Adapters for evaluation harnesses, one module for each. Each is imported only by its user."""

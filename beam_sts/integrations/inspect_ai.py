@@ -1,4 +1,4 @@
-"""inspect_ai: a scorer that says how well an answer agrees with its target, the best of several.
+"""inspect_ai: a scorer of how well an answer agrees with its target, or the best of several targets.
 
 Task(dataset, solver=generate(), scorer=similar())
 """
@@ -18,11 +18,16 @@ from beam_sts.evaluation.rules import PairScores, answer_scores, default_scorer
 
 @scorer(metrics=[mean(), stderr()])
 def similar(model: PairScores | None = None, rule: str = "answer") -> Scorer:
-    """A scorer of values 0 to 1, with a ``PairScorer`` or the embedded model."""
+    """A scorer with values from 0 to 1.
+
+    Args:
+        model: a ``PairScorer``; default: the embedded model.
+        rule: one of ``beam_sts.evaluation.rules.RULES``.
+    """
 
     async def score(state: TaskState, target: Target) -> Score:
         answer, references = state.output.completion, list(target)
-        # In a thread: samples are scored while others wait for their model.
+        # In a thread, so that other samples can wait for their model in the meantime.
         scores = await asyncio.to_thread(
             answer_scores, [answer] * len(references), references, model or default_scorer(), rule
         )

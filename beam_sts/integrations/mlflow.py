@@ -1,4 +1,4 @@
-"""MLflow: a metric for ``mlflow.models.evaluate``, and an evaluation's figures and page in a run."""
+"""MLflow: a metric for ``mlflow.models.evaluate``, and the logging of an evaluation's figures and report."""
 
 from __future__ import annotations
 
@@ -22,17 +22,22 @@ def _score(predictions: Any, targets: Any, metrics: Any = None, rule: str = "ans
 
 
 similar = make_metric(eval_fn=_score, greater_is_better=True, name="beam_sts")
-"""For ``extra_metrics``; row scores and their mean."""
+"""The scores of rows and their mean, as a metric for ``extra_metrics``."""
 
 
 def log_evaluation(result: str | Path, page: str | Path | None = None) -> None:
-    """Log the figures of ``beam-sts evaluate --json`` and its ``--report`` to the active run."""
+    """Log the figures of ``beam-sts evaluate --json`` and its ``--report`` to the active run.
+
+    Args:
+        result: path of the JSON file.
+        page: path of the report, or None.
+    """
     said = json.loads(Path(result).read_text(encoding="utf-8"))
     found = {f"mean {each['group']}": each["mean"] for each in said.get("groups", [])}
     found |= {f"difference {each['group']}": each["difference"] for each in said.get("comparisons", [])}
     found |= {name: said.get(name) for name in ("pearson", "spearman")}
     known = {name: value for name, value in found.items() if value is not None}
-    # MLflow takes letters, digits and a few signs in a name.
+    # MLflow allows letters, digits and a few signs in a name.
     mlflow.log_metrics({re.sub(r"[^\w. -]", "_", name): value for name, value in known.items()})
     for file in filter(None, (result, page)):
         mlflow.log_artifact(str(file))

@@ -38,17 +38,17 @@ def dedup_page(summary: Summary, examples: Examples, card: str = "") -> Page:
     """The page of a run of ``pipelines.dedup``.
 
     Args:
-        summary: what ``summary.json`` holds.
-        examples: pairs to show, as ``beam_sts.dedup.show.examples`` gives them; none is fine.
-        card: the model card, Markdown; shown as it is.
+        summary: the content of ``summary.json``.
+        examples: pairs to show, from ``beam_sts.dedup.show.examples``; may be empty.
+        card: the model card in Markdown, shown as plain text.
     """
     read, kept, removed = (summary[f"rows_{kind}"] for kind in ("read", "kept", "removed"))
     seconds = sum(summary["seconds"].values())
     return Page(
         title=f"Deduplicated {summary['input']['pattern']}",
-        verdict=f"{removed:,} of {read:,} rows were removed as duplicates; {kept:,} stay."
+        verdict=f"{removed:,} of {read:,} rows were removed as duplicates; {kept:,} are kept."
         if removed
-        else f"No row was removed: {kept:,} stay.",
+        else f"No row was removed; {kept:,} are kept.",
         figures=[
             ("rows read", f"{read:,}", ""),
             ("kept", f"{kept:,}", share(kept, read)),
@@ -72,7 +72,7 @@ def dedup_page(summary: Summary, examples: Examples, card: str = "") -> Page:
 
 
 def notes(summary: Summary) -> list[Note]:
-    """What needs a look, the worst first."""
+    """Points that need attention, the most important first."""
     found = []
     read, removed = summary["rows_read"], summary["rows_removed"]
     if summary["rows_rejected"]:
@@ -80,12 +80,15 @@ def notes(summary: Summary) -> list[Note]:
         found.append(Note(f"{count:,} rows ({share(count, read)}) were rejected.", "rows"))
     if summary["pairs_failed"]:
         found.append(
-            Note(f"{summary['pairs_failed']:,} pairs could not be scored: their rows stay.", "candidates")
+            Note(
+                f"{summary['pairs_failed']:,} pairs could not be scored, so their rows are kept.",
+                "candidates",
+            )
         )
     if summary["unverified"]:
         found.append(
             Note(
-                f"{summary['unverified']:,} rows stay though they hang together with removed ones: "
+                f"{summary['unverified']:,} rows are kept although their cluster has removed rows: "
                 "they were not compared with every survivor.",
                 "clusters",
             )
@@ -96,8 +99,8 @@ def notes(summary: Summary) -> list[Note]:
     if largest > 2 and largest > 0.01 * read:
         found.append(
             Note(
-                f"One cluster holds {largest:,} rows ({share(largest, read)} of all): see whether "
-                "they are one text.",
+                f"One cluster has {largest:,} rows ({share(largest, read)} of all): check that they "
+                "are one text.",
                 "clusters",
             )
         )
@@ -120,8 +123,8 @@ def _rows(summary: Summary, examples: Examples) -> Section:
     steps = [
         Step("read", summary["rows_read"], "soft"),
         Step("rejected", summary["rows_rejected"], "bad"),
-        Step("identical", summary["identical_rows"], "soft", "rows whose very text is there already"),
-        Step("removed", summary["rows_removed"], "warn", "in removed/, each with the row that stays for it"),
+        Step("identical", summary["identical_rows"], "soft", "rows whose text equals that of an earlier row"),
+        Step("removed", summary["rows_removed"], "warn", "in removed/, each with its survivor"),
         Step("kept", summary["rows_kept"], "good"),
     ]
     return rows_section(
@@ -129,8 +132,7 @@ def _rows(summary: Summary, examples: Examples) -> Section:
         summary,
         examples,
         read="kept, removed and rejected rows add up to the rows read.",
-        act="use kept/. Every removed row is in removed/ with its survivor, its score and the rule: "
-        "nothing is lost.",
+        act="use kept/. Every removed row is in removed/, with its survivor, its score and the rule.",
     )
 
 
@@ -140,7 +142,7 @@ def _removed(summary: Summary, examples: Examples) -> Section:
         pairs(shown, label="The most doubtful removals", first=1)
         if shown
         else Markup("<p>{}</p>").format(
-            "Every removed row has the very text of the row that stays for it."
+            "Every removed row has the same text as its survivor."
             if summary["rows_removed"] and summary["rows_removed"] == summary["identical_rows"]
             else "No removed row is shown."
         )
@@ -149,12 +151,12 @@ def _removed(summary: Summary, examples: Examples) -> Section:
         "removed",
         "Which removals are the most doubtful?",
         body,
-        shows="the removed rows of the lowest score, each below the row that stays for it (ids: stays "
-        "| goes). Words that only one of the two has are marked.",
-        read="every removed row scored at least the threshold against its own survivor; a chain of "
-        "likenesses is never enough.",
-        act="if these are no duplicates, raise the threshold: --from_pairs takes the scores that are "
-        "there, so it costs seconds.",
+        shows="the removed rows with the lowest scores, each below its survivor (ids: survivor | removed). "
+        "Words that only one of the two has are marked.",
+        read="every removed row scored at or above the threshold against its survivor. Similarity through "
+        "a third row is never enough.",
+        act="if these are not duplicates, raise the threshold. --from_pairs reuses the scores of this "
+        "run, so it takes seconds.",
     )
 
 
@@ -193,12 +195,13 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
         "threshold",
         "Can the threshold be trusted?",
         body,
-        shows="how many rows each threshold would have removed, from the scores that are there, and "
-        "the compared pairs nearest to yours.",
-        read="a flat stretch around your threshold means that its exact value hardly matters. Lower "
-        "thresholds are counted with --score_all; there the counts are lower bounds: the chain guard would "
-        "score more pairs.",
-        act="label some fifty pairs near it before you delete by it: beam-sts label writes the sheet.",
+        shows="how many rows each threshold would remove, by the scores of this run, and the compared "
+        "pairs nearest to your threshold.",
+        read="a flat part around your threshold means that its exact value hardly matters. Lower "
+        "thresholds are counted with --score_all. Their counts are lower bounds, because the chain "
+        "guard would score more pairs.",
+        act="label some fifty pairs near the threshold before you delete rows: beam-sts label writes the "
+        "sheet.",
     )
 
 
@@ -206,21 +209,21 @@ def _guarded(summary: Summary, examples: Examples) -> Section:
     count = summary["pairs_guarded"]
     shown = examples.get("guarded", ())
     body = Markup("<p>{}</p>").format(
-        f"{count:,} pairs that reach the threshold differ in a fact: both rows stay, unless one is removed "
-        "for a third."
+        f"{count:,} pairs at or above the threshold differ in a fact. Both rows are kept, unless one "
+        "is removed in favour of a third."
     )
     if shown:
         body += pairs(shown, label="Pairs that differ in a fact", first=1)
     return Section(
         "guarded",
-        "What did the fact guard keep apart?",
+        "Which pairs did the fact guard keep?",
         body,
-        shows="pairs that are alike enough, of the highest scores, and what each text says that the other "
-        "contradicts.",
+        shows="the pairs with the highest scores that differ in a fact, and the facts of each text that "
+        "the other contradicts.",
         read="numbers, dates, units, codes, addresses, negations, opposites, names and order count; their "
         "form (1,000 or 1000) does not.",
-        act="the column differs of pairs/ has all of them. --guard numbers looks at figures and addresses "
-        "alone, --guard none at nothing.",
+        act="the column differs of pairs/ lists all of them. --guard numbers compares only numbers and "
+        "addresses; --guard none compares no facts.",
     )
 
 
@@ -240,7 +243,7 @@ def _clusters(summary: Summary, examples: Examples) -> Section:
             f"{count:,} of {name} rows" for name, (_, _, count) in zip(names, groups, strict=True) if count
         ),
         unit="clusters",
-        axis="rows of a cluster (1: no duplicate)",
+        axis="rows in a cluster (1: no duplicate)",
     )
     described = [
         (
@@ -257,22 +260,22 @@ def _clusters(summary: Summary, examples: Examples) -> Section:
         head = ("first id", "rows", "lowest score", "diameter", "bridges", "bridges, by id")
         body += fold("The largest clusters", table(head, described, label="The largest clusters"))
     clusters = sorted(kind for kind in examples if kind.startswith("cluster-"))
-    titles = {kind: f"A row that stays for {plural(examples[kind][0]['rows'], 'other')}" for kind in clusters}
+    titles = {kind: f"A survivor of {plural(examples[kind][0]['rows'], 'other row')}" for kind in clusters}
     first, others = dict(list(titles.items())[:1]), dict(list(titles.items())[1:])
     body += titled_pairs(examples, first, first=1)
     if others:
         body += fold("More clusters", titled_pairs(examples, others, first=1))
     return Section(
         "clusters",
-        "How do the duplicates hang together?",
+        "How large are the clusters?",
         body,
-        shows="how many rows the clusters have, and the largest of them with the least alike of their "
-        "members first.",
-        read="a cluster of a diameter of more than 2 is a chain: its ends may be unlike, and both "
-        "then stay. A bridge is a pair without which the cluster falls apart: look there for a "
-        "pair that should not be one.",
-        act="where a large cluster is not one text (boilerplate, templates), raise the threshold or "
-        "strip what they share before comparing.",
+        shows="how many rows the clusters have, and the largest clusters, with their least similar members "
+        "first.",
+        read="a cluster with a diameter above 2 is a chain. Its ends may be dissimilar, and then both are "
+        "kept. A bridge is a pair without which the cluster would be two: look there for a wrong "
+        "pair.",
+        act="if a large cluster is not one text (boilerplate, templates), raise the threshold, or remove "
+        "the shared parts before the comparison.",
     )
 
 
@@ -289,20 +292,18 @@ def _bins(sizes: Mapping[int, int]) -> list[tuple[int, int]]:
 
 
 def _texts(summary: Summary) -> Markup:
-    """Languages and boilerplate."""
+    """The languages and the boilerplate of the texts."""
     languages, boilerplate = summary["languages"], summary["boilerplate"]
     known = ", ".join(languages["known"]) if languages else ""
     about = facts(
         {
-            "languages": languages["said"] if languages else "not looked at (--languages ignored)",
-            "the model knows": known or "its card does not say",
-            "runs of words that are boilerplate, and no likeness": boilerplate["runs"],
+            "languages": languages["said"] if languages else "not detected (--languages ignored)",
+            "the model knows": known or "not stated in its card",
+            "runs of words that count as boilerplate": boilerplate["runs"],
         }
     )
     if shown := [(one["text"], one["texts"]) for one in boilerplate["shown"]]:
-        about += table(
-            ("boilerplate", "texts of those looked at"), shown, label="The most frequent boilerplate"
-        )
+        about += table(("boilerplate", "texts in the sample"), shown, label="The most frequent boilerplate")
     return fold("The texts: languages and boilerplate", about)
 
 
@@ -318,15 +319,20 @@ def _candidates(summary: Summary) -> Section:
             for report in summary["candidates"]
         ),
         Step("candidates", summary["pairs"], "soft", "distinct pairs of texts"),
-        Step("scored", summary["pairs_scored"], "soft", "by this run, the chain guard's among them"),
-        Step("reused", summary["pairs_reused"], "soft", "scores that an earlier run left"),
+        Step("scored", summary["pairs_scored"], "soft", "by this run, including those of the chain guard"),
+        Step("reused", summary["pairs_reused"], "soft", "scores of an earlier run"),
         Step(
             "out of reach",
             summary["pairs_bounded"],
             "soft",
-            "too unlike to reach the threshold whatever the model says",
+            "too dissimilar to reach the threshold, whatever the model's score",
         ),
-        Step("other facts", summary["pairs_guarded"], "warn", "reach the threshold, but differ in a fact"),
+        Step(
+            "other facts",
+            summary["pairs_guarded"],
+            "warn",
+            "at or above the threshold, but different in a fact",
+        ),
         Step("accepted", summary["pairs_accepted"], "good", f"score {summary['threshold']} or more"),
     ]
     verify = summary["verify"]
@@ -346,16 +352,16 @@ def _candidates(summary: Summary) -> Section:
         "What was compared?",
         body,
         shows="how many pairs each source proposed, and how many of them the model accepted.",
-        read="sources propose, the model decides. Where a source's pairs are hardly ever accepted it "
-        "costs time for nothing; where nearly all are, it may be missing some.",
-        act="to find more duplicates add sources (--candidates exact,minhash,neighbours) or lower "
-        "--minhash_similarity; to go faster do the opposite.",
+        read="sources propose pairs, and the model decides. If few pairs of a source are accepted, most "
+        "of its time is wasted. If almost all are accepted, the source may miss others.",
+        act="to find more duplicates, add sources (--candidates exact,minhash,neighbours) or lower "
+        "--minhash_similarity. To save time, do the opposite.",
     )
 
 
 def _time(summary: Summary) -> Section:
-    body = titled("Where the time went", laps(summary["seconds"]))
-    body += facts({"memory at most": f"{summary['peak_memory_mib']:,} MiB", "path": summary["path"]})
+    body = titled("Time by step", laps(summary["seconds"]))
+    body += facts({"peak memory": f"{summary['peak_memory_mib']:,} MiB", "path": summary["path"]})
     speed = pace(summary.get("timeline", {}))
     if speed:
         body += fold("Pairs per second", speed)
@@ -367,9 +373,9 @@ def _time(summary: Summary) -> Section:
         "time",
         "What did it cost?",
         body,
-        shows="where the time of this run went.",
-        read="scoring grows with the pairs, reading and writing with the rows. Long texts come last within "
-        "a shard of pairs, so the curve is of shards, not of moments.",
-        act="if scoring takes the most, fewer candidates or --precision bf16 help; the scores are kept, "
-        "so that another threshold costs none.",
+        shows="how the time of this run was spent.",
+        read="scoring time grows with the pairs, reading and writing with the rows. Long texts come last "
+        "within a shard of pairs, so the throughput is averaged over each shard.",
+        act="if scoring takes most of the time, use fewer candidates or --precision bf16. Another "
+        "threshold with --from_pairs needs no scoring.",
     )

@@ -1,4 +1,4 @@
-"""The two pages of ``pipelines.evaluate``: systems compared, and scores beside people's marks."""
+"""The two reports of ``pipelines.evaluate``: systems compared, and scores compared with marks by people."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from beam_sts.report.shared import (
 from beam_sts.report.systems import systems_parts
 from beam_sts.report.work import lengths, pace
 
-_FEW = 30  # scores: below, an interval says little
+_FEW = 30  # scores; below this an interval is hardly informative
 
 
 def evaluate_page(summary: Summary, examples: Examples, card: str = "") -> Page:
     """The page of a run of ``pipelines.evaluate``.
 
     Args:
-        summary: what ``pipelines.evaluate_summary.page_summary`` gives.
-        examples: answers to show, by kind; none is fine.
-        card: the model card, Markdown; shown as it is.
+        summary: the result of ``beam_sts.cli.evaluate_summary.page_summary``.
+        examples: answers to show, by kind; may be empty.
+        card: the model card in Markdown, shown as plain text.
     """
     parts = gold_parts if is_gold(summary) else systems_parts
     title, verdict, figures, sections = parts(summary, examples)
@@ -56,19 +56,19 @@ def evaluate_page(summary: Summary, examples: Examples, card: str = "") -> Page:
 
 
 def is_gold(summary: Summary) -> bool:
-    """Whether it is of a gold set, whose groups, such as genres, are no systems: nothing ranks them."""
+    """Whether the run is of a gold set, whose groups, such as genres, are not systems and not ranked."""
     return summary["gold"] is not None and not summary["comparisons"]
 
 
 def notes(summary: Summary) -> list[Note]:
-    """What needs a look, the worst first."""
+    """Points that need attention, the most important first."""
     found = []
     read, scored, rejected = (summary[f"rows_{kind}"] for kind in ("read", "scored", "rejected"))
     failed = sum(not gate["passed"] for gate in summary["gates"])
     if failed:
         found.append(Note(f"{plural(failed, 'gate')} of {len(summary['gates']):,} failed.", "gates"))
     if rejected:
-        found.append(Note(f"Left out: {plural(rejected, 'row')} ({share(rejected, read)}).", "rows"))
+        found.append(Note(f"Rejected: {plural(rejected, 'row')} ({share(rejected, read)}).", "rows"))
     if any(summary["missing"].values()):
         most = max(summary["missing"], key=summary["missing"].__getitem__)
         found.append(Note(f"{most} did not answer {plural(summary['missing'][most], 'question')}.", "better"))
@@ -83,7 +83,9 @@ def notes(summary: Summary) -> list[Note]:
     few = [group for group in summary["groups"] if group["count"] < _FEW]
     if few:
         found.append(
-            Note(f"Fewer than {_FEW} scores: {plural(len(few), 'group')}, with wide intervals.", "groups")
+            Note(
+                f"Fewer than {_FEW} scores: {plural(len(few), 'group')}. Their intervals are wide.", "groups"
+            )
         )
     return found
 
@@ -93,12 +95,12 @@ def _scores(summary: Summary, examples: Examples) -> Section:
     body += titled_pairs(examples, {"lowest": "The lowest scores"}) + every_tenth(examples, first=4)
     return Section(
         "scores",
-        "How are the scores spread?",
+        "How are the scores distributed?",
         body,
-        shows="how many pairs have which score.",
-        read="1 is the same meaning, 0 is nothing in common. A mean hides two heaps: see whether there are.",
-        act="read the lowest pairs first: they are wrong answers, or right ones in words the model does not "
-        "connect.",
+        shows="how many pairs have each score.",
+        read="1 means the same meaning, 0 nothing in common. Check for two peaks, which a mean would hide.",
+        act="read the lowest pairs first: they are wrong answers, or right ones in words that the model "
+        "does not recognise.",
     )
 
 
@@ -113,7 +115,9 @@ def _rows(summary: Summary, examples: Examples, rejected: int) -> Section:
         summary,
         examples,
         read="rejected and scored rows add up to the rows read.",
-        act="repair the rejected rows: figures without them may be too kind." if rejected else "",
+        act="correct the rejected rows at their source: figures without them may be too favourable."
+        if rejected
+        else "",
     )
 
 
@@ -126,6 +130,6 @@ def _time(summary: Summary) -> Section:
             {"scoring": duration(summary["seconds"]), "pairs per second": round(summary["pairs_per_second"])}
         ),
         shows="pairs scored per second; loading the model is not counted.",
-        read="a fall is a batch of longer texts.",
+        read="a drop is a batch of longer texts.",
         act="to compare many systems at once, put them into one file with a column for --group.",
     )

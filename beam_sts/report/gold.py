@@ -1,4 +1,4 @@
-"""The page of a gold set: do the scores agree with people's marks, and where not."""
+"""The report on a gold set: how well the scores agree with marks by people, and where they do not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Parts = tuple[str, str, list[tuple[str, str, str]], list[Section]]
 
 
 def gold_parts(summary: Summary, examples: Examples) -> Parts:
-    """Title, verdict, figures and sections of the page."""
+    """Title, verdict, figures and sections of the report."""
     gold = marks(summary)
     verdict = (
         f"The scores of {summary['rows_scored']:,} rows correlate with the {gold} at "
@@ -30,12 +30,12 @@ def gold_parts(summary: Summary, examples: Examples) -> Parts:
 
 
 def marks(summary: Summary) -> str:
-    """What to call people's marks: their column may have any name, that of the model's score too."""
+    """The name for the marks by people, whose column may have any name, even that of the model's score."""
     return f"marks in column '{summary['gold']}'"
 
 
 def agreement(summary: Summary, examples: Examples) -> Section:
-    """Scores over marks, and the rows where they are farthest apart."""
+    """Scores over marks, and the rows with the largest disagreement."""
     scatter, gold = summary["scatter"], marks(summary)
     low, high = scatter["score"]
 
@@ -61,24 +61,27 @@ def agreement(summary: Summary, examples: Examples) -> Section:
         ]  # fmt: skip
         head = ("score", "pairs", "mean score", "mean mark")
         worth = table(head, rows, label="Mean gold score by tenth of the score")
-        body += titled("What a score was worth", worth)
-    farthest = {"higher": "The model says more than people", "lower": "The model says less than people"}
+        body += titled("Mean mark by score", worth)
+    farthest = {
+        "higher": "The model scores higher than people",
+        "lower": "The model scores lower than people",
+    }
     body += titled_pairs(examples, farthest)
     return Section(
         "agreement",
-        "Does it agree with people?",
+        "Does the model agree with people?",
         body,
-        shows=f"each row by people's {gold} and by its score, the darker the more pairs; the dashed line "
-        "is that of least squares. Below, the rows farthest from it.",
-        read="pairs along a rising line are agreement. Pearson asks for a line, Spearman only for the same "
-        "order; 1 is perfect, 0 is chance.",
+        shows=f"each row by its {gold} and its score; darker cells have more pairs. The dashed line is the "
+        "least-squares line. Below are the rows farthest from it.",
+        read="pairs along a rising line agree. Pearson's correlation measures how close they are to a "
+        "line, Spearman's only whether the order is the same; 1 is perfect, 0 is chance.",
         act="read the disagreements, or have them marked again (--sheet). Where people are right, do not "
-        "decide by this model there, or try a larger one (beam-sts models).",
+        "rely on this model, or try a larger one (beam-sts models).",
     )
 
 
 def agreement_by_group(summary: Summary) -> Section:
-    """Pearson's correlation within each group: where the model can be trusted less, or drifts."""
+    """Pearson's correlation within each group: it shows where the model is less reliable, or drifts."""
     groups = summary["agreement"]
     known = [one for one in groups if one["pearson"] is not None]
     low = min([0.0, *(one["low"] if one["low"] is not None else one["pearson"] for one in known)])
@@ -107,11 +110,11 @@ def agreement_by_group(summary: Summary) -> Section:
     body += listed(len(groups), len(rows))
     return Section(
         "by-group",
-        f"Does it agree equally well in every {summary['group']}?",
+        f"Is the agreement equal in every {summary['group']}?",
         body,
         shows="the correlation of scores and marks within each group, with its 95% interval (Fisher's z).",
-        read="a group whose bar lies left of the others is one where the model knows less. A correlation is "
-        "lower where marks vary little. Groups are in the order of their names and are not ranked.",
-        act="have more answers of the weak groups marked. Where the groups are months or versions, a falling "
-        "correlation is drift: calibrate again, or change the model.",
+        read="in a group whose bar is left of the others, the model agrees less with people. A "
+        "correlation is also lower if marks vary little. Groups are sorted by name and not ranked.",
+        act="have more answers of the weak groups marked. If the groups are months or versions, a "
+        "falling correlation is drift: calibrate again, or change the model.",
     )

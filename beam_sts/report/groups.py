@@ -1,4 +1,4 @@
-"""Groups of rows on the pages of ``pipelines.evaluate``: means, intervals, gates."""
+"""Groups of rows in the reports of ``pipelines.evaluate``: means, intervals, gates."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def group_section(summary: Summary, title: str, *, read: str, act: str) -> Secti
     """The mean score of each group with its interval.
 
     Args:
-        summary: of the run.
-        title: of the section.
+        summary: the summary of the run.
+        title: title of the section.
         read: how to read it.
         act: what to do.
     """
@@ -52,8 +52,7 @@ def group_section(summary: Summary, title: str, *, read: str, act: str) -> Secti
         "groups",
         title,
         body,
-        shows="the mean score of each group (dot) and the interval that holds the mean of all such questions "
-        "with 95% confidence (bar).",
+        shows="the mean score of each group (dot) and its 95% confidence interval (bar).",
         read=read,
         act=act,
     )
@@ -62,7 +61,7 @@ def group_section(summary: Summary, title: str, *, read: str, act: str) -> Secti
 def interval(
     name: str, mean: float, low: float | None, high: float | None, start: float, stop: float, form: str
 ) -> Interval:
-    """A mean with its interval on a scale from ``start`` to ``stop``, its numbers in the format ``form``."""
+    """A mean with its interval on a scale from ``start`` to ``stop``, with numbers in the format ``form``."""
 
     def place(value: float) -> float:
         return min(max((value - start) / (stop - start), 0.0), 1.0)
@@ -74,15 +73,15 @@ def interval(
 
 
 def listed(count: int, shown: int) -> Markup:
-    """How many groups are drawn and listed, where that is not all."""
+    """A note on how many groups are drawn and listed, if that is not all."""
     if count <= GROUPS_DRAWN:
         return Markup("")
-    said = Markup("<p>{:,} groups are drawn, {:,} listed, of {:,}; --json has all.</p>")
+    said = Markup("<p>Of {2:,} groups, {0:,} are drawn and {1:,} listed; --json has all.</p>")
     return said.format(GROUPS_DRAWN, shown, count)
 
 
 def gate_section(summary: Summary) -> list[Section]:
-    """The gates, where there are any."""
+    """The section on gates, if there are any."""
     if not summary["gates"]:
         return []
     ordered: Sequence[dict[str, Any]] = sorted(summary["gates"], key=lambda gate: gate["passed"])
@@ -93,10 +92,10 @@ def gate_section(summary: Summary) -> list[Section]:
     return [
         Section(
             "gates",
-            "Did the gates hold?",
+            "Did the gates pass?",
             table(("result", "gate", "group", "why"), rows, label="Gates"),
-            shows="each bound that was set, held against each group.",
-            read="the gate is on the estimate, which is off by chance; see its interval above.",
-            act="a failed gate ends the command with exit status 3, which stops a release.",
+            shows="each limit, checked for each group.",
+            read="a gate checks the estimate, which has a random error; see its interval above.",
+            act="a failed gate ends the command with exit status 3, which can stop a release.",
         )
     ]

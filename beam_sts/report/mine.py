@@ -8,16 +8,16 @@ from beam_sts.report.shared import Examples, Summary, every_tenth, foot, made_of
 from beam_sts.report.work import laps, lengths, pace
 
 _ORIGINS = 5
-"""Sources, or unions of them, shown at once: those of the most pairs."""
+"""How many sources, or unions of sources, are shown at once, those with the most pairs first."""
 
 
 def mine_page(summary: Summary, examples: Examples, card: str = "") -> Page:
     """The page of a run of ``pipelines.mine``.
 
     Args:
-        summary: what ``summary.json`` holds.
-        examples: pairs to show, by tenth of the score (``tenth-0`` to ``tenth-9``); none is fine.
-        card: the model card, Markdown; shown as it is.
+        summary: the content of ``summary.json``.
+        examples: pairs to show, by tenth of the score (``tenth-0`` to ``tenth-9``); may be empty.
+        card: the model card in Markdown, shown as plain text.
     """
     rows = summary["rows_written"]
     return Page(
@@ -44,7 +44,7 @@ def mine_page(summary: Summary, examples: Examples, card: str = "") -> Page:
 
 
 def notes(summary: Summary) -> list[Note]:
-    """What needs a look, the worst first."""
+    """Points that need attention, the most important first."""
     found = []
     if summary["rows_rejected"]:
         found.append(Note(f"{summary['rows_rejected']:,} rows were rejected.", "rows"))
@@ -60,8 +60,8 @@ def notes(summary: Summary) -> list[Note]:
     if empty:
         found.append(
             Note(
-                f"Without a row: {', '.join(empty)}. Lower --positive, raise --neighbours or --test_share, "
-                "or give more texts.",
+                f"Empty training sets: {', '.join(empty)}. Lower --positive, raise --neighbours or "
+                "--test_share, or use more texts.",
                 "sets",
             )
         )
@@ -78,7 +78,7 @@ def _rows(summary: Summary, examples: Examples) -> Section:
         Step(f"by {origin}".replace("+", " + ")[:60], count, "soft")
         for origin, count in sorted(summary["pairs_by_origin"].items(), key=lambda item: -item[1])
     ]
-    # On one scale: each bar is a share of all pairs.
+    # All bars have one scale: the share of all pairs.
     shown = [Step("pairs", summary["pairs"], "good", "each scored once"), *origins[:_ORIGINS]]
     body = facts(texts) + funnel(shown)
     if origins[_ORIGINS:]:
@@ -87,8 +87,8 @@ def _rows(summary: Summary, examples: Examples) -> Section:
         "rows",
         "Did it work?",
         body + rejections(summary, examples),
-        shows="rows, the distinct texts in them, and the pairs that were proposed, by what proposed them.",
-        read="a pair that several propose has all their names, joined, and is scored once.",
+        shows="rows, their distinct texts, and the proposed pairs by source.",
+        read="a pair that several sources propose counts under their joined names, and is scored once.",
         act="correct rejected rows at their source; for more pairs raise --neighbours or --lexical.",
     )
 
@@ -99,11 +99,11 @@ def _scores(summary: Summary, examples: Examples) -> Section:
         "scores",
         "What did it find?",
         body,
-        shows="how many pairs have which score, and one pair from each tenth of the scale. Words that "
+        shows="how many pairs have each score, and one pair from each tenth of the scale. Words that "
         "only one of the two texts has are marked.",
-        read="training wants pairs all over the scale; pair-score-sampled evens it out as far as the "
-        "pairs allow.",
-        act="where the top is nearly empty add --lexical, where the bottom is add --random.",
+        read="training needs pairs of all scores. pair-score-sampled balances them as far as the pairs "
+        "allow.",
+        act="if there are few high scores, add --lexical; if there are few low ones, add --random.",
     )
 
 
@@ -113,20 +113,20 @@ def _sets(summary: Summary) -> Section:
         for subset, counts in summary["rows_written"].items()
     ]
     body = table(("training set", "train", "test"), rows, label="Rows of the training sets")
-    body += facts(
-        {
-            "texts in train": summary["texts_by_split"]["train"],
-            "texts in test": summary["texts_by_split"]["test"],
-            "adjacent pairs dropped, in both splits": summary["pairs_straddling"],
-        }
-    )
+    texts = {
+        "texts in train": summary["texts_by_split"]["train"],
+        "texts in test": summary["texts_by_split"]["test"],
+    }
+    if summary["pairs_straddling"]:
+        texts["adjacent pairs dropped, with a text in each split"] = summary["pairs_straddling"]
+    body += facts(texts)
     return Section(
         "sets",
         "What was written?",
         body,
         shows="the rows of each training set.",
         read="no text is in both splits.",
-        act="where triplets are few, lower --positive or raise --negative.",
+        act="if there are few triplets, lower --positive or raise --negative.",
     )
 
 
@@ -134,8 +134,8 @@ def _time(summary: Summary) -> Section:
     return Section(
         "time",
         "What did it cost?",
-        pace(summary["timeline"]) + titled("Where the time went", laps(summary["seconds"])),
-        shows="pairs scored per second, and where the time went.",
-        read="scoring grows with the pairs; a fall of the curve is a batch of longer texts.",
+        pace(summary["timeline"]) + titled("Time by step", laps(summary["seconds"])),
+        shows="pairs scored per second, and the time by step.",
+        read="scoring time grows with the pairs. A drop of the curve is a batch of longer texts.",
         act="fewer neighbours or --precision bf16 make scoring faster.",
     )

@@ -1,4 +1,4 @@
-"""The page: a title, a verdict, a few figures, and sections; rendered to one HTML file."""
+"""The report page: a title, a verdict, figures and sections, rendered to one HTML file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; ``shows``, ``read`` and ``act`` say what it shows, how to read it, what to do.
+    """A section of the page; ``shows``, ``read`` and ``act`` say what it shows, how to read it, what to do.
 
-    ``body`` is made by ``beam_sts.report.pieces``, which escape what they are given.
+    ``body`` is HTML from ``beam_sts.report.pieces``, which escape their values.
     """
 
     anchor: str
@@ -30,7 +30,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Note:
-    """Something the reader should know of first: a sentence, and the section that has more."""
+    """A point that needs attention: a sentence, and the section with details."""
 
     text: str
     anchor: str
@@ -41,11 +41,11 @@ class Page:
     """A report.
 
     Attributes:
-        title: what ran on what.
+        title: the command and its input.
         verdict: the outcome in one sentence.
-        figures: the numbers people look for first: name, value, remark.
-        sections: in reading order.
-        notes: what needs a look; none is good news.
+        figures: the main numbers: name, value, remark.
+        sections: the sections in reading order.
+        notes: points that need attention.
         foot: how the page was made.
     """
 
@@ -69,14 +69,14 @@ def render(page: Page) -> str:
     (True, False)
     """
     html = environment().get_template("page.html").render(page=page)
-    # HTML has no place for control letters, and a terminal that shows the file would obey them.
+    # HTML forbids control characters, and a terminal that shows the file would interpret them.
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", html)
 
 
 @lru_cache(maxsize=1)
 def environment() -> Environment:
-    """Jinja's templates of this package, with everything escaped that is not marked as HTML."""
-    # Imported late: workers import this package for its examples and never render.
+    """The Jinja templates of this package; everything that is not marked as HTML is escaped."""
+    # Imported late, because workers import this package only for examples and never render.
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
@@ -89,7 +89,7 @@ def environment() -> Environment:
 
 
 def macro(name: str, **values: Any) -> Markup:
-    """Call a macro of ``pieces.html``: its HTML, with the values escaped."""
+    """The HTML of a macro of ``pieces.html``, with the values escaped."""
     from markupsafe import Markup
 
     module: Any = environment().get_template("pieces.html").module

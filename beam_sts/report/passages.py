@@ -12,11 +12,11 @@ _MOST = 10
 
 
 def passages_page(summary: Summary, examples: Examples) -> Page:
-    """The page of a run that looked for passages.
+    """The report of a run that looked for passages.
 
     Args:
-        summary: what ``summary.json`` holds.
-        examples: passages to show (kind ``passage``), and rejected rows; none is fine.
+        summary: the content of ``summary.json``.
+        examples: passages to show (kind ``passage``), and rejected rows; may be empty.
     """
     read, rows = summary["rows_read"], summary["rows_with_passages"]
     return Page(
@@ -46,7 +46,7 @@ def passages_page(summary: Summary, examples: Examples) -> Page:
 
 
 def notes(summary: Summary) -> list[Note]:
-    """What needs a look, the worst first."""
+    """Points that need attention, the most important first."""
     found = []
     read = summary["rows_read"]
     if summary["rows_rejected"]:
@@ -54,12 +54,15 @@ def notes(summary: Summary) -> list[Note]:
     if summary["rows_with_passages"] > 0.5 * read:
         part = share(summary["rows_with_passages"], read)
         found.append(
-            Note(f"More than half of the rows ({part}) have a passage: look at the most frequent.", "found")
+            Note(
+                f"More than half of the rows ({part}) have a passage: check the most frequent ones.", "found"
+            )
         )
     if summary.get("items_too_short"):
         found.append(
             Note(
-                f"{summary['items_too_short']:,} of {summary['items']:,} items say too little to look for.",
+                f"{summary['items_too_short']:,} of {summary['items']:,} items have too few words to "
+                "look for.",
                 "found",
             )
         )
@@ -77,11 +80,11 @@ def _rows(summary: Summary, examples: Examples) -> Section:
     body += facts({"rows kept without their passages": f"{summary['rows_changed']:,}"})
     return Section(
         "rows",
-        "What became of the rows?",
+        "What happened to the rows?",
         body + rejections(summary, examples),
-        shows="kept, removed and rejected rows; together they are all rows that were read.",
-        read="a row is removed for a passage with --remove row, or if nothing is left of it.",
-        act="look at rejected rows first: they were not compared.",
+        shows="kept, removed and rejected rows, which add up to the rows read.",
+        read="a row is removed if it has a passage and --remove row is set, or if nothing of it remains.",
+        act="check rejected rows first: they were not compared.",
     )
 
 
@@ -94,15 +97,15 @@ def _found(summary: Summary, examples: Examples) -> Section:
         body += titled("Most often found", table(("id", "passages"), rows, label="Most often found"))
     if shown := examples.get("passage"):
         body += titled(
-            "The least certain passages, each with what is before and after it",
+            "The least certain passages, each with its context",
             pairs(shown, label="Passages", differences=False),
         )
     return Section(
         "found",
         "What was found?",
         body,
-        shows="passages by their score, and those that are least certain.",
-        read="the score is the share of an item's words that the row has in order, rarer ones weighing more; "
-        "repeated units have the same words.",
+        shows="passages by score, and the least certain ones.",
+        read="the score is the share of an item's words that the row has in order, with more weight for "
+        "rare words. Repeated units have the same words.",
         act="if the least certain passages are wrong, raise --contained.",
     )

@@ -1,7 +1,7 @@
-"""What sections are made of: funnel, bars, density, table, pairs, ... Plain values in, escaped HTML out.
+"""The parts of sections: funnel, bars, density, table, pairs and others. Plain values in, escaped HTML out.
 
-Shapes are placed in percent of their chart and type is sized in CSS, so one drawing fits a phone, a screen
-and a page of paper; colours are CSS variables, so it fits light and dark.
+Shapes have positions in percent of their chart, and font sizes are set in CSS, so a drawing fits a phone, a
+screen and a printed page. Colours are CSS variables, so it fits light and dark mode.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 UNIT_TICKS = [(tenth / 10, f"{tenth / 10:.1f}") for tenth in range(0, 11, 2)]
-"""Of an axis of scores."""
+"""Ticks of an axis of scores."""
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]+")
-_LOG_FROM = 200  # largest bar to median bar
-_LOWEST = 0.4  # percent: what is not nothing can be seen
+_LOG_FROM = 200  # ratio of the largest bar to the median bar
+_LOWEST = 0.4  # percent, so that the smallest bar is visible
 
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a funnel: how many, of what tone (``good``, ``soft``, ``warn``, ``bad``), and a remark."""
+    """A step of a funnel: name, count, tone (``good``, ``soft``, ``warn``, ``bad``) and remark."""
 
     name: str
     count: int
@@ -37,7 +37,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar: from ``left`` to ``right`` of the axis (0 to 1), its height, and what it is."""
+    """A bar from ``left`` to ``right`` on the axis (0 to 1), with its height, name and tone."""
 
     left: float
     right: float
@@ -47,7 +47,7 @@ class Bar:
 
 
 def funnel(steps: Sequence[Step]) -> Markup:
-    """Counts as bars under each other, each in proportion to the first."""
+    """Counts as bars below each other, in proportion to the largest."""
     whole = max((step.count for step in steps), default=0) or 1
     rows = [(step, 100 * step.count / whole, share(step.count, whole)) for step in steps]
     return macro("funnel", rows=rows)
@@ -62,19 +62,21 @@ def bars(
     ticks: Sequence[tuple[float, str]],
     mark: tuple[float, str] | None = None,
 ) -> Markup:
-    """A histogram; its height is on a log scale, and says so, where small bars would not be seen otherwise.
+    """A histogram, on a labelled log scale if small bars would be invisible otherwise.
 
     Args:
-        bars: from left to right.
-        label: the chart in words, for those who cannot see it.
+        bars: bars from left to right.
+        label: description of the chart for screen readers.
         unit: what a height counts.
-        axis: what runs from left to right.
-        ticks: places (0 to 1) with their labels.
-        mark: a place to draw a line at, and its label.
+        axis: label of the horizontal axis.
+        ticks: positions (0 to 1) with their labels.
+        mark: position of a vertical line, and its label.
     """
     heights = sorted(bar.value for bar in bars if bar.value > 0)
+    counts = all(float(height).is_integer() for height in heights)
     log = bool(heights) and heights[-1] > _LOG_FROM * heights[(len(heights) - 1) // 2]
-    top, marks = (_log_scale if log else _scale)(heights[-1] if heights else 1.0)
+    highest = heights[-1] if heights else 1.0
+    top, marks = _log_scale(highest) if log else _scale(highest, 1.0 if counts else 0.0)
 
     def height(value: float) -> float:
         return 100 * (math.log10(2 * value) / math.log10(2 * top) if log else value / top) if value else 0.0
@@ -99,14 +101,14 @@ def bars(
 def columns(
     named: Sequence[tuple[str, float, str, str]], *, label: str, unit: str, axis: str, every: int = 1
 ) -> Markup:
-    """A bar for each of several things, equally wide.
+    """A bar chart of equally wide bars.
 
     Args:
-        named: name for the axis, height, what it is, tone.
-        label: the chart in words.
+        named: name on the axis, height, tooltip and tone of each bar.
+        label: description of the chart for screen readers.
         unit: what a height counts.
-        axis: what the names are.
-        every: how many bars have one name.
+        axis: label of the horizontal axis.
+        every: every how many bars the name is shown.
     """
     wide = 1 / max(len(named), 1)
     return bars(
@@ -122,7 +124,7 @@ def columns(
 
 
 def titled(title: str, body: Markup) -> Markup:
-    """A part of a section under a title of its own.
+    """A part of a section, with a title.
 
     >>> str(titled("A < B", facts({})))[:17]
     '<h3>A &lt; B</h3>'
@@ -164,16 +166,16 @@ def density(
     x_ticks: Sequence[tuple[float, str]],
     y_ticks: Sequence[tuple[float, str]],
 ) -> Markup:
-    """A scatter of any number of points: cells, the darker the more points they hold.
+    """A scatter plot of any number of points as cells; darker cells have more points.
 
     Args:
-        counts: points by row, from the bottom up, and column.
-        line: heights (0 to 1) of a line at the left and right end.
-        label: the chart in words, for those who cannot see it.
-        unit: what runs from bottom to top.
-        axis: what runs from left to right.
-        x_ticks: places across (0 to 1) with their labels.
-        y_ticks: places up with their labels.
+        counts: points by row, from the bottom, and by column.
+        line: heights (0 to 1) of a line at the left and right ends.
+        label: description of the chart for screen readers.
+        unit: label of the vertical axis.
+        axis: label of the horizontal axis.
+        x_ticks: horizontal positions (0 to 1) with their labels.
+        y_ticks: vertical positions (0 to 1) with their labels.
     """
     height, width = 100 / max(len(counts), 1), 100 / max(map(len, counts), default=1)
     most = math.log1p(max((count for row in counts for count in row), default=0) or 1)
@@ -199,7 +201,7 @@ def density(
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, where its interval begins and ends (places on a scale, 0 to 1), and what it says in words."""
+    """A mean and the ends of its interval as positions on a scale (0 to 1), and its text."""
 
     name: str
     mean: float
@@ -211,56 +213,56 @@ class Interval:
 def intervals(
     rows: Sequence[Interval], *, label: str, ticks: Sequence[str], mark: float | None = None
 ) -> Markup:
-    """Means with their intervals under each other, on one scale with evenly spaced ticks.
+    """Means with their intervals below each other, on one scale with evenly spaced ticks.
 
     Args:
-        rows: from the top.
-        label: the chart in words.
+        rows: the means, from the top.
+        label: description of the chart for screen readers.
         ticks: labels of the scale.
-        mark: a place on it (0 to 1) to draw a line at.
+        mark: position of a vertical line (0 to 1), or None.
     """
     return macro("intervals", rows=rows, label=label, ticks=ticks, mark=mark)
 
 
 def parts(pieces: Sequence[tuple[str, float, str, str]], *, label: str) -> Markup:
-    """A bar cut into parts: name, size, tone and the size in words of each."""
+    """A bar divided into parts, each with name, size, tone and the size as text."""
     whole = sum(size for _, size, _, _ in pieces) or 1
     return macro("parts", pieces=[(*piece, 100 * piece[1] / whole) for piece in pieces], label=label)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, label: str) -> Markup:
-    """A table; numbers are set to the right, with thousands parted."""
+    """A table; numbers are aligned to the right, with separators of thousands."""
     cells = [[(_cell(value), isinstance(value, (int, float))) for value in row] for row in rows]
     return macro("table", head=head, rows=cells, label=label)
 
 
 def facts(items: Mapping[str, Any]) -> Markup:
-    """Names and values."""
+    """A list of names and values."""
     return macro("facts", items={name: _cell(value) for name, value in items.items()})
 
 
 def fold(title: str, body: Markup) -> Markup:
-    """Something to open."""
+    """A part that is collapsed until the reader opens it."""
     return macro("fold", title=title, body=body)
 
 
 def text(content: str) -> Markup:
-    """A text set as it is."""
+    """A preformatted text."""
     return macro("text", content=content)
 
 
 def pairs(
     examples: Sequence[Mapping[str, Any]], *, label: str, differences: bool = True, first: int | None = None
 ) -> Markup:
-    """Pairs of texts with their score or the reason of their rejection, differing words marked.
+    """Pairs of texts with their score, or the reason of their rejection; different words are marked.
 
     Args:
-        examples: mappings with ``text_a`` and perhaps ``text_b`` (None is shown as such), ``file`` and
+        examples: mappings with ``text_a`` and perhaps ``text_b`` (None is shown as null), ``file`` and
             ``row`` or ``where``, and ``score`` or ``reason``; with ``line``, the raw line instead of the
-            texts; with ``note``, a line below them.
-        label: the list in words.
-        differences: mark the words that the other text lacks.
-        first: show so many, and the others when they are asked for.
+            texts; with ``note``, a line below the texts.
+        label: description of the list for screen readers.
+        differences: whether words that the other text lacks are marked.
+        first: how many pairs are shown; the others are collapsed. None: all.
     """
     if first is not None and len(examples) > first:
         others = pairs(examples[first:], label=f"{label}, more", differences=differences)
@@ -280,7 +282,7 @@ def pairs(
 
 
 def _differences(text_a: str, text_b: str) -> list[list[tuple[str, bool]]]:
-    """Each text in pieces, and whether a piece is in that text alone.
+    """The pieces of each text, and whether a piece is only in that text.
 
     >>> _differences("two red cars", "two blue cars")
     [[('two ', False), ('red', True), (' cars', False)], [('two ', False), ('blue', True), (' cars', False)]]
@@ -295,7 +297,7 @@ def _differences(text_a: str, text_b: str) -> list[list[tuple[str, bool]]]:
 
 
 def share(count: float, whole: float) -> str:
-    """A part in percent, never rounded to nothing or to all.
+    """A share in percent, never rounded to 0% or 100%.
 
     >>> share(1, 1_000_000), share(999_999, 1_000_000), share(1, 4), share(0, 4)
     ('under 0.1%', 'over 99.9%', '25.0%', '0%')
@@ -320,7 +322,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def were(count: int, noun: str) -> str:
-    """A count with its noun, as the subject of what happened to it.
+    """A count with its noun and verb, as the subject of a passive sentence.
 
     >>> were(1, "row"), were(2000, "row")
     ('1 row was', '2,000 rows were')
@@ -341,7 +343,7 @@ def compact(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in words.
+    """A duration as text.
 
     >>> [duration(seconds) for seconds in (0.042, 0.42, 75, 7300, 200_000)]
     ['42 ms', '0.4 s', '1 min 15 s', '2 h 2 min', '2 d 8 h']
@@ -362,21 +364,24 @@ def _cell(value: Any) -> Any:
     return f"{value:,}" if isinstance(value, int) else value
 
 
-def _scale(largest: float) -> tuple[float, list[float]]:
-    """The top of an axis from 0 and three to six round marks on it.
+def _scale(largest: float, least_step: float = 0.0) -> tuple[float, list[float]]:
+    """The top of an axis that starts at 0, and two to six round marks on it, at least ``least_step`` apart.
 
     >>> _scale(870)
     (1000.0, [0.0, 200.0, 400.0, 600.0, 800.0, 1000.0])
+    >>> _scale(2, 1.0)
+    (2.0, [0.0, 1.0, 2.0])
     """
     largest = largest or 1.0
     step = 10.0 ** math.floor(math.log10(largest))
     step = next(step * factor for factor in (0.2, 0.5, 1, 2) if largest <= 5 * step * factor)
+    step = max(step, least_step)
     count = math.ceil(largest / step - 1e-9)
     return step * count, [round(step * index, 10) for index in range(count + 1)]
 
 
 def _log_scale(largest: float) -> tuple[float, list[float]]:
-    """The top of a log axis from a half, and the powers of ten on it, at most seven.
+    """The top of a log axis that starts at one half, and at most seven powers of ten on it.
 
     >>> _log_scale(870)
     (870, [1.0, 10.0, 100.0])

@@ -27,17 +27,17 @@ from beam_sts.report.shared import (
 from beam_sts.report.work import lengths, moment, pace
 
 _PADDING = "fewer and larger shards (--rows_per_shard) let lengths be sorted better and pad less"
-_NEAR = 0.02  # of the threshold
-_MARKS = (0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98)  # of the table of thresholds
+_NEAR = 0.02  # distance from the threshold
+_MARKS = (0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98)  # rows in the table of thresholds
 
 
 def score_page(summary: Summary, examples: Examples, card: str = "") -> Page:
     """The page of a run of ``pipelines.score``.
 
     Args:
-        summary: what ``summary.json`` holds.
-        examples: rows to show, by kind, as ``merge_examples`` gives them; none is fine.
-        card: the model card, Markdown; shown as it is.
+        summary: the content of ``summary.json``.
+        examples: rows to show, by kind, from ``merge_examples``; may be empty.
+        card: the model card in Markdown, shown as plain text.
     """
     read, scored, rejected = (summary[f"rows_{kind}"] for kind in ("read", "scored", "rejected"))
     rate = summary["pairs_per_second"]
@@ -81,11 +81,11 @@ def _verdict(summary: Summary) -> str:
         return f"All {read:,} rows were scored." if read > 1 else "The one row was scored."
     if not scored:
         return f"None of the {read:,} rows could be scored."
-    return f"{scored:,} of {read:,} rows were scored; the others are in rejected/, each with its reason."
+    return f"{scored:,} of {read:,} rows were scored. The others are in rejected/ with their reasons."
 
 
 def notes(summary: Summary) -> list[Note]:
-    """What needs a look, the worst first."""
+    """Points that need attention, the most important first."""
     found = []
     read, scored, rejected = (summary[f"rows_{kind}"] for kind in ("read", "scored", "rejected"))
     if rejected:
@@ -109,13 +109,13 @@ def notes(summary: Summary) -> list[Note]:
     if threshold is not None and scored:
         if summary["matches"] in (0, scored):
             some = "No pair scores" if not summary["matches"] else "Every pair scores"
-            found.append(Note(f"{some} {threshold} or more: the threshold parts nothing.", "threshold"))
+            found.append(Note(f"{some} {threshold} or more: the threshold has no effect.", "threshold"))
         near = _near(summary, threshold)
         if near > 0.05 * scored:
             found.append(
                 Note(
                     f"{share(near, scored)} of the pairs score within {_NEAR} of the threshold: a "
-                    "small change of it moves many of them.",
+                    "small change of it affects many of them.",
                     "threshold",
                 )
             )
@@ -127,9 +127,9 @@ def _rows(summary: Summary, examples: Examples) -> Section:
     reused = summary["pairs_reused"]
     steps = [
         Step("read", read, "soft"),
-        Step("rejected", rejected, "bad", "in rejected/, each with its reason" if rejected else ""),
+        Step("rejected", rejected, "bad", "in rejected/, with reasons" if rejected else ""),
         Step("scored", scored, "good"),
-        Step("reused", reused, "soft", "scored rows that took an equal pair's score" if reused else ""),
+        Step("reused", reused, "soft", "scored rows with the score of an equal pair" if reused else ""),
     ]
     if summary["matches"] is not None:
         steps.append(
@@ -137,7 +137,7 @@ def _rows(summary: Summary, examples: Examples) -> Section:
         )
     body = funnel(steps)
     if summary["shards_skipped"]:
-        body += Markup("<p>{} of {} shards were there from an earlier run.</p>").format(
+        body += Markup("<p>{} of {} shards are from an earlier run.</p>").format(
             summary["shards_skipped"], summary["shards"]
         )
     return rows_section(
@@ -145,8 +145,8 @@ def _rows(summary: Summary, examples: Examples) -> Section:
         summary,
         examples,
         read="rejected and scored rows add up to the rows read. A reused row has the same two texts "
-        "as another: it cost nothing.",
-        act="correct the rejected rows at their source, or leave them out knowingly; they are in "
+        "as another row, and needed no work.",
+        act="correct the rejected rows at their source, or decide to leave them out. They are in "
         "rejected/ with file, row and reason."
         if rejected
         else "",
@@ -167,12 +167,12 @@ def _scores(summary: Summary, examples: Examples) -> Section:
         "scores",
         "What did it find?",
         body,
-        shows="how many pairs have which score, and one pair from each tenth of the scale, the first "
+        shows="how many pairs have each score, and one pair from each tenth of the scale, the first "
         "in the input. Words that only one of the two texts has are marked.",
-        read="1 is the same meaning, 0 is nothing in common. Two heaps with a valley between them "
-        "part easily; one broad heap does not.",
-        act="read the pairs from the top down, and note where they stop being what you look for: near "
-        "there belongs the threshold.",
+        read="1 means the same meaning, 0 nothing in common. A valley between two peaks is a good "
+        "threshold; with one broad peak there is none.",
+        act="read the pairs from the top down, and note where they stop being what you look for. The "
+        "threshold belongs near that score.",
     )
 
 
@@ -194,23 +194,25 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
     )
     body += titled_pairs(examples, NEAREST)
     if threshold is None:
-        act = (
-            "choose a threshold where the examples above stop being matches, and run again with "
-            "--threshold and another output folder."
-        )
+        act = "choose the threshold at which the examples above stop being matches, and run again "
+        "with --threshold and another output folder."
     else:
         act = (
             "if the pairs just below are matches too, lower the threshold; if those just above are "
-            "not, raise it. Label some fifty pairs near it before you delete anything by it."
+            "not, raise it. Label some fifty pairs near it before you delete rows."
         )
     return Section(
         "threshold",
         "Can the threshold be trusted?" if threshold is not None else "Which threshold?",
         body,
         shows="how many pairs each threshold would keep"
-        + (", and the pairs nearest to yours." if examples.get("above") or examples.get("below") else "."),
-        read="where neighbouring rows of the table differ little, a small error of the threshold does "
-        "little harm. The counts are exact to 0.001 of a score.",
+        + (
+            ", and the pairs nearest to your threshold."
+            if examples.get("above") or examples.get("below")
+            else "."
+        ),
+        read="if neighbouring rows of the table differ little, a small error of the threshold "
+        "matters little. The counts are exact to 0.001 of a score.",
         act=act,
     )
 
@@ -224,22 +226,22 @@ def _time(summary: Summary) -> Section:
         ("write", seconds["write_in_workers"], "warn", duration(seconds["write_in_workers"])),
     ]
     spent = parts(work, label=", ".join(f"{name} {words}" for name, _, _, words in work))
-    body += titled("Where the workers' time went, all processes together", spent)
+    body += titled("Time of the workers by step, all processes together", spent)
     body += facts(
         {
             "planning": duration(seconds["plan"]),
-            "run, by the clock": duration(seconds["run"]),
+            "elapsed time": duration(seconds["run"]),
             "started": moment(summary["started"]),
-            "shards made by this run": summary["shards"] - summary["shards_skipped"],
+            "shards written by this run": summary["shards"] - summary["shards_skipped"],
         }
     )
     return Section(
         "time",
         "What did it cost?",
         body,
-        shows="pairs scored per second while this run worked, and what the workers spent their time on.",
-        read="each shard's rows are spread over the time it took, so short runs look flat. A fall at "
-        "the end is the last worker finishing alone.",
+        shows="pairs scored per second during this run, and the workers' time by step.",
+        read="the rows of a shard are spread over its duration, so short runs look flat. A drop at "
+        "the end is the last worker that still runs.",
         act=_time_advice(seconds),
     )
 
@@ -248,12 +250,14 @@ def _time_advice(seconds: Mapping[str, float]) -> str:
     parts = {name: seconds[f"{name}_in_workers"] for name in ("read", "score", "write")}
     whole = sum(parts.values())
     if whole and parts["read"] > 0.3 * whole:
-        return "reading takes much of the time: Parquet instead of compressed JSON Lines or CSV reads faster."
+        return "reading takes much of the time: Parquet is faster to read than compressed JSON Lines or CSV."
     if whole and parts["write"] > 0.3 * whole:
-        return "writing takes much of the time: fewer and larger shards (--rows_per_shard) write faster."
+        return (
+            "writing takes much of the time: fewer and larger shards (--rows_per_shard) are faster to write."
+        )
     return (
-        "to go faster: more processes (--direct_running_mode=multi_processing), --precision bf16 "
-        "where the processor has it, a smaller model, or a cluster."
+        "to save time, use more processes (--direct_running_mode=multi_processing), --precision bf16 if the "
+        "processor supports it, a smaller model, or a cluster."
     )
 
 

@@ -1,4 +1,4 @@
-"""What the pages of several pipelines share: rejected rows, the histogram of scores, what made the result."""
+"""Parts that several reports share: rejected rows, histogram of scores, versions and settings."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ NEAREST = {"above": "The nearest pairs above", "below": "The nearest pairs below
 
 
 def foot(summary: Summary) -> str:
-    """How the page was made, and what to mind when it is passed on."""
+    """The footer: how the page was made, and that it shows texts of the input."""
     return (
-        f"Written by beam_sts {summary['versions']['beam_sts']}. This page loads nothing and runs no script; "
-        "it shows some of the input's texts: share it as you would share them."
+        f"Written by beam_sts {summary['versions']['beam_sts']}. This page loads nothing and runs no script. "
+        "It shows some texts of the input, so share it as you would share them."
     )
 
 
 def rejections(summary: Summary, examples: Examples) -> Markup:
-    """Reasons and examples of rejected rows; nothing where there are none."""
+    """Reasons and examples of rejected rows; empty if there are none."""
     reasons = sorted(summary["rejected_reasons"].items(), key=lambda item: -item[1])
     if not reasons:
         return Markup("")
@@ -56,19 +56,22 @@ def rejections(summary: Summary, examples: Examples) -> Markup:
 
 
 def rows_section(body: Markup, summary: Summary, examples: Examples, *, read: str, act: str) -> Section:
-    """What became of every row, and why some were rejected; the other arguments are those of ``Section``."""
+    """The section on what happened to every row, with the reasons of rejections.
+
+    The other arguments are those of ``Section``.
+    """
     return Section(
         "rows",
         "Did it work?",
         body + rejections(summary, examples),
-        shows="what became of every row that was read.",
+        shows="what happened to every row that was read.",
         read=read,
         act=act,
     )
 
 
 def titled_pairs(examples: Examples, titles: Mapping[str, str], **options: Any) -> Markup:
-    """Examples of several kinds, each of which there are any under its title; ``options`` of ``pairs``."""
+    """Examples of several kinds, each under its title; ``options`` are those of ``pairs``."""
     body = Markup("")
     for kind, title in titles.items():
         if examples.get(kind):
@@ -77,7 +80,7 @@ def titled_pairs(examples: Examples, titles: Mapping[str, str], **options: Any) 
 
 
 def every_tenth(examples: Examples, **options: Any) -> Markup:
-    """A pair from every tenth of the scale, from the highest scores down; ``options`` of ``pairs``."""
+    """A pair from every tenth of the scale, highest scores first; ``options`` are those of ``pairs``."""
     shown = [one for tenth in range(9, -1, -1) for one in examples.get(f"tenth-{tenth}", ())]
     if not shown:
         return Markup("")
@@ -96,7 +99,7 @@ def unknown_words(count: int, whole: int, anchor: str) -> list[Note]:
 def score_bars(
     histogram: Mapping[str, int], threshold: float | None, unit: str, *, logits: bool = False
 ) -> Markup:
-    """The histogram of ``score_histogram``, with the threshold."""
+    """The chart of a ``score_histogram``, with the threshold."""
     border = None if threshold is None else to_unit(threshold, logits)
     counts = [0] * _BARS
     for place, count in histogram.items():
@@ -114,7 +117,8 @@ def score_bars(
     most = max(range(_BARS), key=counts.__getitem__) / _BARS
     return bars(
         drawn,
-        label=f"Histogram of {sum(counts):,} scores. Most lie between {most:.2f} and {most + 1 / _BARS:.2f}.",
+        label=f"Histogram of {sum(counts):,} scores. The most frequent are between {most:.2f} and "
+        f"{most + 1 / _BARS:.2f}.",
         unit=unit,
         axis="sigmoid of the score" if logits else "score",
         ticks=UNIT_TICKS,
@@ -123,7 +127,7 @@ def score_bars(
 
 
 def made_of(summary: Summary, card: str = "") -> Section:
-    """Settings, model (where there is one), versions and fingerprint: the same for every pipeline."""
+    """The section on settings, model (if any), versions and fingerprint, the same for every pipeline."""
     model, source = summary.get("model"), summary["input"]
     body = Markup("") if model is None else fold(f"Model: {model['name']}", facts(_model(model)))
     body += fold("Settings", facts(summary["settings"]))
@@ -133,7 +137,7 @@ def made_of(summary: Summary, card: str = "") -> Section:
     files = [(file["path"], file["size"]) for file in source["first"]]
     listed = table(("file", "bytes"), files, label="Input files")
     if source["files"] > len(files):
-        listed += Markup("<p>and {:,} more files; {:,} bytes in all.</p>").format(
+        listed += Markup("<p>and {:,} more files; {:,} bytes in total.</p>").format(
             source["files"] - len(files), source["bytes"]
         )
     body += fold("Input files", listed)
@@ -146,10 +150,10 @@ def made_of(summary: Summary, card: str = "") -> Section:
     body += fold("Versions and fingerprint", facts(summary["versions"]) + digests)
     return Section(
         "made-of",
-        "What made it?",
+        "How was the result made?",
         body,
-        shows="everything the result depends on.",
-        read="two runs with the same fingerprint give the same scores, byte for byte on one machine.",
+        shows="everything that the result depends on.",
+        read="two runs with the same fingerprint give the same scores, equal to the byte on one machine.",
     )
 
 
@@ -166,11 +170,11 @@ def _model(model: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def at_least(summary: Summary, unit: float) -> int:
-    """Scores in the bins from ``unit`` (0 to 1) up."""
+    """Count of the scores at or above ``unit`` (0 to 1), by bins of the histogram."""
     first = math.ceil(round(unit * BINS, 6))
     return sum(count for place, count in summary["score_histogram"].items() if int(place) >= first)
 
 
 def to_unit(score: float, logits: bool) -> float:
-    """A score on the scale of 0 to 1 that histograms have."""
+    """A score on the scale of histograms, 0 to 1."""
     return 1 / (1 + math.exp(-score)) if logits else score

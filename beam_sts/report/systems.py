@@ -1,4 +1,4 @@
-"""The page of systems: which is better, by how much, with what confidence, and where it lost."""
+"""The report on systems: which is better, by how much, with what confidence, and where it loses."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _VERDICTS = {
     "better": "better are",
     "worse": "worse are",
     "no difference found": "no difference was found for",
-    "unknown": "nothing can be said of",
+    "unknown": "nothing is known of",
 }
 
 
 def systems_parts(summary: Summary, examples: Examples) -> Parts:
-    """Title, verdict, figures and sections of the page."""
+    """Title, verdict, figures and sections of the report."""
     groups, compared = summary["groups"], summary["comparisons"]
     mean = summary["mean"]
     figures = [("mean score", f"{mean['mean']:.4f}", _bounds(mean, ".3f"))]
@@ -58,7 +58,7 @@ def _verdict(summary: Summary) -> str:
         return _said(compared[0])
     if compared:
         told = (_named(kind, [one for one in compared if one["verdict"] == kind]) for kind in _VERDICTS)
-        return f"Beside {summary['baseline']}: {'; '.join(filter(None, told))}."
+        return f"Compared with {summary['baseline']}: {'; '.join(filter(None, told))}."
     if len(groups) > 1:
         best, worst = groups[0], groups[-1]
         return (
@@ -69,7 +69,7 @@ def _verdict(summary: Summary) -> str:
 
 
 def _named(verdict: str, found: list[dict[str, Any]]) -> str:
-    """The systems of one verdict, the first few by name."""
+    """The systems with one verdict; the first few are named."""
     if not found:
         return ""
     shown = [
@@ -81,14 +81,14 @@ def _named(verdict: str, found: list[dict[str, Any]]) -> str:
 
 
 def _said(one: dict[str, Any]) -> str:
-    """A comparison in a sentence or two."""
+    """A comparison in one or two sentences."""
     names = f"{one['group']} and {one['baseline']}"
     if one["verdict"] == "unknown":
         return f"Whether {names} differ is unknown: {one['note']}."
     over = f"over {plural(one['n'], 'question')}"
     if one["verdict"] == "no difference found":
         able = one["detectable"]
-        power = f"; one of {able:.3f} would be found 8 times in 10" if able else ""
+        power = f"; one of {able:.3f} would be detected 8 times in 10" if able else ""
         return f"No difference between {names} was found {over}: {_estimate(one)}{power}."
     size = f"{abs(one['difference']):.3f}"
     return f"{one['group']} is {one['verdict']} than {one['baseline']} by {size} {over}: {_estimate(one)}."
@@ -145,22 +145,23 @@ def _better(summary: Summary) -> Section:
     ]
     base = summary["baseline"]
     more_head = (
-        *("system", "difference found 8 times in 10", "effect size", "bootstrap's 95%", "p of it alone"),
+        *("system", "difference detected 8 times in 10", "effect size", "bootstrap's 95%", "p of it alone"),
         *(f"questions of {base} alone", "questions of it alone", "note"),
     )
-    body += fold("Confidence, and what was left out", table(more_head, more, label="Power and effect size"))
+    body += fold("Confidence, and questions left out", table(more_head, more, label="Power and effect size"))
     body += listed(len(compared), len(rows))
     return Section(
         "better",
         f"Which {summary['group']} is better?",
         body,
-        shows=f"the mean difference from {base}, question by question (dot), and its 95% interval (bar); "
-        f"right of the line is better than {base}.",
-        read="a verdict is given where p, corrected for the number of systems (Holm), is below 0.05. No "
-        "difference found is not the same as none: see the difference that so many questions find 8 times in "
-        "10. A score says how alike answer and reference are, not which answer is true.",
-        act="where a bar crosses the line and the matter counts, bring more questions: four times as many "
-        "halve the bar.",
+        shows=f"the mean difference from {base}, paired by question (dot), and its 95% interval "
+        f"(bar). Right of the line is better than {base}.",
+        read="a system is better or worse if p, corrected for the number of systems (Holm), is below "
+        "0.05. No difference found does not mean no difference: see the difference that this number "
+        "of questions detects 8 times in 10. A score says how similar answer and reference are, not "
+        "which answer is true.",
+        act="if a bar crosses the line and the difference matters, use more questions: four times as "
+        "many halve the bar.",
     )
 
 
@@ -179,12 +180,13 @@ def _lost(summary: Summary) -> Section:
     base = summary["baseline"]
     return Section(
         "lost",
-        "Where did it lose?",
-        pairs(shown, label=f"Questions lost most against {base}", first=5),
-        shows=f"the questions at which a system fell farthest behind {base}: the answer of {base} first, the "
-        "system's second, words that only one has marked, the reference below.",
-        read="of several answers to a question, the system's worst is shown with the best of the baseline.",
-        act="read them: a lost word, a refusal or another format is often the same fault many times.",
+        "Where did each system lose?",
+        pairs(shown, label=f"Questions with the largest losses against {base}", first=5),
+        shows=f"the questions with the largest losses of a system against {base}: first the answer of "
+        f"{base}, then the system's, with the reference below. Words that only one answer has are "
+        "marked.",
+        read="of several answers to a question, the system's worst and the baseline's best are shown.",
+        act="read them: a missing word, a refusal or a different format is often the same fault many times.",
     )
 
 
@@ -193,14 +195,14 @@ def _means(summary: Summary) -> Section:
     return group_section(
         summary,
         f"How good is each {summary['group']}?",
-        read="bars are the confidence interval of each mean by itself. Whether two differ is decided above, "
-        "question by question: bars may overlap and the two still differ."
+        read="bars are the confidence intervals of single means. Whether two systems differ is "
+        "tested above, paired by question; they may differ although their bars overlap."
         if tested
-        else "bars that do not overlap differ; bars that overlap may still differ. The score "
-        "says how alike two texts are, not which is true.",
+        else "systems whose bars do not overlap differ; others may still differ. The score says how "
+        "similar two texts are, not which is true.",
         act="see the differences above."
         if tested
-        else "to find smaller differences, compare question by question: --by with the question's column.",
+        else "to find smaller differences, pair by question: --by with the column of the question.",
     )
 
 

@@ -12,17 +12,17 @@ from beam_sts.report.pieces import UNIT_TICKS, Bar, area, bars, compact, duratio
 from beam_sts.report.shared import Summary, made_of
 from beam_sts.report.work import laps
 
-_LARGE_ERROR = 0.1  # of calibration
-_TOY = 10_000  # sentence pairs; fewer train no model that is of use
+_LARGE_ERROR = 0.1  # of the calibration, in units of the score
+_TOY = 10_000  # sentence pairs; fewer do not train a useful model
 
 
 def train_page(summary: Summary, card: str = "") -> Page:
     """The page of a finished training.
 
     Args:
-        summary: ``stages`` (what each noted, by name), ``results`` (of the stage evaluate), ``model``,
+        summary: ``stages`` (the record of each, by name), ``results`` (of the stage evaluate), ``model``,
             ``input``, ``settings``, ``versions`` and ``fingerprint``.
-        card: the model card, Markdown; shown as it is.
+        card: the model card in Markdown, shown as plain text.
     """
     sets, model = _sets(summary), summary["model"]
     figures = [
@@ -48,35 +48,37 @@ def train_page(summary: Summary, card: str = "") -> Page:
             _time(summary["stages"]),
             made_of(summary, card),
         ],
-        foot=f"Written by beam_sts {summary['versions']['beam_sts']}. This page loads nothing and runs no "
-        "script; it shows figures only, no text of the training data.",
+        foot=f"Written by beam_sts {summary['versions']['beam_sts']}. This page loads nothing and "
+        "runs no script. It shows only figures, no text of the training data.",
     )
 
 
 def notes(summary: Summary) -> list[Note]:
-    """What needs a look, the worst first."""
+    """Points that need attention, the most important first."""
     found = [Note(_toy(summary), "learning")] if _toy(summary) else []
     for name, result in _sets(summary).items():
         if result["calibration_error"] > _LARGE_ERROR:
             error = result["calibration_error"]
             found.append(
-                Note(f"On {name} scores are {error:.2f} off the gold scores on average.", "calibration")
+                Note(
+                    f"On {name}, scores differ from the gold scores by {error:.2f} on average.", "calibration"
+                )
             )
     lowest = summary["results"]["probes"]["identical"]["lowest"]
     if lowest < 0.9:
         found.append(Note(f"A text scores as low as {lowest:.3f} with itself.", "probes"))
     for kind, accuracy in summary["results"]["probes"]["ranking"].items():
         if accuracy < 0.8:
-            found.append(Note(f"Probe “{kind}”: right in {accuracy:.0%} only.", "probes"))
+            found.append(Note(f"Probe “{kind}”: only {accuracy:.0%} right.", "probes"))
     return found
 
 
 def _toy(summary: Summary) -> str:
-    """What to say of a training on hardly any data, as ``--smoke`` is; nothing of others."""
+    """The note on a training with too little data, such as ``--smoke``; empty for others."""
     pairs = int(summary["settings"].get("pairs", _TOY))
     if pairs >= _TOY:
         return ""
-    return f"A toy run on {plural(pairs, 'sentence pair')}: it shows that the stages work, and no more."
+    return f"A toy run on {plural(pairs, 'sentence pair')}: it shows only that the stages work."
 
 
 def _sets(summary: Summary) -> dict[str, Mapping[str, Any]]:
@@ -90,7 +92,7 @@ def _sets(summary: Summary) -> dict[str, Mapping[str, Any]]:
 def _quality(sets: Mapping[str, Mapping[str, Any]]) -> Section:
     return Section(
         "quality",
-        "How good is it?",
+        "How good is the model?",
         table(
             ("set", "pairs", "Pearson", "Spearman", "calibration error", "order swap"),
             [
@@ -106,10 +108,11 @@ def _quality(sets: Mapping[str, Mapping[str, Any]]) -> Section:
             ],
             label="Agreement with gold scores by set",
         ),
-        shows="how well scores agree with people's on each set of held-out pairs, how far they are off, "
-        "and how much the order of the two texts matters.",
-        read="choices are made on dev sets: test says what remains of their figures.",
-        act="compare test with the published models of beam-sts models, and read it once only.",
+        shows="on each set of held-out pairs, how well scores agree with gold scores, how far they "
+        "differ, and how much the order of the two texts matters.",
+        read="choices are made on dev sets, so only the figures of test are unbiased.",
+        act="compare the figures of test with the published models (beam-sts models), and do not "
+        "choose by them.",
     )
 
 
@@ -138,12 +141,12 @@ def _calibration(sets: Mapping[str, Mapping[str, Any]]) -> Section:
         body += titled(name, chart)
     return Section(
         "calibration",
-        "Does a score mean what it says?",
+        "Is a score calibrated?",
         body,
-        shows="the mean gold score of the pairs in each tenth of the score; brown bars are more than "
-        f"{_LARGE_ERROR:g} off.",
-        read="bars that rise to the right like stairs, each as high as its place, are perfect.",
-        act="where bars are off, choose thresholds by looking at pairs, not by the score's face value.",
+        shows="the mean gold score of the pairs in each tenth of the score; brown bars differ by "
+        f"more than {_LARGE_ERROR:g}.",
+        read="in a perfect calibration each bar is as high as its score.",
+        act="where bars differ, choose thresholds by labelled pairs, not by the value of the score.",
     )
 
 
@@ -160,7 +163,7 @@ def _probes(results: Mapping[str, Any]) -> Section:
             ("identical, mean", f"{probes['identical']['mean']:.3f}"),
             ("identical, lowest", f"{probes['identical']['lowest']:.3f}"),
             ("unrelated, median", f"{probes['unrelated']['median']:.3f}"),
-            ("unrelated, 95% are below", f"{probes['unrelated']['95%']:.3f}"),
+            ("unrelated, 95th percentile", f"{probes['unrelated']['95%']:.3f}"),
         ],
         label="Scores of identical and unrelated texts",
     )
@@ -170,16 +173,16 @@ def _probes(results: Mapping[str, Any]) -> Section:
             (int(row["sentences"]), f"{row['share']:.0%}", f"{row['score']:.3f}", f"{row['spread']:.3f}")
             for row in length
         ]
-        head = ("sentences", "edited", "mean score", "by place, apart")
+        head = ("sentences", "edited", "mean score", "spread by position")
         body += titled("Long documents", table(head, rows, label="Scores of documents against edited copies"))
     return Section(
         "probes",
-        "What does it miss?",
+        "What does the model miss?",
         body,
-        shows="the share of facts whose paraphrase scores above a near-copy with another fact, by what the "
-        "other fact changes; and the scores of equal, unrelated and long texts.",
-        read="0.5 is chance. Scores of documents should fall as more is edited, wherever the edit is.",
-        act="do not filter by this model what a weak probe tests.",
+        shows="the share of facts whose paraphrase scores above a near-copy with another fact, by "
+        "kind of change; and the scores of equal, unrelated and long texts.",
+        read="0.5 is chance. Scores of documents should fall with the share of edits, wherever they are.",
+        act="do not use this model to filter what a weak probe tests.",
     )
 
 
@@ -200,12 +203,11 @@ def _learning(stages: Mapping[str, Mapping[str, Any]]) -> Section:
         body += titled(name, curve)
     return Section(
         "learning",
-        "Did it learn?",
-        body or Markup("<p>{}</p>").format("No stage noted its losses."),
-        shows="the mean loss of each piece of a stage.",
-        read="soft targets have a loss of their own that no model gets below: look at the slope, not the "
-        "height.",
-        act="where a curve still falls at its end, train longer (--pretrain_epochs).",
+        "Did the model learn?",
+        body or Markup("<p>{}</p>").format("No stage recorded its losses."),
+        shows="the mean loss over each part of a stage.",
+        read="with soft targets no model reaches a loss of 0: look at the slope, not at the height.",
+        act="if a curve still falls at its end, train longer (--pretrain_epochs).",
     )
 
 
@@ -214,7 +216,7 @@ def _time(stages: Mapping[str, Mapping[str, Any]]) -> Section:
         "time",
         "What did it cost?",
         laps({name: noted["seconds"] for name, noted in stages.items()}),
-        shows="how long each stage took when it was run.",
-        read="a stage that was finished before costs nothing now.",
-        act="a size or seed of its own shares the stages before pretrain.",
+        shows="how long each stage took when it ran.",
+        read="a stage that was finished before did not run again.",
+        act="trainings of other sizes or seeds share the stages before pretrain.",
     )

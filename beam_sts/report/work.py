@@ -1,4 +1,4 @@
-"""What a run's work was: the lengths of the pairs, and pairs over time."""
+"""The work of a run: lengths of pairs, throughput, time by step."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _TONES = ("soft", "good", "warn", "bad")
 
 
 def lengths(counts: Mapping[str, Any], limit: int, examples: Examples, remedy: str = "") -> Section:
-    """The section on tokens: how long the pairs were, what was padding, what was cut.
+    """The section on tokens: lengths of pairs, padding, truncation.
 
     Args:
         counts: ``length_histogram``, ``real_tokens``, ``padded_tokens``, ``truncated``, ``windowed`` and
             ``unknown`` of a run.
-        limit: tokens of a pair that the model takes.
+        limit: the model's limit for a pair, in tokens.
         examples: pairs to show, of the kinds ``truncated``, ``windowed`` and ``unknown``.
-        remedy: what helps against much padding, if anything does.
+        remedy: advice against much padding, or empty.
     """
     lengths = {int(bound): count for bound, count in counts["length_histogram"].items()}
     real, padded = counts["real_tokens"], counts["padded_tokens"]
@@ -36,8 +36,8 @@ def lengths(counts: Mapping[str, Any], limit: int, examples: Examples, remedy: s
         most = max(lengths, key=lengths.__getitem__)
         body += columns(
             [(f"{bound:,}", count, _length_name(bound, count), "good") for bound, count in counted],
-            label=f"Histogram of the pairs' lengths. Most have {_length_range(most)} tokens; the "
-            f"longest are in the bin up to {max(lengths):,}.",
+            label=f"Histogram of the pairs' lengths. The most frequent have {_length_range(most)} "
+            f"tokens; the longest are in the bin up to {max(lengths):,}.",
             unit="pairs",
             axis="tokens of a pair, up to",
             every=max(1, math.ceil(len(bounds) / 9)),
@@ -53,7 +53,7 @@ def lengths(counts: Mapping[str, Any], limit: int, examples: Examples, remedy: s
         )
     body += facts(
         {
-            "the model takes, tokens a pair": limit,
+            "the model's limit, tokens per pair": limit,
             "truncated pairs": counts["truncated"],
             "pairs scored by windows": counts["windowed"],
             "pairs of mostly unknown words": counts["unknown"],
@@ -68,12 +68,13 @@ def lengths(counts: Mapping[str, Any], limit: int, examples: Examples, remedy: s
     advice = []
     if counts["truncated"]:
         advice.append(
-            "where the ends of long texts matter, run with --long_text windows, or take a model with "
-            "a longer context"
+            "if the ends of long texts matter, run with --long_text windows, or use a model with a "
+            "longer context"
         )
     if counts["unknown"]:
         advice.append(
-            "bring a model that knows the language of the pairs with unknown words, and do not filter by them"
+            "use a model that knows the language of the pairs with unknown words, and do not filter "
+            "by their scores"
         )
     if padded > 1.15 * real and remedy:
         advice.append(remedy)
@@ -81,15 +82,14 @@ def lengths(counts: Mapping[str, Any], limit: int, examples: Examples, remedy: s
         "tokens",
         "How long were the texts?",
         body,
-        shows="how many tokens the pairs have as the model was given them, and how much of its work "
-        "was padding.",
-        read="time grows with the tokens: the right of the chart costs the most. Padding up to 6% is usual.",
+        shows="how many tokens the pairs have as input of the model, and how much of its work was padding.",
+        read="time grows with the tokens, so pairs on the right cost the most. Padding up to 6% is usual.",
         act="; ".join(advice) + "." if advice else "",
     )
 
 
 def length_bins(first: int, last: int) -> list[int]:
-    """The bounds of ``LENGTH_BOUNDS`` from one to another, both included.
+    """The bounds of ``LENGTH_BOUNDS`` from ``first`` to ``last``, both included.
 
     >>> length_bins(12, 32)
     [12, 16, 24, 32]
@@ -107,15 +107,15 @@ def _length_name(bound: int, count: int) -> str:
 
 
 def pace(timeline: Mapping[str, Any]) -> Markup:
-    """Pairs a second over a run, of what ``beam_sts.io.summary.throughput`` gives; nothing of nothing."""
+    """The throughput over a run, from ``beam_sts.io.summary.throughput``; empty if there is none."""
     if not timeline:
         return Markup("")
     rates = [rows / timeline["seconds"] for rows in timeline["rows"]]
     total = timeline["seconds"] * len(rates)
     return area(
         rates,
-        label=f"Throughput over {duration(total)}: from {min(rates):,.0f} to {max(rates):,.0f} pairs a "
-        "second.",
+        label=f"Throughput over {duration(total)}: from {min(rates):,.0f} to {max(rates):,.0f} pairs "
+        "per second.",
         unit="pairs per second",
         axis="time since scoring began",
         ticks=[(quarter / 4, duration(total * quarter / 4)) for quarter in range(5)],
@@ -123,7 +123,7 @@ def pace(timeline: Mapping[str, Any]) -> Markup:
 
 
 def laps(seconds: Mapping[str, float]) -> Markup:
-    """How long each step of a run took, in proportion."""
+    """The time of each step of a run, in proportion."""
     pieces = [
         (name, value, _TONES[at % len(_TONES)], duration(value))
         for at, (name, value) in enumerate(seconds.items())

@@ -1,1 +1,1 @@
-"""Training of the embedded models: vocabulary, pairs, teacher, student, evaluation. Imports no Beam."""
+"""Training of the embedded models: vocabulary, pairs, teacher, student, evaluation. It imports no Beam."""

@@ -1,4 +1,4 @@
-"""Products in bfloat16 while training, where the processor has instructions for them."""
+"""Products in bfloat16 during training, if the processor has instructions for them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from beam_sts.scoring.torch_backend import multiplies_bfloat16
 
 
 def autocast(device: torch.device | str, wanted: bool = True) -> torch.autocast:
-    """A context of products in bfloat16, if that is ``wanted`` and not seven times slower than float32.
+    """A context with products in bfloat16, if ``wanted`` and if the processor does not emulate them.
 
     >>> with autocast("cpu", False):
     ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype

@@ -1,4 +1,4 @@
-"""Platt scaling: a slope and a bias before the Sigmoid, so that scores mean what people's scores mean.
+"""Platt scaling: a slope and a bias before the Sigmoid, so that scores are on the scale of gold scores.
 
 Source: Platt, "Probabilistic outputs for support vector machines" (1999); here with soft targets.
 """
@@ -15,16 +15,16 @@ from beam_sts.models.bert_hash import BertHashForSequenceClassification
 def slope_and_bias(
     values: np.ndarray, scores: np.ndarray, start: tuple[float, float] = (1.0, 0.0)
 ) -> tuple[float, float]:
-    """Fit the slope and the bias that make logits of values.
+    """Fit the slope and the bias that turn values into logits.
 
     Args:
-        values: What orders the pairs, float[n]: logits, or cosines.
+        values: Logits or cosines of the pairs, float[n].
         scores: Targets between 0 and 1, float[n].
-        start: Where the search for them starts.
+        start: Start of the search.
 
     Returns:
-        The slope and the bias of least cross-entropy. A slope of 0 or less, which values no better than
-        chance may ask for, would reverse the order: then it is 1, and the bias the best one for that.
+        The slope and the bias with the least cross-entropy. Values no better than chance may give a slope of
+        0 or less, which would reverse the order; then the slope is 1, with the best bias for it.
 
     >>> logits = np.linspace(-3, 3, 50)
     >>> [round(value, 3) for value in slope_and_bias(logits, 1 / (1 + np.exp(-2 * logits + 1)))]
@@ -43,6 +43,6 @@ def slope_and_bias(
 
 @torch.no_grad()
 def rescale(model: BertHashForSequenceClassification, slope: float, bias: float) -> None:
-    """Make a model's logits ``slope`` times what they were plus ``bias``, by its last layer's weights."""
+    """Replace a model's logits by ``slope`` * logits + ``bias``, through the weights of its last layer."""
     model.classifier.weight.mul_(slope)
     model.classifier.bias.mul_(slope).add_(bias)

@@ -22,8 +22,8 @@ def export_checkpoint(model: PreTrainedModel, tokenizer_folder: Path, folder: Pa
 
     Args:
         model: The trained student.
-        tokenizer_folder: Where tokenizer.json and tokenizer_config.json lie.
-        folder: Where to write; made if missing.
+        tokenizer_folder: Folder of tokenizer.json and tokenizer_config.json.
+        folder: Folder to write; created if missing.
         card: Text of the model card.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def export_checkpoint(model: PreTrainedModel, tokenizer_folder: Path, folder: Pa
         shutil.copyfile(tokenizer_folder / name, folder / name)
     (folder / "README.md").write_text(card, encoding="utf-8")
     for path in folder.iterdir():
-        path.chmod(0o644)  # safetensors writes files that only their owner can read
+        path.chmod(0o644)  # safetensors writes files that only the owner can read
     write_checksums(folder)
 
 
@@ -50,10 +50,10 @@ def model_card(
 
     Args:
         name: Name of the checkpoint.
-        facts: What went in: "parameters", "max_length", "data" (Markdown), "stages" (name -> text), "seed",
-            "hardware", "settings" (JSON).
-        results: Reports of :mod:`beam_sts.training.evaluation` by set name, and "probes".
-        seeds: Such results of each seed that was trained, by seed.
+        facts: Facts on the training: "parameters", "max_length", "data" (Markdown), "stages" (name -> text),
+            "seed", "hardware", "settings" (JSON).
+        results: Reports of :mod:`beam_sts.training.evaluation` by the name of the set, and "probes".
+        seeds: The same results for each trained seed, by seed.
 
     Returns:
         Markdown with the hub's metadata block.
@@ -67,8 +67,7 @@ def model_card(
     parts = [
         "---\nlanguage: en\nlicense: cc-by-sa-4.0\nlibrary_name: sentence-transformers\npipeline_tag: text-ranking\n---",
         f"# {name}",
-        f"A cross-encoder of {facts['parameters']:,} parameters that scores how alike two English texts are, from 0 "
-        f"to 1. Architecture BERT-hash with rotary positions; a pair may have {facts['max_length']:,} tokens.",
+        f"A cross-encoder of {facts['parameters']:,} parameters that scores how similar two English texts are, from 0 to 1. Architecture BERT-hash with rotary positions; a pair may have {facts['max_length']:,} tokens.",
         "```python\nimport beam_sts\nfrom sentence_transformers import CrossEncoder\n\n"
         'CrossEncoder("path/to/this/folder").predict([("A man plays a guitar.", "Someone plays the guitar.")])\n```',
         "## Results",
@@ -85,7 +84,7 @@ def model_card(
             "another fact.",
             "| class | accuracy |\n|---|---|\n" + ranking,
             length_table(results.get("length", [])),
-            f"Identical texts score {probes['identical']['mean']:.3f} in the mean (lowest "
+            f"Identical texts score {probes['identical']['mean']:.3f} on average (lowest "
             f"{probes['identical']['lowest']:.3f}, {probes['identical']['under_0.97']:.2%} of them under 0.97); unrelated texts {probes['unrelated']['median']:.3f} in the median.",
         ]
     parts += [
@@ -137,7 +136,7 @@ def seeds_table(seeds: Mapping[int, Mapping[str, Any]]) -> str:
 
 
 def reliability_table(results: Mapping[str, Any]) -> str:
-    """Mean score and mean gold score of the pairs in each tenth of the scores, for STS-B dev and test."""
+    """A table of mean score and mean gold score in each tenth of the scores, for STS-B dev and test."""
     tables = {
         name: {row["from"]: row for row in results[name]["reliability"]}
         for name in ("STS-B dev", "STS-B test")
@@ -163,13 +162,12 @@ def reliability_table(results: Mapping[str, Any]) -> str:
 
 
 def length_table(rows: Sequence[Mapping[str, float]]) -> str:
-    """Scores of documents against edited copies, a row for each length, a column for each share of edits."""
+    """A table of the scores of documents against edited copies, by length and share of edits."""
     if not rows:
         return ""
     shares = list(dict.fromkeys(row["share"] for row in rows))
     lines = [
-        "Documents against copies in which a share of the sentences is another (mean score; in brackets how far the "
-        "means at the start, middle and end of the document lie apart).",
+        "Documents against copies in which a share of the sentences is replaced (mean score; in brackets the spread of the means for edits at the start, middle and end of the document).",
         "",
         "| sentences | " + " | ".join(f"{share:.0%}" for share in shares) + " |",
         "|---|" + "---|" * len(shares),

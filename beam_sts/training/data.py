@@ -1,4 +1,4 @@
-"""Read training texts: local files, fsspec URLs and data sets of the hub, as columns of Python values."""
+"""Reads training texts from local files, fsspec URLs and data sets of the Hub as columns of values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROWS_AT_ONCE = 100_000
 
 
 class DataError(ValueError):
-    """Training data that cannot be read as asked; the message says how to put it right."""
+    """Training data cannot be read; the message says how to correct it."""
 
 
 def read_columns(
@@ -26,19 +26,19 @@ def read_columns(
 
     Args:
         source: A path or pattern of files in any format that ``score`` reads, local or with an fsspec scheme
-            ("gs://bucket/pairs/*.parquet"); or a data set of the hub as "hub:owner/name",
+            ("gs://bucket/pairs/*.parquet"); or a data set of the Hub as "hub:owner/name",
             "hub:owner/name/subset" or "hub:owner/name/subset:split" (split "train" if not given). Only "hub:"
             and remote schemes use the network.
-        columns: Columns that must be there.
-        optional: Columns that are read if they are there.
-        options: How to read CSV, TSV and JSON Lines.
+        columns: Columns that must exist.
+        optional: Columns that are read if they exist.
+        options: Options of the reader of CSV, TSV and JSON Lines.
 
     Returns:
-        Each column found as a list; all of the same length. Values of CSV and TSV files are texts.
+        The existing columns as lists of equal length. Values of CSV and TSV files are texts.
 
     Raises:
         DataError: A column is missing, or a row cannot be read.
-        UserError: No file matches, or one cannot be read.
+        UserError: No file matches, or a file cannot be read.
     """
     if source.startswith("hub:"):
         table = _read_hub(source)
@@ -90,33 +90,33 @@ def read_scored_pairs(
     only: Sequence[str] = (),
     options: ReadOptions | None = None,
 ) -> TrainingPairs:
-    """Read pairs of the columns sentence1, sentence2 and score (0 to 1), the shape of STS-B and wiki-sim.
+    """Read pairs from the columns sentence1, sentence2 and score (0 to 1), as STS-B and wiki-sim have them.
 
     Args:
         source: As for :func:`read_columns`.
-        skip: Subsets to leave out: values of the column file, if there is one, up to its first point.
-        only: Subsets to read instead of all.
+        skip: Subsets to leave out: values of the column ``file``, if it exists, up to their first point.
+        only: Subsets to read; empty: all.
         options: How to read CSV, TSV and JSON Lines.
 
     Raises:
         UserError: As :func:`read_columns`.
-        DataError: As :func:`read_columns`; a null text, or a score that is no number between 0 and 1.
+        DataError: As :func:`read_columns`; also a null text, or a score that is not a number between 0 and 1.
     """
     columns = read_columns(source, ("sentence1", "sentence2", "score"), ("file",), options)
     first, second = columns["sentence1"], columns["sentence2"]
     scores = [_number(score) for score in columns["score"]]
     for row, (a, b, score) in enumerate(zip(first, second, scores, strict=True)):
         if not isinstance(a, str) or not isinstance(b, str):
-            raise DataError(f"{source}: row {row} has a text that is null or no string: {a!r} / {b!r}")
+            raise DataError(f"{source}: row {row} has a text that is null or not a string: {a!r} / {b!r}")
         if not isinstance(score, (int, float)) or not 0 <= score <= 1:
-            raise DataError(f"{source}: row {row} has score {score!r}; scores must be between 0 and 1")
+            raise DataError(f"{source}: row {row} has score {score!r}, but scores must be between 0 and 1")
     subsets = [str(file).partition(".")[0] for file in columns.get("file", [""] * len(scores))]
     rows = [at for at, name in enumerate(subsets) if name not in skip and (not only or name in only)]
     return TrainingPairs.of([first[i] for i in rows], [second[i] for i in rows], [scores[i] for i in rows])
 
 
 def _number(value: Any) -> Any:
-    """The number that a field of a CSV file spells, else the value."""
+    """The number in a field of a CSV file, or the value if it is not a number."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:

@@ -1,4 +1,4 @@
-"""Find pairs worth scoring: sentences with their near, middling and far neighbours."""
+"""Draws the pairs that a teacher labels: sentences with near, intermediate and far neighbours."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from beam_sts.training.pairs import PairTensors
 RANKS = ((0, 2, 1.0), (2, 8, 1.0), (8, 40, 0.7))
 """(first rank, last rank, share of sentences): one neighbour is drawn from each range for that share."""
 RANDOM_SHARE = 0.3
-"""Share of sentences that also get a partner at random."""
+"""Share of sentences that also get a random partner."""
 WORDS_AMONG = 60_000
-"""Sentences, beside the gold ones, among which neighbours are sought by the words in common."""
+"""How many sentences, besides the gold ones, are searched for neighbours by common words."""
 _WORD = re.compile(r"\w+")
 
 
 def octaves(count: int, share: float = 1.0) -> tuple[tuple[int, int, float], ...]:
-    """So many ranges of ranks as in :data:`RANKS`, each twice as long as the one before.
+    """Ranges of ranks as in :data:`RANKS`, each twice as long as the one before.
 
     >>> octaves(3)
     ((0, 1, 1.0), (1, 3, 1.0), (3, 7, 1.0))
@@ -34,21 +34,21 @@ def octaves(count: int, share: float = 1.0) -> tuple[tuple[int, int, float], ...
 
 
 def plain_tokenizer(source: Path) -> PreTrainedTokenizerBase:
-    """A checkpoint's tokenizer that neither pads nor cuts."""
+    """A checkpoint's tokenizer without padding and truncation."""
     tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
-    # Some packages bake padding and truncation into tokenizer.json.
+    # Some tokenizer.json files include padding and truncation.
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.backend_tokenizer.no_truncation()
     return tokenizer
 
 
 class Embedder:
-    """An encoder such as all-MiniLM-L6-v2: the mean of its output over a text's tokens, at unit length.
+    """A sentence encoder such as all-MiniLM-L6-v2: the normalised mean of its output over a text's tokens.
 
     Args:
-        source: Its checkpoint folder.
-        max_length: Tokens a text is cut to.
-        device: Where it runs.
+        source: The checkpoint folder.
+        max_length: Limit for a text, in tokens; longer texts are truncated.
+        device: The torch device.
     """
 
     def __init__(self, source: Path, max_length: int = 96, device: str = "cpu") -> None:
@@ -62,7 +62,7 @@ class Embedder:
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        """Embed texts: float16[texts, hidden size]."""
+        """Embed texts as float16[texts, hidden size]."""
         device = self.model.device
         batches = PairTensors.of(texts, self.tokenizer, device)
         lengths = np.minimum(batches.texts.lengths + 2, self.max_length)
@@ -82,16 +82,16 @@ class Embedder:
 
 
 def bags_of_words(texts: Sequence[str], dims: int = 256) -> np.ndarray:
-    """Vectors whose cosine is about the share of words that two texts have in common.
+    """Vectors with a cosine close to the share of words that two texts have in common.
 
-    Each word, whatever its case and however frequent it is, is a direction drawn at random.
+    Each word is a random direction, independent of case and frequency.
 
     Args:
         texts: The texts.
         dims: Width of the vectors.
 
     Returns:
-        Unit vectors, or zeros where there is no word, float32[texts, dims].
+        Unit vectors, or zeros for texts without words, float32[texts, dims].
 
     >>> bags = bags_of_words(["The cat sat.", "the CAT sat", "A dog ran!"])
     >>> (bags @ bags[0] > 0.5).tolist()
@@ -119,19 +119,19 @@ def neighbour_pairs(
     block: int = 2048,
     device: str = "cpu",
 ) -> np.ndarray:
-    """Draw for each text one neighbour from each range of ranks, and for some a partner at random.
+    """Draw for each text one neighbour from each range of ranks, and for some texts a random partner.
 
     Args:
         vectors: Unit vectors, float[n, dims].
-        seed: Of the draws.
+        seed: Seed of the draws.
         ranks: As :data:`RANKS`.
         random_share: As :data:`RANDOM_SHARE`.
-        asking: How many of the texts, from the first, get partners, which come from all; None for all.
-        block: Texts compared with all others at once.
-        device: Where they are compared.
+        asking: How many texts, from the first, get partners from among all texts; None: all.
+        block: How many texts are compared with all others at once.
+        device: The torch device.
 
     Returns:
-        Distinct pairs of indices, the lower first, int64[pairs, 2], in a random order.
+        Distinct pairs of indices, the lower first, int64[pairs, 2], in random order.
     """
     rng = np.random.default_rng(seed)
     count = len(vectors)
@@ -156,21 +156,21 @@ def neighbour_pairs(
 
 
 def drawn_pairs(texts: Sequence[str], gold: int, vectors: np.ndarray, device: str = "cpu") -> np.ndarray:
-    """Draw the pairs that a student learns most from.
+    """Draw the pairs that are the most useful for a student.
 
-    What the gold sentences are about is what it will be judged by, so they get many partners, near and far.
-    Pairs with many words in common are among them whatever they mean: a student of word vectors has to learn
-    that common words are not common sense, and the neighbours of a sentence by the teacher rarely show it.
+    The student is evaluated on topics like those of the gold sentences, so these get many near and far
+    partners. Pairs with many common words are included whatever their meaning: the student must learn that
+    common words do not imply the same meaning, and the teacher's neighbours of a sentence rarely show it.
 
     Args:
         texts: The sentences, the gold ones first.
-        gold: How many these are.
-        vectors: The teacher's unit vectors of them, float[texts, dims].
-        device: Where they are compared.
+        gold: How many gold sentences there are.
+        vectors: The teacher's unit vectors of the sentences, float[texts, dims].
+        device: The torch device.
 
     Returns:
-        Distinct pairs of indices, int64[pairs, 2]: all these and half as many neighbours of the other
-        sentences in a random order, then the rest of the latter.
+        Distinct pairs of indices, int64[pairs, 2]: first all of these with half as many neighbours of the
+            other sentences in random order, then the other neighbours.
     """
     rng = np.random.default_rng(0)
     others = rng.choice(np.arange(gold, len(texts)), min(WORDS_AMONG, len(texts) - gold), replace=False)

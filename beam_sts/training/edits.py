@@ -1,8 +1,8 @@
-"""Pairs that differ in one fact: rules that edit real sentences, and pairs made from small grammars.
+"""Pairs that differ in one fact: rules that edit real sentences, and pairs generated from small grammars.
 
-A model of word overlap calls "12 km" and "21 km" the same. These pairs teach it otherwise. Every rule returns
-the edited sentence, or None where it does not apply. These grammars are for training only: the probes
-(:mod:`beam_sts.training.probes`) have frames and words of their own.
+To a model of word overlap "12 km" and "21 km" are the same. These pairs teach it the difference. Every rule
+returns the edited sentence, or None if it does not apply. These grammars are for training only: the probes
+(:mod:`beam_sts.training.probes`) use other frames and words.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _OPPOSED = re.compile(rf"\b({'|'.join(_OPPOSITE)})\b")
 
 
 def change_number(text: str, rng: random.Random) -> str | None:
-    """Change one number: digits in another order, a near number, another magnitude or number word."""
+    """Change one number: reorder its digits, or take a near number, another magnitude or number word."""
     found = list(_NUMBER.finditer(text))
     if found:
         match = rng.choice(found)
@@ -61,7 +61,7 @@ def change_number(text: str, rng: random.Random) -> str | None:
 
 
 def change_name(text: str, rng: random.Random, names: list[str]) -> str | None:
-    """Put another name in the place of a capitalised word inside the sentence."""
+    """Replace a capitalised word inside the sentence by another name."""
     found = list(_NAME.finditer(text))
     if not found:
         return None
@@ -71,7 +71,7 @@ def change_name(text: str, rng: random.Random, names: list[str]) -> str | None:
 
 
 def negate(text: str, rng: random.Random) -> str | None:
-    """Add a negation after an auxiliary verb, or remove the one that is there."""
+    """Add a negation after an auxiliary verb, or remove an existing one."""
     negated = _NEGATED.search(text)
     if negated:
         return text[: negated.start()] + negated.group(1) + text[negated.end() :]
@@ -91,7 +91,7 @@ def negate(text: str, rng: random.Random) -> str | None:
 
 
 def oppose(text: str, rng: random.Random) -> str | None:
-    """Put a word of opposite meaning in the place of one word."""
+    """Replace one word by a word of opposite meaning."""
     found = list(_OPPOSED.finditer(text))
     if not found:
         return None
@@ -100,7 +100,7 @@ def oppose(text: str, rng: random.Random) -> str | None:
 
 
 def swap_nouns(text: str, rng: random.Random) -> str | None:
-    """Exchange two nouns that follow articles: who does it, and to whom."""
+    """Exchange two nouns that follow articles, such as the subject and the object."""
     found = list({match.group(1): match for match in _NOUN.finditer(text)}.values())
     if len(found) < 2:
         return None
@@ -115,7 +115,7 @@ def swap_nouns(text: str, rng: random.Random) -> str | None:
 
 
 def keep_meaning(text: str, rng: random.Random) -> str | None:
-    """Change the surface only: contraction, digits for number words, case, final punctuation."""
+    """Change only the surface: contraction, digits for number words, case, final punctuation."""
     for long, short in _CONTRACTIONS:
         if long in text:
             return text.replace(long, short, 1)
@@ -130,17 +130,17 @@ def keep_meaning(text: str, rng: random.Random) -> str | None:
 
 @dataclass(frozen=True)
 class EditTargets:
-    """Scores that the rules give: what STS-B's annotators give pairs of the kind, rounded.
+    """The scores of the rules: what STS-B's annotators give to pairs of each kind, rounded.
 
     Attributes:
         number: A changed number.
         name: A changed name.
-        negation: The fact denied.
-        topic: Another fact of the same things.
-        order: Roles exchanged.
+        negation: A negated fact.
+        topic: Another fact on the same topic.
+        order: Exchanged roles.
         paraphrase: The same fact in other words.
         surface: The same sentence, or another spelling of it.
-        empty: A sentence beside an empty text.
+        empty: A sentence and an empty text.
     """
 
     number: float = 0.5
@@ -159,13 +159,13 @@ def grammar_pairs(
     targets: EditTargets | None = None,
     grammars: Sequence[Grammar] | None = None,
 ) -> list[tuple[str, str, float, str]]:
-    """Make training pairs from the grammars: for each fact one paraphrase and one near-copy of another fact.
+    """Generate training pairs: for each fact one paraphrase, and one near-copy with another fact.
 
     Args:
-        count: Facts to make; twice as many pairs come back.
-        seed: Of the choices.
+        count: How many facts; the result has twice as many pairs.
+        seed: Seed of the choices.
         targets: Scores by kind.
-        grammars: What to make the facts from; by default ``words/training.json``.
+        grammars: The grammars; default: ``words/training.json``.
 
     Returns:
         (first text, second text, score, kind) tuples.
@@ -176,7 +176,7 @@ def grammar_pairs(
     kinds = dict.fromkeys(grammar.kind for grammar in grammars)
     by_kind = {kind: [grammar for grammar in grammars if grammar.kind == kind] for kind in kinds}
     pairs: list[tuple[str, str, float, str]] = []
-    # Who does what to whom is the hardest to learn: half of the facts are of that class.
+    # The order of roles is the hardest to learn, so half of the facts are of that class.
     turns = [*by_kind, *(["order", "order"] if "order" in by_kind else [])]
     for index in range(count):
         kind = turns[index % len(turns)]
@@ -189,13 +189,13 @@ def grammar_pairs(
 def edited_pairs(
     texts: list[str], seed: int, targets: EditTargets | None = None
 ) -> list[tuple[str, str, float, str]]:
-    """Edit real sentences: each gives one pair, of the rule that applies and has had the fewest pairs.
+    """Edit real sentences: each gives one pair, by the applicable rule with the fewest pairs so far.
 
     Every eighth sentence is paired with itself, every sixty-fourth with an empty text.
 
     Args:
         texts: Sentences.
-        seed: Of the choices.
+        seed: Seed of the choices.
         targets: Scores by kind.
 
     Returns:

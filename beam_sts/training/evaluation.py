@@ -1,4 +1,4 @@
-"""What is reported of a checkpoint: agreement with gold scores, calibration, order swap, probes."""
+"""The report on a checkpoint: agreement with gold scores, calibration, order swap, probes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from beam_sts.training.fit import TrainingPairs
 from beam_sts.training.probes import ProbeTriple, probe_triples, ranking_accuracy, unrelated_pairs
 
 Score = Callable[[Sequence[tuple[str, str]]], np.ndarray]
-"""Pairs of texts -> float32[n] between 0 and 1, in order."""
+"""A function from pairs of texts to float32[n] between 0 and 1, in order."""
 
 
 def agreement(scores: np.ndarray, gold: np.ndarray) -> dict[str, float]:
@@ -30,7 +30,7 @@ def reliability(scores: np.ndarray, gold: np.ndarray, bins: int = 10) -> list[di
     Args:
         scores: Predicted scores between 0 and 1.
         gold: Gold scores between 0 and 1.
-        bins: Equal parts of the range.
+        bins: Count of the equal parts of the range.
 
     Returns:
         For each bin its lower and upper edge, number of pairs, mean score and mean gold score.
@@ -58,6 +58,10 @@ def calibration_error(scores: np.ndarray, gold: np.ndarray, bins: int = 10) -> f
 def report_on_gold(score: Score, pairs: TrainingPairs) -> dict[str, Any]:
     """Agreement, calibration and the effect of order on gold pairs.
 
+    Args:
+        score: The model.
+        pairs: Pairs with gold scores.
+
     Returns:
         pearson, spearman, pairs, calibration_error, reliability, order_swap (mean |score(a, b) - score(b,
         a)|) and order_swap_99 (its 99th percentile).
@@ -77,12 +81,12 @@ def report_on_gold(score: Score, pairs: TrainingPairs) -> dict[str, Any]:
 def report_on_probes(
     score: Score, texts: Sequence[str], triples: Sequence[ProbeTriple] | None = None
 ) -> dict[str, Any]:
-    """Probe the properties that filters rely on.
+    """Measure the properties that filters of near-duplicates rely on.
 
     Args:
         score: The model.
         texts: Texts of one domain, for identical and unrelated pairs.
-        triples: The probe set; the project's own if None.
+        triples: The probe set; None: that of :func:`beam_sts.training.probes.probe_triples`.
 
     Returns:
         ranking (accuracy by kind), identical (lowest and mean score of equal texts), unrelated (median score

@@ -1,9 +1,9 @@
-"""Fit a cross-encoder to scored pairs, and score pairs while training.
+"""Fits a cross-encoder to scored pairs, and scores pairs during training.
 
-Own code rather than ``CrossEncoderTrainer``: for a student of under a million parameters on two cores,
-tokenising every pair again each epoch and padding random batches cost as much as the model itself. Here each
-distinct text is tokenised once, batches hold pairs of like length under a token budget, and targets are the
-soft scores of a teacher.
+It is used instead of ``CrossEncoderTrainer``, because for a student of under a million parameters on two
+cores, tokenising every pair again in each epoch and padding random batches takes as long as the model. Here
+each distinct text is tokenised once, batches have pairs of similar length within a token budget, and targets
+are the soft scores of a teacher.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from beam_sts.training.student import logits_for_training
 
 _LOSSES = 60  # points of a learning curve
 KEEP_SECONDS = 60.0
-PROGRESS = "progress.safetensors"  # in a stage's folder, while its fit runs
+PROGRESS = "progress.safetensors"  # in a stage's folder during its fit
 logger = logging.getLogger(__name__)
 
 
@@ -65,7 +65,7 @@ class TrainingPairs:
         scores: Sequence[float],
         weights: Sequence[float] | None = None,
     ) -> TrainingPairs:
-        """Index pairs given as parallel sequences of texts."""
+        """Build from parallel sequences of texts and scores."""
         index: dict[str, int] = {}
         left = np.array([index.setdefault(text, len(index)) for text in first], dtype=np.int64)
         right = np.array([index.setdefault(text, len(index)) for text in second], dtype=np.int64)
@@ -78,7 +78,7 @@ class TrainingPairs:
         )
 
     def compact(self) -> TrainingPairs:
-        """The same pairs over only the texts they use."""
+        """The same pairs, with only the texts that they use."""
         used, places = np.unique(np.concatenate([self.left, self.right]), return_inverse=True)
         half = len(self)
         texts = [self.texts[i] for i in used]
@@ -87,22 +87,22 @@ class TrainingPairs:
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How to fit.
+    """The settings of a fit.
 
     Attributes:
         epochs: Passes over the pairs; may be fractional.
-        batch_size: Pairs a step.
-        learning_rate: Peak rate of AdamW, reached after the warm-up and then decaying along a half cosine to
-            0.
+        batch_size: Pairs per step.
+        learning_rate: Peak rate of AdamW, reached after the warm-up; it then decays along a half cosine to 0.
         warmup: Share of the steps that warm up.
-        weight_decay: Of AdamW, on matrices only.
-        max_length: Tokens a pair is cut to.
-        max_tokens: Padded tokens a batch may hold; batches of long pairs are smaller for it.
-        shift: Places that the tokens of a pair are moved from its start, at most, in half of the batches;
-            only for models of rotary positions. What is far into long texts then reads as at their start.
-        average: Decay of the exponential moving average of the weights that is kept in the end; 0 keeps the
-            last.
-        seed: Of order, swaps and dropout.
+        weight_decay: Weight decay of AdamW, on matrices only.
+        max_length: Limit for a pair, in tokens; longer pairs are truncated.
+        max_tokens: Limit of the tokens in a batch, with padding; batches of long pairs have fewer pairs.
+        shift: Most positions by which the tokens of a pair are shifted in half of the batches; only for
+            models with rotary positions. So the model learns to read tokens far into long texts like those
+            at their start.
+        average: Decay of the exponential moving average of the weights, which is the result; 0: the last
+            weights.
+        seed: Seed of order, swaps and dropout.
     """
 
     epochs: float = 1.0
@@ -118,21 +118,21 @@ class FitSettings:
 
 
 def rate_at(progress: float, warmup: float) -> float:
-    """Factor of the learning rate at a share of the way: up along a line, then down along a half cosine."""
+    """Factor of the learning rate at a progress from 0 to 1: linear warm-up, then half a cosine."""
     if progress < warmup:
         return max(progress, 0.02 * warmup) / warmup
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 
 
 def shifted_places(token_type_ids: torch.Tensor, moves: np.ndarray) -> torch.Tensor:
-    """Places of a batch's tokens in their texts, each pair's but for the leading [CLS] moved by one number.
+    """Positions of a batch's tokens in their texts, shifted by one number per pair, except the leading [CLS].
 
     Args:
         token_type_ids: 0 in the first text, 1 in the second, of shape (batch, length).
-        moves: By how many places each pair is moved, int64[batch].
+        moves: By how many positions each pair is shifted, int64[batch].
 
     Returns:
-        Places of shape (batch, length).
+        Positions of shape (batch, length).
     """
     device = token_type_ids.device
     steps = torch.arange(token_type_ids.shape[1], device=device)
@@ -141,7 +141,7 @@ def shifted_places(token_type_ids: torch.Tensor, moves: np.ndarray) -> torch.Ten
 
 
 class Batch(NamedTuple):
-    """Pairs of a step, and all that is random about how they are shown."""
+    """The pairs of a step, and the random choices of their presentation."""
 
     pairs: np.ndarray  # indices, int64[n]
     swap: np.ndarray  # whether the second text comes first, bool[n]
@@ -151,9 +151,9 @@ class Batch(NamedTuple):
 def random_batches(
     lengths: np.ndarray, settings: FitSettings, total: int, rng: np.random.Generator
 ) -> Iterator[Batch]:
-    """The batches of a fit until ``total`` pairs are seen, epoch after epoch.
+    """The batches of a fit, epoch after epoch, until ``total`` pairs are seen.
 
-    Near moves are as likely as far ones, by magnitude.
+    The magnitudes of shifts are log-uniform.
     """
     seen = 0
     while seen < total:
@@ -183,17 +183,17 @@ def fit(
     Args:
         model: A sequence classifier with one label, or, not ``joined``, a model of logits, on any device.
         tokenizer: Its tokenizer.
-        pairs: What to learn.
-        settings: How.
+        pairs: The training pairs.
+        settings: The settings.
         evaluate: Called with the model every ``evaluate_every`` steps; what it returns is logged.
         evaluate_every: Steps between evaluations; 0 for none.
         joined: Whether the model reads a pair as one row; if not, a batch holds all first texts, then all
             second ones, each by itself.
-        keep: File that holds the progress while the fit runs, written every minute. A stopped fit of the
-            same pairs, settings and start continues from there, to the same weights.
+        keep: File of the progress, written every minute during the fit. A stopped fit of the same pairs,
+            settings and start continues from it, to the same weights.
 
     Returns:
-        What it came to: steps, pairs seen, seconds and some 60 points of the learning curve.
+        The progress: steps, pairs seen, seconds and some 60 points of the learning curve.
     """
     reached = progress.Progress()
     begun = time.monotonic()
@@ -226,7 +226,7 @@ def fit(
             logger.info("continues after %d of %d pairs (%s)", reached.seen, total, keep)
     begun -= reached.seconds
     saved = time.monotonic()
-    since: list[torch.Tensor] = []  # read rarely: each reading waits for the device
+    since: list[torch.Tensor] = []  # read rarely, because each read waits for the device
     recent: list[torch.Tensor] = []
     for batch in islice(random_batches(lengths, settings, total, rng), reached.step, None):
         rate = settings.learning_rate * rate_at(reached.seen / total, settings.warmup)

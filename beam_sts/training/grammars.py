@@ -1,10 +1,11 @@
 """Grammars: sentences of one fact in several wordings, and word lists, both read from ``words/*.json``.
 
-A file of grammars is a list of families. A family gives its ``grammars`` once for each of its ``rows``, and
-within a row for each of its ``groups`` of words. ``{a}`` in a wording is a slot of the grammar. ``[past]`` is
-filled here, from the row's column of that name. ``[the]``, ``[The]``, ``[a]`` and ``[A]`` are articles, which
-names go without, with their space; ``[when]`` and ``[When]`` are one of the family's times, another for each
-row and group. A slot ``*`` takes the words of the group. A single grammar may be given without a family.
+A file of grammars is a list of families. A family expands its ``grammars`` for each of its ``rows``, and
+within a row for each of its ``groups`` of words. In a wording, ``{a}`` is a slot of the grammar, and
+``[past]`` is the value of the row's column of that name. ``[the]``, ``[The]``, ``[a]`` and ``[A]`` are
+articles with a space, which are omitted before names. ``[when]`` and ``[When]`` are one of the family's
+times, which varies by row and group. The slot ``*`` has the words of the group. A single grammar needs no
+family.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ class Grammar:
 
     Attributes:
         kind: The class of fact that changes: "order", "number", "name", "negation" or "topic".
-        wordings: Format strings that say the same; slots are named.
+        wordings: Format strings with the same meaning; slots are named.
         slots: For each slot, the words that fill it.
         changed: The slots whose values change the fact; two of them are exchanged for "order".
-        opposite: Wordings that deny the fact, for "negation", or that say something else of the same things,
-            for "topic".
+        opposite: Wordings that negate the fact, for "negation", or state another fact on the same topic, for
+            "topic".
     """
 
     kind: str
@@ -42,7 +43,7 @@ class Grammar:
     opposite: tuple[str, ...] = ()
 
     def fill(self, rng: random.Random) -> tuple[str, str, str]:
-        """Make one fact.
+        """Generate one fact.
 
         Returns:
             An anchor, a paraphrase of it, and a near-copy of the anchor that states another fact.
@@ -65,14 +66,14 @@ class Grammar:
             if self.kind == "number" and values[slot].isdigit() and rng.random() < 0.4:
                 turned = values[slot][::-1].lstrip("0")
                 other[slot] = turned if turned and turned != values[slot] else other[slot]
-        # The other fact keeps the anchor's wording most of the time: overlap must not be enough.
+        # The other fact usually keeps the anchor's wording, so that word overlap is not enough.
         wording = self.wordings[at] if rng.random() < 0.8 else rng.choice(others)
         return anchor, paraphrase, wording.format(**other)
 
 
 @cache
 def word_list(name: str) -> tuple[str, ...]:
-    """A list of ``words/lists.json``; ``@name`` in it is another list."""
+    """A list of ``words/lists.json``; an entry ``@name`` includes another list."""
     told: str | list[str] = read("lists")[name]
     entries = (told if isinstance(told, str) else " ".join(told)).split()
     each = (word_list(entry[1:]) if entry.startswith("@") else (entry,) for entry in entries)

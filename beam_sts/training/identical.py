@@ -1,9 +1,9 @@
-"""Texts beside themselves, from which a student learns what it doubts to be equal.
+"""Pairs of a text and itself, chosen so that a student learns from them.
 
-Most texts it knows to be equal to themselves after pretraining; another pair of those teaches nothing. What
-it doubts looks like an edit of itself: share prices, any number of which may be read as another one changed,
-and words that it has hardly seen beside each other. There are more of these than sentences to draw from, so
-copies with other digits and with another word join them.
+After pretraining, a student scores most texts as equal to themselves, so further pairs of these teach
+nothing. It scores some texts lower, as if one were an edit of the other: share prices, for example, or words
+that rarely occur together. There are too few such sentences, so copies with other digits and with another
+word are added.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _DIGIT = re.compile(r"\d", re.ASCII)
 
 
 def with_other_digits(texts: Sequence[str], copies: int, seed: int) -> list[str]:
-    """Copies of the texts that hold two numbers or more, with other digits.
+    """Copies, with other digits, of the texts that have at least two numbers.
 
-    A digit other than 0 stays other than 0, so that numbers keep their form.
+    A digit other than 0 is never replaced by 0, so that numbers keep their form.
 
     Args:
-        texts: What to copy.
-        copies: Copies of each of these texts.
-        seed: Of the digits.
+        texts: The texts.
+        copies: How many copies of each text.
+        seed: Seed of the digits.
 
     Returns:
-        The copies; texts of fewer numbers have none.
+        The copies; none of texts with fewer numbers.
     """
     rng = random.Random(seed)
 
@@ -41,14 +41,14 @@ def with_other_digits(texts: Sequence[str], copies: int, seed: int) -> list[str]
 
 
 def with_another_word(texts: Sequence[str], seed: int) -> list[str]:
-    """A copy of each text in which one word is a word of another of the texts.
+    """A copy of each text in which one word is replaced by a word of another text.
 
     Args:
-        texts: What to copy.
-        seed: Of the words.
+        texts: The texts.
+        seed: Seed of the words.
 
     Returns:
-        The copies; a text without a word has none.
+        The copies; none of texts without words.
 
     >>> with_another_word(["Cats sleep.", "7 + 5"], seed=1)
     ['sleep sleep.']

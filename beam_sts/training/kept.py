@@ -1,7 +1,7 @@
-"""What an interrupted stage has reached, on disk: the next run continues from there, to the same result.
+"""The progress of an interrupted stage on disk: the next run continues from it, to the same result.
 
-A file holds tensors and a note under an owner, the digest of all that decides them. What another owner left
-is of no use.
+A file has tensors, a note, and an owner: the digest of everything that they depend on. A file of another
+owner is ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def owner_of(*facts: object) -> str:
-    """Digest of what decides a result."""
+    """The digest of everything that a result depends on."""
     digest = hashlib.sha256()
     for fact in facts:
         digest.update(fact if isinstance(fact, bytes) else repr(fact).encode())
@@ -31,7 +31,7 @@ def owner_of(*facts: object) -> str:
 
 
 def keep(file: Path, owner: str, tensors: Mapping[str, torch.Tensor], note: Any = None) -> None:
-    """Write tensors and a note, as JSON, in one step."""
+    """Write tensors and a note (as JSON) atomically."""
     temporary = file.with_suffix(".tmp")
     told = {"owner": owner, "note": json.dumps(note)}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, told)
@@ -39,7 +39,7 @@ def keep(file: Path, owner: str, tensors: Mapping[str, torch.Tensor], note: Any 
 
 
 def kept(file: Path, owner: str) -> tuple[dict[str, torch.Tensor], Any] | None:
-    """The tensors and the note of a file; None if it is absent, unreadable or another owner's."""
+    """The tensors and the note of a file; None if it is missing, unreadable or another owner's."""
     try:
         with safe_open(file, "pt") as opened:
             told = opened.metadata() or {}
@@ -54,14 +54,14 @@ def kept(file: Path, owner: str) -> tuple[dict[str, torch.Tensor], Any] | None:
 def in_parts(
     folder: Path, owner: str, count: int, compute: Callable[[range], np.ndarray], size: int = 4_096
 ) -> np.ndarray:
-    """Compute something for many rows, in parts that a stopped run leaves behind for the next.
+    """Compute results of many rows in parts, which the next run reuses if this one is stopped.
 
     Args:
-        folder: Where the parts lie.
-        owner: What they are good for.
-        count: The rows.
-        compute: Results of some rows, one a row.
-        size: Rows of a part.
+        folder: The folder of the parts.
+        owner: The digest of everything that the results depend on.
+        count: How many rows.
+        compute: Computes the results of a range of rows, one per row.
+        size: Rows per part.
 
     Returns:
         The results of all rows.

@@ -19,12 +19,14 @@ from beam_sts.training.recipe import SIZES, Recipe
 from beam_sts.training.sets import dev_sets, gold_pairs, joined, mined_texts, sentence_pool
 from beam_sts.training.workspace import Workspace
 
-CROSS = "cross"  # the teacher's cross-encoder, in the teacher's folder
-TABLE = "table.npy"  # first values of the token table, in the vocabulary's folder; fitted, in the table's
+CROSS = "cross"  # folder of the teacher's cross-encoder, in the teacher's folder
+TABLE = (
+    "table.npy"  # the token table: initial values in the vocabulary's folder, fitted values in the table's
+)
 
 
 def run_vocabulary(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
-    """Train the vocabulary on the sentences and compute the first values of the token table."""
+    """Train the vocabulary on the sentences, and compute the initial values of the token table."""
     size = SIZES[recipe.size]
     pool, _ = sentence_pool(recipe, work.held_out)
     gold = [text for pairs in gold_pairs(recipe, work.held_out) for text in pairs.texts]
@@ -43,7 +45,7 @@ def run_vocabulary(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, A
 
 
 def run_teacher(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
-    """Fit a sentence encoder to the gold pairs, unless the recipe brings a teacher."""
+    """Fit a sentence encoder to the gold pairs, unless the recipe names a teacher."""
     source = _fitted_encoder(recipe)
     if source is None:
         return {"teacher": Path(recipe.teacher).name if recipe.teacher else "none"}
@@ -66,7 +68,7 @@ def run_teacher(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]
 
 
 def _fitted_encoder(recipe: Recipe) -> Path | None:
-    """What the teacher starts from; None if it is not fitted here."""
+    """The encoder that the teacher starts from; None if the teacher is not fitted."""
     source = recipe.teacher_encoder or recipe.encoder
     return Path(source) if recipe.teacher is None and source is not None else None
 
@@ -106,7 +108,7 @@ def run_pairs(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
 
 
 def run_table(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
-    """Fit the token table to the vectors of the teacher, if it is a sentence encoder and has made some."""
+    """Fit the token table to the teacher's vectors, if the teacher is a sentence encoder."""
     first = np.load(work.folder("vocabulary") / TABLE)
     if _fitted_encoder(recipe) is None or not recipe.pairs or not recipe.table.steps:
         np.save(folder / TABLE, first)
@@ -145,7 +147,9 @@ def run_labels(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
             crossed = _cross_encoder_scores(work.folder("teacher") / CROSS, work, folder, pairs[some])
             scores[some] = teacher.mean_of_logits(scores[some], crossed)
     else:
-        raise DataError("no teacher: give --encoder (fitted on the gold pairs) or --teacher (used as it is)")
+        raise DataError(
+            "no teacher: set --encoder (fitted to the gold pairs) or --teacher (used without fitting)"
+        )
     np.save(folder / "scores.npy", scores)
     return {"pairs": len(scores), "quantiles": np.quantile(scores, (0.05, 0.5, 0.95)).round(3).tolist()}
 
@@ -160,6 +164,6 @@ def _cross_encoder_scores(source: Path, work: Workspace, folder: Path, pairs: np
         asked = TrainingPairs(texts, left, right, np.zeros(len(rows), np.float32))
         return predict(model, tokenizer, asked.compact(), tokens_per_batch=tokens)
 
-    # Parts stay good while pairs and teacher are the same, however many are asked for.
+    # Parts remain valid for the same pairs and teacher, however many pairs are labelled.
     owner = " ".join(map(work.fingerprint, work.stages["labels"].needs))
     return in_parts(folder, owner, len(pairs), scores, size)

@@ -1,4 +1,4 @@
-"""Keep held-out texts out of training: normalised comparison of every pair and sentence, as a hard error."""
+"""Keeps held-out texts out of training: a match of any normalised pair or sentence is an error."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _NOT_WORD = re.compile(r"[\W_]+")
 
 
 class HeldOutTextError(ValueError):
-    """Training data holds a pair or a sentence of an evaluation set."""
+    """Training data has a pair or a sentence of an evaluation set."""
 
 
 def normalise(text: str) -> str:
-    """Lower case without accents, punctuation and repeated space: what counts as the same text.
+    """Lower-case a text and remove accents, punctuation and repeated spaces, for comparison.
 
     Returns:
-        The normalised text; texts of punctuation alone give the empty string.
+        The normalised text; empty for a text of punctuation only.
     """
     plain = text.lower()
     if not plain.isascii():
@@ -32,8 +32,8 @@ class HeldOut:
     """The pairs and sentences that no training stage may see.
 
     Attributes:
-        pairs: Normalised pairs, each as a set of one or two texts, so that order does not count.
-        sentences: Normalised sentences, none empty.
+        pairs: Normalised pairs, each as a set of one or two texts, so that order does not matter.
+        sentences: Normalised sentences, none of them empty.
     """
 
     pairs: frozenset[frozenset[str]]
@@ -41,19 +41,19 @@ class HeldOut:
 
     @classmethod
     def of(cls, *sets: Iterable[tuple[str, str]]) -> HeldOut:
-        """Hold out every pair, and every sentence, of the given evaluation sets."""
+        """Hold out every pair and every sentence of evaluation sets."""
         pairs = {frozenset((normalise(a), normalise(b))) for pairs in sets for a, b in pairs}
         return cls(frozenset(pairs), frozenset(text for pair in pairs for text in pair if text))
 
     def has_sentence(self, text: str) -> bool:
-        """Whether the sentence is held out; a text of no words never is."""
+        """Whether a sentence is held out; a text without words never is."""
         return normalise(text) in self.sentences
 
 
 def check_pairs(
     first: Sequence[str], second: Sequence[str], held_out: HeldOut, source: str, sentences: bool = True
 ) -> None:
-    """Raise if training pairs touch what is held out.
+    """Check that training pairs have no held-out pair or sentence.
 
     Args:
         first: First texts.
@@ -64,7 +64,7 @@ def check_pairs(
             this off: as published, it shares sentences with its dev and test splits.
 
     Raises:
-        HeldOutTextError: At the first offending row, naming it and the way out.
+        HeldOutTextError: A row has one; the message names the first such row and the way out.
     """
     normalised = _normalised(first, second)
     for row, (a, b) in enumerate(zip(first, second, strict=True)):
@@ -76,7 +76,7 @@ def check_pairs(
         for text in (a, b) if sentences else ():
             if normalised[text] in held_out.sentences:
                 raise HeldOutTextError(
-                    f"{source}: row {row} holds the held-out evaluation sentence {text!r}; "
+                    f"{source}: row {row} has the held-out evaluation sentence {text!r}; "
                     "drop it with drop_held_out()"
                 )
 
@@ -84,7 +84,7 @@ def check_pairs(
 def drop_held_out(
     first: Sequence[str], second: Sequence[str], held_out: HeldOut, sentences: bool = True
 ) -> list[int]:
-    """Rows that :func:`check_pairs` accepts, in order.
+    """The rows that :func:`check_pairs` accepts.
 
     Args:
         first: First texts.
@@ -93,7 +93,7 @@ def drop_held_out(
         sentences: Whether single held-out sentences are refused too.
 
     Returns:
-        Indices of the rows to keep.
+        Indices of the rows to keep, in order.
     """
     normalised = _normalised(first, second)
     out = held_out.sentences if sentences else frozenset()

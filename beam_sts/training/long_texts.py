@@ -1,4 +1,4 @@
-"""Long documents with planted edits: training pairs, and the test that a model reads all of a long text."""
+"""Long documents with planted edits: training pairs, and a test that a model reads all of a text."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 def planted_pair(
     sentences: Sequence[str], count: int, edits: int, rng: random.Random, at: float | None = None
 ) -> tuple[str, str]:
-    """Make a document and a copy of it in which some sentences are others.
+    """Generate a document, and a copy of it in which some sentences are replaced.
 
     Args:
-        sentences: Where sentences are drawn from.
-        count: Sentences of the document.
-        edits: Sentences that are replaced in the copy, at most ``count``.
-        rng: Source of the choices.
-        at: Where the edits are as one block: 0 at the start, 1 at the end; None scatters them.
+        sentences: The sentences to draw from.
+        count: How many sentences the document has.
+        edits: How many sentences are replaced in the copy, at most ``count``.
+        rng: The random number generator.
+        at: Position of the edits as one block: 0 at the start, 1 at the end; None: scattered.
 
     Returns:
         The document and its edited copy.
 
     Raises:
-        ValueError: More edits than sentences, or too few sentences to draw from.
+        ValueError: There are more edits than sentences, or too few sentences to draw from.
     """
     if not 0 <= edits <= count:
         raise ValueError(f"edits must be between 0 and the document's {count} sentences, found {edits}")
@@ -48,16 +48,16 @@ def planted_pair(
 def long_pairs(
     sentences: Sequence[str], count: int, seed: int, longest: int = 100, longest_share: float = 0.03
 ) -> list[tuple[str, str, float]]:
-    """Make training pairs of documents, scored by the share of sentences left as they were.
+    """Generate training pairs of documents, scored by the share of unchanged sentences.
 
-    Most have fewer than ten sentences.
+    Most documents have fewer than ten sentences.
 
     Args:
-        sentences: Where sentences are drawn from.
-        count: Pairs to make.
-        seed: Of the choices.
-        longest: Sentences of the longest documents.
-        longest_share: Share of the pairs that have so many.
+        sentences: The sentences to draw from.
+        count: How many pairs.
+        seed: Seed of the choices.
+        longest: How many sentences the longest documents have.
+        longest_share: Share of the pairs with the longest documents.
 
     Returns:
         (document, edited copy, score) triples.
@@ -68,11 +68,12 @@ def long_pairs(
         size = longest if rng.random() < longest_share else min(longest, 2 + int(rng.expovariate(1 / 7)))
         edits = rng.choice((0, rng.randint(0, size), rng.randint(0, size), size))
         first, second = planted_pair(sentences, size, edits, rng, rng.choice((None, rng.random())))
-        # A changed document of one domain is not worth nothing at half: the share itself is the most
-        # readable score.
+        # A document of the same domain with half of its sentences replaced is not worth 0. The share is the
+        # most interpretable score.
         pairs.append((first, second, 1.0 - 0.97 * edits / size))
         if rng.random() < 0.2:
-            # A document beside one sentence: another's is unrelated, one of its own is a small part of it.
+            # A document and one sentence: a sentence of another document is unrelated, one of its own is a
+            # small part of it.
             alone = rng.choice(sentences)
             pairs.append((first, alone, 0.5 / size if alone in first else 0.03))
     return pairs
@@ -87,16 +88,16 @@ def report_on_length(
     repeats: int | None = None,
     seed: int = 11,
 ) -> list[dict[str, float]]:
-    """Score documents against copies in which a growing share of sentences is replaced, at several places.
+    """Score documents against copies with rising shares of replaced sentences at several positions.
 
     Args:
-        score: The model: pairs of texts -> scores between 0 and 1.
-        sentences: Where sentences are drawn from; none that the model was trained on, for an honest report.
-        sizes: Sentences of the documents; 250 of STS-B's make about 8,000 tokens a pair.
-        shares: Shares of sentences replaced.
-        places: Where the replaced block is: 0 start, 1 end.
-        repeats: Documents of each kind; None takes 8 short ones, or 3 of a hundred sentences and more.
-        seed: Of the documents.
+        score: The model: a function from pairs of texts to scores between 0 and 1.
+        sentences: The sentences to draw from; the model must not have been trained on them.
+        sizes: How many sentences documents have; 250 sentences of STS-B are about 8,000 tokens per pair.
+        shares: Shares of replaced sentences.
+        places: Positions of the replaced block: 0 at the start, 1 at the end.
+        repeats: How many documents of each kind; None: 8 short ones, or 3 of at least a hundred sentences.
+        seed: Seed of the documents.
 
     Returns:
         For each size and share: sentences, share, mean score, and the spread of the means over the places.
@@ -106,7 +107,8 @@ def report_on_length(
         count = repeats or (8 if size < 100 else 3)
         for share in shares:
             for place in places:
-                # The same documents and the same new sentences at every place: only the place differs.
+                # The documents and the new sentences are the same at every position, so only the position
+                # differs.
                 drawn = (random.Random(f"{seed} {size} {share} {index}") for index in range(count))
                 asked[size, share, place] = [
                     planted_pair(sentences, size, round(share * size), rng, place) for rng in drawn

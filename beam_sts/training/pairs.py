@@ -1,4 +1,4 @@
-"""Pairs of texts as arrays: each distinct text is stored and tokenised once, however many pairs it is in."""
+"""Pairs of texts as arrays. Each distinct text is stored and tokenised once, however many pairs have it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from beam_sts.scoring.tokens import PairTokenizer, TokenTable
 
 
 def tokenised(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> TokenTable:
-    """Token ids of texts, without special tokens, as the scorer makes them."""
+    """Token ids of texts, without special tokens, equal to those of the scorer."""
     return _pair_tokenizer(tokenizer).encode(texts)
 
 
 def _pair_tokenizer(tokenizer: PreTrainedTokenizerBase) -> PairTokenizer:
-    # A copy, since each call of transformers' tokenizer sets padding and truncation of its own.
+    # A copy, because each call of transformers' tokenizer sets padding and truncation.
     plain = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     plain.no_padding()
     plain.no_truncation()
@@ -30,13 +30,13 @@ def _pair_tokenizer(tokenizer: PreTrainedTokenizerBase) -> PairTokenizer:
 
 @dataclass(frozen=True)
 class PairTensors:
-    """Tokenised texts on a device, where batches of them are joined and padded without a loop over rows.
+    """Tokenised texts on a device, on which batches are joined and padded without a loop over rows.
 
     Attributes:
         texts: The texts' tokens, on the host.
         template: The special tokens of a pair.
-        pad_id: Id that fills a batch's short rows.
-        typed: Whether the model takes token types: 0 up to the second text, 1 from there on.
+        pad_id: Id of the padding token.
+        typed: Whether the model reads token types: 0 up to the second text, 1 from there on.
         ids: ``texts.ids`` on the device.
     """
 
@@ -53,23 +53,23 @@ class PairTensors:
         """Tokenise texts for a model on ``device``."""
         pairs = _pair_tokenizer(tokenizer)
         table = pairs.encode(texts)
-        ids = np.append(table.ids, 0).astype(np.int32)  # one more, so that no index is out of bounds
+        ids = np.append(table.ids, 0).astype(np.int32)  # one more id, so that no index is out of bounds
         typed = "token_type_ids" in tokenizer.model_input_names
         pad_id = int(tokenizer.pad_token_id)
         return cls(table, pairs.template, pad_id, typed, torch.from_numpy(ids).to(device))
 
     def lengths(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """Tokens of each pair's two texts, special ones left out, int64[n]."""
+        """Count of tokens of each pair's two texts, without special tokens, int64[n]."""
         both: np.ndarray = self.texts.lengths_of(left) + self.texts.lengths_of(right)
         return both
 
     def joined(self, left: np.ndarray, right: np.ndarray, max_length: int) -> dict[str, torch.Tensor]:
-        """Join pairs, cutting the longer text of each as long as the pair is over ``max_length``.
+        """Join pairs; the longer text of a pair is truncated until the pair fits ``max_length``.
 
         Args:
             left: Index of each pair's first text, int64[n].
             right: Index of each pair's second text, int64[n].
-            max_length: Tokens of a pair, at most.
+            max_length: Limit for a pair, in tokens.
 
         Returns:
             The model's keyword arguments, each of shape (n, longest).
@@ -83,7 +83,7 @@ class PairTensors:
         return self._padded(parts, specials, second, second + kept_b + len(last))
 
     def alone(self, rows: np.ndarray, max_length: int) -> dict[str, torch.Tensor]:
-        """Texts by themselves, cut to ``max_length``: the model's keyword arguments."""
+        """Single texts, truncated to ``max_length``, as keyword arguments of the model."""
         first, _, last = self.template.parts
         kept = np.minimum(self.texts.lengths_of(rows), max_length - len(first) - len(last))
         begin = np.full_like(kept, len(first))
@@ -97,7 +97,7 @@ class PairTensors:
         second: np.ndarray,
         lengths: np.ndarray,
     ) -> dict[str, torch.Tensor]:
-        """Texts (index, place, tokens) and special tokens (ids, place) put into padded rows."""
+        """Padded rows of texts (index, position, tokens) and special tokens (ids, position)."""
         device = self.ids.device
         at = torch.arange(int(lengths.max()), device=device)[None]
 
@@ -123,17 +123,17 @@ class PairTensors:
 def length_grouped(
     lengths: np.ndarray, batch_size: int, rng: np.random.Generator, max_tokens: int = 16_384, window: int = 64
 ) -> Iterator[np.ndarray]:
-    """Yield every index once in random batches of pairs of like length.
+    """Yield every index once in random batches of pairs of similar length.
 
-    A shuffled window of ``window`` batches is sorted by length and cut, and its batches come in random order,
-    so that padding stays small and the order of batches says nothing about length.
+    A shuffled window of ``window`` batches is sorted by length and divided, and its batches come in random
+    order. So padding is small, and the order of batches is independent of length.
 
     Args:
-        lengths: Tokens of each pair, int[n].
-        batch_size: Pairs a batch, at most.
-        rng: Source of the order.
-        max_tokens: Padded tokens a batch, at most (but for a single pair that alone is longer).
-        window: Batches sorted together.
+        lengths: Count of tokens of each pair, int[n].
+        batch_size: Limit of the pairs in a batch.
+        rng: The random number generator.
+        max_tokens: Limit of the tokens in a batch, with padding; a longer pair is a batch by itself.
+        window: How many batches are sorted together.
     """
     order = rng.permutation(len(lengths))
     for begin in range(0, len(order), batch_size * window):

@@ -1,7 +1,7 @@
-"""Probe sets: what a similarity filter's users rely on, asked with sentences that no training pair uses.
+"""Probe sets: tests of properties that filters rely on, with sentences that no training pair uses.
 
-Each fact comes with a paraphrase and a near-copy that states another fact; a model passes where it scores the
-paraphrase higher. Frames and slot words differ from those of the training grammars (a test compares them).
+Each fact has a paraphrase and a near-copy that states another fact. A model passes if it scores the
+paraphrase higher. Frames and slot words differ from those of the training grammars, which a test checks.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 
 from beam_sts.training.grammars import read, read_grammars
 
-# One topic, several facts: (fact, the same in other words, another fact of the same topic in like words).
+# Facts on one topic: (fact, the same in other words, another fact on the topic in similar words).
 SAME_TOPIC: tuple[list[str], ...] = tuple(told.split(" | ") for told in read("topics"))
 
 
 @dataclass(frozen=True)
 class ProbeTriple:
-    """One question: does the paraphrase score above the near-copy?
+    """One test: does the paraphrase score above the near-copy?
 
     Attributes:
         kind: "order", "number", "name", "negation" or "topic".
@@ -35,12 +35,12 @@ class ProbeTriple:
 
 
 def probe_triples(per_kind: int = 200, seed: int = 7) -> list[ProbeTriple]:
-    """Build the probe set, the same for the same arguments on every machine.
+    """Build the probe set, which depends only on the arguments.
 
     Args:
-        per_kind: Distinct triples asked of each grammar class; a class may have fewer facts to give. "topic"
-            has its fixed list.
-        seed: Of the choices.
+        per_kind: How many distinct triples of each class are wanted; a class may have fewer. "topic" has a
+            fixed list.
+        seed: Seed of the choices.
     """
     rng = random.Random(seed)
     triples: dict[ProbeTriple, None] = {}
@@ -59,7 +59,7 @@ def probe_triples(per_kind: int = 200, seed: int = 7) -> list[ProbeTriple]:
 def ranking_accuracy(
     triples: list[ProbeTriple], paraphrase: np.ndarray, other: np.ndarray
 ) -> dict[str, float]:
-    """Share of triples of each kind whose paraphrase scores above the near-copy.
+    """The share of triples of each kind in which the paraphrase scores above the near-copy.
 
     Args:
         triples: The probe set.

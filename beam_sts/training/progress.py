@@ -1,4 +1,4 @@
-"""What a fit has reached: a stopped one continues there, to the weights it would have had anyway."""
+"""The progress of a fit: a stopped fit continues from it, to the same weights as without the stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from beam_sts.training.kept import keep, kept
 
 @dataclass
 class Progress:
-    """How far a fit is.
+    """The progress of a fit.
 
     Attributes:
         step: Steps taken.
@@ -35,7 +35,7 @@ def save(
     optimizer: torch.optim.Optimizer,
     averaged: Sequence[torch.Tensor],
 ) -> None:
-    """Write progress, weights, their means, the optimizer's state and torch's random numbers, in one step."""
+    """Write progress, weights, their moving averages, optimizer state and torch's random state atomically."""
     tensors = {f"weight.{n}": weight.detach() for n, weight in enumerate(_weights(optimizer))}
     tensors |= {f"average.{n}": mean for n, mean in enumerate(averaged)}
     for n, state in optimizer.state_dict()["state"].items():
@@ -50,10 +50,10 @@ def save(
 def load(
     file: Path, owner: str, optimizer: torch.optim.Optimizer, averaged: Sequence[torch.Tensor]
 ) -> Progress | None:
-    """Bring weights, their means, optimizer and random numbers to where ``save`` found them.
+    """Restore weights, their moving averages, optimizer state and random state as ``save`` wrote them.
 
     Returns:
-        The progress; None, and nothing is changed, if the file is absent, unreadable or another fit's.
+        The progress. None if the file is missing, unreadable or another fit's; then nothing is changed.
     """
     found = kept(file, owner)
     if found is None:

@@ -1,8 +1,8 @@
-"""Texts in which some words are others, scored by how much of what the text says is left.
+"""Texts with replaced words, scored by the share of the text's information that is unchanged.
 
-What the filter of near-duplicates meets most: a template in which the one word that matters is another
-("source for the Rust X crate"), and a long text with a few words replaced. A teacher of sentences calls the
-first a paraphrase; edits of whole sentences (:mod:`beam_sts.training.long_texts`) say nothing of the second.
+A filter of near-duplicates often meets a template in which only the significant word differs ("source for the
+Rust X crate"), and a long text with a few replaced words. A sentence encoder as teacher scores the first as a
+paraphrase, and edits of whole sentences (:mod:`beam_sts.training.long_texts`) do not cover the second.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from collections.abc import Mapping, Sequence
 
 WORD = re.compile(r"[^\W\d_]{2,}")
 _SIZES = (1, 1, 1, 2, 4, 8)
-"""Sentences of a text."""
+"""Numbers of sentences of a text, drawn at random."""
 _SHARES = (0.0, 0.0, 0.02, 0.05, 0.1)
-"""Of the words replaced; one at the least."""
+"""Shares of replaced words, drawn at random; at least one word is replaced."""
 _SAME = 0.25
-"""Of the pairs, a text beside itself."""
+"""Share of the pairs that are a text and itself."""
 _LOSS = 1.6
-"""Of the score, by the share of the weight replaced."""
+"""Slope of the score over the share of the replaced weight."""
 _MOST = 0.25
-"""Weight replaced: beyond, the rest is no copy, and what it is worth is for the teacher to say."""
+"""Highest share of the replaced weight: with more, the text is not a copy, and the rule does not apply."""
 
 
 def replaced_pairs(sentences: Sequence[str], count: int, seed: int) -> list[tuple[str, str, float]]:
-    """Make training pairs of a text and a copy, most with words replaced by others of the sentences.
+    """Generate training pairs of a text and a copy, most with words replaced by those of other sentences.
 
-    A word weighs its inverse document frequency, so that one rare word counts as several frequent ones; the
-    score is 1 less 1.6 times the share of the weight replaced. In half of these copies the rarest words are
-    replaced, by rarest words of other sentences: templates.
+    The weight of a word is its inverse document frequency, so that a rare word counts as much as several
+    frequent ones. The score is 1 minus 1.6 times the share of the replaced weight. In half of these copies
+    the rarest words are replaced by the rarest words of other sentences, as in templates.
 
     Args:
-        sentences: Where texts and words are drawn from.
-        count: Pairs to make.
-        seed: Of the choices.
+        sentences: The sentences to draw texts and words from.
+        count: How many pairs.
+        seed: Seed of the choices.
 
     Returns:
         (text, copy, score) triples, scores of 0.6 to 1.
@@ -79,5 +79,5 @@ def replaced_pairs(sentences: Sequence[str], count: int, seed: int) -> list[tupl
 
 
 def _with(text: str, new: Mapping[int, str]) -> str:
-    """The text with other words where some begin."""
+    """Replace the words of a text that begin at some positions."""
     return WORD.sub(lambda word: new.get(word.start(), word.group()), text)

@@ -1,4 +1,4 @@
-"""The sets of pairs and sentences that a recipe asks for, each kept apart from what is held out."""
+"""The sets of pairs and sentences of a recipe, without held-out ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ from beam_sts.training.long_texts import long_pairs
 from beam_sts.training.recipe import Recipe
 from beam_sts.training.replacements import replaced_pairs
 
-_NOT_FIRST = (None, False, 0, "", "0", "false", "False")  # of the column first_seen, in CSV too
+_NOT_FIRST = (
+    None,
+    False,
+    0,
+    "",
+    "0",
+    "false",
+    "False",
+)  # values of the column first_seen, including those from CSV
 
 
 def texts_of(pairs: TrainingPairs) -> tuple[list[str], list[str]]:
@@ -27,14 +35,14 @@ def texts_of(pairs: TrainingPairs) -> tuple[list[str], list[str]]:
 
 
 def joined(parts: Sequence[TrainingPairs]) -> TrainingPairs:
-    """All pairs of several sets as one."""
+    """Concatenate sets of pairs."""
     first = [text for part in parts for text in texts_of(part)[0]]
     second = [text for part in parts for text in texts_of(part)[1]]
     return TrainingPairs.of(first, second, np.concatenate([part.scores for part in parts]).tolist())
 
 
 def taken(pairs: TrainingPairs, rows: Sequence[int]) -> TrainingPairs:
-    """Some rows of a set of pairs."""
+    """Select rows of a set of pairs."""
     first, second = texts_of(pairs)
     return TrainingPairs.of(
         [first[i] for i in rows], [second[i] for i in rows], [float(pairs.scores[i]) for i in rows]
@@ -44,7 +52,7 @@ def taken(pairs: TrainingPairs, rows: Sequence[int]) -> TrainingPairs:
 def without_held_out(
     pairs: TrainingPairs, held_out: HeldOut, source: str, sentences: bool = True
 ) -> TrainingPairs:
-    """The pairs that training may see, checked; arguments as of :func:`check_pairs`."""
+    """The pairs that training may use, checked; the other arguments are those of :func:`check_pairs`."""
     kept = taken(pairs, drop_held_out(*texts_of(pairs), held_out, sentences=sentences))
     check_pairs(*texts_of(kept), held_out, source, sentences=sentences)
     return kept
@@ -54,7 +62,7 @@ def second_dev_pairs(recipe: Recipe) -> TrainingPairs:
     """The gold pairs of the recipe's second dev set.
 
     Raises:
-        DataError: There are none.
+        DataError: There is none.
     """
     pairs = joined(
         [read_scored_pairs(source, only=recipe.second_dev, options=recipe.read) for source in recipe.gold]
@@ -65,7 +73,7 @@ def second_dev_pairs(recipe: Recipe) -> TrainingPairs:
 
 
 def dev_sets(recipe: Recipe) -> dict[str, TrainingPairs]:
-    """The sets that choices are made on: STS-B's dev and, if the recipe names one, the second dev set."""
+    """The sets for choices: STS-B's dev and, if the recipe names one, the second dev set."""
     sets = {"STS-B dev": read_scored_pairs(recipe.stsb.format(split="dev"), options=recipe.read)}
     if recipe.second_dev:
         sets["second dev"] = second_dev_pairs(recipe)
@@ -73,7 +81,7 @@ def dev_sets(recipe: Recipe) -> dict[str, TrainingPairs]:
 
 
 def gold_pairs(recipe: Recipe, held_out: HeldOut) -> list[TrainingPairs]:
-    """STS-B train without the pairs that recur in dev or test, and the other gold sets, all checked."""
+    """STS-B's train without pairs of dev or test, and the other gold sets, all checked."""
     sets: list[TrainingPairs] = []
     for source in (recipe.stsb.format(split="train"), *recipe.gold):
         own = source == recipe.stsb.format(split="train")
@@ -83,7 +91,7 @@ def gold_pairs(recipe: Recipe, held_out: HeldOut) -> list[TrainingPairs]:
 
 
 def sentence_pool(recipe: Recipe, held_out: HeldOut) -> tuple[list[str], int]:
-    """Distinct sentences, none held out: those of the gold pairs first, and how many these are."""
+    """Distinct sentences that are not held out, those of the gold pairs first, and how many these are."""
     rng = random.Random(0)
     texts: dict[str, None] = {}
     for pairs in gold_pairs(recipe, held_out):
@@ -107,7 +115,7 @@ def sentence_pool(recipe: Recipe, held_out: HeldOut) -> tuple[list[str], int]:
 
 
 def mined_texts(pairs: Path) -> list[str]:
-    """The sentences that the stage ``pairs`` left in its folder."""
+    """The sentences in the folder of the stage ``pairs``."""
     texts: list[str] = json.loads((pairs / "texts.json").read_text(encoding="utf-8"))
     return texts
 
@@ -120,15 +128,15 @@ def labelled_pairs(pairs: Path, labels: Path) -> TrainingPairs:
 
 
 def made_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> TrainingPairs:
-    """All pairs made by rule, checked as everything else.
+    """All generated pairs, checked for held-out texts.
 
-    Edited sentences, facts of three kinds of grammar, identical texts, long documents, and texts with words
-    replaced.
+    These are edited sentences, facts of three kinds of grammar, identical texts, long documents, and texts
+    with replaced words.
     """
     rng = random.Random(1)
     facts = grammar_pairs(recipe.facts, seed=1)
     facts += grammar_pairs(recipe.roles, seed=2, grammars=read_grammars("roles"))
-    # Half of the exchanged parties are deeds: there are many verbs to learn.
+    # Half of the facts with exchanged parties are of deeds, because there are many verbs to learn.
     swaps = read_grammars("deeds") + 7 * read_grammars("swaps")
     facts += grammar_pairs(recipe.swaps, seed=4, grammars=swaps)
     edited = edited_pairs(rng.sample(pool, min(recipe.edits, len(pool))), seed=1)

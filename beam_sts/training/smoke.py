@@ -1,4 +1,4 @@
-"""Tiny data of the project's own and a recipe for it, so that tests run every stage without any download."""
+"""Tiny generated data and a recipe for it, so that tests run every stage without a download."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from beam_sts.training.recipe import Recipe
 
 
 def smoke_recipe(folder: Path, size: str = "tiny") -> Recipe:
-    """Write an STS-B of some hundred grammar sentences, and the recipe that trains on it in seconds.
+    """Write generated data in the form of STS-B, and make a recipe that trains on it in seconds.
 
     The teacher is the embedded model, which every installation has.
 
     Args:
-        folder: Where the data goes; made if missing.
+        folder: Folder of the data; created if missing.
         size: Size of the student.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""A student that compares its two texts from the first step: sizes, and the matching start of the weights.
+"""The student: its sizes, and initial weights with which it compares its two texts from the first step.
 
-With ordinary random weights a cross-encoder this small needs hundreds of thousands of pairs to discover that
-it has to compare the texts at all. The matching start puts the comparison there and leaves everything
-trainable: the first head of the first layer attends from each token to similar tokens of the *other* text and
-writes what it finds beside the token, and the feed-forward layer measures the difference.
+With random initial weights, so small a cross-encoder needs hundreds of thousands of pairs to discover that it
+has to compare the texts. The matching start initialises the comparison, and all weights remain trainable: the
+first head of the first layer attends from each token to similar tokens of the *other* text and copies them
+next to the token, and the feed-forward layer measures the difference.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SIGMOID = "torch.nn.modules.activation.Sigmoid"
 
 @dataclass(frozen=True)
 class StudentSize:
-    """What decides the number of parameters of a student.
+    """The sizes that determine the number of parameters of a student.
 
     Attributes:
         vocabulary: Entries of the vocabulary.
@@ -36,11 +36,11 @@ class StudentSize:
         hidden: Hidden size.
         intermediate: Width of the feed-forward layers.
         layers: Number of layers.
-        heads: Attention heads a layer.
-        window: Tokens under the projection.
-        rotary_dims: Rotating dimensions of each head; 0 for a learned position table.
-        segment_dims: Signed dimensions of each head; 0 for token-type embeddings.
-        max_length: Tokens a pair may have.
+        heads: Attention heads per layer.
+        window: Tokens that the projection covers.
+        rotary_dims: Rotary dimensions of each head; 0 for a learned position table.
+        segment_dims: Segment dimensions of each head; 0 for token-type embeddings.
+        max_length: Limit for a pair, in tokens.
     """
 
     vocabulary: int
@@ -55,7 +55,7 @@ class StudentSize:
     max_length: int = 8192
 
     def config(self) -> BertHashConfig:
-        """The checkpoint's config; CrossEncoder applies the Sigmoid named in it."""
+        """The checkpoint's config; it names the Sigmoid that CrossEncoder applies."""
         return BertHashConfig(
             vocab_size=self.vocabulary,
             projections=self.projections,
@@ -85,9 +85,9 @@ def matching_start(config: BertHashConfig, table: np.ndarray, seed: int) -> Bert
 
     Args:
         config: The student's config.
-        table: First values of the token table, float32[vocabulary, projections], about unit variance; row 0
-            (padding) is zero.
-        seed: Of the basis and of everything that starts at random.
+        table: Initial token table, float32[vocabulary, projections], of about unit variance; row 0 (padding)
+            is zero.
+        seed: Seed of the basis and of all random initial weights.
 
     Returns:
         The model, in training mode.
@@ -97,7 +97,8 @@ def matching_start(config: BertHashConfig, table: np.ndarray, seed: int) -> Bert
     """
     if table.shape != (config.vocab_size, config.projections):
         raise ValueError(
-            f"token table of shape {table.shape}, config wants {(config.vocab_size, config.projections)}"
+            f"token table of shape {table.shape}, but the config requires "
+            f"{(config.vocab_size, config.projections)}"
         )
     torch.manual_seed(seed)
     model = BertHashForSequenceClassification(config)
@@ -150,24 +151,24 @@ def logits_for_training(
     token_type_ids: torch.Tensor,
     position_ids: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """The model's own logits, at two thirds of the price: the last layer is read at [CLS] alone.
+    """The model's logits, in two thirds of the time: the last layer is computed for [CLS] only.
 
-    Attention is unfused: on CPU the backward pass of fused attention costs a third of a step on texts this
-    short.
+    Attention is not fused: on a CPU the backward pass of fused attention takes a third of a step on short
+    texts.
 
     Args:
-        model: A student of rotary positions, without dropout but before its classifier.
-        input_ids: Of shape (batch, length); so are the others.
+        model: A student with rotary positions, and without dropout except before its classifier.
+        input_ids: Token ids of shape (batch, length), which is the shape of the others too.
         attention_mask: 1 for tokens, 0 for padding.
         token_type_ids: 0 in the first text, 1 in the second.
-        position_ids: Places to use instead of those from the start of each text.
+        position_ids: Positions to use instead of those from the start of each text.
 
     Returns:
         Logits of shape (batch, 1).
     """
     bert: Any = model.bert
     rotation = rotation_of(model.config, token_type_ids, attention_mask.sum(1), position_ids)
-    # Elsewhere than on the CPU, to look whether there is padding costs more than to mask none.
+    # On a GPU, a check for padding takes longer than an unnecessary mask.
     full = attention_mask.device.type == "cpu" and bool(attention_mask.all())
     padding = None if full else (attention_mask == 0)[:, None, None]
     hidden = bert.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
@@ -191,7 +192,7 @@ def _layer(
     places: Rotation,
     padding: torch.Tensor | None,
 ) -> torch.Tensor:
-    """One layer for the tokens ``reading`` (batch, some, hidden), which attend to ``read``, all of them."""
+    """One layer for the tokens ``reading``, (batch, some, hidden), which attend to all tokens ``read``."""
     own = layer.attention.self
 
     def heads(linear: torch.nn.Module, hidden: torch.Tensor) -> torch.Tensor:

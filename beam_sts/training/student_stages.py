@@ -73,7 +73,7 @@ def _fit_student(
 
 
 def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, TrainingPairs]) -> dict[str, dict[str, float]]:
-    """How a student's scores agree with people's, by the name of the set."""
+    """The agreement of a student's scores with gold scores, by the name of the set."""
     return {
         name: evaluation.agreement(predict(model, tokenizer, gold, precision="fp32"), gold.scores)
         for name, gold in sets.items()
@@ -81,7 +81,7 @@ def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, TrainingPairs]) ->
 
 
 def run_pretrain(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
-    """Fit the student, from the matching start, to all pairs: labelled, made, gold and given ones."""
+    """Fit the student, from the matching start, to all pairs: labelled, generated, gold and given ones."""
     given = [
         without_held_out(read_scored_pairs(name, options=recipe.read), work.held_out, name)
         for name in recipe.scored
@@ -91,24 +91,24 @@ def run_pretrain(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any
 
 
 def run_finetune(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
-    """Fit the student to the gold pairs, twice, beside some of the others and identical texts."""
+    """Fit the student to the gold pairs (twice), some of the other pairs, and identical texts."""
     return _fit_student(
         recipe, work, work.folder("pretrain"), finetuning_pairs(recipe, work), recipe.finetune, folder
     )
 
 
 def finetuning_pairs(recipe: Recipe, work: Workspace) -> TrainingPairs:
-    """The pairs of fine-tuning: gold ones twice, some of the labelled and made ones, identical texts.
+    """The pairs of fine-tuning: gold pairs twice, some labelled and generated pairs, and identical texts.
 
-    People's scores of near-copies move those of equal texts, too, unless just such texts are seen again: so
-    each gold text is paired with itself, and so are twice as many others, those that the pretrained student
-    doubts most of all sentences and copies of them with other numbers and words.
+    Gold scores of near-copies also lower the scores of equal texts, unless equal texts are in the training.
+    So each gold text is paired with itself, and so are twice as many other texts: those with the lowest
+    scores by the pretrained student, among all sentences and copies of them with other numbers and words.
     """
     gold = gold_pairs(recipe, work.held_out)
     labelled, made = _labelled_and_made(recipe, work)
     rows = random.Random(recipe.seed).sample(range(len(made)), round(recipe.replay * len(made)))
     again = [taken(labelled, range(min(recipe.labelled_again, len(labelled)))), taken(made, rows)]
-    # STS-B's splits share sentences: outside of the pairs of its train split none of them is trained on.
+    # STS-B's splits share sentences; only pairs of its train split may have them.
     same = [text for pairs in gold for text in pairs.texts if not work.held_out.has_sentence(text)]
     mined = mined_texts(work.folder("pairs"))
     copies = with_other_digits(mined, 4, seed=5) + with_another_word(mined, seed=6)
@@ -126,7 +126,7 @@ def _labelled_and_made(recipe: Recipe, work: Workspace) -> list[TrainingPairs]:
 
 
 def run_calibrate(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
-    """Scale the student's logits to people's scores, where that helps."""
+    """Scale the student's logits to gold scores, if that lowers the calibration error."""
     shutil.copytree(work.folder("finetune"), folder, dirs_exist_ok=True)
     (folder / "done.json").unlink()
     model, tokenizer = teacher.cross_encoder(folder)
@@ -138,16 +138,16 @@ def run_calibrate(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, An
 
 
 def scaling(model: Any, tokenizer: Any, gold: TrainingPairs, dev: TrainingPairs) -> dict[str, float]:
-    """Fit the scale of a student's logits to people's scores: what it learnt were mostly a teacher's.
+    """Fit the scale of a student's logits to gold scores; its training scores were mostly a teacher's.
 
     Args:
         model: The student.
         tokenizer: Its tokenizer.
-        gold: What to fit slope and bias to.
-        dev: Where they have to lower the calibration error; otherwise they are 1 and 0.
+        gold: The pairs to fit slope and bias to.
+        dev: The pairs on which they must lower the calibration error; otherwise they are 1 and 0.
 
     Returns:
-        "slope", "bias", and the calibration error on dev without and with the fitted ones.
+        "slope", "bias", and the calibration error on dev without and with scaling.
     """
 
     def logits(pairs: TrainingPairs) -> np.ndarray:
@@ -164,7 +164,7 @@ def scaling(model: Any, tokenizer: Any, gold: TrainingPairs, dev: TrainingPairs)
 
 
 def run_evaluate(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
-    """Report on dev, test and the probes, scoring as users do."""
+    """Report on dev, test and the probes, scored with ``PairScorer``."""
     score = PairScorer(work.folder("calibrate"), threads=torch.get_num_threads()).score
     results: dict[str, Any] = {}
     test = read_scored_pairs(recipe.stsb.format(split="test"), options=recipe.read)
@@ -217,7 +217,7 @@ def run_export(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
 
 
 def _results_of_seeds(recipe: Recipe, work: Workspace) -> dict[int, dict[str, Any]]:
-    """Results of every seed that was evaluated in this folder with the same recipe otherwise."""
+    """The results of all seeds that were evaluated in this folder with the same recipe otherwise."""
     found: dict[int, dict[str, Any]] = {}
     for folder in sorted(work.root.glob(f"evaluate-{recipe.size}-*")):
         seed = int(folder.name.rpartition("-")[2])
@@ -227,7 +227,7 @@ def _results_of_seeds(recipe: Recipe, work: Workspace) -> dict[int, dict[str, An
 
 
 def plain(value: Any) -> str:
-    """A figure as the card shows it."""
+    """A figure in the form of the model card."""
     if isinstance(value, Mapping):
         return "(" + ", ".join(f"{key} {plain(item)}" for key, item in value.items()) + ")"
     if isinstance(value, float):

@@ -1,8 +1,8 @@
-"""The token table fitted to the teacher before the student is: a bag of tokens with the teacher's cosines.
+"""The fit of the token table, before the student: a bag of tokens with the teacher's cosines.
 
-One pair teaches a student one number. A batch of n texts whose vectors the teacher has made teaches the
-table n * n of them at the price of n sums of its rows, so that what tokens mean, rare ones too, is known
-before the first pair is read.
+One pair teaches a student one number. A batch of n texts with vectors by the teacher teaches the table n * n
+numbers at the cost of n sums of its rows. So the table represents the meaning of tokens, including rare ones,
+before the student's first step.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from beam_sts.scoring.tokens import TokenTable
 from beam_sts.training.fit import rate_at
 
 _REST = 0.02
-"""Weight in the loss of two texts with nothing in common; of two equal ones it is 1 more."""
+"""Weight of two unrelated texts in the loss; that of two equal texts is higher by 1."""
 _WEIGHT = 0.5
-"""Logarithm of a token's weight for 1 in the last column."""
+"""Logarithm of a token's weight per unit of the last column."""
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TableSettings:
-    """How to fit a token table.
+    """The settings of the fit of a token table.
 
     Attributes:
-        steps: Steps of Adam; 0 leaves the table as it is.
-        pairs: Pairs a step, whose texts are compared each with each.
+        steps: Steps of Adam; 0: the table is not fitted.
+        pairs: Pairs per step, of which all texts are compared with each other.
         learning_rate: Peak rate, which decays along a half cosine to 0.
-        seed: Of the draws.
+        seed: Seed of the draws.
     """
 
     steps: int = 3000
@@ -43,11 +43,11 @@ class TableSettings:
 
 
 class BagOfTokens(nn.Module):
-    """A text's vector: the sum of its tokens' directions by their weights, at unit length.
+    """A text's vector: the normalised sum of its tokens' directions, multiplied by their weights.
 
     Args:
-        table: First values, float32[vocabulary, width]: directions, and in the last column how rare a token
-            is.
+        table: Initial values, float32[vocabulary, width]: directions, and in the last column the rarity of a
+            token.
     """
 
     def __init__(self, table: np.ndarray) -> None:
@@ -56,7 +56,7 @@ class BagOfTokens(nn.Module):
         self.log_weights = nn.Parameter(torch.from_numpy(_WEIGHT * table[:, -1]))
 
     def forward(self, texts: TokenTable, rows: np.ndarray) -> torch.Tensor:
-        """Vectors of some texts, of shape (rows, width - 1)."""
+        """The vectors of some texts, of shape (rows, width - 1)."""
         lengths = texts.lengths_of(rows)
         starts = np.cumsum(lengths) - lengths
         tokens = torch.from_numpy(texts.take(rows, lengths))
@@ -72,7 +72,7 @@ class BagOfTokens(nn.Module):
 
 @torch.inference_mode()
 def cosines(table: np.ndarray, texts: TokenTable, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Cosines of pairs by a table alone, whether fitted or not, float32[pairs]."""
+    """The cosines of pairs by a table, fitted or not, float32[pairs]."""
     vectors = BagOfTokens(table)(texts, np.arange(len(texts.lengths))).numpy()
     products: np.ndarray = np.einsum("ij,ij->i", vectors[left], vectors[right])
     return products
@@ -87,28 +87,28 @@ def fit_table(
     special: np.ndarray,
     settings: TableSettings,
 ) -> np.ndarray:
-    """Fit a token table to a teacher's scores of all pairs within batches of texts.
+    """Fit a token table to a teacher's scores of all pairs in batches of texts.
 
     Args:
-        table: First values, as :func:`beam_sts.training.vocabulary.token_table` makes them,
-            float32[vocabulary, width].
+        table: Initial values by :func:`beam_sts.training.vocabulary.token_table`, float32[vocabulary, width].
         texts: Tokens of the texts.
-        vectors: The teacher's unit vectors of them, float[texts, dims].
-        pairs: Pairs of texts of any nearness; batches are their texts, int64[pairs, 2].
+        vectors: The teacher's unit vectors of the texts, float[texts, dims].
+        pairs: Pairs of texts of any similarity, int64[pairs, 2]; a batch has the texts of some of them.
         scale: Slope and bias that turn the teacher's cosine into the logit of its score.
-        special: Rows that are no words and stay as they are, bool[vocabulary].
-        settings: How.
+        special: Rows of special tokens, which are not changed, bool[vocabulary].
+        settings: The settings.
 
     Returns:
-        The fitted table, of the same shape: directions of unit variance, turned so that the leading columns
-        tell most, and in the last column twice the logarithm of the tokens' weights, about 0.
+        The fitted table, of the same shape: directions of unit variance, rotated to their principal
+            components,
+        and in the last column twice the logarithm of the tokens' weights, with mean 0.
 
-    Source: sentence vectors distilled into tokens', as Model2Vec's tokenlearn does (Tulkens and van Dongen,
-    2024, github.com/MinishLab/tokenlearn); here by the scores of pairs.
+    Source: Model2Vec's tokenlearn distils sentence vectors into token vectors (Tulkens and van Dongen, 2024,
+    github.com/MinishLab/tokenlearn); here the scores of pairs are fitted instead.
     """
     rng = np.random.default_rng(settings.seed)
     bags = BagOfTokens(table)
-    # In tens, so that one rate fits all.
+    # Divided by ten, so that one learning rate suits all parameters.
     slope = nn.Parameter(torch.tensor(scale[0] / 10))
     bias = nn.Parameter(torch.tensor(scale[1] / 10))
     optimizer = torch.optim.Adam([*bags.parameters(), slope, bias], lr=settings.learning_rate, fused=True)
@@ -134,7 +134,7 @@ def fit_table(
 
 
 def _as_table(bags: BagOfTokens, first: np.ndarray, special: np.ndarray) -> np.ndarray:
-    """Directions and weights apart, as the student's first layer reads them."""
+    """The table in the form of the student's first layer: directions, and weights in the last column."""
     directions = bags.directions.detach().numpy().astype(np.float64)
     length = np.linalg.norm(directions, axis=1)
     weights = bags.log_weights.detach().numpy() + np.log(np.maximum(length, 1e-6))
@@ -142,7 +142,7 @@ def _as_table(bags: BagOfTokens, first: np.ndarray, special: np.ndarray) -> np.n
     words = ~special
     _, basis = np.linalg.eigh(directions[words].T @ directions[words])
     directions = directions @ basis[:, ::-1]
-    # Signs of eigenvectors are arbitrary: fixed, so that every machine starts from the same table.
+    # Signs of eigenvectors are arbitrary. They are fixed, so that every machine starts from the same table.
     directions *= np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])])
     fitted = np.column_stack(
         [directions / directions[words].std(), (weights - weights[words].mean()) / _WEIGHT]

@@ -1,7 +1,7 @@
-"""The teacher: a sentence encoder fitted to people's scores; a cross-encoder beside it if asked for.
+"""The teacher: a sentence encoder fitted to gold scores, and optionally a cross-encoder.
 
-The encoder reads each text alone, so that scoring one more pair of known texts costs a product of two
-vectors, where a cross-encoder of the same size reads both texts again.
+The encoder reads each text alone, so a further pair of embedded texts costs only a product of two vectors; a
+cross-encoder would read both texts again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SCALE = "similarity.json"
 
 
 class TwinEncoder(nn.Module):
-    """Logit of two texts' similarity: an affine function of the cosine of their mean-pooled vectors.
+    """The logit of two texts' similarity: an affine function of the cosine of their mean-pooled vectors.
 
     Args:
         encoder: A transformers encoder.
@@ -35,13 +35,13 @@ class TwinEncoder(nn.Module):
     def __init__(self, encoder: Any) -> None:
         super().__init__()
         self.encoder = encoder
-        # A cosine of 0.5 starts as the score 0.5, 1 as 0.98. In hundreds, so that a rate fit for the encoder
-        # moves them.
+        # Initially a cosine of 0.5 gives the score 0.5, and 1 gives 0.98. The values are divided by a
+        # hundred, so that the encoder's learning rate suits them.
         self.scale = nn.Parameter(torch.tensor(0.08))
         self.bias = nn.Parameter(torch.tensor(-0.04))
 
     def forward(self, **texts: torch.Tensor) -> torch.Tensor:
-        """Compare the first half of a batch's texts with the second: logits of shape (texts / 2,)."""
+        """Compare the first half of a batch's texts with the second half: logits of shape (texts / 2,)."""
         hidden = self.encoder(**texts).last_hidden_state.float()
         mask = texts["attention_mask"][..., None]
         first, second = ((hidden * mask).sum(1) / mask.sum(1)).chunk(2)
@@ -61,12 +61,12 @@ def fit_teacher(
 
     Args:
         source: Checkpoint folder of the encoder, such as all-mpnet-base-v2.
-        pairs: What to learn.
-        how: How.
-        folder: Where the fitted encoder goes.
-        frozen_layers: Lowest layers that are left as they are, beside the embeddings. Some ten thousand pairs
-            move few of thirty thousand word vectors; frozen they cost no optimiser step.
-        device: Where it is fitted.
+        pairs: The training pairs.
+        how: The settings.
+        folder: Folder of the fitted encoder.
+        frozen_layers: How many of the lowest layers are not fitted, besides the embeddings. Some ten
+            thousand pairs change few of thirty thousand word vectors; frozen, these need no optimiser step.
+        device: The torch device.
     """
     torch.manual_seed(how.seed)
     tokenizer = plain_tokenizer(source)
@@ -90,14 +90,14 @@ def fit_teacher(
 def fit_cross_encoder(
     source: Path, pairs: TrainingPairs, how: FitSettings, folder: Path, device: str = "cpu"
 ) -> None:
-    """Fit an encoder with a head to scored pairs, both texts read together, and save it.
+    """Fit a cross-encoder, an encoder with a head, to scored pairs, and save it.
 
     Args:
         source: Checkpoint folder of the encoder.
-        pairs: What to learn.
-        how: How.
-        folder: Where the fitted cross-encoder goes.
-        device: Where it is fitted.
+        pairs: The training pairs.
+        how: The settings.
+        folder: Folder of the fitted cross-encoder.
+        device: The torch device.
     """
     torch.manual_seed(how.seed)
     tokenizer = plain_tokenizer(source)
@@ -111,7 +111,7 @@ def fit_cross_encoder(
 
 
 def cross_encoder(source: Path, device: str = "cpu") -> tuple[Any, PreTrainedTokenizerBase]:
-    """A fitted cross-encoder and its tokenizer, as :func:`beam_sts.training.fit.predict` takes them."""
+    """A fitted cross-encoder and its tokenizer, for :func:`beam_sts.training.fit.predict`."""
     model = AutoModelForSequenceClassification.from_pretrained(
         source, dtype=torch.float32, use_safetensors=True, local_files_only=True
     )
@@ -119,7 +119,7 @@ def cross_encoder(source: Path, device: str = "cpu") -> tuple[Any, PreTrainedTok
 
 
 def mean_of_logits(*scores: np.ndarray) -> np.ndarray:
-    """Scores of several teachers as one: the Sigmoid of the mean of their logits.
+    """Combine the scores of several teachers: the Sigmoid of the mean of their logits.
 
     >>> mean_of_logits(np.array([0.5, 0.9]), np.array([0.5, 0.5])).round(3).tolist()
     [0.5, 0.75]
@@ -130,14 +130,14 @@ def mean_of_logits(*scores: np.ndarray) -> np.ndarray:
 
 
 def embedder(encoders: Sequence[Path], device: str = "cpu") -> Callable[[Sequence[str]], np.ndarray]:
-    """Several encoders as one: their unit vectors end to end, whose cosine is the mean of their cosines.
+    """Combine encoders: the cosine of their concatenated unit vectors is the mean of their cosines.
 
     Args:
         encoders: Checkpoint folders.
-        device: Where they run.
+        device: The torch device.
 
     Returns:
-        A function of texts that gives unit vectors, float16[texts, all dims].
+        A function from texts to unit vectors, float16[texts, all dims].
     """
     each = [Embedder(encoder, device=device) for encoder in encoders]
 
@@ -149,19 +149,19 @@ def embedder(encoders: Sequence[Path], device: str = "cpu") -> Callable[[Sequenc
 
 
 def fit_scale(vectors: np.ndarray, pairs: TrainingPairs, folder: Path) -> None:
-    """Fit what turns a cosine into a score, a slope and a bias before the Sigmoid, and save it.
+    """Fit and save the slope and the bias before the Sigmoid that turn a cosine into a score.
 
     Args:
         vectors: Unit vectors of the pairs' texts, float[texts, dims].
-        pairs: Pairs with people's scores.
-        folder: Where it goes.
+        pairs: Pairs with gold scores.
+        folder: Folder to write to.
     """
     slope, bias = slope_and_bias(_cosines(vectors, pairs.left, pairs.right), pairs.scores, (8.0, -4.0))
     (folder / SCALE).write_text(json.dumps({"scale": slope, "bias": bias}), encoding="utf-8")
 
 
 def scale_of(folder: Path) -> tuple[float, float]:
-    """Slope and bias that :func:`fit_scale` left in a folder."""
+    """The slope and bias that :func:`fit_scale` saved."""
     fitted = json.loads((folder / SCALE).read_text(encoding="utf-8"))
     return float(fitted["scale"]), float(fitted["bias"])
 
@@ -173,7 +173,7 @@ def similarities(vectors: np.ndarray, left: np.ndarray, right: np.ndarray, folde
         vectors: Unit vectors of the teacher, float[texts, dims].
         left: Index of each pair's first text.
         right: Index of each pair's second text.
-        folder: Where :func:`fit_scale` left the scale.
+        folder: Folder of :func:`fit_scale`.
 
     Returns:
         Scores between 0 and 1, float32[pairs].

@@ -1,4 +1,4 @@
-"""The project's own uncased WordPiece vocabulary, and the first values of its token table."""
+"""The uncased WordPiece vocabulary of the embedded models, and the initial values of its token table."""
 
 from __future__ import annotations
 
@@ -13,33 +13,35 @@ from transformers import AutoModel, AutoTokenizer, BertTokenizer, PreTrainedToke
 
 from beam_sts.training.autocast import autocast
 
-FILES = ("tokenizer.json", "tokenizer_config.json")  # of a tokenizer
+FILES = ("tokenizer.json", "tokenizer_config.json")  # files of a tokenizer
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _LETTERS = 400
 _NORMALIZER = normalizers.BertNormalizer(lowercase=True)
 
 
 def train_vocabulary(texts: Sequence[str], size: int, min_frequency: int = 2) -> Tokenizer:
-    """Train an uncased WordPiece tokenizer that behaves as BERT's; the same texts give the same one.
+    """Train an uncased WordPiece tokenizer that works like BERT's. The result is deterministic.
 
-    The library numbers letters in the order of a hash table, and of two equally frequent merges it takes the
-    one of the smaller numbers: each process would have another vocabulary. So the letters are numbered here,
-    in order, before the training.
+    The library numbers letters in the order of a hash table, and of two equally frequent merges it chooses
+    the one with the lower numbers, so each process would get another vocabulary. Here the letters are
+    numbered in a fixed order before the training.
 
     Args:
         texts: Training texts.
-        size: Entries of the vocabulary, special tokens included ([PAD] is 0).
-        min_frequency: Occurrences below which a pair of pieces is not merged.
+        size: Size of the vocabulary, special tokens included ([PAD] is 0).
+        min_frequency: Least number of occurrences of a pair of pieces that is merged.
 
     Returns:
         A tokenizer with BERT's normaliser, pre-tokeniser and pair template, without truncation or padding.
     """
     letters = _frequent_letters(texts)
     special = list(SPECIAL_TOKENS)
-    alone = _trained(texts, letters, special, 0, min_frequency)  # letters first in a word, and later in one
+    alone = _trained(
+        texts, letters, special, 0, min_frequency
+    )  # letters at the start of a word, and within a word
     numbered = special + sorted(set(alone) - set(special))
     pieces = _trained(texts, letters, numbered, size, min_frequency)
-    # In a tokenizer that was trained so, each letter would be a special token.
+    # In a tokenizer from this training, each letter would be a special token.
     tokenizer = _bare(models.WordPiece(pieces, unk_token="[UNK]", max_input_chars_per_word=100))
     tokenizer.add_special_tokens(special)
     tokenizer.decoder = decoders.WordPiece(prefix="##")
@@ -53,7 +55,7 @@ def train_vocabulary(texts: Sequence[str], size: int, min_frequency: int = 2) ->
 
 
 def _frequent_letters(texts: Iterable[str]) -> list[str]:
-    """The letters that a vocabulary has: the most frequent ones, of equally frequent ones the smaller."""
+    """The letters of a vocabulary: the most frequent ones; ties go to the lower code point."""
     counts: Counter[str] = Counter()
     for text in map(_NORMALIZER.normalize_str, texts):
         counts.update(text)
@@ -62,7 +64,7 @@ def _frequent_letters(texts: Iterable[str]) -> list[str]:
 
 
 def _bare(model: models.WordPiece) -> Tokenizer:
-    """A tokenizer that cuts texts into words as BERT's does."""
+    """A tokenizer that splits texts into words like BERT's."""
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = _NORMALIZER
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -72,7 +74,7 @@ def _bare(model: models.WordPiece) -> Tokenizer:
 def _trained(
     texts: Iterable[str], letters: list[str], numbered: list[str], size: int, min_frequency: int
 ) -> dict[str, int]:
-    """The library's training: pieces and their numbers, those of ``numbered`` first."""
+    """Run the library's training: pieces with their ids, those of ``numbered`` first."""
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
         min_frequency=min_frequency,
@@ -88,18 +90,18 @@ def _trained(
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> PreTrainedTokenizerBase:
-    """Write tokenizer.json and tokenizer_config.json, and load them back as transformers does.
+    """Write tokenizer.json and tokenizer_config.json, and load them with transformers.
 
     Args:
         tokenizer: A tokenizer of :func:`train_vocabulary`.
-        folder: Where to write; made if missing.
-        max_length: Tokens the model takes.
+        folder: Folder to write to; created if missing.
+        max_length: Limit for a pair, in tokens.
 
     Returns:
         The tokenizer loaded from the folder.
 
     Raises:
-        ValueError: If transformers' tokenizer gives other ids than the raw one.
+        ValueError: The tokenizer of transformers gives other ids than the original one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     wrapped = BertTokenizer(
@@ -116,18 +118,19 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> PreTr
     found = loaded(*probe)
     if raw.ids != found["input_ids"] or raw.type_ids != found["token_type_ids"]:
         raise ValueError(
-            f"{folder}: AutoTokenizer gives {found['input_ids']} for {probe}, tokenizer.json {raw.ids}"
+            f"{folder}: AutoTokenizer gives {found['input_ids']} for {probe}, but tokenizer.json "
+            f"gives {raw.ids}"
         )
     return loaded
 
 
 def piece_vectors(pieces: Sequence[str], source: Path, contextual: bool = False) -> np.ndarray:
-    """A vector for each vocabulary piece from a BERT model: the mean of its input embeddings over the piece.
+    """A vector for each piece from a BERT model: the mean of the input embeddings of the piece's tokens.
 
     Args:
         pieces: WordPiece entries, continuation pieces with their ``##``.
         source: Checkpoint folder of a BERT encoder with an uncased WordPiece vocabulary.
-        contextual: Take the mean of the encoder's output over the piece as a text of its own, instead.
+        contextual: Use the mean of the encoder's output for the piece as a text instead.
 
     Returns:
         float32[pieces, the source's hidden size]; special tokens get zeros.
@@ -174,7 +177,7 @@ def leading_components(vectors: np.ndarray, width: int, weights: np.ndarray | No
 
     Args:
         vectors: float[n, dims]; zero rows stay zero.
-        width: Components to keep.
+        width: How many components to keep.
         weights: Weight of each row for the mean and the covariance, float[n].
 
     Returns:
@@ -195,13 +198,13 @@ def leading_components(vectors: np.ndarray, width: int, weights: np.ndarray | No
 
 
 def token_table(vectors: np.ndarray, counts: np.ndarray, width: int, seed: int) -> np.ndarray:
-    """First values of the token table: leading components of the piece vectors, and how rare each piece is.
+    """The initial token table: leading components of the piece vectors, and the rarity of each piece.
 
     Args:
         vectors: Vectors of :func:`piece_vectors`, float[vocabulary, dims]; zero rows are special tokens.
         counts: Occurrences of each piece in the training texts, at least 1.
         width: Width of the table.
-        seed: Of the special tokens' random rows.
+        seed: Seed of the random rows of special tokens.
 
     Returns:
         float32[vocabulary, width] of about unit variance; row 0 (padding) is zero.
@@ -219,7 +222,7 @@ def token_table(vectors: np.ndarray, counts: np.ndarray, width: int, seed: int) 
 
 
 def piece_counts(tokenizer: Tokenizer, texts: Sequence[str]) -> np.ndarray:
-    """Occurrences of each piece in ``texts``, plus one, int64[vocabulary]."""
+    """The count of each piece in ``texts``, plus one, int64[vocabulary]."""
     counts = np.ones(tokenizer.get_vocab_size(), dtype=np.int64)
     for begin in range(0, len(texts), 20_000):
         for encoding in tokenizer.encode_batch(list(texts[begin : begin + 20_000]), add_special_tokens=False):

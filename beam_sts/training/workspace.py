@@ -1,4 +1,4 @@
-"""The folder of a training's stages; a stage that is finished with the same settings is not run again."""
+"""The folder of a training's stages. A stage that is finished with the same settings does not run again."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Stage:
 
     Attributes:
         name: Its name on the command line.
-        run: Fills the folder it is given and returns what is logged.
-        fields: Fields of the recipe that decide its result.
+        run: Fills a folder and returns the record of the stage.
+        fields: Fields of the recipe that its result depends on.
         needs: Stages whose results it reads.
-        own: Fields that its folder's name carries, so that sizes and seeds share the stages before.
+        own: Fields in the name of its folder, so that sizes and seeds share the earlier stages.
     """
 
     name: str
@@ -43,10 +43,10 @@ class Workspace:
     """A folder of stage results.
 
     Args:
-        root: The folder; made if missing.
-        recipe: What to train.
-        stages: All of them by name, in order.
-        device: Where models run while they are fitted, embed and label.
+        root: The folder; created if missing.
+        recipe: The recipe.
+        stages: All stages by name, in order.
+        device: The torch device of fitted models, encoders and teachers.
     """
 
     def __init__(self, root: Path, recipe: Recipe, stages: Mapping[str, Stage], device: str = "cpu") -> None:
@@ -63,12 +63,12 @@ class Workspace:
         return Workspace(self.root, recipe, self.stages, self.device)
 
     def folder(self, name: str) -> Path:
-        """Where a stage's results lie."""
+        """The folder of a stage's results."""
         own = (str(getattr(self.recipe, key)) for key in self.stages[name].own)
         return self.root / "-".join([name, *own])
 
     def fingerprint(self, name: str) -> str:
-        """Digest of all that decides a stage's result."""
+        """The digest of everything that a stage's result depends on."""
         stage = self.stages[name]
         values = told(self.recipe)
         decides = {key: values[key] for key in (*stage.fields, *({"read"} & values.keys()))}
@@ -76,26 +76,26 @@ class Workspace:
         return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     def result(self, name: str) -> dict[str, Any] | None:
-        """What a finished stage noted, or None if it is not finished with these settings."""
+        """The record of a finished stage, or None if it is not finished with these settings."""
         marker = self.folder(name) / "done.json"
         try:
             noted: dict[str, Any] = json.loads(marker.read_bytes())
-        except (FileNotFoundError, ValueError):  # cut short, as by a full disk
+        except (FileNotFoundError, ValueError):  # truncated, such as by a full disk
             return None
         return noted if noted.get("fingerprint") == self.fingerprint(name) else None
 
     def run(self, name: str, alone: bool = False) -> dict[str, Any]:
-        """Run a stage unless it is finished, and before it what it needs.
+        """Run a stage and the stages that it needs, unless they are finished.
 
         Args:
             name: The stage.
-            alone: Refuse to run what it needs.
+            alone: Whether to refuse to run the stages that it needs.
 
         Returns:
-            What the stage noted: fingerprint, seconds and its own figures.
+            The record of the stage: fingerprint, seconds and its figures.
 
         Raises:
-            DataError: ``alone``, and a stage before is not finished.
+            DataError: ``alone`` is set, and a stage that it needs is not finished.
         """
         noted = self.result(name)
         if noted is not None:
@@ -122,7 +122,7 @@ class Workspace:
 
     @property
     def held_out(self) -> HeldOut:
-        """Pairs and sentences of STS-B's dev and test and of the second dev set."""
+        """The pairs and sentences of STS-B's dev and test sets and of the second dev set."""
         if self._held_out is None:
             splits = [
                 read_scored_pairs(self.recipe.stsb.format(split=split), options=self.recipe.read)
@@ -135,7 +135,7 @@ class Workspace:
 
 @contextmanager
 def _begun(folder: Path) -> Iterator[None]:
-    """A stage's folder while it runs, not marked as finished; as it was if that fails and wrote nothing."""
+    """A context with a stage's folder marked as unfinished; restored if the stage fails before it writes."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     marker = folder / "done.json"
@@ -149,7 +149,7 @@ def _begun(folder: Path) -> Iterator[None]:
             if finished is not None and _files(folder) == before:
                 marker.write_bytes(finished)
             for path in made:
-                path.rmdir()  # raises where something is in it
+                path.rmdir()  # raises if the folder is not empty
         raise
 
 

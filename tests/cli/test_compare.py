@@ -260,7 +260,7 @@ def test_a_calibration_of_another_model_or_rule_or_none_is_refused(marked, tmp_p
     assert main(flags) == 2
     assert "was fitted with model" in capsys.readouterr().err
     assert main([*flags, "--model", str(tiny), "--symmetric"]) == 2
-    assert "was fitted with symmetric False; here it is True" in capsys.readouterr().err
+    assert "was fitted with symmetric False, but here it is True" in capsys.readouterr().err
     (tmp_path / "curve.json").write_text("{}")
     assert main([*flags, "--model", str(tiny)]) == 2
     assert "is not a calibration" in capsys.readouterr().err
@@ -288,7 +288,7 @@ def test_a_sheet_of_disagreements_is_an_input_once_it_is_filled_in(marked, tmp_p
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ([*LONG, "--baseline", "z"], "--baseline z: is none of the groups; they are 'a', 'b', 'c'"),
+        ([*LONG, "--baseline", "z"], "--baseline z: is not one of the groups 'a', 'b', 'c'"),
         ([*COLUMNS, "--baseline", "a"], "--baseline: needs groups to compare"),
         ([*COLUMNS, "--group", "system", "--baseline", "a"], "question by question; name the column .* --by"),
         ([*LONG, "--max_regression", "0.1"], "--max_regression: needs the group to compare with"),
@@ -298,7 +298,10 @@ def test_a_sheet_of_disagreements_is_an_input_once_it_is_filled_in(marked, tmp_p
         ([*LONG, "--output", "rows.jsonl"], "--output rows --output_format jsonl"),
         ([*LONG, "--direct_running_mode=in_memory"], "--direct_running_mode: workers leave"),
         ([*COLUMNS, "--group", "system", "--by", "question"], "--by: column 'question' .* 'question_id'"),
-        (["--systems", "answer,system", "--text_b", "reference", "--baseline", "a"], "--baseline a: is none"),
+        (
+            ["--systems", "answer,system", "--text_b", "reference", "--baseline", "a"],
+            "--baseline a: is not one of",
+        ),
         ([*LONG, "--sheet_rows", "0"], "--sheet_rows 0: must be at least 1"),
     ],
 )
@@ -318,7 +321,7 @@ def test_the_page_of_systems_says_which_is_better_and_where_it_lost(answers, tmp
     assert f"{found['low']:+.4f} to {found['high']:+.4f}" in html
     for part in (
         "Which system is better?",
-        "Where did it lose?",
+        "Where did each system lose?",
         "How good is each system?",
         "1 gate of 1 failed",
     ):

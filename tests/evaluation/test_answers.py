@@ -167,7 +167,7 @@ def test_mistakes_are_named(scorer):
         answer_scores(["a"], ["b"], scorer, "bleu")
     with pytest.raises(ValueError, match="1 answers and 2 references"):
         read(["a"], ["b", "c"])
-    with pytest.raises(UserError, match=r"scores from 0 to 1; this model gives 4\.2"):
+    with pytest.raises(UserError, match=r"scores from 0 to 1, but this model gives 4\.2"):
         read(["a"], ["b"]).blend([4.2], [1.0])
 
 

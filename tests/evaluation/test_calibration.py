@@ -106,5 +106,5 @@ def test_a_file_that_is_none_is_refused(text):
 def test_it_is_for_scores_made_as_those_it_was_fitted_on():
     curve = fit_calibration(*marks(), made_with={"model": "one", "rule": "similarity"})
     curve.check_made_with({"model": "one", "rule": "similarity"}, "c.json")
-    with pytest.raises(UserError, match="fitted with model 'one'; here it is 'two'"):
+    with pytest.raises(UserError, match="fitted with model 'one', but here it is 'two'"):
         curve.check_made_with({"model": "two", "rule": "similarity"}, "c.json")

@@ -130,7 +130,7 @@ def test_the_bootstrap_has_a_seed_and_agrees_with_the_t_interval():
 
 
 def test_a_baseline_that_is_no_group_is_named():
-    with pytest.raises(ValueError, match="baseline 'c' is none of the groups a, b"):
+    with pytest.raises(ValueError, match="baseline 'c' is not one of the groups a, b"):
         compare([0.1, 0.2], ["a", "b"], [1, 1], "c")
 
 

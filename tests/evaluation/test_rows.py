@@ -168,8 +168,14 @@ def test_groups_and_questions_must_be_there(tmp_path, scorer):
             "--systems nwe: is not in the input; did you mean 'new'",
         ),
         ({"systems": "old,new"}, "needs the column of the references"),
-        ({"systems": "old,new", "text_a": "old", "text_b": "reference"}, "--text_a: goes without --systems"),
-        ({"systems": "old,new", "text_b": "reference", "group": "n"}, "--group: goes without --systems"),
+        (
+            {"systems": "old,new", "text_a": "old", "text_b": "reference"},
+            "--text_a: cannot be used with --systems",
+        ),
+        (
+            {"systems": "old,new", "text_b": "reference", "group": "n"},
+            "--group: cannot be used with --systems",
+        ),
         ({"systems": "old,n", "text_b": "reference"}, "column 'n' holds int64, not texts"),
         ({"text_a": "old", "text_b": "n"}, "column 'n' holds int64, not texts or lists"),
         ({"text_a": "old", "text_b": "reference,refs"}, "--text_b refs: is not in the input"),

@@ -124,7 +124,12 @@ def test_the_page_of_an_evaluation_with_gold_scores(evaluated):
         assert f"{group['pearson']:.3f} ({group['low']:.3f} to {group['high']:.3f})" in html
     assert "is the best" not in html
     assert "is better?" not in html
-    for part in ("The model says more than people", "The model says less", "null in column", "Scatter of"):
+    for part in (
+        "The model scores higher than people",
+        "The model scores lower",
+        "null in column",
+        "Scatter of",
+    ):
         assert part in html
     assert html.count('class="dot"') == len(said["agreement"]) == 3
 
@@ -147,4 +152,4 @@ def test_an_evaluation_page_stays_small_with_many_groups(evaluated, tiny, tmp_pa
     html = (tmp_path / "out.html").read_text()
     check(html)
     assert len(html.encode()) < 3_000_000
-    assert "30 groups are drawn, 200 listed, of 3,000" in html
+    assert "Of 3,000 groups, 30 are drawn and 200 listed" in html

@@ -51,7 +51,7 @@ def test_the_page_has_counts_and_passages_and_runs_nothing():
 def test_notes_say_what_was_not_compared():
     assert [note.text for note in notes(SUMMARY)] == [
         "1 row was rejected.",
-        "2 of 20 items say too little to look for.",
+        "2 of 20 items have too few words to look for.",
     ]
 
 

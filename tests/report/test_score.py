@@ -155,7 +155,7 @@ def test_a_finished_run_that_is_run_again_keeps_a_page(output, tiny, capsys):
     runs.scored(output.parent, tiny)
     again = json.loads((output / "summary.json").read_text())
     assert again["timeline"] == {}
-    assert "were there from an earlier run" in (output / "report.html").read_text()
+    assert "are from an earlier run" in (output / "report.html").read_text()
     for name in ("rows_read", "score_histogram", "length_histogram", "fingerprint"):
         assert again[name] == before[name]
 

@@ -291,7 +291,7 @@ def test_data_errors_name_the_place_and_the_way_out(tmp_path):
     with pytest.raises(DataError, match="row 1 has a text that is null"):
         read_scored_pairs(str(path))
     pa.parquet.write_table(pa.table({"sentence1": ["a"], "sentence2": ["b"], "score": [3.2]}), path)
-    with pytest.raises(DataError, match=r"score 3\.2; scores must be between 0 and 1"):
+    with pytest.raises(DataError, match=r"score 3\.2, but scores must be between 0 and 1"):
         read_scored_pairs(str(path))
     with pytest.raises(DataError, match="hub:owner/name"):
         read_columns("hub:nothing", ("text",))
