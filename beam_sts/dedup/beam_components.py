@@ -42,9 +42,9 @@ class Components(beam.PTransform):
 
     >>> with beam.Pipeline("FnApiRunner") as pipeline:
     ...     found = pipeline | beam.Create([(3, 2), (1, 2), (7, 8)]) | Components()
-    ...     _ = found | beam.Values() | beam.Distinct() | beam.Map(lambda component: print(component[1]))
-    3
-    2
+    ...     sizes = found | beam.Values() | beam.Distinct() | beam.Map(lambda component: component[1])
+    ...     _ = sizes | beam.combiners.ToList() | beam.Map(lambda sizes: print(sorted(sizes)))
+    [2, 3]
     """
 
     def __init__(self, rounds: int = 0) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from beam_sts.candidates.buckets import bucket_pairs
 from beam_sts.candidates.keys import MinHash, blocking_keys, exact_keys, normalise, shingle_hashes
+from beam_sts.candidates.propose import Proposal
 from beam_sts.errors import UserError
 
 GOLDEN = ["6fad17c1155ddef1", "3af86b9eaedf763d", "5f3f9eb4755fdcfd", "d292cb5fd42b00a7"]
@@ -115,6 +116,14 @@ def test_texts_meet_as_often_as_the_curve_says():
         share = sum((i, i + 1) in found for i in range(0, 800, 2)) / 400
         chance = minhash.probability(similarity)
         assert abs(share - chance) < 4 * (chance * (1 - chance) / 400) ** 0.5 + 0.01
+
+
+def test_the_curve_is_reported_only_if_texts_were_compared():
+    proposal = Proposal(("exact", "minhash"))
+    of_one_text = proposal.minhash.bands
+    assert proposal.about("minhash", of_one_text) == {}
+    assert proposal.about("exact", 2 * of_one_text) == {}
+    assert "0.7" in proposal.about("minhash", 2 * of_one_text)["curve"]
 
 
 def test_keys_are_the_bands_together():

@@ -161,6 +161,7 @@ def test_an_empty_split_is_said(tmp_path, capsys):
     told = capsys.readouterr().out
     assert "triplet/test is empty: raise --test_share" in told
     assert "triplet/train has 0 rows; lower --positive" in told
+    assert "dropped" not in told  # no adjacent texts are in different splits
 
 
 def test_sentences_of_rows_are_mined_with_rows_as_documents(tmp_path):

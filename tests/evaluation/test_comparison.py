@@ -72,7 +72,7 @@ def test_questions_that_one_lacks_are_counted_and_left_out():
     assert found.difference == pytest.approx(-0.4)
     assert (found.low, found.high, found.p, found.verdict) == (None, None, None, "unknown")
     (none,) = compare([0.5, 0.6], ["a", "b"], [1, 2], "a")
-    assert (none.difference, none.n, none.note) == (None, 0, "no question was answered by both")
+    assert (none.difference, none.n, none.note) == (None, 0, "no question was answered by both groups")
 
 
 def test_holm_by_hand():

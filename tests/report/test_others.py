@@ -8,6 +8,7 @@ from beam_sts.cli import dedup, evaluate, mine
 from beam_sts.report import render
 from beam_sts.report.dedup import dedup_page
 from beam_sts.report.dedup import notes as dedup_notes
+from beam_sts.report.mine import mine_page
 from tests.checkpoints import SENTENCES
 from tests.report.runs import HOSTILE
 from tests.report.test_score import Structure
@@ -76,6 +77,9 @@ def test_the_page_of_mined_pairs(corpus, tiny):
     check(html)
     assert f"{summary['pairs']:,} pairs of {summary['texts']:,} texts" in html
     assert "pair-score-sampled" in html
+    for dropped in (0, 3):  # a count of nothing is not shown
+        page = render(mine_page({**summary, "pairs_straddling": dropped}, {}))
+        assert ("pairs dropped" in page) == (dropped > 0)
     for chart in ("Histogram of the pairs&#39; lengths", "Throughput over"):
         assert chart in html
     assert sum(summary["tokens"]["length_histogram"].values()) == summary["pairs"]

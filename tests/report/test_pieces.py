@@ -10,6 +10,7 @@ from beam_sts.report.pieces import (
     _differences,
     area,
     bars,
+    columns,
     facts,
     fold,
     funnel,
@@ -40,6 +41,20 @@ def test_every_piece_escapes_what_it_is_given():
         assert "<script" not in html
         assert "&lt;script" in html
         assert not re.search(r'="[^"]*<', html)  # no attribute was left
+
+
+@pytest.mark.parametrize("counts", [[1], [1, 2], [0, 0], [3, 1, 2], [150]])
+def test_the_axis_of_counts_has_whole_ticks(counts):
+    named = [(str(at), count, "", "good") for at, count in enumerate(counts)]
+    html = str(columns(named, label="", unit="", axis=""))
+    ticks = re.findall(r'<span style="bottom: [^>]*>([^<]*)<', html)
+    assert len(ticks) > 1
+    assert all(tick.isdigit() for tick in ticks)
+
+
+def test_the_axis_of_other_numbers_may_have_fractions():
+    html = str(bars([Bar(0, 1, 0.5, "")], label="", unit="", axis="", ticks=[]))
+    assert ">0.4<" in html
 
 
 @given(st.text("ab <&.", max_size=30), st.text("ab <&.", max_size=30))
