@@ -26,8 +26,7 @@ similar = make_metric(eval_fn=_score, greater_is_better=True, name="beam_sts")
 
 
 def log_evaluation(result: str | Path, page: str | Path | None = None) -> None:
-    """Log an evaluation to the active run: the figures of ``--json`` at ``result``, the report at "
-    "``page``."""
+    """Log an evaluation to the active run: its figures (``--json``) and its report (``page``)."""
     said = json.loads(Path(result).read_text(encoding="utf-8"))
     found = {f"mean {each['group']}": each["mean"] for each in said.get("groups", [])}
     found |= {f"difference {each['group']}": each["difference"] for each in said.get("comparisons", [])}
