@@ -1,5 +1,5 @@
-# The usual jobs: `just` lists them. Get it with your package manager, or: pip install rust-just
-# Each job is one command that you can also type. They use the environment .venv, where there is one.
+# The usual tasks; `just` lists them. Install just with your package manager, or: pip install rust-just
+# Each task is a command that you can also type. Tasks use the environment .venv, if it exists.
 
 export PATH := justfile_directory() / ".venv/bin" + ":" + env("PATH")
 export HF_HUB_OFFLINE := "1"
@@ -8,12 +8,12 @@ export HF_HUB_OFFLINE := "1"
 default:
     @just --list
 
-# set up .venv with everything that tests and docs need
+# set up .venv with all that tests and docs need
 setup:
     python3 -m venv .venv
     .venv/bin/pip install -e '.[test,docs]'
 
-# the tests of pure functions: less than a minute on a free core
+# the tests of pure functions: less than a minute on an idle core
 fast *args:
     python -m pytest -m "not slow and not long" tests/evaluation tests/report tests/io tests/test_settings.py \
         tests/candidates/test_keys.py tests/candidates/test_buckets.py tests/test_links.py tests/test_imports.py {{ args }}
@@ -34,10 +34,10 @@ lint:
 docs:
     mkdocs serve
 
-# sdist and this processor's wheel in dist/, the same bytes each time
+# a reproducible sdist, and this processor's wheel, in dist/
 build:
     python -m scripts.wheels dist --only sdist {{ arch() }}
 
-# all that CI runs, in a fresh copy and environment
+# everything that CI runs, in a fresh copy and environment
 ci:
     .ci/run

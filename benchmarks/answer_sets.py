@@ -1,9 +1,9 @@
-"""Right and wrong answers made from openly licensed texts, for ``benchmarks.answers``.
+"""Right and wrong answers generated from openly licensed texts, for ``benchmarks.answers``.
 
-Each set has references, right answers (the reference within a longer answer, paraphrased, with words around
-it, its list in another order, its number in another format) and wrong ones (another fact of the same kind, a
-negation, the answer to another question, a sentence of the same domain). Documents go to the dev or the test
-part whole.
+Each set has references, right answers (the reference within a longer answer, paraphrased, with other words
+around it, its list reordered, its number in another format) and wrong ones (another fact of the same kind, a
+negation, the answer to another question, a sentence of the same domain). A document belongs to the dev part
+or the test part as a whole.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import pyarrow.parquet as pq
 
 SENTENCES = Path(__file__).parents[2] / "shared" / "data" / "sentences" / "open_sentences.parquet"
 LONG = range(16, 41)
-"""Words of a long answer."""
+"""Least and most words of a long answer."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer to judge by its reference; ``kind`` says how it was made."""
+    """An answer, its reference, and whether it is right; ``kind`` says how it was generated."""
 
     answer: str
     reference: str
@@ -53,7 +53,7 @@ _UNIT = re.compile(r"(?<=\d) (sq km|km|m|million)\b")
 
 
 def documents(source: str, part: str) -> list[Document]:
-    """The texts of a source by document, in order; of the ``dev`` or of the ``test`` half."""
+    """The texts of a source by document, in order, of the ``dev`` or the ``test`` half."""
     table = pq.read_table(
         SENTENCES, columns=["text", "doc_id"], filters=pc.field("source") == source, partitioning=None
     )
@@ -64,7 +64,7 @@ def documents(source: str, part: str) -> list[Document]:
 
 
 def half(source: str, name: str) -> str:
-    """Which part a document belongs to: with its whole book, family of packages or neighbourhood of words."""
+    """The part of a document, which is that of its book, family of packages or neighbourhood of words."""
     whole = {
         "openstax_textbooks": lambda: name.partition("/")[0],
         "debian_descriptions": lambda: re.split(r"[-\d.+]", name)[0][:6],
@@ -80,7 +80,7 @@ def words(text: str) -> int:
 
 
 def untokenised(text: str) -> str:
-    """Without the blanks of a tokenised text."""
+    """A text without the spaces that a tokeniser added."""
     text = text.replace("-LRB-", "(").replace("-RRB-", ")")
     text = re.sub(r"\s*''\s*|(?<!\w)' | '(?!\w)", " ", text)
     text = re.sub(r" ([,.;:!?)]|'s|n't|'re)(?= |$)", r"\1", re.sub(r"\s+", " ", text))
@@ -88,13 +88,13 @@ def untokenised(text: str) -> str:
 
 
 def cased(text: str) -> str:
-    """As a sentence: a capital, a full stop."""
+    """A text as a sentence, with a capital and a full stop."""
     text = text.strip()
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def framed(text: str, rng: random.Random, around: Iterable[str] = ()) -> str | None:
-    """A text within a chatty frame, and with sentences around it until it has 16 to 40 words."""
+    """A text in a chatty frame, with further sentences, so that it has 16 to 40 words."""
     answer = rng.choice(FRAMES).format(cased(text))
     for more in around:
         if words(answer) >= LONG.start:
@@ -104,7 +104,7 @@ def framed(text: str, rng: random.Random, around: Iterable[str] = ()) -> str | N
 
 
 def other_number(number: str, rng: random.Random) -> str:
-    """A number of as many digits and the same format."""
+    """Another number with the same count of digits and the same format."""
     while True:
         digits = [c if not c.isdigit() else rng.choice("123456789") for c in number]
         if (made := "".join(digits)) != number:
@@ -112,7 +112,7 @@ def other_number(number: str, rng: random.Random) -> str:
 
 
 def other_format(text: str) -> str:
-    """Numbers spelled in another way, the same value: 7 and seven, 1,500 and 1500, 5% and 5 percent."""
+    """A text with its numbers in another format: 7 and seven, 1,500 and 1500, 5% and 5 percent."""
     text = re.sub(r"(\d)\s?%", r"\1 percent", text) if "%" in text else text.replace(" percent", "%")
     if re.search(r"\d,\d{3}\b", text):
         return re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
@@ -130,7 +130,7 @@ def other_format(text: str) -> str:
 
 
 def negated(text: str) -> str | None:
-    """The sentence with its first verb denied, or with its denial taken away."""
+    """The sentence with its first verb negated, or without its negation."""
     if re.search(r"\bnot\b ", text):
         return re.sub(r"\bnot\b ", "", text, count=1)
     if re.search(r"n't|\bno\b|never|none", text) or not _VERB.search(text):
@@ -143,13 +143,13 @@ def negated(text: str) -> str | None:
 
 
 class Names:
-    """Names of other documents, to put a wrong one in."""
+    """Names of other documents, to replace a right one."""
 
     def __init__(self, found: Iterable[Document]) -> None:
         self.all = [m[0] for _, texts in found for text in texts[:6] for m in _NAME.finditer(text)]
 
     def altered(self, text: str, fact: str | None, rng: random.Random) -> str | None:
-        """The text with a fact replaced by another of its kind; None where it has none."""
+        """The text with a fact replaced by another of its kind; None if it has none."""
         if fact is None:
             facts = [m[0] for m in _FACT.finditer(text)] + [m[0] for m in _NAME.finditer(text)]
             if not facts:
@@ -178,14 +178,14 @@ def fact_of(reference: str, answer: str, rng: random.Random) -> str | None:
 
 
 def _split(found: list[Document]) -> Iterator[tuple[str, str, str]]:
-    """A sentence of Wikipedia and the two that say the same."""
+    """Sentences of Wikipedia, each with two sentences that together have the same meaning."""
     for _, texts in found:
         if len(texts) == 3:
             yield tuple(map(untokenised, texts))  # type: ignore[misc]
 
 
 def wikipedia_contained(found: list[Document], rng: random.Random) -> Iterator[Answer]:
-    """A short sentence; the long one that people wrote of it and of another."""
+    """A short sentence as reference; the sentence that people merged from it and another as answer."""
     names, before = Names([(n, list(map(untokenised, t))) for n, t in found]), ""
     for long, first, second in _split(found):
         reference = min(first, second, key=words)
@@ -204,7 +204,7 @@ def wikipedia_contained(found: list[Document], rng: random.Random) -> Iterator[A
 
 
 def wikipedia_paraphrase(found: list[Document], rng: random.Random) -> Iterator[Answer]:
-    """One sentence, and the two that people made of it."""
+    """A sentence as reference; the two sentences that people split it into as answer."""
     names, before = Names([(n, list(map(untokenised, t))) for n, t in found]), ""
     for long, first, second in _split(found):
         reference = f"{first} {second}"
@@ -231,7 +231,7 @@ def _sentences(texts: list[str]) -> list[str]:
 
 
 def textbook_contained(found: list[Document], rng: random.Random) -> Iterator[Answer]:
-    """A short sentence of a textbook; the passage it stands in."""
+    """A short sentence of a textbook as reference; the passage that contains it as answer."""
     names = Names(found)
     for _, texts in found:
         good = _sentences(texts)
@@ -253,7 +253,7 @@ def textbook_contained(found: list[Document], rng: random.Random) -> Iterator[An
 
 
 def short_facts(found: list[Document], rng: random.Random) -> Iterator[Answer]:
-    """A name or a number alone; the sentence that states it."""
+    """A name or a number as reference; the sentence that states it as answer."""
     names = Names(found)
     for _, texts in found:
         good = [text for text in _sentences(texts) if words(text) in LONG]
@@ -270,7 +270,7 @@ def short_facts(found: list[Document], rng: random.Random) -> Iterator[Answer]:
 
 
 def textbook_numbers(found: list[Document], rng: random.Random) -> Iterator[Answer]:
-    """A sentence with a number; the same with the number in another format."""
+    """A sentence with a number as reference; the same with the number in another format as answer."""
     for _, texts in found:
         good = [t for t in _sentences(texts) if words(t) in range(5, 22) and other_format(t) != t]
         for text in good[:3]:
@@ -287,7 +287,7 @@ def textbook_numbers(found: list[Document], rng: random.Random) -> Iterator[Answ
 
 
 def country_measures(found: list[Document], rng: random.Random) -> Iterator[Answer]:
-    """A measure of a country; with words around it, in another format, with another number or unit."""
+    """A measure of a country; with other words around it, in another format, with another number or unit."""
     for _, texts in found:
         good = [t for t in texts if words(t) in range(2, 11) and _UNIT.search(t) and "note" not in t]
         for text in sorted(set(good))[:8]:
@@ -313,7 +313,7 @@ def country_measures(found: list[Document], rng: random.Random) -> Iterator[Answ
 
 
 def country_lists(found: list[Document], rng: random.Random) -> Iterator[Answer]:
-    """A list; the same in another order, with an item left out or another's in its place."""
+    """A list; the same reordered, without an item, or with an item of another list."""
     every: list[list[str]] = []
     for _, texts in found:
         for text in dict.fromkeys(texts):
@@ -345,7 +345,7 @@ def _listed(items: list[str], rng: random.Random) -> str:
 
 
 def definitions(found: list[Document], rng: random.Random) -> Iterator[Answer]:
-    """The gloss of a word; within an explanation, or that of a word next to it."""
+    """The definition of a word; the same within an explanation, or that of a related word."""
     before = ""
     for _, texts in found[::5]:
         gloss = texts[0]
@@ -360,7 +360,7 @@ def definitions(found: list[Document], rng: random.Random) -> Iterator[Answer]:
 
 
 def explanations(found: list[Document], rng: random.Random) -> Iterator[Answer]:
-    """Why a sentence follows from another, as one person says and as another does."""
+    """Explanations of the same inference by two people."""
     before: list[str] = []
     for _, texts in found:
         if len(texts) != 5:
@@ -374,7 +374,7 @@ def explanations(found: list[Document], rng: random.Random) -> Iterator[Answer]:
 
 
 def dialogues(found: list[Document], rng: random.Random) -> Iterator[Answer]:
-    """What an assistant is to book; with words around it and numbers spelled out, or with another detail."""
+    """Booking requests; with other words and numbers spelled out, or with another detail."""
     names = Names(found)
     last = ""
     for _, texts in found:
@@ -394,7 +394,7 @@ def dialogues(found: list[Document], rng: random.Random) -> Iterator[Answer]:
 
 
 def packages(found: list[Document], rng: random.Random) -> Iterator[Answer]:
-    """The summary of a package; its description, or that of another with a name like it."""
+    """The summary of a package; its description, or that of a package with a similar name."""
     before = ""
     for _, texts in found[::3]:
         if len(texts) < 3:
@@ -425,7 +425,7 @@ SETS: dict[str, tuple[str, Maker]] = {
 
 
 def answers(name: str, part: str, most: int = 2000) -> list[Answer]:
-    """A set's answers of a part, at most so many, the same at each call."""
+    """At most ``most`` answers of a set's part, the same at each call."""
     source, make = SETS[name]
     rng = random.Random(zlib.crc32(f"{name} {part}".encode()))
     found = documents(source, part)

@@ -1,9 +1,9 @@
-"""How well scores tell right answers from wrong ones: the rule ``answer``, the model alone, and two peers.
+"""How well scores separate right from wrong answers: the rule ``answer``, the model alone, and two peers.
 
     python -m benchmarks.answers
     python -m benchmarks.answers --constants    # other constants of the rule, on the dev part
 
-Each figure is an AUC: how often a right answer of a set scores above a wrong one. The sets are made from
+Each figure is an AUC: how often a right answer of a set scores above a wrong one. The sets are generated from
 openly licensed texts (``benchmarks.answer_sets``); the rule's constants were chosen on ``--part dev``.
 """
 
@@ -34,19 +34,19 @@ CONSTANTS = {
     "CUT": (0.3, 0.5, 0.7, 0.9),
     "RARE": (1.0, 2.0, 3.0, 4.0),
 }
-"""Of ``beam_sts.evaluation.answers``: the values that ``--constants`` tries, one constant at a time."""
+"""Values of constants of ``beam_sts.evaluation.answers``; ``--constants`` varies one at a time."""
 METHODS = ("rule answer", "model alone", "trigram tf-idf", "token F1")
 
 
 def tf_idf(said: Sequence[str], meant: Sequence[str]) -> Scores:
-    """Cosine of runs of three characters, weighted by the set's own texts."""
+    """Cosine of character trigrams, weighted by the texts of the set."""
     vectors = TfidfVectorizer(analyzer="char", ngram_range=(3, 3)).fit([*said, *meant])
     shared = vectors.transform(said).multiply(vectors.transform(meant)).sum(axis=1)
     return np.asarray(shared, np.float64).ravel()
 
 
 def token_f1(said: str, meant: str) -> float:
-    """F1 of words as SQuAD counts it: lower case, without punctuation and articles."""
+    """F1 of words as in SQuAD: lower case, without punctuation and articles."""
     one, two = (Counter(_squad(text)) for text in (said, meant))
     shared = (one & two).total()
     return 2 * shared / (one.total() + two.total()) if shared else 0.0
@@ -57,13 +57,13 @@ def _squad(text: str) -> list[str]:
 
 
 def auc(scores: Scores, right: NDArray[np.bool_]) -> float:
-    """How often a right answer scores above a wrong one, ties half."""
+    """How often a right answer scores above a wrong one; ties count half."""
     ranks, good = stats.rankdata(scores), int(right.sum())
     return float((ranks[right].sum() - good * (good + 1) / 2) / (good * (len(right) - good)))
 
 
 def spread(first: Scores, second: Scores, right: NDArray[np.bool_]) -> float:
-    """Standard error of the difference of two AUC on the same answers, by bootstrap."""
+    """Standard error of the difference of two AUCs on the same answers, by bootstrap."""
     rng = np.random.default_rng(0)
     drawn = (rng.integers(0, len(right), len(right)) for _ in range(RESAMPLES))
     return float(np.std([auc(first[at], right[at]) - auc(second[at], right[at]) for at in drawn]))
@@ -136,7 +136,7 @@ def main() -> None:
         )
     parts, rights = zip(*every, strict=True)
     print(_row("all", [np.concatenate(each) for each in zip(*parts, strict=True)], np.concatenate(rights)))
-    print(f"\nreading: {taken / sum(map(len, rights)) * 1e6:.0f} µs of CPU a pair besides the model\n")
+    print(f"\nreading: {taken / sum(map(len, rights)) * 1e6:.0f} µs of CPU per pair besides the model\n")
     print("| answers of 16 to 40 words, mean score | right: rule | model | wrong: rule | model |")
     print(f"|---|{'---:|' * 4}")
     for name, means in long:

@@ -1,9 +1,9 @@
-"""Candidate pairs: recall of known duplicates, number of pairs, time. Beside datasketch's own MinHash LSH.
+"""Candidate pairs: recall of known duplicates, number of pairs and time, compared with datasketch's LSH.
 
-    python -m benchmarks.candidates --data DIR          # recall
-    python -m benchmarks.candidates --data DIR --speed  # beside datasketch
+    python -m benchmarks.candidates --data DIR          # recall python -m benchmarks.candidates --data DIR
+    --speed  # time, compared with datasketch
 
-Prints the tables of docs/candidates.md. No model scores anything here.
+Prints the tables of docs/candidates.md. No model is used.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from beam_sts.models.checkpoint import load_checkpoint
 
 @dataclass(frozen=True)
 class Corpus:
-    """Texts with known pairs, as codes a << 32 | b with a < b; ``side`` where pairs cross two tables."""
+    """Texts with known pairs, as codes a << 32 | b with a < b; ``side`` is set for pairs of two tables."""
 
     name: str
     texts: pa.Array
@@ -118,7 +118,8 @@ def speed(texts: pa.Array, rows: int) -> None:
     every = timed("minhash, no cap", lambda: codes(*bucket_pairs(setting.bands_of(texts), len(texts))[:2]))
     both, ours, other = len(np.intersect1d(every, theirs)), len(every), len(theirs)
     print(
-        f"\nno cap: {both:,} pairs by both, {ours - both:,} by us alone, {other - both:,} by datasketch alone"
+        f"\nno cap: {both:,} pairs by both, {ours - both:,} only by beam_sts, {other - both:,} only "
+        "by datasketch"
     )
 
 
@@ -130,7 +131,7 @@ def timed(name: str, find: Callable[[], np.ndarray]) -> np.ndarray:
 
 
 def by_datasketch(texts: pa.Array, setting: MinHash) -> np.ndarray:
-    """Its own way: shingles as bytes, ``MinHash.bulk``, insert all, query all; the same bands and rows."""
+    """As its users do: shingles as bytes, ``MinHash.bulk``, insert all, query all; equal bands and rows."""
     from datasketch import MinHash as Sketch
     from datasketch import MinHashLSH
 

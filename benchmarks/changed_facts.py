@@ -1,7 +1,6 @@
 """Pairs of texts that differ in one fact, by class: from hand-written frames, and from real sentences.
 
-Nothing here is shared with the generators of ``beam_sts.training``, nor are the words taken from the guard's
-tables.
+Nothing is shared with the generators of ``beam_sts.training`` or with the guard's tables.
 """
 
 # ruff: noqa: E501, SIM905  (word lists and frames read better one to a line)
@@ -15,7 +14,7 @@ from collections.abc import Callable
 from benchmarks import changed_figures
 
 EACH = 80
-"""Pairs of a class from the frames, and as many from real sentences where the class applies."""
+"""How many pairs of a class are from frames, and how many from real sentences if the class applies."""
 
 _PLACES = "Tallinn Porto Ghent Cork Leipzig Odense Lyon Turin Malmo Zagreb Graz Bergen Nantes Bilbao Krakow Tartu".split()
 _PEOPLE = "Laura Ortiz,Peter Novak,Amina Diallo,Tom Becker,Hana Sato,Jorge Ruiz,Elif Kaya,Olga Petrova,Sam Whitfield,Nadia Haddad,Bruno Costa,Ivy Chen,Marek Zielinski,Priya Menon,Lars Holm,Zoe Marchetti".split(
@@ -263,7 +262,7 @@ FRAMES: dict[str, Maker] = {
 
 
 def from_frames(seed: int = 29, each: int = EACH) -> list[tuple[str, str, str]]:
-    """(class, text, the same with another fact): ``each`` of a class where the frames give as many, distinct."""
+    """Distinct (class, text, the same with another fact): up to ``each`` of a class."""
     made: list[tuple[str, str, str]] = []
     for name, make in FRAMES.items():
         rng, seen = random.Random(f"{seed} {name}"), set()

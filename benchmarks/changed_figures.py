@@ -1,4 +1,4 @@
-"""Figures beside others for ``changed_facts``: two numbers, dates, units, codes and the like."""
+"""Pairs of different figures for ``changed_facts``: numbers, dates, units, codes and others."""
 
 # ruff: noqa: E501, SIM905  (word lists read better one to a line)
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 
 def pick_two(rng: random.Random, words: Iterable[str]) -> list[str]:
-    """Two of some words."""
+    """Two different words of a list."""
     return rng.sample(sorted(words), 2)
 
 
@@ -135,7 +135,7 @@ def code(rng: random.Random) -> tuple[str, str]:
 
 
 def phone(rng: random.Random) -> tuple[str, str]:
-    """Two phones."""
+    """Two telephone numbers."""
     shape = rng.choice(("555-DDD-DDDD", "+44 20 DDDD DDDD", "(0DD) DDDDDD", "+49 DDD DDDDDDD", "0DDD DDDDDD"))
     number = ["".join(rng.choice("0123456789") if c == "D" else c for c in shape)][0]
     at = rng.choice([i for i, c in enumerate(shape) if c == "D"])

@@ -43,7 +43,7 @@ def _of(words: str) -> Callable[[re.Match[str], random.Random], str]:
 
 
 def real_rules(names: list[str]) -> dict[str, Callable[[str, random.Random], str | None]]:
-    """How a real sentence gets another fact, by class; ``names`` are those of other sentences."""
+    """The rules that change a fact of a real sentence, by class; ``names`` are names of other sentences."""
     months = "January,February,March,April,June,July,August,September,October,November,December"
     return {
         "number": _swap(r"(?<![\w.,-])[0-9]+(?![\w.,-])", _other_digit),

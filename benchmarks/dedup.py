@@ -4,13 +4,13 @@
     python -m benchmarks.dedup debian                               # 64,562 texts
     python -m benchmarks.dedup planted --documents 1000000          # recall by edit level, memory, time
 
-With ``--work DIR`` a run that was killed goes on when it is started again; ``peak_mib`` is what its processes
-held together.
+With ``--work DIR``, a killed run continues when it is started again. ``peak_mib`` is the peak memory of all
+its processes together.
 
-The data of all but the last is no part of the repository: `--data DIR` names it; without it they are skipped.
-Every threshold is chosen on a random half of the clusters (or rows) and measured on the other half, ours and
-each peer's: the mean of ten halves, with the lowest and the highest. Peers run in the same run, each in a
-process of its own.
+The data of all but the last is not in the repository: `--data DIR` names it, and without it they are skipped.
+Every threshold, of beam_sts and of each peer, is chosen on a random half of the clusters (or rows) and
+measured on the other half: the mean of ten halves, with the lowest and the highest. Peers run in the same
+run, each in a separate process.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def main() -> None:
         default="--minhash_similarity 0.8",
         help="of pipelines.dedup, for planted; write --options='...' (default: %(default)s)",
     )
-    p.add_argument("--work", type=Path, help="keep the runs there")
+    p.add_argument("--work", type=Path, help="folder in which runs are kept")
     p.add_argument("--semhash_model", help="folder of a model2vec model; without it semhash is left out")
     p.add_argument("--text_dedup_python", help="Python that has text-dedup; without it that is left out")
     own = p.parse_args()

@@ -1,10 +1,10 @@
-"""The contestants of ``benchmarks.dedup``, each in a process of its own: how users find duplicates today.
+"""The peers of ``benchmarks.dedup``, other tools that find duplicates, each in a separate process.
 
     python -m benchmarks.dedup_peers datasketch in.parquet out.json --thresholds 0.7
     python -m benchmarks.dedup_peers semhash in.parquet out.json --thresholds 0.9 --model FOLDER
 
-The input has the columns ``id`` and ``text``. The answer: for each threshold the pairs that the peer gives
-(the id of a text, of its duplicate, and a similarity where it has one) and seconds; and peak memory.
+The input has the columns ``id`` and ``text``. The answer has, for each threshold, the pairs of the peer (the
+id of a text, that of its duplicate, and a similarity if it has one) and seconds; and peak memory.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def read(path: str) -> Texts:
 
 
 def datasketch(texts: Texts, other: Texts | None, threshold: float) -> Found:
-    """Its LSH at its own choice of bands over runs of 4 characters, similarities from its sketches."""
+    """Its LSH with its choice of bands over character four-grams; similarities are those of its sketches."""
     from datasketch import MinHash, MinHashLSH
 
     def sketch(given: Texts) -> list[Any]:
@@ -53,7 +53,7 @@ def datasketch(texts: Texts, other: Texts | None, threshold: float) -> Found:
 
 
 def semhash(texts: Texts, other: Texts | None, thresholds: list[float], model: str) -> Iterator[Found]:
-    """Embeddings and its own index; one index serves all thresholds."""
+    """Embeddings and its index; one index is used for all thresholds."""
     from model2vec import StaticModel
     from semhash import SemHash
 
@@ -68,7 +68,7 @@ def semhash(texts: Texts, other: Texts | None, thresholds: list[float], model: s
 
 
 def text_dedup(path: str, threshold: float, python: str, ngram: str) -> Found:
-    """Its command; its union-find says what belongs together. Under a Python of its own, if there is one."""
+    """Its command, with the clusters of its union-find, run by ``python``."""
     with tempfile.TemporaryDirectory() as folder:
         command = [python, "-m", "text_dedup.minhash", "--path", "parquet", "--data_files", path]
         command += [

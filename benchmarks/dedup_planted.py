@@ -1,4 +1,4 @@
-"""Planted copies for ``benchmarks.dedup``: made documents, some of them copied with replaced words."""
+"""Planted copies for ``benchmarks.dedup``: generated documents, some of them copied with replaced words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from beam_sts.models.checkpoint import load_checkpoint
 from benchmarks.dedup_runs import costs_of, dedup, parts_of
 
 LEVELS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
-"""Share of the words that a copy has replaced."""
+"""Shares of replaced words in copies."""
 
 
 def made_words(rng: np.random.Generator) -> np.ndarray:
@@ -31,7 +31,7 @@ def made_words(rng: np.random.Generator) -> np.ndarray:
 def planted_corpus(
     documents: int, copies: int, seed: int = 0
 ) -> tuple[pa.Table, dict[int, tuple[int, float]]]:
-    """Documents of 30 to 80 made words by lot, and copies in which a share of the words is replaced."""
+    """Documents of 30 to 80 random generated words, and copies in which a share of the words is replaced."""
     rng = np.random.default_rng(seed)
     words = made_words(rng)
     weights = 1 / np.arange(10, len(words) + 10)
@@ -82,7 +82,7 @@ def planted(work: Path, documents: int, options: list[str]) -> Iterator[dict[str
 
 
 def recall(found: set[tuple[int, int]], copies: dict[int, tuple[int, float]]) -> dict[str, Any]:
-    """Share of the copies of each level that are found as copies of their origin."""
+    """The share of the copies of each level that are found as copies of their original."""
     of_level: dict[float, list[bool]] = {}
     for copy, (origin, level) in copies.items():
         of_level.setdefault(level, []).append((origin, copy) in found)
@@ -90,8 +90,9 @@ def recall(found: set[tuple[int, int]], copies: dict[int, tuple[int, float]]) ->
 
 
 def edited(data: Path, work: Path) -> Iterator[dict[str, Any]]:
-    """Beginnings of real articles, some of them copied with words replaced by words of others: what each
-    threshold finds by the model alone, the blend and the overlap alone.
+    """What each threshold finds of copies of real articles, by the model, the blend and the overlap.
+
+    The texts are beginnings of articles; copies have words replaced by words of other articles.
     """
     news = pq.read_table(data / "news" / "articles_1000.parquet")
     truth = pq.read_table(data / "news" / "truth_1000.parquet")

@@ -26,7 +26,7 @@ RECORDS = ["--candidates", "exact,minhash,lexical", "--minhash_similarity", "0.5
 SEEDS = range(10)
 GRID = np.round(np.arange(0.02, 1.0, 0.02), 2)
 CORA_SHARE, CORA_THRESHOLD = 0.5, 0.46
-SHARES = (0.0, 0.25, 0.5)  # of the model, for the blend whose share is chosen on the half too
+SHARES = (0.0, 0.25, 0.5)  # shares of the model, for the blend of which the share is chosen on the half too
 
 
 # --- Cora: clusters
@@ -44,16 +44,14 @@ def pairwise(labels: np.ndarray, truth: np.ndarray, rows: np.ndarray) -> tuple[f
 
 
 def halves(truth: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of half of the clusters, and those of the other half."""
+    """The rows of a random half of the clusters, and those of the other half."""
     names = np.unique(truth)
     dev = np.isin(truth, np.random.default_rng(seed).permutation(names)[: len(names) // 2])
     return np.flatnonzero(dev), np.flatnonzero(~dev)
 
 
 def held_out(*labels: Callable[[float], np.ndarray], truth: np.ndarray, grid: Any = GRID) -> dict[str, float]:
-    """The threshold (and of several ways the one) of the best F1 on half of the clusters, and the figures on
-    the other half.
-    """
+    """Figures on half of the clusters of the threshold and way with the best F1 on the other half."""
     cut = {(way, t): label(t) for way, label in enumerate(labels) for t in grid.tolist()}
     figures = []
     for seed in SEEDS:
@@ -65,7 +63,7 @@ def held_out(*labels: Callable[[float], np.ndarray], truth: np.ndarray, grid: An
 
 
 def summed_up(figures: list[tuple[float, ...]]) -> dict[str, float]:
-    """F1, precision, recall, way and threshold of each half -> one line."""
+    """One line from F1, precision, recall, way and threshold of all halves."""
     f1, precision, recall, way, threshold = np.array(figures).T
     return {
         "f1": f1.mean(),
@@ -80,12 +78,12 @@ def summed_up(figures: list[tuple[float, ...]]) -> dict[str, float]:
 
 
 def blends(model: np.ndarray, overlap: np.ndarray) -> list[np.ndarray]:
-    """For each of ``SHARES``."""
+    """The blend for each of ``SHARES``."""
     return [(share * model + (1 - share) * overlap).astype(np.float32) for share in SHARES]
 
 
 def word_jaccard(texts: pa.Array, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Jaccard of the words of pairs, and the share of the lighter text's words, log inverse frequencies."""
+    """Jaccard similarity of the words of pairs, and the weighted share of the lighter text's words."""
     words = (shingle_counts(normalise(texts), "word", 1) > 0).astype(np.float64).tocsr()
     weights = np.log((len(texts) + 1) / np.maximum(np.asarray(words.sum(axis=0)).ravel(), 1))
     both = words[a].multiply(words[b]).tocsr()
@@ -170,7 +168,7 @@ def cora(data: Path, work: Path, peers: Peers) -> Iterator[dict[str, Any]]:
 
 
 def matched(pairs: list[tuple[str, str, float]], threshold: float) -> set[tuple[str, str]]:
-    """Pairs at or above the threshold in which each is the other's best."""
+    """The pairs at or above the threshold in which each row is the other's best match."""
     best: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
     for a, b, score in pairs:
         for side, (key, other) in enumerate(((a, b), (b, a))):
@@ -210,8 +208,8 @@ def matching(name: str, data: Path, work: Path, peers: Peers) -> Iterator[dict[s
     names, side = a["id"].to_pylist() + b["id"].to_pylist(), np.repeat([0, 1], [len(a), len(b)])
     options = [*RECORDS, "--neighbours", "10", "--threshold", "0.3", "--one_to_one"]
     summary, pairs = dedup(work / name, a, *options, against=b)
-    pairs = pairs.filter(pc.equal(pairs["b_in"], "against"))  # not the equal texts of one side
-    # A pair of texts stands for all rows that have them.
+    pairs = pairs.filter(pc.equal(pairs["b_in"], "against"))  # without equal texts of one side
+    # A pair of texts represents all rows with these texts.
     text_of = [dict(zip(t["id"].to_pylist(), t["text"].to_pylist(), strict=True)) for t in (a, b)]
     rows_of: tuple[dict[str, list[str]], ...] = ({}, {})
     for one, other in zip(rows_of, text_of, strict=True):

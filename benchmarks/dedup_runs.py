@@ -1,4 +1,4 @@
-"""Runs of ``pipelines.dedup`` and of its peers for ``benchmarks.dedup``, each in a process of its own."""
+"""Runs of ``pipelines.dedup`` and of its peers for ``benchmarks.dedup``, each in a separate process."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.verify import MODEL_SHARE
 from benchmarks.load import Memory
 
-# Linux counts this process's memory into the peak of what it starts, but not of what a shell between starts.
+# Linux includes this process's memory in the peak of a child process, but not of a child of a shell in
+# between.
 APART = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
 SEMHASH = "model2vec distilled from all-MiniLM-L6-v2"
 
 
 class Peers:
-    """Runs peers on a table; those that are not to be had are left out and said."""
+    """Runs peers on a table. Peers that are not installed are reported and left out."""
 
     def __init__(self, work: Path, semhash_model: str | None, text_dedup_python: str | None) -> None:
         self._work, self._model, self._python = work, semhash_model, text_dedup_python
@@ -32,7 +33,7 @@ class Peers:
     def run(
         self, table: pa.Table, thresholds: list[float], against: pa.Table | None = None, ngram: str = "5"
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Name and answer of each; the thresholds are the same for all."""
+        """Yield the name and the answer of each peer; all have the same thresholds."""
         self._work.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, self._work / "in.parquet")
         command = [sys.executable, "-m", "benchmarks.dedup_peers"]
@@ -56,8 +57,9 @@ class Peers:
 def dedup(
     work: Path, table: pa.Table, *options: str, against: pa.Table | None = None
 ) -> tuple[Any, pa.Table]:
-    """Run the command in a process of its own: its summary, with time and memory of all its processes, and
-    pairs. In a folder of the same input it goes on where it was killed.
+    """Run the command in a separate process, and return its summary, with costs, and its pairs.
+
+    Costs are time and memory of all its processes. A killed run of the same input and folder continues.
     """
     work.mkdir(parents=True, exist_ok=True)
     if not (work / "in.parquet").exists() or pq.read_table(work / "in.parquet") != table:
@@ -80,7 +82,7 @@ def dedup(
 
 
 def peer_costs(answer: dict[str, Any]) -> dict[str, Any]:
-    """Of one pass, at the first threshold."""
+    """The costs of one pass, at the first threshold."""
     return {"seconds": answer["seconds"][0], "peak_mib": answer["peak_mib"]}
 
 
@@ -99,7 +101,7 @@ def costs_of(summary: dict[str, Any]) -> dict[str, Any]:
 def parts_of(
     nodes: pa.Array, first: pa.Array, second: pa.Array, blend: np.ndarray, share: float = MODEL_SHARE
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The model's score and the overlap, of which ``share`` made the blend; equal texts have 1."""
+    """The model's score and the overlap from a blend with ``share`` of the model; equal texts have 1."""
     overlap = np.where(blend >= 1, 1, Overlap.learn(nodes).scores(first, second)).astype(np.float32)
     model = (blend - (1 - share) * overlap) / share
     return np.where(blend >= 1, 1, model).astype(np.float32), overlap

@@ -1,4 +1,4 @@
-"""Make the table of known words of the fact guard. ``exclusive.txt``, the other table, is written by hand.
+"""Generates the fact guard's table of known words. ``exclusive.txt``, the other table, is written by hand.
 
 python -m benchmarks.fact_tables --sentences open_sentences.parquet
 """
@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 TABLES = Path(__file__).parent.parent / "beam_sts" / "dedup" / "facts"
-LEFT_OUT = "debian_descriptions"  # its lower-case words are names of packages
-LEAST = 5  # sentences that a known word is in
+LEFT_OUT = "debian_descriptions"  # its lower-case words are often names of packages
+LEAST = 5  # a known word is in at least this many sentences
 _WORD = re.compile(r"(?<![\w.@/'-])[a-z]+(?![\w@/])")
 
 
 def known_words(sentences: Path) -> list[str]:
-    """Lower-case words of ``LEAST`` sentences and more."""
+    """The lower-case words that are in at least ``LEAST`` sentences."""
     counts: Counter[str] = Counter()
     for batch in pq.ParquetFile(sentences).iter_batches(columns=["text", "source"]):
         wanted = pc.not_equal(batch["source"].cast("string"), LEFT_OUT)

@@ -1,12 +1,12 @@
-"""Our scorer beside ``CrossEncoder.predict`` on one GPU, on pairs of mixed lengths.
+"""``PairScorer`` compared with ``CrossEncoder.predict`` on one GPU, on pairs of mixed lengths.
 
     python -m benchmarks.gpu                               # on a machine with CUDA, three minutes or less
     python -m benchmarks.gpu --device cpu --dry            # the same steps with tiny models, no figures
 
-Checkpoints: the embedded nano, and a random one of ModernBERT-large's shape (weights do not matter for speed;
-the scores are compared all the same). One process, as a GPU has no thread pools to mix. In each precision
-each batch size of CrossEncoder scores a quarter of the pairs twice; the fastest of them, and ours, then score
-all of them in turn, round after round, until the time is up. A ratio is taken within a round.
+Checkpoints: the embedded nano, and a random one of ModernBERT-large's shape (weights do not affect speed; the
+scores are compared too). All runs are in one process, because a GPU has no thread pools that interfere. In
+each precision, each batch size of CrossEncoder scores a quarter of the pairs twice. The fastest of them and
+PairScorer then score all pairs in turn, round after round, until the time is up. Ratios are within a round.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from beam_sts import PairScorer
 from beam_sts.models.checkpoint import load_checkpoint
 from benchmarks.workloads import Pair, mixed
 
-BATCH_SIZES = (128, 64, 256, 32, 512, 1024)  # those that are most often the fastest first
-# ModernBERT-large's shape, but for the vocabulary: the tokenizer is the embedded model's.
+BATCH_SIZES = (128, 64, 256, 32, 512, 1024)  # in the order of how often they are the fastest
+# ModernBERT-large's shape, except for the vocabulary: the tokenizer is the embedded model's.
 LARGE = {
     "hidden_size": 1024,
     "intermediate_size": 2624,
@@ -57,7 +57,7 @@ def modernbert(folder: Path, shape: dict[str, int], device: str) -> Path:
         bos_token_id=None,
         eos_token_id=None,
     )
-    with torch.device(device):  # where numbers are drawn faster
+    with torch.device(device):  # random numbers are faster there
         model = ModernBertForSequenceClassification(config)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -69,7 +69,7 @@ Run = Callable[[list[Pair]], np.ndarray]
 
 @contextmanager
 def as_installed() -> Iterator[None]:
-    """What PairScorer turns off for its process, on again: the tokenizers' threads and cuDNN's attention."""
+    """Turn on what PairScorer turns off for its process: the tokenizers' threads and cuDNN's attention."""
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
     torch.backends.cuda.enable_cudnn_sdp(True)
     try:
@@ -80,7 +80,7 @@ def as_installed() -> Iterator[None]:
 
 
 def reference(model: str, device: str, precision: str) -> Callable[[int], Run]:
-    """What scores pairs with CrossEncoder, by batch size."""
+    """A function from a batch size to one that scores pairs with CrossEncoder."""
     from sentence_transformers import CrossEncoder
 
     kind = torch.device(device).type
@@ -99,13 +99,13 @@ def reference(model: str, device: str, precision: str) -> Callable[[int], Run]:
 
 
 def timed(run: Run, pairs: list[Pair], device: str) -> tuple[float, np.ndarray, int]:
-    """Seconds, scores and the most memory of the GPU's that tensors took meanwhile, weights included."""
+    """Seconds, scores, and peak GPU memory of tensors during the run, weights included."""
     cuda = device.startswith("cuda")
     if cuda:
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
     started = time.perf_counter()
-    scores = np.asarray(run(pairs), dtype=np.float32)  # on the host: the GPU has finished
+    scores = np.asarray(run(pairs), dtype=np.float32)  # on the host, so the GPU has finished
     taken = time.perf_counter() - started
     return taken, scores, torch.cuda.max_memory_allocated(device) if cuda else 0
 
@@ -113,7 +113,7 @@ def timed(run: Run, pairs: list[Pair], device: str) -> tuple[float, np.ndarray, 
 def compare(
     name: str, model: str, device: str, precision: str, pairs: list[Pair], rounds: int, seconds: float
 ) -> dict[str, Any]:
-    """One precision of one model. After ``seconds`` no other round is started, nor a batch size tried."""
+    """Compare in one precision of one model. No round or batch size starts after ``seconds``."""
     deadline = time.perf_counter() + seconds
     some = pairs[: max(32, len(pairs) // 4)]
     scorer = PairScorer(model, device=device, precision=precision)
@@ -128,7 +128,7 @@ def compare(
     tried: dict[int, float] = {}
     for size in BATCH_SIZES:
         try:
-            of_size(size)(some)  # warms up
+            of_size(size)(some)  # warm-up
             tried[size] = timed(of_size(size), some, device)[0]
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
@@ -137,7 +137,7 @@ def compare(
     best = min(tried, key=tried.__getitem__)
     runs: dict[str, Run] = {f"CrossEncoder.predict, batches of {best}": of_size(best), "PairScorer": ours}
     for run in runs.values():
-        run(pairs)  # memory for the longest pairs, kernels of all sizes
+        run(pairs)  # warm-up: allocates memory for the longest pairs, compiles kernels for all sizes
     rows: dict[str, dict[str, Any]] = {n: {"seconds": [], "peak_bytes": 0} for n in runs}
     scores: dict[str, np.ndarray] = {}
     for round_ in range(rounds):
@@ -201,8 +201,8 @@ def main() -> None:
     p.add_argument("--device", default="cuda")
     p.add_argument("--pairs", type=int, default=16_384, help="for the nano; the large model gets a quarter")
     p.add_argument("--rounds", type=int, default=5)
-    p.add_argument("--seconds", type=float, default=120, help="about how long all may take")
-    p.add_argument("--dry", action="store_true", help="tiny models and few pairs: does it run?")
+    p.add_argument("--seconds", type=float, default=120, help="approximate limit of the total time")
+    p.add_argument("--dry", action="store_true", help="test run with tiny models and few pairs")
     p.add_argument("--save", metavar="STEM", help="writes STEM.json and STEM.md")
     own = p.parse_args()
     if own.device.startswith("cuda") and not torch.cuda.is_available():

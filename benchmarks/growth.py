@@ -1,11 +1,11 @@
-"""How time and memory grow: with the number of pairs, with the length of the texts, with the cores.
+"""How time and memory grow with the number of pairs, the length of texts and the number of cores.
 
     python -m benchmarks.growth --largest 10000000     # hours on two cores
     python -m benchmarks.growth --largest 100000       # minutes
 
-Each point is a process of its own (``taskset`` gives it its cores), which makes its pairs as it goes, so that
-they are never in memory together, and scores them in blocks as ``pipelines.score`` does. Time is of scoring
-alone; memory is the most that the process has held. Writes a figure and the numbers behind it.
+Each point is a separate process (``taskset`` limits its cores). It generates its pairs block by block, so
+that they are never in memory together, and scores the blocks like ``pipelines.score``. Time is that of
+scoring only; memory is the peak of the process. Writes a figure and its numbers.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ import numpy as np
 from benchmarks.peers import peak_memory, versions
 
 ROOT = Path(__file__).parents[1]
-BLOCK = 20_000  # pairs at a time, as pipelines.score has rows in a shard
+BLOCK = 20_000  # pairs at a time, like the rows of a shard of pipelines.score
 LENGTHS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
-TOKENS_A_LENGTH = 400_000  # what a point of the lengths scores, in tokens
+TOKENS_A_LENGTH = 400_000  # tokens that a point of the lengths scores
 WORDS_A_PAIR = 20
 
 
@@ -42,12 +42,12 @@ def measure(pairs: int, words: int, precision: str) -> dict[str, Any]:
     scorer = PairScorer(precision=precision, threads=cores)
     half = np.full(2 * min(pairs, BLOCK), max(1, words // 2))
     block = list(texts(half, seed=0))
-    scorer.run(block[: min(len(block), 256)], block[: min(len(block), 256)])  # warm up
+    scorer.run(block[: min(len(block), 256)], block[: min(len(block), 256)])  # warm-up
     seconds = processor = 0.0
     tokens = 0
     for start in range(0, pairs, BLOCK):
         count = min(BLOCK, pairs - start)
-        # The block's texts with a number in front are other texts, made at little cost.
+        # A number before the block's texts is a cheap way to make other texts.
         first, second = (
             [f"{start + i} {t}" for i, t in enumerate(side)] for side in (block[:count], block[-count:])
         )
@@ -70,7 +70,7 @@ def measure(pairs: int, words: int, precision: str) -> dict[str, Any]:
 
 
 def point(pairs: int, words: int, precision: str, cores: int) -> dict[str, Any]:
-    """One point, in a process of its own."""
+    """One point, in a separate process."""
     allowed = ",".join(map(str, sorted(os.sched_getaffinity(0))[:cores]))
     command = [
         "taskset",
@@ -118,7 +118,7 @@ def plot(report: dict[str, Any], path: Path) -> None:
         base=2,
     )
     axes[2].set(
-        xlabel="tokens a pair", ylabel="thousand tokens/s", title="Rate against length", ylim=(0, None)
+        xlabel="tokens per pair", ylabel="thousand tokens/s", title="Rate against length", ylim=(0, None)
     )
     for number in sorted({p["cores"] for p in report["cores"]}):
         own = [p for p in report["cores"] if p["cores"] == number]
@@ -152,7 +152,7 @@ def main() -> None:
         "versions": versions(),
         "pairs": [point(size, WORDS_A_PAIR, own.precision, cores) for size in sizes],
         "lengths": [
-            # Words are 1.35 tokens in the mean; three special tokens and two numbers come on top.
+            # A word has 1.35 tokens on average; a pair also has three special tokens and two numbers.
             point(max(16, TOKENS_A_LENGTH // length), max(2, int((length - 7) / 1.35)), own.precision, cores)
             for length in LENGTHS
         ],

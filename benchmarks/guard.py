@@ -1,10 +1,10 @@
-"""What the fact guard keeps apart and what it lets go, at the default settings of deduplication.
+"""Which pairs the fact guard keeps and which it lets pass, with the default settings of deduplication.
 
     python -m benchmarks.guard facts --data DIR     # changed facts by class: share removed
     python -m benchmarks.guard copies --data DIR    # planted copies: share removed
 
-``DIR`` is the folder that holds ``sentences`` and ``dedup``. A pair is removed if it reaches the threshold
-and nothing bars it, with the guard and without it; the overlap is learnt from the texts of the set.
+``DIR`` is the folder with ``sentences`` and ``dedup``. A text of a pair is removed if the pair reaches the
+threshold and, with the guard, does not differ in a fact. The overlap is learnt from the texts of the set.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from benchmarks.changed_sentences import from_sentences
 
 HELD_OUT = Path(__file__).parent / "held_out_facts.txt"
 Pair = tuple[str, str, str]
-"""A class, a text, the same changed."""
+"""A class, a text, and the changed text."""
 
 
 def held_out() -> list[Pair]:
-    """The pairs that are kept apart from the guard's tables."""
+    """The held-out pairs, which are not used for the guard's tables."""
     lines = HELD_OUT.read_text(encoding="utf-8").splitlines()
     rows = [tuple(part.strip() for part in line.split(" | ")) for line in lines if line[:1] not in ("#", "")]
     return [(name, one, two) for name, one, two in rows]
 
 
 def removed(pairs: list[Pair], **settings: Any) -> list[bool]:
-    """Whether one text of each pair is removed for the other."""
+    """Whether one text of each pair is removed in favour of the other."""
     chosen = DedupSettings(threads=1, **settings)
     one, two = (pa.array([pair[at] for pair in pairs], pa.large_string()) for at in (1, 2))
     overlap = Overlap.learn(pa.chunked_array([one, two]).combine_chunks().unique())
@@ -58,13 +58,13 @@ def _counted(pairs: list[Pair], which: list[bool]) -> Counter[str]:
 
 
 def _seen(pairs: list[Pair]) -> list[bool]:
-    """Whether the guard sees a difference, whatever the score."""
+    """Whether the guard detects a difference in each pair, whatever the score."""
     one, two = (pa.array([pair[at] for pair in pairs], pa.large_string()) for at in (1, 2))
     return [difference is not None for difference, _ in compare_texts(one, two, "facts")]
 
 
 def sentences(data: Path, seed: int) -> list[str]:
-    """Open sentences of six words or more, in random order."""
+    """Open sentences of at least six words, in random order."""
     texts = pq.read_table(data / "sentences" / "open_sentences.parquet")["text"].to_pylist()
     found = [text for text in texts if len(text.split()) > 5]
     random.Random(seed).shuffle(found)
@@ -72,7 +72,7 @@ def sentences(data: Path, seed: int) -> list[str]:
 
 
 def facts(data: Path) -> Iterator[dict[str, Any]]:
-    """By set and class: pairs, the share removed without the guard and with it, and what it does not see."""
+    """By set and class: count of pairs, share removed without and with the guard, undetected changes."""
     sets = {
         "frames": from_frames(),
         "sentences": from_sentences(sentences(data, 29)[:40_000]),
@@ -99,7 +99,7 @@ def facts(data: Path) -> Iterator[dict[str, Any]]:
 
 
 def _words(text: str, rng: random.Random, share: float, words: list[str]) -> str | None:
-    """With a share of its words that carry no guarded fact replaced by others that carry none."""
+    """A text with a share of its words replaced; neither old nor new words carry a guarded fact."""
     found = read_facts(text)
     free = [
         token
@@ -120,7 +120,7 @@ _WORDS = (
     "nicely today back away together later well"
 )
 _PLAIN_WORDS = frozenset(_WORDS.split(" "))
-"""Words that carry no fact; adverbs of quantity and frequency (just, often) do."""
+"""Words that carry no fact; adverbs of quantity and frequency (just, often) carry one."""
 
 
 def _edits(words: list[str]) -> dict[str, Callable[[str, random.Random], str | None]]:
@@ -159,7 +159,7 @@ def _edits(words: list[str]) -> dict[str, Callable[[str, random.Random], str | N
 
 
 def copies(data: Path, each: int = 300) -> Iterator[dict[str, Any]]:
-    """Planted copies of sentences and of articles' beginnings: the share removed by three settings."""
+    """The share of planted copies of sentences and of beginnings of articles that three settings remove."""
     news = pq.read_table(data / "dedup" / "news" / "articles_1000.parquet")["text"].to_pylist()
     kinds = {
         "sentences": sentences(data, 31)[:20_000],

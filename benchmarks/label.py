@@ -1,11 +1,11 @@
-"""The threshold that ``pipelines.label`` recommends, with marks made by the true clusters.
+"""The threshold that ``pipelines.label`` recommends, with labels by the true clusters.
 
     python -m benchmarks.label --data DIR
 
-For each data set one run of ``pipelines.dedup``; then for each seed sheets are written, marked by the
-truth, read and asked for a threshold. ``best`` is the lowest threshold that has the precision, found with all
-pairs known. The records are for evaluation alone: the method was chosen on made score distributions and
-planted copies.
+There is one run of ``pipelines.dedup`` for each data set. Then for each seed, sheets are written, labelled by
+the truth and read, and a threshold is recommended. ``best`` is the lowest threshold with the wanted precision
+by the labels of all pairs. The records are for evaluation only: the method was chosen on generated score
+distributions and planted copies.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from beam_sts.evaluation.label import STEPS, estimate_quality, steps_of
 from benchmarks.dedup_records import RECORDS
 from benchmarks.dedup_runs import dedup
 
-# Every candidate gets a score, and none is kept apart for what it says, so that the truth is of all pairs.
+# Every candidate gets a score, and the fact guard is off, so that the truth covers all pairs.
 EVERY = ("--score_all", "--guard", "none")
 SAME = Callable[[str, str], bool]
 
 
 def cora(data: Path, work: Path, *options: str) -> SAME:
-    """Run on Cora; gives whether two ids are of one cluster."""
+    """Run on Cora; returns a function that tells whether two ids are in one cluster."""
     table = pq.read_table(data / "cora" / "cora_docs.parquet").select(["id", "text", "cluster"])
     table = table.set_column(0, "id", table["id"].cast(pa.string()))
     dedup(work, table.drop_columns("cluster"), *EVERY, *options)
@@ -44,7 +44,7 @@ def cora(data: Path, work: Path, *options: str) -> SAME:
 
 
 def matches(data: Path, work: Path, name: str) -> SAME:
-    """Run one table of records against another; gives whether two ids match."""
+    """Run one table of records against another; returns a function that tells whether two ids match."""
     records = pq.read_table(data / "records" / "records.parquet")
     records = records.filter(pc.equal(records["dataset"], name))
     a, b = (records.filter(pc.equal(records["side"], side)).select(["id", "text"]) for side in "AB")
@@ -56,7 +56,7 @@ def matches(data: Path, work: Path, name: str) -> SAME:
 
 
 def recommended(run: Run, same: SAME, sheets: list[int], seed: int, wish: Wish, work: Path) -> float | None:
-    """Write, mark and read sheets of so many pairs one after the other: the threshold recommended at last."""
+    """Write, label and read sheets of the given sizes in turn, and return the last recommendation."""
     marked = []
     for number, count in enumerate(sheets):
         path = work / f"sheet-{number}.csv"
@@ -79,7 +79,7 @@ def recommended(run: Run, same: SAME, sheets: list[int], seed: int, wish: Wish, 
 
 
 def figures(run: Run, same: SAME, sheets: list[int], seeds: int, wish: Wish, work: Path) -> dict[str, Any]:
-    """Precision and recall of the recommended thresholds beside those of the best one."""
+    """Precision and recall of the recommended thresholds, and of the best threshold."""
     pairs = scored_pairs(run)
     ids = (map(str, pairs[name].to_pylist()) for name in ("id_a", "id_b"))
     truth = np.array([same(a, b) for a, b in zip(*ids, strict=True)])
@@ -92,7 +92,7 @@ def figures(run: Run, same: SAME, sheets: list[int], seeds: int, wish: Wish, wor
     at = np.array([round(t * STEPS) for t in found if t is not None], dtype=int)
     best = int(reached[0]) if len(reached) else None
     gaps = np.abs(precision[at] - precision[best]) if best is not None else np.array([])
-    # A seed without a recommendation is as far off as can be.
+    # A seed without a recommendation counts as the largest error.
     gaps = np.concatenate([gaps, np.ones(seeds - len(at))])
     return {
         "sheets": "+".join(map(str, sheets)),
@@ -134,8 +134,10 @@ def main() -> None:
     parser.add_argument("of", nargs="*", help="cora, cora_records, dblp_acm, abt_buy (default: all)")
     parser.add_argument("--data", type=Path, required=True, help="folder with cora/ and records/")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--precision", type=float, default=0.95, help="asked for (default: %(default)s)")
-    parser.add_argument("--work", type=Path, help="keep the runs here")
+    parser.add_argument(
+        "--precision", type=float, default=0.95, help="wanted precision (default: %(default)s)"
+    )
+    parser.add_argument("--work", type=Path, help="folder in which runs are kept")
     own = parser.parse_args()
     if not (own.data / "cora").is_dir() or not (own.data / "records").is_dir():
         print(f"skipped: {own.data} has no folders cora and records; their data is not in the repository")

@@ -1,10 +1,10 @@
-"""How often a run is told that the model does not know its language, of other languages and of English.
+"""How often a run gets the warning that the model does not know its language, for English and others.
 
     python -m benchmarks.languages --data DIR
 
-A run is so many texts drawn from one language or, for English, from one source; `--data` names a folder with
-`stsb_multi/{train,dev}.parquet` and `sentences/open_sentences.parquet`. Each text is detected once; runs are
-drawn from these. `mixed` runs are English but for a fifth.
+A run is a random sample of texts in one language or, for English, from one source. `--data` names a folder
+with `stsb_multi/{train,dev}.parquet` and `sentences/open_sentences.parquet`. The language of each text is
+detected once. A fifth of the texts of `mixed` runs are in another language, the others are English.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def texts_of(data: Path) -> Iterator[tuple[str, list[str]]]:
 def main() -> None:
     p = argparse.ArgumentParser(prog="python -m benchmarks.languages", description=__doc__)
     p.add_argument("--data", type=Path, required=True)
-    p.add_argument("--runs", type=int, default=500, help="of each language or source")
+    p.add_argument("--runs", type=int, default=500, help="runs of each language or source")
     own = p.parse_args()
     rng = random.Random(29)
     english: list[Languages] = []
@@ -70,7 +70,7 @@ def _some_english(data: Path, rng: random.Random) -> list[str]:
 
 
 def joined(texts: list[Languages]) -> Languages:
-    """Of several texts, each looked at alone."""
+    """Combine the languages of single texts."""
     counts: dict[str, int] = defaultdict(int)
     for text in texts:
         for name, count in text.counts.items():

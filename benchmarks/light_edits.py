@@ -1,11 +1,12 @@
-"""How many lightly edited copies of short sentences dedup removes, kind by kind, and with which threshold.
+"""How many lightly edited copies of short sentences dedup removes, by kind of edit and threshold.
 
     python -m benchmarks.light_edits --data DIR [--sentences 400] [--guard facts] [--set measure]
 
 `--data` names a folder with `sentences/open_sentences.parquet`. Sentences of 8 to 30 words are drawn, half to
-choose by (`--set choose`), half to measure (`--set measure`). Of each one copy of a kind is planted among all
-of them and as many others; a run at the lowest threshold is decided again at the higher ones. Replaced words
-are lower case, of five letters or more, and in no table of facts. In brackets: others removed.
+choose by (`--set choose`), half to measure (`--set measure`). One copy of each, with one kind of edit, is
+planted among all of them and as many others. A run at the lowest threshold is decided again at higher ones.
+Replaced words are lower case, have at least five letters, and are in no table of facts. In brackets: other
+removed rows.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ FREE = ["indeed", "here", "of course", "as it were", "in fact", "so to speak"]
 
 
 def is_free(word: str) -> bool:
-    """Whether a word carries no fact that a table knows."""
+    """Whether a word is in no table of facts."""
     return bool(re.fullmatch(r"[a-z]{5,}", word)) and word not in _GUARDED
 
 
@@ -139,7 +140,7 @@ def planted(texts: list[str], kind: str, count: int) -> Iterator[tuple[str, str]
 def main() -> None:
     p = argparse.ArgumentParser(prog="python -m benchmarks.light_edits", description=__doc__)
     p.add_argument("--data", type=Path, required=True)
-    p.add_argument("--sentences", type=int, default=400, help="copies of a kind")
+    p.add_argument("--sentences", type=int, default=400, help="copies of each kind")
     p.add_argument("--set", choices=("choose", "measure"), default="measure")
     p.add_argument("--guard", default="facts")
     p.add_argument("--model_share", type=float, default=0.25)

@@ -1,9 +1,9 @@
-"""Peaks of the machine, in the nano's matrix products and in tokenising, and where the scorer's time goes.
+"""The machine's peak rates for the nano's matrix products and for tokenising, and the scorer's time by part.
 
     python -m benchmarks.limits
 
-A forward pass cannot be faster than its matrix products alone, and no scorer faster than its tokenizer. The
-peaks of the products are torch's.
+A forward pass cannot be faster than its matrix products, and a scorer cannot be faster than its tokenizer.
+The peaks of the products are those of torch.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from beam_sts.scoring.scorer import PairScorer
 from benchmarks.workloads import WORKLOADS, mixed
 
 ROWS = 4096
-# Of a layer: queries, keys and values; output; up; down. Inputs and outputs of each product.
+# Inputs and outputs of each product of a layer: queries, keys and values; output; up; down.
 WIDTHS = ((128, 384), (128, 128), (128, 512), (512, 128))
 
 
 def rate(work: Callable[[], object], amount: float, seconds: float = 1.0) -> float:
-    """Amount a second, the best of some tries: the limit, not what is usual."""
+    """Amount per second, the best of several tries, since this is an upper limit."""
     work()
     best = 0.0
     ends = time.perf_counter() + seconds
@@ -54,7 +54,7 @@ def products(dtype: torch.dtype, threads: int) -> float:
 
 
 def share(workload: str, precision: str, pairs: int = 8192) -> float:
-    """What part of the scorer's time the engine takes, on one thread; the rest is texts, tokens and plans."""
+    """The engine's share of the scorer's time, on one thread; the rest is texts, tokens and plans."""
     texts_a, texts_b = zip(*WORKLOADS[workload](pairs, 0), strict=True)
     scorer = PairScorer(threads=1, precision=precision)
     backend = scorer._backend

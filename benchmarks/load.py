@@ -1,15 +1,15 @@
-"""Many pairs through ``pipelines.score``, and whether every one of them came out.
+"""Score many pairs with ``pipelines.score``, and check that all are in the output.
 
     python -m benchmarks.load --pairs 10000000 --folder ~/load   # on this machine, under an hour on two cores
     python -m benchmarks.load --pairs 1000000 --flink ~/flink    # on the cluster of scripts/flink.py
 
-The pairs are made as they are written, block by block. The output is checked in full: the rows, in their
-order, have the SHA-256 that was taken when they were made, and each has a score; every thousandth is scored
-again here and must agree to 2e-6. Memory is what the command, its workers and the cluster held together
-(shared pages by share, sampled twice a second); ``memory_flat`` says that the last quarter of the run held at
-most 15% more than the second. With ``--folder`` the files stay, and the same command goes on with what a
-killed one left. ``--memory_limit`` ends with status 1 where more was held, or it was not flat. Options after
-``--`` go to ``pipelines.score``.
+The pairs are generated and written block by block. The output is checked in full: its rows, in order, have
+the SHA-256 of the generated pairs, and each has a score. Every thousandth pair is scored again and must agree
+to 2e-6. Memory is that of the command, its workers and the cluster together (shared pages by share, sampled
+twice a second). ``memory_flat`` means that memory in the last quarter of the run was at most 15% higher than
+in the second. With ``--folder`` the files are kept, and the same command continues a killed one. With
+``--memory_limit`` the status is 1 if memory was above the limit or not flat. Options after ``--`` are passed
+to ``pipelines.score``.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from scripts.flink import FlinkCluster
 ROOT = Path(__file__).parents[1]
 BLOCK = 20_000
 FILE = 25 * BLOCK  # rows of an input file
-WORDS = (6, 16)  # of a text, from and below
-EVERY = 1000  # of the rows that are scored again
-GROWTH = 1.15  # of memory, from the second quarter of the run to the last
-START_UP = 60  # samples, 30 s, in which memory grows by imports and the model
+WORDS = (6, 16)  # of a text: from the first to below the second
+EVERY = 1000  # step between rows that are scored again
+GROWTH = 1.15  # limit of the ratio of memory in the last quarter of the run to the second
+START_UP = 60  # samples of the first 30 s, in which imports and the model need memory
 
 
 def block(start: int, count: int) -> pa.Table:
-    """Pairs ``start`` to ``start + count``: other texts for each number, half of a pair's words in common."""
+    """Pairs ``start`` to ``start + count``, all different; half of a pair's words are in both texts."""
     lengths = np.random.default_rng(start).integers(*WORDS, 2 * count)
     drawn = list(texts(lengths, seed=start))
     first = drawn[:count]
@@ -60,13 +60,13 @@ def digest(found: Any, table: pa.Table) -> None:
 
 
 def write_input(folder: Path, pairs: int) -> str:
-    """Write the input's files that are not there, and see that there are no others.
+    """Write the missing files of the input, and check that there are no others.
 
     Returns:
         The SHA-256 of the pairs.
 
     Raises:
-        SystemExit: the folder holds another number of pairs.
+        SystemExit: the folder has another number of pairs.
     """
     made = hashlib.sha256()
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,15 +85,15 @@ def write_input(folder: Path, pairs: int) -> str:
         if not there:
             partial.rename(file)
     if pairs != (found := sum(pq.read_metadata(file).num_rows for file in folder.glob("*.parquet"))):
-        raise SystemExit(f"{folder} holds {found:,} pairs, not {pairs:,}; give another --folder.")
+        raise SystemExit(f"{folder} has {found:,} pairs, not {pairs:,}; use another --folder.")
     return made.hexdigest()
 
 
 def check(output: Path, pairs: int, made: str) -> dict[str, Any]:
-    """Read the whole output.
+    """Check the whole output.
 
     Raises:
-        RuntimeError: a pair is missing, there twice, out of place, changed, or its score is not the model's.
+        RuntimeError: a pair is missing, duplicated, out of order or changed, or has a wrong score.
     """
     found, scores, rows = hashlib.sha256(), hashlib.sha256(), 0
     scorer, largest = PairScorer("beam-sts-pico"), 0.0
@@ -117,7 +117,7 @@ def check(output: Path, pairs: int, made: str) -> dict[str, Any]:
 
 
 class Memory:
-    """What some processes and all their children held together."""
+    """The memory of processes and all their children together."""
 
     def __init__(self) -> None:
         self.samples: list[int] = []
@@ -126,7 +126,7 @@ class Memory:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Sample while the block runs."""
+        """A context during which memory is sampled."""
         watcher = threading.Thread(target=self._watch, daemon=True)
         watcher.start()
         try:
@@ -140,7 +140,7 @@ class Memory:
             self.samples.append(sum(map(_share, _tree(self.roots))))
 
     def report(self) -> dict[str, Any]:
-        """The most, and whether it was flat; None where the run was too short to tell."""
+        """The peak, and whether memory was flat; None if the run was too short."""
         steady = self.samples[START_UP:]
         peak = max(self.samples, default=0)
         if len(steady) < 2 * START_UP:
@@ -174,15 +174,20 @@ def _share(pid: int) -> int:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Make, score, check, print."""
+    """Generate, score, check, print."""
     p = argparse.ArgumentParser(
         prog="python -m benchmarks.load", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     p.add_argument("--pairs", type=int, default=1_000_000, help="default: %(default)s")
     p.add_argument("--flink", type=Path, metavar="DIR", help="folder of a Flink cluster, started for the run")
     p.add_argument("--precision", default="fp32")
-    p.add_argument("--folder", type=Path, metavar="DIR", help="where input and output stay, to go on there")
-    p.add_argument("--memory_limit", type=int, metavar="MIB", help="most memory, which must also be flat")
+    p.add_argument(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="folder in which input and output are kept, to continue a killed run",
+    )
+    p.add_argument("--memory_limit", type=int, metavar="MIB", help="limit of memory, which must also be flat")
     p.add_argument("rest", nargs="*", metavar="-- OPTIONS", help="of pipelines.score and of Beam")
     own = p.parse_args(argv)
     memory = Memory()

@@ -1,12 +1,12 @@
-"""Test items found in pages: ``dedup --contains --against ITEMS``.
+"""How well test items are found in pages: ``dedup --contains --against ITEMS``.
 
     python -m benchmarks.passages --data DIR
 
-Items are open sentences, pages are Debian's package descriptions. One page in five gets an item: as it is,
+Items are open sentences, pages are Debian's package descriptions. One page in five gets an item: unchanged,
 re-wrapped (white space and line breaks changed), padded (the page is 1 to 10 times as long as the item), or
-with a fifth of its words replaced by words of other items. Recall is of these items; a false page is one
-without an item that has a find all the same. ``--data`` has sentences/ and dedup/. The method was chosen on
-pages of other open sentences.
+with a fifth of its words replaced by words of other items. Recall is the share of these items that are found.
+A false page has no item, but a passage is found in it. ``--data`` has sentences/ and dedup/. The method was
+chosen on pages of other open sentences.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KINDS = ("verbatim", "re-wrapped", "padded", "20% replaced")
 
 
 def items_of(data: Path, count: int, rng: random.Random, least: int, most: int) -> list[str]:
-    """Sentences of so many words, none of them Debian's."""
+    """Sentences of ``least`` to ``most`` words, none of them Debian's."""
     table = pq.read_table(data / "sentences" / "open_sentences.parquet", columns=["text", "source"])
     table = table.filter(pc.invert(pc.match_substring(table["source"].cast(pa.string()), "ebian")))
     texts = table["text"].to_pylist()
@@ -40,14 +40,14 @@ def items_of(data: Path, count: int, rng: random.Random, least: int, most: int) 
 
 
 def pages_of(data: Path, rng: random.Random) -> list[str]:
-    """Debian's descriptions, in a random order."""
+    """Debian's descriptions, in random order."""
     texts = pq.read_table(data / "dedup" / "debian_descriptions.parquet")["text"].to_pylist()
     rng.shuffle(texts)
     return texts
 
 
 def rewrapped(text: str, rng: random.Random) -> str:
-    """Other white space between the words."""
+    """An item with other white space between the words."""
     return "".join(
         word if number % 2 == 0 else rng.choice((" ", "  ", "\n", "\n  ", "\t", "\r\n", "\u00a0"))
         for number, word in enumerate(re.split(r"(\s+)", text))
@@ -55,7 +55,7 @@ def rewrapped(text: str, rng: random.Random) -> str:
 
 
 def replaced(text: str, words: list[str], rng: random.Random) -> str:
-    """A fifth of the words are others, at random places."""
+    """An item with a random fifth of the words replaced."""
     parts = text.split()
     for at in rng.sample(range(len(parts)), round(len(parts) * 0.2)):
         parts[at] = rng.choice(words)
@@ -63,7 +63,7 @@ def replaced(text: str, words: list[str], rng: random.Random) -> str:
 
 
 def injected(item: str, kind: str, page: str, words: list[str], rng: random.Random) -> tuple[str, int, int]:
-    """A page with an item, and where it is."""
+    """A page with an item inserted, and the item's start and end."""
     text = {
         "re-wrapped": lambda: rewrapped(item, rng),
         "20% replaced": lambda: replaced(item, words, rng),
@@ -78,7 +78,7 @@ def injected(item: str, kind: str, page: str, words: list[str], rng: random.Rand
 def measured(
     data: Path, items: int, pages: int, least: int, most: int, seed: int, contained: float
 ) -> dict[str, Any]:
-    """Recall by kind of change, false pages, how well the offsets fit, and the time it took."""
+    """Recall by kind of change, false pages, accuracy of the offsets, and time."""
     rng = random.Random(seed)
     wanted = items_of(data, items, rng, least, most)
     words = [word for text in wanted[:2000] for word in text.split()]

@@ -1,9 +1,9 @@
-"""The contestants of ``benchmarks.score``, each in its own process: how users score pairs today, and ours.
+"""The contestants of ``benchmarks.score``, each in a separate process: common ways to score pairs, and ours.
 
     python -m benchmarks.peers "CrossEncoder torch 32" --model FOLDER
 
-The process loads the model, then answers each line of JSON on its input with one on its output. It runs under
-another Python too (``benchmarks.score --peer_python``).
+The process loads the model, then answers each line of JSON on its input with a line on its output. It can run
+under another Python (``benchmarks.score --peer_python``).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Pairs = list[tuple[str, str]]
 
 
 class Contestant:
-    """A way to score pairs. Only ``run`` is timed."""
+    """A way to score pairs; only ``run`` is timed."""
 
     def prepare(self, pairs: Pairs) -> Any:
-        """What the user has before scoring starts."""
+        """The pairs in the form that a user has before scoring."""
         return pairs
 
     def run(self, prepared: Any) -> Any:
@@ -38,7 +38,7 @@ class Contestant:
         raise NotImplementedError
 
     def answer(self, result: Any) -> tuple[np.ndarray, dict[str, Any]]:
-        """Scores of shape (n,), and what else is known: real and padded tokens."""
+        """Scores of shape (n,), and counts if known: tokens with and without padding."""
         return np.asarray(result, dtype=np.float32), {}
 
 
@@ -48,7 +48,7 @@ class CrossEncoderPredict(Contestant):
     def __init__(self, model: str, backend: str, batch_size: str, device: str = "cpu") -> None:
         from sentence_transformers import CrossEncoder
 
-        with suppress(ImportError):  # a Python of the peers' own need not have it
+        with suppress(ImportError):  # a Python of the peers may not have it
             import beam_sts  # noqa: F401  (registers the architecture)
         self._model = CrossEncoder(model, device=device, backend=backend)
         self.batch_size = int(batch_size)
@@ -60,9 +60,9 @@ class CrossEncoderPredict(Contestant):
 class BeamStockHandler(Contestant):
     """Beam's PytorchModelHandlerKeyedTensor on FnApiRunner in this process.
 
-    As Beam's documentation has it: a step tokenises, the handler batches. The handler stacks tensors of one
-    length only, so an inference function of its own pads each batch: kinder than padding all pairs to
-    the model's length. (HuggingFacePipelineModelHandler cannot be imported without TensorFlow, Beam 2.77.)
+    As in Beam's documentation, a step tokenises and the handler batches. The handler can only stack tensors
+    of one length, so a custom inference function pads each batch, which is faster than padding all pairs to
+    the model's limit. (HuggingFacePipelineModelHandler cannot be imported without TensorFlow, Beam 2.77.)
     """
 
     scores: dict[int, float] = {}  # noqa: RUF012  (shared with the worker's copy of _keep)
@@ -206,13 +206,13 @@ KINDS = {
 
 
 def peak_memory() -> int:
-    """Most memory that this process has held, in bytes."""
+    """Peak memory of this process, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that matter here."""
+    """Versions of the relevant packages."""
     names = ("torch", "transformers", "tokenizers", "sentence-transformers", "apache-beam", "onnxruntime")
     found = {"python": sys.version.split()[0]}
     for name in (*names, "openvino", "numpy", "pyarrow"):
@@ -224,7 +224,7 @@ def versions() -> dict[str, str]:
 
 
 def serve(contestant: Contestant, answers: Any) -> None:
-    """Answer requests: a file of pairs, the first and last of them, settings, where to put the scores."""
+    """Answer requests: a file of pairs, a range of them, settings, and the path for the scores."""
     loaded: dict[str, Pairs] = {}
     for line in sys.stdin:
         request = json.loads(line)
@@ -248,7 +248,7 @@ def main() -> None:
     p.add_argument("--model", required=True)
     own = p.parse_args()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # output of libraries must not be read as an answer
     kind, *settings = own.name.split()
     contestant = KINDS[kind](own.model, *settings)
     answers.write(json.dumps({"versions": versions()}) + "\n")

@@ -1,15 +1,15 @@
-"""How fast we score beside what users have: the same pairs, the same checkpoint, in turn, a process each.
+"""The speed of scoring compared with other ways: the same pairs and checkpoint, in turn, in one process each.
 
-    python -m benchmarks.score --quick             # a look, some minutes
-    python -m benchmarks.score                     # all of it
-    python -m benchmarks.score --publish           # and into docs/performance.md and README.md
+    python -m benchmarks.score --quick             # a short run of some minutes python -m benchmarks.score
+    # all measurements python -m benchmarks.score --publish           # and write them to docs/performance.md
+    # and README.md
     python -m benchmarks.score --peer_python VENV/bin/python   # with CrossEncoder's ONNX and OpenVINO
 
-Needs the extra `bench`. The ONNX and OpenVINO backends of sentence-transformers need another transformers
-than we do, so they live in a virtual environment of their own
-(`pip install 'sentence-transformers[onnx,openvino]'`); what does not load there is left out, with the reason.
+Needs the extra `bench`. The ONNX and OpenVINO backends of sentence-transformers need another version of
+transformers, so they are in a separate virtual environment (`pip install
+'sentence-transformers[onnx,openvino]'`). A contestant that cannot be loaded is left out, with the reason.
 
-A ratio is taken within each round, since a machine's speed drifts; the table has the median and the range.
+Ratios are within a round, because a machine's speed drifts; the table has the median and the range.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ STARTUP_PAIRS = 32
 
 
 class UnavailableError(Exception):
-    """A contestant that does not run here, and why."""
+    """A contestant cannot run on this machine, for a reason."""
 
 
 class Process:
@@ -83,13 +83,13 @@ class Process:
         raise UnavailableError(errors[-1][:200] if errors else f"exit status {self._process.returncode}")
 
     def score(self, pairs: Path, first: int, last: int, **settings: Any) -> tuple[np.ndarray, dict[str, Any]]:
-        """Scores of some of the pairs, and what the run took."""
+        """Scores of a range of the pairs, and the costs of the run."""
         self.ask(pairs, first, last, **settings)
         answer = self._answer()
         return np.load(self._scores), answer
 
     def ask(self, pairs: Path, first: int, last: int, **settings: Any) -> None:
-        """Have some of the pairs scored; ``seconds`` waits for it."""
+        """Start scoring a range of the pairs; ``seconds`` waits for the end."""
         request = {
             "pairs": str(pairs),
             "first": first,
@@ -101,12 +101,12 @@ class Process:
         self._process.stdin.flush()  # type: ignore[union-attr]
 
     def seconds(self) -> float:
-        """What was asked for took."""
+        """The duration of the started run."""
         return float(self._answer()["seconds"])
 
     def close(self) -> None:
         """End the process."""
-        with suppress(BrokenPipeError):  # it has failed
+        with suppress(BrokenPipeError):  # the process has failed
             self._process.stdin.close()  # type: ignore[union-attr]
         self._process.wait()
         self._log.close()
@@ -114,7 +114,7 @@ class Process:
 
 @contextmanager
 def contest(names: list[str], own: argparse.Namespace, folder: Path) -> Iterator[tuple[list[Process], dict]]:
-    """The contestants that start here, and why the others do not."""
+    """The contestants that start, and the reasons why the others do not."""
     started: list[Process] = []
     absent: dict[str, str] = {}
     for name in names:
@@ -135,7 +135,7 @@ def contest(names: list[str], own: argparse.Namespace, folder: Path) -> Iterator
 class Result:
     """One contestant on one workload."""
 
-    seconds: list[float] = field(default_factory=list)  # of each round, less what the start-up took
+    seconds: list[float] = field(default_factory=list)  # of each round, without the start-up
     startup: list[float] = field(default_factory=list)
     scores: np.ndarray | None = None
     peak: int = 0
@@ -144,7 +144,7 @@ class Result:
 
 
 def pairs_of(workload: str, own: argparse.Namespace) -> int:
-    """How many pairs of a workload to score: of long ones a sixteenth."""
+    """Count of the pairs of a workload; a sixteenth if they are long."""
     if own.pairs and workload == "long":
         return max(4 * STARTUP_PAIRS, int(own.pairs) // 16)
     return int(own.pairs or PAIRS[workload])
@@ -184,11 +184,11 @@ def measure(workload: str, count: int, own: argparse.Namespace, folder: Path) ->
     used: dict[str, dict[str, str]] = {}
     with contest(names, own, folder) as (started, why):
         absent |= why
-        for round_ in range(own.rounds + 1):  # the first one warms up
+        for round_ in range(own.rounds + 1):  # the first round is a warm-up
             for process in [p for p in started if p.name not in absent]:
                 try:
                     startup = 0.0
-                    if process.name == HANDLER:  # loads its model in each run
+                    if process.name == HANDLER:  # this contestant loads its model in each run
                         startup = process.score(pairs, 0, STARTUP_PAIRS)[1]["seconds"]
                     scores, answer = process.score(pairs, 0, count)
                 except UnavailableError as reason:
@@ -216,7 +216,7 @@ def measure(workload: str, count: int, own: argparse.Namespace, folder: Path) ->
 
 
 def rows(results: dict[str, Result], count: int) -> list[dict[str, Any]]:
-    """The table's rows. The ratio is to the fastest CrossEncoder on torch of the same round."""
+    """The rows of the table. Ratios are to the fastest CrossEncoder on torch in the same round."""
     baseline = [r.seconds for name, r in results.items() if name.startswith("CrossEncoder torch")]
     best = [min(round_) for round_ in zip(*baseline, strict=True)]
     tokens = max(r.real_tokens for r in results.values())
@@ -245,7 +245,7 @@ def rows(results: dict[str, Result], count: int) -> list[dict[str, Any]]:
 
 
 def measure_pipeline(precision: str, own: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """The whole command past its first pairs, beside the bare loop over the same pairs."""
+    """The whole command after its first pairs, compared with the loop without Beam over the same pairs."""
     count, backend = own.pipeline_pairs, own.backends[0]
     pairs = folder / "pipeline.json"
     pairs.write_text(json.dumps(WORKLOADS["mixed"](2 * count, own.seed)), "utf-8")
@@ -278,7 +278,7 @@ def measure_pipeline(precision: str, own: argparse.Namespace, folder: Path) -> d
 
 
 def measure_threads(precision: str, workload: str, own: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """A process with a thread for each core, beside as many processes of one thread at the same time."""
+    """A process with a thread per core, compared with simultaneous processes of one thread each."""
     count, cores = pairs_of(workload, own), available_cores()
     pairs = folder / f"{workload}.json"
     pairs.write_text(json.dumps(WORKLOADS[workload](cores * count, own.seed)), "utf-8")
@@ -289,7 +289,7 @@ def measure_threads(precision: str, workload: str, own: argparse.Namespace, fold
         if absent:
             raise UnavailableError(str(absent))
         together, *apart = started
-        for round_ in range(own.rounds + 1):  # the first one warms up
+        for round_ in range(own.rounds + 1):  # the first round is a warm-up
             for at, process in enumerate(apart):
                 process.ask(pairs, at * count, (at + 1) * count)
             processes = max([process.seconds() for process in apart])
@@ -315,7 +315,7 @@ def cold_start(precision: str, own: argparse.Namespace, folder: Path) -> float:
 
 
 def hardware() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The machine of the measurements."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     models = [line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")]
     flags = next((line for line in info.splitlines() if line.startswith("flags")), "").split()

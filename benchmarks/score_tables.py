@@ -1,4 +1,4 @@
-"""The tables of ``benchmarks.score``: printed, saved, and put into docs/performance.md and README.md."""
+"""The tables of ``benchmarks.score``, as text and in docs/performance.md and README.md."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def sentence(report: dict[str, Any]) -> str:
-    """What README says of a report: our engine's ratios by precision, and the largest difference."""
+    """The sentence for README.md: the engine's ratios by precision, and the largest difference of scores."""
     machine = report["hardware"]
     parts = []
     for precision in ("fp32", "bf16", "int8"):
@@ -98,17 +98,17 @@ def sentence(report: dict[str, Any]) -> str:
 
 
 def publish(report: dict[str, Any]) -> None:
-    """Put a report between the marks in docs/performance.md, and its sentence into README.md."""
+    """Write a report between the marks in docs/performance.md, and its sentence into README.md."""
     for page, text in (("docs/performance.md", markdown(report)), ("README.md", sentence(report))):
         path = ROOT / page
         path.write_text(marked(path.read_text("utf-8"), text), "utf-8")
 
 
 def marked(page: str, text: str) -> str:
-    """A page with another text between its marks.
+    """A page with the text between its marks replaced.
 
     Raises:
-        ValueError: it has no marks.
+        ValueError: the page has no marks.
     """
     start, stop = "<!-- measured: python -m benchmarks.score --publish -->\n", "<!-- /measured -->"
     before, found, rest = page.partition(start)

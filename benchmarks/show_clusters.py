@@ -1,10 +1,10 @@
-"""A page of clusters of a finished run, to be judged by eye: the largest, and some at random.
+"""Writes a page of clusters of a finished run for inspection: the largest, and some at random.
 
     python -m benchmarks.dedup debian --data DIR --work WORK
     python -m benchmarks.show_clusters --run WORK/debian/out --page docs/experiments/debian.md
 
-Of each cluster it shows the removed row whose score is lowest beside the row it was removed for: where they
-begin, and where they first differ.
+For each cluster it shows the removed row with the lowest score and its survivor: their beginnings, and the
+texts where they first differ.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What it costs to start: processor time, memory, and which large packages are imported.
+"""The costs of starting: processor time, memory, and imported large packages.
 
     python -m benchmarks.start [--tries N] [--json FILE]
 
-Each use runs in a process of its own, N times in turn with the others; the least of each is shown.
-Bytecode is written first, as an installation does. An empty Beam pipeline of the same rounds stands beside
+Each use runs in a separate process, N times in turn with the others; the least of each is shown. Bytecode is
+written first, as by an installation. An empty Beam pipeline in the same rounds is shown for comparison with
 ``score``. Linux only.
 """
 
@@ -21,9 +21,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples" / "pairs.jsonl"
 LARGE = ("torch", "transformers", "apache_beam", "scipy", "pandas", "duckdb", "networkx")
-"""Packages that take time or memory to import."""
+"""Packages that need much time or memory to import."""
 
-# What a process holds. The peak that its parent is told counts the parent's own memory before the start.
+# Peak memory of a process. The peak that its parent can read includes the parent's memory.
 _HELD = f"""
 import json, sys
 def held():
@@ -43,7 +43,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 with beam.Pipeline(FnApiRunner()) as pipeline:
     pipeline | beam.Create([1])
 """
-# Both workers of a machine score; each says what it holds.
+# Both workers of a machine score, and each reports its memory.
 _WORKERS = """
 import json, os, sys, time
 import apache_beam as beam
@@ -70,7 +70,7 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True)
 class Cost:
-    """What a use of the package cost.
+    """The costs of a use of the package.
 
     Attributes:
         cpu: user and system time of the process, in seconds.
@@ -84,12 +84,12 @@ class Cost:
 
 
 def verb(*arguments: str) -> str:
-    """Code that runs a command."""
+    """Python code that runs a command."""
     return f"from beam_sts.cli.main import main\nassert main({list(arguments)!r}) == 0"
 
 
 def uses(folder: Path) -> dict[str, str]:
-    """Code of every use by its name; what it writes goes below a folder."""
+    """The code of every use by its name; its output is written below a folder."""
     data = ["--input", str(EXAMPLES)]
     return {
         "beam-sts --help": verb("--help"),
@@ -105,14 +105,14 @@ def uses(folder: Path) -> dict[str, str]:
 
 
 def run(code: str, folder: Path) -> Cost:
-    """Run code in a process of its own.
+    """Run code in a separate process.
 
     Args:
-        code: Python.
-        folder: where bytecode and the process's report go.
+        code: Python code.
+        folder: folder of the bytecode and the process's report.
 
     Raises:
-        RuntimeError: it failed, with what it printed.
+        RuntimeError: the process failed; the message has its output.
     """
     report = folder / "report.json"
     command = [sys.executable, "-c", f"{code}\n{_REPORT}", str(report)]
@@ -128,10 +128,10 @@ def run(code: str, folder: Path) -> Cost:
 
 
 def workers(folder: Path) -> list[Cost]:
-    """What each of two processes of one machine holds while both score; their time is not measured.
+    """The memory of each of two worker processes while both score; their time is not measured.
 
     Raises:
-        RuntimeError: the pipeline failed, with what it printed.
+        RuntimeError: the pipeline failed; the message has its output.
     """
     held = Path(tempfile.mkdtemp(dir=folder))
     script = folder / "workers.py"
@@ -152,7 +152,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def measure(tries: int, folder: Path) -> dict[str, Cost]:
-    """The least cost of every use, after one run of each that is not counted."""
+    """The least cost of every use, after one warm-up run of each."""
     codes = uses(folder)
     rounds = [{name: run(code, folder) for name, code in codes.items()} for _ in range(1 + tries)]
     return {

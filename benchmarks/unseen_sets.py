@@ -1,10 +1,10 @@
-"""How well a model tells matches from non-matches on data sets that it was never trained or tuned on.
+"""How well a model separates matches from non-matches on data sets that are unknown to it.
 
     python -m benchmarks.unseen_sets --dedup shared/data/dedup --model beam-sts-nano
 
-Non-matches are as many random pairs of the same set, and, harder, the pairs of most words in common that
-are no match. The area under the ROC curve is the chance that a match scores above a non-match; 0.5 is
-guessing.
+The sets were not used for training or tuning. Non-matches are as many random pairs of the same set, and,
+harder, the non-matching pairs with the most common words. The area under the ROC curve is the probability
+that a match scores above a non-match; 0.5 is chance.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Pair = tuple[str, str]
 
 
 def roc_area(matches: np.ndarray, others: np.ndarray) -> float:
-    """Chance that a match scores above another pair, ties counting half."""
+    """The probability that a match scores above another pair; ties count half."""
     order = np.sort(others)
     below = np.searchsorted(order, matches, "left") + np.searchsorted(order, matches, "right")
     return float(below.mean() / (2 * len(others)))
 
 
 def overlap(first: str, second: str) -> float:
-    """Share of words in common (Jaccard): what a model has to be better than."""
+    """Jaccard similarity of words: the baseline for a model."""
     a, b = set(first.lower().split()), set(second.lower().split())
     return len(a & b) / max(1, len(a | b))
 
@@ -40,7 +40,7 @@ MatchSet = tuple[list[Pair], list[str], list[str], set[frozenset[str]]]
 
 
 def read_sets(folder: Path) -> dict[str, MatchSet]:
-    """For each set its matching pairs, both sides' texts, and all matches as text sets."""
+    """For each set its matching pairs, the texts of both sides, and all matches as sets of texts."""
     sets = {}
     for dataset, name in (("D2_abt_buy", "Abt-Buy"), ("D4_dblp_acm", "DBLP-ACM")):
         rows = pq.read_table(folder / "records" / "matches.parquet").to_pylist()
@@ -66,7 +66,7 @@ def read_sets(folder: Path) -> dict[str, MatchSet]:
 def non_matches(
     left: list[str], right: list[str], known: set[frozenset[str]], count: int, seed: int
 ) -> tuple[list[Pair], list[Pair]]:
-    """Random pairs, and for random left texts the unmatched right text that shares the rarest words."""
+    """Random pairs, and random left texts with the non-matching right text that shares the rarest words."""
     rng = random.Random(seed)
     easy: list[Pair] = []
     while len(easy) < count:
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--dedup", type=Path, required=True, help="folder with news, cora and records")
     parser.add_argument("--model", default="beam-sts-nano")
     parser.add_argument(
-        "--pairs", type=int, default=1000, help="matches and non-matches of each set, at most"
+        "--pairs", type=int, default=1000, help="limit of the matches and non-matches of each set"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int)

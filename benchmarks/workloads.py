@@ -1,9 +1,9 @@
-"""Made pairs for the benchmarks: seeded, of real English words in the frequencies of real text.
+"""Generated pairs for the benchmarks: seeded, of English words with the frequencies of real text.
 
-Words are drawn by Zipf's law from the whole words of the embedded model's vocabulary, which stands in order
-of frequency; some are joined to rarer compounds of several tokens, some are numbers, and sentences have
-capitals and full stops. The texts mean nothing: for speed only their lengths, their words and how often they
-recur count.
+Words are drawn by Zipf's law from the whole words of the embedded model's vocabulary, which is sorted by
+frequency. Some are joined to rarer compounds of several tokens, some are numbers, and sentences have capitals
+and full stops. The texts have no meaning: speed depends only on their lengths, their words and their
+repetition.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import beam_sts
 
 Pair = tuple[str, str]
 _VOCABULARY = Path(beam_sts.__file__).parent / "models" / "embedded" / "beam-sts-nano" / "tokenizer.json"
-_RARE, _NUMBER, _SENTENCE = 0.06, 0.02, 14  # shares of all words; words of a sentence
+_RARE, _NUMBER, _SENTENCE = 0.06, 0.02, 14  # shares of all words; words per sentence
 
 
 @cache
@@ -35,7 +35,7 @@ def vocabulary() -> np.ndarray:
 
 
 def texts(lengths: np.ndarray, seed: int) -> Iterator[str]:
-    """Texts of so many words each, all distinct (but for a chance in many millions)."""
+    """Texts with the given counts of words, all distinct (with a probability of almost 1)."""
     rng = np.random.default_rng(seed)
     words = vocabulary()
     chances = 1 / (np.arange(len(words)) + 2.7)
@@ -64,17 +64,17 @@ def _distinct(count: int, median: float, sigma: float, most: int, seed: int) -> 
 
 
 def short(count: int, seed: int = 0) -> list[Pair]:
-    """As the STS Benchmark's: about ten words a text."""
+    """Pairs like those of the STS Benchmark: about ten words per text."""
     return _distinct(count, 10, 0.45, 50, seed)
 
 
 def mixed(count: int, seed: int = 0) -> list[Pair]:
-    """Log-normal lengths with a long tail: a median of twelve words, one text in a hundred above 100."""
+    """Pairs of log-normal lengths: a median of twelve words, and one text in a hundred above 100."""
     return _distinct(count, 12, 0.95, 800, seed)
 
 
 def mining(count: int, seed: int = 0) -> list[Pair]:
-    """Each text in ten pairs, as candidates come, in no order: one fifth as many texts as pairs."""
+    """Pairs like candidates of mining: each text is in ten pairs, in random order."""
     made = list(texts(_log_normal(max(11, count // 5), 12, 0.6, 200, seed), seed))
     pairs = [(made[i], made[(i + step) % len(made)]) for step in range(1, 6) for i in range(len(made))]
     order = np.random.default_rng(seed + 2).permutation(len(pairs))
@@ -82,7 +82,7 @@ def mining(count: int, seed: int = 0) -> list[Pair]:
 
 
 def long(count: int, seed: int = 0) -> list[Pair]:
-    """Documents: a median of 300 words, up to 1,500."""
+    """Pairs of documents: a median of 300 words, up to 1,500."""
     return _distinct(count, 300, 0.5, 1500, seed)
 
 

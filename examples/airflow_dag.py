@@ -1,7 +1,7 @@
 """Score each day's pairs with Airflow 3: copy this file into its folder of DAGs.
 
-A run is safe to repeat, so Airflow may try a failed one again: it goes on where it stopped. What repeating
-does not mend (a wrong option, a missing column: status 2) fails at once.
+A run can be repeated safely, so Airflow may retry a failed one, which continues where it stopped. An error
+that a retry cannot fix (a wrong option, a missing column: exit status 2) fails at once.
 """
 
 import os
@@ -12,7 +12,9 @@ from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
 DATA = os.environ.get("PAIRS_FOLDER", "/data")
-SCORE = os.environ.get("BEAM_STS", "beam-sts")  # a path, where it has a virtual environment of its own
+SCORE = os.environ.get(
+    "BEAM_STS", "beam-sts"
+)  # the path of the command, if it is in another virtual environment
 
 
 @dag(schedule="@daily", start_date=datetime(2026, 1, 1), catchup=False)
@@ -22,7 +24,7 @@ def score_pairs() -> None:
         folders = ["--input", f"{DATA}/pairs/{ds}/*.parquet", "--output", f"{DATA}/scored/{ds}"]
         done = subprocess.run([SCORE, "score", *folders, "--log_format", "json"], check=False)
         if done.returncode == 2:
-            raise AirflowFailException("a mistake in options or input: see the log; trying again cannot help")
+            raise AirflowFailException("an error in options or input: see the log; a retry cannot help")
         done.check_returncode()
         return f"{DATA}/scored/{ds}"
 

@@ -1,4 +1,4 @@
-"""Near-duplicates removed inside an ETL pipeline: rows that stay, and a receipt for each other one.
+"""Removes near-duplicates inside an ETL pipeline: the kept rows, and a receipt for each removed row.
 
 python examples/dedup_in_etl.py
 """
@@ -17,7 +17,7 @@ ARTICLES = [
 
 
 def main() -> None:
-    # FnApiRunner runs in this process; name your cluster's runner instead to run there.
+    # FnApiRunner runs in this process. To run on a cluster, name its runner instead.
     with beam.Pipeline("FnApiRunner") as pipeline:
         articles = pipeline | beam.Create(ARTICLES)
         result = articles | DeduplicateTexts(id="url", text="body", threshold=0.9)

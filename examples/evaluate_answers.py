@@ -1,4 +1,4 @@
-"""Answers of several systems against reference answers: each system's mean similarity, with its interval.
+"""Compares answers of several systems with reference answers: each system's mean score and its interval.
 
 python examples/evaluate_answers.py
 """

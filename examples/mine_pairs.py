@@ -1,4 +1,4 @@
-"""Training pairs mined from documents inside a Beam pipeline: sentences in, scored pairs of both splits out.
+"""Mines training pairs from documents inside a Beam pipeline: sentences in, scored pairs of both splits out.
 
 python examples/mine_pairs.py
 """
@@ -12,7 +12,7 @@ DOCUMENTS = {
     "garden": ["Tomatoes need six hours of sun.", "Water them in the morning.", "Cut the side shoots."],
     "news": ["The bridge was closed on Monday.", "Its repairs will take six weeks.", "No train runs."],
 }
-# (document, place in it, text); a plain text is one without a document.
+# (document, position in it, text); a plain text belongs to no document.
 SENTENCES = [(name, place, text) for name, texts in DOCUMENTS.items() for place, text in enumerate(texts)]
 
 

@@ -1,4 +1,4 @@
-"""The model inside Beam's own RunInference, with a key that brings each score back to its pair.
+"""The model inside Beam's RunInference, with a key that assigns each score to its pair.
 
 python examples/run_inference.py
 """

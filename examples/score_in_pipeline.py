@@ -1,4 +1,4 @@
-"""A similarity column inside your own pipeline: dicts in, the same dicts plus a score out.
+"""Adds a score inside your pipeline: dicts in, the same dicts with a score out.
 
 python examples/score_in_pipeline.py
 """
@@ -14,7 +14,7 @@ PAIRS = Path(__file__).with_name("pairs.jsonl")
 
 
 def main() -> None:
-    # FnApiRunner runs in this process; name your cluster's runner instead to run there.
+    # FnApiRunner runs in this process. To run on a cluster, name its runner instead.
     with beam.Pipeline("FnApiRunner") as pipeline:
         pairs = (
             pipeline
@@ -22,7 +22,7 @@ def main() -> None:
             | beam.FlatMap(lambda path: Path(path).read_text(encoding="utf-8").splitlines())
             | beam.Map(json.loads)
         )
-        # sentence1 and sentence2 are found by their names; text_a= and text_b= choose others.
+        # The columns sentence1 and sentence2 are found by name; text_a= and text_b= select others.
         scored, rejected = pairs | ScorePairs()
 
         alike = scored | beam.Filter(lambda row: row["score"] >= 0.8)

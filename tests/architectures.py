@@ -1,6 +1,7 @@
-"""Tiny random checkpoints of every supported architecture, built offline in a moment.
+"""Tiny random checkpoints of every supported architecture, built offline in seconds.
 
-Their scores spread over 0 to 1 and follow the texts: parity of models that always say 0.48 proves nothing.
+Their scores cover 0 to 1 and depend on the texts, because parity of models that always give 0.48 proves
+nothing.
 """
 
 import json
@@ -25,12 +26,12 @@ from beam_sts.models.neobert import NeoBertConfig, NeoBertForSequenceClassificat
 from tests.checkpoints import SENTENCES, wordpiece
 
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
-# The first text of a pair decides much, the second too: what a head is scaled on.
+# Pairs on which a head is scaled; both texts of a pair have a large effect.
 SAMPLE = [(a, b) for a in SENTENCES for b in SENTENCES]
 
 
 def byte_level(*, roberta: bool, add_prefix_space: bool = False) -> PreTrainedTokenizerFast:
-    """Byte-level BPE: with ``<s>a</s></s>b</s>`` as RoBERTa, or ``[CLS]a[SEP]b[SEP]`` as ModernBERT."""
+    """Byte-level BPE with ``<s>a</s></s>b</s>`` like RoBERTa, or ``[CLS]a[SEP]b[SEP]`` like ModernBERT."""
     cls, sep, pad = ("<s>", "</s>", "<pad>") if roberta else ("[CLS]", "[SEP]", "[PAD]")
     mask = "<mask>" if roberta else "[MASK]"
     tokenizer = Tokenizer(models.BPE())
@@ -60,12 +61,12 @@ def byte_level(*, roberta: bool, add_prefix_space: bool = False) -> PreTrainedTo
 
 
 def sentencepiece_like(padding_side: str, **settings) -> PreTrainedTokenizerFast:
-    """BPE over marked spaces with byte fallback and ``<bos>a<bos>b``, as Gemma's."""
+    """BPE over space marks with byte fallback and ``<bos>a<bos>b``, like Gemma's."""
     tokenizer = Tokenizer(models.BPE(byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Replace(" ", "▁")
     tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
     bytes_ = [f"<0x{byte:02X}>" for byte in range(256)]
-    # Trained word by word: the splitter above sees no spaces any more.
+    # Trained word by word, because the splitter above has no spaces to split at.
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.Metaspace()
     trainer = trainers.BpeTrainer(
@@ -98,7 +99,7 @@ def bert_tokenizer(**settings) -> BertTokenizerFast:
 
 
 def spread(model, tokenizer, seed: int = 3, batch: int = 7):
-    """Give a model weights under which its logits follow the texts, with mean near 0 and deviation 1.5."""
+    """Set a model's weights so that its logits depend on the texts, with mean near 0 and deviation 1.5."""
     generator = torch.Generator().manual_seed(seed)
     model.eval()
     head = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
@@ -137,7 +138,7 @@ def bert(folder: Path, **config) -> Path:
 
 
 def roberta(folder: Path, **config) -> Path:
-    """RoBERTa of 66 positions, which are 64 tokens; the tokenizer says so, as the published ones do."""
+    """RoBERTa of 66 positions, or 64 tokens, which is the tokenizer's limit as in published checkpoints."""
     config = RobertaConfig(
         **{**SIZES, "vocab_size": 400, "max_position_embeddings": 66, "num_labels": 1, "type_vocab_size": 1}
         | config
@@ -211,7 +212,7 @@ def gemma3(folder: Path, *, bidirectional: bool, padding_side: str) -> Path:
 
 
 def neobert(folder: Path) -> Path:
-    """NeoBERT of 128 tokens, with the config of the published checkpoints: theirs name remote code."""
+    """NeoBERT of 128 tokens, with the config of the published checkpoints, which name remote code."""
     config = NeoBertConfig(**{**SIZES, "vocab_size": 320, "max_length": 128, "num_labels": 1})
     tokenizer = bert_tokenizer(model_max_length=128, model_input_names=["input_ids", "attention_mask"])
     save(folder, NeoBertForSequenceClassification(config), tokenizer)
@@ -235,7 +236,7 @@ def neobert(folder: Path) -> Path:
 
 
 def gemma3_both(padding_side: str):
-    """Builders of the two kinds of attention."""
+    """Builders of models with the two kinds of attention."""
     return {
         f"gemma3-{kind}-{padding_side}": lambda folder, kind=kind: gemma3(
             folder, bidirectional=kind == "bidirectional", padding_side=padding_side

@@ -1,4 +1,4 @@
-"""Random checkpoints, built offline in a moment, for parity with the reference."""
+"""Random checkpoints, built offline in seconds, for parity with the reference."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ SENTENCES = [
 def wordpiece() -> Tokenizer:
     """An uncased BERT tokenizer of the words of a few sentences and their characters.
 
-    The library's trainer breaks ties at random: each process would have another checkpoint.
+    The library's trainer breaks ties at random, so each process would get another checkpoint.
     """
     normalizer = normalizers.BertNormalizer(lowercase=True)
     splitter = pre_tokenizers.BertPreTokenizer()
@@ -46,9 +46,9 @@ def wordpiece() -> Tokenizer:
 
 
 def spread_head(model, seed: int = 0) -> None:
-    """Scale a random model until its scores depend on the texts and spread over 0 to 1.
+    """Scale a random model so that its scores depend on the texts and cover 0 to 1.
 
-    Parity on a model whose scores are all 0.48 would prove nothing.
+    Parity of a model whose scores are all 0.48 would prove nothing.
     """
     generator = torch.Generator().manual_seed(seed)
     sample = torch.randint(5, min(200, model.config.vocab_size), (64, 24), generator=generator)
@@ -73,7 +73,7 @@ def bert_hash_model(
     zero_padding: bool = True,
     **config,
 ):
-    """A random BERT-hash cross-encoder; 16/128 with 30,522 tokens is a full-size nano."""
+    """A random BERT-hash cross-encoder; 16/128 with 30,522 tokens has the size of the nano."""
     torch.manual_seed(seed)
     model = BertHashForSequenceClassification(
         BertHashConfig(

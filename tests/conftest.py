@@ -5,20 +5,20 @@ import hypothesis
 import pytest
 import torch
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that reaches for the network is wrong
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test must not use the network
 if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # a GPU's kernels, in Python; read when Triton is imported
+    os.environ["TRITON_INTERPRET"] = "1"  # runs GPU kernels in Python; Triton reads it at import
 
 import beam_sts
 from tests import checkpoints
 
-hypothesis.settings.register_profile("unhurried", deadline=None)  # machines differ, and share their cores
+hypothesis.settings.register_profile("unhurried", deadline=None)  # machines differ, and may be busy
 hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """A BERT-hash checkpoint that scores thousands of pairs a second."""
+    """A small BERT-hash checkpoint, which scores thousands of pairs per second."""
     return checkpoints.bert_hash(tmp_path_factory.mktemp("tiny"))
 
 

@@ -24,7 +24,7 @@ PAIRS = list(zip(BODIES, BODIES[1:] + BODIES[:1], strict=True))
 
 
 def write(folder: Path) -> None:
-    """Lay everything out below a folder."""
+    """Write all files below a folder."""
 
     def parquet(name: str, **columns: list) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

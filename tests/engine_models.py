@@ -1,4 +1,4 @@
-"""Random BERT-hash classifiers and micro-batches for the native engine, by NumPy alone."""
+"""Random BERT-hash classifiers and micro-batches for the native engine, with NumPy only."""
 
 from types import SimpleNamespace
 
@@ -41,7 +41,7 @@ def config(**values):
 
 
 def tensors(shape, seed=0):
-    """Tensors of a shape's names and sizes, at random."""
+    """Random tensors with the names and sizes of a shape."""
     rng = np.random.default_rng(seed)
     made = {}
     for name, size in tensor_shapes(shape).items():
@@ -51,7 +51,7 @@ def tensors(shape, seed=0):
 
 
 def micro_batch(shape, lengths, seed=0):
-    """Pairs of so many tokens in each text, (2, pairs), of random ids."""
+    """Pairs of random token ids, with the given counts of tokens in each text, (2, pairs)."""
     rng = np.random.default_rng(seed)
     kept = np.array(lengths, dtype=np.int64).reshape(2, -1)
     total = int(kept.sum())
@@ -62,7 +62,7 @@ def micro_batch(shape, lengths, seed=0):
 
 
 def expected_logits(shape, weights, pairs, dtype=np.float64):
-    """The plain forward pass, pair by pair."""
+    """The logits of the reference, pair by pair."""
     reference = Reference(shape, weights, SPECIAL, dtype)
     rows = []
     for pair in range(len(pairs)):
@@ -80,7 +80,7 @@ def model(library, settings, level, kind=0, seed=0):
 
 @st.composite
 def configs(draw, smallest=4):
-    """Configs of all kinds: rotary or absolute positions, segment numbers or token types, any window."""
+    """Configs of all kinds: rotary or absolute positions, segment dimensions or token types, any window."""
     heads = draw(st.integers(1, 3))
     size = draw(st.integers(-(-smallest // heads), 40))
     rotary = 2 * draw(st.integers(0, size // 2))

@@ -1,4 +1,4 @@
-"""Engines that tests start for real: their programs, a pipeline's run, the table of what ran."""
+"""Real engines for tests: their programs, runs of pipelines, and the table of what ran."""
 
 import concurrent.futures
 import contextlib
@@ -24,7 +24,7 @@ from beam_sts.io.output import OutputFolder
 
 ROOT = Path(__file__).parents[1]
 HOME = Path(os.environ.get("BEAM_STS_ENGINES", Path.home() / ".cache" / "beam_sts"))
-"""Where downloaded and built engines are kept between runs of the tests."""
+"""The folder of downloaded and built engines, which is kept between test runs."""
 
 PRISM = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam.version.__version__}"
 
@@ -40,10 +40,10 @@ def need(*programs):
 
 @functools.cache
 def go_program(package):
-    """Path of a Go program, built from the module proxy once.
+    """The path of a Go program, which is built once from the module proxy.
 
     Args:
-        package: what ``go install`` takes, with its version.
+        package: the package for ``go install``, with its version.
     """
     need("go")
     name = package.partition("@")[0].rpartition("/")[2]
@@ -56,7 +56,7 @@ def go_program(package):
 
 
 def start(module, *args, **options):
-    """A pipeline as a user starts it, in its own process."""
+    """Start a pipeline in a separate process, as a user does."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", **options.pop("env", {})}
     command = [sys.executable, "-m", f"pipelines.{module}", *map(str, args)]
     return subprocess.Popen(
@@ -71,7 +71,7 @@ def start(module, *args, **options):
 
 
 def finish(process, timeout=600):
-    """Wait for a pipeline that ought to succeed; gives what it wrote to both streams."""
+    """Wait for a pipeline, check that it succeeded, and return its output on both streams."""
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -92,17 +92,17 @@ def wait_until(true, timeout=300):
 
 @contextlib.contextmanager
 def beside(action):
-    """Run an action in a thread while the block runs; its failure is the test's."""
+    """Run an action in a thread during the block; if it fails, the test fails."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         done = pool.submit(action)
         try:
             yield
-        finally:  # a failed action is why the block failed, and is told first
+        finally:  # a failed action is the cause of the block's failure, so it is reported first
             done.result(timeout=60)
 
 
 def connected(pid):
-    """Whether a worker has reached its engine: it holds connections for control, data, state and logs."""
+    """Whether a worker is connected to its engine: it has connections for control, data, state and logs."""
     held = set()
     for file in Path(f"/proc/{pid}/fd").glob("*"):
         with contextlib.suppress(OSError):
@@ -122,7 +122,7 @@ def shards(output):
 
 
 def summary(output):
-    """The summary without what differs from run to run."""
+    """The summary without the parts that differ between runs."""
     differing = ("seconds", "pairs_per_second", "shards_skipped", "started", "timeline")
     loaded = json.loads((output / "summary.json").read_text())
     return {key: value for key, value in loaded.items() if key not in differing}
@@ -134,19 +134,19 @@ def places(source, output, model):
 
 
 def deduplicate(source, output, *options, status=0):
-    """Run ``pipelines.dedup`` in this process, with the settings of all runs that are compared."""
+    """Run ``pipelines.dedup`` in this process, with the settings that all compared runs have."""
     settings = ("--rows_per_shard=30", "--threshold=0.8", "--threads=1", "--text=text", "--id=id")
     assert dedup.main([*places(source, output, "beam-sts-pico"), *settings, *options]) == status
 
 
 def mine_pairs(source, output, *options, status=0):
-    """Run ``pipelines.mine`` in this process, with the settings of all runs that are compared."""
+    """Run ``pipelines.mine`` in this process, with the settings that all compared runs have."""
     settings = ("--text=text", "--doc_id=doc", "--test_share=0.3", "--threads=1")
     assert mine.main([*places(source, output, "beam-sts-pico"), *settings, *options]) == status
 
 
 def check_mined(output, reference):
-    """The same bytes in every training set, and the same counts."""
+    """Check for the same bytes in every training set, and the same counts."""
     found, wanted = (
         {str(p.relative_to(o)): p.read_bytes() for p in sorted(o.rglob("*.parquet"))}
         for o in (output, reference)
@@ -157,7 +157,7 @@ def check_mined(output, reference):
 
 
 def check_deduplicated(output, reference):
-    """The same rows, receipts, pairs, clusters and counts."""
+    """Check for the same rows, receipts, pairs, clusters and counts."""
     assert_same_rows(output, reference, ("kept", "removed", "pairs", "clusters", "rejected"))
     check_summary_and_report(output, reference)
     assert not list(output.rglob(".*"))
@@ -167,11 +167,11 @@ VERBS = {
     "dedup": (deduplicate, "deduplicated", check_deduplicated, "same rows"),
     "mine": (mine_pairs, "mined", check_mined, "same bytes"),
 }
-"""What runs each command, the fixture of its output by the reference runner, and what compares with that."""
+"""For each command: the function that runs it, the fixture of its reference output, and the comparison."""
 
 
 def check_summary_and_report(one, two):
-    """Equal but for timings, and what the batches decide: padding, and the last bits of the scores."""
+    """Check for equality, except for timings and effects of batches: padding and last bits of scores."""
     summaries = [json.loads((folder / "summary.json").read_text()) for folder in (one, two)]
     bins = []
     for summary in summaries:
@@ -189,7 +189,7 @@ def check_summary_and_report(one, two):
 
 
 def shown_sections(path):
-    """A page's sections as they are read, by anchor, but for the timings."""
+    """The texts of a page's sections by anchor, without timings."""
     html = path.read_text()
     found = dict(re.findall(r'<section[^>]* id="([\w-]+)"[^>]*>(.*?)</section>', html, flags=re.DOTALL))
     assert {"rows", "removed", "threshold", "clusters", "candidates", "time", "made-of"} <= set(found)
@@ -201,7 +201,7 @@ def shown_sections(path):
 
 
 def assert_same_rows(output, reference, folders):
-    """The same set of rows in each folder of two outputs; scores to 2e-6, as batches differ by runner."""
+    """Check for equal sets of rows in the folders of two outputs; scores to 2e-6, since batches differ."""
     for folder in folders:
         found, wanted = (_sorted_rows(root / folder) for root in (output, reference))
         assert found.drop_columns(_scores(found)).equals(wanted.drop_columns(_scores(wanted))), folder
@@ -220,7 +220,7 @@ def _scores(table):
 
 
 def record(runner, options, pipeline, result):
-    """Put what has run into the table of docs/runners.md, if BEAM_STS_RECORD is set."""
+    """Record a run in the table of docs/runners.md, if BEAM_STS_RECORD is set."""
     if not os.environ.get("BEAM_STS_RECORD"):
         return
     text = _TABLE.read_text()
@@ -238,7 +238,7 @@ def _place_in_table(row):
 
 
 def check_one_writer(output, command, capfd):
-    """A second run on a store's output folder is refused, and one that takes it over ends the first."""
+    """Check that a second run on a store's output folder is refused, and that a takeover ends the first."""
     with lock(OutputFolder.at(output)) as first:
         assert score.main(command) == 2
         refusal = capfd.readouterr().err

@@ -41,8 +41,8 @@ class Bucket:
 
 @contextlib.contextmanager
 def serving(folder, monkeypatch):
-    """Start the server; clients of this process and its children find it."""
-    # Before the import: gcsfs asks Google for the kind of a bucket, past the emulator, unless told not to.
+    """Start the server, and let clients in this process and its children use it."""
+    # Set before the import, because gcsfs otherwise asks Google, not the emulator, for the kind of a bucket.
     monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     pytest.importorskip("gcsfs", reason="the extra gcs")
     monkeypatch.setenv("NO_GCE_CHECK", "true")
@@ -53,7 +53,7 @@ def serving(folder, monkeypatch):
         server = subprocess.Popen(
             [*command, "-backend=memory", f"-external-url={url}"], stdout=log, stderr=log
         )
-    # Google's client and gcsfs both look for it.
+    # Google's client and gcsfs both read it.
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
     bucket = urllib.request.Request(
         f"{url}/storage/v1/b", b'{"name": "bucket"}', {"Content-Type": "application/json"}

@@ -1,6 +1,6 @@
-"""Loads a checkpoint and scores with it in a process of its own, so that a crash or a hang is an outcome.
+"""Loads a checkpoint and scores with it in a separate process, so that a crash or a hang is an outcome.
 
-One process imports everything once and forks for each folder; a fork costs milliseconds, an import seconds.
+One process imports everything once and forks for each folder: a fork takes milliseconds, an import seconds.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Isolated:
     """Outcomes of loading checkpoints: ``scored``, ``UserError``, ``crash``, ``hang`` or another error.
 
     Args:
-        seconds: of CPU that a checkpoint may take, or twelve as many by the clock; beyond is a hang.
-        memory: address space in bytes that a checkpoint may take, beyond what the imports take.
+        seconds: limit of CPU time; more, or twelve times as much elapsed time, is a hang.
+        memory: limit of the address space in bytes, besides that of the imports.
     """
 
     def __init__(self, seconds: float = 10, memory: int = 2 << 30) -> None:
@@ -109,7 +109,7 @@ def _serve(seconds: float, memory: int) -> None:
     import beam_sts.models.bert_hash
     import beam_sts.models.neobert
 
-    beam_sts.PairScorer(threads=1)  # imports what is imported late; starts no thread
+    beam_sts.PairScorer(threads=1)  # for imports that happen late; starts no thread
     for line in sys.stdin:
         folder, settings = json.loads(line)
         print(json.dumps(_forked(folder, settings, seconds, memory)), flush=True)

@@ -1,4 +1,4 @@
-"""Seeded texts that break tokenisers: all of Unicode, control characters, words at a vocabulary's limits."""
+"""Seeded texts that are hard for tokenisers: all of Unicode, control characters, words at the limits."""
 
 import random
 import unicodedata
@@ -55,7 +55,7 @@ _PICKED = [
 
 
 def _character(rng: random.Random) -> str:
-    """Any code point but a surrogate, the lower planes more often."""
+    """Any code point except surrogates; the lower planes are more frequent."""
     top = rng.choice((0x80, 0x250, 0x3000, 0x10000, 0x20000, 0x110000))
     code = rng.randrange(top)
     return " " if 0xD800 <= code < 0xE000 else chr(code)
@@ -89,7 +89,7 @@ def _repeated(rng: random.Random) -> str:
 
 
 def _long_word(rng: random.Random) -> str:
-    """Near 100, where WordPiece gives a word up, and near powers of two, where buffers end."""
+    """Lengths near 100, where WordPiece gives up a word, and near powers of two, where buffers end."""
     length = rng.choice(
         (15, 16, 31, 32, 63, 64, 127, 128, 99, 100, 101, 255, 256, 257, 1000)
     ) + rng.randrange(-1, 2)
@@ -125,7 +125,7 @@ def _normalised(rng: random.Random) -> str:
 
 
 def _one_foreign(rng: random.Random) -> str:
-    """Plain ASCII with one character that is not: a fast path for ASCII must not take it."""
+    """ASCII with one other character, which a fast path for ASCII must not process."""
     text = _sentence(rng)
     at = rng.randrange(len(text) + 1)
     return text[:at] + _character(rng) + text[at:]
@@ -138,7 +138,7 @@ KINDS = (
 
 
 def nasty_texts(count: int, seed: int = 0) -> list[str]:
-    """``count`` texts, every kind in turn; the fixed ones are always among them."""
+    """``count`` texts of every kind in turn, always including the fixed ones."""
     rng = random.Random(seed)
     fixed = ["", " ", "a", "\n", *_PICKED, *_SPECIAL, *SENTENCES, *_SPACES, *_INVISIBLE]
     fixed += [chr(code) for code in range(256)]

@@ -1,7 +1,7 @@
-"""What `dedup` promises, in plain lines: every pair is looked at, nothing is fast.
+"""A simple reference implementation of `dedup`, which compares every pair and is slow.
 
-Rows are dicts of id, text, side (1: to compare against) and what the options name. The scores of pairs of
-texts, and which pairs are candidates, are given; see docs/dedup_rules.md for the rule.
+Rows are dicts of id, text, side (1: to compare against) and the columns that options name. The scores of
+pairs of texts and the candidates are given; docs/dedup_rules.md has the rule.
 """
 
 from collections import defaultdict
@@ -11,11 +11,11 @@ import numpy as np
 
 
 def deduplicate(rows, order, candidates, score, threshold, o):
-    """What becomes of each row of side 0: (survivor, source, rule) or None; and its cluster.
+    """The fate of each row of side 0, (survivor, source, rule) or None, and its cluster.
 
-    `order` gives each row's place by the keep policy, `candidates(a, b)` the names of the sources of a pair
-    of nodes, `score(text, text)` a score; `o` holds merge, compare_blank, against, within, central,
-    one_to_one, average.
+    `order` has the rank of each row by the keep policy, `candidates(a, b)` returns the names of the sources
+    of a pair of nodes, and `score(text, text)` a score. `o` has merge, compare_blank, against, within,
+    central, one_to_one and average.
     """
     groups = defaultdict(list)  # rows of equal text and side are one node
     for row in rows:
@@ -31,7 +31,7 @@ def deduplicate(rows, order, candidates, score, threshold, o):
         a, b = nodes[a][0]["text"], nodes[b][0]["text"]
         return np.float32(1) if a == b else np.float32(score(*sorted((a, b))))
 
-    found = {}  # the pairs that a source names, with their sources
+    found = {}  # the candidate pairs, with their sources
     for a, b in combinations(range(len(nodes)), 2):
         own = side[a] == side[b] == 0
         asked = (own and (o.within or not o.against)) or side[a] != side[b]
@@ -113,7 +113,7 @@ def components(count, links):
 
 
 def average(nodes, scores, threshold):
-    """Merge the two clusters of the highest mean while it reaches the threshold; no score counts 0."""
+    """Merge the two clusters with the highest mean while it reaches the threshold; a missing score is 0."""
     clusters = [[n] for n in range(len(nodes))]
 
     def mean(one, other):

@@ -1,4 +1,4 @@
-"""docs/architecture.md and its figure are true: the files are there, the rooms are those of the contract."""
+"""docs/architecture.md and its figure are correct: files exist, and the rooms are those of the contract."""
 
 import re
 import sys

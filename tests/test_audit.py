@@ -1,4 +1,4 @@
-"""The audit of .ci/run says when it could not be made, and takes no empty answer for a clean one."""
+"""The audit of .ci/run reports if it was impossible, and does not accept an empty answer as success."""
 
 import importlib.util
 import json
@@ -62,7 +62,7 @@ def test_without_a_service_it_is_skipped_aloud(audit, service, monkeypatch, caps
     service.server_close()
     monkeypatch.setattr(audit, "CANARY", f"http://127.0.0.1:{port}/")
     monkeypatch.setattr(audit.reachable, "__defaults__", (f"http://127.0.0.1:{port}/",))
-    monkeypatch.setattr(subprocess, "run", None)  # nothing is installed, nothing audited
+    monkeypatch.setattr(subprocess, "run", None)  # nothing is installed or audited
     assert audit.main() == 0
     assert "dependency audit SKIPPED" in capsys.readouterr().out
 

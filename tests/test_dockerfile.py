@@ -1,4 +1,4 @@
-"""The Dockerfile, linted and executed: every step runs in a bare virtual environment."""
+"""The Dockerfile is linted and executed: every step runs in an empty virtual environment."""
 
 import os
 import re
@@ -53,11 +53,11 @@ def test_hadolint_finds_nothing():
 
 @pytest.mark.slow
 def test_every_step_runs_in_a_bare_environment(tmp_path):
-    """WORKDIR, COPY, ARG, ENV and RUN do here what they do in an image, under ``tmp_path`` instead of ``/``.
+    """WORKDIR, COPY, ARG, ENV and RUN work as in an image, below ``tmp_path`` instead of ``/``.
 
-    The base image stands for two things: a Python of its own and Beam of the version in its tag.
+    The base image provides two things: a separate Python, and Beam in the version of its tag.
     """
-    # Where torch comes from is the one thing to choose: not every machine reaches PyTorch's own index.
+    # Only the source of torch is changed, because not every machine can reach PyTorch's index.
     build_args = {"TORCH_INDEX_URL": os.environ.get("TORCH_INDEX_URL", pip_index())}
     python = tmp_path / "venv" / "bin" / "python"
     venv.create(tmp_path / "venv", with_pip=True)

@@ -1,4 +1,4 @@
-"""The examples of README and docs run as they stand; what pages name is there."""
+"""The examples of README and docs run unchanged, and everything that pages name exists."""
 
 import importlib
 import importlib.util
@@ -26,7 +26,7 @@ BLOCK = re.compile(
     re.S | re.M,
 )
 OURS = re.compile(r"(?:python -m pipelines\.|beam-sts )(?P<verb>\w+)(?= |$)")
-# Commands of other programs, and of ours that other tests run.
+# Commands of other programs, and commands of this package that other tests run.
 OTHERS = (
     *("python3 -m venv ", "pip install ", "python -m pytest", "python -m benchmarks.", "mkdocs "),
     *(
@@ -41,7 +41,7 @@ OTHERS = (
     ),
     *("FLINK=", "SPARK=", "IMAGES=", "BEAM_STS_RECORD=1 "),
 )
-# What of ours needs a cluster, a download or an object store: its options are parsed only.
+# Commands that need a cluster, a download or an object store: only their options are parsed.
 ELSEWHERE = re.compile(r"(^|\s)(--runner\S*|\$FLINK|s3://\S*|--model \w+/\S+)(\s|$)")
 
 
@@ -53,7 +53,7 @@ def blocks(language):
 
 
 def commands(code):
-    """The commands of a block: lines, those that go on joined, without comments."""
+    """The commands of a block, with continued lines joined and without comments."""
     for line in code.replace("\\\n", " ").splitlines():
         for part in line.split(" && "):
             text = re.sub(r"(^|\s)# .*$", "", part).strip().removeprefix(".venv/bin/")
@@ -110,14 +110,14 @@ def test_commands_run_one_after_the_other(page, tmp_path, monkeypatch, capfd):
             if "--read" in words:
                 for path in takewhile(lambda w: not w.startswith("--"), words[words.index("--read") + 1 :]):
                     fill_in(path, part="--sheet" in words)
-            # Examples show one folder for several settings.
+            # Examples use one folder with several settings.
             again = ["--overwrite"] if "--output" in words and "--estimate" not in words else []
             status = pipeline.main([*words, *again])
             assert status == 0, f"{command}\n{capfd.readouterr().err}"
 
 
 def fill_in(path, part):
-    """A label sheet as a person fills it in; in part, so that there is something to draw."""
+    """Fill in a label sheet like a person, but only in part, so that pairs remain to draw."""
     sheet = pa.csv.read_csv(path)
     labels = ["1" if score >= 0.9 else "0" for score in sheet["score"].to_pylist()]
     if part:
@@ -186,7 +186,7 @@ def test_every_column_and_every_entry_of_a_summary_is_documented(tmp_path, monke
         folders = {}
         for shard in Path(verb).glob("**/*.parquet"):
             folders.setdefault(shard.relative_to(verb).parts[0], set()).update(pq.read_schema(shard).names)
-        known = {"text1", "text2", "text", "id", "url"}  # the input's own
+        known = {"text1", "text2", "text", "id", "url"}  # columns of the input
         for folder, columns in folders.items():
             assert f"`{folder}/`" in parts[verb], folder
             for column in columns - known:
@@ -207,7 +207,7 @@ def test_the_airflow_example_parses():
 
 @pytest.mark.slow
 def test_the_cron_line_runs(tmp_path):
-    """The line of docs/schedule.md, as cron's shell runs it, in its own folder."""
+    """Run the line of docs/schedule.md like cron's shell, in a separate folder."""
     page = (ROOT / "docs" / "schedule.md").read_text(encoding="utf-8")
     (line,) = re.findall(r"^15 3 \* \* \* (.+)$", page, re.M)
     line = line.replace("\\%", "%").replace("/data/", f"{tmp_path}/data/")

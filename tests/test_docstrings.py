@@ -1,4 +1,4 @@
-"""Every example in a docstring of the package gives what it says."""
+"""Every example in a docstring of the package gives the stated result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODULES = [
 ]
 
 
-ADAPTERS = "beam_sts.integrations."  # of harnesses, which are no dependencies
+ADAPTERS = "beam_sts.integrations."  # for harnesses, which are not dependencies
 
 
 def _module(name):

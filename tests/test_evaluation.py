@@ -100,7 +100,7 @@ def test_plot_is_a_png_with_points_and_text(count):
 
 
 def test_without_matplotlib_the_error_names_the_extra():
-    # A real interpreter in which the import fails, as on a machine without the extra.
+    # A real interpreter in which the import fails, as without the extra.
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
         "from beam_sts.evaluation import require_matplotlib\n"

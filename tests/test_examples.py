@@ -1,4 +1,4 @@
-"""The examples are run as README shows them, on the embedded model."""
+"""The examples run as README shows them, with the embedded model."""
 
 import json
 import subprocess
@@ -50,7 +50,7 @@ def test_run_inference():
 def test_dedup_in_etl():
     lines = run(EXAMPLES / "dedup_in_etl.py").splitlines()
     assert {" ".join(line.split()[:2]) for line in lines} == {
-        "kept b/7",  # longer than a/1, by a comma
+        "kept b/7",  # longer than a/1 by a comma
         "kept b/8",
         "removed a/1",
         "removed c/2",

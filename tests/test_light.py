@@ -1,6 +1,7 @@
-"""The default path starts fast, stays small and imports neither torch nor transformers, which are installed.
+"""The default path starts fast, needs little memory, and imports neither torch nor transformers.
 
-``python -m benchmarks.start`` measures the same; the limits here are twice its, since machines differ.
+``python -m benchmarks.start`` measures the same. The limits here are twice its results, since machines
+differ.
 """
 
 import importlib.util
@@ -36,7 +37,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def costs(folder):
-    # Or nothing below means anything.
+    # Otherwise the checks below prove nothing.
     assert all(map(importlib.util.find_spec, {*FOREIGN, "pandas"}))
     return start.measure(1, folder)
 

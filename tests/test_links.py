@@ -1,4 +1,4 @@
-"""Messages point to nothing that a user of the wheel has not got."""
+"""Messages refer only to things that a user of the wheel has."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ def test_no_message_names_a_page_of_the_sources():
     found = []
     for path in [*ROOT.glob("beam_sts/**/*.py"), *ROOT.glob("pipelines/*.py")]:
         name = path.relative_to(ROOT).as_posix()
-        # What generates pages of the sources, and the model card, which lies beside them.
+        # Modules that generate pages of the sources, and the model card next to them.
         if name in {
             "beam_sts/cli/option_tables.py",
             "beam_sts/io/format_tables.py",

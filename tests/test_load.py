@@ -1,4 +1,4 @@
-"""The load test finds what it is there to find.
+"""The load test detects the faults that it is for.
 
 Ten million pairs: python -m benchmarks.load --pairs 10000000 --folder DIR --memory_limit 1500
 """
@@ -30,8 +30,8 @@ def written(folder, table, shard=70):
 def test_the_check_takes_the_whole_input_and_nothing_else(small, tmp_path):
     made = load.write_input(tmp_path / "in", 300)
     table = pq.read_table(tmp_path / "in")
-    assert load.write_input(tmp_path / "in", 300) == made  # gone on with
-    with pytest.raises(SystemExit, match="holds 300 pairs, not 200"):
+    assert load.write_input(tmp_path / "in", 300) == made  # continued
+    with pytest.raises(SystemExit, match="has 300 pairs, not 200"):
         load.write_input(tmp_path / "in", 200)
     scores = PairScorer("beam-sts-pico").run(table["text_a"], table["text_b"]).scores
     table = table.append_column("score", pa.array(scores))

@@ -1,4 +1,4 @@
-"""Names that the docs gave before the rooms by feature: they go on, with a warning."""
+"""Names from before the rooms by feature still work, with a warning."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""What a user installs: the wheel, the sdist, and the package that Beam builds for its workers."""
+"""The installable packages: the wheel, the sdist, and the package that Beam builds for its workers."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ from beam_sts.models.checksums import verify_digest
 
 ROOT = Path(__file__).parents[1]
 EMBEDDED = [path.relative_to(ROOT).as_posix() for path in (ROOT / "beam_sts/models/embedded").glob("*/*")]
-# In a package's own environment, outside the checkout: import, find the files, score without a network.
+# In a separate environment outside the checkout: import, find the files, score without a network.
 PROBE = """
 import sys, pathlib
 import beam_sts
@@ -43,7 +43,7 @@ def check(command, **options):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Wheel and sdist; the wheel is built from the sdist, so what the sdist lacks the wheel lacks."""
+    """Wheel and sdist. The wheel is built from the sdist, so it lacks what the sdist lacks."""
     folder = tmp_path_factory.mktemp("dist")
     check([sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT])
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
@@ -137,7 +137,7 @@ def test_the_wheel_works_outside_the_checkout(built, tmp_path):
 
 @pytest.mark.slow
 def test_the_wheel_works_beside_another_package_called_pipelines(built, tmp_path):
-    """Repositories of data engineers have such a folder: it comes before site-packages."""
+    """Users' repositories may have such a folder, which takes precedence over site-packages."""
     target = tmp_path / "site"
     check([sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", target, built[0]])
     (tmp_path / "pipelines").mkdir()
@@ -177,7 +177,7 @@ def test_it_installs_with_a_compiler_and_without_one(built, tmp_path, compiler):
 
 @pytest.mark.slow
 def test_an_index_gets_wheels_for_every_system(tmp_path):
-    """Two kinds here; that of arm64 is below."""
+    """Two kinds of wheels; the test of arm64's is below."""
     if sys.platform != "linux" or platform.machine() != "x86_64" or not shutil.which("gcc"):
         pytest.skip("wheels for Linux on x86-64 are built there, with gcc")
     names = {}
@@ -192,7 +192,7 @@ def test_an_index_gets_wheels_for_every_system(tmp_path):
     assert re.fullmatch(r"beam_sts-[\d.]+-py3-none-any\.whl", names["pure"])
 
 
-# Loads a library and calls what says how it is to be used.
+# Loads a library and calls the functions that describe it.
 CALL = """
 #include <dlfcn.h>
 #include <stdint.h>
@@ -213,7 +213,7 @@ int main(int count, char **arguments) {
 
 @pytest.mark.slow
 def test_the_engine_of_arm64_is_compiled_and_runs(tmp_path):
-    """Cross-compiled; qemu's user mode loads it and calls what needs no model."""
+    """The cross-compiled library is loaded by qemu's user mode, which calls the functions without a model."""
     tools = ("aarch64-linux-gnu-gcc", "qemu-aarch64")
     if missing := [tool for tool in tools if not shutil.which(tool)]:
         pytest.skip(f"not installed: {', '.join(missing)} (Debian: gcc-aarch64-linux-gnu, qemu-user)")
@@ -235,7 +235,7 @@ def test_the_engine_of_arm64_is_compiled_and_runs(tmp_path):
 
 @pytest.mark.slow
 def test_beam_builds_a_worker_package_from_setup_file(tmp_path):
-    """What ``--setup_file`` stages, by Beam's own stager, installed as a worker installs it."""
+    """The package that Beam's stager makes for ``--setup_file`` is installed as on a worker."""
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.runners.portability.stager import Stager
 

@@ -1,6 +1,6 @@
-"""dedup, mine and score against references of a few plain lines, on random corpora and options.
+"""dedup, mine and score compared with short reference implementations, on random corpora and options.
 
-A few seconds by default; more than twenty minutes, shrunk where something differs, by
+It takes seconds by default. With more than twenty minutes, and smaller examples of differences, it runs by
 
     BEAM_STS_FUZZ_SECONDS=1500 python -m pytest -m slow tests/test_reference.py
 """
@@ -33,7 +33,7 @@ from tests import reference_dedup
 from tests.cli.test_runners import options_of
 
 SECONDS = float(os.environ.get("BEAM_STS_FUZZ_SECONDS", "120"))
-GAP = 2e-5  # between scores that are to be told apart: their last bits depend on the batch
+GAP = 2e-5  # least difference between scores, because their last bits depend on the batch
 RUNNERS = {
     "FnApiRunner": None,
     "embedded job service": "PortableRunner, LOOPBACK",
@@ -44,7 +44,7 @@ WORDS = re.findall(r"\w+", "river stone green table walks slowly under bright li
 
 @st.composite
 def texts(draw):
-    """A few base texts, each in several versions: equal, of one normal form, with a word changed, blank."""
+    """A few base texts in several versions: equal, with the same normal form, with another word, blank."""
     base = draw(st.integers(0, 3))
     words = [WORDS[(base * 4 + i * (base + 2)) % len(WORDS)] for i in range(9)]
     for _ in range(draw(st.integers(0, 2))):
@@ -78,7 +78,7 @@ def jobs(draw, runners=("FnApiRunner",)):
     names = [row["id"] for row in rows] + ["unknown"]
     asked = st.lists(st.tuples(st.sampled_from(names), st.sampled_from(names)), max_size=8)
     named, quantile = draw(asked), draw(st.floats(0, 1))
-    if against is None and draw(st.booleans()):  # rows that hang together, of which few are candidates
+    if against is None and draw(st.booleans()):  # rows of one cluster, few pairs of which are candidates
         words = WORDS[:9]
         rows = [
             {
@@ -110,11 +110,11 @@ def jobs(draw, runners=("FnApiRunner",)):
 
 MINHASH = MinHash(0.7, 0.95)
 REACHED: Counter[str] = Counter()
-"""How often the references ran, took the chain's guard, and ran beside which runner."""
+"""How often the references ran, used the chain guard, and were compared with each runner."""
 
 
 def expected(job, scorer, *, by_id):
-    """What the reference makes of a job; the threshold it chose, between two scores."""
+    """The reference's result of a job, and the chosen threshold, which is between two scores."""
     rows = [row for row in (*job.rows, *job.others) if row["text"] is not None]
     if job.empty == "reject":
         rows = [row for row in rows if row["text"].strip()]
@@ -128,7 +128,9 @@ def expected(job, scorer, *, by_id):
     assume(all(b - a > GAP for a, b in pairwise(found)))
     at = int(job.quantile * len(found))
     around = [0.0, *found, 1.0][at : at + 2]
-    threshold = 0.382 * around[0] + 0.618 * around[1]  # the half may be the mean of a cluster's scores, too
+    threshold = (
+        0.382 * around[0] + 0.618 * around[1]
+    )  # not the middle, which may be the mean of a cluster's scores
     assume(not found or min(abs(value - threshold) for value in found) > GAP)
 
     places = {(row["side"], row["id"]): place for place, row in enumerate(rows)}
@@ -174,7 +176,7 @@ def expected(job, scorer, *, by_id):
 
 
 def on_one_machine(job, threshold, model, folder):
-    """The command's kept, receipts, clusters and number of rejected rows."""
+    """The command's kept rows, receipts, clusters and count of rejected rows."""
     schema = pa.schema(
         [("id", pa.string()), ("text", pa.string()), ("stars", pa.int64()), ("land", pa.string())]
     )
@@ -219,7 +221,7 @@ GIVEN = pa.schema([("id_a", pa.string()), ("id_b", pa.string())])
 
 
 def by_beam(job, threshold, model, folder):
-    """The same of the transform, by the job's runner."""
+    """The same for the transform, by the job's runner."""
     elements = [{name: value for name, value in row.items() if name != "side"} for row in job.rows]
     options = PipelineOptions(options_of(RUNNERS[job.runner])) if RUNNERS[job.runner] else None
     REACHED[job.runner] += 1
@@ -350,7 +352,7 @@ def scores_come_in_order_and_counts_add_up(elements, empty, scorer, tiny):
 
 @st.composite
 def corpora_to_mine(draw):
-    """Texts with a document each, or none, and a place in it; distinct but for their form."""
+    """Texts with a document, or none, and a position in it; distinct except for their form."""
     return [
         (draw(st.sampled_from([None, "d", "e"])), place, text)
         for place, text in enumerate(draw(st.lists(texts(), max_size=10)))
@@ -358,7 +360,7 @@ def corpora_to_mine(draw):
 
 
 def pairs_that_are_mined(placed, lexical, random_, share, seed, scorer, tiny):
-    """Of each split alone: what follows in a document, and of the others no more than was asked for."""
+    """Candidates of each split: adjacent texts of a document, and at most the wanted number of others."""
     folder = Path(tempfile.mkdtemp())
     with beam.Pipeline(FnApiRunner()) as pipeline:
         mined = (
@@ -412,7 +414,7 @@ def pairs_that_are_mined(placed, lexical, random_, share, seed, scorer, tiny):
 
 
 OFTEN = ["FnApiRunner"] * 7 + [name for name in RUNNERS if name != "Prism" or shutil.which("go")]
-CHECKS = {  # strategies, examples by default, share of a long run
+CHECKS = {  # strategies, default count of examples, share of a long run
     dedup_on_one_machine: ({"job": jobs()}, 6, 0.5),
     dedup_by_a_runner: ({"job": jobs()}, 2, 0.3),
     scores_come_in_order_and_counts_add_up: (
@@ -446,7 +448,7 @@ def test_as_the_reference(check, scorer, tiny):
 @pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS)
 def test_as_the_reference_for_longer(check, scorer, tiny):
-    """Each time with other examples, until the check's share of the seconds is over."""
+    """Run with new examples until the check's share of the time is over."""
     strategies, _, share = CHECKS[check]
     if check is dedup_by_a_runner:
         strategies = {"job": jobs(OFTEN)}

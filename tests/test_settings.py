@@ -1,4 +1,4 @@
-"""Settings are written once: a command line, a transform, Beam YAML and a function are made from them."""
+"""Settings are defined once; a command line, a transform, Beam YAML and a function are made from them."""
 
 import argparse
 import inspect

@@ -1,4 +1,4 @@
-"""assert_similar: what passes, what fails, and what the failure says."""
+"""assert_similar: what passes, what fails, and its message."""
 
 import subprocess
 import sys

@@ -51,7 +51,7 @@ def test_beam_finds_what_the_pure_functions_find():
 
 
 def by_buckets(rows, cap, sides=None, members=1 << 20):
-    """The pairs as the DoFn makes them, without a runner."""
+    """The pairs that the DoFn makes, without a runner."""
     buckets = {}
     for text, key in rows:
         buckets.setdefault(key, []).append(text if sides is None else (sides[text], text))

@@ -1,4 +1,4 @@
-"""The nearest in Beam against their pure twins."""
+"""The nearest neighbours in Beam compared with the pure functions."""
 
 import pickle
 
@@ -24,7 +24,7 @@ from beam_sts.models.checkpoint import load_checkpoint
 RNG = np.random.default_rng(5)
 VECTORS = np.round(RNG.standard_normal((70, 6)), 1)
 VECTORS[[3, 40]] = 0
-VECTORS[50:62] = VECTORS[10]  # more equals than neighbours are asked for
+VECTORS[50:62] = VECTORS[10]  # more equal vectors than wanted neighbours
 TEXTS = [f"{RNG.choice(['red', 'old'])} {' '.join(RNG.integers(0, 30, 5).astype(str))}" for _ in range(60)]
 TEXTS += ["", "red 1 2 3 4 5", "RED 1 2 3 4  5"]
 SIDE = RNG.integers(0, 2, 70)
@@ -47,7 +47,7 @@ def run(build, wanted):
 @pytest.mark.parametrize("sided", [False, True])
 @pytest.mark.parametrize("blocks", [1, 4])
 def test_vectors_have_the_neighbours_of_the_pure_twin(blocks, sided):
-    # Ids sort as numbers do within a side, so ties fall alike.
+    # Within a side, ids have the order of numbers, so ties are decided equally.
     side = np.sort(SIDE) if sided else None
     ids = names(len(VECTORS), side)
     wanted = expected(neighbours(VECTORS, 3, side=side), ids, "neighbours")

@@ -10,7 +10,7 @@ from beam_sts.candidates.keys import Keys
 
 
 def make(rows):
-    """Keys of (text, key) pairs; the key's two words differ in either."""
+    """Keys of (text, key) pairs; both words of the key depend on it."""
     rows = sorted(rows)
     key = np.array([[k // 2, k % 2] for _, k in rows], np.uint64).reshape(-1, 2)
     return Keys(np.array([t for t, _ in rows], np.int64), key, "test")

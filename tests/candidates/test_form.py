@@ -1,4 +1,4 @@
-"""Form before sense: what does not count when texts are compared."""
+"""The plain form: differences that do not count when texts are compared."""
 
 import pytest
 from hypothesis import given

@@ -76,7 +76,7 @@ def test_exact_neighbours_are_the_nearest(seed, n, k, sided):
         near = np.sort(product[row][np.isfinite(product[row])])[::-1]
         own = [product[row, b if a == row else a] for a, b in found if row in (a, b)]
         assert len(own) >= min(k, len(near))
-        # Coordinates are rounded, so that near ties may change places.
+        # Coordinates are rounded, so near ties may be reordered.
         assert all(value <= max(own) + 0.01 for value in near[:1])
         assert sum(value >= near[min(k, len(near)) - 1] - 0.01 for value in own) >= min(k, len(near))
 

@@ -1,4 +1,4 @@
-"""What the runs on several engines have in common: their inputs, and the outputs they are compared with."""
+"""Fixtures of the runs on several engines: their inputs, and the outputs that they are compared with."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq

@@ -1,9 +1,9 @@
-"""Runs a command often, each time with one call to its storage failing, and then once more undisturbed.
+"""Runs a command many times, each time with one failing call to its storage, and then without failures.
 
     python -m tests.cli.fail_every_call score local 100 0  # verb, store, points, seed[, seconds]
 
-Each point is a process of its own, forked from one that has imported everything. Prints one line of JSON: the
-calls of an undisturbed run, the points tried, and those after which the output was wrong.
+Each point is a separate process, forked from one that has imported everything. Prints one line of JSON: the
+calls of a run without failures, the tested points, and those with wrong output.
 """
 
 import contextlib
@@ -38,13 +38,13 @@ from tests.cli.test_dedup import made_texts
 VERBS = {"score": score, "dedup": dedup, "mine": mine}
 KINDS = ("error", "short", "lost", "kill", "kill after")
 KILLED = 137
-_LONGEST = 300  # seconds of a run: one that hangs ends with SIGALRM
+_LONGEST = 300  # limit of a run in seconds, after which SIGALRM ends it
 _LOCAL = ("cat_file", "cat_ranges", "ls", "info", "exists", "isdir", "find", "glob", "rm", "rm_file")
 _PATHS = ("open", "replace", "mkdir", "unlink")
 
 
 class Faults:
-    """Counts the calls to the storage, and lets one of them fail."""
+    """Counts the calls to the storage, and makes one of them fail."""
 
     def __init__(self, marker):
         self.marker, self.calls, self.at, self.kind, self.depth = marker, [], None, None, 0
@@ -89,7 +89,7 @@ class Faults:
 
 
 class _Written:
-    """An open file whose writes are calls too."""
+    """An open file whose writes count as calls too."""
 
     def __init__(self, stream, write):
         self._stream, self.write = stream, write
@@ -115,7 +115,7 @@ def attach_local(faults):
 
 
 def attach_s3(faults):
-    """Every request of an S3 file system goes through one coroutine."""
+    """Patch the one coroutine through which all requests of an S3 file system go."""
     import s3fs
 
     real = s3fs.S3FileSystem._call_s3
@@ -127,7 +127,7 @@ def attach_s3(faults):
         hit = len(faults.calls) == faults.at
         if hit and faults.kind == "kill":
             os._exit(KILLED)
-        if hit and faults.kind in ("error", "short"):  # a request that is cut stores nothing
+        if hit and faults.kind in ("error", "short"):  # an interrupted request stores nothing
             raise OSError(errno.EIO, f"made to fail: {method}")
         result = await real(self, method, *args, **kwargs)
         if hit and faults.kind == "kill after":
@@ -140,7 +140,7 @@ def attach_s3(faults):
 
 
 def load_once(model):
-    """Load the model here: what is tested is the storage, and each forked process would load it anew."""
+    """Load the model before the forks, so that not every process loads it; the test is about the storage."""
     checkpoint = load_checkpoint(str(model))
     loaded = backends.load_backend(checkpoint, PairTokenizer.of(checkpoint), "native", "fp32", "cpu", 1)
     score_job.resolve_backend = scorer.resolve_backend = lambda *_: "native"
@@ -159,7 +159,7 @@ def command(verb, source, output, model, more):
 
 
 def forked(faults, attach, verb, arguments, at=None, kind=None):
-    """Run a command in a process of its own; gives its status, its calls and what it says."""
+    """Run a command in a separate process, and return its status, its calls and its output."""
     reader, writer = os.pipe()
     pid = os.fork()
     if not pid:

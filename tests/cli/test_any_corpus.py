@@ -1,4 +1,4 @@
-"""Corpora as they come: columns of any name and shape, verbs that follow each other, ids of any type."""
+"""Any corpus: columns of any name and type, chained verbs, ids of any type."""
 
 import datetime
 import json
@@ -246,7 +246,7 @@ def test_ids_of_every_type(tmp_path, tiny, kind, capsys):
     options = ["--input", str(tmp_path / "in.parquet"), "--text", "text", "--id", "key", "--model", str(tiny)]
     found = []
     ways = {"local": [], "beam": ["--runner", "FnApiRunner"]}
-    for name in ways if kind in ("uuid", "binary") else ["local"]:  # others are as these by then
+    for name in ways if kind in ("uuid", "binary") else ["local"]:  # the other types are handled like these
         runner = ways[name]
         assert dedup.main([*options, "--output", str(tmp_path / name), "--threshold", "0.5", *runner]) == 0
         removed = read(tmp_path / name, "removed")
@@ -265,7 +265,7 @@ def test_ids_of_every_type(tmp_path, tiny, kind, capsys):
 
 
 def near_texts():
-    """Ten groups of five texts, the copies of which differ more and more."""
+    """Ten groups of five texts with increasingly different copies."""
     words = [f"{stem}{number}" for stem in ("river", "stone", "green", "table") for number in range(60)]
     groups = [[*words[at * 20 : at * 20 + 20]] for at in range(10)]
     return [

@@ -1,4 +1,4 @@
-"""Azure blobs, as Azurite serves them on this machine: the same bytes as on a disk, one writer, no secret.
+"""Azure blobs served by Azurite on this machine: the same bytes as on a disk, one writer, no secret.
 
     python -m pytest -m slow tests/cli/test_azure.py
 
@@ -30,7 +30,7 @@ PACKAGE = "azurite@3"
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory):
-    """A server of its own, with an empty container ``bucket``."""
+    """A separate server with an empty container ``bucket``."""
     pytest.importorskip("adlfs")
     engines.need("npm")
     home = engines.HOME / "azurite"
@@ -56,7 +56,7 @@ def port(tmp_path_factory):
 
 @pytest.fixture
 def options(port, tmp_path, monkeypatch):
-    """A file of the options; what they do to this process is undone."""
+    """A file of the options; their effects on this process are undone."""
     monkeypatch.setattr(fsspec.config, "conf", {})
     where = f"http://127.0.0.1:{port}/devstoreaccount1"
     line = (
@@ -87,7 +87,7 @@ def test_the_same_bytes_as_on_a_disk_one_writer_and_no_secret(options, tmp_path,
     assert score.main(there) == 0
     for name, content in engines.shards(tmp_path / "out").items():
         found = fs.cat_file(f"bucket/out/{name}")
-        if name.startswith("rejected"):  # it also names its file, which lies elsewhere
+        if name.startswith("rejected"):  # it also names its file, which has another path
             found, content = (pq.read_table(io.BytesIO(data)).drop(["file"]) for data in (found, content))
         assert found == content, name
     assert not fs.exists("bucket/out/_run/lock")

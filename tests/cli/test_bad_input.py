@@ -1,4 +1,4 @@
-"""What users bring, from the command line on: every format, every mess, nothing lost and nothing hidden."""
+"""Bad input from the command line: in every format, each row is in the output or rejected with a reason."""
 
 import gzip
 import json
@@ -35,7 +35,7 @@ def _run(source, output, model, *more):
 
 
 def _rows(folder):
-    """Every row of a shard folder, by our own readers."""
+    """Every row of a shard folder, read by this package."""
     plan = plan_input(str(folder), 10_000)
     return [
         row
@@ -51,7 +51,7 @@ def _shards(output):
 
 
 def _mess(folder, rows):
-    """A folder of every format, each file with bad rows among the good; gives the counts of both."""
+    """A folder of files in every format, each with good and bad rows; returns the counts of both."""
     folder.mkdir()
     texts = [(f"{SENTENCES[i % 7]} {i}", SENTENCES[i % 5]) for i in range(rows)]
     csv = b"sentence1,sentence2\n" + b"".join(
@@ -110,7 +110,7 @@ def test_a_run_that_dies_amid_any_format_resumes_to_the_bytes_of_an_unbroken_one
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
     assert not (out / "summary.json").exists()
-    for index in (0, 3, 8):  # gaps too, as parallel workers leave them
+    for index in (0, 3, 8):  # with gaps, which parallel workers may leave
         (out / "scores" / f"part-{index:06d}.jsonl").unlink(missing_ok=True)
     summary = _run(tmp_path / "in", out, tiny, *more)
     assert summary["shards_skipped"] > 0

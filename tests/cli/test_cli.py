@@ -1,4 +1,4 @@
-"""What every command line shares."""
+"""The parts that all command lines share."""
 
 import os
 import signal
@@ -52,7 +52,7 @@ def test_only_processes_divide_the_cores(args, processes):
 
 
 def test_a_job_may_take_longer_than_a_request_to_its_server():
-    """Beam gives the streams of Prism's jobs the timeout of a request: they ended after five minutes."""
+    """Beam gives the streams of Prism's jobs the timeout of a request, so they ended after five minutes."""
     embedded = ["--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK"]
     for args, seconds in (([], 31_536_000), (["--job_server_timeout=7"], 7), (["--job-server-timeout=8"], 8)):
         options, _, _ = local_options([*embedded, *args])
@@ -84,7 +84,7 @@ def test_a_reader_that_has_left_is_no_failure():
     with subprocess.Popen(
         [*command, "--score", "gold"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
     ) as process:
-        process.stdout.close()  # as head does when it has its lines
+        process.stdout.close()  # like head after its last line
         assert process.stderr.read() == b""
     assert process.returncode == 128 + signal.SIGPIPE
 

@@ -32,7 +32,7 @@ def sentences(count=300):
 
 
 def question(number, text):
-    """A question's answers by two systems; the second loses a word in every other one."""
+    """Answers of two systems to questions; those of the second miss a word in every other one."""
     words = text.split()
     answer = " ".join([*words[:-1], "old", *words[-1:]])
     lost = words[:2] + words[3:]
@@ -133,7 +133,7 @@ def test_systems_as_columns_give_the_same_numbers_as_rows(answers, tmp_path):
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """Answers of three systems, some several times, some not at all, and rows that cannot be used."""
+    """Answers of three systems, some questions with several or no answers, and rows that cannot be used."""
     rows = [row for number, text in enumerate(sentences(40)) for row in question(number, text)]
     rows += [{**row, "answer": row["reference"]} for row in rows[:20]]
     rows += [{**row, "system": "c"} for row in rows[::2]]

@@ -1,4 +1,4 @@
-"""Shards damaged after they were written: made again by their own run, refused by every other reader."""
+"""Shards damaged after they were written: their run writes them again, every other reader refuses them."""
 
 import json
 import shutil
@@ -185,7 +185,7 @@ def test_damaged_shards_of_an_evaluation_are_made_again(source, tiny, tmp_path, 
     exchange(out / "scores" / "part-000002.parquet", out / "scores" / "part-000003.parquet")
     (out / "rejected" / "part-000004.parquet").unlink()
     cut(records / "part-000005.json")
-    entries = records / "part-000006.json"  # has the scores of which the figures are made
+    entries = records / "part-000006.json"  # has the scores that the figures are computed from
     entries.write_text(entries.read_text().replace('"rows_read": 10', '"rows_read": 11'))
     exchange(records / "part-000007.json", records / "part-000008.json")
     capsys.readouterr()

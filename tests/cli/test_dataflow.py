@@ -1,8 +1,8 @@
-"""Dataflow up to Google's door: the real runner builds and stages the job, into a Cloud Storage server here.
+"""Dataflow up to the job's submission: the real runner builds and stages the job to a local storage server.
 
     pip install -e '.[test,dataflow]' && python -m pytest -m slow tests/cli/test_dataflow.py
 
-Needs Go: the server is built from its module. What is left out is Google's own part, the job's start.
+Needs Go: the server is built from its module. The job's start, which only Google can do, is not tested.
 """
 
 import io
@@ -25,7 +25,7 @@ from tests.checkpoints import SENTENCES
 
 IMAGE = "europe-docker.pkg.dev/a-project/images/beam_sts:0.1.0"
 SETTINGS = ("--rows_per_shard=50", "--threshold=0.5", "--model=beam-sts-pico")
-# What the launcher of a Flex Template adds to the template's parameters.
+# Options that the launcher of a Flex Template adds to the template's parameters.
 DOOR = (
     "--runner=DataflowRunner",
     "--project=a-project",
@@ -49,7 +49,7 @@ def store(tmp_path, monkeypatch):
     pytest.importorskip(
         "apache_beam.runners.dataflow.internal.apiclient",
         reason="needs the extra 'dataflow'",
-        exc_type=ImportError,  # parts of it come with other extras
+        exc_type=ImportError,  # other extras install parts of it
     )
     with google.serving(tmp_path, monkeypatch) as bucket:
         yield bucket
@@ -72,7 +72,7 @@ def command(*more):
 
 
 def built(store):
-    """The template, the pipeline and its only environment, as they lie in the bucket."""
+    """The template, the pipeline and its only environment, from the bucket."""
     from apache_beam.portability.api import beam_runner_api_pb2 as api
 
     pipeline = api.Pipeline.FromString(store.one("/pipeline.pb"))
@@ -88,7 +88,7 @@ def image_of(environment):
 
 
 def staged_as(environment):
-    """{name on the worker: (place, sha256)} of what workers install."""
+    """{name on the worker: (path, sha256)} of what workers install."""
     from apache_beam.portability.api import beam_runner_api_pb2 as api
 
     found = {}
@@ -101,7 +101,7 @@ def staged_as(environment):
 
 @pytest.mark.slow
 def test_a_job_with_the_workers_image(store, source, tmp_path):
-    """Started as the launcher of a Flex Template starts it: by the file's path, from elsewhere."""
+    """Start like the launcher of a Flex Template: by the file's path, from another folder."""
     script = engines.ROOT / "pipelines" / "score.py"
     more = [f"--sdk_container_image={IMAGE}", "--machine_type=n2-standard-8", "--labels=team=data"]
     done = subprocess.run(
@@ -124,17 +124,17 @@ def test_a_job_with_the_workers_image(store, source, tmp_path):
     assert pool["workerHarnessContainerImage"] == IMAGE
     assert not store_has_output(store)
 
-    # What Google would be given, run here: the bytes of a run on local files.
+    # The job that Google would get, run on this machine, has the bytes of a run on local files.
     finish_here(pipeline)
     pq.write_table(source, tmp_path / "pairs.parquet")
     places = ["--input", str(tmp_path / "pairs.parquet"), "--output", str(tmp_path / "out")]
     assert score.main([*places, *SETTINGS, "--threads=1"]) == 0
     for name, content in engines.shards(tmp_path / "out").items():
-        # A rejected row names its file, which is another one.
+        # A rejected row names its file, which has another path.
         if not name.startswith("rejected"):
             assert store.get(f"out/{name}") == content
 
-    # The same command without the runner writes the summary, and scores nothing.
+    # The same command without the runner writes the summary without scoring.
     gather = [part for part in command() if part not in DOOR]
     done = engines.finish(engines.start("score", *gather))
     assert "8 of 8 shards were there" in done
@@ -159,7 +159,7 @@ def finish_here(pipeline):
 
 @pytest.mark.slow
 def test_a_job_with_the_setup_file(store, source, tmp_path):
-    """Workers of Beam's own image install the staged package; the embedded model is in it."""
+    """Workers of Beam's image install the staged package, which includes the embedded model."""
     (tmp_path / "requirements.txt").write_text("gcsfs\n")
     more = [f"--setup_file={engines.ROOT}/setup.py", f"--requirements_file={tmp_path}/requirements.txt"]
     done = engines.finish(engines.start("score", *command(*more, "--requirements_cache=skip")))
@@ -181,7 +181,7 @@ def test_a_job_with_the_setup_file(store, source, tmp_path):
 
 @pytest.mark.slow
 def test_a_job_for_gpus(store, source):
-    """One process for each worker, and no GPU is needed where the job is launched."""
+    """One process for each worker; the machine that launches the job needs no GPU."""
     engines.finish(engines.start("score", *command(f"--sdk_container_image={IMAGE}", *GPU)))
     template, _, _ = built(store)
     environment = template["environment"]

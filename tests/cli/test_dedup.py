@@ -1,4 +1,4 @@
-"""The command line as a user runs it."""
+"""The command line of dedup."""
 
 import json
 import os
@@ -39,7 +39,7 @@ WORDS = [
 
 
 def made_texts(groups=12, seed=0):
-    """Groups of a text and up to two copies with a word changed, then unrelated ones."""
+    """Groups of a text and up to two copies with one other word, then unrelated texts."""
     rng = random.Random(seed)
     texts = []
     for group in range(groups):
@@ -101,7 +101,7 @@ def test_every_removed_row_has_a_receipt_that_holds(corpus, tmp_path, capsys, op
         first, second = sorted((texts[row["id"]], texts[row["survivor"]]))
         model = 1.0 if first == second else scorer.score([(first, second)])[0]
         expected = share * model + (1 - share) * overlap.scores(pa.array([first]), pa.array([second]))[0]
-        # What decides is rounded to 1e-5.
+        # Scores are rounded to 1e-5 for decisions.
         assert row["score"] == pytest.approx(1.0 if first == second else expected, abs=5e-6 + 3e-6)
         assert row["threshold"] == 0.8
         assert row["model"] == summary["model"]["sha256"]
@@ -123,7 +123,7 @@ def test_shuffled_input_gives_the_same_clusters_pairs_and_receipts(corpus, tmp_p
         one, two = (read(tmp_path / out, name).to_pylist() for out in ("one", "two"))
         for row in (*one, *two):
             row.pop("score", None)  # its last bits depend on the batch
-            if name == "pairs":  # the order of a pair's ends follows the input
+            if name == "pairs":  # the order within a pair is that of the input
                 row["id_a"], row["id_b"] = sorted((row["id_a"], row["id_b"]))
         assert sorted(map(str, one)) == sorted(map(str, two))
 
@@ -169,7 +169,7 @@ def test_against_another_input_removes_only_what_it_holds(tmp_path, corpus):
     removed = read(tmp_path / "out", "removed").to_pylist()
     assert [(r["id"], r["survivor"], r["survivor_in"]) for r in removed] == [("a", "a", "against")]
     assert removed[0]["rule"] == "identical"
-    # x, y and z resemble each other, which only --within looks at.
+    # x, y and z are similar to each other, which only --within compares.
     _, summary = run(tmp_path / "new.parquet", tmp_path / "both", *options, "--within")
     removed = read(tmp_path / "both", "removed").to_pylist()
     assert [(r["id"], r["survivor"], r["survivor_in"]) for r in removed] == [
@@ -222,7 +222,7 @@ def test_a_second_run_scores_nothing_and_gives_the_same(corpus, tmp_path):
     _, first = run(corpus, tmp_path / "out", "--threshold", "0.8", "--rows_per_shard", "7")
     before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("part-*")}
     for path in sorted((tmp_path / "out" / "kept").iterdir())[1:]:
-        path.unlink()  # as if killed before these rows were written
+        path.unlink()  # as after a kill before these rows were written
     _, second = run(corpus, tmp_path / "out", "--threshold", "0.8", "--rows_per_shard", "7")
     assert second["pairs_scored"] == 0
     assert second["pairs_reused"] == first["pairs_scored"] > 0
@@ -278,7 +278,7 @@ def test_records_are_blended_and_clustered_by_average_linkage(tmp_path, capsys):
     overlap = (pairs["a", "b"]["score"] - MODEL_SHARE * model) / (1 - MODEL_SHARE)
     assert 0 < overlap <= 1
     assert summary["settings"]["linkage"] == "average"
-    # Another threshold from the same pairs gives what a run at that threshold gives.
+    # Another threshold from the same pairs gives the result of a run with that threshold.
     for threshold in ("0.5", "0.7"):
         again = [*records[:-6], "--threshold", threshold, "--rule", "blend", "--linkage", "average"]
         run(tmp_path / "in.parquet", tmp_path / f"new{threshold}", *again)
@@ -319,7 +319,7 @@ def test_a_changed_fact_keeps_both_rows_and_says_so(tmp_path, capsys, runner):
     run(tmp_path / "in.parquet", tmp_path / "none", "--id", "id", "--guard", "none", *runner)
     assert read(tmp_path / "none", "kept")["id"].to_pylist() == [0, 4]
     again = ("--id", "id", "--from_pairs", str(tmp_path / "none"), *runner)
-    run(tmp_path / "in.parquet", tmp_path / "again", *again)  # facts are looked at now
+    run(tmp_path / "in.parquet", tmp_path / "again", *again)  # facts are compared now
     assert read(tmp_path / "again", "removed") == read(out, "removed")
 
 

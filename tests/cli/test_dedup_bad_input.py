@@ -1,4 +1,4 @@
-"""What a corpus can hold that it should not, and what a user can ask for that cannot be."""
+"""Bad values in a corpus, and options that cannot be satisfied."""
 
 import json
 
@@ -60,7 +60,9 @@ def test_ids_keep_their_type_and_look(tmp_path, tiny):
     ]
     source = written(tmp_path, id=pa.array([10, 9], pa.uint64()), text=[TEXT, TEXT])
     run(source, tmp_path / "int", "--id", "id", "--keep", "longest", model=tiny)
-    assert read(tmp_path / "int", "removed")["survivor"].to_pylist() == [9]  # by number, not by text
+    assert read(tmp_path / "int", "removed")["survivor"].to_pylist() == [
+        9
+    ]  # ids are compared as numbers, not as texts
     rows = [{"id": 7, "text": TEXT}, {"id": "7", "text": TEXT}]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     run(tmp_path / "in.jsonl", tmp_path / "mixed", "--id", "id", model=tiny)
@@ -158,4 +160,4 @@ def test_the_other_formats_come_out_as_they_went_in(tmp_path, tiny):
     assert len(rows) - 1 in gone
     assert lines == [row for row in rows if row["id"] not in gone]
     (tmp_path / "out" / "summary.json").unlink()
-    assert dedup.main(args) == 0  # reads the scores in the shards again
+    assert dedup.main(args) == 0  # reads the scores from the shards

@@ -165,7 +165,7 @@ def test_no_file(tmp_path, capsys):
 
 
 def test_as_a_command_without_matplotlib_and_without_a_terminal(tmp_path, model):
-    """A real process: the plot's missing package is said before scoring, naming the extra."""
+    """In a real process, a missing package for the plot is reported before scoring, with the extra's name."""
     file = write(tmp_path, table(golds()))
     code = (
         "import sys; sys.modules['matplotlib'] = None; import beam_sts.cli.evaluate as e; sys.exit(e.main())"

@@ -1,4 +1,4 @@
-"""``evaluate --rule answer`` and ``evaluate --consistency``: the commands."""
+"""The commands ``evaluate --rule answer`` and ``evaluate --consistency``."""
 
 import json
 
@@ -85,7 +85,7 @@ FLAGS = ["--consistency", "--text_a", "answer", "--by", "q", "--group", "system"
 
 
 def many(count):
-    """Answers to questions in no order; one question has more than are compared, one row no answer."""
+    """Answers in random order; one question has more answers than are compared, and one row has none."""
     said = ["It is Paris.", "The capital is Paris.", "Paris.", "It is Rome.", "Nobody knows."]
     rows = [
         {
@@ -129,7 +129,7 @@ def test_rows_get_what_was_found_of_them_with_and_without_beam(tmp_path, monkeyp
     assert scores.column("agreement").to_pylist() == [row["agreement"] for row in rows[:-1]]
     assert (len(scores), len(tables[0]["rejected"][0])) == (360, 1)
     assert len(questions) == len(found[0]["questions"]) == found[0]["questions_asked"] > 40
-    # The rows say what the questions do.
+    # The rows agree with the questions.
     agreed = scores.select(["q", "system", "beam_sts_agreement", "cluster"]).to_pylist()
     for one in questions.to_pylist():
         own = [row for row in agreed if (str(row["q"]), row["system"]) == (one["question"], one["group"])]

@@ -83,7 +83,7 @@ def test_earlier_labels_are_kept_and_a_second_sheet_has_other_pairs(finished, tm
     rows = list(csv.DictReader(first.open()))
     for row in rows:
         row["label"] = str(int(float(row["score"]) > 0.7))
-        row["score"] = row["score"].replace(".", ",")  # as a spreadsheet may save it
+        row["score"] = row["score"].replace(".", ",")  # a spreadsheet may save it so
     _write(first, rows)
     both = ["--run", str(finished), "--read", str(first), "--sheet", str(second), "--pairs", "10"]
     assert label.main(both) == 0
@@ -93,7 +93,7 @@ def test_earlier_labels_are_kept_and_a_second_sheet_has_other_pairs(finished, tm
     assert not ids & {(row["id_a"], row["id_b"]) for row in more}
     assert {row["kind"] for row in more} <= {"numbers", "facts", "lost text", "script", "wording"}
     more[0]["label"] = "1"
-    _write(second, [*more, rows[0] | {"label": "1"}])  # marked again: the last mark counts
+    _write(second, [*more, rows[0] | {"label": "1"}])  # labelled again: the last label counts
     capsys.readouterr()
     assert label.main(["--run", str(finished), "--read", str(first), str(second), "--width", "0.1"]) == 0
     printed = capsys.readouterr().out

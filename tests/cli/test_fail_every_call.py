@@ -1,4 +1,4 @@
-"""Every storage call fails once: an error, half a write, a lost answer, a kill; the next run makes it good.
+"""Every storage call fails once (error, partial write, lost answer, kill); the next run gives the output.
 
     BEAM_STS_POINTS=100000 python -m pytest -m slow tests/cli/test_fail_every_call.py     # every point
 

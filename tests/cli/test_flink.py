@@ -1,4 +1,4 @@
-"""A Flink cluster on this machine: the same bytes out, also when a task manager or a worker is killed.
+"""A Flink cluster on this machine: the same output bytes, even if a task manager or a worker is killed.
 
 Needs Java, Maven and minutes. Engines are kept in ~/.cache/beam_sts (BEAM_STS_ENGINES):
 
@@ -47,7 +47,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def reference(source, tmp_path_factory):
-    """The output of DirectRunner in memory, by the embedded model."""
+    """The output of DirectRunner in memory, with the embedded model."""
     output = tmp_path_factory.mktemp("reference") / "out"
     assert score.main(["--input", str(source), "--output", str(output), *SETTINGS]) == 0
     return output
@@ -111,7 +111,7 @@ def test_a_killed_process_loses_nothing(victim, cluster, source, reference, tmp_
 
 
 def newest_job(cluster):
-    """Tasks of the newest job by their state, and the failures that Flink has met in it."""
+    """Tasks of the newest job by state, and the failures that Flink recorded for it."""
     jobs = cluster.ask("jobs/overview")["jobs"]
     newest = max(jobs, key=lambda job: job["start-time"])
     failures = cluster.ask(f"jobs/{newest['jid']}/exceptions")["exceptionHistory"]["entries"]
@@ -119,10 +119,10 @@ def newest_job(cluster):
 
 
 def when_half_done(cluster, jobs):
-    """Wait until a job started after the first ``jobs`` has done tasks and has others that run."""
+    """Wait until a job after the first ``jobs`` has finished tasks and running ones."""
 
     def true():
-        with contextlib.suppress(OSError):  # on a busy machine an answer can be late
+        with contextlib.suppress(OSError):  # an answer can be late on a busy machine
             if len(cluster.ask("jobs/overview")["jobs"]) <= jobs:
                 return False
             tasks, _ = newest_job(cluster)
@@ -135,7 +135,7 @@ def when_half_done(cluster, jobs):
 
 @pytest.mark.parametrize("verb", engines.VERBS)
 def test_dedup_and_mine_go_on_after_a_task_manager_is_killed(verb, cluster, engine_corpus, request, tmp_path):
-    """Flink starts anew what the dead process was at."""
+    """Flink starts the tasks of the killed process again."""
     before = len(cluster.ask("jobs/overview")["jobs"])
 
     def kill():
@@ -155,7 +155,7 @@ def test_dedup_and_mine_go_on_after_a_task_manager_is_killed(verb, cluster, engi
 def test_the_same_command_again_after_the_job_manager_is_killed(
     verb, cluster, engine_corpus, request, tmp_path
 ):
-    """The job is lost with its manager; the command fails, and succeeds when there is a new one."""
+    """The job is lost with its manager. The command fails, and succeeds with a new manager."""
     before = len(cluster.ask("jobs/overview")["jobs"])
 
     def kill():
@@ -174,7 +174,7 @@ def test_the_same_command_again_after_the_job_manager_is_killed(
 
 @pytest.mark.parametrize("staged", ["setup file", "wheel"])
 def test_workers_that_have_only_the_staged_package(staged, cluster, source, reference, tmp_path):
-    """A worker environment with Beam and torch but no beam_sts installs what the job stages."""
+    """A worker environment with Beam and torch but without beam_sts installs the staged package."""
     boot = engines.go_program(BOOT)
     python = clean_environment(tmp_path / "clean")
     assert "No module named 'beam_sts'" in ask(python, "import apache_beam, beam_sts").stderr
@@ -184,12 +184,12 @@ def test_workers_that_have_only_the_staged_package(staged, cluster, source, refe
         (package,) = tmp_path.glob("*.whl")
         flags = [f"--extra_package={package}"]
     else:
-        # Boot builds with the setuptools that the workers have; these have an old one.
+        # The boot program builds with the workers' setuptools, which is an old version.
         flags = [f"--setup_file={engines.ROOT}/setup.py", "--experiments=pip_use_build_isolation"]
     cluster.stop()
     try:
         with FlinkCluster(cluster.home, python, boot=boot) as other:
-            # One task manager's worker: two would install into the same environment at once.
+            # One task manager, because the workers of two would install into the same environment at once.
             options = [*SETTINGS, *other.options, "--parallelism=1", *flags]
             process = engines.start("score", *_places(source, tmp_path / "out"), *options)
             engines.finish(process, timeout=900)
@@ -203,7 +203,7 @@ def test_workers_that_have_only_the_staged_package(staged, cluster, source, refe
 
 
 def clean_environment(folder):
-    """Python of a new environment that has all packages of this one but beam_sts, pip and setuptools."""
+    """Python of a new environment with all packages of this one except beam_sts, pip and setuptools."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     links = folder / "dependencies"
     links.mkdir()

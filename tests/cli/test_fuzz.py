@@ -1,11 +1,12 @@
-"""Files that no program wrote on purpose, through the real command: each ends soon, and in one of two ways.
+"""Corrupted files through the real command: each run ends soon, in one of two ways.
 
-Either the run succeeds, and then every row of the file is in the output or among the rejected ones, or it is
-refused with one message that names the file. The files are made from a seed. Forty run by default, all 240 by
+Either the run succeeds, and every row of the file is in the output or rejected, or the file is refused with
+one message that names it. The files are generated from a seed. Forty run by default, all 240 by
 
     python -m pytest -m "slow or not slow" tests/cli/test_fuzz.py
 
-A test's name says which file broke something: ``test_a_broken_file[jsonl-17]`` makes the same bytes again.
+The name of a failed test identifies its file: ``test_a_broken_file[jsonl-17]`` generates the same bytes
+again.
 """
 
 import bz2
@@ -30,13 +31,13 @@ from tests.checkpoints import SENTENCES
 from tests.nasty_texts import nasty_texts
 
 NASTY = nasty_texts(200)
-EACH = 48  # files of a kind: five kinds, 240 files
+EACH = 48  # files of each of five kinds: 240 files
 BY_DEFAULT = 8
-SECONDS = 120  # a run takes about one on an idle core, the largest files five
+SECONDS = 120  # on an idle core a run takes about 1 s, or 5 s with the largest files
 
 
 def good_rows(rng):
-    """Rows whose texts are odd but valid."""
+    """Rows with unusual but valid texts."""
     words = [*SENTENCES, "", " ", '"', ",", "a\nb", "\r", "=1+1", "é́", "\ufeff", "NULL", "NaN"]
     return [
         {
@@ -49,7 +50,7 @@ def good_rows(rng):
 
 
 def damaged(data, rng):
-    """Bytes with a few faults: cut, overwritten, repeated, inserted, swapped."""
+    """Bytes with a few faults: truncated, overwritten, repeated, inserted, swapped."""
     data = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 5))):
         at = rng.randrange(len(data) + 1)
@@ -83,8 +84,8 @@ def parquet(number, rng):
     )
     cases = [
         lambda: whole,
-        lambda: whole[: len(whole) // 2],  # as an upload that broke off
-        lambda: b"PARE" + whole[4:-4] + b"PARE",  # encrypted, says its magic
+        lambda: whole[: len(whole) // 2],  # an interrupted upload
+        lambda: b"PARE" + whole[4:-4] + b"PARE",  # the magic bytes of an encrypted file
         lambda: whole[:-8] + (2**31 - 1).to_bytes(4, "little") + b"PAR1",  # a footer larger than the file
         lambda: b"PAR1" + bytes(4) + b"PAR1",
         lambda: parquet_bytes([{"sentence1": "x" * 3_000_000, "sentence2": "y"}]),
@@ -147,7 +148,7 @@ def delimited(number, rng):
 
 
 def packed(number, rng):
-    """Compressed lines: gzip, of which the ending is always told."""
+    """Compressed lines: gzip, which is recognised by its file name extension."""
     plain = csv_bytes(good_rows(rng))
     whole = gzip.compress(plain)
     archive = io.BytesIO()
@@ -204,15 +205,15 @@ def cases():
 
 
 class Late(BaseException):
-    """Not an Exception: the command would take it for a failure and tell it."""
+    """Not an Exception, which the command would report as a failure."""
 
 
 @pytest.fixture
 def limited():
-    """An alarm that ends the test with a stack where the run hangs."""
+    """An alarm that ends the test with a stack trace if the run hangs."""
 
     def late(*_):
-        faulthandler.dump_traceback(sys.__stderr__)  # the captured one is no file
+        faulthandler.dump_traceback(sys.__stderr__)  # the captured stream is not a file
         raise Late(f"not done after {SECONDS} s")
 
     before = signal.signal(signal.SIGALRM, late)
@@ -226,7 +227,7 @@ def limited():
 def test_a_broken_file(kind, number, tmp_path, tiny, capsys, limited):
     make, name = KINDS[kind]
     (tmp_path / "in").mkdir()
-    # A good file stands beside it: what is lost of the one is nothing of the other.
+    # There is a good file too, of which nothing may be lost.
     good = [{"id": i, "sentence1": f"good {i}", "sentence2": SENTENCES[i % 5]} for i in range(10)]
     (tmp_path / "in" / f"a_{name}").write_bytes(make(number, random.Random(f"{kind} {number}")))
     (tmp_path / "in" / "b_good.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in good))

@@ -1,4 +1,4 @@
-"""Google Cloud Storage, served on this machine by fake-gcs-server: the same bytes as on a disk, one writer.
+"""Google Cloud Storage served by fake-gcs-server on this machine: the same bytes as on a disk, one writer.
 
     pip install -e '.[test,gcs]' && python -m pytest -m slow tests/cli/test_google.py
 
@@ -29,10 +29,10 @@ def bucket(tmp_path, monkeypatch):
 
 
 def _same(bucket, folder):
-    """The shards of a local output folder are the bucket's out/, byte for byte."""
+    """The shards of a local output folder equal those of the bucket's out/ to the byte."""
     for name, content in engines.shards(folder).items():
         found = bucket.get(f"out/{name}")
-        if name.startswith("rejected"):  # it also names its file, which lies elsewhere
+        if name.startswith("rejected"):  # it also names its file, which has another path
             found, content = (pq.read_table(io.BytesIO(data)).drop(["file"]) for data in (found, content))
         assert found == content, name
 

@@ -1,4 +1,4 @@
-"""A checkpoint that wants to run code, a corpus that wants into the reports, and the files that we leave."""
+"""Checkpoints that try to run code, texts that try to inject code into reports, and permissions of files."""
 
 import csv
 import io
@@ -40,7 +40,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class _Parts(HTMLParser):
-    """What a browser would do for a page: its tags, attributes and addresses."""
+    """A parser that collects a page's tags, attributes and addresses."""
 
     def __init__(self):
         super().__init__()
@@ -58,7 +58,7 @@ class _Parts(HTMLParser):
 
 
 def check_page(page):
-    """A report that shows hostile texts and does nothing that they say."""
+    """Check that a report shows hostile texts without any effect."""
     parts = _Parts()
     parts.feed(page)
     assert "PWNED" in "".join(parts.text)  # the texts are shown
@@ -67,11 +67,11 @@ def check_page(page):
     for address in parts.addresses:
         assert address.startswith(("#", "data:,", "https://", "../", "./")), address
         assert not {"evil", "PWNED"} & set(re.findall(r"\w+", address))
-    assert "49PWNED" not in page  # nothing of it was taken for a template
+    assert "49PWNED" not in page  # no text was evaluated as a template
 
 
 def check_csv(file):
-    """No cell that a spreadsheet would run."""
+    """Check that no cell is a formula for a spreadsheet."""
     rows = list(csv.reader(io.StringIO(file.read_bytes().decode(), newline="")))
     assert len(rows) > 1
     assert any("PWNED" in cell for row in rows for cell in row)
@@ -235,7 +235,7 @@ def test_a_hostile_checkpoint_runs_nothing_and_reads_nothing_outside(
         assert message in said
         assert not (tmp_path / "out").exists()
     else:
-        assert status in (0, 2)  # what it names is not used, or refused
+        assert status in (0, 2)  # the named file is either not used or refused
 
 
 @pytest.mark.parametrize(("mask", "file_mode", "folder_mode"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
@@ -253,7 +253,7 @@ def test_outputs_have_the_modes_that_the_user_set(mask, file_mode, folder_mode, 
 
 
 def test_a_link_in_the_output_folder_is_replaced_not_followed(tiny, tmp_path):
-    """Another user of a shared folder cannot have us overwrite a file of ours."""
+    """Another user of a shared folder cannot make the command overwrite a file."""
     pq.write_table(pa.table({"text_a": ["a"], "text_b": ["b"]}), tmp_path / "in.parquet")
     (tmp_path / "precious").write_text("years of work")
     (tmp_path / "out").mkdir()

@@ -1,6 +1,6 @@
-"""A data set of the Hugging Face hub as input: the real client against a server on this machine.
+"""A data set of the Hugging Face Hub as input: the real client with a server on this machine.
 
-The server speaks the few requests of the hub's API that reading takes: repository, paths, tree, files.
+The server answers the few requests of the Hub's API that reading needs: repository, paths, tree, files.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ TOKEN = "hf_a_token_of_the_tests"
 
 
 class Hub:
-    """One private data set, ``someone/pairs``, of files by name."""
+    """A server with one private data set, ``someone/pairs``."""
 
     def __init__(self, files):
         hub = self
@@ -124,10 +124,10 @@ def test_a_data_set_of_the_hub_is_read_by_its_path(hub, table, tmp_path, tiny):
     assert [file["path"] for file in run["input"]] == [
         f"hf://datasets/someone/pairs/data/train-{number:05d}-of-00002.parquet" for number in range(2)
     ]
-    assert all(len(file["identity"]) == 40 for file in run["input"])  # the hub's hash of the file
+    assert all(len(file["identity"]) == 40 for file in run["input"])  # the Hub's hash of the file
     for text in (said, *(path.read_text(errors="replace") for path in (tmp_path / "out").rglob("*.*"))):
         assert TOKEN not in text
-    # The same files are the same run.
+    # A run with the same files is the same run.
     assert "2 of 2 shards were there" in engines.finish(
         _score(tmp_path, tiny, hub, pattern, options), timeout=300
     )

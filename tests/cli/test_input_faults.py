@@ -1,4 +1,4 @@
-"""Inputs that change, types and values, encodings and delimiters, by the commands."""
+"""Changing inputs, types and values, encodings and delimiters, through the commands."""
 
 import csv
 import io

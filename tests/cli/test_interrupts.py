@@ -18,13 +18,13 @@ STATUS = {signal.SIGINT: (130, "interrupted. "), signal.SIGTERM: (143, "terminat
 
 
 def _as_from_a_terminal():
-    """What runs in a shell's background has SIGINT ignored, and so would what it starts."""
+    """Reset SIGINT: a shell's background jobs ignore it, and so would the processes that they start."""
     for number in STATUS:
         signal.signal(number, signal.SIG_DFL)
 
 
 def _wait_until_attended(process):
-    """SIGTERM is caught: Python itself catches only SIGINT, so the command's own handlers are in place."""
+    """Wait until SIGTERM is caught: Python itself catches only SIGINT, so the command's handlers are set."""
     bit = 1 << (signal.SIGTERM - 1)
     status = Path(f"/proc/{process.pid}/status")
     while process.poll() is None:
@@ -35,9 +35,9 @@ def _wait_until_attended(process):
 
 
 def interrupted(command, seconds, number, times=1):
-    """Start a command, signal its group as a terminal does, and check how it ends; gives its status.
+    """Start a command, send a signal to its process group like a terminal, and return its status.
 
-    The signal comes so many seconds after the command answers signals itself: before that, Python starts.
+    The signal is sent ``seconds`` after the command has set its handlers; before that, Python starts.
     """
     with subprocess.Popen(
         command,
@@ -57,7 +57,7 @@ def interrupted(command, seconds, number, times=1):
                 time.sleep(0.01)
         _, said = process.communicate(timeout=120)
     status, word = STATUS[number]
-    # At its very end Python gives SIGTERM its default again.
+    # At its end Python resets SIGTERM to its default.
     assert process.returncode in (status, 0, -signal.SIGTERM), (command, seconds, process.returncode, said)
     assert "Traceback" not in said
     lines = said.splitlines()
@@ -89,7 +89,7 @@ def test_the_console_command_and_sigterm():
 
 
 def test_a_signal_that_is_ignored_stays_so():
-    """As in ``command &`` of a script, whose Ctrl-C is not meant for it."""
+    """As with ``command &`` in a script, Ctrl-C is not for this command."""
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); sys.argv = ['beam-sts']; "
         "import beam_sts; from beam_sts.interrupts import attended\n"
@@ -112,7 +112,7 @@ def test_a_forked_child_does_not_answer_for_its_parent():
 
 
 def test_signals_are_answered_before_anything_is_imported():
-    """Without installed packages, since some have Python import more while it starts."""
+    """Without installed packages, because some make Python import more at its start."""
     code = "import sys; sys.argv = ['beam-sts']; import beam_sts"
     command = [sys.executable, "-S", "-X", "importtime", "-c", code]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stderr
@@ -123,7 +123,7 @@ def test_signals_are_answered_before_anything_is_imported():
 
 
 def workers_of(pid):
-    """Process numbers of the workers that a command has started and that have imported something."""
+    """Process ids of the workers of a command that have begun to import."""
     children = [file.read_text().split() for file in Path(f"/proc/{pid}/task").glob("*/children")]
     found = [int(child) for line in children for child in line]
     return [child for child in found if b"beam_sts.cli.worker" in Path(f"/proc/{child}/cmdline").read_bytes()]
@@ -145,13 +145,13 @@ def test_workers_answer_no_signal_and_end_with_their_command(number, tmp_path):
         while len(workers := workers_of(process.pid)) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        for worker in workers:  # as they import Beam
+        for worker in workers:  # while they import Beam
             os.kill(worker, signal.SIGINT)
             os.kill(worker, signal.SIGTERM)
         time.sleep(0.2)
         assert workers_of(process.pid) == workers
         os.kill(process.pid, number)
-        _, said = process.communicate(timeout=60)  # the workers hold standard error open too
+        _, said = process.communicate(timeout=60)  # the workers have standard error open too
     if number == signal.SIGKILL:
         assert (process.returncode, said) == (-number, "")
     else:

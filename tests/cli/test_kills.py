@@ -1,8 +1,8 @@
-"""Real processes, killed for real at random moments: the output is that of a run nobody disturbed.
+"""Real processes, killed at random moments: the output is that of an uninterrupted run.
 
     python -m pytest -m slow tests/cli/test_kills.py     # some 25 minutes
 
-BEAM_STS_KILLS says how often each command is killed (20), BEAM_STS_SEED at which moments.
+BEAM_STS_KILLS is how often each command is killed (20), BEAM_STS_SEED the seed of the moments.
 """
 
 import json
@@ -48,10 +48,10 @@ def files(output, folders):
 
 
 def killed_often(start, out, progress, wanted, rng):
-    """Run a command and kill it again and again, half of the times amid its commits; compare what is done.
+    """Run a command and kill it repeatedly, half of the times during commits; compare the final output.
 
     Args:
-        start: starts the command in a session of its own.
+        start: starts the command in a new session.
         out: its output folder.
         progress: the folder whose shards are its commits.
         wanted: compares the finished output.
@@ -84,7 +84,7 @@ def killed_often(start, out, progress, wanted, rng):
         shutil.rmtree(out)
     engines.finish(start())
     wanted()
-    assert left_something >= KILLS // 4  # else the moments were chosen badly
+    assert left_something >= KILLS // 4  # otherwise the moments were badly chosen
     assert not list(out.rglob(".*"))
     assert not (out / "_run" / "work").exists()
 
@@ -132,7 +132,7 @@ sys.exit(dedup.main(sys.argv[1:]))
 
 
 def killed_often_with_small_shards(script, flags, tmp_path, folders, progress):
-    """The same of a script that makes many shards, beside a whole run of it; ``folders`` are compared."""
+    """The same for a script that writes many shards; ``folders`` are compared with an uninterrupted run."""
     out = tmp_path / "out"
 
     def start(output=out):
@@ -156,7 +156,7 @@ def killed_often_with_small_shards(script, flags, tmp_path, folders, progress):
 
 
 def test_deduplicating_that_is_killed_twenty_times_ends_with_the_same_bytes(tmp_path, tiny):
-    """Every phase is hit: reading, candidates, scores (in shards of 200 pairs, to have many), rows."""
+    """Kills occur in every phase: reading, candidates, scores (in many shards of 200 pairs), rows."""
     pq.write_table(pa.table({"text": made_texts(500)}), tmp_path / "in.parquet")
     flags = ["--input", tmp_path / "in.parquet", "--text", "text", "--model", tiny, "--threads", "1"]
     flags += ["--candidates", "exact,minhash,lexical", "--neighbours", "20", "--rows_per_shard", "10"]
@@ -221,8 +221,8 @@ def test_a_clock_that_jumps_between_the_tries_changes_nothing(source, tmp_path, 
                 process.poll() is not None or len(list((out / "scores").glob("part-*"))) >= more
             )
         )
-        os.killpg(process.pid, signal.SIGSTOP)  # alive, and not done before the second one has started
-        # A run of another time is refused by the lock, whose holder no clock outdates.
+        os.killpg(process.pid, signal.SIGSTOP)  # alive, and not finished before the second run starts
+        # A second run is refused by the lock, which does not expire while its holder lives.
         second = engines.start("score", *flags, "--output", out)
         _, refusal = second.communicate(timeout=120)
         os.killpg(process.pid, signal.SIGKILL)
@@ -235,7 +235,7 @@ def test_a_clock_that_jumps_between_the_tries_changes_nothing(source, tmp_path, 
 
 
 def test_worker_processes_end_with_their_launcher(source, tmp_path):
-    """The kernel ends them, and they commit nothing for a run that is no more."""
+    """The kernel ends the workers, and they commit nothing after the end of their run."""
     out = tmp_path / "out"
     flags = ("--input", source, "--output", out, "--rows_per_shard", 20, "--threads", 1)
     workers = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")

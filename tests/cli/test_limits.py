@@ -1,4 +1,4 @@
-"""Limits of the process: an error that names its cause, or no difference; the next run is whole."""
+"""Limits of the process: an error that names its cause, or no effect; the next run is complete."""
 
 import resource
 import subprocess

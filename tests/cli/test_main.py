@@ -1,4 +1,4 @@
-"""The console command, what every verb shares on the terminal, and ``beam-sts models``."""
+"""The console command, the terminal output that all verbs share, and ``beam-sts models``."""
 
 import importlib
 import json
@@ -14,7 +14,7 @@ from beam_sts.cli import main, models, score
 from beam_sts.models import registry
 from tests.checkpoints import SENTENCES
 
-BEAMS = ("score", "dedup", "mine", "evaluate")  # verbs that take Beam's options too
+BEAMS = ("score", "dedup", "mine", "evaluate")  # verbs that accept Beam's options too
 PARSERS = {verb: importlib.import_module(f"beam_sts.cli.{verb}").parser for verb in main.verbs()}
 
 
@@ -206,7 +206,7 @@ def test_models_measures_speed_of_what_is_here(capsys):
 
 
 def test_no_folder_for_temporary_files_is_one_line():
-    """As in a container whose only writable folder is that of the output."""
+    """A container in which only the output folder is writable."""
     code = (
         "import sys, tempfile; sys.argv = ['beam-sts', 'score']; "
         "tempfile._candidate_tempdir_list = lambda: ['/nowhere', '/proc/none']; "

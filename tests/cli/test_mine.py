@@ -23,7 +23,7 @@ COLUMNS = {
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """Sentences of the smoke recipe, three a document, and rows that cannot be used."""
+    """Sentences of the smoke recipe, three per document, and rows that cannot be used."""
     folder = tmp_path_factory.mktemp("corpus")
     smoke_recipe(folder)
     table = pq.read_table(folder / "train.parquet")
@@ -106,7 +106,7 @@ def files_of(output):
 
 @pytest.fixture
 def small_parts(monkeypatch):
-    """Shards and blocks so small that there are many of them."""
+    """Small shards and blocks, so that there are many."""
     monkeypatch.setattr(shards, "PAIRS_PER_SHARD", 400)
     monkeypatch.setattr(shards, "TEXTS_PER_RANDOM_SHARD", 90)
     monkeypatch.setattr(nearest, "BLOCK", 70)

@@ -1,9 +1,9 @@
-"""An S3 server on this machine, real requests, real stops: the same bytes out as on a local disk.
+"""An S3 server on this machine, with real requests and kills: the same output bytes as on a local disk.
 
     python -m pytest -m slow tests/cli/test_object_store.py
 
-Needs Go (the server is built from its module) and s3fs. A small proxy between client and server slows, cuts
-and refuses.
+Needs Go (the server is built from its module) and s3fs. A small proxy between client and server delays,
+truncates and refuses requests.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ def _free_port():
 
 
 class Server:
-    """versitygw over a folder; objects outlive it."""
+    """A versitygw server over a folder; its objects remain after it stops."""
 
     def __init__(self, folder):
         self.program = engines.go_program(SERVER)
@@ -69,9 +69,10 @@ class Server:
 
 
 class Proxy:
-    """Passes requests on, and lets ``trouble`` answer some of them instead.
+    """A proxy that forwards requests, or disturbs them as ``trouble`` decides.
 
-    trouble: gives None, or "throttle" (503 SlowDown), "cut" (half of the answer's body), "slow" (a wait).
+    ``trouble`` returns None, or "throttle" (503 SlowDown), "cut" (half of the answer's body) or "slow" (a
+    delay).
     """
 
     def __init__(self, port):
@@ -193,7 +194,7 @@ def flags(tmp_path, full_size):
 
 
 def _check(port, output, reference):
-    """The same shards; a rejected row also names its file, which lies elsewhere."""
+    """Check for the same shards; a rejected row also names its file, which has another path."""
     fs, folder = _fs(port), f"bucket/{output}"
     names = [path.removeprefix(f"{folder}/") for path in fs.find(folder) if "/part-" in path]
     wanted = engines.shards(reference)
@@ -252,11 +253,11 @@ def test_a_killed_run_goes_on_with_takeover(store, reference, flags, capsys):
     assert score.main([*arguments, "--takeover"]) == 0
     _check(store.port, "killed", reference)
     assert json.loads(_fs(store.port).cat_file("bucket/killed/summary.json"))["shards_skipped"] >= 5
-    assert score.main(arguments) == 0  # a clean end leaves no lease
+    assert score.main(arguments) == 0  # a normal end removes the lease
 
 
 def test_a_run_that_was_taken_over_while_it_lives_stops_and_harms_nothing(store, reference, flags):
-    """The first run is not dead but stopped, as by a network that is away; it wakes when all is done."""
+    """The first run is paused, as if by a lost network, and continues after the second has finished."""
     arguments = flags(store.port, "fenced")
     with engines.start("score", *arguments) as first:
         _wait_for_shards(store.port, "fenced", 5)
@@ -275,13 +276,13 @@ def test_a_run_that_was_taken_over_while_it_lives_stops_and_harms_nothing(store,
 
 
 def test_a_clock_that_is_days_off_neither_frees_nor_takes_a_lease(store, reference, flags):
-    """Requests are signed with a clock: this one is nobody's business but the store's, so it gets its own."""
+    """Requests are signed with the time, so the clock of the store's client is shifted."""
     engines.need("faketime")
     arguments = flags(store.port, "skewed")
     with engines.start("score", *arguments) as first:
         _wait_for_shards(store.port, "skewed", 5)
         first.send_signal(signal.SIGSTOP)
-        for shift in ("+10m", "-10m"):  # within what S3 takes for a signature
+        for shift in ("+10m", "-10m"):  # within the limit that S3 accepts for a signature
             command = ["faketime", "-m", "-f", shift, sys.executable, "-m", "pipelines.score", *arguments]
             environment = {**os.environ, "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
             second = subprocess.run(
@@ -345,7 +346,7 @@ def test_a_store_that_keeps_failing_ends_the_run_with_the_reason(store, referenc
     with engines.beside(fail):
         assert score.main(flags(proxy.port, "refused", config_kwargs=FEW_TRIES)) == 1
     error = capsys.readouterr().err
-    # An answer to HEAD has no body that says more.
+    # An answer to HEAD has no body with details.
     assert any(said in error for said in ("SlowDown", "Reduce your rate", "Service Unavailable"))
     assert "run the same command again" in error
     assert "Traceback" not in error

@@ -1,4 +1,4 @@
-"""docs/options.md lists the options that the commands have."""
+"""docs/options.md lists the options of the commands."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_page_of_options_is_current():
-    pytest.importorskip("sentence_transformers")  # which the options of train need
+    pytest.importorskip("sentence_transformers")  # needed for the options of train
     from beam_sts.cli.option_tables import document
 
     page = (ROOT / "docs/options.md").read_text(encoding="utf-8")

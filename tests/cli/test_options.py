@@ -1,4 +1,4 @@
-"""Options out of bounds end in one line that names option, value and bounds, before anything is read."""
+"""Invalid options end in one line with option, value and valid range, before anything is read."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""``pipelines.dedup --contains`` and ``--unit`` as a user runs them, by both drivers."""
+"""``pipelines.dedup --contains`` and ``--unit``, with both drivers."""
 
 import json
 import os
@@ -23,7 +23,7 @@ FOOTER = "Click here to subscribe to our weekly letter."
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """Pages of which some have a test item, and mails with a footer and quoted replies."""
+    """Pages, some with a test item, and mails with a footer and quoted replies."""
     folder = tmp_path_factory.mktemp("passages")
     rng = random.Random(0)
     items = [sentence(rng, rng.randint(8, 20)) for _ in range(12)]
@@ -109,11 +109,11 @@ def test_repeated_lines_go_and_the_first_stays(corpus, tmp_path, runner):
     assert FOOTER in kept["p00"]
     assert sum(FOOTER in text for text in kept.values()) == 1
     assert kept["p07"] == "I agree."
-    assert [row["id"] for row in read(tmp_path / "out", "removed")] == ["p09"]  # nothing is left of it
+    assert [row["id"] for row in read(tmp_path / "out", "removed")] == ["p09"]  # nothing remains of it
     quoted = next(row for row in read(tmp_path / "out", "passages") if row["id"] == "p07")
     assert (quoted["survivor"], quoted["start"], quoted["survivor_start"]) == ("p06", 0, 0)
     assert (quoted["rule"], quoted["survivor_in"], quoted["source"]) == ("identical", "input", "line")
-    assert summary["rows_changed"] == 14  # seven test items are there again too
+    assert summary["rows_changed"] == 14  # seven repeated test items are included
     assert summary["most_found"]["p00"] == 8 + 3
 
 

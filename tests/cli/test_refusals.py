@@ -1,4 +1,4 @@
-"""Whatever refuses a command, its output folder is as it was before, and the corrected command runs."""
+"""If a command is refused, its output folder is unchanged, and the corrected command runs."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -107,7 +107,7 @@ REFUSED_LATE = {
 
 
 def contents(folder):
-    """Of all files, but for the lock: that says who held it last."""
+    """The state of all files except the lock, which names its last holder."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "lock"]
     return {path: path.read_bytes() for path in files}
 

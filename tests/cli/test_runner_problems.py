@@ -1,4 +1,4 @@
-"""Each runner's first error: before the input is looked at, it says what is missing and what to type."""
+"""Each runner's first error comes before the input is read, and says what is missing and what to type."""
 
 import socket
 import zipfile
@@ -16,7 +16,7 @@ DATAFLOW = ["--runner=DataflowRunner", "--project=p", "--region=r", "--temp_loca
 
 
 class Made(Machine):
-    """A machine that has what its attributes say; by default everything but a network."""
+    """A machine described by attributes; by default it has everything except a network."""
 
     major: int | None = 17
     listening: tuple[tuple[str, int], ...] = ()
@@ -50,7 +50,7 @@ class Made(Machine):
 
 
 def server(folder, engine):
-    """A jar that starts what Beam's job server for an engine starts."""
+    """A jar that starts the same class as Beam's job server for an engine."""
     path = folder / f"{engine}.jar"
     with zipfile.ZipFile(path, "w") as jar:
         main = f"org.apache.beam.runners.{engine.lower()}.{engine}JobServerDriver"
@@ -122,7 +122,7 @@ def test_a_jar_that_is_not_there_and_one_that_is_another(tmp_path, spark):
 
 
 def test_a_jar_s_address_that_answers_nothing(flink):
-    """A real look-up, at a port that nothing listens on."""
+    """A real look-up at a port without a listener."""
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
     args = ["--runner=FlinkRunner", f"--flink_job_server_jar=http://127.0.0.1:{port}/server.jar"]

@@ -1,4 +1,4 @@
-"""The same input through every runner that a machine alone can run: the same output.
+"""Every runner that one machine can run gives the same output.
 
 Record in docs/runners.md what ran: BEAM_STS_RECORD=1 python -m pytest -m slow tests/cli/test_runners.py
 """
@@ -14,7 +14,7 @@ from scripts.job_server import job_server_jar
 from tests import engines
 from tests.checkpoints import SENTENCES
 
-# Spark's workers in this process complain when their channel is closed at the job's end.
+# Spark's workers in this process log errors when their channel is closed at the job's end.
 quiet_end = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 pytestmark = [pytest.mark.slow, quiet_end]
 
@@ -38,7 +38,7 @@ SCORE = ("--rows_per_shard=40", "--threshold=0.5", "--threads=1", "--empty=rejec
 
 
 def options_of(name):
-    """Beam's options of a runner, its program fetched or built; skips where what that takes is missing."""
+    """Beam's options for a runner, whose program is fetched or built; otherwise the test is skipped."""
     options = RUNNERS[name]
     if "Prism" in name:
         return [option.format(PRISM=engines.go_program(engines.PRISM)) for option in options]
@@ -55,7 +55,7 @@ def shown(name):
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
-    """Rows of which some are rejected."""
+    """Rows, some of which are rejected."""
     path = tmp_path_factory.mktemp("runners") / "pairs.jsonl"
     rows = [
         {"id": i, "text_a": SENTENCES[i % 7], "text_b": f"{SENTENCES[i % 5]} {i}" if i % 11 else ""}

@@ -1,4 +1,4 @@
-"""The command line as a user runs it: in this process where that is enough, on its own where it is killed."""
+"""The command line of score: in this process, or in a separate one if it is killed."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def _args(source, output, model, *more):
 
 
 def _run(source, output, model, *more):
-    """Exit status and summary of a run in this process."""
+    """Run in this process, and return exit status and summary."""
     status = score.main(_args(source, output, model, *more))
     return status, json.loads((output / "summary.json").read_text()) if status == 0 else None
 
@@ -280,7 +280,7 @@ def _wait_for_shards(process, output, count):
 
 @pytest.fixture
 def long_source(tmp_path):
-    """Some seconds of work for the full-size model, in many shards."""
+    """Input for some seconds of work of a model of full size, in many shards."""
     rows = 3000
     texts = [" ".join([SENTENCES[i % 7], str(i), *SENTENCES[:5]]) for i in range(rows)]
     pq.write_table(
@@ -315,7 +315,7 @@ def test_a_second_process_is_refused_and_ctrl_c_leaves_a_resumable_output(
     shards = ("--rows_per_shard", "5")
     with _start(*_args(long_source, out, full_size, *shards)) as process:
         _wait_for_shards(process, out, 3)
-        process.send_signal(signal.SIGSTOP)  # or it ends before the second one has begun
+        process.send_signal(signal.SIGSTOP)  # so that it does not end before the second run begins
         assert score.main(_args(long_source, out, full_size, *shards)) == 2
         process.send_signal(signal.SIGCONT)
         assert f"process {process.pid} on" in capsys.readouterr().err

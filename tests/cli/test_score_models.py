@@ -1,4 +1,4 @@
-"""pipelines.score with the options that concern the model: long texts, logits, pickles, architectures."""
+"""pipelines.score with the options of the model: long texts, logits, pickles, architectures."""
 
 import json
 import shutil

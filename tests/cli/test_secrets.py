@@ -1,4 +1,4 @@
-"""No secret reaches a message, a log or a file: of any URL shape, verb, option and library error."""
+"""No secret is in a message, a log or a file, for any form of URL, verb, option and library error."""
 
 import json
 import logging
@@ -71,7 +71,7 @@ def test_a_url_with_a_secret_is_refused_and_never_shown(shape, secret):
     secret = f"Q{secret}Q"
     url = shape.format(secret)
     if shape in ("https://{}@host/a.parquet", "https://host/{}@place/a") and "/" in secret:
-        # Without a colon it cannot be told from a path with an @ in it where the first part is a host.
+        # Without a colon it cannot be distinguished from a path with an @ whose first part is a host.
         url = shape.format(secret.replace("/", "").replace(".", ""))
         secret = secret.replace("/", "").replace(".", "")
     said = hide_secrets(f"GET {url} failed: 403")
@@ -198,7 +198,7 @@ def test_no_verb_and_no_option_shows_one_nor_writes_it_down(number, pairs, tmp_p
 
 
 class Telling(fsspec.AbstractFileSystem):
-    """A store whose errors tell its options, as some libraries' do."""
+    """A store whose errors include its options, as those of some libraries do."""
 
     protocol = "telling"
     cachable = False

@@ -1,4 +1,4 @@
-"""A Spark cluster on this machine: the same output, also when an executor or a Python worker is killed.
+"""A Spark cluster on this machine: the same output, even if an executor or a Python worker is killed.
 
 Needs Java, Maven and minutes. Engines are kept in ~/.cache/beam_sts (BEAM_STS_ENGINES):
 
@@ -27,7 +27,7 @@ def cluster():
 
 
 def executors(cluster):
-    """Process numbers of the executors that the Spark workers have started."""
+    """Process ids of the executors of the Spark workers."""
     found = []
     for name, pid in cluster.pids().items():
         if name.startswith("spark_worker"):
@@ -39,14 +39,14 @@ def executors(cluster):
 
 
 def executor_logs(cluster):
-    """What the executors of the newest job have logged so far."""
+    """The logs of the executors of the newest job so far."""
     jobs = sorted((cluster.home / "tmp").glob("app-*"))
     return [log.read_text() for log in jobs[-1].glob("*/stderr")] if jobs else []
 
 
 @contextlib.contextmanager
 def killing(victims, cluster):
-    """Kill processes when the job that the block starts is half done."""
+    """Kill processes when the job that the block starts is half finished."""
     jobs = len(list((cluster.home / "tmp").glob("app-*")))
 
     def half_done():
@@ -83,7 +83,7 @@ def test_a_killed_executor_s_work_is_done_again(verb, cluster, engine_corpus, re
 
 @pytest.mark.parametrize("verb", engines.VERBS)
 def test_the_same_command_again_after_the_workers_are_killed(verb, cluster, engine_corpus, request, tmp_path):
-    """An executor keeps the dead worker for its next tasks, so that all tries of a task fail at once."""
+    """An executor keeps the dead worker for its next tasks, so all attempts of a task fail at once."""
     run, reference, check, same = engines.VERBS[verb]
     with killing(lambda: list(filter(engines.connected, cluster.workers())), cluster):
         run(engine_corpus, tmp_path / "out", *cluster.options, status=1)

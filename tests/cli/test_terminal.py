@@ -1,4 +1,4 @@
-"""What reaches the terminal acts on nothing there, in every verb; it fits every encoding and every pipe."""
+"""Output of every verb has no control sequences for the terminal, and works with any encoding and pipe."""
 
 import ast
 import contextlib
@@ -24,7 +24,7 @@ ATTACK = "\x1b]0;PWNED\x07\x1b[31mR\x9b2J\u202e\u2066\u200b\nerror: faked\r\x7f"
 
 
 def acts(text):
-    """Letters of a text that act on a terminal, line breaks and tabs of ours left out."""
+    """The characters of a text that control a terminal, except our line breaks and tabs."""
     kinds = ("Cc", "Cf", "Cs", "Zl", "Zp")
     return [letter for letter in text if letter not in "\n\t" and unicodedata.category(letter) in kinds]
 
@@ -43,11 +43,11 @@ def test_ordinary_letters_stay_and_others_are_spelled_out(text):
 
 
 def test_all_that_is_printed_goes_through_the_one_writer():
-    """No other module writes to a standard stream: this reads their sources."""
+    """No other module writes to a standard stream; this checks their sources."""
     generators = {
         "beam_sts/models/__main__.py",
         "beam_sts/io/format_tables.py",
-    }  # of tables for the documentation
+    }  # these print tables for the documentation
     found = []
     for path in [*ROOT.glob("beam_sts/**/*.py"), *ROOT.glob("pipelines/*.py")]:
         name = path.relative_to(ROOT).as_posix()
@@ -66,7 +66,7 @@ def test_all_that_is_printed_goes_through_the_one_writer():
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
-    """Files, columns, ids, texts and a finished deduplication, all named to attack."""
+    """Files, columns, ids, texts and a finished deduplication, all with hostile names."""
     folder = tmp_path_factory.mktemp("terminal") / f"d{ATTACK.replace('/', '')}"
     folder.mkdir()
     texts = [f"A cat number {number} sat on the mat {ATTACK}" for number in range(12)] * 2
@@ -128,7 +128,7 @@ def _calls(folder, ids):
 def test_no_verb_prints_what_acts_on_a_terminal(hostile, capfd, monkeypatch):
     folder, ids = hostile
     for command, arguments in _calls(folder, ids):
-        with contextlib.suppress(SystemExit):  # of an option that is refused
+        with contextlib.suppress(SystemExit):  # the option is refused
             command(arguments)
         said = capfd.readouterr()
         for stream in said:
@@ -215,10 +215,10 @@ def test_closed_streams_and_no_home_are_no_failure(tmp_path):
 
 
 def test_an_error_of_grpc_is_told_by_its_code_and_details(capfd):
-    """As text it has five lines, of which the last is ">"."""
+    """As a text it has five lines; the last is ">"."""
 
     def run():
-        with grpc.insecure_channel("127.0.0.1:1") as channel:  # no runner listens there
+        with grpc.insecure_channel("127.0.0.1:1") as channel:  # there is no runner at this port
             return channel.unary_unary("/a/b")(b"", timeout=20)
 
     assert guarded(run, stays="All stays", again="run the same command again") == 1

@@ -1,4 +1,4 @@
-"""Processes x threads never exceed the cores given: whole runs are watched through /proc while they score."""
+"""Processes x threads never exceed the given cores: whole runs are observed through /proc."""
 
 import os
 import random
@@ -17,18 +17,19 @@ from tests.checkpoints import SENTENCES
 
 ROOT = Path(__file__).parents[2]
 ROWS, ROWS_PER_SHARD = 6_000, 300
-# A thread counts as computing from this share of all processor time on. Beam's threads for messages, timers
-# and polling take less; there are dozens, and under load from outside some always wait for a core.
+# A thread counts as computing if it has at least this share of all processor time. Beam's threads for
+# messages, timers and polling have less. There are dozens, and under external load some always wait for a
+# core.
 SHARE = 0.05
-# While one thread hands over to the next, both are ready for a moment: 0 to 8% of the samples. With twice as
-# many threads as cores it is most of them.
+# When a thread hands over to the next, both are briefly ready: in 0 to 8% of the samples. With twice as many
+# threads as cores it is most samples.
 LIMIT = 0.25
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 
 
 def _processes(root):
-    """A process and all that it started."""
+    """A process and all its descendants."""
     pending = [root]
     while pending:
         pid = pending.pop()
@@ -36,12 +37,12 @@ def _processes(root):
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
             try:
                 pending += map(int, children.read_text().split())
-            except OSError:  # ended meanwhile
+            except OSError:  # the process has ended
                 continue
 
 
 def _threads(root):
-    """(process, thread) -> whether it runs or waits for a core, and its processor time in clock ticks."""
+    """For each (process, thread): whether it runs or waits for a core, and its CPU time in clock ticks."""
     found = {}
     for pid in _processes(root):
         for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
@@ -54,9 +55,9 @@ def _threads(root):
 
 
 def computing_threads(command, scores):
-    """Run a command; how often how many of its computing threads wanted a core at once, while it scored.
+    """Run a command, and count how many of its computing threads wanted a core at once.
 
-    Only between the first shard and the last but one: before, processes start at their own pace.
+    Samples are taken from the first shard to the last but one, when all processes have started.
     """
     samples, ticks, before = [], {}, {}
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
@@ -90,7 +91,7 @@ def source(tmp_path_factory):
 
 
 def _share_above(source, folder, model, cores, *options):
-    """Share of the samples in which more threads wanted to compute than there are cores."""
+    """The share of the samples in which more threads wanted to compute than there are cores."""
     allowed = sorted(os.sched_getaffinity(0))[:cores]
     command = ["taskset", "--cpu-list", ",".join(map(str, allowed)), sys.executable, "-m", "pipelines.score"]
     command += ["--input", str(source), "--output", str(folder), "--model", str(model)]

@@ -1,4 +1,4 @@
-"""The pool of Python workers that the engines of one machine share."""
+"""The pool of Python workers that the engines on one machine share."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from tests import engines
 
 @pytest.fixture
 def pool(tmp_path):
-    """Its workers are a program that waits, as one does that imports torch."""
+    """A pool of workers that wait, like a process that imports torch."""
     program = tmp_path / "worker"
     program.write_text("#!/bin/sh\nexec sleep 60\n")
     program.chmod(0o755)
@@ -24,7 +24,7 @@ def pool(tmp_path):
 
 
 def test_a_killed_worker_is_started_again_a_few_times(pool):
-    """Flink waits for ever for one that was killed before it had connected."""
+    """Flink waits forever for a worker that was killed before it connected."""
     for _ in range(2):
         first = pool._worker_processes["1-1"]
         os.kill(first.pid, signal.SIGKILL)

@@ -18,7 +18,7 @@ THRESHOLD = 0.7
 
 
 def run(rows, folder, **args):
-    """Every output as a list; a pipeline hands over files only."""
+    """Every output as a list, through files."""
     with beam.Pipeline(FnApiRunner()) as pipeline:
         done = pipeline | beam.Create(rows) | DeduplicateTexts(threads=1, **args)
         for name in done._fields:
@@ -96,7 +96,7 @@ def test_the_command_gives_the_same_by_a_runner(tmp_path, keep):
 
 
 def both(tmp_path, *args, model="beam-sts-nano"):
-    """The same command on one machine and by a runner; gives the folders, whose tables are equal."""
+    """Run the same command on one machine and by a runner, check equal tables, and return both folders."""
     common = ["--input", str(tmp_path / "in.parquet"), "--text", "text", "--id", "name", "--threads", "1"]
     common += ["--rows_per_shard", "9", "--model", str(model), *args]
     one, two = tmp_path / "one", tmp_path / "two"

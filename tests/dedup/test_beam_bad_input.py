@@ -1,4 +1,4 @@
-"""What a corpus can hold that it should not: one machine and a Beam runner make the same of it."""
+"""Bad values in a corpus: one machine and a Beam runner treat them equally."""
 
 import json
 
@@ -28,7 +28,7 @@ ODD = [  # numbers and texts as ids, ids that look like numbers, empty texts, nu
 
 
 def outcomes(tmp_path, source, model, *options):
-    """What both ways give: exit status, tables without scores (which differ in last bits) and counts."""
+    """The results to compare: exit status, tables without scores (which differ in last bits), and counts."""
     found = []
     args = ["--input", str(source), "--text", "text", "--id", "id", "--threads", "1", "--model", str(model)]
     for name, more in (("one", ()), ("two", ("--runner", "FnApiRunner"))):
@@ -61,7 +61,7 @@ def test_odd_ids_and_texts(tmp_path, tiny, empty):
     assert counts["rows_rejected"] == {"keep": 3, "score": 3, "reject": 7}[empty]
     assert counts["empty_texts_kept"] == {"keep": 4, "score": 0, "reject": 0}[empty]
     gone = {row["id"]: row["survivor"] for row in tables["removed"]}
-    assert gone['"007"'] == "7"  # the number, which came first; the text that looks like it is another id
+    assert gone['"007"'] == "7"  # the number, which came first; the text that looks the same is another id
     assert ('"blank 1"' in gone) == (empty == "score")
 
 

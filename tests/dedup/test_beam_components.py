@@ -16,7 +16,7 @@ from beam_sts.dedup.forest import Forest, node_code
 
 
 def oracle(edges):
-    """Of each node its component, named by the smallest code, and the nodes of that."""
+    """For each node its component, named by the smallest code, and the nodes of that component."""
     graph = nx.Graph(edges)
     for part in nx.connected_components(graph):
         name = min(map(node_code, part))

@@ -1,4 +1,4 @@
-"""A deduplication by Beam that stops half way: what is scored is not scored again, the result is the same."""
+"""A deduplication by Beam that stops half way: no pair is scored twice, and the result is the same."""
 
 import json
 
@@ -17,7 +17,7 @@ FOLDERS = ("kept", "removed", "pairs", "clusters")
 
 @pytest.fixture
 def source(tmp_path, monkeypatch):
-    """Texts in groups of near-equal ones, whose pairs are kept in some ten shards."""
+    """Texts in groups of near-duplicates, with pairs in some ten shards."""
     texts = [f"A {what} of number {n // 3} {'!' * (n % 3)}" for n in range(60) for what in ("man", "dog")]
     path = tmp_path / "in.parquet"
     pq.write_table(pa.table({"id": range(len(texts)), "text": texts}), path)

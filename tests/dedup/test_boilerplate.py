@@ -1,4 +1,4 @@
-"""What many texts share around contents that differ is boilerplate; what copies share is not."""
+"""Words that many texts share around different contents are boilerplate; words that copies share are not."""
 
 import random
 
@@ -15,12 +15,12 @@ SYLLABLES = ("ba", "co", "di", "fu", "ge", "ha", "ki", "lo", "mu", "ne", "po", "
 
 
 def words(rng, count):
-    """So many words of a vocabulary of some thousands."""
+    """Random words of a vocabulary of some thousands."""
     return ["".join(rng.choices(SYLLABLES, k=3)) for _ in range(count)]
 
 
 def framed(rng, texts, *, frame, content, after=0):
-    """Texts of the same frame, before and perhaps after contents of their own; and these contents."""
+    """Texts with the same frame before, and perhaps after, different contents; and these contents."""
     head, tail = " ".join(words(rng, frame)), " ".join(words(rng, after))
     contents = [" ".join(words(rng, content)) for _ in range(texts)]
     return [f"{head} {own} {tail}".strip() for own in contents], contents

@@ -1,4 +1,4 @@
-"""The fact guard: what counts as another fact, what is form alone, and that any text can be read."""
+"""The fact guard: what is another fact, what is only another form, and that any text can be read."""
 
 # ruff: noqa: E501, SIM905  (word lists and frames read better one to a line)
 
@@ -170,7 +170,7 @@ def test_white_space_is_no_fact(words, blank):
     one, two = " ".join(words), blank.join(words)
     if (
         "\n" not in one
-    ):  # a line break parts what a blank does not: "a" and "million" are a number in one line
+    ):  # a line break separates words that a space does not: "a million" is a number only in one line
         assert read_facts(one).keys == read_facts(two).keys
 
 
@@ -198,7 +198,7 @@ def test_the_time_is_linear(name):
         return time.process_time() - begun
 
     quarter = max(seconds(text[: len(text) // 4]), 0.02)
-    assert seconds(text) < 16 * quarter  # a square would be 16 times the quarter and more
+    assert seconds(text) < 16 * quarter  # quadratic work would take at least 16 times as long as the quarter
 
 
 def test_pairs_that_reach_the_threshold_are_compared():

@@ -1,4 +1,4 @@
-"""Deduplication looks at its texts first: their languages, and what they share around contents."""
+"""What deduplication learns from its texts first: their languages and their boilerplate."""
 
 import random
 import warnings
@@ -65,7 +65,7 @@ def test_a_model_that_does_not_know_the_language_is_left_out_on_every_path(tmp_p
     assert summary["languages"]["unknown"] == {"de": 8}
     assert summary["verify"]["scored"] == 0
     assert summary["languages"]["warning"] in (one / "report.html").read_text()
-    caplog.set_level("WARNING")  # the commands let errors through alone
+    caplog.set_level("WARNING")  # the commands log only errors
     alone = deduplicate([*GERMAN, *copies], threshold=0.8, model_share=0.0)
     assert "does not know some languages of the texts (de)" in caplog.text
     found = deduplicate([*GERMAN, *copies], threshold=0.8)

@@ -28,7 +28,7 @@ def by_command(tmp_path, *args):
 
 
 def kinds():
-    """The table as each kind that users bring, and what makes a table of it again."""
+    """The table as each supported kind, with the function that converts it back."""
     yield "arrow", lambda made: made, lambda frame: frame
     yield "batch", lambda made: made.combine_chunks().to_batches()[0], lambda frame: frame
     yield (
@@ -61,7 +61,7 @@ def test_a_table_of_any_kind_gives_what_the_command_gives(kind, bring, back, kee
     assert back(found.kept).to_pylist() == wanted["kept"].to_pylist()
     assert back(found.removed).to_pylist() == wanted["removed"].to_pylist()
     assert back(found.clusters).to_pylist() == wanted["clusters"].to_pylist()
-    pairs = back(found.pairs).cast(wanted["pairs"].schema)  # numbers that are not there are NaN in pandas
+    pairs = back(found.pairs).cast(wanted["pairs"].schema)  # missing numbers are NaN in pandas
     rows = [[str(v) for v in row.values()] for row in pairs.to_pylist()]
     assert sorted(rows) == sorted([str(v) for v in row.values()] for row in wanted["pairs"].to_pylist())
     (rejected,) = back(found.rejected).to_pylist()
@@ -81,7 +81,7 @@ def test_pandas_rows_keep_their_index_and_types():
     found = deduplicate(frame, threads=1)
     assert list(found.kept.index) == ["c", "a"]
     assert list(found.removed.index) == ["b"]
-    assert found.kept["x"].tolist() == [{1, 2}, None]  # a column that Arrow could not hold
+    assert found.kept["x"].tolist() == [{1, 2}, None]  # a column that Arrow cannot represent
     assert found.removed["survivor"].tolist() == [0]
 
 
@@ -106,7 +106,7 @@ def test_against_another_table(tmp_path):
 
 
 class Counted:
-    """Scores, and counts how often it is asked."""
+    """A scorer that counts its pairs."""
 
     def __init__(self, scores):
         self.scores, self.pairs = scores.score, 0
@@ -138,9 +138,9 @@ def test_at_another_threshold(tmp_path, keep, monkeypatch):
     without = [{k: v for k, v in row.items() if k != "score"} for row in lower.removed]
     assert without == [{k: v for k, v in row.items() if k != "score"} for row in anew.removed]
     scored = counted.pairs
-    assert scored == len(lower.pairs) - len(found.pairs)  # what was missing, and nothing twice
+    assert scored == len(lower.pairs) - len(found.pairs)  # only the missing pairs, each once
     assert lower.at(0.5).threshold == 0.5
-    assert counted.pairs == scored  # the scores of 0.4 are there
+    assert counted.pairs == scored  # the scores of the run at 0.4 are reused
     with pytest.raises(UserError, match=r"threshold 1\.5: must be between 0 and 1"):
         found.at(1.5)
 

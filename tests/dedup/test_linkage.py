@@ -11,7 +11,7 @@ from beam_sts.dedup.representatives import PairScores, pick_representatives
 
 
 def oracle(n, scores, threshold, rows, rank):
-    """The definition, with a search through all pairs of clusters each time."""
+    """The definition of the linkage, with a search through all pairs of clusters in each step."""
     clusters = [[i] for i in np.argsort(rank).tolist()]
 
     def mean(one, other):
@@ -35,7 +35,7 @@ def oracle(n, scores, threshold, rows, rank):
 def test_average_linkage_is_what_its_definition_says(n, data):
     upper = [(i, j) for i in range(n) for j in range(i + 1, n)]
     chosen = data.draw(st.lists(st.sampled_from(upper), unique=True))
-    # Scores that differ by more than what sums in another order do, so that no tie is a matter of rounding.
+    # Scores differ by more than the error of sums in another order, so rounding decides no tie.
     values = data.draw(st.permutations(range(40, 40 + len(chosen))))
     scores = {pair: float(np.float32(v / 100 + v * v / 1e6)) for pair, v in zip(chosen, values, strict=True)}
     rows = data.draw(st.lists(st.sampled_from([1, 3]), min_size=n, max_size=n))
@@ -45,7 +45,7 @@ def test_average_linkage_is_what_its_definition_says(n, data):
     labels = average_clusters(a, b, s, 0.45, rank, np.array(rows))
     found = {frozenset(np.flatnonzero(labels == name).tolist()) for name in np.unique(labels)}
     assert found == oracle(n, scores, 0.45, rows, rank)
-    # The accepted pairs within a cluster hold it together, which is what pick_representatives relies on.
+    # The accepted pairs within a cluster connect it, which pick_representatives relies on.
     links = PairScores(a, b, s).accepted(0.45).within(labels)
     assert components(links.a, links.b, n).tolist() == labels.tolist()
 
@@ -75,7 +75,7 @@ def test_no_row_goes_for_one_of_another_cluster():
 
 
 def test_one_to_one_matches_are_the_best_both_ways():
-    # 0 and 1 are new, 2 and 3 the other input: 2 is the best of both new ones, but 1 is its best.
+    # 0 and 1 are new, 2 and 3 the other input: 2 is the best match of both new rows, and 1 is its best match.
     pairs = PairScores(np.array([0, 0, 1]), np.array([2, 3, 2]), np.array([0.8, 0.7, 0.9], np.float32))
     fixed, rank = np.array([False, False, True, True]), np.arange(4)
     assert pick_representatives(pairs, 0.5, rank, fixed=fixed).representative.tolist() == [2, 2, 2, 3]
@@ -94,7 +94,6 @@ def test_overlap_is_by_the_formula_and_sees_codes():
     assert code == back  # in either order
     assert code > 2 * brand > 0
     assert empty == other == 0
-    plain = Overlap(
-        np.ones_like(overlap.weights)
-    )  # abcde: three runs, of them two shared with the two of abcd
+    # abcde has three shingles, and shares two with abcd, which has two.
+    plain = Overlap(np.ones_like(overlap.weights))
     assert plain.scores(pa.array(["abcd"]), pa.array(["abcde"]))[0] == pytest.approx(2 / (2**0.6 * 3**0.4))

@@ -1,4 +1,4 @@
-"""A text goes only for one that carries what it says: texts of shapes that lose something."""
+"""A text is removed only in favour of one with its content: kinds of texts in which content could be lost."""
 
 import numpy as np
 import pyarrow as pa
@@ -51,7 +51,7 @@ def test_the_longer_text_stays(keep, longer_first):
     shorter = [short for short, _ in SHAPES.values()]
     kept = deduplicate([*longer, *shorter] if longer_first else [*shorter, *longer], keep=keep, **PLAIN).kept
     assert set(longer) <= set(kept)
-    if keep == "longest":  # and the others go: all that they say is there
+    if keep == "longest":  # and the others are removed: their content is in the survivor
         assert kept == longer
 
 
@@ -66,7 +66,9 @@ def test_two_replies_to_one_post_stay():
 def test_a_receipt_says_what_is_lost_and_none_bars_nothing():
     longer = f"{POST} {REPLY}"
     loose = deduplicate([POST, longer], keep="first", max_lost=None, **PLAIN)
-    assert [row["lost"] for row in loose.removed] == [pytest.approx(len(REPLY), abs=2)]  # but for full stops
+    assert [row["lost"] for row in loose.removed] == [
+        pytest.approx(len(REPLY), abs=2)
+    ]  # except for full stops
     assert deduplicate([POST, longer], keep="first", **PLAIN).removed == []
     (pair,) = deduplicate([POST, longer], **PLAIN).pairs
     assert (pair["lost_a"], pair["lost_b"]) == (0, pytest.approx(len(REPLY), abs=2))

@@ -1,4 +1,4 @@
-"""A profile is a set of defaults: it is the same everywhere, and what is given by itself wins."""
+"""A profile is a set of defaults, the same in every interface; explicit settings take precedence."""
 
 import json
 

@@ -12,7 +12,7 @@ SCORES = st.sampled_from([0.1, 0.4, 0.7, 0.8, 0.9, 1.0])
 
 @st.composite
 def corpora(draw):
-    """A full matrix of scores, and which pairs of it were candidates."""
+    """A full matrix of scores, and which of its pairs are candidates."""
     n = draw(st.integers(1, 12))
     upper = [(i, j) for i in range(n) for j in range(i + 1, n)]
     scores = {pair: draw(SCORES) for pair in upper}
@@ -37,7 +37,7 @@ def comparer(scores, asked=None):
 
 
 def oracle(n, scores, chosen, rank, threshold):
-    """The rule as its docstring says it, one component after the other."""
+    """The rule of the docstring, applied to one component after the other."""
     import networkx as nx
 
     graph = nx.Graph([p for p in chosen if scores[p] >= np.float32(threshold)])
@@ -111,7 +111,7 @@ def test_a_long_chain_costs_scores_in_proportion_and_says_what_was_not_looked_at
 
     found = pick_representatives(chain, 0.9, np.arange(n)[::order], compare=far)
     assert sum(asked) <= 8 * n
-    # Every other node goes, to the neighbour that stays.
+    # Every other node is removed in favour of a kept neighbour.
     assert (found.representative != np.arange(n)).sum() == n // 2
     assert found.unverified == n // 2 - 8
     assert (np.abs(found.representative - np.arange(n)) <= 1).all()
@@ -141,10 +141,10 @@ def test_a_bar_keeps_a_row_in_one_direction_or_both():
         return pick_representatives(pairs, 0.9, np.array(rank)).representative.tolist()
 
     assert representatives([0, 0]) == [0, 0, 0]
-    assert representatives([1, 1]) == [0, 0, 0]  # the first must not go, and does not
+    assert representatives([1, 1]) == [0, 0, 0]  # the first must not be removed
     assert representatives([2, 0]) == [0, 1, 0]
     assert representatives([3, 0]) == [0, 1, 0]
-    assert representatives([1, 3], rank=(2, 0, 1)) == [0, 1, 2]  # what is best may not take the other's place
+    assert representatives([1, 3], rank=(2, 0, 1)) == [0, 1, 2]  # the best row must not replace the other
     fixed = np.array([True, False, False])
     pairs = PairScores(*ends, scores, np.array([2, 0], np.uint8))
     assert pick_representatives(pairs, 0.9, np.arange(3), fixed=fixed).representative.tolist() == [0, 1, 0]

@@ -28,7 +28,7 @@ def graphs(draw):
 
 
 def show(names):
-    """Examples that are their own names."""
+    """Examples whose values are their names."""
 
     def made(left, right, scores):
         ends = list(zip(names[left].tolist(), names[right].tolist(), strict=True))
@@ -38,7 +38,7 @@ def show(names):
 
 
 def groups(rule, pairs):
-    """Nodes that hang together at the lowest threshold, as problems of their own with the nodes' names."""
+    """The components at the lowest threshold as separate problems, with the nodes' names."""
     linked = pairs.accepted(CUTS[0])
     labels = components(linked.a, linked.b, len(rule.rank))
     for name in np.unique(labels):
@@ -62,7 +62,7 @@ def test_counts_of_groups_add_up_to_those_of_the_whole(graph):
         found = rule.settle(pairs, row["threshold"])
         gone = found.representative != np.arange(len(rule.rank))
         assert not gone[rule.fixed].any()
-        kept_rows = (~gone & ~rule.fixed).sum()  # of each node that stays one row stays
+        kept_rows = (~gone & ~rule.fixed).sum()  # one row is kept of each kept node
         assert row["removed"] == rule.own_rows.sum() - kept_rows
 
 

@@ -1,4 +1,4 @@
-"""Every setting of a deduplication, right and wrong, on its four ways in: one answer, one error."""
+"""Every setting of a deduplication, valid and invalid, in its four interfaces: one result, one error."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -116,12 +116,12 @@ CASES = [
 @pytest.mark.parametrize(("name", "value"), CASES)
 def test_a_wrong_value_gets_one_answer(name, value):
     if name not in RIGHT or (name == "candidates" and value == ("pairs:x",)):
-        return  # of elements alone; a file of pairs is right here
+        return  # only for elements; a file of pairs is valid here
     with pytest.raises(UserError) as of_library:
         deduplicate(TEXTS, **{name: value})
     with pytest.raises(UserError) as of_transform:
         DeduplicateTexts(**{name: value})
-    if name == "candidates":  # both list what there is
+    if name == "candidates":  # both messages list the valid values
         assert str(of_library.value).split(":")[0] == str(of_transform.value).split(":")[0]
     else:
         assert str(of_library.value) == str(of_transform.value)

@@ -18,5 +18,5 @@ def test_shards_are_bounded_by_pairs_and_characters_and_hold_each_pair_once(size
         count, size = part.stop - part.start, sum(sizes[part])
         assert 1 <= count <= most
         assert size <= shards.CHARACTERS_PER_SHARD or count == 1
-        if after:  # as full as can be
+        if after:  # full: the next text would not fit
             assert count == most or size + sizes[after.start] > shards.CHARACTERS_PER_SHARD

@@ -1,4 +1,4 @@
-"""The rule for answers: numbers by value, passages, other facts, any script; what it costs."""
+"""The rule for answers: numbers by value, passages, other facts, any script; its costs."""
 
 import string
 

@@ -1,4 +1,4 @@
-"""Calibration: it rises, it survives its file, and a file that is none is refused."""
+"""Calibration: it rises, a file restores it, and an invalid file is refused."""
 
 import json
 
@@ -11,7 +11,7 @@ from beam_sts.evaluation.calibration import METHODS
 
 
 def marks(count=400, seed=0):
-    """Marks of 1 to 5 that rise with the score by a curve, and noise."""
+    """Marks of 1 to 5 that rise with the score along a curve, with noise."""
     rng = np.random.default_rng(seed)
     scores = rng.uniform(0, 1, count)
     return scores, np.clip(1 + 4 * scores**3 + rng.normal(0, 0.3, count), 1, 5)
@@ -40,7 +40,7 @@ def test_a_saved_one_is_the_same(method):
 
 
 def test_isotonic_regression_by_hand():
-    # 2 and 1 fall, so that both get 1.5; two marks of one score are averaged.
+    # The marks 2 and 1 fall, so both become 1.5; two marks of one score are averaged.
     curve = fit_calibration([0.1, 0.2, 0.4, 0.6, 0.6], [1, 2, 1, 3, 5])
     assert curve.apply([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 1.0]).tolist() == pytest.approx(
         [1, 1, 1.5, 1.5, 1.5, 2.75, 4, 4]

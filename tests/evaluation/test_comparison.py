@@ -1,4 +1,4 @@
-"""Paired comparisons: known values, what the intervals promise, and samples that are too small."""
+"""Paired comparisons: known values, coverage of the intervals, and samples that are too small."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from beam_sts.evaluation.comparison import compare_groups, holm
 
 
 def answers(differences, base=None):
-    """Two systems, one answer to each question, that differ by what is given."""
+    """Two systems with one answer to each question and the given differences."""
     base = np.linspace(0.3, 0.7, len(differences)) if base is None else base
     scores = np.concatenate([base, base + differences])
     count = len(differences)
@@ -38,7 +38,7 @@ def test_swapping_the_systems_changes_the_sign_alone():
 
 
 def test_with_several_answers_the_error_is_the_clustered_one():
-    # The sandwich estimator of a regression of all answers on the system, clustered by question, by hand.
+    # The sandwich estimator, by hand, of a regression of all answers on the system, clustered by question.
     rng = np.random.default_rng(2)
     questions, each = 50, 4
     level, both = rng.normal(0.5, 0.2, questions), rng.normal(0, 0.05, (2, questions))
@@ -108,7 +108,7 @@ def test_several_systems_are_corrected_for_and_ordered():
     ],
 )
 def test_a_sample_that_is_too_small_says_so_and_raises_no_alarm(differences, note):
-    """Fewer than six questions that differ give p below 0.05 in no sign test, however alike they are."""
+    """With fewer than six different questions no sign test gives p below 0.05."""
     (found,) = compare(*answers(np.array(differences)), "a")
     assert note in found.note
     assert found.p >= 0.05
@@ -135,7 +135,7 @@ def test_a_baseline_that_is_no_group_is_named():
 
 
 def simulated(rng, questions, answers, shift=0.0, *, unequal=False, ties=0.0):
-    """Two systems that differ by ``shift``: shared questions, an own ability at each, and noise."""
+    """Two systems that differ by ``shift``, with an effect of each shared question, and noise."""
     level, parts = rng.beta(4, 2, questions), []
     for number in (0, 1):
         ability = rng.normal(shift * number, 0.05, questions)
@@ -197,7 +197,7 @@ def test_a_thousand_equal_pairs_of_systems(monkeypatch, design):
 
 @pytest.mark.slow
 def test_a_thousand_times_four_equal_systems_alarm_no_more_often(monkeypatch):
-    """Holm keeps the chance of any alarm among three comparisons below 5%: pytest -m slow, as above."""
+    """Holm keeps the probability of any alarm among three comparisons below 5%: pytest -m slow, as above."""
     monkeypatch.setattr("beam_sts.evaluation.comparison._RESAMPLES", 10)
     rng, alarms = np.random.default_rng(9), 0
     for _ in range(1000):

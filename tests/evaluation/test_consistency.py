@@ -1,4 +1,4 @@
-"""Consistency of answers to one question: means, clusters, samples; against a plain computation."""
+"""Consistency of answers to one question: means, clusters, samples; compared with a simple computation."""
 
 import itertools
 
@@ -15,7 +15,7 @@ from beam_sts.evaluation.consistency import consistency
 
 
 class Letters:
-    """Scores of texts by the letters that both have: known values, without a model."""
+    """A scorer by common letters, with known values and without a model."""
 
     def __init__(self):
         self.pairs = 0

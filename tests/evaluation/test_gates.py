@@ -1,4 +1,4 @@
-"""Gates, and what CI services read of them; names come from the input and are not trusted."""
+"""Gates and their output for CI services; names are from the input and not trusted."""
 
 from xml.etree import ElementTree
 

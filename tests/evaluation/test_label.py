@@ -16,7 +16,7 @@ from beam_sts.evaluation.label import (
 
 
 def _sheet(scores, truth, count, rng, labels=None, done=None, precision=0.95):
-    """Labels and indices after one more sheet."""
+    """Labels and indices after a further sheet."""
     steps = steps_of(scores)
     population = np.bincount(steps, minlength=STEPS)
     estimate = None if labels is None else estimate_quality(population, labels)
@@ -43,7 +43,7 @@ def test_the_first_sheet_has_most_pairs_around_the_threshold_and_some_everywhere
         steps_of(scores), wanted_steps(np.full(STEPS, 200), 0.7), 400, np.random.default_rng(0)
     )
     near, far = (np.abs(scores[chosen] - 0.7) < 0.1).mean(), scores[chosen] < 0.2
-    assert near > 0.3  # 0.2 if it were even
+    assert near > 0.3  # 0.2 with an even sample
     assert far.sum() > 20
 
 
@@ -119,8 +119,8 @@ def test_rare_kinds_are_drawn_more_often_and_weigh_less():
         rare = kinds[chosen] == "numbers"
         found.append(rare.sum())
         weigh.append(weights[rare].sum() / weights.sum())
-    assert np.mean(found) > 18  # 10 if kinds made no difference
-    assert abs(np.mean(weigh) - 0.1) < 0.02  # but together they count for what they are
+    assert np.mean(found) > 18  # 10 if kinds had no effect
+    assert abs(np.mean(weigh) - 0.1) < 0.02  # but their total weight is their share
     chosen, weights = draw_kinds(kinds[-5:], 9, np.random.default_rng(0))
     assert sorted(chosen.tolist()) == [0, 1, 2, 3, 4]
     assert set(weights.tolist()) == {1.0}

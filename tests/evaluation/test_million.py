@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.slow
 COUNT = 1_000_000
 MOST_MIB = 600
-"""Measured: 421 MiB with references, 454 MiB by --consistency (four answers a question)."""
+"""Limit in MiB. Measured: 421 MiB with references, 454 MiB with --consistency (four answers per question)."""
 RUN = """
 import sys
 from pathlib import Path
@@ -30,7 +30,7 @@ VERBS = ("was built in", "opened in", "was sold in", "closed in", "was seen in")
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
-    """125,000 questions, four answers of two systems to each; b has another year in every other answer."""
+    """125,000 questions, each with four answers of two systems; half of b's have another year."""
     file = tmp_path_factory.mktemp("million") / "answers.parquet"
     rng = np.random.default_rng(0)
     row = np.arange(COUNT)

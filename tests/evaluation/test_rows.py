@@ -1,4 +1,4 @@
-"""References as they are: one, lists, several columns, JSON of mixed types; systems as rows or columns."""
+"""References of every form: one, lists, several columns, JSON of mixed types; systems as rows or columns."""
 
 import json
 

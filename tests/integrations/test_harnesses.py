@@ -1,4 +1,4 @@
-"""The adapters run in their harnesses, each where its package installs."""
+"""The adapters run in their harnesses, if the package of the harness is installed."""
 
 import importlib
 import json
@@ -73,7 +73,7 @@ def test_inspect_ai_scores_a_task_with_the_best_of_its_targets(tmp_path):
 
     outputs = [ModelOutput.from_content("mockllm/model", answer) for answer, _ in QUESTIONS]
     for output in outputs:
-        output.usage = ModelUsage()  # else its tokens are counted, with a vocabulary from the network
+        output.usage = ModelUsage()  # otherwise tokens are counted, with a vocabulary from the network
     task = Task(
         dataset=[Sample(input="Capital?", target=["Paris", "Rome"]) for _ in QUESTIONS], scorer=similar()
     )

@@ -1,4 +1,4 @@
-"""Tables as files of every format that is read."""
+"""Tables as files of every supported format."""
 
 import bz2
 import csv
@@ -22,7 +22,7 @@ ENDINGS = [".parquet", ".feather", ".arrow", ".arrows", *LINES]
 
 
 def write(path, table):
-    """Write a table in the format of the path's ending, a few rows in each group or batch."""
+    """Write a table in the format of the path's extension, with a few rows in each group or batch."""
     plain, _, packed = path.name.partition(".")[2].partition(".")
     if plain == "parquet":
         pq.write_table(table, path, row_group_size=3)

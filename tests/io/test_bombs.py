@@ -1,6 +1,6 @@
-"""Small files that stand for huge ones: an error or rejected rows, within 3 GB of memory at most.
+"""Small files that expand to huge ones: an error or rejected rows, within 3 GB of memory.
 
-Minutes long: python -m pytest -m slow tests/io/test_bombs.py
+It takes minutes: python -m pytest -m slow tests/io/test_bombs.py
 """
 
 import bz2
@@ -18,7 +18,7 @@ from tests.io.test_changed import with_footer
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-# All that reading and writing do without a model: plan, read, sift, the rejected rows, one shard's bytes.
+# All steps of reading and writing without a model: plan, read, sift, rejected rows, one shard's bytes.
 READ = """
 import json, sys
 from pathlib import Path

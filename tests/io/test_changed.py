@@ -1,4 +1,4 @@
-"""A file that is not what it was when it was planned is an error where it is read, in every format."""
+"""A file that has changed since it was planned is an error when it is read, in every format."""
 
 import os
 
@@ -58,7 +58,7 @@ def test_one_bit_of_data_flipped_is_an_error_and_another_content(tmp_path, endin
     assert again.contents != plan.contents
     with pytest.raises(UserError, match="changed while it was read"):
         read(plan)
-    assert read(plan, [plan.slices[:1]]) == ROWS[:4]  # what has not changed is still read
+    assert read(plan, [plan.slices[:1]]) == ROWS[:4]  # unchanged parts are still read
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -77,7 +77,7 @@ def test_rows_lost_or_added_are_an_error(tmp_path, ending, rows):
     plan = plan_input(str(path), 6)
     write(path, table(rows))
     if len(rows) > len(ROWS) and ending in LINES:
-        assert read(plan) == ROWS  # a log that grows: what was there when the run began is what it reads
+        assert read(plan) == ROWS  # of a growing log, a run reads what existed when it began
         return
     with pytest.raises(UserError, match=rf"in{ending}: "):
         read(plan)
@@ -114,7 +114,7 @@ def test_a_remote_file_is_compared_too(tmp_path, ending):
     fs.pipe_file(place, write(tmp_path / f"in{ending}", table(ROWS)).read_bytes())
     plan = plan_input(place, 4)
     assert read(plan) == ROWS
-    # Of a remote Parquet file it is the store's version that tells: here, when it was written.
+    # A remote Parquet file is identified by the store's version; here by its modification time.
     fs.pipe_file(place, write(tmp_path / f"in{ending}", table(ROWS[::-1])).read_bytes())
     with pytest.raises(UserError, match="changed while it was read"):
         read(plan)

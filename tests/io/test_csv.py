@@ -146,4 +146,4 @@ def test_what_pythons_writer_writes_is_read_as_pythons_reader_reads_it(tmp_path,
 )
 def test_any_mutilation_is_read_alike_whatever_the_slices(tmp_path, pieces, per_slice):
     path = write(tmp_path / "in.csv", b"x,y\n" + b"".join(pieces))
-    assert read(path, per_slice) == read(path, 1000)  # read() sees that good + bad = rows
+    assert read(path, per_slice) == read(path, 1000)  # read() checks that good + bad = rows

@@ -91,7 +91,7 @@ def test_formulas_are_defused_on_request_only():
         *(f"'{t}" for t in texts[: len(FORMULA_STARTS)]),
         *texts[-4:],
     ]
-    assert [row[1] for row in safe] == ["n", *map(str, range(-5, 5))]  # numbers are no formulas
+    assert [row[1] for row in safe] == ["n", *map(str, range(-5, 5))]  # numbers are not formulas
 
 
 @settings(max_examples=50)
@@ -130,7 +130,7 @@ def test_texts_that_are_not_utf8_and_dates_that_python_lacks_are_shown_inside_of
 
 
 def test_durations_to_the_nanosecond():
-    """Of which Python has no type, and pandas, which may be installed or not, another text."""
+    """Values for which Python has no type and pandas, if it is installed, has another text."""
     day = 86_400 * 10**9
     counts = pa.array([0, 1, 1_000, 61 * 10**9, day, 2 * day + 5, -1, None], pa.duration("ns"))
     nested = pa.StructArray.from_arrays([counts], ["d"])

@@ -1,4 +1,4 @@
-"""Expressions: a value follows from its row alone, wherever and whenever it is computed."""
+"""Expressions: a value depends only on its row, wherever and whenever it is computed."""
 
 import contextlib
 import time
@@ -118,7 +118,7 @@ PLACES = (".tmp/in.csv", ".tmp/../out.csv", ".tmp/./in.csv", ".tmp/%2e%2e/out.cs
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("reader", READERS)
 def test_no_file_is_read_not_even_of_the_engine_s_own_folder(reader, place, tmp_path, monkeypatch):
-    """DuckDB may read its temporary folder, ``.tmp`` of the current one, also without access to others."""
+    """DuckDB may read its temporary folder, ``.tmp`` in the current one, even without access to others."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".tmp").mkdir()
     for name in (".tmp/in.csv", "out.csv"):
@@ -132,7 +132,7 @@ def test_no_file_is_written_when_memory_is_short(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(expressions._SETTINGS, "memory_limit", "10MB")
     table = pa.table({"x": ["ab" * 500] * 30_000})  # 30 MB, and the value is 60
-    with contextlib.suppress(UserError):  # of whatever DuckDB can do, none writes a file
+    with contextlib.suppress(UserError):  # no function of DuckDB writes a file
         assert len(evaluate(table, "upper(x) || lower(x)", "key")) == len(table)
     assert not list(tmp_path.iterdir())
 
@@ -158,7 +158,7 @@ def test_what_may_be_called_does_not_change_from_call_to_call():
         assert scalar, name
         assert not effects, name
         assert not volatile, name
-        # Other overloads, of moments with a time zone, are constant here too: the zone is UTC.
+        # Other overloads, for timestamps with a time zone, are constant too, because the zone is UTC.
         assert not within_query_alone, name
 
 

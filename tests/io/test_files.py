@@ -64,7 +64,7 @@ def arrow_file(table):
     [(errno.EBUSY, OSError), (errno.EIO, OSError), (errno.EACCES, UserError), (errno.ENOENT, UserError)],
 )
 def test_a_store_that_fails_for_now_is_no_fault_of_the_file(number, kind, ending, call, monkeypatch):
-    """The command then says that it may be run again; else it would call the input wrong."""
+    """The command then says that it can be run again; otherwise it would report bad input."""
     place = f"memory://failing/{call}/in.{ending}"
     table = pa.table({"text": ["a", "b"]})
     publish(place, arrow_file(table) if ending == "arrow" else encode(table, ending))

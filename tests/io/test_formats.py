@@ -113,7 +113,7 @@ def test_an_empty_binary_file_is_refused(tmp_path, ending):
 
 
 def _mistaken():
-    """Pairs of a file's real format and the one its ending says, where bytes can tell them apart."""
+    """Pairs of a file's real format and that of its extension, if bytes can distinguish them."""
     kinds = {".arrow": "arrow", ".arrows": "arrow", ".feather": "arrow"}
     kinds |= {end + packed: f"delimited{packed}" for end in (".csv", ".tsv") for packed in PACK}
     pairs = [(real, said) for real in ENDINGS for said in ENDINGS]
@@ -149,7 +149,7 @@ def test_a_file_without_permission_is_named(tmp_path):
         path.chmod(0)
     for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         folder.chmod(0o755)
-    root = os.geteuid() == 0  # who may read everything
+    root = os.geteuid() == 0  # root may read everything
     if root:
         os.seteuid(65534)
     try:

@@ -1,4 +1,4 @@
-"""JSON Lines in, JSON Lines out: values that nobody asked to change come out as they went in."""
+"""JSON Lines in, JSON Lines out: values are not changed."""
 
 import json
 import tracemalloc
@@ -30,12 +30,12 @@ def read(path, options=RAW_ROWS, per_slice=1000):
 
 
 def exactly(text):
-    """A JSON value to the last digit, the order of keys, and the literals that JSON has not."""
+    """Parse a JSON value to the last digit, with the order of keys and the literals that JSON lacks."""
     return json.loads(text, parse_int=Decimal, parse_float=str, parse_constant=str, object_pairs_hook=list)
 
 
 def through(path, options=RAW_ROWS, per_slice=1000):
-    """The lines that a table of the file's rows, with a score, becomes."""
+    """The lines of a table of the file's rows with a score."""
     _, parts = read(path, options, per_slice)
     assert not [bad for part in parts for bad in part.bad]
     tables = [part.table.append_column("score", pa.array([0.5] * len(part.table))) for part in parts]
@@ -84,7 +84,7 @@ values = st.recursive(
 @given(st.lists(st.dictionaries(st.sampled_from("abcd"), values, max_size=4), max_size=20), st.integers(1, 7))
 @pytest.mark.long
 def test_any_objects_come_out_as_they_went_in(tmp_path, rows, per_slice):
-    rows = [*rows, {"a": 1}]  # a file without any column is refused
+    rows = [*rows, {"a": 1}]  # a file without columns is refused
     path = tmp_path / "in.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     got = [json.loads(line) for line in through(path, per_slice=per_slice)]
@@ -96,7 +96,7 @@ def test_any_objects_come_out_as_they_went_in(tmp_path, rows, per_slice):
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), values, max_size=3), max_size=20))
 @pytest.mark.long
 def test_any_objects_keep_their_values_in_columns_of_types_too(tmp_path, rows):
-    """As in Parquet output: an absent key is null, a column of several types JSON text; no value changes."""
+    """As in Parquet output, a missing key is null, and a column of several types is JSON text."""
     path = tmp_path / "in.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"a": 1}]))
     _, parts = read(path, ReadOptions())

@@ -29,7 +29,7 @@ def _write(path, *lines):
 
 
 def _fits(value):
-    """Whether a value fits an Arrow type as it is."""
+    """Whether a value fits an Arrow type without conversion."""
     return (
         value is None
         or isinstance(value, (bool, str, float))

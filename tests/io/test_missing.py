@@ -1,4 +1,4 @@
-"""A pattern that matches nothing is answered with what is there."""
+"""The error for a pattern without matches lists existing files."""
 
 import os
 import subprocess
@@ -101,7 +101,7 @@ def test_a_folder_that_may_not_be_looked_into_is_no_empty_one(folder):
         "def answer(pattern):\n"
         "    try: return find_files(pattern, ('.csv',))\n"
         "    except UserError as error: return error\n"
-        # Root imports every module first: the other user may not be able to read the environment.
+        # Root imports every module first, because the other user may not be able to read the environment.
         "[answer(pattern) for pattern in sys.argv[1:]]\n"
         "os.setuid(65534)\n"
         "for pattern in sys.argv[1:]: print(answer(pattern))"

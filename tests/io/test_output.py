@@ -88,7 +88,7 @@ def test_an_earlier_run_stays_until_the_one_that_replaces_it_writes(tmp_path):
     assert state() == before
     for overwrite in (False, True):
         with pytest.raises(KeyboardInterrupt):
-            replaced(KeyboardInterrupt())  # tidies nothing up, as a kill
+            replaced(KeyboardInterrupt())  # like a kill, this cleans nothing up
         assert state() != before
         with claim(folder, RUN, overwrite=overwrite) as again:
             assert again.committed() == (set() if overwrite else {0})

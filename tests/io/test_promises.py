@@ -1,4 +1,4 @@
-"""Every promise of docs/formats.md, for every format that it is about."""
+"""Every statement of docs/formats.md, for every format that it covers."""
 
 import codecs
 import csv
@@ -37,7 +37,7 @@ def read(pattern, options=None, per_slice=3, texts=()):
 
 
 def pack(path, data):
-    """Bytes of lines in a file, compressed as its ending says."""
+    """Write lines to a file, compressed by its extension."""
     ending = next((end for end in PACK if end and path.name.endswith(end)), "")
     path.write_bytes(PACK[ending](data))
     return path
@@ -119,8 +119,8 @@ def test_a_column_twice_is_refused(tmp_path, ending):
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_column_of_a_name_that_is_used_within_a_run_is_refused(tmp_path, ending):
-    """Else it would be taken for the rows of JSON Lines as they stand, and be lost."""
-    if ending in LINES:  # our own encoding leaves that column out
+    """Otherwise it would be read as the rows of JSON Lines, and be lost."""
+    if ending in LINES:  # our encoding omits that column
         text = f'{{"a": "x", "{RAW}": "y"}}\n' if ending in JSON else f"a,{RAW}\nx,y\n"
         pack(tmp_path / f"in{ending}", (text if "tsv" not in ending else text.replace(",", "\t")).encode())
     else:
@@ -156,7 +156,7 @@ def test_fields_stay_exactly_as_they_stand(tmp_path, ending):
     data = "\n".join(delimiter.join(row) for row in (names, [*fields, *quoted]))
     _, table, _ = read(pack(tmp_path / f"in{ending}", data.encode()))
     assert list(table.to_pylist()[0].values()) == [*fields, 'say "hi"', "a,b\tc", "two\nlines\r", ""]
-    if ending == ".csv":  # and out again, as Python reads it
+    if ending == ".csv":  # and written again, as Python reads it
         back = list(csv.reader(io.StringIO(encode(table, "csv").decode(), newline="")))
         assert back[1] == list(table.to_pylist()[0].values())
 

@@ -1,4 +1,4 @@
-"""Rows of every kind, in every format and compression, against what plain Python says of them.
+"""Rows of every kind, in every format and compression, compared with a simple implementation.
 
 The longer search, and through the command: python -m pytest -m slow tests/io/test_reading_fuzz.py
 """
@@ -27,14 +27,14 @@ odd = st.sampled_from(
 
 
 class Row(NamedTuple):
-    """A row of an input: its texts, None for null, or a line that is none, as bytes; and another value."""
+    """A row of an input: its texts (None for null) and another value, or an invalid line as bytes."""
 
     texts: "tuple[str | None, str | None] | bytes"
     extra: Any = None
 
 
 def rows_of(ending):
-    """Rows that a format can hold."""
+    """Rows that a format can represent."""
     texts = text | odd
     if "jsonl" in ending:
         extras = st.none() | st.integers(-(2**65), 2**65) | st.floats(allow_nan=False) | text | st.lists(text)
@@ -53,7 +53,7 @@ def delimiter(ending):
 
 
 def write_rows(path, ending, rows):
-    """The rows as a file; a first good row makes sure that there are columns."""
+    """The rows as a file, with a good first row, so that there are columns."""
     if ending not in LINES:
         columns = {
             name: pa.array([row.texts[at] for row in rows], pa.string()) for at, name in enumerate(TEXTS)
@@ -75,7 +75,7 @@ def write_rows(path, ending, rows):
 
 
 def expected(rows, empty):
-    """Numbers and texts of the rows that can be scored; the numbers of the others."""
+    """Row numbers and texts of the rows that can be scored, and the row numbers of the others."""
     good, bad = [], []
     for number, row in enumerate(rows):
         wrong = isinstance(row.texts, bytes) or None in row.texts

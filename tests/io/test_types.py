@@ -1,4 +1,4 @@
-"""Every Arrow type is carried through or refused by name before the run; any table is read as written.
+"""Every Arrow type is carried through, or refused by name before the run; any table is read as written.
 
 The longer search: python -m pytest -m slow tests/io/test_types.py
 """
@@ -22,7 +22,7 @@ from beam_sts.io.rejected import rejected_schema, rejected_table
 
 
 class Custom(pa.ExtensionType):
-    """A type of the user's own, which no worker knows."""
+    """A type defined by a user, which workers do not know."""
 
     def __init__(self):
         super().__init__(pa.int16(), "my.custom")
@@ -141,7 +141,7 @@ def write(path, table):
 
 
 def values(column):
-    """Values of any column, those that Python has no type for as text."""
+    """The values of any column, as texts if Python has no type for them."""
     return [str(value) if pa.types.is_timestamp(column.type) else value for value in listed(column)]
 
 
@@ -165,7 +165,7 @@ def test_every_type_is_carried_through_or_refused_by_name(tmp_path, name, ending
         return
     plan = plan_input(str(path), 2)
     parts = [part for unit in plan.units for part in read_slices(unit, plan.schema)]
-    assert pickle.loads(pickle.dumps(plan)) == plan  # as it travels to a worker
+    assert pickle.loads(pickle.dumps(plan)) == plan  # as it is sent to a worker
     parts = pickle.loads(pickle.dumps(parts))
     refused = NOT_WRITTEN.get(name, ())
     for form in OUTPUT_FORMATS:
@@ -330,7 +330,7 @@ def check_parquet(folder, table, options, per_slice, empty_groups):
         written = pq.read_table(path)
     except pa.ArrowInvalid:
         assume(False)  # Arrow itself fails on a null list in a page of a byte or two
-    if len(written) < len(table):  # nor does it find a lone list again, where it left the dictionary
+    if len(written) < len(table):  # nor a single list, if it left the dictionary
         with pytest.raises(UserError, match="or is damaged: it ends before row"):
             check(path, written, per_slice)
         return
@@ -347,7 +347,7 @@ def check_arrow(folder, table, batch, stream, compression, per_slice):
 
 
 def check(path, table, per_slice):
-    """The file is read as Arrow itself reads it, in any slicing, and is the same when written as Parquet."""
+    """The file is read as Arrow reads it, with any slices, and does not change when written as Parquet."""
     plan = plan_input(str(path), per_slice)
     parts = [part for unit in plan.units for part in read_slices(unit, plan.schema)]
     read = pa.concat_tables([plan.schema.empty_table(), *(part.table for part in parts)])
@@ -394,7 +394,7 @@ def test_any_table_by_any_writer_of_arrow_is_read_as_written(
 
 
 def test_a_parquet_file_without_the_rows_of_its_footer_is_an_error(tmp_path):
-    """As Arrow 25 writes a lone list in pages of a byte: it reads no row of it itself."""
+    """A file as Arrow 25 writes a single list in pages of one byte, of which Arrow itself can read no row."""
     path = tmp_path / "in.parquet"
     settings = {"data_page_size": 1, "write_batch_size": 1, "dictionary_pagesize_limit": 1}
     pq.write_table(pa.table({"a": [[1]]}), path, **settings)

@@ -1,4 +1,4 @@
-"""The data set card, as the datasets library reads it without a network; what mining says of facts."""
+"""The data set card, read by the datasets library without a network; what mining reports on facts."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq

@@ -27,7 +27,7 @@ from beam_sts.mining.core import (
 
 
 def mined(rows):
-    """Pairs from (a, b, score) with a != b, each once."""
+    """Distinct pairs from (a, b, score) with a != b."""
     distinct = {(min(a, b), max(a, b)): s for a, b, s in rows if a != b}
     a = np.array([a for a, _ in distinct], np.int64)
     b = np.array([b for _, b in distinct], np.int64)
@@ -37,7 +37,7 @@ def mined(rows):
 
 
 def sample_evenly(pairs, rows, shards=1):
-    """The sample of shards that are drawn one by one, as a driver does; places in the order of the draws."""
+    """The sample of shards drawn one after the other, as in a driver; indices in the order of draws."""
     order = np.lexsort((pairs.b, pairs.a, pairs.draw))
     shard, band = shard_of(pairs.draw, shards), score_bands(pairs.score)
     counts = np.zeros((shards, 10), np.int64)
@@ -61,7 +61,7 @@ def test_sample_is_as_even_as_bands_allow(pairs, rows):
     assert len(chosen) == min(rows, len(pairs.a)) == len(set(chosen.tolist()))
     there = np.bincount(score_bands(pairs.score), minlength=10)
     drawn = np.bincount(score_bands(pairs.score[chosen]), minlength=10)
-    whole = drawn == there  # a band gives less than another only if it gives all it has
+    whole = drawn == there  # a band has fewer pairs than another only if all of its pairs are chosen
     assert drawn[~whole].max(initial=0) - drawn[~whole].min(initial=100) <= 1
     if (~whole).any():
         assert drawn[whole].max(initial=0) <= drawn[~whole].max() + 1
@@ -74,7 +74,7 @@ def test_sample_does_not_depend_on_the_shards(pairs, rows, shards):
 
 @given(PAIRS, st.booleans(), st.integers(1, 5))
 def test_triplets_of_some_anchors_are_theirs_in_the_whole(pairs, hard, parts):
-    """Of the pairs that have an end in a range of texts, as a worker gets them."""
+    """The result for the pairs with an end in a range of texts, as a worker gets them."""
     rule = {"rule": RULE, "hard": hard}
     whole = triplets(pairs, **rule)
     found = []

@@ -1,4 +1,4 @@
-"""Counts of mining: they add up, check themselves and read themselves from JSON."""
+"""Counts of mining: sums, checks, and JSON."""
 
 import json
 
@@ -26,7 +26,7 @@ def test_they_add_up_in_any_order_and_grouping():
     assert whole.rows_written["raw"]["train"] == 6
     assert whole.rows_written["triplet"] == {"train": 0, "test": 0}
     assert MineCounts.total([]) == MineCounts()
-    assert parts[0] == counts()  # addition changes none of its parts
+    assert parts[0] == counts()  # addition does not change its operands
 
 
 def test_they_come_back_from_json():

@@ -1,4 +1,4 @@
-"""Mining in memory: what the command gives on the same rows, of the kind that was given."""
+"""Mining in memory: the results of the command on the same rows, in the type of the input."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,7 +32,7 @@ def table():
 
 
 def kinds():
-    """The table as each kind that users bring, and what makes a table of it again."""
+    """The table as each supported kind, with the function that converts it back."""
     yield "arrow", lambda made: made, lambda frame: frame
     yield (
         "pandas",

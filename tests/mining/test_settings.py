@@ -1,4 +1,4 @@
-"""Every setting of mining, right and wrong, on its four ways in: one answer, one error."""
+"""Every setting of mining, valid and invalid, in its four interfaces: one result, one error."""
 
 import inspect
 

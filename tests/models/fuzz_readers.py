@@ -1,7 +1,7 @@
-"""Damages the files of checkpoints at random, loads each and says how that ended: ``python -m`` or as a test.
+"""Damages files of checkpoints at random, loads each and reports the outcome; run by ``python -m`` or a test.
 
-What a reader may do with a damaged file is refuse it with a UserError, or score with it where the damage
-changes nothing that can be seen. A crash, a hang, another error or memory beyond a bound is a fault.
+A reader may refuse a damaged file with a UserError, or score with it if the damage cannot be detected. A
+crash, a hang, another error or too much memory is a fault.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SECONDS, MEMORY = 10.0, 2 << 30
 
 
 def mutate_json(content: Any, rng: random.Random) -> Any:
-    """Some values of a JSON document changed, removed, doubled or moved."""
+    """A JSON document with some values changed, removed, duplicated or moved."""
     for _ in range(rng.choice([1, 1, 1, 2, 5])):
         places = list(_places(content, rng))
         if not places:
@@ -79,7 +79,7 @@ def mutate_json(content: Any, rng: random.Random) -> Any:
 
 
 class _Raw:
-    """A document with one value nested too deep for ``json.dumps``."""
+    """A document with a value that is nested too deep for ``json.dumps``."""
 
     def __init__(self, content: Any, holder: Any, key: Any, deep: Any) -> None:
         depth = 0
@@ -90,7 +90,7 @@ class _Raw:
 
 
 def _places(content: Any, rng: random.Random) -> Any:
-    """Where values stand, some hundred of them."""
+    """The paths of some hundred values."""
     level = [content]
     while level:
         node = level.pop()
@@ -103,7 +103,7 @@ def _places(content: Any, rng: random.Random) -> Any:
 
 
 def mutate_bytes(raw: bytes, rng: random.Random) -> bytes:
-    """A file cut, with bytes flipped, or with parts removed, doubled or overwritten."""
+    """A file that is truncated, has flipped bytes, or has removed, duplicated or overwritten parts."""
     data, kind = bytearray(raw), rng.randrange(6)
     at = rng.randrange(len(data) + 1)
     if kind == 0:
@@ -123,7 +123,7 @@ def mutate_bytes(raw: bytes, rng: random.Random) -> bytes:
 
 
 def mutate_safetensors(raw: bytes, rng: random.Random) -> bytes:
-    """The header's length, the header or the numbers of a safetensors file changed."""
+    """A safetensors file with a changed header length, header or numbers."""
     (length,) = struct.unpack("<Q", raw[:8])
     header, numbers = json.loads(raw[8 : 8 + length]), raw[8 + length :]
     kind = rng.randrange(5)
@@ -157,7 +157,7 @@ def mutate_safetensors(raw: bytes, rng: random.Random) -> bytes:
 
 
 def damage(folder: Path, rng: random.Random) -> str:
-    """Change one file of a checkpoint, sometimes two; gives their names."""
+    """Change one or two files of a checkpoint, and return their names."""
     files = [
         file
         for file in sorted(folder.rglob("*"))
@@ -178,7 +178,7 @@ def damage(folder: Path, rng: random.Random) -> str:
 
 
 def seeds(root: Path) -> list[Path]:
-    """Whole checkpoints of each kind of reader: plain, sharded, of modules, of each kind of tokenizer."""
+    """Intact checkpoints for each reader: plain, sharded, of modules, with each kind of tokenizer."""
     from safetensors.torch import load_file, save_file
 
     from tests import architectures
@@ -207,7 +207,7 @@ def seeds(root: Path) -> list[Path]:
 
 
 def _followed(root: Path, plain: Path) -> Path:
-    """A checkpoint of whose tokenizer.json all is followed, with steps of several kinds."""
+    """A checkpoint whose tokenizer.json is fully used, with steps of several kinds."""
     folder = shutil.copytree(plain, root / "followed")
     steps = [
         {"type": "Replace", "pattern": {"String": "``"}, "content": '"'},
@@ -247,15 +247,15 @@ def _stacks(root: Path, plain: Path) -> list[Path]:
 
 
 def fuzz(seconds: float, seed: int, kept: Path | None = None) -> tuple[Counter[str], list[str]]:
-    """Damage and load checkpoints for so many seconds.
+    """Damage and load checkpoints for some time.
 
     Args:
         seconds: how long.
-        seed: of the first case; a case's own is named with a fault.
-        kept: where to put the folders of faults.
+        seed: seed of the first case; a fault is reported with the seed of its case.
+        kept: folder for the checkpoints of faults.
 
     Returns:
-        How often each outcome came, and a line for each fault.
+        The count of each outcome, and a line for each fault.
     """
     outcomes: Counter[str] = Counter()
     faults = []

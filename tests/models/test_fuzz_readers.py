@@ -1,4 +1,4 @@
-"""Damaged checkpoints by the thousand; the faults that this found are cases of ``test_hostile.py``."""
+"""Thousands of damaged checkpoints; the faults that this found are cases of ``test_hostile.py``."""
 
 import pytest
 
@@ -7,8 +7,9 @@ from tests.models.fuzz_readers import fuzz
 
 @pytest.mark.slow
 def test_damaged_checkpoints_are_refused_or_scored():
-    """``python -m pytest -m slow tests/models/test_fuzz_readers.py``; longer, with other seeds:
-    ``python -m tests.models.fuzz_readers SECONDS SEED FOLDER_OF_FAULTS``.
+    """``python -m pytest -m slow tests/models/test_fuzz_readers.py``.
+
+    Longer, with other seeds: ``python -m tests.models.fuzz_readers SECONDS SEED FOLDER_OF_FAULTS``.
     """
     outcomes, faults = fuzz(60, seed=1)
     assert faults == []

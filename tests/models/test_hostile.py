@@ -1,6 +1,6 @@
-"""Checkpoints whose files are wrong: one error that names what is wrong, whatever runs the model.
+"""Checkpoints with wrong files: one error that names the fault, for every backend.
 
-Each is loaded in a process of its own (``tests/isolated.py``), so that a crash is a failed test.
+Each is loaded in a separate process (``tests/isolated.py``), so that a crash is a failed test.
 """
 
 import base64
@@ -37,7 +37,7 @@ def nano(tmp_path):
 
 @pytest.fixture(scope="module")
 def others(tmp_path_factory):
-    """A checkpoint of each other architecture, made when it is asked for."""
+    """A checkpoint of each other architecture, created at its first use."""
     root, made = tmp_path_factory.mktemp("others"), {}
 
     def of(name):
@@ -217,7 +217,7 @@ def test_a_token_without_a_row_in_the_table_is_named(isolated, nano, change, tol
 
 
 def _by_transformers(folder):
-    """Have transformers load the tokenizer, which then follows all that tokenizer.json says."""
+    """Let transformers load the tokenizer, which then uses all of tokenizer.json."""
     settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
     _edit(folder / "tokenizer_config.json", lambda content: content.update(settings))
 
@@ -260,7 +260,7 @@ def test_what_a_tokenizer_makes_of_a_text_is_bounded(isolated, nano, values, tol
 
 @pytest.mark.parametrize("instead", ["nothing", "folder", "pipe", "device"])
 def test_a_tokenizer_without_a_vocabulary_is_refused(isolated, nano, instead):
-    """transformers would make one that takes every word for unknown."""
+    """transformers would make a tokenizer to which every word is unknown."""
     file = nano / "tokenizer.json"
     file.unlink()
     makers = {"folder": file.mkdir, "pipe": lambda: os.mkfifo(file)}
@@ -429,7 +429,7 @@ def test_weights_at_odd_addresses_score_as_they_are(isolated, nano):
     file = nano / "model.safetensors"
     data = file.read_bytes()
     length = struct.unpack("<Q", data[:8])[0]
-    for more in (1, 2, 3):  # blanks after the header move the numbers
+    for more in (1, 2, 3):  # spaces after the header shift the numbers
         header = data[8 : 8 + length] + b" " * more
         file.write_bytes(struct.pack("<Q", length + more) + header + data[8 + length :])
         assert isolated.outcome(nano) == whole

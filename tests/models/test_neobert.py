@@ -1,4 +1,4 @@
-"""NeoBERT beside its authors' modeling code, whose logits for seeded weights are recorded here."""
+"""NeoBERT compared with its authors' modeling code, whose logits for seeded weights are recorded here."""
 
 import json
 
@@ -78,7 +78,7 @@ def test_the_published_size_has_the_published_tensors():
     assert shapes[layer + "ffn.w12.weight"] == (4096, 768)
     assert shapes[layer + "ffn.w3.weight"] == (768, 2048)
     encoder = sum(p.numel() for name, p in model.named_parameters() if name.startswith("model."))
-    assert encoder == 245_136_954 - 30522 * 769  # the released language model less its decoder
+    assert encoder == 245_136_954 - 30522 * 769  # the released language model without its decoder
 
 
 def test_a_published_config_loads_natively_and_its_remote_code_is_not_run(tmp_path):

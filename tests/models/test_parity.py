@@ -1,4 +1,4 @@
-"""Every architecture scores as the reference does: ``CrossEncoder`` of sentence-transformers."""
+"""Every architecture has the scores of the reference, ``CrossEncoder`` of sentence-transformers."""
 
 import json
 import random
@@ -69,7 +69,7 @@ def test_scores_agree_to_a_millionth_on_the_same_micro_batch(kind, folders):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_ids_are_the_reference_tokenizers(kind, folders):
-    """Template, truncation and padding, compared where the reference hands them to the model."""
+    """Template, truncation and padding, compared at the input of the reference's model."""
     reference = CrossEncoder(str(folders(kind)), device="cpu")
     expected = reference.preprocess(PAIRS)
     ours = PairTokenizer.of(load_checkpoint(folders(kind)))
@@ -109,7 +109,7 @@ def test_roberta_without_a_limit_of_its_tokenizer_takes_its_positions_less_two(f
 @pytest.mark.parametrize("backend", ["native", "torch"])
 @pytest.mark.parametrize("kind", ["bert-hash", "bert"])
 def test_a_tokenizer_of_no_known_class_gives_no_token_types(kind, backend, folders, tmp_path):
-    """The reference then gives the model none, whatever tokenizer.json says."""
+    """The reference then passes no token types to the model, whatever tokenizer.json has."""
     folder = shutil.copytree(folders(kind), tmp_path / "copy")
     file = folder / "tokenizer_config.json"
     settings = json.loads(file.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}

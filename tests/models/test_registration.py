@@ -1,4 +1,4 @@
-"""transformers knows our architectures after ``import beam_sts``, which does not import it."""
+"""``import beam_sts`` registers our architectures with transformers without importing it."""
 
 import subprocess
 import sys

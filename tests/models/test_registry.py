@@ -1,4 +1,4 @@
-"""The list of known models, and the documentation's table made from it."""
+"""The list of known models, and its table in the documentation."""
 
 import re
 import runpy

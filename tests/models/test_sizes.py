@@ -1,4 +1,4 @@
-"""The sizes of BERT-hash read without transformers: those of its config, and the same are refused."""
+"""The sizes of BERT-hash without transformers equal those of its config, and the same values are refused."""
 
 import json
 
@@ -45,7 +45,7 @@ def test_they_are_those_of_the_config_or_both_refuse(values, tmp_path_factory):
         sizes = bert_hash_sizes(values, folder)
     except UserError:
         sizes = None
-        # A padding token beyond the table is seen only when the model of transformers is built.
+        # transformers detects a padding token beyond the table only when it builds the model.
         pad, rows = values.get("pad_token_id", 0), values.get("vocab_size", 30_522)
         assert expected is None or (pad is not None and pad >= rows)
     if sizes:

@@ -1,4 +1,4 @@
-"""From a name to a folder: Hub ids out of the cache, URLs copied once, and hints for what is not there."""
+"""From a name to a folder: Hub ids from the cache, URLs copied once, and hints for missing models."""
 
 import json
 import os
@@ -21,7 +21,7 @@ COMMITS = {"main": "a" * 40, "v1.0": "b" * 40}
 
 @pytest.fixture
 def hub(tiny, tmp_path, monkeypatch):
-    """A Hugging Face cache as a download leaves it: one repository, two revisions, no network."""
+    """A Hugging Face cache after a download: one repository, two revisions, no network."""
     repo = tmp_path / "hub" / "models--someone--tiny-sts"
     for name, commit in COMMITS.items():
         (repo / "refs").mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def test_a_name_that_is_near_nothing_gets_no_hint(hub):
 
 @pytest.fixture
 def memory(tiny, tmp_path, monkeypatch):
-    """The checkpoint on a remote file system, and a cache of its own."""
+    """The checkpoint on a remote file system, and a separate cache."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / "home"))
     fs = fsspec.filesystem("memory")
     fs.put(f"{tiny}/", "/models/tiny/", recursive=True)
@@ -84,7 +84,7 @@ def test_a_url_is_copied_once(memory, tmp_path, tiny):
     before = (first / "model.safetensors").stat().st_mtime_ns
     assert locate("memory://models/tiny") == first
     assert (first / "model.safetensors").stat().st_mtime_ns == before
-    assert [folder.name for folder in first.parent.iterdir()] == [first.name]  # no temporary one is left
+    assert [folder.name for folder in first.parent.iterdir()] == [first.name]  # no temporary folder remains
 
 
 def test_a_file_that_changed_over_there_is_copied_again(memory):
@@ -123,7 +123,7 @@ def test_a_url_with_nothing_behind_it_is_named(url):
 
 @pytest.fixture
 def no_cache(tmp_path, monkeypatch):
-    """A cache that even root cannot write: it would lie below a file."""
+    """A cache that even root cannot write, because its parent is a file."""
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / "file" / "hf"))
     return tmp_path / "file" / "hf"

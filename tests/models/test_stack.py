@@ -1,4 +1,4 @@
-"""What sentence-transformers' own files say of a checkpoint is followed as the reference follows it."""
+"""The files of sentence-transformers in a checkpoint are used as by the reference."""
 
 import json
 import shutil
@@ -60,7 +60,7 @@ def test_both_forms_give_the_same_scores(plain, stacked):
     assert PairScorer(stacked).score(PAIRS).tobytes() == PairScorer(plain).score(PAIRS).tobytes()
 
 
-# Where an entry stands: config_sentence_transformers.json, the config's new place, its old place.
+# Where an entry is: config_sentence_transformers.json, or config.json in the new or the old form.
 @pytest.mark.parametrize(
     ("stack_entry", "new_entry", "old_entry", "activated"),
     [
@@ -166,7 +166,7 @@ def test_a_checkpoint_without_any_limit_takes_texts_whole(tmp_path):
 
 
 def _random(model, seed=0):
-    """Weights under which a hidden state follows its texts."""
+    """Set weights so that hidden states depend on the texts."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -177,7 +177,7 @@ def _random(model, seed=0):
 
 @pytest.fixture(scope="module")
 def causal(tmp_path_factory):
-    """A plain language model: the reference compares its yes and no."""
+    """A plain language model, of which the reference compares yes and no."""
     folder = tmp_path_factory.mktemp("causal")
     tokenizer = sentencepiece_like("right")
     tokenizer.add_tokens(["yes", "no"])
@@ -229,7 +229,7 @@ def test_an_encoder_with_pooling_and_dense_layers_agrees(plain, tmp_path, poolin
     reference = CrossEncoder(modules=modules, device="cpu")
     logits = reference.predict(PAIRS, activation_fn=torch.nn.Identity())
     head = modules[3].linear
-    with torch.no_grad():  # spread over 0 to 1
+    with torch.no_grad():  # scores that cover 0 to 1
         head.weight.mul_(1.5 / logits.std())
         head.bias.copy_((head.bias - logits.mean().item()) * (1.5 / logits.std()))
     reference.save_pretrained(str(tmp_path / "saved"))

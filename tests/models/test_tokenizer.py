@@ -1,4 +1,4 @@
-"""BERT's tokenizer read without transformers: the ids, types and settings that transformers' own gives."""
+"""BERT's tokenizer read without transformers has the ids, types and settings of transformers' tokenizer."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Pickles and remote code: refused with the reason, and loaded only where the user says so."""
+"""Pickles and remote code are refused with the reason, and loaded only if the user allows it."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def test_safetensors_are_preferred_even_then(copy, tiny):
 
 
 class _Runs:
-    """Unpickled without care, it creates a file."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -76,7 +76,7 @@ class CustomModel(BertForSequenceClassification):
 
 @pytest.fixture
 def remote(tmp_path, monkeypatch):
-    """A checkpoint whose architecture is its own Python code, which leaves a file behind when it runs."""
+    """A checkpoint whose architecture is its own Python code, which creates a file when it runs."""
     from tests.architectures import bert
 
     folder, marker = bert(tmp_path / "remote"), tmp_path / "ran"

@@ -1,4 +1,4 @@
-"""Weights read without torch: torch's numbers, whatever their type, shards and names."""
+"""Weights read without torch equal torch's, whatever their type, shards and names."""
 
 import json
 

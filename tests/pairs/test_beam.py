@@ -125,7 +125,7 @@ def test_streams_keep_their_windows(tiny):
             [beam.window.TimestampedValue(TextPair(f"a man {second}", "a dog"), second + i) for i in range(3)]
         ).advance_watermark_to(second + 9)
     stream = stream.advance_watermark_to_infinity()
-    # FnApiRunner has no test streams; this runner of Beam's does.
+    # FnApiRunner does not support test streams, but this runner does.
     options = PipelineOptions(["--streaming"])
     with beam.Pipeline(runner=BundleBasedDirectRunner(), options=options) as pipeline:
         scored, _ = pipeline | stream | beam.WindowInto(FixedWindows(10)) | ScorePairs(str(tiny))

@@ -1,4 +1,4 @@
-"""Elements as people have them: dicts, rows, named tuples; NumPy's ids; fields that have a name of ours."""
+"""Elements of every form: dicts, rows, named tuples; NumPy ids; fields with names of output fields."""
 
 import datetime
 import decimal
@@ -33,7 +33,7 @@ class Doc(typing.NamedTuple):
 
 
 def deduplicate(collections, folder, model):
-    """Of each collection, by output: its elements as type and fields."""
+    """The elements of each output, as type and fields."""
     with beam.Pipeline(FnApiRunner()) as pipeline:
         for name, elements in collections.items():
             dedup = DeduplicateTexts(str(model), rule="model", thresholds=(), candidates=["exact"])

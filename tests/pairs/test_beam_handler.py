@@ -15,7 +15,7 @@ PAIRS = [TextPair(a, b) for a in SENTENCES for b in SENTENCES]
 
 @pytest.fixture
 def poison(monkeypatch, scorer):
-    """Make the real backend raise on every batch with a guitar in it."""
+    """Make the real backend raise on every batch that contains "guitar"."""
     token = scorer._tokenizer.encode(["guitar"]).ids[0]
     real = Engine.logits
 
@@ -84,7 +84,7 @@ def test_other_inference_arguments_are_refused_at_construction(tiny, arguments):
 
 @pytest.mark.usefixtures("poison")
 def test_a_poisoned_pair_fails_alone_or_raises_by_name(tiny, scorer):
-    batch = PAIRS[:14]  # the first seven hold the guitar
+    batch = PAIRS[:14]  # the first seven contain "guitar"
     returned = CrossEncoderModelHandler(str(tiny), failures="return").run_inference(batch, scorer)
     failed = [isinstance(result.inference, PairFailure) for result in returned]
     assert failed == ["guitar" in a + b for a, b in batch]

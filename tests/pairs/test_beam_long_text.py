@@ -1,4 +1,4 @@
-"""The options that concern the model, through the handler and ScorePairs."""
+"""The options of the model, through the handler and ScorePairs."""
 
 import apache_beam as beam
 import numpy as np

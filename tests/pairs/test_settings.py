@@ -1,4 +1,4 @@
-"""The same mistake gets the same answer: of a command, of its transform and of its Beam YAML."""
+"""An invalid setting gives the same error in a command, its transform and its Beam YAML."""
 
 import inspect
 
@@ -16,7 +16,7 @@ from beam_sts.settings import settings_of
 from beam_sts.transforms import yaml as in_yaml
 
 NAN = float("nan")
-# Of each kind of setting, values that are none: what a command line can give first, what only Python can.
+# Invalid values for each kind of setting: those of a command line first, then those only Python can pass.
 WHOLE = (-1, "x"), (1.5, True, NAN, None, "3")
 SHARE = (-0.1, 1.5, NAN, float("inf")), ("0.9", True, None)
 WORD = ("xyz",), (1, None, True)
@@ -29,7 +29,7 @@ def less(than, kind=WHOLE):
     return tuple(range(than)) + kind[0], kind[1]
 
 
-# Settings of each transform: its name there, that of the command, if that has it, and the values.
+# Settings of each transform: its name, that of the command if it has one, and the values.
 SCORING = {
     "precision": ("--precision", WORD),
     "long_text": ("--long_text", WORD),
@@ -169,7 +169,7 @@ def test_its_command_says_the_same(transform, name, option, value, tmp_path, cap
     assert status == 2
     assert error.startswith(f"error: {option}"), error
     assert not (tmp_path / "out").exists()
-    if isinstance(value, str):  # a text in place of a number, or one that is several values
+    if isinstance(value, str):  # a text instead of a number, or of several values
         return
     of_transform = said(lambda: transform(**{name: value})).removeprefix(name)
     of_command = error.removeprefix(f"error: {option}")

@@ -1,4 +1,4 @@
-"""RemovePassages and remove_passages: the same passages from elements, tables and files."""
+"""RemovePassages and remove_passages find the same passages in elements, tables and files."""
 
 import random
 

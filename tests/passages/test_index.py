@@ -1,4 +1,4 @@
-"""Items inside pages: found whatever becomes of their white space and of a fifth of their words."""
+"""Items inside pages are found with any changes of white space and of a fifth of their words."""
 
 import random
 import string

@@ -21,7 +21,7 @@ HOSTILE = [
 
 
 def lines():
-    """JSON Lines: ordinary pairs, hostile ones, nulls and lines that do not parse."""
+    """JSON Lines with ordinary pairs, hostile ones, nulls and invalid lines."""
     rows = [
         json.dumps({"text1": SENTENCES[i % 7], "text2": SENTENCES[i % 5] + " " * (i % 3)}) for i in range(60)
     ]
@@ -34,7 +34,7 @@ def lines():
 
 
 def scored(folder, model, *more):
-    """A finished run's output folder; its input's name is hostile too."""
+    """The output folder of a finished run; the name of its input is hostile too."""
     source = folder / "in <img src=x onerror=alert(1)>.jsonl"
     if not source.exists():
         source.write_text("\n".join(lines()), encoding="utf-8")

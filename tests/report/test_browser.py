@@ -66,7 +66,7 @@ def open_page(browser, report):
         page.on("dialog", lambda dialog: page.said.append(dialog.message))
         page.on("request", lambda request: page.said.append(request.url))
         page.goto(report.as_uri())
-        # The page itself and its empty icon are all that it loads.
+        # The page and its empty icon are all that is loaded.
         page.said = [text for text in page.said if text not in (report.as_uri(), "data:,")]
         return page
 
@@ -98,7 +98,7 @@ def test_it_fits_says_nothing_and_runs_nothing(open_page, width, scheme):
 def test_an_audit_finds_nothing(open_page, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra 'browser'")
     page = open_page(390, scheme)
-    # The audit is a script of the browser's owner, not of the page: the page's policy would forbid it.
+    # The audit is a script of the browser's user, not of the page, whose policy would forbid it.
     context = page.context.browser.new_context(bypass_csp=True, color_scheme=scheme)
     audited = context.new_page()
     audited.goto(page.url)

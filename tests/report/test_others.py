@@ -1,4 +1,4 @@
-"""The pages of dedup, mine and evaluate, of real runs."""
+"""The reports of real runs of dedup, mine and evaluate."""
 
 import json
 
@@ -46,7 +46,7 @@ def test_the_page_of_a_deduplication(deduplicated):
     assert summary["fingerprint"] in html
     for step in ("candidates", "scored", "accepted"):
         assert f'<span class="name">{step}</span>' in html
-    assert '<span class="name">reused</span>' not in html  # there are none
+    assert '<span class="name">reused</span>' not in html  # no pair was reused
     for chart in ("Histogram of the pairs&#39; lengths", "Throughput over"):
         assert chart in html
     scored = summary["verify"]["pairs"] - summary["verify"]["identical"]
@@ -77,7 +77,7 @@ def test_the_page_of_mined_pairs(corpus, tiny):
     check(html)
     assert f"{summary['pairs']:,} pairs of {summary['texts']:,} texts" in html
     assert "pair-score-sampled" in html
-    for dropped in (0, 3):  # a count of nothing is not shown
+    for dropped in (0, 3):  # a count of 0 is not shown
         page = render(mine_page({**summary, "pairs_straddling": dropped}, {}))
         assert ("pairs dropped" in page) == (dropped > 0)
     for chart in ("Histogram of the pairs&#39; lengths", "Throughput over"):

@@ -1,4 +1,4 @@
-"""The page of a real run."""
+"""The report of a real run of score."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def html(output):
 
 
 class Structure(HTMLParser):
-    """Which elements a page has, and whether they are nested."""
+    """A parser that collects a page's elements and checks their nesting."""
 
     def __init__(self, html):
         super().__init__()
@@ -125,7 +125,7 @@ def test_too_many_examples_are_refused(tmp_path, capsys):
 
 
 def test_the_page_stays_small_whatever_the_input(summary):
-    worst = '"' * LONGEST_TEXT  # five letters each when escaped
+    worst = '"' * LONGEST_TEXT  # each becomes five characters when escaped
     example = {"file": "/f" * 200, "row": 10**9, "text_a": worst, "text_b": worst, "line": None}
     kinds = [*(f"tenth-{tenth}" for tenth in range(10)), "above", "below", "truncated", "windowed", "unknown"]
     examples = {kind: [{**example, "score": 0.5}] * MOST_EXAMPLES for kind in kinds}
@@ -179,7 +179,7 @@ SCHEMES = [
 
 @pytest.mark.parametrize("colours", SCHEMES, ids=["light", "dark", "print"])
 def test_colours_contrast_as_wcag_asks(colours):
-    """4.5 for text, 3 for shapes that mean something (WCAG 2.2, 1.4.3 and 1.4.11)."""
+    """The contrast is at least 4.5 for text, and 3 for meaningful shapes (WCAG 2.2, 1.4.3 and 1.4.11)."""
     for ground in ("back", "panel"):
         for ink in ("ink", "muted", "link", "bad"):
             assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)

@@ -1,8 +1,8 @@
-"""Random models and micro-batches through a library of the engine, compared with plain NumPy.
+"""Random models and micro-batches through a library of the engine, compared with the NumPy reference.
 
     python -m tests.scoring.fuzz_engine LIBRARY SECONDS [SEED]
 
-For libraries with sanitizers, which end the process where they find something; prints how many it ran.
+For libraries with sanitizers, which end the process if they find a fault. Prints the number of runs.
 """
 
 import sys
@@ -19,7 +19,7 @@ from tests.engine_models import SPECIAL, config, expected_logits, micro_batch, t
 
 
 def random_config(rng):
-    """A config of any kind, sizes down to one."""
+    """A random config of any kind, with sizes down to 1."""
     heads = int(rng.integers(1, 4))
     size = int(rng.choice([1, 2, 3, 7, 16, 17, 25, 32, 33, 64]))
     rotary = 2 * int(rng.integers(0, size // 2 + 1))
@@ -39,14 +39,14 @@ def random_config(rng):
 
 
 def random_lengths(rng):
-    """Tokens of each text: mostly short ones, empty ones, some longer than a block of attention."""
+    """Counts of tokens of each text: mostly short, some empty, some longer than a block of attention."""
     pairs = int(rng.choice([1, 2, 5, 40, 130]))
     longest = int(rng.choice([1, 8, 40, 260, 700])) if pairs < 40 else 12
     return rng.integers(0, longest + 1, (2, pairs))
 
 
 def of_texts(engine: Native, pairs: Pairs, shape: Shape) -> Pairs:
-    """The same micro-batch from a table of its texts, each computed once."""
+    """The same micro-batch with a table of its texts, each computed once."""
     parts, rows, owners = [], [], []
     at = 0
     for start, kept in zip(pairs.starts.ravel(), pairs.kept.ravel(), strict=True):

@@ -1,6 +1,6 @@
-"""What a fixed input costs, in counts: a guard against slowness that needs no clock.
+"""The work for a fixed input, in counts: a test of efficiency that needs no clock.
 
-Bounds are a little above what was measured. Lower them when the scorer gets better; raise one only for a
+Limits are slightly above the measured counts. Lower them when the scorer improves; raise one only with a
 reason.
 """
 
@@ -31,7 +31,7 @@ def _texts(count, *, median=9, spread=0.8, seed=0):
 
 @dataclass
 class Seen:
-    """What the tokenizer and the backend were really given, whatever the statistics say."""
+    """The actual inputs of the tokenizer and the backend, independent of the statistics."""
 
     calls: list = field(default_factory=list)  # texts of each call of the tokenizer
     batches: list = field(default_factory=list)  # (padded, real) tokens of each call of the backend
@@ -62,7 +62,7 @@ def watched(tiny, monkeypatch):
 
 
 def _check_stats(stats, seen):
-    """The statistics that users see are what was done."""
+    """The statistics for users are those of the actual work."""
     assert stats.texts_tokenised == len(seen.texts)
     assert stats.backend_calls == len(seen.batches)
     assert (stats.padded_tokens, stats.real_tokens) == tuple(np.sum(seen.batches, axis=0))
@@ -89,7 +89,7 @@ def test_mining_each_text_in_ten_pairs(watched):
     result = scorer.run(*zip(*pairs, strict=True))
     _check_stats(result.stats, seen)
     assert len(pairs) <= MACRO_BATCH
-    assert sorted(seen.texts) == sorted(texts)  # each once, though each is in ten pairs
+    assert sorted(seen.texts) == sorted(texts)  # each once, although each is in ten pairs
     assert len(seen.calls) == 1
 
 
@@ -119,14 +119,14 @@ def test_one_long_text_does_not_pad_the_others(watched):
 
 @pytest.mark.parametrize(("texts_of_a_pair", "copies"), [(2, 3.0), (0.2, 1.4)], ids=["distinct", "mining"])
 def test_copies_of_the_texts(tiny, texts_of_a_pair, copies):
-    """Beyond the input: few copies of all texts (Arrow's), some bytes of index per byte of a block."""
+    """Memory besides the input: few copies of all texts (Arrow's), some bytes per byte of a block."""
     count, macro_batch = 5_000, 250
-    long_word = "x" * 150  # one unknown token: cheap to tokenise
+    long_word = "x" * 150  # one unknown token, so it is cheap to tokenise
     texts = [f"{index} " + " ".join([long_word] * 13) for index in range(int(count * texts_of_a_pair))]
     a = pa.array([texts[i % len(texts)] for i in range(count)], pa.large_string())
     b = pa.array([texts[(i + 1 + i // len(texts)) % len(texts)] for i in range(count)], pa.large_string())
     scorer = PairScorer(tiny, threads=1, macro_batch=macro_batch)
-    scorer._backend.logits = lambda batch: np.zeros(len(batch), np.float32)  # the model's memory is not text
+    scorer._backend.logits = lambda batch: np.zeros(len(batch), np.float32)  # excludes the model's memory
     scorer.run(a[:macro_batch], b[:macro_batch])
     usual, pool = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
     pa.set_memory_pool(pool)

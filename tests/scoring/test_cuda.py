@@ -1,4 +1,4 @@
-"""On a GPU, where there is one."""
+"""Scoring on a GPU, if there is one."""
 
 import json
 import os
@@ -88,7 +88,7 @@ def test_shared_matrices_stay_as_they_are():
 
 
 def test_macro_batches_under_way_at_once_change_nothing(pairs):
-    """What the scorer of a GPU does, tried on the CPU."""
+    """The code path of a GPU, tested on the CPU."""
     usual = PairScorer(threads=2, macro_batch=50, backend="torch")
     expected = usual.run(*zip(*pairs, strict=True), symmetric=True)
     usual._map = ThreadPoolExecutor(2).map

@@ -1,4 +1,4 @@
-"""Long texts are read in pieces; the pieces' tokens are the whole text's."""
+"""Long texts are read in pieces, whose tokens are those of the whole text."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ TOKENIZERS = {
     "metaspace first": _metaspace("first"),
     "metaspace always": _metaspace("always"),
 }
-# Words, marks, scripts and white space in every combination, special tokens among them.
+# Words, marks, scripts, white space and special tokens in every combination.
 PARTS = [
     *" ".join(SENTENCES).split(),
     *" \n\t\u00a0\u3000",
@@ -123,7 +123,9 @@ def test_only_the_start_of_a_huge_text_is_read(tiny, monkeypatch):
     )
     first, second = scorer.score([(huge, "a dog"), (long, "a dog")])
     assert first == second
-    assert sum(map(len, read[0])) > len(huge) - 20_000  # what is left in the list was never tokenised
+    assert (
+        sum(map(len, read[0])) > len(huge) - 20_000
+    )  # the pieces that remain in the list were not tokenised
     assert scorer.run([huge], ["a dog"]).stats.truncated == 1
 
 
@@ -148,7 +150,7 @@ def test_a_huge_text_without_a_place_to_cut_fails_alone(tiny, monkeypatch):
 
 @pytest.mark.parametrize("long_text", ["truncate", "error", "windows"])
 def test_a_text_on_which_the_tokenizer_gives_up_is_refused_alone(tiny, tmp_path, long_text):
-    """The library's regular expressions have a limit, and in Rust it is a panic, which is no Exception."""
+    """The library's regular expressions have a limit. Beyond it Rust panics, which is not an Exception."""
     folder = shutil.copytree(tiny, tmp_path / "model")
     for name, values in (
         ("tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"}),

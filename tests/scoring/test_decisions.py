@@ -1,4 +1,4 @@
-"""Scores as decisions compare them."""
+"""The rounding of scores for decisions."""
 
 import numpy as np
 from hypothesis import given

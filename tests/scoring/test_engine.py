@@ -1,4 +1,4 @@
-"""The engine as a backend, against the model class it stands for."""
+"""The engine as a backend, compared with the model class."""
 
 import random
 
@@ -23,7 +23,7 @@ BEST = installed_library().beam_sts_level() if installed_library() else -1
 
 @pytest.fixture(autouse=True, params=[*LEVELS[: BEST + 1], "reference"])
 def level(request, monkeypatch):
-    """Every test with every instruction set of this CPU, and in plain NumPy."""
+    """Run every test with every instruction set of this CPU, and with the NumPy reference."""
     if request.param == "reference":
         monkeypatch.setattr(backend, "installed_library", lambda: None)
     else:
@@ -59,7 +59,7 @@ KINDS = {
 
 @pytest.fixture(scope="module", params=KINDS)
 def random_model(request, tmp_path_factory):
-    """A checkpoint of some kind."""
+    """A checkpoint of the given kind."""
     return checkpoints.bert_hash(tmp_path_factory.mktemp("hash"), **KINDS[request.param])
 
 
@@ -79,7 +79,7 @@ def test_the_embedded_models_agree_with_the_model_class(name):
 
 
 def test_float32_is_as_near_to_float64_as_the_model_class_is(full_size, level):
-    """Within 1e-6 of the exact score; so no further from the class than that and the class's own error."""
+    """Scores are within 1e-6 of the exact score, and of the class's by that plus the class's error."""
     pairs = [(a, b) for a in SENTENCES for b in SENTENCES]
     fast, slow = _both(full_size)
     exact = PairScorer(full_size)
@@ -196,7 +196,7 @@ def test_the_sigmoid_of_torch_is_ours():
 
 
 def test_every_instruction_set_decides_alike(level):
-    """At thresholds that are scores, to the five digits that are compared."""
+    """Decisions are equal at thresholds that are scores, to the five compared digits."""
     pairs = _pairs(120, 30, seed=5)
     scores = PairScorer().score(pairs)
     other = PairScorer()

@@ -1,4 +1,4 @@
-"""The native engine against plain NumPy in float64, with every instruction set; and what it refuses."""
+"""The native engine compared with NumPy in float64, with every instruction set; and refused inputs."""
 
 import dataclasses
 import logging
@@ -59,13 +59,13 @@ def test_short_types_are_near_plain_numpy(level, settings, lengths, kind):
     engine, shape, weights = model(LIBRARY, settings, level, kind)
     pairs = micro_batch(shape, lengths)
     gaps = np.abs(engine.logits(pairs) - expected_logits(shape, weights, pairs))
-    assert gaps.max() < 0.6  # random weights: nothing is trained to survive rounding
+    assert gaps.max() < 0.6  # random weights were not trained to tolerate rounding
     assert gaps.mean() < 0.2
 
 
 @needs_library
 def test_numbers_that_are_not_finite_stay_so(level):
-    """Overflow within the model is an error of a pair, not a score."""
+    """An overflow in the model gives an error for the pair, not a score."""
     for kind in sorted(supported_kinds(LIBRARY, level)):
         settings = config(projections=1, window=1)
         shape = Shape.of(settings)
@@ -84,7 +84,7 @@ def test_numbers_that_are_not_finite_stay_so(level):
 
 @needs_library
 def test_threads_give_the_bits_of_one(level):
-    """Many micro-batches of all types at once, in one library: no state is shared."""
+    """Many micro-batches of all types at once in one library, which has no shared state."""
     work = []
     for kind in supported_kinds(LIBRARY, level):
         for number, settings in enumerate((config(), config(rotary_dims=0, segment_dims=0, window=1))):
@@ -135,7 +135,7 @@ def test_a_micro_batch_that_does_not_fit_is_refused_before_a_pointer_is_passed(b
     engine, shape, _ = model(LIBRARY, config(), 0)
     pairs = micro_batch(shape, [[3, 0], [2, 9]])
     engine.logits(pairs)
-    monkeypatch.setattr(native, "address", None)  # every pointer is made by it
+    monkeypatch.setattr(native, "address", None)  # it creates all pointers
     with pytest.raises(ValueError, match=r"\w"):
         engine.logits(dataclasses.replace(pairs, **broken(pairs)))
 
@@ -279,7 +279,7 @@ def test_special_tokens_types_and_instructions_that_there_are_not_are_refused():
 
 @needs_library
 def test_the_checks_cannot_be_switched_off():
-    """By ``python -O``, which drops every ``assert``."""
+    """With ``python -O``, which removes every ``assert``."""
     code = """
 import dataclasses
 from beam_sts.scoring.engine.native import installed_library
@@ -308,7 +308,7 @@ def test_the_error_function_is_that_of_the_library():
 
 @pytest.fixture
 def fresh(tmp_path, monkeypatch, caplog):
-    """Where the engine is looked for, empty; and the cache as in a new process."""
+    """An empty folder for the engine's library, and an empty cache as in a new process."""
     monkeypatch.setattr(native, "__file__", str(tmp_path / "native.py"))
     installed_library.cache_clear()
     caplog.set_level(logging.INFO)
@@ -351,7 +351,7 @@ def test_a_damaged_library_is_not_loaded(fresh, caplog, damage):
     library.write_bytes(source.read_bytes())
     write_digest(library)
     assert installed_library() is not None
-    # Another file: the one that is loaded stays mapped.
+    # A copy, because the loaded file is mapped.
     library.unlink()
     library.write_bytes(damage(source.read_bytes()))
     installed_library.cache_clear()

@@ -1,4 +1,4 @@
-"""The engine under sanitizers, and on another processor by emulation."""
+"""The engine with sanitizers, and on another processor by emulation."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def _runtime(name):
 
 @pytest.fixture(scope="module")
 def sanitized(tmp_path_factory):
-    """A library with the address and the undefined-behaviour sanitizer, and the environment it runs in."""
+    """A library with the address and undefined-behaviour sanitizers, and the environment that it needs."""
     preloaded = [_runtime("libasan.so"), _runtime("libubsan.so")]
     library = tmp_path_factory.mktemp("sanitized") / "engine.so"
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -64,7 +64,7 @@ def test_more_of_them(sanitized, seed):
 
 
 def test_the_sanitizer_sees_a_read_beyond_a_buffer(sanitized, tmp_path):
-    """A control: an engine that reads one row too many of its scratch memory is caught."""
+    """A control: an engine that reads beyond a part of its scratch memory by one row is detected."""
     broken = tmp_path / "engine"
     shutil.copytree(SOURCE.parent, broken, ignore=shutil.ignore_patterns("*.py", "*.library*", "__pycache__"))
     source = (broken / "engine.c").read_text()

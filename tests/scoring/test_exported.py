@@ -1,4 +1,4 @@
-"""Other engines than torch: equal scores, or torch with a reason."""
+"""ONNX Runtime and OpenVINO give equal scores, or torch runs with a logged reason."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ from tests.architectures import BUILDERS
 from tests.checkpoints import SENTENCES
 
 PAIRS = [(a, b) for a in SENTENCES for b in SENTENCES[:6]]
-# The exporter of torch 2.15 fails on the mask of the one and on the norm of the other.
+# The exporter of torch 2.15 fails on the mask of the first and on the norm of the second.
 NOT_EXPORTED = {"gemma3-bidirectional-left", "gemma3-bidirectional-right", "neobert"}
 
 
@@ -65,7 +65,7 @@ def test_eight_bit_weights_stay_near(tmp_path):
         PairScorer(tmp_path / "model", precision="int8"),
     )
     difference = np.abs(exact.score(PAIRS) - rough.score(PAIRS))
-    assert 0 < difference.mean() < 0.04  # random weights: nothing is trained to survive rounding
+    assert 0 < difference.mean() < 0.04  # random weights were not trained to tolerate rounding
 
 
 def test_an_export_is_made_once_and_leaves_nothing_else_behind(tmp_path, monkeypatch):

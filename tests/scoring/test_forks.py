@@ -1,4 +1,4 @@
-"""A scorer in other processes: forked after it was used, pickled, spawned. Each with a limit of time."""
+"""A scorer in other processes: forked after its use, pickled, spawned. Each test has a time limit."""
 
 import copy
 import json
@@ -39,7 +39,7 @@ def forked(work, seconds=120):
 
 
 def _run(code, *arguments, timeout=300):
-    """Run a script in a session of its own, with a limit."""
+    """Run a script in a new session, with a time limit."""
     command = [sys.executable, "-c", HEAD + code, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -47,7 +47,7 @@ def _run(code, *arguments, timeout=300):
 
 
 def test_a_scorer_that_was_used_works_in_forked_processes():
-    """As gunicorn's preload, a data loader's workers and a pool's have it, also a fork of a fork."""
+    """Forks like those of gunicorn's preload, a data loader and a pool, and a fork of a fork."""
     _run("""
 scorer = PairScorer(threads=2)
 expected = score(0)
@@ -180,7 +180,7 @@ def test_a_pickle_of_a_checkpoint_that_has_changed_is_refused(tiny, tmp_path):
 def test_a_fork_waits_for_tasks_but_not_for_its_own_threads():
     gate = _Gate()
     with gate.task():
-        gate.close()  # the thread that forks is inside one
+        gate.close()  # the forking thread is inside a task
         gate.open()
     gate.close()
     gate.open()

@@ -1,4 +1,4 @@
-"""What counts as pairs and as columns of texts, and what is refused with the place and the way out."""
+"""Accepted pairs and columns of texts, and refused ones with the place and the way out."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Which languages texts are in, and whether the model knows them."""
+"""Detected languages of texts, and whether the model knows them."""
 
 import random
 
@@ -31,7 +31,7 @@ def test_a_language_that_the_model_does_not_know_is_named_in_every_script(langua
     found = languages_of(OTHERS[language] * 3, load_checkpoint("beam-sts-nano").languages)
     assert list(found.unknown) == [language]
     assert found.said().startswith(f"{language} ")
-    assert not languages_of(OTHERS[language] * 3).unknown  # the model does not say what it knows
+    assert not languages_of(OTHERS[language] * 3).unknown  # the model card names no languages
 
 
 def test_english_and_a_few_others_among_it_are_known():

@@ -1,4 +1,4 @@
-"""Pairs that are too long for the model: the rule of windows on planted cases, and the other policies."""
+"""Pairs that are too long for the model: the rule of windows on constructed cases, and other policies."""
 
 import random
 import re
@@ -22,7 +22,7 @@ SIZE = 20
 
 
 def _score(a, b, size=SIZE):
-    """The rule with a model that says which share of the shorter window's tokens the other one has."""
+    """The rule with a model that gives the share of the shorter window's tokens that the other window has."""
     cut = [[ids[s : s + size] for s in window_starts(len(ids), size)] for ids in (a, b)]
     first, second = choose_comparisons(*cut)
     scores = [
@@ -77,7 +77,7 @@ def test_the_order_of_the_parts_does_not_matter():
 
 
 def test_a_text_inside_a_longer_one_counts_by_its_share_of_both():
-    # 100 tokens of each text match, 300 do not: 200 of 500.
+    # Of 500 tokens, 200 match (100 of each text) and 300 do not.
     assert _score(_ids(100), _ids(400)) == pytest.approx(0.4, abs=0.06)
 
 
@@ -120,7 +120,7 @@ def test_pairs_that_fit_score_as_without_windows(windows, scorer, pairs):
 
 
 def test_a_long_pair_is_the_rule_over_its_window_pairs(windows, tiny):
-    """The scorer against the rule computed by hand from scores of the windows as texts of their own."""
+    """The scorer compared with the rule, computed from the scores of the windows as separate texts."""
     raw, size = windows._tokenizer._tokenizer, windows._tokenizer.budget // 2
     # Words that are one token each, so that no window starts within a word.
     whole = sorted(token for token in raw.get_vocab() if re.fullmatch("[a-z]{2,}", token))

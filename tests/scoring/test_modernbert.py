@@ -1,4 +1,4 @@
-"""ModernBERT without padding: the model class's scores. On a CPU but for the attention, which is a GPU's."""
+"""ModernBERT without padding has the model class's scores; on a CPU, without the GPU's attention."""
 
 import logging
 import sys
@@ -22,7 +22,7 @@ POOLINGS = ["modernbert-cls", "modernbert-mean"]
 
 
 def attend(qkv, bounds, longest, window):
-    """What flash attention computes, pair by pair."""
+    """Attention like flash attention's, pair by pair."""
     out = torch.empty(len(qkv), *qkv.shape[2:], dtype=qkv.dtype)
     assert longest == int(bounds.diff().max())
     for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
@@ -42,7 +42,7 @@ def checkpoint(request, tmp_path_factory):
 def _packed(checkpoint, **settings):
     scorer = PairScorer(checkpoint, backend="torch", threads=1, **settings)
     scorer._backend = ModernBertBackend(scorer._checkpoint.model(), "cpu", "fp32", attend)
-    scorer._backend._steps = TorchSteps()  # kernels in Python take minutes
+    scorer._backend._steps = TorchSteps()  # interpreted kernels take minutes
     return scorer
 
 
@@ -62,7 +62,7 @@ def test_a_pair_that_fails_does_not_fail_the_others(checkpoint, pairs, monkeypat
     bad = np.argmax([len(a) for a, _ in pairs])
 
     def forward(self, ids, lengths, longest):
-        if longest >= 256:  # as a GPU that runs out of memory
+        if longest >= 256:  # like a GPU without enough memory
             raise torch.OutOfMemoryError("no memory")
         return real(self, ids, lengths, longest)
 

@@ -9,7 +9,7 @@ lengths = st.integers(0, 40)
 
 
 def _reference(a: int, b: int, budget: int) -> tuple[int, int]:
-    """What the tokenizers library itself keeps of two texts of a and b words."""
+    """How much of two texts of a and b words the tokenizers library keeps."""
     tokenizer = Tokenizer(models.WordLevel({"x": 0, "y": 1, "[UNK]": 2}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.enable_truncation(budget, strategy="longest_first")

@@ -1,4 +1,4 @@
-"""Counts of scoring, of deduplication and of evaluation: they add up and read themselves from records."""
+"""Counts of scoring, deduplication and evaluation: sums, and reading from records."""
 
 import pytest
 

@@ -59,7 +59,7 @@ def test_padding_stays_under_six_percent_on_a_log_normal_mix(tiny):
 
     pairs = [(text(), text()) for _ in range(6000)]
     scorer = PairScorer(tiny, macro_batch=2048)
-    assert scorer.run(*zip(*pairs, strict=True)).stats.padding_ratio == 1  # the engine pads nothing
+    assert scorer.run(*zip(*pairs, strict=True)).stats.padding_ratio == 1  # the engine uses no padding
     scorer._backend = TorchBackend(scorer._checkpoint.model())
     stats = scorer.run(*zip(*pairs, strict=True)).stats
     assert stats.padding_ratio <= 1.06
@@ -178,7 +178,7 @@ def test_several_threads_share_one_scorer(scorer, pairs):
 
 
 class Poisoned:
-    """The real backend, but it raises on every batch that holds the token."""
+    """The real backend, which raises on every batch that has the token."""
 
     packs = False
 

@@ -1,6 +1,7 @@
-"""Token ids equal the reference tokenizer's on nasty Unicode, however the texts are batched.
+"""Token ids equal the reference tokenizer's on unusual Unicode, in any batches.
 
-Not here: lone surrogates. They are no Unicode text, and neither Arrow nor the reference tokenizer takes them.
+Lone surrogates are not tested: they are not valid Unicode, and neither Arrow nor the reference tokenizer
+accepts them.
 """
 
 import random
@@ -25,7 +26,7 @@ BUILT = {
 
 @dataclass(frozen=True)
 class Both:
-    """Our tokenizer and the reference of one checkpoint."""
+    """The PairTokenizer and the reference tokenizer of a checkpoint."""
 
     ours: PairTokenizer
     reference: object
@@ -59,7 +60,7 @@ def both(request, tiny, tmp_path_factory):
 @pytest.mark.parametrize("count", [5_000, pytest.param(100_000, marks=pytest.mark.slow)], ids=["5k", "100k"])
 def test_ids_are_the_reference_tokenizers(both, count):
     texts = nasty_texts(count, seed=count)
-    for start in range(0, count, 4096):  # as the scorer hands them over
+    for start in range(0, count, 4096):  # in blocks like the scorer's
         both.check(texts[start : start + 4096])
 
 

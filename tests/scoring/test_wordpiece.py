@@ -1,4 +1,4 @@
-"""Columns of texts against the reference tokenizer: the same ids, text by text."""
+"""Columns of texts have the same ids as with the reference tokenizer."""
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from beam_sts.scoring.tokens import PairTokenizer
 from beam_sts.scoring.wordpiece import WordPieceColumns
 from tests.architectures import byte_level, sentencepiece_like
 
-# Pieces that sit on every border: words, marks, spaces, special tokens, other scripts, control characters.
+# Pieces for every boundary: words, marks, spaces, special tokens, other scripts, control characters.
 PARTS = [
     "guitar", "Guitars", "unbelievably", "x", "7", "3.14", "don't", "e-mail", "[SEP]", "[sep]", "[ SEP ]",
     "[CLS", "##ing", "_", "\\",

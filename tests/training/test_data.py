@@ -1,4 +1,4 @@
-"""Training data as people have it, and what a refused training leaves behind."""
+"""Training data in every format, and what remains after a refused training."""
 
 import json
 

@@ -45,7 +45,7 @@ def test_bags_of_words_tell_the_words_in_common():
 
 def test_drawn_pairs_hold_those_with_the_same_words_whatever_they_mean():
     rng = np.random.default_rng(2)
-    # Text 0 has the words of text 1 and, for the teacher, the sense of text 2.
+    # Text 0 has the words of text 1 and, by the teacher, the meaning of text 2.
     texts = ["is it that one over there", "is it one that is over there", "yonder?"]
     texts += [f"sentence {index} of word{index} and word{index + 1}" for index in range(60)]
     vectors = _unit(rng.standard_normal((len(texts), 8)))

@@ -153,7 +153,7 @@ kept_fit(Path(sys.argv[1]), Path(sys.argv[2]), evaluate=die)
 
 
 def kept_fit(vocabulary, keep, evaluate=None, **changes):
-    """Weights after a fit of 14 steps with all that is random, progress kept at every step; and the fit."""
+    """A fit of 14 steps with all random features and progress saved at every step, and its weights."""
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(vocabulary)
     size = StudentSize(vocabulary=len(tokenizer), projections=8, hidden=32, intermediate=32, rotary_dims=4)
@@ -227,7 +227,7 @@ def test_length_report_has_a_row_for_each_size_and_share():
 
 
 def _docstring_sentences():
-    """Real sentences that every machine has: of the standard library's docstrings, in no order."""
+    """Sentences of the standard library's docstrings, which every machine has, in random order."""
     modules = (
         "argparse ast asyncio calendar collections csv datetime decimal difflib email fractions functools "
         "heapq html inspect io ipaddress json logging math mimetypes os pathlib random re shutil socket "
@@ -245,7 +245,7 @@ def _docstring_sentences():
 
 @pytest.mark.slow
 def test_embedded_nano_reads_8192_tokens_in_one_pass():
-    """The score falls as more of a long document is replaced, wherever the edits stand."""
+    """The score falls with the replaced share of a long document, wherever the edits are."""
     scorer = PairScorer("beam-sts-nano")
     assert scorer.max_length == 8192
     sentences, size = _docstring_sentences(), 230

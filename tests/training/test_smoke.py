@@ -78,7 +78,7 @@ def test_the_last_fit_is_scaled_to_the_gold_scores(smoke):
     gold = read_scored_pairs(str(smoke / "data" / "train.parquet"))
     pairs = [(gold.texts[a], gold.texts[b]) for a, b in zip(gold.left, gold.right, strict=True)]
     scores = PairScorer(smoke / "export-tiny-0").score(pairs)
-    # The bias of least cross-entropy makes the means equal.
+    # The bias with the least cross-entropy makes the means equal.
     assert scores.mean() == pytest.approx(gold.scores.mean(), abs=1e-3)
 
 
@@ -88,7 +88,7 @@ def test_logits_are_scaled_to_the_gold_scores_where_that_helps(slope, bias, help
     probes = [(t.anchor, other) for t in probe_triples()[::4] for other in (t.paraphrase, t.other)]
     first, second = map(list, zip(*probes, strict=True))
     gold = TrainingPairs.of(first, second, [0.5] * len(first))
-    # What the model gives by itself are the people's scores here: nothing is better than slope 1 and bias 0.
+    # Here the gold scores are the model's scores, so slope 1 and bias 0 are the best.
     gold = dataclasses.replace(gold, scores=predict(model, tokenizer, gold, precision="fp32"))
     rescale(model, slope, bias)
     found = scaling(model, tokenizer, gold, gold)
@@ -164,7 +164,7 @@ def test_every_option_of_the_recipe_reaches_it():
 
 
 def test_a_stage_says_on_standard_error_what_it_does(tmp_path):
-    # In a process of its own: libraries set handlers of the log when they are imported.
+    # In a separate process, because libraries set log handlers when they are imported.
     command = [sys.executable, "-m", "pipelines.train", "vocabulary", "--smoke", "--work_dir", str(tmp_path)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     assert "vocabulary: started" in said
@@ -301,7 +301,7 @@ def test_data_errors_name_the_place_and_the_way_out(tmp_path):
 def test_embedded_models_are_whole_small_and_quick_to_load(name):
     folder = EMBEDDED / name
     assert (folder / "model.safetensors").stat().st_size <= 4_500_000
-    # CPU time: the clock also measures what else the machine is doing.
+    # CPU time, because elapsed time depends on other processes.
     code = (
         "import time\n"
         "from beam_sts.models.checkpoint import load_checkpoint\n"

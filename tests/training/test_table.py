@@ -1,4 +1,4 @@
-"""The token table, fitted to a teacher's vectors before the student is."""
+"""The token table, fitted to a teacher's vectors before the student."""
 
 import numpy as np
 import pytest
@@ -11,10 +11,10 @@ WORDS, WIDTH, SPECIAL = 300, 12, 5
 
 @pytest.fixture(scope="module")
 def world():
-    """Texts of tokens of which a third mean next to nothing, a teacher, and a table that knows nothing."""
+    """Texts of tokens, a third of which have little meaning; a teacher; and a random table."""
     rng = np.random.default_rng(0)
     meaning = rng.standard_normal((WORDS, 8)) * np.where(np.arange(WORDS) % 3, 1.0, 0.1)[:, None]
-    # Half of the texts are another one with two of its tokens exchanged.
+    # Half of the texts are copies of others with two tokens replaced.
     texts = [rng.integers(SPECIAL, WORDS, rng.integers(4, 12)) for _ in range(1500)]
     texts += [np.concatenate([text[2:], rng.integers(SPECIAL, WORDS, 2)]) for text in texts]
     starts = np.concatenate([[0], np.cumsum([len(text) for text in texts])])
@@ -31,7 +31,7 @@ def world():
 def fitted(world, **settings):
     tokenised, vectors, table, pairs = world
     how = TableSettings(**{"steps": 500, "pairs": 96, "learning_rate": 0.1} | settings)
-    kept = pairs[(pairs % 1500 >= 200).all(1)]  # nothing is fitted to the first 200 texts and their twins
+    kept = pairs[(pairs % 1500 >= 200).all(1)]  # the first 200 texts and their copies are held out
     return fit_table(table, tokenised, vectors, kept, (8.0, -4.0), np.arange(WORDS) < SPECIAL, how)
 
 

@@ -38,7 +38,7 @@ from beam_sts.training.vocabulary import save_tokenizer, train_vocabulary
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """The smoke recipe with a tiny encoder as its own teacher, and gold pairs of three subsets."""
+    """The smoke recipe with a tiny encoder as the teacher, and gold pairs of three subsets."""
     folder = tmp_path_factory.mktemp("teacher")
     recipe = smoke_recipe(folder / "data")
     train = read_scored_pairs(recipe.stsb.format(split="train"))
@@ -184,7 +184,7 @@ def test_a_cross_encoder_beside_the_encoder_labels_by_the_mean_of_both(data, tmp
 @pytest.mark.parametrize("change", [{"pairs": 0}, {"teacher": str(EMBEDDED / "beam-sts-nano")}])
 def test_without_vectors_of_a_fitted_teacher_the_table_stays_as_it_is(data, tmp_path, change):
     work = workspace(tmp_path, data)
-    work.run("teacher")  # what it leaves in the folder is not another recipe's
+    work.run("teacher")  # the folder's content is not that of another recipe
     other = workspace(tmp_path, dataclasses.replace(data, **change))
     assert other.run("table")["steps"] == 0
     first, table = (np.load(other.folder(stage) / TABLE) for stage in ("vocabulary", "table"))

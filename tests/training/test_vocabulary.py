@@ -1,4 +1,4 @@
-"""The vocabulary follows from its texts, in every process."""
+"""The vocabulary depends only on its texts, in every process."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ print(vocabulary.train_vocabulary(SENTENCES * 3, 200).to_str())
 
 
 def test_every_process_trains_the_same_vocabulary():
-    # 20 letters cut the alphabet among many of equal frequency; merges have ties throughout.
+    # The limit of 20 letters is among many of equal frequency, and merges have many ties.
     for letters in ("400", "20"):
         command = [sys.executable, "-c", TRAINED, letters]
         trained = {subprocess.run(command, capture_output=True, check=True).stdout for _ in range(3)}

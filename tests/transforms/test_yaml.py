@@ -1,4 +1,4 @@
-"""The Beam YAML examples as they stand, on the embedded model."""
+"""The unchanged Beam YAML examples run with the embedded model."""
 
 from pathlib import Path
 
