@@ -229,8 +229,8 @@ class DeduplicateTexts(beam.PTransform):
             )
         if "given" in inputs:
             parts["given"] = inputs["given"]
-            parts["ids"] = nodes.members | "Ids as texts" >> beam.MapTuple(
-                lambda node, found: (str(found[0][1]), node)
+            parts["ids"] = nodes.members | "Ids as texts" >> beam.FlatMapTuple(
+                lambda node, found: [(str(row[1]), node) for row in found[0]]
             )
         return parts | "Propose" >> ProposeCandidates(
             self._proposal,
@@ -284,10 +284,10 @@ def _check_once(counted: tuple[Any, int]) -> None:
         raise UserError(f"against: id {ident!r}: {count} elements have it. Receipts need distinct ids.")
 
 
-def _equal(node: Any, member: tuple[Any, Any]) -> Iterator[Judged]:
-    """A row behind a node, paired with the node's own: equal texts."""
-    if member[0] != node and node[0] == 0:  # the other input is not compared with itself
-        yield Judged.identical(node, member[0])
+def _equal(node: Any, members: tuple[list[Any], Any]) -> Iterator[Judged]:
+    """Rows behind a node, paired with the node's own: equal texts."""
+    if node[0] == 0:  # the other input is not compared with itself
+        yield from (Judged.identical(node, row) for row in members[0] if row != node)
 
 
 def _given(pair: Judged, against: bool) -> tuple[Any, ...]:

@@ -206,11 +206,11 @@ def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[Any]:
         return
     verdict: Sequence[Any] = next(iter(found["verdict"]), (None,) * (1 + _RECEIPT))
     members = found["members"]
-    rows = sum(1 for _ in members)
+    rows = sum(len(some) for some, _ in members)
     cluster = verdict[0] if verdict[0] is not None else (node if rows > 1 else None)
     if verdict[0] is None and rows > 1:
         yield pvalue.TaggedOutput("told", Part.of({"cluster_sizes": {str(rows): 1}}))
-    for row, best in members:
+    for row, best in ((row, best) for some, best in members for row in some):
         if verdict[1] is not None:
             yield row, (cluster, *verdict[1:])
         elif row == best:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import numpy as np
 from apache_beam import pvalue
+from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.candidates.beam_nearest import DensePoints
 from beam_sts.candidates.keys import hash128
@@ -24,7 +25,7 @@ from beam_sts.pairs.beam_elements import (
 )
 from beam_sts.types import Rejected, plain
 
-_SENT = 1 << 16  # texts of a bundle that are remembered as sent, some 200 bytes each
+_ROWS_AT_ONCE, _CHARACTERS_AT_ONCE = 1 << 16, 1 << 24  # of a bundle, whose equal texts meet in memory
 RECEIPT = ("survivor", "score", "source", "rule", "threshold", "lost")
 """The fields that a removed element has besides its own; with elements to compare against also ``WHERE``."""
 WHERE = "survivor_in"
@@ -162,8 +163,8 @@ def _vector(value: Any, ident: Any, name: str) -> bytes:
 class DistinctTextCollections(NamedTuple):
     """DistinctTextCollections are named by the ``(side, id)`` of their first row.
 
-    ``nodes`` are ``(node, TextInfo)``, ``members`` ``(node, (row, best row))``, ``blocks`` ``((n-th block,
-    key), node)``.
+    ``nodes`` are ``(node, TextInfo)``, ``members`` ``(node, (rows, best row))``, some rows at a time,
+    ``blocks`` ``((n-th block, key), node)``.
     """
 
     nodes: beam.PCollection
@@ -198,32 +199,69 @@ class MakeDistinctTexts(beam.PTransform):
         return DistinctTextCollections(made["nodes"], made["members"], made["blocks"])
 
 
-class _ByText(beam.DoFn):
-    """``((side, id), Row)`` -> keyed by side and text; of equal texts in a bundle only the first is sent.
+class _Copies(NamedTuple):
+    """Rows of one text, as they travel: the text, the first row with its vector, the key of the best row."""
 
-    One text of thousands of rows would else be shuffled, and held by the engine, once for each of them.
+    text: str
+    first: tuple[int, Any]
+    vector: bytes
+    best: tuple[Any, ...]
+    rows: list[tuple[int, Any]]
+    blocks: list[tuple[bytes | None, ...]]
+
+    def joined(self, other: _Copies) -> _Copies:
+        """With the rows of another."""
+        self.rows.extend(other.rows)
+        self.blocks.extend(other.blocks)
+        first = self if self.first < other.first else other
+        best = min(self.best, other.best)
+        return _Copies(self.text, first.first, first.vector, best, self.rows, self.blocks)
+
+
+class _ByText(beam.DoFn):
+    """``((side, id), Row)`` -> keyed by side and digest of the text; equal texts of a bundle travel as one.
+
+    A text of thousands of rows would else be shuffled, and held by the engine, once for each of them.
     """
 
     def __init__(self, merge: bool, compare_blank: bool, apart: bool) -> None:
         self._merge, self._compare_blank, self._apart = merge, compare_blank, apart
-        self._sent: set[Any] = set()
 
     def start_bundle(self) -> None:
-        """Beam's."""
-        self._sent = set()
+        """Nothing waits."""
+        self._waiting: dict[Any, _Copies] = {}
+        self._rows = self._characters = 0
 
     def process(self, one: tuple[Any, Row]) -> Iterator[tuple[Any, Any]]:
-        """Beam's."""
+        """What waits, when that is enough."""
         row, found = one
         blank = is_blank(found.text) and not self._compare_blank
         alone = not self._merge or blank or (self._apart and row[0] == 0)
         key = row[0], hash128([found.text]).tobytes(), repr(row[1]) if alone else ""
-        text = None if key in self._sent else found.text
-        if not alone:
-            if len(self._sent) >= _SENT:
-                self._sent.clear()
-            self._sent.add(key)
-        yield key, (row, text, *found[2:])
+        blocks = [found.blocks] if any(found.blocks) else []
+        copies = _Copies(found.text, row, found.vector, found.key, [row], blocks)
+        if alone:  # an id that recurs is told of later
+            yield key, tuple(copies)
+            return
+        self._rows += 1
+        if key in self._waiting:
+            self._waiting[key] = self._waiting[key].joined(copies)
+        else:
+            self._waiting[key] = copies
+            self._characters += len(found.text)
+        if self._rows >= _ROWS_AT_ONCE or self._characters >= _CHARACTERS_AT_ONCE:
+            yield from self._sent()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """What still waits."""
+        for one in self._sent():
+            yield GlobalWindows.windowed_value(one)
+
+    def _sent(self) -> Iterator[tuple[Any, Any]]:
+        waiting = self._waiting
+        self.start_bundle()
+        for key, copies in waiting.items():
+            yield key, tuple(copies)
 
 
 class _MakeDistinctText(beam.DoFn):
@@ -233,21 +271,23 @@ class _MakeDistinctText(beam.DoFn):
         self._compare_blank = compare_blank
 
     def process(self, grouped: tuple[Any, Iterable[Any]]) -> Iterator[Any]:
-        _, rows = grouped
-        node, text, best, vector, count = None, "", None, b"", 0
-        for row, own_text, key, _, own_vector in rows:
-            count += 1
-            text = own_text or text
-            if node is None or row < node:
-                node, vector = row, own_vector
-            if best is None or key < best:
-                best = key
-        if node is None or best is None:  # a group has a row
+        """Reads the rows twice rather than holding them."""
+        _, parts = grouped
+        found: _Copies | None = None
+        rows = 0
+        for part in parts:
+            copies = _Copies(*part)
+            rows += len(copies.rows)
+            copies = copies._replace(rows=[], blocks=[])
+            found = copies if found is None else found.joined(copies)
+        if found is None:  # a group has a row
             return
-        blank = is_blank(text) and not self._compare_blank
-        for row, _, _, blocks, _ in rows:
-            yield pvalue.TaggedOutput("members", (node, (row, best[1:])))
-            for at, key in enumerate(blocks):
+        node, best = found.first, found.best
+        blank = is_blank(found.text) and not self._compare_blank
+        for part in parts:
+            copies = _Copies(*part)
+            yield pvalue.TaggedOutput("members", (node, (copies.rows, best[1:])))
+            for at, key in (one for blocks in copies.blocks for one in enumerate(blocks)):
                 if key is not None and not blank:
                     yield pvalue.TaggedOutput("blocks", ((at, key), node))
-        yield node, TextInfo(text, best, count, vector)
+        yield node, TextInfo(found.text, best, rows, found.vector)

@@ -222,7 +222,9 @@ class EarlierPairs(beam.PTransform):
 
     def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
         """Two shuffles: by the first row, then by the second."""
-        texts = collections["members"] | "Text of" >> beam.MapTuple(lambda text, member: (member[0], text))
+        texts = collections["members"] | "Text of" >> beam.FlatMapTuple(
+            lambda text, members: [(row, text) for row in members[0]]
+        )
         first = collections["scored"] | "By first" >> beam.Map(lambda pair: (pair[0], pair[1:]))
         second = (
             {"text": texts, "pair": first}

@@ -13,40 +13,51 @@ def rows(texts, side=0):
 
 
 def sent(texts, **settings):
-    """The texts that the rows of one bundle carry into the shuffle."""
+    """What the rows of one bundle carry into the shuffle: keys and copies."""
     step = nodes._ByText(**{"merge": True, "compare_blank": False, "apart": False, **settings})
     step.start_bundle()
-    return [value[1] for row in rows(texts) for _, value in step.process(row)]
+    found = [pair for row in rows(texts) for pair in step.process(row)]
+    return found + [one.value for one in step.finish_bundle()]
+
+
+def carried(texts, **settings):
+    return [copies[0] for _, copies in sent(texts, **settings)]
 
 
 def test_a_hot_text_is_shuffled_once_for_each_bundle():
-    texts = ["hot"] * 1000 + ["cold", "hot", "warm"]
-    assert [text for text in sent(texts) if text is not None] == ["hot", "cold", "warm"]
+    assert carried(["hot"] * 1000 + ["cold", "hot", "warm"]) == ["hot", "cold", "warm"]
 
 
 @pytest.mark.parametrize("settings", [{"merge": False}, {"apart": True}])
 def test_rows_that_stay_alone_each_carry_their_text(settings):
-    assert sent(["hot"] * 5, **settings) == ["hot"] * 5
-    assert sent([" "] * 3) == [" "] * 3
+    assert carried(["hot"] * 5, **settings) == ["hot"] * 5
+    assert carried([" "] * 3) == [" "] * 3
 
 
-def test_texts_that_are_forgotten_are_sent_again(monkeypatch):
-    monkeypatch.setattr(nodes, "_SENT", 2)
-    assert sent(["a", "b", "c", "a", "a"]) == ["a", "b", "c", "a", None]
+@pytest.mark.parametrize(("bound", "size"), [("_ROWS_AT_ONCE", 4), ("_CHARACTERS_AT_ONCE", 3)])
+def test_what_waits_in_a_bundle_is_bounded(bound, size, monkeypatch):
+    monkeypatch.setattr(nodes, bound, size)
+    assert carried(["a", "b", "a", "c", "a", "a"]) == ["a", "b", "c", "a"]
 
 
-def test_a_node_has_its_text_wherever_the_shuffle_put_the_row_that_carries_it():
-    step = nodes._ByText(merge=True, compare_blank=False, apart=False)
-    step.start_bundle()
-    keyed = [pair for row in rows(["hot"] * 4) for pair in step.process(row)]
-    key = keyed[0][0]
-    found = [
-        list(nodes._MakeDistinctText(compare_blank=False).process((key, order)))
-        for order in ([value for _, value in keyed], [value for _, value in reversed(keyed)])
-    ]
-    for made in found:
-        name, info = made[-1]
-        assert (name, info.text, info.rows) == ((0, 0), "hot", 4)
+def test_a_node_is_the_same_whatever_bundles_its_rows_were_in():
+    texts = ["hot"] * 7
+    found = []
+    for cuts in ([7], [3, 4], [1] * 7):
+        parts, begin = [], 0
+        for size in cuts:
+            step = nodes._ByText(merge=True, compare_blank=False, apart=False)
+            step.start_bundle()
+            parts += [p for row in rows(texts)[begin : begin + size] for p in step.process(row)]
+            parts += [one.value for one in step.finish_bundle()]
+            begin += size
+        key, values = parts[0][0], [value for _, value in parts]
+        for order in (values, values[::-1]):
+            *members, made = nodes._MakeDistinctText(compare_blank=False).process((key, order))
+            found.append((made, sorted(row for one in members for row in one.value[1][0])))
+    assert all(one == found[0] for one in found)
+    (name, info), behind = found[0]
+    assert (name, info.text, info.rows, behind) == ((0, 0), "hot", 7, [(0, at) for at in range(7)])
 
 
 def test_only_what_an_element_carries_goes_on():
