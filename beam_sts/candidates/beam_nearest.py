@@ -22,7 +22,7 @@ from scipy import sparse
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.beam_buckets import batch_texts
 from beam_sts.candidates.beam_join import TextsSize
-from beam_sts.candidates.beam_shingles import Packed, ShingleFrequencies
+from beam_sts.candidates.beam_shingles import RangeCounts, ShingleFrequencies, whole_counts
 from beam_sts.candidates.keys import parse_shingle
 from beam_sts.candidates.neighbours import PLACE, Block, nearest_in_blocks, search_dense, whole_points
 from beam_sts.candidates.tf_idf import WORK, TfIdf, nearest_rows
@@ -292,7 +292,7 @@ class LexicalCandidates(beam.PTransform):
         return (
             texts
             | "Batch" >> batch_texts()
-            | "Weigh" >> beam.ParDo(_Weigh(self._unit, self._size), beam.pvalue.AsSingleton(total))
+            | "Weigh" >> beam.ParDo(_Weigh(self._unit, self._size), beam.pvalue.AsList(total))
             | "Near" >> NearestCandidates("lexical", self._k, SparsePoints(), self._blocks, sided=self._sided)
         )
 
@@ -305,8 +305,9 @@ class _Weigh(beam.DoFn):
     def start_bundle(self) -> None:
         self._weights = None  # another bundle may be of another window
 
-    def process(self, batch: list[tuple[Any, str]], total: tuple[int, Packed]) -> Iterator[tuple[Any, bytes]]:
+    def process(self, batch: list[tuple[Any, str]], total: list[RangeCounts]) -> Iterator[tuple[Any, bytes]]:
         if self._weights is None:
-            self._weights = TfIdf.of(total[1].array, total[0], self._unit, self._size, WORK)
+            count, frequency = whole_counts(total)
+            self._weights = TfIdf.of(frequency, count, self._unit, self._size, WORK)
         vectors = self._weights.vectors(pa.array([text for _, text in batch], pa.large_string()))
         yield from zip((ident for ident, _ in batch), SparsePoints.pack(vectors), strict=True)

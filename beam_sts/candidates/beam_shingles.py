@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -13,39 +13,33 @@ from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.beam_buckets import batch_texts
+from beam_sts.candidates.beam_join import Size
 from beam_sts.candidates.tf_idf import COLUMNS, shingle_frequency
 
-_RANGE = COLUMNS // 64  # columns of shingles that are summed together
+_RANGE = COLUMNS // 256  # columns that are summed together; engines want elements far below a megabyte
 
 
-class Packed:
-    """Counts by column, without the 0 that most are in few texts: with them 32 MB would travel."""
+class RangeCounts(NamedTuple):
+    """Counts of a range of columns, those above 0: ``columns`` from 0 to 4194303, and all ``texts``."""
 
-    def __init__(self, columns: IntArray, counts: IntArray) -> None:
-        self._columns, self._counts = columns, counts
+    texts: int
+    columns: NDArray[np.int32]
+    counts: IntArray
 
-    @classmethod
-    def joined(cls, ranges: Sequence[tuple[int, IntArray]]) -> Packed:
-        """From the counts of ranges of ``_RANGE`` columns, by the number of the range."""
-        some = [(number * _RANGE + np.flatnonzero(counts), counts[counts > 0]) for number, counts in ranges]
-        columns, counts = (
-            np.concatenate([np.empty(0, np.int64), *(part[at] for part in some)]) for at in (0, 1)
-        )
-        return cls(columns.astype(np.int32), counts)
 
-    @property
-    def array(self) -> IntArray:
-        """A count for each column."""
-        array = np.zeros(COLUMNS, np.int64)
-        array[self._columns] = self._counts
-        return array
+def whole_counts(ranges: Sequence[RangeCounts]) -> tuple[int, IntArray]:
+    """Texts, and a count for each column, shape (4194304,)."""
+    array = np.zeros(COLUMNS, np.int64)
+    for one in ranges:
+        array[one.columns] = one.counts
+    return (ranges[0].texts if ranges else 0), array
 
 
 class ShingleFrequencies(beam.PTransform):
-    """``(id, text)`` -> one ``(texts, frequency of each shingle)``: the counterpart of ``shingle_frequency``.
+    """``(id, text)`` -> :class:`RangeCounts`, at most 256 of them: the counterpart of ``shingle_frequency``.
 
-    Ranges of shingles are summed on workers of their own, half a megabyte each, so that no worker sums what
-    all bundles of a large corpus counted. Every worker then holds two or three times 32 MB.
+    Ranges of shingles are summed on workers of their own, so that no worker sums what all bundles of a large
+    corpus counted. As a side input every worker then holds two or three times 32 MB.
 
     Args:
         unit: of a shingle.
@@ -58,15 +52,19 @@ class ShingleFrequencies(beam.PTransform):
         self._unit, self._size, self._texts = unit, size, beam.pvalue.AsSingleton(texts)
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
-        """Count batch by batch, sum range by range, and join the ranges."""
+        """Count batch by batch, then sum range by range: one shuffle."""
         return (
             texts
             | "Batch" >> batch_texts()
             | "Count" >> beam.ParDo(_CountShingles(self._unit, self._size))
             | "Ranges" >> beam.CombinePerKey(_SumRange())
-            | "All" >> beam.combiners.ToList()
-            | "Join" >> beam.Map(lambda ranges, size: (size.texts, Packed.joined(ranges)), self._texts)
+            | "Place" >> beam.Map(_placed, self._texts)
         )
+
+
+def _placed(one: tuple[int, tuple[NDArray[np.int32], IntArray]], size: Size) -> RangeCounts:
+    number, (columns, counts) = one
+    return RangeCounts(size.texts, columns + np.int32(number * _RANGE), counts)
 
 
 Counts = tuple[NDArray[np.int32], IntArray] | IntArray | None
@@ -74,7 +72,7 @@ Counts = tuple[NDArray[np.int32], IntArray] | IntArray | None
 
 
 class _SumRange(beam.CombineFn):
-    """Columns of a range and their counts -> counts of all its columns; of one bundle they stay sparse."""
+    """Columns of a range and their counts -> their sums. What one bundle counted stays sparse."""
 
     def create_accumulator(self) -> Counts:
         return None
@@ -92,7 +90,12 @@ class _SumRange(beam.CombineFn):
         return sum_of
 
     def extract_output(self, total: Counts) -> Counts:
-        return self.merge_accumulators([total])
+        return _sparse(self.merge_accumulators([total]))
+
+
+def _sparse(counts: Any) -> tuple[NDArray[np.int32], IntArray]:
+    columns = np.flatnonzero(counts)
+    return columns.astype(np.int32), counts[columns]
 
 
 class _CountShingles(beam.DoFn):
@@ -114,6 +117,5 @@ class _CountShingles(beam.DoFn):
         if self._total is None:
             return
         for number, counts in enumerate(self._total.reshape(-1, _RANGE)):
-            columns = np.flatnonzero(counts)
-            if len(columns):
-                yield GlobalWindows.windowed_value((number, (columns.astype(np.int32), counts[columns])))
+            if counts.any():
+                yield GlobalWindows.windowed_value((number, _sparse(counts)))

@@ -27,7 +27,7 @@ from beam_sts.io.names import told
 from beam_sts.links import report_it
 from beam_sts.secrets import hide_secrets
 
-_POLL_SECONDS = 0.5
+_POLL_SECONDS, _POLL_SHARE = 0.5, 20  # at most a twentieth of the time goes into counting
 _LOG_SECONDS = 10.0
 _LONGEST = 500  # characters of a library's message
 _WORKER_THREAD = "run_worker"  # Beam's name for the thread that waits for a worker process
@@ -333,7 +333,7 @@ def progress(
 
     Args:
         total: units of the whole run.
-        done: counts the units that are committed; called twice a second.
+        done: counts the units that are committed; called twice a second, less often where it takes long.
         unit: what is counted.
         where: says what is being worked on, such as a file; called after ``done``.
         console: how to speak.
@@ -368,8 +368,11 @@ def progress(
             disable=not terminal,
             file=sys.stderr,
         ) as bar:
-            while not stop.wait(_POLL_SECONDS):
+            took = 0.0
+            while not stop.wait(max(_POLL_SECONDS, _POLL_SHARE * took)):
+                began = time.monotonic()
                 now = count(bar.n)
+                took = time.monotonic() - began
                 bar.set_postfix_str(safe(where()), refresh=False)
                 bar.update(now - bar.n)
                 if not terminal and now > first and time.monotonic() - logged >= _LOG_SECONDS:

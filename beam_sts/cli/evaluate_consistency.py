@@ -115,7 +115,7 @@ def run_consistency(args: argparse.Namespace, beam_args: list[str]) -> int:
             "questions": QUESTIONS,
         }
         output.finish(empty)
-        records = output.records([part.index for part in job.plan.slices])
+        records = list(output.records(part.index for part in job.plan.slices))
         return _finish(args, job, questions, records, output)
 
 

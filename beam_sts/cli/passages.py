@@ -183,7 +183,7 @@ def summarise(args: argparse.Namespace, job: PassageJob, more: dict[str, Any]) -
         RuntimeError: the counts do not add up.
     """
     plan = job.source.plan
-    records = job.output.records(part.index for part in plan.slices)
+    records = list(job.output.records(part.index for part in plan.slices))
     shown = [record.pop("examples") for record in records]
     names = [f"rows_{name}" for name in ("read", "kept", "removed", "rejected", "changed", "with_passages")]
     zero: dict[str, Any] = dict.fromkeys([*names, "passages", "characters", "characters_found"], 0)

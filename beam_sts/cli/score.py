@@ -21,7 +21,7 @@ from beam_sts.cli.beam_options import local_options, only_built, runner_of, work
 from beam_sts.cli.console import Console, add_console_options, console_of, guarded, kept_in, progress
 from beam_sts.cli.formats import add_format_options
 from beam_sts.cli.score_job import ScoreJob, prepare
-from beam_sts.cli.score_summary import summarise, summary_lines
+from beam_sts.cli.score_summary import Sums, summarise, summary_lines
 from beam_sts.cli.scoring import add_places
 from beam_sts.examples import merge_examples
 from beam_sts.io.claim import claim
@@ -105,11 +105,9 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
         if job.settings.score.threshold is not None:
             schemas["matches"] = job.settings.scored_schema
         output.finish(schemas)
-        records = output.records(rows)
-        examples = merge_examples(
-            (record.pop("examples", []) for record in records), each=args.report_examples
-        )
-        summary = summarise(job, before, len(damaged), records, seconds, started_at)
+        sums = Sums()
+        examples = merge_examples(sums.examples(output.records(rows)), each=args.report_examples)
+        summary = summarise(job, before, len(damaged), sums, seconds, started_at)
         output.write_text("report.html", render(score_page(summary, examples, job.checkpoint.card)))
         output.write_json("summary.json", summary)
     console_of(args).finish(summary_lines(summary, output.root), summary)
@@ -123,16 +121,24 @@ class Watched:
     job: ScoreJob
     _committed: set[int] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self._slices = self.job.plan.slices
+        self._files = {file.path: number for number, file in enumerate(self.job.plan.files, 1)}
+        self._done = 0  # slices from the first one on that are committed
+
     def rows(self) -> int:
         """Rows of the committed slices."""
         self._committed = self.job.settings.output.committed()
-        return sum(part.rows for part in self.job.plan.slices if part.index in self._committed)
+        return sum(part.rows for part in self._slices if part.index in self._committed)
 
     def file(self) -> str:
         """The first file that is not done yet, and its number."""
-        left = next((part.path for part in self.job.plan.slices if part.index not in self._committed), None)
-        files = [file.path for file in self.job.plan.files]
-        return f"{left.rpartition('/')[2]} ({files.index(left) + 1} of {len(files)})" if left in files else ""
+        while self._done < len(self._slices) and self._slices[self._done].index in self._committed:
+            self._done += 1
+        left = self._slices[self._done].path if self._done < len(self._slices) else None
+        if left not in self._files:
+            return ""
+        return f"{left.rpartition('/')[2]} ({self._files[left]} of {len(self._files)})"
 
 
 def _run_pipeline(units: list[list[Slice]], job: ScoreJob, options: Any, local: bool) -> None:

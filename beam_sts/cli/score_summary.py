@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -12,17 +13,40 @@ import beam_sts
 from beam_sts.cli.args import look_at
 from beam_sts.cli.describe import describe_input, describe_model, digest, version_of
 from beam_sts.cli.score_job import ScoreJob
+from beam_sts.examples import Example
 from beam_sts.io.names import renamed, told
 from beam_sts.io.summary import quantiles, throughput
 from beam_sts.scoring.counts import ScoreCounts
 from beam_sts.scoring.result import ScoreStats
 
 
+class Sums:
+    """What the records of slices add up to; one record at a time is in memory."""
+
+    def __init__(self) -> None:
+        self.counts = ScoreCounts()
+        self.seconds = dict.fromkeys(("read", "score", "write"), 0.0)
+        self.spans: list[tuple[float, float, int]] = []
+        """Start and end, in seconds since the epoch, and rows, of each slice."""
+
+    def examples(self, records: Iterable[dict[str, Any]]) -> Iterator[list[Example]]:
+        """Add up records; gives the examples of each."""
+        for record in records:
+            self.counts += ScoreCounts.read(record, some=True)
+            took = 0.0
+            for part in self.seconds:
+                self.seconds[part] += record[f"{part}_seconds"]
+                took += record[f"{part}_seconds"]
+            moment = record["committed_at"]
+            self.spans.append((moment - took, moment, record["rows_read"]))
+            yield record.get("examples", [])
+
+
 def summarise(
     job: ScoreJob,
     before: set[int],
     damaged: int,
-    records: list[dict[str, Any]],
+    sums: Sums,
     seconds: float,
     started_at: float,
 ) -> dict[str, Any]:
@@ -32,26 +56,19 @@ def summarise(
         job: what was run.
         before: indices of the slices that an earlier run had committed.
         damaged: how many more there were, made again.
-        records: of all slices, in their order.
+        sums: of all slices, in their order.
         seconds: how long the run took.
         started_at: when it began, in seconds since the epoch.
 
     Raises:
         RuntimeError: the counts do not add up.
     """
-    moments = [record["committed_at"] for record in records]
+    slices, total = job.plan.slices, sums.counts
     timeline = throughput(
-        (
-            moment - sum(record[f"{part}_seconds"] for part in ("read", "score", "write")),
-            moment,
-            record["rows_read"],
-        )
-        for part_of_input, record, moment in zip(job.plan.slices, records, moments, strict=True)
-        if part_of_input.index not in before
+        span for part, span in zip(slices, sums.spans, strict=True) if part.index not in before
     )
-    total = ScoreCounts.total(ScoreCounts.read(record, some=True) for record in records)
     total.check(job.plan.rows)
-    done = sum(s.rows for s in job.plan.slices) if not before else None
+    done = job.plan.rows if not before else None
     stats = ScoreStats(real_tokens=total.real_tokens, padded_tokens=total.padded_tokens)
     return {
         "pipeline": "score",
@@ -66,7 +83,7 @@ def summarise(
         "unknown": total.unknown,
         "windows": total.windows,
         "matches": total.matches if job.settings.score.threshold is not None else None,
-        "shards": len(job.plan.slices),
+        "shards": len(slices),
         "shards_skipped": len(before),
         "shards_damaged": damaged,
         "score_quantiles": quantiles(total.histogram, logits=job.settings.score.raw_logits),
@@ -80,10 +97,7 @@ def summarise(
         "seconds": {
             "plan": round(job.plan_seconds, 3),
             "run": round(seconds, 3),
-            **{
-                f"{part}_in_workers": round(sum(record[f"{part}_seconds"] for record in records), 3)
-                for part in ("read", "score", "write")
-            },
+            **{f"{part}_in_workers": round(took, 3) for part, took in sums.seconds.items()},
         },
         "pairs_per_second": round(done / seconds, 1) if done and seconds else None,
         "model": describe_model(job.checkpoint),

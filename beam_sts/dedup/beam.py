@@ -152,7 +152,7 @@ class DeduplicateTexts(beam.PTransform):
             count = proposed.tally | "Pairs" >> beam.Map(lambda tally: tally.pairs)
         learnt = [beam.pvalue.AsSingleton(looked)]
         if self._settings.blend:
-            learnt += [beam.pvalue.AsSingleton(texts | "Words" >> ShingleFrequencies(*SHINGLE, size))]
+            learnt += [beam.pvalue.AsList(texts | "Words" >> ShingleFrequencies(*SHINGLE, size))]
         of_shards = {"texts": texts, "pairs": proposed.pairs, "size": size, "count": count}
         verified = (
             of_shards

@@ -9,7 +9,9 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 from apache_beam import pvalue
+from apache_beam.transforms.window import GlobalWindows
 
+from beam_sts.arrays import IntArray
 from beam_sts.dedup.forest import Forest, large_star, node_code, small_star
 from beam_sts.errors import UserError
 
@@ -19,7 +21,7 @@ ROUNDS = 1
 """Rounds where there may be more nodes than that."""
 
 _EDGES_AT_ONCE = 1 << 20  # that wait to be made a forest, 16 bytes each
-_FANOUT = 16
+_WAYS, _PIECE = 16, 1 << 15
 
 
 class Components(beam.PTransform):
@@ -80,6 +82,8 @@ class Components(beam.PTransform):
 class JoinForests(beam.PTransform):
     """Edges of codes -> ``(code, (component, nodes of it))``, joined on one worker; it takes two shuffles.
 
+    Forests travel in pieces of half a megabyte, as engines hold an element in one buffer.
+
     Args:
         rounds: that came before, for the message.
     """
@@ -90,60 +94,95 @@ class JoinForests(beam.PTransform):
 
     def expand(self, edges: beam.PCollection) -> beam.PCollection:
         """Join within bundles, then by ways, then all."""
-        joined = edges | "Join" >> beam.CombineGlobally(_JoinFn(self._rounds)).with_fanout(_FANOUT)
-        return joined | "Nodes" >> beam.FlatMap(_nodes)
+        return (
+            edges
+            | "In bundles" >> beam.ParDo(_JoinBundle(self._rounds))
+            | "By ways" >> beam.GroupByKey()
+            | "Join ways" >> beam.FlatMap(_joined_way, self._rounds)
+            | "All" >> beam.GroupByKey()
+            | "Join all" >> beam.FlatMap(_nodes, self._rounds)
+        )
 
 
-class _JoinFn(beam.CombineFn):
-    """Edges -> one :class:`Forest`. An accumulator is a forest and the edges that wait."""
+class _Growing:
+    """A forest, and the edges and pieces that wait to be joined to it.
+
+    Raises:
+        UserError: when it has more than ``MOST_NODES`` nodes.
+    """
 
     def __init__(self, rounds: int) -> None:
-        self._rounds = rounds
+        self._rounds, self._forest = rounds, Forest.merged([])
+        self._edges, self._pieces, self._waiting = array("q"), list[Forest](), 0
 
-    def create_accumulator(self) -> tuple[Forest, array[int]]:
-        return Forest.merged([]), array("q")
+    def add(self, edge: tuple[int, int]) -> None:
+        """One edge more."""
+        self._edges.extend(edge)
+        if len(self._edges) >= 2 * _EDGES_AT_ONCE:
+            self.forest()
 
-    def add_input(self, made: tuple[Forest, array[int]], edge: tuple[int, int]) -> tuple[Forest, array[int]]:
-        made[1].extend(edge)
-        return self.compact(made) if len(made[1]) >= 2 * _EDGES_AT_ONCE else made
+    def merge(self, piece: Forest) -> None:
+        """A piece of another forest more."""
+        self._pieces.append(piece)
+        self._waiting += len(piece.nodes)
+        if self._waiting > max(_EDGES_AT_ONCE, len(self._forest.nodes)):
+            self.forest()
 
-    def merge_accumulators(self, several: Iterable[tuple[Forest, array[int]]]) -> tuple[Forest, array[int]]:
-        total = self.create_accumulator()
-        waiting: list[Forest] = []
-        nodes = 0
-        for made in several:
-            waiting.append(self._forest(made))
-            nodes += len(waiting[-1].nodes)
-            if nodes > max(_EDGES_AT_ONCE, 2 * len(total[0].nodes)):
-                total, waiting, nodes = self._merged([total[0], *waiting]), [], 0
-        return self._merged([total[0], *waiting])
-
-    def compact(self, made: tuple[Forest, array[int]]) -> tuple[Forest, array[int]]:
-        return self._merged([self._forest(made)])
-
-    def extract_output(self, made: tuple[Forest, array[int]]) -> Forest:
-        return self._forest(made)
-
-    def _forest(self, made: tuple[Forest, array[int]]) -> Forest:
-        forest, waiting = made
-        if not waiting:
-            return forest
-        return Forest.merged([forest, Forest.of(np.frombuffer(waiting, np.int64).reshape(-1, 2))])
-
-    def _merged(self, forests: list[Forest]) -> tuple[Forest, array[int]]:
-        merged = Forest.merged(forests)
-        if len(merged.nodes) > MOST_NODES:
+    def forest(self) -> Forest:
+        """What all of it makes; nothing waits any more."""
+        edges = Forest.of(np.array(self._edges, np.int64).reshape(-1, 2))
+        self._forest = Forest.merged([self._forest, edges, *self._pieces])
+        self._edges, self._pieces, self._waiting = array("q"), [], 0
+        if len(self._forest.nodes) > MOST_NODES:
             raise UserError(
                 f"--component_rounds {self._rounds}: more than {MOST_NODES:,} texts are in clusters that one "
                 f"worker joins. Give more, such as --component_rounds {self._rounds + 1}."
             )
-        return merged, array("q")
+        return self._forest
 
 
-def _nodes(forest: Forest) -> Iterator[tuple[int, tuple[int, int]]]:
-    for start in range(0, len(forest.nodes), _EDGES_AT_ONCE):
-        part = slice(start, start + _EDGES_AT_ONCE)
-        columns = (forest.nodes[part].tolist(), forest.names[part].tolist(), forest.sizes[part].tolist())
+class _JoinBundle(beam.DoFn):
+    """Edges -> ``(way, piece of the forest of the bundle)``."""
+
+    def __init__(self, rounds: int) -> None:
+        self._rounds = rounds
+
+    def start_bundle(self) -> None:
+        self._growing = _Growing(self._rounds)
+
+    def process(self, edge: tuple[int, int]) -> None:
+        self._growing.add(edge)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        forest = self._growing.forest()
+        if len(forest.nodes):
+            way = int(forest.nodes[0] % _WAYS)
+            for piece in forest.pieces(_PIECE):
+                yield GlobalWindows.windowed_value((way, tuple(piece)))
+
+
+Piece = tuple[IntArray, IntArray]
+"""Of a forest, as it travels."""
+
+
+def _joined(pieces: Iterable[Piece], rounds: int) -> Forest:
+    growing = _Growing(rounds)
+    for piece in pieces:
+        growing.merge(Forest(*piece))
+    return growing.forest()
+
+
+def _joined_way(way: tuple[int, Iterable[Piece]], rounds: int) -> Iterator[tuple[int, Piece]]:
+    for piece in _joined(way[1], rounds).pieces(_PIECE):
+        yield 0, (piece.nodes, piece.names)
+
+
+def _nodes(every: tuple[int, Iterable[Piece]], rounds: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    forest = _joined(every[1], rounds)
+    sizes = forest.sizes
+    for start in range(0, len(sizes), _PIECE):
+        part = slice(start, start + _PIECE)
+        columns = (forest.nodes[part].tolist(), forest.names[part].tolist(), sizes[part].tolist())
         for node, name, size in zip(*columns, strict=True):
             yield node, (name, size)
 

@@ -33,8 +33,12 @@ class LearnTexts(beam.PTransform):
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
         """Draw the sample, look at it."""
-        sample = texts | "Draw" >> beam.FlatMap(_drawn, self._learning, self._size) | beam.combiners.ToList()
-        return sample | "Learn" >> beam.Map(_learnt, self._learning, self._model, self._load, self._size)
+        sample = texts | "Draw" >> beam.FlatMap(_drawn, self._learning, self._size)
+        return (
+            texts.pipeline
+            | "Once" >> beam.Create([self._learning], reshuffle=False)
+            | "Learn" >> beam.Map(_learnt, beam.pvalue.AsList(sample), self._model, self._load, self._size)
+        )
 
 
 def _drawn(row: tuple[Any, str], learning: Learning, size: tuple[int, int]) -> Iterator[str]:
@@ -43,8 +47,8 @@ def _drawn(row: tuple[Any, str], learning: Learning, size: tuple[int, int]) -> I
 
 
 def _learnt(
-    sample: list[str],
     learning: Learning,
+    sample: list[str],
     model: str | Checkpoint,
     load: dict[str, Any],
     size: tuple[int, int],

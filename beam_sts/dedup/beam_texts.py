@@ -26,6 +26,7 @@ from beam_sts.pairs.beam_elements import (
 from beam_sts.types import Rejected, plain
 
 _ROWS_AT_ONCE, _CHARACTERS_AT_ONCE = 1 << 16, 1 << 24  # of a bundle, whose equal texts meet in memory
+_COPIES_AT_ONCE = 1 << 12  # of one text, that travel as one element: engines want it far below a megabyte
 RECEIPT = ("survivor", "score", "source", "rule", "threshold", "lost")
 """The fields that a removed element has besides its own; with elements to compare against also ``WHERE``."""
 WHERE = "survivor_in"
@@ -249,6 +250,8 @@ class _ByText(beam.DoFn):
         else:
             self._waiting[key] = copies
             self._characters += len(found.text)
+        if len(self._waiting[key].rows) >= _COPIES_AT_ONCE:
+            yield key, tuple(self._waiting.pop(key))
         if self._rows >= _ROWS_AT_ONCE or self._characters >= _CHARACTERS_AT_ONCE:
             yield from self._sent()
 

@@ -17,7 +17,7 @@ from apache_beam import pvalue
 
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.beam_join import rows_of
-from beam_sts.candidates.beam_shingles import Packed
+from beam_sts.candidates.beam_shingles import RangeCounts, whole_counts
 from beam_sts.dedup.beam_report import Part
 from beam_sts.dedup.beam_texts import TextInfo
 from beam_sts.dedup.decide import IDENTICAL, Edges
@@ -34,7 +34,7 @@ from beam_sts.io.blank import is_blank
 from beam_sts.io.ids import shown_id
 from beam_sts.io.summary import score_histogram
 
-Words = tuple[int, Packed]
+Words = Sequence[RangeCounts]
 """Texts, and in how many of them each shingle is: what ``blend`` weighs by."""
 
 
@@ -97,7 +97,10 @@ class Scores(beam.DoFn):
     def verifier(self, learnt: Learnt, words: Words | None) -> Verifier:
         """The worker's own."""
         if self._verifier is None:
-            overlap = Overlap.of(words[1].array, words[0]) if words else None
+            overlap = None
+            if words is not None:
+                count, frequency = whole_counts(words)
+                overlap = Overlap.of(frequency, count)
             self._verifier = self._scoring.verifier(overlap, learnt)
         return self._verifier
 

@@ -7,7 +7,7 @@ of a tree of merges. One machine finds components by ``beam_sts.dedup.components
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,6 +60,11 @@ class Forest(NamedTuple):
         first, second = (np.searchsorted(nodes, ends).astype(np.int32, copy=False) for ends in (a, b))
         return cls(nodes, nodes[components(first, second, len(nodes))])
 
+    def pieces(self, nodes: int) -> Iterator[Forest]:
+        """Of so many nodes each."""
+        for start in range(0, len(self.nodes), nodes):
+            yield Forest(self.nodes[start : start + nodes], self.names[start : start + nodes])
+
     @property
     def sizes(self) -> IntArray:
         """Nodes of each node's tree, shape (nodes,)."""
@@ -68,7 +73,7 @@ class Forest(NamedTuple):
         return sizes
 
 
-def large_star(node: Any, neighbours: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
+def large_star(node: Any, neighbours: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     """Join a node's larger neighbours to the smallest of them all.
 
     >>> list(large_star(5, [2, 9, 7]))
@@ -81,7 +86,7 @@ def large_star(node: Any, neighbours: Iterable[Any]) -> Iterable[tuple[Any, Any]
         yield from ((v, smallest) for v in neighbours if v > node)
 
 
-def small_star(node: Any, smaller: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
+def small_star(node: Any, smaller: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     """Join a node and its smaller neighbours to the smallest of them.
 
     >>> list(small_star(5, [2, 4]))

@@ -134,19 +134,19 @@ def _contents(
         yield from fs.cat_ranges(inside, list(starts[part]), list(ends[part]), on_error="return")
 
 
-def read_records(paths: Sequence[str]) -> list[dict[str, Any] | None]:
-    """Records as they were written; None where one is absent or cut.
+def read_records(paths: Sequence[str]) -> Iterator[dict[str, Any] | None]:
+    """Records as they were written, some at a time; None where one is absent or cut.
 
     Raises:
         OSError: a record is there and cannot be read.
     """
     nothing: list[int | None] = [None] * len(paths)
-    return [_parse(content) for content in _contents(paths, nothing, nothing)]
+    return map(_parse, _contents(paths, nothing, nothing))
 
 
 def read_record(path: str) -> dict[str, Any] | None:
     """One record, as ``read_records`` reads it."""
-    return read_records([path])[0]
+    return next(read_records([path]))
 
 
 def record_text(record: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ EARLIER = "earlier"
 """Folder in _run/ of what a run with --overwrite puts aside."""
 _TEMPORARY = re.compile(rf"\..+\.({_ENDINGS})\.\d+\.[0-9a-f]{{8}}")
 _NO_COUNTS = ("of", "shards")
+_RECORDS_AT_ONCE = 1 << 13  # some 80 MB; for each so many the folder of the shards is listed
 _SHARD = re.compile(rf"part-(\d+)\.(?:{_ENDINGS})")
 
 
@@ -146,10 +148,14 @@ class OutputFolder:
             verify: compare all bytes of the shards.
         """
         there = self.committed()
-        of = {part.index: slice_identity(part) for part in slices if part.index in there}
-        records, wrong = self.whole(of, verify=verify)
-        self.drop(self.folders[0], wrong, "part")
-        return set(records), set(wrong)
+        left = (part for part in slices if part.index in there)
+        done, damaged = set[int](), set[int]()
+        while some := list(islice(left, _RECORDS_AT_ONCE)):
+            records, wrong = self.whole({part.index: slice_identity(part) for part in some}, verify=verify)
+            self.drop(self.folders[0], wrong, "part")
+            done |= records.keys()
+            damaged |= wrong.keys()
+        return done, damaged
 
     def _shards_of(self, record: dict[str, Any]) -> dict[str, Any]:
         return {self.path(name): shard for name, shard in record["shards"].items()}
@@ -204,21 +210,19 @@ class OutputFolder:
         """Path of a record."""
         return self.path("_run", "records", f"{kind}-{index:06d}.json")
 
-    def records(self, indices: Iterable[int]) -> list[dict[str, Any]]:
-        """The counts of committed slices.
+    def records(self, indices: Iterable[int]) -> Iterator[dict[str, Any]]:
+        """The counts of committed slices, some at a time.
 
         Raises:
             UserError: a record is missing or damaged.
         """
         paths = [self.record(index) for index in indices]
-        found = []
         for path, record in zip(paths, read_records(paths), strict=True):
             if record is None:
                 raise UserError(
                     f"{path}: is missing or damaged. Run the same command again to make it again."
                 )
-            found.append({name: value for name, value in record.items() if name not in _NO_COUNTS})
-        return found
+            yield {name: value for name, value in record.items() if name not in _NO_COUNTS}
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Publish a JSON file at the top of the folder."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from beam_sts.errors import UserError
+from beam_sts.io.ahead import ahead
 from beam_sts.io.arrow import Arrow
 from beam_sts.io.carried_types import carried
 from beam_sts.io.column_paths import find_path
@@ -17,7 +18,7 @@ from beam_sts.io.jsonl import JsonLines
 from beam_sts.io.missing import readable
 from beam_sts.io.parquet import Parquet
 from beam_sts.io.schema import check_names, check_width, conform, partition_values, raw_last, unite
-from beam_sts.io.slices import Format, ReadOptions, Slice, SliceData, check_slices
+from beam_sts.io.slices import FileScan, Format, ReadOptions, Slice, SliceData, check_slices
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,12 @@ def plan_input(
     contents: list[str] = []
     schema = pa.schema([])
     lines, count = True, 0
-    for file in files:
-        known = format_of(file.path, options)
-        scan = known.scan(file.path, rows_per_slice)
+    known_of = [format_of(file.path, options) for file in files]
+
+    def scanned(at: int) -> FileScan:
+        return known_of[at].scan(files[at].path, rows_per_slice)
+
+    for file, known, scan in zip(files, known_of, ahead(scanned, range(len(files))), strict=True):
         contents.append(scan.content)
         if not scan.schema.names:  # an empty file of lines
             continue

@@ -33,12 +33,12 @@ def jobs(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "wanted"),
     [
-        ((), 21),
-        (("--candidates=exact",), 20),
-        (("--score_all", "--threshold=0.8"), 21),
-        (("--rule=model",), 19),
-        (("--against=in.parquet",), 23),
-        (("--component_rounds=1",), 25),
+        ((), 19),
+        (("--candidates=exact",), 18),
+        (("--score_all", "--threshold=0.8"), 19),
+        (("--rule=model",), 18),
+        (("--against=in.parquet",), 21),
+        (("--component_rounds=1",), 23),
     ],
 )
 def test_shuffles_of_a_command(options, wanted, jobs, tmp_path, monkeypatch):

@@ -40,6 +40,11 @@ def test_what_waits_in_a_bundle_is_bounded(bound, size, monkeypatch):
     assert carried(["a", "b", "a", "c", "a", "a"]) == ["a", "b", "c", "a"]
 
 
+def test_the_copies_that_travel_together_are_bounded(monkeypatch):
+    monkeypatch.setattr(nodes, "_COPIES_AT_ONCE", 100)
+    assert [len(copies[4]) for _, copies in sent(["hot"] * 250)] == [100, 100, 50]
+
+
 def test_a_node_is_the_same_whatever_bundles_its_rows_were_in():
     texts = ["hot"] * 7
     found = []
