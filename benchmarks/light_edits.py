@@ -112,10 +112,18 @@ def misspelling(text: str, rng: random.Random) -> str | None:
     return " ".join(words) if words[at] != word else None
 
 
+def exchanged(text: str, rng: random.Random) -> str | None:
+    """The two sentences of a text of two."""
+    one, _, two = text.partition(BETWEEN)
+    return f"{two}{BETWEEN}{one}" if two else None
+
+
+BETWEEN = "\n"
 KINDS: dict[str, Callable[[str, random.Random], str | None]] = {
     "punctuation": punctuation,
     "case": case,
     "list items exchanged": items,
+    "sentences exchanged": exchanged,
     "insertion": insertion,
     "synonym": synonym,
     "misspelling": misspelling,
@@ -131,6 +139,8 @@ def drawn(data: Path, which: str) -> list[str]:
 
 def planted(texts: list[str], kind: str, count: int) -> Iterator[tuple[str, str]]:
     rng = random.Random(kind)
+    if kind == "sentences exchanged":
+        texts = [BETWEEN.join(pair) for pair in zip(texts[::2], texts[1::2], strict=False)]
     made = ((text, KINDS[kind](text, rng)) for text in texts)
     good = ((text, copy) for text, copy in made if copy and copy != text)
     for _, pair in zip(range(count), good, strict=False):

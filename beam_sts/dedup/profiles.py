@@ -15,7 +15,6 @@ _RECORDS: Mapping[str, Any] = {
 
 PROFILES: Mapping[str, Mapping[str, Any]] = {
     "default": {},
-    "sentences": {"threshold": 0.8},
     "records": {
         **_RECORDS,
         "neighbours": 20,

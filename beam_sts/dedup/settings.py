@@ -64,7 +64,7 @@ class DedupSettings(ScorerSettings):
 
     profile: str = setting(
         "default",
-        "settings that suit a kind of texts: sentences (short ones), records (products, citations, in one "
+        "settings that suit a kind of texts: records (products, citations, in one "
         "table), matches (of two tables, each without duplicates); settings given by themselves win",
         choices=tuple(PROFILES),
     )

@@ -24,6 +24,11 @@ from beam_sts.scoring.scorer import PairScorer
 
 THRESHOLD = 0.9
 """Least score of a duplicate, unless another is given: chosen with ``MODEL_SHARE``"""
+LENGTH = 240
+"""Characters of the shorter text of a pair from which every difference counts in full, with the guard on"""
+LEAST_WEIGHT = 0.5
+"""Of a difference between short texts; it grows with the length"""
+Floats = NDArray[np.float32]
 MODEL_SHARE = 0.25
 """Of a blended score; the rest is the overlap's."""
 
@@ -144,28 +149,31 @@ class Verifier:
         taken = pa.array(rows)
         first, second = _ordered(text_a.take(taken), text_b.take(taken))
         shared = None if self.overlap is None else self.overlap.scores(first, second)
+        weights = np.ones(len(rows), np.float32)
         if shared is not None:
-            rows, first, second, shared = self._near(made, rows, first, second, shared)
+            weights = self._weights(first, second)
+            rows, first, second, shared, weights = self._near(made, rows, first, second, shared, weights)
         if self.boilerplate:
             first, second, framed = self._own(first, second)
             if shared is not None and self.overlap is not None and len(framed):
                 taken = pa.array(framed)
                 own = self.overlap.scores(first.take(taken), second.take(taken))
                 shared[framed] = np.minimum(shared[framed], own)
-                rows, first, second, shared = self._near(made, rows, first, second, shared)
+                rows, first, second, shared, weights = self._near(made, rows, first, second, shared, weights)
         made.bounds[rows] = np.nan
         made.rules[rows] = RULES.index("model" if shared is None else "blend")
         if shared is not None and not self.share:  # the model has no say
-            made.scores[rows] = decisive(shared)
+            made.scores[rows] = decisive(_weighed(shared, weights))
             return VerifyStats()
         result = self.scorer.run(first, second, symmetric=self.symmetric)
-        scores = decisive(_mean(result.scores, shared, self.share))
+        scores = decisive(_mean(result.scores, shared, self.share, weights))
         seconds, cascaded, changed = result.seconds, 0, 0
         if self.cascade is not None:
             inside = np.flatnonzero((scores >= self.band[0]) & (scores <= self.band[1]))
             taken = pa.array(inside)
             again = self.cascade.run(first.take(taken), second.take(taken), symmetric=self.symmetric)
-            better = decisive(_mean(again.scores, shared[inside] if shared is not None else None, self.share))
+            near = (None, None) if shared is None else (shared[inside], weights[inside])
+            better = decisive(_mean(again.scores, near[0], self.share, near[1]))
             limit = np.float32(self.threshold)
             changed = int(((better >= limit) != (scores[inside] >= limit)).sum())
             scores[inside], made.rules[rows[inside]] = better, RULES.index("cascade")
@@ -190,17 +198,30 @@ class Verifier:
         rows: NDArray[np.int64],
         first: pa.Array,
         second: pa.Array,
-        shared: NDArray[np.float32],
-    ) -> tuple[NDArray[np.int64], pa.Array, pa.Array, NDArray[np.float32]]:
+        shared: Floats,
+        weights: Floats,
+    ) -> tuple[NDArray[np.int64], pa.Array, pa.Array, Floats, Floats]:
         """The pairs that may reach ``least`` whatever the model says; the bounds of the others are noted."""
         if self.every:
-            return rows, first, second, shared
-        bounds = decisive(_mean(np.ones(len(rows), np.float32), shared, self.share))
+            return rows, first, second, shared, weights
+        bounds = decisive(_mean(np.ones(len(rows), np.float32), shared, self.share, weights))
         near = bounds >= np.float32(self.least)
         far = rows[~near]
         made.scores[far], made.bounds[far], made.rules[far] = np.nan, bounds[~near], RULES.index("bound")
         taken = pa.array(np.flatnonzero(near))
-        return rows[near], first.take(taken), second.take(taken), shared[near]
+        return rows[near], first.take(taken), second.take(taken), shared[near], weights[near]
+
+    def _weights(self, first: pa.Array, second: pa.Array) -> Floats:
+        """How much of a difference counts, of each pair.
+
+        A word is much of a short text. Where the guard sees to it that the word carries no fact, it counts no
+        more than in a text of some length.
+        """
+        if self.guard != "facts":
+            return np.ones(len(first), np.float32)
+        shorter = np.minimum(characters(first), characters(second)).astype(np.float32)
+        weights: Floats = np.clip(shorter / np.float32(LENGTH), LEAST_WEIGHT, 1, dtype=np.float32)
+        return weights
 
     def _own(self, first: pa.Array, second: pa.Array) -> tuple[pa.Array, pa.Array, NDArray[np.int64]]:
         """What is the texts' own, or whole texts where that is equal; and the pairs where it is not."""
@@ -291,13 +312,21 @@ def check_pairs(pairs: int, most: int) -> None:
         )
 
 
-def _mean(
-    model: NDArray[np.float32], shared: NDArray[np.float32] | None, share: float
-) -> NDArray[np.float32]:
-    if shared is None:
+def _mean(model: Floats, shared: Floats | None, share: float, weights: Floats | None) -> Floats:
+    if shared is None or weights is None:
         return model
-    mean: NDArray[np.float32] = np.float32(share) * model + np.float32(1 - share) * shared
-    return mean
+    mean: Floats = np.float32(share) * model + np.float32(1 - share) * shared
+    return _weighed(mean, weights)
+
+
+def _weighed(scores: Floats, weights: Floats) -> Floats:
+    """Scores whose distance from 1 counts as much as the weights say.
+
+    >>> _weighed(np.array([0.8], np.float32), np.array([0.5], np.float32)).tolist()
+    [0.8999999761581421]
+    """
+    weighed: Floats = 1 - weights * (1 - scores)
+    return weighed
 
 
 def _ordered(a: pa.Array, b: pa.Array) -> tuple[pa.Array, pa.Array]:

@@ -54,9 +54,46 @@ SAME = [
     ("The goverment fell in the night", "The government fell in the night"),
     ("THE BOARD MET IN PARIS", "The board met in Paris"),
     ("The end. It was 5 km to the next village and dark.", "The end."),
+    ("A guide to the house", "Indeed, a guide to the house"),
+    ("Please say really what you want", "Say what you want"),
+    ("It holds the files", "It holds the files for drawing maps in colour. It is small."),
+    ("They often met in town", "They frequently met in town"),
+    ("The deth of the king was hidden", "The death of the king was hidden"),
+    (
+        "def end(it):\n    for part in it:  # each\n        close(part, 'x')\n",
+        'def end(it):\n    """Close it."""\n    for part in it:\n        close(part, "x",)\n',
+    ),
 ]
 
 OTHER = [
+    ("The runtime of C stays here", "The runtime of C++ stays here", "code"),
+    (
+        "It holds the files. It is small.",
+        "It holds the files for drawing maps in colour. It is small.",
+        "word",
+    ),
+    ("This package contains the header files.", "This package contains the actual library.", "part"),
+    ("A set of tools for images.", "A set of tools for images; documentation.", "part"),
+    ("It draws maps. It is fast.", "It draws maps. It is fast. This package contains the manual.", "part"),
+    ("It draws maps. It is fast.", "It draws maps. It is fast. The kernel image is signed.", "part"),
+    ("It reads images in German language", "It reads images in German (Fraktur) language", "part"),
+    ("A guide in Chinese (tw) for all", "A guide in Chinese (cn) for all", "part"),
+    ("What time is it open?", "What time and where is it open?", "part"),
+    ("A large woman left the house", "A large old woman left the house", "word"),
+    (
+        "Copyright 2021, Anna Berg\nAll may use it",
+        "Copyright 2021, Anna Berg and others\nAll may use it",
+        "holder",
+    ),
+    ("He plays tennis every day", "The man plays tennis every day", "name"),
+    ("The engine is running", "The engine was running", "opposites"),
+    ("When would you like to leave?", "What would you like to leave?", "opposites"),
+    ("A car is behind the building", "A car is in front of the building", "opposites"),
+    (
+        "def end(it):\n    for part in it:\n        close(part)\n",
+        "def end(it):\n    for part in it:\n        close(part)\n    return it\n",
+        "statement",
+    ),
     ("The fund lost 3 million euros", "The fund lost 3 billion euros", "number"),
     ("SKU 55-0918", "SKU 55-0981", "code"),
     ("You're not the only one", "You're the only one", "negation"),
@@ -105,6 +142,13 @@ def test_another_fact(one, two, kind):
     assert found is not None
     assert found.kind == kind, found
     assert differ(two, one) is not None
+
+
+def test_a_word_that_a_longer_text_has_elsewhere_did_not_move_there():
+    licence = "You may take the MPL or another licence, as long as you pass on this notice with every copy."
+    other = licence.replace("MPL", "NPL")
+    longer = f"Our club has long been under the MPL, as everyone in town knows well by now.\n\n{other}"
+    assert str(differ(licence, longer)) == "name: MPL | NPL"
 
 
 def test_numbers_alone():

@@ -32,6 +32,13 @@ CHANGES = "\n".join(
     for what in ("reader", "writer", "parser", "printer", "loader", "checker", "builder", "viewer")
 )
 NEW_CHANGE = "- The installer asks before it removes the old settings of the user."
+STORY = (
+    "The ferry left the island an hour late, since the harbour had frozen over in the night and men "
+    "with poles broke the ice around the hull. Nobody on board complained. Children ran along the "
+    "rail and counted gulls; their parents drank coffee from paper cups below. Near the mainland a "
+    "tug came out, turned in front of the bow and went ahead until the channel was open again, "
+    "slowly, with its lamps on although it was noon."
+)
 PLAIN = {"candidates": ("exact", "minhash"), "minhash_similarity": 0.4, "threads": 1, "threshold": 0.7}
 
 
@@ -40,7 +47,7 @@ SHAPES = {
     "quoted": (QUOTED, "You are right, and the fan of the old one is loud as well, so do buy another."),
     "licence": (LICENCE, SECOND),
     "changelog": (CHANGES, NEW_CHANGE),
-    "truncated": (POST[:240].upper(), POST[240:].upper()),
+    "truncated": (STORY[:240], STORY[240:]),
 }
 
 

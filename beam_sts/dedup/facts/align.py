@@ -10,6 +10,8 @@ from dataclasses import dataclass
 _CELLS = (
     4_000_000  # of the table that aligns two spans word by word; longer ones are cut at words they share once
 )
+_PASSAGE = 8  # words that one text has besides
+_FEW = 3  # words in the place of as many others
 
 
 @dataclass(frozen=True)
@@ -116,18 +118,60 @@ def _anchors(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def extra_places(a: Sequence[str], b: Sequence[str], blocks: Sequence[Block]) -> tuple[set[int], set[int]]:
-    """Places of what each text has and the other lacks; what only moved is not among them."""
-    ours: Counter[str] = Counter()
-    theirs: Counter[str] = Counter()
-    for block in blocks:
-        ours.update(a[block.a : block.b])
-        theirs.update(b[block.c : block.d])
+    """Places of what each text has and the other lacks; what only moved is not among them.
+
+    A few words in the place of a few others moved only from or to such places, not from or to a passage that
+    one text has besides: in a longer text every word is somewhere.
+    """
     extra: tuple[set[int], set[int]] = (set(), set())
-    for left, found, keys in ((ours - theirs, extra[0], a), (theirs - ours, extra[1], b)):
-        for block in blocks:
-            span = range(block.a, block.b) if keys is a else range(block.c, block.d)
-            for at in span:
-                if left[keys[at]] > 0:
-                    left[keys[at]] -= 1
-                    found.add(at)
+    near = [block for block in blocks if not _is_passage(block)]
+    if len(near) < len(blocks):
+        found = _not_in_other(a, b, near)
+        put = [
+            {at for block in near if _is_put(block) for at in range(*span(block))} & places
+            for span, places in ((_first, found[0]), (_second, found[1]))
+        ]
+        extra = (put[0], put[1])
+    rest = _not_in_other(a, b, blocks, extra)
+    return extra[0] | rest[0], extra[1] | rest[1]
+
+
+def _first(block: Block) -> tuple[int, int]:
+    return block.a, block.b
+
+
+def _second(block: Block) -> tuple[int, int]:
+    return block.c, block.d
+
+
+def _is_passage(block: Block) -> bool:
+    return (
+        min(block.b - block.a, block.d - block.c) == 0 and block.b - block.a + block.d - block.c >= _PASSAGE
+    )
+
+
+def _is_put(block: Block) -> bool:
+    """Whether a few words are in the place of a few others."""
+    return 0 < block.b - block.a <= _FEW and 0 < block.d - block.c <= _FEW
+
+
+def _not_in_other(
+    a: Sequence[str],
+    b: Sequence[str],
+    blocks: Sequence[Block],
+    but: tuple[set[int], set[int]] = (set(), set()),
+) -> tuple[set[int], set[int]]:
+    """Places of words that are more often in the blocks of their own text than in those of the other."""
+    places = [[at for block in blocks for at in range(*span(block))] for span in (_first, _second)]
+    places = [[at for at in found if at not in out] for found, out in zip(places, but, strict=True)]
+    ours, theirs = Counter(a[at] for at in places[0]), Counter(b[at] for at in places[1])
+    extra: tuple[set[int], set[int]] = (set(), set())
+    for left, found, keys, there in (
+        (ours - theirs, extra[0], a, places[0]),
+        (theirs - ours, extra[1], b, places[1]),
+    ):
+        for at in there:
+            if left[keys[at]] > 0:
+                left[keys[at]] -= 1
+                found.add(at)
     return extra

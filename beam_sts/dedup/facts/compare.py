@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from beam_sts.dedup.facts import tables
 from beam_sts.dedup.facts.align import Block, align, extra_places
 from beam_sts.dedup.facts.order import moved_region
+from beam_sts.dedup.facts.parts import adds_word, inside_sentence, tells_holder, tells_part
+from beam_sts.dedup.facts.programs import other_program
 from beam_sts.dedup.facts.spelling import NAMES_AT_ONCE, at_end, spelt_alike, without_misspelt
 from beam_sts.dedup.facts.tokens import (
     ADDRESS,
@@ -100,6 +102,11 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
     if guard != "none" and left.links and right.links and left.links != right.links:
         one, two = (next(iter(sorted(set(a) - set(b))), "") for a, b in _both(left.links, right.links))
         difference = Difference("address", one, two)
+    if guard == "facts" and difference is None and left.program and right.program:
+        if done := other_program(left.program, right.program):
+            difference = Difference("statement", *done)
+        else:
+            guard = "none"  # comments are no facts of a program
     if left.keys == right.keys:
         return Comparison(difference) if difference else _SAME
     blocks = list(align(left.keys, right.keys))
@@ -159,6 +166,7 @@ def _differ(
     apart = (bool(mine) != bool(theirs) or max(len(mine), len(theirs)) >= _PART) and (
         _is_part(left, block.a, block.b, mine) or _is_part(right, block.c, block.d, theirs)
     )
+    apart = apart and not inside_sentence(left, right, mine, theirs)
     if not apart and (figures[0] or figures[1]):
         mine_first, theirs_first = (next(iter(found), None) for found in figures)
         kind = _NAMES[
@@ -183,7 +191,15 @@ def _differ(
             return _shown(name, left, right, ours, other, mine, theirs)
     if derived := _derived(left, right, mine, theirs):
         return derived
-    return _names(left, right, block, mine, theirs)
+    if tells_part(left, right, mine, theirs, apart and not (mine and theirs)):
+        return _shown("part", left, right, None, None, mine, theirs)
+    if not apart and (tells_holder(left, mine) or tells_holder(right, theirs)):
+        return _shown("holder", left, right, None, None, mine, theirs)
+    if named := _names(left, right, block, mine, theirs):
+        return named
+    if not apart and adds_word(left, right, mine, theirs):
+        return _shown("word", left, right, None, None, mine, theirs)
+    return None
 
 
 def _sides(
@@ -268,6 +284,9 @@ def _names(left: Facts, right: Facts, block: Block, mine: list[int], theirs: lis
     """A name in the place of another word that is no other spelling of it; a part put to a compound."""
     ours = [at for at in mine if _says(left.tokens[at])][:NAMES_AT_ONCE]
     others = [to for to in theirs if _says(right.tokens[to])][:NAMES_AT_ONCE]
+    little = [left.keys[at] for at in mine if not ours] + [right.keys[to] for to in theirs if not others]
+    if (ours or others) and not tables.PERSONS.isdisjoint(little):
+        return _shown("name", left, right, None, None, mine, theirs)
     if not ours or not others:
         for text, found, begin, stop in ((left, ours, block.a, block.b), (right, others, block.c, block.d)):
             glued = next((at for at in found if _holds_on(text, at, begin, stop)), None)
@@ -289,7 +308,12 @@ def _names(left: Facts, right: Facts, block: Block, mine: list[int], theirs: lis
                 to
                 for to in against
                 if not any(spelt_alike(text.tokens[x], second.tokens[to], False) for x in found)
-                and (second.tokens[to].named or second.tokens[to].part or len(found) == len(against) == 1)
+                and (
+                    second.tokens[to].named
+                    or second.tokens[to].part
+                    or (token.named and token.part)
+                    or len(found) == len(against) == 1
+                )
             ]
             if free:
                 pair = (at, free[0]) if text is left else (free[0], at)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from beam_sts.candidates.form import lines_of_form, links
 from beam_sts.dedup.facts import tables
 from beam_sts.dedup.facts.numbers import GROUPED, join_numbers, number_key, plain_numbers
+from beam_sts.dedup.facts.programs import program_of
 from beam_sts.dedup.facts.tokens import (
     ADDRESS,
     CODE,
@@ -36,7 +37,7 @@ _IN_WORD = rf"[^\s!-/:-@\[-^`{{-~{_SIGNS}{_CJK}\U0001f000-\U0001fbff]"
 # Every part takes what it can without a second way to do so: the time is linear in the text.
 _PIECES = re.compile(
     r"(?P<address>(?:https?|ftp|file)://[^\s<>\"]+|www\.[^\s<>\"]+)"
-    rf"|(?P<chunk>{_IN_WORD}+(?:(?:[-.,:/'@+#&]|::){_IN_WORD}+)*)"
+    rf"|(?P<chunk>{_IN_WORD}+(?:(?:[-.,:/'@+#&]|::){_IN_WORD}+)*(?:\+\+|#)?)"
     rf"|(?P<cjk>[{_CJK}])"
     r"|(?P<line>\n\s*)|(?P<end>[.!?。！？…;；]+)|(?P<item>[,、，/|•·:：])"
     r"|(?P<currency>[$€£¥₹₽₩])|(?P<percent>[%‰])|(?P<degree>°[CF]?)"
@@ -61,7 +62,7 @@ def read_facts(text: str) -> Facts:
     """
     clean = _plain_digits(lines_of_form(text))
     tokens = _name(join_numbers(list(_pieces(clean))), clean)
-    return Facts(clean, tokens, [token.key for token in tokens], links(text))
+    return Facts(clean, tokens, [token.key for token in tokens], links(text), program_of(clean))
 
 
 def _plain_digits(text: str) -> str:
@@ -148,6 +149,9 @@ def _chunk(piece: str, start: int) -> Iterator[Token]:
     low = piece.casefold()
     if "@" in piece and "." in piece:
         yield Token("!" + low, ADDRESS, start, end)
+        return
+    if piece[-1] in "+#":  # C++, C#
+        yield Token(low, CODE, start, end, named=True)
         return
     if not any("0" <= c <= "9" for c in piece):
         yield from _letters(piece, low, start)

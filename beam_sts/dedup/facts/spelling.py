@@ -29,9 +29,9 @@ def without_misspelt(
 
 def _written_alike(left: Facts, at: int, right: Facts, to: int) -> bool:
     a, b = sorted((left.shown(at, at + 1).casefold(), right.shown(to, to + 1).casefold()), key=len)
-    return (
-        len(a) > 4 and a[0] == b[0] and a.isalpha() and b.isalpha() and _edits(a, b, 1 if len(b) < 10 else 2)
-    )
+    if len(a) < 4 or len(b) < 5 or a[0] != b[0] or not (a.isalpha() and b.isalpha()):
+        return False
+    return _edits(a, b, 1 if len(b) < 10 else 2)
 
 
 def at_end(text: Facts, at: int, other: Facts, to: int) -> bool:

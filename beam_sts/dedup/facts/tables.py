@@ -260,6 +260,18 @@ SAME = {
     "somebody": "someone",
     "nope": "no",
     "till": "until",
+    "frequently": "often",
+    "generally": "usually",
+    "ought": "should",
+    "seldom": "rarely",
+    "nearly": "almost",
+    "approximately": "about",
+    "roughly": "about",
+    "fully": "completely",
+    "entirely": "completely",
+    "precisely": "exactly",
+    "partially": "partly",
+    "needed": "required",
 }
 
 NEGATIONS = frozenset(
@@ -281,6 +293,57 @@ LABELS = frozenset(
     "driver font theme dictionary locale applet daemon".split()
 )
 """Words behind what they label: in "the time crate" the word before them is a name."""
+_PART_NAMES = (
+    "documentation docs doc manual manuals handbook guide javadoc documents",
+    "header headers development devel developer developers",
+    "debug debugging debugger symbols",
+    "profiling profiler profiled",
+    "runtime runtimes",
+    "shared dynamic",
+    "static",
+    "data dataset datasets information",
+    "tool tools utility utilities utils util program programs binary binaries executable executables application applications",
+    "library libraries lib libs",
+    "example examples demo demos demonstration sample samples tutorial tutorials",
+    "source sources",
+    "client clients",
+    "server servers daemon daemons service services",
+    "plugin plugins plug-in extension extensions addon addons add-on",
+    "binding bindings wrapper wrappers",
+    "backend backends driver drivers",
+    "frontend frontends gui interface interfaces",
+    "test tests testing testsuite",
+    "font fonts typeface",
+    "theme themes icon icons wallpaper wallpapers",
+    "locale locales localization localisation translation translations",
+    "html", "pdf", "epub", "json", "xml", "csv",
+    "transitional dummy", "metapackage meta", "dependency dependencies",
+    "module modules component components",
+    "parser compiler interpreter linker assembler debugger",
+    "configuration config settings",
+    "schema schemas", "template templates",
+    "beta alpha preview unstable nightly", "deprecated obsolete legacy",
+    "minimal lite", "full complete",
+)  # fmt: skip
+PARTS = {name: names.split()[0] for names in _PART_NAMES for name in names.split()}
+"""What names a part, a form or an edition of a thing; words of one line name the same."""
+POINTING = frozenset("this these it".split())
+HOLDS = frozenset("contains provides includes is are".split())
+THINGS = frozenset(
+    "package packages module crate version edition release page file files kernel program software variant image images "
+    "distribution project system game".split()
+)
+"""What a sentence begins with that says what its text is about: one of these, then a thing or a part."""
+FREE = frozenset(
+    "please okay ok oh well yes yeah sure sorry thanks thank hello hi hey now then also too very really quite rather "
+    "still again yet soon ever even just simply indeed actually already perhaps maybe however therefore thus hence "
+    "moreover besides anyway otherwise instead finally suddenly later together back away today nearby course fact "
+    "speak way matter kind sort words let like got gonna going want such own same one ones thing things".split()
+)
+"""Words that may be put to a sentence, or left out, and it says the same; and those that end in ``ly``."""
+QUESTIONS = frozenset("where when why who how".split())
+PERSONS = frozenset("i you he she we they me him us".split())
+"""In the place of a name or a noun these tell who."""
 LIST_WORDS = frozenset(("and", "or", "&"))
 
 _SHORT = (

@@ -33,12 +33,16 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """What a text says. ``text`` is its plain form, which the places of the tokens are in."""
+    """What a text says. ``text`` is its plain form, which the places of the tokens are in.
+
+    ``program``: what it does, if it is a program.
+    """
 
     text: str
     tokens: list[Token]
     keys: list[str] = field(repr=False)
     links: tuple[str, ...] = ()
+    program: str = ""
 
     def shown(self, start: int, stop: int) -> str:
         """The tokens from ``start`` to ``stop`` as they are written."""

@@ -1,0 +1,137 @@
+"""Which part or edition of a thing a text is about, who holds its rights, what it asks for. Pure functions.
+
+What one text has besides is mostly no difference, since a longer text may be a copy of a shorter one. It is
+one where it tells that the longer text is about another part: ``This package contains the documentation.``
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from beam_sts.dedup.facts import tables
+from beam_sts.dedup.facts.tokens import CODE, LINE, PLAIN, SENTENCE, Facts
+
+PARTS_IN = 400
+"""Words of a text in which a few words may tell which part of a thing it is about."""
+SHORT = 150
+"""Words of a text in which a word more may say something else."""
+_CUT = 40  # words of a text whose end may be cut off within a sentence
+_BEGINNING = 8  # words of a sentence
+_SENTENCE = 30  # words that say what a text is about
+_ENDS = re.compile(r"[.!?\u3002]\W*$")
+_HOLDER = re.compile(r"copyright|\(c\)|\u00a9|all rights reserved", re.IGNORECASE)
+
+
+def tells_part(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequence[int], whole: bool) -> bool:
+    """Whether the words of a place tell different parts of a thing: its manual and its headers.
+
+    Args:
+        left: a text.
+        right: the other.
+        mine: places of the words of the first text that the other lacks.
+        theirs: the same of the other text.
+        whole: these are sentences or passages of one text.
+    """
+    if min(len(left.keys), len(right.keys)) > PARTS_IN:
+        return False
+    if whole:
+        return _says_what_it_is(left, mine) or _says_what_it_is(right, theirs)
+    ours, others = _parts(left, mine), _parts(right, theirs)
+    if ours != others and not (ours and others and (ours <= others or others <= ours)):
+        return True
+    if mine and theirs:
+        return _in_brackets(left, mine) and _in_brackets(right, theirs)
+    text, places = (left, mine) if mine else (right, theirs)
+    return _in_brackets(text, places) or _asks(text, places)
+
+
+def _parts(text: Facts, places: Sequence[int]) -> set[str]:
+    return {tables.PARTS[key] for at in places if (key := text.keys[at]) in tables.PARTS}
+
+
+def _in_brackets(text: Facts, places: Sequence[int]) -> bool:
+    """A word or three in brackets inside a sentence."""
+    if not 1 <= len(places) <= 3 or places[-1] - places[0] != len(places) - 1:
+        return False
+    before = text.text[: text.tokens[places[0]].start].rstrip()
+    after = text.text[text.tokens[places[-1]].end :].lstrip()
+    return before.endswith("(") and after.startswith(")")
+
+
+def _says_what_it_is(text: Facts, places: Sequence[int]) -> bool:
+    """A sentence or two that begin with ``This package``, ``The documentation`` and the like."""
+    if not places or len(places) > _SENTENCE:
+        return False
+    opens = [at for at in range(places[0], places[-1] + 1) if text.tokens[at].parted == SENTENCE]
+    return 0 < len(opens) < 3 and any(
+        _points(text.keys[at : min(at + _BEGINNING, places[-1] + 1)]) for at in opens
+    )
+
+
+def _points(keys: Sequence[str]) -> bool:
+    """Whether a sentence begins with what says what its text is about."""
+    named = [key in tables.PARTS or key in tables.THINGS for key in keys]
+    if keys[0] in tables.POINTING:
+        return any(named[1:])
+    if keys[0] == "the":
+        return any(named[1:3]) and not tables.HOLDS.isdisjoint(keys)
+    return keys[0] in tables.HOLDS - {"is", "are"} or (named[0] and len(keys) <= 3)
+
+
+def _asks(text: Facts, places: Sequence[int]) -> bool:
+    """A question that is put in addition: ``and where``."""
+    return len(places) <= 3 and any(text.keys[at] in tables.QUESTIONS for at in places)
+
+
+def adds_word(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequence[int]) -> bool:
+    """Whether one of two short texts has a word more that says something, within a sentence of both.
+
+    A word in the place of another is none more; a text may be cut off at its end.
+    """
+    length = min(len(left.keys), len(right.keys))
+    if length > SHORT:
+        return False
+    ours, others = _words(left, mine), _words(right, theirs)
+    if len(ours) == len(others) or "".join(ours) == "".join(others):
+        return False
+    more, fewer = sorted((ours, others), key=len, reverse=True)
+    if sum(not _is_free(key) for key in more) <= len(fewer):
+        return False
+    return length <= _CUT or not _cut_off(left, right, mine, theirs)
+
+
+def inside_sentence(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequence[int]) -> bool:
+    """Whether one of two short texts continues a sentence that the other ends: ``for the bindings``."""
+    if bool(mine) == bool(theirs) or min(len(left.keys), len(right.keys)) > SHORT:
+        return False
+    text, places = (left, mine) if mine else (right, theirs)
+    if len(places) > _SENTENCE or text.tokens[places[0]].parted >= SENTENCE:
+        return False
+    return text.tokens[places[0]].parted != LINE and not _cut_off(left, right, mine, theirs)
+
+
+def _cut_off(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequence[int]) -> bool:
+    """Whether a text ends within a sentence that the other completes."""
+    if mine[-1:] == [len(left.keys) - 1]:
+        return not _ENDS.search(right.text)
+    return theirs[-1:] == [len(right.keys) - 1] and not _ENDS.search(left.text)
+
+
+def _words(text: Facts, places: Sequence[int]) -> list[str]:
+    found = (text.tokens[at].key for at in places if text.tokens[at].kind in (PLAIN, CODE))
+    return [key for key in found if key not in tables.LITTLE]
+
+
+def _is_free(key: str) -> bool:
+    return key in tables.FREE or (len(key) > 4 and key.endswith("ly"))
+
+
+def tells_holder(text: Facts, places: Sequence[int]) -> bool:
+    """Whether words that the other text lacks follow ``Copyright`` in its line."""
+    for at in places:
+        token = text.tokens[at]
+        start = text.text.rfind("\n", 0, token.start) + 1
+        if token.key not in tables.LITTLE and _HOLDER.search(text.text, start, token.start):
+            return True
+    return False
