@@ -1,4 +1,4 @@
-"""A Spark cluster on this machine: the same output, even if an executor or a Python worker is killed.
+"""A Spark cluster on this machine: the same output, even if an executor, the driver or a worker is killed.
 
 Needs Java, Maven and minutes. Engines are kept in ~/.cache/beam_sts (BEAM_STS_ENGINES):
 
@@ -9,11 +9,16 @@ import contextlib
 import os
 import signal
 import subprocess
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from beam_sts.cli import score
 from scripts.spark import SPARK_WORKERS, SparkCluster
 from tests import engines
+from tests.checkpoints import SENTENCES
 
 pytestmark = pytest.mark.slow
 
@@ -44,49 +49,102 @@ def executor_logs(cluster):
     return [log.read_text() for log in jobs[-1].glob("*/stderr")] if jobs else []
 
 
+def drivers():
+    """Process numbers of the job servers that this process has started: each is the driver of a job."""
+    children = [file.read_text().split() for file in Path("/proc/self/task").glob("*/children")]
+    return [
+        int(child)
+        for line in children
+        for child in line
+        if b"-jar" in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+    ]
+
+
+VICTIMS = {
+    "an executor killed": lambda cluster: executors(cluster)[:1],
+    "the workers killed, run again": lambda cluster: list(filter(engines.connected, cluster.workers())),
+    "the driver killed, run again": lambda _: drivers(),
+}
+"""What is killed; the command fails where it is to be run again."""
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    path = tmp_path_factory.mktemp("spark") / "pairs.parquet"
+    texts = [" ".join([SENTENCES[i % 7], str(i), *SENTENCES[:5]]) if i % 13 else None for i in range(4000)]
+    pq.write_table(pa.table({"id": range(4000), "text_a": texts, "text_b": texts[::-1]}), path)
+    return path
+
+
+def score_pairs(source, output, *options, status=0):
+    settings = ("--rows_per_shard=50", "--threshold=0.5", "--threads=1")
+    assert score.main(["--input", str(source), "--output", str(output), *settings, *options]) == status
+
+
+@pytest.fixture(scope="module")
+def scored(pairs, tmp_path_factory):
+    """The output of DirectRunner in memory, by the embedded model."""
+    output = tmp_path_factory.mktemp("reference") / "out"
+    score_pairs(pairs, output)
+    return output
+
+
+def check_scored(output, reference):
+    assert engines.shards(output) == engines.shards(reference)
+    assert engines.summary(output) == engines.summary(reference)
+    assert not list(output.rglob(".*"))
+
+
+VERBS = {
+    "score": (score_pairs, "pairs", "scored", check_scored, "same bytes"),
+    **{verb: (run, "engine_corpus", *rest) for verb, (run, *rest) in engines.VERBS.items()},
+}
+
+
 @contextlib.contextmanager
-def killing(victims, cluster):
-    """Kill processes when the job that the block starts is half finished."""
+def killing(victims, cluster, output):
+    """Kill processes when the job that the block starts is half done."""
     jobs = len(list((cluster.home / "tmp").glob("app-*")))
 
     def half_done():
         started = len(list((cluster.home / "tmp").glob("app-*"))) > jobs
-        return started and sum(log.count("Finished task") for log in executor_logs(cluster)) >= 20
+        tasks = sum(log.count("Finished task") for log in executor_logs(cluster))
+        return started and (tasks >= 20 or len(list((output / "scores").glob("part-*"))) >= 5)
 
     def kill():
         engines.wait_until(lambda: half_done() and any(map(engines.connected, cluster.workers())), 900)
-        for pid in victims():
+        assert (found := victims(cluster))
+        for pid in found:
             os.kill(pid, signal.SIGKILL)
 
     with engines.beside(kill):
         yield
 
 
-@pytest.mark.parametrize("verb", engines.VERBS)
-def test_dedup_and_mine(verb, cluster, engine_corpus, request, tmp_path):
-    run, reference, check, same = engines.VERBS[verb]
-    run(engine_corpus, tmp_path / "out", *cluster.options)
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_cluster_gives_the_reference(verb, cluster, request, tmp_path):
+    run, source, reference, check, same = VERBS[verb]
+    run(request.getfixturevalue(source), tmp_path / "out", *cluster.options)
     assert not any("Exception in task" in log for log in executor_logs(cluster))
     check(tmp_path / "out", request.getfixturevalue(reference))
     engines.record("SparkRunner, EXTERNAL", "$SPARK", verb, same)
 
 
-@pytest.mark.parametrize("verb", engines.VERBS)
-def test_a_killed_executor_s_work_is_done_again(verb, cluster, engine_corpus, request, tmp_path):
-    run, reference, check, same = engines.VERBS[verb]
-    with killing(lambda: executors(cluster)[:1], cluster):
-        run(engine_corpus, tmp_path / "out", *cluster.options)
-    assert len(executor_logs(cluster)) > SPARK_WORKERS
-    check(tmp_path / "out", request.getfixturevalue(reference))
-    engines.record("SparkRunner, EXTERNAL, an executor killed", "$SPARK", verb, same)
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_a_killed_process_loses_nothing(victim, verb, cluster, request, tmp_path):
+    """An executor is replaced, and its work is done again.
 
-
-@pytest.mark.parametrize("verb", engines.VERBS)
-def test_the_same_command_again_after_the_workers_are_killed(verb, cluster, engine_corpus, request, tmp_path):
-    """An executor keeps the dead worker for its next tasks, so all attempts of a task fail at once."""
-    run, reference, check, same = engines.VERBS[verb]
-    with killing(lambda: list(filter(engines.connected, cluster.workers())), cluster):
-        run(engine_corpus, tmp_path / "out", *cluster.options, status=1)
-    run(engine_corpus, tmp_path / "out", *cluster.options)
+    It keeps a dead Python worker for its next tasks, so that all tries of a task fail at once.
+    """
+    run, source, reference, check, same = VERBS[verb]
+    source = request.getfixturevalue(source)
+    again = "again" in victim
+    with killing(VICTIMS[victim], cluster, tmp_path / "out"):
+        run(source, tmp_path / "out", *cluster.options, status=int(again))
+    if again:
+        run(source, tmp_path / "out", *cluster.options)
+    else:
+        assert len(executor_logs(cluster)) > SPARK_WORKERS
     check(tmp_path / "out", request.getfixturevalue(reference))
-    engines.record("SparkRunner, EXTERNAL, the workers killed, run again", "$SPARK", verb, same)
+    engines.record(f"SparkRunner, EXTERNAL, {victim}", "$SPARK", verb, same)
