@@ -113,7 +113,8 @@ def killing(victims, cluster, output):
 
     def kill():
         engines.wait_until(lambda: half_done() and any(map(engines.connected, cluster.workers())), 900)
-        assert (found := victims(cluster))
+        found = victims(cluster)
+        assert found
         for pid in found:
             os.kill(pid, signal.SIGKILL)
 
