@@ -93,7 +93,7 @@ def test_starts_are_fast_and_small(costs):
     ("code", "told"),
     [
         ("PairScorer('owner/name')", "not in the Hugging Face cache"),
-        ("PairScorer(device='cuda')", "--device cuda needs torch and transformers: {}"),
+        ("PairScorer(device='cuda')", "device 'cuda' needs torch and transformers: {}"),
         ("PairScorer(backend='onnx')", "--backend onnx needs torch and transformers: {onnx}"),
         ("PairScorer(sys.argv[1])", "the architecture bert needs torch and transformers: {}"),
     ],

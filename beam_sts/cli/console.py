@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -141,8 +142,25 @@ def _named(error: Exception) -> tuple[str, str]:
     """What an unexpected error is called, and the line that says what it is."""
     if type(error).__module__.startswith("grpc") and hasattr(error, "details"):  # as text it ends with a ">"
         return f"gRPC {error.code().name}", " ".join(str(error.details()).split())  # type: ignore[attr-defined]
-    last = [line for line in str(error).strip().splitlines() if line.strip()] or [""]
-    return type(error).__name__, last[-1].strip()
+    return type(error).__name__, _gist(str(error))
+
+
+_JAVA_STACK = re.compile(r"\n\s+at [\w.$/]+\(")
+_PYTHON_STACK = "Traceback (most recent call last)"
+
+
+def _gist(text: str) -> str:
+    """The line of an error's text that says what it is: the last one, or the first one before Java's stack."""
+    before, *after = _JAVA_STACK.split(text, maxsplit=1)
+    lines = [line.strip() for line in before.splitlines() if line.strip()] or [""]
+    return lines[0] if after and _PYTHON_STACK not in before else lines[-1]
+
+
+def _without_stack(record: logging.LogRecord) -> bool:
+    """A filter that leaves of a job server's error, which is told again at the end, the one line."""
+    if not _debugging() and _JAVA_STACK.search(message := record.getMessage()):
+        record.msg, record.args = _gist(message), ()
+    return True
 
 
 _HOW = "BEAM_STS_DEBUG=1 prints the traceback."
@@ -157,7 +175,9 @@ def _may_pass(error: Exception, said: str) -> bool:
         outside.add(kind.__name__)
     name = said.partition(":")[0].rpartition(".")[2]
     remote = type(error).__module__.partition(".")[0] in ("grpc", "botocore", "aiohttp", "google", "azure")
-    return isinstance(error, (OSError, MemoryError)) or name in outside or remote
+    # An engine's error in which no Python of ours has raised: a worker or a machine was lost.
+    lost = bool(_JAVA_STACK.search(str(error))) and _PYTHON_STACK not in str(error)
+    return isinstance(error, (OSError, MemoryError)) or name in outside or remote or lost
 
 
 def _debugging() -> bool:
@@ -183,6 +203,7 @@ def _logs(console: Console) -> Iterator[None]:
         and handler.stream in (raw, sys.stderr)
     ]
     for handler, _, _ in moved:
+        handler.addFilter(_without_stack)
         handler.setStream(raw if console.json else sys.stderr)
         if console.json:
             handler.setFormatter(_JsonLines())
@@ -190,6 +211,7 @@ def _logs(console: Console) -> Iterator[None]:
         yield
     finally:
         for handler, stream, formatter in moved:
+            handler.removeFilter(_without_stack)
             handler.setStream(stream)
             handler.setFormatter(formatter)
 

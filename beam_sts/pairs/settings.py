@@ -9,7 +9,7 @@ from beam_sts.checks import flag, name, optional, whole
 from beam_sts.errors import UserError
 from beam_sts.examples import MOST_EXAMPLES
 from beam_sts.io.names import PREFIX
-from beam_sts.scoring.scorer import MACRO_BATCH
+from beam_sts.scoring.plan import MACRO_BATCH
 from beam_sts.scoring.settings import ModelSettings
 from beam_sts.settings import setting
 

@@ -20,8 +20,6 @@ from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.models.registry import EMBEDDED
 from beam_sts.scoring.backends import (
-    BACKENDS,
-    PRECISIONS,
     Backend,
     default_threads,
     load_backend,
@@ -29,14 +27,15 @@ from beam_sts.scoring.backends import (
     thread_pool,
 )
 from beam_sts.scoring.inputs import read_pairs, text_column
-from beam_sts.scoring.long_text import LONG_TEXT, plan_work
-from beam_sts.scoring.plan import plan_micro_batches, plan_packed
+from beam_sts.scoring.long_text import plan_work
+from beam_sts.scoring.plan import MACRO_BATCH, plan_micro_batches, plan_packed
 from beam_sts.scoring.result import ScoreResult, ScoreStats
+from beam_sts.scoring.settings import ScorerSettings
 from beam_sts.scoring.threads import Threads, unforked
 from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
+from beam_sts.settings import made
 from beam_sts.types import Pairs
 
-MACRO_BATCH = 8192
 # Macro-batches in progress at a time with a GPU: one is tokenised while the previous one is computed.
 _GPU_MACRO_BATCHES = 2
 # After this many failures without one success, the backend is at fault, not the pairs.
@@ -81,7 +80,7 @@ class PairScorer:
         trust_remote_code: run the checkpoint's own code if its architecture is not supported.
 
     Raises:
-        UserError: the model is unknown or its checkpoint cannot be used.
+        UserError: an argument is none of these, the model is unknown, or its checkpoint cannot be used.
 
     >>> PairScorer().score([("A cat sits.", "A cat is sitting."), ("A cat sits.", "Stocks fell.")]).round(1)
     array([0.9, 0. ], dtype=float32)
@@ -101,14 +100,6 @@ class PairScorer:
         allow_pickle: bool = False,
         trust_remote_code: bool = False,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
-        if backend not in BACKENDS:
-            raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
-        if macro_batch < 1 or (token_budget is not None and token_budget < 1):
-            raise ValueError(f"macro_batch {macro_batch} and token_budget {token_budget} must be at least 1")
-        if long_text not in LONG_TEXT:
-            raise ValueError(f"long_text {long_text!r} is not one of {', '.join(LONG_TEXT)}")
         self._settings: dict[str, Any] = {
             "model": model,
             "precision": precision,
@@ -121,6 +112,7 @@ class PairScorer:
             "allow_pickle": allow_pickle,
             "trust_remote_code": trust_remote_code,
         }
+        made(ScorerSettings, "PairScorer", self._settings)  # raises where one is wrong
         self._fingerprint: str | None = None
         self._load()
 

@@ -12,7 +12,7 @@ from beam_sts.extras import need_torch
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint
 from beam_sts.scoring.backends import BACKENDS, PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
-from beam_sts.scoring.scorer import MACRO_BATCH
+from beam_sts.scoring.plan import MACRO_BATCH
 from beam_sts.settings import Settings, setting
 
 

@@ -247,3 +247,27 @@ def test_a_fault_says_so_and_what_may_pass_says_how_to_go_on(capfd):
         assert "All stays: once the cause is gone, run the same command again." in said
         assert "fault" not in said
         assert SENTENCES
+
+
+LOST = (
+    "org.apache.spark.SparkException: Job aborted: Task 0 failed 4 times: CANCELLED: call already cancelled"
+)
+STACK = "\n\tat io.grpc.Status.make(Status.java:524)\n\tat java.base/a.B.run(B.java:1)\n\nDriver stacktrace:"
+PYTHON = "Error received from SDK harness: Traceback (most recent call last):\n  File \"x.py\", line 1\nKeyError: 'y'"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "fault"), [(LOST, LOST, False), (PYTHON, "KeyError: 'y'", True)], ids=["lost", "raised"]
+)
+def test_an_error_of_a_job_server_is_told_in_its_one_line(text, line, fault, capfd):
+    """Its text has a stack of Java after it, and Beam logs it too."""
+
+    def run():
+        logging.getLogger("beam_sts.test").error("%s", text + STACK)
+        raise RuntimeError(text + STACK)
+
+    assert guarded(run, stays="All stays", again="run the same command again") == 1
+    said = capfd.readouterr().err
+    assert f"failed: RuntimeError: {line}" in said
+    assert ("fault of beam_sts" in said) == fault
+    assert ("All stays: once the cause is gone, run the same command again." in said) == (not fault)

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from sentence_transformers import CrossEncoder
 
-from beam_sts import PairScorer
+from beam_sts import PairScorer, UserError
 from beam_sts.scoring.scripts import unreadable_tokens
 from beam_sts.scoring.torch_backend import TorchBackend
 from tests.checkpoints import SENTENCES
@@ -221,9 +221,12 @@ def test_a_backend_that_always_fails_is_an_error_not_a_rejection_of_everything(p
 
 
 def test_settings_that_make_no_sense_are_refused(tiny):
-    for settings in ({"precision": "fp64"}, {"backend": "jax"}, {"macro_batch": 0}, {"token_budget": 0}):
-        with pytest.raises(ValueError, match=next(iter(settings))):
-            PairScorer(tiny, **settings)
+    wrong = [("precision", "fp64"), ("backend", "jax"), ("long_text", "no"), ("device", "tpu"), ("model", "")]
+    wrong += [("allow_pickle", "no"), ("trust_remote_code", 1), ("model", 5)]
+    counts = ("macro_batch", "token_budget", "threads")
+    for name, value in [*wrong, *((name, value) for name in counts for value in (0, -1, 1.5, "2"))]:
+        with pytest.raises(UserError, match=f"^{name} {value!r}".replace("'", "'?")):
+            PairScorer(**{"model": tiny, name: value})
 
 
 def test_bf16_stays_near(full_size, pairs):
