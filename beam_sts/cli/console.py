@@ -150,7 +150,7 @@ _PYTHON_STACK = "Traceback (most recent call last)"
 
 
 def _gist(text: str) -> str:
-    """The line of an error's text that says what it is: the last one, or the first one before Java's stack."""
+    """The line of a text that says what the error is: the last one, or the first before a stack of Java."""
     before, *after = _JAVA_STACK.split(text, maxsplit=1)
     lines = [line.strip() for line in before.splitlines() if line.strip()] or [""]
     return lines[0] if after and _PYTHON_STACK not in before else lines[-1]

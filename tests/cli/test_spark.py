@@ -103,7 +103,7 @@ VERBS = {
 
 @contextlib.contextmanager
 def killing(victims, cluster, output):
-    """Kill processes when the job that the block starts is half done."""
+    """Kill processes when the job that the block starts is half finished."""
     jobs = len(list((cluster.home / "tmp").glob("app-*")))
 
     def half_done():

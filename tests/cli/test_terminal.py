@@ -253,7 +253,7 @@ LOST = (
     "org.apache.spark.SparkException: Job aborted: Task 0 failed 4 times: CANCELLED: call already cancelled"
 )
 STACK = "\n\tat io.grpc.Status.make(Status.java:524)\n\tat java.base/a.B.run(B.java:1)\n\nDriver stacktrace:"
-PYTHON = "Error received from SDK harness: Traceback (most recent call last):\n  File \"x.py\", line 1\nKeyError: 'y'"
+PYTHON = "Error from a worker: Traceback (most recent call last):\n  File \"x.py\", line 1\nKeyError: 'y'"
 
 
 @pytest.mark.parametrize(
