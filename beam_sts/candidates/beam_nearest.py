@@ -120,14 +120,24 @@ class NearestCandidates(beam.PTransform):
         kind: of the vectors, ``DensePoints()`` or ``SparsePoints()``.
         blocks: see ``blocks_for``.
         sided: ids are ``(side, id)``, side 0 or 1; then neighbours are looked for on the other side only.
+        asks: the sides whose texts look for neighbours, where there are sides.
     """
 
-    def __init__(self, source: str, k: int, kind: _Kind, blocks: int = 1, *, sided: bool = False) -> None:
+    def __init__(
+        self,
+        source: str,
+        k: int,
+        kind: _Kind,
+        blocks: int = 1,
+        *,
+        sided: bool = False,
+        asks: Sequence[int] = (0, 1),
+    ) -> None:
         super().__init__()
         if k < 1:
             raise ValueError(f"k {k} must be at least 1")
         self._source, self._k, self._kind = source, k, kind
-        self._blocks, self._sided = blocks, sided
+        self._blocks, self._asks = blocks, tuple(asks) if sided else ()
 
     def expand(self, vectors: beam.PCollection) -> beam.PCollection:
         """Cut into blocks, compare every block with every block, drop repetitions."""
@@ -145,7 +155,7 @@ class NearestCandidates(beam.PTransform):
             | "Pack" >> beam.Map(_pack)
             | "To every block" >> beam.FlatMap(_to_every, self._blocks)
             | "Meet" >> beam.GroupByKey()
-            | "Nearest" >> beam.ParDo(_Nearest(self._k, self._kind, self._sided))
+            | "Nearest" >> beam.ParDo(_Nearest(self._k, self._kind, self._asks))
             | "Distinct" >> beam.Distinct()
             | "Name" >> beam.Map(lambda pair, source: (pair, source), self._source)
         )
@@ -179,8 +189,8 @@ def _to_every(block: _Packed, blocks: int) -> Iterator[tuple[int, _Packed]]:
 class _Nearest(beam.DoFn):
     """A block's number and all blocks -> the pairs of its texts."""
 
-    def __init__(self, k: int, kind: _Kind, sided: bool) -> None:
-        self._k, self._kind, self._sided = k, kind, sided
+    def __init__(self, k: int, kind: _Kind, asks: Sequence[int]) -> None:
+        self._k, self._kind, self._asks = k, kind, asks
 
     def process(self, met: tuple[int, Iterable[_Packed]]) -> Iterator[tuple[Any, Any]]:
         number, blocks = met
@@ -189,7 +199,7 @@ class _Nearest(beam.DoFn):
             return
         unpacked = (self._unpacked(block) for block in blocks)
         owner, code, _ = nearest_in_blocks(
-            self._unpacked(own), unpacked, self._k, self._kind.nearest, sided=self._sided
+            self._unpacked(own), unpacked, self._k, self._kind.nearest, asks=self._asks
         )
         for block in blocks:
             here = np.flatnonzero(code >> 32 == block.number)
@@ -198,7 +208,7 @@ class _Nearest(beam.DoFn):
                 yield (a, b) if a <= b else (b, a)
 
     def _unpacked(self, block: _Packed) -> Block:
-        side = np.array([ident[0] if self._sided else 0 for ident in block.ids], np.int8)
+        side = np.array([ident[0] if self._asks else 0 for ident in block.ids], np.int8)
         return Block(block.number, self._kind.unpack(block.vectors), side)
 
 
@@ -278,11 +288,20 @@ class LexicalCandidates(beam.PTransform):
         blocks: see ``blocks_for``.
         shingle: ``charN`` or ``wordN``.
         sided: ids are ``(side, id)``.
+        asks: as of ``NearestCandidates``.
     """
 
-    def __init__(self, k: int, blocks: int = 1, *, shingle: str = "char4", sided: bool = False) -> None:
+    def __init__(
+        self,
+        k: int,
+        blocks: int = 1,
+        *,
+        shingle: str = "char4",
+        sided: bool = False,
+        asks: Sequence[int] = (0, 1),
+    ) -> None:
         super().__init__()
-        self._k, self._blocks, self._sided = k, blocks, sided
+        self._nearest = NearestCandidates("lexical", k, SparsePoints(), blocks, sided=sided, asks=asks)
         self._unit, self._size = parse_shingle(shingle)
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
@@ -293,7 +312,7 @@ class LexicalCandidates(beam.PTransform):
             texts
             | "Batch" >> batch_texts()
             | "Weigh" >> beam.ParDo(_Weigh(self._unit, self._size), beam.pvalue.AsList(total))
-            | "Near" >> NearestCandidates("lexical", self._k, SparsePoints(), self._blocks, sided=self._sided)
+            | "Near" >> self._nearest
         )
 
 

@@ -9,7 +9,7 @@ side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +48,7 @@ def lexical_neighbours(
     shingle: str = "char4",
     least: float = 0.0,
     side: NDArray[np.integer] | None = None,
+    asks: Sequence[int] = (0, 1),
     work: int = WORK,
     threads: int | None = None,
 ) -> Neighbours:
@@ -63,6 +64,7 @@ def lexical_neighbours(
         shingle: ``charN`` or ``wordN``, as for ``MinHash``.
         least: cosine below which a pair is left out.
         side: 0 or 1 for each text, of shape (n,); then neighbours are looked for on the other side only.
+        asks: the sides whose texts look for neighbours, where there are sides.
         work: multiplications for each text.
         threads: default: all cores.
 
@@ -83,7 +85,7 @@ def lexical_neighbours(
         return nearest_rows(queries, points, min(count, points.shape[0]), floor=floor, threads=threads)
 
     whole = Block(0, vectors, _sides(side, vectors.shape[0]))
-    owner, code, product = nearest_in_blocks(whole, [whole], k, search, sided=side is not None)
+    owner, code, product = nearest_in_blocks(whole, [whole], k, search, asks=() if side is None else asks)
     other = code & PLACE
     return _as_pairs(owner, other, (product / (UNIT * UNIT)).astype(np.float32))
 
@@ -94,6 +96,7 @@ def neighbours(
     *,
     least: float = -1.0,
     side: NDArray[np.integer] | None = None,
+    asks: Sequence[int] = (0, 1),
     block: int = BLOCK,
 ) -> Neighbours:
     """Each vector with the k nearest to it by cosine: all are compared with all.
@@ -107,6 +110,7 @@ def neighbours(
         k: neighbours of each, at least 1.
         least: cosine below which a pair is left out.
         side: 0 or 1 for each, of shape (n,); then neighbours are looked for on the other side only.
+        asks: the sides whose vectors look for neighbours, where there are sides.
         block: vectors that are compared at once, which bounds the memory.
 
     >>> near = neighbours(np.array([[1.0, 0.0], [0.0, 1.0], [0.9, 0.1], [0.0, 0.0]]), 1)
@@ -121,7 +125,9 @@ def neighbours(
     blocks = [Block(number, points[some], sides[some]) for number, some in enumerate(rows)]
     found: list[Found] = []
     for own in blocks:
-        owner, code, product = nearest_in_blocks(own, blocks, k, search_dense, sided=side is not None)
+        owner, code, product = nearest_in_blocks(
+            own, blocks, k, search_dense, asks=() if side is None else asks
+        )
         found.append((rows[own.number][owner], real[(code >> 32) * block + (code & PLACE)], product))
     if not found:
         return _as_pairs(*_NOTHING[:2], np.empty(0, np.float32))
@@ -215,7 +221,9 @@ class Block(NamedTuple):
     side: NDArray[np.integer]
 
 
-def nearest_in_blocks(own: Block, blocks: Iterable[Block], k: int, search: Search, *, sided: bool) -> Found:
+def nearest_in_blocks(
+    own: Block, blocks: Iterable[Block], k: int, search: Search, *, asks: Sequence[int]
+) -> Found:
     """At most k neighbours of each point of a block among the points of all blocks, never the point itself.
 
     Args:
@@ -223,17 +231,18 @@ def nearest_in_blocks(own: Block, blocks: Iterable[Block], k: int, search: Searc
         blocks: all, itself included; one is held at a time.
         k: neighbours of each, at least 1.
         search: compares two matrices.
-        sided: neighbours are looked for on the other side only.
+        asks: the sides whose points look for neighbours, on the other side only; none: there are no sides.
 
     Returns:
         A place in ``own``, the code of a neighbour (block's number, place in it), and their product.
     """
     if k < 1:
         raise ValueError(f"k {k} must be at least 1")
+    sided = len(asks) > 0
     count = k if sided else k + 1
     best = _NOTHING
     for block in blocks:
-        for side in (0, 1) if sided else (0,):
+        for side in asks or (0,):
             rows = np.flatnonzero(own.side == side)
             columns = np.flatnonzero(block.side == (1 - side if sided else 0))
             if len(rows) and len(columns):

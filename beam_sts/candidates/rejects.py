@@ -13,17 +13,21 @@ from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema, rejected_table
 from beam_sts.scoring.columns import rejected_examples
 
+REJECTED = "rejected"
+"""The folder of rejected rows; that of another input's begins with this."""
 _SHARDS_SHOWN = 100  # that examples are taken from: a report takes no longer for more
 
 
-def write_rejected(output: OutputFolder, source: Source, rows: SliceRows, each: int) -> dict[str, Any]:
+def write_rejected(
+    output: OutputFolder, source: Source, rows: SliceRows, each: int, folder: str = REJECTED
+) -> dict[str, Any]:
     """Publish the rejected rows of a slice, and of each reason ``each`` to show; gives how many, and why."""
     index = rows.data.slice.index
     table = rejected_table(rows.data, rows.bad, rows.reasons, rejected_schema(source.schema))
     if len(table):
         shown = rejected_examples(table, source.text_columns[:2], each)
         record = {"examples": shown}
-        output.commit(index, {"rejected": table}, record, of=slice_identity(rows.data.slice), kind="rejected")
+        output.commit(index, {folder: table}, record, of=slice_identity(rows.data.slice), kind=folder)
     reasons = Counter(map(reason_kind, table["reason"].to_pylist()))
     return {"rows_rejected": len(table), "rejected_reasons": dict(reasons)}
 
@@ -36,5 +40,5 @@ def read_rejected(output: OutputFolder) -> list[list[Example]]:
         names = sorted(name.rpartition("/")[2] for name in fs.ls(folder, detail=False))
     except FileNotFoundError:
         return []
-    paths = [output.path("_run", "records", name) for name in names if name.startswith("rejected-")]
+    paths = [output.path("_run", "records", name) for name in names if name.startswith(REJECTED)]
     return [record["examples"] for record in read_records(paths[:_SHARDS_SHOWN]) if record]

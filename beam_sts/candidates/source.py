@@ -26,15 +26,22 @@ ROWS_AT_ONCE = 50_000
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that matter of an input: the texts, the ids, perhaps vectors.
+    """The columns that matter of an input: the texts, the ids, perhaps vectors and second texts.
 
-    ``text`` is as for ``text_columns``. ``id`` None: ids are row numbers over the whole input, from 0.
+    ``text`` and ``second`` are as for ``text_columns``; a row without one of them is bad. ``id`` None: ids
+    are row numbers over the whole input, from 0.
     """
 
     text: str
     id: str | None = None
     reject_empty: bool = False
     vector: str | None = None
+    second: str | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What gives texts."""
+        return (self.text,) if self.second is None else (self.text, self.second)
 
     def id_type(self, schema: pa.Schema) -> pa.DataType:
         """Type of the ids."""
@@ -42,7 +49,7 @@ class Columns:
 
     def text_schema(self, schema: pa.Schema) -> pa.Schema:
         """The schema with the columns of the texts as texts."""
-        return text_schema(schema, text_columns(schema, self.text))
+        return text_schema(schema, [name for text in self.texts for name in text_columns(schema, text)])
 
     def check(self, schema: pa.Schema, flag: str) -> None:
         """Check that the columns are there and of the right kind.
@@ -67,8 +74,8 @@ class Columns:
 
     def sift(self, data: SliceData, start: int, id_type: pa.DataType) -> SliceRows:
         """The good rows of a slice that begins with row ``start`` of the input, and why others are bad."""
-        table = pa.table({self.text: texts_in(data.table, self.text)})
-        sifted = sift(table, [self.text], empty="reject" if self.reject_empty else "score")
+        table = pa.table({text: texts_in(data.table, text) for text in self.texts})
+        sifted = sift(table, self.texts, empty="reject" if self.reject_empty else "score")
         good, reasons = sifted.good, dict(zip(sifted.bad.tolist(), sifted.reasons, strict=True))
         numbers = start - data.slice.row + np.asarray(data.rows, dtype=np.int64)
         if self.id is None:
@@ -80,9 +87,10 @@ class Columns:
             good = np.array([row for row in good.tolist() if row not in reasons], dtype=np.int64)
             ids = column
         taken = pa.array(good)
-        texts, _ = text_arrays(table, (self.text, self.text), good)
+        texts, second = text_arrays(table, (self.text, self.second or self.text), good)
         bad = sorted(reasons)
-        return SliceRows(data, good, numbers[good], ids.take(taken), texts, bad, [reasons[r] for r in bad])
+        why = [reasons[row] for row in bad]
+        return SliceRows(data, good, numbers[good], ids.take(taken), texts, bad, why, second)
 
 
 class Readable(Protocol):
@@ -134,11 +142,12 @@ class Source:
     id: str | None
     reject_empty: bool = False
     vector: str | None = None
+    second: str | None = None
 
     @property
     def columns(self) -> Columns:
         """Those that matter."""
-        return Columns(self.text, self.id, self.reject_empty, self.vector)
+        return Columns(self.text, self.id, self.reject_empty, self.vector, self.second)
 
     @property
     def schema(self) -> pa.Schema:
@@ -148,7 +157,7 @@ class Source:
     @property
     def text_columns(self) -> tuple[str, ...]:
         """The columns that hold the texts; none where these are of an expression."""
-        return text_columns(self.plan.schema, self.text)
+        return tuple(name for text in self.columns.texts for name in text_columns(self.plan.schema, text))
 
     @property
     def id_type(self) -> pa.DataType:
@@ -177,7 +186,10 @@ class Source:
 
 @dataclass(frozen=True)
 class SliceRows:
-    """The rows of a slice: ``good`` are indices into its table, ``numbers`` count over the whole input."""
+    """The rows of a slice: ``good`` are indices into its table, ``numbers`` count over the whole input.
+
+    ``second`` are the second texts of the good rows, the texts again where there are none.
+    """
 
     data: SliceData
     good: IntArray
@@ -186,6 +198,7 @@ class SliceRows:
     texts: pa.ChunkedArray
     bad: list[int]
     reasons: list[str]
+    second: pa.ChunkedArray
 
     @property
     def table(self) -> pa.Table:

@@ -29,7 +29,7 @@ _BEAM_OPTIONS = (
 )
 _PLACES = {
     *("input", "output", "against", "from_pairs", "run", "sheet", "read", "json", "plot", "report"),
-    *("model", "work_dir", "junit", "markdown", "calibration"),
+    *("model", "work_dir", "junit", "markdown", "calibration", "queries", "corpus"),
 }
 """Options that name a file or a folder."""
 _URL = re.compile(r"[\w+.-]+:/")

@@ -1,12 +1,14 @@
-r"""Mine training pairs from a corpus: neighbours, adjacent and random texts, scored by a model.
+r"""Mine training pairs from a corpus, or of queries and a corpus: neighbours and others, scored by a model.
 
     python -m pipelines.mine --input 'docs/*.parquet' --output mined --text body --doc_id url --sentences en
     python -m pipelines.mine --input texts.csv --output mined --text text --model dleemiller/ModernCE-base-sts
+    python -m pipelines.mine --queries faq.parquet --anchor_column_name question --corpus 'docs/*.parquet' \
+        --text body --output mined
     python -m pipelines.train all --scored 'mined/pair-score-sampled/train/*.parquet' ...
 
 Writes DIR/<subset>/{train,test}/*.parquet for the subsets raw, pair-score, pair-score-hard,
-pair-score-sampled, triplet and triplet-hard. No text is in both splits. Without --runner it
-runs on one machine. Run the same command again to go on after an interruption.
+pair-score-sampled, triplet and triplet-hard. No text is in both splits; with --queries no query is.
+Without --runner it runs on one machine. Run the same command again to go on after an interruption.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ import numpy as np
 import pyarrow as pa
 
 import beam_sts
-from beam_sts.candidates.rejects import write_rejected
-from beam_sts.candidates.source import Source
+from beam_sts.candidates.rejects import REJECTED, write_rejected
+from beam_sts.candidates.source import SliceRows, Source
+from beam_sts.candidates.texts import check_text
 from beam_sts.cli.args import Parser, beam_options, look_at
 from beam_sts.cli.console import Clock, add_console_options, console_of, guarded, kept_in, progress
 from beam_sts.cli.describe import describe_input, describe_model, digest, input_identity, versions_of
@@ -45,7 +48,7 @@ from beam_sts.mining.counts import MineCounts
 from beam_sts.mining.local import mine_locally
 from beam_sts.mining.passages import check_columns
 from beam_sts.mining.settings import MineSettings
-from beam_sts.mining.shards import FOLDERS, Cuts, empty_schemas, mine_counts
+from beam_sts.mining.shards import FOLDERS, REJECTED_QUERIES, Cuts, empty_schemas, mine_counts
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.report import render
 from beam_sts.report.mine import mine_page
@@ -55,11 +58,12 @@ _ROWS_PER_SLICE = 20_000
 _BYTES_PER_SENTENCE = 40  # of compressed input, at least
 _NOT_IN_FINGERPRINT = {
     *("input", "output", "threads", "overwrite", "model", "device", "quiet", "log_format"),
-    *("report_examples", "storage_options", "takeover", "verify", "help_beam"),
+    *("report_examples", "storage_options", "takeover", "verify", "help_beam", "queries", "corpus"),
 }
 EXAMPLES = (
     "--input 'docs/*.parquet' --output mined --text body --doc_id url --sentences en",
     "--input texts.csv --output mined --text text --model dleemiller/ModernCE-base-sts",
+    "--queries faq.parquet --anchor_column_name question --corpus docs.parquet --text body --output mined",
 )
 
 
@@ -67,7 +71,16 @@ def parser() -> Parser:
     """The command's own options."""
     p = Parser("mine", __doc__, EXAMPLES)
     data = p.add_argument_group("input and output")
-    add_places(data)
+    add_places(data, needs_input=False)
+    data.add_argument(
+        "--queries",
+        metavar="PATTERN",
+        help="in place of --input: anchors, whose positives and negatives are texts of --corpus",
+    )
+    data.add_argument(
+        "--corpus", metavar="PATTERN", help="of --queries (default: the texts of --positive_column_name)"
+    )
+    add_options(data, MineSettings, "anchor_column_name", "positive_column_name")
     add_options(data, MineSettings, "text", "doc_id", "sentences", "shortest", "longest")
     add_read_options(data)
     find = p.add_argument_group("pairs")
@@ -81,7 +94,7 @@ def parser() -> Parser:
     )
     add_options(sets, MineSettings, "negative", "absolute_margin", "relative_margin", "num_negatives")
     add_options(sets, MineSettings, "range_min", "range_max", "min_score", "max_score", "sampling_strategy")
-    add_options(sets, MineSettings, "seed")
+    add_options(sets, MineSettings, "output_format", "output_scores", "seed")
     add_storage_options(data)
     add_resume_options(data)
     add_options(data, MineSettings, "report_examples")
@@ -94,6 +107,7 @@ class MineJob:
     """A run whose input, model and settings have been looked at and hold together."""
 
     source: Source
+    queries: Source | None
     output: OutputFolder
     checkpoint: Checkpoint
     settings: MineSettings
@@ -103,7 +117,12 @@ class MineJob:
     @property
     def cuts(self) -> Cuts:
         """The parts of the run."""
-        return Cuts.of(self.texts, self.settings)
+        return Cuts.of(self.texts, self.settings, self.queries.plan.rows if self.queries else 0)
+
+    @property
+    def rows(self) -> int:
+        """Of all inputs."""
+        return self.source.plan.rows + (self.queries.plan.rows if self.queries else 0)
 
 
 def prepare(args: argparse.Namespace) -> MineJob:
@@ -112,27 +131,72 @@ def prepare(args: argparse.Namespace) -> MineJob:
     Raises:
         UserError: the first thing that is wrong.
     """
-    settings = from_args(MineSettings, args)
+    _check_places(args)
+    anchor = (args.anchor_column_name or "anchor") if args.queries else None
+    of_corpus = {"text": args.positive_column_name} if args.queries and not args.corpus else {}
+    settings = from_args(MineSettings, args, anchor_column_name=anchor, **of_corpus)
     checkpoint = load_checkpoint(settings.model, **settings.load)
     options = read_options(args)
-    plan = plan_input(args.input, _ROWS_PER_SLICE, options)
-    settings = settings.for_rows(plan.rows)
-    check_apart(args.input, plan.files, args.output)
-    check_files(plan.files, f"--input {args.input}")
+    queries = None
+    if args.queries:
+        asked = plan_input(args.queries, _ROWS_PER_SLICE, options, "--queries")
+        queries = Source(
+            asked, options, str(anchor), None, reject_empty=True, second=args.positive_column_name
+        )
+        check_text(asked.schema, str(anchor), "--anchor_column_name")
+        if args.positive_column_name:
+            check_text(asked.schema, args.positive_column_name, "--positive_column_name")
+        _check_input(queries, args.queries, args.output, "--queries")
+    pattern, flag = _main_input(args)
+    plan = plan_input(pattern, _ROWS_PER_SLICE, options, flag)
+    settings = settings.for_rows(queries.plan.rows if queries else plan.rows)
     source = Source(plan, options, settings.text, None, reject_empty=True)
     source.check("")
-    check_encodable(source.schema, "parquet")  # of the rejected rows
-    check_columns(plan.schema, settings, "--{}".format)
+    _check_input(source, pattern, args.output, flag)
+    for one in (source, queries) if queries else (source,):
+        check_columns(one.plan.schema, settings, "--{}".format)
     fingerprint = {
         "pipeline": "mine",
         "input": input_identity(plan),
+        "queries": input_identity(queries.plan) if queries else None,
         "versions": versions_of(*_makers(settings)),
         "model": checkpoint.fingerprint,
         "settings": {name: value for name, value in vars(args).items() if name not in _NOT_IN_FINGERPRINT},
     }
     output = OutputFolder.at(args.output, folders=FOLDERS, storage=args.storage_options)
     texts = _texts_expected(plan, settings.sentences)
-    return MineJob(source, output, checkpoint, settings, texts, fingerprint)
+    if queries:
+        texts += queries.plan.rows * (1 + settings.given)
+    return MineJob(source, queries, output, checkpoint, settings, texts, fingerprint)
+
+
+def _check_places(args: argparse.Namespace) -> None:
+    """See that the options name one input, or queries and what is looked for."""
+    if bool(args.input) == bool(args.queries):
+        raise UserError("--input: give it, or --queries with --corpus; one of the two.")
+    for name in ("corpus", "anchor_column_name", "positive_column_name"):
+        if getattr(args, name) and not args.queries:
+            raise UserError(f"--{name}: goes with --queries.")
+    if args.queries and not args.corpus:
+        if not args.positive_column_name:
+            raise UserError(
+                "--queries: give --corpus, or --positive_column_name if the positives are the corpus."
+            )
+        if args.embedding:
+            raise UserError("--embedding: is a column of --corpus too; the positives of --queries have none.")
+
+
+def _main_input(args: argparse.Namespace) -> tuple[str, str]:
+    """The pattern of the texts, and the option that gave it."""
+    if args.corpus:
+        return args.corpus, "--corpus"
+    return (args.queries, "--queries") if args.queries else (args.input, "--input")
+
+
+def _check_input(source: Source, pattern: str, output: str, flag: str) -> None:
+    check_apart(pattern, source.plan.files, output)
+    check_files(source.plan.files, f"{flag} {pattern}")
+    check_encodable(source.schema, "parquet")  # of the rejected rows
 
 
 def _makers(settings: MineSettings) -> list[str]:
@@ -185,16 +249,23 @@ def _finished(output: OutputFolder, *, verify: bool) -> dict[str, Any] | None:
 
 
 def _on_one_machine(args: argparse.Namespace, job: MineJob, clock: Clock) -> MineCounts:
+    def reject(rows: SliceRows, of_queries: bool) -> dict[str, Any]:
+        source, folder = (
+            (job.queries, REJECTED_QUERIES) if of_queries and job.queries else (job.source, REJECTED)
+        )
+        return write_rejected(job.output, source, rows, job.settings.report_examples, folder)
+
     with work_folder(job.output) as work:
         return mine_locally(
             job.output,
             job.source,
-            job.source.plan.rows,
+            job.rows,
             job.settings,
             job.cuts,
             job.checkpoint,
             work,
-            reject=lambda rows: write_rejected(job.output, job.source, rows, job.settings.report_examples),
+            queries=job.queries,
+            reject=reject,
             lap=clock.lap,
             progress=lambda total, done, unit, where: progress(
                 total, done, unit, where=where, console=console_of(args)
@@ -210,9 +281,9 @@ def _on_beam(job: MineJob, options: Any, clock: Clock) -> MineCounts:
     from beam_sts.mining.beam_files import COUNTS, MineRun, MineSlices
 
     settings = replace(job.settings, model=job.checkpoint.name)
-    mine = MineRun(job.output, job.source, settings, job.cuts, blocks_for(job.texts))
+    mine = MineRun(job.output, job.source, settings, job.cuts, blocks_for(job.texts), job.queries)
     with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:
-        _ = pipeline | beam.Create(job.source.plan.units, reshuffle=False) | MineSlices(mine)
+        _ = pipeline | beam.Create(mine.units, reshuffle=False) | MineSlices(mine)
     clock.lap("run")
     fs, path = file_system(job.output.path(COUNTS))
     return MineCounts.read(json.loads(fs.cat_file(path)))
@@ -227,12 +298,17 @@ def summarise(
         RuntimeError: the counts do not add up.
     """
     plan, output = job.source.plan, job.output
-    output.finish({**empty_schemas(), "rejected": rejected_schema(job.source.schema)})
-    counts, examples = mine_counts(output, counted, plan.rows)
+    schemas = {**empty_schemas(job.settings.form), REJECTED: rejected_schema(job.source.schema)}
+    inputs = {"input": describe_input(_main_input(args)[0], plan.files)}
+    if job.queries:
+        schemas[REJECTED_QUERIES] = rejected_schema(job.queries.schema)
+        inputs["queries_input"] = describe_input(args.queries, job.queries.plan.files)
+    output.finish(schemas)
+    counts, examples = mine_counts(output, counted, job.rows)
     summary = {
         "pipeline": "mine",
         **more,
-        "input": describe_input(args.input, plan.files),
+        **inputs,
         **counts,
         "score_quantiles": quantiles(counts["score_histogram"]),
         "model": describe_model(job.checkpoint),
@@ -242,8 +318,13 @@ def summarise(
     }
     shown = merge_examples(examples, each=args.report_examples)
     output.write_text("report.html", render(mine_page(summary, shown, job.checkpoint.card)))
-    output.write_text("README.md", data_set_card(summary))
+    output.write_text("README.md", data_set_card(summary, job.settings.form))
     return summary
+
+
+def _thin(summary: dict[str, Any]) -> list[str]:
+    tuples = str(summary["settings"]["output_format"]).startswith("n-tuple")
+    return thin_sets(summary["rows_written"], THIN, tuples=tuples)
 
 
 def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool) -> list[tuple[str, str]]:
@@ -252,7 +333,7 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
     split = summary["texts_by_split"]
     return [
         ("path", summary["path"]),
-        *(("note", line) for line in thin_sets(summary["rows_written"], THIN) if summary["texts"]),
+        *(("note", line) for line in _thin(summary) if summary["texts"]),
         *([("note", "this run was finished before; --overwrite runs it again")] if finished else []),
         ("read", f"{summary['rows_read']:,} rows"),
         ("rejected", f"{summary['rows_rejected']:,}"),
@@ -261,7 +342,7 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
             "texts",
             f"{summary['texts']:,} distinct ({summary['texts_repeated']:,} repeated, "
             f"{summary['texts_too_short']:,} too short, {summary['texts_too_long']:,} too long); "
-            f"{split['train']:,} train, {split['test']:,} test",
+            f"{'queries: ' if summary['queries'] else ''}{split['train']:,} train, {split['test']:,} test",
         ),
         ("pairs", f"{summary['pairs']:,} scored, {sum(summary['pairs_failed'].values()):,} failed"),
         *failed,

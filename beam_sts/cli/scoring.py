@@ -12,10 +12,10 @@ from beam_sts.scoring.backends import PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
 
 
-def add_places(group: argparse._ActionsContainer) -> None:
+def add_places(group: argparse._ActionsContainer, *, needs_input: bool = True) -> None:
     """``--input``, ``--output`` and ``--overwrite``."""
     group.add_argument(
-        "--input", required=True, metavar="PATTERN", help="file, folder, pattern or fsspec URL"
+        "--input", required=needs_input, metavar="PATTERN", help="file, folder, pattern or fsspec URL"
     )
     group.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
     group.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")

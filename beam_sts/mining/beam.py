@@ -143,13 +143,14 @@ def _misplaced(document: Any, place: Any) -> str | None:
 
 
 class ProposedPairs(NamedTuple):
-    """``pairs``: ``(name_a, name_b, (test, text_a), (test, text_b), origin)``; ``straddling`` were dropped.
+    """``pairs``: ``(name_a, name_b, (test, text_a), (test, text_b), origin)``.
 
-    ``texts``: ``(name, (test, text))`` of every distinct text.
+    ``straddling`` were dropped; None where queries have partners in a corpus. ``texts``: ``(name, (test,
+    text))`` of every distinct text.
     """
 
     pairs: beam.PCollection
-    straddling: beam.PCollection
+    straddling: beam.PCollection | None
     texts: beam.PCollection
 
 
@@ -171,11 +172,7 @@ class ProposePairs(beam.PTransform):
     def expand(self, placed: beam.PCollection) -> ProposedPairs:
         """Every text once, pairs of each kind, their union with the texts."""
         settings = self._settings
-        known = (
-            placed
-            | "By name" >> beam.Map(lambda one: (one.name, (one.order, one.test, one.text, one.vector)))
-            | "Distinct" >> beam.CombinePerKey(_first)
-        )
+        known = distinct_texts(placed)
         adjacent = (
             placed
             | "In documents" >> beam.Filter(lambda one: one.document is not None)
@@ -186,10 +183,7 @@ class ProposePairs(beam.PTransform):
             | "Adjacent" >> beam.Map(lambda pair: (pair, "adjacent"))
         )
         parts = [adjacent]
-        vectors = known | "Vectors" >> beam.MapTuple(lambda name, found: (name, found[3]))
-        if settings.neighbours and settings.vectors == "static":
-            every = known | "Texts" >> beam.MapTuple(lambda name, found: (name, found[2]))
-            vectors = every | "Static" >> StaticVectors(str(settings.model), **settings.load)
+        vectors = vectors_of(known, settings)
         split = known | "Split of" >> beam.MapTuple(lambda name, found: (name, found[1]))
         for number, label in enumerate(SPLITS):
             here = known | f"In {label}" >> beam.Filter(lambda one, test: one[1][1] == test, bool(number))
@@ -205,7 +199,7 @@ class ProposePairs(beam.PTransform):
                 texts = here | f"Texts {label}" >> beam.MapTuple(lambda name, found: (name, found[2]))
                 parts.append(texts | f"Lexical {label}" >> LexicalCandidates(settings.lexical, self._blocks))
             if settings.random:
-                shards = here | f"Shard {label}" >> beam.Map(_shard, settings.seed, self._random_shards)
+                shards = here | f"Shard {label}" >> beam.Map(by_draw, settings.seed, self._random_shards)
                 grouped = shards | f"Shards {label}" >> beam.GroupByKey()
                 parts.append(
                     grouped | f"Random {label}" >> beam.FlatMap(_random, settings, self._random_shards)
@@ -215,6 +209,23 @@ class ProposePairs(beam.PTransform):
         joined = {"pairs": pairs, "texts": texts} | "Join" >> JoinTexts()
         sorted_out = joined | "Within" >> beam.ParDo(_WithinSplit()).with_outputs("straddling", main="pairs")
         return ProposedPairs(sorted_out["pairs"], sorted_out["straddling"], texts)
+
+
+def distinct_texts(placed: beam.PCollection) -> beam.PCollection:
+    """:class:`Placed` -> ``(name, (order, test, text, vector))`` of each text, at its first place."""
+    return (
+        placed
+        | "By name" >> beam.Map(lambda one: (one.name, (one.order, one.test, one.text, one.vector)))
+        | "Distinct" >> beam.CombinePerKey(_first)
+    )
+
+
+def vectors_of(known: beam.PCollection, settings: MineSettings | MinePairsSettings) -> beam.PCollection:
+    """Distinct texts -> ``(name, packed vector)``, by which neighbours are found."""
+    if settings.neighbours and settings.vectors == "static":
+        every = known | "Texts" >> beam.MapTuple(lambda name, found: (name, found[2]))
+        return every | "Static" >> StaticVectors(str(settings.model), **settings.load)
+    return known | "Vectors" >> beam.MapTuple(lambda name, found: (name, found[3]))
 
 
 def _first(values: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -240,7 +251,8 @@ def _of_split(met: tuple[bytes, dict[str, Iterable[Any]]], test: bool) -> Iterat
         yield name, next(iter(found["vector"]))
 
 
-def _shard(one: tuple[bytes, Any], seed: int, shards: int) -> tuple[int, bytes]:
+def by_draw(one: tuple[bytes, Any], seed: int, shards: int) -> tuple[int, bytes]:
+    """A distinct text -> its name, by the shard of its draw."""
     draw = draws([unpack_names([one[0]])[:, 0]], seed)
     return int(shard_of(draw, shards)[0]), one[0]
 

@@ -14,32 +14,49 @@ from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.beam_nearest import DensePoints
-from beam_sts.candidates.rejects import write_rejected
+from beam_sts.candidates.rejects import REJECTED, write_rejected
 from beam_sts.candidates.source import Source
 from beam_sts.io.ipc import dump_table, load_tables
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import Slice
 from beam_sts.mining.beam import Placed, ProposePairs
+from beam_sts.mining.beam_across import ProposeAcross
 from beam_sts.mining.core import (
     BANDS,
+    GIVEN,
     SPLITS,
-    TRIPLETS,
     MinedPairs,
-    TripletRule,
-    count_scores,
+    are_given,
+    are_queries,
     draw_sample,
     draws,
     pack_names,
-    positives_from,
     sample_shares,
     score_bands,
     shard_of,
     unpack_names,
 )
 from beam_sts.mining.counts import MineCounts
-from beam_sts.mining.passages import group_names, slice_passages
+from beam_sts.mining.forms import ROWS, Form
+from beam_sts.mining.passages import group_names, slice_passages, slice_queries
 from beam_sts.mining.settings import MineSettings
-from beam_sts.mining.shards import Cuts, PairShardWriter, PairTexts, set_triplets, write_rows
+from beam_sts.mining.shards import (
+    REJECTED_QUERIES,
+    Cuts,
+    PairShardWriter,
+    PairTexts,
+    pair_rows,
+    set_triplets,
+    triplet_rows,
+    write_rows,
+    write_triplets,
+)
+from beam_sts.mining.triplets import (
+    TRIPLETS,
+    TripletRule,
+    count_scores,
+    positives_from,
+)
 from beam_sts.scoring.scorer import PairScorer
 
 COUNTS = "_run/counts.json"
@@ -56,6 +73,7 @@ _SCORED = pa.schema(
         *((name, pa.large_string()) for name in ("text_a", "text_b")),
         ("score", pa.float32()),
         ("differs", pa.bool_()),
+        ("given", pa.bool_()),
     ]
 )
 
@@ -64,7 +82,7 @@ _SCORED = pa.schema(
 class MineRun:
     """What a run by a Beam runner depends on, besides its units.
 
-    ``cuts`` as on one machine; ``blocks`` of the comparison for the nearest.
+    ``cuts`` as on one machine; ``blocks`` of the comparison for the nearest; ``queries``: their input.
     """
 
     output: OutputFolder
@@ -72,10 +90,17 @@ class MineRun:
     settings: MineSettings
     cuts: Cuts
     blocks: int = 1
+    queries: Source | None = None
+
+    @property
+    def units(self) -> list[tuple[bool, list[Slice]]]:
+        """What is read at a time, and whether it is of the queries."""
+        of_queries = self.queries.plan.units if self.queries else []
+        return [*((False, unit) for unit in self.source.plan.units), *((True, unit) for unit in of_queries)]
 
 
 class MineSlices(beam.PTransform):
-    """Units of slices -> the shards of the training sets, the same as one machine writes, and their counts.
+    """Units of :class:`MineRun` -> the shards of the training sets, as one machine writes them, and counts.
 
     A worker holds one shard of pairs with their texts, or the pairs of a range of texts.
     """
@@ -84,16 +109,20 @@ class MineSlices(beam.PTransform):
         super().__init__()
         self._run = run
 
-    def expand(self, units: beam.PCollection[list[Slice]]) -> beam.PCollection:
+    def expand(self, units: beam.PCollection[tuple[bool, list[Slice]]]) -> beam.PCollection:
         """Read, propose, score, draw the sets."""
         run = self._run
         read = (
             units
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_Read(run)).with_outputs("counts", main="placed")
+            | "Read" >> beam.ParDo(_Read(run)).with_outputs("counts", GIVEN, main="placed")
         )
-        propose = ProposePairs(run.settings, run.cuts.random_shards, run.blocks)
-        proposed = read["placed"] | "Propose" >> propose
+        proposed = (
+            {"placed": read["placed"], "given": read[GIVEN]}
+            | "Propose" >> ProposeAcross(run.settings, run.cuts.random_shards, run.blocks)
+            if run.settings.across
+            else read["placed"] | "Propose" >> ProposePairs(run.settings, run.cuts.random_shards, run.blocks)
+        )
         scored = (
             proposed.pairs
             | "By shard" >> beam.Map(_by_shard, run.settings.seed, run.cuts.shards)
@@ -117,22 +146,24 @@ class MineSlices(beam.PTransform):
         )
         of_triplets = (
             scored["shards"]
-            | "By anchor" >> beam.FlatMap(_by_anchor, run.cuts.shards)
+            | "By anchor" >> beam.FlatMap(_by_anchor, run.cuts.shards, run.settings.across)
             | "Anchors" >> beam.GroupByKey()
             | "Triplets" >> beam.FlatMap(_triplets, run, beam.pvalue.AsSingleton(rule))
             | "Rows by shard" >> beam.GroupByKey()
-            | "Write" >> beam.Map(_write, run.output)
+            | "Write" >> beam.Map(_write, run.output, run.settings.form)
         )
-        counts = (
+        counts = [
             read["counts"],
             scored["counts"],
             sampled,
             of_triplets,
-            proposed.straddling | "Straddling" >> beam.Map(lambda _: MineCounts(pairs_straddling=1)),
-            proposed.texts | "Texts" >> beam.MapTuple(_count_text),
-        )
+            proposed.texts | "Texts" >> beam.Map(_count_text, run.settings.across),
+        ]
+        if proposed.straddling is not None:
+            straddling = beam.Map(lambda _: MineCounts(pairs_straddling=1))
+            counts.append(proposed.straddling | "Straddling" >> straddling)
         return (
-            counts
+            tuple(counts)
             | "Counts" >> beam.Flatten()
             | "Sum" >> beam.CombineGlobally(MineCounts.total)
             | "Write counts"
@@ -141,16 +172,21 @@ class MineSlices(beam.PTransform):
 
 
 class _Read(beam.DoFn):
-    """A unit -> its passages; rejected rows are written, and all is counted."""
+    """A unit -> its passages, and the pairs that it gives; rejected rows are written, and all is counted."""
 
     def __init__(self, run: MineRun) -> None:
         self._run = run
 
-    def process(self, unit: list[Slice]) -> Iterator[Any]:
-        run = self._run
-        for rows in run.source.read(unit):
-            counts = write_rejected(run.output, run.source, rows, run.settings.report_examples)
-            found = slice_passages(rows, run.settings)
+    def process(self, element: tuple[bool, list[Slice]]) -> Iterator[Any]:
+        run, (of_queries, unit) = self._run, element
+        source = run.queries if of_queries and run.queries else run.source
+        folder = REJECTED_QUERIES if of_queries else REJECTED
+        for rows in source.read(unit):
+            counts = write_rejected(run.output, source, rows, run.settings.report_examples, folder)
+            after = run.source.plan.rows
+            found = (
+                slice_queries(rows, run.settings, after) if of_queries else slice_passages(rows, run.settings)
+            )
             counted = MineCounts.read({**found.counts, **counts, "places": len(found.texts)})
             yield pvalue.TaggedOutput("counts", counted)
             count = len(found.texts)
@@ -163,10 +199,15 @@ class _Read(beam.DoFn):
                 document = documents[at] if found.document[at].any() else None
                 order = int(found.row[at]), int(found.place[at])
                 yield Placed(names[at], order, document, bool(found.test[at]), texts[at], vectors[at])
+            for query, positive in found.given.tolist():
+                yield pvalue.TaggedOutput(GIVEN, (names[query], names[positive]))
 
 
-def _count_text(_: bytes, found: tuple[bool, str]) -> MineCounts:
-    return MineCounts(texts=1, texts_by_split={SPLITS[int(found[0])]: 1})
+def _count_text(one: tuple[bytes, tuple[bool, str]], across: bool) -> MineCounts:
+    name, (test, _) = one
+    if across and not are_queries(unpack_names([name]))[0]:
+        return MineCounts(texts=1)
+    return MineCounts(texts=1, queries=int(across), texts_by_split={SPLITS[int(test)]: 1})
 
 
 def _by_shard(pair: tuple[Any, ...], seed: int, shards: int) -> tuple[int, tuple[Any, ...]]:
@@ -199,7 +240,8 @@ class _ScoreShard(beam.DoFn):
         )
         scored = self._writer.there(number, texts.test, texts.draw) or self._writer.write(number, texts)
         yield pvalue.TaggedOutput("counts", MineCounts(shards={str(number): len(pairs)}))
-        columns = (texts.test, texts.draw, name_a, name_b, texts.text_a, texts.text_b, *scored)
+        given = are_given(texts.origin)
+        columns = (texts.test, texts.draw, name_a, name_b, texts.text_a, texts.text_b, *scored, given)
         arrays = [
             pa.array(column, kind.type) if not isinstance(column, pa.Array) else column
             for column, kind in zip(columns, _SCORED, strict=True)
@@ -233,7 +275,7 @@ def _pairs_of(table: pa.Table) -> tuple[MinedPairs, NDArray[np.uint64], IntArray
     packed = [name for column in ("name_a", "name_b") for name in table[column].to_pylist()]
     names = unpack_names(packed)
     number, first = group_names(names)
-    columns = (table[name].to_numpy() for name in ("score", "draw", "differs"))
+    columns = (table[name].to_numpy() for name in ("score", "draw", "differs", "given"))
     pairs = MinedPairs(number[: len(table)], number[len(table) :], *columns)
     return pairs, names[first], first
 
@@ -246,17 +288,18 @@ def _sample(shard: tuple[int, bytes], shares: Shares, output: OutputFolder) -> M
         here = table.filter(table["test"] if at else pa.compute.invert(table["test"]))
         some = here.take(draw_sample(_pairs_of(here)[0], shares[number][at]))
         columns = [some[name] for name in ("text_a", "text_b", "score")]
-        rows[split] = write_rows(output, "pair-score-sampled", split, number, columns)
+        made = pair_rows("pair-score-sampled", columns)
+        rows[split] = write_rows(output, "pair-score-sampled", split, number, made)
     return MineCounts(rows_written={"pair-score-sampled": rows})
 
 
-def _by_anchor(shard: tuple[int, bytes], parts: int) -> Iterator[tuple[int, bytes]]:
-    """Each pair to the ranges of names that its two texts are in."""
+def _by_anchor(shard: tuple[int, bytes], parts: int, across: bool) -> Iterator[tuple[int, bytes]]:
+    """Each pair to the ranges of names that its two texts are in, or the one that is a query."""
     table = load_tables([shard[1]])
     part_a, part_b = (
         shard_of(unpack_names(table[name].to_pylist())[:, 0], parts) for name in ("name_a", "name_b")
     )
-    apart = np.flatnonzero(part_a != part_b)
+    apart = np.flatnonzero((part_a != part_b) & (not across))
     row, part = np.concatenate([np.arange(len(table)), apart]), np.concatenate([part_a, part_b[apart]])
     for number in np.unique(part).tolist():
         yield number, dump_table(table.take(row[part == number]))
@@ -285,6 +328,8 @@ def _triplets(
     texts = pa.chunked_array([*table["text_a"].chunks, *table["text_b"].chunks]).take(pa.array(first))
     test = np.tile(table["test"].to_numpy(), 2)[first]
     anchors = shard_of(names[:, 0], run.cuts.shards) == part
+    if run.settings.across:
+        anchors &= are_queries(names)
     for subset in TRIPLETS:
         found = set_triplets(pairs, subset, rule, anchors)
         rows = pa.table(
@@ -292,7 +337,7 @@ def _triplets(
                 "draw": found.draw,
                 "name": pa.array(pack_names(names[found.anchor]), pa.binary(16)),
                 "rank": np.arange(len(found.draw)),  # of an anchor's negatives
-                **{name: texts.take(pa.array(getattr(found, name))) for name in found._fields[:3]},
+                **dict(zip(ROWS.names, triplet_rows(found, texts).columns, strict=True)),
             }
         )
         shard, in_test = shard_of(found.draw, run.cuts.shards), test[found.anchor]
@@ -302,8 +347,11 @@ def _triplets(
                 yield (subset, split, number), dump_table(rows.take(here))
 
 
-def _write(group: tuple[tuple[str, str, int], Iterable[bytes]], output: OutputFolder) -> MineCounts:
+def _write(
+    group: tuple[tuple[str, str, int], Iterable[bytes]], output: OutputFolder, form: Form
+) -> MineCounts:
     (subset, split, number), raws = group
     rows = load_tables(raws).sort_by([(name, "ascending") for name in ("draw", "name", "rank")])
-    count = write_rows(output, subset, split, number, rows.columns[3:])
+    anchors = [rows["draw"].to_numpy(), np.array(rows["name"].to_pylist(), object)]
+    count = write_triplets(output, subset, split, number, rows.select(ROWS.names), anchors, form)
     return MineCounts(rows_written={subset: {split: count}})

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from beam_sts.mining.core import SPLITS, SUBSETS
-from beam_sts.mining.shards import SCHEMAS
+from beam_sts.mining.forms import Form
+from beam_sts.mining.shards import schemas
 
 THIN = 100
 """Rows of a training set of triplets below which it is called thin."""
@@ -17,16 +18,17 @@ _SAYS = {
     "pair-score": "every scored pair",
     "pair-score-hard": "pairs whose score and word overlap are far apart",
     "pair-score-sampled": "scored pairs, as even over the scores as they allow",
-    "triplet": "an anchor, a positive, a negative that scores low",
-    "triplet-hard": "an anchor, a positive, a negative near by",
+    "triplet": "an anchor, a positive, negatives that score low",
+    "triplet-hard": "an anchor, a positive, negatives near by",
 }
 
 
-def data_set_card(summary: Mapping[str, Any]) -> str:
+def data_set_card(summary: Mapping[str, Any], form: Form) -> str:
     """``README.md`` of the output folder.
 
     Args:
         summary: what ``summary.json`` holds.
+        form: of the sets of triplets.
     """
     rows = summary["rows_written"]
     configs = []
@@ -39,7 +41,7 @@ def data_set_card(summary: Mapping[str, Any]) -> str:
         for split in filled:
             configs += [f"  - split: {split}", f"    path: {subset}/{split}/*.parquet"]
     table = [
-        f"| `{subset}` | {_SAYS[subset]} | {', '.join(SCHEMAS[subset].names)} | "
+        f"| `{subset}` | {_SAYS[subset]} | {', '.join(schemas(form)[subset].names)} | "
         f"{rows[subset]['train']:,} | {rows[subset]['test']:,} |"
         for subset in SUBSETS
     ]
@@ -58,7 +60,7 @@ def data_set_card(summary: Mapping[str, Any]) -> str:
         "",
         f"Pairs of {summary['texts']:,} texts, scored by `{model}`, made by beam_sts "
         f"{summary['versions']['beam_sts']}.",
-        "No text is in both splits.",
+        "No query is in both splits." if summary["queries"] else "No text is in both splits.",
         "",
         "| set | rows | columns | train | test |",
         "|---|---|---|---|---|",
@@ -73,8 +75,13 @@ def data_set_card(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def thin_sets(rows: Mapping[str, Mapping[str, int]], least: int) -> list[str]:
+def thin_sets(rows: Mapping[str, Mapping[str, int]], least: int, *, tuples: bool = False) -> list[str]:
     """What to say of sets of triplets with few rows, and what to change.
+
+    Args:
+        rows: of each set and split.
+        least: rows that a train split should have.
+        tuples: a row needs all of its negatives.
 
     >>> few = {"triplet": {"train": 7, "test": 0}, "triplet-hard": {"train": 900, "test": 90}}
     >>> for line in thin_sets(few, 100):
@@ -88,7 +95,7 @@ def thin_sets(rows: Mapping[str, Mapping[str, int]], least: int) -> list[str]:
         if train < least:
             found.append(
                 f"{subset}/train has {train:,} rows; lower --positive or give --positive_share, raise "
-                "--neighbours or --num_negatives"
+                + ("--neighbours, or lower --num_negatives" if tuples else "--neighbours or --num_negatives")
             )
         if not test:
             found.append(f"{subset}/test is empty: raise --test_share, or give another --seed")

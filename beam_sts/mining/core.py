@@ -15,6 +15,9 @@ subset                        rows                                              
 ``triplet-hard``              the same with the best-scoring pairs that are worse  anchor, positive, negative
                               than the positive by a margin or differ in a fact
 ============================  ==================================================  ===========================
+
+Where queries are mined against a corpus, names say what a text is: the highest bit is 0 of a query, 1 of a
+text of the corpus. So queries come first, and the first text of a pair is the query.
 """
 
 from __future__ import annotations
@@ -22,14 +25,14 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray, coded_pairs, group_starts, pair_codes, rank_in_group
+from beam_sts.arrays import IntArray, coded_pairs, pair_codes, rank_in_group
 from beam_sts.candidates.buckets import distinct_codes
 from beam_sts.candidates.keys import mix64, normalise
 from beam_sts.candidates.tf_idf import shingle_counts
@@ -37,17 +40,16 @@ from beam_sts.candidates.tf_idf import shingle_counts
 SUBSETS = ("raw", "pair-score", "pair-score-hard", "pair-score-sampled", "triplet", "triplet-hard")
 SPLITS = ("train", "test")
 BANDS = 10
-TRIPLETS = {"triplet": False, "triplet-hard": True}
-"""Sets of triplets, and whether their negatives are hard."""
-
-ORIGINS = ("adjacent", "neighbours", "lexical", "random")
+GIVEN = "given"
+ORIGINS = (GIVEN, "adjacent", "neighbours", "lexical", "random")
 """What proposes pairs, in the order in which a pair names them."""
 
 
 class MinedPairs(NamedTuple):
     """Pairs of texts a < b with their scores and draws (of :func:`draws`), of shape (pairs,) each.
 
-    ``differs``: whether the two differ in a fact.
+    ``differs``: whether the two differ in a fact. ``given``: whether the input says that the second is a
+    positive of the first.
     """
 
     a: IntArray
@@ -55,10 +57,24 @@ class MinedPairs(NamedTuple):
     score: NDArray[np.float32]
     draw: NDArray[np.uint64]
     differs: NDArray[np.bool_]
+    given: NDArray[np.bool_]
 
     def take(self, part: slice | IntArray) -> MinedPairs:
         """Those of some places."""
-        return MinedPairs(self.a[part], self.b[part], self.score[part], self.draw[part], self.differs[part])
+        a, b, score, draw, differs, given = self
+        return MinedPairs(a[part], b[part], score[part], draw[part], differs[part], given[part])
+
+
+def are_given(origin: pa.Array | pa.DictionaryArray) -> NDArray[np.bool_]:
+    """Which pairs the input gives, by their origins.
+
+    >>> are_given(pa.array(["given+random", "random"])).tolist()
+    [True, False]
+    """
+    labels = origin.dictionary if isinstance(origin, pa.DictionaryArray) else origin
+    # The order of ORIGINS is that of the names in a label.
+    given: NDArray[np.bool_] = np.asarray(pc.starts_with(labels.cast(pa.string()), GIVEN), bool)
+    return given[np.asarray(origin.indices)] if isinstance(origin, pa.DictionaryArray) else given
 
 
 def draws(names: Sequence[NDArray[np.uint64]], seed: int) -> NDArray[np.uint64]:
@@ -75,6 +91,29 @@ def pack_names(names: NDArray[np.uint64]) -> list[bytes]:
 def unpack_names(packed: Sequence[bytes]) -> NDArray[np.uint64]:
     """Names, uint64 (n, 2), from :func:`pack_names`."""
     return np.frombuffer(b"".join(packed), ">u8").reshape(-1, 2).astype(np.uint64)
+
+
+_SIDE = np.uint64(63)
+
+
+def sided_names(names: NDArray[np.uint64], *, corpus: bool) -> NDArray[np.uint64]:
+    """Names of queries, or of texts of the corpus: the highest bit says which."""
+    sided: NDArray[np.uint64] = names.copy()
+    sided[:, 0] = names[:, 0] >> np.uint64(1) | np.uint64(corpus) << _SIDE
+    return sided
+
+
+def are_queries(names: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which texts are queries, by their names of :func:`sided_names`."""
+    queries: NDArray[np.bool_] = names[:, 0] >> _SIDE == 0
+    return queries
+
+
+def same_text(queries: NDArray[np.uint64], texts: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which queries have the normal form of a text of the corpus, row by row."""
+    low = queries[:, 0] << np.uint64(1) == texts[:, 0] << np.uint64(1)
+    same: NDArray[np.bool_] = low & (queries[:, 1] == texts[:, 1])
+    return same
 
 
 def shard_of(draw: NDArray[np.uint64], shards: int) -> IntArray:
@@ -179,6 +218,35 @@ def random_pairs(
     return coded_pairs(distinct_codes(np.concatenate(codes)))
 
 
+def random_partners(
+    names: NDArray[np.uint64], each: int, seed: int, shards: int = 1
+) -> tuple[IntArray, IntArray]:
+    """Each query with the ``each`` next texts of the corpus in the order of seeded draws.
+
+    After the last text of a shard comes its first. Pairs are distinct, a < b.
+
+    Args:
+        names: of n queries and texts in ascending order, shape (n, 2); of whole shards.
+        each: at most so many partners.
+        seed: of the draws.
+        shards: of the draws' range; a pair lies within one.
+    """
+    drawn = draws([names[:, 0]], seed)
+    query = are_queries(names)
+    order = np.argsort(drawn, kind="stable")
+    texts, queries = order[~query[order]], np.flatnonzero(query)
+    edges = np.searchsorted(shard_of(drawn[texts], shards), np.arange(shards + 1))
+    shard = shard_of(drawn[queries], shards)
+    first, count = edges[shard], edges[shard + 1] - edges[shard]
+    follows = np.searchsorted(drawn[texts], drawn[queries]) - first
+    a, b = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for step in range(each):
+        here = step < count
+        a.append(queries[here])
+        b.append(texts[first[here] + (follows[here] + step) % count[here]])
+    return np.concatenate(a), np.concatenate(b)
+
+
 def word_overlap(text_a: pa.Array, text_b: pa.Array) -> NDArray[np.float32]:
     """Jaccard similarity of the word sets of n pairs, of shape (n,); 0 where both have no word."""
     a, b = (shingle_counts(normalise(texts), "word", 1) for texts in (text_a, text_b))
@@ -242,7 +310,7 @@ def draw_sample(pairs: MinedPairs, shares: IntArray) -> IntArray:
 
     >>> a = np.arange(60)
     >>> score = np.repeat([0.05, 0.55, 0.95], [50, 8, 2])
-    >>> many = MinedPairs(a, a + 60, score, draws([a.astype(np.uint64)], 0), np.zeros(60, bool))
+    >>> many = MinedPairs(a, a + 60, score, draws([a.astype(np.uint64)], 0), *np.zeros((2, 60), bool))
     >>> there = np.bincount(score_bands(many.score), minlength=BANDS)
     >>> chosen = draw_sample(many, sample_shares(there[None], 20)[0])
     >>> np.bincount((many.score[chosen] * 10).astype(int)).tolist()
@@ -260,134 +328,3 @@ def score_bands(score: NDArray[np.float32]) -> IntArray:
     """The band of each score, 0 to 9."""
     bands: IntArray = np.clip((score * BANDS).astype(np.int64), 0, BANDS - 1)
     return bands
-
-
-class Triplets(NamedTuple):
-    """Numbers of texts and the draws of anchor and positive, of shape (triplets,) each."""
-
-    anchor: IntArray
-    positive: IntArray
-    negative: IntArray
-    draw: NDArray[np.uint64]
-
-
-@dataclass(frozen=True)
-class TripletRule:
-    """What is a positive and what a negative of an anchor; names and meanings as in sentence-transformers.
-
-    ``positive``: least score of a positive. ``negative``: most score of an easy negative. A negative scores
-    at least ``absolute_margin`` less than the positive, and at most 1 - ``relative_margin`` of it; a hard one
-    that differs in a fact from the anchor may score anything. Hard negatives score ``min_score`` to
-    ``max_score`` and are, by score, the partners of ranks ``range_min`` to ``range_max`` (from 0, the latter
-    excluded) besides the positive. ``num_negatives`` of them are taken: the best (``top``) or any
-    (``random``).
-    """
-
-    positive: float = 0.8
-    negative: float = 0.3
-    absolute_margin: float = 0.2
-    relative_margin: float = 0.0
-    num_negatives: int = 10
-    range_min: int = 0
-    range_max: int | None = None
-    min_score: float | None = None
-    max_score: float | None = None
-    sampling_strategy: str = "top"
-
-
-def triplets(
-    pairs: MinedPairs, rule: TripletRule, *, hard: bool, anchors: NDArray[np.bool_] | None = None
-) -> Triplets:
-    """Each text that has both as an anchor, with its best positive and some negatives.
-
-    The positive is the best-scoring partner that differs in no fact, of equals the lower. No negative is a
-    partner that could be a positive.
-
-    Args:
-        pairs: scored pairs, all that the anchors are in.
-        rule: of the set.
-        hard: which negatives; easy ones are the anchor's partners of the lowest draws.
-        anchors: texts that may be anchors, shape (texts,); default: all. A worker that has all pairs of some
-            texts gives theirs.
-
-    Returns:
-        Triplets in the order of the draws of their positives, of anchors, and of negatives from the best.
-
-    >>> drawn, none = np.arange(3, dtype=np.uint64), np.zeros(3, bool)
-    >>> scores = np.array([0.9, 0.6, 0.1], np.float32)
-    >>> pairs = MinedPairs(np.array([0, 0, 0]), np.array([1, 2, 3]), scores, drawn, none)
-    >>> found = triplets(pairs, TripletRule(num_negatives=1), hard=True)
-    >>> tuple(int(x[0]) for x in found[:3])
-    (0, 1, 2)
-    """
-    anchor = np.concatenate([pairs.a, pairs.b])
-    other = np.concatenate([pairs.b, pairs.a])
-    score, draw, differs = np.tile(pairs.score, 2), np.tile(pairs.draw, 2), np.tile(pairs.differs, 2)
-    if anchors is not None:
-        here = anchors[anchor]
-        anchor, other, score, draw, differs = (
-            anchor[here],
-            other[here],
-            score[here],
-            draw[here],
-            differs[here],
-        )
-    positive = (score >= np.float32(rule.positive)) & ~differs
-    by_score = np.lexsort((other, -score, anchor))
-    best = _first_of_each(anchor, by_score[positive[by_score]])
-    of_best = np.full(int(anchor.max(initial=-1)) + 1, -1)
-    of_best[anchor[best]] = best
-    rows = by_score[of_best[anchor[by_score]] >= 0]
-    rows = rows[rows != of_best[anchor[rows]]]
-    good = of_best[anchor[rows]]
-    fits = score[rows] <= score[good] - rule.absolute_margin
-    fits &= score[rows] <= score[good] * (1 - rule.relative_margin)
-    if hard:
-        fits |= differs[rows]
-        rank = rank_in_group(anchor[rows])
-        fits &= (rank >= rule.range_min) & (rule.range_max is None or rank < rule.range_max)
-        fits &= score[rows] >= (-np.inf if rule.min_score is None else rule.min_score)
-        fits &= score[rows] <= (np.inf if rule.max_score is None else rule.max_score)
-    else:
-        fits &= score[rows] <= rule.negative
-    rows = rows[fits & ~positive[rows]]
-    if not hard or rule.sampling_strategy == "random":
-        rows = rows[np.lexsort((other[rows], draw[rows], anchor[rows]))]
-    rows = rows[rank_in_group(anchor[rows]) < rule.num_negatives]
-    good = of_best[anchor[rows]]
-    order = np.lexsort((anchor[rows], draw[good]))  # keeps the order of an anchor's negatives
-    rows, good = rows[order], good[order]
-    return Triplets(anchor[rows], other[good], other[rows], draw[good])
-
-
-def positives_from(counts: IntArray, share: float) -> float:
-    """The least score of the best-scoring share of pairs, to a thousandth.
-
-    Args:
-        counts: pairs by thousandth of their score, of :func:`count_scores`.
-        share: 0 to 1; no more than that many are taken, unless those of the best thousandth are more.
-
-    >>> positives_from(count_scores(np.array([0.1, 0.2, 0.9042, 0.95], np.float32)), 0.5)
-    0.904
-    """
-    above = np.cumsum(counts[::-1])[::-1]
-    enough = np.flatnonzero(above <= share * counts.sum())
-    there = np.flatnonzero(counts)
-    least = int(enough[0]) if len(enough) else len(counts) - 1
-    higher = there[there >= least]
-    return float((higher[0] if len(higher) else there[-1] if len(there) else len(counts) - 1) / _THOUSAND)
-
-
-def count_scores(scores: NDArray[np.float32]) -> IntArray:
-    """Pairs by thousandth of their score, shape (1001,)."""
-    steps = np.clip((scores.astype(np.float64) * _THOUSAND + 1e-6).astype(np.int64), 0, _THOUSAND)
-    counts: IntArray = np.bincount(steps, minlength=_THOUSAND + 1).astype(np.int64)
-    return counts
-
-
-_THOUSAND = 1_000
-
-
-def _first_of_each(group: IntArray, order: IntArray) -> IntArray:
-    """The first place of each group in an order that keeps groups together."""
-    return order[group_starts(group[order])]

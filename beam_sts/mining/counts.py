@@ -27,7 +27,8 @@ def _tokens() -> dict[str, Any]:
 class MineCounts(Counts):
     """Of rows, texts, pairs and sets.
 
-    ``places`` are where texts are, repeated ones too; ``shards`` the pairs of each shard; ``rows_written``
+    ``queries`` are among the texts, of which ``texts_by_split`` then counts the queries alone. ``places`` are
+    where texts are, repeated ones too; ``shards`` the pairs of each shard; ``rows_written``
     by set and split; ``tokens`` those of ``TOKENS``, and ``length_histogram``.
     """
 
@@ -36,6 +37,7 @@ class MineCounts(Counts):
     rows_used: int = 0
     sentences: int = 0
     texts: int = 0
+    queries: int = 0
     texts_too_short: int = 0
     texts_too_long: int = 0
     places: int = 0

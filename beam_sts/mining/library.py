@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_sts.candidates.source import Columns, SliceRows, TableSource
+from beam_sts.candidates.texts import check_text
 from beam_sts.checks import one_of
-from beam_sts.frames import Frame, beside, frame_of, text_name
+from beam_sts.errors import UserError
+from beam_sts.frames import TEXT, Frame, beside, frame_of, text_name
 from beam_sts.io.output import OutputFolder
 from beam_sts.mining.core import SPLITS, SUBSETS
 from beam_sts.mining.local import mine_locally
@@ -34,6 +36,7 @@ class _Rejected:
     reasons: list[str] = field(default_factory=list)
 
     def add(self, rows: SliceRows) -> dict[str, Any]:
+        """Note those of a part; gives how many there are."""
         self.rows += [rows.data.slice.row + row for row in rows.bad]
         self.reasons += rows.reasons
         return {"rows_rejected": len(rows.bad)}
@@ -48,9 +51,14 @@ class Mined:
     """
 
     def __init__(
-        self, frame: Frame, tables: dict[tuple[str, str], pa.Table], counts: dict[str, Any], bad: _Rejected
+        self,
+        frame: Frame,
+        tables: dict[tuple[str, str], pa.Table],
+        counts: dict[str, Any],
+        bad: _Rejected,
+        of_queries: tuple[Frame, _Rejected] | None = None,
     ) -> None:
-        self._frame, self._tables, self._bad = frame, tables, bad
+        self._frame, self._tables, self._bad, self._of_queries = frame, tables, bad, of_queries
         self.counts = counts
 
     @cached_property
@@ -80,9 +88,13 @@ class Mined:
 
     @cached_property
     def rejected(self) -> Any:
-        """The rows without a text to mine, each with its ``reject_reason``."""
-        reasons = pa.table({"reject_reason": pa.array(self._bad.reasons, pa.string())})
-        return self._frame.rows(np.array(self._bad.rows, np.int64), beside(reasons, self._frame.names))
+        """The rows without a text to mine, each with its ``reject_reason``; with queries the corpus's."""
+        return _rejected_rows(self._frame, self._bad)
+
+    @cached_property
+    def rejected_queries(self) -> Any:
+        """The same of the queries, None without queries."""
+        return _rejected_rows(*self._of_queries) if self._of_queries else None
 
     def __repr__(self) -> str:
         return f"Mined({self.counts['pairs']:,} pairs of {self.counts['texts']:,} texts)"
@@ -97,8 +109,15 @@ class Mined:
         return f"<table><caption>{html.escape(repr(self))}</caption>{head}{''.join(rows)}</table>"
 
 
+def _rejected_rows(frame: Frame, bad: _Rejected) -> Any:
+    reasons = pa.table({"reject_reason": pa.array(bad.reasons, pa.string())})
+    return frame.rows(np.array(bad.rows, np.int64), beside(reasons, frame.names))
+
+
 @takes(MineSettings, but=("text", "report_examples"))
-def mine(data: Any, *, text: str | None = None, **settings: Any) -> Mined:
+def mine(
+    data: Any = None, *, text: str | None = None, queries: Any = None, corpus: Any = None, **settings: Any
+) -> Mined:
     """Mine training pairs of texts in memory: propose pairs, score them, draw training sets.
 
     The result is that of ``beam-sts mine`` on the same rows. For files, and to go on after a kill, take the
@@ -108,6 +127,8 @@ def mine(data: Any, *, text: str | None = None, **settings: Any) -> Mined:
         data: texts (a list, an Arrow array, a pandas or polars column), or a table with a column of texts:
             Arrow, pandas, polars, or a Hugging Face ``Dataset``. The result's tables are of the same kind.
         text: column of the texts (default: ``text``).
+        queries: in place of ``data``: anchors, texts or a table, whose partners are texts of ``corpus``.
+        corpus: of ``queries``, texts or a table (default: the texts of ``positive_column_name``).
         **settings: as below.
 
     Raises:
@@ -118,30 +139,86 @@ def mine(data: Any, *, text: str | None = None, **settings: Any) -> Mined:
     >>> best = max(mined.pairs, key=lambda row: row["score"])
     >>> best["sentence1"], best["sentence2"], best["split"]
     ('A cat sat on a mat.', 'A cat sat on the mat.', 'train')
+    >>> asked = mine(queries=["Cats sit on mats."], corpus=texts, neighbours=2, test_share=0)
+    >>> {row["sentence1"] for row in asked.pairs}
+    {'Cats sit on mats.'}
     """
-    chosen = made(MineSettings, "mine", {"text": text or "text", **settings})
-    frame = frame_of(data)
-    columns = Columns(text_name(frame, text), reject_empty=True)
-    wanted = dict.fromkeys([columns.text, chosen.doc_id, chosen.embedding])
-    names = [name for name in wanted if name is not None]
-    # Paths into structs are no names of columns: then all columns are taken.
-    source = TableSource(frame.table(names if set(names) <= set(frame.names) else None), columns)
-    chosen = chosen.for_rows(len(source.table))
-    columns.check(source.table.schema, "")
-    check_columns(source.table.schema, chosen)
+    asked, frame, text, settings = _inputs(data, text, queries, corpus, settings)
+    chosen = made(MineSettings, "mine", {"text": text, **settings})
+    if asked is None and (chosen.across or chosen.given):
+        raise UserError("anchor_column_name and positive_column_name: go with queries.")
+    source = _table_source(frame, Columns(text, reject_empty=True), chosen)
+    of_queries = None
+    if asked is not None:
+        columns = Columns(
+            str(chosen.anchor_column_name), reject_empty=True, second=chosen.positive_column_name
+        )
+        check_text(asked.table(None).schema, columns.text, "anchor_column_name")
+        if columns.second is not None:
+            check_text(asked.table(None).schema, columns.second, "positive_column_name")
+        of_queries = _table_source(asked, columns, chosen)
+    rows = len(source.table)
+    of_asked = len(of_queries.table) if of_queries else 0
+    chosen = chosen.for_rows(of_asked or rows)
+    source.columns.check(source.table.schema, "")
+    for one in filter(None, (source, of_queries)):
+        check_columns(one.table.schema, chosen)
     checkpoint = load_checkpoint(chosen.model, **chosen.load)
-    bad = _Rejected()
+    bad = _Rejected(), _Rejected()
+    cuts = Cuts.of(rows + of_asked * (1 + chosen.given), chosen, of_asked)
     with TemporaryDirectory(prefix="beam_sts-") as folder:
         output = OutputFolder.at(f"{folder}/mined", folders=FOLDERS)
-        rows = len(source.table)
         counted = mine_locally(
-            output, source, rows, chosen, Cuts.of(rows, chosen), checkpoint, Path(folder), reject=bad.add
+            output,
+            source,
+            rows + of_asked,
+            chosen,
+            cuts,
+            checkpoint,
+            Path(folder),
+            queries=of_queries,
+            reject=lambda part, asked: bad[asked].add(part),
         )
-        output.finish(empty_schemas())
-        counts, _ = mine_counts(output, counted, rows)
+        output.finish(empty_schemas(chosen.form))
+        counts, _ = mine_counts(output, counted, rows + of_asked)
         tables = {
             (subset, split): pq.read_table(f"{output.root}/{subset}/{split}", partitioning=None)
             for subset in SUBSETS
             for split in SPLITS
         }
-    return Mined(frame, tables, counts, bad)
+    return Mined(frame, tables, counts, bad[0], (asked, bad[1]) if asked is not None else None)
+
+
+def _inputs(
+    data: Any, text: str | None, queries: Any, corpus: Any, settings: dict[str, Any]
+) -> tuple[Frame | None, Frame, str, dict[str, Any]]:
+    """The queries, the texts, the column of the texts, and the settings with the column of the queries."""
+    positive = settings.get("positive_column_name")
+    if (data is None) == (queries is None):
+        raise UserError("data: give it, or queries with corpus; one of the two.")
+    if queries is None:
+        if corpus is not None:
+            raise UserError("corpus: goes with queries.")
+        frame = frame_of(data)
+        return None, frame, text_name(frame, text), settings
+    asked = frame_of(queries, "queries")
+    plain = asked.names == [TEXT]
+    settings = {**settings, "anchor_column_name": settings.get("anchor_column_name") or _ANCHOR[plain]}
+    if corpus is not None:
+        frame = frame_of(corpus, "corpus")
+        return asked, frame, text_name(frame, text), settings
+    if positive is None:
+        raise UserError("queries: give corpus, or positive_column_name if the positives are the corpus.")
+    if settings.get("embedding") is not None:
+        raise UserError("embedding: is a column of corpus too; the positives of queries have none.")
+    return asked, asked, positive, settings
+
+
+_ANCHOR = {True: TEXT, False: "anchor"}  # of plain texts, of a table
+
+
+def _table_source(frame: Frame, columns: Columns, chosen: MineSettings) -> TableSource:
+    wanted = dict.fromkeys([*columns.texts, chosen.doc_id, chosen.embedding])
+    names = [name for name in wanted if name is not None]
+    # Paths into structs are no names of columns: then all columns are taken.
+    return TableSource(frame.table(names if set(names) <= set(frame.names) else None), columns)

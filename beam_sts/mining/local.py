@@ -22,16 +22,17 @@ from beam_sts.io.output import OutputFolder
 from beam_sts.io.summary import Steps
 from beam_sts.mining.core import (
     BANDS,
+    GIVEN,
     ORIGINS,
     SPLITS,
-    TRIPLETS,
     MinedPairs,
     adjacent_pairs,
-    count_scores,
+    are_given,
     draw_sample,
     draws,
-    positives_from,
     random_pairs,
+    random_partners,
+    same_text,
     sample_shares,
     score_bands,
     shard_of,
@@ -39,7 +40,22 @@ from beam_sts.mining.core import (
 from beam_sts.mining.counts import MineCounts
 from beam_sts.mining.passages import PassageReader, Passages
 from beam_sts.mining.settings import MineSettings
-from beam_sts.mining.shards import Cuts, PairShardWriter, PairTexts, Scored, set_triplets, write_rows
+from beam_sts.mining.shards import (
+    Cuts,
+    PairShardWriter,
+    PairTexts,
+    Scored,
+    pair_rows,
+    set_triplets,
+    triplet_rows,
+    write_rows,
+    write_triplets,
+)
+from beam_sts.mining.triplets import (
+    TRIPLETS,
+    count_scores,
+    positives_from,
+)
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.scorer import PairScorer
 
@@ -66,7 +82,7 @@ def propose(
     begin: Callable[[str], None] = lambda origin: None,
 ) -> MinedTexts:
     """Candidate pairs within each split; ``begin`` is called with each origin before it proposes."""
-    parts: list[tuple[IntArray, IntArray, str]] = []
+    parts: list[tuple[IntArray, IntArray, str]] = [(*passages.given.T, GIVEN)]
     a, b = adjacent_pairs(passages.place, passages.document)
     apart = passages.test[a] != passages.test[b]
     parts.append((a[~apart], b[~apart], "adjacent"))
@@ -77,23 +93,35 @@ def propose(
             if settings.vectors == "static"
             else sentence_embedding(passages.texts, settings.vectors)
         )
-    for test in (False, True):
-        numbers = np.flatnonzero(passages.test == test)
+    # Queries have partners in the whole corpus, other texts in their split.
+    groups = [passages.test == test for test in (False, True)]
+    if settings.across:
+        groups = [np.ones(len(passages.name), bool)]
+    for numbers in map(np.flatnonzero, groups):
         if len(numbers) < 2:
             continue
+        side = np.where(passages.anchor[numbers], 0, 1) if settings.across else None
         if settings.neighbours and vectors is not None:
             begin("neighbours")
-            near = neighbours(vectors[numbers], settings.neighbours)
+            near = neighbours(vectors[numbers], settings.neighbours, side=side, asks=(0,))
             parts.append((numbers[near.a], numbers[near.b], "neighbours"))
         if settings.lexical:
             begin("lexical")
             texts = passages.texts.take(pa.array(numbers))
-            near = lexical_neighbours(texts, settings.lexical, threads=settings.threads)
+            near = lexical_neighbours(texts, settings.lexical, side=side, asks=(0,), threads=settings.threads)
             parts.append((numbers[near.a], numbers[near.b], "lexical"))
-        a, b = random_pairs(passages.name[numbers, 0], settings.random, settings.seed, random_shards)
+        names = passages.name[numbers]
+        a, b = (
+            random_partners(names, settings.random, settings.seed, random_shards)
+            if settings.across
+            else random_pairs(names[:, 0], settings.random, settings.seed, random_shards)
+        )
         parts.append((numbers[a], numbers[b], "random"))
     parts.sort(key=lambda part: ORIGINS.index(part[2]))
     a, b, origin = union_pairs(parts)
+    if settings.across:
+        fits = ~same_text(passages.name[a], passages.name[b]) | are_given(origin)
+        a, b, origin = a[fits], b[fits], origin.filter(pa.array(fits))
     draw = draws([passages.name[a, 0], passages.name[b, 0]], settings.seed)
     order = np.lexsort((b, a, draw))
     return MinedTexts(a[order], b[order], draw[order], origin.take(pa.array(order)), int(apart.sum()))
@@ -145,11 +173,13 @@ def write_sets(
         for number, part in _by_shard(draw, shards):
             texts = [passages.texts.take(pa.array(column[part])) for column in columns]
             values = [pa.array(column[part]) for column in more]
-            counts[subset, split] += write_rows(writer.output, subset, split, number, [*texts, *values])
+            counts[subset, split] += write_rows(
+                writer.output, subset, split, number, pair_rows(subset, [*texts, *values])
+            )
 
     for split in SPLITS:
         here = np.flatnonzero(np.isfinite(scores) & (passages.test[found.a] == (split == "test")))
-        pairs = MinedPairs(found.a, found.b, scores, found.draw, differs).take(here)
+        pairs = MinedPairs(found.a, found.b, scores, found.draw, differs, are_given(found.origin)).take(here)
         in_bands = np.zeros((shards, BANDS), np.int64)
         np.add.at(in_bands, (shard_of(pairs.draw, shards), score_bands(pairs.score)), 1)
         shares = sample_shares(in_bands, settings.rows_to_sample(split, len(here)))
@@ -157,13 +187,23 @@ def write_sets(
             part.start + draw_sample(pairs.take(part), shares[number])
             for number, part in _by_shard(pairs.draw, shards)
         ]
-        some = np.concatenate([np.empty(0, np.int64), *drawn])
-        write(
-            "pair-score-sampled", split, pairs.draw[some], [pairs.a[some], pairs.b[some]], pairs.score[some]
-        )
+        at = np.concatenate([np.empty(0, np.int64), *drawn])
+        write("pair-score-sampled", split, pairs.draw[at], [pairs.a[at], pairs.b[at]], pairs.score[at])
         for subset in TRIPLETS:
-            three = set_triplets(pairs, subset, rule)
-            write(subset, split, three.draw, list(three[:3]))
+            three = set_triplets(pairs, subset, rule, passages.anchor)
+            counts[subset, split] += 0
+            for number, part in _by_shard(three.draw, shards):
+                found_here = three.take(part)
+                rows = triplet_rows(found_here, passages.texts)
+                counts[subset, split] += write_triplets(
+                    writer.output,
+                    subset,
+                    split,
+                    number,
+                    rows,
+                    [found_here.draw, found_here.anchor],
+                    settings.form,
+                )
     return counts
 
 
@@ -183,7 +223,8 @@ def mine_locally(
     checkpoint: Checkpoint,
     work: Path,
     *,
-    reject: Callable[[SliceRows], dict[str, Any]],
+    queries: Readable | None = None,
+    reject: Callable[[SliceRows, bool], dict[str, Any]],
     lap: Callable[[str], None] = lambda name: None,
     progress: Progress = lambda total, done, unit, where: nullcontext(),
 ) -> MineCounts:
@@ -191,23 +232,25 @@ def mine_locally(
 
     Args:
         output: takes the shards; scores that are there are taken.
-        source: the input.
-        rows: of the input.
+        source: the input, or the corpus of queries.
+        rows: of the input, and of the queries'.
         settings: of the run.
         cuts: parts of the run.
         checkpoint: scores, and its token vectors count.
         work: a folder on a local disk for texts.
-        reject: takes the rejected rows of a slice; gives how many, and why.
+        queries: their input.
+        reject: takes the rejected rows of a slice, and whether it is of the queries; gives how many, and why.
         lap: called with the name of every part that is done.
         progress: shows how many of so many units are done, and the current one.
     """
     scorer = PairScorer(checkpoint, **settings.scorer_args)
-    reader = PassageReader(source, settings, work)
+    reader = PassageReader(source, settings, work, queries)
     reading, proposing = Steps(), Steps()
 
-    def read(part: SliceRows) -> MineCounts:
+    def read(read: tuple[SliceRows, bool]) -> MineCounts:
+        part, of_queries = read
         reading.add(part.data.slice.rows, part.data.slice.path)
-        return MineCounts.read(reject(part))
+        return MineCounts.read(reject(part, of_queries))
 
     with progress(rows, lambda: reading.done, "rows", lambda: reading.at):
         rejected = MineCounts.total(map(read, reader.rows()))
@@ -235,7 +278,9 @@ def mine_locally(
     of_texts = {name: count for name, count in passages.counts.items() if name != "texts_repeated"}
     counted = MineCounts(
         places=len(passages.place),
-        texts_by_split={split: int((passages.test == at).sum()) for at, split in enumerate(SPLITS)},
+        texts_by_split={
+            split: int((passages.anchor & (passages.test == at)).sum()) for at, split in enumerate(SPLITS)
+        },
         pairs_straddling=found.straddling,
         pairs_reused=writer.reused,
         shards_damaged=writer.damaged,

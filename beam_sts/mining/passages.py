@@ -19,7 +19,7 @@ from beam_sts.candidates.vectors import check_vector_column, vector_matrix
 from beam_sts.errors import UserError
 from beam_sts.io.column_paths import column_at, find_path, missing_column
 from beam_sts.io.spill import TextFile
-from beam_sts.mining.core import in_test, split_key, split_sentences
+from beam_sts.mining.core import are_queries, in_test, sided_names, split_key, split_sentences
 from beam_sts.mining.settings import MineSettings
 
 _COPY = 20_000  # texts that are in memory at once when they are written to disk
@@ -46,8 +46,10 @@ class SlicePassages:
     """The passages of a slice, each of shape (p,), in order.
 
     ``row`` is the number of a passage's row over the whole input, ``place`` its own in that row. ``name`` are
-    the 128 bits, uint64 (p, 2), that texts of one normal form share; ``document`` those of its document, of
-    zeros where there is none; ``vectors`` float32 (p, dimensions) or None. ``counts`` adds up.
+    the 128 bits, uint64 (p, 2), that texts of one normal form share (of queries and a corpus as
+    ``sided_names`` has them); ``document`` those of its document, of zeros where there is none; ``vectors``
+    float32 (p, dimensions) or None. ``given`` are the passages of queries and their positives, int64 (g, 2).
+    ``counts`` adds up.
     """
 
     texts: pa.LargeStringArray
@@ -58,6 +60,55 @@ class SlicePassages:
     test: NDArray[np.bool_]
     vectors: NDArray[np.float32] | None
     counts: dict[str, int]
+    given: IntArray = field(default_factory=lambda: np.empty((0, 2), np.int64))
+
+
+def slice_queries(rows: SliceRows, settings: MineSettings, after: int = 0) -> SlicePassages:
+    """The queries of the good rows of a slice, and after them their positives, which are texts of the corpus.
+
+    Args:
+        rows: of the queries.
+        settings: of the run.
+        after: rows of the corpus, which come first.
+    """
+    columns = [rows.texts, rows.second] if settings.given else [rows.texts]
+    texts = pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.large_string())
+    texts = texts.combine_chunks()
+    count = len(rows.texts)
+    kept, counts = _of_length(texts, settings)
+    of_corpus = kept >= count
+    place = np.full(len(texts), -1)
+    place[kept] = np.arange(len(kept))
+    given = np.stack([place[:count], place[count:]], axis=1) if settings.given else np.empty((0, 2), np.int64)
+    vectors = None
+    if settings.embedding:  # positives that are not in the corpus have none, and are nobody's neighbours
+        own = vector_matrix(rows.table, settings.embedding, rows.numbers)
+        vectors = np.concatenate([own, np.zeros((len(texts) - count, own.shape[1]), np.float32)])[kept]
+    texts = texts.take(pa.array(kept))
+    normal = normalise(texts).to_pylist()
+    hashes = hash128(normal)
+    sides = [sided_names(hashes, corpus=corpus) for corpus in (True, False)]
+    splits = [split_key(text) for text in normal]
+    test = in_test(splits, settings.share_of_test, settings.seed) & ~of_corpus
+    return SlicePassages(
+        texts,
+        after + np.tile(rows.numbers, len(columns))[kept],
+        np.zeros(len(kept), np.int64),
+        np.where(of_corpus[:, None], *sides),
+        np.zeros((len(kept), 2), np.uint64),
+        test,
+        vectors,
+        {"rows_used": count, **counts},
+        given[(given >= 0).all(axis=1)],
+    )
+
+
+def _of_length(texts: pa.Array, settings: MineSettings) -> tuple[IntArray, dict[str, int]]:
+    """Places of the texts that are neither too short nor too long, and how many are."""
+    length = np.asarray(pc.utf8_length(texts)).astype(np.int64)
+    short, long = length < settings.shortest, length > settings.longest
+    counts = {"texts_too_short": int(short.sum()), "texts_too_long": int(long.sum())}
+    return np.flatnonzero(~short & ~long), counts
 
 
 def slice_passages(rows: SliceRows, settings: MineSettings) -> SlicePassages:
@@ -81,10 +132,8 @@ def slice_passages(rows: SliceRows, settings: MineSettings) -> SlicePassages:
     if settings.sentences:
         owner, texts = split_sentences(texts, settings.sentences)
         counts["sentences"] = len(texts)
-    length = np.asarray(pc.utf8_length(texts)).astype(np.int64)
-    counts["texts_too_short"] = int((length < settings.shortest).sum())
-    counts["texts_too_long"] = int((length > settings.longest).sum())
-    kept = np.flatnonzero((length >= settings.shortest) & (length <= settings.longest))
+    kept, lengths = _of_length(texts, settings)
+    counts |= lengths
     place = rank_in_group(owner)
     texts, owner, place = texts.take(pa.array(kept)), owner[kept], place[kept]
     normal = normalise(texts)
@@ -101,13 +150,16 @@ def slice_passages(rows: SliceRows, settings: MineSettings) -> SlicePassages:
         for text, document in zip(normal.to_pylist(), named.to_pylist(), strict=True)
     ]
     document = np.where(np.asarray(named.is_valid())[:, None], hash128(keys), np.uint64(0))
+    name, test = hash128(normal.to_pylist()), in_test(splits, settings.share_of_test, settings.seed)
+    if settings.across:  # a text of the corpus is for queries of both splits
+        name, test = sided_names(name, corpus=True), np.zeros(len(test), bool)
     return SlicePassages(
         texts,
         rows.numbers[owner],
         place,
-        hash128(normal.to_pylist()),
+        name,
         document,
-        in_test(splits, settings.share_of_test, settings.seed),
+        test,
         vector_matrix(table, settings.embedding, rows.numbers)[owner] if settings.embedding else None,
         counts,
     )
@@ -117,9 +169,12 @@ def slice_passages(rows: SliceRows, settings: MineSettings) -> SlicePassages:
 class Passages:
     """Distinct texts, in the order of their names, and where they are.
 
-    ``name`` uint64 (texts, 2) ascending; ``place`` numbers the text at each place of the corpus, ``document``
-    its document there (-1: none), both of shape (places,). ``test`` is of shape (texts,); ``vectors`` of
-    (texts, dimensions). ``counts`` adds up: places + too short + too long = sentences, or rows used.
+    ``name`` uint64 (texts, 2) ascending; ``anchor``, of shape (texts,), says which may be anchors: of
+    queries and a corpus the queries, else all. ``place`` numbers the text at each place of the corpus,
+    ``document`` its document there (-1: none), both of shape (places,). ``test`` is of shape (texts,);
+    ``vectors`` of (texts, dimensions), of zeros for positives that are not in the corpus. ``given`` are
+    distinct queries and their positives, (g, 2). ``counts`` adds up: places + too short + too long =
+    sentences, or rows used.
     """
 
     texts: pa.LargeStringArray
@@ -129,32 +184,44 @@ class Passages:
     test: NDArray[np.bool_]
     vectors: NDArray[np.float32] | None
     counts: dict[str, int]
+    anchor: NDArray[np.bool_]
+    given: IntArray
 
 
 @dataclass
 class PassageReader:
     """Reads passages; texts go to files in ``work``, memory holds some 60 bytes for each and the vectors.
 
-    Texts with one normal form are one text, the first of them.
+    Texts with one normal form are one text, the first of them; texts of the corpus come before those of the
+    queries' input.
     """
 
     source: Readable
     settings: MineSettings
     work: Path
+    queries: Readable | None = None
     _read: list[SlicePassages] = field(default_factory=list)
     _counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._spill = TextFile(self.work / "passages")
 
-    def rows(self) -> Iterator[SliceRows]:
-        """Read the input and keep its passages; gives every slice's rows, for those rejected."""
+    def rows(self) -> Iterator[tuple[SliceRows, bool]]:
+        """Read the input and keep its passages; gives every slice's rows, for those rejected.
+
+        Gives also whether they are of the queries' input.
+        """
         for rows in self.source.read():
-            found = slice_passages(rows, self.settings)
-            self._spill.append(found.texts)
-            self._counts.update(found.counts)
-            self._read.append(SlicePassages(*(vars(found) | {"texts": found.texts[:0]}).values()))
-            yield rows
+            self._keep(slice_passages(rows, self.settings))
+            yield rows, False
+        for rows in self.queries.read() if self.queries else ():
+            self._keep(slice_queries(rows, self.settings))
+            yield rows, True
+
+    def _keep(self, found: SlicePassages) -> None:
+        self._spill.append(found.texts)
+        self._counts.update(found.counts)
+        self._read.append(SlicePassages(*(vars(found) | {"texts": found.texts[:0]}).values()))
 
     def finish(self) -> Passages:
         """The passages of all that was read.
@@ -174,13 +241,28 @@ class PassageReader:
         document, _ = group_names(documents)
         document = np.where(documents.any(axis=1), document, -1)
         test = np.concatenate([np.empty(0, bool), *(part.test for part in self._read)])[first]
+        anchor = are_queries(names[first]) if self.settings.across else np.ones(len(first), bool)
+        starts = np.cumsum([0, *(len(part.name) for part in self._read)])
+        given = [part.given + start for part, start in zip(self._read, starts, strict=False)]
+        pairs = place[np.concatenate([np.empty((0, 2), np.int64), *given])]
         counts = {"rows_used": 0, "sentences": 0, "texts_too_short": 0, "texts_too_long": 0, **self._counts}
         counts |= {"texts": len(first), "texts_repeated": len(place) - len(first)}
+        counts["queries"] = int(anchor.sum()) if self.settings.across else 0
         self._read.clear()
         texts, every = TextFile(self.work / "texts"), self._spill.column()
         for start in range(0, len(first), _COPY):
             texts.append(every.take(pa.array(first[start : start + _COPY])))
-        return Passages(texts.column(), names[first], place, document, test, vectors, counts)
+        return Passages(
+            texts.column(),
+            names[first],
+            place,
+            document,
+            test,
+            vectors,
+            counts,
+            anchor,
+            np.unique(pairs, axis=0) if len(pairs) else pairs,
+        )
 
 
 def group_names(names: NDArray[np.uint64]) -> tuple[IntArray, IntArray]:

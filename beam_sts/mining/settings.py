@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
-from beam_sts.checks import flag, name, optional, share, whole
+from beam_sts.checks import flag, name, one_of, optional, share, whole
 from beam_sts.errors import UserError
 from beam_sts.examples import MOST_EXAMPLES
-from beam_sts.mining.core import TripletRule
 from beam_sts.mining.different import GUARDS
+from beam_sts.mining.forms import CHOICES as FORMATS
+from beam_sts.mining.forms import Form
+from beam_sts.mining.triplets import (
+    TripletRule,
+)
 from beam_sts.pairs.settings import RowSettings
 from beam_sts.scoring.settings import ScorerSettings
 from beam_sts.settings import Settings, setting
@@ -53,6 +57,18 @@ class MineSettings(ProposalSettings, ScorerSettings):
         name,
         metavar="COL",
     )
+    anchor_column_name: str | None = setting(
+        None,
+        "of --queries: column of the queries, as --text has it (default: anchor)",
+        optional(name),
+        metavar="COL",
+    )
+    positive_column_name: str | None = setting(
+        None,
+        "of --queries: column of the texts that answer them (default: positives are found by their scores)",
+        optional(name),
+        metavar="COL",
+    )
     doc_id: str | None = setting(
         None, "column of document ids; rows of one are in their order", optional(name), metavar="COL"
     )
@@ -80,10 +96,11 @@ class MineSettings(ProposalSettings, ScorerSettings):
     hard_gap: float = setting(
         0.4, "pair-score-hard: least gap between score and word overlap", share, metavar="X"
     )
-    guard: str = setting(
-        "facts",
+    guard: str | None = setting(
+        None,
         "pairs that differ in a fact are hard negatives, not positives: facts, numbers (numbers, codes and "
-        "addresses alone) or none",
+        "addresses alone) or none (default: facts; none with --positive_column_name)",
+        optional(one_of(*GUARDS)),
         choices=GUARDS,
     )
     positive: float = setting(0.8, "least score of a positive", share, metavar="X")
@@ -101,13 +118,13 @@ class MineSettings(ProposalSettings, ScorerSettings):
     num_negatives: int = setting(10, "most negatives of an anchor, a triplet each", whole(1), metavar="N")
     range_min: int = setting(
         0,
-        "triplet-hard: this many best-scoring partners besides the positive are skipped",
+        "triplet-hard: the best N of the negatives that the other rules leave are skipped",
         whole(0),
         metavar="N",
     )
     range_max: int | None = setting(
         None,
-        "triplet-hard: only so many best-scoring partners are looked at",
+        "triplet-hard: only so many best-scoring partners besides the positive are looked at",
         optional(whole(1)),
         metavar="N",
     )
@@ -119,6 +136,15 @@ class MineSettings(ProposalSettings, ScorerSettings):
     )
     sampling_strategy: str = setting(
         "top", "triplet-hard: the best-scoring negatives, or random ones", choices=("top", "random")
+    )
+    output_format: str = setting(
+        "triplet",
+        "columns of triplet and triplet-hard: a negative a row, n-tuple (all in one row, with n-tuple-scores "
+        "and the scores), labeled-pair (a text and its label a row) or labeled-list (all texts in one row)",
+        choices=FORMATS,
+    )
+    output_scores: bool = setting(
+        False, "triplet and triplet-hard: with the scores, of labeled forms in place of the labels", flag
     )
     report_examples: int = setting(
         5, "rows of a kind that the report shows, 0 for none", whole(0, MOST_EXAMPLES), metavar="N"
@@ -139,12 +165,41 @@ class MineSettings(ProposalSettings, ScorerSettings):
                 f"nothing proposes pairs: give {said('neighbours')}, {said('lexical')}, {said('random')} or "
                 f"{said('doc_id')}."
             )
+        if self.positive_column_name is not None and self.anchor_column_name == self.positive_column_name:
+            raise UserError(
+                f"{said('positive_column_name')} {self.positive_column_name}: is the column of the queries."
+            )
+        if self.across and (self.doc_id or self.sentences):
+            raise UserError(
+                f"{said('doc_id' if self.doc_id else 'sentences')}: does not go with queries, whose partners "
+                "are whole rows of the corpus."
+            )
 
     def for_rows(self, rows: int) -> MineSettings:
         """The settings with the share of the test split that an input of so many rows has by default."""
         if self.test_share is not None:
             return self
         return replace(self, test_share=min(0.2, max(TEST_SHARE, _TEST_ROWS / max(rows, 1))))
+
+    @property
+    def across(self) -> bool:
+        """Whether queries are mined against a corpus."""
+        return self.anchor_column_name is not None
+
+    @property
+    def given(self) -> bool:
+        """Whether the input says which texts are positives."""
+        return self.positive_column_name is not None
+
+    @property
+    def compared(self) -> str:
+        """Which facts are compared: a value of ``guard``."""
+        return self.guard or ("none" if self.given else "facts")
+
+    @property
+    def form(self) -> Form:
+        """Of the sets of triplets."""
+        return Form.of(self.output_format, self.output_scores, self.num_negatives)
 
     @property
     def rule(self) -> TripletRule:

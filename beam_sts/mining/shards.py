@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from beam_sts.candidates.rejects import read_rejected
+from beam_sts.candidates.rejects import REJECTED, read_rejected
 from beam_sts.examples import Example, choose_rows, shorten_pair
 from beam_sts.io.committed import content_digest
 from beam_sts.io.output import OutputFolder
@@ -27,37 +27,49 @@ from beam_sts.mining.core import (
     BANDS,
     SPLITS,
     SUBSETS,
-    TRIPLETS,
     MinedPairs,
-    TripletRule,
-    Triplets,
     score_bands,
-    triplets,
     word_overlap,
 )
 from beam_sts.mining.counts import TOKENS, MineCounts
 from beam_sts.mining.different import COMPARED, differing
+from beam_sts.mining.forms import ROWS, Form
 from beam_sts.mining.settings import MineSettings
+from beam_sts.mining.triplets import (
+    TRIPLETS,
+    TripletRule,
+    Triplets,
+    triplets,
+)
 from beam_sts.scoring.decisions import decisive
 from beam_sts.scoring.scorer import PairScorer
 
 PAIRS_PER_SHARD = 50_000
 TEXTS_PER_RANDOM_SHARD = 50_000
-FOLDERS = (*SUBSETS, *(f"{subset}/{split}" for subset in SUBSETS for split in SPLITS), "rejected")
+REJECTED_QUERIES = f"{REJECTED}_queries"
+FOLDERS = (
+    *SUBSETS,
+    *(f"{subset}/{split}" for subset in SUBSETS for split in SPLITS),
+    REJECTED,
+    REJECTED_QUERIES,
+)
 
 _OF_SHARDS = ("pairs", "rows_written", "pairs_failed", "pairs_by_origin", "score_histogram", "tokens")
 _SCORED = pa.schema(
     [("sentence1", pa.large_string()), ("sentence2", pa.large_string()), ("score", pa.float32())]
 )
-_THREE = pa.schema([(name, pa.large_string()) for name in ("anchor", "positive", "negative")])
 SCHEMAS = {
     "raw": pa.schema([("anchor", pa.large_string()), ("text", pa.large_string()), ("origin", pa.string())]),
     "pair-score": _SCORED,
     "pair-score-hard": _SCORED,
     "pair-score-sampled": _SCORED,
-    "triplet": _THREE,
-    "triplet-hard": _THREE,
 }
+"""Of the sets of pairs."""
+
+
+def schemas(form: Form) -> dict[str, pa.Schema]:
+    """Of every set, those of triplets in a form."""
+    return {**SCHEMAS, **dict.fromkeys(TRIPLETS, form.schema)}
 
 
 @dataclass(frozen=True)
@@ -68,10 +80,10 @@ class Cuts:
     random_shards: int = 1
 
     @classmethod
-    def of(cls, texts: int, settings: MineSettings) -> Cuts:
-        """For so many texts, about."""
+    def of(cls, texts: int, settings: MineSettings, queries: int = 0) -> Cuts:
+        """For so many texts, about, and rows of queries."""
         each = settings.neighbours + settings.lexical + settings.random
-        pairs = texts * (each + bool(settings.doc_id or settings.sentences))
+        pairs = (queries or texts) * (each + bool(settings.doc_id or settings.sentences or settings.given))
         return cls(1 + pairs // PAIRS_PER_SHARD, 1 + texts // TEXTS_PER_RANDOM_SHARD)
 
 
@@ -142,7 +154,7 @@ class PairShardWriter:
         with np.errstate(invalid="ignore"):
             hard = np.abs(scores - overlap) >= np.float32(self.settings.hard_gap)
         least = min(COMPARED, self.settings.positive)
-        differs = differing(pairs.text_a, pairs.text_b, scores, self.settings.guard, least)
+        differs = differing(pairs.text_a, pairs.text_b, scores, self.settings.compared, least)
         counts: dict[str, dict[str, int]] = {}
         shards: dict[str, pa.Table] = {}
         for split in SPLITS:
@@ -153,7 +165,7 @@ class PairShardWriter:
                 last = pairs.origin if subset == "raw" else pa.array(scores)
                 columns = [column.take(places) for column in (pairs.text_a, pairs.text_b, last)]
                 if len(places):
-                    shards[f"{subset}/{split}"] = _table(subset, columns)
+                    shards[f"{subset}/{split}"] = pair_rows(subset, columns)
         good = scores[np.isfinite(scores)]
         record = {
             "pairs": len(scores),
@@ -197,15 +209,47 @@ def set_triplets(
     return triplets(pairs, rule, hard=TRIPLETS[subset], anchors=anchors)
 
 
-def write_rows(output: OutputFolder, subset: str, split: str, number: int, columns: Sequence[Any]) -> int:
+def triplet_rows(found: Triplets, texts: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """Triplets with their texts, as ``ROWS`` has them."""
+    columns = [texts.take(pa.array(column)) for column in found[:3]]
+    return pa.table([*columns, *found[4:]], names=ROWS.names).cast(ROWS)
+
+
+def write_triplets(
+    output: OutputFolder,
+    subset: str,
+    split: str,
+    number: int,
+    rows: pa.Table,
+    group: Sequence[NDArray[Any]],
+    form: Form,
+) -> int:
+    """Publish a shard of a set of triplets in its form; gives its rows.
+
+    Args:
+        output: takes it.
+        subset: the set.
+        split: of the rows.
+        number: of the shard.
+        rows: n triplets, as ``ROWS`` has them.
+        group: what rows of one anchor and positive share, and rows after each other of others do not; columns
+            of shape (n,).
+        form: of the set.
+    """
+    changes = [np.append(True, column[1:] != column[:-1]) for column in group]
+    made = form.rows(rows, np.logical_or.reduce(changes)[: len(rows)])
+    return write_rows(output, subset, split, number, made)
+
+
+def write_rows(output: OutputFolder, subset: str, split: str, number: int, table: pa.Table) -> int:
     """Publish a shard of a training set, none if it has no row; gives its rows."""
-    table = _table(subset, columns)
     if len(table):
         output.commit(number, {f"{subset}/{split}": table}, {}, kind=f"{subset}-{split}")
     return len(table)
 
 
-def _table(subset: str, columns: Sequence[Any]) -> pa.Table:
+def pair_rows(subset: str, columns: Sequence[Any]) -> pa.Table:
+    """The rows of a set of pairs."""
     schema = SCHEMAS[subset]
     arrays = [
         column.cast(kind.type)
@@ -245,9 +289,9 @@ def mine_counts(
     return total, [*(record["examples"] for record in records), *read_rejected(output)]
 
 
-def empty_schemas() -> dict[str, pa.Schema]:
+def empty_schemas(form: Form) -> dict[str, pa.Schema]:
     """Of every folder of the training sets, for those without a row."""
-    return {f"{subset}/{split}": schema for subset, schema in SCHEMAS.items() for split in SPLITS}
+    return {f"{subset}/{split}": schema for subset, schema in schemas(form).items() for split in SPLITS}
 
 
 def _pairs_of(test: NDArray[np.bool_], draw: NDArray[np.uint64]) -> str:

@@ -20,9 +20,13 @@ def mine_page(summary: Summary, examples: Examples, card: str = "") -> Page:
         card: the model card in Markdown, shown as plain text.
     """
     rows = summary["rows_written"]
+    title, of = f"Mined pairs of {summary['input']['pattern']}", f"{summary['texts']:,} texts"
+    if summary["queries"]:
+        title = f"Mined pairs of {summary['queries_input']['pattern']} and {summary['input']['pattern']}"
+        of = f"{summary['queries']:,} queries and {summary['texts'] - summary['queries']:,} texts"
     return Page(
-        title=f"Mined pairs of {summary['input']['pattern']}",
-        verdict=f"{summary['pairs']:,} pairs of {summary['texts']:,} texts were proposed and scored.",
+        title=title,
+        verdict=f"{summary['pairs']:,} pairs of {of} were proposed and scored.",
         figures=[
             ("rows read", f"{summary['rows_read']:,}", ""),
             ("texts", f"{summary['texts']:,}", "distinct"),
@@ -113,19 +117,17 @@ def _sets(summary: Summary) -> Section:
         for subset, counts in summary["rows_written"].items()
     ]
     body = table(("training set", "train", "test"), rows, label="Rows of the training sets")
-    texts = {
-        "texts in train": summary["texts_by_split"]["train"],
-        "texts in test": summary["texts_by_split"]["test"],
-    }
+    kind = "queries" if summary["queries"] else "texts"
+    of_splits = {f"{kind} in {split}": count for split, count in summary["texts_by_split"].items()}
     if summary["pairs_straddling"]:
-        texts["adjacent pairs dropped, with a text in each split"] = summary["pairs_straddling"]
-    body += facts(texts)
+        of_splits["adjacent pairs dropped, with a text in each split"] = summary["pairs_straddling"]
+    body += facts(of_splits)
     return Section(
         "sets",
         "What was written?",
         body,
         shows="the rows of each training set.",
-        read="no text is in both splits.",
+        read=f"no {'query' if summary['queries'] else 'text'} is in both splits.",
         act="if there are few triplets, lower --positive or raise --negative.",
     )
 

@@ -6,23 +6,25 @@ from hypothesis import strategies as st
 
 from beam_sts.mining.core import (
     MinedPairs,
-    TripletRule,
     adjacent_pairs,
-    count_scores,
     draw_sample,
     draws,
     in_test,
     pack_names,
-    positives_from,
     random_pairs,
     sample_shares,
     score_bands,
     shard_of,
     split_key,
     split_sentences,
-    triplets,
     unpack_names,
     word_overlap,
+)
+from beam_sts.mining.triplets import (
+    TripletRule,
+    count_scores,
+    positives_from,
+    triplets,
 )
 
 
@@ -32,8 +34,8 @@ def mined(rows):
     a = np.array([a for a, _ in distinct], np.int64)
     b = np.array([b for _, b in distinct], np.int64)
     draw = draws([a.astype(np.uint64), b.astype(np.uint64)], 3)
-    differs = (a * 7 + b) % 4 == 0
-    return MinedPairs(a, b, np.array(list(distinct.values()), np.float32), draw, differs)
+    differs, given = (a * 7 + b) % 4 == 0, (a * 5 + b) % 3 == 0
+    return MinedPairs(a, b, np.array(list(distinct.values()), np.float32), draw, differs, given)
 
 
 def sample_evenly(pairs, rows, shards=1):
@@ -131,6 +133,7 @@ RULES = st.builds(
     min_score=st.none() | SCORES,
     max_score=st.none() | SCORES,
     sampling_strategy=st.sampled_from(["top", "random"]),
+    given=st.booleans(),
 )
 
 
@@ -138,22 +141,23 @@ def plain_triplets(pairs, rule, hard):
     """The same, anchor by anchor, in plain Python."""
     found = set()
     ends, more = (map(np.ndarray.tolist, some) for some in (pairs[:2], pairs[3:]))
-    rows = list(zip(*ends, pairs.score, *more, strict=True))
+    rows = list(zip(*ends, pairs.score, *more, strict=True))  # score, draw, differs, given
     for anchor in range(16):
         partners = [(b if a == anchor else a, *more) for a, b, *more in rows if anchor in (a, b)]
         partners.sort(key=lambda one: (-one[1], one[0]))
         good = [one for one in partners if one[1] >= np.float32(rule.positive) and not one[3]]
+        if rule.given:
+            good = [one for one in partners if one[4]]
         if not good:
             continue
-        best = good[0]
-        others = [one for one in partners if one != best]
+        positives = good if rule.given else good[:1]
+        others = [one for one in partners if one not in positives]
         if hard:
-            others = others[rule.range_min : rule.range_max]
+            others = others[: rule.range_max]
             others = [one for one in others if one[1] >= np.float32(rule.min_score or 0)]
             others = [one for one in others if rule.max_score is None or one[1] <= np.float32(rule.max_score)]
-        limit = min(
-            best[1] - np.float32(rule.absolute_margin), best[1] * np.float32(1 - rule.relative_margin)
-        )
+        worst = positives[-1][1]
+        limit = min(worst - np.float32(rule.absolute_margin), worst * np.float32(1 - rule.relative_margin))
         worse = [
             one
             for one in others
@@ -161,9 +165,12 @@ def plain_triplets(pairs, rule, hard):
             and (one[1] <= limit or (hard and one[3]))
             and (hard or one[1] <= np.float32(rule.negative))
         ]
+        if hard:
+            worse = worse[rule.range_min :]
         if not hard or rule.sampling_strategy == "random":
             worse.sort(key=lambda one: (one[2], one[0]))
-        found |= {(anchor, best[0], one[0]) for one in worse[: rule.num_negatives]}
+        chosen = worse[: rule.num_negatives]
+        found |= {(anchor, best[0], one[0]) for best in positives for one in chosen}
     return found
 
 

@@ -9,9 +9,10 @@ from beam_sts.cli import mine as command
 from beam_sts.mining.settings import MinePairsSettings, MineSettings
 from beam_sts.settings import settings_of
 from beam_sts.transforms import yaml as in_yaml
-from tests.pairs.test_settings import NAME, SHARE, TRANSFORMS, WORD, less
+from tests.pairs.test_settings import FLAG, NAME, SHARE, TRANSFORMS, WORD, less
 
 NAMES = dict.fromkeys(("doc_id", "sentences", "embedding", "embedding_model"), NAME)
+NAMES |= dict.fromkeys(("anchor_column_name", "positive_column_name"), NAME)
 WRONG = {name: values for name, (_, values) in TRANSFORMS[MinePairs][0].items()} | {
     "text": NAME,
     **NAMES,
@@ -19,11 +20,13 @@ WRONG = {name: values for name, (_, values) in TRANSFORMS[MinePairs][0].items()}
     "sampled_rows": less(1, ((-1, "x"), (1.5, True))),
     **dict.fromkeys(("positive_share", "min_score", "max_score"), (SHARE[0], ("0.9", True))),
     "test_share": (SHARE[0], ("0.9", True)),
-    **dict.fromkeys(("guard", "sampling_strategy"), WORD),
+    **dict.fromkeys(("sampling_strategy", "output_format"), WORD),
     "num_negatives": less(1),
     "range_min": less(0),
     "range_max": less(1, ((-1, "x"), (1.5, True))),
     "report_examples": ((-1, 51, "x"), (1.5, True)),
+    "output_scores": FLAG,
+    "guard": tuple(tuple(v for v in values if v is not None) for values in WORD),
     **dict.fromkeys(("shortest", "longest"), less(1)),
     **dict.fromkeys(("hard_gap", "positive", "negative", "absolute_margin", "relative_margin"), SHARE),
 }
@@ -66,6 +69,10 @@ RIGHT = {
     "max_score": 0.9,
     "sampling_strategy": "random",
     "report_examples": 0,
+    "anchor_column_name": "question",
+    "positive_column_name": "answer",
+    "output_format": "n-tuple-scores",
+    "output_scores": True,
 }
 
 

@@ -1,0 +1,85 @@
+"""ProposeAcross: queries and the texts of a corpus that may be their partners, in Beam."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+
+from beam_sts.candidates.beam_buckets import JoinTexts, MergeCandidates
+from beam_sts.candidates.beam_nearest import DensePoints, LexicalCandidates, NearestCandidates
+from beam_sts.mining.beam import ProposedPairs, by_draw, distinct_texts, vectors_of
+from beam_sts.mining.core import (
+    GIVEN,
+    ORIGINS,
+    are_queries,
+    random_partners,
+    same_text,
+    unpack_names,
+)
+from beam_sts.mining.settings import MineSettings
+
+
+class ProposeAcross(beam.PTransform):
+    """A dict of ``placed``, :class:`Placed`, and ``given``, ``(name, name)`` -> :class:`ProposedPairs`.
+
+    The counterpart of ``beam_sts.mining.local.propose`` for queries; names are those of ``sided_names``, and
+    the first text of a pair is the query.
+
+    Args:
+        settings: what proposes.
+        random_shards: see ``random_partners``.
+        blocks: of the nearest.
+    """
+
+    def __init__(self, settings: MineSettings, random_shards: int = 1, blocks: int = 1) -> None:
+        super().__init__()
+        self._settings, self._random_shards, self._blocks = settings, random_shards, blocks
+
+    def expand(self, found: dict[str, beam.PCollection]) -> ProposedPairs:
+        """Every text once, pairs of each kind, their union with the texts."""
+        settings = self._settings
+        known = distinct_texts(found["placed"])
+        given = found["given"] | "Once" >> beam.Distinct()
+        parts = [given | "Given" >> beam.Map(lambda pair: (pair, GIVEN))]
+        if settings.neighbours:
+            nearest = NearestCandidates(
+                "neighbours", settings.neighbours, DensePoints(), self._blocks, sided=True, asks=(0,)
+            )
+            vectors = vectors_of(known, settings) | "Side of vectors" >> beam.MapTuple(_sided)
+            parts.append(vectors | "Neighbours" >> nearest | "Names" >> beam.MapTuple(_names))
+        if settings.lexical:
+            texts = known | "Side of texts" >> beam.MapTuple(lambda name, one: _sided(name, one[2]))
+            lexical = LexicalCandidates(settings.lexical, self._blocks, sided=True, asks=(0,))
+            parts.append(texts | "Lexical" >> lexical | "Names of lexical" >> beam.MapTuple(_names))
+        if settings.random:
+            shards = known | "Shard" >> beam.Map(by_draw, settings.seed, self._random_shards)
+            grouped = shards | "Shards" >> beam.GroupByKey()
+            parts.append(grouped | "Random" >> beam.FlatMap(_random, settings, self._random_shards))
+        pairs = tuple(parts) | "Merge" >> MergeCandidates(ORIGINS) | "Other" >> beam.Filter(_is_pair)
+        texts = known | "Payload" >> beam.MapTuple(lambda name, one: (name, (one[1], one[2])))
+        return ProposedPairs({"pairs": pairs, "texts": texts} | "Join" >> JoinTexts(), None, texts)
+
+
+def _sided(name: bytes, value: Any) -> tuple[tuple[int, bytes], Any]:
+    return (int(not are_queries(unpack_names([name]))[0]), name), value
+
+
+def _names(pair: tuple[Any, Any], origin: str) -> tuple[tuple[bytes, bytes], str]:
+    return (pair[0][1], pair[1][1]), origin
+
+
+def _random(
+    shard: tuple[int, Iterable[bytes]], settings: MineSettings, shards: int
+) -> Iterator[tuple[tuple[bytes, bytes], str]]:
+    names = sorted(shard[1])
+    found = random_partners(unpack_names(names), settings.random, settings.seed, shards)
+    for query, text in zip(*(numbers.tolist() for numbers in found), strict=True):
+        yield (names[query], names[text]), "random"
+
+
+def _is_pair(one: tuple[tuple[bytes, bytes], str]) -> bool:
+    """Whether a pair is given or of two texts."""
+    (query, text), origin = one
+    return origin.startswith(GIVEN) or not same_text(unpack_names([query]), unpack_names([text]))[0]
