@@ -273,7 +273,7 @@ def mine_counts(
     Raises:
         RuntimeError: they do not add up.
     """
-    records = output.records(sorted(map(int, counts.shards)))
+    records = list(output.records(sorted(map(int, counts.shards))))
     of_shards = [MineCounts.read({name: record[name] for name in _OF_SHARDS}) for record in records]
     whole = MineCounts.total([counts, MineCounts(rows_read=rows_read), *of_shards])
     whole.check()
