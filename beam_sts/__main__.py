@@ -1,4 +1,4 @@
-"""``python -m beam_sts VERB`` is ``beam-sts VERB``."""
+"""``python -m beam_sts VERB`` does the same as ``beam-sts VERB``."""
 
 import sys
 

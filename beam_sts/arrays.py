@@ -1,4 +1,4 @@
-"""Small idioms of numpy and Arrow that recur wherever rows are grouped, ordered or paired. Pure functions."""
+"""NumPy and Arrow helpers for grouping, ordering, pairing and converting rows. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
-_LOW = (1 << 32) - 1  # 32 bits hold the number of any text that fits into memory
+_LOW = (1 << 32) - 1  # 32 bits are enough for the number of any text in memory
 
 
 def inverse(order: IntArray) -> IntArray:
-    """The place of each of n things in an order of them, and the other way round.
+    """The inverse of a permutation: the position of each of n items in ``order``.
 
     >>> inverse(np.array([2, 0, 1])).tolist()
     [1, 2, 0]
@@ -25,7 +25,7 @@ def inverse(order: IntArray) -> IntArray:
 
 
 def group_starts(keys: IntArray) -> IntArray:
-    """Where each group of equal keys begins; keys are not negative, and equal ones are adjacent.
+    """The index at which each group of equal keys starts. Keys are not negative; equal keys are adjacent.
 
     >>> group_starts(np.array([3, 3, 0, 1, 1])).tolist()
     [0, 2, 3]
@@ -34,7 +34,7 @@ def group_starts(keys: IntArray) -> IntArray:
 
 
 def rank_in_group(keys: IntArray) -> IntArray:
-    """The place of each of n things within its group, from 0; keys ascend.
+    """The position, from 0, of each of n items within its group of equal keys. Keys are sorted.
 
     >>> rank_in_group(np.array([1, 1, 4, 7, 7, 7])).tolist()
     [0, 1, 0, 0, 1, 2]
@@ -44,7 +44,7 @@ def rank_in_group(keys: IntArray) -> IntArray:
 
 
 def pair_codes(a: IntArray, b: IntArray) -> IntArray:
-    """One number for each pair, in whichever order its ends are; they sort as (lower, higher) does.
+    """One integer for each pair, whatever the order of its ends. The codes sort as (lower, higher) does.
 
     >>> codes = pair_codes(np.array([1, 5]), np.array([3, 2]))
     >>> [ends.tolist() for ends in coded_pairs(codes)]
@@ -55,19 +55,19 @@ def pair_codes(a: IntArray, b: IntArray) -> IntArray:
 
 
 def coded_pairs(codes: IntArray) -> tuple[IntArray, IntArray]:
-    """The ends of pairs, the lower first, from their codes."""
+    """The two ends of each pair, the lower first, decoded from :func:`pair_codes`."""
     return codes >> 32, codes & _LOW
 
 
-# Where pandas is installed, pyarrow imports it at the first list that it is given and at the first array that
-# it turns into NumPy's: 0.2 s and 35 MB, to see whether that is a Series. These three do not ask.
+# Where pandas is installed, pyarrow imports it (0.2 s, 35 MB) at its first conversion of a list to an array,
+# or of an array to NumPy, to check for a Series. The next three functions avoid that.
 
 
 def arrow_texts(texts: Sequence[str]) -> pa.LargeStringArray:
-    """Texts, none of them null, as an Arrow array.
+    """Convert texts without nulls to an Arrow array.
 
     Raises:
-        UnicodeEncodeError: one holds a lone surrogate.
+        UnicodeEncodeError: a text contains a lone surrogate.
 
     >>> arrow_texts(["a", "", "bc"]).to_pylist()
     ['a', '', 'bc']
@@ -79,7 +79,7 @@ def arrow_texts(texts: Sequence[str]) -> pa.LargeStringArray:
 
 
 def arrow_numbers(numbers: IntArray) -> pa.Int64Array:
-    """Whole numbers as an Arrow array in the same memory.
+    """Convert integers to an Arrow array that shares their memory.
 
     >>> arrow_numbers(np.array([3, 1])).to_pylist()
     [3, 1]
@@ -89,7 +89,7 @@ def arrow_numbers(numbers: IntArray) -> pa.Int64Array:
 
 
 def numpy_numbers(numbers: pa.Array) -> NDArray[Any]:
-    """Numbers of an Arrow array in the same memory; where one is null, any.
+    """Convert an Arrow array of integers to NumPy; both share the memory. The value for a null is undefined.
 
     >>> numpy_numbers(pa.array([3, 1, 2], pa.int32())[1:]).tolist()
     [1, 2]

@@ -1,7 +1,7 @@
-"""What a setting may be: one rule for the command line, the transforms and their forms in Beam YAML.
+"""Rules for the values of settings, shared by the command line, the transforms and Beam YAML.
 
-A rule takes what the message calls the setting (``--cap`` here, ``cap`` there) and its value, and raises a
-``UserError`` that names the setting, the value and what is allowed.
+A rule takes the name of the setting as messages show it (``--cap`` or ``cap``) and its value. If the value is
+not allowed, the rule raises a ``UserError`` that names the setting, the value and what is allowed.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _REAL = (int, float, np.integer, np.floating)
 
 
 def check(rules: Mapping[str, Rule], values: Mapping[str, Any], dashes: str = "") -> None:
-    """Apply the rules of settings to their values; those without a rule are left alone.
+    """Check the values of settings by their rules. A value without a rule is not checked.
 
     Args:
-        rules: by the name of a setting.
-        values: by the same.
-        dashes: what messages put before the names: ``--`` of a command line.
+        rules: the rules, by the name of the setting.
+        values: the values, by the name of the setting.
+        dashes: a prefix for the names in messages: ``--`` for a command line.
 
     Raises:
-        UserError: the first value that breaks its rule.
+        UserError: a value breaks its rule. The first such value is reported.
 
     >>> check({"cap": whole(2)}, {"cap": 1}, "--")
     Traceback (most recent call last):
@@ -40,15 +40,15 @@ def check(rules: Mapping[str, Rule], values: Mapping[str, Any], dashes: str = ""
 
 
 def check_names(what: str, given: Collection[str], known: Collection[str]) -> None:
-    """See that names are known ones.
+    """Check that all given names are known.
 
     Args:
-        what: whose they are.
-        given: the names.
-        known: those that there are.
+        what: what has the names, for the message.
+        given: the names to check.
+        known: the names that exist.
 
     Raises:
-        UserError: naming the first other, the nearest and all that are known.
+        UserError: a name is unknown. The message gives the closest known name, and all known names.
     """
     for name in given:
         if name not in known:
@@ -61,7 +61,7 @@ def _instead(value: Any, choices: Collection[str]) -> str:
 
 
 def one_of(*choices: str) -> Rule:
-    """One of some words."""
+    """A rule: the value is one of some words."""
 
     def rule(what: str, value: Any) -> None:
         if not isinstance(value, str) or value not in choices:
@@ -71,7 +71,7 @@ def one_of(*choices: str) -> Rule:
 
 
 def whole(least: int, most: int | None = None) -> Rule:
-    """A whole number within bounds, both included."""
+    """A rule: the value is a whole number within bounds, both included."""
 
     def rule(what: str, value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
@@ -85,13 +85,13 @@ def whole(least: int, most: int | None = None) -> Rule:
 
 
 def number(what: str, value: Any) -> None:
-    """A finite number."""
+    """The rule for a finite number."""
     if isinstance(value, bool) or not isinstance(value, _REAL) or not math.isfinite(value):
         raise UserError(f"{what} {value!r}: must be a finite number.")
 
 
 def share(what: str, value: Any) -> None:
-    """A number from 0 to 1, as scores and parts of a whole are."""
+    """The rule for a number from 0 to 1, such as a score or a fraction."""
     if not _is_share(value):
         raise UserError(f"{what} {value!r}: must be between 0 and 1.")
 
@@ -101,19 +101,19 @@ def _is_share(value: Any) -> bool:
 
 
 def flag(what: str, value: Any) -> None:
-    """True or False."""
+    """The rule for True or False."""
     if not isinstance(value, bool):
         raise UserError(f"{what} {value!r}: must be True or False.")
 
 
 def name(what: str, value: Any) -> None:
-    """A text that is not empty."""
+    """The rule for a string that is not empty."""
     if not isinstance(value, str) or not value:
         raise UserError(f"{what} {value!r}: must be a name.")
 
 
 def optional(rule: Rule) -> Rule:
-    """None, or what another rule allows."""
+    """A rule: the value is None, or obeys another rule."""
 
     def either(what: str, value: Any) -> None:
         if value is not None:
@@ -123,7 +123,7 @@ def optional(rule: Rule) -> Rule:
 
 
 def every(rule: Rule) -> Rule:
-    """A sequence of what another rule allows."""
+    """A rule: the value is a collection whose items all obey another rule."""
 
     def rules(what: str, values: Any) -> None:
         if isinstance(values, str) or not isinstance(values, Collection):
@@ -135,7 +135,7 @@ def every(rule: Rule) -> Rule:
 
 
 def interval(what: str, value: Any) -> None:
-    """Two numbers from 0 to 1, the first not above the second."""
+    """The rule for two numbers from 0 to 1, the first not above the second."""
     if isinstance(value, str) or not isinstance(value, Collection) or len(value) != 2:
         raise UserError(f"{what} {value!r}: must be two numbers, such as (0.8, 0.95).")
     low, high = value

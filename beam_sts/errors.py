@@ -1,4 +1,4 @@
-"""The errors a user can do something about."""
+"""Errors that the user can fix."""
 
 from beam_sts.secrets import hide_secrets
 
@@ -6,9 +6,9 @@ from beam_sts.secrets import hide_secrets
 class UserError(Exception):
     r"""A mistake in the input, the settings or the environment.
 
-    The message names the value, the place and the way out; the command lines print it alone, without a
-    traceback, and exit with status 2. Each argument is one line of it: a line break in a name stays in its
-    line, and no secret is shown.
+    The message names the value, the place and the way out. A command prints the message without a traceback
+    and exits with status 2. Each argument is one line of the message: line breaks within an argument are
+    escaped, and secrets are hidden.
 
     >>> print(UserError("a\nb.csv: cannot be read."))
     a\nb.csv: cannot be read.
@@ -21,10 +21,10 @@ class UserError(Exception):
 
 
 def check_between(name: str, value: float, low: float = 0, high: float = 1) -> None:
-    """See that a number lies between two others, or is one of them.
+    """Check that a number is between two bounds, both included.
 
     Raises:
-        UserError: naming all three; also where it is no number.
+        UserError: the number is out of bounds, or NaN. The message names the number and the bounds.
 
     >>> check_between("--threshold", 1.5)
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""The few rows that a report shows: chosen in every slice, then merged over all slices. Pure functions."""
+"""The few rows that a report shows, chosen in each slice and then merged over all slices. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 LONGEST_TEXT = 240
-LONGEST_BYTES = 4 * (LONGEST_TEXT + 2)  # hold as many characters, whichever
-MOST_EXAMPLES = 50  # of a kind: a report stays small, whatever the input
-_BEFORE, _AFTER = 60, 40  # characters that a pair shows of what is before and after its first difference
-MOST_BYTES = 4_000_000  # of a text in which that is sought
+LONGEST_BYTES = 4 * (LONGEST_TEXT + 2)  # enough for that many characters of any script
+MOST_EXAMPLES = 50  # of one kind, so that a report stays small
+_BEFORE, _AFTER = 60, 40  # characters shown before and after the first difference of a pair
+MOST_BYTES = 4_000_000  # of a text that are searched for the first difference
 _TENTHS = 10
-# Control characters, and marks that turn the direction of what follows: shown as what they are.
+# Control characters and marks that change the direction of text are shown as escape sequences.
 _ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 Example = dict[str, Any]
-"""``kind``, ``file``, ``row``, ``text_a``, ``text_b``; then ``score``, or ``reason`` and ``line``."""
+"""Has ``kind``, ``file``, ``row``, ``text_a`` and ``text_b``, and ``score`` or ``reason`` and ``line``."""
 
 
 def choose_rows(
@@ -30,18 +30,18 @@ def choose_rows(
     each: int,
     logits: bool = False,
 ) -> dict[str, list[int]]:
-    """Choose scored rows to show: by kind, their indices.
+    """Choose the scored rows that a report shows.
 
     Args:
-        scores: of the rows, shape (n,), NaN where a row failed.
-        marked: rows of the kinds that scoring marks, such as ``truncated``.
-        threshold: in the scores' own unit; with it, the rows nearest to it are chosen too.
-        each: rows of a kind.
-        logits: whether scores are logits, which a sigmoid brings to 0 to 1.
+        scores: the score of each row, shape (n,), NaN where scoring failed.
+        marked: indices of the rows that scoring marks, by kind, such as ``truncated``.
+        threshold: in the unit of the scores. If given, the rows nearest to it are chosen too.
+        each: the most rows of one kind.
+        logits: whether scores are logits. A sigmoid maps them to 0 to 1.
 
     Returns:
-        ``tenth-0`` (scores of 0 to 0.1) to ``tenth-9``, one row each; ``below`` and ``above`` the threshold;
-        and the marked kinds. Of rows with the same score only the first counts.
+        Row indices by kind: ``tenth-0`` (scores from 0 to 0.1) to ``tenth-9``, one row each; ``below`` and
+        ``above`` the threshold; and the marked kinds. Of rows with equal scores only the first is chosen.
 
     >>> choose_rows(np.array([0.91, 0.2, 0.79, 0.95], np.float32), {}, threshold=0.8, each=1)
     {'tenth-2': [1], 'tenth-7': [2], 'tenth-9': [0], 'below': [2], 'above': [0]}
@@ -55,7 +55,7 @@ def choose_rows(
     chosen = {f"tenth-{tenth}": [int(good[at])] for tenth, at in zip(found, first, strict=True)}
     if threshold is not None:
         values, first = np.unique(scores[good], return_index=True)
-        # In float32, as the matches are cut.
+        # Compared in float32, as in the selection of matches.
         border = int(np.searchsorted(values, np.float32(threshold), side="left"))
         chosen["below"] = good[first[max(0, border - each) : border][::-1]].tolist()
         chosen["above"] = good[first[border : border + each]].tolist()
@@ -65,7 +65,7 @@ def choose_rows(
 
 
 def shorten(text: str | bytes | None) -> str | None:
-    r"""The beginning of a text, as UTF-8 whatever it holds.
+    r"""The beginning of a text, always valid UTF-8, with control characters escaped.
 
     >>> shorten(b"caf\xc3\xa9 \xff")
     'café �'
@@ -80,9 +80,9 @@ def shorten(text: str | bytes | None) -> str | None:
 
 
 def shorten_pair(first: str | bytes | None, second: str | bytes | None) -> tuple[str | None, str | None]:
-    """Both texts of a pair, short: from their beginnings, or from a little before their first difference.
+    """Shorten both texts of a pair without cutting off what distinguishes them.
 
-    So what tells them apart is never cut off.
+    Each text is cut to its beginning, or to a passage around their first difference if that is too far in.
 
     >>> one, other = shorten_pair("word " * 100 + "red", "word " * 100 + "blue")
     >>> one[:6], one[-8:], other[-9:]
@@ -98,16 +98,16 @@ def shorten_pair(first: str | bytes | None, second: str | bytes | None) -> tuple
         same = next(differ, min(len(one), len(two)))
         if same > LONGEST_TEXT - _AFTER:
             start = same - _BEFORE
-            start = one.find(" ", start, same) + 1 or start  # at a word, where there is one
+            start = one.find(" ", start, same) + 1 or start  # at the start of a word, if there is one
             one, two = (f"…{text[start:]}" for text in (one, two))
     return shorten(one), shorten(two)
 
 
 def merge_examples(slices: Iterable[list[Example]], *, each: int) -> dict[str, list[Example]]:
-    """The examples of all slices by kind, at most ``each`` of a kind and, of rejected rows, of a reason.
+    """Merge the examples of all slices, at most ``each`` of a kind, and of a reason for rejected rows.
 
-    The first ones in row order; for ``below`` and ``above`` the nearest to the threshold. A pair of texts is
-    shown once.
+    The first examples in row order are kept; for ``below`` and ``above``, those nearest to the threshold. A
+    pair of texts is shown once.
 
     >>> merge_examples([[{"kind": "above", "score": 0.9}], [{"kind": "above", "score": 0.8}]], each=1)
     {'above': [{'kind': 'above', 'score': 0.8}]}
@@ -130,7 +130,7 @@ def merge_examples(slices: Iterable[list[Example]], *, each: int) -> dict[str, l
 
 
 def reason_kind(reason: str) -> str:
-    """A reason without what is particular to its row: the line's number, a token count, an error's details.
+    """A reason without the details of its row: the line number, a token count, the details of an error.
 
     >>> reason_kind("line 7: not valid JSON: Expecting value"), reason_kind("too long: 9,000 tokens")
     ('not valid JSON', 'too long')

@@ -1,4 +1,4 @@
-"""Packages that the base installation leaves out, asked for by the extra that brings them."""
+"""Checks for optional packages, with the extra of beam_sts that installs them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from beam_sts.errors import UserError
 
 
 def need(what: str, extra: str, *packages: str) -> None:
-    """See that packages are installed, before they are imported.
+    """Check that packages are installed, before they are imported.
 
     Args:
-        what: needs them, as the start of a sentence.
-        extra: of beam_sts that brings them.
-        *packages: by the names under which they are imported.
+        what: what needs the packages, as the start of a sentence.
+        extra: the extra of beam_sts that installs them.
+        *packages: the names under which they are imported.
 
     Raises:
-        UserError: one is missing, naming the extra.
+        UserError: a package is missing. The message names the extra.
     """
     missing = [package for package in packages if not find_spec(package)]
     if missing:
@@ -24,5 +24,5 @@ def need(what: str, extra: str, *packages: str) -> None:
 
 
 def need_torch(what: str) -> None:
-    """The same for torch and transformers, without which BERT-hash alone runs, on the CPU."""
+    """Check that torch and transformers are installed. BERT-hash on the CPU runs without them."""
     need(what, "torch", "torch", "transformers")

@@ -1,4 +1,4 @@
-"""Texts and tables as users bring them; what comes back is of the same kind."""
+"""Adapters for the texts and tables that users pass in. Results are of the same type as the input."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from beam_sts.errors import UserError
 from beam_sts.io.names import PREFIX, free_names
 
 TEXT = "text"
-"""The column of plain texts."""
+"""The name of the text column when the input is a plain list of texts."""
 
 
 class Frame(Protocol):
-    """What a user brought."""
+    """The input of a user: texts or a table."""
 
     @property
     def names(self) -> list[str]:
-        """Of its columns."""
+        """The names of its columns."""
         ...
 
     def table(self, columns: Collection[str] | None) -> pa.Table:
-        """Some columns, by default all, as Arrow has them."""
+        """The given columns, by default all, as an Arrow table."""
         ...
 
     def rows(self, numbers: IntArray, more: pa.Table | None = None) -> Any:
-        """Some rows, perhaps with more columns."""
+        """The rows with these numbers, optionally with additional columns."""
         ...
 
     def made(self, table: pa.Table) -> Any:
-        """A table of ours, of this kind."""
+        """Convert an Arrow table to the user's type."""
         ...
 
 
 class _Texts:
-    """A series of texts. Rows are texts too, with more columns dicts."""
+    """A list of texts. Rows are returned as texts, or as dicts if there are additional columns."""
 
     def __init__(self, texts: list[Any]) -> None:
         self._texts = texts
@@ -72,7 +72,7 @@ def _is_text(value: Any) -> bool:
 
 
 class _ArrowTable:
-    """An Arrow table or record batch; the latter comes back as a table."""
+    """An Arrow table or record batch. A record batch is returned as a table."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -95,7 +95,7 @@ class _ArrowTable:
 
 
 class _PandasFrame:
-    """A pandas DataFrame; rows keep their index."""
+    """A pandas DataFrame. Rows keep their index."""
 
     def __init__(self, frame: Any) -> None:
         self._frame = frame
@@ -164,14 +164,14 @@ class _HuggingFaceDataset:
 
 
 def frame_of(data: Any, what: str = "data") -> Frame:
-    """What a user brought, by its kind.
+    """Wrap texts or a table in the adapter for its type.
 
     Args:
-        data: texts, or a table: Arrow, pandas, polars, Hugging Face.
-        what: what messages call it.
+        data: an iterable of texts, or a table: Arrow, pandas, polars, Hugging Face.
+        what: the name of the data in messages.
 
     Raises:
-        UserError: it is something else, with the way out.
+        UserError: the type is not supported. The message says what to pass instead.
 
     >>> import numpy as np
     >>> frame_of(["one", "two"]).rows(np.array([1]))
@@ -203,7 +203,7 @@ def frame_of(data: Any, what: str = "data") -> Frame:
 
 
 def beside(table: pa.Table, taken: Collection[str], prefix: str = PREFIX) -> pa.Table:
-    """A table of ours to be put beside columns that are there: no name twice, by ``free_names``.
+    """Rename the columns of a result table so that none has the name of an input column, by ``free_names``.
 
     >>> beside(pa.table({"score": [1], "rule": ["x"]}), ["score", "text"]).column_names
     ['beam_sts_score', 'rule']
@@ -212,11 +212,11 @@ def beside(table: pa.Table, taken: Collection[str], prefix: str = PREFIX) -> pa.
 
 
 def text_name(frame: Frame, text: str | None, what: str = "text") -> str:
-    """The column of the texts: the named one, that of plain texts, or one called text.
+    """The name of the text column: the given name, or ``text``.
 
     Raises:
-        UserError: there is none, or none is named and none is called so.
+        UserError: no name is given and there is no column ``text``.
     """
     if text is None and TEXT not in frame.names:
-        raise UserError(f"{what}: no column is called {TEXT!r}. Name the one of the texts: {what}=...")
+        raise UserError(f"{what}: no column is called {TEXT!r}. Name the text column: {what}=...")
     return text or TEXT

@@ -1,7 +1,8 @@
-"""Ctrl-C and SIGTERM: one line and an exit status, from the first moment of a command to its last.
+"""Ctrl-C and SIGTERM end a command with one line and an exit status, from its first moment to its last.
 
-``beam_sts`` installs this before all else in a command. So it imports what Python itself has loaded: even
-``signal``, ``contextlib`` and ``logging`` take longer than Python takes to start.
+``beam_sts`` installs this before anything else in a command. So this module imports only modules that Python
+has loaded already: even ``signal``, ``contextlib`` and ``logging`` take longer to import than Python takes to
+start.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ WORDS: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminat
 
 
 def _in_child() -> None:
-    # A forked child would answer for its parent: it shares the pipe that wakes it.
+    # A forked child shares the wake-up pipe of its parent, and would handle signals in its place.
     for number in WORDS:
         if signal.getsignal(number) is _leave:
             signal.set_wakeup_fd(-1)
@@ -34,16 +35,16 @@ def _nothing_yet(word: str, status: int) -> bytes:
 
 
 _ending: Callable[[str, int], bytes] = _nothing_yet
-"""Gives the last words of a command, from the word of the signal and the exit status."""
+"""Returns the final message of a command, from the word for the signal and the exit status."""
 _leaving = False
 
 
 def install() -> None:
-    """End this process by one line on SIGINT and SIGTERM, unless its starter has them ignored."""
+    """End this process with one line on SIGINT and SIGTERM, unless its parent made it ignore them."""
     for number in WORDS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _leave)
-    for number in (0, 1, 2):  # a closed one would be taken by the first file that is opened
+    for number in (0, 1, 2):  # the next opened file would get the number of a closed one
         try:
             os.fstat(number)
         except OSError:
@@ -52,13 +53,13 @@ def install() -> None:
 
 
 def _settle() -> None:
-    """At the very end Python would give the signals their defaults: by then there is nothing to interrupt."""
+    """Ignore Ctrl-C at exit, where Python would restore the default, since nothing is left to interrupt."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _leave(number: int, _: object = None) -> None:
-    # Beam would turn the interrupt into an error of its own, or sit in a bundle for minutes. Every file is
-    # published in one step, so leaving at once loses nothing that is committed.
+    # Beam would turn the interrupt into another error, or would first finish a bundle for minutes. Every file
+    # is written in one step, so an immediate exit loses nothing that is committed.
     global _leaving
     if _leaving:
         return
@@ -70,10 +71,10 @@ def _leave(number: int, _: object = None) -> None:
 
 
 class attended:  # noqa: N801  used as a function
-    """Answer the signals at once while a command works, also where its main thread is in native code.
+    """Handle the signals at once while a command runs, even if its main thread is in native code.
 
     Args:
-        ending: says what is printed, after ending what must not outlive the command.
+        ending: ends whatever must not outlive the command, and returns the message to print.
     """
 
     def __init__(self, ending: Callable[[str, int], bytes]) -> None:
@@ -93,8 +94,8 @@ class attended:  # noqa: N801  used as a function
         self._listener.start()
         self._mask = None
         if sys.platform == "linux":
-            # What this thread starts inherits the mask: Ctrl-C reaches the whole group, and Python programs
-            # would each print a traceback.
+            # Child processes inherit the mask. Ctrl-C reaches the whole process group, and each Python
+            # program in it would print a traceback.
             self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         for number in self._ours:
             signal.signal(number, _leave)

@@ -1,13 +1,13 @@
-"""Where the project is found: the one place that says so, for messages and for the package's metadata.
+"""The address of the project, defined once for messages and for package metadata.
 
-``setup.py`` reads it as text, so each constant is one plain assignment.
+``setup.py`` reads this file as text, so each constant is one plain assignment.
 """
 
 REPOSITORY = ""
-"""The address of the repository, without a slash at its end; empty as long as there is no public one."""
+"""The address of the repository, without a trailing slash. Empty while there is no public repository."""
 
 
 def report_it() -> str:
-    """Where to report a fault of the project, as a sentence."""
+    """A sentence that says where to report a fault of the project."""
     where = f"at {REPOSITORY}/issues" if REPOSITORY else "to the people you have beam_sts from"
     return f"Please report it {where}, with that traceback."

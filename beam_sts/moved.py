@@ -1,4 +1,4 @@
-"""Modules that have moved: their old names go on for one release, with a warning."""
+"""Modules that have moved. Their old names work for one more release and give a deprecation warning."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 
 def moved(old: str, *new: str) -> Callable[[str], Any]:
-    """A module's ``__getattr__`` that finds names in the modules that they have moved to.
+    """A module's ``__getattr__`` that looks names up in the modules to which they have moved.
 
     Args:
-        old: the module's name.
-        new: modules that have its names now, the first that has one counts.
+        old: the name of the old module.
+        new: the modules that have its names now, in the order in which they are searched.
     """
 
     def find(name: str) -> Any:
@@ -22,7 +22,7 @@ def moved(old: str, *new: str) -> Callable[[str], Any]:
                 module = import_module(place)
                 if hasattr(module, name):
                     warnings.warn(
-                        f"{old}.{name} has moved to {place}; the old name goes with the next release.",
+                        f"{old}.{name} has moved to {place}; the next release removes the old name.",
                         DeprecationWarning,
                         stacklevel=2,
                     )

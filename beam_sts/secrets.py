@@ -1,7 +1,7 @@
-"""Secrets: refused in URLs before they are written down, and hidden in every message.
+"""Secrets are refused in URLs before these are stored, and hidden in every message.
 
-Which query parameter holds a secret is not known, so the rule is the other way about: every one is taken for
-a secret but those that are known to be harmless.
+There is no full list of query parameters that hold secrets. So every query parameter is treated as a secret
+unless it is known to be harmless.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, unquote
 
-_SHORTEST = 4  # characters of a secret that is looked for in messages
-_LONG = 6  # of a part of one
+_SHORTEST = 4  # characters of a secret that is searched for in messages
+_LONG = 6  # characters of a part of a URL that is searched for
 _HARMLESS = {
     *("branch", "ref", "rev", "revision", "version", "versionid", "generation", "split", "config", "subset"),
     *("page", "per_page", "offset", "limit", "part", "sort", "order", "year", "month", "day", "date"),
     *("download", "dl", "raw", "inline", "format", "encoding", "lang", "language", "locale", "sheet", "gid"),
 }
 """Query parameters whose values are shown."""
-_LONGEST_HARMLESS = 64  # characters of such a value
+_LONGEST_HARMLESS = 64  # characters of a harmless value
 _WORDS = (
     r"(?:secret|token|passw(?:or)?d|passwd|passphrase|pwd|api[-_]?key|access[-_]?key(?:[-_]?id)?|"
     r"account[-_]?key|shared[-_]?key|private[-_]?key|sas|sig|signature|credentials?|authorization|"
@@ -32,34 +32,34 @@ _PLAIN_OPTION = re.compile(
     r"version|style|type|encoding|repo|org$|revision|bucket|storage|location|level|consistency|agent",
     re.IGNORECASE,
 )
-"""Names of storage options that are no secrets; every other text among the options is taken for one."""
+"""Names of storage options that hold no secrets. All other texts in the options are treated as secrets."""
 _SECRET_VARIABLE = re.compile(rf"(^|_){_WORDS}(_|$)|(^|_)key$", re.IGNORECASE)
 _TOKEN = re.compile(
     r"\b(?:A(?:KIA|SIA|ROA|IDA|GPA)[A-Z0-9]{8,}|gh[a-z]_\w{8,}|github_pat_\w{8,}|glpat-[\w-]{8,}|"
     r"(?:hf|npm|pypi|dop_v1)_[A-Za-z0-9]{12,}|sk-[\w-]{12,}|xox[a-z]-[\w-]{8,}|AIza[\w-]{12,}|"
     r"ya29\.[\w-]{8,}|eyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?)|(?<=@)(?:hf|gh[a-z])_\w+"
 )
-"""What services write their tokens as."""
+"""The forms of the access tokens of well-known services."""
 _HEADER = re.compile(r"\b(bearer|basic|aws4-hmac-sha256|sharedkey)(\s+)(?!realm)[^\s'\",]{8,}", re.IGNORECASE)
 _ASSIGNED = re.compile(
     rf"([\w.-]{{0,40}}{_WORDS}\\?[\"']?\s*(?:=|(?<=[\"'])\s*:)\s*\\?[\"']?)(?!\*\*\*)(?!\d+\b)[^\s\"'\\,;&)}}\]<>]+",
     re.IGNORECASE,
 )
 _URL = re.compile(r"(?:[\w+.-]{1,40}::)*\b[a-z][a-z0-9+.-]{1,40}:/+[^\s'\"<>|\\]+", re.IGNORECASE)
-_SCHEME = re.compile(r"\b([a-z][a-z0-9+.-]{1,40}):/+", re.IGNORECASE)  # two letters at least: C:/ is a drive
+_SCHEME = re.compile(r"\b([a-z][a-z0-9+.-]{1,40}):/+", re.IGNORECASE)  # two letters or more: C:/ is a drive
 _PARAMETER = re.compile(r"([?&;#][^=&?#;/\s]{1,100}=)([^&#;]+)")
 _BARE = re.compile(r"([?#])([\w~+%-]{20,})$")
 
 _AT_IS_A_PLACE = {"abfs", "abfss", "wasb", "wasbs", "az", "adl"}  # container@account
-_USER_IS_A_NAME = {"sftp", "ssh", "hdfs", "webhdfs", "smb"}  # of an account, no token
+_USER_IS_A_NAME = {"sftp", "ssh", "hdfs", "webhdfs", "smb"}  # the user is an account, not a token
 _BUCKETS = {"s3", "s3a", "gs", "gcs", "oss", "oci", "r2", "hf", *_AT_IS_A_PLACE}
-_ANY_AT = {"memory", "file", "local", "github", "git"}  # no one to sign in to, or org:repository@revision
+_ANY_AT = {"memory", "file", "local", "github", "git"}  # no sign-in, or org:repository@revision
 
-_known: set[str] = set()  # secrets of this process, to keep them out of what it says
+_known: set[str] = set()  # secrets of this process, hidden in its messages
 
 
 def remember(secrets: Iterable[str]) -> None:
-    """Keep these out of every later message of this process, however they are quoted."""
+    """Hide these secrets in every later message of this process, in every quoted form."""
     for secret in secrets:
         if len(secret) >= _SHORTEST:
             quoted = {quote(secret), quote(secret, safe=""), unquote(secret)}
@@ -67,7 +67,7 @@ def remember(secrets: Iterable[str]) -> None:
 
 
 def secrets_of(options: Any, name: str = "") -> Iterator[str]:
-    """The secrets among a store's options: every text and number but those of harmless names."""
+    """The secrets among the options of a store: all texts and numbers except those with harmless names."""
     if isinstance(options, dict):
         for key, value in options.items():
             yield from secrets_of(value, str(key))
@@ -81,13 +81,13 @@ def secrets_of(options: Any, name: str = "") -> Iterator[str]:
 
 
 def parts_of(url: str) -> Iterator[str]:
-    """What a URL may hold as secrets: user, password and values of parameters."""
+    """The parts of a URL that may be secrets: user, password and the values of parameters."""
     for form in (url, unquote(url)):
         for found in _SCHEME.finditer(form):
             signed, at, _ = form[found.end() :].rpartition("@")
             if at:
                 yield from (signed, signed.partition(":")[2])
-                # A parser may cut it elsewhere, and a token may be in the user's place; "user" is none.
+                # Parsers may split it elsewhere, and a token may be in the place of the user.
                 pieces = (
                     piece
                     for mark in ":@/"
@@ -101,7 +101,7 @@ def parts_of(url: str) -> Iterator[str]:
 
 
 def hide_secrets(text: str) -> str:
-    """A message without the secrets of this process, those in URLs, and what looks like a token.
+    """Hide in a message the secrets of this process, those in URLs, and whatever looks like a token.
 
     >>> hide_secrets("cannot read https://me:hunter2@host/f?X-Amz-Signature=abc&page=2")
     'cannot read https://***@host/f?X-Amz-Signature=***&page=2'
@@ -116,7 +116,7 @@ def hide_secrets(text: str) -> str:
 
 
 def shown(url: str) -> str:
-    """A URL or a chain of URLs as a message may show it: its protocols alone.
+    """A URL, or a chain of URLs, reduced to its protocols, which is safe to show.
 
     >>> shown("simplecache::s3://key:se/cr+et@bucket")
     'simplecache::s3://***'
@@ -127,23 +127,23 @@ def shown(url: str) -> str:
 
 
 def has_secret(url: str) -> bool:
-    """Whether a path is a URL that shows a user name, a password, a token or an unknown query parameter."""
+    """Whether a path is a URL that contains a user, a password, a token or an unknown query parameter."""
     return bool(_SCHEME.search(url)) and (_without(url) != url or bool(_TOKEN.search(url)))
 
 
 def _of_environment() -> set[str]:
-    """Secrets of the environment, by the names of its variables."""
+    """Secrets in environment variables, recognised by the names of the variables."""
     found = {value for name, value in os.environ.items() if _SECRET_VARIABLE.search(name)}
     return {value for value in found if len(value) >= _LONG and not os.path.exists(value)}  # noqa: PTH110
 
 
 def _links(url: str) -> list[str]:
-    """A chain's parts, such as those of ``simplecache::https://host/f``; an address may be ``[::1]``."""
+    """The parts of a chained URL such as ``simplecache::https://host/f``. A host may be ``[::1]``."""
     return re.split(r"::(?![^\[\]]*\])", url)
 
 
 def _without(url: str) -> str:
-    """A URL without its secrets; itself if it has none."""
+    """A URL without its secrets; unchanged if it has none."""
     if not _SCHEME.search(url):
         return url
     return "::".join(_without_parameters(_without_user(link)) for link in _links(url))
@@ -162,7 +162,7 @@ def _without_user(link: str) -> str:
 
 
 def _signs_in(scheme: str, authority: str, path: str) -> bool:
-    """Whether there is a user name or password before the host; one with a slash in it reaches the path."""
+    """Whether a user name or password precedes the host. One that contains a slash extends into the path."""
     user, at, _ = authority.partition("@")
     if at:
         named = scheme in _AT_IS_A_PLACE or scheme in _USER_IS_A_NAME

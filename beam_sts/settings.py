@@ -1,10 +1,10 @@
-"""The settings of a verb, each written once: type, default, bounds, help text, option.
+"""The settings of a command. Type, default, bounds, help text and option of each are defined once.
 
-A verb's settings are a frozen dataclass that checks itself. What takes settings is made from it:
+The settings of a command are a frozen dataclass that checks its values. From it are made:
 
-- a command line by :func:`add_options` and :func:`from_args`;
-- a transform, its form in Beam YAML or a function by :func:`takes` (signature and documentation) and
-  :func:`made` (its keyword arguments, unknown names refused).
+- the command line, by :func:`add_options` and :func:`from_args`;
+- the signature and documentation of a transform, its Beam YAML form or a function, by :func:`takes`, and the
+  check of its keyword arguments, by :func:`made`.
 
 >>> from beam_sts.checks import whole
 >>> @dataclass(frozen=True, kw_only=True)
@@ -40,15 +40,15 @@ _KEY = "setting"
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known of a setting besides its type and default, which the dataclass has.
+    """The metadata of a setting. The dataclass field itself has the type and the default.
 
     Attributes:
-        help: what it is, for people: in ``--help`` and in the documentation of arguments.
-        rule: what its value may be.
-        option: name of the command line's option, without dashes; None: there is none.
-        metavar: of the option.
-        choices: the words that it may be, if there are some.
-        read: makes the value of an option's text, where the type does not say how.
+        help: a description, for ``--help`` and for the documentation of arguments.
+        rule: checks a value.
+        option: the name of the command-line option, without dashes; None if there is no option.
+        metavar: the placeholder for the value in ``--help``.
+        choices: the allowed words, if there is a fixed list.
+        read: converts the text of the option to the value, where the type is not enough.
     """
 
     help: str
@@ -69,16 +69,16 @@ def setting(
     choices: Sequence[str] = (),
     read: Callable[[str], Any] | None = None,
 ) -> Any:
-    """A field of :class:`Settings`; the arguments are those of :class:`Setting`.
+    """Define a field of :class:`Settings`. The arguments are the attributes of :class:`Setting`.
 
     Args:
-        default: its value where none is given.
-        help: see there.
-        rule: see there; not needed with ``choices``.
-        option: see there; by default the field's name.
-        metavar: see there.
-        choices: see there.
-        read: see there.
+        default: the default value.
+        help: see :class:`Setting`.
+        rule: see :class:`Setting`; not needed with ``choices``.
+        option: see :class:`Setting`; by default the name of the field.
+        metavar: see :class:`Setting`.
+        choices: see :class:`Setting`.
+        read: see :class:`Setting`.
     """
     if rule is None:
         rule = one_of(*choices)
@@ -87,7 +87,7 @@ def setting(
 
 
 def like(settings: type[Settings], name: str, default: Any, **changed: Any) -> Any:
-    """The field of other settings with another default, and perhaps more that differs."""
+    """Copy a field of other settings, with another default and, optionally, other metadata."""
     field = next(field for field in dataclasses.fields(settings) if field.name == name)
     return dataclasses.field(
         default=default, metadata={_KEY: dataclasses.replace(field.metadata[_KEY], **changed)}
@@ -96,69 +96,69 @@ def like(settings: type[Settings], name: str, default: Any, **changed: Any) -> A
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Base of the settings of a verb: a frozen dataclass, keywords only, whose fields are :func:`setting`.
+    """Base class of the settings of a command: a frozen, keyword-only dataclass of :func:`setting` fields.
 
     Raises:
-        UserError: a value breaks its rule, or two do not go together. The message names the setting.
+        UserError: a value breaks its rule, or two values exclude each other. The message names the setting.
     """
 
     def __post_init__(self) -> None:
         self.check(str)
 
     def check(self, said: Callable[[str], str]) -> None:
-        """Check every value, then all together.
+        """Check each value, then the combination of values.
 
         Args:
-            said: what messages call a setting, from the name of its field.
+            said: maps the name of a field to the name that messages show.
 
         Raises:
-            UserError: the first that is wrong.
+            UserError: a value is wrong. The first such value is reported.
         """
         for name, found in settings_of(type(self)):
             found.rule(said(name), getattr(self, name))
         self.check_together(said)
 
     def check_together(self, said: Callable[[str], str]) -> None:
-        """Check what several settings have to do with each other. Subclasses fill this in."""
+        """Check the combination of values. Subclasses override this."""
 
 
 def settings_of(settings: type[Settings]) -> Iterator[tuple[str, Setting]]:
-    """Names and settings of a class, in its order."""
+    """The settings of a class, each with its name, in the order of the fields."""
     for field in dataclasses.fields(settings):
         if _KEY in field.metadata:
             yield field.name, field.metadata[_KEY]
 
 
 def rules_of(settings: type[Settings]) -> dict[str, Rule]:
-    """The rules of settings that are options, by the options' names."""
+    """The rules of the settings that have options, by the names of the options."""
     return {
         found.option or name: found.rule for name, found in settings_of(settings) if found.option is not None
     }
 
 
 def made(settings: type[S], whose: str, given: Mapping[str, Any]) -> S:
-    """Settings from keyword arguments.
+    """Make settings from keyword arguments.
 
     Args:
-        settings: their class.
-        whose: what the message about an unknown name calls them.
-        given: the arguments.
+        settings: the class of the settings.
+        whose: what takes the settings, for the message about an unknown name.
+        given: the keyword arguments.
 
     Raises:
-        UserError: a name is unknown (the message names the nearest), or a value is wrong.
+        UserError: a name is unknown (the message gives the closest known name), or a value is wrong.
     """
     check_names(whose, given, [name for name, _ in settings_of(settings)])
     return settings(**given)
 
 
 def takes(settings: type[Settings], *, but: Collection[str] = ()) -> Callable[[T], T]:
-    """Decorator of a function or class that takes ``**settings``: its signature and docstring name them.
+    """Decorator for a function or class that takes ``**settings``: lists them in its signature and docstring.
 
-    In the docstring the line of ``**settings`` under ``Args:`` gives way to a line for each.
+    In the docstring, the line of ``**settings`` under ``Args:`` is replaced by a line for each setting.
 
     Args:
-        settings: what ``**settings`` may be.
-        but: names of those that it may not be.
+        settings: the class of the settings.
+        but: names of settings that are left out.
     """
 
     def decorate(taker: T) -> T:
@@ -194,12 +194,12 @@ def _documented(docstring: str, settings: type[Settings], but: Collection[str]) 
 
 
 def add_options(group: argparse._ActionsContainer, settings: type[Settings], *names: str) -> None:
-    """Give a command line the options of settings.
+    """Add the options of settings to a command line.
 
     Args:
-        group: gets them.
-        settings: their class.
-        names: of the fields, in order.
+        group: the parser or group to which they are added.
+        settings: the class of the settings.
+        names: the names of the fields, in the order of the options.
     """
     hints = typing.get_type_hints(settings)
     fields = {field.name: field for field in dataclasses.fields(settings)}
@@ -222,20 +222,20 @@ def add_options(group: argparse._ActionsContainer, settings: type[Settings], *na
 
 
 def from_args(settings: type[S], args: argparse.Namespace, **more: Any) -> S:
-    """Settings from the parsed options of a command line; messages name the options.
+    """Make settings from the parsed options of a command line. Messages name the options.
 
     Args:
-        settings: their class.
-        args: what the parser of :func:`add_options` gave, perhaps among others.
-        more: values of settings that are not among the options.
+        settings: the class of the settings.
+        args: the parsed options; may contain other options too.
+        more: values of settings that have no option.
 
     Raises:
-        UserError: the first value that is wrong.
+        UserError: a value is wrong. The first such value is reported.
     """
     names = {name: found.option or name for name, found in settings_of(settings) if found.option is not None}
     values = {field.name: field.default for field in dataclasses.fields(settings)}
     values |= {name: getattr(args, option) for name, option in names.items() if option in args} | more
-    made = object.__new__(settings)  # checked below, under the names of the options
+    made = object.__new__(settings)  # without __init__: the check below names the options
     for name, value in values.items():
         object.__setattr__(made, name, value)
     made.check(lambda name: f"--{names[name]}" if name in names else name)
@@ -243,7 +243,7 @@ def from_args(settings: type[S], args: argparse.Namespace, **more: Any) -> S:
 
 
 def _kind(hint: Any) -> Any:
-    """The type that an option's text is converted to: that of the hint, None left out."""
+    """The type to which the text of an option is converted: the type hint without None."""
     if isinstance(hint, types.UnionType):
         kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
         return kinds[0] if len(kinds) == 1 else str

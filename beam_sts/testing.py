@@ -1,4 +1,4 @@
-"""For tests of what a language model answers: ``assert_similar``. Works in pytest and without it."""
+"""Tests of the answers of a language model: ``assert_similar``. Works with pytest and without it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from beam_sts.evaluation.rules import PairScores, answer_scores, default_scorer
 from beam_sts.word_diff import word_diff
 
 Texts = str | Sequence[str]
-_SHOWN = 5  # failures in a message
-_WORDS = 400  # of a text in a message; the time of a diff grows with their square
+_SHOWN = 5  # failures that a message shows
+_WORDS = 400  # of a text that a message shows; a diff takes time quadratic in them
 
 
 def assert_similar(
@@ -21,25 +21,25 @@ def assert_similar(
     scorer: PairScores | None = None,
     rule: str = "answer",
 ) -> None:
-    """Assert that texts say what is expected of them, in whatever words.
+    """Assert that texts mean what is expected, in whatever words.
 
     Args:
-        actual: a text, or several.
-        expected: the reference of a text, or several of which the best counts; for several texts a list as
-            long, of the same.
-        at_least: the least score, 0 to 1.
-        scorer: a ``PairScorer``; default: the embedded model, loaded once in a process.
+        actual: one text, or a sequence of texts.
+        expected: for one text, a reference or several references, of which the best counts; for several
+            texts, a sequence with one such entry for each text.
+        at_least: the lowest score that passes, from 0 to 1.
+        scorer: a ``PairScorer``. By default the embedded model, loaded once in a process.
         rule: ``answer`` or ``similarity``, as in ``beam_sts.evaluation.rules``.
 
     Raises:
-        AssertionError: with the score, both texts and their difference, for each text that falls short.
-        TypeError: something is not a text.
-        ValueError: there is nothing to compare, or there are not as many texts as references.
+        AssertionError: a text scores lower. The message has each such score, both texts and their difference.
+        TypeError: a value is not a text.
+        ValueError: there is nothing to compare, or the numbers of texts and references differ.
 
     >>> assert_similar("The capital is Paris, as far as I know.", "Paris")
     >>> assert_similar("It costs 1500 dollars.", ["It is free.", "It costs $1,500."])
     """
-    __tracebackhide__ = True  # pytest then shows the line of the test
+    __tracebackhide__ = True  # so that pytest shows the line of the test
     texts, references = _lists(actual, expected)
     pairs = [(row, reference) for row, several in enumerate(references) for reference in several]
     said = [_encodable(texts[row]) for row, _ in pairs]
@@ -49,23 +49,23 @@ def assert_similar(
     for (row, reference), score in zip(pairs, scores.tolist(), strict=True):
         if row not in best or not score <= best[row][0]:
             best[row] = score, reference
-    # A score that is no number is below any.
+    # The negated comparison counts NaN as a failure.
     failed = [(row, *found) for row, found in best.items() if not found[0] >= at_least]
     if failed:
         raise AssertionError(_message(texts, references, failed, at_least))
 
 
 def _encodable(text: str) -> str:
-    """Without the halves of surrogate pairs, which no model reads."""
+    """Replace lone surrogates, which the tokenizer cannot encode."""
     return text.encode("utf-8", "replace").decode()
 
 
 def _lists(actual: Texts, expected: Texts | Sequence[Texts]) -> tuple[Sequence[str], list[Sequence[str]]]:
-    """The texts, and the references of each.
+    """Check the arguments, and return the texts and the references of each.
 
     Raises:
-        TypeError: something is not a text.
-        ValueError: there is nothing to compare, or there are not as many texts as references.
+        TypeError: a value is not a text.
+        ValueError: there is nothing to compare, or the numbers of texts and references differ.
     """
     for name, given in (("actual", actual), ("expected", expected)):
         if not isinstance(given, Sequence):
@@ -112,7 +112,7 @@ def _message(
 
 
 def _shown(text: str) -> str:
-    """A text as a literal: on one line, and nothing in it acts on a terminal."""
+    """A text as a literal: on one line, without characters that control a terminal."""
     words = text.split(" ")
     return (
         repr(text)
@@ -122,6 +122,6 @@ def _shown(text: str) -> str:
 
 
 def _difference(reference: str, text: str) -> str:
-    """Word by word: [-only expected-], {+only actual+}."""
+    """The difference word by word: [-only expected-], {+only actual+}."""
     one, two = ([repr(word)[1:-1] for word in each.split()[:_WORDS]] for each in (reference, text))
     return word_diff(one, two)

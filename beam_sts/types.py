@@ -1,4 +1,4 @@
-"""The elements that users bring and get."""
+"""The elements that users pass in and receive."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class ScoredPair(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """An element that was not scored, and why."""
+    """An element that was not scored, with the reason."""
 
     element: Any
     reason: str
 
 
-# Pairs as ``PairScorer.score`` takes them; arrays of shape (n, 2) and tables of two columns too. Each pair is
-# a sequence of two strings, and a string is none.
+# What ``PairScorer.score`` takes, besides arrays of shape (n, 2) and tables of two columns. Each pair is a
+# sequence of two strings; a single string is not a pair.
 Pairs: TypeAlias = Iterable[tuple[str, str] | TextPair | Sequence[str]]
 
 
 def plain(value: Any) -> Any:
-    """A NumPy scalar as Python's own; NaN, NaT and pandas' NA as None.
+    """Convert a NumPy scalar to a Python value; NaN, NaT and pandas' NA to None.
 
     >>> plain(np.int32(3)), plain(np.str_("a")), plain(float("nan"))
     (3, 'a', None)

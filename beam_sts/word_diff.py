@@ -1,4 +1,4 @@
-"""Two texts in one, word by word, as terminals and messages show them."""
+"""A word-level diff of two texts, for terminals and messages."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import difflib
 from collections.abc import Sequence
 
 Marks = tuple[tuple[str, str], tuple[str, str]]
-"""What is before and after words of the first text alone, and of the second alone."""
+"""Before and after the words that only the first text has, and before and after those of the second."""
 PLAIN: Marks = (("[-", "-]"), ("{+", "+}"))
 
 
 def word_diff(first: Sequence[str], second: Sequence[str], marks: Marks = PLAIN) -> str:
-    """Two texts in one: what only the first has, what only the second has. The time grows with their square.
+    """Show two texts as one, with the words of only one of them marked. Takes time quadratic in the words.
 
     Args:
-        first: words, which appear as they are.
-        second: words of the other text.
-        marks: around the words of one text alone.
+        first: the words of the first text.
+        second: the words of the second text.
+        marks: what surrounds the words that only one text has.
 
     >>> word_diff(["a", "red", "cat"], ["a", "blue", "cat"])
     'a [-red-] {+blue+} cat'

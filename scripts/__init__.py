@@ -1,1 +1,1 @@
-"""Programs for developers: engines on this machine."""
+"""Programs for developers: checks of the repository, release builds, and clusters on this machine."""

@@ -1,4 +1,4 @@
-"""Processes of an engine on this machine: started, listed, killed and stopped by their name in one folder."""
+"""Start, list, kill and stop the processes of an engine on this machine, by name and folder."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from typing import Self
 
 
 class Cluster:
-    """An engine's processes and a pool of Python workers; a context manager that stops them.
+    """An engine's processes and a pool of Python workers. A context manager that stops them.
 
     Args:
-        home: folder of downloads, configuration, logs and process numbers.
-        worker_python: interpreter of the pool's Python workers.
-        boot: Beam's boot program, which installs on the workers what a job stages; None: they have it.
+        home: folder for downloads, configuration, logs and process ids.
+        worker_python: interpreter of the Python workers.
+        boot: Beam's boot program, which installs a job's packages on the workers; None if they have them.
     """
 
     def __init__(
@@ -51,27 +51,27 @@ class Cluster:
             *self.runner_options(),
             "--environment_type=EXTERNAL",
             f"--environment_config=127.0.0.1:{self.port('pool')}",
-            # Else every step of a batch job starts new Python workers, seconds of imports each.
+            # Otherwise every step of a batch job starts new Python workers: seconds of imports each.
             "--environment_cache_millis=60000",
         ]
 
     def runner_options(self) -> list[str]:
-        """The part of ``options`` that names runner, job server and address."""
+        """The part of ``options`` for the runner, the job server and its address."""
         raise NotImplementedError
 
     def prepare(self) -> None:
-        """Download and build what is not there yet."""
+        """Download and build what is missing."""
         raise NotImplementedError
 
     def start_engine(self) -> None:
-        """Start the engine's processes; their ports have been chosen."""
+        """Start the engine's processes. The ports are chosen before."""
         raise NotImplementedError
 
     def ready(self) -> bool:
-        """Whether every process of the engine has reported.
+        """Returns whether all of the engine's processes are registered.
 
         Raises:
-            OSError: not even the first answers.
+            OSError: the first process does not answer.
         """
         raise NotImplementedError
 
@@ -79,10 +79,12 @@ class Cluster:
         """Start every process and wait until the engine is ready.
 
         Raises:
-            RuntimeError: a cluster of this folder runs already, or this one did not come up.
+            RuntimeError: a cluster runs in this folder already, or this one did not start.
         """
         if self.pids():
-            raise RuntimeError(f"{self.home}: a cluster runs there: {self.pids()}. Stop it first.")
+            raise RuntimeError(
+                f"{self.home}: a cluster runs in this folder, processes {self.pids()}. Stop it first."
+            )
         self.home.mkdir(parents=True, exist_ok=True)
         self.prepare()
         for name in ("conf", "log", "tmp"):
@@ -97,7 +99,7 @@ class Cluster:
         """Wait until the engine is ready.
 
         Raises:
-            RuntimeError: it did not come up; everything is stopped.
+            RuntimeError: it did not start in time. All its processes are stopped.
         """
         started, deadline = len(self.pids()), time.monotonic() + 120
         while len(self.pids()) == started and time.monotonic() < deadline:
@@ -106,7 +108,7 @@ class Cluster:
                     return
             time.sleep(0.5)
         self.stop()
-        raise RuntimeError(f"The cluster did not come up. Look into {self.home}/log.")
+        raise RuntimeError(f"The cluster did not start. See {self.home}/log.")
 
     def stop(self) -> None:
         """End every process of this folder."""
@@ -119,17 +121,17 @@ class Cluster:
             self.kill(name, signal.SIGKILL)
 
     def kill(self, name: str, how: int = signal.SIGKILL) -> None:
-        """Send a signal to one process and its children, such as ``worker_pool``."""
+        """Send a signal to a process, such as ``worker_pool``, and to its children."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pids()[name], how)
 
     def pids(self) -> dict[str, int]:
-        """The processes that live, by name."""
+        """The running processes: ids by name."""
         found = {path.stem: int(path.read_text()) for path in sorted(self.home.glob("*.pid"))}
         return {name: pid for name, pid in found.items() if _alive(pid)}
 
     def workers(self) -> list[int]:
-        """Process numbers of the pool's workers."""
+        """Process ids of the pool's workers."""
         listing = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(self.pids()["worker_pool"])],
             capture_output=True,
@@ -143,7 +145,7 @@ class Cluster:
         return int(json.loads(self._ports.read_text())[name])
 
     def spawn(self, name: str, command: list[str], environment: dict[str, str] | None = None) -> None:
-        """Start a process in a session of its own, with a log and a file of its number."""
+        """Start a process in a new session, with a log and a process id file."""
         with (self.home / "log" / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 command,
@@ -170,16 +172,16 @@ class Cluster:
 
 
 def unpack_jars(url: str, sha256: str, folder: str, target: Path) -> None:
-    """Download an archive and keep the files of one of its folders.
+    """Download an archive and extract the files of one of its folders.
 
     Args:
-        url: of a ``.tar.gz``.
-        sha256: of the archive, in hexadecimal digits.
-        folder: inside the archive, such as ``/deps/lib/``.
-        target: the folder that is made; nothing is done if it is there.
+        url: address of a ``.tar.gz`` file.
+        sha256: SHA-256 of the archive, in hexadecimal digits.
+        folder: folder in the archive, such as ``/deps/lib/``.
+        target: folder to create; if it exists, nothing is done.
 
     Raises:
-        RuntimeError: the archive is not the one meant.
+        RuntimeError: the archive has another SHA-256.
     """
     if target.is_dir():
         return
@@ -204,14 +206,14 @@ def unpack_jars(url: str, sha256: str, folder: str, target: Path) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports of 127.0.0.1 that nothing listens on."""
+    """Returns different ports of 127.0.0.1 that are not in use."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [held.getsockname()[1] for held in sockets]
 
 
 def command_line(doc: str, cluster_of: Callable[[Path, Path, Path | None], Cluster]) -> None:
-    """``start DIR`` and ``stop DIR`` of one engine."""
+    """Run ``start DIR`` or ``stop DIR`` for one engine."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("start", "stop"))
     parser.add_argument("home", type=Path, metavar="DIR")
@@ -223,7 +225,7 @@ def command_line(doc: str, cluster_of: Callable[[Path, Path, Path | None], Clust
         help="interpreter of the pool's workers (default: this one)",
     )
     parser.add_argument(
-        "--boot", type=Path, metavar="FILE", help="Beam's boot program, to install what a job stages"
+        "--boot", type=Path, metavar="FILE", help="Beam's boot program, which installs a job's packages"
     )
     args = parser.parse_args()
     cluster = cluster_of(args.home, args.worker_python, args.boot)
@@ -236,7 +238,7 @@ def command_line(doc: str, cluster_of: Callable[[Path, Path, Path | None], Clust
 
 def _alive(pid: int) -> bool:
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # a child of ours that has ended would look alive until it is waited for
+        os.waitpid(pid, os.WNOHANG)  # a child that has ended looks alive until it is reaped
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,6 +1,6 @@
-"""An extension of griffe: examples of a docstring (``>>>``) are shown as code on the documentation site.
+"""An extension of griffe that shows the examples of a docstring (``>>>``) as code on the documentation site.
 
-The docstrings have no ``Examples:`` section, without which Markdown takes ``>>>`` for a quotation.
+Without an ``Examples:`` section, which the docstrings do not have, Markdown renders ``>>>`` as a quotation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from griffe import Extension, Object
 
 
 class DocstringExamples(Extension):  # type: ignore[misc]
-    """Wraps paragraphs of examples in fences."""
+    """Encloses paragraphs of examples in code fences."""
 
     def on_object(self, *, obj: Object, **_: Any) -> None:
         """Rewrite an object's docstring."""
@@ -21,7 +21,7 @@ class DocstringExamples(Extension):  # type: ignore[misc]
 
 
 def fenced(text: str) -> str:
-    r"""A docstring whose examples are in fences.
+    r"""Enclose the examples of a docstring in code fences.
 
     >>> print(fenced("Add one.\n\n>>> add(1)\n2"))
     Add one.

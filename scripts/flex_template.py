@@ -1,8 +1,8 @@
-"""Metadata of the Flex Template, from the command's own options.
+"""Writes the metadata of the Flex Template, from the options of the command.
 
     python -m scripts.flex_template    # writes flex_template/score.json
 
-A parameter of a Flex Template is always ``--name=value``: options that take no value are left out.
+Flex Templates pass every parameter as ``--name=value``, so options without a value are left out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NUMBERS = ((int, r"-?\d+"), (float, r"-?\d*\.?\d+([eE]-?\d+)?"))
 
 
 def metadata() -> dict[str, Any]:
-    """What ``gcloud dataflow flex-template build --metadata-file`` takes."""
+    """Returns the metadata for ``gcloud dataflow flex-template build --metadata-file``."""
     parser = score.parser()
     return {
         "name": "beam_sts score",

@@ -3,10 +3,10 @@
     python -m scripts.flink start DIR   # prints the options that send a pipeline there
     python -m scripts.flink stop DIR
 
-``start`` needs Java 11 or 17 and Maven. Into DIR it downloads Flink (the jars that PyPI's
-apache-flink-libraries carries) and builds the job server's jar from Beam's published parts; both are kept for
-the next start. It starts a job manager, task managers of one slot each, and a pool of Python workers of the
-interpreter it runs under; all listen on 127.0.0.1 only.
+``start`` needs Java 11 or 17 and Maven. It downloads Flink into DIR (the jars of the PyPI package
+apache-flink-libraries) and builds the job server's jar from Beam's published parts; DIR keeps both for the
+next start. It starts a job manager, task managers with one slot each, and a pool of Python workers that run
+its own interpreter. All of them listen on 127.0.0.1 only.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ appender.console.type = CONSOLE
 appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d %-5p %c{1} - %m%n
 """
-# Java 17 closes what Flink's serialisers look into.
+# Java 17 closes packages that Flink's serialisers access by reflection.
 _OPENED = ("lang", "lang.reflect", "io", "net", "nio", "text", "time", "util", "util.concurrent")
 
 
 class FlinkCluster(Cluster):
-    """A job manager, task managers and a worker pool of one folder."""
+    """The job manager, task managers and worker pool of a folder."""
 
     @property
     def master(self) -> str:
@@ -81,7 +81,7 @@ class FlinkCluster(Cluster):
         return self.home / f"flink-{FLINK}"
 
     def runner_options(self) -> list[str]:
-        """The base's."""
+        """See ``Cluster``."""
         return [
             "--runner=FlinkRunner",
             f"--flink_master={self.master}",
@@ -90,12 +90,12 @@ class FlinkCluster(Cluster):
         ]
 
     def prepare(self) -> None:
-        """The base's."""
+        """See ``Cluster``."""
         unpack_jars(_FLINK_URL, _FLINK_SHA256, "/deps/lib/", self._lib)
         job_server_jar("flink", self.home)
 
     def start_engine(self) -> None:
-        """The base's."""
+        """See ``Cluster``."""
         config = _CONFIG.format(rpc=self.port("rpc"), rest=self.port("web"), tmp=self.home / "tmp")
         (self.home / "conf" / "flink-conf.yaml").write_text(config)
         (self.home / "conf" / "log4j.properties").write_text(_LOGGING)
@@ -104,7 +104,7 @@ class FlinkCluster(Cluster):
             self.start_task_manager(number)
 
     def start_job_manager(self) -> None:
-        """Start the job manager; it knows no job of one before it."""
+        """Start the job manager. It does not recover jobs."""
         self._java("job_manager", "runtime.entrypoint.StandaloneSessionClusterEntrypoint")
 
     def start_task_manager(self, number: int) -> None:
@@ -112,11 +112,11 @@ class FlinkCluster(Cluster):
         self._java(f"task_manager_{number}", "runtime.taskexecutor.TaskManagerRunner")
 
     def ready(self) -> bool:
-        """The base's."""
+        """See ``Cluster``."""
         return bool(self.ask("overview")["taskmanagers"] >= TASK_MANAGERS)
 
     def ask(self, path: str) -> dict[str, Any]:
-        """What the job manager's REST interface tells, such as of ``overview`` or ``jobs/overview``."""
+        """Query the job manager's REST API, such as ``overview`` or ``jobs/overview``."""
         with urllib.request.urlopen(f"http://{self.master}/{path}", timeout=5) as answer:
             told: dict[str, Any] = json.load(answer)
         return told

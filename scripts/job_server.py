@@ -1,10 +1,11 @@
-"""The jar of a Beam job server, built by Maven from Beam's published parts.
+"""Builds the jar of a Beam job server by Maven from Beam's published parts.
 
     python -m scripts.job_server flink DIR    # prints the jar's path
     python -m scripts.job_server spark DIR
 
-Beam publishes such jars whole (``beam-runners-flink-1.19-job-server``, ``beam-runners-spark-3-job-server``);
-not every mirror of Maven Central holds them. This makes the same from the parts; DIR keeps it.
+Beam also publishes complete jars (``beam-runners-flink-1.19-job-server``,
+``beam-runners-spark-3-job-server``), but not every mirror of Maven Central has them. This script builds the
+same jar; DIR keeps it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BEAM = "2.70.0"
-"""Of Beam's Flink and Spark runners the newest that our mirror of Maven Central serves (November 2026)."""
+"""The newest Flink and Spark runners of Beam on the mirror of Maven Central used here (November 2026)."""
 JOB_SERVICE = "2.65.0"
-"""The same of the part that talks to the Python side."""
+"""The newest version of Beam's Python support (portability) for these runners."""
 FLINK = "1.19.2"
 SPARK = "3.5.0"
 
@@ -59,7 +60,7 @@ _POM = """\
 
 @dataclass(frozen=True)
 class JobServer:
-    """What a job server's jar is made of: its main class, and Maven's coordinates of its parts."""
+    """The contents of a job server's jar: its main class, and the Maven coordinates of its parts."""
 
     main: str
     parts: tuple[tuple[str, str, str], ...]
@@ -81,18 +82,18 @@ JOB_SERVERS = {
             ("org.apache.beam", "beam-runners-java-job-service", JOB_SERVICE),
             ("org.apache.spark", "spark-core_2.12", SPARK),
             ("org.apache.spark", "spark-streaming_2.12", SPARK),
-            ("org.slf4j", "slf4j-api", "2.0.7"),  # Spark's; Beam's 1.7 finds no logger of it
+            ("org.slf4j", "slf4j-api", "2.0.7"),  # Spark's version: with Beam's 1.7 no logger is found
         ),
     ),
 }
 
 
 def job_server_jar(engine: str, folder: Path) -> Path:
-    """Path of an engine's jar, built at the first call; needs Maven.
+    """Returns the path of an engine's jar, which the first call builds with Maven.
 
     Args:
         engine: ``flink`` or ``spark``.
-        folder: where it is kept.
+        folder: folder that keeps the jar.
 
     Raises:
         subprocess.CalledProcessError: Maven failed.
@@ -111,7 +112,7 @@ def job_server_jar(engine: str, folder: Path) -> Path:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

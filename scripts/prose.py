@@ -1,11 +1,11 @@
-"""Check the language: the project's words, and in documents also long sentences and proselint's advice.
+"""Check the language: words to avoid; in documents also long sentences and the advice of proselint.
 
-    python -m scripts.prose                # README, CHANGELOG, docs, and what the package's code says
+    python -m scripts.prose                # README, CHANGELOG, docs, and texts in the package's code
     python -m scripts.prose docs/dedup.md  # some files
 
-``prose_words.json`` has the words: a pattern, and what to write instead. Their sources are Google's developer
-documentation style guide and the project's glossary. Of code, comments, docstrings and messages are read.
-Experiment logs (docs/experiments) are records that nobody rewrites, so they are not checked.
+``prose_words.json`` lists the words: a pattern, and what to write instead. Their sources are Google's
+developer documentation style guide and the project's glossary. In code, comments, docstrings and messages are
+checked. Experiment logs (docs/experiments) are records that are not rewritten, so they are not checked.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LONGEST_SENTENCE = 50
-"""Words, up to a full stop, colon or semicolon."""
+"""Most words up to a full stop, colon or semicolon."""
 Fault = tuple[int, str]
-"""A line, from 1, and what to change there."""
+"""A line number, from 1, and what to change there."""
 _WORDS = {
     re.compile(rf"(?<![\w/.-])(?:{pattern})(?![\w-])", re.I): instead
     for pattern, instead in json.loads(
@@ -38,19 +38,19 @@ _CODE = re.compile(
 )
 _ITEM = r"^ *(?:[-*:]|\d+\.) "
 _OFF = ("typography", "weasel_words", "dates_times", "lexical_illusions", "restricted", "annotations")
-"""Checks of proselint that do not suit: quotation marks of print, years, repetitions across removed code."""
+"""Checks of proselint that do not apply: quotation marks, years, repetitions across removed code."""
 _DATA = ("beam_sts/training/", "beam_sts/dedup/facts/", "beam_sts/evaluation/words.py", "scripts/prose.py")
-"""Code whose strings are words to train on or to compare with."""
+"""Code whose strings are word lists for training or comparison."""
 
 
 def files() -> list[Path]:
-    """The documents and modules that are checked."""
+    """Returns the documents and modules to check."""
     code = [path for folder in ("beam_sts", "pipelines", "scripts") for path in (ROOT / folder).rglob("*.py")]
     return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted(code)]
 
 
 def in_document(text: str) -> Iterator[Fault]:
-    """The faults of a Markdown document."""
+    """Find the faults of a Markdown document."""
     plain = _blank(text)
     yield from _words([(1, plain)])
     yield from _long_sentences(plain)
@@ -58,7 +58,7 @@ def in_document(text: str) -> Iterator[Fault]:
 
 
 def in_code(text: str, *, strings: bool = True) -> Iterator[Fault]:
-    """The faults of a module: in comments, docstrings and, by ``strings``, strings of several words."""
+    """Find the faults of a module: in comments, docstrings and, if ``strings``, strings of several words."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     said = [(token.start[0], token.string) for token in tokens if token.type == tokenize.COMMENT]
     for node in ast.walk(ast.parse(text)):
@@ -70,7 +70,7 @@ def in_code(text: str, *, strings: bool = True) -> Iterator[Fault]:
 
 
 def _blank(text: str) -> str:
-    """A text with its code blanked out, line by line as long as before."""
+    """Replace the code in a text by spaces, so that line numbers and columns stay the same."""
     return _CODE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
 
 
@@ -86,7 +86,7 @@ def _words(parts: Iterable[tuple[int, str]]) -> Iterator[Fault]:
 
 
 def _long_sentences(plain: str) -> Iterator[Fault]:
-    """Of paragraphs and list items; tables and headings have no sentences."""
+    """Find long sentences in paragraphs and list items; tables and headings have no sentences."""
     for part in re.finditer(r"(?:^(?![|#]).+\n?)+", plain, re.M):
         starts = [0, *(found.start() for found in re.finditer(_ITEM, part[0], re.M)), len(part[0])]
         for start, end in itertools.pairwise(starts):
@@ -94,11 +94,11 @@ def _long_sentences(plain: str) -> Iterator[Fault]:
                 words = re.findall(r"[^\W_][\w'-]*", sentence[0])
                 if len(words) > LONGEST_SENTENCE:
                     place = part.start() + start + sentence.start()
-                    yield _line(plain, place), f"a sentence of {len(words)} words: make two of it"
+                    yield _line(plain, place), f"a sentence of {len(words)} words: split it in two"
 
 
 def _advice(plain: str) -> Iterator[Fault]:
-    """What proselint says."""
+    """Collect the advice of proselint."""
     from proselint.checks import __register__ as checks
     from proselint.config import DEFAULT, Config
     from proselint.registry import CheckRegistry
@@ -113,14 +113,14 @@ def _advice(plain: str) -> Iterator[Fault]:
 
 
 def faults(path: Path) -> list[str]:
-    """The faults of a file, each with its place."""
+    """Returns the faults of a file, each with path and line."""
     text, name = path.read_text("utf-8"), path.resolve().relative_to(ROOT).as_posix()
     found = in_document(text) if path.suffix == ".md" else in_code(text, strings=not name.startswith(_DATA))
     return [f"{name}:{line}: {what}" for line, what in sorted(set(found))]
 
 
 def main(names: Sequence[str]) -> int:
-    """Print the faults of files; the status is 1 if there are some."""
+    """Print the faults of files. Returns 1 if there are any."""
     found = [fault for path in (map(Path, names) if names else files()) for fault in faults(path)]
     print(*found, sep="\n", end="\n" if found else "")
     return int(bool(found))

@@ -3,10 +3,10 @@
     python -m scripts.spark start DIR   # prints the options that send a pipeline there
     python -m scripts.spark stop DIR
 
-``start`` needs Java 11 or 17 and Maven. Into DIR it downloads Spark (the jars that PyPI's pyspark carries)
-and builds the job server's jar from Beam's published parts; both are kept for the next start. It starts a
-master, two Spark workers of one core each, and a pool of Python workers of the interpreter it runs under; all
-listen on 127.0.0.1 only. Beam's job server, which the launcher starts, is Spark's driver.
+``start`` needs Java 11 or 17 and Maven. It downloads Spark into DIR (the jars of the PyPI package pyspark)
+and builds the job server's jar from Beam's published parts; DIR keeps both for the next start. It starts a
+master, two Spark workers with one core each, and a pool of Python workers that run its own interpreter. All
+of them listen on 127.0.0.1 only. Beam's job server, which the launcher starts, is Spark's driver.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LOCAL = ("-Dspark.driver.host=127.0.0.1", "-Dspark.driver.bindAddress=127.0.0.1
 
 
 class SparkCluster(Cluster):
-    """A master, Spark workers and a pool of Python workers of one folder."""
+    """The master, Spark workers and Python workers of a folder."""
 
     @property
     def _spark(self) -> Path:
@@ -43,41 +43,41 @@ class SparkCluster(Cluster):
         return f"spark://127.0.0.1:{self.port('rpc')}"
 
     def runner_options(self) -> list[str]:
-        """The base's."""
+        """See ``Cluster``."""
         jar = job_server_jar("spark", self.home)
         return [
             "--runner=SparkRunner",
             f"--spark_master_url={self.master}",
             f"--spark_job_server_jar={jar}",
             *(f"--job_server_jvm_properties={flag}" for flag in _LOCAL),
-            # Else executors find Spark's old guava before Beam's, and the first task of each fails.
+            # Otherwise executors load Spark's old Guava before Beam's, and the first task of each fails.
             f"--job_server_jvm_properties=-Dspark.executor.extraClassPath={jar}",
         ]
 
     def prepare(self) -> None:
-        """The base's."""
+        """See ``Cluster``."""
         self._spark.mkdir(exist_ok=True)
         unpack_jars(_SPARK_URL, _SPARK_SHA256, "/deps/jars/", self._spark / "jars")
         job_server_jar("spark", self.home)
 
     def start_engine(self) -> None:
-        """The base's."""
+        """See ``Cluster``."""
         ports = ("--port", str(self.port("rpc")), "--webui-port", str(self.port("web")))
         self._java("master", "master.Master", *ports)
         for number in range(SPARK_WORKERS):
             self.start_spark_worker(number)
 
     def start_spark_worker(self, number: int) -> None:
-        """Start one of the workers, each of which starts an executor for a job."""
+        """Start a Spark worker, which starts an executor for each job."""
         size = ("--cores", "1", "--memory", "1g", "--work-dir", f"{self.home}/tmp")
         self._java(f"spark_worker_{number}", "worker.Worker", *size, self.master)
 
     def ready(self) -> bool:
-        """The base's."""
+        """See ``Cluster``."""
         return bool(self.ask("json")["aliveworkers"] >= SPARK_WORKERS)
 
     def ask(self, path: str) -> dict[str, Any]:
-        """What the master's page tells as JSON."""
+        """Query the JSON pages of the master."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port('web')}/{path}", timeout=5) as answer:
             told: dict[str, Any] = json.load(answer)
         return told

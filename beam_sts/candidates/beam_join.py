@@ -1,7 +1,7 @@
-"""Texts joined to pairs in Beam: the text of the first end travels with a pair, that of the second does not.
+"""Joins texts to pairs in Beam: the text of the first end is sent with each pair, that of the second is not.
 
-``JoinInShards`` groups pairs by shards of their second ends, so that a worker has both texts of many pairs,
-and a text travels once, however many pairs it is in, besides once for each pair that it is the first end of.
+``JoinInShards`` groups pairs into shards by their second ends. A worker has both texts of many pairs, and the
+second text is sent once per shard, not once per pair.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from beam_sts.candidates.beam_buckets import NO_TEXT, SEVERAL_TEXTS, JoinFirst, 
 from beam_sts.errors import UserError
 
 PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 14, 1 << 22
-"""Of a shard, about, as long as there are no more than ``SHARDS``: many shards are much work at once."""
+"""Target size of a shard while there are at most ``SHARDS`` of them: many shards are much work at once."""
 MOST_PAIRS, MOST_CHARACTERS = 1 << 17, 1 << 25
-"""Of a shard, about, of however many: what a worker holds, some 150 MB."""
+"""Maximum size of a shard, approximately, for any number of shards: a worker holds about 150 MB."""
 SHARDS = 4096
 
 
 class Size(NamedTuple):
-    """Texts, and characters in all of them."""
+    """Number of texts, and number of characters in all of them."""
 
     texts: int
     characters: int
@@ -33,7 +33,7 @@ class TextsSize(beam.PTransform):
     """``(id, text)`` -> one :class:`Size`."""
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
-        """One shuffle of a sum for each bundle."""
+        """Add up in one shuffle; bundles are combined before it."""
         each = texts | "Of each" >> beam.MapTuple(lambda _, text: (1, len(text)))
         return each | "Sum" >> beam.CombineGlobally(_sizes)
 
@@ -46,7 +46,7 @@ def _sizes(parts: Iterable[tuple[int, int]]) -> Size:
 
 
 def shards_for(pairs: int, characters: int = 0) -> int:
-    """How many shards pairs with so many characters in their texts take.
+    """Returns the number of shards for pairs with this many characters in their texts.
 
     >>> shards_for(1_000), shards_for(1_000_000), shards_for(10_000_000_000)
     (1, 62, 76294)
@@ -57,19 +57,19 @@ def shards_for(pairs: int, characters: int = 0) -> int:
 
 
 def shard_of(ident: Any, shards: int) -> int:
-    """The shard of an id, by its content: the hash of a text differs between processes."""
+    """Returns the shard of an id. It depends on content, because ``hash()`` of a text varies by process."""
     return zlib.crc32(repr(ident).encode()) % shards
 
 
 class JoinInShards(beam.PTransform):
-    """A dict of ``pairs``, ``texts``, ``size`` and ``count`` -> ``(shard, what rows_of takes)``.
+    """A dict of ``pairs``, ``texts``, ``size`` and ``count`` -> ``(shard, argument of rows_of)``.
 
-    ``pairs`` and ``texts`` are as for ``JoinTexts``, ``size`` is of ``TextsSize`` and ``count`` one number of
-    pairs: from both follows the number of shards, the same in every run of the same input.
+    ``pairs`` and ``texts`` are as for ``JoinTexts``, ``size`` comes from ``TextsSize``, and ``count`` is the
+    number of pairs. The number of shards follows from the last two, so every run of an input has the same.
     """
 
     def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
-        """Two shuffles: by the first id, then by the shard of the second."""
+        """Join in two shuffles, by the first id and then by the shard of the second."""
         half = {name: collections[name] for name in ("texts", "pairs")} | "Half" >> JoinFirst()
         size = beam.pvalue.AsSingleton(collections["size"])
         shards = beam.pvalue.AsSingleton(collections["count"] | "Shards" >> beam.Map(_shards, size))
@@ -85,10 +85,10 @@ def _shards(pairs: int, size: Size) -> int:
 
 
 def rows_of(found: dict[str, Iterable[Any]]) -> list[tuple[Any, Any, str, str, Any]]:
-    """The rows of a shard, as ``JoinTexts`` gives them, in the order of their ids.
+    """Returns the rows of a shard, in the form of ``JoinTexts``' output, sorted by their ids.
 
     Raises:
-        UserError: as ``JoinTexts``.
+        UserError: see ``JoinTexts``.
     """
     pairs = list(found["pairs"])
     wanted = {b for b, _ in pairs}

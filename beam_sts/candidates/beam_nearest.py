@@ -1,9 +1,10 @@
-"""Nearest texts in Beam: by vectors, and by shared rare shingles.
+"""Nearest texts in Beam, by vectors and by shared rare shingles.
 
-The pure counterparts are ``neighbours`` and ``lexical_neighbours`` of ``beam_sts.candidates.neighbours``.
-The rule: ids are cut into blocks of consecutive ids, every block is compared with every other by the pure
-functions, and of all blocks each text keeps its best. So the result is exact, and that of one machine; the
-work grows with the square of the texts, a block's copies with the blocks. A worker holds two blocks.
+The pure counterparts are ``neighbours`` and ``lexical_neighbours`` of ``beam_sts.candidates.neighbours``. The
+sorted ids are cut into blocks, each block is compared with every block by the pure functions, and each text
+keeps its best neighbours over all blocks. So the result is exact and equal to that of one machine. The work
+is quadratic in the number of texts, and each block is copied once per block. A worker holds two blocks in
+memory.
 """
 
 from __future__ import annotations
@@ -31,18 +32,18 @@ from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 
 BLOCK = 16_384
-"""Texts of a block, about."""
+"""The approximate number of texts in a block."""
 
-_SAMPLE = 100  # ids for each block, by which the blocks are cut
+_SAMPLE = 100  # sampled ids per block, from which the cuts are chosen
 
 
 def blocks_for(texts: int) -> int:
-    """How many blocks so many texts take."""
+    """The number of blocks for a number of texts."""
     return 1 + texts // BLOCK
 
 
 class _Kind(Protocol):
-    """How a block's vectors are unpacked and compared."""
+    """How the vectors of a block are unpacked and compared."""
 
     def unpack(self, vectors: Sequence[bytes]) -> Any: ...
 
@@ -50,36 +51,40 @@ class _Kind(Protocol):
 
 
 class DensePoints:
-    """Vectors of whole numbers, packed as int16."""
+    """Dense vectors of whole numbers, packed as int16."""
 
     @staticmethod
     def pack(vectors: NDArray[np.floating]) -> list[bytes]:
-        """Each of n vectors; an empty one for a vector of zeros, which has no neighbours."""
+        """Pack n vectors, shape (n, dimensions). Zero vectors, which have no neighbours, become empty."""
         points = whole_points(vectors).astype("<i2")
         return [row.tobytes() if row.any() else b"" for row in points]
 
     def unpack(self, vectors: Sequence[bytes]) -> NDArray[np.float32]:
-        """A matrix of them."""
+        """Unpack vectors into a float32 matrix, shape (n, dimensions)."""
         lengths = {len(vector) for vector in vectors}
         if len(lengths) > 1:
-            raise UserError(f"vectors have {' and '.join(str(n // 2) for n in sorted(lengths))} numbers.")
+            found = " and ".join(str(n // 2) for n in sorted(lengths))
+            raise UserError(f"vectors have {found} numbers. All must have the same length.")
         return np.frombuffer(b"".join(vectors), "<i2").astype(np.float32).reshape(len(vectors), -1)
 
     def nearest(
         self, queries: NDArray[np.float32], points: NDArray[np.float32], count: int
     ) -> tuple[IntArray, IntArray, IntArray]:
-        """Of each query the nearest points."""
+        """The nearest points of each query."""
         if queries.shape[1] != points.shape[1]:
-            raise UserError(f"vectors have {queries.shape[1]} and {points.shape[1]} numbers.")
+            raise UserError(
+                f"vectors have {queries.shape[1]} and {points.shape[1]} numbers. "
+                "All must have the same length."
+            )
         return search_dense(queries, points, count)
 
 
 class SparsePoints:
-    """Sparse tf-idf vectors, packed as their columns and then their values, int32."""
+    """Sparse tf-idf vectors, packed as their column numbers followed by their values, int32."""
 
     @staticmethod
     def pack(vectors: sparse.csr_matrix) -> list[bytes]:
-        """Each of n vectors."""
+        """Pack the n rows of a matrix."""
         columns, values = vectors.indices.astype("<i4"), vectors.data.astype("<i4")
         return [
             columns[start:stop].tobytes() + values[start:stop].tobytes()
@@ -87,7 +92,7 @@ class SparsePoints:
         ]
 
     def unpack(self, vectors: Sequence[bytes]) -> sparse.csr_matrix:
-        """A matrix of them."""
+        """Unpack vectors into a sparse matrix."""
         lengths = np.array([len(vector) // 8 for vector in vectors])
         halves = [np.frombuffer(vector, "<i4").reshape(2, -1) for vector in vectors]
         columns, values = np.concatenate(halves, axis=1) if halves else np.empty((2, 0), np.int32)
@@ -98,7 +103,7 @@ class SparsePoints:
     def nearest(
         self, queries: sparse.csr_matrix, points: sparse.csr_matrix, count: int
     ) -> tuple[IntArray, IntArray, IntArray]:
-        """Of each query the nearest points."""
+        """The nearest points of each query."""
         width = max(queries.shape[1], points.shape[1], 1)
         for matrix in (queries, points):
             matrix.resize(matrix.shape[0], width)
@@ -140,7 +145,7 @@ class NearestCandidates(beam.PTransform):
         self._blocks, self._asks = blocks, tuple(asks) if sided else ()
 
     def expand(self, vectors: beam.PCollection) -> beam.PCollection:
-        """Cut into blocks, compare every block with every block, drop repetitions."""
+        """Cut into blocks, compare each block with every block, and drop repeated pairs."""
         some = vectors | "With a vector" >> beam.Filter(lambda one: len(one[1]) > 0)
         sample = (
             some
@@ -166,7 +171,7 @@ def _drawn(ident: Any) -> bytes:
 
 
 def _cuts(sample: list[tuple[bytes, Any]], blocks: int) -> list[Any]:
-    """The first ids of all blocks but the first."""
+    """The first id of each block except the first block, from a random sample of ids."""
     ids = sorted(ident for _, ident in sample)
     return [ids[len(ids) * block // blocks] for block in range(1, blocks)] if ids else []
 
@@ -187,7 +192,7 @@ def _to_every(block: _Packed, blocks: int) -> Iterator[tuple[int, _Packed]]:
 
 
 class _Nearest(beam.DoFn):
-    """A block's number and all blocks -> the pairs of its texts."""
+    """(block number, all blocks) -> the pairs of the texts in that block."""
 
     def __init__(self, k: int, kind: _Kind, asks: Sequence[int]) -> None:
         self._k, self._kind, self._asks = k, kind, asks
@@ -195,7 +200,7 @@ class _Nearest(beam.DoFn):
     def process(self, met: tuple[int, Iterable[_Packed]]) -> Iterator[tuple[Any, Any]]:
         number, blocks = met
         own = next((block for block in blocks if block.number == number), None)
-        if own is None:  # no id fell into it
+        if own is None:  # the block is empty
             return
         unpacked = (self._unpacked(block) for block in blocks)
         owner, code, _ = nearest_in_blocks(
@@ -215,10 +220,10 @@ class _Nearest(beam.DoFn):
 class StaticVectors(beam.PTransform):
     """``(id, text)`` -> ``(id, packed vector)``: the counterpart of ``static_embedding``.
 
-    The tokens' frequencies over all texts, some hundred thousand numbers, go to every worker.
+    Each worker gets the document frequencies of all tokens, some hundred thousand numbers.
 
     Args:
-        model: as for ``PairScorer``; its token table counts.
+        model: as for ``PairScorer``; its token vectors are used.
         load: arguments of ``load_checkpoint``.
     """
 
@@ -227,7 +232,7 @@ class StaticVectors(beam.PTransform):
         self._model, self._load = model, load
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
-        """Count, then embed."""
+        """Count the tokens of all texts, then embed each text."""
         batches = texts | "Batch" >> batch_texts()
         counted = batches | "Count" >> beam.ParDo(_CountTokens(self._model, self._load))
         total = counted | "Total" >> beam.CombineGlobally(_SumArrays())
@@ -262,7 +267,7 @@ class _EmbedTokens(_Tokens):
 
 
 class _SumArrays(beam.CombineFn):
-    """The sum of (count, array); (0, 0) of none."""
+    """The sum of (count, array) values; (0, 0) if there are none."""
 
     def create_accumulator(self) -> tuple[int, Any]:
         return 0, 0
@@ -284,8 +289,8 @@ class LexicalCandidates(beam.PTransform):
     """``(id, text)`` -> ``((id, id), "lexical")``: the counterpart of ``lexical_neighbours``.
 
     Args:
-        k: neighbours of each text.
-        blocks: see ``blocks_for``.
+        k: the number of neighbours of each text.
+        blocks: the number of blocks, see ``blocks_for``.
         shingle: ``charN`` or ``wordN``.
         sided: ids are ``(side, id)``.
         asks: as of ``NearestCandidates``.
@@ -305,7 +310,7 @@ class LexicalCandidates(beam.PTransform):
         self._unit, self._size = parse_shingle(shingle)
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
-        """Count shingles, weigh them, compare."""
+        """Count the shingles, weight them, and compare the texts."""
         counted = ShingleFrequencies(self._unit, self._size, texts | "Size" >> TextsSize())
         total = texts | "Frequencies" >> counted
         return (
@@ -322,7 +327,7 @@ class _Weigh(beam.DoFn):
         self._weights: TfIdf | None = None
 
     def start_bundle(self) -> None:
-        self._weights = None  # another bundle may be of another window
+        self._weights = None  # the next bundle may belong to another window
 
     def process(self, batch: list[tuple[Any, str]], total: list[RangeCounts]) -> Iterator[tuple[Any, bytes]]:
         if self._weights is None:

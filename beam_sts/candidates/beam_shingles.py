@@ -1,4 +1,4 @@
-"""In how many texts each shingle is, in Beam: what tf-idf weighs by."""
+"""Counts in Beam how many texts contain each shingle: the document frequencies for tf-idf."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from beam_sts.candidates.beam_buckets import batch_texts
 from beam_sts.candidates.beam_join import Size
 from beam_sts.candidates.tf_idf import COLUMNS, shingle_frequency
 
-_RANGE = COLUMNS // 256  # columns that are summed together; engines want elements far below a megabyte
+_RANGE = COLUMNS // 256  # columns that are summed together; runners need elements far below 1 MB
 
 
 class RangeCounts(NamedTuple):
-    """Counts of a range of columns, those above 0: ``columns`` from 0 to 4194303, and all ``texts``."""
+    """Counts above 0 in a range of columns. ``columns``: 0 to 4194303; ``texts``: number of all texts."""
 
     texts: int
     columns: NDArray[np.int32]
@@ -28,7 +28,7 @@ class RangeCounts(NamedTuple):
 
 
 def whole_counts(ranges: Sequence[RangeCounts]) -> tuple[int, IntArray]:
-    """Texts, and a count for each column, shape (4194304,)."""
+    """Returns the number of texts, and a count for each column, shape (4194304,)."""
     array = np.zeros(COLUMNS, np.int64)
     for one in ranges:
         array[one.columns] = one.counts
@@ -38,13 +38,13 @@ def whole_counts(ranges: Sequence[RangeCounts]) -> tuple[int, IntArray]:
 class ShingleFrequencies(beam.PTransform):
     """``(id, text)`` -> :class:`RangeCounts`, at most 256 of them: the counterpart of ``shingle_frequency``.
 
-    Ranges of shingles are summed on workers of their own, so that no worker sums what all bundles of a large
-    corpus counted. As a side input every worker then holds two or three times 32 MB.
+    Ranges of shingles are summed on different workers, so that no worker sums the counts of all bundles of a
+    large corpus. Each worker that uses the result as a side input holds two or three arrays of 32 MB.
 
     Args:
-        unit: of a shingle.
-        size: of a shingle.
-        texts: one ``Size`` of them.
+        unit: unit of shingles.
+        size: number of units in a shingle.
+        texts: a PCollection with one ``Size`` of the texts.
     """
 
     def __init__(self, unit: str, size: int, texts: beam.PCollection) -> None:
@@ -52,7 +52,7 @@ class ShingleFrequencies(beam.PTransform):
         self._unit, self._size, self._texts = unit, size, beam.pvalue.AsSingleton(texts)
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
-        """Count batch by batch, then sum range by range: one shuffle."""
+        """Count in batches, then sum by range in one shuffle."""
         return (
             texts
             | "Batch" >> batch_texts()
@@ -68,11 +68,11 @@ def _placed(one: tuple[int, tuple[NDArray[np.int32], IntArray]], size: Size) -> 
 
 
 Counts = tuple[NDArray[np.int32], IntArray] | IntArray | None
-"""Of a range: columns and their counts, or a count for each column; None: of nothing yet."""
+"""The sum of a range: columns and their counts (sparse), or a count for each column, or None if empty."""
 
 
 class _SumRange(beam.CombineFn):
-    """Columns of a range and their counts -> their sums. What one bundle counted stays sparse."""
+    """Columns of a range and their counts -> their sums. The counts of a single bundle stay sparse."""
 
     def create_accumulator(self) -> Counts:
         return None
@@ -99,7 +99,7 @@ def _sparse(counts: Any) -> tuple[NDArray[np.int32], IntArray]:
 
 
 class _CountShingles(beam.DoFn):
-    """Batches -> ``(range, (columns in it, counts))``, once for each bundle."""
+    """Batches -> ``(range, (columns in it, counts))``, at the end of each bundle."""
 
     def __init__(self, unit: str, size: int) -> None:
         self._unit, self._size = unit, size

@@ -1,4 +1,4 @@
-"""From bucket keys to candidate pairs, hot buckets included. Pure functions."""
+"""Candidate pairs from bucket keys, with a cap for hot buckets. Pure functions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _PAIRS_AT_ONCE = 1 << 22
 
 @dataclass(frozen=True)
 class BucketReport:
-    """What was bucketed, and what the cap left out.
+    """Counts of buckets and pairs, and of the pairs that the cap left out.
 
-    ``buckets`` have at least two members (with sides: one on each); ``largest`` is the most members of one.
-    ``hot`` buckets are over the cap and have ``hot_members`` together. Of ``pairs_possible``, counted in each
-    bucket, ``pairs_capped`` were not made; ``pairs`` are those made, each counted once.
+    ``buckets`` counts buckets with at least two members (with sides: at least one on each). ``largest`` is
+    the size of the largest. ``hot`` buckets are above the cap; ``hot_members`` is their total size.
+    ``pairs_possible`` counts the pairs within each bucket; ``pairs_capped`` of them were left out. ``pairs``
+    counts the distinct pairs made.
     """
 
     source: str
@@ -37,7 +38,7 @@ class BucketReport:
     pairs: int = 0
 
     def __add__(self, other: BucketReport) -> BucketReport:
-        """Both together; buckets and pairs of one are not those of the other."""
+        """Add up two reports of separate buckets and pairs."""
         names = ("keys", "buckets", "hot", "hot_members", "pairs_possible", "pairs_capped", "pairs")
         sums = {name: getattr(self, name) + getattr(other, name) for name in names}
         return BucketReport(self.source, largest=max(self.largest, other.largest), **sums)
@@ -48,19 +49,22 @@ def bucket_pairs(
 ) -> tuple[IntArray, IntArray, BucketReport]:
     """The distinct pairs of texts that share a bucket.
 
-    The rule for hot buckets, so that work grows with the members and not with their square: of a bucket with
-    more than ``cap`` members, in the order of their numbers, each is paired with the next ``cap // 2`` and
-    with the first. With sides, a bucket is hot if its smaller side has more than ``cap // 2`` members; then
-    each of the larger side is paired with ``cap // 2`` of the smaller, from the place that corresponds to its
-    own.
+    The rule for hot buckets makes the work linear in the members instead of quadratic. In a bucket with more
+    than ``cap`` members, sorted by number, each member is paired with the next ``cap // 2`` and with the
+    first. With sides, a bucket is hot if its smaller side has more than ``cap // 2`` members. Then each
+    member of the larger side is paired with ``cap // 2`` of the smaller, starting at the corresponding
+    relative position.
 
     Args:
-        keys: of all texts; or several, whose buckets are apart (the bands of a MinHash).
-        cap: most members of a bucket that are all paired with each other, at least 2.
-        side: 0 or 1 for each text, of shape (n,); then only pairs with one member on each side are made.
+        keys: the keys of all texts, or several sets of keys with separate buckets (the bands of a MinHash).
+        cap: the most members of a bucket that are all paired with each other, at least 2.
+        side: 0 or 1 for each text, shape (n,). If given, only pairs with one member on each side are made.
 
     Returns:
         Numbers a < b of shape (pairs,), in ascending order of (a, b), and the report.
+
+    Raises:
+        ValueError: ``cap`` is below 2.
 
     >>> keys = Keys(np.arange(4), np.array([[7, 7], [8, 8], [7, 7], [7, 7]], np.uint64), "exact")
     >>> a, b, report = bucket_pairs(keys)
@@ -85,13 +89,13 @@ def bucket_pairs(
 
 
 def distinct_codes(codes: IntArray) -> IntArray:
-    """Sorted (in place) and distinct, none negative; numpy's ``unique`` hashes, ten times slower here."""
+    """Sort codes in place and drop duplicates. No code is negative; ``numpy.unique`` is ten times slower."""
     codes.sort()
     return codes[np.diff(codes, prepend=-1) > 0]
 
 
 class _Buckets(NamedTuple):
-    """Members of all buckets by bucket, side and number; per bucket: begin, size, members on side 0."""
+    """Members sorted by bucket, side and number; start, size and number of side-0 members of each bucket."""
 
     text: IntArray
     begin: IntArray
@@ -100,7 +104,7 @@ class _Buckets(NamedTuple):
 
 
 class _Ranges(NamedTuple):
-    """Each member is paired with ``partners`` members from ``begin`` on; pairs (first, second) besides."""
+    """Member i is paired with ``partners[i]`` members from ``begin[i]``; more pairs are (first, second)."""
 
     begin: IntArray
     partners: IntArray
@@ -111,11 +115,11 @@ class _Ranges(NamedTuple):
 
 
 def _group(keys: Keys, side: NDArray[np.integer] | None) -> _Buckets:
-    """The buckets with something to pair; a member that is there twice counts once."""
+    """The buckets with at least one possible pair. A repeated member counts once."""
     by_key = np.argsort(keys.key[:, 0])
     word = keys.key[by_key, 0]
     alike = word[1:] == word[:-1]
-    # Most texts are alone in their bucket; only the others need the full order.
+    # Most texts are alone in their bucket, so only the others are fully sorted.
     shared = (
         by_key[np.concatenate([alike, [False]]) | np.concatenate([[False], alike])] if len(word) else by_key
     )
@@ -144,13 +148,14 @@ def _ranges(buckets: _Buckets, cap: int, *, sided: bool) -> _Ranges:
         hot = size > cap
         count = size[bucket] - place - 1
         count = np.where(hot[bucket], np.minimum(count, half), count)
-        # The next ones of the first member are its own already.
+        # The first member is already paired with the members that follow it.
         far = np.flatnonzero(hot[bucket] & (place > half))
         possible = int((size * (size - 1) // 2).sum())
         return _Ranges(np.arange(len(bucket)) + 1, count, begin[bucket[far]], far, possible, hot)
     right = size - left
     hot = np.minimum(left, right) > half
-    # Of a hot bucket the larger side chooses among the smaller, else side 0 takes all of side 1.
+    # In a hot bucket each member of the larger side picks partners; otherwise each member of side 0 takes
+    # all.
     from_left = np.where(hot, left >= right, True)
     on_left = place < left[bucket]
     chooses = on_left == from_left[bucket]
@@ -167,7 +172,7 @@ def _ranges(buckets: _Buckets, cap: int, *, sided: bool) -> _Ranges:
 
 
 def _expand(text: IntArray, ranges: _Ranges) -> Iterator[tuple[IntArray, IntArray]]:
-    """The pairs, some million at a time."""
+    """The pairs, in batches of a few million."""
     if len(ranges.first):
         yield text[ranges.first], text[ranges.second]
     ends = np.cumsum(ranges.partners)
@@ -198,14 +203,17 @@ def _add(report: BucketReport, keys: Keys, buckets: _Buckets, ranges: _Ranges) -
 def union_pairs(
     parts: Sequence[tuple[IntArray, IntArray, str]],
 ) -> tuple[IntArray, IntArray, pa.DictionaryArray]:
-    """Candidates of several sources as distinct pairs.
+    """Merge the candidates of several sources into distinct pairs.
 
     Args:
-        parts: numbers a < b and the name of their source, at most 62 of them; order of the names is that of
-            the parts.
+        parts: for each source, numbers a < b and its name; at most 62 distinct names. The names are joined in
+            the order in which they first appear.
 
     Returns:
-        Numbers a < b in ascending order of (a, b), and the names of each pair's sources, joined by ``+``.
+        Numbers a < b in ascending order of (a, b), and the source names of each pair, joined by ``+``.
+
+    Raises:
+        ValueError: there are more than 62 names.
 
     >>> one, two = np.array([1]), np.array([2])
     >>> a, b, source = union_pairs([(one, two, "exact"), (one, two, "minhash"), (one, two + 1, "minhash")])

@@ -1,9 +1,9 @@
-"""Form before sense: what of a text's form does not count when two texts are compared. Pure functions.
+"""The plain form of a text, which ignores differences of formatting. Pure functions.
 
-Taken away are, in this order: tags of HTML, entities (``&amp;``), characters without width and marks of
-direction, Unicode's compatibility forms (NFKC: full-width letters and digits, ligatures; a superscript digit
-after a digit becomes ``^2``), the kinds of quotation marks and dashes, and runs of white space. Letters keep
-their case. The text itself is never changed: what is kept is written as it was read.
+These are removed or unified, in this order: HTML tags, entities (``&amp;``), zero-width characters and
+direction marks, Unicode compatibility forms (NFKC: full-width letters and digits, ligatures; a superscript
+digit after a digit becomes ``^2``), variants of quotation marks and dashes, and runs of white space. Case is
+kept. Only comparisons use the plain form; texts are written unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _INLINE = (
     "a|abbr|acronym|b|bdi|bdo|big|cite|code|del|dfn|em|font|i|ins|kbd|label|mark|q|s|samp|small|span|strike"
 )
 _INLINE += "|strong|sub|sup|time|tt|u|var|wbr|center"
-# Neither '<' nor '>' inside, so that each character is looked at a bounded number of times.
+# Tags contain neither '<' nor '>', so each character is examined a bounded number of times.
 _BLOCK_TAG = re.compile(rf"</?(?:{_BLOCKS})(?:\s[^<>]*)?/?>|<!--[^<>]*-->", re.IGNORECASE)
 _INLINE_TAG = re.compile(rf"</?(?:{_INLINE})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
@@ -44,7 +44,7 @@ _PLAIN = str.maketrans(
 
 
 def lines_of_form(text: str) -> str:
-    r"""The text in plain form, its line breaks kept.
+    r"""The plain form of a text, with its line breaks.
 
     >>> lines_of_form("<p>\u201cA&nbsp;cat\u201d<br>\uff12\u200b\uff10 km</p>").split()
     ['"A', 'cat"', '20', 'km']
@@ -59,7 +59,7 @@ def lines_of_form(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    r"""The text in plain form; two texts are equal in all but form where these are equal.
+    r"""The plain form of a text on one line. Texts with equal plain forms differ in formatting only.
 
     >>> plain("It\u2019s  <b>bold</b> &amp; \uff22\uff29\uff27") == plain("It's bold & BIG")
     True
@@ -68,11 +68,11 @@ def plain(text: str) -> str:
 
 
 def links(text: str) -> tuple[str, ...]:
-    """Where the tags of a text lead, sorted; what a link leads to is no matter of form."""
+    """The sorted link targets in the HTML tags of a text. Different targets are more than formatting."""
     return tuple(sorted(_LINK.findall(text))) if "<" in text else ()
 
 
 def plain_texts(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """``plain`` of n texts, ``large_string``; null stays null."""
+    """``plain`` for each of n texts, as ``large_string``. Null stays null."""
     forms = [None if text is None else plain(text) for text in texts.to_pylist()]
     return pa.array(forms, pa.large_string())

@@ -1,4 +1,4 @@
-"""Candidate pairs that another tool proposed: a file of pairs of ids."""
+"""Candidate pairs from another tool: a file of pairs of ids."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROWS_AT_ONCE = 50_000
 
 
 class GivenPairs(NamedTuple):
-    """Distinct pairs a < b of a file, its rows, and those left out: an unknown id, or one id twice."""
+    """Distinct pairs a < b of a file, its number of rows, and of those left out: unknown ids, equal ids."""
 
     a: IntArray
     b: IntArray
@@ -33,15 +33,18 @@ class GivenPairs(NamedTuple):
 def given_pairs(
     pattern: str, ids: pa.Array | pa.ChunkedArray, options: ReadOptions | None = None
 ) -> GivenPairs:
-    """Candidate pairs from files of ``id_a`` and ``id_b``, in any format that ``pipelines.score`` reads.
+    """Read candidate pairs from files with the columns ``id_a`` and ``id_b``, in any supported format.
 
     Args:
-        pattern: path, folder, pattern or fsspec URL.
-        ids: of the n texts, in their order; compared as texts.
+        pattern: a path, folder, pattern or fsspec URL.
+        ids: the ids of the n texts, in the order of the texts; compared as texts.
         options: how to read the files.
 
+    Returns:
+        The pairs as numbers of texts, and counts of rows.
+
     Raises:
-        UserError: no file, a column is missing, or a row cannot be read.
+        UserError: there is no file, a column is missing, or a row cannot be read.
     """
     plan = plan_given(pattern, options)
     known = pa.chunked_array(ids) if isinstance(ids, pa.ChunkedArray) else ids
@@ -63,26 +66,26 @@ def given_pairs(
 
 
 def plan_given(pattern: str, options: ReadOptions | None = None) -> InputPlan:
-    """The files of pairs.
+    """Plan the reading of files of pairs.
 
     Args:
         pattern: as for ``given_pairs``.
         options: how to read the files.
 
     Raises:
-        UserError: no file, or a column is missing.
+        UserError: there is no file, or a column is missing.
     """
     plan = plan_input(pattern, _ROWS_AT_ONCE, options, "--candidates pairs:")
     for name in COLUMNS:
         if name not in plan.schema.names:
             there = listed(plan.schema.names)
-            alone = " --delimiter says what parts them." if len(plan.schema.names) == 1 else ""
+            alone = " --delimiter sets the separator." if len(plan.schema.names) == 1 else ""
             raise UserError(f"pairs {pattern}: no column {name!r}; its columns are {there}.{alone}")
     return plan
 
 
 def read_given(planned: tuple[list[Slice], pa.Schema, ReadOptions | None]) -> Iterator[tuple[str, str]]:
-    """The pairs of a unit of the plan, with its schema and options, as texts; a null is an empty text."""
+    """The pairs in a unit of the plan, as texts. A null becomes an empty text."""
     unit, schema, options = planned
     for columns in _ids_of(unit, schema, options):
         yield from zip(*(pc.fill_null(column, "").to_pylist() for column in columns), strict=True)
@@ -91,7 +94,7 @@ def read_given(planned: tuple[list[Slice], pa.Schema, ReadOptions | None]) -> It
 def _ids_of(
     unit: Sequence[Slice], schema: pa.Schema, options: ReadOptions | None
 ) -> Iterator[list[pa.ChunkedArray]]:
-    """The two columns of ids, as texts, of each part of a unit."""
+    """The two id columns, as texts, of each part of a unit."""
     for part in read_slices(unit, schema, options=options):
         if part.bad:
             bad = part.bad[0]

@@ -1,10 +1,10 @@
-"""Which texts share a bucket: keys by exact hash, MinHash and blocking expression. Pure functions.
+"""Bucket keys of texts, by exact hash, MinHash and blocking expression. Pure functions.
 
-Every function takes n texts (or rows) and gives :class:`Keys`: rows of "text number, bucket key". Texts with
-an equal key are candidates; ``beam_sts.candidates.buckets`` pairs them. A key depends on the text and the
-settings alone, not on the process, the machine or the other texts.
+Each function takes n texts (or rows) and returns :class:`Keys`: pairs of text number and bucket key. Texts
+with an equal key are candidates; ``beam_sts.candidates.buckets`` pairs them. A key depends only on the text
+and the settings, not on the process, the machine or other texts.
 
-Candidates only propose. Whether two texts are duplicates is for the model to say.
+Candidates are only proposals. The model decides whether two texts are duplicates.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from beam_sts.candidates.form import plain_texts
 from beam_sts.errors import UserError
 from beam_sts.io.expressions import evaluate
 
-_UNITS_AT_ONCE = 1 << 22  # characters that are hashed together, which bounds the memory
+_UNITS_AT_ONCE = 1 << 22  # characters that are hashed together, to bound memory
 _NOT_IN_WORDS = r"[^\pL\pN\pM]+"
 
 
 class Keys(NamedTuple):
-    """Rows of text number and bucket key; a text may have several keys, or none.
+    """Text numbers and bucket keys. A text may have several keys or none.
 
-    ``text`` is int64 of shape (k,), ascending; ``key`` uint64 of shape (k, 2), 128 bits; ``source`` names
-    what the candidates come from.
+    ``text`` is int64 of shape (k,), ascending. ``key`` is uint64 of shape (k, 2), which makes 128 bits.
+    ``source`` is the name of the source of candidates.
     """
 
     text: NDArray[np.int64]
@@ -45,11 +45,11 @@ class Keys(NamedTuple):
 
 
 def normalise(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
-    r"""Texts as they are compared: NFKC, casefold, NFKC again, white space collapsed.
+    r"""Normalise texts for comparison: NFKC, casefold, NFKC again, white space collapsed.
 
-    Unicode compatibility forms become plain ones, letters lose their case by Unicode's full folding, every
-    run of white space (Unicode's) becomes one space, and the ends are trimmed. Null stays null. Applied
-    again it changes nothing.
+    Compatibility forms become plain characters, case is removed by full case folding, each run of Unicode
+    white space becomes one space, and the ends are trimmed. Null stays null. Normalising again changes
+    nothing.
 
     Args:
         texts: n texts.
@@ -67,18 +67,18 @@ def normalise(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
 def _normalise(text: str) -> str:
     if text.isascii():
         return " ".join(text.lower().split())
-    for _ in range(2):  # the folded form of some letters is no longer NFKC, and the other way round
+    for _ in range(2):  # folding some letters breaks NFKC, and the other way round
         text = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
 def exact_keys(texts: pa.Array | pa.ChunkedArray, *, empty: bool = False, form: bool = False) -> Keys:
-    """One key for each text: the 128-bit BLAKE2b hash of its normalised form.
+    """One key per text: the 128-bit BLAKE2b hash of its normalised form.
 
     Args:
         texts: n texts; null has no key.
-        empty: give empty texts a key too, so that they are candidates of each other.
-        form: of the texts in plain form (``beam_sts.candidates.form``).
+        empty: whether empty texts have a key, so that they are candidates of each other.
+        form: whether to hash the plain form (``beam_sts.candidates.form``).
 
     >>> keys = exact_keys(pa.array(["A  cat", "a cat", "A dog", "", " "]))
     >>> keys.text.tolist(), (keys.key[0] == keys.key[1]).all(), (keys.key[0] == keys.key[2]).any()
@@ -95,30 +95,32 @@ def exact_keys(texts: pa.Array | pa.ChunkedArray, *, empty: bool = False, form: 
 
 
 def hash128(texts: Iterable[str]) -> NDArray[np.uint64]:
-    """BLAKE2b of each of n texts: uint64 of shape (n, 2)."""
+    """The 128-bit BLAKE2b hash of each of n texts: uint64 of shape (n, 2)."""
     digests = b"".join(hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts)
     return np.frombuffer(digests, "<u8").astype(np.uint64).reshape(-1, 2)
 
 
 @dataclass(frozen=True)
 class MinHash:
-    """MinHash LSH: texts whose sets of shingles overlap by ``similarity`` meet with probability ``recall``.
+    """MinHash LSH: texts whose shingle sets are similar probably share a bucket.
 
-    A signature of ``bands * rows`` values is cut into bands; texts that agree in all rows of a band share a
-    bucket (Broder 1997; Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, chapter 3). Chosen is the
-    largest number of rows, so the fewest needless candidates, with which ``permutations`` values suffice for
-    the recall. Signatures are rensa's R-MinHash over all shingles.
+    Texts whose shingle sets have the Jaccard similarity ``similarity`` share one with probability ``recall``.
+    A signature of ``bands * rows`` values is cut into bands. Texts that agree in all rows of a band share a
+    bucket (Broder 1997; Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, chapter 3). The number of
+    rows is the largest with which ``permutations`` values reach the recall, since more rows give fewer false
+    candidates. Signatures are R-MinHash of the package rensa, over all shingles.
 
     Args:
         similarity: Jaccard similarity of the shingle sets, above 0, at most 1.
-        recall: the wanted probability at that similarity, above 0, below 1.
+        recall: the required probability at that similarity, above 0, below 1.
         shingle: ``charN`` (N characters of the normalised text, spaces included) or ``wordN`` (N words: runs
-            of letters, digits and marks). A shorter text is one shingle; one without any is in no bucket.
-        permutations: most values of a signature.
-        seed: of the signatures.
+            of letters, digits and marks). A text with fewer is one shingle; a text without any is in no
+            bucket.
+        permutations: the most values in a signature.
+        seed: the seed of the signatures.
 
     Raises:
-        UserError: a setting is out of range, or the recall is out of reach.
+        UserError: a setting is out of range, or the recall cannot be reached.
 
     >>> minhash = MinHash(similarity=0.7, recall=0.95)
     >>> minhash.bands, minhash.rows, f"{minhash.probability(0.7):.2f} {minhash.probability(0.3):.2f}"
@@ -144,19 +146,19 @@ class MinHash:
         if not self._shape:
             raise UserError(
                 f"MinHash recall {self.recall} at similarity {self.similarity} is out of reach with "
-                f"{self.permutations} permutations: raise the permutations or the similarity, or ask for "
-                "less recall."
+                f"{self.permutations} permutations: raise the permutations or the similarity, or lower the "
+                "recall."
             )
 
     @cached_property
     def unit(self) -> tuple[str, int]:
-        """What shingles are made of, ``char`` or ``word``, and how many of them make one."""
+        """The unit of shingles, ``char`` or ``word``, and the number of units in a shingle."""
         return parse_shingle(self.shingle)
 
     @cached_property
     def _shape(self) -> tuple[int, int] | None:
         for rows in range(self.permutations, 0, -1):
-            found = self.similarity**rows  # by one band
+            found = self.similarity**rows  # probability for one band
             bands = 1 if found >= self.recall else math.ceil(math.log1p(-self.recall) / math.log1p(-found))
             if bands * rows <= self.permutations:
                 return bands, rows
@@ -164,20 +166,20 @@ class MinHash:
 
     @property
     def bands(self) -> int:
-        """Buckets of each text."""
+        """The number of bands, which is the number of buckets of each text."""
         return (self._shape or (0, 0))[0]
 
     @property
     def rows(self) -> int:
-        """Values of the signature that a bucket's members share."""
+        """The number of signature values in a band."""
         return (self._shape or (0, 0))[1]
 
     def probability(self, similarity: float) -> float:
-        """That two texts of this Jaccard similarity become candidates."""
+        """The probability that two texts of this Jaccard similarity become candidates."""
         return float(1 - (1 - similarity**self.rows) ** self.bands)
 
     def curve(self) -> list[tuple[float, float]]:
-        """Similarities 0.1 to 1.0 and the probability at each."""
+        """The similarities 0.1 to 1.0, each with the probability of becoming candidates."""
         return [(step / 10, self.probability(step / 10)) for step in range(1, 11)]
 
     def __str__(self) -> str:
@@ -185,7 +187,7 @@ class MinHash:
         return f"MinHash over {self.shingle}, {self.bands} bands of {self.rows}; found at similarity {points}"
 
     def keys(self, texts: pa.Array | pa.ChunkedArray, *, form: bool = False) -> Keys:
-        """All keys of n texts, perhaps in plain form: one of each band for every text that has a shingle."""
+        """The keys of n texts: one per band for each text with a shingle. ``form``: hash the plain form."""
         parts = list(self.bands_of(texts, form=form))
         text = np.concatenate([part.text for part in parts])
         key = np.concatenate([part.key for part in parts])
@@ -193,7 +195,7 @@ class MinHash:
         return Keys(text[order], key[order], "minhash")
 
     def bands_of(self, texts: pa.Array | pa.ChunkedArray, *, form: bool = False) -> Iterator[Keys]:
-        """The same keys one band after the other, in a ``bands``-th of the memory."""
+        """The keys of :meth:`keys`, one band at a time, which divides the memory by the number of bands."""
         rows, signatures = self.signatures(texts, form=form)
         for band in range(self.bands):
             values = signatures[:, band * self.rows : (band + 1) * self.rows].T
@@ -203,16 +205,16 @@ class MinHash:
     def signatures(
         self, texts: pa.Array | pa.ChunkedArray, *, form: bool = False
     ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
-        """MinHash values of the texts that have a shingle.
+        """The MinHash values of the texts that have a shingle.
 
         Returns:
-            The numbers of these m texts, and uint32 of shape (m, bands * rows).
+            The numbers of these m texts, shape (m,), and their values, uint32 of shape (m, bands * rows).
         """
         from rensa import RMinHash
 
         width = self.bands * self.rows
         numbers, done = [np.empty(0, np.int64)], 0
-        values = np.empty((len(texts), width), np.uint32)  # at once: parts to be joined would be there twice
+        values = np.empty((len(texts), width), np.uint32)  # joining parts would take twice the memory
         for begin, part in text_blocks(texts):
             hashes, counts = shingle_hashes(normalise(plain_texts(part) if form else part), *self.unit)
             some = np.flatnonzero(counts)
@@ -227,7 +229,7 @@ class MinHash:
 
 
 def parse_shingle(shingle: str) -> tuple[str, int]:
-    """What shingles are made of, ``char`` or ``word``, and how many of them make one.
+    """Parse a shingle setting into its unit, ``char`` or ``word``, and the number of units in a shingle.
 
     Raises:
         UserError: it is neither ``charN`` nor ``wordN``.
@@ -239,7 +241,7 @@ def parse_shingle(shingle: str) -> tuple[str, int]:
 
 
 def text_blocks(texts: pa.Array | pa.ChunkedArray) -> Iterator[tuple[int, pa.Array | pa.ChunkedArray]]:
-    """Runs of texts of some million characters, each with its first text's number."""
+    """Split texts into runs of a few million characters, each with the number of its first text."""
     if not len(texts):
         return
     ends = np.cumsum(np.asarray(pc.fill_null(pc.utf8_length(texts), 0)) + 64)
@@ -250,15 +252,16 @@ def text_blocks(texts: pa.Array | pa.ChunkedArray) -> Iterator[tuple[int, pa.Arr
 
 
 def shingle_hashes(texts: pa.Array, unit: str, size: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Hashes of the shingles of normalised texts, one text after the other.
+    """Hashes of the shingles of normalised texts, text by text.
 
     Args:
-        texts: n normalised texts, null as empty.
+        texts: n normalised texts; null counts as empty.
         unit: ``char`` or ``word``.
-        size: units of a shingle; a text with fewer is one shingle.
+        size: the number of units in a shingle; a text with fewer is one shingle.
 
     Returns:
-        All hashes in a row (repeated shingles repeat), and the number of each text's, of shape (n,).
+        The hashes of all texts in one array (repeated shingles repeat), and the number of hashes of each
+        text, shape (n,).
 
     >>> hashes, counts = shingle_hashes(pa.array(["abcab", "ab", ""], pa.large_string()), "char", 2)
     >>> counts.tolist(), bool(hashes[0] == hashes[3] == hashes[4])
@@ -273,14 +276,14 @@ def shingle_hashes(texts: pa.Array, unit: str, size: int) -> tuple[NDArray[np.ui
         words = pc.split_pattern(pc.replace_substring_regex(texts, _NOT_IN_WORDS, " "), " ")
         lengths = np.asarray(pc.list_value_length(words)).astype(np.int64)
         flat = words.flatten()
-        blank = np.asarray(pc.equal(flat, ""))  # before a leading and after a trailing separator
+        blank = np.asarray(pc.equal(flat, ""))  # empty words before a leading or after a trailing separator
         owner = np.repeat(np.arange(len(texts)), lengths)[~blank]
         lengths = np.bincount(owner, minlength=len(texts)).astype(np.int64)
         coded = flat.filter(pa.array(~blank)).dictionary_encode()
         table = hash128(coded.dictionary.to_pylist())[:, 0]
         units = table[coded.indices.to_numpy()]
     counts = np.where(lengths > 0, np.maximum(lengths - size + 1, 1), 0)
-    # Zeros after each text fill up the shingle of one that is too short.
+    # Zeros after each text complete the shingle of a text that is too short.
     padded = np.zeros(len(units) + (size - 1) * len(lengths), np.uint64)
     shift = np.arange(len(lengths)) * (size - 1)
     padded[np.arange(len(units)) + np.repeat(shift, lengths)] = units
@@ -290,7 +293,7 @@ def shingle_hashes(texts: pa.Array, unit: str, size: int) -> tuple[NDArray[np.ui
 
 
 def mix64(columns: Iterable[NDArray[np.unsignedinteger]], seed: int) -> NDArray[np.uint64]:
-    """A 64-bit hash of each row over the columns: multiply and shift, as wyhash and MurmurHash do."""
+    """A 64-bit hash of each row of the columns, by multiply and shift, as in wyhash and MurmurHash."""
     state = np.full(1, (seed * 0x9E3779B97F4A7C15 + 0x2545F4914F6CDD1D) & (1 << 64) - 1, np.uint64)
     for column in columns:
         state = (state ^ column) * np.uint64(0xD6E8FEB86659FD93)
@@ -301,19 +304,19 @@ def mix64(columns: Iterable[NDArray[np.unsignedinteger]], seed: int) -> NDArray[
 
 
 def blocking_keys(table: pa.Table, expression: str) -> Keys:
-    """One key for each row: the value of a column or of an SQL expression over the columns.
+    """One key per row: the value of a column or of an SQL expression over the columns.
 
     Args:
         table: n rows.
-        expression: a column (``a.b`` in a struct), or a scalar expression in DuckDB's SQL such as
-            ``lower(left(name, 4)) || zip``. It sees the table's columns and nothing else: no files, no
-            network.
+        expression: a column (``a.b`` for a field of a struct), or a scalar expression in DuckDB's SQL, such
+            as ``lower(left(name, 4)) || zip``. It can read the columns of the table and nothing else, neither
+            files nor the network.
 
     Returns:
-        Keys of the rows whose value is neither null nor an empty text; the others have none.
+        The keys of the rows whose value is neither null nor an empty text. Other rows have none.
 
     Raises:
-        UserError: the expression is wrong, does not give one value for each row, or DuckDB is not installed.
+        UserError: the expression is invalid, does not give one value per row, or DuckDB is not installed.
 
     >>> rows = pa.table({"name": ["Anna", "anne", None], "zip": [1234, 1234, 1234]})
     >>> keys = blocking_keys(rows, "lower(left(name, 3)) || zip")
@@ -333,7 +336,7 @@ def blocking_keys(table: pa.Table, expression: str) -> Keys:
 
 
 def block_values(table: pa.Table, expression: str) -> pa.ChunkedArray:
-    """The blocking keys as texts, as for :func:`blocking_keys`; null where a row has none."""
+    """The blocking keys as texts, as for :func:`blocking_keys`; null for rows without a key."""
     values = evaluate(table, expression, "blocking key")
     if pa.types.is_nested(values.type):
         raise UserError(f"blocking key {expression!r}: holds {values.type}; name a field in it.")

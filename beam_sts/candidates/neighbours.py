@@ -1,10 +1,10 @@
-"""Candidates by nearness: top-k by embedding, and top-k by shared rare shingles.
+"""Candidates by nearest neighbours: the top k by embedding, and the top k by shared rare shingles.
 
-``lexical_neighbours`` ranks by tf-idf cosine over shingles, so it finds texts that share little but something
-rare (a part number), below any MinHash threshold. ``neighbours`` ranks by any embedding, such as
-``static_embedding``, and finds paraphrases that share no shingle. Both compare block by block, by
-:func:`nearest_in_blocks`: one machine block after block, Beam (``beam_sts.candidates.beam_nearest``) side by
-side.
+``lexical_neighbours`` ranks by tf-idf cosine over shingles. It finds texts that share little except something
+rare (such as a part number), below any MinHash threshold. ``neighbours`` ranks by an embedding, such as
+``static_embedding``, and finds paraphrases that share no shingle. Both compare block by block with
+:func:`nearest_in_blocks`. One machine processes the blocks in turn; Beam
+(``beam_sts.candidates.beam_nearest``) processes them in parallel.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from beam_sts.candidates.tf_idf import UNIT, WORK, TfIdf, nearest_rows, shingle_
 from beam_sts.errors import UserError
 
 BLOCK = 50_000
-"""Vectors of a block on one machine."""
+"""The number of vectors in a block on one machine."""
 
 _EXACT_FLOAT = 1 << 24
 _ROWS_AT_ONCE = 1024
 
 Found = tuple[IntArray, IntArray, IntArray]
-"""A query, one of its neighbours, their product; by query, the nearest first."""
+"""Queries, one neighbour each, and their products; sorted by query, nearest first."""
 Search = Callable[[Any, Any, int], Found]
-"""From queries, among points, how many of each."""
+"""Takes queries, points and the number of neighbours of each query."""
 
 
 class Neighbours(NamedTuple):
@@ -52,15 +52,15 @@ def lexical_neighbours(
     work: int = WORK,
     threads: int | None = None,
 ) -> Neighbours:
-    """Each text with the k whose tf-idf vectors over shingles are nearest to its own.
+    """Pair each text with the k texts whose tf-idf vectors over shingles are nearest.
 
-    Weights are (1 + log count) * log((n + 1) / (texts with it + 1)), hashed into 4 million columns. The most
-    frequent shingles, whose weight is least, are left out until comparing all texts takes ``work``
-    multiplications for each of them. Result and order do not depend on threads or machine.
+    A shingle has the weight (1 + log count) * log((n + 1) / (texts with it + 1)), hashed into 4 million
+    columns. The most frequent shingles, which weigh least, are left out until the comparison takes at most
+    ``work`` multiplications per text. Result and order do not depend on threads or machine.
 
     Args:
-        texts: n texts; null and empty ones are in no pair.
-        k: neighbours of each text, at least 1.
+        texts: n texts; null and empty texts are in no pair.
+        k: the number of neighbours of each text, at least 1.
         shingle: ``charN`` or ``wordN``, as for ``MinHash``.
         least: cosine below which a pair is left out.
         side: 0 or 1 for each text, of shape (n,); then neighbours are looked for on the other side only.
@@ -69,7 +69,7 @@ def lexical_neighbours(
         threads: default: all cores.
 
     Raises:
-        UserError: the shingle is unknown.
+        UserError: ``shingle`` is not valid.
 
     >>> texts = pa.array(["printer LX-350 black", "needle printer lx-350", "black shoe", "red shoes"])
     >>> near = lexical_neighbours(texts, 1, least=0.1)
@@ -99,10 +99,10 @@ def neighbours(
     asks: Sequence[int] = (0, 1),
     block: int = BLOCK,
 ) -> Neighbours:
-    """Each vector with the k nearest to it by cosine: all are compared with all.
+    """Pair each vector with the k nearest by cosine, by exact comparison of all vectors.
 
-    They are compared in whole numbers (coordinates rounded to some nine to eleven bits), so that neither
-    threads nor machine change a result; ties go to the lower number. The work grows with the square of the
+    Coordinates are rounded to whole numbers of about nine to eleven bits, so that neither threads nor machine
+    change the result. Among equals the lower number is chosen. The work is quadratic in the number of
     vectors.
 
     Args:
@@ -138,7 +138,7 @@ def neighbours(
 
 
 def whole_points(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Vectors brought to one length and rounded to whole numbers, whose products float32 adds up exactly.
+    """Scale vectors to one length and round them to whole numbers whose products are exact in float32.
 
     Args:
         vectors: of shape (n, dimensions).
@@ -149,7 +149,7 @@ def whole_points(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     length = np.linalg.norm(vectors, axis=1)
     if not np.isfinite(length).all():
         row = int(np.flatnonzero(~np.isfinite(length))[0])
-        raise UserError(f"embedding of row {row}: holds a value that is not finite.")
+        raise UserError(f"embedding of row {row}: has a value that is not finite.")
     unit = vectors / np.maximum(length, 1e-12)[:, None]
     points: NDArray[np.float32] = np.rint(unit * _step(vectors.shape[1])).astype(np.float32)
     return points
@@ -162,15 +162,15 @@ def _step(dimensions: int) -> float:
 def nearest_points(
     queries: NDArray[np.float32], points: NDArray[np.float32], count: int
 ) -> tuple[NDArray[np.float32], IntArray]:
-    """Products and places of the ``count`` largest for each query, the lower place first among equals.
+    """The ``count`` points with the largest product for each query. Among equals the lower index is first.
 
     Args:
-        queries: of ``whole_points``, shape (q, dimensions).
+        queries: from ``whole_points``, shape (q, dimensions).
         points: shape (p, dimensions), p at least ``count``.
         count: at least 1.
 
     Returns:
-        Two arrays of shape (q, count), the largest product first.
+        The products and the indices of the points, each of shape (q, count), the largest product first.
     """
     products, places = [], []
     for begin in range(0, len(queries), _ROWS_AT_ONCE):
@@ -181,10 +181,11 @@ def nearest_points(
 
 
 def _largest(values: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], IntArray]:
-    """The ``count`` largest of each row and their places, the largest first, the lower place among equals.
+    """The ``count`` largest values of each row and their columns, in order; of equal ones the lower column.
 
-    Each group of a row's numbers has a largest one. The ``count`` largest of those are that many numbers of
-    the row: whatever is below the least of them is out, and few are left to sort.
+    The columns are split into groups. The ``count`` largest of the group maxima are values of the row, so
+    smaller values than the least of them cannot be among the ``count`` largest. Only the few others are
+    sorted.
     """
     rows, columns = values.shape
     groups = min(columns, max(8 * count, columns // 32))
@@ -196,13 +197,13 @@ def _largest(values: NDArray[np.float32], count: int) -> tuple[NDArray[np.float3
     row, place = np.divmod(np.flatnonzero(values >= bound[:, None]), columns)
     value = values[row, place]
     order = np.lexsort((place, -value, row))
-    starts = np.searchsorted(row, np.arange(rows))  # nonzero gives the rows in order, as does the sort
+    starts = np.searchsorted(row, np.arange(rows))  # the rows are sorted before and after lexsort
     chosen = order[starts[:, None] + np.arange(count)]
     return value[chosen], place[chosen]
 
 
 def search_dense(queries: NDArray[np.float32], points: NDArray[np.float32], count: int) -> Found:
-    """Of each query the nearest points; a :data:`Search`."""
+    """The nearest points of each query; a :data:`Search`."""
     count = min(count, len(points))
     product, place = nearest_points(queries, points, count)
     owner = np.repeat(np.arange(len(queries)), count)
@@ -210,11 +211,11 @@ def search_dense(queries: NDArray[np.float32], points: NDArray[np.float32], coun
 
 
 PLACE = (1 << 32) - 1
-"""The bits of a code that are a point's place in its block; those above are the block's number."""
+"""The bits of a code that hold the index of a point in its block. The higher bits hold the block number."""
 
 
 class Block(NamedTuple):
-    """Consecutive points: the block's number, the points (rows of a matrix), and the side of each, 0 or 1."""
+    """A block of consecutive points: its number, the points (rows of a matrix), and their sides, 0 or 1."""
 
     number: int
     points: Any
@@ -227,14 +228,18 @@ def nearest_in_blocks(
     """At most k neighbours of each point of a block among the points of all blocks, never the point itself.
 
     Args:
-        own: the block.
-        blocks: all, itself included; one is held at a time.
-        k: neighbours of each, at least 1.
+        own: the block whose points are the queries.
+        blocks: all blocks, including ``own``; one is in memory at a time.
+        k: the number of neighbours of each point, at least 1.
         search: compares two matrices.
         asks: the sides whose points look for neighbours, on the other side only; none: there are no sides.
 
     Returns:
-        A place in ``own``, the code of a neighbour (block's number, place in it), and their product.
+        The index of a point in ``own``, the code of a neighbour (block number and index in it), and their
+        product.
+
+    Raises:
+        ValueError: k is below 1.
     """
     if k < 1:
         raise ValueError(f"k {k} must be at least 1")
@@ -254,7 +259,7 @@ def nearest_in_blocks(
         return best
     apart = code != (np.int64(own.number) << 32 | owner)
     owner, code, product = owner[apart], code[apart], product[apart]
-    # A point with many equals may not be among its own k + 1 nearest.
+    # A point with many equal points may not be among its own k + 1 nearest.
     few = rank_in_group(owner) < k
     return owner[few], code[few], product[few]
 
@@ -263,7 +268,7 @@ _NOTHING = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 def _best(one: Found, other: Found, count: int) -> Found:
-    """The ``count`` of largest product of each query, the lower code first among equals."""
+    """The ``count`` neighbours of each query with the largest product; of equal ones the lower code."""
     owner, code, product = (np.concatenate(both) for both in zip(one, other, strict=True))
     order = np.lexsort((code, -product, owner))
     order = order[rank_in_group(owner[order]) < count]

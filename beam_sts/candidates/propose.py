@@ -1,4 +1,4 @@
-"""Candidate pairs of a corpus from any union of sources, with a report of each."""
+"""Candidate pairs of a corpus from any union of sources, with a report of each source."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _PLAIN = ("exact", "minhash", "lexical", "neighbours")
 class Search(NamedTuple):
     """One search for candidates.
 
-    ``kind`` is the source without its value, ``at`` its place among the sources; ``block`` is the number of a
-    blocking expression. ``across``: pairs are of both inputs; else of the input itself, or there is no other.
+    ``kind`` is the source without its value, ``at`` its index among the sources, ``block`` the number of its
+    blocking expression. ``across``: pairs join the two inputs; otherwise they are within the input itself.
     """
 
     kind: str
@@ -40,12 +40,12 @@ class Search(NamedTuple):
 
 @dataclass(frozen=True)
 class Proposal:
-    """Where candidates come from.
+    """The sources of candidates and their settings.
 
     ``sources`` are ``exact``, ``minhash``, ``lexical``, ``neighbours``, ``block:EXPRESSION`` and
-    ``pairs:PATTERN``; ``cap`` is of a bucket, ``k`` the neighbours of each text; ``within`` also compares the
-    input with itself when there is another one to compare it against; ``read`` says how to read the files of
-    pairs. ``form``: ``exact`` and ``minhash`` look at the texts in plain form.
+    ``pairs:PATTERN``. ``cap`` is the size above which a bucket is hot. ``k`` is the number of neighbours of
+    each text. ``within`` also compares the input with itself when it is compared against another. ``read``
+    says how to read files of pairs. ``form``: ``exact`` and ``minhash`` use the plain form of texts.
     """
 
     sources: tuple[str, ...] = ("exact", "minhash")
@@ -62,7 +62,7 @@ class Proposal:
         return [s.partition(":")[2] for s in self.sources if s.startswith("block:")]
 
     def searches(self, *, against: bool) -> list[Search]:
-        """All searches in order; with another input across both, then within the first if that is asked for.
+        """All searches in order: for each source across both inputs, and within the first if requested.
 
         >>> [tuple(one) for one in Proposal(("exact", "block:name"), within=True).searches(against=True)]
         [('exact', 0, 0, True), ('exact', 0, 0, False), ('block', 1, 0, True), ('block', 1, 0, False)]
@@ -76,10 +76,9 @@ class Proposal:
         return found
 
     def about(self, kind: str, keys: int) -> dict[str, Any]:
-        """What the report of a source has besides its counts.
+        """What the report of a source contains besides its counts.
 
-        This is MinHash's recall by similarity, if ``keys`` are those of two texts or more: without a pair of
-        texts to compare, it says nothing.
+        For MinHash, this is its recall by similarity, if ``keys`` come from at least two texts.
         """
         if kind == "minhash" and keys > self.minhash.bands:
             curve = {f"{at:.1f}": round(chance, 4) for at, chance in self.minhash.curve()}
@@ -87,17 +86,17 @@ class Proposal:
         return {}
 
     def near_report(self, kind: str, pairs: int) -> dict[str, Any]:
-        """The report of a search of the nearest that found so many pairs."""
+        """The report of a search for nearest neighbours that found ``pairs`` pairs."""
         return {"source": kind, "k": self.k, "pairs": pairs}
 
     @property
     def by_text(self) -> bool:
-        """Whether equal texts are candidates of each other whatever else their rows hold."""
+        """Whether equal texts are always candidates of each other, whatever other columns their rows have."""
         return any(source in _PLAIN for source in self.sources)
 
 
 def split_sources(text: str) -> tuple[str, ...]:
-    """The sources of ``--candidates``: parted by commas outside of brackets and quotes.
+    """Split the value of ``--candidates`` at commas outside brackets and quotes.
 
     >>> split_sources("exact,block:lower(left(name, 3)),minhash")
     ('exact', 'block:lower(left(name, 3))', 'minhash')
@@ -117,19 +116,19 @@ def split_sources(text: str) -> tuple[str, ...]:
 
 
 def check_sources(what: str, sources: Any, others: Sequence[str] = ("block:FIELD", "pairs")) -> None:
-    """See that sources of candidates are known, each named once, and at least one.
+    """Check that the sources of candidates are known and distinct, and that there is at least one.
 
     Args:
-        what: what messages call them.
-        sources: their names.
-        others: those besides the plain ones, with the names of their values.
+        what: the name of the setting in messages.
+        sources: the sources.
+        others: allowed sources besides the plain ones, with placeholders for their values.
 
     Raises:
-        UserError: naming the first that is wrong, and the nearest.
+        UserError: a source is wrong. The message names the first such source and the closest known one.
 
     >>> check_sources("candidates", ("exact", "exact"))
     Traceback (most recent call last):
-    beam_sts.errors.UserError: candidates 'exact': is there twice.
+    beam_sts.errors.UserError: candidates 'exact': is given twice.
     """
     known = [*_PLAIN, *others]
     if isinstance(sources, str) or not isinstance(sources, Sequence) or not sources:
@@ -144,17 +143,17 @@ def check_sources(what: str, sources: Any, others: Sequence[str] = ("block:FIELD
                 + (f"; did you mean {near[0]!r}?" if near else ".")
             )
         if source in sources[:at]:
-            raise UserError(f"{what} {source!r}: is there twice.")
+            raise UserError(f"{what} {source!r}: is given twice.")
 
 
 @dataclass(frozen=True)
 class Texts:
-    """What candidates are proposed among: n distinct texts, those of the input itself first.
+    """The texts among which candidates are proposed: n distinct texts, those of the input itself first.
 
-    ``side`` is 0 or 1 for each text, ``blank`` those that are compared with nothing, both of shape (n,).
-    ``against``: there is another input. ``ids`` are of all rows and ``of_row`` their texts' numbers;
-    ``blocks`` the keys of each blocking expression, by text; ``vectors`` gives an embedding of each text,
-    where the inputs bring some.
+    ``side`` is 0 or 1 for each text, and ``blank`` marks texts that are not compared, both of shape (n,).
+    ``against`` says whether there is another input. ``ids`` are the ids of all rows, and ``of_row`` the
+    numbers of their texts. ``blocks`` has the keys of each blocking expression, by text. ``vectors`` returns
+    the embedding of each text, if the input has embeddings.
     """
 
     texts: pa.LargeStringArray
@@ -169,7 +168,7 @@ class Texts:
 
 @dataclass(frozen=True)
 class Proposed:
-    """Distinct pairs of texts a < b in ascending order, their sources, and a report of each source."""
+    """Distinct pairs of texts a < b in ascending order, their sources, and the reports of all searches."""
 
     a: IntArray
     b: IntArray
@@ -183,13 +182,13 @@ def propose(
     checkpoint: Checkpoint,
     begin: Callable[[str], None] = lambda source: None,
 ) -> Proposed:
-    """The candidates among texts.
+    """Find the candidates among texts.
 
     Args:
-        proposal: where from.
+        proposal: the sources and their settings.
         among: the texts.
-        checkpoint: whose token table gives the vectors of ``neighbours``.
-        begin: called with each source before it proposes.
+        checkpoint: its token vectors are used by ``neighbours``.
+        begin: called with each source before its search.
 
     Raises:
         UserError: a package or a file that a source needs is missing.
@@ -209,7 +208,7 @@ def propose(
 def _found(
     proposal: Proposal, searches: list[Search], among: Texts, checkpoint: Checkpoint
 ) -> Iterator[tuple[IntArray, IntArray, dict[str, Any]]]:
-    """The pairs of each search by one source, and its report."""
+    """The pairs and the report of each search of one source."""
     texts, count = among.texts, int((among.side == 0).sum())
     kind, at, block, _ = searches[0]
     if kind == "pairs":
@@ -246,7 +245,7 @@ def _found(
 
 def _given(proposal: Proposal, source: str, among: Texts) -> tuple[IntArray, IntArray, dict[str, Any]]:
     if among.against:
-        raise UserError("--candidates pairs:FILE: ids of two inputs may be equal; leave --against out.")
+        raise UserError("--candidates pairs:FILE: ids of two inputs may be equal, so leave out --against.")
     given = given_pairs(source.partition(":")[2], among.ids, proposal.read)
     a, b = among.of_row[given.a], among.of_row[given.b]
     apart = a != b
@@ -255,7 +254,7 @@ def _given(proposal: Proposal, source: str, among: Texts) -> tuple[IntArray, Int
 
 
 def _only(keys: Keys | Iterable[Keys], count: int) -> Keys | list[Keys]:
-    """The keys of the first ``count`` texts: those of the input itself come first."""
+    """The keys of the first ``count`` texts, which are those of the input itself."""
     if not isinstance(keys, Keys):
         return [_only(part, count) for part in keys]  # type: ignore[misc]
     own = keys.text < count

@@ -1,4 +1,4 @@
-"""The rejected rows of a corpus: written slice by slice, with a few of each reason for the report."""
+"""The rejected rows of a corpus, written slice by slice, with examples of each reason for the report."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_rejected(
 def read_rejected(output: OutputFolder) -> list[list[Example]]:
     """The examples of the first slices with rejected rows."""
     fs, folder = file_system(output.path("_run", "records"))
-    fs.invalidate_cache()  # other machines wrote them
+    fs.invalidate_cache()  # other machines may have written records
     try:
         names = sorted(name.rpartition("/")[2] for name in fs.ls(folder, detail=False))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""An input of texts, files or a table: the columns that matter of it, read into good rows and others."""
+"""An input of texts, from files or a table: its relevant columns, split into good rows and bad rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from beam_sts.scoring.columns import sift, text_arrays, text_schema
 
 EMPTY = ("keep", "score", "reject")
 ROWS_AT_ONCE = 50_000
-"""Of a table; of files it is a slice."""
+"""The number of rows read at once from a table. From files, a slice is read at once."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Columns:
         return (self.text,) if self.second is None else (self.text, self.second)
 
     def id_type(self, schema: pa.Schema) -> pa.DataType:
-        """Type of the ids."""
+        """The type of the ids."""
         return pa.int64() if self.id is None else id_type(schema, self.id)
 
     def text_schema(self, schema: pa.Schema) -> pa.Schema:
@@ -52,14 +52,14 @@ class Columns:
         return text_schema(schema, [name for text in self.texts for name in text_columns(schema, text)])
 
     def check(self, schema: pa.Schema, flag: str) -> None:
-        """Check that the columns are there and of the right kind.
+        """Check that the columns exist and have the right types.
 
         Args:
-            schema: of the input.
-            flag: what messages put before the settings' names, such as ``--against_``.
+            schema: the schema of the input.
+            flag: the prefix of the names of settings in messages, such as ``--against_``.
 
         Raises:
-            UserError: naming the column and the way out.
+            UserError: a column is missing or has a wrong type. The message names it and the way out.
         """
         if self.id is not None and not find_path(schema, self.id):
             raise missing_column(f"{flag}id {self.id}:", self.id, schema.names)
@@ -98,16 +98,16 @@ class Readable(Protocol):
 
     @property
     def columns(self) -> Columns:
-        """Those that matter."""
+        """The relevant columns."""
         ...
 
     @property
     def id_type(self) -> pa.DataType:
-        """Type of the ids."""
+        """The type of the ids."""
         ...
 
     def read(self) -> Iterator[SliceRows]:
-        """Its rows, part by part."""
+        """The rows, part by part."""
         ...
 
 
@@ -120,11 +120,11 @@ class TableSource:
 
     @property
     def id_type(self) -> pa.DataType:
-        """Type of the ids."""
+        """The type of the ids."""
         return self.columns.id_type(self.table.schema)
 
     def read(self) -> Iterator[SliceRows]:
-        """Its rows, some ten thousand at a time."""
+        """The rows, ``ROWS_AT_ONCE`` at a time."""
         schema = self.columns.text_schema(self.table.schema)
         for start in range(0, len(self.table), ROWS_AT_ONCE):
             part = self.table.slice(start, ROWS_AT_ONCE).cast(schema)
@@ -134,7 +134,7 @@ class TableSource:
 
 @dataclass(frozen=True)
 class Source:
-    """Files as an input, and the columns that matter of them, as :class:`Columns` has them."""
+    """Files as an input, with their relevant columns as in :class:`Columns`."""
 
     plan: InputPlan
     options: ReadOptions
@@ -151,7 +151,7 @@ class Source:
 
     @property
     def schema(self) -> pa.Schema:
-        """The whole input's, the text column as texts."""
+        """The schema of the whole input, with the text columns converted to text types."""
         return self.columns.text_schema(self.plan.schema)
 
     @property
@@ -161,19 +161,19 @@ class Source:
 
     @property
     def id_type(self) -> pa.DataType:
-        """Type of the ids."""
+        """The type of the ids."""
         return self.columns.id_type(self.plan.schema)
 
     def check(self, flag: str) -> None:
-        """Check the columns; messages put ``--`` and ``flag`` before the settings' names.
+        """Check the columns. In messages ``--`` and ``flag`` precede the names of settings.
 
         Raises:
-            UserError: naming the column and the way out.
+            UserError: a column is missing or has a wrong type. The message names it and the way out.
         """
         self.columns.check(self.plan.schema, f"--{flag}")
 
     def read(self, slices: Sequence[Slice] | None = None) -> Iterator[SliceRows]:
-        """The slices' rows, all by default."""
+        """The rows of these slices, by default of all."""
         starts = np.cumsum([0, *(part.rows for part in self.plan.slices)])
         wanted = None if slices is None else {part.index for part in slices}
         for unit in self.plan.units:

@@ -14,16 +14,17 @@ from beam_sts.io.expressions import evaluate
 from beam_sts.scoring.columns import as_bytes, is_text
 
 JOINED = "\n"
-"""Between the texts of several columns."""
+"""The separator between the texts of several columns."""
 _EXPRESSION = re.compile(r"[()|'\"]")
 
 
 def text_columns(schema: pa.Schema, text: str) -> tuple[str, ...]:
-    """The columns that hold the texts; none where ``text`` is an expression.
+    """The columns that hold the texts; none if ``text`` is an expression.
 
     Args:
-        schema: of the input.
-        text: a column, several joined by commas, or an expression. A column of that very name comes first.
+        schema: the schema of the input.
+        text: a column, several columns joined by commas, or an expression. A column of that exact name has
+            priority.
 
     >>> schema = pa.schema([("name", pa.string()), ("address", pa.string()), ("a,b", pa.string())])
     >>> text_columns(schema, "name, address"), text_columns(schema, "a,b")
@@ -39,15 +40,15 @@ def text_columns(schema: pa.Schema, text: str) -> tuple[str, ...]:
 
 
 def check_text(schema: pa.Schema, text: str, what: str) -> None:
-    """See that there are such columns and that they hold texts, or that the expression gives texts.
+    """Check that the columns exist and hold texts, or that the expression gives texts.
 
     Args:
-        schema: of the input.
+        schema: the schema of the input.
         text: as for :func:`text_columns`.
-        what: what messages call it, such as ``--text``.
+        what: the name of the setting in messages, such as ``--text``.
 
     Raises:
-        UserError: naming the column and the way out.
+        UserError: a column is missing or holds no texts. The message names it and the columns that exist.
     """
     columns = text_columns(schema, text)
     for name in columns:
@@ -65,12 +66,15 @@ def check_text(schema: pa.Schema, text: str, what: str) -> None:
 
 
 def texts_in(table: pa.Table, text: str, what: str = "text") -> pa.ChunkedArray:
-    r"""The texts of rows. Of several columns nulls are left out; where all are null, so is the text.
+    r"""The texts of rows. Nulls among several columns are left out; if all are null, the text is null.
 
     Args:
         table: n rows.
-        text: as for :func:`text_columns`, and checked.
-        what: what messages call it.
+        text: as for :func:`text_columns`, already checked.
+        what: the name of the setting in messages.
+
+    Returns:
+        n texts, as bytes if several columns are joined.
 
     >>> table = pa.table({"name": ["Ann", None, None], "zip": [1, 2, None]})
     >>> texts_in(table, "name,zip").to_pylist()

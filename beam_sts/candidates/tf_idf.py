@@ -1,4 +1,4 @@
-"""Texts as tf-idf vectors over shingles, in whole numbers, and the nearest among them."""
+"""Tf-idf vectors of texts over shingles, in whole numbers, and the search for the nearest."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from beam_sts.candidates.keys import normalise, shingle_hashes, text_blocks
 from beam_sts.scoring.backends import available_cores
 
 WORK = 20_000
-"""Multiplications for each text that comparing all with all may take."""
+"""The most multiplications per text in a comparison of all texts with all."""
 COLUMNS = 1 << 22
-"""Of the hashed vectors."""
+"""The number of columns of the hashed vectors."""
 UNIT = 1 << 15
-"""Length of a vector: coordinates are whole numbers, so that sums are exact, the same on every machine."""
+"""The length of a vector. Coordinates are whole numbers, so sums are exact and equal on every machine."""
 
-_TIES = 16  # more than asked for are looked at, so that equal ones go by their number
+_TIES = 16  # additional neighbours that are fetched, to sort equal ones by their number
 
 
 def shingle_counts(texts: pa.Array, unit: str, size: int) -> sparse.csr_matrix:
-    """How often each shingle is in each normalised text, hashed into 4 million columns; int32, sparse."""
+    """The count of each shingle in each normalised text, hashed into 4 million columns; int32, sparse."""
     hashes, counts = shingle_hashes(texts, unit, size)
     columns = (hashes & np.uint64(COLUMNS - 1)).astype(np.int32)
     indptr = np.concatenate([[0], np.cumsum(counts)])
@@ -34,7 +34,7 @@ def shingle_counts(texts: pa.Array, unit: str, size: int) -> sparse.csr_matrix:
 
 
 def shingle_frequency(texts: pa.Array | pa.ChunkedArray, unit: str, size: int) -> IntArray:
-    """In how many of n texts each shingle is: int64 of shape (4194304,)."""
+    """The number of texts with each shingle: int64 of shape (4194304,)."""
     frequency = np.zeros(COLUMNS, np.int64)
     for _, part in text_blocks(texts):
         np.add.at(frequency, shingle_counts(normalise(part), unit, size).indices, 1)
@@ -43,9 +43,9 @@ def shingle_frequency(texts: pa.Array | pa.ChunkedArray, unit: str, size: int) -
 
 @dataclass(frozen=True)
 class TfIdf:
-    """Weights of shingles. The most frequent ones have none: comparing all texts is to take so much work.
+    """Weights of shingles. The most frequent shingles are left out, to bound the work of comparing all texts.
 
-    ``weight`` float32 and ``number`` int32, the column in the vectors or -1, both of shape (4194304,).
+    ``weight`` is float32; ``number`` is int32, the column in the vectors or -1. Both have shape (4194304,).
     """
 
     unit: str
@@ -56,7 +56,7 @@ class TfIdf:
 
     @classmethod
     def of(cls, frequency: IntArray, texts: int, unit: str, size: int, work: int = WORK) -> TfIdf:
-        """Weights log((n + 1) / (texts with it + 1)) of what ``shingle_frequency`` counts in n texts."""
+        """Weights log((n + 1) / (texts with it + 1)), from the counts of ``shingle_frequency`` in n texts."""
         found = np.flatnonzero(frequency)
         order = found[np.argsort(frequency[found], kind="stable")]
         cost = np.cumsum(frequency[order].astype(np.float64) ** 2)
@@ -64,12 +64,12 @@ class TfIdf:
         weight = np.zeros(COLUMNS, np.float32)
         weight[kept] = np.log((texts + 1) / (frequency[kept] + 1))
         number = np.full(COLUMNS, -1, np.int32)
-        shared = kept[frequency[kept] > 1]  # a shingle of one text is in no product
+        shared = kept[frequency[kept] > 1]  # a shingle that only one text has is in no product
         number[shared] = np.arange(len(shared))
         return cls(unit, size, weight, number, len(shared))
 
     def vectors(self, texts: pa.Array | pa.ChunkedArray) -> sparse.csr_matrix:
-        """Of n texts: sparse int32 (n, width), each row (1 + log count) * weight, of length 2**15."""
+        """The vectors of n texts: sparse int32 (n, width), rows (1 + log count) * weight of length 2**15."""
         parts = [sparse.csr_matrix((0, self.width), dtype=np.int32)]
         for _, part in text_blocks(texts):
             counts = shingle_counts(normalise(part), self.unit, self.size)
@@ -93,12 +93,13 @@ def nearest_rows(
     floor: int = 0,
     threads: int | None = None,
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """The ``count`` rows of ``points`` with the largest product, above ``floor``, for each of ``queries``.
+    """For each of ``queries``, the ``count`` rows of ``points`` with the largest product above ``floor``.
 
-    Equal products go to the lower row, where not more than some sixteen are equal.
+    Among equal products the lower row is chosen, unless more than about sixteen are equal.
 
     Returns:
-        A query, a row of ``points`` and their product, of shape (found,) each; by query, the largest first.
+        Queries, rows of ``points`` and products, each of shape (found,), sorted by query, the largest product
+        first.
     """
     from sparse_dot_topn import sp_matmul_topn
 

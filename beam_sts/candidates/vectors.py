@@ -1,4 +1,4 @@
-"""Vectors of texts: a column of them, the model's own token vectors, or a sentence-transformers model's."""
+"""Vectors of texts: from a column, from the token vectors of the model, or from sentence-transformers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from beam_sts.io.column_paths import column_at, field_at, find_path, missing_col
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.tokens import PairTokenizer
 
-_NARROW_TABLE = "bert.embeddings.word_embeddings.embeddings.weight"  # of BERT-hash
+_NARROW_TABLE = "bert.embeddings.word_embeddings.embeddings.weight"  # in BERT-hash
 
 
 def check_vector_column(schema: pa.Schema, name: str) -> None:
-    """See that a column holds vectors.
+    """Check that a column holds vectors.
 
     Raises:
-        UserError: naming the column and the way out.
+        UserError: the column is missing or holds no vectors. The message names it.
     """
     if not find_path(schema, name):
         raise missing_column(f"--embedding {name}:", name, schema.names)
@@ -39,14 +39,14 @@ def vector_matrix(table: pa.Table, name: str, numbers: IntArray) -> NDArray[np.f
 
     Args:
         table: n rows.
-        name: of the column.
-        numbers: of the rows, for messages, shape (n,).
+        name: the name of the column.
+        numbers: the row numbers, for messages, shape (n,).
 
     Returns:
-        float32 of shape (n, dimensions); (0, 0) of no rows.
+        float32 of shape (n, dimensions); (0, 0) if there are no rows.
 
     Raises:
-        UserError: a row has none, another number of them, or one that is not finite.
+        UserError: a vector is missing, has a different length, or has a value that is not finite.
     """
     if not len(table):
         return np.empty((0, 0), np.float32)
@@ -69,9 +69,9 @@ def vector_matrix(table: pa.Table, name: str, numbers: IntArray) -> NDArray[np.f
 
 @dataclass(frozen=True)
 class TokenVectors:
-    """A checkpoint's tokenizer and token table: vectors of texts without running its transformer.
+    """The tokenizer and the token vectors of a checkpoint: vectors of texts without the transformer.
 
-    Of BERT-hash the narrow table is taken.
+    For BERT-hash these are the narrow vectors, before their projection.
     """
 
     tokenizer: PairTokenizer
@@ -79,7 +79,7 @@ class TokenVectors:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> TokenVectors:
-        """Those of a checkpoint; nothing is downloaded."""
+        """The token vectors of a checkpoint. Nothing is downloaded."""
         if checkpoint.sizes:
             table = checkpoint.weights()[_NARROW_TABLE].astype(np.float32)
         else:
@@ -88,7 +88,7 @@ class TokenVectors:
         return cls(PairTokenizer.of(checkpoint), table)
 
     def counts(self, texts: pa.Array) -> sparse.csr_matrix:
-        """How often each token is in each of n texts: sparse float32 of shape (n, tokens)."""
+        """The count of each token in each of n texts: sparse float32 of shape (n, tokens)."""
         tokens = self.tokenizer.encode(pc.fill_null(normalise(texts), "").to_pylist())
         shape = (len(tokens.offsets) - 1, len(self.table))
         matrix = sparse.csr_matrix((np.ones(len(tokens.ids), np.float32), tokens.ids, tokens.offsets), shape)
@@ -96,19 +96,20 @@ class TokenVectors:
         return matrix
 
     def frequency(self, counts: sparse.csr_matrix) -> IntArray:
-        """In how many texts each token is, of shape (tokens,)."""
+        """The number of texts with each token, shape (tokens,)."""
         return np.bincount(counts.indices, minlength=len(self.table)).astype(np.int64)
 
     def embed(self, counts: sparse.csr_matrix, frequency: IntArray, texts: int) -> NDArray[np.float32]:
-        """The mean of each text's token vectors, weighted by inverse document frequency.
+        """The mean of the token vectors of each text, weighted by inverse document frequency.
 
         Args:
-            counts: of n texts.
-            frequency: of the tokens among all texts.
-            texts: how many these are.
+            counts: the token counts of n texts.
+            frequency: the number of texts with each token.
+            texts: the number of texts in which ``frequency`` was counted.
 
         Returns:
-            float32 of shape (n, width of the table), rows of unit length, of zeros for texts without a token.
+            float32 of shape (n, width of the table). Rows have unit length, or are zero for texts without a
+            token.
         """
         weight = np.log((texts + 1) / (frequency + 1)).astype(np.float32)
         vectors = np.asarray(counts @ (self.table * weight[:, None]), np.float32)
@@ -119,14 +120,15 @@ class TokenVectors:
 
 
 def static_embedding(texts: pa.Array | pa.ChunkedArray, checkpoint: Checkpoint) -> NDArray[np.float32]:
-    """The mean of a checkpoint's own token vectors, weighted by inverse document frequency.
+    """The mean of the token vectors of a checkpoint, weighted by inverse document frequency.
 
     Args:
-        texts: n texts; null as empty.
-        checkpoint: whose tokenizer and token table to use; its transformer does not run.
+        texts: n texts; null counts as empty.
+        checkpoint: its tokenizer and token vectors are used; its transformer does not run.
 
     Returns:
-        float32 of shape (n, width of the table), rows of unit length, of zeros for texts without a token.
+        float32 of shape (n, width of the table). Rows have unit length, or are zero for texts without a
+        token.
     """
     tokens = TokenVectors.of(checkpoint)
     counts = [tokens.counts(part) for _, part in text_blocks(texts)]
@@ -136,11 +138,14 @@ def static_embedding(texts: pa.Array | pa.ChunkedArray, checkpoint: Checkpoint) 
 
 
 def sentence_embedding(texts: pa.Array | pa.ChunkedArray, model: str) -> NDArray[np.float32]:
-    """Embed texts with a sentence-transformers model, on the CPU.
+    """Embed texts on the CPU with a sentence-transformers model.
 
     Args:
-        texts: n texts; null as empty.
-        model: a folder or a Hugging Face id, which is downloaded.
+        texts: n texts; null counts as empty.
+        model: a folder, or a Hugging Face id to download.
+
+    Returns:
+        float32 of shape (n, dimensions).
 
     Raises:
         UserError: sentence-transformers is not installed, or the model cannot be loaded.

@@ -1,6 +1,7 @@
-"""The command lines: ``beam-sts VERB``, also ``python -m pipelines.VERB``."""
+"""The commands: ``beam-sts VERB``, or ``python -m pipelines.VERB``."""
 
 import logging
 
-# Beam logs this at its import, before any command could set a level, about a dependency nobody here needs.
+# Beam logs this at import, before a command can set a level. It is about dependencies that are not needed
+# here.
 logging.getLogger().addFilter(lambda record: not record.getMessage().startswith(("apitools not", "crcmod")))

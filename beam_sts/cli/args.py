@@ -1,4 +1,4 @@
-"""What the command lines share: options, Beam's among them, and what commands are called by."""
+"""The common part of the commands: their options, those of Beam, and the names of the programs."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ _PLACES = {
 """Options that name a file or a folder."""
 _URL = re.compile(r"[\w+.-]+:/")
 _STATUS = (
-    "Exit status: 0 done, 1 failed on the way (the message says whether to run it again), 2 a mistake in "
+    "Exit status: 0 success, 1 failure during the run (the message says whether to run it again), 2 error in "
     "options, input or environment, {more}130 interrupted."
 )
 
 
 def program(verb: str) -> str:
-    """What a command is called by: ``beam-sts score``, or ``python -m pipelines.score``."""
+    """The name of a command, as it was called: ``beam-sts score`` or ``python -m pipelines.score``."""
     return f"beam-sts {verb}" if sys.argv[0].startswith("beam-sts ") else f"python -m pipelines.{verb}"
 
 
 def python() -> str:
-    """The command that starts this Python again, for a line that people copy."""
+    """The command that starts this Python interpreter, for a line to copy."""
     found = shutil.which("python")
     same = found and Path(found).absolute() == Path(sys.executable).absolute()
     return "python" if same else shlex.quote(sys.executable)
 
 
 def look_at(folder: str, form: str) -> str:
-    """A command that shows the first rows of a folder of shards, for people to copy.
+    """A command to copy, which shows the first rows of a folder of shards.
 
     >>> look_at("my out/scores", "csv")
     "head -n 3 'my out/scores/part-000000.csv'"
@@ -69,15 +69,15 @@ def look_at(folder: str, form: str) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """Own options by argparse, the rest to Beam where the command takes them; an unknown one is an error.
+    """Parses the options of a command, and passes the rest to Beam if the command takes Beam's options.
 
     Args:
         verb: the command.
-        description: what it does; indented lines, commands in a module's docstring, are left out.
-        examples: arguments of it that work, shown with ``--help``.
-        beam: whether Beam's options work too.
-        first: the argument that comes before the options, for the usage line.
-        status: an exit status of this command alone, and what it means.
+        description: what it does. Indented lines (commands in a module's docstring) are left out.
+        examples: arguments that work, shown by ``--help``.
+        beam: whether the command takes Beam's options.
+        first: the argument before the options, for the usage line.
+        status: an exit status of this command only, with its meaning.
     """
 
     def __init__(
@@ -103,10 +103,12 @@ class Parser(argparse.ArgumentParser):
         self._takes_beam = beam
         self._argv: list[str] = []
         if beam:
-            self.add_argument("--help_beam", action=_HelpBeam, nargs=0, help="list all of Beam's options too")
+            self.add_argument(
+                "--help_beam", action=_HelpBeam, nargs=0, help="also list all of Beam's options"
+            )
 
     def format_help(self) -> str:
-        """Own options first, then the few of Beam's that are asked for most, then examples."""
+        """The command's options, then some of Beam's most frequent ones, then examples."""
         if not self._takes_beam:
             return super().format_help()
         whole = super().format_help()
@@ -119,9 +121,9 @@ class Parser(argparse.ArgumentParser):
         return f"{head}{brief.format_help()}\n{examples}{tail}"
 
     def split(self, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
-        """Own options, and the arguments that are Beam's.
+        """Parse the options, and return them with the arguments for Beam.
 
-        Exits with status 2 on an option that neither this command nor Beam has, naming the nearest.
+        Exits with status 2 if neither this command nor Beam has an option, and suggests the closest one.
         """
         names = [one.partition("=")[0] for one in (sys.argv[1:] if argv is None else argv)]
         if all(name in self._option_string_actions for name in names if name.startswith("-")):
@@ -135,7 +137,7 @@ class Parser(argparse.ArgumentParser):
         return self._checked(args, rest), rest
 
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
-        """Own options alone; an unknown one is refused, and the nearest named."""
+        """Parse the options of the command only. Exits with status 2 on an unknown one, with a suggestion."""
         self._check_names(argv, ())
         args, rest = self.parse_known_args(self._argv)
         if rest:
@@ -143,7 +145,7 @@ class Parser(argparse.ArgumentParser):
         return self._checked(args, ())
 
     def _checked(self, args: argparse.Namespace, beams: Iterable[str]) -> argparse.Namespace:
-        """The options, with their paths looked at and the stores' options applied."""
+        """The options after a check of their paths. Also applies the options of the stores."""
         try:
             for action in self._actions:
                 given = getattr(args, action.dest, None)
@@ -161,12 +163,12 @@ class Parser(argparse.ArgumentParser):
         return args
 
     def _check_names(self, argv: Sequence[str] | None, others: Collection[str]) -> None:
-        # Before argparse, which would only say that the option whose name is misspelt is missing.
+        # Before argparse, which would only report that the option with the misspelt name is missing.
         self._argv = list(sys.argv[1:] if argv is None else argv)
         for argument in self._argv:
             value = argument.partition("=")[2] if argument.startswith("--") else argument
             if has_secret(value):
-                remember(parts_of(value))  # whatever quotes it
+                remember(parts_of(value))  # so that any message that quotes it hides it
         seen = set()
         for argument in self._argv:
             if argument == "--":
@@ -175,16 +177,16 @@ class Parser(argparse.ArgumentParser):
             action = self._option_string_actions.get(name)
             if name.startswith("--") and " " not in name and not action and name not in others:
                 self._refuse(argument, others)
-            if name == "--input" and action and name in seen:  # of other options the last one counts
-                self.error("--input: given more than once. For several files give a folder or a pattern.")
+            if name == "--input" and action and name in seen:  # for other options, the last one counts
+                self.error("--input: given more than once. For several files, give a folder or a pattern.")
             seen.add(name)
 
     def _refuse(self, argument: str, others: Iterable[str]) -> NoReturn:
         if not argument.startswith("-"):
             value = shown(argument) if has_secret(argument) else argument
             self.error(
-                f"{value}: belongs to no option. A pattern of files goes in quotes, or the shell puts their "
-                "names in its place: --input 'data/*.parquet'."
+                f"{value}: belongs to no option. Put a pattern of files in quotes, since the shell otherwise "
+                "replaces it with file names: --input 'data/*.parquet'."
             )
         name = argument.partition("=")[0]  # its value may be a secret
         near = difflib.get_close_matches(name, [*self._option_string_actions, *others], n=1)
@@ -205,7 +207,7 @@ class Parser(argparse.ArgumentParser):
             self.error(f"{_named(action)} {text!r}: must be {kind}.")
 
     def error(self, message: str) -> NoReturn:
-        """Print the message and where help is."""
+        """Print the message and how to get help, and exit with status 2."""
         argv = " ".join(self._argv).replace("=", " ")
         console = Console(json="--log_format json" in argv)
         raise SystemExit(console.error(2, message, f"help: {self.prog} --help"))
@@ -217,12 +219,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def _check_value(action: argparse.Action, value: str) -> None:
-    """See that the value of an option is no path that nobody means, nor one that holds a secret."""
+    """Refuse a path that cannot be meant, and a path that contains a secret."""
     flag = action.option_strings[-1]
     if action.dest in _PLACES and value in ("", "-"):
         why = "standard input and output do not work here" if value else "the name is empty"
         raise UserError(f"{flag} {value or chr(39) * 2}: {why}. Name a file or a folder.")
-    if " " not in value or _URL.match(value):  # others are expressions and texts
+    if " " not in value or _URL.match(value):  # values with spaces are expressions and texts
         refuse_secrets(value, flag)
 
 
@@ -243,7 +245,7 @@ class _HelpBeam(argparse.Action):
 
 
 class _BeamParser(argparse.ArgumentParser):
-    """Beam's options; a mistake in one is told as one in ours, not with the usage of some 200 options."""
+    """Parses Beam's options. An error is reported like one in the command's options, not with 200 usages."""
 
     def __init__(self, refuse: Callable[[str], NoReturn] | None = None) -> None:
         super().__init__(add_help=False, allow_abbrev=False, conflict_handler="resolve")
@@ -256,16 +258,16 @@ class _BeamParser(argparse.ArgumentParser):
 
 
 def beam_options(beam_args: list[str]) -> tuple[Any, int, bool]:
-    """What ``local_options`` gives a command that waits for its job; Beam is imported only if asked for.
+    """The result of ``local_options`` for a command that waits for its job. Imports Beam only if needed.
 
     Args:
         beam_args: Beam's part of the command line.
 
     Returns:
-        Beam's options or None, how many processes score here, and whether the run is on this machine.
+        Beam's options or None, the number of local processes that score, and whether the run is local.
 
     Raises:
-        UserError: see there.
+        UserError: as for ``local_options``.
     """
     if not beam_args:
         return None, 1, True
@@ -275,7 +277,7 @@ def beam_options(beam_args: list[str]) -> tuple[Any, int, bool]:
 
 
 def worker_threads(options: Any) -> int | None:
-    """Threads of a scorer on a runner's workers; see ``beam_sts.cli.beam_options``."""
+    """The threads of a scorer on the workers of a runner, see ``beam_sts.cli.beam_options``."""
     from beam_sts.cli import beam_options as beams
 
     return beams.worker_threads(options)
@@ -295,7 +297,7 @@ def _beam_parser(refuse: Callable[[str], NoReturn] | None = None) -> argparse.Ar
 
 def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
     for child in cls.__subclasses__():
-        # PipelineOptions' own test doubles and other packages' options do not run here.
+        # Test doubles of Beam, and options of other packages, do not apply here.
         if child.__module__.startswith("apache_beam.") and "test" not in child.__module__:
             yield child
         yield from _subclasses(child)

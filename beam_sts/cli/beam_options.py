@@ -1,4 +1,4 @@
-"""What Beam's options say about a run: who runs it, with how many processes, and whether it runs at all."""
+"""Interpretation of Beam's options: the runner, the number of processes, and whether the job runs at all."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ _LONGEST_JOB = 365 * 24 * 60 * 60  # seconds
 def local_options(
     beam_args: list[str], *, waits: bool = False, here: Machine | None = None
 ) -> tuple[PipelineOptions, int, bool]:
-    """Beam's options, how many processes score here, and whether the run is local.
+    """Beam's options, the number of local processes that score, and whether the run is local.
 
-    A process has one scorer, whose threads all workers of that process share. So only processes divide the
-    cores among them, not the worker threads of ``multi_threading``.
+    A process has one scorer, whose threads are shared by all workers of the process. So the cores are divided
+    among processes only, not among the worker threads of ``multi_threading``.
 
     Args:
         beam_args: Beam's part of the command line.
-        waits: whether the command continues with what the job wrote, so that the job must run.
-        here: what the runner may find; default: this machine.
+        waits: whether the command continues with the output of the job, so that the job must run.
+        here: the machine that is checked for the runner; by default this machine.
 
     Raises:
-        UserError: the runner is one that loses rows, something that it needs is missing, or a job that the
-            command waits for would not run.
+        UserError: the runner loses rows, something that it needs is missing, or a job that the command waits
+            for would not run.
     """
     options = PipelineOptions(beam_args)
     if waits:
@@ -64,26 +64,25 @@ def local_options(
 
 
 def runner_of(options: PipelineOptions) -> FnApiRunner | None:
-    """Who runs a pipeline, where the options alone must not say it.
+    """The runner to use instead of DirectRunner; None to use the runner that the options name.
 
-    DirectRunner, the default, looks for Prism first and downloads it; without that it takes this one. None is
-    the runner of the options.
+    DirectRunner, the default, first looks for Prism and downloads it, and uses this runner only without it.
     """
     named = options.view_as(StandardOptions).runner
     return _LocalRunner() if not named or is_runner(options, "direct") else None
 
 
 class _LocalRunner(FnApiRunner):
-    """Beam's runner; its worker processes are silent when a signal ends the command, and end with it.
+    """Beam's local runner, whose worker processes end silently with the command if a signal ends it.
 
-    Ctrl-C reaches every process of a terminal's group. Beam's workers would print a traceback each, also
-    while they start; and those of a launcher that is killed would work on until they miss it.
+    Ctrl-C reaches every process in the terminal's process group. Otherwise each of Beam's workers would print
+    a traceback, even during its start, and the workers of a killed launcher would continue for a while.
     """
 
     def run_via_runner_api(
         self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
     ) -> PipelineResult:
-        # Ignored signals stay so in the program that a shell becomes.
+        # A program that the shell executes inherits the ignored signals.
         tied = [sys.executable, "-IS", child.__file__, str(os.getpid()), "SIGKILL"]
         command = f"trap '' INT TERM; exec {shlex.join([*tied, sys.executable, '-m', worker.__name__])}"
         for environment in pipeline_proto.components.environments.values():
@@ -93,7 +92,7 @@ class _LocalRunner(FnApiRunner):
 
 
 def _end_job_server_with_us(options: PipelineOptions) -> None:
-    """Have a job server that Beam starts end with this process, however that ends."""
+    """Make a job server that Beam starts end with this process, however this process ends."""
     if sys.platform == "linux" and (is_runner(options, "flink") or is_runner(options, "spark")):
         server = options.view_as(JobServerOptions)
         command = [child.__file__, str(os.getpid()), "SIGTERM", server.job_server_java_launcher]
@@ -102,11 +101,11 @@ def _end_job_server_with_us(options: PipelineOptions) -> None:
 
 
 def _let_jobs_take_long(options: PipelineOptions, beam_args: list[str]) -> None:
-    """Have no job fail for its length.
+    """Raise a timeout, so that long jobs do not fail.
 
-    Beam's timeout of requests to a job server, five minutes, is also that of the streams of a job's states,
-    where the server knows the job before it runs: Prism, and the one in this process. The command then ended
-    with DEADLINE_EXCEEDED. Whether the server answers at all is looked at before.
+    Beam's timeout for requests to a job server, five minutes, also applies to the stream of job states of
+    servers that know the job before it runs: Prism, and the one in this process. Without this, commands would
+    end with DEADLINE_EXCEEDED. Whether the server answers at all is checked earlier.
     """
     named = {arg.partition("=")[0].replace("-", "_") for arg in beam_args}
     if "__job_server_timeout" not in named:
@@ -114,16 +113,16 @@ def _let_jobs_take_long(options: PipelineOptions, beam_args: list[str]) -> None:
 
 
 def worker_threads(options: PipelineOptions) -> int | None:
-    """Threads of a scorer on a runner's workers: 1 where that starts a process per core, as Dataflow does."""
+    """The threads of a scorer on a runner's workers: 1 if it starts a process per core, like Dataflow."""
     debug = options.view_as(DebugOptions)
     one_process = debug.lookup_experiment("no_use_multiple_sdk_containers")
     return 1 if is_runner(options, "dataflow") and not one_process else None
 
 
 def only_built(options: PipelineOptions) -> str | None:
-    """What comes of a job that Beam builds and does not run; None if it runs.
+    """The result of a job that Beam builds but does not run; None if it runs.
 
-    Dataflow's templates are such jobs, the launcher of a Flex Template asks for one, and so does --dry_run.
+    Examples are Dataflow's templates, jobs for the launcher of a Flex Template, and --dry_run.
     """
     if not is_runner(options, "dataflow"):
         return None
@@ -137,5 +136,5 @@ def _check_runs(options: PipelineOptions) -> None:
     if only_built(options):
         raise UserError(
             "--template_location, --dry_run: this command waits for its job and continues with its output. "
-            "Leave them out; templates are for pipelines.score."
+            "Leave them out. Only beam-sts score can build templates."
         )

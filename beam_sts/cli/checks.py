@@ -1,4 +1,4 @@
-"""Checks of options that several commands make before the long work."""
+"""Checks of options before the long work, shared by several commands."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from beam_sts.extras import need
 
 
 def check_at_least(args: argparse.Namespace, **least: int) -> None:
-    """See that numbers of a command are not too small; those not given are left alone.
+    """Check that numeric options are large enough. Options that are not given are not checked.
 
     Raises:
-        UserError: naming the option, its value and the bound.
+        UserError: one is too small. The message names the option, its value and the bound.
 
     >>> check_at_least(argparse.Namespace(threads=4, rows=None), threads=1, rows=1)
     """
@@ -24,10 +24,10 @@ def check_at_least(args: argparse.Namespace, **least: int) -> None:
 
 
 def check_shares(args: argparse.Namespace, *names: str) -> None:
-    """See that options of a command are numbers from 0 to 1, as scores and shares are.
+    """Check that options are numbers from 0 to 1, such as scores and fractions.
 
     Raises:
-        UserError: naming the option and its value.
+        UserError: one is not. The message names the option and its value.
 
     >>> check_shares(argparse.Namespace(threshold=0.9), "threshold")
     """
@@ -36,7 +36,7 @@ def check_shares(args: argparse.Namespace, *names: str) -> None:
 
 
 def check_installed(what: str, extra: str, *packages: str) -> None:
-    """End the process with status 2 where a command's packages are not installed, naming the extra."""
+    """Exit with status 2 if packages of a command are not installed. The message names the extra."""
     try:
         need(what, extra, *packages)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""How a command speaks and ends: progress, its summary, and what goes wrong as one screen."""
+"""The output of a command: progress, its summary, and a short message for an error."""
 
 from __future__ import annotations
 
@@ -28,22 +28,25 @@ from beam_sts.io.names import told
 from beam_sts.links import report_it
 from beam_sts.secrets import hide_secrets
 
-_POLL_SECONDS, _POLL_SHARE = 0.5, 20  # at most a twentieth of the time goes into counting
+_POLL_SECONDS, _POLL_SHARE = 0.5, 20  # counting takes at most a twentieth of the time
 _LOG_SECONDS = 10.0
-_LONGEST = 500  # characters of a library's message
+_LONGEST = 500  # characters of a library's message that are shown
 _WORKER_THREAD = "run_worker"  # Beam's name for the thread that waits for a worker process
 
 
 def guarded(
     run: Callable[[], int], *, stays: str, again: str | None = None, console: Console | None = None
 ) -> int:
-    """Run a command; turn what goes wrong into one screen and an exit status.
+    """Run a command, and turn any error into a short message and an exit status.
 
     Args:
-        run: the command; gives its exit status.
-        stays: what of its work is there when it ends early, as a sentence without its full stop.
-        again: what continues it then, such as "run the same command again to go on".
-        console: how it speaks.
+        run: the command. It returns its exit status.
+        stays: what is kept of its work if it ends early, as a sentence without a full stop.
+        again: how to continue it then, such as "run the same command again to continue".
+        console: where the command prints.
+
+    Returns:
+        The exit status.
     """
     _leave_pandas_out()
     console = console or Console()
@@ -57,7 +60,7 @@ def guarded(
 
     def watch(failed: threading.ExceptHookArgs) -> None:
         if failed.thread is None or failed.thread.name != _WORKER_THREAD:
-            # Beam's threads that lose the connection say nothing that the message below does not.
+            # Errors of Beam's threads about lost connections add nothing to the message below.
             if _debugging() or not failed.exc_type.__module__.startswith("grpc"):
                 logging.getLogger(__name__).error(
                     "in a thread: %s: %s", failed.exc_type.__name__, failed.exc_value
@@ -65,12 +68,12 @@ def guarded(
             return
         # With multi_processing Beam waits forever for a worker process that has died.
         if finished.is_set():
-            return  # it is one of those that are ended here
+            return  # this process has ended the worker
         finished.set()
         _end_workers()
         code = int(str(failed.exc_value).rpartition(" ")[2])
-        status = code if code >= 0 else 128 - code  # as a shell gives the number of a signal
-        killed = " (killed; the kernel does so when memory is short: try fewer --direct_num_workers)"
+        status = code if code >= 0 else 128 - code  # in a shell's form for the number of a signal
+        killed = " (killed, probably by the kernel for lack of memory: try fewer --direct_num_workers)"
         why = f"a worker process ended with status {status}{killed if status == 137 else ''}."
         os._exit(console.error(1, why, rest))
 
@@ -93,11 +96,11 @@ def guarded(
 
 
 def kept_in(output: str) -> dict[str, str]:
-    """What ``guarded`` says of a command that resumes from its output folder."""
+    """The messages of ``guarded`` for a command that resumes from its output folder."""
     way = " with --takeover" if "://" in output else ""  # an interrupted run leaves its lease in a store
     return {
-        "stays": f"What is committed in {output} stays",
-        "again": f"run the same command again{way} to go on",
+        "stays": f"What is committed in {output} is kept",
+        "again": f"run the same command again{way} to continue",
     }
 
 
@@ -108,9 +111,9 @@ class _NoPandas(MetaPathFinder):
 
 
 def _leave_pandas_out() -> None:
-    """Have pyarrow take pandas for not installed; a command does not use it, and it takes 0.2 s.
+    """Make pyarrow treat pandas as not installed: commands do not use it, and its import takes 0.2 s.
 
-    pyarrow imports it at the first list, to see whether that is a Series. It asks once in a process.
+    pyarrow imports pandas at its first conversion of a list, once per process, to check for a Series.
     """
     pyarrow = sys.modules.get("pyarrow")
     if pyarrow is None or "pandas" in sys.modules:
@@ -131,7 +134,7 @@ def _told(error: Exception, stays: str, again: str | None, console: Console) -> 
         console.note("traceback", traceback.format_exc())
     said = _without_runner(*_named(error))[:_LONGEST]
     if _may_pass(error, said):
-        # What is in the way may be gone the next time; after anything else the same would happen again.
+        # Only after a temporary problem is it useful to run the command again.
         then = f": once the cause is gone, {again}" if again else ""
         return console.error(1, said, f"{stays}{then}.", _HOW)
     fault = "This is a fault of beam_sts, or an input that it does not support."
@@ -139,7 +142,7 @@ def _told(error: Exception, stays: str, again: str | None, console: Console) -> 
 
 
 def _named(error: Exception) -> tuple[str, str]:
-    """What an unexpected error is called, and the line that says what it is."""
+    """The type of an unexpected error, and the line that describes it."""
     if type(error).__module__.startswith("grpc") and hasattr(error, "details"):  # as text it ends with a ">"
         return f"gRPC {error.code().name}", " ".join(str(error.details()).split())  # type: ignore[attr-defined]
     return type(error).__name__, _gist(str(error))
@@ -167,7 +170,7 @@ _HOW = "BEAM_STS_DEBUG=1 prints the traceback."
 
 
 def _may_pass(error: Exception, said: str) -> bool:
-    """Whether an error comes from outside: a disk, a network, memory, a worker; also told as text by Beam."""
+    """Whether an error is external: of a disk, the network, memory or a worker. Beam may pass it as text."""
     outside = {"EOFError", "IOException", "OutOfMemoryError", "OutOfMemoryException"}  # torch's, DuckDB's
     kinds: list[type] = [OSError, MemoryError]
     for kind in kinds:
@@ -175,7 +178,7 @@ def _may_pass(error: Exception, said: str) -> bool:
         outside.add(kind.__name__)
     name = said.partition(":")[0].rpartition(".")[2]
     remote = type(error).__module__.partition(".")[0] in ("grpc", "botocore", "aiohttp", "google", "azure")
-    # An engine's error in which no Python of ours has raised: a worker or a machine was lost.
+    # An error of the engine without a Python traceback: a worker or a machine was lost.
     lost = bool(_JAVA_STACK.search(str(error))) and _PYTHON_STACK not in str(error)
     return isinstance(error, (OSError, MemoryError)) or name in outside or remote or lost
 
@@ -186,11 +189,11 @@ def _debugging() -> bool:
 
 @contextmanager
 def _logs(console: Console) -> Iterator[None]:
-    """Logging of every library goes through standard error as it is now, and in JSON lines if asked for."""
+    """Send the logs of all libraries to the current standard error, as JSON lines if requested."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("root").setLevel(logging.ERROR)  # Beam's import warnings
     if not _debugging():
-        for name in ("common", "worker.data_plane"):  # a traceback for each try, for each lost connection
+        for name in ("common", "worker.data_plane"):  # log a traceback per attempt, or per lost connection
             logging.getLogger(f"apache_beam.runners.{name}").setLevel(logging.CRITICAL)
     loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
     raw = getattr(sys.stderr, "raw", sys.stderr)
@@ -199,7 +202,7 @@ def _logs(console: Console) -> Iterator[None]:
         for logger in loggers
         for handler in logger.handlers
         if isinstance(handler, logging.StreamHandler)
-        and "stream" in vars(handler)  # logging's last resort looks for standard error each time
+        and "stream" in vars(handler)  # logging's last resort looks up standard error for each record
         and handler.stream in (raw, sys.stderr)
     ]
     for handler, _, _ in moved:
@@ -217,7 +220,7 @@ def _logs(console: Console) -> Iterator[None]:
 
 
 class _JsonLines(logging.Formatter):
-    """A log record as a line of JSON; what training logs is its progress."""
+    """Formats a log record as a line of JSON. The logs of training are its progress."""
 
     def format(self, record: logging.LogRecord) -> str:
         message = hide_secrets(super().format(record))
@@ -231,7 +234,7 @@ def _json_log(message: str, level: str = "warning") -> str:
 
 
 def _end_workers() -> None:
-    """Kill the processes that this one started, and theirs, before they print how they miss it."""
+    """Kill all descendants of this process, before they print errors about its end."""
     processes = [os.getpid()]
     for process in processes:
         for file in Path(f"/proc/{process}/task").glob("*/children"):
@@ -243,13 +246,13 @@ def _end_workers() -> None:
 
 
 def _without_runner(kind: str, message: str) -> str:
-    """An error as it was raised in a worker: Beam puts its own type before it and the step after it."""
+    """An error as raised in a worker, without the type and the step that Beam puts around it."""
     message, step, _ = message.partition(" [while running")
     return message if step else f"{kind}: {message}"
 
 
 def user_error(error: BaseException | None) -> str | None:
-    """The message of the UserError in a chain of causes, also of one that crossed a process as text."""
+    """The message of the UserError in a chain of causes, even if it came from another process as text."""
     marker = f"{UserError.__module__}.{UserError.__qualname__}: "
     while error is not None:
         text = str(error)
@@ -261,13 +264,13 @@ def user_error(error: BaseException | None) -> str | None:
 
 @dataclass(frozen=True)
 class Console:
-    """How a command speaks: to people, in JSON lines to programs, or not at all but for errors."""
+    """Prints the output of a command: as text, as JSON lines, or errors only."""
 
     quiet: bool = False
     json: bool = False
 
     def finish(self, lines: Iterable[tuple[str, str]], summary: dict[str, Any]) -> None:
-        """The end of a run, on standard output: a table of names and texts, or one line of JSON."""
+        """Print the summary on standard output, as a table of names and texts or as one line of JSON."""
         if self.quiet:
             return
         if self.json:
@@ -276,24 +279,24 @@ class Console:
             say(*(f"{name:<10} {text}" for name, text in lines))
 
     def show(self, lines: Iterable[str], summary: dict[str, Any]) -> None:
-        """A result on standard output: lines for people, or one line of JSON."""
+        """Print a result on standard output, as text or as one line of JSON."""
         if self.json or self.quiet:
             self.finish((), summary)
         else:
             say(*lines)
 
     def error(self, status: int, *lines: str) -> int:
-        """What went wrong, on standard error and without secrets; gives the exit status back."""
+        """Print an error on standard error, without secrets. Returns the exit status."""
         complain(*self._error(lines, status))
         return status
 
     def ending(self, line: str, status: int) -> str:
-        """How a command says that a signal ended it, with its line break."""
+        """The message that a signal has ended the command, with a line break."""
         shown = self._error([line], status) if self.json else [hide_secrets(line)]
         return "".join(f"{fitting(safe(each), sys.stderr)}\n" for each in shown)
 
     def note(self, event: str, text: str) -> None:
-        """More about a run, on standard error and without secrets."""
+        """Print a message about a run on standard error, without secrets."""
         text = hide_secrets(text)
         complain(*([json.dumps({"event": event, "message": text})] if self.json else text.splitlines()))
 
@@ -306,38 +309,38 @@ class Console:
 
 
 def add_console_options(parser: argparse.ArgumentParser) -> None:
-    """Give a command ``--quiet`` and ``--log_format``."""
+    """Add ``--quiet`` and ``--log_format`` to a command."""
     group = parser.add_argument_group("terminal")
     group.add_argument("--quiet", action="store_true", help="print errors only")
     group.add_argument(
         "--log_format",
         choices=("text", "json"),
         default="text",
-        help="json: progress and errors as JSON lines on standard error, the summary as one on standard "
-        "output",
+        help="json: progress and errors as JSON lines on standard error, the summary as a JSON line on "
+        "standard output",
     )
 
 
 def console_of(args: argparse.Namespace) -> Console:
-    """The console that the options ask for."""
+    """Make the console from the options."""
     return Console(args.quiet, args.log_format == "json")
 
 
 def note_renamed(console: Console, changed: dict[str, str]) -> None:
-    """Say which columns of ours have another name, since the input has theirs."""
+    """Print which added columns are renamed, since the input has columns of the same names."""
     if changed:
         console.note("columns", f"columns: {told(changed)}")
 
 
 class Clock:
-    """Seconds of the parts of a run, by name."""
+    """Measures the seconds of the parts of a run, by name."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        """End a part."""
+        """End a part of the run."""
         now = time.perf_counter()
         self.seconds[name], self._last = round(now - self._last, 3), now
 
@@ -351,14 +354,14 @@ def progress(
     where: Callable[[], str] = str,
     console: Console | None = None,
 ) -> Iterator[None]:
-    """Show rate, time left and place while a local run works: a bar on a terminal, plain lines otherwise.
+    """Show the rate, the remaining time and the current file of a local run, as a bar or as lines.
 
     Args:
-        total: units of the whole run.
-        done: counts the units that are committed; called twice a second, less often where it takes long.
-        unit: what is counted.
-        where: says what is being worked on, such as a file; called after ``done``.
-        console: how to speak.
+        total: number of units in the whole run.
+        done: returns the number of committed units; called twice a second, less often if it is slow.
+        unit: name of the unit.
+        where: returns a label for the current work, such as a file; called after ``done``.
+        console: the verbosity and form of output.
     """
     stop, console = threading.Event(), console or Console()
     terminal = sys.stderr is not None and sys.stderr.isatty() and not console.json
@@ -376,7 +379,7 @@ def progress(
     def count(last: int) -> int:
         try:
             return done()
-        except OSError:  # a failing store ends the run with its reason, not its display
+        except OSError:  # a failing store should end the run, not its display
             return last
 
     def watch() -> None:

@@ -1,11 +1,11 @@
-r"""Remove near-duplicates from a corpus: verified pairs only, and a receipt for every removed row.
+r"""Remove near-duplicates from a corpus, with a verified score and a receipt for each removed row.
 
     python -m pipelines.dedup --input 'corpus/*.parquet' --output clean/ --text text --id url
     python -m pipelines.dedup --input new.jsonl --against clean/kept --output fresh/ --text text
     python -m pipelines.dedup --input 'corpus/*.parquet' --output strict/ --text text --id url \
         --from_pairs clean --threshold 0.95
 
-The output folder resumes: run the same command again and it takes the scores that are there.
+To resume, run the same command again: it reuses the scores in the output folder.
 """
 
 from __future__ import annotations
@@ -72,22 +72,22 @@ EXAMPLES = (
 
 @dataclass(frozen=True, kw_only=True)
 class CommandSettings(DedupSettings):
-    """What the command has besides: shards, and the search for clusters in Beam."""
+    """The settings that only the command has: shards, and the search for clusters in Beam."""
 
     keep_rows: float | None = setting(
         None,
-        "at least so many rows stay, or a share of them such as 0.8: by the lowest threshold that gives it, "
-        "--threshold or more",
+        "the fewest rows that stay, as a number or as a fraction such as 0.8; the lowest threshold that "
+        "gives them is used, at least --threshold",
         optional(check_rows_wanted),
         metavar="N",
         read=read_rows_wanted,
     )
-    rows_per_shard: int = setting(ROWS_PER_SHARD, "rows of each output shard", whole(1), metavar="N")
+    rows_per_shard: int = setting(ROWS_PER_SHARD, "most rows in an output shard", whole(1), metavar="N")
     component_rounds: int | None = like(BeamDedupSettings, "component_rounds", None, rule=optional(whole(0)))
 
 
 def parser() -> Parser:
-    """The command's own options."""
+    """The options of the command."""
     p = Parser("dedup", __doc__, EXAMPLES)
     data = p.add_argument_group("input and output")
     rule = p.add_argument_group("what is a duplicate, and which row stays")
@@ -101,8 +101,8 @@ def parser() -> Parser:
         "--text",
         default="text",
         metavar="COL",
-        help="column of the texts, a.b in a struct; several, joined by commas; or an SQL expression "
-        "(default: text)",
+        help="text column, a.b for a field of a struct; several columns, joined by commas; or an SQL "
+        "expression (default: text)",
     )
     data.add_argument("--id", metavar="COL", help="column of distinct ids (default: row numbers, as _id)")
     add_format_options(p.add_argument_group("formats"))
@@ -120,11 +120,11 @@ def parser() -> Parser:
     data.add_argument("--against_embedding", metavar="COL", help="its vectors (default: as --embedding)")
     add_options(data, of, "within", "one_to_one")
     data.add_argument(
-        "--from_pairs", metavar="DIR", help="take the scores of that earlier run; score what it left out"
+        "--from_pairs", metavar="DIR", help="reuse the scores of that earlier run; score only missing pairs"
     )
     add_options(verify, of, "rule", "model_share", "languages", "score_all", "cascade_model", "cascade_band")
     add_options(rule, of, "empty")
-    parts = p.add_argument_group("passages: what is looked for inside the rows, without a model")
+    parts = p.add_argument_group("passages: search inside the rows, without a model")
     add_options(parts, PassageSettings, "contains", "unit", "contained", "unit_words", "repeats", "remove")
     add_options(machine, of, "component_rounds")
     add_options(data, of, "rows_per_shard", "output_prefix")
@@ -134,7 +134,7 @@ def parser() -> Parser:
 
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
-    """Deduplicate; gives the exit status."""
+    """Deduplicate. Returns the exit status."""
     options, _, local = beam_options(beam_args)
     passages = from_args(PassageSettings, args)
     if passages.wanted:
@@ -144,8 +144,8 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     settings = from_args(CommandSettings, args)
     if settings.keep_rows and not local:
         raise UserError(
-            "--keep_rows: looks at all pairs at once, on one machine. Leave it out here, then give it with "
-            f"--from_pairs {args.output} and without --runner, to another --output."
+            "--keep_rows: needs all pairs at once, on one machine. Leave it out here, and give it afterwards "
+            f"with --from_pairs {args.output}, another --output and no --runner."
         )
     job = prepare(args, settings)
     with claim(job.output, job.fingerprint, overwrite=args.overwrite, takeover=args.takeover) as output:
@@ -161,7 +161,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
 
 
 def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str, Any]:
-    """Read, propose, verify, decide, write; gives the summary."""
+    """Run on one machine: read, propose, verify, decide, write. Returns the summary."""
     watch = Watch(console_of(args))
     settings = job.settings
     plan = Plan(job.proposal, settings.policy, job.checkpoint, settings.max_pairs, settings.learning)
@@ -225,7 +225,7 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
 
 
 class Watch:
-    """Shows how far a run is, and clocks it."""
+    """Shows the progress of a run, and measures its time."""
 
     def __init__(self, console: Console) -> None:
         self._console, self._clock = console, Clock()
@@ -233,7 +233,7 @@ class Watch:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Of each part of the run."""
+        """The seconds of each part of the run."""
         return self._clock.seconds
 
     def lap(self, name: str) -> None:
@@ -242,7 +242,7 @@ class Watch:
 
     @contextmanager
     def stage(self, unit: str, total: int) -> Iterator[Callable[[int, str], None]]:
-        """A bar, or lines; of pairs also when they were scored."""
+        """Show the progress of a stage as a bar or as lines. For pairs, also record the timeline."""
         if unit == "pairs":
             self.lap("candidates")
         steps, pace = Steps(), Pace()
@@ -267,7 +267,7 @@ def _report(
 
 
 def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[str, Any]:
-    """The same by a Beam runner; gives the summary."""
+    """Run with a Beam runner. Returns the summary."""
     import apache_beam as beam
     from apache_beam.options.pipeline_options import StandardOptions
 
@@ -303,8 +303,8 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
     schema = pairs_schema(job.sources[0].id_type, against=against is not None)
     if job.earlier:
         inputs["scored"] = plan_scored(job.earlier.pairs, schema, compared=job.earlier.compared)
-    # Slices are committed one by one, but what becomes of a row takes all of them: nothing is skipped.
-    job.output.drop("pairs", job.output.numbers("pairs"), "pairs")  # one machine cuts them otherwise
+    # Slices are committed one by one, but a decision about a row needs all slices, so nothing is skipped.
+    job.output.drop("pairs", job.output.numbers("pairs"), "pairs")  # a local run cuts shards differently
     with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:
         parts = {
             name: pipeline | f"Slices of {name}" >> beam.Create(units, reshuffle=False)
@@ -336,14 +336,14 @@ def _verifier(job: DedupJob, texts: pa.LargeStringArray, learnt: Learnt) -> Veri
 
 
 def _profile(argv: Sequence[str] | None) -> str:
-    """The profile that is asked for: its settings are defaults, so it must be known before the others."""
+    """The requested profile. Its settings are defaults for the other options, so it must be known first."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--profile", nargs="?")
     return str(early.parse_known_args(argv)[0].profile)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line."""
+    """Run the command. Returns the exit status."""
     own = parser()
     own.set_defaults(**PROFILES.get(_profile(argv), {}))
     args, beam_args = own.split(argv)

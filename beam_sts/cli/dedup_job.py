@@ -1,4 +1,4 @@
-"""A run of ``pipelines.dedup`` whose inputs, models and settings were looked at before the long work."""
+"""A run of ``beam-sts dedup``, with its inputs, models and settings checked before the long work."""
 
 from __future__ import annotations
 
@@ -48,19 +48,20 @@ _OF_SCORES = (
     *("rule", "model_share", "symmetric", "long_text", "precision", "cascade_band", "form"),
     *("boilerplate", "languages"),
 )
-"""Settings that scores depend on."""
+"""Settings on which scores depend."""
 _BEFORE = {
     **{"guard": "none", "max_lost": None, "form": "none", "score_all": True},
     **{"profile": "default", "boilerplate": "counted", "languages": "ignored"},
 }
-"""Settings of runs from before there were these."""
+"""Values for runs by earlier versions, which did not have these settings."""
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """A run whose pairs are used.
+    """An earlier run whose pairs are reused.
 
-    ``compared``: it looked at facts by the same guard. ``completes``: it may have left out what matters now.
+    ``compared``: it compared facts with the same guard. ``completes``: it may lack results that are needed
+    now.
     """
 
     pairs: str
@@ -70,7 +71,7 @@ class Earlier:
 
 @dataclass(frozen=True)
 class DedupJob:
-    """A run whose inputs, models and settings have been looked at and hold together."""
+    """A run with checked inputs, models and settings."""
 
     settings: DedupSettings
     sources: list[Source]
@@ -83,21 +84,21 @@ class DedupJob:
 
     @property
     def output(self) -> OutputFolder:
-        """Where the shards go."""
+        """The output folder."""
         return self.writer.output
 
     @property
     def models(self) -> str:
-        """The fingerprint of all that scores."""
+        """The fingerprint of all models that score."""
         names = self.fingerprint["model"], self.fingerprint["cascade_model"]
         return "+".join(name for name in names if name)
 
 
 def prepare(args: argparse.Namespace, settings: DedupSettings) -> DedupJob:
-    """Look at everything before the long work.
+    """Check everything before the long work.
 
     Raises:
-        UserError: the first thing that is wrong.
+        UserError: something is wrong. The first problem is reported.
     """
     settings.check_inputs(lambda name: f"--{name}", against=bool(args.against))
     options = read_options(args)
@@ -156,26 +157,26 @@ _MAKERS = {
 
 
 def _makers(proposal: Proposal, keep: KeepPolicy) -> list[str]:
-    """Packages whose versions decide what is proposed and kept."""
+    """The packages whose versions affect candidates and decisions."""
     names = {name for source in proposal.sources for name in _MAKERS.get(source.partition(":")[0], ())}
     return sorted({*names, "scipy", "py3langid", *(["duckdb"] if keep.name.startswith("highest:") else [])})
 
 
 def _said(value: Any) -> Any:
-    """An option's value as it was given."""
+    """The value of an option as it was given."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def _earlier(folder: str, fingerprint: dict[str, Any], settings: DedupSettings) -> Earlier:
-    """The run whose pairs are used; the fingerprint takes over what it scored with."""
+    """The earlier run whose pairs are reused. Its models are entered in the fingerprint."""
     run = Run.at(folder, "--from_pairs")
     check_run(run.output.root, "pairs", f"--from_pairs {folder}")
     before = run.fingerprint
     for key in ("input", "against"):
         if before[key] != fingerprint[key]:
             raise UserError(
-                f"--from_pairs {folder}: is of another --{key}, or its files have changed. Give that one, or "
-                "leave --from_pairs out to score again."
+                f"--from_pairs {folder}: has another --{key}, or the files have changed. Give the same "
+                f"--{key}, or leave out --from_pairs to score again."
             )
     was, now = {**_BEFORE, **before["settings"]}, fingerprint["settings"]
     for key in ("text", "id", "empty", "against_text", "against_id", "within"):
@@ -183,8 +184,8 @@ def _earlier(folder: str, fingerprint: dict[str, Any], settings: DedupSettings) 
             raise UserError(f"--from_pairs {folder}: was made with --{key} {was[key]}, not {now[key]}.")
     if was["guard"] != "none" and "score_all" not in before["settings"]:
         raise UserError(
-            f"--from_pairs {folder}: is of a version that gave pairs kept by --guard no score. Run it again "
-            "first."
+            f"--from_pairs {folder}: was made by a version that did not score pairs rejected by --guard. Run "
+            "it again first."
         )
     compares = settings.guard != "none" or settings.max_lost is not None
     compared = was["guard"] == now["guard"] and (was["guard"] != "none" or was["max_lost"] is not None)
@@ -205,13 +206,13 @@ def _earlier(folder: str, fingerprint: dict[str, Any], settings: DedupSettings) 
 def _check_scores(
     folder: str, before: dict[str, Any], fingerprint: dict[str, Any], was: dict[str, Any]
 ) -> None:
-    """See that what the earlier run left out would be scored as it scored."""
+    """Check that pairs that the earlier run did not score would be scored in the same way now."""
     now = fingerprint["settings"]
     wrong = [f"--{key} {was[key]}" for key in _OF_SCORES if was[key] != now[key]]
     models = ("model", "cascade_model")
     wrong += [f"another --{key}" for key in models if before[key] != fingerprint[key]]
     if wrong:
         raise UserError(
-            f"--from_pairs {folder}: pairs that it did not score would be scored now, and it scored with "
-            f"{', '.join(wrong)}. Give the same, or leave --from_pairs out."
+            f"--from_pairs {folder}: some pairs that it did not score are needed now, but it scored with "
+            f"{', '.join(wrong)}. Give the same, or leave out --from_pairs."
         )

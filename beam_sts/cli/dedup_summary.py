@@ -1,4 +1,4 @@
-"""The summary of ``pipelines.dedup``: counts that add up, as JSON and as lines for the terminal."""
+"""The summary of ``beam-sts dedup``, as JSON and as lines for the terminal."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from beam_sts.io.summary import score_histogram
 def counts_of(
     corpus: Corpus, settled: Settled, edges: Edges, shards: PairShards, threshold: float
 ) -> DedupCounts:
-    """What was counted on one machine."""
+    """The counts of a run on one machine."""
     rows, made = corpus.rows, settled.made
     sizes = np.bincount(np.bincount(settled.rows.cluster[: rows.own], minlength=1))
     scores = edges.pairs.scores
@@ -55,7 +55,7 @@ def counts_of(
 
 
 def row_counts(job: DedupJob) -> RowCounts:
-    """Rows by what became of them, from the records of the slices.
+    """The numbers of rows by outcome, from the records of the slices.
 
     Raises:
         RuntimeError: the counts do not add up.
@@ -76,16 +76,16 @@ def summarise(
     seconds: dict[str, float],
     timeline: dict[str, Any],
 ) -> dict[str, Any]:
-    """The run's summary.
+    """Make the summary of a run.
 
     Args:
-        args: the command's options.
-        job: what was run.
-        path: by what it ran.
-        rows: what became of them.
-        counts: as of ``DedupCounts.summary``.
-        seconds: of each part of the run.
-        timeline: of the scoring, if there is one.
+        args: the options of the command.
+        job: the run.
+        path: how it ran: on one machine, or with which runner.
+        rows: the numbers of rows by outcome.
+        counts: from ``DedupCounts.summary``.
+        seconds: the seconds of each part of the run.
+        timeline: the timeline of the scoring, if there is one.
     """
     damaged = {"shards_damaged": counts.pop("shards_damaged"), "timeline": timeline}
     measured = {"seconds": seconds, "peak_memory_mib": _peak_memory()}
@@ -93,11 +93,11 @@ def summarise(
 
 
 def _about(args: argparse.Namespace, job: DedupJob) -> dict[str, Any]:
-    """What the run was."""
+    """The description of the run."""
     return {
         "pipeline": "dedup",
         "input": describe_input(args.input, job.sources[0].plan.files),
-        # With --from_pairs the model is the earlier run's.
+        # With --from_pairs, the model is that of the earlier run.
         "model": {**describe_model(job.checkpoint), "sha256": job.fingerprint["model"]},
         "fingerprint": digest(job.fingerprint),
         "cascade": {"model": args.cascade_model, "band": job.settings.band} if job.cascade else None,
@@ -113,13 +113,13 @@ def _about(args: argparse.Namespace, job: DedupJob) -> dict[str, Any]:
 
 
 def _peak_memory() -> int:
-    """Most memory of this process so far, in MiB."""
+    """The peak memory of this process so far, in MiB."""
     kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(kib / 1024 if sys.platform == "linux" else kib / 1024**2)
 
 
 def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
-    """The summary as a table: names and texts, the next command last."""
+    """The summary as a table of names and texts. The last line is the next command."""
     counts = {name: f"{summary[f'rows_{name}']:,}" for name in ("read", "kept", "removed", "rejected")}
     local = summary["path"] == "one machine"
     lines = [
@@ -139,7 +139,7 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
     lines += [("", said) for said in learnt_lines(summary)]
     for report in summary["candidates"]:
         hot = (
-            f"; {report['hot']:,} hot buckets, {report['pairs_capped']:,} pairs not made"
+            f"; {report['hot']:,} hot buckets, {report['pairs_capped']:,} pairs left out"
             if report.get("hot")
             else ""
         )
@@ -154,29 +154,39 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         )
     )
     if summary["pairs_reused"]:
-        lines.append(("resumed", f"{summary['pairs_reused']:,} scores were there"))
+        lines.append(("resumed", f"{summary['pairs_reused']:,} existing scores reused"))
     if summary["shards_damaged"]:
-        lines.append(("damaged", f"{summary['shards_damaged']:,} shards that were there: made again"))
+        lines.append(("damaged", f"{summary['shards_damaged']:,} damaged shards, written again"))
     if summary["cascade"]:
         verify = summary["verify"]
         lines.append(
-            ("cascade", f"{verify['cascaded']:,} pairs went up, {verify['changed']:,} decisions changed")
+            (
+                "cascade",
+                f"{verify['cascaded']:,} pairs scored by the second model, {verify['changed']:,} decisions "
+                "changed",
+            )
         )
     if summary["pairs_guarded"]:
-        lines.append(
-            ("guarded", f"{summary['pairs_guarded']:,} pairs of such scores differ in a fact: no duplicates")
-        )
+        lines.append(("guarded", f"{summary['pairs_guarded']:,} pairs differ in a fact: not duplicates"))
     if summary["pairs_parted"]:
-        lines.append(("parted", f"{summary['pairs_parted']:,} such pairs each say too much beyond the other"))
+        lines.append(
+            ("parted", f"{summary['pairs_parted']:,} pairs: each text has too much that the other lacks")
+        )
     if summary["pairs_bounded"]:
         lines.append(
-            ("bounded", f"{summary['pairs_bounded']:,} pairs cannot reach the threshold: no model was asked")
+            (
+                "bounded",
+                f"{summary['pairs_bounded']:,} pairs cannot reach the threshold: not scored by the model",
+            )
         )
     if summary["pairs_failed"]:
-        lines.append(("failed", f"{summary['pairs_failed']:,} pairs could not be scored: their rows stay"))
+        lines.append(("failed", f"{summary['pairs_failed']:,} pairs could not be scored, so their rows stay"))
     if summary["unverified"]:
         lines.append(
-            ("unverified", f"{summary['unverified']:,} rows stay that were not compared with every survivor")
+            (
+                "unverified",
+                f"{summary['unverified']:,} rows stay, since they were not compared with every survivor",
+            )
         )
     largest = summary["largest_clusters"][:1]
     lines.append(
@@ -191,12 +201,13 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         )
     )
     if summary["thresholds"]:
-        lines.append(("thresholds", "removed rows (clusters) had the threshold been"))
+        lines.append(("thresholds", "removed rows (clusters) at other thresholds"))
     else:
         lines.append(
             (
                 "thresholds",
-                f"not counted: see report; without --runner, with --from_pairs {shlex.quote(root)}",
+                f"not counted: see the report; to count, use --from_pairs {shlex.quote(root)} without "
+                "--runner",
             )
         )
     for row in summary["thresholds"]:
@@ -204,7 +215,7 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         lines.append(("", f"{row['threshold']:<5} {row['removed']:>10,} ({row['clusters']:,}){mark}"))
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in summary["seconds"].items())
     lines.append(("time", f"{sum(summary['seconds'].values()):.1f} s: {seconds}"))
-    lines.append(("memory", f"{summary['peak_memory_mib']:,} MiB at most in this process"))
+    lines.append(("memory", f"{summary['peak_memory_mib']:,} MiB at the peak, in this process"))
     lines.append(("output", root))
     lines.append(("report", f"{root}/report.html"))
     lines.append(("next", f"{program('explain')} --run {shlex.quote(root)} ID"))

@@ -1,4 +1,4 @@
-"""What every summary and report says of its input and its model."""
+"""Descriptions of the input and the model, for summaries and reports."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _DECIDING = ("numpy", "pyarrow", "tokenizers", "torch", "transformers")
 
 
 def add_report_options(parser: argparse._ActionsContainer) -> None:
-    """Give a command ``--report_examples``."""
+    """Add ``--report_examples`` to a command."""
     parser.add_argument(
         "--report_examples",
         type=int,
         default=5,
         metavar="N",
-        help="rows of each kind that report.html shows; 0: no text of the input (default: %(default)s)",
+        help="rows of each kind that report.html shows; 0 for no texts of the input (default: %(default)s)",
     )
 
 
 def input_identity(plan: InputPlan) -> list[dict[str, Any]]:
-    """What a run depends on of its input, for the fingerprint."""
+    """The identity of the input files, for the fingerprint."""
     return [
         {"path": file.path, "size": file.size, "identity": file.identity, "content": content}
         for file, content in zip(plan.files, plan.contents, strict=True)
@@ -40,17 +40,17 @@ def input_identity(plan: InputPlan) -> list[dict[str, Any]]:
 
 
 def versions_of(*packages: str) -> dict[str, str | None]:
-    """Versions that decide texts, candidates, scores or bytes, for the fingerprint; None: not installed.
+    """Versions on which texts, candidates, scores or bytes depend, for the fingerprint. None: not installed.
 
     Args:
-        packages: by the names of their distributions, besides those that decide in every run.
+        packages: names of distributions, besides those that matter in every run.
     """
     found: dict[str, str | None] = {"beam_sts": beam_sts.__version__, "unicode": unicodedata.unidata_version}
     return found | {name: version_of(name) for name in (*_DECIDING, *packages)}
 
 
 def version_of(package: str) -> str | None:
-    """The version of a distribution, which is not imported; None: not installed."""
+    """The version of a distribution, without importing it. None: not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -58,7 +58,7 @@ def version_of(package: str) -> str | None:
 
 
 def describe_input(pattern: str, files: Sequence[InputFile]) -> dict[str, Any]:
-    """The input in a few lines, however many files it has."""
+    """A short description of the input, whatever its number of files."""
     return {
         "pattern": pattern,
         "files": len(files),
@@ -68,7 +68,7 @@ def describe_input(pattern: str, files: Sequence[InputFile]) -> dict[str, Any]:
 
 
 def describe_model(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The model, with its figures where it is a known one."""
+    """A description of the model, with published figures if it is a known one."""
     known = next((info for info in known_models() if info.name == checkpoint.name.partition("@")[0]), None)
     return {
         "name": checkpoint.name,
@@ -83,5 +83,5 @@ def describe_model(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def digest(fingerprint: dict[str, Any]) -> str:
-    """SHA-256 of everything that the output depends on, as 64 hex digits."""
+    """The SHA-256 of a fingerprint, as 64 hexadecimal digits."""
     return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()

@@ -1,10 +1,10 @@
-r"""Measure which system answers better and with what confidence, or how scores agree with people's marks.
+r"""Compare systems by the similarity of their answers to references, or scores with marks by people.
 
     python -m pipelines.evaluate --input answers.jsonl --text_a answer --text_b reference \
         --group system --by question_id --baseline a
     python -m pipelines.evaluate --input gold.parquet --score gold
 
-Systems are compared question by question: paired, with intervals, and with gates for CI.
+Systems are compared question by question: paired, with confidence intervals, and with gates for CI.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ Records = list[dict[str, Any]]
 
 
 def prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> EvaluateJob:
-    """Look at everything before the long work.
+    """Check everything before the long work.
 
     Args:
-        args: the command's options.
-        threads: of each worker process, if ``--threads`` is not given.
-        local: whether this machine is the one that scores.
+        args: the options of the command.
+        threads: the threads of each worker process, if ``--threads`` is not given.
+        local: whether this machine does the scoring.
 
     Raises:
-        UserError: the first thing that is wrong.
+        UserError: something is wrong. The first problem is reported.
     """
     check_options(args)
     if local:
@@ -112,7 +112,7 @@ def prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> Ev
 
 
 def _fits(args: argparse.Namespace) -> bool:
-    """Whether the calibration is to be fitted: asked for, or its file is not there and there are marks."""
+    """Whether to fit the calibration: if requested, or if there are marks and the file does not exist."""
     if not args.calibration:
         return False
     fs, inside = file_system(args.calibration)
@@ -125,7 +125,7 @@ def _read_calibration(args: argparse.Namespace) -> Calibration | None:
     fs, inside = file_system(args.calibration)
     if not fs.exists(inside):
         raise UserError(
-            f"--calibration {args.calibration}: is not there. Fit it on answers with people's marks: name "
+            f"--calibration {args.calibration}: does not exist. Fit it on answers with marks by people: name "
             "their column with --score."
         )
     try:
@@ -135,11 +135,11 @@ def _read_calibration(args: argparse.Namespace) -> Calibration | None:
 
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
-    """Evaluate; gives the exit status."""
+    """Evaluate. Returns the exit status."""
     if beam_args and not args.output:
         raise UserError(
-            f"{beam_args[0].partition('=')[0]}: workers leave their results in an output folder; name one "
-            "with --output, or leave Beam's options out to run in this process."
+            f"{beam_args[0].partition('=')[0]}: workers write their results to an output folder. Name one "
+            "with --output, or leave out Beam's options to run in this process."
         )
     if args.consistency:
         return run_consistency(args, beam_args)
@@ -153,7 +153,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
         job = replace(job, output=output)
         before, damaged = output.resume(job.plan.slices, verify=args.verify)
         if damaged:
-            console_of(args).note("damaged", f"damaged: {len(damaged):,} shards that were there: made again")
+            console_of(args).note("damaged", f"damaged: {len(damaged):,} damaged shards, written again")
         _commit_missing(job, output, before, options if beam_args else None, local, console_of(args))
         output.finish({"scores": job.settings.scored_schema, "rejected": job.settings.rejected_schema})
         records, entries = _read_records(job, output)
@@ -161,7 +161,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
 
 
 def score_here(job: EvaluateJob, console: Console) -> tuple[Records, Entries]:
-    """Score every slice in this process."""
+    """Score all slices in this process."""
     records: Records = []
     parts: list[tuple[int, pa.Table]] = []
     scorer = _scorer(job)
@@ -175,7 +175,7 @@ def score_here(job: EvaluateJob, console: Console) -> tuple[Records, Entries]:
 def _commit_missing(
     job: EvaluateJob, output: OutputFolder, before: set[int], options: Any, local: bool, console: Console
 ) -> None:
-    """Score the slices but for those of before: by Beam with options, in this process without."""
+    """Score the slices that are not committed yet: by Beam if there are options, else in this process."""
     units = [[part for part in unit if part.index not in before] for unit in job.plan.units]
     units = [unit for unit in units if unit]
     if not units:
@@ -211,7 +211,7 @@ def _scorer(job: EvaluateJob) -> PairScorer:
 
 
 def _read_records(job: EvaluateJob, output: OutputFolder) -> tuple[Records, Entries]:
-    """What the slices left, one after the other: their texts are not read."""
+    """Read the results of the slices one by one, without their texts."""
     records: Records = []
     parts: list[tuple[int, pa.Table]] = []
     for part in job.plan.slices:
@@ -222,7 +222,7 @@ def _read_records(job: EvaluateJob, output: OutputFolder) -> tuple[Records, Entr
 
 
 def finish(args: argparse.Namespace, job: EvaluateJob, records: Records, entries: Entries) -> int:
-    """Make the result of the scores, and write what was asked for; gives the exit status.
+    """Compute the result from the scores, and write the requested files. Returns the exit status.
 
     Raises:
         UserError: the result is undefined.
@@ -261,7 +261,7 @@ def finish(args: argparse.Namespace, job: EvaluateJob, records: Records, entries
 
 
 def _calibrate(args: argparse.Namespace, job: EvaluateJob, entries: Entries) -> dict[str, Any] | None:
-    """Fit and save the calibration where that is asked for; gives what there is to say of it."""
+    """Fit and save the calibration if requested. Returns its description."""
     curve = job.settings.calibration
     if curve is None and not _fits(args):
         return None
@@ -280,7 +280,7 @@ def _calibrate(args: argparse.Namespace, job: EvaluateJob, entries: Entries) -> 
             raise UserError(f"--calibration {args.calibration}: {error}.") from error
         publish(args.calibration, curve.dump().encode())
     low, high = curve.scale
-    off = "" if curve.error is None else f", off by {curve.error:.3g} on marks it was not fitted on"
+    off = "" if curve.error is None else f", error {curve.error:.3g} on held-out marks"
     said = f"{curve.method} curve to {curve.gold} ({low:g} to {high:g}) from {curve.count:,} marks{off}"
     way = "fitted and saved; the figures here are not calibrated" if fitted else "applied to every score"
     return {
@@ -326,7 +326,7 @@ def _write(
 
 
 def rejected_examples(rejected: Sequence[dict[str, Any]], each: int) -> dict[str, list[Example]]:
-    """Rejected rows for the page: of each kind of reason the first ``each``."""
+    """Rejected rows for the report: the first ``each`` for each kind of reason."""
     kinds = Counter[str]()
     shown: list[Example] = []
     for bad in rejected:
@@ -346,15 +346,15 @@ EXAMPLES = (
 
 
 def parser() -> Parser:
-    """The command's options."""
+    """The options of the command."""
     options = Parser("evaluate", __doc__, EXAMPLES, status=f"{GATE_FAILED} a gate failed")
     add_options(options)
     return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line."""
+    """Run the command. Returns the exit status."""
     args, beam_args = parser().split(argv)
-    written = {"stays": "The files asked for are written at the end"}
+    written = {"stays": "The requested files are written at the end"}
     ends = kept_in(args.output) if args.output else written
     return guarded(lambda: run(args, beam_args), **ends, console=console_of(args))

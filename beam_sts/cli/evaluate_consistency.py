@@ -1,4 +1,4 @@
-"""``pipelines.evaluate --consistency``: how far the answers to each question agree, without references."""
+"""``beam-sts evaluate --consistency``: how far the answers to each question agree, without references."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ _NOT_TAKEN = (
 )
 _SHOWN = 10
 QUESTIONS_LISTED = 10_000
-"""Questions that the JSON lists: all, or of more those that agree least."""
+"""The most questions in the JSON output. If there are more, those with the least agreement are listed."""
 
 
 @dataclass(frozen=True)
 class ConsistencyJob:
-    """A run whose input, model and settings have been looked at and hold together."""
+    """A run with checked input, model and settings."""
 
     plan: InputPlan
     checkpoint: Checkpoint
@@ -80,10 +80,10 @@ class ConsistencyJob:
 
 
 def run_consistency(args: argparse.Namespace, beam_args: list[str]) -> int:
-    """Compare the answers to each question, write and print the result; gives the exit status.
+    """Compare the answers to each question, and write and print the result. Returns the exit status.
 
     Raises:
-        UserError: an option does not go with ``--consistency``, or the input cannot be used.
+        UserError: an option excludes ``--consistency``, or the input cannot be used.
     """
     options, processes, local = beam_options(beam_args)
     threads = default_threads(args.device, processes) if local else worker_threads(options)
@@ -96,7 +96,7 @@ def run_consistency(args: argparse.Namespace, beam_args: list[str]) -> int:
         before, damaged = output.resume(job.plan.slices, verify=args.verify)
         done = parts_committed(job.settings, output, verify=args.verify)
         if damaged:
-            console_of(args).note("damaged", f"damaged: {len(damaged):,} shards that were there: made again")
+            console_of(args).note("damaged", f"damaged: {len(damaged):,} damaged shards, written again")
         wanted = [part for part in range(job.settings.parts) if part not in done]
         if wanted and beam_args:
             _compare_by_beam(job, output, options, local)
@@ -120,11 +120,11 @@ def run_consistency(args: argparse.Namespace, beam_args: list[str]) -> int:
 
 
 def _prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> ConsistencyJob:
-    """Look at everything before the long work."""
+    """Check everything before the long work."""
     for name in _NOT_TAKEN:
         if getattr(args, name):
             raise UserError(
-                f"--{name}: does not go with --consistency, which compares answers. Leave it out."
+                f"--{name}: is not possible with --consistency, which compares answers. Leave it out."
             )
     for name, what in (("text_a", "the answers"), ("by", "the question, or of its id")):
         if not getattr(args, name):
@@ -170,7 +170,7 @@ def _scorer(job: ConsistencyJob) -> PairScorer:
 
 @contextmanager
 def _progress(job: ConsistencyJob, wanted: Sequence[int], args: argparse.Namespace) -> Iterator[Any]:
-    """Show how many parts are done; gives a function that counts what passes."""
+    """Show how many parts are done. Yields a function that counts the parts that pass through it."""
     done = 0
 
     def step(parts: Iterable[Any]) -> Iterator[Any]:
@@ -184,7 +184,7 @@ def _progress(job: ConsistencyJob, wanted: Sequence[int], args: argparse.Namespa
 
 
 def _compare_without_output(job: ConsistencyJob, args: argparse.Namespace) -> tuple[pa.Table, Records]:
-    """The questions, and the counts of each slice; texts are on disk, those of one part in memory."""
+    """The questions, and the counts of each slice. Texts are on disk; those of one part are in memory."""
     records: list[dict[str, Any]] = []
 
     def counted() -> Iterator[SliceData]:
@@ -267,7 +267,7 @@ def _lines(found: dict[str, Any], groups: list[GroupMean], args: argparse.Namesp
     questions = [each for each in found["questions"] if each["mean"] is not None]
     mean = "undefined: no question has two answers"
     if found["mean"] is not None:
-        mean = f"{found['mean']:.4f}, the mean over questions of the mean score of each two answers"
+        mean = f"{found['mean']:.4f}, the mean over questions of the mean score of all pairs of answers"
     scored, rejected = f"{found['rows_scored']:,} scored", f"{found['rows_rejected']:,} rejected"
     lines = [
         f"{found['model']} on {found['input']}",

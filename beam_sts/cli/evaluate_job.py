@@ -1,4 +1,4 @@
-"""What a run of ``beam-sts evaluate`` is made of."""
+"""A run of ``beam-sts evaluate``: its parts, and how they are made."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from beam_sts.scoring.tokens import PairTokenizer
 
 @dataclass(frozen=True)
 class EvaluateJob:
-    """A run whose input, model and settings have been looked at and hold together."""
+    """A run with checked input, model and settings."""
 
     pattern: str
     plan: InputPlan
@@ -32,9 +32,9 @@ class EvaluateJob:
 
 
 def load_model(args: argparse.Namespace, threads: int | None) -> tuple[Checkpoint, dict[str, Any]]:
-    """The checkpoint, and how each worker's ``PairScorer`` runs it.
+    """Load the checkpoint. Also returns the arguments with which each worker runs its ``PairScorer``.
 
-    The backend is settled here and not by each worker, so that all score alike.
+    The backend is chosen here and not by each worker, so that all workers give the same scores.
     """
     checkpoint = load_checkpoint(args.model, **trust(args))
     tokenizer = PairTokenizer.of(checkpoint)
@@ -46,7 +46,7 @@ def load_model(args: argparse.Namespace, threads: int | None) -> tuple[Checkpoin
 def fingerprint_of(
     args: argparse.Namespace, plan: InputPlan, checkpoint: Checkpoint, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the output depends on, with the settings that only this kind of evaluation has."""
+    """Everything on which the output depends, including the settings of this kind of evaluation."""
     scoring = {name: getattr(args, name) for name in ("precision", "long_text")}
     return {
         "pipeline": "evaluate",

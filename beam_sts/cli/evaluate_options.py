@@ -1,4 +1,4 @@
-"""The options of ``pipelines.evaluate``, and whether they go together."""
+"""The options of ``beam-sts evaluate``, and the check of their combination."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from beam_sts.settings import add_options as add_settings
 from beam_sts.settings import rules_of
 
 GATE_FAILED = 3
-"""The exit status of a broken gate."""
+"""The exit status if a gate fails."""
 _FILES = ("json", "plot", "report", "junit", "markdown", "sheet", "calibration")
 
 
@@ -44,15 +44,15 @@ _RULES: dict[str, Rule] = {
 
 
 def add_options(options: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the options of the command."""
     data = options.add_argument_group("input")
     data.add_argument(
         "--input",
         required=True,
         metavar="PATTERN",
-        help="file, folder, pattern or fsspec URL of the formats that score reads",
+        help="file, folder, pattern or fsspec URL, in any format that score reads",
     )
-    data.add_argument("--text_a", metavar="COL", help="column of the answers (default: recognised)")
+    data.add_argument("--text_a", metavar="COL", help="column of the answers (default: detected)")
     data.add_argument(
         "--text_b",
         metavar="COL[,COL]",
@@ -61,24 +61,24 @@ def add_options(options: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--systems",
         metavar="COL,COL[,COL]",
-        help="columns of the answers of several systems, in place of --text_a and --group",
+        help="columns of the answers of several systems, instead of --text_a and --group",
     )
     data.add_argument(
         "--references",
         choices=SEVERAL,
         default=SEVERAL[0],
-        help="of several references a row: the best of their scores, or the mean (default: %(default)s)",
+        help="with several references per row: use their best score or the mean (default: %(default)s)",
     )
     data.add_argument(
         "--score",
         metavar="COL",
-        help="column of people's marks, any scale or true/false: adds the correlations, by group too",
+        help="column of marks by people, any scale or true/false: adds correlations, also by group",
     )
     compared = options.add_argument_group("comparison")
     compared.add_argument(
         "--group",
         metavar="COL",
-        help="column to group by, such as the system: adds each group's mean, with its confidence interval",
+        help="column to group by, such as the system: adds the mean of each group, with confidence interval",
     )
     compared.add_argument(
         "--by",
@@ -93,46 +93,50 @@ def add_options(options: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="of bootstrap, sheet and the sample of --consistency (default: %(default)s)",
+        help="random seed of bootstrap, sheet and --consistency's sample (default: %(default)s)",
     )
     agreeing = options.add_argument_group("consistency")
     agreeing.add_argument(
         "--consistency",
         action="store_true",
-        help="without references: how far the answers to each question (--by) agree among themselves",
+        help="without references: how far the answers to each question (--by) agree with each other",
     )
     agreeing.add_argument(
         "--threshold",
         type=float,
         default=THRESHOLD,
         metavar="T",
-        help="score from which two answers have one meaning (default: %(default)s)",
+        help="score from which two answers have the same meaning (default: %(default)s)",
     )
-    gates = options.add_argument_group("gates", f"a broken gate: exit status {GATE_FAILED}")
-    gates.add_argument("--fail_under", type=float, metavar="X", help="least mean of any group")
+    gates = options.add_argument_group("gates", f"exit status {GATE_FAILED} if a gate fails")
+    gates.add_argument(
+        "--fail_under", type=float, metavar="X", help="fail if the mean of any group is below X"
+    )
     gates.add_argument(
         "--max_regression",
         type=float,
         metavar="X",
-        help="fail if the estimated loss of any group against the baseline is above X",
+        help="fail if the estimated loss of any group relative to the baseline is above X",
     )
     results = options.add_argument_group("results")
     results.add_argument("--json", metavar="FILE", help="the result as JSON")
-    results.add_argument("--report", metavar="FILE", help="the result as one page to look at: HTML")
+    results.add_argument("--report", metavar="FILE", help="the result as an HTML page")
     results.add_argument("--junit", metavar="FILE", help="the gates as JUnit XML")
     results.add_argument("--markdown", metavar="FILE", help="the result in GitHub's Markdown")
     results.add_argument(
         "--plot", metavar="FILE", help="a scatter plot as PNG (needs --score and the extra 'plot')"
     )
     results.add_argument(
-        "--output", metavar="DIR", help="folder for the scored rows, in order, and the rejected ones"
+        "--output", metavar="DIR", help="folder for the scored rows, in order, and the rejected rows"
     )
     add_settings(results, ScoreSettings, "output_prefix")
-    results.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
+    results.add_argument(
+        "--overwrite", action="store_true", help="delete the output of an earlier run in DIR"
+    )
     results.add_argument(
         "--sheet",
         metavar="FILE",
-        help="answers to mark, as CSV: where model and --score disagree; or a sample over all scores",
+        help="CSV file of answers to mark: where model and --score disagree, or a sample over all scores",
     )
     results.add_argument(
         "--sheet_rows", type=int, default=200, metavar="N", help="rows of the sheet (default: %(default)s)"
@@ -142,10 +146,10 @@ def add_options(options: argparse.ArgumentParser) -> None:
     scale.add_argument(
         "--calibration",
         metavar="FILE",
-        help="with --score, a file to fit and write; if it is there, the curve to apply to every score",
+        help="with --score, a file to fit and write; if it exists, the curve to apply to all scores",
     )
     scale.add_argument(
-        "--calibrate", choices=METHODS, help=f"fit again, by this method (default: {METHODS[0]})"
+        "--calibrate", choices=METHODS, help=f"fit again, with this method (default: {METHODS[0]})"
     )
     add_format_options(options.add_argument_group("formats"))
     scoring = options.add_argument_group("scoring")
@@ -153,22 +157,22 @@ def add_options(options: argparse.ArgumentParser) -> None:
         "--rule",
         choices=tuple(RULES),
         default=MODEL_RULE,
-        help="an answer's score: the model's similarity, or for long answers and short references `answer`, "
-        "which reads passages, numbers, names and negations too (default: %(default)s)",
+        help="score of an answer: the model's similarity, or, for long answers and short references, "
+        "`answer`, which also uses passages, numbers, names and negations (default: %(default)s)",
     )
     add_scoring_options(scoring, options.add_argument_group("machine"))
     add_console_options(options)
 
 
 def check_options(args: argparse.Namespace) -> None:
-    """See that options go together, and that what they name can be written.
+    """Check the combination of options, and that the named files can be written.
 
     Raises:
-        UserError: the first thing that is wrong.
+        UserError: something is wrong. The first problem is reported.
     """
     if args.plot:
         if not args.score:
-            raise UserError("--plot: draws the score against a gold score; name its column with --score.")
+            raise UserError("--plot: plots scores against gold scores. Name their column with --score.")
         try:
             require_matplotlib()
         except ImportError as error:
@@ -177,22 +181,22 @@ def check_options(args: argparse.Namespace) -> None:
     if args.baseline is not None or args.max_regression is not None:
         flag = "--baseline" if args.baseline is not None else "--max_regression"
         if not (args.systems or args.group):
-            raise UserError(f"{flag}: needs groups to compare; name their column with --group, or --systems.")
+            raise UserError(
+                f"{flag}: needs groups to compare. Name their column with --group, or use --systems."
+            )
         if not (args.systems or args.by):
             raise UserError(
-                f"{flag}: groups are compared question by question; name the column of the question, or "
+                f"{flag}: groups are compared question by question. Name the column of the question, or "
                 "of its id, with --by."
             )
         if args.baseline is None:
-            raise UserError("--max_regression: needs the group to compare with; name it with --baseline.")
+            raise UserError("--max_regression: needs the group to compare with. Name it with --baseline.")
     if args.calibrate and not (args.score and args.calibration):
-        raise UserError(
-            "--calibrate: needs --score, the marks to fit to, and --calibration, a file to write."
-        )
+        raise UserError("--calibrate: needs --score, the marks to fit, and --calibration, the file to write.")
     if args.output and args.output.lower().endswith((".jsonl", ".json", ".csv", ".parquet")):
         form = args.output.rpartition(".")[2].lower().removesuffix("l").replace("json", "jsonl")
         raise UserError(
-            f"--output {args.output}: names a folder, which gets shards; give "
+            f"--output {args.output}: is the name of a folder for shards. Give "
             f"--output {args.output.rpartition('.')[0]} --output_format {form}."
         )
     for name in _FILES:
@@ -201,16 +205,16 @@ def check_options(args: argparse.Namespace) -> None:
     if args.sheet:
         fs, inside = file_system(args.sheet)
         if fs.exists(inside):
-            raise UserError(f"--sheet {args.sheet}: is there already. Give another name.")
+            raise UserError(f"--sheet {args.sheet}: exists already. Give another name.")
 
 
 def _check_writable(flag: str, path: str) -> None:
-    """Fail before the long work, where that can be known: on the local file system."""
+    """Fail before the long work if a file cannot be written, as far as the local file system tells."""
     if not is_local(path):
         return
     file = Path(path.removeprefix("file://")).absolute()
     if file.is_dir():
-        raise UserError(f"{flag} {path}: is a folder; name a file.")
+        raise UserError(f"{flag} {path}: is a folder. Name a file.")
     existing = next(parent for parent in file.parents if parent.exists())
     if not (existing.is_dir() and os.access(existing, os.W_OK)):
         raise UserError(f"{flag} {path}: cannot be written below {existing}.")

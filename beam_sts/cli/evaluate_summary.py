@@ -1,4 +1,4 @@
-"""What a run of ``pipelines.evaluate`` says at its end: lines for people, and what its page is made of."""
+"""The output of ``beam-sts evaluate``: lines for the terminal, and the data of its report."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FILES = ("json", "plot", "report", "junit", "markdown", "sheet", "calibration",
 
 
 def result_lines(found: Evaluation) -> list[str]:
-    """The result for people."""
+    """The result as lines for the terminal."""
     order = ", mean of both orders" if found.symmetric else ""
     against = f" against {found.gold}" if found.gold else ""
     scored, rejected = f"{found.rows_scored:,} scored", f"{found.rows_rejected:,} rejected"
@@ -56,14 +56,14 @@ def result_lines(found: Evaluation) -> list[str]:
 
 
 def written(args: Any) -> list[str]:
-    """Where the result is, or how to see more of it."""
+    """The files of the result, or how to see more of it."""
     files = [f"{name:<9} {path}" for name in _FILES if (path := getattr(args, name))]
-    return files or [f"{'next':<10}the same command with --report report.html shows the answers behind it"]
+    return files or [f"{'next':<10}the same command with --report report.html shows the answers"]
 
 
 def _by_group(found: Evaluation) -> list[str]:
     groups, correlations = found.groups, {one.group: one for one in found.agreement}
-    if found.gold and not found.comparisons:  # the genres of a gold set are not ranked
+    if found.gold and not found.comparisons:  # groups of a gold set, such as genres, are not ranked
         groups = sorted(groups, key=lambda each: each.group)
     shown = groups[:GROUPS_SHOWN]
     name = found.group or ""
@@ -101,7 +101,7 @@ def _compared(one: Comparison) -> list[str]:
 
 
 def _safe(text: str) -> str:
-    """A text of the input without what would act on a terminal."""
+    """A text of the input, without characters that control a terminal."""
     return shorten(text) or ""
 
 
@@ -113,7 +113,7 @@ def _interval(mean: GroupMean) -> str:
 def page_summary(
     job: EvaluateJob, found: Evaluation, entries: Entries, records: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The result in the shape of the other pipelines' summaries, with what its charts are drawn from."""
+    """The result in the form of the other commands' summaries, with the data of its charts."""
     scores = entries.score
     logits = job.settings.calibration is None and bool(scores.min() < 0 or scores.max() > 1)
     total = TokenCounts.total(TokenCounts.read(record, some=True) for record in records).dump()
@@ -150,7 +150,7 @@ def page_summary(
 
 
 def _shown(value: Any) -> Any:
-    """A part of the result with its texts as a page shows them."""
+    """A part of the result, with its texts shortened for the report."""
     if isinstance(value, dict):
         return {_shown(name): _shown(item) for name, item in value.items()}
     if isinstance(value, list):

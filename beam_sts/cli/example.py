@@ -1,4 +1,4 @@
-"""Write the example file: pairs of texts with people's scores, and say what to try on it.
+"""Write an example file of text pairs with scores by people, and suggest commands to try on it.
 
 beam-sts example
 """
@@ -14,25 +14,26 @@ from beam_sts.cli.terminal import say
 from beam_sts.errors import UserError
 
 PAIRS = Path(__file__).parents[1] / "example_pairs.jsonl"
-"""62 pairs of the project's own: columns id, sentence1, sentence2 and gold, 0 to 1."""
+"""62 pairs, made for this project: columns id, sentence1, sentence2 and gold, from 0 to 1."""
 EXAMPLES = ("", "--output mine.jsonl")
 
 
 def write(output: Path) -> list[str]:
-    """Write the file, which must not be there yet; gives what to say.
+    """Write the file, unless it exists with other content. Returns the lines to print.
 
     Raises:
-        UserError: the file is there with other content, or cannot be written.
+        UserError: the file exists with other content, or cannot be written.
     """
     content = PAIRS.read_bytes()
     try:
         if output.exists() and output.read_bytes() != content:
-            raise UserError(f"--output {output}: is there already. Give another name.")
+            raise UserError(f"--output {output}: exists already. Give another name.")
         output.write_bytes(content)
     except OSError as error:
         raise UserError(f"--output {output}: cannot be written: {error.strerror}.") from error
     return [
-        f"wrote      {output}: {content.count(b'{')} pairs of texts, with people's scores in the column gold",
+        f"wrote      {output}: "
+        f"{content.count(b'{')} pairs of texts, with scores by people in the column gold",
         f"score      beam-sts score --input {output} --output scored",
         f"dedup      beam-sts dedup --input {output} --output clean --text sentence1 --id id",
         f"mine       beam-sts mine --input {output} --output mined --text sentence1",
@@ -41,7 +42,7 @@ def write(output: Path) -> list[str]:
 
 
 def parser() -> Parser:
-    """The command's options."""
+    """The options of the command."""
     p = Parser("example", __doc__, EXAMPLES, beam=False)
     p.add_argument(
         "--output", metavar="FILE", default="pairs.jsonl", help="the file to write (default: %(default)s)"
@@ -50,7 +51,7 @@ def parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line."""
+    """Run the command. Returns the exit status."""
     args = parser().parse(argv)
 
     def run() -> int:

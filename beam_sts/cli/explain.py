@@ -1,8 +1,9 @@
-"""Why a row was kept or removed: its cluster, the scores, and the two texts with their difference.
+"""Explain why a row was kept or removed: its cluster, its scores, and the difference of the two texts.
 
-    python -m pipelines.explain --run clean/ ID
+    beam-sts explain --run clean/ ID
 
-Colours on a terminal (not with NO_COLOR set); elsewhere [-removed-] and {+added+}.
+Differences are coloured on a terminal (unless NO_COLOR is set), and otherwise shown as [-removed-] and
+{+added+}.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _COLOURS: Marks = (("\x1b[31m", "\x1b[0m"), ("\x1b[32m", "\x1b[0m"))
 
 
 def difference(first: str, second: str, *, colour: bool) -> Safe:
-    """What only the first text has and what only the second has, word by word, safe for a terminal.
+    """Show the difference of two texts, word by word, in a form that is safe for a terminal.
 
     >>> difference("a red cat", "a blue cat", colour=False)
     'a [-red-] {+blue+} cat'
@@ -36,16 +37,16 @@ EXAMPLES = ("--run clean 1042",)
 
 
 def parser() -> Parser:
-    """The command's options."""
+    """The options of the command."""
     p = Parser("explain", __doc__, EXAMPLES, beam=False, first="ID")
-    p.add_argument("--run", required=True, metavar="DIR", help="output folder of pipelines.dedup")
-    p.add_argument("id", metavar="ID", help="id of a row of its input")
+    p.add_argument("--run", required=True, metavar="DIR", help="output folder of beam-sts dedup")
+    p.add_argument("id", metavar="ID", help="id of a row in its input")
     add_storage_options(p)
     return p
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line."""
+    """Run the command. Returns the exit status."""
     args = parser().parse(argv)
 
     def run() -> int:

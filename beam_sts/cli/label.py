@@ -1,9 +1,9 @@
-"""Choose a threshold by labelling a few pairs of a finished run of pipelines.dedup.
+"""Choose a threshold by labelling a few pairs of a finished run of dedup.
 
-python -m pipelines.label --run clean/ --sheet first.csv --pairs 100    # writes a sheet
-(fill in the column label: 1 duplicate, 0 not)
-python -m pipelines.label --run clean/ --read first.csv --sheet second.csv --pairs 100    # where it decides
-python -m pipelines.label --run clean/ --read first.csv second.csv --precision 0.95
+beam-sts label --run clean/ --sheet first.csv --pairs 100    # writes a sheet
+(fill in the column label: 1 for duplicates, 0 for others)
+beam-sts label --run clean/ --read first.csv --sheet second.csv --pairs 100    # more pairs, where they decide
+beam-sts label --run clean/ --read first.csv second.csv --precision 0.95
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ from beam_sts.io.slices import ReadOptions
 from beam_sts.io.streams import sniff_encoding
 
 _LONGEST = 2_000  # characters of a text in the sheet
-_MORE = 5  # times as many pairs are looked at for their kinds of difference
-_TABLE = 5  # steps between the thresholds of the table
+_MORE = 5  # times as many pairs are examined for their kinds of difference
+_TABLE = 5  # steps between the thresholds in the table
 _YES, _NO = ("1", "1.0", "y", "yes", "true"), ("0", "0.0", "n", "no", "false")
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the threshold is to reach: a precision, with a confidence, in an interval of a width."""
+    """The required precision with its confidence, and the required width of its confidence interval."""
 
     precision: float = 0.95
     confidence: float = CONFIDENCE
@@ -65,7 +65,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Marked:
-    """A pair of a sheet that has a label; ``kind`` is empty in sheets of earlier versions."""
+    """A pair in a sheet that has a label. ``kind`` is empty in sheets of earlier versions."""
 
     ids: tuple[str, str]
     score: float
@@ -75,10 +75,10 @@ class Marked:
 
 
 def scored_pairs(run: Run) -> pa.Table:
-    """The pairs of a run that a threshold decides about, with their scores.
+    """The pairs of a run whose outcome depends on the threshold, with their scores.
 
-    Pairs that differ in a fact are no duplicates at any threshold; where the run scored only what may reach
-    its threshold, those below it are too few to tell.
+    Pairs that differ in a fact are not duplicates at any threshold. If the run scored only pairs that may
+    reach its threshold, pairs below it are left out, since too few of them have a score.
     """
     least = 0.0 if scores_all(run) else float(run.fingerprint["settings"]["threshold"])
     parts = []
@@ -96,31 +96,31 @@ def scored_pairs(run: Run) -> pa.Table:
 
 
 def scores_all(run: Run) -> bool:
-    """Whether all candidates of a run have a score; in versions without the setting they had."""
+    """Whether all candidates of a run have scores. In versions without the setting, they do."""
     settings = run.fingerprint["settings"]
     return bool(settings.get("score_all", True)) or settings["linkage"] == "average"
 
 
 def _null_for_empty(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """CSV has no null."""
+    """Convert empty texts to nulls, since CSV has no null."""
     return pc.if_else(pc.equal(texts.cast(pa.string()), ""), pa.scalar(None, pa.string()), texts)
 
 
 def population_of(pairs: pa.Table) -> IntArray:
-    """Pairs of each step."""
+    """The number of pairs in each step of scores."""
     found: IntArray = np.bincount(steps_of(pairs.column("score").to_numpy()), minlength=STEPS)
     return found
 
 
 def write_sheet(run: Run, path: str, count: int, seed: int, wish: Wish, marked: Sequence[Marked] = ()) -> int:
-    """Write a label sheet of pairs that are not marked yet; gives the number of pairs in it.
+    """Write a label sheet of pairs without labels. Returns their number.
 
     Raises:
-        UserError: the sheet is there already, or there are no pairs.
+        UserError: the sheet exists already, or there are no pairs.
     """
     fs, inside = file_system(path)
     if fs.exists(inside):
-        raise UserError(f"--sheet {path}: is there already. Give another name, or --read it.")
+        raise UserError(f"--sheet {path}: exists already. Give another name, or --read it.")
     pairs = scored_pairs(run)
     if not len(pairs):
         few = (
@@ -128,10 +128,12 @@ def write_sheet(run: Run, path: str, count: int, seed: int, wish: Wish, marked: 
             if scores_all(run)
             else " at or above its threshold; run dedup with --score_all for those below it"
         )
-        raise UserError(f"--run {run.output.root}: there is nothing to label: it has no scored pair{few}.")
+        raise UserError(
+            f"--run {run.output.root}: there is nothing to label, since it has no scored pair{few}."
+        )
     labels, done = labels_of(pairs, marked)
     if len(done) == len(pairs):
-        raise UserError(f"--run {run.output.root}: all {len(pairs):,} pairs are marked.")
+        raise UserError(f"--run {run.output.root}: all {len(pairs):,} pairs have labels.")
     rng = np.random.default_rng(seed)
     steps = steps_of(pairs.column("score").to_numpy())
     population = np.bincount(steps, minlength=STEPS)
@@ -188,17 +190,17 @@ def _short(text: str | None) -> str:
 
 
 def sheet_options(path: str, options: ReadOptions) -> ReadOptions:
-    """How to read a sheet: as asked, else as its first lines tell, since a spreadsheet saves as it likes."""
+    """The options for reading a sheet: as given, else detected, since spreadsheets save in different ways."""
     encoding = options.encoding or sniff_encoding(path)
     delimiter = options.delimiter or sniff_delimiter(path, encoding)
     return replace(options, delimiter=delimiter, encoding=encoding)
 
 
 def read_sheet(path: str, options: ReadOptions | None = None) -> list[Marked]:
-    """The rows of a sheet that are filled in.
+    """Read the rows of a sheet that have labels.
 
     Raises:
-        UserError: it is not such a sheet, a row cannot be read, or a label is neither yes nor no.
+        UserError: the file is not a label sheet, a row cannot be read, or a label is not valid.
     """
     marked = []
     options = sheet_options(path, options or ReadOptions())
@@ -208,8 +210,8 @@ def read_sheet(path: str, options: ReadOptions | None = None) -> list[Marked]:
     if missing:
         raise UserError(
             f"--read {path}: has no column {min(missing)!r}; its columns are {listed(names)}. If "
-            "it is a label sheet, say with --delimiter what parts its columns, and with --encoding how it is "
-            "saved."
+            "it is a label sheet, set --delimiter to the separator of its columns, and --encoding to its "
+            "encoding."
         )
     for unit in plan.units:
         for part in read_slices(unit, plan.schema, options=options):
@@ -227,9 +229,7 @@ def read_sheet(path: str, options: ReadOptions | None = None) -> list[Marked]:
                     ids = _plain(row["id_a"]), _plain(row["id_b"])
                     marked.append(Marked(ids, score, value in _YES, weight or 1.0, row.get("kind") or ""))
     if not marked:
-        raise UserError(
-            f"--read {path}: no label is filled in. Put 1 (duplicate) or 0 into the column label."
-        )
+        raise UserError(f"--read {path}: has no labels. Put 1 (duplicate) or 0 into the column label.")
     return marked
 
 
@@ -240,21 +240,22 @@ def _number(place: str, value: object, most: float) -> float:
         number = float("nan")
     if not isfinite(number) or not 0 <= number <= most:
         raise UserError(
-            f"{place} {value!r} is not a number from 0 to {most:g}; leave it as the sheet had it."
+            f"{place} {value!r} is not a number from 0 to {most:g}. Leave it as in the written sheet."
         )
     return number
 
 
 def _plain(value: object) -> str:
-    """An id without the apostrophe that keeps spreadsheets from running it."""
+    """An id without the apostrophe that protects spreadsheets from formulas."""
     text = str(value)
     return text[1:] if text[:1] == "'" and text[1:2] and text[1] in FORMULA_STARTS else text
 
 
 def labels_of(pairs: pa.Table, marked: Sequence[Marked]) -> tuple[Labels, IntArray]:
-    """Labels with the scores of this run, and which of its pairs they are of.
+    """The labels with the scores of this run, and the rows of its pairs that have labels.
 
-    A pair marked twice counts as it was marked last; one that this run did not score, as in its sheet.
+    If a pair was labelled twice, the last label counts. A pair without a score in this run has that of its
+    sheet.
     """
     last = {one.ids: one for one in marked}
     wanted = pa.array([a for a, _ in last], pa.string())
@@ -274,7 +275,7 @@ def labels_of(pairs: pa.Table, marked: Sequence[Marked]) -> tuple[Labels, IntArr
 
 
 def report(run: Run, marked: Sequence[Marked], wish: Wish) -> list[str]:
-    """Precision and recall by threshold, a recommendation, and what more labels would give, as lines."""
+    """Precision and recall by threshold, a recommendation, and the effect of more labels, as lines."""
     pairs = scored_pairs(run)
     labels, found = labels_of(pairs, marked)
     population = population_of(pairs)
@@ -286,13 +287,13 @@ def report(run: Run, marked: Sequence[Marked], wish: Wish) -> list[str]:
     ]
     if len(found) < len(labels):
         lines.append(
-            f"{len(labels) - len(found):,} labels are of pairs that this run did not score; they count at "
-            "the score in their sheet"
+            f"{len(labels) - len(found):,} labels are for pairs that this run did not score; the scores in "
+            "their sheet are used"
         )
     if not scores_all(run):
         lines.append(
-            f"the run scored only what may reach its threshold, {run.fingerprint['settings']['threshold']}: "
-            "for lower ones run it with --score_all"
+            "the run scored only pairs that may reach its threshold, "
+            f"{run.fingerprint['settings']['threshold']}; for lower thresholds, run it with --score_all"
         )
     lines += _by_kind(marked)
     lines.append("threshold      pairs  precision (95% interval)    recall (95% interval)")
@@ -321,7 +322,7 @@ def _advice(run: Run, estimate: Estimate, labels: int, wish: Wish) -> list[str]:
         threshold, sure = estimate.surest(wish.confidence)
         return [
             f"no threshold has a precision of {wish.precision} with a confidence of {wish.confidence}; "
-            f"the surest is {threshold} with {sure:.3f} or more. Label more pairs, ask for less, or bring a "
+            f"the best is {threshold} with {sure:.3f} or more. Label more pairs, lower --precision, or use a "
             "better model."
         ]
     width = best.precision_high - best.precision_low
@@ -330,8 +331,8 @@ def _advice(run: Run, estimate: Estimate, labels: int, wish: Wish) -> list[str]:
     return [
         there
         + (
-            f"about {more:,} more labels would narrow it to {wish.width} (--read and --sheet together draw "
-            "them)"
+            f"about {more:,} more labels would narrow it to {wish.width} (use --read and --sheet together "
+            "for more pairs)"
             if more
             else f"no more labels are needed for {wish.width}"
         ),
@@ -349,37 +350,45 @@ EXAMPLES = (
 
 
 def parser() -> Parser:
-    """The command's options."""
+    """The options of the command."""
     p = Parser("label", __doc__, EXAMPLES, beam=False)
-    p.add_argument("--run", required=True, metavar="DIR", help="output folder of pipelines.dedup")
-    p.add_argument("--sheet", metavar="FILE", help="write a label sheet: CSV, safe to open")
+    p.add_argument("--run", required=True, metavar="DIR", help="output folder of beam-sts dedup")
+    p.add_argument(
+        "--sheet", metavar="FILE", help="write a label sheet as CSV, safe to open in a spreadsheet"
+    )
     p.add_argument(
         "--read",
         metavar="FILE",
         nargs="+",
         default=[],
-        help="sheets with labels: says what they tell; with --sheet, draws more pairs where they leave doubt",
+        help="sheets with labels: report precision and recall; with --sheet, choose the next pairs by them",
     )
-    p.add_argument("--pairs", type=int, default=100, metavar="N", help="of the sheet (default: %(default)s)")
-    p.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
+    p.add_argument(
+        "--pairs", type=int, default=100, metavar="N", help="pairs in the sheet (default: %(default)s)"
+    )
+    p.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     wish = Wish()
     p.add_argument(
-        "--precision", type=float, default=wish.precision, metavar="P", help="wanted (default: %(default)s)"
+        "--precision",
+        type=float,
+        default=wish.precision,
+        metavar="P",
+        help="required precision (default: %(default)s)",
     )
     p.add_argument(
         "--confidence",
         type=float,
         default=wish.confidence,
         metavar="C",
-        help="that the recommended threshold has it (default: %(default)s)",
+        help="confidence that the recommended threshold has it (default: %(default)s)",
     )
     p.add_argument(
         "--width",
         type=float,
         default=wish.width,
         metavar="W",
-        help="of the 95%% interval of its precision: says how many more labels it takes (default: "
-        "%(default)s)",
+        help="required width of the 95%% interval of the precision; tells how many more labels it takes "
+        "(default: %(default)s)",
     )
     add_read_options(p)
     add_storage_options(p)
@@ -387,7 +396,7 @@ def parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line."""
+    """Run the command. Returns the exit status."""
     args = parser().parse(argv)
 
     def run() -> int:
@@ -402,7 +411,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         marked = [row for path in args.read for row in read_sheet(path, read_options(args))]
         if args.sheet:
             count = write_sheet(found, args.sheet, args.pairs, args.seed, wish, marked)
-            say(f"{count:,} pairs in {args.sheet}: fill in the column label, then give it to --read")
+            say(f"{count:,} pairs in {args.sheet}: fill in the column label, then pass the file to --read")
         else:
             say(*report(found, marked, wish))
         return 0

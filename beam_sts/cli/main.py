@@ -1,4 +1,4 @@
-"""The console command ``beam-sts``: one verb for each pipeline, imported only when it is asked for."""
+"""The console command ``beam-sts``, with one verb per pipeline. A verb is imported only when it is used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HERE = Path(__file__).parent
 
 
 def verbs() -> dict[str, str]:
-    """The verbs that are there, and what each does: the first line of its module, which is not imported."""
+    """The installed verbs with the first lines of their docstrings, without importing them."""
     return {
         verb: (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").splitlines()[0]
         for verb, file in _files().items()
@@ -33,7 +33,7 @@ def _files() -> dict[str, Path]:
 
 
 def usage() -> str:
-    """What ``beam-sts --help`` prints."""
+    """The output of ``beam-sts --help``."""
     listed = "\n".join(f"  {verb:<10}{line}" for verb, line in verbs().items())
     return (
         f"usage: beam-sts VERB [options]\n\n{listed}\n\n"
@@ -45,7 +45,7 @@ def usage() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb: ``beam-sts score --input ...`` is ``python -m pipelines.score --input ...``."""
+    """Run a verb: ``beam-sts score ...`` does the same as ``python -m pipelines.score ...``."""
     verb, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if verb in ("-h", "--help", "help"):
         say(*usage().split("\n"))
@@ -59,23 +59,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _completion(rest)
     if verb not in _files():
         near = difflib.get_close_matches(verb, _files(), n=1)
-        plain = re.fullmatch(r"[\w-]{1,40}", verb)  # anything else may be a path, with a secret in it
+        plain = re.fullmatch(r"[\w-]{1,40}", verb)  # anything else may be a path that contains a secret
         _refuse(
             f"unknown verb {verb}" + (f"; did you mean {near[0]}?" if near else "")
             if plain
             else f"the first argument must be a verb: {', '.join(_files())}"
         )
-    sys.argv[0] = f"beam-sts {verb}"  # what the verb's own messages call it
+    sys.argv[0] = f"beam-sts {verb}"  # the name of the command in its messages
     status: int = import_module(f"beam_sts.cli.{verb}").main(rest)
     return status
 
 
 def _completion(rest: Sequence[str]) -> int:
-    """Print a completion script; it is static, so that completing starts no Python."""
+    """Print a completion script. It is static, so that completion does not start Python."""
     try:
         import shtab
     except ImportError:
-        _refuse("--completion needs shtab; get it with: pip install 'beam_sts[completion]'")
+        _refuse("--completion needs shtab: pip install 'beam_sts[completion]'")
     if len(rest) != 1 or rest[0] not in SHELLS:
         _refuse(f"--completion: name a shell, one of {', '.join(SHELLS)}")
     whole = argparse.ArgumentParser(prog="beam-sts")
@@ -83,7 +83,7 @@ def _completion(rest: Sequence[str]) -> int:
     for verb, line in verbs().items():
         try:
             args = import_module(f"beam_sts.cli.{verb}").parser()
-        except SystemExit:  # its extra is not installed, as standard error says now
+        except SystemExit:  # its extra is not installed, as printed on standard error
             continue
         choices.add_parser(verb, parents=[args], add_help=False, help=line, conflict_handler="resolve")
     say(*shtab.complete(whole, rest[0]).split("\n"))

@@ -55,7 +55,7 @@ from beam_sts.report.mine import mine_page
 from beam_sts.settings import add_options, from_args
 
 _ROWS_PER_SLICE = 20_000
-_BYTES_PER_SENTENCE = 40  # of compressed input, at least
+_BYTES_PER_SENTENCE = 40  # a lower estimate, in compressed input
 _NOT_IN_FINGERPRINT = {
     *("input", "output", "threads", "overwrite", "model", "device", "quiet", "log_format"),
     *("report_examples", "storage_options", "takeover", "verify", "help_beam", "queries", "corpus"),
@@ -68,7 +68,7 @@ EXAMPLES = (
 
 
 def parser() -> Parser:
-    """The command's own options."""
+    """The options of the command."""
     p = Parser("mine", __doc__, EXAMPLES)
     data = p.add_argument_group("input and output")
     add_places(data, needs_input=False)
@@ -104,7 +104,7 @@ def parser() -> Parser:
 
 @dataclass(frozen=True)
 class MineJob:
-    """A run whose input, model and settings have been looked at and hold together."""
+    """A run with checked input, model and settings."""
 
     source: Source
     queries: Source | None
@@ -126,10 +126,10 @@ class MineJob:
 
 
 def prepare(args: argparse.Namespace) -> MineJob:
-    """Look at everything before the long work.
+    """Check everything before the long work.
 
     Raises:
-        UserError: the first thing that is wrong.
+        UserError: something is wrong. The first problem is reported.
     """
     _check_places(args)
     anchor = (args.anchor_column_name or "anchor") if args.queries else None
@@ -200,7 +200,7 @@ def _check_input(source: Source, pattern: str, output: str, flag: str) -> None:
 
 
 def _makers(settings: MineSettings) -> list[str]:
-    """Packages whose versions decide what is proposed."""
+    """The packages whose versions affect candidates."""
     used = {
         "sentencex": settings.sentences,
         "sparse-dot-topn": settings.lexical,
@@ -211,22 +211,22 @@ def _makers(settings: MineSettings) -> list[str]:
 
 
 def _texts_expected(plan: InputPlan, sentences: str | None) -> int:
-    """About how many texts there are, which decides how the work is cut up."""
+    """The approximate number of texts, which decides how the work is divided."""
     if not sentences:
         return plan.rows
     return max(plan.rows, sum(file.size for file in plan.files) // _BYTES_PER_SENTENCE)
 
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
-    """Mine; gives the exit status."""
+    """Mine. Returns the exit status."""
     options, _, local = beam_options(beam_args)
     if local:
         check_device(args.device)
     job = prepare(args)
     if not local and args.embedding_model:
         raise UserError(
-            "--embedding_model: is loaded on one machine. With --runner add its vectors to the input as a "
-            "column, a list of numbers per row, and name it with --embedding; or leave --runner out."
+            "--embedding_model: runs on one machine only. With --runner, add its vectors to the input as a "
+            "column of lists of numbers, and name it with --embedding; or leave out --runner."
         )
     with claim(job.output, job.fingerprint, overwrite=args.overwrite, takeover=args.takeover) as output:
         job = replace(job, output=output)
@@ -243,7 +243,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
 
 
 def _finished(output: OutputFolder, *, verify: bool) -> dict[str, Any] | None:
-    """The summary of a run that is done, if all its shards are whole."""
+    """The summary of a finished run, if all its shards are complete."""
     summary = read_record(output.path("summary.json"))
     return None if summary and run_damage(output.root, verify=verify) else summary
 
@@ -292,7 +292,7 @@ def _on_beam(job: MineJob, options: Any, clock: Clock) -> MineCounts:
 def summarise(
     args: argparse.Namespace, job: MineJob, counted: MineCounts, more: dict[str, Any]
 ) -> dict[str, Any]:
-    """The run's summary, its report written.
+    """Write the report and the card. Returns the summary of the run.
 
     Raises:
         RuntimeError: the counts do not add up.
@@ -352,11 +352,11 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
         ),
         ("bands", "pairs by tenth of score: " + " ".join(f"{n:,}" for n in summary["pairs_by_band"])),
         *(
-            ("resumed", f"{summary['pairs_reused']:,} scores were there")
+            ("resumed", f"{summary['pairs_reused']:,} existing scores reused")
             for _ in range(summary["pairs_reused"] > 0)
         ),
         *(
-            ("damaged", f"{summary['shards_damaged']:,} shards of scores that were there: made again")
+            ("damaged", f"{summary['shards_damaged']:,} damaged shards of scores, written again")
             for _ in range(summary["shards_damaged"] > 0)
         ),
         *(
@@ -374,7 +374,7 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line."""
+    """Run the command. Returns the exit status."""
     args, beam_args = parser().split(argv)
     return guarded(
         lambda: run(args, beam_args),

@@ -1,7 +1,7 @@
-"""List the models known here and those in the local Hugging Face cache; measure their speed if asked.
+"""List known models and those in the local Hugging Face cache, and measure their speed with --speed.
 
-python -m pipelines.models
-python -m pipelines.models --speed
+beam-sts models
+beam-sts models --speed
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _VOCABULARY = "a the man woman dog cat plays eats sees runs red small old house 
 
 
 def parser() -> Parser:
-    """The command's options."""
+    """The options of the command."""
     p = Parser("models", __doc__, EXAMPLES, beam=False)
     p.add_argument(
         "--speed",
         action="store_true",
-        help=f"score {_PAIRS} generated pairs with each model that is here; nothing is downloaded",
+        help=f"score {_PAIRS} generated pairs with each local model; nothing is downloaded",
     )
     add_console_options(p)
     return p
 
 
 def made_pairs(count: int) -> list[tuple[str, str]]:
-    """Pairs of made texts of some 14 words each, always the same."""
+    """Pairs of generated texts of about 14 words each, always the same."""
     rng = random.Random(0)
     texts = [
         " ".join(rng.choices(_VOCABULARY, k=rng.randint(_WORDS - 8, _WORDS + 8))) for _ in range(2 * count)
@@ -44,7 +44,7 @@ def made_pairs(count: int) -> list[tuple[str, str]]:
 
 
 def pairs_per_second(name: str) -> float | None:
-    """Speed on this machine, with all its cores, in float32; None for a model that cannot be loaded."""
+    """The speed on this machine, with all cores, in float32. None for a model that cannot be loaded."""
     from beam_sts import PairScorer
 
     try:
@@ -59,7 +59,7 @@ def pairs_per_second(name: str) -> float | None:
 
 
 def listing(*, speed: bool) -> list[dict[str, Any]]:
-    """Every known model, then the other cross-encoders of the cache, and where each is."""
+    """All known models, then the other cross-encoders in the cache, with the place of each."""
     cached = {info.name: info for info in cached_models()}
     known = known_models()
     found = [*known, *(info for name, info in cached.items() if name not in {each.name for each in known})]
@@ -76,7 +76,7 @@ def listing(*, speed: bool) -> list[dict[str, Any]]:
 def _source(info: ModelInfo) -> str | None:
     if info.pearson is None:
         return None
-    return "measured here" if info.embedded else "stated by its authors"
+    return "measured here" if info.embedded else "published by its authors"
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
@@ -108,14 +108,14 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
     return [
         *lines,
         "",
-        "Pearson and Spearman: STS Benchmark test; measured here for the embedded models, else as their "
-        "authors state them.",
+        "Pearson and Spearman: STS Benchmark test; measured here for the embedded models, otherwise as "
+        "published by their authors.",
         "where: embedded in this package, cached on this machine, or downloaded from the hub at first use.",
     ]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line."""
+    """Run the command. Returns the exit status."""
     args = parser().parse(argv)
     console = console_of(args)
 

@@ -1,4 +1,4 @@
-"""The tables of docs/options.md. ``python -m beam_sts.cli.option_tables docs/options.md`` renews them."""
+"""The tables of docs/options.md. ``python -m beam_sts.cli.option_tables docs/options.md`` updates them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DEFAULT = re.compile(r" ?\((?:default: ([^()]*(?:\([^()]*\)[^()]*)*))\)$|^defau
 
 
 def document() -> str:
-    """The whole page."""
+    """The page as Markdown."""
     summaries = verbs()
     parts = [_HEAD]
     for verb in VERBS:
@@ -44,7 +44,7 @@ def _rows(parser: argparse.ArgumentParser, group: argparse._ArgumentGroup) -> It
     for action in group._group_actions:
         if action.dest in ("help", "help_beam"):
             continue
-        # argparse fills %(default)s in; it has no public way to ask for that.
+        # argparse replaces %(default)s, but has no public function for it.
         text = formatter._expand_help(action) if action.help else ""
         default = "" if action.default in (None, False, "{}") or action.default == [] else str(action.default)
         found = _DEFAULT.search(text)
@@ -67,7 +67,7 @@ def _value(action: argparse.Action) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that Markdown shows as it is, within a table."""
+    """Escape text for a Markdown table."""
     text = text.replace("|", "\\|")
     return text if text.startswith("`") else re.sub(r"([*_<>{}])", r"\\\1", text)
 

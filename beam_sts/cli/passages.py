@@ -1,4 +1,4 @@
-"""``pipelines.dedup --contains`` and ``--unit``: passages found inside rows, and removed."""
+"""``beam-sts dedup --contains`` and ``--unit``: find and remove passages inside rows."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from beam_sts.scoring.settings import ScorerSettings
 from beam_sts.settings import settings_of
 
 _HERE_TOO = {"empty", "within", "report_examples"}
-"""Settings of deduplication that passages have too."""
+"""Settings of deduplication that also apply to passages."""
 _MOST_SHOWN = 20
 
 
 @dataclass(frozen=True)
 class PassageJob:
-    """A run whose inputs and settings were looked at before the long work."""
+    """A run with checked inputs and settings."""
 
     settings: PassageSettings
     source: Source
@@ -54,16 +54,16 @@ class PassageJob:
 
 
 def prepare(args: argparse.Namespace, settings: PassageSettings) -> PassageJob:
-    """Look at everything before the long work.
+    """Check everything before the long work.
 
     Raises:
-        UserError: the first thing that is wrong.
+        UserError: something is wrong. The first problem is reported.
     """
     settings.check_inputs("--{}".format, against=bool(args.against))
     _refuse_pairs(args)
     if args.within and (settings.contains or not args.against):
         raise UserError(
-            "--within: goes with --unit and --against; else the input is compared with itself anyway."
+            "--within: needs --unit and --against. Otherwise the input is compared with itself anyway."
         )
     options = read_options(args)
     plan = plan_input(args.input, args.rows_per_shard, options)
@@ -73,8 +73,8 @@ def prepare(args: argparse.Namespace, settings: PassageSettings) -> PassageJob:
     source.check("")
     if settings.removes == "passage" and args.text not in plan.schema.names:
         raise UserError(
-            f"--text {args.text}: a passage can be cut out of a column, not out of a field. Give --remove "
-            "row or nothing, or make it a column of its args."
+            f"--text {args.text}: a passage can be cut out of a column only, not out of a field. Give "
+            "--remove row or nothing, or make the field a column of its own."
         )
     against = None
     if args.against:
@@ -85,7 +85,7 @@ def prepare(args: argparse.Namespace, settings: PassageSettings) -> PassageJob:
         if source.id_type != against.id_type:
             raise UserError(
                 f"--id {args.id}: holds {source.id_type} in the input and {against.id_type} in --against "
-                f"{args.against}. Cast one of them, or name others with --id and --against_id."
+                f"{args.against}. Cast one of them, or name other columns with --id and --against_id."
             )
     check_files(plan.files, f"--input {args.input}")
     output = output_folder(args, FOLDERS)
@@ -103,10 +103,10 @@ def prepare(args: argparse.Namespace, settings: PassageSettings) -> PassageJob:
 
 
 def _refuse_pairs(args: argparse.Namespace) -> None:
-    """See that no option was given that is about pairs of whole rows.
+    """Refuse options that are about pairs of whole rows.
 
     Raises:
-        UserError: naming the first one.
+        UserError: such an option was given. The message names the first one.
     """
     scoring = {field.name for field in fields(ScorerSettings)}
     usual = {field.name: field.default for field in fields(DedupSettings) if field.name not in scoring}
@@ -114,12 +114,12 @@ def _refuse_pairs(args: argparse.Namespace) -> None:
     for name, value in usual.items():
         if name not in _HERE_TOO and getattr(args, name, value) != value:
             raise UserError(
-                f"--{name}: is about pairs of whole rows; leave it out with --contains and --unit."
+                f"--{name}: is about pairs of whole rows. Leave it out with --contains and --unit."
             )
 
 
 def run_passages(args: argparse.Namespace, settings: PassageSettings, options: Any, *, local: bool) -> int:
-    """Find passages and write the rows; gives the exit status."""
+    """Find passages and write the rows. Returns the exit status."""
     job = prepare(args, settings)
     with claim(job.output, job.fingerprint, overwrite=args.overwrite, takeover=args.takeover) as output:
         job = replace(job, output=output)
@@ -164,7 +164,7 @@ def _on_beam(job: PassageJob, writer: PassageWriter, options: Any, clock: Clock)
     counts: dict[str, Any] = {}
     if job.against:
         inputs["against"] = list(job.against.plan.units)
-    if job.settings.contains:  # workers read them, and nobody else
+    if job.settings.contains:  # only workers read these slices
         del inputs["against"]
     with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:
         parts = {
@@ -177,7 +177,7 @@ def _on_beam(job: PassageJob, writer: PassageWriter, options: Any, clock: Clock)
 
 
 def summarise(args: argparse.Namespace, job: PassageJob, more: dict[str, Any]) -> dict[str, Any]:
-    """The run's summary, its report written.
+    """Write the report. Returns the summary of the run.
 
     Raises:
         RuntimeError: the counts do not add up.
@@ -228,8 +228,8 @@ def _lines(summary: dict[str, Any], output: OutputFolder) -> list[tuple[str, str
             [
                 (
                     "items",
-                    f"{summary['items']:,} looked for; {summary['items_too_short']:,} say too little, "
-                    f"{summary['items_repeated']:,} are repeated",
+                    f"{summary['items']:,} searched for; {summary['items_too_short']:,} too short, "
+                    f"{summary['items_repeated']:,} repeated",
                 )
             ]
             if items
@@ -239,12 +239,20 @@ def _lines(summary: dict[str, Any], output: OutputFolder) -> list[tuple[str, str
             "passages",
             f"{summary['passages']:,} in {summary['rows_with_passages']:,} rows, each with its receipt",
         ),
-        ("kept", f"{summary['rows_kept']:,} rows, {changed:,} of them without their passages"),
+        ("kept", f"{summary['rows_kept']:,} rows, {changed:,} of them with passages cut out"),
         ("removed", f"{summary['rows_removed']:,} rows"),
         ("rejected", f"{summary['rows_rejected']:,}"),
         *(("", f"{count:,} {why}") for why, count in summary["rejected_reasons"].items()),
-        *([("resumed", f"{reused:,} shards were there")] if (reused := summary.get("shards_reused")) else []),
-        *([("damaged", f"{bad:,} shards: written again")] if (bad := summary.get("shards_damaged")) else []),
+        *(
+            [("resumed", f"{reused:,} existing shards reused")]
+            if (reused := summary.get("shards_reused"))
+            else []
+        ),
+        *(
+            [("damaged", f"{bad:,} damaged shards, written again")]
+            if (bad := summary.get("shards_damaged"))
+            else []
+        ),
         ("time", f"{sum(summary['seconds'].values()):.1f} s"),
         ("output", output.root),
         ("report", f"{output.root}/report.html"),

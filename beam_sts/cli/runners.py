@@ -1,7 +1,7 @@
-"""What a Beam runner needs before a run: its job server or program, Java, addresses that answer, options.
+"""What a Beam runner needs before a run: a job server or program, Java, reachable addresses, options.
 
-Beam finds most of this out after the input has been planned, in a traceback. Here it is one function of the
-options and the machine, asked before the long work.
+Beam reports most problems only after the input has been planned, and as a traceback. This module checks the
+options and the machine before the long work.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from apache_beam.version import __version__ as beam_version
 
 OLDEST_JAVA = 11
 _POOL = "python -m apache_beam.runners.worker.worker_pool_main --service_port=50000"
-# Kinds of workers: the option that a kind takes in place of --environment_config, and what to give.
+# Kinds of workers, each with the option that it takes instead of --environment_config, and what to give.
 _WORKERS = {
     "LOOPBACK": ("", ""),
     "EXTERNAL": (
@@ -46,7 +46,7 @@ _WORKERS = {
     "DOCKER": ("", ""),
     "PROCESS": ("process_command", "--environment_options=process_command=/PATH/boot"),
 }
-_SECONDS = 20  # for an address to answer, and for each read of a download
+_SECONDS = 20  # timeout for an address to answer, and for each read of a download
 
 _KNOWN = {
     path.rpartition(".")[2].lower().removesuffix("runner"): path for path in StandardOptions.ALL_KNOWN_RUNNERS
@@ -63,10 +63,10 @@ _EXTRAS = {
 
 
 class Machine:
-    """What this machine has for a runner; a test gives another one."""
+    """The capabilities of this machine that runners need. Tests replace it."""
 
     def java(self, launcher: str) -> int | None:
-        """Major version of a Java, 8 for 1.8; None if there is none."""
+        """The major version of a Java, such as 8 for 1.8; None if there is none."""
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             told = subprocess.run(
                 [launcher, "-version"], capture_output=True, text=True, check=False, timeout=60
@@ -76,41 +76,41 @@ class Machine:
         return None
 
     def answers(self, host: str, port: int) -> bool:
-        """Whether something listens there."""
+        """Whether something listens at an address."""
         with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=_SECONDS):
             return True
         return False
 
     def import_error(self, path: str) -> str | None:
-        """Why the class of a dotted path cannot be imported; None if it can."""
+        """Why a class cannot be imported, by its dotted path; None if it can."""
         module, _, name = path.rpartition(".")
         try:
             getattr(importlib.import_module(module), name)
-        except Exception as error:  # whatever the code of another package raises
+        except Exception as error:  # the code of another package may raise anything
             return str(error)
         return None
 
     def jar(self, place: str, cache: str | None) -> Path:
-        """A jar's local file, downloaded by Beam into its cache where it is a URL that is not there yet.
+        """The local file of a jar. A URL is downloaded by Beam into its cache unless it has it.
 
         Raises:
-            OSError, ValueError, RuntimeError: it cannot be had.
+            OSError, ValueError, RuntimeError: the jar is not available.
         """
         with _impatient():
             return Path(JavaJarServer.local_jar(place, cache))
 
     def region(self) -> str | None:
-        """Google Cloud's region that Beam takes by default: of the environment, or of gcloud."""
+        """The default region of Google Cloud in Beam, from the environment or from gcloud."""
         from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 
         region: str | None = DataflowRunner().get_default_gcp_region()
         return region
 
     def prism(self, options: PipelineOptions) -> None:
-        """Find Prism as Beam does, or download it.
+        """Find Prism in the way that Beam does, or download it.
 
         Raises:
-            OSError, ValueError, RuntimeError: it cannot be had.
+            OSError, ValueError, RuntimeError: Prism is not available.
         """
         with _impatient():
             PrismJobServer.local_bin(PrismJobServer(options).path_to_binary())
@@ -118,7 +118,7 @@ class Machine:
 
 @contextlib.contextmanager
 def _impatient() -> Iterator[None]:
-    """Beam's downloads warn at length, and wait forever for a network that swallows packets."""
+    """Limit Beam's downloads, which log long warnings and otherwise wait forever if packets are lost."""
     before, logger = socket.getdefaulttimeout(), logging.getLogger(JavaJarServer.__module__)
     level = logger.level
     socket.setdefaulttimeout(_SECONDS)
@@ -131,7 +131,7 @@ def _impatient() -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """The system's or the server's own word, from a chain of errors whose last repeats it with advice."""
+    """The original message of the system or the server, from a chain of errors that repeat it with advice."""
     found, at = error, error.__context__
     while at is not None:
         found, at = (at if isinstance(at, OSError) else found), at.__context__
@@ -139,16 +139,16 @@ def _reason(error: BaseException) -> str:
 
 
 def is_runner(options: PipelineOptions, name: str) -> bool:
-    """Whether the options name a runner, given in lower case without ``runner``."""
+    """Whether the options name a runner, given in lower case without the suffix ``runner``."""
     return _short(options.view_as(StandardOptions).runner or "") == name
 
 
 def runner_problem(options: PipelineOptions, here: Machine) -> str | None:
-    """What is missing for a run by the runner that the options name, and what to type; None if nothing is.
+    """What is missing for a run with the named runner, and what to type; None if nothing is missing.
 
     Args:
-        options: of the run.
-        here: the machine that launches it.
+        options: the options of the run.
+        here: the machine that starts the run.
     """
     given = options.view_as(StandardOptions).runner
     if not given:
@@ -169,18 +169,18 @@ def runner_problem(options: PipelineOptions, here: Machine) -> str | None:
 
 
 def _short(given: str) -> str:
-    # As Beam finds a runner: a name in any case, with or without "Runner", or the dotted path of its class.
+    # Beam accepts a name in any case, with or without "Runner", or the dotted path of a class.
     return given.rpartition(".")[2].lower().removesuffix("runner")
 
 
 def _of_name(given: str, name: str, here: Machine) -> str | None:
     if name == "dask":
         return (
-            "Beam's DaskRunner loses rows silently: it drops what a step emits at the end of a bundle (seen "
-            "in Beam 2.77). Leave --runner out to run here, or use FlinkRunner."
+            "Beam's DaskRunner loses rows silently: it drops what a step outputs at the end of a bundle "
+            "(observed in Beam 2.77). Leave out --runner to run here, or use FlinkRunner."
         )
     if name == "kafkastreams":
-        return "no Beam release has its job server. Leave --runner out to run here, or use FlinkRunner."
+        return "no Beam release has its job server. Leave out --runner to run here, or use FlinkRunner."
     path = given if "." in given else _KNOWN.get(name)
     if path is None:
         near = difflib.get_close_matches(name, _KNOWN, n=1)
@@ -201,7 +201,7 @@ def _class(path: str) -> str:
 
 
 def _of_job_server(name: str, options: PipelineOptions, here: Machine) -> str | None:
-    """Of Flink and Spark: the endpoint or else the jar, Java, and the master."""
+    """The problem of Flink or Spark: with the endpoint, or with the jar, Java or the master."""
     if options.view_as(PortableOptions).job_endpoint:
         return _of_endpoint(options, here)
     server = options.view_as(JobServerOptions)
@@ -247,7 +247,7 @@ def _of_jar(engine: str, given: str | None, version: str, cache: str | None, her
     get = (
         f"mvn dependency:copy -DoutputDirectory=. -Dartifact=org.apache.beam:{artifact}:{beam_version}\n"
         f"and give {flag}={artifact}-{beam_version}.jar"
-        + (f" (of Flink {version}; put another's in its place, such as 1.19)." if low == "flink" else "")
+        + (f" (for Flink {version}; replace it for another version, such as 1.19)." if low == "flink" else "")
     )
     place = given or JavaJarServer.path_to_beam_jar(f":runners:{low}:{version}:job-server:shadowJar")
     if given and "://" not in given and not Path(given).is_file():
@@ -264,7 +264,7 @@ def _of_jar(engine: str, given: str | None, version: str, cache: str | None, her
 
 
 def _main_class(jar: Path) -> str:
-    """What ``java -jar`` starts; nothing if the file is no jar or starts none."""
+    """The class that ``java -jar`` starts; empty if the file is not a jar or starts none."""
     try:
         with zipfile.ZipFile(jar) as archive:
             manifest = archive.read("META-INF/MANIFEST.MF").decode("utf-8", "replace")
@@ -275,7 +275,7 @@ def _main_class(jar: Path) -> str:
 
 
 def _of_address(flag: str, given: str, default: int | None, here: Machine) -> str | None:
-    """Whether HOST:PORT, with or without a scheme, answers."""
+    """The problem with an address HOST:PORT, with or without a scheme; None if it answers."""
     try:
         parts = urlsplit(given if "://" in given else f"//{given}")
         host, port = parts.hostname, parts.port or default
@@ -285,8 +285,8 @@ def _of_address(flag: str, given: str, default: int | None, here: Machine) -> st
         return f"{flag} {given}: is not HOST:PORT."
     if not here.answers(host, port):
         return (
-            f"{flag} {given}: nothing answers at {host}:{port}. Start it, or see to it that this machine "
-            "reaches it."
+            f"{flag} {given}: nothing answers at {host}:{port}. Start it, or check that this machine can "
+            "reach it."
         )
     return None
 
@@ -328,7 +328,7 @@ def _of_dataflow(options: PipelineOptions, here: Machine) -> str | None:
 
 
 def _of_workers(name: str, options: PipelineOptions, here: Machine) -> str | None:
-    """Where the Python workers come from, and that beam_sts is there."""
+    """The problem with the Python workers: where they come from, and whether they have beam_sts."""
     portable, setup = options.view_as(PortableOptions), options.view_as(SetupOptions)
     kind = portable.environment_type or _default_environment(name, options)
     if kind not in _WORKERS and not kind.startswith("beam:env:"):
@@ -346,16 +346,16 @@ def _of_workers(name: str, options: PipelineOptions, here: Machine) -> str | Non
     staged = setup.setup_file or setup.extra_packages or setup.requirements_file
     if image or staged or setup.prebuild_sdk_container_engine:
         return None
-    others = "" if name == "dataflow" else "--environment_type=LOOPBACK for workers of this process, or "
+    others = "" if name == "dataflow" else "--environment_type=LOOPBACK for workers in this process, or "
     return (
-        "would start workers in Beam's image, which has no beam_sts. "
-        f"Give {others}--sdk_container_image=IMAGE for one that has it, or stage it: "
+        "would start workers in Beam's image, which does not have beam_sts. "
+        f"Give {others}--sdk_container_image=IMAGE for an image that has it, or stage it: "
         "--extra_package=beam_sts-VERSION.whl"
     )
 
 
 def _default_environment(name: str, options: PipelineOptions) -> str:
-    """Beam's choice of workers: this process for engines on this machine, containers else."""
+    """Beam's default for workers: this process for engines on this machine, containers otherwise."""
     flink = options.view_as(FlinkRunnerOptions).flink_master in _LOCAL_FLINK
     spark = re.match(r"local(\[.+\])?$", options.view_as(SparkRunnerOptions).spark_master_url)
     here = {"flink": flink, "spark": bool(spark), "prism": True}

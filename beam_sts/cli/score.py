@@ -1,9 +1,9 @@
-"""Score pairs of texts: Parquet, JSON Lines, CSV, TSV or Arrow in, the same rows with a similarity out.
+"""Score pairs of texts from Parquet, JSON Lines, CSV, TSV or Arrow files, and write the rows with scores.
 
     python -m pipelines.score --input pairs.parquet --output scored/
     python -m pipelines.score --input 's3://bucket/pairs/*.jsonl' --output s3://bucket/scored --threshold 0.8
 
-The output folder resumes: run the same command again and it scores only what is missing.
+To resume, run the same command again: it scores only what is missing.
 """
 
 from __future__ import annotations
@@ -50,14 +50,16 @@ EXAMPLES = (
 
 
 def parser() -> Parser:
-    """The command's own options."""
+    """The options of the command."""
     p = Parser("score", __doc__, EXAMPLES)
     data = p.add_argument_group("input and output")
     add_places(data)
     add_options(data, ScoreSettings, "text_a", "text_b", "score_column", "threshold", "rows_per_shard")
     add_options(data, ScoreSettings, "output_prefix", "report_examples")
     data.add_argument(
-        "--estimate", action="store_true", help="read a sample; print rows, tokens, time; write nothing"
+        "--estimate",
+        action="store_true",
+        help="read a sample and print the expected rows, tokens and time; write nothing",
     )
     add_format_options(p.add_argument_group("formats"))
     scoring = p.add_argument_group("scoring")
@@ -70,7 +72,7 @@ def parser() -> Parser:
 
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
-    """Score; gives the exit status."""
+    """Score. Returns the exit status."""
     options, processes, local = local_options(beam_args)
     threads = default_threads(args.device, processes) if local else worker_threads(options)
     job = prepare(args, threads, local=local)
@@ -80,7 +82,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
         job.settings.output, job.fingerprint, overwrite=args.overwrite, takeover=args.takeover
     ) as output:
         built = only_built(options)
-        # A job that is only built outlives this process, which gives its lease back: it carries none.
+        # A job that is only built runs after this process, which releases its lease, so the job has no lease.
         writer = replace(output, lease=None) if built else output
         job = replace(job, settings=replace(job.settings, output=writer))
         rows = {part.index: part.rows for part in job.plan.slices}
@@ -116,7 +118,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
 
 @dataclass
 class Watched:
-    """What a run under way has committed, as its output folder shows it."""
+    """The progress of a run, from its output folder."""
 
     job: ScoreJob
     _committed: set[int] = field(default_factory=set)
@@ -124,15 +126,15 @@ class Watched:
     def __post_init__(self) -> None:
         self._slices = self.job.plan.slices
         self._files = {file.path: number for number, file in enumerate(self.job.plan.files, 1)}
-        self._done = 0  # slices from the first one on that are committed
+        self._done = 0  # number of committed slices at the start of the input
 
     def rows(self) -> int:
-        """Rows of the committed slices."""
+        """The number of rows in committed slices."""
         self._committed = self.job.settings.output.committed()
         return sum(part.rows for part in self._slices if part.index in self._committed)
 
     def file(self) -> str:
-        """The first file that is not done yet, and its number."""
+        """The first incomplete file, and its number."""
         while self._done < len(self._slices) and self._slices[self._done].index in self._committed:
             self._done += 1
         left = self._slices[self._done].path if self._done < len(self._slices) else None
@@ -149,7 +151,7 @@ def _run_pipeline(units: list[list[Slice]], job: ScoreJob, options: Any, local: 
 
 
 def estimate(job: ScoreJob, console: Console) -> int:
-    """Print rows, tokens and the time to expect, from a sample spread over the input."""
+    """Print the rows, tokens and time to expect, from a sample spread over the input."""
     settings, slices = job.settings, job.plan.slices
     scorer = PairScorer(job.checkpoint, **settings.score.scorer_args)
     picked = slices[:: max(1, len(slices) // _SAMPLE_SLICES)][:_SAMPLE_SLICES]
@@ -188,7 +190,7 @@ def estimate(job: ScoreJob, console: Console) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line."""
+    """Run the command. Returns the exit status."""
     args, beam_args = parser().split(argv)
     return guarded(
         lambda: run(args, beam_args),

@@ -1,4 +1,4 @@
-"""A run of ``beam-sts score`` whose input, model and settings were looked at before the long work."""
+"""A run of ``beam-sts score``, with its input, model and settings checked before the long work."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DECIDING = ("score_column", "threshold", "symmetric", "raw_logits", "long_text"
 
 @dataclass(frozen=True)
 class ScoreJob:
-    """A run whose input, model and settings have been looked at and hold together."""
+    """A run with checked input, model and settings."""
 
     pattern: str
     plan: InputPlan
@@ -39,15 +39,15 @@ class ScoreJob:
 
 
 def prepare(args: argparse.Namespace, threads: int | None, *, local: bool = True) -> ScoreJob:
-    """Look at everything before the long work.
+    """Check everything before the long work.
 
     Args:
-        args: the command's options.
-        threads: of each worker process, if ``--threads`` is not given.
-        local: whether this machine is the one that scores.
+        args: the options of the command.
+        threads: the threads of each worker process, if ``--threads`` is not given.
+        local: whether this machine does the scoring.
 
     Raises:
-        UserError: the first thing that is wrong.
+        UserError: something is wrong. The first problem is reported.
     """
     started = time.perf_counter()
     chosen = from_args(ScoreSettings, args)

@@ -1,4 +1,4 @@
-"""What a run of ``pipelines.score`` says at its end: ``summary.json``, and a table for people."""
+"""The summary of ``beam-sts score``: ``summary.json``, and a table for the terminal."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from beam_sts.scoring.result import ScoreStats
 
 
 class Sums:
-    """What the records of slices add up to; one record at a time is in memory."""
+    """Sums of the records of slices. One record at a time is in memory."""
 
     def __init__(self) -> None:
         self.counts = ScoreCounts()
         self.seconds = dict.fromkeys(("read", "score", "write"), 0.0)
         self.spans: list[tuple[float, float, int]] = []
-        """Start and end, in seconds since the epoch, and rows, of each slice."""
+        """Start and end, in seconds since the epoch, and number of rows, of each slice."""
 
     def examples(self, records: Iterable[dict[str, Any]]) -> Iterator[list[Example]]:
-        """Add up records; gives the examples of each."""
+        """Add up records. Yields the examples of each."""
         for record in records:
             self.counts += ScoreCounts.read(record, some=True)
             took = 0.0
@@ -50,15 +50,15 @@ def summarise(
     seconds: float,
     started_at: float,
 ) -> dict[str, Any]:
-    """The run's summary.
+    """Make the summary of a run.
 
     Args:
-        job: what was run.
+        job: settings of the run.
         before: indices of the slices that an earlier run had committed.
-        damaged: how many more there were, made again.
-        sums: of all slices, in their order.
-        seconds: how long the run took.
-        started_at: when it began, in seconds since the epoch.
+        damaged: number of other slices of an earlier run, which were written again.
+        sums: sums of all slices, in their order.
+        seconds: duration of the run.
+        started_at: start of the run, in seconds since the epoch.
 
     Raises:
         RuntimeError: the counts do not add up.
@@ -115,7 +115,7 @@ def summarise(
 
 
 def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
-    """The summary as a table: names and texts, the next command last."""
+    """The summary as a table of names and texts. The last line is the next command."""
     lines = [
         ("read", f"{summary['rows_read']:,} rows"),
         ("scored", f"{summary['rows_scored']:,} ({summary['pairs_reused']:,} reused an equal pair's score)"),
@@ -129,7 +129,11 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
     ]
     if summary["unknown"]:
         lines.append(
-            ("unknown", f"{summary['unknown']:,} pairs are mostly words the model lacks: scores mean little")
+            (
+                "unknown",
+                f"{summary['unknown']:,} pairs consist mostly of words that the model does not know: "
+                "unreliable scores",
+            )
         )
     if summary["windowed"]:
         lines.append(
@@ -138,7 +142,7 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
     if summary["rows_read"] and not summary["rows_scored"]:
         lines.append(("note", "no row could be scored: rejected/ has each row with its reason"))
     if not summary["rows_read"]:
-        lines.append(("note", "the input has no rows: the output has its columns and no rows"))
+        lines.append(("note", "the input has no rows, so the output has columns only"))
     if summary["matches"] is not None:
         lines.append(("matches", f"{summary['matches']:,} at or above {summary['settings']['threshold']}"))
     if summary["score_quantiles"]:
@@ -147,9 +151,9 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
             ("scores", ", ".join(f"{q} quantile {summary['score_quantiles'][q]:.3f}" for q in marks))
         )
     if summary["shards_skipped"]:
-        lines.append(("resumed", f"{summary['shards_skipped']:,} of {summary['shards']:,} shards were there"))
+        lines.append(("resumed", f"{summary['shards_skipped']:,} of {summary['shards']:,} shards existed"))
     if summary["shards_damaged"]:
-        lines.append(("damaged", f"{summary['shards_damaged']:,} shards that were there: made again"))
+        lines.append(("damaged", f"{summary['shards_damaged']:,} damaged shards, written again"))
     rate = f", {summary['pairs_per_second']:,.0f} pairs/s" if summary["pairs_per_second"] else ""
     lines.append(("time", f"{summary['seconds']['run']:.1f} s{rate}"))
     lines.append(("output", f"{root}/scores"))

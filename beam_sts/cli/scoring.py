@@ -1,4 +1,4 @@
-"""The options that every command has which scores: places, model, machine."""
+"""The options of all commands that score: places, model and machine."""
 
 from __future__ import annotations
 
@@ -18,43 +18,52 @@ def add_places(group: argparse._ActionsContainer, *, needs_input: bool = True) -
         "--input", required=needs_input, metavar="PATTERN", help="file, folder, pattern or fsspec URL"
     )
     group.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
-    group.add_argument("--overwrite", action="store_true", help="drop an earlier run's output in DIR")
+    group.add_argument("--overwrite", action="store_true", help="delete the output of an earlier run in DIR")
 
 
 def add_scoring_options(
     scoring: argparse._ActionsContainer, machine: argparse._ActionsContainer, *, long_text: str = "truncate"
 ) -> None:
-    """The model and how it scores, and the machine.
+    """Add the options for the model, for its use, and for the machine.
 
     Args:
-        scoring: group of the former.
-        machine: group of the latter.
-        long_text: default of ``--long_text``.
+        scoring: the group for the model and its use.
+        machine: the group for the machine.
+        long_text: the default of ``--long_text``.
     """
     scoring.add_argument(
         "--model",
         default=DEFAULT_MODEL,
         help="embedded model, folder, fsspec URL or Hugging Face id[@revision] (default: %(default)s)",
     )
-    scoring.add_argument("--symmetric", action="store_true", help="mean of both orders, at twice the work")
+    scoring.add_argument(
+        "--symmetric",
+        action="store_true",
+        help="score both orders of the texts and take the mean, at twice the cost",
+    )
     scoring.add_argument(
         "--long_text",
         choices=LONG_TEXT,
         default=long_text,
-        help="pairs of more tokens than the model takes: cut as the reference does, reject, or score by "
-        "overlapping windows (default: %(default)s)",
+        help="pairs with more tokens than the model takes: truncate like the reference, reject (error), or "
+        "score in overlapping windows (default: %(default)s)",
     )
     scoring.add_argument(
-        "--allow_pickle", action="store_true", help="load a model's .bin, a pickle, if you trust its source"
+        "--allow_pickle",
+        action="store_true",
+        help="load .bin weights, which are pickles; only for sources that you trust",
     )
     scoring.add_argument(
-        "--trust_remote_code", action="store_true", help="run a model's own Python code if you trust it"
+        "--trust_remote_code",
+        action="store_true",
+        help="run the Python code of a model; only for sources that you trust",
     )
     machine.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="fp32",
-        help="bf16 is faster if the processor supports it, and scores differ a little (default: %(default)s)",
+        help="bf16 is faster on processors that support it, with slightly different scores (default: "
+        "%(default)s)",
     )
     machine.add_argument("--device", default="cpu", help="torch device (default: cpu)")
     machine.add_argument(
@@ -63,10 +72,11 @@ def add_scoring_options(
 
 
 def check_device(device: str) -> None:
-    """Whether this machine has it.
+    """Check that this machine has a torch device.
 
     Raises:
-        UserError: it has not, or torch, which is needed for any but the CPU, knows no such device.
+        UserError: it does not, or torch is not installed (needed for every device but the CPU) or does not
+            know it.
     """
     if device == "cpu":
         return
@@ -77,17 +87,17 @@ def check_device(device: str) -> None:
         torch.device(device)
     except RuntimeError as error:
         raise UserError(
-            f"--device {device}: torch knows no such device. Give cpu, cuda or cuda:NUMBER."
+            f"--device {device}: torch does not know this device. Give cpu, cuda or cuda:NUMBER."
         ) from error
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"--device {device}: torch sees no CUDA device here. Leave it out to run on the CPU.")
+        raise UserError(f"--device {device}: torch finds no CUDA device. Leave it out to run on the CPU.")
 
 
 def trust(args: argparse.Namespace) -> dict[str, bool]:
-    """What the user lets a model do, as ``load_checkpoint`` takes it."""
+    """What the user allows a model to do, as arguments of ``load_checkpoint``."""
     return {"allow_pickle": args.allow_pickle, "trust_remote_code": args.trust_remote_code}
 
 
 def scorer_options(args: argparse.Namespace) -> dict[str, Any]:
-    """How the model is run, as ``PairScorer`` takes it."""
+    """How to run the model, as arguments of ``PairScorer``."""
     return {name: getattr(args, name) for name in ("precision", "device", "threads", "long_text")}

@@ -1,4 +1,4 @@
-"""The folder for temporary files, which torch and Beam need when they are imported."""
+"""The folder for temporary files, which torch and Beam need at import."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import tempfile
 
 
 def check_temporary_folder() -> None:
-    """End a command by one line where no folder for temporary files can be written."""
+    """Exit with a one-line message if there is no writable folder for temporary files."""
     try:
         tempfile.gettempdir()
     except FileNotFoundError as error:
         from beam_sts.cli.terminal import complain
 
         complain(
-            f"error: {error.strerror}. Name a folder that can be written by the environment variable TMPDIR."
+            f"error: {error.strerror}. Set the environment variable TMPDIR to a folder that can be written."
         )
         sys.exit(2)

@@ -1,7 +1,7 @@
-"""The one way to the terminal: what is printed acts on nothing there and fits the stream's encoding.
+"""All output to the terminal: it cannot control the terminal, and fits the encoding of the stream.
 
-File names, ids, texts and messages of libraries are not trusted: escape sequences, direction marks and other
-invisible letters reach the terminal spelled out.
+File names, ids, texts and messages of libraries are untrusted. Escape sequences, direction marks and other
+invisible characters are printed as escapes.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-READER_LEFT = 128 + signal.SIGPIPE  # as of any command in a pipe whose reader has ended
-_ACTING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format, lone surrogates, separators of lines
-_MOVES = re.compile(r"[\r\n]*(\x1b\[A)*")  # what tqdm writes between bars
+READER_LEFT = 128 + signal.SIGPIPE  # the exit status of a command whose reader in a pipe has ended
+_ACTING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format, lone surrogates, line separators
+_MOVES = re.compile(r"[\r\n]*(\x1b\[A)*")  # written by tqdm between bars
 
 
 class Safe(str):
-    """Text that may go to the terminal as it is."""
+    """Text that may be printed unchanged."""
 
     __slots__ = ()
 
 
 def safe(text: str, keep: str = "\t") -> Safe:
-    r"""A text that cannot act on the terminal, nor begin a line of its own: such letters are spelled out.
+    r"""A text that can neither control the terminal nor start a new line. Such characters become escapes.
 
     >>> print(safe("red \x1b[31m\u202e\nerror: none"))
     red \x1b[31m\u202e\nerror: none
@@ -46,18 +46,18 @@ def safe(text: str, keep: str = "\t") -> Safe:
 
 
 def fitting(text: str, stream: Any) -> str:
-    """A text in the letters that a stream's encoding has; others are spelled out."""
+    """A text in the characters of a stream's encoding. Others become escapes."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 class SafeStream:
-    """A standard stream that makes safe what anyone writes to it: libraries, warnings, logs, tracebacks.
+    """A standard stream that makes everything written to it safe: by libraries, warnings, logs, tracebacks.
 
     Args:
-        raw: what is written to.
-        clean: applied to each text before.
-        form: makes a line of another form of each line, such as JSON.
+        raw: the stream to write to.
+        clean: applied to each text first.
+        form: converts each line, such as to JSON.
     """
 
     def __init__(self, raw: Any, clean: Callable[[str], str], form: Callable[[str], str] | None) -> None:
@@ -67,7 +67,7 @@ class SafeStream:
         self._begun = ""
 
     def write(self, text: str) -> int:
-        """Write a text; its line breaks are kept."""
+        """Write a text. Its line breaks are kept."""
         if self._form:
             *lines, self._begun = (self._begun + text).split("\n")
             self.raw.write("".join(f"{self._form(self._clean(line))}\n" for line in lines if line.strip()))
@@ -88,11 +88,11 @@ class SafeStream:
 
 @contextmanager
 def safe_streams(clean: Callable[[str], str], form: Callable[[str], str] | None = None) -> Iterator[None]:
-    """Make all that reaches standard error safe, whoever writes it.
+    """Make all output to standard error safe, whatever writes it.
 
     Args:
-        clean: applied to each text before.
-        form: makes a line of another form of each line, such as JSON.
+        clean: applied to each text first.
+        form: converts each line, such as to JSON.
     """
     before = sys.stderr
     if before is not None:
@@ -101,15 +101,15 @@ def safe_streams(clean: Callable[[str], str], form: Callable[[str], str] | None 
         yield
     finally:
         if form and before is not None:
-            sys.stderr.write("\n")  # what has been begun
+            sys.stderr.write("\n")  # complete a started line
         sys.stderr = before
 
 
 def say(*lines: str) -> None:
-    """Print lines on standard output, each on one line whatever is in it.
+    """Print lines on standard output. Each argument stays on one line.
 
     Raises:
-        SystemExit: who reads them has ended, which is no failure of this command.
+        SystemExit: the reader of a pipe has ended, which is not a failure of this command.
     """
     stream = sys.stdout
     if stream is None:
@@ -124,7 +124,7 @@ def say(*lines: str) -> None:
 
 
 def complain(*lines: str) -> None:
-    """Print lines on standard error; there is nobody left to tell when that fails."""
+    """Print lines on standard error. A failure to print is ignored."""
     stream = getattr(sys.stderr, "raw", sys.stderr)
     with suppress(OSError, ValueError, AttributeError):
         stream.write("".join(f"{fitting(safe(line), stream)}\n" for line in lines))
@@ -132,10 +132,10 @@ def complain(*lines: str) -> None:
 
 
 def _reader_has_left() -> bool:
-    """Whether what reads standard output, such as ``head``, has ended; if so, nothing more is printed."""
+    """Whether the reader of standard output, such as ``head``, has ended. If so, nothing more is printed."""
     output, poll = sys.stdout.fileno(), select.poll()
-    poll.register(output, 0)  # a broken pipe is told unasked
+    poll.register(output, 0)  # a broken pipe is always reported
     if not poll.poll(0):
         return False
-    os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # Python flushes once more when it ends
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # since Python flushes once more at exit
     return True

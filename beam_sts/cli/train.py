@@ -1,7 +1,7 @@
 """Train a BERT-hash cross-encoder in stages, each resumable.
 
-A finished stage whose data and settings are unchanged is skipped. Data: a path or pattern of files in
-any format that 'score' reads, local or of any fsspec file system, or 'hub:owner/name/subset:split'.
+A finished stage is skipped if its data and settings are unchanged. Data is a path or pattern of files in any
+format that 'score' reads, on any fsspec file system, or 'hub:owner/name/subset:split'.
 """
 
 from __future__ import annotations
@@ -78,43 +78,48 @@ _FIT_OPTIONS = {
 
 
 def parser() -> Parser:
-    """The command line."""
+    """The options of the command."""
     result = Parser("train", __doc__, EXAMPLES, beam=False, first="STAGE")
-    result.add_argument("stage", choices=[*STAGES, "all"], help="the stage to run; 'all' runs every one")
+    result.add_argument("stage", choices=[*STAGES, "all"], help="the stage to run, or 'all'")
     result.add_argument(
-        "--work_dir", type=Path, help="folder of the stages' results (a temporary one with --smoke)"
+        "--work_dir", type=Path, help="folder for the results of the stages (temporary with --smoke)"
     )
     result.add_argument(
         "--stsb", help="STS-B with {split} for train, dev and test, such as 'stsb/{split}.parquet'"
     )
-    result.add_argument("--gold", nargs="*", default=[], help="more pairs with people's scores")
-    result.add_argument("--gold_skip", nargs="*", default=[], help="subsets of --gold (column file) left out")
+    result.add_argument("--gold", nargs="*", default=[], help="more pairs with scores by people")
     result.add_argument(
-        "--second_dev", nargs="*", default=[], help="subsets of --gold (column file) held out as a second dev"
+        "--gold_skip", nargs="*", default=[], help="subsets of --gold (column file) to leave out"
     )
     result.add_argument(
-        "--sentences", nargs="*", default=[], help="sentences (columns text and, if there, source)"
+        "--second_dev",
+        nargs="*",
+        default=[],
+        help="subsets of --gold (column file) to hold out as a second dev set",
     )
     result.add_argument(
-        "--sentence_limit", type=int, default=Recipe.sentence_limit, help="sentences of each source"
+        "--sentences", nargs="*", default=[], help="files of sentences (columns text and, optionally, source)"
+    )
+    result.add_argument(
+        "--sentence_limit", type=int, default=Recipe.sentence_limit, help="most sentences of each source"
     )
     result.add_argument(
         "--source_limits", nargs="*", default=[], metavar="SOURCE=N", help="other limits by source"
     )
     result.add_argument(
-        "--scored", nargs="*", default=[], help="pairs scored elsewhere: sentence1, sentence2, score"
+        "--scored", nargs="*", default=[], help="files of scored pairs: sentence1, sentence2, score"
     )
     add_read_options(result)
     result.add_argument("--encoder", help="folder of a BERT encoder, such as all-MiniLM-L6-v2")
-    result.add_argument("--teacher_encoder", help="folder of the encoder to fit as teacher, if another")
+    result.add_argument("--teacher_encoder", help="folder of the encoder to fit as teacher, if different")
     result.add_argument(
-        "--teacher_also", nargs="*", default=[], help="folders of more encoders, used beside it as they are"
+        "--teacher_also", nargs="*", default=[], help="folders of additional encoders, used without fitting"
     )
-    result.add_argument("--teacher", help="folder of a fitted cross-encoder, used as it is")
+    result.add_argument("--teacher", help="folder of a fitted cross-encoder, used without fitting")
     result.add_argument(
         "--teacher_cross",
         action="store_true",
-        help="fit the teacher's encoder as a cross-encoder too, and label with the mean of both",
+        help="also fit the teacher's encoder as a cross-encoder, and label with the mean of both",
     )
     result.add_argument("--size", choices=list(SIZES), default=Recipe.size)
     result.add_argument("--seed", type=int, default=Recipe.seed)
@@ -123,7 +128,9 @@ def parser() -> Parser:
             f"--{name}", type=int, default=getattr(Recipe, name), help=f"number of {name}, see Recipe"
         )
     for name, what in _SHARES.items():
-        result.add_argument(f"--{name}", type=float, default=getattr(Recipe, name), help=f"share of {what}")
+        result.add_argument(
+            f"--{name}", type=float, default=getattr(Recipe, name), help=f"fraction of {what}"
+        )
     steps, rate = Recipe.table.steps, Recipe.table.learning_rate
     result.add_argument("--table_steps", type=int, default=steps, help=f"default {steps}; 0 for none")
     result.add_argument("--table_learning_rate", type=float, default=rate, help=f"default {rate}")
@@ -135,7 +142,7 @@ def parser() -> Parser:
         "--data_notes", help="Markdown file on data, licences and teacher, for the model card"
     )
     result.add_argument(
-        "--device", default="cpu", help="where models are fitted, embed and label, such as cuda"
+        "--device", default="cpu", help="torch device for fitting, embedding and labelling, such as cuda"
     )
     result.add_argument(
         "--threads", type=int, default=os.cpu_count() or 1, help="torch threads (default: cores)"
@@ -143,15 +150,15 @@ def parser() -> Parser:
     result.add_argument(
         "--smoke",
         action="store_true",
-        help="all stages on tiny data of the project's own, for tests; of the options above only --work_dir, "
-        "--seed, --device and --threads count",
+        help="run all stages on tiny built-in data, for tests; of the options above only --work_dir, "
+        "--seed, --device and --threads apply",
     )
     add_console_options(result)
     return result
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
-    """The recipe that the options ask for."""
+    """Make the recipe from the options."""
     limits = dict(item.rsplit("=", 1) for item in options.source_limits)
 
     def settings(stage: str) -> FitSettings:
@@ -185,7 +192,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stages asked for; returns the exit code (2 for options and data that cannot work)."""
+    """Run the requested stages. Returns the exit status (2 for unusable options or data)."""
     command = parser()
     options = command.parse(argv)
     console = console_of(options)
@@ -194,7 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.error("--stsb and --work_dir are needed (or --smoke)")
     if options.stsb is not None and "{split}" not in options.stsb:
         command.error(
-            f"--stsb must hold '{{split}}' where train, dev and test differ, found {options.stsb!r}"
+            f"--stsb must contain '{{split}}' where train, dev and test differ, but is {options.stsb!r}"
         )
 
     def run() -> int:
@@ -224,21 +231,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     return guarded(
         run,
-        stays="Finished stages stay" if options.work_dir else "Nothing stays without --work_dir",
-        again="run the same command again to go on" if options.work_dir else None,
+        stays="Finished stages are kept" if options.work_dir else "Nothing is kept without --work_dir",
+        again="run the same command again to continue" if options.work_dir else None,
         console=console,
     )
 
 
 def _log(console: Console) -> None:
-    logging.basicConfig(stream=sys.stderr)  # does nothing where a library's import has set a handler
+    logging.basicConfig(stream=sys.stderr)  # does nothing if an imported library has set a handler
     logging.getLogger("beam_sts").setLevel(logging.ERROR if console.quiet else logging.INFO)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
 
 
 def write_report(work: Workspace) -> Path:
-    """Write ``report.html`` of a finished training into its folder; gives its path."""
+    """Write ``report.html`` of a finished training to its folder. Returns the path."""
     folder, recipe = work.folder(LAST), work.recipe
     checkpoint = load_checkpoint(str(folder))
     results = json.loads((work.folder("evaluate") / "results.json").read_text(encoding="utf-8"))

@@ -1,10 +1,11 @@
-"""A worker process of ``multi_processing``: Beam's, but what it logs goes to the launcher alone."""
+"""A worker process of ``multi_processing``: Beam's worker, which logs to the launcher only."""
 
 import logging
 import sys
 
 if __name__ == "__main__":
-    # Beam warns while it is imported; a root logger without a handler would write to standard error for good.
+    # Beam logs warnings at import. Without a handler, the root logger would then write to standard error for
+    # good.
     logging.getLogger().addHandler(logging.NullHandler())
     from apache_beam.runners.worker import sdk_worker_main
 

@@ -1,1 +1,1 @@
-"""Corpora: candidate pairs, clusters, mined pairs. Pure functions on arrays; a text's number is its row."""
+"""Former places of the functions on corpora: candidate pairs and neighbours."""

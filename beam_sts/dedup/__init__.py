@@ -1,1 +1,1 @@
-"""Near-duplicates: candidates scored, clusters, representatives, receipts; on one machine and in Beam."""
+"""Near-duplicates: scored candidates, clusters, representatives and receipts, on one machine and in Beam."""

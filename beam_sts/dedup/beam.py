@@ -1,4 +1,4 @@
-"""DeduplicateTexts: near-duplicate removal on any Beam runner, with a receipt for every removed element."""
+"""DeduplicateTexts: removes near-duplicates on any Beam runner, with a receipt for each removed element."""
 
 from __future__ import annotations
 
@@ -38,17 +38,16 @@ _INPUTS = ("rows", "against", "given", "scored")
 
 
 class DeduplicatedTexts(NamedTuple):
-    """What ``DeduplicateTexts`` gives: kept, removed and rejected are together every element that went in.
+    """The outputs of ``DeduplicateTexts``. Each input element is in one of kept, removed and rejected.
 
-    ``removed`` are the elements plus ``survivor``, ``score``, ``source``, ``rule``, ``threshold`` and
-    ``lost`` (and ``survivor_in``, with elements to compare against); where an element has such a field
-    already, ours has ``output_prefix`` before its name.
-    ``pairs`` are ``(id_a, id_b, score, source, rule, bound, differs, lost_a, lost_b)`` of every candidate and
-    of equal texts, with ``(side, id)`` in place of ids where there are elements to compare against;
-    ``clusters`` are ``(id, cluster)`` of every row that is not alone, the cluster named by its smallest id;
-    ``report`` is one
-    dict: candidates by source with their hot buckets, counts, the largest clusters with their bridges, what
-    other thresholds would do, and the pairs that a report shows.
+    ``removed`` has the elements with the added fields ``survivor``, ``score``, ``source``, ``rule``,
+    ``threshold`` and ``lost`` (and ``survivor_in`` if there are elements to compare against). An added field
+    whose name an element has already gets ``output_prefix`` before its name.
+    ``pairs`` has ``(id_a, id_b, score, source, rule, bound, differs, lost_a, lost_b)`` for each candidate and
+    for equal texts. If there are elements to compare against, ``(side, id)`` replaces each id.
+    ``clusters`` has ``(id, cluster)`` for each row that is not alone. A cluster is named by its smallest id.
+    ``report`` is one dict: candidates by source with their hot buckets, counts, the largest clusters with
+    their bridges, the effect of other thresholds, and the pairs that a report shows.
     """
 
     kept: beam.PCollection
@@ -61,28 +60,28 @@ class DeduplicatedTexts(NamedTuple):
 
 @takes(BeamDedupSettings)
 class DeduplicateTexts(beam.PTransform):
-    """Remove near-duplicates from a bounded PCollection: only those whose own score says so.
+    """Remove near-duplicates from a bounded PCollection. Each removal is verified by its own score.
 
-    Elements are dicts, ``beam.Row`` or named tuples; a removed one comes out as a dict or a ``beam.Row``.
+    Elements are dicts, ``beam.Row`` or named tuples. A removed element is output as a dict or a ``beam.Row``.
 
-    The rule is that of ``beam_sts.dedup.representatives``, and so is the result of ``pipelines.dedup``, which
-    is faster on one machine: equal texts are one node, candidates come from any union of sources, the model
-    scores each, accepted pairs form components, and in each component rows are removed only for a
-    representative with which they score the threshold or more. Texts are joined to pairs by shuffles; every
-    step sees the pairs of one text, of one bucket, of one component, or two blocks of vectors.
+    The rule is that of ``beam_sts.dedup.representatives``, and the result equals that of ``beam-sts dedup``,
+    which is faster on one machine. Equal texts are one node. Candidates come from any union of sources, and
+    the model scores each. Accepted pairs form connected components, and within a component a row is removed
+    only if it scores at or above the threshold with its representative. Texts are joined to pairs by
+    shuffles. Each step sees the pairs of one text, bucket or component, or two blocks of vectors.
 
-    Apply it to a dict of ``rows`` and ``against`` to remove the rows that duplicate one of the others, which
-    are not compared among themselves; and of ``given``, pairs of ids as texts, for the source ``pairs``. With
-    ``scored``, the ``pairs`` that an earlier run gave, with ends of ``(side, id)``, nothing is proposed, and
-    only what it left out is scored.
+    Apply the transform to a PCollection or to a dict. With ``rows`` and ``against``, rows that duplicate one
+    of ``against`` are removed, and rows are not compared among themselves. ``given`` has pairs of ids as
+    texts, for the source ``pairs``. ``scored`` has the ``pairs`` of an earlier run, with ends ``(side, id)``:
+    then no candidates are proposed, and only pairs that the earlier run did not score are scored.
 
     Args:
         model: as for ``PairScorer``.
         **settings: as below.
 
-    ``keep`` takes a field in ``highest:FIELD``, and ``candidates`` in ``block:FIELD``; ``first`` is the
-    smallest id. The source ``pairs`` takes the input ``given``. Blank texts are kept and compared with
-    nothing, unless ``empty`` says otherwise.
+    ``keep`` takes a field in ``highest:FIELD``, and ``candidates`` takes one in ``block:FIELD``. ``first``
+    keeps the smallest id. The source ``pairs`` needs the input ``given``. Blank texts are kept and not
+    compared, unless ``empty`` says otherwise.
 
     >>> rows = [{"id": 1, "text": "A cat sat on the mat."}, {"id": 2, "text": "A cat sat on the  mat."}]
     >>> with beam.Pipeline("FnApiRunner") as pipeline:
@@ -102,15 +101,17 @@ class DeduplicateTexts(beam.PTransform):
         )
         self._thresholds = s.cuts(s.thresholds) if s.thresholds else []
         self.completes = True
-        """With ``scored``: whether pairs that the earlier run did not score may be scored."""
+        """With ``scored``: whether pairs without a score from the earlier run may be scored."""
         self.kept: KeptScores | None = None
-        """Where scores are kept for a run that resumes after a kill."""
+        """Where scores are stored, for a run that resumes after it was killed."""
         self.carried: tuple[str, ...] = ()
-        """The fields of the elements of ``kept`` and ``removed``, and of those that ``clusters`` then has in
-        place of ids; none: whole elements."""
+        """The fields of the elements in ``kept``, ``removed`` and ``clusters``.
+
+        If empty, elements are whole, and ``clusters`` has ids.
+        """
 
     def expand(self, elements: Any) -> DeduplicatedTexts:
-        """Group equal texts, propose, verify, cluster, settle, sort out."""
+        """Build the steps: group equal texts, propose, verify, cluster, decide, split into outputs."""
         inputs = elements if isinstance(elements, dict) else {"rows": elements}
         against = "against" in inputs
         self._check_inputs(inputs)
@@ -211,15 +212,17 @@ class DeduplicateTexts(beam.PTransform):
         return DeduplicatedTexts(kept, removed, read["rejected"], pairs, clusters, told)
 
     def _check_inputs(self, inputs: dict[str, Any]) -> None:
-        """See that there are the collections that the candidates take, and no others."""
+        """Check that the inputs are those that the sources of candidates need, and no others."""
         checks.check_names("DeduplicateTexts", inputs, _INPUTS)
         if "rows" not in inputs:
-            raise UserError("DeduplicateTexts: no 'rows' among its inputs; these are what it deduplicates.")
+            raise UserError("DeduplicateTexts: none of the inputs is named 'rows'. Give the rows this name.")
         against = "against" in inputs
         self._settings.check_inputs(lambda name: repr(name) if name == "against" else name, against=against)
         pairs = "pairs" in self._proposal.sources
         if pairs != ("given" in inputs):
-            raise UserError("candidates 'pairs' and the input 'given', pairs of ids as texts, go together.")
+            raise UserError(
+                "the source 'pairs' and the input 'given' (pairs of ids as texts) need each other."
+            )
 
     def _candidates(self, nodes: Any, texts: beam.PCollection, inputs: dict[str, Any], against: bool) -> Any:
         parts = {"texts": texts, "blocks": nodes.blocks}
@@ -241,7 +244,7 @@ class DeduplicateTexts(beam.PTransform):
         )
 
     def _verify(self, earlier: bool) -> Verify:
-        """What scores the pairs of a shard, and perhaps keeps what it finds."""
+        """Returns the step that scores the pairs of a shard, and stores the scores if the run does."""
         of = self._scoring, self._settings.report_examples, self._settings.empty == "score" or earlier
         if earlier:
             return TakeScores(*of)
@@ -252,10 +255,10 @@ class DeduplicateTexts(beam.PTransform):
     def _settle(
         self, pairs: beam.PCollection, nodes: beam.PCollection, learnt: list[Any], *, verify: bool
     ) -> Any:
-        """What becomes of the nodes that an accepted pair names.
+        """Decide about the nodes of accepted pairs.
 
-        Nodes that hang together at the lowest threshold of the table are decided together: no pair leaves
-        them at a higher one either.
+        Nodes that are connected at the lowest threshold of the table are decided together, because no pair
+        connects them to others at a higher threshold either.
         """
         lowest = float(np.float32(min([self._policy.threshold, *self._thresholds[:1]])))
         named = (
@@ -281,12 +284,12 @@ class DeduplicateTexts(beam.PTransform):
 def _check_once(counted: tuple[Any, int]) -> None:
     (_, ident), count = counted
     if count > 1:
-        raise UserError(f"against: id {ident!r}: {count} elements have it. Receipts need distinct ids.")
+        raise UserError(f"against: id {ident!r}: {count} elements have it. Ids must be distinct.")
 
 
 def _equal(node: Any, members: tuple[list[Any], Any]) -> Iterator[Judged]:
-    """Rows behind a node, paired with the node's own: equal texts."""
-    if node[0] == 0:  # the other input is not compared with itself
+    """Pair the other rows of a node with the row that names it: their texts are equal."""
+    if node[0] == 0:  # rows to compare against are not compared with each other
         yield from (Judged.identical(node, row) for row in members[0] if row != node)
 
 
@@ -300,7 +303,7 @@ def _accepted(pair: Judged, threshold: float) -> Iterator[tuple[Any, Any]]:
 
 
 def _of_clusters(_: int, found: dict[str, Iterable[Any]]) -> Iterator[tuple[int, Any]]:
-    """Nodes and pairs by the name of their cluster; those of none go no further."""
+    """Emit nodes and pairs by the name of their cluster. Those in no cluster are dropped."""
     for name, _ in found["name"]:
         for node, info in found["node"]:
             yield name, (node, tuple(info))

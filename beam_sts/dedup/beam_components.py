@@ -1,4 +1,4 @@
-"""Components: connected components of a PCollection of edges, in few shuffles."""
+"""Components: the connected components of a PCollection of edges, in few shuffles."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from beam_sts.dedup.forest import Forest, large_star, node_code, small_star
 from beam_sts.errors import UserError
 
 MOST_NODES = 4_000_000
-"""Nodes that one worker joins: some 670 MB while two forests of so many merge, 16 bytes each at rest."""
+"""Most nodes joined on one worker: 16 bytes each; about 670 MB while two forests of this size are merged."""
 ROUNDS = 1
-"""Rounds where there may be more nodes than that."""
+"""Number of rounds if there may be more nodes than that."""
 
-_EDGES_AT_ONCE = 1 << 20  # that wait to be made a forest, 16 bytes each
+_EDGES_AT_ONCE = 1 << 20  # edges buffered for the next forest, 16 bytes each
 _WAYS, _PIECE = 16, 1 << 15
 
 
 class Components(beam.PTransform):
-    """Edges of nodes -> ``(code of a node, (component, nodes of it))`` for every node of an edge.
+    """Edges of nodes -> ``(code of a node, (component, nodes of it))`` for each node of an edge.
 
-    Every bundle makes a spanning forest of its edges, and forests are merged on their way to one worker
-    (``beam_sts.dedup.forest``): two shuffles, whatever the shape of the graph. A component is named by its
-    smallest code (``node_code``).
+    Every bundle builds a spanning forest of its edges, and the forests are merged on the way to one worker
+    (``beam_sts.dedup.forest``): two shuffles for any graph. A component is named by its smallest code
+    (``node_code``).
 
-    For graphs too large for one worker ``rounds`` come first: alternating large-star and small-star steps
-    (Kiveris et al., Connected Components in MapReduce and Beyond, 2014), of which no step needs more than
-    one node's edges. After one, components whose nodes all neighbour the smallest are done; after r, those of
-    some 2**r steps. Only what is not done goes to the one worker.
+    For graphs that are too large for one worker, ``rounds`` come first: alternating large-star and small-star
+    steps (Kiveris et al., Connected Components in MapReduce and Beyond, 2014). Each step sees the edges of
+    one node. One round completes components in which every node is adjacent to the smallest; r rounds
+    complete components of about 2**r steps. Only incomplete components go to the one worker.
 
     Args:
-        rounds: of one large-star and one small-star step each.
+        rounds: the number of rounds, each with one large-star and one small-star step.
 
     Raises:
-        UserError: (while it runs) more than ``MOST_NODES`` nodes are left to one worker.
+        UserError: (at run time) more than ``MOST_NODES`` nodes are left for one worker.
 
     >>> with beam.Pipeline("FnApiRunner") as pipeline:
     ...     found = pipeline | beam.Create([(3, 2), (1, 2), (7, 8)]) | Components()
@@ -54,7 +54,7 @@ class Components(beam.PTransform):
         self._rounds = rounds
 
     def expand(self, edges: beam.PCollection) -> beam.PCollection:
-        """Round after round, then the forest of what is left."""
+        """Build the rounds, then merge the forests of the remaining edges."""
         edges = edges | "Codes" >> beam.MapTuple(lambda a, b: (node_code(a), node_code(b)))
         if not self._rounds:
             return edges | "Forest" >> JoinForests(self._rounds)
@@ -80,12 +80,12 @@ class Components(beam.PTransform):
 
 
 class JoinForests(beam.PTransform):
-    """Edges of codes -> ``(code, (component, nodes of it))``, joined on one worker; it takes two shuffles.
+    """Edges of codes -> ``(code, (component, nodes of it))``, joined on one worker, in two shuffles.
 
-    Forests travel in pieces of half a megabyte, as engines hold an element in one buffer.
+    Forests are sent in pieces of half a megabyte, because runners hold an element in one buffer.
 
     Args:
-        rounds: that came before, for the message.
+        rounds: number of preceding rounds, for the message.
     """
 
     def __init__(self, rounds: int = 0) -> None:
@@ -93,7 +93,7 @@ class JoinForests(beam.PTransform):
         self._rounds = rounds
 
     def expand(self, edges: beam.PCollection) -> beam.PCollection:
-        """Join within bundles, then by ways, then all."""
+        """Join within bundles, then in groups, then all."""
         return (
             edges
             | "In bundles" >> beam.ParDo(_JoinBundle(self._rounds))
@@ -105,10 +105,10 @@ class JoinForests(beam.PTransform):
 
 
 class _Growing:
-    """A forest, and the edges and pieces that wait to be joined to it.
+    """A forest with buffered edges and pieces that are still to be merged.
 
     Raises:
-        UserError: when it has more than ``MOST_NODES`` nodes.
+        UserError: it has more than ``MOST_NODES`` nodes.
     """
 
     def __init__(self, rounds: int) -> None:
@@ -116,20 +116,20 @@ class _Growing:
         self._edges, self._pieces, self._waiting = array("q"), list[Forest](), 0
 
     def add(self, edge: tuple[int, int]) -> None:
-        """One edge more."""
+        """Add an edge."""
         self._edges.extend(edge)
         if len(self._edges) >= 2 * _EDGES_AT_ONCE:
             self.forest()
 
     def merge(self, piece: Forest) -> None:
-        """A piece of another forest more."""
+        """Add a piece of another forest."""
         self._pieces.append(piece)
         self._waiting += len(piece.nodes)
         if self._waiting > max(_EDGES_AT_ONCE, len(self._forest.nodes)):
             self.forest()
 
     def forest(self) -> Forest:
-        """What all of it makes; nothing waits any more."""
+        """Merge everything that is buffered, and return the forest."""
         edges = Forest.of(np.array(self._edges, np.int64).reshape(-1, 2))
         self._forest = Forest.merged([self._forest, edges, *self._pieces])
         self._edges, self._pieces, self._waiting = array("q"), [], 0
@@ -142,7 +142,7 @@ class _Growing:
 
 
 class _JoinBundle(beam.DoFn):
-    """Edges -> ``(way, piece of the forest of the bundle)``."""
+    """Edges -> ``(group, piece of the forest of the bundle)``."""
 
     def __init__(self, rounds: int) -> None:
         self._rounds = rounds
@@ -162,7 +162,7 @@ class _JoinBundle(beam.DoFn):
 
 
 Piece = tuple[IntArray, IntArray]
-"""Of a forest, as it travels."""
+"""Nodes in a piece of a forest."""
 
 
 def _joined(pieces: Iterable[Piece], rounds: int) -> Forest:
@@ -188,10 +188,10 @@ def _nodes(every: tuple[int, Iterable[Piece]], rounds: int) -> Iterator[tuple[in
 
 
 class _Names(beam.DoFn):
-    """A node and its smaller neighbours -> (the smallest of them, the node); the others are ``left``.
+    """A node and its smaller neighbours -> (the smallest neighbour, the node); the others as ``left``.
 
-    What is left are edges between such names: they connect the names of every component that is not a star
-    around its smallest node yet, and there are none of one that is.
+    The edges in ``left`` connect names of components that are not yet a star around their smallest node. A
+    component that is one has no such edges.
     """
 
     def process(self, grouped: tuple[int, Iterable[int]]) -> Iterator[Any]:

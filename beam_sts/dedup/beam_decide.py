@@ -1,6 +1,6 @@
-"""From joined candidates to what becomes of each row, in Beam: keys, batches, outputs.
+"""From candidates with texts to the decision about each row, in Beam: keys, batches and outputs.
 
-What is decided, and how, is ``beam_sts.dedup.decide``.
+The decisions are made by ``beam_sts.dedup.decide``.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ from beam_sts.errors import UserError
 from beam_sts.pairs.beam_elements import with_fields
 
 _TEXTS_AT_ONCE, _CHARACTERS_AT_ONCE = 20_000, 1 << 23
-"""Texts of whole clusters that one worker decides together; a larger cluster is decided alone."""
+"""Texts (and characters) of whole clusters that are decided together. A larger cluster is decided alone."""
 
 _RECEIPT = 5
-"""What of a removed row's receipt is decided: representative, score, source, rule, lost."""
+"""The number of decided fields in the receipt of a removed row: representative, score, source, rule, lost."""
 
 
 class DecideClusters(Scores):
     """Nodes and pairs of clusters -> (text, (cluster, representative's best row, score, source, rule, lost)).
 
-    The cluster is None for a text that is alone after all, the others for one that stays. As ``guard`` come
-    the pairs that were scored to verify removals, as ``told`` what was decided, what other thresholds would
-    do, and what may be shown. Some thousand texts of whole clusters are decided at once.
+    The cluster is None for a text that is alone after all; the other values are None for a text that stays.
+    Also outputs ``guard``, the pairs that were scored to verify removals, and ``told``: counts of decisions,
+    of removals at other thresholds, and examples. Thousands of texts of whole clusters are decided at once.
 
     Args:
-        scoring: how.
-        policy: of the run.
-        thresholds: to count at.
-        each: pairs of a kind for the report to show.
-        verify: whether pairs that direct verification lacks may be scored.
+        scoring: scoring settings.
+        policy: policy of the run.
+        thresholds: thresholds to count removals at.
+        each: number of pairs of each kind for the report.
+        verify: whether to score pairs that direct verification lacks.
     """
 
     def __init__(
@@ -70,20 +70,20 @@ class DecideClusters(Scores):
         self._policy, self._thresholds, self._verify = policy, list(thresholds), verify
 
     def start_bundle(self) -> None:
-        """Nothing waits."""
+        """Start with an empty batch."""
         self._part = _Part()
 
     def process(
         self, cluster: tuple[int, Iterable[Any]], learnt: Learnt, words: Words | None = None
     ) -> Iterator[Any]:
-        """What is decided when enough texts wait."""
+        """Add a cluster, and decide if the batch is full."""
         self._part.add(cluster[1])
         self._learnt = learnt, words
         if self._part.is_full:
             yield from self._decide()
 
     def finish_bundle(self) -> Iterator[Any]:
-        """What is decided of those that still wait."""
+        """Decide the rest."""
         for one in self._decide():
             if isinstance(one, pvalue.TaggedOutput):
                 yield pvalue.TaggedOutput(one.tag, GlobalWindows.windowed_value(one.value))
@@ -130,7 +130,7 @@ class DecideClusters(Scores):
     def _told(
         self, made: Decision, members: list[tuple[Any, TextInfo]], guard: Edges, stats: VerifyStats
     ) -> Part:
-        """What was decided of a part, in numbers and examples."""
+        """Returns the counts and examples of a decided batch."""
         look, own = look_at_nodes(members), made.rule.own_rows
         nodes = np.bincount(made.label, minlength=len(members))
         rows = np.bincount(made.label, own, len(members)).astype(np.int64)[nodes > 1]
@@ -152,7 +152,7 @@ class DecideClusters(Scores):
 
 
 class _Part:
-    """Texts of whole clusters with the scored pairs among them, that wait to be decided together."""
+    """A batch of whole clusters: their texts and the scored pairs among them."""
 
     def __init__(self) -> None:
         self.members: list[tuple[Any, TextInfo]] = []
@@ -160,7 +160,7 @@ class _Part:
         self._characters = 0
 
     def add(self, found: Iterable[tuple[Any, ...]]) -> None:
-        """One cluster more: nodes and pairs, of which some perhaps have an end in none."""
+        """Add the nodes and pairs of a cluster. Pairs with an end outside it are left out."""
         inside, edges = set(), []
         for one in found:
             if len(one) > len(TextInfo._fields):
@@ -174,11 +174,11 @@ class _Part:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is time."""
+        """Whether the batch is large enough."""
         return len(self.members) >= _TEXTS_AT_ONCE or self._characters >= _CHARACTERS_AT_ONCE
 
     def sorted(self) -> tuple[list[tuple[Any, TextInfo]], Edges]:
-        """The texts in the order of their names, and their pairs by number."""
+        """The texts sorted by name, and their pairs by the texts' numbers."""
         members = sorted(self.members, key=lambda member: member[0])
         place = {name: at for at, (name, _) in enumerate(members)}
         judged = (Judged(*edge) for edge in self._edges)
@@ -190,7 +190,7 @@ class _Part:
 
 
 def ranks_of(members: Sequence[tuple[Any, tuple[Any, ...], int]]) -> tuple[IntArray, IntArray, Any]:
-    """Ranks, rows and which are fixed, of texts by name: its name, the key of its best row, its rows."""
+    """Ranks, numbers of rows and fixed flags of texts, from (name, key of the best row, number of rows)."""
     fixed = np.array([name[0] == 1 for name, _, _ in members], bool)
     by_worth = sorted(range(len(members)), key=lambda at: (bool(fixed[at]), members[at][1]))
     rank = inverse(np.array(by_worth, np.int64))
@@ -198,11 +198,11 @@ def ranks_of(members: Sequence[tuple[Any, tuple[Any, ...], int]]) -> tuple[IntAr
 
 
 def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[Any]:
-    """(row, (cluster or None if alone, representative or None if kept, receipt)) of each row of a node.
+    """(row, (cluster or None if alone, representative or None if kept, receipt)) for each row of a node.
 
-    Clusters of equal rows alone are counted here, as ``told``.
+    Clusters of equal rows are counted here, as ``told``.
     """
-    if node[0] == 1:  # rows to compare against stay
+    if node[0] == 1:  # rows to compare against are not part of the output
         return
     verdict: Sequence[Any] = next(iter(found["verdict"]), (None,) * (1 + _RECEIPT))
     members = found["members"]
@@ -220,13 +220,15 @@ def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[Any]:
 
 
 class SortOut(beam.DoFn):
-    """(row, its element and its fate) -> kept, or removed with its receipt; as ``clusters`` (id, cluster).
+    """(row, its element and decision) -> the element in ``kept``, or in ``removed`` with its receipt.
+
+    Also outputs ``clusters``: (id, cluster).
 
     Args:
-        threshold: of the run.
-        against: there are elements to compare against.
-        prefix: before the name of a field of ours that an element has.
-        places: clusters are told of elements in place of ids.
+        threshold: threshold of the run.
+        against: whether there are elements to compare against.
+        prefix: prefix for added fields whose name the element already has.
+        places: whether ``clusters`` has elements instead of ids.
     """
 
     def __init__(self, threshold: float, against: bool, prefix: str, places: bool) -> None:
@@ -234,12 +236,12 @@ class SortOut(beam.DoFn):
         self._places = places
 
     def process(self, met: tuple[Any, dict[str, Iterable[Any]]]) -> Iterator[Any]:
-        """Beam's."""
+        """See ``beam.DoFn``."""
         row, found = met
         rows = iter(found["rows"])
         element = next(rows)
         if next(rows, None) is not None:
-            raise UserError(f"id {row[1]!r}: several elements have it. Receipts need distinct ids.")
+            raise UserError(f"id {row[1]!r}: several elements have it. Ids must be distinct.")
         cluster, representative, *scored, lost = next(iter(found["fate"]))
         if cluster is not None:
             yield pvalue.TaggedOutput("clusters", (element if self._places else row[1], cluster[1]))

@@ -1,4 +1,4 @@
-"""DeduplicateSlices: read slices of files, deduplicate, write the slices again. For ``pipelines.dedup``."""
+"""DeduplicateSlices: read slices of files, deduplicate, write the slices. Used by ``beam-sts dedup``."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from beam_sts.io.slices import Slice
 from beam_sts.settings import settings_of
 
 REPORT = "_run/report.json"
-"""What a run by a Beam runner counts, besides the records of its slices."""
+"""The file with the counts of a run with Beam, besides the records of its slices."""
 
 
 @dataclass(frozen=True)
 class BeamSettings:
-    """What the run depends on, besides its units.
+    """The settings of the run.
 
-    ``model`` is the name of the one that was found, ``fingerprint`` is of all that scores; ``blocks`` and
-    ``component_rounds``, ``completes`` and ``kept`` as for ``DeduplicateTexts``.
+    ``model`` is the name of the model that was found, and ``fingerprint`` identifies everything that scores.
+    ``blocks``, ``component_rounds``, ``completes`` and ``kept`` are as for ``DeduplicateTexts``.
     """
 
     writer: SliceWriter
@@ -56,10 +56,10 @@ class BeamSettings:
 
 
 class DeduplicateSlices(beam.PTransform):
-    """A dict of units of slices, ``rows`` and perhaps ``against`` and ``given``, -> committed shards.
+    """Units of slices, in a dict of ``rows`` and optionally ``against`` and ``given`` -> committed shards.
 
-    The result is that of one machine. Texts pass the shuffles, the other columns do not: every slice is
-    read again when it is written.
+    The result equals that of one machine. Only texts pass through the shuffles: each slice is read again,
+    with its other columns, when it is written.
     """
 
     def __init__(self, settings: BeamSettings) -> None:
@@ -67,7 +67,7 @@ class DeduplicateSlices(beam.PTransform):
         self._settings = settings
 
     def expand(self, inputs: dict[str, beam.PCollection[list[Slice]]]) -> beam.PCollection[int]:
-        """Read, deduplicate, write."""
+        """Build the steps: read, deduplicate, write."""
         s, keep = self._settings, self._settings.settings.policy.keep
         units = inputs["rows"] | "Spread" >> beam.Reshuffle()
         rows = units | "Read" >> beam.ParDo(_ReadRows(s, s.source, keep))
@@ -91,13 +91,13 @@ class DeduplicateSlices(beam.PTransform):
                 "keep": "central" if keep.central else "highest:worth",
                 "candidates": _sources(s.proposal),
                 "embedding": "vector" if s.source.vector else None,
-                "empty": "score" if chosen["empty"] == "score" else "keep",  # files' empty texts are rejected
+                "empty": "score" if chosen["empty"] == "score" else "keep",  # in files, they were rejected
                 "blocks": s.blocks,
                 "component_rounds": s.component_rounds,
             }
         )
         deduplicate.completes, deduplicate.kept = s.completes, s.kept
-        deduplicate.carried = ("place",)  # what else a row has is read again when its slice is written
+        deduplicate.carried = ("place",)  # the rest is read again when the slice is written
         done = cast(DeduplicatedTexts, inputs_of | deduplicate)
         clusters = done.clusters | "By slice" >> beam.MapTuple(
             lambda row, name: (row["place"][0], (row["place"][1], name))
@@ -126,17 +126,17 @@ class DeduplicateSlices(beam.PTransform):
 
 
 def _sources(proposal: Proposal) -> list[str]:
-    """The sources with fields in place of expressions."""
+    """The sources, with fields instead of expressions."""
     names, block = [], 0
     for source in proposal.sources:
         name = source.partition(":")[0]
         names.append(f"block:block{block}" if name == "block" else name)
         block += name == "block"
-    return list(dict.fromkeys(names))  # files of pairs are read as one
+    return list(dict.fromkeys(names))  # several files of pairs are read as one source
 
 
 class _ReadRows(beam.DoFn):
-    """A unit -> its good rows as id, text, place (slice and row in it) and what decides about them."""
+    """A unit -> its good rows: id, text, place (slice, row within it), and values for the keep policy."""
 
     def __init__(self, settings: BeamSettings, source: Source, keep: KeepPolicy) -> None:
         self._settings, self._source, self._keep = settings, source, keep
@@ -163,7 +163,7 @@ class _ReadRows(beam.DoFn):
 
 
 def _pair_shards(report: dict[str, Any]) -> int:
-    """How many shards all pairs take: candidates, those of direct verification, rows of equal texts."""
+    """Returns the number of shards for all pairs: candidates, verifying pairs, rows of equal texts."""
     identical = sum(report.get("rows", {}).values()) - report.get("texts_compared", 0)
     return shards_for(report.get("pairs", 0) + report.get("pairs_guard", 0) + identical)
 
@@ -173,7 +173,7 @@ def _by_shard(pair: tuple[Any, ...], shards: int) -> tuple[int, tuple[Any, ...]]
 
 
 class _WriteSlice(beam.DoFn):
-    """A slice and what becomes of its rows -> its shards."""
+    """A slice and the decisions about its rows -> its shards."""
 
     def __init__(self, settings: BeamSettings) -> None:
         self._settings = settings
@@ -206,7 +206,7 @@ class _WriteSlice(beam.DoFn):
 
 
 class _WritePairs(beam.DoFn):
-    """Pairs -> a shard, in order of their ids."""
+    """Pairs -> a shard, sorted by ids."""
 
     def __init__(self, settings: BeamSettings) -> None:
         self._settings = settings
@@ -217,7 +217,7 @@ class _WritePairs(beam.DoFn):
         against = self._settings.against is not None
         schema = pairs_schema(writer.source.id_type, against=against)
         rows = sorted(pairs, key=lambda pair: pair[:2])
-        if against:  # ends are of (side, id); the second is of the higher side
+        if against:  # ends are (side, id), and the second end has the higher side
             rows = [(a[1], b[1], *more, "against" if b[0] else "input") for a, b, *more in rows]
         table = pa.Table.from_arrays(
             [pa.array([row[at] for row in rows], f.type) for at, f in enumerate(schema)], schema=schema

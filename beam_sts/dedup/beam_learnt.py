@@ -1,4 +1,4 @@
-"""What is learnt of the texts before they are judged, in Beam; in memory it is ``beam_sts.dedup.learnt``."""
+"""Learning from texts before they are compared, in Beam. The local version is ``beam_sts.dedup.learnt``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 
 
 class LearnTexts(beam.PTransform):
-    """``(id, text)`` of distinct texts -> one :class:`Learnt`. One worker holds the sample, some 10 MB.
+    """``(id, text)`` of distinct texts -> one :class:`Learnt`. One worker holds the sample, about 10 MB.
 
     Args:
-        learning: what is to be learnt.
-        model: whose languages are known.
+        learning: what to learn.
+        model: the model whose languages count as known.
         load: arguments of ``load_checkpoint``.
-        size: of ``TextsSize``.
+        size: a PCollection with the ``Size`` of the texts.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class LearnTexts(beam.PTransform):
         self._size = beam.pvalue.AsSingleton(size)
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
-        """Draw the sample, look at it."""
+        """Draw a sample, and learn from it."""
         sample = texts | "Draw" >> beam.FlatMap(_drawn, self._learning, self._size)
         return (
             texts.pipeline
@@ -58,10 +58,10 @@ def _learnt(
 
 
 class OwnTexts(beam.PTransform):
-    """``(id, text)`` -> ``(id, what is the text's own)``, beside boilerplate.
+    """``(id, text)`` -> ``(id, text without boilerplate)``.
 
     Args:
-        learnt: one :class:`Learnt`.
+        learnt: a PCollection with one :class:`Learnt`.
     """
 
     def __init__(self, learnt: beam.PCollection) -> None:
@@ -69,7 +69,7 @@ class OwnTexts(beam.PTransform):
         self._learnt = learnt
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
-        """Batch by batch."""
+        """Process the texts in batches."""
         return (
             texts
             | "Batch" >> batch_texts()

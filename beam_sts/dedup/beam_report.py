@@ -1,4 +1,4 @@
-"""What a run in Beam tells of itself, summed up in one shuffle: counts, clusters, pairs to look at."""
+"""Sums up the report of a run in Beam in one shuffle: counts, clusters, example pairs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from beam_sts.io.summary import add_records
 _LARGEST = 20
 
 LargeCluster = tuple[int, Any, dict[str, Any]]
-"""Nodes, the name of the smallest, what is told."""
+"""Number of nodes, name of the smallest, record for the report."""
 
 
 class Part(NamedTuple):
-    """What a step tells: ``counts`` to add up, ``shown`` to choose from, ``clusters`` among the largest."""
+    """A step's part of the report: ``counts`` to add up, examples, candidates for the largest clusters."""
 
     counts: dict[str, Any]
     shown: list[Entry]
@@ -31,15 +31,15 @@ class Part(NamedTuple):
 
     @classmethod
     def of(cls, counts: dict[str, Any] | None = None, shown: Iterable[Entry] = ()) -> Part:
-        """Counts or what may be shown."""
+        """Make a part of counts or examples."""
         return cls(counts or {}, list(shown), [])
 
 
 class SumParts(beam.PTransform):
-    """Tuple of collections of :class:`Part` -> one. Bundles add up before they travel.
+    """Tuple of collections of :class:`Part` -> one :class:`Part`.
 
     Args:
-        each: pairs of a kind to show.
+        each: number of pairs of each kind to show.
     """
 
     def __init__(self, each: int) -> None:
@@ -47,7 +47,7 @@ class SumParts(beam.PTransform):
         self._each = each
 
     def expand(self, parts: tuple[beam.PCollection, ...]) -> beam.PCollection:
-        """One shuffle."""
+        """Add up in one shuffle; bundles are combined before it."""
         return parts | beam.Flatten() | beam.CombineGlobally(_SumFn(self._each))
 
 
@@ -81,7 +81,7 @@ class _SumFn(beam.CombineFn):
 
 
 def node_part(node: Any, info: TextInfo) -> Part:
-    """What a node counts for."""
+    """Returns the counts of a node."""
     blank = info.rows if node[0] == 0 and is_blank(info.text) else 0
     own = {str(info.rows): 1} if node[0] == 0 else {}
     rows = {"rows": {str(node[0]): info.rows}}
@@ -89,13 +89,13 @@ def node_part(node: Any, info: TextInfo) -> Part:
 
 
 def report(total: Part, thresholds: list[float], learnt: Learnt, tally: Tally | None) -> dict[str, Any]:
-    """As ``DeduplicateTexts`` gives it.
+    """Returns the report, as ``DeduplicateTexts`` outputs it.
 
     Args:
-        total: of all parts.
-        thresholds: of the table.
-        learnt: of the texts.
-        tally: of the candidates; None: those of an earlier run.
+        total: sum of all parts.
+        thresholds: thresholds of the table.
+        learnt: what was learnt from the texts.
+        tally: tally of the candidates; None if they come from an earlier run.
     """
     counts = dict(total.counts)
     table = threshold_table(thresholds, counts.pop("node_sizes", {}), counts.pop("thresholds", {}))

@@ -1,7 +1,7 @@
-"""Scores of candidates kept shard by shard while a run by Beam lasts: a killed run does not score them again.
+"""Scores of candidates, stored in shards during a run with Beam, so that a killed run need not repeat them.
 
-A shard is closed: its pairs, in order, are scored by themselves, so that what is read of it is what would be
-computed. Retried bundles find it too.
+The pairs of a shard are scored together and in order, so that stored scores equal those that would be
+computed. Retried bundles use the stored scores too.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from beam_sts.io.committed import content_digest
 from beam_sts.io.files import file_system
 from beam_sts.io.output import SCORED, OutputFolder
 
-_KIND = "scored"  # of the records
+_KIND = "scored"  # kind of the records
 
 
 @dataclass(frozen=True)
 class KeptScores:
-    """Where scores are kept: in a folder of the run's output."""
+    """Where scores are stored: in a folder of the run's output."""
 
     output: OutputFolder
 
     @classmethod
     def of(cls, output: OutputFolder) -> KeptScores:
-        """In the run's folder."""
+        """Returns the folder of a run."""
         return cls(replace(output, form="parquet"))
 
     def read(self, number: int, keys: str) -> pa.Table | None:
-        """What was found of the pairs of a shard with that digest; None where it is not there."""
+        """Read the stored results of a shard. None if it is missing or has a different digest."""
         if number not in self.output.whole({number: keys}, kind=_KIND, verify=True)[0]:
             return None
         fs, path = file_system(self.output.shard(SCORED, number))
         return pq.read_table(pa.BufferReader(fs.cat_file(path)))
 
     def write(self, number: int, keys: str, found: Verdicts) -> None:
-        """Commit a shard."""
+        """Commit the results of a shard."""
         self.output.commit(number, {SCORED: pa.table(found.columns())}, {}, of=keys, kind=_KIND)
 
     def drop(self) -> None:
-        """Drop all of it: the run is done."""
+        """Delete all stored scores, since the run is finished."""
         self.output.drop(SCORED, self.output.numbers(SCORED), _KIND)
         fs, path = file_system(self.output.path(SCORED))
         if fs.exists(path):
@@ -54,7 +54,7 @@ class KeptScores:
 
 
 class VerifyKept(Verify):
-    """As :class:`Verify`; shards that are kept are not scored again."""
+    """Like :class:`Verify`. Stored scores of a shard are not computed again."""
 
     def __init__(
         self,

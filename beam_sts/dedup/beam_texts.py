@@ -1,4 +1,4 @@
-"""Elements as rows, and rows of equal text as one node: the first steps of ``DeduplicateTexts``."""
+"""Elements as rows, and rows of equal text as nodes: the first steps of ``DeduplicateTexts``."""
 
 from __future__ import annotations
 
@@ -25,18 +25,21 @@ from beam_sts.pairs.beam_elements import (
 )
 from beam_sts.types import Rejected, plain
 
-_ROWS_AT_ONCE, _CHARACTERS_AT_ONCE = 1 << 16, 1 << 24  # of a bundle, whose equal texts meet in memory
-_COPIES_AT_ONCE = 1 << 12  # of one text, that travel as one element: engines want it far below a megabyte
+_ROWS_AT_ONCE, _CHARACTERS_AT_ONCE = (
+    1 << 16,
+    1 << 24,
+)  # limits for a bundle, whose equal texts are grouped in memory
+_COPIES_AT_ONCE = 1 << 12  # of a text in one element: runners need elements far below 1 MB
 RECEIPT = ("survivor", "score", "source", "rule", "threshold", "lost")
-"""The fields that a removed element has besides its own; with elements to compare against also ``WHERE``."""
+"""The fields added to a removed element. With elements to compare against, ``WHERE`` is added too."""
 WHERE = "survivor_in"
 
 
 @dataclass(frozen=True)
 class Fields:
-    """Names of the elements' fields, and what makes the best of several rows.
+    """The names of the fields of elements, and the policy that picks the best of several rows.
 
-    ``carried`` are the fields that go through the shuffles to the output; none: whole elements.
+    ``carried`` are the fields that pass through the shuffles to the output; empty for whole elements.
     """
 
     id: str = "id"
@@ -48,10 +51,10 @@ class Fields:
     carried: tuple[str, ...] = ()
 
     def check(self, kind: Any) -> None:
-        """See that elements of a type with a schema have the fields.
+        """Check that an element type has the fields, if it has a schema.
 
         Raises:
-            UserError: naming the field.
+            UserError: a field is missing. The message names it.
         """
         needed = [("id", self.id), ("text", self.text), ("vector", self.vector)]
         needed += [("keep highest:", highest_of(self.keep)), *(("block:", name) for name in self.blocks)]
@@ -59,7 +62,7 @@ class Fields:
 
 
 class Row(NamedTuple):
-    """An element as a row: ``key`` sorts the best first, ``blocks`` are hashed keys or None."""
+    """An element as a row. ``key`` sorts the best row first; ``blocks`` are hashed keys or None."""
 
     element: Any
     text: str
@@ -69,7 +72,7 @@ class Row(NamedTuple):
 
 
 class TextInfo(NamedTuple):
-    """``best`` is the key of the best of its ``rows`` rows, and names it; ``vector`` its first row's."""
+    """A distinct text. ``best`` is the key of the best of its ``rows``, ``vector`` that of the first."""
 
     text: str
     best: tuple[Any, ...]
@@ -78,11 +81,11 @@ class TextInfo(NamedTuple):
 
 
 class ReadRows(beam.DoFn):
-    """An element -> ``((side, id), Row)``, or a rejection.
+    """An element -> ``((side, id), Row)``, or a rejected element.
 
     Args:
-        fields: their names.
-        side: 1 for rows to compare against: their elements are not needed.
+        fields: the names of the fields.
+        side: 1 for rows to compare against, whose elements are not needed.
     """
 
     def __init__(self, fields: Fields, side: int = 0) -> None:
@@ -90,7 +93,7 @@ class ReadRows(beam.DoFn):
         self._keep, self._kinds = KeepPolicy(fields.keep), dict[str, str]()
 
     def process(self, element: Any) -> Iterator[Any]:
-        """Beam's."""
+        """See ``beam.DoFn``."""
         names, fields = self._fields, fields_of(element, "DeduplicateTexts")
         ident, text = plain(field(fields, names.id)), field(fields, names.text)
         fault = self._fault(ident, text)
@@ -108,7 +111,7 @@ class ReadRows(beam.DoFn):
         yield (self._side, ident), row
 
     def _fault(self, ident: Any, text: Any) -> str | None:
-        """Why an element cannot be compared, or None."""
+        """Why an element cannot be compared, or None if it can."""
         for name, fault in (
             (
                 self._fields.id,
@@ -124,14 +127,14 @@ class ReadRows(beam.DoFn):
         return self._fields.reject_empty and is_blank(text)
 
     def _one_kind(self, what: str, of: str, kind: str) -> None:
-        """See that all ids, or values, are of one kind: others could not be put in order."""
+        """Check that all ids, or all values, have one type, since others cannot be sorted."""
         first = self._kinds.setdefault(what, kind)
         if kind != first:
             other = f"a{'n' * (what == 'id')} {what} before it"
             raise UserError(f"{of}: is {kind}, {other} {first}; {what}s must be of one type.")
 
     def _worth(self, fields: dict[str, Any], text: str, ident: Any) -> Worth:
-        """What sorts first is best."""
+        """The sort key of an element under the keep policy. The best sorts first."""
         value, what = None, f"keep {self._keep.name}: id {ident!r}"
         if name := self._keep.expression:
             value = field(fields, name)
@@ -144,13 +147,13 @@ class ReadRows(beam.DoFn):
 def _block(value: Any, ident: Any, name: str) -> bytes | None:
     if isinstance(value, dict | list | tuple | set | np.ndarray):
         raise UserError(
-            f"block:{name}: id {ident!r} has a {type(value).__name__}; name a field of one value."
+            f"block:{name}: id {ident!r} has a {type(value).__name__}; name a field with a single value."
         )
     return None if value is None or value == "" else hash128([str(value)]).tobytes()
 
 
 def _vector(value: Any, ident: Any, name: str) -> bytes:
-    if isinstance(value, bytes):  # it was packed before
+    if isinstance(value, bytes):  # it is already packed
         return value
     try:
         vector = np.asarray([value], np.float32)
@@ -162,10 +165,10 @@ def _vector(value: Any, ident: Any, name: str) -> bytes:
 
 
 class DistinctTextCollections(NamedTuple):
-    """DistinctTextCollections are named by the ``(side, id)`` of their first row.
+    """The collections of distinct texts. A node has the name ``(side, id)`` of its first row.
 
-    ``nodes`` are ``(node, TextInfo)``, ``members`` ``(node, (rows, best row))``, some rows at a time,
-    ``blocks`` ``((n-th block, key), node)``.
+    ``nodes`` has ``(node, TextInfo)``; ``members`` has ``(node, (rows, best row))``, with some of the rows in
+    each element; ``blocks`` has ``((n-th blocking expression, key), node)``.
     """
 
     nodes: beam.PCollection
@@ -174,12 +177,12 @@ class DistinctTextCollections(NamedTuple):
 
 
 class MakeDistinctTexts(beam.PTransform):
-    """Rows -> :class:`DistinctTextCollections`, as ``beam_sts.dedup.rows.make_distinct_texts`` does.
+    """Rows -> :class:`DistinctTextCollections`, as in ``beam_sts.dedup.rows.make_distinct_texts``.
 
     Args:
-        merge: rows of equal text and side are one node; else every row is its own.
-        compare_blank: empty texts are texts like others.
-        apart: rows of side 0 are not compared with each other, so not merged either.
+        merge: whether rows of equal text and side are one node; otherwise each row is a node.
+        compare_blank: whether blank texts are compared like others.
+        apart: rows of side 0 are not compared with each other, so they are not merged either.
     """
 
     def __init__(self, *, merge: bool = True, compare_blank: bool = False, apart: bool = False) -> None:
@@ -187,7 +190,7 @@ class MakeDistinctTexts(beam.PTransform):
         self._merge, self._compare_blank, self._apart = merge, compare_blank, apart
 
     def expand(self, rows: beam.PCollection) -> DistinctTextCollections:
-        """Group by text."""
+        """Group the rows by text."""
         made = (
             rows
             | "By text" >> beam.ParDo(_ByText(self._merge, self._compare_blank, self._apart))
@@ -201,7 +204,7 @@ class MakeDistinctTexts(beam.PTransform):
 
 
 class _Copies(NamedTuple):
-    """Rows of one text, as they travel: the text, the first row with its vector, the key of the best row."""
+    """Rows of one text in one element: the text, its first row and vector, the key of the best row."""
 
     text: str
     first: tuple[int, Any]
@@ -211,7 +214,7 @@ class _Copies(NamedTuple):
     blocks: list[tuple[bytes | None, ...]]
 
     def joined(self, other: _Copies) -> _Copies:
-        """With the rows of another."""
+        """Add the rows of another element."""
         self.rows.extend(other.rows)
         self.blocks.extend(other.blocks)
         first = self if self.first < other.first else other
@@ -220,28 +223,28 @@ class _Copies(NamedTuple):
 
 
 class _ByText(beam.DoFn):
-    """``((side, id), Row)`` -> keyed by side and digest of the text; equal texts of a bundle travel as one.
+    """``((side, id), Row)`` -> keyed by side and digest of the text. Equal texts of a bundle are one element.
 
-    A text of thousands of rows would else be shuffled, and held by the engine, once for each of them.
+    Otherwise a text of thousands of rows would be shuffled, and held by the runner, once for each row.
     """
 
     def __init__(self, merge: bool, compare_blank: bool, apart: bool) -> None:
         self._merge, self._compare_blank, self._apart = merge, compare_blank, apart
 
     def start_bundle(self) -> None:
-        """Nothing waits."""
+        """See ``beam.DoFn``."""
         self._waiting: dict[Any, _Copies] = {}
         self._rows = self._characters = 0
 
     def process(self, one: tuple[Any, Row]) -> Iterator[tuple[Any, Any]]:
-        """What waits, when that is enough."""
+        """See ``beam.DoFn``."""
         row, found = one
         blank = is_blank(found.text) and not self._compare_blank
         alone = not self._merge or blank or (self._apart and row[0] == 0)
         key = row[0], hash128([found.text]).tobytes(), repr(row[1]) if alone else ""
         blocks = [found.blocks] if any(found.blocks) else []
         copies = _Copies(found.text, row, found.vector, found.key, [row], blocks)
-        if alone:  # an id that recurs is told of later
+        if alone:  # repeated ids are reported later
             yield key, tuple(copies)
             return
         self._rows += 1
@@ -256,7 +259,7 @@ class _ByText(beam.DoFn):
             yield from self._sent()
 
     def finish_bundle(self) -> Iterator[Any]:
-        """What still waits."""
+        """See ``beam.DoFn``."""
         for one in self._sent():
             yield GlobalWindows.windowed_value(one)
 
@@ -268,13 +271,13 @@ class _ByText(beam.DoFn):
 
 
 class _MakeDistinctText(beam.DoFn):
-    """Rows of equal text -> the node, its members and its blocking keys, of blank ones none."""
+    """Rows with equal text -> the node, its members and its blocking keys (none for a blank text)."""
 
     def __init__(self, *, compare_blank: bool) -> None:
         self._compare_blank = compare_blank
 
     def process(self, grouped: tuple[Any, Iterable[Any]]) -> Iterator[Any]:
-        """Reads the rows twice rather than holding them."""
+        """See ``beam.DoFn``. The rows are read twice as a stream, so that they are never all in memory."""
         _, parts = grouped
         found: _Copies | None = None
         rows = 0
@@ -283,7 +286,7 @@ class _MakeDistinctText(beam.DoFn):
             rows += len(copies.rows)
             copies = copies._replace(rows=[], blocks=[])
             found = copies if found is None else found.joined(copies)
-        if found is None:  # a group has a row
+        if found is None:  # cannot happen: a group has a row
             return
         node, best = found.first, found.best
         blank = is_blank(found.text) and not self._compare_blank

@@ -1,6 +1,6 @@
-"""Pairs with their texts -> what is found of them, in Beam, shard by shard.
+"""Scores pairs with their texts in Beam, shard by shard.
 
-What is found, and how, is ``beam_sts.dedup.verify``.
+The rules are those of ``beam_sts.dedup.verify``.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from beam_sts.io.ids import shown_id
 from beam_sts.io.summary import score_histogram
 
 Words = Sequence[RangeCounts]
-"""Texts, and in how many of them each shingle is: what ``blend`` weighs by."""
+"""The number of texts, and the number of texts with each shingle: the weights for ``blend``."""
 
 
 class Judged(NamedTuple):
-    """A pair of nodes and what was found of it, as ``pairs/`` has it; ``bars`` as of ``PairScores``."""
+    """A pair of nodes and its result, as in ``pairs/``. ``bars`` is as in ``PairScores``."""
 
     a: Any
     b: Any
@@ -54,25 +54,25 @@ class Judged(NamedTuple):
 
     @classmethod
     def identical(cls, a: Any, b: Any) -> Judged:
-        """Two of equal text."""
+        """The result for a pair of equal texts."""
         return cls(a, b, *IDENTICAL, math.nan, None, 0, 0, 0)
 
     def given(self, ends: tuple[Any, Any]) -> tuple[Any, ...]:
-        """As it is given to the outside: what there is not is None."""
+        """The pair as an output tuple, with None for missing values."""
         lost = (None if of == NOT_COMPARED else of for of in (self.lost_a, self.lost_b))
         score, bound = (None if math.isnan(of) else of for of in (self.score, self.bound))
         return (*ends, score, self.source, self.rule, bound, self.differs, *lost)
 
 
 def each_of(found: Verdicts) -> Iterator[tuple[Any, ...]]:
-    """Score, rule and what follows it in ``Judged``, of each pair."""
+    """For each pair, the score, the rule and the following fields of ``Judged``."""
     rules = [RULES[rule] for rule in found.rules.tolist()]
     columns = (found.scores.tolist(), rules, found.bounds.tolist(), found.differs.to_pylist())
     return zip(*columns, *found.lost.T.tolist(), found.bars.tolist(), strict=True)
 
 
 def verdicts_of(rows: Iterable[Sequence[Any]]) -> Verdicts:
-    """Of score, rule, bound, what they differ in and both losses of each pair; None is there for nothing."""
+    """Make verdicts from (score, rule, bound, differs, lost_a, lost_b) of each pair; a loss may be None."""
     score, rule, bound, differs, lost_a, lost_b = list(zip(*rows, strict=True)) or [()] * 6
     lost = [[NOT_COMPARED if of is None else of for of in column] for column in (lost_a, lost_b)]
     return Verdicts(
@@ -83,11 +83,11 @@ def verdicts_of(rows: Iterable[Sequence[Any]]) -> Verdicts:
 
 
 class Scores(beam.DoFn):
-    """What scores: the models are loaded once for each worker, and only if there is a pair to score.
+    """Base of the steps that score. A worker loads the models once, and only if there is a pair to score.
 
     Args:
-        scoring: how.
-        each: pairs of a kind for the report to show, which come out as ``shown``.
+        scoring: scoring settings.
+        each: number of pairs of each kind for the report.
     """
 
     def __init__(self, scoring: Scoring, each: int = 0) -> None:
@@ -95,7 +95,7 @@ class Scores(beam.DoFn):
         self._verifier: Verifier | None = None
 
     def verifier(self, learnt: Learnt, words: Words | None) -> Verifier:
-        """The worker's own."""
+        """The verifier of this worker."""
         if self._verifier is None:
             overlap = None
             if words is not None:
@@ -106,15 +106,15 @@ class Scores(beam.DoFn):
 
 
 class Verify(Scores):
-    """The pairs of a shard, with texts -> :class:`Judged`; as ``told`` what was done, and a few to show.
+    """The pairs of a shard with their texts -> :class:`Judged`; also outputs ``told``: counts and examples.
 
-    Some thousand pairs are scored at once, fewer where texts are long.
+    Thousands of pairs are scored at once, fewer if their texts are long.
 
     Args:
-        scoring: how.
-        each: as of ``DecideClusters``.
-        blank: pairs of blank texts are scored too.
-        most: pairs that there may be.
+        scoring: scoring settings.
+        each: see ``DecideClusters``.
+        blank: whether pairs with blank texts are scored.
+        most: the most pairs that are allowed.
     """
 
     def __init__(self, scoring: Scoring, each: int = 0, blank: bool = False, most: int | None = None) -> None:
@@ -128,7 +128,7 @@ class Verify(Scores):
         learnt: Learnt,
         words: Words | None = None,
     ) -> Iterator[Any]:
-        """Beam's."""
+        """See ``beam.DoFn``."""
         if self._most is not None:
             check_pairs(count, self._most)
         number, found = shard
@@ -155,7 +155,7 @@ class Verify(Scores):
         yield pvalue.TaggedOutput("told", Part.of(counts, self._shown(rows, made)))
 
     def _shown(self, rows: list[Any], made: Verdicts) -> list[Entry]:
-        """A few of the pairs, whose rows are in order."""
+        """Select examples; the rows are in order."""
         if not self._each:
             return []
         a = np.arange(len(rows))
@@ -167,7 +167,7 @@ class Verify(Scores):
     def _of_shard(
         self, number: int, rows: list[Any], learnt: Learnt, words: Words | None
     ) -> tuple[Verified, list[str], int]:
-        """What is found of the pairs of a shard, their sources, and how many were not scored again."""
+        """Returns the results for the pairs of a shard, their sources, and how many results were reused."""
         sizes = np.array([len(row[2]) + len(row[3]) for row in rows])
         parts = [self._scored(rows[part], learnt, words) for part in shard_parts(sizes)]
         stats = VerifyStats()
@@ -179,13 +179,13 @@ class Verify(Scores):
     def _scored(
         self, rows: list[tuple[Any, ...]], learnt: Learnt, words: Words | None
     ) -> tuple[Verified, list[str]]:
-        """Scores of some pairs, and their sources."""
+        """The results of some pairs, and their sources."""
         texts = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
         return self.verifier(learnt, words).verify(*texts), [row[4] for row in rows]
 
 
 class TakeScores(Verify):
-    """As :class:`Verify`, of pairs that bring what an earlier run found: only what it left out is done."""
+    """Like :class:`Verify`, for pairs with the results of an earlier run. Only missing ones are computed."""
 
     def _scored(
         self, rows: list[tuple[Any, ...]], learnt: Learnt, words: Words | None
@@ -199,7 +199,7 @@ class TakeScores(Verify):
 
 
 def look_at_nodes(members: Sequence[tuple[Any, TextInfo]]) -> Look:
-    """At texts by their place among some."""
+    """Access to texts by their position."""
 
     def of(what: Callable[[Any, TextInfo], Any]) -> Callable[[IntArray], list[Any]]:
         return lambda chosen: [what(*members[at]) for at in chosen.tolist()]
@@ -213,18 +213,18 @@ def look_at_nodes(members: Sequence[tuple[Any, TextInfo]]) -> Look:
 
 
 def counts_of(stats: VerifyStats) -> dict[str, Any]:
-    """What adds up to the same on every machine."""
+    """The counts that do not depend on the machine."""
     return {name: value for name, value in asdict(stats).items() if name != "seconds"}
 
 
 class EarlierPairs(beam.PTransform):
     """``members`` of texts and ``scored`` pairs of rows -> ``((text, text), (score, source, rule, ...))``.
 
-    Rows are ``(side, id)``. Two rows of one text are no pair of texts.
+    Rows are ``(side, id)``. Pairs of rows with equal texts are left out.
     """
 
     def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
-        """Two shuffles: by the first row, then by the second."""
+        """Join in two shuffles, by the first row and then by the second."""
         texts = collections["members"] | "Text of" >> beam.FlatMapTuple(
             lambda text, members: [(row, text) for row in members[0]]
         )
@@ -255,5 +255,5 @@ def _with_text(row: tuple[int, Any], found: dict[str, Iterable[Any]]) -> Iterato
     text = next(iter(found["text"]), None)
     for pair in found["pair"]:
         if text is None:
-            raise UserError(f"id {row[1]!r}: a scored pair names it, and it is not in the input.")
+            raise UserError(f"id {row[1]!r}: a scored pair has it, but the input does not.")
         yield text, pair

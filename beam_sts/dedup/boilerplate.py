@@ -1,12 +1,13 @@
-"""Boilerplate: what many texts of a corpus share around contents that differ. Pure functions.
+"""Boilerplate: text that many texts of a corpus share around different contents. Pure functions.
 
-A prompt, a letterhead, a licence, a template's frame: two texts are not alike because both have it. Looked
-for are runs of words that recur in at least ``TEXTS`` distinct texts and end where the texts part: where no
-word follows (or goes before) in most of them, and the next few words are of many kinds. That tells a frame
-from a text of many copies: copies go on alike after every run of words, but for an edit here and there, so
-nothing of them is boilerplate. Nor is what versions of one thing share, whose other words are alike too, as
-citations of one article are. Of a large corpus a sample is looked at, which follows from the texts alone,
-not from their order, so that every runner finds the same.
+Examples are prompts, letterheads, licences and templates. Two texts are not similar because both contain
+boilerplate. It is found as runs of words that occur in at least ``TEXTS`` distinct texts and end where the
+texts diverge: in most of them a different word follows (or precedes), and the next few words are of many
+kinds. This distinguishes a template from
+a text with many copies: copies continue with the same words after each run, except for a few edits, so no
+part of them is boilerplate. Neither is what versions of one text share, such as citations of one article,
+since their other words are similar too. In a large corpus a sample is examined. It depends on the texts alone
+and not on their order, so every runner finds the same boilerplate.
 """
 
 from __future__ import annotations
@@ -29,35 +30,35 @@ Hashes = NDArray[np.uint64]
 Flags = NDArray[np.bool_]
 
 WORDS = 6
-"""Of a run of words that is looked up."""
+"""The length in words of the runs that are looked up."""
 LEAST_WORDS = 8
-"""Of boilerplate; what is shorter is a phrase."""
+"""The fewest words of boilerplate. Anything shorter is a phrase."""
 TEXTS = 8
-"""Distinct texts that boilerplate is in, at least."""
+"""The fewest distinct texts that contain a run of boilerplate."""
 SAMPLE_TEXTS, SAMPLE_CHARACTERS = 50_000, 10_000_000
-"""That are looked at, about."""
+"""The approximate number of texts, and of characters, in the sample."""
 MOST_RUNS = 1 << 20
-"""Runs of words that are kept as boilerplate, 8 bytes each; the most frequent."""
-_NEAR = 3  # words whose kinds tell where texts part
-_KINDS = 6  # of them, at least, or half of the texts, where they are many 20 and a tenth
-_MOST_ALIKE = 0.5  # share of the texts that may go on with the same word where they part
-_COMPARED = 10  # texts of a frame
-_VERSIONS = 0.15  # Jaccard similarity of their contents, on average, from which they are of one thing
-_HEAD = 10_000  # characters of a long text of the sample, at either end
+"""The most runs of words that are kept as boilerplate, 8 bytes each; the most frequent are kept."""
+_NEAR = 3  # words after a run whose variety shows whether texts diverge
+_KINDS = 6  # fewest kinds of these, or half of the texts; with many texts, 20 and a tenth of them
+_MOST_ALIKE = 0.5  # fraction of the texts that may continue with the same word where they diverge
+_COMPARED = 10  # texts that are compared for each run
+_VERSIONS = 0.15  # mean Jaccard similarity of contents from which texts are versions of one text
+_HEAD = 10_000  # characters at each end of a long text that are examined
 _BLOCK = 1 << 18  # characters that are hashed together
-_LOOSE = " \t\r\n.,;:!?)]}。、，"  # before a part: of the boilerplate
+_LOOSE = " \t\r\n.,;:!?)]}。、，"  # at the start of a part, these belong to the boilerplate before it
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = np.uint64(pow(_BASE, -1, 1 << 64))
 _ALONE = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
-_END = np.uint64(1)  # what is beyond a text
+_END = np.uint64(1)  # the hash of the position beyond a text
 
 
 @dataclass(frozen=True)
 class _Words:
-    """The words of n texts one after the other, a sign of Chinese or Japanese being one.
+    """The words of n texts, one text after the other. Each Chinese or Japanese character is a word.
 
-    ``hash``, ``start`` and ``stop`` of shape (words,): their hashes without case, and where they are in the
-    text; ``text`` (words,) its number.
+    ``hash``, ``start``, ``stop`` and ``text`` have shape (words,): the hash without case, the position in the
+    text, and the number of the text.
     """
 
     hash: Hashes
@@ -92,13 +93,13 @@ class _Words:
         return cls(hashed, start - offsets[text], stop - offsets[text], text + number)
 
     def runs(self) -> tuple[IntArray, Hashes]:
-        """Every ``WORDS`` words of one text: the first of them, and their hash."""
+        """All runs of ``WORDS`` words within a text: the index of the first word, and the hash of the run."""
         first = np.arange(max(0, len(self.hash) - WORDS + 1))
         first = first[self.text[first] == self.text[first + WORDS - 1]]
         return first, mix64([self.hash[first + place] for place in range(WORDS)], 11)
 
     def near(self, at: IntArray, step: int) -> list[Hashes]:
-        """The word at some places, and the hash of ``_NEAR`` from there on in a direction."""
+        """The hash of the word at each position, and that of ``_NEAR`` words from there in a direction."""
         own = np.minimum(np.maximum(at - step, 0), len(self.text) - 1)
         columns = []
         for place in range(_NEAR):
@@ -111,14 +112,14 @@ class _Words:
 
 
 def _blocks(lengths: IntArray) -> Iterator[tuple[int, int]]:
-    """Texts of some hundred thousand characters, for the processor's caches: first, and after the last."""
+    """Blocks of texts that fit into the processor's caches, as (first, after last)."""
     block = np.cumsum(lengths + 1) // _BLOCK
     starts = np.flatnonzero(_opens(block))
     yield from zip(starts.tolist(), [*starts[1:].tolist(), len(lengths)], strict=True)
 
 
 def _powers(count: int) -> tuple[Hashes, Hashes]:
-    """The first powers of the base of the words' hashes and of its inverse."""
+    """The first powers of the base of the word hashes, and of its inverse."""
     power, back = _some_powers(max(2 * _BLOCK, 1 << (count - 1).bit_length()))
     return power[:count], back[:count]
 
@@ -131,7 +132,7 @@ def _some_powers(count: int) -> tuple[Hashes, Hashes]:
 
 
 def _kinds(codes: NDArray[np.uint32]) -> tuple[NDArray[np.uint8], Hashes]:
-    """Whether each character is no part of a word, part of one, or one (0, 1, 2); its hash without case."""
+    """For each character: 0 outside words, 1 within a word, 2 a word by itself; and a hash without case."""
     present = np.flatnonzero(np.bincount(codes))
     size = int(present[-1]) + 1
     kind, lower = np.zeros(size, np.uint8), np.arange(size, dtype=np.uint64)
@@ -148,7 +149,7 @@ def _kinds(codes: NDArray[np.uint32]) -> tuple[NDArray[np.uint8], Hashes]:
 
 @dataclass(frozen=True)
 class Boilerplate:
-    r"""The runs of words that are boilerplate, by their hashes in ascending order; shape (runs,).
+    r"""The runs of words that are boilerplate, as sorted hashes of shape (runs,).
 
     >>> letters = [f"Dear {name}, your order has left our warehouse today and arrives soon. {name} {n}"
     ...            for n, name in enumerate("Ada Ben Cleo Dan Eve Finn Gus Hana Ida Jon".split())]
@@ -164,12 +165,12 @@ class Boilerplate:
 
     @classmethod
     def none(cls) -> Boilerplate:
-        """No boilerplate."""
+        """Empty boilerplate."""
         return cls(np.empty(0, np.uint64))
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Boilerplate:
-        """Find it in distinct texts, in any order: those of :func:`boilerplate_sample`."""
+        """Find the boilerplate in distinct texts, in any order: those of :func:`boilerplate_sample`."""
         if len(texts) < TEXTS:
             return cls.none()
         words = _Words.of([_ends(text) for text in sorted(texts)])
@@ -192,7 +193,7 @@ class Boilerplate:
         return cls(np.sort(value[kept]))
 
     def own(self, texts: Sequence[str]) -> list[str]:
-        """What each text has besides: the parts around it, a line each; the whole where nothing is left."""
+        """The texts without boilerplate, one line for each part; a text that would be empty is unchanged."""
         found = list(texts)
         for number, cuts in enumerate(self._cuts(texts)):
             if cuts:
@@ -205,7 +206,7 @@ class Boilerplate:
         return found
 
     def spans(self, texts: Sequence[str]) -> list[list[str]]:
-        """The boilerplate of each text."""
+        """The boilerplate in each text."""
         cuts = self._cuts(texts)
         return [
             [text[a:b] for a, b in zip(mine[::2], mine[1::2], strict=True)]
@@ -213,7 +214,7 @@ class Boilerplate:
         ]
 
     def _cuts(self, texts: Sequence[str]) -> list[list[int]]:
-        """Where boilerplate begins and ends in each text, in turn."""
+        """The start and stop of each piece of boilerplate in each text, flattened."""
         found: list[list[int]] = [[] for _ in texts]
         if not self:
             return found
@@ -229,7 +230,7 @@ class Boilerplate:
         return found
 
     def own_texts(self, texts: pa.Array | pa.ChunkedArray) -> pa.Array:
-        """``own`` of a column of n texts without nulls, ``large_string``."""
+        """``own`` for a column of n texts without nulls, as ``large_string``."""
         parts = [self.own(part.to_pylist()) for _, part in text_blocks(texts)] if self else []
         if not self:
             return texts
@@ -237,7 +238,7 @@ class Boilerplate:
 
 
 def boilerplate_sample(hashes: Hashes, texts: int, characters: int) -> Flags:
-    """Which of n distinct texts are looked at; the arguments are those of ``sampled``, of all texts."""
+    """Which of n distinct texts are in the sample. The arguments are those of ``sampled``, for all texts."""
     wanted = min(SAMPLE_TEXTS, int(texts * min(1.0, SAMPLE_CHARACTERS / max(1, characters))))
     return sampled(hashes, texts, max(wanted, 1))
 
@@ -247,11 +248,11 @@ def _ends(text: str) -> str:
 
 
 class _Contents:
-    """What texts have besides what recurs: the words of each that are not in every fifth text.
+    """The contents of texts besides recurring runs: the words of each that at most a fifth of texts have.
 
     Args:
-        words: of all texts.
-        covered: first of ``WORDS`` that are no content.
+        words: the words of all texts.
+        covered: the first words of runs that are not content.
     """
 
     def __init__(self, words: _Words, covered: IntArray) -> None:
@@ -262,10 +263,10 @@ class _Contents:
         bounds = np.searchsorted(words.text[own], np.arange(texts + 1)).tolist()
         kinds = kind[own].tolist()
         self._sets = [frozenset(kinds[a:b]) for a, b in itertools.pairwise(bounds)]
-        self.differ = lru_cache(maxsize=None)(self._differ)  # one frame has many runs of words
+        self.differ = lru_cache(maxsize=None)(self._differ)  # one template has many runs of words
 
     def _differ(self, texts: tuple[int, ...]) -> bool:
-        """Whether these are less alike than versions of one thing, such as citations of one article."""
+        """Whether texts are less similar than versions of one text, such as citations of one article."""
         likeness = [
             len(a & b) / len(a | b)
             for a, b in itertools.combinations([self._sets[text] for text in texts], 2)
@@ -275,7 +276,7 @@ class _Contents:
 
 
 def _some_texts(group: IntArray, text: IntArray, wanted: IntArray) -> Iterator[tuple[int, ...]]:
-    """Some texts of each of the wanted groups, spread evenly over all that it has."""
+    """Some texts of each wanted group, spread evenly over its texts."""
     order = np.lexsort((text, group))
     starts = np.searchsorted(group[order], wanted)
     stops = np.searchsorted(group[order], wanted, side="right")
@@ -285,7 +286,7 @@ def _some_texts(group: IntArray, text: IntArray, wanted: IntArray) -> Iterator[t
 
 
 def _covered(first: IntArray, words: int) -> Flags:
-    """Which of so many words are in one of the runs that begin at some."""
+    """Which of the words are in one of the runs that start at ``first``."""
     covers = np.zeros(words + 1, np.int64)
     np.add.at(covers, first, 1)
     np.add.at(covers, first + WORDS, -1)
@@ -294,15 +295,15 @@ def _covered(first: IntArray, words: int) -> Flags:
 
 
 def _opens(ordered: NDArray[Any]) -> Flags:
-    """Where in a sorted array another value begins."""
+    """Where a new value starts in a sorted array."""
     opens = np.ones(len(ordered), bool)
     opens[1:] = ordered[1:] != ordered[:-1]
     return opens
 
 
 def _recurrent(runs: Hashes, text: IntArray) -> tuple[IntArray, IntArray]:
-    """Which runs of words are in enough texts, ascending, and the number of each one's group."""
-    order = np.argsort(runs, kind="stable")  # so the texts of a group ascend
+    """The runs of words that are in enough texts, in ascending order, and the number of each one's group."""
+    order = np.argsort(runs, kind="stable")  # stable, so that the texts of a group are ascending
     opens = _opens(runs[order])
     group = np.cumsum(opens) - 1
     texts = np.bincount(group, opens | _opens(text[order])) if len(group) else np.empty(0)
@@ -315,15 +316,15 @@ def _recurrent(runs: Hashes, text: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def _texts_of(group: IntArray, text: IntArray, groups: int = 0) -> IntArray:
-    """In how many texts each group is, of its places."""
+    """The number of texts in which each group occurs."""
     width = int(text.max(initial=0)) + 1
-    pairs = np.sort(group * width + text)  # np.unique would hash, and be slower
+    pairs = np.sort(group * width + text)  # faster than np.unique, which hashes
     found = np.bincount(pairs[_opens(pairs)] // width, minlength=groups)
     return found.astype(np.int64)
 
 
 def _parts(group: IntArray, word: Hashes, near: Hashes) -> Flags:
-    """Whether texts part at a group of places, by the word there and the hash of some; shape (groups,)."""
+    """Whether texts diverge at the positions of each group, by the next word and words; shape (groups,)."""
     places = np.bincount(group)
     _, of, count = _distinct(group, word)
     most = np.zeros(len(places), np.int64)
@@ -336,7 +337,7 @@ def _parts(group: IntArray, word: Hashes, near: Hashes) -> Flags:
 
 
 def _distinct(group: IntArray, value: Hashes) -> tuple[Hashes, IntArray, IntArray]:
-    """The distinct values of each group: them, their groups, and how often each is."""
+    """The distinct values of each group: the values, their groups, and their counts."""
     order = np.lexsort((value, group))
     opens = _opens(value[order]) | _opens(group[order])
     starts = np.flatnonzero(opens)
@@ -344,11 +345,11 @@ def _distinct(group: IntArray, value: Hashes) -> tuple[Hashes, IntArray, IntArra
 
 
 def _inside(first: IntArray, text: IntArray, left: Flags, right: Flags) -> Flags:
-    """Which runs of words, in order, lie in a frame.
+    """Which runs of words, in order, are inside a template.
 
-    Within consecutive ones a frame ends where texts part to the right, and begins again where they do to the
-    left. One of its ends must be such a place: what has none is a text of many copies, or a part of one
-    between two edits.
+    Among consecutive runs, a template ends where texts diverge to the right, and starts where they diverge to
+    the left. At least one of its ends must be such a position. A sequence without any is a text with many
+    copies, or a part of one between two edits.
     """
     goes_on = np.zeros(len(first), bool)
     goes_on[1:] = (first[1:] == first[:-1] + 1) & (text[1:] == text[:-1])
@@ -365,7 +366,7 @@ def _inside(first: IntArray, text: IntArray, left: Flags, right: Flags) -> Flags
     long = np.bincount(of, minlength=pieces) >= LEAST_WORDS - WORDS + 1
     starts = np.flatnonzero(begins)
     stops = np.zeros(pieces, np.int64)
-    stops[of] = rows  # the last of each is what stays
+    stops[of] = rows  # the last row of each piece
     framed = long & (left[starts] | right[stops])
     found = np.zeros(len(first), bool)
     found[rows] = framed[of]
@@ -373,7 +374,7 @@ def _inside(first: IntArray, text: IntArray, left: Flags, right: Flags) -> Flags
 
 
 def _spans(common: Flags, text: IntArray) -> IntArray:
-    """Runs of words that are common, of one text: first word and the one after the last; shape (spans, 2)."""
+    """Runs of marked words within a text: first word, and the one after the last; shape (spans, 2)."""
     before = np.zeros(len(common), bool)
     before[1:] = common[:-1] & (text[1:] == text[:-1])
     after = np.zeros(len(common), bool)

@@ -1,4 +1,4 @@
-"""Connected components over verified edges, and what the largest of them look like. Pure functions.
+"""Connected components over verified edges, and the properties of the largest ones. Pure functions.
 
 The distributed counterpart is ``beam_sts.dedup.beam_components``.
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from beam_sts.arrays import IntArray
 
 _LARGEST = 20
-# A diameter takes a search from every node, so of larger components it is a bound from two searches.
+# The exact diameter takes a search from each node. For larger components, two searches give a bound.
 _EXACT_DIAMETER = 500
 
 
@@ -22,11 +22,11 @@ def components(a: NDArray[np.signedinteger], b: NDArray[np.signedinteger], nodes
 
     Args:
         a: one end of each edge, shape (edges,), from 0 to ``nodes`` - 1.
-        b: the other end.
-        nodes: number of nodes; those without an edge are components of one.
+        b: the other end, shape (edges,).
+        nodes: the number of nodes. A node without an edge is a component of one.
 
     Returns:
-        Shape (nodes,).
+        The smallest node in the component of each node, shape (nodes,).
 
     >>> components(np.array([4, 1]), np.array([2, 4]), 5).tolist()
     [0, 1, 1, 3, 1]
@@ -46,11 +46,11 @@ def components(a: NDArray[np.signedinteger], b: NDArray[np.signedinteger], nodes
 
 @dataclass(frozen=True)
 class Cluster:
-    """How a component hangs together.
+    """The structure of a component.
 
-    ``diameter`` is the longest of the shortest paths (a lower bound where ``exact`` is false). ``bridges``
-    are edges without which it falls apart into parts of at least two nodes each: the place to look for a
-    pair that should not have been accepted. ``lowest`` is the lowest score of an accepted edge.
+    ``diameter`` is the longest of the shortest paths (a lower bound unless ``exact``). ``bridges`` are the
+    edges without which the component would split into parts of at least two nodes each: a wrongly accepted
+    pair is probably among them. ``lowest`` is the lowest score of an accepted edge.
     """
 
     name: int
@@ -65,14 +65,17 @@ class Cluster:
 def largest_clusters(
     a: IntArray, b: IntArray, scores: NDArray[np.float32], labels: IntArray, count: int = _LARGEST
 ) -> list[Cluster]:
-    """The components of most nodes, largest first.
+    """The components with the most nodes, largest first.
 
     Args:
         a: one end of each accepted edge, shape (edges,).
-        b: the other end.
-        scores: of the edges.
-        labels: of ``components``, shape (nodes,).
-        count: how many, of those with more than one node.
+        b: the other end, shape (edges,).
+        scores: the scores of the edges, shape (edges,).
+        labels: from ``components``, shape (nodes,).
+        count: the most components to return, of those with more than one node.
+
+    Returns:
+        A description of each.
 
     >>> chain = np.array([0, 1, 2, 3]), np.array([1, 2, 3, 4])
     >>> largest_clusters(*chain, np.ones(4, np.float32), components(*chain, 5))[0].diameter
@@ -91,14 +94,14 @@ def largest_clusters(
 
 
 def _form(a: IntArray, b: IntArray, size: int) -> tuple[int, int, bool, list[tuple[int, int]]]:
-    """Edges, diameter, whether that is exact, and bridges of a component of so many nodes."""
+    """Returns edges, diameter, whether that is exact, and bridges of a component of ``size`` nodes."""
     if size == 2:
         return 1, 1, True, []
-    import networkx as nx  # 0.1 s
+    import networkx as nx  # imported here because it takes 0.1 s
 
     graph = nx.Graph(zip(a.tolist(), b.tolist(), strict=True))
     exact = size <= _EXACT_DIAMETER
     diameter = nx.diameter(graph) if exact else nx.approximation.diameter(graph)
-    # An edge to a node of one edge is a bridge too, but says nothing.
+    # An edge to a node without other edges is a bridge too, but not informative.
     inner = ((u, v) for u, v in nx.bridges(graph) if graph.degree[u] > 1 and graph.degree[v] > 1)
     return graph.size(), diameter, exact, sorted((min(u, v), max(u, v)) for u, v in inner)

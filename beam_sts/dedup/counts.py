@@ -1,4 +1,4 @@
-"""What a deduplication counts, on one machine or by Beam: what the summary is made of."""
+"""The counts of a deduplication, on one machine or with Beam. The summary is made from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from beam_sts.io.summary import quantiles
 
 @dataclass(frozen=True)
 class RowCounts(Counts):
-    """Of rows by what became of them; ``reasons`` of rejections."""
+    """The numbers of rows by outcome. ``reasons`` counts the rejections."""
 
     rows_read: int = 0
     rows_kept: int = 0
@@ -21,7 +21,7 @@ class RowCounts(Counts):
     reasons: dict[str, int] = field(default_factory=dict)
 
     def check(self, rows: int) -> None:
-        """Check that they add up to the rows that were planned.
+        """Check that the counts add up to the planned rows.
 
         Raises:
             RuntimeError: they do not.
@@ -30,7 +30,7 @@ class RowCounts(Counts):
             raise RuntimeError(f"the counts do not add up: {rows} rows planned, {self}")
 
     def summary(self) -> dict[str, Any]:
-        """As ``summary.json`` has them."""
+        """The counts as in ``summary.json``."""
         counts = self.dump()
         reasons = counts.pop("reasons")
         return {**counts, "rejected_reasons": reasons}
@@ -38,10 +38,11 @@ class RowCounts(Counts):
 
 @dataclass(frozen=True)
 class DedupCounts(Counts):
-    """Of texts, pairs and clusters.
+    """The numbers of texts, pairs and clusters.
 
-    ``rows`` by side: ``0`` the input, ``1`` another one to compare against; ``verify`` as of ``VerifyStats``,
-    without seconds; ``cluster_sizes`` of the clusters of several rows of the input.
+    ``rows`` counts rows by side: ``0`` is the input, ``1`` another input to compare against. ``verify`` has
+    the fields of ``VerifyStats`` without seconds. ``cluster_sizes`` counts clusters with several rows of the
+    input.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -70,14 +71,14 @@ class DedupCounts(Counts):
         *,
         keeps_blank: bool,
     ) -> dict[str, Any]:
-        """As ``summary.json`` has them.
+        """The counts as in ``summary.json``.
 
         Args:
-            candidates: a report of each source.
-            clusters: the largest.
-            thresholds: the table of them.
-            learnt: as of ``Learnt.record``.
-            keeps_blank: empty texts are kept.
+            candidates: the report of each source.
+            clusters: the largest clusters.
+            thresholds: the table of thresholds.
+            learnt: from ``Learnt.record``.
+            keeps_blank: whether empty texts are kept.
         """
         rows = {side: self.rows.get(side, 0) for side in "01"}
         sizes = {int(size): count for size, count in self.cluster_sizes.items()}

@@ -1,8 +1,8 @@
-"""What becomes of the texts of a part, decided from their scored pairs. Pure functions.
+"""Decisions about the texts of a part, from their scored pairs. Pure functions.
 
-A part is closed: no text of it has an accepted pair with a text outside. One machine decides the whole corpus
-as one part, Beam some thousand texts of whole clusters at a time; the union of the decisions is the same.
-Everything follows from the texts, the models and the settings alone.
+A part is closed: none of its texts has an accepted pair with a text outside. One machine decides the whole
+corpus as one part. Beam decides thousands of texts of whole clusters at a time. The union of the decisions is
+the same. All decisions depend only on the texts, the models and the settings.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from beam_sts.dedup.rule import Policy, Rule
 from beam_sts.dedup.verdicts import Verdicts
 
 GUARD = "guard"
-"""The source of pairs that no source of candidates named: they were scored to verify a removal directly."""
+"""The source of pairs that no source of candidates proposed, and that were scored to verify a removal."""
 IDENTICAL = (1.0, "exact", "identical")
-"""Score, source and rule of a row whose very text stays."""
+"""Score, source and rule for a row whose text equals that of its representative."""
 
 Verify = Callable[[IntArray, IntArray], Verdicts]
-"""Pairs of texts, the lower first -> what is found of them."""
+"""Takes pairs of texts, the lower number first, and returns their verdicts."""
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Judged pairs of texts with where each came from and what was found of it."""
+    """Scored pairs of texts, with their sources and verdicts."""
 
     pairs: PairScores
     source: pa.Array | pa.ChunkedArray
@@ -41,21 +41,21 @@ class Edges:
 
     @classmethod
     def of(cls, a: IntArray, b: IntArray, source: pa.Array | pa.ChunkedArray, found: Verdicts) -> Edges:
-        """From the ends of the pairs."""
+        """Make edges from the ends of the pairs."""
         return cls(PairScores(a, b, found.scores, found.bars), source, found)
 
     def at(self, rows: NDArray[Any] | slice) -> Edges:
-        """Some of them, by index, mask or slice."""
+        """Some of the edges, by index, mask or slice."""
         taken = np.arange(len(self.verdicts))[rows]
         return Edges(self.pairs.at(taken), self.source.take(pa.array(taken)), self.verdicts.at(taken))
 
     @property
     def proposed(self) -> PairScores:
-        """The pairs that a source of candidates named."""
+        """The pairs that a source of candidates proposed."""
         return self.pairs.at(np.asarray(pc.not_equal(self.source.cast(pa.string()), GUARD)))
 
     def joined(self, guard: PairScores, made: list[Verdicts]) -> Edges:
-        """These, and those that were scored to verify removals."""
+        """These edges, and those that were scored to verify removals."""
         if not made:
             return self
         source = pa.concat_arrays([self._plain_source(), pa.array([GUARD] * len(guard.a), pa.string())])
@@ -68,11 +68,11 @@ class Edges:
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of the n texts of a part.
+    """The decisions about the n texts of a part.
 
-    ``edges`` are all scored pairs, those made by the chain guard last; ``links`` the accepted ones within
-    clusters; ``settled`` the representative of each text. ``edge`` is the index of the pair that decided, -1
-    where a text stays, and ``label`` the smallest text of its cluster, both of shape (n,).
+    ``edges`` are all scored pairs, with those of the chain guard last. ``links`` are the accepted pairs
+    within clusters. ``settled`` has the representative of each text. ``edge`` is the index of the pair that
+    decided, -1 for a text that stays. ``label`` is the smallest text in the cluster. Both have shape (n,).
     """
 
     rule: Rule
@@ -84,12 +84,12 @@ class Decision:
 
     @property
     def removed(self) -> NDArray[np.bool_]:
-        """Whether each text is removed, with all its rows."""
+        """Whether each text is removed, with all its rows; shape (n,)."""
         return self.edge >= 0
 
     @property
     def lost(self) -> IntArray:
-        """Characters that each text says beyond its representative, 0 where it stays; shape (n,)."""
+        """The characters that each text has and its representative lacks; 0 if it stays; shape (n,)."""
         lost = np.zeros(len(self.edge), np.int64)
         gone = np.flatnonzero(self.removed)
         of = self.edges.verdicts.lost[self.edge[gone]]
@@ -105,15 +105,18 @@ def decide(
     edges: Edges,
     verify: Verify | None = None,
 ) -> Decision:
-    """Settle every text of a part.
+    """Decide about all texts of a part.
 
     Args:
-        policy: of the run.
-        rank: of each text by its best row, distinct, the best being 0; shape (n,).
-        rows: that each text stands for, shape (n,).
-        fixed: texts that stay whatever the others do: those to compare against; shape (n,).
+        policy: the policy of the run.
+        rank: the rank of each text by its best row, distinct, 0 for the best; shape (n,).
+        rows: the number of rows with each text, shape (n,).
+        fixed: texts that always stay, those to compare against; shape (n,).
         edges: scored pairs.
-        verify: scores the pairs that direct verification lacks; None: they count as not verified.
+        verify: scores the pairs that direct verification lacks. If None, they count as not verified.
+
+    Returns:
+        The decisions.
     """
     rule = policy.rule(rank, rows, fixed, edges.proposed if policy.linkage == "average" else edges.pairs)
     clusters = rule.clusters(policy.threshold)
@@ -135,11 +138,12 @@ def decide(
 
 @dataclass(frozen=True)
 class RowOutcomes:
-    """What becomes of each row: arrays of shape (rows,).
+    """The decisions about rows; arrays of shape (rows,).
 
-    ``representative`` is the row that stays for it, itself if it stays; ``edge`` the index of the pair that
-    decided, -1 where a row stays or has the very text of its representative; ``score`` NaN where a row stays;
-    ``cluster`` the row of the smallest id in its cluster; ``lost`` as of the decision.
+    ``representative`` is the row that stays in favour of each row, or the row itself if it stays. ``edge`` is
+    the index of the pair that decided, -1 if the row stays or has the same text as its representative.
+    ``score`` is NaN if the row stays. ``cluster`` is the row with the smallest id in the cluster. ``lost`` is
+    as in ``Decision``.
     """
 
     representative: IntArray
@@ -157,13 +161,16 @@ class RowOutcomes:
 
 
 def row_outcomes(made: Decision, text: IntArray, best: IntArray, first: IntArray) -> RowOutcomes:
-    """What becomes of the rows of a part, all in one.
+    """Derive the decisions about all rows from those about texts.
 
     Args:
-        made: of the n texts of the part.
-        text: of each row, shape (rows,).
-        best: row of each text, which stays for the others; shape (n,).
-        first: row of each text, that of the smallest id; shape (n,).
+        made: the decisions about the n texts.
+        text: the text of each row, shape (rows,).
+        best: the row of each text that is kept for the others, shape (n,).
+        first: the row of each text with the smallest id, shape (n,).
+
+    Returns:
+        The decisions about rows.
     """
     representative = best[made.settled.representative[text]]
     fixed = np.flatnonzero(made.rule.fixed[text])
@@ -183,7 +190,7 @@ def row_outcomes(made: Decision, text: IntArray, best: IntArray, first: IntArray
 
 
 def _edge_of(pairs: PairScores, a: IntArray, b: IntArray) -> IntArray:
-    """The index of each pair, all of which are there."""
+    """The index of each pair (a, b). All pairs exist."""
     codes = pair_codes(pairs.a, pairs.b)
     order = np.argsort(codes)
     found: IntArray = order[np.searchsorted(codes[order], pair_codes(a, b))] if len(a) else a
@@ -193,14 +200,14 @@ def _edge_of(pairs: PairScores, a: IntArray, b: IntArray) -> IntArray:
 def describe_clusters(
     made: Decision, ids: Callable[[IntArray], list[Any]]
 ) -> list[tuple[int, dict[str, Any]]]:
-    """The largest clusters as the summary has them, with ids of their first row and of the bridges' ends.
+    """Describe the largest clusters as in the summary, with ids of their first rows and of bridges.
 
     Args:
-        made: of a part.
-        ids: of texts: those of their first rows.
+        made: the decisions about a part.
+        ids: returns the ids of texts, those of their first rows.
 
     Returns:
-        The first text of each and what it is like; the largest first, of one size that of the smaller text.
+        The first text of each cluster and its description. The largest comes first, then the smaller text.
     """
     links, described = made.links, []
     rows = np.bincount(made.label, made.rule.rows, len(made.label)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Why a row was kept or removed, from what a run left: in files, or in memory."""
+"""Explains why a row was kept or removed, from the output of a run in files or in memory."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from beam_sts.errors import UserError
 from beam_sts.word_diff import PLAIN, Marks, word_diff
 
 WORDS = 2_000
-"""Words of a text that are compared; the time grows with their square."""
+"""The most words of a text that are compared. The time grows with their square."""
 
 _LISTED = 20
-_TEXT_SHOWN = 2_000  # characters of a text that has no other to be compared with
+_TEXT_SHOWN = 2_000  # characters shown of a text without another one to compare
 
 
 class Left(Protocol):
-    """What a run left."""
+    """The output of a run."""
 
     @property
     def id_column(self) -> str:
@@ -27,27 +27,27 @@ class Left(Protocol):
 
     @property
     def rejected(self) -> tuple[int, str]:
-        """How many rows were rejected, and where they are."""
+        """The number of rejected rows, and where they are."""
         ...
 
     def find(self, folder: str, columns: Collection[str], ids: Collection[str]) -> list[dict[str, Any]]:
-        """The rows of ``pairs``, ``clusters`` or ``removed`` with one of the ids, as texts, in a column.
+        """The rows of ``pairs``, ``clusters`` or ``removed`` that have one of the ids, as texts, in a column.
 
-        Of ``removed`` the ``id`` and the receipt.
+        Rows of ``removed`` have the ``id`` and the receipt.
         """
         ...
 
     def texts(self, ids: Collection[str]) -> dict[str, str]:
-        """Texts of rows of the input, by id as text."""
+        """The texts of rows of the input, by id as text."""
         ...
 
     def texts_against(self, ids: Collection[str]) -> dict[str, str]:
-        """Texts of rows of the input that was compared against."""
+        """The texts of rows of the input to compare against, by id as text."""
         ...
 
 
 def difference(first: str, second: str, marks: Marks = PLAIN) -> str:
-    """What only the first text has and what only the second has, word by word.
+    """Show the difference of two texts, word by word.
 
     >>> difference("a red cat", "a blue cat")
     'a [-red-] {+blue+} cat'
@@ -59,15 +59,18 @@ def difference(first: str, second: str, marks: Marks = PLAIN) -> str:
 
 
 def explain(run: Left, name: str, diff: Callable[[str, str], str] = difference) -> list[str]:
-    """What happened to a row and why, in lines.
+    """Explain what happened to a row and why.
 
     Args:
-        run: what it left.
-        name: id of the row, as text.
-        diff: shows two texts in one.
+        run: the output of the run.
+        name: the id of the row, as text.
+        diff: shows the difference of two texts.
+
+    Returns:
+        The lines of the explanation.
 
     Raises:
-        UserError: the run has no row of that id.
+        UserError: the run has no row with that id.
     """
     mine = run.find("clusters", ["id"], [name])
     if not mine:
@@ -88,7 +91,7 @@ def explain(run: Left, name: str, diff: Callable[[str, str], str] = difference) 
             lines.append(f"           {member}: {_fate(receipts[member])}")
     if len(members) > _LISTED:
         lines.append(f"           and {len(members) - _LISTED:,} rows more")
-    lines.append(f"scores     {len(pairs):,} pairs of this row were looked at")
+    lines.append(f"scores     {len(pairs):,} pairs of this row were examined")
     for pair in sorted(pairs, key=lambda row: -_most(row))[:_LISTED]:
         lines.append(
             f"           {_found(pair)}  {pair['id_a']} - {pair['id_b']}  {pair['source']}{_why(pair)}"
@@ -103,14 +106,14 @@ def _most(pair: dict[str, Any]) -> float:
 
 
 def _found(pair: dict[str, Any]) -> str:
-    """The score of a pair, or why it has none."""
+    """The score of a pair, or why it has none, in words."""
     if pair["score"] is not None:
         return f"{_most(pair):.4f}"
     return "failed" if pair.get("bound") is None else f"at most {_most(pair):.4f}"
 
 
 def _why(pair: dict[str, Any]) -> str:
-    """Why a pair is no duplicate whatever its score."""
+    """Why a pair is not a duplicate, whatever its score."""
     return f"  kept: {in_words(pair['differs'])}" if pair.get("differs") else ""
 
 
@@ -143,7 +146,7 @@ def _texts(run: Left, name: str, receipts: dict[str, Any], diff: Callable[[str, 
         other = str(receipt["survivor"])
         second = (run.texts_against if receipt.get("survivor_in") == "against" else run.texts)([other])
     if other not in second:
-        return [f"text of {other} is no longer there", _one_line(texts[name])]
+        return [f"the text of {other} no longer exists", _one_line(texts[name])]
     return [f"{other} -> {name}", diff(second[other], texts[name])]
 
 

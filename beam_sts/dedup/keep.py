@@ -1,11 +1,11 @@
-"""Which of several rows is the best: the policies of ``keep``, and what ``highest:`` orders by.
+"""The policies of ``keep``: which of several rows is the best, and the values by which ``highest:`` sorts.
 
-``--keep`` in one place: :class:`KeepPolicy` says what a row is worth, on one machine for a column of rows at
-once, in Beam for an element or a slice. The most worth is best, no worth comes last, and ties go by id.
+:class:`KeepPolicy` computes the worth of a row, on one machine for a column of rows and in Beam for an
+element or a slice. The highest worth is best, a row without worth comes last, and ties are resolved by id.
 
-Numbers, booleans (false before true), dates, times, moments and durations have an order: exact, whatever
-their size, with null and NaN after all others, below minus infinity. Everything else, texts above all ("9"
-would come before "10"), is refused.
+Numbers, booleans (false before true), dates, times, timestamps and durations have an exact order, whatever
+their size. Null and NaN come after all others, below minus infinity. All other types are refused, texts in
+particular, since "9" would sort after "10".
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ KEEP = ("first", "longest", "shortest", "central")
 HIGHEST = "highest:"
 
 Worth = tuple[bool, Any]
-"""Sorts the best first: whether there is no value, then the value, negated."""
+"""A sort key with the best first: whether there is no value, then the negated value."""
 
 NO_WORTH: Worth = (True, 0)
 
 
 def check_keep(what: str, keep: Any) -> None:
-    """See that a policy is one.
+    """Check that a keep policy is valid.
 
     Args:
-        what: what the message calls it.
+        what: the name of the setting in messages.
         keep: the policy.
 
     Raises:
-        UserError: naming the policies, and the nearest.
+        UserError: it is not. The message lists the policies and the closest one.
 
     >>> check_keep("keep", "best")
     Traceback (most recent call last):
@@ -62,12 +62,12 @@ def check_keep(what: str, keep: Any) -> None:
 
 
 def highest_of(keep: str) -> str | None:
-    """What ``highest:`` names, if that is the policy."""
+    """What ``highest:`` names; None for other policies."""
     return keep.removeprefix(HIGHEST).strip() or None if keep.startswith(HIGHEST) else None
 
 
 def length_of(text: str) -> int:
-    """Characters of a text, a run of white space being one.
+    """The number of characters of a text, with each run of white space as one.
 
     >>> length_of(" a  cat ")
     5
@@ -76,7 +76,7 @@ def length_of(text: str) -> int:
 
 
 def lengths_of(texts: pa.Array | pa.ChunkedArray) -> IntArray:
-    """``length_of`` each of n texts, shape (n,)."""
+    """``length_of`` for each of n texts, shape (n,)."""
     return np.fromiter(map(length_of, texts.to_pylist()), np.int64, len(texts))
 
 
@@ -91,42 +91,42 @@ class KeepPolicy:
 
     @property
     def expression(self) -> str | None:
-        """What ``highest:`` names."""
+        """What ``highest:`` names; None for other policies."""
         return highest_of(self.name)
 
     @property
     def by_length(self) -> bool:
-        """Whether the lengths of the texts decide."""
+        """Whether the lengths of texts decide."""
         return self.name in ("longest", "shortest")
 
     @property
     def central(self) -> bool:
-        """Whether the scores decide, which rows alone do not know."""
+        """Whether scores decide, which are not part of a row."""
         return self.name == "central"
 
     def check(self, schema: pa.Schema) -> None:
-        """Check that the rows have what ``highest:`` names, and that it has an order.
+        """Check that the schema has what ``highest:`` names, and that its values can be sorted.
 
         Raises:
-            UserError: they have not, or it has none.
+            UserError: it does not, or they cannot.
         """
         if self.expression:
             kind = value_type(schema, self.expression, "--keep highest:")
             sortable(pa.chunked_array([], kind), f"--keep {self.name}")
 
     def values(self, table: pa.Table) -> pa.ChunkedArray | None:
-        """What ``highest:`` orders a table's rows by; None for other policies."""
+        """The values by which ``highest:`` sorts the rows of a table; None for other policies."""
         if not self.expression:
             return None
         return sortable(evaluate(table, self.expression, "--keep highest:"), f"--keep {self.name}")
 
     def worth(self, number: Any, characters: Any, value: Any) -> Any:
-        """What a row is worth, or each of a column of rows; None: nothing, so that ids decide.
+        """The worth of a row, or of each row in a column; None if only ids decide.
 
         Args:
-            number: of the row in its input, None where it has no order.
-            characters: of its text, by ``length_of``.
-            value: of :meth:`values`, or of the field that ``highest:`` names.
+            number: the number of the row in its input; None if the input has no order.
+            characters: the characters of its text, by ``length_of``.
+            value: from :meth:`values`, or the value of the field that ``highest:`` names.
 
         >>> import numpy as np
         >>> KeepPolicy("shortest").worth(7, 20, None), KeepPolicy().worth(np.arange(2), None, None).tolist()
@@ -142,11 +142,14 @@ class KeepPolicy:
 
 
 def ranks(ids: pa.Array | pa.ChunkedArray, values: pa.Array | pa.ChunkedArray | None = None) -> IntArray:
-    """The place of each row when the highest value is best and ties go by id: 0 is the best.
+    """The rank of each row, 0 for the best. The highest value is best, and ties are resolved by id.
 
     Args:
-        ids: of n rows, distinct; integers go by number, texts by code points.
-        values: of the rows, any type that sorts; nulls (and NaN) come last. None: by id alone.
+        ids: the distinct ids of n rows. Integers sort by number, texts by code points.
+        values: the values of the rows, of any sortable type. Nulls and NaN come last. None: sort by id only.
+
+    Returns:
+        Shape (n,).
 
     >>> ranks(pa.array(["b", "a", "c"]), pa.array([1.0, 1.0, 2.0])).tolist()
     [2, 1, 0]
@@ -161,14 +164,14 @@ def ranks(ids: pa.Array | pa.ChunkedArray, values: pa.Array | pa.ChunkedArray | 
 
 
 def sortable(values: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
-    """Values as numbers in their order, null where there is none.
+    """Convert values to numbers with the same order, and NaN to null.
 
     Args:
-        values: of n rows.
-        what: what messages call them.
+        values: the values of n rows.
+        what: the name of the values in messages.
 
     Raises:
-        UserError: their type has no order that one would mean.
+        UserError: their type has no natural order.
 
     >>> sortable(pa.chunked_array([[2.5, float("nan")]]), "x").to_pylist()
     [2.5, None]
@@ -187,20 +190,20 @@ def sortable(values: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
     if types.is_temporal(kind) and not types.is_interval(kind):
         return values.cast(pa.int64())
     raise UserError(
-        f"{what}: holds {kind}, which has no highest value. Take a number or a date: for texts, "
-        f"'{HIGHEST}try_cast(COLUMN AS DOUBLE)' (what is no number then comes last)."
+        f"{what}: holds {kind}, which has no highest value. Use a number or a date; for texts, "
+        f"'{HIGHEST}try_cast(COLUMN AS DOUBLE)' (texts that are not numbers then come last)."
     )
 
 
 def worth_of(value: Any, what: str) -> tuple[str, Worth]:
-    """The kind of a Python value, and what sorts it among its kind, the highest first.
+    """The kind of a Python value, and its sort key within that kind, the highest first.
 
     Args:
-        value: NumPy's scalars and pandas' missing values included.
-        what: what messages call it.
+        value: may be a NumPy scalar or a missing value of pandas.
+        what: the name of the value in messages.
 
     Raises:
-        UserError: its type has no order that one would mean.
+        UserError: its type has no natural order.
 
     >>> worth_of(2.5, "x"), worth_of(float("nan"), "x")
     (('number', (False, -2.5)), ('', (True, 0)))

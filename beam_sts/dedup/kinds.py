@@ -1,4 +1,4 @@
-"""What two texts differ in, in one word, for people who label pairs. Pure functions."""
+"""The kind of difference of two texts, in one word, for people who label pairs. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from beam_sts.dedup.facts.compare import compare
 from beam_sts.dedup.facts.read import read_facts
 
 KINDS = ("numbers", "facts", "lost text", "script", "wording")
-_LOST = 0.2  # share of the longer text's characters that the other lacks
+_LOST = 0.2  # fraction of the longer text's characters that the other lacks
 
 
 def kind_of_difference(one: str, two: str) -> str:
-    """One of ``KINDS``.
+    """The kind of difference of two texts, one of ``KINDS``.
 
-    ``numbers``: dates, units, codes and addresses too; other ``facts``; ``lost text``: one text has much that
-    the other lacks; ``script``: other letters; else ``wording``.
+    ``numbers`` includes dates, units, codes and addresses. ``facts`` are other facts. ``lost text``: one text
+    has much that the other lacks. ``script``: different alphabets. Everything else is ``wording``.
 
     >>> kind_of_difference("It cost 3 euros.", "It cost 5 euros.")
     'numbers'

@@ -1,7 +1,6 @@
-"""What a deduplication learns of its texts before it judges any: their languages and their boilerplate.
+"""What a deduplication learns from its texts before it compares them: their languages and boilerplate.
 
-Both are found in a sample that follows from the texts alone, so that one machine and every runner learn the
-same.
+Both are found in a sample that depends on the texts alone, so one machine and every runner learn the same.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from beam_sts.candidates.form import plain, plain_texts
 from beam_sts.dedup.boilerplate import Boilerplate, boilerplate_sample
 from beam_sts.scoring.languages import SAMPLE, Languages, languages_of, sampled
 
-_SHOWN, _CHARACTERS = 3, 200  # of the boilerplate
+_SHOWN, _CHARACTERS = 3, 200  # pieces of boilerplate that a summary shows, and characters of each
 
 
 @dataclass(frozen=True)
 class Learnt:
-    """What was found; ``languages`` None: not looked at; ``shown``: boilerplate, and the texts with it.
+    """What was learnt. ``languages`` is None if not examined; ``shown`` has boilerplate with its text counts.
 
-    ``form``: boilerplate is of texts in plain form.
+    ``form``: the boilerplate is from texts in plain form.
     """
 
     boilerplate: Boilerplate = field(default_factory=Boilerplate.none)
@@ -37,7 +36,7 @@ class Learnt:
 
     @property
     def foreign(self) -> bool:
-        """Whether the model does not know languages of the texts."""
+        """Whether texts are in languages that the model does not know."""
         return bool(self.languages and self.languages.unknown)
 
     def own(self, texts: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -45,7 +44,7 @@ class Learnt:
         return self.boilerplate.own_texts(plain_texts(texts) if self.form else texts)
 
     def record(self) -> dict[str, Any]:
-        """As the summary has it."""
+        """The entry in the summary."""
         return {
             "languages": self.languages.record() if self.languages else None,
             "boilerplate": {
@@ -57,7 +56,7 @@ class Learnt:
 
 @dataclass(frozen=True)
 class Learning:
-    """What is to be learnt: ``boilerplate``, ``languages``, or one of them; ``form``: of plain forms."""
+    """What to learn: ``boilerplate``, ``languages`` or both. ``form``: learn from texts in plain form."""
 
     boilerplate: bool = True
     languages: bool = True
@@ -67,12 +66,12 @@ class Learning:
         return self.boilerplate or self.languages
 
     def sample(self, hashes: NDArray[np.uint64], texts: int, characters: int) -> NDArray[np.bool_]:
-        """Which of n texts are looked at.
+        """Which texts are in the sample.
 
         Args:
-            hashes: of them, or of some.
-            texts: how many there are.
-            characters: that they have together.
+            hashes: the hashes of all n texts, or of some.
+            texts: the number of all texts.
+            characters: the number of characters of all texts.
         """
         if not self:
             return np.zeros(len(hashes), bool)
@@ -86,10 +85,10 @@ class Learning:
         """Learn from a sample.
 
         Args:
-            texts: those of ``sample``, in any order.
-            hashes: of them, shape (n,).
-            every: how many texts there are.
-            known: languages that the model knows; none: it does not say.
+            texts: the texts that ``sample`` chose, in any order.
+            hashes: their hashes, shape (n,).
+            every: the number of texts in the corpus.
+            known: the languages that the model knows; empty if it does not say.
         """
         texts = [plain(text) for text in texts] if self.form else texts
         boilerplate = Boilerplate.of(texts) if self.boilerplate else Boilerplate.none()
@@ -105,7 +104,7 @@ def learn(
     hashes: NDArray[np.uint64],
     known: Sequence[str] = (),
 ) -> Learnt:
-    """Learn from all n texts of a corpus on one machine; the arguments are those of :class:`Learning`."""
+    """Learn from all n texts of a corpus, on one machine. The arguments are as in :class:`Learning`."""
     if not learning:
         return Learnt()
     characters = int(pc.sum(pc.utf8_length(texts)).as_py() or 0)
@@ -115,17 +114,17 @@ def learn(
 
 
 def learnt_lines(summary: Mapping[str, Any]) -> list[str]:
-    """What a summary says about the texts that a user should know."""
+    """The messages to the user in a summary about what was learnt."""
     lines = []
     if warning := (summary["languages"] or {}).get("warning"):
         lines.append(warning)
     if shown := summary["boilerplate"]["shown"]:
-        lines.append(f"boilerplate does not count as likeness, such as {shown[0]['text'][:60]!r}")
+        lines.append(f"boilerplate is not counted as similarity, such as {shown[0]['text'][:60]!r}")
     return lines
 
 
 def _shown(boilerplate: Boilerplate, texts: Sequence[str]) -> tuple[tuple[str, int], ...]:
-    """The boilerplate of most characters in some texts: its beginning, and how many of them have it."""
+    """The boilerplate with the most characters in some texts: its start, and the number of texts with it."""
     counts = Counter(
         span for spans in boilerplate.spans(texts) for span in {" ".join(s.split()) for s in spans}
     )

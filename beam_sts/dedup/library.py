@@ -40,27 +40,30 @@ def deduplicate(
     watch: Watch | None = None,
     **settings: Any,
 ) -> Deduplication:
-    """Remove near-duplicates: only rows whose own score with a row that stays says so.
+    """Remove near-duplicates. A row is removed only if its own score with a row that stays says so.
 
-    The result is that of ``beam-sts dedup`` on the same rows. All is in memory; for files, and to go on after
-    a kill, take the command.
+    The result equals that of ``beam-sts dedup`` on the same rows. All data is in memory. To process large
+    files, or to resume after an interruption, use the command.
 
     Args:
         data: texts (a list, an Arrow array, a pandas or polars column), or a table with a column of texts:
-            Arrow, pandas, polars, or a Hugging Face ``Dataset``. The result's rows are of the same kind.
-        text: column of the texts (default: ``text``).
-        id: column of distinct ids, integers or texts (default: places from 0).
-        against: texts or a table; rows of ``data`` that duplicate one of these are removed.
+            Arrow, pandas, polars, or a Hugging Face ``Dataset``. The rows of the result have the same type.
+        text: the column of texts (default: ``text``).
+        id: the column of distinct ids, integers or texts (default: row numbers from 0).
+        against: texts or a table. Rows of ``data`` that duplicate one of these are removed.
         against_text: its column of texts (default: as ``text``).
         against_id: its column of ids (default: as ``id``).
         against_embedding: its column of vectors (default: as ``embedding``).
-        keep_rows: at least so many rows stay, or a share of them below 1: the lowest threshold from
-            ``threshold`` up that gives it is taken.
-        watch: is told how far it is.
+        keep_rows: the fewest rows that stay, as a number, or as a fraction below 1. The lowest threshold, at
+            or above ``threshold``, with which so many rows stay is used.
+        watch: receives the progress.
         **settings: as below.
 
+    Returns:
+        The kept and removed rows, with receipts, pairs and clusters.
+
     Raises:
-        UserError: the data, a column or a setting is not what it may be; naming the value and the way out.
+        UserError: the data, a column or a setting is not valid. The message names it and the way out.
 
     >>> result = deduplicate(["A cat sat on the mat.", "A cat sat on the  mat.", "Prices fell on Friday."])
     >>> result.kept
@@ -121,7 +124,7 @@ def _loaded(model: str | Path | Checkpoint, settings: DedupSettings) -> Checkpoi
 
 
 def _source(frame: Frame, columns: Columns, flag: str, *, every: bool) -> TableSource:
-    """A table to read; of a large one only the columns that are needed, unless expressions may name any."""
+    """A table to read, with only the required columns unless expressions may name any column."""
     wanted = (columns.text, columns.id, columns.vector)
     names = list(dict.fromkeys(name for name in wanted if name is not None))
     whole = every or not set(names) <= set(frame.names)
@@ -131,7 +134,7 @@ def _source(frame: Frame, columns: Columns, flag: str, *, every: bool) -> TableS
 
 
 def _read_numbers(source: TableSource) -> tuple[Any, Any, list[str]]:
-    """Numbers of the good rows, those of the others, and why they are not good."""
+    """The numbers of the good rows, those of the other rows, and why those are not good."""
     good, bad, reasons = [np.empty(0, np.int64)], [np.empty(0, np.int64)], list[str]()
     for rows in source.read():
         good.append(rows.numbers)

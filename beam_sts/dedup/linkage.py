@@ -1,4 +1,4 @@
-"""Average linkage: clusters whose members are alike on the whole, not only along a chain. Pure functions."""
+"""Average linkage: clusters whose members are similar on average, not only along a chain. Pure functions."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ def average_clusters(
 ) -> IntArray:
     """Clusters by average linkage (UPGMA; Sokal and Michener 1958) over the pairs that have a score.
 
-    The two clusters whose members' mean score is highest are merged, again and again, while that mean is at
-    or above the threshold. A pair without a score counts 0: no source of candidates thought it alike. Every
-    cluster lies within a connected component over the pairs at or above the threshold and is connected by
-    them.
+    The two clusters with the highest mean score between their members are merged, repeatedly, while that mean
+    is at or above the threshold. A pair without a score counts as 0, since no source of candidates proposed
+    it. Each cluster is a connected part of a connected component over the pairs at or above the threshold.
 
     Args:
         a: one end of each pair, distinct pairs, shape (pairs,).
-        b: the other end.
-        scores: of the pairs; NaN counts 0.
-        threshold: least mean.
-        rank: of the n nodes, distinct, shape (n,); the lower decide between equal means.
-        rows: rows that each node stands for, shape (n,); default one.
+        b: the other end, shape (pairs,).
+        scores: the scores of the pairs, shape (pairs,); NaN counts as 0.
+        threshold: the lowest mean score.
+        rank: the rank of each of n nodes, distinct, shape (n,). Lower ranks decide between equal means.
+        rows: the number of rows with each node, shape (n,); by default 1.
 
     Returns:
         The cluster of each node, named by its smallest node; shape (n,).
@@ -46,7 +45,7 @@ def average_clusters(
     labels = components(a[kept], b[kept], n)
     crowded = np.bincount(labels, minlength=n)[labels] > 2
     inside = crowded[a] & (labels[a] == labels[b]) & ~np.isnan(scores)
-    order = np.argsort(rank)  # nodes are named by rank below, so that the input's order does not matter
+    order = np.argsort(rank)  # below, ranks name nodes, so that the order of the input has no effect
     place = inverse(order)
     merged = _merge(
         place[a[inside]].tolist(),
@@ -68,8 +67,8 @@ def average_clusters(
 def _merge(
     a: list[int], b: list[int], scores: list[float], threshold: float, rows: list[int]
 ) -> dict[int, int]:
-    """The node that each merged node ends up with."""
-    links: dict[int, dict[int, float]] = {}  # sums of scores over the pairs of rows of two clusters
+    """The node into which each merged node is merged in the end."""
+    links: dict[int, dict[int, float]] = {}  # sums of scores over all pairs of rows between two clusters
     for one, other, score in sorted(zip(map(min, a, b), map(max, a, b), scores, strict=True)):
         links.setdefault(one, {})[other] = links.setdefault(other, {})[one] = score * rows[one] * rows[other]
 
@@ -83,7 +82,7 @@ def _merge(
     while heap:
         negative, one, other = heappop(heap)
         if other not in links.get(one, {}) or -negative != mean(one, other):
-            continue  # of clusters that are no more what they were
+            continue  # outdated: one of the clusters has changed
         into[other] = one
         for third, total in links.pop(other).items():
             del links[third][other]
@@ -94,6 +93,6 @@ def _merge(
             value = mean(one, third)
             if value >= threshold:
                 heappush(heap, (-value, min(one, third), max(one, third)))
-    for node in sorted(into):  # a node was merged into one of lower rank, whose own end is known by now
+    for node in sorted(into):  # lower ranks first, so that the target's own target is known
         into[node] = into.get(into[node], into[node])
     return into

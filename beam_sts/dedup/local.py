@@ -1,6 +1,6 @@
-"""The plan of a deduplication on one machine: candidates, scores, decisions; each stage gets all as one part.
+"""The steps of a deduplication on one machine: candidates, scores, decisions. Each gets all as one part.
 
-The command line calls it with files and an output folder, ``beam_sts.deduplicate`` with a table in memory.
+The command calls them with files and an output folder, ``beam_sts.deduplicate`` with a table in memory.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from beam_sts.dedup.verify import check_pairs
 from beam_sts.models.checkpoint import Checkpoint
 
 Step = Callable[[int, str], None]
-"""Called with what more is done, and of what."""
+"""Called with the number of newly processed units, and with what they are from."""
 
 
 class Watch(Protocol):
-    """Is told how far a run is."""
+    """Receives the progress of a run."""
 
     def stage(self, unit: str, total: int) -> AbstractContextManager[Step]:
-        """A stage of so many units begins; it ends with the context."""
+        """Start a stage with a number of units. It ends with the context."""
         ...
 
 
 class NoWatch:
-    """Looks away."""
+    """Ignores the progress."""
 
     @contextmanager
     def stage(self, unit: str, total: int) -> Iterator[Step]:
-        """Nothing is shown."""
+        """Show nothing."""
         yield lambda count, at: None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does to a corpus, whatever it is: where candidates come from, and how they decide.
+    """The settings of a run that do not depend on its corpus: the sources of candidates and the rule.
 
-    ``most`` candidates may be there; ``learning`` is what is learnt of the texts first.
+    ``most`` is the most candidates that are allowed. ``learning`` says what to learn from the texts first.
     """
 
     proposal: Proposal
@@ -57,12 +57,12 @@ class Plan:
 
 
 def look_first(plan: Plan, corpus: Corpus, folder: Path | None = None) -> tuple[Corpus, Learnt]:
-    """What is learnt of the texts before they are judged, and the corpus with what candidates go by.
+    """Learn from the texts before they are compared. Also returns the corpus without boilerplate.
 
     Args:
-        plan: of the run.
-        corpus: whose texts are looked at.
-        folder: on a local disk, for the texts without boilerplate; None: they are in memory.
+        plan: the settings of the run.
+        corpus: the texts.
+        folder: a local folder for the texts without boilerplate. None: they are kept in memory.
     """
     learnt = learn(plan.learning, corpus.texts, corpus.hashes, plan.checkpoint.languages)
     return corpus.without_boilerplate(learnt, folder) if learnt.boilerplate else corpus, learnt
@@ -71,10 +71,10 @@ def look_first(plan: Plan, corpus: Corpus, folder: Path | None = None) -> tuple[
 def score_candidates(
     plan: Plan, corpus: Corpus, scores: PairScores, watch: Watch
 ) -> tuple[Edges, list[dict[str, Any]]]:
-    """The candidates of a corpus with their scores, and a report of each source.
+    """Propose the candidates of a corpus and score them. Also returns a report of each source.
 
     Raises:
-        UserError: there are more candidates than may be, or a source cannot be used.
+        UserError: there are too many candidates, or a source cannot be used.
     """
     with watch.stage("sources", len(plan.proposal.sources)) as step:
         proposed = propose(plan.proposal, corpus.to_pair, plan.checkpoint, partial(step, 1))
@@ -91,5 +91,5 @@ def score_candidates(
 
 
 def settle(plan: Plan, corpus: Corpus, edges: Edges, scores: PairScores | None) -> Settled:
-    """What becomes of a corpus; ``scores`` makes those that direct verification lacks, None: none does."""
+    """Decide about a corpus. ``scores`` computes missing scores for direct verification; None to skip it."""
     return corpus.settle(plan.policy, edges, None if scores is None else partial(scores.score, source=GUARD))

@@ -1,7 +1,7 @@
-"""How much two texts share, rare parts weighing more: a second opinion beside the model's score.
+"""The overlap of two texts, in which rare parts count more: a second score besides that of the model.
 
-Records (a product, a citation) differ in what a sentence model hardly looks at: numbers, names, part codes,
-and they spell them in several ways. Runs of three characters see all of these.
+Records (such as products or citations) differ in what a sentence model barely notices, such as numbers, names
+and part codes, and spell these in several ways. Sequences of three characters reveal all of these.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from beam_sts.candidates.keys import normalise, text_blocks
 from beam_sts.candidates.tf_idf import COLUMNS, shingle_counts, shingle_frequency
 
 SHINGLE = ("char", 3)
-"""What is counted."""
+"""The unit that is counted: sequences of three characters."""
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Weights of runs of three characters, log(1 + (n + 1) / (texts with it + 1)), float64 (COLUMNS,).
+    """The weights of character trigrams, log(1 + (n + 1) / (texts with it + 1)), float64 (COLUMNS,).
 
-    What all n texts have weighs log 2, not nothing: of few texts near-duplicates share hardly anything else.
+    A trigram that all n texts have weighs log 2 and not 0, since near-duplicates among few texts share little
+    else.
 
-    The overlap of two texts is a tf-idf cosine (Salton and Buckley 1988) in whose length the lighter text
-    counts more: of their vectors x and y, |x| <= |y|, it is x * y / (|x|**1.2 * |y|**0.8). A plain cosine
-    halves it for a text that is a fourth of the other, and the share of the lighter text that the other has
-    does not see at all what the heavier one has besides; this is between the two, nearer to the cosine.
+    The overlap of two texts is a tf-idf cosine (Salton and Buckley 1988) in whose norm the lighter text
+    counts more. For their vectors x and y with |x| <= |y|, it is x * y / (|x|**1.2 * |y|**0.8). A plain
+    cosine is halved if one text is a quarter of the other. The fraction of the lighter text that is in the
+    other ignores what else the heavier one has. This overlap is between the two, closer to the cosine.
 
     >>> overlap = Overlap.learn(pa.array(["printer lx350", "needle printer LX-350", "shoe"]))
     >>> round(float(overlap.scores(pa.array(["LX350"]), pa.array(["printer lx350"]))[0]), 2)
@@ -41,16 +42,16 @@ class Overlap:
 
     @classmethod
     def learn(cls, texts: pa.Array) -> Overlap:
-        """Count in how many of n texts each run is."""
+        """Count the texts that have each trigram, among n texts."""
         return cls.of(shingle_frequency(texts, *SHINGLE), len(texts))
 
     @classmethod
     def of(cls, frequency: NDArray[np.int64], texts: int) -> Overlap:
-        """From what ``shingle_frequency`` counts in n texts, with ``SHINGLE``."""
+        """Make the weights from the counts of ``shingle_frequency`` with ``SHINGLE``, in n texts."""
         return cls(np.log1p((texts + 1) / (frequency + 1)))
 
     def scores(self, text_a: pa.Array, text_b: pa.Array) -> NDArray[np.float32]:
-        """Of n pairs: from 0 to 1, 0 where a text has no run of weight. Float32 of shape (n,)."""
+        """The overlap of n pairs, from 0 to 1; 0 if a text has no trigram. Float32 of shape (n,)."""
         both = pa.chunked_array([text_a, text_b]).combine_chunks().dictionary_encode()
         if isinstance(both, pa.ChunkedArray):
             both = both.combine_chunks()

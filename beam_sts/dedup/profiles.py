@@ -1,4 +1,4 @@
-"""Profiles: settings that suit a kind of texts better than the defaults (docs/experiments/dedup.md)."""
+"""Profiles: settings that suit a kind of text better than the defaults (docs/experiments/dedup.md)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
     },
     "matches": {**_RECORDS, "neighbours": 10, "one_to_one": True, "threshold": 0.3},
 }
-"""Settings by profile: ``records`` of one table, ``matches`` of two without duplicates of their own."""
+"""Settings by profile: ``records`` within one table, ``matches`` between two tables without duplicates."""
 
 
 def with_profile(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Given settings, and those of the profile among them where it alone gives them.
+    """The given settings, with those of the profile for settings that are not given.
 
     >>> with_profile({"profile": "matches", "threshold": 0.4})["threshold"]
     0.4

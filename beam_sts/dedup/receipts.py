@@ -1,4 +1,4 @@
-"""The rows written out: kept, removed with a receipt each, clusters, rejected."""
+"""Writes the rows of a deduplication: kept, removed with their receipts, clusters, rejected."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ RECEIPT = ("survivor", "score", "source", "rule", "threshold", "model", "lost")
 
 @dataclass(frozen=True)
 class SliceWriter:
-    """Writes a slice of the input: kept, removed, clusters, rejected. ``against``: there is another one.
+    """Writes slices of the input: kept, removed, clusters, rejected. ``against``: there is another input.
 
-    ``report_examples``: rejected rows of each reason for the report to show. ``prefix`` goes before a name of
-    ours that the input has.
+    ``report_examples`` is the number of rejected rows per reason in the report. ``prefix`` precedes the name
+    of an added column whose name the input has already.
     """
 
     output: OutputFolder
@@ -44,13 +44,13 @@ class SliceWriter:
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Our columns, and what they are called beside the input's."""
+        """The added columns, and their names in the output."""
         ours = [*(() if self.source.id else ("_id",)), *self.receipt_schema.names]
         return free_names(ours, self.source.schema.names, self.prefix)
 
     @property
     def kept_schema(self) -> pa.Schema:
-        """The input's columns, ``_id`` added where no column is named."""
+        """The columns of the input, plus ``_id`` if no id column is named."""
         schema = self.source.schema
         if self.source.id:
             return schema
@@ -58,12 +58,12 @@ class SliceWriter:
 
     @property
     def receipt_schema(self) -> pa.Schema:
-        """What a removed row has besides."""
+        """The columns that are added to removed rows."""
         return receipt_schema(self.source.id_type, self.against)
 
     @property
     def schemas(self) -> dict[str, pa.Schema]:
-        """Of all shards that are written here, by folder."""
+        """The schemas of all shards that are written here, by folder."""
         kind = self.source.id_type
         return {
             "kept": self.kept_schema,
@@ -82,14 +82,17 @@ class SliceWriter:
         clusters: pa.Array,
         of: Any = None,
     ) -> None:
-        """Publish the shards of a slice, ``kept`` last: it is the commit marker.
+        """Write the shards of a slice. ``kept`` is written last, since it is the commit marker.
 
         Args:
-            rows: its n good rows and the others.
-            gone: which of the good ones go, shape (n,).
-            receipts: of those that go, with ``receipt_schema``.
-            clusters: of the good rows, shape (n,).
-            of: what the shards are of, for their record.
+            rows: the n good rows and the others.
+            gone: which of the good rows are removed, shape (n,).
+            receipts: the receipts of the removed rows, with ``receipt_schema``.
+            clusters: the cluster of each good row, shape (n,).
+            of: the identity of the shards, for their record.
+
+        Raises:
+            RuntimeError: the counts do not add up.
         """
         part, schemas = rows.data.slice, self.schemas
         table = rows.table
@@ -122,7 +125,7 @@ class SliceWriter:
 
 @dataclass(frozen=True)
 class RowWriter:
-    """Writes the slices of the input as it was decided."""
+    """Writes the slices of the input by the decisions about their rows."""
 
     to: SliceWriter
     rows: Rows
@@ -131,10 +134,13 @@ class RowWriter:
     model: str
 
     def whole(self, *, verify: bool) -> tuple[set[int], set[int]]:
-        """Indices of the slices that are written as they were decided, and of those that are damaged.
+        """Find the slices that were written with these decisions.
 
         Args:
             verify: compare all bytes of the shards.
+
+        Returns:
+            The indices of the complete slices, and of the damaged or outdated ones.
         """
         output, source = self.to.output, self.to.source
         there = output.committed()
@@ -150,7 +156,7 @@ class RowWriter:
         return whole, of.keys() - whole
 
     def write(self, slices: Sequence[Slice]) -> Iterator[int]:
-        """Write some slices; gives the number of rows of each as it is committed."""
+        """Write some slices. Yields the number of rows of each as it is committed."""
         removed = self.made.removed
         for rows in self.to.source.read(slices):
             span = self._span(rows.data.slice)
@@ -165,26 +171,29 @@ class RowWriter:
         return np.arange(start, start + count)
 
     def _of(self, part: Slice) -> list[Any]:
-        """A slice, its texts and what becomes of them."""
+        """The identity of a slice: its texts and the decisions about them."""
         span, made = self._span(part), self.made
         decided = (made.representative[span], made.cluster[span], made.score[span])
         return [*slice_identity(part), content_digest(self.rows.hashes[span], *decided)]
 
 
 def receipts(rows: Rows, made: RowOutcomes, span: IntArray, threshold: float, model: str) -> pa.Table:
-    """Why some rows are removed: what each has besides its own columns.
+    """Make the receipts of removed rows, which say why they are removed.
 
     Args:
-        rows: of the corpus.
-        made: what becomes of them.
-        span: rows that go, shape (n,).
-        threshold: of the run.
-        model: its fingerprint.
+        rows: the rows of the corpus.
+        made: the decisions about them.
+        span: the removed rows, shape (n,).
+        threshold: the threshold of the run.
+        model: the fingerprint of the model.
+
+    Returns:
+        n rows with ``receipt_schema``.
     """
     edges, edge = made.edges, made.edge[span]
     plain = pa.array(edge < 0)
     index = pa.array(edge, mask=edge < 0)
-    # No pair at all may have been proposed: -1 takes the one that is appended.
+    # There may be no proposed pair at all, so index -1 must refer to the appended element.
     source = edges.source.take(index).cast(pa.string())
     rule, lost = np.append(edges.verdicts.rules, np.int8(0))[edge], made.lost[span]
     representative, against = made.representative[span], len(rows.ids) > 1
@@ -203,7 +212,7 @@ def receipts(rows: Rows, made: RowOutcomes, span: IntArray, threshold: float, mo
 
 
 def receipt_schema(kind: pa.DataType, against: bool) -> pa.Schema:
-    """Of receipts with ids of a type; ``against``: there is another input."""
+    """The schema of receipts with ids of a type. ``against``: there is another input."""
     kinds = (kind, pa.float32(), pa.string(), pa.string(), pa.float64(), pa.string(), pa.int32())
     side = [("survivor_in", pa.string())] if against else []
     return pa.schema([*zip(RECEIPT, kinds, strict=True), *side])

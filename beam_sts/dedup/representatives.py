@@ -1,15 +1,17 @@
-"""Which row of a component stays, and which are removed: only those with a verified score against it.
+"""Choice of representatives: which row of a component stays. A row is removed only with a verified score.
 
-The rule, within each component over accepted edges (score at or above the threshold):
+The rule, within each component over accepted edges (those that score at or above the threshold):
 
-1. The best row by the keep policy, ties by id, survives.
-2. Every other row is compared with it: by the score it has, else it is scored now. Those at or above the
-   threshold are removed, with the representative and the score as receipt.
-3. Of the rows that remain the best survives next, and so on. After ``GUARD_ROUNDS`` representatives of a
-   component only pairs that already have a score are looked at, so that a chain of n rows costs at most
-   ``GUARD_ROUNDS * n`` further scores, not n squared; rows that might have gone stay, and are counted.
+1. The best row by the keep policy becomes a representative. Ties are resolved by id.
+2. Every other row is compared with it, by its existing score or by a new one. Rows that score at or above the
+threshold
+   are removed, with the representative and the score in the receipt.
+3. The best of the remaining rows becomes the next representative, and so on. After ``GUARD_ROUNDS``
+representatives of a
+   component, only existing scores are used. So a chain of n rows takes at most ``GUARD_ROUNDS * n``
+   additional scores instead of n squared. Rows that might have been removed stay, and are counted.
 
-So no row is removed because it resembles something that resembles the representative.
+So no row is removed only because it is similar to a row that is similar to the representative.
 """
 
 from __future__ import annotations
@@ -28,49 +30,49 @@ GUARD_ROUNDS = 8
 FloatArray = NDArray[np.float32]
 BarArray = NDArray[np.uint8]
 Compare = Callable[[IntArray, IntArray], tuple[FloatArray, BarArray]]
-"""Pairs of nodes, the lower first -> their scores, NaN where a pair has none, and their bars."""
+"""Takes pairs of nodes, the lower first. Returns their scores, NaN if there is none, and their bars."""
 BOTH = 3
-"""Bars of a pair of which neither end may go."""
+"""The bars of a pair of which neither end may be removed."""
 
 
 @dataclass(frozen=True)
 class PairScores:
-    """Distinct pairs of nodes and their scores (NaN: could not be scored), each of shape (pairs,).
+    """Distinct pairs of nodes and their scores (NaN if scoring failed), each of shape (pairs,).
 
-    ``bars``: which end must not go for the other, whatever the score: 1 for ``a``, 2 for ``b``, 3 for both.
-    A pair with both barred is no duplicate.
+    ``bars`` marks ends that must not be removed in favour of the other, whatever the score: 1 for ``a``, 2
+    for ``b``, 3 for both. A pair with both barred is not a duplicate.
     """
 
     a: IntArray
     b: IntArray
     scores: FloatArray
-    bars: BarArray = field(default_factory=lambda: np.zeros(0, np.uint8))  # none barred
+    bars: BarArray = field(default_factory=lambda: np.zeros(0, np.uint8))  # default: no bars
 
     def __post_init__(self) -> None:
         if len(self.bars) != len(self.a):
             object.__setattr__(self, "bars", np.zeros(len(self.a), np.uint8))
 
     def joined(self, others: PairScores) -> PairScores:
-        """These and others."""
+        """These pairs and others."""
         names = ("a", "b", "scores", "bars")
         return PairScores(*(np.concatenate([getattr(self, name), getattr(others, name)]) for name in names))
 
     def at(self, rows: NDArray[Any]) -> PairScores:
-        """Some of them, by index or mask."""
+        """Some of the pairs, by index or mask."""
         return PairScores(self.a[rows], self.b[rows], self.scores[rows], self.bars[rows])
 
     def accepted(self, threshold: float) -> PairScores:
         """The pairs at or above a threshold."""
-        # The threshold as float32, as everywhere: 0.9 accepts a score that prints as 0.9.
+        # Compared in float32, as everywhere, so that 0.9 accepts a score that prints as 0.9.
         return self.at((self.scores >= np.float32(threshold)) & (self.bars != BOTH))
 
     def within(self, clusters: IntArray | None) -> PairScores:
-        """The pairs whose ends share a cluster; all without clusters."""
+        """The pairs whose ends are in the same cluster; all pairs if there are no clusters."""
         return self if clusters is None else self.at(clusters[self.a] == clusters[self.b])
 
 
 def may_go(pairs: PairScores, nodes: IntArray) -> NDArray[np.bool_]:
-    """Whether an end of each pair may go for the other.
+    """Whether the given end of each pair may be removed in favour of the other.
 
     >>> bars = np.array([1, 2], np.uint8)
     >>> pairs = PairScores(np.array([0, 0]), np.array([1, 2]), np.ones(2, np.float32), bars)
@@ -82,7 +84,7 @@ def may_go(pairs: PairScores, nodes: IntArray) -> NDArray[np.bool_]:
 
 
 class _Known:
-    """Scores and bars by pair, in either order."""
+    """Looks up scores and bars by pair, in either order."""
 
     def __init__(self, pairs: PairScores) -> None:
         keys = pair_codes(pairs.a, pairs.b)
@@ -92,7 +94,7 @@ class _Known:
     def look_up(
         self, stays: IntArray, goes: IntArray
     ) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
-        """Scores, NaN where there is none, whether ``goes`` may go, and whether the pair is there."""
+        """The scores (NaN if there is none), whether ``goes`` may be removed, and whether the pair exists."""
         keys = pair_codes(stays, goes)
         at = np.minimum(np.searchsorted(self._keys, keys), max(0, len(self._keys) - 1))
         found = self._keys[at] == keys if len(self._keys) else np.zeros(len(keys), dtype=bool)
@@ -105,12 +107,12 @@ class _Known:
 
 @dataclass(frozen=True)
 class Representatives:
-    """What becomes of each node.
+    """The decisions about nodes.
 
-    ``representative`` has the shape (nodes,): the node itself where it stays. ``scores`` is that of the node
-    and its representative, NaN where it stays. ``guard`` are the pairs that were scored for the chain guard.
-    ``unverified`` counts nodes that stay although their component had an earlier representative they were
-    never compared with.
+    ``representative`` has shape (nodes,): the node itself if it stays. ``scores`` has the score of each node
+    with its representative, NaN if it stays. ``guard`` has the pairs that were scored by the chain guard.
+    ``unverified`` counts nodes that stay although they were not compared with every earlier representative of
+    their component.
     """
 
     representative: IntArray
@@ -130,18 +132,22 @@ def pick_representatives(
     clusters: IntArray | None = None,
     one_to_one: bool = False,
 ) -> Representatives:
-    """Settle every node by the rule of this module.
+    """Decide about all nodes by the rule of this module.
 
     Args:
         pairs: scored pairs.
-        threshold: least score of a duplicate.
-        rank: of the nodes, shape (nodes,), distinct; the lowest of a component survives.
-        fixed: nodes that stay whatever the others do (the rows of ``--against``); a node with an accepted
-            edge to one of them is removed first, for the one it scores highest with.
-        compare: scores pairs that have no score; None: they count as not verified.
-        rounds: representatives of a component for which missing scores are made up.
-        clusters: of the nodes, finer than the components; only pairs within one remove a node.
-        one_to_one: a node is removed for a fixed one only if each is the other's best.
+        threshold: the lowest score of a duplicate.
+        rank: the rank of each node, distinct, shape (nodes,). The lowest in a component stays.
+        fixed: nodes that always stay (the rows of ``--against``), shape (nodes,). A node with an accepted
+            edge to a fixed one is removed first, in favour of the one with the highest score.
+        compare: scores pairs without a score. None: these count as not verified.
+        rounds: the number of representatives per component for which missing scores are computed.
+        clusters: the cluster of each node, finer than components, shape (nodes,). Only pairs within a cluster
+            count.
+        one_to_one: whether a node is removed in favour of a fixed one only if each is the other's best match.
+
+    Returns:
+        The representative of each node.
 
     >>> chain = PairScores(np.array([0, 1]), np.array([1, 2]), np.array([0.95, 0.9], np.float32))
     >>> far = lambda a, b: (np.full(len(a), 0.4, np.float32), np.zeros(len(a), np.uint8))
@@ -158,7 +164,7 @@ def pick_representatives(
     known = _Known(pairs)
     sizes = np.bincount(labels, minlength=nodes)
     left = np.flatnonzero(sizes[labels] > 1)
-    left = left[np.lexsort((rank[left], labels[left]))]  # by component, the best first
+    left = left[np.lexsort((rank[left], labels[left]))]  # sorted by component, the best first
     guard = PairScores(*_NOTHING)
     missed = np.zeros(nodes, dtype=bool)
     for number in range(rounds):
@@ -201,7 +207,7 @@ def _join_fixed(
     *,
     one_to_one: bool,
 ) -> PairScores:
-    """Remove the nodes with an edge to a fixed one; gives the edges among the other nodes."""
+    """Remove the nodes with an edge to a fixed one. Returns the edges among the other nodes."""
     cross = edges.at(fixed[edges.a] != fixed[edges.b])
     cross = cross.at(may_go(cross, np.where(fixed[cross.a], cross.b, cross.a)))
     a, b, s = cross.a, cross.b, cross.scores
@@ -224,7 +230,7 @@ def _join_fixed(
 def _settle_by_edges(
     left: IntArray, edges: PairScores, rank: IntArray, representative: IntArray, scores: FloatArray
 ) -> None:
-    """The rule without new scores, from the best node down."""
+    """Apply the rule without new scores, from the best node on."""
     if not len(left):
         return
     waiting = np.zeros(len(rank), dtype=bool)
@@ -251,13 +257,16 @@ def _settle_by_edges(
 def central_ranks(
     pairs: PairScores, threshold: float, rank: IntArray, weights: IntArray | None = None
 ) -> IntArray:
-    """Ranks by how much a node is like the others: the sum of its accepted edges' scores, highest first.
+    """Rank nodes by their similarity to others: the sum of the scores of their accepted edges, highest first.
 
     Args:
         pairs: scored pairs.
-        threshold: least score of an accepted edge.
-        rank: breaks ties, shape (nodes,).
-        weights: rows that each node stands for.
+        threshold: the lowest score of an accepted edge.
+        rank: resolves ties, shape (nodes,).
+        weights: the number of rows with each node, shape (nodes,); by default 1.
+
+    Returns:
+        The rank of each node, 0 for the most central, shape (nodes,).
 
     >>> star = PairScores(np.array([0, 1]), np.array([1, 2]), np.array([0.95, 0.9], np.float32))
     >>> central_ranks(star, 0.9, np.arange(3)).tolist()
@@ -271,5 +280,5 @@ def central_ranks(
         + np.bincount(edges.b, scores * weights[edges.a], len(rank))
         + (weights - 1)
     )
-    order = np.lexsort((rank, -strength.round(6)))  # rounded: a sum's last bits depend on its order
+    order = np.lexsort((rank, -strength.round(6)))  # the last bits of a sum depend on its order
     return inverse(order)

@@ -1,4 +1,4 @@
-"""What a deduplication in memory gives: rows that stay and go, why, and what another threshold would do."""
+"""The result of a deduplication in memory: kept and removed rows, explanations, and other thresholds."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _SHOWN = 10  # removed rows in a notebook
 
 @dataclass(frozen=True)
 class Parts:
-    """What a result is made of: the same at every threshold.
+    """The parts of a result that do not depend on the threshold.
 
-    ``numbers`` are the places in ``frame`` of the rows of the corpus that are of the input itself, and
-    ``reasons`` why the other rows are not in it. From ``verified`` up every candidate has its score.
-    ``prefix`` comes before a name of ours that the input has.
+    ``numbers`` are the positions in ``frame`` of the corpus rows of the input itself. ``reasons`` says why
+    the other rows are not in the corpus. At or above ``verified``, every candidate has its score. ``prefix``
+    precedes the name of an added column whose name the input has already.
     """
 
     frame: Frame
@@ -54,15 +54,16 @@ class Parts:
 
 
 class Deduplication:
-    """Rows that stay, rows that go with their receipts, scored pairs and clusters, each of the input's kind.
+    """The kept rows, the removed rows with receipts, scored pairs and clusters, in the type of the input.
 
     Attributes:
-        threshold: least score of a duplicate.
-        counts: of rows: ``read``, ``kept``, ``removed``, ``rejected``; of ``pairs``, of those that the
-            fact guard kept apart (``guarded``), and of ``clusters``.
-        candidates: a report of each source of candidates.
-        languages: of a sample of the texts, and which the model does not know; None: not looked at.
-        boilerplate: what many texts share, as the summary of the command has it.
+        threshold: the lowest score of a duplicate.
+        counts: the numbers of rows ``read``, ``kept``, ``removed`` and ``rejected``; of ``pairs`` and of
+            those that the fact guard rejected (``guarded``); and of ``clusters``.
+        candidates: the report of each source of candidates.
+        languages: the languages in a sample of the texts, and those that the model does not know; None if not
+            examined.
+        boilerplate: text that many texts share, as in the summary of the command.
     """
 
     def __init__(self, parts: Parts, edges: Edges, settled: Settled) -> None:
@@ -86,30 +87,30 @@ class Deduplication:
 
     @cached_property
     def kept(self) -> Any:
-        """The rows that stay, in the input's order."""
+        """The rows that stay, in the order of the input."""
         return self._parts.frame.rows(self._rows_where(gone=False))
 
     @cached_property
     def removed(self) -> Any:
-        """The rows that go, each with its receipt.
+        """The removed rows, each with its receipt.
 
-        That is ``survivor`` (the id of the row that stays for it, or its place without ids), ``score``,
-        ``source``, ``rule``, ``threshold``, ``model`` and, with another input, ``survivor_in``. Where the
-        input has such a column, ours has ``output_prefix`` before its name.
+        The receipt has ``survivor`` (the id of its representative, or its row number without ids), ``score``,
+        ``source``, ``rule``, ``threshold``, ``model`` and, with another input, ``survivor_in``. An added
+        column whose name the input has already gets ``output_prefix`` before its name.
         """
         found = beside(self._receipts, self._parts.frame.names, self._parts.prefix)
         return self._parts.frame.rows(self._rows_where(gone=True), found)
 
     @cached_property
     def rejected(self) -> Any:
-        """The rows that could not be compared, each with its ``reject_reason``; none is among the kept."""
+        """The rows that could not be compared, each with its ``reject_reason``. They are not in ``kept``."""
         reasons = pa.table({"reject_reason": pa.array(self._parts.reasons, pa.string())})
         parts = self._parts
         return parts.frame.rows(parts.bad, beside(reasons, parts.frame.names, parts.prefix))
 
     @cached_property
     def pairs(self) -> Any:
-        """Every candidate and equal texts, with their scores and what they differ in.
+        """All candidates and pairs of equal texts, with their scores and differences.
 
         Columns: ``id_a``, ``id_b``, ``score``, ``source``, ``rule``, ``bound``, ``differs``, ``lost_a``,
         ``lost_b``.
@@ -118,26 +119,29 @@ class Deduplication:
 
     @cached_property
     def clusters(self) -> Any:
-        """``id`` and ``cluster`` of every row; a cluster is named by its smallest id."""
+        """The ``id`` and ``cluster`` of each row. A cluster is named by its smallest id."""
         return self._parts.frame.made(self._clusters)
 
     @cached_property
     def thresholds(self) -> list[dict[str, Any]]:
-        """What other thresholds would remove, as the summary of the command has it."""
+        """The effect of other thresholds, as in the summary of the command."""
         made = self._settled.made
         cuts = sorted({*(cut for cut in TABLE if cut >= self._parts.verified), self.threshold})
         counts = count_removals(made.rule, made.edges.pairs, cuts)
         return threshold_table(cuts, node_sizes(made.rule.own_rows), counts)
 
     def at(self, threshold: float) -> Deduplication:
-        """The same at another threshold.
+        """The result at another threshold.
 
-        At or above the run's own threshold nothing is scored: a removal that no score verifies is none. Below
-        it, the candidates that could not reach the run's threshold, and the pairs that direct verification
-        lacks, are scored.
+        At or above the threshold of the run nothing is scored, and a removal without a verifying score is not
+        made. Below it, candidates that could not reach the threshold of the run, and pairs that direct
+        verification lacks, are scored.
+
+        Args:
+            threshold: the lowest score of a duplicate, from 0 to 1.
 
         Raises:
-            UserError: it is not between 0 and 1.
+            UserError: the threshold is not between 0 and 1.
         """
         share("threshold", threshold)
         parts = self._parts
@@ -156,13 +160,13 @@ class Deduplication:
         return Deduplication(parts, settled.made.edges, settled)
 
     def explain(self, id: Any) -> str:
-        """Why a row was kept or removed: its cluster, its scores, and the two texts with their difference.
+        """Explain why a row was kept or removed: its cluster, its scores, and how the two texts differ.
 
         Args:
-            id: of the row; its place from 0 where the input has no ids.
+            id: the id of the row, or its row number from 0 if the input has no ids.
 
         Raises:
-            UserError: no row that was compared has it.
+            UserError: no compared row has this id.
         """
         return "\n".join(explain(_Left(self), str(id)))
 
@@ -199,7 +203,7 @@ class Deduplication:
         )
 
     def _repr_html_(self) -> str:
-        """A table for a notebook: the counts, and the removals of the lowest scores beside what stays."""
+        """An HTML table for notebooks: the counts, and the removed rows with the lowest scores."""
         left = _Left(self)
         order = np.argsort(self._receipts.column("score").to_numpy(), kind="stable")[:_SHOWN]
         lowest = self._receipts.take(pa.array(order)).to_pylist()
@@ -219,7 +223,7 @@ class Deduplication:
 
 
 class _Left:
-    """A result as ``explain`` looks at it."""
+    """Adapts a result to ``explain``."""
 
     id_column = "id"
 

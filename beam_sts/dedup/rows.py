@@ -1,6 +1,6 @@
-"""The rows of a corpus on one machine: what is decided by in arrays, the texts in a file, and nodes of rows.
+"""The rows of a corpus on one machine: arrays of what decides, texts in a file, and distinct texts as nodes.
 
-A corpus is read twice: once here, and once when its rows are written out again.
+A corpus is read twice: here, and when its rows are written.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from beam_sts.io.blank import blank_rows
 from beam_sts.io.ids import shown_id
 from beam_sts.io.spill import TextFile, TextList
 
-_COPY = 20_000  # texts that are in memory at once when they are written to disk
+_COPY = 20_000  # texts that are in memory at once while they are written to disk
 
 
 @dataclass
 class Rows:
-    """The good rows of one input or of two, the second being the one to compare against.
+    """The good rows of one or two inputs. The second is the one to compare against.
 
-    ``hashes`` uint64 (n, 2) of the texts; ``characters`` of them; ``side`` 0 or 1; ``values`` of the keep
-    policy; ``vectors`` float32 (n, dimensions), where the inputs have some; ``spans`` first row and number of
-    rows by slice, of side 0.
+    ``hashes`` are uint64 (n, 2), of the texts. ``characters`` are the lengths of the texts. ``side`` is 0 or
+    1. ``values`` are those of the keep policy. ``vectors`` are float32 (n, dimensions), if the inputs have
+    any. ``spans`` has the first row and the number of rows of each slice, for side 0.
     """
 
     texts: pa.LargeStringArray
@@ -58,14 +58,14 @@ class Rows:
 
     @property
     def own(self) -> int:
-        """Rows of the input itself."""
+        """The number of rows of the input itself."""
         return len(self.ids[0])
 
     def id_ranks(self) -> IntArray:
-        """Place of each row by id; those of side 1 after all of side 0.
+        """The rank of each row by id. Rows of side 1 come after all rows of side 0.
 
         Raises:
-            UserError: an id is there twice.
+            UserError: an id occurs twice.
         """
         places, before = [], 0
         for ids, name in zip(self.ids, ("--id", "--against_id"), strict=False):
@@ -78,15 +78,14 @@ class Rows:
                 raise UserError(
                     f"{name}: {ids[first].as_py()!r} is the id of the good rows {first:,} and {second:,}"
                     + (f", and {len(twice) - 1:,} more ids recur" if len(twice) > 1 else "")
-                    + ". Receipts need distinct ids: leave the option out to use row numbers, or make them "
-                    "distinct."
+                    + ". Ids must be distinct: make them so, or leave the option out to use row numbers."
                 )
             places.append(place + before)
             before += len(ids)
         return np.concatenate(places)
 
     def ids_of(self, rows: IntArray) -> pa.Array:
-        """Ids of rows of either side."""
+        """The ids of rows of either side."""
         ids = pa.chunked_array([chunk for part in self.ids for chunk in part.chunks], self.ids[0].type)
         taken = ids.take(pa.array(rows))
         return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
@@ -99,17 +98,20 @@ def read_rows(
     blocks: Sequence[str] = (),
     seen: Callable[[int, str], None] = lambda rows, file: None,
 ) -> Rows:
-    """Read one input or two.
+    """Read one or two inputs.
 
     Args:
-        sources: the input, perhaps the one to compare it against.
-        spill: takes the texts.
-        keep: what decides which row stays.
+        sources: the input and, optionally, the one to compare it against.
+        spill: stores the texts.
+        keep: the policy that decides which row stays.
         blocks: columns or expressions of blocking keys.
-        seen: called with the rows that were read and their file.
+        seen: called with the number of rows that were read, and their file.
+
+    Returns:
+        The good rows.
 
     Raises:
-        UserError: an input cannot be read, or an expression is wrong.
+        UserError: an input cannot be read, or an expression is invalid.
     """
     ids: list[list[pa.Array]] = [[] for _ in sources]
     sizes = [0] * len(sources)
@@ -157,7 +159,9 @@ def read_rows(
 def _stack(parts: list[NDArray[np.float32]]) -> NDArray[np.float32] | None:
     widths = sorted({part.shape[1] for part in parts})
     if len(widths) > 1:
-        raise UserError(f"--embedding: vectors have {' and '.join(map(str, widths))} numbers.")
+        raise UserError(
+            f"--embedding: vectors have {' and '.join(map(str, widths))} numbers, not one length."
+        )
     return np.concatenate(parts) if parts else None
 
 
@@ -169,12 +173,12 @@ def _join(parts: list[Keys], expression: str) -> Keys:
 
 @dataclass(frozen=True)
 class DistinctTexts:
-    """What is compared: rows of equal text and side as one node, where candidates come from texts.
+    """The distinct texts to compare. Rows of equal text and side are one node if candidates come from texts.
 
-    Numbered by their ids, whatever the order of the rows, so that equal rows give equal candidates.
+    Nodes are numbered by their ids, whatever the order of the rows, so that equal rows give equal candidates.
 
-    ``of_row`` has the shape (rows,); the others (nodes,): ``row`` is the one of the smallest id, ``rows`` how
-    many there are, ``blank`` those that are not to be compared.
+    ``of_row`` has shape (rows,), the others (nodes,). ``row`` is the row with the smallest id, ``rows`` the
+    number of rows, and ``blank`` marks texts that are not compared.
     """
 
     of_row: IntArray
@@ -190,14 +194,14 @@ class DistinctTexts:
 def make_distinct_texts(
     rows: Rows, id_rank: IntArray, *, merge: bool, compare_blank: bool, apart: bool = False
 ) -> DistinctTexts:
-    """Group rows.
+    """Group rows by text.
 
     Args:
-        rows: all of them.
-        id_rank: of ``Rows.id_ranks``.
-        merge: equal texts are one node; else every row is its own.
-        compare_blank: empty texts are texts like others.
-        apart: rows of side 0 are not compared with each other, so not merged either.
+        rows: all rows.
+        id_rank: from ``Rows.id_ranks``.
+        merge: whether equal texts are one node; otherwise each row is a node.
+        compare_blank: whether blank texts are compared like others.
+        apart: rows of side 0 are not compared with each other, so they are not merged either.
     """
     blank = rows.blank & (not compare_blank)
     if not merge:
@@ -222,7 +226,7 @@ def make_distinct_texts(
 def best_rows(
     rows: Rows, nodes: DistinctTexts, id_rank: IntArray, keep: KeepPolicy
 ) -> tuple[IntArray, IntArray]:
-    """The rank of each node, that of its best row, and that row; nodes of side 1 come after all others."""
+    """The rank of each node, which is that of its best row, and that row. Nodes of side 1 come last."""
     own = rows.own
     if keep.name == "first":
         place = np.arange(own)
@@ -238,10 +242,10 @@ def best_rows(
 
 @dataclass(frozen=True)
 class Corpus:
-    """One input or two on one machine: their rows, the nodes of these, and the nodes' texts.
+    """One or two inputs on one machine: their rows, the distinct texts as nodes, and the texts of the nodes.
 
-    ``release`` gives back memory of texts that are on disk. ``own`` are the texts without boilerplate, by
-    which candidates are found; None: the whole texts.
+    ``release`` frees the memory of texts that are on disk. ``own`` has the texts without boilerplate, from
+    which candidates are found; None if these are the whole texts.
     """
 
     rows: Rows
@@ -253,12 +257,12 @@ class Corpus:
 
     @property
     def hashes(self) -> NDArray[np.uint64]:
-        """Of each node's text, shape (nodes,)."""
+        """The hash of the text of each node, shape (nodes,)."""
         hashes: NDArray[np.uint64] = self.rows.hashes[self.nodes.row, 0]
         return hashes
 
     def without_boilerplate(self, learnt: Learnt, folder: Path | None) -> Corpus:
-        """The same, with the texts' own parts, which ``folder`` takes; None: they are in memory."""
+        """The corpus with texts without boilerplate, stored in ``folder``. None: they are kept in memory."""
         spill = TextFile(folder / "own") if folder else TextList()
         for _, part in text_blocks(self.texts):
             spill.append(learnt.own(part))
@@ -267,12 +271,12 @@ class Corpus:
 
     @property
     def against(self) -> bool:
-        """Whether there is another input to compare with."""
+        """Whether there is another input to compare against."""
         return len(self.rows.ids) > 1
 
     @property
     def to_pair(self) -> Texts:
-        """What candidates are proposed among."""
+        """The texts among which candidates are proposed."""
         rows, nodes = self.rows, self.nodes
         blocks = [Keys(nodes.of_row[keys.text], keys.key, "block") for keys in rows.blocks]
         vectors = rows.vectors
@@ -283,18 +287,18 @@ class Corpus:
         )
 
     def first_ids(self, texts: IntArray) -> list[Any]:
-        """Ids of the first rows of some texts, to be shown."""
+        """The ids of the first rows of texts, in readable form."""
         return list(map(shown_id, self.rows.ids_of(self.nodes.row[texts]).to_pylist()))
 
     def settle(self, policy: Policy, edges: Edges, verify: Verify | None = None) -> Settled:
-        """What becomes of the texts and rows, all as one part; the arguments are those of ``decide``."""
+        """Decide about all texts and rows, as one part. The arguments are those of ``decide``."""
         rank, best = best_rows(self.rows, self.nodes, self.id_rank, policy.keep)
         made = decide(policy, rank, self.nodes.rows, self.nodes.side == 1, edges, verify)
         return Settled(made, row_outcomes(made, self.nodes.of_row, best, self.nodes.row), best)
 
 
 class Settled(NamedTuple):
-    """What becomes of a corpus: of its texts, of its rows, and the best row of each text."""
+    """The decisions about a corpus: about its texts, about its rows, and the best row of each text."""
 
     made: Decision
     rows: RowOutcomes
@@ -310,18 +314,21 @@ def read_corpus(
     folder: Path | None = None,
     seen: Callable[[int, str], None] = lambda rows, file: None,
 ) -> Corpus:
-    """Read one input or two, and find their distinct texts.
+    """Read one or two inputs, and find their distinct texts.
 
     Args:
-        sources: the input, perhaps the one to compare it against.
-        keep: what decides which row stays.
-        proposal: where candidates come from.
-        compare_blank: empty texts are texts like others.
-        folder: on a local disk, for the texts; None: they are in memory.
-        seen: called with the rows that were read and their file.
+        sources: the input and, optionally, the one to compare it against.
+        keep: the policy that decides which row stays.
+        proposal: the sources of candidates.
+        compare_blank: whether blank texts are compared like others.
+        folder: a local folder for the texts. None: they are kept in memory.
+        seen: called with the number of rows that were read, and their file.
+
+    Returns:
+        The corpus.
 
     Raises:
-        UserError: an input cannot be read, an expression is wrong, or an id is there twice.
+        UserError: an input cannot be read, an expression is invalid, or an id occurs twice.
     """
     spill = TextFile(folder / "texts") if folder else TextList()
     rows = read_rows(sources, spill, keep, proposal.blocks, seen)

@@ -1,7 +1,7 @@
-"""The rule of a run over nodes and their scored pairs, at its threshold and at others. Pure functions.
+"""The rule of a run for nodes and their scored pairs, at its threshold and at others. Pure functions.
 
-One machine applies it to all nodes at once, Beam to some that hang together with no others: what is counted
-here adds up to the same.
+One machine applies it to all nodes at once, Beam to groups of nodes that are not connected to others. The
+counts of the groups add up to those of the whole.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from beam_sts.dedup.representatives import (
 )
 
 TABLE = (*(round(0.5 + step * 0.05, 2) for step in range(10)), 0.99)
-"""The thresholds of the summary's table."""
+"""The thresholds in the table of the summary."""
 
 
 LINKAGES = ("single", "average")
@@ -35,11 +35,11 @@ LINKAGES = ("single", "average")
 
 @dataclass(frozen=True)
 class Policy:
-    """What a run's settings say about duplicates, whatever the texts.
+    """The settings of a run that decide about duplicates.
 
-    ``threshold``: least score of a duplicate. ``linkage``: clusters are connected components (``single``), or
-    finer (``average``). ``one_to_one``: a row is removed for one of the other input only if each is the
-    other's best.
+    ``threshold`` is the lowest score of a duplicate. ``linkage`` says whether clusters are connected
+    components (``single``) or finer (``average``). With ``one_to_one``, a row is removed in favour of a row
+    of the other input only if each is the other's best match.
     """
 
     threshold: float
@@ -48,18 +48,18 @@ class Policy:
     one_to_one: bool = False
 
     def rule(self, rank: IntArray, rows: IntArray, fixed: NDArray[np.bool_], proposed: PairScores) -> Rule:
-        """The rule over some texts; ``proposed`` are the pairs of them that a source named, scored."""
+        """The rule for some texts. ``proposed`` are the scored pairs among them that a source proposed."""
         by = proposed if self.linkage == "average" else None
         return Rule(rank, rows, fixed, self.keep.central, self.one_to_one, by)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What decides about n nodes, numbered in the order of their ids.
+    """The rule for n nodes, numbered in the order of their ids.
 
-    ``rank`` of each, distinct, the best being 0; ``rows`` that it stands for; ``fixed`` where it stays
-    whatever the others do, all of shape (n,). ``central``: those most like the others are best, then by rank.
-    ``proposed``: pairs that average linkage goes by; None is single linkage.
+    ``rank`` is distinct, 0 for the best. ``rows`` is the number of rows with each node. ``fixed`` marks nodes
+    that always stay. All have shape (n,). ``central``: nodes most similar to others are best, then by rank.
+    ``proposed`` are the pairs that average linkage uses; None for single linkage.
     """
 
     rank: IntArray
@@ -71,16 +71,16 @@ class Rule:
 
     @property
     def own_rows(self) -> IntArray:
-        """Rows of the input itself that each node stands for."""
+        """The number of rows of the input itself with each node."""
         return np.where(self.fixed, 0, self.rows)
 
     def clusters(self, threshold: float) -> IntArray | None:
-        """Of average linkage."""
+        """The clusters of average linkage; None for single linkage."""
         if self.proposed is None:
             return None
         by, order = self.proposed, np.arange(len(self.rank))
         barred = (by.bars == BOTH) & (by.scores >= np.float32(threshold))
-        scores = np.where(barred, np.float32(np.nan), by.scores)  # no duplicates, whatever they score
+        scores = np.where(barred, np.float32(np.nan), by.scores)  # not duplicates, whatever their scores
         return average_clusters(by.a, by.b, scores, threshold, order, self.rows)
 
     def settle(
@@ -90,7 +90,7 @@ class Rule:
         clusters: IntArray | None = None,
         compare: Compare | None = None,
     ) -> Representatives:
-        """What becomes of each node at a threshold; ``clusters`` of the same one."""
+        """Decide about all nodes at a threshold, with the ``clusters`` of that threshold."""
         rank = central_ranks(pairs, threshold, self.rank, self.rows) if self.central else self.rank
         fixed = self.fixed if self.fixed.any() else None
         return pick_representatives(
@@ -105,16 +105,16 @@ class Rule:
 
 
 def count_removals(rule: Rule, pairs: PairScores, thresholds: Sequence[float]) -> dict[str, Any]:
-    """What each threshold would do to the nodes, as numbers that ``add_records`` adds up.
+    """Count what each threshold would do to the nodes, as numbers that ``add_records`` can add up.
 
     Args:
-        rule: of the nodes, none of which has an accepted pair with a node that is not among them.
-        pairs: of them, with the scores that are there; none is made up.
-        thresholds: to count at.
+        rule: the rule for the nodes. None of them has an accepted pair with any other node.
+        pairs: the pairs of the nodes with existing scores. No new scores are computed.
+        thresholds: the thresholds at which to count.
 
     Returns:
-        By threshold: ``removed`` and ``unverified`` nodes, and ``sizes``: how many clusters of so many rows
-        there are more than if every node were alone, or less.
+        By threshold: ``removed`` and ``unverified`` nodes, and ``sizes``, the change in the number of
+        clusters of each size (in rows) relative to single nodes.
 
     >>> pair = PairScores(np.array([0]), np.array([1]), np.array([0.8], np.float32))
     >>> count_removals(Rule(np.arange(2), np.array([1, 3]), np.zeros(2, bool)), pair, [0.7])
@@ -128,7 +128,7 @@ def count_removals(rule: Rule, pairs: PairScores, thresholds: Sequence[float]) -
         labels = components(links.a, links.b, len(rule.rank))
         sizes = np.bincount(np.bincount(labels, rule.own_rows).astype(np.int64), minlength=len(alone))
         sizes[: len(alone)] -= alone
-        sizes[:1] = 0  # clusters of rows to compare against alone
+        sizes[:1] = 0  # clusters with rows to compare against only
         counts[str(threshold)] = {
             "removed": int((found.representative != np.arange(len(rule.rank))).sum()),
             "unverified": found.unverified,
@@ -138,7 +138,7 @@ def count_removals(rule: Rule, pairs: PairScores, thresholds: Sequence[float]) -
 
 
 def node_sizes(rows: IntArray) -> dict[str, int]:
-    """Number of nodes by the rows of the input that they stand for; those of the other input are left out.
+    """The number of nodes by the number of rows of the input. Nodes of the other input are left out.
 
     >>> node_sizes(np.array([1, 3, 0, 1]))
     {'1': 2, '3': 1}
@@ -150,14 +150,18 @@ def node_sizes(rows: IntArray) -> dict[str, int]:
 def threshold_table(
     thresholds: Sequence[float], sizes: Mapping[str, int], counts: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Removed rows and clusters of more than one row at each threshold.
+    """The table of removed rows and of clusters with more than one row, at each threshold.
 
-    A lower bound where the chain guard would have to score more pairs than it did at the run's threshold.
+    Removed rows are a lower bound if the chain guard would have to score more pairs than at the run's
+    threshold.
 
     Args:
-        thresholds: of the rows of the table.
-        sizes: of ``node_sizes``, added up.
-        counts: of ``count_removals``, added up.
+        thresholds: the thresholds of the table.
+        sizes: from ``node_sizes``, added up.
+        counts: from ``count_removals``, added up.
+
+    Returns:
+        One entry for each threshold.
 
     >>> made = {"0.7": {"removed": 1, "unverified": 0, "sizes": {"1": -1, "3": -1, "4": 1}}}
     >>> threshold_table([0.7], {"1": 5, "3": 1}, made)

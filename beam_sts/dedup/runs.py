@@ -1,4 +1,4 @@
-"""What a finished run of ``pipelines.dedup`` left: its pairs, clusters, receipts and texts."""
+"""The output of a finished run of ``beam-sts dedup``: its pairs, clusters, receipts and texts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ROWS_AT_ONCE = 50_000
 
 @dataclass(frozen=True)
 class Run:
-    """A run's output folder."""
+    """The output folder of a run."""
 
     output: OutputFolder
     fingerprint: dict[str, Any]
@@ -34,7 +34,7 @@ class Run:
 
     @classmethod
     def at(cls, folder: str, flag: str = "--run") -> Run:
-        """The run in a folder.
+        """Open the run in a folder.
 
         Raises:
             UserError: there is none, or it is not finished.
@@ -42,8 +42,8 @@ class Run:
         output = OutputFolder.at(folder, folders=FOLDERS)
         found = []
         for name, wrong in (
-            ("_run/run.json", "holds no run of pipelines.dedup"),
-            ("summary.json", "that run is not finished: run it again first"),
+            ("_run/run.json", "contains no run of beam-sts dedup"),
+            ("summary.json", "its run is not finished; run it again first"),
         ):
             fs, inside = file_system(output.path(name))
             if not fs.exists(inside):
@@ -56,7 +56,7 @@ class Run:
             found.append(content)
         if found[0].get("pipeline") != "dedup":
             raise UserError(
-                f"{flag} {folder}: holds a run of pipelines.{found[0].get('pipeline')}, not dedup."
+                f"{flag} {folder}: contains a run of {found[0].get('pipeline')!r}, not of 'dedup'."
             )
         return cls(output, *found)
 
@@ -67,17 +67,17 @@ class Run:
 
     @property
     def renamed(self) -> dict[str, str]:
-        """What those of our columns are called in ``removed`` whose name the input has."""
+        """The names in ``removed`` of added columns that were renamed, by original name."""
         names: dict[str, str] = self.fingerprint.get("renamed_columns", {})
         return names
 
     @property
     def rejected(self) -> tuple[int, str]:
-        """How many rows were rejected, and where they are."""
+        """The number of rejected rows, and where they are."""
         return self.summary["rows_rejected"], self.output.path("rejected")
 
     def tables(self, folder: str) -> Iterator[pa.Table]:
-        """The shards of a folder, one part after the other."""
+        """The shards of a folder, as tables."""
         options = ReadOptions(",") if self.fingerprint["settings"]["output_format"] == "csv" else None
         check_run(self.output.root, folder, f"--run {self.output.root}")
         plan = plan_input(self.output.path(folder), _ROWS_AT_ONCE, options)
@@ -88,7 +88,7 @@ class Run:
     def find(self, folder: str, columns: Collection[str], ids: Collection[str]) -> list[dict[str, Any]]:
         """The rows of a folder that have one of the ids (as texts) in one of the columns.
 
-        Of ``removed`` the ids and the receipts, under the names that these have beside no other columns.
+        For ``removed``, the rows have the id and the receipt, under the original names.
         """
         wanted = pa.array(list(ids), pa.string())
         rows: list[dict[str, Any]] = []
@@ -107,7 +107,7 @@ class Run:
         return pa.table({"id": ids_as_texts(removed, self.id_column), **ours})
 
     def texts(self, ids: Collection[str]) -> dict[str, str]:
-        """Texts of rows of the input, by id as text."""
+        """The texts of rows of the input, by id as text."""
         return dict(
             found
             for folder in ("kept", "removed")
@@ -116,7 +116,7 @@ class Run:
         )
 
     def texts_against(self, ids: Collection[str]) -> dict[str, str]:
-        """Texts of rows of the input that was compared against."""
+        """The texts of rows of the input to compare against, by id as text."""
         settings = self.fingerprint["settings"]
         name = settings["against_id"] or settings["id"]
         found: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The settings of a deduplication, each written once: for its command, its transform, YAML and Python."""
+"""The settings of a deduplication, for the command, the transform, Beam YAML and Python."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LANGUAGES = ("detected", "ignored")
 def _read_band(text: str) -> Any:
     try:
         return tuple(float(part) for part in text.split(","))
-    except ValueError:  # its rule says what it must be
+    except ValueError:  # the rule of the setting reports it
         return text
 
 
@@ -60,64 +60,64 @@ def _check_sources(what: str, value: Any) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class DedupSettings(ScorerSettings):
-    """What a duplicate is, which row stays, and how candidates are found and scored."""
+    """The settings: what a duplicate is, which row stays, and how candidates are found and scored."""
 
     profile: str = setting(
         "default",
-        "settings that suit a kind of texts: records (products, citations, in one "
-        "table), matches (of two tables, each without duplicates); settings given by themselves win",
+        "settings for a kind of text: records (products, citations, in one table), matches (of two tables, "
+        "each without duplicates); settings that are given override it",
         choices=tuple(PROFILES),
     )
     long_text: str = like(ScorerSettings, "long_text", "windows")
     threshold: float = setting(THRESHOLD, "least score of a duplicate", share, metavar="T")
     keep: str = setting(
         "longest",
-        "which row of a cluster stays: first, longest, shortest, central (most like the others), or "
-        "highest:X, X a column or an SQL expression over the columns; ties go by id",
+        "which row of a cluster stays: first, longest, shortest, central (most similar to the others), or "
+        "highest:X, with X a column or an SQL expression over the columns; ties are resolved by id",
         check_keep,
         metavar="POLICY",
     )
     linkage: str = setting(
         "single",
         "clusters: single (connected components), or average: merged while the mean score of all their pairs "
-        "reaches the threshold, pairs that are no candidates counting 0",
+        "reaches the threshold; pairs that are not candidates count as 0",
         choices=LINKAGES,
     )
     guard: str = setting(
         "facts",
-        "texts that differ in a fact are no duplicates: numbers, dates, units, names, negations, "
-        "who does what to whom, ... (facts), numbers, codes and addresses alone (numbers), or none",
+        "texts that differ in a fact are not duplicates: numbers, dates, units, names, negations, "
+        "who does what to whom, ... (facts), only numbers, codes and addresses (numbers), or none",
         choices=GUARDS,
     )
     max_lost: MaxLost = setting(
         MAX_LOST,
-        "most that a removed text may say beyond the one that stays: so many characters and such a share of "
-        "it; none: no bound",
+        "the most that a removed text may have and its representative lack, in characters and as a fraction "
+        "of the text; none: no limit",
         check_max_lost,
         metavar="CHARS,SHARE",
         read=read_max_lost,
     )
     form: str = setting(
         "plain",
-        "texts are compared in plain form: compatibility letters, mark-up, entities, kinds of quotes and "
-        "dashes and white space do not count; none: as they are",
+        "plain: differences in markup, entities, compatibility characters, kinds of quotation marks and "
+        "dashes, and white space do not count; none: texts are compared as they are",
         choices=FORMS,
     )
     boilerplate: str = setting(
         "ignored",
-        "what many texts share around contents that differ, such as a prompt, a footer or a template: "
-        "ignored, or counted as likeness",
+        "text that many texts share around different contents, such as a prompt, a footer or a template: "
+        "ignored, or counted as similarity",
         choices=BOILERPLATE,
     )
     languages: str = setting(
         "detected",
-        "languages of the texts: detected, so that a blend leaves out a model that does not know them, or "
+        "languages of the texts: detected, so that a blend leaves out a model that does not know them; or "
         "ignored",
         choices=LANGUAGES,
     )
     one_to_one: bool = setting(
         False,
-        "with --against: a row is removed only if it and its survivor are each other's best match",
+        "with --against: remove a row only if it and its survivor are each other's best match",
         flag,
     )
     empty: str = setting(
@@ -130,105 +130,104 @@ class DedupSettings(ScorerSettings):
         metavar="LIST",
         read=split_sources,
     )
-    minhash_similarity: float = setting(0.7, "similarity that minhash is to find", share, metavar="J")
-    minhash_recall: float = setting(0.95, "share of such pairs that minhash is to find", share, metavar="R")
-    shingle: str = setting("char4", "charN or wordN", _check_shingle, metavar="S")
+    minhash_similarity: float = setting(0.7, "Jaccard similarity of the pairs to find", share, metavar="J")
+    minhash_recall: float = setting(0.95, "fraction of such pairs that minhash finds", share, metavar="R")
+    shingle: str = setting("char4", "unit of minhash: charN or wordN", _check_shingle, metavar="S")
     minhash: MinHash | None = setting(
         None,
-        "a MinHash in place of minhash_similarity, minhash_recall and shingle",
+        "a MinHash instead of minhash_similarity, minhash_recall and shingle",
         optional(_check_minhash),
         option=None,
     )
-    neighbours: int = setting(10, "of each text, for lexical and neighbours", whole(1), metavar="K")
+    neighbours: int = setting(10, "nearest texts of each, for lexical and neighbours", whole(1), metavar="K")
     embedding: str | None = setting(
         None,
-        "vectors that neighbours go by (default: --model's token vectors)",
+        "column of vectors for neighbours (default: the token vectors of --model)",
         optional(name),
         metavar="COL",
     )
     bucket_cap: int = setting(
         CAP,
-        "largest bucket whose members are all paired; of a larger one each member is paired with N/2 others "
-        "and the first, and that is counted",
+        "largest bucket whose members are all paired; in a larger one each member is paired with N/2 others "
+        "and the first, and the rest is counted",
         whole(2),
         metavar="N",
     )
     max_pairs: int | None = setting(
-        MAX_PAIRS, "stop before scoring more candidates than this", optional(whole(1)), metavar="N"
+        MAX_PAIRS, "stop with an error if there are more candidates", optional(whole(1)), metavar="N"
     )
     within: bool = setting(False, "with --against: also compare the input with itself", flag)
     output_prefix: str = like(RowSettings, "output_prefix", PREFIX)
-    symmetric: bool = setting(False, "mean of both orders, at twice the work", flag)
+    symmetric: bool = setting(
+        False, "score both orders of the texts and take the mean, at twice the cost", flag
+    )
     rule: str = setting(
         "blend",
-        "score of a pair: the model's, or a mean of it and of the overlap of the texts, rare parts weighing "
-        "more",
+        "score of a pair: that of the model, or a blend: its mean with the overlap of the texts, in which "
+        "rare parts count more",
         choices=BLEND,
     )
-    model_share: float = setting(MODEL_SHARE, "the model's part of a blend, 0 to 1", share, metavar="W")
+    model_share: float = setting(MODEL_SHARE, "weight of the model in a blend, 0 to 1", share, metavar="W")
     score_all: bool = setting(
-        False, "score every candidate, also what cannot reach the threshold: to see lower thresholds", flag
+        False, "score all candidates, even if they cannot reach the threshold, to see lower thresholds", flag
     )
     cascade_model: str | Path | Checkpoint | None = setting(
         None, "a better model for the pairs near the threshold", optional(check_model), metavar="M"
     )
     cascade_band: Sequence[float] | None = setting(
         None,
-        "scores that go to it (default: threshold -0.1, +0.05)",
+        "scores that it scores again (default: threshold -0.1, +0.05)",
         optional(interval),
         metavar="LO,HI",
         read=_read_band,
     )
     report_examples: int = setting(
-        5, "pairs of a kind that the report shows; 0: no text", whole(0, MOST_EXAMPLES), metavar="N"
+        5, "pairs of each kind that the report shows; 0 for no texts", whole(0, MOST_EXAMPLES), metavar="N"
     )
 
     def check_together(self, said: Callable[[str], str]) -> None:
-        """The settings that go with others."""
+        """Check settings that need others."""
         _ = self.minhash_settings
         if self.embedding and "neighbours" not in self.candidates:
             raise UserError(
-                f"{said('embedding')} {self.embedding!r}: goes with neighbours among the "
-                f"{said('candidates')}."
+                f"{said('embedding')} {self.embedding!r}: needs neighbours among the {said('candidates')}."
             )
         if self.cascade_band and not self.cascade_model:
-            raise UserError(f"{said('cascade_band')}: goes with {said('cascade_model')}.")
+            raise UserError(f"{said('cascade_band')}: needs {said('cascade_model')}.")
 
     def check_inputs(self, said: Callable[[str], str], *, against: bool) -> None:
-        """Check what goes with another input to compare against, or without one.
+        """Check that the settings and the inputs match.
 
         Args:
-            said: what messages call a setting.
-            against: whether there is another input.
+            said: maps a setting to its name in messages.
+            against: whether there is another input to compare against.
 
         Raises:
-            UserError: naming the setting.
+            UserError: a setting needs or excludes another input. The message names it.
         """
         if self.within and not against:
             raise UserError(
-                f"{said('within')}: goes with {said('against')}; without it the input is compared with "
-                "itself anyway."
+                f"{said('within')}: needs {said('against')}. Without it, the input is compared with itself "
+                "anyway."
             )
         if self.one_to_one and not against:
-            raise UserError(
-                f"{said('one_to_one')}: goes with {said('against')}; it is about matches of two inputs."
-            )
+            raise UserError(f"{said('one_to_one')}: needs {said('against')}, since it matches two inputs.")
         if self.linkage == "average" and against:
             raise UserError(
-                f"{said('linkage')} average: groups the rows of one input. Leave {said('against')} out."
+                f"{said('linkage')} average: groups the rows of one input. Leave out {said('against')}."
             )
         if against and any(source.partition(":")[0] == "pairs" for source in self.candidates):
             raise UserError(
-                f"{said('candidates')} pairs: ids of two inputs may be equal; leave {said('against')} out."
+                f"{said('candidates')} pairs: ids of two inputs may be equal, so leave out {said('against')}."
             )
 
     @property
     def minhash_settings(self) -> MinHash:
-        """Of the candidates by MinHash."""
+        """The settings of MinHash."""
         return self.minhash or MinHash(self.minhash_similarity, self.minhash_recall, self.shingle)
 
     def proposal(self, read: ReadOptions | None = None) -> Proposal:
-        """Where candidates come from; ``read`` says how to read files of pairs."""
+        """The sources of candidates. ``read`` says how to read files of pairs."""
         return Proposal(
             tuple(self.candidates),
             self.minhash_settings,
@@ -241,31 +240,31 @@ class DedupSettings(ScorerSettings):
 
     @property
     def policy(self) -> Policy:
-        """What makes a row a duplicate, and which one stays."""
+        """The rule for duplicates and for the row that stays."""
         return Policy(self.threshold, KeepPolicy(self.keep), self.linkage, self.one_to_one)
 
     @property
     def least(self) -> float:
-        """The lowest threshold at which the outcome is wanted."""
+        """The lowest threshold for which results are needed."""
         return min(self.threshold, *TABLE) if self.score_all else self.threshold
 
     def cuts(self, table: Sequence[float] = TABLE) -> list[float]:
-        """The thresholds to count at: those of a table that pairs were looked at for, and the run's own."""
+        """The thresholds to count at: those of a table for which pairs were compared, and that of the run."""
         return sorted({*(cut for cut in table if cut >= self.least), self.threshold})
 
     @property
     def blend(self) -> bool:
-        """Whether the overlap of the texts counts."""
+        """Whether the overlap of the texts is part of the score."""
         return self.rule == "blend"
 
     @property
     def learning(self) -> Learning:
-        """What is learnt of the texts before they are judged."""
+        """What to learn from the texts before they are compared."""
         return Learning(self.boilerplate == "ignored", self.languages == "detected", self.form == "plain")
 
     @property
     def band(self) -> tuple[float, float]:
-        """Scores that go to the better model."""
+        """The scores that the better model scores again."""
         if self.cascade_band is None:
             return self.threshold - 0.1, self.threshold + 0.05
         low, high = self.cascade_band
@@ -274,7 +273,7 @@ class DedupSettings(ScorerSettings):
     def scoring(
         self, model: str | Path | Checkpoint | None = None, cascade: str | Path | Checkpoint | None = None
     ) -> Scoring:
-        """How pairs are scored; ``model`` and ``cascade`` are what was loaded of those named here."""
+        """How pairs are scored. ``model`` and ``cascade`` are the loaded models, if they are loaded."""
         model, cascade = model or self.model, cascade or self.cascade_model
         return Scoring(
             str(model) if isinstance(model, Path) else model,
@@ -294,7 +293,7 @@ class DedupSettings(ScorerSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class BeamDedupSettings(DedupSettings):
-    """The settings of ``DeduplicateTexts``: elements have fields, and no order."""
+    """The settings of ``DeduplicateTexts``, whose elements have fields and no order."""
 
     id: str = setting("id", "field of distinct ids: all integers, all texts or all bytes", name)
     text: str = setting("text", "field of the texts", name)
@@ -303,18 +302,18 @@ class BeamDedupSettings(DedupSettings):
     report_examples: int = like(DedupSettings, "report_examples", 0)
     component_rounds: int = setting(
         0,
-        "with --runner: rounds that join clusters before one worker does, for more than 4 million texts in "
-        "clusters; without it as many as the rows may need",
+        "with --runner: rounds of the search for clusters before one worker completes it, for more than 4 "
+        "million texts in clusters (default: as many as the number of rows may need)",
         whole(0),
         metavar="N",
     )
     blocks: int = setting(
-        1, "blocks of the nearest neighbours, about a 16,000th of the texts", whole(1), option=None
+        1, "blocks of the search for neighbours; about one per 16,000 texts", whole(1), option=None
     )
     thresholds: Sequence[float] = setting(
         TABLE,
-        "to count for the report what they would remove, besides its own; those below it go with score_all; "
-        "none saves a shuffle of the pairs",
+        "thresholds whose effect the report shows, besides the threshold of the run; those below it need "
+        "score_all; none saves a shuffle of the pairs",
         every(share),
         option=None,
     )
@@ -330,9 +329,9 @@ _RENAMED: dict[str, Callable[[Any], tuple[str, Any]]] = {
 
 
 def with_new_names(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of ``DeduplicateTexts`` under the names that the command's options have.
+    """Rename old arguments of ``DeduplicateTexts`` to the names of the command's options.
 
-    The old names go on for one release, with a warning.
+    The old names work for one more release, with a deprecation warning.
 
     >>> import warnings
     >>> with warnings.catch_warnings(record=True) as told:
@@ -340,14 +339,14 @@ def with_new_names(given: Mapping[str, Any]) -> dict[str, Any]:
     ...     with_new_names({"cap": 4, "blend": False, "keep": "first"})
     {'bucket_cap': 4, 'rule': 'model', 'keep': 'first'}
     >>> str(told[0].message)
-    'DeduplicateTexts: cap is bucket_cap now; the old name goes with the next release.'
+    'DeduplicateTexts: cap is bucket_cap now; the next release removes the old name.'
     """
     named = {}
     for old, value in given.items():
         new, value = _RENAMED[old](value) if old in _RENAMED else (old, value)
         if new != old:
             warnings.warn(
-                f"DeduplicateTexts: {old} is {new} now; the old name goes with the next release.",
+                f"DeduplicateTexts: {old} is {new} now; the next release removes the old name.",
                 DeprecationWarning,
                 stacklevel=3,
             )

@@ -1,4 +1,4 @@
-"""Shards of scored pairs: written as they are scored, read by a run that resumes or starts from them."""
+"""Shards of scored pairs: written as pairs are scored, and read by runs that resume or start from them."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.slices import Slice
 
 PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 16, 1 << 21
-"""Most of a shard, which is what a killed run may lose: seconds of scoring, be the texts short or long."""
+"""The largest shard, which is what a killed run may lose: seconds of scoring, whatever the text lengths."""
 
 
 class PairScores:
-    """Scores pairs of texts part by part; this one keeps nothing.
+    """Scores pairs of texts in parts, without storing them.
 
     Args:
-        verifier: scores.
-        corpus: whose texts the pairs are of.
+        verifier: computes the scores.
+        corpus: the texts of the pairs.
     """
 
     def __init__(self, verifier: Verifier | None, corpus: Corpus) -> None:
@@ -47,7 +47,7 @@ class PairScores:
         source: pa.Array | str,
         done: Callable[[int], None] = lambda pairs: None,
     ) -> Verdicts:
-        """What is found of pairs of texts; ``done`` is called with the pairs of every part."""
+        """Score pairs of texts. ``done`` is called with the number of pairs in each part."""
         found = []
         for part in self._parts(a, b):
             labels = source if isinstance(source, str) else source[part]
@@ -56,13 +56,13 @@ class PairScores:
         return Verdicts.join(found)
 
     def at(self, threshold: float) -> PairScores:
-        """For a lower threshold."""
+        """The same for a lower threshold."""
         if self.verifier is None:
-            raise RuntimeError("nothing that scores")
+            raise RuntimeError("there is no verifier")
         return PairScores(replace(self.verifier, threshold=threshold, least=threshold), self._corpus)
 
     def complete(self, edges: Edges) -> Edges:
-        """With what an earlier run left out of some pairs, as they could not reach its threshold."""
+        """Compute what an earlier run left out for pairs that could not reach its threshold."""
         a, b, known, found = edges.pairs.a, edges.pairs.b, edges.verdicts, []
         for part in self._parts(a, b):
             found.append(self._verified(a[part], b[part], known.at(part)))
@@ -72,7 +72,7 @@ class PairScores:
         return shard_parts(self._characters[a] + self._characters[b])
 
     def sizes(self, a: IntArray, b: IntArray) -> Sizes:
-        """Characters of the texts of pairs."""
+        """The characters of the texts of pairs."""
         return self._characters[a], self._characters[b]
 
     def _part(self, a: IntArray, b: IntArray, source: pa.Array | str) -> Verdicts:
@@ -80,19 +80,19 @@ class PairScores:
 
     def _verified(self, a: IntArray, b: IntArray, known: Verdicts | None = None) -> Verdicts:
         if self.verifier is None:
-            raise RuntimeError("pairs to score, and nothing that scores")
+            raise RuntimeError("there are pairs to score, but no verifier")
         found = self.verifier.verify(self._texts.take(pa.array(a)), self._texts.take(pa.array(b)), known)
         self.stats += found.stats
         return found.verdicts
 
 
 class PairShards(PairScores):
-    """Scores pairs of nodes shard by shard; a shard that is there and whole is read, not scored again.
+    """Scores pairs of nodes in shards. A shard that exists and is complete is read instead of scored again.
 
     Args:
-        output: whose ``pairs`` folder takes the shards.
-        verifier: scores; None: there is nothing to score.
-        corpus: whose texts the pairs are of.
+        output: its folder ``pairs`` stores the shards.
+        verifier: computes the scores. None: there is nothing to score.
+        corpus: the texts of the pairs.
     """
 
     def __init__(self, output: OutputFolder, verifier: Verifier | None, corpus: Corpus) -> None:
@@ -102,7 +102,7 @@ class PairShards(PairScores):
         self._next = 0
 
     def schema(self) -> pa.Schema:
-        """Of the shards."""
+        """The schema of the shards."""
         return pairs_schema(self._corpus.rows.ids[0].type, self._corpus.against)
 
     def _part(self, a: IntArray, b: IntArray, source: pa.Array | str) -> Verdicts:
@@ -124,7 +124,7 @@ class PairShards(PairScores):
             self._commit(pair_table(self._corpus, edges, part))
 
     def write_identical(self) -> None:
-        """Write the input's rows that are behind a node, each with the node's own row: equal texts."""
+        """Write the rows whose text equals that of their node's first row, each paired with that row."""
         behind = rows_behind(self._corpus)
         for start in range(0, len(behind), PAIRS_PER_SHARD):
             self._commit(identical_table(self._corpus, behind[start : start + PAIRS_PER_SHARD]))
@@ -133,7 +133,7 @@ class PairShards(PairScores):
         self._output.commit(self._number(), {"pairs": table}, {}, kind="pairs")
 
     def finish(self) -> None:
-        """Drop shards beyond the last one: of a run that cut the pairs otherwise, such as by Beam."""
+        """Delete the shards after the last one, left by a run that cut the pairs differently (with Beam)."""
         self._output.drop("pairs", [n for n in self._output.numbers("pairs") if n >= self._next], "pairs")
 
     def _number(self) -> int:
@@ -141,7 +141,7 @@ class PairShards(PairScores):
         return number
 
     def _keys(self, a: IntArray, b: IntArray, source: pa.Array | str) -> str:
-        """One digest of what a shard is of: the ids, texts and sources of its pairs."""
+        """A digest of the content of a shard: the ids, texts and sources of its pairs."""
         rows, row = self._corpus.rows, self._corpus.nodes.row
         first, second = row[a], row[b]
         labels = pa.array([source] if isinstance(source, str) else source.cast(pa.string()))
@@ -149,7 +149,7 @@ class PairShards(PairScores):
         return content_digest(*ids, rows.hashes[first], rows.hashes[second], labels)
 
     def _is_whole(self, number: int, keys: str) -> bool:
-        """Whether a shard holds what was written of these pairs, all bytes compared: it is read anyway."""
+        """Whether a shard has the results of these pairs. All bytes are compared, since it is read anyway."""
         if number not in self._there:
             return False
         whole = number in self._output.whole({number: keys}, kind="pairs", verify=True)[0]
@@ -158,20 +158,20 @@ class PairShards(PairScores):
 
 
 def rows_behind(corpus: Corpus) -> IntArray:
-    """Rows that have the text of another, their node's first row; none of the other input."""
+    """The rows of the input whose text equals that of the first row of their node, without first rows."""
     rows, nodes = corpus.rows, corpus.nodes
     behind = nodes.row[nodes.of_row] != np.arange(len(rows))
     return np.flatnonzero(behind & (rows.side == 0))
 
 
 def pair_table(corpus: Corpus, edges: Edges, part: slice = slice(None)) -> pa.Table:
-    """Scored pairs of texts as pairs of rows, those of the smallest ids."""
+    """Scored pairs of texts, as pairs of the rows with the smallest ids."""
     a, b, row = edges.pairs.a[part], edges.pairs.b[part], corpus.nodes.row
     return _table(corpus, row[a], row[b], edges.source[part], edges.verdicts.at(part))
 
 
 def identical_table(corpus: Corpus, behind: IntArray) -> pa.Table:
-    """Pairs of the rows of :func:`rows_behind`, or some of them, each with its node's own row."""
+    """Pairs of rows from :func:`rows_behind`, each with the first row of its node."""
     first = corpus.nodes.row[corpus.nodes.of_row[behind]]
     source = pa.array([IDENTICAL[1]] * len(behind), pa.string())
     return _table(corpus, first, behind, source, Verdicts.identical(len(behind)))
@@ -192,7 +192,7 @@ def _table(corpus: Corpus, a: IntArray, b: IntArray, source: pa.Array, found: Ve
 
 
 def shard_parts(characters: IntArray) -> Iterator[slice]:
-    """Cut pairs of so many characters into shards, in order; a pair is never without one.
+    """Cut pairs, given their characters, into shards, in order. Each shard has at least one pair.
 
     >>> list(shard_parts(np.array([1_200_000, 800_000, 9_000_000, 1])))
     [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
@@ -206,7 +206,7 @@ def shard_parts(characters: IntArray) -> Iterator[slice]:
 
 
 def pairs_schema(kind: pa.DataType, against: bool) -> pa.Schema:
-    """Of the shards of pairs of ids; with another input, where the second row of a pair is."""
+    """The schema of shards of pairs. With another input it has ``b_in``, the input of the second row."""
     score, *more = VERDICT
     columns = [pa.field("id_a", kind), pa.field("id_b", kind), score, pa.field("source", pa.string()), *more]
     return pa.schema([*columns, *([pa.field("b_in", pa.string())] if against else [])])
@@ -228,13 +228,13 @@ PlannedPairs = tuple[list[Slice], pa.Schema, pa.Schema, bool]
 
 
 def plan_scored(folder: str, schema: pa.Schema, *, compared: bool) -> list[PlannedPairs]:
-    """What :func:`read_scored` reads of the shards of an earlier run, in parts; ``compared`` as there."""
+    """Plan the parts for :func:`read_scored` in the shards of an earlier run. ``compared`` is as there."""
     plan = plan_input(folder, PAIRS_PER_SHARD)
     return [(list(unit), plan.schema, schema, compared) for unit in plan.units]
 
 
 def read_scored(planned: PlannedPairs) -> Iterator[tuple[Any, ...]]:
-    """The pairs of a part of an earlier run's, as ``DeduplicateTexts`` gives them with ends of (side, id)."""
+    """Read the pairs in a part of an earlier run, as ``DeduplicateTexts`` gives them with ends (side, id)."""
     unit, read, schema, compared = planned
     for part in read_slices(unit, read):
         table = part.table if compared else part.table.drop_columns(_of_facts(part.table))
@@ -249,7 +249,7 @@ def _of_facts(table: pa.Table) -> list[str]:
 
 
 def filled(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A table with the columns of a schema; those that an earlier version did not write are null."""
+    """A table with the columns of a schema. Columns that an earlier version did not write are null."""
     columns = [
         table.column(field.name).cast(field.type)
         if field.name in table.column_names
@@ -260,14 +260,17 @@ def filled(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def read_edges(folder: str, rows: Rows, nodes: DistinctTexts, max_lost: MaxLost, *, compared: bool) -> Edges:
-    """The judged pairs of an earlier run as edges of nodes.
+    """Read the scored pairs of an earlier run as edges of nodes.
 
     Args:
-        folder: of the shards of pairs.
-        rows: with the ids.
-        nodes: of the rows.
-        max_lost: as of ``bars_of``.
-        compared: what it says of facts is of the same guard.
+        folder: the folder of the shards.
+        rows: the rows, with their ids.
+        nodes: the distinct texts of the rows.
+        max_lost: as for ``bars_of``.
+        compared: whether the facts were compared with the same guard, so that these results are valid.
+
+    Returns:
+        The edges.
 
     Raises:
         UserError: an id is not in the input.
@@ -288,7 +291,9 @@ def read_edges(folder: str, rows: Rows, nodes: DistinctTexts, max_lost: MaxLost,
             before += len(ids)
         if (places < 0).any():
             lost = column[int(np.flatnonzero(places < 0)[0])].as_py()
-            raise UserError(f"{folder}: {name} {lost!r} is not in the input; these pairs are of another one.")
+            raise UserError(
+                f"{folder}: {name} {lost!r} is not in the input. These pairs are of another input."
+            )
         ends.append(nodes.of_row[places])
     a, b = np.minimum(*ends), np.maximum(*ends)
     keep = np.flatnonzero(a != b)
@@ -302,5 +307,5 @@ def read_edges(folder: str, rows: Rows, nodes: DistinctTexts, max_lost: MaxLost,
 
 
 def edges_of(proposed: Proposed, found: Verdicts) -> Edges:
-    """Candidates with what was found of them."""
+    """Candidates with their verdicts."""
     return Edges.of(proposed.a, proposed.b, proposed.source, found)

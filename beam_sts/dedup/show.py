@@ -1,7 +1,7 @@
-"""The few pairs that the report of a deduplication shows: chosen from any part, then merged. Pure functions.
+"""The few pairs that a deduplication's report shows, chosen from each part and then merged. Pure functions.
 
-One machine chooses from all pairs and nodes at once, Beam from a batch of pairs and from a cluster: the best
-of the parts' best are those of the whole.
+One machine chooses from all pairs and nodes at once, Beam from a batch of pairs and from a cluster. The best
+of the parts' best entries are the best of the whole.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from beam_sts.examples import Example, shorten_pair
 from beam_sts.io.ids import shown_id
 
 _CLUSTERS, _MEMBERS = 5, 6
-_DIGITS = 4  # of the scores that order: their last bits depend on the batch they were scored in
+_DIGITS = 4  # of scores that sort, since their last bits depend on the batch of scoring
 
 Entry = tuple[str, tuple[Any, ...], Any]
-"""A kind, what sorts within it, and what is shown: an example, or those of a cluster."""
+"""A kind, a sort key within the kind, and what is shown: an example, or the examples of a cluster."""
 Shown = tuple[tuple[Any, Any], Example]
-"""The names of two texts, which sort as the texts do, and both to look at."""
+"""The names of two texts, which sort like the texts, and the example that shows both."""
 Show = Callable[[IntArray, IntArray, NDArray[np.float32]], list[Shown]]
-"""Texts beside texts with their scores -> one for each pair."""
+"""Takes the left texts, the right texts and the scores of pairs. Returns what is shown of each pair."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a report shows of texts: of given ones the names, which sort as the texts do, ids and texts.
+    """Access to what a report shows of texts: names, which sort like the texts, ids, and the texts.
 
-    ``best_id`` is the id of its best row, which stays; ``id`` that of its first.
+    ``best_id`` is the id of the best row of a text, which stays. ``id`` is that of its first row.
     """
 
     name: Callable[[IntArray], list[Any]]
@@ -47,11 +47,11 @@ class Look:
     text: Callable[[IntArray], list[str]]
 
     def pairs(self, left: IntArray, right: IntArray, scores: NDArray[np.float32]) -> list[Shown]:
-        """Texts beside texts; a :data:`Show`."""
+        """Examples of pairs of texts; a :data:`Show`."""
         return self._beside(self.id(left), left, right, scores)
 
     def receipts(self, left: IntArray, right: IntArray, scores: NDArray[np.float32]) -> list[Shown]:
-        """Representatives, by their best rows, beside texts; a :data:`Show`."""
+        """Examples of representatives, by their best rows, with removed texts; a :data:`Show`."""
         return self._beside(self.best_id(left), left, right, scores)
 
     def _beside(
@@ -63,7 +63,7 @@ class Look:
 
 
 def look_at(corpus: Corpus, settled: Settled) -> Look:
-    """At the texts of a corpus on one machine."""
+    """Access to the texts of a corpus on one machine."""
     return Look(
         lambda found: found.tolist(),
         corpus.first_ids,
@@ -73,14 +73,14 @@ def look_at(corpus: Corpus, settled: Settled) -> Look:
 
 
 def examples(made: Decision, edges: Edges, threshold: float, each: int, look: Look) -> list[Entry]:
-    """What the report shows of a part, as ``by_kind`` takes it; nothing if ``each`` is 0.
+    """What the report shows of a part, as input of ``by_kind``; empty if ``each`` is 0.
 
     Args:
-        made: of the part.
-        edges: of it, from which pairs are chosen as by ``pair_entries``.
-        threshold: of the run.
-        each: pairs of a kind.
-        look: at the part's texts.
+        made: the decisions about the part.
+        edges: the pairs of the part from which ``pair_entries`` chooses.
+        threshold: the threshold of the run.
+        each: the number of pairs of each kind.
+        look: access to the texts of the part.
     """
     if not each:
         return []
@@ -89,16 +89,16 @@ def examples(made: Decision, edges: Edges, threshold: float, each: int, look: Lo
 
 
 def example(left: Any, right: Any, text_a: str, text_b: str, score: float) -> Example:
-    """A pair to show, by the ids of its rows."""
+    """An example of a pair, with the ids of its rows."""
     where = f"{left} | {right}"
     one, two = shorten_pair(text_a, text_b)
     return {"where": where, "text_a": one, "text_b": two, "score": score}
 
 
 def pair_entries(edges: Edges, threshold: float, each: int, show: Show) -> list[Entry]:
-    """The pairs nearest to the threshold, and those of the highest scores that differ in a fact.
+    """The pairs nearest to the threshold, and those with the highest scores that differ in a fact.
 
-    The arguments are those of ``nearest_pairs``; the nodes of the edges are numbered in the order of their
+    The arguments are those of ``nearest_pairs``. The nodes of the edges are numbered in the order of their
     names.
     """
     bars = edges.pairs.bars
@@ -115,12 +115,12 @@ def pair_entries(edges: Edges, threshold: float, each: int, show: Show) -> list[
 
 
 def nearest_pairs(pairs: PairScores, threshold: float, each: int, show: Show) -> list[Entry]:
-    """The pairs nearest to the threshold, ``above`` and ``below``; of those with the same score only one.
+    """The pairs nearest to the threshold, ``above`` and ``below``. Only one of pairs with equal scores.
 
     Args:
-        pairs: of nodes that are numbered in the order of their names.
-        threshold: of the run.
-        each: pairs of a kind.
+        pairs: pairs of nodes that are numbered in the order of their names.
+        threshold: the threshold of the run.
+        each: the number of pairs of each kind.
         show: makes the examples.
     """
     accepted = pairs.scores >= np.float32(threshold)
@@ -141,15 +141,15 @@ def nearest_pairs(pairs: PairScores, threshold: float, each: int, show: Show) ->
 
 
 def removals(rule: Rule, found: Representatives, each: int, show: Show) -> list[Entry]:
-    """The ``removed`` nodes of the lowest scores, and each ``cluster`` of a representative of most rows.
+    """The ``removed`` nodes with the lowest scores, and the ``cluster`` of those that represent most rows.
 
-    Rows that have the very text of their representative are in no doubt, and are counted alone.
+    Rows with the same text as their representative are certain, so they are only counted.
 
     Args:
-        rule: of the nodes.
-        found: what became of them.
-        each: of the removed ones.
-        show: makes the examples, a representative with the node that is removed for it.
+        rule: the rule for the nodes.
+        found: the decisions about them.
+        each: the number of removed nodes.
+        show: makes the examples, from a representative and a node that is removed in its favour.
     """
     gone = np.flatnonzero(found.representative != np.arange(len(found.representative)))
     gone = gone[np.argsort(_rounded(found.scores[gone]), kind="stable")]
@@ -183,7 +183,7 @@ def _rounded(scores: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def best_entries(entries: Iterable[Entry], each: int) -> list[Entry]:
-    """Of each kind those that come first, ``each`` of them (5 clusters).
+    """The first ``each`` entries of each kind in sort order (5 clusters).
 
     >>> best_entries([("above", (0.9, 2), "b"), ("above", (0.9, 1), "a"), ("above", (0.95, 3), "c")], 1)
     [('above', (0.9, 1), 'a')]
@@ -199,7 +199,7 @@ def best_entries(entries: Iterable[Entry], each: int) -> list[Entry]:
 
 
 def by_kind(entries: Iterable[Entry]) -> dict[str, list[Example]]:
-    """What ``best_entries`` gives, as the page takes it: the clusters as ``cluster-0`` and so on."""
+    """Entries from ``best_entries``, as the report takes them: clusters as ``cluster-0`` and so on."""
     shown: dict[str, list[Example]] = {}
     clusters = 0
     for kind, _, found in entries:

@@ -1,4 +1,4 @@
-"""What is found of pairs of texts, as columns: scores, bounds, what they differ in, what would be lost."""
+"""The results of comparing pairs of texts, as columns: scores, bounds, differing facts, lost characters."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from beam_sts.dedup.representatives import BOTH
 from beam_sts.errors import UserError
 
 RULES = ("model", "cascade", "identical", "blend", "bound", "form")
-"""Where a score comes from: the model, the second model, equal texts, a mean of the model's score and the
-overlap, texts that are equal in plain form; ``bound``: there is none, since it cannot reach the threshold
-whatever the model says."""
+"""How the score of a pair was found: by the model, by the second model, from equal texts, as a mean of the
+model's score and the overlap, or from texts that are equal in plain form. ``bound``: there is no score, since
+the pair cannot reach the threshold whatever the model says."""
 FORMS = ("plain", "none")
 NOT_COMPARED = -1
-"""Lost characters of a pair whose facts were not looked at: its score is below every threshold of the run."""
+"""The lost characters of a pair whose facts were not compared, since its score is below all thresholds."""
 ALWAYS_LOST = 12
-"""Characters that may be lost of any text: a word."""
+"""Lost characters that are allowed for any text: one word."""
 
 MaxLost = tuple[int, float] | None
-"""Most characters, and most of a text as a share, that a removed text may say beyond the one that stays."""
+"""The most characters, and the largest fraction, of a removed text that its representative may lack."""
 MAX_LOST: MaxLost = (40, 0.03)
 Sizes = tuple[IntArray, IntArray]
-"""Characters of the first and of the second text of each pair."""
+"""The characters of the first and of the second text of each pair."""
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What was found of n pairs.
+    """The results for n pairs.
 
-    ``scores`` float32 (n,), NaN where a pair has none; ``rules`` (n,), the index of each one's rule;
-    ``bounds`` float32 (n,), the most that a pair without a score can reach, else NaN; ``differs`` (n,) texts,
-    the facts that the texts differ in, else null; ``lost`` int32 (n, 2), characters that each text says
-    beyond the other, or ``NOT_COMPARED``; ``bars`` uint8 (n,), as of ``PairScores``.
+    ``scores``: float32 (n,), NaN if there is none. ``rules``: (n,), indices into ``RULES``. ``bounds``:
+    float32 (n,), the highest score that a pair without a score can reach, otherwise NaN. ``differs``: (n,)
+    texts, the facts in which the texts differ, otherwise null. ``lost``: int32 (n, 2), the characters that
+    each text has and the other lacks, or ``NOT_COMPARED``. ``bars``: uint8 (n,), as in ``PairScores``.
     """
 
     scores: NDArray[np.float32]
@@ -54,7 +54,7 @@ class Verdicts:
 
     @classmethod
     def identical(cls, pairs: int) -> Verdicts:
-        """Of so many pairs of equal texts."""
+        """The results for pairs of equal texts."""
         return cls(
             np.ones(pairs, np.float32),
             np.full(pairs, RULES.index("identical"), np.int8),
@@ -71,31 +71,31 @@ class Verdicts:
 
     @property
     def bounded(self) -> NDArray[np.bool_]:
-        """Whether a bound decided."""
+        """Whether a bound decided about each pair."""
         bounded: NDArray[np.bool_] = self.rules == RULES.index("bound")
         return bounded
 
     @property
     def failed(self) -> NDArray[np.bool_]:
-        """Whether a pair could not be scored."""
+        """Whether scoring failed for each pair."""
         failed: NDArray[np.bool_] = np.isnan(self.scores) & ~self.bounded
         return failed
 
     @property
     def parted(self) -> NDArray[np.bool_]:
-        """Whether each text of a pair says too much beyond the other, though they differ in no fact."""
+        """Whether each text of a pair has too much that the other lacks, without a difference in facts."""
         parted: NDArray[np.bool_] = (self.bars == BOTH) & ~self.guarded
         return parted
 
     def counts(self) -> dict[str, int]:
-        """How many pairs there are of each of these kinds, as the summary has it."""
+        """The number of pairs of each of these kinds, as in the summary."""
         return {
             f"pairs_{name}": int(getattr(self, name).sum())
             for name in ("bounded", "failed", "guarded", "parted")
         }
 
     def at(self, rows: NDArray[Any] | slice) -> Verdicts:
-        """Of some of the pairs, by index, mask or slice."""
+        """The results for some of the pairs, by index, mask or slice."""
         taken = np.arange(len(self))[rows]
         return Verdicts(
             *(self.scores[rows], self.rules[rows], self.bounds[rows], self.differs.take(pa.array(taken))),
@@ -103,7 +103,7 @@ class Verdicts:
         )
 
     def turned(self, which: NDArray[np.bool_]) -> Verdicts:
-        """With the two ends of some pairs exchanged."""
+        """The results with the two ends of some pairs swapped."""
         if not which.any():
             return self
         lost = np.where(which[:, None], self.lost[:, ::-1], self.lost)
@@ -113,11 +113,11 @@ class Verdicts:
         return replace(self, lost=lost, bars=bars, differs=differs)
 
     def barred(self, sizes: Sizes, most: MaxLost) -> Verdicts:
-        """With the bars of these arguments of ``bars_of``."""
+        """The results with the bars that ``bars_of`` computes for these arguments."""
         return replace(self, bars=bars_of(self.guarded, self.lost, sizes, most))
 
     def unread(self) -> Verdicts:
-        """As if no facts had been looked at."""
+        """The results without a comparison of facts."""
         nothing = np.full_like(self.lost, NOT_COMPARED)
         return replace(
             self, differs=pa.nulls(len(self), pa.string()), lost=nothing, bars=np.zeros_like(self.bars)
@@ -125,7 +125,7 @@ class Verdicts:
 
     @classmethod
     def join(cls, parts: Sequence[Verdicts]) -> Verdicts:
-        """Of the pairs of several, in order."""
+        """Concatenate results."""
         parts = parts or [cls.identical(0)]
         numbers = {
             name: np.concatenate([getattr(part, name) for part in parts])
@@ -134,7 +134,7 @@ class Verdicts:
         return cls(**numbers, differs=pa.concat_arrays([part.differs for part in parts]))
 
     def columns(self) -> dict[str, pa.Array]:
-        """As ``pairs/`` has them."""
+        """The columns of ``pairs/``."""
         unread = self.lost[:, 0] == NOT_COMPARED
         return {
             "score": pa.array(self.scores, mask=np.isnan(self.scores)),
@@ -147,7 +147,7 @@ class Verdicts:
 
     @classmethod
     def read(cls, table: pa.Table, sizes: Sizes, most: MaxLost) -> Verdicts:
-        """What ``columns`` gave; the other arguments are those of ``bars_of``."""
+        """Read results from the output of ``columns``. The other arguments are those of ``bars_of``."""
         table = table.select(VERDICT.names).cast(VERDICT).combine_chunks()
         columns = {name: _one(table.column(name)) for name in VERDICT.names}
         scores, bounds = (
@@ -173,7 +173,7 @@ VERDICT = pa.schema(
 
 
 def read_max_lost(text: str) -> Any:
-    """Characters and share of ``CHARS,SHARE``; None of ``none``; the text itself if it is neither.
+    """Parse ``CHARS,SHARE``. Gives None for ``none``, and the text itself if it is neither.
 
     >>> read_max_lost("100,0.1"), read_max_lost("none")
     ((100, 0.1), None)
@@ -183,12 +183,12 @@ def read_max_lost(text: str) -> Any:
     characters, _, part = text.partition(",")
     try:
         return int(characters), float(part)
-    except ValueError:  # its rule says what it must be
+    except ValueError:  # the rule of the setting reports it
         return text
 
 
 def check_max_lost(what: str, value: Any) -> None:
-    """See that it is a number of characters and a share, or None.
+    """Check that a value is a number of characters and a fraction, or None.
 
     Raises:
         UserError: it is not.
@@ -204,18 +204,19 @@ def check_max_lost(what: str, value: Any) -> None:
         and 0 <= value[1] <= 1
     ):
         raise UserError(
-            f"{what} {value!r}: must be a number of characters and a share from 0 to 1, such as 100,0.1, or "
-            "none."
+            f"{what} {value!r}: must be a number of characters and a fraction from 0 to 1, such as 100,0.1, "
+            "or none."
         )
 
 
 def bars_of(
     guarded: NDArray[np.bool_], lost: NDArray[np.int32], sizes: Sizes, most: MaxLost
 ) -> NDArray[np.uint8]:
-    """Which text of each pair must not go for the other.
+    """Which text of each pair must not be removed in favour of the other.
 
-    Neither goes where they differ in a fact. One does not go where it says more beyond the other than
-    ``most``: so many characters and such a share of its own; ``ALWAYS_LOST`` characters may be lost of any.
+    Neither is removed if they differ in a fact. A text is not removed if it has more that the other lacks
+    than ``most`` allows, in characters and as a fraction of it. ``ALWAYS_LOST`` characters are always
+    allowed.
 
     >>> lost, sizes = np.array([[300, 0]], np.int32), (np.array([900]), np.array([600]))
     >>> bars_of(np.array([False]), lost, sizes, (100, 0.1)).tolist()

@@ -1,4 +1,4 @@
-"""Scores that decide: a candidate becomes an edge only by the score given here."""
+"""Scoring and comparison of pairs. A candidate becomes an edge only by its score here."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from beam_sts.scoring.decisions import decisive
 from beam_sts.scoring.scorer import PairScorer
 
 THRESHOLD = 0.9
-"""Least score of a duplicate, unless another is given: chosen with ``MODEL_SHARE``"""
+"""The default for the lowest score of a duplicate, chosen together with ``MODEL_SHARE``."""
 LENGTH = 240
-"""Characters of the shorter text of a pair from which every difference counts in full, with the guard on"""
+"""With the guard, differences have full weight if the shorter text has at least this many characters."""
 LEAST_WEIGHT = 0.5
-"""Of a difference between short texts; it grows with the length"""
+"""Lowest weight of a difference between short texts. It grows with their length."""
 Floats = NDArray[np.float32]
 MODEL_SHARE = 0.25
-"""Of a blended score; the rest is the overlap's."""
+"""The default weight of the model in a blended score. The rest is that of the overlap."""
 
 
 @dataclass(frozen=True)
 class VerifyStats:
     """Counts of one call, or of several added up.
 
-    ``scored`` pairs went to the model; ``truncated`` and ``windowed`` as in ``ScoreStats``; ``cascaded`` went
-    to the second model, and for ``changed`` of them that turned the decision. Tokens and lengths are the
-    first model's.
+    ``scored`` pairs went to the model. ``truncated`` and ``windowed`` are as in ``ScoreStats``. ``cascaded``
+    pairs went to the second model, which changed the decision for ``changed`` of them. Tokens and lengths are
+    those of the first model.
     """
 
     pairs: int = 0
@@ -61,7 +61,7 @@ class VerifyStats:
 
 @dataclass(frozen=True)
 class Verified:
-    """The verdicts of n pairs and what they cost."""
+    """The verdicts of n pairs, and the counts of the work."""
 
     verdicts: Verdicts
     stats: VerifyStats = field(default_factory=VerifyStats)
@@ -69,29 +69,29 @@ class Verified:
 
 @dataclass(frozen=True)
 class Verifier:
-    """Judges pairs of texts in an order of their own, so that it does not matter which comes first.
+    """Scores and compares pairs of texts. The result does not depend on the order of the two texts.
 
-    Texts that are equal, or equal in plain form, score 1 without a model. Of the others the overlap bounds
-    the score; the model scores those that may reach ``least``. The pairs whose score lies within ``band``
-    (both ends included) are scored again by ``cascade``, whose score counts in place of the first model's.
-    The texts of pairs that score ``least`` or more are compared: what facts they differ in, and what each
-    says beyond the other.
+    Texts that are equal, or equal in plain form, score 1 without the model. For the others, the overlap
+    bounds the score, and the model scores those that may reach ``least``. Pairs whose score is within
+    ``band`` (both ends included) are scored again by ``cascade``, whose score replaces that of the first
+    model. The texts of pairs that score ``least`` or more are compared: the facts in which they differ, and
+    what each has that the other lacks.
 
     Args:
         scorer: the model.
-        symmetric: mean of both orders, at twice the work.
+        symmetric: score both orders of the texts and take the mean, at twice the cost.
         cascade: a second, better model.
-        band: lowest and highest score that go to it.
-        threshold: to tell which decisions the second model changes.
-        overlap: the score is a mean of the model's and this one's (``blend``).
-        share: the model's part of that mean.
-        guard: which facts of two texts must not differ, as of ``beam_sts.dedup.facts.compare``.
-        max_lost: as of ``bars_of``; None: no bound.
-        least: lowest score that matters.
-        every: scores below it are wanted too.
+        band: the lowest and the highest score that ``cascade`` scores again.
+        threshold: used to count the decisions that the second model changes.
+        overlap: if given, the score is a mean of the model's score and of the overlap (``blend``).
+        share: the weight of the model in that mean.
+        guard: the facts in which two texts must not differ, as for ``beam_sts.dedup.facts.compare``.
+        max_lost: as for ``bars_of``; None for no limit.
+        least: the lowest score that matters.
+        every: whether scores below ``least`` are needed too.
         form: ``plain``: texts are scored in plain form (``beam_sts.candidates.form``); ``none``: as they are.
-        boilerplate: does not count as likeness: the overlap is the least of that of the texts and of what is
-            their own, and the model is asked about the latter.
+        boilerplate: is not counted as similarity. The overlap is the lower of that of the whole texts and
+            that of the texts without boilerplate, and the model scores the latter.
     """
 
     scorer: PairScorer
@@ -109,12 +109,15 @@ class Verifier:
     boilerplate: Boilerplate = field(default_factory=Boilerplate.none)
 
     def verify(self, text_a: pa.Array, text_b: pa.Array, known: Verdicts | None = None) -> Verified:
-        """Judge two columns of n texts (``large_string``, without nulls).
+        """Score and compare two columns of n texts (``large_string``, without nulls).
 
         Args:
             text_a: one text of each pair.
-            text_b: the other.
-            known: what an earlier run found of them; only what it left out is done.
+            text_b: the other text of each pair.
+            known: the results of an earlier run. If given, only missing results are computed.
+
+        Returns:
+            The verdicts and counts.
         """
         first, second = self._forms(text_a, text_b)
         equal = np.asarray(pc.equal(first, second))
@@ -145,7 +148,7 @@ class Verifier:
     def _score(
         self, made: Verdicts, rows: NDArray[np.int64], text_a: pa.Array, text_b: pa.Array
     ) -> VerifyStats:
-        """Score some of the pairs, in place: by a bound, by the model, within the band by the second one."""
+        """Score some of the pairs in place: by a bound, by the model in the band by the second model."""
         taken = pa.array(rows)
         first, second = _ordered(text_a.take(taken), text_b.take(taken))
         shared = None if self.overlap is None else self.overlap.scores(first, second)
@@ -162,7 +165,7 @@ class Verifier:
                 rows, first, second, shared, weights = self._near(made, rows, first, second, shared, weights)
         made.bounds[rows] = np.nan
         made.rules[rows] = RULES.index("model" if shared is None else "blend")
-        if shared is not None and not self.share:  # the model has no say
+        if shared is not None and not self.share:  # the model has no weight
             made.scores[rows] = decisive(_weighed(shared, weights))
             return VerifyStats()
         result = self.scorer.run(first, second, symmetric=self.symmetric)
@@ -201,7 +204,7 @@ class Verifier:
         shared: Floats,
         weights: Floats,
     ) -> tuple[NDArray[np.int64], pa.Array, pa.Array, Floats, Floats]:
-        """The pairs that may reach ``least`` whatever the model says; the bounds of the others are noted."""
+        """The pairs that may reach ``least`` whatever the model says. The bounds of the others are stored."""
         if self.every:
             return rows, first, second, shared, weights
         bounds = decisive(_mean(np.ones(len(rows), np.float32), shared, self.share, weights))
@@ -212,10 +215,10 @@ class Verifier:
         return rows[near], first.take(taken), second.take(taken), shared[near], weights[near]
 
     def _weights(self, first: pa.Array, second: pa.Array) -> Floats:
-        """How much of a difference counts, of each pair.
+        """Returns the weight of a difference, for each pair.
 
-        A word is much of a short text. Where the guard sees to it that the word carries no fact, it counts no
-        more than in a text of some length.
+        A word is a large share of a short text. If the guard ensures that the word carries no fact, it weighs
+        as much as in a longer text.
         """
         if self.guard != "facts":
             return np.ones(len(first), np.float32)
@@ -224,7 +227,7 @@ class Verifier:
         return weights
 
     def _own(self, first: pa.Array, second: pa.Array) -> tuple[pa.Array, pa.Array, NDArray[np.int64]]:
-        """What is the texts' own, or whole texts where that is equal; and the pairs where it is not."""
+        """The texts without boilerplate, or whole texts if these are equal; and the pairs that differ."""
         both = pa.chunked_array([first, second]).combine_chunks().dictionary_encode()
         if isinstance(both, pa.ChunkedArray):
             both = both.combine_chunks()
@@ -239,7 +242,7 @@ class Verifier:
     def _compared(
         self, made: Verdicts, rows: NDArray[np.int64], text_a: pa.Array, text_b: pa.Array
     ) -> Verdicts:
-        """With what some of the pairs differ in, and what each text says beyond the other."""
+        """Compare the facts of some pairs, and count what each text has that the other lacks."""
         if self.guard == "none" and self.max_lost is None:
             return made
         taken = pa.array(rows)
@@ -253,9 +256,9 @@ class Verifier:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How pairs are scored, as for ``Verifier``: what travels to the workers that load the models.
+    """The settings of a ``Verifier``, as sent to the workers that load the models.
 
-    ``args`` are more for ``PairScorer``, of both models.
+    ``args`` are additional arguments of ``PairScorer`` for both models.
     """
 
     model: str | Checkpoint
@@ -272,14 +275,14 @@ class Scoring:
     form: str = "none"
 
     def leaves_out(self, known: Verdicts) -> bool:
-        """Whether an earlier run left out something that matters here."""
+        """Whether an earlier run left out results that are needed here."""
         least = np.float32(self.least)
         compares = self.guard != "none" or self.max_lost is not None
         unread = (known.scores >= least) & (known.lost[:, 0] == NOT_COMPARED) & compares
         return bool((unread | _unscored(known, self.least, self.every)).any())
 
     def verifier(self, overlap: Overlap | None = None, learnt: Learnt | None = None) -> Verifier:
-        """Loads the models. One that does not know the texts' languages has no say beside an overlap."""
+        """Load the models. A model that does not know the languages of the texts has no weight in a blend."""
         learnt = learnt or Learnt()
         left_out = overlap is not None and learnt.foreign
         scorer = PairScorer(self.model, **self.args)
@@ -294,20 +297,20 @@ class Scoring:
 
 
 def _unscored(known: Verdicts, least: float, every: bool) -> NDArray[np.bool_]:
-    """Pairs without a score that may matter."""
+    """The pairs without a score that may matter."""
     unscored: NDArray[np.bool_] = known.bounded & (every | (known.bounds >= np.float32(least)))
     return unscored
 
 
 def check_pairs(pairs: int, most: int) -> None:
-    """See that there are not more candidates than are to be scored.
+    """Check that there are not too many candidates.
 
     Raises:
-        UserError: naming both numbers, and what narrows the candidates.
+        UserError: there are. The message gives both numbers, and ways to reduce the candidates.
     """
     if pairs > most:
         raise UserError(
-            f"--max_pairs {most:,}: there are {pairs:,} candidate pairs. Raise it, or narrow them: a higher "
+            f"--max_pairs {most:,}: there are {pairs:,} candidate pairs. Raise it, or reduce them: a higher "
             "--minhash_similarity, a smaller --bucket_cap, fewer --candidates."
         )
 
@@ -320,7 +323,7 @@ def _mean(model: Floats, shared: Floats | None, share: float, weights: Floats | 
 
 
 def _weighed(scores: Floats, weights: Floats) -> Floats:
-    """Scores whose distance from 1 counts as much as the weights say.
+    """Scale the distance of scores from 1 by weights.
 
     >>> _weighed(np.array([0.8], np.float32), np.array([0.5], np.float32)).tolist()
     [0.8999999761581421]
@@ -335,5 +338,5 @@ def _ordered(a: pa.Array, b: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 
 def characters(texts: pa.Array) -> NDArray[np.int64]:
-    """Of each text."""
+    """The number of characters of each text."""
     return np.asarray(pc.utf8_length(texts)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""A wished number of rows that stay, met by the threshold that gives it."""
+"""A required number of rows that stay, and the threshold that gives it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from beam_sts.errors import UserError
 
 
 def read_rows_wanted(text: str) -> Any:
-    """A number of rows, or a share of them, of an option's text.
+    """Parse a number of rows, or a fraction of them, from the text of an option.
 
     >>> read_rows_wanted("1000"), read_rows_wanted("0.8"), read_rows_wanted("80%")
     (1000, 0.8, 0.8)
     """
     try:
         return float(text[:-1]) / 100 if text.endswith("%") else int(text) if text.isdigit() else float(text)
-    except ValueError:  # its rule says what it must be
+    except ValueError:  # the rule of the setting reports it
         return text
 
 
 def check_rows_wanted(what: str, value: Any) -> None:
-    """A whole number of rows from 1, or a share between 0 and 1.
+    """Check for a whole number of rows from 1, or a fraction between 0 and 1.
 
     Raises:
         UserError: it is neither.
@@ -34,21 +34,24 @@ def check_rows_wanted(what: str, value: Any) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (number and (0 < value < 1 or (value >= 1 and float(value).is_integer()))):
         raise UserError(
-            f"{what} {value!r}: must be a whole number of rows, or a share of them below 1, such as 0.8."
+            f"{what} {value!r}: must be a whole number of rows, or a fraction of them below 1, such as 0.8."
         )
 
 
 def settle_for(plan: Plan, corpus: Corpus, settled: Settled, wanted: float) -> tuple[float, Settled]:
-    """The lowest threshold, from the plan's up, at which the wanted rows stay, and what becomes of them.
+    """The lowest threshold, at or above the plan's, with which the required rows stay, and the decisions.
 
-    It is searched by bisection among the scores of the pairs, so no pair is scored again. At the plan's own
-    threshold more rows may stay than are wanted; at 1 fewer, where too many texts are equal.
+    It is found by bisection over the scores of the pairs, so no pair is scored again. At the plan's threshold
+    more rows may stay than are required. At 1, fewer may stay if too many texts are equal.
 
     Args:
-        plan: of the run.
-        corpus: its rows.
-        settled: what becomes of them at the plan's threshold.
-        wanted: rows, or a share of those that were compared.
+        plan: the settings of the run.
+        corpus: the rows.
+        settled: the decisions at the plan's threshold.
+        wanted: the required number of rows, or a fraction of those that were compared.
+
+    Returns:
+        The threshold, and the decisions at it.
     """
     own, edges, start = corpus.rows.own, settled.made.edges, plan.policy.threshold
     least = math.ceil(wanted * own) if wanted < 1 else int(wanted)
@@ -61,7 +64,7 @@ def settle_for(plan: Plan, corpus: Corpus, settled: Settled, wanted: float) -> t
 
     if stay(settled) >= least:
         return start, settled
-    scores = np.unique(edges.pairs.scores)  # a score is the lowest threshold that accepts its pairs
+    scores = np.unique(edges.pairs.scores)  # each score is the highest threshold that accepts its pair
     levels = [*(round(float(s), 5) for s in scores if np.isfinite(s) and s > np.float32(start)), 1.0]
     low, high = 0, len(levels) - 1
     while low < high:

@@ -1,1 +1,1 @@
-"""Slices of input files in, shards out, on any fsspec file system. Knows nothing of models or Beam."""
+"""Reads slices of files and writes shards, on any fsspec file system. Independent of models and Beam."""

@@ -1,4 +1,4 @@
-"""Many small reads side by side: a store answers in milliseconds, and there may be thousands of files."""
+"""Many small reads in parallel: a read takes milliseconds, and there may be thousands of files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ THREADS, AHEAD = 16, 64
 
 
 def ahead(function: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[Found]:
-    """What a function gives for each item, in order, found by some threads; at most ``AHEAD`` wait.
+    """Apply a function to items in threads. Yields the results in order; at most ``AHEAD`` are buffered.
 
     Raises:
-        Exception: what the function raises, at its item's turn; what follows is not begun.
+        Exception: what the function raises, at its item's turn. Later items are not started.
 
     >>> list(ahead(abs, range(-3, 0)))
     [3, 2, 1]

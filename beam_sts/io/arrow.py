@@ -1,4 +1,4 @@
-"""Arrow IPC: files (Feather version 2 is the same) and streams, told apart by their first bytes."""
+"""Arrow IPC: files (also Feather version 2) and streams, distinguished by their first bytes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from beam_sts.io.streams import described
 
 
 class Arrow:
-    """Slices are row ranges. Batches before a unit are skipped, which costs little on a local file."""
+    """Slices are row ranges. To read a unit, the batches before it are skipped, which is cheap locally."""
 
     name = "Arrow"
     suffixes: tuple[str, ...] = (".arrow", ".feather", ".ipc", ".arrows")
 
     def scan(self, path: str, rows_per_slice: int) -> FileScan:
-        """Read the file once: count its rows, digest its batches."""
+        """Read the file once, to count its rows and to compute digests of its batches."""
         rows, largest = 0, 0.0
         nulls: set[str] = set()
         seen: list[_Batch] = []
@@ -34,7 +34,7 @@ class Arrow:
             fixed = [field.name for field in schema if has_fixed_list(field.type)]
             try:
                 for batch in batches:
-                    batch.validate()  # offsets of an untrusted file; its texts are looked at later
+                    batch.validate()  # the offsets, since the file is untrusted; its texts are checked later
                     seen.append(_Batch(rows, rows + len(batch), _held(batch)[1]))
                     rows += len(batch)
                     nulls |= {name for name in fixed if batch.column(name).null_count}
@@ -49,14 +49,14 @@ class Arrow:
         return FileScan(schema, slices, digest_of(*(batch.digest for batch in seen)))
 
     def units(self, slices: list[Slice]) -> list[list[Slice]]:
-        """A few slices, or a whole remote file."""
+        """A few slices of a local file, or all slices of a remote file."""
         size = SLICES_PER_UNIT if slices and is_local(slices[0].path) else max(1, len(slices))
         return [slices[i : i + size] for i in range(0, len(slices), size)]
 
     def read(
         self, unit: Sequence[Slice], schema: pa.Schema, texts: Sequence[tuple[str, ...]]
     ) -> Iterator[SliceData]:
-        """Stream the batches and cut the unit's slices out of them."""
+        """Stream the batches, and cut the slices of the unit out of them."""
         seen: list[_Batch] = []
         with _open(unit[0].path) as (own, batches):
             for data in read_ranges(_watched(batches, unit, seen), 0, unit, own):
@@ -92,7 +92,7 @@ def _open(path: str) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
 
 
 class _Batch(NamedTuple):
-    """Rows ``start`` to ``stop`` of a file, and the digest of their bytes."""
+    """The digest of the batch with rows ``start`` to ``stop`` of a file."""
 
     start: int
     stop: int
@@ -100,7 +100,7 @@ class _Batch(NamedTuple):
 
 
 def _held(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, bytes]:
-    """A batch in memory of its own, and its digest: what is digested is what is used."""
+    """Copy a batch to memory, and compute the digest of the copy, so that the digest is of what is used."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
@@ -111,7 +111,7 @@ def _held(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, bytes]:
 def _watched(
     batches: Iterator[pa.RecordBatch], unit: Sequence[Slice], seen: list[_Batch]
 ) -> Iterator[pa.RecordBatch]:
-    """The batches; those with rows of the unit in memory of their own and added to ``seen``."""
+    """The batches. Those with rows of the unit are copied to memory and recorded in ``seen``."""
     row, start = 0, unit[0].row
     for batch in batches:
         stop = row + len(batch)
@@ -123,6 +123,6 @@ def _watched(
 
 
 def _content(batches: Sequence[_Batch], part: Slice) -> str:
-    """The digest of the batches that hold a slice."""
+    """The digest of the batches that contain a slice."""
     held = [b.digest for b in batches if b.start < part.row + part.rows and b.stop > part.row]
     return digest_of(*held)

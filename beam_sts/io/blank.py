@@ -1,4 +1,4 @@
-"""Which texts are blank: one rule for a column on one machine and for an element in Beam."""
+"""Blank texts. One rule for columns and for single texts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ SPACES = (
     "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680"
     "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 )
-"""What ``str.strip`` takes off; Arrow's own idea of white space lacks the four separators from U+001C."""
+"""The characters that ``str.strip`` removes. Arrow's trim lacks the four separators from U+001C."""
 
 
 def is_blank(text: str) -> bool:
-    r"""Whether a text holds nothing but white space.
+    r"""Whether a text is empty or consists of white space.
 
     >>> is_blank("\x1c \u3000"), is_blank(" a")
     (True, False)
@@ -24,7 +24,7 @@ def is_blank(text: str) -> bool:
 
 
 def blank_rows(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
-    r"""The same of a column of texts, without nulls.
+    r"""``is_blank`` for each text of a column without nulls.
 
     >>> blank_rows(pa.array(["\x1c \u3000", " a"])).tolist()
     [True, False]

@@ -1,4 +1,4 @@
-"""Columns of any Arrow type, as they are carried through a run: types that kernels lack become plain ones."""
+"""Columns of any Arrow type in a run. Types that Arrow's compute functions lack become plain types."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from beam_sts.errors import UserError
 from beam_sts.io.column_paths import is_json
 
 DEEPEST = 64
-"""Levels of nested types: Arrow's own files hold no more."""
+"""The most levels of nesting; Arrow files allow no more."""
 
 
-_TYPE = b"beam_sts.type"  # metadata: the type that a column had in its file, as an Arrow schema of one field
+_TYPE = b"beam_sts.type"  # metadata key: the type of a column in its file, as an Arrow schema of one field
 
 
 def carried(schema: pa.Schema, path: str) -> pa.Schema:
-    """A file's schema as its columns are carried: types that kernels lack become plain ones.
+    """The schema under which a file is processed. Types that Arrow's compute functions lack become plain.
 
-    A column with extension types in it is carried as what they are stored as; its metadata has its type,
-    which ``restored`` gives back.
+    A column that contains extension types is processed as its storage type. Its metadata records the original
+    type, which ``restored`` returns to.
 
     Raises:
-        UserError: a column cannot be carried.
+        UserError: a column has a type that is not supported.
     """
     return pa.schema([_carried(field, path) for field in schema])
 
@@ -37,12 +37,12 @@ def _carried(field: pa.Field, path: str) -> pa.Field:
         return field.with_metadata(metadata or None)
     if _depth(field.type) > DEEPEST:
         raise UserError(
-            f"{path}: column {field.name!r} is nested more than {DEEPEST} deep. Make it JSON text, or "
-            "drop it."
+            f"{path}: column {field.name!r} is nested more than {DEEPEST} levels deep. Convert it to JSON "
+            "text, or drop it."
         )
     if any(map(has_list_view, _children(field.type))):
         raise UserError(
-            f"{path}: column {field.name!r} is {field.type}, with list views in it. Cast or drop it."
+            f"{path}: column {field.name!r} is {field.type}, which contains list views. Cast or drop it."
         )
     restored = _rebuilt(field.type, _plain)
     if not _is_fixed_list(_stored(restored)):
@@ -59,7 +59,7 @@ def _carried(field: pa.Field, path: str) -> pa.Field:
             raise NotImplementedError("it changes when it is sent to a worker")
     except (pa.ArrowException, NotImplementedError, UserError, RecursionError) as error:
         raise UserError(
-            f"{path}: column {field.name!r} is {field.type}, which cannot be carried through: "
+            f"{path}: column {field.name!r} is {field.type}, which is not supported: "
             f"{error.__cause__ or error}. Cast the column, or drop it."
         ) from error
     return wanted
@@ -73,7 +73,7 @@ def _is_simple(kind: pa.DataType) -> bool:
 
 
 def _depth(kind: pa.DataType) -> int:
-    """Levels of nesting, without recursion."""
+    """The levels of nesting, without recursion."""
     depth, level = 0, [kind]
     while level and depth <= DEEPEST:
         depth += 1
@@ -90,7 +90,7 @@ def _children(kind: pa.DataType) -> list[pa.DataType]:
 
 
 def _rebuilt(kind: pa.DataType, change: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
-    """A type with the types in it changed, then itself."""
+    """Apply a function to the types within a type, and then to the result."""
     types = pa.types
 
     def child(field: pa.Field) -> pa.Field:
@@ -144,7 +144,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 
 def has_list_view(kind: pa.DataType) -> bool:
-    """Whether there are list views in a type."""
+    """Whether a type contains list views."""
     views = pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind)
     return views or any(map(has_list_view, _children(kind)))
 
@@ -154,12 +154,12 @@ def _is_fixed_list(kind: pa.DataType) -> bool:
 
 
 def has_fixed_list(kind: pa.DataType) -> bool:
-    """Whether there are lists of a fixed size in a type."""
+    """Whether a type contains lists of a fixed size."""
     return _is_fixed_list(kind) or any(map(has_fixed_list, _children(kind)))
 
 
 def loosened(field: pa.Field) -> pa.Field:
-    """A field with plain lists for those of a fixed size: Arrow reads no null among those from Parquet."""
+    """A field with variable-size lists for those of a fixed size, which Arrow cannot read with nulls."""
     if not has_fixed_list(field.type):
         return field
     metadata = {key: value for key, value in (field.metadata or {}).items() if key != _TYPE}
@@ -167,7 +167,7 @@ def loosened(field: pa.Field) -> pa.Field:
 
 
 def loosened_type(kind: pa.DataType) -> pa.DataType:
-    """A type with plain lists for those of a fixed size."""
+    """A type with variable-size lists for those of a fixed size."""
     return _rebuilt(kind, _loosened)
 
 
@@ -182,7 +182,7 @@ def _stored(kind: pa.DataType) -> pa.DataType:
 
 
 class _As:
-    """An array under another type of the same layout, by Arrow's C interface."""
+    """An array under another type of the same layout, through Arrow's C data interface."""
 
     def __init__(self, array: pa.Array, kind: pa.DataType) -> None:
         self._array, self._kind = array, kind
@@ -197,7 +197,7 @@ def _retyped(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 
 def restored(table: pa.Table) -> pa.Table:
-    """A table with the types that its columns had in their files, as the metadata of ``carried`` has them."""
+    """The table with the types that its columns have in their files, from the metadata of ``carried``."""
     fields = [_restored(field) for field in table.schema]
     columns = [
         column if column.type == field.type else _retyped(column, field.type)
@@ -217,18 +217,18 @@ def _restored(field: pa.Field) -> pa.Field:
 
 
 def type_in_file(field: pa.Field) -> pa.DataType:
-    """The type that a column had in its file."""
+    """The type of a column in its file."""
     return _restored(field).type
 
 
 def cast(column: pa.ChunkedArray, own: pa.Field, wanted: pa.Field, path: str) -> pa.ChunkedArray:
-    """A column of a file under the type that the input carries.
+    """Convert a column of a file to the type that the input has.
 
     Args:
-        column: its values.
-        own: its field in the file.
-        wanted: its field in the input.
-        path: of the file, for the message.
+        column: the values.
+        own: the field in the file.
+        wanted: the field in the input.
+        path: the file, for the message.
 
     Raises:
         UserError: a value does not fit.
@@ -254,12 +254,12 @@ def cast(column: pa.ChunkedArray, own: pa.Field, wanted: pa.Field, path: str) ->
     except pa.ArrowException as error:
         raise UserError(
             f"{path}: column {own.name!r} is {own.type} here and does not fit {wanted.type}, "
-            f"which all files share: {error}. Cast it first."
+            f"its type in the other files: {error}. Cast it first."
         ) from error
 
 
 def _unviewed(views: pa.Array) -> pa.Array:
-    """List views as lists. Arrow's own cast reads past the end of a part of an array."""
+    """Convert list views to lists. Arrow's cast reads past the end of a sliced array."""
     lengths = pc.fill_null(pc.list_value_length(views), 0).cast(pa.int64())
     ends = pc.cumulative_sum(lengths)
     large = pa.types.is_large_list_view(views.type)

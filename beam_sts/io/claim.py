@@ -1,4 +1,4 @@
-"""Who may write to an output folder: one run at a time, and only what continues the run that is in it."""
+"""Access to an output folder: one run at a time, and only a run that continues the one in the folder."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from beam_sts.io.output import EARLIER, OURS, OutputFolder
 def claim(
     folder: OutputFolder, fingerprint: dict[str, Any], *, overwrite: bool, takeover: bool = False
 ) -> Iterator[OutputFolder]:
-    """Hold the folder for a run: nothing is written before it is free, nothing stays of a refused run.
+    """Lock the folder for a run. A refused run changes nothing, and a failed run without shards is removed.
 
     Args:
-        folder: of the output.
+        folder: the output folder.
         fingerprint: as for ``prepare``.
         overwrite: as for ``prepare``.
         takeover: as for ``lock``.
 
     Yields:
+        The folder with its lease.
         The folder with the lease.
 
     Raises:
-        UserError: as ``lock`` and ``prepare``.
+        UserError: as for ``lock`` and ``prepare``.
     """
     with folder.writing():
         _check(folder, fingerprint, overwrite=overwrite)
@@ -53,17 +54,17 @@ def claim(
 
 @contextlib.contextmanager
 def lock(folder: OutputFolder, *, takeover: bool = False) -> Iterator[OutputFolder]:
-    """Hold the folder against a second run.
+    """Lock the folder against a second run.
 
     Args:
-        folder: of the output.
+        folder: the output folder.
         takeover: on an object store, replace the lease that a killed run left.
 
     Yields:
-        The folder with the lease: who writes through it stops when another run takes this one over.
+        The folder with its lease. Writing through it fails after another run has taken over.
 
     Raises:
-        UserError: another process holds the folder, or it cannot be written.
+        UserError: another process holds the lock, or the folder cannot be written.
     """
     with contextlib.ExitStack() as held:
         with folder.writing():
@@ -73,15 +74,15 @@ def lock(folder: OutputFolder, *, takeover: bool = False) -> Iterator[OutputFold
 
 
 def prepare(folder: OutputFolder, fingerprint: dict[str, Any], *, overwrite: bool) -> None:
-    """Make the folder this run's own, or see that it already is.
+    """Make the folder the output of this run, or check that it already is.
 
     Args:
-        folder: of the output.
-        fingerprint: what the output depends on: input, model, settings, versions; JSON values by name.
-        overwrite: drop what an earlier run left; never what is not a run's.
+        folder: the output folder.
+        fingerprint: what the output depends on (input, model, settings, versions), as JSON values by name.
+        overwrite: delete the output of an earlier run, but never other files.
 
     Raises:
-        UserError: the folder cannot be written, holds something else or another run's output.
+        UserError: the folder cannot be written, or contains other files or the output of another run.
     """
     with folder.writing():
         if _check(folder, fingerprint, overwrite=overwrite):
@@ -91,20 +92,20 @@ def prepare(folder: OutputFolder, fingerprint: dict[str, Any], *, overwrite: boo
 
 
 def _check(folder: OutputFolder, fingerprint: dict[str, Any], *, overwrite: bool) -> bool:
-    """See that the folder can be the run's; tells whether what is in it must be dropped before."""
+    """Check that the run may use the folder. Returns whether its contents must be deleted first."""
     _check_folder(folder)
     names = {Path(entry).name for entry in folder.entries()}
     strangers = sorted(name for name in names - {*OURS, *folder.folders} if not name.startswith("."))
     if strangers:
         raise UserError(
-            f"--output {folder.root}: holds something else ({', '.join(strangers[:3])}). "
+            f"--output {folder.root}: contains other files ({', '.join(strangers[:3])}). "
             "Give a new or empty folder."
         )
     before = _fingerprint(folder)
     if before is None:
         if names & set(folder.folders):
             raise UserError(
-                f"--output {folder.root}: holds shards but not the run they belong to "
+                f"--output {folder.root}: contains shards, but not the file that says of which run "
                 f"({RUN_FILE}). Give a new or empty folder."
             )
         return False
@@ -115,8 +116,8 @@ def _check(folder: OutputFolder, fingerprint: dict[str, Any], *, overwrite: bool
         raise UserError(f"--output {folder.root}: {refusal(before, fingerprint)}")
     if not same and folder.lease and folder.lease.taken_over:
         raise UserError(
-            f"--output {folder.root}: --takeover continues with the same input, model and settings; "
-            "the run that held this folder may still be writing its own. Give another folder."
+            f"--output {folder.root}: --takeover needs the same input, model and settings, since "
+            "the run that held this folder may still be writing. Give another folder."
         )
     return True
 
@@ -128,13 +129,13 @@ def _check_folder(folder: OutputFolder) -> None:
 
 
 def _fingerprint(folder: OutputFolder) -> dict[str, Any] | None:
-    """Of the run in the folder; empty where it is damaged."""
+    """The fingerprint of the run in the folder; empty if it is damaged, None if there is none."""
     fs, inside = file_system(folder.path(RUN_FILE))
     return read_record(folder.path(RUN_FILE)) or {} if fs.exists(inside) else None
 
 
 def _leave(folder: OutputFolder, made: list[Path]) -> None:
-    """Drop a run that has committed nothing, so that a corrected command finds the folder free."""
+    """Remove a run that has committed nothing, so that a corrected command can use the folder."""
     with contextlib.suppress(OSError, UserError):
         if folder.lease:
             folder.lease.check()
@@ -149,7 +150,7 @@ def _leave(folder: OutputFolder, made: list[Path]) -> None:
 
 
 def _put_aside(folder: OutputFolder) -> bool:
-    """Move what an earlier run left out of the way, on a disk; tells whether there was something."""
+    """Move the output of an earlier run aside, on a local disk. Returns whether there was any."""
     there = [folder.local_path(name) for name in sorted({Path(entry).name for entry in folder.entries()})]
     there = [path for path in there if path.name != "_run" and not path.name.startswith(".")]
     there += [path for path in map(folder.local_path, ("_run/records", RUN_FILE)) if path.exists()]
@@ -161,7 +162,7 @@ def _put_aside(folder: OutputFolder) -> bool:
 
 
 def _put_back(folder: OutputFolder) -> None:
-    """Undo ``_put_aside``, also that of a run which was killed before it wrote anything."""
+    """Undo ``_put_aside``, also for a run that was killed before it wrote anything."""
     aside = folder.local_path("_run", EARLIER)
     if not aside.is_dir():
         return
@@ -173,6 +174,6 @@ def _put_back(folder: OutputFolder) -> None:
 
 
 def _missing_folders(path: str) -> list[Path]:
-    """A local folder and those above it that are not there, the deepest first."""
+    """The missing ones among a local folder and its parents, the deepest first."""
     deepest = Path(file_system(path)[1])
     return [each for each in (deepest, *deepest.parents) if not each.exists()]

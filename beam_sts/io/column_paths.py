@@ -1,4 +1,4 @@
-"""Columns by name or, within structs, by path; what messages say of them; the columns that are ours."""
+"""Columns by name or, within structs, by path; messages about columns; columns for internal use."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ import pyarrow.compute as pc
 
 from beam_sts.errors import UserError
 
-_LISTED = 20  # columns that a message names
+_LISTED = 20  # most columns that a message lists
 
 
 JSON_TEXT = {b"beam_sts.json": b"1"}
-"""Metadata of a string field that holds JSON text."""
+"""Metadata of a string field that contains JSON text."""
 
 
 RAW = "beam_sts.raw"
-"""Name of the column that has the rows of JSON Lines as they are, where they are carried."""
+"""The internal column with the original rows of JSON Lines, if they are carried along."""
 
 
 def is_json(field: pa.Field) -> bool:
-    """Whether a field holds JSON text."""
+    """Whether a field contains JSON text."""
     return bool(field.metadata and field.metadata.get(b"beam_sts.json"))
 
 
 def own_names(names: Iterable[str]) -> list[str]:
-    """The names of the input's own columns, of those that a table has."""
+    """The names without those of internal columns."""
     return [name for name in names if name != RAW]
 
 
 def listed(names: Iterable[str], most: int = _LISTED) -> str:
-    """The first columns of the input, as a message names them.
+    """The first column names of the input, as a message lists them.
 
     >>> listed(["id", "text", "beam_sts.raw"])
     "'id', 'text'"
@@ -45,9 +45,9 @@ def listed(names: Iterable[str], most: int = _LISTED) -> str:
 
 
 def find_path(fields: Iterable[pa.Field], name: str) -> tuple[str, ...] | None:
-    """The way to a column: its name, or the names of structs and a field in them, joined by dots.
+    """The path to a column: its name, or the names of structs and of a field in them, joined by dots.
 
-    A column whose name has the dot itself comes first.
+    A column whose own name contains the dot has priority.
 
     >>> schema = pa.schema([("a", pa.struct([("b", pa.string())])), ("x.y", pa.string())])
     >>> find_path(schema, "a.b"), find_path(schema, "x.y"), find_path(schema, "a.c")
@@ -66,7 +66,7 @@ def find_path(fields: Iterable[pa.Field], name: str) -> tuple[str, ...] | None:
 
 
 def path_of(schema: pa.Schema, name: str) -> tuple[str, ...]:
-    """``find_path`` where the column is known to be there."""
+    """``find_path`` for a column that is known to exist."""
     path = find_path(schema, name)
     if path is None:
         raise KeyError(name)
@@ -74,7 +74,7 @@ def path_of(schema: pa.Schema, name: str) -> tuple[str, ...]:
 
 
 def field_at(schema: pa.Schema, name: str) -> pa.Field:
-    """The field of a column, nested ones by path."""
+    """The field of a column, which may be nested."""
     first, *rest = path_of(schema, name)
     field = schema.field(first)
     for step in rest:
@@ -83,14 +83,14 @@ def field_at(schema: pa.Schema, name: str) -> pa.Field:
 
 
 def column_at(table: pa.Table, name: str) -> pa.ChunkedArray:
-    """The values of a column, nested ones by path; null where a struct on the way is."""
+    """The values of a column, which may be nested; null where a struct on its path is null."""
     first, *rest = path_of(table.schema, name)
     column = table.column(first)
     return pc.struct_field(column, rest) if rest else column
 
 
 def with_text(schema: pa.Schema, name: str) -> pa.Schema:
-    """The schema with a column of JSON text, or of nulls alone, as plain strings: it is to hold texts."""
+    """The schema with a column of JSON text, or of nulls only, as plain strings, since it must hold texts."""
     kind = field_at(schema, name)
     if not (is_json(kind) or pa.types.is_null(kind.type)):
         return schema
@@ -107,12 +107,12 @@ def _replace(field: pa.Field, rest: Sequence[str]) -> pa.Field:
 
 
 def missing_column(what: str, name: str, names: Sequence[str]) -> UserError:
-    """The error of a column that is not there: it lists those that are, and names the nearest.
+    """The error for a missing column. It lists the columns and suggests the closest name.
 
     Args:
         what: the subject of the sentence, such as an option with its value.
-        name: the column that is missing.
-        names: the columns that are there.
+        name: the missing column.
+        names: the columns that exist.
 
     >>> str(missing_column("--text txt:", "txt", ["id", "text"]))
     "--text txt: is not in the input; did you mean 'text'? Its columns are 'id', 'text'."

@@ -1,7 +1,7 @@
-"""Whether a shard is what was written: its size, rows and digest, as its record has them.
+"""Checks that a shard is as it was written: its size, number of rows and digest, from its record.
 
-The end of a file is always compared: in Parquet it is the footer, with the place, size and statistics of
-every column. The whole of it on demand, and where the file is read anyway.
+The end of a file is always compared. In Parquet it is the footer, with the position, size and statistics of
+every column. All bytes are compared on demand, and wherever the file is read anyway.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from beam_sts.io.files import InputFile, file_system
 from beam_sts.io.slices import Slice, digest_of
 
 END = 1 << 16
-"""Bytes at the end of a shard that are always compared."""
+"""The number of bytes at the end of a shard that are always compared."""
 
 RUN_FILE = "_run/run.json"
-"""Of a run's folder: the run's fingerprint."""
+"""The file with the fingerprint of a run, within the folder of the run."""
 
 _SHARD = re.compile(r"/part-\d+\.\w+$")
-_FEW = 4  # files of a folder that are asked for one by one
-_AT_ONCE = 256  # files that are read side by side
+_FEW = 4  # most files in a folder for which sizes are requested one by one
+_AT_ONCE = 256  # files that are read concurrently
 
 
 class ShardRecord(TypedDict):
-    """What a record says of a shard; ``end`` and ``digest`` are of its last bytes and of all of them."""
+    """The description of a shard. ``end`` is the digest of its last bytes, ``digest`` of all bytes."""
 
     bytes: int
     rows: int
@@ -41,17 +41,17 @@ class ShardRecord(TypedDict):
 
 
 def describe(data: bytes, rows: int) -> ShardRecord:
-    """The record of a shard of so many rows."""
+    """Describe a shard with its number of rows."""
     return {"bytes": len(data), "rows": rows, "end": digest_of(data[-END:]), "digest": digest_of(data)}
 
 
 def content_digest(*columns: pa.Array | pa.ChunkedArray | NDArray[Any]) -> str:
-    """One digest of columns and arrays, as they are in memory."""
+    """One digest of columns and arrays, by their values in memory."""
     return digest_of(*map(_bytes, columns))
 
 
 def slice_identity(part: Slice) -> list[Any]:
-    """What tells a slice from every other one of an input, as JSON."""
+    """The values that identify a slice among all slices of an input, for JSON."""
     return [part.path, part.row, part.rows, part.content]
 
 
@@ -71,14 +71,17 @@ def _stream(table: pa.Table) -> bytes:
 
 
 def damage(shards: Mapping[str, ShardRecord], *, verify: bool = False) -> dict[str, str]:
-    """What is wrong with shards; nothing of those that are whole.
+    """Find damaged shards.
 
     Args:
-        shards: their records, by path.
-        verify: compare all bytes, not the last ones alone.
+        shards: the descriptions of shards, by path.
+        verify: compare all bytes instead of the last ones only.
+
+    Returns:
+        The fault of each damaged shard, by path.
 
     Raises:
-        OSError: a shard is there and cannot be read.
+        OSError: a shard exists and cannot be read.
     """
     found: dict[str, str] = {}
     for path, size in _sizes(shards).items():
@@ -90,12 +93,12 @@ def damage(shards: Mapping[str, ShardRecord], *, verify: bool = False) -> dict[s
         if isinstance(data, Exception):
             raise data
         if digest_of(data) != shards[path]["digest" if verify else "end"]:
-            found[path] = "has other content than was written"
+            found[path] = "has changed since it was written"
     return found
 
 
 def _sizes(paths: Iterable[str]) -> dict[str, int | None]:
-    """Sizes, None where a file is absent: one listing of a folder, or a question for each of a few files."""
+    """The sizes of files, None for absent ones. Lists a folder, or asks for each of a few files."""
     sizes: dict[str, int | None] = dict.fromkeys(paths)
     folders: dict[str, list[str]] = {}
     for path in sizes:
@@ -126,7 +129,7 @@ def _read(paths: list[str], shards: Mapping[str, ShardRecord], verify: bool) -> 
 def _contents(
     paths: Sequence[str], starts: Sequence[int | None], ends: Sequence[int | None], at_once: int = _AT_ONCE
 ) -> Iterator[bytes | Exception]:
-    """Bytes of files, some side by side where the file system can; an exception where one cannot be read."""
+    """The bytes of files, read concurrently if the file system can; an exception for an unreadable file."""
     for first in range(0, len(paths), at_once):
         part = slice(first, first + at_once)
         fs, _ = file_system(paths[first])
@@ -135,22 +138,22 @@ def _contents(
 
 
 def read_records(paths: Sequence[str]) -> Iterator[dict[str, Any] | None]:
-    """Records as they were written, some at a time; None where one is absent or cut.
+    """Read records, some at a time. None for a record that is absent or damaged.
 
     Raises:
-        OSError: a record is there and cannot be read.
+        OSError: a record exists and cannot be read.
     """
     nothing: list[int | None] = [None] * len(paths)
     return map(_parse, _contents(paths, nothing, nothing))
 
 
 def read_record(path: str) -> dict[str, Any] | None:
-    """One record, as ``read_records`` reads it."""
+    """Read one record, as ``read_records`` does."""
     return next(read_records([path]))
 
 
 def record_text(record: dict[str, Any]) -> str:
-    """A record as JSON, with a check of itself."""
+    """A record as JSON, with a checksum."""
     return json.dumps({**record, "check": digest_of(json.dumps(record).encode())})
 
 
@@ -170,7 +173,7 @@ def _parse(content: bytes | Exception) -> dict[str, Any] | None:
 
 
 def recorded(root: str) -> tuple[dict[str, ShardRecord], list[str]]:
-    """Every shard that the records of a run's folder name, by path, and the records that are damaged."""
+    """The shards in the records of a run, by path, and the paths of damaged records."""
     fs, inside = file_system(f"{root}/_run/records")
     fs.invalidate_cache()
     try:
@@ -189,12 +192,15 @@ def recorded(root: str) -> tuple[dict[str, ShardRecord], list[str]]:
 
 
 def run_damage(root: str, folder: str = "", *, verify: bool = False) -> dict[str, str]:
-    """What is wrong with the shards of a finished run and with their records, by path.
+    """Find damaged shards and records of a finished run.
 
     Args:
-        root: the run's folder.
-        folder: look at its shards alone.
+        root: the folder of the run.
+        folder: check only shards in this folder.
         verify: compare all bytes.
+
+    Returns:
+        The fault of each damaged shard and record, by path.
     """
     shards, damaged = recorded(root)
     chosen = {path: shard for path, shard in shards.items() if path.startswith(f"{root}/{folder}")}
@@ -202,28 +208,28 @@ def run_damage(root: str, folder: str = "", *, verify: bool = False) -> dict[str
 
 
 def check_run(root: str, folder: str, place: str) -> None:
-    """See that the shards in a folder of a finished run are as they were written.
+    """Check that the shards in a folder of a finished run are as they were written.
 
     Args:
-        root: the run's folder.
-        folder: in it.
-        place: what names the run, for the message.
+        root: the folder of the run.
+        folder: the folder within it.
+        place: the name of the run in the message.
 
     Raises:
-        UserError: naming one that is not.
+        UserError: a shard is damaged. The message names it.
     """
     _refuse(run_damage(root, f"{folder}/"), place)
 
 
 def check_files(files: Sequence[InputFile], place: str) -> None:
-    """See that files which are shards of finished runs are as they were written, and none of them is missing.
+    """Check that files which are shards of finished runs are as they were written, and that none is missing.
 
     Args:
-        files: of an input.
+        files: the files of an input.
         place: the option that named them, with its value.
 
     Raises:
-        UserError: naming one that is not.
+        UserError: a shard is damaged or missing. The message names it.
     """
     chosen = {file.path for file in files}
     folders = {path.rpartition("/")[0] for path in chosen if _SHARD.search(path)}
@@ -232,12 +238,12 @@ def check_files(files: Sequence[InputFile], place: str) -> None:
         if root is None:
             continue
         found = run_damage(root, folder.removeprefix(f"{root}/") + "/")
-        # Who names one file alone wants that one; who names more, or the folder, all that are in it.
+        # One named file is checked alone. Otherwise all shards of the folder are expected.
         _refuse({path: why for path, why in found.items() if path in chosen or len(chosen) > 1}, place)
 
 
 def _run_of(folder: str) -> str | None:
-    """The folder of the finished run that a folder of shards belongs to: one or two levels up."""
+    """The folder of the finished run to which a folder of shards belongs: one or two levels up."""
     for _ in range(2):
         folder = folder.rpartition("/")[0]
         fs, inside = file_system(folder)
@@ -251,5 +257,5 @@ def _refuse(found: dict[str, str], place: str) -> None:
         path, why = next(iter(found.items()))
         more = f", and {len(found) - 1:,} more are damaged" if len(found) > 1 else ""
         raise UserError(
-            f"{place}: {path} {why}{more}. The command that wrote it makes it again: run that once more."
+            f"{place}: {path} {why}{more}. Run the command that wrote it again, to write it again."
         )

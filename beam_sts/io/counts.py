@@ -1,4 +1,4 @@
-"""Counts that workers make and add up, as dataclasses that read themselves from JSON."""
+"""Counts that workers add up, as dataclasses that can be read from JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ C = TypeVar("C", bound="Counts")
 
 @dataclass(frozen=True)
 class Counts:
-    """Base of a frozen dataclass whose fields are whole numbers, 0 by default, or counts by name.
+    """Base of frozen dataclasses whose fields are whole numbers, 0 by default, or dicts of counts by name.
 
     >>> from dataclasses import field
     >>> @dataclass(frozen=True)
@@ -32,19 +32,19 @@ class Counts:
 
     @classmethod
     def total(cls: type[C], parts: Iterable[C]) -> C:
-        """The sum of any number of them."""
+        """The sum of any number of counts."""
         return cls(**add_records([vars(cls()), *map(vars, parts)]))
 
     @classmethod
     def read(cls: type[C], record: Mapping[str, Any], *, some: bool = False) -> C:
-        """From what JSON holds.
+        """Make counts from a JSON object.
 
         Args:
-            record: by the fields' names; what is missing is nothing.
-            some: leave out what is no field, as of a record that holds more.
+            record: values by name of the field. Missing values are zero.
+            some: ignore names that are not fields.
 
         Raises:
-            ValueError: a name is unknown, or a value is no count.
+            ValueError: a name is unknown, or a value is not a count.
         """
         names = {one.name for one in fields(cls)}
         for name, value in record.items():
@@ -57,7 +57,7 @@ class Counts:
         return cls(**{name: value for name, value in record.items() if name in names})
 
     def dump(self) -> dict[str, Any]:
-        """What JSON holds."""
+        """The counts as a JSON object."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
 

@@ -1,9 +1,9 @@
 """CSV and TSV: every column is text, exactly as it is in the file.
 
-The dialect is RFC 4180's: a field may be in double quotes, may then hold delimiters and line ends, and a
-quote inside it is doubled. A quote elsewhere in a field is a character like any other. Python's csv module
-reads well-formed files alike (a test compares them), but on a malformed record it does not say which lines
-it has swallowed.
+The dialect is that of RFC 4180. A field may be enclosed in double quotes. It may then contain delimiters and
+line breaks, and a quote within it is doubled. A quote elsewhere in a field is an ordinary character. Python's
+csv module reads well-formed files in the same way (a test compares them), but does not tell which lines a
+malformed record covers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from beam_sts.io.streams import BOM, LINE_LIMIT, Line, read_lines, refuse_binary
 _ENDS = b"\r\n"
 _INSIDE = re.compile(rb'[^"]*(?:""[^"]*)*')  # a quoted field up to its closing quote
 _QUOTED = re.compile(rb'"[^"]*"')
-_SNIFFED = 20  # lines that tell the delimiter
+_SNIFFED = 20  # lines from which the delimiter is detected
 _UNCLOSED = "quote not closed properly"
 
 
@@ -35,11 +35,11 @@ class Delimited(LineFormat):
     """Records of delimited fields under a header line, which is required.
 
     Args:
-        name: what messages call it.
-        endings: of the files.
-        options: the delimiter, one ASCII character; whether double quotes enclose fields, else they are plain
+        name: the name of the format in messages.
+        endings: the file endings.
+        options: the delimiter, one ASCII character; whether double quotes enclose fields or are ordinary
             characters; the encoding.
-        usual: the delimiter where the options have none.
+        usual: the delimiter if the options have none.
     """
 
     name: str
@@ -49,30 +49,30 @@ class Delimited(LineFormat):
 
     @property
     def encoding(self) -> str | None:  # type: ignore[override]
-        """Of the files, if not UTF-8."""
+        """The encoding of the files; None for UTF-8."""
         return self.options.encoding
 
     @property
     def delimiter(self) -> str:
-        """What separates the fields."""
+        """The character that separates fields."""
         return self.options.delimiter or self.usual
 
     def scan(self, path: str, rows_per_slice: int) -> FileScan:
-        """Refuse a file whose lines are separated by another delimiter than the usual one."""
+        """Plan a file. Refuses a file whose lines seem to be separated by another delimiter."""
         if self.options.delimiter is None:
             refuse_binary(path, self.name, whatever_encoding=self.encoding is not None)
             found = sniff_delimiter(path, self.encoding, self.usual)
             if found != self.usual:
                 shown = "tab" if found == "\t" else f"'{found}'"
                 raise UserError(
-                    f"{path}: by its first lines it is separated by {shown}, not by {self.usual!r}: "
-                    f"--delimiter says what separates the columns; give --delimiter {shown}, or --delimiter "
-                    f"{'tab' if self.usual == chr(9) else repr(self.usual)} to read it as one column."
+                    f"{path}: its first lines seem to be separated by {shown}, not by {self.usual!r}. "
+                    f"Set the delimiter: give --delimiter {shown}, or --delimiter "
+                    f"{'tab' if self.usual == chr(9) else repr(self.usual)} to read each line as one column."
                 )
         return super().scan(path, rows_per_slice)
 
     def header(self, path: str, lines: Iterator[Line]) -> list[str]:
-        """The column names: the first line that is not blank."""
+        """The column names, from the first line that is not blank."""
         refuse_binary(path, self.name, whatever_encoding=self.encoding is not None)
         for line in lines:
             if line.offset == 0 and line.data.startswith(BOM):
@@ -81,7 +81,8 @@ class Delimited(LineFormat):
                 continue
             if line.data.startswith(b'{"'):
                 raise UserError(
-                    f"{path}: not {self.name} as its ending says; it looks like JSON Lines (.jsonl)."
+                    f"{path}: not {self.name}, although its ending says so; it looks "
+                    "like JSON Lines (.jsonl)."
                 )
             check_width(line.data.count(self.delimiter.encode()) + 1, path)
             fields, _ = self._split(line, lambda: next(lines, None))
@@ -95,10 +96,10 @@ class Delimited(LineFormat):
     def records(
         self, lines: Iterator[Line], header: list[str], texts: Sequence[tuple[str, ...]]
     ) -> Iterator[Record]:
-        """Parse records; blank lines between them are not rows.
+        """Parse records. Blank lines between records are not rows.
 
-        Where a quote is not closed properly, the record's first line is the bad row and reading continues
-        with the second, so that a stray quote does not swallow the rows after it.
+        If a quote is not closed properly, the first line of the record becomes a bad row, and parsing
+        continues with the second line. So a stray quote does not swallow the rows after it.
         """
         ahead: deque[Line] = deque()
 
@@ -129,13 +130,13 @@ class Delimited(LineFormat):
                 yield Record(line, raw, values)
 
     def schema(self, path: str, header: list[str], values: Iterable[tuple[int, Any]]) -> pa.Schema:
-        """Strings all."""
+        """All columns are strings."""
         for _ in values:
             pass
         return pa.schema([pa.field(name, pa.string()) for name in header])
 
     def table(self, records: list[Record], header: list[str], schema: pa.Schema) -> pa.Table:
-        """The fields as columns."""
+        """The fields as columns of a table."""
         columns = list(zip(*(record.value for record in records), strict=True)) or [()] * len(header)
         own = pa.schema([pa.field(name, pa.string()) for name in header])
         return pa.Table.from_arrays([pa.array(column, pa.string()) for column in columns], schema=own)
@@ -149,7 +150,7 @@ class Delimited(LineFormat):
     def _split(
         self, line: Line, following: Callable[[], Line | None]
     ) -> tuple[list[bytes] | str, list[Line]]:
-        """The fields of a record, or what is wrong, and the lines that were taken for it."""
+        """Split a record into fields, or return its fault. Also returns the lines that it covers."""
         if why := overlong(line):
             return why, [line]
         delimiter = self.delimiter.encode()
@@ -187,16 +188,17 @@ class Delimited(LineFormat):
 
 
 def _end(data: bytes, begin: int) -> int:
-    """Where the quoted field ends that is open at ``begin``: at its closing quote or the end of the data."""
+    """The end of a quoted field that starts at ``begin``: its closing quote, or the end of the data."""
     found = _INSIDE.match(data, begin)
-    assert found is not None  # it matches the empty string
+    assert found is not None  # the pattern matches the empty string
     return found.end()
 
 
 def sniff_delimiter(path: str, encoding: str | None = None, usual: str = ",") -> str:
-    """The delimiter of a file by its first lines: the usual one, unless the header has it not but another.
+    """Detect the delimiter of a file from its first lines.
 
-    Another is found where each of the first lines has it as often as the header, outside of quotes.
+    It is the usual one, unless the header does not contain it but contains another one, which each of the
+    first lines contains as often as the header, outside quotes.
     """
     lines = (line.data.rstrip(_ENDS) for line in read_lines(path, encoding=encoding))
     head = [_QUOTED.sub(b"", line) for line in islice(filter(None, lines), _SNIFFED)]

@@ -1,6 +1,6 @@
-"""Tables as the bytes of one shard: Parquet, JSON Lines or CSV. Pure functions.
+"""Encodes tables as the bytes of a shard: Parquet, JSON Lines or CSV. Pure functions.
 
-Parquet keeps every type. JSON Lines and CSV write a value like this:
+Parquet keeps all types. JSON Lines and CSV write values as follows:
 
 ==========================  =============================================  ==============================
 value                       JSON Lines                                     CSV
@@ -39,19 +39,22 @@ from beam_sts.io.column_paths import RAW, is_json
 
 OUTPUT_FORMATS = ("parquet", "jsonl", "csv")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes a cell that begins so for a formula, which can run commands or send data away."""
+"""Spreadsheets treat a cell that starts like this as a formula, which can run commands or send data away."""
 
-_PARTS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of a second, by unit
+_PARTS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # parts per second, by unit
 _TO_QUOTE = re.compile(r'[",\r\n]')
 
 
 def encode(table: pa.Table, form: str, *, csv_safe: bool = False) -> bytes:
-    """A whole shard.
+    """Encode a table as a shard.
 
     Args:
-        table: its rows.
+        table: the rows.
         form: one of ``OUTPUT_FORMATS``.
-        csv_safe: put an apostrophe before every text in a CSV that a spreadsheet would take for a formula.
+        csv_safe: in CSV, put an apostrophe before each text that a spreadsheet would treat as a formula.
+
+    Returns:
+        The bytes of the file.
     """
     table = restored(table)
     if form == "parquet":
@@ -72,8 +75,8 @@ def encode(table: pa.Table, form: str, *, csv_safe: bool = False) -> bytes:
 def _objects(table: pa.Table) -> list[str]:
     """The rows as JSON objects.
 
-    One that is carried as it stood in its file stays so, to the last digit: what is added to it are the
-    columns after it, and the values that other columns have though its text has not, such as a folder's.
+    A row that is carried with its original text keeps that text, to the last digit. Added to it are the
+    columns after it, and values that only other columns have, such as that of a partition folder.
     """
     names = [json.dumps(name, ensure_ascii=False) for name in table.column_names]
     raw = table.schema.get_field_index(RAW)
@@ -100,7 +103,7 @@ def _objects(table: pa.Table) -> list[str]:
 
 
 def _with_members(text: str, more: list[str]) -> str:
-    """An object's text with members added at its end."""
+    """The text of a JSON object with members added at its end."""
     if not more:
         return text
     body = text[:-1].rstrip()
@@ -108,7 +111,7 @@ def _with_members(text: str, more: list[str]) -> str:
 
 
 def _json_texts(column: pa.ChunkedArray, field: pa.Field) -> list[str]:
-    """A column as JSON, value by value."""
+    """The values of a column as JSON texts."""
     if is_json(field) or isinstance(column.type, pa.JsonType):
         return [_as_json(value) for value in _values(column)]
     if pa.types.is_struct(column.type) and _carries_raw(column.type):
@@ -125,7 +128,7 @@ def _carries_raw(kind: pa.DataType) -> bool:
 
 
 def _as_json(text: str | None) -> str:
-    """JSON text as it is, and a text that is none as a string."""
+    """Valid JSON text unchanged; any other text as a JSON string."""
     try:
         if text is not None:
             json.loads(text)
@@ -139,13 +142,13 @@ def _dumps(value: Any) -> str:
 
 
 def check_encodable(schema: pa.Schema, form: str) -> None:
-    """See that a format can hold a schema, before the long work.
+    """Check that a format can hold a schema, before the long work.
 
     Raises:
         UserError: it cannot.
     """
     for field in schema:
-        record = loosened(field).with_nullable(True)  # as among the rejected rows, where it may be null
+        record = loosened(field).with_nullable(True)  # as in the rejected rows, where it may be null
         nulls = pa.table([pa.nulls(1, pa.struct([record]))], ["record"])
         try:
             encode(pa.schema([field]).empty_table(), form)
@@ -158,10 +161,10 @@ def check_encodable(schema: pa.Schema, form: str) -> None:
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
-    """A column as JSON values."""
+    """The values of a column as JSON values."""
     kind = column.type
     if pa.types.is_float16(kind) or pa.types.is_float32(kind):
-        # Arrow's text of a narrow float is short: 0.1, not 0.10000000149011612.
+        # Arrow prints the shortest text of a narrow float: 0.1 instead of 0.10000000149011612.
         return [None if v is None else _json(float(v)) for v in column.cast(pa.string()).to_pylist()]
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         try:
@@ -173,14 +176,14 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
         return list(column.to_pylist())
     if pa.types.is_timestamp(kind) or pa.types.is_time(kind) or pa.types.is_duration(kind):
         return _temporal(column)
-    if "[ns" not in str(kind):  # nanoseconds in a struct or a list are pandas' types, if it is installed
-        with suppress(ValueError, OverflowError):  # a value inside is none that Python has
+    if "[ns" not in str(kind):  # pyarrow converts nested nanoseconds to pandas types, if it can
+        with suppress(ValueError, OverflowError):  # a nested value that Python cannot represent
             return [_json(value) for value in column.to_pylist()]
     return [_json(_python(value)) for value in column]
 
 
 def _python(value: pa.Scalar) -> Any:
-    """A value of untrusted bytes: texts that are not UTF-8 escaped, dates out of Python's range as texts."""
+    """Convert an untrusted value: invalid UTF-8 is escaped, dates beyond Python's range become texts."""
     if not value.is_valid:
         return None
     kind = value.type
@@ -207,7 +210,7 @@ def _bytes(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _temporal(column: pa.ChunkedArray) -> list[Any]:
-    """ISO 8601 to the column's own unit: nanoseconds have no Python type."""
+    """ISO 8601 texts in the unit of the column, since Python has no type for nanoseconds."""
     if pa.types.is_duration(column.type):
         each = _PARTS[column.type.unit]
         return [None if n is None else _duration(n, each) for n in column.cast(pa.int64()).to_pylist()]
@@ -216,12 +219,12 @@ def _temporal(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _iso(text: str) -> str:
-    """ISO 8601 of what Arrow writes."""
+    """Convert Arrow's notation of times to ISO 8601."""
     return text.replace(" ", "T", 1)
 
 
 def _duration(count: int, each: int) -> str:
-    """So many parts of a second, ``each`` of which are one, as Python writes a timedelta; nanoseconds too."""
+    """Format a duration of ``count`` parts, ``each`` per second, as Python's timedelta; also nanoseconds."""
     seconds, part = divmod(count, each)
     days, seconds = divmod(seconds, 86_400)
     before = f"{days} day{'' if abs(days) == 1 else 's'}, " if days else ""
@@ -249,7 +252,8 @@ def _json(value: Any) -> Any:
 
 
 def _cell(value: Any, safe: bool) -> str:
-    # Not by csv.writer: it leaves a lone carriage return bare, which readers take for the row's end.
+    # csv.writer is not used: it leaves a lone carriage return unquoted, which readers treat as the end of a
+    # row.
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,9 +1,10 @@
-"""Values of a column or of an SQL expression over a row's columns; it sees nothing else.
+"""The value of a column, or of an SQL expression over the columns of a row. An expression reads nothing else.
 
-An expression's value follows from its row alone, so that a run gives the same on every machine, whenever it
-is repeated and however its rows are cut into slices. DuckDB's own parser takes the expression apart, and what
-is not known to be like that is refused: only the functions and operators below, no subqueries, no windows, no
-aggregates. Nor does a function make a long text of a short one, so memory is that of the columns.
+The value of an expression depends only on its row. So a run gives the same results on every machine, each
+time it is repeated, and however the rows are cut into slices. DuckDB parses the expression, and whatever is
+not known to be row-wise and deterministic is refused: only the functions and operators below are allowed, no
+subqueries, window functions or aggregates. No function makes a long text from a short one, so memory is
+bounded by the columns.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ struct_extract struct_pack array_slice list_slice
 if ifnull coalesce nullif typeof
 """
 FUNCTIONS = frozenset(_ALLOWED.split())
-"""What an expression may call: each gives the same value for the same arguments, wherever it runs."""
+"""The allowed functions and operators. Each gives the same value for the same arguments on every machine."""
 
 _CLASSES = {
     *("CONSTANT", "COLUMN_REF", "FUNCTION", "OPERATOR", "COMPARISON", "CONJUNCTION", "CASE", "CAST"),
@@ -51,7 +52,7 @@ _CLASSES = {
 _ALONE = "it must give one value for each row, from that row alone"
 _LONGEST = 10_000  # characters of an expression
 _MOST_PADDED = 1_000  # characters
-_MOST_REPLACED = 4  # regexp_replace may insert a character beside each
+_MOST_REPLACED = 4  # calls of regexp_replace, each of which may insert a character at every position
 _SETTINGS: dict[str, Any] = {
     "memory_limit": "2GB",
     "temp_directory": "",
@@ -61,16 +62,19 @@ _SETTINGS: dict[str, Any] = {
 
 
 def evaluate(table: pa.Table, expression: str, what: str) -> pa.ChunkedArray:
-    """One value for each row.
+    """Evaluate an expression: one value per row.
 
     Args:
         table: n rows.
-        expression: a column (``a.b`` in a struct), or a scalar expression in DuckDB's SQL such as
-            ``lower(left(name, 4)) || zip``. Names of columns are exact. Time zones are UTC.
-        what: what messages call it.
+        expression: a column (``a.b`` for a field of a struct), or a scalar expression in DuckDB's SQL, such
+            as ``lower(left(name, 4)) || zip``. Names of columns are case-sensitive. The time zone is UTC.
+        what: the name of the setting in messages.
+
+    Returns:
+        n values.
 
     Raises:
-        UserError: the expression is wrong, its value does not follow from the row alone, or DuckDB is not
+        UserError: the expression is invalid, its value does not depend on its row alone, or DuckDB is not
             installed.
 
     >>> evaluate(pa.table({"x": [1, 2], "y": ["a", None]}), "x * 10 + coalesce(length(y), 0)", "").to_pylist()
@@ -81,14 +85,14 @@ def evaluate(table: pa.Table, expression: str, what: str) -> pa.ChunkedArray:
     what = f"{what} {expression!r}:"
     if len(expression) > _LONGEST:
         raise UserError(f"{what[:200]}...: is longer than {_LONGEST:,} characters.")
-    need(f"{what} is no column, and an expression", "expressions", "duckdb")
+    need(f"{what} is not a column, and an expression", "expressions", "duckdb")
     import duckdb
 
     with duckdb.connect(":memory:", config=_SETTINGS) as connection:
         connection.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
         query, names = _row_wise(connection, expression, what, table.schema)
-        # Names of our own: DuckDB does not tell "Stars" from "stars".
+        # Internal names, since names in DuckDB are not case-sensitive: "Stars" and "stars" are the same.
         columns = {f"column{at}": _decoded(column_at(table, name)) for at, name in enumerate(names)}
         try:
             rows = pa.table({**columns, "rows": pa.nulls(len(table), pa.int8())})
@@ -104,7 +108,7 @@ def evaluate(table: pa.Table, expression: str, what: str) -> pa.ChunkedArray:
 
 
 def value_type(schema: pa.Schema, expression: str, what: str) -> pa.DataType:
-    """The type of an expression's values, before there is a row.
+    """The type of the values of an expression, without any rows.
 
     Raises:
         UserError: as for :func:`evaluate`.
@@ -117,14 +121,14 @@ def _decoded(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _row_wise(connection: Any, expression: str, what: str, schema: pa.Schema) -> tuple[str, list[str]]:
-    """The expression as a SELECT over columns named ``column0``, ``column1``, ..., and what these stand for.
+    """The expression as a SELECT over columns ``column0``, ``column1``, ..., and the names of these columns.
 
     Raises:
-        UserError: it is none that takes a row alone to its value.
+        UserError: it is not a single expression whose value depends on its row alone.
     """
     tree, bare = (_parse(connection, text) for text in (expression, "1"))
     if tree.get("error"):
-        raise UserError(f"{what} {tree.get('error_message', 'is no expression')}.")
+        raise UserError(f"{what} {tree.get('error_message', 'is not an expression')}.")
     select, empty = (made["statements"][0]["node"] for made in (tree, bare))
     chosen = select.pop("select_list", [])
     empty.pop("select_list")
@@ -152,14 +156,14 @@ def _row_wise(connection: Any, expression: str, what: str, schema: pa.Schema) ->
 
 
 def _check_fields(field: pa.Field, what: str) -> None:
-    """Refuse a struct in which DuckDB would take one field for another."""
+    """Refuse a struct with fields that DuckDB would confuse."""
     if not pa.types.is_struct(field.type):
         return
     names = [child.name for child in field.type]
     if len({name.lower() for name in names}) < len(names):
         raise UserError(
             f"{what} {field.name!r} has fields that differ by case alone: {', '.join(names)}. Name one of "
-            f"them, such as {field.name}.{names[0]}, in place of the whole."
+            f"them, such as {field.name}.{names[0]}, instead of the struct."
         )
     for child in field.type:
         _check_fields(child, what)
@@ -176,7 +180,7 @@ def _ask(connection: Any, function: str, text: str) -> str:
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """Every node of a parsed expression, however deep."""
+    """All nodes of a parsed expression."""
     waiting = [tree]
     while waiting:
         here = waiting.pop()
@@ -199,16 +203,16 @@ def _check_function(node: dict[str, Any], what: str) -> None:
     if name in ("lpad", "rpad") and not (
         len(texts) > 1 and (texts[1] or "").isdecimal() and int(texts[1] or 0) <= _MOST_PADDED
     ):
-        raise UserError(f"{what} {name}() takes a plain number of at most {_MOST_PADDED:,} characters.")
+        raise UserError(f"{what} {name}() needs a literal length of at most {_MOST_PADDED:,} characters.")
     if name in ("replace", "regexp_replace") and len(texts) > 2:
         most = 1 if name == "regexp_replace" else len(texts[1] or "")
         if texts[2] is None or len(texts[2]) > most:
             than = "one character" if name == "regexp_replace" else "what it replaces"
-            raise UserError(f"{what} {name}() may not put in a text longer than {than}.")
+            raise UserError(f"{what} {name}() needs a literal replacement that is not longer than {than}.")
 
 
 def _constant(node: dict[str, Any]) -> str | None:
-    """The text of a constant, else None."""
+    """The text of a constant; None for other nodes."""
     if node["class"] != "CONSTANT":
         return None
     literal = node.get("literal")

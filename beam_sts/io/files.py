@@ -1,4 +1,4 @@
-"""Files on any fsspec file system: find, identify, publish."""
+"""Files on any fsspec file system: finding, identifying and writing them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _EXTRAS = {
     **dict.fromkeys(("gs", "gcs"), "gcs"),
     **dict.fromkeys(("abfs", "abfss", "az", "adl"), "azure"),
 }
-"""The extra that brings a protocol's file system."""
+"""The extra that installs the file system of a protocol."""
 
-# Of a store that refuses for now (s3fs has the first two for that), a network, a system short of something.
+# Temporary errors: of a store (s3fs uses the first two), of the network, and of exhausted system resources.
 _PASSING = {
     errno.EBUSY,
     errno.EIO,
@@ -43,15 +43,15 @@ _PASSING = {
     errno.ENFILE,
 }
 
-# What tells whether a file has changed, by the store: an entity tag, a hash of the hub, a time.
+# Properties that show whether a file has changed, by store: entity tags, hashes, modification times.
 _STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "blob_id", "mtime", "LastModified", "created")
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file and what tells whether it has changed.
+    """A file, with an identity that changes when the file changes.
 
-    ``identity`` is an object store's entity tag, else the modification time.
+    ``identity`` is the entity tag of an object store, or the modification time.
     """
 
     path: str
@@ -60,7 +60,7 @@ class InputFile:
 
 
 def file_system(path: str) -> tuple[Any, str]:
-    """The file system of a path or URL, and the path inside it.
+    """The file system of a path or URL, and the path within it.
 
     Raises:
         UserError: the scheme is unknown, its package is not installed, or a secret is in the URL.
@@ -82,28 +82,29 @@ def file_system(path: str) -> tuple[Any, str]:
 
 
 def check_name(path: str) -> None:
-    """See that a path is text: summaries, reports and rejected rows have it.
+    """Check that a path is valid text, since it is written to summaries, reports and rejected rows.
 
     Raises:
-        UserError: its bytes are no UTF-8.
+        UserError: its bytes are not UTF-8.
     """
     try:
         path.encode()
     except UnicodeEncodeError as error:
-        raise UserError(f"{path!a}: the bytes of this name are no UTF-8. Rename it.") from error
+        raise UserError(f"{path!a}: the bytes of this name are not UTF-8. Rename it.") from error
 
 
 def find_files(pattern: str, suffixes: tuple[str, ...], flag: str = "--input") -> list[InputFile]:
-    """Files of a pattern, a folder or a single path, sorted by name.
+    """The files of a pattern, a folder or a single path, sorted by name.
 
     Args:
-        pattern: a local path or an fsspec URL; ``*``, ``?``, ``[...]`` and ``**`` match; of a folder, every
-            file below it with one of the suffixes that is not hidden (a leading ``.`` or ``_``).
-        suffixes: endings of readable files, with the dot.
+        pattern: a local path or an fsspec URL, in which ``*``, ``?``, ``[...]`` and ``**`` match. A folder
+            stands for all files below it that have one of the suffixes and are not hidden (by a leading ``.``
+            or ``_``).
+        suffixes: the endings of readable files, with the dot.
         flag: the option that gives the pattern, for messages.
 
     Raises:
-        UserError: nothing matches, or a folder of them cannot be listed.
+        UserError: nothing matches, or a folder cannot be listed.
     """
     fs, inside = file_system(pattern)
     try:
@@ -123,21 +124,21 @@ def find_files(pattern: str, suffixes: tuple[str, ...], flag: str = "--input") -
 
 
 def check_apart(pattern: str, files: list[InputFile], output: str) -> None:
-    """See that the output will not be read as input.
+    """Check that the output will not be read as input.
 
     Raises:
-        UserError: an input file lies in the output folder, or the output folder where input is looked for.
+        UserError: an input file is in the output folder, or the output folder is where input is searched.
     """
     root = normal_path(output).rstrip("/") + "/"
     for file in files:
         if file.path.startswith(root):
-            raise UserError(f"--output {output}: the input {file.path} lies in it. Give a folder of its own.")
+            raise UserError(f"--output {output}: the input {file.path} is inside it. Give another folder.")
     fs, inside = file_system(pattern)
     searched = inside.partition("**")[0].rpartition("/")[0] if "**" in inside else inside
     if ("**" in inside or fs.isdir(inside)) and root.startswith(_name(fs, searched).rstrip("/") + "/"):
         raise UserError(
-            f"--output {output}: lies where --input {pattern} looks for files, so the next run would read "
-            "this one's output. Give a folder elsewhere."
+            f"--output {output}: is inside a folder that --input {pattern} searches, so the next run would "
+            "read the output of this one. Give another folder."
         )
 
 
@@ -146,10 +147,10 @@ def _hidden(relative: str) -> bool:
 
 
 def _check_folders(pattern: str) -> None:
-    """See that every local folder of a pattern can be listed: fsspec leaves the others out in silence.
+    """Check that each local folder of a pattern can be listed, since fsspec silently skips the others.
 
     Raises:
-        OSError: one cannot.
+        OSError: a folder cannot be listed.
     """
 
     def refuse(error: OSError) -> None:
@@ -167,10 +168,10 @@ def _check_folders(pattern: str) -> None:
 
 
 def fault_of_file(error: Exception, message: str) -> UserError:
-    """What an error while a file is read is for the user: a fault of the file, with the message.
+    """Convert an error that occurred while a file was read to a user error with the message.
 
     Raises:
-        OSError: it is that error, since the store or the system fails, and may not at the next try.
+        OSError: the error itself if it may be temporary, so that the runner can retry.
     """
     if isinstance(error, OSError) and error.errno in _PASSING:
         raise error
@@ -190,10 +191,10 @@ def _describe(fs: Any, path: str) -> InputFile:
 
 
 def identify(path: str) -> InputFile:
-    """A file as it is now, asked of its store rather than of a listing that was kept.
+    """The current identity of a file, from its store instead of a cached listing.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file cannot be read.
     """
     fs, inside = file_system(path)
     fs.invalidate_cache()
@@ -201,7 +202,7 @@ def identify(path: str) -> InputFile:
 
 
 def normal_path(path: str) -> str:
-    """One spelling of a path: absolute if local, with its protocol otherwise."""
+    """The normal form of a path: absolute if local, with its protocol otherwise."""
     return _name(*file_system(path))
 
 
@@ -210,14 +211,14 @@ def _name(fs: Any, inside: str) -> str:
 
 
 def is_local(path: str) -> bool:
-    """Whether the path lies on this machine's own file system."""
+    """Whether a path is on the local file system of this machine."""
     return isinstance(file_system(path)[0], LocalFileSystem)
 
 
 def publish(path: str, data: bytes) -> None:
-    """Write a whole file in one step: readers see nothing or all of it, and so does a retry.
+    """Write a whole file in one step, so that readers see either nothing or all of it.
 
-    Local files go through a temporary one, synced to the disk, and a rename; object stores take the bytes in
+    A local file is written to a temporary file, synced to disk and renamed. An object store gets all bytes in
     one request.
     """
     fs, inside = file_system(path)
@@ -237,5 +238,5 @@ def publish(path: str, data: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(target)  # "No space left on device" does not say on which
+            error.filename = str(target)  # "No space left on device" does not name the device
         raise

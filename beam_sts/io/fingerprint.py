@@ -1,4 +1,4 @@
-"""What decides a run's output, and what differs between two runs' fingerprints."""
+"""Comparison of fingerprints, which describe everything that a run's output depends on."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from beam_sts.io.committed import RUN_FILE
 
 
 def refusal(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """Why a folder's run is not this one, and the way out."""
+    """Why the output of an earlier run cannot be continued by this one, and the way out."""
     if not before:
         return f"its {RUN_FILE} is damaged. Give another folder, or --overwrite to start again."
     if before.get("pipeline") != now["pipeline"]:
         return (
-            f"holds a run of pipelines.{before.get('pipeline')}. "
-            "Give another folder, or --overwrite to drop it."
+            f"contains the output of {before.get('pipeline')!r}. "
+            "Give another folder, or --overwrite to delete it."
         )
     differences = _differences(before, now)
     if {key.partition(".")[0] for key in _changed_keys(before, now)} == {"versions"}:
         return (
-            f"was made with other versions: {differences}. Install those to go on with it, give another "
+            f"was made with other versions: {differences}. Install those to continue it, give another "
             "folder, or --overwrite to start again."
         )
     return (
-        f"was made with other settings: {differences}. Give another folder, the same settings to go on "
-        "with it, or --overwrite to start again."
+        f"was made with other settings: {differences}. Give another folder, the same settings to "
+        "continue it, or --overwrite to start again."
     )
 
 
@@ -35,7 +35,7 @@ def _changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """What differs between two fingerprints, by dotted name, at most three of them."""
+    """At most three differences between two fingerprints, by dotted name."""
     old, new, changed = _flatten(before), _flatten(now), _changed_keys(before, now)
     parts = [f"{key} was {_short(old.get(key))}, is {_short(new.get(key))}" for key in changed[:3]]
     return "; ".join(parts) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")

@@ -1,4 +1,4 @@
-"""The tables of docs/formats.md. ``python -m beam_sts.io.format_tables docs/formats.md`` renews them."""
+"""The tables of docs/formats.md. ``python -m beam_sts.io.format_tables docs/formats.md`` updates them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _START, _STOP = (
 
 
 def tables() -> str:
-    """Every readable format, every policy, every written format, as Markdown."""
+    """Tables of readable formats, limits and output formats, as Markdown."""
     rows = []
     for known in formats():
         lines = isinstance(known, LineFormat)
@@ -29,8 +29,8 @@ def tables() -> str:
         unit = "a slice; a compressed file as a whole" if lines else "8 slices in one pass"
         rows.append((known.name, endings, types.get(known.name, "text, all columns"), unit))
     policies = [
-        ("largest line", f"{LINE_LIMIT >> 20} MiB; a longer one is a rejected row, its beginning kept"),
-        ("largest slice", f"`--rows_per_shard` rows, or those that {SLICE_BYTES >> 20} MiB hold"),
+        ("largest line", f"{LINE_LIMIT >> 20} MiB; the beginning of a longer line is a rejected row"),
+        ("largest slice", f"`--rows_per_shard` rows, or as many as fit into {SLICE_BYTES >> 20} MiB"),
         ("formula starts (`--csv_safe`)", " ".join(f"`{start!r}`" for start in encode.FORMULA_STARTS)),
         ("output formats", " ".join(f"`{form}`" for form in encode.OUTPUT_FORMATS)),
     ]
@@ -45,7 +45,7 @@ def tables() -> str:
 
 
 def document(text: str) -> str:
-    """A document with its generated part renewed."""
+    """A document with its generated part updated."""
     before, _, rest = text.partition(_START)
     return f"{before}{_START}\n\n{tables()}\n\n{_STOP}{rest.partition(_STOP)[2]}"
 
@@ -60,7 +60,7 @@ def _paragraphs(module: object) -> list[str]:
 
 
 def _grid(text: str) -> str:
-    """A table of reStructuredText as one of Markdown."""
+    """Convert a reStructuredText table to Markdown."""
     rules, *_ = (line for line in text.splitlines() if line.startswith("="))
     starts = [index for index, mark in enumerate(rules) if mark == "=" and rules[:index][-1:] != "="]
     stops = [*starts[1:], None]
@@ -74,7 +74,7 @@ def _grid(text: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print the tables, or renew them in the files named."""
+    """Print the tables, or update them in the given files."""
     paths = [Path(name) for name in (sys.argv[1:] if argv is None else argv)]
     if not paths:
         print(tables())

@@ -1,4 +1,4 @@
-"""Ids of rows: columns of every type whose equal values are certain to be equal, such as integers, texts."""
+"""Ids of rows: columns of types for which equal values are reliably equal, such as integers and texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from beam_sts.io.column_paths import column_at, field_at
 
 
 def id_type(schema: pa.Schema, name: str) -> pa.DataType:
-    """The type under which ids are carried: their column's, but texts for UUIDs and bytes of a fixed length.
+    """The type under which ids are processed: that of the column, or string for UUIDs and fixed-size binary.
 
     >>> id_type(pa.schema([("key", pa.binary(4)), ("id", pa.int64())]), "key")
     DataType(string)
@@ -24,9 +24,9 @@ def id_type(schema: pa.Schema, name: str) -> pa.DataType:
 
 
 def ids_in(table: pa.Table, name: str) -> pa.ChunkedArray:
-    """A column of ids as they are carried, of :func:`id_type`.
+    """A column of ids, in the type given by :func:`id_type`.
 
-    UUIDs are in their usual form; other bytes of a fixed length are hexadecimal.
+    UUIDs are in their canonical form; other fixed-size binary values are hexadecimal.
 
     >>> ids_in(pa.table({"key": pa.array([b"ab", None], pa.binary(2))}), "key").to_pylist()
     ['6162', None]
@@ -46,12 +46,12 @@ def ids_in(table: pa.Table, name: str) -> pa.ChunkedArray:
 
 
 def ids_as_texts(table: pa.Table, name: str) -> pa.ChunkedArray:
-    """A column of ids as people name them: as they are carried, bytes that are no UTF-8 hexadecimal."""
+    """A column of ids as readable texts: as processed, with bytes that are not UTF-8 as hexadecimal."""
     return as_texts(ids_in(table, name))
 
 
 def as_texts(ids: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    r"""Ids as they are carried as texts.
+    r"""Convert ids to readable texts.
 
     >>> as_texts(pa.array([b"a", b"\xff", None])).to_pylist()
     ['a', 'ff', None]
@@ -63,7 +63,7 @@ def as_texts(ids: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 
 
 def with_shown_ids(table: pa.Table) -> pa.Table:
-    """A table of ours with ids as people name them in its columns of bytes."""
+    """A table of results with readable texts in its binary columns."""
     for at, field in enumerate(table.schema):
         if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
             table = table.set_column(at, field.name, as_texts(table.column(at)))
@@ -71,7 +71,7 @@ def with_shown_ids(table: pa.Table) -> pa.Table:
 
 
 def shown_id(value: Any) -> Any:
-    r"""An id as JSON and pages hold it: bytes as the text that they are, or hexadecimal.
+    r"""An id for JSON and reports: bytes as the text that they encode, or as hexadecimal.
 
     >>> shown_id(b"a"), shown_id(b"\xff"), shown_id(7)
     ('a', 'ff', 7)
@@ -85,7 +85,7 @@ def shown_id(value: Any) -> Any:
 
 
 def is_id(kind: pa.DataType) -> bool:
-    """Whether equal values of a type are certain to be equal ids."""
+    """Whether a type is allowed for ids, so that equal values are reliably equal."""
     types = pa.types
     if types.is_dictionary(kind):
         kind = kind.value_type

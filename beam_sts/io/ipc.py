@@ -1,4 +1,4 @@
-"""Arrow tables as bytes, as elements of a PCollection that is shuffled: smaller and faster than pickles."""
+"""Arrow tables as bytes, for PCollections that are shuffled. Smaller and faster than pickled tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 
 
 def dump_table(table: pa.Table) -> bytes:
-    """A table as the bytes of an Arrow stream."""
+    """A table as the bytes of an Arrow IPC stream."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
@@ -16,7 +16,7 @@ def dump_table(table: pa.Table) -> bytes:
 
 
 def load_tables(parts: Iterable[bytes]) -> pa.Table:
-    """One table of the rows of several, at least one, in their order.
+    """Concatenate at least one dumped table.
 
     >>> load_tables([dump_table(pa.table({"a": [1]})), dump_table(pa.table({"a": [2]}))])["a"].to_pylist()
     [1, 2]

@@ -1,8 +1,8 @@
-"""JSON Lines: one object a line.
+"""JSON Lines: one JSON object per line.
 
-Values keep their JSON types: what looks like a date stays a string. A column, or a field of a nested object,
-whose values fit no single Arrow type (a number here, a list there) is carried as JSON text, so that no value
-changes. Blank lines are not rows.
+Values keep their JSON types: a string that looks like a date stays a string. If the values of a column, or of
+a field of a nested object, fit no single Arrow type (such as numbers and lists), the column is carried as
+JSON text, so that no value changes. Blank lines are not rows.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from beam_sts.io.streams import BOM, Line, looks_like, read_lines, refuse_binary
 
 _BLOCK_ROWS, _BLOCK_BYTES = 8192, 16 << 20
 DEEPEST_ROW = 256
-"""Levels of nested lists and objects in a row; a deeper one is a rejected row."""
+"""The most levels of nested lists and objects in a row. A deeper row is rejected."""
 DEEPEST_TYPE = 32
-"""Levels of nested lists and objects in a column of Arrow types; a deeper one is JSON text."""
+"""The most levels of nested lists and objects in a column with Arrow types. A deeper column is JSON text."""
 MOST_VALUES = 4_000_000
-"""Values in one row; one with more is a rejected row, as it would fill the memory."""
-_MOST_FIELDS = 10_000  # different fields of a nested object; one with more is a map, and JSON text
+"""The most values in a row. A larger row is rejected, since it would fill the memory."""
+_MOST_FIELDS = 10_000  # most distinct fields of a nested object; beyond, it is a map and JSON text
 _EXACT = 2**53  # a double holds every integer up to this
 
 
@@ -42,22 +42,22 @@ class _Ints(NamedTuple):
 
 
 class _List(NamedTuple):
-    """Lists of items of one kind."""
+    """Lists whose items have one kind."""
 
     items: Kind
 
 
 Kind: TypeAlias = "pa.DataType | _Ints | _List | dict[str, Any] | None"
-"""What a column holds: an Arrow type, integers, lists, an object's fields, or None: only JSON fits."""
+"""What a column contains: an Arrow type, integers, lists, the fields of objects, or None for JSON text."""
 
 
 @dataclass(frozen=True)
 class JsonLines(LineFormat):
-    """Lines parse one by one; their types are united over the file.
+    """Lines are parsed one by one; the types of the columns are unified over the file.
 
     Args:
-        encoding: of the files, if not UTF-8.
-        raw: add a column with the rows as they are.
+        encoding: the encoding of the files; None for UTF-8.
+        raw: add a column with the original text of each row.
     """
 
     encoding: str | None = None
@@ -67,7 +67,7 @@ class JsonLines(LineFormat):
     endings = (".jsonl", ".ndjson", ".json")
 
     def scan(self, path: str, rows_per_slice: int) -> FileScan:
-        """Refuse a file that is one JSON array: of its lines only some would be objects, and be read."""
+        """Plan a file. Refuses one that is a JSON array, of which only some lines might be objects."""
         every = read_lines(path, encoding=self.encoding)
         lines = islice((line.data for line in every if line.data.strip()), 2)
         first, alone = next(lines, b""), next(lines, None) is None
@@ -77,7 +77,7 @@ class JsonLines(LineFormat):
         return super().scan(path, rows_per_slice)
 
     def header(self, path: str, lines: Iterator[Line]) -> list[str]:
-        """There is none."""
+        """Empty, since the format has no header."""
         refuse_binary(path, self.name, whatever_encoding=True)
         return []
 
@@ -93,7 +93,7 @@ class JsonLines(LineFormat):
             yield Record(line, line.data, None if fault else value, fault)
 
     def schema(self, path: str, header: list[str], values: Iterable[tuple[int, Any]]) -> pa.Schema:
-        """Unite the types of all objects, a block of them at a time."""
+        """Unify the types of all objects, in blocks."""
         fields: dict[str, Any] = {}
         block: list[Any] = []
         size = 0
@@ -115,7 +115,7 @@ class JsonLines(LineFormat):
         return pa.schema(columns)
 
     def table(self, records: list[Record], header: list[str], schema: pa.Schema) -> pa.Table:
-        """The objects' fields as columns, absent ones null."""
+        """The fields of the objects as columns; null where an object has no such field."""
         columns = []
         for field in schema:
             if field.name == RAW:
@@ -135,7 +135,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} is there twice")
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} occurs twice")
     return result
 
 
@@ -149,28 +149,28 @@ def _text(data: bytes) -> str:
 
 
 def _parse(data: bytes) -> Any:
-    """The parsed line, or the exception that parsing raised."""
+    """The parsed line, or the exception that the parser raised."""
     try:
         _check_bounds(data)
         value = _DECODER.decode(_text(data))
         if b"\\u" in data:
-            json.dumps(value, ensure_ascii=False).encode()  # lone surrogates fit no Arrow string
+            json.dumps(value, ensure_ascii=False).encode()  # raises for lone surrogates
     except (ValueError, RecursionError) as error:
         return error
     return value
 
 
 class _OutOfBoundsError(ValueError):
-    """A row that is too deep or too large to be parsed."""
+    """A row is too deep or too large to be parsed."""
 
 
 def _check_bounds(data: bytes) -> None:
-    """See that a line can be parsed in bounded memory and stack."""
+    """Check that a line can be parsed with bounded memory and stack."""
     openings, commas = data.count(b"[") + data.count(b"{"), data.count(b",")
     if openings <= DEEPEST_ROW and commas < MOST_VALUES:
         return
     marks = np.frombuffer(data.replace(b"\\\\", b"").replace(b'\\"', b""), np.uint8)
-    outside = np.cumsum(marks == ord('"'), dtype=np.uint8) % 2 == 0  # of strings
+    outside = np.cumsum(marks == ord('"'), dtype=np.uint8) % 2 == 0  # outside strings
     marks = marks[outside & _MARKS[marks]]
     steps = np.isin(marks, _OPENING).astype(np.int8) - np.isin(marks, _CLOSING).astype(np.int8)
     if len(steps) and int(np.cumsum(steps, dtype=np.int32).max()) > DEEPEST_ROW:
@@ -200,7 +200,7 @@ def _fault(value: Any, texts: Sequence[tuple[str, ...]], encoding: str | None) -
 
 
 def _learn(known: Kind, values: Iterable[Any], depth: int = 0) -> Kind:
-    """Widen a kind to hold more values."""
+    """Widen a kind so that it covers more values."""
     values = [value for value in values if value is not None]
     if known is None or not values:
         return known
@@ -250,7 +250,7 @@ def _join(first: Kind, second: Kind) -> Kind:
 
 
 def _needs_json(kind: Kind) -> bool:
-    """Whether values of a kind, or parts of them, are JSON text."""
+    """Whether values of a kind, or parts of them, are carried as JSON text."""
     if isinstance(kind, dict):
         return not kind or any(map(_needs_json, kind.values()))
     if isinstance(kind, _List):
@@ -259,14 +259,14 @@ def _needs_json(kind: Kind) -> bool:
 
 
 def _height(kind: Kind) -> int:
-    """Levels of lists and objects."""
+    """The levels of nested lists and objects."""
     if isinstance(kind, _List):
         return 1 + _height(kind.items)
     return 1 + max(map(_height, kind.values()), default=0) if isinstance(kind, dict) else 0
 
 
 def _type(kind: Kind) -> pa.DataType | None:
-    """The Arrow type of a kind, None for JSON text."""
+    """The Arrow type of a kind; None for JSON text."""
     if isinstance(kind, dict):
         return pa.struct([_field(name, each) for name, each in kind.items()]) if kind else None
     if isinstance(kind, _List):
@@ -289,7 +289,7 @@ def _mentions_json(field: pa.Field) -> bool:
 
 
 def _encode(value: Any, field: pa.Field) -> Any:
-    """A value with its parts of mixed types as JSON text."""
+    """Convert the parts of a value that have mixed types to JSON text."""
     if value is None:
         return None
     if is_json(field):

@@ -1,8 +1,8 @@
-"""One writer at a time: a kernel lock on a local disk, a lease on an object store. Neither asks a clock.
+"""One writer at a time: a kernel lock on a local disk, a lease on an object store. No clock is used.
 
-The lock's file holds a token that its writer drew. Workers look at it before each file they publish, so a
-writer that was taken over stops at its next one. What it has under way lands all the same, and is harmless:
-who takes a run over has its settings, and equal settings give equal bytes.
+The lock file contains a random token of its writer. Workers compare it before each file that they write, so a
+writer that was replaced stops at its next file. A file that it is just writing does no harm: only a run with
+equal settings can take over, and equal settings give equal bytes.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from pathlib import Path
 from beam_sts.errors import UserError
 from beam_sts.io.files import file_system, is_local
 
-_TRIES, _PAUSE = 4, 0.05  # of the lock, seconds between them
+_TRIES, _PAUSE = 4, 0.05  # attempts to get the lock, and seconds between them
 
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to write to a folder, as its workers carry it.
+    """The right to write to a folder, in a form that is sent to workers.
 
-    ``path`` is the lock's file, ``folder`` the folder as the user named it, ``taken_over`` whether another
-    writer held it before, ``process`` the holder's number.
+    ``path`` is the lock file, and ``folder`` the output folder as the user named it. ``taken_over`` says
+    whether another writer held the lease before. ``process`` is the process id of the holder.
     """
 
     path: str
@@ -39,16 +39,16 @@ class Lease:
     process: int = 0
 
     def check(self) -> None:
-        """See that the lease still is its holder's, and that a local holder is alive.
+        """Check that the holder still has the lease and, for a local lock, that its process is alive.
 
         Raises:
-            UserError: another process took it over, it was given back, or the folder was removed.
+            UserError: another process took over, the lease was released, or the folder was removed.
             OSError: the lock cannot be read.
         """
         held = _read(self.path)
         if held.get("token") == self.token and not self._is_orphaned():
             return
-        raise UserError(f"--output {self.folder}: {self._reason(held)} This process wrote no more.")
+        raise UserError(f"--output {self.folder}: {self._reason(held)} This process has stopped writing.")
 
     def _reason(self, held: dict[str, str]) -> str:
         if "holder" in held and held.get("token") != self.token:
@@ -58,10 +58,10 @@ class Lease:
             return "the run that this process worked for has ended."
         if is_local(self.path) or not fs.exists(f"{inside.rpartition('/')[0]}/run.json"):
             return "the folder, or its _run/, was removed while this run wrote to it."
-        return "this run has ended, or another run, done by now, has taken this run over."
+        return "this run has ended, or another run has taken this run over and is finished."
 
     def _is_orphaned(self) -> bool:
-        """Whether the holder has died: a local lock is free then. The holder itself need not ask."""
+        """Whether the process of the holder has died, which frees a local lock."""
         if not is_local(self.path) or self.process == os.getpid():
             return False
         with contextlib.suppress(OSError), Path(file_system(self.path)[1]).open("rb") as stream:
@@ -75,13 +75,17 @@ def hold(path: str, folder: str, *, takeover: bool = False) -> Iterator[Lease]:
     """Hold a folder against a second writer.
 
     Args:
-        path: the lock's file. The kernel frees a local one when its process ends, however it ends. On an
-            object store it is made by a conditional write, which one writer wins; a killed writer leaves it.
+        path: the lock file. A local lock is released by the kernel when its process ends in any way. On an
+            object store, the file is created by a conditional write, which only one writer wins. A killed
+            writer leaves it.
         folder: the folder as the user named it, for messages.
         takeover: replace the lease that a killed writer left.
 
+    Yields:
+        The lease.
+
     Raises:
-        UserError: another process holds the folder, or the store has no conditional write.
+        UserError: another process holds the folder, or the store has no conditional writes.
         OSError: the lock cannot be written.
     """
     with _kernel_lock(path, folder) if is_local(path) else _store_lease(path, folder, takeover) as lease:
@@ -98,7 +102,7 @@ def _kernel_lock(path: str, folder: str) -> Iterator[Lease]:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError as error:
-                if tries_left:  # a worker of a dead run may hold it while it asks whether its run lives
+                if tries_left:  # a worker of a dead run may hold it while it checks whether its run is alive
                     time.sleep(_PAUSE)
                     continue
                 holder = _read(path).get("holder", "another process")
@@ -106,8 +110,8 @@ def _kernel_lock(path: str, folder: str) -> Iterator[Lease]:
                     f"--output {folder}: {holder} is writing there. Wait for it or give another folder."
                 ) from error
         if not (file.exists() and os.path.samestat(os.fstat(stream.fileno()), file.stat())):
-            # Its holder dropped it, with a run that was refused, after it was opened here.
-            raise UserError(f"--output {folder}: another process has just left it. Run the command again.")
+            # Between opening and locking, another process has deleted the file, together with a refused run.
+            raise UserError(f"--output {folder}: another process has just released it. Run this again.")
         token, content = _draw()
         stream.seek(0)
         stream.truncate()
@@ -116,7 +120,7 @@ def _kernel_lock(path: str, folder: str) -> Iterator[Lease]:
         try:
             yield Lease(path, folder, token, process=os.getpid())
         finally:
-            stream.truncate(0)  # a worker that outlives this process stops
+            stream.truncate(0)  # workers that outlive this process stop
 
 
 @contextlib.contextmanager
@@ -128,18 +132,19 @@ def _store_lease(path: str, folder: str, takeover: bool) -> Iterator[Lease]:
         fs.pipe_file(inside, content.encode(), mode="create")
     except (NotImplementedError, ValueError) as error:
         raise UserError(
-            f"--output {folder}: this kind of store cannot be written so that a second run is kept out. "
-            "Write to a local folder, s3://, gs:// or abfs://, and copy it there."
+            f"--output {folder}: this kind of store has no conditional writes, so a second run cannot be "
+            "kept out. "
+            "Write to a local folder, s3://, gs:// or abfs://, and copy the output there."
         ) from error
     except FileExistsError as error:
         held = _read(path)
-        # It is ours when the store's first answer was lost and the write was tried again.
+        # It is our own token if the first response of the store was lost and the write was retried.
         taken_over = held.get("token") != token
         if taken_over and not takeover:
             holder = held.get("holder", "another process")
             raise UserError(
                 f"--output {folder}: {holder} is writing there, or was killed. Wait for it or give another "
-                "folder; if it is dead, go on with --takeover."
+                "folder. If it was killed, continue with --takeover."
             ) from error
         if taken_over:
             fs.pipe_file(inside, content.encode())
@@ -158,7 +163,7 @@ def _draw() -> tuple[str, str]:
 
 
 def _read(path: str) -> dict[str, str]:
-    """What the lock's file says; nothing where it is absent or half written."""
+    """The contents of the lock file; empty if it is absent or incomplete."""
     fs, inside = file_system(path)
     try:
         found = json.loads(fs.cat_file(inside))

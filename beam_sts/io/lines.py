@@ -1,4 +1,4 @@
-"""What the line formats share: records of one or more lines, in slices of whole records."""
+"""The common part of line formats: records of one or more lines, in slices of whole records."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from beam_sts.io.streams import COMPRESSIONS, LATIN, LINE_LIMIT, Line, codec_of,
 
 
 class Record(NamedTuple):
-    """One row as parsed, or why it could not be parsed; ``line`` is its first line and ``raw`` its bytes."""
+    """A parsed row, or why it cannot be parsed. ``line`` is its first line, ``raw`` all of its bytes."""
 
     line: Line
     raw: bytes
@@ -34,14 +34,14 @@ class Record(NamedTuple):
 
 
 def overlong(line: Line) -> str | None:
-    """Why a line is not read at all: it is over the limit."""
+    """Why a line that exceeds the limit is not read; None for other lines."""
     if line.size <= len(line.data):
         return None
     return f"line too long: {line.size >> 20:,} MiB, over the limit of {LINE_LIMIT >> 20} MiB"
 
 
 def undecodable(error: UnicodeDecodeError, encoding: str | None) -> str:
-    """Why bytes are no text, with the option where they look like text of another encoding."""
+    """Why bytes are not valid text. Suggests an option if they look like text in another encoding."""
     if encoding:
         return f"not valid {encoding}"
     byte = f"{error.reason} 0x{error.object[error.start]:02x}"
@@ -51,10 +51,10 @@ def undecodable(error: UnicodeDecodeError, encoding: str | None) -> str:
 
 
 class LineFormat(ABC):
-    """Slices are byte ranges of whole records, so each is read without what is before it.
+    """Slices are byte ranges of whole records, so that each can be read without the bytes before it.
 
-    A compressed file has no random access, nor has one of another encoding than UTF-8: it is one unit, read
-    as one stream, a slice in memory at a time.
+    A compressed file, or one in another encoding than UTF-8, has no random access. It is one unit, read as
+    one stream with one slice in memory at a time.
     """
 
     name: str
@@ -63,12 +63,12 @@ class LineFormat(ABC):
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """The plain endings, and each with the compressions."""
+        """The plain endings, and each with the endings of compressions."""
         return tuple(end + packed for end in self.endings for packed in ("", *COMPRESSIONS))
 
     @abstractmethod
     def header(self, path: str, lines: Iterator[Line]) -> list[str]:
-        """Take the column names off the lines; empty where the format or the file has none."""
+        """Read the column names from the lines; empty if the format or the file has none."""
 
     @abstractmethod
     def records(
@@ -77,21 +77,21 @@ class LineFormat(ABC):
         """Parse the lines after the header.
 
         Args:
-            lines: what is left of them.
+            lines: the remaining lines.
             header: the column names.
-            texts: paths of the columns that must hold texts.
+            texts: the paths of the columns that must contain texts.
         """
 
     @abstractmethod
     def schema(self, path: str, header: list[str], values: Iterable[tuple[int, Any]]) -> pa.Schema:
-        """The schema of a file, from its header and all of its values, each with its size in bytes."""
+        """The schema of a file, from its header and all values, each given with its size in bytes."""
 
     @abstractmethod
     def table(self, records: list[Record], header: list[str], schema: pa.Schema) -> pa.Table:
         """Parsed records as a table."""
 
     def scan(self, path: str, rows_per_slice: int) -> FileScan:
-        """Read the file once: count its rows, learn their types, digest them."""
+        """Read the file once, to count its rows, find their types and compute their digests."""
         slices: list[Slice] = []
         faults: list[str] = []
         lines = read_lines(path, encoding=self.encoding)
@@ -129,7 +129,7 @@ class LineFormat(ABC):
         return FileScan(schema, slices, digest_of(repr((header, contents)).encode()))
 
     def units(self, slices: list[Slice]) -> list[list[Slice]]:
-        """Each slice alone, or all of a file that is decompressed or decoded."""
+        """Each slice alone, or all slices of a file that is decompressed or decoded."""
         if slices and (self.encoding or codec_of(slices[0].path)):
             return [slices]
         return [[part] for part in slices]
@@ -137,7 +137,7 @@ class LineFormat(ABC):
     def read(
         self, unit: Sequence[Slice], schema: pa.Schema, texts: Sequence[tuple[str, ...]]
     ) -> Iterator[SliceData]:
-        """Parse the records of each slice; one that does not parse is a bad row."""
+        """Parse the records of each slice. A record that cannot be parsed becomes a bad row."""
         path = unit[0].path
         header = self.header(path, read_lines(path, encoding=self.encoding))
         first, stop = unit[0], unit[-1].byte_stop
@@ -172,7 +172,7 @@ def _digest(header: list[str]) -> Any:
 
 
 def _add(digest: Any, record: Record) -> None:
-    """Count a record in: what it is made of, and what messages say of it."""
+    """Add a record to the digest, with its line number and size, which appear in messages."""
     digest.update(b"%d %d %d " % (record.line.number, record.line.size, len(record.raw)))
     digest.update(record.raw)
 

@@ -1,4 +1,4 @@
-"""Why a pattern matches no file that can be read: what is there instead, and the way out."""
+"""Why a pattern matches no readable file: what exists instead, and the way out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMES_SHOWN = 3
 
 
 def readable(suffixes: Iterable[str]) -> str:
-    """The endings of readable files, those of compressed ones in a word.
+    """The endings of readable files, with compressed endings summarised.
 
     >>> readable((".parquet", ".csv", ".csv.gz"))
     '.parquet, .csv; lines also as .gz, .bz2 or .zst'
@@ -28,16 +28,16 @@ def readable(suffixes: Iterable[str]) -> str:
 
 
 def why_nothing(fs: Any, inside: str, pattern: str, suffixes: tuple[str, ...]) -> str:
-    """What to tell where ``find_files`` finds nothing.
+    """The message for a pattern that matches no file.
 
     Args:
         fs: the file system of the pattern.
-        inside: the pattern in it.
-        pattern: as the user gave it.
-        suffixes: endings of readable files, with the dot.
+        inside: the pattern within it.
+        pattern: the pattern as the user gave it.
+        suffixes: the endings of readable files, with the dot.
     """
     if pattern[:1] in ("'", '"') and pattern[-1:] == pattern[:1]:
-        return "the quotes are part of this name: some shells pass them on. Leave them out."
+        return "the quotes are part of this name, since some shells pass them on. Leave them out."
     if isinstance(fs, LocalFileSystem) and "\\" in pattern:
         return "no file matches: folders are separated by / here, not by \\."
     try:
@@ -47,19 +47,19 @@ def why_nothing(fs: Any, inside: str, pattern: str, suffixes: tuple[str, ...]) -
             return _of_pattern(fs, inside, pattern, suffixes)
         return _of_path(fs, inside)
     except OSError as error:
-        return f"no file matches, and what is there cannot be listed: {error}"
+        return f"no file matches, and the folder cannot be listed: {error}"
 
 
 def _of_folder(fs: Any, folder: str, suffixes: tuple[str, ...]) -> str:
     files = [path[len(folder) :].lstrip("/") for path in fs.find(folder)]
     if not files:
-        return "this folder is empty. Look whether it is the one that you mean."
+        return "this folder is empty. Check that it is the right one."
     hidden = [name for name in files if name.endswith(suffixes)]
     if hidden:
         return (
             f"no file matches: {_count(hidden, 'readable file')} in this folder, such as {hidden[0]!r}, but "
-            "names that begin with . or _ are skipped, as are files in folders of such names. Name the files "
-            "themselves or rename them."
+            "names that begin with . or _ are skipped, as are files in folders with such names. Name the "
+            "files directly, or rename them."
         )
     return (
         f"no file matches: {_count(files, 'file')} in this folder, but none of a readable type "
@@ -71,7 +71,7 @@ def _of_pattern(fs: Any, inside: str, pattern: str, suffixes: tuple[str, ...]) -
     folders = fs.glob(inside)
     if folders:
         return (
-            f"no file matches: {_count(folders, 'folder')} and no file. Name what is in there: "
+            f"no file matches: {_count(folders, 'folder')} and no file. Name the files in it: "
             f"'{pattern.rstrip('/')}/**/*{suffixes[0]}'."
         )
     parts = PurePosixPath(inside).parts
@@ -86,8 +86,8 @@ def _of_pattern(fs: Any, inside: str, pattern: str, suffixes: tuple[str, ...]) -
 def _of_path(fs: Any, path: str) -> str:
     local = isinstance(fs, LocalFileSystem)
     if local and os.path.islink(path):  # noqa: PTH114  one test for str paths of fsspec
-        return f"is a link to {str(Path(path).readlink())!r}, which is not there."
-    if not local:  # ``exists`` takes every error for no
+        return f"is a link to {str(Path(path).readlink())!r}, which does not exist."
+    if not local:  # ``exists`` hides errors; ``info`` raises them
         with contextlib.suppress(FileNotFoundError):
             fs.info(path)
     ancestors = [str(parent) for parent in PurePosixPath(path).parents if str(parent) not in (".", "/")]
@@ -97,7 +97,7 @@ def _of_path(fs: Any, path: str) -> str:
     if not fs.isdir(above):
         return f"no file matches: {above} is a file, not a folder."
     if local and not os.access(above, os.R_OK | os.X_OK):
-        return f"no file matches: this process may not look into {above} (permission denied)."
+        return f"no file matches: this process may not list {above} (permission denied)."
     missing = PurePosixPath(path).relative_to(above).parts
     names = [PurePosixPath(each).name for each in fs.ls(above, detail=False)]
     near = difflib.get_close_matches(missing[0], names, n=_NAMES_SHOWN)
@@ -110,7 +110,7 @@ def _in_words(folder: str, names: list[str]) -> str:
     if not names:
         return f"{folder} is empty."
     some = ", ".join(repr(name) for name in sorted(names)[:_NAMES_SHOWN])
-    return f"{folder} holds {len(names):,}: {some}{', ...' if len(names) > _NAMES_SHOWN else ''}."
+    return f"{folder} contains {len(names):,}: {some}{', ...' if len(names) > _NAMES_SHOWN else ''}."
 
 
 def _count(things: list[str], what: str) -> str:

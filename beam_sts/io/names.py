@@ -1,20 +1,20 @@
-"""Names of our columns beside an input's own: no name of the input is refused, ours give way."""
+"""Names of added columns. If the input has a column of the same name, the added column is renamed."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
 PREFIX = "beam_sts_"
-"""Before a name of ours that the input has."""
+"""The default prefix of an added column whose name the input has already."""
 
 
 def free_name(name: str, taken: Collection[str], prefix: str = PREFIX) -> str:
-    """A name of ours for a column: NAME, else PREFIX_NAME, else PREFIX_2_NAME, PREFIX_3_NAME and so on.
+    """A free name for an added column: NAME, or PREFIX_NAME, or PREFIX_2_NAME, PREFIX_3_NAME and so on.
 
     Args:
-        name: what it is called where nothing else is.
-        taken: names that are there.
-        prefix: with the underscore that parts it from the name.
+        name: the name to use if it is free.
+        taken: the names in use.
+        prefix: the prefix, including the underscore at its end.
 
     >>> free_name("score", ["text"]), free_name("score", ["score"])
     ('score', 'beam_sts_score')
@@ -29,7 +29,7 @@ def free_name(name: str, taken: Collection[str], prefix: str = PREFIX) -> str:
 
 
 def free_names(names: Iterable[str], taken: Iterable[str], prefix: str = PREFIX) -> dict[str, str]:
-    """By name of ours, what it is called beside the names that are there; two of ours never meet.
+    """Free names for several added columns, by original name. They also differ from each other.
 
     >>> free_names(["score", "rule"], ["score", "text"])
     {'score': 'beam_sts_score', 'rule': 'rule'}
@@ -42,12 +42,12 @@ def free_names(names: Iterable[str], taken: Iterable[str], prefix: str = PREFIX)
 
 
 def renamed(names: dict[str, str]) -> dict[str, str]:
-    """Of what ``free_names`` gives, the names that changed."""
+    """The entries of ``free_names`` whose names have changed."""
     return {name: ours for name, ours in names.items() if name != ours}
 
 
 def told(changed: dict[str, str]) -> str:
-    """What to say of names that changed.
+    """The message about names that have changed.
 
     >>> told({"score": "beam_sts_score", "rule": "beam_sts_rule"})
     'the input has columns of these names: score is beam_sts_score, rule is beam_sts_rule'

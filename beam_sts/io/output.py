@@ -1,21 +1,21 @@
-"""The output folder: what is committed in it, how a slice is committed. ``claim`` says who may write to it.
+"""The output folder: what is committed in it, and how a slice is committed. ``claim`` controls access to it.
 
 ::
 
     DIR/scores/part-000000.parquet    (or .jsonl, .csv) all input columns plus the score, in row order
     DIR/matches/part-000000.parquet   the rows at or above the threshold, when there is one
     DIR/rejected/part-000000.parquet  file, row, reason, record, line
-    DIR/report.html                  the run, to look at
-    DIR/summary.json                 written last
-    DIR/_run/run.json                the run's fingerprint: input, model, settings
+    DIR/report.html                   the report
+    DIR/summary.json                  written last
+    DIR/_run/run.json                 the fingerprint of the run: input, model, settings
     DIR/_run/records/part-000000.json counts of one slice, and size, rows and digest of each of its shards
-    DIR/_run/scored/                 of dedup by Beam: scores of candidates, until the run is done
-    DIR/_run/lock                    held by the running process; on an object store, there while one runs
-    DIR/_run/earlier/                of --overwrite on a disk: the earlier run, until this one writes a file
+    DIR/_run/scored/                  dedup with Beam: scores of candidates, until the run is finished
+    DIR/_run/lock                     held by the running process; on an object store, exists during a run
+    DIR/_run/earlier/                 --overwrite on a disk: the earlier run, until this run writes a file
 
-A slice is committed by its score shard, written after everything else of the slice, and counts as done where
-all of its shards are as its record has them. Every file is published in one step, so a killed or doubled
-attempt leaves nothing half done.
+A slice is committed by its shard in the first folder, which is written after all its other files. It counts
+as done if all of its shards match its record. Every file is written in one step, so a killed or repeated
+attempt leaves no partial file.
 """
 
 from __future__ import annotations
@@ -48,27 +48,27 @@ from beam_sts.io.slices import Slice
 from beam_sts.io.storage import StorageOptions
 
 SCORED = "_run/scored"
-"""Folder of scores that a run keeps until it is done, besides its shards."""
+"""The folder of scores that a run keeps until it is finished."""
 SHARD_FOLDERS = ("scores", "matches", "rejected")
 OURS = frozenset((*SHARD_FOLDERS, "_run", "summary.json", "report.html", "README.md"))
-"""What is a run's at the top of its folder, besides the folders of its shards."""
+"""The names that a run uses at the top of its folder, besides the folders of its shards."""
 _ENDINGS = "|".join((*OUTPUT_FORMATS, "json", "html"))
 EARLIER = "earlier"
-"""Folder in _run/ of what a run with --overwrite puts aside."""
+"""The folder in _run/ to which --overwrite moves an earlier run."""
 _TEMPORARY = re.compile(rf"\..+\.({_ENDINGS})\.\d+\.[0-9a-f]{{8}}")
 _NO_COUNTS = ("of", "shards")
-_RECORDS_AT_ONCE = 1 << 13  # some 80 MB; for each so many the folder of the shards is listed
+_RECORDS_AT_ONCE = 1 << 13  # about 80 MB; the folder of the shards is listed once per batch
 _SHARD = re.compile(rf"part-(\d+)\.(?:{_ENDINGS})")
 
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """An output folder, local or remote. Holds no state, so that it travels to the workers.
+    """An output folder, local or remote. It has no state, so that it can be sent to workers.
 
-    ``form`` is the format of its shards, ``csv_safe`` as for ``encode``. ``folders`` are those of its shards;
-    a shard in the first marks its slice as committed. ``storage`` takes the stores' options to the workers,
-    ``lease`` the right to write, which is looked at before every file. ``earlier`` says that a run which
-    this one replaces is still there, put aside.
+    ``form`` is the format of the shards; ``csv_safe`` is as for ``encode``. ``folders`` are the folders of
+    the shards; a shard in the first of them marks its slice as committed. ``storage`` has the options of the
+    stores for workers. ``lease`` is the right to write, which is checked before each file. ``earlier`` says
+    whether an earlier run, which this one replaces, is still kept aside.
     """
 
     root: str
@@ -89,30 +89,33 @@ class OutputFolder:
         folders: tuple[str, ...] = SHARD_FOLDERS,
         storage: StorageOptions | None = None,
     ) -> OutputFolder:
-        """The folder of a path or URL."""
+        """The output folder of a path or URL."""
         return cls(normal_path(path).rstrip("/"), form, csv_safe, folders, storage or StorageOptions())
 
     def path(self, *parts: str) -> str:
-        """Path of something in the folder."""
+        """The path of a file or folder within the output folder."""
         return "/".join([self.root, *parts])
 
     def shard(self, folder: str, index: int) -> str:
-        """Path of a shard; six digits sort by name up to a million shards."""
+        """The path of a shard. Six digits sort by name up to a million shards."""
         return self.path(folder, f"part-{index:06d}.{self.form}")
 
     def committed(self) -> set[int]:
-        """Indices of the slices whose marker is there."""
+        """The indices of the slices whose commit marker exists."""
         return set(self.numbers(self.folders[0]))
 
     def whole(
         self, of: Mapping[int, Any], *, kind: str = "part", verify: bool = False
     ) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
-        """What of some slices is done: their records by index, and what is wrong with the others' records.
+        """Find out which slices are complete.
 
         Args:
-            of: what each slice must be of, as ``commit`` was told.
-            kind: of the records.
+            of: the identity of each slice, as given to ``commit``, by index.
+            kind: the kind of the records.
             verify: compare all bytes of the shards.
+
+        Returns:
+            The records of the complete slices, and the faults of the others, by index.
         """
         found = read_records([self.record(index, kind) for index in of])
         records: dict[int, dict[str, Any]] = {}
@@ -121,7 +124,7 @@ class OutputFolder:
             if record is None:
                 wrong[index] = f"{self.record(index, kind)} is missing or damaged"
             elif record.get("of") != wanted:
-                wrong[index] = f"{self.record(index, kind)} is of something else"
+                wrong[index] = f"{self.record(index, kind)} belongs to another slice"
             else:
                 records[index] = record
         shards = {index: self._shards_of(record) for index, record in records.items()}
@@ -134,18 +137,21 @@ class OutputFolder:
         return records, wrong
 
     def is_whole(self, part: Slice) -> bool:
-        """Whether one slice is done, its marker there."""
+        """Whether a slice is complete and its commit marker exists."""
         fs, inside = file_system(self.shard(self.folders[0], part.index))
         return bool(fs.exists(inside)) and part.index in self.whole({part.index: slice_identity(part)})[0]
 
     def resume(self, slices: Iterable[Slice], *, verify: bool) -> tuple[set[int], set[int]]:
-        """Indices of the slices that an earlier run committed: those that are whole, and the damaged ones.
+        """Find the slices that an earlier run committed.
 
-        What is damaged loses its marker, so that workers make it again.
+        Damaged slices lose their commit marker, so that workers write them again.
 
         Args:
-            slices: of the input.
+            slices: the slices of the input.
             verify: compare all bytes of the shards.
+
+        Returns:
+            The indices of the complete slices, and of the damaged ones.
         """
         there = self.committed()
         left = (part for part in slices if part.index in there)
@@ -169,14 +175,14 @@ class OutputFolder:
         of: Any = None,
         kind: str = "part",
     ) -> None:
-        """Publish shards and their record, which comes before the last of them: the commit marker.
+        """Write shards and their record. The record comes before the last shard, which is the commit marker.
 
         Args:
-            index: of the slice.
-            shards: by folder.
-            record: counts; takes what is true of the shards besides.
-            of: what the shards are of, as JSON; another slice or other pairs give another value.
-            kind: of the record, whose name it begins.
+            index: the index of the slice.
+            shards: the shards, by folder.
+            record: counts; the identity and the description of the shards are added to it.
+            of: the identity of the content, for JSON. It differs for other slices and other pairs.
+            kind: the kind of the record, with which its name starts.
         """
         data = {self.shard(folder, index): self._encode(table) for folder, table in shards.items()}
         described = {
@@ -192,7 +198,7 @@ class OutputFolder:
         return encode(table, self.form, csv_safe=self.csv_safe)
 
     def drop(self, folder: str, numbers: Iterable[int], kind: str) -> None:
-        """Drop shards of a folder, and their records of that kind."""
+        """Delete shards of a folder, and their records of a kind."""
         if self.lease:
             self.lease.check()
         for number in numbers:
@@ -202,16 +208,16 @@ class OutputFolder:
                     fs.rm_file(inside)
 
     def has_record(self, index: int, kind: str = "part") -> bool:
-        """Whether a record is there."""
+        """Whether a record exists."""
         fs, inside = file_system(self.record(index, kind))
         return bool(fs.exists(inside))
 
     def record(self, index: int, kind: str = "part") -> str:
-        """Path of a record."""
+        """The path of a record."""
         return self.path("_run", "records", f"{kind}-{index:06d}.json")
 
     def records(self, indices: Iterable[int]) -> Iterator[dict[str, Any]]:
-        """The counts of committed slices, some at a time.
+        """The counts in the records of committed slices, some at a time.
 
         Raises:
             UserError: a record is missing or damaged.
@@ -220,16 +226,16 @@ class OutputFolder:
         for path, record in zip(paths, read_records(paths), strict=True):
             if record is None:
                 raise UserError(
-                    f"{path}: is missing or damaged. Run the same command again to make it again."
+                    f"{path}: is missing or damaged. Run the same command again to write it again."
                 )
             yield {name: value for name, value in record.items() if name not in _NO_COUNTS}
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """Publish a JSON file at the top of the folder."""
+        """Write a JSON file at the top of the folder."""
         self.write_text(name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def write_text(self, name: str, content: str) -> None:
-        """Publish a text file at the top of the folder."""
+        """Write a text file at the top of the folder."""
         self._publish(self.path(name), content.encode())
 
     def _publish(self, path: str, data: bytes) -> None:
@@ -240,20 +246,20 @@ class OutputFolder:
         publish(path, data)
 
     def local_path(self, *parts: str) -> Path:
-        """Path of something in a folder on a disk."""
+        """The path of a file or folder within an output folder on a local disk."""
         return Path(file_system(self.path(*parts))[1])
 
     def has_shards(self) -> bool:
-        """Whether a run has committed something; rows that it rejected are no such thing."""
+        """Whether a run has committed anything besides rejected rows."""
         return any(self.numbers(folder) for folder in (*self.folders, SCORED) if folder != "rejected")
 
     def finish(self, schemas: dict[str, pa.Schema]) -> None:
-        """Give every shard folder at least one shard, perhaps empty, and drop what killed attempts left."""
+        """Make sure that each folder has at least one shard, and delete the leftovers of killed attempts."""
         for folder, schema in schemas.items():
             numbers = self.numbers(folder)
             if numbers in ([], [0]):
                 empty = self._encode(schema.empty_table())
-                # No shard with rows is so short: it is the empty one, perhaps damaged.
+                # A shard with rows is longer, so a short one is the empty shard, perhaps damaged.
                 if not numbers or self._size(self.shard(folder, 0)) <= len(empty):
                     self._publish(self.shard(folder, 0), empty)
         self.drop_temporaries()
@@ -263,12 +269,12 @@ class OutputFolder:
         return int(fs.info(inside)["size"])
 
     def numbers(self, folder: str) -> list[int]:
-        """Numbers of the shards in a folder."""
+        """The numbers of the shards in a folder."""
         matches = (_SHARD.fullmatch(Path(entry).name) for entry in self.entries(folder))
         return [int(match.group(1)) for match in matches if match]
 
     def entries(self, *parts: str) -> list[str]:
-        """What is in the folder, or in one of its folders."""
+        """The entries of the output folder, or of a folder in it."""
         fs, inside = file_system(self.path(*parts) if parts else self.root)
         fs.invalidate_cache()
         try:
@@ -278,14 +284,14 @@ class OutputFolder:
         return entries
 
     def _drop_earlier(self) -> None:
-        """Drop what was put aside, in one step: another process sees all of it or nothing."""
+        """Delete the earlier run that was moved aside, in one step for other processes."""
         aside, dropped = (self.local_path("_run", name) for name in (EARLIER, f"{EARLIER}.dropped"))
-        with contextlib.suppress(OSError):  # another worker was first
+        with contextlib.suppress(OSError):  # another worker has done it
             aside.replace(dropped)
         shutil.rmtree(dropped, ignore_errors=True)
 
     def clear(self) -> None:
-        """Drop all that a run leaves, but for its lock."""
+        """Delete all files of a run except its lock."""
         pages = ("summary.json", "report.html", "README.md")
         for name in (*self.folders, SCORED, "_run/records", *pages, RUN_FILE):
             fs, inside = file_system(self.path(name))
@@ -293,7 +299,7 @@ class OutputFolder:
                 fs.rm(inside, recursive=True)
 
     def drop_temporaries(self) -> None:
-        """Drop the files that killed attempts left half written."""
+        """Delete the incomplete files that killed attempts left."""
         for folder in ("", *self.folders, "_run", "_run/records", SCORED):
             for entry in self.entries(*folder.split("/")) if folder else self.entries():
                 if _TEMPORARY.fullmatch(Path(entry).name):
@@ -303,7 +309,7 @@ class OutputFolder:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Make an error of the file system one of --output."""
+        """Convert an error of the file system to a user error about --output."""
         try:
             yield
         except OSError as error:

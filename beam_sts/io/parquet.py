@@ -1,4 +1,4 @@
-"""Parquet in slices of rows."""
+"""Parquet files, in slices of rows."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from beam_sts.io.streams import described
 
 _BLOCK = 1 << 20
 _BATCH_BYTES = 256 << 20
-_NEXT_I32 = 0x15  # of Thrift's compact protocol: the next field, an integer of 32 bits
+_NEXT_I32 = 0x15  # Thrift's compact protocol: the next field is a 32-bit integer
 
 
 class Parquet:
-    """Slices are row ranges; those of a unit are read in one pass over its row groups."""
+    """Slices are row ranges. The slices of a unit are read in one pass over their row groups."""
 
     name = "Parquet"
     suffixes: tuple[str, ...] = (".parquet", ".pq")
 
     def scan(self, path: str, rows_per_slice: int) -> FileScan:
-        """Plan a file from its footer; of a local one, digest its bytes too."""
+        """Plan a file from its footer. For a local file, also compute the digests of its bytes."""
         with _open(path) as file:
             metadata, schema = file.parquet.metadata, file.parquet.schema_arrow
             check_names(schema.names, path)
@@ -54,13 +54,13 @@ class Parquet:
             return FileScan(schema, slices, seen.content(Slice(0, path, 0, metadata.num_rows)))
 
     def units(self, slices: list[Slice]) -> list[list[Slice]]:
-        """A few neighbouring slices together, so that a big row group is not decoded again for each."""
+        """Group a few neighbouring slices, so that a large row group is not decoded again for each."""
         return [slices[i : i + SLICES_PER_UNIT] for i in range(0, len(slices), SLICES_PER_UNIT)]
 
     def read(
         self, unit: Sequence[Slice], schema: pa.Schema, texts: Sequence[tuple[str, ...]]
     ) -> Iterator[SliceData]:
-        """Stream the row groups that hold the unit and cut its slices out of them."""
+        """Stream the row groups that contain the unit, and cut its slices out of them."""
         path, stop = unit[0].path, unit[-1].row + unit[-1].rows
         with _open(path) as file:
             seen = _Seen(file)
@@ -78,9 +78,9 @@ class Parquet:
 
 @dataclass(frozen=True)
 class _File:
-    """An open file: ``source`` gives its bytes, ``now`` asks for its version, which was ``version`` at first.
+    """An open file. ``source`` reads its bytes. ``version`` is that at opening, ``now()`` the current one.
 
-    The version of a local file is its size and time of change, of a remote one what its store tells.
+    The version of a local file is its size and modification time. That of a remote file comes from its store.
     """
 
     path: str
@@ -104,7 +104,7 @@ def _open(path: str) -> Iterator[_File]:
 
     with ExitStack() as stack:
         try:
-            # Arrow's own reader for local files: several times faster than through a Python file object.
+            # Arrow's reader for local files is several times faster than a Python file object.
             source = stack.enter_context(pa.OSFile(inside) if is_local(path) else fs.open(inside, "rb"))
             before = version()
             parquet = stack.enter_context(pq.ParquetFile(source, pre_buffer=False))
@@ -116,10 +116,10 @@ def _open(path: str) -> Iterator[_File]:
 
 
 def _check_fixed_lists(file: _File, name: str) -> None:
-    """See that a column of lists of a fixed size can be read: Arrow cannot where there are nulls.
+    """Check that a column with lists of a fixed size can be read: Arrow cannot read them with nulls.
 
     Raises:
-        UserError: it cannot.
+        UserError: it cannot be read.
     """
     try:
         for _ in file.parquet.iter_batches(columns=[name]):
@@ -128,14 +128,14 @@ def _check_fixed_lists(file: _File, name: str) -> None:
         raise fault_of_file(
             error,
             f"{file.path}: column {name!r} has lists of a fixed size and cannot be read: {error}. Write it "
-            "as plain lists, or without nulls.",
+            "with lists of variable size, or without nulls.",
         ) from error
 
 
 class _Seen:
-    """What a file holds, as digests: of its footer, with every size and place, and of each row group.
+    """Digests of a file: of its footer, which has all sizes and positions, and of each row group.
 
-    Only a local file's row groups are read for it; a remote one has the version that its store tells.
+    Row groups are read for this in local files only. For a remote file, the version from its store is used.
     """
 
     def __init__(self, file: _File) -> None:
@@ -150,12 +150,12 @@ class _Seen:
             self._check()
 
     def content(self, part: Slice) -> str:
-        """The digest of the row groups that hold a slice."""
+        """The digest of the row groups that contain a slice."""
         _, groups = _row_groups(self._metadata, part.row, part.row + part.rows)
         return digest_of(self._footer, *map(self._group, groups))
 
     def _chunks(self, index: int) -> list[tuple[int, int]]:
-        """Where the columns of a row group are: first byte and size."""
+        """The position and size in bytes of each column of a row group."""
         group = self._metadata.row_group(index)
         columns = (group.column(at) for at in range(group.num_columns))
         return [
@@ -167,7 +167,7 @@ class _Seen:
         chunks = [chunk for index in range(self._metadata.num_row_groups) for chunk in self._chunks(index)]
         total = sum(size for _, size in chunks)
         if min((min(chunk) for chunk in chunks), default=0) < 0 or total > self._file.size:
-            raise UserError(f"{self._file.path}: damaged: its footer names more bytes than the file has.")
+            raise UserError(f"{self._file.path}: damaged: its footer refers to more bytes than the file has.")
 
     def _digest(self, index: int) -> bytes:
         digest = blake2b(digest_size=16)
@@ -189,11 +189,11 @@ def _bytes_at(source: Any, start: int, size: int) -> bytes:
 
 
 def _largest_text(file: _File, groups: Sequence[int]) -> int:
-    """Bytes of the largest texts that a row may hold by their dictionaries: a small page may stand for many.
+    """The bytes of the largest texts that a row may hold; a small encoded page may expand to large texts.
 
     Args:
         file: the file.
-        groups: its row groups that are read.
+        groups: the row groups that are read.
     """
     largest = 1
     for index in groups:
@@ -202,7 +202,7 @@ def _largest_text(file: _File, groups: Sequence[int]) -> int:
         texts = [column for column in columns if column.physical_type == "BYTE_ARRAY"]
         sizes = [
             column.total_uncompressed_size
-            if "DELTA_BYTE_ARRAY" in column.encodings  # a text may be made of those before it
+            if "DELTA_BYTE_ARRAY" in column.encodings  # a text may be built from earlier texts
             else _page_size(file.source, column.dictionary_page_offset)
             for column in texts
             if column.dictionary_page_offset or "DELTA_BYTE_ARRAY" in column.encodings
@@ -212,7 +212,7 @@ def _largest_text(file: _File, groups: Sequence[int]) -> int:
 
 
 def _page_size(source: Any, offset: int) -> int:
-    """Bytes of a page when it is decompressed: the second number of its header, after the kind of page."""
+    """The decompressed size of a page in bytes: the second number in its header, after its type."""
     head = _bytes_at(source, offset, 32)
     numbers: list[int] = []
     place = 0
@@ -228,7 +228,7 @@ def _page_size(source: Any, offset: int) -> int:
 
 
 def _row_groups(metadata: Any, start: int, stop: int) -> tuple[int, list[int]]:
-    """The row groups that hold rows start to stop, and the first row of the first of them."""
+    """The row groups that contain rows start to stop, and the first row of the first of these groups."""
     groups: list[int] = []
     begin = first = 0
     for index in range(metadata.num_row_groups):

@@ -1,4 +1,4 @@
-"""Row ranges cut out of a stream of record batches: how the columnar formats read their slices."""
+"""Row ranges from a stream of record batches, for the columnar formats."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from beam_sts.io.files import fault_of_file
 from beam_sts.io.slices import SLICE_BYTES, Slice, SliceData, check_slices
 
 LARGEST_SLICE = 1 << 30
-"""Bytes that a slice may hold when it is decoded: planning knows the mean size of rows only."""
+"""The most bytes of a decoded slice. Planning knows only the mean size of rows."""
 
 
 def row_ranges(path: str, rows: int, rows_per_slice: int, largest_row: float) -> list[Slice]:
@@ -20,9 +20,10 @@ def row_ranges(path: str, rows: int, rows_per_slice: int, largest_row: float) ->
 
     Args:
         path: the file.
-        rows: of the file.
-        rows_per_slice: most rows of a slice.
-        largest_row: mean bytes of a row where rows are largest; big rows make shorter slices.
+        rows: the number of rows of the file.
+        rows_per_slice: the most rows in a slice.
+        largest_row: the mean bytes of a row in the part with the largest rows. Large rows make shorter
+            slices.
     """
     fitting = max(1, int(SLICE_BYTES / largest_row)) if largest_row else rows_per_slice
     size = min(rows_per_slice, fitting)
@@ -35,16 +36,16 @@ def row_ranges(path: str, rows: int, rows_per_slice: int, largest_row: float) ->
 def read_ranges(
     batches: Iterator[pa.RecordBatch], row: int, unit: Sequence[Slice], schema: pa.Schema
 ) -> Iterator[SliceData]:
-    """The slices of a unit.
+    """Read the slices of a unit.
 
     Args:
-        batches: a stream of the file's rows.
-        row: number of the stream's first row.
+        batches: a stream of rows of the file.
+        row: the number of the first row in the stream.
         unit: slices in ascending order.
-        schema: the file's.
+        schema: the schema of the file.
 
     Raises:
-        UserError: the file is damaged or ends too early, or its rows are far larger than planned.
+        UserError: the file is damaged or ends too early, or its rows are much larger than planned.
     """
     rest: pa.RecordBatch | None = None
     for part in unit:
@@ -56,8 +57,9 @@ def read_ranges(
                 raise fault_of_file(error, f"{part.path}: rows from {row} cannot be read: {error}") from error
             if batch is None:
                 raise UserError(
-                    f"{part.path}: changed while it was read, or is damaged: it ends before row {row:,} of "
-                    "those that its footer promises. Start again; if it stays so, write the file again."
+                    f"{part.path}: changed while it was read, or is damaged: it ends before row {row:,}, "
+                    "although its footer counts more rows. Start again. If the error persists, "
+                    "write the file again."
                 )
             skip, used = max(0, part.row - row), min(len(batch), stop - row)
             if used > skip:
@@ -65,7 +67,7 @@ def read_ranges(
                 size += _decoded_bytes(pieces[-1])
                 if size > LARGEST_SLICE:
                     raise UserError(
-                        f"{part.path}: rows {part.row:,} to {row + used:,} hold over "
+                        f"{part.path}: rows {part.row:,} to {row + used:,} take more than "
                         f"{LARGEST_SLICE >> 20:,} MiB. Give a --rows_per_shard of less than "
                         f"{min(part.rows, row + used - part.row):,}, or shorten the texts."
                     )
@@ -76,7 +78,7 @@ def read_ranges(
 
 
 def _decoded_bytes(batch: pa.RecordBatch) -> int:
-    """Bytes of a batch, its dictionaries of texts decoded: a small one may stand for rows of any size."""
+    """The bytes of a batch with dictionaries decoded; a small one may expand to rows of any size."""
     size = int(batch.nbytes)
     for column in batch.columns:
         kind = column.type

@@ -1,4 +1,4 @@
-"""Reading input of any format: find files, plan their slices, read the slices."""
+"""Reading input in any format: find files, plan slices, read slices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from beam_sts.io.slices import FileScan, Format, ReadOptions, Slice, SliceData, 
 
 @dataclass(frozen=True)
 class InputPlan:
-    """All of the input: its files, one schema, slices in row order, and units of reading."""
+    """The plan of an input: its files, one schema, slices in row order, and units that are read together."""
 
     files: list[InputFile]
     schema: pa.Schema
@@ -37,12 +37,12 @@ class InputPlan:
 
     @property
     def rows(self) -> int:
-        """Rows of the whole input."""
+        """The number of rows of the input."""
         return sum(s.rows for s in self.slices)
 
 
 def formats(options: ReadOptions | None = None) -> tuple[Format, ...]:
-    """Every readable format."""
+    """All readable formats."""
     options = options or ReadOptions()
     return (
         Parquet(),
@@ -63,7 +63,7 @@ def format_of(path: str, options: ReadOptions | None = None) -> Format:
         if path.lower().endswith(known.suffixes):
             return known
     raise UserError(
-        f"{path}: the format is not known by its ending. Readable: {readable(_endings())}. "
+        f"{path}: its ending is not that of a known format. Readable: {readable(_endings())}. "
         "Rename the file or convert it."
     )
 
@@ -75,20 +75,23 @@ def _endings() -> tuple[str, ...]:
 def plan_input(
     pattern: str, rows_per_slice: int, options: ReadOptions | None = None, flag: str = "--input"
 ) -> InputPlan:
-    """Find the input's files, read their schemas and cut them into slices.
+    """Find the files of an input, read their schemas and cut them into slices.
 
-    Files that differ in their columns are united by the rule of ``beam_sts.io.schema``. A folder named
-    ``name=value`` adds a column of texts to the files below it that do not have that column themselves.
+    Files with different columns are unified by the rule in ``beam_sts.io.schema``. A folder named
+    ``name=value`` adds a column of texts to the files below it that do not have that column.
 
     Args:
-        pattern: path, folder, pattern or fsspec URL.
-        rows_per_slice: most rows of a slice.
-        options: how to read.
+        pattern: a path, folder, pattern or fsspec URL.
+        rows_per_slice: the most rows in a slice.
+        options: how to read the files.
         flag: the option that gives the pattern, for messages.
 
+    Returns:
+        The plan.
+
     Raises:
-        UserError: nothing matches, a file cannot be read, no file has columns, or two files' columns cannot
-            be united.
+        UserError: nothing matches, a file cannot be read, no file has columns, or the columns of two files
+            cannot be unified.
     """
     files = find_files(pattern, _endings(), flag)
     units: list[list[Slice]] = []
@@ -102,7 +105,7 @@ def plan_input(
 
     for file, known, scan in zip(files, known_of, ahead(scanned, range(len(files))), strict=True):
         contents.append(scan.content)
-        if not scan.schema.names:  # an empty file of lines
+        if not scan.schema.names:  # an empty file in a line format
             continue
         own = set(scan.schema.names)
         check_width(len(own), file.path)
@@ -127,16 +130,19 @@ def read_slices(
     text_columns: Sequence[str] = (),
     options: ReadOptions | None = None,
 ) -> Iterator[SliceData]:
-    """Read the slices of one unit, in order, each as a table of the whole input's schema.
+    """Read the slices of one unit, in order, each as a table with the schema of the whole input.
 
     Args:
-        unit: slices of one file, in order, perhaps with gaps.
-        schema: the whole input's.
-        text_columns: columns that must hold texts, nested ones by path.
-        options: as the input was planned with.
+        unit: slices of one file, in order, possibly with gaps.
+        schema: the schema of the whole input.
+        text_columns: the columns that must contain texts; nested ones by path.
+        options: the options with which the input was planned.
+
+    Yields:
+        The data of each slice.
 
     Raises:
-        UserError: the file cannot be read, or is not what it was when it was planned.
+        UserError: the file cannot be read, or has changed since it was planned.
     """
     path, partitions = unit[0].path, unit[0].partitions
     texts = [way for name in text_columns if (way := find_path(schema, name))]

@@ -1,4 +1,4 @@
-"""The shards of rejected rows: where each came from, why, and the row itself."""
+"""The shards of rejected rows: the origin of each row, the reason, and the row itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from beam_sts.io.slices import SliceData
 
 
 def rejected_schema(schema: pa.Schema) -> pa.Schema:
-    """Schema of rejected rows: a row is a record of the input's schema, or a raw line that did not parse."""
+    """The schema of rejected rows. A row is a record of the input's schema, or an unparsable line."""
     return pa.schema(
         [
             pa.field("file", pa.string(), nullable=False),
@@ -25,10 +25,10 @@ def rejected_table(data: SliceData, bad: list[int], reasons: list[str], schema: 
     """The rejected rows of a slice, in row order.
 
     Args:
-        data: the slice as read; its own bad rows are among the result.
-        bad: further rows of its table.
-        reasons: why, for each of ``bad``.
-        schema: of ``rejected_schema``.
+        data: the slice as read. Its bad rows are part of the result.
+        bad: indices of further bad rows in its table.
+        reasons: the reason for each of ``bad``.
+        schema: from ``rejected_schema``.
     """
     records = data.table.take(pa.array(bad, pa.int64())).to_struct_array()
     if isinstance(records, pa.ChunkedArray):

@@ -1,8 +1,9 @@
-"""One schema for all files of an input: united types, partition columns, nested columns by path.
+"""One schema for all files of an input: unified types, partition columns, nested columns by path.
 
-The rule: columns go by name; one that a file lacks is null in its rows; types that differ are widened where
-Arrow can do so without loss of kind (int32 and int64, int and float, string and large_string, a struct with
-more fields), and refused otherwise. A column that JSON Lines hold in several types is JSON text.
+Columns are matched by name. If a file lacks a column, the column is null in its rows. Different types are
+widened if Arrow can do so without changing their kind (int32 and int64, int and float, string and
+large_string, a struct with more fields), and are refused otherwise. A column for which JSON Lines contain
+several types is JSON text.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 def check_names(names: Sequence[str], path: str) -> None:
-    """See that no two columns of a file have one name, and none a name of ours.
+    """Check that the column names of a file are distinct and not reserved.
 
     Raises:
-        UserError: two have, or one.
+        UserError: a name occurs twice or is reserved.
     """
     if RAW in names:
-        raise UserError(f"{path}: column {RAW!r} has a name that is used within a run. Rename it.")
+        raise UserError(f"{path}: column {RAW!r} has a reserved name. Rename it.")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise UserError(f"{path}: column {twice[0]!r} is there twice. Rename one of them.")
+        raise UserError(f"{path}: column {twice[0]!r} occurs twice. Rename one of them.")
 
 
 def partition_values(path: str) -> dict[str, str | None]:
-    """The columns that the folders of a path add, Hive's way: ``name=value``, percent-decoded, as text.
+    """The partition columns in a path, from folders in Hive's form ``name=value``, percent-decoded, as text.
 
     >>> partition_values("/data/lang=en/day=2024-01-02/part.parquet")
     {'lang': 'en', 'day': '2024-01-02'}
@@ -51,36 +52,39 @@ def partition_values(path: str) -> dict[str, str | None]:
 
 
 def check_width(columns: int, path: str) -> None:
-    """See that a file has not more columns than memory holds.
+    """Check that a file does not have too many columns.
 
     Raises:
-        UserError: it has.
+        UserError: it does.
     """
     if columns > MOST_COLUMNS:
         raise UserError(
-            f"{path}: has {columns:,} columns, over the limit of {MOST_COLUMNS:,}. Put those that belong "
-            "together into one list or object, or leave them out."
+            f"{path}: has {columns:,} columns, over the limit of {MOST_COLUMNS:,}. Combine columns "
+            "that belong together into one list or object, or leave some out."
         )
 
 
 def raw_last(schema: pa.Schema) -> pa.Schema:
-    """The schema with the column of raw rows, if there is one, after all others."""
+    """The schema with the internal column of original rows, if any, after all others."""
     at = schema.get_field_index(RAW)
     return schema if at < 0 else schema.remove(at).append(schema.field(at))
 
 
 def unite(first: pa.Schema, second: pa.Schema, path: str, *, lines: bool = False) -> pa.Schema:
-    """Two files' schemas as one.
+    """Unify the schemas of two files.
 
     Args:
-        first: of the files before.
-        second: of the file at ``path``.
-        path: for the message.
-        lines: both are of JSON Lines, whose types are found from the values: a column whose types do not go
-            together is JSON text, as within one file.
+        first: the schema of the files so far.
+        second: the schema of the file at ``path``.
+        path: the file, for the message.
+        lines: whether both are from JSON Lines, whose types are found from the values. If so, a column with
+            incompatible types becomes JSON text, as within one file.
+
+    Returns:
+        The unified schema.
 
     Raises:
-        UserError: a column's types do not go together.
+        UserError: the types of a column are incompatible.
     """
     if first.equals(second, check_metadata=True):
         return first
@@ -104,7 +108,7 @@ def _unite_fields(first: pa.Field, second: pa.Field, path: str, lines: bool) -> 
     if is_json(first) or is_json(second):
         return pa.field(first.name, pa.string(), metadata=JSON_TEXT)
     kinds = [first.type, second.type]
-    if kinds[0] != kinds[1]:  # a dictionary beside plain values, or beside another dictionary, is decoded
+    if kinds[0] != kinds[1]:  # a dictionary is decoded unless both files have the same one
         kinds = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in kinds]
         kinds = [loosened_type(kind) for kind in kinds]
     pair = [pa.schema([pa.field(first.name, kind)]) for kind in kinds]
@@ -117,19 +121,19 @@ def _unite_fields(first: pa.Field, second: pa.Field, path: str, lines: bool) -> 
             return pa.field(first.name, pa.string(), metadata=JSON_TEXT)
         raise UserError(
             f"{path}: column {first.name!r} is {second.type} here and {first.type} in the files before it. "
-            "Score the files apart, or cast it (CSV columns are text)."
+            "Process the files separately, or cast it (CSV columns are text)."
         ) from error
 
 
 def conform(
     table: pa.Table, schema: pa.Schema, path: str, constants: Iterable[tuple[str, str | None]] = ()
 ) -> pa.Table:
-    """A file's table under the input's schema: its order, absent columns null, types widened.
+    """Convert the table of a file to the input's schema: column order, nulls for absent columns, wider types.
 
     Args:
         table: rows of the file.
-        schema: of the whole input.
-        path: for the message.
+        schema: the schema of the whole input.
+        path: the file, for the message.
         constants: columns that have one value in all rows of the file.
 
     Raises:

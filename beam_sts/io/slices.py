@@ -1,4 +1,4 @@
-"""Input files as slices of rows: the unit of work, of output and of recovery."""
+"""Slices: ranges of rows of input files. A slice is the unit of work, of output and of recovery."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ import pyarrow as pa
 from beam_sts.errors import UserError
 from beam_sts.io.streams import check_encoding
 
-# Slices of one row group are read in one pass; more of them would leave a big file to one worker.
+# The slices of one row group are read in one pass. More slices would leave a large file to one worker.
 SLICES_PER_UNIT = 8
-# A slice is in memory as a whole, so large rows make slices of fewer rows.
+# A slice is held in memory as a whole, so large rows make slices with fewer rows.
 SLICE_BYTES = 64 << 20
 MOST_SLICES = 1_000_000
-"""Shards that six digits number; a damaged footer claims rows for more."""
+"""The most shards that six digits can number. Damaged footers may claim more."""
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What the files do not say themselves.
+    """Options for reading that the files themselves do not contain.
 
-    ``delimiter`` separates the fields of CSV and TSV files, by default a comma or a tab; ``quotes`` says
-    whether double quotes enclose fields; ``encoding`` is that of line formats, a codec of Python, by default
-    UTF-8.
-    ``raw`` carries each row of JSON Lines as it is besides its columns, for output in the same format.
+    ``delimiter`` separates the fields of CSV and TSV files, by default a comma or a tab. ``quotes`` says
+    whether double quotes enclose fields. ``encoding`` is the Python codec of line formats, by default UTF-8.
+    ``raw`` carries the original text of each row of JSON Lines, for output in the same format.
     """
 
     delimiter: str | None = None
@@ -37,10 +36,10 @@ class ReadOptions:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> ReadOptions:
-        r"""How to read, from a command's ``delimiter``, ``quotes``, ``encoding`` and ``output_format``.
+        r"""Make options from the ``delimiter``, ``quotes``, ``encoding`` and ``output_format`` of a command.
 
         Raises:
-            UserError: the delimiter is none, or the encoding is not known.
+            UserError: the delimiter is not valid, or the encoding is not known.
 
         >>> ReadOptions.of({"delimiter": r"\t", "quotes": "off", "encoding": "latin1"})
         ReadOptions(delimiter='\t', quotes=False, encoding='iso8859-1', raw=False)
@@ -66,11 +65,11 @@ class ReadOptions:
 class Slice:
     """Consecutive rows of one file, which become one output shard.
 
-    ``index`` numbers the shards over all files; rows count from 0 within the file; the bytes (of the
-    decompressed file) and the first line's number (from 1) matter to line formats only. ``partitions`` are
-    the columns that the file's folders add. ``content`` is the digest of what planning saw of these rows, to
-    which reading compares what it sees: of the records of lines, of the batches of Arrow files, of the bytes
-    of local Parquet files, and of the footer and the store's version of remote ones.
+    ``index`` numbers the shards over all files. Rows count from 0 within the file. The byte range (of the
+    decompressed file) and the number of the first line (from 1) are used by line formats only. ``partitions``
+    are the partition columns of the file's folders. ``content`` is the digest of these rows at planning,
+    which is compared at reading: of the records of lines, of the batches of Arrow files, of the bytes of
+    local Parquet files, and of the footer and the store's version of remote ones.
     """
 
     index: int
@@ -86,7 +85,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that cannot be scored: its number within the file, why, and the raw line if it did not parse."""
+    """A row that cannot be processed: its number in the file, the reason, and the line if unparsable."""
 
     row: int
     reason: str
@@ -105,7 +104,7 @@ class SliceData:
 
 @dataclass(frozen=True)
 class FileScan:
-    """What planning learnt of a file: its rows, their schema, and slices numbered from 0."""
+    """The result of planning a file: its schema, and its slices, numbered from 0."""
 
     schema: pa.Schema
     slices: list[Slice]
@@ -113,21 +112,21 @@ class FileScan:
 
     @property
     def rows(self) -> int:
-        """Rows of the file."""
+        """The number of rows of the file."""
         return sum(s.rows for s in self.slices)
 
 
 class Format(Protocol):
-    """A file format: how to plan a file and how to read its slices."""
+    """A file format: how to plan a file, and how to read its slices."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name of the format in messages."""
         ...
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Endings of its files."""
+        """The endings of its files."""
         ...
 
     def scan(self, path: str, rows_per_slice: int) -> FileScan:
@@ -139,7 +138,7 @@ class Format(Protocol):
         ...
 
     def units(self, slices: list[Slice]) -> list[list[Slice]]:
-        """Group a file's slices by what is best read in one pass."""
+        """Group the slices of a file into units that are best read in one pass."""
         ...
 
     def read(
@@ -148,15 +147,15 @@ class Format(Protocol):
         """Read the slices of one unit, in order, each with the columns of the file.
 
         Args:
-            unit: slices of one file, in order, perhaps with gaps.
-            schema: the whole input's, for formats whose files have none.
-            texts: paths of the columns that must hold texts, for formats whose columns hold anything.
+            unit: slices of one file, in order, possibly with gaps.
+            schema: the schema of the whole input, for formats whose files have none.
+            texts: the paths of the columns that must contain texts, for formats with columns of mixed types.
         """
         ...
 
 
 def changed(path: str, row: int) -> UserError:
-    """The error of a file that is not what it was when it was planned, seen at the rows from ``row``."""
+    """The error for a file that has changed since it was planned, noticed at the rows from ``row``."""
     return UserError(
         f"{path}: changed while it was read: its rows from {row:,} are not those that this run has planned. "
         "Start again."
@@ -164,20 +163,20 @@ def changed(path: str, row: int) -> UserError:
 
 
 def check_slices(count: int, path: str) -> None:
-    """See that an input does not make more shards than are numbered.
+    """Check that an input does not make more shards than can be numbered.
 
     Raises:
-        UserError: it would.
+        UserError: it does.
     """
     if count > MOST_SLICES:
         raise UserError(
             f"{path}: would make {count:,} shards or more, over the limit of {MOST_SLICES:,}. Give a larger "
-            "--rows_per_shard, or fewer files; unless so many rows are there, the file is damaged."
+            "--rows_per_shard, or fewer files. If it does not have so many rows, the file is damaged."
         )
 
 
 def digest_of(*parts: bytes) -> str:
-    """A digest of several byte strings: BLAKE2b, the fastest of Python's on any processor."""
+    """A digest of several byte strings: BLAKE2b, the fastest hash of Python's hashlib on any processor."""
     digest = blake2b(digest_size=16)
     for part in parts:
         digest.update(b"%d " % len(part))

@@ -1,4 +1,4 @@
-"""Texts in a file of their own, read back by memory map: a corpus need not fit into memory."""
+"""Texts in a local file, read through a memory map, so that a corpus need not fit into memory."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from beam_sts.io.output import OutputFolder
 
 @contextmanager
 def work_folder(output: OutputFolder) -> Iterator[Path]:
-    """A folder on a local disk for texts, beside the output where that is local; dropped at the end."""
+    """A temporary folder on a local disk for texts, within the output folder if that is local."""
     local = Path(file_system(output.path("_run", "work"))[1]) if is_local(output.root) else None
     folder = local or Path(tempfile.mkdtemp(prefix="beam_sts"))
-    shutil.rmtree(folder, ignore_errors=True)  # a killed run's
+    shutil.rmtree(folder, ignore_errors=True)  # the leftovers of a killed run
     folder.mkdir(parents=True)
     try:
         yield folder
@@ -30,10 +30,10 @@ def work_folder(output: OutputFolder) -> Iterator[Path]:
 
 
 class TextFile:
-    """A growing column of texts on the local disk; memory holds eight bytes for each.
+    """A growing column of texts in a local file. Takes eight bytes of memory per text.
 
     Args:
-        path: of the file, which is written again.
+        path: the file, which is overwritten.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -62,7 +62,7 @@ class TextFile:
                 self._ends.append(offsets[1:] - offsets[0] + self._ends[-1][-1])
 
     def column(self) -> pa.LargeStringArray:
-        """All texts so far, on the file's own pages."""
+        """All texts so far, backed by the pages of the file."""
         self._stream.flush()
         ends = np.concatenate(self._ends)
         self._ends = [ends]
@@ -71,21 +71,21 @@ class TextFile:
         return pa.LargeStringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), data)
 
     def release(self) -> None:
-        """Give back the memory of the pages that ``column`` was read by; they are read again at need.
+        """Release the memory of the pages that ``column`` has loaded. They are loaded again when needed.
 
-        Whoever reads here and there has the whole file in memory in the end, unless that is short.
+        Otherwise random reads would load the whole file in the end, unless memory is short.
         """
         if self._map is not None and hasattr(self._map, "madvise"):
             self._map.madvise(mmap.MADV_DONTNEED)
 
     def close(self) -> None:
-        """Drop the file."""
+        """Delete the file."""
         self._stream.close()
         self._path.unlink(missing_ok=True)
 
 
 class TextList:
-    """A growing column of texts in memory, with the methods of :class:`TextFile`."""
+    """A growing column of texts in memory, with the interface of :class:`TextFile`."""
 
     def __init__(self) -> None:
         self._chunks: list[pa.Array] = []
@@ -100,4 +100,4 @@ class TextList:
         return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
 
     def release(self) -> None:
-        """Nothing: the texts stay in memory."""
+        """Does nothing, since the texts stay in memory."""

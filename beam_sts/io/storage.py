@@ -1,4 +1,4 @@
-"""Options of object stores: from the command line to every worker, and never into what is shown."""
+"""Options of object stores. They are sent to every worker and never shown."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from beam_sts.secrets import has_secret, hide_secrets, parts_of, remember, secre
 __all__ = ["StorageOptions", "hide_secrets", "refuse_secrets"]
 
 _PLAIN_NAME = re.compile(r"[\w./~ -]{1,200}")
-# Of botocore: waits of up to 20 s between tries, some two minutes in all, also when nothing answers.
+# For botocore: waits of up to 20 s between attempts, about two minutes in all, also without any response.
 _PATIENCE = {"retries": {"mode": "standard", "max_attempts": 10}}
 
 
 class StorageOptions:
-    """fsspec's options by protocol, such as ``{"s3": {"endpoint_url": "http://127.0.0.1:9000"}}``.
+    """fsspec options by protocol, such as ``{"s3": {"endpoint_url": "http://127.0.0.1:9000"}}``.
 
-    They hold for every file system of this process once ``apply`` was called. A worker process applies them
-    when it unpickles them, that is, before the step that carries them touches a file.
+    They hold for all file systems of this process after ``apply`` was called. A worker applies them when it
+    unpickles them, which is before the step that carries them accesses a file.
 
     >>> StorageOptions({"s3": {"secret": "hunter2"}})
     StorageOptions(s3: secret)
@@ -34,19 +34,19 @@ class StorageOptions:
 
     @classmethod
     def parse(cls, text: str) -> StorageOptions:
-        """Read JSON, or the JSON file of that path.
+        """Parse JSON, or the JSON file at a path.
 
-        Raises:
-            UserError: it is neither, or not an object of objects; the message does not show the content.
+        UserError: it is neither, or not an object of objects. The message does not show the content.
+        UserError: it is neither, or not an object of objects; the message does not show the content.
         """
         place = "--storage_options"
         if not text.lstrip().startswith("{"):
-            # What is no plain name may be the options themselves, misspelt: it is not shown.
+            # Text that is not a plain file name may be misspelt options, so it is not shown.
             place += f" {text}" if _PLAIN_NAME.fullmatch(text) else ""
             try:
                 text = Path(text).expanduser().read_text(encoding="utf-8")
             except (OSError, ValueError, RuntimeError) as error:
-                raise UserError(f"{place}: neither a JSON object nor a file that can be read.") from error
+                raise UserError(f"{place}: is neither a JSON object nor a readable file.") from error
         try:
             loaded = json.loads(text)
         except ValueError as error:
@@ -58,7 +58,7 @@ class StorageOptions:
         return cls(loaded)
 
     def apply(self) -> StorageOptions:
-        """Let every file system of this process have these options."""
+        """Set these options for all file systems of this process."""
         fsspec.config.conf.setdefault("s3", {}).setdefault("config_kwargs", _PATIENCE)
         for protocol, options in self._by_protocol.items():
             remember(secrets_of(options))
@@ -78,21 +78,21 @@ def _applied(by_protocol: dict[str, dict[str, Any]]) -> StorageOptions:
 
 
 def refuse_secrets(url: str, flag: str = "") -> None:
-    """See that a path is no URL with a secret: it would be in every summary and message.
+    """Refuse a URL that contains a secret, which would appear in summaries and messages.
 
     Args:
         url: a path, a URL or a chain of URLs.
-        flag: the option that it was given by.
+        flag: the option that gives it.
 
     Raises:
-        UserError: it is one; the message shows nothing of it but its protocols.
+        UserError: it contains one. The message shows only its protocols.
     """
     if not has_secret(url):
         return
     remember(parts_of(url))
     raise UserError(
         f"{flag}{' ' if flag else ''}{shown(url)}: has a user name, password, token or query parameter that "
-        "may be secret, and paths are written into summaries and messages. Put it into a file such as "
+        "may be secret, and paths are written to summaries and messages. Put it into a file such as "
         '{"s3": {"key": "...", "secret": "..."}} or {"https": {"headers": {"Authorization": "..."}}} and '
-        "give --storage_options FILE, or use the store's own configuration (environment, credentials file)."
+        "give --storage_options FILE, or use the configuration of the store (environment, credentials file)."
     )

@@ -1,4 +1,4 @@
-"""Bytes of a file, decompressed, as blocks and as numbered lines; and what a file is by its first bytes."""
+"""The decompressed bytes of a file, as blocks or numbered lines, and the detection of file types."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from beam_sts.io.files import fault_of_file, file_system
 
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 LINE_LIMIT = 256 << 20
-"""Bytes of the longest line that is read; what is longer is a rejected row, so that memory stays bounded."""
+"""The most bytes of a line. A longer line is a rejected row, so that memory stays bounded."""
 
 BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 20
-_UTF_16_SHARE = 0.4  # of zeros among the first bytes, all at even or all at odd places
-_KEPT = 1000  # bytes of an overlong line that are shown
+_UTF_16_SHARE = 0.4  # fraction of zeros among the first bytes, all at even or all at odd positions
+_KEPT = 1000  # bytes that are kept of a line over the limit
 _MAGIC = (
     (b"PAR1", "Parquet (.parquet)"),
     (b"ARROW1", "an Arrow file (.arrow, .feather)"),
@@ -42,13 +42,13 @@ _MAGIC = (
 LATIN = re.compile(
     rb"[A-Za-z][\x91-\x94\xc0-\xfe]{1,2}(?![\x80-\xff])|(?<![\x80-\xff])[\x91-\x94\xc0-\xfe][A-Za-z]"
 )
-"""A letter, or a quotation mark, of Windows-1252 among ASCII letters: no UTF-8 text has it."""
+"""A letter or quotation mark of Windows-1252 next to ASCII letters, which does not occur in valid UTF-8."""
 
 
 class Line(NamedTuple):
-    """A line with its end, its number from 1, and where it is among the decompressed bytes.
+    """A line with its line break, its number from 1, and its position in the decompressed bytes.
 
-    ``size`` is more than the length of ``data`` where the line is over ``LINE_LIMIT``.
+    ``size`` exceeds the length of ``data`` if the line is over ``LINE_LIMIT``.
     """
 
     number: int
@@ -58,7 +58,7 @@ class Line(NamedTuple):
 
 
 def codec_of(path: str) -> str | None:
-    """The compression that a file's ending names.
+    """The compression that the ending of a file names; None if there is none.
 
     >>> codec_of("pairs.csv.gz"), codec_of("pairs.csv")
     ('gzip', None)
@@ -67,11 +67,11 @@ def codec_of(path: str) -> str | None:
 
 
 def looks_like(path: str, *, packed: bool = False) -> str | None:
-    """What a file is by its first bytes: a known magic number, else its kind of text, else None.
+    """The type of a file by its first bytes: from a magic number, or the kind of text; None if unknown.
 
     Args:
         path: the file.
-        packed: of a compressed file, look at the compressed bytes.
+        packed: for a compressed file, examine the compressed bytes.
     """
     if packed or codec_of(path) is None:
         fs, inside = file_system(path)
@@ -88,14 +88,14 @@ def looks_like(path: str, *, packed: bool = False) -> str | None:
     if start.startswith(b"{"):
         return "JSON Lines (.jsonl)"
     if start.startswith(b"["):
-        return "a JSON array; one object a line is read: jq -c '.[]' FILE > FILE.jsonl"
+        return "a JSON array; convert it to one object per line: jq -c '.[]' FILE > FILE.jsonl"
     if b"\0" in head or not start:
         return None
     return f"text that begins with {start.splitlines()[0][:60].decode('utf-8', 'replace')!r}"
 
 
 def described(path: str, wanted: str) -> str:
-    """What a file is that could not be read as ``wanted``, as a clause of a message."""
+    """The detected type of a file that could not be read as ``wanted``, as a clause of a message."""
     fs, inside = file_system(path)
     try:
         if fs.size(inside) == 0:
@@ -106,17 +106,17 @@ def described(path: str, wanted: str) -> str:
     if found is None:
         return ""
     if wanted in found:
-        return " (it begins as one, so it is cut short or damaged)"
+        return " (it begins like one, so it is truncated or damaged)"
     return f" (by its first bytes it is {found})"
 
 
 def refuse_binary(path: str, wanted: str, *, whatever_encoding: bool = False) -> None:
-    """See that the text in a file does not begin with the bytes of another format.
+    """Check that a text file does not begin with the bytes of another format.
 
     Args:
         path: the file.
         wanted: the format that its ending names.
-        whatever_encoding: let UTF-16 pass: its lines are bad rows, each by itself.
+        whatever_encoding: accept UTF-16, each line of which then becomes a bad row.
 
     Raises:
         UserError: it does.
@@ -125,7 +125,9 @@ def refuse_binary(path: str, wanted: str, *, whatever_encoding: bool = False) ->
         head: bytes = stream.read(16)
     for magic, name in _MAGIC:
         if head.startswith(magic) and not (whatever_encoding and "UTF-16" in name):
-            raise UserError(f"{path}: not {wanted} as its ending says; by its first bytes it is {name}.")
+            raise UserError(
+                f"{path}: not {wanted}, although its ending says so; by its first bytes it is {name}."
+            )
     found = None if whatever_encoding else sniff_encoding(path)
     if found and found.startswith("utf-16"):
         raise UserError(
@@ -134,10 +136,10 @@ def refuse_binary(path: str, wanted: str, *, whatever_encoding: bool = False) ->
 
 
 def check_encoding(name: str) -> str | None:
-    """The codec of an encoding's name; None is UTF-8, with or without a byte order mark.
+    """The codec of an encoding; None for UTF-8 with or without a byte order mark.
 
     Raises:
-        UserError: Python has none of that name for texts.
+        UserError: Python has no text encoding of that name.
 
     >>> check_encoding("latin-1"), check_encoding("UTF8")
     ('iso8859-1', None)
@@ -148,11 +150,11 @@ def check_encoding(name: str) -> str | None:
             return None if codec in ("utf-8", "utf-8-sig", "ascii") else codec
     except (LookupError, ValueError):
         pass
-    raise UserError(f"--encoding {name}: is not known; give such as utf-8, utf-16, cp1252 or latin-1.")
+    raise UserError(f"--encoding {name}: is not known. Examples are utf-8, utf-16, cp1252 and latin-1.")
 
 
 def sniff_encoding(path: str) -> str | None:
-    """The encoding of a file by its first bytes: None for UTF-8, UTF-16, else Latin-1: it has every byte."""
+    """Detect the encoding of a file: None for UTF-8, or UTF-16, or else Latin-1, which has all bytes."""
     with open_stream(path) as stream:
         head: bytes = stream.read(_BLOCK)
     if encoding := _utf_16(head):
@@ -174,7 +176,7 @@ def _utf_16(head: bytes) -> str | None:
 
 
 class _Recoded:
-    """A stream of text in another encoding as UTF-8; what is none becomes bytes that are not UTF-8 either."""
+    """Converts a stream from another encoding to UTF-8. Invalid input becomes bytes that are not UTF-8."""
 
     def __init__(self, stream: Any, encoding: str) -> None:
         self._stream = stream
@@ -182,7 +184,7 @@ class _Recoded:
         self._held, self._place, self._ended = b"", 0, False
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes, none at the end."""
+        """At most ``size`` bytes; none at the end."""
         while self._place == len(self._held) and not self._ended:
             block = self._stream.read(_BLOCK)
             self._ended = not block
@@ -198,10 +200,10 @@ codecs.register_error("beam_sts.invalid", lambda error: ("\udc80", getattr(error
 
 @contextmanager
 def open_stream(path: str, start: int = 0, encoding: str | None = None) -> Iterator[Any]:
-    """Open a file for reading from a byte of its decompressed content, as UTF-8, on.
+    """Open a file, from a byte of its decompressed UTF-8 content.
 
     Raises:
-        UserError: the file cannot be read, or its compression is damaged (while it is read).
+        UserError: the file cannot be read, or (during reading) its compressed data is damaged.
     """
     fs, inside = file_system(path)
     codec = codec_of(path)
@@ -214,7 +216,7 @@ def open_stream(path: str, start: int = 0, encoding: str | None = None) -> Itera
             with ExitStack() as stack:
                 stream = raw
                 if codec:
-                    # Arrow reads all three with several members or frames, and reports a truncated one.
+                    # Arrow reads files of several members or frames in all three, and reports truncation.
                     packed = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)
                     stream = stack.enter_context(packed)
                 if encoding:
@@ -227,7 +229,7 @@ def open_stream(path: str, start: int = 0, encoding: str | None = None) -> Itera
 
 
 def _mistaken(path: str) -> str:
-    """What a compressed file really is, if its ending is wrong."""
+    """The actual type of a compressed file with a wrong ending, as a clause of a message."""
     ending = next((ending for ending in COMPRESSIONS if path.lower().endswith(ending)), None)
     try:
         found = looks_like(path, packed=True) or "unknown"
@@ -241,16 +243,16 @@ def _mistaken(path: str) -> str:
 def read_lines(
     path: str, *, start: int = 0, stop: int | None = None, number: int = 1, encoding: str | None = None
 ) -> Iterator[Line]:
-    r"""The lines of a file, ended by ``\n``, ``\r\n`` or ``\r``; memory holds one block and one line.
+    r"""The lines of a file, ended by ``\n``, ``\r\n`` or ``\r``. Memory holds one block and one line.
 
     Args:
         path: the file.
-        start: first byte.
-        stop: byte after the last one; default: the file's end.
-        number: number of the first line.
-        encoding: of the file, if not UTF-8; the lines, and all places in the file, are of UTF-8.
+        start: the first byte.
+        stop: the byte after the last one; by default the end of the file.
+        number: the number of the first line.
+        encoding: the encoding of the file; None for UTF-8. Lines and positions are in UTF-8.
     """
-    held: list[bytes] = []  # the beginning of a line whose end is not read yet
+    held: list[bytes] = []  # the beginning of a line whose end has not been read yet
     size, after_return = 0, False
     with open_stream(path, start, encoding) as stream:
         left = None if stop is None else stop - start
@@ -258,7 +260,7 @@ def read_lines(
             left = None if left is None else left - len(block)
             pieces = block.splitlines(keepends=True)
             if after_return and not block.startswith(b"\n"):
-                pieces.insert(0, b"")  # the \r before this block was a line's end by itself
+                pieces.insert(0, b"")  # the \r before this block was a line break
             after_return = block.endswith(b"\r")
             for last, piece in enumerate(pieces, start=1 - len(pieces)):
                 size += len(piece)

@@ -1,4 +1,4 @@
-"""Counts of slices, added up. Pure functions."""
+"""Adding up the counts of slices. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 BINS = 1000
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-# Two a doubling: 4, 6, 8, 12, 16, 24, ... 98,304; the last takes what is longer too.
+# Two bounds per doubling: 4, 6, 8, 12, 16, 24, ... 98,304. The last bin includes all longer texts.
 LENGTH_BOUNDS = tuple(bound for power in range(2, 17) for bound in (2**power, 3 * 2 ** (power - 1)))
 TIME_BINS = 60
 
 
 def score_histogram(scores: NDArray[np.float32], *, logits: bool = False) -> dict[str, int]:
-    """Count scores in 1,000 equal bins of 0 to 1; logits are brought there by a sigmoid first.
+    """Count scores in 1,000 equal bins from 0 to 1. A sigmoid maps logits to this range first.
 
     Returns:
         Counts by bin number, empty bins left out.
@@ -31,7 +31,7 @@ def score_histogram(scores: NDArray[np.float32], *, logits: bool = False) -> dic
 
 
 def quantiles(histogram: dict[str, int], *, logits: bool = False) -> dict[str, float]:
-    """Quantiles of scores counted by ``score_histogram``, exact to one bin (0.001).
+    """Quantiles of the scores counted by ``score_histogram``, exact to one bin (0.001).
 
     >>> quantiles({"0": 50, "999": 50})["0.5"]
     0.0005
@@ -49,10 +49,10 @@ def quantiles(histogram: dict[str, int], *, logits: bool = False) -> dict[str, f
 
 
 def length_histogram(tokens: NDArray[np.int64]) -> dict[str, int]:
-    """Count pairs by length; the bins' bounds are ``LENGTH_BOUNDS``, and a pair of 0 tokens was not scored.
+    """Count pairs by tokens, in bins with the upper bounds ``LENGTH_BOUNDS``. 0 tokens: not scored.
 
     Returns:
-        Counts by a bin's highest length, empty bins left out.
+        Counts by the upper bound of the bin, empty bins left out.
 
     >>> length_histogram(np.array([0, 5, 6, 7, 300]))
     {'6': 2, '8': 1, '384': 1}
@@ -63,14 +63,15 @@ def length_histogram(tokens: NDArray[np.int64]) -> dict[str, int]:
 
 
 def throughput(done: Iterable[tuple[float, float, int]], bins: int = TIME_BINS) -> dict[str, Any]:
-    """Rows done over time, each piece of work spread evenly over the time it took.
+    """The number of rows processed over time. Each piece of work is spread evenly over its duration.
 
     Args:
-        done: start and end in seconds since the epoch, and rows, of each piece of work.
-        bins: equal parts of the time from the first start to the last end.
+        done: for each piece of work, its start and end in seconds since the epoch, and its rows.
+        bins: the number of equal parts of the time from the first start to the last end.
 
     Returns:
-        ``start`` in seconds since the epoch, the ``seconds`` of one bin and the ``rows`` in each; or nothing.
+        The ``start`` in seconds since the epoch, the ``seconds`` per bin and the ``rows`` in each bin; empty
+        if there is no work.
 
     >>> throughput([(100.0, 104.0, 80), (102.0, 104.0, 20)], bins=2)
     {'start': 100.0, 'seconds': 2.0, 'rows': [40.0, 60.0]}
@@ -92,7 +93,7 @@ def throughput(done: Iterable[tuple[float, float, int]], bins: int = TIME_BINS) 
 
 
 class Pace:
-    """Counts what is done, and when; its timeline is what ``throughput`` makes of it."""
+    """Counts processed items over time. Its timeline is that of ``throughput``."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -100,30 +101,30 @@ class Pace:
         self._last = time.time()
 
     def add(self, count: int) -> None:
-        """Note that ``count`` more are done, since the note before."""
+        """Record that ``count`` more are done since the last call."""
         now = time.time()
         self._pieces.append((self._last, now, count))
         self.done, self._last = self.done + count, now
 
     def timeline(self) -> dict[str, Any]:
-        """What was done in each part of the time."""
+        """The items processed in each part of the time."""
         return throughput(self._pieces)
 
 
 class Steps:
-    """Counts what is done of a part of a run, and names what is current, such as a file."""
+    """Counts the processed items of a phase, with the name of the current one, such as a file."""
 
     def __init__(self) -> None:
         self.done = 0
         self.at = ""
 
     def add(self, count: int, at: str) -> None:
-        """Note that ``count`` more are done, the last of them of ``at``."""
+        """Record that ``count`` more are done, the last of them in ``at``."""
         self.done, self.at = self.done + count, at
 
 
 def add_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Sum the numbers of slice records, nested ones by key.
+    """Add up the numbers of slice records; nested ones by key.
 
     >>> add_records([{"rows": 2, "h": {"1": 1}}, {"rows": 3, "h": {"1": 2, "7": 1}}])
     {'rows': 5, 'h': {'1': 3, '7': 1}}

@@ -1,1 +1,1 @@
-"""Mining training pairs: texts in, pairs of them with scores, training sets out."""
+"""Mining of training pairs: texts in, scored pairs and training sets out."""

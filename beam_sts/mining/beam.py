@@ -1,4 +1,4 @@
-"""MinePairs: scored training pairs from a collection of texts, on any runner."""
+"""MinePairs: mines scored training pairs from a collection of texts, on any runner."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _REJECTED = "rejected"
 
 
 class MinedRows(NamedTuple):
-    """Dicts of sentence1, sentence2, score, origin and split; and what could not be used, with the reason."""
+    """``pairs``: dicts with sentence1, sentence2, score, origin, split. ``rejected``: ``Rejected`` rows."""
 
     pairs: beam.PCollection
     rejected: beam.PCollection
@@ -50,14 +50,14 @@ class MinedRows(NamedTuple):
 
 @takes(MinePairsSettings)
 class MinePairs(beam.PTransform):
-    """Texts, or ``(document, place, text)`` -> :class:`MinedRows`.
+    """Texts, or tuples of ``(document, place, text)`` -> :class:`MinedRows`.
 
-    Texts with one normal form are one text, that of the smallest document and place. Pairs are proposed
-    within each split: the nearest by the model's token vectors, those that share rare shingles, texts that
-    follow each other in a document, and random ones. No text is in both splits.
+    Texts with the same normal form count as one text: the one with the smallest document and place. Pairs are
+    proposed within each split: the nearest neighbours by the model's token vectors, pairs that share rare
+    shingles, texts that follow each other in a document, and random pairs. No text is in both splits.
 
     Args:
-        model: as for ``PairScorer``.
+        model: see ``PairScorer``.
         **settings: see ``MinePairsSettings``.
 
     >>> texts = ["A cat sat on the mat.", "A cat sat on a mat.", "Stocks fell sharply."]
@@ -73,7 +73,7 @@ class MinePairs(beam.PTransform):
         self._settings = made(MinePairsSettings, "MinePairs", {"model": model, **settings})
 
     def expand(self, texts: beam.PCollection) -> MinedRows:
-        """Name texts by their hash, propose, score."""
+        """Build the steps: name each text by its hash, propose pairs, score them."""
         settings = self._settings
         placed = texts | "Place" >> beam.ParDo(_Place(settings.share_of_test, settings.seed)).with_outputs(
             _REJECTED, main="placed"
@@ -88,7 +88,7 @@ class MinePairs(beam.PTransform):
 
 
 class Placed(NamedTuple):
-    """A text at a place: ``name`` is the hash of its normal form; the lowest ``order`` gives its split."""
+    """A text and where it occurs. ``name`` hashes its normal form; the lowest ``order`` decides its split."""
 
     name: bytes
     order: Any
@@ -99,7 +99,7 @@ class Placed(NamedTuple):
 
 
 class _Place(beam.DoFn):
-    """A text, or (document, place, text) -> its place, or a rejection."""
+    """A text, or (document, place, text) -> a :class:`Placed`, or a rejected element."""
 
     def __init__(self, test_share: float, seed: int) -> None:
         self._test_share = test_share
@@ -132,7 +132,7 @@ def _fault(text: Any) -> str | None:
 
 
 def _misplaced(document: Any, place: Any) -> str | None:
-    """Why a document and a place in it are none, or None."""
+    """Why a document or a place in it is invalid, or None."""
     if not isinstance(document, int | str | bytes | None):
         return f"the document is {type(document).__name__}; give an integer or a text"
     if isinstance(document, str) and (fault := text_fault(document)):
@@ -155,12 +155,12 @@ class ProposedPairs(NamedTuple):
 
 
 class ProposePairs(beam.PTransform):
-    """:class:`Placed` -> :class:`ProposedPairs`; the rules are those of ``beam_sts.mining.core``.
+    """:class:`Placed` -> :class:`ProposedPairs`, by the rules of ``beam_sts.mining.core``.
 
     Args:
-        settings: what proposes; token vectors are those of its model.
+        settings: how many pairs of each origin to propose; token vectors come from its model.
         random_shards: see ``random_pairs``.
-        blocks: of the nearest.
+        blocks: number of blocks in the nearest-neighbour comparison.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class ProposePairs(beam.PTransform):
         self._settings, self._random_shards, self._blocks = settings, random_shards, blocks
 
     def expand(self, placed: beam.PCollection) -> ProposedPairs:
-        """Every text once, pairs of each kind, their union with the texts."""
+        """Build the steps: keep each text once, propose pairs of each origin, join them with the texts."""
         settings = self._settings
         known = distinct_texts(placed)
         adjacent = (
@@ -267,7 +267,7 @@ def _random(
 
 
 class _WithinSplit(beam.DoFn):
-    """Joined pairs -> those of one split; only adjacent ones can lie in both."""
+    """Joined pairs -> those within one split. Only adjacent pairs can have texts in both splits."""
 
     def process(self, row: tuple[Any, ...]) -> Iterator[Any]:
         if row[2][0] == row[3][0]:

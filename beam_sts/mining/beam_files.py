@@ -1,4 +1,4 @@
-"""MineSlices: read slices of files, mine, write the training sets. The Beam driver of ``beam-sts mine``."""
+"""MineSlices: reads slices of files, mines pairs, writes the training sets. For ``beam-sts mine`` on Beam."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ from beam_sts.mining.triplets import (
 from beam_sts.scoring.scorer import PairScorer
 
 COUNTS = "_run/counts.json"
-"""What a run by a Beam runner counts: all but what the shards' records hold."""
+"""The counts of a run on a Beam runner, except those that the shards' records hold."""
 
 Shares: TypeAlias = dict[int, list[IntArray]]
-"""Of each shard and split, how many of its pairs of each band are in the even sample."""
+"""For each shard and split: how many pairs of each score band are in the even sample."""
 
 _SCORED = pa.schema(
     [
@@ -80,7 +80,7 @@ _SCORED = pa.schema(
 
 @dataclass(frozen=True)
 class MineRun:
-    """What a run by a Beam runner depends on, besides its units.
+    """What a run on a Beam runner depends on, besides its units.
 
     ``cuts`` as on one machine; ``blocks`` of the comparison for the nearest; ``queries``: their input.
     """
@@ -102,7 +102,7 @@ class MineRun:
 class MineSlices(beam.PTransform):
     """Units of :class:`MineRun` -> the shards of the training sets, as one machine writes them, and counts.
 
-    A worker holds one shard of pairs with their texts, or the pairs of a range of texts.
+    A worker holds one shard of pairs with their texts, or the pairs of one range of texts.
     """
 
     def __init__(self, run: MineRun) -> None:
@@ -217,7 +217,7 @@ def _by_shard(pair: tuple[Any, ...], seed: int, shards: int) -> tuple[int, tuple
 
 
 class _ScoreShard(beam.DoFn):
-    """A shard of pairs, scored and written or read again -> its number and its scored pairs, a table."""
+    """A shard of pairs -> its number and a table of its scored pairs, scored here or read from the output."""
 
     def __init__(self, run: MineRun) -> None:
         self._run = run
@@ -268,9 +268,9 @@ def _shares(counts: list[tuple[int, IntArray]], settings: MineSettings) -> Share
 
 
 def _pairs_of(table: pa.Table) -> tuple[MinedPairs, NDArray[np.uint64], IntArray]:
-    """The pairs of scored rows, their texts numbered by name; the names, and where each text is.
+    """Returns the pairs of scored rows with numbered texts, the texts' names, and the row index of each text.
 
-    Places count over the first texts of all rows, then their second ones.
+    The row indices count the first texts of all rows, then the second texts.
     """
     packed = [name for column in ("name_a", "name_b") for name in table[column].to_pylist()]
     names = unpack_names(packed)
@@ -311,7 +311,7 @@ def _count_train(raw: bytes) -> IntArray:
 
 
 def _rule(counts: list[IntArray], settings: MineSettings) -> TripletRule:
-    """What is a positive, by the scores of all pairs where the settings want a share of them."""
+    """Returns the triplet rule; the positives' lowest score follows from all scores if a share is set."""
     if settings.positive_share is None:
         return settings.rule
     none = count_scores(np.empty(0, np.float32))
@@ -321,7 +321,7 @@ def _rule(counts: list[IntArray], settings: MineSettings) -> TripletRule:
 def _triplets(
     group: tuple[int, Iterable[bytes]], run: MineRun, rule: TripletRule
 ) -> Iterator[tuple[Any, bytes]]:
-    """The triplets of a range of anchors, by the shard that they are written to."""
+    """Mine the triplets of a range of anchors, grouped by the shard that they are written to."""
     part, raws = group
     table = load_tables(raws)
     pairs, names, first = _pairs_of(table)

@@ -1,4 +1,4 @@
-"""The data set card of a run: with it ``datasets.load_dataset(DIR, "triplet")`` finds each set's files."""
+"""The data set card of a run: ``datasets.load_dataset(DIR, "triplet")`` reads a set by it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from beam_sts.mining.forms import Form
 from beam_sts.mining.shards import schemas
 
 THIN = 100
-"""Rows of a training set of triplets below which it is called thin."""
+"""A training set with fewer triplets than this is reported as small."""
 
-_FIRST = "triplet"  # what load_dataset gives where no set is named
+_FIRST = "triplet"  # the set that load_dataset loads by default
 _SAYS = {
     "raw": "every candidate pair",
     "pair-score": "every scored pair",
@@ -33,7 +33,7 @@ def data_set_card(summary: Mapping[str, Any], form: Form) -> str:
     rows = summary["rows_written"]
     configs = []
     for subset in SUBSETS:
-        # Splits without a row are left out: the datasets library cannot read a file without one.
+        # Splits without rows are left out: the datasets library cannot read a file without rows.
         filled = [split for split in SPLITS if rows[subset][split]]
         if filled:
             configs += [f"- config_name: {subset}", *(["  default: true"] if subset == _FIRST else [])]
@@ -58,7 +58,7 @@ def data_set_card(summary: Mapping[str, Any], form: Form) -> str:
         "",
         "# Mined training pairs",
         "",
-        f"Pairs of {summary['texts']:,} texts, scored by `{model}`, made by beam_sts "
+        f"Pairs of {summary['texts']:,} texts, scored by `{model}`, mined by beam_sts "
         f"{summary['versions']['beam_sts']}.",
         "No query is in both splits." if summary["queries"] else "No text is in both splits.",
         "",

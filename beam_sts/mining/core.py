@@ -1,19 +1,19 @@
-"""From texts to pairs, and from scored pairs to training sets in wiki-sim's shapes. Pure functions.
+"""From texts to pairs, and from scored pairs to training sets in the shapes of wiki-sim. Pure functions.
 
-Texts are numbered in the order of their names, the 128-bit hashes of their normal forms; draws and orders
-come from hashes of the names. So a result depends on the texts and the seed, not on the rows' order.
+Texts are numbered in the order of their names, the 128-bit hashes of their normal forms. Random draws and
+orders come from hashes of the names, so a result depends on the texts and the seed, not on the order of rows.
 
 ============================  ==================================================  ===========================
 subset                        rows                                                columns
 ============================  ==================================================  ===========================
 ``raw``                       every candidate pair                                anchor, text, origin
 ``pair-score``                every scored pair                                   sentence1, sentence2, score
-``pair-score-hard``           pairs whose score and word overlap (Jaccard) are    sentence1, sentence2, score
-                              far apart
-``pair-score-sampled``        pair-score, as even over score bands as they allow  sentence1, sentence2, score
-``triplet``                   an anchor, its best pair, pairs that score low      anchor, positive, negative
-``triplet-hard``              the same with the best-scoring pairs that are worse  anchor, positive, negative
-                              than the positive by a margin or differ in a fact
+``pair-score-hard``           pairs whose score and word overlap (Jaccard)        sentence1, sentence2, score
+                              differ widely
+``pair-score-sampled``        pair-score, spread over score bands evenly          sentence1, sentence2, score
+``triplet``                   an anchor, its best pair, a pair with a low score   anchor, positive, negative
+``triplet-hard``              the same, but the negative scores high: less than   anchor, positive, negative
+                              the positive by a margin, or it differs in a fact
 ============================  ==================================================  ===========================
 
 Where queries are mined against a corpus, names say what a text is: the highest bit is 0 of a query, 1 of a
@@ -46,7 +46,7 @@ ORIGINS = (GIVEN, "adjacent", "neighbours", "lexical", "random")
 
 
 class MinedPairs(NamedTuple):
-    """Pairs of texts a < b with their scores and draws (of :func:`draws`), of shape (pairs,) each.
+    """Pairs of texts a < b with their scores and random draws (see :func:`draws`), each of shape (pairs,).
 
     ``differs``: whether the two differ in a fact. ``given``: whether the input says that the second is a
     positive of the first.
@@ -78,18 +78,18 @@ def are_given(origin: pa.Array | pa.DictionaryArray) -> NDArray[np.bool_]:
 
 
 def draws(names: Sequence[NDArray[np.uint64]], seed: int) -> NDArray[np.uint64]:
-    """64 random bits for each row of names: one column for texts, two for pairs, the lower name first."""
+    """Draw 64 random bits for each row of names: one column for texts, two for pairs (lower name first)."""
     return mix64(names, seed)
 
 
 def pack_names(names: NDArray[np.uint64]) -> list[bytes]:
-    """Names, uint64 (n, 2), as 16 bytes each that sort like them."""
+    """Pack names, uint64 of shape (n, 2), into 16 bytes each that sort like the names."""
     raw = names.astype(">u8").tobytes()
     return [raw[at : at + 16] for at in range(0, len(raw), 16)]
 
 
 def unpack_names(packed: Sequence[bytes]) -> NDArray[np.uint64]:
-    """Names, uint64 (n, 2), from :func:`pack_names`."""
+    """Unpack names from :func:`pack_names`: uint64 of shape (n, 2)."""
     return np.frombuffer(b"".join(packed), ">u8").reshape(-1, 2).astype(np.uint64)
 
 
@@ -117,7 +117,7 @@ def same_text(queries: NDArray[np.uint64], texts: NDArray[np.uint64]) -> NDArray
 
 
 def shard_of(draw: NDArray[np.uint64], shards: int) -> IntArray:
-    """Which of equal ranges each draw is in; so shards one after the other are in the order of draws.
+    """Returns the shard of each draw. Shards are equal ranges of draws, in the order of draws.
 
     >>> shard_of(np.array([0, 1 << 62, (1 << 64) - 1], np.uint64), 4).tolist()
     [0, 1, 3]
@@ -127,14 +127,14 @@ def shard_of(draw: NDArray[np.uint64], shards: int) -> IntArray:
 
 
 def split_sentences(texts: pa.Array | pa.ChunkedArray, language: str = "en") -> tuple[IntArray, pa.Array]:
-    """Sentences of texts, in order, ends trimmed, blank ones left out.
+    """Split texts into sentences, in order, trimmed and without blank ones.
 
     Args:
         texts: n texts without nulls.
-        language: two-letter code, as sentencex knows it.
+        language: two-letter code of a language that sentencex knows.
 
     Returns:
-        The number of the text that each sentence is from, and the sentences.
+        The index of the text of each sentence, and the sentences.
     """
     from sentencex import segment
 
@@ -148,10 +148,10 @@ def split_sentences(texts: pa.Array | pa.ChunkedArray, language: str = "en") -> 
 
 
 def split_key(text: str) -> str:
-    """What decides about the split of a text without a document: near-duplicates mostly share it.
+    """Returns the key that decides the split of a text without a document; near-duplicates mostly share it.
 
-    It is the run of three words of the lowest hash, so two texts have the same one as often as they share
-    runs of three words (Jaccard).
+    The key is the run of three words with the lowest hash, so the probability that two texts share it is
+    the Jaccard similarity of their runs of three words (MinHash).
 
     >>> split_key("a cat sat on the mat") == split_key("a cat sat on the mat today")
     True
@@ -162,12 +162,15 @@ def split_key(text: str) -> str:
 
 
 def in_test(keys: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:
-    """Which keys go to the test split: a share of them by hash, whatever the other keys are.
+    """Returns which keys go to the test split: a share of them by hash, independent of the other keys.
 
     Args:
-        keys: documents, or texts where there are none.
-        share: of the keys, 0 to 1.
-        seed: another seed, another split.
+        keys: documents, or the split keys of texts without one.
+        share: share of the keys, 0 to 1.
+        seed: selects the split.
+
+    Returns:
+        A boolean array of shape (keys,).
 
     >>> in_test(["one", "two", "three"], 0.5, 0).tolist() == in_test(["one", "two", "three"], 0.5, 0).tolist()
     True
@@ -179,11 +182,11 @@ def in_test(keys: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:
 
 
 def adjacent_pairs(text: IntArray, document: IntArray) -> tuple[IntArray, IntArray]:
-    """Texts that follow each other in a document.
+    """Pair the texts that follow each other in a document.
 
     Args:
-        text: number of the text at each place, in the order of the documents' rows.
-        document: number of its document, -1 for none; a document's places need not be together.
+        text: number of the text at each place, in row order, shape (places,).
+        document: number of the document at each place, -1 for none; its places need not be contiguous.
 
     Returns:
         Distinct pairs a < b.
@@ -201,13 +204,17 @@ def adjacent_pairs(text: IntArray, document: IntArray) -> tuple[IntArray, IntArr
 def random_pairs(
     names: NDArray[np.uint64], each: int, seed: int, shards: int = 1
 ) -> tuple[IntArray, IntArray]:
-    """Each text with the ``each`` next in the order of seeded draws; distinct pairs a < b.
+    """Pair each text with the next ``each`` texts in the order of seeded draws.
 
     Args:
-        names: of n texts in ascending order, shape (n,); of whole shards.
-        each: at most so many partners after each, so twice as many in all.
-        seed: of the draws.
-        shards: of the draws' range; a pair lies within one, so that a worker need not hold all.
+        names: names of n texts in ascending order, shape (n,); complete shards.
+        each: number of partners after each text; a text has twice as many in total.
+        seed: seed of the draws.
+        shards: number of shards; both texts of a pair are in the same one, so a worker holds one shard at a
+            time.
+
+    Returns:
+        Distinct pairs a < b.
     """
     drawn = draws([names], seed)
     order = np.argsort(drawn, kind="stable")
@@ -248,7 +255,7 @@ def random_partners(
 
 
 def word_overlap(text_a: pa.Array, text_b: pa.Array) -> NDArray[np.float32]:
-    """Jaccard similarity of the word sets of n pairs, of shape (n,); 0 where both have no word."""
+    """Returns the Jaccard similarity of the word sets of n pairs, shape (n,); 0 if neither has a word."""
     a, b = (shingle_counts(normalise(texts), "word", 1) for texts in (text_a, text_b))
     a.data[:] = b.data[:] = 1
     shared = np.asarray(a.multiply(b).sum(axis=1)).ravel()
@@ -258,11 +265,14 @@ def word_overlap(text_a: pa.Array, text_b: pa.Array) -> NDArray[np.float32]:
 
 
 def band_quotas(there: Sequence[int] | IntArray, rows: int) -> IntArray:
-    """How many rows to draw from each band: equal shares, what a band lacks is shared among the others.
+    """Compute how many rows to draw from each band: equal quotas; the rest of small bands goes to the others.
 
     Args:
-        there: rows of each band, shape (bands,).
-        rows: to draw in all, or as many as there are.
+        there: number of rows in each band, shape (bands,).
+        rows: rows to draw in total; all rows if there are fewer.
+
+    Returns:
+        Quotas, shape (bands,).
 
     >>> band_quotas([50, 8, 2], 20).tolist()
     [10, 8, 2]
@@ -272,7 +282,7 @@ def band_quotas(there: Sequence[int] | IntArray, rows: int) -> IntArray:
     left = min(rows, int(have.sum()))
     while left > 0:
         open_bands = np.flatnonzero(quota < have)
-        # Bands that are still open have the same quota, so the last few rows go to the first of them.
+        # Open bands have the same quota, so the last few rows go to the first of them.
         share = left // len(open_bands) or (np.arange(len(open_bands)) < left).astype(np.int64)
         given = np.minimum(have[open_bands] - quota[open_bands], share)
         quota[open_bands] += given
@@ -281,14 +291,14 @@ def band_quotas(there: Sequence[int] | IntArray, rows: int) -> IntArray:
 
 
 def sample_shares(counts: IntArray, rows: int) -> IntArray:
-    """How many rows each shard gives to an even sample: of each band the lowest draws of all shards.
+    """Compute how many rows of each shard an even sample takes: in each band, the lowest draws of all shards.
 
     Args:
         counts: rows by shard and band, shards in the order of their draws, shape (shards, bands).
-        rows: to draw in all, or as many as there are.
+        rows: rows to draw in total; all rows if there are fewer.
 
     Returns:
-        Of the same shape: of each band of a shard, how many of its lowest draws to take.
+        How many of the lowest draws to take from each band of a shard, shape (shards, bands).
 
     >>> sample_shares(np.array([[3, 1], [9, 0]]), 5).tolist()
     [[3, 1], [1, 0]]
@@ -299,14 +309,14 @@ def sample_shares(counts: IntArray, rows: int) -> IntArray:
 
 
 def draw_sample(pairs: MinedPairs, shares: IntArray) -> IntArray:
-    """Draw pairs of a shard: of each band those of the lowest draws.
+    """Draw pairs of a shard: in each band those with the lowest draws.
 
     Args:
-        pairs: scored pairs; scores beyond 0 to 1 count to the outer bands.
-        shares: how many to draw of each band, shape (bands,).
+        pairs: scored pairs; scores outside 0 to 1 count in the first or last band.
+        shares: how many pairs to draw from each band, shape (bands,).
 
     Returns:
-        Places in ``pairs``, in the order of the draws.
+        Indices into ``pairs``, in the order of the draws.
 
     >>> a = np.arange(60)
     >>> score = np.repeat([0.05, 0.55, 0.95], [50, 8, 2])
@@ -325,6 +335,6 @@ def draw_sample(pairs: MinedPairs, shares: IntArray) -> IntArray:
 
 
 def score_bands(score: NDArray[np.float32]) -> IntArray:
-    """The band of each score, 0 to 9."""
+    """Returns the band of each score, 0 to 9."""
     bands: IntArray = np.clip((score * BANDS).astype(np.int64), 0, BANDS - 1)
     return bands

@@ -1,4 +1,4 @@
-"""What mining counts: made by workers, added up, kept in ``summary.json``."""
+"""The counts of mining: workers make them, the driver adds them up, ``summary.json`` holds them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _tokens() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class MineCounts(Counts):
-    """Of rows, texts, pairs and sets.
+    """Counts of rows, texts, pairs and training sets.
 
     ``queries`` are among the texts, of which ``texts_by_split`` then counts the queries alone. ``places`` are
     where texts are, repeated ones too; ``shards`` the pairs of each shard; ``rows_written``
@@ -55,7 +55,7 @@ class MineCounts(Counts):
     shards: dict[str, int] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Check that they add up.
+        """Check that the counts add up.
 
         Raises:
             RuntimeError: they do not.

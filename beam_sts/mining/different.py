@@ -1,4 +1,4 @@
-"""Pairs of texts that differ in a fact: near by their score, and no paraphrases."""
+"""Pairs of texts that differ in a fact: they score high but are no paraphrases."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from beam_sts.dedup.facts.texts import compare_texts
 __all__ = ["COMPARED", "GUARDS", "differing"]
 
 COMPARED = 0.5
-"""Least score of pairs whose facts are compared, unless positives may score less."""
+"""Pairs that score at least this have their facts compared; less if positives may score less."""
 
 
 def differing(
     text_a: pa.Array, text_b: pa.Array, scores: NDArray[np.float32], guard: str, least: float = COMPARED
 ) -> NDArray[np.bool_]:
-    """Which pairs differ in a fact.
+    """Find the pairs that differ in a fact.
 
     Args:
         text_a: first texts of n pairs.
         text_b: second texts.
-        scores: of the pairs, shape (n,), NaN where the model failed.
-        guard: as of ``dedup --guard``.
-        least: pairs that score less are not compared; they differ in nothing here.
+        scores: scores of the pairs, shape (n,); NaN if the model failed.
+        guard: see ``dedup --guard``.
+        least: lowest score to compare; pairs below it are reported as not different.
+
+    Returns:
+        A boolean array of shape (n,).
 
     >>> texts = [pa.array([text], pa.large_string()) for text in ("It cost 3 euros.", "It cost 5 euros.")]
     >>> differing(*texts, np.array([0.9], np.float32), "facts").tolist()

@@ -1,4 +1,4 @@
-"""Training pairs of texts in memory: ``beam_sts.mine``."""
+"""Mining of texts in memory: ``beam_sts.mine``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from beam_sts.settings import made, takes
 
 @dataclass
 class _Rejected:
-    """Places of the rows that cannot be mined, and why."""
+    """Row numbers of the rejected rows, and the reasons."""
 
     rows: list[int] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
@@ -43,11 +43,11 @@ class _Rejected:
 
 
 class Mined:
-    """Scored pairs and training sets, of the input's kind of table.
+    """Scored pairs and training sets; the tables are of the same kind as the input.
 
     Attributes:
-        counts: of ``rows_read``, ``rows_rejected``, ``texts``, ``pairs``; ``rows_written`` of each set and
-            split; and more, as in the command's ``summary.json``.
+        counts: ``rows_read``, ``rows_rejected``, ``texts``, ``pairs``, ``rows_written`` by set and split, and
+            more, as in the command's ``summary.json``.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class Mined:
         return self._frame.made(pa.concat_tables(parts))
 
     def rows(self, subset: str = "pair-score-sampled", split: str = "train") -> Any:
-        """A training set.
+        """Returns a training set.
 
         Args:
             subset: ``raw``, ``pair-score``, ``pair-score-hard``, ``pair-score-sampled``, ``triplet`` or
-                ``triplet-hard`` (``beam_sts.mining.core`` says what is in which).
+                ``triplet-hard`` (see ``beam_sts.mining.core``).
             split: ``train`` or ``test``.
 
         Raises:
@@ -100,7 +100,7 @@ class Mined:
         return f"Mined({self.counts['pairs']:,} pairs of {self.counts['texts']:,} texts)"
 
     def _repr_html_(self) -> str:
-        """The rows of each set and split, for a notebook."""
+        """The number of rows by set and split, for a notebook."""
         rows = [
             f"<tr><td>{subset}</td>{''.join(f'<td>{counts[split]:,}</td>' for split in SPLITS)}</tr>"
             for subset, counts in self.counts["rows_written"].items()
@@ -120,8 +120,8 @@ def mine(
 ) -> Mined:
     """Mine training pairs of texts in memory: propose pairs, score them, draw training sets.
 
-    The result is that of ``beam-sts mine`` on the same rows. For files, and to go on after a kill, take the
-    command. Scored pairs lie in a temporary folder while it works.
+    The result is the same as that of ``beam-sts mine`` on the same rows. Use the command for files and for
+    runs that must continue after an interruption. Scored pairs are kept in a temporary folder during the run.
 
     Args:
         data: texts (a list, an Arrow array, a pandas or polars column), or a table with a column of texts:
@@ -131,8 +131,11 @@ def mine(
         corpus: of ``queries``, texts or a table (default: the texts of ``positive_column_name``).
         **settings: as below.
 
+    Returns:
+        The scored pairs, the training sets, the rejected rows and the counts.
+
     Raises:
-        UserError: the data, a column or a setting is not what it may be; naming the value and the way out.
+        UserError: the data, a column or a setting is invalid. The message names the value and the way out.
 
     >>> texts = ["A cat sat on the mat.", "A cat sat on a mat.", "Stocks fell sharply."]
     >>> mined = mine(texts, neighbours=1, test_share=0)

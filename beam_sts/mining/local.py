@@ -1,4 +1,4 @@
-"""Mining on one machine: pairs of passages, their scores, and the training sets. Texts stay on disk."""
+"""Mining on one machine: pairs of passages, their scores and the training sets. Texts stay on disk."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ from beam_sts.mining.triplets import (
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.scorer import PairScorer
 
-# Of a total, what counts the units that are done, the unit, and what names the current one.
+# The count of the total, the count of completed units, the unit, and the label of the current unit.
 Progress: TypeAlias = Callable[[int, Callable[[], int], str, Callable[[], str]], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
 class MinedTexts:
-    """Candidate pairs in the order of their draws, shape (pairs,); ``straddling`` lay in both splits."""
+    """Candidate pairs in the order of their draws, shape (pairs,). ``straddling``: pairs dropped."""
 
     a: IntArray
     b: IntArray
@@ -130,7 +130,7 @@ def propose(
 def score_shards(
     passages: Passages, found: MinedTexts, writer: PairShardWriter, done: Callable[[int], None]
 ) -> Scored:
-    """Score and write all pairs, shard by shard."""
+    """Score all pairs and write them, shard by shard; shards that are complete are read instead."""
     scores, differs = np.empty(len(found.a), np.float32), np.zeros(len(found.a), bool)
     test = passages.test[found.a]
     shards = shard_of(found.draw, writer.shards)
@@ -156,7 +156,7 @@ def score_shards(
 def write_sets(
     passages: Passages, found: MinedTexts, scored: Scored, writer: PairShardWriter
 ) -> Counter[tuple[str, str]]:
-    """Write the sets that take all scores: the even sample and the triplets; gives their rows."""
+    """Write the sets that need all scores: the even sample and the triplets. Returns their row counts."""
     settings, shards = writer.settings, writer.shards
     scores, differs = scored
     rule = settings.rule
@@ -208,7 +208,7 @@ def write_sets(
 
 
 def _by_shard(draw: NDArray[np.uint64], shards: int) -> Iterator[tuple[int, slice]]:
-    """The shards that there are, and where each lies among draws in their order."""
+    """Returns the number of each shard with rows, and its slice of the sorted draws."""
     numbers = shard_of(draw, shards)
     for number in np.unique(numbers).tolist():
         yield number, slice(*np.searchsorted(numbers, [number, number + 1]).tolist())
@@ -228,7 +228,7 @@ def mine_locally(
     lap: Callable[[str], None] = lambda name: None,
     progress: Progress = lambda total, done, unit, where: nullcontext(),
 ) -> MineCounts:
-    """Read, propose, score, write; gives the counts, but for those that the shards' records hold.
+    """Read, propose, score and write. Returns the counts, except those that the shards' records hold.
 
     Args:
         output: takes the shards; scores that are there are taken.

@@ -1,4 +1,4 @@
-"""The texts to mine: rows or their sentences, each text once, its documents, and its split."""
+"""The texts to mine: rows or their sentences, each text once, with its documents and its split."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from beam_sts.io.spill import TextFile
 from beam_sts.mining.core import are_queries, in_test, sided_names, split_key, split_sentences
 from beam_sts.mining.settings import MineSettings
 
-_COPY = 20_000  # texts that are in memory at once when they are written to disk
+_COPY = 20_000  # texts in memory at a time while they are written to disk
 
 
 def check_columns(schema: pa.Schema, settings: MineSettings, said: Callable[[str], str] = str) -> None:
-    """Check that the columns of documents and vectors are there and of the right kind.
+    """Check that the columns of document ids and vectors exist and have a supported type.
 
     Raises:
-        UserError: naming the column and the way out.
+        UserError: a column does not; the message names it and the way out.
     """
     if settings.doc_id is not None and not find_path(schema, settings.doc_id):
         raise missing_column(f"{said('doc_id')} {settings.doc_id}:", settings.doc_id, schema.names)
@@ -37,13 +37,14 @@ def check_columns(schema: pa.Schema, settings: MineSettings, said: Callable[[str
         check_vector_column(schema, settings.embedding)
         if settings.sentences:
             raise UserError(
-                f"{said('embedding')}: has a vector for each row, not for each of its {said('sentences')}."
+                f"{said('embedding')}: has one vector for each row, but {said('sentences')} splits rows. "
+                "Give one of the two."
             )
 
 
 @dataclass(frozen=True)
 class SlicePassages:
-    """The passages of a slice, each of shape (p,), in order.
+    """The passages of a slice, in order; each array is of shape (p,) unless stated.
 
     ``row`` is the number of a passage's row over the whole input, ``place`` its own in that row. ``name`` are
     the 128 bits, uint64 (p, 2), that texts of one normal form share (of queries and a corpus as
@@ -112,10 +113,10 @@ def _of_length(texts: pa.Array, settings: MineSettings) -> tuple[IntArray, dict[
 
 
 def slice_passages(rows: SliceRows, settings: MineSettings) -> SlicePassages:
-    """The passages of the good rows of a slice.
+    """Returns the passages of the valid rows of a slice.
 
-    With ``sentences`` and without ``doc_id`` every row is a document; ``test_share`` is of the documents, or
-    of the texts where there are none.
+    With ``sentences`` and without ``doc_id``, every row is a document. ``test_share`` is a share of the
+    documents, or of the texts without one.
     """
     table = rows.table
     texts = rows.texts.combine_chunks() if isinstance(rows.texts, pa.ChunkedArray) else rows.texts
@@ -167,7 +168,7 @@ def slice_passages(rows: SliceRows, settings: MineSettings) -> SlicePassages:
 
 @dataclass(frozen=True)
 class Passages:
-    """Distinct texts, in the order of their names, and where they are.
+    """Distinct texts in the order of their names, and where they occur.
 
     ``name`` uint64 (texts, 2) ascending; ``anchor``, of shape (texts,), says which may be anchors: of
     queries and a corpus the queries, else all. ``place`` numbers the text at each place of the corpus,
@@ -190,7 +191,7 @@ class Passages:
 
 @dataclass
 class PassageReader:
-    """Reads passages; texts go to files in ``work``, memory holds some 60 bytes for each and the vectors.
+    """Reads passages. Texts are written to files in ``work``; memory holds the vectors and 60 bytes per text.
 
     Texts with one normal form are one text, the first of them; texts of the corpus come before those of the
     queries' input.
@@ -224,7 +225,7 @@ class PassageReader:
         self._read.append(SlicePassages(*(vars(found) | {"texts": found.texts[:0]}).values()))
 
     def finish(self) -> Passages:
-        """The passages of all that was read.
+        """Returns the passages of the input.
 
         Raises:
             UserError: vectors differ in length.
@@ -232,7 +233,9 @@ class PassageReader:
         names = np.concatenate([np.empty((0, 2), np.uint64), *(part.name for part in self._read)])
         widths = {part.vectors.shape[1] for part in self._read if part.vectors is not None}
         if len(widths) > 1:
-            raise UserError(f"--embedding: vectors have {' and '.join(map(str, sorted(widths)))} numbers.")
+            raise UserError(
+                f"--embedding: the vectors have different lengths: {', '.join(map(str, sorted(widths)))}."
+            )
         place, first = group_names(names)
         vectors = None
         if widths:
@@ -266,7 +269,7 @@ class PassageReader:
 
 
 def group_names(names: NDArray[np.uint64]) -> tuple[IntArray, IntArray]:
-    """The number of each row's group, groups in the order of their names, and the first row of each."""
+    """Returns the group of each row, groups in the order of their names, and the first row of each group."""
     order = np.lexsort((names[:, 1], names[:, 0]))
     ordered = names[order]
     opens = np.ones(len(order), bool)

@@ -1,4 +1,4 @@
-"""The settings of mining: for the command, :func:`beam_sts.mine`, ``MinePairs`` and its Beam YAML."""
+"""The settings of mining: of the command, :func:`beam_sts.mine`, ``MinePairs`` and its Beam YAML."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ from beam_sts.scoring.settings import ScorerSettings
 from beam_sts.settings import Settings, setting
 
 TEST_SHARE = 0.03
-_TEST_ROWS = 100  # of a small input that are its test split
+_TEST_ROWS = 100  # rows of a small input in its test split
 
 COLUMNS = ("sentence1", "sentence2", "origin", "split")
-"""Of the rows of ``MinePairs``, besides the score."""
+"""The columns of ``MinePairs``' rows, besides the score."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProposalSettings(Settings):
-    """What proposes pairs, and which split they are of."""
+    """How many pairs to propose from each origin, and how to split the texts."""
 
-    neighbours: int = setting(5, "nearest texts of each by vectors", whole(0), metavar="K")
-    lexical: int = setting(2, "texts of each that share rare shingles", whole(0), metavar="K")
-    random: int = setting(1, "random texts of each", whole(0), metavar="K")
+    neighbours: int = setting(5, "nearest texts to pair with each text, by vectors", whole(0), metavar="K")
+    lexical: int = setting(2, "texts with shared rare shingles to pair with each text", whole(0), metavar="K")
+    random: int = setting(1, "random texts to pair with each text", whole(0), metavar="K")
     test_share: float | None = setting(
         None,
-        "of documents, or texts without one, that are the test split (default: 0.03; of an input of few rows "
-        "100 of them, at most a fifth)",
+        "share of the documents, or of the texts without one, in the test split (default: 0.03; 100 texts of "
+        "a small input, at most a fifth of it)",
         optional(share),
         metavar="X",
     )
-    seed: int = setting(0, "of split, draws and orders", whole(-(1 << 63), (1 << 63) - 1))
+    seed: int = setting(0, "seed of the split, of samples and of orders", whole(-(1 << 63), (1 << 63) - 1))
 
     @property
     def share_of_test(self) -> float:
-        """Of documents, or texts without one."""
+        """Share of the documents, or of the texts without one, in the test split."""
         return TEST_SHARE if self.test_share is None else self.test_share
 
 
 @dataclass(frozen=True, kw_only=True)
 class MineSettings(ProposalSettings, ScorerSettings):
-    """What becomes a text, what proposes pairs, how they are scored, what goes into which training set."""
+    """What counts as a text, how pairs are proposed and scored, and which rows each training set holds."""
 
     text: str = setting(
         "text",
-        "column of the texts, a.b in a struct; several, joined by commas; or an SQL expression",
+        "text column, a.b for a field of a struct; several columns, joined by commas; or an SQL expression",
         name,
         metavar="COL",
     )
@@ -70,31 +70,36 @@ class MineSettings(ProposalSettings, ScorerSettings):
         metavar="COL",
     )
     doc_id: str | None = setting(
-        None, "column of document ids; rows of one are in their order", optional(name), metavar="COL"
+        None,
+        "column of document ids; the rows of a document are in reading order",
+        optional(name),
+        metavar="COL",
     )
     sentences: str | None = setting(
-        None, "split texts into sentences of this language, such as en", optional(name), metavar="LANG"
+        None, "split texts into sentences, in this language (ISO 639-1 code)", optional(name), metavar="LANG"
     )
-    shortest: int = setting(1, "least characters of a text", whole(1), metavar="N")
-    longest: int = setting(10_000, "most characters of a text", whole(1), metavar="N")
+    shortest: int = setting(1, "lowest number of characters of a text", whole(1), metavar="N")
+    longest: int = setting(10_000, "highest number of characters of a text", whole(1), metavar="N")
     embedding: str | None = setting(
-        None, "column of vectors to find neighbours by", optional(name), metavar="COL"
+        None, "column of vectors for the nearest neighbours", optional(name), metavar="COL"
     )
     embedding_model: str | None = setting(
         None,
-        "sentence-transformers model to find neighbours by (default: --model's token vectors)",
+        "sentence-transformers model for the nearest neighbours (default: token vectors of --model)",
         optional(name),
         metavar="M",
     )
-    symmetric: bool = setting(False, "mean of both orders, at twice the work", flag)
+    symmetric: bool = setting(
+        False, "score both orders of the texts and take the mean, at twice the cost", flag
+    )
     sampled_rows: int | None = setting(
         None,
-        "of pair-score-sampled's train split (default: half of its pairs)",
+        "rows in the train split of pair-score-sampled (default: half of the pairs)",
         optional(whole(1)),
         metavar="N",
     )
     hard_gap: float = setting(
-        0.4, "pair-score-hard: least gap between score and word overlap", share, metavar="X"
+        0.4, "pair-score-hard: lowest difference between score and word overlap", share, metavar="X"
     )
     guard: str | None = setting(
         None,
@@ -103,19 +108,23 @@ class MineSettings(ProposalSettings, ScorerSettings):
         optional(one_of(*GUARDS)),
         choices=GUARDS,
     )
-    positive: float = setting(0.8, "least score of a positive", share, metavar="X")
+    positive: float = setting(0.8, "lowest score of a positive", share, metavar="X")
     positive_share: float | None = setting(
         None,
-        "share of the train split's pairs that are positives, the best-scoring ones, in place of --positive",
+        "share of the train split's pairs, the best-scoring ones, that are positives; instead of --positive",
         optional(share),
         metavar="X",
     )
-    negative: float = setting(0.3, "most score of an easy negative", share, metavar="X")
+    negative: float = setting(0.3, "highest score of an easy negative", share, metavar="X")
     absolute_margin: float = setting(
-        0.2, "by which a negative scores less than the positive", share, metavar="X"
+        0.2, "lowest difference between the scores of the positive and a negative", share, metavar="X"
     )
-    relative_margin: float = setting(0.0, "the same as a share of the positive's score", share, metavar="X")
-    num_negatives: int = setting(10, "most negatives of an anchor, a triplet each", whole(1), metavar="N")
+    relative_margin: float = setting(
+        0.0, "the same difference as a share of the positive's score", share, metavar="X"
+    )
+    num_negatives: int = setting(
+        10, "highest number of negatives per anchor; one triplet each", whole(1), metavar="N"
+    )
     range_min: int = setting(
         0,
         "triplet-hard: the best N of the negatives that the other rules leave are skipped",
@@ -129,13 +138,13 @@ class MineSettings(ProposalSettings, ScorerSettings):
         metavar="N",
     )
     min_score: float | None = setting(
-        None, "triplet-hard: least score of a negative", optional(share), metavar="X"
+        None, "triplet-hard: lowest score of a negative", optional(share), metavar="X"
     )
     max_score: float | None = setting(
-        None, "triplet-hard: most score of a negative", optional(share), metavar="X"
+        None, "triplet-hard: highest score of a negative", optional(share), metavar="X"
     )
     sampling_strategy: str = setting(
-        "top", "triplet-hard: the best-scoring negatives, or random ones", choices=("top", "random")
+        "top", "triplet-hard: take the best-scoring negatives, or random ones", choices=("top", "random")
     )
     output_format: str = setting(
         "triplet",
@@ -147,11 +156,11 @@ class MineSettings(ProposalSettings, ScorerSettings):
         False, "triplet and triplet-hard: with the scores, of labeled forms in place of the labels", flag
     )
     report_examples: int = setting(
-        5, "rows of a kind that the report shows, 0 for none", whole(0, MOST_EXAMPLES), metavar="N"
+        5, "rows of each kind that the report shows; 0 for none", whole(0, MOST_EXAMPLES), metavar="N"
     )
 
     def check_together(self, said: Callable[[str], str]) -> None:
-        """See the base class."""
+        """See ``Settings``."""
         if self.longest < self.shortest:
             raise UserError(f"{said('longest')} {self.longest}: is below {said('shortest')} {self.shortest}.")
         if self.range_max is not None and self.range_max <= self.range_min:
@@ -162,8 +171,8 @@ class MineSettings(ProposalSettings, ScorerSettings):
             raise UserError(f"{said('embedding')} and {said('embedding_model')}: give one of them.")
         if not (self.neighbours or self.lexical or self.random or self.doc_id or self.sentences):
             raise UserError(
-                f"nothing proposes pairs: give {said('neighbours')}, {said('lexical')}, {said('random')} or "
-                f"{said('doc_id')}."
+                f"no pairs would be proposed: set {said('neighbours')}, {said('lexical')}, {said('random')} "
+                f"or {said('doc_id')}."
             )
         if self.positive_column_name is not None and self.anchor_column_name == self.positive_column_name:
             raise UserError(
@@ -176,7 +185,7 @@ class MineSettings(ProposalSettings, ScorerSettings):
             )
 
     def for_rows(self, rows: int) -> MineSettings:
-        """The settings with the share of the test split that an input of so many rows has by default."""
+        """Returns the settings with the default test share for an input of this many rows."""
         if self.test_share is not None:
             return self
         return replace(self, test_share=min(0.2, max(TEST_SHARE, _TEST_ROWS / max(rows, 1))))
@@ -203,42 +212,46 @@ class MineSettings(ProposalSettings, ScorerSettings):
 
     @property
     def rule(self) -> TripletRule:
-        """What is a positive and what a negative."""
+        """The rule for positives and negatives."""
         return TripletRule(**{field.name: getattr(self, field.name) for field in fields(TripletRule)})
 
     @property
     def vectors(self) -> str:
-        """What neighbours go by: ``column``, a sentence-transformers model, or ``static``, token vectors."""
+        """Vectors of the neighbour search: ``column``, ``static`` (token vectors) or the name of a model."""
         return "column" if self.embedding else self.embedding_model or "static"
 
     def rows_to_sample(self, split: str, pairs: int) -> int:
-        """How many rows ``pair-score-sampled`` gets of a split's pairs."""
+        """Returns the number of rows of ``pair-score-sampled`` for a split with this many pairs."""
         return pairs // 2 if self.sampled_rows is None or split == "test" else self.sampled_rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class MinePairsSettings(ProposalSettings, RowSettings):
-    """The arguments of ``MinePairs``: of mining what a PCollection of texts takes, and of ``ScorePairs``."""
+    """The arguments of ``MinePairs``: mining settings for a PCollection, and those of ``ScorePairs``."""
 
     blocks: int = setting(
         1,
-        "of the comparison for the nearest (beam_sts.candidates.beam_nearest): about a 16,000th of the texts",
+        "blocks in the nearest-neighbour comparison (beam_sts.candidates.beam_nearest): about one per 16,000 "
+        "texts",
         whole(1),
         option=None,
     )
     random_shards: int = setting(
-        1, "a worker holds the hashes of a shard; a random pair lies within one", whole(1), option=None
+        1,
+        "shards for random pairs: a worker holds the hashes of one, and pairs them within it",
+        whole(1),
+        option=None,
     )
 
     def check_together(self, said: Callable[[str], str]) -> None:
-        """See the base class."""
+        """See ``Settings``."""
         if self.score_column in COLUMNS:
             raise UserError(
-                f"{said('score_column')} {self.score_column!r}: is a name of the pairs' own: "
+                f"{said('score_column')} {self.score_column!r}: is reserved for a column of the pairs: "
                 f"{', '.join(COLUMNS)}."
             )
 
     @property
     def vectors(self) -> str:
-        """See ``MineSettings``: token vectors."""
+        """See ``MineSettings``; always token vectors."""
         return "static"

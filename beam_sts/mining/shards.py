@@ -1,8 +1,7 @@
 """Shards of mined pairs: scored, written and read again. One machine and Beam write the same bytes.
 
-Pairs are cut into shards by ranges of their draws, whatever proposes them and wherever they are scored; so a
-shard is scored in the same batches everywhere, and a resumed run takes the scores of those that are
-there.
+Pairs are cut into shards by ranges of their draws, independently of their origin and of the machine. So a
+shard is scored in the same batches everywhere, and a resumed run can reuse the scores of complete shards.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ def schemas(form: Form) -> dict[str, pa.Schema]:
 
 @dataclass(frozen=True)
 class Cuts:
-    """Into how many parts a run is cut, whatever runs it: ranges of the draws of pairs, and of texts."""
+    """Number of shards for pairs (ranges of their draws) and of ranges of texts, the same on every runner."""
 
     shards: int = 1
     random_shards: int = 1
@@ -89,7 +88,7 @@ class Cuts:
 
 @dataclass(frozen=True)
 class PairTexts:
-    """The pairs of a shard in the order of their draws, shape (n,) each."""
+    """The pairs of a shard in the order of their draws; each array is of shape (n,)."""
 
     test: NDArray[np.bool_]
     draw: NDArray[np.uint64]
@@ -99,7 +98,7 @@ class PairTexts:
 
 
 class Scored(NamedTuple):
-    """Scores of n pairs, NaN where the model failed, and whether the two texts differ in a fact."""
+    """Scores of n pairs, NaN if the model failed, and whether the two texts differ in a fact."""
 
     scores: NDArray[np.float32]
     differs: NDArray[np.bool_]
@@ -107,7 +106,7 @@ class Scored(NamedTuple):
 
 @dataclass
 class PairShardWriter:
-    """Scores shards and writes their ``raw``, ``pair-score`` and ``pair-score-hard``."""
+    """Scores shards and writes them to ``raw``, ``pair-score`` and ``pair-score-hard``."""
 
     output: OutputFolder
     settings: MineSettings
@@ -117,10 +116,10 @@ class PairShardWriter:
     damaged: int = 0
 
     def there(self, number: int, test: NDArray[np.bool_], draw: NDArray[np.uint64]) -> Scored | None:
-        """The scores of a shard that is done and whole; None if it holds others."""
+        """Returns the scores of a complete shard; None if it is missing, damaged or holds other pairs."""
         if not self.output.has_record(number):
             return None
-        # All bytes are compared: most are read anyway.
+        # Checksums are compared over all bytes, because most of them are read anyway.
         records, _ = self.output.whole({number: _pairs_of(test, draw)}, verify=True)
         if number not in records:
             self.damaged += 1
@@ -146,7 +145,7 @@ class PairShardWriter:
         return np.concatenate(parts)
 
     def write(self, number: int, pairs: PairTexts) -> Scored:
-        """Score and write a shard."""
+        """Score a shard and write it."""
         started = time.time()
         result = self.scorer.run(pairs.text_a, pairs.text_b, symmetric=self.settings.symmetric)
         scores = decisive(result.scores)
@@ -205,7 +204,7 @@ class PairShardWriter:
 def set_triplets(
     pairs: MinedPairs, subset: str, rule: TripletRule, anchors: NDArray[np.bool_] | None = None
 ) -> Triplets:
-    """The triplets of one of the two sets; ``anchors`` as in ``triplets``."""
+    """Build the triplets of a set; ``anchors``: see ``triplets``."""
     return triplets(pairs, rule, hard=TRIPLETS[subset], anchors=anchors)
 
 
@@ -263,15 +262,15 @@ def pair_rows(subset: str, columns: Sequence[Any]) -> pa.Table:
 def mine_counts(
     output: OutputFolder, counts: MineCounts, rows_read: int
 ) -> tuple[dict[str, Any], list[list[Example]]]:
-    """All counts of a run as its summary has them, and the examples of its shards.
+    """Returns all counts of a run, as in its summary, and the examples of its shards.
 
     Args:
-        output: with the records of the shards.
-        counts: all others; ``shards`` are those of this run with their pairs.
-        rows_read: of the input.
+        output: output folder with the records of the shards.
+        counts: the other counts; ``shards`` has the number of pairs of each shard of this run.
+        rows_read: rows of the input.
 
     Raises:
-        RuntimeError: they do not add up.
+        RuntimeError: the counts do not add up.
     """
     records = list(output.records(sorted(map(int, counts.shards))))
     of_shards = [MineCounts.read({name: record[name] for name in _OF_SHARDS}) for record in records]
@@ -295,5 +294,5 @@ def empty_schemas(form: Form) -> dict[str, pa.Schema]:
 
 
 def _pairs_of(test: NDArray[np.bool_], draw: NDArray[np.uint64]) -> str:
-    """One digest of a shard's pairs: a draw follows from the two texts."""
+    """Returns a digest of a shard's pairs. It covers the texts, because a draw is a hash of their names."""
     return content_digest(test.astype(np.uint8), draw)

@@ -27,7 +27,7 @@ def check_steps(content: Mapping[str, Any], place: object) -> None:
         place: the file, for errors.
 
     Raises:
-        UserError: naming the step, the value and what it may be.
+        UserError: a step is not bounded or not deterministic. The message names it and its value.
     """
     model = content.get("model")
     if isinstance(model, Mapping) and model.get("dropout"):

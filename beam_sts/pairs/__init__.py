@@ -1,1 +1,1 @@
-"""Scoring the pairs of files and of PCollections: the Beam side of ``beam_sts.scoring``."""
+"""Scores the pairs in files and PCollections: the Beam side of ``beam_sts.scoring``."""

@@ -1,4 +1,4 @@
-"""ScorePairs: a similarity for each element of a PCollection of pairs."""
+"""ScorePairs: a transform that scores each pair of a PCollection."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ from beam_sts.types import Rejected, ScoredPair, TextPair
 
 REASON_COLUMN = "reject_reason"
 _REJECTED = "rejected"
-_TABLE = "a table of the PCollection"  # what messages call it
+_TABLE = "a table of the PCollection"  # its name in messages
 
 
 class ScoredPairs(NamedTuple):
-    """What ``ScorePairs`` gives: together, every element that went in."""
+    """The outputs of ``ScorePairs``. Each input element is in one of them."""
 
     scored: beam.PCollection
     rejected: beam.PCollection
@@ -52,7 +52,7 @@ class ScoredPairs(NamedTuple):
 
 @takes(ScorePairsSettings)
 class ScorePairs(beam.PTransform):
-    """Score a PCollection of pairs; nothing is dropped: what cannot be scored comes out as ``rejected``.
+    """Score a PCollection of pairs. Elements that cannot be scored go to ``rejected``; none is dropped.
 
     =======================  ==================================================  =========================
     elements                 ``scored``                                          ``rejected``
@@ -64,7 +64,8 @@ class ScorePairs(beam.PTransform):
                                                                                  plus ``reject_reason``
     =======================  ==================================================  =========================
 
-    Batch and streaming; windows are kept. Tables cost several times less per row than the other kinds.
+    Works in batch and streaming, and keeps windows. Tables cost several times less per row than other
+    elements.
 
     Args:
         model: as for ``PairScorer``.
@@ -92,7 +93,7 @@ class ScorePairs(beam.PTransform):
         }
 
     def expand(self, pairs: beam.PCollection) -> ScoredPairs:
-        """Reject, score, attach."""
+        """Build the steps: extract the texts, score, attach the scores."""
         tables = self._settings.tables
         if tables is None:
             tables = pairs.element_type is pa.Table
@@ -138,7 +139,7 @@ class ScorePairs(beam.PTransform):
 
 
 class _ExtractPair(beam.DoFn):
-    """Element -> (element, TextPair), or a rejection."""
+    """Element -> (element, TextPair), or a rejected element."""
 
     def __init__(self, text_columns: tuple[str | None, str | None], empty: str) -> None:
         self._text_columns = text_columns
@@ -165,7 +166,7 @@ def _fields(element: Any) -> dict[str, Any]:
 
 
 class _AttachScore(beam.DoFn):
-    """(element, prediction) -> the element with its score, or a rejection."""
+    """(element, prediction) -> the element with its score, or a rejected element."""
 
     def __init__(self, score_column: str, prefix: str) -> None:
         self._score_column, self._prefix = score_column, prefix
@@ -182,7 +183,7 @@ class _AttachScore(beam.DoFn):
 
 
 class _ExtractColumns(beam.DoFn):
-    """Table -> its scorable pairs, with the table and the split as context."""
+    """Table -> its valid pairs, with the table and its split into good and bad rows as context."""
 
     def __init__(self, text_columns: tuple[str | None, str | None], empty: str) -> None:
         self._text_columns = text_columns

@@ -1,4 +1,4 @@
-"""What users bring as elements: dicts, ``beam.Row`` and named tuples. How to read them and add to them."""
+"""Reading and extending the elements that users pass in: dicts, ``beam.Row`` and named tuples."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from beam_sts.io.names import PREFIX, free_names
 from beam_sts.types import TextPair
 
 Ident = int | str | bytes
-"""What names a row: of these alone equal ones are certain to be equal, in every coder of Beam."""
+"""The type of an id. Only for these types do equal ids have equal encodings in every coder of Beam."""
 
 
 def fields_of(element: Any, transform: str) -> dict[str, Any]:
-    """The fields of an element.
+    """The fields of an element, by name.
 
     Args:
         element: a dict, ``beam.Row`` or named tuple.
-        transform: for the message.
+        transform: the name of the transform, for the message.
 
     Raises:
-        UserError: it is something else.
+        UserError: the element is of another type.
     """
     if isinstance(element, dict):
         return element
@@ -35,15 +35,15 @@ def fields_of(element: Any, transform: str) -> dict[str, Any]:
         fields: dict[str, Any] = element._asdict()
         return fields
     raise UserError(
-        f"{transform} cannot read a {type(element).__name__}: bring dicts, beam.Row or named tuples (of an "
+        f"{transform} cannot read a {type(element).__name__}: pass dicts, beam.Row or named tuples (for an "
         "Arrow table: table.to_pylist())."
     )
 
 
 def with_fields(element: Any, more: dict[str, Any], prefix: str = PREFIX) -> Any:
-    """An element with more fields: a dict of a dict, a ``beam.Row`` of the others.
+    """Add fields to an element. A dict gives a dict, other elements give a ``beam.Row``.
 
-    No field of the element is overwritten: where it has one of that name, ours has ``prefix`` before it.
+    No field of the element is overwritten: a new field whose name is taken gets ``prefix`` before its name.
 
     >>> with_fields({"id": 1, "score": 7}, {"score": 0.9, "rule": "blend"})
     {'id': 1, 'score': 7, 'beam_sts_score': 0.9, 'rule': 'blend'}
@@ -55,7 +55,7 @@ def with_fields(element: Any, more: dict[str, Any], prefix: str = PREFIX) -> Any
 
 
 def row_fields(kind: Any) -> list[tuple[str, Any]]:
-    """Names and types of the fields of a schema'd element type: a row's or a named tuple's, but pairs'."""
+    """Names and types of the fields of an element type with a schema; empty for others and for TextPair."""
     if kind is TextPair:
         return []
     row = kind if isinstance(kind, RowTypeConstraint) else RowTypeConstraint.from_user_type(kind)
@@ -65,7 +65,7 @@ def row_fields(kind: Any) -> list[tuple[str, Any]]:
 def with_field_types(
     kind: Any, more: Iterable[tuple[str, Any]], prefix: str = PREFIX
 ) -> RowTypeConstraint | None:
-    """The type of what ``with_fields`` makes of elements of a type; None: that has no schema."""
+    """The element type that ``with_fields`` gives for an element type; None if that has no schema."""
     fields, types = row_fields(kind), dict(more)
     if not fields:
         return None
@@ -74,14 +74,14 @@ def with_field_types(
 
 
 def check_schema_fields(kind: Any, needed: Iterable[tuple[str, str | None]]) -> None:
-    """See that elements of a type with a schema have the fields that are needed.
+    """Check that an element type has the required fields, if it has a schema.
 
     Args:
-        kind: type of the elements; without a schema nothing is known of them.
-        needed: arguments and the fields that they name.
+        kind: the element type. Without a schema nothing is checked.
+        needed: names of arguments, each with the field that it names.
 
     Raises:
-        UserError: naming the field.
+        UserError: a field is missing. The message names it.
     """
     names = [name for name, _ in row_fields(kind)]
     if not names:
@@ -92,10 +92,10 @@ def check_schema_fields(kind: Any, needed: Iterable[tuple[str, str | None]]) -> 
 
 
 def field(fields: dict[str, Any], name: str) -> Any:
-    """The value of a field.
+    """The value of a field of an element.
 
     Raises:
-        UserError: there is none, naming the nearest.
+        UserError: there is no such field. The message gives the closest name.
     """
     if name not in fields:
         near = difflib.get_close_matches(name, fields, n=1)
@@ -107,14 +107,14 @@ def field(fields: dict[str, Any], name: str) -> Any:
 
 
 def identifier(value: Any, what: str) -> Ident:
-    """An id as Python's own int, str or bytes.
+    """Convert an id to a Python int, str or bytes.
 
     Args:
-        value: not missing.
-        what: what messages call it.
+        value: the id; not None.
+        what: the name of the id in messages.
 
     Raises:
-        UserError: it is of another type.
+        UserError: the value has another type.
 
     >>> import numpy as np
     >>> identifier(np.int32(7), "id"), identifier(np.str_("a"), "id")
@@ -127,13 +127,13 @@ def identifier(value: Any, what: str) -> Ident:
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return int(value)
     raise UserError(
-        f"{what} {repr(value)[:80]} is {type(value).__name__}; ids must be integers, texts or bytes, so that "
-        "equal ones are certain to be equal. Give str() of it."
+        f"{what} {repr(value)[:80]} is {type(value).__name__}; ids must be integers, texts or bytes, for "
+        "which equal values are equal everywhere. Convert it with str()."
     )
 
 
 def text_fault(text: Any) -> str | None:
-    """Why a value is no text, or None."""
+    """Why a value is not a valid text, or None if it is."""
     if text is None:
         return "null"
     if not isinstance(text, str):

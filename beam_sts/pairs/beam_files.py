@@ -1,4 +1,4 @@
-"""ScoreSlices: read, score and commit slices of files. The transform behind ``pipelines.score``."""
+"""ScoreSlices: read, score and commit slices of files. The transform behind ``beam-sts score``."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from beam_sts.scoring.result import ScoreResult
 
 @dataclass(frozen=True)
 class SliceSettings:
-    """What reading and committing a slice depends on, besides the slice.
+    """The settings for reading and committing slices.
 
-    ``schema`` is the whole input's; the output's shards have it too, plus ``score_column``.
+    ``schema`` is that of the whole input. The output shards have the same schema plus ``score_column``.
     """
 
     output: OutputFolder
@@ -50,7 +50,7 @@ class SliceSettings:
 
     @property
     def score_column(self) -> str:
-        """Of the output: as asked, or where the input has that name, with the prefix."""
+        """The name of the score column in the output, with the prefix if the input has that name."""
         return free_name(self.score.score_column, self.schema.names, self.score.output_prefix)
 
     @property
@@ -60,10 +60,10 @@ class SliceSettings:
 
 
 class ScoreSlices(beam.PTransform):
-    """Units of slices -> committed shards; gives the index of every slice it committed.
+    """Units (lists of slices) -> committed shards. Outputs the index of each slice that it commits.
 
-    One element in, one shard out, in one fused stage: rows are never shuffled, so a shard has its rows in
-    input order, and a retried element writes the same shard again.
+    Each slice becomes one shard in one fused stage. Rows are never shuffled, so a shard has its rows in input
+    order, and a retried element writes the same shard again.
     """
 
     def __init__(self, model: str, settings: SliceSettings) -> None:
@@ -72,7 +72,7 @@ class ScoreSlices(beam.PTransform):
         self._settings = settings
 
     def expand(self, units: beam.PCollection[list[Slice]]) -> beam.PCollection[int]:
-        """Read, score, commit."""
+        """Build the steps: read, score, commit."""
         settings = self._settings
         handler = PairColumnsModelHandler(self._model, **settings.score.handler_args)
         arguments = {"symmetric": settings.score.symmetric, "raw_logits": settings.score.raw_logits}
@@ -86,14 +86,14 @@ class ScoreSlices(beam.PTransform):
 
 
 class _ReadUnit(beam.DoFn):
-    """A unit -> the pairs of each of its slices that is not committed yet."""
+    """A unit -> the pairs of each of its slices that is not yet committed."""
 
     def __init__(self, settings: SliceSettings) -> None:
         self._settings = settings
 
     def process(self, unit: list[Slice]) -> Iterator[PairColumns]:
         settings = self._settings
-        # Runners retry: a slice may have been committed since the plan was made.
+        # Runners retry elements, so a slice may have been committed after the plan was made.
         missing = [part for part in unit if not settings.output.is_whole(part)]
         if not missing:
             return
@@ -107,7 +107,7 @@ class _ReadUnit(beam.DoFn):
 
 
 class _CommitSlice(beam.DoFn):
-    """A scored slice -> its shards. The score shard comes last: it is the commit marker."""
+    """A scored slice -> its shards. The score shard is written last, since it is the commit marker."""
 
     def __init__(self, settings: SliceSettings) -> None:
         self._settings = settings

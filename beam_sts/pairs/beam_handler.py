@@ -1,4 +1,4 @@
-"""CrossEncoderModelHandler: a cross-encoder for Beam's RunInference."""
+"""CrossEncoderModelHandler: runs a cross-encoder in Beam's RunInference."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ INFERENCE_ARGS = {"symmetric", "raw_logits"}
 
 @dataclass(frozen=True)
 class PairFailure:
-    """Takes the place of the score of a pair that is too long or on which the backend failed, even alone."""
+    """Replaces the score of a pair that is too long, or on which the backend fails even when scored alone."""
 
     reason: str
 
 
 @takes(HandlerSettings)
 class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScorer]):
-    """Scores ``TextPair`` elements (or plain tuples of two strings) inside ``RunInference``.
+    """Scores ``TextPair`` elements (or tuples of two strings) in ``RunInference``.
 
-    Each ``PredictionResult.inference`` is a float. Beam gives each process one model, shared by its threads;
-    with ``large_model`` or ``model_copies`` one or a few serve all processes of a worker machine.
+    Each ``PredictionResult.inference`` is a float. Beam loads one model per process, shared by its threads.
+    With ``large_model`` or ``model_copies``, one or a few models serve all processes of a worker machine.
 
-    A pair on which the backend fails raises, named, and RunInference's own exception handling then sets its
-    whole batch aside. With ``failures="return"`` only that pair is set aside: its inference is a
-    ``PairFailure``, and the rest of the batch has its scores. ``ScorePairs`` works like that.
+    If the backend fails on a pair, an error that names the pair is raised, and the exception handling of
+    RunInference then sets the whole batch aside. With ``failures="return"`` only that pair is set aside: its
+    inference is a ``PairFailure``, and the rest of the batch is scored. ``ScorePairs`` uses this.
 
-    ``backend="auto"`` is the native engine for BERT-hash, or else torch: all workers have them.
+    ``backend="auto"`` uses the native engine for BERT-hash and torch for other models, so that all workers
+    use the same backend.
 
     Args:
         model: as for ``PairScorer``.
@@ -71,7 +72,7 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
         self._failures = chosen.failures
 
     def load_model(self) -> PairScorer:
-        """Load the checkpoint; Beam calls this once per process (or per machine)."""
+        """Load the checkpoint. Beam calls this once per process (or per machine)."""
         return PairScorer(self._model, **self._scorer_args)
 
     def run_inference(
@@ -80,11 +81,11 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
         model: PairScorer,
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[PredictionResult]:
-        """Score a batch: one result per pair, in order.
+        """Score a batch. Returns one result per pair, in order.
 
         Raises:
             TypeError: an element is not a pair of strings.
-            RuntimeError: a pair fails and ``failures`` is ``raise``, or every pair fails.
+            RuntimeError: a pair fails and ``failures`` is ``raise``, or all pairs fail.
         """
         result = score_columns(model, *read_pairs(batch), inference_args)
         if result.failures and self._failures == "raise":
@@ -93,28 +94,28 @@ class CrossEncoderModelHandler(ModelHandler[TextPair, PredictionResult, PairScor
         scores: list[Any] = result.scores.tolist()
         for row, reason in result.failures.items():
             scores[row] = PairFailure(reason)
-        # KeyedModelHandler zips, and a short result would drop rows in silence.
+        # KeyedModelHandler zips keys with results, so a short list would drop rows silently.
         return [PredictionResult(pair, score, self._model) for pair, score in zip(batch, scores, strict=True)]
 
     def get_num_bytes(self, batch: Sequence[TextPair]) -> int:
-        """Characters of the texts: near their bytes, and cheap."""
+        """The number of characters: close to the number of bytes, and cheap to compute."""
         return sum(len(pair[0]) + len(pair[1]) for pair in batch)
 
     def get_metrics_namespace(self) -> str:
-        """Namespace of RunInference's metrics and of ours."""
+        """The namespace of the metrics of RunInference and of this handler."""
         return METRICS_NAMESPACE
 
     def validate_inference_args(self, inference_args: dict[str, Any] | None) -> None:
-        """Allow ``symmetric`` and ``raw_logits``, both booleans."""
+        """Allow the booleans ``symmetric`` and ``raw_logits``."""
         for name, value in (inference_args or {}).items():
             if name not in INFERENCE_ARGS or not isinstance(value, bool):
                 raise ValueError(
-                    f"inference argument {name}={value!r}: known are {', '.join(sorted(INFERENCE_ARGS))}, "
+                    f"inference argument {name}={value!r}: allowed are {', '.join(sorted(INFERENCE_ARGS))},  "
                     "True or False"
                 )
 
     def update_model_path(self, model_path: str | None = None) -> None:
-        """Take another checkpoint, as RunInference's model updates do."""
+        """Change the checkpoint, for RunInference's model updates."""
         self._model = model_path or self._model
 
 
@@ -123,7 +124,7 @@ METRICS_NAMESPACE = "BeamSts"
 
 @dataclass(frozen=True)
 class PairColumns:
-    """Pairs as two Arrow string columns without nulls, and whatever travels with them."""
+    """Pairs as two Arrow string columns without nulls, with context that is passed through."""
 
     text_a: pa.ChunkedArray
     text_b: pa.ChunkedArray
@@ -134,14 +135,14 @@ class PairColumns:
 
 
 class PairColumnsModelHandler(CrossEncoderModelHandler):
-    """The same over whole columns: one ``PairColumns`` in, one ``(context, ScoreResult)`` out."""
+    """The handler for whole columns: takes a ``PairColumns``, gives one ``(context, ScoreResult)``."""
 
     def should_skip_batching(self) -> bool:
-        """An element is a batch already."""
+        """True, since each element is already a batch."""
         return True
 
     def batch_elements_kwargs(self) -> Mapping[str, Any]:
-        """Nothing to batch."""
+        """Empty, since there is no batching."""
         return {}
 
     def run_inference(  # type: ignore[override]
@@ -151,14 +152,14 @@ class PairColumnsModelHandler(CrossEncoderModelHandler):
         return [(batch.context, score_columns(model, batch.text_a, batch.text_b, inference_args))]
 
     def get_num_bytes(self, batch: PairColumns) -> int:  # type: ignore[override]
-        """Bytes of both columns."""
+        """The bytes of both columns."""
         return int(batch.text_a.nbytes + batch.text_b.nbytes)
 
 
 def score_columns(
     model: PairScorer, text_a: Any, text_b: Any, inference_args: dict[str, Any] | None
 ) -> ScoreResult:
-    """Score and count: the metrics of every path."""
+    """Score pairs and update the metrics, for both handlers."""
     result = model.run(text_a, text_b, **(inference_args or {}))
     stats = result.stats
     for name, value in {

@@ -1,8 +1,9 @@
-"""Beam's RunInference and its parts, imported without torch.
+"""Beam's RunInference, imported without torch.
 
-``apache_beam.ml.inference.base`` imports Beam's ``ModelManager`` where it can. That takes torch and scipy,
-seconds and hundreds of megabytes, to watch the memory of GPUs for pipelines that ask for it. It is kept out
-here: Beam then does without it, as where torch is not installed, and imports it when a pipeline asks.
+``apache_beam.ml.inference.base`` imports Beam's ``ModelManager`` if it can. That import loads torch and
+scipy, which takes seconds and hundreds of megabytes, although only pipelines that manage GPU memory use it.
+This module blocks the import. Beam then behaves as if torch were not installed, and imports it when a
+pipeline needs it.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ _BASE, _MANAGER = "apache_beam.ml.inference.base", "apache_beam.ml.inference.mod
 def _base() -> ModuleType:
     if _BASE in sys.modules or _MANAGER in sys.modules:
         return import_module(_BASE)
-    sys.modules[_MANAGER] = None  # type: ignore[assignment]  # what Python takes for "cannot be imported"
+    sys.modules[_MANAGER] = None  # type: ignore[assignment]  # makes the import fail
     try:
         base = import_module(_BASE)
     finally:
         del sys.modules[_MANAGER]
     try:
-        import resource  # imported beside the manager, for Beam's metrics of memory; not on Windows
+        import resource  # Beam imports it together with the manager, for memory metrics; not on Windows
 
         vars(base)["resource"] = resource
     except ImportError:

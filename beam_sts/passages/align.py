@@ -1,4 +1,4 @@
-"""Where a page has the words of an item, in their order. Pure functions."""
+"""Local alignment of the words of a page and of an item. Pure functions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_GAP = 1.0  # bits that a word of the page costs between two words of the item
+_GAP = 1.0  # bits that each page word between two matched words costs
 
 
 class Alignment(NamedTuple):
-    """Words ``start`` to ``stop`` of a page (first and last are the item's) and of an item.
+    """Words ``start`` to ``stop`` of a page, aligned with words ``item_start`` to ``item_stop`` of an item.
 
-    ``words`` of them both have, in order, which say ``bits``; ``score`` is less by what is between them.
+    The first and last of these page words match. ``words`` matches have ``bits`` of information; ``score`` is
+    ``bits`` minus the cost of the words between matches.
     """
 
     start: int
@@ -26,19 +27,19 @@ class Alignment(NamedTuple):
 
 
 def align(page: NDArray[np.uint64], item: NDArray[np.uint64], bits: NDArray[np.float32]) -> Alignment | None:
-    """The part of a page that has most of an item's words in order, close together.
+    """The part of a page that has most of the words of an item, in order and close together.
 
-    Smith and Waterman's local alignment, by item words, all of the page's words at once: words that both have
-    count for what they say, a word of the page between two of them costs a bit, a word that only the item has
-    costs nothing, since it is not found.
+    This is the local alignment of Smith and Waterman (1981), vectorised over the words of the page. A
+    matching word scores its information. A page word between two matches costs one bit. An item word without
+    a match costs nothing, since its score is missing already.
 
     Args:
-        page: words, shape (p,).
-        item: words, shape (m,).
-        bits: what each of them says, shape (m,).
+        page: the words, shape (p,).
+        item: the words, shape (m,).
+        bits: the information of each item word, shape (m,).
 
     Returns:
-        The best one, the first of equals; None where no word is shared.
+        The alignment with the highest score, the first among equals; None if no word matches.
 
     >>> page, item = np.array([9, 1, 2, 8, 4, 9], np.uint64), np.array([1, 2, 3, 4], np.uint64)
     >>> align(page, item, np.full(4, 5, np.float32))
@@ -46,7 +47,7 @@ def align(page: NDArray[np.uint64], item: NDArray[np.uint64], bits: NDArray[np.f
     """
     count = len(page)
     at = np.arange(count)
-    # Of the best alignment that ends with each word of the page so far:
+    # For each word of the page, the best alignment so far that ends with it:
     value = np.full(count, -np.inf)
     held, shared = np.zeros(count), np.zeros(count, np.int64)
     start, first, last = at.copy(), np.zeros(count, np.int64), np.zeros(count, np.int64)
@@ -54,7 +55,7 @@ def align(page: NDArray[np.uint64], item: NDArray[np.uint64], bits: NDArray[np.f
         here = np.flatnonzero(page == item[number])
         if not len(here):
             continue
-        # The best to go on from before each place: the highest value, gaps counted up to there.
+        # The best alignment to extend at each position: the highest score after the cost of the gap.
         raised = value + _GAP * at
         best = np.maximum.accumulate(raised)
         source = np.maximum.accumulate(np.where(raised >= best, at, 0))

@@ -1,4 +1,4 @@
-"""RemovePassages: passages found in elements on any Beam runner, and removed."""
+"""RemovePassages: find and remove passages in elements, on any Beam runner."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def pack_units(
     texts: Sequence[str],
     settings: PassageSettings,
 ) -> Iterator[tuple[bytes, tuple[Any, ...]]]:
-    """The units of rows for ``FirstOfUnits``: (key, (side, order, start, stop, id, place)).
+    """The units of rows as input of ``FirstOfUnits``: (key, (side, order, start, stop, id, place)).
 
     Args:
-        side: 0 for rows of the other input, which come first.
-        order: of each row; the least is the first.
-        places: by which a row is found again.
-        ids: of the rows.
-        texts: of the rows.
-        settings: what a unit is.
+        side: 0 for rows of the other input, which precede those of the input (1).
+        order: the sort key of each row.
+        places: values that identify each row.
+        ids: the id of each row.
+        texts: the text of each row.
+        settings: define what a unit is.
     """
     units = slice_units(texts, settings)
     for key, row, start, stop in zip(
@@ -49,14 +49,14 @@ def pack_units(
 
 
 class FirstOfUnits(beam.PTransform):
-    """Units -> the repeated ones: (place, (start, stop, first id, its start and stop, whether against))."""
+    """Units -> repeated units: (place, (start, stop, first id, start and stop of the first, against))."""
 
     def __init__(self, settings: PassageSettings, *, within: bool) -> None:
         super().__init__()
         self._settings, self._within = settings, within
 
     def expand(self, units: beam.PCollection) -> beam.PCollection:
-        """Find the first of each key, then meet the others."""
+        """Find the first unit of each key, and join it to the others."""
         first = units | "First" >> beam.CombinePerKey(_First())
         return (
             {"unit": units, "first": first}
@@ -66,18 +66,18 @@ class FirstOfUnits(beam.PTransform):
 
 
 class _First(beam.CombineFn):
-    """The first of units, and how many there are."""
+    """The first of several units, and their number."""
 
     def create_accumulator(self) -> tuple[Any, int]:
-        """Beam's."""
+        """See ``beam.CombineFn``."""
         return None, 0
 
     def add_input(self, found: tuple[Any, int], unit: tuple[Any, ...]) -> tuple[Any, int]:
-        """Beam's."""
+        """See ``beam.CombineFn``."""
         return self.merge_accumulators([found, (unit, 1)])
 
     def merge_accumulators(self, parts: Iterable[tuple[Any, int]]) -> tuple[Any, int]:
-        """Beam's."""
+        """See ``beam.CombineFn``."""
         best, count = None, 0
         for unit, units in parts:
             count += units
@@ -86,7 +86,7 @@ class _First(beam.CombineFn):
         return best, count
 
     def extract_output(self, found: tuple[Any, int]) -> tuple[Any, int]:
-        """Beam's."""
+        """See ``beam.CombineFn``."""
         return found
 
 
@@ -102,10 +102,10 @@ def _repeated(
 
 
 class RemovedPassages(NamedTuple):
-    """What ``RemovePassages`` gives: kept, removed and rejected are together every element that went in.
+    """The outputs of ``RemovePassages``. Each input element is in one of kept, removed and rejected.
 
-    A kept element that lost a passage has the text that is left. ``passages`` are rows with the fields of
-    ``beam_sts.passages.find.RECEIPT``, one for each passage.
+    A kept element without a passage that was cut out has the remaining text. ``passages`` has one row per
+    passage, with the fields of ``beam_sts.passages.find.RECEIPT``.
     """
 
     kept: beam.PCollection
@@ -118,9 +118,10 @@ class RemovedPassages(NamedTuple):
 class RemovePassages(beam.PTransform):
     """Find passages inside the texts of a bounded PCollection, and remove them or their rows.
 
-    Elements are dicts, ``beam.Row`` or named tuples. The result is that of ``pipelines.dedup --contains`` or
-    ``--unit``. Apply it to a dict of ``rows`` and ``against``; with ``contains`` the texts of the latter are
-    looked for, and every worker has them in memory. The first of repeated units is that of the smallest id.
+    Elements are dicts, ``beam.Row`` or named tuples. The result equals that of ``beam-sts dedup`` with
+    ``--contains`` or ``--unit``. Apply the transform to a PCollection, or to a dict of ``rows`` and
+    ``against``. With ``contains``, the texts of ``against`` are searched for, and each worker has them in
+    memory. Among repeated units, the one with the smallest id is the first.
 
     Args:
         **settings: as below.
@@ -140,12 +141,12 @@ class RemovePassages(beam.PTransform):
         self._settings = made(RemovePassagesSettings, "RemovePassages", settings)
 
     def expand(self, elements: Any) -> RemovedPassages:
-        """Read, find, sort out."""
+        """Build the steps: read, find, remove."""
         inputs = elements if isinstance(elements, dict) else {"rows": elements}
         s = self._settings
         checks.check_names("RemovePassages", inputs, _INPUTS)
         if "rows" not in inputs:
-            raise UserError("RemovePassages: no 'rows' among its inputs; these are what it looks into.")
+            raise UserError("RemovePassages: no 'rows' among its inputs. Give the rows to search this name.")
         s.check_inputs(str, against="against" in inputs)
         fields = Fields(s.id, s.text)
         fields.check(inputs["rows"].element_type)
@@ -193,7 +194,7 @@ def _units_of_row(
 
 
 class _LookFor(beam.DoFn):
-    """A row -> what becomes of it, and its passages."""
+    """A row -> the row after removal, and its passages."""
 
     def __init__(self, settings: RemovePassagesSettings) -> None:
         self._settings = settings
@@ -201,7 +202,7 @@ class _LookFor(beam.DoFn):
         self._ids: list[Any] = []
 
     def process(self, row: Any, items: list[tuple[Any, str]]) -> Iterator[Any]:
-        """Beam's."""
+        """See ``beam.DoFn``."""
         if self._items is None:
             ordered = sorted(items, key=lambda item: item[0])
             self._ids = [name for name, _ in ordered]
@@ -212,18 +213,18 @@ class _LookFor(beam.DoFn):
 
 
 class _SortOut(beam.DoFn):
-    """A row and its repeated units -> what becomes of it, and its passages."""
+    """A row and its repeated units -> the row after removal, and its passages."""
 
     def __init__(self, settings: RemovePassagesSettings) -> None:
         self._settings = settings
 
     def process(self, met: tuple[Any, dict[str, Iterable[Any]]]) -> Iterator[Any]:
-        """Beam's."""
+        """See ``beam.DoFn``."""
         (_, ident), found = met
         rows = iter(found["row"])
         read = next(rows)
         if next(rows, None) is not None:
-            raise UserError(f"id {ident!r}: several elements have it. Receipts need distinct ids.")
+            raise UserError(f"id {ident!r}: several elements have it. Ids must be distinct.")
         units = sorted(found["found"], key=lambda unit: unit[:2])
         places = np.array([[0, *unit[:2], *unit[3:5]] for unit in units], np.int64).reshape(-1, 5)
         against = np.array([unit[5] for unit in units], dtype=bool)

@@ -1,4 +1,4 @@
-"""WritePassages: read slices of files, find passages, write the slices. For ``pipelines.dedup``."""
+"""WritePassages: read slices of files, find passages, write the slices. Used by ``beam-sts dedup``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from beam_sts.passages.write import PassageWriter, identity
 
 @dataclass(frozen=True)
 class PassageRun:
-    """What the run depends on, besides its units. ``within``: units of the input itself count too."""
+    """The settings of the run. ``within``: units that repeat within the input itself count too."""
 
     writer: PassageWriter
     against: Source | None
@@ -31,14 +31,14 @@ class PassageRun:
 
     @property
     def settings(self) -> PassageSettings:
-        """What is looked for."""
+        """What counts as a passage, and what is removed."""
         return self.writer.settings
 
 
 class WritePassages(beam.PTransform):
-    """A dict of units of slices, ``rows`` and perhaps ``against``, -> committed shards, as of one machine.
+    """A dict of units of slices, ``rows`` and optionally ``against`` -> committed shards, as on one machine.
 
-    Every worker process reads the items that are looked for. Rows are not shuffled; hashes and places of
+    Each worker process reads the items to search for. Rows are not shuffled; only hashes and positions of
     units are.
     """
 
@@ -47,7 +47,7 @@ class WritePassages(beam.PTransform):
         self._run = run
 
     def expand(self, inputs: dict[str, beam.PCollection[list[Slice]]]) -> beam.PCollection[int]:
-        """Read, find, write."""
+        """Build the steps: read, find, write."""
         run = self._run
         units = inputs["rows"] | "Spread" >> beam.Reshuffle()
         if run.settings.contains:
@@ -69,22 +69,22 @@ class WritePassages(beam.PTransform):
 
 
 class _WriteContained(beam.DoFn):
-    """A unit -> the shards of each of its slices that is not committed yet."""
+    """A unit -> the shards of each of its slices that is not yet committed."""
 
     def __init__(self, run: PassageRun) -> None:
         self._run, self._shared = run, Shared()
         self._lookup: Any = None
 
     def setup(self) -> None:
-        """Read the items, once in each process."""
+        """Read the items, once per process."""
         if (against := self._run.against) is None:
             raise RuntimeError("nothing to look for")
         self._lookup = self._shared.acquire(lambda: Contained.read(against, self._run.settings))
 
     def process(self, unit: list[Slice]) -> Iterator[int]:
-        """Beam's."""
+        """See ``beam.DoFn``."""
         writer = self._run.writer
-        # Runners retry: a slice may have been committed since the plan was made.
+        # Runners retry elements, so a slice may have been committed after the plan was made.
         missing = [part for part in unit if not writer.output.is_whole(part)]
         for rows in writer.source.read(missing) if missing else ():
             found, others = self._lookup.of(rows)
@@ -93,7 +93,7 @@ class _WriteContained(beam.DoFn):
 
 
 class _ReadUnits(beam.DoFn):
-    """A unit of slices -> the units of texts of its rows: key and place."""
+    """A unit of slices -> the text units of its rows, each with its key and position."""
 
     def __init__(self, run: PassageRun, source: Source, side: int) -> None:
         self._settings, self._source, self._side = run.settings, source, side

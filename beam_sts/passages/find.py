@@ -1,4 +1,4 @@
-"""Passages of some rows, whichever way they are found, and the rows without them. Pure functions.
+"""The passages of rows, and the rows without them. Pure functions.
 
 Rows are numbered over all good rows of their input, in order.
 """
@@ -19,7 +19,7 @@ from beam_sts.passages.settings import PassageSettings
 from beam_sts.passages.units import Occurrences, Units, cut, split_units, units_of
 
 CONTAINS, REPEATED = "contains", "identical"
-"""Rules of receipts: an item is contained, or a unit has the same words as an earlier one."""
+"""Rules in receipts: an item is contained, or a unit has the same words as an earlier one."""
 RECEIPT = (
     *("id", "start", "end", "survivor", "survivor_start", "survivor_end", "survivor_in"),
     *("score", "source", "rule", "threshold", "passage"),
@@ -28,10 +28,10 @@ RECEIPT = (
 
 @dataclass(frozen=True)
 class Passages:
-    """Passages of rows, by row and place; all of shape (n,).
+    """Passages of rows, sorted by row and position; all arrays have shape (n,).
 
-    ``row`` has characters ``start`` to ``stop``; another row, of the other input where ``against``, has them
-    as its characters ``other_start`` to ``other_stop``. ``score``: share of the words found.
+    Characters ``start`` to ``stop`` of ``row`` match characters ``other_start`` to ``other_stop`` of another
+    row, which is in the other input if ``against``. ``score`` is the fraction of the words that match.
     """
 
     row: IntArray
@@ -47,12 +47,12 @@ class Passages:
 
     @classmethod
     def of(cls, places: IntArray, against: NDArray[np.bool_], score: NDArray[np.float64]) -> Passages:
-        """From rows of ``row``, ``start``, ``stop``, ``other_start`` and ``other_stop``, shape (n, 5)."""
+        """Make passages from rows of (row, start, stop, other_start, other_stop), shape (n, 5)."""
         row, start, stop, other_start, other_stop = np.ascontiguousarray(places.T)
         return cls(row, start, stop, other_start, other_stop, against, score)
 
     def of_rows(self, first: int, count: int) -> Passages:
-        """Those of some rows that follow each other, which are numbered from 0."""
+        """The passages of ``count`` consecutive rows from ``first``, renumbered from 0."""
         part = slice(*np.searchsorted(self.row, [first, first + count]).tolist())
         return Passages(
             self.row[part] - first,
@@ -67,7 +67,7 @@ class Passages:
 
 @dataclass(frozen=True)
 class Items:
-    """What is looked for: units of rows of the other input. ``row`` and ``start`` are where each is from."""
+    """The items to search for: units of rows of the other input. ``row`` and ``start`` locate each there."""
 
     index: ItemIndex
     row: IntArray
@@ -75,7 +75,7 @@ class Items:
 
     @classmethod
     def of(cls, texts: Sequence[str], settings: PassageSettings) -> Items:
-        """The rows, or their units."""
+        """Index the units of texts."""
         row, start, pieces = list[int](), list[int](), list[str]()
         for number, text in enumerate(texts):
             for first, last in split_units(text, settings.unit):
@@ -85,7 +85,7 @@ class Items:
         return cls(ItemIndex.of(pieces), np.array(row, np.int64), np.array(start, np.int64))
 
     def find(self, texts: Sequence[str], settings: PassageSettings) -> tuple[Passages, IntArray]:
-        """Items in some rows, which are numbered from 0, and the row of the other input that each is from."""
+        """Find items in rows numbered from 0. Also returns the row of the other input of each item."""
         found = self.index.find(list(texts), settings.contained)
         start = self.start[found.item]
         passages = Passages(
@@ -103,13 +103,13 @@ class Items:
 def repeated(
     found: Occurrences, others: int, settings: PassageSettings, *, within: bool
 ) -> tuple[Passages, IntArray]:
-    """Units that are there before, the rows of the other input coming first, and the first row with each.
+    """Units with an earlier equal unit, and the first row with each. Rows of the other input come first.
 
     Args:
-        found: units of both inputs.
-        others: rows of the other input; 0: there is none.
-        settings: how often a unit must be there.
-        within: whether units of the input itself count.
+        found: the units of both inputs.
+        others: the number of rows of the other input; 0 if there is none.
+        settings: how often a unit must occur.
+        within: whether units that repeat within the input itself count.
     """
     against = found.row[found.of] < others
     gone = (found.row >= others) & (np.arange(len(found.row)) != found.of)
@@ -132,12 +132,12 @@ def repeated(
 
 
 def slice_units(texts: Sequence[str], settings: PassageSettings) -> Units:
-    """The units of some rows that are long enough."""
+    """The units of rows that have enough words."""
     return units_of(texts, settings.unit, settings.unit_words)
 
 
 def receipt_schema(kind: pa.DataType) -> pa.Schema:
-    """Of receipts with ids of a type."""
+    """The schema of receipts with ids of a type."""
     place, text = pa.int64(), pa.string()
     kinds = (
         *(kind, place, place, kind, place, place, text),
@@ -149,14 +149,14 @@ def receipt_schema(kind: pa.DataType) -> pa.Schema:
 def receipts(
     found: Passages, texts: Sequence[str], ids: pa.Array, others: pa.Array, settings: PassageSettings
 ) -> pa.Table:
-    """Why passages are passages: one row for each.
+    """The receipts of passages: a table with one row for each.
 
     Args:
-        found: passages of some rows, numbered from 0.
-        texts: of these rows.
-        ids: of these rows.
-        others: for each passage the id of the row that has it too.
-        settings: of the run.
+        found: the passages of rows numbered from 0.
+        texts: the texts of these rows.
+        ids: the ids of these rows.
+        others: for each passage, the id of the matching row.
+        settings: the settings of the run.
     """
     rule = CONTAINS if settings.contains else REPEATED
     spans = zip(found.row.tolist(), found.start.tolist(), found.stop.tolist(), strict=True)
@@ -184,14 +184,14 @@ def receipts(
 
 @dataclass(frozen=True)
 class Outcome:
-    """What becomes of n rows: which are removed, and the texts of the others, None where nothing changes."""
+    """The result for n rows: which are removed, and the new texts; None if texts do not change."""
 
     gone: NDArray[np.bool_]
     texts: list[str] | None
 
 
 def outcome(found: Passages, texts: Sequence[str], settings: PassageSettings) -> Outcome:
-    """What becomes of rows with passages, numbered from 0; of a row without anything left nothing stays."""
+    """The result for rows, numbered from 0, with passages. A row whose text becomes blank is removed."""
     gone = np.zeros(len(texts), dtype=bool)
     if settings.removes == "nothing":
         return Outcome(gone, None)

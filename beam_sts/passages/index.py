@@ -1,4 +1,4 @@
-"""Items that are looked for, and where they are in pages. Pure functions over arrays."""
+"""The index of items, and the search for items in pages. Pure functions over arrays."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from beam_sts.passages.align import Alignment, align
 from beam_sts.passages.words import Words, word_bits, words_of
 
 FLOOR = 30.0
-"""Bits that an item must say to be looked for: an item of fewer may be there by chance."""
-_PARTIAL = 34.0  # bits of a find that is only a part of its item
-_WHOLE = 0.9  # share of an item from which a find is the whole of it
-_SEED = 12.0  # bits of two words that say where to look
-_FEWEST = 6  # seeds of an item, though some say less
-_HOT = 100  # items with the same seed; a seed of more says too little
-_COVERED = 0.3  # share of an item's bits in its seeds found, for an alignment to be tried
-_REACH = 8  # words beyond half the item's length that may be between
-_SHIFT = 2.0  # bits that a word more or less between those of an item costs
-_EDGE = 3  # words at either end of an item that may be others in the page
-_TABLE = 22  # bits of the table that tells most words of a page at once
+"""Bits that an item must have to be searched for. Items with fewer may occur by chance."""
+_PARTIAL = 34.0  # bits that a partial match of an item must have
+_WHOLE = 0.9  # score from which a match counts as whole
+_SEED = 12.0  # bits that a seed, a pair of words, must have
+_FEWEST = 6  # seeds of an item that are used even if they have fewer bits
+_HOT = 100  # most items that share a seed; a more frequent seed is not used
+_COVERED = 0.3  # fraction of the bits of an item in matched seeds from which an alignment is tried
+_REACH = 8  # words, besides half the length of the item, that matched seeds may be apart
+_SHIFT = 2.0  # bits that each word costs by which the lengths of the matched parts differ
+_EDGE = 3  # unmatched words at either end of an item for which a match is extended
+_TABLE = 22  # bits of a hash that index the table for quick rejection of words
 
 
 @dataclass(frozen=True)
 class Finds:
-    """Items found in pages, by page and place; all of shape (n,).
+    """Matches of items in pages, sorted by page and position; all arrays have shape (n,).
 
-    ``page``: which page. ``start``, ``stop``: characters of it. ``item``: which item, the first of equal
-    ones. ``item_start``, ``item_stop``: characters of it that the page has. ``score``: how much of
-    the item the page has in order (``_score``), 0 to 1, rounded to 6 digits.
+    ``page`` is the number of the page, ``start`` and ``stop`` the characters of it. ``item`` is the number of
+    the item, the first of equal items; ``item_start`` and ``item_stop`` are the matched characters of it.
+    ``score`` is how much of the item the page has in order (``_score``), from 0 to 1, rounded to 6 digits.
     """
 
     page: IntArray
@@ -51,9 +51,9 @@ class Finds:
 
 @dataclass(frozen=True)
 class ItemIndex:
-    """Items that may be found. ``words`` are of all items, ``bits`` of all words.
+    """An index of items. ``words`` are the words of all items, ``bits`` the information of each word.
 
-    ``repeated``: items of the same words as one before; ``short``: those that say too little to be found.
+    ``repeated`` marks items with the same words as an earlier one; ``short`` marks items with too few bits.
     """
 
     words: Words
@@ -63,7 +63,7 @@ class ItemIndex:
 
     @classmethod
     def of(cls, texts: pa.ChunkedArray | pa.Array | list[str]) -> ItemIndex:
-        """The index of some texts."""
+        """Index some texts."""
         words = words_of(texts)
         bits = word_bits(words)
         short = _totals(bits, words) < FLOOR
@@ -80,7 +80,7 @@ class ItemIndex:
 
     @cached_property
     def _totals(self) -> NDArray[np.float64]:
-        """Bits of each item."""
+        """The bits of each item."""
         return _totals(self.bits, self.words)
 
     @cached_property
@@ -88,11 +88,14 @@ class ItemIndex:
         return _Seeds.of(self)
 
     def find(self, texts: pa.ChunkedArray | pa.Array | list[str], least: float) -> Finds:
-        """Items in some pages.
+        """Find items in pages.
 
         Args:
             texts: the pages.
-            least: score of a find.
+            least: the lowest score of a match.
+
+        Returns:
+            The matches.
 
         >>> index = ItemIndex.of(["The quick brown fox jumps over the lazy dog."])
         >>> page = "They say: the quick, brown  fox jumped over the lazy dog! Indeed."
@@ -125,7 +128,7 @@ class ItemIndex:
     def _within(
         self, pages: Words, item: int, low: int, high: int, least: float
     ) -> Iterator[tuple[Alignment, int, float]]:
-        """An item in words ``low`` to ``high`` of all pages, and before and after where it was found."""
+        """Matches of an item in words ``low`` to ``high`` of all pages, then before and after each match."""
         start, stop = self.words.offsets[item : item + 2].tolist()
         total = float(self._totals[item])
         spans = [(low, high)]
@@ -147,10 +150,10 @@ class ItemIndex:
 
 @dataclass(frozen=True)
 class _Seeds:
-    """Two words of an item next to each other or with one between: ``names`` ascending, and where they are.
+    """Seeds: pairs of item words that are adjacent or have one word between. Sorted by ``names``.
 
-    ``item`` and its words ``one`` and ``two`` (over all items), all of shape (seeds,). ``table`` tells for
-    the lowest bits of a name whether any seed has them.
+    ``item`` is the item of each seed, ``one`` and ``two`` its words (indices over all items), all of shape
+    (seeds,). ``table`` tells for the lowest bits of a name whether any seed has them.
     """
 
     names: NDArray[np.uint64]
@@ -182,7 +185,7 @@ class _Seeds:
     def places(
         self, pages: Words, words: Words, bits: NDArray[np.float32], totals: NDArray[np.float64]
     ) -> Iterator[tuple[int, int, int, int]]:
-        """Where to look: page, item, first and last word (over all pages) of it."""
+        """Where to align: page, item, and first and last word (over all pages) of the range."""
         names, one, _ = _pairs(pages)
         likely = np.flatnonzero(self.table[names & np.uint64((1 << _TABLE) - 1)])
         names, one = names[likely], one[likely]
@@ -201,7 +204,7 @@ class _Seeds:
         new = np.ones(len(at), dtype=bool)
         new[1:] = (page[1:] != page[:-1]) | (item[1:] != item[:-1]) | (np.diff(at) > reach[1:])
         group = np.cumsum(new) - 1
-        # Of each group, what the distinct words of its seeds say.
+        # For each group, the bits of the distinct words of its seeds.
         code = np.concatenate([group, group]) * len(words.names) + np.concatenate(
             [self.one[seed], self.two[seed]]
         )
@@ -222,24 +225,24 @@ class _Seeds:
 
 
 def _score(place: Alignment, words: int, bits: float) -> float:
-    """How much of an item a place has: the mean of the shares of its words and of what they say.
+    """The score of an alignment: the mean of the matched fractions of words and of bits.
 
-    The latter is less for words between them, and where these are more or fewer than in the item: a replaced
-    word leaves the others where they are, common words that meet by chance are anywhere.
+    The bits are reduced for words between matches, and for different lengths of the matched parts. A replaced
+    word keeps the distances of the others, whereas common words that match by chance are at any distance.
     """
     shift = abs(place.stop - place.start - (place.item_stop - place.item_start))
     return 0.5 * (place.words / words + max(0.0, place.score - _SHIFT * shift) / bits)
 
 
 def _totals(bits: NDArray[np.float32], words: Words) -> NDArray[np.float64]:
-    """What the words of each text say together."""
+    """The sum of the bits of the words of each text."""
     edges = np.concatenate([np.zeros(1), np.cumsum(bits, dtype=np.float64)])[words.offsets]
     found: NDArray[np.float64] = np.diff(edges)
     return found
 
 
 def _pairs(words: Words) -> tuple[NDArray[np.uint64], IntArray, IntArray]:
-    """Names of two words in order, next to each other or with one between, and which words they are."""
+    """Hashes of pairs of words that are adjacent or have one word between, and the indices of the words."""
     of = np.repeat(np.arange(len(words)), np.diff(words.offsets))
     names, ones, twos = [], [], []
     for gap in (1, 2):
@@ -253,7 +256,7 @@ def _pairs(words: Words) -> tuple[NDArray[np.uint64], IntArray, IntArray]:
 
 
 def _apart(hits: list[tuple[Alignment, int, float]]) -> list[tuple[Alignment, int, float]]:
-    """Of finds in the same place the one whose words say most; the first item of equals."""
+    """Of overlapping matches, keep the one with the highest score; among equals the first item."""
     kept: list[tuple[Alignment, int, float]] = []
     for hit in sorted(hits, key=lambda hit: (-hit[0].score, hit[1], hit[0])):
         place = hit[0]

@@ -1,4 +1,4 @@
-"""Passages in memory: ``beam_sts.remove_passages``."""
+"""Passages of texts in memory: ``beam_sts.remove_passages``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from beam_sts.settings import made, takes
 
 @dataclass(frozen=True)
 class PassageRemoval:
-    """What ``remove_passages`` found, of the kind of the data.
+    """The result of ``remove_passages``. Tables are of the type of the data.
 
-    ``kept``: rows that stay, without the passages where these are cut out. ``removed``: the other rows, as
-    they were. ``passages``: one row for each, with the columns of ``passages/`` (docs/passages.md).
-    ``rejected``: rows without a text.
+    ``kept`` has the rows that stay, without the passages if these are cut out. ``removed`` has the other
+    rows, unchanged. ``passages`` has one row per passage, with the columns of the folder ``passages/``.
+    ``rejected`` has the rows without a text.
     """
 
     kept: Any
@@ -45,19 +45,23 @@ def remove_passages(
 ) -> PassageRemoval:
     r"""Find passages inside texts, and remove them or their rows.
 
-    The result is that of ``beam-sts dedup --contains`` or ``--unit`` on the same rows. All is in memory.
+    The result equals that of ``beam-sts dedup`` with ``--contains`` or ``--unit`` on the same rows. All data
+    is in memory.
 
     Args:
         data: texts or a table, as for ``deduplicate``.
-        text: column of the texts (default: ``text``).
-        id: column of distinct ids, integers or texts (default: places from 0).
-        against: texts or a table: with ``contains``, what is looked for.
+        text: the column of texts (default: ``text``).
+        id: the column of distinct ids, integers or texts (default: row numbers from 0).
+        against: texts or a table. With ``contains``, these texts are searched for.
         against_text: its column of texts (default: as ``text``).
         against_id: its column of ids (default: as ``id``).
         **settings: as below.
 
+    Returns:
+        The kept, removed and rejected rows, and the passages.
+
     Raises:
-        UserError: the data, a column or a setting is not what it may be.
+        UserError: the data, a column or a setting is not valid.
 
     >>> mails = ["See you soon.\nSent from my old grey phone.", "No.\n Sent from my old grey phone."]
     >>> remove_passages(mails, unit="line").kept
@@ -68,7 +72,10 @@ def remove_passages(
     frame = frame_of(data)
     columns = Columns(text_name(frame, text), id)
     if chosen.removes == "passage" and columns.text not in frame.names:
-        raise UserError(f"text {columns.text}: a passage can be cut out of a column, not out of a field.")
+        raise UserError(
+            f"text {columns.text}: a passage can be cut out of a column only. Name a column, or set "
+            "remove='row'."
+        )
     source = _source(frame, columns, "")
     other = None
     if against is not None:
@@ -117,6 +124,6 @@ def _source(frame: Frame, columns: Columns, flag: str) -> TableSource:
 
 
 def _made(frame: Frame, tables: list[pa.Table]) -> Any:
-    """Rows of the kind of the data; a list of texts again where it was one."""
+    """Rows in the type of the data; a list of texts if the data was one."""
     found = frame.made(pa.concat_tables(tables))
     return [row[TEXT] for row in found] if isinstance(found, list) else found

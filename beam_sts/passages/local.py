@@ -1,4 +1,4 @@
-"""Passages on one machine: slice by slice, one in memory at a time."""
+"""Passages on one machine, with one slice in memory at a time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from beam_sts.passages.write import PassageWriter
 def write_passages(
     writer: PassageWriter, lookup: Lookup, *, verify: bool, step: Callable[[int, str], None]
 ) -> tuple[int, int]:
-    """Write the slices that an earlier run did not; gives how many were there, and how many damaged.
+    """Write the slices that an earlier run did not write. Returns how many it did, and how many are damaged.
 
     Args:
-        writer: of the run.
-        lookup: tells the passages.
-        verify: compare all bytes of the shards that are there.
-        step: called with the rows of each slice that is done, and its file.
+        writer: the writer of the run.
+        lookup: finds the passages.
+        verify: whether to compare all bytes of the existing shards.
+        step: called after each slice with its number of rows and its file.
     """
     output, slices = writer.output, writer.source.plan.slices
     there = output.committed()

@@ -1,4 +1,4 @@
-"""What is looked up for a slice: items of another input, or units that are repeated."""
+"""The passages of a slice: items of another input that it contains, or units that are repeated."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ Seen = Callable[[int, str], None]
 
 
 class Lookup(Protocol):
-    """Tells the passages of rows."""
+    """Finds the passages of rows."""
 
     def of(self, rows: SliceRows) -> tuple[Passages, pa.Array]:
-        """Passages of the good rows of a slice, and the id of the row that has each too."""
+        """The passages of the good rows of a slice, and for each the id of the matching row."""
         ...
 
     def identity(self, part: Slice) -> list[Any]:
-        """What the shards of a slice are of."""
+        """The data on which the shards of a slice depend."""
         ...
 
 
 @dataclass(frozen=True)
 class Contained:
-    """Items of another input, whose rows have ``ids``."""
+    """Items of another input; ``ids`` are the ids of its rows."""
 
     items: Items
     ids: pa.Array
@@ -44,7 +44,7 @@ class Contained:
 
     @classmethod
     def read(cls, other: Readable, settings: PassageSettings, seen: Seen | None = None) -> Contained:
-        """Read the other input."""
+        """Read the other input, and index its items."""
         texts, ids = list[str](), []
         for rows in other.read():
             texts += rows.texts.to_pylist()
@@ -54,17 +54,17 @@ class Contained:
         return cls(Items.of(texts, settings), _joined(ids, other.id_type), settings)
 
     def of(self, rows: SliceRows) -> tuple[Passages, pa.Array]:
-        """Items in the rows of a slice."""
+        """The items in the rows of a slice."""
         found, other = self.items.find(rows.texts.to_pylist(), self.settings)
         return found, self.ids.take(pa.array(other))
 
     def identity(self, part: Slice) -> list[Any]:
-        """The slice alone: the items are in the run's fingerprint."""
+        """The identity of the slice only, since the fingerprint of the run covers the items."""
         return slice_identity(part)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Items by what can become of them."""
+        """The number of items, and of those that are not searched for."""
         index = self.items.index
         return {
             "items": len(index),
@@ -75,10 +75,10 @@ class Contained:
 
 @dataclass(frozen=True)
 class Repeated:
-    """Repeated units of an input. Memory holds some 50 bytes for each unit, and the ids.
+    """The repeated units of an input. Takes about 50 bytes of memory per unit, plus the ids.
 
-    ``first`` and ``count`` are the good rows of each slice by its index; ``ids`` are of the good rows of the
-    input, then of the other one.
+    ``first`` and ``count`` give the good rows of each slice, by its index. ``ids`` has the ids of the good
+    rows of the input, and those of the other input.
     """
 
     found: Passages
@@ -98,7 +98,7 @@ class Repeated:
         within: bool,
         seen: Seen | None = None,
     ) -> Repeated:
-        """Read both inputs once."""
+        """Read each input once, and find the repeated units."""
         parts: list[Units] = []
         first, count, rows_before = dict[int, int](), dict[int, int](), 0
         ids: tuple[list[pa.Array], list[pa.Array]] = ([], [])
@@ -122,11 +122,11 @@ class Repeated:
         return cls(found, of_row, first, count, joined, sum(map(len, parts)))
 
     def of(self, rows: SliceRows) -> tuple[Passages, pa.Array]:
-        """Repeated units of the rows of a slice."""
+        """The repeated units of the rows of a slice."""
         return self._of(rows.data.slice.index)
 
     def identity(self, part: Slice) -> list[Any]:
-        """The slice and its repeated units, which depend on all others."""
+        """The identity of the slice and of its repeated units, which depend on all other slices."""
         return identity(part, *self._of(part.index))
 
     def _of(self, index: int) -> tuple[Passages, pa.Array]:
@@ -146,7 +146,7 @@ class Repeated:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Units that were compared."""
+        """The number of units that were compared."""
         return {"units": self.units}
 
 

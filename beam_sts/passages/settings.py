@@ -1,4 +1,4 @@
-"""The settings of passages, each written once: for the command, the transform, YAML and Python."""
+"""The settings of passages, for the command, the transform, Beam YAML and Python."""
 
 from __future__ import annotations
 
@@ -17,64 +17,62 @@ REMOVE = ("row", "passage", "nothing")
 
 @dataclass(frozen=True, kw_only=True)
 class PassageSettings(Settings):
-    """What is looked for inside the rows, and what becomes of a row that has it."""
+    """What is searched for inside the rows, and what happens to a row that has it."""
 
     contains: bool = setting(
         False,
-        "with --against: look for the rows of that input inside the rows of this one, wherever they are: "
-        "decontamination",
+        "with --against: search for the rows of that input inside the rows of this one, at any position "
+        "(decontamination)",
         flag,
     )
     unit: str = setting(
         "document",
-        "compare lines, sentences or paragraphs of the rows instead of whole rows: repeated ones are found; "
-        "with --contains, those of --against are looked for",
+        "compare lines, sentences or paragraphs instead of whole rows, and find repeated ones; with "
+        "--contains, search for those of --against",
         choices=UNITS,
     )
     contained: float = setting(
         CONTAINED,
-        "with --contains: least score of a passage: share of an item's words that it has in order",
+        "with --contains: least score of a passage: the fraction of an item's words that it has in order",
         share,
         metavar="T",
     )
-    unit_words: int = setting(5, "with --unit: words that a unit must have", whole(1), metavar="N")
+    unit_words: int = setting(5, "with --unit: the fewest words of a unit", whole(1), metavar="N")
     repeats: int = setting(
-        2, "with --unit: how often a unit must be there to be a repeated one", whole(2), metavar="N"
+        2, "with --unit: how often a unit must occur to count as repeated", whole(2), metavar="N"
     )
     remove: str | None = setting(
         None,
-        "what to remove: the row that has a passage, the passage alone, or nothing (default: row with "
-        "--contains, else passage)",
+        "what to remove: the row that has a passage, only the passage, or nothing (default: row with "
+        "--contains, otherwise passage)",
         optional(one_of(*REMOVE)),
         metavar="row|passage|nothing",
     )
 
     @property
     def wanted(self) -> bool:
-        """Whether passages are looked for, not whole rows compared."""
+        """Whether to search for passages instead of comparing whole rows."""
         return self.contains or self.unit != "document"
 
     @property
     def removes(self) -> str:
-        """``row``, ``passage`` or ``nothing``."""
+        """What to remove: ``row``, ``passage`` or ``nothing``."""
         return self.remove or ("row" if self.contains else "passage")
 
     def check_together(self, said: Callable[[str], str]) -> None:
-        """``remove`` goes with passages."""
+        """Refuse ``remove`` without a search for passages."""
         if self.remove and not self.wanted:
-            raise UserError(
-                f"{said('remove')} {self.remove}: goes with {said('contains')} or {said('unit')}."
-            )
+            raise UserError(f"{said('remove')} {self.remove}: needs {said('contains')} or {said('unit')}.")
 
     def check_inputs(self, said: Callable[[str], str], *, against: bool) -> None:
-        """Check what goes with another input.
+        """Check that the settings and the inputs match.
 
         Raises:
-            UserError: naming the setting.
+            UserError: another input is missing. The message names the setting.
         """
         if self.contains and not against:
             raise UserError(
-                f"{said('contains')}: goes with {said('against')}, the input whose rows are looked for."
+                f"{said('contains')}: needs {said('against')}, the input whose rows are searched for."
             )
 
 
@@ -86,13 +84,13 @@ class RemovePassagesSettings(PassageSettings):
     text: str = setting("text", "field of the texts", name)
     within: bool = setting(False, "with unit and against: also compare the input with itself", flag)
     report_examples: int = setting(
-        5, "passages that the report shows; 0: no text", whole(0, MOST_EXAMPLES), metavar="N"
+        5, "passages that the report shows; 0 for no texts", whole(0, MOST_EXAMPLES), metavar="N"
     )
 
     def check_together(self, said: Callable[[str], str]) -> None:
-        """Something is looked for."""
+        """Check that the settings ask for passages."""
         super().check_together(said)
         if not self.wanted:
             raise UserError(
-                f"give {said('contains')} or a {said('unit')}; whole rows are compared by deduplication."
+                f"give {said('contains')} or a {said('unit')}; to compare whole rows, use deduplication."
             )

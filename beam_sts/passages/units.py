@@ -1,4 +1,4 @@
-"""Lines, sentences and paragraphs of texts, and which of them are repeated. Pure functions."""
+"""Lines, sentences and paragraphs of texts, and the search for repeated ones. Pure functions."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _BETWEEN = {
 
 
 def split_units(text: str, unit: str) -> list[tuple[int, int]]:
-    """Where the units of a text start and stop, white space at their ends left out; empty ones are none.
+    """The start and stop of each unit of a text, without surrounding white space and empty units.
 
-    A sentence ends at its punctuation mark with white space behind it, or with its line.
+    A sentence ends at a punctuation mark that is followed by white space, or at the end of its line.
 
     >>> text = "One here. Two?  Three"
     >>> [text[start:stop] for start, stop in split_units(text, "sentence")]
@@ -48,10 +48,10 @@ def split_units(text: str, unit: str) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class Units:
-    """Units of some texts with enough words: the text and the characters of each, and what equal ones share.
+    """The units of texts that have enough words, with the row, the characters and a key of each.
 
-    ``row``, ``start``, ``stop``: shape (n,); ``key``: uint64 (n, 2), of the words alone, so that case, white
-    space, punctuation and the marks of a quoted reply make no difference.
+    ``row``, ``start`` and ``stop`` have shape (n,). ``key`` is uint64 of shape (n, 2), equal for units with
+    equal words: case, white space, punctuation and the marks of a quoted reply do not count.
     """
 
     row: IntArray
@@ -64,7 +64,7 @@ class Units:
 
 
 def units_of(texts: Sequence[str], unit: str, least: int) -> Units:
-    r"""The units of texts that have at least so many words.
+    r"""The units of texts that have at least ``least`` words.
 
     >>> found = units_of(["Click here to unsubscribe.\n> click HERE to unsubscribe", "No."], "line", 4)
     >>> found.row.tolist(), found.start.tolist(), bool((found.key[0] == found.key[1]).all())
@@ -86,10 +86,10 @@ def units_of(texts: Sequence[str], unit: str, least: int) -> Units:
 
 @dataclass(frozen=True)
 class Occurrences:
-    """Units of the whole input, and of the other one, in order; all of shape (n,).
+    """The units of both inputs, in order; all arrays have shape (n,).
 
-    ``row``: number of its good row, those of the other input first; ``of`` the first of the same words,
-    ``count`` how many there are.
+    ``row`` is the number of the good row; rows of the other input come first. ``of`` is the index of the
+    first unit with the same words, ``count`` the number of such units.
     """
 
     row: IntArray
@@ -100,7 +100,7 @@ class Occurrences:
 
 
 def occurrences(parts: Sequence[Units]) -> Occurrences:
-    """Which units are the same; the rows of every part are counted on, in order."""
+    """Find equal units. The row numbers of the parts are ascending over all parts."""
     row, start, stop = (
         np.concatenate([np.empty(0, np.int64), *(getattr(part, name) for part in parts)])
         for name in ("row", "start", "stop")
@@ -117,7 +117,7 @@ def occurrences(parts: Sequence[Units]) -> Occurrences:
 
 
 def cut(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    r"""A text without some of its passages; a line of which nothing is left goes with them.
+    r"""Cut passages out of a text. A line of which nothing remains is removed.
 
     >>> cut("Keep this. Drop this. And this too.", [(11, 21)])
     'Keep this. And this too.'
@@ -132,7 +132,7 @@ def cut(text: str, spans: Sequence[tuple[int, int]]) -> str:
         before = text[at : max(at, start)]
         rest = text[stop:]
         space = len(rest) - len(rest.lstrip())
-        if not "".join([*parts[-1:], before])[-1:].strip():  # white space, or nothing, is before it already
+        if not "".join([*parts[-1:], before])[-1:].strip():  # after white space, or at the start
             line = re.match(rf"[^\S\n\r]*(?:{_LINE})?", rest)
             stop += min(space, line.end() if line else 0)
         parts.append(before)

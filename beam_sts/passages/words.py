@@ -1,4 +1,4 @@
-"""Words of texts, where they are, and how much each tells. Pure functions."""
+"""The words of texts, their positions, and the information of each. Pure functions."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray
 
-# Of scripts that part no words each character is one.
+# In scripts that do not separate words, each character counts as a word.
 _ONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(f"[{_ONE}]|[^\\W_{_ONE}]+")
 _PRIOR = np.array([0, 3, 4, 6, 9, 12, 14], np.float32)
-"""Bits that a word of 0 to 6 or more characters tells at most: in most languages short words are common."""
-_FIGURE = 10.0  # the same of a number
-_EXTRA = 4096  # words of other text that counts are taken to be seen besides
+"""The most bits for a word of 0 to 6 or more characters, since short words are common in most languages."""
+_FIGURE = 10.0  # the most bits for a number
+_EXTRA = 4096  # additional words that counts assume, so that few texts do not make words look frequent
 
 
 @dataclass(frozen=True)
 class Words:
-    """The words of n texts, one after the other.
+    """The words of n texts, one text after the other.
 
-    ``names``: 64 bits that equal words share, uint64 (words,). ``start``, ``stop``: characters in the text,
-    (words,). ``prior``: bits that each tells at most, float32 (words,). Those of text i are
+    ``names`` are 64-bit hashes, uint64 (words,). ``start`` and ``stop`` are characters of the text, (words,).
+    ``prior`` is the most information of each word in bits, float32 (words,). The words of text i are
     ``offsets[i]:offsets[i + 1]``.
     """
 
@@ -44,7 +44,7 @@ class Words:
 
 
 def words_of(texts: pa.ChunkedArray | pa.Array | Sequence[str]) -> Words:
-    """The words of texts: letters and digits, without case; in Chinese, Japanese and Thai each character.
+    """The words of texts: runs of letters and digits, without case; in Chinese, Japanese or Thai, characters.
 
     >>> found = words_of(["Is it  OK?", ""])
     >>> found.offsets.tolist(), found.start.tolist(), found.stop.tolist()
@@ -72,7 +72,7 @@ def words_of(texts: pa.ChunkedArray | pa.Array | Sequence[str]) -> Words:
 
 @lru_cache(1 << 18)
 def _known(word: str) -> tuple[int, float]:
-    """A word's 64 bits, and what it tells at most."""
+    """The hash of a word, and the most bits that it can have."""
     form = unicodedata.normalize("NFKC", word).casefold()
     digest = blake2b(form.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     if form.isdigit():
@@ -85,7 +85,7 @@ def _known(word: str) -> tuple[int, float]:
 
 
 def word_bits(words: Words) -> NDArray[np.float32]:
-    """How much each word tells, in bits: little where it is short, or frequent in these texts; (words,).
+    """The information of each word in bits, (words,): low if the word is short or frequent in these texts.
 
     >>> bits = word_bits(words_of(["the tomatoes of the garden"]))
     >>> [round(float(bit)) for bit in bits]

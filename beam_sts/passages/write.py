@@ -1,4 +1,4 @@
-"""The shards of a run that looked for passages: rows kept, rows removed, passages, rejected rows."""
+"""Writes the shards of a search for passages: kept rows, removed rows, passages, rejected rows."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _AROUND = 60  # characters before and after a passage that the report shows
 
 @dataclass(frozen=True)
 class PassageWriter:
-    """Writes a slice.
+    """Writes the shards of slices.
 
-    ``report_examples``: passages, and rejected rows of each reason, for the report. ``prefix`` goes before
-    ``_id`` where the input has such a column.
+    ``report_examples`` is the number of passages, and of rejected rows per reason, in the report. ``prefix``
+    precedes the name ``_id`` if the input has a column of that name.
     """
 
     output: OutputFolder
@@ -40,7 +40,7 @@ class PassageWriter:
 
     @property
     def kept_schema(self) -> pa.Schema:
-        """The input's columns, ``_id`` added where no column is named."""
+        """The columns of the input, plus ``_id`` if no id column is named."""
         schema = self.source.schema
         if self.source.id:
             return schema
@@ -48,12 +48,12 @@ class PassageWriter:
 
     @property
     def _id(self) -> str:
-        """The column of row numbers."""
+        """The name of the column of row numbers."""
         return free_names(["_id"], self.source.schema.names, self.prefix)["_id"]
 
     @property
     def schemas(self) -> dict[str, pa.Schema]:
-        """Of all shards, by folder."""
+        """The schemas of all shards, by folder."""
         return {
             "kept": self.kept_schema,
             "removed": self.kept_schema,
@@ -62,13 +62,13 @@ class PassageWriter:
         }
 
     def write(self, rows: SliceRows, found: Passages, others: pa.Array, *, of: Any = None) -> None:
-        """Publish the shards of a slice, ``kept`` last: it is the commit marker.
+        """Write the shards of a slice. ``kept`` is written last, since it is the commit marker.
 
         Args:
-            rows: its n good rows and the others.
-            found: passages of the good rows, numbered from 0.
-            others: for each passage the id of the row that has it too.
-            of: what the shards are of, for their record.
+            rows: the n good rows and the others.
+            found: the passages of the good rows, numbered from 0.
+            others: for each passage, the id of the matching row.
+            of: the identity of the shards, for their record.
 
         Raises:
             RuntimeError: the counts do not add up.
@@ -119,7 +119,7 @@ class PassageWriter:
     def _examples(
         self, rows: SliceRows, texts: list[str], passages: pa.Table, found: Passages
     ) -> list[Example]:
-        """A few passages, the least certain first, each in its surroundings."""
+        """A few passages with their context, those with the lowest scores first."""
         shown = np.argsort(found.score, kind="stable")[: self.report_examples]
         examples = []
         for at in shown.tolist():
@@ -142,13 +142,13 @@ class PassageWriter:
 
 
 def identity(part: Slice, found: Passages, others: pa.Array) -> list[Any]:
-    """What the shards of a slice are of: the slice, and the passages of its rows."""
+    """The identity of the shards of a slice: the slice, and the passages of its rows."""
     places = (found.row, found.start, found.stop, found.other_start, found.other_stop, found.against)
     return [*slice_identity(part), content_digest(*places, found.score, others)]
 
 
 def _most_found(others: pa.Array, found: Passages) -> dict[str, int]:
-    """How often each row that has a passage too was met; ids as texts."""
+    """How often each matching row was found, by id as text; the 200 most frequent."""
     counts = others.value_counts().to_pylist() if len(found) else []
     counts.sort(key=lambda one: (-one["counts"], str(one["values"])))
     return {str(one["values"]): int(one["counts"]) for one in counts[:200]}

@@ -12,7 +12,7 @@ _MOST = 10
 
 
 def passages_page(summary: Summary, examples: Examples) -> Page:
-    """The report of a run that looked for passages.
+    """The report of a run that searched for passages.
 
     Args:
         summary: the content of ``summary.json``.

@@ -254,14 +254,14 @@ def check_backend(backend: str, precision: str, device: str, *, native: bool = F
     if backend == "auto" and precision == "int8" and not native:
         backend = "onnx"
     if backend in ("native", *NEEDS) and device != "cpu":
-        raise UserError(f"--backend {backend} runs on the CPU; --device {device} goes with torch.")
+        raise UserError(f"--backend {backend} runs on the CPU; --device {device} needs --backend torch.")
     if backend in ("auto", "native"):
         backend = "native" if native else "torch"
     if precision not in precisions[backend]:
         others = ", ".join(precisions[backend])
         raise UserError(
-            f"--precision {precision} is not one of backend {backend}'s on {device} ({others}). int8 goes "
-            "with --backend onnx, fp16 with --device cuda."
+            f"--precision {precision} is not one of backend {backend}'s on {device} ({others}). int8 needs "
+            "--backend onnx, fp16 needs --device cuda."
         )
     if backend in NEEDS:
         need(f"--backend {backend}", backend, *NEEDS[backend])

@@ -1,1 +1,1 @@
-"""Beam: the model handler and the transforms around it."""
+"""Beam YAML transforms, and the former places of the Beam transforms."""

@@ -1,4 +1,4 @@
-"""The transforms of this package for Beam YAML; ``beam_sts/transforms/providers.yaml`` names them."""
+"""The transforms of this package for Beam YAML; ``beam_sts/transforms/providers.yaml`` lists them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class ScorePairs(beam.PTransform):
     """Adds a similarity to each row.
 
     Args:
-        error_handling: output of the rows that cannot be scored, as for Beam's own transforms; without it
-            such a row fails the pipeline, so that none is lost.
-        **settings: as for ``beam_sts.ScorePairs``.
+        error_handling: the output for rows that cannot be scored, as in Beam's built-in transforms. Without
+            it, such a row fails the pipeline, so that no row is lost.
+        **settings: see ``beam_sts.ScorePairs``.
     """
 
     def __init__(self, error_handling: dict[str, Any] | None = None, **settings: Any) -> None:
@@ -40,18 +40,19 @@ class ScorePairs(beam.PTransform):
         self._score = _ScorePairs(**settings)
 
     def expand(self, rows: beam.PCollection) -> Any:
-        """Scored rows; with ``error_handling`` also the rejected rows, each with its ``reject_reason``."""
+        """Build the steps. Outputs scored rows, and with ``error_handling`` rows with a ``reject_reason``."""
         scored, rejected = rows | self._score
         return _outputs({"good": scored}, rejected, rows.element_type, self._errors)
 
 
 @takes(BeamDedupSettings, but=("minhash",))
 class DeduplicateTexts(beam.PTransform):
-    """Removes near-duplicates; outputs ``kept``, and ``removed``: each with the row that stays for it.
+    """Removes near-duplicates. Outputs ``kept`` and ``removed``; a removed row refers to the row kept for it.
 
     Args:
-        error_handling: output of the rows that cannot be compared; without it such a row fails the pipeline.
-        **settings: as for ``beam_sts.DeduplicateTexts``.
+        error_handling: the output for rows that cannot be compared. Without it, such a row fails the
+            pipeline.
+        **settings: see ``beam_sts.DeduplicateTexts``.
     """
 
     def __init__(self, error_handling: dict[str, Any] | None = None, **settings: Any) -> None:
@@ -60,7 +61,7 @@ class DeduplicateTexts(beam.PTransform):
         self._deduplicate = _DeduplicateTexts(**settings)
 
     def expand(self, rows: Any) -> Any:
-        """Kept and removed rows; with ``error_handling`` also the rejected ones.
+        """Build the steps. Outputs kept and removed rows, and with ``error_handling`` the rejected ones.
 
         The input is one collection, or several by name: ``rows``, ``against`` and ``given``.
         """
@@ -71,11 +72,11 @@ class DeduplicateTexts(beam.PTransform):
 
 @takes(RemovePassagesSettings, but=("report_examples",))
 class RemovePassages(beam.PTransform):
-    """Removes passages or the rows that have them; outputs ``kept``, ``removed`` and ``passages``.
+    """Removes repeated passages, or rows that contain them. Outputs ``kept``, ``removed`` and ``passages``.
 
     Args:
-        error_handling: names the output of rows without a text; without it such a row fails the pipeline.
-        **settings: as for ``beam_sts.RemovePassages``.
+        error_handling: the output for rows without a text. Without it, such a row fails the pipeline.
+        **settings: see ``beam_sts.RemovePassages``.
     """
 
     def __init__(self, error_handling: dict[str, Any] | None = None, **settings: Any) -> None:
@@ -84,7 +85,7 @@ class RemovePassages(beam.PTransform):
         self._remove = _RemovePassages(**settings)
 
     def expand(self, rows: Any) -> Any:
-        """Kept and removed rows, and passages; with ``error_handling`` also the rejected rows.
+        """Build the steps. Outputs kept rows, removed rows, passages, and rejected rows (``error_handling``).
 
         The input is one collection, or several by name: ``rows`` and ``against``.
         """
@@ -96,14 +97,15 @@ class RemovePassages(beam.PTransform):
 
 @takes(MinePairsSettings)
 class MinePairs(beam.PTransform):
-    """Mines scored training pairs: rows of ``sentence1``, ``sentence2``, the score, ``origin`` and ``split``.
+    """Mines scored training pairs: rows of ``sentence1``, ``sentence2``, score, ``origin`` and ``split``.
 
     Args:
-        text: field of the texts.
-        document: field of the documents, integers or texts, whose neighbouring texts are paired.
-        place: field of the texts' places in their documents, numbers.
-        error_handling: output of the texts that cannot be used; without it such a row fails the pipeline.
-        **settings: as for ``beam_sts.MinePairs``.
+        text: text field.
+        document: field of document ids, integers or texts; texts that follow each other in a document are
+            paired.
+        place: field of the text's position in its document, a number.
+        error_handling: the output for texts that cannot be used. Without it, such a row fails the pipeline.
+        **settings: see ``beam_sts.MinePairs``.
     """
 
     def __init__(
@@ -117,18 +119,20 @@ class MinePairs(beam.PTransform):
         super().__init__()
         self._errors = _error_output(error_handling)
         if self._errors == "pairs":
-            raise UserError("error_handling output 'pairs': is the name of another output. Give another.")
+            raise UserError(
+                "error_handling output 'pairs': is already the name of another output. Give another name."
+            )
         name("text", text)
         optional(name)("document", document)
         optional(name)("place", place)
         if place is not None and document is None:
-            raise UserError(f"place {place!r}: goes with document.")
+            raise UserError(f"place {place!r}: needs document.")
         self._fields = {"text": text, "document": document, "place": place}
         self._mine = _MinePairs(**settings)
         self._score_column = settings.get("score_column", "score")
 
     def expand(self, rows: beam.PCollection) -> Any:
-        """Mined pairs; with ``error_handling`` also the texts that could not be used."""
+        """Build the steps. Outputs mined pairs, and with ``error_handling`` the texts that cannot be used."""
         check_schema_fields(rows.element_type, self._fields.items())
         mined = rows | "Texts" >> beam.Map(_placed, **self._fields) | self._mine
         if self._errors is None:
@@ -152,17 +156,17 @@ def _placed(row: Any, text: str, document: str | None, place: str | None) -> Any
 
 def _rejected_text(rejected: Rejected) -> beam.Row:
     element = rejected.element
-    if isinstance(element, dict):  # a pair that could not be scored
+    if isinstance(element, dict):  # a pair that cannot be scored
         element = element["sentence1"]
     text = element[2] if isinstance(element, tuple) else element
     return beam.Row(text=text if isinstance(text, str) else None, **{REASON_COLUMN: rejected.reason})
 
 
 def _error_output(error_handling: Any) -> str | None:
-    """The name of the output of rejected rows.
+    """Returns the name of the output for rejected rows.
 
     Raises:
-        UserError: it is not said, or something else is.
+        UserError: it is missing, or there are other keys.
     """
     if error_handling is None:
         return None
@@ -182,7 +186,9 @@ def _outputs(
         _ = rejected | "Fail" >> beam.Map(_fail)
         return outputs
     if errors in outputs:
-        raise UserError(f"error_handling output {errors!r}: is the name of another output. Give another.")
+        raise UserError(
+            f"error_handling output {errors!r}: is already the name of another output. Give another name."
+        )
     set_aside = rejected | "Errors" >> beam.Map(
         lambda bad: with_fields(bad.element, {REASON_COLUMN: bad.reason})
     ).with_output_types(with_field_types(kind, [(REASON_COLUMN, str)]))
@@ -192,5 +198,5 @@ def _outputs(
 def _fail(rejected: Rejected) -> None:
     raise ValueError(
         f"{rejected.reason}: {str(rejected.element)[:200]}. Give the transform error_handling with an output "
-        "to set such rows aside."
+        "to collect such rows."
     )

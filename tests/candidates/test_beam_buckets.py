@@ -147,7 +147,7 @@ def test_shards_hold_every_pair_once_with_both_texts(pairs, shards):
     ("texts", "message"),
     [
         ([("b", "1"), ("b", "2")], "id 'b': several texts"),
-        ([("a", "1")], "id 'b': a candidate pair names it"),
+        ([("a", "1")], "id 'b': a candidate pair has it"),
     ],
 )
 def test_a_shard_without_one_text_for_an_id_is_an_error(texts, message):

@@ -147,7 +147,7 @@ def test_given_pairs_are_read_as_the_options_say(tmp_path):
     ids = pa.array(["café", "x"])
     with pytest.raises(UserError, match="give --delimiter ';'"):
         given_pairs(str(path), ids)
-    with pytest.raises(UserError, match=r"its columns are 'id_a;id_b'\. --delimiter says"):
+    with pytest.raises(UserError, match=r"its columns are 'id_a;id_b'\. --delimiter sets"):
         given_pairs(str(path), ids, ReadOptions(delimiter=","))
     options = ReadOptions(delimiter=";", encoding="cp1252")
     assert given_pairs(str(path), ids, options)[:2] == (0, 1)

@@ -309,4 +309,4 @@ def test_rows_wanted_by_the_command(tmp_path, tiny, capsys):
     assert dedup.main([*options, "--keep_rows=2", "--runner=FnApiRunner"]) == 2
     told = capsys.readouterr().err
     assert "--keep_rows 1.5: must be a whole number of rows" in told
-    assert "--keep_rows: looks at all pairs at once" in told
+    assert "--keep_rows: needs all pairs at once" in told

@@ -163,14 +163,14 @@ def test_an_input_without_rows_gives_the_columns_and_says_so(tmp_path, tiny, nam
     ("name", "data", "more", "message"),
     [
         ("in.csv", b"", (), "in.csv is empty"),
-        ("in.csv", b"a,b,a\n", (), "column 'a' is there twice"),
-        ("in.csv", b"a;b\n1;2\n", (), "--delimiter says what separates the columns"),
+        ("in.csv", b"a,b,a\n", (), "column 'a' occurs twice"),
+        ("in.csv", b"a;b\n1;2\n", (), "Set the delimiter: give --delimiter"),
         ("in.csv", GOOD, ("--delimiter", ";;"), "--delimiter ';;': must be one ASCII character"),
-        ("in.csv", GOOD, ("--csv_safe",), "--csv_safe: goes with --output_format csv"),
+        ("in.csv", GOOD, ("--csv_safe",), "--csv_safe: needs --output_format csv"),
         ("in.csv", b"PAR1" + b"\0" * 99, (), "by its first bytes it is Parquet"),
         ("in.parquet", GOOD, (), "text that begins with 'sentence1,sentence2'"),
         ("in.csv.gz", gzip.compress(GOOD)[:-9], (), "in.csv.gz: cannot be read"),
-        ("in.jsonl", b"[\n{}\n]", (), "a JSON array; one object a line is read: jq"),
+        ("in.jsonl", b"[\n{}\n]", (), "a JSON array; convert it to one object per line: jq"),
         ("in.jsonl", b'{"sentence1": 1, "sentence2": "x"}\n', (), "column 'sentence1' holds int64"),
         ("in.jsonl", b'{"a": {"b": "x"}}\n', ("--text_a", "a.c", "--text_b", "a.b"), "--text_a a.c: is not"),
         ("in.csv", b",".join(b"c%d" % i for i in range(9999)), (), "and 9,979 more"),
@@ -191,9 +191,9 @@ def test_output_where_input_is_looked_for_is_refused(tmp_path, tiny, capsys):
     (tmp_path / "in" / "a.csv").write_bytes(GOOD)
     for source in (tmp_path / "in", tmp_path / "in" / "**" / "*.csv"):
         assert score.main(_args(source, tmp_path / "in" / "out", tiny)) == 2
-        assert "lies where --input" in capsys.readouterr().err
+        assert "is inside a folder that --input" in capsys.readouterr().err
     assert score.main(_args(tmp_path / "in" / "a.csv", tmp_path / "in", tiny)) == 2
-    assert "lies in it" in capsys.readouterr().err
+    assert "is inside it" in capsys.readouterr().err
     _run(tmp_path / "in" / "*.csv", tmp_path / "in" / "out", tiny)
 
 
@@ -226,7 +226,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_space(tmp_path, t
         assert score.main(_args(*args)) == 1
         error = capsys.readouterr().err
         assert f"No space left on device: '{disk}/out/" in error
-        assert "run the same command again to go on" in error
+        assert "run the same command again to continue" in error
         assert not list(disk.rglob("scores/.*"))
         subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
         assert _run(*args)["shards_skipped"] > 0

@@ -255,7 +255,7 @@ def test_a_calibration_of_another_model_or_rule_or_none_is_refused(marked, tmp_p
     curve = str(tmp_path / "curve.json")
     flags = ["--input", marked, *COLUMNS, "--calibration", curve]
     assert main([*flags, "--model", str(tiny)]) == 2
-    assert "is not there. Fit it" in capsys.readouterr().err
+    assert "does not exist. Fit it" in capsys.readouterr().err
     result(marked, *GOLD, "--model", str(tiny), "--calibration", curve)
     assert main(flags) == 2
     assert "was fitted with model" in capsys.readouterr().err
@@ -290,13 +290,13 @@ def test_a_sheet_of_disagreements_is_an_input_once_it_is_filled_in(marked, tmp_p
     [
         ([*LONG, "--baseline", "z"], "--baseline z: is not one of the groups 'a', 'b', 'c'"),
         ([*COLUMNS, "--baseline", "a"], "--baseline: needs groups to compare"),
-        ([*COLUMNS, "--group", "system", "--baseline", "a"], "question by question; name the column .* --by"),
+        ([*COLUMNS, "--group", "system", "--baseline", "a"], "question by question. Name the column .* --by"),
         ([*LONG, "--max_regression", "0.1"], "--max_regression: needs the group to compare with"),
         ([*LONG, "--baseline", "a", "--max_regression", "-1"], "--max_regression -1.0: must be at least 0"),
         ([*LONG, "--fail_under", "nan"], "--fail_under nan: must be a finite number"),
         ([*LONG, "--calibrate", "platt"], "--calibrate: needs --score"),
         ([*LONG, "--output", "rows.jsonl"], "--output rows --output_format jsonl"),
-        ([*LONG, "--direct_running_mode=in_memory"], "--direct_running_mode: workers leave"),
+        ([*LONG, "--direct_running_mode=in_memory"], "--direct_running_mode: workers write"),
         ([*COLUMNS, "--group", "system", "--by", "question"], "--by: column 'question' .* 'question_id'"),
         (
             ["--systems", "answer,system", "--text_b", "reference", "--baseline", "a"],

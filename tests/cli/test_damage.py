@@ -123,7 +123,7 @@ def test_a_damaged_slice_is_scored_again_and_said(source, scored, tiny, tmp_path
     assert shards_of(out) == shards_of(scored)
     assert summary(out)["shards_skipped"] == 0
     assert summary(out)["shards_damaged"] == 9
-    assert "9 shards that were there: made again" in capsys.readouterr().out
+    assert "9 damaged shards, written again" in capsys.readouterr().out
     assert score.main(scoring(source, out, tiny, "--verify")) == 0
     assert summary(out)["shards_skipped"] == 9
 
@@ -154,7 +154,7 @@ def test_pairs_that_changed_places_and_damaged_rows_are_made_again(corpus, dedup
     assert dedup.main(deduping(corpus, out, tiny)) == 0
     assert shards_of(out) == shards_of(deduped)
     assert summary(out)["shards_damaged"] == 5
-    assert "5 shards that were there: made again" in capsys.readouterr().out
+    assert "5 damaged shards, written again" in capsys.readouterr().out
     assert summary(out)["rows_removed"] == summary(deduped)["rows_removed"]
 
 
@@ -166,7 +166,7 @@ def test_a_finished_mining_run_makes_its_damaged_shards_again(corpus, mined, tin
     assert mine.main(mining(corpus, out, tiny)) == 0
     assert shards_of(out) == shards_of(mined)
     assert summary(out)["shards_damaged"] == 1
-    assert "made again" in capsys.readouterr().out
+    assert "written again" in capsys.readouterr().out
     assert mine.main(mining(corpus, out, tiny, "--verify")) == 0
     assert "finished before" in capsys.readouterr().out
 
@@ -190,14 +190,14 @@ def test_damaged_shards_of_an_evaluation_are_made_again(source, tiny, tmp_path, 
     exchange(records / "part-000007.json", records / "part-000008.json")
     capsys.readouterr()
     assert evaluate.main(command) == 0
-    assert "9 shards that were there: made again" in "".join(capsys.readouterr())
+    assert "9 damaged shards, written again" in "".join(capsys.readouterr())
     assert shards_of(out) == before
     differing = ("seconds", "pairs_per_second")
     assert {n: v for n, v in summary(out).items() if n not in differing} == {
         n: v for n, v in counts.items() if n not in differing
     }
     assert evaluate.main([*command, "--verify"]) == 0
-    assert "made again" not in "".join(capsys.readouterr())
+    assert "written again" not in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("damage", [cut, flip, lambda path: path.unlink()])
@@ -243,7 +243,7 @@ def test_another_version_of_what_decides_is_refused_by_name(
     said = capsys.readouterr().err
     assert f'versions.{name} was "' in said
     assert 'is "0.0.1"' in said
-    assert "Install those to go on with it" in said
+    assert "Install those to continue it" in said
 
 
 def test_a_bit_of_the_input_that_changed_with_its_time_set_back_is_noticed(source, tiny, tmp_path, capsys):

@@ -137,7 +137,7 @@ def test_a_job_with_the_workers_image(store, source, tmp_path):
     # The same command without the runner writes the summary without scoring.
     gather = [part for part in command() if part not in DOOR]
     done = engines.finish(engines.start("score", *gather))
-    assert "8 of 8 shards were there" in done
+    assert "8 of 8 shards existed" in done
     summary = json.loads(store.get("out/summary.json"))
     assert summary["rows_scored"] == engines.summary(tmp_path / "out")["rows_scored"]
 

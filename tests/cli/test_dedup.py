@@ -250,7 +250,7 @@ def test_a_killed_run_goes_on_from_its_scores(tmp_path, tiny):
     process.wait()
     assert not (tmp_path / "out" / "summary.json").exists()
     done = subprocess.run(command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=True)
-    assert "scores were there" in done.stdout
+    assert "existing scores reused" in done.stdout
     fresh = [*command[:-1], str(tmp_path / "fresh")]
     subprocess.run(fresh, cwd=ROOT, capture_output=True, check=True)
     for name in ("kept", "removed", "pairs", "clusters"):

@@ -92,9 +92,9 @@ def test_a_text_of_ten_megabytes(tmp_path, tiny):
         (["--text", "x"], "--text x: holds double, not texts"),
         (["--keep", "best"], "--keep best: is not one of first, longest"),
         (["--candidates", "exact,minhsh"], "--candidates 'minhsh': is not one of exact, minhash"),
-        (["--cascade_band", "0.1,0.2"], "--cascade_band: goes with --cascade_model"),
+        (["--cascade_band", "0.1,0.2"], "--cascade_band: needs --cascade_model"),
         (["--cascade_model", "beam-sts-pico", "--cascade_band", "0.9,0.1"], "the first not above the second"),
-        (["--within"], "--within: goes with --against"),
+        (["--within"], "--within: needs --against"),
         (["--minhash_similarity", "2"], "--minhash_similarity 2.0: must be between 0 and 1"),
         (["--max_pairs", "0"], "--max_pairs 0: must be at least 1"),
         (["--threshold", "2"], "--threshold 2.0: must be between 0 and 1"),
@@ -129,7 +129,7 @@ def test_a_wrong_expression_and_too_many_pairs_are_errors(tmp_path, tiny, capsys
 def test_the_pairs_of_no_run_are_an_error(tmp_path, tiny, capsys):
     source = written(tmp_path, text=[TEXT])
     assert run(source, tmp_path / "out", "--from_pairs", "/nowhere", model=tiny)[0] == 2
-    assert "--from_pairs /nowhere: holds no run of pipelines.dedup" in error(capsys)
+    assert "--from_pairs /nowhere: contains no run of beam-sts dedup" in error(capsys)
 
 
 def test_an_input_without_rows_gives_empty_shards(tmp_path, tiny):

@@ -44,7 +44,7 @@ def test_an_unknown_row_or_run_is_an_error(finished, tmp_path, capsys):
     assert explain.main(["--run", str(finished), "nobody"]) == 2
     assert "nobody: no kept or removed row has that id" in capsys.readouterr().err
     assert explain.main(["--run", str(tmp_path), "x"]) == 2
-    assert "holds no run of pipelines.dedup" in capsys.readouterr().err
+    assert "contains no run of beam-sts dedup" in capsys.readouterr().err
 
 
 def test_a_label_sheet_is_written_safely_and_gives_a_threshold_when_filled_in(finished, tmp_path, capsys):
@@ -56,9 +56,9 @@ def test_a_label_sheet_is_written_safely_and_gives_a_threshold_when_filled_in(fi
     assert all(row["id_a"].startswith("'=") for row in rows)
     assert all(row["text_a"] and row["text_b"] for row in rows)
     assert label.main(["--run", str(finished), "--sheet", str(sheet)]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert label.main(["--run", str(finished), "--read", str(sheet)]) == 2
-    assert "no label is filled in" in capsys.readouterr().err
+    assert "has no labels" in capsys.readouterr().err
     for row in rows:
         row["label"] = "yes" if float(row["score"]) > 0.5 else "0"
     _write(sheet, rows)
@@ -103,7 +103,7 @@ def test_earlier_labels_are_kept_and_a_second_sheet_has_other_pairs(finished, tm
     rows[1] |= {"id_a": "nobody"}
     _write(first, rows)
     assert label.main(["--run", str(finished), "--read", str(first)]) == 0
-    assert "1 labels are of pairs that this run did not score" in capsys.readouterr().out
+    assert "1 labels are for pairs that this run did not score" in capsys.readouterr().out
     assert label.main(["--run", str(finished)]) == 2
     assert "give --sheet FILE" in capsys.readouterr().err
 

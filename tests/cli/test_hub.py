@@ -128,7 +128,7 @@ def test_a_data_set_of_the_hub_is_read_by_its_path(hub, table, tmp_path, tiny):
     for text in (said, *(path.read_text(errors="replace") for path in (tmp_path / "out").rglob("*.*"))):
         assert TOKEN not in text
     # A run with the same files is the same run.
-    assert "2 of 2 shards were there" in engines.finish(
+    assert "2 of 2 shards existed" in engines.finish(
         _score(tmp_path, tiny, hub, pattern, options), timeout=300
     )
 

@@ -216,4 +216,4 @@ def test_no_folder_for_temporary_files_is_one_line():
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: No usable temporary directory found in ['/nowhere', '/proc/none']")
-    assert line.endswith("TMPDIR.")
+    assert line.endswith("TMPDIR to a folder that can be written.")

@@ -147,7 +147,7 @@ def test_a_run_that_was_cut_short_takes_the_scores_that_are_there(corpus, tmp_pa
 def test_a_finished_run_is_not_repeated_and_a_foreign_folder_is_refused(run, corpus, capsys):
     before = (run / "summary.json").stat().st_mtime_ns
     assert mine(corpus, run, "--doc_id", "doc") == 0
-    assert "was finished before" in capsys.readouterr().out
+    assert "was already finished" in capsys.readouterr().out
     assert (run / "summary.json").stat().st_mtime_ns == before
     assert mine(corpus, run, "--doc_id", "doc", "--seed", "5") == 2
     assert "settings.seed was 0, is 5" in capsys.readouterr().err
@@ -244,10 +244,10 @@ def test_pipelines_train_takes_the_sampled_pairs(run, corpus, tmp_path):
         (["--test_share", "2"], "--test_share 2.0"),
         (["--random", "-1"], "--random -1"),
         (["--device", "cuda"], "no CUDA device"),
-        (["--neighbours", "0", "--lexical", "0", "--random", "0"], "nothing proposes pairs"),
+        (["--neighbours", "0", "--lexical", "0", "--random", "0"], "no pairs would be proposed"),
         (
             ["--runner", "FnApiRunner", "--embedding_model", "m"],
-            "--embedding_model: is loaded on one",
+            "--embedding_model: runs on one",
         ),
     ],
 )

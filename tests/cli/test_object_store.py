@@ -270,7 +270,7 @@ def test_a_run_that_was_taken_over_while_it_lives_stops_and_harms_nothing(store,
         first.send_signal(signal.SIGCONT)
         _, error = first.communicate(timeout=120)
     assert first.returncode == 2, error
-    assert "another run, done by now, has taken this run over" in error
+    assert "another run has taken this run over and is finished" in error
     assert {path: fs.cat_file(path) for path in names} == before
     assert not fs.exists("bucket/fenced/_run/lock")
 

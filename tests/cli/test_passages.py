@@ -196,13 +196,13 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(corpus, tmp_path, m
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--contains",), "--contains: goes with --against"),
-        (("--remove", "row"), "--remove row: goes with --contains or --unit"),
+        (("--contains",), "--contains: needs --against"),
+        (("--remove", "row"), "--remove row: needs --contains or --unit"),
         (("--unit", "word"), "--unit 'word': is not one of document, paragraph"),
         (("--unit", "line", "--from_pairs", "x"), "--from_pairs: is about pairs of whole rows"),
         (("--unit", "line", "--threshold", "0.8"), "--threshold: is about pairs of whole rows"),
         (("--unit", "line", "--candidates", "exact"), "--candidates: is about pairs of whole rows"),
-        (("--unit", "line", "--within"), "--within: goes with --unit and --against"),
+        (("--unit", "line", "--within"), "--within: needs --unit and --against"),
         (("--unit", "line", "--unit_words", "0"), "--unit_words 0: must be at least 1"),
         (("--contains", "--against", "test.pq"), "--against_text text:"),
         (

@@ -202,7 +202,7 @@ def test_dataflow():
     missing = problem(["--runner=DataflowRunner"])
     check(missing, "--project=PROJECT", "--region=REGION", "--temp_location=gs://BUCKET/tmp")
     check(problem([*DATAFLOW[:2], DATAFLOW[3]]), "needs --region=REGION")
-    check(problem(DATAFLOW), "no beam_sts", "--sdk_container_image=IMAGE", "--extra_package")
+    check(problem(DATAFLOW), "does not have beam_sts", "--sdk_container_image=IMAGE", "--extra_package")
     image = "--sdk_container_image=i"
     assert problem([*DATAFLOW, image]) is None
     assert problem([*DATAFLOW[:2], DATAFLOW[3], image], known_region="r") is None
@@ -211,7 +211,12 @@ def test_dataflow():
 def test_workers_that_would_not_have_beam_sts(flink, tmp_path):
     cluster = [*flink, "--flink_master=h:1"]
     listening = (("h", 1),)
-    check(problem(cluster, listening=listening), "no beam_sts", "--sdk_container_image=IMAGE", "LOOPBACK")
+    check(
+        problem(cluster, listening=listening),
+        "does not have beam_sts",
+        "--sdk_container_image=IMAGE",
+        "LOOPBACK",
+    )
     external = [*cluster, "--environment_type=EXTERNAL"]
     check(problem(external, listening=listening), "--environment_config=localhost:50000", "worker_pool_main")
     for has in (

@@ -143,7 +143,7 @@ def test_a_second_run_scores_nothing_and_says_so(source, tmp_path, tiny, capsys)
     assert summary["shards_skipped"] == 5
     assert summary["rows_scored"] == 500
     assert _bytes(tmp_path / "out") == before
-    assert "5 of 5 shards were there" in capsys.readouterr().out
+    assert "5 of 5 shards existed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(source, tmp_path, tiny
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("years of work")
     assert score.main(_args(source, tmp_path / "out", tiny, "--overwrite")) == 2
-    assert "something else (thesis.tex)" in capsys.readouterr().err
+    assert "other files (thesis.tex)" in capsys.readouterr().err
     assert (tmp_path / "out" / "thesis.tex").read_text() == "years of work"
 
 

@@ -158,10 +158,10 @@ def test_old_names_of_the_transform_go_on_with_a_warning(old, new):
 @pytest.mark.parametrize(
     ("settings", "against", "message"),
     [
-        ({"within": True}, None, "within: goes with against"),
-        ({"one_to_one": True}, None, "one_to_one: goes with against"),
-        ({"linkage": "average"}, ["a"], "Leave against out"),
-        ({"candidates": ["pairs:x"]}, ["a"], "leave against out"),
+        ({"within": True}, None, "within: needs against"),
+        ({"one_to_one": True}, None, "one_to_one: needs against"),
+        ({"linkage": "average"}, ["a"], "Leave out against"),
+        ({"candidates": ["pairs:x"]}, ["a"], "leave out against"),
     ],
 )
 def test_settings_and_inputs_that_do_not_go_together(settings, against, message):

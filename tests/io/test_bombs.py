@@ -158,10 +158,10 @@ BOMBS = {
     "ten million columns": ("in.csv", header_of_ten_million, {}, "has 10,000,002 columns, over the limit"),
     "30,000 columns in 300 rows": ("in.jsonl", columns_of_300_rows, {"good": 300, "bad": 0}, None),
     "100 M null rows": ("in.parquet", nulls, {"good": 480_000, "bad": 0}, None),
-    "a dictionary": ("in.parquet", dictionary("dictionary"), {}, "hold over 1,024 MiB"),
-    "a dictionary read as texts": ("in.parquet", dictionary("texts"), {}, "hold over 1,024 MiB"),
+    "a dictionary": ("in.parquet", dictionary("dictionary"), {}, "take more than 1,024 MiB"),
+    "a dictionary read as texts": ("in.parquet", dictionary("texts"), {}, "take more than 1,024 MiB"),
     "2^62 rows": ("in.parquet", claims("rows", 2**62), {}, "would make|damaged"),
-    "a chunk of 2^40 bytes": ("in.parquet", claims("size", 2**40), {}, "names more bytes than the file has"),
+    "a chunk of 2^40 bytes": ("in.parquet", claims("size", 2**40), {}, "refers to more bytes than"),
 }
 
 

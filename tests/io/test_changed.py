@@ -121,7 +121,7 @@ def test_a_remote_file_is_compared_too(tmp_path, ending):
 
 
 @pytest.mark.parametrize(
-    ("at", "value", "why"), [("rows", 2**62, "would make|damaged"), ("size", 2**40, "names more bytes")]
+    ("at", "value", "why"), [("rows", 2**62, "would make|damaged"), ("size", 2**40, "refers to more bytes")]
 )
 def test_a_footer_that_claims_what_is_not_there_is_refused(tmp_path, at, value, why):
     path = tmp_path / "in.parquet"

@@ -83,7 +83,7 @@ def test_the_delimiter_can_be_another(tmp_path):
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (b"a,b,a\n1,2,3\n", "column 'a' is there twice"),
+        (b"a,b,a\n1,2,3\n", "column 'a' occurs twice"),
         (b'"a,b\n1,2\n', "header with the column names: quote not closed"),
         (b"\xff\xfea\0,\0b\0\n\0", "UTF-16"),
         (b"PAR1....PAR1", "Parquet"),

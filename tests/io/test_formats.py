@@ -163,7 +163,7 @@ def test_a_file_without_permission_is_named(tmp_path):
 
 def test_an_unknown_ending_is_refused(tmp_path):
     (tmp_path / "in.xlsx").write_bytes(b"PK")
-    with pytest.raises(UserError, match=r"not known by its ending. Readable: \.parquet"):
+    with pytest.raises(UserError, match=r"not that of a known format. Readable: \.parquet"):
         plan_input(str(tmp_path / "in.xlsx"), 5)
 
 

@@ -120,7 +120,7 @@ def test_a_file_without_any_object_is_refused(tmp_path):
 )
 @pytest.mark.parametrize("ending", ["json", "jsonl"])
 def test_a_json_array_is_refused_rather_than_read_in_part(tmp_path, lines, ending):
-    with pytest.raises(UserError, match=r"is a JSON array; one object a line is read: jq"):
+    with pytest.raises(UserError, match=r"is a JSON array; convert it to one object per line: jq"):
         plan_input(str(_write(tmp_path / f"in.{ending}", *lines)), 10)
 
 

@@ -72,7 +72,7 @@ def test_one_that_was_taken_over_writes_nothing_any_more():
                 with pytest.raises(UserError, match=r"process \d+ on \S+ has taken this run over"):
                     write()
             second.commit(1, {"scores": table}, {})
-        with pytest.raises(UserError, match="another run, done by now, has taken"):
+        with pytest.raises(UserError, match="another run has taken this run over and is finished"):
             first.commit(2, {"scores": table}, {})
     assert folder.committed() == {0, 1}
 
@@ -135,9 +135,7 @@ def test_taking_over_does_not_mix_two_runs_of_different_settings():
         with lock(folder, takeover=True) as second:
             prepare(second, run, overwrite=True)
             other = {**run, "settings": {"threshold": 0.6}}
-            with pytest.raises(
-                UserError, match="--takeover continues with the same input, model and settings"
-            ):
+            with pytest.raises(UserError, match="--takeover needs the same input, model and settings"):
                 prepare(second, other, overwrite=True)
     with lock(folder) as alone:
         prepare(alone, other, overwrite=True)

@@ -49,14 +49,14 @@ def test_an_empty_folder_and_one_of_hidden_files(folder):
     [
         ("data/pair.csv", "there is no file or folder 'pair.csv' in {}/data. Did you mean 'pairs.csv'?"),
         ("dta/pairs.csv", "there is no folder 'dta' in {}. Did you mean 'data'?"),
-        ("no/where/*.csv", "there is no folder 'no' in {}. {} holds 1: 'data'."),
-        ("data/*.tsv", "no file matches. {}/data holds 2: 'deep', 'pairs.csv'."),
-        ("data/d*", "there is 1 folder and no file. Name what is in there: 'data/d*/**/*.parquet'."),
+        ("no/where/*.csv", "there is no folder 'no' in {}. {} contains 1: 'data'."),
+        ("data/*.tsv", "no file matches. {}/data contains 2: 'deep', 'pairs.csv'."),
+        ("data/d*", "there is 1 folder and no file. Name the files in it: 'data/d*/**/*.parquet'."),
         ("data/pairs.csv/x", "{}/data/pairs.csv is a file, not a folder."),
-        ("'data/*.csv'", "the quotes are part of this name: some shells pass them on. Leave them out."),
+        ("'data/*.csv'", "the quotes are part of this name, since some shells pass them on. Leave them out."),
         ('"data/*.csv"', "the quotes are part of this name"),
         ("data\\*.csv", "folders are separated by / here, not by \\."),
-        ("data/link.csv", "is a link to 'gone.csv', which is not there."),
+        ("data/link.csv", "is a link to 'gone.csv', which does not exist."),
         ("memory://nothing/x.csv", "there is no such bucket or folder."),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_path_that_is_not_there_says_how_far_it_is(folder, pattern, said):
 
 def test_a_file_of_another_type_and_what_is_no_file(folder):
     (folder / "a.xlsx").write_bytes(b"PK")
-    assert "the format is not known by its ending. Readable: .parquet" in told(folder / "a.xlsx")
+    assert "its ending is not that of a known format. Readable: .parquet" in told(folder / "a.xlsx")
     os.mkfifo(folder / "a.csv")
     assert "is a pipe, a device or a socket" in told(folder / "a.csv")
 
@@ -80,7 +80,7 @@ def test_a_name_that_is_no_text_is_refused_and_shown_in_ascii(folder):
     for pattern in (folder, os.fsdecode(bytes(folder) + b"/\xff.csv")):
         message = told(pattern)
         assert message.isascii()
-        assert "\\udcff.csv': the bytes of this name are no UTF-8. Rename it." in message
+        assert "\\udcff.csv': the bytes of this name are not UTF-8. Rename it." in message
 
 
 def test_a_home_folder_is_found_though_the_shell_leaves_it(folder, monkeypatch):

@@ -240,7 +240,7 @@ def test_columns_nested_deeper_than_arrow_files_hold_are_refused(tmp_path):
     )
     assert pickle.loads(pickle.dumps(plan_input(str(tmp_path / "in.parquet"), 5))).rows == 1
     pq.write_table(pa.table({"v": pa.nulls(1, pa.list_(kind))}), tmp_path / "in.parquet", store_schema=False)
-    with pytest.raises(UserError, match="column 'v' is nested more than 64 deep"):
+    with pytest.raises(UserError, match="column 'v' is nested more than 64 levels deep"):
         plan_input(str(tmp_path / "in.parquet"), 5)
 
 

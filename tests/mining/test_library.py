@@ -107,7 +107,7 @@ def test_texts_alone():
         (table(), {"text": "body", "embedding": "n"}, "not lists of numbers"),
         (TEXTS, {"neighbors": 3}, "mine has no 'neighbors'; did you mean 'neighbours'"),
         (TEXTS, {"report_examples": -1}, "report_examples -1"),
-        (TEXTS, {"neighbours": 0, "lexical": 0, "random": 0}, "nothing proposes pairs: give neighbours"),
+        (TEXTS, {"neighbours": 0, "lexical": 0, "random": 0}, "no pairs would be proposed: set neighbours"),
     ],
 )
 def test_mistakes_are_told_by_name(data, settings, message):

@@ -128,7 +128,7 @@ def test_fields_of_theirs_that_have_a_name_of_ours_stay_as_they_are():
     "element", [(1, TEXT), TEXT, None, 5, pa.table({"id": [1], "text": [TEXT]})], ids=type
 )
 def test_elements_without_fields_say_what_to_bring(element):
-    with pytest.raises(UserError, match=r"cannot read a \w+: bring dicts, beam.Row or named tuples"):
+    with pytest.raises(UserError, match=r"cannot read a \w+: pass dicts, beam.Row or named tuples"):
         read(element)
 
 
@@ -141,7 +141,7 @@ def test_elements_without_fields_say_what_to_bring(element):
         ({"blocks": ("zip",)}, "no field 'zip'"),
         ({"vector": "v"}, "no field 'v'"),
         ({"keep": "highest:text"}, "keep highest:text: id 1: 'a' is str, not a number or a date"),
-        ({"blocks": ("stars",)}, "block:stars: id 1 has a list; name a field of one value"),
+        ({"blocks": ("stars",)}, "block:stars: id 1 has a list; name a field with a single value"),
         ({"vector": "text"}, "id 1: has no vector of finite numbers in field 'text'"),
     ],
 )
@@ -232,7 +232,11 @@ PLAIN = [("id", int), ("text", str), ("text_a", str), ("text_b", str), ("stars",
             [],
             "text_a 'text_c': is not in the input; did you mean",
         ),
-        (in_yaml.ScorePairs(error_handling={"output": "good"}), [], "'good': is the name of another output"),
+        (
+            in_yaml.ScorePairs(error_handling={"output": "good"}),
+            [],
+            "'good': is already the name of another output",
+        ),
         (in_yaml.DeduplicateTexts(id="idd"), [], "id 'idd': is not in the input; did you mean 'id'"),
         (DeduplicateTexts(text="txt"), [], "text 'txt': is not in the input; did you mean 'text'"),
         (DeduplicateTexts(keep="highest:star"), [], "keep highest: 'star': is not in the input"),

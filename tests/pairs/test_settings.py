@@ -200,7 +200,10 @@ def test_every_parameter_has_a_rule_and_values_that_break_it(transform):
         (lambda: DeduplicateTexts(candidate=("exact",)), "did you mean 'candidates'?"),
         (lambda: DeduplicateTexts(linkages="single"), "DeduplicateTexts has no 'linkages'; .*'linkage'?"),
         (lambda: MinePairs(text_a="x"), "MinePairs has no 'text_a'"),
-        (lambda: MinePairs(score_column="origin"), "score_column 'origin': is a name of the pairs' own"),
+        (
+            lambda: MinePairs(score_column="origin"),
+            "score_column 'origin': is reserved for a column of the pairs",
+        ),
         (lambda: ScorePairs(precision="bf61"), "precision 'bf61': is not one of fp32, bf16, .*'bf16'?"),
         (lambda: CrossEncoderModelHandler(failures="rase"), "failures 'rase': .*did you mean 'raise'?"),
         (lambda: MinHash(similarity="0.7"), "MinHash similarity '0.7': must be between 0 and 1"),
@@ -235,16 +238,16 @@ def test_what_is_right_is_taken(given):
     ("settings", "inputs", "message"),
     [
         ({}, {"row": 0}, "DeduplicateTexts has no 'row'; did you mean 'rows'?"),
-        ({}, {"against": 0}, "no 'rows' among its inputs"),
-        ({"within": True}, {"rows": 0}, "goes with 'against'"),
-        ({"one_to_one": True}, {"rows": 0}, "goes with 'against'"),
-        ({"linkage": "average"}, {"rows": 0, "against": 0}, "Leave 'against' out"),
-        ({"candidates": ["pairs"]}, {"rows": 0}, "go together"),
-        ({}, {"rows": 0, "given": 0}, "go together"),
-        ({"candidates": ["pairs"]}, {"rows": 0, "given": 0, "against": 0}, "leave 'against' out"),
+        ({}, {"against": 0}, "none of the inputs is named 'rows'"),
+        ({"within": True}, {"rows": 0}, "needs 'against'"),
+        ({"one_to_one": True}, {"rows": 0}, "needs 'against'"),
+        ({"linkage": "average"}, {"rows": 0, "against": 0}, "Leave out 'against'"),
+        ({"candidates": ["pairs"]}, {"rows": 0}, "need each other"),
+        ({}, {"rows": 0, "given": 0}, "need each other"),
+        ({"candidates": ["pairs"]}, {"rows": 0, "given": 0, "against": 0}, "leave out 'against'"),
     ],
 )
-def test_inputs_that_do_not_go_together(settings, inputs, message):
+def test_inputs_that_contradict_the_settings(settings, inputs, message):
     pipeline = beam.Pipeline("FnApiRunner")
     made = {name: pipeline | name >> beam.Create([]) for name in inputs}
     with pytest.raises(UserError, match=message.replace("?", r"\?")):

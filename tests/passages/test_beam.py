@@ -76,7 +76,7 @@ def test_nothing_in_nothing_out():
     ("settings", "message"),
     [
         ({}, "give contains or a unit"),
-        ({"contains": True}, "contains: goes with against"),
+        ({"contains": True}, "contains: needs against"),
         ({"unit": "line", "repeats": 1}, "repeats 1: must be at least 2"),
         ({"unit": "line", "remove": "all"}, "remove 'all': is not one of row, passage, nothing"),
         ({"units": "line"}, "remove_passages has no 'units'; did you mean 'unit'?"),

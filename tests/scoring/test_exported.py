@@ -99,10 +99,10 @@ def test_processes_that_start_at_once_share_one_export(tmp_path):
     ("settings", "message"),
     [
         ({"backend": "onnx", "precision": "bf16"}, "bf16 is not one of backend onnx"),
-        ({"backend": "openvino", "precision": "int8"}, "int8 goes with --backend onnx"),
-        ({"precision": "fp16"}, "fp16 with --device cuda"),
-        ({"backend": "onnx", "device": "cuda"}, "goes with torch"),
-        ({"backend": "native", "device": "cuda"}, "goes with torch"),
+        ({"backend": "openvino", "precision": "int8"}, "int8 needs --backend onnx"),
+        ({"precision": "fp16"}, "fp16 needs --device cuda"),
+        ({"backend": "onnx", "device": "cuda"}, "needs --backend torch"),
+        ({"backend": "native", "device": "cuda"}, "needs --backend torch"),
         ({"backend": "torch", "precision": "int8"}, "int8 is not one of backend torch"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Two lists of words aligned: where they differ, and what each has that the other lacks. Pure functions."""
+"""Alignment of two lists of words: where they differ, and what only one of them has. Pure functions."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 _CELLS = (
-    4_000_000  # of the table that aligns two spans word by word; longer ones are cut at words they share once
+    4_000_000  # most cells of a table that aligns two spans; longer ones are cut at words that both have once
 )
-_PASSAGE = 8  # words that one text has besides
-_FEW = 3  # words in the place of as many others
+_PASSAGE = 8  # words in one text only, from which a block is a passage
+_FEW = 3  # most words of each text in a replacement
 
 
 @dataclass(frozen=True)
 class Block:
-    """Tokens ``a`` to ``b`` of one text in the place of ``c`` to ``d`` of the other."""
+    """Tokens ``a`` to ``b`` of one text correspond to tokens ``c`` to ``d`` of the other."""
 
     a: int
     b: int
@@ -25,7 +25,7 @@ class Block:
 
 
 def common_ends(a: Sequence[str], b: Sequence[str]) -> tuple[int, int]:
-    """How many words two lists begin with alike, and how many of the others they end with alike.
+    """The length of the common start of two lists, and of the common end of the rest.
 
     >>> common_ends("a b c d".split(), "a x d".split())
     (1, 1)
@@ -40,7 +40,7 @@ def common_ends(a: Sequence[str], b: Sequence[str]) -> tuple[int, int]:
 
 
 def align(a: Sequence[str], b: Sequence[str]) -> Iterator[Block]:
-    """Where two texts differ, in order."""
+    """The differences of two texts, in order."""
     start, stop = common_ends(a, b)
     yield from _align_span(a, b, start, len(a) - stop, start, len(b) - stop)
 
@@ -49,7 +49,7 @@ def _align_span(
     a: Sequence[str], b: Sequence[str], a_start: int, a_stop: int, b_start: int, b_stop: int
 ) -> Iterator[Block]:
     spans = [(a_start, a_stop, b_start, b_stop, True)]
-    while spans:  # in order: the next one is last
+    while spans:  # a stack in reverse order: the next span is last
         i, j, k, m, cut = spans.pop()
         if i == j and k == m:
             continue
@@ -74,7 +74,7 @@ def _align_span(
 
 
 def _common(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
-    """A longest common subsequence, by rows of bits (Hyyro 2004): one row for each word of ``a``."""
+    """A longest common subsequence, by bit vectors (Hyyrö 2004), one for each word of ``a``."""
     places: dict[str, int] = {}
     for at, key in enumerate(b):
         places[key] = places.get(key, 0) | 1 << at
@@ -98,7 +98,7 @@ def _common(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _anchors(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
-    """Words that both have once, in the longest common order (patience sorting)."""
+    """Words that both have exactly once, in the longest common order (patience sorting)."""
     once_a, once_b = Counter(a), Counter(b)
     place = {key: at for at, key in enumerate(b) if once_b[key] == 1}
     pairs = [(at, place[key]) for at, key in enumerate(a) if once_a[key] == 1 and key in place]
@@ -118,10 +118,10 @@ def _anchors(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def extra_places(a: Sequence[str], b: Sequence[str], blocks: Sequence[Block]) -> tuple[set[int], set[int]]:
-    """Places of what each text has and the other lacks; what only moved is not among them.
+    """Positions of words that only one text has. Words that only moved are not among them.
 
-    A few words in the place of a few others moved only from or to such places, not from or to a passage that
-    one text has besides: in a longer text every word is somewhere.
+    Words of a short replacement count as moved only from or to another one, not from or to a passage that
+    only one text has: a long passage contains almost every word.
     """
     extra: tuple[set[int], set[int]] = (set(), set())
     near = [block for block in blocks if not _is_passage(block)]
@@ -151,7 +151,7 @@ def _is_passage(block: Block) -> bool:
 
 
 def _is_put(block: Block) -> bool:
-    """Whether a few words are in the place of a few others."""
+    """Whether a block replaces a few words by a few others."""
     return 0 < block.b - block.a <= _FEW and 0 < block.d - block.c <= _FEW
 
 
@@ -161,7 +161,7 @@ def _not_in_other(
     blocks: Sequence[Block],
     but: tuple[set[int], set[int]] = (set(), set()),
 ) -> tuple[set[int], set[int]]:
-    """Places of words that are more often in the blocks of their own text than in those of the other."""
+    """Positions of words that are more frequent in the blocks of their text than in those of the other."""
     places = [[at for block in blocks for at in range(*span(block))] for span in (_first, _second)]
     places = [[at for at in found if at not in out] for found, out in zip(places, but, strict=True)]
     ours, theirs = Counter(a[at] for at in places[0]), Counter(b[at] for at in places[1])

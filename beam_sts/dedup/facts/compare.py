@@ -1,4 +1,4 @@
-"""Two texts by their facts: what they differ in, and what each says that the other lacks. Pure functions."""
+"""Comparison of two texts by their facts: how they differ, and what only one states. Pure functions."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from beam_sts.dedup.facts.tokens import (
 
 GUARDS = ("facts", "numbers", "none")
 _NAMES = {NUMBER: "number", UNIT: "unit", DATE: "date", CODE: "code"}
-_PART = 8  # words that make a part of its own of what one text has besides
-_TAIL = 4  # the same at the end or the beginning of the text
+_PART = 8  # additional words of one text that count as a separate part
+_TAIL = 4  # the same at the start or the end of a text
 _SHOWN = 80
-_PASSAGE = 5  # words of both texts together, two of either at least
+_PASSAGE = 5  # words of both texts together that make a different passage, with at least two from each
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What two texts differ in, as each of them writes it; empty where a text has nothing there.
+    """A difference of two texts, in the words of each; empty where a text has nothing.
 
     >>> str(Difference("number", "3 million", "3 billion"))
     'number: 3 million | 3 billion'
@@ -53,7 +53,7 @@ class Difference:
 
 
 def turn(shown: str) -> str:
-    """What two texts differ in, the other one first.
+    """Swap the two sides of a difference.
 
     >>> turn("number: 3 million | 3 billion")
     'number: 3 billion | 3 million'
@@ -64,7 +64,7 @@ def turn(shown: str) -> str:
 
 
 def in_words(shown: str) -> str:
-    """What two texts differ in, for people.
+    """A difference in words.
 
     >>> in_words("number: 3 million | 3 billion")
     '3 million against 3 billion'
@@ -75,7 +75,7 @@ def in_words(shown: str) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two texts differ in (None: nothing that counts), and the characters that only each has."""
+    """The difference of two texts (None if they state the same), and the characters that only each has."""
 
     difference: Difference | None
     lost: tuple[int, int] = (0, 0)
@@ -90,8 +90,11 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
     Args:
         left: one text.
         right: the other.
-        guard: ``facts``; ``numbers``: numbers, dates, units, codes and addresses alone; ``none``: only
-            what is lost.
+        guard: ``facts``; or ``numbers``: only numbers, dates, units, codes and addresses; or ``none``: only
+            the lost characters.
+
+    Returns:
+        The difference and the lost characters.
 
     >>> from beam_sts.dedup.facts.read import read_facts
     >>> one, two = (read_facts(f"It cost {what} euros.") for what in ("3 million", "3 billion"))
@@ -106,7 +109,7 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
         if done := other_program(left.program, right.program):
             difference = Difference("statement", *done)
         else:
-            guard = "none"  # comments are no facts of a program
+            guard = "none"  # comments of a program contain no facts
     if left.keys == right.keys:
         return Comparison(difference) if difference else _SAME
     blocks = list(align(left.keys, right.keys))
@@ -115,7 +118,7 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
     for block in blocks:
         mine = [at for at in range(block.a, block.b) if at in extra[0]]
         theirs = [at for at in range(block.c, block.d) if at in extra[1]]
-        lost[0] += _size(left.tokens, mine[len(theirs) :])  # a word in the place of another is not lost
+        lost[0] += _size(left.tokens, mine[len(theirs) :])  # a replaced word is not lost
         lost[1] += _size(right.tokens, theirs[len(mine) :])
         if difference is None and guard != "none" and (mine or theirs):
             difference = _differ(left, right, block, mine, theirs, guard)
@@ -134,7 +137,7 @@ def _both(a: Sequence[str], b: Sequence[str]) -> Iterator[tuple[Sequence[str], S
 
 
 def _size(tokens: Sequence[Token], places: Sequence[int]) -> int:
-    """Characters of some tokens, each with a blank; two tokens of one word count once."""
+    """The characters of some tokens, with a space for each. Two tokens of one word count once."""
     size = stop = 0
     for at in places:
         token = tokens[at]
@@ -147,7 +150,7 @@ def _size(tokens: Sequence[Token], places: Sequence[int]) -> int:
 def _differ(
     left: Facts, right: Facts, block: Block, mine: list[int], theirs: list[int], guard: str
 ) -> Difference | None:
-    """What a place differs in."""
+    """The difference at one place."""
     mine, theirs = without_misspelt(left, right, mine, theirs)
     if not mine and not theirs:
         return None
@@ -209,7 +212,7 @@ def _sides(
 
 
 def _is_part(text: Facts, start: int, stop: int, extra: Sequence[int]) -> bool:
-    """Whether what only this text has is a part of its own: a sentence, a line, a longer passage."""
+    """Whether the words that only this text has are a separate part: a sentence, a line, a longer passage."""
     if not extra:
         return False
     if len(extra) >= _PART:
@@ -223,7 +226,7 @@ def _is_part(text: Facts, start: int, stop: int, extra: Sequence[int]) -> bool:
 
 
 def _figures(left: Facts, right: Facts, at: int, to: int) -> Difference:
-    """Two numbers with their units."""
+    """The difference of two numbers, with their units."""
     kind = _NAMES[left.tokens[at].kind]
     return Difference(kind, _with_unit(left, at), _with_unit(right, to))
 
@@ -259,7 +262,7 @@ _PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non", "mis", "anti")
 
 
 def _derived(left: Facts, right: Facts, mine: list[int], theirs: list[int]) -> Difference | None:
-    """A word beside the same with ``un-``, ``-less`` and the like."""
+    """A word whose counterpart is derived from it with ``un-``, ``-less`` or similar."""
     ours, others = (
         {
             text.keys[at]: at
@@ -281,7 +284,7 @@ def _derived(left: Facts, right: Facts, mine: list[int], theirs: list[int]) -> D
 
 
 def _names(left: Facts, right: Facts, block: Block, mine: list[int], theirs: list[int]) -> Difference | None:
-    """A name in the place of another word that is no other spelling of it; a part put to a compound."""
+    """A name in the place of a word that is not a variant spelling of it, or an extended compound."""
     ours = [at for at in mine if _says(left.tokens[at])][:NAMES_AT_ONCE]
     others = [to for to in theirs if _says(right.tokens[to])][:NAMES_AT_ONCE]
     little = [left.keys[at] for at in mine if not ours] + [right.keys[to] for to in theirs if not others]
@@ -324,7 +327,7 @@ def _names(left: Facts, right: Facts, block: Block, mine: list[int], theirs: lis
 def _named_apart(
     left: Facts, right: Facts, blocks: Sequence[Block], extra: tuple[set[int], set[int]]
 ) -> Difference | None:
-    """Names that each text has and the other lacks, though in other places: lists of other members."""
+    """Names that only one text has, at different places in both, such as lists with different members."""
     ours: list[int] = []
     others: list[int] = []
     for block in blocks:
@@ -350,7 +353,7 @@ def _is_name(text: Facts, at: int) -> bool:
 def _passages(
     left: Facts, right: Facts, blocks: Sequence[Block], extra: tuple[set[int], set[int]]
 ) -> Difference | None:
-    """Several words in the place of several others: another request, another clause."""
+    """Several words in the place of several others, such as another request or clause."""
     for run in _runs(left, blocks):
         spans = [
             [at for block in run for at in range(block.a, block.b)],
@@ -367,7 +370,7 @@ def _passages(
 
 
 def _runs(left: Facts, blocks: Sequence[Block]) -> Iterator[list[Block]]:
-    """Blocks with no more than a few little words between them."""
+    """Groups of blocks that are separated by at most two function words."""
     run: list[Block] = []
     for block in blocks:
         if run:
@@ -385,7 +388,7 @@ def _says(token: Token) -> bool:
 
 
 def _holds_on(text: Facts, at: int, begin: int, stop: int) -> bool:
-    """Whether a word only one text has is written together with one that both have."""
+    """Whether a word that only one text has is attached to a word that both have."""
     tokens = text.tokens
     before = tokens[at].glued and at == begin
     behind = at + 1 == stop and stop < len(tokens) and tokens[stop].glued

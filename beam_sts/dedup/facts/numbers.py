@@ -1,4 +1,4 @@
-"""Numbers, money, dates and units of a text, put together from its tokens. Pure functions."""
+"""Numbers, money, dates and units of a text, combined from its tokens. Pure functions."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _MOST_DIGITS = 30
 
 
 def plain_numbers(digits: str) -> list[str]:
-    """The number that digits with points and commas are, or those between them."""
+    """The number in digits with points and commas, or the numbers between these."""
     if GROUPED.fullmatch(digits) or _DECIMAL.fullmatch(digits):
         return [number_key(digits)]
     return [number_key(part) for part in re.split(r"[.,]", digits)]
 
 
 def number_key(digits: str) -> str:
-    """One spelling of a number; of one with zeros before it, a code of its own.
+    """The normal form of a number. A number with leading zeros is a code.
 
     >>> [number_key(n) for n in ("1,000", "1000", "3.0", "3", "0.50", "007", "3,5")]
     ['#1000', '#1000', '#3', '#3', '#0.5', '!007', '#3.5']
@@ -51,7 +51,7 @@ def number_key(digits: str) -> str:
 
 
 def _times(key: str, factor: int) -> str | None:
-    """A number's key multiplied; None where the number is too long to be one."""
+    """The key of a number times a factor; None if it is not a number or too long."""
     whole, _, rest = key[1:].partition(".")
     if key[0] != "#" or not (whole + rest).isdigit() or len(whole) + len(rest) > _MOST_DIGITS:
         return None
@@ -64,7 +64,7 @@ def _times(key: str, factor: int) -> str | None:
 
 
 def join_numbers(tokens: list[Token]) -> list[Token]:
-    """Number words and what follows a number put together; units and months told from words."""
+    """Combine number words with what follows a number, and tell units and months from other words."""
     joined: list[Token] = []
     at, count = 0, len(tokens)
     while at < count:
@@ -77,7 +77,7 @@ def join_numbers(tokens: list[Token]) -> list[Token]:
         elif kind == PLAIN and not token.named and (found := _number_words(tokens, at)):
             key, length = found
             end = tokens[at + length - 1].end
-            at += length - 1  # the number stands for its words from here on
+            at += length - 1  # from here on, the number replaces its words
             tokens[at] = token._replace(key=key, kind=NUMBER, end=end)
         elif token.kind == NUMBER and token.key[0] == "#":
             at = _number(tokens, at, joined)
@@ -108,7 +108,7 @@ def join_numbers(tokens: list[Token]) -> list[Token]:
 
 
 def _is_currency(token: Token) -> bool:
-    """Whether a token before a number may be its currency: a sign, or a code of three letters."""
+    """Whether a token before a number may be its currency: a symbol, or a code of three letters."""
     code = token.kind == PLAIN and token.end - token.start == 3
     return token.key[:1] == "~" and token.key[1:] in _CURRENCY_NAMES and (token.kind == UNIT or code)
 
@@ -130,7 +130,7 @@ def _plus_or_minus(tokens: list[Token], at: int, joined: list[Token]) -> int:
 
 
 def _money(tokens: list[Token], at: int, joined: list[Token], unit: str) -> int:
-    """A currency before its number: behind it, as in words."""
+    """Move a currency before a number behind it, as in words."""
     token, before = tokens[at], len(joined)
     at = _number(tokens, at + 1, joined, money=True)
     joined[before] = joined[before]._replace(start=token.start, parted=token.parted)
@@ -139,7 +139,7 @@ def _money(tokens: list[Token], at: int, joined: list[Token], unit: str) -> int:
 
 
 def _month(tokens: list[Token], at: int, joined: list[Token]) -> int:
-    """A month, or a word that is one only beside a number; "March 5" as "5 March"."""
+    """A month, or a word that is a month only next to a number. "March 5" becomes "5 March"."""
     token = tokens[at]
     after = tokens[at + 1] if at + 1 < len(tokens) and tokens[at + 1].parted <= LINE else None
     behind = bool(joined) and joined[-1].kind == NUMBER and token.parted <= LINE
@@ -156,7 +156,7 @@ def _month(tokens: list[Token], at: int, joined: list[Token]) -> int:
 
 
 def _number(tokens: list[Token], at: int, joined: list[Token], money: bool = False) -> int:
-    """Append the number at a place with what multiplies it and its unit; gives the place behind them."""
+    """Append the number at a position, with its multipliers and unit. Returns the position after them."""
     token, count = tokens[at], len(tokens)
     key, end = token.key, token.end
     stop = _groups(tokens, at)
@@ -216,13 +216,13 @@ _MATTER = frozenset(
         *("a", "an", "of", "us", "half"),
     )
 )
-"""Words that may be part of a number or a date; the others pass."""
+"""Words that may be part of a number or a date. Other words are not examined."""
 _AFTER_CURRENCY = {"m": 10**6, "~m": 10**6, "b": 10**9}
 _CURRENCY_NAMES = frozenset(tables.CURRENCIES.values())
 
 
 def _groups(tokens: list[Token], at: int) -> int:
-    """The place behind a number in groups of three digits, one blank each: ``1 000 000``, no phone number."""
+    """The position after a number in groups of three digits, such as ``1 000 000``; not a phone number."""
     if not re.fullmatch("#[1-9][0-9]{0,2}", tokens[at].key):
         return at + 1
     stop = at + 1
@@ -236,7 +236,7 @@ def _groups(tokens: list[Token], at: int) -> int:
 
 
 def _clock(key: str, half: str) -> str:
-    """Hours of twelve as of twenty-four.
+    """Convert a 12-hour time to 24 hours.
 
     >>> _clock("#2", "pm"), _clock("#12.3", "am")
     ('@14:00', '@0:30')
@@ -248,7 +248,7 @@ def _clock(key: str, half: str) -> str:
 
 
 def _number_words(tokens: list[Token], at: int) -> tuple[str, int] | None:
-    """The number that words at a place spell, and how many words that are."""
+    """The number that the words at a position spell, and the number of these words."""
     word = tokens[at].key
     if word in tables.CJK_DIGITS or word in tables.CJK_MAGNITUDES:
         return _cjk_number(tokens, at)

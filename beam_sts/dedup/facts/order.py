@@ -1,4 +1,4 @@
-"""Whether the same words in another order may tell who does what to whom. Pure functions."""
+"""Whether a different order of the same words may change who does what to whom. Pure functions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Span = tuple[int, int]
 def moved_region(
     left: Facts, right: Facts, blocks: Sequence[Block], extra: tuple[set[int], set[int]], guard: str
 ) -> tuple[Span, Span] | None:
-    """Where in each text the same words are in another order that may tell who does what to whom, if so."""
+    """The part of each text in which the same words have an order that may change the meaning, or None."""
     moved = [
         at
         for block in blocks
@@ -32,7 +32,7 @@ def moved_region(
         if at not in extra[0] and _matters(left.tokens[at])
     ]
     if not _enough(left, moved, guard) or 3 * len(moved) < max(map(len, extra)):
-        return None  # nothing that matters moved, or so much differs that words recur by chance
+        return None  # nothing relevant moved, or so much differs that words recur by chance
     for level in (SENTENCE, ITEM, LINE):
         one, two = (_segments(text, level) for text in (left, right))
         common = Counter(one) & Counter(two)
@@ -54,7 +54,7 @@ def _matters(token: Token) -> bool:
 
 
 def _enough(text: Facts, moved: Sequence[int], guard: str) -> bool:
-    """One word that moved alone matters if it is a figure or turns the meaning."""
+    """Whether enough has moved. A single word is enough if it is a figure, a negation or a quantity."""
     kinds = {text.tokens[at].kind for at in moved}
     if guard == "numbers":
         return bool(kinds & FIGURES)
@@ -90,14 +90,14 @@ def _moved_keys(a: list[str], b: list[str]) -> set[str]:
 
 
 def _region(left: Facts, right: Facts) -> tuple[tuple[int, int], tuple[int, int]]:
-    """What is between the words that both texts begin and end with."""
+    """The parts between the common start and the common end of two texts."""
     a, b = left.keys, right.keys
     start, stop = common_ends(a, b)
     return (start, max(start + 1, len(a) - stop)), (start, max(start + 1, len(b) - stop))
 
 
 def _exchanged(left: Facts, right: Facts) -> bool:
-    """Whether only items of a list are in another order: between what both begin and end with."""
+    """Whether only the items of a list have a different order, between the common start and end."""
     first, second = _region(left, right)
     return Counter(_items(left, *first)) == Counter(_items(right, *second))
 

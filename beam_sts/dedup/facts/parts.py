@@ -1,7 +1,7 @@
-"""Which part or edition of a thing a text is about, who holds its rights, what it asks for. Pure functions.
+"""Detects which part or edition of a thing a text describes, rights holders and questions. Pure functions.
 
-What one text has besides is mostly no difference, since a longer text may be a copy of a shorter one. It is
-one where it tells that the longer text is about another part: ``This package contains the documentation.``
+Additional words are mostly no difference, since a longer text may be a copy of a shorter one. They are one if
+they say that the longer text describes another part: ``This package contains the documentation.``
 """
 
 from __future__ import annotations
@@ -13,25 +13,28 @@ from beam_sts.dedup.facts import tables
 from beam_sts.dedup.facts.tokens import CODE, LINE, PLAIN, SENTENCE, Facts
 
 PARTS_IN = 400
-"""Words of a text in which a few words may tell which part of a thing it is about."""
+"""Most words of a text in which a few words may name the part that it describes."""
 SHORT = 150
-"""Words of a text in which a word more may say something else."""
-_CUT = 40  # words of a text whose end may be cut off within a sentence
-_BEGINNING = 8  # words of a sentence
-_SENTENCE = 30  # words that say what a text is about
+"""Most words of a text in which one additional word may change the meaning."""
+_CUT = 40  # most words of a text that may be truncated within a sentence
+_BEGINNING = 8  # words at the beginning of a sentence
+_SENTENCE = 30  # most words of a sentence on what a text describes
 _ENDS = re.compile(r"[.!?\u3002]\W*$")
 _HOLDER = re.compile(r"copyright|\(c\)|\u00a9|all rights reserved", re.IGNORECASE)
 
 
 def tells_part(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequence[int], whole: bool) -> bool:
-    """Whether the words of a place tell different parts of a thing: its manual and its headers.
+    """Whether the words name different parts of a thing, such as its manual and its headers.
 
     Args:
-        left: a text.
-        right: the other.
-        mine: places of the words of the first text that the other lacks.
-        theirs: the same of the other text.
-        whole: these are sentences or passages of one text.
+        left: the first text.
+        right: the second text.
+        mine: positions of the words that only the first text has.
+        theirs: positions of the words that only the second text has.
+        whole: whether these are sentences or passages of one text.
+
+    Returns:
+        True if they do.
     """
     if min(len(left.keys), len(right.keys)) > PARTS_IN:
         return False
@@ -51,7 +54,7 @@ def _parts(text: Facts, places: Sequence[int]) -> set[str]:
 
 
 def _in_brackets(text: Facts, places: Sequence[int]) -> bool:
-    """A word or three in brackets inside a sentence."""
+    """Whether the words are one to three words in brackets within a sentence."""
     if not 1 <= len(places) <= 3 or places[-1] - places[0] != len(places) - 1:
         return False
     before = text.text[: text.tokens[places[0]].start].rstrip()
@@ -60,7 +63,7 @@ def _in_brackets(text: Facts, places: Sequence[int]) -> bool:
 
 
 def _says_what_it_is(text: Facts, places: Sequence[int]) -> bool:
-    """A sentence or two that begin with ``This package``, ``The documentation`` and the like."""
+    """Whether the words are one or two sentences that begin like ``This package``, ``The documentation``."""
     if not places or len(places) > _SENTENCE:
         return False
     opens = [at for at in range(places[0], places[-1] + 1) if text.tokens[at].parted == SENTENCE]
@@ -70,7 +73,7 @@ def _says_what_it_is(text: Facts, places: Sequence[int]) -> bool:
 
 
 def _points(keys: Sequence[str]) -> bool:
-    """Whether a sentence begins with what says what its text is about."""
+    """Whether a sentence begins with a phrase for what the text describes."""
     named = [key in tables.PARTS or key in tables.THINGS for key in keys]
     if keys[0] in tables.POINTING:
         return any(named[1:])
@@ -80,14 +83,14 @@ def _points(keys: Sequence[str]) -> bool:
 
 
 def _asks(text: Facts, places: Sequence[int]) -> bool:
-    """A question that is put in addition: ``and where``."""
+    """Whether the words ask an additional question, such as ``and where``."""
     return len(places) <= 3 and any(text.keys[at] in tables.QUESTIONS for at in places)
 
 
 def adds_word(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequence[int]) -> bool:
-    """Whether one of two short texts has a word more that says something, within a sentence of both.
+    """Whether one of two short texts has an additional meaningful word, within a sentence of both.
 
-    A word in the place of another is none more; a text may be cut off at its end.
+    A word that replaces another is not an additional one. A text may be truncated.
     """
     length = min(len(left.keys), len(right.keys))
     if length > SHORT:
@@ -102,7 +105,7 @@ def adds_word(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequence[i
 
 
 def inside_sentence(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequence[int]) -> bool:
-    """Whether one of two short texts continues a sentence that the other ends: ``for the bindings``."""
+    """Whether one of two short texts continues a sentence that ends in the other: ``for the bindings``."""
     if bool(mine) == bool(theirs) or min(len(left.keys), len(right.keys)) > SHORT:
         return False
     text, places = (left, mine) if mine else (right, theirs)
@@ -112,7 +115,7 @@ def inside_sentence(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequ
 
 
 def _cut_off(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequence[int]) -> bool:
-    """Whether a text ends within a sentence that the other completes."""
+    """Whether a text is truncated within a sentence that the other completes."""
     if mine[-1:] == [len(left.keys) - 1]:
         return not _ENDS.search(right.text)
     return theirs[-1:] == [len(right.keys) - 1] and not _ENDS.search(left.text)
@@ -128,7 +131,7 @@ def _is_free(key: str) -> bool:
 
 
 def tells_holder(text: Facts, places: Sequence[int]) -> bool:
-    """Whether words that the other text lacks follow ``Copyright`` in its line."""
+    """Whether words that the other text lacks follow ``Copyright`` in a line."""
     for at in places:
         token = text.tokens[at]
         start = text.text.rfind("\n", 0, token.start) + 1

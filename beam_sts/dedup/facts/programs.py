@@ -1,4 +1,4 @@
-"""Texts that are programs: what they do, without comments, docstrings and layout. Pure functions."""
+"""Detects programs among texts, and compares what they do, without comments, docstrings and layout."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _AROUND = 30
 
 
 def program_of(text: str) -> str:
-    r"""What a program does: its characters without comments, docstrings, blanks and kinds of quotation marks.
+    r"""Returns the code of a program: its characters without comments, docstrings, blanks and quotes.
 
-    Empty where less than most lines of the text are a program's.
+    Empty if most lines of the text are not code.
 
     >>> program_of("def add(a, b):\n    # the sum\n    c = a + b\n    return c\n")
     'defadd(a,b):c=a+breturnc'
@@ -48,7 +48,7 @@ def program_of(text: str) -> str:
 
 
 def other_program(one: str, two: str) -> tuple[str, str] | None:
-    """Where two programs first do something else; None: nowhere.
+    """Returns the first difference of two programs; None if there is none.
 
     >>> other_program("returna+b", "returna-b")
     ('returna+b', 'returna-b')

@@ -1,4 +1,4 @@
-"""From a text to what it says: tokens in one spelling each, with what kind of fact each carries."""
+"""Reads the facts of a text: tokens in a normal form, each with the kind of fact it states."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CJK += "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _SIGNS = "\u00a1-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u2000-\u206f"
 _SIGNS += "\u20a0-\u20cf\u2190-\u2bff\u3000-\u3006\u3008-\u303f\ufe30-\ufe6f"
 _IN_WORD = rf"[^\s!-/:-@\[-^`{{-~{_SIGNS}{_CJK}\U0001f000-\U0001fbff]"
-# Every part takes what it can without a second way to do so: the time is linear in the text.
+# Each part of the pattern can match in only one way, so the time is linear in the text.
 _PIECES = re.compile(
     r"(?P<address>(?:https?|ftp|file)://[^\s<>\"]+|www\.[^\s<>\"]+)"
     rf"|(?P<chunk>{_IN_WORD}+(?:(?:[-.,:/'@+#&]|::){_IN_WORD}+)*(?:\+\+|#)?)"
@@ -53,7 +53,7 @@ _LONGEST_CHUNK = 400
 
 
 def read_facts(text: str) -> Facts:
-    """Read a text.
+    """Read the facts of a text.
 
     >>> [token.key for token in read_facts("It isn't 3 million km, it's two thousand.").tokens]
     ['it', 'is', 'not', '#3000000', '~km', 'it', 'is', '#2000']
@@ -66,7 +66,7 @@ def read_facts(text: str) -> Facts:
 
 
 def _plain_digits(text: str) -> str:
-    """Digits of every script as those of ASCII."""
+    """Convert the digits of all scripts to ASCII."""
     if text.isascii():
         return text
     text = re.sub(r"[^\W\x00-\x7f]", _digit, text)
@@ -79,7 +79,7 @@ def _digit(found: re.Match[str]) -> str:
 
 
 def _pieces(text: str) -> Iterator[Token]:
-    """Tokens whose numbers are not yet put together: ``#`` numbers have their digits alone."""
+    """The tokens before numbers are combined. The key of a number has its digits only."""
     parted, last = SENTENCE, ""
     for found in _PIECES.finditer(text):
         group, piece, start = found.lastgroup or "", found.group(), found.start()
@@ -90,7 +90,7 @@ def _pieces(text: str) -> Iterator[Token]:
             level = ITEM if group == "item" else SENTENCE if group == "end" or piece.count("\n") > 1 else LINE
             parted = max(parted, level)
             continue
-        if group == "chunk" and piece.isalpha() and piece.isascii():  # as most are
+        if group == "chunk" and piece.isalpha() and piece.isascii():  # the most common case
             key, kind = _spelling(piece)
             if key not in tables.CONTRACTIONS:
                 yield Token(key, kind, start, found.end(), parted)
@@ -132,16 +132,16 @@ def _word(piece: str, start: int, end: int, glued: bool = False) -> Token:
 
 @lru_cache(1 << 16)
 def _spelling(piece: str) -> tuple[str, int]:
-    """One spelling of a word, and what kind of fact it is."""
+    """The normal form of a word, and the kind of fact it states."""
     key = piece.casefold()
     key = tables.SAME.get(key, key)
     if len(key) > 2 and key in tables.UNITS and key not in tables.ORDINALS:
-        return "~" + tables.UNITS[key], PLAIN  # the same word wherever it is; a unit only beside a number
+        return "~" + tables.UNITS[key], PLAIN  # one key for all its forms; it is a unit only next to a number
     return key, NEGATION if key in tables.NEGATIONS else QUANTITY if key in tables.QUANTITIES else PLAIN
 
 
 def _chunk(piece: str, start: int) -> Iterator[Token]:
-    """What is written together: words with signs in them, numbers, dates, codes, addresses of mail."""
+    """Split text without spaces: compounds, numbers, dates, codes, email addresses."""
     end = start + len(piece)
     if len(piece) > _LONGEST_CHUNK:
         yield Token("!" + piece, CODE, start, end)
@@ -170,7 +170,7 @@ def _chunk(piece: str, start: int) -> Iterator[Token]:
 
 
 def _letters(piece: str, low: str, start: int) -> Iterator[Token]:
-    """Without digits: contractions, compounds, names with points."""
+    """Split text without digits: contractions, compounds, names with points."""
     end = start + len(piece)
     if low in tables.CONTRACTIONS:
         for key in tables.CONTRACTIONS[low]:
@@ -211,7 +211,7 @@ def _date(found: re.Match[str], start: int, end: int) -> Iterator[Token]:
     else:
         day, month, year = int(found[1]), int(found[3]), int(found[4])
         if found[2] == "/" and day <= 12 and month <= 12 and day != month:
-            yield Token(f"@{day}/{month}/{year}", DATE, start, end)  # either order is in use
+            yield Token(f"@{day}/{month}/{year}", DATE, start, end)  # both orders are in use
             return
         if month > 12:
             day, month = month, day
@@ -226,7 +226,7 @@ def _date(found: re.Match[str], start: int, end: int) -> Iterator[Token]:
 
 
 def _mixed(piece: str, start: int) -> Iterator[Token]:
-    """Letters and digits together: ``5km``, ``B-52``, ``55-0918``, ``3rd``."""
+    """Split letters and digits that are written together: ``5km``, ``B-52``, ``55-0918``, ``3rd``."""
     whole = re.fullmatch(r"([0-9]+(?:[.,][0-9]+)*)(st|nd|rd|th|[A-Za-zµμ°]{1,4})", piece)
     if whole and (ending := whole[2]):
         middle = start + len(whole[1])
@@ -270,9 +270,10 @@ def _mixed(piece: str, start: int) -> Iterator[Token]:
 
 
 def _name(tokens: list[Token], text: str) -> list[Token]:
-    """Tell the names: words with a capital inside a sentence, words few know, what is called (``f(``).
+    """Mark the names: capitalised words within a sentence, rare words, and names of calls (``f(``).
 
-    Where most words are in capitals, or few words are known (other languages), these say nothing.
+    Capitals are ignored if most words have them, and rarity is ignored if few words are known (other
+    languages).
     """
     words, capital, unknown, shouted = [], [], [], 0
     for at, token in enumerate(tokens):
@@ -294,7 +295,7 @@ def _name(tokens: list[Token], text: str) -> list[Token]:
     labelled = [at for at in words if at + 1 < len(tokens) and tokens[at + 1].key in tables.LABELS]
     labelled = [at for at in labelled if tokens[at].key not in tables.LITTLE]
     named.update(labelled)
-    for at in labelled:  # spelt as it has to be, as what is written together
+    for at in labelled:  # spelling matters, as for parts of a compound
         tokens[at] = tokens[at]._replace(part=True)
     if rarity_tells:
         named.update(at for at in unknown if tokens[at].key.isascii())

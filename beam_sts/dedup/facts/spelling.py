@@ -5,13 +5,13 @@ from __future__ import annotations
 from beam_sts.dedup.facts.tokens import CODE, PLAIN, Facts, Token
 
 NAMES_AT_ONCE = 64
-"""Words of a place that are compared each with each."""
+"""The most words at one place that are compared with each other."""
 
 
 def without_misspelt(
     left: Facts, right: Facts, mine: list[int], theirs: list[int]
 ) -> tuple[list[int], list[int]]:
-    """Without words that are next to a misspelling of theirs that is a word of its own nowhere."""
+    """Leave out words whose counterpart in the other text is a misspelling that is not itself a word."""
     if not mine or not theirs or len(mine) * len(theirs) > NAMES_AT_ONCE:
         return mine, theirs
     ours, others = list(mine), list(theirs)
@@ -35,12 +35,12 @@ def _written_alike(left: Facts, at: int, right: Facts, to: int) -> bool:
 
 
 def at_end(text: Facts, at: int, other: Facts, to: int) -> bool:
-    """Whether a word is the last one of its text."""
+    """Whether either word is the last of its text."""
     return at == len(text.tokens) - 1 or to == len(other.tokens) - 1
 
 
 def spelt_alike(one: Token, two: Token, cut: bool) -> bool:
-    """Whether one word may be a misspelling of the other, or is cut off."""
+    """Whether one word may be a misspelling of the other or, with ``cut``, its truncated form."""
     a, b = sorted((one.key, two.key), key=len)
     if CODE in (one.kind, two.kind) or one.part or two.part:
         return False
@@ -52,7 +52,7 @@ def spelt_alike(one: Token, two: Token, cut: bool) -> bool:
 
 
 def _edits(a: str, b: str, most: int) -> bool:
-    """Whether at most so many letters are to be changed, added, left out or exchanged with the next one."""
+    """Whether at most ``most`` letters are changed, added, left out or swapped with the next one."""
     if len(b) - len(a) > most or len(b) > 60:
         return False
     before: list[int] = []

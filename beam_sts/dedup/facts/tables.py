@@ -1,4 +1,4 @@
-"""The tables of the fact guard: what words stand for, and which exclude each other."""
+"""The tables of the fact guard: the meaning of words, and words that exclude each other."""
 
 # ruff: noqa: E501, SIM905  (word lists and frames read better one to a line)
 
@@ -47,9 +47,9 @@ MAGNITUDES = {
     "milliarden": 10**9,
     "milliards": 10**9,
 }
-"""Words after a number that multiply it; alone they stand for one of their kind."""
+"""Words that multiply the number before them. Alone, they stand for one such unit."""
 GLUED = {"k": 10**3, "bn": 10**9, "mn": 10**6, "tn": 10**12}
-"""What multiplies a number that it is written together with; ``m`` and ``b`` only behind a sign of a currency."""
+"""Suffixes that multiply an attached number; ``m`` and ``b`` only count after a currency symbol."""
 ORDINALS = {
     word: place
     for place, word in enumerate(
@@ -89,7 +89,7 @@ MONTHS = {
 UNSURE_MONTHS = frozenset(
     ("march", "mar", "may", "jan", "jun", "sep", "dec", "august", "apr", "oct", "nov", "jul", "feb")
 )
-"""Months only beside a number."""
+"""Words that are months only next to a number."""
 CURRENCIES = {
     **dict.fromkeys(("$", "usd", "dollar", "dollars"), "USD"),
     **dict.fromkeys(("€", "eur", "euro", "euros"), "EUR"),
@@ -205,7 +205,7 @@ _UNIT_NAMES = (
     "pieces",
 )
 UNITS = {name: names.split()[0] for names in _UNIT_NAMES for name in names.split()} | CURRENCIES
-"""What a number is of, by the word or sign beside it."""
+"""The unit of a number, by the word or symbol next to it."""
 
 CONTRACTIONS = {
     **{
@@ -241,7 +241,7 @@ CONTRACTIONS = {
 }
 ENDINGS = {"'re": "are", "'ve": "have", "'ll": "will", "'d": "would", "'m": "am"}
 IS_BEHIND = frozenset("it he she that this there here what who where how when everything everyone".split())
-"""Words whose ``'s`` is the verb; elsewhere it is the genitive."""
+"""Words after which ``'s`` is the verb; elsewhere it is the genitive."""
 
 SAME = {
     "&": "and",
@@ -280,19 +280,19 @@ NEGATIONS = frozenset(
 QUANTITIES = frozenset(
     "all some any each every both either most few fewer several many much least only just almost nearly about around approximately roughly exactly precisely over under above below exceeding minimum maximum at-least double triple more less up-to always often sometimes rarely seldom usually frequently occasionally mostly partly entirely fully completely partially must may might can could should shall cannot required optional whole another everyone someone anyone everything something anything hardly possibly probably certainly allegedly reportedly tous toutes quelques alle einige manche todos algunos".split()
 )
-"""How many, how much, how often, how certain."""
+"""Words for how many, how much, how often, how certain."""
 
 LITTLE = frozenset(
     "a an the of and or to in on at by for with as is are was were be been being am has have had do does did it its this that these those which who whom whose there here so then than i you we he she they me us them him her my your our his their also will would if but from into s t".split()
 )
-"""Words that name nothing."""
+"""Function words, which name nothing."""
 MOVES_FREELY = frozenset("a an the of and or , also is are was were be it that this".split())
-"""Words whose place alone says little."""
+"""Words whose position alone carries little meaning."""
 LABELS = frozenset(
     "crate package plugin module library gem function method class command option flag parameter variable field column "
     "driver font theme dictionary locale applet daemon".split()
 )
-"""Words behind what they label: in "the time crate" the word before them is a name."""
+"""Words that follow a name: in "the time crate", the word before "crate" is a name."""
 _PART_NAMES = (
     "documentation docs doc manual manuals handbook guide javadoc documents",
     "header headers development devel developer developers",
@@ -326,24 +326,24 @@ _PART_NAMES = (
     "minimal lite", "full complete",
 )  # fmt: skip
 PARTS = {name: names.split()[0] for names in _PART_NAMES for name in names.split()}
-"""What names a part, a form or an edition of a thing; words of one line name the same."""
+"""Words for a part, a form or an edition of a thing; the words in a line are synonyms."""
 POINTING = frozenset("this these it".split())
 HOLDS = frozenset("contains provides includes is are".split())
 THINGS = frozenset(
     "package packages module crate version edition release page file files kernel program software variant image images "
     "distribution project system game".split()
 )
-"""What a sentence begins with that says what its text is about: one of these, then a thing or a part."""
+"""The first word of a sentence on what its text describes; a thing or a part follows it."""
 FREE = frozenset(
     "please okay ok oh well yes yeah sure sorry thanks thank hello hi hey now then also too very really quite rather "
     "still again yet soon ever even just simply indeed actually already perhaps maybe however therefore thus hence "
     "moreover besides anyway otherwise instead finally suddenly later together back away today nearby course fact "
     "speak way matter kind sort words let like got gonna going want such own same one ones thing things".split()
 )
-"""Words that may be put to a sentence, or left out, and it says the same; and those that end in ``ly``."""
+"""Words that do not change the meaning of a sentence; words that end in ``ly`` count too."""
 QUESTIONS = frozenset("where when why who how".split())
 PERSONS = frozenset("i you he she we they me him us".split())
-"""In the place of a name or a noun these tell who."""
+"""Pronouns, which identify a person instead of a name."""
 LIST_WORDS = frozenset(("and", "or", "&"))
 
 _SHORT = (
@@ -361,7 +361,7 @@ ABBREVIATIONS = frozenset(
     )
     for form in (word, word.capitalize(), word.upper())
 )
-"""Words whose point ends no sentence."""
+"""Words whose full stop does not end a sentence."""
 
 CJK_DIGITS = {c: n for n, c in enumerate("零一二三四五六七八九")} | {
     "〇": 0,
@@ -385,13 +385,13 @@ CJK_MAGNITUDES = {
 
 @cache
 def known_words() -> frozenset[str]:
-    """English words in common use."""
+    """Common English words."""
     return frozenset(_read("known.txt"))
 
 
 @cache
 def exclusive_words() -> dict[str, frozenset[str]]:
-    """To a word those that it cannot accompany in one meaning: opposites, and others of a short series."""
+    """For each word, the words that exclude it: opposites, and the others of a short series."""
     found: dict[str, set[str]] = {}
     for line in _read("exclusive.txt"):
         words = line.split()

@@ -1,4 +1,4 @@
-"""Columns of texts compared by their facts; each distinct text is read once. Pure functions."""
+"""Comparison of columns of texts by their facts. Each distinct text is read once. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from beam_sts.dedup.facts.read import read_facts
 from beam_sts.dedup.facts.tokens import Facts
 
 Found = tuple[str | None, tuple[int, int]]
-"""What two texts differ in, None: nothing that counts; and the characters that only each has."""
+"""The difference of two texts (None if they state the same), and the characters that only each has."""
 
 
 def compare_texts(text_a: pa.Array, text_b: pa.Array, guard: str) -> Iterator[Found]:
-    """Compare two columns of n texts, pair by pair, in an order of their own.
+    """Compare two columns of n texts, pair by pair. The order of the two texts does not matter.
 
     Args:
         text_a: ``large_string``, without nulls.
-        text_b: of the same length.
-        guard: as of ``compare``.
+        text_b: ``large_string`` of the same length.
+        guard: as for ``compare``.
+
+    Yields:
+        The difference and the lost characters of each pair.
 
     >>> one, two = (["It cost 3 million.", "Rain fell."], ["It cost 3 billion.", "Rain fell"])
     >>> list(compare_texts(pa.array(one), pa.array(two), "facts"))
@@ -37,7 +40,7 @@ def compare_texts(text_a: pa.Array, text_b: pa.Array, guard: str) -> Iterator[Fo
 
 
 def compare_facts(left: Facts, right: Facts, guard: str) -> Found:
-    """Compare two texts, the lesser first, so that it does not matter which is which."""
+    """Compare two texts, the lesser text first, so that the result does not depend on their order."""
     swap = left.text > right.text
     found = compare(right, left, guard) if swap else compare(left, right, guard)
     shown = None if found.difference is None else str(found.difference)

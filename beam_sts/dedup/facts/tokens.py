@@ -1,4 +1,4 @@
-"""What a text is made of when its facts are read: tokens in one spelling each. No functions that read."""
+"""The tokens of a text, each in a normal form, with the kind of fact it states."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ FIGURES = frozenset((NUMBER, UNIT, DATE, CODE))
 KINDS = ("word", "number", "unit", "date", "code", "address", "negation", "quantity", "sign")
 
 NOTHING, LINE, ITEM, SENTENCE = range(4)
-"""What separates a token from the one before it: nothing but blanks, the end of a line, what separates the
-items of a list, the end of a sentence or a paragraph."""
+"""What separates a token from the one before it: only blanks, the end of a line, a separator of list items,
+or the end of a sentence or paragraph."""
 
 
 class Token(NamedTuple):
-    """A token: its spelling, kind, place in the plain text, and what parts it from the one before.
+    """A token: its normal form, its kind, its position in the plain text, and its separator.
 
-    ``glued``: written together with the one before it. ``part``: of something written together. ``named``: a
-    name, or a word that few know.
+    ``glued``: attached to the previous token. ``part``: part of a compound. ``named``: a name, or a rare
+    word.
     """
 
     key: str
@@ -33,9 +33,9 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """What a text says. ``text`` is its plain form, which the places of the tokens are in.
+    """The facts of a text. ``text`` is its plain form, to which the positions of tokens refer.
 
-    ``program``: what it does, if it is a program.
+    ``program``: the code, if the text is a program.
     """
 
     text: str
@@ -45,5 +45,5 @@ class Facts:
     program: str = ""
 
     def shown(self, start: int, stop: int) -> str:
-        """The tokens from ``start`` to ``stop`` as they are written."""
+        """The tokens from ``start`` to ``stop`` as written in the text."""
         return " ".join(self.text[self.tokens[start].start : self.tokens[stop - 1].end].split())
