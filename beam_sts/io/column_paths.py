@@ -17,8 +17,11 @@ JSON_TEXT = {b"beam_sts.json": b"1"}
 """Metadata of a string field that contains JSON text."""
 
 
-RAW = "beam_sts.raw"
-"""The internal column with the original rows of JSON Lines, if they are carried along."""
+RAW = "beam_sts.raw\U0010ffff"
+"""The internal column with the original rows of JSON Lines, if they are carried along.
+
+Its last code point is a noncharacter, which Unicode reserves for internal use, so no input has this name.
+"""
 
 
 def is_json(field: pa.Field) -> bool:
@@ -34,7 +37,7 @@ def own_names(names: Iterable[str]) -> list[str]:
 def listed(names: Iterable[str], most: int = _LISTED) -> str:
     """The first column names of the input, as a message lists them.
 
-    >>> listed(["id", "text", "beam_sts.raw"])
+    >>> listed(["id", "text", RAW])
     "'id', 'text'"
     >>> listed(["a", "b", "c"], 2)
     "'a', 'b' and 1 more"

@@ -31,7 +31,7 @@ def check_names(names: Sequence[str], path: str) -> None:
         UserError: a name occurs twice or is reserved.
     """
     if RAW in names:
-        raise UserError(f"{path}: column {RAW!r} has a reserved name. Rename it.")
+        raise UserError(f"{path}: column {RAW!r} ends in the noncharacter U+10FFFF. Rename it.")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(f"{path}: column {twice[0]!r} occurs twice. Rename one of them.")

@@ -183,6 +183,31 @@ def test_score_then_dedup_then_dedup_again_then_evaluate(tmp_path, tiny):
     assert read(tmp_path / "5", "scores")["score"].to_pylist() == [1.0, 3.0, 4.0]
 
 
+@pytest.mark.parametrize("form", ["parquet", "jsonl", "csv"])
+def test_a_column_may_have_the_name_of_one_inside(tmp_path, tiny, form):
+    names = ["beam_sts.raw", "beam_sts.type", "beam_sts_score", "score"]
+    rows = [{"text": text, **dict.fromkeys(names, f"own {row}")} for row, text in enumerate(TEXTS)]
+    place = tmp_path / f"in.{form}"
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), place)
+    elif form == "jsonl":
+        place.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        place.write_text(
+            "\n".join(",".join(map(json.dumps, row)) for row in (rows[0], *map(dict.values, rows)))
+        )
+    options = ["--input", str(place), "--output", str(tmp_path / "out"), "--model", str(tiny)]
+    more = [] if form == "csv" else ["--output_format", form]
+    assert dedup.main([*options, "--text", "text", *more]) == 0
+    kept = tmp_path / "out" / "kept"
+    if form == "jsonl":
+        found = [json.loads(line) for file in sorted(kept.iterdir()) for line in file.open()]
+    else:
+        found = read(tmp_path / "out", "kept").to_pylist()
+    assert len(found) == 3
+    assert all(row[name] == row["score"] for row in found for name in names)
+
+
 def test_the_prefix_can_be_another(tmp_path, tiny):
     pq.write_table(dolma(), tmp_path / "in.parquet")
     options = ["--input", str(tmp_path / "in.parquet"), "--text", "text", "--model", str(tiny)]

@@ -128,7 +128,7 @@ def test_a_column_of_a_name_that_is_used_within_a_run_is_refused(tmp_path, endin
     (tmp_path / f"{RAW}=x").mkdir()
     write(tmp_path / f"{RAW}=x" / f"in{ending}", pa.table({"a": ["x"]}))
     for path in (tmp_path / f"in{ending}", tmp_path / f"{RAW}=x"):
-        with pytest.raises(UserError, match=f"column '{RAW}' has a reserved name"):
+        with pytest.raises(UserError, match="ends in the noncharacter"):
             read(path)
 
 
