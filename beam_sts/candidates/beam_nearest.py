@@ -120,12 +120,12 @@ class NearestCandidates(beam.PTransform):
     """``(id, packed vector)`` -> ``((id, id), source)``, distinct pairs, the lower id first.
 
     Args:
-        source: what the candidates come from.
-        k: neighbours of each.
-        kind: of the vectors, ``DensePoints()`` or ``SparsePoints()``.
-        blocks: see ``blocks_for``.
-        sided: ids are ``(side, id)``, side 0 or 1; then neighbours are looked for on the other side only.
-        asks: the sides whose texts look for neighbours, where there are sides.
+        source: the name of the source of these candidates.
+        k: the number of neighbours of each text.
+        kind: the form of the vectors, ``DensePoints()`` or ``SparsePoints()``.
+        blocks: the number of blocks, see ``blocks_for``.
+        sided: ids are ``(side, id)``, with side 0 or 1, and neighbours are searched on the other side only.
+        asks: if there are sides, those whose texts get neighbours.
     """
 
     def __init__(
@@ -292,8 +292,8 @@ class LexicalCandidates(beam.PTransform):
         k: the number of neighbours of each text.
         blocks: the number of blocks, see ``blocks_for``.
         shingle: ``charN`` or ``wordN``.
-        sided: ids are ``(side, id)``.
-        asks: as of ``NearestCandidates``.
+        sided: ids are ``(side, id)``, and neighbours are searched on the other side only.
+        asks: see ``NearestCandidates``.
     """
 
     def __init__(

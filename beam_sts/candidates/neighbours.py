@@ -62,11 +62,14 @@ def lexical_neighbours(
         texts: n texts; null and empty texts are in no pair.
         k: the number of neighbours of each text, at least 1.
         shingle: ``charN`` or ``wordN``, as for ``MinHash``.
-        least: cosine below which a pair is left out.
-        side: 0 or 1 for each text, of shape (n,); then neighbours are looked for on the other side only.
-        asks: the sides whose texts look for neighbours, where there are sides.
-        work: multiplications for each text.
-        threads: default: all cores.
+        least: the lowest cosine of a pair.
+        side: 0 or 1 for each text, shape (n,). If given, neighbours are searched on the other side only.
+        asks: if there are sides, those whose texts get neighbours.
+        work: the most multiplications per text.
+        threads: the number of threads; by default all cores.
+
+    Returns:
+        The distinct pairs and their cosines.
 
     Raises:
         UserError: ``shingle`` is not valid.
@@ -106,12 +109,18 @@ def neighbours(
     vectors.
 
     Args:
-        vectors: of shape (n, dimensions); a row of zeros has no neighbours.
-        k: neighbours of each, at least 1.
-        least: cosine below which a pair is left out.
-        side: 0 or 1 for each, of shape (n,); then neighbours are looked for on the other side only.
-        asks: the sides whose vectors look for neighbours, where there are sides.
-        block: vectors that are compared at once, which bounds the memory.
+        vectors: shape (n, dimensions); a row of zeros has no neighbours.
+        k: the number of neighbours of each vector, at least 1.
+        least: the lowest cosine of a pair.
+        side: 0 or 1 for each vector, shape (n,). If given, neighbours are searched on the other side only.
+        asks: if there are sides, those whose vectors get neighbours.
+        block: the number of vectors that are compared at once, to bound memory.
+
+    Returns:
+        The distinct pairs and their cosines.
+
+    Raises:
+        UserError: a value is not finite.
 
     >>> near = neighbours(np.array([[1.0, 0.0], [0.0, 1.0], [0.9, 0.1], [0.0, 0.0]]), 1)
     >>> list(zip(near.a.tolist(), near.b.tolist()))
@@ -225,14 +234,14 @@ class Block(NamedTuple):
 def nearest_in_blocks(
     own: Block, blocks: Iterable[Block], k: int, search: Search, *, asks: Sequence[int]
 ) -> Found:
-    """At most k neighbours of each point of a block among the points of all blocks, never the point itself.
+    """At most k neighbours of each point of a block, among the points of all blocks except the point itself.
 
     Args:
         own: the block whose points are the queries.
         blocks: all blocks, including ``own``; one is in memory at a time.
         k: the number of neighbours of each point, at least 1.
         search: compares two matrices.
-        asks: the sides whose points look for neighbours, on the other side only; none: there are no sides.
+        asks: the sides whose points get neighbours, from the other side only; empty if there are no sides.
 
     Returns:
         The index of a point in ``own``, the code of a neighbour (block number and index in it), and their

@@ -14,14 +14,14 @@ from beam_sts.io.rejected import rejected_schema, rejected_table
 from beam_sts.scoring.columns import rejected_examples
 
 REJECTED = "rejected"
-"""The folder of rejected rows; that of another input's begins with this."""
-_SHARDS_SHOWN = 100  # that examples are taken from: a report takes no longer for more
+"""The folder of rejected rows, and the prefix of the folder for another input's."""
+_SHARDS_SHOWN = 100  # from which examples are taken, to bound the time of a report
 
 
 def write_rejected(
     output: OutputFolder, source: Source, rows: SliceRows, each: int, folder: str = REJECTED
 ) -> dict[str, Any]:
-    """Publish the rejected rows of a slice, and of each reason ``each`` to show; gives how many, and why."""
+    """Write the rejected rows of a slice, with at most ``each`` examples per reason. Returns the counts."""
     index = rows.data.slice.index
     table = rejected_table(rows.data, rows.bad, rows.reasons, rejected_schema(source.schema))
     if len(table):

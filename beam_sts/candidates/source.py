@@ -26,10 +26,10 @@ ROWS_AT_ONCE = 50_000
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that matter of an input: the texts, the ids, perhaps vectors and second texts.
+    """The relevant columns of an input: the texts, the ids and, optionally, vectors and second texts.
 
-    ``text`` and ``second`` are as for ``text_columns``; a row without one of them is bad. ``id`` None: ids
-    are row numbers over the whole input, from 0.
+    ``text`` and ``second`` are as for ``text_columns``; a row without one of them is bad. If ``id`` is None,
+    ids are row numbers over the whole input, from 0.
     """
 
     text: str
@@ -40,7 +40,7 @@ class Columns:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What gives texts."""
+        """The columns or expressions of texts."""
         return (self.text,) if self.second is None else (self.text, self.second)
 
     def id_type(self, schema: pa.Schema) -> pa.DataType:
@@ -48,7 +48,7 @@ class Columns:
         return pa.int64() if self.id is None else id_type(schema, self.id)
 
     def text_schema(self, schema: pa.Schema) -> pa.Schema:
-        """The schema with the columns of the texts as texts."""
+        """The schema, with the text columns converted to text types."""
         return text_schema(schema, [name for text in self.texts for name in text_columns(schema, text)])
 
     def check(self, schema: pa.Schema, flag: str) -> None:
@@ -73,7 +73,7 @@ class Columns:
             )
 
     def sift(self, data: SliceData, start: int, id_type: pa.DataType) -> SliceRows:
-        """The good rows of a slice that begins with row ``start`` of the input, and why others are bad."""
+        """Split a slice, which starts at row ``start`` of the input, into good rows and bad ones."""
         table = pa.table({text: texts_in(data.table, text) for text in self.texts})
         sifted = sift(table, self.texts, empty="reject" if self.reject_empty else "score")
         good, reasons = sifted.good, dict(zip(sifted.bad.tolist(), sifted.reasons, strict=True))
@@ -146,7 +146,7 @@ class Source:
 
     @property
     def columns(self) -> Columns:
-        """Those that matter."""
+        """The relevant columns."""
         return Columns(self.text, self.id, self.reject_empty, self.vector, self.second)
 
     @property
@@ -156,7 +156,7 @@ class Source:
 
     @property
     def text_columns(self) -> tuple[str, ...]:
-        """The columns that hold the texts; none where these are of an expression."""
+        """The columns that hold the texts; none if the texts come from an expression."""
         return tuple(name for text in self.columns.texts for name in text_columns(self.plan.schema, text))
 
     @property
@@ -186,9 +186,9 @@ class Source:
 
 @dataclass(frozen=True)
 class SliceRows:
-    """The rows of a slice: ``good`` are indices into its table, ``numbers`` count over the whole input.
+    """The rows of a slice. ``good`` are indices into its table, ``numbers`` positions in the whole input.
 
-    ``second`` are the second texts of the good rows, the texts again where there are none.
+    ``second``: the second texts of the good rows, or the same texts if there are none.
     """
 
     data: SliceData

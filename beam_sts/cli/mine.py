@@ -1,4 +1,4 @@
-r"""Mine training pairs from a corpus, or of queries and a corpus: neighbours and others, scored by a model.
+r"""Mine training pairs from a corpus, or from queries and a corpus, and score them with a model.
 
     python -m pipelines.mine --input 'docs/*.parquet' --output mined --text body --doc_id url --sentences en
     python -m pipelines.mine --input texts.csv --output mined --text text --model dleemiller/ModernCE-base-sts
@@ -7,8 +7,8 @@ r"""Mine training pairs from a corpus, or of queries and a corpus: neighbours an
     python -m pipelines.train all --scored 'mined/pair-score-sampled/train/*.parquet' ...
 
 Writes DIR/<subset>/{train,test}/*.parquet for the subsets raw, pair-score, pair-score-hard,
-pair-score-sampled, triplet and triplet-hard. No text is in both splits; with --queries no query is.
-Without --runner it runs on one machine. Run the same command again to go on after an interruption.
+pair-score-sampled, triplet and triplet-hard. No text is in both splits; with --queries, no query is. Without
+--runner it runs on one machine. To resume after an interruption, run the same command again.
 """
 
 from __future__ import annotations
@@ -75,10 +75,12 @@ def parser() -> Parser:
     data.add_argument(
         "--queries",
         metavar="PATTERN",
-        help="in place of --input: anchors, whose positives and negatives are texts of --corpus",
+        help="anchors, instead of --input; their positives and negatives are texts of --corpus",
     )
     data.add_argument(
-        "--corpus", metavar="PATTERN", help="of --queries (default: the texts of --positive_column_name)"
+        "--corpus",
+        metavar="PATTERN",
+        help="texts to search for the partners of --queries (default: the texts of --positive_column_name)",
     )
     add_options(data, MineSettings, "anchor_column_name", "positive_column_name")
     add_options(data, MineSettings, "text", "doc_id", "sentences", "shortest", "longest")
@@ -116,12 +118,12 @@ class MineJob:
 
     @property
     def cuts(self) -> Cuts:
-        """The parts of the run."""
+        """How the work of the run is divided into parts."""
         return Cuts.of(self.texts, self.settings, self.queries.plan.rows if self.queries else 0)
 
     @property
     def rows(self) -> int:
-        """Of all inputs."""
+        """Number of rows in all inputs."""
         return self.source.plan.rows + (self.queries.plan.rows if self.queries else 0)
 
 
@@ -171,23 +173,23 @@ def prepare(args: argparse.Namespace) -> MineJob:
 
 
 def _check_places(args: argparse.Namespace) -> None:
-    """See that the options name one input, or queries and what is looked for."""
+    """Check that the options give either one input, or queries and texts to search."""
     if bool(args.input) == bool(args.queries):
-        raise UserError("--input: give it, or --queries with --corpus; one of the two.")
+        raise UserError("--input: give either --input, or --queries with --corpus.")
     for name in ("corpus", "anchor_column_name", "positive_column_name"):
         if getattr(args, name) and not args.queries:
-            raise UserError(f"--{name}: goes with --queries.")
+            raise UserError(f"--{name}: needs --queries.")
     if args.queries and not args.corpus:
         if not args.positive_column_name:
             raise UserError(
-                "--queries: give --corpus, or --positive_column_name if the positives are the corpus."
+                "--queries: needs --corpus, or --positive_column_name if the positives are the corpus."
             )
         if args.embedding:
-            raise UserError("--embedding: is a column of --corpus too; the positives of --queries have none.")
+            raise UserError("--embedding: needs --corpus, since the positives of --queries have no vectors.")
 
 
 def _main_input(args: argparse.Namespace) -> tuple[str, str]:
-    """The pattern of the texts, and the option that gave it."""
+    """Returns the pattern of the texts, and the option that gave it."""
     if args.corpus:
         return args.corpus, "--corpus"
     return (args.queries, "--queries") if args.queries else (args.input, "--input")
@@ -196,7 +198,7 @@ def _main_input(args: argparse.Namespace) -> tuple[str, str]:
 def _check_input(source: Source, pattern: str, output: str, flag: str) -> None:
     check_apart(pattern, source.plan.files, output)
     check_files(source.plan.files, f"{flag} {pattern}")
-    check_encodable(source.schema, "parquet")  # of the rejected rows
+    check_encodable(source.schema, "parquet")  # for the rejected rows
 
 
 def _makers(settings: MineSettings) -> list[str]:
@@ -334,7 +336,7 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
     return [
         ("path", summary["path"]),
         *(("note", line) for line in _thin(summary) if summary["texts"]),
-        *([("note", "this run was finished before; --overwrite runs it again")] if finished else []),
+        *([("note", "this run was already finished; --overwrite runs it again")] if finished else []),
         ("read", f"{summary['rows_read']:,} rows"),
         ("rejected", f"{summary['rows_rejected']:,}"),
         *reasons,

@@ -13,7 +13,7 @@ from beam_sts.scoring.long_text import LONG_TEXT
 
 
 def add_places(group: argparse._ActionsContainer, *, needs_input: bool = True) -> None:
-    """``--input``, ``--output`` and ``--overwrite``."""
+    """Add ``--input``, ``--output`` and ``--overwrite``."""
     group.add_argument(
         "--input", required=needs_input, metavar="PATTERN", help="file, folder, pattern or fsspec URL"
     )

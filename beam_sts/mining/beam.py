@@ -145,8 +145,8 @@ def _misplaced(document: Any, place: Any) -> str | None:
 class ProposedPairs(NamedTuple):
     """``pairs``: ``(name_a, name_b, (test, text_a), (test, text_b), origin)``.
 
-    ``straddling`` were dropped; None where queries have partners in a corpus. ``texts``: ``(name, (test,
-    text))`` of every distinct text.
+    ``straddling``: one element for each pair that was dropped because its texts are in different splits; None
+    if queries are mined. ``texts``: ``(name, (test, text))`` of every distinct text.
     """
 
     pairs: beam.PCollection
@@ -212,7 +212,7 @@ class ProposePairs(beam.PTransform):
 
 
 def distinct_texts(placed: beam.PCollection) -> beam.PCollection:
-    """:class:`Placed` -> ``(name, (order, test, text, vector))`` of each text, at its first place."""
+    """:class:`Placed` -> ``(name, (order, test, text, vector))`` for each text, at its first place."""
     return (
         placed
         | "By name" >> beam.Map(lambda one: (one.name, (one.order, one.test, one.text, one.vector)))
@@ -221,7 +221,7 @@ def distinct_texts(placed: beam.PCollection) -> beam.PCollection:
 
 
 def vectors_of(known: beam.PCollection, settings: MineSettings | MinePairsSettings) -> beam.PCollection:
-    """Distinct texts -> ``(name, packed vector)``, by which neighbours are found."""
+    """Distinct texts -> ``(name, packed vector)`` for the nearest-neighbour search."""
     if settings.neighbours and settings.vectors == "static":
         every = known | "Texts" >> beam.MapTuple(lambda name, found: (name, found[2]))
         return every | "Static" >> StaticVectors(str(settings.model), **settings.load)
@@ -252,7 +252,7 @@ def _of_split(met: tuple[bytes, dict[str, Iterable[Any]]], test: bool) -> Iterat
 
 
 def by_draw(one: tuple[bytes, Any], seed: int, shards: int) -> tuple[int, bytes]:
-    """A distinct text -> its name, by the shard of its draw."""
+    """A distinct text -> its name, keyed by the shard of its draw."""
     draw = draws([unpack_names([one[0]])[:, 0]], seed)
     return int(shard_of(draw, shards)[0]), one[0]
 

@@ -1,4 +1,4 @@
-"""ProposeAcross: queries and the texts of a corpus that may be their partners, in Beam."""
+"""ProposeAcross: pairs queries with texts of a corpus, in Beam."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from beam_sts.mining.settings import MineSettings
 class ProposeAcross(beam.PTransform):
     """A dict of ``placed``, :class:`Placed`, and ``given``, ``(name, name)`` -> :class:`ProposedPairs`.
 
-    The counterpart of ``beam_sts.mining.local.propose`` for queries; names are those of ``sided_names``, and
-    the first text of a pair is the query.
+    The counterpart of ``beam_sts.mining.local.propose`` for queries. Names come from ``sided_names``, and the
+    first text of a pair is the query.
 
     Args:
-        settings: what proposes.
+        settings: how many pairs of each origin to propose.
         random_shards: see ``random_partners``.
-        blocks: of the nearest.
+        blocks: number of blocks in the nearest-neighbour comparison.
     """
 
     def __init__(self, settings: MineSettings, random_shards: int = 1, blocks: int = 1) -> None:
@@ -38,7 +38,7 @@ class ProposeAcross(beam.PTransform):
         self._settings, self._random_shards, self._blocks = settings, random_shards, blocks
 
     def expand(self, found: dict[str, beam.PCollection]) -> ProposedPairs:
-        """Every text once, pairs of each kind, their union with the texts."""
+        """Build the steps: keep each text once, propose pairs of each origin, join them with the texts."""
         settings = self._settings
         known = distinct_texts(found["placed"])
         given = found["given"] | "Once" >> beam.Distinct()
@@ -80,6 +80,6 @@ def _random(
 
 
 def _is_pair(one: tuple[tuple[bytes, bytes], str]) -> bool:
-    """Whether a pair is given or of two texts."""
+    """Whether a pair is given, or is one of two different texts."""
     (query, text), origin = one
     return origin.startswith(GIVEN) or not same_text(unpack_names([query]), unpack_names([text]))[0]

@@ -82,7 +82,8 @@ _SCORED = pa.schema(
 class MineRun:
     """What a run on a Beam runner depends on, besides its units.
 
-    ``cuts`` as on one machine; ``blocks`` of the comparison for the nearest; ``queries``: their input.
+    ``cuts``: as on one machine. ``blocks``: number of blocks in the nearest-neighbour comparison.
+    ``queries``: the input of queries.
     """
 
     output: OutputFolder
@@ -94,13 +95,13 @@ class MineRun:
 
     @property
     def units(self) -> list[tuple[bool, list[Slice]]]:
-        """What is read at a time, and whether it is of the queries."""
+        """The slices to read at a time, and whether they are of the queries."""
         of_queries = self.queries.plan.units if self.queries else []
         return [*((False, unit) for unit in self.source.plan.units), *((True, unit) for unit in of_queries)]
 
 
 class MineSlices(beam.PTransform):
-    """Units of :class:`MineRun` -> the shards of the training sets, as one machine writes them, and counts.
+    """Units of :class:`MineRun` -> the counts; writes the shards of training sets, as on one machine.
 
     A worker holds one shard of pairs with their texts, or the pairs of one range of texts.
     """
@@ -110,7 +111,7 @@ class MineSlices(beam.PTransform):
         self._run = run
 
     def expand(self, units: beam.PCollection[tuple[bool, list[Slice]]]) -> beam.PCollection:
-        """Read, propose, score, draw the sets."""
+        """Build the steps: read, propose, score, draw the training sets."""
         run = self._run
         read = (
             units
@@ -172,7 +173,7 @@ class MineSlices(beam.PTransform):
 
 
 class _Read(beam.DoFn):
-    """A unit -> its passages, and the pairs that it gives; rejected rows are written, and all is counted."""
+    """A unit -> its passages, and the pairs given in it. Rejected rows are written; all rows are counted."""
 
     def __init__(self, run: MineRun) -> None:
         self._run = run
@@ -294,7 +295,7 @@ def _sample(shard: tuple[int, bytes], shares: Shares, output: OutputFolder) -> M
 
 
 def _by_anchor(shard: tuple[int, bytes], parts: int, across: bool) -> Iterator[tuple[int, bytes]]:
-    """Each pair to the ranges of names that its two texts are in, or the one that is a query."""
+    """Send each pair to the name ranges of its two texts, or of its query if queries are mined."""
     table = load_tables([shard[1]])
     part_a, part_b = (
         shard_of(unpack_names(table[name].to_pylist())[:, 0], parts) for name in ("name_a", "name_b")
@@ -336,7 +337,7 @@ def _triplets(
             {
                 "draw": found.draw,
                 "name": pa.array(pack_names(names[found.anchor]), pa.binary(16)),
-                "rank": np.arange(len(found.draw)),  # of an anchor's negatives
+                "rank": np.arange(len(found.draw)),  # orders the negatives of an anchor
                 **dict(zip(ROWS.names, triplet_rows(found, texts).columns, strict=True)),
             }
         )

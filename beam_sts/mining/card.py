@@ -16,19 +16,22 @@ _FIRST = "triplet"  # the set that load_dataset loads by default
 _SAYS = {
     "raw": "every candidate pair",
     "pair-score": "every scored pair",
-    "pair-score-hard": "pairs whose score and word overlap are far apart",
-    "pair-score-sampled": "scored pairs, as even over the scores as they allow",
-    "triplet": "an anchor, a positive, negatives that score low",
-    "triplet-hard": "an anchor, a positive, negatives near by",
+    "pair-score-hard": "pairs whose score and word overlap differ widely",
+    "pair-score-sampled": "scored pairs, spread over the scores as evenly as possible",
+    "triplet": "an anchor, a positive, negatives with low scores",
+    "triplet-hard": "an anchor, a positive, negatives with high scores",
 }
 
 
 def data_set_card(summary: Mapping[str, Any], form: Form) -> str:
-    """``README.md`` of the output folder.
+    """Write the text of ``README.md`` for the output folder.
 
     Args:
-        summary: what ``summary.json`` holds.
-        form: of the sets of triplets.
+        summary: content of ``summary.json``.
+        form: form of the triplet sets.
+
+    Returns:
+        The text, with the YAML header that the ``datasets`` library reads.
     """
     rows = summary["rows_written"]
     configs = []
@@ -76,12 +79,15 @@ def data_set_card(summary: Mapping[str, Any], form: Form) -> str:
 
 
 def thin_sets(rows: Mapping[str, Mapping[str, int]], least: int, *, tuples: bool = False) -> list[str]:
-    """What to say of sets of triplets with few rows, and what to change.
+    """Report the triplet sets with few rows, and the settings to change.
 
     Args:
-        rows: of each set and split.
-        least: rows that a train split should have.
-        tuples: a row needs all of its negatives.
+        rows: number of rows by set and split.
+        least: a train split with fewer rows than this is reported.
+        tuples: whether a row needs all of its negatives.
+
+    Returns:
+        One message for each such set.
 
     >>> few = {"triplet": {"train": 7, "test": 0}, "triplet-hard": {"train": 900, "test": 90}}
     >>> for line in thin_sets(few, 100):

@@ -16,8 +16,8 @@ subset                        rows                                              
                               the positive by a margin, or it differs in a fact
 ============================  ==================================================  ===========================
 
-Where queries are mined against a corpus, names say what a text is: the highest bit is 0 of a query, 1 of a
-text of the corpus. So queries come first, and the first text of a pair is the query.
+If queries are mined against a corpus, names have a side: their highest bit is 0 for a query and 1 for a text
+of the corpus. So queries come first, and the first text of a pair is the query.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ SPLITS = ("train", "test")
 BANDS = 10
 GIVEN = "given"
 ORIGINS = (GIVEN, "adjacent", "neighbours", "lexical", "random")
-"""What proposes pairs, in the order in which a pair names them."""
+"""The origins of pairs, in the order in which the column ``origin`` lists them."""
 
 
 class MinedPairs(NamedTuple):
     """Pairs of texts a < b with their scores and random draws (see :func:`draws`), each of shape (pairs,).
 
-    ``differs``: whether the two differ in a fact. ``given``: whether the input says that the second is a
-    positive of the first.
+    ``differs``: whether the two texts differ in a fact. ``given``: whether the input marks the second text as
+    a positive of the first.
     """
 
     a: IntArray
@@ -60,19 +60,19 @@ class MinedPairs(NamedTuple):
     given: NDArray[np.bool_]
 
     def take(self, part: slice | IntArray) -> MinedPairs:
-        """Those of some places."""
+        """Select pairs by index."""
         a, b, score, draw, differs, given = self
         return MinedPairs(a[part], b[part], score[part], draw[part], differs[part], given[part])
 
 
 def are_given(origin: pa.Array | pa.DictionaryArray) -> NDArray[np.bool_]:
-    """Which pairs the input gives, by their origins.
+    """Returns which pairs are given by the input, from their origins.
 
     >>> are_given(pa.array(["given+random", "random"])).tolist()
     [True, False]
     """
     labels = origin.dictionary if isinstance(origin, pa.DictionaryArray) else origin
-    # The order of ORIGINS is that of the names in a label.
+    # Labels list origins in the order of ORIGINS, so GIVEN comes first.
     given: NDArray[np.bool_] = np.asarray(pc.starts_with(labels.cast(pa.string()), GIVEN), bool)
     return given[np.asarray(origin.indices)] if isinstance(origin, pa.DictionaryArray) else given
 
@@ -97,20 +97,20 @@ _SIDE = np.uint64(63)
 
 
 def sided_names(names: NDArray[np.uint64], *, corpus: bool) -> NDArray[np.uint64]:
-    """Names of queries, or of texts of the corpus: the highest bit says which."""
+    """Set the highest bit of names: 0 for queries, 1 for texts of the corpus."""
     sided: NDArray[np.uint64] = names.copy()
     sided[:, 0] = names[:, 0] >> np.uint64(1) | np.uint64(corpus) << _SIDE
     return sided
 
 
 def are_queries(names: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Which texts are queries, by their names of :func:`sided_names`."""
+    """Returns which texts are queries, by their names from :func:`sided_names`."""
     queries: NDArray[np.bool_] = names[:, 0] >> _SIDE == 0
     return queries
 
 
 def same_text(queries: NDArray[np.uint64], texts: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Which queries have the normal form of a text of the corpus, row by row."""
+    """Returns for each row whether the query and the text of the corpus have the same normal form."""
     low = queries[:, 0] << np.uint64(1) == texts[:, 0] << np.uint64(1)
     same: NDArray[np.bool_] = low & (queries[:, 1] == texts[:, 1])
     return same
@@ -228,15 +228,15 @@ def random_pairs(
 def random_partners(
     names: NDArray[np.uint64], each: int, seed: int, shards: int = 1
 ) -> tuple[IntArray, IntArray]:
-    """Each query with the ``each`` next texts of the corpus in the order of seeded draws.
+    """Pair each query with the next ``each`` texts of the corpus in the order of seeded draws.
 
-    After the last text of a shard comes its first. Pairs are distinct, a < b.
+    The first text of a shard follows its last. Pairs are distinct, a < b.
 
     Args:
-        names: of n queries and texts in ascending order, shape (n, 2); of whole shards.
-        each: at most so many partners.
-        seed: of the draws.
-        shards: of the draws' range; a pair lies within one.
+        names: names of n queries and texts in ascending order, shape (n, 2); complete shards.
+        each: highest number of partners of a query.
+        seed: seed of the draws.
+        shards: number of shards; both texts of a pair are in the same one.
     """
     drawn = draws([names[:, 0]], seed)
     query = are_queries(names)

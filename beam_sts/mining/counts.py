@@ -27,9 +27,9 @@ def _tokens() -> dict[str, Any]:
 class MineCounts(Counts):
     """Counts of rows, texts, pairs and training sets.
 
-    ``queries`` are among the texts, of which ``texts_by_split`` then counts the queries alone. ``places`` are
-    where texts are, repeated ones too; ``shards`` the pairs of each shard; ``rows_written``
-    by set and split; ``tokens`` those of ``TOKENS``, and ``length_histogram``.
+    ``queries`` are included in the texts; ``texts_by_split`` then counts queries only. ``places``:
+    occurrences of texts, repeated ones included. ``shards``: number of pairs by shard. ``rows_written``: by
+    set and split. ``tokens``: the counts of ``TOKENS``, and ``length_histogram``.
     """
 
     rows_read: int = 0

@@ -1,12 +1,12 @@
-"""The forms of the sets of triplets, those of sentence-transformers' ``mine_hard_negatives``. Pure functions.
+"""The forms of the triplet sets, as in sentence-transformers' ``mine_hard_negatives``. Pure functions.
 
 =================  ===========================================  ============================================
 form               columns                                      with scores
 =================  ===========================================  ============================================
 ``triplet``        anchor, positive, negative                   and ``scores``, of positive and negative
 ``n-tuple``        anchor, positive, negative_1 ... negative_n  and ``scores``, of positive and negatives
-``labeled-pair``   anchor, document, label (1: positive)        ``score`` in place of ``label``
-``labeled-list``   anchor, documents, labels                    ``scores`` in place of ``labels``
+``labeled-pair``   anchor, document, label (1: positive)        ``score`` instead of ``label``
+``labeled-list``   anchor, documents, labels                    ``scores`` instead of ``labels``
 =================  ===========================================  ============================================
 """
 
@@ -23,7 +23,7 @@ from beam_sts.arrays import IntArray
 FORMATS = ("triplet", "n-tuple", "labeled-pair", "labeled-list")
 _SCORES = "n-tuple-scores"
 CHOICES = (*FORMATS, _SCORES)
-"""The last is ``n-tuple`` with scores."""
+"""The choices; the last is ``n-tuple`` with scores."""
 ROWS = pa.schema(
     [
         *((name, pa.large_string()) for name in ("anchor", "positive", "negative")),
@@ -31,12 +31,12 @@ ROWS = pa.schema(
         ("first", pa.bool_()),
     ]
 )
-"""Triplets, those of an anchor and a positive after each other; ``first``: of the anchor's best positive."""
+"""Triplets, grouped by anchor and positive. ``first``: whether the positive is the anchor's best."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """The form of the rows of a set, and how many negatives its rows have at most."""
+    """The form of the rows of a set, and the highest number of negatives in a row."""
 
     name: str = "triplet"
     scores: bool = False
@@ -44,14 +44,14 @@ class Form:
 
     @classmethod
     def of(cls, choice: str, scores: bool, num_negatives: int) -> Form:
-        """The form of one of ``CHOICES``."""
+        """Returns the form for one of ``CHOICES``."""
         if choice == _SCORES:
             return cls("n-tuple", True, num_negatives)
         return cls(choice, scores, num_negatives)
 
     @property
     def schema(self) -> pa.Schema:
-        """Of the rows."""
+        """The schema of the rows."""
         text, value = pa.large_string(), pa.float32() if self.scores else pa.int64()
         more = [("scores", pa.list_(pa.float32()))] if self.scores else []
         named = "score" if self.scores else "label"
@@ -65,14 +65,17 @@ class Form:
         return pa.schema([("anchor", text), *columns[self.name]])
 
     def rows(self, triplets: pa.Table, opens: NDArray[np.bool_]) -> pa.Table:
-        """The rows of a set in this form.
+        """Convert triplets to rows of this form.
 
-        A tuple needs all of its negatives: anchors with fewer are left out. Of an anchor with several
-        positives ``labeled-pair`` has the negatives once.
+        ``n-tuple`` needs all negatives, so anchors with fewer are left out. If an anchor has several
+        positives, ``labeled-pair`` has its negatives once.
 
         Args:
-            triplets: of the schema ``ROWS``, n of them.
+            triplets: n triplets with the schema ``ROWS``.
             opens: whether a row is the first of its anchor and positive, shape (n,).
+
+        Returns:
+            The rows, with the columns of ``schema``.
 
         >>> row = {"anchor": "a", "positive": "p", "positive_score": 0.9, "first": True}
         >>> two = [row | {"negative": name, "negative_score": 0.2} for name in "mn"]
@@ -90,7 +93,7 @@ class Form:
         sizes = np.diff(np.append(starts, len(opens)))
         if self.name == "n-tuple":
             return self._tuples(triplets, starts[sizes == self.num_negatives])
-        # A positive before its negatives; of several positives of an anchor pairs have the negatives once.
+        # A positive comes before its negatives. Pairs have the negatives once, with the first positive.
         negatives = np.arange(len(opens))
         if self.name == "labeled-pair":
             negatives = np.flatnonzero(triplets["first"].to_numpy())
@@ -98,7 +101,9 @@ class Form:
         from_negative = np.arange(len(at)) >= len(starts)
         order = np.lexsort((from_negative, at))
         at, from_negative = at[order], from_negative[order]
-        place = pa.array(at + len(opens) * from_negative)  # in the positives, then the negatives
+        place = pa.array(
+            at + len(opens) * from_negative
+        )  # index into the positives followed by the negatives
         documents = pa.chunked_array([*triplets["positive"].chunks, *triplets["negative"].chunks]).take(place)
         values = np.where(from_negative, 0, 1)
         if self.scores:

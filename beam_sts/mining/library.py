@@ -36,7 +36,7 @@ class _Rejected:
     reasons: list[str] = field(default_factory=list)
 
     def add(self, rows: SliceRows) -> dict[str, Any]:
-        """Note those of a part; gives how many there are."""
+        """Add the rejected rows of a part. Returns their count."""
         self.rows += [rows.data.slice.row + row for row in rows.bad]
         self.reasons += rows.reasons
         return {"rows_rejected": len(rows.bad)}
@@ -88,12 +88,12 @@ class Mined:
 
     @cached_property
     def rejected(self) -> Any:
-        """The rows without a text to mine, each with its ``reject_reason``; with queries the corpus's."""
+        """The rejected rows, each with its ``reject_reason``; with queries, those of the corpus."""
         return _rejected_rows(self._frame, self._bad)
 
     @cached_property
     def rejected_queries(self) -> Any:
-        """The same of the queries, None without queries."""
+        """The rejected rows of the queries; None without queries."""
         return _rejected_rows(*self._of_queries) if self._of_queries else None
 
     def __repr__(self) -> str:
@@ -124,11 +124,11 @@ def mine(
     runs that must continue after an interruption. Scored pairs are kept in a temporary folder during the run.
 
     Args:
-        data: texts (a list, an Arrow array, a pandas or polars column), or a table with a column of texts:
-            Arrow, pandas, polars, or a Hugging Face ``Dataset``. The result's tables are of the same kind.
-        text: column of the texts (default: ``text``).
-        queries: in place of ``data``: anchors, texts or a table, whose partners are texts of ``corpus``.
-        corpus: of ``queries``, texts or a table (default: the texts of ``positive_column_name``).
+        data: texts (a list, an Arrow array, a pandas or polars column), or a table with a text column: Arrow,
+            pandas, polars or a Hugging Face ``Dataset``. The result's tables are of the same kind.
+        text: text column (default: ``text``).
+        queries: anchors, as texts or a table, instead of ``data``; their partners are texts of ``corpus``.
+        corpus: texts to search for partners, or a table (default: the texts of ``positive_column_name``).
         **settings: as below.
 
     Returns:
@@ -149,7 +149,7 @@ def mine(
     asked, frame, text, settings = _inputs(data, text, queries, corpus, settings)
     chosen = made(MineSettings, "mine", {"text": text, **settings})
     if asked is None and (chosen.across or chosen.given):
-        raise UserError("anchor_column_name and positive_column_name: go with queries.")
+        raise UserError("anchor_column_name and positive_column_name: need queries.")
     source = _table_source(frame, Columns(text, reject_empty=True), chosen)
     of_queries = None
     if asked is not None:
@@ -195,13 +195,13 @@ def mine(
 def _inputs(
     data: Any, text: str | None, queries: Any, corpus: Any, settings: dict[str, Any]
 ) -> tuple[Frame | None, Frame, str, dict[str, Any]]:
-    """The queries, the texts, the column of the texts, and the settings with the column of the queries."""
+    """Returns the queries, the texts, the text column, and the settings with the column of the queries."""
     positive = settings.get("positive_column_name")
     if (data is None) == (queries is None):
-        raise UserError("data: give it, or queries with corpus; one of the two.")
+        raise UserError("data: give either data, or queries with corpus.")
     if queries is None:
         if corpus is not None:
-            raise UserError("corpus: goes with queries.")
+            raise UserError("corpus: needs queries.")
         frame = frame_of(data)
         return None, frame, text_name(frame, text), settings
     asked = frame_of(queries, "queries")
@@ -211,17 +211,17 @@ def _inputs(
         frame = frame_of(corpus, "corpus")
         return asked, frame, text_name(frame, text), settings
     if positive is None:
-        raise UserError("queries: give corpus, or positive_column_name if the positives are the corpus.")
+        raise UserError("queries: needs corpus, or positive_column_name if the positives are the corpus.")
     if settings.get("embedding") is not None:
-        raise UserError("embedding: is a column of corpus too; the positives of queries have none.")
+        raise UserError("embedding: needs corpus, since the positives of queries have no vectors.")
     return asked, asked, positive, settings
 
 
-_ANCHOR = {True: TEXT, False: "anchor"}  # of plain texts, of a table
+_ANCHOR = {True: TEXT, False: "anchor"}  # default for plain texts, and for a table
 
 
 def _table_source(frame: Frame, columns: Columns, chosen: MineSettings) -> TableSource:
     wanted = dict.fromkeys([*columns.texts, chosen.doc_id, chosen.embedding])
     names = [name for name in wanted if name is not None]
-    # Paths into structs are no names of columns: then all columns are taken.
+    # A path into a struct is not a column name, so all columns are kept.
     return TableSource(frame.table(names if set(names) <= set(frame.names) else None), columns)

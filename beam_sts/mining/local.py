@@ -81,7 +81,7 @@ def propose(
     checkpoint: Checkpoint,
     begin: Callable[[str], None] = lambda origin: None,
 ) -> MinedTexts:
-    """Candidate pairs within each split; ``begin`` is called with each origin before it proposes."""
+    """Propose candidate pairs within each split; ``begin`` is called with each origin before its step."""
     parts: list[tuple[IntArray, IntArray, str]] = [(*passages.given.T, GIVEN)]
     a, b = adjacent_pairs(passages.place, passages.document)
     apart = passages.test[a] != passages.test[b]
@@ -93,7 +93,7 @@ def propose(
             if settings.vectors == "static"
             else sentence_embedding(passages.texts, settings.vectors)
         )
-    # Queries have partners in the whole corpus, other texts in their split.
+    # Queries have partners in the whole corpus, other texts only in their split.
     groups = [passages.test == test for test in (False, True)]
     if settings.across:
         groups = [np.ones(len(passages.name), bool)]
@@ -231,17 +231,21 @@ def mine_locally(
     """Read, propose, score and write. Returns the counts, except those that the shards' records hold.
 
     Args:
-        output: takes the shards; scores that are there are taken.
-        source: the input, or the corpus of queries.
-        rows: of the input, and of the queries'.
-        settings: of the run.
-        cuts: parts of the run.
-        checkpoint: scores, and its token vectors count.
-        work: a folder on a local disk for texts.
-        queries: their input.
-        reject: takes the rejected rows of a slice, and whether it is of the queries; gives how many, and why.
-        lap: called with the name of every part that is done.
-        progress: shows how many of so many units are done, and the current one.
+        output: output folder; the scores of its complete shards are reused.
+        source: input, or the corpus of queries.
+        rows: number of rows in the input and in the queries.
+        settings: settings of the run.
+        cuts: how the run is cut into shards.
+        checkpoint: model that scores the pairs; its token vectors find the nearest neighbours.
+        work: folder on a local disk for the texts.
+        queries: input of the queries.
+        reject: receives each slice with its rejected rows, and whether it is of the queries; returns counts
+            of them and of the reasons.
+        lap: called with the name of each step when it is complete.
+        progress: context manager that shows how many of the total units are complete, and the current one.
+
+    Returns:
+        The counts of the run.
     """
     scorer = PairScorer(checkpoint, **settings.scorer_args)
     reader = PassageReader(source, settings, work, queries)

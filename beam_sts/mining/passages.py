@@ -46,11 +46,10 @@ def check_columns(schema: pa.Schema, settings: MineSettings, said: Callable[[str
 class SlicePassages:
     """The passages of a slice, in order; each array is of shape (p,) unless stated.
 
-    ``row`` is the number of a passage's row over the whole input, ``place`` its own in that row. ``name`` are
-    the 128 bits, uint64 (p, 2), that texts of one normal form share (of queries and a corpus as
-    ``sided_names`` has them); ``document`` those of its document, of zeros where there is none; ``vectors``
-    float32 (p, dimensions) or None. ``given`` are the passages of queries and their positives, int64 (g, 2).
-    ``counts`` adds up.
+    ``row``: row number in the whole input. ``place``: index of the passage in that row. ``name``: 128-bit
+    hash of the normal form, uint64 (p, 2), from ``sided_names`` if queries are mined. ``document``: hash of
+    the document, likewise; zeros for none. ``vectors``: float32 (p, dimensions) or None. ``given``: passages
+    of queries and their positives, int64 (g, 2). ``counts``: counts of the slice, which are added up.
     """
 
     texts: pa.LargeStringArray
@@ -65,12 +64,12 @@ class SlicePassages:
 
 
 def slice_queries(rows: SliceRows, settings: MineSettings, after: int = 0) -> SlicePassages:
-    """The queries of the good rows of a slice, and after them their positives, which are texts of the corpus.
+    """Returns the queries of the valid rows of a slice, followed by their positives, which join the corpus.
 
     Args:
-        rows: of the queries.
-        settings: of the run.
-        after: rows of the corpus, which come first.
+        rows: rows of the queries.
+        settings: settings of the run.
+        after: number of rows in the corpus, which come first.
     """
     columns = [rows.texts, rows.second] if settings.given else [rows.texts]
     texts = pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.large_string())
@@ -82,7 +81,7 @@ def slice_queries(rows: SliceRows, settings: MineSettings, after: int = 0) -> Sl
     place[kept] = np.arange(len(kept))
     given = np.stack([place[:count], place[count:]], axis=1) if settings.given else np.empty((0, 2), np.int64)
     vectors = None
-    if settings.embedding:  # positives that are not in the corpus have none, and are nobody's neighbours
+    if settings.embedding:  # positives outside the corpus have no vectors, so they are no neighbours
         own = vector_matrix(rows.table, settings.embedding, rows.numbers)
         vectors = np.concatenate([own, np.zeros((len(texts) - count, own.shape[1]), np.float32)])[kept]
     texts = texts.take(pa.array(kept))
@@ -105,7 +104,7 @@ def slice_queries(rows: SliceRows, settings: MineSettings, after: int = 0) -> Sl
 
 
 def _of_length(texts: pa.Array, settings: MineSettings) -> tuple[IntArray, dict[str, int]]:
-    """Places of the texts that are neither too short nor too long, and how many are."""
+    """Returns the indices of texts of an allowed length, and how many are too short or too long."""
     length = np.asarray(pc.utf8_length(texts)).astype(np.int64)
     short, long = length < settings.shortest, length > settings.longest
     counts = {"texts_too_short": int(short.sum()), "texts_too_long": int(long.sum())}
@@ -152,7 +151,7 @@ def slice_passages(rows: SliceRows, settings: MineSettings) -> SlicePassages:
     ]
     document = np.where(np.asarray(named.is_valid())[:, None], hash128(keys), np.uint64(0))
     name, test = hash128(normal.to_pylist()), in_test(splits, settings.share_of_test, settings.seed)
-    if settings.across:  # a text of the corpus is for queries of both splits
+    if settings.across:  # a text of the corpus is a partner for queries of both splits
         name, test = sided_names(name, corpus=True), np.zeros(len(test), bool)
     return SlicePassages(
         texts,
@@ -170,12 +169,12 @@ def slice_passages(rows: SliceRows, settings: MineSettings) -> SlicePassages:
 class Passages:
     """Distinct texts in the order of their names, and where they occur.
 
-    ``name`` uint64 (texts, 2) ascending; ``anchor``, of shape (texts,), says which may be anchors: of
-    queries and a corpus the queries, else all. ``place`` numbers the text at each place of the corpus,
-    ``document`` its document there (-1: none), both of shape (places,). ``test`` is of shape (texts,);
-    ``vectors`` of (texts, dimensions), of zeros for positives that are not in the corpus. ``given`` are
-    distinct queries and their positives, (g, 2). ``counts`` adds up: places + too short + too long =
-    sentences, or rows used.
+    ``name``: uint64 (texts, 2), ascending. ``anchor``: which texts may be anchors, shape (texts,): the
+    queries if there are any, otherwise all. ``place``: number of the text at each place of the corpus;
+    ``document``: number of its document there, -1 for none; both of shape (places,). ``test``: shape
+    (texts,). ``vectors``: shape (texts, dimensions), with zeros for positives outside the corpus. ``given``:
+    distinct queries and their positives, shape (g, 2). ``counts``: places + too short + too long = sentences,
+    or rows used.
     """
 
     texts: pa.LargeStringArray
@@ -193,8 +192,8 @@ class Passages:
 class PassageReader:
     """Reads passages. Texts are written to files in ``work``; memory holds the vectors and 60 bytes per text.
 
-    Texts with one normal form are one text, the first of them; texts of the corpus come before those of the
-    queries' input.
+    Texts with the same normal form count as one text: the first of them. Texts of the corpus come before
+    those of the queries' input.
     """
 
     source: Readable
@@ -208,9 +207,9 @@ class PassageReader:
         self._spill = TextFile(self.work / "passages")
 
     def rows(self) -> Iterator[tuple[SliceRows, bool]]:
-        """Read the input and keep its passages; gives every slice's rows, for those rejected.
+        """Read the input and keep its passages. Yields the rows of every slice, to report rejected ones.
 
-        Gives also whether they are of the queries' input.
+        Also yields whether the rows are of the queries' input.
         """
         for rows in self.source.read():
             self._keep(slice_passages(rows, self.settings))

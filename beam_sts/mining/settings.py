@@ -59,13 +59,13 @@ class MineSettings(ProposalSettings, ScorerSettings):
     )
     anchor_column_name: str | None = setting(
         None,
-        "of --queries: column of the queries, as --text has it (default: anchor)",
+        "query column of --queries, in the form of --text (default: anchor)",
         optional(name),
         metavar="COL",
     )
     positive_column_name: str | None = setting(
         None,
-        "of --queries: column of the texts that answer them (default: positives are found by their scores)",
+        "column of --queries with the positive of each (default: positives are chosen by score)",
         optional(name),
         metavar="COL",
     )
@@ -104,7 +104,7 @@ class MineSettings(ProposalSettings, ScorerSettings):
     guard: str | None = setting(
         None,
         "pairs that differ in a fact are hard negatives, not positives: facts, numbers (numbers, codes and "
-        "addresses alone) or none (default: facts; none with --positive_column_name)",
+        "addresses only) or none (default: facts; none with --positive_column_name)",
         optional(one_of(*GUARDS)),
         choices=GUARDS,
     )
@@ -127,13 +127,13 @@ class MineSettings(ProposalSettings, ScorerSettings):
     )
     range_min: int = setting(
         0,
-        "triplet-hard: the best N of the negatives that the other rules leave are skipped",
+        "triplet-hard: number of best negatives to skip, after the other rules",
         whole(0),
         metavar="N",
     )
     range_max: int | None = setting(
         None,
-        "triplet-hard: only so many best-scoring partners besides the positive are looked at",
+        "triplet-hard: number of best-scoring partners after the positive to consider",
         optional(whole(1)),
         metavar="N",
     )
@@ -148,12 +148,12 @@ class MineSettings(ProposalSettings, ScorerSettings):
     )
     output_format: str = setting(
         "triplet",
-        "columns of triplet and triplet-hard: a negative a row, n-tuple (all in one row, with n-tuple-scores "
-        "and the scores), labeled-pair (a text and its label a row) or labeled-list (all texts in one row)",
+        "rows of triplet and triplet-hard: triplet (one negative), n-tuple (all negatives; n-tuple-scores: "
+        "and the scores), labeled-pair (a text and its label) or labeled-list (all texts and labels)",
         choices=FORMATS,
     )
     output_scores: bool = setting(
-        False, "triplet and triplet-hard: with the scores, of labeled forms in place of the labels", flag
+        False, "triplet and triplet-hard: add the scores; in labeled forms, instead of the labels", flag
     )
     report_examples: int = setting(
         5, "rows of each kind that the report shows; 0 for none", whole(0, MOST_EXAMPLES), metavar="N"
@@ -176,12 +176,13 @@ class MineSettings(ProposalSettings, ScorerSettings):
             )
         if self.positive_column_name is not None and self.anchor_column_name == self.positive_column_name:
             raise UserError(
-                f"{said('positive_column_name')} {self.positive_column_name}: is the column of the queries."
+                f"{said('positive_column_name')} {self.positive_column_name}: is the query column too. Give "
+                "another column."
             )
         if self.across and (self.doc_id or self.sentences):
             raise UserError(
-                f"{said('doc_id' if self.doc_id else 'sentences')}: does not go with queries, whose partners "
-                "are whole rows of the corpus."
+                f"{said('doc_id' if self.doc_id else 'sentences')}: cannot be combined with queries, whose "
+                "partners are whole rows of the corpus."
             )
 
     def for_rows(self, rows: int) -> MineSettings:
@@ -197,17 +198,17 @@ class MineSettings(ProposalSettings, ScorerSettings):
 
     @property
     def given(self) -> bool:
-        """Whether the input says which texts are positives."""
+        """Whether the input gives the positives."""
         return self.positive_column_name is not None
 
     @property
     def compared(self) -> str:
-        """Which facts are compared: a value of ``guard``."""
+        """The facts to compare: a value of ``guard``."""
         return self.guard or ("none" if self.given else "facts")
 
     @property
     def form(self) -> Form:
-        """Of the sets of triplets."""
+        """The form of the triplet sets."""
         return Form.of(self.output_format, self.output_scores, self.num_negatives)
 
     @property

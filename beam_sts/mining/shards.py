@@ -63,11 +63,11 @@ SCHEMAS = {
     "pair-score-hard": _SCORED,
     "pair-score-sampled": _SCORED,
 }
-"""Of the sets of pairs."""
+"""The schemas of the sets of pairs."""
 
 
 def schemas(form: Form) -> dict[str, pa.Schema]:
-    """Of every set, those of triplets in a form."""
+    """Returns the schema of every set, with the triplet sets in a form."""
     return {**SCHEMAS, **dict.fromkeys(TRIPLETS, form.schema)}
 
 
@@ -80,7 +80,7 @@ class Cuts:
 
     @classmethod
     def of(cls, texts: int, settings: MineSettings, queries: int = 0) -> Cuts:
-        """For so many texts, about, and rows of queries."""
+        """Choose the numbers for about this many texts, and rows of queries."""
         each = settings.neighbours + settings.lexical + settings.random
         pairs = (queries or texts) * (each + bool(settings.doc_id or settings.sentences or settings.given))
         return cls(1 + pairs // PAIRS_PER_SHARD, 1 + texts // TEXTS_PER_RANDOM_SHARD)
@@ -209,7 +209,7 @@ def set_triplets(
 
 
 def triplet_rows(found: Triplets, texts: pa.Array | pa.ChunkedArray) -> pa.Table:
-    """Triplets with their texts, as ``ROWS`` has them."""
+    """Join triplets with their texts, in the schema ``ROWS``."""
     columns = [texts.take(pa.array(column)) for column in found[:3]]
     return pa.table([*columns, *found[4:]], names=ROWS.names).cast(ROWS)
 
@@ -223,17 +223,17 @@ def write_triplets(
     group: Sequence[NDArray[Any]],
     form: Form,
 ) -> int:
-    """Publish a shard of a set of triplets in its form; gives its rows.
+    """Publish a shard of a triplet set in its form. Returns its number of rows.
 
     Args:
-        output: takes it.
-        subset: the set.
-        split: of the rows.
-        number: of the shard.
-        rows: n triplets, as ``ROWS`` has them.
-        group: what rows of one anchor and positive share, and rows after each other of others do not; columns
-            of shape (n,).
-        form: of the set.
+        output: output folder.
+        subset: name of the set.
+        split: split of the rows.
+        number: number of the shard.
+        rows: n triplets with the schema ``ROWS``.
+        group: columns of shape (n,) that are equal within an anchor and positive, and differ between adjacent
+            ones.
+        form: form of the set.
     """
     changes = [np.append(True, column[1:] != column[:-1]) for column in group]
     made = form.rows(rows, np.logical_or.reduce(changes)[: len(rows)])
@@ -241,14 +241,14 @@ def write_triplets(
 
 
 def write_rows(output: OutputFolder, subset: str, split: str, number: int, table: pa.Table) -> int:
-    """Publish a shard of a training set, none if it has no row; gives its rows."""
+    """Publish a shard of a training set, unless it is empty. Returns its number of rows."""
     if len(table):
         output.commit(number, {f"{subset}/{split}": table}, {}, kind=f"{subset}-{split}")
     return len(table)
 
 
 def pair_rows(subset: str, columns: Sequence[Any]) -> pa.Table:
-    """The rows of a set of pairs."""
+    """Make the rows of a set of pairs."""
     schema = SCHEMAS[subset]
     arrays = [
         column.cast(kind.type)
@@ -289,7 +289,7 @@ def mine_counts(
 
 
 def empty_schemas(form: Form) -> dict[str, pa.Schema]:
-    """Of every folder of the training sets, for those without a row."""
+    """The schema of every folder of the training sets, for those without rows."""
     return {f"{subset}/{split}": schema for subset, schema in schemas(form).items() for split in SPLITS}
 
 

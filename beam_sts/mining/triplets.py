@@ -1,4 +1,4 @@
-"""From scored pairs to triplets: what is a positive of an anchor, and what a negative. Pure functions."""
+"""From scored pairs to triplets: the positives and negatives of an anchor. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from beam_sts.arrays import IntArray, group_starts, rank_in_group
 from beam_sts.mining.core import MinedPairs
 
 TRIPLETS = {"triplet": False, "triplet-hard": True}
-"""Sets of triplets, and whether their negatives are hard."""
+"""The sets of triplets, and whether their negatives are hard."""
 
 
 class Triplets(NamedTuple):
-    """Numbers of texts, the draws of anchor and positive, and scores, of shape (triplets,) each.
+    """Text numbers of the three texts, a draw for anchor and positive, and scores; each of shape (triplets,).
 
-    ``first``: the positive is the anchor's best.
+    ``first``: whether the positive is the anchor's best.
     """
 
     anchor: IntArray
@@ -30,21 +30,22 @@ class Triplets(NamedTuple):
     first: NDArray[np.bool_]
 
     def take(self, part: slice) -> Triplets:
-        """Those of some places."""
+        """Select triplets by index."""
         columns: list[NDArray[Any]] = [column[part] for column in self]
         return Triplets(*columns)
 
 
 @dataclass(frozen=True)
 class TripletRule:
-    """What is a positive and what a negative of an anchor; names and meanings as in sentence-transformers.
+    """Which texts are positives and negatives of an anchor; terms as in sentence-transformers.
 
-    ``given``: positives are those of the input; else the anchor's best partner of ``positive`` or more.
-    ``negative``: most score of an easy negative. A negative scores at least ``absolute_margin`` less than the
-    (worst) positive, and at most 1 - ``relative_margin`` of it; a hard one that differs in a fact from the
-    anchor may score anything. Hard negatives are among the ``range_max`` best partners besides the positives,
-    and score ``min_score`` to ``max_score``; the best ``range_min`` of what these rules leave are skipped.
-    ``num_negatives`` of the others are taken: the best (``top``) or any (``random``).
+    ``given``: the positives come from the input; otherwise the positive is the anchor's best partner with a
+    score of at least ``positive``. ``negative``: highest score of an easy negative. A negative must score at
+    least ``absolute_margin`` less than the worst positive, and at most 1 - ``relative_margin`` of it; a hard
+    negative that differs in a fact from the anchor may have any score. Hard negatives are among the
+    ``range_max`` best partners after the positives, and score between ``min_score`` and ``max_score``; of
+    those, the best ``range_min`` are skipped. An anchor has at most ``num_negatives`` negatives: the
+    best-scoring (``top``) or random ones (``random``).
     """
 
     positive: float = 0.8
@@ -63,20 +64,20 @@ class TripletRule:
 def triplets(
     pairs: MinedPairs, rule: TripletRule, *, hard: bool, anchors: NDArray[np.bool_] | None = None
 ) -> Triplets:
-    """Each text that has both as an anchor, with its positives and some negatives.
+    """Build the triplets of every text with a positive and a negative: its positives and some negatives.
 
-    The positive is the best-scoring partner that differs in no fact, of equals the lower, or all that are
-    given. No negative is a partner that could be a positive.
+    The positive is the best-scoring partner that differs in no fact; the lower number breaks a tie. If
+    positives are given, all of them are used. A partner that could be a positive is never a negative.
 
     Args:
-        pairs: scored pairs, all that the anchors are in.
-        rule: of the set.
-        hard: which negatives; easy ones are the anchor's partners of the lowest draws.
-        anchors: texts that may be anchors, shape (texts,); default: all. A worker that has all pairs of some
-            texts gives theirs.
+        pairs: scored pairs; all pairs of each anchor.
+        rule: rule of the set.
+        hard: whether to mine hard negatives; easy ones are the partners with the lowest draws.
+        anchors: which texts may be anchors, shape (texts,); default: all. A worker that has all pairs of
+            only some texts selects these.
 
     Returns:
-        Triplets in the order of the draws of their positives, of anchors, and of negatives from the best.
+        Triplets in the order of their positives' draws, then of anchors, then of negatives, the best first.
 
     >>> drawn, none = np.arange(3, dtype=np.uint64), np.zeros(3, bool)
     >>> scores = np.array([0.9, 0.6, 0.1], np.float32)
@@ -96,7 +97,7 @@ def triplets(
     positives = by_score[good[by_score]]
     if not rule.given:
         positives = _first_of_each(anchor, positives)
-    # Of each anchor how many positives there are, the first of them and the worst.
+    # For each anchor: the number of positives, the first of them and the worst.
     count = np.bincount(anchor[positives], minlength=int(anchor.max(initial=-1)) + 1)
     first = np.cumsum(count) - count
     rows = by_score[(count[anchor[by_score]] > 0) & ~np.isin(by_score, positives)]
@@ -118,9 +119,9 @@ def triplets(
     rows = rows[rank_in_group(anchor[rows]) < rule.num_negatives]
     times = count[anchor[rows]]
     each = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
-    rows = np.repeat(rows, times)  # once with each positive
+    rows = np.repeat(rows, times)  # once for each positive
     chosen = positives[first[anchor[rows]] + each]
-    order = np.lexsort((anchor[rows], draw[chosen]))  # keeps the order of an anchor's negatives
+    order = np.lexsort((anchor[rows], draw[chosen]))  # stable: keeps the order of an anchor's negatives
     rows, chosen = rows[order], chosen[order]
     return Triplets(
         anchor[rows], other[chosen], other[rows], draw[chosen], score[chosen], score[rows], each[order] == 0
@@ -128,11 +129,14 @@ def triplets(
 
 
 def positives_from(counts: IntArray, share: float) -> float:
-    """The least score of the best-scoring share of pairs, to a thousandth.
+    """Returns the lowest score of the best-scoring share of pairs, to three decimals.
 
     Args:
-        counts: pairs by thousandth of their score, of :func:`count_scores`.
-        share: 0 to 1; no more than that many are taken, unless those of the best thousandth are more.
+        counts: pairs by thousandth of their score, from :func:`count_scores`.
+        share: 0 to 1; no more pairs than that are taken, unless the best thousandth alone has more.
+
+    Returns:
+        The score, 0 to 1.
 
     >>> positives_from(count_scores(np.array([0.1, 0.2, 0.9042, 0.95], np.float32)), 0.5)
     0.904
@@ -146,7 +150,7 @@ def positives_from(counts: IntArray, share: float) -> float:
 
 
 def count_scores(scores: NDArray[np.float32]) -> IntArray:
-    """Pairs by thousandth of their score, shape (1001,)."""
+    """Count pairs by thousandth of their score, shape (1001,)."""
     steps = np.clip((scores.astype(np.float64) * _THOUSAND + 1e-6).astype(np.int64), 0, _THOUSAND)
     counts: IntArray = np.bincount(steps, minlength=_THOUSAND + 1).astype(np.int64)
     return counts
@@ -156,5 +160,5 @@ _THOUSAND = 1_000
 
 
 def _first_of_each(group: IntArray, order: IntArray) -> IntArray:
-    """The first place of each group in an order that keeps groups together."""
+    """Returns the first index of each group, in an order that keeps groups together."""
     return order[group_starts(group[order])]

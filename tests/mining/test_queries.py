@@ -211,21 +211,21 @@ def test_forms_of_triplets_hold_the_same(inputs, form, columns, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--queries", "{q}"], "--queries: give --corpus, or --positive_column_name"),
-        (["--queries", "{q}", "--input", "{c}"], "--input: give it, or --queries"),
-        (["--input", "{c}", "--corpus", "{c}"], "--corpus: goes with --queries"),
-        (["--input", "{c}", "--anchor_column_name", "body"], "--anchor_column_name: goes with --queries"),
+        (["--queries", "{q}"], "--queries: needs --corpus, or --positive_column_name"),
+        (["--queries", "{q}", "--input", "{c}"], "give either --input, or --queries"),
+        (["--input", "{c}", "--corpus", "{c}"], "--corpus: needs --queries"),
+        (["--input", "{c}", "--anchor_column_name", "body"], "--anchor_column_name: needs --queries"),
         (["--queries", "{q}", "--corpus", "{c}", "--text", "body"], "--anchor_column_name anchor: is not in"),
         (
             [
                 *("--queries", "{q}", "--corpus", "{c}", "--text", "body"),
                 *("--anchor_column_name", "question", "--doc_id", "body"),
             ],
-            "--doc_id: does not go with queries",
+            "--doc_id: cannot be combined with queries",
         ),
         (
             [*("--queries", "{q}", "--anchor_column_name", "question", "--positive_column_name", "question")],
-            "--positive_column_name question: is the column of the queries",
+            "--positive_column_name question: is the query column too",
         ),
     ],
 )
@@ -239,10 +239,10 @@ def test_mistakes_are_told_before_the_work(inputs, tmp_path, capsys, options, me
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "data: give it, or queries"),
-        ({"data": ["x"], "corpus": ["y"]}, "corpus: goes with queries"),
-        ({"data": ["x"], "positive_column_name": "y"}, "go with queries"),
-        ({"queries": ["x"]}, "queries: give corpus"),
+        ({}, "give either data, or queries"),
+        ({"data": ["x"], "corpus": ["y"]}, "corpus: needs queries"),
+        ({"data": ["x"], "positive_column_name": "y"}, "need queries"),
+        ({"queries": ["x"]}, "queries: needs corpus"),
         (
             {"queries": pa.table({"q": ["x"]}), "corpus": ["y"]},
             "anchor_column_name anchor: is not in the input",
