@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -144,7 +145,10 @@ def test_a_killed_process_loses_nothing(victim, verb, cluster, request, tmp_path
     with killing(VICTIMS[victim], cluster, tmp_path / "out"):
         run(source, tmp_path / "out", *cluster.options, status=int(again))
     if again:
-        run(source, tmp_path / "out", *cluster.options)
+        # In a process of its own, as a user does: in this one Beam would look for its earlier job server.
+        code = f"import sys; from tests.cli.test_spark import VERBS; VERBS[{verb!r}][0](*sys.argv[1:])"
+        command = [sys.executable, "-c", code, source, tmp_path / "out", *cluster.options]
+        subprocess.run(command, cwd=engines.ROOT, check=True, timeout=900)
     else:
         assert len(executor_logs(cluster)) > SPARK_WORKERS
     check(tmp_path / "out", request.getfixturevalue(reference))
