@@ -51,7 +51,8 @@ def local_options(
         _check_runs(options)
     problem = runner_problem(options, here or Machine())
     if problem:
-        raise UserError(problem)
+        # A line break of the user's own, in a name, stays in its line.
+        raise UserError(*([problem] if "\n" in "".join(beam_args) else problem.split("\n")))
     _end_job_server_with_us(options)
     _let_jobs_take_long(options, beam_args)
     direct = options.view_as(DirectOptions)

@@ -12,6 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_sts.cli import child, score
 from beam_sts.cli.beam_options import local_options, only_built, worker_threads
+from beam_sts.errors import UserError
 from beam_sts.scoring.backends import available_cores
 from tests.cli.test_runner_problems import Made, server
 
@@ -109,6 +110,16 @@ def test_a_job_server_ends_with_a_launcher_that_is_killed():
     while command.exists() and command.read_bytes():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("runner", "lines"), [("PortableRunner", 2), ("no\nsuch", 1)], ids=["two lines", "one name of two lines"]
+)
+def test_what_a_runner_needs_is_told_in_its_lines(runner, lines):
+    pool = ["--job_endpoint=embed", "--environment_type=EXTERNAL"]
+    with pytest.raises(UserError) as told:
+        local_options([f"--runner={runner}", *pool], here=Made())
+    assert len(str(told.value).split("\n")) == lines
 
 
 def test_only_a_job_server_that_beam_starts_is_watched(tmp_path):
