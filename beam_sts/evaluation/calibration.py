@@ -165,7 +165,7 @@ def _check(found: Calibration) -> None:
     if found.method not in METHODS:
         raise ValueError(f"method {found.method!r} is not one of {', '.join(METHODS)}")
     if not low < high:
-        raise ValueError(f"its scale goes from {low} to {high}")
+        raise ValueError(f"its scale is from {low} to {high}")
     if (found.method == "platt") != (found.curve is not None):
         raise ValueError(f"its curve does not fit the method {found.method}")
     if found.curve:

@@ -118,7 +118,7 @@ def choose_settings(
         **more: further attributes of ``EvaluationSettings``.
 
     Raises:
-        UserError: a column is missing or of the wrong kind, or two options do not go together.
+        UserError: a column is missing or of the wrong kind, or two options cannot be combined.
     """
     wide = systems is not None
     if systems is not None:

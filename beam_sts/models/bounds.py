@@ -53,7 +53,7 @@ _LOWEST = {
     "sliding_window": -1,
 }
 _NUMBERS = {
-    "layer_norm_eps": (1e-30, 0.1),  # none at all would divide by zero
+    "layer_norm_eps": (1e-30, 0.1),  # 0 would divide by zero
     "norm_eps": (1e-30, 0.1),
     "rms_norm_eps": (1e-30, 0.1),
     "rotary_base": (1.0, 1e12),
@@ -129,7 +129,7 @@ def _check_relations(values: Mapping[str, Any], place: str) -> None:
 
 
 def check_whole(place: object, key: str, value: Any, low: int, high: int, optional: bool = False) -> None:
-    """Check that a value is an integer, and no boolean, from ``low`` to ``high``.
+    """Check that a value is an integer, and not a boolean, from ``low`` to ``high``.
 
     Args:
         place: the file, for messages.

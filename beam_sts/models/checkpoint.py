@@ -219,7 +219,7 @@ def _load(name: str, path: Path, allow_pickle: bool, trust_remote_code: bool) ->
         kind = (values.get("architectures") or ["?"])[0]
         raise UserError(
             f"{path}: the model has {config.num_labels} labels ({kind}), but a "
-            "similarity needs a cross-encoder with one. Take one trained for STS, such as beam-sts-nano."
+            "similarity needs a cross-encoder with one. Use one trained for STS, such as beam-sts-nano."
         )
     pad_id = tokenizer.pad_id if text_config.pad_token_id is None else text_config.pad_token_id
     if pad_id is None:

@@ -40,7 +40,7 @@ class Stack:
             and no of a language model are compared) or ``feature-extraction`` (pooling and separate head
             modules).
         heads: the modules after the transformer.
-        prompt: goes before the first text of each pair.
+        prompt: is put before the first text of each pair.
         activation: the entry of config_sentence_transformers.json, if any.
         max_length: limit for a pair, in tokens, if the files set one.
         lowercase: whether texts are lower-cased before the tokenizer.

@@ -207,7 +207,7 @@ def _by_transformers(folder: Path, trust_remote_code: bool) -> tuple[SavedTokeni
     )
     _check_files(folder, wrapper)
     text = wrapper.backend_tokenizer.to_str()
-    if not (folder / "tokenizer.json").is_file():  # it was made of other files
+    if not (folder / "tokenizer.json").is_file():  # it was built from other files
         check_steps(json.loads(text), folder)
     tokenizer = Tokenizer.from_str(text)
     tokenizer.no_truncation()
@@ -229,11 +229,11 @@ def _by_transformers(folder: Path, trust_remote_code: bool) -> tuple[SavedTokeni
 
 
 def _check_files(folder: Path, wrapper: Any) -> None:
-    """See that the vocabulary came from a file: without one, transformers makes a tokenizer without words.
+    """Check that the vocabulary is from a file: without one, transformers makes a tokenizer without words.
 
     Raises:
         UserError: there is none.
     """
     names = list(wrapper.vocab_files_names.values())
     if names and not any((folder / name).is_file() for name in names):
-        raise UserError(f"{folder}: there is none of {', '.join(names)}. {_NEEDS}")
+        raise UserError(f"{folder}: none of {', '.join(names)} exists. {_NEEDS}")

@@ -1,7 +1,7 @@
-"""What a tokenizer.json may do to a text, checked before a text goes through it.
+"""Bounds on the steps of a tokenizer.json, checked before any text is tokenised.
 
-The ``tokenizers`` library follows whatever the file says: a text that grows a million times ends the process,
-and some values make other tokens of the same text each time.
+The ``tokenizers`` library does whatever the file says. A step that makes a text a million times longer would
+crash the process, and some values would give other tokens for the same text each time.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Any
 
 from beam_sts.errors import UserError
 
-_MOST_GROWTH = 256  # times; NFKC's largest, which sentencepiece has, is 18
+_MOST_GROWTH = 256  # factor of the length; the largest of NFKC, which sentencepiece uses, is 18
 _MOST_STEPS = 64
-_MOST_PREPENDED = 16  # characters
-_MOST_SPECIAL = 64  # tokens around a pair
-_WAY_OUT = "Use the tokenizer.json the model was trained with."
+_MOST_PREPENDED = 16  # characters before each text
+_MOST_SPECIAL = 64  # special tokens around a pair
+_WAY_OUT = "Use the tokenizer.json that the model was trained with."
 
 
 def check_steps(content: Mapping[str, Any], place: object) -> None:
-    """See that a tokenizer's steps are bounded in what they make of a text, and give the same each time.
+    """Check that a tokenizer's steps are deterministic and bounded in their output.
 
     Args:
         content: the content of a tokenizer.json.
-        place: the file, for errors.
+        place: the file, for messages.
 
     Raises:
         UserError: a step is not bounded or not deterministic. The message names it and its value.
@@ -36,26 +36,28 @@ def check_steps(content: Mapping[str, Any], place: object) -> None:
     for name in ("normalizer", "pre_tokenizer"):
         steps = list(_steps(content.get(name)))
         if len(steps) > _MOST_STEPS:
-            raise UserError(f"{place}: {name} has {len(steps)} steps, at most {_MOST_STEPS}. {_WAY_OUT}")
+            raise UserError(
+                f"{place}: {name} has {len(steps)} steps, but the limit is {_MOST_STEPS}. {_WAY_OUT}"
+            )
         for step in steps:
             prepended = step.get("prepend")
             if isinstance(prepended, str) and len(prepended) > _MOST_PREPENDED:
                 raise UserError(
-                    f"{place}: {name} puts {len(prepended):,} characters before each text, at most "
-                    f"{_MOST_PREPENDED}. {_WAY_OUT}"
+                    f"{place}: {name} puts {len(prepended):,} characters before each text, but the "
+                    f"limit is {_MOST_PREPENDED}. {_WAY_OUT}"
                 )
             growth *= _growth(step)
     if growth > _MOST_GROWTH:
         raise UserError(
-            f"{place}: its normalizer may make a text {growth:,.0f} times as long, at most {_MOST_GROWTH} "
-            f"times. {_WAY_OUT}"
+            f"{place}: its normalizer can make a text {growth:,.0f} times as long, but the limit is "
+            f"{_MOST_GROWTH} times. {_WAY_OUT}"
         )
     for step in _steps(content.get("post_processor")):
         _check_template(step, place)
 
 
 def _steps(node: Any) -> Iterator[Mapping[str, Any]]:
-    """A step and those inside it."""
+    """A step and all steps inside it."""
     waiting = [node]
     while waiting:
         here = waiting.pop()
@@ -66,7 +68,7 @@ def _steps(node: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _growth(step: Mapping[str, Any]) -> float:
-    """How many times as long a normalizer's step may make a text."""
+    """By which factor a normalizer's step can make a text longer."""
     content, pattern, charsmap = (step.get(name) for name in ("content", "pattern", "precompiled_charsmap"))
     if isinstance(content, str) and isinstance(pattern, Mapping):
         text = pattern.get("String")
@@ -79,7 +81,7 @@ def _growth(step: Mapping[str, Any]) -> float:
 
 
 def _longest_replacement(charsmap: str) -> float:
-    """Characters of the longest text that sentencepiece's table has for one character."""
+    """Length of the longest replacement of a character in sentencepiece's table, in characters."""
     try:
         table = base64.b64decode(charsmap)
     except ValueError:
@@ -98,6 +100,6 @@ def _check_template(step: Mapping[str, Any], place: object) -> None:
     tokens = (len(pair) - texts) * longest
     if texts > 2 or max(tokens, longest) > _MOST_SPECIAL:
         raise UserError(
-            f"{place}: post_processor makes of a pair {texts} texts and up to {tokens:,} special tokens; "
-            f"at most 2 and {_MOST_SPECIAL}. {_WAY_OUT}"
+            f"{place}: post_processor gives a pair {texts} texts and up to {tokens:,} special tokens, "
+            f"but the limits are 2 and {_MOST_SPECIAL}. {_WAY_OUT}"
         )

@@ -97,7 +97,7 @@ def build(
         if not UNUSED.search(name):
             check_dtype(name, tensor, place)
     complete = "Use a complete checkpoint of this architecture."
-    with reading(f"{place}: no model can be built of config.json", complete), torch.device("meta"):
+    with reading(f"{place}: no model can be built from config.json", complete), torch.device("meta"):
         described = auto_class.from_config(config, trust_remote_code=trust_remote_code)
     with reading(f"{place}: the weights do not fit config.json", complete):
         _check_size(described, weights, place)

@@ -100,7 +100,7 @@ def notes(summary: Summary) -> list[Note]:
     if summary["truncated"]:
         found.append(
             Note(
-                f"{were(summary['truncated'], 'pair')} longer than the model takes and lost their ends "
+                f"{were(summary['truncated'], 'pair')} longer than the model's limit and truncated "
                 f"({share(summary['truncated'], scored)}).",
                 "tokens",
             )

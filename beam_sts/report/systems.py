@@ -145,8 +145,8 @@ def _better(summary: Summary) -> Section:
     ]
     base = summary["baseline"]
     more_head = (
-        *("system", "difference detected 8 times in 10", "effect size", "bootstrap's 95%", "p of it alone"),
-        *(f"questions of {base} alone", "questions of it alone", "note"),
+        *("system", "difference detected 8 times in 10", "effect size", "bootstrap's 95%", "p uncorrected"),
+        *(f"questions only {base} answered", "questions only it answered", "note"),
     )
     body += fold("Confidence, and questions left out", table(more_head, more, label="Power and effect size"))
     body += listed(len(compared), len(rows))

@@ -109,7 +109,7 @@ def resolve_backend(
         ``native``, ``onnx``, ``openvino`` or ``torch``.
 
     Raises:
-        UserError: backend, precision and device do not go together, or an extra is missing.
+        UserError: backend, precision and device cannot be combined, or an extra is missing.
     """
     native = device == "cpu" and _is_native(checkpoint, tokenizer)
     check_backend(backend, precision, device, native=native)

@@ -86,7 +86,7 @@ def _merges_stay_in_words(model: dict[str, Any]) -> bool:
 
 
 def _harmless(splitter: dict[str, Any]) -> bool:
-    """Whether a splitter has no effect, such as Gemma's: it splits at spaces, then marks."""
+    """Whether a splitter has no effect, like Gemma's: it splits at spaces, which are space marks by then."""
     return splitter["type"] is None or (
         splitter["type"] == "Split" and splitter["pattern"] == {"String": " "}
     )

@@ -14,11 +14,23 @@ from beam_sts.arrays import IntArray
 class ScoreStats:
     """Counts of one call, or the sum of several.
 
-    ``real_tokens`` and ``padded_tokens`` count the backend's input, special tokens included, without and
-    with padding. ``pairs_reused`` counts rows that took the score of an equal pair, ``truncated`` those
-    that lost tokens. ``windowed`` pairs were scored by ``windows`` pairs of windows. An ``unknown`` pair
-    has a text of which more than half of the tokens are unreadable to the model (unknown tokens, or single
-    letters of scripts in which the vocabulary has no words), so its score means little.
+    Attributes:
+        pairs: scored rows.
+        pairs_reused: rows that took the score of an equal pair.
+        texts_tokenised: texts that were tokenised.
+        real_tokens: tokens of the backend's input, special tokens included, without padding.
+        padded_tokens: the same with padding.
+        truncated: pairs that lost tokens.
+        backend_calls: micro-batches.
+        windowed: pairs that were scored by windows.
+        windows: pairs of windows that were scored for them.
+        unknown: pairs with a text of which more than half of the tokens are unreadable to the model (unknown
+            tokens, or single letters of scripts in which the vocabulary has no words); their scores mean
+            little.
+
+    >>> total = ScoreStats(pairs=2, real_tokens=20, padded_tokens=24) + ScoreStats(pairs=1)
+    >>> total.pairs, total.padding_ratio
+    (3, 1.2)
     """
 
     pairs: int = 0
@@ -43,10 +55,20 @@ class ScoreStats:
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """The scores of one call: float32 of shape (n,), NaN exactly at the keys of ``failures``.
+    """The result of one call for n pairs.
 
-    ``tokens``, shape (n,), counts the tokens that the model read for each row's pair; 0 if it was refused.
-    ``marked`` has the rows behind the counts ``truncated``, ``windowed`` and ``unknown``.
+    Attributes:
+        scores: float32 of shape (n,), NaN exactly at the keys of ``failures``.
+        failures: reasons by row.
+        stats: counts of the work.
+        seconds: duration of the call.
+        tokens: how many tokens the model read for each row's pair, shape (n,); 0 if the pair was refused.
+        marked: the rows behind the counts ``truncated``, ``windowed`` and ``unknown``, by name.
+
+    >>> from beam_sts import PairScorer
+    >>> result = PairScorer().run(["A cat sits.", "A dog."], ["A cat is sitting.", "Stocks fell."])
+    >>> result.scores.round(1), result.failures
+    (array([0.9, 0. ], dtype=float32), {})
     """
 
     scores: NDArray[np.float32]

@@ -34,7 +34,7 @@ class PairTemplate:
         return sum(map(len, self.parts))
 
     def untyped(self) -> PairTemplate:
-        """The same for a model that is not given token types: it takes all to be 0."""
+        """The same template for a model without token types, which are then all 0."""
         before, between, after = ((0,) * len(part) for part in self.parts)
         return PairTemplate(self.parts, (before, 0, between, 0, after))
 

@@ -130,7 +130,7 @@ class PairTokenizer:
         pad_left: pad on the left, as decoders need.
         truncate_left: drop tokens from the start of a long text, not from its end.
         token_types: whether the model reads token types.
-        prompt: the checkpoint's prompt, which goes before the first text of each pair.
+        prompt: the checkpoint's prompt, which is put before the first text of each pair.
         unknown_id: id of the unknown token, if there is one.
     """
 
@@ -259,7 +259,7 @@ class PairTokenizer:
         return TokenTable(ids, offsets, partial, refused, self._truncate_left)
 
     def _encode_block(self, texts: pa.Array) -> tuple[NDArray[np.int64], IntArray, dict[int, str]]:
-        """The token ids of texts, end to end, the count of each text, and why some have none."""
+        """The token ids of texts, end to end, the count of each text, and the reasons why some have none."""
         if self._columns:
             return *self._columns.encode(texts), {}
         rows, failed = self._encodings(texts.to_pylist())
@@ -267,16 +267,16 @@ class PairTokenizer:
         return np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum())), lengths, failed
 
     def _encodings(self, texts: list[str]) -> tuple[list[list[int]], dict[int, str]]:
-        """Token ids of each text; a text on which the tokenizer fails alone has none, and the reason.
+        """The token ids of each text, and the reasons by index of texts on which the tokenizer fails.
 
-        A regular expression of a tokenizer may give up on a text: in Rust, a panic.
+        A regular expression of a tokenizer may exceed its limit on a text, which is a panic in Rust.
         """
         try:
             encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
             return [encoding.ids for encoding in encoded], {}
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
-        except BaseException as error:  # a panic is no Exception
+        except BaseException as error:  # a Rust panic is not an Exception
             if len(texts) == 1:
                 return [[]], {0: f"the tokenizer fails: {brief(error)}"}
         half = len(texts) // 2

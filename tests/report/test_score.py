@@ -100,7 +100,7 @@ def test_the_page_has_the_counts_of_the_summary(html, summary):
 def test_what_needs_a_look_is_said(summary):
     said = " ".join(note.text for note in notes(summary))
     assert "were rejected" in said
-    assert "lost their ends" in said
+    assert "limit and truncated" in said
     quiet = {**summary, "rows_rejected": 0, "truncated": 0, "unknown": 0}
     quiet["settings"] = {**summary["settings"], "threshold": None}
     assert notes(quiet) == []

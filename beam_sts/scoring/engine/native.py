@@ -196,7 +196,7 @@ class Native:
                 f"special tokens {special} are not all in the vocabulary of {shape.vocabulary} tokens"
             )
         self._library, self._shape = library, shape
-        self._kept: list[Any] = []  # what the pointers point at
+        self._kept: list[Any] = []  # keeps the arrays of all pointers alive
         self._panel = int(library.beam_sts_panel(level))
         self._model = self._build(weights, special, kind, level)
 
