@@ -85,7 +85,7 @@ def model_card(
             "| class | accuracy |\n|---|---|\n" + ranking,
             length_table(results.get("length", [])),
             f"Identical texts score {probes['identical']['mean']:.3f} on average (lowest "
-            f"{probes['identical']['lowest']:.3f}, {probes['identical']['under_0.97']:.2%} of them under 0.97); unrelated texts {probes['unrelated']['median']:.3f} in the median.",
+            f"{probes['identical']['lowest']:.3f}, {probes['identical']['under_0.97']:.2%} of them under 0.97); the median of unrelated texts is {probes['unrelated']['median']:.3f}.",
         ]
     parts += [
         "## Training",
@@ -95,11 +95,11 @@ def model_card(
         f"```json\n{facts['settings']}\n```",
         "## Data",
         facts["data"],
-        "No pair of STS-B dev or test, in either order, was trained on, and outside STS-B's own train split no "
-        "sentence of them (checked by `beam_sts.training.leakage` in every stage). Every choice was made on dev.",
+        "The training data has no pair of STS-B dev or test, in either order, and outside STS-B's train split no "
+        "sentence of them (`beam_sts.training.leakage` checks it in every stage). Every choice was made on dev.",
         "## Limits",
-        "English only. Scores follow the STS Benchmark's scale and annotators. A model of this size knows words better "
-        "than the world: paraphrases without common or related words score too low, and texts that share most words "
+        "English only. Scores follow the STS Benchmark's scale and annotators. A model of this size has little world "
+        "knowledge: paraphrases without common or related words score too low, and texts that share most words "
         "but differ in one fact score higher than people would give them; the probes above say how often the order "
         "is still right.",
     ]

@@ -1,6 +1,6 @@
-/* A random model through the engine, built by the simplest means: for processors on which Python is not at hand.
- * Prints the logits of some pairs; arguments: 1 for rotary positions, 0 for absolute ones; the instruction set (0);
- * the type of the numbers (0). Ends with 3 where the processor has not got them. */
+/* Runs a random model through the engine without Python, for emulated processors. Prints the logits of some pairs.
+ * Arguments: 1 for rotary positions, 0 for absolute ones; the instruction set (default 0); the type of the numbers
+ * (default 0). Exits with 3 if the processor does not support them. */
 #include "engine.c"
 
 #include <stdio.h>
@@ -20,7 +20,7 @@ static float *numbers(int64_t rows, int64_t width, int64_t stride, float scale) 
     return made;
 }
 
-/* Weights drawn column by column, packed for panels of the instruction set. */
+/* Random weights, drawn column by column and packed in panels for the instruction set. */
 static struct linear linear_as(int64_t type, int64_t inner, int64_t outer) {
     int64_t panel = beam_sts_panel(level), each = type == FLOAT32 ? 1 : type == BFLOAT16 ? 2 : 4;
     int64_t groups = (inner + each - 1) / each;
