@@ -19,6 +19,7 @@ from beam_sts.report.pieces import (
     share,
     table,
     titled,
+    were,
 )
 from beam_sts.report.shared import (
     NEAREST,
@@ -77,11 +78,11 @@ def notes(summary: Summary) -> list[Note]:
     read, removed = summary["rows_read"], summary["rows_removed"]
     if summary["rows_rejected"]:
         count = summary["rows_rejected"]
-        found.append(Note(f"{count:,} rows ({share(count, read)}) were rejected.", "rows"))
+        found.append(Note(f"{were(count, 'row')} rejected ({share(count, read)}).", "rows"))
     if summary["pairs_failed"]:
         found.append(
             Note(
-                f"{summary['pairs_failed']:,} pairs could not be scored, so their rows are kept.",
+                f"{plural(summary['pairs_failed'], 'pair')} could not be scored; the rows are kept.",
                 "candidates",
             )
         )
@@ -166,12 +167,12 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
         (
             f"{row['threshold']:g}",
             row["removed"],
-            f"threshold {row['threshold']}: {row['removed']:,} rows removed",
+            f"threshold {row['threshold']}: {plural(row['removed'], 'row')} removed",
             "good" if row["threshold"] == threshold else "soft",
         )
         for row in rows
     ]
-    label = "; ".join(f"at {row['threshold']} {row['removed']:,} rows" for row in rows)
+    label = "; ".join(f"at {row['threshold']} {plural(row['removed'], 'row')}" for row in rows)
     body = columns(drawn, label=f"Rows removed by threshold: {label}.", unit="rows removed", axis="threshold")
     numbers = table(
         ("threshold", "removed", "of all rows", "clusters", "largest"),
@@ -235,7 +236,7 @@ def _clusters(summary: Summary, examples: Examples) -> Section:
     names = [f"{low:,}" if low == high else f"{low:,}-{high:,}" for low, high, _ in groups]
     body = columns(
         [
-            (name, count, f"{name} rows: {count:,} clusters", "good")
+            (name, count, f"{name} rows: {plural(count, 'cluster')}", "good")
             for name, (_, _, count) in zip(names, groups, strict=True)
         ],
         label="Clusters by size: "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Step, duration, facts, fold, funnel, table, titled
+from beam_sts.report.pieces import Step, duration, facts, fold, funnel, plural, table, titled, were
 from beam_sts.report.shared import Examples, Summary, every_tenth, foot, made_of, rejections, score_bars
 from beam_sts.report.work import laps, lengths, pace
 
@@ -51,10 +51,10 @@ def notes(summary: Summary) -> list[Note]:
     """Points that need attention, the most important first."""
     found = []
     if summary["rows_rejected"]:
-        found.append(Note(f"{summary['rows_rejected']:,} rows were rejected.", "rows"))
+        found.append(Note(f"{were(summary['rows_rejected'], 'row')} rejected.", "rows"))
     failed = sum(summary["pairs_failed"].values())
     if failed:
-        found.append(Note(f"{failed:,} pairs could not be scored.", "rows"))
+        found.append(Note(f"{plural(failed, 'pair')} could not be scored.", "rows"))
     empty = [
         f"{subset}/{split}"
         for subset, counts in summary["rows_written"].items()

@@ -109,7 +109,7 @@ def score_bars(
             at / _BARS,
             (at + 1) / _BARS,
             count,
-            f"{at / _BARS:.2f} to {(at + 1) / _BARS:.2f}: {count:,} pairs",
+            f"{at / _BARS:.2f} to {(at + 1) / _BARS:.2f}: {plural(count, 'pair')}",
             "soft" if border is not None and (at + 1) / _BARS <= border else "good",
         )
         for at, count in enumerate(counts)

@@ -126,7 +126,8 @@ def _calibration(sets: Mapping[str, Mapping[str, Any]]) -> Section:
                     row["from"],
                     row["to"],
                     row["gold"],
-                    f"scores of {row['from']:.1f} to {row['to']:.1f}: {row['pairs']:,} pairs, mean gold "
+                    f"scores of {row['from']:.1f} to {row['to']:.1f}: {plural(row['pairs'], 'pair')}, "
+                    "mean gold "
                     f"score {row['gold']:.3f}",
                     "good" if abs(row["gold"] - row["score"]) <= _LARGE_ERROR else "warn",
                 )

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from beam_sts.io.summary import LENGTH_BOUNDS
 from beam_sts.report.page import Section
-from beam_sts.report.pieces import area, columns, duration, facts, parts, share
+from beam_sts.report.pieces import area, columns, duration, facts, parts, plural, share
 from beam_sts.report.shared import Examples, titled_pairs
 
 _TONES = ("soft", "good", "warn", "bad")
@@ -103,7 +103,7 @@ def _length_range(bound: int) -> str:
 
 
 def _length_name(bound: int, count: int) -> str:
-    return f"{_length_range(bound)} tokens: {count:,} pairs"
+    return f"{_length_range(bound)} tokens: {plural(count, 'pair')}"
 
 
 def pace(timeline: Mapping[str, Any]) -> Markup:

@@ -99,7 +99,7 @@ def _refused(isolated, folder, *told, **settings):
         ({"layer_norm_eps": -1e-12}, "layer_norm_eps -1e-12"),
         ({"layer_norm_eps": 0}, "layer_norm_eps 0"),
         ({"layer_norm_eps": 1}, "layer_norm_eps 1"),
-        ({"hidden_act": "eval"}, "no model can be built of config.json: 'eval'"),
+        ({"hidden_act": "eval"}, "no model can be built from config.json: 'eval'"),
         ({"sharp_length": 1}, "sharp_length 1"),
         ({"rotary_base": 0}, "rotary_base 0"),
         ({"pad_token_id": -1}, "pad_token_id -1"),
@@ -265,7 +265,7 @@ def test_a_tokenizer_without_a_vocabulary_is_refused(isolated, nano, instead):
     file.unlink()
     makers = {"folder": file.mkdir, "pipe": lambda: os.mkfifo(file)}
     makers.get(instead, lambda: instead == "nothing" or file.symlink_to("/dev/zero"))()
-    _refused(isolated, nano, "there is none of vocab.txt, tokenizer.json")
+    _refused(isolated, nano, "none of vocab.txt, tokenizer.json exists")
 
 
 @pytest.mark.parametrize("token", ["[CLS]", "[SEP]", "[PAD]"])

@@ -65,7 +65,7 @@ def test_what_needs_a_look_in_a_deduplication_is_said(deduplicated):
     summary = json.loads((deduplicated / "summary.json").read_text())
     bad = {"rows_removed": summary["rows_read"] - 1, "unverified": 3, "pairs_failed": 2}
     said = " ".join(note.text for note in dedup_notes({**summary, **bad}))
-    for part in ("were rejected", "could not be scored", "not compared with every survivor", "than half"):
+    for part in ("was rejected", "could not be scored", "not compared with every survivor", "than half"):
         assert part in said
 
 
