@@ -15,6 +15,7 @@ from apache_beam import pvalue
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.arrays import IntArray, inverse
+from beam_sts.dedup.beam_part import ClusterPart
 from beam_sts.dedup.beam_report import Part
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, TextInfo
 from beam_sts.dedup.beam_verify import (
@@ -24,19 +25,16 @@ from beam_sts.dedup.beam_verify import (
     counts_of,
     each_of,
     look_at_nodes,
-    verdicts_of,
 )
 from beam_sts.dedup.decide import GUARD, IDENTICAL, Decision, Edges, decide, describe_clusters
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.rule import Policy, count_removals
-from beam_sts.dedup.show import examples
-from beam_sts.dedup.verdicts import NOT_COMPARED, RULES
+from beam_sts.dedup.shards import shard_parts
+from beam_sts.dedup.show import Look, examples
+from beam_sts.dedup.verdicts import NOT_COMPARED, RULES, Verdicts
 from beam_sts.dedup.verify import Scoring, VerifyStats
 from beam_sts.errors import UserError
 from beam_sts.pairs.beam_elements import with_fields
-
-_TEXTS_AT_ONCE, _CHARACTERS_AT_ONCE = 20_000, 1 << 23
-"""Texts (and characters) of whole clusters that are decided together. A larger cluster is decided alone."""
 
 _RECEIPT = 5
 """The number of decided fields in the receipt of a removed row: representative, score, source, rule, lost."""
@@ -47,7 +45,8 @@ class DecideClusters(Scores):
 
     The cluster is None for a text that is alone after all; the other values are None for a text that stays.
     Also outputs ``guard``, the pairs that were scored to verify removals, and ``told``: counts of decisions,
-    of removals at other thresholds, and examples. Thousands of texts of whole clusters are decided at once.
+    of removals at other thresholds, and examples. Thousands of texts of whole clusters are decided at once;
+    the texts of larger clusters lie in a file and are scored part by part.
 
     Args:
         scoring: scoring settings.
@@ -71,7 +70,7 @@ class DecideClusters(Scores):
 
     def start_bundle(self) -> None:
         """Start with an empty batch."""
-        self._part = _Part()
+        self._part = ClusterPart()
 
     def process(
         self, cluster: tuple[int, Iterable[Any]], learnt: Learnt, words: Words | None = None
@@ -91,18 +90,21 @@ class DecideClusters(Scores):
                 yield GlobalWindows.windowed_value(one)
 
     def _decide(self) -> Iterator[Any]:
-        part, self._part = self._part, _Part()
-        if not part.members:
+        part, self._part = self._part, ClusterPart()
+        if not len(part):
             return
-        members, edges = part.sorted()
-        texts = pa.array([info.text for _, info in members], pa.large_string())
+        members, texts, edges = part.sorted()
         stats = VerifyStats()
 
-        def verify(a: IntArray, b: IntArray) -> Any:
+        def verify(a: IntArray, b: IntArray) -> Verdicts:
             nonlocal stats
-            found = self.verifier(*self._learnt).verify(texts.take(pa.array(a)), texts.take(pa.array(b)))
-            stats += found.stats
-            return found.verdicts
+            found = []
+            for some in shard_parts(texts.sizes[a] + texts.sizes[b]):
+                made = self.verifier(*self._learnt).verify(texts.take(a[some]), texts.take(b[some]))
+                texts.release()
+                stats += made.stats
+                found.append(made.verdicts)
+            return Verdicts.join(found)
 
         ranked = [(name, info.best, info.rows) for name, info in members]
         made = decide(self._policy, *ranks_of(ranked), edges, verify if self._verify else None)
@@ -113,7 +115,9 @@ class DecideClusters(Scores):
         for (a, b), one in zip(ends, each_of(guard.verdicts), strict=True):
             judged = Judged(members[a][0], members[b][0], one[0], GUARD, *one[1:])
             yield pvalue.TaggedOutput("guard", judged)
-        yield pvalue.TaggedOutput("told", self._told(made, members, guard, stats))
+        yield pvalue.TaggedOutput(
+            "told", self._told(made, look_at_nodes(members, texts.of), guard, stats, members)
+        )
         alone = (np.bincount(made.label, minlength=len(members)) == 1)[made.label].tolist()
         labels, scores, lost = made.label.tolist(), made.settled.scores.tolist(), made.lost.tolist()
         for at, (edge, representative) in enumerate(
@@ -128,10 +132,15 @@ class DecideClusters(Scores):
                 yield members[at][0], (name, best, scores[at], sources[edge], RULES[rules[edge]], size)
 
     def _told(
-        self, made: Decision, members: list[tuple[Any, TextInfo]], guard: Edges, stats: VerifyStats
+        self,
+        made: Decision,
+        look: Look,
+        guard: Edges,
+        stats: VerifyStats,
+        members: list[tuple[Any, TextInfo]],
     ) -> Part:
         """Returns the counts and examples of a decided batch."""
-        look, own = look_at_nodes(members), made.rule.own_rows
+        own = made.rule.own_rows
         nodes = np.bincount(made.label, minlength=len(members))
         rows = np.bincount(made.label, own, len(members)).astype(np.int64)[nodes > 1]
         sizes, clusters = np.unique(rows[rows > 0], return_counts=True)
@@ -149,44 +158,6 @@ class DecideClusters(Scores):
             for first, cluster in describe_clusters(made, look.id)
         ]
         return Part(counts, shown, largest)
-
-
-class _Part:
-    """A batch of whole clusters: their texts and the scored pairs among them."""
-
-    def __init__(self) -> None:
-        self.members: list[tuple[Any, TextInfo]] = []
-        self._edges: list[tuple[Any, ...]] = []
-        self._characters = 0
-
-    def add(self, found: Iterable[tuple[Any, ...]]) -> None:
-        """Add the nodes and pairs of a cluster. Pairs with an end outside it are left out."""
-        inside, edges = set(), []
-        for one in found:
-            if len(one) > len(TextInfo._fields):
-                edges.append(one)
-                continue
-            info = TextInfo(*one[1])
-            self.members.append((one[0], info))
-            self._characters += len(info.text)
-            inside.add(one[0])
-        self._edges += (edge for edge in edges if edge[1] in inside)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the batch is large enough."""
-        return len(self.members) >= _TEXTS_AT_ONCE or self._characters >= _CHARACTERS_AT_ONCE
-
-    def sorted(self) -> tuple[list[tuple[Any, TextInfo]], Edges]:
-        """The texts sorted by name, and their pairs by the texts' numbers."""
-        members = sorted(self.members, key=lambda member: member[0])
-        place = {name: at for at, (name, _) in enumerate(members)}
-        judged = (Judged(*edge) for edge in self._edges)
-        edges = sorted(judged, key=lambda edge: (place[edge.a], place[edge.b]))
-        a, b = (np.array([place[edge[at]] for edge in edges], np.int64) for at in (0, 1))
-        found = verdicts_of((edge.score, *edge[4:-1]) for edge in edges)
-        found.bars[:] = [edge.bars for edge in edges]
-        return members, Edges.of(a, b, pa.array([edge.source for edge in edges], pa.string()), found)
 
 
 def ranks_of(members: Sequence[tuple[Any, tuple[Any, ...], int]]) -> tuple[IntArray, IntArray, Any]:

@@ -198,8 +198,10 @@ class TakeScores(Verify):
         return Verified(known.barred((characters(a), characters(b)), self._scoring.max_lost)), sources
 
 
-def look_at_nodes(members: Sequence[tuple[Any, TextInfo]]) -> Look:
-    """Access to texts by their position."""
+def look_at_nodes(
+    members: Sequence[tuple[Any, TextInfo]], texts: Callable[[IntArray], list[str]] | None = None
+) -> Look:
+    """Access to texts by their position; ``texts`` gives them where the nodes have none."""
 
     def of(what: Callable[[Any, TextInfo], Any]) -> Callable[[IntArray], list[Any]]:
         return lambda chosen: [what(*members[at]) for at in chosen.tolist()]
@@ -208,7 +210,7 @@ def look_at_nodes(members: Sequence[tuple[Any, TextInfo]]) -> Look:
         of(lambda name, _: name),
         of(lambda name, _: shown_id(name[1])),
         of(lambda _, info: shown_id(info.best[-1])),
-        of(lambda _, info: info.text),
+        texts or of(lambda _, info: info.text),
     )
 
 

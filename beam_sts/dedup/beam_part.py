@@ -1,0 +1,145 @@
+"""Whole clusters that a worker decides together: their texts, and the pairs among them, in little memory."""
+
+from __future__ import annotations
+
+import tempfile
+from array import array
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from beam_sts.arrays import IntArray
+from beam_sts.dedup.beam_texts import TextInfo
+from beam_sts.dedup.beam_verify import Judged
+from beam_sts.dedup.decide import Edges
+from beam_sts.dedup.verdicts import RULES, Verdicts
+from beam_sts.io.spill import TextFile, TextList
+
+TEXTS_AT_ONCE, CHARACTERS_AT_ONCE = 20_000, 1 << 23
+"""Texts (and characters) of whole clusters that are decided together. A larger cluster is decided alone."""
+_WAITING = 1 << 10  # texts that become a column together
+
+
+class ClusterPart:
+    """Nodes and pairs of whole clusters; texts beyond ``CHARACTERS_AT_ONCE`` lie in a file.
+
+    A pair takes some 60 bytes, a node some hundred besides its text.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: list[tuple[Any, TextInfo]] = []
+        self._numbers: dict[Any, int] = {}  # of the ends of pairs
+        self._texts: TextList | TextFile = TextList()
+        self._waiting: list[str] = []
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._characters, self._sizes = 0, array("q")
+        self._ends, self._lost, self._sources = array("q"), array("i"), array("i")
+        self._scores, self._bounds = array("f"), array("f")
+        self._rules, self._bars = bytearray(), bytearray()
+        self._names: dict[str, int] = {}
+        self._differs: dict[int, str] = {}
+
+    def add(self, found: Iterable[tuple[Any, ...]]) -> None:
+        """One cluster more: nodes and pairs, of which some perhaps have an end in none."""
+        for one in found:
+            if len(one) > len(TextInfo._fields):
+                self._add_pair(Judged(*one))
+            else:
+                self._add_node(one[0], TextInfo(*one[1]))
+
+    def _add_node(self, name: Any, info: TextInfo) -> None:
+        self._nodes.append((name, info._replace(text="")))
+        self._waiting.append(info.text)
+        self._characters += len(info.text)
+        self._sizes.append(len(info.text))
+        if len(self._waiting) >= _WAITING:
+            self._store()
+
+    def _store(self) -> None:
+        if self._characters > CHARACTERS_AT_ONCE and self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="beam_sts")
+            file = TextFile(Path(self._folder.name, "texts"))
+            file.append(self._texts.column())
+            self._texts = file
+        self._texts.append(pa.array(self._waiting, pa.large_string()))
+        self._waiting = []
+
+    def _add_pair(self, pair: Judged) -> None:
+        numbers = self._numbers
+        self._ends.extend(numbers.setdefault(end, len(numbers)) for end in (pair.a, pair.b))
+        if pair.differs is not None:
+            self._differs[len(self._scores)] = pair.differs
+        self._scores.append(pair.score)
+        self._bounds.append(pair.bound)
+        self._lost.extend((pair.lost_a, pair.lost_b))
+        self._rules.append(RULES.index(pair.rule))
+        self._bars.append(pair.bars)
+        self._sources.append(self._names.setdefault(pair.source, len(self._names)))
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to decide."""
+        return len(self) >= TEXTS_AT_ONCE or self._characters >= CHARACTERS_AT_ONCE
+
+    def sorted(self) -> tuple[list[tuple[Any, TextInfo]], PartTexts, Edges]:
+        """The nodes, without texts, in the order of their names; their texts; their pairs by number."""
+        self._store()
+        order = sorted(range(len(self)), key=lambda at: self._nodes[at][0])
+        members = [self._nodes[at] for at in order]
+        place = np.full(len(self._numbers), -1, np.int64)
+        for at, (name, _) in enumerate(members):
+            if name in self._numbers:
+                place[self._numbers[name]] = at
+        ends = place[np.array(self._ends, np.int64)].reshape(-1, 2)
+        inside = np.flatnonzero((ends >= 0).all(axis=1))
+        rows = inside[np.lexsort((ends[inside, 1], ends[inside, 0]))]
+        names = pa.array([*self._names], pa.string())
+        source = pa.DictionaryArray.from_arrays(pa.array(np.array(self._sources, np.int32)[rows]), names)
+        found = Verdicts(
+            np.array(self._scores, np.float32)[rows],
+            np.frombuffer(bytes(self._rules), np.int8)[rows],
+            np.array(self._bounds, np.float32)[rows],
+            pa.array([self._differs.get(row) for row in rows.tolist()], pa.string()),
+            np.array(self._lost, np.int32).reshape(-1, 2)[rows],
+            np.frombuffer(bytes(self._bars), np.uint8)[rows],
+        )
+        texts = PartTexts(
+            self._texts, np.array(self._sizes, np.int64), np.array(order, np.int64), self._folder
+        )
+        return members, texts, Edges.of(ends[rows, 0], ends[rows, 1], source.cast(pa.string()), found)
+
+
+class PartTexts:
+    """The texts of a part by the number of their node, and ``sizes`` in characters, shape (nodes,).
+
+    Keeps the folder of their file while it is used.
+    """
+
+    def __init__(
+        self,
+        texts: TextList | TextFile,
+        sizes: IntArray,
+        order: IntArray,
+        folder: tempfile.TemporaryDirectory[str] | None,
+    ) -> None:
+        self._source, self._order, self._folder = texts, order, folder
+        self._column, self.sizes = texts.column(), sizes[order]
+
+    def take(self, nodes: IntArray) -> pa.Array:
+        """Texts of some nodes."""
+        return self._column.take(pa.array(self._order[nodes]))
+
+    def of(self, nodes: IntArray) -> list[str]:
+        """The same as strings."""
+        found: list[str] = self.take(nodes).to_pylist()
+        return found
+
+    def release(self) -> None:
+        """Give back the memory that a file was read by."""
+        self._source.release()
