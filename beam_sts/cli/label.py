@@ -49,6 +49,7 @@ from beam_sts.io.slices import ReadOptions
 from beam_sts.io.streams import sniff_encoding
 
 _LONGEST = 2_000  # characters of a text in the sheet
+_TWO_SHEETS = 150  # pairs of a first sheet from which two smaller ones are better
 _MORE = 5  # times as many pairs are examined for their kinds of difference
 _TABLE = 5  # steps between the thresholds in the table
 _YES, _NO = ("1", "1.0", "y", "yes", "true"), ("0", "0.0", "n", "no", "false")
@@ -412,6 +413,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.sheet:
             count = write_sheet(found, args.sheet, args.pairs, args.seed, wish, marked)
             say(f"{count:,} pairs in {args.sheet}: fill in the column label, then pass the file to --read")
+            if not marked and count >= _TWO_SHEETS:
+                say(
+                    "two sheets of half the size lead closer to the threshold: --read the first for the second"
+                )
         else:
             say(*report(found, marked, wish))
         return 0

@@ -77,9 +77,11 @@ def test_a_label_sheet_is_written_safely_and_gives_a_threshold_when_filled_in(fi
     assert "row 4: score '=2+2' is not a number from 0 to 1" in capsys.readouterr().err
 
 
-def test_earlier_labels_are_kept_and_a_second_sheet_has_other_pairs(finished, tmp_path, capsys):
+def test_earlier_labels_are_kept_and_a_second_sheet_has_other_pairs(finished, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(label, "_TWO_SHEETS", 10)
     first, second = tmp_path / "first.csv", tmp_path / "second.csv"
     assert label.main(["--run", str(finished), "--sheet", str(first), "--pairs", "15"]) == 0
+    assert "two sheets of half the size" in capsys.readouterr().out
     rows = list(csv.DictReader(first.open()))
     for row in rows:
         row["label"] = str(int(float(row["score"]) > 0.7))

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -159,6 +160,27 @@ def test_prism_gives_the_same_rows(corpus, tmp_path):
         pytest.skip("Prism is not here")
     assert read(tmp_path / "one", "passages") == read(tmp_path / "two", "passages")
     assert read(tmp_path / "one", "kept") == read(tmp_path / "two", "kept")
+
+
+@RUNNERS
+@pytest.mark.parametrize(
+    "more", [("--unit", "line"), ("--contains", "--against", "test.pq", "--against_text", "question")]
+)
+def test_a_run_that_was_cut_short_writes_what_is_missing(corpus, tmp_path, runner, more):
+    more = [*(str(corpus / word) if word == "test.pq" else word for word in more), *runner]
+    run(corpus, tmp_path / "whole", *more)
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    (tmp_path / "cut" / "summary.json").unlink()
+    shards = sorted((tmp_path / "cut" / "kept").iterdir())
+    shards[1].unlink()
+    shards[2].write_bytes(b"damaged")
+    before = {path: path.stat().st_mtime_ns for path in (shards[0], *shards[3:])}
+    summary = run(corpus, tmp_path / "cut", *more)
+    assert summary["passages"] > 0
+    for folder in ("kept", "removed", "passages", "rejected"):
+        for path in (tmp_path / "whole" / folder).iterdir():
+            assert (tmp_path / "cut" / folder / path.name).read_bytes() == path.read_bytes()
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 
 @pytest.mark.parametrize("more", [("--unit", "line"), ("--contains", "--against", "test.pq")])
