@@ -414,9 +414,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             count = write_sheet(found, args.sheet, args.pairs, args.seed, wish, marked)
             say(f"{count:,} pairs in {args.sheet}: fill in the column label, then pass the file to --read")
             if not marked and count >= _TWO_SHEETS:
-                say(
-                    "two sheets of half the size lead closer to the threshold: --read the first for the second"
-                )
+                say("two sheets of half the size come closer to the threshold; --read the first for it")
         else:
             say(*report(found, marked, wish))
         return 0
