@@ -21,7 +21,8 @@ from beam_sts.candidates.beam_buckets import (
     MergeBits,
     joined_names,
 )
-from beam_sts.candidates.beam_nearest import DensePoints, LexicalCandidates, NearestCandidates, StaticVectors
+from beam_sts.candidates.beam_nearest import LexicalCandidates, StaticVectors
+from beam_sts.candidates.beam_neighbours import NeighbourCandidates
 from beam_sts.candidates.buckets import BucketReport
 from beam_sts.candidates.keys import exact_keys
 from beam_sts.candidates.propose import Proposal, Search
@@ -132,8 +133,8 @@ class ProposeCandidates(beam.PTransform):
         else:
             texts = own(nodes["texts"], "texts")
             vectors = texts | f"{label}: vectors" >> StaticVectors(self._model, **self._load)
-        nearest = NearestCandidates(name, proposal.k, DensePoints(), self._blocks, sided=across)
-        return vectors | f"{label}: pairs" >> nearest, None
+        near = vectors | f"{label}: pairs" >> NeighbourCandidates(proposal.k, sided=across)
+        return near.pairs, near.report
 
 
 class _TallyFn(beam.CombineFn):
@@ -175,7 +176,7 @@ class _TallyFn(beam.CombineFn):
                 report = replace(found.get(at, BucketReport("")), source=kind, pairs=pairs)
                 reports.append({**asdict(report), **self._proposal.about(kind, report.keys)})
             else:
-                reports.append(self._proposal.near_report(kind, pairs))
+                reports.append(self._proposal.near_report(kind, pairs, found.get(at, {})))
         return Tally(counts.total(), reports)
 
 

@@ -1,10 +1,10 @@
-"""Nearest texts in Beam, by vectors and by shared rare shingles.
+"""Texts that share rare shingles, and token vectors of texts, in Beam.
 
-The pure counterparts are ``neighbours`` and ``lexical_neighbours`` of ``beam_sts.candidates.neighbours``. The
-sorted ids are cut into blocks, each block is compared with every block by the pure functions, and each text
-keeps its best neighbours over all blocks. So the result is exact and equal to that of one machine. The work
-is quadratic in the number of texts, and each block is copied once per block. A worker holds two blocks in
-memory.
+The pure counterparts are ``lexical_neighbours`` of ``beam_sts.candidates.neighbours`` and
+``static_embedding`` of ``beam_sts.candidates.vectors``. For the first, the sorted ids are cut into blocks,
+each block is compared with every block by the pure functions, and each text keeps its best neighbours over
+all blocks. So the result is exact and equal to that of one machine. Each block is copied once per block. A
+worker holds two blocks in memory.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from beam_sts.arrays import IntArray
 from beam_sts.candidates.beam_buckets import batch_texts
 from beam_sts.candidates.beam_join import TextsSize
 from beam_sts.candidates.beam_shingles import RangeCounts, ShingleFrequencies, whole_counts
+from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.keys import parse_shingle
-from beam_sts.candidates.neighbours import PLACE, Block, nearest_in_blocks, search_dense, whole_points
+from beam_sts.candidates.neighbours import PLACE, Block, nearest_in_blocks
 from beam_sts.candidates.tf_idf import WORK, TfIdf, nearest_rows
 from beam_sts.candidates.vectors import TokenVectors
-from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 
 BLOCK = 16_384
@@ -48,35 +48,6 @@ class _Kind(Protocol):
     def unpack(self, vectors: Sequence[bytes]) -> Any: ...
 
     def nearest(self, queries: Any, points: Any, count: int) -> tuple[IntArray, IntArray, IntArray]: ...
-
-
-class DensePoints:
-    """Dense vectors of whole numbers, packed as int16."""
-
-    @staticmethod
-    def pack(vectors: NDArray[np.floating]) -> list[bytes]:
-        """Pack n vectors, shape (n, dimensions). Zero vectors, which have no neighbours, become empty."""
-        points = whole_points(vectors).astype("<i2")
-        return [row.tobytes() if row.any() else b"" for row in points]
-
-    def unpack(self, vectors: Sequence[bytes]) -> NDArray[np.float32]:
-        """Unpack vectors into a float32 matrix, shape (n, dimensions)."""
-        lengths = {len(vector) for vector in vectors}
-        if len(lengths) > 1:
-            found = " and ".join(str(n // 2) for n in sorted(lengths))
-            raise UserError(f"vectors have {found} numbers. All must have the same length.")
-        return np.frombuffer(b"".join(vectors), "<i2").astype(np.float32).reshape(len(vectors), -1)
-
-    def nearest(
-        self, queries: NDArray[np.float32], points: NDArray[np.float32], count: int
-    ) -> tuple[IntArray, IntArray, IntArray]:
-        """The nearest points of each query."""
-        if queries.shape[1] != points.shape[1]:
-            raise UserError(
-                f"vectors have {queries.shape[1]} and {points.shape[1]} numbers. "
-                "All must have the same length."
-            )
-        return search_dense(queries, points, count)
 
 
 class SparsePoints:
@@ -122,7 +93,7 @@ class NearestCandidates(beam.PTransform):
     Args:
         source: the name of the source of these candidates.
         k: the number of neighbours of each text.
-        kind: the form of the vectors, ``DensePoints()`` or ``SparsePoints()``.
+        kind: the form of the vectors, ``SparsePoints()``.
         blocks: the number of blocks, see ``blocks_for``.
         sided: ids are ``(side, id)``, with side 0 or 1, and neighbours are searched on the other side only.
         asks: if there are sides, those whose texts get neighbours.
@@ -262,7 +233,7 @@ class _EmbedTokens(_Tokens):
     ) -> Iterator[tuple[Any, bytes]]:
         texts, frequency = total
         counts = self._tokens.counts(pa.array([text for _, text in batch], pa.large_string()))
-        vectors = DensePoints.pack(self._tokens.embed(counts, frequency, texts))
+        vectors = pack_points(self._tokens.embed(counts, frequency, texts))
         yield from zip((ident for ident, _ in batch), vectors, strict=True)
 
 

@@ -2,30 +2,35 @@
 
 ``lexical_neighbours`` ranks by tf-idf cosine over shingles. It finds texts that share little except something
 rare (such as a part number), below any MinHash threshold. ``neighbours`` ranks by an embedding, such as
-``static_embedding``, and finds paraphrases that share no shingle. Both compare block by block with
-:func:`nearest_in_blocks`. One machine processes the blocks in turn; Beam
-(``beam_sts.candidates.beam_nearest``) processes them in parallel.
+``static_embedding``, and finds paraphrases that share no shingle. It compares the members of cells
+(``beam_sts.candidates.cells``). One machine processes the cells in turn; Beam
+(``beam_sts.candidates.beam_neighbours``) processes them in parallel. ``beam_sts.candidates.beam_nearest`` is
+the counterpart of ``lexical_neighbours``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray, rank_in_group
+from beam_sts.arrays import IntArray, group_starts, rank_in_group
+from beam_sts.candidates.cells import (
+    CellRule,
+    Cells,
+    Sampled,
+    cells_report,
+    cut_cells,
+    draw_vectors,
+    split_crowded,
+)
+from beam_sts.candidates.dense import ROWS_AT_ONCE, nearest_points, step, whole_points
 from beam_sts.candidates.keys import parse_shingle
 from beam_sts.candidates.tf_idf import UNIT, WORK, TfIdf, nearest_rows, shingle_frequency
-from beam_sts.errors import UserError
-
-BLOCK = 50_000
-"""The number of vectors in a block on one machine."""
-
-_EXACT_FLOAT = 1 << 24
-_ROWS_AT_ONCE = 1024
 
 Found = tuple[IntArray, IntArray, IntArray]
 """Queries, one neighbour each, and their products; sorted by query, nearest first."""
@@ -34,11 +39,15 @@ Search = Callable[[Any, Any, int], Found]
 
 
 class Neighbours(NamedTuple):
-    """Distinct pairs a < b in ascending order, and the cosine of each: int64, int64, float32 of (pairs,)."""
+    """Distinct pairs a < b in ascending order, and the cosine of each: int64, int64, float32 of (pairs,).
+
+    ``report`` is of ``cells_report``; empty for ``lexical_neighbours``.
+    """
 
     a: IntArray
     b: IntArray
     cosine: NDArray[np.float32]
+    report: dict[str, int]
 
 
 def lexical_neighbours(
@@ -90,7 +99,7 @@ def lexical_neighbours(
     whole = Block(0, vectors, _sides(side, vectors.shape[0]))
     owner, code, product = nearest_in_blocks(whole, [whole], k, search, asks=() if side is None else asks)
     other = code & PLACE
-    return _as_pairs(owner, other, (product / (UNIT * UNIT)).astype(np.float32))
+    return _as_pairs(owner, other, (product / (UNIT * UNIT)).astype(np.float32), {})
 
 
 def neighbours(
@@ -100,13 +109,16 @@ def neighbours(
     least: float = -1.0,
     side: NDArray[np.integer] | None = None,
     asks: Sequence[int] = (0, 1),
-    block: int = BLOCK,
+    names: Callable[[IntArray], Sequence[Any]] = np.ndarray.tolist,
+    rule: CellRule | None = None,
 ) -> Neighbours:
-    """Pair each vector with the k nearest by cosine, by exact comparison of all vectors.
+    """Pair each vector with the k nearest by cosine among those that share a cell with it.
+
+    Up to 50,000 vectors are in one cell, so all are compared. With more, the report has an estimate of the
+    share of the exact result that is found (``recall_of``).
 
     Coordinates are rounded to whole numbers of about nine to eleven bits, so that neither threads nor machine
-    change the result. Among equals the lower number is chosen. The work is quadratic in the number of
-    vectors.
+    change the result. Among equals the lower number is chosen.
 
     Args:
         vectors: shape (n, dimensions); a row of zeros has no neighbours.
@@ -114,10 +126,11 @@ def neighbours(
         least: the lowest cosine of a pair.
         side: 0 or 1 for each vector, shape (n,). If given, neighbours are searched on the other side only.
         asks: if there are sides, those whose vectors get neighbours.
-        block: the number of vectors that are compared at once, to bound memory.
+        names: the ids of vectors, from their numbers. The members of a crowded cell are split by their ids.
+        rule: decides the number of cells.
 
     Returns:
-        The distinct pairs and their cosines.
+        The distinct pairs, their cosines, and a report of the search.
 
     Raises:
         UserError: a value is not finite.
@@ -126,89 +139,107 @@ def neighbours(
     >>> list(zip(near.a.tolist(), near.b.tolist()))
     [(0, 2), (1, 2)]
     """
-    points = whole_points(vectors)
-    real = np.flatnonzero(np.any(points != 0, axis=1))
-    starts = range(0, len(real), block)
-    rows = [real[start : start + block] for start in starts]
-    sides = _sides(side, len(vectors))
-    blocks = [Block(number, points[some], sides[some]) for number, some in enumerate(rows)]
-    found: list[Found] = []
-    for own in blocks:
-        owner, code, product = nearest_in_blocks(
-            own, blocks, k, search_dense, asks=() if side is None else asks
-        )
-        found.append((rows[own.number][owner], real[(code >> 32) * block + (code & PLACE)], product))
-    if not found:
-        return _as_pairs(*_NOTHING[:2], np.empty(0, np.float32))
-    owner, other, product = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    cosine = (product / _step(vectors.shape[1]) ** 2).astype(np.float32)
+    if k < 1:
+        raise ValueError(f"k {k} must be at least 1")
+    points, unit = whole_points(vectors), step(vectors.shape[1])
+    real = np.flatnonzero(points.any(axis=1))
+    of_real = _Points(
+        points if len(real) == len(points) else points[real],
+        _sides(side, len(points))[real],
+        () if side is None else tuple(asks),
+        lambda rows: names(real[rows]),
+    )
+    del vectors, points  # where the caller has given them up they take no memory during the search
+    best, report = _search_cells(of_real, k, rule or CellRule())
+    owner, column = np.nonzero(best != _NONE)
+    key = best[owner, column]
+    cosine = ((_LIFT - (key >> 32)) / unit**2).astype(np.float32)
     enough = cosine >= least
-    return _as_pairs(owner[enough], other[enough], cosine[enough])
+    return _as_pairs(real[owner[enough]], real[key[enough] & PLACE], cosine[enough], report)
 
 
-def whole_points(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Scale vectors to one length and round them to whole numbers whose products are exact in float32.
+class _Points(NamedTuple):
+    """Vectors of whole numbers, their sides, which of these ask (none: there are none), the ids of some."""
 
-    Args:
-        vectors: of shape (n, dimensions).
+    points: NDArray[np.int16]
+    side: NDArray[np.integer]
+    asks: tuple[int, ...]
+    names: Callable[[IntArray], Sequence[Any]]
 
-    Raises:
-        UserError: a value is not finite.
+    def block(self, rows: IntArray) -> Block:
+        """Some of them, to be compared."""
+        return Block(0, self.points[rows].astype(np.float32), self.side[rows])
+
+
+_NONE = np.iinfo(np.int64).max
+_LIFT = 1 << 30  # above every product
+
+
+def _search_cells(of: _Points, k: int, rule: CellRule) -> tuple[IntArray, dict[str, int]]:
+    """Keys of the k nearest of each vector, ``_NONE`` where there are fewer; and a report.
+
+    A key is (lift - product) << 32 | number, so keys sort the nearest first, the lower number among equals.
     """
-    length = np.linalg.norm(vectors, axis=1)
-    if not np.isfinite(length).all():
-        row = int(np.flatnonzero(~np.isfinite(length))[0])
-        raise UserError(f"embedding of row {row}: has a value that is not finite.")
-    unit = vectors / np.maximum(length, 1e-12)[:, None]
-    points: NDArray[np.float32] = np.rint(unit * _step(vectors.shape[1])).astype(np.float32)
-    return points
+    cells, sampled = _cut(of, k, rule)
+    joined = np.empty((len(of.points), cells.joined), np.int64)
+    for start in range(0, len(joined), ROWS_AT_ONCE):
+        joined[start : start + ROWS_AT_ONCE] = cells.of(of.points[start : start + ROWS_AT_ONCE])
+    members_of = dict(enumerate(np.bincount(joined.ravel(), minlength=cells.count).tolist()))
+    cells = replace(cells, parts=split_crowded(rule, len(of.points), members_of))
+    codes = cells.codes(joined, of.names).ravel()
+    del joined
+    order = np.argsort(codes, kind="stable")
+    starts = group_starts(codes[order])
+    del codes
+    best = np.full((len(of.points), k), _NONE)
+    for part in np.split(order, starts[1:]):
+        members = part // cells.joined  # ascending, since the sort is stable
+        block = of.block(members)
+        owner, place, product = nearest_in_blocks(block, [block], k, search_dense, asks=of.asks)
+        keys = np.full((len(members), k), _NONE)
+        keys[owner, rank_in_group(owner)] = (_LIFT - product) << 32 | members[place]
+        best[members] = _nearer(best[members], keys)
+    return best, cells_report(cells, members_of, sampled)
 
 
-def _step(dimensions: int) -> float:
-    return float(np.sqrt(_EXACT_FLOAT / max(dimensions, 1)) // 1 - 1)
+def _cut(of: _Points, k: int, rule: CellRule) -> tuple[Cells, Sampled]:
+    """The cells, before crowded ones are split, and the sample that they are judged by."""
+    sizes = dict(enumerate(np.bincount(of.side, minlength=2).tolist()))
+    masks = [np.zeros((2, 0), np.bool_)]
+    for start in range(0, len(of.points), ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
+        masks.append(np.stack(draw_vectors(rule, of.points[part], of.side[part], sizes)))
+    train, query = (np.flatnonzero(mask) for mask in np.concatenate(masks, axis=1))
+    query = query[np.unique(of.points[query], axis=0, return_index=True)[1]]
+    near = _nearest_of(of, query, k)
+    owner, column = np.nonzero(near != _NONE)
+    found = near[owner, column] & PLACE
+    sampled = Sampled(of.points[query], of.names(query), of.points[found], owner, of.names(found))
+    return cut_cells(rule, len(of.points), of.points[train], sampled), sampled
 
 
-def nearest_points(
-    queries: NDArray[np.float32], points: NDArray[np.float32], count: int
-) -> tuple[NDArray[np.float32], IntArray]:
-    """The ``count`` points with the largest product for each query. Among equals the lower index is first.
-
-    Args:
-        queries: from ``whole_points``, shape (q, dimensions).
-        points: shape (p, dimensions), p at least ``count``.
-        count: at least 1.
-
-    Returns:
-        The products and the indices of the points, each of shape (q, count), the largest product first.
-    """
-    products, places = [], []
-    for begin in range(0, len(queries), _ROWS_AT_ONCE):
-        product, place = _largest(queries[begin : begin + _ROWS_AT_ONCE] @ points.T, count)
-        products.append(product)
-        places.append(place)
-    return np.concatenate(products), np.concatenate(places)
+def _nearest_of(of: _Points, query: IntArray, k: int) -> IntArray:
+    """Keys of the k nearest of some vectors of side 0, among all."""
+    best = np.full((len(query), k + 1), _NONE)
+    if not len(query):
+        return best
+    queries = of.points[query].astype(np.float32)
+    others = np.flatnonzero(of.side == 1) if of.asks else np.arange(len(of.points))
+    for start in range(0, len(others), ROWS_AT_ONCE):
+        rows = others[start : start + ROWS_AT_ONCE]
+        count = min(k + 1, len(rows))
+        product, place = nearest_points(queries, of.points[rows].astype(np.float32), count)
+        keys = (_LIFT - product.astype(np.int64)) << 32 | rows[place]
+        best = _nearer(best, np.where(rows[place] == query[:, None], _NONE, keys))
+    return best[:, :k]
 
 
-def _largest(values: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], IntArray]:
-    """The ``count`` largest values of each row and their columns, in order; of equal ones the lower column.
-
-    The columns are split into groups. The ``count`` largest of the group maxima are values of the row, so
-    smaller values than the least of them cannot be among the ``count`` largest. Only the few others are
-    sorted.
-    """
-    rows, columns = values.shape
-    groups = min(columns, max(8 * count, columns // 32))
-    whole = columns // groups * groups
-    best = values[:, :whole].reshape(rows, -1, groups).max(axis=1)
-    rest = columns - whole
-    best[:, :rest] = np.maximum(best[:, :rest], values[:, whole:])
-    bound = np.partition(best, groups - count, axis=1)[:, groups - count]
-    row, place = np.divmod(np.flatnonzero(values >= bound[:, None]), columns)
-    value = values[row, place]
-    order = np.lexsort((place, -value, row))
-    starts = np.searchsorted(row, np.arange(rows))  # the rows are sorted before and after lexsort
-    chosen = order[starts[:, None] + np.arange(count)]
-    return value[chosen], place[chosen]
+def _nearer(one: IntArray, other: IntArray) -> IntArray:
+    """The lowest distinct keys of each row of two arrays, as many as ``one`` has columns."""
+    keys = np.sort(np.concatenate([one, other], axis=1), axis=1)
+    keys[:, 1:][keys[:, 1:] == keys[:, :-1]] = _NONE
+    keys.sort(axis=1)
+    return keys[:, : one.shape[1]]
 
 
 def search_dense(queries: NDArray[np.float32], points: NDArray[np.float32], count: int) -> Found:
@@ -216,7 +247,7 @@ def search_dense(queries: NDArray[np.float32], points: NDArray[np.float32], coun
     count = min(count, len(points))
     product, place = nearest_points(queries, points, count)
     owner = np.repeat(np.arange(len(queries)), count)
-    return owner, place.ravel().astype(np.int64), product.ravel().astype(np.int64)
+    return owner, place.ravel(), product.ravel().astype(np.int64)
 
 
 PLACE = (1 << 32) - 1
@@ -288,9 +319,11 @@ def _sides(side: NDArray[np.integer] | None, n: int) -> NDArray[np.integer]:
     return np.zeros(n, np.int8) if side is None else np.asarray(side)
 
 
-def _as_pairs(owner: IntArray, other: IntArray, cosine: NDArray[np.float32]) -> Neighbours:
+def _as_pairs(
+    owner: IntArray, other: IntArray, cosine: NDArray[np.float32], report: dict[str, int]
+) -> Neighbours:
     a, b = np.minimum(owner, other), np.maximum(owner, other)
     order = np.lexsort((-cosine, b, a))
     a, b, cosine = a[order], b[order], cosine[order]
     first = np.concatenate([[True], (np.diff(a) != 0) | (np.diff(b) != 0)])[: len(a)]
-    return Neighbours(a[first], b[first], cosine[first])
+    return Neighbours(a[first], b[first], cosine[first], report)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.buckets import CAP, bucket_pairs, union_pairs
+from beam_sts.candidates.cells import search_report
 from beam_sts.candidates.given import given_pairs
 from beam_sts.candidates.keys import Keys, MinHash, exact_keys
 from beam_sts.candidates.neighbours import lexical_neighbours, neighbours
@@ -85,9 +86,9 @@ class Proposal:
             return {"settings": str(self.minhash), "curve": curve}
         return {}
 
-    def near_report(self, kind: str, pairs: int) -> dict[str, Any]:
-        """The report of a search for nearest neighbours that found ``pairs`` pairs."""
-        return {"source": kind, "k": self.k, "pairs": pairs}
+    def near_report(self, kind: str, pairs: int, more: dict[str, int]) -> dict[str, Any]:
+        """The report of a search for nearest neighbours: ``pairs`` found, ``more`` counts of the search."""
+        return {"source": kind, "k": self.k, "pairs": pairs, **(search_report(more) if more else {})}
 
     @property
     def by_text(self) -> bool:
@@ -152,8 +153,9 @@ class Texts:
 
     ``side`` is 0 or 1 for each text, and ``blank`` marks texts that are not compared, both of shape (n,).
     ``against`` says whether there is another input. ``ids`` are the ids of all rows, and ``of_row`` the
-    numbers of their texts. ``blocks`` has the keys of each blocking expression, by text. ``vectors`` returns
-    the embedding of each text, if the input has embeddings.
+    numbers of their texts. ``blocks`` has the keys of each blocking expression, by text. ``names`` returns
+    the names that texts have in Beam, from their numbers. ``vectors`` returns the embedding of each text, if
+    the input has embeddings.
     """
 
     texts: pa.LargeStringArray
@@ -163,6 +165,7 @@ class Texts:
     ids: pa.ChunkedArray
     of_row: IntArray
     blocks: list[Keys]
+    names: Callable[[IntArray], list[Any]]
     vectors: Callable[[], NDArray[np.float32]] | None = None
 
 
@@ -221,10 +224,14 @@ def _found(
             if kind == "lexical":
                 near = lexical_neighbours(texts.slice(0, stop), proposal.k, side=side)
             else:
-                given = among.vectors
-                vectors = given()[:stop] if given else static_embedding(texts.slice(0, stop), checkpoint)
-                near = neighbours(vectors, proposal.k, side=side)
-            yield near.a, near.b, proposal.near_report(kind, len(near.a))
+                given, own = among.vectors, texts.slice(0, stop)
+                near = neighbours(
+                    given()[:stop] if given else static_embedding(own, checkpoint),
+                    proposal.k,
+                    side=side,
+                    names=among.names,
+                )
+            yield near.a, near.b, proposal.near_report(kind, len(near.a), near.report)
         return
     keys: Keys | Iterable[Keys]
     if kind == "block":

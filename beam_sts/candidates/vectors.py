@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,10 +132,22 @@ def static_embedding(texts: pa.Array | pa.ChunkedArray, checkpoint: Checkpoint) 
         token.
     """
     tokens = TokenVectors.of(checkpoint)
-    counts = [tokens.counts(part) for _, part in text_blocks(texts)]
-    frequency = sum((tokens.frequency(part) for part in counts), np.zeros(len(tokens.table), np.int64))
-    vectors = [tokens.embed(part, frequency, len(texts)) for part in counts]
-    return np.concatenate([np.empty((0, tokens.table.shape[1]), np.float32), *vectors])
+    frequency = np.zeros(len(tokens.table), np.int64)
+    vectors = np.empty((len(texts), tokens.table.shape[1]), np.float32)
+    with tempfile.TemporaryFile() as kept:  # what is in the texts takes more memory than their vectors
+        starts = []
+        for start, part in text_blocks(texts):
+            counts = tokens.counts(part)
+            frequency += tokens.frequency(counts)
+            starts.append((start, len(part)))
+            for array in (counts.data, counts.indices, counts.indptr):
+                np.save(kept, array)
+        kept.seek(0)
+        for start, size in starts:
+            arrays = tuple(np.load(kept) for _ in range(3))
+            counts = sparse.csr_matrix(arrays, (size, len(tokens.table)))
+            vectors[start : start + size] = tokens.embed(counts, frequency, len(texts))
+    return vectors
 
 
 def sentence_embedding(texts: pa.Array | pa.ChunkedArray, model: str) -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 import beam_sts
+from beam_sts.candidates.cells import search_report
 from beam_sts.candidates.rejects import REJECTED, write_rejected
 from beam_sts.candidates.source import SliceRows, Source
 from beam_sts.candidates.texts import check_text
@@ -312,6 +313,7 @@ def summarise(
         **more,
         **inputs,
         **counts,
+        "neighbours": {split: search_report(found) for split, found in counts["neighbours"].items()},
         "score_quantiles": quantiles(counts["score_histogram"]),
         "model": describe_model(job.checkpoint),
         "fingerprint": digest(job.fingerprint),
@@ -345,6 +347,10 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
             f"{summary['texts']:,} distinct ({summary['texts_repeated']:,} repeated, "
             f"{summary['texts_too_short']:,} too short, {summary['texts_too_long']:,} too long); "
             f"{'queries: ' if summary['queries'] else ''}{split['train']:,} train, {split['test']:,} test",
+        ),
+        *(
+            ("neighbours", f"{split}: {report['settings']}")
+            for split, report in summary.get("neighbours", {}).items()
         ),
         ("pairs", f"{summary['pairs']:,} scored, {sum(summary['pairs_failed'].values()):,} failed"),
         *failed,

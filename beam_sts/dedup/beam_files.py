@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from beam_sts.candidates.beam_join import shard_of, shards_for
-from beam_sts.candidates.beam_nearest import DensePoints
+from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.given import read_given
 from beam_sts.candidates.keys import block_values
 from beam_sts.candidates.propose import Proposal
@@ -156,7 +156,7 @@ class _ReadRows(beam.DoFn):
             for number, expression in enumerate(self._settings.proposal.blocks):
                 columns[f"block{number}"] = block_values(table, expression).to_pylist()
             if source.vector is not None:
-                columns["vector"] = DensePoints.pack(vector_matrix(table, source.vector, rows.numbers))
+                columns["vector"] = pack_points(vector_matrix(table, source.vector, rows.numbers))
             index = rows.data.slice.index
             for place, values in enumerate(zip(*columns.values(), strict=True)):
                 yield {**dict(zip(columns, values, strict=True)), "place": (index, place)}

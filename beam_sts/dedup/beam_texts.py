@@ -11,7 +11,7 @@ import numpy as np
 from apache_beam import pvalue
 from apache_beam.transforms.window import GlobalWindows
 
-from beam_sts.candidates.beam_nearest import DensePoints
+from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.keys import hash128
 from beam_sts.dedup.keep import NO_WORTH, KeepPolicy, Worth, highest_of, length_of, worth_of
 from beam_sts.errors import UserError
@@ -161,7 +161,7 @@ def _vector(value: Any, ident: Any, name: str) -> bytes:
         vector = np.empty((1, 0), np.float32)
     if vector.ndim != 2 or not vector.size or not np.isfinite(vector).all():
         raise UserError(f"id {ident!r}: has no vector of finite numbers in field {name!r}.")
-    return DensePoints.pack(vector)[0]
+    return pack_points(vector)[0]
 
 
 class DistinctTextCollections(NamedTuple):

@@ -283,8 +283,15 @@ class Corpus:
         of_nodes = None if vectors is None else partial(np.take, vectors, nodes.row, axis=0)
         texts = self.texts if self.own is None else self.own
         return Texts(
-            texts, nodes.side, nodes.blank, self.against, rows.ids[0], nodes.of_row, blocks, of_nodes
+            *(texts, nodes.side, nodes.blank, self.against, rows.ids[0], nodes.of_row, blocks),
+            self.names,
+            of_nodes,
         )
+
+    def names(self, texts: IntArray) -> list[tuple[int, Any]]:
+        """What texts are called in Beam: the side and the id of the first row."""
+        ids = self.rows.ids_of(self.nodes.row[texts]).to_pylist()
+        return list(zip(self.nodes.side[texts].tolist(), ids, strict=True))
 
     def first_ids(self, texts: IntArray) -> list[Any]:
         """The ids of the first rows of texts, in readable form."""

@@ -308,7 +308,7 @@ class BeamDedupSettings(DedupSettings):
         metavar="N",
     )
     blocks: int = setting(
-        1, "blocks of the search for neighbours; about one per 16,000 texts", whole(1), option=None
+        1, "blocks of the search by lexical; about one per 16,000 texts", whole(1), option=None
     )
     thresholds: Sequence[float] = setting(
         TABLE,

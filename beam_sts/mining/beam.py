@@ -15,7 +15,8 @@ from apache_beam.metrics import Metrics
 
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.beam_buckets import JoinTexts, MergeCandidates
-from beam_sts.candidates.beam_nearest import DensePoints, LexicalCandidates, NearestCandidates, StaticVectors
+from beam_sts.candidates.beam_nearest import LexicalCandidates, StaticVectors
+from beam_sts.candidates.beam_neighbours import NeighbourCandidates
 from beam_sts.candidates.keys import hash128, normalise
 from beam_sts.io.blank import is_blank
 from beam_sts.mining.core import (
@@ -146,12 +147,14 @@ class ProposedPairs(NamedTuple):
     """``pairs``: ``(name_a, name_b, (test, text_a), (test, text_b), origin)``.
 
     ``straddling``: one element for each pair that was dropped because its texts are in different splits; None
-    if queries are mined. ``texts``: ``(name, (test, text))`` of every distinct text.
+    if queries are mined. ``texts``: ``(name, (test, text))`` of every distinct text. ``searches``: ``(split,
+    report)`` of each search for neighbours; ``queries`` in place of the split if queries are mined.
     """
 
     pairs: beam.PCollection
     straddling: beam.PCollection | None
     texts: beam.PCollection
+    searches: beam.PCollection
 
 
 class ProposePairs(beam.PTransform):
@@ -182,7 +185,7 @@ class ProposePairs(beam.PTransform):
             | "Once" >> beam.Distinct()
             | "Adjacent" >> beam.Map(lambda pair: (pair, "adjacent"))
         )
-        parts = [adjacent]
+        parts, searches = [adjacent], []
         vectors = vectors_of(known, settings)
         split = known | "Split of" >> beam.MapTuple(lambda name, found: (name, found[1]))
         for number, label in enumerate(SPLITS):
@@ -193,8 +196,11 @@ class ProposePairs(beam.PTransform):
                     | f"Meet {label}" >> beam.CoGroupByKey()
                     | f"Vectors of {label}" >> beam.FlatMap(_of_split, bool(number))
                 )
-                nearest = NearestCandidates("neighbours", settings.neighbours, DensePoints(), self._blocks)
-                parts.append(own | f"Neighbours {label}" >> nearest)
+                nearest = own | f"Neighbours {label}" >> NeighbourCandidates(settings.neighbours)
+                parts.append(nearest.pairs)
+                searches.append(
+                    nearest.report | f"Search {label}" >> beam.Map(lambda found, of: (of, found), label)
+                )
             if settings.lexical:
                 texts = here | f"Texts {label}" >> beam.MapTuple(lambda name, found: (name, found[2]))
                 parts.append(texts | f"Lexical {label}" >> LexicalCandidates(settings.lexical, self._blocks))
@@ -208,7 +214,8 @@ class ProposePairs(beam.PTransform):
         texts = known | "Payload" >> beam.MapTuple(lambda name, found: (name, (found[1], found[2])))
         joined = {"pairs": pairs, "texts": texts} | "Join" >> JoinTexts()
         sorted_out = joined | "Within" >> beam.ParDo(_WithinSplit()).with_outputs("straddling", main="pairs")
-        return ProposedPairs(sorted_out["pairs"], sorted_out["straddling"], texts)
+        told = tuple(searches) | "Searches" >> beam.Flatten(pipeline=placed.pipeline)
+        return ProposedPairs(sorted_out["pairs"], sorted_out["straddling"], texts, told)
 
 
 def distinct_texts(placed: beam.PCollection) -> beam.PCollection:

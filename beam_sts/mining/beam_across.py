@@ -8,7 +8,8 @@ from typing import Any
 import apache_beam as beam
 
 from beam_sts.candidates.beam_buckets import JoinTexts, MergeCandidates
-from beam_sts.candidates.beam_nearest import DensePoints, LexicalCandidates, NearestCandidates
+from beam_sts.candidates.beam_nearest import LexicalCandidates
+from beam_sts.candidates.beam_neighbours import NeighbourCandidates
 from beam_sts.mining.beam import ProposedPairs, by_draw, distinct_texts, vectors_of
 from beam_sts.mining.core import (
     GIVEN,
@@ -42,13 +43,13 @@ class ProposeAcross(beam.PTransform):
         settings = self._settings
         known = distinct_texts(found["placed"])
         given = found["given"] | "Once" >> beam.Distinct()
+        searches = []
         parts = [given | "Given" >> beam.Map(lambda pair: (pair, GIVEN))]
         if settings.neighbours:
-            nearest = NearestCandidates(
-                "neighbours", settings.neighbours, DensePoints(), self._blocks, sided=True, asks=(0,)
-            )
             vectors = vectors_of(known, settings) | "Side of vectors" >> beam.MapTuple(_sided)
-            parts.append(vectors | "Neighbours" >> nearest | "Names" >> beam.MapTuple(_names))
+            near = vectors | "Neighbours" >> NeighbourCandidates(settings.neighbours, sided=True, asks=(0,))
+            parts.append(near.pairs | "Names" >> beam.MapTuple(_names))
+            searches.append(near.report | "Search" >> beam.Map(lambda found: ("queries", found)))
         if settings.lexical:
             texts = known | "Side of texts" >> beam.MapTuple(lambda name, one: _sided(name, one[2]))
             lexical = LexicalCandidates(settings.lexical, self._blocks, sided=True, asks=(0,))
@@ -59,7 +60,9 @@ class ProposeAcross(beam.PTransform):
             parts.append(grouped | "Random" >> beam.FlatMap(_random, settings, self._random_shards))
         pairs = tuple(parts) | "Merge" >> MergeCandidates(ORIGINS) | "Other" >> beam.Filter(_is_pair)
         texts = known | "Payload" >> beam.MapTuple(lambda name, one: (name, (one[1], one[2])))
-        return ProposedPairs({"pairs": pairs, "texts": texts} | "Join" >> JoinTexts(), None, texts)
+        joined = {"pairs": pairs, "texts": texts} | "Join" >> JoinTexts()
+        told = tuple(searches) | "Searches" >> beam.Flatten(pipeline=known.pipeline)
+        return ProposedPairs(joined, None, texts, told)
 
 
 def _sided(name: bytes, value: Any) -> tuple[tuple[int, bytes], Any]:

@@ -13,7 +13,7 @@ from apache_beam import pvalue
 from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray
-from beam_sts.candidates.beam_nearest import DensePoints
+from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.rejects import REJECTED, write_rejected
 from beam_sts.candidates.source import Source
 from beam_sts.io.ipc import dump_table, load_tables
@@ -159,6 +159,7 @@ class MineSlices(beam.PTransform):
             sampled,
             of_triplets,
             proposed.texts | "Texts" >> beam.Map(_count_text, run.settings.across),
+            proposed.searches | "Searches" >> beam.MapTuple(_count_search),
         ]
         if proposed.straddling is not None:
             straddling = beam.Map(lambda _: MineCounts(pairs_straddling=1))
@@ -193,7 +194,7 @@ class _Read(beam.DoFn):
             count = len(found.texts)
             vectors = [b""] * count
             if found.vectors is not None and count:
-                vectors = DensePoints.pack(found.vectors)
+                vectors = pack_points(found.vectors)
             names, documents = pack_names(found.name), pack_names(found.document)
             texts = found.texts.to_pylist()
             for at in range(count):
@@ -202,6 +203,10 @@ class _Read(beam.DoFn):
                 yield Placed(names[at], order, document, bool(found.test[at]), texts[at], vectors[at])
             for query, positive in found.given.tolist():
                 yield pvalue.TaggedOutput(GIVEN, (names[query], names[positive]))
+
+
+def _count_search(name: str, report: dict[str, int]) -> MineCounts:
+    return MineCounts(neighbours={name: report} if report["largest_cell"] > 1 else {})
 
 
 def _count_text(one: tuple[bytes, tuple[bool, str]], across: bool) -> MineCounts:

@@ -29,7 +29,8 @@ class MineCounts(Counts):
 
     ``queries`` are included in the texts; ``texts_by_split`` then counts queries only. ``places``:
     occurrences of texts, repeated ones included. ``shards``: number of pairs by shard. ``rows_written``: by
-    set and split. ``tokens``: the counts of ``TOKENS``, and ``length_histogram``.
+    set and split. ``tokens``: the counts of ``TOKENS``, and ``length_histogram``. ``neighbours``: the counts
+    of each search (``cells_report`` of ``beam_sts.candidates.cells``), by split, or of ``queries``.
     """
 
     rows_read: int = 0
@@ -51,6 +52,7 @@ class MineCounts(Counts):
     score_histogram: dict[str, int] = field(default_factory=dict)
     texts_by_split: dict[str, int] = field(default_factory=_splits)
     rows_written: dict[str, dict[str, int]] = field(default_factory=_sets)
+    neighbours: dict[str, dict[str, int]] = field(default_factory=dict)
     tokens: dict[str, Any] = field(default_factory=_tokens)
     shards: dict[str, int] = field(default_factory=dict)
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -30,6 +31,7 @@ from beam_sts.mining.core import (
     are_given,
     draw_sample,
     draws,
+    pack_names,
     random_pairs,
     random_partners,
     same_text,
@@ -65,13 +67,17 @@ Progress: TypeAlias = Callable[[int, Callable[[], int], str, Callable[[], str]],
 
 @dataclass(frozen=True)
 class MinedTexts:
-    """Candidate pairs in the order of their draws, shape (pairs,). ``straddling``: pairs dropped."""
+    """Candidate pairs in the order of their draws, shape (pairs,).
+
+    ``straddling``: pairs dropped. ``neighbours``: the counts of each search, as in ``MineCounts``.
+    """
 
     a: IntArray
     b: IntArray
     draw: NDArray[np.uint64]
     origin: pa.DictionaryArray
     straddling: int
+    neighbours: dict[str, dict[str, int]]
 
 
 def propose(
@@ -93,18 +99,23 @@ def propose(
             if settings.vectors == "static"
             else sentence_embedding(passages.texts, settings.vectors)
         )
+    searches = {}
     # Queries have partners in the whole corpus, other texts only in their split.
-    groups = [passages.test == test for test in (False, True)]
+    groups = dict(zip(SPLITS, (~passages.test, passages.test), strict=True))
     if settings.across:
-        groups = [np.ones(len(passages.name), bool)]
-    for numbers in map(np.flatnonzero, groups):
+        groups = {"queries": np.ones(len(passages.name), bool)}
+    for group, chosen in groups.items():
+        numbers = np.flatnonzero(chosen)
         if len(numbers) < 2:
             continue
         side = np.where(passages.anchor[numbers], 0, 1) if settings.across else None
         if settings.neighbours and vectors is not None:
             begin("neighbours")
-            near = neighbours(vectors[numbers], settings.neighbours, side=side, asks=(0,))
+            named = partial(_names_of, passages.name[numbers], side)
+            near = neighbours(vectors[numbers], settings.neighbours, side=side, asks=(0,), names=named)
             parts.append((numbers[near.a], numbers[near.b], "neighbours"))
+            if near.report["largest_cell"] > 1:
+                searches[group] = near.report
         if settings.lexical:
             begin("lexical")
             texts = passages.texts.take(pa.array(numbers))
@@ -124,7 +135,16 @@ def propose(
         a, b, origin = a[fits], b[fits], origin.filter(pa.array(fits))
     draw = draws([passages.name[a, 0], passages.name[b, 0]], settings.seed)
     order = np.lexsort((b, a, draw))
-    return MinedTexts(a[order], b[order], draw[order], origin.take(pa.array(order)), int(apart.sum()))
+    origin = origin.take(pa.array(order))
+    return MinedTexts(a[order], b[order], draw[order], origin, int(apart.sum()), searches)
+
+
+def _names_of(
+    names: NDArray[np.uint64], side: NDArray[np.integer] | None, rows: IntArray
+) -> list[bytes] | list[tuple[int, bytes]]:
+    """Texts as Beam names them: with their side, where queries have one."""
+    packed = pack_names(names[rows])
+    return packed if side is None else list(zip(side[rows].tolist(), packed, strict=True))
 
 
 def score_shards(
@@ -286,6 +306,7 @@ def mine_locally(
             split: int((passages.anchor & (passages.test == at)).sum()) for at, split in enumerate(SPLITS)
         },
         pairs_straddling=found.straddling,
+        neighbours=found.neighbours,
         pairs_reused=writer.reused,
         shards_damaged=writer.damaged,
         shards={str(at): int(in_shards[at]) for at in np.flatnonzero(in_shards)},

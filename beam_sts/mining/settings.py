@@ -232,8 +232,7 @@ class MinePairsSettings(ProposalSettings, RowSettings):
 
     blocks: int = setting(
         1,
-        "blocks in the nearest-neighbour comparison (beam_sts.candidates.beam_nearest): about one per 16,000 "
-        "texts",
+        "blocks of the search by lexical; about one per 16,000 texts",
         whole(1),
         option=None,
     )

@@ -77,6 +77,10 @@ def _rows(summary: Summary, examples: Examples) -> Section:
         "rows read": summary["rows_read"],
         "rows rejected": summary["rows_rejected"],
         "distinct texts, of the wanted length": summary["texts"],
+        **{
+            f"search for neighbours, {split}": report["settings"]
+            for split, report in summary.get("neighbours", {}).items()
+        },
     }
     origins = [
         Step(f"by {origin}".replace("+", " + ")[:60], count, "soft")

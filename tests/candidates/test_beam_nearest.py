@@ -10,21 +10,17 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from beam_sts.candidates.beam_join import TextsSize
 from beam_sts.candidates.beam_nearest import (
-    DensePoints,
     LexicalCandidates,
-    NearestCandidates,
     StaticVectors,
 )
 from beam_sts.candidates.beam_shingles import ShingleFrequencies, _SumRange, whole_counts
-from beam_sts.candidates.neighbours import lexical_neighbours, neighbours
+from beam_sts.candidates.dense import pack_points
+from beam_sts.candidates.neighbours import lexical_neighbours
 from beam_sts.candidates.tf_idf import shingle_frequency
 from beam_sts.candidates.vectors import static_embedding
 from beam_sts.models.checkpoint import load_checkpoint
 
 RNG = np.random.default_rng(5)
-VECTORS = np.round(RNG.standard_normal((70, 6)), 1)
-VECTORS[[3, 40]] = 0
-VECTORS[50:62] = VECTORS[10]  # more equal vectors than wanted neighbours
 TEXTS = [f"{RNG.choice(['red', 'old'])} {' '.join(RNG.integers(0, 30, 5).astype(str))}" for _ in range(60)]
 TEXTS += ["", "red 1 2 3 4 5", "RED 1 2 3 4  5"]
 SIDE = RNG.integers(0, 2, 70)
@@ -44,23 +40,6 @@ def run(build, wanted):
         assert_that(build(pipeline), equal_to(wanted))
 
 
-@pytest.mark.parametrize("sided", [False, True])
-@pytest.mark.parametrize("blocks", [1, 4])
-def test_vectors_have_the_neighbours_of_the_pure_twin(blocks, sided):
-    # Within a side, ids have the order of numbers, so ties are decided equally.
-    side = np.sort(SIDE) if sided else None
-    ids = names(len(VECTORS), side)
-    wanted = expected(neighbours(VECTORS, 3, side=side), ids, "neighbours")
-    assert len(wanted) > 60
-
-    def build(pipeline):
-        vectors = list(zip(ids, DensePoints.pack(VECTORS), strict=True))[::-1]
-        nearest = NearestCandidates("neighbours", 3, DensePoints(), blocks, sided=sided)
-        return pipeline | beam.Create(vectors) | nearest
-
-    run(build, wanted)
-
-
 @pytest.mark.parametrize(("blocks", "sided"), [(1, False), (3, False), (3, True)])
 def test_texts_have_the_lexical_neighbours_of_the_pure_twin(blocks, sided):
     side = np.sort(SIDE[: len(TEXTS)]) if sided else None
@@ -76,7 +55,7 @@ def test_texts_have_the_lexical_neighbours_of_the_pure_twin(blocks, sided):
 
 
 def test_static_vectors_are_those_of_the_pure_twin():
-    vectors = DensePoints.pack(static_embedding(pa.array(TEXTS), load_checkpoint("beam-sts-nano")))
+    vectors = pack_points(static_embedding(pa.array(TEXTS), load_checkpoint("beam-sts-nano")))
     assert vectors.count(b"") == 1  # the empty text
 
     def build(pipeline):
@@ -84,10 +63,6 @@ def test_static_vectors_are_those_of_the_pure_twin():
         return texts | StaticVectors("beam-sts-nano")
 
     run(build, list(enumerate(vectors)))
-
-
-def test_no_vector_has_no_neighbour():
-    run(lambda p: p | beam.Create([("a", b"")]) | NearestCandidates("n", 2, DensePoints(), 2), [])
 
 
 def test_shingles_are_counted_as_by_the_pure_twin_whatever_the_bundles():

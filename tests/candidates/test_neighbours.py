@@ -96,18 +96,6 @@ def test_ties_go_to_the_lower_number_and_zeros_have_no_neighbours():
     ]
 
 
-@pytest.mark.parametrize("sided", [False, True])
-@settings(deadline=None)
-@given(seed=st.integers(0, 2**32), n=st.integers(0, 60), k=st.integers(1, 5), block=st.integers(1, 70))
-def test_blocks_of_any_size_give_the_same(sided, seed, n, k, block):
-    rng = np.random.default_rng(seed)
-    vectors = rng.integers(-2, 3, (n, 3)).astype(float)  # many ties, some rows of zeros
-    side = rng.integers(0, 2, n) if sided else None
-    whole, parts = neighbours(vectors, k, side=side), neighbours(vectors, k, side=side, block=block)
-    for one, other in zip(whole, parts, strict=True):
-        assert one.tolist() == other.tolist()
-
-
 def test_not_finite_vectors_are_refused():
     with pytest.raises(UserError, match="row 1"):
         neighbours(np.array([[1.0], [np.nan]]), 1)
