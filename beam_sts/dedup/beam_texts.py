@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.keys import hash128
+from beam_sts.candidates.texts import JOINED
 from beam_sts.dedup.keep import NO_WORTH, KeepPolicy, Worth, highest_of, length_of, worth_of
 from beam_sts.errors import UserError
 from beam_sts.io.blank import is_blank
@@ -21,6 +22,7 @@ from beam_sts.pairs.beam_elements import (
     field,
     fields_of,
     identifier,
+    row_fields,
     text_fault,
 )
 from beam_sts.types import Rejected, plain
@@ -56,7 +58,9 @@ class Fields:
         Raises:
             UserError: a field is missing. The message names it.
         """
-        needed = [("id", self.id), ("text", self.text), ("vector", self.vector)]
+        there = [name for name, _ in row_fields(kind)]
+        needed = [("id", self.id), *(("text", name) for name in _text_fields(there, self.text))]
+        needed += [("vector", self.vector)]
         needed += [("keep highest:", highest_of(self.keep)), *(("block:", name) for name in self.blocks)]
         check_schema_fields(kind, needed)
 
@@ -95,7 +99,7 @@ class ReadRows(beam.DoFn):
     def process(self, element: Any) -> Iterator[Any]:
         """See ``beam.DoFn``."""
         names, fields = self._fields, fields_of(element, "DeduplicateTexts")
-        ident, text = plain(field(fields, names.id)), field(fields, names.text)
+        ident, text = plain(field(fields, names.id)), _text(fields, names.text)
         fault = self._fault(ident, text)
         if fault:
             yield pvalue.TaggedOutput("rejected", Rejected(element, fault))
@@ -142,6 +146,32 @@ class ReadRows(beam.DoFn):
         if kind:
             self._one_kind("value", what, kind)
         return worth
+
+
+def _text_fields(there: Collection[str], text: str) -> list[str]:
+    """The fields of an element whose values make its text, as ``text_columns`` has columns."""
+    return [text] if text in there else [name.strip() for name in text.split(",")]
+
+
+def _text(fields: dict[str, Any], text: str) -> Any:
+    r"""The text of an element, or a value that is not a text.
+
+    The values of several fields are put one per line; nulls are left out, and whole numbers are allowed.
+
+    >>> _text({"name": "Ann", "zip": 7, "street": None}, "name, zip,street")
+    'Ann\n7'
+    """
+    names = _text_fields(fields, text)
+    if len(names) == 1:
+        return field(fields, names[0])
+    parts: list[str] = []
+    for value in (plain(field(fields, name)) for name in names):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if value is None or whole or not text_fault(value):
+            parts += [] if value is None else [str(value)]
+        else:
+            return value
+    return JOINED.join(parts) if parts else None
 
 
 def _block(value: Any, ident: Any, name: str) -> bytes | None:

@@ -296,7 +296,7 @@ class BeamDedupSettings(DedupSettings):
     """The settings of ``DeduplicateTexts``, whose elements have fields and no order."""
 
     id: str = setting("id", "field of distinct ids: all integers, all texts or all bytes", name)
-    text: str = setting("text", "field of the texts", name)
+    text: str = setting("text", "field of the texts; several, joined by commas", name)
     candidates: Sequence[str] = like(DedupSettings, "candidates", ("exact", "minhash"), rule=check_sources)
     max_pairs: int | None = like(DedupSettings, "max_pairs", None)
     report_examples: int = like(DedupSettings, "report_examples", 0)

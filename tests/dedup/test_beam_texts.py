@@ -1,7 +1,10 @@
 """Rows of equal text, however many."""
 
+import apache_beam as beam
 import pytest
+from apache_beam.testing.util import assert_that, equal_to
 
+from beam_sts import DeduplicateTexts, UserError
 from beam_sts.dedup import beam_texts as nodes
 from beam_sts.dedup.beam_texts import Fields, ReadRows
 
@@ -10,6 +13,43 @@ def rows(texts, side=0):
     """((side, id), Row) of texts, their numbers as ids."""
     read = ReadRows(Fields("id", "text", "first"), side)
     return [row for at, text in enumerate(texts) for row in read.process({"id": at, "text": text})]
+
+
+def test_the_text_of_several_fields_has_a_line_for_each():
+    read = ReadRows(Fields("id", "name, zip,street", "first"))
+    elements = [
+        {"id": 1, "name": "Ann", "zip": 7, "street": None},
+        {"id": 2, "name": None, "zip": None, "street": None},
+        {"id": 3, "name": "Bob", "zip": 1.5, "street": "Old Road"},
+        {"id": 4, "name": "Bob", "zip": True, "street": "Old Road"},
+        {"id": 5, "name, zip,street": "whole", "name": "x", "zip": 1, "street": "y"},
+    ]
+    found = [one for element in elements for one in read.process(element)]
+    texts = [one[1].text for one in found if isinstance(one, tuple)]
+    reasons = [one.value.reason for one in found if not isinstance(one, tuple)]
+    assert texts == ["Ann\n7", "whole"]
+    named = "in field 'name, zip,street'"
+    assert reasons == [f"null {named}", f"float, not a text, {named}", f"bool, not a text, {named}"]
+
+
+@pytest.mark.parametrize("element", [dict, lambda **fields: beam.Row(**fields)], ids=["dicts", "rows"])
+def test_the_transform_takes_several_fields(element):
+    rows = [
+        element(id=1, name="Ann Smith of the mill", address="1 Old Road, Ulm"),
+        element(id=2, name="Ann Smith of the mill", address="1 Old Road, Ulm"),
+        element(id=3, name="Ann Smith of the mill", address="77 High Street, Pau"),
+    ]
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        done = pipeline | beam.Create(rows) | DeduplicateTexts(text="name,address", candidates=["exact"])
+        removed = done.removed | beam.Map(lambda row: row["id"] if isinstance(row, dict) else row.id)
+        assert_that(removed, equal_to([2]))
+
+
+def test_a_field_among_several_that_there_is_not_is_named():
+    rows = [beam.Row(id=1, name="a")]
+    pipeline = beam.Pipeline("FnApiRunner")
+    with pytest.raises(UserError, match="adress"):
+        _ = pipeline | beam.Create(rows) | DeduplicateTexts(text="name,adress")
 
 
 def sent(texts, **settings):
