@@ -59,7 +59,8 @@ class Fields:
             UserError: a field is missing. The message names it.
         """
         there = [name for name, _ in row_fields(kind)]
-        needed = [("id", self.id), *(("text", name) for name in _text_fields(there, self.text))]
+        needed: list[tuple[str, str | None]] = [("id", self.id)]
+        needed += [("text", name) for name in _text_fields(there, self.text)]
         needed += [("vector", self.vector)]
         needed += [("keep highest:", highest_of(self.keep)), *(("block:", name) for name in self.blocks)]
         check_schema_fields(kind, needed)
