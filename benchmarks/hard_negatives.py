@@ -1,11 +1,11 @@
-"""Hard negatives beside sentence-transformers' ``mine_hard_negatives``: the same rows, and the memory.
+"""Hard negatives compared with sentence-transformers' ``mine_hard_negatives``: equal rows, and memory.
 
     python -m benchmarks.hard_negatives --data DIR
 
 Queries are sentences of open books, their positives the first 70% of their words, the corpus other sentences
-of the books. Both sides take the same bi-encoder (the token table of an embedded model, as a StaticEmbedding)
-and the same cross-encoder, and find among each query's nearest texts the negatives of one rule. Each side
-runs in a process of its own; its peak memory is the system's figure for it.
+of the books. Both sides use the same bi-encoder (the token table of an embedded model, as a StaticEmbedding),
+the same cross-encoder and the same rule for negatives among each query's nearest texts. Each side runs in a
+separate process, whose peak memory the system reports.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MODEL = "beam-sts-nano"
 
 
 def write_inputs(data: Path, folder: Path, queries: int, texts: int) -> None:
-    """Queries with positives, and a corpus, each text once."""
+    """Write queries with positives, and a corpus of distinct texts."""
     columns = ["text", "doc_id", "sent_idx", "source"]
     table = pq.read_table(data / "sentences" / "open_sentences.parquet", columns=columns)
     books = table.filter(pa.compute.equal(table["source"].cast(pa.string()), "openstax_textbooks"))
@@ -79,7 +79,7 @@ def theirs(folder: Path, range_max: int) -> None:
 
 
 def ours(folder: Path, range_max: int, vectors: bool) -> None:
-    """Mine with ``beam-sts mine``; ``vectors``: by the bi-encoder's, from a column."""
+    """Mine with ``beam-sts mine``; with ``vectors``, by the bi-encoder's vectors from a column."""
     from beam_sts.cli.mine import main
 
     of = "vectors" if vectors else "queries"
@@ -102,7 +102,7 @@ def ours(folder: Path, range_max: int, vectors: bool) -> None:
 
 
 def write_vectors(folder: Path) -> None:
-    """The inputs again with the bi-encoder's vectors; positives are in the corpus, so that they have one."""
+    """Write the inputs with the bi-encoder's vectors; the corpus includes the positives, for theirs."""
     model = encoder()
     pairs, corpus = pq.read_table(folder / "queries.parquet"), pq.read_table(folder / "corpus.parquet")
     texts = corpus["text"].to_pylist() + pairs["positive"].to_pylist()
@@ -117,7 +117,7 @@ def write_vectors(folder: Path) -> None:
 
 
 def process(*arguments: str) -> dict[str, float]:
-    """Peak memory in MiB and seconds of a command of this module, in a process of its own."""
+    """Peak memory in MiB and seconds of a command of this module, in a separate process."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.hard_negatives", *arguments], check=True, stdout=subprocess.PIPE
     )

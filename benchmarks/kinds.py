@@ -1,15 +1,14 @@
-"""Corpora of several kinds of text, made of what lies on a machine, as tables of `id` and `text`.
+"""Corpora of several kinds of text from files on a machine, as tables of `id` and `text`.
 
-    python -m benchmarks.kinds DIR posts THREADS      # posts of newsgroups: threads in Markdown
-    python -m benchmarks.kinds DIR licences           # /usr/share/doc/*/copyright, site-packages' licences
-    python -m benchmarks.kinds DIR functions FOLDER   # of Python files, of 4 lines or more
-    python -m benchmarks.kinds DIR pages FOLDER ...   # HTML without mark-up, navigation included
-    python -m benchmarks.kinds DIR descriptions DATA  # of Debian's packages
-    python -m benchmarks.kinds DIR sentences DATA     # open sentences
-    python -m benchmarks.kinds DIR news DATA          # articles
+    python -m benchmarks.kinds DIR posts THREADS      # posts of newsgroups: threads in Markdown python -m
+    benchmarks.kinds DIR licences           # /usr/share/doc/*/copyright, site-packages' licences python -m
+    benchmarks.kinds DIR functions FOLDER   # of Python files, at least 4 lines long python -m
+    benchmarks.kinds DIR pages FOLDER ...   # HTML without mark-up, navigation included python -m
+    benchmarks.kinds DIR descriptions DATA  # descriptions of Debian's packages python -m benchmarks.kinds DIR
+    sentences DATA     # open sentences python -m benchmarks.kinds DIR news DATA          # articles
 
-One Parquet file of each is written to DIR. Of much, a part is drawn: whole files, threads or neighbours, so
-that near-duplicates stay together.
+One Parquet file per kind is written to DIR. Of large sources a random part is used, of whole files, threads
+or neighbouring rows, so that near-duplicates remain together.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 Texts = Iterator[tuple[str, str]]
-"""Ids and texts."""
+"""Pairs of an id and a text."""
 MOST = 20_000
 _POST = re.compile(r"^#+ .*?^- \*\*Message-ID:\*\* `(.*?)`.*?^(`{3,})\n(.*?)^\2$", re.MULTILINE | re.DOTALL)
 _SKIPPED = {"script", "style", "head", "noscript", "svg"}
@@ -92,7 +91,7 @@ class _Text(HTMLParser):
 
 
 def page_text(html: str) -> str:
-    """What a page shows, line by line."""
+    """The visible text of a page, line by line."""
     reader = _Text()
     reader.feed(html)
     lines = (" ".join(line.split()) for line in "".join(reader.parts).splitlines())
@@ -134,7 +133,7 @@ KINDS: dict[str, Callable[..., Texts]] = {
 
 
 def write(folder: Path, kind: str, args: Sequence[str]) -> int:
-    """Write a corpus; its number of texts. Ids that occur again are left out."""
+    """Write a corpus without repeated ids, and return its number of texts."""
     most = 100_000 if kind == "sentences" else MOST
     rows: dict[str, str] = {}
     for name, text in KINDS[kind](*args):

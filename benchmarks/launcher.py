@@ -1,10 +1,10 @@
-"""What the launching process takes for a job of many slices: to plan, submit, resume and sum up.
+"""The time and memory of the launching process for a job of many slices: plan, submit, resume, sum up.
 
     python -m benchmarks.launcher --slices 50000
 
-The input is simulated: one Parquet file of ``--rows`` rows under many names (hard links), each a slice. So is
-the output, what workers would have committed: a small shard and a record of the usual size for each. The file
-system is the local disk; a store answers more slowly, and is read by 16 threads.
+The input is simulated: one Parquet file of ``--rows`` rows under many names (hard links), each a slice. The
+workers' output is simulated too: a small shard and a record of the usual size for each slice. The file system
+is the local disk; a store is slower, and is read by 16 threads.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from beam_sts.pairs.beam_files import ScoreSlices
 
 
 def make_input(folder: Path, slices: int, rows: int) -> None:
-    """One file of equal pairs, under so many names."""
+    """Write one file of equal pairs, with ``slices`` names."""
     folder.mkdir()
     first = folder / "part-000000.parquet"
     text = pa.array(["a text"] * rows).dictionary_encode()
@@ -45,7 +45,7 @@ def make_input(folder: Path, slices: int, rows: int) -> None:
 
 
 def record_of(rows: int, number: int) -> dict[str, Any]:
-    """Counts as of a slice of real pairs, with histograms of a hundred and of twenty bins."""
+    """Counts like those of a slice of real pairs, with histograms of a hundred and of twenty bins."""
     return {
         "rows_read": rows,
         "rows_scored": rows,
@@ -60,7 +60,7 @@ def record_of(rows: int, number: int) -> dict[str, Any]:
 
 
 def timed(name: str, action: Callable[[], Any]) -> Any:
-    """Do something, and print what it took."""
+    """Run an action, and print its time and memory."""
     start = time.perf_counter()
     result = action()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -69,7 +69,7 @@ def timed(name: str, action: Callable[[], Any]) -> Any:
 
 
 def submitted(job: Any) -> int:
-    """Bytes of the job graph."""
+    """Size of the job graph in bytes."""
     pipeline = beam.Pipeline()
     model = job.checkpoint.name
     _ = pipeline | "Units" >> beam.Create(job.plan.units, reshuffle=False) | ScoreSlices(model, job.settings)

@@ -1,10 +1,10 @@
-"""Removals of a corpus, drawn at random, with what the two texts differ in: to be read by people.
+"""Random removals of a corpus, with the differences of the two texts, for review by people.
 
     python -m benchmarks.removals CORPUS.parquet [--draw 40] [--seed 1] [--below 0.95] [--threshold 0.8] ...
 
-`CORPUS.parquet` has the columns `id` and `text`, as `benchmarks.kinds` writes them. Options after those named
-here go to deduplication. Removals that differ from their survivor in white space or case alone are not drawn.
-Words of the removed row alone are shown as `[-words-]`, of the row that is kept as `{+words+}`.
+`CORPUS.parquet` has the columns `id` and `text`, as `benchmarks.kinds` writes them. Other options are passed
+to deduplication. Removals that differ from their survivor only in white space or case are not drawn. Words
+only in the removed row are shown as `[-words-]`, words only in the survivor as `{+words+}`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from beam_sts.dedup.facts.align import align
 from beam_sts.dedup.library import deduplicate
 
 _CONTEXT = 5
-_SHOWN = 60  # words of a difference
+_SHOWN = 60  # limit of the words of a difference
 _PIECES = re.compile(r"\s+|\w+|[^\w\s]")
 
 
 def difference(one: str, two: str) -> str:
-    """Where two texts differ, with a few words around.
+    """The differences of two texts, with a few words around them.
 
     >>> difference("It rained all day.", "It snowed all day.")
     'It [-rained-]{+snowed+} all day .'
@@ -56,7 +56,7 @@ def _cut(words: list[str]) -> str:
 def drawn(
     corpus: Path, count: int, seed: int, below: float = 2.0, **settings: Any
 ) -> tuple[int, list[dict[str, Any]]]:
-    """Removals of rows that differ in more than white space and case: how many, and some of them."""
+    """The number of removals that differ in more than white space and case, and a sample of them."""
     table = pq.read_table(corpus)
     texts = dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
     result = deduplicate(table, text="text", id="id", **settings)

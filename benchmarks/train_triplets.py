@@ -1,11 +1,11 @@
-"""A short training on mined triplets against one on random negatives, with sentence-transformers.
+"""Compares a short training on mined triplets with one on random negatives, by sentence-transformers.
 
     python -m benchmarks.train_triplets --data DIR
 
 Triplets are mined from open sentences. The second set has the same anchors and positives, and random texts of
 the same split as negatives. From each a small bi-encoder (the token table of an embedded model, as a
-StaticEmbedding) is trained with the same steps, once per seed. Measured on data held out from both: Spearman
-correlation with people's scores of STS Benchmark (dev was used for the choices, test for the figure).
+StaticEmbedding) is trained with the same steps, once per seed. The measure is the Spearman correlation with
+the gold scores of STS Benchmark, which neither training uses (dev for choices, test for the figure).
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ def sentences(data: Path, count: int) -> list[str]:
 
 
 def mined_triplets(texts: list[str]) -> list[dict[str, str]]:
-    """``triplet-hard`` of both splits, up to three negatives of an anchor."""
+    """The rows of ``triplet-hard``, with up to three negatives per anchor."""
     mined = mine(texts, neighbours=8, lexical=2, positive=0.75, num_negatives=3, test_share=0, threads=1)
     found: list[dict[str, str]] = mined.rows("triplet-hard", "train")
     return found
 
 
 def with_random_negatives(rows: list[dict[str, str]], texts: list[str], seed: int) -> list[dict[str, str]]:
-    """The same anchors and positives with random texts."""
+    """The same anchors and positives with random negatives."""
     rng = random.Random(seed)
     return [{**row, "negative": rng.choice(texts)} for row in rows]
 
 
 def trained(rows: list[dict[str, str]], seed: int, epochs: int, folder: str) -> Any:
-    """The bi-encoder after a training."""
+    """The bi-encoder after training on the rows."""
     from datasets import Dataset
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.losses import MultipleNegativesRankingLoss
@@ -77,7 +77,7 @@ def trained(rows: list[dict[str, str]], seed: int, epochs: int, folder: str) -> 
 
 
 def spearman(model: Any, pairs: pa.Table) -> float:
-    """Rank correlation of the cosines with people's scores."""
+    """Rank correlation of the cosines with gold scores."""
     from scipy.stats import spearmanr
 
     one, two = (

@@ -1,6 +1,6 @@
 """Check the language: words to avoid; in documents also long sentences and the advice of proselint.
 
-    python -m scripts.prose                # README, CHANGELOG, docs, and texts in the package's code
+    python -m scripts.prose                # README, CHANGELOG, docs, and the code of all folders
     python -m scripts.prose docs/dedup.md  # some files
 
 ``prose_words.json`` lists the words: a pattern, and what to write instead. Their sources are Google's
@@ -37,15 +37,19 @@ _CODE = re.compile(
     re.S | re.M,
 )
 _ITEM = r"^ *(?:[-*:]|\d+\.) "
+_FOLDERS = ("beam_sts", "pipelines", "scripts", "benchmarks", "examples", "tests")
 _OFF = ("typography", "weasel_words", "dates_times", "lexical_illusions", "restricted", "annotations")
 """Checks of proselint that do not apply: quotation marks, years, repetitions across removed code."""
-_DATA = ("beam_sts/training/", "beam_sts/dedup/facts/", "beam_sts/evaluation/words.py", "scripts/prose.py")
-"""Code whose strings are word lists for training or comparison."""
+_DATA = (
+    *("beam_sts/training/", "beam_sts/dedup/facts/", "beam_sts/evaluation/words.py", "scripts/prose.py"),
+    *("benchmarks/", "tests/"),
+)
+"""Code whose strings are data, such as word lists, and not checked."""
 
 
 def files() -> list[Path]:
     """Returns the documents and modules to check."""
-    code = [path for folder in ("beam_sts", "pipelines", "scripts") for path in (ROOT / folder).rglob("*.py")]
+    code = [path for folder in _FOLDERS for path in (ROOT / folder).rglob("*.py")]
     return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted(code)]
 
 

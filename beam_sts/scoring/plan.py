@@ -10,7 +10,7 @@ MAX_WASTE = 0.04
 # The budget of most backends on a CPU: its activations fit the cache.
 TOKEN_BUDGET = 4096
 MACRO_BATCH = 8192
-"""Distinct pairs that are tokenised and sorted by length together, if nothing else is asked."""
+"""Default number of distinct pairs that are tokenised and sorted by length together."""
 
 
 def longest_first(len_a: IntArray, len_b: IntArray, budget: int) -> tuple[IntArray, IntArray]:

@@ -112,7 +112,7 @@ class PairScorer:
             "allow_pickle": allow_pickle,
             "trust_remote_code": trust_remote_code,
         }
-        made(ScorerSettings, "PairScorer", self._settings)  # raises where one is wrong
+        made(ScorerSettings, "PairScorer", self._settings)  # raises if one is invalid
         self._fingerprint: str | None = None
         self._load()
 

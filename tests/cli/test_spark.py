@@ -51,7 +51,7 @@ def executor_logs(cluster):
 
 
 def drivers():
-    """Process numbers of the job servers that this process has started: each is the driver of a job."""
+    """Process ids of the job servers that this process has started; each is the driver of a job."""
     children = [file.read_text().split() for file in Path("/proc/self/task").glob("*/children")]
     return [
         int(child)
@@ -66,7 +66,7 @@ VICTIMS = {
     "the workers killed, run again": lambda cluster: list(filter(engines.connected, cluster.workers())),
     "the driver killed, run again": lambda _: drivers(),
 }
-"""What is killed; the command fails where it is to be run again."""
+"""The processes to kill; with "run again" the command fails and is run again."""
 
 
 @pytest.fixture(scope="module")
@@ -135,9 +135,9 @@ def test_a_cluster_gives_the_reference(verb, cluster, request, tmp_path):
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_a_killed_process_loses_nothing(victim, verb, cluster, request, tmp_path):
-    """An executor is replaced, and its work is done again.
+    """An executor is replaced, and its work is repeated.
 
-    It keeps a dead Python worker for its next tasks, so that all tries of a task fail at once.
+    An executor keeps a dead Python worker for its next tasks, so all attempts of a task fail at once.
     """
     run, source, reference, check, same = VERBS[verb]
     source = request.getfixturevalue(source)
@@ -145,7 +145,7 @@ def test_a_killed_process_loses_nothing(victim, verb, cluster, request, tmp_path
     with killing(VICTIMS[victim], cluster, tmp_path / "out"):
         run(source, tmp_path / "out", *cluster.options, status=int(again))
     if again:
-        # In a process of its own, as a user does: in this one Beam would look for its earlier job server.
+        # In a separate process, as a user does, because in this one Beam would use its earlier job server.
         code = f"import sys; from tests.cli.test_spark import VERBS; VERBS[{verb!r}][0](*sys.argv[1:])"
         command = [sys.executable, "-c", code, source, tmp_path / "out", *cluster.options]
         subprocess.run(command, cwd=engines.ROOT, check=True, timeout=900)

@@ -260,7 +260,7 @@ PYTHON = "Error from a worker: Traceback (most recent call last):\n  File \"x.py
     ("text", "line", "fault"), [(LOST, LOST, False), (PYTHON, "KeyError: 'y'", True)], ids=["lost", "raised"]
 )
 def test_an_error_of_a_job_server_is_told_in_its_one_line(text, line, fault, capfd):
-    """Its text has a stack of Java after it, and Beam logs it too."""
+    """The error's text has a Java stack trace after it, and Beam logs it too."""
 
     def run():
         logging.getLogger("beam_sts.test").error("%s", text + STACK)

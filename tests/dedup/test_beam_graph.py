@@ -1,4 +1,4 @@
-"""How many shuffles a job has: each is a barrier, and moves what passes it between machines."""
+"""The number of shuffles of a job. A shuffle is a barrier, and moves its elements between machines."""
 
 import apache_beam as beam
 import pyarrow as pa
@@ -19,7 +19,7 @@ def shuffles(pipeline):
 
 @pytest.fixture
 def jobs(monkeypatch):
-    """The shuffles of each job that is run."""
+    """The shuffles of each job that runs."""
     counts, run = [], beam.Pipeline.run
 
     def counted(self, *args, **more):

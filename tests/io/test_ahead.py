@@ -1,4 +1,4 @@
-"""Many reads side by side."""
+"""Parallel reads."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Queries against a corpus, and sentence-transformers' ``mine_hard_negatives`` on the same data and model."""
+"""Mining by queries compared with sentence-transformers' ``mine_hard_negatives``: equal rows."""
 
 import numpy as np
 import pyarrow as pa
@@ -92,7 +92,7 @@ def test_the_rows_are_those_of_mine_hard_negatives(encoder, form, rule):
         for rows in (ours.to_pylist(), theirs.to_list())
     )
     assert len(theirs) > 10
-    if form == "labeled-pair":  # theirs has the positives of queries without negatives too
+    if form == "labeled-pair":  # theirs includes the positives of queries without negatives
         with_negatives = {anchor for anchor, _, label in theirs if not label}
         theirs = [row for row in theirs if row[0] in with_negatives]
     assert sorted(ours) == sorted(theirs)

@@ -1,4 +1,4 @@
-"""Queries against a corpus: the command on one machine and by a runner, and the call in memory."""
+"""Queries against a corpus: the command on one machine and by a runner, and the library call."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ CORPUS = [f"The {animal} slept {place} all day." for animal in ANIMALS for place
 CORPUS += ["Stocks fell sharply on Monday.", "THE CAT  slept on the mat all day.", " ", None]
 QUERIES = [f"A {animal} was asleep {place}." for animal in ANIMALS for place in PLACES]
 ANSWERS = [f"The {animal} slept {place} all day." for animal in ANIMALS for place in PLACES]
-# A second answer that the corpus lacks, a query that is a text of the corpus, rows that cannot be used.
+# A second answer that is not in the corpus, a query that is in it, and rows that cannot be used.
 QUERIES += [QUERIES[0], CORPUS[1], None, "No answer?"]
 ANSWERS += ["On the mat a cat lay asleep.", CORPUS[2], "x", ""]
 SMALL = {"neighbours": 6, "lexical": 2, "random": 3, "test_share": 0.3, "seed": 3, "threads": 1}

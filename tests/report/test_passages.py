@@ -1,4 +1,4 @@
-"""The report of a run that looked for passages."""
+"""The report of a run that searched for passages."""
 
 from beam_sts.report import render
 from beam_sts.report.passages import notes, passages_page
