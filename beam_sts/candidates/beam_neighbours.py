@@ -51,7 +51,7 @@ class NeighbourCandidates(beam.PTransform):
 
     Args:
         k: neighbours of each.
-        sided: ids are ``(side, id)``, side 0 or 1; then neighbours are looked for on the other side only.
+        sided: ids are ``(side, id)``, side 0 or 1; then only the other side is searched for neighbours.
         asks: the sides whose texts look for neighbours, where there are sides.
         rule: how many cells there are.
         source: what the candidates come from.

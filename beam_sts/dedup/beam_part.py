@@ -24,7 +24,7 @@ _WAITING = 1 << 10  # texts that become a column together
 
 
 class ClusterPart:
-    """Nodes and pairs of whole clusters; texts beyond ``CHARACTERS_AT_ONCE`` lie in a file.
+    """Nodes and pairs of whole clusters; texts beyond ``CHARACTERS_AT_ONCE`` are in a file.
 
     A pair takes some 60 bytes, a node some hundred besides its text.
     """

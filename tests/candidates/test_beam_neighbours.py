@@ -1,4 +1,4 @@
-"""Neighbours in Beam against their pure twin."""
+"""Neighbours in Beam compared with the pure function."""
 
 import apache_beam as beam
 import numpy as np
