@@ -56,10 +56,10 @@ class CellRule:
     crowded: float = 4.0
 
     def cells(self, vectors: int) -> int:
-        """How many cells so many vectors make.
+        """The number of cells for a number of vectors.
 
         >>> CellRule().cells(50_000), CellRule().cells(1_000_000)
-        (1, 1001)
+        (1, 1002)
         """
         if vectors <= self.exact:
             return 1
