@@ -165,9 +165,17 @@ def test_deduplicating_that_is_killed_twenty_times_ends_with_the_same_bytes(tmp_
     killed_often_with_small_shards(SMALL_SHARDS, flags, tmp_path, folders, "pairs")
 
 
-def test_mining_that_is_killed_twenty_times_ends_with_the_same_bytes(tmp_path, tiny):
-    pq.write_table(pa.table({"text": made_texts(500)}), tmp_path / "in.parquet")
-    flags = ["--input", tmp_path / "in.parquet", "--text", "text", "--model", tiny, "--threads", "1"]
+@pytest.mark.parametrize("of", ["corpus", "queries"])
+def test_mining_that_is_killed_twenty_times_ends_with_the_same_bytes(tmp_path, tiny, of):
+    texts = made_texts(500)
+    pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
+    flags = ["--input", tmp_path / "in.parquet"]
+    if of == "queries":
+        pairs = {"anchor": [f"About {text}" for text in texts], "positive": texts}
+        pq.write_table(pa.table(pairs), tmp_path / "queries.parquet")
+        flags = ["--queries", tmp_path / "queries.parquet", "--positive_column_name", "positive"]
+        flags += ["--corpus", tmp_path / "in.parquet", "--output_format", "labeled-list", "--random", "5"]
+    flags += ["--text", "text", "--model", tiny, "--threads", "1"]
     folders = [f"{subset}/{split}" for subset in SUBSETS for split in ("train", "test")]
 
     killed_often_with_small_shards(SMALL_MINED_SHARDS, flags, tmp_path, folders, "raw/train")
