@@ -52,6 +52,7 @@ def write(folder: Path) -> None:
     lines("test.jsonl", rows[4:])
     lines("crawl/part-0.jsonl.gz", rows)
     parquet("docs/part-0.parquet", body=BODIES, url=urls)
+    parquet("faq.parquet", question=first, answer=second)
     parquet("gold.parquet", text1=first, text2=second, gold=[5.0, 0.5, 0.0, 0.2, 0.1, 0.3, 0.1, 0.2])
     answers = [
         {
