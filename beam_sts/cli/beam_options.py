@@ -51,7 +51,7 @@ def local_options(
         _check_runs(options)
     problem = runner_problem(options, here or Machine())
     if problem:
-        # A line break of the user's own, in a name, stays in its line.
+        # A line break within a value from the user must not split the message.
         raise UserError(*([problem] if "\n" in "".join(beam_args) else problem.split("\n")))
     _end_job_server_with_us(options)
     _let_jobs_take_long(options, beam_args)

@@ -35,7 +35,7 @@ def own_names(names: Iterable[str]) -> list[str]:
 
 
 def listed(names: Iterable[str], most: int = _LISTED) -> str:
-    """The first column names of the input, as a message lists them.
+    """Format the first column names of the input for a message.
 
     >>> listed(["id", "text", RAW])
     "'id', 'text'"
