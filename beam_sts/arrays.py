@@ -44,7 +44,7 @@ def rank_in_group(keys: IntArray) -> IntArray:
 
 
 def pair_codes(a: IntArray, b: IntArray) -> IntArray:
-    """One integer for each pair, whatever the order of its ends. The codes sort as (lower, higher) does.
+    """One integer for each pair, whatever the order of its ends. The codes sort like (lower, higher).
 
     >>> codes = pair_codes(np.array([1, 5]), np.array([3, 2]))
     >>> [ends.tolist() for ends in coded_pairs(codes)]

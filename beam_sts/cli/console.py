@@ -153,14 +153,14 @@ _PYTHON_STACK = "Traceback (most recent call last)"
 
 
 def _gist(text: str) -> str:
-    """The line of a text that says what the error is: the last one, or the first before a stack of Java."""
+    """Returns the line that states the error: the last one, or the first before a Java stack trace."""
     before, *after = _JAVA_STACK.split(text, maxsplit=1)
     lines = [line.strip() for line in before.splitlines() if line.strip()] or [""]
     return lines[0] if after and _PYTHON_STACK not in before else lines[-1]
 
 
 def _without_stack(record: logging.LogRecord) -> bool:
-    """A filter that leaves of a job server's error, which is told again at the end, the one line."""
+    """Log filter: shorten an error of the job server to one line, because the end of the run reports it."""
     if not _debugging() and _JAVA_STACK.search(message := record.getMessage()):
         record.msg, record.args = _gist(message), ()
     return True

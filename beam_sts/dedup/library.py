@@ -40,22 +40,22 @@ def deduplicate(
     watch: Watch | None = None,
     **settings: Any,
 ) -> Deduplication:
-    """Remove near-duplicates. A row is removed only if its own score with a row that stays says so.
+    """Remove near-duplicates. A row is removed only if its score with a kept row reaches the threshold.
 
     The result equals that of ``beam-sts dedup`` on the same rows. All data is in memory. To process large
     files, or to resume after an interruption, use the command.
 
     Args:
-        data: texts (a list, an Arrow array, a pandas or polars column), or a table with a column of texts:
-            Arrow, pandas, polars, or a Hugging Face ``Dataset``. The rows of the result have the same type.
-        text: the column of texts (default: ``text``).
+        data: texts (a list, an Arrow array, a pandas or polars column), or a table with a text column: Arrow,
+            pandas, polars or a Hugging Face ``Dataset``. The rows of the result have the same type.
+        text: the text column (default: ``text``).
         id: the column of distinct ids, integers or texts (default: row numbers from 0).
         against: texts or a table. Rows of ``data`` that duplicate one of these are removed.
-        against_text: its column of texts (default: as ``text``).
+        against_text: its text column (default: as ``text``).
         against_id: its column of ids (default: as ``id``).
         against_embedding: its column of vectors (default: as ``embedding``).
-        keep_rows: the fewest rows that stay, as a number, or as a fraction below 1. The lowest threshold, at
-            or above ``threshold``, with which so many rows stay is used.
+        keep_rows: the fewest rows to keep, as a number, or as a fraction below 1. The lowest threshold from
+            ``threshold`` on that keeps this many rows is used.
         watch: receives the progress.
         **settings: as below.
 

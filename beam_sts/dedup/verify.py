@@ -90,8 +90,8 @@ class Verifier:
         least: the lowest score that matters.
         every: whether scores below ``least`` are needed too.
         form: ``plain``: texts are scored in plain form (``beam_sts.candidates.form``); ``none``: as they are.
-        boilerplate: is not counted as similarity. The overlap is the lower of that of the whole texts and
-            that of the texts without boilerplate, and the model scores the latter.
+        boilerplate: text that does not count as similarity. The overlap is the lower one of whole texts and
+            of texts without boilerplate, and the model scores the latter.
     """
 
     scorer: PairScorer

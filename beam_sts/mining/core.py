@@ -265,7 +265,7 @@ def word_overlap(text_a: pa.Array, text_b: pa.Array) -> NDArray[np.float32]:
 
 
 def band_quotas(there: Sequence[int] | IntArray, rows: int) -> IntArray:
-    """Compute how many rows to draw from each band: equal quotas; the rest of small bands goes to the others.
+    """Compute how many rows to draw from each band: equal quotas, and more from others if one is too small.
 
     Args:
         there: number of rows in each band, shape (bands,).

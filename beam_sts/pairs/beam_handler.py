@@ -135,7 +135,7 @@ class PairColumns:
 
 
 class PairColumnsModelHandler(CrossEncoderModelHandler):
-    """The handler for whole columns: takes a ``PairColumns``, gives one ``(context, ScoreResult)``."""
+    """The handler for columns of pairs: from a ``PairColumns``, it makes one ``(context, ScoreResult)``."""
 
     def should_skip_batching(self) -> bool:
         """True, since each element is already a batch."""
