@@ -76,8 +76,8 @@ class CommandSettings(DedupSettings):
 
     keep_rows: float | None = setting(
         None,
-        "the fewest rows that stay, as a number or as a fraction such as 0.8; the lowest threshold that "
-        "gives them is used, at least --threshold",
+        "the fewest rows to keep, as a number or as a fraction such as 0.8: uses the lowest threshold, from "
+        "--threshold on, that keeps them",
         optional(check_rows_wanted),
         metavar="N",
         read=read_rows_wanted,

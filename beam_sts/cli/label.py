@@ -388,7 +388,7 @@ def parser() -> Parser:
         type=float,
         default=wish.width,
         metavar="W",
-        help="required width of the 95%% interval of the precision; tells how many more labels it takes "
+        help="required width of the 95%% interval of the precision; reports how many more labels are needed "
         "(default: %(default)s)",
     )
     add_read_options(p)

@@ -74,7 +74,7 @@ def prepare(args: argparse.Namespace, settings: PassageSettings) -> PassageJob:
     if settings.removes == "passage" and args.text not in plan.schema.names:
         raise UserError(
             f"--text {args.text}: a passage can be cut out of a column only, not out of a field. Give "
-            "--remove row or nothing, or make the field a column of its own."
+            "--remove row or nothing, or make the field a separate column."
         )
     against = None
     if args.against:

@@ -52,7 +52,7 @@ def check_keep(what: str, keep: Any) -> None:
     if isinstance(keep, str) and (keep in KEEP or highest_of(keep)):
         return
     if isinstance(keep, str) and keep.strip() == HIGHEST:
-        raise UserError(f"{what} {keep!r}: names nothing to compare by. Write highest:X.")
+        raise UserError(f"{what} {keep!r}: has no column or expression. Write highest:X.")
     near = difflib.get_close_matches(str(keep), [*KEEP, HIGHEST], n=1)
     shown = keep if isinstance(keep, str) and keep.strip() else repr(keep)
     raise UserError(

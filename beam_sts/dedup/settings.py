@@ -69,7 +69,7 @@ class DedupSettings(ScorerSettings):
         choices=tuple(PROFILES),
     )
     long_text: str = like(ScorerSettings, "long_text", "windows")
-    threshold: float = setting(THRESHOLD, "least score of a duplicate", share, metavar="T")
+    threshold: float = setting(THRESHOLD, "lowest score of a duplicate", share, metavar="T")
     keep: str = setting(
         "longest",
         "which row of a cluster stays: first, longest, shortest, central (most similar to the others), or "
@@ -91,8 +91,8 @@ class DedupSettings(ScorerSettings):
     )
     max_lost: MaxLost = setting(
         MAX_LOST,
-        "the most that a removed text may have and its representative lack, in characters and as a fraction "
-        "of the text; none: no limit",
+        "how much of a removed text its representative may lack: most characters, and largest fraction of "
+        "the text; none: no limit",
         check_max_lost,
         metavar="CHARS,SHARE",
         read=read_max_lost,
@@ -139,7 +139,9 @@ class DedupSettings(ScorerSettings):
         optional(_check_minhash),
         option=None,
     )
-    neighbours: int = setting(10, "nearest texts of each, for lexical and neighbours", whole(1), metavar="K")
+    neighbours: int = setting(
+        10, "nearest texts to pair with each text, for lexical and neighbours", whole(1), metavar="K"
+    )
     embedding: str | None = setting(
         None,
         "column of vectors for neighbours (default: the token vectors of --model)",

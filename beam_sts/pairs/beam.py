@@ -84,7 +84,7 @@ class ScorePairs(beam.PTransform):
         named = self._settings.text_a, self._settings.text_b
         if (named[0] is None) != (named[1] is None):
             absent = "text_a" if named[0] is None else "text_b"
-            raise UserError(f"{absent}: is not given; the two go together: name both fields or neither.")
+            raise UserError(f"{absent}: is missing. Name both text fields or neither.")
         self._text_columns = named
         self._score_column, self._empty = self._settings.score_column, self._settings.empty
         self._inference_args = {

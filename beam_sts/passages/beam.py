@@ -146,7 +146,9 @@ class RemovePassages(beam.PTransform):
         s = self._settings
         checks.check_names("RemovePassages", inputs, _INPUTS)
         if "rows" not in inputs:
-            raise UserError("RemovePassages: no 'rows' among its inputs. Give the rows to search this name.")
+            raise UserError(
+                "RemovePassages: none of the inputs is named 'rows'. Give the rows to search this name."
+            )
         s.check_inputs(str, against="against" in inputs)
         fields = Fields(s.id, s.text)
         fields.check(inputs["rows"].element_type)

@@ -33,7 +33,7 @@ class PassageSettings(Settings):
     )
     contained: float = setting(
         CONTAINED,
-        "with --contains: least score of a passage: the fraction of an item's words that it has in order",
+        "with --contains: lowest score of a passage: the fraction of an item's words that it has in order",
         share,
         metavar="T",
     )

@@ -148,7 +148,7 @@ def test_a_score_that_is_there_already_stays(tiny):
 
 
 def test_one_text_name_alone_is_refused():
-    with pytest.raises(UserError, match="go together"):
+    with pytest.raises(UserError, match="Name both text fields or neither"):
         ScorePairs(text_a="x")
 
 
