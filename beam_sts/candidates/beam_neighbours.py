@@ -2,7 +2,7 @@
 
 The algorithm is in ``beam_sts.candidates.cells``. A worker holds the centroids and the sample of queries, a
 batch of vectors, or the members of one cell. A vector is shuffled once for each cell that it joins, and so
-are the nearest that it finds there.
+are the neighbours found there.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from beam_sts.candidates.cells import (
 from beam_sts.candidates.dense import nearest_points, unpack_points
 from beam_sts.candidates.neighbours import Block, nearest_in_blocks, search_dense
 
-_BATCH = 4_096  # vectors
+_BATCH = 4_096  # number of vectors
 
 Element = tuple[Any, bytes]
 """An id and a packed vector."""
 Ranked = tuple[int, Any, bytes]
-"""A neighbour: the negative product, so that the nearest sort first; the id; the packed vector."""
+"""A neighbour: the negative product, so that the nearest sorts first, the id, and the packed vector."""
 
 
 class Nearest(NamedTuple):
-    """``pairs``: ``((id, id), source)``, the lower id first, perhaps twice; ``report``: one dict."""
+    """``pairs``: ``((id, id), source)``, the lower id first; may have duplicates. ``report``: one dict."""
 
     pairs: beam.PCollection
     report: beam.PCollection
@@ -50,11 +50,11 @@ class NeighbourCandidates(beam.PTransform):
     """``(id, packed vector)`` -> :class:`Nearest`.
 
     Args:
-        k: neighbours of each.
-        sided: ids are ``(side, id)``, side 0 or 1; then only the other side is searched for neighbours.
-        asks: the sides whose texts look for neighbours, where there are sides.
-        rule: how many cells there are.
-        source: what the candidates come from.
+        k: the number of neighbours of each vector.
+        sided: ids are ``(side, id)``, with side 0 or 1, and neighbours are searched on the other side only.
+        asks: if there are sides, those whose vectors get neighbours.
+        rule: decides the number of cells.
+        source: the name of the source of these candidates.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class NeighbourCandidates(beam.PTransform):
         self._rule, self._source = rule or CellRule(), source
 
     def expand(self, vectors: beam.PCollection) -> Nearest:
-        """Sample, train, judge by the sample; send to cells, compare there, merge."""
+        """Build the steps: draw samples, train, evaluate; send vectors to cells, compare, merge."""
         k, asks, rule = self._k, self._asks, self._rule
         sided = bool(asks)
         batches = (
@@ -121,7 +121,7 @@ def _count_sides(batch: list[Element], sided: bool) -> Iterable[tuple[int, int]]
 
 
 Drawn = tuple[tuple[str, bytes], Any]
-"""What a vector is drawn for, the packed vector, and the lowest id of those that have it."""
+"""The sample that a vector is drawn for, the packed vector, and the lowest id with this vector."""
 
 
 def _draw(batch: list[Element], rule: CellRule, sided: bool, sizes: dict[int, int]) -> Iterator[Drawn]:
@@ -137,30 +137,30 @@ def _by_id(queries: Iterable[Drawn]) -> list[Element]:
 
 
 class MergeRanked(beam.CombineFn):
-    """Lists of :data:`Ranked` -> the k nearest of them, each id once."""
+    """Lists of :data:`Ranked` -> the k nearest of them, without repeated ids."""
 
     def __init__(self, k: int) -> None:
         self._k = k
 
     def create_accumulator(self) -> list[Ranked]:
-        """Beam's."""
+        """See ``beam.CombineFn``."""
         return []
 
     def add_input(self, best: list[Ranked], more: Iterable[Ranked]) -> list[Ranked]:
-        """Beam's."""
+        """See ``beam.CombineFn``."""
         return sorted({*best, *more})[: self._k]
 
     def merge_accumulators(self, several: Iterable[list[Ranked]]) -> list[Ranked]:
-        """Beam's."""
+        """See ``beam.CombineFn``."""
         return sorted({one for ranked in several for one in ranked})[: self._k]
 
     def extract_output(self, best: list[Ranked]) -> list[Ranked]:
-        """Beam's."""
+        """See ``beam.CombineFn``."""
         return best
 
 
 class _NearestOfQueries(beam.DoFn):
-    """Batches -> for each query the nearest of the bundle."""
+    """Batches -> for each query its nearest vectors in the bundle."""
 
     def __init__(self, k: int, sided: bool) -> None:
         self._k, self._sided = k, sided
@@ -177,7 +177,7 @@ class _NearestOfQueries(beam.DoFn):
             return
         points = unpack_points([vector for _, vector in batch]).astype(np.float32)
         asked = unpack_points([vector for _, vector in queries]).astype(np.float32)
-        # Equal products at the end of a list go by the order of the ids, as in the whole.
+        # Ids break ties at the end of a list, as in the merged lists.
         batch_order = sorted(range(len(batch)), key=lambda row: batch[row][0])
         product, place = nearest_points(asked, points[batch_order], min(self._k + 1, len(batch)))
         for at, (products, places) in enumerate(zip(product.tolist(), place.tolist(), strict=True)):
@@ -205,7 +205,7 @@ def _cut(
     drawn: list[Drawn],
     near: dict[int, list[Ranked]],
 ) -> tuple[Cells, Sampled]:
-    """The cells, before crowded ones are split, and the sample that they are judged by."""
+    """Returns the cells, before crowded ones are split, and the sample that evaluates them."""
     queries = _by_id(drawn)
     found = [(at, one) for at in range(len(queries)) for one in near.get(at, ())]
     sampled = Sampled(
@@ -220,7 +220,7 @@ def _cut(
 
 
 class _CountMembers(beam.DoFn):
-    """Batches -> (cell, members) for each cell of a bundle."""
+    """Batches -> (cell, number of members) for each cell, at the end of each bundle."""
 
     def start_bundle(self) -> None:
         self._members: Counter[int] = Counter()
@@ -242,7 +242,7 @@ def _report(made: tuple[Cells, Sampled], cells: Cells, members: dict[int, int]) 
 
 
 def _join(batch: list[Element], cells: Cells) -> Iterator[tuple[int, Element]]:
-    """The vectors, keyed by the parts of their cells."""
+    """Key vectors by the parts of their cells."""
     joined = cells.of(unpack_points([vector for _, vector in batch]))
     codes = cells.codes(joined, lambda rows: [batch[row][0] for row in rows.tolist()])
     for one, own in zip(batch, codes.tolist(), strict=True):
@@ -253,7 +253,7 @@ def _join(batch: list[Element], cells: Cells) -> Iterator[tuple[int, Element]]:
 def _compare(
     cell: tuple[int, Iterable[Element]], k: int, asks: tuple[int, ...]
 ) -> Iterator[tuple[Any, list[Any]]]:
-    """The k nearest of each member of a cell among its members."""
+    """Returns the k nearest of each member of a cell, among its members."""
     members = sorted(cell[1], key=lambda one: one[0])
     points = unpack_points([vector for _, vector in members]).astype(np.float32)
     block = Block(0, points, _sides((ident for ident, _ in members), bool(asks)))

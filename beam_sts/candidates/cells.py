@@ -1,10 +1,11 @@
 """Nearest vectors by cells: a vector is compared with those that share one of its cells. Pure functions.
 
-Few vectors are one cell, so the search is exact. Many are cut by centroids (k-means of a sample): each vector
-joins the cells of its nearest centroids, and the members of a cell are compared all with all. A second sample
-of vectors is compared with all vectors. It decides how many cells a vector joins, and gives the recall.
+A small number of vectors is one cell, so the search is exact. A larger number is partitioned by centroids
+(k-means of a sample), as in an inverted file index (IVF): each vector joins the cells of its nearest
+centroids, and all members of a cell are compared with each other. A second sample of vectors, the queries, is
+compared with all vectors. It determines how many cells a vector joins, and estimates the recall.
 
-Both samples are drawn by a hash of the vectors, and all arithmetic is in whole numbers, so a result depends
+Both samples are drawn by a hash of the vectors, and the arithmetic is in integers, so a result depends
 neither on the order of the vectors nor on the machine. ``beam_sts.candidates.neighbours`` is the driver for
 one machine, ``beam_sts.candidates.beam_neighbours`` the one for Beam.
 """
@@ -24,11 +25,11 @@ from beam_sts.arrays import IntArray, group_starts
 from beam_sts.candidates.dense import nearest_points, scaled_to_length
 from beam_sts.candidates.keys import mix64
 
-_ROUNDS = 8  # of k-means
-_A_CELL = 64  # vectors of the sample for each centroid
+_ROUNDS = 8  # rounds of k-means
+_A_CELL = 64  # vectors in the sample for each centroid
 _MOST_SAMPLED = 1 << 18
-_MOST_CELLS = 1 << 15  # training takes minutes, a worker holds the centroids
-_PART_BITS = 20  # of a code, below the cell's number
+_MOST_CELLS = 1 << 15  # training takes minutes, and a worker holds all centroids
+_PART_BITS = 20  # lower bits of a code, below the cell's number
 _ALL = 1 << 64
 _SEED = 30
 
@@ -38,13 +39,13 @@ class CellRule:
     """How many cells there are, and how many of them a vector joins.
 
     Attributes:
-        recall: share of the nearest that are to be found.
-        exact: vectors up to which there is one cell, so all are compared with all.
+        recall: required share of the nearest neighbours that are found.
+        exact: up to this number of vectors there is one cell, so all are compared with each other.
         width: n vectors make n**0.8 / ``width`` cells. The work then grows as n**1.2.
-        joined: cells that a vector joins, at least.
-        most: cells that a vector joins, at most.
-        queries: vectors that are compared with all others, about.
-        crowded: a cell of more members than this many times the mean is split.
+        joined: lowest number of cells that a vector joins.
+        most: highest number of cells that a vector joins.
+        queries: approximate number of vectors that are compared with all others.
+        crowded: a cell with more than this many times the mean number of members is split.
     """
 
     recall: float = 0.95
@@ -56,7 +57,7 @@ class CellRule:
     crowded: float = 4.0
 
     def cells(self, vectors: int) -> int:
-        """The number of cells for a number of vectors.
+        """Returns the number of cells for a number of vectors.
 
         >>> CellRule().cells(50_000), CellRule().cells(1_000_000)
         (1, 1002)
@@ -67,7 +68,7 @@ class CellRule:
 
 
 class Drawn(NamedTuple):
-    """Which of n vectors are in the samples, bool of shape (n,): for the centroids, and as queries."""
+    """Which of n vectors are in the samples, bool of shape (n,): for the centroids, and for the queries."""
 
     train: NDArray[np.bool_]
     query: NDArray[np.bool_]
@@ -76,13 +77,16 @@ class Drawn(NamedTuple):
 def draw_vectors(
     rule: CellRule, points: NDArray[np.int16], side: NDArray[np.integer], sizes: Mapping[int, int]
 ) -> Drawn:
-    """Draw both samples; equal vectors are drawn together.
+    """Draw both samples. Equal vectors are drawn together.
 
     Args:
-        rule: of the run.
-        points: n vectors of whole numbers, shape (n, dimensions).
-        side: of each, shape (n,).
-        sizes: how many vectors each side has in all. Queries are of side 0.
+        rule: rule of the run.
+        points: n vectors of integers, shape (n, dimensions).
+        side: side of each vector, shape (n,).
+        sizes: total number of vectors on each side. Queries are from side 0.
+
+    Returns:
+        The samples.
     """
     total = sum(sizes.values())
     cells = rule.cells(total)
@@ -101,14 +105,14 @@ def draw_vectors(
 
 
 def train_centroids(points: NDArray[np.int16], cells: int) -> NDArray[np.float32]:
-    """Centroids of vectors: k-means by cosine, begun with the first of them by a hash.
+    """Compute the centroids of vectors: k-means by cosine, initialised with the first vectors by a hash.
 
     Args:
-        points: the sample, shape (s, dimensions), in any order; equal ones count once.
-        cells: how many centroids there are to be; there are no more than distinct vectors.
+        points: sample, shape (s, dimensions), in any order; equal vectors count once.
+        cells: number of centroids; there are fewer if there are fewer distinct vectors.
 
     Returns:
-        Vectors of whole numbers, of the length of ``whole_points``, shape (centroids, dimensions).
+        Vectors of integers, of the length of ``whole_points``, shape (centroids, dimensions).
     """
     distinct = np.unique(points, axis=0)
     order = np.argsort(mix64(distinct.astype(np.uint64).T, _SEED + 1), kind="stable")
@@ -126,12 +130,12 @@ def train_centroids(points: NDArray[np.int16], cells: int) -> NDArray[np.float32
 
 @dataclass(frozen=True)
 class Cells:
-    """Centroids, and what becomes of a vector.
+    """Centroids, and the assignment of vectors to cells.
 
     Attributes:
-        centroids: shape (cells, dimensions); None: there is one cell.
-        joined: cells that a vector joins.
-        parts: of each crowded cell, in how many parts it is split, by lot.
+        centroids: shape (cells, dimensions); None if there is one cell.
+        joined: number of cells that a vector joins.
+        parts: for each crowded cell, the number of parts into which it is split at random.
     """
 
     centroids: NDArray[np.float32] | None = None
@@ -140,21 +144,21 @@ class Cells:
 
     @property
     def count(self) -> int:
-        """How many cells there are."""
+        """Number of cells."""
         return 1 if self.centroids is None else len(self.centroids)
 
     def of(self, points: NDArray[np.int16] | NDArray[np.float32]) -> IntArray:
-        """The cells that each of n vectors joins, the nearest first: shape (n, joined)."""
+        """Returns the cells that each of n vectors joins, the nearest first; shape (n, joined)."""
         if self.centroids is None:
             return np.zeros((len(points), 1), np.int64)
         return nearest_points(points.astype(np.float32), self.centroids, self.joined)[1]
 
     def codes(self, cells: IntArray, names: Callable[[IntArray], Sequence[Any]]) -> IntArray:
-        """One number for each vector's part of each of its cells; they sort by cell.
+        """Returns a number for the part of each cell that each vector is in; the numbers sort by cell.
 
         Args:
-            cells: of n vectors, as of :meth:`of`.
-            names: ids of vectors from their places among the n. Called for members of crowded cells alone.
+            cells: cells of n vectors, from :meth:`of`.
+            names: ids of vectors from their indices. Called only for members of crowded cells.
         """
         codes = cells << _PART_BITS
         if self.parts:
@@ -169,18 +173,18 @@ class Cells:
 
 
 def name_hashes(names: Sequence[Any]) -> NDArray[np.uint64]:
-    """A hash of each id: uint64 of shape (n,)."""
+    """Hash each id: uint64 of shape (n,)."""
     digests = (hashlib.blake2b(repr(name).encode(), digest_size=8).digest() for name in names)
     return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
 
 
 def split_crowded(rule: CellRule, vectors: int, members: Mapping[int, int]) -> dict[int, int]:
-    """The crowded cells, and in how many parts each is split.
+    """Returns the crowded cells, with the number of parts into which each is split.
 
     Args:
-        rule: of the run.
-        vectors: how many there are.
-        members: of each cell.
+        rule: rule of the run.
+        vectors: number of vectors.
+        members: number of members of each cell.
 
     >>> split_crowded(CellRule(exact=20), 100, {0: 100, 1: 10, 2: 10})
     {}
@@ -193,10 +197,10 @@ def split_crowded(rule: CellRule, vectors: int, members: Mapping[int, int]) -> d
 
 
 class Sampled(NamedTuple):
-    """Queries and the nearest of each among all vectors.
+    """Queries, and the nearest of each among all vectors.
 
-    Shapes: ``queries`` (q, dimensions), ``near`` (m, dimensions), ``owner`` (m,): the query of each in
-    ``near``. ``names`` are the ids of the queries, ``near_names`` those of ``near``.
+    ``queries``: shape (q, dimensions). ``near``: shape (m, dimensions). ``owner``: the query of each row of
+    ``near``, shape (m,). ``names``: ids of the queries. ``near_names``: ids of ``near``.
     """
 
     queries: NDArray[np.int16]
@@ -207,19 +211,19 @@ class Sampled(NamedTuple):
 
 
 def cut_cells(rule: CellRule, vectors: int, train: NDArray[np.int16], sampled: Sampled) -> Cells:
-    """The cells, before crowded ones are split.
+    """Returns the cells, before crowded ones are split.
 
-    A vector joins the fewest cells with which the sample shows the wanted recall: the mean over the queries
-    is to reach it less twice its standard error.
+    A vector joins the fewest cells with which the sample has the required recall: the mean over the queries
+    minus twice its standard error reaches it.
 
     Args:
-        rule: of the run.
-        vectors: how many there are.
-        train: the sample for the centroids.
-        sampled: the queries.
+        rule: rule of the run.
+        vectors: number of vectors.
+        train: sample for the centroids.
+        sampled: queries.
     """
     count = rule.cells(vectors)
-    if count == 1 or not len(train):  # without a sample there are but a few different vectors
+    if count == 1 or not len(train):  # without a sample there are only a few distinct vectors
         return Cells()
     centroids = train_centroids(train, count)
     most = min(rule.most, len(centroids))
@@ -236,13 +240,13 @@ def cut_cells(rule: CellRule, vectors: int, train: NDArray[np.int16], sampled: S
 
 
 def _met(own: IntArray, theirs: IntArray, owner: IntArray) -> NDArray[np.bool_]:
-    """Whether each of the nearest shares a cell with its query."""
+    """Returns whether each of the nearest shares a cell with its query."""
     met: NDArray[np.bool_] = (own[owner][:, :, None] == theirs[:, None, :]).any(axis=(1, 2))
     return met
 
 
 def _mean_share(own: IntArray, theirs: IntArray, owner: IntArray) -> tuple[float, float]:
-    """The mean over the queries of the share of the nearest that they meet, and its standard error."""
+    """Returns the mean over the queries of the share of nearest in shared cells, and its standard error."""
     each = np.bincount(owner, minlength=len(own))
     asked = each > 0
     met = np.bincount(owner, weights=_met(own, theirs, owner), minlength=len(own))
@@ -252,17 +256,17 @@ def _mean_share(own: IntArray, theirs: IntArray, owner: IntArray) -> tuple[float
 
 
 def cells_report(cells: Cells, members: Mapping[int, int], sampled: Sampled) -> dict[str, int]:
-    """What a search counts.
+    """Returns the counts of a search.
 
     Args:
-        cells: of the run.
-        members: of each cell.
-        sampled: the queries.
+        cells: cells of the run.
+        members: number of members of each cell.
+        sampled: queries.
 
     Returns:
         ``cells``, ``cells_joined`` by a vector, ``cells_split``, the members of the ``largest_cell``;
-        ``queries``, how many ``nearest`` they have among all vectors, and how many of these are ``found``:
-        share a cell with their query. The last three are 0 where all were compared with all.
+        ``queries``, how many ``nearest`` they have among all vectors, and how many of these are ``found``,
+        that is, share a cell with their query. The last three are 0 if all vectors were compared.
     """
     counts = {
         "cells": cells.count,
@@ -282,7 +286,7 @@ def cells_report(cells: Cells, members: Mapping[int, int], sampled: Sampled) -> 
 
 
 def recall_of(report: Mapping[str, int]) -> float | None:
-    """The share of the exact result that a search finds, estimated; None: no vector was drawn as a query.
+    """Returns the estimated share of the exact result that a search finds; None without queries.
 
     >>> recall_of({"cells": 9, "cells_split": 0, "nearest": 50, "found": 48})
     0.96
@@ -293,7 +297,7 @@ def recall_of(report: Mapping[str, int]) -> float | None:
 
 
 def describe_search(report: Mapping[str, int]) -> str:
-    """A search in a line.
+    """Describe a search in one line.
 
     >>> counts = {"cells": 90, "cells_joined": 6, "cells_split": 2, "queries": 10, "nearest": 50, "found": 48}
     >>> describe_search(counts)
@@ -308,5 +312,5 @@ def describe_search(report: Mapping[str, int]) -> str:
 
 
 def search_report(report: Mapping[str, int]) -> dict[str, Any]:
-    """What a summary says of a search: its counts, the ``recall``, and a line for the reader."""
+    """Returns the part of a summary on a search: its counts, the ``recall``, and a description."""
     return {**report, "recall": recall_of(report), "settings": describe_search(report)}

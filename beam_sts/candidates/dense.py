@@ -1,4 +1,4 @@
-"""Vectors of whole numbers, and the nearest among them: products that every machine adds up alike."""
+"""Vectors of integers, and the nearest among them: products whose sums are equal on every machine."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from beam_sts.arrays import IntArray
 from beam_sts.errors import UserError
 
 ROWS_AT_ONCE = 1 << 16
-"""Vectors that are rounded, compared or assigned together, which bounds the memory."""
+"""Vectors that are rounded, compared or assigned together, to bound memory."""
 
 _EXACT_FLOAT = 1 << 24
 _PRODUCTS_AT_ONCE = 1 << 23
 
 
 def whole_points(vectors: NDArray[np.floating]) -> NDArray[np.int16]:
-    """Vectors brought to one length and rounded to whole numbers, whose products float32 adds up exactly.
+    """Scale vectors to one length and round them to whole numbers whose products are exact in float32.
 
     Args:
-        vectors: of shape (n, dimensions).
+        vectors: shape (n, dimensions).
 
     Raises:
         UserError: a value is not finite.
@@ -39,15 +39,15 @@ def whole_points(vectors: NDArray[np.floating]) -> NDArray[np.int16]:
 
 
 def step(dimensions: int) -> float:
-    """Length of a vector of :func:`whole_points`."""
+    """Returns the length of a vector from :func:`whole_points`."""
     return float(np.sqrt(_EXACT_FLOAT / max(dimensions, 1)) // 1 - 1)
 
 
 def scaled_to_length(sums: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Vectors of whole numbers as those of :func:`whole_points`, with the same result on every machine.
+    """Scale vectors to the length of :func:`whole_points`, with the same result on every machine.
 
     Args:
-        sums: of shape (n, dimensions); the squares of a row add up to less than 2**53.
+        sums: shape (n, dimensions); the squares of a row add up to less than 2**53.
     """
     length = np.sqrt(np.square(sums).sum(axis=1))
     scaled: NDArray[np.float64] = np.rint(sums / np.maximum(length, 1)[:, None] * step(sums.shape[1]))
@@ -55,15 +55,15 @@ def scaled_to_length(sums: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def pack_points(vectors: NDArray[np.floating]) -> list[bytes]:
-    """The points of n vectors as int16; an empty one for a vector of zeros, which has no neighbours."""
+    """Pack the points of n vectors as int16; empty for a vector of zeros, which has no neighbours."""
     return [row.tobytes() if row.any() else b"" for row in whole_points(vectors).astype("<i2")]
 
 
 def unpack_points(vectors: Sequence[bytes]) -> NDArray[np.int16]:
-    """A matrix of packed vectors; (0, 0) of none.
+    """Unpack vectors to a matrix; shape (0, 0) if there are none.
 
     Raises:
-        UserError: they differ in length.
+        UserError: the vectors differ in length.
     """
     lengths = {len(vector) for vector in vectors}
     if len(lengths) > 1:
@@ -80,15 +80,15 @@ def _unequal(*lengths: int) -> UserError:
 def nearest_points(
     queries: NDArray[np.float32], points: NDArray[np.float32], count: int
 ) -> tuple[NDArray[np.float32], IntArray]:
-    """Products and places of the ``count`` largest for each query, the lower place first among equals.
+    """Find the ``count`` points with the largest products for each query; ties go by index.
 
     Args:
-        queries: of whole numbers, shape (q, dimensions).
+        queries: vectors of whole numbers, shape (q, dimensions).
         points: shape (p, dimensions), p at least ``count``.
         count: at least 1.
 
     Returns:
-        Two arrays of shape (q, count), the largest product first.
+        The products and the indices, each of shape (q, count), the largest product first.
 
     Raises:
         UserError: the vectors differ in length.
@@ -105,10 +105,11 @@ def nearest_points(
 
 
 def _largest(values: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], IntArray]:
-    """The ``count`` largest of each row and their places, the largest first, the lower place among equals.
+    """Find the ``count`` largest values of each row and their indices, the lower index first among equals.
 
-    Each group of a row's numbers has a largest one. The ``count`` largest of those are that many numbers of
-    the row: whatever is below the least of them is out, and few are left to sort.
+    The values of a row are split into groups, and the largest ``count`` group maxima are a lower bound:
+    smaller values than the least of them cannot be among the ``count`` largest. Only the few others are
+    sorted.
     """
     rows, columns = values.shape
     if count == 1:
@@ -123,6 +124,6 @@ def _largest(values: NDArray[np.float32], count: int) -> tuple[NDArray[np.float3
     row, place = np.divmod(np.flatnonzero(values >= bound[:, None]), columns)
     value = values[row, place]
     order = np.lexsort((place, -value, row))
-    starts = np.searchsorted(row, np.arange(rows))  # nonzero gives the rows in order, as does the sort
+    starts = np.searchsorted(row, np.arange(rows))  # nonzero returns the rows in order, and the sort keeps it
     chosen = order[starts[:, None] + np.arange(count)]
     return value[chosen], place[chosen]

@@ -41,7 +41,7 @@ Search = Callable[[Any, Any, int], Found]
 class Neighbours(NamedTuple):
     """Distinct pairs a < b in ascending order, and the cosine of each: int64, int64, float32 of (pairs,).
 
-    ``report`` is of ``cells_report``; empty for ``lexical_neighbours``.
+    ``report``: from ``cells_report``; empty for ``lexical_neighbours``.
     """
 
     a: IntArray
@@ -149,7 +149,7 @@ def neighbours(
         () if side is None else tuple(asks),
         lambda rows: names(real[rows]),
     )
-    del vectors, points  # where the caller has given them up they take no memory during the search
+    del vectors, points  # frees their memory during the search, unless the caller keeps them
     best, report = _search_cells(of_real, k, rule or CellRule())
     owner, column = np.nonzero(best != _NONE)
     key = best[owner, column]
@@ -159,7 +159,7 @@ def neighbours(
 
 
 class _Points(NamedTuple):
-    """Vectors of whole numbers, their sides, which of these ask (none: there are none), the ids of some."""
+    """Vectors of integers, their sides, the sides that get neighbours (if any), and a function for ids."""
 
     points: NDArray[np.int16]
     side: NDArray[np.integer]
@@ -167,16 +167,16 @@ class _Points(NamedTuple):
     names: Callable[[IntArray], Sequence[Any]]
 
     def block(self, rows: IntArray) -> Block:
-        """Some of them, to be compared."""
+        """Make a block of some vectors, for a comparison."""
         return Block(0, self.points[rows].astype(np.float32), self.side[rows])
 
 
 _NONE = np.iinfo(np.int64).max
-_LIFT = 1 << 30  # above every product
+_LIFT = 1 << 30  # larger than every product
 
 
 def _search_cells(of: _Points, k: int, rule: CellRule) -> tuple[IntArray, dict[str, int]]:
-    """Keys of the k nearest of each vector, ``_NONE`` where there are fewer; and a report.
+    """Returns keys of the k nearest of each vector, ``_NONE`` for missing ones, and a report.
 
     A key is (lift - product) << 32 | number, so keys sort the nearest first, the lower number among equals.
     """
@@ -203,7 +203,7 @@ def _search_cells(of: _Points, k: int, rule: CellRule) -> tuple[IntArray, dict[s
 
 
 def _cut(of: _Points, k: int, rule: CellRule) -> tuple[Cells, Sampled]:
-    """The cells, before crowded ones are split, and the sample that they are judged by."""
+    """Returns the cells, before crowded ones are split, and the sample that evaluates them."""
     sizes = dict(enumerate(np.bincount(of.side, minlength=2).tolist()))
     masks = [np.zeros((2, 0), np.bool_)]
     for start in range(0, len(of.points), ROWS_AT_ONCE):
@@ -219,7 +219,7 @@ def _cut(of: _Points, k: int, rule: CellRule) -> tuple[Cells, Sampled]:
 
 
 def _nearest_of(of: _Points, query: IntArray, k: int) -> IntArray:
-    """Keys of the k nearest of some vectors of side 0, among all."""
+    """Returns keys of the k nearest among all vectors for some vectors of side 0."""
     best = np.full((len(query), k + 1), _NONE)
     if not len(query):
         return best
@@ -235,7 +235,7 @@ def _nearest_of(of: _Points, query: IntArray, k: int) -> IntArray:
 
 
 def _nearer(one: IntArray, other: IntArray) -> IntArray:
-    """The lowest distinct keys of each row of two arrays, as many as ``one`` has columns."""
+    """Returns the lowest distinct keys in each row of two arrays, as many as ``one`` has columns."""
     keys = np.sort(np.concatenate([one, other], axis=1), axis=1)
     keys[:, 1:][keys[:, 1:] == keys[:, :-1]] = _NONE
     keys.sort(axis=1)

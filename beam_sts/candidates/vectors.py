@@ -134,7 +134,7 @@ def static_embedding(texts: pa.Array | pa.ChunkedArray, checkpoint: Checkpoint) 
     tokens = TokenVectors.of(checkpoint)
     frequency = np.zeros(len(tokens.table), np.int64)
     vectors = np.empty((len(texts), tokens.table.shape[1]), np.float32)
-    with tempfile.TemporaryFile() as kept:  # what is in the texts takes more memory than their vectors
+    with tempfile.TemporaryFile() as kept:  # the tokens of texts take more memory than their vectors
         starts = []
         for start, part in text_blocks(texts):
             counts = tokens.counts(part)

@@ -49,7 +49,7 @@ from beam_sts.io.slices import ReadOptions
 from beam_sts.io.streams import sniff_encoding
 
 _LONGEST = 2_000  # characters of a text in the sheet
-_TWO_SHEETS = 150  # pairs of a first sheet from which two smaller ones are better
+_TWO_SHEETS = 150  # from this many pairs on, two smaller sheets are better than one
 _MORE = 5  # times as many pairs are examined for their kinds of difference
 _TABLE = 5  # steps between the thresholds in the table
 _YES, _NO = ("1", "1.0", "y", "yes", "true"), ("0", "0.0", "n", "no", "false")

@@ -46,7 +46,7 @@ class DecideClusters(Scores):
     The cluster is None for a text that is alone after all; the other values are None for a text that stays.
     Also outputs ``guard``, the pairs that were scored to verify removals, and ``told``: counts of decisions,
     of removals at other thresholds, and examples. Thousands of texts of whole clusters are decided at once;
-    the texts of larger clusters are in a file and are scored part by part.
+    the texts of larger clusters are stored in a file and are scored part by part.
 
     Args:
         scoring: scoring settings.

@@ -1,4 +1,4 @@
-"""Whole clusters that a worker decides together: their texts, and the pairs among them, in little memory."""
+"""Clusters that a worker decides together: their texts and the pairs among them, in little memory."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from beam_sts.io.spill import TextFile, TextList
 
 TEXTS_AT_ONCE, CHARACTERS_AT_ONCE = 20_000, 1 << 23
 """Texts (and characters) of whole clusters that are decided together. A larger cluster is decided alone."""
-_WAITING = 1 << 10  # texts that become a column together
+_WAITING = 1 << 10  # texts that are buffered for a column
 
 
 class ClusterPart:
-    """Nodes and pairs of whole clusters; texts beyond ``CHARACTERS_AT_ONCE`` are in a file.
+    """Nodes and pairs of whole clusters. Texts beyond ``CHARACTERS_AT_ONCE`` are stored in a file.
 
-    A pair takes some 60 bytes, a node some hundred besides its text.
+    A pair takes about 60 bytes, a node about 100 plus its text.
     """
 
     def __init__(self) -> None:
         self._nodes: list[tuple[Any, TextInfo]] = []
-        self._numbers: dict[Any, int] = {}  # of the ends of pairs
+        self._numbers: dict[Any, int] = {}  # numbers of the ends of pairs
         self._texts: TextList | TextFile = TextList()
         self._waiting: list[str] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -43,7 +43,7 @@ class ClusterPart:
         self._differs: dict[int, str] = {}
 
     def add(self, found: Iterable[tuple[Any, ...]]) -> None:
-        """One cluster more: nodes and pairs, of which some perhaps have an end in none."""
+        """Add the nodes and pairs of a cluster. Pairs with an end outside it are left out."""
         for one in found:
             if len(one) > len(TextInfo._fields):
                 self._add_pair(Judged(*one))
@@ -84,11 +84,11 @@ class ClusterPart:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is time to decide."""
+        """Whether the batch is full."""
         return len(self) >= TEXTS_AT_ONCE or self._characters >= CHARACTERS_AT_ONCE
 
     def sorted(self) -> tuple[list[tuple[Any, TextInfo]], PartTexts, Edges]:
-        """The nodes, without texts, in the order of their names; their texts; their pairs by number."""
+        """Returns the nodes in the order of names, without texts; their texts; their pairs by number."""
         self._store()
         order = sorted(range(len(self)), key=lambda at: self._nodes[at][0])
         members = [self._nodes[at] for at in order]
@@ -116,9 +116,9 @@ class ClusterPart:
 
 
 class PartTexts:
-    """The texts of a part by the number of their node, and ``sizes`` in characters, shape (nodes,).
+    """The texts of a part by the number of their node. ``sizes``: in characters, shape (nodes,).
 
-    Keeps the folder of their file while it is used.
+    The folder of their file exists as long as this object.
     """
 
     def __init__(
@@ -132,14 +132,14 @@ class PartTexts:
         self._column, self.sizes = texts.column(), sizes[order]
 
     def take(self, nodes: IntArray) -> pa.Array:
-        """Texts of some nodes."""
+        """Returns the texts of some nodes."""
         return self._column.take(pa.array(self._order[nodes]))
 
     def of(self, nodes: IntArray) -> list[str]:
-        """The same as strings."""
+        """Returns the texts of some nodes as strings."""
         found: list[str] = self.take(nodes).to_pylist()
         return found
 
     def release(self) -> None:
-        """Give back the memory that a file was read by."""
+        """Release the memory into which the file was read."""
         self._source.release()

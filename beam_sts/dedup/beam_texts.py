@@ -150,7 +150,7 @@ class ReadRows(beam.DoFn):
 
 
 def _text_fields(there: Collection[str], text: str) -> list[str]:
-    """The fields of an element whose values make its text, as ``text_columns`` has columns."""
+    """Returns the fields of an element that make its text, as ``text_columns`` does for columns."""
     return [text] if text in there else [name.strip() for name in text.split(",")]
 
 

@@ -201,7 +201,7 @@ class TakeScores(Verify):
 def look_at_nodes(
     members: Sequence[tuple[Any, TextInfo]], texts: Callable[[IntArray], list[str]] | None = None
 ) -> Look:
-    """Access to texts by their position; ``texts`` gives them where the nodes have none."""
+    """Access to texts by their position; ``texts`` returns them if the nodes have none."""
 
     def of(what: Callable[[Any, TextInfo], Any]) -> Callable[[IntArray], list[Any]]:
         return lambda chosen: [what(*members[at]) for at in chosen.tolist()]

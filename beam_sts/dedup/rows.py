@@ -289,7 +289,7 @@ class Corpus:
         )
 
     def names(self, texts: IntArray) -> list[tuple[int, Any]]:
-        """What texts are called in Beam: the side and the id of the first row."""
+        """Returns the names of texts in Beam: the side and the id of the first row."""
         ids = self.rows.ids_of(self.nodes.row[texts]).to_pylist()
         return list(zip(self.nodes.side[texts].tolist(), ids, strict=True))
 

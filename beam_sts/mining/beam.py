@@ -148,7 +148,7 @@ class ProposedPairs(NamedTuple):
 
     ``straddling``: one element for each pair that was dropped because its texts are in different splits; None
     if queries are mined. ``texts``: ``(name, (test, text))`` of every distinct text. ``searches``: ``(split,
-    report)`` of each search for neighbours; ``queries`` instead of the split if queries are mined.
+    report)`` of each search for neighbours, with ``queries`` instead of a split if queries are mined.
     """
 
     pairs: beam.PCollection

@@ -142,7 +142,7 @@ def propose(
 def _names_of(
     names: NDArray[np.uint64], side: NDArray[np.integer] | None, rows: IntArray
 ) -> list[bytes] | list[tuple[int, bytes]]:
-    """Texts as Beam names them: with their side, where queries have one."""
+    """Returns the names of texts in Beam, with their side if queries are mined."""
     packed = pack_names(names[rows])
     return packed if side is None else list(zip(side[rows].tolist(), packed, strict=True))
 
