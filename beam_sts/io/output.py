@@ -55,7 +55,8 @@ OURS = frozenset((*SHARD_FOLDERS, "_run", "summary.json", "report.html", "README
 _ENDINGS = "|".join((*OUTPUT_FORMATS, "json", "html"))
 EARLIER = "earlier"
 """The folder in _run/ to which --overwrite moves an earlier run."""
-_TEMPORARY = re.compile(rf"\..+\.({_ENDINGS})\.\d+\.[0-9a-f]{{8}}")
+_TEMPORARY = re.compile(r"\..+\.\w+\.\d+\.[0-9a-f]{8}")
+"""What ``publish`` calls a file that is not complete: its name, a process and eight random digits."""
 _NO_COUNTS = ("of", "shards")
 _RECORDS_AT_ONCE = 1 << 13  # about 80 MB; the folder of the shards is listed once per batch
 _SHARD = re.compile(rf"part-(\d+)\.(?:{_ENDINGS})")

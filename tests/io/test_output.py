@@ -9,7 +9,7 @@ import pytest
 from beam_sts import UserError
 from beam_sts.io.claim import claim, lock, prepare
 from beam_sts.io.committed import END, slice_identity
-from beam_sts.io.output import OutputFolder
+from beam_sts.io.output import OURS, OutputFolder
 from beam_sts.io.slices import Slice
 
 RUN = {"pipeline": "score", "settings": {"threshold": 0.5}, "input": [{"path": "a", "size": 1}]}
@@ -136,11 +136,15 @@ def test_finishing_gives_empty_folders_a_shard_and_drops_what_killed_attempts_le
     folder = OutputFolder.at(str(tmp_path))
     prepare(folder, RUN, overwrite=False)
     _commit(folder, 0)
-    leftover = tmp_path / "scores" / ".part-000001.parquet.123.0123abcd"
-    leftover.write_bytes(b"half")
+    files = [name for name in OURS if "." in name]
+    leftovers = [tmp_path / f".{name}.123.0123abcd" for name in files]
+    leftovers.append(tmp_path / "scores" / ".part-000001.parquet.123.0123abcd")
+    assert {"README.md", "report.html", "summary.json"} <= set(files)
+    for leftover in leftovers:
+        leftover.write_bytes(b"half")
     (tmp_path / ".keep").write_bytes(b"not ours")
     folder.finish({"scores": pa.schema([]), "rejected": pa.schema([("reason", pa.string())])})
-    assert not leftover.exists()
+    assert not any(leftover.exists() for leftover in leftovers)
     assert (tmp_path / ".keep").exists()
     assert [p.name for p in (tmp_path / "rejected").iterdir()] == ["part-000000.parquet"]
     assert [p.name for p in (tmp_path / "scores").iterdir()] == ["part-000000.parquet"]
