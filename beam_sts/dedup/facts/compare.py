@@ -28,6 +28,8 @@ from beam_sts.dedup.facts.tokens import (
 )
 
 GUARDS = ("facts", "numbers", "none")
+PARAPHRASES = "paraphrases"
+"""As ``facts``, but a word more in one text is no difference: no choice of ``--guard``, used by mining."""
 _NAMES = {NUMBER: "number", UNIT: "unit", DATE: "date", CODE: "code"}
 _PART = 8  # additional words of one text that count as a separate part
 _TAIL = 4  # the same at the start or the end of a text
@@ -91,7 +93,7 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
         left: one text.
         right: the other.
         guard: ``facts``; or ``numbers``: only numbers, dates, units, codes and addresses; or ``none``: only
-            the lost characters.
+            the lost characters; or ``paraphrases``: as ``facts``, but a word more in one text is no difference.
 
     Returns:
         The difference and the lost characters.
@@ -101,6 +103,8 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
     >>> str(compare(one, two).difference)
     'number: 3 million | 3 billion'
     """
+    words = guard == "facts"
+    guard = "facts" if guard == PARAPHRASES else guard
     difference = None
     if guard != "none" and left.links and right.links and left.links != right.links:
         one, two = (next(iter(sorted(set(a) - set(b))), "") for a, b in _both(left.links, right.links))
@@ -121,7 +125,7 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
         lost[0] += _size(left.tokens, mine[len(theirs) :])  # a replaced word is not lost
         lost[1] += _size(right.tokens, theirs[len(mine) :])
         if difference is None and guard != "none" and (mine or theirs):
-            difference = _differ(left, right, block, mine, theirs, guard)
+            difference = _differ(left, right, block, mine, theirs, guard, words=words)
     if difference is None and guard == "facts":
         difference = _passages(left, right, blocks, extra) or _named_apart(left, right, blocks, extra)
     if difference is None and guard != "none":
@@ -148,9 +152,16 @@ def _size(tokens: Sequence[Token], places: Sequence[int]) -> int:
 
 
 def _differ(
-    left: Facts, right: Facts, block: Block, mine: list[int], theirs: list[int], guard: str
+    left: Facts,
+    right: Facts,
+    block: Block,
+    mine: list[int],
+    theirs: list[int],
+    guard: str,
+    *,
+    words: bool,
 ) -> Difference | None:
-    """The difference at one place."""
+    """The difference at one place; ``words``: a word more counts."""
     mine, theirs = without_misspelt(left, right, mine, theirs)
     if not mine and not theirs:
         return None
@@ -200,7 +211,7 @@ def _differ(
         return _shown("holder", left, right, None, None, mine, theirs)
     if named := _names(left, right, block, mine, theirs):
         return named
-    if not apart and adds_word(left, right, mine, theirs):
+    if words and not apart and adds_word(left, right, mine, theirs):
         return _shown("word", left, right, None, None, mine, theirs)
     return None
 
