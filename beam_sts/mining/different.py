@@ -33,7 +33,7 @@ def differing(
     >>> texts = [pa.array([text], pa.large_string()) for text in ("It cost 3 euros.", "It cost 5 euros.")]
     >>> differing(*texts, np.array([0.9], np.float32), "facts").tolist()
     [True]
-    >>> texts = [pa.array([text], pa.large_string()) for text in ("It was a plan.", "It was a surprise plan.")]
+    >>> texts = [pa.array([text], pa.large_string()) for text in ("A plan came.", "A surprise plan came.")]
     >>> differing(*texts, np.array([0.9], np.float32), "facts").tolist()
     [False]
     """

@@ -93,7 +93,7 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
         left: one text.
         right: the other.
         guard: ``facts``; or ``numbers``: only numbers, dates, units, codes and addresses; or ``none``: only
-            the lost characters; or ``paraphrases``: as ``facts``, but a word more in one text is no difference.
+            the lost characters; or ``paraphrases``: as ``facts``, but a word more is no difference.
 
     Returns:
         The difference and the lost characters.
