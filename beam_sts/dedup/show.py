@@ -96,7 +96,10 @@ def example(left: Any, right: Any, text_a: str, text_b: str, score: float) -> Ex
 
 
 def pair_entries(edges: Edges, threshold: float, each: int, show: Show) -> list[Entry]:
-    """The pairs nearest to the threshold, and those with the highest scores that differ in a fact.
+    """The pairs nearest to the threshold, and pairs above it that are no duplicates.
+
+    Those are pairs that differ in a fact, by score, and pairs of which each text has much that the other
+    lacks, the most first.
 
     The arguments are those of ``nearest_pairs``. The nodes of the edges are numbered in the order of their
     names.
@@ -111,7 +114,21 @@ def pair_entries(edges: Edges, threshold: float, each: int, show: Show) -> list[
     shown = show(a[first], b[first], edges.pairs.scores[rows[first]])
     for key, (ends, found), what in zip(keys[first].tolist(), shown, differs, strict=True):
         entries.append(("guarded", (key, ends), {**found, "note": f"kept: {in_words(what)}"}))
-    return entries
+    return entries + _parted(edges, threshold, each, show)
+
+
+def _parted(edges: Edges, threshold: float, each: int, show: Show) -> list[Entry]:
+    rows = np.flatnonzero(edges.verdicts.parted & (edges.pairs.scores >= np.float32(threshold)))
+    a, b, lost = edges.pairs.a[rows], edges.pairs.b[rows], edges.verdicts.lost[rows]
+    size = lost.min(axis=1, initial=np.iinfo(np.int32).max)
+    first = np.lexsort((b, a, -size))[:each]
+    shown = show(a[first], b[first], edges.pairs.scores[rows[first]])
+    return [
+        ("parted", (-key, ends), {**found, "note": f"kept: {one:,} and {two:,} characters only in one"})
+        for key, (one, two), (ends, found) in zip(
+            size[first].tolist(), lost[first].tolist(), shown, strict=True
+        )
+    ]
 
 
 def nearest_pairs(pairs: PairScores, threshold: float, each: int, show: Show) -> list[Entry]:

@@ -62,7 +62,7 @@ def dedup_page(summary: Summary, examples: Examples, card: str = "") -> Page:
             _rows(summary, examples),
             _removed(summary, examples),
             _threshold(summary, examples),
-            *([_guarded(summary, examples)] if summary["pairs_guarded"] else []),
+            *([_guarded(summary, examples)] if summary["pairs_guarded"] or summary["pairs_parted"] else []),
             _clusters(summary, examples),
             _candidates(summary),
             _time(summary),
@@ -207,24 +207,24 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
 
 
 def _guarded(summary: Summary, examples: Examples) -> Section:
-    count = summary["pairs_guarded"]
-    shown = examples.get("guarded", ())
     body = Markup("<p>{}</p>").format(
-        f"{count:,} pairs at or above the threshold differ in a fact. Both rows are kept, unless one "
-        "is removed in favour of a third."
+        f"{summary['pairs_guarded']:,} pairs at or above the threshold differ in a fact. In "
+        f"{summary['pairs_parted']:,} others each row has more beyond the other than --max_lost allows. Both "
+        "rows of such a pair are kept, unless one is removed in favour of a third."
     )
-    if shown:
-        body += pairs(shown, label="Pairs that differ in a fact", first=1)
+    for kind, label in (("guarded", "Pairs that differ in a fact"), ("parted", "Pairs that would lose text")):
+        if shown := examples.get(kind, ()):
+            body += pairs(shown, label=label, first=1)
     return Section(
         "guarded",
-        "Which pairs did the fact guard keep?",
+        "Which pairs are kept although they score high?",
         body,
-        shows="the pairs with the highest scores that differ in a fact, and the facts of each text that "
-        "the other contradicts.",
-        read="numbers, dates, units, codes, addresses, negations, opposites, names and order count; their "
-        "form (1,000 or 1000) does not.",
-        act="the column differs of pairs/ lists all of them. --guard numbers compares only numbers and "
-        "addresses; --guard none compares no facts.",
+        shows="the pairs with the highest scores that differ in a fact, with the fact of each text; and the "
+        "pairs that would lose the most text, with the number of characters that only each of them has.",
+        read="numbers, dates, units, codes, addresses, negations, opposites, names, parts of a thing and "
+        "order count; their form (1,000 or 1000) does not.",
+        act="the columns differs, lost_a and lost_b of pairs/ list all of them. --guard numbers compares "
+        "only numbers and addresses; --guard none compares no facts; --max_lost sets what may be lost.",
     )
 
 

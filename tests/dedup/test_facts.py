@@ -66,6 +66,9 @@ SAME = [
 ]
 
 OTHER = [
+    ('It enables the feature "default" of it', 'It enables the feature "colored" of it', "name"),
+    ("A parser. It is fast.", "A parser. It is fast. Package provides more of it.", "part"),
+    ("It is a parser of rules.", "Development files for the parser. It is a parser of rules.", "part"),
     ("The runtime of C stays here", "The runtime of C++ stays here", "code"),
     (
         "It holds the files. It is small.",

@@ -79,7 +79,9 @@ def _points(keys: Sequence[str]) -> bool:
         return any(named[1:])
     if keys[0] == "the":
         return any(named[1:3]) and not tables.HOLDS.isdisjoint(keys)
-    return keys[0] in tables.HOLDS - {"is", "are"} or (named[0] and len(keys) <= 3)
+    if keys[0] in tables.THINGS and not tables.HOLDS.isdisjoint(keys[1:3]):
+        return True
+    return keys[0] in tables.HOLDS - {"is", "are"} or (named[0] and (len(keys) <= 3 or "for" in keys[1:3]))
 
 
 def _asks(text: Facts, places: Sequence[int]) -> bool:

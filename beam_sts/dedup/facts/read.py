@@ -292,10 +292,12 @@ def _name(tokens: list[Token], text: str) -> list[Token]:
             at for at in capital if tokens[at].parted != SENTENCE and tokens[at].key not in tables.LITTLE
         )
     named.update(at for at in words if text[tokens[at].end : tokens[at].end + 1] == "(")
+    quoted = [at for at in words if _is_quoted(text, tokens[at])]
+    named.update(quoted)
     labelled = [at for at in words if at + 1 < len(tokens) and tokens[at + 1].key in tables.LABELS]
     labelled = [at for at in labelled if tokens[at].key not in tables.LITTLE]
     named.update(labelled)
-    for at in labelled:  # spelling matters, as for parts of a compound
+    for at in labelled + quoted:  # spelling matters, as for parts of a compound
         tokens[at] = tokens[at]._replace(part=True)
     if rarity_tells:
         named.update(at for at in unknown if tokens[at].key.isascii())
@@ -305,6 +307,12 @@ def _name(tokens: list[Token], text: str) -> list[Token]:
         if tokens[at].glued:
             tokens[at - 1] = tokens[at - 1]._replace(part=True)
     return tokens
+
+
+def _is_quoted(text: str, token: Token) -> bool:
+    """Whether a word is alone between quotation marks."""
+    before = text[token.start - 1 : token.start] if token.start else ""
+    return before != "" and before in "\"'`" and text[token.end : token.end + 1] == before
 
 
 @lru_cache(1 << 16)
