@@ -279,13 +279,11 @@ def logs(folder: Path) -> Iterator[dict[str, Any]]:
         found: dict[float, list[tuple[int, int, int]]] = {cut: [] for cut in cuts}
         for rows in systems.values():
             texts, events = [text for text, _ in rows], [event for _, event in rows]
-            done = deduplicate(texts, threshold=cuts[0], languages="ignored", threads=1, **settings)
+            table = pa.table({"id": list(range(len(texts))), "text": texts})
+            done = deduplicate(table, id="id", threshold=cuts[0], languages="ignored", threads=1, **settings)
             for cut in cuts:
-                gone = done.at(cut).removed
-                numbers = [row["id"] if "id" in row else row["_id"] for row in gone]
-                right = sum(
-                    events[at] == events[row["survivor"]] for at, row in zip(numbers, gone, strict=True)
-                )
+                gone = done.at(cut).removed.to_pylist()
+                right = sum(events[row["id"]] == events[row["survivor"]] for row in gone)
                 found[cut].append((right, len(gone), len(rows) - len(set(events))))
         half = {cut: [_shares(of[first::2]) for first in (0, 1)] for cut, of in found.items()}
         best = max(cuts, key=lambda cut: half[cut][0]["f1"])

@@ -93,6 +93,11 @@ OTHER = [
     ("When would you like to leave?", "What would you like to leave?", "opposites"),
     ("A car is behind the building", "A car is in front of the building", "opposites"),
     (
+        "def half(it):\n    size = it.size // 2\n    return cut(it, size)\n",
+        "def half(it):\n    size = it.size // 2 + 1\n    return cut(it, size)\n",
+        "statement",
+    ),
+    (
         "def end(it):\n    for part in it:\n        close(part)\n",
         "def end(it):\n    for part in it:\n        close(part)\n    return it\n",
         "statement",
