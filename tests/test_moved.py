@@ -11,7 +11,7 @@ OLD = {
     "beam_sts.corpus.given": ("given_pairs",),
     "beam_sts.corpus.propose": ("propose", "Proposal"),
     "beam_sts.transforms.candidates": ("KeyTexts", "BucketCandidates", "MergeCandidates", "JoinTexts"),
-    "beam_sts.transforms.nearest": ("NearestCandidates", "StaticVectors", "LexicalCandidates"),
+    "beam_sts.transforms.nearest": ("StaticVectors", "LexicalCandidates"),
     "beam_sts.transforms.propose": ("GivenCandidates", "ProposeCandidates"),
     "beam_sts.transforms.dedup": ("DeduplicateTexts", "DeduplicatedTexts"),
     "beam_sts.transforms.mine": ("MinePairs", "MinedRows"),

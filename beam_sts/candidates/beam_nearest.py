@@ -12,7 +12,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -42,43 +42,33 @@ def blocks_for(texts: int) -> int:
     return 1 + texts // BLOCK
 
 
-class _Kind(Protocol):
-    """How the vectors of a block are unpacked and compared."""
+def _pack_rows(vectors: sparse.csr_matrix) -> list[bytes]:
+    """Each row of a matrix as its column numbers followed by its values, int32."""
+    columns, values = vectors.indices.astype("<i4"), vectors.data.astype("<i4")
+    return [
+        columns[start:stop].tobytes() + values[start:stop].tobytes()
+        for start, stop in zip(vectors.indptr[:-1], vectors.indptr[1:], strict=True)
+    ]
 
-    def unpack(self, vectors: Sequence[bytes]) -> Any: ...
 
-    def nearest(self, queries: Any, points: Any, count: int) -> tuple[IntArray, IntArray, IntArray]: ...
+def _unpack(vectors: Sequence[bytes]) -> sparse.csr_matrix:
+    """Unpack vectors into a sparse matrix."""
+    lengths = np.array([len(vector) // 8 for vector in vectors])
+    halves = [np.frombuffer(vector, "<i4").reshape(2, -1) for vector in vectors]
+    columns, values = np.concatenate(halves, axis=1) if halves else np.empty((2, 0), np.int32)
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    width = int(columns.max(initial=-1)) + 1
+    return sparse.csr_matrix((values, columns, indptr), shape=(len(vectors), width))
 
 
-class SparsePoints:
-    """Sparse tf-idf vectors, packed as their column numbers followed by their values, int32."""
-
-    @staticmethod
-    def pack(vectors: sparse.csr_matrix) -> list[bytes]:
-        """Pack the n rows of a matrix."""
-        columns, values = vectors.indices.astype("<i4"), vectors.data.astype("<i4")
-        return [
-            columns[start:stop].tobytes() + values[start:stop].tobytes()
-            for start, stop in zip(vectors.indptr[:-1], vectors.indptr[1:], strict=True)
-        ]
-
-    def unpack(self, vectors: Sequence[bytes]) -> sparse.csr_matrix:
-        """Unpack vectors into a sparse matrix."""
-        lengths = np.array([len(vector) // 8 for vector in vectors])
-        halves = [np.frombuffer(vector, "<i4").reshape(2, -1) for vector in vectors]
-        columns, values = np.concatenate(halves, axis=1) if halves else np.empty((2, 0), np.int32)
-        indptr = np.concatenate([[0], np.cumsum(lengths)])
-        width = int(columns.max(initial=-1)) + 1
-        return sparse.csr_matrix((values, columns, indptr), shape=(len(vectors), width))
-
-    def nearest(
-        self, queries: sparse.csr_matrix, points: sparse.csr_matrix, count: int
-    ) -> tuple[IntArray, IntArray, IntArray]:
-        """The nearest points of each query."""
-        width = max(queries.shape[1], points.shape[1], 1)
-        for matrix in (queries, points):
-            matrix.resize(matrix.shape[0], width)
-        return nearest_rows(queries, points, min(count, points.shape[0]), threads=1)
+def _nearest_sparse(
+    queries: sparse.csr_matrix, points: sparse.csr_matrix, count: int
+) -> tuple[IntArray, IntArray, IntArray]:
+    """The nearest points of each query."""
+    width = max(queries.shape[1], points.shape[1], 1)
+    for matrix in (queries, points):
+        matrix.resize(matrix.shape[0], width)
+    return nearest_rows(queries, points, min(count, points.shape[0]), threads=1)
 
 
 class _Packed(NamedTuple):
@@ -87,33 +77,21 @@ class _Packed(NamedTuple):
     vectors: list[bytes]
 
 
-class NearestCandidates(beam.PTransform):
-    """``(id, packed vector)`` -> ``((id, id), source)``, distinct pairs, the lower id first.
+class _NearestInBlocks(beam.PTransform):
+    """``(id, packed vector)`` -> ``((id, id), "lexical")``, distinct pairs, the lower id first.
 
     Args:
-        source: the name of the source of these candidates.
         k: the number of neighbours of each text.
-        kind: the form of the vectors, ``SparsePoints()``.
         blocks: the number of blocks, see ``blocks_for``.
         sided: ids are ``(side, id)``, with side 0 or 1, and neighbours are searched on the other side only.
         asks: if there are sides, those whose texts get neighbours.
     """
 
-    def __init__(
-        self,
-        source: str,
-        k: int,
-        kind: _Kind,
-        blocks: int = 1,
-        *,
-        sided: bool = False,
-        asks: Sequence[int] = (0, 1),
-    ) -> None:
+    def __init__(self, k: int, blocks: int, *, sided: bool, asks: Sequence[int]) -> None:
         super().__init__()
         if k < 1:
             raise ValueError(f"k {k} must be at least 1")
-        self._source, self._k, self._kind = source, k, kind
-        self._blocks, self._asks = blocks, tuple(asks) if sided else ()
+        self._k, self._blocks, self._asks = k, blocks, tuple(asks) if sided else ()
 
     def expand(self, vectors: beam.PCollection) -> beam.PCollection:
         """Cut into blocks, compare each block with every block, and drop repeated pairs."""
@@ -131,9 +109,9 @@ class NearestCandidates(beam.PTransform):
             | "Pack" >> beam.Map(_pack)
             | "To every block" >> beam.FlatMap(_to_every, self._blocks)
             | "Meet" >> beam.GroupByKey()
-            | "Nearest" >> beam.ParDo(_Nearest(self._k, self._kind, self._asks))
+            | "Nearest" >> beam.ParDo(_Nearest(self._k, self._asks))
             | "Distinct" >> beam.Distinct()
-            | "Name" >> beam.Map(lambda pair, source: (pair, source), self._source)
+            | "Name" >> beam.Map(lambda pair: (pair, "lexical"))
         )
 
 
@@ -165,8 +143,8 @@ def _to_every(block: _Packed, blocks: int) -> Iterator[tuple[int, _Packed]]:
 class _Nearest(beam.DoFn):
     """(block number, all blocks) -> the pairs of the texts in that block."""
 
-    def __init__(self, k: int, kind: _Kind, asks: Sequence[int]) -> None:
-        self._k, self._kind, self._asks = k, kind, asks
+    def __init__(self, k: int, asks: Sequence[int]) -> None:
+        self._k, self._asks = k, asks
 
     def process(self, met: tuple[int, Iterable[_Packed]]) -> Iterator[tuple[Any, Any]]:
         number, blocks = met
@@ -175,7 +153,7 @@ class _Nearest(beam.DoFn):
             return
         unpacked = (self._unpacked(block) for block in blocks)
         owner, code, _ = nearest_in_blocks(
-            self._unpacked(own), unpacked, self._k, self._kind.nearest, asks=self._asks
+            self._unpacked(own), unpacked, self._k, _nearest_sparse, asks=self._asks
         )
         for block in blocks:
             here = np.flatnonzero(code >> 32 == block.number)
@@ -185,7 +163,7 @@ class _Nearest(beam.DoFn):
 
     def _unpacked(self, block: _Packed) -> Block:
         side = np.array([ident[0] if self._asks else 0 for ident in block.ids], np.int8)
-        return Block(block.number, self._kind.unpack(block.vectors), side)
+        return Block(block.number, _unpack(block.vectors), side)
 
 
 class StaticVectors(beam.PTransform):
@@ -264,7 +242,7 @@ class LexicalCandidates(beam.PTransform):
         blocks: the number of blocks, see ``blocks_for``.
         shingle: ``charN`` or ``wordN``.
         sided: ids are ``(side, id)``, and neighbours are searched on the other side only.
-        asks: see ``NearestCandidates``.
+        asks: if there are sides, those whose texts get neighbours.
     """
 
     def __init__(
@@ -277,7 +255,7 @@ class LexicalCandidates(beam.PTransform):
         asks: Sequence[int] = (0, 1),
     ) -> None:
         super().__init__()
-        self._nearest = NearestCandidates("lexical", k, SparsePoints(), blocks, sided=sided, asks=asks)
+        self._nearest = _NearestInBlocks(k, blocks, sided=sided, asks=asks)
         self._unit, self._size = parse_shingle(shingle)
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
@@ -305,4 +283,4 @@ class _Weigh(beam.DoFn):
             count, frequency = whole_counts(total)
             self._weights = TfIdf.of(frequency, count, self._unit, self._size, WORK)
         vectors = self._weights.vectors(pa.array([text for _, text in batch], pa.large_string()))
-        yield from zip((ident for ident, _ in batch), SparsePoints.pack(vectors), strict=True)
+        yield from zip((ident for ident, _ in batch), _pack_rows(vectors), strict=True)

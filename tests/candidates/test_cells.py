@@ -24,6 +24,7 @@ from beam_sts.candidates.cells import (
 from beam_sts.candidates.dense import nearest_points, pack_points, unpack_points, whole_points
 from beam_sts.candidates.neighbours import neighbours
 from beam_sts.errors import UserError
+from tests.engines import ROOT
 
 FEW = CellRule(exact=0, width=4, queries=200)
 """Cells of some dozens of vectors."""
@@ -247,7 +248,7 @@ def test_points_survive_packing():
 @pytest.mark.slow
 def test_a_worker_stays_small_and_work_grows_slowly():
     measured = {}
-    for n in (60_000, 240_000):
+    for n in (60_000, 180_000):
         script = (
             "import resource, numpy as np\n"
             "from tests.candidates.test_cells import clustered\n"
@@ -257,7 +258,9 @@ def test_a_worker_stays_small_and_work_grows_slowly():
             "used = resource.getrusage(resource.RUSAGE_SELF)\n"
             "print(recall_of(report), used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)\n"
         )
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+        )
         measured[n] = list(map(float, done.stdout.split()))
     assert all(recall >= 0.95 and memory < 1000 for recall, _, memory in measured.values())
-    assert measured[240_000][1] < 4**1.3 * measured[60_000][1]
+    assert measured[180_000][1] < 3**1.3 * measured[60_000][1]
