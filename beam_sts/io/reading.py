@@ -103,7 +103,10 @@ def plan_input(
     def scanned(at: int) -> FileScan:
         return known_of[at].scan(files[at].path, rows_per_slice)
 
-    for file, known, scan in zip(files, known_of, ahead(scanned, range(len(files))), strict=True):
+    # Of Parquet a scan reads the footers; of other formats it reads whole files, which take memory.
+    side_by_side = all(isinstance(known, Parquet) for known in known_of)
+    scans = ahead(scanned, range(len(files))) if side_by_side else map(scanned, range(len(files)))
+    for file, known, scan in zip(files, known_of, scans, strict=True):
         contents.append(scan.content)
         if not scan.schema.names:  # an empty file in a line format
             continue
