@@ -52,4 +52,4 @@ def test_shuffles_of_a_command(options, wanted, jobs, tmp_path, monkeypatch):
 def test_shuffles_of_a_transform():
     pipeline = beam.Pipeline("FnApiRunner")
     _ = pipeline | beam.Create([{"id": 1, "text": "a"}], reshuffle=False) | DeduplicateTexts()
-    assert shuffles(pipeline) == 18
+    assert shuffles(pipeline) == 16
