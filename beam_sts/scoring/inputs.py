@@ -34,14 +34,15 @@ def read_pairs(pairs: Any) -> tuple[list[str], list[str]]:
         raise TypeError(f"pairs is {_told(pairs)}, not an iterable of pairs. {_WAY_OUT}")
     first, second = [], []
     for index, pair in enumerate(pairs):
-        if not isinstance(pair, Sequence | np.ndarray) or isinstance(pair, str | bytes | bytearray):
+        if not isinstance(pair, tuple | list) and not _is_sequence(pair):  # the second check is the slow one
             raise TypeError(f"pairs[{index}] is not a pair of strings but {_told(pair)}. {_WAY_OUT}")
         if len(pair) != 2:
             raise TypeError(f"pairs[{index}] is not a pair of strings but {len(pair)} values: {_told(pair)}.")
-        for side, text, to in (("first", pair[0], first), ("second", pair[1], second)):
-            if not isinstance(text, str):
-                raise TypeError(f"pairs[{index}] is not a pair of strings: its {side} text is {_told(text)}.")
-            to.append(text)
+        first.append(pair[0])
+        second.append(pair[1])
+    others = ((_first_other(texts), side, texts) for side, texts in (("first", first), ("second", second)))
+    for index, side, texts in sorted(other for other in others if other[0] < len(first)):
+        raise TypeError(f"pairs[{index}] is not a pair of strings: its {side} text is {_told(texts[index])}.")
     return first, second
 
 
@@ -75,11 +76,10 @@ def text_column(name: str, texts: Any) -> pa.ChunkedArray:
 
 def _strings(name: str, texts: Any) -> pa.Array:
     texts = list(texts)
-    for index, text in enumerate(texts):
-        if not isinstance(text, str) and text is not None:
-            raise TypeError(f"{name}[{index}] is {_told(text)}, not a string.")
-    if None in texts:
-        raise _null(name)
+    index = _first_other(texts)
+    if index < len(texts):
+        text = texts[index]
+        raise _null(name) if text is None else TypeError(f"{name}[{index}] is {_told(text)}, not a string.")
     try:
         return arrow_texts(texts)
     except UnicodeEncodeError as error:
@@ -87,6 +87,17 @@ def _strings(name: str, texts: Any) -> pa.Array:
         raise ValueError(
             f"{name}[{index}] has a lone surrogate, which is not valid Unicode: {ascii(texts[index])[:80]}"
         ) from error
+
+
+def _first_other(texts: Sequence[Any]) -> int:
+    """Index of the first element that is no string; the length where all are."""
+    if set(map(type, texts)) <= {str}:  # much faster than to ask for each
+        return len(texts)
+    return next((index for index, text in enumerate(texts) if not isinstance(text, str)), len(texts))
+
+
+def _is_sequence(pair: Any) -> bool:
+    return isinstance(pair, Sequence | np.ndarray) and not isinstance(pair, str | bytes | bytearray)
 
 
 def _null(name: str) -> ValueError:

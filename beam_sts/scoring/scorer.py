@@ -36,8 +36,9 @@ from beam_sts.scoring.tokens import MicroBatch, PairTokenizer
 from beam_sts.settings import made
 from beam_sts.types import Pairs
 
-# Macro-batches in progress at a time with a GPU: one is tokenised while the previous one is computed.
-_GPU_MACRO_BATCHES = 2
+# Macro-batches in progress at a time with a GPU or several threads: what a single thread does for one,
+# such as sorting, is done while other threads compute.
+_MACRO_BATCHES = 2
 # After this many failures without one success, the backend is at fault, not the pairs.
 _HOPELESS = 16
 
@@ -122,8 +123,8 @@ class PairScorer:
         threads = self._settings["threads"] or default_threads(device)
         self._pool = thread_pool(threads)
         self._map: Callable[..., Iterable[Any]] = map
-        if device != "cpu":
-            self._map = Threads(_GPU_MACRO_BATCHES, "beam_sts_macro", nested=True).map
+        if device != "cpu" or threads > 1:
+            self._map = Threads(_MACRO_BATCHES, "beam_sts_macro", nested=True).map
         with unforked():
             allowed = {name: self._settings[name] for name in ("allow_pickle", "trust_remote_code")}
             loaded = model if isinstance(model, Checkpoint) else load_checkpoint(model, **allowed)

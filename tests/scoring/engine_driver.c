@@ -66,11 +66,12 @@ int main(int count, char **arguments) {
     if (level > beam_sts_level() || !(beam_sts_kinds(level) >> kind & 1)) return 3;
     struct layer layer = layer_of(kind, HIDDEN, INNER);
     struct model m = {
-        .level = level, .hidden = HIDDEN, .heads = HEADS, .intermediate = INNER, .projections = NARROW, .window = WINDOW,
+        .kind = kind, .level = level, .hidden = HIDDEN, .heads = HEADS, .intermediate = INNER, .projections = NARROW, .window = WINDOW,
         .rotary = rotary ? 8 : 0, .segment = rotary ? 3 : 0, .cls = 2, .sep_a = 3, .sep_b = 3, .eps = 1e-5f,
         .table = numbers(VOCABULARY, NARROW, NARROW, 1),
         .token_types = rotary ? NULL : numbers(2, HIDDEN, padded(HIDDEN), 1),
         .positions = rotary ? NULL : numbers(PLACES, HIDDEN, padded(HIDDEN), 1),
+        .projected = rotary ? numbers(VOCABULARY * WINDOW, HIDDEN, padded(HIDDEN), 1) : NULL,
         .projection = linear_in(WINDOW * NARROW, HIDDEN), .norm = norm_of(HIDDEN), .layers = 1, .layer = &layer,
         .last_query = linear_of(HIDDEN, HEADS * (padded(HIDDEN) + (rotary ? 8 : 0))),
         .last_key = linear_in(HIDDEN, rotary ? HEADS * 8 : 0),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from beam_sts.scoring.engine import native
 from beam_sts.scoring.engine.native import Native, Pairs, Texts, TokenIds, open_library, supported_kinds
 from beam_sts.scoring.engine.packing import FLOAT32
 from beam_sts.scoring.engine.shape import Shape
@@ -67,6 +68,7 @@ def one(library, rng) -> None:
     shape = Shape.of(random_config(rng))
     weights = Weights.of(shape, tensors(shape, int(rng.integers(1 << 30))))
     pairs = micro_batch(shape, random_lengths(rng), int(rng.integers(1 << 30)))
+    native._MOST_PROJECTED = int(rng.choice([0, 1 << 25]))
     small = len(pairs.ids) < 300 and shape.hidden > 8
     expected = expected_logits(shape, weights, pairs) if small else None
     for level in range(library.beam_sts_level() + 1):

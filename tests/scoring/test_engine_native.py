@@ -64,6 +64,20 @@ def test_short_types_are_near_plain_numpy(level, settings, lengths, kind):
 
 
 @needs_library
+@varied
+@given(settings=configs(), lengths=texts_lengths)
+def test_a_table_projected_beforehand_and_one_that_is_too_large_agree(level, settings, lengths):
+    projected, shape, _ = model(LIBRARY, settings, level, FLOAT32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "_MOST_PROJECTED", 0)
+        large, _, _ = model(LIBRARY, settings, level, FLOAT32)
+    assert large._model.projected is None
+    assert projected._model.projected
+    pairs = micro_batch(shape, lengths)
+    np.testing.assert_allclose(projected.logits(pairs), large.logits(pairs), rtol=0, atol=2e-4)
+
+
+@needs_library
 def test_numbers_that_are_not_finite_stay_so(level):
     """An overflow in the model gives an error for the pair, not a score."""
     for kind in sorted(supported_kinds(LIBRARY, level)):

@@ -18,16 +18,14 @@ INLINE TARGET void NAME(place)(float *row, int64_t size, int64_t rotary, int64_t
     }
 }
 
-/* One head's query or key, with position and text encoded, as an operand of type `kind`; zeros up to padded(size). */
-INLINE TARGET void NAME(head_row)(const struct model *m, int64_t kind, uint32_t *to, const float *from, int64_t size,
-                           float factor, float sign, const float *factors) {
-    float *row = (float *)to;
+/* One head's query or key, with position and text encoded; zeros up to padded(size). */
+INLINE TARGET void NAME(head_row)(const struct model *m, float *row, const float *from, int64_t size, float factor,
+                                  float sign, const float *factors) {
     for (int64_t d = 0; d < padded(size); d += WIDTH) {
         vec value = (vec)((ivec)NAME(load)(from + d) & NAME(first_lanes)(size - d));
         NAME(store)(row + d, value * factor);
     }
     if (m->rotary || m->segment) NAME(place)(row, size, m->rotary, m->segment, sign, factors);
-    if (kind == BFLOAT16) NAME(narrow)(to, row, size);
 }
 
 /* Two rows of values as groups of two bfloat16 numbers; `odd` may be NULL. */
@@ -46,24 +44,29 @@ INLINE TARGET uint32_t *NAME(column)(uint32_t *panels, int64_t column, int64_t c
     return panels + start * groups + column - start;
 }
 
-/* Packs a head's keys and values of `tokens` tokens in panels. The last panel of keys and the last group of values are
- * filled up with zeros. */
-INLINE TARGET void NAME(pack_head)(const struct model *m, int64_t kind, const float *qkv, int64_t stride, int64_t tokens,
-                            int64_t size, const struct token *token, const float *rotary, struct scratch *s) {
-    int64_t hidden = m->heads * size, each = kind == BFLOAT16 ? 2 : 1, groups = (size + each - 1) / each;
-    int64_t columns = padded(tokens), width;
+/* Packs a head's keys of `tokens` tokens in panels; the last panel is filled up with zeros. */
+INLINE TARGET void NAME(pack_keys)(const struct model *m, int64_t kind, const float *keys, int64_t stride, int64_t tokens,
+                                   int64_t size, const struct token *token, const float *rotary, struct scratch *s) {
+    int64_t groups = grouped(kind, size), columns = padded(tokens), width;
     for (int64_t t = 0; t < columns; t++) {
         uint32_t *to = NAME(column)(s->keys, t, columns, groups, &width), *row = s->row;
         if (t < tokens)
-            NAME(head_row)(m, kind, row, qkv + t * stride + hidden, size, 1, token[t].sign,
+            NAME(head_row)(m, (float *)row, keys + t * stride, size, 1, token[t].sign,
                            rotary + token[t].place * m->rotary);
         else
             memset(row, 0, 4 * padded(size));
+        if (kind == BFLOAT16) NAME(narrow)(row, (float *)row, size);
+        if (kind == INT8) NAME(quantise_signed)(row, (float *)row, size, s->key_step + t, s->key_sum + t);
         for (int64_t g = 0; g < groups; g++) to[g * width] = row[g];
     }
-    columns = padded(size), groups = (tokens + each - 1) / each;
+}
+
+/* Packs a head's values in panels; the last group is filled up with zeros. */
+INLINE TARGET void NAME(pack_values)(int64_t kind, const float *values, int64_t stride, int64_t tokens, int64_t size,
+                                     struct scratch *s) {
+    int64_t each = kind == BFLOAT16 ? 2 : 1, columns = padded(size), groups = grouped(kind, tokens), width;
     for (int64_t g = 0; g < groups; g++) {
-        const float *even = qkv + g * each * stride + 2 * hidden;
+        const float *even = values + g * each * stride;
         const float *odd = g * each + 1 < tokens ? even + stride : NULL;
         for (int64_t c = 0; c < columns; c += VECTORS * WIDTH) {
             uint32_t *to = NAME(column)(s->values, c, columns, groups, &width) + g * width;
@@ -111,31 +114,37 @@ INLINE TARGET float NAME(softmax)(float *row, int64_t count, float *largest, flo
 }
 
 /* Attention among all tokens of one pair: from rows of queries, keys and values, `stride` apart, to rows padded(hidden)
- * apart. */
+ * apart. In int8 the weights and values are float32: of many small weights, 8 bits would leave nothing. */
 static TARGET void NAME(attend)(const struct model *m, int64_t kind, float *to, const float *qkv, int64_t stride,
                          int64_t tokens, const struct token *token, float temperature, const float *rotary,
                          struct scratch *s) {
     int64_t size = m->hidden / m->heads, wide = padded(size), apart = padded(m->hidden);
-    int64_t each = kind == BFLOAT16 ? 2 : 1, groups = (size + each - 1) / each, all = (tokens + each - 1) / each;
+    int64_t groups = grouped(kind, size);
+    int64_t value_kind = kind == BFLOAT16 ? BFLOAT16 : FLOAT32, all = grouped(value_kind, tokens);
     for (int64_t head = 0; head < m->heads; head++) {
         const float *own = qkv + head * size;
-        NAME(pack_head)(m, kind, own, stride, tokens, size, token, rotary, s);
+        NAME(pack_keys)(m, kind, own + m->hidden, stride, tokens, size, token, rotary, s);
+        NAME(pack_values)(value_kind, own + 2 * m->hidden, stride, tokens, size, s);
         for (int64_t first = 0; first < tokens; first += QUERIES) {
             int64_t count = tokens - first < QUERIES ? tokens - first : QUERIES;
             float largest[QUERIES], total[QUERIES];
             for (int64_t q = 0; q < count; q++) {
                 const struct token *t = token + first + q;
-                NAME(head_row)(m, kind, s->queries + q * wide, own + (first + q) * stride, size, temperature, t->sign,
+                NAME(head_row)(m, s->queries + q * wide, own + (first + q) * stride, size, temperature, t->sign,
                                rotary + t->place * m->rotary);
                 largest[q] = -INFINITY, total[q] = 0;
             }
+            struct NAME(operand) queries = NAME(operand)(kind, s->queries, wide, count, size, s);
             memset(s->mean, 0, 4 * (count + SLACK) * wide);
             for (int64_t key = 0; key < tokens; key += KEYS) {
                 int64_t some = tokens - key < KEYS ? tokens - key : KEYS, fill = padded(some);
-                NAME(product)(kind, s->weights, KEYS, s->zeros, 0, s->queries, wide, count, s->keys + key * groups, size,
-                              fill);
+                NAME(product)(kind, s->weights, KEYS, s->zeros, 0, queries.rows, queries.stride, count,
+                              s->keys + key * groups, size, fill);
                 for (int64_t q = 0; q < count; q++) {
                     float *row = s->weights + q * KEYS;
+                    if (kind == INT8)
+                        NAME(dequantise)(row, fill, queries.scale[q], queries.low[q], s->key_step + key,
+                                         s->key_sum + key, NULL);
                     float factor = NAME(softmax)(row, some, largest + q, total + q);
                     if (kind == BFLOAT16) NAME(narrow)((uint32_t *)row, row, some);
                     if (factor == 1 || !key) continue;
@@ -144,8 +153,8 @@ static TARGET void NAME(attend)(const struct model *m, int64_t kind, float *to, 
                 /* The values' panels hold all tokens: start at this block's first group. */
                 for (int64_t c = 0; c < wide; c += VECTORS * WIDTH) {
                     int64_t width = wide - c < VECTORS * WIDTH ? wide - c : VECTORS * WIDTH;
-                    NAME(product)(kind, s->mean + c, wide, s->mean + c, wide, (const uint32_t *)s->weights, KEYS, count,
-                                  s->values + c * all + key / each * width, some, width);
+                    NAME(product)(value_kind, s->mean + c, wide, s->mean + c, wide, (const uint32_t *)s->weights, KEYS, count,
+                                  s->values + c * all + grouped(value_kind, key) * width, some, width);
                 }
             }
             for (int64_t q = 0; q < count; q++) {

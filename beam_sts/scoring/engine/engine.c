@@ -30,6 +30,7 @@ enum {
     QUERIES = 48,       /* queries in a block of attention */
     KEYS = 256,         /* keys in a block of attention */
     SLACK = 4,          /* products may read and write SLACK - 1 rows beyond the last */
+    MOST_WINDOW = 255,  /* native.py checks it */
     PANEL_GROUPS = 64,  /* groups of a panel that are summed at a time: they fit the L1 cache, and rounding errors are smaller */
 };
 #define ROUNDING 12582912.0f /* 1.5 * 2^23: adding it rounds to an integer */
@@ -41,6 +42,11 @@ static const int32_t LANES[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 
 
 /* `count` rounded up to whole vectors of the widest kind. */
 static inline int64_t padded(int64_t count) { return (count + 15) / 16 * 16; }
+
+/* Groups of four bytes for `count` numbers. */
+static inline int64_t grouped(int64_t kind, int64_t count) {
+    return kind == INT8 ? (count + 3) / 4 : kind == BFLOAT16 ? (count + 1) / 2 : count;
+}
 
 /* A token of a chunk. A window covers only tokens with the same `owner`; `sign` is 1 in the first text, -1 in the
  * second, 0 for [CLS]. */
@@ -60,8 +66,9 @@ struct scratch {
     uint32_t *operand;        /* the same rows as an operand */
     float *scale, *low;
     uint32_t *keys, *values;  /* of a head, packed */
-    uint32_t *queries, *row;  /* of a block of queries; of one token */
-    float *weights, *mean;
+    float *key_step, *key_sum; /* int8: as scale and sums of struct linear */
+    uint32_t *row;            /* of one token */
+    float *queries, *weights, *mean; /* of a block of queries */
     float *first;             /* attention weights of [CLS] */
     float *zeros;
     char *memory;
@@ -203,6 +210,8 @@ static int allocate(struct scratch *s, const struct model *m, int64_t tokens, in
         {&s->low, BLOCK + SLACK, 4},
         {&s->keys, columns, 4 * size},
         {&s->values, columns, 4 * size},
+        {&s->key_step, columns, 4},
+        {&s->key_sum, columns, 4},
         {&s->queries, QUERIES + SLACK, 4 * size},
         {&s->row, 1, 4 * size},
         {&s->weights, QUERIES + SLACK, 4 * KEYS},
@@ -231,7 +240,7 @@ static int allocate(struct scratch *s, const struct model *m, int64_t tokens, in
 }
 
 /* native.py loads only the version that it was written for. */
-int64_t beam_sts_version(void) { return 3; }
+int64_t beam_sts_version(void) { return 4; }
 
 #ifdef AMX
 /* Whether the CPU has AMX and Linux permits it. The request gives the whole process the permission. */

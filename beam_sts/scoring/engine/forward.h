@@ -25,25 +25,56 @@ static TARGET void NAME(add_norm)(float *to, const float *a, const float *b, int
     }
 }
 
+/* Whether a window around token `t` covers token `other`: it ends with the token's own text. */
+INLINE TARGET int NAME(in_window)(const struct token *token, int64_t tokens, int64_t t, int64_t other) {
+    return other >= 0 && other < tokens && token[other].owner == token[t].owner;
+}
+
+/* The projections of the windows around `count` tokens from `first` on, through the matrix: to s->block. */
+static TARGET void NAME(project)(const struct model *m, const struct token *token, int64_t tokens, int64_t first,
+                                 int64_t count, struct scratch *s) {
+    int64_t narrow = m->projections, reach = m->window / 2, wide = padded(m->window * narrow);
+    for (int64_t r = 0; r < count; r++) {
+        float *row = s->wide + r * wide;
+        for (int64_t step = -reach, t = first + r; step <= reach; step++, row += narrow) {
+            if (NAME(in_window)(token, tokens, t, t + step))
+                memcpy(row, m->table + token[t + step].id * narrow, 4 * narrow);
+            else
+                memset(row, 0, 4 * narrow);
+        }
+    }
+    NAME(linear)(&m->projection, s->block, s->wide, wide, count, s);
+}
+
+/* The same as sums of rows that were projected beforehand, each for its place in a window. */
+static TARGET void NAME(add_up)(const struct model *m, const struct token *token, int64_t tokens, int64_t first,
+                                int64_t count, struct scratch *s) {
+    int64_t reach = m->window / 2, apart = padded(m->hidden);
+    for (int64_t r = 0; r < count; r++) {
+        const float *part[MOST_WINDOW];
+        int64_t parts = 0;
+        for (int64_t step = -reach, t = first + r; step <= reach; step++)
+            if (NAME(in_window)(token, tokens, t, t + step))
+                part[parts++] = m->projected + (token[t + step].id * m->window + reach + step) * apart;
+        for (int64_t d = 0; d < apart; d += WIDTH) {
+            vec sum = NAME(load)(m->projection.bias + d);
+            for (int64_t at = 0; at < parts; at++) sum += NAME(load)(part[at] + d);
+            NAME(store)(s->block + r * apart + d, sum);
+        }
+    }
+}
+
 /* The inputs of the first layer, (tokens, padded(hidden)): the projection of each token's window of table rows, plus
  * the embeddings of its type and position, normalised. Outside the token's text (`owner`) a window has zeros. */
 static TARGET void NAME(embed)(const struct model *m, float *to, const struct token *token, int64_t tokens,
                         struct scratch *s) {
-    int64_t narrow = m->projections, reach = m->window / 2, wide = padded(m->window * narrow), apart = padded(m->hidden);
+    int64_t apart = padded(m->hidden);
     for (int64_t first = 0; first < tokens; first += BLOCK) {
         int64_t count = tokens - first < BLOCK ? tokens - first : BLOCK;
-        for (int64_t r = 0; r < count; r++) {
-            float *row = s->wide + r * wide;
-            int64_t t = first + r;
-            for (int64_t step = -reach; step <= reach; step++, row += narrow) {
-                int64_t other = t + step;
-                if (other < 0 || other >= tokens || token[other].owner != token[t].owner)
-                    memset(row, 0, 4 * narrow);
-                else
-                    memcpy(row, m->table + token[other].id * narrow, 4 * narrow);
-            }
-        }
-        NAME(linear)(&m->projection, s->block, s->wide, wide, count, s);
+        if (m->projected)
+            NAME(add_up)(m, token, tokens, first, count, s);
+        else
+            NAME(project)(m, token, tokens, first, count, s);
         for (int64_t r = 0; r < count; r++) {
             const struct token *own = token + first + r;
             for (int64_t d = 0; d < apart && m->token_types; d++) s->block[r * apart + d] += m->token_types[own->type * apart + d];
@@ -126,7 +157,7 @@ static TARGET void NAME(attend_first)(const struct model *m, float *mean, const 
  * before the last layer, and `means`, the results of the last layer's attention. */
 static TARGET void NAME(chunk)(const struct model *m, const struct batch *b, int64_t from, int64_t to, struct scratch *s) {
     int64_t apart = padded(m->hidden), qkv = padded(3 * m->hidden), means = m->heads * apart;
-    int64_t kind = m->projection.kind == BFLOAT16 ? BFLOAT16 : FLOAT32, tokens = 0;
+    int64_t tokens = 0;
     for (int64_t pair = from; pair < to; pair++) tokens = lay_out(m, b, pair, tokens, s);
     if (b->text_hidden)
         for (int64_t pair = from; pair < to; pair++) take_texts(m, b, pair, s);
@@ -138,7 +169,7 @@ static TARGET void NAME(chunk)(const struct model *m, const struct batch *b, int
         for (int64_t pair = from; pair < to; pair++) {
             int64_t start = s->start[pair], length = pair_tokens(b, pair);
             float temperature = b->temperature ? b->temperature[pair] : 1;
-            NAME(attend)(m, kind, s->attended + start * apart, s->qkv + start * qkv, qkv, length, s->token + start,
+            NAME(attend)(m, m->kind, s->attended + start * apart, s->qkv + start * qkv, qkv, length, s->token + start,
                          temperature, b->rotary, s);
         }
         NAME(after_attention)(m, layer, &layer->output, s->hidden, s->attended, apart, tokens, s);

@@ -1,5 +1,5 @@
-/* The structures that Python passes to the engine: a model and a micro-batch. native.py mirrors them, and checks
- * every size and index before it fills one.
+/* The structures that Python passes to the engine: a model and a micro-batch. structs.py mirrors them; native.py
+ * checks every size and index before it fills one.
  *
  * Rows of activations are float32, `padded(width)` numbers apart; the numbers beyond the width are 0. */
 #include <stdint.h>
@@ -30,6 +30,7 @@ struct layer {
 };
 
 struct model {
+    int64_t kind;  /* of the numbers that are multiplied */
     int64_t level; /* instruction set: see engine.c */
     int64_t hidden, heads, intermediate, projections, window;
     int64_t rotary, segment; /* dimensions of a head: those that rotate, those multiplied by the sign of the text */
@@ -38,6 +39,8 @@ struct model {
     const float *table;       /* (vocabulary, projections) */
     const float *token_types; /* (2, padded(hidden)), or NULL */
     const float *positions;   /* (positions, padded(hidden)), or NULL */
+    const float *projected;   /* (vocabulary, window, padded(hidden)): the projection of each row of the table at each
+                                 place of a window; or NULL, where that is large */
     struct linear projection;
     struct norm norm;
     int64_t layers; /* without the last */

@@ -18,73 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_sts.models.checksums import digest_file, verify_digest
+from beam_sts.scoring.engine import structs
 from beam_sts.scoring.engine.packing import BFLOAT16, FLOAT32, INT8, Packed, aligned, filled
 from beam_sts.scoring.engine.shape import Shape
+from beam_sts.scoring.engine.structs import I64, POINTER
 from beam_sts.scoring.engine.weights import FloatArray, LastLayer, Layer, Linear, Norm, Weights, padded
 
 log = logging.getLogger(__name__)
 
-_VERSION = 3  # of engine.c; the library of an editable installation may be older than this file
+_VERSION = 4  # of engine.c; the library of an editable installation may be older than this file
+_MOST_PROJECTED = 1 << 25  # bytes
 LEVELS = ("plain", "avx2", "avx512", "amx")
-_I64, _POINTER = ctypes.c_int64, ctypes.c_void_p
-
-
-class _Linear(ctypes.Structure):
-    _fields_ = (
-        *((name, _I64) for name in ("inner", "outer", "kind")),
-        *((name, _POINTER) for name in ("panels", "bias", "scale", "sums")),
-    )
-
-
-class _Norm(ctypes.Structure):
-    _fields_ = (("weight", _POINTER), ("bias", _POINTER))
-
-
-class _Layer(ctypes.Structure):
-    _fields_ = (
-        ("qkv", _Linear),
-        ("output", _Linear),
-        ("attention_norm", _Norm),
-        ("up", _Linear),
-        ("down", _Linear),
-        ("norm", _Norm),
-    )
-
-
-class _Model(ctypes.Structure):
-    _sizes = ("level", "hidden", "heads", "intermediate", "projections", "window", "rotary", "segment")
-    _fields_ = (
-        *((name, _I64) for name in (*_sizes, "cls", "sep_a", "sep_b")),
-        ("eps", ctypes.c_float),
-        *((name, _POINTER) for name in ("table", "token_types", "positions")),
-        ("projection", _Linear),
-        ("norm", _Norm),
-        ("layers", _I64),
-        ("layer", ctypes.POINTER(_Layer)),
-        ("last_query", _Linear),
-        ("last_key", _Linear),
-        ("last_output", _Linear),
-        ("last", _Layer),
-        ("pooler", _Linear),
-        ("classifier", _Linear),
-    )
-
-
-class _Batch(ctypes.Structure):
-    _fields_ = (
-        ("pairs", _I64),
-        ("longest", _I64),
-        ("ids", _POINTER),
-        ("start", _POINTER * 2),
-        ("kept", _POINTER * 2),
-        ("temperature", _POINTER),
-        ("rotary", _POINTER),
-        ("text_hidden", _POINTER),
-        ("text_qkv", _POINTER),
-        ("text_row", _POINTER * 2),
-        ("cls_row", _I64),
-        ("logits", _POINTER),
-    )
 
 
 class TokenIds:
@@ -200,11 +144,12 @@ class Native:
         self._panel = int(library.beam_sts_panel(level))
         self._model = self._build(weights, special, kind, level)
 
-    def _build(self, weights: Weights, special: tuple[int, int, int], kind: int, level: int) -> _Model:
+    def _build(self, weights: Weights, special: tuple[int, int, int], kind: int, level: int) -> structs.Model:
         shape, hidden = self._shape, padded(self._shape.hidden)
         last = LastLayer.of(shape, weights.layers[-1])
         layers = [self._layer(layer, kind) for layer in weights.layers[:-1]]
-        model = _Model(
+        model = structs.Model(
+            kind=kind,
             level=level,
             hidden=shape.hidden,
             heads=shape.heads,
@@ -220,10 +165,11 @@ class Native:
             table=self._keep(weights.table),
             token_types=None if weights.types is None else self._keep(filled(weights.types, hidden)),
             positions=None if weights.positions is None else self._keep(filled(weights.positions, hidden)),
+            projected=self._projected(weights),
             projection=self._linear(weights.projection, kind),
             norm=self._norm(weights.norm),
             layers=len(layers),
-            layer=(_Layer * len(layers))(*layers),
+            layer=(structs.Layer * len(layers))(*layers),
             last_query=self._linear(last.query, FLOAT32),
             last_key=self._linear(last.key, kind),
             last_output=self._linear(last.output, FLOAT32),
@@ -233,8 +179,20 @@ class Native:
         )
         return model
 
-    def _layer(self, layer: Layer, kind: int) -> _Layer:
-        return _Layer(
+    def _projected(self, weights: Weights) -> int | None:
+        """The projection of each row of the table at each place of a window; None where that is large."""
+        shape, width = self._shape, padded(self._shape.hidden)
+        if 4 * shape.vocabulary * shape.window * width > _MOST_PROJECTED:
+            return None
+        table, matrix = weights.table, weights.projection.weight.reshape(shape.hidden, shape.window, -1)
+        projected = np.zeros((shape.vocabulary, shape.window, width), dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # the scores say so
+            for place in range(shape.window):
+                np.matmul(table, matrix[:, place].T, out=projected[:, place, : shape.hidden])
+        return self._keep(projected)
+
+    def _layer(self, layer: Layer, kind: int) -> structs.Layer:
+        return structs.Layer(
             self._linear(layer.qkv, kind),
             self._linear(layer.output, kind),
             self._norm(layer.attention_norm),
@@ -243,10 +201,10 @@ class Native:
             self._norm(layer.norm),
         )
 
-    def _linear(self, linear: Linear, kind: int) -> _Linear:
+    def _linear(self, linear: Linear, kind: int) -> structs.Linear:
         packed = Packed.of(linear, kind, self._panel)
         scales = (None if array is None else self._keep(array) for array in (packed.scale, packed.sums))
-        return _Linear(
+        return structs.Linear(
             packed.inner,
             packed.outer,
             packed.kind,
@@ -255,9 +213,9 @@ class Native:
             *scales,
         )
 
-    def _norm(self, norm: Norm) -> _Norm:
+    def _norm(self, norm: Norm) -> structs.Norm:
         width = padded(self._shape.hidden)
-        return _Norm(*(self._keep(filled(numbers, width)) for numbers in (norm.weight, norm.bias)))
+        return structs.Norm(*(self._keep(filled(numbers, width)) for numbers in (norm.weight, norm.bias)))
 
     def _keep(self, array: NDArray[Any]) -> int:
         array = aligned(array)
@@ -274,7 +232,7 @@ class Native:
         self.check(pairs)
         logits = np.empty(len(pairs), dtype=np.float32)
         texts = pairs.texts
-        batch = _Batch(
+        batch = structs.Batch(
             pairs=len(pairs),
             longest=int(pairs.kept.sum(axis=0).max()) + 3,
             ids=address(pairs.ids.array),
@@ -360,11 +318,11 @@ class Native:
             raise ValueError(f"rows {start} to {start + count} do not fit the table of {rows} rows")
         if self._library.beam_sts_texts(
             ctypes.byref(self._model),
-            _I64(count),
-            _POINTER(address(ids.array)),
-            _POINTER(address(owners)),
-            _POINTER(address(texts.hidden[start:])),
-            _POINTER(address(texts.qkv[start:])),
+            I64(count),
+            POINTER(address(ids.array)),
+            POINTER(address(owners)),
+            POINTER(address(texts.hidden[start:])),
+            POINTER(address(texts.qkv[start:])),
         ):
             raise MemoryError(f"the engine cannot allocate memory for {count} tokens of texts")
 
@@ -395,12 +353,12 @@ def address(array: NDArray[Any]) -> int:
 
 
 def _two(rows: NDArray[np.int64]) -> Any:
-    return (_POINTER * 2)(address(rows[0]), address(rows[1]))
+    return (POINTER * 2)(address(rows[0]), address(rows[1]))
 
 
 def supported_kinds(library: Any, level: int) -> set[int]:
     """The types of numbers that an instruction set can multiply on this CPU."""
-    mask = int(library.beam_sts_kinds(_I64(level)))
+    mask = int(library.beam_sts_kinds(I64(level)))
     return {kind for kind in (FLOAT32, BFLOAT16, INT8) if mask >> kind & 1}
 
 
@@ -414,10 +372,10 @@ def open_library(path: Path) -> Any:
     """
     library = ctypes.CDLL(str(path))
     for name in ("version", "level", "panel", "kinds"):
-        getattr(library, f"beam_sts_{name}").restype = _I64
+        getattr(library, f"beam_sts_{name}").restype = I64
     if library.beam_sts_version() != _VERSION:
         raise ValueError(f"it has version {library.beam_sts_version()}, not {_VERSION}")
-    library.beam_sts_panel.argtypes = library.beam_sts_kinds.argtypes = (_I64,)
+    library.beam_sts_panel.argtypes = library.beam_sts_kinds.argtypes = (I64,)
     return library
 
 

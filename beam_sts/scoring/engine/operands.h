@@ -46,6 +46,40 @@ INLINE TARGET void NAME(quantise)(uint32_t *to, const float *from, int64_t count
     *scale = step + NAME(sum)(broken), *low = start;
 }
 
+/* float32 to -127 ... 127, so that number = step * byte, and zeros up to a whole vector; `sum`: of the numbers so
+ * rounded. `to` may be `from`. */
+INLINE TARGET void NAME(quantise_signed)(uint32_t *to, const float *from, int64_t count, float *step, float *sum) {
+    uint8_t *bytes = (uint8_t *)to;
+    vec most = {0}, broken = {0}, total = {0};
+    for (int64_t at = 0; at < count; at += WIDTH) {
+        ivec value = (ivec)NAME(load)(from + at) & NAME(first_lanes)(count - at);
+        broken += (vec)value * 0.0f;
+        most = NAME(larger)(most, (vec)(value & INT32_MAX));
+    }
+    float range = NAME(largest)(most), inverse = range > 0 ? 127 / range : 0;
+    for (int64_t at = 0; at < count; at += WIDTH) {
+        vec value = (vec)((ivec)NAME(load)(from + at) & NAME(first_lanes)(count - at)) * inverse + ROUNDING;
+        bvec byte = __builtin_convertvector((ivec)value & 255, bvec);
+        memcpy(bytes + at, &byte, sizeof byte);
+        total += value - ROUNDING;
+    }
+    *step = range / 127 + NAME(sum)(broken);
+    *sum = NAME(sum)(total) * *step;
+}
+
+/* Sums of bytes in place to the numbers they stand for: of rows by a scale and an offset, of columns by their steps
+ * and the sums of their numbers. `bias` may be NULL. */
+INLINE TARGET void NAME(dequantise)(float *row, int64_t columns, float scale, float low, const float *step,
+                                    const float *sum, const float *bias) {
+    for (int64_t c = 0; c < columns; c += WIDTH) {
+        ivec total;
+        memcpy(&total, row + c, sizeof total);
+        vec value = __builtin_convertvector(total, vec) * scale * NAME(load)(step + c);
+        value += NAME(load)(sum + c) * low;
+        NAME(store)(row + c, bias ? value + NAME(load)(bias + c) : value);
+    }
+}
+
 struct NAME(operand) {
     const uint32_t *rows;
     int64_t stride;
@@ -96,11 +130,5 @@ static TARGET void NAME(linear)(const struct linear *l, float *to, const float *
     NAME(product)(l->kind, to, columns, start, 0, rows.rows, rows.stride, count, l->panels, l->inner, columns);
     if (l->kind != INT8) return;
     for (int64_t r = 0; r < count; r++)
-        for (int64_t c = 0; c < columns; c += WIDTH) {
-            ivec total;
-            memcpy(&total, to + r * columns + c, sizeof total);
-            vec value = __builtin_convertvector(total, vec) * rows.scale[r] * NAME(load)(l->scale + c);
-            value += NAME(load)(l->sums + c) * rows.low[r] + NAME(load)(l->bias + c);
-            NAME(store)(to + r * columns + c, value);
-        }
+        NAME(dequantise)(to + r * columns, columns, rows.scale[r], rows.low[r], l->scale, l->sums, l->bias);
 }

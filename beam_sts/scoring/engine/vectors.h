@@ -79,7 +79,7 @@ INLINE TARGET float NAME(largest)(vec value) {
  * the bits of the exponent, times the polynomial of expf in Cephes (S. Moshier). */
 INLINE TARGET vec NAME(power)(vec x) {
     x = NAME(larger)(x, (vec){0} - 87.0f);
-    vec twos = (x * 1.44269504088896341f + ROUNDING) - ROUNDING;
+    vec rounded = x * 1.44269504088896341f + ROUNDING, twos = rounded - ROUNDING;
     vec rest = (x - twos * 0.693359375f) + twos * 2.12194440e-4f;
     vec value = rest * 1.9875691500e-4f + 1.3981999507e-3f;
     value = value * rest + 8.3334519073e-3f;
@@ -87,7 +87,7 @@ INLINE TARGET vec NAME(power)(vec x) {
     value = value * rest + 1.6666665459e-1f;
     value = value * rest + 5.0000001201e-1f;
     value = value * rest * rest + rest + 1.0f;
-    return value * (vec)((__builtin_convertvector(twos, ivec) + 127) << 23);
+    return (vec)((uvec)value + ((uvec)rounded << 23)); /* the low bits of `rounded` are the power of two */
 }
 
 /* GELU, x · (1 + erf(x / sqrt 2)) / 2, with erf as the quotient of two polynomials, as in Eigen. */
