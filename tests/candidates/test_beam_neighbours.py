@@ -10,6 +10,7 @@ from beam_sts.candidates.beam_neighbours import MergeRanked, NeighbourCandidates
 from beam_sts.candidates.cells import CellRule
 from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.neighbours import neighbours
+from scripts.flink import FlinkCluster
 from tests import engines
 
 RULE = CellRule(exact=200, width=8, joined=3, queries=80, crowded=2)
@@ -73,6 +74,14 @@ def test_only_the_sides_that_ask_look_for_neighbours():
 def test_prism_finds_the_same():
     prism = f"--prism_location={engines.go_program(engines.PRISM)}"
     check(corpus(), None, RULE, options=("--runner=PrismRunner", "--environment_type=LOOPBACK", prism))
+
+
+@pytest.mark.slow
+def test_flink_finds_the_same():
+    engines.need("java", "mvn")
+    with FlinkCluster(engines.HOME / "flink") as cluster:
+        options = [option for option in cluster.options if "environment" not in option]
+        check(corpus(), None, RULE, options=(*options, "--environment_type=LOOPBACK"))
 
 
 @pytest.mark.parametrize("vectors", [np.zeros((1, 2)), np.ones((1, 2)), np.ones((700, 2))])
