@@ -144,7 +144,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="with sentences/open_sentences.parquet")
     parser.add_argument("--queries", type=int, default=8_000)
-    parser.add_argument("--texts", type=int, default=40_000)
+    parser.add_argument("--texts", type=int, default=33_000)
     parser.add_argument("--range_max", type=int, default=2)
     parser.add_argument("--run", nargs=2, metavar=("WHAT", "FOLDER"), help=argparse.SUPPRESS)
     args = parser.parse_args()
