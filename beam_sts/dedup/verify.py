@@ -24,7 +24,7 @@ from beam_sts.scoring.scorer import PairScorer
 
 THRESHOLD = 0.9
 """The default for the lowest score of a duplicate, chosen together with ``MODEL_SHARE``."""
-LENGTH = 240
+LENGTH = 120
 """With the guard, differences have full weight if the shorter text has at least this many characters."""
 LEAST_WEIGHT = 0.5
 """Lowest weight of a difference between short texts. It grows with their length."""
