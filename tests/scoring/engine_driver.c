@@ -4,6 +4,21 @@
 #include "engine.c"
 
 #include <stdio.h>
+#ifdef THREADS
+#include <pthread.h>
+
+static const struct model *shared_model;
+static const struct batch *shared_batch;
+
+/* Some runs of the micro-batch beside those of the other threads; `logits` are its own. */
+static void *run(void *logits) {
+    struct batch own = *shared_batch;
+    own.logits = logits;
+    for (int time = 0; time < 3; time++)
+        if (beam_sts_forward(shared_model, &own)) abort();
+    return NULL;
+}
+#endif
 
 static uint32_t state = 1;
 static int64_t level, kind;
@@ -66,7 +81,8 @@ int main(int count, char **arguments) {
     if (level > beam_sts_level() || !(beam_sts_kinds(level) >> kind & 1)) return 3;
     struct layer layer = layer_of(kind, HIDDEN, INNER);
     struct model m = {
-        .kind = kind, .level = level, .hidden = HIDDEN, .heads = HEADS, .intermediate = INNER, .projections = NARROW, .window = WINDOW,
+        .kind = kind, .level = level, .hidden = HIDDEN, .heads = HEADS, .intermediate = INNER, .projections = NARROW,
+        .window = WINDOW,
         .rotary = rotary ? 8 : 0, .segment = rotary ? 3 : 0, .cls = 2, .sep_a = 3, .sep_b = 3, .eps = 1e-5f,
         .table = numbers(VOCABULARY, NARROW, NARROW, 1),
         .token_types = rotary ? NULL : numbers(2, HIDDEN, padded(HIDDEN), 1),
@@ -91,6 +107,16 @@ int main(int count, char **arguments) {
                       .kept = {kept[0], kept[1]}, .temperature = temperature, .rotary = numbers(PLACES, 8, 8, 1),
                       .logits = logits};
     if (beam_sts_forward(&m, &b)) return 1;
+#ifdef THREADS
+    pthread_t threads[THREADS];
+    static float theirs[THREADS][PAIRS];
+    shared_model = &m, shared_batch = &b;
+    for (int at = 0; at < THREADS; at++) pthread_create(threads + at, NULL, run, theirs[at]);
+    for (int at = 0; at < THREADS; at++) {
+        pthread_join(threads[at], NULL);
+        if (memcmp(theirs[at], logits, sizeof logits)) return 4;
+    }
+#endif
     for (int64_t pair = 0; pair < PAIRS; pair++) printf("%.7g\n", logits[pair]);
     return 0;
 }

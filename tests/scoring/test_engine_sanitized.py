@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,35 @@ def test_the_sanitizer_sees_a_read_beyond_a_buffer(sanitized, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=sanitized[1])
     assert done.returncode == 99
     assert "use-after-poison" in done.stderr
+
+
+def test_threads_that_share_a_model_race_for_nothing(tmp_path):
+    """Under the thread sanitizer, every instruction set and type of this CPU; and all get the same bits."""
+    _runtime("libtsan.so")
+    driver = Path(__file__).with_name("engine_driver.c")
+    flags = ["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=thread", "-DTHREADS=4"]
+    program = tmp_path / "threads"
+    command = [
+        COMPILER,
+        *flags,
+        "-I",
+        str(SOURCE.parent),
+        str(driver),
+        "-o",
+        str(program),
+        "-lm",
+        "-lpthread",
+    ]
+    subprocess.run(command, check=True)
+    ran = 0
+    for arguments in product("01", "0123", "012"):
+        done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+        if "unexpected memory mapping" in done.stderr:
+            pytest.skip("the thread sanitizer does not run with this kernel's addresses")
+        if done.returncode != 3:  # which says that this CPU has no such instructions
+            assert (done.returncode, done.stderr) == (0, ""), arguments
+            ran += 1
+    assert ran >= 2
 
 
 @pytest.mark.slow
