@@ -197,7 +197,7 @@ def test_a_killed_worker_process_ends_the_run_with_the_reason_and_the_next_one_g
     _, error = process.communicate(timeout=60)
     assert process.returncode == 1
     last = error.strip().splitlines()[-2:]
-    assert last[0].startswith("failed: a worker process ended with status 137 (killed;"), error
+    assert last[0].startswith("failed: a worker process ended with status 137 (killed,"), error
     assert "run the same command again to continue" in last[1]
     assert "Traceback" not in error
     engines.wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in found), timeout=30)
