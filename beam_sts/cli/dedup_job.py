@@ -187,6 +187,11 @@ def _earlier(folder: str, fingerprint: dict[str, Any], settings: DedupSettings) 
             f"--from_pairs {folder}: was made by a version that did not score pairs rejected by --guard. Run "
             "it again first."
         )
+    if was["rule"] == "blend" and (was["guard"] == "facts") != (now["guard"] == "facts"):
+        raise UserError(
+            f"--from_pairs {folder}: was scored with --guard {was['guard']}, but --guard facts scores short "
+            f"texts differently. Give --guard {was['guard']}, or leave out --from_pairs to score again."
+        )
     compares = settings.guard != "none" or settings.max_lost is not None
     compared = was["guard"] == now["guard"] and (was["guard"] != "none" or was["max_lost"] is not None)
     every = bool(was["score_all"]) or was["linkage"] == "average"
