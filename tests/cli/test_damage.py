@@ -168,7 +168,7 @@ def test_a_finished_mining_run_makes_its_damaged_shards_again(corpus, mined, tin
     assert summary(out)["shards_damaged"] == 1
     assert "written again" in capsys.readouterr().out
     assert mine.main(mining(corpus, out, tiny, "--verify")) == 0
-    assert "finished before" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("workers", [(), ("--runner=DirectRunner",)])

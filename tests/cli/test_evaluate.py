@@ -121,7 +121,11 @@ def test_plot_and_json_on_another_file_system(tmp_path, model):
     ("content", "flags", "said"),
     [
         (table(golds()), ["--score", "label"], r"'label'.*'sentence1', 'sentence2', 'gold'"),
-        (table(golds()), ["--score", "sentence1"], "row 0: no number: 'A man plays.' in column 'sentence1'"),
+        (
+            table(golds()),
+            ["--score", "sentence1"],
+            "row 0: not a number: 'A man plays.' in column 'sentence1'",
+        ),
         (table([[1.0]] * len(PAIRS)), ["--score", "gold"], "'gold' holds list.*, not numbers"),
         (table(golds(), names=("a", "b", "gold")), ["--score", "gold"], "no text columns.*'a', 'b', 'gold'"),
         (
@@ -226,6 +230,6 @@ def test_gold_scores_of_csv_files_are_read_as_numbers(tmp_path, model):
     wanted = agreement(PairScorer(model).score(PAIRS[:-2]), golds()[:-2].round(3))
     assert said["pearson"] == pytest.approx(wanted.pearson, abs=1e-6)
     assert [each["reason"] for each in said["rejected"]] == [
-        "no number: 'n/a' in column 'mark'",
-        "no number: '' in column 'mark'",
+        "not a number: 'n/a' in column 'mark'",
+        "not a number: '' in column 'mark'",
     ]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_sts import PairScorer
+from beam_sts.errors import UserError
 from beam_sts.scoring.windows import (
     CANDIDATES,
     choose_comparisons,
@@ -191,5 +192,5 @@ def test_a_huge_text_under_error_is_not_counted_out(tiny):
 
 
 def test_an_unknown_policy_is_refused(tiny):
-    with pytest.raises(ValueError, match="long_text 'cut'"):
+    with pytest.raises(UserError, match="long_text 'cut'"):
         PairScorer(tiny, long_text="cut")

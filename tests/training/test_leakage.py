@@ -27,7 +27,7 @@ def test_held_out_pair_is_refused_in_either_order(swap, sentences):
 
 
 def test_held_out_sentence_is_refused_but_for_the_published_train_split():
-    with pytest.raises(HeldOutTextError, match=r"extra: row 0 holds .*Stocks fell"):
+    with pytest.raises(HeldOutTextError, match=r"extra: row 0 has .*Stocks fell"):
         check_pairs(["New text."], ["Stocks fell"], HELD, "extra")
     check_pairs(["New text."], ["Stocks fell"], HELD, "stsb/train", sentences=False)
 
