@@ -132,7 +132,8 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         *(("", f"{count:,} {why}") for why, count in summary["rejected_reasons"].items()),
     ]
     if (profile := summary["settings"]["profile"]) != "default":
-        given = ", ".join(f"--{name} {summary['settings'][name]}" for name in PROFILES[profile])
+        made = {name: summary["settings"][name] for name in PROFILES[profile]}
+        given = ", ".join(f"--{name} {'none' if value is None else value}" for name, value in made.items())
         lines.append(("profile", f"{profile}: {given}"))
     if languages := summary["languages"]:
         lines.append(("languages", languages["said"]))

@@ -23,8 +23,16 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
         "threshold": 0.46,
     },
     "matches": {**_RECORDS, "neighbours": 10, "one_to_one": True, "threshold": 0.3},
+    "logs": {
+        "minhash_similarity": 0.4,
+        "guard": "none",
+        "max_lost": None,
+        "boilerplate": "counted",
+        "threshold": 0.5,
+    },
 }
-"""Settings by profile: ``records`` within one table, ``matches`` between two tables without duplicates."""
+"""Settings by profile: ``records`` within one table, ``matches`` between two tables without duplicates,
+``logs`` for lines of one event each, whose numbers and names do not matter."""
 
 
 def with_profile(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -65,7 +65,8 @@ class DedupSettings(ScorerSettings):
     profile: str = setting(
         "default",
         "settings for a kind of text: records (products, citations, in one table), matches (of two tables, "
-        "each without duplicates); settings that are given override it",
+        "each without duplicates), logs (lines, one of each event stays); settings that are given override "
+        "it",
         choices=tuple(PROFILES),
     )
     long_text: str = like(ScorerSettings, "long_text", "windows")

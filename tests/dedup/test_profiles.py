@@ -34,6 +34,7 @@ def test_what_is_given_by_itself_wins_whatever_the_order(tmp_path, capsys, order
     assert (settings["threshold"], settings["linkage"], settings["guard"]) == (0.9, "average", "none")
     said = capsys.readouterr()
     assert "records: --candidates exact,minhash,lexical" in said.out + said.err
+    assert "--max_lost none" in said.out + said.err
     assert deduplicate(texts, profile="records").threshold == PROFILES["records"]["threshold"]
     assert deduplicate(texts, profile="records", threshold=0.9).threshold == 0.9
 
