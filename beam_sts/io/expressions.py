@@ -194,6 +194,8 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 def _check_function(node: dict[str, Any], what: str) -> None:
     name = ".".join(filter(None, (node.get("schema"), node["function_name"]))).lower()
+    if name == "main.date_part":  # what DuckDB before 2.0 makes of extract(... FROM ...)
+        name = "date_part"
     if name not in FUNCTIONS:
         near = difflib.get_close_matches(name, FUNCTIONS, n=1, cutoff=0.8)
         hint = f" Did you mean {near[0]}()?" if near else ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -96,8 +96,11 @@ def _open(path: str) -> Iterator[_File]:
     fs, inside = file_system(path)
 
     def version() -> str:
-        if is_local(path):
-            found = os.fstat(source.fileno())
+        if is_local(path):  # not by fileno() of Arrow's reader, which fails in pyarrow 23
+            try:
+                found = Path(inside).stat()
+            except FileNotFoundError:
+                return "removed"
             return f"{found.st_size} {found.st_mtime_ns}"
         known = identify(path)
         return f"{known.size} {known.identity}"

@@ -79,7 +79,10 @@ def read_ranges(
 
 def _decoded_bytes(batch: pa.RecordBatch) -> int:
     """The bytes of a batch with dictionaries decoded; a small one may expand to rows of any size."""
-    size = int(batch.nbytes)
+    try:
+        size = int(batch.nbytes)
+    except pa.ArrowException:  # pyarrow 23 does not count views
+        size = int(batch.get_total_buffer_size())
     for column in batch.columns:
         kind = column.type
         if pa.types.is_dictionary(kind) and _has_lengths(kind.value_type):

@@ -4,12 +4,16 @@ import bz2
 import csv
 import gzip
 import io
+import sys
 
 import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
 from beam_sts.io.encode import encode
+
+CSV_NUL = sys.version_info >= (3, 11)
+"""Whether Python's csv module reads and writes NUL."""
 
 PACK = {
     "": lambda data: data,

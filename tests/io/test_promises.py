@@ -18,7 +18,7 @@ from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.slices import ReadOptions
 from beam_sts.io.streams import check_encoding, sniff_encoding
 from beam_sts.scoring.columns import sift, text_schema
-from tests.io.samples import ENDINGS, LINES, PACK, write
+from tests.io.samples import CSV_NUL, ENDINGS, LINES, PACK, write
 
 TYPED = [ending for ending in ENDINGS if ending not in LINES]
 JSON = [ending for ending in LINES if "jsonl" in ending]
@@ -156,7 +156,7 @@ def test_fields_stay_exactly_as_they_stand(tmp_path, ending):
     data = "\n".join(delimiter.join(row) for row in (names, [*fields, *quoted]))
     _, table, _ = read(pack(tmp_path / f"in{ending}", data.encode()))
     assert list(table.to_pylist()[0].values()) == [*fields, 'say "hi"', "a,b\tc", "two\nlines\r", ""]
-    if ending == ".csv":  # and written again, as Python reads it
+    if ending == ".csv" and CSV_NUL:  # and written again, as Python reads it
         back = list(csv.reader(io.StringIO(encode(table, "csv").decode(), newline="")))
         assert back[1] == list(table.to_pylist()[0].values())
 
