@@ -37,8 +37,10 @@ def markdown(report: dict[str, Any]) -> str:
                 f"| {row['largest_difference']:.1e}, {row['mean_difference']:.1e} | {padding} "
                 f"| {row['peak_bytes'] / 1e6:,.0f} |"
             )
-        absent = [f"- not measured: {name}: {reason}" for name, reason in part["absent"].items()]
-        lines += ["", *absent] if absent else []
+    absent = {name: reason for part in report["workloads"] for name, reason in part["absent"].items()}
+    lines += [""] if absent else []
+    for name, reason in absent.items():
+        lines.append(f"- {name} was not measured: {reason}")
     if report["pipelines"]:
         lines += [
             "",
