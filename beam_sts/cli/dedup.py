@@ -27,12 +27,9 @@ from beam_sts.cli.args import Parser, beam_options
 from beam_sts.cli.console import Clock, Console, add_console_options, console_of, guarded, kept_in, progress
 from beam_sts.cli.dedup_job import DedupJob, prepare
 from beam_sts.cli.dedup_summary import counts_of, row_counts, summarise, summary_lines
-from beam_sts.cli.describe import (
-    add_report_options,
-)
 from beam_sts.cli.formats import add_format_options
 from beam_sts.cli.passages import run_passages
-from beam_sts.cli.scoring import add_places, add_scoring_options, check_device
+from beam_sts.cli.scoring import add_places, check_device
 from beam_sts.dedup.counts import DedupCounts
 from beam_sts.dedup.decide import describe_clusters
 from beam_sts.dedup.learnt import Learnt
@@ -96,7 +93,8 @@ def parser() -> Parser:
     machine = p.add_argument_group("machine")
     of = CommandSettings
     add_places(data)
-    add_scoring_options(verify, machine, long_text="windows")
+    add_options(verify, of, "model", "symmetric", "long_text", "allow_pickle", "trust_remote_code")
+    add_options(machine, of, "precision", "device", "threads")
     data.add_argument(
         "--text",
         default="text",
@@ -127,8 +125,7 @@ def parser() -> Parser:
     parts = p.add_argument_group("passages: search inside the rows, without a model")
     add_options(parts, PassageSettings, "contains", "unit", "contained", "unit_words", "repeats", "remove")
     add_options(machine, of, "component_rounds")
-    add_options(data, of, "rows_per_shard", "output_prefix")
-    add_report_options(data)
+    add_options(data, of, "rows_per_shard", "output_prefix", "report_examples")
     add_console_options(p)
     return p
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import unicodedata
@@ -18,17 +17,6 @@ from beam_sts.models.registry import count_parameters, known_models
 
 _FILES_SHOWN = 20
 _DECIDING = ("numpy", "pyarrow", "tokenizers", "torch", "transformers")
-
-
-def add_report_options(parser: argparse._ActionsContainer) -> None:
-    """Add ``--report_examples`` to a command."""
-    parser.add_argument(
-        "--report_examples",
-        type=int,
-        default=5,
-        metavar="N",
-        help="rows of each kind that report.html shows; 0 for no texts of the input (default: %(default)s)",
-    )
 
 
 def input_identity(plan: InputPlan) -> list[dict[str, Any]]:

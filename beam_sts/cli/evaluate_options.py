@@ -9,9 +9,7 @@ from typing import Any
 
 from beam_sts.checks import Rule, check, number, optional, whole
 from beam_sts.cli.console import add_console_options
-from beam_sts.cli.describe import add_report_options
 from beam_sts.cli.formats import add_format_options
-from beam_sts.cli.scoring import add_scoring_options
 from beam_sts.errors import UserError
 from beam_sts.evaluation.calibration import METHODS
 from beam_sts.evaluation.consistency import THRESHOLD
@@ -141,7 +139,7 @@ def add_options(options: argparse.ArgumentParser) -> None:
     results.add_argument(
         "--sheet_rows", type=int, default=200, metavar="N", help="rows of the sheet (default: %(default)s)"
     )
-    add_report_options(results)
+    add_settings(results, ScoreSettings, "report_examples")
     scale = options.add_argument_group("calibration")
     scale.add_argument(
         "--calibration",
@@ -160,7 +158,10 @@ def add_options(options: argparse.ArgumentParser) -> None:
         help="score of an answer: the model's similarity, or, for long answers and short references, "
         "`answer`, which also uses passages, numbers, names and negations (default: %(default)s)",
     )
-    add_scoring_options(scoring, options.add_argument_group("machine"))
+    add_settings(
+        scoring, ScoreSettings, "model", "symmetric", "long_text", "allow_pickle", "trust_remote_code"
+    )
+    add_settings(options.add_argument_group("machine"), ScoreSettings, "precision", "device", "threads")
     add_console_options(options)
 
 

@@ -19,7 +19,7 @@ same names.
 
 <!-- generated: python -m beam_sts.cli.option_tables docs/options.md -->
 """
-_DEFAULT = re.compile(r" ?\((?:default: ([^()]*(?:\([^()]*\)[^()]*)*))\)$|^default:? (.+?)(?:; (.*))?$")
+_DEFAULT = re.compile(r" ?\(default: ([^()]*(?:\([^()]*\)[^()]*)*)\)$")
 
 
 def document() -> str:
@@ -49,8 +49,7 @@ def _rows(parser: argparse.ArgumentParser, group: argparse._ArgumentGroup) -> It
         default = "" if action.default in (None, False, "{}") or action.default == [] else str(action.default)
         found = _DEFAULT.search(text)
         if found:
-            default = found[1] or found[2]
-            text = found[3] or "" if found[2] else text[: found.start()]
+            default, text = found[1], text[: found.start()]
         name = action.option_strings[0] if action.option_strings else str(action.metavar or action.dest)
         value = "" if action.nargs == 0 else " " + _value(action)
         shown = f"`{name}{value if action.option_strings else ''}`"

@@ -1,4 +1,4 @@
-"""The options of all commands that score: places, model and machine."""
+"""What all commands that score have in common: their places, and checks of model and machine."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from typing import Any
 
 from beam_sts.errors import UserError
 from beam_sts.extras import need_torch
-from beam_sts.models.checkpoint import DEFAULT_MODEL
-from beam_sts.scoring.backends import PRECISIONS
-from beam_sts.scoring.long_text import LONG_TEXT
 
 
 def add_places(group: argparse._ActionsContainer, *, needs_input: bool = True) -> None:
@@ -19,56 +16,6 @@ def add_places(group: argparse._ActionsContainer, *, needs_input: bool = True) -
     )
     group.add_argument("--output", required=True, metavar="DIR", help="output folder, local or fsspec URL")
     group.add_argument("--overwrite", action="store_true", help="delete the output of an earlier run in DIR")
-
-
-def add_scoring_options(
-    scoring: argparse._ActionsContainer, machine: argparse._ActionsContainer, *, long_text: str = "truncate"
-) -> None:
-    """Add the options for the model, for its use, and for the machine.
-
-    Args:
-        scoring: the group for the model and its use.
-        machine: the group for the machine.
-        long_text: the default of ``--long_text``.
-    """
-    scoring.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        help="embedded model, folder, fsspec URL or Hugging Face id[@revision] (default: %(default)s)",
-    )
-    scoring.add_argument(
-        "--symmetric",
-        action="store_true",
-        help="score both orders of the texts and take the mean, at twice the cost",
-    )
-    scoring.add_argument(
-        "--long_text",
-        choices=LONG_TEXT,
-        default=long_text,
-        help="pairs with more tokens than the model takes: truncate like the reference, reject (error), or "
-        "score in overlapping windows (default: %(default)s)",
-    )
-    scoring.add_argument(
-        "--allow_pickle",
-        action="store_true",
-        help="load .bin weights, which are pickles; only for sources that you trust",
-    )
-    scoring.add_argument(
-        "--trust_remote_code",
-        action="store_true",
-        help="run the Python code of a model; only for sources that you trust",
-    )
-    machine.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="fp32",
-        help="bf16 is faster on processors that support it, with slightly different scores (default: "
-        "%(default)s)",
-    )
-    machine.add_argument("--device", default="cpu", help="torch device (default: cpu)")
-    machine.add_argument(
-        "--threads", type=int, metavar="N", help="threads of each worker process (default: cores / processes)"
-    )
 
 
 def check_device(device: str) -> None:

@@ -53,28 +53,33 @@ EXAMPLES = (
 )
 
 
-_NUMBERS = (
-    "pairs",
-    "cross_pairs",
-    "labelled_again",
-    "edits",
-    "facts",
-    "roles",
-    "swaps",
-    "identical",
-    "documents",
-    "replaced",
-    "teacher_frozen",
-)
-_FITS = ("teacher_fit", "teacher_cross_fit", "pretrain", "finetune")
-_SHARES = {"replay": "generated pairs in fine-tuning"}
-_FIT_OPTIONS = {
-    "epochs": float,
-    "batch_size": int,
-    "learning_rate": float,
-    "average": float,
-    "max_tokens": int,
+_NUMBERS = {
+    "pairs": "most pairs to label",
+    "cross_pairs": "most pairs, from the first, that the cross-encoder of --teacher_cross labels",
+    "labelled_again": "labelled pairs, from the first, that are in fine-tuning too",
+    "edits": "sentences to edit by rule",
+    "facts": "facts to generate by grammar",
+    "roles": "facts of roles and states to generate",
+    "swaps": "facts with exchangeable parties to generate",
+    "identical": "texts to pair with themselves",
+    "documents": "pairs of long documents to generate",
+    "replaced": "texts with replaced words to generate",
 }
+_SHARES = {"replay": "fraction of the generated pairs that are in fine-tuning too"}
+_FITS = {
+    "teacher_fit": "fit of the teacher",
+    "teacher_cross_fit": "fit of the teacher as a cross-encoder (--teacher_cross)",
+    "pretrain": "pretraining of the student",
+    "finetune": "fine-tuning of the student",
+}
+_FIT_OPTIONS = {
+    "epochs": (float, "passes over the pairs"),
+    "batch_size": (int, "pairs per step"),
+    "learning_rate": (float, "peak learning rate"),
+    "average": (float, "decay of the moving average of the weights, the result; 0: use the last weights"),
+    "max_tokens": (int, "most tokens in a batch, with padding"),
+}
+_SHOWN = " (default: %(default)s)"
 
 
 def parser() -> Parser:
@@ -82,79 +87,139 @@ def parser() -> Parser:
     result = Parser("train", __doc__, EXAMPLES, beam=False, first="STAGE")
     result.add_argument("stage", choices=[*STAGES, "all"], help="the stage to run, or 'all'")
     result.add_argument(
-        "--work_dir", type=Path, help="folder for the results of the stages (temporary with --smoke)"
-    )
-    result.add_argument(
-        "--stsb", help="STS-B with {split} for train, dev and test, such as 'stsb/{split}.parquet'"
-    )
-    result.add_argument("--gold", nargs="*", default=[], help="more pairs with scores by people")
-    result.add_argument(
-        "--gold_skip", nargs="*", default=[], help="subsets of --gold (column file) to leave out"
-    )
-    result.add_argument(
-        "--second_dev",
-        nargs="*",
-        default=[],
-        help="subsets of --gold (column file) to hold out as a second dev set",
-    )
-    result.add_argument(
-        "--sentences", nargs="*", default=[], help="files of sentences (columns text and, optionally, source)"
-    )
-    result.add_argument(
-        "--sentence_limit", type=int, default=Recipe.sentence_limit, help="most sentences of each source"
-    )
-    result.add_argument(
-        "--source_limits", nargs="*", default=[], metavar="SOURCE=N", help="other limits by source"
-    )
-    result.add_argument(
-        "--scored", nargs="*", default=[], help="files of scored pairs: sentence1, sentence2, score"
-    )
-    add_read_options(result)
-    result.add_argument("--encoder", help="folder of a BERT encoder, such as all-MiniLM-L6-v2")
-    result.add_argument("--teacher_encoder", help="folder of the encoder to fit as teacher, if different")
-    result.add_argument(
-        "--teacher_also", nargs="*", default=[], help="folders of additional encoders, used without fitting"
-    )
-    result.add_argument("--teacher", help="folder of a fitted cross-encoder, used without fitting")
-    result.add_argument(
-        "--teacher_cross",
-        action="store_true",
-        help="also fit the teacher's encoder as a cross-encoder, and label with the mean of both",
-    )
-    result.add_argument("--size", choices=list(SIZES), default=Recipe.size)
-    result.add_argument("--seed", type=int, default=Recipe.seed)
-    for name in _NUMBERS:
-        result.add_argument(
-            f"--{name}", type=int, default=getattr(Recipe, name), help=f"number of {name}, see Recipe"
-        )
-    for name, what in _SHARES.items():
-        result.add_argument(
-            f"--{name}", type=float, default=getattr(Recipe, name), help=f"fraction of {what}"
-        )
-    steps, rate = Recipe.table.steps, Recipe.table.learning_rate
-    result.add_argument("--table_steps", type=int, default=steps, help=f"default {steps}; 0 for none")
-    result.add_argument("--table_learning_rate", type=float, default=rate, help=f"default {rate}")
-    for stage in _FITS:
-        for name, kind in _FIT_OPTIONS.items():
-            default = getattr(getattr(Recipe, stage), name)
-            result.add_argument(f"--{stage}_{name}", type=kind, default=default, help=f"default {default}")
-    result.add_argument(
-        "--data_notes", help="Markdown file on data, licences and teacher, for the model card"
-    )
-    result.add_argument(
-        "--device", default="cpu", help="torch device for fitting, embedding and labelling, such as cuda"
-    )
-    result.add_argument(
-        "--threads", type=int, default=os.cpu_count() or 1, help="torch threads (default: cores)"
+        "--work_dir",
+        type=Path,
+        metavar="DIR",
+        help="folder for the results of the stages (temporary with --smoke)",
     )
     result.add_argument(
         "--smoke",
         action="store_true",
-        help="run all stages on tiny built-in data, for tests; of the options above only --work_dir, "
-        "--seed, --device and --threads apply",
+        help="run all stages on tiny built-in data, for tests; of the other options only --work_dir, --seed, "
+        "--device and --threads apply",
+    )
+    _add_data(result.add_argument_group("data"))
+    _add_teachers(result.add_argument_group("teachers"))
+    student = result.add_argument_group("student")
+    student.add_argument(
+        "--size", choices=list(SIZES), default=Recipe.size, help=f"size of the model{_SHOWN}"
+    )
+    student.add_argument(
+        "--seed",
+        type=int,
+        default=Recipe.seed,
+        metavar="N",
+        help=f"seed of initial weights, order and dropout{_SHOWN}",
+    )
+    student.add_argument(
+        "--data_notes",
+        metavar="FILE",
+        help="Markdown file on data, licences and teacher, for the model card",
+    )
+    numbers = result.add_argument_group("numbers of pairs")
+    for name, what in _NUMBERS.items():
+        _add_number(numbers, name, int, getattr(Recipe, name), what)
+    for name, what in _SHARES.items():
+        _add_number(numbers, name, float, getattr(Recipe, name), what)
+    table = result.add_argument_group("fit of the token table")
+    _add_number(table, "table_steps", int, Recipe.table.steps, "steps; 0: the table is not fitted")
+    _add_number(table, "table_learning_rate", float, Recipe.table.learning_rate, "peak learning rate")
+    for stage, title in _FITS.items():
+        fit = result.add_argument_group(title)
+        for name, (kind, what) in _FIT_OPTIONS.items():
+            _add_number(fit, f"{stage}_{name}", kind, getattr(getattr(Recipe, stage), name), what)
+    machine = result.add_argument_group("machine")
+    machine.add_argument(
+        "--device",
+        default="cpu",
+        help=f"torch device for fitting, embedding and labelling, such as cuda{_SHOWN}",
+    )
+    machine.add_argument(
+        "--threads",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="torch threads (default: cores)",
     )
     add_console_options(result)
     return result
+
+
+def _add_data(data: argparse._ArgumentGroup) -> None:
+    data.add_argument(
+        "--stsb",
+        metavar="SOURCE",
+        help="STS-B with {split} for train, dev and test, such as 'stsb/{split}.parquet'",
+    )
+    data.add_argument(
+        "--gold", nargs="*", default=[], metavar="SOURCE", help="more pairs with scores by people"
+    )
+    data.add_argument(
+        "--gold_skip",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="subsets of --gold (column file) to leave out",
+    )
+    data.add_argument(
+        "--second_dev",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="subsets of --gold (column file) to hold out as a second dev set",
+    )
+    data.add_argument(
+        "--sentences",
+        nargs="*",
+        default=[],
+        metavar="SOURCE",
+        help="files of sentences (columns text and, optionally, source)",
+    )
+    _add_number(data, "sentence_limit", int, Recipe.sentence_limit, "most sentences of each source")
+    data.add_argument(
+        "--source_limits", nargs="*", default=[], metavar="SOURCE=N", help="other limits by source"
+    )
+    data.add_argument(
+        "--scored",
+        nargs="*",
+        default=[],
+        metavar="SOURCE",
+        help="files of scored pairs: sentence1, sentence2, score",
+    )
+    add_read_options(data)
+
+
+def _add_teachers(teachers: argparse._ArgumentGroup) -> None:
+    teachers.add_argument(
+        "--encoder", metavar="DIR", help="folder of a BERT encoder, such as all-MiniLM-L6-v2"
+    )
+    teachers.add_argument(
+        "--teacher_encoder", metavar="DIR", help="folder of the encoder to fit as teacher, if different"
+    )
+    teachers.add_argument(
+        "--teacher_also",
+        nargs="*",
+        default=[],
+        metavar="DIR",
+        help="folders of additional encoders, used without fitting",
+    )
+    teachers.add_argument(
+        "--teacher", metavar="DIR", help="folder of a fitted cross-encoder, used without fitting"
+    )
+    teachers.add_argument(
+        "--teacher_cross",
+        action="store_true",
+        help="also fit the teacher's encoder as a cross-encoder, and label with the mean of both",
+    )
+    frozen = Recipe.teacher_frozen
+    _add_number(teachers, "teacher_frozen", int, frozen, "lowest layers of the teacher that are not fitted")
+
+
+def _add_number(
+    group: argparse._ArgumentGroup, name: str, kind: type[int] | type[float], default: float, what: str
+) -> None:
+    metavar = "N" if kind is int else "X"
+    group.add_argument(f"--{name}", type=kind, default=default, metavar=metavar, help=f"{what}{_SHOWN}")
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
@@ -182,6 +247,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         teacher_also=tuple(options.teacher_also),
         teacher=options.teacher,
         **{name: getattr(options, name) for name in _NUMBERS},
+        teacher_frozen=options.teacher_frozen,
         teacher_cross=options.teacher_cross,
         table=replace(Recipe.table, steps=options.table_steps, learning_rate=options.table_learning_rate),
         **fits,
@@ -208,7 +274,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             check_device(options.device)
             check_shares(options, *_SHARES)
-            check_at_least(options, **dict.fromkeys(_NUMBERS, 0) | {"cross_pairs": 1, "threads": 1})
+            check_at_least(
+                options, **dict.fromkeys([*_NUMBERS, "teacher_frozen"], 0) | {"cross_pairs": 1, "threads": 1}
+            )
             torch.set_num_threads(options.threads)
             with tempfile.TemporaryDirectory() as scratch:
                 root = options.work_dir or Path(scratch)

@@ -185,7 +185,7 @@ class DedupSettings(ScorerSettings):
         read=_read_band,
     )
     report_examples: int = setting(
-        5, "pairs of each kind that the report shows; 0 for no texts", whole(0, MOST_EXAMPLES), metavar="N"
+        5, "rows of each kind that the report shows; 0 for none", whole(0, MOST_EXAMPLES), metavar="N"
     )
 
     def check_together(self, said: Callable[[str], str]) -> None:

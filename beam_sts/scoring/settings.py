@@ -44,14 +44,20 @@ class ModelSettings(Settings):
     )
     long_text: str = setting(
         "truncate",
-        "pairs of more tokens than the model takes: cut as the reference does, reject, or score by "
-        "overlapping windows",
+        "pairs with more tokens than the model takes: truncate like sentence-transformers, reject (error), "
+        "or score in overlapping windows",
         choices=LONG_TEXT,
     )
-    allow_pickle: bool = setting(False, "load a model's .bin, a pickle, if you trust its source", flag)
-    trust_remote_code: bool = setting(False, "run a model's own Python code if you trust it", flag)
+    allow_pickle: bool = setting(
+        False, "load .bin weights, which are pickles; only for sources that you trust", flag
+    )
+    trust_remote_code: bool = setting(
+        False, "run the Python code of a model; only for sources that you trust", flag
+    )
     precision: str = setting(
-        "fp32", "bf16 is faster if the processor supports it, and scores differ a little", choices=PRECISIONS
+        "fp32",
+        "bf16 is faster on processors that support it, with slightly different scores",
+        choices=PRECISIONS,
     )
     backend: str = setting(
         "auto",
