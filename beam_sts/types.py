@@ -10,14 +10,31 @@ import numpy as np
 
 
 class TextPair(NamedTuple):
-    """Two texts to compare."""
+    """Two texts to compare.
+
+    Attributes:
+        text_a: the first text.
+        text_b: the second text.
+
+    >>> TextPair("A cat sits.", "A cat is sitting.").text_b
+    'A cat is sitting.'
+    """
 
     text_a: str
     text_b: str
 
 
 class ScoredPair(NamedTuple):
-    """Two texts and their similarity."""
+    """Two texts and their similarity.
+
+    Attributes:
+        text_a: the first text.
+        text_b: the second text.
+        score: from 0 to 1; a logit with ``raw_logits``.
+
+    >>> ScoredPair("A cat sits.", "A cat is sitting.", 0.92)._asdict()
+    {'text_a': 'A cat sits.', 'text_b': 'A cat is sitting.', 'score': 0.92}
+    """
 
     text_a: str
     text_b: str
@@ -25,7 +42,16 @@ class ScoredPair(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """An element that was not scored, with the reason."""
+    """An element that was not used, with the reason. Transforms give them in the output ``rejected``.
+
+    Attributes:
+        element: the element as it came in.
+        reason: why it was not used.
+
+    >>> bad = Rejected({"text_a": None, "text_b": "A cat sits."}, "text_a is null")
+    >>> bad.element["text_b"], bad.reason
+    ('A cat sits.', 'text_a is null')
+    """
 
     element: Any
     reason: str

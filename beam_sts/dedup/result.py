@@ -64,6 +64,15 @@ class Deduplication:
         languages: the languages in a sample of the texts, and those that the model does not know; None if not
             examined.
         boilerplate: text that many texts share, as in the summary of the command.
+
+    >>> from beam_sts import deduplicate
+    >>> result = deduplicate(["Tomatoes need sun.", "Tomatoes  need sun.", "Prices fell."])
+    >>> result.kept
+    ['Tomatoes need sun.', 'Prices fell.']
+    >>> result.removed[0]["survivor"], result.removed[0]["score"]
+    (0, 1.0)
+    >>> result.counts["kept"], result.at(0.95).counts["kept"]
+    (2, 2)
     """
 
     def __init__(self, parts: Parts, edges: Edges, settled: Settled) -> None:

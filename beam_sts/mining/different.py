@@ -43,7 +43,7 @@ def differing(
     with np.errstate(invalid="ignore"):
         near = np.flatnonzero(scores >= np.float32(least))
     some = pa.array(near)
-    # A paraphrase may have a word more: it loses nothing here, where no row is removed.
+    # A paraphrase may have an additional word: nothing is lost, because no row is removed.
     pairs = compare_texts(text_a.take(some), text_b.take(some), PARAPHRASES if guard == "facts" else guard)
     found[near] = [shown is not None for shown, _ in pairs]
     return found

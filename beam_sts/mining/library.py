@@ -48,6 +48,12 @@ class Mined:
     Attributes:
         counts: ``rows_read``, ``rows_rejected``, ``texts``, ``pairs``, ``rows_written`` by set and split, and
             more, as in the command's ``summary.json``.
+
+    >>> mined = mine(["A cat sat on the mat.", "A cat sat on a mat.", "Stocks fell."], test_share=0)
+    >>> mined.counts["texts"], len(mined.pairs) == mined.counts["pairs"]
+    (3, True)
+    >>> sorted(mined.rows("pair-score", "train")[0])
+    ['score', 'sentence1', 'sentence2']
     """
 
     def __init__(

@@ -21,9 +21,18 @@ from beam_sts.settings import made, takes
 class PassageRemoval:
     """The result of ``remove_passages``. Tables are of the type of the data.
 
-    ``kept`` has the rows that stay, without the passages if these are cut out. ``removed`` has the other
-    rows, unchanged. ``passages`` has one row per passage, with the columns of the folder ``passages/``.
-    ``rejected`` has the rows without a text.
+    Attributes:
+        kept: the rows that stay, without the passages if these are cut out.
+        removed: the other rows, unchanged.
+        passages: one row per passage, with the columns of the folder ``passages/``.
+        rejected: the rows without a text.
+
+    >>> pages = ["Which planet has the most moons? Saturn, they say.", "Tomatoes need six hours of sun."]
+    >>> found = remove_passages(pages, against=["Which planet has the most moons?"], contains=True)
+    >>> found.kept
+    ['Tomatoes need six hours of sun.']
+    >>> found.passages[0]["passage"], found.passages[0]["score"]
+    ('Which planet has the most moons', 1.0)
     """
 
     kept: Any

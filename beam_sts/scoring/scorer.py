@@ -74,9 +74,9 @@ class PairScorer:
         macro_batch: distinct pairs that are tokenised and sorted by length together.
         token_budget: bound on the size of a micro-batch in tokens, padding included; default: the best size
             for the backend, 4,096 to 32,768.
-        long_text: what to do with a pair of more tokens than the model's limit. ``truncate``: cut it as the
-            reference does; ``error``: the pair fails and the others are scored; ``windows``: score it by
-            overlapping windows (``beam_sts.scoring.windows`` has the rule).
+        long_text: what to do with a pair of more tokens than the model's limit. ``truncate``: cut it as
+            sentence-transformers does; ``error``: the pair fails and the others are scored; ``windows``:
+            score it by overlapping windows (``beam_sts.scoring.windows`` has the rule).
         allow_pickle: load weights from a ``.bin`` file, a pickle, if there is no safetensors file.
         trust_remote_code: run the checkpoint's own code if its architecture is not supported.
 

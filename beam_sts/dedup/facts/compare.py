@@ -29,7 +29,7 @@ from beam_sts.dedup.facts.tokens import (
 
 GUARDS = ("facts", "numbers", "none")
 PARAPHRASES = "paraphrases"
-"""As ``facts``, but a word more in one text is no difference: no choice of ``--guard``, used by mining."""
+"""As ``facts``, but an additional word is no difference. Mining uses it; ``--guard`` does not offer it."""
 _NAMES = {NUMBER: "number", UNIT: "unit", DATE: "date", CODE: "code"}
 _PART = 8  # additional words of one text that count as a separate part
 _TAIL = 4  # the same at the start or the end of a text
@@ -93,7 +93,7 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
         left: one text.
         right: the other.
         guard: ``facts``; or ``numbers``: only numbers, dates, units, codes and addresses; or ``none``: only
-            the lost characters; or ``paraphrases``: as ``facts``, but a word more is no difference.
+            the lost characters; or ``paraphrases``: as ``facts``, but an additional word is no difference.
 
     Returns:
         The difference and the lost characters.
@@ -161,7 +161,7 @@ def _differ(
     *,
     words: bool,
 ) -> Difference | None:
-    """The difference at one place; ``words``: a word more counts."""
+    """The difference at one place; ``words``: whether an additional word is one."""
     mine, theirs = without_misspelt(left, right, mine, theirs)
     if not mine and not theirs:
         return None
