@@ -1,7 +1,7 @@
 """Candidate pairs: recall of known duplicates, number of pairs and time, compared with datasketch's LSH.
 
-    python -m benchmarks.candidates --data DIR          # recall python -m benchmarks.candidates --data DIR
-    --speed  # time, compared with datasketch
+    python -m benchmarks.candidates --data DIR          # recall
+    python -m benchmarks.candidates --data DIR --speed  # time, compared with datasketch
 
 Prints the tables of docs/candidates.md. No model is used.
 """

@@ -1,11 +1,12 @@
 """Corpora of several kinds of text from files on a machine, as tables of `id` and `text`.
 
-    python -m benchmarks.kinds DIR posts THREADS      # posts of newsgroups: threads in Markdown python -m
-    benchmarks.kinds DIR licences           # /usr/share/doc/*/copyright, site-packages' licences python -m
-    benchmarks.kinds DIR functions FOLDER   # of Python files, at least 4 lines long python -m
-    benchmarks.kinds DIR pages FOLDER ...   # HTML without mark-up, navigation included python -m
-    benchmarks.kinds DIR descriptions DATA  # descriptions of Debian's packages python -m benchmarks.kinds DIR
-    sentences DATA     # open sentences python -m benchmarks.kinds DIR news DATA          # articles
+    python -m benchmarks.kinds DIR posts THREADS      # posts of newsgroups: threads in Markdown
+    python -m benchmarks.kinds DIR licences           # /usr/share/doc/*/copyright, licences in site-packages
+    python -m benchmarks.kinds DIR functions FOLDER   # functions of Python files, at least 4 lines long
+    python -m benchmarks.kinds DIR pages FOLDER ...   # HTML without mark-up, navigation included
+    python -m benchmarks.kinds DIR descriptions DATA  # descriptions of Debian packages
+    python -m benchmarks.kinds DIR sentences DATA     # open sentences
+    python -m benchmarks.kinds DIR news DATA          # articles
 
 One Parquet file per kind is written to DIR. Of large sources a random part is used, of whole files, threads
 or neighbouring rows, so that near-duplicates remain together.

@@ -28,7 +28,7 @@ PLANTED = 0.02
 
 
 def paraphrase(text: str, rng: np.random.Generator) -> str:
-    """The text with a word in eight left out, and its end before its beginning."""
+    """The text without one word in eight, and with its end before its beginning."""
     words = np.array(text.split())
     words = words[np.sort(rng.permutation(len(words))[: max(len(words) - max(len(words) // 8, 1), 1)])]
     cut = int(rng.integers(len(words)))
@@ -36,7 +36,7 @@ def paraphrase(text: str, rng: np.random.Generator) -> str:
 
 
 def corpus(path: str, column: str, count: int) -> tuple[pa.Array, int]:
-    """So many texts, the last of which are paraphrases of the first; and how many are."""
+    """``count`` texts, the last of which are paraphrases of the first, and the number of paraphrases."""
     rng = np.random.default_rng(0)
     planted = int(PLANTED * count)
     texts = pq.read_table(path, columns=[column])[column].combine_chunks().unique()

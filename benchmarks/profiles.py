@@ -3,10 +3,10 @@
     python -m benchmarks.profiles edited --kinds DIR      # pages, functions, descriptions, sentences, news
     python -m benchmarks.profiles logs --loghub FOLDER    # lines of logs, by event
 
-`edited`: DIR has corpora of `benchmarks.kinds`. Of half the texts of a corpus copies are made: as many
-that say the same as the original (by the kinds of edits that such texts have) as such that do not
-(another fact, statement or part). The threshold of each rule is that of the best F1 on one half;
-precision (of what is removed) and recall (of the copies that say the same) are those of the other half.
+`edited`: DIR has corpora of `benchmarks.kinds`. Texts are copied with edits that keep the meaning, and as
+many with edits that change it (another fact, statement or part). The threshold of each rule is that of the
+best F1 on one half of the texts; precision (of what is removed) and recall (of the copies with the same
+meaning) are those of the other half.
 
 `logs`: FOLDER has Loghub's `*_structured.csv`, whose lines (`Content`) are labelled by event (`EventId`).
 A removal is right if its survivor is of the same event; all lines but one of each event should be
@@ -84,7 +84,7 @@ def _name(text: str, rng: random.Random) -> str | None:
 
 
 def _cut(text: str, rng: random.Random) -> str | None:
-    """The end is missing, a tenth."""
+    """The text without its last tenth."""
     words = text.split(" ")
     return " ".join(words[: -len(words) // 10]) if len(words) > 60 else None
 
@@ -155,7 +155,7 @@ def _statement(text: str, rng: random.Random) -> str | None:
 
 
 def _program(text: str) -> str:
-    """Of a function, without docstrings and comments; empty if it cannot be read."""
+    """The syntax tree of a function without docstrings; empty if the function cannot be parsed."""
     try:
         tree = ast.parse(textwrap.dedent(text if text[:1].isspace() else " " * 4 + text))
     except (SyntaxError, ValueError):
@@ -172,7 +172,7 @@ def _program(text: str) -> str:
 
 
 def _does_other(edit: Edit) -> Edit:
-    """Only changes of what a function does, not of what its docstring says."""
+    """The edit, limited to copies that change the syntax tree of a function."""
 
     def changed(text: str, rng: random.Random) -> str | None:
         copy = edit(text, rng)
@@ -182,7 +182,7 @@ def _does_other(edit: Edit) -> Edit:
 
 
 def _part(text: str, rng: random.Random) -> str | None:
-    """Another part of a package."""
+    """The text with a sentence that names another part of a package."""
     said = ("This package contains the development files.", "This package contains the documentation.",
             "This package provides the debugging symbols.", "These are the Python bindings.")  # fmt: skip
     return f"{text.rstrip()}\n{rng.choice(said)}"
@@ -213,7 +213,7 @@ EDITS: dict[str, tuple[dict[str, Edit], dict[str, Edit]]] = {
 
 
 def pairs_of(kind: str, texts: list[str]) -> list[tuple[str, str, bool]]:
-    """A text, a copy, and whether it says the same."""
+    """Pairs of a text and an edited copy, with whether both say the same."""
     rng, made = random.Random(kind), list[tuple[str, str, bool]]()
     for same, edits in zip((True, False), EDITS[kind], strict=True):
         for name, edit in edits.items():
@@ -230,7 +230,7 @@ def pairs_of(kind: str, texts: list[str]) -> list[tuple[str, str, bool]]:
 
 
 def scored(pairs: list[tuple[str, str, bool]], **settings: Any) -> tuple[Any, Any]:
-    """The score of each pair, and whether it is barred."""
+    """The score of each pair, and whether the guard or lost text prevents a removal."""
     chosen = DedupSettings(threads=1, score_all=True, **settings)
     one, two = (pa.array([pair[at] for pair in pairs], pa.large_string()) for at in (0, 1))
     texts = pa.chunked_array([one, two]).combine_chunks().unique()

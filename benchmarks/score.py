@@ -1,8 +1,8 @@
 """The speed of scoring compared with other ways: the same pairs and checkpoint, in turn, in one process each.
 
-    python -m benchmarks.score --quick             # a short run of some minutes python -m benchmarks.score
-    # all measurements python -m benchmarks.score --publish           # and write them to docs/performance.md
-    # and README.md
+    python -m benchmarks.score --quick     # a short run of some minutes
+    python -m benchmarks.score             # all measurements
+    python -m benchmarks.score --publish   # and write them to docs/performance.md and README.md
     python -m benchmarks.score --peer_python VENV/bin/python   # with CrossEncoder's ONNX and OpenVINO
 
 Needs the extra `bench`. The ONNX and OpenVINO backends of sentence-transformers need another version of

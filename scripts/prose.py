@@ -37,6 +37,7 @@ _CODE = re.compile(
     re.S | re.M,
 )
 _ITEM = r"^ *(?:[-*:]|\d+\.) "
+_WRAPPED = re.compile(r"^ *python -m .*python -m ", re.M)
 _FOLDERS = ("beam_sts", "pipelines", "scripts", "benchmarks", "examples", "tests")
 _OFF = ("typography", "weasel_words", "dates_times", "lexical_illusions", "restricted", "annotations")
 """Checks of proselint that do not apply: quotation marks, years, repetitions across removed code."""
@@ -68,6 +69,9 @@ def in_code(text: str, *, strings: bool = True) -> Iterator[Fault]:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             said.append((node.lineno, str(node.value.value)))
+            for found in _WRAPPED.finditer(str(node.value.value)):
+                line = node.lineno - 1 + _line(str(node.value.value), found.start())
+                yield line, "two commands on one line: a formatter has wrapped them"
         elif strings and isinstance(node, ast.Constant) and len(str(node.value).split()) > 3:
             said.append((node.lineno, str(node.value)))
     yield from _words((line, _blank(part)) for line, part in said)

@@ -1,4 +1,4 @@
-"""Names from before the rooms by feature still work, with a warning."""
+"""Former names of modules still work, with a warning."""
 
 import importlib
 

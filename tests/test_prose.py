@@ -39,3 +39,8 @@ def test_of_code_comments_docstrings_and_messages_are_read():
     code = '"""It stands."""\nx = 1  # anew\ny = "surely this is one"\nsurely = "surely"\n'
     assert sorted(line for line, _ in prose.in_code(code)) == [1, 2, 3]
     assert sorted(line for line, _ in prose.in_code(code, strings=False)) == [1, 2]
+
+
+def test_commands_that_were_wrapped_into_one_line_are_found():
+    code = '"""Run.\n\n    python -m one  # quick python -m one\n    --all\n"""\n'
+    assert [line for line, _ in prose.in_code(code)] == [3]

@@ -20,7 +20,7 @@ def corpus(seed=5, n=700):
     rng = np.random.default_rng(seed)
     vectors = rng.standard_normal((30, 6))[rng.integers(0, 30, n)] + rng.standard_normal((n, 6)) / 3
     vectors[[3, 40]] = 0
-    vectors[50:250] = vectors[10]  # a crowded cell, and more equals than neighbours are asked for
+    vectors[50:250] = vectors[10]  # a crowded cell, with more equal vectors than k
     return vectors
 
 
@@ -38,7 +38,7 @@ def expected(vectors, k, side, rule, asks):
 
 
 def check(vectors, side, rule, k=3, asks=(0, 1), options=("--runner=FnApiRunner",)):
-    """Ids sort as numbers do within a side, so ties fall alike."""
+    """Compare Beam with the pure function. Ids sort like numbers within a side, so ties are equal."""
     ids, pairs, report = expected(vectors, k, side, rule, asks)
     with beam.Pipeline(options=PipelineOptions([*options])) as pipeline:
         elements = pipeline | beam.Create(list(zip(ids, pack_points(vectors), strict=True))[::-1])
@@ -67,7 +67,7 @@ def test_only_the_sides_that_ask_look_for_neighbours():
     vectors = corpus()
     side = np.sort(np.random.default_rng(1).integers(0, 2, len(vectors)))
     one, _ = check(vectors, side, RULE, k=1, asks=(0,))
-    assert len({a for a, _ in one}) == len(one) == (side == 0).sum() - 2  # two are of zeros
+    assert len({a for a, _ in one}) == len(one) == (side == 0).sum() - 2  # two vectors are zeros
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ FEW = CellRule(exact=0, width=4, queries=200)
 
 
 def clustered(n, seed=0, dimensions=16, centres=40):
-    """Vectors around centres, some in none of them."""
+    """Vectors around centres, some of them far from every centre."""
     rng = np.random.default_rng(seed)
     around = rng.standard_normal((centres, dimensions))[rng.integers(0, centres, n)]
     return around + rng.standard_normal((n, dimensions)) * rng.choice([0.1, 0.4, 3], n)[:, None]
@@ -69,7 +69,7 @@ def test_the_recall_of_the_report_is_that_of_the_result(sided):
     assert 0.5 < recall < 0.99
     assert near.report["queries"] > (900 if sided else 1400)
     share = len(set(pairs(near)) & set(pairs(exact))) / len(exact.a)
-    # One end of a pair finds the other, or both do: the share of pairs is a little higher.
+    # A pair is found if either end finds the other, so the share of pairs is a little higher than the recall.
     assert recall - 0.02 < share < recall + 0.08
 
 
@@ -140,7 +140,7 @@ def test_the_order_of_the_vectors_does_not_matter(seed, n, sided):
     unique = {
         row
         for row in range(n)
-        if len(np.unique(product[row])) == n  # ties go by the number
+        if len(np.unique(product[row])) == n  # equal products would be ordered by number, which differs
     }
     back = {tuple(sorted((order[a].item(), order[b].item()))) for a, b in pairs(other)}
     assert {pair for pair in set(pairs(one)) ^ back if unique.issuperset(pair)} == set()

@@ -127,7 +127,8 @@ def workers_of(pid):
     children = [file.read_text().split() for file in Path(f"/proc/{pid}/task").glob("*/children")]
     found = [int(child) for line in children for child in line]
     words = {child: Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0") for child in found}
-    # A shell, in which all is one word, has not yet had the signals ignored.
+    # Beam starts a shell, which becomes the worker. Until then the command line is one argument of the shell,
+    # and signals are not ignored yet.
     return sorted(child for child in found if b"beam_sts.cli.worker" in words[child])
 
 

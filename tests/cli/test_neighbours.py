@@ -12,7 +12,7 @@ from beam_sts.candidates.cells import CellRule
 from tests import engines
 
 RULE = partial(CellRule, exact=60, width=3.0, joined=2, queries=60, crowded=1.5)
-"""Small inputs are cut into cells, too."""
+"""Cuts small inputs into cells too."""
 
 
 @pytest.fixture

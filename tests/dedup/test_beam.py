@@ -154,7 +154,7 @@ def test_every_source_and_rule_is_the_same_by_a_runner(tmp_path, more):
 @pytest.mark.parametrize("within", [(), pytest.param(("--within",), marks=pytest.mark.slow)])
 def test_against_another_input_is_the_same_by_a_runner(tmp_path, within):
     texts = made_texts(16)
-    twins = ["prices of copper fell on friday", "prices of copper fell on a friday"]  # of nothing that is old
+    twins = ["prices of copper fell on friday", "prices of copper fell on a friday"]  # not in the other input
     new = [*texts[::2], *texts[:6:2], *twins, "", None]
     write(tmp_path / "in.parquet", new, v=vectors(len(new)))
     write(tmp_path / "old.parquet", [*texts[1::2], texts[0], ""], v=vectors(len(texts[1::2]) + 2))
@@ -179,7 +179,7 @@ def test_average_linkage_is_the_same_by_a_runner(tmp_path):
     assert summary["rows_removed"] > 3
     single = (*more[2:], "--keep", "central", "--overwrite")
     _, _, loose = both(tmp_path, *single)
-    assert summary["clusters"] > loose["clusters"]  # it cut one that components left whole
+    assert summary["clusters"] > loose["clusters"]  # it split a connected component
 
 
 def test_one_to_one_is_the_same_by_a_runner(tmp_path):

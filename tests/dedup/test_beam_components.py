@@ -26,7 +26,7 @@ def oracle(edges):
 def run(edges, rounds=0):
     with beam.Pipeline(FnApiRunner()) as pipeline:
         found = pipeline | beam.Create(edges) | Components(rounds)
-        if rounds:  # how large a cluster is is then a lower bound
+        if rounds:  # the size of a cluster is then only a lower bound
             found |= beam.MapTuple(lambda node, of: (node, of[0]))
             assert_that(found, equal_to([(node, of[0]) for node, of in oracle(edges)]))
         else:

@@ -19,7 +19,7 @@ RULE = {"chain": "--rule=blend", "star": "--rule=model"}
 
 @pytest.fixture(params=RULE)
 def shape(request, tmp_path):
-    """Texts of ten words, and as given pairs the neighbours of a chain, or all with the first."""
+    """Texts of ten words, and given pairs: each text with the next (chain), or the first with all (star)."""
     words = [f"w{number * 7919 % 1000003:x}" for number in range(TEXTS + 10)]
     if request.param == "chain":
         texts = [" ".join(words[number : number + 10]) for number in range(TEXTS)]
@@ -35,7 +35,7 @@ def shape(request, tmp_path):
 
 @pytest.mark.parametrize("runner", ["FnApiRunner", "PrismRunner", "FlinkRunner"])
 def test_dedup_of_a_large_cluster(runner, shape, tmp_path, monkeypatch):
-    monkeypatch.setitem(LIMIT_MIB, "PrismRunner", 4000)  # Prism itself holds what every step gives
+    monkeypatch.setitem(LIMIT_MIB, "PrismRunner", 4000)  # Prism holds the output of every step
     source, options = shape
     checked_peaks(None, "dedup", source, tmp_path / "local", *options)
     checked_peaks(runner, "dedup", source, tmp_path / "out", *options)

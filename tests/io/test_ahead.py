@@ -1,4 +1,4 @@
-"""Parallel reads."""
+"""Reads in parallel: results in order, errors and early ends."""
 
 import threading
 import time

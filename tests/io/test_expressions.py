@@ -132,7 +132,7 @@ def test_no_file_is_written_when_memory_is_short(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(expressions._SETTINGS, "memory_limit", "10MB")
     table = pa.table({"x": ["ab" * 500] * 30_000})  # 30 MB, and the value is 60
-    with contextlib.suppress(UserError):  # no function of DuckDB writes a file
+    with contextlib.suppress(UserError):  # it may fail, but must not write a temporary file
         assert len(evaluate(table, "upper(x) || lower(x)", "key")) == len(table)
     assert not list(tmp_path.iterdir())
 

@@ -1,4 +1,4 @@
-"""Every statement of docs/formats.md, for every format that it covers."""
+"""Every statement of docs/formats.md and docs/bad_input.md, for every format that it covers."""
 
 import codecs
 import csv
@@ -156,7 +156,7 @@ def test_fields_stay_exactly_as_they_stand(tmp_path, ending):
     data = "\n".join(delimiter.join(row) for row in (names, [*fields, *quoted]))
     _, table, _ = read(pack(tmp_path / f"in{ending}", data.encode()))
     assert list(table.to_pylist()[0].values()) == [*fields, 'say "hi"', "a,b\tc", "two\nlines\r", ""]
-    if ending == ".csv" and CSV_NUL:  # and written again, as Python reads it
+    if ending == ".csv" and CSV_NUL:  # Python's csv module reads the output
         back = list(csv.reader(io.StringIO(encode(table, "csv").decode(), newline="")))
         assert back[1] == list(table.to_pylist()[0].values())
 
@@ -259,7 +259,7 @@ def test_rows_of_windows_1252_name_the_option(tmp_path, ending, word):
     data = f'{{"a": "x"}}\n{row}\n' if ending in JSON else f"a\nx\n{row}\n"
     _, _, (bad,) = read(pack(tmp_path / f"in{ending}", data.encode("cp1252")))
     assert "if the file is Windows-1252, give --encoding cp1252" in bad.reason
-    assert "Windows" not in read_bad(tmp_path, ending, b"\xff\xfe\xfd")  # no letter among letters
+    assert "Windows" not in read_bad(tmp_path, ending, b"\xff\xfe\xfd")  # bytes that are not between letters
 
 
 def read_bad(folder, ending, text):

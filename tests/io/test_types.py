@@ -294,7 +294,7 @@ def tables(draw):
         own = draw(st.lists(st.none() | KINDS[kind], min_size=rows, max_size=rows))
         if isinstance(kind, pa.BaseExtensionType):
             columns.append(extension(kind, pa.array(own, kind.storage_type)))
-        elif pa.types.is_dictionary(kind):  # pyarrow 23 makes few of them of values
+        elif pa.types.is_dictionary(kind):  # pyarrow 23 builds few dictionary types from values
             columns.append(pa.array(own, kind.value_type).dictionary_encode().cast(kind))
         else:
             columns.append(pa.array(own, kind))

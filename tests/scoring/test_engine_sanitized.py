@@ -82,7 +82,7 @@ def test_the_sanitizer_sees_a_read_beyond_a_buffer(sanitized, tmp_path):
 
 
 def test_threads_that_share_a_model_race_for_nothing(tmp_path):
-    """Under the thread sanitizer, every instruction set and type of this CPU; and all get the same bits."""
+    """Run every instruction set and type of this CPU under the thread sanitizer, and compare the bits."""
     _runtime("libtsan.so")
     driver = Path(__file__).with_name("engine_driver.c")
     flags = ["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=thread", "-DTHREADS=4"]
@@ -104,7 +104,7 @@ def test_threads_that_share_a_model_race_for_nothing(tmp_path):
         done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
         if "unexpected memory mapping" in done.stderr:
             pytest.skip("the thread sanitizer does not run with this kernel's addresses")
-        if done.returncode != 3:  # which says that this CPU has no such instructions
+        if done.returncode != 3:  # 3: this CPU has no such instructions
             assert (done.returncode, done.stderr) == (0, ""), arguments
             ran += 1
     assert ran >= 2
