@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from beam_sts.cli.label import Wish, labels_of, population_of, read_sheet, scored_pairs, write_sheet
+from beam_sts.cli.label import Wish, labels_of, population_of, read_sheet, judged_pairs, write_sheet
 from beam_sts.dedup.runs import Run
 from beam_sts.evaluation.label import STEPS, estimate_quality, steps_of
 from benchmarks.dedup_records import RECORDS
@@ -71,7 +71,7 @@ def recommended(run: Run, same: SAME, sheets: list[int], seed: int, wish: Wish, 
             writer.writeheader()
             writer.writerows(rows)
         marked += read_sheet(str(path))
-    pairs = scored_pairs(run)
+    pairs = judged_pairs(run)
     best = estimate_quality(population_of(pairs), labels_of(pairs, marked)[0]).recommend(
         wish.precision, wish.confidence
     )
@@ -80,7 +80,7 @@ def recommended(run: Run, same: SAME, sheets: list[int], seed: int, wish: Wish, 
 
 def figures(run: Run, same: SAME, sheets: list[int], seeds: int, wish: Wish, work: Path) -> dict[str, Any]:
     """Precision and recall of the recommended thresholds, and of the best threshold."""
-    pairs = scored_pairs(run)
+    pairs = judged_pairs(run)
     ids = (map(str, pairs[name].to_pylist()) for name in ("id_a", "id_b"))
     truth = np.array([same(a, b) for a, b in zip(*ids, strict=True)])
     steps = steps_of(pairs["score"].to_numpy())

@@ -75,31 +75,44 @@ class Marked:
     kind: str
 
 
-def scored_pairs(run: Run) -> pa.Table:
+def judged_pairs(run: Run) -> pa.Table:
     """The pairs of a run whose outcome depends on the threshold, with their scores.
 
-    Pairs that differ in a fact are not duplicates at any threshold. If the run scored only pairs that may
-    reach its threshold, pairs below it are left out, since too few of them have a score.
+    Pairs that differ in a fact are not duplicates at any threshold. A pair that could not reach the run's
+    threshold has no score; its bound, the highest score that it can have, takes its place.
+
+    Raises:
+        UserError: there is no such pair.
     """
-    least = 0.0 if scores_all(run) else float(run.fingerprint["settings"]["threshold"])
     parts = []
     for table in run.tables("pairs"):
-        scores = table.column("score").cast(pa.float32())
-        decided = pc.and_kleene(
-            pc.not_equal(table.column("rule"), "identical"), pc.greater_equal(scores, np.float32(least))
-        )
+        scores = _numbers(table, "score")
+        if "bound" in table.column_names:
+            scores = pc.coalesce(scores, _numbers(table, "bound"))
+        decided = pc.and_kleene(pc.not_equal(table.column("rule"), "identical"), pc.is_valid(scores))
         if "differs" in table.column_names:
             decided = pc.and_kleene(decided, pc.is_null(_null_for_empty(table.column("differs"))))
         columns = [name for name in ("id_a", "id_b", "score", "b_in") if name in table.column_names]
         place = columns.index("score")
         parts.append(table.select(columns).set_column(place, "score", scores).filter(decided))
-    return pa.concat_tables(parts)
+    pairs = pa.concat_tables(parts)
+    if not len(pairs):
+        raise UserError(
+            f"--run {run.output.root}: there is nothing to label: no pair of texts depends on the threshold."
+        )
+    return pairs
 
 
 def scores_all(run: Run) -> bool:
     """Whether all candidates of a run have scores. In versions without the setting, they do."""
     settings = run.fingerprint["settings"]
     return bool(settings.get("score_all", True)) or settings["linkage"] == "average"
+
+
+def _numbers(table: pa.Table, name: str) -> pa.ChunkedArray:
+    column = table.column(name)
+    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    return (_null_for_empty(column) if is_text else column).cast(pa.float32())
 
 
 def _null_for_empty(texts: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -122,16 +135,7 @@ def write_sheet(run: Run, path: str, count: int, seed: int, wish: Wish, marked: 
     fs, inside = file_system(path)
     if fs.exists(inside):
         raise UserError(f"--sheet {path}: exists already. Give another name, or --read it.")
-    pairs = scored_pairs(run)
-    if not len(pairs):
-        few = (
-            ""
-            if scores_all(run)
-            else " at or above its threshold; run dedup with --score_all for those below it"
-        )
-        raise UserError(
-            f"--run {run.output.root}: there is nothing to label, since it has no scored pair{few}."
-        )
+    pairs = judged_pairs(run)
     labels, done = labels_of(pairs, marked)
     if len(done) == len(pairs):
         raise UserError(f"--run {run.output.root}: all {len(pairs):,} pairs have labels.")
@@ -277,7 +281,7 @@ def labels_of(pairs: pa.Table, marked: Sequence[Marked]) -> tuple[Labels, IntArr
 
 def report(run: Run, marked: Sequence[Marked], wish: Wish) -> list[str]:
     """Precision and recall by threshold, a recommendation, and the effect of more labels, as lines."""
-    pairs = scored_pairs(run)
+    pairs = judged_pairs(run)
     labels, found = labels_of(pairs, marked)
     population = population_of(pairs)
     estimate = estimate_quality(population, labels)
@@ -294,7 +298,8 @@ def report(run: Run, marked: Sequence[Marked], wish: Wish) -> list[str]:
     if not scores_all(run):
         lines.append(
             "the run scored only pairs that may reach its threshold, "
-            f"{run.fingerprint['settings']['threshold']}; for lower thresholds, run it with --score_all"
+            f"{run.fingerprint['settings']['threshold']}; below it, the highest score that a pair can have is "
+            "used. A run with a lower --threshold or --score_all has the scores: read the same sheets for it"
         )
     lines += _by_kind(marked)
     lines.append("threshold      pairs  precision (95% interval)    recall (95% interval)")

@@ -30,10 +30,9 @@ def claim(
 
     Yields:
         The folder with its lease.
-        The folder with the lease.
 
     Raises:
-        UserError: as for ``lock`` and ``prepare``.
+        UserError: as for ``lock`` and ``prepare``, or the folder was removed during the run.
     """
     with folder.writing():
         _check(folder, fingerprint, overwrite=overwrite)
@@ -48,6 +47,8 @@ def claim(
         try:
             yield held
         except Exception:
+            if held.lease:
+                held.lease.check_folder()
             _leave(held, made)
             raise
 

@@ -50,14 +50,27 @@ class Lease:
             return
         raise UserError(f"--output {self.folder}: {self._reason(held)} This process has stopped writing.")
 
+    def check_folder(self) -> None:
+        """Check that the folder is still there. Any error of a run without its folder is due to that.
+
+        Raises:
+            UserError: the folder was removed.
+        """
+        with contextlib.suppress(OSError):  # an error of a store says nothing about the folder
+            if self._is_removed():
+                self.check()
+
+    def _is_removed(self) -> bool:
+        fs, inside = file_system(self.path)
+        return not fs.exists(inside if is_local(self.path) else f"{inside.rpartition('/')[0]}/run.json")
+
     def _reason(self, held: dict[str, str]) -> str:
         if "holder" in held and held.get("token") != self.token:
             return f"{held['holder']} has taken this run over."
-        fs, inside = file_system(self.path)
-        if is_local(self.path) and fs.exists(inside):
-            return "the run that this process worked for has ended."
-        if is_local(self.path) or not fs.exists(f"{inside.rpartition('/')[0]}/run.json"):
+        if self._is_removed():
             return "the folder, or its _run/, was removed while this run wrote to it."
+        if is_local(self.path):
+            return "the run that this process worked for has ended."
         return "this run has ended, or another run has taken this run over and is finished."
 
     def _is_orphaned(self) -> bool:

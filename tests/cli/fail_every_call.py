@@ -2,8 +2,9 @@
 
     python -m tests.cli.fail_every_call score local 100 0  # verb, store, points, seed[, seconds]
 
-Each point is a separate process, forked from one that has imported everything. Prints one line of JSON: the
-calls of a run without failures, the tested points, and those with wrong output.
+Each point is a separate process, forked from one that has imported most modules. Prints one line of JSON: the
+calls of a run without failures, the tested points, and those with wrong output. A process imports some modules
+only when it needs them, so the result is void if the code changes meanwhile.
 """
 
 import contextlib
@@ -26,6 +27,7 @@ import pyarrow.parquet as pq
 import torch
 from fsspec.implementations.local import LocalFileSystem
 
+import beam_sts
 import beam_sts.dedup.shards as pair_shards
 import beam_sts.mining.shards as mining_shards
 from beam_sts.cli import dedup, mine, score, score_job
@@ -202,8 +204,15 @@ def hidden(folder):
     return [str(path) for path in folder.rglob(".*") if ".sgwtmp" not in str(path)]
 
 
+def code():
+    """The state of the source files of the package."""
+    root = Path(beam_sts.__file__).parent
+    states = {path: path.stat() for path in sorted(root.rglob("*.py"))}
+    return {str(path): (state.st_size, state.st_mtime_ns) for path, state in states.items()}
+
+
 def main(verb, store, points, seed, seconds=float("inf")):
-    started = time.monotonic()
+    started, before = time.monotonic(), code()
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
         root = Path(scratch)
         model = checkpoints.bert_hash(root / "model")
@@ -258,6 +267,7 @@ def main(verb, store, points, seed, seconds=float("inf")):
             ]
             if reasons:
                 wrong.append([at, kind, calls[at - 1], reasons])
+        assert code() == before, "the code has changed meanwhile, so the result says nothing"
         took = round(time.monotonic() - started)
         told = {"verb": verb, "store": store, "calls": len(calls), "of": len(every), "points": tried}
         print(json.dumps({**told, "seconds": took, "wrong": wrong}))

@@ -53,7 +53,7 @@ def test_a_label_sheet_is_written_safely_and_gives_a_threshold_when_filled_in(fi
     sheet = tmp_path / "sheet.csv"
     assert label.main(["--run", str(finished), "--sheet", str(sheet), "--pairs", "40"]) == 0
     rows = list(csv.DictReader(sheet.open()))
-    assert len(rows) == min(40, len(label.scored_pairs(Run.at(str(finished)))))
+    assert len(rows) == min(40, len(label.judged_pairs(Run.at(str(finished)))))
     assert all(row["id_a"].startswith("'=") for row in rows)
     assert all(row["text_a"] and row["text_b"] for row in rows)
     assert label.main(["--run", str(finished), "--sheet", str(sheet)]) == 2
@@ -109,6 +109,45 @@ def test_earlier_labels_are_kept_and_a_second_sheet_has_other_pairs(finished, tm
     assert "1 labels are for pairs that this run did not score" in capsys.readouterr().out
     assert label.main(["--run", str(finished)]) == 2
     assert "give --sheet FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_pairs_that_only_a_bound_decided_are_labelled_by_it(tmp_path, tiny, capsys, form):
+    """By default the model scores no pair that cannot reach the threshold, and here none can."""
+    texts = [f"The {word} kettle boils the water very quickly." for word in ("blue", "red", "green", "old")]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
+    run, sheet = tmp_path / "run", tmp_path / "sheet.csv"
+    args = ["--input", tmp_path / "in.parquet", "--output", run, "--model", tiny, "--threads", "1"]
+    assert dedup.main([*map(str, args), "--threshold", "0.99", "--output_format", form]) == 0
+    pairs = [row for table in Run.at(str(run)).tables("pairs") for row in table.to_pylist()]
+    assert pairs
+    assert not any(row["score"] for row in pairs)
+    assert label.main(["--run", str(run), "--sheet", str(sheet), "--pairs", "6"]) == 0
+    rows = list(csv.DictReader(sheet.open()))
+    bounds = {(str(row["id_a"]), str(row["id_b"])): float(row["bound"]) for row in pairs}
+    for row in rows:
+        assert float(row["score"]) == pytest.approx(bounds[row["id_a"], row["id_b"]], abs=1e-6)
+        row["label"] = "1"
+    _write(sheet, rows)
+    capsys.readouterr()
+    assert label.main(["--run", str(run), "--read", str(sheet), "--precision", "0.5"]) == 0
+    printed = capsys.readouterr().out
+    assert "the highest score that a pair can have is used" in printed
+    assert f"--from_pairs {run}" in printed
+
+
+def test_a_run_without_a_pair_has_nothing_to_label(finished, tmp_path, tiny, capsys):
+    pq.write_table(pa.table({"text": ["A cat sat on the mat.", "Prices fell."]}), tmp_path / "in.parquet")
+    args = ["--input", tmp_path / "in.parquet", "--output", tmp_path / "run", "--model", tiny, "--threads", "1"]
+    assert dedup.main([*map(str, args)]) == 0
+    sheet = tmp_path / "sheet.csv"
+    assert label.main(["--run", str(finished), "--sheet", str(sheet), "--pairs", "5"]) == 0
+    rows = list(csv.DictReader(sheet.open()))
+    _write(sheet, [row | {"label": "1"} for row in rows])
+    for more in (["--sheet", str(tmp_path / "other.csv")], ["--read", str(sheet)]):
+        capsys.readouterr()
+        assert label.main(["--run", str(tmp_path / "run"), *more]) == 2
+        assert "there is nothing to label: no pair of texts depends on" in capsys.readouterr().err
 
 
 def _write(path, rows):

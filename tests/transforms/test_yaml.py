@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 import beam_sts.transforms
+from beam_sts.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 PROVIDERS = Path(beam_sts.transforms.__file__).with_name("providers.yaml")
@@ -57,3 +58,95 @@ def test_the_provider_file_names_what_the_examples_use():
     for name in ("score.yaml", "dedup.yaml", "mine.yaml"):
         (used,) = yaml.safe_load((ROOT / "examples" / name).read_text())["providers"]
         assert used["transforms"].items() <= provider["transforms"].items()
+
+
+SOURCES = {
+    "ScorePairs": "{id: 1, sentence1: a, sentence2: b}",
+    "DeduplicateTexts": "{id: 1, text: a}",
+    "RemovePassages": "{id: 1, text: a}",
+    "MinePairs": "{id: 1, text: a}",
+}
+LONG = "x" * 100_000
+# A transform, its config in YAML, and what the error says.
+HOSTILE = [
+    ("ScorePairs", "{precision: fp23}", "precision 'fp23': is not one of"),
+    ("ScorePairs", "{precision: 16}", "precision 16: is not one of"),
+    ("ScorePairs", "{precision: [fp32]}", r"precision \['fp32'\]: is not one of"),
+    ("ScorePairs", "{precison: fp32}", "precison"),
+    ("ScorePairs", "{model: 5}", "model 5: must be a name"),
+    ("ScorePairs", "{model: {a: {b: {c: [1, {d: null}]}}}}", "model {'a'.*must be a name"),
+    ("ScorePairs", "{model: ../../../../etc/passwd}", "etc/passwd"),
+    ("ScorePairs", "{model: no-such-model}", "no-such-model"),
+    ("ScorePairs", "{symmetric: maybe}", "symmetric 'maybe': must be True or False"),
+    ("ScorePairs", "{batch_size: 0x7fffffffffffffffffff, model_copies: -1}", "model_copies -1"),
+    ("ScorePairs", "{score_column: ''}", "score_column ''"),
+    ("ScorePairs", "{text_a: [a, b]}", "text_a"),
+    ("ScorePairs", "{text_a: nothing, text_b: sentence2}", "nothing"),
+    ("ScorePairs", "{error_handling: rejected}", "error_handling 'rejected': must name an output"),
+    ("ScorePairs", "{error_handling: {output: {a: 1}}}", "error_handling output {'a': 1}"),
+    ("ScorePairs", "{error_handling: {output: good}}", "output 'good': is already the name"),
+    ("ScorePairs", "{trust_remote_code: 1}", "trust_remote_code 1: must be True or False"),
+    ("DeduplicateTexts", "{threshold: 0,9}", "threshold"),
+    ("DeduplicateTexts", "{threshold: 90}", "threshold 90: must be between 0 and 1"),
+    ("DeduplicateTexts", "{threshold: .nan}", "threshold nan: must be between 0 and 1"),
+    ("DeduplicateTexts", "{threshold: .inf}", "threshold inf: must be between 0 and 1"),
+    ("DeduplicateTexts", "{threshold: 1e-1}", "threshold '1e-1': must be between 0 and 1"),
+    ("DeduplicateTexts", "{threshold: 2026-11-30}", "threshold .*must be between 0 and 1"),
+    ("DeduplicateTexts", "{threshold: null}", "threshold None: must be between 0 and 1"),
+    ("DeduplicateTexts", "{threshold: yes}", "threshold True: must be between 0 and 1"),
+    ("DeduplicateTexts", "{treshold: 0.9}", "treshold"),
+    ("DeduplicateTexts", "{keep: [longest]}", "keep"),
+    ("DeduplicateTexts", "{keep: 'highest:'}", "keep 'highest:'"),
+    ("DeduplicateTexts", "{keep: 'highest:nothing'}", "nothing"),
+    ("DeduplicateTexts", "{candidates: exact}", "candidates"),
+    ("DeduplicateTexts", "{candidates: [minhsh]}", "minhsh"),
+    ("DeduplicateTexts", "{candidates: [[exact]]}", "candidates"),
+    ("DeduplicateTexts", "{candidates: {exact: minhash}}", "candidates"),
+    ("DeduplicateTexts", "{bucket_cap: 1}", "bucket_cap 1: must be at least 2"),
+    ("DeduplicateTexts", "{bucket_cap: 4.5}", "bucket_cap 4.5: must be a whole number"),
+    ("DeduplicateTexts", "{neighbours: '3'}", "neighbours '3': must be a whole number"),
+    ("DeduplicateTexts", "{cascade_band: [0.9]}", "cascade_band"),
+    ("DeduplicateTexts", "{thresholds: 0.5}", "thresholds 0.5: must be a list"),
+    ("DeduplicateTexts", "{id: nothing}", "nothing"),
+    ("DeduplicateTexts", "{guard: !!binary aGVsbG8=}", "guard"),
+    ("DeduplicateTexts", "{linkage: " + LONG + "}", "linkage"),
+    ("RemovePassages", "{words: -1}", "words"),
+    ("RemovePassages", "{text: nothing}", "nothing"),
+    ("MinePairs", "{test_share: 2}", "test_share 2: must be between 0 and 1"),
+    ("MinePairs", "{seed: 1.5}", "seed 1.5: must be a whole number"),
+    ("MinePairs", "{text: nothing}", "nothing"),
+    ("MinePairs", "{place: id}", "place 'id': needs document"),
+    ("MinePairs", "{error_handling: {output: pairs}}", "output 'pairs': is already the name"),
+    ("MinePairs", "{error_handling: {output: x, other: y}}", "error_handling has no 'other'"),
+]
+
+
+@pytest.mark.parametrize(("kind", "config", "said"), HOSTILE, ids=lambda each: str(each)[:60])
+def test_a_wrong_config_is_an_error_of_the_user_before_the_run(kind, config, said, monkeypatch):
+    """Beam YAML adds the place of the transform to the message."""
+    for module in ("docstring_parser", "jsonschema"):
+        pytest.importorskip(module, reason="needs the extra 'yaml'")
+    from apache_beam import Pipeline
+    from apache_beam.yaml import main
+
+    monkeypatch.setattr(Pipeline, "run", lambda *_, **__: pytest.fail("the pipeline runs"))
+    pipeline = f"""
+pipeline:
+  type: chain
+  transforms:
+    - type: Create
+      config: {{elements: [{SOURCES[kind]}]}}
+    - type: {kind}
+      config: {config}
+providers:
+  - type: python
+    config: {{}}
+    transforms: {{{kind}: beam_sts.transforms.yaml.{kind}}}
+"""
+    with pytest.raises(Exception, match=said) as caught:
+        main.run(["--yaml_pipeline", pipeline, "--runner=FnApiRunner"])
+    found = caught.value
+    while not isinstance(found, UserError):
+        found = found.__cause__ or found.__context__
+        assert found is not None, caught.value
+    assert len(str(found)) < 1000
