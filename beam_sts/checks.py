@@ -16,6 +16,7 @@ import numpy as np
 from beam_sts.errors import UserError
 
 Rule = Callable[[str, Any], None]
+_LONGEST = 200  # characters of a value in a message
 _REAL = (int, float, np.integer, np.floating)
 
 
@@ -55,8 +56,14 @@ def check_names(what: str, given: Collection[str], known: Collection[str]) -> No
             raise UserError(f"{what} has no {name!r}{_instead(name, known)} It has {', '.join(known)}.")
 
 
+def _shown(value: Any) -> str:
+    """A value for a message, cut if it is long."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
 def _instead(value: Any, choices: Collection[str]) -> str:
-    near = difflib.get_close_matches(str(value), list(choices), n=1)
+    near = difflib.get_close_matches(str(value)[:_LONGEST], list(choices), n=1)
     return f"; did you mean {near[0]!r}?" if near else "."
 
 
@@ -65,7 +72,9 @@ def one_of(*choices: str) -> Rule:
 
     def rule(what: str, value: Any) -> None:
         if not isinstance(value, str) or value not in choices:
-            raise UserError(f"{what} {value!r}: is not one of {', '.join(choices)}{_instead(value, choices)}")
+            raise UserError(
+                f"{what} {_shown(value)}: is not one of {', '.join(choices)}{_instead(value, choices)}"
+            )
 
     return rule
 
@@ -75,7 +84,7 @@ def whole(least: int, most: int | None = None) -> Rule:
 
     def rule(what: str, value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise UserError(f"{what} {value!r}: must be a whole number of at least {least}.")
+            raise UserError(f"{what} {_shown(value)}: must be a whole number of at least {least}.")
         if value < least:
             raise UserError(f"{what} {value}: must be at least {least}.")
         if most is not None and value > most:
@@ -87,13 +96,13 @@ def whole(least: int, most: int | None = None) -> Rule:
 def number(what: str, value: Any) -> None:
     """The rule for a finite number."""
     if isinstance(value, bool) or not isinstance(value, _REAL) or not math.isfinite(value):
-        raise UserError(f"{what} {value!r}: must be a finite number.")
+        raise UserError(f"{what} {_shown(value)}: must be a finite number.")
 
 
 def share(what: str, value: Any) -> None:
     """The rule for a number from 0 to 1, such as a score or a fraction."""
     if not _is_share(value):
-        raise UserError(f"{what} {value!r}: must be between 0 and 1.")
+        raise UserError(f"{what} {_shown(value)}: must be between 0 and 1.")
 
 
 def _is_share(value: Any) -> bool:
@@ -103,13 +112,13 @@ def _is_share(value: Any) -> bool:
 def flag(what: str, value: Any) -> None:
     """The rule for True or False."""
     if not isinstance(value, bool):
-        raise UserError(f"{what} {value!r}: must be True or False.")
+        raise UserError(f"{what} {_shown(value)}: must be True or False.")
 
 
 def name(what: str, value: Any) -> None:
     """The rule for a string that is not empty."""
     if not isinstance(value, str) or not value:
-        raise UserError(f"{what} {value!r}: must be a name.")
+        raise UserError(f"{what} {_shown(value)}: must be a name.")
 
 
 def optional(rule: Rule) -> Rule:
@@ -127,7 +136,7 @@ def every(rule: Rule) -> Rule:
 
     def rules(what: str, values: Any) -> None:
         if isinstance(values, str) or not isinstance(values, Collection):
-            raise UserError(f"{what} {values!r}: must be a list.")
+            raise UserError(f"{what} {_shown(values)}: must be a list.")
         for value in values:
             rule(what, value)
 
@@ -137,7 +146,7 @@ def every(rule: Rule) -> Rule:
 def interval(what: str, value: Any) -> None:
     """The rule for two numbers from 0 to 1, the first not above the second."""
     if isinstance(value, str) or not isinstance(value, Collection) or len(value) != 2:
-        raise UserError(f"{what} {value!r}: must be two numbers, such as (0.8, 0.95).")
+        raise UserError(f"{what} {_shown(value)}: must be two numbers, such as (0.8, 0.95).")
     low, high = value
     if not (_is_share(low) and _is_share(high) and low <= high):
         raise UserError(f"{what} {low},{high}: must be between 0 and 1, the first not above the second.")

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from beam_sts.cli.label import Wish, labels_of, population_of, read_sheet, judged_pairs, write_sheet
+from beam_sts.cli.label import Wish, judged_pairs, labels_of, population_of, read_sheet, write_sheet
 from beam_sts.dedup.runs import Run
 from beam_sts.evaluation.label import STEPS, estimate_quality, steps_of
 from benchmarks.dedup_records import RECORDS

@@ -95,12 +95,11 @@ def judged_pairs(run: Run) -> pa.Table:
         columns = [name for name in ("id_a", "id_b", "score", "b_in") if name in table.column_names]
         place = columns.index("score")
         parts.append(table.select(columns).set_column(place, "score", scores).filter(decided))
-    pairs = pa.concat_tables(parts)
-    if not len(pairs):
+    if not any(map(len, parts)):
         raise UserError(
             f"--run {run.output.root}: there is nothing to label: no pair of texts depends on the threshold."
         )
-    return pairs
+    return pa.concat_tables(parts)
 
 
 def scores_all(run: Run) -> bool:
@@ -298,8 +297,8 @@ def report(run: Run, marked: Sequence[Marked], wish: Wish) -> list[str]:
     if not scores_all(run):
         lines.append(
             "the run scored only pairs that may reach its threshold, "
-            f"{run.fingerprint['settings']['threshold']}; below it, the highest score that a pair can have is "
-            "used. A run with a lower --threshold or --score_all has the scores: read the same sheets for it"
+            f"{run.fingerprint['settings']['threshold']}; below it, the highest score that a pair can have "
+            "is used. A run with a lower --threshold or --score_all has scores there: read the sheets for that run"
         )
     lines += _by_kind(marked)
     lines.append("threshold      pairs  precision (95% interval)    recall (95% interval)")

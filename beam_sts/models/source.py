@@ -45,7 +45,22 @@ def locate(name: str, *, allow_pickle: bool = False, trust_remote_code: bool = F
         return _checked(_download(name, suffixes))
     if name.startswith((".", "/", "~")):
         raise UserError(f"model {name!r}: there is no such folder.")
-    raise UserError(
+    raise _unknown(name)
+
+
+def check_name(name: str) -> None:
+    """Check a name that cannot be a folder of another machine, a URL or a Hub id, since it has no slash.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    elsewhere = "/" in name or "\\" in name or name.startswith((".", "~"))
+    if not elsewhere and name not in embedded_models() and not Path(name).is_dir():
+        raise _unknown(name)
+
+
+def _unknown(name: str) -> UserError:
+    return UserError(
         f"model {name!r} is unknown{_hint(name)} It is neither embedded ({_embedded()}) nor a local folder, "
         "an fsspec URL or a Hugging Face id (owner/name)."
     )

@@ -10,6 +10,7 @@ from beam_sts.checks import flag, one_of, optional, whole
 from beam_sts.errors import UserError
 from beam_sts.extras import need_torch
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint
+from beam_sts.models.source import check_name
 from beam_sts.scoring.backends import BACKENDS, PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.plan import MACRO_BATCH
@@ -20,6 +21,8 @@ def check_model(what: str, value: Any) -> None:
     """Check that a value is a model's name, folder or URL, or a loaded model."""
     if not isinstance(value, str | Path | Checkpoint) or not str(value):
         raise UserError(f"{what} {value!r}: must be the name, folder or URL of a model.")
+    if isinstance(value, str):
+        check_name(value)
 
 
 def check_device(what: str, value: Any) -> None:

@@ -2,9 +2,9 @@
 
     python -m tests.cli.fail_every_call score local 100 0  # verb, store, points, seed[, seconds]
 
-Each point is a separate process, forked from one that has imported most modules. Prints one line of JSON: the
-calls of a run without failures, the tested points, and those with wrong output. A process imports some modules
-only when it needs them, so the result is void if the code changes meanwhile.
+Each point is a separate process, forked from one that has imported most modules. Prints one line of JSON:
+the calls of a run without failures, the tested points, and those with wrong output. A process imports some
+modules only when it needs them, so the result is void if the code changes meanwhile.
 """
 
 import contextlib

@@ -138,7 +138,16 @@ def test_pairs_that_only_a_bound_decided_are_labelled_by_it(tmp_path, tiny, caps
 
 def test_a_run_without_a_pair_has_nothing_to_label(finished, tmp_path, tiny, capsys):
     pq.write_table(pa.table({"text": ["A cat sat on the mat.", "Prices fell."]}), tmp_path / "in.parquet")
-    args = ["--input", tmp_path / "in.parquet", "--output", tmp_path / "run", "--model", tiny, "--threads", "1"]
+    args = [
+        "--input",
+        tmp_path / "in.parquet",
+        "--output",
+        tmp_path / "run",
+        "--model",
+        tiny,
+        "--threads",
+        "1",
+    ]
     assert dedup.main([*map(str, args)]) == 0
     sheet = tmp_path / "sheet.csv"
     assert label.main(["--run", str(finished), "--sheet", str(sheet), "--pairs", "5"]) == 0

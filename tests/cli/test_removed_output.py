@@ -83,7 +83,7 @@ def test_a_folder_that_is_removed_is_the_reason_that_is_said(
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS)
 def test_at_any_moment(verb, tmp_path, full_size):
-    """Twelve moments of a run in a process of its own, spread over its time."""
+    """Twelve moments of a run in a separate process, spread over its time."""
     texts = [" ".join([SENTENCES[i % 7], str(i), *SENTENCES[:3]]) for i in range(3000)]
     pq.write_table(pa.table({"text": texts, "text_b": texts[::-1]}), tmp_path / "in.parquet")
     out = tmp_path / "out"
