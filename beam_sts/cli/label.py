@@ -298,7 +298,7 @@ def report(run: Run, marked: Sequence[Marked], wish: Wish) -> list[str]:
         lines.append(
             "the run scored only pairs that may reach its threshold, "
             f"{run.fingerprint['settings']['threshold']}; below it, the highest score that a pair can have "
-            "is used. A run with a lower --threshold or --score_all has scores there: read the sheets for that run"
+            "is used. A run with a lower --threshold or --score_all has scores there: use the sheets for it"
         )
     lines += _by_kind(marked)
     lines.append("threshold      pairs  precision (95% interval)    recall (95% interval)")
