@@ -197,7 +197,9 @@ def _earlier(folder: str, fingerprint: dict[str, Any], settings: DedupSettings) 
     every = bool(was["score_all"]) or was["linkage"] == "average"
     scored = min(float(was["threshold"]), *TABLE) if was["score_all"] else float(was["threshold"])
     needs_all = settings.linkage == "average" and not every
-    completes = needs_all or settings.least < scored or (compares and not compared)
+    # Pairs that the guard or --max_lost barred may have no score.
+    bars_others = not every and (was["guard"], was["max_lost"]) != (now["guard"], now["max_lost"])
+    completes = needs_all or bars_others or settings.least < scored or (compares and not compared)
     if completes:
         _check_scores(folder, before, fingerprint, was)
     fingerprint |= {

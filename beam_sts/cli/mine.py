@@ -46,6 +46,7 @@ from beam_sts.io.summary import quantiles
 from beam_sts.mining.card import THIN, data_set_card, thin_sets
 from beam_sts.mining.core import SUBSETS
 from beam_sts.mining.counts import MineCounts
+from beam_sts.mining.languages import EFFECT, languages_in
 from beam_sts.mining.local import mine_locally
 from beam_sts.mining.passages import check_columns
 from beam_sts.mining.settings import MineSettings
@@ -313,6 +314,7 @@ def summarise(
         **more,
         **inputs,
         **counts,
+        "languages": languages_in(counts["languages"], job.checkpoint.languages).record(EFFECT),
         "neighbours": {split: search_report(found) for split, found in counts["neighbours"].items()},
         "score_quantiles": quantiles(counts["score_histogram"]),
         "model": describe_model(job.checkpoint),
@@ -348,6 +350,8 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
             f"{summary['texts_too_short']:,} too short, {summary['texts_too_long']:,} too long); "
             f"{'queries: ' if summary['queries'] else ''}{split['train']:,} train, {split['test']:,} test",
         ),
+        ("languages", summary["languages"]["said"]),
+        *(("note", warning) for warning in [summary["languages"]["warning"]] if warning),
         *(
             ("neighbours", f"{split}: {report['settings']}")
             for split, report in summary.get("neighbours", {}).items()

@@ -193,9 +193,10 @@ class TakeScores(Verify):
         found = [row[4] for row in rows]
         known, sources = verdicts_of((one[0], *one[2:]) for one in found), [one[1] for one in found]
         a, b = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
+        known = known.with_bars((characters(a), characters(b)), self._scoring.max_lost)
         if self._scoring.leaves_out(known):
             return self.verifier(learnt, words).verify(a, b, known), sources
-        return Verified(known.barred((characters(a), characters(b)), self._scoring.max_lost)), sources
+        return Verified(known), sources
 
 
 def look_at_nodes(

@@ -6,7 +6,11 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
+import numpy as np
+import pyarrow as pa
+
 from beam_sts.dedup.facts.compare import in_words
+from beam_sts.dedup.verify import Verifier
 from beam_sts.errors import UserError
 from beam_sts.word_diff import PLAIN, Marks, word_diff
 
@@ -43,6 +47,10 @@ class Left(Protocol):
 
     def texts_against(self, ids: Collection[str]) -> dict[str, str]:
         """The texts of rows of the input to compare against, by id as text."""
+        ...
+
+    def verifier(self) -> Verifier | None:
+        """Computes scores as the run did, from their bounds; None if that is not possible any more."""
         ...
 
 
@@ -92,12 +100,34 @@ def explain(run: Left, name: str, diff: Callable[[str, str], str] = difference) 
     if len(members) > _LISTED:
         lines.append(f"           and {len(members) - _LISTED:,} rows more")
     lines.append(f"scores     {len(pairs):,} pairs of this row were examined")
-    for pair in sorted(pairs, key=lambda row: -_most(row))[:_LISTED]:
+    listed = sorted(pairs, key=lambda row: -_most(row))[:_LISTED]
+    for pair in sorted(_with_scores(run, listed), key=lambda row: -_most(row)):
         lines.append(
             f"           {_found(pair)}  {pair['id_a']} - {pair['id_b']}  {pair['source']}{_why(pair)}"
         )
     lines += _texts(run, name, receipts, diff)
     return lines
+
+
+def _with_scores(run: Left, pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Pairs that are no duplicates whatever their scores have none. They are scored now, if possible."""
+    barred = [at for at, pair in enumerate(pairs) if pair["rule"] == "barred"]
+    verifier = run.verifier() if barred else None
+    if verifier is None:
+        return pairs
+    ends = [
+        (str(pairs[at]["id_a"]), str(pairs[at]["id_b"]), pairs[at].get("b_in") == "against") for at in barred
+    ]
+    texts = run.texts({end for a, b, against in ends for end in ((a,) if against else (a, b))})
+    others = run.texts_against({b for _, b, against in ends if against})
+    sides = [texts.get(a) for a, *_ in ends], [(others if of else texts).get(b) for _, b, of in ends]
+    if any(text is None for side in sides for text in side):
+        return pairs
+    one, two = (pa.array(side, pa.large_string()) for side in sides)
+    bounds = np.array([pairs[at]["bound"] for at in barred], np.float32)
+    scores = verifier.scores_within(one, two, bounds).tolist()
+    found = dict(zip(barred, scores, strict=True))
+    return [{**pair, "score": found.get(at, pair["score"])} for at, pair in enumerate(pairs)]
 
 
 def _most(pair: dict[str, Any]) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from beam_sts.candidates.source import Columns, TableSource
+from beam_sts.dedup.learnt import EFFECT
 from beam_sts.dedup.local import NoWatch, Plan, Watch, look_first, score_candidates, settle
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.profiles import with_profile
@@ -103,8 +104,8 @@ def deduplicate(
         corpus = read_corpus(sources, policy.keep, proposal, compare_blank=chosen.empty == "score", seen=seen)
     plan = Plan(proposal, policy, checkpoint, chosen.max_pairs, chosen.learning)
     corpus, learnt = look_first(plan, corpus)
-    if learnt.languages and learnt.languages.warning:
-        log.warning("%s", learnt.languages.warning)
+    if learnt.languages and (warning := learnt.languages.warning(EFFECT)):
+        log.warning("%s", warning)
     overlap = Overlap.learn(corpus.texts) if chosen.blend else None
     scores = PairScores(chosen.scoring(checkpoint, cascade).verifier(overlap, learnt), corpus)
     edges, reports = score_candidates(plan, corpus, scores, watch)

@@ -22,6 +22,7 @@ from beam_sts.dedup.receipts import receipts
 from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.dedup.rule import TABLE, count_removals, node_sizes, threshold_table
 from beam_sts.dedup.shards import PairScores, identical_table, pair_table, rows_behind
+from beam_sts.dedup.verify import Verifier
 from beam_sts.frames import Frame, beside
 from beam_sts.io.ids import as_texts, with_shown_ids
 from beam_sts.io.names import PREFIX
@@ -34,8 +35,8 @@ class Parts:
     """The parts of a result that do not depend on the threshold.
 
     ``numbers`` are the positions in ``frame`` of the corpus rows of the input itself. ``reasons`` says why
-    the other rows are not in the corpus. At or above ``verified``, every candidate has its score. ``prefix``
-    precedes the name of an added column whose name the input has already.
+    the other rows are not in the corpus. At or above ``verified``, every candidate that may be a duplicate
+    has its score. ``prefix`` precedes the name of an added column whose name the input has already.
     """
 
     frame: Frame
@@ -264,6 +265,9 @@ class _Left:
 
     def texts_against(self, ids: Collection[str]) -> dict[str, str]:
         return self._texts(1, ids)
+
+    def verifier(self) -> Verifier | None:
+        return self._result._parts.scores.verifier
 
     def _texts(self, side: int, ids: Collection[str]) -> dict[str, str]:
         wanted = pa.array(list(ids), pa.string())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 
 from beam_sts.candidates.texts import texts_in
 from beam_sts.dedup.receipts import FOLDERS, RECEIPT
+from beam_sts.dedup.verify import Scoring, Verifier
 from beam_sts.errors import UserError
 from beam_sts.io.committed import check_run, read_record
 from beam_sts.io.files import file_system
@@ -19,6 +21,8 @@ from beam_sts.io.ids import ids_as_texts, with_shown_ids
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.slices import ReadOptions
+from beam_sts.models.checkpoint import load_checkpoint
+from beam_sts.models.registry import EMBEDDED
 from beam_sts.scoring.columns import as_bytes
 
 _ROWS_AT_ONCE = 50_000
@@ -105,6 +109,23 @@ class Run:
         names = [*RECEIPT, *(["survivor_in"] if self.fingerprint["against"] else [])]
         ours = {name: removed.column(self.renamed.get(name, name)) for name in names}
         return pa.table({"id": ids_as_texts(removed, self.id_column), **ours})
+
+    def verifier(self) -> Verifier | None:
+        """Computes scores as the run did, from their bounds, by the model that it used.
+
+        None if that model is not on this machine, if there was a second one, or if the run left out
+        boilerplate, which only all texts together show.
+        """
+        settings, name = self.fingerprint["settings"], self.summary["model"]["name"]
+        there = Path(name).is_dir() or (EMBEDDED / name).is_dir()
+        if not there or self.fingerprint["cascade_model"] or self.summary["boilerplate"]["runs"]:
+            return None
+        checkpoint = load_checkpoint(name)
+        if checkpoint.fingerprint != self.fingerprint["model"]:
+            return None
+        args = {key: settings[key] for key in ("long_text", "precision")}
+        own = {key: settings[key] for key in ("guard", "form", "symmetric")}
+        return Scoring(checkpoint, args=args, share=settings["model_share"], **own).verifier()
 
     def texts(self, ids: Collection[str]) -> dict[str, str]:
         """The texts of rows of the input, by id as text."""

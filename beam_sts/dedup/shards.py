@@ -302,7 +302,7 @@ def read_edges(folder: str, rows: Rows, nodes: DistinctTexts, max_lost: MaxLost,
     sizes = rows.characters[nodes.row[a]], rows.characters[nodes.row[b]]
     swapped = ends[0][keep] > ends[1][keep]
     found = Verdicts.read(table, sizes, None).turned(swapped)
-    found = found.barred(sizes, max_lost) if compared else found.unread()
+    found = found.with_bars(sizes, max_lost) if compared else found.unread()
     return Edges.of(a, b, table.column("source").combine_chunks(), found)
 
 

@@ -96,38 +96,49 @@ def example(left: Any, right: Any, text_a: str, text_b: str, score: float) -> Ex
 
 
 def pair_entries(edges: Edges, threshold: float, each: int, show: Show) -> list[Entry]:
-    """The pairs nearest to the threshold, and pairs above it that are no duplicates.
+    """The pairs nearest to the threshold, and pairs that may be above it but are no duplicates.
 
-    Those are pairs that differ in a fact, by score, and pairs of which each text has much that the other
-    lacks, the most first.
+    Those are pairs that differ in a fact, by score or by the highest score that they can reach, and pairs of
+    which each text has much that the other lacks, the most first.
 
     The arguments are those of ``nearest_pairs``. The nodes of the edges are numbered in the order of their
     names.
     """
     bars = edges.pairs.bars
     entries = nearest_pairs(edges.pairs.at(bars != BOTH), threshold, each, show)
-    rows = np.flatnonzero(edges.verdicts.guarded & (edges.pairs.scores >= np.float32(threshold)))
+    rows = np.flatnonzero(edges.verdicts.guarded & (edges.verdicts.reach >= np.float32(threshold)))
     a, b = edges.pairs.a[rows], edges.pairs.b[rows]
-    keys = -_rounded(edges.pairs.scores[rows])
+    keys = -_rounded(edges.verdicts.reach[rows])
     first = np.lexsort((b, a, keys))[:each]
     differs = edges.verdicts.differs.take(pa.array(rows[first])).to_pylist()
-    shown = show(a[first], b[first], edges.pairs.scores[rows[first]])
-    for key, (ends, found), what in zip(keys[first].tolist(), shown, differs, strict=True):
+    for key, (ends, found), what in zip(
+        keys[first].tolist(), _barred(edges, rows[first], show), differs, strict=True
+    ):
         entries.append(("guarded", (key, ends), {**found, "note": f"kept: {in_words(what)}"}))
     return entries + _parted(edges, threshold, each, show)
 
 
 def _parted(edges: Edges, threshold: float, each: int, show: Show) -> list[Entry]:
-    rows = np.flatnonzero(edges.verdicts.parted & (edges.pairs.scores >= np.float32(threshold)))
+    rows = np.flatnonzero(edges.verdicts.parted & (edges.verdicts.reach >= np.float32(threshold)))
     a, b, lost = edges.pairs.a[rows], edges.pairs.b[rows], edges.verdicts.lost[rows]
     size = lost.min(axis=1, initial=np.iinfo(np.int32).max)
     first = np.lexsort((b, a, -size))[:each]
-    shown = show(a[first], b[first], edges.pairs.scores[rows[first]])
+    shown = _barred(edges, rows[first], show)
     return [
         ("parted", (-key, ends), {**found, "note": f"kept: {one:,} and {two:,} characters only in one"})
         for key, (one, two), (ends, found) in zip(
             size[first].tolist(), lost[first].tolist(), shown, strict=True
         )
+    ]
+
+
+def _barred(edges: Edges, rows: IntArray, show: Show) -> list[Shown]:
+    """Examples of some pairs, with the score that a pair without one can reach."""
+    shown = show(edges.pairs.a[rows], edges.pairs.b[rows], edges.verdicts.reach[rows])
+    scored = ~np.isnan(edges.pairs.scores[rows])
+    return [
+        (ends, found if has else {**found, "score": None, "reason": f"at most {found['score']:.4f}"})
+        for has, (ends, found) in zip(scored.tolist(), shown, strict=True)
     ]
 
 

@@ -15,10 +15,11 @@ from beam_sts.dedup.facts.compare import turn
 from beam_sts.dedup.representatives import BOTH
 from beam_sts.errors import UserError
 
-RULES = ("model", "cascade", "identical", "blend", "bound", "form")
+RULES = ("model", "cascade", "identical", "blend", "bound", "form", "barred")
 """How the score of a pair was found: by the model, by the second model, from equal texts, as a mean of the
-model's score and the overlap, or from texts that are equal in plain form. ``bound``: there is no score, since
-the pair cannot reach the threshold whatever the model says."""
+model's score and the overlap, or from texts that are equal in plain form. ``bound`` and ``barred``: there is
+no score, since the pair cannot reach the threshold whatever the model says, or since it is no duplicate
+whatever its score: its texts differ in a fact, or each has too much that the other lacks."""
 FORMS = ("plain", "none")
 NOT_COMPARED = -1
 """The lost characters of a pair whose facts were not compared, since its score is below all thresholds."""
@@ -71,15 +72,27 @@ class Verdicts:
 
     @property
     def bounded(self) -> NDArray[np.bool_]:
-        """Whether a bound decided about each pair."""
+        """Whether each pair has no score since it cannot reach the threshold."""
         bounded: NDArray[np.bool_] = self.rules == RULES.index("bound")
         return bounded
 
     @property
+    def barred(self) -> NDArray[np.bool_]:
+        """Whether each pair has no score since it is no duplicate whatever its score."""
+        barred: NDArray[np.bool_] = self.rules == RULES.index("barred")
+        return barred
+
+    @property
     def failed(self) -> NDArray[np.bool_]:
         """Whether scoring failed for each pair."""
-        failed: NDArray[np.bool_] = np.isnan(self.scores) & ~self.bounded
+        failed: NDArray[np.bool_] = np.isnan(self.scores) & ~self.bounded & ~self.barred
         return failed
+
+    @property
+    def reach(self) -> NDArray[np.float32]:
+        """The score of each pair, or else its bound; NaN if scoring failed."""
+        reach: NDArray[np.float32] = np.where(np.isnan(self.scores), self.bounds, self.scores)
+        return reach
 
     @property
     def parted(self) -> NDArray[np.bool_]:
@@ -112,7 +125,11 @@ class Verdicts:
         differs = pa.array([turn(text) if text and turns else text for text, turns in shown], pa.string())
         return replace(self, lost=lost, bars=bars, differs=differs)
 
-    def barred(self, sizes: Sizes, most: MaxLost) -> Verdicts:
+    def bound(self, rows: NDArray[np.int64], bounds: NDArray[np.float32], rule: str) -> None:
+        """Store, in place, that some pairs have no score by a rule, and the scores that they can reach."""
+        self.scores[rows], self.bounds[rows], self.rules[rows] = np.nan, bounds, RULES.index(rule)
+
+    def with_bars(self, sizes: Sizes, most: MaxLost) -> Verdicts:
         """The results with the bars that ``bars_of`` computes for these arguments."""
         return replace(self, bars=bars_of(self.guarded, self.lost, sizes, most))
 
@@ -157,7 +174,7 @@ class Verdicts:
         unread = NOT_COMPARED
         lost = np.stack([columns[name].fill_null(unread).to_numpy() for name in ("lost_a", "lost_b")], axis=1)
         bars = np.zeros(len(table), np.uint8)
-        return cls(scores, rules, bounds, columns["differs"], lost, bars).barred(sizes, most)
+        return cls(scores, rules, bounds, columns["differs"], lost, bars).with_bars(sizes, most)
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

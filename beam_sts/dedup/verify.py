@@ -15,6 +15,7 @@ from beam_sts.dedup.boilerplate import Boilerplate
 from beam_sts.dedup.facts.texts import compare_texts
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.overlap import Overlap
+from beam_sts.dedup.representatives import BOTH
 from beam_sts.dedup.verdicts import NOT_COMPARED, RULES, MaxLost, Verdicts
 from beam_sts.errors import UserError
 from beam_sts.io.summary import add_records, length_histogram
@@ -68,14 +69,64 @@ class Verified:
 
 
 @dataclass(frozen=True)
+class Candidates:
+    """Pairs of texts that are not decided yet.
+
+    ``rows``: int64 (n,), their places among all pairs. ``first`` and ``second``: their texts, the lesser one
+    first. ``overlaps`` and ``weights``: float32 (n,), the overlap of the texts (None without a blend), and
+    the weight of a difference. ``share`` is the weight of the model.
+    """
+
+    rows: NDArray[np.int64]
+    first: pa.Array
+    second: pa.Array
+    overlaps: Floats | None
+    weights: Floats
+    share: float
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def at(self, chosen: NDArray[Any]) -> Candidates:
+        """Some of the pairs, by index or mask."""
+        taken = np.arange(len(self))[chosen]
+        first, second = (texts.take(pa.array(taken)) for texts in (self.first, self.second))
+        overlaps = None if self.overlaps is None else self.overlaps[taken]
+        return Candidates(self.rows[taken], first, second, overlaps, self.weights[taken], self.share)
+
+    def scores(self, model: Floats) -> Floats:
+        """The scores of the pairs, from those of the model.
+
+        >>> one = np.ones(1, np.float32)
+        >>> pair = Candidates(np.zeros(1, int), pa.array(["a"]), pa.array(["b"]), one * 0.5, one, 0.5)
+        >>> pair.scores(one).tolist()
+        [0.75]
+        """
+        if self.overlaps is None:
+            return np.asarray(decisive(model))
+        mean = np.float32(self.share) * model + np.float32(1 - self.share) * self.overlaps
+        return np.asarray(decisive(1 - self.weights * (1 - mean)))
+
+    def bounds(self) -> Floats:
+        """The highest scores that the pairs can reach, whatever the model says."""
+        return self.scores(np.ones(len(self), np.float32))
+
+
+@dataclass(frozen=True)
 class Verifier:
     """Scores and compares pairs of texts. The result does not depend on the order of the two texts.
 
-    Texts that are equal, or equal in plain form, score 1 without the model. For the others, the overlap
-    bounds the score, and the model scores those that may reach ``least``. Pairs whose score is within
-    ``band`` (both ends included) are scored again by ``cascade``, whose score replaces that of the first
-    model. The texts of pairs that score ``least`` or more are compared: the facts in which they differ, and
-    what each has that the other lacks.
+    Cheap steps come first, and each step has only the pairs that the earlier ones leave open:
+
+    1. Texts that are equal, or equal in plain form, score 1.
+    2. The overlap bounds the score. Pairs that cannot reach ``least`` get no score.
+    3. The facts in which two texts differ, and what each has that the other lacks. A pair that is no
+       duplicate whatever its score gets none.
+    4. The model scores the others. Pairs whose score is within ``band`` (both ends included) are scored again
+       by ``cascade``, whose score replaces that of the first model.
+
+    Without an overlap, or if ``every`` score is needed, all pairs are scored, and those that score ``least``
+    or more are compared.
 
     Args:
         scorer: the model.
@@ -88,7 +139,7 @@ class Verifier:
         guard: the facts in which two texts must not differ, as for ``beam_sts.dedup.facts.compare``.
         max_lost: as for ``bars_of``; None for no limit.
         least: the lowest score that matters.
-        every: whether scores below ``least`` are needed too.
+        every: whether all scores are needed.
         form: ``plain``: texts are scored in plain form (``beam_sts.candidates.form``); ``none``: as they are.
         boilerplate: text that does not count as similarity. The overlap is the lower one of whole texts and
             of texts without boilerplate, and the model scores the latter.
@@ -129,12 +180,28 @@ class Verifier:
         else:
             made = known.at(slice(None))
             todo = np.flatnonzero(_unscored(known, self.least, self.every))
-        stats = self._score(made, todo, first, second)
+        pairs = self._within_reach(made, todo, first, second)
+        if not self.every and self.overlap is not None and self.share:
+            uncompared = pairs.rows[made.lost[pairs.rows, 0] == NOT_COMPARED]
+            made = self._compared(made, uncompared, text_a, text_b)
+            pairs = _not_barred(made, pairs)
+        stats = self._score(made, pairs)
         near = (made.scores >= np.float32(self.least)) & (made.lost[:, 0] == NOT_COMPARED)
         made = self._compared(made, np.flatnonzero(near), text_a, text_b)
         if known is not None:
             return Verified(made, replace(stats, pairs=len(todo)))
         return Verified(made, replace(stats, pairs=len(equal), identical=int(equal.sum())))
+
+    def scores_within(self, text_a: pa.Array, text_b: pa.Array, bounds: Floats) -> Floats:
+        """The scores of n pairs of which only the bounds are known. The overlaps follow from these."""
+        first, second = _ordered(*self._forms(text_a, text_b))
+        weights = self._weights(first, second)
+        rest = np.float32(max(1 - self.share, 1e-6))
+        overlaps = (1 - (1 - bounds) / weights - np.float32(self.share)) / rest
+        pairs = Candidates(np.arange(len(bounds)), first, second, overlaps, weights, self.share)
+        made = Verdicts.identical(len(bounds))
+        self._score(made, self._own(pairs)[0])
+        return made.scores
 
     def _forms(self, text_a: pa.Array, text_b: pa.Array) -> tuple[pa.Array, pa.Array]:
         if self.form == "none":
@@ -145,41 +212,82 @@ class Verifier:
         forms = plain_texts(both.dictionary)
         return forms.take(both.indices[: len(text_a)]), forms.take(both.indices[len(text_a) :])
 
-    def _score(
+    def _within_reach(
         self, made: Verdicts, rows: NDArray[np.int64], text_a: pa.Array, text_b: pa.Array
-    ) -> VerifyStats:
-        """Score some of the pairs in place: by a bound, by the model in the band by the second model."""
+    ) -> Candidates:
+        """Those of the pairs ``rows`` that may reach ``least``, with texts as the model scores them."""
         taken = pa.array(rows)
         first, second = _ordered(text_a.take(taken), text_b.take(taken))
-        shared = None if self.overlap is None else self.overlap.scores(first, second)
-        weights = np.ones(len(rows), np.float32)
-        if shared is not None:
-            weights = self._weights(first, second)
-            rows, first, second, shared, weights = self._near(made, rows, first, second, shared, weights)
-        if self.boilerplate:
-            first, second, framed = self._own(first, second)
-            if shared is not None and self.overlap is not None and len(framed):
-                taken = pa.array(framed)
-                own = self.overlap.scores(first.take(taken), second.take(taken))
-                shared[framed] = np.minimum(shared[framed], own)
-                rows, first, second, shared, weights = self._near(made, rows, first, second, shared, weights)
+        if self.overlap is None:
+            ones = np.ones(len(rows), np.float32)
+            return self._own(Candidates(rows, first, second, None, ones, 1.0))[0]
+        overlaps, weights = self.overlap.scores(first, second), self._weights(first, second)
+        pairs = self._near(made, Candidates(rows, first, second, overlaps, weights, self.share))
+        pairs, framed = self._own(pairs)
+        whole = pairs.overlaps
+        if whole is None or not len(framed):
+            return pairs
+        taken, own = pa.array(framed), np.ones(len(pairs), np.float32)
+        own[framed] = self.overlap.scores(pairs.first.take(taken), pairs.second.take(taken))
+        return self._near(made, replace(pairs, overlaps=np.minimum(whole, own)))
+
+    def _near(self, made: Verdicts, pairs: Candidates) -> Candidates:
+        """The pairs that may reach ``least`` whatever the model says. The bounds of the others are stored."""
+        if self.every:
+            return pairs
+        bounds = pairs.bounds()
+        near = bounds >= np.float32(self.least)
+        made.bound(pairs.rows[~near], bounds[~near], "bound")
+        return pairs.at(near)
+
+    def _weights(self, first: pa.Array, second: pa.Array) -> Floats:
+        """Returns the weight of a difference, for each pair.
+
+        A word is a large share of a short text. If the guard ensures that the word carries no fact, it weighs
+        as much as in a longer text.
+        """
+        if self.guard != "facts":
+            return np.ones(len(first), np.float32)
+        shorter = np.minimum(characters(first), characters(second)).astype(np.float32)
+        weights: Floats = np.clip(shorter / np.float32(LENGTH), LEAST_WEIGHT, 1, dtype=np.float32)
+        return weights
+
+    def _own(self, pairs: Candidates) -> tuple[Candidates, NDArray[np.int64]]:
+        """The pairs without boilerplate, or with whole texts if these are equal; and those that differ."""
+        if not self.boilerplate:
+            return pairs, np.empty(0, np.int64)
+        first, second = pairs.first, pairs.second
+        both = pa.chunked_array([first, second]).combine_chunks().dictionary_encode()
+        if isinstance(both, pa.ChunkedArray):
+            both = both.combine_chunks()
+        owned = self.boilerplate.own_texts(both.dictionary.cast(pa.large_string()))
+        a, b = (part.to_numpy() for part in (both.indices[: len(first)], both.indices[len(first) :]))
+        own_a, own_b = owned.take(pa.array(a)), owned.take(pa.array(b))
+        changed = np.asarray(pc.or_(pc.not_equal(own_a, first), pc.not_equal(own_b, second)))
+        framed = changed & np.asarray(pc.not_equal(own_a, own_b))
+        mask = pa.array(framed)
+        own = replace(pairs, first=pc.if_else(mask, own_a, first), second=pc.if_else(mask, own_b, second))
+        return own, np.flatnonzero(framed)
+
+    def _score(self, made: Verdicts, pairs: Candidates) -> VerifyStats:
+        """Score the pairs in place: by the model, and in the band by the second model."""
+        rows = pairs.rows
         made.bounds[rows] = np.nan
-        made.rules[rows] = RULES.index("model" if shared is None else "blend")
-        if shared is not None and not self.share:  # the model has no weight
-            made.scores[rows] = decisive(_weighed(shared, weights))
+        made.rules[rows] = RULES.index("model" if self.overlap is None else "blend")
+        if not pairs.share:  # the model has no weight
+            made.scores[rows] = pairs.bounds()
             return VerifyStats()
-        result = self.scorer.run(first, second, symmetric=self.symmetric)
-        scores = decisive(_mean(result.scores, shared, self.share, weights))
+        result = self.scorer.run(pairs.first, pairs.second, symmetric=self.symmetric)
+        scores = pairs.scores(result.scores)
         seconds, cascaded, changed = result.seconds, 0, 0
         if self.cascade is not None:
             inside = np.flatnonzero((scores >= self.band[0]) & (scores <= self.band[1]))
-            taken = pa.array(inside)
-            again = self.cascade.run(first.take(taken), second.take(taken), symmetric=self.symmetric)
-            near = (None, None) if shared is None else (shared[inside], weights[inside])
-            better = decisive(_mean(again.scores, near[0], self.share, near[1]))
+            near = pairs.at(inside)
+            again = self.cascade.run(near.first, near.second, symmetric=self.symmetric)
+            better = near.scores(again.scores)
             limit = np.float32(self.threshold)
             changed = int(((better >= limit) != (scores[inside] >= limit)).sum())
-            scores[inside], made.rules[rows[inside]] = better, RULES.index("cascade")
+            scores[inside], made.rules[near.rows] = better, RULES.index("cascade")
             seconds, cascaded = seconds + again.seconds, len(inside)
         made.scores[rows] = scores
         return VerifyStats(
@@ -195,55 +303,11 @@ class Verifier:
             seconds=seconds,
         )
 
-    def _near(
-        self,
-        made: Verdicts,
-        rows: NDArray[np.int64],
-        first: pa.Array,
-        second: pa.Array,
-        shared: Floats,
-        weights: Floats,
-    ) -> tuple[NDArray[np.int64], pa.Array, pa.Array, Floats, Floats]:
-        """The pairs that may reach ``least`` whatever the model says. The bounds of the others are stored."""
-        if self.every:
-            return rows, first, second, shared, weights
-        bounds = decisive(_mean(np.ones(len(rows), np.float32), shared, self.share, weights))
-        near = bounds >= np.float32(self.least)
-        far = rows[~near]
-        made.scores[far], made.bounds[far], made.rules[far] = np.nan, bounds[~near], RULES.index("bound")
-        taken = pa.array(np.flatnonzero(near))
-        return rows[near], first.take(taken), second.take(taken), shared[near], weights[near]
-
-    def _weights(self, first: pa.Array, second: pa.Array) -> Floats:
-        """Returns the weight of a difference, for each pair.
-
-        A word is a large share of a short text. If the guard ensures that the word carries no fact, it weighs
-        as much as in a longer text.
-        """
-        if self.guard != "facts":
-            return np.ones(len(first), np.float32)
-        shorter = np.minimum(characters(first), characters(second)).astype(np.float32)
-        weights: Floats = np.clip(shorter / np.float32(LENGTH), LEAST_WEIGHT, 1, dtype=np.float32)
-        return weights
-
-    def _own(self, first: pa.Array, second: pa.Array) -> tuple[pa.Array, pa.Array, NDArray[np.int64]]:
-        """The texts without boilerplate, or whole texts if these are equal; and the pairs that differ."""
-        both = pa.chunked_array([first, second]).combine_chunks().dictionary_encode()
-        if isinstance(both, pa.ChunkedArray):
-            both = both.combine_chunks()
-        owned = self.boilerplate.own_texts(both.dictionary.cast(pa.large_string()))
-        a, b = (part.to_numpy() for part in (both.indices[: len(first)], both.indices[len(first) :]))
-        own_a, own_b = owned.take(pa.array(a)), owned.take(pa.array(b))
-        changed = np.asarray(pc.or_(pc.not_equal(own_a, first), pc.not_equal(own_b, second)))
-        framed = changed & np.asarray(pc.not_equal(own_a, own_b))
-        mask = pa.array(framed)
-        return pc.if_else(mask, own_a, first), pc.if_else(mask, own_b, second), np.flatnonzero(framed)
-
     def _compared(
         self, made: Verdicts, rows: NDArray[np.int64], text_a: pa.Array, text_b: pa.Array
     ) -> Verdicts:
         """Compare the facts of some pairs, and count what each text has that the other lacks."""
-        if self.guard == "none" and self.max_lost is None:
+        if not len(rows) or (self.guard == "none" and self.max_lost is None):
             return made
         taken = pa.array(rows)
         one, two = text_a.take(taken), text_b.take(taken)
@@ -251,7 +315,14 @@ class Verifier:
         for row, (difference, lost) in zip(rows.tolist(), compare_texts(one, two, self.guard), strict=True):
             differs[row], made.lost[row] = difference, lost
         sizes = characters(text_a), characters(text_b)
-        return replace(made, differs=pa.array(differs, pa.string())).barred(sizes, self.max_lost)
+        return replace(made, differs=pa.array(differs, pa.string())).with_bars(sizes, self.max_lost)
+
+
+def _not_barred(made: Verdicts, pairs: Candidates) -> Candidates:
+    """The pairs that may be duplicates. The bounds of the others are stored."""
+    barred = made.bars[pairs.rows] == BOTH
+    made.bound(pairs.rows[barred], pairs.bounds()[barred], "barred")
+    return pairs.at(~barred)
 
 
 @dataclass(frozen=True)
@@ -298,7 +369,8 @@ class Scoring:
 
 def _unscored(known: Verdicts, least: float, every: bool) -> NDArray[np.bool_]:
     """The pairs without a score that may matter."""
-    unscored: NDArray[np.bool_] = known.bounded & (every | (known.bounds >= np.float32(least)))
+    open_ = (known.bounds >= np.float32(least)) & (known.bars != BOTH)
+    unscored: NDArray[np.bool_] = (known.bounded | known.barred) & (every | open_)
     return unscored
 
 
@@ -313,23 +385,6 @@ def check_pairs(pairs: int, most: int) -> None:
             f"--max_pairs {most:,}: there are {pairs:,} candidate pairs. Raise it, or reduce them: a higher "
             "--minhash_similarity, a smaller --bucket_cap, fewer --candidates."
         )
-
-
-def _mean(model: Floats, shared: Floats | None, share: float, weights: Floats | None) -> Floats:
-    if shared is None or weights is None:
-        return model
-    mean: Floats = np.float32(share) * model + np.float32(1 - share) * shared
-    return _weighed(mean, weights)
-
-
-def _weighed(scores: Floats, weights: Floats) -> Floats:
-    """Scale the distance of scores from 1 by weights.
-
-    >>> _weighed(np.array([0.8], np.float32), np.array([0.5], np.float32)).tolist()
-    [0.8999999761581421]
-    """
-    weighed: Floats = 1 - weights * (1 - scores)
-    return weighed
 
 
 def _ordered(a: pa.Array, b: pa.Array) -> tuple[pa.Array, pa.Array]:

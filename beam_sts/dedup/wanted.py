@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from beam_sts.dedup.local import Plan, settle
+from beam_sts.dedup.representatives import BOTH
 from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.errors import UserError
 
@@ -64,7 +65,8 @@ def settle_for(plan: Plan, corpus: Corpus, settled: Settled, wanted: float) -> t
 
     if stay(settled) >= least:
         return start, settled
-    scores = np.unique(edges.pairs.scores)  # each score is the highest threshold that accepts its pair
+    # Each score is the highest threshold that accepts its pair, if the pair can be a duplicate.
+    scores = np.unique(edges.pairs.scores[edges.pairs.bars != BOTH])
     levels = [*(round(float(s), 5) for s in scores if np.isfinite(s) and s > np.float32(start)), 1.0]
     low, high = 0, len(levels) - 1
     while low < high:

@@ -17,6 +17,7 @@ from beam_sts.arrays import IntArray
 from beam_sts.candidates.beam_buckets import JoinTexts, MergeCandidates
 from beam_sts.candidates.beam_nearest import LexicalCandidates, StaticVectors
 from beam_sts.candidates.beam_neighbours import NeighbourCandidates
+from beam_sts.candidates.form import plain as plain_form
 from beam_sts.candidates.keys import hash128, normalise
 from beam_sts.io.blank import is_blank
 from beam_sts.mining.core import (
@@ -40,6 +41,8 @@ from beam_sts.settings import made, takes
 from beam_sts.types import Rejected, plain
 
 _REJECTED = "rejected"
+_FORMS = ("_plain1", "_plain2")
+"""The fields with the texts in plain form, which are scored."""
 
 
 class MinedRows(NamedTuple):
@@ -52,6 +55,8 @@ class MinedRows(NamedTuple):
 @takes(MinePairsSettings)
 class MinePairs(beam.PTransform):
     """Texts, or tuples of ``(document, place, text)`` -> :class:`MinedRows`.
+
+    Texts are scored in plain form (``beam_sts.candidates.form``), and written as they are.
 
     Texts with the same normal form count as one text: the one with the smallest document and place. Pairs are
     proposed within each split: the nearest neighbours by the model's token vectors, pairs that share rare
@@ -82,8 +87,10 @@ class MinePairs(beam.PTransform):
         proposed = placed["placed"] | "Propose" >> ProposePairs(
             settings, settings.random_shards, settings.blocks
         )
-        score = ScorePairs(settings.model, text_a="sentence1", text_b="sentence2", **settings.row_args)
+        score = ScorePairs(settings.model, text_a=_FORMS[0], text_b=_FORMS[1], **settings.row_args)
         scored, failed = proposed.pairs | "Row" >> beam.Map(_row) | "Score" >> score
+        scored |= "As given" >> beam.Map(_as_given, settings.score_column)
+        failed |= "Failed" >> beam.Map(lambda one: one._replace(element=_as_given(one.element)))
         rejected = (placed[_REJECTED], failed) | "Rejected" >> beam.Flatten()
         return MinedRows(scored, rejected)
 
@@ -286,4 +293,12 @@ class _WithinSplit(beam.DoFn):
 
 def _row(pair: tuple[Any, ...]) -> dict[str, Any]:
     _, _, (test, text_a), (_, text_b), origin = pair
-    return {"sentence1": text_a, "sentence2": text_b, "origin": origin, "split": SPLITS[int(test)]}
+    forms = dict(zip(_FORMS, map(plain_form, (text_a, text_b)), strict=True))
+    return {"sentence1": text_a, "sentence2": text_b, "origin": origin, "split": SPLITS[int(test)], **forms}
+
+
+def _as_given(row: dict[str, Any], score: str | None = None) -> dict[str, Any]:
+    """A row without the plain forms. Texts of equal form score 1."""
+    row = dict(row)
+    first, second = (row.pop(name) for name in _FORMS)
+    return {**row, score: 1.0} if score is not None and first == second else row

@@ -38,6 +38,7 @@ from beam_sts.mining.core import (
 )
 from beam_sts.mining.counts import MineCounts
 from beam_sts.mining.forms import ROWS, Form
+from beam_sts.mining.languages import count_languages, in_sample
 from beam_sts.mining.passages import group_names, slice_passages, slice_queries
 from beam_sts.mining.settings import MineSettings
 from beam_sts.mining.shards import (
@@ -158,7 +159,7 @@ class MineSlices(beam.PTransform):
             scored["counts"],
             sampled,
             of_triplets,
-            proposed.texts | "Texts" >> beam.Map(_count_text, run.settings.across),
+            proposed.texts | "Texts" >> beam.Map(_count_text, run.settings.across, run.cuts.texts),
             proposed.searches | "Searches" >> beam.MapTuple(_count_search),
         ]
         if proposed.straddling is not None:
@@ -209,11 +210,13 @@ def _count_search(name: str, report: dict[str, int]) -> MineCounts:
     return MineCounts(neighbours={name: report} if report["largest_cell"] > 1 else {})
 
 
-def _count_text(one: tuple[bytes, tuple[bool, str]], across: bool) -> MineCounts:
-    name, (test, _) = one
-    if across and not are_queries(unpack_names([name]))[0]:
-        return MineCounts(texts=1)
-    return MineCounts(texts=1, queries=int(across), texts_by_split={SPLITS[int(test)]: 1})
+def _count_text(one: tuple[bytes, tuple[bool, str]], across: bool, expected: int) -> MineCounts:
+    name, (test, text) = one
+    names = unpack_names([name])
+    counted = MineCounts(texts=1, languages=count_languages([text] if in_sample(names, expected)[0] else ()))
+    if across and not are_queries(names)[0]:
+        return counted
+    return replace(counted, queries=int(across), texts_by_split={SPLITS[int(test)]: 1})
 
 
 def _by_shard(pair: tuple[Any, ...], seed: int, shards: int) -> tuple[int, tuple[Any, ...]]:

@@ -31,6 +31,7 @@ class MineCounts(Counts):
     occurrences of texts, repeated ones included. ``shards``: number of pairs by shard. ``rows_written``: by
     set and split. ``tokens``: the counts of ``TOKENS``, and ``length_histogram``. ``neighbours``: the counts
     of each search (``cells_report`` of ``beam_sts.candidates.cells``), by split, or of ``queries``.
+    ``languages``: from ``count_languages``.
     """
 
     rows_read: int = 0
@@ -53,6 +54,7 @@ class MineCounts(Counts):
     texts_by_split: dict[str, int] = field(default_factory=_splits)
     rows_written: dict[str, dict[str, int]] = field(default_factory=_sets)
     neighbours: dict[str, dict[str, int]] = field(default_factory=dict)
+    languages: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, Any] = field(default_factory=_tokens)
     shards: dict[str, int] = field(default_factory=dict)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import logging
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +21,15 @@ from beam_sts.errors import UserError
 from beam_sts.frames import TEXT, Frame, beside, frame_of, text_name
 from beam_sts.io.output import OutputFolder
 from beam_sts.mining.core import SPLITS, SUBSETS
+from beam_sts.mining.languages import EFFECT, languages_in
 from beam_sts.mining.local import mine_locally
 from beam_sts.mining.passages import check_columns
 from beam_sts.mining.settings import MineSettings
 from beam_sts.mining.shards import FOLDERS, Cuts, empty_schemas, mine_counts
 from beam_sts.models.checkpoint import load_checkpoint
 from beam_sts.settings import made, takes
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -190,6 +194,10 @@ def mine(
         )
         output.finish(empty_schemas(chosen.form))
         counts, _ = mine_counts(output, counted, rows + of_asked)
+        languages = languages_in(counts["languages"], checkpoint.languages).record(EFFECT)
+        counts["languages"] = languages
+        if languages["warning"]:
+            log.warning("%s", languages["warning"])
         tables = {
             (subset, split): pq.read_table(f"{output.root}/{subset}/{split}", partitioning=None)
             for subset in SUBSETS

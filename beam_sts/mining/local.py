@@ -40,6 +40,7 @@ from beam_sts.mining.core import (
     shard_of,
 )
 from beam_sts.mining.counts import MineCounts
+from beam_sts.mining.languages import count_languages, in_sample
 from beam_sts.mining.passages import PassageReader, Passages
 from beam_sts.mining.settings import MineSettings
 from beam_sts.mining.shards import (
@@ -299,6 +300,7 @@ def mine_locally(
     written = write_sets(passages, found, pair_scores, writer)
     lap("write")
     in_shards = np.bincount(shard_of(found.draw, cuts.shards))
+    sample = np.flatnonzero(in_sample(passages.name, cuts.texts))
     of_texts = {name: count for name, count in passages.counts.items() if name != "texts_repeated"}
     counted = MineCounts(
         places=len(passages.place),
@@ -307,6 +309,7 @@ def mine_locally(
         },
         pairs_straddling=found.straddling,
         neighbours=found.neighbours,
+        languages=count_languages(passages.texts.take(pa.array(sample)).to_pylist()),
         pairs_reused=writer.reused,
         shards_damaged=writer.damaged,
         shards={str(at): int(in_shards[at]) for at in np.flatnonzero(in_shards)},

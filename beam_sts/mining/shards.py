@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from beam_sts.candidates.form import plain_texts
 from beam_sts.candidates.rejects import REJECTED, read_rejected
 from beam_sts.examples import Example, choose_rows, shorten_pair
 from beam_sts.io.committed import content_digest
@@ -73,17 +75,21 @@ def schemas(form: Form) -> dict[str, pa.Schema]:
 
 @dataclass(frozen=True)
 class Cuts:
-    """Number of shards for pairs (ranges of their draws) and of ranges of texts, the same on every runner."""
+    """Number of shards for pairs (ranges of their draws) and of ranges of texts, the same on every runner.
+
+    ``texts`` is the approximate number of texts.
+    """
 
     shards: int = 1
     random_shards: int = 1
+    texts: int = 0
 
     @classmethod
     def of(cls, texts: int, settings: MineSettings, queries: int = 0) -> Cuts:
         """Choose the numbers for about this many texts, and rows of queries."""
         each = settings.neighbours + settings.lexical + settings.random
         pairs = (queries or texts) * (each + bool(settings.doc_id or settings.sentences or settings.given))
-        return cls(1 + pairs // PAIRS_PER_SHARD, 1 + texts // TEXTS_PER_RANDOM_SHARD)
+        return cls(1 + pairs // PAIRS_PER_SHARD, 1 + texts // TEXTS_PER_RANDOM_SHARD, texts)
 
 
 @dataclass(frozen=True)
@@ -145,11 +151,13 @@ class PairShardWriter:
         return np.concatenate(parts)
 
     def write(self, number: int, pairs: PairTexts) -> Scored:
-        """Score a shard and write it."""
+        """Score a shard in plain form and write it."""
         started = time.time()
-        result = self.scorer.run(pairs.text_a, pairs.text_b, symmetric=self.settings.symmetric)
+        first, second = plain_texts(pairs.text_a), plain_texts(pairs.text_b)
+        result = self.scorer.run(first, second, symmetric=self.settings.symmetric)
         scores = decisive(result.scores)
-        overlap = word_overlap(pairs.text_a, pairs.text_b)
+        scores[np.asarray(pc.equal(first, second)) & np.isfinite(scores)] = 1
+        overlap = word_overlap(first, second)
         with np.errstate(invalid="ignore"):
             hard = np.abs(scores - overlap) >= np.float32(self.settings.hard_gap)
         least = min(COMPARED, self.settings.positive)

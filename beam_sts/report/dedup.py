@@ -208,7 +208,7 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
 
 def _guarded(summary: Summary, examples: Examples) -> Section:
     body = Markup("<p>{}</p>").format(
-        f"{summary['pairs_guarded']:,} pairs at or above the threshold differ in a fact. In "
+        f"{summary['pairs_guarded']:,} pairs that may reach the threshold differ in a fact. In "
         f"{summary['pairs_parted']:,} others each row has more beyond the other than --max_lost allows. Both "
         "rows of such a pair are kept, unless one is removed in favour of a third."
     )
@@ -217,9 +217,10 @@ def _guarded(summary: Summary, examples: Examples) -> Section:
             body += pairs(shown, label=label, first=1)
     return Section(
         "guarded",
-        "Which pairs are kept although they score high?",
+        "Which similar pairs are kept?",
         body,
-        shows="the pairs with the highest scores that differ in a fact, with the fact of each text; and the "
+        shows="the pairs with the highest scores (or, since the model does not score them, the highest that "
+        "they can reach) that differ in a fact, with the fact of each text; and the "
         "pairs that would lose the most text, with the number of characters that only each of them has.",
         read="numbers, dates, units, codes, addresses, negations, opposites, names, parts of a thing and "
         "order count; their form (1,000 or 1000) does not.",
@@ -332,7 +333,7 @@ def _candidates(summary: Summary) -> Section:
             "other facts",
             summary["pairs_guarded"],
             "warn",
-            "at or above the threshold, but different in a fact",
+            "within reach of the threshold, but different in a fact: not scored by the model",
         ),
         Step("accepted", summary["pairs_accepted"], "good", f"score {summary['threshold']} or more"),
     ]

@@ -52,6 +52,8 @@ def notes(summary: Summary) -> list[Note]:
     found = []
     if summary["rows_rejected"]:
         found.append(Note(f"{were(summary['rows_rejected'], 'row')} rejected.", "rows"))
+    if warning := summary["languages"]["warning"]:
+        found.append(Note(warning, "rows"))
     failed = sum(summary["pairs_failed"].values())
     if failed:
         found.append(Note(f"{plural(failed, 'pair')} could not be scored.", "rows"))
@@ -77,6 +79,7 @@ def _rows(summary: Summary, examples: Examples) -> Section:
         "rows read": summary["rows_read"],
         "rows rejected": summary["rows_rejected"],
         "distinct texts, of the wanted length": summary["texts"],
+        "languages": summary["languages"]["said"],
         **{
             f"search for neighbours, {split}": report["settings"]
             for split, report in summary.get("neighbours", {}).items()

@@ -87,20 +87,15 @@ class Languages:
         shares += [f"not sure {self.unsure / self.texts:.0%}"] if self.unsure else []
         return f"{', '.join(shares) or 'none'}, of {self.texts:,} texts in the sample"
 
-    @property
-    def warning(self) -> str | None:
-        """A warning about languages that the model does not know, or None."""
+    def warning(self, effect: str) -> str | None:
+        """A warning about languages that the model does not know, with the effect on the run; else None."""
         if not self.unknown:
             return None
         names = ", ".join(self.unknown)
-        return (
-            f"The model does not know some languages of the texts ({names}): a blend leaves the model "
-            "out, so "
-            "the overlap alone decides; under --rule model its scores mean little."
-        )
+        return f"The model does not know some languages of the texts ({names}): {effect}."
 
-    def record(self) -> dict[str, Any]:
-        """The record for the summary."""
+    def record(self, effect: str) -> dict[str, Any]:
+        """The record for the summary. ``effect``: as for ``warning``."""
         return {
             "texts": self.texts,
             "counts": dict(sorted(self.counts.items())),
@@ -108,7 +103,7 @@ class Languages:
             "known": list(self.known),
             "unknown": self.unknown,
             "said": self.said(),
-            "warning": self.warning,
+            "warning": self.warning(effect),
         }
 
 

@@ -311,7 +311,8 @@ def test_a_changed_fact_keeps_both_rows_and_says_so(tmp_path, capsys, runner):
     assert read(out, "kept")["id"].to_pylist() == [0, 1, 4]
     found = {(row["id_a"], row["id_b"]): row for row in read(out, "pairs").to_pylist()}
     assert found[0, 1]["differs"] == "number: 3 million | 3 billion"
-    assert found[0, 1]["score"] >= 0.9
+    assert found[0, 1]["score"] is None  # no decision depends on it
+    assert found[0, 1]["bound"] >= 0.9
     assert found[0, 2]["differs"] is None
     assert summary["pairs_guarded"] == sum(row["differs"] is not None for row in found.values()) > 0
     assert "kept: 3 million against 3 billion" in (out / "report.html").read_text()
@@ -368,16 +369,18 @@ def test_pairs_that_cannot_reach_the_threshold_are_not_scored_and_change_nothing
     for name in ("kept", "removed", "clusters"):
         assert read(tmp_path / "some", name) == read(tmp_path / "every", name)
     assert every["pairs_bounded"] == 0 < some["pairs_bounded"] < some["pairs"]
-    assert some["verify"]["scored"] == every["verify"]["scored"] - some["pairs_bounded"]
+    without = some["pairs_bounded"] + some["pairs_guarded"] + some["pairs_parted"]
+    assert some["verify"]["scored"] == every["verify"]["scored"] - without
     pairs = [
         {(row["id_a"], row["id_b"]): row for row in read(tmp_path / out, "pairs").to_pylist()}
         for out in ("some", "every")
     ]
     for ends, row in pairs[0].items():
         other = pairs[1][ends]
-        assert (row["score"] is None) == (row["rule"] == "bound") == (row["bound"] is not None)
+        assert (row["score"] is None) == (row["rule"] in ("bound", "barred")) == (row["bound"] is not None)
+        assert (row["rule"] == "bound") == (row["bound"] is not None and row["bound"] < 0.85)
         if row["score"] is None:
-            assert other["score"] <= row["bound"] < 0.85
+            assert other["score"] <= row["bound"]
         else:
             assert row["score"] == pytest.approx(other["score"], abs=1e-5)
     assert [row["threshold"] for row in some["thresholds"]] == [0.85, 0.9, 0.95, 0.99]
@@ -392,6 +395,73 @@ def test_pairs_that_cannot_reach_the_threshold_are_not_scored_and_change_nothing
         drop = ["score"] if name == "removed" else []  # its last digit depends on the batch
         assert one.drop_columns(drop) == two.drop_columns(drop)
     assert run(corpus, tmp_path / "no", *lower, "--model_share", "0.5")[0] == 2
+
+
+LETTER = (
+    "The committee looked at the plans for the new bridge over the river on {day} and found that it would "
+    "cost {sum} euros, so the work begins in {month} and the old ferry runs until then."
+)
+MADE = {"day": "Monday", "sum": "3 million", "month": "March"}
+BARRED = [
+    LETTER.format(**MADE),
+    LETTER.format(**{**MADE, "sum": "3 billion"}),
+    LETTER.format(**{**MADE, "day": "Tuesday"}),
+    LETTER.format(**MADE).replace("so the", "so that the"),
+    LETTER.format(**MADE).replace("river", "rivr"),
+    "Tomatoes need sun and water, and some wind between the leaves.",
+    "Rain fell in the night, and the street was wet until noon.",
+]
+
+
+@pytest.mark.parametrize("runner", [(), ("--runner", "FnApiRunner")], ids=["one machine", "Beam"])
+def test_pairs_that_differ_in_a_fact_are_not_scored_and_change_nothing(tmp_path, capsys, runner):
+    pq.write_table(pa.table({"id": range(len(BARRED)), "text": BARRED}), tmp_path / "in.parquet")
+    texts = tmp_path / "in.parquet"
+    options = ("--id", "id", "--candidates", "exact,lexical", *runner)
+    _, some = run(texts, tmp_path / "some", *options)
+    _, every = run(texts, tmp_path / "every", *options, "--score_all")
+    for name in ("kept", "removed", "clusters"):
+        assert read(tmp_path / "some", name) == read(tmp_path / "every", name)
+    assert len(read(tmp_path / "some", "removed"))
+    rows = [row for row in read(tmp_path / "some", "pairs").to_pylist() if row["rule"] == "barred"]
+    assert len(rows) == some["pairs_guarded"] + some["pairs_parted"] > 3
+    assert all(row["score"] is None and row["bound"] >= 0.9 and row["differs"] for row in rows)
+    scores = {
+        (row["id_a"], row["id_b"]): row["score"] for row in read(tmp_path / "every", "pairs").to_pylist()
+    }
+    assert some["verify"]["scored"] == every["verify"]["scored"] - some["pairs_bounded"] - len(rows)
+    capsys.readouterr()
+    assert explain.main(["--run", str(tmp_path / "some"), "1"]) == 0
+    told = capsys.readouterr().out
+    for row in rows:
+        if 1 in (row["id_a"], row["id_b"]):  # scored when it is shown
+            ends = row["id_a"], row["id_b"]
+            assert f"{scores[ends]:.4f}  {ends[0]} - {ends[1]}  lexical  kept: " in told
+    assert "3 billion" in told
+    assert "at most 0." in (tmp_path / "some" / "report.html").read_text()
+    again = (*options, "--from_pairs", str(tmp_path / "some"))
+    run(texts, tmp_path / "fresh", *options, "--max_lost", "none")
+    run(texts, tmp_path / "reused", *again, "--max_lost", "none")
+    for name in ("kept", "removed", "clusters"):
+        assert read(tmp_path / "fresh", name) == read(tmp_path / "reused", name)
+    run(texts, tmp_path / "all", *again, "--score_all")
+    assert {
+        (row["id_a"], row["id_b"]): row["score"] for row in read(tmp_path / "all", "pairs").to_pylist()
+    } == pytest.approx(scores, abs=1e-5)
+
+
+def test_a_guard_that_bars_less_scores_what_an_earlier_run_did_not(tmp_path):
+    pq.write_table(pa.table({"id": range(len(BARRED)), "text": BARRED}), tmp_path / "in.parquet")
+    texts, options = tmp_path / "in.parquet", ("--id", "id", "--candidates", "exact,lexical")
+    _, first = run(texts, tmp_path / "first", *options, "--guard", "numbers")
+    assert first["pairs_guarded"] > 0
+    run(texts, tmp_path / "none", *options, "--guard", "none")
+    _, again = run(
+        texts, tmp_path / "again", *options, "--guard", "none", "--from_pairs", str(tmp_path / "first")
+    )
+    assert again["verify"]["scored"] >= first["pairs_guarded"]
+    for name in ("kept", "removed", "clusters"):
+        assert read(tmp_path / "none", name) == read(tmp_path / "again", name)
 
 
 def test_a_device_that_is_not_there_is_told_before_the_work(corpus, tmp_path, capsys):
