@@ -78,7 +78,7 @@ class Marked:
 def judged_pairs(run: Run) -> pa.Table:
     """The pairs of a run whose outcome depends on the threshold, with their scores.
 
-    Pairs that differ in a fact are not duplicates at any threshold. A pair that could not reach the run's
+    Pairs that differ in a fact or would lose too much are not duplicates at any threshold. A pair that could not reach the run's
     threshold has no score; its bound, the highest score that it can have, takes its place.
 
     Raises:
@@ -89,7 +89,8 @@ def judged_pairs(run: Run) -> pa.Table:
         scores = _numbers(table, "score")
         if "bound" in table.column_names:
             scores = pc.coalesce(scores, _numbers(table, "bound"))
-        decided = pc.and_kleene(pc.not_equal(table.column("rule"), "identical"), pc.is_valid(scores))
+        settled = pc.is_in(table.column("rule").cast(pa.string()), pa.array(["identical", "barred"]))
+        decided = pc.and_kleene(pc.invert(settled), pc.is_valid(scores))
         if "differs" in table.column_names:
             decided = pc.and_kleene(decided, pc.is_null(_null_for_empty(table.column("differs"))))
         columns = [name for name in ("id_a", "id_b", "score", "b_in") if name in table.column_names]
