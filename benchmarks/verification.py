@@ -2,7 +2,7 @@
 
     python -m benchmarks.verification CORPUS.parquet [--tree FOLDER ...] [--rounds 3] [--threshold 0.9] ...
 
-`CORPUS.parquet` has the columns `id` and `text`. Each round runs every checkout once, in a process of its own
+`CORPUS.parquet` has the columns `id` and `text`. Each round runs every checkout once, in a separate process
 with one thread, so that all of them meet the same noise. The least time of each is printed, with the number
 of candidates and of those that the model scored. Other options are passed to `beam_sts.deduplicate`. Without
 `--tree` this checkout is measured. A checkout needs its engine: `python setup.py -q build_ext --inplace`.

@@ -78,8 +78,9 @@ class Marked:
 def judged_pairs(run: Run) -> pa.Table:
     """The pairs of a run whose outcome depends on the threshold, with their scores.
 
-    Pairs that differ in a fact or would lose too much are not duplicates at any threshold. A pair that could not reach the run's
-    threshold has no score; its bound, the highest score that it can have, takes its place.
+    Pairs that differ in a fact or would lose too much are not duplicates at any threshold. A pair that could
+    not reach the run's threshold has no score; its bound, the highest score that it can have, takes its
+    place.
 
     Raises:
         UserError: there is no such pair.
