@@ -33,7 +33,7 @@ from beam_sts.cli.scoring import add_places, check_device
 from beam_sts.dedup.counts import DedupCounts
 from beam_sts.dedup.decide import describe_clusters
 from beam_sts.dedup.learnt import Learnt
-from beam_sts.dedup.local import Plan, look_first, score_candidates, settle
+from beam_sts.dedup.local import Plan, look_first, score_candidates, settle, settle_for
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.profiles import PROFILES
 from beam_sts.dedup.receipts import RowWriter
@@ -43,8 +43,6 @@ from beam_sts.dedup.settings import BeamDedupSettings, DedupSettings
 from beam_sts.dedup.shards import PairShards, pairs_schema, plan_scored, read_edges
 from beam_sts.dedup.show import by_kind, examples, look_at
 from beam_sts.dedup.verify import Verifier
-from beam_sts.dedup.wanted import check_rows_wanted, read_rows_wanted, settle_for
-from beam_sts.errors import UserError
 from beam_sts.examples import Example, merge_examples
 from beam_sts.io.claim import claim
 from beam_sts.io.files import file_system
@@ -71,14 +69,6 @@ EXAMPLES = (
 class CommandSettings(DedupSettings):
     """The settings that only the command has: shards, and the search for clusters in Beam."""
 
-    keep_rows: float | None = setting(
-        None,
-        "the fewest rows to keep, as a number or as a fraction such as 0.8: uses the lowest threshold, from "
-        "--threshold on, that keeps them",
-        optional(check_rows_wanted),
-        metavar="N",
-        read=read_rows_wanted,
-    )
     rows_per_shard: int = setting(ROWS_PER_SHARD, "most rows in an output shard", whole(1), metavar="N")
     component_rounds: int | None = like(BeamDedupSettings, "component_rounds", None, rule=optional(whole(0)))
 
@@ -139,11 +129,6 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     if local:
         check_device(args.device)
     settings = from_args(CommandSettings, args)
-    if settings.keep_rows and not local:
-        raise UserError(
-            "--keep_rows: needs all pairs at once, on one machine. Leave it out here, and give it afterwards "
-            f"with --from_pairs {args.output}, another --output and no --runner."
-        )
     job = prepare(args, settings)
     with claim(job.output, job.fingerprint, overwrite=args.overwrite, takeover=args.takeover) as output:
         job = replace(job, writer=replace(job.writer, output=output))
@@ -186,18 +171,18 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
         edges, reports = score_candidates(plan, corpus, shards, watch)
         watch.lap("score")
         settled = settle(plan, corpus, edges, shards)
-    if wanted := args.keep_rows:
-        threshold, settled = settle_for(plan, corpus, settled, wanted)
-        settings = replace(settings, threshold=threshold)
-        job = replace(job, settings=settings)
+    if settings.keep_rows is not None:
+        plan, settled = settle_for(plan, corpus, settled, settings.keep_rows)
+        job = job.at(plan.policy.threshold)
     shards.write_identical()
     shards.finish()
     made = settled.made
-    cuts = settings.cuts()
+    threshold = plan.policy.threshold
+    cuts = settings.cuts(threshold)
     counts = count_removals(made.rule, made.edges.pairs, cuts)
     table = threshold_table(cuts, node_sizes(made.rule.own_rows), counts)
     watch.lap("decide")
-    writer = RowWriter(job.writer, corpus.rows, settled.rows, settings.threshold, job.models)
+    writer = RowWriter(job.writer, corpus.rows, settled.rows, threshold, job.models)
     whole, damaged = writer.whole(verify=args.verify)
     missing = [part for part in job.sources[0].plan.slices if part.index not in whole]
     with watch.stage("rows", job.sources[0].plan.rows) as step:
@@ -209,14 +194,12 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
     rows = row_counts(job)
     if rows.rows_removed != int(settled.rows.removed.sum()):
         raise RuntimeError(f"the counts do not add up: {rows}, {settled.rows.removed.sum()} rows decided on")
-    counted = counts_of(corpus, settled, edges, shards, settings.threshold) + DedupCounts(
-        shards_damaged=len(damaged)
-    )
+    counted = counts_of(corpus, settled, edges, shards, threshold) + DedupCounts(shards_damaged=len(damaged))
     largest = [cluster for _, cluster in describe_clusters(made, corpus.first_ids)]
     told = counted.summary(reports, largest, table, learnt.record(), keeps_blank=args.empty == "keep")
     summary = summarise(args, job, "one machine", rows, told, watch.seconds, watch.timeline)
     look = look_at(corpus, settled)
-    shown = examples(made, made.edges, settings.threshold, args.report_examples, look)
+    shown = examples(made, made.edges, threshold, args.report_examples, look)
     _report(args, job, summary, by_kind(shown))
     return summary
 
@@ -314,6 +297,7 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
     clock.lap("run")
     fs, inside = file_system(job.output.path(REPORT))
     counted = json.loads(fs.cat_file(inside))
+    job = job.at(counted["threshold"])
     told = DedupCounts.read(counted, some=True).summary(
         counted["candidates"],
         counted["largest_clusters"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from beam_sts.candidates.given import plan_given
@@ -81,6 +81,10 @@ class DedupJob:
     cascade: Checkpoint | None
     fingerprint: dict[str, Any]
     earlier: Earlier | None
+
+    def at(self, threshold: float) -> DedupJob:
+        """The run at the threshold that keeps the required rows."""
+        return replace(self, settings=replace(self.settings, threshold=threshold))
 
     @property
     def output(self) -> OutputFolder:

@@ -44,7 +44,7 @@ def counts_of(
         pairs=len(edges.verdicts),
         pairs_accepted=len(edges.pairs.accepted(threshold).a),
         pairs_reused=shards.reused,
-        pairs_guard=len(made.settled.guard.a),
+        pairs_guard=len(made.edges.verdicts) - len(edges.verdicts),
         **made.edges.verdicts.counts(),
         verify=asdict(shards.stats),
         unverified=made.settled.unverified,

@@ -59,7 +59,6 @@ def prepare(args: argparse.Namespace, settings: PassageSettings) -> PassageJob:
     Raises:
         UserError: something is wrong. The first problem is reported.
     """
-    settings.check_inputs("--{}".format, against=bool(args.against))
     _refuse_pairs(args)
     if args.within and (settings.contains or not args.against):
         raise UserError(
@@ -110,7 +109,7 @@ def _refuse_pairs(args: argparse.Namespace) -> None:
     """
     scoring = {field.name for field in fields(ScorerSettings)}
     usual = {field.name: field.default for field in fields(DedupSettings) if field.name not in scoring}
-    usual |= {"from_pairs": None, "keep_rows": None}
+    usual |= {"from_pairs": None}
     for name, value in usual.items():
         if name not in _HERE_TOO and getattr(args, name, value) != value:
             raise UserError(
@@ -138,11 +137,13 @@ def _on_one_machine(
 ) -> dict[str, Any]:
     console, reading, writing = console_of(args), Steps(), Steps()
     lookup: Contained | Repeated
-    sides = [job.against, None if job.settings.contains else job.source]
+    sides = [job.against, None if job.settings.contains and job.against else job.source]
     rows = sum(side.plan.rows for side in sides if side)
     with progress(rows, lambda: reading.done, "rows", where=lambda: reading.at, console=console):
         if job.settings.contains and job.against:
             lookup = Contained.read(job.against, job.settings, reading.add)
+        elif job.settings.contains:
+            lookup = Repeated.read_contained(job.source, job.settings, reading.add)
         else:
             lookup = Repeated.read(job.source, job.against, job.settings, within=job.within, seen=reading.add)
     clock.lap("read")
@@ -165,7 +166,7 @@ def _on_beam(job: PassageJob, writer: PassageWriter, options: Any, clock: Clock)
     if job.against:
         inputs["against"] = list(job.against.plan.units)
     if job.settings.contains:  # only workers read these slices
-        del inputs["against"]
+        inputs.pop("against", None)
     with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:
         parts = {
             name: pipeline | f"Slices of {name}" >> beam.Create(units, reshuffle=False)

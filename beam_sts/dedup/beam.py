@@ -24,6 +24,7 @@ from beam_sts.dedup.beam_report import SumParts, node_part, report
 from beam_sts.dedup.beam_scored import KeptScores, VerifyKept
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, Fields, MakeDistinctTexts, ReadRows
 from beam_sts.dedup.beam_verify import EarlierPairs, Judged, TakeScores, Verify
+from beam_sts.dedup.beam_wanted import DecideAgain, FindThreshold, accepted_part
 from beam_sts.dedup.forest import node_code
 from beam_sts.dedup.overlap import SHINGLE
 from beam_sts.dedup.profiles import with_profile
@@ -99,7 +100,7 @@ class DeduplicateTexts(beam.PTransform):
         self._fields = Fields(
             s.id, s.text, s.keep, tuple(self._proposal.blocks), s.embedding, s.empty == "reject"
         )
-        self._thresholds = s.cuts(s.thresholds) if s.thresholds else []
+        self._thresholds = s.shown_cuts(s.threshold)
         self.completes = True
         """With ``scored``: whether pairs without a score from the earlier run may be scored."""
         self.kept: KeptScores | None = None
@@ -165,9 +166,10 @@ class DeduplicateTexts(beam.PTransform):
         )
         pairs = verified["pairs"]
         settled = self._settle(pairs, nodes.nodes, learnt, verify=not earlier or self.completes)
-        scored = (pairs, settled["guard"]) | "Scored" >> beam.Flatten()
+        scored = (pairs, settled.guard) | "Scored" >> beam.Flatten()
+        at = [] if settled.threshold is None else [beam.pvalue.AsSingleton(settled.threshold)]
         fate = (
-            {"verdict": settled["of"], "members": nodes.members}
+            {"verdict": settled.verdicts, "members": nodes.members}
             | "Fates" >> beam.CoGroupByKey()
             | "Fate" >> beam.FlatMapTuple(fates).with_outputs("told", main="of")
         )
@@ -184,12 +186,13 @@ class DeduplicateTexts(beam.PTransform):
                     against,
                     self._settings.output_prefix,
                     bool(self.carried),
-                )
+                ),
+                *at,
             ).with_outputs("removed", "clusters", main="kept")
         )
         parts = (
             verified["told"],
-            settled["told"],
+            *settled.told,
             fate["told"],
             nodes.nodes | "Node" >> beam.MapTuple(node_part),
         )
@@ -197,7 +200,7 @@ class DeduplicateTexts(beam.PTransform):
         told = (
             parts
             | "Sum" >> SumParts(self._settings.report_examples)
-            | "Report" >> beam.Map(report, self._thresholds, learnt[0], tally)
+            | "Report" >> beam.Map(report, self._settings, learnt[0], tally, *at)
         )
         equal = nodes.members | "Equal" >> beam.FlatMapTuple(_equal)
         pairs = (scored, equal) | "All pairs" >> beam.Flatten()
@@ -245,7 +248,8 @@ class DeduplicateTexts(beam.PTransform):
 
     def _verify(self, earlier: bool) -> Verify:
         """Returns the step that scores the pairs of a shard, and stores the scores if the run does."""
-        of = self._scoring, self._settings.report_examples, self._settings.empty == "score" or earlier
+        each = self._settings.report_examples if self._settings.keep_rows is None else 0  # chosen later
+        of = self._scoring, each, self._settings.empty == "score" or earlier
         if earlier:
             return TakeScores(*of)
         if self.kept is not None:
@@ -254,31 +258,65 @@ class DeduplicateTexts(beam.PTransform):
 
     def _settle(
         self, pairs: beam.PCollection, nodes: beam.PCollection, learnt: list[Any], *, verify: bool
-    ) -> Any:
+    ) -> _Settled:
         """Decide about the nodes of accepted pairs.
 
         Nodes that are connected at the lowest threshold of the table are decided together, because no pair
         connects them to others at a higher threshold either.
         """
+        s = self._settings
         lowest = float(np.float32(min([self._policy.threshold, *self._thresholds[:1]])))
         named = (
             pairs
             | "Accept" >> beam.FlatMap(_accepted, lowest)
-            | "Components" >> Components(self._settings.component_rounds)
+            | "Components" >> Components(s.component_rounds)
         )
-        clusters = (
+        parts = {"name": named, "node": nodes, "edge": pairs}
+        again = s.keep_rows is not None
+        decide = DecideClusters(
+            *(self._scoring, self._policy, self._thresholds, s.report_examples),
+            verify=verify,
+            only_guard=again,
+        )
+        clusters = parts | "Clusters" >> _Clusters()
+        first = clusters | "Decide" >> beam.ParDo(decide, *learnt).with_outputs("guard", "told", main="of")
+        if s.keep_rows is None:
+            return _Settled(first["of"], first["guard"], [first["told"]], None)
+        parts["edge"] = (pairs, first["guard"]) | "All scored" >> beam.Flatten()
+        clusters = parts | "Whole clusters" >> _Clusters()
+        searched = {"clusters": clusters, "nodes": nodes}
+        threshold = searched | "Find threshold" >> FindThreshold(self._policy, s.keep_rows)
+        at = beam.pvalue.AsSingleton(threshold)
+        second = clusters | "Decide again" >> beam.ParDo(DecideAgain(s), at).with_outputs("told", main="of")
+        accepted = pairs | "Accepted at it" >> beam.FlatMap(accepted_part, at)
+        told = [first["told"], second["told"], accepted]
+        return _Settled(second["of"], first["guard"], told, threshold)
+
+
+class _Settled(NamedTuple):
+    """Decisions about nodes, pairs scored for them, parts of the report, and the found threshold or None."""
+
+    verdicts: beam.PCollection
+    guard: beam.PCollection
+    told: list[beam.PCollection]
+    threshold: beam.PCollection | None
+
+
+class _Clusters(beam.PTransform):
+    """A dict of ``name`` of nodes by code, ``node`` and ``edge`` -> the nodes and edges of each cluster."""
+
+    def expand(self, parts: dict[str, beam.PCollection]) -> beam.PCollection:
+        """Join by code, then group by cluster."""
+        return (
             {
-                "name": named,
-                "node": nodes | "By code" >> beam.Map(lambda found: (node_code(found[0]), found)),
-                "edge": pairs | "By end" >> beam.Map(lambda pair: (node_code(pair.a), pair)),
+                "name": parts["name"],
+                "node": parts["node"] | "By code" >> beam.Map(lambda found: (node_code(found[0]), found)),
+                "edge": parts["edge"] | "By end" >> beam.Map(lambda pair: (node_code(pair.a), pair)),
             }
             | "Names" >> beam.CoGroupByKey()
             | "Of clusters" >> beam.FlatMapTuple(_of_clusters)
-            | "Clusters" >> beam.GroupByKey()
+            | "Group" >> beam.GroupByKey()
         )
-        each = self._settings.report_examples
-        decide = DecideClusters(self._scoring, self._policy, self._thresholds, each, verify=verify)
-        return clusters | "Decide" >> beam.ParDo(decide, *learnt).with_outputs("guard", "told", main="of")
 
 
 def _check_once(counted: tuple[Any, int]) -> None:

@@ -12,10 +12,9 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from apache_beam import pvalue
-from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.arrays import IntArray, inverse
-from beam_sts.dedup.beam_part import ClusterPart
+from beam_sts.dedup.beam_part import ClusterPart, InParts
 from beam_sts.dedup.beam_report import Part
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, TextInfo
 from beam_sts.dedup.beam_verify import (
@@ -26,11 +25,11 @@ from beam_sts.dedup.beam_verify import (
     each_of,
     look_at_nodes,
 )
-from beam_sts.dedup.decide import GUARD, IDENTICAL, Decision, Edges, decide, describe_clusters
+from beam_sts.dedup.decide import GUARD, IDENTICAL, Decision, decide, describe_clusters
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.rule import Policy, count_removals
 from beam_sts.dedup.shards import shard_parts
-from beam_sts.dedup.show import Look, examples
+from beam_sts.dedup.show import Entry, Look, examples
 from beam_sts.dedup.verdicts import NOT_COMPARED, RULES, Verdicts
 from beam_sts.dedup.verify import Scoring, VerifyStats
 from beam_sts.errors import UserError
@@ -40,7 +39,7 @@ _RECEIPT = 5
 """The number of decided fields in the receipt of a removed row: representative, score, source, rule, lost."""
 
 
-class DecideClusters(Scores):
+class DecideClusters(InParts, Scores):
     """Nodes and pairs of clusters -> (text, (cluster, representative's best row, score, source, rule, lost)).
 
     The cluster is None for a text that is alone after all; the other values are None for a text that stays.
@@ -54,6 +53,7 @@ class DecideClusters(Scores):
         thresholds: thresholds to count removals at.
         each: number of pairs of each kind for the report.
         verify: whether to score pairs that direct verification lacks.
+        only_guard: whether to output only the pairs that were scored, since another step decides.
     """
 
     def __init__(
@@ -64,35 +64,15 @@ class DecideClusters(Scores):
         each: int = 0,
         *,
         verify: bool = True,
+        only_guard: bool = False,
     ) -> None:
-        super().__init__(scoring, each)
-        self._policy, self._thresholds, self._verify = policy, list(thresholds), verify
+        InParts.__init__(self)
+        Scores.__init__(self, scoring, each)
+        self._policy, self._thresholds = policy, list(thresholds)
+        self._verify, self._only_guard = verify, only_guard
 
-    def start_bundle(self) -> None:
-        """Start with an empty batch."""
-        self._part = ClusterPart()
-
-    def process(
-        self, cluster: tuple[int, Iterable[Any]], learnt: Learnt, words: Words | None = None
-    ) -> Iterator[Any]:
-        """Add a cluster, and decide if the batch is full."""
-        self._part.add(cluster[1])
-        self._learnt = learnt, words
-        if self._part.is_full:
-            yield from self._decide()
-
-    def finish_bundle(self) -> Iterator[Any]:
-        """Decide the rest."""
-        for one in self._decide():
-            if isinstance(one, pvalue.TaggedOutput):
-                yield pvalue.TaggedOutput(one.tag, GlobalWindows.windowed_value(one.value))
-            else:
-                yield GlobalWindows.windowed_value(one)
-
-    def _decide(self) -> Iterator[Any]:
-        part, self._part = self._part, ClusterPart()
-        if not len(part):
-            return
+    def of_part(self, part: ClusterPart, learnt: Learnt, words: Words | None = None) -> Iterator[Any]:
+        """Decide about a part."""
         members, texts, edges = part.sorted()
         stats = VerifyStats()
 
@@ -100,64 +80,76 @@ class DecideClusters(Scores):
             nonlocal stats
             found = []
             for some in shard_parts(texts.sizes[a] + texts.sizes[b]):
-                made = self.verifier(*self._learnt).verify(texts.take(a[some]), texts.take(b[some]))
+                made = self.verifier(learnt, words).verify(texts.take(a[some]), texts.take(b[some]))
                 texts.release()
                 stats += made.stats
                 found.append(made.verdicts)
             return Verdicts.join(found)
 
-        ranked = [(name, info.best, info.rows) for name, info in members]
-        made = decide(self._policy, *ranks_of(ranked), edges, verify if self._verify else None)
-        everything, before = made.edges, len(edges.verdicts)
-        sources, rules = everything.source.cast(pa.string()).to_pylist(), everything.verdicts.rules.tolist()
-        guard = everything.at(slice(before, None))
+        made = decide(self._policy, *ranks_of_nodes(members), edges, verify if self._verify else None)
+        guard = made.edges.at(slice(len(edges.verdicts), None))
         ends = zip(guard.pairs.a.tolist(), guard.pairs.b.tolist(), strict=True)
         for (a, b), one in zip(ends, each_of(guard.verdicts), strict=True):
             judged = Judged(members[a][0], members[b][0], one[0], GUARD, *one[1:])
             yield pvalue.TaggedOutput("guard", judged)
-        yield pvalue.TaggedOutput(
-            "told", self._told(made, look_at_nodes(members, texts.of), guard, stats, members)
-        )
-        alone = (np.bincount(made.label, minlength=len(members)) == 1)[made.label].tolist()
-        labels, scores, lost = made.label.tolist(), made.settled.scores.tolist(), made.lost.tolist()
-        for at, (edge, representative) in enumerate(
-            zip(made.edge.tolist(), made.settled.representative.tolist(), strict=True)
-        ):
-            name = None if alone[at] else members[labels[at]][0]
-            if edge < 0:
-                yield members[at][0], (name, *(None,) * _RECEIPT)
-            else:
-                best = members[representative][1].best[1:]
-                size = None if lost[at] == NOT_COMPARED else lost[at]
-                yield members[at][0], (name, best, scores[at], sources[edge], RULES[rules[edge]], size)
-
-    def _told(
-        self,
-        made: Decision,
-        look: Look,
-        guard: Edges,
-        stats: VerifyStats,
-        members: list[tuple[Any, TextInfo]],
-    ) -> Part:
-        """Returns the counts and examples of a decided batch."""
-        own = made.rule.own_rows
-        nodes = np.bincount(made.label, minlength=len(members))
-        rows = np.bincount(made.label, own, len(members)).astype(np.int64)[nodes > 1]
-        sizes, clusters = np.unique(rows[rows > 0], return_counts=True)
         counts = {
-            "unverified": made.settled.unverified,
             **guard.verdicts.counts(),
             "pairs_guard": len(guard.verdicts),
             "verify": counts_of(stats),
-            "cluster_sizes": dict(zip(map(str, sizes.tolist()), clusters.tolist(), strict=True)),
-            "thresholds": count_removals(made.rule, made.edges.pairs, self._thresholds),
         }
-        shown = examples(made, guard, self._policy.threshold, self._each, look)
-        largest = [
-            (cluster["nodes"], members[first][0], cluster)
-            for first, cluster in describe_clusters(made, look.id)
-        ]
-        return Part(counts, shown, largest)
+        yield pvalue.TaggedOutput("told", Part.of(counts))
+        if not self._only_guard:
+            look = look_at_nodes(members, texts.of)
+            shown = examples(made, guard, self._policy.threshold, self._each, look)
+            yield from decisions(made, members, self._thresholds, look, shown)
+
+
+def decisions(
+    made: Decision,
+    members: Sequence[tuple[Any, TextInfo]],
+    thresholds: Sequence[float],
+    look: Look,
+    shown: list[Entry],
+) -> Iterator[Any]:
+    """Output the decisions about a part, as :class:`DecideClusters` does, with their counts as ``told``.
+
+    Args:
+        made: the decisions.
+        members: the nodes of the part.
+        thresholds: thresholds to count removals at.
+        look: access to the texts of the part.
+        shown: examples for the report.
+    """
+    nodes = np.bincount(made.label, minlength=len(members))
+    rows = np.bincount(made.label, made.rule.own_rows, len(members)).astype(np.int64)[nodes > 1]
+    sizes, clusters = np.unique(rows[rows > 0], return_counts=True)
+    counts = {
+        "unverified": made.settled.unverified,
+        "cluster_sizes": dict(zip(map(str, sizes.tolist()), clusters.tolist(), strict=True)),
+        "thresholds": count_removals(made.rule, made.edges.pairs, thresholds),
+    }
+    largest = [
+        (cluster["nodes"], members[first][0], cluster) for first, cluster in describe_clusters(made, look.id)
+    ]
+    yield pvalue.TaggedOutput("told", Part(counts, shown, largest))
+    sources, rules = made.edges.source.cast(pa.string()).to_pylist(), made.edges.verdicts.rules.tolist()
+    alone = (nodes == 1)[made.label].tolist()
+    labels, scores, lost = made.label.tolist(), made.settled.scores.tolist(), made.lost.tolist()
+    for at, (edge, representative) in enumerate(
+        zip(made.edge.tolist(), made.settled.representative.tolist(), strict=True)
+    ):
+        name = None if alone[at] else members[labels[at]][0]
+        if edge < 0:
+            yield members[at][0], (name, *(None,) * _RECEIPT)
+        else:
+            best = members[representative][1].best[1:]
+            size = None if lost[at] == NOT_COMPARED else lost[at]
+            yield members[at][0], (name, best, scores[at], sources[edge], RULES[rules[edge]], size)
+
+
+def ranks_of_nodes(members: Sequence[tuple[Any, TextInfo]]) -> tuple[IntArray, IntArray, Any]:
+    """Ranks, numbers of rows and fixed flags of nodes."""
+    return ranks_of([(name, info.best, info.rows) for name, info in members])
 
 
 def ranks_of(members: Sequence[tuple[Any, tuple[Any, ...], int]]) -> tuple[IntArray, IntArray, Any]:
@@ -196,17 +188,19 @@ class SortOut(beam.DoFn):
     Also outputs ``clusters``: (id, cluster).
 
     Args:
-        threshold: threshold of the run.
+        threshold: threshold of the run; None if it is a side input.
         against: whether there are elements to compare against.
         prefix: prefix for added fields whose name the element already has.
         places: whether ``clusters`` has elements instead of ids.
     """
 
-    def __init__(self, threshold: float, against: bool, prefix: str, places: bool) -> None:
+    def __init__(self, threshold: float | None, against: bool, prefix: str, places: bool) -> None:
         self._threshold, self._against, self._prefix = threshold, against, prefix
         self._places = places
 
-    def process(self, met: tuple[Any, dict[str, Iterable[Any]]]) -> Iterator[Any]:
+    def process(
+        self, met: tuple[Any, dict[str, Iterable[Any]]], threshold: float | None = None
+    ) -> Iterator[Any]:
         """See ``beam.DoFn``."""
         row, found = met
         rows = iter(found["rows"])
@@ -219,7 +213,8 @@ class SortOut(beam.DoFn):
         if representative is None:
             yield element
             return
-        receipt = dict(zip(RECEIPT, (representative[1], *scored, self._threshold, lost), strict=True))
+        threshold = self._threshold if threshold is None else threshold
+        receipt = dict(zip(RECEIPT, (representative[1], *scored, threshold, lost), strict=True))
         if self._against:
             receipt[WHERE] = "against" if representative[0] else "input"
         yield pvalue.TaggedOutput("removed", with_fields(element, receipt, self._prefix))

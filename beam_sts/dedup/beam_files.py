@@ -102,7 +102,8 @@ class DeduplicateSlices(beam.PTransform):
         clusters = done.clusters | "By slice" >> beam.MapTuple(
             lambda row, name: (row["place"][0], (row["place"][1], name))
         )
-        receipt = ["survivor", "score", "source", "rule", "lost", *(["survivor_in"] if s.against else [])]
+        receipt = ["survivor", "score", "source", "rule", "threshold", "lost"]
+        receipt += ["survivor_in"] if s.against else []
         removed = done.removed | "Removed by slice" >> beam.Map(
             lambda r, names: (r["place"][0], (r["place"][1], *(r[name] for name in names))), receipt
         )
@@ -186,14 +187,12 @@ class _WriteSlice(beam.DoFn):
             for rows in writer.source.read([part]):
                 gone = np.zeros(len(rows.good), dtype=bool)
                 gone[[receipt[0] for receipt in removed]] = True
-                columns = [[receipt[at] for receipt in removed] for at in range(1, 5)]
+                columns = [[receipt[at] for receipt in removed] for at in range(1, 6)]
+                columns.append([settings.fingerprint] * len(removed))
                 columns += [
-                    [settings.settings.threshold] * len(removed),
-                    [settings.fingerprint] * len(removed),
+                    [receipt[at] for receipt in removed]
+                    for at in range(6, 7 + (settings.against is not None))
                 ]
-                columns.append([receipt[5] for receipt in removed])
-                if settings.against is not None:
-                    columns.append([receipt[6] for receipt in removed])
                 schema = writer.receipt_schema
                 receipts = pa.Table.from_arrays(
                     [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import tempfile
+from abc import abstractmethod
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+from apache_beam import pvalue
+from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.arrays import IntArray
 from beam_sts.dedup.beam_texts import TextInfo
@@ -27,9 +31,13 @@ class ClusterPart:
     """Nodes and pairs of whole clusters. Texts beyond ``CHARACTERS_AT_ONCE`` are stored in a file.
 
     A pair takes about 60 bytes, a node about 100 plus its text.
+
+    Args:
+        texts: whether the texts are needed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, texts: bool = True) -> None:
+        self._needs_texts = texts
         self._nodes: list[tuple[Any, TextInfo]] = []
         self._numbers: dict[Any, int] = {}  # numbers of the ends of pairs
         self._texts: TextList | TextFile = TextList()
@@ -51,10 +59,11 @@ class ClusterPart:
                 self._add_node(one[0], TextInfo(*one[1]))
 
     def _add_node(self, name: Any, info: TextInfo) -> None:
+        text = info.text if self._needs_texts else ""
         self._nodes.append((name, info._replace(text="")))
-        self._waiting.append(info.text)
-        self._characters += len(info.text)
-        self._sizes.append(len(info.text))
+        self._waiting.append(text)
+        self._characters += len(text)
+        self._sizes.append(len(text))
         if len(self._waiting) >= _WAITING:
             self._store()
 
@@ -143,3 +152,43 @@ class PartTexts:
     def release(self) -> None:
         """Release the memory into which the file was read."""
         self._source.release()
+
+
+class InParts(beam.DoFn):
+    """Base of the steps that see thousands of texts of whole clusters at once.
+
+    Args:
+        texts: whether the step needs the texts.
+    """
+
+    def __init__(self, *, texts: bool = True) -> None:
+        self._texts = texts
+
+    @abstractmethod
+    def of_part(self, part: ClusterPart, *given: Any) -> Iterator[Any]:
+        """Return the elements for a part; ``given`` are the side inputs."""
+
+    def start_bundle(self) -> None:
+        """Start with an empty part."""
+        self._part = ClusterPart(texts=self._texts)
+
+    def process(self, cluster: tuple[int, Iterable[Any]], *given: Any) -> Iterator[Any]:
+        """Add a cluster. If the part is full, process it."""
+        self._part.add(cluster[1])
+        self._given = given
+        if self._part.is_full:
+            yield from self._of_whole_part()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """Process the rest."""
+        for one in self._of_whole_part():
+            if isinstance(one, pvalue.TaggedOutput):
+                yield pvalue.TaggedOutput(one.tag, GlobalWindows.windowed_value(one.value))
+            else:
+                yield GlobalWindows.windowed_value(one)
+
+    def _of_whole_part(self) -> Iterator[Any]:
+        part = self._part
+        self.start_bundle()
+        if len(part):
+            yield from self.of_part(part, *self._given)

@@ -12,6 +12,7 @@ from beam_sts.candidates.beam import Tally
 from beam_sts.dedup.beam_texts import TextInfo
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.rule import threshold_table
+from beam_sts.dedup.settings import BeamDedupSettings
 from beam_sts.dedup.show import Entry, best_entries, by_kind
 from beam_sts.io.blank import is_blank
 from beam_sts.io.summary import add_records
@@ -88,20 +89,33 @@ def node_part(node: Any, info: TextInfo) -> Part:
     return Part.of({"texts_compared": 1, "rows_blank": blank, "node_sizes": own, **rows})
 
 
-def report(total: Part, thresholds: list[float], learnt: Learnt, tally: Tally | None) -> dict[str, Any]:
+def report(
+    total: Part,
+    settings: BeamDedupSettings,
+    learnt: Learnt,
+    tally: Tally | None,
+    threshold: float | None = None,
+) -> dict[str, Any]:
     """Returns the report, as ``DeduplicateTexts`` outputs it.
 
     Args:
         total: sum of all parts.
-        thresholds: thresholds of the table.
+        settings: settings of the run.
         learnt: what was learnt from the texts.
         tally: tally of the candidates; None if they come from an earlier run.
+        threshold: threshold that keeps the required rows, if there is such a number.
     """
     counts = dict(total.counts)
-    table = threshold_table(thresholds, counts.pop("node_sizes", {}), counts.pop("thresholds", {}))
+    if threshold is None:
+        threshold = settings.threshold
+    else:
+        counts["pairs_accepted"] = counts.pop("pairs_accepted_at", 0)
+    sizes, removals = counts.pop("node_sizes", {}), counts.pop("thresholds", {})
+    table = threshold_table(settings.shown_cuts(threshold), sizes, removals)
     return {
         **counts,
         **learnt.record(),
+        "threshold": threshold,
         "candidates": tally.reports if tally else [],
         "largest_clusters": [cluster for *_, cluster in total.clusters],
         "thresholds": table,

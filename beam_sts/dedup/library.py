@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,13 @@ import numpy as np
 
 from beam_sts.candidates.source import Columns, TableSource
 from beam_sts.dedup.learnt import EFFECT
-from beam_sts.dedup.local import NoWatch, Plan, Watch, look_first, score_candidates, settle
+from beam_sts.dedup.local import NoWatch, Plan, Watch, look_first, score_candidates, settle, settle_for
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.profiles import with_profile
 from beam_sts.dedup.result import Deduplication, Parts
 from beam_sts.dedup.rows import read_corpus
 from beam_sts.dedup.settings import DedupSettings
 from beam_sts.dedup.shards import PairScores
-from beam_sts.dedup.wanted import check_rows_wanted, settle_for
 from beam_sts.errors import UserError
 from beam_sts.frames import Frame, frame_of, text_name
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
@@ -37,7 +35,6 @@ def deduplicate(
     against_text: str | None = None,
     against_id: str | None = None,
     against_embedding: str | None = None,
-    keep_rows: float | None = None,
     watch: Watch | None = None,
     **settings: Any,
 ) -> Deduplication:
@@ -55,8 +52,6 @@ def deduplicate(
         against_text: its text column (default: as ``text``).
         against_id: its column of ids (default: as ``id``).
         against_embedding: its column of vectors (default: as ``embedding``).
-        keep_rows: the fewest rows to keep, as a number, or as a fraction below 1. The lowest threshold from
-            ``threshold`` on that keeps this many rows is used.
         watch: receives the progress.
         **settings: as below.
 
@@ -74,8 +69,6 @@ def deduplicate(
     """
     chosen = made(DedupSettings, "deduplicate", with_profile(settings))
     chosen.check_inputs(str, against=against is not None)
-    if keep_rows is not None:
-        check_rows_wanted("keep_rows", keep_rows)
     proposal, policy = chosen.proposal(), chosen.policy
     every = bool(proposal.blocks or policy.keep.expression)
     frame = frame_of(data)
@@ -110,9 +103,8 @@ def deduplicate(
     scores = PairScores(chosen.scoring(checkpoint, cascade).verifier(overlap, learnt), corpus)
     edges, reports = score_candidates(plan, corpus, scores, watch)
     settled = settle(plan, corpus, edges, scores)
-    if keep_rows is not None:
-        threshold, settled = settle_for(plan, corpus, settled, keep_rows)
-        plan = replace(plan, policy=replace(policy, threshold=threshold))
+    if chosen.keep_rows is not None:
+        plan, settled = settle_for(plan, corpus, settled, chosen.keep_rows)
     numbers, bad, reasons = _read_numbers(sources[0])
     model = checkpoint.fingerprint + (f"+{cascade.fingerprint}" if cascade else "")
     of_rows = (numbers, bad, reasons, chosen.least, learnt, chosen.output_prefix)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,9 +16,10 @@ from beam_sts.candidates.propose import Proposal, propose
 from beam_sts.dedup.decide import GUARD, Edges
 from beam_sts.dedup.learnt import Learning, Learnt, learn
 from beam_sts.dedup.rows import Corpus, Settled
-from beam_sts.dedup.rule import Policy
+from beam_sts.dedup.rule import Policy, texts_removed
 from beam_sts.dedup.shards import PairScores, edges_of
 from beam_sts.dedup.verify import check_pairs
+from beam_sts.dedup.wanted import Search, most_removed
 from beam_sts.models.checkpoint import Checkpoint
 
 Step = Callable[[int, str], None]
@@ -93,3 +94,27 @@ def score_candidates(
 def settle(plan: Plan, corpus: Corpus, edges: Edges, scores: PairScores | None) -> Settled:
     """Decide about a corpus. ``scores`` computes missing scores for direct verification; None to skip it."""
     return corpus.settle(plan.policy, edges, None if scores is None else partial(scores.score, source=GUARD))
+
+
+def settle_for(plan: Plan, corpus: Corpus, settled: Settled, wanted: float) -> tuple[Plan, Settled]:
+    """Raise the threshold of a plan until the required rows stay, and decide again by the existing scores.
+
+    Args:
+        plan: the settings of the run.
+        corpus: the rows.
+        settled: the decisions at the plan's threshold.
+        wanted: the required number of rows, or a fraction of those that were compared.
+    """
+    made, start = settled.made, plan.policy.threshold
+    most = most_removed(wanted, corpus.rows.own, int((~made.rule.fixed).sum()))
+    search = Search.over(start)
+    while asked := search.asked:
+
+        def enough(number: int, asked: list[float] = asked) -> bool:
+            return texts_removed(made.rule, made.edges.pairs, asked[number]) <= most
+
+        search = search.narrowed(enough)
+    if search.found == start:
+        return plan, settled
+    plan = replace(plan, policy=replace(plan.policy, threshold=search.found))
+    return plan, settle(plan, corpus, made.edges, None)

@@ -104,6 +104,12 @@ class Rule:
         )
 
 
+def texts_removed(rule: Rule, pairs: PairScores, threshold: float) -> int:
+    """Count the texts that a threshold would remove, by existing scores."""
+    found = rule.settle(pairs, threshold, rule.clusters(threshold))
+    return int((found.representative != np.arange(len(rule.rank))).sum())
+
+
 def count_removals(rule: Rule, pairs: PairScores, thresholds: Sequence[float]) -> dict[str, Any]:
     """Count what each threshold would do to the nodes, as numbers that ``add_records`` can add up.
 

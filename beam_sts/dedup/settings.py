@@ -20,6 +20,7 @@ from beam_sts.dedup.profiles import PROFILES
 from beam_sts.dedup.rule import LINKAGES, TABLE, Policy
 from beam_sts.dedup.verdicts import FORMS, MAX_LOST, MaxLost, check_max_lost, read_max_lost
 from beam_sts.dedup.verify import MODEL_SHARE, THRESHOLD, Scoring
+from beam_sts.dedup.wanted import check_rows_wanted, read_rows_wanted
 from beam_sts.errors import UserError
 from beam_sts.examples import MOST_EXAMPLES
 from beam_sts.io.names import PREFIX
@@ -71,6 +72,14 @@ class DedupSettings(ScorerSettings):
     )
     long_text: str = like(ScorerSettings, "long_text", "windows")
     threshold: float = setting(THRESHOLD, "lowest score of a duplicate", share, metavar="T")
+    keep_rows: float | None = setting(
+        None,
+        "fewest rows to keep, as a number or as a fraction such as 0.8: the lowest threshold, from the given "
+        "one on, that keeps them is used",
+        optional(check_rows_wanted),
+        metavar="N",
+        read=read_rows_wanted,
+    )
     keep: str = setting(
         "longest",
         "which row of a cluster stays: first, longest, shortest, central (most similar to the others), or "
@@ -251,9 +260,9 @@ class DedupSettings(ScorerSettings):
         """The lowest threshold for which results are needed."""
         return min(self.threshold, *TABLE) if self.score_all else self.threshold
 
-    def cuts(self, table: Sequence[float] = TABLE) -> list[float]:
+    def cuts(self, threshold: float, table: Sequence[float] = TABLE) -> list[float]:
         """The thresholds to count at: those of a table for which pairs were compared, and that of the run."""
-        return sorted({*(cut for cut in table if cut >= self.least), self.threshold})
+        return sorted({*(cut for cut in table if cut >= self.least), threshold})
 
     @property
     def blend(self) -> bool:
@@ -320,6 +329,10 @@ class BeamDedupSettings(DedupSettings):
         every(share),
         option=None,
     )
+
+    def shown_cuts(self, threshold: float) -> list[float]:
+        """The thresholds to count at, and that of the run; none if ``thresholds`` has none."""
+        return self.cuts(threshold, self.thresholds) if self.thresholds else []
 
 
 _RENAMED: dict[str, Callable[[Any], tuple[str, Any]]] = {

@@ -1,17 +1,21 @@
-"""A required number of rows that stay, and the threshold that gives it."""
+"""A required number of rows that stay, and the lowest threshold that gives it. Pure functions.
+
+The search narrows an interval of thresholds. It asks whether enough rows stay at a few thresholds of the
+interval, which one machine counts one by one and Beam counts together, so both find the same threshold.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import Any
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from beam_sts.dedup.local import Plan, settle
-from beam_sts.dedup.representatives import BOTH
-from beam_sts.dedup.rows import Corpus, Settled
 from beam_sts.errors import UserError
+
+ROUNDS = 5
+"""Rounds after which any search is complete."""
+_DIGITS, _ASKED = 5, 10  # thresholds have five digits; each round finds one
 
 
 def read_rows_wanted(text: str) -> Any:
@@ -39,40 +43,75 @@ def check_rows_wanted(what: str, value: Any) -> None:
         )
 
 
-def settle_for(plan: Plan, corpus: Corpus, settled: Settled, wanted: float) -> tuple[float, Settled]:
-    """The lowest threshold, at or above the plan's, with which the required rows stay, and the decisions.
-
-    It is found by bisection over the scores of the pairs, so no pair is scored again. At the plan's threshold
-    more rows may stay than are required. At 1, fewer may stay if too many texts are equal.
+def most_removed(wanted: float, rows: int, texts: int) -> int:
+    """The most texts that may be removed. Of a text that stays, only one row stays.
 
     Args:
-        plan: the settings of the run.
-        corpus: the rows.
-        settled: the decisions at the plan's threshold.
         wanted: the required number of rows, or a fraction of those that were compared.
+        rows: the number of rows that were compared.
+        texts: the number of their distinct texts.
 
     Returns:
-        The threshold, and the decisions at it.
+        The number of texts; negative if too many texts are equal.
+
+    >>> most_removed(0.5, 10, 8), most_removed(9, 10, 8)
+    (3, -1)
     """
-    own, edges, start = corpus.rows.own, settled.made.edges, plan.policy.threshold
-    least = math.ceil(wanted * own) if wanted < 1 else int(wanted)
+    return texts - (math.ceil(wanted * rows) if wanted < 1 else int(wanted))
 
-    def at(threshold: float) -> Settled:
-        return settle(replace(plan, policy=replace(plan.policy, threshold=threshold)), corpus, edges, None)
 
-    def stay(found: Settled) -> int:
-        return own - int(found.rows.removed[:own].sum())
+class Search(NamedTuple):
+    """A search for the lowest threshold, from ``start`` on, at which enough rows stay.
 
-    if stay(settled) >= least:
-        return start, settled
-    # Each score is the highest threshold that accepts its pair, if the pair can be a duplicate.
-    scores = np.unique(edges.pairs.scores[edges.pairs.bars != BOTH])
-    levels = [*(round(float(s), 5) for s in scores if np.isfinite(s) and s > np.float32(start)), 1.0]
-    low, high = 0, len(levels) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if stay(at(levels[middle])) >= least:
-            high = middle
-        else:
-            low = middle + 1
-    return levels[high], at(levels[high])
+    Thresholds are numbered: 0 is ``start``, the others are the numbers of five digits above it, up to 1. The
+    one that is searched for is between ``low`` and ``high``.
+    """
+
+    start: float
+    low: int
+    high: int
+
+    @classmethod
+    def over(cls, start: float) -> Search:
+        """Start a search."""
+        return cls(start, 0, 10**_DIGITS - math.floor(start * 10**_DIGITS))
+
+    @property
+    def found(self) -> float:
+        """The threshold, if the search is complete. At 1, it may be that not enough rows stay."""
+        return self._threshold(self.high)
+
+    @property
+    def asked(self) -> list[float]:
+        """The thresholds at which to count, in order; empty if the search is complete.
+
+        >>> Search.over(0.9).asked
+        [0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99]
+        """
+        return [self._threshold(number) for number in self._asked]
+
+    def narrowed(self, enough: Callable[[int], bool]) -> Search:
+        """Narrow the search.
+
+        Args:
+            enough: whether enough rows stay at the n-th of the thresholds that are ``asked``.
+
+        >>> search = Search.over(0.9)
+        >>> for _ in range(ROUNDS):
+        ...     search = search.narrowed(lambda number: search.asked[number] >= 0.93217)
+        >>> search.found
+        0.93217
+        """
+        asked = self._asked
+        at = bisect_left(range(len(asked)), True, key=enough)
+        low = asked[at - 1] + 1 if at else self.low
+        return self._replace(low=low, high=asked[at] if at < len(asked) else self.high)
+
+    @property
+    def _asked(self) -> list[int]:
+        width = self.high - self.low
+        return sorted({self.low + width * number // _ASKED for number in range(_ASKED)} - {self.high})
+
+    def _threshold(self, number: int) -> float:
+        first = math.floor(self.start * 10**_DIGITS)
+        return round((first + number) / 10**_DIGITS, _DIGITS) if number else self.start

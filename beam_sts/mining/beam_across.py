@@ -10,7 +10,7 @@ import apache_beam as beam
 from beam_sts.candidates.beam_buckets import JoinTexts, MergeCandidates
 from beam_sts.candidates.beam_nearest import LexicalCandidates
 from beam_sts.candidates.beam_neighbours import NeighbourCandidates
-from beam_sts.mining.beam import ProposedPairs, by_draw, distinct_texts, vectors_of
+from beam_sts.mining.beam_propose import ProposedPairs, by_draw, distinct_texts, vectors_of
 from beam_sts.mining.core import (
     GIVEN,
     ORIGINS,
@@ -19,7 +19,7 @@ from beam_sts.mining.core import (
     same_text,
     unpack_names,
 )
-from beam_sts.mining.settings import MineSettings
+from beam_sts.mining.settings import MinePairsSettings, MineSettings, ProposalSettings
 
 
 class ProposeAcross(beam.PTransform):
@@ -34,7 +34,9 @@ class ProposeAcross(beam.PTransform):
         blocks: number of blocks in the nearest-neighbour comparison.
     """
 
-    def __init__(self, settings: MineSettings, random_shards: int = 1, blocks: int = 1) -> None:
+    def __init__(
+        self, settings: MineSettings | MinePairsSettings, random_shards: int = 1, blocks: int = 1
+    ) -> None:
         super().__init__()
         self._settings, self._random_shards, self._blocks = settings, random_shards, blocks
 
@@ -74,7 +76,7 @@ def _names(pair: tuple[Any, Any], origin: str) -> tuple[tuple[bytes, bytes], str
 
 
 def _random(
-    shard: tuple[int, Iterable[bytes]], settings: MineSettings, shards: int
+    shard: tuple[int, Iterable[bytes]], settings: ProposalSettings, shards: int
 ) -> Iterator[tuple[tuple[bytes, bytes], str]]:
     names = sorted(shard[1])
     found = random_partners(unpack_names(names), settings.random, settings.seed, shards)

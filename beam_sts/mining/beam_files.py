@@ -19,8 +19,8 @@ from beam_sts.candidates.source import Source
 from beam_sts.io.ipc import dump_table, load_tables
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import Slice
-from beam_sts.mining.beam import Placed, ProposePairs
 from beam_sts.mining.beam_across import ProposeAcross
+from beam_sts.mining.beam_propose import Placed, ProposePairs
 from beam_sts.mining.core import (
     BANDS,
     GIVEN,

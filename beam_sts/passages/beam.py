@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -12,11 +13,13 @@ from apache_beam import pvalue
 from apache_beam.typehints.row_type import RowTypeConstraint
 
 from beam_sts import checks
+from beam_sts.arrays import IntArray
 from beam_sts.dedup.beam_texts import Fields, ReadRows
 from beam_sts.errors import UserError
 from beam_sts.pairs.beam_elements import row_fields
 from beam_sts.passages.find import CONTAINS, RECEIPT, REPEATED, Items, Passages, outcome, slice_units
 from beam_sts.passages.settings import PassageSettings, RemovePassagesSettings
+from beam_sts.passages.within import Match, OwnUnits
 from beam_sts.settings import made, takes
 
 _INPUTS = ("rows", "against")
@@ -49,7 +52,7 @@ def pack_units(
 
 
 class FirstOfUnits(beam.PTransform):
-    """Units -> repeated units: (place, (start, stop, first id, start and stop of the first, against))."""
+    """Units -> repeated ones: (place, (start, stop, first id, start and stop of the first, against, 1.0))."""
 
     def __init__(self, settings: PassageSettings, *, within: bool) -> None:
         super().__init__()
@@ -98,7 +101,7 @@ def _repeated(
             return
         for side, order, start, stop, _, place in met["unit"]:
             if side == 1 and (side, order, start) != first[:3]:
-                yield place, (start, stop, first[4], first[2], first[3], first[0] == 0)
+                yield place, (start, stop, first[4], first[2], first[3], first[0] == 0, 1.0)
 
 
 class RemovedPassages(NamedTuple):
@@ -121,7 +124,8 @@ class RemovePassages(beam.PTransform):
     Elements are dicts, ``beam.Row`` or named tuples. The result equals that of ``beam-sts dedup`` with
     ``--contains`` or ``--unit``. Apply the transform to a PCollection, or to a dict of ``rows`` and
     ``against``. With ``contains``, the texts of ``against`` are searched for, and each worker has them in
-    memory. Among repeated units, the one with the smallest id is the first.
+    memory; without ``against``, each row is searched for in the longer ones, and each worker has all of them.
+    Among repeated units, the one with the smallest id is the first.
 
     Args:
         **settings: as below.
@@ -149,7 +153,6 @@ class RemovePassages(beam.PTransform):
             raise UserError(
                 "RemovePassages: none of the inputs is named 'rows'. Give the rows to search this name."
             )
-        s.check_inputs(str, against="against" in inputs)
         fields = Fields(s.id, s.text)
         fields.check(inputs["rows"].element_type)
         read = inputs["rows"] | "Read" >> beam.ParDo(ReadRows(fields)).with_outputs("rejected", main="rows")
@@ -161,13 +164,18 @@ class RemovePassages(beam.PTransform):
                 inputs["against"]
                 | "Read against" >> beam.ParDo(ReadRows(reference, 1)).with_outputs("rejected", main="rows")
             )["rows"]
-        if s.contains:
+        if s.contains and others is not None:
             items = others | "Items" >> beam.MapTuple(lambda row, found: (row[1], found.text))
             sorted_out = rows | "Look" >> beam.ParDo(_LookFor(s), pvalue.AsList(items)).with_outputs(
                 "removed", "passages", main="kept"
             )
         else:
-            sorted_out = self._repeated(rows, others)
+            found = self._contained(rows) if s.contains else self._repeated(rows, others)
+            sorted_out = (
+                {"row": rows, "found": found}
+                | "Meet" >> beam.CoGroupByKey()
+                | "Sort out" >> beam.ParDo(_SortOut(s)).with_outputs("removed", "passages", main="kept")
+            )
         kept, removed, passages = sorted_out["kept"], sorted_out["removed"], sorted_out["passages"]
         if theirs := row_fields(inputs["rows"].element_type):
             kept.element_type = removed.element_type = inputs["rows"].element_type
@@ -176,17 +184,23 @@ class RemovePassages(beam.PTransform):
             passages.element_type = RowTypeConstraint.from_fields(list(zip(RECEIPT, kinds, strict=True)))
         return RemovedPassages(kept, removed, passages, read["rejected"])
 
-    def _repeated(self, rows: beam.PCollection, others: beam.PCollection | None) -> Any:
+    def _contained(self, rows: beam.PCollection) -> beam.PCollection:
+        """Units that longer rows contain. A worker has the texts of all rows; one decides."""
+        items = rows | "Items" >> beam.MapTuple(lambda row, found: (row[1], found.text))
+        every = pvalue.AsList(items)
+        return (
+            rows
+            | "Find" >> beam.ParDo(_FindContained(self._settings), every)
+            | "All matches" >> beam.GroupByKey()
+            | "Decide" >> beam.ParDo(_DecideContained(self._settings), every)
+        )
+
+    def _repeated(self, rows: beam.PCollection, others: beam.PCollection | None) -> beam.PCollection:
         s = self._settings
         parts = [rows | "Units" >> beam.FlatMapTuple(_units_of_row, 1, s)]
         if others is not None:
             parts.append(others | "Units against" >> beam.FlatMapTuple(_units_of_row, 0, s))
-        found = tuple(parts) | "All" >> beam.Flatten() | FirstOfUnits(s, within=s.within or others is None)
-        return (
-            {"row": rows, "found": found}
-            | "Meet" >> beam.CoGroupByKey()
-            | "Sort out" >> beam.ParDo(_SortOut(s)).with_outputs("removed", "passages", main="kept")
-        )
+        return tuple(parts) | "All" >> beam.Flatten() | FirstOfUnits(s, within=s.within or others is None)
 
 
 def _units_of_row(
@@ -214,6 +228,55 @@ class _LookFor(beam.DoFn):
         yield from _sorted_out(read, ident, found, [self._ids[at] for at in other.tolist()], self._settings)
 
 
+class _OwnUnits(beam.DoFn):
+    """Base of the steps that search the rows for their own units. Rows are numbered in the order of ids."""
+
+    def __init__(self, settings: RemovePassagesSettings) -> None:
+        self._settings = settings
+        self._units: OwnUnits | None = None
+        self._ids: list[Any] = []
+
+    def units(self, items: list[tuple[Any, str]]) -> OwnUnits:
+        """The units of all rows, indexed once."""
+        if self._units is None:
+            ordered = sorted(items, key=lambda item: item[0])
+            self._ids = [name for name, _ in ordered]
+            self._units = OwnUnits.of([text for _, text in ordered], self._settings)
+        return self._units
+
+
+class _FindContained(_OwnUnits):
+    """A row -> matches of units of shorter rows in it."""
+
+    def process(self, row: Any, items: list[tuple[Any, str]]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """See ``beam.DoFn``."""
+        units = self.units(items)
+        (_, ident), read = row
+        number = np.array([bisect_left(self._ids, ident)], np.int64)
+        for match in units.find([read.text], number):
+            yield 0, tuple(match)
+
+
+class _DecideContained(_OwnUnits):
+    """All matches -> (row, (start, stop, containing id, start and stop there, against, score))."""
+
+    def process(
+        self, every: tuple[int, Iterable[tuple[Any, ...]]], items: list[tuple[Any, str]]
+    ) -> Iterator[Any]:
+        """See ``beam.DoFn``."""
+        units = self.units(items)
+        found, other = units.passages(Match(*match) for match in every[1])
+        for row, place in contained(found, other, self._ids):
+            yield (0, self._ids[row]), place
+
+
+def contained(found: Passages, other: IntArray, ids: Sequence[Any]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Passages as ``FirstOfUnits`` outputs them, with the number of the row."""
+    columns = (found.row, found.start, found.stop, other, found.other_start, found.other_stop, found.score)
+    for row, start, stop, page, *place, score in zip(*(of.tolist() for of in columns), strict=True):
+        yield row, (start, stop, ids[page], *place, False, score)
+
+
 class _SortOut(beam.DoFn):
     """A row and its repeated units -> the row after removal, and its passages."""
 
@@ -230,7 +293,7 @@ class _SortOut(beam.DoFn):
         units = sorted(found["found"], key=lambda unit: unit[:2])
         places = np.array([[0, *unit[:2], *unit[3:5]] for unit in units], np.int64).reshape(-1, 5)
         against = np.array([unit[5] for unit in units], dtype=bool)
-        passages = Passages.of(places, against, np.ones(len(units)))
+        passages = Passages.of(places, against, np.array([unit[6] for unit in units], np.float64))
         yield from _sorted_out(read, ident, passages, [unit[2] for unit in units], self._settings)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,6 +26,9 @@ _REACH = 8  # words, besides half the length of the item, that matched seeds may
 _SHIFT = 2.0  # bits that each word costs by which the lengths of the matched parts differ
 _EDGE = 3  # unmatched words at either end of an item for which a match is extended
 _TABLE = 22  # bits of a hash that index the table for quick rejection of words
+
+Hit = tuple[Alignment, int, float]
+"""An alignment of the words of all pages with an item, the number of the item, and the score."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,12 @@ class Finds:
 class ItemIndex:
     """An index of items. ``words`` are the words of all items, ``bits`` the information of each word.
 
-    ``repeated`` marks items with the same words as an earlier one; ``short`` marks items with too few bits.
+    ``same`` is the first item with the words of each item; ``short`` marks items with too few bits.
     """
 
     words: Words
     bits: NDArray[np.float32]
-    repeated: NDArray[np.bool_]
+    same: IntArray
     short: NDArray[np.bool_]
 
     @classmethod
@@ -67,16 +70,21 @@ class ItemIndex:
         words = words_of(texts)
         bits = word_bits(words)
         short = _totals(bits, words) < FLOOR
-        seen: set[bytes] = set()
-        repeated = np.zeros(len(words), dtype=bool)
+        seen: dict[bytes, int] = {}
+        same = np.arange(len(words))
         for number in np.flatnonzero(~short).tolist():
             key = words.names[words.offsets[number] : words.offsets[number + 1]].tobytes()
-            repeated[number] = key in seen
-            seen.add(key)
-        return cls(words, bits, repeated, short)
+            same[number] = seen.setdefault(key, number)
+        return cls(words, bits, same, short)
 
     def __len__(self) -> int:
         return len(self.words)
+
+    @property
+    def repeated(self) -> NDArray[np.bool_]:
+        """The items with the same words as an earlier one."""
+        found: NDArray[np.bool_] = self.same != np.arange(len(self))
+        return found
 
     @cached_property
     def _totals(self) -> NDArray[np.float64]:
@@ -104,30 +112,37 @@ class ItemIndex:
         ('the quick, brown  fox jumped over the lazy dog', 0.86)
         """
         pages = words_of(texts)
-        found: dict[int, list[tuple[Alignment, int, float]]] = {}
-        for page, item, low, high in self._seeds.places(pages, self.words, self.bits, self._totals):
-            for hit in self._within(pages, item, low, high, least):
-                found.setdefault(page, []).append(hit)
+        found: dict[int, list[Hit]] = {}
+        for page, hit in self.hits(pages, least):
+            found.setdefault(page, []).append(hit)
         rows = []
         for page in sorted(found):
             for place, item, score in sorted(_apart(found[page]), key=lambda hit: hit[0]):
-                first, last = place.start, place.stop - 1
                 base = int(self.words.offsets[item])
-                words = base + place.item_start, base + place.item_stop - 1
-                rows.append(
-                    (
-                        *(page, int(pages.start[first]), int(pages.stop[last]), item),
-                        *(int(self.words.start[words[0]]), int(self.words.stop[words[1]]), round(score, 6)),
-                    )
-                )
+                in_page = characters(pages, place.start, place.stop)
+                in_item = characters(self.words, base + place.item_start, base + place.item_stop)
+                rows.append((page, *in_page, item, *in_item, round(score, 6)))
         places = np.array([row[:6] for row in rows], np.int64).reshape(-1, 6).T
         page, start, stop, item, item_start, item_stop = places
         scores = np.array([row[6] for row in rows], np.float64)
         return Finds(page, start, stop, item, item_start, item_stop, scores)
 
-    def _within(
-        self, pages: Words, item: int, low: int, high: int, least: float
-    ) -> Iterator[tuple[Alignment, int, float]]:
+    def hits(
+        self, pages: Words, least: float, wanted: Callable[[int, int], bool] | None = None
+    ) -> Iterator[tuple[int, Hit]]:
+        """Every match of an item in a page, with the page. Matches may overlap.
+
+        Args:
+            pages: the words of the pages.
+            least: the lowest score of a match.
+            wanted: whether to search a page for an item, the first of equal ones. None: always.
+        """
+        for page, item, low, high in self._seeds.places(pages, self.words, self.bits, self._totals):
+            if wanted is None or wanted(page, item):
+                for hit in self._within(pages, item, low, high, least):
+                    yield page, hit
+
+    def _within(self, pages: Words, item: int, low: int, high: int, least: float) -> Iterator[Hit]:
         """Matches of an item in words ``low`` to ``high`` of all pages, then before and after each match."""
         start, stop = self.words.offsets[item : item + 2].tolist()
         total = float(self._totals[item])
@@ -255,9 +270,14 @@ def _pairs(words: Words) -> tuple[NDArray[np.uint64], IntArray, IntArray]:
     return np.concatenate(names), np.concatenate(ones), np.concatenate(twos)
 
 
-def _apart(hits: list[tuple[Alignment, int, float]]) -> list[tuple[Alignment, int, float]]:
+def characters(words: Words, first: int, stop: int) -> tuple[int, int]:
+    """The characters, in their text, of some consecutive words of one text."""
+    return int(words.start[first]), int(words.stop[stop - 1])
+
+
+def _apart(hits: list[Hit]) -> list[Hit]:
     """Of overlapping matches, keep the one with the highest score; among equals the first item."""
-    kept: list[tuple[Alignment, int, float]] = []
+    kept: list[Hit] = []
     for hit in sorted(hits, key=lambda hit: (-hit[0].score, hit[1], hit[0])):
         place = hit[0]
         if all(

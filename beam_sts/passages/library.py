@@ -61,7 +61,8 @@ def remove_passages(
         data: texts or a table, as for ``deduplicate``.
         text: the column of texts (default: ``text``).
         id: the column of distinct ids, integers or texts (default: row numbers from 0).
-        against: texts or a table. With ``contains``, these texts are searched for.
+        against: texts or a table. With ``contains``, these texts are searched for; without it, each text is
+            searched for in the longer texts of ``data``, and removed if one contains it.
         against_text: its column of texts (default: as ``text``).
         against_id: its column of ids (default: as ``id``).
         **settings: as below.
@@ -77,7 +78,6 @@ def remove_passages(
     ['See you soon.\nSent from my old grey phone.', 'No.\n ']
     """
     chosen = made(RemovePassagesSettings, "remove_passages", settings)
-    chosen.check_inputs(str, against=against is not None)
     frame = frame_of(data)
     columns = Columns(text_name(frame, text), id)
     if chosen.removes == "passage" and columns.text not in frame.names:
@@ -99,6 +99,8 @@ def remove_passages(
     lookup: Contained | Repeated
     if chosen.contains and other is not None:
         lookup = Contained.read(other, chosen)
+    elif chosen.contains:
+        lookup = Repeated.read_contained(source, chosen)
     else:
         lookup = Repeated.read(source, other, chosen, within=chosen.within)
     kept, removed, rejected, found_in = [], [], [], []

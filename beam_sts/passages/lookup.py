@@ -17,6 +17,7 @@ from beam_sts.io.slices import Slice
 from beam_sts.passages.find import Items, Passages, repeated, slice_units
 from beam_sts.passages.settings import PassageSettings
 from beam_sts.passages.units import Units, occurrences
+from beam_sts.passages.within import Match, OwnUnits
 from beam_sts.passages.write import identity
 
 Seen = Callable[[int, str], None]
@@ -75,7 +76,7 @@ class Contained:
 
 @dataclass(frozen=True)
 class Repeated:
-    """The repeated units of an input. Takes about 50 bytes of memory per unit, plus the ids.
+    """The repeated or contained units of an input. Takes about 50 bytes of memory per unit, plus the ids.
 
     ``first`` and ``count`` give the good rows of each slice, by its index. ``ids`` has the ids of the good
     rows of the input, and those of the other input.
@@ -120,6 +121,28 @@ class Repeated:
         kinds = source.id_type, source.id_type if other is None else other.id_type
         joined = _joined(ids[0], kinds[0]), _joined(ids[1], kinds[1])
         return cls(found, of_row, first, count, joined, sum(map(len, parts)))
+
+    @classmethod
+    def read_contained(
+        cls, source: Readable, settings: PassageSettings, seen: Seen | None = None
+    ) -> Repeated:
+        """Read the input twice, and find the units that longer rows contain. All words are in memory."""
+        first, count, texts, ids = dict[int, int](), dict[int, int](), list[str](), []
+        for rows in source.read():
+            first[rows.data.slice.index], count[rows.data.slice.index] = len(texts), len(rows.good)
+            texts += rows.texts.to_pylist()
+            ids.append(rows.ids)
+        units = OwnUnits.of(texts, settings)
+        del texts
+        matches: list[Match] = []
+        for rows in source.read():
+            numbers = first[rows.data.slice.index] + np.arange(len(rows.good))
+            matches += units.find(rows.texts.to_pylist(), numbers)
+            if seen:
+                seen(rows.data.slice.rows, rows.data.slice.path)
+        found, other = units.passages(matches)
+        kind = source.id_type
+        return cls(found, other, first, count, (_joined(ids, kind), _joined([], kind)), len(units.items.row))
 
     def of(self, rows: SliceRows) -> tuple[Passages, pa.Array]:
         """The repeated units of the rows of a slice."""

@@ -22,7 +22,7 @@ class PassageSettings(Settings):
     contains: bool = setting(
         False,
         "with --against: search for the rows of that input inside the rows of this one, at any position "
-        "(decontamination)",
+        "(decontamination); without it: remove rows that longer rows contain",
         flag,
     )
     unit: str = setting(
@@ -63,17 +63,6 @@ class PassageSettings(Settings):
         """Refuse ``remove`` without a search for passages."""
         if self.remove and not self.wanted:
             raise UserError(f"{said('remove')} {self.remove}: needs {said('contains')} or {said('unit')}.")
-
-    def check_inputs(self, said: Callable[[str], str], *, against: bool) -> None:
-        """Check that the settings and the inputs match.
-
-        Raises:
-            UserError: another input is missing. The message names the setting.
-        """
-        if self.contains and not against:
-            raise UserError(
-                f"{said('contains')}: needs {said('against')}, the input whose rows are searched for."
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

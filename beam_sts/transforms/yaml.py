@@ -12,6 +12,7 @@ from beam_sts.checks import check_names, name, optional
 from beam_sts.dedup.beam import DeduplicateTexts as _DeduplicateTexts
 from beam_sts.dedup.settings import BeamDedupSettings
 from beam_sts.errors import UserError
+from beam_sts.mining.beam import CORPUS, QUERIES
 from beam_sts.mining.beam import MinePairs as _MinePairs
 from beam_sts.mining.settings import MinePairsSettings
 from beam_sts.pairs.beam import REASON_COLUMN
@@ -99,8 +100,13 @@ class RemovePassages(beam.PTransform):
 class MinePairs(beam.PTransform):
     """Mines scored training pairs: rows of ``sentence1``, ``sentence2``, score, ``origin`` and ``split``.
 
+    The input is one collection of texts, or two by name: ``queries`` and the ``corpus`` that their partners
+    are in, which may be left out if queries have positives.
+
     Args:
-        text: text field.
+        text: text field, of the corpus if there are queries.
+        anchor_column_name: field of the queries (default: anchor).
+        positive_column_name: field of the queries with the positive of each.
         document: field of document ids, integers or texts; texts that follow each other in a document are
             paired.
         place: field of the text's position in its document, a number.
@@ -113,6 +119,8 @@ class MinePairs(beam.PTransform):
         text: str = "text",
         document: str | None = None,
         place: str | None = None,
+        anchor_column_name: str | None = None,
+        positive_column_name: str | None = None,
         error_handling: dict[str, Any] | None = None,
         **settings: Any,
     ) -> None:
@@ -127,14 +135,20 @@ class MinePairs(beam.PTransform):
         optional(name)("place", place)
         if place is not None and document is None:
             raise UserError(f"place {place!r}: needs document.")
+        optional(name)("anchor_column_name", anchor_column_name)
+        optional(name)("positive_column_name", positive_column_name)
         self._fields = {"text": text, "document": document, "place": place}
+        self._of_queries = {
+            "anchor_column_name": anchor_column_name,
+            "positive_column_name": positive_column_name,
+        }
         self._mine = _MinePairs(**settings)
         self._score_column = settings.get("score_column", "score")
 
-    def expand(self, rows: beam.PCollection) -> Any:
+    def expand(self, rows: Any) -> Any:
         """Build the steps. Outputs mined pairs, and with ``error_handling`` the texts that cannot be used."""
-        check_schema_fields(rows.element_type, self._fields.items())
-        mined = rows | "Texts" >> beam.Map(_placed, **self._fields) | self._mine
+        texts: Any = self._asked(rows) if isinstance(rows, dict) else self._texts(rows)
+        mined = texts | self._mine
         if self._errors is None:
             _ = mined.rejected | "Fail" >> beam.Map(_fail)
         kinds = [("sentence1", str), ("sentence2", str), (self._score_column, float)]
@@ -145,6 +159,42 @@ class MinePairs(beam.PTransform):
         bad = RowTypeConstraint.from_fields([("text", typehints.Optional[str]), (REASON_COLUMN, str)])
         texts = mined.rejected | "Errors" >> beam.Map(_rejected_text).with_output_types(bad)
         return {"pairs": pairs, self._errors: texts}
+
+    def _texts(self, rows: beam.PCollection) -> beam.PCollection:
+        given = [name for name, field in self._of_queries.items() if field is not None]
+        if given:
+            raise UserError(f"{given[0]}: needs the inputs queries and corpus.")
+        check_schema_fields(rows.element_type, self._fields.items())
+        return rows | "Texts" >> beam.Map(_placed, **self._fields)
+
+    def _asked(self, rows: dict[str, beam.PCollection]) -> dict[str, beam.PCollection]:
+        """The texts of the queries, with their positives, and of the corpus."""
+        check_names("MinePairs", rows, (QUERIES, CORPUS))
+        if self._fields["document"] is not None:
+            raise UserError(
+                "document: cannot be combined with queries, whose partners are whole rows of the corpus."
+            )
+        asked, positive = (
+            self._of_queries["anchor_column_name"] or "anchor",
+            self._of_queries["positive_column_name"],
+        )
+        if CORPUS not in rows and positive is None:
+            raise UserError("queries: needs corpus, or positive_column_name if the positives are the corpus.")
+        found = dict(rows)
+        if QUERIES in rows:
+            fields = [("anchor_column_name", asked), ("positive_column_name", positive)]
+            check_schema_fields(rows[QUERIES].element_type, fields)
+            found[QUERIES] = rows[QUERIES] | "Queries" >> beam.Map(_query, asked, positive)
+        if CORPUS in rows:
+            text = self._fields["text"]
+            check_schema_fields(rows[CORPUS].element_type, [("text", text)])
+            found[CORPUS] = rows[CORPUS] | "Texts" >> beam.Map(_placed, text, None, None)
+        return found
+
+
+def _query(row: Any, query: str, positive: str | None) -> Any:
+    fields = row._asdict()
+    return fields[query] if positive is None else (fields[query], fields[positive])
 
 
 def _placed(row: Any, text: str, document: str | None, place: str | None) -> Any:
@@ -158,8 +208,9 @@ def _rejected_text(rejected: Rejected) -> beam.Row:
     element = rejected.element
     if isinstance(element, dict):  # a pair that cannot be scored
         element = element["sentence1"]
-    text = element[2] if isinstance(element, tuple) else element
-    return beam.Row(text=text if isinstance(text, str) else None, **{REASON_COLUMN: rejected.reason})
+    if isinstance(element, tuple):  # (document, place, text) or (query, positive)
+        element = element[2 if len(element) == 3 else 0]
+    return beam.Row(text=element if isinstance(element, str) else None, **{REASON_COLUMN: rejected.reason})
 
 
 def _error_output(error_handling: Any) -> str | None:

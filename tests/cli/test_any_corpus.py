@@ -330,8 +330,11 @@ def test_rows_wanted_by_the_command(tmp_path, tiny, capsys):
     assert dedup.main([*again, "--keep_rows", "60%"]) == 0
     assert read(tmp_path / "more", "kept").equals(read(tmp_path / "out", "kept"))
     assert dedup.main([*options, "--output", str(tmp_path / "no"), "--keep_rows", "1.5"]) == 2
-    options += ["--output", str(tmp_path / "no")]
-    assert dedup.main([*options, "--keep_rows=2", "--runner=FnApiRunner"]) == 2
-    told = capsys.readouterr().err
-    assert "--keep_rows 1.5: must be a whole number of rows" in told
-    assert "--keep_rows: needs all pairs at once" in told
+    assert "--keep_rows 1.5: must be a whole number of rows" in capsys.readouterr().err
+    beam = ["--output", str(tmp_path / "beam"), "--keep_rows", "60%", "--runner=FnApiRunner"]
+    assert dedup.main([*options, *beam]) == 0
+    again = json.loads((tmp_path / "beam" / "summary.json").read_text())
+    for name in ("kept", "removed", "clusters"):
+        assert read(tmp_path / "beam", name).equals(read(tmp_path / "out", name))
+    same = ("threshold", "pairs_accepted", "pairs_guard", "thresholds", "cluster_sizes", "largest_clusters")
+    assert {name: again[name] for name in same} == {name: summary[name] for name in same}

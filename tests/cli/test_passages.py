@@ -15,10 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_sts.cli import dedup
+from tests import engines
 from tests.passages.test_index import page_with, sentence
 
 ROOT = Path(__file__).parents[2]
 RUNNERS = pytest.mark.parametrize("runner", [(), ("--runner", "FnApiRunner")], ids=["one machine", "Beam"])
+FOOTERS = [f"p{number:02}" for number in range(0, 40, 5)]
 FOOTER = "Click here to subscribe to our weekly letter."
 
 
@@ -87,6 +89,25 @@ def test_test_items_are_found_in_pages_and_their_rows_removed(corpus, tmp_path, 
 
 
 @RUNNERS
+def test_rows_inside_longer_rows_go(corpus, tmp_path, runner):
+    run(corpus, tmp_path / "out", "--contains", *runner)
+    texts = texts_of(corpus)
+    passages = read(tmp_path / "out", "passages")
+    assert [row["id"] for row in read(tmp_path / "out", "removed")] == [row["id"] for row in passages]
+    # p06 is quoted in p07; p09 is the footer of the longest page that has it.
+    found = {row["id"]: row["survivor"] for row in passages}
+    assert found == {"p06": "p07", "p09": max(FOOTERS, key=lambda name: (len(texts[name]), name < "p99"))}
+    for row in passages:
+        assert texts[row["id"]][row["start"] : row["end"]] == row["passage"]
+        there = texts[row["survivor"]][row["survivor_start"] : row["survivor_end"]]
+        assert there.casefold() == row["passage"].casefold()
+        assert (row["rule"], row["source"], row["survivor_in"]) == ("contains", "document", "input")
+    run(corpus, tmp_path / "only", "--contains", "--remove", "nothing", *runner)
+    assert read(tmp_path / "only", "passages") == passages
+    assert read(tmp_path / "only", "removed") == []
+
+
+@RUNNERS
 def test_passages_alone_are_cut_out_or_nothing_is_removed(corpus, tmp_path, runner):
     more = ["--contains", "--against", str(corpus / "test.pq"), "--against_text", "question", *runner]
     run(corpus, tmp_path / "cut", *more, "--remove", "passage")
@@ -137,6 +158,8 @@ def test_lines_of_another_input_go(corpus, tmp_path, runner):
         ("--unit", "sentence", "--remove", "row", "--repeats", "3"),
         ("--unit", "line", "--against", "test.pq", "--against_text", "question", "--within"),
         ("--contains", "--against", "test.pq", "--against_text", "question", "--unit", "line"),
+        ("--contains",),
+        ("--contains", "--unit", "line", "--remove", "passage"),
     ],
 )
 def test_both_drivers_write_the_same_bytes(corpus, tmp_path, more):
@@ -152,12 +175,12 @@ def test_both_drivers_write_the_same_bytes(corpus, tmp_path, more):
 
 
 @pytest.mark.slow
-def test_prism_gives_the_same_rows(corpus, tmp_path):
-    more = ["--unit", "line"]
+@pytest.mark.parametrize("more", [("--unit", "line"), ("--contains",)])
+def test_prism_gives_the_same_rows(corpus, tmp_path, more):
+    prism = engines.go_program(engines.PRISM)  # skips, with the reason, where it cannot be built
     run(corpus, tmp_path / "one", *more)
-    status = run(corpus, tmp_path / "two", *more, "--runner", "PrismRunner")
-    if status == 2:
-        pytest.skip("Prism is not here")
+    places = [f"--prism_location={prism}", "--environment_type=LOOPBACK"]
+    run(corpus, tmp_path / "two", *more, "--runner=PrismRunner", *places)
     assert read(tmp_path / "one", "passages") == read(tmp_path / "two", "passages")
     assert read(tmp_path / "one", "kept") == read(tmp_path / "two", "kept")
 
@@ -218,7 +241,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(corpus, tmp_path, m
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--contains",), "--contains: needs --against"),
+        (("--contains", "--within"), "--within: needs --unit and --against"),
         (("--remove", "row"), "--remove row: needs --contains or --unit"),
         (("--unit", "word"), "--unit 'word': is not one of document, paragraph"),
         (("--unit", "line", "--from_pairs", "x"), "--from_pairs: is about pairs of whole rows"),

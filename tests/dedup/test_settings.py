@@ -26,6 +26,7 @@ RIGHT = {
     "token_budget": 4096,
     "macro_batch": 512,
     "threshold": 0.8,
+    "keep_rows": 0.6,
     "keep": "first",
     "linkage": "average",
     "guard": "numbers",

@@ -3,11 +3,12 @@
 import json
 import shutil
 
+import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from beam_sts import UserError, mine
+from beam_sts import MinePairs, UserError, mine
 from beam_sts.candidates import beam_nearest as nearest
 from beam_sts.cli.mine import main
 from beam_sts.mining import shards
@@ -166,6 +167,94 @@ def test_plain_texts_and_a_column_of_vectors():
     few = {"neighbours": 1, "lexical": 0, "random": 0, "embedding": "v", "test_share": 0}
     pairs = mine(queries=queries, corpus=corpus, threads=1, **few).pairs.to_pylist()
     assert {(row["sentence1"], row["sentence2"]) for row in pairs} == {("a", "east"), ("b", "north")}
+
+
+PAIR = ("sentence1", "sentence2", "origin", "split")
+YAML = """
+pipeline:
+  transforms:
+    - {{type: ReadFromParquet, name: Queries, config: {{path: "{queries}"}}}}
+    - {{type: ReadFromParquet, name: Corpus, config: {{path: "{corpus}"}}}}
+    - type: MinePairs
+      input: {{queries: Queries, corpus: Corpus}}
+      config:
+        {{text: body, anchor_column_name: question, positive_column_name: {positive}, neighbours: 6,
+         lexical: 2, random: 3, test_share: 0.3, seed: 3, threads: 1, error_handling: {{output: rejected}}}}
+    - {{type: WriteToParquet, name: P, input: MinePairs.pairs, config: {{path: "{out}/pairs"}}}}
+    - {{type: WriteToParquet, name: R, input: MinePairs.rejected, config: {{path: "{out}/rejected"}}}}
+providers:
+  - {{type: python, config: {{}}, transforms: {{MinePairs: beam_sts.transforms.yaml.MinePairs}}}}
+"""
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_command_call_transform_and_yaml_give_the_same_pairs(inputs, tmp_path, given):
+    """Of texts with one normal form the files have the first, elements without an order the smallest."""
+    corpus = [text for text in CORPUS if text != CORPUS[25]]
+    pq.write_table(pa.table({"body": corpus}), tmp_path / "c.parquet")
+    more = {} if given else {"positive_column_name": None}
+    settings = {name: value for name, value in (SMALL | GIVEN | more).items() if value is not None}
+    del settings["absolute_margin"]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "q.parquet").write_bytes((inputs / "q.parquet").read_bytes())
+    (folder / "c.parquet").write_bytes((tmp_path / "c.parquet").read_bytes())
+    assert run(folder, tmp_path / "out", settings) == 0
+    scored, raw = rows(tmp_path / "out", "pair-score"), rows(tmp_path / "out", "raw")
+    splits = ["train"] * pq.read_table(tmp_path / "out/raw/train").num_rows
+    splits += ["test"] * (len(raw) - len(splits))
+    parts = zip(scored, raw, splits, strict=True)
+    every = ({**one, "origin": two["origin"], "split": split} for one, two, split in parts)
+    command = sorted(every, key=by_pair)
+    tables = pq.read_table(folder / "q.parquet"), pq.read_table(folder / "c.parquet")
+    call = mine(queries=tables[0], corpus=tables[1], text="body", **settings).pairs.to_pylist()
+    assert sorted(call, key=by_pair) == command
+    asked = list(zip(QUERIES, ANSWERS, strict=True)) if given else QUERIES
+    names = {name: value for name, value in settings.items() if not name.endswith("column_name")}
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        found = {
+            "queries": pipeline | "Queries" >> beam.Create(asked),
+            "corpus": pipeline | "Corpus" >> beam.Create(corpus),
+        } | MinePairs(**names)
+        for name, elements in found._asdict().items():
+            lines = elements | f"Line {name}" >> beam.Map(lambda one: json.dumps(one))
+            _ = lines | f"Write {name}" >> beam.io.WriteToText(str(tmp_path / name), shard_name_template="")
+    transform = [json.loads(line) for line in (tmp_path / "pairs").open()]
+    assert_same(transform, command)
+    reasons = sorted(json.loads(line)[1] for line in (tmp_path / "rejected").open())
+    assert reasons == ["empty text"] * (1 + given) + ["null", "null"]
+    pytest.importorskip("jsonschema", reason="needs the extra 'yaml'")
+    from apache_beam.yaml import main as yaml_main
+
+    places = {"queries": folder / "q.parquet", "corpus": folder / "c.parquet", "out": tmp_path / "yaml"}
+    text = YAML.format(positive="answer" if given else "null", **places)
+    yaml_main.run(["--yaml_pipeline", text, "--runner=FnApiRunner"])
+    shards = sorted((tmp_path / "yaml").glob("pairs*"))
+    assert_same([row for shard in shards for row in pq.read_table(shard).to_pylist()], command)
+    bad = [row for shard in (tmp_path / "yaml").glob("rejected*") for row in pq.read_table(shard).to_pylist()]
+    assert len(bad) == len(reasons)
+
+
+def by_pair(row):
+    return [row[name] for name in PAIR]
+
+
+def assert_same(found, command):
+    found = sorted(found, key=by_pair)
+    assert list(map(by_pair, found)) == list(map(by_pair, command))
+    assert [row["score"] for row in found] == pytest.approx(
+        [row["score"] for row in command], abs=6e-6
+    )  # files have 5 digits
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(("corpus",), "none of the inputs is named 'queries'"), (("queries", "texts"), "'texts'")],
+)
+def test_inputs_of_the_transform_are_checked(names, message):
+    pipeline = beam.Pipeline("FnApiRunner")
+    with pytest.raises(UserError, match=message):
+        _ = {name: pipeline | name >> beam.Create(["a"]) for name in names} | MinePairs()
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ DEDUP = {
     "text": (None, NAME),
     "output_prefix": ("--output_prefix", NAME),
     "threshold": ("--threshold", SHARE),
+    "keep_rows": ("--keep_rows", (("0", "1.5", "-3", "many", "nan"), (0, 1.5, -3, "many", True))),
     "keep": ("--keep", (("highest:", "highest: ", "longst", "highest", ""), (None, 1, ("first",)))),
     "candidates": (
         "--candidates",

@@ -65,6 +65,64 @@ def test_without_another_input_lines_are_compared_among_themselves():
         )
 
 
+@pytest.mark.parametrize("settings", [{}, {"unit": "line", "remove": "passage"}, {"remove": "nothing"}])
+def test_rows_in_longer_rows_are_the_same_in_elements_and_tables(settings):
+    rows, items = made()
+    rows += [{**one, "id": f"r{number}"} for number, one in enumerate(items)]
+    rows += [{"id": "again", "text": items[0]["text"].upper()}, {"id": "line", "text": LINE}]
+    in_memory = remove_passages(
+        pa.Table.from_pylist(sorted(rows, key=lambda one: one["id"])), id="id", contains=True, **settings
+    )
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        done = pipeline | beam.Create(rows) | RemovePassages(contains=True, **settings)
+        for name in ("kept", "removed", "passages"):
+            found = getattr(done, name) | f"Dicts of {name}" >> beam.Map(
+                lambda one: one if isinstance(one, dict) else one._asdict()
+            )
+            assert_that(found, equal_to(getattr(in_memory, name).to_pylist()), f"Check {name}")
+    assert len(in_memory.passages) >= 4
+
+
+def test_no_copy_is_lost_with_the_other():
+    """A text in a longer one, which is in the longest: both go in favour of what stays."""
+    rng = random.Random(3)
+    short = sentence(rng, 15)
+    longer = f"{sentence(rng, 10)} {short} {sentence(rng, 10)}"
+    longest = f"{sentence(rng, 20)} {longer}"
+    found = remove_passages([short, longer, longest], contains=True)
+    assert found.kept == [longest]
+    assert [(one["id"], one["survivor"]) for one in found.passages] == [(0, 2), (1, 2)]
+
+
+@pytest.mark.parametrize("unit", ["document", "sentence"])
+@pytest.mark.parametrize("remove", ["row", "passage"])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_contains_a_passage_stays(unit, remove, seed):
+    rng = random.Random(seed)
+    few = [f"{sentence(rng, 12).capitalize()}." for _ in range(6)]
+    texts = [" ".join(rng.choice(few) for _ in range(rng.randint(1, 6))) for _ in range(40)]
+    found = remove_passages(texts, contains=True, unit=unit, remove=remove)
+    cut = {}
+    for one in found.passages:
+        cut.setdefault(one["id"], []).append((one["start"], one["end"]))
+    assert len(cut) > 20
+    for one in found.passages:
+        spans = cut.get(one["survivor"], [])
+        if remove == "row":
+            assert not spans
+        assert all(one["survivor_end"] <= start or stop <= one["survivor_start"] for start, stop in spans)
+        there = texts[one["survivor"]][one["survivor_start"] : one["survivor_end"]]
+        assert there == one["passage"] or (unit == "document" and one["score"] < 1)
+
+
+def test_equal_texts_leave_one():
+    rng = random.Random(5)
+    text = sentence(rng, 12)
+    found = remove_passages([text, text.upper(), f"{text} ", sentence(rng, 12)], contains=True)
+    assert len(found.kept) == 2
+    assert len({one["survivor"] for one in found.passages}) == 1
+
+
 def test_nothing_in_nothing_out():
     found = remove_passages([], unit="sentence")
     assert (found.kept, found.removed, found.passages, found.rejected) == ([], [], [], [])
@@ -76,7 +134,6 @@ def test_nothing_in_nothing_out():
     ("settings", "message"),
     [
         ({}, "give contains or a unit"),
-        ({"contains": True}, "contains: needs against"),
         ({"unit": "line", "repeats": 1}, "repeats 1: must be at least 2"),
         ({"unit": "line", "remove": "all"}, "remove 'all': is not one of row, passage, nothing"),
         ({"units": "line"}, "remove_passages has no 'units'; did you mean 'unit'?"),

@@ -53,9 +53,19 @@ def test_pairs_are_mined(tmp_path, monkeypatch):
     assert rejected == {"text": " ", "reject_reason": "empty text"}
 
 
+def test_queries_are_mined(tmp_path, monkeypatch):
+    found = run("mine_queries.yaml", tmp_path, monkeypatch)
+    pairs = found["pairs"].to_pylist()
+    given = {row["sentence1"]: row["sentence2"] for row in pairs if row["origin"].startswith("given")}
+    assert given["How much sun do tomatoes need?"] == "Tomatoes need six hours of sun a day."
+    assert {row["sentence1"] for row in pairs} == set(given)
+    assert len(pairs) > len(given) == 2
+    assert found["not-used"].to_pylist() == [{"text": " ", "reject_reason": "empty text"}]
+
+
 def test_the_provider_file_names_what_the_examples_use():
     (provider,) = yaml.safe_load(PROVIDERS.read_text())
-    for name in ("score.yaml", "dedup.yaml", "mine.yaml"):
+    for name in ("score.yaml", "dedup.yaml", "mine.yaml", "mine_queries.yaml"):
         (used,) = yaml.safe_load((ROOT / "examples" / name).read_text())["providers"]
         assert used["transforms"].items() <= provider["transforms"].items()
 

@@ -1,0 +1,122 @@
+"""A required number of rows that stay, in Beam: counts at several thresholds, then decisions at one of them.
+
+The search is that of ``beam_sts.dedup.wanted``. Each of its rounds is one small sum over all clusters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+
+from beam_sts.dedup.beam_decide import decisions, ranks_of_nodes
+from beam_sts.dedup.beam_part import ClusterPart, InParts
+from beam_sts.dedup.beam_report import Part
+from beam_sts.dedup.beam_texts import TextInfo
+from beam_sts.dedup.beam_verify import Judged, look_at_nodes
+from beam_sts.dedup.decide import decide
+from beam_sts.dedup.representatives import BOTH
+from beam_sts.dedup.rule import Policy, texts_removed
+from beam_sts.dedup.settings import BeamDedupSettings
+from beam_sts.dedup.show import examples
+from beam_sts.dedup.wanted import ROUNDS, Search, most_removed
+
+
+class FindThreshold(beam.PTransform):
+    """A dict of ``clusters`` and ``nodes`` -> the threshold that keeps the required rows, as one element.
+
+    Args:
+        policy: the policy of the run, at the lowest threshold.
+        wanted: the required number of rows, or a fraction of those that were compared.
+    """
+
+    def __init__(self, policy: Policy, wanted: float) -> None:
+        super().__init__()
+        self._policy, self._wanted = policy, wanted
+
+    def expand(self, found: dict[str, beam.PCollection]) -> beam.PCollection:
+        """Build the rounds of the search."""
+        most = (
+            found["nodes"]
+            | "Own" >> beam.FlatMapTuple(_own_rows)
+            | "Add" >> beam.CombineGlobally(_add)
+            | "Most removed" >> beam.Map(_most_removed, self._wanted)
+        )
+        searches = found["nodes"].pipeline | "Search" >> beam.Create(
+            [Search.over(self._policy.threshold)], reshuffle=False
+        )
+        for number in range(1, ROUNDS + 1):
+            counts = (
+                found["clusters"]
+                | f"Count {number}"
+                >> beam.ParDo(_CountRemoved(self._policy), beam.pvalue.AsSingleton(searches))
+                | f"Add {number}" >> beam.CombineGlobally(_add)
+            )
+            searches = searches | f"Narrow {number}" >> beam.Map(
+                _narrowed, beam.pvalue.AsSingleton(counts), beam.pvalue.AsSingleton(most)
+            )
+        return searches | "Threshold" >> beam.Map(lambda search: search.found)
+
+
+def _own_rows(node: Any, info: TextInfo) -> Iterator[list[int]]:
+    if node[0] == 0:
+        yield [info.rows, 1]
+
+
+def _add(several: Iterable[list[int]]) -> list[int]:
+    total: list[int] = []
+    for counts in several:
+        total = [one + other for one, other in zip(total or [0] * len(counts), counts, strict=True)]
+    return total
+
+
+def _most_removed(found: list[int], wanted: float) -> int:
+    return most_removed(wanted, *(found or [0, 0]))
+
+
+def _narrowed(search: Search, removed: list[int], most: int) -> Search:
+    return search.narrowed(lambda number: not removed or removed[number] <= most)
+
+
+class _CountRemoved(InParts):
+    """Clusters and the search -> the number of removed texts at each threshold that the search asks for."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__(texts=False)
+        self._policy = policy
+
+    def of_part(self, part: ClusterPart, search: Search) -> Iterator[list[int]]:
+        if asked := Search(*search).asked:
+            members, _, edges = part.sorted()
+            rule = self._policy.rule(*ranks_of_nodes(members), edges.proposed)
+            yield [texts_removed(rule, edges.pairs, threshold) for threshold in asked]
+
+
+class DecideAgain(InParts):
+    """Clusters with all scored pairs, and the threshold -> what ``DecideClusters`` outputs, without scoring.
+
+    Args:
+        settings: the settings of the run.
+    """
+
+    def __init__(self, settings: BeamDedupSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def of_part(self, part: ClusterPart, threshold: float) -> Iterator[Any]:
+        """Decide about a part."""
+        members, texts, edges = part.sorted()
+        policy = replace(self._settings.policy, threshold=threshold)
+        made = decide(policy, *ranks_of_nodes(members), edges)
+        look = look_at_nodes(members, texts.of)
+        shown = examples(made, made.edges, threshold, self._settings.report_examples, look)
+        yield from decisions(made, members, self._settings.shown_cuts(threshold), look, shown)
+
+
+def accepted_part(pair: Judged, threshold: float) -> Iterator[Part]:
+    """Count a pair at the found threshold."""
+    if pair.score >= np.float32(threshold) and pair.bars != BOTH:
+        yield Part.of({"pairs_accepted_at": 1})
