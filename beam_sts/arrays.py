@@ -24,6 +24,15 @@ def inverse(order: IntArray) -> IntArray:
     return place
 
 
+def sort_rank(keys: Sequence[Any]) -> IntArray:
+    """The rank of each of n Python values in ascending order; equal values rank in the order given.
+
+    >>> sort_rank(["b", "c", "a"]).tolist()
+    [1, 2, 0]
+    """
+    return inverse(np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64))
+
+
 def group_starts(keys: IntArray) -> IntArray:
     """The index at which each group of equal keys starts. Keys are not negative; equal keys are adjacent.
 
@@ -41,6 +50,44 @@ def rank_in_group(keys: IntArray) -> IntArray:
     """
     found: IntArray = np.arange(len(keys)) - np.searchsorted(keys, keys)
     return found
+
+
+def group_rows(
+    columns: Sequence[NDArray[Any]],
+    rank: IntArray | None = None,
+    alone: NDArray[np.bool_] | None = None,
+) -> tuple[IntArray, IntArray]:
+    """Group rows with equal values. Groups are numbered in the order of their values.
+
+    Args:
+        columns: the values, each of shape (n,).
+        rank: distinct numbers that order the rows of a group, shape (n,). None: the order of the rows.
+        alone: rows that are a group each, shape (n,); all rows with equal values, or none of them.
+
+    Returns:
+        The group of each row, shape (n,), and the first row of each group, shape (groups,).
+
+    >>> groups, first = group_rows([np.array([7, 5, 7, 5])], rank=np.array([3, 2, 1, 0]))
+    >>> groups.tolist(), first.tolist()
+    ([1, 0, 1, 0], [3, 2])
+    """
+    order = np.lexsort((*(() if rank is None else (rank,)), *columns[::-1]))
+    opens = np.zeros(len(order), bool) if alone is None else alone[order]
+    opens[:1] = True
+    for column in columns:
+        ordered = column[order]
+        opens[1:] |= ordered[1:] != ordered[:-1]
+    return (np.cumsum(opens) - 1)[inverse(order)], order[opens]
+
+
+def best_of_groups(groups: IntArray, rank: IntArray) -> IntArray:
+    """The row with the lowest rank in each group; groups are numbered from 0 and none is empty.
+
+    >>> best_of_groups(np.array([1, 0, 1]), np.array([5, 2, 3])).tolist()
+    [1, 2]
+    """
+    order = np.lexsort((rank, groups))
+    return order[group_starts(groups[order])]
 
 
 def pair_codes(a: IntArray, b: IntArray) -> IntArray:

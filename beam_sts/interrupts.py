@@ -49,10 +49,10 @@ def install() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    atexit.register(_settle)  # registered first, so it runs last
+    atexit.register(_finish)  # registered first, so it runs last
 
 
-def _settle() -> None:
+def _finish() -> None:
     """Ignore Ctrl-C at exit, where Python would restore the default, since nothing is left to interrupt."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

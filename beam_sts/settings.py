@@ -105,20 +105,20 @@ class Settings:
     def __post_init__(self) -> None:
         self.check(str)
 
-    def check(self, said: Callable[[str], str]) -> None:
+    def check(self, label: Callable[[str], str]) -> None:
         """Check each value, then the combination of values.
 
         Args:
-            said: maps the name of a field to the name that messages show.
+            label: maps the name of a field to the name that messages show.
 
         Raises:
             UserError: a value is wrong. The first such value is reported.
         """
         for name, found in settings_of(type(self)):
-            found.rule(said(name), getattr(self, name))
-        self.check_together(said)
+            found.rule(label(name), getattr(self, name))
+        self.check_together(label)
 
-    def check_together(self, said: Callable[[str], str]) -> None:
+    def check_together(self, label: Callable[[str], str]) -> None:
         """Check the combination of values. Subclasses override this."""
 
 

@@ -42,9 +42,9 @@ def assert_similar(
     __tracebackhide__ = True  # so that pytest shows the line of the test
     texts, references = _lists(actual, expected)
     pairs = [(row, reference) for row, several in enumerate(references) for reference in several]
-    said = [_encodable(texts[row]) for row, _ in pairs]
-    meant = [_encodable(reference) for _, reference in pairs]
-    scores = answer_scores(said, meant, scorer or default_scorer(), rule)
+    answers = [_encodable(texts[row]) for row, _ in pairs]
+    wanted = [_encodable(reference) for _, reference in pairs]
+    scores = answer_scores(answers, wanted, scorer or default_scorer(), rule)
     best: dict[int, tuple[float, str]] = {}
     for (row, reference), score in zip(pairs, scores.tolist(), strict=True):
         if row not in best or not score <= best[row][0]:

@@ -23,7 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from beam_sts.cli.label import Wish, judged_pairs, labels_of, population_of, read_sheet, write_sheet
+from beam_sts.cli.label import LabelTarget
+from beam_sts.cli.label_sheet import judged_pairs, labels_of, population_of, read_sheet, write_sheet
 from beam_sts.dedup.runs import Run
 from beam_sts.evaluation.label import STEPS, estimate_quality, steps_of
 from benchmarks.dedup_records import RECORDS
@@ -55,13 +56,15 @@ def matches(data: Path, work: Path, name: str) -> SAME:
     return lambda one, two: (one, two) in known
 
 
-def recommended(run: Run, same: SAME, sheets: list[int], seed: int, wish: Wish, work: Path) -> float | None:
+def recommended(
+    run: Run, same: SAME, sheets: list[int], seed: int, target: LabelTarget, work: Path
+) -> float | None:
     """Write, label and read sheets of the given sizes in turn, and return the last recommendation."""
-    marked = []
+    labelled = []
     for number, count in enumerate(sheets):
         path = work / f"sheet-{number}.csv"
         path.unlink(missing_ok=True)
-        write_sheet(run, str(path), count, seed, wish, marked)
+        write_sheet(run, str(path), count, seed, target.precision, labelled)
         with path.open(newline="") as stream:
             rows = list(csv.DictReader(stream))
         for row in rows:
@@ -70,15 +73,17 @@ def recommended(run: Run, same: SAME, sheets: list[int], seed: int, wish: Wish, 
             writer = csv.DictWriter(stream, rows[0].keys())
             writer.writeheader()
             writer.writerows(rows)
-        marked += read_sheet(str(path))
+        labelled += read_sheet(str(path))
     pairs = judged_pairs(run)
-    best = estimate_quality(population_of(pairs), labels_of(pairs, marked)[0]).recommend(
-        wish.precision, wish.confidence
+    best = estimate_quality(population_of(pairs), labels_of(pairs, labelled)[0]).recommend(
+        target.precision, target.confidence
     )
     return best.threshold if best else None
 
 
-def figures(run: Run, same: SAME, sheets: list[int], seeds: int, wish: Wish, work: Path) -> dict[str, Any]:
+def figures(
+    run: Run, same: SAME, sheets: list[int], seeds: int, target: LabelTarget, work: Path
+) -> dict[str, Any]:
     """Precision and recall of the recommended thresholds, and of the best threshold."""
     pairs = judged_pairs(run)
     ids = (map(str, pairs[name].to_pylist()) for name in ("id_a", "id_b"))
@@ -87,8 +92,8 @@ def figures(run: Run, same: SAME, sheets: list[int], seeds: int, wish: Wish, wor
     above = np.bincount(steps, minlength=STEPS)[::-1].cumsum()[::-1]
     right = np.bincount(steps, truth, STEPS)[::-1].cumsum()[::-1]
     precision, recall = right / np.maximum(above, 1), right / right[0]
-    reached = np.flatnonzero((precision >= wish.precision) & (above > 0))
-    found = [recommended(run, same, sheets, seed, wish, work) for seed in range(seeds)]
+    reached = np.flatnonzero((precision >= target.precision) & (above > 0))
+    found = [recommended(run, same, sheets, seed, target, work) for seed in range(seeds)]
     at = np.array([round(t * STEPS) for t in found if t is not None], dtype=int)
     best = int(reached[0]) if len(reached) else None
     gaps = np.abs(precision[at] - precision[best]) if best is not None else np.array([])
@@ -96,7 +101,7 @@ def figures(run: Run, same: SAME, sheets: list[int], seeds: int, wish: Wish, wor
     gaps = np.concatenate([gaps, np.ones(seeds - len(at))])
     return {
         "sheets": "+".join(map(str, sheets)),
-        "asked": wish.precision,
+        "asked": target.precision,
         "pairs": len(pairs),
         "best": None if best is None else [best / STEPS, float(precision[best]), float(recall[best])],
         "median_threshold": float(np.median(at)) / STEPS if len(at) else None,
@@ -104,7 +109,7 @@ def figures(run: Run, same: SAME, sheets: list[int], seeds: int, wish: Wish, wor
         "median_recall": float(np.median(recall[at])) if len(at) else None,
         "median_gap": float(np.median(gaps)),
         "gaps_over_0.03": int((gaps > 0.03).sum()),
-        "below_asked_by_0.02": int((precision[at] < wish.precision - 0.02).sum()),
+        "below_asked_by_0.02": int((precision[at] < target.precision - 0.02).sum()),
         "none": seeds - len(at),
     }
 
@@ -124,7 +129,7 @@ def measured(
         same = ways[name](work / name)
         run = Run.at(str(work / name / "out"))
         for sheets in ([200], [100, 100]):
-            yield {"of": name, **figures(run, same, sheets, seeds, Wish(precision), work)}
+            yield {"of": name, **figures(run, same, sheets, seeds, LabelTarget(precision), work)}
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 from hypothesis import strategies as st
 
-from beam_sts.scoring.engine.native import Native, Pairs, TokenIds
+from beam_sts.scoring.engine.batch import Pairs, TokenIds
+from beam_sts.scoring.engine.native import Native
 from beam_sts.scoring.engine.reference import Reference, attention_temperature, rotary_factors
 from beam_sts.scoring.engine.shape import Shape
 from beam_sts.scoring.engine.weights import Weights, tensor_shapes

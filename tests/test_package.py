@@ -28,7 +28,7 @@ assert home.is_relative_to(sys.argv[1]), home
 assert (home / "py.typed").exists()
 (score,) = beam_sts.PairScorer().score([("A cat sits.", "A cat sits.")])
 assert 0 <= score <= 1, score
-from beam_sts.scoring.engine.native import installed_library
+from beam_sts.scoring.engine.library import installed_library
 print("scored with", "NumPy" if installed_library() is None else "the engine")
 """
 

@@ -1,14 +1,13 @@
-"""Candidate pairs in Beam: compute keys of texts, pair the members of a bucket, join texts to pairs.
+"""Candidate pairs in Beam: compute keys of texts, pair the members of a bucket.
 
 The algorithms are pure functions of ``beam_sts.candidates``; this module adds the shuffles. At most
-``MEMBERS`` ids of a bucket and the two texts of a pair are in memory. The corpus is shuffled and never a side
-input.
+``MEMBERS`` ids of a bucket are in memory.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -19,8 +18,7 @@ from apache_beam import pvalue
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.candidates.buckets import CAP, BucketReport, bucket_pairs
-from beam_sts.candidates.keys import Keys
-from beam_sts.errors import UserError
+from beam_sts.candidates.keys import KeyFunction, Keys
 
 MEMBERS = 1 << 20
 """The most members of a bucket (or of one of its sides) in memory. Others are paired with the first only."""
@@ -32,10 +30,10 @@ class KeyTexts(beam.PTransform):
     """``(id, text)`` -> ``(bucket key, id)``, any number for each text.
 
     Args:
-        keys: the pure function that computes keys, such as ``exact_keys`` or ``MinHash().keys``.
+        keys: the pure function that computes keys, such as ``exact_keys`` or ``MinHash().bands_of``.
     """
 
-    def __init__(self, keys: Callable[[pa.Array], Keys]) -> None:
+    def __init__(self, keys: KeyFunction) -> None:
         super().__init__()
         self._keys = keys
 
@@ -53,10 +51,11 @@ def _kib(element: tuple[Any, str]) -> int:
     return 1 + len(element[1] or "") // 1024
 
 
-def _key(texts: list[tuple[Any, str]], keys: Callable[[pa.Array], Keys]) -> Iterator[tuple[bytes, Any]]:
+def _key(texts: list[tuple[Any, str]], keys: KeyFunction) -> Iterator[tuple[bytes, Any]]:
     found = keys(pa.array([text for _, text in texts], pa.large_string()))
-    for number, key in zip(found.text.tolist(), found.key.astype("<u8"), strict=True):
-        yield key.tobytes(), texts[number][0]
+    for part in [found] if isinstance(found, Keys) else found:
+        for number, key in zip(part.text.tolist(), part.key.astype("<u8"), strict=True):
+            yield key.tobytes(), texts[number][0]
 
 
 class Bucketed(NamedTuple):
@@ -172,119 +171,3 @@ def _smallest(values: Iterable[Any], members: int) -> list[Any]:
 
 def _in_order(first: Any, second: Any) -> tuple[Any, Any]:
     return (first, second) if first <= second else (second, first)
-
-
-class MergeCandidates(beam.PTransform):
-    """Merge collections of ``((id, id), source)`` into one of distinct pairs, sources joined by ``+``.
-
-    Args:
-        sources: names of the sources, at most 62, in the order in which they are joined.
-    """
-
-    def __init__(self, sources: Sequence[str]) -> None:
-        super().__init__()
-        self._sources = list(sources)
-
-    def expand(self, parts: tuple[beam.PCollection, ...]) -> beam.PCollection:
-        """Merge the sources of each pair. Bundles are combined before the shuffle."""
-        bits = {name: 1 << at for at, name in enumerate(self._sources)}
-        return (
-            parts
-            | beam.Flatten()
-            | "Bits" >> beam.Map(lambda found, bits: (found[0], bits[found[1]]), bits)
-            | "Join" >> MergeBits()
-            | "Names"
-            >> beam.Map(lambda found, names: (found[0], joined_names(found[1], names)), self._sources)
-        )
-
-
-def joined_names(bits: int, names: Sequence[str]) -> str:
-    """Join the names whose bits are set, without repetitions.
-
-    >>> joined_names(0b101, ["exact", "minhash", "block"])
-    'exact+block'
-    """
-    return "+".join(dict.fromkeys(name for at, name in enumerate(names) if bits >> at & 1))
-
-
-class MergeBits(beam.PTransform):
-    """``((id, id), bits)`` -> distinct pairs, each with the union of its bits."""
-
-    def expand(self, pairs: beam.PCollection) -> beam.PCollection:
-        """Merge in one shuffle; bundles are combined before it."""
-        return pairs | beam.CombinePerKey(_Bits())
-
-
-class _Bits(beam.CombineFn):
-    """Bitwise or of numbers."""
-
-    def create_accumulator(self) -> int:
-        return 0
-
-    def add_input(self, bits: int, more: int) -> int:
-        return bits | more
-
-    def merge_accumulators(self, several: Iterable[int]) -> int:
-        bits = 0
-        for one in several:
-            bits |= one
-        return bits
-
-    def extract_output(self, bits: int) -> int:
-        return bits
-
-
-class JoinTexts(beam.PTransform):
-    """Join ``texts`` ``(id, text)`` to ``pairs`` ``((id, id), source)``, both given in a dict.
-
-    Outputs ``(id_a, id_b, text_a, text_b, source)``.
-
-    Raises:
-        UserError: two texts have the same id, or an id in a pair has no text.
-    """
-
-    def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
-        """Join in two shuffles, by the first id and then by the second."""
-        half = collections | "Half" >> JoinFirst()
-        return (
-            {"texts": collections["texts"], "pairs": half}
-            | "Second" >> beam.CoGroupByKey()
-            | "Text b" >> beam.FlatMapTuple(_with_text)
-            | "Row" >> beam.MapTuple(lambda b, pair, text_b: (pair[0], b, pair[1], text_b, pair[2]))
-        )
-
-
-class JoinFirst(beam.PTransform):
-    """``pairs`` and ``texts`` -> ``(second id, (first id, its text, source))``."""
-
-    def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
-        """Join in one shuffle."""
-        by_first = collections["pairs"] | "By first" >> beam.MapTuple(
-            lambda pair, source: (pair[0], (pair[1], source))
-        )
-        return (
-            {"texts": collections["texts"], "pairs": by_first}
-            | "First" >> beam.CoGroupByKey()
-            | "Text a" >> beam.FlatMapTuple(_with_text)
-            | "By second" >> beam.MapTuple(lambda a, pair, text_a: (pair[0], (a, text_a, pair[1])))
-        )
-
-
-SEVERAL_TEXTS = "id {}: several texts have it. Give each text a unique id."
-NO_TEXT = "id {}: a candidate pair has it, but no text has it."
-
-
-def _with_text(ident: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any, str]]:
-    texts = iter(found["texts"])
-    text = next(texts, None)
-    if next(texts, None) is not None:
-        raise UserError(SEVERAL_TEXTS.format(shown_node(ident)))
-    for pair in found["pairs"]:
-        if text is None:
-            raise UserError(NO_TEXT.format(shown_node(ident)))
-        yield ident, pair, text
-
-
-def shown_node(ident: Any) -> str:
-    """Format an id, or the id of ``(side, id)``, for a message."""
-    return repr(ident[1] if isinstance(ident, tuple) else ident)

@@ -1,18 +1,17 @@
-"""Joins texts to pairs in Beam: the text of the first end is sent with each pair, that of the second is not.
+"""Joins texts to pairs in Beam. The corpus is shuffled and never a side input.
 
-``JoinInShards`` groups pairs into shards by their second ends. A worker has both texts of many pairs, and the
-second text is sent once per shard, not once per pair.
+``JoinTexts`` has the two texts of a pair in memory. ``JoinInShards`` groups pairs into shards by their second
+ends: the text of the first end is sent with each pair, that of the second once per shard.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-from beam_sts.candidates.beam_buckets import NO_TEXT, SEVERAL_TEXTS, JoinFirst, shown_node
 from beam_sts.errors import UserError
 
 PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 14, 1 << 22
@@ -61,6 +60,62 @@ def shard_of(ident: Any, shards: int) -> int:
     return zlib.crc32(repr(ident).encode()) % shards
 
 
+class JoinTexts(beam.PTransform):
+    """Join ``texts`` ``(id, text)`` to ``pairs`` ``((id, id), source)``, both given in a dict.
+
+    Outputs ``(id_a, id_b, text_a, text_b, source)``.
+
+    Raises:
+        UserError: two texts have the same id, or an id in a pair has no text.
+    """
+
+    def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
+        """Join in two shuffles, by the first id and then by the second."""
+        half = collections | "Half" >> JoinFirst()
+        return (
+            {"texts": collections["texts"], "pairs": half}
+            | "Second" >> beam.CoGroupByKey()
+            | "Text b" >> beam.FlatMapTuple(_with_text)
+            | "Row" >> beam.MapTuple(lambda b, pair, text_b: (pair[0], b, pair[1], text_b, pair[2]))
+        )
+
+
+class JoinFirst(beam.PTransform):
+    """``pairs`` and ``texts`` -> ``(second id, (first id, its text, source))``."""
+
+    def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
+        """Join in one shuffle."""
+        by_first = collections["pairs"] | "By first" >> beam.MapTuple(
+            lambda pair, source: (pair[0], (pair[1], source))
+        )
+        return (
+            {"texts": collections["texts"], "pairs": by_first}
+            | "First" >> beam.CoGroupByKey()
+            | "Text a" >> beam.FlatMapTuple(_with_text)
+            | "By second" >> beam.MapTuple(lambda a, pair, text_a: (pair[0], (a, text_a, pair[1])))
+        )
+
+
+SEVERAL_TEXTS = "id {}: several texts have it. Give each text a unique id."
+NO_TEXT = "id {}: a candidate pair has it, but no text has it."
+
+
+def _with_text(ident: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any, str]]:
+    texts = iter(found["texts"])
+    text = next(texts, None)
+    if next(texts, None) is not None:
+        raise UserError(SEVERAL_TEXTS.format(shown_name(ident)))
+    for pair in found["pairs"]:
+        if text is None:
+            raise UserError(NO_TEXT.format(shown_name(ident)))
+        yield ident, pair, text
+
+
+def shown_name(ident: Any) -> str:
+    """Format an id, or the id of ``(side, id)``, for a message."""
+    return repr(ident[1] if isinstance(ident, tuple) else ident)
+
+
 class JoinInShards(beam.PTransform):
     """A dict of ``pairs``, ``texts``, ``size`` and ``count`` -> ``(shard, argument of rows_of)``.
 
@@ -96,10 +151,10 @@ def rows_of(found: dict[str, Iterable[Any]]) -> list[tuple[Any, Any, str, str, A
     for ident, text in found["texts"]:
         if ident in wanted:
             if ident in texts:
-                raise UserError(SEVERAL_TEXTS.format(shown_node(ident)))
+                raise UserError(SEVERAL_TEXTS.format(shown_name(ident)))
             texts[ident] = text
     for ident in wanted:
         if ident not in texts:
-            raise UserError(NO_TEXT.format(shown_node(ident)))
+            raise UserError(NO_TEXT.format(shown_name(ident)))
     rows = [(a, b, text_a, texts[b], source) for b, (a, text_a, source) in pairs]
     return sorted(rows, key=lambda row: row[:2])

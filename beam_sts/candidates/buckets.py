@@ -14,6 +14,8 @@ from beam_sts.arrays import IntArray, coded_pairs, group_starts, pair_codes
 from beam_sts.candidates.keys import Keys
 
 CAP = 50
+MOST_SOURCES = 62
+"""The most sources of a union: each has a bit of an integer."""
 _PAIRS_AT_ONCE = 1 << 22
 
 
@@ -221,19 +223,43 @@ def union_pairs(
     [(1, 2, 'exact+minhash'), (1, 3, 'minhash')]
     """
     names = list(dict.fromkeys(name for _, _, name in parts))
-    if len(names) > 62:
-        raise ValueError(f"{len(names)} sources are too many: at most 62")
-    codes = np.concatenate([np.empty(0, np.int64), *(pair_codes(a, b) for a, b, _ in parts)])
-    bits = np.concatenate(
-        [np.empty(0, np.int64), *(np.full(len(a), 1 << names.index(name)) for a, _, name in parts)]
+    if len(names) > MOST_SOURCES:
+        raise ValueError(f"{len(names)} sources are too many: at most {MOST_SOURCES}")
+    none = np.empty(0, np.int64)
+    codes, bits = union_codes(
+        np.concatenate([none, *(pair_codes(a, b) for a, b, _ in parts)]),
+        np.concatenate([none, *(np.full(len(a), 1 << names.index(name)) for a, _, name in parts)]),
     )
+    masks, index = np.unique(bits, return_inverse=True)
+    labels = [joined_names(mask, names) for mask in masks.tolist()]
+    source = pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), pa.array(labels, pa.string()))
+    return *coded_pairs(codes), source
+
+
+def union_codes(codes: IntArray, bits: IntArray) -> tuple[IntArray, IntArray]:
+    """Merge equal codes of pairs. One machine passes all pairs; Beam passes all copies of some pairs.
+
+    Args:
+        codes: the code of each pair, shape (n,), not negative.
+        bits: a bit for each search that found the pair, shape (n,).
+
+    Returns:
+        The distinct codes in ascending order, and the union of the bits of each.
+
+    >>> codes, bits = union_codes(np.array([7, 4, 7]), np.array([1, 1, 2]))
+    >>> codes.tolist(), bits.tolist()
+    ([4, 7], [1, 3])
+    """
     order = np.argsort(codes, kind="stable")
     codes, bits = codes[order], bits[order]
-    opens = group_starts(codes)
-    joined = np.bitwise_or.reduceat(bits, opens) if len(opens) else bits
-    masks, index = np.unique(joined, return_inverse=True)
-    labels = [
-        "+".join(name for place, name in enumerate(names) if mask >> place & 1) for mask in masks.tolist()
-    ]
-    source = pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), pa.array(labels, pa.string()))
-    return *coded_pairs(codes[opens]), source
+    starts = group_starts(codes)
+    return codes[starts], np.bitwise_or.reduceat(bits, starts) if len(starts) else bits
+
+
+def joined_names(bits: int, names: Sequence[str]) -> str:
+    """Join the names whose bits are set, without repetitions.
+
+    >>> joined_names(0b101, ["exact", "minhash", "block"])
+    'exact+block'
+    """
+    return "+".join(dict.fromkeys(name for at, name in enumerate(names) if bits >> at & 1))

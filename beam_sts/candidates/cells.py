@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from beam_sts.arrays import IntArray, group_starts
 from beam_sts.candidates.dense import nearest_points, scaled_to_length
 from beam_sts.candidates.keys import mix64
+from beam_sts.plurals import plural
 
 _ROUNDS = 8  # rounds of k-means
 _A_CELL = 64  # vectors in the sample for each centroid
@@ -306,9 +307,13 @@ def describe_search(report: Mapping[str, int]) -> str:
     recall = recall_of(report)
     if report["cells"] == 1 and not report["cells_split"]:
         return "recall 1: all compared with all"
-    known = f"{recall:.3f}, estimated from {report['queries']:,} texts" if recall is not None else "unknown"
+    known = (
+        f"{recall:.3f}, estimated from {plural(report['queries'], 'text')}"
+        if recall is not None
+        else "unknown"
+    )
     split = f", {report['cells_split']:,} crowded ones split" if report["cells_split"] else ""
-    return f"recall {known}; {report['cells']:,} cells, {report['cells_joined']} for each text{split}"
+    return f"recall {known}; {plural(report['cells'], 'cell')}, {report['cells_joined']} for each text{split}"
 
 
 def search_report(report: Mapping[str, int]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import hashlib
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -42,6 +42,10 @@ class Keys(NamedTuple):
     text: NDArray[np.int64]
     key: NDArray[np.uint64]
     source: str
+
+
+KeyFunction = Callable[[pa.Array | pa.ChunkedArray], Keys | Iterable[Keys]]
+"""Takes texts and returns their keys, or several sets of keys with separate buckets."""
 
 
 def normalise(texts: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -13,10 +14,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray
-from beam_sts.candidates.buckets import CAP, bucket_pairs, union_pairs
+from beam_sts.candidates.buckets import CAP, BucketReport, bucket_pairs, union_pairs
 from beam_sts.candidates.cells import search_report
-from beam_sts.candidates.given import given_pairs
-from beam_sts.candidates.keys import Keys, MinHash, exact_keys
+from beam_sts.candidates.given import COUNTS, given_pairs
+from beam_sts.candidates.keys import KeyFunction, Keys, MinHash, exact_keys
 from beam_sts.candidates.neighbours import lexical_neighbours, neighbours
 from beam_sts.candidates.vectors import static_embedding
 from beam_sts.errors import UserError
@@ -24,6 +25,9 @@ from beam_sts.io.slices import ReadOptions
 from beam_sts.models.checkpoint import Checkpoint
 
 _PLAIN = ("exact", "minhash", "lexical", "neighbours")
+_BY_KEYS = ("exact", "minhash", "block")
+Found = BucketReport | dict[str, int]
+"""The counts of a search: of buckets, of a search for neighbours, or of given pairs."""
 
 
 class Search(NamedTuple):
@@ -37,6 +41,11 @@ class Search(NamedTuple):
     at: int
     block: int
     across: bool
+
+    @property
+    def by_keys(self) -> bool:
+        """Whether texts with equal keys are candidates."""
+        return self.kind in _BY_KEYS
 
 
 @dataclass(frozen=True)
@@ -76,18 +85,29 @@ class Proposal:
             block += kind == "block"
         return found
 
-    def about(self, kind: str, keys: int) -> dict[str, Any]:
-        """What the report of a source contains besides its counts.
+    def keys_by(self, kind: str) -> KeyFunction:
+        """The function that computes the keys of texts for a source: ``exact`` or ``minhash``."""
+        return partial(exact_keys if kind == "exact" else self.minhash.bands_of, form=self.form)
 
-        For MinHash, this is its recall by similarity, if ``keys`` come from at least two texts.
+    def report(self, kind: str, pairs: int, found: Found | None) -> dict[str, Any]:
+        """The report of a search.
+
+        Args:
+            kind: the source, without its value.
+            pairs: the number of distinct pairs.
+            found: the other counts of the search; None if there are none.
         """
-        if kind == "minhash" and keys > self.minhash.bands:
-            curve = {f"{at:.1f}": round(chance, 4) for at, chance in self.minhash.curve()}
-            return {"settings": str(self.minhash), "curve": curve}
-        return {}
-
-    def near_report(self, kind: str, pairs: int, more: dict[str, int]) -> dict[str, Any]:
-        """The report of a search for nearest neighbours: ``pairs`` found, ``more`` counts of the search."""
+        if kind == "pairs":
+            given = found if isinstance(found, dict) else {}
+            return {"source": kind, "pairs": pairs, **{name: given.get(name, 0) for name in COUNTS}}
+        if kind in _BY_KEYS:
+            buckets = found if isinstance(found, BucketReport) else BucketReport("")
+            counts = asdict(replace(buckets, source=kind, pairs=pairs))
+            if kind == "minhash" and buckets.keys > self.minhash.bands:  # from at least two texts
+                curve = {f"{at:.1f}": round(chance, 4) for at, chance in self.minhash.curve()}
+                counts |= {"settings": str(self.minhash), "curve": curve}
+            return counts
+        more = found if isinstance(found, dict) else {}
         return {"source": kind, "k": self.k, "pairs": pairs, **(search_report(more) if more else {})}
 
     @property
@@ -200,9 +220,12 @@ def propose(
     reports: list[dict[str, Any]] = []
     for at, searches in groupby(proposal.searches(against=among.against), lambda search: search.at):
         begin(proposal.sources[at])
-        for a, b, report in _found(proposal, list(searches), among, checkpoint):
-            parts.append((a, b, report["source"]))
-            reports.append(report)
+        of_source = list(searches)
+        for search, (a, b, found) in zip(
+            of_source, _found(proposal, of_source, among, checkpoint), strict=True
+        ):
+            parts.append((a, b, search.kind))
+            reports.append(proposal.report(search.kind, len(a), found))
     a, b, labels = union_pairs(parts)
     good = ~(among.blank[a] | among.blank[b])
     return Proposed(a[good], b[good], labels.filter(pa.array(good)), reports)
@@ -210,54 +233,47 @@ def propose(
 
 def _found(
     proposal: Proposal, searches: list[Search], among: Texts, checkpoint: Checkpoint
-) -> Iterator[tuple[IntArray, IntArray, dict[str, Any]]]:
-    """The pairs and the report of each search of one source."""
+) -> Iterator[tuple[IntArray, IntArray, Found]]:
+    """The pairs of each search of one source, and what its report contains."""
     texts, count = among.texts, int((among.side == 0).sum())
     kind, at, block, _ = searches[0]
     if kind == "pairs":
-        yield _given(proposal, proposal.sources[at], among)
+        if among.against:
+            raise UserError(
+                "--candidates pairs:FILE: ids of two inputs may be equal, so leave out --against."
+            )
+        pattern = proposal.sources[at].partition(":")[2]
+        given = given_pairs(pattern, among.ids, proposal.read, among.of_row)
+        yield given.a, given.b, given.counts
         return
-    if kind in ("lexical", "neighbours"):
+    if not searches[0].by_keys:
         for search in searches:
             stop = len(texts) if search.across or not among.against else count
             side = among.side if search.across else None
+            own = texts.slice(0, stop)
             if kind == "lexical":
-                near = lexical_neighbours(texts.slice(0, stop), proposal.k, side=side)
+                near = lexical_neighbours(own, proposal.k, side=side)
             else:
-                given, own = among.vectors, texts.slice(0, stop)
                 near = neighbours(
-                    given()[:stop] if given else static_embedding(own, checkpoint),
+                    among.vectors()[:stop] if among.vectors else static_embedding(own, checkpoint),
                     proposal.k,
                     side=side,
                     names=among.names,
                 )
-            yield near.a, near.b, proposal.near_report(kind, len(near.a), near.report)
+            yield near.a, near.b, near.report
         return
     keys: Keys | Iterable[Keys]
     if kind == "block":
         keys = among.blocks[block]
         compared = ~among.blank[keys.text]
         keys = Keys(keys.text[compared], keys.key[compared], keys.source)
-    elif kind == "exact":
-        keys = exact_keys(texts, form=proposal.form)
     else:
-        keys = proposal.minhash.bands_of(texts, form=proposal.form)
+        keys = proposal.keys_by(kind)(texts)
     if len(searches) > 1 and not isinstance(keys, Keys):
         keys = list(keys)
     for search in searches:
         chosen = keys if search.across or not among.against else _only(keys, count)
-        a, b, report = bucket_pairs(chosen, proposal.cap, among.side if search.across else None)
-        yield a, b, {**asdict(report), "source": kind, **proposal.about(kind, report.keys)}
-
-
-def _given(proposal: Proposal, source: str, among: Texts) -> tuple[IntArray, IntArray, dict[str, Any]]:
-    if among.against:
-        raise UserError("--candidates pairs:FILE: ids of two inputs may be equal, so leave out --against.")
-    given = given_pairs(source.partition(":")[2], among.ids, proposal.read)
-    a, b = among.of_row[given.a], among.of_row[given.b]
-    apart = a != b
-    report = {"source": "pairs", "pairs": len(given.a), **_counts(given)}
-    return np.minimum(a, b)[apart], np.maximum(a, b)[apart], report
+        yield bucket_pairs(chosen, proposal.cap, among.side if search.across else None)
 
 
 def _only(keys: Keys | Iterable[Keys], count: int) -> Keys | list[Keys]:
@@ -266,7 +282,3 @@ def _only(keys: Keys | Iterable[Keys], count: int) -> Keys | list[Keys]:
         return [_only(part, count) for part in keys]  # type: ignore[misc]
     own = keys.text < count
     return Keys(keys.text[own], keys.key[own], keys.source)
-
-
-def _counts(given: Any) -> dict[str, int]:
-    return {name: value for name, value in given._asdict().items() if isinstance(value, int)}

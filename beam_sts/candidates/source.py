@@ -17,7 +17,7 @@ from beam_sts.io.column_paths import field_at, find_path, missing_column
 from beam_sts.io.ids import id_type, ids_in, is_id
 from beam_sts.io.reading import InputPlan, read_slices
 from beam_sts.io.slices import ReadOptions, Slice, SliceData
-from beam_sts.scoring.columns import sift, text_arrays, text_schema
+from beam_sts.scoring.columns import check_rows, text_arrays, text_schema
 
 EMPTY = ("keep", "score", "reject")
 ROWS_AT_ONCE = 50_000
@@ -72,11 +72,11 @@ class Columns:
                 "equal ones are equal everywhere. Cast the column first, or leave it out to use row numbers."
             )
 
-    def sift(self, data: SliceData, start: int, id_type: pa.DataType) -> SliceRows:
+    def split(self, data: SliceData, start: int, id_type: pa.DataType) -> SliceRows:
         """Split a slice, which starts at row ``start`` of the input, into good rows and bad ones."""
         table = pa.table({text: texts_in(data.table, text) for text in self.texts})
-        sifted = sift(table, self.texts, empty="reject" if self.reject_empty else "score")
-        good, reasons = sifted.good, dict(zip(sifted.bad.tolist(), sifted.reasons, strict=True))
+        checked = check_rows(table, self.texts, empty="reject" if self.reject_empty else "score")
+        good, reasons = checked.good, dict(zip(checked.bad.tolist(), checked.reasons, strict=True))
         numbers = start - data.slice.row + np.asarray(data.rows, dtype=np.int64)
         if self.id is None:
             ids: pa.Array = pa.array(numbers)
@@ -129,7 +129,7 @@ class TableSource:
         for start in range(0, len(self.table), ROWS_AT_ONCE):
             part = self.table.slice(start, ROWS_AT_ONCE).cast(schema)
             data = SliceData(Slice(start, "", start, len(part)), part, range(start, start + len(part)))
-            yield self.columns.sift(data, start, self.id_type)
+            yield self.columns.split(data, start, self.id_type)
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class Source:
             if not parts:
                 continue
             for data in read_slices(parts, self.schema, self.text_columns, self.options):
-                yield self.columns.sift(data, int(starts[data.slice.index]), self.id_type)
+                yield self.columns.split(data, int(starts[data.slice.index]), self.id_type)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from beam_sts.checks import one_of
 from beam_sts.cli.console import Console
-from beam_sts.cli.terminal import complain, say
+from beam_sts.cli.terminal import print_errors, print_lines
 from beam_sts.errors import UserError
 from beam_sts.io.storage import StorageOptions, refuse_secrets
 from beam_sts.secrets import has_secret, parts_of, remember, shown
@@ -51,10 +51,10 @@ def python() -> str:
     return "python" if same else shlex.quote(sys.executable)
 
 
-def look_at(folder: str, form: str) -> str:
+def open_command(folder: str, form: str) -> str:
     """A command to copy, which shows the first rows of a folder of shards.
 
-    >>> look_at("my out/scores", "csv")
+    >>> open_command("my out/scores", "csv")
     "head -n 3 'my out/scores/part-000000.csv'"
     """
     place = json.dumps(folder, ensure_ascii=False)
@@ -215,7 +215,7 @@ class Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:
             lines = message.removesuffix("\n").split("\n")
-            (complain if file is sys.stderr else say)(*lines)
+            (print_errors if file is sys.stderr else print_lines)(*lines)
 
 
 def _check_value(action: argparse.Action, value: str) -> None:
@@ -240,7 +240,9 @@ def _prose(text: str) -> str:
 class _HelpBeam(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
         parser.print_help()
-        say("", "all of Beam's options:", "", *_beam_parser().format_help().partition("\n\n")[2].split("\n"))
+        print_lines(
+            "", "all of Beam's options:", "", *_beam_parser().format_help().partition("\n\n")[2].split("\n")
+        )
         parser.exit()
 
 

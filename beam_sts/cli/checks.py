@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from beam_sts.cli.terminal import complain
+from beam_sts.cli.terminal import print_errors
 from beam_sts.errors import UserError, check_between
 from beam_sts.extras import need
 
@@ -40,5 +40,5 @@ def check_installed(what: str, extra: str, *packages: str) -> None:
     try:
         need(what, extra, *packages)
     except UserError as error:
-        complain(f"error: {error}")
+        print_errors(f"error: {error}")
         raise SystemExit(2) from None

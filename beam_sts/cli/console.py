@@ -1,4 +1,4 @@
-"""The output of a command: progress, its summary, and a short message for an error."""
+"""The output of a command: its summary, its messages, and a short message for an error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import re
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,17 +18,13 @@ from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from beam_sts.cli.terminal import complain, fitting, safe, safe_streams, say
+from beam_sts.cli.terminal import fitting, print_errors, print_lines, safe, safe_streams
 from beam_sts.errors import UserError
 from beam_sts.interrupts import attended
-from beam_sts.io.names import told
+from beam_sts.io.names import describe_renames
 from beam_sts.links import report_it
 from beam_sts.secrets import hide_secrets
 
-_POLL_SECONDS, _POLL_SHARE = 0.5, 20  # counting takes at most a twentieth of the time
-_LOG_SECONDS = 10.0
 _LONGEST = 500  # characters of a library's message that are shown
 _WORKER_THREAD = "run_worker"  # Beam's name for the thread that waits for a worker process
 
@@ -53,7 +48,7 @@ def guarded(
     rest = f"{stays}: {again}." if again else f"{stays}."
     finished = threading.Event()
 
-    def last_words(word: str, status: int) -> bytes:
+    def final_message(word: str, status: int) -> bytes:
         finished.set()
         _end_workers()
         return console.ending(f"{word}. {rest}", status).encode(errors="backslashreplace")
@@ -83,12 +78,12 @@ def guarded(
         with (
             safe_streams(hide_secrets, _json_log if console.json else None),
             _logs(console),
-            attended(last_words),
+            attended(final_message),
         ):
             try:
                 return run()
             except Exception as error:
-                return _told(error, stays, again, console)
+                return _report_error(error, stays, again, console)
             finally:
                 finished.set()
     finally:
@@ -126,33 +121,33 @@ def _leave_pandas_out() -> None:
         sys.meta_path.remove(hiding)
 
 
-def _told(error: Exception, stays: str, again: str | None, console: Console) -> int:
+def _report_error(error: Exception, stays: str, again: str | None, console: Console) -> int:
     own = user_error(error)
     if own:
         return console.error(2, *own.split("\n"))
     if _debugging():
         console.note("traceback", traceback.format_exc())
-    said = _without_runner(*_named(error))[:_LONGEST]
-    if _may_pass(error, said):
+    message = _without_runner(*_named(error))[:_LONGEST]
+    if _may_pass(error, message):
         # Only after a temporary problem is it useful to run the command again.
         then = f": once the cause is gone, {again}" if again else ""
-        return console.error(1, said, f"{stays}{then}.", _HOW)
+        return console.error(1, message, f"{stays}{then}.", _HOW)
     fault = "This is a fault of beam_sts, or an input that it does not support."
-    return console.error(1, said, f"{stays}. {fault}", f"{_HOW} {report_it()}")
+    return console.error(1, message, f"{stays}. {fault}", f"{_HOW} {report_it()}")
 
 
 def _named(error: Exception) -> tuple[str, str]:
     """The type of an unexpected error, and the line that describes it."""
     if type(error).__module__.startswith("grpc") and hasattr(error, "details"):  # as text it ends with a ">"
         return f"gRPC {error.code().name}", " ".join(str(error.details()).split())  # type: ignore[attr-defined]
-    return type(error).__name__, _gist(str(error))
+    return type(error).__name__, _first_words(str(error))
 
 
 _JAVA_STACK = re.compile(r"\n\s+at [\w.$/]+\(")
 _PYTHON_STACK = "Traceback (most recent call last)"
 
 
-def _gist(text: str) -> str:
+def _first_words(text: str) -> str:
     """Returns the line that states the error: the last one, or the first before a Java stack trace."""
     before, *after = _JAVA_STACK.split(text, maxsplit=1)
     lines = [line.strip() for line in before.splitlines() if line.strip()] or [""]
@@ -162,21 +157,21 @@ def _gist(text: str) -> str:
 def _without_stack(record: logging.LogRecord) -> bool:
     """Log filter: shorten an error of the job server to one line, because the end of the run reports it."""
     if not _debugging() and _JAVA_STACK.search(message := record.getMessage()):
-        record.msg, record.args = _gist(message), ()
+        record.msg, record.args = _first_words(message), ()
     return True
 
 
 _HOW = "BEAM_STS_DEBUG=1 prints the traceback."
 
 
-def _may_pass(error: Exception, said: str) -> bool:
+def _may_pass(error: Exception, message: str) -> bool:
     """Whether an error is external: of a disk, the network, memory or a worker. Beam may pass it as text."""
     outside = {"EOFError", "IOException", "OutOfMemoryError", "OutOfMemoryException"}  # torch's, DuckDB's
     kinds: list[type] = [OSError, MemoryError]
     for kind in kinds:
         kinds += kind.__subclasses__()
         outside.add(kind.__name__)
-    name = said.partition(":")[0].rpartition(".")[2]
+    name = message.partition(":")[0].rpartition(".")[2]
     remote = type(error).__module__.partition(".")[0] in ("grpc", "botocore", "aiohttp", "google", "azure")
     # An error of the engine without a Python traceback: a worker or a machine was lost.
     lost = bool(_JAVA_STACK.search(str(error))) and _PYTHON_STACK not in str(error)
@@ -274,20 +269,20 @@ class Console:
         if self.quiet:
             return
         if self.json:
-            say(json.dumps({"event": "summary", **summary}))
+            print_lines(json.dumps({"event": "summary", **summary}))
         else:
-            say(*(f"{name:<10} {text}" for name, text in lines))
+            print_lines(*(f"{name:<10} {text}" for name, text in lines))
 
     def show(self, lines: Iterable[str], summary: dict[str, Any]) -> None:
         """Print a result on standard output, as text or as one line of JSON."""
         if self.json or self.quiet:
             self.finish((), summary)
         else:
-            say(*lines)
+            print_lines(*lines)
 
     def error(self, status: int, *lines: str) -> int:
         """Print an error on standard error, without secrets. Returns the exit status."""
-        complain(*self._error(lines, status))
+        print_errors(*self._error(lines, status))
         return status
 
     def ending(self, line: str, status: int) -> str:
@@ -298,7 +293,7 @@ class Console:
     def note(self, event: str, text: str) -> None:
         """Print a message about a run on standard error, without secrets."""
         text = hide_secrets(text)
-        complain(*([json.dumps({"event": event, "message": text})] if self.json else text.splitlines()))
+        print_errors(*([json.dumps({"event": event, "message": text})] if self.json else text.splitlines()))
 
     def _error(self, lines: Iterable[str], status: int) -> list[str]:
         hidden = [hide_secrets(line) for line in lines]
@@ -329,89 +324,4 @@ def console_of(args: argparse.Namespace) -> Console:
 def note_renamed(console: Console, changed: dict[str, str]) -> None:
     """Print which added columns are renamed, since the input has columns of the same names."""
     if changed:
-        console.note("columns", f"columns: {told(changed)}")
-
-
-class Clock:
-    """Measures the seconds of the parts of a run, by name."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        """End a part of the run."""
-        now = time.perf_counter()
-        self.seconds[name], self._last = round(now - self._last, 3), now
-
-
-@contextmanager
-def progress(
-    total: int,
-    done: Callable[[], int],
-    unit: str,
-    *,
-    where: Callable[[], str] = str,
-    console: Console | None = None,
-) -> Iterator[None]:
-    """Show the rate, the remaining time and the current file of a local run, as a bar or as lines.
-
-    Args:
-        total: number of units in the whole run.
-        done: returns the number of committed units; called twice a second, less often if it is slow.
-        unit: name of the unit.
-        where: returns a label for the current work, such as a file; called after ``done``.
-        console: the verbosity and form of output.
-    """
-    stop, console = threading.Event(), console or Console()
-    terminal = sys.stderr is not None and sys.stderr.isatty() and not console.json
-
-    def line(now: int, rate: float) -> str:
-        left = (total - now) / rate
-        if console.json:
-            event = {"event": "progress", "done": now, "total": total, "unit": unit}
-            return json.dumps(
-                event | {"per_second": round(rate, 1), "seconds_left": round(left, 1), "at": where()}
-            )
-        place = f", {where()}" if where() else ""
-        return f"{now:,} of {total:,} {unit}, {rate:,.0f} {unit}/s, {left:,.0f} s left{place}"
-
-    def count(last: int) -> int:
-        try:
-            return done()
-        except OSError:  # a failing store should end the run, not its display
-            return last
-
-    def watch() -> None:
-        start, first = time.monotonic(), count(0)
-        logged = start
-        with tqdm(
-            total=total,
-            initial=first,
-            unit=f" {unit}",
-            unit_scale=True,
-            disable=not terminal,
-            file=sys.stderr,
-        ) as bar:
-            took = 0.0
-            while not stop.wait(max(_POLL_SECONDS, _POLL_SHARE * took)):
-                began = time.monotonic()
-                now = count(bar.n)
-                took = time.monotonic() - began
-                bar.set_postfix_str(safe(where()), refresh=False)
-                bar.update(now - bar.n)
-                if not terminal and now > first and time.monotonic() - logged >= _LOG_SECONDS:
-                    logged = time.monotonic()
-                    complain(hide_secrets(line(now, (now - first) / (logged - start))))
-            bar.update(count(bar.n) - bar.n)
-
-    if console.quiet:
-        yield
-        return
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        watcher.join(timeout=5)
+        console.note("columns", f"columns: {describe_renames(changed)}")

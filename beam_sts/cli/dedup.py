@@ -24,30 +24,31 @@ from beam_sts.candidates.given import plan_given
 from beam_sts.candidates.rejects import read_rejected
 from beam_sts.checks import optional, whole
 from beam_sts.cli.args import Parser, beam_options
-from beam_sts.cli.console import Clock, Console, add_console_options, console_of, guarded, kept_in, progress
+from beam_sts.cli.console import Console, add_console_options, console_of, guarded, kept_in
 from beam_sts.cli.dedup_job import DedupJob, prepare
 from beam_sts.cli.dedup_summary import counts_of, row_counts, summarise, summary_lines
 from beam_sts.cli.formats import add_format_options
 from beam_sts.cli.passages import run_passages
+from beam_sts.cli.progress import Clock, progress
 from beam_sts.cli.scoring import add_places, check_device
 from beam_sts.dedup.counts import DedupCounts
 from beam_sts.dedup.decide import describe_clusters
 from beam_sts.dedup.learnt import Learnt
-from beam_sts.dedup.local import Plan, look_first, score_candidates, settle, settle_for
+from beam_sts.dedup.local import Plan, decide_corpus, decide_for_rows, learn_first, score_candidates
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.profiles import PROFILES
 from beam_sts.dedup.receipts import RowWriter
 from beam_sts.dedup.rows import read_corpus
-from beam_sts.dedup.rule import count_removals, node_sizes, threshold_table
+from beam_sts.dedup.rule import count_removals, rows_by_text, threshold_table
 from beam_sts.dedup.settings import BeamDedupSettings, DedupSettings
 from beam_sts.dedup.shards import PairShards, pairs_schema, plan_scored, read_edges
-from beam_sts.dedup.show import by_kind, examples, look_at
+from beam_sts.dedup.show import by_kind, corpus_view, examples
 from beam_sts.dedup.verify import Verifier
 from beam_sts.examples import Example, merge_examples
 from beam_sts.io.claim import claim
 from beam_sts.io.files import file_system
 from beam_sts.io.spill import work_folder
-from beam_sts.io.summary import Pace, Steps
+from beam_sts.io.summary import Steps, Timeline
 from beam_sts.passages.settings import PassageSettings
 from beam_sts.report import render
 from beam_sts.report.dedup import dedup_page
@@ -151,12 +152,12 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
         blank, keep = settings.empty == "score", settings.policy.keep
         corpus = read_corpus(job.sources, keep, job.proposal, compare_blank=blank, folder=work, seen=seen)
     watch.lap("read")
-    corpus, learnt = look_first(plan, corpus, work)
+    corpus, learnt = learn_first(plan, corpus, work)
     watch.lap("learn")
     reports: list[dict[str, Any]] = []
     if earlier := job.earlier:
         edges = read_edges(
-            earlier.pairs, corpus.rows, corpus.nodes, settings.max_lost, compared=earlier.compared
+            earlier.pairs, corpus.rows, corpus.distinct, settings.max_lost, compared=earlier.compared
         )
         shards = PairShards(
             job.output, _verifier(job, corpus.texts, learnt) if earlier.completes else None, corpus
@@ -165,24 +166,24 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
             edges = shards.complete(edges)
         watch.lap("pairs")
         shards.write(edges)
-        settled = settle(plan, corpus, edges, shards if earlier.completes else None)
+        decided = decide_corpus(plan, corpus, edges, shards if earlier.completes else None)
     else:
         shards = PairShards(job.output, _verifier(job, corpus.texts, learnt), corpus)
         edges, reports = score_candidates(plan, corpus, shards, watch)
         watch.lap("score")
-        settled = settle(plan, corpus, edges, shards)
+        decided = decide_corpus(plan, corpus, edges, shards)
     if settings.keep_rows is not None:
-        plan, settled = settle_for(plan, corpus, settled, settings.keep_rows)
+        plan, decided = decide_for_rows(plan, corpus, decided, settings.keep_rows)
         job = job.at(plan.policy.threshold)
     shards.write_identical()
     shards.finish()
-    made = settled.made
+    made = decided.made
     threshold = plan.policy.threshold
     cuts = settings.cuts(threshold)
     counts = count_removals(made.rule, made.edges.pairs, cuts)
-    table = threshold_table(cuts, node_sizes(made.rule.own_rows), counts)
+    table = threshold_table(cuts, rows_by_text(made.rule.own_rows), counts)
     watch.lap("decide")
-    writer = RowWriter(job.writer, corpus.rows, settled.rows, threshold, job.models)
+    writer = RowWriter(job.writer, corpus.rows, decided.rows, threshold, job.models)
     whole, damaged = writer.whole(verify=args.verify)
     missing = [part for part in job.sources[0].plan.slices if part.index not in whole]
     with watch.stage("rows", job.sources[0].plan.rows) as step:
@@ -192,14 +193,14 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
     job.output.finish({**writer.to.schemas, "pairs": pairs_schema(kind, args.against is not None)})
     watch.lap("write")
     rows = row_counts(job)
-    if rows.rows_removed != int(settled.rows.removed.sum()):
-        raise RuntimeError(f"the counts do not add up: {rows}, {settled.rows.removed.sum()} rows decided on")
-    counted = counts_of(corpus, settled, edges, shards, threshold) + DedupCounts(shards_damaged=len(damaged))
+    if rows.rows_removed != int(decided.rows.removed.sum()):
+        raise RuntimeError(f"the counts do not add up: {rows}, {decided.rows.removed.sum()} rows decided on")
+    counted = counts_of(corpus, decided, edges, shards, threshold) + DedupCounts(shards_damaged=len(damaged))
     largest = [cluster for _, cluster in describe_clusters(made, corpus.first_ids)]
-    told = counted.summary(reports, largest, table, learnt.record(), keeps_blank=args.empty == "keep")
-    summary = summarise(args, job, "one machine", rows, told, watch.seconds, watch.timeline)
-    look = look_at(corpus, settled)
-    shown = examples(made, made.edges, threshold, args.report_examples, look)
+    counts = counted.summary(reports, largest, table, learnt.record(), keeps_blank=args.empty == "keep")
+    summary = summarise(args, job, "one machine", rows, counts, watch.seconds, watch.timeline)
+    view = corpus_view(corpus, decided)
+    shown = examples(made, made.edges, threshold, args.report_examples, view)
     _report(args, job, summary, by_kind(shown))
     return summary
 
@@ -225,7 +226,7 @@ class Watch:
         """Show the progress of a stage as a bar or as lines. For pairs, also record the timeline."""
         if unit == "pairs":
             self.lap("candidates")
-        steps, pace = Steps(), Pace()
+        steps, pace = Steps(), Timeline()
 
         def step(count: int, at: str) -> None:
             steps.add(count, at)
@@ -298,7 +299,7 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
     fs, inside = file_system(job.output.path(REPORT))
     counted = json.loads(fs.cat_file(inside))
     job = job.at(counted["threshold"])
-    told = DedupCounts.read(counted, some=True).summary(
+    counts = DedupCounts.read(counted, some=True).summary(
         counted["candidates"],
         counted["largest_clusters"],
         counted["thresholds"],
@@ -306,7 +307,7 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
         keeps_blank=args.empty == "keep",
     )
     path = f"Beam, {options.view_as(StandardOptions).runner}"
-    summary = summarise(args, job, path, row_counts(job), told, clock.seconds, {})
+    summary = summarise(args, job, path, row_counts(job), counts, clock.seconds, {})
     _report(args, job, summary, counted["examples"])
     return summary
 

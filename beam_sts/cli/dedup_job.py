@@ -144,7 +144,7 @@ def prepare(args: argparse.Namespace, settings: DedupSettings) -> DedupJob:
         "cascade_model": cascade.fingerprint if cascade else None,
         "from_pairs": None,
         "renamed_columns": renamed(writer.names),
-        "settings": {**{name: _said(getattr(args, name)) for name in _SETTINGS}, **format_settings(args)},
+        "settings": {**{name: _as_text(getattr(args, name)) for name in _SETTINGS}, **format_settings(args)},
     }
     earlier = None
     if args.from_pairs:
@@ -166,7 +166,7 @@ def _makers(proposal: Proposal, keep: KeepPolicy) -> list[str]:
     return sorted({*names, "scipy", "py3langid", *(["duckdb"] if keep.name.startswith("highest:") else [])})
 
 
-def _said(value: Any) -> Any:
+def _as_text(value: Any) -> Any:
     """The value of an option as it was given."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else value
 

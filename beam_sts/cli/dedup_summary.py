@@ -24,22 +24,23 @@ from beam_sts.dedup.counts import DedupCounts, RowCounts
 from beam_sts.dedup.decide import Edges
 from beam_sts.dedup.learnt import learnt_lines
 from beam_sts.dedup.profiles import PROFILES
-from beam_sts.dedup.rows import Corpus, Settled
+from beam_sts.dedup.rows import Corpus, CorpusDecision
 from beam_sts.dedup.shards import PairShards
-from beam_sts.io.names import told
+from beam_sts.io.names import describe_renames
 from beam_sts.io.summary import score_histogram
+from beam_sts.plurals import plural
 
 
 def counts_of(
-    corpus: Corpus, settled: Settled, edges: Edges, shards: PairShards, threshold: float
+    corpus: Corpus, decided: CorpusDecision, edges: Edges, shards: PairShards, threshold: float
 ) -> DedupCounts:
     """The counts of a run on one machine."""
-    rows, made = corpus.rows, settled.made
-    sizes = np.bincount(np.bincount(settled.rows.cluster[: rows.own], minlength=1))
+    rows, made = corpus.rows, decided.made
+    sizes = np.bincount(np.bincount(decided.rows.cluster[: rows.own], minlength=1))
     scores = edges.pairs.scores
     return DedupCounts(
         rows={"0": rows.own, "1": len(rows) - rows.own},
-        texts_compared=len(corpus.nodes),
+        texts_compared=len(corpus.distinct),
         rows_blank=int((rows.blank[: rows.own]).sum()),
         pairs=len(edges.verdicts),
         pairs_accepted=len(edges.pairs.accepted(threshold).a),
@@ -47,7 +48,7 @@ def counts_of(
         pairs_guard=len(made.edges.verdicts) - len(edges.verdicts),
         **made.edges.verdicts.counts(),
         verify=asdict(shards.stats),
-        unverified=made.settled.unverified,
+        unverified=made.chosen.unverified,
         cluster_sizes={str(size): int(sizes[size]) for size in np.flatnonzero(sizes).tolist() if size},
         score_histogram=score_histogram(scores[~np.isnan(scores)]),
         shards_damaged=shards.damaged,
@@ -124,11 +125,11 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
     local = summary["path"] == "one machine"
     lines = [
         ("path", summary["path"] + (" (texts on disk, arrays in memory)" if local else "")),
-        ("read", f"{counts['read']} rows"),
+        ("read", plural(summary["rows_read"], "row")),
         ("kept", counts["kept"]),
         ("removed", f"{counts['removed']}, each with its receipt"),
         ("rejected", counts["rejected"]),
-        *([("columns", told(summary["renamed_columns"]))] if summary["renamed_columns"] else []),
+        *([("columns", describe_renames(summary["renamed_columns"]))] if summary["renamed_columns"] else []),
         *(("", f"{count:,} {why}") for why, count in summary["rejected_reasons"].items()),
     ]
     if (profile := summary["settings"]["profile"]) != "default":
@@ -137,10 +138,10 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         lines.append(("profile", f"{profile}: {given}"))
     if languages := summary["languages"]:
         lines.append(("languages", languages["said"]))
-    lines += [("", said) for said in learnt_lines(summary)]
+    lines += [("", line) for line in learnt_lines(summary)]
     for report in summary["candidates"]:
         hot = (
-            f"; {report['hot']:,} hot buckets, {report['pairs_capped']:,} pairs left out"
+            f"; {plural(report['hot'], 'hot bucket')}, {plural(report['pairs_capped'], 'pair')} left out"
             if report.get("hot")
             else ""
         )
@@ -155,38 +156,51 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         )
     )
     if summary["pairs_reused"]:
-        lines.append(("resumed", f"{summary['pairs_reused']:,} existing scores reused"))
+        lines.append(("resumed", f"{plural(summary['pairs_reused'], 'existing score')} reused"))
     if summary["shards_damaged"]:
-        lines.append(("damaged", f"{summary['shards_damaged']:,} damaged shards, written again"))
+        lines.append(("damaged", f"{plural(summary['shards_damaged'], 'damaged shard')}, written again"))
     if summary["cascade"]:
         verify = summary["verify"]
         lines.append(
             (
                 "cascade",
-                f"{verify['cascaded']:,} pairs scored by the second model, {verify['changed']:,} decisions "
-                "changed",
+                f"{plural(verify['cascaded'], 'pair')} scored by the second model, "
+                f"{plural(verify['changed'], 'decision')} changed",
             )
         )
     if summary["pairs_guarded"]:
-        lines.append(("guarded", f"{summary['pairs_guarded']:,} pairs differ in a fact: not duplicates"))
+        lines.append(
+            (
+                "guarded",
+                f"{plural(summary['pairs_guarded'], 'pair differs', 'pairs differ')} in a fact: not "
+                "duplicates",
+            )
+        )
     if summary["pairs_parted"]:
         lines.append(
-            ("parted", f"{summary['pairs_parted']:,} pairs: each text has too much that the other lacks")
+            (
+                "parted",
+                f"{plural(summary['pairs_parted'], 'pair')}: each text has too much that the other lacks",
+            )
         )
     if summary["pairs_bounded"]:
         lines.append(
             (
                 "bounded",
-                f"{summary['pairs_bounded']:,} pairs cannot reach the threshold: not scored by the model",
+                f"{plural(summary['pairs_bounded'], 'pair')} cannot reach the threshold: not scored by the "
+                "model",
             )
         )
     if summary["pairs_failed"]:
-        lines.append(("failed", f"{summary['pairs_failed']:,} pairs could not be scored, so their rows stay"))
+        lines.append(
+            ("failed", f"{plural(summary['pairs_failed'], 'pair')} could not be scored: the rows stay")
+        )
     if summary["unverified"]:
         lines.append(
             (
                 "unverified",
-                f"{summary['unverified']:,} rows stay, since they were not compared with every survivor",
+                f"{plural(summary['unverified'], 'row stays', 'rows stay')}, not compared with every "
+                "survivor",
             )
         )
     largest = summary["largest_clusters"][:1]
@@ -195,7 +209,7 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
             "clusters",
             f"{summary['clusters']:,}"
             + (
-                f", the largest of {largest[0]['rows']:,} rows, diameter {largest[0]['diameter']}"
+                f", the largest of {plural(largest[0]['rows'], 'row')}, diameter {largest[0]['diameter']}"
                 if largest
                 else ""
             ),

@@ -21,12 +21,13 @@ import pyarrow as pa
 
 from beam_sts import PairScorer, UserError
 from beam_sts.cli.args import Parser, beam_options, worker_threads
-from beam_sts.cli.console import Console, console_of, guarded, kept_in, note_renamed, progress
+from beam_sts.cli.console import Console, console_of, guarded, kept_in, note_renamed
 from beam_sts.cli.evaluate_consistency import run_consistency
 from beam_sts.cli.evaluate_job import EvaluateJob, fingerprint_of, load_model
 from beam_sts.cli.evaluate_options import GATE_FAILED, add_options, check_options
 from beam_sts.cli.evaluate_summary import page_summary, result_lines, written
 from beam_sts.cli.formats import output_folder, read_options
+from beam_sts.cli.progress import progress
 from beam_sts.cli.scoring import check_device
 from beam_sts.evaluation.agreement import UndefinedCorrelationError
 from beam_sts.evaluation.calibration import METHODS, Calibration, fit_calibration, load_calibration
@@ -44,6 +45,7 @@ from beam_sts.io.encode import check_encodable, encode
 from beam_sts.io.files import check_apart, file_system, publish
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import plan_input
+from beam_sts.plurals import plural
 from beam_sts.report import render
 from beam_sts.report.evaluate import evaluate_page
 from beam_sts.scoring.backends import default_threads
@@ -153,7 +155,9 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
         job = replace(job, output=output)
         before, damaged = output.resume(job.plan.slices, verify=args.verify)
         if damaged:
-            console_of(args).note("damaged", f"damaged: {len(damaged):,} damaged shards, written again")
+            console_of(args).note(
+                "damaged", f"damaged: {plural(len(damaged), 'damaged shard')}, written again"
+            )
         _commit_missing(job, output, before, options if beam_args else None, local, console_of(args))
         output.finish({"scores": job.settings.scored_schema, "rejected": job.settings.rejected_schema})
         records, entries = _read_records(job, output)
@@ -281,7 +285,7 @@ def _calibrate(args: argparse.Namespace, job: EvaluateJob, entries: Entries) -> 
         publish(args.calibration, curve.dump().encode())
     low, high = curve.scale
     off = "" if curve.error is None else f", error {curve.error:.3g} on held-out marks"
-    said = f"{curve.method} curve to {curve.gold} ({low:g} to {high:g}) from {curve.count:,} marks{off}"
+    text = f"{curve.method} curve to {curve.gold} ({low:g} to {high:g}) from {curve.count:,} marks{off}"
     way = "fitted and saved; the figures here are not calibrated" if fitted else "applied to every score"
     return {
         "file": args.calibration,
@@ -289,7 +293,7 @@ def _calibrate(args: argparse.Namespace, job: EvaluateJob, entries: Entries) -> 
         "fitted": fitted,
         "error": curve.error,
         "count": curve.count,
-        "said": f"{said}: {way}",
+        "said": f"{text}: {way}",
     }
 
 

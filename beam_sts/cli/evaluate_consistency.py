@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from beam_sts import PairScorer, UserError
 from beam_sts.cli.args import beam_options, worker_threads
-from beam_sts.cli.console import console_of, note_renamed, progress
+from beam_sts.cli.console import console_of, note_renamed
 from beam_sts.cli.evaluate_job import fingerprint_of, load_model
 from beam_sts.cli.formats import output_folder, read_options
+from beam_sts.cli.progress import progress
 from beam_sts.cli.scoring import check_device
 from beam_sts.errors import check_between
 from beam_sts.evaluation.consistency_local import (
@@ -56,6 +57,7 @@ from beam_sts.io.slices import SliceData
 from beam_sts.io.spill import work_folder
 from beam_sts.io.summary import add_records
 from beam_sts.models.checkpoint import Checkpoint
+from beam_sts.plurals import plural
 from beam_sts.scoring.backends import default_threads
 from beam_sts.scoring.columns import text_schema
 
@@ -96,7 +98,9 @@ def run_consistency(args: argparse.Namespace, beam_args: list[str]) -> int:
         before, damaged = output.resume(job.plan.slices, verify=args.verify)
         done = parts_committed(job.settings, output, verify=args.verify)
         if damaged:
-            console_of(args).note("damaged", f"damaged: {len(damaged):,} damaged shards, written again")
+            console_of(args).note(
+                "damaged", f"damaged: {plural(len(damaged), 'damaged shard')}, written again"
+            )
         wanted = [part for part in range(job.settings.parts) if part not in done]
         if wanted and beam_args:
             _compare_by_beam(job, output, options, local)
@@ -277,18 +281,19 @@ def _lines(found: dict[str, Any], groups: list[GroupMean], args: argparse.Namesp
     ]
     if found["questions_sampled"]:
         lines.append(
-            f"          {found['questions_sampled']:,} questions have more answers than "
-            f"{found['most_answers']}: as many were compared, chosen by --seed {found['seed']}"
+            f"          {plural(found['questions_sampled'], 'question has', 'questions have')} more answers "
+            f"than {found['most_answers']}: as many were compared, chosen by --seed {found['seed']}"
         )
     for each in groups:
         spread = "" if each.low is None else f" (95% confidence {each.low:.4f} to {each.high:.4f})"
         lines.append(
-            f"{found['group']} {shorten(each.group)}: {each.mean:.4f}{spread}, {each.count:,} questions"
+            f"{found['group']} {shorten(each.group)}: {each.mean:.4f}{spread}, "
+            f"{plural(each.count, 'question')}"
         )
     for each in sorted(questions, key=lambda each: each["mean"])[:_SHOWN]:
         name = f"{shorten(each['group'])}: " if found["group"] else ""
         lines.append(
             f"least     {name}{shorten(each['question'])}: {each['mean']:.3f}, "
-            f"{each['clusters']} meanings in {each['compared']} answers"
+            f"{plural(each['clusters'], 'meaning')} in {plural(each['compared'], 'answer')}"
         )
     return [*lines, *(f"{name:<10}{path}" for name in ("json", "output") if (path := getattr(args, name)))]

@@ -20,6 +20,7 @@ from beam_sts.evaluation.means import GroupMean
 from beam_sts.evaluation.result import Evaluation, first_few
 from beam_sts.examples import shorten
 from beam_sts.io.summary import score_histogram, throughput
+from beam_sts.plurals import plural
 from beam_sts.scoring.counts import TokenCounts
 
 GROUPS_SHOWN = 40
@@ -75,9 +76,9 @@ def _by_group(found: Evaluation) -> list[str]:
         if known and known.pearson is not None:
             line += f", Pearson {known.pearson:.4f}"
         absent = found.missing.get(each.group, 0)
-        lines.append(line + (f", {absent:,} questions not answered" if absent else ""))
+        lines.append(line + (f", {plural(absent, 'question')} not answered" if absent else ""))
     more = len(found.groups) - GROUPS_SHOWN
-    return [*lines, f"and {more:,} more groups: --json has them"] if more > 0 else lines
+    return [*lines, f"and {plural(more, 'more group')}: --json has them"] if more > 0 else lines
 
 
 def _compared(one: Comparison) -> list[str]:
@@ -87,7 +88,7 @@ def _compared(one: Comparison) -> list[str]:
     lines = [f"{name}: {one.difference:+.4f}"]
     if one.low is not None and one.high is not None and one.p_holm is not None:
         lines[0] += f" (95% confidence {one.low:+.4f} to {one.high:+.4f}), p {one.p_holm:.2g}: {one.verdict}"
-    counts = f"{one.n:,} questions: {one.wins:,} won, {one.ties:,} tied, {one.losses:,} lost"
+    counts = f"{plural(one.n, 'question')}: {one.wins:,} won, {one.ties:,} tied, {one.losses:,} lost"
     if one.missing or one.extra:
         counts += f"; left out: {one.missing:,} of {one.baseline} alone, {one.extra:,} of {one.group} alone"
     lines.append(f"          {_safe(counts)}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from beam_sts.cli.args import Parser
 from beam_sts.cli.console import guarded
-from beam_sts.cli.terminal import say
+from beam_sts.cli.terminal import print_lines
 from beam_sts.errors import UserError
 
 PAIRS = Path(__file__).parents[1] / "example_pairs.jsonl"
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse(argv)
 
     def run() -> int:
-        say(*write(Path(args.output)))
+        print_lines(*write(Path(args.output)))
         return 0
 
     return guarded(run, stays="Nothing was written")

@@ -16,7 +16,7 @@ from functools import partial
 from beam_sts.cli.args import Parser
 from beam_sts.cli.console import guarded
 from beam_sts.cli.formats import add_storage_options
-from beam_sts.cli.terminal import Safe, safe, say
+from beam_sts.cli.terminal import Safe, print_lines, safe
 from beam_sts.dedup import explain as in_words
 from beam_sts.dedup.runs import Run
 from beam_sts.word_diff import PLAIN, Marks
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        say(*in_words.explain(Run.at(args.run), args.id, partial(difference, colour=colour)))
+        print_lines(*in_words.explain(Run.at(args.run), args.id, partial(difference, colour=colour)))
         return 0
 
     return guarded(run, stays="Nothing was written")

@@ -11,52 +11,41 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from math import isfinite
+from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from beam_sts.arrays import IntArray
 from beam_sts.cli.args import Parser
 from beam_sts.cli.checks import check_at_least
 from beam_sts.cli.console import guarded
 from beam_sts.cli.formats import add_read_options, add_storage_options, read_options
-from beam_sts.cli.terminal import say
-from beam_sts.dedup.kinds import kind_of_difference
+from beam_sts.cli.label_sheet import (
+    LabelledPair,
+    judged_pairs,
+    labels_of,
+    population_of,
+    read_sheet,
+    scores_all,
+    write_sheet,
+)
+from beam_sts.cli.terminal import print_lines
 from beam_sts.dedup.runs import Run
 from beam_sts.errors import UserError
 from beam_sts.evaluation.label import (
     CONFIDENCE,
     STEPS,
     Estimate,
-    Labels,
-    draw_kinds,
-    draw_steps,
     estimate_quality,
     labels_needed,
-    steps_of,
-    wanted_steps,
 )
-from beam_sts.io.column_paths import listed
-from beam_sts.io.delimited import sniff_delimiter
-from beam_sts.io.encode import FORMULA_STARTS, encode
-from beam_sts.io.files import file_system, publish
-from beam_sts.io.ids import ids_as_texts
-from beam_sts.io.reading import plan_input, read_slices
-from beam_sts.io.slices import ReadOptions
-from beam_sts.io.streams import sniff_encoding
+from beam_sts.plurals import plural
 
-_LONGEST = 2_000  # characters of a text in the sheet
 _TWO_SHEETS = 150  # from this many pairs on, two smaller sheets are better than one
-_MORE = 5  # times as many pairs are examined for their kinds of difference
 _TABLE = 5  # steps between the thresholds in the table
-_YES, _NO = ("1", "1.0", "y", "yes", "true"), ("0", "0.0", "n", "no", "false")
 
 
 @dataclass(frozen=True)
-class Wish:
+class LabelTarget:
     """The required precision with its confidence, and the required width of its confidence interval."""
 
     precision: float = 0.95
@@ -64,237 +53,21 @@ class Wish:
     width: float = 0.05
 
 
-@dataclass(frozen=True)
-class Marked:
-    """A pair in a sheet that has a label. ``kind`` is empty in sheets of earlier versions."""
-
-    ids: tuple[str, str]
-    score: float
-    duplicate: bool
-    weight: float
-    kind: str
-
-
-def judged_pairs(run: Run) -> pa.Table:
-    """The pairs of a run whose outcome depends on the threshold, with their scores.
-
-    Pairs that differ in a fact or would lose too much are not duplicates at any threshold. A pair that could
-    not reach the run's threshold has no score; its bound, the highest score that it can have, takes its
-    place.
-
-    Raises:
-        UserError: there is no such pair.
-    """
-    parts = []
-    for table in run.tables("pairs"):
-        scores = _numbers(table, "score")
-        if "bound" in table.column_names:
-            scores = pc.coalesce(scores, _numbers(table, "bound"))
-        settled = pc.is_in(table.column("rule").cast(pa.string()), pa.array(["identical", "barred"]))
-        decided = pc.and_kleene(pc.invert(settled), pc.is_valid(scores))
-        if "differs" in table.column_names:
-            decided = pc.and_kleene(decided, pc.is_null(_null_for_empty(table.column("differs"))))
-        columns = [name for name in ("id_a", "id_b", "score", "b_in") if name in table.column_names]
-        place = columns.index("score")
-        parts.append(table.select(columns).set_column(place, "score", scores).filter(decided))
-    if not any(map(len, parts)):
-        raise UserError(
-            f"--run {run.output.root}: there is nothing to label: no pair of texts depends on the threshold."
-        )
-    return pa.concat_tables(parts)
-
-
-def scores_all(run: Run) -> bool:
-    """Whether all candidates of a run have scores. In versions without the setting, they do."""
-    settings = run.fingerprint["settings"]
-    return bool(settings.get("score_all", True)) or settings["linkage"] == "average"
-
-
-def _numbers(table: pa.Table, name: str) -> pa.ChunkedArray:
-    column = table.column(name)
-    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    return (_null_for_empty(column) if is_text else column).cast(pa.float32())
-
-
-def _null_for_empty(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Convert empty texts to nulls, since CSV has no null."""
-    return pc.if_else(pc.equal(texts.cast(pa.string()), ""), pa.scalar(None, pa.string()), texts)
-
-
-def population_of(pairs: pa.Table) -> IntArray:
-    """The number of pairs in each step of scores."""
-    found: IntArray = np.bincount(steps_of(pairs.column("score").to_numpy()), minlength=STEPS)
-    return found
-
-
-def write_sheet(run: Run, path: str, count: int, seed: int, wish: Wish, marked: Sequence[Marked] = ()) -> int:
-    """Write a label sheet of pairs without labels. Returns their number.
-
-    Raises:
-        UserError: the sheet exists already, or there are no pairs.
-    """
-    fs, inside = file_system(path)
-    if fs.exists(inside):
-        raise UserError(f"--sheet {path}: exists already. Give another name, or --read it.")
-    pairs = judged_pairs(run)
-    labels, done = labels_of(pairs, marked)
-    if len(done) == len(pairs):
-        raise UserError(f"--run {run.output.root}: all {len(pairs):,} pairs have labels.")
-    rng = np.random.default_rng(seed)
-    steps = steps_of(pairs.column("score").to_numpy())
-    population = np.bincount(steps, minlength=STEPS)
-    estimate = estimate_quality(population, labels, seed) if len(labels) else None
-    threshold = float(run.fingerprint["settings"]["threshold"])
-    worth = wanted_steps(population, threshold, estimate, wish.precision)
-    looked_at = draw_steps(steps, worth, count * _MORE, rng, done)
-    looked_at = looked_at[np.argsort(steps[looked_at], kind="stable")]
-    sheet = _with_texts(run, pairs.take(pa.array(looked_at)))
-    kinds = np.array(
-        [
-            kind_of_difference(a[:_LONGEST], b[:_LONGEST])
-            for a, b in zip(
-                sheet.column("text_a").to_pylist(), sheet.column("text_b").to_pylist(), strict=True
-            )
-        ]
-    )
-    chosen, weights = draw_kinds(kinds, count, rng)
-    sheet = sheet.take(pa.array(chosen))
-    for at, (name, column) in enumerate(
-        (
-            ("label", pa.nulls(len(sheet), pa.string())),
-            ("kind", pa.array(kinds[chosen])),
-            ("weight", pa.array(np.round(weights, 4))),
-        )
-    ):
-        sheet = sheet.add_column(at, name, column)
-    publish(path, encode(sheet, "csv", csv_safe=True))
-    return len(sheet)
-
-
-def _with_texts(run: Run, picked: pa.Table) -> pa.Table:
-    first, second = (ids_as_texts(picked, name).to_pylist() for name in ("id_a", "id_b"))
-    texts = run.texts({*first, *second})
-    others = run.texts_against(set(second)) if "b_in" in picked.column_names else {}
-    inside_b = picked.column("b_in").to_pylist() if "b_in" in picked.column_names else ["input"] * len(picked)
-    return pa.table(
-        {
-            "score": picked.column("score"),
-            "id_a": pa.array(first, pa.string()),
-            "id_b": pa.array(second, pa.string()),
-            "text_a": [_short(texts.get(name)) for name in first],
-            "text_b": [
-                _short((others if where == "against" else texts).get(name))
-                for name, where in zip(second, inside_b, strict=True)
-            ],
-        }
-    )
-
-
-def _short(text: str | None) -> str:
-    text = text or ""
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... ({len(text):,} characters)"
-
-
-def sheet_options(path: str, options: ReadOptions) -> ReadOptions:
-    """The options for reading a sheet: as given, else detected, since spreadsheets save in different ways."""
-    encoding = options.encoding or sniff_encoding(path)
-    delimiter = options.delimiter or sniff_delimiter(path, encoding)
-    return replace(options, delimiter=delimiter, encoding=encoding)
-
-
-def read_sheet(path: str, options: ReadOptions | None = None) -> list[Marked]:
-    """Read the rows of a sheet that have labels.
-
-    Raises:
-        UserError: the file is not a label sheet, a row cannot be read, or a label is not valid.
-    """
-    marked = []
-    options = sheet_options(path, options or ReadOptions())
-    plan = plan_input(path, 100_000, options, "--read")
-    names = plan.schema.names
-    missing = {"label", "score", "id_a", "id_b"} - set(names)
-    if missing:
-        raise UserError(
-            f"--read {path}: has no column {min(missing)!r}; its columns are {listed(names)}. If "
-            "it is a label sheet, set --delimiter to the separator of its columns, and --encoding to its "
-            "encoding."
-        )
-    for unit in plan.units:
-        for part in read_slices(unit, plan.schema, options=options):
-            if part.bad:
-                bad = part.bad[0]
-                raise UserError(f"--read {path}: row {bad.row + 1}: {bad.reason}.")
-            for at, row in zip(part.rows, part.table.to_pylist(), strict=True):
-                value = str(row["label"] or "").strip().lower()
-                place = f"--read {path}: row {at + 1}"
-                if value not in ("", *_YES, *_NO):
-                    raise UserError(f"{place}: label {row['label']!r} is neither 1 nor 0.")
-                if value:
-                    score = _number(f"{place}: score", row["score"], 1)
-                    weight = _number(f"{place}: weight", row.get("weight") or 1, 1e6)
-                    ids = _plain(row["id_a"]), _plain(row["id_b"])
-                    marked.append(Marked(ids, score, value in _YES, weight or 1.0, row.get("kind") or ""))
-    if not marked:
-        raise UserError(f"--read {path}: has no labels. Put 1 (duplicate) or 0 into the column label.")
-    return marked
-
-
-def _number(place: str, value: object, most: float) -> float:
-    try:
-        number = float(str(value).replace(",", "."))
-    except ValueError:
-        number = float("nan")
-    if not isfinite(number) or not 0 <= number <= most:
-        raise UserError(
-            f"{place} {value!r} is not a number from 0 to {most:g}. Leave it as in the written sheet."
-        )
-    return number
-
-
-def _plain(value: object) -> str:
-    """An id without the apostrophe that protects spreadsheets from formulas."""
-    text = str(value)
-    return text[1:] if text[:1] == "'" and text[1:2] and text[1] in FORMULA_STARTS else text
-
-
-def labels_of(pairs: pa.Table, marked: Sequence[Marked]) -> tuple[Labels, IntArray]:
-    """The labels with the scores of this run, and the rows of its pairs that have labels.
-
-    If a pair was labelled twice, the last label counts. A pair without a score in this run has that of its
-    sheet.
-    """
-    last = {one.ids: one for one in marked}
-    wanted = pa.array([a for a, _ in last], pa.string())
-    rows = np.flatnonzero(np.asarray(pc.is_in(ids_as_texts(pairs, "id_a"), wanted)))
-    some = pairs.take(pa.array(rows))
-    ids = zip(*(ids_as_texts(some, name).to_pylist() for name in ("id_a", "id_b")), strict=True)
-    place = {pair: at for at, pair in enumerate(ids) if pair in last}
-    scores = some.column("score").to_numpy()
-    labels = Labels(
-        np.array(
-            [scores[place[key]] if key in place else one.score for key, one in last.items()], np.float64
-        ),
-        np.array([one.duplicate for one in last.values()], dtype=bool),
-        np.array([one.weight for one in last.values()], np.float64),
-    )
-    return labels, rows[sorted(place.values())]
-
-
-def report(run: Run, marked: Sequence[Marked], wish: Wish) -> list[str]:
+def report(run: Run, labelled: Sequence[LabelledPair], target: LabelTarget) -> list[str]:
     """Precision and recall by threshold, a recommendation, and the effect of more labels, as lines."""
     pairs = judged_pairs(run)
-    labels, found = labels_of(pairs, marked)
+    labels, found = labels_of(pairs, labelled)
     population = population_of(pairs)
     estimate = estimate_quality(population, labels)
-    best = estimate.recommend(wish.precision, wish.confidence)
+    best = estimate.recommend(target.precision, target.confidence)
     lines = [
-        f"{len(labels):,} labels, {int(labels.duplicate.sum()):,} duplicates; recall is among the "
-        f"{population.sum():,} candidates",
+        f"{plural(len(labels), 'label')}, {plural(int(labels.duplicate.sum()), 'duplicate')}; recall is "
+        f"among the {plural(int(population.sum()), 'candidate')}",
     ]
     if len(found) < len(labels):
         lines.append(
-            f"{len(labels) - len(found):,} labels are for pairs that this run did not score; the scores in "
-            "their sheet are used"
+            f"{plural(len(labels) - len(found), 'label')} of pairs that this run did not score: the scores "
+            "in the sheet are used"
         )
     if not scores_all(run):
         lines.append(
@@ -302,7 +75,7 @@ def report(run: Run, marked: Sequence[Marked], wish: Wish) -> list[str]:
             f"{run.fingerprint['settings']['threshold']}; below it, the highest score that a pair can have "
             "is used. A run with a lower --threshold or --score_all has scores there: use the sheets for it"
         )
-    lines += _by_kind(marked)
+    lines += _by_kind(labelled)
     lines.append("threshold      pairs  precision (95% interval)    recall (95% interval)")
     lowest = int(np.flatnonzero(population)[0]) // _TABLE * _TABLE
     shown = {step / STEPS for step in range(lowest, STEPS, _TABLE) if estimate.above[step]}
@@ -311,40 +84,40 @@ def report(run: Run, marked: Sequence[Marked], wish: Wish) -> list[str]:
             f"{row.threshold:9.2f} {row.pairs:10,}  {row.precision:9.3f} ({row.precision_low:.3f} to "
             f"{row.precision_high:.3f})  {row.recall:8.3f} ({row.recall_low:.3f} to {row.recall_high:.3f})"
         )
-    return lines + _advice(run, estimate, len(labels), wish)
+    return lines + _advice(run, estimate, len(labels), target)
 
 
-def _by_kind(marked: Sequence[Marked]) -> list[str]:
+def _by_kind(labelled: Sequence[LabelledPair]) -> list[str]:
     total, right = Counter[str](), Counter[str]()
-    for one in marked:
+    for one in labelled:
         total[one.kind] += 1
         right[one.kind] += one.duplicate
     kinds = [f"{kind} {right[kind]:,} of {total[kind]:,}" for kind in sorted(total) if kind]
     return [f"duplicates among labels by what differs: {'; '.join(kinds)}"] if kinds else []
 
 
-def _advice(run: Run, estimate: Estimate, labels: int, wish: Wish) -> list[str]:
-    best = estimate.recommend(wish.precision, wish.confidence)
+def _advice(run: Run, estimate: Estimate, labels: int, target: LabelTarget) -> list[str]:
+    best = estimate.recommend(target.precision, target.confidence)
     if best is None:
-        threshold, sure = estimate.surest(wish.confidence)
+        threshold, sure = estimate.most_certain(target.confidence)
         return [
-            f"no threshold has a precision of {wish.precision} with a confidence of {wish.confidence}; "
+            f"no threshold has a precision of {target.precision} with a confidence of {target.confidence}; "
             f"the best is {threshold} with {sure:.3f} or more. Label more pairs, lower --precision, or use a "
             "better model."
         ]
     width = best.precision_high - best.precision_low
-    more = labels_needed(labels, width, wish.width)
+    more = labels_needed(labels, width, target.width)
     there = f"the 95% interval of its precision is {width:.3f} wide; "
     return [
         there
         + (
-            f"about {more:,} more labels would narrow it to {wish.width} (use --read and --sheet together "
-            "for more pairs)"
+            f"about {plural(more, 'more label')} would narrow it to {target.width} (use --read and --sheet "
+            "together for more pairs)"
             if more
-            else f"no more labels are needed for {wish.width}"
+            else f"no more labels are needed for {target.width}"
         ),
-        f"recommended: --threshold {best.threshold} (the lowest with a precision of {wish.precision} or "
-        f"more, with a confidence of {wish.confidence}); next: --from_pairs {shlex.quote(run.output.root)} "
+        f"recommended: --threshold {best.threshold} (the lowest with a precision of {target.precision} or "
+        f"more, with a confidence of {target.confidence}); next: --from_pairs {shlex.quote(run.output.root)} "
         f"--threshold {best.threshold}",
     ]
 
@@ -374,25 +147,25 @@ def parser() -> Parser:
         "--pairs", type=int, default=100, metavar="N", help="pairs in the sheet (default: %(default)s)"
     )
     p.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
-    wish = Wish()
+    target = LabelTarget()
     p.add_argument(
         "--precision",
         type=float,
-        default=wish.precision,
+        default=target.precision,
         metavar="P",
         help="required precision (default: %(default)s)",
     )
     p.add_argument(
         "--confidence",
         type=float,
-        default=wish.confidence,
+        default=target.confidence,
         metavar="C",
         help="confidence that the recommended threshold has it (default: %(default)s)",
     )
     p.add_argument(
         "--width",
         type=float,
-        default=wish.width,
+        default=target.width,
         metavar="W",
         help="required width of the 95%% interval of the precision; reports how many more labels are needed "
         "(default: %(default)s)",
@@ -413,16 +186,21 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise UserError(f"--{name} {getattr(args, name)}: must be between 0 and 1, both excluded.")
         if not args.sheet and not args.read:
             raise UserError("give --sheet FILE to write a label sheet, or --read FILE to read one.")
-        wish = Wish(args.precision, args.confidence, args.width)
+        target = LabelTarget(args.precision, args.confidence, args.width)
         found = Run.at(args.run)
-        marked = [row for path in args.read for row in read_sheet(path, read_options(args))]
+        labelled = [row for path in args.read for row in read_sheet(path, read_options(args))]
         if args.sheet:
-            count = write_sheet(found, args.sheet, args.pairs, args.seed, wish, marked)
-            say(f"{count:,} pairs in {args.sheet}: fill in the column label, then pass the file to --read")
-            if not marked and count >= _TWO_SHEETS:
-                say("two sheets of half the size come closer to the threshold; --read the first for it")
+            count = write_sheet(found, args.sheet, args.pairs, args.seed, target.precision, labelled)
+            print_lines(
+                f"{plural(count, 'pair')} in {args.sheet}: fill in the column label, then pass the file to "
+                "--read"
+            )
+            if not labelled and count >= _TWO_SHEETS:
+                print_lines(
+                    "two sheets of half the size come closer to the threshold; --read the first for it"
+                )
         else:
-            say(*report(found, marked, wish))
+            print_lines(*report(found, labelled, target))
         return 0
 
     return guarded(run, stays="Nothing was written")

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from beam_sts.cli.terminal import complain, say
+from beam_sts.cli.terminal import print_errors, print_lines
 
 VERBS = ("example", "score", "dedup", "mine", "evaluate", "train", "explain", "label", "models")
 SHELLS = ("bash", "zsh", "tcsh")
@@ -48,12 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb: ``beam-sts score ...`` does the same as ``python -m pipelines.score ...``."""
     verb, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if verb in ("-h", "--help", "help"):
-        say(*usage().split("\n"))
+        print_lines(*usage().split("\n"))
         return 0
     if verb == "--version":
         from beam_sts import __version__
 
-        say(__version__)
+        print_lines(__version__)
         return 0
     if verb == "--completion":
         return _completion(rest)
@@ -86,10 +86,10 @@ def _completion(rest: Sequence[str]) -> int:
         except SystemExit:  # its extra is not installed, as printed on standard error
             continue
         choices.add_parser(verb, parents=[args], add_help=False, help=line, conflict_handler="resolve")
-    say(*shtab.complete(whole, rest[0]).split("\n"))
+    print_lines(*shtab.complete(whole, rest[0]).split("\n"))
     return 0
 
 
 def _refuse(message: str) -> NoReturn:
-    complain(f"error: {message}", "help: beam-sts --help")
+    print_errors(f"error: {message}", "help: beam-sts --help")
     raise SystemExit(2)

@@ -27,10 +27,11 @@ from beam_sts.candidates.cells import search_report
 from beam_sts.candidates.rejects import REJECTED, write_rejected
 from beam_sts.candidates.source import SliceRows, Source
 from beam_sts.candidates.texts import check_text
-from beam_sts.cli.args import Parser, beam_options, look_at
-from beam_sts.cli.console import Clock, add_console_options, console_of, guarded, kept_in, progress
+from beam_sts.cli.args import Parser, beam_options, open_command
+from beam_sts.cli.console import add_console_options, console_of, guarded, kept_in
 from beam_sts.cli.describe import describe_input, describe_model, digest, input_identity, versions_of
 from beam_sts.cli.formats import add_read_options, add_resume_options, add_storage_options, read_options
+from beam_sts.cli.progress import Clock, progress
 from beam_sts.cli.scoring import add_places, check_device
 from beam_sts.errors import UserError
 from beam_sts.examples import merge_examples
@@ -52,6 +53,7 @@ from beam_sts.mining.passages import check_columns
 from beam_sts.mining.settings import MineSettings
 from beam_sts.mining.shards import FOLDERS, REJECTED_QUERIES, Cuts, empty_schemas, mine_counts
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
+from beam_sts.plurals import plural
 from beam_sts.report import render
 from beam_sts.report.mine import mine_page
 from beam_sts.settings import add_options, from_args
@@ -341,7 +343,7 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
         ("path", summary["path"]),
         *(("note", line) for line in _thin(summary) if summary["texts"]),
         *([("note", "this run was already finished; --overwrite runs it again")] if finished else []),
-        ("read", f"{summary['rows_read']:,} rows"),
+        ("read", plural(summary["rows_read"], "row")),
         ("rejected", f"{summary['rows_rejected']:,}"),
         *reasons,
         (
@@ -359,16 +361,16 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
         ("pairs", f"{summary['pairs']:,} scored, {sum(summary['pairs_failed'].values()):,} failed"),
         *failed,
         *(
-            ("dropped", f"{summary['pairs_straddling']:,} adjacent pairs with a text in each split")
+            ("dropped", f"{plural(summary['pairs_straddling'], 'adjacent pair')} with a text in each split")
             for _ in range(summary["pairs_straddling"] > 0)
         ),
         ("bands", "pairs by tenth of score: " + " ".join(f"{n:,}" for n in summary["pairs_by_band"])),
         *(
-            ("resumed", f"{summary['pairs_reused']:,} existing scores reused")
+            ("resumed", f"{plural(summary['pairs_reused'], 'existing score')} reused")
             for _ in range(summary["pairs_reused"] > 0)
         ),
         *(
-            ("damaged", f"{summary['shards_damaged']:,} damaged shards of scores, written again")
+            ("damaged", f"{plural(summary['shards_damaged'], 'damaged shard')} of scores, written again")
             for _ in range(summary["shards_damaged"] > 0)
         ),
         *(
@@ -381,7 +383,7 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
         ("time", f"{sum(summary['seconds'].values()):.1f} s"),
         ("output", output.root),
         ("report", f"{output.root}/report.html"),
-        ("next", look_at(f"{output.root}/pair-score/train", "parquet")),
+        ("next", open_command(f"{output.root}/pair-score/train", "parquet")),
     ]
 
 

@@ -13,10 +13,11 @@ import pyarrow as pa
 import beam_sts
 from beam_sts.candidates.rejects import read_rejected
 from beam_sts.candidates.source import Source
-from beam_sts.cli.args import look_at
-from beam_sts.cli.console import Clock, console_of, progress
+from beam_sts.cli.args import open_command
+from beam_sts.cli.console import console_of
 from beam_sts.cli.describe import describe_input, digest, input_identity, versions_of
 from beam_sts.cli.formats import format_settings, output_folder, read_options
+from beam_sts.cli.progress import Clock, progress
 from beam_sts.dedup.settings import DedupSettings
 from beam_sts.errors import UserError
 from beam_sts.examples import merge_examples
@@ -31,6 +32,7 @@ from beam_sts.passages.local import write_passages
 from beam_sts.passages.lookup import Contained, Repeated
 from beam_sts.passages.settings import PassageSettings
 from beam_sts.passages.write import FOLDERS, PassageWriter
+from beam_sts.plurals import plural
 from beam_sts.report import render
 from beam_sts.report.passages import passages_page
 from beam_sts.scoring.settings import ScorerSettings
@@ -224,7 +226,7 @@ def _lines(summary: dict[str, Any], output: OutputFolder) -> list[tuple[str, str
     items = "items" in summary
     return [
         ("path", summary["path"]),
-        ("read", f"{summary['rows_read']:,} rows"),
+        ("read", plural(summary["rows_read"], "row")),
         *(
             [
                 (
@@ -238,24 +240,25 @@ def _lines(summary: dict[str, Any], output: OutputFolder) -> list[tuple[str, str
         ),
         (
             "passages",
-            f"{summary['passages']:,} in {summary['rows_with_passages']:,} rows, each with its receipt",
+            f"{summary['passages']:,} in {plural(summary['rows_with_passages'], 'row')}, "
+            "each with its receipt",
         ),
-        ("kept", f"{summary['rows_kept']:,} rows, {changed:,} of them with passages cut out"),
-        ("removed", f"{summary['rows_removed']:,} rows"),
+        ("kept", f"{plural(summary['rows_kept'], 'row')}, {changed:,} of them with passages cut out"),
+        ("removed", plural(summary["rows_removed"], "row")),
         ("rejected", f"{summary['rows_rejected']:,}"),
         *(("", f"{count:,} {why}") for why, count in summary["rejected_reasons"].items()),
         *(
-            [("resumed", f"{reused:,} existing shards reused")]
+            [("resumed", f"{plural(reused, 'existing shard')} reused")]
             if (reused := summary.get("shards_reused"))
             else []
         ),
         *(
-            [("damaged", f"{bad:,} damaged shards, written again")]
+            [("damaged", f"{plural(bad, 'damaged shard')}, written again")]
             if (bad := summary.get("shards_damaged"))
             else []
         ),
         ("time", f"{sum(summary['seconds'].values()):.1f} s"),
         ("output", output.root),
         ("report", f"{output.root}/report.html"),
-        ("next", look_at(f"{output.root}/passages", output.form)),
+        ("next", open_command(f"{output.root}/passages", output.form)),
     ]

@@ -96,7 +96,7 @@ class Machine:
         Raises:
             OSError, ValueError, RuntimeError: the jar is not available.
         """
-        with _impatient():
+        with _short_timeout():
             return Path(JavaJarServer.local_jar(place, cache))
 
     def region(self) -> str | None:
@@ -112,12 +112,12 @@ class Machine:
         Raises:
             OSError, ValueError, RuntimeError: Prism is not available.
         """
-        with _impatient():
+        with _short_timeout():
             PrismJobServer.local_bin(PrismJobServer(options).path_to_binary())
 
 
 @contextlib.contextmanager
-def _impatient() -> Iterator[None]:
+def _short_timeout() -> Iterator[None]:
     """Limit Beam's downloads, which log long warnings and otherwise wait forever if packets are lost."""
     before, logger = socket.getdefaulttimeout(), logging.getLogger(JavaJarServer.__module__)
     level = logger.level

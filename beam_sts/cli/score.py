@@ -18,8 +18,9 @@ import apache_beam as beam
 
 from beam_sts.cli.args import Parser
 from beam_sts.cli.beam_options import local_options, only_built, runner_of, worker_threads
-from beam_sts.cli.console import Console, add_console_options, console_of, guarded, kept_in, progress
+from beam_sts.cli.console import Console, add_console_options, console_of, guarded, kept_in
 from beam_sts.cli.formats import add_format_options
+from beam_sts.cli.progress import progress
 from beam_sts.cli.score_job import ScoreJob, prepare
 from beam_sts.cli.score_summary import Sums, summarise, summary_lines
 from beam_sts.cli.scoring import add_places
@@ -29,10 +30,11 @@ from beam_sts.io.reading import read_slices
 from beam_sts.io.slices import Slice
 from beam_sts.pairs.beam_files import ScoreSlices
 from beam_sts.pairs.settings import ScoreSettings
+from beam_sts.plurals import plural
 from beam_sts.report import render
 from beam_sts.report.score import score_page
 from beam_sts.scoring.backends import default_threads
-from beam_sts.scoring.columns import sift, text_arrays
+from beam_sts.scoring.columns import check_rows, text_arrays
 from beam_sts.scoring.result import ScoreStats
 from beam_sts.scoring.scorer import PairScorer
 from beam_sts.settings import add_options
@@ -159,19 +161,22 @@ def estimate(job: ScoreJob, console: Console) -> int:
     for position, part in enumerate(picked):
         data = next(read_slices([part], settings.schema, settings.text_columns, settings.options))
         table = data.table.slice(0, _SAMPLE_ROWS)
-        sifted = sift(table, settings.text_columns, empty=settings.score.empty)
-        pairs = text_arrays(table, settings.text_columns, sifted.good)
+        checked = check_rows(table, settings.text_columns, empty=settings.score.empty)
+        pairs = text_arrays(table, settings.text_columns, checked.good)
         if position == 0:
             scorer.run(*pairs, symmetric=settings.score.symmetric)  # warm up
         result = scorer.run(*pairs, symmetric=settings.score.symmetric)
         stats, seconds = stats + result.stats, seconds + result.seconds
         sampled += len(table)
-        rejected += len(sifted.bad)
+        rejected += len(checked.bad)
     share = job.plan.rows / sampled if sampled else 0.0
     rate = stats.pairs / seconds if seconds else 0.0
     lines = [
-        ("rows", f"{job.plan.rows:,} in {len(job.plan.files):,} files, {len(slices):,} shards"),
-        ("sample", f"{sampled:,} rows, {rejected:,} rejected, {stats.truncated:,} truncated"),
+        (
+            "rows",
+            f"{job.plan.rows:,} in {plural(len(job.plan.files), 'file')}, {plural(len(slices), 'shard')}",
+        ),
+        ("sample", f"{plural(sampled, 'row')}, {rejected:,} rejected, {stats.truncated:,} truncated"),
         ("tokens", f"about {stats.real_tokens * share:,.0f}"),
         ("time", f"about {seconds * share:,.0f} s in one process ({rate:,.0f} pairs/s here)"),
     ]

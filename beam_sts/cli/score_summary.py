@@ -10,12 +10,13 @@ import apache_beam as beam
 import pyarrow as pa
 
 import beam_sts
-from beam_sts.cli.args import look_at
+from beam_sts.cli.args import open_command
 from beam_sts.cli.describe import describe_input, describe_model, digest, version_of
 from beam_sts.cli.score_job import ScoreJob
 from beam_sts.examples import Example
-from beam_sts.io.names import renamed, told
+from beam_sts.io.names import describe_renames, renamed
 from beam_sts.io.summary import quantiles, throughput
+from beam_sts.plurals import plural
 from beam_sts.scoring.counts import ScoreCounts
 from beam_sts.scoring.result import ScoreStats
 
@@ -117,27 +118,30 @@ def summarise(
 def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
     """The summary as a table of names and texts. The last line is the next command."""
     lines = [
-        ("read", f"{summary['rows_read']:,} rows"),
+        ("read", plural(summary["rows_read"], "row")),
         ("scored", f"{summary['rows_scored']:,} ({summary['pairs_reused']:,} reused an equal pair's score)"),
         (
             "rejected",
             f"{summary['rows_rejected']:,}" + (f", in {root}/rejected" if summary["rows_rejected"] else ""),
         ),
         *(("", f"{count:,} {reason}") for reason, count in summary["rejected_reasons"].items()),
-        *([("columns", told(summary["renamed_columns"]))] if summary["renamed_columns"] else []),
+        *([("columns", describe_renames(summary["renamed_columns"]))] if summary["renamed_columns"] else []),
         ("truncated", f"{summary['truncated']:,}"),
     ]
     if summary["unknown"]:
         lines.append(
             (
                 "unknown",
-                f"{summary['unknown']:,} pairs consist mostly of words that the model does not know: "
-                "unreliable scores",
+                f"{plural(summary['unknown'], 'pair consists', 'pairs consist')} mostly of words that the "
+                "model does not know: unreliable scores",
             )
         )
     if summary["windowed"]:
         lines.append(
-            ("windowed", f"{summary['windowed']:,} pairs, as {summary['windows']:,} pairs of windows")
+            (
+                "windowed",
+                f"{plural(summary['windowed'], 'pair')}, as {plural(summary['windows'], 'pair')} of windows",
+            )
         )
     if summary["rows_read"] and not summary["rows_scored"]:
         lines.append(("note", "no row could be scored: rejected/ has each row with its reason"))
@@ -151,12 +155,14 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
             ("scores", ", ".join(f"{q} quantile {summary['score_quantiles'][q]:.3f}" for q in marks))
         )
     if summary["shards_skipped"]:
-        lines.append(("resumed", f"{summary['shards_skipped']:,} of {summary['shards']:,} shards existed"))
+        lines.append(
+            ("resumed", f"{summary['shards_skipped']:,} of {plural(summary['shards'], 'shard')} existed")
+        )
     if summary["shards_damaged"]:
-        lines.append(("damaged", f"{summary['shards_damaged']:,} damaged shards, written again"))
+        lines.append(("damaged", f"{plural(summary['shards_damaged'], 'damaged shard')}, written again"))
     rate = f", {summary['pairs_per_second']:,.0f} pairs/s" if summary["pairs_per_second"] else ""
     lines.append(("time", f"{summary['seconds']['run']:.1f} s{rate}"))
     lines.append(("output", f"{root}/scores"))
     lines.append(("report", f"{root}/report.html"))
-    lines.append(("next", look_at(f"{root}/scores", summary["settings"]["output_format"])))
+    lines.append(("next", open_command(f"{root}/scores", summary["settings"]["output_format"])))
     return lines

@@ -11,9 +11,9 @@ def check_temporary_folder() -> None:
     try:
         tempfile.gettempdir()
     except FileNotFoundError as error:
-        from beam_sts.cli.terminal import complain
+        from beam_sts.cli.terminal import print_errors
 
-        complain(
+        print_errors(
             f"error: {error.strerror}. Set the environment variable TMPDIR to a folder that can be written."
         )
         sys.exit(2)

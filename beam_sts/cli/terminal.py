@@ -105,7 +105,7 @@ def safe_streams(clean: Callable[[str], str], form: Callable[[str], str] | None 
         sys.stderr = before
 
 
-def say(*lines: str) -> None:
+def print_lines(*lines: str) -> None:
     """Print lines on standard output. Each argument stays on one line.
 
     Raises:
@@ -118,12 +118,12 @@ def say(*lines: str) -> None:
         stream.write("".join(f"{fitting(safe(line), stream)}\n" for line in lines))
         stream.flush()
     except BrokenPipeError:
-        if not _reader_has_left():
+        if not _pipe_is_broken():
             raise
         raise SystemExit(READER_LEFT) from None
 
 
-def complain(*lines: str) -> None:
+def print_errors(*lines: str) -> None:
     """Print lines on standard error. A failure to print is ignored."""
     stream = getattr(sys.stderr, "raw", sys.stderr)
     with suppress(OSError, ValueError, AttributeError):
@@ -131,7 +131,7 @@ def complain(*lines: str) -> None:
         stream.flush()
 
 
-def _reader_has_left() -> bool:
+def _pipe_is_broken() -> bool:
     """Whether the reader of standard output, such as ``head``, has ended. If so, nothing more is printed."""
     output, poll = sys.stdout.fileno(), select.poll()
     poll.register(output, 0)  # a broken pipe is always reported

@@ -38,7 +38,7 @@ from beam_sts.report.train import train_page
 from beam_sts.training.data import DataError
 from beam_sts.training.fit import FitSettings
 from beam_sts.training.leakage import HeldOutTextError
-from beam_sts.training.recipe import SIZES, Recipe, told
+from beam_sts.training.recipe import SIZES, Recipe, values_of
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import STAGES, workspace
 from beam_sts.training.workspace import Workspace
@@ -286,7 +286,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     else recipe_of(options)
                 )
                 work = workspace(root, recipe, options.device)
-                logger.info("recipe: %s", told(recipe))
+                logger.info("recipe: %s", values_of(recipe))
                 if options.stage != "all":
                     work.run(options.stage, alone=True)
                     return 0
@@ -330,7 +330,7 @@ def write_report(work: Workspace) -> Path:
         },
         "settings": {
             name: json.dumps(value) if isinstance(value, (dict, list, tuple)) else value
-            for name, value in told(recipe).items()
+            for name, value in values_of(recipe).items()
         },
         "fingerprint": work.fingerprint(LAST),
         "versions": {

@@ -16,21 +16,30 @@ from beam_sts.candidates.beam_shingles import ShingleFrequencies
 from beam_sts.dedup.beam_components import Components
 from beam_sts.dedup.beam_decide import (
     DecideClusters,
-    SortOut,
-    fates,
+    SplitRows,
+    outcomes_of_rows,
 )
 from beam_sts.dedup.beam_learnt import LearnTexts, OwnTexts
-from beam_sts.dedup.beam_report import SumParts, node_part, report
+from beam_sts.dedup.beam_report import SumParts, report, text_part
 from beam_sts.dedup.beam_scored import KeptScores, VerifyKept
-from beam_sts.dedup.beam_texts import RECEIPT, WHERE, Fields, MakeDistinctTexts, ReadRows
-from beam_sts.dedup.beam_verify import EarlierPairs, Judged, TakeScores, Verify
+from beam_sts.dedup.beam_texts import (
+    RECEIPT,
+    WHERE,
+    DistinctTextCollections,
+    Fields,
+    MakeDistinctTexts,
+    ReadRows,
+)
+from beam_sts.dedup.beam_verify import EarlierPairs, PairVerdict, TakeScores, Verify
 from beam_sts.dedup.beam_wanted import DecideAgain, FindThreshold, accepted_part
-from beam_sts.dedup.forest import node_code
+from beam_sts.dedup.distinct import Grouping
+from beam_sts.dedup.forest import text_code
 from beam_sts.dedup.overlap import SHINGLE
 from beam_sts.dedup.profiles import with_profile
 from beam_sts.dedup.representatives import BOTH
 from beam_sts.dedup.settings import BeamDedupSettings, with_new_names
 from beam_sts.errors import UserError
+from beam_sts.io.ids import shown_id
 from beam_sts.pairs.beam_elements import row_fields, with_field_types
 from beam_sts.settings import made, takes
 
@@ -66,10 +75,10 @@ class DeduplicateTexts(beam.PTransform):
     Elements are dicts, ``beam.Row`` or named tuples. A removed element is output as a dict or a ``beam.Row``.
 
     The rule is that of ``beam_sts.dedup.representatives``, and the result equals that of ``beam-sts dedup``,
-    which is faster on one machine. Equal texts are one node. Candidates come from any union of sources, and
-    the model scores each. Accepted pairs form connected components, and within a component a row is removed
-    only if it scores at or above the threshold with its representative. Texts are joined to pairs by
-    shuffles. Each step sees the pairs of one text, bucket or component, or two blocks of vectors.
+    which is faster on one machine. Rows of equal text are one distinct text. Candidates come from any union
+    of sources, and the model scores each. Accepted pairs form connected components, and within a component a
+    row is removed only if it scores at or above the threshold with its representative. Texts are joined to
+    pairs by shuffles. Each step sees the pairs of one text, bucket or component, or two blocks of vectors.
 
     Apply the transform to a PCollection or to a dict. With ``rows`` and ``against``, rows that duplicate one
     of ``against`` are removed, and rows are not compared among themselves. ``given`` has pairs of ids as
@@ -133,26 +142,23 @@ class DeduplicateTexts(beam.PTransform):
                 | ("Check ids" >> beam.Map(_check_once))
             )
             every = (rows, others["rows"]) | "Both" >> beam.Flatten()
-        nodes = every | "Nodes" >> MakeDistinctTexts(
-            merge=self._proposal.by_text,
-            compare_blank=self._settings.empty == "score",
-            apart=against and not self._proposal.within,
-        )
-        texts = nodes.nodes | "Texts" >> beam.MapTuple(lambda node, info: (node, info.text))
+        grouping = Grouping.of(self._proposal, against=against, compare_blank=self._settings.empty == "score")
+        distinct = every | "Distinct texts" >> MakeDistinctTexts(grouping)
+        texts = distinct.texts | "Texts" >> beam.MapTuple(lambda name, info: (name, info.text))
         size = texts | "Size" >> TextsSize()
         learning = self._settings.learning
         learn = LearnTexts(learning, self._scoring.model, self._settings.load, size)
-        looked = texts | "Look first" >> learn
+        learnt_once = texts | "Learn first" >> learn
         earlier = "scored" in inputs
         if earlier:
-            scored = {"members": nodes.members, "scored": inputs["scored"]}
+            scored = {"members": distinct.members, "scored": inputs["scored"]}
             proposed = ProposedCollections(scored | "Earlier" >> EarlierPairs(), None)
             count = proposed.pairs | "Pairs" >> beam.combiners.Count.Globally()
         else:
-            own = texts | "Own texts" >> OwnTexts(looked) if learning.boilerplate else texts
-            proposed = self._candidates(nodes, own, inputs, against)
+            own = texts | "Own texts" >> OwnTexts(learnt_once) if learning.boilerplate else texts
+            proposed = self._candidates(distinct, own, inputs, against)
             count = proposed.tally | "Pairs" >> beam.Map(lambda tally: tally.pairs)
-        learnt = [beam.pvalue.AsSingleton(looked)]
+        learnt = [beam.pvalue.AsSingleton(learnt_once)]
         if self._settings.blend:
             learnt += [beam.pvalue.AsList(texts | "Words" >> ShingleFrequencies(*SHINGLE, size))]
         of_shards = {"texts": texts, "pairs": proposed.pairs, "size": size, "count": count}
@@ -161,27 +167,27 @@ class DeduplicateTexts(beam.PTransform):
             | "Join" >> JoinInShards()
             | "Verify"
             >> beam.ParDo(self._verify(earlier), beam.pvalue.AsSingleton(count), *learnt).with_outputs(
-                "told", main="pairs"
+                "report", main="pairs"
             )
         )
         pairs = verified["pairs"]
-        settled = self._settle(pairs, nodes.nodes, learnt, verify=not earlier or self.completes)
-        scored = (pairs, settled.guard) | "Scored" >> beam.Flatten()
-        at = [] if settled.threshold is None else [beam.pvalue.AsSingleton(settled.threshold)]
-        fate = (
-            {"verdict": settled.verdicts, "members": nodes.members}
-            | "Fates" >> beam.CoGroupByKey()
-            | "Fate" >> beam.FlatMapTuple(fates).with_outputs("told", main="of")
+        decided = self._decide(pairs, distinct.texts, learnt, verify=not earlier or self.completes)
+        scored = (pairs, decided.guard) | "Scored" >> beam.Flatten()
+        at = [] if decided.threshold is None else [beam.pvalue.AsSingleton(decided.threshold)]
+        outcome = (
+            {"verdict": decided.verdicts, "members": distinct.members}
+            | "Verdict and rows" >> beam.CoGroupByKey()
+            | "Outcome" >> beam.FlatMapTuple(outcomes_of_rows).with_outputs("report", main="of")
         )
-        sorted_out = (
+        split_rows = (
             {
                 "rows": rows | "Elements" >> beam.MapTuple(lambda row, found: (row, found.element)),
-                "fate": fate["of"],
+                "outcome": outcome["of"],
             }
             | "Meet" >> beam.CoGroupByKey()
-            | "Sort out"
+            | "Split rows"
             >> beam.ParDo(
-                SortOut(
+                SplitRows(
                     self._policy.threshold,
                     against,
                     self._settings.output_prefix,
@@ -191,28 +197,28 @@ class DeduplicateTexts(beam.PTransform):
             ).with_outputs("removed", "clusters", main="kept")
         )
         parts = (
-            verified["told"],
-            *settled.told,
-            fate["told"],
-            nodes.nodes | "Node" >> beam.MapTuple(node_part),
+            verified["report"],
+            *decided.reports,
+            outcome["report"],
+            distinct.texts | "Text" >> beam.MapTuple(text_part),
         )
         tally = None if earlier else beam.pvalue.AsSingleton(proposed.tally)
-        told = (
+        report_of_run = (
             parts
             | "Sum" >> SumParts(self._settings.report_examples)
             | "Report" >> beam.Map(report, self._settings, learnt[0], tally, *at)
         )
-        equal = nodes.members | "Equal" >> beam.FlatMapTuple(_equal)
+        equal = distinct.members | "Equal" >> beam.FlatMapTuple(_equal)
         pairs = (scored, equal) | "All pairs" >> beam.Flatten()
         pairs = pairs | "As they are given" >> beam.Map(_given, against)
-        kept, removed, clusters = (sorted_out[name] for name in ("kept", "removed", "clusters"))
+        kept, removed, clusters = (split_rows[name] for name in ("kept", "removed", "clusters"))
         kind = inputs["rows"].element_type
         if theirs := dict(row_fields(kind)):
             types = (theirs[fields.id], float, str, str, float, _MAYBE_INT, str)
             receipt = zip((*RECEIPT, WHERE) if against else RECEIPT, types, strict=False)
             kept.element_type = kind
             removed.element_type = with_field_types(kind, receipt, self._settings.output_prefix)
-        return DeduplicatedTexts(kept, removed, read["rejected"], pairs, clusters, told)
+        return DeduplicatedTexts(kept, removed, read["rejected"], pairs, clusters, report_of_run)
 
     def _check_inputs(self, inputs: dict[str, Any]) -> None:
         """Check that the inputs are those that the sources of candidates need, and no others."""
@@ -227,16 +233,22 @@ class DeduplicateTexts(beam.PTransform):
                 "the source 'pairs' and the input 'given' (pairs of ids as texts) need each other."
             )
 
-    def _candidates(self, nodes: Any, texts: beam.PCollection, inputs: dict[str, Any], against: bool) -> Any:
-        parts = {"texts": texts, "blocks": nodes.blocks}
+    def _candidates(
+        self,
+        distinct: DistinctTextCollections,
+        texts: beam.PCollection,
+        inputs: dict[str, Any],
+        against: bool,
+    ) -> Any:
+        parts = {"texts": texts, "blocks": distinct.blocks}
         if self._fields.vector is not None:
-            parts["vectors"] = nodes.nodes | "Vectors" >> beam.MapTuple(
-                lambda node, info: (node, info.vector)
+            parts["vectors"] = distinct.texts | "Vectors" >> beam.MapTuple(
+                lambda name, info: (name, info.vector)
             )
         if "given" in inputs:
             parts["given"] = inputs["given"]
-            parts["ids"] = nodes.members | "Ids as texts" >> beam.FlatMapTuple(
-                lambda node, found: [(str(row[1]), node) for row in found[0]]
+            parts["ids"] = distinct.members | "Ids as texts" >> beam.FlatMapTuple(
+                lambda name, found: [(str(shown_id(row[1])), name) for row in found[0]]
             )
         return parts | "Propose" >> ProposeCandidates(
             self._proposal,
@@ -256,12 +268,12 @@ class DeduplicateTexts(beam.PTransform):
             return VerifyKept(self.kept, *of, self._settings.max_pairs)
         return Verify(*of, self._settings.max_pairs)
 
-    def _settle(
-        self, pairs: beam.PCollection, nodes: beam.PCollection, learnt: list[Any], *, verify: bool
-    ) -> _Settled:
-        """Decide about the nodes of accepted pairs.
+    def _decide(
+        self, pairs: beam.PCollection, texts: beam.PCollection, learnt: list[Any], *, verify: bool
+    ) -> _Decided:
+        """Decide about the texts of accepted pairs.
 
-        Nodes that are connected at the lowest threshold of the table are decided together, because no pair
+        Texts that are connected at the lowest threshold of the table are decided together, because no pair
         connects them to others at a higher threshold either.
         """
         s = self._settings
@@ -271,7 +283,7 @@ class DeduplicateTexts(beam.PTransform):
             | "Accept" >> beam.FlatMap(_accepted, lowest)
             | "Components" >> Components(s.component_rounds)
         )
-        parts = {"name": named, "node": nodes, "edge": pairs}
+        parts = {"name": named, "text": texts, "edge": pairs}
         again = s.keep_rows is not None
         decide = DecideClusters(
             *(self._scoring, self._policy, self._thresholds, s.report_examples),
@@ -279,39 +291,39 @@ class DeduplicateTexts(beam.PTransform):
             only_guard=again,
         )
         clusters = parts | "Clusters" >> _Clusters()
-        first = clusters | "Decide" >> beam.ParDo(decide, *learnt).with_outputs("guard", "told", main="of")
+        first = clusters | "Decide" >> beam.ParDo(decide, *learnt).with_outputs("guard", "report", main="of")
         if s.keep_rows is None:
-            return _Settled(first["of"], first["guard"], [first["told"]], None)
+            return _Decided(first["of"], first["guard"], [first["report"]], None)
         parts["edge"] = (pairs, first["guard"]) | "All scored" >> beam.Flatten()
         clusters = parts | "Whole clusters" >> _Clusters()
-        searched = {"clusters": clusters, "nodes": nodes}
+        searched = {"clusters": clusters, "texts": texts}
         threshold = searched | "Find threshold" >> FindThreshold(self._policy, s.keep_rows)
         at = beam.pvalue.AsSingleton(threshold)
-        second = clusters | "Decide again" >> beam.ParDo(DecideAgain(s), at).with_outputs("told", main="of")
+        second = clusters | "Decide again" >> beam.ParDo(DecideAgain(s), at).with_outputs("report", main="of")
         accepted = pairs | "Accepted at it" >> beam.FlatMap(accepted_part, at)
-        told = [first["told"], second["told"], accepted]
-        return _Settled(second["of"], first["guard"], told, threshold)
+        reports = [first["report"], second["report"], accepted]
+        return _Decided(second["of"], first["guard"], reports, threshold)
 
 
-class _Settled(NamedTuple):
-    """Decisions about nodes, pairs scored for them, parts of the report, and the found threshold or None."""
+class _Decided(NamedTuple):
+    """Decisions about texts, pairs scored for them, parts of the report, and the found threshold or None."""
 
     verdicts: beam.PCollection
     guard: beam.PCollection
-    told: list[beam.PCollection]
+    reports: list[beam.PCollection]
     threshold: beam.PCollection | None
 
 
 class _Clusters(beam.PTransform):
-    """A dict of ``name`` of nodes by code, ``node`` and ``edge`` -> the nodes and edges of each cluster."""
+    """A dict of ``name`` of texts by code, ``text`` and ``edge`` -> the texts and edges of each cluster."""
 
     def expand(self, parts: dict[str, beam.PCollection]) -> beam.PCollection:
         """Join by code, then group by cluster."""
         return (
             {
                 "name": parts["name"],
-                "node": parts["node"] | "By code" >> beam.Map(lambda found: (node_code(found[0]), found)),
-                "edge": parts["edge"] | "By end" >> beam.Map(lambda pair: (node_code(pair.a), pair)),
+                "text": parts["text"] | "By code" >> beam.Map(lambda found: (text_code(found[0]), found)),
+                "edge": parts["edge"] | "By end" >> beam.Map(lambda pair: (text_code(pair.a), pair)),
             }
             | "Names" >> beam.CoGroupByKey()
             | "Of clusters" >> beam.FlatMapTuple(_of_clusters)
@@ -325,25 +337,25 @@ def _check_once(counted: tuple[Any, int]) -> None:
         raise UserError(f"against: id {ident!r}: {count} elements have it. Ids must be distinct.")
 
 
-def _equal(node: Any, members: tuple[list[Any], Any]) -> Iterator[Judged]:
-    """Pair the other rows of a node with the row that names it: their texts are equal."""
-    if node[0] == 0:  # rows to compare against are not compared with each other
-        yield from (Judged.identical(node, row) for row in members[0] if row != node)
+def _equal(name: Any, members: tuple[list[Any], Any]) -> Iterator[PairVerdict]:
+    """Pair the other rows of a distinct text with the row that names it."""
+    if name[0] == 0:  # rows to compare against are not compared with each other
+        yield from (PairVerdict.identical(name, row) for row in members[0] if row != name)
 
 
-def _given(pair: Judged, against: bool) -> tuple[Any, ...]:
+def _given(pair: PairVerdict, against: bool) -> tuple[Any, ...]:
     return pair.given((pair.a, pair.b) if against else (pair.a[1], pair.b[1]))
 
 
-def _accepted(pair: Judged, threshold: float) -> Iterator[tuple[Any, Any]]:
+def _accepted(pair: PairVerdict, threshold: float) -> Iterator[tuple[Any, Any]]:
     if pair.score >= threshold and pair.bars != BOTH:
         yield pair.a, pair.b
 
 
 def _of_clusters(_: int, found: dict[str, Iterable[Any]]) -> Iterator[tuple[int, Any]]:
-    """Emit nodes and pairs by the name of their cluster. Those in no cluster are dropped."""
+    """Emit texts and pairs by the name of their cluster. Those in no cluster are dropped."""
     for name, _ in found["name"]:
-        for node, info in found["node"]:
-            yield name, (node, tuple(info))
+        for text, info in found["text"]:
+            yield name, (text, tuple(info))
         for edge in found["edge"]:
             yield name, tuple(edge)

@@ -12,7 +12,7 @@ from apache_beam import pvalue
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.arrays import IntArray
-from beam_sts.dedup.forest import Forest, large_star, node_code, small_star
+from beam_sts.dedup.forest import Forest, large_star, small_star, text_code
 from beam_sts.errors import UserError
 
 MOST_NODES = 4_000_000
@@ -29,7 +29,7 @@ class Components(beam.PTransform):
 
     Every bundle builds a spanning forest of its edges, and the forests are merged on the way to one worker
     (``beam_sts.dedup.forest``): two shuffles for any graph. A component is named by its smallest code
-    (``node_code``).
+    (``text_code``).
 
     For graphs that are too large for one worker, ``rounds`` come first: alternating large-star and small-star
     steps (Kiveris et al., Connected Components in MapReduce and Beyond, 2014). Each step sees the edges of
@@ -55,7 +55,7 @@ class Components(beam.PTransform):
 
     def expand(self, edges: beam.PCollection) -> beam.PCollection:
         """Build the rounds, then merge the forests of the remaining edges."""
-        edges = edges | "Codes" >> beam.MapTuple(lambda a, b: (node_code(a), node_code(b)))
+        edges = edges | "Codes" >> beam.MapTuple(lambda a, b: (text_code(a), text_code(b)))
         if not self._rounds:
             return edges | "Forest" >> JoinForests(self._rounds)
         edges = edges | "Sort ends" >> beam.Map(lambda e: (min(e), max(e)))

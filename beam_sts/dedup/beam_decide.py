@@ -13,23 +13,23 @@ import numpy as np
 import pyarrow as pa
 from apache_beam import pvalue
 
-from beam_sts.arrays import IntArray, inverse
+from beam_sts.arrays import IntArray, sort_rank
 from beam_sts.dedup.beam_part import ClusterPart, InParts
-from beam_sts.dedup.beam_report import Part
+from beam_sts.dedup.beam_report import ReportPart
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, TextInfo
 from beam_sts.dedup.beam_verify import (
-    Judged,
+    PairVerdict,
     Scores,
     Words,
     counts_of,
     each_of,
-    look_at_nodes,
+    view_of_texts,
 )
 from beam_sts.dedup.decide import GUARD, IDENTICAL, Decision, decide, describe_clusters
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.rule import Policy, count_removals
 from beam_sts.dedup.shards import shard_parts
-from beam_sts.dedup.show import Entry, Look, examples
+from beam_sts.dedup.show import Entry, TextView, examples
 from beam_sts.dedup.verdicts import NOT_COMPARED, RULES, Verdicts
 from beam_sts.dedup.verify import Scoring, VerifyStats
 from beam_sts.errors import UserError
@@ -40,12 +40,12 @@ _RECEIPT = 5
 
 
 class DecideClusters(InParts, Scores):
-    """Nodes and pairs of clusters -> (text, (cluster, representative's best row, score, source, rule, lost)).
+    """Texts and pairs of clusters -> (text, (cluster, representative's best row, score, source, rule, lost)).
 
     The cluster is None for a text that is alone after all; the other values are None for a text that stays.
-    Also outputs ``guard``, the pairs that were scored to verify removals, and ``told``: counts of decisions,
-    of removals at other thresholds, and examples. Thousands of texts of whole clusters are decided at once;
-    the texts of larger clusters are stored in a file and are scored part by part.
+    Also outputs ``guard``, the pairs that were scored to verify removals, and ``report``: counts of
+    decisions, of removals at other thresholds, and examples. Thousands of texts of whole clusters are decided
+    at once; the texts of larger clusters are stored in a file and are scored part by part.
 
     Args:
         scoring: scoring settings.
@@ -86,57 +86,57 @@ class DecideClusters(InParts, Scores):
                 found.append(made.verdicts)
             return Verdicts.join(found)
 
-        made = decide(self._policy, *ranks_of_nodes(members), edges, verify if self._verify else None)
+        made = decide(self._policy, *ranks_of_texts(members), edges, verify if self._verify else None)
         guard = made.edges.at(slice(len(edges.verdicts), None))
         ends = zip(guard.pairs.a.tolist(), guard.pairs.b.tolist(), strict=True)
         for (a, b), one in zip(ends, each_of(guard.verdicts), strict=True):
-            judged = Judged(members[a][0], members[b][0], one[0], GUARD, *one[1:])
-            yield pvalue.TaggedOutput("guard", judged)
+            found_pair = PairVerdict(members[a][0], members[b][0], one[0], GUARD, *one[1:])
+            yield pvalue.TaggedOutput("guard", found_pair)
         counts = {
             **guard.verdicts.counts(),
             "pairs_guard": len(guard.verdicts),
             "verify": counts_of(stats),
         }
-        yield pvalue.TaggedOutput("told", Part.of(counts))
+        yield pvalue.TaggedOutput("report", ReportPart.of(counts))
         if not self._only_guard:
-            look = look_at_nodes(members, texts.of)
-            shown = examples(made, guard, self._policy.threshold, self._each, look)
-            yield from decisions(made, members, self._thresholds, look, shown)
+            view = view_of_texts(members, texts.of)
+            shown = examples(made, guard, self._policy.threshold, self._each, view)
+            yield from decisions(made, members, self._thresholds, view, shown)
 
 
 def decisions(
     made: Decision,
     members: Sequence[tuple[Any, TextInfo]],
     thresholds: Sequence[float],
-    look: Look,
+    view: TextView,
     shown: list[Entry],
 ) -> Iterator[Any]:
-    """Output the decisions about a part, as :class:`DecideClusters` does, with their counts as ``told``.
+    """Output the decisions about a part, as :class:`DecideClusters` does, with their counts as ``report``.
 
     Args:
         made: the decisions.
-        members: the nodes of the part.
+        members: the texts of the part.
         thresholds: thresholds to count removals at.
-        look: access to the texts of the part.
+        view: access to the texts of the part.
         shown: examples for the report.
     """
-    nodes = np.bincount(made.label, minlength=len(members))
-    rows = np.bincount(made.label, made.rule.own_rows, len(members)).astype(np.int64)[nodes > 1]
+    texts = np.bincount(made.label, minlength=len(members))
+    rows = np.bincount(made.label, made.rule.own_rows, len(members)).astype(np.int64)[texts > 1]
     sizes, clusters = np.unique(rows[rows > 0], return_counts=True)
     counts = {
-        "unverified": made.settled.unverified,
+        "unverified": made.chosen.unverified,
         "cluster_sizes": dict(zip(map(str, sizes.tolist()), clusters.tolist(), strict=True)),
         "thresholds": count_removals(made.rule, made.edges.pairs, thresholds),
     }
     largest = [
-        (cluster["nodes"], members[first][0], cluster) for first, cluster in describe_clusters(made, look.id)
+        (cluster["nodes"], members[first][0], cluster) for first, cluster in describe_clusters(made, view.id)
     ]
-    yield pvalue.TaggedOutput("told", Part(counts, shown, largest))
+    yield pvalue.TaggedOutput("report", ReportPart(counts, shown, largest))
     sources, rules = made.edges.source.cast(pa.string()).to_pylist(), made.edges.verdicts.rules.tolist()
-    alone = (nodes == 1)[made.label].tolist()
-    labels, scores, lost = made.label.tolist(), made.settled.scores.tolist(), made.lost.tolist()
+    alone = (texts == 1)[made.label].tolist()
+    labels, scores, lost = made.label.tolist(), made.chosen.scores.tolist(), made.lost.tolist()
     for at, (edge, representative) in enumerate(
-        zip(made.edge.tolist(), made.settled.representative.tolist(), strict=True)
+        zip(made.edge.tolist(), made.chosen.representative.tolist(), strict=True)
     ):
         name = None if alone[at] else members[labels[at]][0]
         if edge < 0:
@@ -147,32 +147,31 @@ def decisions(
             yield members[at][0], (name, best, scores[at], sources[edge], RULES[rules[edge]], size)
 
 
-def ranks_of_nodes(members: Sequence[tuple[Any, TextInfo]]) -> tuple[IntArray, IntArray, Any]:
-    """Ranks, numbers of rows and fixed flags of nodes."""
+def ranks_of_texts(members: Sequence[tuple[Any, TextInfo]]) -> tuple[IntArray, IntArray, Any]:
+    """Ranks, numbers of rows and fixed flags of texts."""
     return ranks_of([(name, info.best, info.rows) for name, info in members])
 
 
 def ranks_of(members: Sequence[tuple[Any, tuple[Any, ...], int]]) -> tuple[IntArray, IntArray, Any]:
     """Ranks, numbers of rows and fixed flags of texts, from (name, key of the best row, number of rows)."""
     fixed = np.array([name[0] == 1 for name, _, _ in members], bool)
-    by_worth = sorted(range(len(members)), key=lambda at: (bool(fixed[at]), members[at][1]))
-    rank = inverse(np.array(by_worth, np.int64))
+    rank = sort_rank([(name[0] == 1, best) for name, best, _ in members])
     return rank, np.array([rows for *_, rows in members], np.int64), fixed
 
 
-def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[Any]:
-    """(row, (cluster or None if alone, representative or None if kept, receipt)) for each row of a node.
+def outcomes_of_rows(name: Any, found: dict[str, Iterable[Any]]) -> Iterator[Any]:
+    """(row, (cluster or None if alone, representative or None if kept, receipt)) for each row of a text.
 
-    Clusters of equal rows are counted here, as ``told``.
+    Clusters of equal rows are counted here, as ``report``.
     """
-    if node[0] == 1:  # rows to compare against are not part of the output
+    if name[0] == 1:  # rows to compare against are not part of the output
         return
     verdict: Sequence[Any] = next(iter(found["verdict"]), (None,) * (1 + _RECEIPT))
     members = found["members"]
     rows = sum(len(some) for some, _ in members)
-    cluster = verdict[0] if verdict[0] is not None else (node if rows > 1 else None)
+    cluster = verdict[0] if verdict[0] is not None else (name if rows > 1 else None)
     if verdict[0] is None and rows > 1:
-        yield pvalue.TaggedOutput("told", Part.of({"cluster_sizes": {str(rows): 1}}))
+        yield pvalue.TaggedOutput("report", ReportPart.of({"cluster_sizes": {str(rows): 1}}))
     for row, best in ((row, best) for some, best in members for row in some):
         if verdict[1] is not None:
             yield row, (cluster, *verdict[1:])
@@ -182,7 +181,7 @@ def fates(node: Any, found: dict[str, Iterable[Any]]) -> Iterator[Any]:
             yield row, (cluster, best, *IDENTICAL, 0)
 
 
-class SortOut(beam.DoFn):
+class SplitRows(beam.DoFn):
     """(row, its element and decision) -> the element in ``kept``, or in ``removed`` with its receipt.
 
     Also outputs ``clusters``: (id, cluster).
@@ -207,7 +206,7 @@ class SortOut(beam.DoFn):
         element = next(rows)
         if next(rows, None) is not None:
             raise UserError(f"id {row[1]!r}: several elements have it. Ids must be distinct.")
-        cluster, representative, *scored, lost = next(iter(found["fate"]))
+        cluster, representative, *scored, lost = next(iter(found["outcome"]))
         if cluster is not None:
             yield pvalue.TaggedOutput("clusters", (element if self._places else row[1], cluster[1]))
         if representative is None:

@@ -88,7 +88,7 @@ class DeduplicateSlices(beam.PTransform):
             **{
                 **chosen,
                 "model": s.model,
-                "keep": "central" if keep.central else "highest:worth",
+                "keep": "central" if keep.central else "highest:priority",
                 "candidates": _sources(s.proposal),
                 "embedding": "vector" if s.source.vector else None,
                 "empty": "score" if chosen["empty"] == "score" else "keep",  # in files, they were rejected
@@ -147,13 +147,13 @@ class _ReadRows(beam.DoFn):
         for rows in source.read(unit):
             table = rows.table
             lengths = lengths_of(rows.texts) if keep.by_length else None
-            worth = keep.worth(rows.numbers, lengths, keep.values(table))
-            worth = (
+            priority = keep.priority(rows.numbers, lengths, keep.values(table))
+            priority = (
                 [None] * len(rows.good)
-                if worth is None
-                else (worth if isinstance(worth, pa.ChunkedArray) else pa.array(worth)).to_pylist()
+                if priority is None
+                else (priority if isinstance(priority, pa.ChunkedArray) else pa.array(priority)).to_pylist()
             )
-            columns = {"id": rows.ids.to_pylist(), "text": rows.texts.to_pylist(), "worth": worth}
+            columns = {"id": rows.ids.to_pylist(), "text": rows.texts.to_pylist(), "priority": priority}
             for number, expression in enumerate(self._settings.proposal.blocks):
                 columns[f"block{number}"] = block_values(table, expression).to_pylist()
             if source.vector is not None:

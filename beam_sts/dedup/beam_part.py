@@ -17,7 +17,7 @@ from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.arrays import IntArray
 from beam_sts.dedup.beam_texts import TextInfo
-from beam_sts.dedup.beam_verify import Judged
+from beam_sts.dedup.beam_verify import PairVerdict
 from beam_sts.dedup.decide import Edges
 from beam_sts.dedup.verdicts import RULES, Verdicts
 from beam_sts.io.spill import TextFile, TextList
@@ -28,9 +28,9 @@ _WAITING = 1 << 10  # texts that are buffered for a column
 
 
 class ClusterPart:
-    """Nodes and pairs of whole clusters. Texts beyond ``CHARACTERS_AT_ONCE`` are stored in a file.
+    """Texts and pairs of whole clusters. Texts beyond ``CHARACTERS_AT_ONCE`` are stored in a file.
 
-    A pair takes about 60 bytes, a node about 100 plus its text.
+    A pair takes about 60 bytes, a text about 100 plus its content.
 
     Args:
         texts: whether the texts are needed.
@@ -38,7 +38,7 @@ class ClusterPart:
 
     def __init__(self, *, texts: bool = True) -> None:
         self._needs_texts = texts
-        self._nodes: list[tuple[Any, TextInfo]] = []
+        self._members: list[tuple[Any, TextInfo]] = []
         self._numbers: dict[Any, int] = {}  # numbers of the ends of pairs
         self._texts: TextList | TextFile = TextList()
         self._waiting: list[str] = []
@@ -51,16 +51,16 @@ class ClusterPart:
         self._differs: dict[int, str] = {}
 
     def add(self, found: Iterable[tuple[Any, ...]]) -> None:
-        """Add the nodes and pairs of a cluster. Pairs with an end outside it are left out."""
+        """Add the texts and pairs of a cluster. Pairs with an end outside it are left out."""
         for one in found:
             if len(one) > len(TextInfo._fields):
-                self._add_pair(Judged(*one))
+                self._add_pair(PairVerdict(*one))
             else:
-                self._add_node(one[0], TextInfo(*one[1]))
+                self._add_text(one[0], TextInfo(*one[1]))
 
-    def _add_node(self, name: Any, info: TextInfo) -> None:
+    def _add_text(self, name: Any, info: TextInfo) -> None:
         text = info.text if self._needs_texts else ""
-        self._nodes.append((name, info._replace(text="")))
+        self._members.append((name, info._replace(text="")))
         self._waiting.append(text)
         self._characters += len(text)
         self._sizes.append(len(text))
@@ -76,7 +76,7 @@ class ClusterPart:
         self._texts.append(pa.array(self._waiting, pa.large_string()))
         self._waiting = []
 
-    def _add_pair(self, pair: Judged) -> None:
+    def _add_pair(self, pair: PairVerdict) -> None:
         numbers = self._numbers
         self._ends.extend(numbers.setdefault(end, len(numbers)) for end in (pair.a, pair.b))
         if pair.differs is not None:
@@ -89,7 +89,7 @@ class ClusterPart:
         self._sources.append(self._names.setdefault(pair.source, len(self._names)))
 
     def __len__(self) -> int:
-        return len(self._nodes)
+        return len(self._members)
 
     @property
     def is_full(self) -> bool:
@@ -97,10 +97,10 @@ class ClusterPart:
         return len(self) >= TEXTS_AT_ONCE or self._characters >= CHARACTERS_AT_ONCE
 
     def sorted(self) -> tuple[list[tuple[Any, TextInfo]], PartTexts, Edges]:
-        """Returns the nodes in the order of names, without texts; their texts; their pairs by number."""
+        """Returns names and records in the order of names; the texts; the pairs by number."""
         self._store()
-        order = sorted(range(len(self)), key=lambda at: self._nodes[at][0])
-        members = [self._nodes[at] for at in order]
+        order = sorted(range(len(self)), key=lambda at: self._members[at][0])
+        members = [self._members[at] for at in order]
         place = np.full(len(self._numbers), -1, np.int64)
         for at, (name, _) in enumerate(members):
             if name in self._numbers:
@@ -125,7 +125,7 @@ class ClusterPart:
 
 
 class PartTexts:
-    """The texts of a part by the number of their node. ``sizes``: in characters, shape (nodes,).
+    """The texts of a part by number. ``sizes``: in characters, shape (texts,).
 
     The folder of their file exists as long as this object.
     """
@@ -140,13 +140,13 @@ class PartTexts:
         self._source, self._order, self._folder = texts, order, folder
         self._column, self.sizes = texts.column(), sizes[order]
 
-    def take(self, nodes: IntArray) -> pa.Array:
-        """Returns the texts of some nodes."""
-        return self._column.take(pa.array(self._order[nodes]))
+    def take(self, numbers: IntArray) -> pa.Array:
+        """Returns some texts, by number."""
+        return self._column.take(pa.array(self._order[numbers]))
 
-    def of(self, nodes: IntArray) -> list[str]:
-        """Returns the texts of some nodes as strings."""
-        found: list[str] = self.take(nodes).to_pylist()
+    def of(self, numbers: IntArray) -> list[str]:
+        """Returns some texts, by number, as strings."""
+        found: list[str] = self.take(numbers).to_pylist()
         return found
 
     def release(self) -> None:

@@ -20,10 +20,10 @@ from beam_sts.io.summary import add_records
 _LARGEST = 20
 
 LargeCluster = tuple[int, Any, dict[str, Any]]
-"""Number of nodes, name of the smallest, record for the report."""
+"""Number of texts, name of the smallest, record for the report."""
 
 
-class Part(NamedTuple):
+class ReportPart(NamedTuple):
     """A step's part of the report: ``counts`` to add up, examples, candidates for the largest clusters."""
 
     counts: dict[str, Any]
@@ -31,13 +31,13 @@ class Part(NamedTuple):
     clusters: list[LargeCluster]
 
     @classmethod
-    def of(cls, counts: dict[str, Any] | None = None, shown: Iterable[Entry] = ()) -> Part:
+    def of(cls, counts: dict[str, Any] | None = None, shown: Iterable[Entry] = ()) -> ReportPart:
         """Make a part of counts or examples."""
         return cls(counts or {}, list(shown), [])
 
 
 class SumParts(beam.PTransform):
-    """Tuple of collections of :class:`Part` -> one :class:`Part`.
+    """Tuple of collections of :class:`ReportPart` -> one :class:`ReportPart`.
 
     Args:
         each: number of pairs of each kind to show.
@@ -56,41 +56,41 @@ class _SumFn(beam.CombineFn):
     def __init__(self, each: int) -> None:
         self._each = each
 
-    def create_accumulator(self) -> list[Part]:
+    def create_accumulator(self) -> list[ReportPart]:
         return []
 
-    def add_input(self, parts: list[Part], part: Part) -> list[Part]:
+    def add_input(self, parts: list[ReportPart], part: ReportPart) -> list[ReportPart]:
         parts.append(part)
         return parts if len(parts) < 1000 else self.compact(parts)
 
-    def merge_accumulators(self, several: Iterable[list[Part]]) -> list[Part]:
-        parts: list[Part] = []
+    def merge_accumulators(self, several: Iterable[list[ReportPart]]) -> list[ReportPart]:
+        parts: list[ReportPart] = []
         for one in several:
             for part in one:
                 parts = self.add_input(parts, part)
         return self.compact(parts)
 
-    def compact(self, parts: list[Part]) -> list[Part]:
+    def compact(self, parts: list[ReportPart]) -> list[ReportPart]:
         return [self.extract_output(parts)]
 
-    def extract_output(self, parts: list[Part]) -> Part:
+    def extract_output(self, parts: list[ReportPart]) -> ReportPart:
         counts = add_records(part.counts for part in parts)
         shown = best_entries((entry for part in parts for entry in part.shown), self._each)
         clusters = (cluster for part in parts for cluster in part.clusters)
         largest = heapq.nsmallest(_LARGEST, clusters, key=lambda cluster: (-cluster[0], cluster[1]))
-        return Part(counts, shown, largest)
+        return ReportPart(counts, shown, largest)
 
 
-def node_part(node: Any, info: TextInfo) -> Part:
-    """Returns the counts of a node."""
-    blank = info.rows if node[0] == 0 and is_blank(info.text) else 0
-    own = {str(info.rows): 1} if node[0] == 0 else {}
-    rows = {"rows": {str(node[0]): info.rows}}
-    return Part.of({"texts_compared": 1, "rows_blank": blank, "node_sizes": own, **rows})
+def text_part(name: Any, info: TextInfo) -> ReportPart:
+    """Returns the counts of a distinct text."""
+    blank = info.rows if name[0] == 0 and is_blank(info.text) else 0
+    own = {str(info.rows): 1} if name[0] == 0 else {}
+    rows = {"rows": {str(name[0]): info.rows}}
+    return ReportPart.of({"texts_compared": 1, "rows_blank": blank, "rows_by_text": own, **rows})
 
 
 def report(
-    total: Part,
+    total: ReportPart,
     settings: BeamDedupSettings,
     learnt: Learnt,
     tally: Tally | None,
@@ -110,7 +110,7 @@ def report(
         threshold = settings.threshold
     else:
         counts["pairs_accepted"] = counts.pop("pairs_accepted_at", 0)
-    sizes, removals = counts.pop("node_sizes", {}), counts.pop("thresholds", {})
+    sizes, removals = counts.pop("rows_by_text", {}), counts.pop("thresholds", {})
     table = threshold_table(settings.shown_cuts(threshold), sizes, removals)
     return {
         **counts,

@@ -1,4 +1,4 @@
-"""Elements as rows, and rows of equal text as nodes: the first steps of ``DeduplicateTexts``."""
+"""Elements as rows, and rows of equal text as distinct texts: the first steps of ``DeduplicateTexts``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import numpy as np
 from apache_beam import pvalue
 from apache_beam.transforms.window import GlobalWindows
 
+from beam_sts.arrays import best_of_groups, sort_rank
 from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.keys import hash128
 from beam_sts.candidates.texts import JOINED
-from beam_sts.dedup.keep import NO_WORTH, KeepPolicy, Worth, highest_of, length_of, worth_of
+from beam_sts.dedup.distinct import Grouping, distinct_texts
+from beam_sts.dedup.keep import NO_PRIORITY, KeepPolicy, PriorityKey, highest_of, length_of, priority_key
 from beam_sts.errors import UserError
 from beam_sts.io.blank import is_blank
 from beam_sts.pairs.beam_elements import (
@@ -107,12 +109,12 @@ class ReadRows(beam.DoFn):
             return
         ident, text = identifier(ident, f"id {names.id!r}:"), str(text)
         self._one_kind("id", f"id {ident!r}", type(ident).__name__)
-        worth = NO_WORTH if self._side else self._worth(fields, text, ident)
+        priority = NO_PRIORITY if self._side else self._priority(fields, text, ident)
         blocks = tuple(_block(field(fields, name), ident, name) for name in names.blocks)
         vector = b"" if names.vector is None else _vector(field(fields, names.vector), ident, names.vector)
         if names.carried:
             element = {name: fields[name] for name in names.carried}
-        row = Row(None if self._side else element, text, (worth, self._side, ident), blocks, vector)
+        row = Row(None if self._side else element, text, (priority, self._side, ident), blocks, vector)
         yield (self._side, ident), row
 
     def _fault(self, ident: Any, text: Any) -> str | None:
@@ -138,15 +140,15 @@ class ReadRows(beam.DoFn):
             other = f"a{'n' * (what == 'id')} {what} before it"
             raise UserError(f"{of}: is {kind}, {other} {first}; {what}s must be of one type.")
 
-    def _worth(self, fields: dict[str, Any], text: str, ident: Any) -> Worth:
+    def _priority(self, fields: dict[str, Any], text: str, ident: Any) -> PriorityKey:
         """The sort key of an element under the keep policy. The best sorts first."""
         value, what = None, f"keep {self._keep.name}: id {ident!r}"
         if name := self._keep.expression:
             value = field(fields, name)
-        kind, worth = worth_of(self._keep.worth(None, length_of(text), value), what)
+        kind, priority = priority_key(self._keep.priority(None, length_of(text), value), what)
         if kind:
             self._one_kind("value", what, kind)
-        return worth
+        return priority
 
 
 def _text_fields(there: Collection[str], text: str) -> list[str]:
@@ -196,45 +198,41 @@ def _vector(value: Any, ident: Any, name: str) -> bytes:
 
 
 class DistinctTextCollections(NamedTuple):
-    """The collections of distinct texts. A node has the name ``(side, id)`` of its first row.
+    """The collections of distinct texts. A text has the name ``(side, id)`` of its first row.
 
-    ``nodes`` has ``(node, TextInfo)``; ``members`` has ``(node, (rows, best row))``, with some of the rows in
-    each element; ``blocks`` has ``((n-th blocking expression, key), node)``.
+    ``texts`` has ``(name, TextInfo)``; ``members`` has ``(name, (rows, best row))``, with some of the rows in
+    each element; ``blocks`` has ``((n-th blocking expression, key), name)``.
     """
 
-    nodes: beam.PCollection
+    texts: beam.PCollection
     members: beam.PCollection
     blocks: beam.PCollection
 
 
 class MakeDistinctTexts(beam.PTransform):
-    """Rows -> :class:`DistinctTextCollections`, as in ``beam_sts.dedup.rows.make_distinct_texts``.
+    """Rows -> :class:`DistinctTextCollections`, by ``beam_sts.dedup.distinct.distinct_texts``.
 
     Args:
-        merge: whether rows of equal text and side are one node; otherwise each row is a node.
-        compare_blank: whether blank texts are compared like others.
-        apart: rows of side 0 are not compared with each other, so they are not merged either.
+        grouping: which rows are one distinct text.
     """
 
-    def __init__(self, *, merge: bool = True, compare_blank: bool = False, apart: bool = False) -> None:
+    def __init__(self, grouping: Grouping) -> None:
         super().__init__()
-        self._merge, self._compare_blank, self._apart = merge, compare_blank, apart
+        self._grouping = grouping
 
     def expand(self, rows: beam.PCollection) -> DistinctTextCollections:
-        """Group the rows by text."""
+        """Group the rows of each bundle, then the groups by text."""
         made = (
             rows
-            | "By text" >> beam.ParDo(_ByText(self._merge, self._compare_blank, self._apart))
+            | "By text" >> beam.ParDo(_ByText(self._grouping))
             | "Equal texts" >> beam.GroupByKey()
-            | "Node"
-            >> beam.ParDo(_MakeDistinctText(compare_blank=self._compare_blank)).with_outputs(
-                "members", "blocks", main="nodes"
-            )
+            | "Text"
+            >> beam.ParDo(_JoinGroups(self._grouping)).with_outputs("members", "blocks", main="texts")
         )
-        return DistinctTextCollections(made["nodes"], made["members"], made["blocks"])
+        return DistinctTextCollections(made["texts"], made["members"], made["blocks"])
 
 
-class _Copies(NamedTuple):
+class _Group(NamedTuple):
     """Rows of one text in one element: the text, its first row and vector, the key of the best row."""
 
     text: str
@@ -244,14 +242,6 @@ class _Copies(NamedTuple):
     rows: list[tuple[int, Any]]
     blocks: list[tuple[bytes | None, ...]]
 
-    def joined(self, other: _Copies) -> _Copies:
-        """Add the rows of another element."""
-        self.rows.extend(other.rows)
-        self.blocks.extend(other.blocks)
-        first = self if self.first < other.first else other
-        best = min(self.best, other.best)
-        return _Copies(self.text, first.first, first.vector, best, self.rows, self.blocks)
-
 
 class _ByText(beam.DoFn):
     """``((side, id), Row)`` -> keyed by side and digest of the text. Equal texts of a bundle are one element.
@@ -259,72 +249,74 @@ class _ByText(beam.DoFn):
     Otherwise a text of thousands of rows would be shuffled, and held by the runner, once for each row.
     """
 
-    def __init__(self, merge: bool, compare_blank: bool, apart: bool) -> None:
-        self._merge, self._compare_blank, self._apart = merge, compare_blank, apart
+    def __init__(self, grouping: Grouping) -> None:
+        self._grouping = grouping
 
     def start_bundle(self) -> None:
         """See ``beam.DoFn``."""
-        self._waiting: dict[Any, _Copies] = {}
-        self._rows = self._characters = 0
+        self._waiting: list[tuple[tuple[int, Any], Row]] = []
+        self._characters = 0
 
-    def process(self, one: tuple[Any, Row]) -> Iterator[tuple[Any, Any]]:
+    def process(self, one: tuple[tuple[int, Any], Row]) -> Iterator[tuple[Any, Any]]:
         """See ``beam.DoFn``."""
-        row, found = one
-        blank = is_blank(found.text) and not self._compare_blank
-        alone = not self._merge or blank or (self._apart and row[0] == 0)
-        key = row[0], hash128([found.text]).tobytes(), repr(row[1]) if alone else ""
-        blocks = [found.blocks] if any(found.blocks) else []
-        copies = _Copies(found.text, row, found.vector, found.key, [row], blocks)
-        if alone:  # repeated ids are reported later
-            yield key, tuple(copies)
-            return
-        self._rows += 1
-        if key in self._waiting:
-            self._waiting[key] = self._waiting[key].joined(copies)
-        else:
-            self._waiting[key] = copies
-            self._characters += len(found.text)
-        if len(self._waiting[key].rows) >= _COPIES_AT_ONCE:
-            yield key, tuple(self._waiting.pop(key))
-        if self._rows >= _ROWS_AT_ONCE or self._characters >= _CHARACTERS_AT_ONCE:
-            yield from self._sent()
+        self._waiting.append(one)
+        self._characters += len(one[1].text)
+        if len(self._waiting) >= _ROWS_AT_ONCE or self._characters >= _CHARACTERS_AT_ONCE:
+            yield from self._grouped()
 
     def finish_bundle(self) -> Iterator[Any]:
         """See ``beam.DoFn``."""
-        for one in self._sent():
+        for one in self._grouped():
             yield GlobalWindows.windowed_value(one)
 
-    def _sent(self) -> Iterator[tuple[Any, Any]]:
-        waiting = self._waiting
+    def _grouped(self) -> Iterator[tuple[Any, Any]]:
+        """The groups of the waiting rows."""
+        if not self._waiting:
+            return
+        names, rows = [name for name, _ in self._waiting], [row for _, row in self._waiting]
         self.start_bundle()
-        for key, copies in waiting.items():
-            yield key, tuple(copies)
+        hashes = hash128(row.text for row in rows)
+        side = np.array([of for of, _ in names], np.int8)
+        blank = np.array([is_blank(row.text) for row in rows], bool)
+        texts = distinct_texts(self._grouping, hashes, side, blank, sort_rank(names))
+        best = best_of_groups(texts.of_row, sort_rank([row.key for row in rows]))
+        alone = self._grouping.alone(side, blank)
+        digests = hashes.astype("<u8").tobytes()
+        members = np.split(np.argsort(texts.of_row, kind="stable"), np.cumsum(texts.rows)[:-1])
+        for first, at, of_text in zip(texts.row.tolist(), best.tolist(), members, strict=True):
+            # The ids of rows that are alone may recur, which is reported later.
+            apart = repr(names[first][1]) if alone[first] else ""
+            key = names[first][0], digests[16 * first : 16 * first + 16], apart
+            for start in range(0, len(of_text), _COPIES_AT_ONCE):
+                some = of_text[start : start + _COPIES_AT_ONCE].tolist()
+                blocks = [rows[row].blocks for row in some if any(rows[row].blocks)]
+                group = (rows[first].text, names[first], rows[first].vector, rows[at].key)
+                yield key, (*group, [names[row] for row in some], blocks)
 
 
-class _MakeDistinctText(beam.DoFn):
-    """Rows with equal text -> the node, its members and its blocking keys (none for a blank text)."""
+class _JoinGroups(beam.DoFn):
+    """Groups of equal text -> the distinct text, its members, its blocking keys (none for a blank text)."""
 
-    def __init__(self, *, compare_blank: bool) -> None:
-        self._compare_blank = compare_blank
+    def __init__(self, grouping: Grouping) -> None:
+        self._grouping = grouping
 
     def process(self, grouped: tuple[Any, Iterable[Any]]) -> Iterator[Any]:
-        """See ``beam.DoFn``. The rows are read twice as a stream, so that they are never all in memory."""
+        """See ``beam.DoFn``. The groups are read twice as a stream, so that they are never all in memory."""
         _, parts = grouped
-        found: _Copies | None = None
+        found: _Group | None = None
+        best: tuple[Any, ...] = ()
         rows = 0
-        for part in parts:
-            copies = _Copies(*part)
-            rows += len(copies.rows)
-            copies = copies._replace(rows=[], blocks=[])
-            found = copies if found is None else found.joined(copies)
+        for group in map(_Group._make, parts):
+            rows += len(group.rows)
+            best = min(best, group.best) if found else group.best
+            if found is None or group.first < found.first:
+                found = group._replace(rows=[], blocks=[])
         if found is None:  # cannot happen: a group has a row
             return
-        node, best = found.first, found.best
-        blank = is_blank(found.text) and not self._compare_blank
-        for part in parts:
-            copies = _Copies(*part)
-            yield pvalue.TaggedOutput("members", (node, (copies.rows, best[1:])))
-            for at, key in (one for blocks in copies.blocks for one in enumerate(blocks)):
+        blank = is_blank(found.text) and not self._grouping.compare_blank
+        for group in map(_Group._make, parts):
+            yield pvalue.TaggedOutput("members", (found.first, (group.rows, best[1:])))
+            for at, key in (one for blocks in group.blocks for one in enumerate(blocks)):
                 if key is not None and not blank:
-                    yield pvalue.TaggedOutput("blocks", ((at, key), node))
-        yield node, TextInfo(found.text, best, rows, found.vector)
+                    yield pvalue.TaggedOutput("blocks", ((at, key), found.first))
+        yield found.first, TextInfo(found.text, best, rows, found.vector)

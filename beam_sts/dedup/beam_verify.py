@@ -18,7 +18,7 @@ from apache_beam import pvalue
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.beam_join import rows_of
 from beam_sts.candidates.beam_shingles import RangeCounts, whole_counts
-from beam_sts.dedup.beam_report import Part
+from beam_sts.dedup.beam_report import ReportPart
 from beam_sts.dedup.beam_texts import TextInfo
 from beam_sts.dedup.decide import IDENTICAL, Edges
 from beam_sts.dedup.facts.compare import turn
@@ -26,7 +26,7 @@ from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.representatives import BOTH
 from beam_sts.dedup.shards import shard_parts
-from beam_sts.dedup.show import Entry, Look, best_entries, pair_entries
+from beam_sts.dedup.show import Entry, TextView, best_entries, pair_entries
 from beam_sts.dedup.verdicts import NOT_COMPARED, RULES, Verdicts
 from beam_sts.dedup.verify import Scoring, Verified, Verifier, VerifyStats, characters, check_pairs
 from beam_sts.errors import UserError
@@ -38,8 +38,8 @@ Words = Sequence[RangeCounts]
 """The number of texts, and the number of texts with each shingle: the weights for ``blend``."""
 
 
-class Judged(NamedTuple):
-    """A pair of nodes and its result, as in ``pairs/``. ``bars`` is as in ``PairScores``."""
+class PairVerdict(NamedTuple):
+    """A pair of distinct texts and its result, as in ``pairs/``. ``bars`` is as in ``PairScores``."""
 
     a: Any
     b: Any
@@ -53,7 +53,7 @@ class Judged(NamedTuple):
     bars: int
 
     @classmethod
-    def identical(cls, a: Any, b: Any) -> Judged:
+    def identical(cls, a: Any, b: Any) -> PairVerdict:
         """The result for a pair of equal texts."""
         return cls(a, b, *IDENTICAL, math.nan, None, 0, 0, 0)
 
@@ -65,7 +65,7 @@ class Judged(NamedTuple):
 
 
 def each_of(found: Verdicts) -> Iterator[tuple[Any, ...]]:
-    """For each pair, the score, the rule and the following fields of ``Judged``."""
+    """For each pair, the score, the rule and the following fields of ``PairVerdict``."""
     rules = [RULES[rule] for rule in found.rules.tolist()]
     columns = (found.scores.tolist(), rules, found.bounds.tolist(), found.differs.to_pylist())
     return zip(*columns, *found.lost.T.tolist(), found.bars.tolist(), strict=True)
@@ -106,9 +106,10 @@ class Scores(beam.DoFn):
 
 
 class Verify(Scores):
-    """The pairs of a shard with their texts -> :class:`Judged`; also outputs ``told``: counts and examples.
+    """The pairs of a shard with their texts -> :class:`PairVerdict`.
 
-    Thousands of pairs are scored at once, fewer if their texts are long.
+    Also outputs ``report``: counts and examples. Thousands of pairs are scored at once, fewer if their
+    texts are long.
 
     Args:
         scoring: scoring settings.
@@ -136,9 +137,11 @@ class Verify(Scores):
         if not self._blank:
             rows = [row for row in rows if not (is_blank(row[2]) or is_blank(row[3]))]
         if rows:
-            yield from self._judged(rows, *self._of_shard(number, rows, learnt, words))
+            yield from self._outputs(rows, *self._of_shard(number, rows, learnt, words))
 
-    def _judged(self, rows: list[Any], found: Verified, sources: list[str], reused: int = 0) -> Iterator[Any]:
+    def _outputs(
+        self, rows: list[Any], found: Verified, sources: list[str], reused: int = 0
+    ) -> Iterator[Any]:
         made = found.verdicts
         good = made.scores[~np.isnan(made.scores)]
         limit = np.float32(self._scoring.threshold)
@@ -151,8 +154,8 @@ class Verify(Scores):
             "score_histogram": score_histogram(good),
         }
         for row, source, one in zip(rows, sources, each_of(made), strict=True):
-            yield Judged(row[0], row[1], one[0], source, *one[1:])
-        yield pvalue.TaggedOutput("told", Part.of(counts, self._shown(rows, made)))
+            yield PairVerdict(row[0], row[1], one[0], source, *one[1:])
+        yield pvalue.TaggedOutput("report", ReportPart.of(counts, self._shown(rows, made)))
 
     def _shown(self, rows: list[Any], made: Verdicts) -> list[Entry]:
         """Select examples; the rows are in order."""
@@ -161,8 +164,8 @@ class Verify(Scores):
         a = np.arange(len(rows))
         edges = Edges.of(a, a + len(rows), pa.nulls(len(rows), pa.string()), made)
         ends = [(row[side], row[side + 2]) for side in (0, 1) for row in rows]
-        look = look_at_nodes([(name, TextInfo(text, (), 1, b"")) for name, text in ends])
-        return best_entries(pair_entries(edges, self._scoring.threshold, self._each, look.pairs), self._each)
+        view = view_of_texts([(name, TextInfo(text, (), 1, b"")) for name, text in ends])
+        return best_entries(pair_entries(edges, self._scoring.threshold, self._each, view.pairs), self._each)
 
     def _of_shard(
         self, number: int, rows: list[Any], learnt: Learnt, words: Words | None
@@ -199,15 +202,15 @@ class TakeScores(Verify):
         return Verified(known), sources
 
 
-def look_at_nodes(
+def view_of_texts(
     members: Sequence[tuple[Any, TextInfo]], texts: Callable[[IntArray], list[str]] | None = None
-) -> Look:
-    """Access to texts by their position; ``texts`` returns them if the nodes have none."""
+) -> TextView:
+    """Access to texts by their position; ``texts`` returns them if the records have none."""
 
     def of(what: Callable[[Any, TextInfo], Any]) -> Callable[[IntArray], list[Any]]:
         return lambda chosen: [what(*members[at]) for at in chosen.tolist()]
 
-    return Look(
+    return TextView(
         of(lambda name, _: name),
         of(lambda name, _: shown_id(name[1])),
         of(lambda _, info: shown_id(info.best[-1])),

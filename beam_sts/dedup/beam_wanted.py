@@ -12,11 +12,11 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
-from beam_sts.dedup.beam_decide import decisions, ranks_of_nodes
+from beam_sts.dedup.beam_decide import decisions, ranks_of_texts
 from beam_sts.dedup.beam_part import ClusterPart, InParts
-from beam_sts.dedup.beam_report import Part
+from beam_sts.dedup.beam_report import ReportPart
 from beam_sts.dedup.beam_texts import TextInfo
-from beam_sts.dedup.beam_verify import Judged, look_at_nodes
+from beam_sts.dedup.beam_verify import PairVerdict, view_of_texts
 from beam_sts.dedup.decide import decide
 from beam_sts.dedup.representatives import BOTH
 from beam_sts.dedup.rule import Policy, texts_removed
@@ -26,7 +26,7 @@ from beam_sts.dedup.wanted import ROUNDS, Search, most_removed
 
 
 class FindThreshold(beam.PTransform):
-    """A dict of ``clusters`` and ``nodes`` -> the threshold that keeps the required rows, as one element.
+    """A dict of ``clusters`` and ``texts`` -> the threshold that keeps the required rows, as one element.
 
     Args:
         policy: the policy of the run, at the lowest threshold.
@@ -40,12 +40,12 @@ class FindThreshold(beam.PTransform):
     def expand(self, found: dict[str, beam.PCollection]) -> beam.PCollection:
         """Build the rounds of the search."""
         most = (
-            found["nodes"]
+            found["texts"]
             | "Own" >> beam.FlatMapTuple(_own_rows)
             | "Add" >> beam.CombineGlobally(_add)
             | "Most removed" >> beam.Map(_most_removed, self._wanted)
         )
-        searches = found["nodes"].pipeline | "Search" >> beam.Create(
+        searches = found["texts"].pipeline | "Search" >> beam.Create(
             [Search.over(self._policy.threshold)], reshuffle=False
         )
         for number in range(1, ROUNDS + 1):
@@ -61,8 +61,8 @@ class FindThreshold(beam.PTransform):
         return searches | "Threshold" >> beam.Map(lambda search: search.found)
 
 
-def _own_rows(node: Any, info: TextInfo) -> Iterator[list[int]]:
-    if node[0] == 0:
+def _own_rows(name: Any, info: TextInfo) -> Iterator[list[int]]:
+    if name[0] == 0:
         yield [info.rows, 1]
 
 
@@ -91,7 +91,7 @@ class _CountRemoved(InParts):
     def of_part(self, part: ClusterPart, search: Search) -> Iterator[list[int]]:
         if asked := Search(*search).asked:
             members, _, edges = part.sorted()
-            rule = self._policy.rule(*ranks_of_nodes(members), edges.proposed)
+            rule = self._policy.rule(*ranks_of_texts(members), edges.proposed)
             yield [texts_removed(rule, edges.pairs, threshold) for threshold in asked]
 
 
@@ -110,13 +110,13 @@ class DecideAgain(InParts):
         """Decide about a part."""
         members, texts, edges = part.sorted()
         policy = replace(self._settings.policy, threshold=threshold)
-        made = decide(policy, *ranks_of_nodes(members), edges)
-        look = look_at_nodes(members, texts.of)
-        shown = examples(made, made.edges, threshold, self._settings.report_examples, look)
-        yield from decisions(made, members, self._settings.shown_cuts(threshold), look, shown)
+        made = decide(policy, *ranks_of_texts(members), edges)
+        view = view_of_texts(members, texts.of)
+        shown = examples(made, made.edges, threshold, self._settings.report_examples, view)
+        yield from decisions(made, members, self._settings.shown_cuts(threshold), view, shown)
 
 
-def accepted_part(pair: Judged, threshold: float) -> Iterator[Part]:
+def accepted_part(pair: PairVerdict, threshold: float) -> Iterator[ReportPart]:
     """Count a pair at the found threshold."""
     if pair.score >= np.float32(threshold) and pair.bars != BOTH:
-        yield Part.of({"pairs_accepted_at": 1})
+        yield ReportPart.of({"pairs_accepted_at": 1})

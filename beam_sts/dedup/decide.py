@@ -71,14 +71,14 @@ class Decision:
     """The decisions about the n texts of a part.
 
     ``edges`` are all scored pairs, with those of the chain guard last. ``links`` are the accepted pairs
-    within clusters. ``settled`` has the representative of each text. ``edge`` is the index of the pair that
+    within clusters. ``chosen`` has the representative of each text. ``edge`` is the index of the pair that
     decided, -1 for a text that stays. ``label`` is the smallest text in the cluster. Both have shape (n,).
     """
 
     rule: Rule
     edges: Edges
     links: PairScores
-    settled: Representatives
+    chosen: Representatives
     edge: IntArray
     label: IntArray
 
@@ -127,13 +127,13 @@ def decide(
         made.append(found)
         return found.scores, found.bars
 
-    settled = rule.settle(edges.pairs, policy.threshold, clusters, compare if verify else None)
-    edges = edges.joined(settled.guard, made)
+    chosen = rule.choose(edges.pairs, policy.threshold, clusters, compare if verify else None)
+    edges = edges.joined(chosen.guard, made)
     edge = np.full(len(rank), -1, dtype=np.int64)
-    gone = np.flatnonzero(settled.representative != np.arange(len(rank)))
-    edge[gone] = _edge_of(edges.pairs, gone, settled.representative[gone])
+    gone = np.flatnonzero(chosen.representative != np.arange(len(rank)))
+    edge[gone] = _edge_of(edges.pairs, gone, chosen.representative[gone])
     links = edges.pairs.accepted(policy.threshold).within(clusters)
-    return Decision(rule, edges, links, settled, edge, components(links.a, links.b, len(rank)))
+    return Decision(rule, edges, links, chosen, edge, components(links.a, links.b, len(rank)))
 
 
 @dataclass(frozen=True)
@@ -172,11 +172,11 @@ def row_outcomes(made: Decision, text: IntArray, best: IntArray, first: IntArray
     Returns:
         The decisions about rows.
     """
-    representative = best[made.settled.representative[text]]
+    representative = best[made.chosen.representative[text]]
     fixed = np.flatnonzero(made.rule.fixed[text])
     representative[fixed] = fixed
     gone = representative != np.arange(len(text))
-    score = np.where(gone, made.settled.scores[text], np.float32(np.nan)).astype(np.float32)
+    score = np.where(gone, made.chosen.scores[text], np.float32(np.nan)).astype(np.float32)
     score[gone & np.isnan(score)] = IDENTICAL[0]
     edge = np.where(gone, made.edge[text], -1)
     return RowOutcomes(

@@ -12,6 +12,7 @@ import pyarrow as pa
 from beam_sts.dedup.facts.compare import in_words
 from beam_sts.dedup.verify import Verifier
 from beam_sts.errors import UserError
+from beam_sts.plurals import plural, were
 from beam_sts.word_diff import PLAIN, Marks, word_diff
 
 WORDS = 2_000
@@ -21,7 +22,7 @@ _LISTED = 20
 _TEXT_SHOWN = 2_000  # characters shown of a text without another one to compare
 
 
-class Left(Protocol):
+class FinishedRun(Protocol):
     """The output of a run."""
 
     @property
@@ -66,7 +67,7 @@ def difference(first: str, second: str, marks: Marks = PLAIN) -> str:
     return shown + (f" ... (the first {WORDS:,} words)" if cut else "")
 
 
-def explain(run: Left, name: str, diff: Callable[[str, str], str] = difference) -> list[str]:
+def explain(run: FinishedRun, name: str, diff: Callable[[str, str], str] = difference) -> list[str]:
     """Explain what happened to a row and why.
 
     Args:
@@ -85,21 +86,23 @@ def explain(run: Left, name: str, diff: Callable[[str, str], str] = difference) 
         rejected, where = run.rejected
         raise UserError(
             f"{name}: no kept or removed row has that {run.id_column}"
-            + (f"; {rejected:,} rows were rejected, see {where}" if rejected else "")
+            + (f"; {were(rejected, 'row')} rejected, see {where}" if rejected else "")
             + "."
         )
     members = [str(row["id"]) for row in run.find("clusters", ["cluster"], [str(mine[0]["cluster"])])]
     receipts = {str(row["id"]): row for row in run.find("removed", [run.id_column], members)}
     pairs = [row for row in run.find("pairs", ["id_a", "id_b"], [name]) if row["rule"] != "identical"]
-    lines = [f"row        {name}: {_fate(receipts.get(name))}"]
+    lines = [f"row        {name}: {_outcome(receipts.get(name))}"]
     kept = [member for member in members if member not in receipts]
-    lines.append(f"cluster    {len(members):,} rows, {len(kept):,} kept: {_listed(kept)}")
+    lines.append(f"cluster    {plural(len(members), 'row')}, {len(kept):,} kept: {_listed(kept)}")
     for member in members[:_LISTED]:
         if member in receipts:
-            lines.append(f"           {member}: {_fate(receipts[member])}")
+            lines.append(f"           {member}: {_outcome(receipts[member])}")
     if len(members) > _LISTED:
-        lines.append(f"           and {len(members) - _LISTED:,} rows more")
-    lines.append(f"scores     {len(pairs):,} pairs of this row were examined")
+        lines.append(f"           and {plural(len(members) - _LISTED, 'more row')}")
+    lines.append(
+        f"scores     {plural(len(pairs), 'pair')} of this row {'was' if len(pairs) == 1 else 'were'} examined"
+    )
     listed = sorted(pairs, key=lambda row: -_most(row))[:_LISTED]
     for pair in sorted(_with_scores(run, listed), key=lambda row: -_most(row)):
         lines.append(
@@ -109,7 +112,7 @@ def explain(run: Left, name: str, diff: Callable[[str, str], str] = difference) 
     return lines
 
 
-def _with_scores(run: Left, pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_scores(run: FinishedRun, pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Pairs that are no duplicates whatever their scores have none. They are scored now, if possible."""
     barred = [at for at, pair in enumerate(pairs) if pair["rule"] == "barred"]
     verifier = run.verifier() if barred else None
@@ -147,7 +150,7 @@ def _why(pair: dict[str, Any]) -> str:
     return f"  kept: {in_words(pair['differs'])}" if pair.get("differs") else ""
 
 
-def _fate(receipt: dict[str, Any] | None) -> str:
+def _outcome(receipt: dict[str, Any] | None) -> str:
     if receipt is None:
         return "kept"
     where = f" in {receipt['survivor_in']}" if receipt.get("survivor_in") == "against" else ""
@@ -163,7 +166,9 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:5]) + more
 
 
-def _texts(run: Left, name: str, receipts: dict[str, Any], diff: Callable[[str, str], str]) -> list[str]:
+def _texts(
+    run: FinishedRun, name: str, receipts: dict[str, Any], diff: Callable[[str, str], str]
+) -> list[str]:
     texts = run.texts([name])
     receipt = receipts.get(name)
     if receipt is None:

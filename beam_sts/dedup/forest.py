@@ -17,13 +17,13 @@ from beam_sts.arrays import IntArray
 from beam_sts.dedup.components import components
 
 
-def node_code(node: Any) -> int:
+def text_code(node: Any) -> int:
     """Returns a 64-bit code of a node, the same in every process.
 
     Two nodes with the same code are put into one component. That is harmless where a component only
     determines which nodes are decided together.
 
-    >>> node_code((0, "a"))
+    >>> text_code((0, "a"))
     9026062096370171638
     """
     digest = hashlib.blake2b(repr(node).encode(), digest_size=8).digest()

@@ -1,7 +1,7 @@
 """The policies of ``keep``: which of several rows is the best, and the values by which ``highest:`` sorts.
 
-:class:`KeepPolicy` computes the worth of a row, on one machine for a column of rows and in Beam for an
-element or a slice. The highest worth is best, a row without worth comes last, and ties are resolved by id.
+:class:`KeepPolicy` computes the priority of a row, on one machine for a column of rows and in Beam for an
+element or a slice. The highest priority is best, a row without priority comes last, and ids resolve ties.
 
 Numbers, booleans (false before true), dates, times, timestamps and durations have an exact order, whatever
 their size. Null and NaN come after all others, below minus infinity. All other types are refused, texts in
@@ -29,10 +29,10 @@ from beam_sts.types import plain
 KEEP = ("first", "longest", "shortest", "central")
 HIGHEST = "highest:"
 
-Worth = tuple[bool, Any]
+PriorityKey = tuple[bool, Any]
 """A sort key with the best first: whether there is no value, then the negated value."""
 
-NO_WORTH: Worth = (True, 0)
+NO_PRIORITY: PriorityKey = (True, 0)
 
 
 def check_keep(what: str, keep: Any) -> None:
@@ -120,8 +120,8 @@ class KeepPolicy:
             return None
         return sortable(evaluate(table, self.expression, "--keep highest:"), f"--keep {self.name}")
 
-    def worth(self, number: Any, characters: Any, value: Any) -> Any:
-        """The worth of a row, or of each row in a column; None if only ids decide.
+    def priority(self, number: Any, characters: Any, value: Any) -> Any:
+        """The priority of a row, or of each row in a column; None if only ids decide.
 
         Args:
             number: the number of the row in its input; None if the input has no order.
@@ -129,8 +129,10 @@ class KeepPolicy:
             value: from :meth:`values`, or the value of the field that ``highest:`` names.
 
         >>> import numpy as np
-        >>> KeepPolicy("shortest").worth(7, 20, None), KeepPolicy().worth(np.arange(2), None, None).tolist()
-        (-20, [0, -1])
+        >>> KeepPolicy("shortest").priority(7, 20, None)
+        -20
+        >>> KeepPolicy().priority(np.arange(2), None, None).tolist()
+        [0, -1]
         """
         if self.name == "first":
             return None if number is None else -number
@@ -195,7 +197,7 @@ def sortable(values: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
     )
 
 
-def worth_of(value: Any, what: str) -> tuple[str, Worth]:
+def priority_key(value: Any, what: str) -> tuple[str, PriorityKey]:
     """The kind of a Python value, and its sort key within that kind, the highest first.
 
     Args:
@@ -205,12 +207,12 @@ def worth_of(value: Any, what: str) -> tuple[str, Worth]:
     Raises:
         UserError: its type has no natural order.
 
-    >>> worth_of(2.5, "x"), worth_of(float("nan"), "x")
+    >>> priority_key(2.5, "x"), priority_key(float("nan"), "x")
     (('number', (False, -2.5)), ('', (True, 0)))
     """
     value = plain(value)
     if value is None:
-        return "", NO_WORTH
+        return "", NO_PRIORITY
     if isinstance(value, Decimal):
         return "number", (False, value.copy_negate())  # exact: unary minus would round
     if isinstance(value, numbers.Real):  # bool, int, float, Fraction

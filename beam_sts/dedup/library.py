@@ -10,7 +10,15 @@ import numpy as np
 
 from beam_sts.candidates.source import Columns, TableSource
 from beam_sts.dedup.learnt import EFFECT
-from beam_sts.dedup.local import NoWatch, Plan, Watch, look_first, score_candidates, settle, settle_for
+from beam_sts.dedup.local import (
+    NoWatch,
+    Plan,
+    Watch,
+    decide_corpus,
+    decide_for_rows,
+    learn_first,
+    score_candidates,
+)
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.profiles import with_profile
 from beam_sts.dedup.result import Deduplication, Parts
@@ -96,20 +104,20 @@ def deduplicate(
     with watch.stage("rows", sum(len(source.table) for source in sources)) as seen:
         corpus = read_corpus(sources, policy.keep, proposal, compare_blank=chosen.empty == "score", seen=seen)
     plan = Plan(proposal, policy, checkpoint, chosen.max_pairs, chosen.learning)
-    corpus, learnt = look_first(plan, corpus)
+    corpus, learnt = learn_first(plan, corpus)
     if learnt.languages and (warning := learnt.languages.warning(EFFECT)):
         log.warning("%s", warning)
     overlap = Overlap.learn(corpus.texts) if chosen.blend else None
     scores = PairScores(chosen.scoring(checkpoint, cascade).verifier(overlap, learnt), corpus)
     edges, reports = score_candidates(plan, corpus, scores, watch)
-    settled = settle(plan, corpus, edges, scores)
+    decided = decide_corpus(plan, corpus, edges, scores)
     if chosen.keep_rows is not None:
-        plan, settled = settle_for(plan, corpus, settled, chosen.keep_rows)
+        plan, decided = decide_for_rows(plan, corpus, decided, chosen.keep_rows)
     numbers, bad, reasons = _read_numbers(sources[0])
     model = checkpoint.fingerprint + (f"+{cascade.fingerprint}" if cascade else "")
     of_rows = (numbers, bad, reasons, chosen.least, learnt, chosen.output_prefix)
     parts = Parts(*(frame, id, corpus, plan, scores, model, reports, *of_rows))
-    return Deduplication(parts, edges, settled)
+    return Deduplication(parts, edges, decided)
 
 
 def _loaded(model: str | Path | Checkpoint, settings: DedupSettings) -> Checkpoint:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from beam_sts.candidates.propose import Proposal, propose
 from beam_sts.dedup.decide import GUARD, Edges
 from beam_sts.dedup.learnt import Learning, Learnt, learn
-from beam_sts.dedup.rows import Corpus, Settled
+from beam_sts.dedup.rows import Corpus, CorpusDecision
 from beam_sts.dedup.rule import Policy, texts_removed
 from beam_sts.dedup.shards import PairScores, edges_of
 from beam_sts.dedup.verify import check_pairs
@@ -57,7 +57,7 @@ class Plan:
     learning: Learning = field(default_factory=Learning)
 
 
-def look_first(plan: Plan, corpus: Corpus, folder: Path | None = None) -> tuple[Corpus, Learnt]:
+def learn_first(plan: Plan, corpus: Corpus, folder: Path | None = None) -> tuple[Corpus, Learnt]:
     """Learn from the texts before they are compared. Also returns the corpus without boilerplate.
 
     Args:
@@ -91,21 +91,23 @@ def score_candidates(
     return edges_of(proposed, scored), proposed.reports
 
 
-def settle(plan: Plan, corpus: Corpus, edges: Edges, scores: PairScores | None) -> Settled:
+def decide_corpus(plan: Plan, corpus: Corpus, edges: Edges, scores: PairScores | None) -> CorpusDecision:
     """Decide about a corpus. ``scores`` computes missing scores for direct verification; None to skip it."""
-    return corpus.settle(plan.policy, edges, None if scores is None else partial(scores.score, source=GUARD))
+    return corpus.decide(plan.policy, edges, None if scores is None else partial(scores.score, source=GUARD))
 
 
-def settle_for(plan: Plan, corpus: Corpus, settled: Settled, wanted: float) -> tuple[Plan, Settled]:
+def decide_for_rows(
+    plan: Plan, corpus: Corpus, decided: CorpusDecision, wanted: float
+) -> tuple[Plan, CorpusDecision]:
     """Raise the threshold of a plan until the required rows stay, and decide again by the existing scores.
 
     Args:
         plan: the settings of the run.
         corpus: the rows.
-        settled: the decisions at the plan's threshold.
+        decided: the decisions at the plan's threshold.
         wanted: the required number of rows, or a fraction of those that were compared.
     """
-    made, start = settled.made, plan.policy.threshold
+    made, start = decided.made, plan.policy.threshold
     most = most_removed(wanted, corpus.rows.own, int((~made.rule.fixed).sum()))
     search = Search.over(start)
     while asked := search.asked:
@@ -115,6 +117,6 @@ def settle_for(plan: Plan, corpus: Corpus, settled: Settled, wanted: float) -> t
 
         search = search.narrowed(enough)
     if search.found == start:
-        return plan, settled
+        return plan, decided
     plan = replace(plan, policy=replace(plan.policy, threshold=search.found))
-    return plan, settle(plan, corpus, made.edges, None)
+    return plan, decide_corpus(plan, corpus, made.edges, None)

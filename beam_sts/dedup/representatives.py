@@ -30,14 +30,14 @@ GUARD_ROUNDS = 8
 FloatArray = NDArray[np.float32]
 BarArray = NDArray[np.uint8]
 Compare = Callable[[IntArray, IntArray], tuple[FloatArray, BarArray]]
-"""Takes pairs of nodes, the lower first. Returns their scores, NaN if there is none, and their bars."""
+"""Takes pairs of texts, the lower first. Returns their scores, NaN if there is none, and their bars."""
 BOTH = 3
 """The bars of a pair of which neither end may be removed."""
 
 
 @dataclass(frozen=True)
 class PairScores:
-    """Distinct pairs of nodes and their scores (NaN if scoring failed), each of shape (pairs,).
+    """Distinct pairs of texts and their scores (NaN if scoring failed), each of shape (pairs,).
 
     ``bars`` marks ends that must not be removed in favour of the other, whatever the score: 1 for ``a``, 2
     for ``b``, 3 for both. A pair with both barred is not a duplicate.
@@ -71,15 +71,15 @@ class PairScores:
         return self if clusters is None else self.at(clusters[self.a] == clusters[self.b])
 
 
-def may_go(pairs: PairScores, nodes: IntArray) -> NDArray[np.bool_]:
+def may_be_removed(pairs: PairScores, texts: IntArray) -> NDArray[np.bool_]:
     """Whether the given end of each pair may be removed in favour of the other.
 
     >>> bars = np.array([1, 2], np.uint8)
     >>> pairs = PairScores(np.array([0, 0]), np.array([1, 2]), np.ones(2, np.float32), bars)
-    >>> may_go(pairs, np.array([0, 0])).tolist()
+    >>> may_be_removed(pairs, np.array([0, 0])).tolist()
     [False, True]
     """
-    free: NDArray[np.bool_] = (pairs.bars & np.where(nodes == pairs.a, 1, 2).astype(np.uint8)) == 0
+    free: NDArray[np.bool_] = (pairs.bars & np.where(texts == pairs.a, 1, 2).astype(np.uint8)) == 0
     return free
 
 
@@ -101,17 +101,17 @@ class _Known:
         scores = np.full(len(keys), np.nan, dtype=np.float32)
         scores[found] = self._pairs.scores[at[found]]
         free = np.ones(len(keys), dtype=bool)
-        free[found] = may_go(self._pairs.at(at[found]), goes[found])
+        free[found] = may_be_removed(self._pairs.at(at[found]), goes[found])
         return scores, free, found
 
 
 @dataclass(frozen=True)
 class Representatives:
-    """The decisions about nodes.
+    """The decisions about texts.
 
-    ``representative`` has shape (nodes,): the node itself if it stays. ``scores`` has the score of each node
+    ``representative`` has shape (texts,): the text itself if it stays. ``scores`` has the score of each text
     with its representative, NaN if it stays. ``guard`` has the pairs that were scored by the chain guard.
-    ``unverified`` counts nodes that stay although they were not compared with every earlier representative of
+    ``unverified`` counts texts that stay although they were not compared with every earlier representative of
     their component.
     """
 
@@ -132,41 +132,41 @@ def pick_representatives(
     clusters: IntArray | None = None,
     one_to_one: bool = False,
 ) -> Representatives:
-    """Decide about all nodes by the rule of this module.
+    """Decide about all texts by the rule of this module.
 
     Args:
         pairs: scored pairs.
         threshold: the lowest score of a duplicate.
-        rank: the rank of each node, distinct, shape (nodes,). The lowest in a component stays.
-        fixed: nodes that always stay (the rows of ``--against``), shape (nodes,). A node with an accepted
+        rank: the rank of each text, distinct, shape (texts,). The lowest in a component stays.
+        fixed: texts that always stay (the rows of ``--against``), shape (texts,). A text with an accepted
             edge to a fixed one is removed first, in favour of the one with the highest score.
         compare: scores pairs without a score. None: these count as not verified.
         rounds: the number of representatives per component for which missing scores are computed.
-        clusters: the cluster of each node, finer than components, shape (nodes,). Only pairs within a cluster
+        clusters: the cluster of each text, finer than components, shape (texts,). Only pairs within a cluster
             count.
-        one_to_one: whether a node is removed in favour of a fixed one only if each is the other's best match.
+        one_to_one: whether a text is removed in favour of a fixed one only if each is the other's best match.
 
     Returns:
-        The representative of each node.
+        The representative of each text.
 
     >>> chain = PairScores(np.array([0, 1]), np.array([1, 2]), np.array([0.95, 0.9], np.float32))
     >>> far = lambda a, b: (np.full(len(a), 0.4, np.float32), np.zeros(len(a), np.uint8))
     >>> pick_representatives(chain, 0.9, np.arange(3), compare=far).representative.tolist()
     [0, 0, 2]
     """
-    nodes = len(rank)
-    representative = np.arange(nodes)
-    scores = np.full(nodes, np.nan, dtype=np.float32)
+    texts = len(rank)
+    representative = np.arange(texts)
+    scores = np.full(texts, np.nan, dtype=np.float32)
     edges = pairs.accepted(threshold).within(clusters)
     if fixed is not None:
         edges = _join_fixed(edges, rank, fixed, representative, scores, one_to_one=one_to_one)
-    labels = components(edges.a, edges.b, nodes)
+    labels = components(edges.a, edges.b, texts)
     known = _Known(pairs)
-    sizes = np.bincount(labels, minlength=nodes)
+    sizes = np.bincount(labels, minlength=texts)
     left = np.flatnonzero(sizes[labels] > 1)
     left = left[np.lexsort((rank[left], labels[left]))]  # sorted by component, the best first
     guard = PairScores(*_NOTHING)
-    missed = np.zeros(nodes, dtype=bool)
+    missed = np.zeros(texts, dtype=bool)
     for number in range(rounds):
         heads = group_starts(labels[left])
         lengths = np.diff(heads, append=len(left))
@@ -182,7 +182,7 @@ def pick_representatives(
             ends = first[~found], members[~found]
             low, high = np.minimum(*ends), np.maximum(*ends)
             made = PairScores(low, high, *compare(low, high))
-            values[~found], free[~found] = made.scores, may_go(made, ends[1])
+            values[~found], free[~found] = made.scores, may_be_removed(made, ends[1])
             guard = guard.joined(made)
         elif number == 0 or not found.all():
             missed[members[~found]] = True
@@ -190,8 +190,8 @@ def pick_representatives(
         representative[members[gone]], scores[members[gone]] = first[gone], values[gone]
         left = members[~gone]
     missed[left] = True
-    _settle_by_edges(left, edges, rank, representative, scores)
-    stays = representative == np.arange(nodes)
+    _assign_by_edges(left, edges, rank, representative, scores)
+    stays = representative == np.arange(texts)
     return Representatives(representative, scores, guard, int((missed & stays).sum()))
 
 
@@ -207,66 +207,66 @@ def _join_fixed(
     *,
     one_to_one: bool,
 ) -> PairScores:
-    """Remove the nodes with an edge to a fixed one. Returns the edges among the other nodes."""
+    """Remove the texts with an edge to a fixed one. Returns the edges among the other texts."""
     cross = edges.at(fixed[edges.a] != fixed[edges.b])
-    cross = cross.at(may_go(cross, np.where(fixed[cross.a], cross.b, cross.a)))
+    cross = cross.at(may_be_removed(cross, np.where(fixed[cross.a], cross.b, cross.a)))
     a, b, s = cross.a, cross.b, cross.scores
-    node, target = np.where(fixed[a], b, a), np.where(fixed[a], a, b)
-    order = np.lexsort((rank[target], -s, node))
-    nodes, best = np.unique(node[order], return_index=True)
+    text, target = np.where(fixed[a], b, a), np.where(fixed[a], a, b)
+    order = np.lexsort((rank[target], -s, text))
+    texts, best = np.unique(text[order], return_index=True)
     best = order[best]
     if one_to_one:
-        back = np.lexsort((rank[node], -s, target))
+        back = np.lexsort((rank[text], -s, target))
         _, first = np.unique(target[back], return_index=True)
         best = np.intersect1d(best, back[first])
-        nodes = node[best]
-    representative[nodes], scores[nodes] = target[best], s[best]
-    settled = fixed.copy()
-    settled[nodes] = True
-    rest = ~settled[edges.a] & ~settled[edges.b]
+        texts = text[best]
+    representative[texts], scores[texts] = target[best], s[best]
+    taken = fixed.copy()
+    taken[texts] = True
+    rest = ~taken[edges.a] & ~taken[edges.b]
     return edges.at(rest)
 
 
-def _settle_by_edges(
+def _assign_by_edges(
     left: IntArray, edges: PairScores, rank: IntArray, representative: IntArray, scores: FloatArray
 ) -> None:
-    """Apply the rule without new scores, from the best node on."""
+    """Apply the rule without new scores, from the best text on."""
     if not len(left):
         return
     waiting = np.zeros(len(rank), dtype=bool)
     waiting[left] = True
     inside = waiting[edges.a] & waiting[edges.b]
     edges = edges.at(inside)
-    goes_b, goes_a = edges.at(may_go(edges, edges.b)), edges.at(may_go(edges, edges.a))
+    goes_b, goes_a = edges.at(may_be_removed(edges, edges.b)), edges.at(may_be_removed(edges, edges.a))
     sources, targets = np.concatenate([goes_b.a, goes_a.b]), np.concatenate([goes_b.b, goes_a.a])
     values = np.concatenate([goes_b.scores, goes_a.scores])
     order = np.argsort(sources, kind="stable")
     sources, targets, values = sources[order], targets[order], values[order]
-    nodes = left[np.argsort(rank[left])]
-    starts, stops = np.searchsorted(sources, nodes), np.searchsorted(sources, nodes, side="right")
-    for node, start, stop in zip(nodes.tolist(), starts.tolist(), stops.tolist(), strict=True):
-        if waiting[node]:
-            waiting[node] = False
+    texts = left[np.argsort(rank[left])]
+    starts, stops = np.searchsorted(sources, texts), np.searchsorted(sources, texts, side="right")
+    for text, start, stop in zip(texts.tolist(), starts.tolist(), stops.tolist(), strict=True):
+        if waiting[text]:
+            waiting[text] = False
             for at in range(start, stop):
                 target = targets[at]
                 if waiting[target]:
                     waiting[target] = False
-                    representative[target], scores[target] = node, values[at]
+                    representative[target], scores[target] = text, values[at]
 
 
 def central_ranks(
     pairs: PairScores, threshold: float, rank: IntArray, weights: IntArray | None = None
 ) -> IntArray:
-    """Rank nodes by their similarity to others: the sum of the scores of their accepted edges, highest first.
+    """Rank texts by their similarity to others: the sum of the scores of their accepted edges, highest first.
 
     Args:
         pairs: scored pairs.
         threshold: the lowest score of an accepted edge.
-        rank: resolves ties, shape (nodes,).
-        weights: the number of rows with each node, shape (nodes,); by default 1.
+        rank: resolves ties, shape (texts,).
+        weights: the number of rows with each text, shape (texts,); by default 1.
 
     Returns:
-        The rank of each node, 0 for the most central, shape (nodes,).
+        The rank of each text, 0 for the most central, shape (texts,).
 
     >>> star = PairScores(np.array([0, 1]), np.array([1, 2]), np.array([0.95, 0.9], np.float32))
     >>> central_ranks(star, 0.9, np.arange(3)).tolist()

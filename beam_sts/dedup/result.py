@@ -17,15 +17,16 @@ from beam_sts.checks import share
 from beam_sts.dedup.decide import Edges
 from beam_sts.dedup.explain import explain
 from beam_sts.dedup.learnt import Learnt
-from beam_sts.dedup.local import Plan, settle
+from beam_sts.dedup.local import Plan, decide_corpus
 from beam_sts.dedup.receipts import receipts
-from beam_sts.dedup.rows import Corpus, Settled
-from beam_sts.dedup.rule import TABLE, count_removals, node_sizes, threshold_table
-from beam_sts.dedup.shards import PairScores, identical_table, pair_table, rows_behind
+from beam_sts.dedup.rows import Corpus, CorpusDecision
+from beam_sts.dedup.rule import TABLE, count_removals, rows_by_text, threshold_table
+from beam_sts.dedup.shards import PairScores, identical_table, pair_table, repeated_rows
 from beam_sts.dedup.verify import Verifier
 from beam_sts.frames import Frame, beside
 from beam_sts.io.ids import as_texts, with_shown_ids
 from beam_sts.io.names import PREFIX
+from beam_sts.plurals import plural
 
 _SHOWN = 10  # removed rows in a notebook
 
@@ -76,22 +77,22 @@ class Deduplication:
     (2, 2)
     """
 
-    def __init__(self, parts: Parts, edges: Edges, settled: Settled) -> None:
-        self._parts, self._edges, self._settled = parts, edges, settled
+    def __init__(self, parts: Parts, edges: Edges, decided: CorpusDecision) -> None:
+        self._parts, self._edges, self._decided = parts, edges, decided
         self.threshold = parts.plan.policy.threshold
         self.candidates = parts.reports
         learnt = parts.learnt.record()
         self.languages, self.boilerplate = learnt["languages"], learnt["boilerplate"]
         own = parts.corpus.rows.own
-        gone = settled.rows.removed[:own]
-        sizes = np.bincount(settled.rows.cluster[:own], minlength=1)
+        gone = decided.rows.removed[:own]
+        sizes = np.bincount(decided.rows.cluster[:own], minlength=1)
         self.counts = {
             "read": own + len(parts.bad),
             "kept": int((~gone).sum()),
             "removed": int(gone.sum()),
             "rejected": len(parts.bad),
             "pairs": len(edges.verdicts),
-            "guarded": int(settled.made.edges.verdicts.guarded.sum()),
+            "guarded": int(decided.made.edges.verdicts.guarded.sum()),
             "clusters": int((sizes > 1).sum()),
         }
 
@@ -135,10 +136,10 @@ class Deduplication:
     @cached_property
     def thresholds(self) -> list[dict[str, Any]]:
         """The effect of other thresholds, as in the summary of the command."""
-        made = self._settled.made
+        made = self._decided.made
         cuts = sorted({*(cut for cut in TABLE if cut >= self._parts.verified), self.threshold})
         counts = count_removals(made.rule, made.edges.pairs, cuts)
-        return threshold_table(cuts, node_sizes(made.rule.own_rows), counts)
+        return threshold_table(cuts, rows_by_text(made.rule.own_rows), counts)
 
     def at(self, threshold: float) -> Deduplication:
         """The result at another threshold.
@@ -163,11 +164,11 @@ class Deduplication:
             scores=parts.scores.at(threshold) if below else parts.scores,
             verified=min(threshold, parts.verified),
         )
-        edges = self._settled.made.edges
+        edges = self._decided.made.edges
         if below:
             edges = parts.scores.complete(edges)
-        settled = settle(parts.plan, parts.corpus, edges, parts.scores if below else None)
-        return Deduplication(parts, settled.made.edges, settled)
+        decided = decide_corpus(parts.plan, parts.corpus, edges, parts.scores if below else None)
+        return Deduplication(parts, decided.made.edges, decided)
 
     def explain(self, id: Any) -> str:
         """Explain why a row was kept or removed: its cluster, its scores, and how the two texts differ.
@@ -178,52 +179,52 @@ class Deduplication:
         Raises:
             UserError: no compared row has this id.
         """
-        return "\n".join(explain(_Left(self), str(id)))
+        return "\n".join(explain(_ResultAsRun(self), str(id)))
 
     def _rows_where(self, *, gone: bool) -> IntArray:
         own = self._parts.corpus.rows.own
-        found: IntArray = self._parts.numbers[self._settled.rows.removed[:own] == gone]
+        found: IntArray = self._parts.numbers[self._decided.rows.removed[:own] == gone]
         return found
 
     @cached_property
     def _receipts(self) -> pa.Table:
         parts = self._parts
-        span = np.flatnonzero(self._settled.rows.removed[: parts.corpus.rows.own])
-        return receipts(parts.corpus.rows, self._settled.rows, span, self.threshold, parts.model)
+        span = np.flatnonzero(self._decided.rows.removed[: parts.corpus.rows.own])
+        return receipts(parts.corpus.rows, self._decided.rows, span, self.threshold, parts.model)
 
     @cached_property
     def _pairs(self) -> pa.Table:
         corpus = self._parts.corpus
-        parts = [pair_table(corpus, self._settled.made.edges), identical_table(corpus, rows_behind(corpus))]
+        parts = [pair_table(corpus, self._decided.made.edges), identical_table(corpus, repeated_rows(corpus))]
         return pa.concat_tables(parts)
 
     @cached_property
     def _clusters(self) -> pa.Table:
         rows = self._parts.corpus.rows
         own = np.arange(rows.own)
-        names = rows.ids_of(self._settled.rows.cluster[own])
+        names = rows.ids_of(self._decided.rows.cluster[own])
         return pa.table({"id": rows.ids_of(own), "cluster": names})
 
     def __repr__(self) -> str:
         counts = self.counts
         return (
             f"Deduplication at {self.threshold}: {counts['kept']:,} kept, {counts['removed']:,} removed, "
-            f"{counts['rejected']:,} rejected of {counts['read']:,} rows; {counts['pairs']:,} pairs scored, "
-            f"{counts['clusters']:,} clusters"
+            f"{counts['rejected']:,} rejected of {plural(counts['read'], 'row')}; "
+            f"{plural(counts['pairs'], 'pair')} scored, {plural(counts['clusters'], 'cluster')}"
         )
 
     def _repr_html_(self) -> str:
         """An HTML table for notebooks: the counts, and the removed rows with the lowest scores."""
-        left = _Left(self)
+        run = _ResultAsRun(self)
         order = np.argsort(self._receipts.column("score").to_numpy(), kind="stable")[:_SHOWN]
         lowest = self._receipts.take(pa.array(order)).to_pylist()
-        gone = np.flatnonzero(self._settled.rows.removed[: self._parts.corpus.rows.own])[order]
+        gone = np.flatnonzero(self._decided.rows.removed[: self._parts.corpus.rows.own])[order]
         texts = self._parts.corpus.rows.texts
         lines = []
         for row, receipt in zip(gone.tolist(), lowest, strict=True):
-            representative = texts[int(self._settled.rows.representative[row])].as_py()
+            representative = texts[int(self._decided.rows.representative[row])].as_py()
             score = f"{receipt['score']:.4f}"
-            cells = [score, left.id_of(row), texts[row].as_py(), receipt["survivor"], representative]
+            cells = [score, run.id_of(row), texts[row].as_py(), receipt["survivor"], representative]
             lines.append("".join(f"<td>{html.escape(str(cell)[:200])}</td>" for cell in cells))
         names = ("score", "removed", "text", "survivor", "text of the survivor")
         head = "".join(f"<th>{name}</th>" for name in names)
@@ -232,7 +233,7 @@ class Deduplication:
         return f"<p>{html.escape(repr(self))}</p>{table}"
 
 
-class _Left:
+class _ResultAsRun:
     """Adapts a result to ``explain``."""
 
     id_column = "id"
@@ -251,7 +252,7 @@ class _Left:
         result = self._result
         table = {"pairs": result._pairs, "clusters": result._clusters}.get(folder)
         if table is None:
-            gone = np.flatnonzero(result._settled.rows.removed[: self._rows.own])
+            gone = np.flatnonzero(result._decided.rows.removed[: self._rows.own])
             table = result._receipts.add_column(0, "id", self._rows.ids_of(gone))
         hit = np.zeros(len(table), bool)
         wanted = pa.array(list(ids), pa.string())

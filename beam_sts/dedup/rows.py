@@ -1,4 +1,4 @@
-"""The rows of a corpus on one machine: arrays of what decides, texts in a file, and distinct texts as nodes.
+"""The rows of a corpus on one machine: arrays of what decides, texts in a file, and distinct texts.
 
 A corpus is read twice: here, and when its rows are written.
 """
@@ -16,12 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray, group_starts, inverse
+from beam_sts.arrays import IntArray, best_of_groups, inverse
 from beam_sts.candidates.keys import Keys, blocking_keys, hash128, text_blocks
 from beam_sts.candidates.propose import Proposal, Texts
 from beam_sts.candidates.source import Readable
 from beam_sts.candidates.vectors import vector_matrix
 from beam_sts.dedup.decide import Decision, Edges, RowOutcomes, Verify, decide, row_outcomes
+from beam_sts.dedup.distinct import DistinctTexts, Grouping, distinct_texts
 from beam_sts.dedup.keep import KeepPolicy, lengths_of, ranks
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.rule import Policy
@@ -29,6 +30,7 @@ from beam_sts.errors import UserError
 from beam_sts.io.blank import blank_rows
 from beam_sts.io.ids import shown_id
 from beam_sts.io.spill import TextFile, TextList
+from beam_sts.plurals import plural
 
 _COPY = 20_000  # texts that are in memory at once while they are written to disk
 
@@ -77,7 +79,11 @@ class Rows:
                 first, second = sorted(order[twice[0] : twice[0] + 2].tolist())
                 raise UserError(
                     f"{name}: {ids[first].as_py()!r} is the id of the good rows {first:,} and {second:,}"
-                    + (f", and {len(twice) - 1:,} more ids recur" if len(twice) > 1 else "")
+                    + (
+                        f", and {plural(len(twice) - 1, 'more id recurs', 'more ids recur')}"
+                        if len(twice) > 1
+                        else ""
+                    )
                     + ". Ids must be distinct: make them so, or leave the option out to use row numbers."
                 )
             places.append(place + before)
@@ -171,78 +177,27 @@ def _join(parts: list[Keys], expression: str) -> Keys:
     return Keys(np.concatenate(text), np.concatenate(key), f"block:{expression}")
 
 
-@dataclass(frozen=True)
-class DistinctTexts:
-    """The distinct texts to compare. Rows of equal text and side are one node if candidates come from texts.
-
-    Nodes are numbered by their ids, whatever the order of the rows, so that equal rows give equal candidates.
-
-    ``of_row`` has shape (rows,), the others (nodes,). ``row`` is the row with the smallest id, ``rows`` the
-    number of rows, and ``blank`` marks texts that are not compared.
-    """
-
-    of_row: IntArray
-    row: IntArray
-    rows: IntArray
-    side: NDArray[np.int8]
-    blank: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-
-def make_distinct_texts(
-    rows: Rows, id_rank: IntArray, *, merge: bool, compare_blank: bool, apart: bool = False
-) -> DistinctTexts:
-    """Group rows by text.
-
-    Args:
-        rows: all rows.
-        id_rank: from ``Rows.id_ranks``.
-        merge: whether equal texts are one node; otherwise each row is a node.
-        compare_blank: whether blank texts are compared like others.
-        apart: rows of side 0 are not compared with each other, so they are not merged either.
-    """
-    blank = rows.blank & (not compare_blank)
-    if not merge:
-        row = np.argsort(id_rank)
-        return DistinctTexts(id_rank, row, np.ones(len(rows), np.int64), rows.side[row], blank[row])
-    columns = (rows.hashes[:, 0], rows.hashes[:, 1], rows.side)
-    order = np.lexsort((id_rank, *columns[::-1]))
-    opens = (blank | (apart & (rows.side == 0)))[order]
-    opens[:1] = True
-    for column in columns:
-        ordered = column[order]
-        opens[1:] |= ordered[1:] != ordered[:-1]
-    group = np.cumsum(opens) - 1
-    first = order[opens]
-    by_id = np.argsort(id_rank[first])
-    of_row = np.empty(len(rows), np.int64)
-    of_row[order] = inverse(by_id)[group]
-    row = first[by_id]
-    return DistinctTexts(of_row, row, np.bincount(of_row, minlength=len(row)), rows.side[row], blank[row])
-
-
 def best_rows(
-    rows: Rows, nodes: DistinctTexts, id_rank: IntArray, keep: KeepPolicy
+    rows: Rows, distinct: DistinctTexts, id_rank: IntArray, keep: KeepPolicy
 ) -> tuple[IntArray, IntArray]:
-    """The rank of each node, which is that of its best row, and that row. Nodes of side 1 come last."""
+    """The rank of each text, which is that of its best row, and that row. Texts of side 1 come last."""
     own = rows.own
     if keep.name == "first":
         place = np.arange(own)
     else:
         lengths = lengths_of(rows.texts.slice(0, own)) if keep.by_length else None
-        worth = keep.worth(None, lengths, rows.values)
-        place = ranks(pa.array(id_rank[:own]), pa.array(worth) if isinstance(worth, np.ndarray) else worth)
+        priority = keep.priority(None, lengths, rows.values)
+        place = ranks(
+            pa.array(id_rank[:own]), pa.array(priority) if isinstance(priority, np.ndarray) else priority
+        )
     rank = np.concatenate([place, id_rank[own:]])
-    order = np.lexsort((rank, nodes.of_row))
-    best = order[group_starts(nodes.of_row[order])]
-    return rank[best] + np.where(nodes.side == 1, own, 0), best
+    best = best_of_groups(distinct.of_row, rank)
+    return rank[best] + np.where(distinct.side == 1, own, 0), best
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """One or two inputs on one machine: their rows, the distinct texts as nodes, and the texts of the nodes.
+    """One or two inputs on one machine: their rows, the distinct texts, and their contents.
 
     ``release`` frees the memory of texts that are on disk. ``own`` has the texts without boilerplate, from
     which candidates are found; None if these are the whole texts.
@@ -250,15 +205,15 @@ class Corpus:
 
     rows: Rows
     id_rank: IntArray
-    nodes: DistinctTexts
+    distinct: DistinctTexts
     texts: pa.LargeStringArray
     release: Callable[[], None]
     own: pa.LargeStringArray | None = None
 
     @property
     def hashes(self) -> NDArray[np.uint64]:
-        """The hash of the text of each node, shape (nodes,)."""
-        hashes: NDArray[np.uint64] = self.rows.hashes[self.nodes.row, 0]
+        """The hash of the text of each text, shape (texts,)."""
+        hashes: NDArray[np.uint64] = self.rows.hashes[self.distinct.row, 0]
         return hashes
 
     def without_boilerplate(self, learnt: Learnt, folder: Path | None) -> Corpus:
@@ -277,34 +232,34 @@ class Corpus:
     @property
     def to_pair(self) -> Texts:
         """The texts among which candidates are proposed."""
-        rows, nodes = self.rows, self.nodes
-        blocks = [Keys(nodes.of_row[keys.text], keys.key, "block") for keys in rows.blocks]
+        rows, distinct = self.rows, self.distinct
+        blocks = [Keys(distinct.of_row[keys.text], keys.key, "block") for keys in rows.blocks]
         vectors = rows.vectors
-        of_nodes = None if vectors is None else partial(np.take, vectors, nodes.row, axis=0)
+        of_texts = None if vectors is None else partial(np.take, vectors, distinct.row, axis=0)
         texts = self.texts if self.own is None else self.own
         return Texts(
-            *(texts, nodes.side, nodes.blank, self.against, rows.ids[0], nodes.of_row, blocks),
+            *(texts, distinct.side, distinct.blank, self.against, rows.ids[0], distinct.of_row, blocks),
             self.names,
-            of_nodes,
+            of_texts,
         )
 
     def names(self, texts: IntArray) -> list[tuple[int, Any]]:
         """Returns the names of texts in Beam: the side and the id of the first row."""
-        ids = self.rows.ids_of(self.nodes.row[texts]).to_pylist()
-        return list(zip(self.nodes.side[texts].tolist(), ids, strict=True))
+        ids = self.rows.ids_of(self.distinct.row[texts]).to_pylist()
+        return list(zip(self.distinct.side[texts].tolist(), ids, strict=True))
 
     def first_ids(self, texts: IntArray) -> list[Any]:
         """The ids of the first rows of texts, in readable form."""
-        return list(map(shown_id, self.rows.ids_of(self.nodes.row[texts]).to_pylist()))
+        return list(map(shown_id, self.rows.ids_of(self.distinct.row[texts]).to_pylist()))
 
-    def settle(self, policy: Policy, edges: Edges, verify: Verify | None = None) -> Settled:
+    def decide(self, policy: Policy, edges: Edges, verify: Verify | None = None) -> CorpusDecision:
         """Decide about all texts and rows, as one part. The arguments are those of ``decide``."""
-        rank, best = best_rows(self.rows, self.nodes, self.id_rank, policy.keep)
-        made = decide(policy, rank, self.nodes.rows, self.nodes.side == 1, edges, verify)
-        return Settled(made, row_outcomes(made, self.nodes.of_row, best, self.nodes.row), best)
+        rank, best = best_rows(self.rows, self.distinct, self.id_rank, policy.keep)
+        made = decide(policy, rank, self.distinct.rows, self.distinct.side == 1, edges, verify)
+        return CorpusDecision(made, row_outcomes(made, self.distinct.of_row, best, self.distinct.row), best)
 
 
-class Settled(NamedTuple):
+class CorpusDecision(NamedTuple):
     """The decisions about a corpus: about its texts, about its rows, and the best row of each text."""
 
     made: Decision
@@ -340,14 +295,12 @@ def read_corpus(
     spill = TextFile(folder / "texts") if folder else TextList()
     rows = read_rows(sources, spill, keep, proposal.blocks, seen)
     id_rank = rows.id_ranks()
-    apart = len(sources) > 1 and not proposal.within
-    nodes = make_distinct_texts(
-        rows, id_rank, merge=proposal.by_text, compare_blank=compare_blank, apart=apart
-    )
-    if not np.array_equal(nodes.row, np.arange(len(rows))):
-        distinct = TextFile(folder / "distinct") if folder else TextList()
-        for start in range(0, len(nodes), _COPY):
-            distinct.append(rows.texts.take(pa.array(nodes.row[start : start + _COPY])))
+    grouping = Grouping.of(proposal, against=len(sources) > 1, compare_blank=compare_blank)
+    distinct = distinct_texts(grouping, rows.hashes, rows.side, rows.blank, id_rank)
+    if not np.array_equal(distinct.row, np.arange(len(rows))):
+        copied = TextFile(folder / "distinct") if folder else TextList()
+        for start in range(0, len(distinct), _COPY):
+            copied.append(rows.texts.take(pa.array(distinct.row[start : start + _COPY])))
             spill.release()
-        spill = distinct
-    return Corpus(rows, id_rank, nodes, spill.column(), spill.release)
+        spill = copied
+    return Corpus(rows, id_rank, distinct, spill.column(), spill.release)

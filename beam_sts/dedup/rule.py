@@ -1,6 +1,6 @@
-"""The rule of a run for nodes and their scored pairs, at its threshold and at others. Pure functions.
+"""The rule of a run for texts and their scored pairs, at its threshold and at others. Pure functions.
 
-One machine applies it to all nodes at once, Beam to groups of nodes that are not connected to others. The
+One machine applies it to all texts at once, Beam to groups of texts that are not connected to others. The
 counts of the groups add up to those of the whole.
 """
 
@@ -55,10 +55,10 @@ class Policy:
 
 @dataclass(frozen=True)
 class Rule:
-    """The rule for n nodes, numbered in the order of their ids.
+    """The rule for n texts, numbered in the order of their ids.
 
-    ``rank`` is distinct, 0 for the best. ``rows`` is the number of rows with each node. ``fixed`` marks nodes
-    that always stay. All have shape (n,). ``central``: nodes most similar to others are best, then by rank.
+    ``rank`` is distinct, 0 for the best. ``rows`` is the number of rows with each text. ``fixed`` marks texts
+    that always stay. All have shape (n,). ``central``: texts most similar to others are best, then by rank.
     ``proposed`` are the pairs that average linkage uses; None for single linkage.
     """
 
@@ -71,7 +71,7 @@ class Rule:
 
     @property
     def own_rows(self) -> IntArray:
-        """The number of rows of the input itself with each node."""
+        """The number of rows of the input itself with each text."""
         return np.where(self.fixed, 0, self.rows)
 
     def clusters(self, threshold: float) -> IntArray | None:
@@ -83,14 +83,14 @@ class Rule:
         scores = np.where(barred, np.float32(np.nan), by.scores)  # not duplicates, whatever their scores
         return average_clusters(by.a, by.b, scores, threshold, order, self.rows)
 
-    def settle(
+    def choose(
         self,
         pairs: PairScores,
         threshold: float,
         clusters: IntArray | None = None,
         compare: Compare | None = None,
     ) -> Representatives:
-        """Decide about all nodes at a threshold, with the ``clusters`` of that threshold."""
+        """Decide about all texts at a threshold, with the ``clusters`` of that threshold."""
         rank = central_ranks(pairs, threshold, self.rank, self.rows) if self.central else self.rank
         fixed = self.fixed if self.fixed.any() else None
         return pick_representatives(
@@ -106,21 +106,21 @@ class Rule:
 
 def texts_removed(rule: Rule, pairs: PairScores, threshold: float) -> int:
     """Count the texts that a threshold would remove, by existing scores."""
-    found = rule.settle(pairs, threshold, rule.clusters(threshold))
+    found = rule.choose(pairs, threshold, rule.clusters(threshold))
     return int((found.representative != np.arange(len(rule.rank))).sum())
 
 
 def count_removals(rule: Rule, pairs: PairScores, thresholds: Sequence[float]) -> dict[str, Any]:
-    """Count what each threshold would do to the nodes, as numbers that ``add_records`` can add up.
+    """Count what each threshold would do to the texts, as numbers that ``add_records`` can add up.
 
     Args:
-        rule: the rule for the nodes. None of them has an accepted pair with any other node.
-        pairs: the pairs of the nodes with existing scores. No new scores are computed.
+        rule: the rule for the texts. None of them has an accepted pair with any other text.
+        pairs: the pairs of the texts with existing scores. No new scores are computed.
         thresholds: the thresholds at which to count.
 
     Returns:
-        By threshold: ``removed`` and ``unverified`` nodes, and ``sizes``, the change in the number of
-        clusters of each size (in rows) relative to single nodes.
+        By threshold: ``removed`` and ``unverified`` texts, and ``sizes``, the change in the number of
+        clusters of each size (in rows) relative to single texts.
 
     >>> pair = PairScores(np.array([0]), np.array([1]), np.array([0.8], np.float32))
     >>> count_removals(Rule(np.arange(2), np.array([1, 3]), np.zeros(2, bool)), pair, [0.7])
@@ -129,7 +129,7 @@ def count_removals(rule: Rule, pairs: PairScores, thresholds: Sequence[float]) -
     alone, counts = np.bincount(rule.own_rows), {}
     for threshold in thresholds:
         clusters = rule.clusters(threshold)
-        found = rule.settle(pairs, threshold, clusters)
+        found = rule.choose(pairs, threshold, clusters)
         links = pairs.accepted(threshold).within(clusters)
         labels = components(links.a, links.b, len(rule.rank))
         sizes = np.bincount(np.bincount(labels, rule.own_rows).astype(np.int64), minlength=len(alone))
@@ -143,10 +143,10 @@ def count_removals(rule: Rule, pairs: PairScores, thresholds: Sequence[float]) -
     return counts
 
 
-def node_sizes(rows: IntArray) -> dict[str, int]:
-    """The number of nodes by the number of rows of the input. Nodes of the other input are left out.
+def rows_by_text(rows: IntArray) -> dict[str, int]:
+    """The number of texts by the number of rows of the input. Texts of the other input are left out.
 
-    >>> node_sizes(np.array([1, 3, 0, 1]))
+    >>> rows_by_text(np.array([1, 3, 0, 1]))
     {'1': 2, '3': 1}
     """
     counts = np.bincount(rows)
@@ -163,7 +163,7 @@ def threshold_table(
 
     Args:
         thresholds: the thresholds of the table.
-        sizes: from ``node_sizes``, added up.
+        sizes: from ``rows_by_text``, added up.
         counts: from ``count_removals``, added up.
 
     Returns:

@@ -197,21 +197,21 @@ class DedupSettings(ScorerSettings):
         5, "rows of each kind that the report shows; 0 for none", whole(0, MOST_EXAMPLES), metavar="N"
     )
 
-    def check_together(self, said: Callable[[str], str]) -> None:
+    def check_together(self, label: Callable[[str], str]) -> None:
         """Check settings that need others."""
         _ = self.minhash_settings
         if self.embedding and "neighbours" not in self.candidates:
             raise UserError(
-                f"{said('embedding')} {self.embedding!r}: needs neighbours among the {said('candidates')}."
+                f"{label('embedding')} {self.embedding!r}: needs neighbours among the {label('candidates')}."
             )
         if self.cascade_band and not self.cascade_model:
-            raise UserError(f"{said('cascade_band')}: needs {said('cascade_model')}.")
+            raise UserError(f"{label('cascade_band')}: needs {label('cascade_model')}.")
 
-    def check_inputs(self, said: Callable[[str], str], *, against: bool) -> None:
+    def check_inputs(self, label: Callable[[str], str], *, against: bool) -> None:
         """Check that the settings and the inputs match.
 
         Args:
-            said: maps a setting to its name in messages.
+            label: maps a setting to its name in messages.
             against: whether there is another input to compare against.
 
         Raises:
@@ -219,18 +219,19 @@ class DedupSettings(ScorerSettings):
         """
         if self.within and not against:
             raise UserError(
-                f"{said('within')}: needs {said('against')}. Without it, the input is compared with itself "
+                f"{label('within')}: needs {label('against')}. Without it, the input is compared with itself "
                 "anyway."
             )
         if self.one_to_one and not against:
-            raise UserError(f"{said('one_to_one')}: needs {said('against')}, since it matches two inputs.")
+            raise UserError(f"{label('one_to_one')}: needs {label('against')}, since it matches two inputs.")
         if self.linkage == "average" and against:
             raise UserError(
-                f"{said('linkage')} average: groups the rows of one input. Leave out {said('against')}."
+                f"{label('linkage')} average: groups the rows of one input. Leave out {label('against')}."
             )
         if against and any(source.partition(":")[0] == "pairs" for source in self.candidates):
             raise UserError(
-                f"{said('candidates')} pairs: ids of two inputs may be equal, so leave out {said('against')}."
+                f"{label('candidates')} pairs: ids of two inputs may be equal, so leave out "
+                f"{label('against')}."
             )
 
     @property

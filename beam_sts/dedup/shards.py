@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.propose import Proposed
 from beam_sts.dedup.decide import IDENTICAL, Edges
-from beam_sts.dedup.rows import Corpus, DistinctTexts, Rows
+from beam_sts.dedup.distinct import DistinctTexts
+from beam_sts.dedup.rows import Corpus, Rows
 from beam_sts.dedup.verdicts import VERDICT, MaxLost, Sizes, Verdicts
 from beam_sts.dedup.verify import Verifier, VerifyStats
 from beam_sts.errors import UserError
@@ -36,7 +37,7 @@ class PairScores:
 
     def __init__(self, verifier: Verifier | None, corpus: Corpus) -> None:
         self.verifier, self._corpus, self._texts = verifier, corpus, corpus.texts
-        self._characters = corpus.rows.characters[corpus.nodes.row]
+        self._characters = corpus.rows.characters[corpus.distinct.row]
         self.stats = VerifyStats()
         self.reused = self.damaged = 0
 
@@ -87,7 +88,7 @@ class PairScores:
 
 
 class PairShards(PairScores):
-    """Scores pairs of nodes in shards. A shard that exists and is complete is read instead of scored again.
+    """Scores pairs of texts in shards. A shard that exists and is complete is read instead of scored again.
 
     Args:
         output: its folder ``pairs`` stores the shards.
@@ -124,8 +125,8 @@ class PairShards(PairScores):
             self._commit(pair_table(self._corpus, edges, part))
 
     def write_identical(self) -> None:
-        """Write the rows whose text equals that of their node's first row, each paired with that row."""
-        behind = rows_behind(self._corpus)
+        """Write the rows with the same text as another row, each paired with the first row of the text."""
+        behind = repeated_rows(self._corpus)
         for start in range(0, len(behind), PAIRS_PER_SHARD):
             self._commit(identical_table(self._corpus, behind[start : start + PAIRS_PER_SHARD]))
 
@@ -142,7 +143,7 @@ class PairShards(PairScores):
 
     def _keys(self, a: IntArray, b: IntArray, source: pa.Array | str) -> str:
         """A digest of the content of a shard: the ids, texts and sources of its pairs."""
-        rows, row = self._corpus.rows, self._corpus.nodes.row
+        rows, row = self._corpus.rows, self._corpus.distinct.row
         first, second = row[a], row[b]
         labels = pa.array([source] if isinstance(source, str) else source.cast(pa.string()))
         ids = (rows.ids_of(first), rows.ids_of(second))
@@ -157,22 +158,22 @@ class PairShards(PairScores):
         return whole
 
 
-def rows_behind(corpus: Corpus) -> IntArray:
-    """The rows of the input whose text equals that of the first row of their node, without first rows."""
-    rows, nodes = corpus.rows, corpus.nodes
-    behind = nodes.row[nodes.of_row] != np.arange(len(rows))
+def repeated_rows(corpus: Corpus) -> IntArray:
+    """The rows of the input that have the same text as another row, without the first row of each text."""
+    rows, distinct = corpus.rows, corpus.distinct
+    behind = distinct.row[distinct.of_row] != np.arange(len(rows))
     return np.flatnonzero(behind & (rows.side == 0))
 
 
 def pair_table(corpus: Corpus, edges: Edges, part: slice = slice(None)) -> pa.Table:
     """Scored pairs of texts, as pairs of the rows with the smallest ids."""
-    a, b, row = edges.pairs.a[part], edges.pairs.b[part], corpus.nodes.row
+    a, b, row = edges.pairs.a[part], edges.pairs.b[part], corpus.distinct.row
     return _table(corpus, row[a], row[b], edges.source[part], edges.verdicts.at(part))
 
 
 def identical_table(corpus: Corpus, behind: IntArray) -> pa.Table:
-    """Pairs of rows from :func:`rows_behind`, each with the first row of its node."""
-    first = corpus.nodes.row[corpus.nodes.of_row[behind]]
+    """Pairs of rows from :func:`repeated_rows`, each with the first row of its text."""
+    first = corpus.distinct.row[corpus.distinct.of_row[behind]]
     source = pa.array([IDENTICAL[1]] * len(behind), pa.string())
     return _table(corpus, first, behind, source, Verdicts.identical(len(behind)))
 
@@ -259,13 +260,15 @@ def filled(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def read_edges(folder: str, rows: Rows, nodes: DistinctTexts, max_lost: MaxLost, *, compared: bool) -> Edges:
-    """Read the scored pairs of an earlier run as edges of nodes.
+def read_edges(
+    folder: str, rows: Rows, distinct: DistinctTexts, max_lost: MaxLost, *, compared: bool
+) -> Edges:
+    """Read the scored pairs of an earlier run as edges of distinct texts.
 
     Args:
         folder: the folder of the shards.
         rows: the rows, with their ids.
-        nodes: the distinct texts of the rows.
+        distinct: the distinct texts of the rows.
         max_lost: as for ``bars_of``.
         compared: whether the facts were compared with the same guard, so that these results are valid.
 
@@ -294,12 +297,12 @@ def read_edges(folder: str, rows: Rows, nodes: DistinctTexts, max_lost: MaxLost,
             raise UserError(
                 f"{folder}: {name} {lost!r} is not in the input. These pairs are of another input."
             )
-        ends.append(nodes.of_row[places])
+        ends.append(distinct.of_row[places])
     a, b = np.minimum(*ends), np.maximum(*ends)
     keep = np.flatnonzero(a != b)
     keep = keep[np.lexsort((b[keep], a[keep]))]
     table, a, b = table.take(pa.array(keep)), a[keep], b[keep]
-    sizes = rows.characters[nodes.row[a]], rows.characters[nodes.row[b]]
+    sizes = rows.characters[distinct.row[a]], rows.characters[distinct.row[b]]
     swapped = ends[0][keep] > ends[1][keep]
     found = Verdicts.read(table, sizes, None).turned(swapped)
     found = found.with_bars(sizes, max_lost) if compared else found.unread()

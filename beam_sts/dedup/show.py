@@ -1,6 +1,6 @@
 """The few pairs that a deduplication's report shows, chosen from each part and then merged. Pure functions.
 
-One machine chooses from all pairs and nodes at once, Beam from a batch of pairs and from a cluster. The best
+One machine chooses from all pairs and texts at once, Beam from a batch of pairs and from a cluster. The best
 of the parts' best entries are the best of the whole.
 """
 
@@ -18,7 +18,7 @@ from beam_sts.arrays import IntArray
 from beam_sts.dedup.decide import Decision, Edges
 from beam_sts.dedup.facts.compare import in_words
 from beam_sts.dedup.representatives import BOTH, PairScores, Representatives
-from beam_sts.dedup.rows import Corpus, Settled
+from beam_sts.dedup.rows import Corpus, CorpusDecision
 from beam_sts.dedup.rule import Rule
 from beam_sts.examples import Example, shorten_pair
 from beam_sts.io.ids import shown_id
@@ -35,7 +35,7 @@ Show = Callable[[IntArray, IntArray, NDArray[np.float32]], list[Shown]]
 
 
 @dataclass(frozen=True)
-class Look:
+class TextView:
     """Access to what a report shows of texts: names, which sort like the texts, ids, and the texts.
 
     ``best_id`` is the id of the best row of a text, which stays. ``id`` is that of its first row.
@@ -62,17 +62,17 @@ class Look:
         return list(zip(names, found, strict=True))
 
 
-def look_at(corpus: Corpus, settled: Settled) -> Look:
+def corpus_view(corpus: Corpus, decided: CorpusDecision) -> TextView:
     """Access to the texts of a corpus on one machine."""
-    return Look(
+    return TextView(
         lambda found: found.tolist(),
         corpus.first_ids,
-        lambda found: list(map(shown_id, corpus.rows.ids_of(settled.best[found]).to_pylist())),
+        lambda found: list(map(shown_id, corpus.rows.ids_of(decided.best[found]).to_pylist())),
         lambda found: corpus.texts.take(pa.array(found)).to_pylist(),
     )
 
 
-def examples(made: Decision, edges: Edges, threshold: float, each: int, look: Look) -> list[Entry]:
+def examples(made: Decision, edges: Edges, threshold: float, each: int, view: TextView) -> list[Entry]:
     """What the report shows of a part, as input of ``by_kind``; empty if ``each`` is 0.
 
     Args:
@@ -80,12 +80,12 @@ def examples(made: Decision, edges: Edges, threshold: float, each: int, look: Lo
         edges: the pairs of the part from which ``pair_entries`` chooses.
         threshold: the threshold of the run.
         each: the number of pairs of each kind.
-        look: access to the texts of the part.
+        view: access to the texts of the part.
     """
     if not each:
         return []
-    entries = pair_entries(edges, threshold, each, look.pairs)
-    return best_entries([*entries, *removals(made.rule, made.settled, each, look.receipts)], each)
+    entries = pair_entries(edges, threshold, each, view.pairs)
+    return best_entries([*entries, *removals(made.rule, made.chosen, each, view.receipts)], each)
 
 
 def example(left: Any, right: Any, text_a: str, text_b: str, score: float) -> Example:
@@ -101,7 +101,7 @@ def pair_entries(edges: Edges, threshold: float, each: int, show: Show) -> list[
     Those are pairs that differ in a fact, by score or by the highest score that they can reach, and pairs of
     which each text has much that the other lacks, the most first.
 
-    The arguments are those of ``nearest_pairs``. The nodes of the edges are numbered in the order of their
+    The arguments are those of ``nearest_pairs``. The texts of the edges are numbered in the order of their
     names.
     """
     bars = edges.pairs.bars
@@ -146,7 +146,7 @@ def nearest_pairs(pairs: PairScores, threshold: float, each: int, show: Show) ->
     """The pairs nearest to the threshold, ``above`` and ``below``. Only one of pairs with equal scores.
 
     Args:
-        pairs: pairs of nodes that are numbered in the order of their names.
+        pairs: pairs of texts that are numbered in the order of their names.
         threshold: the threshold of the run.
         each: the number of pairs of each kind.
         show: makes the examples.
@@ -169,15 +169,15 @@ def nearest_pairs(pairs: PairScores, threshold: float, each: int, show: Show) ->
 
 
 def removals(rule: Rule, found: Representatives, each: int, show: Show) -> list[Entry]:
-    """The ``removed`` nodes with the lowest scores, and the ``cluster`` of those that represent most rows.
+    """The ``removed`` texts with the lowest scores, and the ``cluster`` of those that represent most rows.
 
     Rows with the same text as their representative are certain, so they are only counted.
 
     Args:
-        rule: the rule for the nodes.
+        rule: the rule for the texts.
         found: the decisions about them.
-        each: the number of removed nodes.
-        show: makes the examples, from a representative and a node that is removed in its favour.
+        each: the number of removed texts.
+        show: makes the examples, from a representative and a text that is removed in its favour.
     """
     gone = np.flatnonzero(found.representative != np.arange(len(found.representative)))
     gone = gone[np.argsort(_rounded(found.scores[gone]), kind="stable")]

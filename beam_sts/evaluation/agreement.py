@@ -38,18 +38,18 @@ def agreement(scores: ArrayLike, gold: ArrayLike) -> Agreement:
             NaN).
         ValueError: the lengths differ, or a value is not finite.
     """
-    said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
-    if said.shape != meant.shape or said.ndim != 1:
+    predicted, expected = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
+    if predicted.shape != expected.shape or predicted.ndim != 1:
         raise ValueError(
-            f"scores and gold must be one-dimensional and equally long, not of shapes {said.shape} "
-            f"and {meant.shape}"
+            f"scores and gold must be one-dimensional and equally long, not of shapes {predicted.shape} "
+            f"and {expected.shape}"
         )
-    check_varies(meant, "gold scores")
-    check_varies(said, "model scores")
+    check_varies(expected, "gold scores")
+    check_varies(predicted, "model scores")
     return Agreement(
-        count=len(said),
-        pearson=float(stats.pearsonr(said, meant).statistic),
-        spearman=float(stats.spearmanr(said, meant).statistic),
+        count=len(predicted),
+        pearson=float(stats.pearsonr(predicted, expected).statistic),
+        spearman=float(stats.spearmanr(predicted, expected).statistic),
     )
 
 
@@ -95,23 +95,23 @@ def agreement_of_groups(
     scores: ArrayLike, gold: ArrayLike, group: NDArray[np.int64], names: Sequence[str]
 ) -> list[GroupAgreement]:
     """The same as ``agreement_by_group``, with groups as indices into ``names``."""
-    said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
+    predicted, expected = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
     order = np.argsort(group, kind="stable")
     ends = np.cumsum(np.bincount(group, minlength=len(names)))
     parts = zip(names, np.split(order, ends[:-1]), strict=True)
-    return [_agreement(name, said[rows], meant[rows]) for name, rows in parts if len(rows)]
+    return [_agreement(name, predicted[rows], expected[rows]) for name, rows in parts if len(rows)]
 
 
-def _agreement(name: str, said: NDArray[np.float64], meant: NDArray[np.float64]) -> GroupAgreement:
-    means = float(said.mean()), float(meant.mean())
-    if len(said) < 3 or said.min() == said.max() or meant.min() == meant.max():
-        return GroupAgreement(name, len(said), None, None, None, None, *means)
-    found = stats.pearsonr(said, meant)
+def _agreement(name: str, predicted: NDArray[np.float64], expected: NDArray[np.float64]) -> GroupAgreement:
+    means = float(predicted.mean()), float(expected.mean())
+    if len(predicted) < 3 or predicted.min() == predicted.max() or expected.min() == expected.max():
+        return GroupAgreement(name, len(predicted), None, None, None, None, *means)
+    found = stats.pearsonr(predicted, expected)
     bounds: tuple[float | None, float | None] = (None, None)
-    if len(said) > 3:
+    if len(predicted) > 3:
         bounds = tuple(map(float, found.confidence_interval()))  # type: ignore[assignment]
-    spearman = float(stats.spearmanr(said, meant).statistic)
-    return GroupAgreement(name, len(said), float(found.statistic), *bounds, spearman, *means)
+    spearman = float(stats.spearmanr(predicted, expected).statistic)
+    return GroupAgreement(name, len(predicted), float(found.statistic), *bounds, spearman, *means)
 
 
 def scatter_counts(
@@ -133,12 +133,12 @@ def scatter_counts(
     >>> lower == [1, 0] and upper == [0, 2]
     True
     """
-    said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
-    ends = [float(meant.min()), float(meant.max())]
+    predicted, expected = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
+    ends = [float(expected.min()), float(expected.max())]
     # A checkpoint without an activation gives logits, which may be outside 0 to 1.
-    scale = [min(0.0, float(said.min())), max(1.0, float(said.max()))]
-    counts, _, _ = np.histogram2d(said, meant, bins=(rows, columns), range=(scale, ends))
-    slope, intercept = np.polyfit(meant, said, 1)
+    scale = [min(0.0, float(predicted.min())), max(1.0, float(predicted.max()))]
+    counts, _, _ = np.histogram2d(predicted, expected, bins=(rows, columns), range=(scale, ends))
+    slope, intercept = np.polyfit(expected, predicted, 1)
     line = [float(slope * end + intercept) for end in ends]
     return {"counts": counts.astype(int).tolist(), "gold": ends, "score": scale, "line": line}
 
@@ -159,14 +159,14 @@ def by_tenth(scores: ArrayLike, gold: ArrayLike) -> list[Tenth]:
     >>> by_tenth([0.05, 0.95, 0.97], [0, 4, 5])[-1]
     Tenth(low=0.9, count=2, score=0.96, gold=4.5)
     """
-    said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
-    place = np.clip((said * 10).astype(int), 0, 9)
+    predicted, expected = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
+    place = np.clip((predicted * 10).astype(int), 0, 9)
     return [
         Tenth(
             index / 10,
             int((place == index).sum()),
-            float(said[place == index].mean()),
-            float(meant[place == index].mean()),
+            float(predicted[place == index].mean()),
+            float(expected[place == index].mean()),
         )
         for index in np.unique(place).tolist()
     ]

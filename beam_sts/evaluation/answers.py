@@ -105,40 +105,40 @@ def _read(answer: str, reference: str) -> tuple[str, str, float, float, float]:
     """Passage and reference with normalised numbers; trust, overlap, and the share of the score kept."""
     answer = answer if answer.isascii() else unicodedata.normalize("NFKC", answer)
     reference = reference if reference.isascii() else unicodedata.normalize("NFKC", reference)
-    said, meant = tokens(answer), tokens(reference)
-    if not meant:
+    predicted, expected = tokens(answer), tokens(reference)
+    if not expected:
         return answer, reference, 0.0, np.nan, 1.0
-    passage = _passage(said, {token.key for token in meant})
-    trust = _coverage(passage, meant) ** TRUST
-    known = {token.key for token in said}
-    kept = 1 - CUT * trust * _negations(passage, meant)
-    kept *= 1 - CUT * trust * _missing(meant, known, "name")
+    passage = _passage(predicted, {token.key for token in expected})
+    trust = _coverage(passage, expected) ** TRUST
+    known = {token.key for token in predicted}
+    kept = 1 - CUT * trust * _negations(passage, expected)
+    kept *= 1 - CUT * trust * _missing(expected, known, "name")
     # In a short reference such as "555 km" the number is most of it, so compare the rest.
-    rest = [token for token in meant if token.fact != "number"]
-    kept *= 1 - CUT * _coverage(passage, rest) ** TRUST * _missing(meant, known, "number")
+    rest = [token for token in expected if token.fact != "number"]
+    kept *= 1 - CUT * _coverage(passage, rest) ** TRUST * _missing(expected, known, "number")
     text = with_values(answer, passage) if passage else answer
-    whole = reference[: meant[0].start] + with_values(reference, meant) + reference[meant[-1].end :]
-    return text, whole, trust, _overlap(said, meant), kept
+    whole = reference[: expected[0].start] + with_values(reference, expected) + reference[expected[-1].end :]
+    return text, whole, trust, _overlap(predicted, expected), kept
 
 
-def _passage(said: Sequence[Token], keys: set[str]) -> Sequence[Token]:
+def _passage(predicted: Sequence[Token], keys: set[str]) -> Sequence[Token]:
     """The run of tokens with the highest shared weight minus the cost of the others (Kadane's algorithm)."""
     best, gain = (0.0, 0, 0), 0.0
     start = 0
-    for at, token in enumerate(said):
+    for at, token in enumerate(predicted):
         if gain <= 0:
             gain, start = 0.0, at
         gain += token.weight if token.key in keys else -_EXTRA * token.weight
         if gain > best[0]:
             best = (gain, start, at + 1)
-    return said[best[1] : best[2]]
+    return predicted[best[1] : best[2]]
 
 
-def _coverage(passage: Sequence[Token], meant: Sequence[Token]) -> float:
+def _coverage(passage: Sequence[Token], expected: Sequence[Token]) -> float:
     """The share of the reference's weight that the passage has; 1 if the reference is empty."""
     left = Counter(token.key for token in passage)
     total = found = 0.0
-    for token in meant:
+    for token in expected:
         total += token.weight
         if left[token.key] > 0:
             left[token.key] -= 1
@@ -146,22 +146,22 @@ def _coverage(passage: Sequence[Token], meant: Sequence[Token]) -> float:
     return found / total if total else 1.0
 
 
-def _missing(meant: Sequence[Token], known: set[str], fact: str) -> float:
+def _missing(expected: Sequence[Token], known: set[str], fact: str) -> float:
     """The share of the reference's numbers, or names, that the answer lacks."""
-    keys = [token.key for token in meant if token.fact == fact]
+    keys = [token.key for token in expected if token.fact == fact]
     return sum(key not in known for key in keys) / len(keys) if keys else 0.0
 
 
-def _negations(passage: Sequence[Token], meant: Sequence[Token]) -> int:
+def _negations(passage: Sequence[Token], expected: Sequence[Token]) -> int:
     """1 if the counts of negations differ by an odd number, since two negations cancel out; else 0."""
-    return sum(token.fact == "negation" for token in (*passage, *meant)) % 2
+    return sum(token.fact == "negation" for token in (*passage, *expected)) % 2
 
 
-def _overlap(said: Sequence[Token], meant: Sequence[Token]) -> float:
+def _overlap(predicted: Sequence[Token], expected: Sequence[Token]) -> float:
     """The share of the weight of the reference's character four-grams that the answer has."""
-    there = Counter(run for token in said for run in _runs(token.form))
+    there = Counter(run for token in predicted for run in _runs(token.form))
     total = found = 0.0
-    for token in meant:
+    for token in expected:
         weight = token.weight if token.form in common_words() else RARE * token.weight
         for run in _runs(token.form):
             total += weight

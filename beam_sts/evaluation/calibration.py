@@ -53,14 +53,14 @@ class Calibration:
 
     def apply(self, scores: ArrayLike) -> FloatArray:
         """The mark for each score, of the same shape."""
-        said = np.asarray(scores, np.float64)
+        predicted = np.asarray(scores, np.float64)
         low, high = self.scale
         if self.curve:
             slope, intercept = self.curve
-            risen: FloatArray = low + (high - low) * special.expit(slope * _logit(said) + intercept)
+            risen: FloatArray = low + (high - low) * special.expit(slope * _logit(predicted) + intercept)
             return risen
         at, mark = np.asarray(self.points, np.float64).T
-        between: FloatArray = np.interp(said, at, mark)
+        between: FloatArray = np.interp(predicted, at, mark)
         return between
 
     def dump(self) -> str:
@@ -115,17 +115,17 @@ def fit_calibration(
     """
     if method not in METHODS:
         raise ValueError(f"calibration method {method!r} is not one of {', '.join(METHODS)}")
-    said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
-    check_varies(meant, "gold scores")
-    check_varies(said, "model scores")
-    if said.min() < 0 or said.max() > 1:
+    predicted, expected = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
+    check_varies(expected, "gold scores")
+    check_varies(predicted, "model scores")
+    if predicted.min() < 0 or predicted.max() > 1:
         raise ValueError("calibration needs scores from 0 to 1, but this model gives logits")
-    scale = float(meant.min()), float(meant.max())
-    points, curve = _fit(said, meant, method, scale)
+    scale = float(expected.min()), float(expected.max())
+    points, curve = _fit(predicted, expected, method, scale)
     if curve[0] <= 0 if curve else points[0][1] == points[-1][1]:
         raise ValueError("the marks do not rise with the scores, so there is no calibration")
-    error = _held_out_error(said, meant, method, scale, seed)
-    return Calibration(method, name, scale, len(said), points, curve, error, made_with or {})
+    error = _held_out_error(predicted, expected, method, scale, seed)
+    return Calibration(method, name, scale, len(predicted), points, curve, error, made_with or {})
 
 
 def load_calibration(text: str, path: str) -> Calibration:
@@ -188,13 +188,13 @@ def _number(value: Any) -> float:
 
 
 def _fit(
-    said: FloatArray, meant: FloatArray, method: str, scale: tuple[float, float]
+    predicted: FloatArray, expected: FloatArray, method: str, scale: tuple[float, float]
 ) -> tuple[tuple[tuple[float, float], ...], tuple[float, float] | None]:
     if method == "platt":
-        return (), _fit_sigmoid(_logit(said), (meant - scale[0]) / (scale[1] - scale[0]))
-    at, place = np.unique(said, return_inverse=True)
+        return (), _fit_sigmoid(_logit(predicted), (expected - scale[0]) / (scale[1] - scale[0]))
+    at, place = np.unique(predicted, return_inverse=True)
     weights = np.bincount(place).astype(np.float64)
-    found = optimize.isotonic_regression(np.bincount(place, meant) / weights, weights=weights)
+    found = optimize.isotonic_regression(np.bincount(place, expected) / weights, weights=weights)
     ends = found.blocks
     keep = np.unique(np.concatenate([ends[:-1], ends[1:] - 1]))  # first and last point of each constant part
     marks = np.clip(found.x[keep], *scale)
@@ -222,14 +222,14 @@ def _logit(scores: FloatArray) -> FloatArray:
 
 
 def _held_out_error(
-    said: FloatArray, meant: FloatArray, method: str, scale: tuple[float, float], seed: int
+    predicted: FloatArray, expected: FloatArray, method: str, scale: tuple[float, float], seed: int
 ) -> float | None:
-    if len(said) < 10 * _FOLDS:
+    if len(predicted) < 10 * _FOLDS:
         return None
-    fold = np.random.default_rng(seed).permutation(len(said)) % _FOLDS
-    off = np.empty(len(said))
+    fold = np.random.default_rng(seed).permutation(len(predicted)) % _FOLDS
+    off = np.empty(len(predicted))
     for number in range(_FOLDS):
-        points, curve = _fit(said[fold != number], meant[fold != number], method, scale)
+        points, curve = _fit(predicted[fold != number], expected[fold != number], method, scale)
         held = Calibration(method, "", scale, 0, points, curve, None, {})
-        off[fold == number] = np.abs(held.apply(said[fold == number]) - meant[fold == number])
+        off[fold == number] = np.abs(held.apply(predicted[fold == number]) - expected[fold == number])
     return float(off.mean())

@@ -140,10 +140,10 @@ def compare_groups(
     seed: int = 0,
 ) -> list[Comparison]:
     """The same as ``compare``, with groups and questions as numbers; groups are indices into ``names``."""
-    said = np.asarray(scores, np.float64)
+    predicted = np.asarray(scores, np.float64)
     base = names.index(baseline)
     found = [
-        _compare(name, baseline, pair(said, group, question, number, base), seed)
+        _compare(name, baseline, pair(predicted, group, question, number, base), seed)
         for number, name in enumerate(names)
         if number != base
     ]

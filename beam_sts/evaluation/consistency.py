@@ -136,8 +136,8 @@ def consistency(
         ValueError: the columns differ in length or hold a null.
 
     >>> from beam_sts import PairScorer
-    >>> said = ["It rains.", "It is raining.", "The sun shines.", "Yes."]
-    >>> result = consistency([1, 1, 1, 2], said, PairScorer())
+    >>> answers = ["It rains.", "It is raining.", "The sun shines.", "Yes."]
+    >>> result = consistency([1, 1, 1, 2], answers, PairScorer())
     >>> [(each.question, each.clusters, round(each.largest, 2)) for each in result.questions]
     [('1', 2, 0.67), ('2', 1, 1.0)]
     """
@@ -156,12 +156,12 @@ def consistency(
     for rows in _blocks(chosen, codes):
         found = compare(codes, texts, rows)
         scores = scorer.run(*found.texts(texts)).scores if len(found.asked) else []
-        settled = settle(found, scores, threshold)
-        agreement[found.rows], cluster[found.rows] = settled.agreement, settled.cluster
+        made = agreement_of(found, scores, threshold)
+        agreement[found.rows], cluster[found.rows] = made.agreement, made.cluster
         for at, (start, end) in enumerate(zip([0, *found.ends[:-1]], found.ends, strict=True)):
             own = found.rows[start:end]
-            sizes = np.bincount(settled.cluster[start:end])
-            mean = settled.mean[at]
+            sizes = np.bincount(made.cluster[start:end])
+            mean = made.mean[at]
             questions.append(
                 QuestionConsistency(
                     names[codes[own[0]]],
@@ -170,7 +170,7 @@ def consistency(
                     None if np.isnan(mean) else float(mean),
                     len(sizes),
                     float(sizes[0] / len(own)),
-                    int(own[np.argmax(np.nan_to_num(settled.agreement[start:end], nan=0.0))]),
+                    int(own[np.argmax(np.nan_to_num(made.agreement[start:end], nan=0.0))]),
                 )
             )
     return Consistency(questions, agreement.astype(np.float32), cluster, threshold, seed)
@@ -215,7 +215,7 @@ def compare(question: IntArray, answers: pa.Array, rows: IntArray) -> Compared:
     return Compared(rows, ends, first, second, asked)
 
 
-def settle(compared: Compared, scores: ArrayLike, threshold: float) -> Agreement:
+def agreement_of(compared: Compared, scores: ArrayLike, threshold: float) -> Agreement:
     """Means and clusters from the scores of pairs.
 
     Args:

@@ -17,14 +17,14 @@ import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from beam_sts.arrays import IntArray
-from beam_sts.evaluation.consistency import MOST_ANSWERS, THRESHOLD, Compared, compare, sampled, settle
+from beam_sts.evaluation.consistency import MOST_ANSWERS, THRESHOLD, Compared, agreement_of, compare, sampled
 from beam_sts.evaluation.rows import check_names, names_of
 from beam_sts.evaluation.settings import ROWS_PER_SLICE
 from beam_sts.io.column_paths import column_at
 from beam_sts.io.names import PREFIX, free_names, renamed
 from beam_sts.io.rejected import rejected_schema, rejected_table
 from beam_sts.io.slices import ReadOptions, SliceData
-from beam_sts.scoring.columns import as_bytes, sift
+from beam_sts.scoring.columns import as_bytes, check_rows
 
 ANSWERS = pa.schema(
     [("row", pa.int64()), ("group", pa.string()), ("question", pa.string()), ("answer", pa.large_string())]
@@ -108,8 +108,8 @@ def parts_of(rows: int) -> int:
 
 def usable(data: SliceData, settings: ConsistencySettings) -> tuple[IntArray, dict[int, str]]:
     """The rows of a slice that have an answer and a question, and the reasons by row for the others."""
-    sifted = sift(data.table, [settings.text])
-    reasons = dict(zip(sifted.bad.tolist(), sifted.reasons, strict=True))
+    checked = check_rows(data.table, [settings.text])
+    reasons = dict(zip(checked.bad.tolist(), checked.reasons, strict=True))
     for name in filter(None, (settings.group, settings.by)):
         check_names(data.table, name, reasons)
     kept = np.ones(len(data.table), bool)
@@ -200,7 +200,7 @@ def agree(part: PartPairs, scores: ArrayLike, settings: ConsistencySettings) -> 
         UserError: the model failed on a pair.
     """
     compared = part.compared
-    found = settle(compared, scores, settings.threshold)
+    found = agreement_of(compared, scores, settings.threshold)
     count = len(part.answers)
     agreement, cluster = np.full(count, np.nan, np.float32), np.full(count, -1, np.int32)
     agreement[compared.rows], cluster[compared.rows] = found.agreement, found.cluster

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 from beam_sts.evaluation.comparison import Comparison
 from beam_sts.evaluation.means import GroupMean
+from beam_sts.plurals import plural, were
 
 # Characters that XML 1.0 cannot represent.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -48,21 +49,21 @@ def check_gates(
     if fail_under is not None:
         for each in sorted(means, key=lambda one: one.group):
             passed = each.mean >= fail_under
-            said = f"mean {each.mean:.4f} is {'not ' if passed else ''}below {fail_under:g}"
-            gates.append(Gate("fail_under", fail_under, each.group, each.mean, passed, said))
+            message = f"mean {each.mean:.4f} is {'not ' if passed else ''}below {fail_under:g}"
+            gates.append(Gate("fail_under", fail_under, each.group, each.mean, passed, message))
     if max_regression is not None:
         for one in sorted(comparisons, key=lambda one: one.group):
             if one.difference is None:
-                said = f"shares no question with {one.baseline}: its loss is unknown"
-                gates.append(Gate("max_regression", max_regression, one.group, None, False, said))
+                message = f"shares no question with {one.baseline}: its loss is unknown"
+                gates.append(Gate("max_regression", max_regression, one.group, None, False, message))
                 continue
             loss = 0.0 - one.difference
             passed = loss <= max_regression
-            said = (
+            message = (
                 f"estimated loss against {one.baseline} {loss:.4f} is {'not ' if passed else ''}above "
                 f"{max_regression:g}{_unsure(one, max_regression)}{_left_out(one)}"
             )
-            gates.append(Gate("max_regression", max_regression, one.group, loss, passed, said))
+            gates.append(Gate("max_regression", max_regression, one.group, loss, passed, message))
     return gates
 
 
@@ -75,7 +76,11 @@ def _unsure(one: Comparison, limit: float) -> str:
 
 def _left_out(one: Comparison) -> str:
     """A note on unanswered questions, so that a system that leaves out hard ones does not pass unnoticed."""
-    return f"; {one.missing:,} questions that it did not answer are left out" if one.missing else ""
+    return (
+        f"; {plural(one.missing, 'unanswered question is', 'unanswered questions are')} left out"
+        if one.missing
+        else ""
+    )
 
 
 def junit(gates: Sequence[Gate], *, rows: int) -> bytes:
@@ -90,7 +95,9 @@ def junit(gates: Sequence[Gate], *, rows: int) -> bytes:
     suites = ElementTree.Element("testsuites", counts)
     suite = ElementTree.SubElement(suites, "testsuite", {"name": "beam-sts evaluate", **counts})
     if not gates:
-        ElementTree.SubElement(suite, "testcase", {"classname": "rows", "name": f"{rows:,} rows were scored"})
+        ElementTree.SubElement(
+            suite, "testcase", {"classname": "rows", "name": f"{were(rows, 'row')} scored"}
+        )
     for gate in gates:
         name = {"classname": gate.gate, "name": _xml(gate.group)}
         case = ElementTree.SubElement(suite, "testcase", name)
@@ -115,8 +122,8 @@ def markdown(
     lines = [f"### {literal(title)}", ""]
     failed = [gate for gate in gates if not gate.passed]
     if gates:
-        said = f"{len(failed)} of {len(gates)} gates failed" if failed else "All gates passed"
-        lines += [f"**{said}.**", ""]
+        message = f"{len(failed)} of {len(gates)} gates failed" if failed else "All gates passed"
+        lines += [f"**{message}.**", ""]
         lines += [f"- {gate.gate}: {literal(gate.group)}: {literal(gate.message)}" for gate in failed[:_ROWS]]
         lines += [""] if failed else []
     if comparisons:

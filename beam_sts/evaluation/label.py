@@ -127,7 +127,7 @@ class Estimate:
         found = np.flatnonzero((sure >= precision) & (self.population > 0))
         return self.at(float(found[0]) / STEPS) if len(found) else None
 
-    def surest(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    def most_certain(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
         """The threshold with the highest precision at this confidence, and that precision."""
         sure = np.quantile(self.precision, 1 - confidence, axis=0)
         step = int(np.argmax(np.where(self.population > 0, sure, -1.0)))

@@ -60,13 +60,13 @@ def means_of(
     scores: ArrayLike, group: IntArray, names: Sequence[str], question: IntArray | None
 ) -> list[GroupMean]:
     """The same as ``group_means``, with numbers for questions and indices into ``names`` for groups."""
-    said = np.asarray(scores, np.float64)
+    predicted = np.asarray(scores, np.float64)
     order = np.argsort(group, kind="stable")
     ends = np.cumsum(np.bincount(group, minlength=len(names)))
     found = []
     for name, rows in zip(names, np.split(order, ends[:-1]), strict=True):
         if len(rows):
-            found.append(_mean(name, said[rows], None if question is None else question[rows]))
+            found.append(_mean(name, predicted[rows], None if question is None else question[rows]))
     return sorted(found, key=lambda each: (-each.mean, each.group))
 
 
@@ -106,13 +106,13 @@ def standard_error(values: FloatArray) -> float:
     return float(values.std(ddof=1) / len(values) ** 0.5)
 
 
-def _mean(name: str, said: FloatArray, question: IntArray | None) -> GroupMean:
-    values = clustered(said, question)
-    mean, median = float(values.mean()), float(np.median(said))
+def _mean(name: str, predicted: FloatArray, question: IntArray | None) -> GroupMean:
+    values = clustered(predicted, question)
+    mean, median = float(values.mean()), float(np.median(predicted))
     bounds: tuple[Any, Any] = (None, None)
     if len(values) > 1:
         half = half_width(values)
         bounds = mean - half, mean + half
-        if said.min() >= 0 and said.max() <= 1:
+        if predicted.min() >= 0 and predicted.max() <= 1:
             bounds = max(bounds[0], 0.0), min(bounds[1], 1.0)
-    return GroupMean(name, len(said), mean, *bounds, median, len(values))
+    return GroupMean(name, len(predicted), mean, *bounds, median, len(values))

@@ -20,6 +20,7 @@ from beam_sts.evaluation.entries import Entries
 from beam_sts.evaluation.gates import Gate, check_gates
 from beam_sts.evaluation.means import GroupMean, means_of
 from beam_sts.evaluation.settings import EvaluationSettings
+from beam_sts.plurals import plural
 from beam_sts.scoring.counts import ScoredRows
 
 REJECTED_KEPT = 1_000
@@ -182,7 +183,7 @@ def undefined(
         rejected: some or all of the rejected rows.
         count: count of the rejected rows.
     """
-    return UserError(f"{source}: {error}; {count:,} rows rejected.", *first_few(rejected))
+    return UserError(f"{source}: {error}; {plural(count, 'row')} rejected.", *first_few(rejected))
 
 
 def _missing(entries: Entries) -> dict[str, int]:

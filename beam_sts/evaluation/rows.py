@@ -25,7 +25,7 @@ from beam_sts.examples import reason_kind
 from beam_sts.io.column_paths import column_at, field_at, is_json
 from beam_sts.io.rejected import rejected_table
 from beam_sts.io.slices import SliceData
-from beam_sts.scoring.columns import as_bytes, is_text, sift
+from beam_sts.scoring.columns import as_bytes, check_rows, is_text
 from beam_sts.scoring.result import ScoreResult, ScoreStats
 
 ENTRIES = pa.schema(
@@ -187,14 +187,14 @@ def _answers(
     """The answers in row order, with their rows and systems; in the wide form an answer may be missing."""
     chunks, parents, systems = [], [], []
     for number, name in enumerate(settings.answers):
-        sifted = sift(table, (name,))
-        for row, why in zip(sifted.bad.tolist(), sifted.reasons, strict=True):
+        checked = check_rows(table, (name,))
+        for row, why in zip(checked.bad.tolist(), checked.reasons, strict=True):
             if not (settings.wide and why.startswith("null ")):
                 reasons.setdefault(row, why)
-        column = as_bytes(column_at(table, name)).take(pa.array(sifted.good)).cast(pa.large_string())
+        column = as_bytes(column_at(table, name)).take(pa.array(checked.good)).cast(pa.large_string())
         chunks += column.chunks
-        parents.append(sifted.good)
-        systems.append(np.full(len(sifted.good), number))
+        parents.append(checked.good)
+        systems.append(np.full(len(checked.good), number))
     parent, system = np.concatenate(parents).astype(np.int64), np.concatenate(systems).astype(np.int64)
     if settings.wide:
         for row in np.setdiff1d(np.arange(len(table)), parent).tolist():
@@ -211,15 +211,15 @@ def _references(
     chunks, owners = [], []
     for name in settings.references:
         flat, parent, faults = _flat(table, name)
-        sifted = sift(pa.table({name: flat}), (name,))
-        for at, why in zip(sifted.bad.tolist(), sifted.reasons, strict=True):
+        checked = check_rows(pa.table({name: flat}), (name,))
+        for at, why in zip(checked.bad.tolist(), checked.reasons, strict=True):
             if not why.startswith("null "):
                 faults.setdefault(int(parent[at]), why)
         for row, why in faults.items():
             reasons.setdefault(row, why)
-        column = as_bytes(flat.take(pa.array(sifted.good, pa.int64()))).cast(pa.large_string())
+        column = as_bytes(flat.take(pa.array(checked.good, pa.int64()))).cast(pa.large_string())
         chunks += column.chunks
-        owners.append(parent[sifted.good])
+        owners.append(parent[checked.good])
     owner = np.concatenate(owners).astype(np.int64)
     for row in np.setdiff1d(np.arange(len(table)), owner).tolist():
         reasons.setdefault(row, _no_reference(table, row, settings))
@@ -270,10 +270,10 @@ def _marks(table: pa.Table, name: str, reasons: dict[int, str]) -> NDArray[np.fl
         marks = np.asarray(pc.fill_null(whole.cast(pa.float64()), np.nan), np.float64)
     for row in np.flatnonzero(~np.isfinite(marks)).tolist():
         value = column[row].as_py()
-        said = (
+        reason = (
             "null" if value is None else f"not a number: {value!r}" if isinstance(value, str) else str(value)
         )
-        reasons.setdefault(row, f"{said} in column {name!r}")
+        reasons.setdefault(row, f"{reason} in column {name!r}")
     return np.where(np.isfinite(marks), marks, 0.0)
 
 
@@ -291,8 +291,8 @@ def check_names(table: pa.Table, name: str, reasons: dict[int, str]) -> None:
     """Add to ``reasons`` the rows whose group or question is null or not a text."""
     column = column_at(table, name)
     if is_text(column.type) or pa.types.is_null(column.type):
-        sifted = sift(table, (name,))
-        for row, why in zip(sifted.bad.tolist(), sifted.reasons, strict=True):
+        checked = check_rows(table, (name,))
+        for row, why in zip(checked.bad.tolist(), checked.reasons, strict=True):
             reasons.setdefault(row, why)
     else:
         for row in np.flatnonzero(np.asarray(column.is_null())).tolist():

@@ -38,27 +38,27 @@ def plot(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    said, meant = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
-    numbers = agreement(said, meant)
+    predicted, expected = np.asarray(scores, np.float64), np.asarray(gold, np.float64)
+    numbers = agreement(predicted, expected)
     figure = Figure(figsize=(7, 6), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     # Density must be visible with ten points and with a million.
     axes.scatter(
-        meant,
-        said,
+        expected,
+        predicted,
         s=float(np.clip(300 / numbers.count**0.5, 4, 40)),
         alpha=float(np.clip(15 / numbers.count**0.5, 0.01, 0.7)),
         color="#1f5fa8",
         linewidths=0,
         rasterized=True,
     )
-    slope, intercept = np.polyfit(meant, said, 1)
-    ends = np.array([meant.min(), meant.max()])
+    slope, intercept = np.polyfit(expected, predicted, 1)
+    ends = np.array([expected.min(), expected.max()])
     axes.plot(ends, slope * ends + intercept, color="#d1495b", linewidth=1.5, label="line of least squares")
     axes.set_xlabel(f"gold score (column '{gold_name}', {ends[0]:.3g} to {ends[1]:.3g})", parse_math=False)
     # A checkpoint without an activation gives logits, which may be outside 0 to 1.
-    low, high = min(0.0, said.min()), max(1.0, said.max())
+    low, high = min(0.0, predicted.min()), max(1.0, predicted.max())
     axes.set_ylabel("model score (0 to 1)" if (low, high) == (0.0, 1.0) else "model score (a logit)")
     margin = 0.03 * (high - low)
     axes.set_ylim(low - margin, high + margin)

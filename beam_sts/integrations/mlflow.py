@@ -27,10 +27,10 @@ similar = make_metric(eval_fn=_score, greater_is_better=True, name="beam_sts")
 
 def log_evaluation(result: str | Path, page: str | Path | None = None) -> None:
     """Log an evaluation to the active run: its figures (``--json``) and its report (``page``)."""
-    said = json.loads(Path(result).read_text(encoding="utf-8"))
-    found = {f"mean {each['group']}": each["mean"] for each in said.get("groups", [])}
-    found |= {f"difference {each['group']}": each["difference"] for each in said.get("comparisons", [])}
-    found |= {name: said.get(name) for name in ("pearson", "spearman")}
+    read = json.loads(Path(result).read_text(encoding="utf-8"))
+    found = {f"mean {each['group']}": each["mean"] for each in read.get("groups", [])}
+    found |= {f"difference {each['group']}": each["difference"] for each in read.get("comparisons", [])}
+    found |= {name: read.get(name) for name in ("pearson", "spearman")}
     known = {name: value for name, value in found.items() if value is not None}
     # MLflow allows letters, digits and a few signs in a name.
     mlflow.log_metrics({re.sub(r"[^\w. -]", "_", name): value for name, value in known.items()})

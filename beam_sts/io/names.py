@@ -46,10 +46,10 @@ def renamed(names: dict[str, str]) -> dict[str, str]:
     return {name: ours for name, ours in names.items() if name != ours}
 
 
-def told(changed: dict[str, str]) -> str:
+def describe_renames(changed: dict[str, str]) -> str:
     """The message about names that have changed.
 
-    >>> told({"score": "beam_sts_score", "rule": "beam_sts_rule"})
+    >>> describe_renames({"score": "beam_sts_score", "rule": "beam_sts_rule"})
     'the input has columns of these names: score is beam_sts_score, rule is beam_sts_rule'
     """
     ours = ", ".join(f"{name} is {new}" for name, new in changed.items())

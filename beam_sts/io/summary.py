@@ -92,7 +92,7 @@ def throughput(done: Iterable[tuple[float, float, int]], bins: int = TIME_BINS) 
     }
 
 
-class Pace:
+class Timeline:
     """Counts processed items over time. Its timeline is that of ``throughput``."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from beam_sts.checks import check_names
 from beam_sts.errors import UserError
 from beam_sts.io.blank import is_blank
 from beam_sts.mining.beam_across import ProposeAcross
-from beam_sts.mining.beam_propose import Placed, ProposePairs
+from beam_sts.mining.beam_propose import ProposePairs, TextOccurrence
 from beam_sts.mining.core import GIVEN, SPLITS, in_test, pack_names, sided_names, split_key
 from beam_sts.mining.settings import MinePairsSettings
 from beam_sts.models.checkpoint import DEFAULT_MODEL
@@ -95,7 +95,7 @@ class MinePairs(beam.PTransform):
             every = {"placed": tuple(placed) | "Both" >> beam.Flatten(), GIVEN: read[GIVEN]}
             proposed = every | "Propose" >> ProposeAcross(*cuts)
         else:
-            read = texts | "Place" >> beam.ParDo(_Place(*of_split)).with_outputs(_REJECTED, main="placed")
+            read = texts | "Place" >> beam.ParDo(_ReadText(*of_split)).with_outputs(_REJECTED, main="placed")
             rejected = [read[_REJECTED]]
             proposed = read["placed"] | "Propose" >> ProposePairs(*cuts)
         score = ScorePairs(settings.model, text_a=_FORMS[0], text_b=_FORMS[1], **settings.row_args)
@@ -105,8 +105,8 @@ class MinePairs(beam.PTransform):
         return MinedRows(scored, (*rejected, failed) | "Rejected" >> beam.Flatten())
 
 
-class _Place(beam.DoFn):
-    """A text, or (document, place, text) -> a :class:`Placed`, or a rejected element."""
+class _ReadText(beam.DoFn):
+    """A text, or (document, place, text) -> a :class:`TextOccurrence`, or a rejected element."""
 
     def __init__(self, test_share: float, seed: int) -> None:
         self._test_share = test_share
@@ -127,11 +127,11 @@ class _Place(beam.DoFn):
         document = None if document is None else owner
         key = split_key(normal) if document is None else owner
         test = bool(in_test([key], self._test_share, self._seed)[0])
-        yield Placed(pack_names(hash128([normal]))[0], (owner, place), document, test, text)
+        yield TextOccurrence(pack_names(hash128([normal]))[0], (owner, place), document, test, text)
 
 
 class _PlaceInCorpus(beam.DoFn):
-    """A text of a corpus -> a :class:`Placed`, or a rejected element."""
+    """A text of a corpus -> a :class:`TextOccurrence`, or a rejected element."""
 
     def process(self, text: Any) -> Iterator[Any]:
         """See ``beam.DoFn``."""
@@ -142,7 +142,7 @@ class _PlaceInCorpus(beam.DoFn):
 
 
 class _PlaceQuery(beam.DoFn):
-    """A query, or (query, positive) -> a :class:`Placed` each and their names, or a rejected element."""
+    """A query, or (query, positive) -> a :class:`TextOccurrence` each and names, or a rejected element."""
 
     def __init__(self, test_share: float, seed: int) -> None:
         self._test_share = test_share
@@ -165,11 +165,11 @@ class _PlaceQuery(beam.DoFn):
             yield pvalue.TaggedOutput(GIVEN, (query.name, positive.name))
 
 
-def _placed(text: str, *, corpus: bool, after: bool = False) -> Placed:
+def _placed(text: str, *, corpus: bool, after: bool = False) -> TextOccurrence:
     """Place a text of the corpus, before or after the positives of queries; or a query."""
     normal = _normal_form(text)
     name = pack_names(sided_names(hash128([normal]), corpus=corpus))[0]
-    return Placed(name, (normal, int(after)), None, False, text)
+    return TextOccurrence(name, (normal, int(after)), None, False, text)
 
 
 def _normal_form(text: str) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_sts.candidates.beam_buckets import JoinTexts, MergeCandidates
+from beam_sts.candidates.beam_join import JoinTexts
 from beam_sts.candidates.beam_nearest import LexicalCandidates
 from beam_sts.candidates.beam_neighbours import NeighbourCandidates
+from beam_sts.candidates.beam_union import MergeCandidates
 from beam_sts.mining.beam_propose import ProposedPairs, by_draw, distinct_texts, vectors_of
 from beam_sts.mining.core import (
     GIVEN,
@@ -23,7 +24,7 @@ from beam_sts.mining.settings import MinePairsSettings, MineSettings, ProposalSe
 
 
 class ProposeAcross(beam.PTransform):
-    """A dict of ``placed``, :class:`Placed`, and ``given``, ``(name, name)`` -> :class:`ProposedPairs`.
+    """``placed``, :class:`TextOccurrence`, and ``given``, ``(name, name)`` -> :class:`ProposedPairs`.
 
     The counterpart of ``beam_sts.mining.local.propose`` for queries. Names come from ``sided_names``, and the
     first text of a pair is the query.
@@ -63,8 +64,8 @@ class ProposeAcross(beam.PTransform):
         pairs = tuple(parts) | "Merge" >> MergeCandidates(ORIGINS) | "Other" >> beam.Filter(_is_pair)
         texts = known | "Payload" >> beam.MapTuple(lambda name, one: (name, (one[1], one[2])))
         joined = {"pairs": pairs, "texts": texts} | "Join" >> JoinTexts()
-        told = tuple(searches) | "Searches" >> beam.Flatten(pipeline=known.pipeline)
-        return ProposedPairs(joined, None, texts, told)
+        reports = tuple(searches) | "Searches" >> beam.Flatten(pipeline=known.pipeline)
+        return ProposedPairs(joined, None, texts, reports)
 
 
 def _sided(name: bytes, value: Any) -> tuple[tuple[int, bytes], Any]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from apache_beam import pvalue
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray
+from beam_sts.arrays import IntArray, group_rows
 from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.rejects import REJECTED, write_rejected
 from beam_sts.candidates.source import Source
@@ -20,7 +20,7 @@ from beam_sts.io.ipc import dump_table, load_tables
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import Slice
 from beam_sts.mining.beam_across import ProposeAcross
-from beam_sts.mining.beam_propose import Placed, ProposePairs
+from beam_sts.mining.beam_propose import ProposePairs, TextOccurrence
 from beam_sts.mining.core import (
     BANDS,
     GIVEN,
@@ -39,7 +39,7 @@ from beam_sts.mining.core import (
 from beam_sts.mining.counts import MineCounts
 from beam_sts.mining.forms import ROWS, Form
 from beam_sts.mining.languages import count_languages, in_sample
-from beam_sts.mining.passages import group_names, slice_passages, slice_queries
+from beam_sts.mining.passages import slice_passages, slice_queries
 from beam_sts.mining.settings import MineSettings
 from beam_sts.mining.shards import (
     REJECTED_QUERIES,
@@ -162,9 +162,9 @@ class MineSlices(beam.PTransform):
             proposed.texts | "Texts" >> beam.Map(_count_text, run.settings.across, run.cuts.texts),
             proposed.searches | "Searches" >> beam.MapTuple(_count_search),
         ]
-        if proposed.straddling is not None:
-            straddling = beam.Map(lambda _: MineCounts(pairs_straddling=1))
-            counts.append(proposed.straddling | "Straddling" >> straddling)
+        if proposed.cross_split is not None:
+            cross_split = beam.Map(lambda _: MineCounts(pairs_straddling=1))
+            counts.append(proposed.cross_split | "Cross split" >> cross_split)
         return (
             tuple(counts)
             | "Counts" >> beam.Flatten()
@@ -201,7 +201,7 @@ class _Read(beam.DoFn):
             for at in range(count):
                 document = documents[at] if found.document[at].any() else None
                 order = int(found.row[at]), int(found.place[at])
-                yield Placed(names[at], order, document, bool(found.test[at]), texts[at], vectors[at])
+                yield TextOccurrence(names[at], order, document, bool(found.test[at]), texts[at], vectors[at])
             for query, positive in found.given.tolist():
                 yield pvalue.TaggedOutput(GIVEN, (names[query], names[positive]))
 
@@ -247,7 +247,9 @@ class _ScoreShard(beam.DoFn):
             pa.array([text for _, text in of_b], pa.large_string()),
             pa.array(origin, pa.string()),
         )
-        scored = self._writer.there(number, texts.test, texts.draw) or self._writer.write(number, texts)
+        scored = self._writer.read_complete(number, texts.test, texts.draw) or self._writer.write(
+            number, texts
+        )
         yield pvalue.TaggedOutput("counts", MineCounts(shards={str(number): len(pairs)}))
         given = are_given(texts.origin)
         columns = (texts.test, texts.draw, name_a, name_b, texts.text_a, texts.text_b, *scored, given)
@@ -283,7 +285,7 @@ def _pairs_of(table: pa.Table) -> tuple[MinedPairs, NDArray[np.uint64], IntArray
     """
     packed = [name for column in ("name_a", "name_b") for name in table[column].to_pylist()]
     names = unpack_names(packed)
-    number, first = group_names(names)
+    number, first = group_rows((*names.T,))
     columns = (table[name].to_numpy() for name in ("score", "draw", "differs", "given"))
     pairs = MinedPairs(number[: len(table)], number[len(table) :], *columns)
     return pairs, names[first], first

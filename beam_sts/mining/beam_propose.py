@@ -12,9 +12,10 @@ from apache_beam import pvalue
 from apache_beam.metrics import Metrics
 
 from beam_sts.arrays import IntArray
-from beam_sts.candidates.beam_buckets import JoinTexts, MergeCandidates
+from beam_sts.candidates.beam_join import JoinTexts
 from beam_sts.candidates.beam_nearest import LexicalCandidates, StaticVectors
 from beam_sts.candidates.beam_neighbours import NeighbourCandidates
+from beam_sts.candidates.beam_union import MergeCandidates
 from beam_sts.mining.core import (
     ORIGINS,
     SPLITS,
@@ -28,7 +29,7 @@ from beam_sts.mining.settings import MinePairsSettings, MineSettings, ProposalSe
 from beam_sts.pairs.beam_handler import METRICS_NAMESPACE
 
 
-class Placed(NamedTuple):
+class TextOccurrence(NamedTuple):
     """A text and where it occurs. ``name`` hashes its normal form; the lowest ``order`` decides its split."""
 
     name: bytes
@@ -42,19 +43,19 @@ class Placed(NamedTuple):
 class ProposedPairs(NamedTuple):
     """``pairs``: ``(name_a, name_b, (test, text_a), (test, text_b), origin)``.
 
-    ``straddling``: one element for each pair that was dropped because its texts are in different splits; None
-    if queries are mined. ``texts``: ``(name, (test, text))`` of every distinct text. ``searches``: ``(split,
-    report)`` of each search for neighbours, with ``queries`` instead of a split if queries are mined.
+    ``cross_split``: one element for each pair that was dropped because its texts are in different splits;
+    None if queries are mined. ``texts``: ``(name, (test, text))`` of every distinct text. ``searches``:
+    ``(split, report)`` of each search for neighbours, with ``queries`` as the split if queries are mined.
     """
 
     pairs: beam.PCollection
-    straddling: beam.PCollection | None
+    cross_split: beam.PCollection | None
     texts: beam.PCollection
     searches: beam.PCollection
 
 
 class ProposePairs(beam.PTransform):
-    """:class:`Placed` -> :class:`ProposedPairs`, by the rules of ``beam_sts.mining.core``.
+    """:class:`TextOccurrence` -> :class:`ProposedPairs`, by the rules of ``beam_sts.mining.core``.
 
     Args:
         settings: how many pairs of each origin to propose; token vectors come from its model.
@@ -109,13 +110,13 @@ class ProposePairs(beam.PTransform):
         pairs = tuple(parts) | "Merge" >> MergeCandidates(ORIGINS)
         texts = known | "Payload" >> beam.MapTuple(lambda name, found: (name, (found[1], found[2])))
         joined = {"pairs": pairs, "texts": texts} | "Join" >> JoinTexts()
-        sorted_out = joined | "Within" >> beam.ParDo(_WithinSplit()).with_outputs("straddling", main="pairs")
-        told = tuple(searches) | "Searches" >> beam.Flatten(pipeline=placed.pipeline)
-        return ProposedPairs(sorted_out["pairs"], sorted_out["straddling"], texts, told)
+        checked = joined | "Within" >> beam.ParDo(_WithinSplit()).with_outputs("cross_split", main="pairs")
+        reports = tuple(searches) | "Searches" >> beam.Flatten(pipeline=placed.pipeline)
+        return ProposedPairs(checked["pairs"], checked["cross_split"], texts, reports)
 
 
 def distinct_texts(placed: beam.PCollection) -> beam.PCollection:
-    """:class:`Placed` -> ``(name, (order, test, text, vector))`` for each text, at its first place."""
+    """:class:`TextOccurrence` -> ``(name, (order, test, text, vector))`` of each text, at its first place."""
     return (
         placed
         | "By name" >> beam.Map(lambda one: (one.name, (one.order, one.test, one.text, one.vector)))
@@ -177,4 +178,4 @@ class _WithinSplit(beam.DoFn):
             yield row
         else:
             Metrics.counter(METRICS_NAMESPACE, "pairs_straddling").inc()
-            yield pvalue.TaggedOutput("straddling", 1)
+            yield pvalue.TaggedOutput("cross_split", 1)

@@ -8,6 +8,7 @@ from typing import Any
 from beam_sts.mining.core import SPLITS, SUBSETS
 from beam_sts.mining.forms import Form
 from beam_sts.mining.shards import schemas
+from beam_sts.plurals import plural
 
 THIN = 100
 """A training set with fewer triplets than this is reported as small."""
@@ -100,7 +101,8 @@ def thin_sets(rows: Mapping[str, Mapping[str, int]], least: int, *, tuples: bool
         train, test = rows[subset]["train"], rows[subset]["test"]
         if train < least:
             found.append(
-                f"{subset}/train has {train:,} rows; lower --positive or give --positive_share, raise "
+                f"{subset}/train has {plural(train, 'row')}; lower --positive or give --positive_share, "
+                "raise "
                 + ("--neighbours, or lower --num_negatives" if tuples else "--neighbours or --num_negatives")
             )
         if not test:

@@ -27,6 +27,7 @@ from beam_sts.mining.passages import check_columns
 from beam_sts.mining.settings import MineSettings
 from beam_sts.mining.shards import FOLDERS, Cuts, empty_schemas, mine_counts
 from beam_sts.models.checkpoint import load_checkpoint
+from beam_sts.plurals import plural
 from beam_sts.settings import made, takes
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class Mined:
         return _rejected_rows(*self._of_queries) if self._of_queries else None
 
     def __repr__(self) -> str:
-        return f"Mined({self.counts['pairs']:,} pairs of {self.counts['texts']:,} texts)"
+        return f"Mined({plural(self.counts['pairs'], 'pair')} of {plural(self.counts['texts'], 'text')})"
 
     def _repr_html_(self) -> str:
         """The number of rows by set and split, for a notebook."""

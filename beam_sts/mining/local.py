@@ -70,14 +70,14 @@ Progress: TypeAlias = Callable[[int, Callable[[], int], str, Callable[[], str]],
 class MinedTexts:
     """Candidate pairs in the order of their draws, shape (pairs,).
 
-    ``straddling``: pairs dropped. ``neighbours``: the counts of each search, as in ``MineCounts``.
+    ``cross_split``: pairs dropped. ``neighbours``: the counts of each search, as in ``MineCounts``.
     """
 
     a: IntArray
     b: IntArray
     draw: NDArray[np.uint64]
     origin: pa.DictionaryArray
-    straddling: int
+    cross_split: int
     neighbours: dict[str, dict[str, int]]
 
 
@@ -157,7 +157,7 @@ def score_shards(
     shards = shard_of(found.draw, writer.shards)
     for number in range(writer.shards):
         part = slice(*np.searchsorted(shards, [number, number + 1]).tolist())
-        known = writer.there(number, test[part], found.draw[part])
+        known = writer.read_complete(number, test[part], found.draw[part])
         if known is None:
             known = writer.write(
                 number,
@@ -307,7 +307,7 @@ def mine_locally(
         texts_by_split={
             split: int((passages.anchor & (passages.test == at)).sum()) for at, split in enumerate(SPLITS)
         },
-        pairs_straddling=found.straddling,
+        pairs_straddling=found.cross_split,
         neighbours=found.neighbours,
         languages=count_languages(passages.texts.take(pa.array(sample)).to_pylist()),
         pairs_reused=writer.reused,

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray, inverse, rank_in_group
+from beam_sts.arrays import IntArray, group_rows, rank_in_group
 from beam_sts.candidates.keys import hash128, normalise
 from beam_sts.candidates.source import Readable, SliceRows
 from beam_sts.candidates.vectors import check_vector_column, vector_matrix
@@ -25,19 +25,19 @@ from beam_sts.mining.settings import MineSettings
 _COPY = 20_000  # texts in memory at a time while they are written to disk
 
 
-def check_columns(schema: pa.Schema, settings: MineSettings, said: Callable[[str], str] = str) -> None:
+def check_columns(schema: pa.Schema, settings: MineSettings, label: Callable[[str], str] = str) -> None:
     """Check that the columns of document ids and vectors exist and have a supported type.
 
     Raises:
         UserError: a column does not; the message names it and the way out.
     """
     if settings.doc_id is not None and not find_path(schema, settings.doc_id):
-        raise missing_column(f"{said('doc_id')} {settings.doc_id}:", settings.doc_id, schema.names)
+        raise missing_column(f"{label('doc_id')} {settings.doc_id}:", settings.doc_id, schema.names)
     if settings.embedding is not None:
         check_vector_column(schema, settings.embedding)
         if settings.sentences:
             raise UserError(
-                f"{said('embedding')}: has one vector for each row, but {said('sentences')} splits rows. "
+                f"{label('embedding')}: has one vector for each row, but {label('sentences')} splits rows. "
                 "Give one of the two."
             )
 
@@ -235,12 +235,12 @@ class PassageReader:
             raise UserError(
                 f"--embedding: the vectors have different lengths: {', '.join(map(str, sorted(widths)))}."
             )
-        place, first = group_names(names)
+        place, first = group_rows((*names.T,))
         vectors = None
         if widths:
             vectors = np.concatenate([p.vectors for p in self._read if p.vectors is not None])[first]
         documents = np.concatenate([np.empty((0, 2), np.uint64), *(part.document for part in self._read)])
-        document, _ = group_names(documents)
+        document, _ = group_rows((*documents.T,))
         document = np.where(documents.any(axis=1), document, -1)
         test = np.concatenate([np.empty(0, bool), *(part.test for part in self._read)])[first]
         anchor = are_queries(names[first]) if self.settings.across else np.ones(len(first), bool)
@@ -265,12 +265,3 @@ class PassageReader:
             anchor,
             np.unique(pairs, axis=0) if len(pairs) else pairs,
         )
-
-
-def group_names(names: NDArray[np.uint64]) -> tuple[IntArray, IntArray]:
-    """Returns the group of each row, groups in the order of their names, and the first row of each group."""
-    order = np.lexsort((names[:, 1], names[:, 0]))
-    ordered = names[order]
-    opens = np.ones(len(order), bool)
-    opens[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    return (np.cumsum(opens) - 1)[inverse(order)], order[opens]

@@ -159,29 +159,31 @@ class MineSettings(ProposalSettings, ScorerSettings):
         5, "rows of each kind that the report shows; 0 for none", whole(0, MOST_EXAMPLES), metavar="N"
     )
 
-    def check_together(self, said: Callable[[str], str]) -> None:
+    def check_together(self, label: Callable[[str], str]) -> None:
         """See ``Settings``."""
         if self.longest < self.shortest:
-            raise UserError(f"{said('longest')} {self.longest}: is below {said('shortest')} {self.shortest}.")
+            raise UserError(
+                f"{label('longest')} {self.longest}: is below {label('shortest')} {self.shortest}."
+            )
         if self.range_max is not None and self.range_max <= self.range_min:
             raise UserError(
-                f"{said('range_max')} {self.range_max}: must be above {said('range_min')} {self.range_min}."
+                f"{label('range_max')} {self.range_max}: must be above {label('range_min')} {self.range_min}."
             )
         if self.embedding and self.embedding_model:
-            raise UserError(f"{said('embedding')} and {said('embedding_model')}: give one of them.")
+            raise UserError(f"{label('embedding')} and {label('embedding_model')}: give one of them.")
         if not (self.neighbours or self.lexical or self.random or self.doc_id or self.sentences):
             raise UserError(
-                f"no pairs would be proposed: set {said('neighbours')}, {said('lexical')}, {said('random')} "
-                f"or {said('doc_id')}."
+                f"no pairs would be proposed: set {label('neighbours')}, {label('lexical')}, "
+                f"{label('random')} or {label('doc_id')}."
             )
         if self.positive_column_name is not None and self.anchor_column_name == self.positive_column_name:
             raise UserError(
-                f"{said('positive_column_name')} {self.positive_column_name}: is the query column too. Give "
+                f"{label('positive_column_name')} {self.positive_column_name}: is the query column too. Give "
                 "another column."
             )
         if self.across and (self.doc_id or self.sentences):
             raise UserError(
-                f"{said('doc_id' if self.doc_id else 'sentences')}: cannot be combined with queries, whose "
+                f"{label('doc_id' if self.doc_id else 'sentences')}: cannot be combined with queries, whose "
                 "partners are whole rows of the corpus."
             )
 
@@ -243,11 +245,11 @@ class MinePairsSettings(ProposalSettings, RowSettings):
         option=None,
     )
 
-    def check_together(self, said: Callable[[str], str]) -> None:
+    def check_together(self, label: Callable[[str], str]) -> None:
         """See ``Settings``."""
         if self.score_column in COLUMNS:
             raise UserError(
-                f"{said('score_column')} {self.score_column!r}: is reserved for a column of the pairs: "
+                f"{label('score_column')} {self.score_column!r}: is reserved for a column of the pairs: "
                 f"{', '.join(COLUMNS)}."
             )
 

@@ -121,7 +121,7 @@ class PairShardWriter:
     reused: int = 0
     damaged: int = 0
 
-    def there(self, number: int, test: NDArray[np.bool_], draw: NDArray[np.uint64]) -> Scored | None:
+    def read_complete(self, number: int, test: NDArray[np.bool_], draw: NDArray[np.uint64]) -> Scored | None:
         """Returns the scores of a complete shard; None if it is missing, damaged or holds other pairs."""
         if not self.output.has_record(number):
             return None

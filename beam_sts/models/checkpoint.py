@@ -168,8 +168,8 @@ def card_languages(card: str) -> tuple[str, ...]:
     ('de', 'en')
     """
     matter = re.match(r"---\s*\n(.*?)\n---\s*(?:\n|$)", card, re.DOTALL)
-    said = matter and re.search(r"^languages?:[ \t]*(.*(?:\n[ \t]*-[ \t].*)*)", matter[1], re.MULTILINE)
-    names = re.findall(r"[A-Za-z]+(?:-[A-Za-z]+)*", said[1]) if said else []
+    languages = matter and re.search(r"^languages?:[ \t]*(.*(?:\n[ \t]*-[ \t].*)*)", matter[1], re.MULTILINE)
+    names = re.findall(r"[A-Za-z]+(?:-[A-Za-z]+)*", languages[1]) if languages else []
     codes = {name.lower().partition("-")[0] for name in names}
     return tuple(sorted(codes)) if codes and all(len(code) in (2, 3) for code in codes) else ()
 

@@ -141,8 +141,8 @@ def _download(name: str, suffixes: tuple[str, ...]) -> Path:
     except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
         near = did_you_mean(name)
         hint = f" Did you mean {near!r}?" if near and near != repo else ""
-        said = " ".join(str(error).split())[:300].rstrip(".")
-        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else said
+        message = " ".join(str(error).split())[:300].rstrip(".")
+        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else message
         raise UserError(
             f"model {name!r} is not in the Hugging Face cache and cannot be downloaded: {why}.{hint} "
             f"Use an embedded model ({_embedded()}) or a local folder with the checkpoint, or "

@@ -154,9 +154,9 @@ def _read_shards(index: Path, read: Callable[[Path], dict[str, Any]]) -> dict[st
         expected = {tensor for tensor, place in places.items() if place == name}
         for tensor in sorted(expected ^ set(here)):
             state = "lacks" if tensor in expected else "has"
-            said = name if tensor in expected else places.get(tensor, "nowhere")
+            place = name if tensor in expected else places.get(tensor, "nowhere")
             raise UserError(
-                f"{file}: {state} the tensor {tensor}, which {index.name} places in {said}. Copy both again."
+                f"{file}: {state} the tensor {tensor}, which {index.name} places in {place}. Copy both again."
             )
         weights.update(here)
     return weights

@@ -33,7 +33,7 @@ from beam_sts.pairs.beam_handler import (
 )
 from beam_sts.pairs.beam_inference import KeyedModelHandler, PredictionResult, RunInference
 from beam_sts.pairs.settings import ScorePairsSettings
-from beam_sts.scoring.columns import attach, check_texts, choose_columns, sift, text_arrays
+from beam_sts.scoring.columns import attach, check_rows, check_texts, choose_columns, text_arrays
 from beam_sts.scoring.result import ScoreResult
 from beam_sts.settings import made, takes
 from beam_sts.types import Rejected, ScoredPair, TextPair
@@ -193,8 +193,8 @@ class _ExtractColumns(beam.DoFn):
         table = conform(table, carried(table.schema, _TABLE), _TABLE)
         names = choose_columns(table.schema, *self._text_columns)
         check_texts(table.schema, names)
-        sifted = sift(table, names, empty=self._empty)
-        yield PairColumns(*text_arrays(table, names, sifted.good), context=(table, sifted))
+        checked = check_rows(table, names, empty=self._empty)
+        yield PairColumns(*text_arrays(table, names, checked.good), context=(table, checked))
 
 
 class _AttachColumn(beam.DoFn):
@@ -204,11 +204,11 @@ class _AttachColumn(beam.DoFn):
         self._score_column, self._prefix = score_column, prefix
 
     def process(self, scored: tuple[Any, ScoreResult]) -> Iterator[Any]:
-        (table, sifted), result = scored
-        Metrics.counter(METRICS_NAMESPACE, "rejected").inc(len(sifted.bad))
+        (table, checked), result = scored
+        Metrics.counter(METRICS_NAMESPACE, "rejected").inc(len(checked.bad))
         there = table.column_names
         name = free_name(self._score_column, there, self._prefix)
-        good, bad, reasons = attach(table, sifted, result, name)
+        good, bad, reasons = attach(table, checked, result, name)
         yield restored(good)
         if len(bad):
             reason = free_name(REASON_COLUMN, there, self._prefix)

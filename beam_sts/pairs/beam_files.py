@@ -24,7 +24,14 @@ from beam_sts.io.summary import length_histogram, score_histogram
 from beam_sts.pairs.beam_handler import METRICS_NAMESPACE, PairColumns, PairColumnsModelHandler
 from beam_sts.pairs.beam_inference import RunInference
 from beam_sts.pairs.settings import ScoreSettings
-from beam_sts.scoring.columns import Sifted, attach, beginnings, rejected_examples, sift, text_arrays
+from beam_sts.scoring.columns import (
+    CheckedRows,
+    attach,
+    beginnings,
+    check_rows,
+    rejected_examples,
+    text_arrays,
+)
 from beam_sts.scoring.counts import ScoreCounts
 from beam_sts.scoring.decisions import decisive
 from beam_sts.scoring.result import ScoreResult
@@ -99,10 +106,10 @@ class _ReadUnit(beam.DoFn):
             return
         started = time.perf_counter()
         for data in read_slices(missing, settings.schema, settings.text_columns, settings.options):
-            sifted = sift(data.table, settings.text_columns, empty=settings.score.empty)
-            pairs = text_arrays(data.table, settings.text_columns, sifted.good)
+            checked = check_rows(data.table, settings.text_columns, empty=settings.score.empty)
+            pairs = text_arrays(data.table, settings.text_columns, checked.good)
             seconds = time.perf_counter() - started
-            yield PairColumns(*pairs, context=(data, sifted, seconds))
+            yield PairColumns(*pairs, context=(data, checked, seconds))
             started = time.perf_counter()
 
 
@@ -114,9 +121,9 @@ class _CommitSlice(beam.DoFn):
 
     def process(self, scored: tuple[Any, ScoreResult]) -> Iterator[int]:
         settings = self._settings
-        (data, sifted, read_seconds), result = scored
+        (data, checked, read_seconds), result = scored
         started = time.perf_counter()
-        table, bad, reasons = attach(data.table, sifted, result, settings.score_column)
+        table, bad, reasons = attach(data.table, checked, result, settings.score_column)
         rejected = rejected_table(data, bad.tolist(), reasons, settings.rejected_schema)
         part = data.slice
         if len(table) + len(rejected) != part.rows:
@@ -152,7 +159,7 @@ class _CommitSlice(beam.DoFn):
             "write_seconds": time.perf_counter() - started,
             "committed_at": time.time(),
             "examples": [
-                *_scored_examples(data, sifted, result, settings),
+                *_scored_examples(data, checked, result, settings),
                 *rejected_examples(rejected, settings.text_columns, settings.score.report_examples),
             ],
         }
@@ -165,7 +172,7 @@ def _count_reasons(data: SliceData, reasons: list[str]) -> dict[str, int]:
 
 
 def _scored_examples(
-    data: SliceData, sifted: Sifted, result: ScoreResult, settings: SliceSettings
+    data: SliceData, checked: CheckedRows, result: ScoreResult, settings: SliceSettings
 ) -> list[Example]:
     chosen = choose_rows(
         result.scores,
@@ -176,7 +183,7 @@ def _scored_examples(
     )
     kinds = [kind for kind, rows in chosen.items() for _ in rows]
     rows = [row for rows in chosen.values() for row in rows]
-    places = sifted.good[np.array(rows, dtype=np.int64)]
+    places = checked.good[np.array(rows, dtype=np.int64)]
     columns = (beginnings(data.table, name, places, MOST_BYTES) for name in settings.text_columns)
     texts = [shorten_pair(*pair) for pair in zip(*columns, strict=True)]
     return [

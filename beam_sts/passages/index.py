@@ -32,7 +32,7 @@ Hit = tuple[Alignment, int, float]
 
 
 @dataclass(frozen=True)
-class Finds:
+class Matches:
     """Matches of items in pages, sorted by page and position; all arrays have shape (n,).
 
     ``page`` is the number of the page, ``start`` and ``stop`` the characters of it. ``item`` is the number of
@@ -95,7 +95,7 @@ class ItemIndex:
     def _seeds(self) -> _Seeds:
         return _Seeds.of(self)
 
-    def find(self, texts: pa.ChunkedArray | pa.Array | list[str], least: float) -> Finds:
+    def find(self, texts: pa.ChunkedArray | pa.Array | list[str], least: float) -> Matches:
         """Find items in pages.
 
         Args:
@@ -125,7 +125,7 @@ class ItemIndex:
         places = np.array([row[:6] for row in rows], np.int64).reshape(-1, 6).T
         page, start, stop, item, item_start, item_stop = places
         scores = np.array([row[6] for row in rows], np.float64)
-        return Finds(page, start, stop, item, item_start, item_stop, scores)
+        return Matches(page, start, stop, item, item_start, item_stop, scores)
 
     def hits(
         self, pages: Words, least: float, wanted: Callable[[int, int], bool] | None = None
@@ -153,8 +153,8 @@ class ItemIndex:
             if place is None:
                 continue
             score = _score(place, stop - start, total)
-            said = score * total
-            if score < least or said < (FLOOR if score >= _WHOLE else _PARTIAL):
+            overlap = score * total
+            if score < least or overlap < (FLOOR if score >= _WHOLE else _PARTIAL):
                 continue
             before = min(place.item_start, _EDGE, place.start)
             after = min(stop - start - place.item_stop, _EDGE, high - low - place.stop)
@@ -224,10 +224,10 @@ class _Seeds:
             [self.one[seed], self.two[seed]]
         )
         code = np.unique(code)
-        said = np.bincount(code // len(words.names), bits[code % len(words.names)])
+        overlap = np.bincount(code // len(words.names), bits[code % len(words.names)])
         starts = np.flatnonzero(new)
         stops = np.append(starts[1:], len(at))
-        enough = said >= np.maximum(_COVERED * totals[item[starts]], _SEED)
+        enough = overlap >= np.maximum(_COVERED * totals[item[starts]], _SEED)
         for number in np.flatnonzero(enough).tolist():
             low, high = int(starts[number]), int(stops[number]) - 1
             here, wide = int(page[low]), int(reach[low])

@@ -59,10 +59,10 @@ class PassageSettings(Settings):
         """What to remove: ``row``, ``passage`` or ``nothing``."""
         return self.remove or ("row" if self.contains else "passage")
 
-    def check_together(self, said: Callable[[str], str]) -> None:
+    def check_together(self, label: Callable[[str], str]) -> None:
         """Refuse ``remove`` without a search for passages."""
         if self.remove and not self.wanted:
-            raise UserError(f"{said('remove')} {self.remove}: needs {said('contains')} or {said('unit')}.")
+            raise UserError(f"{label('remove')} {self.remove}: needs {label('contains')} or {label('unit')}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +76,10 @@ class RemovePassagesSettings(PassageSettings):
         5, "passages that the report shows; 0 for no texts", whole(0, MOST_EXAMPLES), metavar="N"
     )
 
-    def check_together(self, said: Callable[[str], str]) -> None:
+    def check_together(self, label: Callable[[str], str]) -> None:
         """Check that the settings ask for passages."""
-        super().check_together(said)
+        super().check_together(label)
         if not self.wanted:
             raise UserError(
-                f"give {said('contains')} or a {said('unit')}; to compare whole rows, use deduplication."
+                f"give {label('contains')} or a {label('unit')}; to compare whole rows, use deduplication."
             )

@@ -6,21 +6,9 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from beam_sts.plurals import plural, were
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import (
-    Step,
-    columns,
-    duration,
-    facts,
-    fold,
-    funnel,
-    pairs,
-    plural,
-    share,
-    table,
-    titled,
-    were,
-)
+from beam_sts.report.pieces import Step, columns, duration, facts, fold, funnel, pairs, share, table, titled
 from beam_sts.report.shared import (
     NEAREST,
     Examples,
@@ -47,9 +35,10 @@ def dedup_page(summary: Summary, examples: Examples, card: str = "") -> Page:
     seconds = sum(summary["seconds"].values())
     return Page(
         title=f"Deduplicated {summary['input']['pattern']}",
-        verdict=f"{removed:,} of {read:,} rows were removed as duplicates; {kept:,} are kept."
+        verdict=f"{removed:,} of {plural(read, 'row')} {'was' if removed == 1 else 'were'} removed as "
+        f"duplicates; {kept:,} {'is' if kept == 1 else 'are'} kept."
         if removed
-        else f"No row was removed; {kept:,} are kept.",
+        else f"No row was removed; {plural(kept, 'row is', 'rows are')} kept.",
         figures=[
             ("rows read", f"{read:,}", ""),
             ("kept", f"{kept:,}", share(kept, read)),
@@ -89,8 +78,8 @@ def notes(summary: Summary) -> list[Note]:
     if summary["unverified"]:
         found.append(
             Note(
-                f"{summary['unverified']:,} rows are kept although their cluster has removed rows: "
-                "they were not compared with every survivor.",
+                f"{plural(summary['unverified'], 'row is', 'rows are')} kept although the cluster has "
+                "removed rows: not compared with every survivor.",
                 "clusters",
             )
         )
@@ -112,8 +101,7 @@ def notes(summary: Summary) -> list[Note]:
         capped = sum(report.get("pairs_capped", 0) for report in summary["candidates"])
         found.append(
             Note(
-                f"{hot:,} buckets were larger than --bucket_cap: {capped:,} of their pairs were not "
-                "compared.",
+                f"{were(hot, 'bucket')} larger than --bucket_cap: {were(capped, 'pair')} not compared.",
                 "candidates",
             )
         )
@@ -208,9 +196,10 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
 
 def _guarded(summary: Summary, examples: Examples) -> Section:
     body = Markup("<p>{}</p>").format(
-        f"{summary['pairs_guarded']:,} pairs that may reach the threshold differ in a fact. In "
-        f"{summary['pairs_parted']:,} others each row has more beyond the other than --max_lost allows. Both "
-        "rows of such a pair are kept, unless one is removed in favour of a third."
+        f"{plural(summary['pairs_guarded'], 'pair that may', 'pairs that may')} reach the threshold "
+        f"{'differs' if summary['pairs_guarded'] == 1 else 'differ'} in a fact. In "
+        f"{plural(summary['pairs_parted'], 'other')} each row has more beyond the other than --max_lost "
+        "allows. Both rows of such a pair are kept, unless one is removed in favour of a third."
     )
     for kind, label in (("guarded", "Pairs that differ in a fact"), ("parted", "Pairs that would lose text")):
         if shown := examples.get(kind, ()):

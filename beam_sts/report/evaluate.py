@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from beam_sts.plurals import plural
 from beam_sts.report.gold import gold_parts
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Step, duration, facts, funnel, plural, share
+from beam_sts.report.pieces import Step, duration, facts, funnel, share
 from beam_sts.report.shared import (
     Examples,
     Summary,

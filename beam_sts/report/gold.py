@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from beam_sts.plurals import plural
 from beam_sts.report.groups import GROUPS_DRAWN, GROUPS_LISTED, gate_section, interval, listed
 from beam_sts.report.page import Section
 from beam_sts.report.pieces import density, fold, intervals, table, titled
@@ -16,7 +17,7 @@ def gold_parts(summary: Summary, examples: Examples) -> Parts:
     """Title, verdict, figures and sections of the report."""
     gold = marks(summary)
     verdict = (
-        f"The scores of {summary['rows_scored']:,} rows correlate with the {gold} at "
+        f"The scores of {plural(summary['rows_scored'], 'row')} correlate with the {gold} at "
         f"{summary['pearson']:.3f} (Pearson)."
     )
     figures = [
@@ -46,7 +47,8 @@ def agreement(summary: Summary, examples: Examples) -> Section:
     body = density(
         scatter["counts"],
         line=(height(scatter["line"][0]), height(scatter["line"][1])),
-        label=f"Scatter of {summary['rows_scored']:,} scores over {gold}: Pearson {summary['pearson']:.3f}, "
+        label=f"Scatter of {plural(summary['rows_scored'], 'score')} over {gold}: "
+        f"Pearson {summary['pearson']:.3f}, "
         f"Spearman {summary['spearman']:.3f}.",
         unit="score of the model",
         axis=f"people's {gold}",

@@ -76,8 +76,8 @@ def listed(count: int, shown: int) -> Markup:
     """A note on how many groups are drawn and listed, if that is not all."""
     if count <= GROUPS_DRAWN:
         return Markup("")
-    said = Markup("<p>Of {2:,} groups, {0:,} are drawn and {1:,} listed; --json has all.</p>")
-    return said.format(GROUPS_DRAWN, shown, count)
+    text = Markup("<p>Of {2:,} groups, {0:,} are drawn and {1:,} listed; --json has all.</p>")
+    return text.format(GROUPS_DRAWN, shown, count)
 
 
 def gate_section(summary: Summary) -> list[Section]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from beam_sts.plurals import plural, were
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Step, duration, facts, fold, funnel, plural, table, titled, were
+from beam_sts.report.pieces import Step, duration, facts, fold, funnel, table, titled
 from beam_sts.report.shared import Examples, Summary, every_tenth, foot, made_of, rejections, score_bars
 from beam_sts.report.work import laps, lengths, pace
 
@@ -20,13 +21,14 @@ def mine_page(summary: Summary, examples: Examples, card: str = "") -> Page:
         card: the model card in Markdown, shown as plain text.
     """
     rows = summary["rows_written"]
-    title, of = f"Mined pairs of {summary['input']['pattern']}", f"{summary['texts']:,} texts"
+    title, of = f"Mined pairs of {summary['input']['pattern']}", f"{plural(summary['texts'], 'text')}"
     if summary["queries"]:
         title = f"Mined pairs of {summary['queries_input']['pattern']} and {summary['input']['pattern']}"
-        of = f"{summary['queries']:,} queries and {summary['texts'] - summary['queries']:,} texts"
+        texts = summary["texts"] - summary["queries"]
+        of = f"{plural(summary['queries'], 'query', 'queries')} and {plural(texts, 'text')}"
     return Page(
         title=title,
-        verdict=f"{summary['pairs']:,} pairs of {of} were proposed and scored.",
+        verdict=f"Proposed and scored: {plural(summary['pairs'], 'pair')} of {of}.",
         figures=[
             ("rows read", f"{summary['rows_read']:,}", ""),
             ("texts", f"{summary['texts']:,}", "distinct"),

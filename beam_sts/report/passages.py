@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from beam_sts.plurals import plural, were
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Step, duration, facts, funnel, pairs, share, table, titled, were
+from beam_sts.report.pieces import Step, duration, facts, funnel, pairs, share, table, titled
 from beam_sts.report.shared import Examples, Summary, foot, made_of, rejections, score_bars
 
 _MOST = 10
@@ -21,9 +22,9 @@ def passages_page(summary: Summary, examples: Examples) -> Page:
     read, rows = summary["rows_read"], summary["rows_with_passages"]
     return Page(
         title=f"Passages in {summary['input']['pattern']}",
-        verdict=f"{summary['passages']:,} passages were found in {rows:,} of {read:,} rows."
+        verdict=f"{were(summary['passages'], 'passage')} found in {rows:,} of {plural(read, 'row')}."
         if rows
-        else f"No passage was found in {read:,} rows.",
+        else f"No passage was found in {plural(read, 'row')}.",
         figures=[
             ("rows read", f"{read:,}", ""),
             ("with passages", f"{rows:,}", share(rows, read)),
@@ -61,7 +62,7 @@ def notes(summary: Summary) -> list[Note]:
     if summary.get("items_too_short"):
         found.append(
             Note(
-                f"{summary['items_too_short']:,} of {summary['items']:,} items have too few words to "
+                f"{summary['items_too_short']:,} of {plural(summary['items'], 'item')} have too few words to "
                 "look for.",
                 "found",
             )

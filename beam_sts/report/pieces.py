@@ -312,24 +312,6 @@ def share(count: float, whole: float) -> str:
     return "over 99.9%" if percent > 99.9 else f"{percent:.1f}%"
 
 
-def plural(count: int, noun: str) -> str:
-    """A count with its noun.
-
-    >>> plural(1, "row"), plural(2000, "row")
-    ('1 row', '2,000 rows')
-    """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def were(count: int, noun: str) -> str:
-    """A count with its noun and verb, as the subject of a passive sentence.
-
-    >>> were(1, "row"), were(2000, "row")
-    ('1 row was', '2,000 rows were')
-    """
-    return f"{plural(count, noun)} {'was' if count == 1 else 'were'}"
-
-
 def compact(value: float) -> str:
     """A number for an axis.
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from beam_sts.plurals import plural, were
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Step, duration, facts, fold, funnel, parts, share, table, titled, were
+from beam_sts.report.pieces import Step, duration, facts, fold, funnel, parts, share, table, titled
 from beam_sts.report.shared import (
     NEAREST,
     Examples,
@@ -80,8 +81,11 @@ def _verdict(summary: Summary) -> str:
     if scored == read:
         return f"All {read:,} rows were scored." if read > 1 else "The one row was scored."
     if not scored:
-        return f"None of the {read:,} rows could be scored."
-    return f"{scored:,} of {read:,} rows were scored. The others are in rejected/ with their reasons."
+        return (
+            f"None of the {read:,} rows could be scored." if read > 1 else "The one row could not be scored."
+        )
+    verb = "was" if scored == 1 else "were"
+    return f"{scored:,} of {read:,} rows {verb} scored. The others are in rejected/ with their reasons."
 
 
 def notes(summary: Summary) -> list[Note]:
@@ -267,4 +271,4 @@ def _near(summary: Summary, threshold: float) -> int:
 
 
 def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count:,} files"
+    return plural(count, "file")

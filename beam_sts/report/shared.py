@@ -10,20 +10,9 @@ from markupsafe import Markup
 
 from beam_sts.examples import Example, shorten
 from beam_sts.io.summary import BINS
+from beam_sts.plurals import plural
 from beam_sts.report.page import Note, Section
-from beam_sts.report.pieces import (
-    UNIT_TICKS,
-    Bar,
-    bars,
-    facts,
-    fold,
-    pairs,
-    plural,
-    share,
-    table,
-    text,
-    titled,
-)
+from beam_sts.report.pieces import UNIT_TICKS, Bar, bars, facts, fold, pairs, share, table, text, titled
 
 _BARS = 50
 _CARD_LENGTH = 20_000

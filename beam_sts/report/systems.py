@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from beam_sts.examples import Example
+from beam_sts.plurals import plural
 from beam_sts.report.gold import Parts, agreement, agreement_by_group
 from beam_sts.report.groups import (
     GROUPS_DRAWN,
@@ -15,7 +16,7 @@ from beam_sts.report.groups import (
     listed,
 )
 from beam_sts.report.page import Section
-from beam_sts.report.pieces import fold, intervals, pairs, plural, table
+from beam_sts.report.pieces import fold, intervals, pairs, table
 from beam_sts.report.shared import Examples, Summary
 
 _REFERENCES, _NAMED = 3, 3
@@ -55,7 +56,7 @@ def _bounds(found: dict[str, Any], form: str) -> str:
 def _verdict(summary: Summary) -> str:
     groups, compared = summary["groups"], summary["comparisons"]
     if len(compared) == 1:
-        return _said(compared[0])
+        return _comparison(compared[0])
     if compared:
         told = (_named(kind, [one for one in compared if one["verdict"] == kind]) for kind in _VERDICTS)
         return f"Compared with {summary['baseline']}: {'; '.join(filter(None, told))}."
@@ -65,7 +66,8 @@ def _verdict(summary: Summary) -> str:
             f"{best['group']} has the highest mean, {best['mean']:.3f}; {worst['group']} the lowest, "
             f"{worst['mean']:.3f}. Whether they differ is not tested: name the question with --by."
         )
-    return f"{summary['rows_scored']:,} rows have a mean score of {summary['mean']['mean']:.3f}."
+    rows = plural(summary["rows_scored"], "row has", "rows have")
+    return f"{rows} a mean score of {summary['mean']['mean']:.3f}."
 
 
 def _named(verdict: str, found: list[dict[str, Any]]) -> str:
@@ -80,7 +82,7 @@ def _named(verdict: str, found: list[dict[str, Any]]) -> str:
     return f"{_VERDICTS[verdict]} {', '.join(shown)}{more}"
 
 
-def _said(one: dict[str, Any]) -> str:
+def _comparison(one: dict[str, Any]) -> str:
     """A comparison in one or two sentences."""
     names = f"{one['group']} and {one['baseline']}"
     if one["verdict"] == "unknown":

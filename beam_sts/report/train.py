@@ -7,8 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from beam_sts.plurals import plural
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import UNIT_TICKS, Bar, area, bars, compact, duration, plural, table, titled
+from beam_sts.report.pieces import UNIT_TICKS, Bar, area, bars, compact, duration, table, titled
 from beam_sts.report.shared import Summary, made_of
 from beam_sts.report.work import laps
 
@@ -26,7 +27,7 @@ def train_page(summary: Summary, card: str = "") -> Page:
     """
     sets, model = _sets(summary), summary["model"]
     figures = [
-        (name, f"{found['pearson']:.4f}", f"Pearson of {found['pairs']:,} pairs")
+        (name, f"{found['pearson']:.4f}", f"Pearson of {plural(found['pairs'], 'pair')}")
         for name, found in sets.items()
     ]
     figures += [
@@ -196,7 +197,8 @@ def _learning(stages: Mapping[str, Mapping[str, Any]]) -> Section:
         seen = losses[-1][0]
         curve = area(
             [loss for _, loss in losses],
-            label=f"Loss of {name} over {seen:,} pairs: from {losses[0][1]:.3f} to {losses[-1][1]:.3f}.",
+            label=f"Loss of {name} over {plural(seen, 'pair')}: "
+            f"from {losses[0][1]:.3f} to {losses[-1][1]:.3f}.",
             unit="loss, binary cross-entropy",
             axis="pairs seen",
             ticks=[(quarter / 4, compact(seen * quarter / 4)) for quarter in range(5)],

@@ -10,8 +10,9 @@ from typing import Any
 from markupsafe import Markup
 
 from beam_sts.io.summary import LENGTH_BOUNDS
+from beam_sts.plurals import plural
 from beam_sts.report.page import Section
-from beam_sts.report.pieces import area, columns, duration, facts, parts, plural, share
+from beam_sts.report.pieces import area, columns, duration, facts, parts, share
 from beam_sts.report.shared import Examples, titled_pairs
 
 _TONES = ("soft", "good", "warn", "bad")

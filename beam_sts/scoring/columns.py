@@ -105,7 +105,7 @@ def text_schema(schema: pa.Schema, text_columns: Sequence[str]) -> pa.Schema:
 
 
 @dataclass(frozen=True)
-class Sifted:
+class CheckedRows:
     """The rows of a table that can be scored and those that cannot.
 
     Attributes:
@@ -119,7 +119,7 @@ class Sifted:
     reasons: list[str]
 
 
-def sift(table: pa.Table, text_columns: Sequence[str], *, empty: str = "score") -> Sifted:
+def check_rows(table: pa.Table, text_columns: Sequence[str], *, empty: str = "score") -> CheckedRows:
     """Find the rows whose texts cannot be scored: null, not UTF-8, or blank under ``empty="reject"``."""
     reasons = np.full(len(table), "", dtype=object)
     for name in reversed(text_columns):
@@ -137,7 +137,7 @@ def sift(table: pa.Table, text_columns: Sequence[str], *, empty: str = "score") 
             blank = blank_rows(column.take(pa.array(there)).cast(pa.large_string()))
             reasons[there[blank]] = f"empty text in column {name!r}"
     bad = np.flatnonzero(reasons != "")
-    return Sifted(np.flatnonzero(reasons == ""), bad, reasons[bad].tolist())
+    return CheckedRows(np.flatnonzero(reasons == ""), bad, reasons[bad].tolist())
 
 
 def as_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -179,14 +179,14 @@ def text_arrays(
 
 
 def attach(
-    table: pa.Table, sifted: Sifted, result: ScoreResult, score_column: str
+    table: pa.Table, checked: CheckedRows, result: ScoreResult, score_column: str
 ) -> tuple[pa.Table, np.ndarray, list[str]]:
     """Add the column of scores to a table, without the rows that have none.
 
     Args:
         table: the rows of the input.
-        sifted: which of them were to be scored.
-        result: scores of ``sifted.good``; rows that failed to score are rejected too.
+        checked: which of them were to be scored.
+        result: scores of ``checked.good``; rows that failed to score are rejected too.
         score_column: name of the column of scores.
 
     Returns:
@@ -194,12 +194,12 @@ def attach(
         order.
     """
     failed = np.array(list(result.failures), dtype=np.int64)
-    keep = np.ones(len(sifted.good), dtype=bool)
+    keep = np.ones(len(checked.good), dtype=bool)
     keep[failed] = False
-    why = dict(zip(sifted.bad.tolist(), sifted.reasons, strict=True))
-    why.update(zip(sifted.good[failed].tolist(), result.failures.values(), strict=True))
+    why = dict(zip(checked.bad.tolist(), checked.reasons, strict=True))
+    why.update(zip(checked.good[failed].tolist(), result.failures.values(), strict=True))
     bad = sorted(why)
-    scored = table.take(pa.array(sifted.good[keep])) if bad else table
+    scored = table.take(pa.array(checked.good[keep])) if bad else table
     column = pa.array(result.scores[keep], pa.float32())
     scored = scored.append_column(pa.field(score_column, pa.float32(), nullable=False), column)
     return scored, np.array(bad, dtype=np.int64), [why[row] for row in bad]

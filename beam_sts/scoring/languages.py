@@ -78,7 +78,7 @@ class Languages:
         few = count < _SHARE * sure or count < min(_TEXTS, self.texts / 2)
         return {} if few else dict(sorted(others.items(), key=lambda one: (-one[1], one[0])))
 
-    def said(self) -> str:
+    def description(self) -> str:
         """The languages and their shares of the sample, in words."""
         order = sorted(self.counts.items(), key=lambda one: (-one[1], one[0]))
         shares = [f"{name} {count / self.texts:.0%}" for name, count in order[:_SHOWN]]
@@ -102,7 +102,7 @@ class Languages:
             "unsure": self.unsure,
             "known": list(self.known),
             "unknown": self.unknown,
-            "said": self.said(),
+            "said": self.description(),
             "warning": self.warning(effect),
         }
 

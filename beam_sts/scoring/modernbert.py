@@ -24,7 +24,7 @@ from torch.nn import functional
 from beam_sts.scoring.long_text import Work
 from beam_sts.scoring.modernbert_steps import Norm, TorchSteps
 from beam_sts.scoring.tokens import MicroBatch
-from beam_sts.scoring.torch_backend import DTYPES, GPU_TOKEN_BUDGET, Lanes
+from beam_sts.scoring.torch_backend import DTYPES, GPU_TOKEN_BUDGET, CudaStreams
 
 log = logging.getLogger(__name__)
 
@@ -92,14 +92,14 @@ class ModernBertBackend:
         self._layers = [self._layer(layer, model.config, turns) for layer in encoder.layers]
         self._head = torch.nn.Sequential(model.head, model.classifier).to(self._device)
         self._steps = TorchSteps()
-        self._lanes = Lanes(self._device)
+        self._streams = CudaStreams(self._device)
         self._try()
 
     def _try(self) -> None:
         """Run two small pairs, with the kernels if they can be compiled, to fail early."""
         ids = torch.zeros(5, dtype=torch.int64, device=self._device)
         lengths = torch.tensor([2, 3], device=self._device)
-        with self._lanes.one(), torch.inference_mode():  # Triton launches on the current stream's GPU
+        with self._streams.one(), torch.inference_mode():  # Triton launches on the current stream's GPU
             self._forward(ids, lengths, 3)
             try:
                 from beam_sts.scoring.modernbert_kernels import FusedSteps
@@ -143,8 +143,8 @@ class ModernBertBackend:
 
     def logits(self, batch: MicroBatch) -> NDArray[np.float32]:
         """Logits of the rows, shape (rows,)."""
-        with self._lanes.one(), torch.inference_mode():
-            ids, lengths = self._lanes.moved(batch.packed), self._lanes.moved(batch.lengths)
+        with self._streams.one(), torch.inference_mode():
+            ids, lengths = self._streams.moved(batch.packed), self._streams.moved(batch.lengths)
             values: NDArray[np.float32] = self._forward(ids, lengths, batch.width).cpu().numpy()
         return values
 

@@ -23,7 +23,7 @@ LANES = 2
 GPU_TOKEN_BUDGET = 8 * TOKEN_BUDGET
 
 
-class Lanes:
+class CudaStreams:
     """CUDA streams for the micro-batches in progress: ``LANES`` of them, one for each micro-batch.
 
     So a GPU computes the micro-batch of one thread while another thread launches the next, even where the
@@ -85,7 +85,7 @@ class TorchBackend:
         self._dtype = DTYPES[precision]
         if self._device.type == "cuda":
             round_matrices(self._model, self._dtype)
-        self._lanes = Lanes(self._device)
+        self._streams = CudaStreams(self._device)
         accepted = inspect.signature(model.forward).parameters
         self._token_types = "token_type_ids" in accepted or any(
             parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in accepted.values()
@@ -102,11 +102,11 @@ class TorchBackend:
             inputs["token_type_ids"] = padded.token_type_ids
         reduced = self._dtype is not torch.float32
         with (
-            self._lanes.one(),
+            self._streams.one(),
             torch.inference_mode(),
             torch.autocast(self._device.type, self._dtype, enabled=reduced),
         ):
-            tensors = {name: self._lanes.moved(array) for name, array in inputs.items()}
+            tensors = {name: self._streams.moved(array) for name, array in inputs.items()}
             logits = self._model(**tensors).logits
             values: NDArray[np.float32] = logits.float().squeeze(-1).cpu().numpy()
         return values

@@ -196,7 +196,7 @@ def fit(
         The progress: steps, pairs seen, seconds and some 60 points of the learning curve.
     """
     reached = progress.Progress()
-    begun = time.monotonic()
+    started = time.monotonic()
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     device = next(model.parameters()).device
@@ -224,7 +224,7 @@ def fit(
         reached = progress.load(keep, owner, optimizer, averaged) or reached
         if reached.step:
             logger.info("continues after %d of %d pairs (%s)", reached.seen, total, keep)
-    begun -= reached.seconds
+    started -= reached.seconds
     saved = time.monotonic()
     since: list[torch.Tensor] = []  # read rarely, because each read waits for the device
     recent: list[torch.Tensor] = []
@@ -263,7 +263,7 @@ def fit(
             decay = min(settings.average, reached.step / (reached.step + 10))
             torch._foreach_lerp_(averaged, [p.detach() for p in trained], 1 - decay)
         if reached.step % 100 == 0:
-            speed = reached.seen / (time.monotonic() - begun)
+            speed = reached.seen / (time.monotonic() - started)
             mean_loss = torch.stack(recent).mean().item()
             recent.clear()
             logger.info("%d of %d pairs, loss %.4f, %.0f pairs/s", reached.seen, total, mean_loss, speed)
@@ -271,7 +271,7 @@ def fit(
             logger.info("step %d: %s", reached.step, evaluate(model))
             model.train()
         if keep is not None and time.monotonic() - saved >= KEEP_SECONDS:
-            reached.seconds = time.monotonic() - begun
+            reached.seconds = time.monotonic() - started
             progress.save(keep, owner, reached, optimizer, averaged)
             saved = time.monotonic()
     for parameter, mean in zip(trained, averaged, strict=False):
@@ -279,7 +279,7 @@ def fit(
     model.eval()
     if keep is not None:
         keep.unlink(missing_ok=True)
-    reached.seconds = time.monotonic() - begun
+    reached.seconds = time.monotonic() - started
     return reached
 
 
@@ -303,7 +303,7 @@ def predict(
     lengths = np.minimum(texts.lengths(pairs.left, pairs.right) + 4, max_length)
     order = np.argsort(-lengths, kind="stable")
     scores = np.empty(len(pairs), dtype=np.float32)
-    begin, begun, said = 0, time.monotonic(), time.monotonic()
+    begin, started, logged = 0, time.monotonic(), time.monotonic()
     while begin < len(order):
         count = max(1, tokens_per_batch // int(lengths[order[begin]]))
         batch = order[begin : begin + count]
@@ -311,7 +311,7 @@ def predict(
             logits = model(**texts.joined(pairs.left[batch], pairs.right[batch], max_length)).logits
         scores[batch] = torch.sigmoid(logits.float().squeeze(-1)).cpu().numpy()
         begin += len(batch)
-        if time.monotonic() - said > 30:
-            said = time.monotonic()
-            logger.info("%d of %d pairs scored, %.0f pairs/s", begin, len(order), begin / (said - begun))
+        if time.monotonic() - logged > 30:
+            logged = time.monotonic()
+            logger.info("%d of %d pairs scored, %.0f pairs/s", begin, len(order), begin / (logged - started))
     return scores

@@ -112,7 +112,7 @@ class Recipe:
     read: ReadOptions = field(default_factory=ReadOptions)
 
 
-def told(recipe: Recipe) -> dict[str, Any]:
+def values_of(recipe: Recipe) -> dict[str, Any]:
     """The recipe's values by name, without default options of the reader."""
     values = asdict(recipe)
     if recipe.read == ReadOptions():
@@ -130,7 +130,7 @@ def data_notes(recipe: Recipe) -> str:
 
 def settings(recipe: Recipe) -> str:
     """The recipe as JSON, with paths without folders, because the model card is published."""
-    values = told(recipe)
+    values = values_of(recipe)
     for name in ("stsb", "encoder", "teacher_encoder", "teacher", "data_notes"):
         values[name] = values[name] and values[name].rsplit("/", 1)[-1]
     for name in ("gold", "sentences", "scored", "teacher_also"):

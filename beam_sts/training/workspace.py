@@ -14,7 +14,7 @@ from typing import Any
 
 from beam_sts.training.data import DataError, read_scored_pairs
 from beam_sts.training.leakage import HeldOut
-from beam_sts.training.recipe import SIZES, Recipe, told
+from beam_sts.training.recipe import SIZES, Recipe, values_of
 from beam_sts.training.sets import second_dev_pairs, texts_of
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Workspace:
     def fingerprint(self, name: str) -> str:
         """The digest of everything that a stage's result depends on."""
         stage = self.stages[name]
-        values = told(self.recipe)
+        values = values_of(self.recipe)
         decides = {key: values[key] for key in (*stage.fields, *({"read"} & values.keys()))}
         decides["needs"] = [self.fingerprint(needed) for needed in stage.needs]
         return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -107,17 +107,17 @@ class Workspace:
             self.run(needed)
         folder = self.folder(name)
         logger.info("%s: started (%s)", name, folder)
-        begun = time.monotonic()
-        with _begun(folder):
+        started = time.monotonic()
+        with _started(folder):
             figures = self.stages[name].run(self.recipe, self, folder)
         noted = {
             "fingerprint": self.fingerprint(name),
-            "seconds": round(time.monotonic() - begun, 1),
+            "seconds": round(time.monotonic() - started, 1),
             **figures,
         }
         (folder / "done.json").write_text(json.dumps(noted, indent=1, default=str) + "\n", encoding="utf-8")
-        said = {key: value for key, value in figures.items() if key != "losses"}
-        logger.info("%s: done in %.0f s: %s", name, noted["seconds"], said)
+        shown = {key: value for key, value in figures.items() if key != "losses"}
+        logger.info("%s: done in %.0f s: %s", name, noted["seconds"], shown)
         return noted
 
     @property
@@ -134,7 +134,7 @@ class Workspace:
 
 
 @contextmanager
-def _begun(folder: Path) -> Iterator[None]:
+def _started(folder: Path) -> Iterator[None]:
     """A context with a stage's folder marked as unfinished; restored if the stage fails before it writes."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)

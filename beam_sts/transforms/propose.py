@@ -2,4 +2,4 @@
 
 from beam_sts.moved import moved
 
-__getattr__ = moved(__name__, "beam_sts.candidates.beam")
+__getattr__ = moved(__name__, "beam_sts.candidates.beam", "beam_sts.candidates.beam_given")

@@ -6,14 +6,16 @@ from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_sts.candidates.beam_buckets import (
-    BucketCandidates,
+from beam_sts.candidates.beam_buckets import BucketCandidates, KeyTexts, _PairBucket
+from beam_sts.candidates.beam_join import (
+    MOST_CHARACTERS,
+    MOST_PAIRS,
     JoinTexts,
-    KeyTexts,
-    MergeCandidates,
-    _PairBucket,
+    rows_of,
+    shard_of,
+    shards_for,
 )
-from beam_sts.candidates.beam_join import MOST_CHARACTERS, MOST_PAIRS, rows_of, shard_of, shards_for
+from beam_sts.candidates.beam_union import MergeCandidates
 from beam_sts.candidates.buckets import bucket_pairs, union_pairs
 from beam_sts.candidates.keys import Keys, MinHash, exact_keys
 from beam_sts.errors import UserError

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_sts.candidates.buckets import bucket_pairs
+from beam_sts.candidates.buckets import BucketReport, bucket_pairs
 from beam_sts.candidates.keys import MinHash, blocking_keys, exact_keys, normalise, shingle_hashes
 from beam_sts.candidates.propose import Proposal
 from beam_sts.errors import UserError
@@ -120,10 +120,10 @@ def test_texts_meet_as_often_as_the_curve_says():
 
 def test_the_curve_is_reported_only_if_texts_were_compared():
     proposal = Proposal(("exact", "minhash"))
-    of_one_text = proposal.minhash.bands
-    assert proposal.about("minhash", of_one_text) == {}
-    assert proposal.about("exact", 2 * of_one_text) == {}
-    assert "0.7" in proposal.about("minhash", 2 * of_one_text)["curve"]
+    of_one_text, of_two = (BucketReport("", keys=texts * proposal.minhash.bands) for texts in (1, 2))
+    assert "curve" not in proposal.report("minhash", 0, of_one_text)
+    assert "curve" not in proposal.report("exact", 0, of_two)
+    assert "0.7" in proposal.report("minhash", 0, of_two)["curve"]
 
 
 def test_keys_are_the_bands_together():

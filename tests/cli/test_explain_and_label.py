@@ -106,7 +106,7 @@ def test_earlier_labels_are_kept_and_a_second_sheet_has_other_pairs(finished, tm
     rows[1] |= {"id_a": "nobody"}
     _write(first, rows)
     assert label.main(["--run", str(finished), "--read", str(first)]) == 0
-    assert "1 labels are for pairs that this run did not score" in capsys.readouterr().out
+    assert "1 label of pairs that this run did not score" in capsys.readouterr().out
     assert label.main(["--run", str(finished)]) == 2
     assert "give --sheet FILE" in capsys.readouterr().err
 

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_sts.cli import dedup, evaluate, explain, label, mine, score, terminal
-from beam_sts.cli.console import Console, guarded, progress
+from beam_sts.cli.console import Console, guarded
+from beam_sts.cli.progress import progress
 from tests.checkpoints import SENTENCES
 
 ROOT = Path(__file__).parents[2]

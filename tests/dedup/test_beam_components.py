@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from beam_sts.cli.console import user_error
 from beam_sts.dedup import beam_components
 from beam_sts.dedup.beam_components import Components
-from beam_sts.dedup.forest import Forest, node_code
+from beam_sts.dedup.forest import Forest, text_code
 
 
 def oracle(edges):
     """For each node its component, named by the smallest code, and the nodes of that component."""
     graph = nx.Graph(edges)
     for part in nx.connected_components(graph):
-        name = min(map(node_code, part))
-        yield from ((node_code(node), (name, len(part))) for node in part)
+        name = min(map(text_code, part))
+        yield from ((text_code(node), (name, len(part))) for node in part)
 
 
 def run(edges, rounds=0):

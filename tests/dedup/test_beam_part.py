@@ -8,7 +8,7 @@ import pytest
 
 from beam_sts.dedup import beam_part
 from beam_sts.dedup.beam_part import ClusterPart
-from beam_sts.dedup.beam_verify import Judged
+from beam_sts.dedup.beam_verify import PairVerdict
 
 NODES = 40
 TEXTS = [f"text {number} {'é' * number}" for number in range(NODES)]
@@ -20,7 +20,7 @@ def node(number):
 
 def pair(a, b, differs=None):
     found = (0.5 + a / 100, f"source{b % 3}", "model", math.nan, differs, a, b, a % 4)
-    return tuple(Judged((0, a), (0, b), *found))
+    return tuple(PairVerdict((0, a), (0, b), *found))
 
 
 PAIRS = [pair(a, a + step, "numbers" if a == 3 else None) for step in (1, 2) for a in range(NODES - 2)]
@@ -28,7 +28,7 @@ PAIRS = [pair(a, a + step, "numbers" if a == 3 else None) for step in (1, 2) for
 
 @pytest.mark.parametrize("most", [1 << 23, 100])
 @pytest.mark.parametrize("seed", range(3))
-def test_nodes_texts_and_pairs_are_those_that_went_in(seed, most, monkeypatch):
+def test_names_texts_and_pairs_are_those_that_went_in(seed, most, monkeypatch):
     monkeypatch.setattr(beam_part, "CHARACTERS_AT_ONCE", most)
     monkeypatch.setattr(beam_part, "_WAITING", 7)
     found = [node(number) for number in range(NODES)] + PAIRS + [pair(1, 999)]

@@ -5,8 +5,9 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from beam_sts import DeduplicateTexts, UserError
-from beam_sts.dedup import beam_texts as nodes
+from beam_sts.dedup import beam_texts
 from beam_sts.dedup.beam_texts import Fields, ReadRows
+from beam_sts.dedup.distinct import Grouping
 
 
 def rows(texts, side=0):
@@ -54,7 +55,7 @@ def test_a_field_among_several_that_there_is_not_is_named():
 
 def sent(texts, **settings):
     """What the rows of one bundle carry into the shuffle: keys and copies."""
-    step = nodes._ByText(**{"merge": True, "compare_blank": False, "apart": False, **settings})
+    step = beam_texts._ByText(Grouping(**settings))
     step.start_bundle()
     found = [pair for row in rows(texts) for pair in step.process(row)]
     return found + [one.value for one in step.finish_bundle()]
@@ -68,7 +69,7 @@ def test_a_hot_text_is_shuffled_once_for_each_bundle():
     assert carried(["hot"] * 1000 + ["cold", "hot", "warm"]) == ["hot", "cold", "warm"]
 
 
-@pytest.mark.parametrize("settings", [{"merge": False}, {"apart": True}])
+@pytest.mark.parametrize("settings", [{"by_text": False}, {"within": False}])
 def test_rows_that_stay_alone_each_carry_their_text(settings):
     assert carried(["hot"] * 5, **settings) == ["hot"] * 5
     assert carried([" "] * 3) == [" "] * 3
@@ -76,29 +77,29 @@ def test_rows_that_stay_alone_each_carry_their_text(settings):
 
 @pytest.mark.parametrize(("bound", "size"), [("_ROWS_AT_ONCE", 4), ("_CHARACTERS_AT_ONCE", 3)])
 def test_what_waits_in_a_bundle_is_bounded(bound, size, monkeypatch):
-    monkeypatch.setattr(nodes, bound, size)
+    monkeypatch.setattr(beam_texts, bound, size)
     assert carried(["a", "b", "a", "c", "a", "a"]) == ["a", "b", "c", "a"]
 
 
 def test_the_copies_that_travel_together_are_bounded(monkeypatch):
-    monkeypatch.setattr(nodes, "_COPIES_AT_ONCE", 100)
+    monkeypatch.setattr(beam_texts, "_COPIES_AT_ONCE", 100)
     assert [len(copies[4]) for _, copies in sent(["hot"] * 250)] == [100, 100, 50]
 
 
-def test_a_node_is_the_same_whatever_bundles_its_rows_were_in():
+def test_a_distinct_text_is_the_same_whatever_bundles_its_rows_were_in():
     texts = ["hot"] * 7
     found = []
     for cuts in ([7], [3, 4], [1] * 7):
         parts, begin = [], 0
         for size in cuts:
-            step = nodes._ByText(merge=True, compare_blank=False, apart=False)
+            step = beam_texts._ByText(Grouping())
             step.start_bundle()
             parts += [p for row in rows(texts)[begin : begin + size] for p in step.process(row)]
             parts += [one.value for one in step.finish_bundle()]
             begin += size
         key, values = parts[0][0], [value for _, value in parts]
         for order in (values, values[::-1]):
-            *members, made = nodes._MakeDistinctText(compare_blank=False).process((key, order))
+            *members, made = beam_texts._JoinGroups(Grouping()).process((key, order))
             found.append((made, sorted(row for one in members for row in one.value[1][0])))
     assert all(one == found[0] for one in found)
     (name, info), behind = found[0]

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from beam_sts.dedup.components import components
 from beam_sts.dedup.representatives import PairScores
-from beam_sts.dedup.rule import Rule, count_removals, node_sizes, threshold_table
+from beam_sts.dedup.rule import Rule, count_removals, rows_by_text, threshold_table
 from beam_sts.dedup.show import best_entries, nearest_pairs, removals
 from beam_sts.io.summary import add_records
 
@@ -55,11 +55,11 @@ def test_counts_of_groups_add_up_to_those_of_the_whole(graph):
     rule, pairs = graph
     whole = count_removals(rule, pairs, CUTS)
     parts = [count_removals(one, part, CUTS) for one, part, _ in groups(rule, pairs) if len(one.rank) > 1]
-    sizes = node_sizes(rule.own_rows)
+    sizes = rows_by_text(rule.own_rows)
     table = threshold_table(CUTS, sizes, whole)
     assert threshold_table(CUTS, sizes, add_records(parts)) == table
     for row in table:
-        found = rule.settle(pairs, row["threshold"])
+        found = rule.choose(pairs, row["threshold"])
         gone = found.representative != np.arange(len(rule.rank))
         assert not gone[rule.fixed].any()
         kept_rows = (~gone & ~rule.fixed).sum()  # one row is kept of each kept node
@@ -70,15 +70,15 @@ def test_counts_of_groups_add_up_to_those_of_the_whole(graph):
 def test_the_best_of_parts_are_the_best_of_the_whole(graph, each):
     rule, pairs = graph
     names = np.arange(len(rule.rank))
-    found = rule.settle(pairs, CUTS[1])
+    found = rule.choose(pairs, CUTS[1])
     whole = [*nearest_pairs(pairs, CUTS[1], each, show(names)), *removals(rule, found, each, show(names))]
     entries = []
     for start in range(0, len(pairs.a), 4):
         part = PairScores(*(column[start : start + 4] for column in (pairs.a, pairs.b, pairs.scores)))
         entries += best_entries(nearest_pairs(part, CUTS[1], each, show(names)), each)
     for one, part, nodes in groups(rule, pairs):
-        settled = one.settle(part, CUTS[1])
-        entries += best_entries(removals(one, settled, each, show(nodes)), each)
+        chosen = one.choose(part, CUTS[1])
+        entries += best_entries(removals(one, chosen, each, show(nodes)), each)
     assert best_entries(entries, each) == best_entries(whole, each)
     below = [key[0] for kind, key, _ in best_entries(whole, each) if kind == "below"]
     assert below == sorted(set(below))

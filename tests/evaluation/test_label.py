@@ -107,7 +107,7 @@ def test_a_recommendation_asks_for_a_sure_precision():
     assert estimate.recommend(0.95, 0.999).threshold >= estimate.recommend(0.95, 0.5).threshold
     few = estimate_quality(population, Labels(scores[:40], scores[:40] > 1, np.ones(40)))
     assert few.recommend(0.95) is None
-    assert few.surest()[1] < 0.5
+    assert few.most_certain()[1] < 0.5
 
 
 def test_rare_kinds_are_drawn_more_often_and_weigh_less():

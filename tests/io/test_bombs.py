@@ -18,7 +18,7 @@ from tests.io.test_changed import with_footer
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-# All steps of reading and writing without a model: plan, read, sift, rejected rows, one shard's bytes.
+# All steps of reading and writing without a model: plan, read, check_rows, rejected rows, one shard's bytes.
 READ = """
 import json, sys
 from pathlib import Path

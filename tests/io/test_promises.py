@@ -17,7 +17,7 @@ from beam_sts.io.encode import encode
 from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.slices import ReadOptions
 from beam_sts.io.streams import check_encoding, sniff_encoding
-from beam_sts.scoring.columns import sift, text_schema
+from beam_sts.scoring.columns import check_rows, text_schema
 from tests.io.samples import CSV_NUL, ENDINGS, LINES, PACK, write
 
 TYPED = [ending for ending in ENDINGS if ending not in LINES]
@@ -203,13 +203,13 @@ def test_bad_lines_of_fields_are_rejected_with_line_and_reason(tmp_path, ending)
 def test_null_texts_and_bytes_that_are_no_utf8_are_rejected_rows(tmp_path, ending):
     texts = pa.array(["x", None, ""])
     _, table, _ = read(write(tmp_path / f"in{ending}", pa.table({"a": texts})), texts=["a"])
-    sifted = sift(table, ["a"])
-    assert (sifted.good.tolist(), sifted.reasons) == ([0, 2], ["null in column 'a'"])
-    assert sift(table, ["a"], empty="reject").good.tolist() == [0]
+    checked = check_rows(table, ["a"])
+    assert (checked.good.tolist(), checked.reasons) == ([0, 2], ["null in column 'a'"])
+    assert check_rows(table, ["a"], empty="reject").good.tolist() == [0]
     if ending in TYPED:
         wrong = pa.array([b"x", b"\xff", b"y"]).view(pa.string())
         _, table, _ = read(write(tmp_path / f"in{ending}", pa.table({"a": wrong})), texts=["a"])
-        assert sift(table, ["a"]).reasons == ["not valid UTF-8 in column 'a'"]
+        assert check_rows(table, ["a"]).reasons == ["not valid UTF-8 in column 'a'"]
 
 
 @pytest.mark.parametrize("ending", [*TYPED, *DELIMITED])

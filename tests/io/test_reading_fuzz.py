@@ -16,7 +16,7 @@ from beam_sts.io.encode import encode
 from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.rejected import rejected_schema, rejected_table
 from beam_sts.io.slices import ReadOptions
-from beam_sts.scoring.columns import choose_columns, sift, text_schema
+from beam_sts.scoring.columns import check_rows, choose_columns, text_schema
 from tests.io.samples import ENDINGS, LINES, PACK, write
 
 TEXTS = ("sentence1", "sentence2")
@@ -106,10 +106,10 @@ def check_read(folder, case):
     good, bad, lines = [], [], []
     for unit in plan.units:
         for part in read_slices(unit, schema, TEXTS, options):
-            sifted = sift(part.table, TEXTS, empty=empty)
-            rejected = rejected_table(part, sifted.bad.tolist(), sifted.reasons, rejected_schema(schema))
-            scored = part.table.take(pa.array(sifted.good))
-            good += [part.rows[at] for at in sifted.good.tolist()]
+            checked = check_rows(part.table, TEXTS, empty=empty)
+            rejected = rejected_table(part, checked.bad.tolist(), checked.reasons, rejected_schema(schema))
+            scored = part.table.take(pa.array(checked.good))
+            good += [part.rows[at] for at in checked.good.tolist()]
             bad += rejected["row"].to_pylist()
             lines += scored.select(TEXTS).to_pylist()
             extras = [json.loads(line) for line in encode(scored, "jsonl").splitlines()]

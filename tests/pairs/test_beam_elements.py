@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from beam_sts import DeduplicateTexts, MinePairs, ScorePairs, UserError
 from beam_sts.dedup.beam_texts import RECEIPT, Fields, ReadRows
-from beam_sts.dedup.keep import ranks, sortable, worth_of
+from beam_sts.dedup.keep import priority_key, ranks, sortable
 from beam_sts.transforms import yaml as in_yaml
 
 TEXT = "The bridge over the river is closed today."
@@ -165,7 +165,7 @@ ORDERED = [  # the lowest first, which is kept last
 
 @pytest.mark.parametrize("values", ORDERED)
 def test_what_is_highest(values):
-    kinds, keys = zip(*(worth_of(value, "keep") for value in values), strict=True)
+    kinds, keys = zip(*(priority_key(value, "keep") for value in values), strict=True)
     assert sorted(keys) == list(keys[::-1])
     assert len(set(kinds) - {""}) == 1
 
@@ -173,7 +173,7 @@ def test_what_is_highest(values):
 @pytest.mark.parametrize("value", ["9", b"9", [1], {}, 1j, Doc(1, "")])
 def test_what_has_no_order(value):
     with pytest.raises(UserError, match=r"keep: .* is \w+, not a number or a date"):
-        worth_of(value, "keep")
+        priority_key(value, "keep")
 
 
 def test_values_of_two_kinds_are_refused_by_name():
@@ -205,7 +205,7 @@ def test_a_column_and_its_values_have_one_order(data, kind):
     values = data.draw(st.lists(st.none() | COLUMNS[kind], min_size=1, max_size=8))
     column = pa.chunked_array([pa.array(values, kind)])
     place = ranks(pa.array(range(len(values))), sortable(column, "keep"))
-    keys = [(worth_of(value, "keep")[1], at) for at, value in enumerate(values)]
+    keys = [(priority_key(value, "keep")[1], at) for at, value in enumerate(values)]
     assert np.argsort(place).tolist() == sorted(range(len(values)), key=keys.__getitem__)
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from beam_sts.scoring.engine import native
-from beam_sts.scoring.engine.native import Native, Pairs, Texts, TokenIds, open_library, supported_kinds
+from beam_sts.scoring.engine.batch import Pairs, Texts, TokenIds
+from beam_sts.scoring.engine.library import open_library, supported_kinds
+from beam_sts.scoring.engine.native import Native
 from beam_sts.scoring.engine.packing import FLOAT32
 from beam_sts.scoring.engine.shape import Shape
 from beam_sts.scoring.engine.weights import Weights

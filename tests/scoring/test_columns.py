@@ -3,7 +3,14 @@ import pyarrow as pa
 import pytest
 
 from beam_sts import UserError
-from beam_sts.scoring.columns import KNOWN_COLUMNS, attach, check_texts, choose_columns, sift, text_arrays
+from beam_sts.scoring.columns import (
+    KNOWN_COLUMNS,
+    attach,
+    check_rows,
+    check_texts,
+    choose_columns,
+    text_arrays,
+)
 from beam_sts.scoring.result import ScoreResult
 
 
@@ -49,33 +56,33 @@ def test_columns_of_other_things_than_texts_are_refused(kind):
 def test_every_row_is_scored_or_rejected_with_its_first_reason():
     texts = {"a": ["x", None, "", "y", None, "\x1c\u3000"], "b": ["z", "z", "z", None, None, None]}
     table = pa.table({"id": range(6), **texts})
-    sifted = sift(table, ("a", "b"), empty="reject")
-    assert sifted.good.tolist() == [0]
-    assert dict(zip(sifted.bad.tolist(), sifted.reasons, strict=True)) == {
+    checked = check_rows(table, ("a", "b"), empty="reject")
+    assert checked.good.tolist() == [0]
+    assert dict(zip(checked.bad.tolist(), checked.reasons, strict=True)) == {
         1: "null in column 'a'",
         2: "empty text in column 'a'",
         3: "null in column 'b'",
         4: "null in column 'a'",
         5: "empty text in column 'a'",
     }
-    assert sift(table, ("a", "b")).good.tolist() == [0, 2]
+    assert check_rows(table, ("a", "b")).good.tolist() == [0, 2]
 
 
 def test_a_blank_text_among_bytes_that_are_no_text():
     column = pa.array([b"\xff", b" ", None, b"a"])
     table = pa.table({"a": column, "b": pa.array(["x"] * 4)})
-    sifted = sift(table, ("a", "b"), empty="reject")
-    assert sifted.good.tolist() == [3]
-    assert sifted.reasons == [
+    checked = check_rows(table, ("a", "b"), empty="reject")
+    assert checked.good.tolist() == [3]
+    assert checked.reasons == [
         f"{reason} in column 'a'" for reason in ("not valid UTF-8", "empty text", "null")
     ]
 
 
 def test_scores_stand_beside_their_rows_and_failures_join_the_rejected():
     table = pa.table({"id": range(5), "a": ["x", None, "y", "z", "w"], "b": ["x"] * 5})
-    sifted = sift(table, ("a", "b"))
-    assert text_arrays(table, ("a", "b"), sifted.good)[0].to_pylist() == ["x", "y", "z", "w"]
+    checked = check_rows(table, ("a", "b"))
+    assert text_arrays(table, ("a", "b"), checked.good)[0].to_pylist() == ["x", "y", "z", "w"]
     result = ScoreResult(np.array([0.1, np.nan, 0.3, 0.4], np.float32), {1: "poisoned"})
-    scored, bad, reasons = attach(table, sifted, result, "s")
+    scored, bad, reasons = attach(table, checked, result, "s")
     assert scored.select(["id", "s"]).to_pydict() == {"id": [0, 3, 4], "s": pytest.approx([0.1, 0.3, 0.4])}
     assert (bad.tolist(), reasons) == ([1, 2], ["null in column 'a'", "poisoned"])

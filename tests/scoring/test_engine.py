@@ -10,7 +10,7 @@ from beam_sts import PairScorer
 from beam_sts.models.checkpoint import load_checkpoint
 from beam_sts.scoring.decisions import decisive
 from beam_sts.scoring.engine import Engine, backend
-from beam_sts.scoring.engine.native import LEVELS, installed_library
+from beam_sts.scoring.engine.library import LEVELS, installed_library
 from beam_sts.scoring.engine.reference import Reference
 from beam_sts.scoring.engine.weights import Weights
 from beam_sts.scoring.torch_backend import TorchBackend

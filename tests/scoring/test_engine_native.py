@@ -15,8 +15,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from beam_sts.models.checksums import write_digest
-from beam_sts.scoring.engine import native
-from beam_sts.scoring.engine.native import LEVELS, Native, TokenIds, installed_library, supported_kinds
+from beam_sts.scoring.engine import batch, library, native
+from beam_sts.scoring.engine.batch import TokenIds
+from beam_sts.scoring.engine.library import LEVELS, installed_library, supported_kinds
+from beam_sts.scoring.engine.native import Native
 from beam_sts.scoring.engine.packing import BFLOAT16, FLOAT32, INT8
 from beam_sts.scoring.engine.reference import erf
 from beam_sts.scoring.engine.shape import Shape
@@ -167,7 +169,7 @@ def test_pairs_beyond_the_positions_are_refused():
 def test_texts_that_do_not_fit_are_refused(monkeypatch):
     engine, shape, _ = model(LIBRARY, config(), 0)
     ids, owners = TokenIds(np.array([5, 6, 3, 7, 3]), shape.vocabulary), np.array([0, 0, 0, 1, 1], np.int32)
-    texts = native.Texts.empty(shape, 5)
+    texts = batch.Texts.empty(shape, 5)
     engine.embed(ids, owners, texts, 0)
     engine.embed(TokenIds(np.array([2]), shape.vocabulary), owners[:1], texts, 5)
     pairs = dataclasses.replace(
@@ -175,7 +177,7 @@ def test_texts_that_do_not_fit_are_refused(monkeypatch):
     )
     assert np.isfinite(engine.logits(pairs)).all()
     absolute, other, _ = model(LIBRARY, config(rotary_dims=0, segment_dims=0), 0)
-    narrow = native.Texts(texts.hidden[:, :16].copy(), texts.qkv)
+    narrow = batch.Texts(texts.hidden[:, :16].copy(), texts.qkv)
     monkeypatch.setattr(native, "address", None)
     for start, some, whose in (
         (2, texts, owners),
@@ -196,7 +198,7 @@ def test_texts_that_do_not_fit_are_refused(monkeypatch):
         {"rows": pairs.rows[:1]},
         {"rows": None},
         {"texts": narrow},
-        {"texts": native.Texts(texts.hidden, texts.qkv[:-1])},
+        {"texts": batch.Texts(texts.hidden, texts.qkv[:-1])},
     ):
         with pytest.raises(ValueError, match=r"rows?|hidden|qkv|depends"):
             engine.logits(dataclasses.replace(pairs, **changed))
@@ -296,7 +298,7 @@ def test_the_checks_cannot_be_switched_off():
     """With ``python -O``, which removes every ``assert``."""
     code = """
 import dataclasses
-from beam_sts.scoring.engine.native import installed_library
+from beam_sts.scoring.engine.library import installed_library
 from tests.engine_models import config, micro_batch, model
 assert False, "this is dropped"
 engine, shape, _ = model(installed_library(), config(), 0)
@@ -323,7 +325,7 @@ def test_the_error_function_is_that_of_the_library():
 @pytest.fixture
 def fresh(tmp_path, monkeypatch, caplog):
     """An empty folder for the engine's library, and an empty cache as in a new process."""
-    monkeypatch.setattr(native, "__file__", str(tmp_path / "native.py"))
+    monkeypatch.setattr(library, "__file__", str(tmp_path / "library.py"))
     installed_library.cache_clear()
     caplog.set_level(logging.INFO)
     yield tmp_path

@@ -30,7 +30,7 @@ OTHERS = {
 def test_a_language_that_the_model_does_not_know_is_named_in_every_script(language):
     found = languages_of(OTHERS[language] * 3, load_checkpoint("beam-sts-nano").languages)
     assert list(found.unknown) == [language]
-    assert found.said().startswith(f"{language} ")
+    assert found.description().startswith(f"{language} ")
     assert not languages_of(OTHERS[language] * 3).unknown  # the model card names no languages
 
 
@@ -53,7 +53,7 @@ def test_few_and_unsure_texts_say_nothing():
     assert Languages({"la": 2}, 1, ("en",)).unknown == {"la": 2}
     assert not languages_of([], ["en"]).unknown
     assert languages_of(["", "1234", "?!"], ["en"]).texts == 3
-    assert languages_of([], ["en"]).said() == "none, of 0 texts in the sample"
+    assert languages_of([], ["en"]).description() == "none, of 0 texts in the sample"
 
 
 def test_the_sample_follows_from_the_texts_not_from_their_order():

@@ -10,7 +10,7 @@ from beam_sts.cli import train
 from beam_sts.errors import UserError
 from beam_sts.io.slices import ReadOptions
 from beam_sts.training.data import DataError, read_columns, read_scored_pairs
-from beam_sts.training.recipe import Recipe, told
+from beam_sts.training.recipe import Recipe, values_of
 from beam_sts.training.stages import workspace
 
 SEMICOLONS = "sentence1;sentence2;score\nun café;1984;0.5\n007;a;1\n"
@@ -100,5 +100,5 @@ def test_reading_as_usual_changes_no_fingerprint(stsb, tmp_path):
     usual, other = (
         workspace(tmp_path, Recipe(stsb, read=read)) for read in (ReadOptions(), ReadOptions(delimiter=";"))
     )
-    assert "read" not in told(usual.recipe)
+    assert "read" not in values_of(usual.recipe)
     assert usual.fingerprint("labels") != other.fingerprint("labels")

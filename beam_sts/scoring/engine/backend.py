@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray
-from beam_sts.scoring.engine.native import Native, Pairs, Texts, TokenIds, installed_library, supported_kinds
+from beam_sts.scoring.engine.batch import Pairs, Texts, TokenIds
+from beam_sts.scoring.engine.library import installed_library, supported_kinds
+from beam_sts.scoring.engine.native import Native
 from beam_sts.scoring.engine.packing import BFLOAT16, FLOAT32, INT8
 from beam_sts.scoring.engine.reference import Reference, attention_temperature, rotary_factors
 from beam_sts.scoring.engine.shape import Shape

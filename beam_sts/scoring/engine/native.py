@@ -1,107 +1,22 @@
-"""The native engine's library, and the structures of model.h, filled only with checked values.
-
-The library is compiled when the package is built, if there is a C compiler. The build writes its SHA-256
-next to it. A library with another digest is not loaded: a truncated one would crash the process.
-"""
+"""A model in the native engine: the structures of model.h, filled only with checked values."""
 
 from __future__ import annotations
 
 import ctypes
-import functools
-import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_sts.models.checksums import digest_file, verify_digest
 from beam_sts.scoring.engine import structs
-from beam_sts.scoring.engine.packing import BFLOAT16, FLOAT32, INT8, Packed, aligned, filled
+from beam_sts.scoring.engine.batch import Pairs, Texts, TokenIds, address, check_array
+from beam_sts.scoring.engine.library import LEVELS, supported_kinds
+from beam_sts.scoring.engine.packing import FLOAT32, Packed, aligned, filled
 from beam_sts.scoring.engine.shape import Shape
 from beam_sts.scoring.engine.structs import I64, POINTER
 from beam_sts.scoring.engine.weights import FloatArray, LastLayer, Layer, Linear, Norm, Weights, padded
 
-log = logging.getLogger(__name__)
-
-_VERSION = 4  # of engine.c; the library of an editable installation may be older than this file
 _MOST_PROJECTED = 1 << 25  # bytes
-LEVELS = ("plain", "avx2", "avx512", "amx")
-
-
-class TokenIds:
-    """Token ids of all texts, end to end: checked against a vocabulary once, then read-only.
-
-    Args:
-        ids: integers of shape (tokens,).
-        vocabulary: count of tokens in the vocabulary.
-
-    Raises:
-        ValueError: ``ids`` has another type or shape, or an id is not from 0 to below ``vocabulary``.
-    """
-
-    def __init__(self, ids: NDArray[Any], vocabulary: int) -> None:
-        if ids.ndim != 1 or ids.dtype.kind not in "iu":
-            raise ValueError(f"token ids are {ids.dtype} of shape {ids.shape}, not a row of integers")
-        if len(ids) and not 0 <= ids.min() <= ids.max() < vocabulary:
-            raise ValueError(
-                f"token ids are from {ids.min()} to {ids.max()}, but the vocabulary has {vocabulary} tokens"
-            )
-        self.array: NDArray[np.int32] = np.array(ids, dtype=np.int32, order="C")
-        self.array.flags.writeable = False
-        self.vocabulary = vocabulary
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-
-@dataclass(frozen=True)
-class Texts:
-    """Tokens of texts that are in several pairs; the last row is [CLS].
-
-    Attributes:
-        hidden: inputs of the first layer, float32 of shape (tokens + 1, padded(hidden)).
-        qkv: queries, keys and values of the first layer, float32 of shape (tokens + 1, padded(3 * hidden)).
-    """
-
-    hidden: FloatArray
-    qkv: FloatArray
-
-    @classmethod
-    def empty(cls, shape: Shape, tokens: int) -> Texts:
-        """Uninitialised arrays for ``tokens`` tokens and [CLS]."""
-        return cls(
-            np.empty((tokens + 1, padded(shape.hidden)), dtype=np.float32),
-            np.empty((tokens + 1, padded(3 * shape.hidden)), dtype=np.float32),
-        )
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """A micro-batch.
-
-    Attributes:
-        ids: token ids of all texts.
-        starts: indexes in ``ids`` at which the first and second texts start, int64 of shape (2, pairs).
-        kept: how many tokens of each are kept, of the same shape.
-        temperature: factor of each pair's queries, float32 of shape (pairs,); None if all are 1.
-        rotary: cosines, then sines, by position, float32 of shape (positions, rotary).
-        texts: the tokens of texts that are in several pairs, or None.
-        rows: rows of ``texts`` at which the first and second texts start, int64 of shape (2, pairs).
-    """
-
-    ids: TokenIds
-    starts: NDArray[np.int64]
-    kept: NDArray[np.int64]
-    temperature: FloatArray | None
-    rotary: FloatArray
-    texts: Texts | None = None
-    rows: NDArray[np.int64] | None = None
-
-    def __len__(self) -> int:
-        return int(self.kept.shape[1])
 
 
 class Native:
@@ -327,76 +242,5 @@ class Native:
             raise MemoryError(f"the engine cannot allocate memory for {count} tokens of texts")
 
 
-def check_array(name: str, array: NDArray[Any], shape: Sequence[int | None], dtype: Any) -> None:
-    """Check an array's type and shape, and that it is contiguous and aligned in memory.
-
-    Args:
-        name: the array's name in messages.
-        array: what is checked.
-        shape: the expected shape; None: any size.
-        dtype: the expected type.
-
-    Raises:
-        ValueError: the array differs; the message names it.
-    """
-    if not isinstance(array, np.ndarray) or array.dtype != np.dtype(dtype) or not array.dtype.isnative:
-        raise ValueError(f"{name} is {getattr(array, 'dtype', type(array))}, not {np.dtype(dtype)}")
-    if array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
-        raise ValueError(f"{name} has the shape {array.shape}, not {tuple(shape)}")
-    if not array.flags.c_contiguous or not array.flags.aligned:
-        raise ValueError(f"{name} is not contiguous in memory, or not aligned")
-
-
-def address(array: NDArray[Any]) -> int:
-    """The address of an array's first number."""
-    return int(array.ctypes.data)
-
-
 def _two(rows: NDArray[np.int64]) -> Any:
     return (POINTER * 2)(address(rows[0]), address(rows[1]))
-
-
-def supported_kinds(library: Any, level: int) -> set[int]:
-    """The types of numbers that an instruction set can multiply on this CPU."""
-    mask = int(library.beam_sts_kinds(I64(level)))
-    return {kind for kind in (FLOAT32, BFLOAT16, INT8) if mask >> kind & 1}
-
-
-def open_library(path: Path) -> Any:
-    """Load the library of an engine.
-
-    Raises:
-        OSError: the file cannot be read or loaded.
-        ValueError: the library has another version.
-        AttributeError: the library is not an engine.
-    """
-    library = ctypes.CDLL(str(path))
-    for name in ("version", "level", "panel", "kinds"):
-        getattr(library, f"beam_sts_{name}").restype = I64
-    if library.beam_sts_version() != _VERSION:
-        raise ValueError(f"it has version {library.beam_sts_version()}, not {_VERSION}")
-    library.beam_sts_panel.argtypes = library.beam_sts_kinds.argtypes = (I64,)
-    return library
-
-
-@functools.cache
-def installed_library() -> Any | None:
-    """This installation's engine; None, with a warning, if there is none or it is damaged."""
-    path = Path(__file__).with_suffix(".library")
-    if not path.exists() and not digest_file(path).exists():
-        log.warning(
-            "beam_sts was installed without a C compiler: scoring runs in NumPy, which is much slower. "
-            "Install a C compiler, then beam_sts again."
-        )
-        return None
-    try:
-        verify_digest(path)
-        return open_library(path)
-    except (OSError, AttributeError, ValueError) as error:
-        log.warning(
-            "The engine %s cannot be used: %s. Scoring runs in NumPy, which is much slower. "
-            "Install beam_sts again.",
-            path,
-            error,
-        )
-        return None
