@@ -61,6 +61,17 @@ def test_a_refused_command_leaves_the_output_as_it_was(corpus, tiny, tmp_path, w
     assert (tmp_path / "deep").exists() == there
 
 
+@pytest.mark.parametrize("verb", [score, dedup, mine])
+@pytest.mark.parametrize("name", ["-", ""])
+def test_standard_output_is_no_folder(corpus, tmp_path, monkeypatch, capsys, verb, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        verb.main([f"--input={corpus}", f"--output={name}"])
+    assert end.value.code == 2
+    assert "Name a file or a folder." in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_corrected_command_runs_where_the_refused_one_was(corpus, tiny, tmp_path):
     out = tmp_path / "out"
     flags = [f"--input={corpus}", f"--output={out}", "--threads=1", f"--model={tiny}", "--text=text"]
