@@ -19,6 +19,7 @@ SHORT = 150
 _CUT = 40  # most words of a text that may be truncated within a sentence
 _BEGINNING = 8  # words at the beginning of a sentence
 _SENTENCE = 30  # most words of a sentence on what a text describes
+_OPENING = 6  # words at its beginning that have its verb
 _ENDS = re.compile(r"[.!?\u3002]\W*$")
 _HOLDER = re.compile(r"copyright|\(c\)|\u00a9|all rights reserved", re.IGNORECASE)
 
@@ -44,7 +45,10 @@ def tells_part(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequence[
     if ours != others and not (ours and others and (ours <= others or others <= ours)):
         return True
     if mine and theirs:
-        return _in_brackets(left, mine) and _in_brackets(right, theirs)
+        if _in_brackets(left, mine) and _in_brackets(right, theirs):
+            return True
+        one, two = _contents(left, mine), _contents(right, theirs)
+        return not ours and bool(one and two) and one != two
     text, places = (left, mine) if mine else (right, theirs)
     return _in_brackets(text, places) or _asks(text, places)
 
@@ -60,6 +64,24 @@ def _in_brackets(text: Facts, places: Sequence[int]) -> bool:
     before = text.text[: text.tokens[places[0]].start].rstrip()
     after = text.text[text.tokens[places[-1]].end :].lstrip()
     return before.endswith("(") and after.startswith(")")
+
+
+def _contents(text: Facts, places: Sequence[int]) -> set[str]:
+    """The words that say what a thing contains: in the object of a verb, as in ``This package contains``.
+
+    Plurals are as singulars.
+    """
+    start = places[0]
+    while start and text.tokens[start].parted != SENTENCE and places[0] - start < _SENTENCE:
+        start -= 1
+    opening = text.keys[start : start + _OPENING]
+    verb = next((at for at, key in enumerate(opening) if at and key in tables.GIVES), 0)
+    named = any(key in tables.PARTS or key in tables.THINGS for key in opening[1:verb])
+    named |= opening[:verb] == ["it"] and opening[verb] in tables.HOLDS
+    if not verb or not named or opening[0] not in tables.OPENS:
+        return set()
+    words = (text.keys[at] for at in places if at > start + verb)
+    return {key.removesuffix("s") for key in words if key not in tables.LITTLE and not _is_free(key)}
 
 
 def _says_what_it_is(text: Facts, places: Sequence[int]) -> bool:

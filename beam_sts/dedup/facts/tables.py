@@ -341,6 +341,11 @@ FREE = frozenset(
     "speak way matter kind sort words let like got gonna going want such own same one ones thing things".split()
 )
 """Words that do not change the meaning of a sentence; words that end in ``ly`` count too."""
+OPENS = POINTING | {"the"}
+GIVES = frozenset(
+    "contains provides includes installs install adds ships enables establishes supports offers".split()
+)
+"""The first word and the verb of a sentence on what a thing contains."""
 QUESTIONS = frozenset("where when why who how".split())
 PERSONS = frozenset("i you he she we they me him us".split())
 """Pronouns, which identify a person instead of a name."""
