@@ -48,7 +48,7 @@ def tells_part(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequence[
         if _in_brackets(left, mine) and _in_brackets(right, theirs):
             return True
         one, two = _contents(left, mine), _contents(right, theirs)
-        return not ours and bool(one and two) and one != two
+        return bool(one and two) and one != two
     text, places = (left, mine) if mine else (right, theirs)
     return _in_brackets(text, places) or _asks(text, places)
 
@@ -69,7 +69,7 @@ def _in_brackets(text: Facts, places: Sequence[int]) -> bool:
 def _contents(text: Facts, places: Sequence[int]) -> set[str]:
     """The words that say what a thing contains: in the object of a verb, as in ``This package contains``.
 
-    Plurals are as singulars.
+    Names of parts are left out, and plurals are as singulars.
     """
     start = places[0]
     while start and text.tokens[start].parted != SENTENCE and places[0] - start < _SENTENCE:
@@ -80,8 +80,8 @@ def _contents(text: Facts, places: Sequence[int]) -> set[str]:
     named |= opening[:verb] == ["it"] and opening[verb] in tables.HOLDS
     if not verb or not named or opening[0] not in tables.OPENS:
         return set()
-    words = (text.keys[at] for at in places if at > start + verb)
-    return {key.removesuffix("s") for key in words if key not in tables.LITTLE and not _is_free(key)}
+    words = {text.keys[at] for at in places if at > start + verb} - tables.LITTLE - tables.PARTS.keys()
+    return {key.removesuffix("s") for key in words if not _is_free(key)}
 
 
 def _says_what_it_is(text: Facts, places: Sequence[int]) -> bool:
