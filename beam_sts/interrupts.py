@@ -87,7 +87,7 @@ class attended:  # noqa: N801  used as a function
         self._before = {number: signal.getsignal(number) for number in WORDS}
         self._ours = [number for number, handler in self._before.items() if handler != signal.SIG_IGN]
         self._earlier, _ending = _ending, self._new
-        self._told, self._tell = os.pipe()
+        self._wake, self._tell = os.pipe()
         os.set_blocking(self._tell, False)
         self._woken = signal.set_wakeup_fd(self._tell, warn_on_full_buffer=False)
         self._listener = threading.Thread(target=self._listen, name="signals", daemon=True)
@@ -101,7 +101,7 @@ class attended:  # noqa: N801  used as a function
             signal.signal(number, _leave)
 
     def _listen(self) -> None:
-        while number := os.read(self._told, 1):
+        while number := os.read(self._wake, 1):
             if number[0] in self._ours:
                 _leave(number[0])
 
@@ -114,5 +114,5 @@ class attended:  # noqa: N801  used as a function
         signal.set_wakeup_fd(self._woken)
         os.close(self._tell)
         self._listener.join()
-        os.close(self._told)
+        os.close(self._wake)
         _ending = self._earlier

@@ -168,7 +168,7 @@ def check_sources(what: str, sources: Any, others: Sequence[str] = ("block:FIELD
 
 
 @dataclass(frozen=True)
-class Texts:
+class ComparedTexts:
     """The texts among which candidates are proposed: n distinct texts, those of the input itself first.
 
     ``side`` is 0 or 1 for each text, and ``blank`` marks texts that are not compared, both of shape (n,).
@@ -201,7 +201,7 @@ class Proposed:
 
 def propose(
     proposal: Proposal,
-    among: Texts,
+    among: ComparedTexts,
     checkpoint: Checkpoint,
     begin: Callable[[str], None] = lambda source: None,
 ) -> Proposed:
@@ -232,7 +232,7 @@ def propose(
 
 
 def _found(
-    proposal: Proposal, searches: list[Search], among: Texts, checkpoint: Checkpoint
+    proposal: Proposal, searches: list[Search], among: ComparedTexts, checkpoint: Checkpoint
 ) -> Iterator[tuple[IntArray, IntArray, Found]]:
     """The pairs of each search of one source, and what its report contains."""
     texts, count = among.texts, int((among.side == 0).sum())

@@ -145,7 +145,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
 
 def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str, Any]:
     """Run on one machine: read, propose, verify, decide, write. Returns the summary."""
-    watch = Watch(console_of(args))
+    watch = ConsoleWatch(console_of(args))
     settings = job.settings
     plan = Plan(job.proposal, settings.policy, job.checkpoint, settings.max_pairs, settings.learning)
     with watch.stage("rows", sum(source.plan.rows for source in job.sources)) as seen:
@@ -205,7 +205,7 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
     return summary
 
 
-class Watch:
+class ConsoleWatch:
     """Shows the progress of a run, and measures its time."""
 
     def __init__(self, console: Console) -> None:

@@ -68,10 +68,10 @@ class Machine:
     def java(self, launcher: str) -> int | None:
         """The major version of a Java, such as 8 for 1.8; None if there is none."""
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            told = subprocess.run(
+            done = subprocess.run(
                 [launcher, "-version"], capture_output=True, text=True, check=False, timeout=60
             )
-            found = re.search(r'version "(?:1\.)?(\d+)', told.stderr + told.stdout)
+            found = re.search(r'version "(?:1\.)?(\d+)', done.stderr + done.stdout)
             return int(found[1]) if found else None
         return None
 

@@ -21,8 +21,8 @@ from beam_sts.dedup.beam_verify import (
     PairVerdict,
     Scores,
     Words,
-    counts_of,
     each_of,
+    stats_counts,
     view_of_texts,
 )
 from beam_sts.dedup.decide import GUARD, IDENTICAL, Decision, decide, describe_clusters
@@ -95,7 +95,7 @@ class DecideClusters(InParts, Scores):
         counts = {
             **guard.verdicts.counts(),
             "pairs_guard": len(guard.verdicts),
-            "verify": counts_of(stats),
+            "verify": stats_counts(stats),
         }
         yield pvalue.TaggedOutput("report", ReportPart.of(counts))
         if not self._only_guard:

@@ -28,7 +28,7 @@ from beam_sts.dedup.representatives import BOTH
 from beam_sts.dedup.shards import shard_parts
 from beam_sts.dedup.show import Entry, TextView, best_entries, pair_entries
 from beam_sts.dedup.verdicts import NOT_COMPARED, RULES, Verdicts
-from beam_sts.dedup.verify import Scoring, Verified, Verifier, VerifyStats, characters, check_pairs
+from beam_sts.dedup.verify import Scoring, Verified, Verifier, VerifyStats, characters, check_pair_count
 from beam_sts.errors import UserError
 from beam_sts.io.blank import is_blank
 from beam_sts.io.ids import shown_id
@@ -131,7 +131,7 @@ class Verify(Scores):
     ) -> Iterator[Any]:
         """See ``beam.DoFn``."""
         if self._most is not None:
-            check_pairs(count, self._most)
+            check_pair_count(count, self._most)
         number, found = shard
         rows = rows_of(found)
         if not self._blank:
@@ -148,7 +148,7 @@ class Verify(Scores):
         counts = {
             "pairs": len(rows),
             "pairs_reused": reused,
-            "verify": counts_of(found.stats),
+            "verify": stats_counts(found.stats),
             **made.counts(),
             "pairs_accepted": int(((made.scores >= limit) & (made.bars != BOTH)).sum()),
             "score_histogram": score_histogram(good),
@@ -218,7 +218,7 @@ def view_of_texts(
     )
 
 
-def counts_of(stats: VerifyStats) -> dict[str, Any]:
+def stats_counts(stats: VerifyStats) -> dict[str, Any]:
     """The counts that do not depend on the machine."""
     return {name: value for name, value in asdict(stats).items() if name != "seconds"}
 

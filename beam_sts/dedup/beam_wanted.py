@@ -22,7 +22,7 @@ from beam_sts.dedup.representatives import BOTH
 from beam_sts.dedup.rule import Policy, texts_removed
 from beam_sts.dedup.settings import BeamDedupSettings
 from beam_sts.dedup.show import examples
-from beam_sts.dedup.wanted import ROUNDS, Search, most_removed
+from beam_sts.dedup.wanted import ROUNDS, ThresholdSearch, most_removed
 
 
 class FindThreshold(beam.PTransform):
@@ -45,8 +45,8 @@ class FindThreshold(beam.PTransform):
             | "Add" >> beam.CombineGlobally(_add)
             | "Most removed" >> beam.Map(_most_removed, self._wanted)
         )
-        searches = found["texts"].pipeline | "Search" >> beam.Create(
-            [Search.over(self._policy.threshold)], reshuffle=False
+        searches = found["texts"].pipeline | "ThresholdSearch" >> beam.Create(
+            [ThresholdSearch.over(self._policy.threshold)], reshuffle=False
         )
         for number in range(1, ROUNDS + 1):
             counts = (
@@ -77,7 +77,7 @@ def _most_removed(found: list[int], wanted: float) -> int:
     return most_removed(wanted, *(found or [0, 0]))
 
 
-def _narrowed(search: Search, removed: list[int], most: int) -> Search:
+def _narrowed(search: ThresholdSearch, removed: list[int], most: int) -> ThresholdSearch:
     return search.narrowed(lambda number: not removed or removed[number] <= most)
 
 
@@ -88,8 +88,8 @@ class _CountRemoved(InParts):
         super().__init__(texts=False)
         self._policy = policy
 
-    def of_part(self, part: ClusterPart, search: Search) -> Iterator[list[int]]:
-        if asked := Search(*search).asked:
+    def of_part(self, part: ClusterPart, search: ThresholdSearch) -> Iterator[list[int]]:
+        if asked := ThresholdSearch(*search).asked:
             members, _, edges = part.sorted()
             rule = self._policy.rule(*ranks_of_texts(members), edges.proposed)
             yield [texts_removed(rule, edges.pairs, threshold) for threshold in asked]

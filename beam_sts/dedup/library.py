@@ -24,7 +24,7 @@ from beam_sts.dedup.profiles import with_profile
 from beam_sts.dedup.result import Deduplication, Parts
 from beam_sts.dedup.rows import read_corpus
 from beam_sts.dedup.settings import DedupSettings
-from beam_sts.dedup.shards import PairScores
+from beam_sts.dedup.shards import PartVerifier
 from beam_sts.errors import UserError
 from beam_sts.frames import Frame, frame_of, text_name
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
@@ -108,7 +108,7 @@ def deduplicate(
     if learnt.languages and (warning := learnt.languages.warning(EFFECT)):
         log.warning("%s", warning)
     overlap = Overlap.learn(corpus.texts) if chosen.blend else None
-    scores = PairScores(chosen.scoring(checkpoint, cascade).verifier(overlap, learnt), corpus)
+    scores = PartVerifier(chosen.scoring(checkpoint, cascade).verifier(overlap, learnt), corpus)
     edges, reports = score_candidates(plan, corpus, scores, watch)
     decided = decide_corpus(plan, corpus, edges, scores)
     if chosen.keep_rows is not None:

@@ -17,9 +17,9 @@ from beam_sts.dedup.decide import GUARD, Edges
 from beam_sts.dedup.learnt import Learning, Learnt, learn
 from beam_sts.dedup.rows import Corpus, CorpusDecision
 from beam_sts.dedup.rule import Policy, texts_removed
-from beam_sts.dedup.shards import PairScores, edges_of
-from beam_sts.dedup.verify import check_pairs
-from beam_sts.dedup.wanted import Search, most_removed
+from beam_sts.dedup.shards import PartVerifier, edges_of
+from beam_sts.dedup.verify import check_pair_count
+from beam_sts.dedup.wanted import ThresholdSearch, most_removed
 from beam_sts.models.checkpoint import Checkpoint
 
 Step = Callable[[int, str], None]
@@ -70,7 +70,7 @@ def learn_first(plan: Plan, corpus: Corpus, folder: Path | None = None) -> tuple
 
 
 def score_candidates(
-    plan: Plan, corpus: Corpus, scores: PairScores, watch: Watch
+    plan: Plan, corpus: Corpus, scores: PartVerifier, watch: Watch
 ) -> tuple[Edges, list[dict[str, Any]]]:
     """Propose the candidates of a corpus and score them. Also returns a report of each source.
 
@@ -80,7 +80,7 @@ def score_candidates(
     with watch.stage("sources", len(plan.proposal.sources)) as step:
         proposed = propose(plan.proposal, corpus.to_pair, plan.checkpoint, partial(step, 1))
     if plan.most is not None:
-        check_pairs(len(proposed.a), plan.most)
+        check_pair_count(len(proposed.a), plan.most)
     with watch.stage("pairs", len(proposed.a)) as step:
 
         def done(pairs: int) -> None:
@@ -91,7 +91,7 @@ def score_candidates(
     return edges_of(proposed, scored), proposed.reports
 
 
-def decide_corpus(plan: Plan, corpus: Corpus, edges: Edges, scores: PairScores | None) -> CorpusDecision:
+def decide_corpus(plan: Plan, corpus: Corpus, edges: Edges, scores: PartVerifier | None) -> CorpusDecision:
     """Decide about a corpus. ``scores`` computes missing scores for direct verification; None to skip it."""
     return corpus.decide(plan.policy, edges, None if scores is None else partial(scores.score, source=GUARD))
 
@@ -109,7 +109,7 @@ def decide_for_rows(
     """
     made, start = decided.made, plan.policy.threshold
     most = most_removed(wanted, corpus.rows.own, int((~made.rule.fixed).sum()))
-    search = Search.over(start)
+    search = ThresholdSearch.over(start)
     while asked := search.asked:
 
         def enough(number: int, asked: list[float] = asked) -> bool:

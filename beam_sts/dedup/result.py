@@ -21,7 +21,7 @@ from beam_sts.dedup.local import Plan, decide_corpus
 from beam_sts.dedup.receipts import receipts
 from beam_sts.dedup.rows import Corpus, CorpusDecision
 from beam_sts.dedup.rule import TABLE, count_removals, rows_by_text, threshold_table
-from beam_sts.dedup.shards import PairScores, identical_table, pair_table, repeated_rows
+from beam_sts.dedup.shards import PartVerifier, identical_table, pair_table, repeated_rows
 from beam_sts.dedup.verify import Verifier
 from beam_sts.frames import Frame, beside
 from beam_sts.io.ids import as_texts, with_shown_ids
@@ -44,7 +44,7 @@ class Parts:
     id: str | None
     corpus: Corpus
     plan: Plan
-    scores: PairScores
+    scores: PartVerifier
     model: str
     reports: list[dict[str, Any]]
     numbers: IntArray

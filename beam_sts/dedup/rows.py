@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray, best_of_groups, inverse
 from beam_sts.candidates.keys import Keys, blocking_keys, hash128, text_blocks
-from beam_sts.candidates.propose import Proposal, Texts
+from beam_sts.candidates.propose import ComparedTexts, Proposal
 from beam_sts.candidates.source import Readable
 from beam_sts.candidates.vectors import vector_matrix
 from beam_sts.dedup.decide import Decision, Edges, RowOutcomes, Verify, decide, row_outcomes
@@ -230,14 +230,14 @@ class Corpus:
         return len(self.rows.ids) > 1
 
     @property
-    def to_pair(self) -> Texts:
+    def to_pair(self) -> ComparedTexts:
         """The texts among which candidates are proposed."""
         rows, distinct = self.rows, self.distinct
         blocks = [Keys(distinct.of_row[keys.text], keys.key, "block") for keys in rows.blocks]
         vectors = rows.vectors
         of_texts = None if vectors is None else partial(np.take, vectors, distinct.row, axis=0)
         texts = self.texts if self.own is None else self.own
-        return Texts(
+        return ComparedTexts(
             *(texts, distinct.side, distinct.blank, self.against, rows.ids[0], distinct.of_row, blocks),
             self.names,
             of_texts,

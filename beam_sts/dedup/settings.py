@@ -351,11 +351,11 @@ def with_new_names(given: Mapping[str, Any]) -> dict[str, Any]:
     The old names work for one more release, with a deprecation warning.
 
     >>> import warnings
-    >>> with warnings.catch_warnings(record=True) as told:
+    >>> with warnings.catch_warnings(record=True) as found:
     ...     warnings.simplefilter("always")
     ...     with_new_names({"cap": 4, "blend": False, "keep": "first"})
     {'bucket_cap': 4, 'rule': 'model', 'keep': 'first'}
-    >>> str(told[0].message)
+    >>> str(found[0].message)
     'DeduplicateTexts: cap is bucket_cap now; the next release removes the old name.'
     """
     named = {}

@@ -27,7 +27,7 @@ PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 16, 1 << 21
 """The largest shard, which is what a killed run may lose: seconds of scoring, whatever the text lengths."""
 
 
-class PairScores:
+class PartVerifier:
     """Scores pairs of texts in parts, without storing them.
 
     Args:
@@ -56,11 +56,11 @@ class PairScores:
             done(part.stop - part.start)
         return Verdicts.join(found)
 
-    def at(self, threshold: float) -> PairScores:
+    def at(self, threshold: float) -> PartVerifier:
         """The same for a lower threshold."""
         if self.verifier is None:
             raise RuntimeError("there is no verifier")
-        return PairScores(replace(self.verifier, threshold=threshold, least=threshold), self._corpus)
+        return PartVerifier(replace(self.verifier, threshold=threshold, least=threshold), self._corpus)
 
     def complete(self, edges: Edges) -> Edges:
         """Compute what an earlier run left out for pairs that could not reach its threshold."""
@@ -87,7 +87,7 @@ class PairScores:
         return found.verdicts
 
 
-class PairShards(PairScores):
+class PairShards(PartVerifier):
     """Scores pairs of texts in shards. A shard that exists and is complete is read instead of scored again.
 
     Args:

@@ -374,7 +374,7 @@ def _unscored(known: Verdicts, least: float, every: bool) -> NDArray[np.bool_]:
     return unscored
 
 
-def check_pairs(pairs: int, most: int) -> None:
+def check_pair_count(pairs: int, most: int) -> None:
     """Check that there are not too many candidates.
 
     Raises:

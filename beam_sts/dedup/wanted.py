@@ -60,7 +60,7 @@ def most_removed(wanted: float, rows: int, texts: int) -> int:
     return texts - (math.ceil(wanted * rows) if wanted < 1 else int(wanted))
 
 
-class Search(NamedTuple):
+class ThresholdSearch(NamedTuple):
     """A search for the lowest threshold, from ``start`` on, at which enough rows stay.
 
     Thresholds are numbered: 0 is ``start``, the others are the numbers of five digits above it, up to 1. The
@@ -72,7 +72,7 @@ class Search(NamedTuple):
     high: int
 
     @classmethod
-    def over(cls, start: float) -> Search:
+    def over(cls, start: float) -> ThresholdSearch:
         """Start a search."""
         return cls(start, 0, 10**_DIGITS - math.floor(start * 10**_DIGITS))
 
@@ -85,18 +85,18 @@ class Search(NamedTuple):
     def asked(self) -> list[float]:
         """The thresholds at which to count, in order; empty if the search is complete.
 
-        >>> Search.over(0.9).asked
+        >>> ThresholdSearch.over(0.9).asked
         [0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99]
         """
         return [self._threshold(number) for number in self._asked]
 
-    def narrowed(self, enough: Callable[[int], bool]) -> Search:
+    def narrowed(self, enough: Callable[[int], bool]) -> ThresholdSearch:
         """Narrow the search.
 
         Args:
             enough: whether enough rows stay at the n-th of the thresholds that are ``asked``.
 
-        >>> search = Search.over(0.9)
+        >>> search = ThresholdSearch.over(0.9)
         >>> for _ in range(ROUNDS):
         ...     search = search.narrowed(lambda number: search.asked[number] >= 0.93217)
         >>> search.found

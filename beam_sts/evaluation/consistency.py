@@ -101,7 +101,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class AnswerAgreement:
     """The results for each row and each question of ``Compared``.
 
     ``agreement`` and ``mean`` are NaN if there is no other answer.
@@ -215,7 +215,7 @@ def compare(question: IntArray, answers: pa.Array, rows: IntArray) -> Compared:
     return Compared(rows, ends, first, second, asked)
 
 
-def agreement_of(compared: Compared, scores: ArrayLike, threshold: float) -> Agreement:
+def agreement_of(compared: Compared, scores: ArrayLike, threshold: float) -> AnswerAgreement:
     """Means and clusters from the scores of pairs.
 
     Args:
@@ -242,7 +242,7 @@ def agreement_of(compared: Compared, scores: ArrayLike, threshold: float) -> Agr
     of_question = np.repeat(np.arange(len(sizes)), sizes)
     sums = np.bincount(of_question[compared.first], every, len(sizes))
     made = sizes * (sizes - 1) // 2
-    return Agreement(
+    return AnswerAgreement(
         np.divide(total, others, out=np.full(count, np.nan), where=others > 0),
         _clusters(compared, decisive(every) >= threshold, of_question),
         np.divide(sums, made, out=np.full(len(sizes), np.nan), where=made > 0),

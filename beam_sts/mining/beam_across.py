@@ -11,7 +11,7 @@ from beam_sts.candidates.beam_join import JoinTexts
 from beam_sts.candidates.beam_nearest import LexicalCandidates
 from beam_sts.candidates.beam_neighbours import NeighbourCandidates
 from beam_sts.candidates.beam_union import MergeCandidates
-from beam_sts.mining.beam_propose import ProposedPairs, by_draw, distinct_texts, vectors_of
+from beam_sts.mining.beam_propose import ProposedPairs, by_draw, first_occurrences, vectors_of
 from beam_sts.mining.core import (
     GIVEN,
     ORIGINS,
@@ -44,7 +44,7 @@ class ProposeAcross(beam.PTransform):
     def expand(self, found: dict[str, beam.PCollection]) -> ProposedPairs:
         """Build the steps: keep each text once, propose pairs of each origin, join them with the texts."""
         settings = self._settings
-        known = distinct_texts(found["placed"])
+        known = first_occurrences(found["placed"])
         given = found["given"] | "Once" >> beam.Distinct()
         searches = []
         parts = [given | "Given" >> beam.Map(lambda pair: (pair, GIVEN))]

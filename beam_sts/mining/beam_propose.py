@@ -72,7 +72,7 @@ class ProposePairs(beam.PTransform):
     def expand(self, placed: beam.PCollection) -> ProposedPairs:
         """Build the steps: keep each text once, propose pairs of each origin, join them with the texts."""
         settings = self._settings
-        known = distinct_texts(placed)
+        known = first_occurrences(placed)
         adjacent = (
             placed
             | "In documents" >> beam.Filter(lambda one: one.document is not None)
@@ -115,7 +115,7 @@ class ProposePairs(beam.PTransform):
         return ProposedPairs(checked["pairs"], checked["cross_split"], texts, reports)
 
 
-def distinct_texts(placed: beam.PCollection) -> beam.PCollection:
+def first_occurrences(placed: beam.PCollection) -> beam.PCollection:
     """:class:`TextOccurrence` -> ``(name, (order, test, text, vector))`` of each text, at its first place."""
     return (
         placed

@@ -62,5 +62,5 @@ class _Registering(Loader):
         ) as error:  # such as another version of transformers, whose user may not need BERT-hash
             import logging
 
-            told = f"{type(error).__name__}: {error}"
-            logging.getLogger(__name__).warning("BERT-hash cannot be registered with transformers: %s", told)
+            why = f"{type(error).__name__}: {error}"
+            logging.getLogger(__name__).warning("BERT-hash cannot be registered with transformers: %s", why)

@@ -17,7 +17,7 @@ from beam_sts.arrays import IntArray
 from beam_sts.dedup.beam_texts import Fields, ReadRows
 from beam_sts.errors import UserError
 from beam_sts.pairs.beam_elements import row_fields
-from beam_sts.passages.find import CONTAINS, RECEIPT, REPEATED, Items, Passages, outcome, slice_units
+from beam_sts.passages.find import CONTAINS, RECEIPT, REPEATED, FoundPassages, Items, outcome, slice_units
 from beam_sts.passages.settings import PassageSettings, RemovePassagesSettings
 from beam_sts.passages.within import Match, OwnUnits
 from beam_sts.settings import made, takes
@@ -270,7 +270,9 @@ class _DecideContained(_OwnUnits):
             yield (0, self._ids[row]), place
 
 
-def contained(found: Passages, other: IntArray, ids: Sequence[Any]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+def contained(
+    found: FoundPassages, other: IntArray, ids: Sequence[Any]
+) -> Iterator[tuple[int, tuple[Any, ...]]]:
     """Passages as ``FirstOfUnits`` outputs them, with the number of the row."""
     columns = (found.row, found.start, found.stop, other, found.other_start, found.other_stop, found.score)
     for row, start, stop, page, *place, score in zip(*(of.tolist() for of in columns), strict=True):
@@ -293,12 +295,12 @@ class _SortOut(beam.DoFn):
         units = sorted(found["found"], key=lambda unit: unit[:2])
         places = np.array([[0, *unit[:2], *unit[3:5]] for unit in units], np.int64).reshape(-1, 5)
         against = np.array([unit[5] for unit in units], dtype=bool)
-        passages = Passages.of(places, against, np.array([unit[6] for unit in units], np.float64))
+        passages = FoundPassages.of(places, against, np.array([unit[6] for unit in units], np.float64))
         yield from _sorted_out(read, ident, passages, [unit[2] for unit in units], self._settings)
 
 
 def _sorted_out(
-    read: Any, ident: Any, found: Passages, others: list[Any], settings: RemovePassagesSettings
+    read: Any, ident: Any, found: FoundPassages, others: list[Any], settings: RemovePassagesSettings
 ) -> Iterator[Any]:
     made_of = outcome(found, [read.text], settings)
     element = read.element

@@ -16,7 +16,7 @@ from beam_sts.candidates.source import Source
 from beam_sts.io.committed import slice_identity
 from beam_sts.io.slices import Slice
 from beam_sts.passages.beam import FirstOfUnits, contained, pack_units
-from beam_sts.passages.find import Passages
+from beam_sts.passages.find import FoundPassages
 from beam_sts.passages.lookup import Contained
 from beam_sts.passages.settings import PassageSettings
 from beam_sts.passages.within import Match, OwnUnits
@@ -189,7 +189,7 @@ class _WriteRepeated(beam.DoFn):
         rows_of = sorted(found["passages"], key=lambda one: one[:3])
         numbers = np.array([[*one[:3], *one[4:6]] for one in rows_of], np.int64).reshape(-1, 5)
         against = np.array([one[6] for one in rows_of], dtype=bool)
-        passages = Passages.of(numbers, against, np.array([one[7] for one in rows_of], np.float64))
+        passages = FoundPassages.of(numbers, against, np.array([one[7] for one in rows_of], np.float64))
         others = pa.array([one[3] for one in rows_of], writer.source.id_type)
         for part in found["part"]:
             of = identity(part, passages, others)

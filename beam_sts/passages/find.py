@@ -27,7 +27,7 @@ RECEIPT = (
 
 
 @dataclass(frozen=True)
-class Passages:
+class FoundPassages:
     """Passages of rows, sorted by row and position; all arrays have shape (n,).
 
     Characters ``start`` to ``stop`` of ``row`` match characters ``other_start`` to ``other_stop`` of another
@@ -46,15 +46,15 @@ class Passages:
         return len(self.row)
 
     @classmethod
-    def of(cls, places: IntArray, against: NDArray[np.bool_], score: NDArray[np.float64]) -> Passages:
+    def of(cls, places: IntArray, against: NDArray[np.bool_], score: NDArray[np.float64]) -> FoundPassages:
         """Make passages from rows of (row, start, stop, other_start, other_stop), shape (n, 5)."""
         row, start, stop, other_start, other_stop = np.ascontiguousarray(places.T)
         return cls(row, start, stop, other_start, other_stop, against, score)
 
-    def of_rows(self, first: int, count: int) -> Passages:
+    def of_rows(self, first: int, count: int) -> FoundPassages:
         """The passages of ``count`` consecutive rows from ``first``, renumbered from 0."""
         part = slice(*np.searchsorted(self.row, [first, first + count]).tolist())
-        return Passages(
+        return FoundPassages(
             self.row[part] - first,
             self.start[part],
             self.stop[part],
@@ -84,11 +84,11 @@ class Items:
                 pieces.append(text[first:last])
         return cls(ItemIndex.of(pieces), np.array(row, np.int64), np.array(start, np.int64))
 
-    def find(self, texts: Sequence[str], settings: PassageSettings) -> tuple[Passages, IntArray]:
+    def find(self, texts: Sequence[str], settings: PassageSettings) -> tuple[FoundPassages, IntArray]:
         """Find items in rows numbered from 0. Also returns the row of the other input of each item."""
         found = self.index.find(list(texts), settings.contained)
         start = self.start[found.item]
-        passages = Passages(
+        passages = FoundPassages(
             found.page,
             found.start,
             found.stop,
@@ -102,7 +102,7 @@ class Items:
 
 def repeated(
     found: Occurrences, others: int, settings: PassageSettings, *, within: bool
-) -> tuple[Passages, IntArray]:
+) -> tuple[FoundPassages, IntArray]:
     """Units with an earlier equal unit, and the first row with each. Rows of the other input come first.
 
     Args:
@@ -119,7 +119,7 @@ def repeated(
     gone = np.flatnonzero(gone)
     gone = gone[np.lexsort((found.start[gone], found.row[gone]))]
     of = found.of[gone]
-    passages = Passages(
+    passages = FoundPassages(
         found.row[gone] - others,
         found.start[gone],
         found.stop[gone],
@@ -147,7 +147,7 @@ def receipt_schema(kind: pa.DataType) -> pa.Schema:
 
 
 def receipts(
-    found: Passages, texts: Sequence[str], ids: pa.Array, others: pa.Array, settings: PassageSettings
+    found: FoundPassages, texts: Sequence[str], ids: pa.Array, others: pa.Array, settings: PassageSettings
 ) -> pa.Table:
     """The receipts of passages: a table with one row for each.
 
@@ -190,7 +190,7 @@ class Outcome:
     texts: list[str] | None
 
 
-def outcome(found: Passages, texts: Sequence[str], settings: PassageSettings) -> Outcome:
+def outcome(found: FoundPassages, texts: Sequence[str], settings: PassageSettings) -> Outcome:
     """The result for rows, numbered from 0, with passages. A row whose text becomes blank is removed."""
     gone = np.zeros(len(texts), dtype=bool)
     if settings.removes == "nothing":

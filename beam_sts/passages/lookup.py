@@ -14,7 +14,7 @@ from beam_sts.arrays import IntArray
 from beam_sts.candidates.source import Readable, SliceRows
 from beam_sts.io.committed import slice_identity
 from beam_sts.io.slices import Slice
-from beam_sts.passages.find import Items, Passages, repeated, slice_units
+from beam_sts.passages.find import FoundPassages, Items, repeated, slice_units
 from beam_sts.passages.settings import PassageSettings
 from beam_sts.passages.units import Units, occurrences
 from beam_sts.passages.within import Match, OwnUnits
@@ -26,7 +26,7 @@ Seen = Callable[[int, str], None]
 class Lookup(Protocol):
     """Finds the passages of rows."""
 
-    def of(self, rows: SliceRows) -> tuple[Passages, pa.Array]:
+    def of(self, rows: SliceRows) -> tuple[FoundPassages, pa.Array]:
         """The passages of the good rows of a slice, and for each the id of the matching row."""
         ...
 
@@ -54,7 +54,7 @@ class Contained:
                 seen(rows.data.slice.rows, rows.data.slice.path)
         return cls(Items.of(texts, settings), _joined(ids, other.id_type), settings)
 
-    def of(self, rows: SliceRows) -> tuple[Passages, pa.Array]:
+    def of(self, rows: SliceRows) -> tuple[FoundPassages, pa.Array]:
         """The items in the rows of a slice."""
         found, other = self.items.find(rows.texts.to_pylist(), self.settings)
         return found, self.ids.take(pa.array(other))
@@ -82,7 +82,7 @@ class Repeated:
     rows of the input, and those of the other input.
     """
 
-    found: Passages
+    found: FoundPassages
     other: IntArray
     first: dict[int, int]
     count: dict[int, int]
@@ -144,7 +144,7 @@ class Repeated:
         kind = source.id_type
         return cls(found, other, first, count, (_joined(ids, kind), _joined([], kind)), len(units.items.row))
 
-    def of(self, rows: SliceRows) -> tuple[Passages, pa.Array]:
+    def of(self, rows: SliceRows) -> tuple[FoundPassages, pa.Array]:
         """The repeated units of the rows of a slice."""
         return self._of(rows.data.slice.index)
 
@@ -152,7 +152,7 @@ class Repeated:
         """The identity of the slice and of its repeated units, which depend on all other slices."""
         return identity(part, *self._of(part.index))
 
-    def _of(self, index: int) -> tuple[Passages, pa.Array]:
+    def _of(self, index: int) -> tuple[FoundPassages, pa.Array]:
         first, count = self.first[index], self.count[index]
         found = self.found.of_rows(first, count)
         low = int(np.searchsorted(self.found.row, first))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray, inverse
-from beam_sts.passages.find import Items, Passages
+from beam_sts.passages.find import FoundPassages, Items
 from beam_sts.passages.index import characters
 from beam_sts.passages.settings import PassageSettings
 from beam_sts.passages.words import words_of
@@ -90,7 +90,7 @@ class OwnUnits:
             for page, (place, item, score) in found
         ]
 
-    def passages(self, matches: Iterable[Match]) -> tuple[Passages, IntArray]:
+    def passages(self, matches: Iterable[Match]) -> tuple[FoundPassages, IntArray]:
         """Decide which units go, from the matches of all rows. Also returns the row that contains each."""
         by_item: dict[int, list[Match]] = {}
         for match in matches:
@@ -118,7 +118,7 @@ class OwnUnits:
         order = np.lexsort((places[:, 1], places[:, 0]))
         places = places[order]
         against = np.zeros(len(order), dtype=bool)
-        return Passages.of(places[:, :5], against, np.array(scores, np.float64)[order]), places[:, 5]
+        return FoundPassages.of(places[:, :5], against, np.array(scores, np.float64)[order]), places[:, 5]
 
     def _span(self, unit: int, match: Match) -> tuple[int, int]:
         """The characters of a row that a match found in a unit."""

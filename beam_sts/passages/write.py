@@ -17,7 +17,7 @@ from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema
 from beam_sts.io.slices import Slice
 from beam_sts.io.summary import score_histogram
-from beam_sts.passages.find import Passages, outcome, receipt_schema, receipts
+from beam_sts.passages.find import FoundPassages, outcome, receipt_schema, receipts
 from beam_sts.passages.settings import PassageSettings
 
 FOLDERS = ("kept", "removed", "passages", "rejected")
@@ -61,7 +61,7 @@ class PassageWriter:
             "rejected": rejected_schema(self.source.schema),
         }
 
-    def write(self, rows: SliceRows, found: Passages, others: pa.Array, *, of: Any = None) -> None:
+    def write(self, rows: SliceRows, found: FoundPassages, others: pa.Array, *, of: Any = None) -> None:
         """Write the shards of a slice. ``kept`` is written last, since it is the commit marker.
 
         Args:
@@ -117,7 +117,7 @@ class PassageWriter:
         self.output.commit(part.index, shards, record, of=of)
 
     def _examples(
-        self, rows: SliceRows, texts: list[str], passages: pa.Table, found: Passages
+        self, rows: SliceRows, texts: list[str], passages: pa.Table, found: FoundPassages
     ) -> list[Example]:
         """A few passages with their context, those with the lowest scores first."""
         shown = np.argsort(found.score, kind="stable")[: self.report_examples]
@@ -141,13 +141,13 @@ class PassageWriter:
         return examples
 
 
-def identity(part: Slice, found: Passages, others: pa.Array) -> list[Any]:
+def identity(part: Slice, found: FoundPassages, others: pa.Array) -> list[Any]:
     """The identity of the shards of a slice: the slice, and the passages of its rows."""
     places = (found.row, found.start, found.stop, found.other_start, found.other_stop, found.against)
     return [*slice_identity(part), content_digest(*places, found.score, others)]
 
 
-def _most_found(others: pa.Array, found: Passages) -> dict[str, int]:
+def _most_found(others: pa.Array, found: FoundPassages) -> dict[str, int]:
     """How often each matching row was found, by id as text; the 200 most frequent."""
     counts = others.value_counts().to_pylist() if len(found) else []
     counts.sort(key=lambda one: (-one["counts"], str(one["values"])))

@@ -336,8 +336,8 @@ def _candidates(summary: Summary) -> Section:
             "decisions it changed": verify.get("changed", 0),
         }
     )
-    told = [step for step in steps if step.count or step.name in ("candidates", "accepted")]
-    body = funnel(told) + fold("More counts", counts) + _texts(summary)
+    shown = [step for step in steps if step.count or step.name in ("candidates", "accepted")]
+    body = funnel(shown) + fold("More counts", counts) + _texts(summary)
     return Section(
         "candidates",
         "What was compared?",

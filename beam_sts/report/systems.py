@@ -58,8 +58,8 @@ def _verdict(summary: Summary) -> str:
     if len(compared) == 1:
         return _comparison(compared[0])
     if compared:
-        told = (_named(kind, [one for one in compared if one["verdict"] == kind]) for kind in _VERDICTS)
-        return f"Compared with {summary['baseline']}: {'; '.join(filter(None, told))}."
+        parts = (_named(kind, [one for one in compared if one["verdict"] == kind]) for kind in _VERDICTS)
+        return f"Compared with {summary['baseline']}: {'; '.join(filter(None, parts))}."
     if len(groups) > 1:
         best, worst = groups[0], groups[-1]
         return (

@@ -186,8 +186,8 @@ def _quantised(file: Path) -> Path:
 
 
 def _not_about_quantising(record: logging.LogRecord) -> bool:
-    told = record.getMessage()
-    return "pre-processing" not in told and "unsupported type to quantize" not in told
+    message = record.getMessage()
+    return "pre-processing" not in message and "unsupported type to quantize" not in message
 
 
 class _OpenVino:

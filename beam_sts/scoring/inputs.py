@@ -31,18 +31,22 @@ def read_pairs(pairs: Any) -> tuple[list[str], list[str]]:
             raise TypeError(f"pairs is an array of shape {pairs.shape}, not (n, 2). {_WAY_OUT}")
         pairs = np.atleast_1d(pairs).tolist()
     elif isinstance(pairs, str | bytes | bytearray | Mapping | Set) or not isinstance(pairs, Iterable):
-        raise TypeError(f"pairs is {_told(pairs)}, not an iterable of pairs. {_WAY_OUT}")
+        raise TypeError(f"pairs is {_shown(pairs)}, not an iterable of pairs. {_WAY_OUT}")
     first, second = [], []
     for index, pair in enumerate(pairs):
         if not isinstance(pair, tuple | list) and not _is_sequence(pair):  # the second check is the slow one
-            raise TypeError(f"pairs[{index}] is not a pair of strings but {_told(pair)}. {_WAY_OUT}")
+            raise TypeError(f"pairs[{index}] is not a pair of strings but {_shown(pair)}. {_WAY_OUT}")
         if len(pair) != 2:
-            raise TypeError(f"pairs[{index}] is not a pair of strings but {len(pair)} values: {_told(pair)}.")
+            raise TypeError(
+                f"pairs[{index}] is not a pair of strings but {len(pair)} values: {_shown(pair)}."
+            )
         first.append(pair[0])
         second.append(pair[1])
     others = ((_first_other(texts), side, texts) for side, texts in (("first", first), ("second", second)))
     for index, side, texts in sorted(other for other in others if other[0] < len(first)):
-        raise TypeError(f"pairs[{index}] is not a pair of strings: its {side} text is {_told(texts[index])}.")
+        raise TypeError(
+            f"pairs[{index}] is not a pair of strings: its {side} text is {_shown(texts[index])}."
+        )
     return first, second
 
 
@@ -58,7 +62,7 @@ def text_column(name: str, texts: Any) -> pa.ChunkedArray:
         ValueError: a text is null, or not valid Unicode.
     """
     if _is_frame(texts) or isinstance(texts, str | bytes | bytearray | Mapping | Set):
-        raise TypeError(f"{name} is {_told(texts)}, not a column of texts. {_WAY_OUT}")
+        raise TypeError(f"{name} is {_shown(texts)}, not a column of texts. {_WAY_OUT}")
     if isinstance(texts, pa.Array):
         column = pa.chunked_array([texts])
     elif isinstance(texts, pa.ChunkedArray) or hasattr(texts, "__arrow_c_stream__"):
@@ -79,7 +83,7 @@ def _strings(name: str, texts: Any) -> pa.Array:
     index = _first_other(texts)
     if index < len(texts):
         text = texts[index]
-        raise _null(name) if text is None else TypeError(f"{name}[{index}] is {_told(text)}, not a string.")
+        raise _null(name) if text is None else TypeError(f"{name}[{index}] is {_shown(text)}, not a string.")
     try:
         return arrow_texts(texts)
     except UnicodeEncodeError as error:
@@ -139,7 +143,7 @@ def _columns(frame: Any) -> list[list[Any]]:
     return columns
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     text = ascii(value) if isinstance(value, str) else repr(value)
     text = text if len(text) <= 60 else f"{text[:60]}..."
     return f"a {type(value).__name__}: {text}" if value is not None else "None"

@@ -129,8 +129,8 @@ def seeds_table(seeds: Mapping[int, Mapping[str, Any]]) -> str:
         f"| {name} | {sum(values) / len(values):.4f} | {min(values):.4f} | {max(values):.4f} |"
         for name, values in figures.items()
     ]
-    told = ", ".join(map(str, sorted(seeds)))
-    return f"Over seeds {told}:\n\n| figure | mean | lowest | highest |\n|---|---|---|---|\n" + "\n".join(
+    listed = ", ".join(map(str, sorted(seeds)))
+    return f"Over seeds {listed}:\n\n| figure | mean | lowest | highest |\n|---|---|---|---|\n" + "\n".join(
         rows
     )
 

@@ -28,7 +28,7 @@ _AUXILIARY = re.compile(
 _NEGATED = re.compile(r"\b(is|are|was|were|can|could|will|would|should|must|does|do|did)(?: not|n't)\b")
 _NOUN = re.compile(r"\b(?:[Aa]n?|[Tt]he) ([a-z]{3,})\b")
 _OPPOSITE: dict[str, str] = {
-    a: b for pair in (told.split(" | ") for told in _DATA["opposites"]) for a, b in (pair, pair[::-1])
+    a: b for pair in (entry.split(" | ") for entry in _DATA["opposites"]) for a, b in (pair, pair[::-1])
 }
 _OPPOSED = re.compile(rf"\b({'|'.join(_OPPOSITE)})\b")
 

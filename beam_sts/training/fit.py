@@ -219,8 +219,8 @@ def fit(
     if keep is not None:
         first = [p.detach().cpu().numpy().tobytes() for p in trained]
         known = [pairs.left, pairs.right, pairs.scores, pairs.weights]
-        told = [None if array is None else array.tobytes() for array in known]
-        owner = owner_of(settings, joined, device.type, *told, *pairs.texts, *first)
+        raw = [None if array is None else array.tobytes() for array in known]
+        owner = owner_of(settings, joined, device.type, *raw, *pairs.texts, *first)
         reached = progress.load(keep, owner, optimizer, averaged) or reached
         if reached.step:
             logger.info("continues after %d of %d pairs (%s)", reached.seen, total, keep)

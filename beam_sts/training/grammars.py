@@ -74,8 +74,8 @@ class Grammar:
 @cache
 def word_list(name: str) -> tuple[str, ...]:
     """A list of ``words/lists.json``; an entry ``@name`` includes another list."""
-    told: str | list[str] = read("lists")[name]
-    entries = (told if isinstance(told, str) else " ".join(told)).split()
+    rule: str | list[str] = read("lists")[name]
+    entries = (rule if isinstance(rule, str) else " ".join(rule)).split()
     each = (word_list(entry[1:]) if entry.startswith("@") else (entry,) for entry in entries)
     return tuple(word for words in each for word in words)
 
@@ -107,11 +107,11 @@ def _expanded(family: dict[str, Any]) -> Iterator[Grammar]:
                 yield _grammar(grammar, group, filled | more)
 
 
-def _grammar(told: dict[str, Any], group: str, filled: dict[str, str]) -> Grammar:
+def _grammar(rule: dict[str, Any], group: str, filled: dict[str, str]) -> Grammar:
     def wordings(name: str) -> tuple[str, ...]:
-        return tuple(_FILLED.sub(lambda match: filled[match[1]], text) for text in told.get(name, ()))
+        return tuple(_FILLED.sub(lambda match: filled[match[1]], text) for text in rule.get(name, ()))
 
-    slots = {slot: word_list(group if words == "*" else words) for slot, words in told["slots"].items()}
+    slots = {slot: word_list(group if words == "*" else words) for slot, words in rule["slots"].items()}
     return Grammar(
-        told["kind"], wordings("wordings"), slots, tuple(told.get("changed", ())), wordings("opposite")
+        rule["kind"], wordings("wordings"), slots, tuple(rule.get("changed", ())), wordings("opposite")
     )

@@ -33,8 +33,8 @@ def owner_of(*facts: object) -> str:
 def keep(file: Path, owner: str, tensors: Mapping[str, torch.Tensor], note: Any = None) -> None:
     """Write tensors and a note (as JSON) atomically."""
     temporary = file.with_suffix(".tmp")
-    told = {"owner": owner, "note": json.dumps(note)}
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, told)
+    header = {"owner": owner, "note": json.dumps(note)}
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, header)
     temporary.replace(file)
 
 
@@ -42,13 +42,13 @@ def kept(file: Path, owner: str) -> tuple[dict[str, torch.Tensor], Any] | None:
     """The tensors and the note of a file; None if it is missing, unreadable or another owner's."""
     try:
         with safe_open(file, "pt") as opened:
-            told = opened.metadata() or {}
-            if told.get("owner") != owner:
+            header = opened.metadata() or {}
+            if header.get("owner") != owner:
                 return None
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (OSError, SafetensorError):
         return None
-    return tensors, json.loads(told["note"])
+    return tensors, json.loads(header["note"])
 
 
 def in_parts(

@@ -13,7 +13,7 @@ from beam_sts.training import drawing, evaluation, table, teacher, vocabulary
 from beam_sts.training.data import DataError
 from beam_sts.training.fit import TrainingPairs, predict
 from beam_sts.training.kept import in_parts
-from beam_sts.training.leakage import check_pairs
+from beam_sts.training.leakage import check_leakage
 from beam_sts.training.pairs import tokenised
 from beam_sts.training.recipe import SIZES, Recipe
 from beam_sts.training.sets import dev_sets, gold_pairs, joined, mined_texts, sentence_pool
@@ -93,7 +93,7 @@ def run_pairs(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
         vectors = in_parts(folder, owner, len(pool), lambda rows: embed(pool[rows.start : rows.stop]), size)
     pairs = drawing.drawn_pairs(pool, gold, vectors, work.device)
     first, second = ([pool[i] for i in pairs[:, side]] for side in (0, 1))
-    check_pairs(first, second, work.held_out, "mined pairs")
+    check_leakage(first, second, work.held_out, "mined pairs")
     np.save(folder / "pairs.npy", pairs)
     np.save(folder / "vectors.npy", vectors)
     (folder / "texts.json").write_text(json.dumps(pool, ensure_ascii=False), encoding="utf-8")

@@ -50,7 +50,7 @@ class HeldOut:
         return normalise(text) in self.sentences
 
 
-def check_pairs(
+def check_leakage(
     first: Sequence[str], second: Sequence[str], held_out: HeldOut, source: str, sentences: bool = True
 ) -> None:
     """Check that training pairs have no held-out pair or sentence.
@@ -84,7 +84,7 @@ def check_pairs(
 def drop_held_out(
     first: Sequence[str], second: Sequence[str], held_out: HeldOut, sentences: bool = True
 ) -> list[int]:
-    """The rows that :func:`check_pairs` accepts.
+    """The rows that :func:`check_leakage` accepts.
 
     Args:
         first: First texts.

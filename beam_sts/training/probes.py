@@ -14,7 +14,7 @@ import numpy as np
 from beam_sts.training.grammars import read, read_grammars
 
 # Facts on one topic: (fact, the same in other words, another fact on the topic in similar words).
-SAME_TOPIC: tuple[list[str], ...] = tuple(told.split(" | ") for told in read("topics"))
+SAME_TOPIC: tuple[list[str], ...] = tuple(line.split(" | ") for line in read("topics"))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from beam_sts.training.data import DataError, read_columns, read_scored_pairs
 from beam_sts.training.edits import edited_pairs, grammar_pairs
 from beam_sts.training.fit import TrainingPairs
 from beam_sts.training.grammars import read_grammars
-from beam_sts.training.leakage import HeldOut, check_pairs, drop_held_out, normalise
+from beam_sts.training.leakage import HeldOut, check_leakage, drop_held_out, normalise
 from beam_sts.training.long_texts import long_pairs
 from beam_sts.training.recipe import Recipe
 from beam_sts.training.replacements import replaced_pairs
@@ -52,9 +52,9 @@ def taken(pairs: TrainingPairs, rows: Sequence[int]) -> TrainingPairs:
 def without_held_out(
     pairs: TrainingPairs, held_out: HeldOut, source: str, sentences: bool = True
 ) -> TrainingPairs:
-    """The pairs that training may use, checked; the other arguments are those of :func:`check_pairs`."""
+    """The pairs that training may use, checked; the other arguments are those of :func:`check_leakage`."""
     kept = taken(pairs, drop_held_out(*texts_of(pairs), held_out, sentences=sentences))
-    check_pairs(*texts_of(kept), held_out, source, sentences=sentences)
+    check_leakage(*texts_of(kept), held_out, source, sentences=sentences)
     return kept
 
 

@@ -25,7 +25,7 @@ from beam_sts.training.data import read_scored_pairs
 from beam_sts.training.fit import PROGRESS, FitSettings, TrainingPairs, fit, predict
 from beam_sts.training.identical import with_another_word, with_other_digits
 from beam_sts.training.label_stages import TABLE
-from beam_sts.training.leakage import check_pairs
+from beam_sts.training.leakage import check_leakage
 from beam_sts.training.long_texts import report_on_length
 from beam_sts.training.recipe import SIZES, Recipe, data_notes, settings
 from beam_sts.training.sets import (
@@ -115,7 +115,7 @@ def finetuning_pairs(recipe: Recipe, work: Workspace) -> TrainingPairs:
     pool = mined + [text for text in copies if not work.held_out.has_sentence(text)]
     own = PairScorer(work.folder("pretrain"), threads=torch.get_num_threads()).score([(t, t) for t in pool])
     same += [pool[i] for i in np.argsort(own, kind="stable")[: 2 * len(same)]]
-    check_pairs(same, same, work.held_out, "identical texts")
+    check_leakage(same, same, work.held_out, "identical texts")
     return joined([*2 * gold, *again, TrainingPairs.of(same, same, [1.0] * len(same))])
 
 

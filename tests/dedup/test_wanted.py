@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_sts import DeduplicateTexts, deduplicate
-from beam_sts.dedup.wanted import ROUNDS, Search
+from beam_sts.dedup.wanted import ROUNDS, ThresholdSearch
 from beam_sts.errors import UserError
 from tests.cli.test_any_corpus import near_texts
 from tests.dedup.test_beam import run
@@ -20,7 +20,7 @@ SETTINGS = {"guard": "none", "threshold": 0.3, "model_share": 0.0}
 
 @given(st.floats(0, 1), st.floats(0, 1.01))
 def test_the_search_finds_the_lowest_threshold(start, least):
-    search, rounds = Search.over(start), 0
+    search, rounds = ThresholdSearch.over(start), 0
     while asked := search.asked:
         assert asked == sorted(asked)
         search = search.narrowed(lambda number, asked=asked: asked[number] >= least)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from beam_sts.scoring.engine import native
-from beam_sts.scoring.engine.batch import Pairs, Texts, TokenIds
+from beam_sts.scoring.engine.batch import Pairs, SharedTexts, TokenIds
 from beam_sts.scoring.engine.library import open_library, supported_kinds
 from beam_sts.scoring.engine.native import Native
 from beam_sts.scoring.engine.packing import FLOAT32
@@ -57,7 +57,7 @@ def of_texts(engine: Native, pairs: Pairs, shape: Shape) -> Pairs:
         owners += [len(rows)] * (kept + 1)
         rows.append(at)
         at += kept + 1
-    texts = Texts.empty(shape, at)
+    texts = SharedTexts.empty(shape, at)
     ids = TokenIds(np.concatenate(parts), shape.vocabulary)
     engine.embed(ids, np.array(owners, np.int32), texts, 0)
     engine.embed(TokenIds(np.array(SPECIAL[:1]), shape.vocabulary), np.zeros(1, np.int32), texts, at)

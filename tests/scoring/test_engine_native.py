@@ -169,7 +169,7 @@ def test_pairs_beyond_the_positions_are_refused():
 def test_texts_that_do_not_fit_are_refused(monkeypatch):
     engine, shape, _ = model(LIBRARY, config(), 0)
     ids, owners = TokenIds(np.array([5, 6, 3, 7, 3]), shape.vocabulary), np.array([0, 0, 0, 1, 1], np.int32)
-    texts = batch.Texts.empty(shape, 5)
+    texts = batch.SharedTexts.empty(shape, 5)
     engine.embed(ids, owners, texts, 0)
     engine.embed(TokenIds(np.array([2]), shape.vocabulary), owners[:1], texts, 5)
     pairs = dataclasses.replace(
@@ -177,7 +177,7 @@ def test_texts_that_do_not_fit_are_refused(monkeypatch):
     )
     assert np.isfinite(engine.logits(pairs)).all()
     absolute, other, _ = model(LIBRARY, config(rotary_dims=0, segment_dims=0), 0)
-    narrow = batch.Texts(texts.hidden[:, :16].copy(), texts.qkv)
+    narrow = batch.SharedTexts(texts.hidden[:, :16].copy(), texts.qkv)
     monkeypatch.setattr(native, "address", None)
     for start, some, whose in (
         (2, texts, owners),
@@ -198,7 +198,7 @@ def test_texts_that_do_not_fit_are_refused(monkeypatch):
         {"rows": pairs.rows[:1]},
         {"rows": None},
         {"texts": narrow},
-        {"texts": batch.Texts(texts.hidden, texts.qkv[:-1])},
+        {"texts": batch.SharedTexts(texts.hidden, texts.qkv[:-1])},
     ):
         with pytest.raises(ValueError, match=r"rows?|hidden|qkv|depends"):
             engine.logits(dataclasses.replace(pairs, **changed))

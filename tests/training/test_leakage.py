@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from beam_sts.training.leakage import HeldOut, HeldOutTextError, check_pairs, drop_held_out, normalise
+from beam_sts.training.leakage import HeldOut, HeldOutTextError, check_leakage, drop_held_out, normalise
 
 HELD = HeldOut.of(
     [("A man plays a guitar.", "Someone plays the guitar!")], [("Café prices rose 12%.", "Stocks fell.")]
@@ -23,13 +23,13 @@ def test_held_out_pair_is_refused_in_either_order(swap, sentences):
     pair = ("a man plays a guitar", "SOMEONE plays the guitar")
     first, second = reversed(pair) if swap else pair
     with pytest.raises(HeldOutTextError, match="mined: row 1 is a held-out evaluation pair"):
-        check_pairs(["x", first], ["y", second], HELD, "mined", sentences=sentences)
+        check_leakage(["x", first], ["y", second], HELD, "mined", sentences=sentences)
 
 
 def test_held_out_sentence_is_refused_but_for_the_published_train_split():
     with pytest.raises(HeldOutTextError, match=r"extra: row 0 has .*Stocks fell"):
-        check_pairs(["New text."], ["Stocks fell"], HELD, "extra")
-    check_pairs(["New text."], ["Stocks fell"], HELD, "stsb/train", sentences=False)
+        check_leakage(["New text."], ["Stocks fell"], HELD, "extra")
+    check_leakage(["New text."], ["Stocks fell"], HELD, "stsb/train", sentences=False)
 
 
 def test_dropped_rows_leave_what_the_check_accepts():
@@ -38,7 +38,7 @@ def test_dropped_rows_leave_what_the_check_accepts():
     assert drop_held_out(first, second, HELD) == [2, 3]
     kept = drop_held_out(first, second, HELD, sentences=False)
     assert kept == [1, 2, 3]
-    check_pairs([first[i] for i in kept], [second[i] for i in kept], HELD, "kept", sentences=False)
+    check_leakage([first[i] for i in kept], [second[i] for i in kept], HELD, "kept", sentences=False)
 
 
 def test_texts_without_words_are_never_held_out():

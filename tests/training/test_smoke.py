@@ -231,10 +231,10 @@ def test_held_out_pairs_in_given_data_are_dropped_and_never_trained_on(smoke, tm
 
     _, given = gold_pairs(work.recipe, work.held_out)
     assert len(given) == 0
-    from beam_sts.training.leakage import check_pairs
+    from beam_sts.training.leakage import check_leakage
 
     with pytest.raises(HeldOutTextError, match=r"test\.parquet: row 0"):
-        check_pairs(*texts_of(read_scored_pairs(test)), work.held_out, test)
+        check_leakage(*texts_of(read_scored_pairs(test)), work.held_out, test)
 
 
 def test_pairs_scored_elsewhere_are_trained_on_but_for_held_out_ones(smoke, tmp_path):

@@ -18,7 +18,7 @@ from beam_sts.training.data import DataError, read_scored_pairs
 from beam_sts.training.drawing import Embedder
 from beam_sts.training.fit import FitSettings, TrainingPairs, predict
 from beam_sts.training.label_stages import CROSS, TABLE
-from beam_sts.training.leakage import HeldOutTextError, check_pairs
+from beam_sts.training.leakage import HeldOutTextError, check_leakage
 from beam_sts.training.pairs import tokenised
 from beam_sts.training.sets import gold_pairs, mined_texts, second_dev_pairs, texts_of
 from beam_sts.training.smoke import smoke_recipe
@@ -155,7 +155,7 @@ def test_subsets_of_the_gold_pairs_are_left_out_or_held_out(data, tmp_path):
     assert given.texts == ["a red kite", "one owl", "a kite", "two owls"]
     assert second_dev_pairs(recipe).texts == ["a pond", "a lake"]
     with pytest.raises(HeldOutTextError, match="a lake"):
-        check_pairs(*texts_of(second_dev_pairs(recipe)), work.held_out, "second dev")
+        check_leakage(*texts_of(second_dev_pairs(recipe)), work.held_out, "second dev")
     with pytest.raises(DataError, match="no gold pair has one of sports"):
         second_dev_pairs(dataclasses.replace(data, second_dev=("sports",)))
 

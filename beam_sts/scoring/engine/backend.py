@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray
-from beam_sts.scoring.engine.batch import Pairs, Texts, TokenIds
+from beam_sts.scoring.engine.batch import Pairs, SharedTexts, TokenIds
 from beam_sts.scoring.engine.library import installed_library, supported_kinds
 from beam_sts.scoring.engine.native import Native
 from beam_sts.scoring.engine.packing import BFLOAT16, FLOAT32, INT8
@@ -45,7 +45,7 @@ class _Shared:
 
     table: TokenTable
     ids: TokenIds
-    texts: Texts | None = None
+    texts: SharedTexts | None = None
     rows: IntArray | None = None
 
 
@@ -143,7 +143,7 @@ class Engine:
         paired = int((work.kept_a + work.kept_b + 2).sum())
         if sep != other or not 0 < tokens <= _MOST_TOKENS or paired < _LEAST_REUSE * tokens:
             return shared
-        texts = Texts.empty(shape, tokens)
+        texts = SharedTexts.empty(shape, tokens)
         native = self._native
         native.embed(TokenIds(np.array([cls]), shape.vocabulary), np.zeros(1, np.int32), texts, tokens)
         # Cuts are starts of texts. A bound beyond the last start would make an empty block.

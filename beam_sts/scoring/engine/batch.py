@@ -40,7 +40,7 @@ class TokenIds:
 
 
 @dataclass(frozen=True)
-class Texts:
+class SharedTexts:
     """Tokens of texts that are in several pairs; the last row is [CLS].
 
     Attributes:
@@ -52,7 +52,7 @@ class Texts:
     qkv: FloatArray
 
     @classmethod
-    def empty(cls, shape: Shape, tokens: int) -> Texts:
+    def empty(cls, shape: Shape, tokens: int) -> SharedTexts:
         """Uninitialised arrays for ``tokens`` tokens and [CLS]."""
         return cls(
             np.empty((tokens + 1, padded(shape.hidden)), dtype=np.float32),
@@ -79,7 +79,7 @@ class Pairs:
     kept: NDArray[np.int64]
     temperature: FloatArray | None
     rotary: FloatArray
-    texts: Texts | None = None
+    texts: SharedTexts | None = None
     rows: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:

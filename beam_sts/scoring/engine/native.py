@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_sts.scoring.engine import structs
-from beam_sts.scoring.engine.batch import Pairs, Texts, TokenIds, address, check_array
+from beam_sts.scoring.engine.batch import Pairs, SharedTexts, TokenIds, address, check_array
 from beam_sts.scoring.engine.library import LEVELS, supported_kinds
 from beam_sts.scoring.engine.packing import FLOAT32, Packed, aligned, filled
 from beam_sts.scoring.engine.shape import Shape
@@ -206,7 +206,7 @@ class Native:
         if pairs.rows.min() < 0 or max(pairs.rows.max(), (pairs.rows + pairs.kept).max() + 1) >= rows:
             raise ValueError(f"texts start at row {pairs.rows.min()} or end beyond {rows} rows")
 
-    def embed(self, ids: TokenIds, owners: NDArray[np.int32], texts: Texts, start: int) -> None:
+    def embed(self, ids: TokenIds, owners: NDArray[np.int32], texts: SharedTexts, start: int) -> None:
         """Compute the first layer's inputs, queries, keys and values of texts, and write them to ``texts``.
 
         Args:
