@@ -15,7 +15,7 @@ from beam_sts.scoring.engine import native
 from beam_sts.scoring.engine.batch import Pairs, SharedTexts, TokenIds
 from beam_sts.scoring.engine.library import open_library, supported_kinds
 from beam_sts.scoring.engine.native import Native
-from beam_sts.scoring.engine.packing import FLOAT32
+from beam_sts.scoring.engine.packing import FLOAT32, INT8
 from beam_sts.scoring.engine.shape import Shape
 from beam_sts.scoring.engine.weights import Weights
 from tests.engine_models import SPECIAL, config, expected_logits, micro_batch, tensors
@@ -73,6 +73,7 @@ def one(library, rng) -> None:
     native._MOST_PROJECTED = int(rng.choice([0, 1 << 25]))
     small = len(pairs.ids) < 300 and shape.hidden > 8
     expected = expected_logits(shape, weights, pairs) if small else None
+    seen: dict[int, np.ndarray] = {}
     for level in range(library.beam_sts_level() + 1):
         for kind in sorted(supported_kinds(library, level)):
             engine = Native(library, shape, weights, SPECIAL, kind, level)
@@ -81,6 +82,9 @@ def one(library, rng) -> None:
                 raise SystemExit(f"{shape} level {level} type {kind}: {logits}")
             if expected is not None and kind == FLOAT32 and np.abs(logits - expected).max() > 1e-3:
                 raise SystemExit(f"{shape} level {level}: {np.abs(logits - expected).max()}")
+            if level == 3 and kind == INT8 and INT8 in seen and not np.array_equal(logits, seen[INT8]):
+                raise SystemExit(f"{shape}: AMX differs by {np.abs(logits - seen[INT8]).max()}")
+            seen[kind] = logits
             if shape.segment and shape.layers > 1:
                 again = engine.logits(of_texts(engine, pairs, shape))
                 if not np.array_equal(again, logits):

@@ -1,6 +1,7 @@
 """The engine with sanitizers, and on another processor by emulation."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = Path(beam_sts.__file__).parent / "scoring" / "engine" / "engine.c"
 COMPILER = shutil.which("cc")
 FLAGS = ["-O1", "-g", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
+AMX_IN_C = ["-include", str(Path(__file__).with_name("tiles_in_c.h"))]
 
 
 def _runtime(name):
@@ -30,11 +32,16 @@ def _runtime(name):
 
 @pytest.fixture(scope="module")
 def sanitized(tmp_path_factory):
-    """A library with the address and undefined-behaviour sanitizers, and the environment that it needs."""
+    """A library with the address and undefined-behaviour sanitizers, and the environment that it needs.
+
+    Sanitizers do not see what AMX's instructions read, and few CPUs have them, so AMX runs in C.
+    """
     preloaded = [_runtime("libasan.so"), _runtime("libubsan.so")]
     library = tmp_path_factory.mktemp("sanitized") / "engine.so"
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    subprocess.run([COMPILER, *FLAGS, *sanitizers, str(SOURCE), "-o", str(library), "-lm"], check=True)
+    amx = AMX_IN_C if platform.machine() == "x86_64" else []
+    command = [COMPILER, *FLAGS, *sanitizers, *amx, str(SOURCE), "-o", str(library), "-lm"]
+    subprocess.run(command, check=True)
     env = {
         **os.environ,
         "LD_PRELOAD": ":".join(preloaded),
@@ -108,6 +115,27 @@ def test_threads_that_share_a_model_race_for_nothing(tmp_path):
             assert (done.returncode, done.stderr) == (0, ""), arguments
             ran += 1
     assert ran >= 2
+
+
+@pytest.mark.parametrize("rotary", ["0", "1"])
+def test_amx_gives_the_logits_of_avx512(tmp_path, rotary):
+    """AMX runs in C, so that any CPU with AVX-512 can test it."""
+    if COMPILER is None or platform.machine() != "x86_64":
+        pytest.skip("needs cc, and an x86-64 CPU")
+    driver, program = Path(__file__).with_name("engine_driver.c"), tmp_path / "driver"
+    flags = ["-O2", "-Wall", "-Wextra", "-Werror", *AMX_IN_C, "-I", str(SOURCE.parent)]
+    subprocess.run([COMPILER, *flags, str(driver), "-o", str(program), "-lm"], check=True)
+
+    def logits(level, kind):
+        done = subprocess.run([program, rotary, level, kind], capture_output=True, text=True, check=False)
+        if done.returncode == 3:
+            pytest.skip("the CPU has no AVX-512 with BF16 and VNNI")
+        assert (done.returncode, done.stderr) == (0, "")
+        return [float(line) for line in done.stdout.split()]
+
+    bfloat16, int8 = "12"
+    assert logits("3", int8) == logits("2", int8)
+    assert logits("3", bfloat16) == pytest.approx(logits("2", bfloat16), abs=5e-5)
 
 
 @pytest.mark.slow
