@@ -20,7 +20,8 @@ def need(what: str, extra: str, *packages: str) -> None:
     """
     missing = [package for package in packages if not find_spec(package)]
     if missing:
-        raise UserError(f"{what} needs {' and '.join(missing)}: pip install 'beam_sts[{extra}]'.")
+        listed = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
+        raise UserError(f"{what} needs {listed}: pip install 'beam_sts[{extra}]'.")
 
 
 def need_torch(what: str) -> None:

@@ -123,9 +123,12 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
     """The summary as a table of names and texts. The last line is the next command."""
     counts = {name: f"{summary[f'rows_{name}']:,}" for name in ("read", "kept", "removed", "rejected")}
     local = summary["path"] == "one machine"
+    identical = summary["identical_rows"]
+    repeated = f"{plural(identical, 'row')} {'has' if identical == 1 else 'have'}"
     lines = [
         ("path", summary["path"] + (" (texts on disk, arrays in memory)" if local else "")),
         ("read", plural(summary["rows_read"], "row")),
+        ("texts", f"{summary['texts_compared']:,} distinct, {repeated} the text of another"),
         ("kept", counts["kept"]),
         ("removed", f"{counts['removed']}, each with its receipt"),
         ("rejected", counts["rejected"]),

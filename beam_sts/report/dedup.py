@@ -8,7 +8,19 @@ from markupsafe import Markup
 
 from beam_sts.plurals import plural, were
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Step, columns, duration, facts, fold, funnel, pairs, share, table, titled
+from beam_sts.report.pieces import (
+    Step,
+    columns,
+    compact,
+    duration,
+    facts,
+    fold,
+    funnel,
+    pairs,
+    share,
+    table,
+    titled,
+)
 from beam_sts.report.shared import (
     NEAREST,
     Examples,
@@ -195,11 +207,14 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
 
 
 def _guarded(summary: Summary, examples: Examples) -> Section:
-    body = Markup("<p>{}</p>").format(
+    parted = summary["pairs_parted"]
+    body = Markup("<p>{} {}{}</p>").format(
         f"{plural(summary['pairs_guarded'], 'pair that may', 'pairs that may')} reach the threshold "
-        f"{'differs' if summary['pairs_guarded'] == 1 else 'differ'} in a fact. In "
-        f"{plural(summary['pairs_parted'], 'other')} each row has more beyond the other than --max_lost "
-        "allows. Both rows of such a pair are kept, unless one is removed in favour of a third."
+        f"{'differs' if summary['pairs_guarded'] == 1 else 'differ'} in a fact.",
+        f"In {plural(parted, 'other')} each row has more beyond the other than --max_lost allows. "
+        if parted
+        else "",
+        "Both rows of such a pair are kept, unless one is removed in favour of a third.",
     )
     for kind, label in (("guarded", "Pairs that differ in a fact"), ("parted", "Pairs that would lose text")):
         if shown := examples.get(kind, ()):
@@ -226,8 +241,13 @@ def _clusters(summary: Summary, examples: Examples) -> Section:
     names = [f"{low:,}" if low == high else f"{low:,}-{high:,}" for low, high, _ in groups]
     body = columns(
         [
-            (name, count, f"{name} rows: {plural(count, 'cluster')}", "good")
-            for name, (_, _, count) in zip(names, groups, strict=True)
+            (
+                f"{low:,}" if low == high else f"{compact(low)}+",
+                count,
+                f"{name} rows: {plural(count, 'cluster')}",
+                "good",
+            )
+            for name, (low, high, count) in zip(names, groups, strict=True)
         ],
         label="Clusters by size: "
         + "; ".join(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
 from beam_sts.plurals import plural
@@ -56,11 +58,11 @@ def agreement(summary: Summary, examples: Examples) -> Section:
         y_ticks=[(part / 4, f"{low + part / 4 * (high - low):.3g}") for part in range(5)],
     )
     if summary["tenths"]:
+        tenths = summary["tenths"][::-1]
         rows = [
-            (f"{row['low']:.1f} to {row['low'] + 0.1:.1f}", row["count"], f"{row['score']:.3f}",
-             f"{row['gold']:.3g}")
-            for row in reversed(summary["tenths"])
-        ]  # fmt: skip
+            (f"{row['low']:.1f} to {row['low'] + 0.1:.1f}", row["count"], f"{row['score']:.3f}", mark)
+            for row, mark in zip(tenths, _marks([row["gold"] for row in tenths]), strict=True)
+        ]
         head = ("score", "pairs", "mean score", "mean mark")
         worth = table(head, rows, label="Mean gold score by tenth of the score")
         body += titled("Mean mark by score", worth)
@@ -95,6 +97,7 @@ def agreement_by_group(summary: Summary) -> Section:
     body = (
         intervals(drawn, label="Pearson correlation within each group", ticks=ticks) if drawn else Markup("")
     )
+    marks = _marks([one["gold"] for one in groups[:GROUPS_LISTED]])
     rows = [
         (
             one["group"],
@@ -103,9 +106,9 @@ def agreement_by_group(summary: Summary) -> Section:
             "–" if one["low"] is None else f"{one['low']:.4f} to {one['high']:.4f}",
             "–" if one["spearman"] is None else f"{one['spearman']:.4f}",
             f"{one['score']:.4f}",
-            f"{one['gold']:.4g}",
+            mark,
         )
-        for one in groups[:GROUPS_LISTED]
+        for one, mark in zip(groups[:GROUPS_LISTED], marks, strict=True)
     ]
     head = (summary["group"], "rows", "Pearson", "95% interval", "Spearman", "mean score", "mean mark")
     body += fold("The numbers", table(head, rows, label="Agreement of each group"))
@@ -120,3 +123,13 @@ def agreement_by_group(summary: Summary) -> Section:
         act="have more answers of the weak groups marked. If the groups are months or versions, a "
         "falling correlation is drift: calibrate again, or change the model.",
     )
+
+
+def _marks(values: Sequence[float]) -> list[str]:
+    """Marks of any scale, all with the same number of decimals.
+
+    >>> _marks([0.0612, 0.951]), _marks([55.25, 100])
+    (['0.061', '0.951'], ['55.2', '100.0'])
+    """
+    decimals = 3 if max(map(abs, values), default=0) < 10 else 1
+    return [f"{value:.{decimals}f}" for value in values]

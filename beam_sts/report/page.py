@@ -58,6 +58,7 @@ class Page:
     language: str = field(default="en")
 
 
+_OPTION = re.compile(r"--[a-z_]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
@@ -79,13 +80,26 @@ def environment() -> Environment:
     # Imported late, because workers import this package only for examples and never render.
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    made = Environment(
         loader=PackageLoader("beam_sts.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["options"] = options
+    return made
+
+
+def options(text: str) -> Markup:
+    """Escape a text and mark its options, so that no line ends within one.
+
+    >>> print(options("raise --test_share <1>"))
+    raise <span class="option">--test_share</span> &lt;1&gt;
+    """
+    from markupsafe import Markup, escape
+
+    return Markup(_OPTION.sub(r'<span class="option">\g<0></span>', str(escape(text))))
 
 
 def macro(name: str, **values: Any) -> Markup:
