@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from beam_sts.evaluation.rules import PairScores, answer_scores, default_scorer
+from beam_sts.plurals import plural
 from beam_sts.word_diff import word_diff
 
 Texts = str | Sequence[str]
@@ -79,7 +80,8 @@ def _lists(actual: Texts, expected: Texts | Sequence[Texts]) -> tuple[Sequence[s
     else:
         texts, several = list(actual), [] if isinstance(expected, str) else list(expected)
         if len(texts) != len(several):
-            raise ValueError(f"there are {len(texts)} texts and {len(several)} references; give one for each")
+            counts = f"{plural(len(texts), 'text')} and {plural(len(several), 'reference')}"
+            raise ValueError(f"there are {counts}; give one for each")
     references: list[Sequence[Any]] = [
         each if isinstance(each, (list, tuple)) else [each] for each in several
     ]

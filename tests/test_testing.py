@@ -51,8 +51,8 @@ def test_a_message_cannot_act_on_a_terminal_and_is_bounded():
 @pytest.mark.parametrize(
     ("actual", "expected", "error", "says"),
     [
-        (["a", "b"], ["a"], ValueError, "2 texts and 1 references"),
-        (["a"], "a", ValueError, "1 texts and 0 references"),
+        (["a", "b"], ["a"], ValueError, "2 texts and 1 reference"),
+        (["a"], "a", ValueError, "1 text and 0 references"),
         ([], [], ValueError, "nothing to compare"),
         ("a", [], ValueError, "nothing to compare"),
         (["a", None], ["a", "b"], TypeError, "actual holds None"),

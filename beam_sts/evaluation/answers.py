@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from beam_sts.errors import UserError
 from beam_sts.evaluation.words import Token, common_words, tokens, with_values
+from beam_sts.plurals import plural
 
 # Chosen on the dev part of benchmarks.answers, where nearby values do as well:
 # docs/experiments/answer_scores.md.
@@ -95,7 +96,9 @@ def read(answers: Sequence[str], references: Sequence[str]) -> Reading:
         ValueError: the columns differ in length.
     """
     if len(answers) != len(references):
-        raise ValueError(f"there are {len(answers)} answers and {len(references)} references")
+        raise ValueError(
+            f"there are {plural(len(answers), 'answer')} and {plural(len(references), 'reference')}"
+        )
     rows = [_read(answer, reference) for answer, reference in zip(answers, references, strict=True)]
     trust, overlap, kept = np.array([numbers for _, _, *numbers in rows], np.float64).reshape(-1, 3).T
     return Reading([row[0] for row in rows], [row[1] for row in rows], trust, overlap, kept)

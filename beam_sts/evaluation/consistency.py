@@ -21,6 +21,7 @@ from scipy.sparse.csgraph import connected_components
 from beam_sts.arrays import IntArray, inverse, rank_in_group
 from beam_sts.errors import UserError, check_between
 from beam_sts.evaluation.rules import PairScores
+from beam_sts.plurals import plural
 from beam_sts.scoring.decisions import decisive
 
 THRESHOLD = 0.8
@@ -147,7 +148,7 @@ def consistency(
     codes, names = _codes(question_ids)
     texts = _texts(answers)
     if len(codes) != len(texts):
-        raise ValueError(f"there are {len(codes)} question ids and {len(texts)} answers")
+        raise ValueError(f"there are {plural(len(codes), 'question id')} and {plural(len(texts), 'answer')}")
     agreement = np.full(len(texts), np.nan)
     cluster = np.full(len(texts), -1, np.int64)
     chosen = np.flatnonzero(sampled(codes, np.arange(len(codes)), most_answers, seed))

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from beam_sts.arrays import arrow_texts
+from beam_sts.plurals import plural
 
 _WAY_OUT = "Give pairs of strings: scorer.score([(a, b), ...]), or two columns: scorer.run(texts_a, texts_b)."
 
@@ -38,7 +39,7 @@ def read_pairs(pairs: Any) -> tuple[list[str], list[str]]:
             raise TypeError(f"pairs[{index}] is not a pair of strings but {_shown(pair)}. {_WAY_OUT}")
         if len(pair) != 2:
             raise TypeError(
-                f"pairs[{index}] is not a pair of strings but {len(pair)} values: {_shown(pair)}."
+                f"pairs[{index}] is not a pair of strings but {plural(len(pair), 'value')}: {_shown(pair)}."
             )
         first.append(pair[0])
         second.append(pair[1])
@@ -137,8 +138,8 @@ def _columns(frame: Any) -> list[list[Any]]:
     if len(columns) != 2:
         names = list(map(str, frame.column_names if hasattr(frame, "column_names") else frame.columns))
         raise TypeError(
-            f"pairs is a table with {len(columns)} columns ({', '.join(names[:10])}), not two. Select the "
-            "columns of the texts: scorer.score(table[[a, b]])."
+            f"pairs is a table with {plural(len(columns), 'column')} ({', '.join(names[:10])}), not two. "
+            "Select the columns of the texts: scorer.score(table[[a, b]])."
         )
     return columns
 

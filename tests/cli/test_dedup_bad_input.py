@@ -17,69 +17,6 @@ def written(tmp_path, **columns):
     return tmp_path / "in.parquet"
 
 
-def test_a_text_that_recurs_a_hundred_thousand_times_costs_no_pairs(tmp_path, tiny):
-    source = written(tmp_path, id=range(100_000, 0, -1), text=[TEXT] * 99_999 + ["something else entirely"])
-    _, summary = run(source, tmp_path / "out", "--id", "id", "--keep", "highest:id", model=tiny)
-    assert (summary["rows_kept"], summary["rows_removed"]) == (2, 99_998)
-    assert summary["pairs_scored"] == 0
-    assert summary["cluster_sizes"] == {"1": 1, "99999": 1}
-    removed = read(tmp_path / "out", "removed")
-    assert set(removed["survivor"].to_pylist()) == {100_000}
-    assert set(removed["rule"].to_pylist()) == {"identical"}
-    assert read(tmp_path / "out", "pairs").num_rows == 99_998
-    assert sum(summary["seconds"].values()) < 60
-
-
-def test_empty_texts_are_kept_unless_asked(tmp_path, tiny):
-    source = written(tmp_path, id=list("abcde"), text=["", "  ", "", TEXT, None])
-    _, summary = run(source, tmp_path / "keep", "--id", "id", model=tiny)
-    assert (summary["rows_kept"], summary["rows_rejected"], summary["empty_texts_kept"]) == (4, 1, 3)
-    assert summary["rejected_reasons"] == {"null in column 'text'": 1}
-    _, summary = run(source, tmp_path / "score", "--id", "id", "--empty", "score", model=tiny)
-    assert [r["id"] for r in read(tmp_path / "score", "removed").to_pylist()] == ["c"]
-    _, summary = run(source, tmp_path / "reject", "--id", "id", "--empty", "reject", model=tiny)
-    assert (summary["rows_kept"], summary["rows_rejected"]) == (1, 4)
-
-
-def test_null_ids_are_rejected_and_ids_that_recur_are_an_error(tmp_path, tiny, capsys):
-    source = written(tmp_path, id=["a", None, "b"], text=[TEXT, TEXT, TEXT])
-    _, summary = run(source, tmp_path / "out", "--id", "id", model=tiny)
-    assert summary["rejected_reasons"] == {"null in column 'id'": 1}
-    assert summary["rows_removed"] == 1
-    source = written(tmp_path, id=["a", "b", "a", "b"], text=[TEXT] * 4)
-    assert run(source, tmp_path / "twice", "--id", "id", model=tiny)[0] == 2
-    message = error(capsys)
-    assert "--id: 'a' is the id of the good rows 0 and 2, and 1 more ids recur" in message
-
-
-def test_ids_keep_their_type_and_look(tmp_path, tiny):
-    (tmp_path / "in.csv").write_text(f"id,text\n007,{TEXT}\n7,{TEXT}\n1e3,other words\n")
-    run(tmp_path / "in.csv", tmp_path / "csv", "--id", "id", model=tiny)
-    assert read(tmp_path / "csv", "removed").select(["id", "survivor"]).to_pylist() == [
-        {"id": "7", "survivor": "007"}
-    ]
-    source = written(tmp_path, id=pa.array([10, 9], pa.uint64()), text=[TEXT, TEXT])
-    run(source, tmp_path / "int", "--id", "id", "--keep", "longest", model=tiny)
-    assert read(tmp_path / "int", "removed")["survivor"].to_pylist() == [
-        9
-    ]  # ids are compared as numbers, not as texts
-    rows = [{"id": 7, "text": TEXT}, {"id": "7", "text": TEXT}]
-    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    run(tmp_path / "in.jsonl", tmp_path / "mixed", "--id", "id", model=tiny)
-    assert read(tmp_path / "mixed", "clusters")["cluster"].to_pylist() == ['"7"', '"7"']
-
-
-def test_a_text_of_ten_megabytes(tmp_path, tiny):
-    words = TEXT.split()
-    long = " ".join(words[i * i % 13] + str(i % 97) for i in range(1_500_000))
-    assert len(long) > 10_000_000
-    source = written(tmp_path, text=[long, f"{long} end", TEXT])
-    options = ("--threshold", "0.0", "--long_text", "truncate")
-    _, summary = run(source, tmp_path / "out", *options, model=tiny)
-    assert summary["rows_removed"] == 1
-    assert summary["verify"]["truncated"] == 1
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -234,7 +234,7 @@ def test_own_options_do_not_collide_with_beams():
 def test_an_estimate_reads_a_sample_and_writes_nothing(source, tmp_path, tiny, capsys):
     assert score.main(_args(source, tmp_path / "out", tiny, "--estimate")) == 0
     out = capsys.readouterr().out
-    assert "500 in 1 files, 1 shards" in out
+    assert "500 in 1 file, 1 shard" in out
     assert "pairs/s" in out
     assert not (tmp_path / "out").exists()
 

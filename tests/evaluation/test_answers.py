@@ -165,7 +165,7 @@ def test_no_answers_are_no_scores(scorer):
 def test_mistakes_are_named(scorer):
     with pytest.raises(UserError, match="rule 'bleu'"):
         answer_scores(["a"], ["b"], scorer, "bleu")
-    with pytest.raises(ValueError, match="1 answers and 2 references"):
+    with pytest.raises(ValueError, match="1 answer and 2 references"):
         read(["a"], ["b", "c"])
     with pytest.raises(UserError, match=r"scores from 0 to 1, but this model gives 4\.2"):
         read(["a"], ["b"]).blend([4.2], [1.0])

@@ -99,7 +99,7 @@ def test_a_single_answer_has_no_mean_and_no_rows_no_questions():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(ValueError, match="2 question ids and 1 answers"):
+    with pytest.raises(ValueError, match="2 question ids and 1 answer"):
         consistency([1, 2], ["a"], Letters())
     with pytest.raises(ValueError, match="question id is null"):
         consistency([1, None], ["a", "b"], Letters())
