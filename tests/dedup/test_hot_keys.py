@@ -3,9 +3,12 @@
 An hour on two idle cores; prints seconds and the most memory of each process, for docs/runners.md:
 
     python -m pytest -m slow -s tests/dedup/test_hot_keys.py
+
+BEAM_STS_HOT_ROWS gives another size.
 """
 
 import contextlib
+import os
 import re
 import time
 from pathlib import Path
@@ -20,7 +23,7 @@ from tests import engines
 
 pytestmark = pytest.mark.slow
 
-ROWS = 200_000
+ROWS = int(os.environ.get("BEAM_STS_HOT_ROWS", "200000"))
 TEXT = "The quick brown fox jumps over the lazy dog while the town sleeps in the rain and the wind. " * 3
 # 200,000 texts make 600,000 pairs by this cap; by the default one 5,200,000, more than --max_pairs.
 OPTIONS = {"text": (), "bucket": ("--candidates=exact,block:key", "--bucket_cap=4")}
