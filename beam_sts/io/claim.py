@@ -46,8 +46,9 @@ def claim(
         prepare(replace(held, earlier=False), fingerprint, overwrite=overwrite)
         try:
             yield held
-        except Exception:
-            if held.lease:
+        except Exception as error:
+            # A store that fails would be asked in vain, for minutes.
+            if held.lease and (is_local(folder.root) or isinstance(error, FileNotFoundError)):
                 held.lease.check_folder()
             _leave(held, made)
             raise
