@@ -87,8 +87,8 @@ def kinds() -> dict[str, Callable[[Corpus], tuple[np.ndarray, np.ndarray]]]:
         "lexical 5": lexical(5),
         "lexical 10": lexical(10),
         "lexical 50": lexical(50),
-        "static 10": static(10),
-        "static 50": static(50),
+        "neighbours 10": static(10),
+        "neighbours 50": static(50),
     }
 
 
@@ -113,7 +113,8 @@ def speed(texts: pa.Array, rows: int) -> None:
     timed("lexical 5, cosine 0.3", lambda: codes(*lexical_neighbours(texts, 5, least=0.3)[:2]))
     embed = load_checkpoint("beam-sts-nano")
     timed(
-        "static 5, cosine 0.8", lambda: codes(*neighbours(static_embedding(texts, embed), 5, least=0.8)[:2])
+        "neighbours 5, cosine 0.8",
+        lambda: codes(*neighbours(static_embedding(texts, embed), 5, least=0.8)[:2]),
     )
     every = timed("minhash, no cap", lambda: codes(*bucket_pairs(setting.bands_of(texts), len(texts))[:2]))
     both, ours, other = len(np.intersect1d(every, theirs)), len(every), len(theirs)

@@ -28,7 +28,7 @@ HOME = Path(os.environ.get("BEAM_STS_ENGINES", Path.home() / ".cache" / "beam_st
 
 PRISM = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam.version.__version__}"
 
-_TABLE = ROOT / "docs" / "runners.md"
+_TABLE = ROOT / "docs" / "tested_runners.md"
 
 
 def need(*programs):
@@ -220,7 +220,7 @@ def _scores(table):
 
 
 def record(runner, options, pipeline, result):
-    """Record a run in the table of docs/runners.md, if BEAM_STS_RECORD is set."""
+    """Record a run in the table of docs/tested_runners.md, if BEAM_STS_RECORD is set."""
     if not os.environ.get("BEAM_STS_RECORD"):
         return
     text = _TABLE.read_text()

@@ -263,7 +263,7 @@ def test_each_command_says_so_before_the_input_is_looked_at(command, tmp_path, c
 
 
 def test_the_documented_versions_are_those_of_the_engines_that_the_tests_start():
-    text = (Path(__file__).parents[2] / "docs" / "runners.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "tested_runners.md").read_text(encoding="utf-8")
     assert f"| Flink | {job_server.FLINK}," in text
     assert f"| Spark | {job_server.SPARK}," in text
     assert f"Beam's runners {job_server.BEAM}, with the job service of {job_server.JOB_SERVICE} |" in text

@@ -1,6 +1,8 @@
 """Every runner that one machine can run gives the same output.
 
-Record in docs/runners.md what ran: BEAM_STS_RECORD=1 python -m pytest -m slow tests/cli/test_runners.py
+Record in docs/tested_runners.md what ran:
+
+    BEAM_STS_RECORD=1 python -m pytest -m slow tests/cli/test_runners.py
 """
 
 import contextlib

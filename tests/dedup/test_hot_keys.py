@@ -1,6 +1,6 @@
 """One text 200,000 times, and 200,000 texts of one bucket: the rows of the local driver, in bounded memory.
 
-An hour on two idle cores; prints seconds and the most memory of each process, for docs/runners.md:
+An hour on two idle cores; prints seconds and the most memory of each process, for docs/tested_runners.md:
 
     python -m pytest -m slow -s tests/dedup/test_hot_keys.py
 
