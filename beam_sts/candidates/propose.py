@@ -55,7 +55,7 @@ class Proposal:
     ``sources`` are ``exact``, ``minhash``, ``lexical``, ``neighbours``, ``block:EXPRESSION`` and
     ``pairs:PATTERN``. ``cap`` is the size above which a bucket is hot. ``k`` is the number of neighbours of
     each text. ``within`` also compares the input with itself when it is compared against another. ``read``
-    says how to read files of pairs. ``form``: ``exact`` and ``minhash`` use the plain form of texts.
+    says how to read files of pairs. ``form``: sources use the plain form of texts.
     """
 
     sources: tuple[str, ...] = ("exact", "minhash")
@@ -84,6 +84,11 @@ class Proposal:
             found += [Search(kind, at, block, across) for across in (passes if kind != "pairs" else [False])]
             block += kind == "block"
         return found
+
+    @property
+    def needs_form(self) -> bool:
+        """Whether a source needs texts in plain form. Sources by keys convert texts themselves."""
+        return self.form and any(source in ("lexical", "neighbours") for source in self.sources)
 
     def keys_by(self, kind: str) -> KeyFunction:
         """The function that computes the keys of texts for a source: ``exact`` or ``minhash``."""

@@ -155,7 +155,9 @@ class DeduplicateTexts(beam.PTransform):
             proposed = ProposedCollections(scored | "Earlier" >> EarlierPairs(), None)
             count = proposed.pairs | "Pairs" >> beam.combiners.Count.Globally()
         else:
-            own = texts | "Own texts" >> OwnTexts(learnt_once) if learning.boilerplate else texts
+            needed, own = self._proposal.needs_form, texts
+            if learning.boilerplate or needed:
+                own = texts | "Own texts" >> OwnTexts(learnt_once, needed=needed)
             proposed = self._candidates(distinct, own, inputs, against)
             count = proposed.tally | "Pairs" >> beam.Map(lambda tally: tally.pairs)
         learnt = [beam.pvalue.AsSingleton(learnt_once)]

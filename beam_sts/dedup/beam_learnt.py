@@ -58,26 +58,27 @@ def _learnt(
 
 
 class OwnTexts(beam.PTransform):
-    """``(id, text)`` -> ``(id, text without boilerplate)``.
+    """``(id, text)`` -> ``(id, text in plain form, without boilerplate)``.
 
     Args:
         learnt: a PCollection with one :class:`Learnt`.
+        needed: whether plain form is needed if there is no boilerplate.
     """
 
-    def __init__(self, learnt: beam.PCollection) -> None:
+    def __init__(self, learnt: beam.PCollection, *, needed: bool) -> None:
         super().__init__()
-        self._learnt = learnt
+        self._learnt, self._needed = learnt, needed
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
         """Process the texts in batches."""
         return (
             texts
             | "Batch" >> batch_texts()
-            | "Own" >> beam.FlatMap(_owned, beam.pvalue.AsSingleton(self._learnt))
+            | "Own" >> beam.FlatMap(_owned, beam.pvalue.AsSingleton(self._learnt), self._needed)
         )
 
 
-def _owned(batch: list[tuple[Any, str]], learnt: Learnt) -> Iterator[tuple[Any, str]]:
+def _owned(batch: list[tuple[Any, str]], learnt: Learnt, needed: bool) -> Iterator[tuple[Any, str]]:
     texts = pa.array([text for _, text in batch], pa.large_string())
-    owned = (learnt.own(texts) if learnt.boilerplate else texts).to_pylist()
+    owned = (learnt.own(texts) if learnt.boilerplate or needed else texts).to_pylist()
     return zip((name for name, _ in batch), owned, strict=True)

@@ -30,7 +30,7 @@ _SHOWN, _CHARACTERS = 3, 200  # pieces of boilerplate that a summary shows, and 
 class Learnt:
     """What was learnt. ``languages`` is None if not examined; ``shown`` has boilerplate with its text counts.
 
-    ``form``: the boilerplate is from texts in plain form.
+    ``form``: texts are used in plain form.
     """
 
     boilerplate: Boilerplate = field(default_factory=Boilerplate.none)
@@ -44,7 +44,7 @@ class Learnt:
         return bool(self.languages and self.languages.unknown)
 
     def own(self, texts: pa.Array | pa.ChunkedArray) -> pa.Array:
-        """The texts without boilerplate."""
+        """The texts in plain form and without boilerplate."""
         return self.boilerplate.own_texts(plain_texts(texts) if self.form else texts)
 
     def record(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def learn(
 ) -> Learnt:
     """Learn from all n texts of a corpus, on one machine. The arguments are as in :class:`Learning`."""
     if not learning:
-        return Learnt()
+        return Learnt(form=learning.form)
     characters = int(pc.sum(pc.utf8_length(texts)).as_py() or 0)
     chosen = np.flatnonzero(learning.sample(hashes, len(texts), characters))
     found = texts.take(pa.array(chosen)).to_pylist()

@@ -58,15 +58,17 @@ class Plan:
 
 
 def learn_first(plan: Plan, corpus: Corpus, folder: Path | None = None) -> tuple[Corpus, Learnt]:
-    """Learn from the texts before they are compared. Also returns the corpus without boilerplate.
+    """Learn from the texts before they are compared. Also returns the corpus with its own texts.
 
     Args:
         plan: the settings of the run.
         corpus: the texts.
-        folder: a local folder for the texts without boilerplate. None: they are kept in memory.
+        folder: a local folder for the own texts. None: they are kept in memory.
     """
     learnt = learn(plan.learning, corpus.texts, corpus.hashes, plan.checkpoint.languages)
-    return corpus.without_boilerplate(learnt, folder) if learnt.boilerplate else corpus, learnt
+    if learnt.boilerplate or plan.proposal.needs_form:
+        corpus = corpus.with_own(learnt, folder)
+    return corpus, learnt
 
 
 def score_candidates(

@@ -199,8 +199,8 @@ def best_rows(
 class Corpus:
     """One or two inputs on one machine: their rows, the distinct texts, and their contents.
 
-    ``release`` frees the memory of texts that are on disk. ``own`` has the texts without boilerplate, from
-    which candidates are found; None if these are the whole texts.
+    ``release`` frees the memory of texts that are on disk. ``own`` has the texts in plain form and without
+    boilerplate, from which candidates are found; None if these are the texts as they are.
     """
 
     rows: Rows
@@ -216,8 +216,8 @@ class Corpus:
         hashes: NDArray[np.uint64] = self.rows.hashes[self.distinct.row, 0]
         return hashes
 
-    def without_boilerplate(self, learnt: Learnt, folder: Path | None) -> Corpus:
-        """The corpus with texts without boilerplate, stored in ``folder``. None: they are kept in memory."""
+    def with_own(self, learnt: Learnt, folder: Path | None) -> Corpus:
+        """The corpus with ``own`` texts, stored in ``folder``. None: they are kept in memory."""
         spill = TextFile(folder / "own") if folder else TextList()
         for _, part in text_blocks(self.texts):
             spill.append(learnt.own(part))

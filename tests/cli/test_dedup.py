@@ -362,6 +362,31 @@ def test_form_does_not_count_and_the_kept_row_is_as_it_was(tmp_path, runner):
     assert "form" not in read(tmp_path / "none", "pairs")["rule"].to_pylist()
 
 
+MARKED = [
+    f'<div class="{kind}"><p style="margin: 0; colour: {kind}">'
+    + text.replace(" ", f"<span id={kind}> </span>")
+    + "</p></div>"
+    for kind in ("article-body", "sidebar-entry")
+    for text in ("Rain fell all night.", "Tomatoes need sun.", "The ferry is late.")
+]
+
+
+@pytest.mark.parametrize("source", ["lexical", "neighbours"])
+@pytest.mark.parametrize("runner", [(), ("--runner", "FnApiRunner")], ids=["one machine", "Beam"])
+def test_markup_does_not_hide_the_nearest_text(tmp_path, runner, source):
+    pq.write_table(pa.table({"id": range(len(MARKED)), "text": MARKED}), tmp_path / "in.parquet")
+    options = ("--id", "id", "--keep", "first", "--candidates", source, "--neighbours", "1", *runner)
+    run(tmp_path / "in.parquet", tmp_path / "out", *options)
+    removed = read(tmp_path / "out", "removed").to_pylist()
+    assert [(row["id"], row["survivor"], row["rule"]) for row in removed] == [
+        (3, 0, "form"),
+        (4, 1, "form"),
+        (5, 2, "form"),
+    ]
+    run(tmp_path / "in.parquet", tmp_path / "none", *options, "--form", "none")
+    assert not len(read(tmp_path / "none", "removed"))
+
+
 def test_pairs_that_cannot_reach_the_threshold_are_not_scored_and_change_nothing(corpus, tmp_path):
     options = ("--id", "id", "--threshold", "0.85", "--candidates", "exact,minhash,lexical")
     _, some = run(corpus, tmp_path / "some", *options)
