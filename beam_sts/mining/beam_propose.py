@@ -16,6 +16,7 @@ from beam_sts.candidates.beam_join import JoinTexts
 from beam_sts.candidates.beam_nearest import LexicalCandidates, StaticVectors
 from beam_sts.candidates.beam_neighbours import NeighbourCandidates
 from beam_sts.candidates.beam_union import MergeCandidates
+from beam_sts.candidates.form import plain
 from beam_sts.mining.core import (
     ORIGINS,
     SPLITS,
@@ -99,7 +100,7 @@ class ProposePairs(beam.PTransform):
                     nearest.report | f"Search {label}" >> beam.Map(lambda found, of: (of, found), label)
                 )
             if settings.lexical:
-                texts = here | f"Texts {label}" >> beam.MapTuple(lambda name, found: (name, found[2]))
+                texts = here | f"Texts {label}" >> beam.MapTuple(lambda name, found: (name, plain(found[2])))
                 parts.append(texts | f"Lexical {label}" >> LexicalCandidates(settings.lexical, self._blocks))
             if settings.random:
                 shards = here | f"Shard {label}" >> beam.Map(by_draw, settings.seed, self._random_shards)
@@ -127,7 +128,7 @@ def first_occurrences(placed: beam.PCollection) -> beam.PCollection:
 def vectors_of(known: beam.PCollection, settings: MineSettings | MinePairsSettings) -> beam.PCollection:
     """Distinct texts -> ``(name, packed vector)`` for the nearest-neighbour search."""
     if settings.neighbours and settings.vectors == "static":
-        every = known | "Texts" >> beam.MapTuple(lambda name, found: (name, found[2]))
+        every = known | "Texts" >> beam.MapTuple(lambda name, found: (name, plain(found[2])))
         return every | "Static" >> StaticVectors(str(settings.model), **settings.load)
     return known | "Vectors" >> beam.MapTuple(lambda name, found: (name, found[3]))
 

@@ -96,9 +96,9 @@ def propose(
     vectors = passages.vectors
     if settings.neighbours and vectors is None:
         vectors = (
-            static_embedding(passages.texts, checkpoint)
+            static_embedding(passages.forms, checkpoint)
             if settings.vectors == "static"
-            else sentence_embedding(passages.texts, settings.vectors)
+            else sentence_embedding(passages.forms, settings.vectors)
         )
     searches = {}
     # Queries have partners in the whole corpus, other texts only in their split.
@@ -119,7 +119,7 @@ def propose(
                 searches[group] = near.report
         if settings.lexical:
             begin("lexical")
-            texts = passages.texts.take(pa.array(numbers))
+            texts = passages.forms.take(pa.array(numbers))
             near = lexical_neighbours(texts, settings.lexical, side=side, asks=(0,), threads=settings.threads)
             parts.append((numbers[near.a], numbers[near.b], "lexical"))
         names = passages.name[numbers]

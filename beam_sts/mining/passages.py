@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray, group_rows, rank_in_group
+from beam_sts.candidates.form import plain_texts
 from beam_sts.candidates.keys import hash128, normalise
 from beam_sts.candidates.source import Readable, SliceRows
 from beam_sts.candidates.vectors import check_vector_column, vector_matrix
@@ -169,8 +170,9 @@ def slice_passages(rows: SliceRows, settings: MineSettings) -> SlicePassages:
 class Passages:
     """Distinct texts in the order of their names, and where they occur.
 
-    ``name``: uint64 (texts, 2), ascending. ``anchor``: which texts may be anchors, shape (texts,): the
-    queries if there are any, otherwise all. ``place``: number of the text at each place of the corpus;
+    ``forms``: the texts in plain form, in which partners are searched. ``name``: uint64 (texts, 2),
+    ascending. ``anchor``: which texts may be anchors, shape (texts,): the queries if there are any, otherwise
+    all. ``place``: number of the text at each place of the corpus;
     ``document``: number of its document there, -1 for none; both of shape (places,). ``test``: shape
     (texts,). ``vectors``: shape (texts, dimensions), with zeros for positives outside the corpus. ``given``:
     distinct queries and their positives, shape (g, 2). ``counts``: places + too short + too long = sentences,
@@ -178,6 +180,7 @@ class Passages:
     """
 
     texts: pa.LargeStringArray
+    forms: pa.LargeStringArray
     name: NDArray[np.uint64]
     place: IntArray
     document: IntArray
@@ -251,11 +254,15 @@ class PassageReader:
         counts |= {"texts": len(first), "texts_repeated": len(place) - len(first)}
         counts["queries"] = int(anchor.sum()) if self.settings.across else 0
         self._read.clear()
-        texts, every = TextFile(self.work / "texts"), self._spill.column()
+        texts, forms = TextFile(self.work / "texts"), TextFile(self.work / "forms")
+        every = self._spill.column()
         for start in range(0, len(first), _COPY):
-            texts.append(every.take(pa.array(first[start : start + _COPY])))
+            part = every.take(pa.array(first[start : start + _COPY]))
+            texts.append(part)
+            forms.append(plain_texts(part))
         return Passages(
             texts.column(),
+            forms.column(),
             names[first],
             place,
             document,

@@ -9,6 +9,7 @@ import pytest
 
 from beam_sts import MinePairs, mine
 from beam_sts.cli.mine import main
+from tests.cli.test_dedup import MARKED
 from tests.dedup.test_learnt import GERMAN
 
 FORMS = [
@@ -58,6 +59,28 @@ def test_form_does_not_count_and_texts_are_written_as_they_are(tmp_path, runner)
     assert same == [1.0] * 3
     assert all(score < 1 for pair, score in scores.items() if not pair <= set(FORMS[:3]))
     assert set().union(*scores) == set(FORMS)
+
+
+@pytest.mark.parametrize("search", ["neighbours", "lexical"])
+@pytest.mark.parametrize("runner", [(), ("--runner", "FnApiRunner")], ids=["one machine", "Beam"])
+def test_markup_does_not_hide_the_nearest_text(tmp_path, runner, search):
+    one = {"--neighbours": 0, "--lexical": 0, f"--{search}": 1}
+    more = [f"{name}={value}" for name, value in one.items()]
+    summary, pairs, _ = mined(tmp_path, MARKED, *more, *runner)
+    assert pairs["score"].to_pylist() == [1.0] * 3
+    assert summary["pairs_by_origin"] == {search: 3}
+
+
+@pytest.mark.parametrize("runner", [(), ("--runner", "FnApiRunner")], ids=["one machine", "Beam"])
+def test_languages_of_queries_and_corpus_are_told(tmp_path, runner):
+    pq.write_table(pa.table({"anchor": GERMAN[:3]}), tmp_path / "asked.parquet")
+    pq.write_table(pa.table({"text": GERMAN[3:]}), tmp_path / "in.parquet")
+    args = ["--queries", str(tmp_path / "asked.parquet"), "--corpus", str(tmp_path / "in.parquet")]
+    out = tmp_path / "out"
+    assert main([*args, "--output", str(out), "--model", "beam-sts-pico", "--threads", "1", *runner]) == 0
+    languages = json.loads((out / "summary.json").read_text())["languages"]
+    assert languages["counts"] == {"de": 6}
+    assert languages["warning"]
 
 
 def test_the_transform_scores_in_plain_form_too(tmp_path):
