@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 SAMPLE = 500
@@ -128,13 +127,6 @@ def languages_of(texts: Iterable[str], known: Collection[str] = ()) -> Languages
         else:
             unsure += 1
     return Languages(dict(counts), unsure, tuple(sorted(known)))
-
-
-def sample_of(texts: pa.Array | pa.ChunkedArray, hashes: NDArray[np.uint64]) -> list[str]:
-    """The sample of distinct texts for :func:`languages_of`; ``hashes`` as for ``sampled``."""
-    chosen = np.flatnonzero(sampled(hashes, len(texts), SAMPLE))
-    found: list[str] = texts.take(pa.array(chosen)).to_pylist()
-    return found
 
 
 @lru_cache(maxsize=1)
