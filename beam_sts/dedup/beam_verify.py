@@ -21,7 +21,7 @@ from beam_sts.candidates.beam_shingles import RangeCounts, whole_counts
 from beam_sts.dedup.beam_report import ReportPart
 from beam_sts.dedup.beam_texts import TextInfo
 from beam_sts.dedup.decide import IDENTICAL, Edges
-from beam_sts.dedup.facts.compare import turn
+from beam_sts.dedup.facts.difference import turn
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.representatives import BOTH

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from beam_sts.dedup.facts.compare import in_words
+from beam_sts.dedup.facts.difference import in_words
 from beam_sts.dedup.verify import Verifier
 from beam_sts.errors import UserError
 from beam_sts.plurals import plural, were

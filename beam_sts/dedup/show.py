@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray
 from beam_sts.dedup.decide import Decision, Edges
-from beam_sts.dedup.facts.compare import in_words
+from beam_sts.dedup.facts.difference import in_words
 from beam_sts.dedup.representatives import BOTH, PairScores, Representatives
 from beam_sts.dedup.rows import Corpus, CorpusDecision
 from beam_sts.dedup.rule import Rule

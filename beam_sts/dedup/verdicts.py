@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray
-from beam_sts.dedup.facts.compare import turn
+from beam_sts.dedup.facts.difference import turn
 from beam_sts.dedup.representatives import BOTH
 from beam_sts.errors import UserError
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from beam_sts.dedup.facts import tables
 from beam_sts.dedup.facts.align import Block, align, extra_places
+from beam_sts.dedup.facts.difference import Difference
 from beam_sts.dedup.facts.order import moved_region
 from beam_sts.dedup.facts.parts import adds_word, inside_sentence, tells_holder, tells_part
 from beam_sts.dedup.facts.programs import other_program
@@ -33,46 +34,7 @@ PARAPHRASES = "paraphrases"
 _NAMES = {NUMBER: "number", UNIT: "unit", DATE: "date", CODE: "code"}
 _PART = 8  # additional words of one text that count as a separate part
 _TAIL = 4  # the same at the start or the end of a text
-_SHOWN = 80
 _PASSAGE = 5  # words of both texts together that make a different passage, with at least two from each
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A difference of two texts, in the words of each; empty where a text has nothing.
-
-    >>> str(Difference("number", "3 million", "3 billion"))
-    'number: 3 million | 3 billion'
-    """
-
-    kind: str
-    left: str
-    right: str
-
-    def __str__(self) -> str:
-        left, right = (text.replace("|", "/")[:_SHOWN] for text in (self.left, self.right))
-        return f"{self.kind}: {left} | {right}"
-
-
-def turn(shown: str) -> str:
-    """Swap the two sides of a difference.
-
-    >>> turn("number: 3 million | 3 billion")
-    'number: 3 billion | 3 million'
-    """
-    kind, _, both = shown.partition(": ")
-    left, _, right = both.partition(" | ")
-    return f"{kind}: {right} | {left}"
-
-
-def in_words(shown: str) -> str:
-    """A difference in words.
-
-    >>> in_words("number: 3 million | 3 billion")
-    '3 million against 3 billion'
-    """
-    left, _, right = shown.partition(": ")[2].partition(" | ")
-    return f"{left or 'nothing'} against {right or 'nothing'}"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from beam_sts.dedup.facts import tables
+from beam_sts.dedup.facts import tables, units
 from beam_sts.dedup.facts.tokens import (
     CODE,
     DATE,
@@ -185,10 +185,10 @@ def _number(tokens: list[Token], at: int, joined: list[Token], money: bool = Fal
             return at + 2
         if (
             word.kind in (PLAIN, CODE)
-            and (name[0] == "~" or name in tables.UNITS)
+            and (name[0] == "~" or name in units.UNITS)
             and name not in ("a", "won")
         ):
-            unit = name if name[0] == "~" else "~" + tables.UNITS[name]
+            unit = name if name[0] == "~" else "~" + units.UNITS[name]
             joined.append(word._replace(key=unit, kind=UNIT, named=False))
             return at + 1
         if name in ("am", "pm"):
@@ -212,13 +212,13 @@ _MATTER = frozenset(
             *tables.FRACTIONS,
             *tables.MONTHS,
         ),
-        *(*tables.CJK_DIGITS, *tables.CJK_MAGNITUDES, *("~" + name for name in tables.CURRENCIES.values())),
+        *(*tables.CJK_DIGITS, *tables.CJK_MAGNITUDES, *("~" + name for name in units.CURRENCIES.values())),
         *("a", "an", "of", "us", "half"),
     )
 )
 """Words that may be part of a number or a date. Other words are not examined."""
 _AFTER_CURRENCY = {"m": 10**6, "~m": 10**6, "b": 10**9}
-_CURRENCY_NAMES = frozenset(tables.CURRENCIES.values())
+_CURRENCY_NAMES = frozenset(units.CURRENCIES.values())
 
 
 def _groups(tokens: list[Token], at: int) -> int:

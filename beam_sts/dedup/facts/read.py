@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from beam_sts.candidates.form import lines_of_form, links
-from beam_sts.dedup.facts import tables
+from beam_sts.dedup.facts import tables, units
 from beam_sts.dedup.facts.numbers import GROUPED, join_numbers, number_key, plain_numbers
 from beam_sts.dedup.facts.programs import program_of
 from beam_sts.dedup.facts.tokens import (
@@ -115,9 +115,9 @@ def _tokens_of(group: str, piece: str, start: int) -> Iterator[Token]:
     elif group == "cjk":
         yield _word(piece, start, end)
     elif group == "currency":
-        yield Token("~" + tables.CURRENCIES[piece], UNIT, start, end)
+        yield Token("~" + units.CURRENCIES[piece], UNIT, start, end)
     elif group in ("percent", "degree"):
-        unit = piece if piece == "‰" else tables.UNITS.get(piece.lower(), piece)
+        unit = piece if piece == "‰" else units.UNITS.get(piece.lower(), piece)
         yield Token("~" + unit, UNIT, start, end)
     elif group == "sign":
         yield Token(piece, SIGN, start, end)
@@ -135,8 +135,8 @@ def _spelling(piece: str) -> tuple[str, int]:
     """The normal form of a word, and the kind of fact it states."""
     key = piece.casefold()
     key = tables.SAME.get(key, key)
-    if len(key) > 2 and key in tables.UNITS and key not in tables.ORDINALS:
-        return "~" + tables.UNITS[key], PLAIN  # one key for all its forms; it is a unit only next to a number
+    if len(key) > 2 and key in units.UNITS and key not in tables.ORDINALS:
+        return "~" + units.UNITS[key], PLAIN  # one key for all its forms; it is a unit only next to a number
     return key, NEGATION if key in tables.NEGATIONS else QUANTITY if key in tables.QUANTITIES else PLAIN
 
 
@@ -237,12 +237,12 @@ def _mixed(piece: str, start: int) -> Iterator[Token]:
             yield Token(number_key(whole[1]), NUMBER, start, middle)
             yield _word(ending, middle, start + len(piece), glued=True)
             return
-        if ending in tables.GLUED or ending.lower() in tables.UNITS:
+        if ending in tables.GLUED or ending.lower() in units.UNITS:
             yield Token(number_key(whole[1]), NUMBER, start, middle)
             if ending in tables.GLUED:
                 yield Token("*" + ending, NUMBER, middle, start + len(piece), glued=True)
             else:
-                yield Token("~" + tables.UNITS[ending.lower()], UNIT, middle, start + len(piece), glued=True)
+                yield Token("~" + units.UNITS[ending.lower()], UNIT, middle, start + len(piece), glued=True)
             return
     at, first = start, True
     for part in re.split(r"([-,:/'@+#&_]|\.(?![0-9])|(?<![0-9])\.)", piece):

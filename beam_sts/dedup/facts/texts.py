@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from beam_sts.dedup.facts.compare import compare, turn
+from beam_sts.dedup.facts.compare import compare
+from beam_sts.dedup.facts.difference import turn
 from beam_sts.dedup.facts.read import read_facts
 from beam_sts.dedup.facts.tokens import Facts
 
