@@ -6,7 +6,7 @@ Items are open sentences, pages are Debian's package descriptions. One page in f
 re-wrapped (white space and line breaks changed), padded (the page is 1 to 10 times as long as the item), or
 with a fifth of its words replaced by words of other items. Recall is the share of these items that are found.
 A false page has no item, but a passage is found in it. ``--data`` has sentences/ and dedup/. The method was
-chosen on pages of other open sentences.
+chosen on pages of other open sentences: ``--on books``.
 """
 
 from __future__ import annotations
@@ -29,19 +29,39 @@ from beam_sts.passages.settings import CONTAINED
 KINDS = ("verbatim", "re-wrapped", "padded", "20% replaced")
 
 
-def items_of(data: Path, count: int, rng: random.Random, least: int, most: int) -> list[str]:
-    """Sentences of ``least`` to ``most`` words, none of them Debian's."""
+BOOKS = ("openstax_textbooks", "cia_factbook", "wikipedia_wikisplit_part")
+"""Sources of the pages of ``--on books``, in which 3 to 12 sentences that follow each other are a page."""
+
+
+def sentences_of(data: Path) -> tuple[list[str], list[str]]:
+    """Open sentences and their sources, without Debian's."""
     table = pq.read_table(data / "sentences" / "open_sentences.parquet", columns=["text", "source"])
     table = table.filter(pc.invert(pc.match_substring(table["source"].cast(pa.string()), "ebian")))
-    texts = table["text"].to_pylist()
+    return table["text"].to_pylist(), table["source"].to_pylist()
+
+
+def items_of(data: Path, on: str, count: int, rng: random.Random, least: int, most: int) -> list[str]:
+    """Sentences of ``least`` to ``most`` words, none of them of the sources of the pages."""
+    left_out = BOOKS if on == "books" else ()
+    texts = [text for text, source in zip(*sentences_of(data), strict=True) if source not in left_out]
     rng.shuffle(texts)
     found = dict.fromkeys(text for text in texts if least <= len(text.split()) <= most)
     return list(found)[:count]
 
 
-def pages_of(data: Path, rng: random.Random) -> list[str]:
-    """Debian's descriptions, in random order."""
-    texts = pq.read_table(data / "dedup" / "debian_descriptions.parquet")["text"].to_pylist()
+def pages_of(data: Path, on: str, rng: random.Random) -> list[str]:
+    """Debian's descriptions, or passages of books, in random order."""
+    if on == "debian":
+        texts = pq.read_table(data / "dedup" / "debian_descriptions.parquet")["text"].to_pylist()
+    else:
+        every, sources = sentences_of(data)
+        texts = []
+        for book in BOOKS:
+            rows = [text for text, source in zip(every, sources, strict=True) if source == book]
+            while rows:
+                size = rng.randint(3, 12)
+                texts.append(" ".join(rows[:size]))
+                del rows[:size]
     rng.shuffle(texts)
     return texts
 
@@ -75,27 +95,25 @@ def injected(item: str, kind: str, page: str, words: list[str], rng: random.Rand
     return f"{page[:cut]}\n{text}\n{page[cut:]}", cut + 1, cut + 1 + len(text)
 
 
-def measured(
-    data: Path, items: int, pages: int, least: int, most: int, seed: int, contained: float
-) -> dict[str, Any]:
+def measured(own: argparse.Namespace, least: int, most: int) -> dict[str, Any]:
     """Recall by kind of change, false pages, accuracy of the offsets, and time."""
-    rng = random.Random(seed)
-    wanted = items_of(data, items, rng, least, most)
+    rng = random.Random(own.seed)
+    wanted = items_of(own.data, own.on, own.items, rng, least, most)
     words = [word for text in wanted[:2000] for word in text.split()]
     texts, put = [], []
-    for number, page in enumerate(pages_of(data, rng)[:pages]):
+    for number, page in enumerate(pages_of(own.data, own.on, rng)[: own.pages]):
         if number % 5:
             texts.append(page)
             put.append(None)
             continue
-        item, kind = rng.randrange(len(wanted)), KINDS[number // 5 % len(KINDS)]
+        item, kind = rng.randrange(len(wanted)), own.kind or KINDS[number // 5 % len(KINDS)]
         text, start, stop = injected(wanted[item], kind, page, words, rng)
         texts.append(text)
         put.append((kind, item, start, stop))
     started = time.process_time()
     index = ItemIndex.of(wanted)
     built = time.process_time()
-    finds = index.find(pa.array(texts), contained)
+    finds = index.find(pa.array(texts), own.contained)
     done = time.process_time()
     found: dict[int, list[tuple[int, int, int, float]]] = {}
     columns = (finds.page, finds.item, finds.start, finds.stop, finds.score)
@@ -118,7 +136,7 @@ def measured(
         "items": len(wanted),
         "item_words": [least, most],
         "pages": len(texts),
-        "contained": contained,
+        "contained": own.contained,
         "recall": {kind: round(hit[kind] / max(1, total[kind]), 4) for kind in KINDS},
         "offsets_within_12_characters": {kind: round(fit[kind] / max(1, hit[kind]), 4) for kind in KINDS},
         "pages_without": without,
@@ -133,6 +151,8 @@ def measured(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--on", choices=("debian", "books"), default="debian", help="the pages")
+    parser.add_argument("--kind", choices=KINDS, help="inject only items with this change")
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--pages", type=int, default=12_500)
     parser.add_argument("--contained", type=float, default=CONTAINED)
@@ -142,7 +162,7 @@ def main() -> None:
         print(f"skipped: {own.data} has no folders sentences and dedup; their data is not in the repository")
         return
     for least, most in ((8, 15), (16, 30), (31, 80)):
-        line = measured(own.data, own.items, own.pages, least, most, own.seed, own.contained)
+        line = measured(own, least, most)
         print(json.dumps(line, ensure_ascii=False), flush=True)
 
 

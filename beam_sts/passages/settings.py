@@ -11,7 +11,7 @@ from beam_sts.examples import MOST_EXAMPLES
 from beam_sts.passages.units import UNITS
 from beam_sts.settings import Settings, setting
 
-CONTAINED = 0.7
+CONTAINED = 0.71
 REMOVE = ("row", "passage", "nothing")
 
 

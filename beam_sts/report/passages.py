@@ -84,7 +84,8 @@ def _rows(summary: Summary, examples: Examples) -> Section:
         "What happened to the rows?",
         body + rejections(summary, examples),
         shows="kept, removed and rejected rows, which add up to the rows read.",
-        read="a row is removed if it has a passage and --remove row is set, or if nothing of it remains.",
+        read="with --remove row, a row is removed if it has a passage, or without --against if a longer row "
+        "contains it. With --remove passage, a row is removed if nothing of it remains.",
         act="check rejected rows first: they were not compared.",
     )
 

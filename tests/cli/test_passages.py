@@ -187,7 +187,12 @@ def test_prism_gives_the_same_rows(corpus, tmp_path, more):
 
 @RUNNERS
 @pytest.mark.parametrize(
-    "more", [("--unit", "line"), ("--contains", "--against", "test.pq", "--against_text", "question")]
+    "more",
+    [
+        ("--unit", "line"),
+        ("--contains", "--against", "test.pq", "--against_text", "question"),
+        ("--contains",),
+    ],
 )
 def test_a_run_that_was_cut_short_writes_what_is_missing(corpus, tmp_path, runner, more):
     more = [*(str(corpus / word) if word == "test.pq" else word for word in more), *runner]
