@@ -148,15 +148,10 @@ def decisions(
 
 
 def ranks_of_texts(members: Sequence[tuple[Any, TextInfo]]) -> tuple[IntArray, IntArray, Any]:
-    """Ranks, numbers of rows and fixed flags of texts."""
-    return ranks_of([(name, info.best, info.rows) for name, info in members])
-
-
-def ranks_of(members: Sequence[tuple[Any, tuple[Any, ...], int]]) -> tuple[IntArray, IntArray, Any]:
-    """Ranks, numbers of rows and fixed flags of texts, from (name, key of the best row, number of rows)."""
-    fixed = np.array([name[0] == 1 for name, _, _ in members], bool)
-    rank = sort_rank([(name[0] == 1, best) for name, best, _ in members])
-    return rank, np.array([rows for *_, rows in members], np.int64), fixed
+    """Ranks, numbers of rows and fixed flags of texts, from their names and records."""
+    fixed = np.array([name[0] == 1 for name, _ in members], bool)
+    rank = sort_rank([(name[0] == 1, info.best) for name, info in members])
+    return rank, np.array([info.rows for _, info in members], np.int64), fixed
 
 
 def outcomes_of_rows(name: Any, found: dict[str, Iterable[Any]]) -> Iterator[Any]:
