@@ -17,7 +17,7 @@ from beam_sts.candidates.beam_join import shard_of
 from beam_sts.candidates.given import find_ids, known_pairs
 from beam_sts.errors import UserError
 
-_SHARDS = 1 << 14  # of ids; a worker holds the ids of one
+_SHARDS = 1 << 12  # of ids; a worker holds the ids of one
 _PAIRS_AT_ONCE = 1 << 16
 
 

@@ -15,8 +15,8 @@ from apache_beam import pvalue
 from beam_sts.candidates.beam_join import shard_of
 from beam_sts.candidates.buckets import joined_names, union_codes
 
-UNION_SHARDS = 1 << 14
-"""The number of shards of a union. A worker holds one: 60,000 of a billion pairs, in about 20 MB."""
+UNION_SHARDS = 1 << 12
+"""The number of shards of a union. A worker holds one: 250,000 of a billion pairs, in some 75 MB."""
 
 
 class MergeCandidates(beam.PTransform):

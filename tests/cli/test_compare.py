@@ -306,7 +306,7 @@ def test_a_sheet_of_disagreements_is_an_input_once_it_is_filled_in(marked, tmp_p
     ],
 )
 def test_mistakes_are_named_before_the_work(small, capsys, flags, said):
-    assert main(["--input", small[0], "--model", "no-such-model", *flags]) == 2
+    assert main(["--input", small[0], "--model", "nobody/no-such-model", *flags]) == 2
     assert re.search(said, capsys.readouterr().err)
 
 
