@@ -33,7 +33,8 @@ from tests.nasty_texts import nasty_texts
 NASTY = nasty_texts(200)
 EACH = 48  # files of each of five kinds: 240 files
 BY_DEFAULT = 8
-SECONDS = 120  # on an idle core a run takes about 1 s, or 5 s with the largest files
+SECONDS = 120  # of CPU; a run takes about 1 s, or 5 s with the largest files
+LONGEST = 900  # seconds after which a run that uses no CPU hangs, whatever else the machine does
 
 
 def good_rows(rng):
@@ -210,17 +211,20 @@ class Late(BaseException):
 
 @pytest.fixture
 def limited():
-    """An alarm that ends the test with a stack trace if the run hangs."""
+    """Two alarms that end the test with a stack trace if the run takes too much CPU or hangs."""
 
     def late(*_):
         faulthandler.dump_traceback(sys.__stderr__)  # the captured stream is not a file
-        raise Late(f"not done after {SECONDS} s")
+        raise Late(f"not done after {SECONDS} s of CPU or {LONGEST} s")
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS)
+    timers = {signal.SIGPROF: (signal.ITIMER_PROF, SECONDS), signal.SIGALRM: (signal.ITIMER_REAL, LONGEST)}
+    before = {number: signal.signal(number, late) for number in timers}
+    for timer, seconds in timers.values():
+        signal.setitimer(timer, seconds)
     yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+    for number, (timer, _) in timers.items():
+        signal.setitimer(timer, 0)
+        signal.signal(number, before[number])
 
 
 @pytest.mark.parametrize(("kind", "number"), list(cases()))
