@@ -178,7 +178,7 @@ class Verifier:
             made.lost[~written_alike], made.rules[~written_alike] = NOT_COMPARED, RULES.index("form")
             todo = np.flatnonzero(~equal)
         else:
-            made = known.at(slice(None))
+            made = known.at(np.arange(len(known)))  # a copy, since it is changed in place
             todo = np.flatnonzero(_unscored(known, self.least, self.every))
         pairs = self._within_reach(made, todo, first, second)
         if not self.every and self.overlap is not None and self.share:
