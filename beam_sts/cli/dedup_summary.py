@@ -130,7 +130,7 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
         ("read", plural(summary["rows_read"], "row")),
         ("texts", f"{summary['texts_compared']:,} distinct, {repeated} the text of another"),
         ("kept", counts["kept"]),
-        ("removed", f"{counts['removed']}, each with its receipt"),
+        ("removed", counts["removed"] + (", each with its receipt" if summary["rows_removed"] else "")),
         ("rejected", counts["rejected"]),
         *([("columns", describe_renames(summary["renamed_columns"]))] if summary["renamed_columns"] else []),
         *(("", f"{count:,} {why}") for why, count in summary["rejected_reasons"].items()),
