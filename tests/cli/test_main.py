@@ -150,12 +150,13 @@ def test_the_table_at_the_end_names_output_report_and_next_command(source, tmp_p
 def test_progress_says_rate_time_left_and_file(capsys, monkeypatch):
     import time
 
-    from beam_sts.cli import console as speaking
+    from beam_sts.cli import progress as speaking
+    from beam_sts.cli.console import Console
 
     monkeypatch.setattr(speaking, "_POLL_SECONDS", 0.01)
     monkeypatch.setattr(speaking, "_LOG_SECONDS", 0.05)
     done = iter(range(0, 100_000))
-    for console in (speaking.Console(), speaking.Console(json=True)):
+    for console in (Console(), Console(json=True)):
         with speaking.progress(
             1000, lambda: next(done), "pairs", where=lambda: "b.csv (2 of 3)", console=console
         ):
