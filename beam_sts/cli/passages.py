@@ -121,6 +121,7 @@ def _refuse_pairs(args: argparse.Namespace) -> None:
 
 def run_passages(args: argparse.Namespace, settings: PassageSettings, options: Any, *, local: bool) -> int:
     """Find passages and write the rows. Returns the exit status."""
+    settings = settings.for_inputs(against=bool(args.against))
     job = prepare(args, settings)
     with claim(job.output, job.fingerprint, overwrite=args.overwrite, takeover=args.takeover) as output:
         job = replace(job, output=output)

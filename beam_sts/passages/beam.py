@@ -147,8 +147,8 @@ class RemovePassages(beam.PTransform):
     def expand(self, elements: Any) -> RemovedPassages:
         """Build the steps: read, find, remove."""
         inputs = elements if isinstance(elements, dict) else {"rows": elements}
-        s = self._settings
         checks.check_names("RemovePassages", inputs, _INPUTS)
+        s = self._settings.for_inputs(against="against" in inputs)
         if "rows" not in inputs:
             raise UserError(
                 "RemovePassages: none of the inputs is named 'rows'. Give the rows to search this name."
@@ -170,7 +170,7 @@ class RemovePassages(beam.PTransform):
                 "removed", "passages", main="kept"
             )
         else:
-            found = self._contained(rows) if s.contains else self._repeated(rows, others)
+            found = _contained(rows, s) if s.contains else self._repeated(rows, others)
             sorted_out = (
                 {"row": rows, "found": found}
                 | "Meet" >> beam.CoGroupByKey()
@@ -184,23 +184,24 @@ class RemovePassages(beam.PTransform):
             passages.element_type = RowTypeConstraint.from_fields(list(zip(RECEIPT, kinds, strict=True)))
         return RemovedPassages(kept, removed, passages, read["rejected"])
 
-    def _contained(self, rows: beam.PCollection) -> beam.PCollection:
-        """Units that longer rows contain. A worker has the texts of all rows; one decides."""
-        items = rows | "Items" >> beam.MapTuple(lambda row, found: (row[1], found.text))
-        every = pvalue.AsList(items)
-        return (
-            rows
-            | "Find" >> beam.ParDo(_FindContained(self._settings), every)
-            | "All matches" >> beam.GroupByKey()
-            | "Decide" >> beam.ParDo(_DecideContained(self._settings), every)
-        )
-
     def _repeated(self, rows: beam.PCollection, others: beam.PCollection | None) -> beam.PCollection:
         s = self._settings
         parts = [rows | "Units" >> beam.FlatMapTuple(_units_of_row, 1, s)]
         if others is not None:
             parts.append(others | "Units against" >> beam.FlatMapTuple(_units_of_row, 0, s))
         return tuple(parts) | "All" >> beam.Flatten() | FirstOfUnits(s, within=s.within or others is None)
+
+
+def _contained(rows: beam.PCollection, settings: RemovePassagesSettings) -> beam.PCollection:
+    """Units that longer rows contain. A worker has the texts of all rows; one decides."""
+    items = rows | "Items" >> beam.MapTuple(lambda row, found: (row[1], found.text))
+    every = pvalue.AsList(items)
+    return (
+        rows
+        | "Find" >> beam.ParDo(_FindContained(settings), every)
+        | "All matches" >> beam.GroupByKey()
+        | "Decide" >> beam.ParDo(_DecideContained(settings), every)
+    )
 
 
 def _units_of_row(
@@ -307,7 +308,7 @@ def _sorted_out(
     if made_of.texts is not None and made_of.texts[0] != read.text and not made_of.gone[0]:
         element = _with_text(element, settings.text, made_of.texts[0])
     yield pvalue.TaggedOutput("removed", element) if made_of.gone[0] else element
-    rule, least = (CONTAINS, settings.contained) if settings.contains else (REPEATED, 1.0)
+    rule, least = (CONTAINS, settings.least) if settings.contains else (REPEATED, 1.0)
     for at, other in enumerate(others):
         start, stop = int(found.start[at]), int(found.stop[at])
         place = int(found.other_start[at]), int(found.other_stop[at])

@@ -86,7 +86,7 @@ class Items:
 
     def find(self, texts: Sequence[str], settings: PassageSettings) -> tuple[FoundPassages, IntArray]:
         """Find items in rows numbered from 0. Also returns the row of the other input of each item."""
-        found = self.index.find(list(texts), settings.contained)
+        found = self.index.find(list(texts), settings.least)
         start = self.start[found.item]
         passages = FoundPassages(
             found.page,
@@ -169,7 +169,7 @@ def receipts(
         found.score.astype(np.float32),
         [settings.unit] * len(found),
         [rule] * len(found),
-        [settings.contained if settings.contains else 1.0] * len(found),
+        [settings.least if settings.contains else 1.0] * len(found),
         [texts[row][start:stop] for row, start, stop in spans],
     ]
     schema = receipt_schema(ids.type)

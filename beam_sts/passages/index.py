@@ -121,7 +121,7 @@ class ItemIndex:
                 base = int(self.words.offsets[item])
                 in_page = characters(pages, place.start, place.stop)
                 in_item = characters(self.words, base + place.item_start, base + place.item_stop)
-                rows.append((page, *in_page, item, *in_item, round(score, 6)))
+                rows.append((page, *in_page, item, *in_item, score))
         places = np.array([row[:6] for row in rows], np.int64).reshape(-1, 6).T
         page, start, stop, item, item_start, item_stop = places
         scores = np.array([row[6] for row in rows], np.float64)
@@ -152,7 +152,7 @@ class ItemIndex:
             place = align(pages.names[low:high], self.words.names[start:stop], self.bits[start:stop])
             if place is None:
                 continue
-            score = _score(place, stop - start, total)
+            score = round(_score(place, stop - start, total), 6)
             overlap = score * total
             if score < least or overlap < (FLOOR if score >= _WHOLE else _PARTIAL):
                 continue

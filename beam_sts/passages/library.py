@@ -78,6 +78,7 @@ def remove_passages(
     ['See you soon.\nSent from my old grey phone.', 'No.\n ']
     """
     chosen = made(RemovePassagesSettings, "remove_passages", settings)
+    chosen = chosen.for_inputs(against=against is not None)
     frame = frame_of(data)
     columns = Columns(text_name(frame, text), id)
     if chosen.removes == "passage" and columns.text not in frame.names:

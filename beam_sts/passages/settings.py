@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from beam_sts.checks import flag, name, one_of, optional, share, whole
 from beam_sts.errors import UserError
@@ -11,6 +12,7 @@ from beam_sts.examples import MOST_EXAMPLES
 from beam_sts.passages.units import UNITS
 from beam_sts.settings import Settings, setting
 
+P = TypeVar("P", bound="PassageSettings")
 CONTAINED = 0.71
 REMOVE = ("row", "passage", "nothing")
 
@@ -31,10 +33,11 @@ class PassageSettings(Settings):
         "--contains, search for those of --against",
         choices=UNITS,
     )
-    contained: float = setting(
-        CONTAINED,
-        "with --contains: lowest score of a passage: the fraction of an item's words that it has in order",
-        share,
+    contained: float | None = setting(
+        None,
+        "with --contains: lowest score of a passage: the fraction of an item's words that it has in order "
+        f"(default: {CONTAINED}; without --against 1, all of them)",
+        optional(share),
         metavar="T",
     )
     unit_words: int = setting(5, "with --unit: the fewest words of a unit", whole(1), metavar="N")
@@ -48,6 +51,18 @@ class PassageSettings(Settings):
         optional(one_of(*REMOVE)),
         metavar="row|passage|nothing",
     )
+
+    def for_inputs(self: P, *, against: bool) -> P:
+        """The settings for an input with or without another one to compare against.
+
+        Without it, a row that is removed must be whole in the longer one, so that no text is lost.
+        """
+        return self if self.contained is not None or against else replace(self, contained=1.0)
+
+    @property
+    def least(self) -> float:
+        """The lowest score of a passage."""
+        return CONTAINED if self.contained is None else self.contained
 
     @property
     def wanted(self) -> bool:

@@ -77,7 +77,7 @@ class OwnUnits:
             rows: their numbers.
         """
         pages, index, last, rank = words_of(texts), self.items.index, self._last, self.rank[rows]
-        found = index.hits(pages, self.settings.contained, lambda page, item: bool(last[item] > rank[page]))
+        found = index.hits(pages, self.settings.least, lambda page, item: bool(last[item] > rank[page]))
         return [
             Match(
                 item,
@@ -85,7 +85,7 @@ class OwnUnits:
                 *characters(pages, place.start, place.stop),
                 place.item_start,
                 place.item_stop,
-                round(score, 6),
+                score,
             )
             for page, (place, item, score) in found
         ]

@@ -92,6 +92,9 @@ def test_no_copy_is_lost_with_the_other():
     found = remove_passages([short, longer, longest], contains=True)
     assert found.kept == [longest]
     assert [(one["id"], one["survivor"]) for one in found.passages] == [(0, 2), (1, 2)]
+    other = longest.replace(short.split()[4], "instead")  # a word differs, so the rows are not contained
+    assert remove_passages([short, longer, other], contains=True).kept == [longer, other]
+    assert remove_passages([short, longer, other], contains=True, contained=0.7).kept == [other]
 
 
 @pytest.mark.parametrize("unit", ["document", "sentence"])
@@ -101,7 +104,7 @@ def test_what_contains_a_passage_stays(unit, remove, seed):
     rng = random.Random(seed)
     few = [f"{sentence(rng, 12).capitalize()}." for _ in range(6)]
     texts = [" ".join(rng.choice(few) for _ in range(rng.randint(1, 6))) for _ in range(40)]
-    found = remove_passages(texts, contains=True, unit=unit, remove=remove)
+    found = remove_passages(texts, contains=True, unit=unit, remove=remove, contained=0.7)
     cut = {}
     for one in found.passages:
         cut.setdefault(one["id"], []).append((one["start"], one["end"]))
