@@ -109,5 +109,5 @@ def _found(summary: Summary, examples: Examples) -> Section:
         shows="passages by score, and the least certain ones.",
         read="the score is the share of an item's words that the row has in order, with more weight for "
         "rare words. Repeated units have the same words.",
-        act="if the least certain passages are wrong, raise --contained.",
+        act="if the least certain passages are wrong, raise --contained; at 1 the row has every word.",
     )
