@@ -54,14 +54,19 @@ def main() -> None:
         found = [languages_of([text], ["en"]) for text in chosen]
         english = found if name == "en, all" else english
         for rows in (10, 200):
-            told = sum(bool(joined(rng.choices(found, k=rows)).unknown) for _ in range(own.runs))
-            print(f"{name:35} {rows:4} rows: {told / own.runs:.3f} of {own.runs} runs are told", flush=True)
+            warned = sum(bool(joined(rng.choices(found, k=rows)).unknown) for _ in range(own.runs))
+            print(
+                f"{name:35} {rows:4} rows: {warned / own.runs:.3f} of {own.runs} runs get the warning",
+                flush=True,
+            )
         if name.startswith("train") and "short" not in name:
             foreign = found
             english = english or [languages_of([text], ["en"]) for text in _some_english(own.data, rng)]
             runs = [rng.choices(english, k=160) + rng.choices(foreign, k=40) for _ in range(own.runs)]
-            told = sum(bool(joined(run).unknown) for run in runs)
-            print(f"{name + ', mixed':35}  200 rows: {told / own.runs:.3f} of {own.runs} runs are told")
+            warned = sum(bool(joined(run).unknown) for run in runs)
+            print(
+                f"{name + ', mixed':35}  200 rows: {warned / own.runs:.3f} of {own.runs} runs get the warning"
+            )
 
 
 def _some_english(data: Path, rng: random.Random) -> list[str]:

@@ -72,8 +72,8 @@ def markdown(report: dict[str, Any]) -> str:
                 f"| {row['workload']} | {row['precision']} | {row['ratio']:.2f} ({low:.2f} to {high:.2f}) |"
             )
     versions = {name: v for part in report["workloads"] for name, v in part["versions"].items()}
-    for told in sorted({json.dumps(v) for v in versions.values()}):
-        lines += ["", "Versions: " + ", ".join(f"{name} {v}" for name, v in json.loads(told).items()) + "."]
+    for one in sorted({json.dumps(v) for v in versions.values()}):
+        lines += ["", "Versions: " + ", ".join(f"{name} {v}" for name, v in json.loads(one).items()) + "."]
     return "\n".join(lines) + "\n"
 
 
