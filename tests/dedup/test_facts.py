@@ -18,6 +18,9 @@ def differ(one, two, guard="facts"):
 
 
 SAME = [
+    ("Where is the station?", "Where is the station"),
+    ("This is drinking water!", "This is drinking water."),
+    ("Really...? It is late.", "Really. It is late."),
     ("1,000 people came", "1000 people came"),
     ("It is 5 km long", "It is 5 kilometres long"),
     ("It is 5km long", "It is 5 km long"),
@@ -69,6 +72,8 @@ SAME = [
 ]
 
 OTHER = [
+    ("This is drinking water.", "Is this drinking water?", "question"),
+    ("It is open now.", 'It is open now?"', "question"),
     ('It enables the feature "default" of it', 'It enables the feature "colored" of it', "name"),
     ("A parser. It is fast.", "A parser. It is fast. Package provides more of it.", "part"),
     ("It is a parser of rules.", "Development files for the parser. It is a parser of rules.", "part"),

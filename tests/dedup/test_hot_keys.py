@@ -28,7 +28,7 @@ TEXT = "The quick brown fox jumps over the lazy dog while the town sleeps in the
 # 200,000 texts make 600,000 pairs by this cap; by the default one 5,200,000, more than --max_pairs.
 OPTIONS = {"text": (), "bucket": ("--candidates=exact,block:key", "--bucket_cap=4")}
 CLUSTERS = {"FlinkRunner": FlinkCluster, "SparkRunner": SparkCluster}
-LIMIT_MIB = {None: 1500, "FnApiRunner": 3000, "PrismRunner": 3000, "FlinkRunner": 1500, "SparkRunner": 2000}
+LIMIT_MIB = {None: 1500, "FnApiRunner": 3000, "PrismRunner": 5000, "FlinkRunner": 1500, "SparkRunner": 2000}
 """Of each process, by the runner."""
 
 

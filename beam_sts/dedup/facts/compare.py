@@ -9,7 +9,7 @@ from beam_sts.dedup.facts import tables
 from beam_sts.dedup.facts.align import Block, align, extra_places
 from beam_sts.dedup.facts.difference import Difference
 from beam_sts.dedup.facts.order import moved_region
-from beam_sts.dedup.facts.parts import adds_word, inside_sentence, tells_holder, tells_part
+from beam_sts.dedup.facts.parts import adds_word, inside_sentence, one_asks, tells_holder, tells_part
 from beam_sts.dedup.facts.programs import other_program
 from beam_sts.dedup.facts.spelling import NAMES_AT_ONCE, at_end, spelt_alike, without_misspelt
 from beam_sts.dedup.facts.tokens import (
@@ -34,6 +34,7 @@ PARAPHRASES = "paraphrases"
 _NAMES = {NUMBER: "number", UNIT: "unit", DATE: "date", CODE: "code"}
 _PART = 8  # additional words of one text that count as a separate part
 _TAIL = 4  # the same at the start or the end of a text
+_SENTENCE_END = 30  # characters to show
 _PASSAGE = 5  # words of both texts together that make a different passage, with at least two from each
 
 
@@ -76,6 +77,10 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
             difference = Difference("statement", *done)
         else:
             guard = "numbers"  # what comments say does not change what a program does
+    if guard == "facts" and difference is None and one_asks(left, right):
+        difference = Difference(
+            "question", left.text.strip()[-_SENTENCE_END:], right.text.strip()[-_SENTENCE_END:]
+        )
     if left.keys == right.keys:
         return Comparison(difference) if difference else _SAME
     blocks = list(align(left.keys, right.keys))

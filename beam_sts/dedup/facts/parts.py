@@ -111,6 +111,17 @@ def _asks(text: Facts, places: Sequence[int]) -> bool:
     return len(places) <= 3 and any(text.keys[at] in tables.QUESTIONS for at in places)
 
 
+def one_asks(left: Facts, right: Facts) -> bool:
+    """Whether one of two sentences is a question and the other a statement, by the signs at their ends.
+
+    Texts of several sentences, and those without a sign at the end, are not compared.
+    """
+    if any(token.parted == SENTENCE for text in (left, right) for token in text.tokens[1:]):
+        return False
+    ends = [found.group() for text in (left, right) if (found := _ENDS.search(text.text))]
+    return len(ends) == 2 and ("?" in ends[0]) != ("?" in ends[1])
+
+
 def adds_word(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequence[int]) -> bool:
     """Whether one of two short texts has an additional meaningful word, within a sentence of both.
 
