@@ -20,6 +20,7 @@ def differ(one, two, guard="facts"):
 SAME = [
     ("Where is the station?", "Where is the station"),
     ("This is drinking water!", "This is drinking water."),
+    ("Where is the station?", "Where is the station."),
     ("Really...? It is late.", "Really. It is late."),
     ("1,000 people came", "1000 people came"),
     ("It is 5 km long", "It is 5 kilometres long"),

@@ -114,12 +114,16 @@ def _asks(text: Facts, places: Sequence[int]) -> bool:
 def one_asks(left: Facts, right: Facts) -> bool:
     """Whether one of two sentences is a question and the other a statement, by the signs at their ends.
 
-    Texts of several sentences, and those without a sign at the end, are not compared.
+    Texts of several sentences, and those without a sign at the end, are not compared. A question may have the
+    sign of a statement.
     """
     if any(token.parted == SENTENCE for text in (left, right) for token in text.tokens[1:]):
         return False
     ends = [found.group() for text in (left, right) if (found := _ENDS.search(text.text))]
-    return len(ends) == 2 and ("?" in ends[0]) != ("?" in ends[1])
+    if len(ends) < 2 or ("?" in ends[0]) == ("?" in ends[1]):
+        return False
+    statement = left if "?" in ends[1] else right
+    return not statement.keys or statement.keys[0] not in tables.ASKING
 
 
 def adds_word(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequence[int]) -> bool:

@@ -231,6 +231,11 @@ GIVES = frozenset(
 )
 """The first word and the verb of a sentence on what a thing contains."""
 QUESTIONS = frozenset("where when why who how".split())
+ASKING = QUESTIONS | frozenset(
+    "what which whose is are was were am do does did have has had can could will would shall should may might any anything "
+    "anyone".split()
+)
+"""Words that begin a question."""
 PERSONS = frozenset("i you he she we they me him us".split())
 """Pronouns, which identify a person instead of a name."""
 LIST_WORDS = frozenset(("and", "or", "&"))
