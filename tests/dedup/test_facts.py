@@ -248,6 +248,7 @@ HOSTILE = {
     "signs": "-$" * 60_000,
     "ideographs": "一" * 60_000,
     "entities": "&a" * 200_000,
+    "points of an address": "http://a/" + "." * 200_000,
 }
 
 

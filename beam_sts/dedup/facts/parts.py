@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 from beam_sts.dedup.facts import tables
 from beam_sts.dedup.facts.tokens import CODE, LINE, PLAIN, SENTENCE, Facts
@@ -20,7 +21,7 @@ _CUT = 40  # most words of a text that may be truncated within a sentence
 _BEGINNING = 8  # words at the beginning of a sentence
 _SENTENCE = 30  # most words of a sentence on what a text describes
 _OPENING = 6  # words at its beginning that have its verb
-_ENDS = re.compile(r"[.!?\u3002]\W*$")
+_SIGNS = frozenset(".!?\u3002")
 _HOLDER = re.compile(r"copyright|\(c\)|\u00a9|all rights reserved", re.IGNORECASE)
 
 
@@ -119,11 +120,17 @@ def one_asks(left: Facts, right: Facts) -> bool:
     """
     if any(token.parted == SENTENCE for text in (left, right) for token in text.tokens[1:]):
         return False
-    ends = [found.group() for text in (left, right) if (found := _ENDS.search(text.text))]
-    if len(ends) < 2 or ("?" in ends[0]) == ("?" in ends[1]):
+    ends = _end_signs(left), _end_signs(right)
+    if not all(ends) or ("?" in ends[0]) == ("?" in ends[1]):
         return False
     statement = left if "?" in ends[1] else right
     return not statement.keys or statement.keys[0] not in tables.ASKING
+
+
+def _end_signs(text: Facts) -> frozenset[str]:
+    """The signs at the end of a sentence that follow the last letter or digit of a text."""
+    after = takewhile(lambda one: not (one.isalnum() or one == "_"), reversed(text.text))
+    return _SIGNS.intersection(after)
 
 
 def adds_word(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequence[int]) -> bool:
@@ -156,8 +163,8 @@ def inside_sentence(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequ
 def _cut_off(left: Facts, right: Facts, mine: Sequence[int], theirs: Sequence[int]) -> bool:
     """Whether a text is truncated within a sentence that the other completes."""
     if mine[-1:] == [len(left.keys) - 1]:
-        return not _ENDS.search(right.text)
-    return theirs[-1:] == [len(right.keys) - 1] and not _ENDS.search(left.text)
+        return not _end_signs(right)
+    return theirs[-1:] == [len(right.keys) - 1] and not _end_signs(left)
 
 
 def _words(text: Facts, places: Sequence[int]) -> list[str]:
