@@ -12,7 +12,13 @@ from beam_sts.candidates.beam_nearest import LexicalCandidates
 from beam_sts.candidates.beam_neighbours import NeighbourCandidates
 from beam_sts.candidates.beam_union import MergeCandidates
 from beam_sts.candidates.form import plain
-from beam_sts.mining.beam_propose import ProposedPairs, by_draw, first_occurrences, vectors_of
+from beam_sts.mining.beam_propose import (
+    ProposedPairs,
+    ProposingTransform,
+    by_draw,
+    first_occurrences,
+    vectors_of,
+)
 from beam_sts.mining.core import (
     GIVEN,
     ORIGINS,
@@ -21,26 +27,15 @@ from beam_sts.mining.core import (
     same_text,
     unpack_names,
 )
-from beam_sts.mining.settings import MinePairsSettings, MineSettings, ProposalSettings
+from beam_sts.mining.settings import ProposalSettings
 
 
-class ProposeAcross(beam.PTransform):
+class ProposeAcross(ProposingTransform):
     """``placed``, :class:`TextOccurrence`, and ``given``, ``(name, name)`` -> :class:`ProposedPairs`.
 
     The counterpart of ``beam_sts.mining.local.propose`` for queries. Names come from ``sided_names``, and the
     first text of a pair is the query.
-
-    Args:
-        settings: how many pairs of each origin to propose.
-        random_shards: see ``random_partners``.
-        blocks: number of blocks in the nearest-neighbour comparison.
     """
-
-    def __init__(
-        self, settings: MineSettings | MinePairsSettings, random_shards: int = 1, blocks: int = 1
-    ) -> None:
-        super().__init__()
-        self._settings, self._random_shards, self._blocks = settings, random_shards, blocks
 
     def expand(self, found: dict[str, beam.PCollection]) -> ProposedPairs:
         """Build the steps: keep each text once, propose pairs of each origin, join them with the texts."""

@@ -55,12 +55,12 @@ class ProposedPairs(NamedTuple):
     searches: beam.PCollection
 
 
-class ProposePairs(beam.PTransform):
-    """:class:`TextOccurrence` -> :class:`ProposedPairs`, by the rules of ``beam_sts.mining.core``.
+class ProposingTransform(beam.PTransform):
+    """What the proposals of one collection and of queries with a corpus share: their arguments.
 
     Args:
         settings: how many pairs of each origin to propose; token vectors come from its model.
-        random_shards: see ``random_pairs``.
+        random_shards: see ``random_pairs`` and ``random_partners``.
         blocks: number of blocks in the nearest-neighbour comparison.
     """
 
@@ -69,6 +69,10 @@ class ProposePairs(beam.PTransform):
     ) -> None:
         super().__init__()
         self._settings, self._random_shards, self._blocks = settings, random_shards, blocks
+
+
+class ProposePairs(ProposingTransform):
+    """:class:`TextOccurrence` -> :class:`ProposedPairs`, by the rules of ``beam_sts.mining.core``."""
 
     def expand(self, placed: beam.PCollection) -> ProposedPairs:
         """Build the steps: keep each text once, propose pairs of each origin, join them with the texts."""
