@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -42,7 +43,7 @@ class GivenPairs(NamedTuple):
 
 
 def given_pairs(
-    pattern: str,
+    patterns: Sequence[str],
     ids: pa.Array | pa.ChunkedArray,
     options: ReadOptions | None = None,
     texts: IntArray | None = None,
@@ -50,7 +51,7 @@ def given_pairs(
     """Read candidate pairs from files with the columns ``id_a`` and ``id_b``, in any supported format.
 
     Args:
-        pattern: a path, folder, pattern or fsspec URL.
+        patterns: paths, folders, patterns or fsspec URLs.
         ids: the ids of n rows; compared as texts.
         options: how to read the files.
         texts: the number of the text of each row, shape (n,). None: the number of the row.
@@ -61,11 +62,10 @@ def given_pairs(
     Raises:
         UserError: there is no file, a column is missing, or a row cannot be read.
     """
-    plan = plan_given(pattern, options)
     known = as_texts(pa.chunked_array(ids) if isinstance(ids, pa.ChunkedArray) else ids)
     ends: list[list[IntArray]] = [[np.empty(0, np.int64)] for _ in COLUMNS]
-    for unit in plan.units:
-        for columns in _ids_of(unit, plan.schema, options):
+    for plan in (plan_given(pattern, options) for pattern in patterns):
+        for columns in chain.from_iterable(_ids_of(unit, plan.schema, options) for unit in plan.units):
             for end, column in zip(ends, columns, strict=True):
                 end.append(find_ids(column, known, texts))
     return known_pairs(*map(np.concatenate, ends))
@@ -113,7 +113,7 @@ def plan_given(pattern: str, options: ReadOptions | None = None) -> InputPlan:
     """Plan the reading of files of pairs.
 
     Args:
-        pattern: as for ``given_pairs``.
+        pattern: one of those of ``given_pairs``.
         options: how to read the files.
 
     Raises:

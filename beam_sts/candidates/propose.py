@@ -71,6 +71,11 @@ class Proposal:
         """The blocking expressions."""
         return [s.partition(":")[2] for s in self.sources if s.startswith("block:")]
 
+    @property
+    def pair_files(self) -> list[str]:
+        """The patterns of files of pairs."""
+        return [s.partition(":")[2] for s in self.sources if s.startswith("pairs:")]
+
     def searches(self, *, against: bool) -> list[Search]:
         """All searches in order: for each source across both inputs, and within the first if requested.
 
@@ -78,10 +83,14 @@ class Proposal:
         [('exact', 0, 0, True), ('exact', 0, 0, False), ('block', 1, 0, True), ('block', 1, 0, False)]
         """
         passes = ([True, False] if self.within else [True]) if against else [False]
-        found, block = [], 0
+        found: list[Search] = []
+        block = 0
         for at, source in enumerate(self.sources):
             kind = source.partition(":")[0]
-            found += [Search(kind, at, block, across) for across in (passes if kind != "pairs" else [False])]
+            if kind == "pairs":  # one search for all files
+                found += [Search(kind, at, block, False)] * (not any(one.kind == kind for one in found))
+            else:
+                found += [Search(kind, at, block, across) for across in passes]
             block += kind == "block"
         return found
 
@@ -241,14 +250,13 @@ def _found(
 ) -> Iterator[tuple[IntArray, IntArray, Found]]:
     """The pairs of each search of one source, and what its report contains."""
     texts, count = among.texts, int((among.side == 0).sum())
-    kind, at, block, _ = searches[0]
+    kind, _, block, _ = searches[0]
     if kind == "pairs":
         if among.against:
             raise UserError(
                 "--candidates pairs:FILE: ids of two inputs may be equal, so leave out --against."
             )
-        pattern = proposal.sources[at].partition(":")[2]
-        given = given_pairs(pattern, among.ids, proposal.read, among.of_row)
+        given = given_pairs(proposal.pair_files, among.ids, proposal.read, among.of_row)
         yield given.a, given.b, given.counts
         return
     if not searches[0].by_keys:

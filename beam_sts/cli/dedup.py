@@ -33,6 +33,7 @@ from beam_sts.cli.progress import Clock, progress
 from beam_sts.cli.scoring import add_places, check_device
 from beam_sts.dedup.counts import DedupCounts
 from beam_sts.dedup.decide import describe_clusters
+from beam_sts.dedup.earlier import pairs_schema, plan_pairs, read_edges
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.local import Plan, decide_corpus, decide_for_rows, learn_first, score_candidates
 from beam_sts.dedup.overlap import Overlap
@@ -41,7 +42,7 @@ from beam_sts.dedup.receipts import RowWriter
 from beam_sts.dedup.rows import read_corpus
 from beam_sts.dedup.rule import count_removals, rows_by_text, threshold_table
 from beam_sts.dedup.settings import BeamDedupSettings, DedupSettings
-from beam_sts.dedup.shards import PairShards, pairs_schema, plan_scored, read_edges
+from beam_sts.dedup.shards import PairShards
 from beam_sts.dedup.show import by_kind, corpus_view, examples
 from beam_sts.dedup.verify import Verifier
 from beam_sts.examples import Example, merge_examples
@@ -155,10 +156,10 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
     corpus, learnt = learn_first(plan, corpus, work)
     watch.lap("learn")
     reports: list[dict[str, Any]] = []
+    pairs = pairs_schema(corpus.rows.ids[0].type, corpus.against)
     if earlier := job.earlier:
-        edges = read_edges(
-            earlier.pairs, corpus.rows, corpus.distinct, settings.max_lost, compared=earlier.compared
-        )
+        planned = plan_pairs(earlier.pairs, pairs, compared=earlier.compared)
+        edges = read_edges(planned, corpus.rows, corpus.distinct, settings.max_lost, earlier.pairs)
         shards = PairShards(
             job.output, _verifier(job, corpus.texts, learnt) if earlier.completes else None, corpus
         )
@@ -189,8 +190,7 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
     with watch.stage("rows", job.sources[0].plan.rows) as step:
         for count in writer.write(missing):
             step(count, "")
-    kind = corpus.rows.ids[0].type
-    job.output.finish({**writer.to.schemas, "pairs": pairs_schema(kind, args.against is not None)})
+    job.output.finish({**writer.to.schemas, "pairs": pairs})
     watch.lap("write")
     rows = row_counts(job)
     if rows.rows_removed != int(decided.rows.removed.sum()):
@@ -277,13 +277,12 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
     inputs: dict[str, list[Any]] = {"rows": list(job.sources[0].plan.units)}
     if against is not None:
         inputs["against"] = list(against.plan.units)
-    patterns = [s.partition(":")[2] for s in job.proposal.sources if s.startswith("pairs:")]
-    plans = [plan_given(pattern, job.proposal.read) for pattern in patterns]
+    plans = [plan_given(pattern, job.proposal.read) for pattern in job.proposal.pair_files]
     if plans:
         inputs["given"] = [(unit, plan.schema, job.proposal.read) for plan in plans for unit in plan.units]
     schema = pairs_schema(job.sources[0].id_type, against=against is not None)
     if job.earlier:
-        inputs["scored"] = plan_scored(job.earlier.pairs, schema, compared=job.earlier.compared)
+        inputs["scored"] = plan_pairs(job.earlier.pairs, schema, compared=job.earlier.compared)
     # Slices are committed one by one, but a decision about a row needs all slices, so nothing is skipped.
     job.output.drop("pairs", job.output.numbers("pairs"), "pairs")  # a local run cuts shards differently
     with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:

@@ -128,8 +128,7 @@ def prepare(args: argparse.Namespace, settings: DedupSettings) -> DedupJob:
                 f"--id {args.id}: holds {sources[0].id_type} in the input and {sources[1].id_type} in "
                 f"--against {args.against}. Cast one of them."
             )
-    patterns = [s.partition(":")[2] for s in proposal.sources if s.startswith("pairs:")]
-    givens = [plan_given(pattern, proposal.read) for pattern in patterns]
+    givens = [plan_given(pattern, proposal.read) for pattern in proposal.pair_files]
     check_files(plan.files, f"--input {args.input}")
     output = output_folder(args, FOLDERS)
     check_encodable(plan.schema, args.output_format)

@@ -317,7 +317,7 @@ def summarise(
         **inputs,
         **counts,
         "languages": languages_in(counts["languages"], job.checkpoint.languages).record(EFFECT),
-        "neighbours": {split: search_report(found) for split, found in counts["neighbours"].items()},
+        "neighbours": {split: search_report(found) for split, found in sorted(counts["neighbours"].items())},
         "score_quantiles": quantiles(counts["score_histogram"]),
         "model": describe_model(job.checkpoint),
         "fingerprint": digest(job.fingerprint),

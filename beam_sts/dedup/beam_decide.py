@@ -25,7 +25,7 @@ from beam_sts.dedup.beam_verify import (
     stats_counts,
     view_of_texts,
 )
-from beam_sts.dedup.decide import GUARD, IDENTICAL, Decision, decide, describe_clusters
+from beam_sts.dedup.decide import GUARD, IDENTICAL, Decision, decide, describe_clusters, is_repeated
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.rule import Policy, count_removals
 from beam_sts.dedup.shards import shard_parts
@@ -167,13 +167,11 @@ def outcomes_of_rows(name: Any, found: dict[str, Iterable[Any]]) -> Iterator[Any
     cluster = verdict[0] if verdict[0] is not None else (name if rows > 1 else None)
     if verdict[0] is None and rows > 1:
         yield pvalue.TaggedOutput("report", ReportPart.of({"cluster_sizes": {str(rows): 1}}))
-    for row, best in ((row, best) for some, best in members for row in some):
-        if verdict[1] is not None:
-            yield row, (cluster, *verdict[1:])
-        elif row == best:
-            yield row, (cluster, *(None,) * _RECEIPT)
-        else:
-            yield row, (cluster, best, *IDENTICAL, 0)
+    removed = verdict[1] is not None
+    for some, best in members:
+        is_best = np.array([row == best for row in some])
+        for row, equal in zip(some, is_repeated(removed, is_best, False).tolist(), strict=True):
+            yield row, (cluster, best, *IDENTICAL, 0) if equal else (cluster, *verdict[1:])
 
 
 class SplitRows(beam.DoFn):

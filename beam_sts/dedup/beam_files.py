@@ -19,10 +19,10 @@ from beam_sts.candidates.source import Source
 from beam_sts.candidates.vectors import vector_matrix
 from beam_sts.dedup.beam import DeduplicatedTexts, DeduplicateTexts
 from beam_sts.dedup.beam_scored import KeptScores
+from beam_sts.dedup.earlier import pairs_schema, read_scored
 from beam_sts.dedup.keep import KeepPolicy, lengths_of
 from beam_sts.dedup.receipts import SliceWriter
 from beam_sts.dedup.settings import DedupSettings
-from beam_sts.dedup.shards import pairs_schema, read_scored
 from beam_sts.io.slices import Slice
 from beam_sts.settings import settings_of
 

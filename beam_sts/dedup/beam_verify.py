@@ -16,20 +16,19 @@ import pyarrow as pa
 from apache_beam import pvalue
 
 from beam_sts.arrays import IntArray
-from beam_sts.candidates.beam_join import rows_of
+from beam_sts.candidates.beam_join import JoinTexts, rows_of
 from beam_sts.candidates.beam_shingles import RangeCounts, whole_counts
 from beam_sts.dedup.beam_report import ReportPart
 from beam_sts.dedup.beam_texts import TextInfo
 from beam_sts.dedup.decide import IDENTICAL, Edges
-from beam_sts.dedup.facts.difference import turn
+from beam_sts.dedup.earlier import known_verdicts
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.overlap import Overlap
 from beam_sts.dedup.representatives import BOTH
 from beam_sts.dedup.shards import shard_parts
 from beam_sts.dedup.show import Entry, TextView, best_entries, pair_entries
-from beam_sts.dedup.verdicts import NOT_COMPARED, RULES, Verdicts
+from beam_sts.dedup.verdicts import NOT_COMPARED, RULES, VERDICT, Verdicts
 from beam_sts.dedup.verify import Scoring, Verified, Verifier, VerifyStats, characters, check_pair_count
-from beam_sts.errors import UserError
 from beam_sts.io.blank import is_blank
 from beam_sts.io.ids import shown_id
 from beam_sts.io.summary import score_histogram
@@ -69,17 +68,6 @@ def each_of(found: Verdicts) -> Iterator[tuple[Any, ...]]:
     rules = [RULES[rule] for rule in found.rules.tolist()]
     columns = (found.scores.tolist(), rules, found.bounds.tolist(), found.differs.to_pylist())
     return zip(*columns, *found.lost.T.tolist(), found.bars.tolist(), strict=True)
-
-
-def verdicts_of(rows: Iterable[Sequence[Any]]) -> Verdicts:
-    """Make verdicts from (score, rule, bound, differs, lost_a, lost_b) of each pair; a loss may be None."""
-    score, rule, bound, differs, lost_a, lost_b = list(zip(*rows, strict=True)) or [()] * 6
-    lost = [[NOT_COMPARED if of is None else of for of in column] for column in (lost_a, lost_b)]
-    return Verdicts(
-        *(np.array(score, np.float32), np.array([RULES.index(name) for name in rule], np.int8)),
-        *(np.array(bound, np.float32), pa.array(differs, pa.string())),
-        *(np.array(lost, np.int32).reshape(2, -1).T, np.zeros(len(score), np.uint8)),
-    )
 
 
 class Scores(beam.DoFn):
@@ -193,10 +181,16 @@ class TakeScores(Verify):
     def _scored(
         self, rows: list[tuple[Any, ...]], learnt: Learnt, words: Words | None
     ) -> tuple[Verified, list[str]]:
-        found = [row[4] for row in rows]
-        known, sources = verdicts_of((one[0], *one[2:]) for one in found), [one[1] for one in found]
+        swapped, score, sources, *more = (
+            list(column) for column in zip(*(row[4] for row in rows), strict=True)
+        )
+        columns = [
+            pa.array(column, field.type) for column, field in zip((score, *more), VERDICT, strict=True)
+        ]
+        table = pa.Table.from_arrays(columns, schema=VERDICT)
         a, b = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
-        known = known.with_bars((characters(a), characters(b)), self._scoring.max_lost)
+        sizes = characters(a), characters(b)
+        known = known_verdicts(table, np.array(swapped, bool), sizes, self._scoring.max_lost)
         if self._scoring.leaves_out(known):
             return self.verifier(learnt, words).verify(a, b, known), sources
         return Verified(known), sources
@@ -224,9 +218,10 @@ def stats_counts(stats: VerifyStats) -> dict[str, Any]:
 
 
 class EarlierPairs(beam.PTransform):
-    """``members`` of texts and ``scored`` pairs of rows -> ``((text, text), (score, source, rule, ...))``.
+    """``members`` of texts and ``scored`` pairs of rows -> ``((text, text), (swapped, score, source, ...))``.
 
-    Rows are ``(side, id)``. Pairs of rows with equal texts are left out.
+    Rows are ``(side, id)``. Pairs of rows with equal texts are left out. ``swapped``: the texts of the pair
+    have the other order.
     """
 
     def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
@@ -234,32 +229,13 @@ class EarlierPairs(beam.PTransform):
         texts = collections["members"] | "Text of" >> beam.FlatMapTuple(
             lambda text, members: [(row, text) for row in members[0]]
         )
-        first = collections["scored"] | "By first" >> beam.Map(lambda pair: (pair[0], pair[1:]))
-        second = (
-            {"text": texts, "pair": first}
-            | "First" >> beam.CoGroupByKey()
-            | "Text a" >> beam.FlatMapTuple(_with_text)
-            | "By second" >> beam.MapTuple(lambda text, pair: (pair[0], (text, *pair[1:])))
-        )
+        pairs = collections["scored"] | "Ends" >> beam.Map(lambda pair: (tuple(pair[:2]), tuple(pair[2:])))
         return (
-            {"text": texts, "pair": second}
-            | "Second" >> beam.CoGroupByKey()
-            | "Text b" >> beam.FlatMapTuple(_with_text)
-            | "Apart" >> beam.Filter(lambda found: found[0] != found[1][0])
-            | "In order" >> beam.MapTuple(_in_order)
+            {"texts": texts, "pairs": pairs} | "Join" >> JoinTexts() | "In order" >> beam.FlatMap(_in_order)
         )
 
 
-def _in_order(b: Any, pair: tuple[Any, ...]) -> tuple[tuple[Any, Any], tuple[Any, ...]]:
-    a, *found, differs, lost_a, lost_b = pair
-    if a <= b:
-        return (a, b), pair[1:]
-    return (b, a), (*found, differs and turn(differs), lost_b, lost_a)
-
-
-def _with_text(row: tuple[int, Any], found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
-    text = next(iter(found["text"]), None)
-    for pair in found["pair"]:
-        if text is None:
-            raise UserError(f"id {row[1]!r}: a scored pair has it, but the input does not.")
-        yield text, pair
+def _in_order(pair: tuple[Any, Any, Any, Any, tuple[Any, ...]]) -> Iterator[Any]:
+    *_, a, b, found = pair
+    if a != b:
+        yield (min(a, b), max(a, b)), (a > b, *found)

@@ -172,21 +172,32 @@ def row_outcomes(made: Decision, text: IntArray, best: IntArray, first: IntArray
     Returns:
         The decisions about rows.
     """
-    representative = best[made.chosen.representative[text]]
-    fixed = np.flatnonzero(made.rule.fixed[text])
-    representative[fixed] = fixed
-    gone = representative != np.arange(len(text))
-    score = np.where(gone, made.chosen.scores[text], np.float32(np.nan)).astype(np.float32)
-    score[gone & np.isnan(score)] = IDENTICAL[0]
-    edge = np.where(gone, made.edge[text], -1)
+    rows, with_text = np.arange(len(text)), made.removed[text]
+    equal = is_repeated(with_text, best[text] == rows, made.rule.fixed[text])
+    score = np.where(with_text, made.chosen.scores[text], np.float32(np.nan))
+    score[equal] = IDENTICAL[0]
     return RowOutcomes(
-        representative,
-        edge,
+        np.where(with_text | equal, best[made.chosen.representative[text]], rows),
+        made.edge[text],
         score,
         first[made.label[text]],
         made.edges,
-        np.where(edge >= 0, made.lost[text], 0),
+        made.lost[text],
     )
+
+
+def is_repeated(
+    with_text: NDArray[np.bool_] | bool, best: NDArray[np.bool_], fixed: NDArray[np.bool_] | bool
+) -> NDArray[np.bool_]:
+    """Whether each row is removed because a better row has the same text. Beam passes the rows of one text.
+
+    Args:
+        with_text: whether the text of each row is removed, with all its rows; shape (rows,), or one for all.
+        best: whether each row is the best of its text, shape (rows,).
+        fixed: whether each row always stays, shape (rows,), or one for all.
+    """
+    repeated: NDArray[np.bool_] = ~(best | with_text | fixed)
+    return repeated
 
 
 def _edge_of(pairs: PairScores, a: IntArray, b: IntArray) -> IntArray:

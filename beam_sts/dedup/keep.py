@@ -217,27 +217,19 @@ def priority_key(value: Any, what: str) -> tuple[str, PriorityKey]:
         return "number", (False, value.copy_negate())  # exact: unary minus would round
     if isinstance(value, numbers.Real):  # bool, int, float, Fraction
         return "number", (False, -value)
-    if isinstance(value, datetime.datetime):
-        aware = value.utcoffset() is not None
-        start = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc if aware else None)
-        return f"moment{' with a zone' if aware else ''}", (False, -((value - start) // _MICROSECOND))
-    if isinstance(value, datetime.date):
-        return "date", (False, -value.toordinal())
-    if isinstance(value, datetime.time) and value.tzinfo is None:
-        return "time", (False, -(datetime.timedelta(**_parts(value)) // _MICROSECOND))
-    if isinstance(value, datetime.timedelta):
-        return "duration", (False, -(value // _MICROSECOND))
-    raise UserError(
-        f"{what}: {_brief(value)} is {type(value).__name__}, not a number or a date. Convert it first."
-    )
+    kind, column = next(((kind, column) for kind, column in _TIMES if isinstance(value, kind)), (None, None))
+    zone = getattr(value, "tzinfo", None) is not None
+    if kind is None or (kind is datetime.time and zone):
+        raise UserError(
+            f"{what}: {repr(value)[:80]} is {type(value).__name__}, not a number or a date. Convert it first."
+        )
+    number = sortable(pa.chunked_array([pa.array([value], column)]), what)[0].as_py()
+    return f"{kind.__name__}{' with a zone' if zone else ''}", (False, -number)
 
 
-def _brief(value: Any) -> str:
-    return repr(value)[:80]
-
-
-_MICROSECOND = datetime.timedelta(microseconds=1)
-
-
-def _parts(time: datetime.time) -> dict[str, int]:
-    return {f"{unit}s": getattr(time, unit) for unit in ("hour", "minute", "second", "microsecond")}
+_TIMES = (  # a datetime is a date too
+    (datetime.datetime, pa.timestamp("us")),
+    (datetime.date, pa.date32()),
+    (datetime.time, pa.time64("us")),
+    (datetime.timedelta, pa.duration("us")),
+)

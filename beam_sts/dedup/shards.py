@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.propose import Proposed
 from beam_sts.dedup.decide import IDENTICAL, Edges
-from beam_sts.dedup.distinct import DistinctTexts
-from beam_sts.dedup.rows import Corpus, Rows
-from beam_sts.dedup.verdicts import VERDICT, MaxLost, Sizes, Verdicts
+from beam_sts.dedup.earlier import pairs_schema, plan_pairs, read_pairs
+from beam_sts.dedup.rows import Corpus
+from beam_sts.dedup.verdicts import Sizes, Verdicts
 from beam_sts.dedup.verify import Verifier, VerifyStats
-from beam_sts.errors import UserError
 from beam_sts.io.committed import content_digest
 from beam_sts.io.output import OutputFolder
-from beam_sts.io.reading import plan_input, read_slices
-from beam_sts.io.slices import Slice
 
 PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 16, 1 << 21
 """The largest shard, which is what a killed run may lose: seconds of scoring, whatever the text lengths."""
@@ -109,7 +104,7 @@ class PairShards(PartVerifier):
     def _part(self, a: IntArray, b: IntArray, source: pa.Array | str) -> Verdicts:
         number, keys = self._number(), self._keys(a, b, source)
         if self._is_whole(number, keys):
-            found = _read_shard(self._output, number, self.schema())
+            found = read_pairs(plan_pairs(self._output.shard("pairs", number), self.schema()))
             self.reused += len(found)
             return Verdicts.read(found, self.sizes(a, b), self.verifier.max_lost if self.verifier else None)
         made = super()._part(a, b, source)
@@ -204,109 +199,6 @@ def shard_parts(characters: IntArray) -> Iterator[slice]:
         stop = min(max(full, start + 1), start + PAIRS_PER_SHARD, len(characters))
         yield slice(start, stop)
         start = stop
-
-
-def pairs_schema(kind: pa.DataType, against: bool) -> pa.Schema:
-    """The schema of shards of pairs. With another input it has ``b_in``, the input of the second row."""
-    score, *more = VERDICT
-    columns = [pa.field("id_a", kind), pa.field("id_b", kind), score, pa.field("source", pa.string()), *more]
-    return pa.schema([*columns, *([pa.field("b_in", pa.string())] if against else [])])
-
-
-def _read_shard(output: OutputFolder, number: int, schema: pa.Schema) -> pa.Table:
-    return pa.concat_tables(_tables(output.shard("pairs", number), schema))
-
-
-def _tables(pattern: str, schema: pa.Schema) -> Iterator[pa.Table]:
-    yield schema.empty_table()
-    plan = plan_input(pattern, PAIRS_PER_SHARD)
-    for unit in plan.units:
-        for part in read_slices(unit, plan.schema):
-            yield filled(part.table, schema)
-
-
-PlannedPairs = tuple[list[Slice], pa.Schema, pa.Schema, bool]
-
-
-def plan_scored(folder: str, schema: pa.Schema, *, compared: bool) -> list[PlannedPairs]:
-    """Plan the parts for :func:`read_scored` in the shards of an earlier run. ``compared`` is as there."""
-    plan = plan_input(folder, PAIRS_PER_SHARD)
-    return [(list(unit), plan.schema, schema, compared) for unit in plan.units]
-
-
-def read_scored(planned: PlannedPairs) -> Iterator[tuple[Any, ...]]:
-    """Read the pairs in a part of an earlier run, as ``DeduplicateTexts`` gives them with ends (side, id)."""
-    unit, read, schema, compared = planned
-    for part in read_slices(unit, read):
-        table = part.table if compared else part.table.drop_columns(_of_facts(part.table))
-        table = filled(table, schema)
-        for a, b, *found in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            side = found.pop() if "b_in" in schema.names else "input"
-            yield (0, a), (int(side == "against"), b), *found
-
-
-def _of_facts(table: pa.Table) -> list[str]:
-    return [name for name in ("differs", "lost_a", "lost_b") if name in table.column_names]
-
-
-def filled(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A table with the columns of a schema. Columns that an earlier version did not write are null."""
-    columns = [
-        table.column(field.name).cast(field.type)
-        if field.name in table.column_names
-        else pa.chunked_array([pa.nulls(len(table), field.type)])
-        for field in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def read_edges(
-    folder: str, rows: Rows, distinct: DistinctTexts, max_lost: MaxLost, *, compared: bool
-) -> Edges:
-    """Read the scored pairs of an earlier run as edges of distinct texts.
-
-    Args:
-        folder: the folder of the shards.
-        rows: the rows, with their ids.
-        distinct: the distinct texts of the rows.
-        max_lost: as for ``bars_of``.
-        compared: whether the facts were compared with the same guard, so that these results are valid.
-
-    Returns:
-        The edges.
-
-    Raises:
-        UserError: an id is not in the input.
-    """
-    table = pa.concat_tables(_tables(folder, pairs_schema(rows.ids[0].type, len(rows.ids) > 1)))
-    ends = []
-    for name in ("id_a", "id_b"):
-        places = np.full(len(table), -1, dtype=np.int64)
-        column = table.column(name)
-        side = np.zeros(len(table), np.int8)
-        if name == "id_b" and "b_in" in table.column_names:
-            side = np.asarray(pc.equal(table.column("b_in"), "against")).astype(np.int8)
-        before = 0
-        for number, ids in enumerate(rows.ids):
-            known = np.asarray(pc.fill_null(pc.index_in(column, ids), -1)).astype(np.int64)
-            mine = (side == number) & (known >= 0)
-            places[mine] = known[mine] + before
-            before += len(ids)
-        if (places < 0).any():
-            lost = column[int(np.flatnonzero(places < 0)[0])].as_py()
-            raise UserError(
-                f"{folder}: {name} {lost!r} is not in the input. These pairs are of another input."
-            )
-        ends.append(distinct.of_row[places])
-    a, b = np.minimum(*ends), np.maximum(*ends)
-    keep = np.flatnonzero(a != b)
-    keep = keep[np.lexsort((b[keep], a[keep]))]
-    table, a, b = table.take(pa.array(keep)), a[keep], b[keep]
-    sizes = rows.characters[distinct.row[a]], rows.characters[distinct.row[b]]
-    swapped = ends[0][keep] > ends[1][keep]
-    found = Verdicts.read(table, sizes, None).turned(swapped)
-    found = found.with_bars(sizes, max_lost) if compared else found.unread()
-    return Edges.of(a, b, table.column("source").combine_chunks(), found)
 
 
 def edges_of(proposed: Proposed, found: Verdicts) -> Edges:

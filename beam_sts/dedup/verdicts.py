@@ -133,13 +133,6 @@ class Verdicts:
         """The results with the bars that ``bars_of`` computes for these arguments."""
         return replace(self, bars=bars_of(self.guarded, self.lost, sizes, most))
 
-    def unread(self) -> Verdicts:
-        """The results without a comparison of facts."""
-        nothing = np.full_like(self.lost, NOT_COMPARED)
-        return replace(
-            self, differs=pa.nulls(len(self), pa.string()), lost=nothing, bars=np.zeros_like(self.bars)
-        )
-
     @classmethod
     def join(cls, parts: Sequence[Verdicts]) -> Verdicts:
         """Concatenate results."""

@@ -115,18 +115,18 @@ def test_static_embedding_brings_paraphrases_together():
 def test_given_pairs_are_distinct_known_and_counted(tmp_path):
     rows = {"id_a": ["x", "y", "y", "x", None, "z"], "id_b": ["y", "x", "q", "x", "y", "x"]}
     pq.write_table(pa.table(rows), tmp_path / "pairs.parquet")
-    found = given_pairs(str(tmp_path / "pairs.parquet"), pa.array(["x", "y", "z"]))
+    found = given_pairs([str(tmp_path / "pairs.parquet")], pa.array(["x", "y", "z"]))
     assert list(zip(found.a.tolist(), found.b.tolist(), strict=True)) == [(0, 1), (0, 2)]
     assert (found.rows, found.unknown, found.same) == (6, 2, 1)
 
 
 def test_given_pairs_of_whole_numbers(tmp_path):
     (tmp_path / "pairs.csv").write_text("id_a,id_b\n7,9\n9,8\n")
-    found = given_pairs(str(tmp_path / "pairs.csv"), pa.array([9, 8, 7]))
+    found = given_pairs([str(tmp_path / "pairs.csv")], pa.array([9, 8, 7]))
     assert list(zip(found.a.tolist(), found.b.tolist(), strict=True)) == [(0, 1), (0, 2)]
     (tmp_path / "other.csv").write_text("left,right\n7,9\n")
     with pytest.raises(UserError, match="no column 'id_a'"):
-        given_pairs(str(tmp_path / "other.csv"), pa.array([9]))
+        given_pairs([str(tmp_path / "other.csv")], pa.array([9]))
 
 
 def test_given_pairs_are_read_as_the_options_say(tmp_path):
@@ -134,17 +134,17 @@ def test_given_pairs_are_read_as_the_options_say(tmp_path):
     path.write_bytes("id_a;id_b\ncafé;x\n".encode("cp1252"))
     ids = pa.array(["café", "x"])
     with pytest.raises(UserError, match="give --delimiter ';'"):
-        given_pairs(str(path), ids)
+        given_pairs([str(path)], ids)
     with pytest.raises(UserError, match=r"its columns are 'id_a;id_b'\. --delimiter sets"):
-        given_pairs(str(path), ids, ReadOptions(delimiter=","))
+        given_pairs([str(path)], ids, ReadOptions(delimiter=","))
     options = ReadOptions(delimiter=";", encoding="cp1252")
-    assert given_pairs(str(path), ids, options)[:2] == (0, 1)
+    assert given_pairs([str(path)], ids, options)[:2] == (0, 1)
     plan = plan_given(str(path), options)
     read = [pair for unit in plan.units for pair in read_given((unit, plan.schema, options))]
     assert read == [("café", "x")]
     path.write_bytes("id_a,id_b\nx,x\ncafé,x\n".encode("cp1252"))
     with pytest.raises(UserError, match=r"row 1: .*give --encoding cp1252"):
-        given_pairs(str(path), ids)
+        given_pairs([str(path)], ids)
 
 
 def test_token_vectors_read_from_the_weights_are_those_of_the_model():

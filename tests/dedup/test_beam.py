@@ -208,13 +208,15 @@ def test_scores_of_an_earlier_run_decide_the_same_by_a_runner(tmp_path, against)
     assert summary["rows_removed"] > 3
 
 
-def test_given_pairs_are_the_same_by_a_runner(tmp_path):
+def test_given_pairs_of_two_files_are_one_source_on_one_machine_and_by_a_runner(tmp_path):
     write(tmp_path / "in.parquet", [*made_texts(6), *made_texts(1)])
     names = pq.read_table(tmp_path / "in.parquet")["name"].to_pylist()
     given = [(names[a], names[b]) for a, b in ((0, 1), (1, 0), (2, 3), (4, 5), (0, 0))] + [("no", names[1])]
     table = pa.table({"id_a": [a for a, _ in given], "id_b": [b for _, b in given]})
-    pq.write_table(table, tmp_path / "pairs.parquet")
-    more = ("--candidates", f"pairs:{tmp_path / 'pairs.parquet'}", "--threshold", "0.3")
+    pq.write_table(table.slice(0, 4), tmp_path / "pairs.parquet")
+    pq.write_table(table.slice(4), tmp_path / "more.parquet")
+    files = ",".join(f"pairs:{tmp_path / name}.parquet" for name in ("pairs", "more"))
+    more = ("--candidates", files, "--threshold", "0.3")
     _, _, summary = both(tmp_path, *more)
     (report,) = summary["candidates"]
     assert (report["rows"], report["unknown"], report["same"], report["pairs"]) == (6, 1, 1, 3)
