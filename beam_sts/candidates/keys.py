@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from beam_sts import checks
 from beam_sts.candidates.form import plain_texts
 from beam_sts.errors import UserError
 from beam_sts.io.expressions import evaluate
+from beam_sts.io.spill import NumberFile, release_texts
 
 _UNITS_AT_ONCE = 1 << 22  # characters that are hashed together, to bound memory
 _NOT_IN_WORDS = r"[^\pL\pN\pM]+"
@@ -198,27 +200,34 @@ class MinHash:
         order = np.argsort(text, kind="stable")
         return Keys(text[order], key[order], "minhash")
 
-    def bands_of(self, texts: pa.Array | pa.ChunkedArray, *, form: bool = False) -> Iterator[Keys]:
-        """The keys of :meth:`keys`, one band at a time, which divides the memory by the number of bands."""
-        rows, signatures = self.signatures(texts, form=form)
+    def bands_of(
+        self, texts: pa.Array | pa.ChunkedArray, *, form: bool = False, folder: Path | None = None
+    ) -> Iterator[Keys]:
+        """The keys of :meth:`keys`, one band at a time, which divides the memory by the number of bands.
+
+        ``folder``: a local folder for the signatures. None: they are kept in memory.
+        """
+        rows, signatures = self.signatures(texts, form=form, folder=folder)
         for band in range(self.bands):
-            values = signatures[:, band * self.rows : (band + 1) * self.rows].T
+            values = signatures.read(band, len(rows)).T
             lanes = [mix64(values, (self.seed << 32) + 2 * band + lane) for lane in range(2)]
             yield Keys(rows, np.stack(lanes, axis=1), "minhash")
 
     def signatures(
-        self, texts: pa.Array | pa.ChunkedArray, *, form: bool = False
-    ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        self, texts: pa.Array | pa.ChunkedArray, *, form: bool = False, folder: Path | None = None
+    ) -> tuple[NDArray[np.int64], NumberFile]:
         """The MinHash values of the texts that have a shingle.
 
         Returns:
-            The numbers of these m texts, shape (m,), and their values, uint32 of shape (m, bands * rows).
+            The numbers of these m texts, shape (m,), and for each band their values, uint32 of shape
+            (m, rows).
         """
         from rensa import RMinHash
 
-        width = self.bands * self.rows
+        bands, width = self.bands, self.bands * self.rows
         numbers, done = [np.empty(0, np.int64)], 0
-        values = np.empty((len(texts), width), np.uint32)  # joining parts would take twice the memory
+        dtype = np.dtype(np.uint32)
+        values = NumberFile(folder, parts=bands, rows=len(texts), width=self.rows, dtype=dtype)
         for begin, part in text_blocks(texts):
             hashes, counts = shingle_hashes(normalise(plain_texts(part) if form else part), *self.unit)
             some = np.flatnonzero(counts)
@@ -227,9 +236,10 @@ class MinHash:
             offsets = np.concatenate([[0], np.cumsum(counts[some])]).astype(np.uint64)
             matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, width, self.seed)
             numbers.append(begin + some)
-            values[done : done + len(some)] = matrix.to_rows()
+            of_bands = np.asarray(matrix.to_rows(), np.uint32).reshape(len(some), bands, self.rows)
+            values.write(done, of_bands.transpose(1, 0, 2))
             done += len(some)
-        return np.concatenate(numbers), values[:done]
+        return np.concatenate(numbers), values
 
 
 def parse_shingle(shingle: str) -> tuple[str, int]:
@@ -245,14 +255,18 @@ def parse_shingle(shingle: str) -> tuple[str, int]:
 
 
 def text_blocks(texts: pa.Array | pa.ChunkedArray) -> Iterator[tuple[int, pa.Array | pa.ChunkedArray]]:
-    """Split texts into runs of a few million characters, each with the number of its first text."""
+    """Split texts into runs of a few million bytes, each with the number of its first text.
+
+    Texts that are on disk leave the memory after each run.
+    """
     if not len(texts):
         return
-    ends = np.cumsum(np.asarray(pc.fill_null(pc.utf8_length(texts), 0)) + 64)
+    ends = np.cumsum(np.asarray(pc.fill_null(pc.binary_length(texts), 0)).astype(np.int64) + 64)
     block = ends // _UNITS_AT_ONCE
     starts = np.flatnonzero(np.diff(block, prepend=block[0] - 1))
     for begin, stop in zip(starts, [*starts[1:], len(texts)], strict=True):
         yield int(begin), texts.slice(begin, stop - begin)
+        release_texts(texts)
 
 
 def shingle_hashes(texts: pa.Array, unit: str, size: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,9 +100,14 @@ class Proposal:
         """Whether a source needs texts in plain form. Sources by keys convert texts themselves."""
         return self.form and any(source in ("lexical", "neighbours") for source in self.sources)
 
-    def keys_by(self, kind: str) -> KeyFunction:
-        """The function that computes the keys of texts for a source: ``exact`` or ``minhash``."""
-        return partial(exact_keys if kind == "exact" else self.minhash.bands_of, form=self.form)
+    def keys_by(self, kind: str, folder: Path | None = None) -> KeyFunction:
+        """The function that computes the keys of texts for a source: ``exact`` or ``minhash``.
+
+        ``folder``: a local folder for what it need not keep in memory.
+        """
+        if kind == "exact":
+            return partial(exact_keys, form=self.form)
+        return partial(self.minhash.bands_of, form=self.form, folder=folder)
 
     def report(self, kind: str, pairs: int, found: Found | None) -> dict[str, Any]:
         """The report of a search.
@@ -189,7 +195,7 @@ class ComparedTexts:
     ``against`` says whether there is another input. ``ids`` are the ids of all rows, and ``of_row`` the
     numbers of their texts. ``blocks`` has the keys of each blocking expression, by text. ``names`` returns
     the names that texts have in Beam, from their numbers. ``vectors`` returns the embedding of each text, if
-    the input has embeddings.
+    the input has embeddings. ``folder`` is a local folder for what need not be kept in memory.
     """
 
     texts: pa.LargeStringArray
@@ -201,6 +207,7 @@ class ComparedTexts:
     blocks: list[Keys]
     names: Callable[[IntArray], list[Any]]
     vectors: Callable[[], NDArray[np.float32]] | None = None
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -281,7 +288,7 @@ def _found(
         compared = ~among.blank[keys.text]
         keys = Keys(keys.text[compared], keys.key[compared], keys.source)
     else:
-        keys = proposal.keys_by(kind)(texts)
+        keys = proposal.keys_by(kind, among.folder)(texts)
     if len(searches) > 1 and not isinstance(keys, Keys):
         keys = list(keys)
     for search in searches:

@@ -153,7 +153,7 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
         blank, keep = settings.empty == "score", settings.policy.keep
         corpus = read_corpus(job.sources, keep, job.proposal, compare_blank=blank, folder=work, seen=seen)
     watch.lap("read")
-    corpus, learnt = learn_first(plan, corpus, work)
+    corpus, learnt = learn_first(plan, corpus)
     watch.lap("learn")
     reports: list[dict[str, Any]] = []
     pairs = pairs_schema(corpus.rows.ids[0].type, corpus.against)

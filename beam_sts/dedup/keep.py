@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_sts.arrays import IntArray, inverse
+from beam_sts.candidates.keys import text_blocks
 from beam_sts.errors import UserError
 from beam_sts.io.expressions import evaluate, value_type
 from beam_sts.types import plain
@@ -77,7 +78,10 @@ def length_of(text: str) -> int:
 
 def lengths_of(texts: pa.Array | pa.ChunkedArray) -> IntArray:
     """``length_of`` for each of n texts, shape (n,)."""
-    return np.fromiter(map(length_of, texts.to_pylist()), np.int64, len(texts))
+    lengths = [np.empty(0, np.int64)]
+    for _, part in text_blocks(texts):
+        lengths.append(np.fromiter(map(length_of, part.to_pylist()), np.int64, len(part)))
+    return np.concatenate(lengths)
 
 
 @dataclass(frozen=True)

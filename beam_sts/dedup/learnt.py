@@ -16,7 +16,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beam_sts.candidates.form import plain, plain_texts
+from beam_sts.candidates.keys import text_blocks
 from beam_sts.dedup.boilerplate import Boilerplate, boilerplate_sample
+from beam_sts.io.spill import take_texts
 from beam_sts.scoring.languages import SAMPLE, Languages, languages_of, sampled
 
 EFFECT = (
@@ -111,9 +113,9 @@ def learn(
     """Learn from all n texts of a corpus, on one machine. The arguments are as in :class:`Learning`."""
     if not learning:
         return Learnt(form=learning.form)
-    characters = int(pc.sum(pc.utf8_length(texts)).as_py() or 0)
+    characters = sum(int(pc.sum(pc.utf8_length(part)).as_py() or 0) for _, part in text_blocks(texts))
     chosen = np.flatnonzero(learning.sample(hashes, len(texts), characters))
-    found = texts.take(pa.array(chosen)).to_pylist()
+    found = take_texts(texts, chosen).to_pylist()
     return learning.of(found, hashes[chosen], len(texts), known)
 
 

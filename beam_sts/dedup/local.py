@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 from beam_sts.candidates.propose import Proposal, propose
@@ -57,17 +56,11 @@ class Plan:
     learning: Learning = field(default_factory=Learning)
 
 
-def learn_first(plan: Plan, corpus: Corpus, folder: Path | None = None) -> tuple[Corpus, Learnt]:
-    """Learn from the texts before they are compared. Also returns the corpus with its own texts.
-
-    Args:
-        plan: the settings of the run.
-        corpus: the texts.
-        folder: a local folder for the own texts. None: they are kept in memory.
-    """
+def learn_first(plan: Plan, corpus: Corpus) -> tuple[Corpus, Learnt]:
+    """Learn from the texts before they are compared. Also returns the corpus with its own texts."""
     learnt = learn(plan.learning, corpus.texts, corpus.hashes, plan.checkpoint.languages)
     if learnt.boilerplate or plan.proposal.needs_form:
-        corpus = corpus.with_own(learnt, folder)
+        corpus = corpus.with_own(learnt)
     return corpus, learnt
 
 

@@ -200,7 +200,8 @@ class Corpus:
     """One or two inputs on one machine: their rows, the distinct texts, and their contents.
 
     ``release`` frees the memory of texts that are on disk. ``own`` has the texts in plain form and without
-    boilerplate, from which candidates are found; None if these are the texts as they are.
+    boilerplate, from which candidates are found; None if these are the texts as they are. ``folder`` is a
+    local folder for what need not be kept in memory; None if all is.
     """
 
     rows: Rows
@@ -209,6 +210,7 @@ class Corpus:
     texts: pa.LargeStringArray
     release: Callable[[], None]
     own: pa.LargeStringArray | None = None
+    folder: Path | None = None
 
     @property
     def hashes(self) -> NDArray[np.uint64]:
@@ -216,12 +218,11 @@ class Corpus:
         hashes: NDArray[np.uint64] = self.rows.hashes[self.distinct.row, 0]
         return hashes
 
-    def with_own(self, learnt: Learnt, folder: Path | None) -> Corpus:
-        """The corpus with ``own`` texts, stored in ``folder``. None: they are kept in memory."""
-        spill = TextFile(folder / "own") if folder else TextList()
+    def with_own(self, learnt: Learnt) -> Corpus:
+        """The corpus with ``own`` texts."""
+        spill = TextFile(self.folder / "own") if self.folder else TextList()
         for _, part in text_blocks(self.texts):
             spill.append(learnt.own(part))
-            self.release()
         return replace(self, own=spill.column())
 
     @property
@@ -241,6 +242,7 @@ class Corpus:
             *(texts, distinct.side, distinct.blank, self.against, rows.ids[0], distinct.of_row, blocks),
             self.names,
             of_texts,
+            self.folder,
         )
 
     def names(self, texts: IntArray) -> list[tuple[int, Any]]:
@@ -303,4 +305,4 @@ def read_corpus(
             copied.append(rows.texts.take(pa.array(distinct.row[start : start + _COPY])))
             spill.release()
         spill = copied
-    return Corpus(rows, id_rank, distinct, spill.column(), spill.release)
+    return Corpus(rows, id_rank, distinct, spill.column(), spill.release, folder=folder)

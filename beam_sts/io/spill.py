@@ -1,4 +1,4 @@
-"""Texts in a local file, read through a memory map, so that a corpus need not fit into memory."""
+"""Texts and numbers in local files, so that those of a corpus need not fit into memory."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from beam_sts.io.files import file_system, is_local
 from beam_sts.io.output import OutputFolder
+
+_MAPS: WeakValueDictionary[int, mmap.mmap] = WeakValueDictionary()
+"""The memory maps of files of texts, by address."""
+_TAKEN_AT_ONCE = 5_000  # random reads load up to 64 KB for each text
 
 
 @contextmanager
@@ -68,6 +75,8 @@ class TextFile:
         self._ends = [ends]
         self._map = mmap.mmap(self._stream.fileno(), 0, access=mmap.ACCESS_READ) if ends[-1] else None
         data = pa.py_buffer(self._map or b"")
+        if self._map is not None:
+            _MAPS[data.address] = self._map
         return pa.LargeStringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), data)
 
     def release(self) -> None:
@@ -75,8 +84,8 @@ class TextFile:
 
         Otherwise random reads would load the whole file in the end, unless memory is short.
         """
-        if self._map is not None and hasattr(self._map, "madvise"):
-            self._map.madvise(mmap.MADV_DONTNEED)
+        if self._map is not None:
+            _release(self._map)
 
     def close(self) -> None:
         """Delete the file."""
@@ -101,3 +110,77 @@ class TextList:
 
     def release(self) -> None:
         """Does nothing, since the texts stay in memory."""
+
+
+def take_texts(texts: pa.Array | pa.ChunkedArray, rows: NDArray[np.int64]) -> pa.Array | pa.ChunkedArray:
+    """Some texts of a column. Texts that are on disk leave the memory after each few thousand."""
+    parts = []
+    for start in range(0, max(len(rows), 1), _TAKEN_AT_ONCE):
+        parts.append(texts.take(pa.array(rows[start : start + _TAKEN_AT_ONCE])))
+        release_texts(texts)
+    return pa.chunked_array([chunk for p in parts for chunk in getattr(p, "chunks", [p])], texts.type)
+
+
+def release_texts(texts: pa.Array | pa.ChunkedArray) -> None:
+    """Release the memory of the pages that a column, or a part of it, has loaded from a :class:`TextFile`.
+
+    Does nothing for other columns. So one pass over the texts of a corpus has only some of them in memory.
+    """
+    for chunk in texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]:
+        data = chunk.buffers()[-1]
+        if data is not None and (mapped := _MAPS.get(data.address)) is not None:
+            _release(mapped)
+
+
+def _release(mapped: mmap.mmap) -> None:
+    if hasattr(mapped, "madvise"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+class NumberFile:
+    """An array of several parts of equal shape, written some rows at a time and read one part at a time.
+
+    Args:
+        folder: a local folder for a temporary file. None: the array is kept in memory.
+        parts: the number of parts.
+        rows: the number of rows of each part.
+        width: the number of columns of each part.
+        dtype: the type of the numbers.
+
+    >>> file = NumberFile(None, parts=2, rows=3, width=1, dtype=np.dtype(np.uint32))
+    >>> file.write(1, np.array([[[5], [6]], [[7], [8]]]))
+    >>> file.read(1, 3)[1:].tolist()
+    [[7], [8]]
+    """
+
+    def __init__(
+        self, folder: Path | None, *, parts: int, rows: int, width: int, dtype: np.dtype[Any]
+    ) -> None:
+        self._shape, self._dtype = (parts, rows, width), dtype
+        self._memory = np.zeros(self._shape, dtype) if folder is None else None
+        self._stream = None if folder is None else tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+
+    def write(self, row: int, values: NDArray[Any]) -> None:
+        """Store the values of some rows, from ``row`` on, of all parts: shape (parts, rows, width)."""
+        if self._memory is not None:
+            self._memory[:, row : row + values.shape[1]] = values
+        elif self._stream is not None:
+            for part, of_part in enumerate(values.astype(self._dtype, copy=False)):
+                self._stream.seek(self._place(part, row))
+                self._stream.write(of_part.tobytes())
+
+    def read(self, part: int, rows: int) -> NDArray[Any]:
+        """The first ``rows`` rows of a part: shape (rows, width)."""
+        if self._memory is not None:
+            return self._memory[part, :rows]
+        if self._stream is None:
+            raise RuntimeError("there is neither a file nor an array")
+        self._stream.seek(self._place(part, 0))
+        width = self._shape[2]
+        return np.frombuffer(self._stream.read(rows * width * self._dtype.itemsize), self._dtype).reshape(
+            rows, width
+        )
+
+    def _place(self, part: int, row: int) -> int:
+        _, rows, width = self._shape
+        return (part * rows + row) * width * self._dtype.itemsize
