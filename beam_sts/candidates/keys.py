@@ -30,7 +30,7 @@ from beam_sts.errors import UserError
 from beam_sts.io.expressions import evaluate
 from beam_sts.io.spill import NumberFile, release_texts
 
-_UNITS_AT_ONCE = 1 << 22  # characters that are hashed together, to bound memory
+_UNITS_AT_ONCE = 1 << 18  # characters that are hashed together: more are slower and take more memory
 _NOT_IN_WORDS = r"[^\pL\pN\pM]+"
 
 
@@ -255,7 +255,7 @@ def parse_shingle(shingle: str) -> tuple[str, int]:
 
 
 def text_blocks(texts: pa.Array | pa.ChunkedArray) -> Iterator[tuple[int, pa.Array | pa.ChunkedArray]]:
-    """Split texts into runs of a few million bytes, each with the number of its first text.
+    """Split texts into runs of a few hundred thousand bytes, each with the number of its first text.
 
     Texts that are on disk leave the memory after each run.
     """
