@@ -12,6 +12,7 @@ its own interpreter. All of them listen on 127.0.0.1 only.
 from __future__ import annotations
 
 import json
+import os
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -124,9 +125,11 @@ class FlinkCluster(Cluster):
     def _java(self, name: str, main: str) -> None:
         opened = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED]
         logging = f"-Dlog4j.configurationFile={self.home}/conf/log4j.properties"
-        memory = ("-Xmx512m", "-XX:MaxDirectMemorySize=448m", f"-Djava.io.tmpdir={self.home}/tmp")
-        command = ["java", *opened, *memory, logging, "-cp", f"{self._lib}/*", f"org.apache.flink.{main}"]
-        self.spawn(name, [*command, "--configDir", f"{self.home}/conf"])
+        # Several arenas of malloc, and the tables of the parallel collector, would add some 150 MB.
+        memory = ("-Xmx512m", "-XX:MaxDirectMemorySize=448m", "-XX:+UseSerialGC")
+        command = ["java", *opened, *memory, f"-Djava.io.tmpdir={self.home}/tmp", logging]
+        command += ["-cp", f"{self._lib}/*", f"org.apache.flink.{main}", "--configDir", f"{self.home}/conf"]
+        self.spawn(name, command, {**os.environ, "MALLOC_ARENA_MAX": "2"})
 
 
 if __name__ == "__main__":

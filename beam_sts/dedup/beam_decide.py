@@ -88,7 +88,7 @@ class DecideClusters(InParts, Scores):
 
         made = decide(self._policy, *ranks_of_texts(members), edges, verify if self._verify else None)
         guard = made.edges.at(slice(len(edges.verdicts), None))
-        ends = zip(guard.pairs.a.tolist(), guard.pairs.b.tolist(), strict=True)
+        ends = zip(guard.pairs.a, guard.pairs.b, strict=True)
         for (a, b), one in zip(ends, each_of(guard.verdicts), strict=True):
             found_pair = PairVerdict(members[a][0], members[b][0], one[0], GUARD, *one[1:])
             yield pvalue.TaggedOutput("guard", found_pair)
@@ -132,7 +132,8 @@ def decisions(
         (cluster["nodes"], members[first][0], cluster) for first, cluster in describe_clusters(made, view.id)
     ]
     yield pvalue.TaggedOutput("report", ReportPart(counts, shown, largest))
-    sources, rules = made.edges.source.cast(pa.string()).to_pylist(), made.edges.verdicts.rules.tolist()
+    sources = made.edges.source.cast(pa.string())
+    rules = made.edges.verdicts.rules
     alone = (texts == 1)[made.label].tolist()
     labels, scores, lost = made.label.tolist(), made.chosen.scores.tolist(), made.lost.tolist()
     for at, (edge, representative) in enumerate(
@@ -144,7 +145,7 @@ def decisions(
         else:
             best = members[representative][1].best[1:]
             size = None if lost[at] == NOT_COMPARED else lost[at]
-            yield members[at][0], (name, best, scores[at], sources[edge], RULES[rules[edge]], size)
+            yield members[at][0], (name, best, scores[at], sources[edge].as_py(), RULES[rules[edge]], size)
 
 
 def ranks_of_texts(members: Sequence[tuple[Any, TextInfo]]) -> tuple[IntArray, IntArray, Any]:

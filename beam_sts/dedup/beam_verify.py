@@ -33,6 +33,7 @@ from beam_sts.io.blank import is_blank
 from beam_sts.io.ids import shown_id
 from beam_sts.io.summary import score_histogram
 
+_AT_ONCE = 10_000  # pairs whose results are Python objects at once
 Words = Sequence[RangeCounts]
 """The number of texts, and the number of texts with each shingle: the weights for ``blend``."""
 
@@ -65,9 +66,11 @@ class PairVerdict(NamedTuple):
 
 def each_of(found: Verdicts) -> Iterator[tuple[Any, ...]]:
     """For each pair, the score, the rule and the following fields of ``PairVerdict``."""
-    rules = [RULES[rule] for rule in found.rules.tolist()]
-    columns = (found.scores.tolist(), rules, found.bounds.tolist(), found.differs.to_pylist())
-    return zip(*columns, *found.lost.T.tolist(), found.bars.tolist(), strict=True)
+    for start in range(0, len(found), _AT_ONCE):
+        part = found.at(slice(start, start + _AT_ONCE))
+        rules = [RULES[rule] for rule in part.rules.tolist()]
+        columns = (part.scores.tolist(), rules, part.bounds.tolist(), part.differs.to_pylist())
+        yield from zip(*columns, *part.lost.T.tolist(), part.bars.tolist(), strict=True)
 
 
 class Scores(beam.DoFn):
