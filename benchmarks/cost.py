@@ -89,8 +89,8 @@ def measured(args: argparse.Namespace) -> tuple[dict[str, Any], float]:
         return json.loads(Path(folder, "out/summary.json").read_text()), used.ru_utime + used.ru_stime
 
 
-def shuffled_bytes(master: str) -> int:
-    """Bytes that the last finished job of a Flink cluster has read after its shuffles."""
+def shuffles(master: str) -> dict[str, int]:
+    """Bytes that the last finished job of a Flink cluster has read after each shuffle, by its name."""
 
     def ask(path: str) -> Any:
         with urllib.request.urlopen(f"http://{master}/{path}", timeout=10) as answer:
@@ -101,7 +101,12 @@ def shuffled_bytes(master: str) -> int:
         raise SystemExit(f"--flink_master {master}: no job has finished there.")
     last = max(jobs, key=lambda job: job["end-time"])
     steps = ask(f"jobs/{last['jid']}")["vertices"]
-    return sum(step["metrics"]["read-bytes"] for step in steps if step["name"].startswith("GroupReduce"))
+    found: dict[str, int] = {}
+    for step in steps:
+        if step["name"].startswith("GroupReduce"):
+            name = step["name"]
+            found[name] = found.get(name, 0) + step["metrics"]["read-bytes"]
+    return found
 
 
 def main() -> None:
@@ -126,7 +131,9 @@ def main() -> None:
     for stage, part in took.items():
         print(f"| {stage} | {seconds * part / total / rows * 1e6:,.0f} |")
     print(f"| all | {seconds / rows * 1e6:,.0f} |\n")
-    shuffled = args.shuffled or (shuffled_bytes(args.flink_master) / rows if args.flink_master else 0.0)
+    shuffled = args.shuffled or (
+        sum(shuffles(args.flink_master).values()) / rows if args.flink_master else 0.0
+    )
     use = Use(seconds / rows * 1e6, shuffled * 1e6, args.overhead, args.busy, args.gb_per_vcpu)
     lines = use.lines(Prices(args.vcpu_hour, args.gb_hour, args.shuffled_gb))
     print("| a million documents on Dataflow | dollars | calculation |\n|---|---:|---|")

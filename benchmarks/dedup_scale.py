@@ -4,7 +4,7 @@
     python -m benchmarks.dedup_scale run --work /big
     python -m benchmarks.dedup_scale run --work /big --kill_after 600    # kills itself after ten minutes
     python -m benchmarks.dedup_scale check --work /big
-    python -m benchmarks.dedup_scale grow --work /big --documents 10000 100000 1000000
+    python -m benchmarks.dedup_scale run --work /big --flink ~/flink     # by Beam, on a cluster
 
 Every ``BLOCK`` documents draw their words from a vocabulary of their own, so that chance pairs grow with the
 number of documents and not with its square. Two of a hundred documents are copies of documents of the block
@@ -32,8 +32,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from benchmarks.cost import shuffles
 from benchmarks.dedup_planted import LEVELS, made_words
 from benchmarks.load import Memory
+from benchmarks.processes import Watch
+from scripts.flink import FlinkCluster
 
 BLOCK, COPIES = 100_000, 2_000
 SHORTEST, LONGEST = 20, 60  # words of a document
@@ -127,6 +130,44 @@ def run(work: Path, options: list[str], kill_after: float | None = None) -> dict
     return made
 
 
+def run_on_flink(work: Path, home: Path, options: list[str]) -> dict[str, Any]:
+    """Run the command on a Flink cluster of this machine, which is started for it.
+
+    Returns seconds, memory and processor seconds of each process, and the bytes shuffled for each document.
+    """
+    with FlinkCluster(home) as cluster:
+        command = [sys.executable, "-m", "pipelines.dedup", "--input", str(work / "in" / "*.parquet")]
+        command += ["--output", str(work / "flink"), "--text", "text", "--id", "id", "--threads", "1"]
+        watch = Watch({pid: name.rstrip("_01") for name, pid in cluster.pids().items()})
+        began = time.perf_counter()
+        with watch.watching(), (work / "log").open("a") as log:
+            process = subprocess.Popen(
+                [*command, *options, *cluster.options], stdout=subprocess.DEVNULL, stderr=log
+            )
+            watch.roots[process.pid] = "launcher"
+            status = process.wait()
+        seconds = time.perf_counter() - began
+        if status:
+            raise SystemExit(f"{' '.join(command)} failed; see {work / 'log'}")
+        steps = shuffles(cluster.master)
+    rows = json.loads((work / "flink" / "summary.json").read_text())["rows_read"]
+    shuffled = {"shuffled_bytes": sum(steps.values()), "for_each_document": round(sum(steps.values()) / rows)}
+    same = same_rows(work / "out", work / "flink") if (work / "out").exists() else None
+    made = {"seconds": round(seconds, 1), **watch.report(), **shuffled, "steps": steps, "same_rows": same}
+    with (work / "runs.jsonl").open("a") as stream:
+        stream.write(json.dumps(made) + "\n")
+    return made
+
+
+def same_rows(one: Path, other: Path) -> bool:
+    """Whether two runs removed the same rows in favour of the same rows, and found the same clusters."""
+    for folder, names in (("removed", ["id", "survivor"]), ("clusters", ["id", "cluster"]), ("kept", ["id"])):
+        tables = [pq.read_table(run / folder, columns=names).sort_by("id") for run in (one, other)]
+        if not tables[0].equals(tables[1]):
+            return False
+    return True
+
+
 def check(work: Path) -> Iterator[str]:
     """Compare what was removed with what was planted, as a table in Markdown."""
     truth = pq.read_table(work / "truth")
@@ -139,11 +180,11 @@ def check(work: Path) -> Iterator[str]:
     pairs = pq.read_table(work / "out" / "pairs", columns=["id_a", "id_b"])
     proposed = _codes(pairs["id_a"].to_numpy(), pairs["id_b"].to_numpy())
     planted = _codes(copy, origin)
-    right, candidate, removed_right = (
-        np.isin(planted, made),
-        np.isin(planted, proposed),
-        np.isin(made, planted),
-    )
+    right, candidate = np.isin(planted, made), np.isin(planted, proposed)
+    group = np.arange(summary["rows_read"])
+    group[copy] = origin  # a document may have several copies
+    removed_right = group[gone] == group[survivor]
+    right |= np.isin(copy, gone[removed_right])
     yield f"{summary['rows_read']:,} documents, {len(proposed):,} pairs, {len(made):,} removed"
     yield "| words replaced | copies | candidates | removed | removed rightly, of those removed |"
     yield "|---|---:|---:|---:|---:|"
@@ -174,6 +215,7 @@ def main() -> None:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     p.add_argument("what", choices=["make", "run", "check"])
+    p.add_argument("--flink", type=Path, metavar="DIR", help="run on a cluster in this folder")
     p.add_argument("--work", type=Path, required=True)
     p.add_argument("--documents", type=int, default=10_000_000)
     p.add_argument("--kill_after", type=float, metavar="SECONDS")
@@ -181,7 +223,12 @@ def main() -> None:
     if own.what == "make":
         make(own.work, own.documents)
     elif own.what == "run":
-        print(json.dumps(run(own.work, options, own.kill_after)))
+        made = (
+            run_on_flink(own.work, own.flink, options)
+            if own.flink
+            else run(own.work, options, own.kill_after)
+        )
+        print(json.dumps(made))
     else:
         print("\n".join(check(own.work)))
 
