@@ -3,8 +3,8 @@
 The pure counterparts are ``lexical_neighbours`` of ``beam_sts.candidates.neighbours`` and
 ``static_embedding`` of ``beam_sts.candidates.vectors``. For the first, the sorted ids are cut into blocks,
 each block is compared with every block by the pure functions, and each text keeps its best neighbours over
-all blocks. So the result is exact and equal to that of one machine. Each block is copied once per block. A
-worker holds two blocks in memory.
+all blocks. So the result is exact and equal to that of one machine. Each block is copied once per block, so
+there is a limit of ``MOST_BLOCKS``. A worker holds two blocks in memory.
 """
 
 from __future__ import annotations
@@ -29,10 +29,13 @@ from beam_sts.candidates.keys import parse_shingle
 from beam_sts.candidates.neighbours import PLACE, Block, nearest_in_blocks
 from beam_sts.candidates.tf_idf import WORK, TfIdf, nearest_rows
 from beam_sts.candidates.vectors import TokenVectors
+from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 
 BLOCK = 16_384
 """The approximate number of texts in a block."""
+MOST_BLOCKS = 64
+"""The most blocks: a million texts of 350 characters shuffle some 100 GB, twice as many four times that."""
 
 _SAMPLE = 100  # sampled ids per block, from which the cuts are chosen
 
@@ -243,6 +246,9 @@ class LexicalCandidates(beam.PTransform):
         shingle: ``charN`` or ``wordN``.
         sided: ids are ``(side, id)``, and neighbours are searched on the other side only.
         asks: if there are sides, those whose texts get neighbours.
+
+    Raises:
+        UserError: there are more than ``MOST_BLOCKS`` blocks.
     """
 
     def __init__(
@@ -255,6 +261,12 @@ class LexicalCandidates(beam.PTransform):
         asks: Sequence[int] = (0, 1),
     ) -> None:
         super().__init__()
+        if blocks > MOST_BLOCKS:
+            raise UserError(
+                f"lexical with a runner: {blocks:,} blocks of {BLOCK:,} texts, each compared with every "
+                f"other, are more than {MOST_BLOCKS}. Leave it out (mine: --lexical 0; dedup: --candidates "
+                "with minhash or neighbours instead), or run on one machine, without --runner."
+            )
         self._nearest = _NearestInBlocks(k, blocks, sided=sided, asks=asks)
         self._unit, self._size = parse_shingle(shingle)
 

@@ -10,14 +10,17 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from beam_sts.candidates.beam_join import TextsSize
 from beam_sts.candidates.beam_nearest import (
+    MOST_BLOCKS,
     LexicalCandidates,
     StaticVectors,
+    blocks_for,
 )
 from beam_sts.candidates.beam_shingles import ShingleFrequencies, _SumRange, whole_counts
 from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.neighbours import lexical_neighbours
 from beam_sts.candidates.tf_idf import shingle_frequency
 from beam_sts.candidates.vectors import static_embedding
+from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import load_checkpoint
 
 RNG = np.random.default_rng(5)
@@ -52,6 +55,12 @@ def test_texts_have_the_lexical_neighbours_of_the_pure_twin(blocks, sided):
         return pipeline | beam.Create(texts) | LexicalCandidates(2, blocks, sided=sided)
 
     run(build, wanted)
+
+
+def test_lexical_refuses_what_would_shuffle_too_much():
+    assert blocks_for(1_000_000) <= MOST_BLOCKS
+    with pytest.raises(UserError, match=r"lexical with a runner: 184 blocks .* --lexical 0"):
+        LexicalCandidates(2, blocks_for(3_000_000))
 
 
 def test_static_vectors_are_those_of_the_pure_twin():

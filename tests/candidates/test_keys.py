@@ -126,6 +126,14 @@ def test_the_curve_is_reported_only_if_texts_were_compared():
     assert "0.7" in proposal.report("minhash", 0, of_two)["curve"]
 
 
+def test_signatures_on_disk_give_the_same_keys(tmp_path):
+    minhash, texts = MinHash(), pa.array(["", *(f"text number {number} of several" for number in range(50))])
+    in_memory, on_disk = minhash.bands_of(texts), minhash.bands_of(texts, folder=tmp_path)
+    for one, other in zip(in_memory, on_disk, strict=True):
+        assert (one.text == other.text).all()
+        assert (one.key == other.key).all()
+
+
 def test_keys_are_the_bands_together():
     texts = pa.array(["The cat sat on the mat.", "A cat sat on the mat.", "", "Rain fell all day."])
     minhash = MinHash(0.5, 0.9)
