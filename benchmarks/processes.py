@@ -27,7 +27,7 @@ def family(roots: Mapping[int, str]) -> dict[int, str]:
 
 
 class Watch:
-    """Looks at processes and their children twice a second.
+    """Reads the memory of processes and their children twice a second.
 
     ``roots`` are process ids with names; more may be added. ``peaks`` has the largest peak of resident memory
     in MiB of the processes with a name, ``processor`` the sum of their processor seconds.
@@ -41,7 +41,7 @@ class Watch:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """A context during which processes are looked at."""
+        """A context during which processes are watched."""
         before = {pid: _seconds(pid) for pid in family(self.roots)}
         watcher = threading.Thread(target=self._watch, args=(before,), daemon=True)
         watcher.start()
