@@ -10,6 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
 _LOW = (1 << 32) - 1  # 32 bits are enough for the number of any text in memory
 
 

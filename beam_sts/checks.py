@@ -15,12 +15,12 @@ import numpy as np
 
 from beam_sts.errors import UserError
 
-Rule = Callable[[str, Any], None]
+Check = Callable[[str, Any], None]
 _LONGEST = 200  # characters of a value in a message
 _REAL = (int, float, np.integer, np.floating)
 
 
-def check(rules: Mapping[str, Rule], values: Mapping[str, Any], dashes: str = "") -> None:
+def check(rules: Mapping[str, Check], values: Mapping[str, Any], dashes: str = "") -> None:
     """Check the values of settings by their rules. A value without a rule is not checked.
 
     Args:
@@ -67,7 +67,7 @@ def _instead(value: Any, choices: Collection[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else "."
 
 
-def one_of(*choices: str) -> Rule:
+def one_of(*choices: str) -> Check:
     """A rule: the value is one of some words."""
 
     def rule(what: str, value: Any) -> None:
@@ -79,7 +79,7 @@ def one_of(*choices: str) -> Rule:
     return rule
 
 
-def whole(least: int, most: int | None = None) -> Rule:
+def whole(least: int, most: int | None = None) -> Check:
     """A rule: the value is a whole number within bounds, both included."""
 
     def rule(what: str, value: Any) -> None:
@@ -121,7 +121,7 @@ def name(what: str, value: Any) -> None:
         raise UserError(f"{what} {_shown(value)}: must be a name.")
 
 
-def optional(rule: Rule) -> Rule:
+def optional(rule: Check) -> Check:
     """A rule: the value is None, or obeys another rule."""
 
     def either(what: str, value: Any) -> None:
@@ -131,7 +131,7 @@ def optional(rule: Rule) -> Rule:
     return either
 
 
-def every(rule: Rule) -> Rule:
+def every(rule: Check) -> Check:
     """A rule: the value is a collection whose items all obey another rule."""
 
     def rules(what: str, values: Any) -> None:

@@ -75,12 +75,12 @@ def secrets_of(options: Any, name: str = "") -> Iterator[str]:
         for value in options:
             yield from secrets_of(value, name)
     elif isinstance(options, str) and "://" in options:
-        yield from parts_of(options)
+        yield from secret_parts(options)
     elif isinstance(options, (str, int)) and not isinstance(options, bool) and not _PLAIN_OPTION.search(name):
         yield str(options)
 
 
-def parts_of(url: str) -> Iterator[str]:
+def secret_parts(url: str) -> Iterator[str]:
     """The parts of a URL that may be secrets: user, password and the values of parameters."""
     for form in (url, unquote(url)):
         for found in _SCHEME.finditer(form):

@@ -31,7 +31,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from beam_sts.checks import Rule, check_names, one_of
+from beam_sts.checks import Check, check_names, one_of
 
 S = TypeVar("S", bound="Settings")
 T = TypeVar("T", bound=Callable[..., Any])
@@ -52,7 +52,7 @@ class Setting:
     """
 
     help: str
-    rule: Rule
+    rule: Check
     option: str | None
     metavar: str | None = None
     choices: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class Setting:
 def setting(
     default: Any,
     help: str,
-    rule: Rule | None = None,
+    rule: Check | None = None,
     *,
     option: str | None = "",
     metavar: str | None = None,
@@ -129,7 +129,7 @@ def settings_of(settings: type[Settings]) -> Iterator[tuple[str, Setting]]:
             yield field.name, field.metadata[_KEY]
 
 
-def rules_of(settings: type[Settings]) -> dict[str, Rule]:
+def rules_of(settings: type[Settings]) -> dict[str, Check]:
     """The rules of the settings that have options, by the names of the options."""
     return {
         found.option or name: found.rule for name, found in settings_of(settings) if found.option is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from beam_sts.evaluation.rules import PairScores, answer_scores, default_scorer
+from beam_sts.evaluation.rules import AnswerScores, answer_scores, default_scorer
 from beam_sts.plurals import plural
 from beam_sts.word_diff import word_diff
 
@@ -19,7 +19,7 @@ def assert_similar(
     expected: Texts | Sequence[Texts],
     *,
     at_least: float = 0.7,
-    scorer: PairScores | None = None,
+    scorer: AnswerScores | None = None,
     rule: str = "answer",
 ) -> None:
     """Assert that texts mean what is expected, in whatever words.

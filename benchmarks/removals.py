@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from beam_sts.dedup.facts.align import align
+from beam_sts.dedup.facts.align import align_tokens
 from beam_sts.dedup.library import deduplicate
 
 _CONTEXT = 5
@@ -34,7 +34,7 @@ def difference(one: str, two: str) -> str:
     """
     a, b = ([piece for piece in _PIECES.findall(text) if piece.strip()] for text in (one, two))
     shown, last = list[str](), 0
-    for block in align(a, b):
+    for block in align_tokens(a, b):
         same = a[last : block.a]
         if len(same) > 2 * _CONTEXT + 1:
             head = same[:_CONTEXT] if last else []

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 from hypothesis import strategies as st
 
-from beam_sts.scoring.engine.batch import Pairs, TokenIds
+from beam_sts.scoring.engine.batch import PairBatch, TokenIds
 from beam_sts.scoring.engine.native import Native
 from beam_sts.scoring.engine.reference import Reference, attention_temperature, rotary_factors
 from beam_sts.scoring.engine.shape import Shape
@@ -59,7 +59,7 @@ def micro_batch(shape, lengths, seed=0):
     ids = TokenIds(rng.integers(0, shape.vocabulary, total), shape.vocabulary)
     starts = (np.cumsum(kept) - kept.ravel()).reshape(kept.shape)
     temperature = attention_temperature(shape, kept.sum(axis=0) + 3)
-    return Pairs(ids, starts, kept, temperature, rotary_factors(shape, int(kept.max(initial=0)) + 2))
+    return PairBatch(ids, starts, kept, temperature, rotary_factors(shape, int(kept.max(initial=0)) + 2))
 
 
 def expected_logits(shape, weights, pairs, dtype=np.float64):

@@ -26,7 +26,7 @@ from beam_sts.candidates.beam_join import TextsSize
 from beam_sts.candidates.beam_shingles import RangeCounts, ShingleFrequencies, whole_counts
 from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.keys import parse_shingle
-from beam_sts.candidates.neighbours import PLACE, Block, nearest_in_blocks
+from beam_sts.candidates.neighbours import PLACE, VectorBlock, nearest_in_blocks
 from beam_sts.candidates.tf_idf import WORK, TfIdf, nearest_rows
 from beam_sts.candidates.vectors import TokenVectors
 from beam_sts.errors import UserError
@@ -164,9 +164,9 @@ class _Nearest(beam.DoFn):
                 a, b = own.ids[row], block.ids[place]
                 yield (a, b) if a <= b else (b, a)
 
-    def _unpacked(self, block: _Packed) -> Block:
+    def _unpacked(self, block: _Packed) -> VectorBlock:
         side = np.array([ident[0] if self._asks else 0 for ident in block.ids], np.int8)
-        return Block(block.number, _unpack(block.vectors), side)
+        return VectorBlock(block.number, _unpack(block.vectors), side)
 
 
 class StaticVectors(beam.PTransform):

@@ -29,7 +29,7 @@ from beam_sts.candidates.cells import (
     split_crowded,
 )
 from beam_sts.candidates.dense import nearest_points, unpack_points
-from beam_sts.candidates.neighbours import Block, nearest_in_blocks, search_dense
+from beam_sts.candidates.neighbours import VectorBlock, nearest_in_blocks, search_dense
 
 _BATCH = 4_096  # number of vectors
 
@@ -120,11 +120,11 @@ def _count_sides(batch: list[Element], sided: bool) -> Iterable[tuple[int, int]]
     return Counter(_sides((ident for ident, _ in batch), sided).tolist()).items()
 
 
-Drawn = tuple[tuple[str, bytes], Any]
+DrawnVector = tuple[tuple[str, bytes], Any]
 """The sample that a vector is drawn for, the packed vector, and the lowest id with this vector."""
 
 
-def _draw(batch: list[Element], rule: CellRule, sided: bool, sizes: dict[int, int]) -> Iterator[Drawn]:
+def _draw(batch: list[Element], rule: CellRule, sided: bool, sizes: dict[int, int]) -> Iterator[DrawnVector]:
     points, side = unpack_points([v for _, v in batch]), _sides((ident for ident, _ in batch), sided)
     for use, mask in draw_vectors(rule, points, side, sizes)._asdict().items():
         for row in np.flatnonzero(mask).tolist():
@@ -132,7 +132,7 @@ def _draw(batch: list[Element], rule: CellRule, sided: bool, sizes: dict[int, in
             yield (use, vector), ident
 
 
-def _by_id(queries: Iterable[Drawn]) -> list[Element]:
+def _by_id(queries: Iterable[DrawnVector]) -> list[Element]:
     return sorted((ident, vector) for (_, vector), ident in queries)
 
 
@@ -169,7 +169,7 @@ class _NearestOfQueries(beam.DoFn):
     def start_bundle(self) -> None:
         self._best: dict[int, list[Ranked]] = {}
 
-    def process(self, batch: list[Element], drawn: list[Drawn]) -> None:
+    def process(self, batch: list[Element], drawn: list[DrawnVector]) -> None:
         queries = _by_id(drawn)
         if self._sided:
             batch = [one for one in batch if one[0][0] == 1]
@@ -201,8 +201,8 @@ def _cut(
     _: None,
     rule: CellRule,
     sizes: dict[int, int],
-    train: list[Drawn],
-    drawn: list[Drawn],
+    train: list[DrawnVector],
+    drawn: list[DrawnVector],
     near: dict[int, list[Ranked]],
 ) -> tuple[Cells, Sampled]:
     """Returns the cells, before crowded ones are split, and the sample that evaluates them."""
@@ -256,7 +256,7 @@ def _compare(
     """Returns the k nearest of each member of a cell, among its members."""
     members = sorted(cell[1], key=lambda one: one[0])
     points = unpack_points([vector for _, vector in members]).astype(np.float32)
-    block = Block(0, points, _sides((ident for ident, _ in members), bool(asks)))
+    block = VectorBlock(0, points, _sides((ident for ident, _ in members), bool(asks)))
     owner, place, product = nearest_in_blocks(block, [block], k, search_dense, asks=asks)
     starts = group_starts(owner)
     for start, stop in pairwise([*starts.tolist(), len(owner)]):

@@ -67,20 +67,20 @@ def _placed(one: tuple[int, tuple[NDArray[np.int32], IntArray]], size: Size) -> 
     return RangeCounts(size.texts, columns + np.int32(number * _RANGE), counts)
 
 
-Counts = tuple[NDArray[np.int32], IntArray] | IntArray | None
+ColumnCounts = tuple[NDArray[np.int32], IntArray] | IntArray | None
 """The sum of a range: columns and their counts (sparse), or a count for each column, or None if empty."""
 
 
 class _SumRange(beam.CombineFn):
     """Columns of a range and their counts -> their sums. The counts of a single bundle stay sparse."""
 
-    def create_accumulator(self) -> Counts:
+    def create_accumulator(self) -> ColumnCounts:
         return None
 
-    def add_input(self, total: Counts, part: tuple[NDArray[np.int32], IntArray]) -> Counts:
+    def add_input(self, total: ColumnCounts, part: tuple[NDArray[np.int32], IntArray]) -> ColumnCounts:
         return part if total is None else self.merge_accumulators([total, part])
 
-    def merge_accumulators(self, totals: Iterable[Counts]) -> Counts:
+    def merge_accumulators(self, totals: Iterable[ColumnCounts]) -> ColumnCounts:
         sum_of = np.zeros(_RANGE, np.int64)
         for total in totals:
             if isinstance(total, tuple):
@@ -89,7 +89,7 @@ class _SumRange(beam.CombineFn):
                 sum_of += total
         return sum_of
 
-    def extract_output(self, total: Counts) -> Counts:
+    def extract_output(self, total: ColumnCounts) -> ColumnCounts:
         return _sparse(self.merge_accumulators([total]))
 
 

@@ -58,10 +58,10 @@ def lines_of_form(text: str) -> str:
     return text
 
 
-def plain(text: str) -> str:
+def plain_form(text: str) -> str:
     r"""The plain form of a text on one line. Texts with equal plain forms differ in formatting only.
 
-    >>> plain("It\u2019s  <b>bold</b> &amp; \uff22\uff29\uff27") == plain("It's bold & BIG")
+    >>> plain_form("It\u2019s  <b>bold</b> &amp; \uff22\uff29\uff27") == plain_form("It's bold & BIG")
     True
     """
     return " ".join(lines_of_form(text).split())
@@ -73,6 +73,6 @@ def links(text: str) -> tuple[str, ...]:
 
 
 def plain_texts(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """``plain`` for each of n texts, as ``large_string``. Null stays null."""
-    forms = [None if text is None else plain(text) for text in texts.to_pylist()]
+    """``plain_form`` for each of n texts, as ``large_string``. Null stays null."""
+    forms = [None if text is None else plain_form(text) for text in texts.to_pylist()]
     return pa.array(forms, pa.large_string())

@@ -32,9 +32,9 @@ from beam_sts.candidates.dense import ROWS_AT_ONCE, nearest_points, step, whole_
 from beam_sts.candidates.keys import parse_shingle
 from beam_sts.candidates.tf_idf import UNIT, WORK, TfIdf, nearest_rows, shingle_frequency
 
-Found = tuple[IntArray, IntArray, IntArray]
+NearestPoints = tuple[IntArray, IntArray, IntArray]
 """Queries, one neighbour each, and their products; sorted by query, nearest first."""
-Search = Callable[[Any, Any, int], Found]
+NearestSearch = Callable[[Any, Any, int], NearestPoints]
 """Takes queries, points and the number of neighbours of each query."""
 
 
@@ -93,10 +93,10 @@ def lexical_neighbours(
     vectors = weights.vectors(texts)
     floor = max(int(least * UNIT * UNIT) - 1, 0)
 
-    def search(queries: Any, points: Any, count: int) -> Found:
+    def search(queries: Any, points: Any, count: int) -> NearestPoints:
         return nearest_rows(queries, points, min(count, points.shape[0]), floor=floor, threads=threads)
 
-    whole = Block(0, vectors, _sides(side, vectors.shape[0]))
+    whole = VectorBlock(0, vectors, _sides(side, vectors.shape[0]))
     owner, code, product = nearest_in_blocks(whole, [whole], k, search, asks=() if side is None else asks)
     other = code & PLACE
     return _as_pairs(owner, other, (product / (UNIT * UNIT)).astype(np.float32), {})
@@ -166,9 +166,9 @@ class _Points(NamedTuple):
     asks: tuple[int, ...]
     names: Callable[[IntArray], Sequence[Any]]
 
-    def block(self, rows: IntArray) -> Block:
+    def block(self, rows: IntArray) -> VectorBlock:
         """Make a block of some vectors, for a comparison."""
-        return Block(0, self.points[rows].astype(np.float32), self.side[rows])
+        return VectorBlock(0, self.points[rows].astype(np.float32), self.side[rows])
 
 
 _NONE = np.iinfo(np.int64).max
@@ -242,7 +242,7 @@ def _nearer(one: IntArray, other: IntArray) -> IntArray:
     return keys[:, : one.shape[1]]
 
 
-def search_dense(queries: NDArray[np.float32], points: NDArray[np.float32], count: int) -> Found:
+def search_dense(queries: NDArray[np.float32], points: NDArray[np.float32], count: int) -> NearestPoints:
     """The nearest points of each query; a :data:`Search`."""
     count = min(count, len(points))
     product, place = nearest_points(queries, points, count)
@@ -254,7 +254,7 @@ PLACE = (1 << 32) - 1
 """The bits of a code that hold the index of a point in its block. The higher bits hold the block number."""
 
 
-class Block(NamedTuple):
+class VectorBlock(NamedTuple):
     """A block of consecutive points: its number, the points (rows of a matrix), and their sides, 0 or 1."""
 
     number: int
@@ -263,8 +263,8 @@ class Block(NamedTuple):
 
 
 def nearest_in_blocks(
-    own: Block, blocks: Iterable[Block], k: int, search: Search, *, asks: Sequence[int]
-) -> Found:
+    own: VectorBlock, blocks: Iterable[VectorBlock], k: int, search: NearestSearch, *, asks: Sequence[int]
+) -> NearestPoints:
     """At most k neighbours of each point of a block, among the points of all blocks except the point itself.
 
     Args:
@@ -307,7 +307,7 @@ def nearest_in_blocks(
 _NOTHING = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
 
 
-def _best(one: Found, other: Found, count: int) -> Found:
+def _best(one: NearestPoints, other: NearestPoints, count: int) -> NearestPoints:
     """The ``count`` neighbours of each query with the largest product; of equal ones the lower code."""
     owner, code, product = (np.concatenate(both) for both in zip(one, other, strict=True))
     order = np.lexsort((code, -product, owner))

@@ -27,7 +27,7 @@ from beam_sts.models.checkpoint import Checkpoint
 
 _PLAIN = ("exact", "minhash", "lexical", "neighbours")
 _BY_KEYS = ("exact", "minhash", "block")
-Found = BucketReport | dict[str, int]
+SearchCounts = BucketReport | dict[str, int]
 """The counts of a search: of buckets, of a search for neighbours, or of given pairs."""
 
 
@@ -109,7 +109,7 @@ class Proposal:
             return partial(exact_keys, form=self.form)
         return partial(self.minhash.bands_of, form=self.form, folder=folder)
 
-    def report(self, kind: str, pairs: int, found: Found | None) -> dict[str, Any]:
+    def report(self, kind: str, pairs: int, found: SearchCounts | None) -> dict[str, Any]:
         """The report of a search.
 
         Args:
@@ -254,7 +254,7 @@ def propose(
 
 def _found(
     proposal: Proposal, searches: list[Search], among: ComparedTexts, checkpoint: Checkpoint
-) -> Iterator[tuple[IntArray, IntArray, Found]]:
+) -> Iterator[tuple[IntArray, IntArray, SearchCounts]]:
     """The pairs of each search of one source, and what its report contains."""
     texts, count = among.texts, int((among.side == 0).sum())
     kind, _, block, _ = searches[0]

@@ -18,7 +18,7 @@ from beam_sts.cli.console import Console
 from beam_sts.cli.terminal import print_errors, print_lines
 from beam_sts.errors import UserError
 from beam_sts.io.storage import StorageOptions, refuse_secrets
-from beam_sts.secrets import has_secret, parts_of, remember, shown
+from beam_sts.secrets import has_secret, remember, secret_parts, shown
 
 _BEAM_OPTIONS = (
     "--runner",
@@ -168,7 +168,7 @@ class Parser(argparse.ArgumentParser):
         for argument in self._argv:
             value = argument.partition("=")[2] if argument.startswith("--") else argument
             if has_secret(value):
-                remember(parts_of(value))  # so that any message that quotes it hides it
+                remember(secret_parts(value))  # so that any message that quotes it hides it
         seen = set()
         for argument in self._argv:
             if argument == "--":

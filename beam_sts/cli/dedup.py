@@ -43,7 +43,7 @@ from beam_sts.dedup.rows import read_corpus
 from beam_sts.dedup.rule import count_removals, rows_by_text, threshold_table
 from beam_sts.dedup.settings import BeamDedupSettings, DedupSettings
 from beam_sts.dedup.shards import PairShards
-from beam_sts.dedup.show import by_kind, corpus_view, examples
+from beam_sts.dedup.show import by_kind, corpus_view, pair_examples
 from beam_sts.dedup.verify import Verifier
 from beam_sts.examples import Example, merge_examples
 from beam_sts.io.claim import claim
@@ -200,7 +200,7 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
     counts = counted.summary(reports, largest, table, learnt.record(), keeps_blank=args.empty == "keep")
     summary = summarise(args, job, "one machine", rows, counts, watch.seconds, watch.timeline)
     view = corpus_view(corpus, decided)
-    shown = examples(made, made.edges, threshold, args.report_examples, view)
+    shown = pair_examples(made, made.edges, threshold, args.report_examples, view)
     _report(args, job, summary, by_kind(shown))
     return summary
 

@@ -24,7 +24,7 @@ from beam_sts.cli.args import Parser, beam_options, worker_threads
 from beam_sts.cli.console import Console, console_of, guarded, kept_in, note_renamed
 from beam_sts.cli.evaluate_consistency import run_consistency
 from beam_sts.cli.evaluate_job import EvaluateJob, fingerprint_of, load_model
-from beam_sts.cli.evaluate_options import GATE_FAILED, add_options, check_options
+from beam_sts.cli.evaluate_options import GATE_FAILED, add_evaluate_options, check_options
 from beam_sts.cli.evaluate_summary import page_summary, result_lines, written
 from beam_sts.cli.formats import output_folder, read_options
 from beam_sts.cli.progress import progress
@@ -37,7 +37,7 @@ from beam_sts.evaluation.local import FOLDERS, check_input, commit, evaluate_sli
 from beam_sts.evaluation.result import Evaluation, conclude, undefined
 from beam_sts.evaluation.scatter import plot
 from beam_sts.evaluation.settings import ROWS_PER_SLICE, choose_settings
-from beam_sts.evaluation.show import examples, label_sheet, lost_most
+from beam_sts.evaluation.show import answer_examples, label_sheet, lost_most
 from beam_sts.examples import Example, reason_kind, shorten
 from beam_sts.io.claim import claim
 from beam_sts.io.committed import check_files
@@ -305,8 +305,10 @@ def _write(
         publish(args.json, (json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode())
     if args.report or job.output:
         summary = page_summary(job, found, entries, records)
-        shown = examples(entries, args.report_examples, job.plan, job.settings, logits=summary["logits"])
-        shown |= rejected_examples(found.rejected, args.report_examples)
+        shown = answer_examples(
+            entries, args.report_examples, job.plan, job.settings, logits=summary["logits"]
+        )
+        shown |= rejected_entries(found.rejected, args.report_examples)
         page = render(evaluate_page(summary, shown, job.checkpoint.card))
         if args.report:
             publish(args.report, page.encode())
@@ -329,7 +331,7 @@ def _write(
         publish(args.plot, image.getvalue())
 
 
-def rejected_examples(rejected: Sequence[dict[str, Any]], each: int) -> dict[str, list[Example]]:
+def rejected_entries(rejected: Sequence[dict[str, Any]], each: int) -> dict[str, list[Example]]:
     """Rejected rows for the report: the first ``each`` for each kind of reason."""
     kinds = Counter[str]()
     shown: list[Example] = []
@@ -352,7 +354,7 @@ EXAMPLES = (
 def parser() -> Parser:
     """The options of the command."""
     options = Parser("evaluate", __doc__, EXAMPLES, status=f"{GATE_FAILED} a gate failed")
-    add_options(options)
+    add_evaluate_options(options)
     return options
 
 

@@ -31,7 +31,7 @@ from beam_sts.evaluation.consistency_local import (
     counts,
     parts_committed,
     read_answers,
-    recorded,
+    recorded_answers,
     shortened,
     together,
 )
@@ -109,7 +109,7 @@ def run_consistency(args: argparse.Namespace, beam_args: list[str]) -> int:
                 slices = read_answers(job.plan.units, job.settings)
                 for part, scores in step(compare_here(slices, _scorer(job), job.settings, folder, wanted)):
                     commit_part(part, scores, job.settings, output)
-        questions, agreed = recorded(parts_committed(job.settings, output))
+        questions, agreed = recorded_answers(parts_committed(job.settings, output))
         units = [[part for part in unit if part.index not in before] for unit in job.plan.units]
         commit_rows(filter(None, units), agreed, job.settings, output)
         settings = job.settings

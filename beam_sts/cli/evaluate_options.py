@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from beam_sts.checks import Rule, check, number, optional, whole
+from beam_sts.checks import Check, check, number, optional, whole
 from beam_sts.cli.console import add_console_options
 from beam_sts.cli.formats import add_format_options
 from beam_sts.errors import UserError
@@ -18,8 +18,7 @@ from beam_sts.evaluation.scatter import require_matplotlib
 from beam_sts.evaluation.settings import SEVERAL
 from beam_sts.io.files import file_system, is_local
 from beam_sts.pairs.settings import ScoreSettings
-from beam_sts.settings import add_options as add_settings
-from beam_sts.settings import rules_of
+from beam_sts.settings import add_options, rules_of
 
 GATE_FAILED = 3
 """The exit status if a gate fails."""
@@ -32,7 +31,7 @@ def _loss(what: str, value: Any) -> None:
         raise UserError(f"{what} {value}: must be at least 0.")
 
 
-_RULES: dict[str, Rule] = {
+_RULES: dict[str, Check] = {
     **rules_of(ScoreSettings),
     "fail_under": optional(number),
     "max_regression": optional(_loss),
@@ -41,7 +40,7 @@ _RULES: dict[str, Rule] = {
 }
 
 
-def add_options(options: argparse.ArgumentParser) -> None:
+def add_evaluate_options(options: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     data = options.add_argument_group("input")
     data.add_argument(
@@ -127,7 +126,7 @@ def add_options(options: argparse.ArgumentParser) -> None:
     results.add_argument(
         "--output", metavar="DIR", help="folder for the scored rows, in order, and the rejected rows"
     )
-    add_settings(results, ScoreSettings, "output_prefix")
+    add_options(results, ScoreSettings, "output_prefix")
     results.add_argument(
         "--overwrite", action="store_true", help="delete the output of an earlier run in DIR"
     )
@@ -139,7 +138,7 @@ def add_options(options: argparse.ArgumentParser) -> None:
     results.add_argument(
         "--sheet_rows", type=int, default=200, metavar="N", help="rows of the sheet (default: %(default)s)"
     )
-    add_settings(results, ScoreSettings, "report_examples")
+    add_options(results, ScoreSettings, "report_examples")
     scale = options.add_argument_group("calibration")
     scale.add_argument(
         "--calibration",
@@ -158,10 +157,10 @@ def add_options(options: argparse.ArgumentParser) -> None:
         help="score of an answer: the model's similarity, or, for long answers and short references, "
         "`answer`, which also uses passages, numbers, names and negations (default: %(default)s)",
     )
-    add_settings(
+    add_options(
         scoring, ScoreSettings, "model", "symmetric", "long_text", "allow_pickle", "trust_remote_code"
     )
-    add_settings(options.add_argument_group("machine"), ScoreSettings, "precision", "device", "threads")
+    add_options(options.add_argument_group("machine"), ScoreSettings, "precision", "device", "threads")
     add_console_options(options)
 
 

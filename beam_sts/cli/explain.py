@@ -24,10 +24,10 @@ from beam_sts.word_diff import PLAIN, Marks
 _COLOURS: Marks = (("\x1b[31m", "\x1b[0m"), ("\x1b[32m", "\x1b[0m"))
 
 
-def difference(first: str, second: str, *, colour: bool) -> Safe:
+def coloured_difference(first: str, second: str, *, colour: bool) -> Safe:
     """Show the difference of two texts, word by word, in a form that is safe for a terminal.
 
-    >>> difference("a red cat", "a blue cat", colour=False)
+    >>> coloured_difference("a red cat", "a blue cat", colour=False)
     'a [-red-] {+blue+} cat'
     """
     return Safe(in_words.difference(safe(first), safe(second), _COLOURS if colour else PLAIN))
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        print_lines(*in_words.explain(Run.at(args.run), args.id, partial(difference, colour=colour)))
+        print_lines(*in_words.explain(Run.at(args.run), args.id, partial(coloured_difference, colour=colour)))
         return 0
 
     return guarded(run, stays="Nothing was written")

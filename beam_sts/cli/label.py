@@ -53,7 +53,7 @@ class LabelTarget:
     width: float = 0.05
 
 
-def report(run: Run, labelled: Sequence[LabelledPair], target: LabelTarget) -> list[str]:
+def quality_report(run: Run, labelled: Sequence[LabelledPair], target: LabelTarget) -> list[str]:
     """Precision and recall by threshold, a recommendation, and the effect of more labels, as lines."""
     pairs = judged_pairs(run)
     labels, found = labels_of(pairs, labelled)
@@ -200,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     "two sheets of half the size come closer to the threshold; --read the first for it"
                 )
         else:
-            print_lines(*report(found, labelled, target))
+            print_lines(*quality_report(found, labelled, target))
         return 0
 
     return guarded(run, stays="Nothing was written")

@@ -317,7 +317,9 @@ def summarise(
         **inputs,
         **counts,
         "languages": languages_in(counts["languages"], job.checkpoint.languages).record(EFFECT),
-        "neighbours": {split: search_report(found) for split, found in sorted(counts["neighbours"].items())},
+        "neighbours": {
+            split: search_report(found) for split, found in sorted(counts["neighbours"].items(), reverse=True)
+        },
         "score_quantiles": quantiles(counts["score_histogram"]),
         "model": describe_model(job.checkpoint),
         "fingerprint": digest(job.fingerprint),

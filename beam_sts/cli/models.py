@@ -34,7 +34,7 @@ def parser() -> Parser:
     return p
 
 
-def made_pairs(count: int) -> list[tuple[str, str]]:
+def random_pairs(count: int) -> list[tuple[str, str]]:
     """Pairs of generated texts of about 14 words each, always the same."""
     rng = random.Random(0)
     texts = [
@@ -51,7 +51,7 @@ def pairs_per_second(name: str) -> float | None:
         scorer = PairScorer(name)
     except UserError:
         return None
-    pairs = made_pairs(_PAIRS)
+    pairs = random_pairs(_PAIRS)
     scorer.score(pairs[:32])  # warm up
     started = time.perf_counter()
     scorer.score(pairs)

@@ -20,7 +20,7 @@ from beam_sts.dedup.beam_texts import RECEIPT, WHERE, TextInfo
 from beam_sts.dedup.beam_verify import (
     PairVerdict,
     Scores,
-    Words,
+    ShingleWeights,
     each_of,
     stats_counts,
     view_of_texts,
@@ -29,7 +29,7 @@ from beam_sts.dedup.decide import GUARD, IDENTICAL, Decision, decide, describe_c
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.rule import Policy, count_removals
 from beam_sts.dedup.shards import shard_parts
-from beam_sts.dedup.show import Entry, TextView, examples
+from beam_sts.dedup.show import Entry, TextView, pair_examples
 from beam_sts.dedup.verdicts import NOT_COMPARED, RULES, Verdicts
 from beam_sts.dedup.verify import Scoring, VerifyStats
 from beam_sts.errors import UserError
@@ -71,7 +71,9 @@ class DecideClusters(InParts, Scores):
         self._policy, self._thresholds = policy, list(thresholds)
         self._verify, self._only_guard = verify, only_guard
 
-    def of_part(self, part: ClusterPart, learnt: Learnt, words: Words | None = None) -> Iterator[Any]:
+    def of_part(
+        self, part: ClusterPart, learnt: Learnt, words: ShingleWeights | None = None
+    ) -> Iterator[Any]:
         """Decide about a part."""
         members, texts, edges = part.sorted()
         stats = VerifyStats()
@@ -100,7 +102,7 @@ class DecideClusters(InParts, Scores):
         yield pvalue.TaggedOutput("report", ReportPart.of(counts))
         if not self._only_guard:
             view = view_of_texts(members, texts.of)
-            shown = examples(made, guard, self._policy.threshold, self._each, view)
+            shown = pair_examples(made, guard, self._policy.threshold, self._each, view)
             yield from decisions(made, members, self._thresholds, view, shown)
 
 

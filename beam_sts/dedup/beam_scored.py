@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beam_sts.dedup.beam_verify import Verify, Words
+from beam_sts.dedup.beam_verify import ShingleWeights, Verify
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.verdicts import Verdicts
 from beam_sts.dedup.verify import Scoring, Verified, characters
@@ -68,7 +68,7 @@ class VerifyKept(Verify):
         self._kept = kept
 
     def _of_shard(
-        self, number: int, rows: list[Any], learnt: Learnt, words: Words | None
+        self, number: int, rows: list[Any], learnt: Learnt, words: ShingleWeights | None
     ) -> tuple[Verified, list[str], int]:
         texts = [pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3)]
         sources = [row[4] for row in rows]

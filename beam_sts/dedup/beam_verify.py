@@ -34,7 +34,7 @@ from beam_sts.io.ids import shown_id
 from beam_sts.io.summary import score_histogram
 
 _AT_ONCE = 10_000  # pairs whose results are Python objects at once
-Words = Sequence[RangeCounts]
+ShingleWeights = Sequence[RangeCounts]
 """The number of texts, and the number of texts with each shingle: the weights for ``blend``."""
 
 
@@ -85,7 +85,7 @@ class Scores(beam.DoFn):
         self._scoring, self._each = scoring, each
         self._verifier: Verifier | None = None
 
-    def verifier(self, learnt: Learnt, words: Words | None) -> Verifier:
+    def verifier(self, learnt: Learnt, words: ShingleWeights | None) -> Verifier:
         """The verifier of this worker."""
         if self._verifier is None:
             overlap = None
@@ -118,7 +118,7 @@ class Verify(Scores):
         shard: tuple[int, dict[str, Iterable[Any]]],
         count: int,
         learnt: Learnt,
-        words: Words | None = None,
+        words: ShingleWeights | None = None,
     ) -> Iterator[Any]:
         """See ``beam.DoFn``."""
         if self._most is not None:
@@ -159,7 +159,7 @@ class Verify(Scores):
         return best_entries(pair_entries(edges, self._scoring.threshold, self._each, view.pairs), self._each)
 
     def _of_shard(
-        self, number: int, rows: list[Any], learnt: Learnt, words: Words | None
+        self, number: int, rows: list[Any], learnt: Learnt, words: ShingleWeights | None
     ) -> tuple[Verified, list[str], int]:
         """Returns the results for the pairs of a shard, their sources, and how many results were reused."""
         sizes = np.array([len(row[2]) + len(row[3]) for row in rows])
@@ -171,7 +171,7 @@ class Verify(Scores):
         return Verified(Verdicts.join([one.verdicts for one, _ in parts]), stats), sources, 0
 
     def _scored(
-        self, rows: list[tuple[Any, ...]], learnt: Learnt, words: Words | None
+        self, rows: list[tuple[Any, ...]], learnt: Learnt, words: ShingleWeights | None
     ) -> tuple[Verified, list[str]]:
         """The results of some pairs, and their sources."""
         texts = (pa.array([row[at] for row in rows], pa.large_string()) for at in (2, 3))
@@ -182,7 +182,7 @@ class TakeScores(Verify):
     """Like :class:`Verify`, for pairs with the results of an earlier run. Only missing ones are computed."""
 
     def _scored(
-        self, rows: list[tuple[Any, ...]], learnt: Learnt, words: Words | None
+        self, rows: list[tuple[Any, ...]], learnt: Learnt, words: ShingleWeights | None
     ) -> tuple[Verified, list[str]]:
         swapped, score, sources, *more = (
             list(column) for column in zip(*(row[4] for row in rows), strict=True)

@@ -21,7 +21,7 @@ from beam_sts.dedup.decide import decide
 from beam_sts.dedup.representatives import BOTH
 from beam_sts.dedup.rule import Policy, texts_removed
 from beam_sts.dedup.settings import BeamDedupSettings
-from beam_sts.dedup.show import examples
+from beam_sts.dedup.show import pair_examples
 from beam_sts.dedup.wanted import ROUNDS, ThresholdSearch, most_removed
 
 
@@ -112,7 +112,7 @@ class DecideAgain(InParts):
         policy = replace(self._settings.policy, threshold=threshold)
         made = decide(policy, *ranks_of_texts(members), edges)
         view = view_of_texts(members, texts.of)
-        shown = examples(made, made.edges, threshold, self._settings.report_examples, view)
+        shown = pair_examples(made, made.edges, threshold, self._settings.report_examples, view)
         yield from decisions(made, members, self._settings.shown_cuts(threshold), view, shown)
 
 

@@ -27,7 +27,7 @@ GUARD = "guard"
 IDENTICAL = (1.0, "exact", "identical")
 """Score, source and rule for a row whose text equals that of its representative."""
 
-Verify = Callable[[IntArray, IntArray], Verdicts]
+VerifyPairs = Callable[[IntArray, IntArray], Verdicts]
 """Takes pairs of texts, the lower number first, and returns their verdicts."""
 
 
@@ -103,7 +103,7 @@ def decide(
     rows: IntArray,
     fixed: NDArray[np.bool_],
     edges: Edges,
-    verify: Verify | None = None,
+    verify: VerifyPairs | None = None,
 ) -> Decision:
     """Decide about all texts of a part.
 

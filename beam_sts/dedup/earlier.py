@@ -52,7 +52,7 @@ def plan_pairs(pattern: str, schema: pa.Schema, *, compared: bool = True) -> lis
     return [PlannedPairs(list(unit), plan.schema, schema, compared) for unit in plan.units]
 
 
-def read_pairs(planned: Sequence[PlannedPairs]) -> pa.Table:
+def read_pair_shards(planned: Sequence[PlannedPairs]) -> pa.Table:
     """Read the pairs of some parts. Columns that an earlier version did not write are null."""
     return pa.concat_tables(
         _filled(table, part.schema, () if part.compared else _OF_FACTS)
@@ -80,7 +80,7 @@ def sides_of(table: pa.Table) -> NDArray[np.int8]:
 
 def read_scored(planned: PlannedPairs) -> Iterator[tuple[Any, ...]]:
     """Read the pairs of a part as ``DeduplicateTexts`` outputs them with ends (side, id)."""
-    table = read_pairs([planned])
+    table = read_pair_shards([planned])
     columns = [column.to_pylist() for column in table.select(planned.schema.names[:9]).columns]
     for side, a, b, *found in zip(sides_of(table).tolist(), *columns, strict=True):
         yield (0, a), (side, b), *found
@@ -113,7 +113,7 @@ def read_edges(
     Raises:
         UserError: an id is not in the input.
     """
-    table = read_pairs(planned)
+    table = read_pair_shards(planned)
     of_side = np.split(distinct.of_row, [rows.own])
     ends = []
     for name, side in (("id_a", np.zeros(len(table), np.int8)), ("id_b", sides_of(table))):

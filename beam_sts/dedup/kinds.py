@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 
-from beam_sts.dedup.facts.compare import compare
+from beam_sts.dedup.facts.compare import compare_facts
 from beam_sts.dedup.facts.read import read_facts
 
 KINDS = ("numbers", "facts", "lost text", "script", "wording")
@@ -27,9 +27,9 @@ def kind_of_difference(one: str, two: str) -> str:
     if _script(first) != _script(second):
         return "script"
     left, right = read_facts(first), read_facts(second)
-    if compare(left, right, "numbers").difference is not None:
+    if compare_facts(left, right, "numbers").difference is not None:
         return "numbers"
-    found = compare(left, right, "facts")
+    found = compare_facts(left, right, "facts")
     if found.difference is not None:
         return "facts"
     return "lost text" if max(found.lost) >= _LOST * max(len(first), len(second), 1) else "wording"

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.candidates.form import plain, plain_texts
+from beam_sts.candidates.form import plain_form, plain_texts
 from beam_sts.candidates.keys import text_blocks
 from beam_sts.dedup.boilerplate import Boilerplate, boilerplate_sample
 from beam_sts.io.spill import take_texts
@@ -96,7 +96,7 @@ class Learning:
             every: the number of texts in the corpus.
             known: the languages that the model knows; empty if it does not say.
         """
-        texts = [plain(text) for text in texts] if self.form else texts
+        texts = [plain_form(text) for text in texts] if self.form else texts
         boilerplate = Boilerplate.of(texts) if self.boilerplate else Boilerplate.none()
         few = np.flatnonzero(sampled(hashes, every, SAMPLE)).tolist()
         owned = boilerplate.own([texts[at] for at in few])

@@ -21,14 +21,14 @@ from beam_sts.dedup.verify import check_pair_count
 from beam_sts.dedup.wanted import ThresholdSearch, most_removed
 from beam_sts.models.checkpoint import Checkpoint
 
-Step = Callable[[int, str], None]
+OnStep = Callable[[int, str], None]
 """Called with the number of newly processed units, and with what they are from."""
 
 
 class Watch(Protocol):
     """Receives the progress of a run."""
 
-    def stage(self, unit: str, total: int) -> AbstractContextManager[Step]:
+    def stage(self, unit: str, total: int) -> AbstractContextManager[OnStep]:
         """Start a stage with a number of units. It ends with the context."""
         ...
 
@@ -37,7 +37,7 @@ class NoWatch:
     """Ignores the progress."""
 
     @contextmanager
-    def stage(self, unit: str, total: int) -> Iterator[Step]:
+    def stage(self, unit: str, total: int) -> Iterator[OnStep]:
         """Show nothing."""
         yield lambda count, at: None
 

@@ -23,13 +23,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray, group_starts, inverse, pair_codes
+from beam_sts.arrays import Float32Array, IntArray, group_starts, inverse, pair_codes
 from beam_sts.dedup.components import components
 
 GUARD_ROUNDS = 8
-FloatArray = NDArray[np.float32]
 BarArray = NDArray[np.uint8]
-Compare = Callable[[IntArray, IntArray], tuple[FloatArray, BarArray]]
+Compare = Callable[[IntArray, IntArray], tuple[Float32Array, BarArray]]
 """Takes pairs of texts, the lower first. Returns their scores, NaN if there is none, and their bars."""
 BOTH = 3
 """The bars of a pair of which neither end may be removed."""
@@ -45,7 +44,7 @@ class PairScores:
 
     a: IntArray
     b: IntArray
-    scores: FloatArray
+    scores: Float32Array
     bars: BarArray = field(default_factory=lambda: np.zeros(0, np.uint8))  # default: no bars
 
     def __post_init__(self) -> None:
@@ -93,7 +92,7 @@ class _Known:
 
     def look_up(
         self, stays: IntArray, goes: IntArray
-    ) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
+    ) -> tuple[Float32Array, NDArray[np.bool_], NDArray[np.bool_]]:
         """The scores (NaN if there is none), whether ``goes`` may be removed, and whether the pair exists."""
         keys = pair_codes(stays, goes)
         at = np.minimum(np.searchsorted(self._keys, keys), max(0, len(self._keys) - 1))
@@ -116,7 +115,7 @@ class Representatives:
     """
 
     representative: IntArray
-    scores: FloatArray
+    scores: Float32Array
     guard: PairScores
     unverified: int
 
@@ -203,7 +202,7 @@ def _join_fixed(
     rank: IntArray,
     fixed: NDArray[np.bool_],
     representative: IntArray,
-    scores: FloatArray,
+    scores: Float32Array,
     *,
     one_to_one: bool,
 ) -> PairScores:
@@ -228,7 +227,7 @@ def _join_fixed(
 
 
 def _assign_by_edges(
-    left: IntArray, edges: PairScores, rank: IntArray, representative: IntArray, scores: FloatArray
+    left: IntArray, edges: PairScores, rank: IntArray, representative: IntArray, scores: Float32Array
 ) -> None:
     """Apply the rule without new scores, from the best text on."""
     if not len(left):

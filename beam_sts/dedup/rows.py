@@ -21,7 +21,7 @@ from beam_sts.candidates.keys import Keys, blocking_keys, hash128, text_blocks
 from beam_sts.candidates.propose import ComparedTexts, Proposal
 from beam_sts.candidates.source import Readable
 from beam_sts.candidates.vectors import vector_matrix
-from beam_sts.dedup.decide import Decision, Edges, RowOutcomes, Verify, decide, row_outcomes
+from beam_sts.dedup.decide import Decision, Edges, RowOutcomes, VerifyPairs, decide, row_outcomes
 from beam_sts.dedup.distinct import DistinctTexts, Grouping, distinct_texts
 from beam_sts.dedup.keep import KeepPolicy, lengths_of, ranks
 from beam_sts.dedup.learnt import Learnt
@@ -254,7 +254,7 @@ class Corpus:
         """The ids of the first rows of texts, in readable form."""
         return list(map(shown_id, self.rows.ids_of(self.distinct.row[texts]).to_pylist()))
 
-    def decide(self, policy: Policy, edges: Edges, verify: Verify | None = None) -> CorpusDecision:
+    def decide(self, policy: Policy, edges: Edges, verify: VerifyPairs | None = None) -> CorpusDecision:
         """Decide about all texts and rows, as one part. The arguments are those of ``decide``."""
         rank, best = best_rows(self.rows, self.distinct, self.id_rank, policy.keep)
         made = decide(policy, rank, self.distinct.rows, self.distinct.side == 1, edges, verify)

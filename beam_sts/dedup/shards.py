@@ -11,7 +11,7 @@ import pyarrow as pa
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.propose import Proposed
 from beam_sts.dedup.decide import IDENTICAL, Edges
-from beam_sts.dedup.earlier import pairs_schema, plan_pairs, read_pairs
+from beam_sts.dedup.earlier import pairs_schema, plan_pairs, read_pair_shards
 from beam_sts.dedup.rows import Corpus
 from beam_sts.dedup.verdicts import Sizes, Verdicts
 from beam_sts.dedup.verify import Verifier, VerifyStats
@@ -104,7 +104,7 @@ class PairShards(PartVerifier):
     def _part(self, a: IntArray, b: IntArray, source: pa.Array | str) -> Verdicts:
         number, keys = self._number(), self._keys(a, b, source)
         if self._is_whole(number, keys):
-            found = read_pairs(plan_pairs(self._output.shard("pairs", number), self.schema()))
+            found = read_pair_shards(plan_pairs(self._output.shard("pairs", number), self.schema()))
             self.reused += len(found)
             return Verdicts.read(found, self.sizes(a, b), self.verifier.max_lost if self.verifier else None)
         made = super()._part(a, b, source)

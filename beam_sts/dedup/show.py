@@ -72,7 +72,7 @@ def corpus_view(corpus: Corpus, decided: CorpusDecision) -> TextView:
     )
 
 
-def examples(made: Decision, edges: Edges, threshold: float, each: int, view: TextView) -> list[Entry]:
+def pair_examples(made: Decision, edges: Edges, threshold: float, each: int, view: TextView) -> list[Entry]:
     """What the report shows of a part, as input of ``by_kind``; empty if ``each`` is 0.
 
     Args:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from beam_sts.arrays import Float32Array
 from beam_sts.candidates.form import plain_texts
 from beam_sts.dedup.boilerplate import Boilerplate
 from beam_sts.dedup.facts.texts import compare_texts
@@ -29,7 +30,6 @@ LENGTH = 120
 """With the guard, differences have full weight if the shorter text has at least this many characters."""
 LEAST_WEIGHT = 0.5
 """Lowest weight of a difference between short texts. It grows with their length."""
-Floats = NDArray[np.float32]
 MODEL_SHARE = 0.25
 """The default weight of the model in a blended score. The rest is that of the overlap."""
 
@@ -80,8 +80,8 @@ class Candidates:
     rows: NDArray[np.int64]
     first: pa.Array
     second: pa.Array
-    overlaps: Floats | None
-    weights: Floats
+    overlaps: Float32Array | None
+    weights: Float32Array
     share: float
 
     def __len__(self) -> int:
@@ -94,7 +94,7 @@ class Candidates:
         overlaps = None if self.overlaps is None else self.overlaps[taken]
         return Candidates(self.rows[taken], first, second, overlaps, self.weights[taken], self.share)
 
-    def scores(self, model: Floats) -> Floats:
+    def scores(self, model: Float32Array) -> Float32Array:
         """The scores of the pairs, from those of the model.
 
         >>> one = np.ones(1, np.float32)
@@ -107,7 +107,7 @@ class Candidates:
         mean = np.float32(self.share) * model + np.float32(1 - self.share) * self.overlaps
         return np.asarray(decisive(1 - self.weights * (1 - mean)))
 
-    def bounds(self) -> Floats:
+    def bounds(self) -> Float32Array:
         """The highest scores that the pairs can reach, whatever the model says."""
         return self.scores(np.ones(len(self), np.float32))
 
@@ -192,7 +192,7 @@ class Verifier:
             return Verified(made, replace(stats, pairs=len(todo)))
         return Verified(made, replace(stats, pairs=len(equal), identical=int(equal.sum())))
 
-    def scores_within(self, text_a: pa.Array, text_b: pa.Array, bounds: Floats) -> Floats:
+    def scores_within(self, text_a: pa.Array, text_b: pa.Array, bounds: Float32Array) -> Float32Array:
         """The scores of n pairs of which only the bounds are known. The overlaps follow from these."""
         first, second = _ordered(*self._forms(text_a, text_b))
         weights = self._weights(first, second)
@@ -240,7 +240,7 @@ class Verifier:
         made.bound(pairs.rows[~near], bounds[~near], "bound")
         return pairs.at(near)
 
-    def _weights(self, first: pa.Array, second: pa.Array) -> Floats:
+    def _weights(self, first: pa.Array, second: pa.Array) -> Float32Array:
         """Returns the weight of a difference, for each pair.
 
         A word is a large share of a short text. If the guard ensures that the word carries no fact, it weighs
@@ -249,7 +249,7 @@ class Verifier:
         if self.guard != "facts":
             return np.ones(len(first), np.float32)
         shorter = np.minimum(characters(first), characters(second)).astype(np.float32)
-        weights: Floats = np.clip(shorter / np.float32(LENGTH), LEAST_WEIGHT, 1, dtype=np.float32)
+        weights: Float32Array = np.clip(shorter / np.float32(LENGTH), LEAST_WEIGHT, 1, dtype=np.float32)
         return weights
 
     def _own(self, pairs: Candidates) -> tuple[Candidates, NDArray[np.int64]]:

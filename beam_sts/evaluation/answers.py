@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from beam_sts.errors import UserError
-from beam_sts.evaluation.words import Token, common_words, tokens, with_values
+from beam_sts.evaluation.words import WordToken, common_words, tokens, with_values
 from beam_sts.plurals import plural
 
 # Chosen on the dev part of benchmarks.answers, where nearby values do as well:
@@ -85,10 +85,10 @@ class Reading:
         return blended
 
 
-def read(answers: Sequence[str], references: Sequence[str]) -> Reading:
+def read_answers(answers: Sequence[str], references: Sequence[str]) -> Reading:
     """Compare the words of n answers with those of their references.
 
-    >>> reading = read(["As far as I know it was Marie Curie, in 1911."], ["Marie Curie in 1911"])
+    >>> reading = read_answers(["As far as I know it was Marie Curie, in 1911."], ["Marie Curie in 1911"])
     >>> reading.passages, reading.kept.round(2).tolist()
     (['Marie Curie, in 1911'], [1.0])
 
@@ -124,7 +124,7 @@ def _read(answer: str, reference: str) -> tuple[str, str, float, float, float]:
     return text, whole, trust, _overlap(predicted, expected), kept
 
 
-def _passage(predicted: Sequence[Token], keys: set[str]) -> Sequence[Token]:
+def _passage(predicted: Sequence[WordToken], keys: set[str]) -> Sequence[WordToken]:
     """The run of tokens with the highest shared weight minus the cost of the others (Kadane's algorithm)."""
     best, gain = (0.0, 0, 0), 0.0
     start = 0
@@ -137,7 +137,7 @@ def _passage(predicted: Sequence[Token], keys: set[str]) -> Sequence[Token]:
     return predicted[best[1] : best[2]]
 
 
-def _coverage(passage: Sequence[Token], expected: Sequence[Token]) -> float:
+def _coverage(passage: Sequence[WordToken], expected: Sequence[WordToken]) -> float:
     """The share of the reference's weight that the passage has; 1 if the reference is empty."""
     left = Counter(token.key for token in passage)
     total = found = 0.0
@@ -149,18 +149,18 @@ def _coverage(passage: Sequence[Token], expected: Sequence[Token]) -> float:
     return found / total if total else 1.0
 
 
-def _missing(expected: Sequence[Token], known: set[str], fact: str) -> float:
+def _missing(expected: Sequence[WordToken], known: set[str], fact: str) -> float:
     """The share of the reference's numbers, or names, that the answer lacks."""
     keys = [token.key for token in expected if token.fact == fact]
     return sum(key not in known for key in keys) / len(keys) if keys else 0.0
 
 
-def _negations(passage: Sequence[Token], expected: Sequence[Token]) -> int:
+def _negations(passage: Sequence[WordToken], expected: Sequence[WordToken]) -> int:
     """1 if the counts of negations differ by an odd number, since two negations cancel out; else 0."""
     return sum(token.fact == "negation" for token in (*passage, *expected)) % 2
 
 
-def _overlap(predicted: Sequence[Token], expected: Sequence[Token]) -> float:
+def _overlap(predicted: Sequence[WordToken], expected: Sequence[WordToken]) -> float:
     """The share of the weight of the reference's character four-grams that the answer has."""
     there = Counter(run for token in predicted for run in _runs(token.form))
     total = found = 0.0

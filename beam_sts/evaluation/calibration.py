@@ -14,16 +14,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import optimize, special
 
+from beam_sts.arrays import FloatArray
 from beam_sts.errors import UserError
 from beam_sts.evaluation.agreement import check_varies
 
 METHODS = ("isotonic", "platt")
 _KIND = "beam_sts.calibration/1"
 _FOLDS, _MOST_POINTS, _EDGE = 5, 100_000, 1e-6
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

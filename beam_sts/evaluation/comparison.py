@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from beam_sts.arrays import IntArray
-from beam_sts.evaluation.means import FloatArray, codes, half_width, standard_error
+from beam_sts.arrays import FloatArray, IntArray
+from beam_sts.evaluation.means import codes, half_width, standard_error
 
 TIE = 1e-5
 """Differences up to this count as ties: scores of a pair in different batches differ by up to 2e-6."""

@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 
 from beam_sts.arrays import IntArray, inverse, rank_in_group
 from beam_sts.errors import UserError, check_between
-from beam_sts.evaluation.rules import PairScores
+from beam_sts.evaluation.rules import AnswerScores
 from beam_sts.plurals import plural
 from beam_sts.scoring.decisions import decisive
 
@@ -95,7 +95,7 @@ class Compared:
         """Both sides of the pairs that the model must score.
 
         Args:
-            answers: the answers that were passed to ``compare``.
+            answers: the answers that were passed to ``pair_answers``.
         """
         one, two = (self.rows[side[self.asked]] for side in (self.first, self.second))
         return answers.take(pa.array(one)), answers.take(pa.array(two))
@@ -116,7 +116,7 @@ class AnswerAgreement:
 def consistency(
     question_ids: Sequence[object] | pa.Array | pa.ChunkedArray,
     answers: Sequence[str] | pa.Array | pa.ChunkedArray,
-    scorer: PairScores,
+    scorer: AnswerScores,
     threshold: float = THRESHOLD,
     *,
     most_answers: int = MOST_ANSWERS,
@@ -151,11 +151,11 @@ def consistency(
         raise ValueError(f"there are {plural(len(codes), 'question id')} and {plural(len(texts), 'answer')}")
     agreement = np.full(len(texts), np.nan)
     cluster = np.full(len(texts), -1, np.int64)
-    chosen = np.flatnonzero(sampled(codes, np.arange(len(codes)), most_answers, seed))
+    chosen = np.flatnonzero(sampled_answers(codes, np.arange(len(codes)), most_answers, seed))
     counts = np.bincount(codes, minlength=len(names))
     questions: list[QuestionConsistency] = []
     for rows in _blocks(chosen, codes):
-        found = compare(codes, texts, rows)
+        found = pair_answers(codes, texts, rows)
         scores = scorer.run(*found.texts(texts)).scores if len(found.asked) else []
         made = agreement_of(found, scores, threshold)
         agreement[found.rows], cluster[found.rows] = made.agreement, made.cluster
@@ -177,7 +177,7 @@ def consistency(
     return Consistency(questions, agreement.astype(np.float32), cluster, threshold, seed)
 
 
-def sampled(question: IntArray, row: IntArray, most: int, seed: int) -> NDArray[np.bool_]:
+def sampled_answers(question: IntArray, row: IntArray, most: int, seed: int) -> NDArray[np.bool_]:
     """Which of n answers are compared: all answers to a question, or ``most`` of them at random.
 
     Each row has a random number, and the lowest of a question are chosen. So a sample of samples is a sample
@@ -198,7 +198,7 @@ def sampled(question: IntArray, row: IntArray, most: int, seed: int) -> NDArray[
     return kept
 
 
-def compare(question: IntArray, answers: pa.Array, rows: IntArray) -> Compared:
+def pair_answers(question: IntArray, answers: pa.Array, rows: IntArray) -> Compared:
     """Pair the answers to each question.
 
     Args:

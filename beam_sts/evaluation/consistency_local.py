@@ -114,7 +114,7 @@ def _identity(part: int, settings: ConsistencySettings) -> list[int]:
     return [part, settings.parts]
 
 
-def recorded(records: Mapping[int, Mapping[str, Any]]) -> tuple[pa.Table, pa.Table]:
+def recorded_answers(records: Mapping[int, Mapping[str, Any]]) -> tuple[pa.Table, pa.Table]:
     """The results of committed parts: the questions, and the columns of the answers' rows."""
     found = [unpack(record["found"], SHOWN_QUESTIONS) for record in records.values()]
     agreed = [unpack(record["agreed"], AGREED) for record in records.values()]

@@ -17,8 +17,15 @@ import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from beam_sts.arrays import IntArray
-from beam_sts.evaluation.consistency import MOST_ANSWERS, THRESHOLD, Compared, agreement_of, compare, sampled
-from beam_sts.evaluation.rows import check_names, names_of
+from beam_sts.evaluation.consistency import (
+    MOST_ANSWERS,
+    THRESHOLD,
+    Compared,
+    agreement_of,
+    pair_answers,
+    sampled_answers,
+)
+from beam_sts.evaluation.rows import check_labels, names_of
 from beam_sts.evaluation.settings import ROWS_PER_SLICE
 from beam_sts.io.column_paths import column_at
 from beam_sts.io.names import PREFIX, free_names, renamed
@@ -111,7 +118,7 @@ def usable(data: SliceData, settings: ConsistencySettings) -> tuple[IntArray, di
     checked = check_rows(data.table, [settings.text])
     reasons = dict(zip(checked.bad.tolist(), checked.reasons, strict=True))
     for name in filter(None, (settings.group, settings.by)):
-        check_names(data.table, name, reasons)
+        check_labels(data.table, name, reasons)
     kept = np.ones(len(data.table), bool)
     kept[list(reasons)] = False
     return np.flatnonzero(kept), reasons
@@ -130,7 +137,7 @@ def split(data: SliceData, settings: ConsistencySettings) -> Iterator[tuple[int,
     number = {name: at for at, name in enumerate(dict.fromkeys(names))}
     question = np.array([number[name] for name in names], np.int64)
     row = rows + (data.slice.index << _SLICE_BITS)
-    kept = sampled(question, row, settings.most_answers, settings.seed)
+    kept = sampled_answers(question, row, settings.most_answers, settings.seed)
     texts = as_bytes(column_at(table, settings.text)).cast(pa.large_string()).combine_chunks()
     answers = texts.take(pa.array(np.arange(len(table)), mask=~kept))
     part = np.array([_part(*name, settings.parts) for name in number], np.int64)[question]
@@ -179,10 +186,10 @@ def pair_part(index: int, tables: Sequence[pa.Table], settings: ConsistencySetti
     question = np.array([number[name] for name in names], np.int64)
     there = np.flatnonzero(np.asarray(answers.column("answer").is_valid()))
     row = answers.column("row").to_numpy()
-    kept = there[sampled(question[there], row[there], settings.most_answers, settings.seed)]
+    kept = there[sampled_answers(question[there], row[there], settings.most_answers, settings.seed)]
     texts = pa.concat_arrays([pa.array([], pa.large_string()), *answers.column("answer").chunks])
     answers = answers.set_column(3, "answer", pa.chunked_array([texts]))
-    return PartPairs(index, answers, question, compare(question, texts, kept))
+    return PartPairs(index, answers, question, pair_answers(question, texts, kept))
 
 
 def agree(part: PartPairs, scores: ArrayLike, settings: ConsistencySettings) -> tuple[pa.Table, pa.Table]:

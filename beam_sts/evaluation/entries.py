@@ -83,7 +83,7 @@ def unpack(text: str, schema: pa.Schema = ENTRIES) -> pa.Table:
 
 
 @dataclass(frozen=True)
-class Texts:
+class EntryTexts:
     """The texts of an entry; ``file`` and ``row`` (from 0) are its place."""
 
     file: str
@@ -93,9 +93,9 @@ class Texts:
     references: list[str]
 
 
-def texts_of(
+def texts_of_entries(
     plan: InputPlan, settings: EvaluationSettings, entries: Entries, chosen: Sequence[int]
-) -> dict[int, Texts]:
+) -> dict[int, EntryTexts]:
     """Read the texts of a few entries again, from those slices only that have them.
 
     Args:
@@ -108,7 +108,7 @@ def texts_of(
     for entry in set(chosen):
         index, position = entries.place(entry)
         wanted.setdefault(index, []).append((entry, position))
-    found: dict[int, Texts] = {}
+    found: dict[int, EntryTexts] = {}
     for part in (part for part in plan.slices if part.index in wanted):
         (data,) = read_slices([part], settings.schema, settings.text_columns, settings.options)
         places = wanted[part.index]
@@ -120,7 +120,7 @@ def texts_of(
             name = settings.answers[0]
             if settings.wide:
                 name = entries.names[entries.group[entry]]
-            found[entry] = Texts(
+            found[entry] = EntryTexts(
                 part.path, data.rows[position], questions[at], _text(some, name, at), references[at]
             )
     return found

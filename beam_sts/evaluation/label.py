@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray
+from beam_sts.arrays import FloatArray, IntArray
 
 STEPS = 100
 """Count of the thresholds 0.00, 0.01, ... 0.99; a step is the scores from one threshold to the next."""
@@ -25,8 +25,6 @@ _CELL = 8  # the least number of labels in a cell
 _WIDTH = 0.15  # standard deviation, in scores, of the first sample's concentration around the threshold
 _NEAR = 8  # steps on either side of the possible thresholds
 _TILT = 2.0  # limit of the ratio at which kinds of difference are drawn more or less often
-
-FloatArray = NDArray[np.float64]
 
 
 def steps_of(scores: NDArray[np.floating]) -> IntArray:

@@ -14,7 +14,7 @@ from beam_sts.errors import UserError
 from beam_sts.evaluation.agreement import UndefinedCorrelationError, check_varies
 from beam_sts.evaluation.entries import pack
 from beam_sts.evaluation.result import REJECTED_KEPT, check_baseline, first_few, undefined
-from beam_sts.evaluation.rows import Part, finish, names_of, prepare
+from beam_sts.evaluation.rows import Part, names_of, of_slice, prepare_slice
 from beam_sts.evaluation.settings import EvaluationSettings
 from beam_sts.io.committed import slice_identity
 from beam_sts.io.output import OutputFolder
@@ -42,9 +42,9 @@ def evaluate_slices(
     """
     for unit in units:
         for data in read_slices(unit, settings.schema, settings.text_columns, settings.options):
-            prepared = prepare(data, settings)
+            prepared = prepare_slice(data, settings)
             result = scorer.run(prepared.answers, prepared.references, symmetric=settings.symmetric)
-            part = finish(prepared, result, settings)
+            part = of_slice(prepared, result, settings)
             yield part, record_of(part, result.seconds)
 
 
@@ -99,7 +99,7 @@ def check_input(plan: InputPlan, settings: EvaluationSettings, baseline: str | N
     sought = None if settings.wide else baseline
     for unit in plan.units:
         for data in read_slices(unit, settings.schema, settings.text_columns, settings.options):
-            prepared = prepare(data, settings)
+            prepared = prepare_slice(data, settings)
             usable += len(prepared.position)
             marks.append(prepared.gold)
             seen = seen if len(seen) else prepared.gold

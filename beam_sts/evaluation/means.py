@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
-from beam_sts.arrays import IntArray
-
-FloatArray = NDArray[np.float64]
+from beam_sts.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True)

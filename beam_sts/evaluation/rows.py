@@ -78,7 +78,7 @@ class Part:
         return dict(Counter(map(reason_kind, self.rejected.column("reason").to_pylist())))
 
 
-def prepare(data: SliceData, settings: EvaluationSettings) -> Prepared:
+def prepare_slice(data: SliceData, settings: EvaluationSettings) -> Prepared:
     """Pair answers with references; rows that cannot be used get a reason."""
     table = data.table
     reasons: dict[int, str] = {}
@@ -88,7 +88,7 @@ def prepare(data: SliceData, settings: EvaluationSettings) -> Prepared:
     if settings.gold:
         gold = _marks(table, settings.gold, reasons)
     for name in filter(None, (settings.group, settings.by)):
-        check_names(table, name, reasons)
+        check_labels(table, name, reasons)
     usable = np.ones(len(table), bool)
     usable[list(reasons)] = False
     kept = np.flatnonzero(usable[parent])
@@ -110,7 +110,7 @@ def prepare(data: SliceData, settings: EvaluationSettings) -> Prepared:
     )
 
 
-def finish(prepared: Prepared, result: ScoreResult, settings: EvaluationSettings) -> Part:
+def of_slice(prepared: Prepared, result: ScoreResult, settings: EvaluationSettings) -> Part:
     """Compute the scores of entries and rows from those of the pairs."""
     data, table = prepared.data, prepared.data.table
     scores = prepared.blend(result.scores)
@@ -287,7 +287,7 @@ def _number(value: str | bytes | None) -> float:
         return np.nan
 
 
-def check_names(table: pa.Table, name: str, reasons: dict[int, str]) -> None:
+def check_labels(table: pa.Table, name: str, reasons: dict[int, str]) -> None:
     """Add to ``reasons`` the rows whose group or question is null or not a text."""
     column = column_at(table, name)
     if is_text(column.type) or pa.types.is_null(column.type):

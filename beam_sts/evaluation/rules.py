@@ -12,11 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from beam_sts.errors import UserError
-from beam_sts.evaluation.answers import Reading, read
+from beam_sts.evaluation.answers import Reading, read_answers
 
 Blend = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From the model's scores to those of the pairs. It is sent to workers, so it must not be a closure."""
-Rule = Callable[[pa.ChunkedArray, pa.ChunkedArray], tuple[pa.ChunkedArray, pa.ChunkedArray, Blend]]
+PairRule = Callable[[pa.ChunkedArray, pa.ChunkedArray], tuple[pa.ChunkedArray, pa.ChunkedArray, Blend]]
 """From n answers and their n references to the pairs to score and the blend.
 
 There are n pairs, or a multiple of n in the same order, such as all pairs and then all passages.
@@ -30,7 +30,7 @@ def _as_it_is(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 def _answer(
     answers: pa.ChunkedArray, references: pa.ChunkedArray
 ) -> tuple[pa.ChunkedArray, pa.ChunkedArray, Blend]:
-    reading = read(answers.to_pylist(), references.to_pylist())
+    reading = read_answers(answers.to_pylist(), references.to_pylist())
     passages, meant = (pa.array(texts, pa.large_string()) for texts in (reading.passages, reading.references))
     pairs = [
         pa.chunked_array([*given.chunks, more]) for given, more in ((answers, passages), (references, meant))
@@ -43,14 +43,14 @@ def _blended(reading: Reading, scores: NDArray[np.float32]) -> NDArray[np.float3
 
 
 MODEL_RULE = "similarity"
-RULES: dict[str, Rule] = {
+RULES: dict[str, PairRule] = {
     MODEL_RULE: lambda answers, references: (answers, references, _as_it_is),
     "answer": _answer,
 }
 """The rules by their names for ``--rule``."""
 
 
-class PairScores(Protocol):
+class AnswerScores(Protocol):
     """The interface of an object that scores pairs of texts, such as ``PairScorer``."""
 
     def run(self, text_a: Any, text_b: Any, /) -> Any:
@@ -58,7 +58,7 @@ class PairScores(Protocol):
 
 
 @cache
-def default_scorer() -> PairScores:
+def default_scorer() -> AnswerScores:
     """The embedded model, loaded once per process."""
     from beam_sts.scoring.scorer import PairScorer
 
@@ -66,7 +66,7 @@ def default_scorer() -> PairScores:
 
 
 def answer_scores(
-    answers: Sequence[str], references: Sequence[str], scorer: PairScores, rule: str = "answer"
+    answers: Sequence[str], references: Sequence[str], scorer: AnswerScores, rule: str = "answer"
 ) -> NDArray[np.float32]:
     """Score answers by their references.
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from beam_sts.evaluation.comparison import TIE, Comparison, pair
-from beam_sts.evaluation.entries import Entries, Texts, texts_of
+from beam_sts.evaluation.entries import Entries, EntryTexts, texts_of_entries
 from beam_sts.evaluation.label import sample_evenly
 from beam_sts.evaluation.settings import EvaluationSettings
 from beam_sts.examples import Example, choose_rows, shorten, shorten_pair
@@ -52,7 +52,7 @@ def lost_most(
                 int(theirs[np.argmax(entries.score[theirs])]),
             )
             found.append((one, float(both.difference[at]), chosen))
-    texts = texts_of(plan, settings, entries, [entry for *_, chosen in found for entry in chosen])
+    texts = texts_of_entries(plan, settings, entries, [entry for *_, chosen in found for entry in chosen])
     return [
         {
             "group": one.group,
@@ -71,7 +71,7 @@ def lost_most(
     ]
 
 
-def examples(
+def answer_examples(
     entries: Entries, each: int, plan: InputPlan, settings: EvaluationSettings, *, logits: bool
 ) -> dict[str, list[Example]]:
     """Answers to show: with marks, the largest disagreements of model and people; else low to high scores.
@@ -94,7 +94,7 @@ def examples(
         scores = entries.score.astype(np.float32)
         chosen = choose_rows(scores, {}, threshold=None, each=each, logits=logits)
         chosen["lowest"] = np.argsort(entries.score, kind="stable")[:each].tolist()
-    texts = texts_of(plan, settings, entries, [entry for rows in chosen.values() for entry in rows])
+    texts = texts_of_entries(plan, settings, entries, [entry for rows in chosen.values() for entry in rows])
     grouped = bool(settings.group) or settings.wide
     return {
         kind: [
@@ -138,12 +138,12 @@ def label_sheet(
         rows = np.random.default_rng(seed).permutation(order)
     else:
         rows = sample_evenly(entries.score, count, seed)
-    texts = texts_of(plan, settings, entries, rows.tolist())
+    texts = texts_of_entries(plan, settings, entries, rows.tolist())
     shown = [texts[row] for row in rows.tolist()]
     columns: dict[str, Any] = {
         "label": pa.nulls(len(rows), pa.string()),
         "answer": [_cut(one.answer) for one in shown],
-        "reference": [_cut(joined(one.references)) for one in shown],
+        "reference": [_cut(joined_references(one.references)) for one in shown],
         "score": entries.score[rows],
     }
     if settings.gold:
@@ -155,21 +155,25 @@ def label_sheet(
     return pa.table({**columns, "where": [_place(one) for one in shown]})
 
 
-def joined(references: Sequence[str]) -> str:
+def joined_references(references: Sequence[str]) -> str:
     """Join the references of a row to one text.
 
-    >>> joined(["a", "b", "c", "d", "e"])
+    >>> joined_references(["a", "b", "c", "d", "e"])
     'a | b | c | and 2 more'
     """
     shown, more = references[:_REFERENCES_SHOWN], len(references) - _REFERENCES_SHOWN
     return " | ".join([*shown, *([f"and {more} more"] if more > 0 else [])])
 
 
-def _sides(texts: Texts) -> dict[str, str | None]:
-    return dict(zip(("text_a", "text_b"), shorten_pair(texts.answer, joined(texts.references)), strict=True))
+def _sides(texts: EntryTexts) -> dict[str, str | None]:
+    return dict(
+        zip(
+            ("text_a", "text_b"), shorten_pair(texts.answer, joined_references(texts.references)), strict=True
+        )
+    )
 
 
-def _place(texts: Texts) -> str:
+def _place(texts: EntryTexts) -> str:
     return f"{texts.file}, row {texts.row:,}"
 
 

@@ -48,7 +48,7 @@ _SHORT = 0.4  # the weight of a word of up to three letters, such as "the"; long
 _LONGEST_NUMBER = 30  # digits; a longer number is an identifier and is compared as written
 
 
-class Token(NamedTuple):
+class WordToken(NamedTuple):
     """A word, a number, a sign, or a character of a script without spaces."""
 
     form: str
@@ -61,7 +61,7 @@ class Token(NamedTuple):
     """``number``, ``name``, ``negation`` or nothing."""
 
 
-def tokens(text: str) -> list[Token]:
+def tokens(text: str) -> list[WordToken]:
     """The tokens of a text in order.
 
     >>> [token.key for token in tokens("Twenty-five of 1,500 cats aren't 3.0 m: 东京")]
@@ -69,40 +69,40 @@ def tokens(text: str) -> list[Token]:
     >>> {token.key: token.fact for token in tokens("He did not see 2 million in Lyon.") if token.fact}
     {'not': 'negation', '2000000': 'number', 'lyon': 'name'}
     """
-    found: list[Token] = []
+    found: list[WordToken] = []
     for match in _TOKEN.finditer(text):
         start, end = match.span()
         form = match[0].casefold()
         if match["number"]:
             scale = _SCALES[match["scale"].casefold()] if match["scale"] else 1
             value = number_value(match["number"], scale)
-            found.append(Token(value, value, start, end, 1.0, "number"))
+            found.append(WordToken(value, value, start, end, 1.0, "number"))
         elif match["spelled"]:
             value = str(spelled_value(form))
             # "One" is usually not a number: no one, this one.
-            found.append(Token(value, value, start, end, 1.0, "" if value in "01" else "number"))
+            found.append(WordToken(value, value, start, end, 1.0, "" if value in "01" else "number"))
         elif match["denied"] or form == "cannot":
             form = form[:-3]
             found.append(_word(_DENIED.get(form, form), match, text))
-            found.append(Token("not", "not", start, end, 1.0, "negation"))
+            found.append(WordToken("not", "not", start, end, 1.0, "negation"))
         elif match["word"]:
             word = _word(form, match, text)
             unit = found and found[-1].fact == "number" and start - found[-1].end <= 1
             found.append(word._replace(weight=1.0) if unit else word)
         else:
             form = "%" if match["sign"] and form[0] == "p" else _CURRENCIES.get(form, form)
-            found.append(Token(form, _stem(form), start, end, 1.0, ""))
+            found.append(WordToken(form, _stem(form), start, end, 1.0, ""))
     return found
 
 
-def _word(form: str, match: re.Match[str], text: str) -> Token:
+def _word(form: str, match: re.Match[str], text: str) -> WordToken:
     start, end = match.span()
     fact = ""
     if form in _NEGATIONS:
         fact = "negation"
     elif match[0][0].isupper() and not _SENTENCE_START.search(text, max(0, start - 4), start):
         fact = "name"
-    return Token(form, _stem(form), start, end, 1.0 if fact or len(form) > 3 else _SHORT, fact)
+    return WordToken(form, _stem(form), start, end, 1.0 if fact or len(form) > 3 else _SHORT, fact)
 
 
 @cache
@@ -119,7 +119,7 @@ def _stem(form: str) -> str:
     return form[: max(4, len(form) - 3)]  # walks, walked and walking all become walk
 
 
-def with_values(text: str, found: Sequence[Token]) -> str:
+def with_values(text: str, found: Sequence[WordToken]) -> str:
     """The part of a text from the first to the last of the tokens, with numbers as values in digits.
 
     >>> text = "There are one thousand five hundred cats."

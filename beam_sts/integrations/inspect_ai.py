@@ -13,11 +13,11 @@ try:
 except ImportError as error:
     raise ImportError("This adapter needs inspect_ai: pip install 'beam_sts[inspect_ai]'") from error
 
-from beam_sts.evaluation.rules import PairScores, answer_scores, default_scorer
+from beam_sts.evaluation.rules import AnswerScores, answer_scores, default_scorer
 
 
 @scorer(metrics=[mean(), stderr()])
-def similar(model: PairScores | None = None, rule: str = "answer") -> Scorer:
+def similar(model: AnswerScores | None = None, rule: str = "answer") -> Scorer:
     """A scorer with values from 0 to 1.
 
     Args:

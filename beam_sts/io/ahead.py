@@ -9,12 +9,12 @@ from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 THREADS, AHEAD = 16, 64
 
 
-def ahead(function: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[Found]:
+def ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Apply a function to items in threads. Yields the results in order; at most ``AHEAD`` are buffered.
 
     Raises:
@@ -29,7 +29,7 @@ def ahead(function: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[
         yield from map(function, first)
         return
     with ThreadPoolExecutor(THREADS, "ahead") as pool:
-        waiting: deque[Future[Found]] = deque(pool.submit(function, item) for item in first)
+        waiting: deque[Future[Result]] = deque(pool.submit(function, item) for item in first)
         try:
             while waiting:
                 waiting.extend(pool.submit(function, item) for item in islice(left, AHEAD - len(waiting)))

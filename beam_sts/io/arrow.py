@@ -13,7 +13,7 @@ import pyarrow as pa
 from beam_sts.io.carried_types import has_fixed_list, loosened
 from beam_sts.io.files import fault_of_file, file_system, is_local
 from beam_sts.io.ranges import read_ranges, row_ranges
-from beam_sts.io.schema import check_names
+from beam_sts.io.schema import check_column_names
 from beam_sts.io.slices import SLICES_PER_UNIT, FileScan, Slice, SliceData, changed, digest_of
 from beam_sts.io.streams import described
 
@@ -30,7 +30,7 @@ class Arrow:
         nulls: set[str] = set()
         seen: list[_Batch] = []
         with _open(path) as (schema, batches):
-            check_names(schema.names, path)
+            check_column_names(schema.names, path)
             fixed = [field.name for field in schema if has_fixed_list(field.type)]
             try:
                 for batch in batches:

@@ -24,15 +24,15 @@ def claim(
 
     Args:
         folder: the output folder.
-        fingerprint: as for ``prepare``.
-        overwrite: as for ``prepare``.
+        fingerprint: as for ``prepare_folder``.
+        overwrite: as for ``prepare_folder``.
         takeover: as for ``lock``.
 
     Yields:
         The folder with its lease.
 
     Raises:
-        UserError: as for ``lock`` and ``prepare``, or the folder was removed during the run.
+        UserError: as for ``lock`` and ``prepare_folder``, or the folder was removed during the run.
     """
     with folder.writing():
         _check(folder, fingerprint, overwrite=overwrite)
@@ -43,7 +43,7 @@ def claim(
                 _put_back(held)
                 if _check(held, fingerprint, overwrite=overwrite):
                     held = replace(held, earlier=_put_aside(held))
-        prepare(replace(held, earlier=False), fingerprint, overwrite=overwrite)
+        prepare_folder(replace(held, earlier=False), fingerprint, overwrite=overwrite)
         try:
             yield held
         except Exception as error:
@@ -75,7 +75,7 @@ def lock(folder: OutputFolder, *, takeover: bool = False) -> Iterator[OutputFold
         yield replace(folder, lease=lease)
 
 
-def prepare(folder: OutputFolder, fingerprint: dict[str, Any], *, overwrite: bool) -> None:
+def prepare_folder(folder: OutputFolder, fingerprint: dict[str, Any], *, overwrite: bool) -> None:
     """Make the folder the output of this run, or check that it already is.
 
     Args:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from beam_sts.errors import UserError
 from beam_sts.io.lines import LineFormat, Record, overlong, undecodable
-from beam_sts.io.schema import check_names, check_width
+from beam_sts.io.schema import check_column_names, check_width
 from beam_sts.io.slices import FileScan, ReadOptions
 from beam_sts.io.streams import BOM, LINE_LIMIT, Line, read_lines, refuse_binary
 
@@ -89,7 +89,7 @@ class Delimited(LineFormat):
             names = fields if isinstance(fields, str) else self._decode(fields)
             if isinstance(names, str):
                 raise UserError(f"{path}: line {line.number}, the header with the column names: {names}.")
-            check_names(names, path)
+            check_column_names(names, path)
             return names
         return []
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 from beam_sts.errors import UserError
 from beam_sts.io.column_paths import JSON_TEXT, RAW, is_json
 from beam_sts.io.lines import LineFormat, Record, overlong, undecodable
-from beam_sts.io.schema import check_names, check_width
+from beam_sts.io.schema import check_column_names, check_width
 from beam_sts.io.slices import FileScan
 from beam_sts.io.streams import BOM, Line, looks_like, read_lines, refuse_binary
 
@@ -109,7 +109,7 @@ class JsonLines(LineFormat):
         columns = [
             _field(name, kind if _height(kind) <= DEEPEST_TYPE else None) for name, kind in fields.items()
         ]
-        check_names(list(fields), path)
+        check_column_names(list(fields), path)
         if self.raw and columns:
             columns.append(pa.field(RAW, pa.string()))
         return pa.schema(columns)

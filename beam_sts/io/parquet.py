@@ -17,7 +17,7 @@ from beam_sts.errors import UserError
 from beam_sts.io.carried_types import has_fixed_list
 from beam_sts.io.files import fault_of_file, file_system, identify, is_local
 from beam_sts.io.ranges import read_ranges, row_ranges
-from beam_sts.io.schema import check_names
+from beam_sts.io.schema import check_column_names
 from beam_sts.io.slices import SLICES_PER_UNIT, FileScan, Slice, SliceData, changed, digest_of
 from beam_sts.io.streams import described
 
@@ -36,7 +36,7 @@ class Parquet:
         """Plan a file from its footer. For a local file, also compute the digests of its bytes."""
         with _open(path) as file:
             metadata, schema = file.parquet.metadata, file.parquet.schema_arrow
-            check_names(schema.names, path)
+            check_column_names(schema.names, path)
             groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
             rows = [group.num_rows for group in groups]
             if min(rows, default=0) < 0 or sum(rows) != metadata.num_rows:

@@ -17,7 +17,7 @@ from beam_sts.io.files import InputFile, find_files
 from beam_sts.io.jsonl import JsonLines
 from beam_sts.io.missing import readable
 from beam_sts.io.parquet import Parquet
-from beam_sts.io.schema import check_names, check_width, conform, partition_values, raw_last, unite
+from beam_sts.io.schema import check_column_names, check_width, conform, partition_values, raw_last, unite
 from beam_sts.io.slices import FileScan, Format, ReadOptions, Slice, SliceData, check_slices
 
 
@@ -113,7 +113,7 @@ def plan_input(
         own = set(scan.schema.names)
         check_width(len(own), file.path)
         added = {name: value for name, value in partition_values(file.path).items() if name not in own}
-        check_names([*added], file.path)
+        check_column_names([*added], file.path)
         columns = [*carried(scan.schema, file.path), *(pa.field(name, pa.string()) for name in added)]
         lines &= isinstance(known, JsonLines)
         schema = unite(schema, pa.schema(columns), file.path, lines=lines)

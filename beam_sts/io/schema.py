@@ -24,7 +24,7 @@ MOST_COLUMNS = 200_000
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
-def check_names(names: Sequence[str], path: str) -> None:
+def check_column_names(names: Sequence[str], path: str) -> None:
     """Check that the column names of a file are distinct and not reserved.
 
     Raises:

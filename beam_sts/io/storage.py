@@ -10,7 +10,7 @@ from typing import Any
 import fsspec
 
 from beam_sts.errors import UserError
-from beam_sts.secrets import has_secret, hide_secrets, parts_of, remember, secrets_of, shown
+from beam_sts.secrets import has_secret, hide_secrets, remember, secret_parts, secrets_of, shown
 
 __all__ = ["StorageOptions", "hide_secrets", "refuse_secrets"]
 
@@ -89,7 +89,7 @@ def refuse_secrets(url: str, flag: str = "") -> None:
     """
     if not has_secret(url):
         return
-    remember(parts_of(url))
+    remember(secret_parts(url))
     raise UserError(
         f"{flag}{' ' if flag else ''}{shown(url)}: has a user name, password, token or query parameter that "
         "may be secret, and paths are written to summaries and messages. Put it into a file such as "

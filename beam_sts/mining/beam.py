@@ -11,7 +11,7 @@ import pyarrow as pa
 from apache_beam import pvalue
 from apache_beam.metrics import Metrics
 
-from beam_sts.candidates.form import plain as plain_form
+from beam_sts.candidates.form import plain_form
 from beam_sts.candidates.keys import hash128, normalise
 from beam_sts.checks import check_names
 from beam_sts.errors import UserError

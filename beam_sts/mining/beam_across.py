@@ -11,7 +11,7 @@ from beam_sts.candidates.beam_join import JoinTexts
 from beam_sts.candidates.beam_nearest import LexicalCandidates
 from beam_sts.candidates.beam_neighbours import NeighbourCandidates
 from beam_sts.candidates.beam_union import MergeCandidates
-from beam_sts.candidates.form import plain
+from beam_sts.candidates.form import plain_form
 from beam_sts.mining.beam_propose import (
     ProposedPairs,
     ProposingTransform,
@@ -50,7 +50,9 @@ class ProposeAcross(ProposingTransform):
             parts.append(near.pairs | "Names" >> beam.MapTuple(_names))
             searches.append(near.report | "Search" >> beam.Map(lambda found: ("queries", found)))
         if settings.lexical:
-            texts = known | "Side of texts" >> beam.MapTuple(lambda name, one: _sided(name, plain(one[2])))
+            texts = known | "Side of texts" >> beam.MapTuple(
+                lambda name, one: _sided(name, plain_form(one[2]))
+            )
             lexical = LexicalCandidates(settings.lexical, self._blocks, sided=True, asks=(0,))
             parts.append(texts | "Lexical" >> lexical | "Names of lexical" >> beam.MapTuple(_names))
         if settings.random:

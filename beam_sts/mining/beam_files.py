@@ -33,7 +33,7 @@ from beam_sts.mining.core import (
     pack_names,
     sample_shares,
     score_bands,
-    shard_of,
+    shard_of_draw,
     unpack_names,
 )
 from beam_sts.mining.counts import MineCounts
@@ -222,7 +222,7 @@ def _count_text(one: tuple[bytes, tuple[bool, str]], across: bool, expected: int
 def _by_shard(pair: tuple[Any, ...], seed: int, shards: int) -> tuple[int, tuple[Any, ...]]:
     first = unpack_names(pair[:2])[:, 0]
     draw = draws([first[:1], first[1:]], seed)
-    return int(shard_of(draw, shards)[0]), (int(draw[0]), *pair)
+    return int(shard_of_draw(draw, shards)[0]), (int(draw[0]), *pair)
 
 
 class _ScoreShard(beam.DoFn):
@@ -308,7 +308,7 @@ def _by_anchor(shard: tuple[int, bytes], parts: int, across: bool) -> Iterator[t
     """Send each pair to the name ranges of its two texts, or of its query if queries are mined."""
     table = load_tables([shard[1]])
     part_a, part_b = (
-        shard_of(unpack_names(table[name].to_pylist())[:, 0], parts) for name in ("name_a", "name_b")
+        shard_of_draw(unpack_names(table[name].to_pylist())[:, 0], parts) for name in ("name_a", "name_b")
     )
     apart = np.flatnonzero((part_a != part_b) & (not across))
     row, part = np.concatenate([np.arange(len(table)), apart]), np.concatenate([part_a, part_b[apart]])
@@ -338,7 +338,7 @@ def _triplets(
     pairs, names, first = _pairs_of(table)
     texts = pa.chunked_array([*table["text_a"].chunks, *table["text_b"].chunks]).take(pa.array(first))
     test = np.tile(table["test"].to_numpy(), 2)[first]
-    anchors = shard_of(names[:, 0], run.cuts.shards) == part
+    anchors = shard_of_draw(names[:, 0], run.cuts.shards) == part
     if run.settings.across:
         anchors &= are_queries(names)
     for subset in TRIPLETS:
@@ -351,7 +351,7 @@ def _triplets(
                 **dict(zip(ROWS.names, triplet_rows(found, texts).columns, strict=True)),
             }
         )
-        shard, in_test = shard_of(found.draw, run.cuts.shards), test[found.anchor]
+        shard, in_test = shard_of_draw(found.draw, run.cuts.shards), test[found.anchor]
         for at, split in enumerate(SPLITS):
             for number in np.unique(shard[in_test == at]).tolist():
                 here = np.flatnonzero((in_test == at) & (shard == number))

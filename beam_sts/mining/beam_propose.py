@@ -16,14 +16,14 @@ from beam_sts.candidates.beam_join import JoinTexts
 from beam_sts.candidates.beam_nearest import LexicalCandidates, StaticVectors
 from beam_sts.candidates.beam_neighbours import NeighbourCandidates
 from beam_sts.candidates.beam_union import MergeCandidates
-from beam_sts.candidates.form import plain
+from beam_sts.candidates.form import plain_form
 from beam_sts.mining.core import (
     ORIGINS,
     SPLITS,
     adjacent_pairs,
     draws,
     random_pairs,
-    shard_of,
+    shard_of_draw,
     unpack_names,
 )
 from beam_sts.mining.settings import MinePairsSettings, MineSettings, ProposalSettings
@@ -104,7 +104,9 @@ class ProposePairs(ProposingTransform):
                     nearest.report | f"Search {label}" >> beam.Map(lambda found, of: (of, found), label)
                 )
             if settings.lexical:
-                texts = here | f"Texts {label}" >> beam.MapTuple(lambda name, found: (name, plain(found[2])))
+                texts = here | f"Texts {label}" >> beam.MapTuple(
+                    lambda name, found: (name, plain_form(found[2]))
+                )
                 parts.append(texts | f"Lexical {label}" >> LexicalCandidates(settings.lexical, self._blocks))
             if settings.random:
                 shards = here | f"Shard {label}" >> beam.Map(by_draw, settings.seed, self._random_shards)
@@ -132,7 +134,7 @@ def first_occurrences(placed: beam.PCollection) -> beam.PCollection:
 def vectors_of(known: beam.PCollection, settings: MineSettings | MinePairsSettings) -> beam.PCollection:
     """Distinct texts -> ``(name, packed vector)`` for the nearest-neighbour search."""
     if settings.neighbours and settings.vectors == "static":
-        every = known | "Texts" >> beam.MapTuple(lambda name, found: (name, plain(found[2])))
+        every = known | "Texts" >> beam.MapTuple(lambda name, found: (name, plain_form(found[2])))
         return every | "Static" >> StaticVectors(str(settings.model), **settings.load)
     return known | "Vectors" >> beam.MapTuple(lambda name, found: (name, found[3]))
 
@@ -163,7 +165,7 @@ def _of_split(met: tuple[bytes, dict[str, Iterable[Any]]], test: bool) -> Iterat
 def by_draw(one: tuple[bytes, Any], seed: int, shards: int) -> tuple[int, bytes]:
     """A distinct text -> its name, keyed by the shard of its draw."""
     draw = draws([unpack_names([one[0]])[:, 0]], seed)
-    return int(shard_of(draw, shards)[0]), one[0]
+    return int(shard_of_draw(draw, shards)[0]), one[0]
 
 
 def _random(

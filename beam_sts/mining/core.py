@@ -116,10 +116,10 @@ def same_text(queries: NDArray[np.uint64], texts: NDArray[np.uint64]) -> NDArray
     return same
 
 
-def shard_of(draw: NDArray[np.uint64], shards: int) -> IntArray:
+def shard_of_draw(draw: NDArray[np.uint64], shards: int) -> IntArray:
     """Returns the shard of each draw. Shards are equal ranges of draws, in the order of draws.
 
-    >>> shard_of(np.array([0, 1 << 62, (1 << 64) - 1], np.uint64), 4).tolist()
+    >>> shard_of_draw(np.array([0, 1 << 62, (1 << 64) - 1], np.uint64), 4).tolist()
     [0, 1, 3]
     """
     shard: IntArray = ((draw >> np.uint64(32)) * np.uint64(shards) >> np.uint64(32)).astype(np.int64)
@@ -218,7 +218,7 @@ def random_pairs(
     """
     drawn = draws([names], seed)
     order = np.argsort(drawn, kind="stable")
-    shard = shard_of(drawn[order], shards)
+    shard = shard_of_draw(drawn[order], shards)
     codes = [np.empty(0, np.int64)]
     for step in range(1, min(each, len(names) - 1) + 1):
         codes.append(pair_codes(order[:-step], order[step:])[shard[:-step] == shard[step:]])
@@ -242,8 +242,8 @@ def random_partners(
     query = are_queries(names)
     order = np.argsort(drawn, kind="stable")
     texts, queries = order[~query[order]], np.flatnonzero(query)
-    edges = np.searchsorted(shard_of(drawn[texts], shards), np.arange(shards + 1))
-    shard = shard_of(drawn[queries], shards)
+    edges = np.searchsorted(shard_of_draw(drawn[texts], shards), np.arange(shards + 1))
+    shard = shard_of_draw(drawn[queries], shards)
     first, count = edges[shard], edges[shard + 1] - edges[shard]
     follows = np.searchsorted(drawn[texts], drawn[queries]) - first
     a, b = [np.empty(0, np.int64)], [np.empty(0, np.int64)]

@@ -37,7 +37,7 @@ from beam_sts.mining.core import (
     same_text,
     sample_shares,
     score_bands,
-    shard_of,
+    shard_of_draw,
 )
 from beam_sts.mining.counts import MineCounts
 from beam_sts.mining.languages import count_languages, in_sample
@@ -63,7 +63,9 @@ from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.scoring.scorer import PairScorer
 
 # The count of the total, the count of completed units, the unit, and the label of the current unit.
-Progress: TypeAlias = Callable[[int, Callable[[], int], str, Callable[[], str]], AbstractContextManager[None]]
+ShowProgress: TypeAlias = Callable[
+    [int, Callable[[], int], str, Callable[[], str]], AbstractContextManager[None]
+]
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class MinedTexts:
     neighbours: dict[str, dict[str, int]]
 
 
-def propose(
+def propose_pairs(
     passages: Passages,
     settings: MineSettings,
     random_shards: int,
@@ -154,7 +156,7 @@ def score_shards(
     """Score all pairs and write them, shard by shard; shards that are complete are read instead."""
     scores, differs = np.empty(len(found.a), np.float32), np.zeros(len(found.a), bool)
     test = passages.test[found.a]
-    shards = shard_of(found.draw, writer.shards)
+    shards = shard_of_draw(found.draw, writer.shards)
     for number in range(writer.shards):
         part = slice(*np.searchsorted(shards, [number, number + 1]).tolist())
         known = writer.read_complete(number, test[part], found.draw[part])
@@ -202,7 +204,7 @@ def write_sets(
         here = np.flatnonzero(np.isfinite(scores) & (passages.test[found.a] == (split == "test")))
         pairs = MinedPairs(found.a, found.b, scores, found.draw, differs, are_given(found.origin)).take(here)
         in_bands = np.zeros((shards, BANDS), np.int64)
-        np.add.at(in_bands, (shard_of(pairs.draw, shards), score_bands(pairs.score)), 1)
+        np.add.at(in_bands, (shard_of_draw(pairs.draw, shards), score_bands(pairs.score)), 1)
         shares = sample_shares(in_bands, settings.rows_to_sample(split, len(here)))
         drawn = [
             part.start + draw_sample(pairs.take(part), shares[number])
@@ -230,7 +232,7 @@ def write_sets(
 
 def _by_shard(draw: NDArray[np.uint64], shards: int) -> Iterator[tuple[int, slice]]:
     """Returns the number of each shard with rows, and its slice of the sorted draws."""
-    numbers = shard_of(draw, shards)
+    numbers = shard_of_draw(draw, shards)
     for number in np.unique(numbers).tolist():
         yield number, slice(*np.searchsorted(numbers, [number, number + 1]).tolist())
 
@@ -247,7 +249,7 @@ def mine_locally(
     queries: Readable | None = None,
     reject: Callable[[SliceRows, bool], dict[str, Any]],
     lap: Callable[[str], None] = lambda name: None,
-    progress: Progress = lambda total, done, unit, where: nullcontext(),
+    progress: ShowProgress = lambda total, done, unit, where: nullcontext(),
 ) -> MineCounts:
     """Read, propose, score and write. Returns the counts, except those that the shards' records hold.
 
@@ -283,7 +285,7 @@ def mine_locally(
     lap("read")
     steps = 2 * (bool(settings.neighbours) + bool(settings.lexical))
     with progress(steps, lambda: proposing.done, "sources", lambda: proposing.at):
-        found = propose(
+        found = propose_pairs(
             passages, settings, cuts.random_shards, checkpoint, lambda origin: proposing.add(1, origin)
         )
     lap("propose")
@@ -299,7 +301,7 @@ def mine_locally(
     lap("score")
     written = write_sets(passages, found, pair_scores, writer)
     lap("write")
-    in_shards = np.bincount(shard_of(found.draw, cuts.shards))
+    in_shards = np.bincount(shard_of_draw(found.draw, cuts.shards))
     sample = np.flatnonzero(in_sample(passages.name, cuts.texts))
     of_texts = {name: count for name, count in passages.counts.items() if name != "texts_repeated"}
     counted = MineCounts(

@@ -12,7 +12,7 @@ from beam_sts.errors import UserError
 
 
 @contextmanager
-def filled(target: Path) -> Iterator[Path]:
+def published(target: Path) -> Iterator[Path]:
     """A temporary folder to fill; it is then renamed, so ``target`` appears complete or not at all.
 
     If another process has created the target first, that folder stays.

@@ -10,7 +10,7 @@ from typing import Any
 
 from beam_sts.errors import UserError
 from beam_sts.io.storage import refuse_secrets
-from beam_sts.models.cache import filled, unwritable
+from beam_sts.models.cache import published, unwritable
 from beam_sts.models.registry import EMBEDDED, did_you_mean, embedded_models
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -48,7 +48,7 @@ def locate(name: str, *, allow_pickle: bool = False, trust_remote_code: bool = F
     raise _unknown(name)
 
 
-def check_name(name: str) -> None:
+def check_model_name(name: str) -> None:
     """Check a name that cannot be a folder of another machine, a URL or a Hub id, since it has no slash.
 
     Raises:
@@ -108,7 +108,7 @@ def _copy(url: str, suffixes: tuple[str, ...]) -> Path:
 
 def _fill(target: Path, fs: Any, root: str, files: list[str]) -> None:
     try:
-        with filled(target) as partial:
+        with published(target) as partial:
             for file in files:
                 relative = PurePosixPath(file).relative_to(root.rstrip("/"))
                 if ".." in relative.parts:

@@ -136,7 +136,7 @@ def slice_units(texts: Sequence[str], settings: PassageSettings) -> Units:
     return units_of(texts, settings.unit, settings.unit_words)
 
 
-def receipt_schema(kind: pa.DataType) -> pa.Schema:
+def passage_receipt_schema(kind: pa.DataType) -> pa.Schema:
     """The schema of receipts with ids of a type."""
     place, text = pa.int64(), pa.string()
     kinds = (
@@ -146,7 +146,7 @@ def receipt_schema(kind: pa.DataType) -> pa.Schema:
     return pa.schema(list(zip(RECEIPT, kinds, strict=True)))
 
 
-def receipts(
+def passage_receipts(
     found: FoundPassages, texts: Sequence[str], ids: pa.Array, others: pa.Array, settings: PassageSettings
 ) -> pa.Table:
     """The receipts of passages: a table with one row for each.
@@ -172,7 +172,7 @@ def receipts(
         [settings.least if settings.contains else 1.0] * len(found),
         [texts[row][start:stop] for row, start, stop in spans],
     ]
-    schema = receipt_schema(ids.type)
+    schema = passage_receipt_schema(ids.type)
     made = [
         column.cast(field.type)
         if isinstance(column, pa.Array | pa.ChunkedArray)

@@ -119,8 +119,8 @@ class ItemIndex:
         for page in sorted(found):
             for place, item, score in sorted(_apart(found[page]), key=lambda hit: hit[0]):
                 base = int(self.words.offsets[item])
-                in_page = characters(pages, place.start, place.stop)
-                in_item = characters(self.words, base + place.item_start, base + place.item_stop)
+                in_page = span_of(pages, place.start, place.stop)
+                in_item = span_of(self.words, base + place.item_start, base + place.item_stop)
                 rows.append((page, *in_page, item, *in_item, score))
         places = np.array([row[:6] for row in rows], np.int64).reshape(-1, 6).T
         page, start, stop, item, item_start, item_stop = places
@@ -270,7 +270,7 @@ def _pairs(words: Words) -> tuple[NDArray[np.uint64], IntArray, IntArray]:
     return np.concatenate(names), np.concatenate(ones), np.concatenate(twos)
 
 
-def characters(words: Words, first: int, stop: int) -> tuple[int, int]:
+def span_of(words: Words, first: int, stop: int) -> tuple[int, int]:
     """The characters, in their text, of some consecutive words of one text."""
     return int(words.start[first]), int(words.stop[stop - 1])
 

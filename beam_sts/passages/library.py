@@ -11,7 +11,7 @@ import pyarrow as pa
 from beam_sts.candidates.source import Columns, TableSource
 from beam_sts.errors import UserError
 from beam_sts.frames import TEXT, Frame, frame_of, text_name
-from beam_sts.passages.find import outcome, receipt_schema, receipts
+from beam_sts.passages.find import outcome, passage_receipt_schema, passage_receipts
 from beam_sts.passages.lookup import Contained, Repeated
 from beam_sts.passages.settings import RemovePassagesSettings
 from beam_sts.settings import made, takes
@@ -109,7 +109,7 @@ def remove_passages(
         found, others = lookup.of(rows)
         texts = rows.texts.to_pylist()
         ids = rows.ids.combine_chunks() if isinstance(rows.ids, pa.ChunkedArray) else rows.ids
-        found_in.append(receipts(found, texts, ids, others, chosen))
+        found_in.append(passage_receipts(found, texts, ids, others, chosen))
         of = outcome(found, texts, chosen)
         table = frame.table(None).take(pa.array(rows.numbers))
         removed.append(table.filter(pa.array(of.gone)))
@@ -120,7 +120,7 @@ def remove_passages(
         kept.append(table.filter(pa.array(~of.gone)))
         rejected.append(frame.table(None).take(pa.array(rows.data.slice.row + np.array(rows.bad, np.int64))))
     empty = frame.table(None).slice(0, 0)
-    schema = receipt_schema(source.id_type)
+    schema = passage_receipt_schema(source.id_type)
     return PassageRemoval(
         _made(frame, [empty, *kept]),
         _made(frame, [empty, *removed]),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray, inverse
 from beam_sts.passages.find import FoundPassages, Items
-from beam_sts.passages.index import characters
+from beam_sts.passages.index import span_of
 from beam_sts.passages.settings import PassageSettings
 from beam_sts.passages.words import words_of
 
@@ -82,7 +82,7 @@ class OwnUnits:
             Match(
                 item,
                 int(rows[page]),
-                *characters(pages, place.start, place.stop),
+                *span_of(pages, place.start, place.stop),
                 place.item_start,
                 place.item_stop,
                 score,
@@ -124,7 +124,7 @@ class OwnUnits:
         """The characters of a row that a match found in a unit."""
         words = self.items.index.words
         base = int(words.offsets[unit])
-        first, last = characters(words, base + match.item_start, base + match.item_stop)
+        first, last = span_of(words, base + match.item_start, base + match.item_stop)
         return int(self.items.start[unit]) + first, int(self.items.start[unit]) + last
 
 

@@ -17,7 +17,7 @@ from beam_sts.io.output import OutputFolder
 from beam_sts.io.rejected import rejected_schema
 from beam_sts.io.slices import Slice
 from beam_sts.io.summary import score_histogram
-from beam_sts.passages.find import FoundPassages, outcome, receipt_schema, receipts
+from beam_sts.passages.find import FoundPassages, outcome, passage_receipt_schema, passage_receipts
 from beam_sts.passages.settings import PassageSettings
 
 FOLDERS = ("kept", "removed", "passages", "rejected")
@@ -57,7 +57,7 @@ class PassageWriter:
         return {
             "kept": self.kept_schema,
             "removed": self.kept_schema,
-            "passages": receipt_schema(self.source.id_type),
+            "passages": passage_receipt_schema(self.source.id_type),
             "rejected": rejected_schema(self.source.schema),
         }
 
@@ -96,7 +96,7 @@ class PassageWriter:
                 f"{part.path}: rows from {part.row}: {len(kept)} kept + {len(removed)} removed + "
                 f"{rejected['rows_rejected']} rejected, not {part.rows}"
             )
-        passages = receipts(found, texts, ids, others, self.settings)
+        passages = passage_receipts(found, texts, ids, others, self.settings)
         record = {
             "rows_read": part.rows,
             "rows_kept": len(kept),

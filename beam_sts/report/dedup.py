@@ -17,7 +17,7 @@ from beam_sts.report.pieces import (
     fold,
     funnel,
     pairs,
-    share,
+    percent,
     table,
     titled,
 )
@@ -53,8 +53,8 @@ def dedup_page(summary: Summary, examples: Examples, card: str = "") -> Page:
         else f"No row was removed; {plural(kept, 'row is', 'rows are')} kept.",
         figures=[
             ("rows read", f"{read:,}", ""),
-            ("kept", f"{kept:,}", share(kept, read)),
-            ("removed", f"{removed:,}", share(removed, read)),
+            ("kept", f"{kept:,}", percent(kept, read)),
+            ("removed", f"{removed:,}", percent(removed, read)),
             ("clusters", f"{summary['clusters']:,}", "of two rows or more"),
             ("time", duration(seconds), f"{summary['peak_memory_mib']:,} MiB at most"),
         ],
@@ -79,7 +79,7 @@ def notes(summary: Summary) -> list[Note]:
     read, removed = summary["rows_read"], summary["rows_removed"]
     if summary["rows_rejected"]:
         count = summary["rows_rejected"]
-        found.append(Note(f"{were(count, 'row')} rejected ({share(count, read)}).", "rows"))
+        found.append(Note(f"{were(count, 'row')} rejected ({percent(count, read)}).", "rows"))
     if summary["pairs_failed"]:
         found.append(
             Note(
@@ -101,13 +101,13 @@ def notes(summary: Summary) -> list[Note]:
     if largest > 2 and largest > 0.01 * read:
         found.append(
             Note(
-                f"One cluster has {largest:,} rows ({share(largest, read)} of all): check that they "
+                f"One cluster has {largest:,} rows ({percent(largest, read)} of all): check that they "
                 "are one text.",
                 "clusters",
             )
         )
     if removed > 0.5 * read:
-        found.append(Note(f"More than half of the rows ({share(removed, read)}) were removed.", "removed"))
+        found.append(Note(f"More than half of the rows ({percent(removed, read)}) were removed.", "removed"))
     hot = sum(report.get("hot", 0) for report in summary["candidates"])
     if hot:
         capped = sum(report.get("pairs_capped", 0) for report in summary["candidates"])
@@ -180,7 +180,7 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
             (
                 f"{row['threshold']:g}" + (" (yours)" if row["threshold"] == threshold else ""),
                 row["removed"],
-                share(row["removed"], summary["rows_read"]),
+                percent(row["removed"], summary["rows_read"]),
                 row["clusters"],
                 row["largest"],
             )

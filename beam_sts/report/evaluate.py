@@ -5,7 +5,7 @@ from __future__ import annotations
 from beam_sts.plurals import plural
 from beam_sts.report.gold import gold_parts
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Step, duration, facts, funnel, share
+from beam_sts.report.pieces import Step, duration, facts, funnel, percent
 from beam_sts.report.shared import (
     Examples,
     Summary,
@@ -39,7 +39,7 @@ def evaluate_page(summary: Summary, examples: Examples, card: str = "") -> Page:
         verdict=verdict,
         figures=[
             ("rows read", f"{read:,}", ""),
-            ("scored", f"{scored:,}", share(scored, read)),
+            ("scored", f"{scored:,}", percent(scored, read)),
             *figures,
             ("time", duration(summary["seconds"]), f"{summary['pairs_per_second']:,.0f} pairs/s"),
         ],
@@ -69,7 +69,7 @@ def notes(summary: Summary) -> list[Note]:
     if failed:
         found.append(Note(f"{plural(failed, 'gate')} of {len(summary['gates']):,} failed.", "gates"))
     if rejected:
-        found.append(Note(f"Rejected: {plural(rejected, 'row')} ({share(rejected, read)}).", "rows"))
+        found.append(Note(f"Rejected: {plural(rejected, 'row')} ({percent(rejected, read)}).", "rows"))
     if any(summary["missing"].values()):
         most = max(summary["missing"], key=summary["missing"].__getitem__)
         found.append(Note(f"{most} did not answer {plural(summary['missing'][most], 'question')}.", "better"))

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from beam_sts.plurals import plural
-from beam_sts.report.groups import GROUPS_DRAWN, GROUPS_LISTED, gate_section, interval, listed
+from beam_sts.report.groups import GROUPS_DRAWN, GROUPS_LISTED, gate_section, interval_row, listed_note
 from beam_sts.report.page import Section
 from beam_sts.report.pieces import density, fold, intervals, table, titled
 from beam_sts.report.shared import Examples, Summary, titled_pairs
 
-Parts = tuple[str, str, list[tuple[str, str, str]], list[Section]]
+GoldParts = tuple[str, str, list[tuple[str, str, str]], list[Section]]
 
 
-def gold_parts(summary: Summary, examples: Examples) -> Parts:
+def gold_parts(summary: Summary, examples: Examples) -> GoldParts:
     """Title, verdict, figures and sections of the report."""
     gold = marks(summary)
     verdict = (
@@ -27,8 +27,8 @@ def gold_parts(summary: Summary, examples: Examples) -> Parts:
         ("Spearman", f"{summary['spearman']:.4f}", f"with the {gold}"),
         ("mean score", f"{summary['mean']['mean']:.4f}", ""),
     ]
-    by_group = [agreement_by_group(summary)] if summary["agreement"] else []
-    sections = [agreement(summary, examples), *by_group, *gate_section(summary)]
+    by_group = [agreement_by_group_section(summary)] if summary["agreement"] else []
+    sections = [agreement_section(summary, examples), *by_group, *gate_section(summary)]
     return f"Evaluated against marks: {summary['input']['pattern']}", verdict, figures, sections
 
 
@@ -37,7 +37,7 @@ def marks(summary: Summary) -> str:
     return f"marks in column '{summary['gold']}'"
 
 
-def agreement(summary: Summary, examples: Examples) -> Section:
+def agreement_section(summary: Summary, examples: Examples) -> Section:
     """Scores over marks, and the rows with the largest disagreement."""
     scatter, gold = summary["scatter"], marks(summary)
     low, high = scatter["score"]
@@ -84,13 +84,13 @@ def agreement(summary: Summary, examples: Examples) -> Section:
     )
 
 
-def agreement_by_group(summary: Summary) -> Section:
+def agreement_by_group_section(summary: Summary) -> Section:
     """Pearson's correlation within each group: it shows where the model is less reliable, or drifts."""
     groups = summary["agreement"]
     known = [one for one in groups if one["pearson"] is not None]
     low = min([0.0, *(one["low"] if one["low"] is not None else one["pearson"] for one in known)])
     drawn = [
-        interval(one["group"], one["pearson"], one["low"], one["high"], low, 1.0, ".3f")
+        interval_row(one["group"], one["pearson"], one["low"], one["high"], low, 1.0, ".3f")
         for one in known[:GROUPS_DRAWN]
     ]
     ticks = [f"{low + part * (1 - low):.2g}" for part in (0, 0.25, 0.5, 0.75, 1)]
@@ -112,7 +112,7 @@ def agreement_by_group(summary: Summary) -> Section:
     ]
     head = (summary["group"], "rows", "Pearson", "95% interval", "Spearman", "mean score", "mean mark")
     body += fold("The numbers", table(head, rows, label="Agreement of each group"))
-    body += listed(len(groups), len(rows))
+    body += listed_note(len(groups), len(rows))
     return Section(
         "by-group",
         f"Is the agreement equal in every {summary['group']}?",

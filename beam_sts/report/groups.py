@@ -29,7 +29,7 @@ def group_section(summary: Summary, title: str, *, read: str, act: str) -> Secti
     ]
     low, high = min(summary["scale"][0], *bounds), max(summary["scale"][1], *bounds)
     drawn = [
-        interval(group["group"], group["mean"], group["low"], group["high"], low, high, ".3f")
+        interval_row(group["group"], group["mean"], group["low"], group["high"], low, high, ".3f")
         for group in groups[:GROUPS_DRAWN]
     ]
     ticks = [f"{low + part * (high - low):.2g}" for part in (0, 0.25, 0.5, 0.75, 1)]
@@ -47,7 +47,7 @@ def group_section(summary: Summary, title: str, *, read: str, act: str) -> Secti
     ]
     head = (summary["group"], "scores", "questions", "mean", "95% interval", "median")
     body += fold("The numbers", table(head, rows, label="All groups"))
-    body += listed(len(groups), len(rows))
+    body += listed_note(len(groups), len(rows))
     return Section(
         "groups",
         title,
@@ -58,7 +58,7 @@ def group_section(summary: Summary, title: str, *, read: str, act: str) -> Secti
     )
 
 
-def interval(
+def interval_row(
     name: str, mean: float, low: float | None, high: float | None, start: float, stop: float, form: str
 ) -> Interval:
     """A mean with its interval on a scale from ``start`` to ``stop``, with numbers in the format ``form``."""
@@ -72,7 +72,7 @@ def interval(
     return Interval(name, place(mean), place(low), place(high), f"{words} ({low:{form}} to {high:{form}})")
 
 
-def listed(count: int, shown: int) -> Markup:
+def listed_note(count: int, shown: int) -> Markup:
     """A note on how many groups are drawn and listed, if that is not all."""
     if count <= GROUPS_DRAWN:
         return Markup("")

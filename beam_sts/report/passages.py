@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from beam_sts.plurals import plural, were
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Step, duration, facts, funnel, pairs, share, table, titled
+from beam_sts.report.pieces import Step, duration, facts, funnel, pairs, percent, table, titled
 from beam_sts.report.shared import Examples, Summary, foot, made_of, rejections, score_bars
 
 _MOST = 10
@@ -27,13 +27,13 @@ def passages_page(summary: Summary, examples: Examples) -> Page:
         else f"No passage was found in {plural(read, 'row')}.",
         figures=[
             ("rows read", f"{read:,}", ""),
-            ("with passages", f"{rows:,}", share(rows, read)),
+            ("with passages", f"{rows:,}", percent(rows, read)),
             (
                 "passages",
                 f"{summary['passages']:,}",
-                f"{share(summary['characters_found'], summary['characters'])} of the text",
+                f"{percent(summary['characters_found'], summary['characters'])} of the text",
             ),
-            ("rows removed", f"{summary['rows_removed']:,}", share(summary["rows_removed"], read)),
+            ("rows removed", f"{summary['rows_removed']:,}", percent(summary["rows_removed"], read)),
             ("time", duration(sum(summary["seconds"].values())), ""),
         ],
         notes=notes(summary),
@@ -53,7 +53,7 @@ def notes(summary: Summary) -> list[Note]:
     if summary["rows_rejected"]:
         found.append(Note(f"{were(summary['rows_rejected'], 'row')} rejected.", "rows"))
     if summary["rows_with_passages"] > 0.5 * read:
-        part = share(summary["rows_with_passages"], read)
+        part = percent(summary["rows_with_passages"], read)
         found.append(
             Note(
                 f"More than half of the rows ({part}) have a passage: check the most frequent ones.", "found"

@@ -49,7 +49,7 @@ class Bar:
 def funnel(steps: Sequence[Step]) -> Markup:
     """Counts as bars below each other, in proportion to the largest."""
     whole = max((step.count for step in steps), default=0) or 1
-    rows = [(step, 100 * step.count / whole, share(step.count, whole)) for step in steps]
+    rows = [(step, 100 * step.count / whole, percent(step.count, whole)) for step in steps]
     return macro("funnel", rows=rows)
 
 
@@ -296,10 +296,10 @@ def _differences(text_a: str, text_b: str) -> list[list[tuple[str, bool]]]:
     return sides
 
 
-def share(count: float, whole: float) -> str:
+def percent(count: float, whole: float) -> str:
     """A share in percent, never rounded to 0% or 100%.
 
-    >>> share(1, 1_000_000), share(999_999, 1_000_000), share(1, 4), share(0, 4)
+    >>> percent(1, 1_000_000), percent(999_999, 1_000_000), percent(1, 4), percent(0, 4)
     ('under 0.1%', 'over 99.9%', '25.0%', '0%')
     """
     if not whole or not count:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from beam_sts.plurals import plural, were
 from beam_sts.report.page import Note, Page, Section
-from beam_sts.report.pieces import Step, duration, facts, fold, funnel, parts, share, table, titled
+from beam_sts.report.pieces import Step, duration, facts, fold, funnel, parts, percent, table, titled
 from beam_sts.report.shared import (
     NEAREST,
     Examples,
@@ -44,13 +44,13 @@ def score_page(summary: Summary, examples: Examples, card: str = "") -> Page:
     rate = summary["pairs_per_second"]
     figures = [
         ("rows read", f"{read:,}", _files(summary["input"]["files"])),
-        ("scored", f"{scored:,}", share(scored, read)),
-        ("rejected", f"{rejected:,}", share(rejected, read)),
+        ("scored", f"{scored:,}", percent(scored, read)),
+        ("rejected", f"{rejected:,}", percent(rejected, read)),
     ]
     if summary["matches"] is not None:
         matches, threshold = summary["matches"], summary["settings"]["threshold"]
         figures.append(
-            (f"score {threshold} or more", f"{matches:,}", f"{share(matches, scored)} of the scored")
+            (f"score {threshold} or more", f"{matches:,}", f"{percent(matches, scored)} of the scored")
         )
     elif summary["score_quantiles"]:
         figures.append(("median score", f"{summary['score_quantiles']['0.5']:.3f}", ""))
@@ -96,7 +96,7 @@ def notes(summary: Summary) -> list[Note]:
         reason, count = max(summary["rejected_reasons"].items(), key=lambda item: item[1])
         found.append(
             Note(
-                f"{were(rejected, 'row')} rejected ({share(rejected, read)}), {count:,} for: {reason}.",
+                f"{were(rejected, 'row')} rejected ({percent(rejected, read)}), {count:,} for: {reason}.",
                 "rows",
             )
         )
@@ -105,7 +105,7 @@ def notes(summary: Summary) -> list[Note]:
         found.append(
             Note(
                 f"{were(summary['truncated'], 'pair')} longer than the model's limit and truncated "
-                f"({share(summary['truncated'], scored)}).",
+                f"({percent(summary['truncated'], scored)}).",
                 "tokens",
             )
         )
@@ -118,7 +118,7 @@ def notes(summary: Summary) -> list[Note]:
         if near > 0.05 * scored:
             found.append(
                 Note(
-                    f"{share(near, scored)} of the pairs score within {_NEAR} of the threshold: a "
+                    f"{percent(near, scored)} of the pairs score within {_NEAR} of the threshold: a "
                     "small change of it affects many of them.",
                     "threshold",
                 )
@@ -193,7 +193,7 @@ def _threshold(summary: Summary, examples: Examples) -> Section:
         rows.sort(key=lambda row: row[2])
     body = table(
         ("threshold", "pairs at or above", "of the scored"),
-        [(name, count, share(count, scored)) for name, count, _ in rows],
+        [(name, count, percent(count, scored)) for name, count, _ in rows],
         label="Matches by threshold",
     )
     body += titled_pairs(examples, NEAREST)

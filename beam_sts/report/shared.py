@@ -12,7 +12,7 @@ from beam_sts.examples import Example, shorten
 from beam_sts.io.summary import BINS
 from beam_sts.plurals import plural
 from beam_sts.report.page import Note, Section
-from beam_sts.report.pieces import UNIT_TICKS, Bar, bars, facts, fold, pairs, share, table, text, titled
+from beam_sts.report.pieces import UNIT_TICKS, Bar, bars, facts, fold, pairs, percent, table, text, titled
 
 _BARS = 50
 _CARD_LENGTH = 20_000
@@ -34,7 +34,7 @@ def rejections(summary: Summary, examples: Examples) -> Markup:
     reasons = sorted(summary["rejected_reasons"].items(), key=lambda item: -item[1])
     if not reasons:
         return Markup("")
-    rows = [(shorten(reason), count, share(count, summary["rows_read"])) for reason, count in reasons[:20]]
+    rows = [(shorten(reason), count, percent(count, summary["rows_read"])) for reason, count in reasons[:20]]
     reasons_table = table(("reason", "rows", "of all"), rows, label="Reasons of rejection")
     body = titled("Why rows were rejected", reasons_table)
     if len(reasons) > 20:
@@ -81,7 +81,7 @@ def unknown_words(count: int, whole: int, anchor: str) -> list[Note]:
     """A note on pairs of mostly unknown words, if there are any."""
     if not count:
         return []
-    what = f"{plural(count, 'pair')} ({share(count, whole)})"
+    what = f"{plural(count, 'pair')} ({percent(count, whole)})"
     return [Note(f"Mostly words that the model does not know: {what}, whose scores mean little.", anchor)]
 
 

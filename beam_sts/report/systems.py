@@ -6,14 +6,14 @@ from typing import Any
 
 from beam_sts.examples import Example
 from beam_sts.plurals import plural
-from beam_sts.report.gold import Parts, agreement, agreement_by_group
+from beam_sts.report.gold import GoldParts, agreement_by_group_section, agreement_section
 from beam_sts.report.groups import (
     GROUPS_DRAWN,
     GROUPS_LISTED,
     gate_section,
     group_section,
-    interval,
-    listed,
+    interval_row,
+    listed_note,
 )
 from beam_sts.report.page import Section
 from beam_sts.report.pieces import fold, intervals, pairs, table
@@ -28,7 +28,7 @@ _VERDICTS = {
 }
 
 
-def systems_parts(summary: Summary, examples: Examples) -> Parts:
+def systems_parts(summary: Summary, examples: Examples) -> GoldParts:
     """Title, verdict, figures and sections of the report."""
     groups, compared = summary["groups"], summary["comparisons"]
     mean = summary["mean"]
@@ -43,9 +43,9 @@ def systems_parts(summary: Summary, examples: Examples) -> Parts:
     if groups:
         sections.append(_means(summary))
     if summary["scatter"]:
-        sections.append(agreement(summary, examples))
+        sections.append(agreement_section(summary, examples))
     if summary["agreement"]:
-        sections.append(agreement_by_group(summary))
+        sections.append(agreement_by_group_section(summary))
     return f"Evaluated answers of {summary['input']['pattern']}", _verdict(summary), figures, sections
 
 
@@ -108,7 +108,7 @@ def _better(summary: Summary) -> Section:
     ]
     far = 1.05 * max(ends, default=0.0) or 1.0
     drawn = [
-        interval(one["group"], one["difference"], one["low"], one["high"], -far, far, "+.4f")
+        interval_row(one["group"], one["difference"], one["low"], one["high"], -far, far, "+.4f")
         for one in known[:GROUPS_DRAWN]
     ]
     ticks = [f"{part * far:+.2g}" if part else "0" for part in (-1, -0.5, 0, 0.5, 1)]
@@ -151,7 +151,7 @@ def _better(summary: Summary) -> Section:
         *(f"questions only {base} answered", "questions only it answered", "note"),
     )
     body += fold("Confidence, and questions left out", table(more_head, more, label="Power and effect size"))
-    body += listed(len(compared), len(rows))
+    body += listed_note(len(compared), len(rows))
     return Section(
         "better",
         f"Which {summary['group']} is better?",

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from beam_sts.io.summary import LENGTH_BOUNDS
 from beam_sts.plurals import plural
 from beam_sts.report.page import Section
-from beam_sts.report.pieces import area, columns, duration, facts, parts, share
+from beam_sts.report.pieces import area, columns, duration, facts, parts, percent
 from beam_sts.report.shared import Examples, titled_pairs
 
 _TONES = ("soft", "good", "warn", "bad")
@@ -47,10 +47,10 @@ def lengths(counts: Mapping[str, Any], limit: int, examples: Examples, remedy: s
         waste = padded - real
         body += parts(
             [
-                ("texts", real, "good", f"{real:,} tokens ({share(real, padded)})"),
-                ("padding", waste, "soft", f"{waste:,} ({share(waste, padded)})"),
+                ("texts", real, "good", f"{real:,} tokens ({percent(real, padded)})"),
+                ("padding", waste, "soft", f"{waste:,} ({percent(waste, padded)})"),
             ],
-            label=f"Of {padded:,} tokens computed, {share(waste, padded)} are padding.",
+            label=f"Of {padded:,} tokens computed, {percent(waste, padded)} are padding.",
         )
     body += facts(
         {

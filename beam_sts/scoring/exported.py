@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from beam_sts.errors import UserError
 from beam_sts.extras import need
-from beam_sts.models.cache import filled
+from beam_sts.models.cache import published
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.models.checksums import verify_digest, write_digest
 from beam_sts.models.files import brief
@@ -68,7 +68,7 @@ def exported(checkpoint: Checkpoint, tokenizer: PairTokenizer) -> Path:
     if target.is_dir() and not _whole(target / "model.onnx"):
         shutil.rmtree(target, ignore_errors=True)
     if not target.is_dir():
-        with filled(target) as partial:
+        with published(target) as partial:
             _export(checkpoint.model(), _sample(tokenizer), partial / "model.onnx")
             write_digest(partial / "model.onnx")
     return target / "model.onnx"

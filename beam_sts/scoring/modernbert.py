@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from beam_sts.scoring.long_text import Work
-from beam_sts.scoring.modernbert_steps import Norm, TorchSteps
+from beam_sts.scoring.modernbert_steps import TorchNorm, TorchSteps
 from beam_sts.scoring.tokens import MicroBatch
 from beam_sts.scoring.torch_backend import DTYPES, GPU_TOKEN_BUDGET, CudaStreams
 
@@ -33,13 +33,13 @@ log = logging.getLogger(__name__)
 Attend = Callable[[torch.Tensor, torch.Tensor, int, int], torch.Tensor]
 
 
-class Layer(NamedTuple):
+class TorchLayer(NamedTuple):
     """A layer; matrices are (out, in), as in torch."""
 
-    attention_norm: Norm | None
+    attention_norm: TorchNorm | None
     qkv: torch.Tensor
     output: torch.Tensor
-    norm: Norm
+    norm: TorchNorm
     up: torch.Tensor
     down: torch.Tensor
     window: int
@@ -114,20 +114,20 @@ class ModernBertBackend:
     def _placed(self, weight: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         return weight.detach().to(self._device, dtype)
 
-    def _norm_of(self, module: Any) -> Norm:
+    def _norm_of(self, module: Any) -> TorchNorm:
         bias = None if module.bias is None else self._placed(module.bias)
-        return Norm(self._placed(module.weight), bias, module.eps)
+        return TorchNorm(self._placed(module.weight), bias, module.eps)
 
     def _turns(self, rotary: Any, kind: str) -> tuple[torch.Tensor, torch.Tensor]:
         places = torch.arange(rotary.max_seq_len_cached)[None]
         cosine, sine = (table[0].chunk(2, dim=1)[0] for table in rotary(torch.zeros(1), places, kind))
         return self._placed(cosine.contiguous()), self._placed(sine.contiguous())
 
-    def _layer(self, layer: Any, config: Any, turns: dict[str, Any]) -> Layer:
+    def _layer(self, layer: Any, config: Any, turns: dict[str, Any]) -> TorchLayer:
         weights = (layer.attn.Wqkv, layer.attn.Wo, layer.mlp.Wi, layer.mlp.Wo)
         qkv, output, up, down = (self._placed(module.weight, self._dtype) for module in weights)
         plain = isinstance(layer.attn_norm, torch.nn.Identity)  # the first layer has no norm
-        return Layer(
+        return TorchLayer(
             None if plain else self._norm_of(layer.attn_norm),
             qkv,
             output,

@@ -9,7 +9,7 @@ import torch
 import triton
 import triton.language as tl
 
-from beam_sts.scoring.modernbert_steps import Norm, TorchSteps
+from beam_sts.scoring.modernbert_steps import TorchNorm, TorchSteps
 
 # Numbers of a row that one Triton program processes at a time.
 _BLOCK = 1024
@@ -59,7 +59,7 @@ def _gate_kernel(to, inputs, width, block: tl.constexpr):
 class FusedSteps(TorchSteps):
     """The steps as kernels; ``TorchSteps`` describes the arguments."""
 
-    def norm(self, inputs: torch.Tensor, norm: Norm, to: torch.dtype) -> torch.Tensor:
+    def norm(self, inputs: torch.Tensor, norm: TorchNorm, to: torch.dtype) -> torch.Tensor:
         """See ``TorchSteps``."""
         rows, width = inputs.shape
         out = torch.empty(rows, width, dtype=to, device=inputs.device)

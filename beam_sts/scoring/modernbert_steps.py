@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 
-class Norm(NamedTuple):
+class TorchNorm(NamedTuple):
     """Layer normalisation; weights in float32."""
 
     weight: torch.Tensor
@@ -19,7 +19,7 @@ class Norm(NamedTuple):
 class TorchSteps:
     """The steps between the products, in torch."""
 
-    def norm(self, inputs: torch.Tensor, norm: Norm, to: torch.dtype) -> torch.Tensor:
+    def norm(self, inputs: torch.Tensor, norm: TorchNorm, to: torch.dtype) -> torch.Tensor:
         """Layer normalisation of (n, hidden), in float32, to another dtype."""
         return functional.layer_norm(inputs.float(), norm.weight.shape, *norm).to(to)
 

@@ -10,7 +10,7 @@ from beam_sts.checks import flag, one_of, optional, whole
 from beam_sts.errors import UserError
 from beam_sts.extras import need_torch
 from beam_sts.models.checkpoint import DEFAULT_MODEL, Checkpoint
-from beam_sts.models.source import check_name
+from beam_sts.models.source import check_model_name
 from beam_sts.scoring.backends import BACKENDS, PRECISIONS
 from beam_sts.scoring.long_text import LONG_TEXT
 from beam_sts.scoring.plan import MACRO_BATCH
@@ -22,7 +22,7 @@ def check_model(what: str, value: Any) -> None:
     if not isinstance(value, str | Path | Checkpoint) or not str(value):
         raise UserError(f"{what} {value!r}: must be the name, folder or URL of a model.")
     if isinstance(value, str):
-        check_name(value)
+        check_model_name(value)
 
 
 def check_device(what: str, value: Any) -> None:

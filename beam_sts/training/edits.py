@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from beam_sts.training.grammars import Grammar, read, read_grammars, word_list
+from beam_sts.training.grammars import Grammar, read_grammars, read_words, word_list
 
-_DATA = read("edits")
+_DATA = read_words("edits")
 _WORDS: dict[str, str] = _DATA["number_words"]
 _DIGITS: dict[str, str] = _DATA["digits"]
 _CONTRACTIONS: list[list[str]] = _DATA["contractions"]

@@ -140,7 +140,7 @@ def shifted_places(token_type_ids: torch.Tensor, moves: np.ndarray) -> torch.Ten
     return places + torch.from_numpy(moves).to(device)[:, None] * (places > 0)
 
 
-class Batch(NamedTuple):
+class FitBatch(NamedTuple):
     """The pairs of a step, and the random choices of their presentation."""
 
     pairs: np.ndarray  # indices, int64[n]
@@ -150,7 +150,7 @@ class Batch(NamedTuple):
 
 def random_batches(
     lengths: np.ndarray, settings: FitSettings, total: int, rng: np.random.Generator
-) -> Iterator[Batch]:
+) -> Iterator[FitBatch]:
     """The batches of a fit, epoch after epoch, until ``total`` pairs are seen.
 
     The magnitudes of shifts are log-uniform.
@@ -162,7 +162,7 @@ def random_batches(
             moves = None
             if settings.shift and rng.random() < 0.5:
                 moves = np.exp(rng.uniform(0, math.log(settings.shift), len(pairs))).astype(np.int64)
-            yield Batch(pairs, swap, moves)
+            yield FitBatch(pairs, swap, moves)
             seen += len(pairs)
             if seen >= total:
                 return

@@ -74,7 +74,7 @@ class Grammar:
 @cache
 def word_list(name: str) -> tuple[str, ...]:
     """A list of ``words/lists.json``; an entry ``@name`` includes another list."""
-    rule: str | list[str] = read("lists")[name]
+    rule: str | list[str] = read_words("lists")[name]
     entries = (rule if isinstance(rule, str) else " ".join(rule)).split()
     each = (word_list(entry[1:]) if entry.startswith("@") else (entry,) for entry in entries)
     return tuple(word for words in each for word in words)
@@ -83,10 +83,10 @@ def word_list(name: str) -> tuple[str, ...]:
 @cache
 def read_grammars(name: str) -> tuple[Grammar, ...]:
     """The grammars of a file of ``words/``."""
-    return tuple(grammar for family in read(name) for grammar in _expanded(family))
+    return tuple(grammar for family in read_words(name) for grammar in _expanded(family))
 
 
-def read(name: str) -> Any:
+def read_words(name: str) -> Any:
     """The content of a file of ``words/``."""
     return json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 

@@ -16,7 +16,7 @@ from beam_sts.training.kept import in_parts
 from beam_sts.training.leakage import check_leakage
 from beam_sts.training.pairs import tokenised
 from beam_sts.training.recipe import SIZES, Recipe
-from beam_sts.training.sets import dev_sets, gold_pairs, joined, mined_texts, sentence_pool
+from beam_sts.training.sets import dev_sets, gold_pairs, joined_pairs, mined_texts, sentence_pool
 from beam_sts.training.workspace import Workspace
 
 CROSS = "cross"  # folder of the teacher's cross-encoder, in the teacher's folder
@@ -49,7 +49,7 @@ def run_teacher(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]
     source = _fitted_encoder(recipe)
     if source is None:
         return {"teacher": Path(recipe.teacher).name if recipe.teacher else "none"}
-    pairs = joined(gold_pairs(recipe, work.held_out))
+    pairs = joined_pairs(gold_pairs(recipe, work.held_out))
     teacher.fit_teacher(source, pairs, recipe.teacher_fit, folder, recipe.teacher_frozen, work.device)
     if recipe.teacher_cross:
         teacher.fit_cross_encoder(source, pairs, recipe.teacher_cross_fit, folder / CROSS, work.device)

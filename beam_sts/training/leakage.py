@@ -14,7 +14,7 @@ class HeldOutTextError(ValueError):
     """Training data has a pair or a sentence of an evaluation set."""
 
 
-def normalise(text: str) -> str:
+def plain_words(text: str) -> str:
     """Lower-case a text and remove accents, punctuation and repeated spaces, for comparison.
 
     Returns:
@@ -42,12 +42,12 @@ class HeldOut:
     @classmethod
     def of(cls, *sets: Iterable[tuple[str, str]]) -> HeldOut:
         """Hold out every pair and every sentence of evaluation sets."""
-        pairs = {frozenset((normalise(a), normalise(b))) for pairs in sets for a, b in pairs}
+        pairs = {frozenset((plain_words(a), plain_words(b))) for pairs in sets for a, b in pairs}
         return cls(frozenset(pairs), frozenset(text for pair in pairs for text in pair if text))
 
     def has_sentence(self, text: str) -> bool:
         """Whether a sentence is held out; a text without words never is."""
-        return normalise(text) in self.sentences
+        return plain_words(text) in self.sentences
 
 
 def check_leakage(
@@ -106,4 +106,4 @@ def drop_held_out(
 
 
 def _normalised(*sides: Sequence[str]) -> dict[str, str]:
-    return {text: normalise(text) for text in set().union(*sides)}
+    return {text: plain_words(text) for text in set().union(*sides)}

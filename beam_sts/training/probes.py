@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beam_sts.training.grammars import read, read_grammars
+from beam_sts.training.grammars import read_grammars, read_words
 
 # Facts on one topic: (fact, the same in other words, another fact on the topic in similar words).
-SAME_TOPIC: tuple[list[str], ...] = tuple(line.split(" | ") for line in read("topics"))
+SAME_TOPIC: tuple[list[str], ...] = tuple(line.split(" | ") for line in read_words("topics"))
 
 
 @dataclass(frozen=True)

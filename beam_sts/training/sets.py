@@ -13,7 +13,7 @@ from beam_sts.training.data import DataError, read_columns, read_scored_pairs
 from beam_sts.training.edits import edited_pairs, grammar_pairs
 from beam_sts.training.fit import TrainingPairs
 from beam_sts.training.grammars import read_grammars
-from beam_sts.training.leakage import HeldOut, check_leakage, drop_held_out, normalise
+from beam_sts.training.leakage import HeldOut, check_leakage, drop_held_out, plain_words
 from beam_sts.training.long_texts import long_pairs
 from beam_sts.training.recipe import Recipe
 from beam_sts.training.replacements import replaced_pairs
@@ -34,7 +34,7 @@ def texts_of(pairs: TrainingPairs) -> tuple[list[str], list[str]]:
     return [pairs.texts[i] for i in pairs.left], [pairs.texts[i] for i in pairs.right]
 
 
-def joined(parts: Sequence[TrainingPairs]) -> TrainingPairs:
+def joined_pairs(parts: Sequence[TrainingPairs]) -> TrainingPairs:
     """Concatenate sets of pairs."""
     first = [text for part in parts for text in texts_of(part)[0]]
     second = [text for part in parts for text in texts_of(part)[1]]
@@ -64,7 +64,7 @@ def second_dev_pairs(recipe: Recipe) -> TrainingPairs:
     Raises:
         DataError: There is none.
     """
-    pairs = joined(
+    pairs = joined_pairs(
         [read_scored_pairs(source, only=recipe.second_dev, options=recipe.read) for source in recipe.gold]
     )
     if not len(pairs):
@@ -96,7 +96,7 @@ def sentence_pool(recipe: Recipe, held_out: HeldOut) -> tuple[list[str], int]:
     texts: dict[str, None] = {}
     for pairs in gold_pairs(recipe, held_out):
         texts.update(dict.fromkeys(pairs.texts))
-    gold = {normalise(text) for text in texts}
+    gold = {plain_words(text) for text in texts}
     for path in recipe.sentences:
         columns = read_columns(path, ("text",), ("source", "first_seen"), recipe.read)
         by_source: dict[str, list[str]] = {}
@@ -109,7 +109,7 @@ def sentence_pool(recipe: Recipe, held_out: HeldOut) -> tuple[list[str], int]:
             limit = recipe.source_limits.get(source, recipe.sentence_limit)
             texts.update(dict.fromkeys(rng.sample(members, min(limit, len(members)))))
     distinct = {
-        normalise(text): text for text in texts if len(text) < 300 and not held_out.has_sentence(text)
+        plain_words(text): text for text in texts if len(text) < 300 and not held_out.has_sentence(text)
     }
     return list(distinct.values()), sum(normalised in gold for normalised in distinct)
 
@@ -127,7 +127,7 @@ def labelled_pairs(pairs: Path, labels: Path) -> TrainingPairs:
     return TrainingPairs(mined_texts(pairs), rows[:, 0], rows[:, 1], scores).compact()
 
 
-def made_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> TrainingPairs:
+def generated_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> TrainingPairs:
     """All generated pairs, checked for held-out texts.
 
     These are edited sentences, facts of three kinds of grammar, identical texts, long documents, and texts

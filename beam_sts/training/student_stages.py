@@ -30,10 +30,10 @@ from beam_sts.training.long_texts import report_on_length
 from beam_sts.training.recipe import SIZES, Recipe, data_notes, settings
 from beam_sts.training.sets import (
     dev_sets,
+    generated_pairs,
     gold_pairs,
-    joined,
+    joined_pairs,
     labelled_pairs,
-    made_pairs,
     mined_texts,
     taken,
     without_held_out,
@@ -86,7 +86,7 @@ def run_pretrain(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any
         without_held_out(read_scored_pairs(name, options=recipe.read), work.held_out, name)
         for name in recipe.scored
     ]
-    pairs = joined([*_labelled_and_made(recipe, work), *gold_pairs(recipe, work.held_out), *given])
+    pairs = joined_pairs([*_labelled_and_made(recipe, work), *gold_pairs(recipe, work.held_out), *given])
     return _fit_student(recipe, work, None, pairs, recipe.pretrain, folder)
 
 
@@ -116,13 +116,13 @@ def finetuning_pairs(recipe: Recipe, work: Workspace) -> TrainingPairs:
     own = PairScorer(work.folder("pretrain"), threads=torch.get_num_threads()).score([(t, t) for t in pool])
     same += [pool[i] for i in np.argsort(own, kind="stable")[: 2 * len(same)]]
     check_leakage(same, same, work.held_out, "identical texts")
-    return joined([*2 * gold, *again, TrainingPairs.of(same, same, [1.0] * len(same))])
+    return joined_pairs([*2 * gold, *again, TrainingPairs.of(same, same, [1.0] * len(same))])
 
 
 def _labelled_and_made(recipe: Recipe, work: Workspace) -> list[TrainingPairs]:
     pairs = work.folder("pairs")
     labelled = labelled_pairs(pairs, work.folder("labels"))
-    return [labelled, made_pairs(recipe, mined_texts(pairs), work.held_out)]
+    return [labelled, generated_pairs(recipe, mined_texts(pairs), work.held_out)]
 
 
 def run_calibrate(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def run_calibrate(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, An
     (folder / "done.json").unlink()
     model, tokenizer = teacher.cross_encoder(folder)
     sets = dev_sets(recipe)
-    fitted = scaling(model, tokenizer, joined(gold_pairs(recipe, work.held_out)), sets["STS-B dev"])
+    fitted = scaling(model, tokenizer, joined_pairs(gold_pairs(recipe, work.held_out)), sets["STS-B dev"])
     rescale(model, fitted["slope"], fitted["bias"])
     model.save_pretrained(folder)
     return {**fitted, **_agreement(model, tokenizer, sets)}
@@ -197,7 +197,7 @@ def run_export(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
             "data": data_notes(recipe),
             "stages": {
                 name: ", ".join(
-                    f"{key} {plain(value)}"
+                    f"{key} {readable(value)}"
                     for key, value in figures.items()
                     if key not in ("fingerprint", "losses")
                 )
@@ -226,10 +226,10 @@ def _results_of_seeds(recipe: Recipe, work: Workspace) -> dict[int, dict[str, An
     return found
 
 
-def plain(value: Any) -> str:
+def readable(value: Any) -> str:
     """A figure in the form of the model card."""
     if isinstance(value, Mapping):
-        return "(" + ", ".join(f"{key} {plain(item)}" for key, item in value.items()) + ")"
+        return "(" + ", ".join(f"{key} {readable(item)}" for key, item in value.items()) + ")"
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 1 else f"{round(value, 4):g}"
     return str(value)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_sts.candidates.form import lines_of_form, links, plain
+from beam_sts.candidates.form import lines_of_form, links, plain_form
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from beam_sts.candidates.form import lines_of_form, links, plain
     ],
 )
 def test_form_does_not_count(text, other):
-    assert plain(text) == plain(other)
+    assert plain_form(text) == plain_form(other)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_form_does_not_count(text, other):
     ],
 )
 def test_what_is_no_form_counts(text, other):
-    assert plain(text) != plain(other)
+    assert plain_form(text) != plain_form(other)
 
 
 def test_links_of_tags():
@@ -47,6 +47,6 @@ def test_links_of_tags():
 
 @given(st.text())
 def test_any_text(text):
-    once = plain(text)
+    once = plain_form(text)
     assert once == " ".join(lines_of_form(text).split())
-    assert plain(f"  {text}\n") == once
+    assert plain_form(f"  {text}\n") == once

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from beam_sts.cli import evaluate, evaluate_consistency
 from beam_sts.evaluation import consistency_parts
-from beam_sts.evaluation.consistency import consistency, sampled
+from beam_sts.evaluation.consistency import consistency, sampled_answers
 from beam_sts.evaluation.consistency_parts import ConsistencySettings, agree, pair_part, split
 from beam_sts.io.slices import Slice, SliceData
 from tests.evaluation.test_consistency import Letters
@@ -191,7 +191,7 @@ def test_parts_of_any_number_give_what_memory_gives(rows, parts, rows_per_slice,
     ids = np.concatenate(
         [np.arange(min(rows_per_slice, len(rows) - s)) + (i << 32) for i, s in enumerate(starts)] or [[]]
     ).astype(int)
-    kept = sampled(np.array([q for q, _ in rows], int), ids, most, 3)
+    kept = sampled_answers(np.array([q for q, _ in rows], int), ids, most, 3)
     memory = consistency(
         table["q"].filter(pa.array(kept)), table["a"].filter(pa.array(kept)), Letters(), most_answers=most
     )

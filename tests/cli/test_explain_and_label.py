@@ -36,10 +36,12 @@ def test_a_removed_row_is_explained_with_its_survivor_score_and_difference(finis
 
 
 def test_colours_only_where_asked(finished):
-    assert explain.difference("a b", "a c", colour=True) == "a \x1b[31mb\x1b[0m \x1b[32mc\x1b[0m"
-    assert explain.difference("a b", "a c", colour=False) == "a [-b-] {+c+}"
+    assert explain.coloured_difference("a b", "a c", colour=True) == "a \x1b[31mb\x1b[0m \x1b[32mc\x1b[0m"
+    assert explain.coloured_difference("a b", "a c", colour=False) == "a [-b-] {+c+}"
     assert explain.safe("\u202eevil\u2028\r") == "\\u202eevil\\u2028\\r"
-    assert explain.difference("x " * 3000, "x " * 3001, colour=False).endswith("(the first 2,000 words)")
+    assert explain.coloured_difference("x " * 3000, "x " * 3001, colour=False).endswith(
+        "(the first 2,000 words)"
+    )
 
 
 def test_an_unknown_row_or_run_is_an_error(finished, tmp_path, capsys):

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from beam_sts.dedup.facts.compare import compare
+from beam_sts.dedup.facts.compare import compare_facts
 from beam_sts.dedup.facts.read import read_facts
 from benchmarks.changed_facts import FRAMES, from_frames
 
 
 def differ(one, two, guard="facts"):
-    return compare(read_facts(one), read_facts(two), guard).difference
+    return compare_facts(read_facts(one), read_facts(two), guard).difference
 
 
 SAME = [
@@ -189,11 +189,11 @@ def test_what_differs_as_it_is_written():
 def test_lost_characters():
     reply = "I do not agree with any of this, and I said so before."
     quoted = "> The plan is fine.\n> We start in June.\n"
-    found = compare(read_facts(quoted + reply), read_facts(quoted))
+    found = compare_facts(read_facts(quoted + reply), read_facts(quoted))
     assert found.difference is None
     assert found.lost[0] >= len(reply) - 4
     assert found.lost[1] == 0
-    assert compare(read_facts("one two three"), read_facts("three. one two")).lost == (0, 0)
+    assert compare_facts(read_facts("one two three"), read_facts("three. one two")).lost == (0, 0)
 
 
 @pytest.mark.parametrize("name", FRAMES)
@@ -216,14 +216,14 @@ TEXTS = st.one_of(st.text(max_size=80), st.lists(WORDS, max_size=25).map(" ".joi
 @example("\ud7ff", "1" * 5000)
 def test_symmetry_and_reflexivity(one, two):
     first, second = read_facts(one), read_facts(two)
-    assert compare(first, first).difference is None
-    assert compare(first, read_facts(one)) == compare(first, first)
+    assert compare_facts(first, first).difference is None
+    assert compare_facts(first, read_facts(one)) == compare_facts(first, first)
     there, back = (
-        compare(*sorted((first, second), key=lambda f: f.text)),
-        compare(*sorted((second, first), key=lambda f: f.text)),
+        compare_facts(*sorted((first, second), key=lambda f: f.text)),
+        compare_facts(*sorted((second, first), key=lambda f: f.text)),
     )
     assert there == back
-    lost = compare(first, second).lost
+    lost = compare_facts(first, second).lost
     assert lost[0] <= len(first.text) + len(first.tokens)
     assert min(lost) >= 0
 
@@ -259,7 +259,7 @@ def test_the_time_is_linear(name):
     def seconds(part):
         begun = time.process_time()
         first = read_facts(part)
-        compare(first, read_facts("b".join((part[: len(part) // 3], part[len(part) // 3 :])) + " c"))
+        compare_facts(first, read_facts("b".join((part[: len(part) // 3], part[len(part) // 3 :])) + " c"))
         return time.process_time() - begun
 
     quarter = max(seconds(text[: len(text) // 4]), 0.02)

@@ -27,7 +27,7 @@ from beam_sts.errors import UserError
 from beam_sts.io.encode import encode
 from beam_sts.io.rejected import rejected_schema, rejected_table
 from beam_sts.io.reading import plan_input, read_slices
-from beam_sts.io.schema import column_at, with_text
+from beam_sts.io.column_paths import column_at, with_text
 texts, found = ("text_a", "text_b"), {"good": 0, "bad": 0, "error": None}
 def peak():  # not by getrusage, which has the parent's peak too
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)

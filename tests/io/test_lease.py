@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from beam_sts.errors import UserError
-from beam_sts.io.claim import claim, lock, prepare
+from beam_sts.io.claim import claim, lock, prepare_folder
 from beam_sts.io.lease import hold
 from beam_sts.io.output import OutputFolder
 
@@ -102,7 +102,7 @@ def test_a_folder_that_was_removed_is_the_reason_that_is_said(tmp_path):
 
 ORPHAN = """
 import pickle, sys
-from beam_sts.io.claim import claim, lock, prepare
+from beam_sts.io.claim import claim, lock
 from beam_sts.io.output import OutputFolder
 with claim(OutputFolder.at(sys.argv[1]), {"pipeline": "score"}, overwrite=False) as held:
     print(pickle.dumps(held.lease).hex(), flush=True)
@@ -131,14 +131,14 @@ def test_taking_over_does_not_mix_two_runs_of_different_settings():
     folder = OutputFolder.at(f"memory://{uuid.uuid4().hex}")
     run = {"pipeline": "score", "settings": {"threshold": 0.5}}
     with lock(folder) as first:
-        prepare(first, run, overwrite=False)
+        prepare_folder(first, run, overwrite=False)
         with lock(folder, takeover=True) as second:
-            prepare(second, run, overwrite=True)
+            prepare_folder(second, run, overwrite=True)
             other = {**run, "settings": {"threshold": 0.6}}
             with pytest.raises(UserError, match="--takeover needs the same input, model and settings"):
-                prepare(second, other, overwrite=True)
+                prepare_folder(second, other, overwrite=True)
     with lock(folder) as alone:
-        prepare(alone, other, overwrite=True)
+        prepare_folder(alone, other, overwrite=True)
 
 
 def test_a_store_without_a_conditional_write_is_refused(monkeypatch):

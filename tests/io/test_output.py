@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from beam_sts import UserError
-from beam_sts.io.claim import claim, lock, prepare
+from beam_sts.io.claim import claim, lock, prepare_folder
 from beam_sts.io.committed import END, slice_identity
 from beam_sts.io.output import OURS, OutputFolder
 from beam_sts.io.slices import Slice
@@ -32,7 +32,7 @@ def _slice(index):
 
 
 def test_what_is_committed_is_known_and_its_records_are_read_in_order(folder):
-    prepare(folder, RUN, overwrite=False)
+    prepare_folder(folder, RUN, overwrite=False)
     for index in (11, 2, 0):
         _commit(folder, index)
     folder.commit(5, {}, {"rows_read": 5}, of=5)  # killed before its shard: not committed
@@ -57,14 +57,14 @@ def test_a_changed_byte_far_from_the_end_is_found_when_all_are_compared(tmp_path
 
 
 def test_the_same_run_goes_on_and_another_is_refused_with_what_differs(folder):
-    prepare(folder, RUN, overwrite=False)
+    prepare_folder(folder, RUN, overwrite=False)
     _commit(folder, 0)
-    prepare(folder, RUN, overwrite=False)
+    prepare_folder(folder, RUN, overwrite=False)
     assert folder.committed() == {0}
     other = {**RUN, "settings": {"threshold": 0.7}}
     with pytest.raises(UserError, match=r"settings.threshold was 0.5, is 0.7"):
-        prepare(folder, other, overwrite=False)
-    prepare(folder, other, overwrite=True)
+        prepare_folder(folder, other, overwrite=False)
+    prepare_folder(folder, other, overwrite=True)
     assert folder.committed() == set()
 
 
@@ -104,23 +104,23 @@ def test_an_earlier_run_stays_until_the_one_that_replaces_it_writes(tmp_path):
 
 
 def test_another_pipelines_output_is_refused(folder):
-    prepare(folder, {**RUN, "pipeline": "dedup"}, overwrite=False)
+    prepare_folder(folder, {**RUN, "pipeline": "dedup"}, overwrite=False)
     with pytest.raises(UserError, match="contains the output of 'dedup'"):
-        prepare(folder, RUN, overwrite=False)
+        prepare_folder(folder, RUN, overwrite=False)
 
 
 def test_a_folder_that_holds_something_else_is_refused_even_with_overwrite(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     for overwrite in (False, True):
         with pytest.raises(UserError, match=r"other files \(thesis.tex\)"):
-            prepare(OutputFolder.at(str(tmp_path)), RUN, overwrite=overwrite)
+            prepare_folder(OutputFolder.at(str(tmp_path)), RUN, overwrite=overwrite)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
 def test_shards_without_their_run_are_refused(tmp_path):
     (tmp_path / "scores").mkdir()
     with pytest.raises(UserError, match=r"run\.json"):
-        prepare(OutputFolder.at(str(tmp_path)), RUN, overwrite=True)
+        prepare_folder(OutputFolder.at(str(tmp_path)), RUN, overwrite=True)
 
 
 def test_an_output_that_is_a_file_is_refused(tmp_path):
@@ -134,7 +134,7 @@ def test_an_output_that_is_a_file_is_refused(tmp_path):
 
 def test_finishing_gives_empty_folders_a_shard_and_drops_what_killed_attempts_left(tmp_path):
     folder = OutputFolder.at(str(tmp_path))
-    prepare(folder, RUN, overwrite=False)
+    prepare_folder(folder, RUN, overwrite=False)
     _commit(folder, 0)
     files = [name for name in OURS if "." in name]
     leftovers = [tmp_path / f".{name}.123.0123abcd" for name in files]
@@ -153,7 +153,7 @@ def test_finishing_gives_empty_folders_a_shard_and_drops_what_killed_attempts_le
 HOLD = """
 import sys, time
 from beam_sts.io.committed import END, slice_identity
-from beam_sts.io.claim import claim, lock, prepare
+from beam_sts.io.claim import claim, lock
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import Slice
 with lock(OutputFolder.at(sys.argv[1])):

@@ -14,7 +14,7 @@ from beam_sts.mining.core import (
     random_pairs,
     sample_shares,
     score_bands,
-    shard_of,
+    shard_of_draw,
     split_key,
     split_sentences,
     unpack_names,
@@ -41,7 +41,7 @@ def mined(rows):
 def sample_evenly(pairs, rows, shards=1):
     """The sample of shards drawn one after the other, as in a driver; indices in the order of draws."""
     order = np.lexsort((pairs.b, pairs.a, pairs.draw))
-    shard, band = shard_of(pairs.draw, shards), score_bands(pairs.score)
+    shard, band = shard_of_draw(pairs.draw, shards), score_bands(pairs.score)
     counts = np.zeros((shards, 10), np.int64)
     np.add.at(counts, (shard, band), 1)
     shares = sample_shares(counts, rows)
@@ -97,7 +97,7 @@ def test_documents_and_shards_one_by_one_give_the_pairs_of_all(texts, parts):
     alone = [adjacent_pairs(text[document == one], document[document == one]) for one in range(parts)]
     assert whole == {pair for ab in alone for pair in zip(*map(np.ndarray.tolist, ab), strict=True)}
     every = names(40)
-    shard = shard_of(draws([every], 3), parts)
+    shard = shard_of_draw(draws([every], 3), parts)
     random = set(zip(*map(np.ndarray.tolist, random_pairs(every, 2, 3, parts)), strict=True))
     found = set()
     for number in range(parts):
@@ -222,7 +222,7 @@ def test_random_pairs_are_distinct_and_never_a_text_with_itself(texts, each, see
 
 @given(st.integers(0, 60), st.integers(1, 9), st.integers(0, 99))
 def test_random_pairs_lie_within_a_shard(texts, shards, seed):
-    shard = shard_of(draws([names(texts)], seed), shards)
+    shard = shard_of_draw(draws([names(texts)], seed), shards)
     a, b = random_pairs(names(texts), 2, seed, shards)
     assert (shard[a] == shard[b]).all()
     assert shard.max(initial=0) < shards

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from beam_sts.scoring.engine import native
-from beam_sts.scoring.engine.batch import Pairs, SharedTexts, TokenIds
+from beam_sts.scoring.engine.batch import PairBatch, SharedTexts, TokenIds
 from beam_sts.scoring.engine.library import open_library, supported_kinds
 from beam_sts.scoring.engine.native import Native
 from beam_sts.scoring.engine.packing import FLOAT32, INT8
@@ -48,7 +48,7 @@ def random_lengths(rng):
     return rng.integers(0, longest + 1, (2, pairs))
 
 
-def of_texts(engine: Native, pairs: Pairs, shape: Shape) -> Pairs:
+def of_texts(engine: Native, pairs: PairBatch, shape: Shape) -> PairBatch:
     """The same micro-batch with a table of its texts, each computed once."""
     parts, rows, owners = [], [], []
     at = 0
@@ -62,7 +62,7 @@ def of_texts(engine: Native, pairs: Pairs, shape: Shape) -> Pairs:
     engine.embed(ids, np.array(owners, np.int32), texts, 0)
     engine.embed(TokenIds(np.array(SPECIAL[:1]), shape.vocabulary), np.zeros(1, np.int32), texts, at)
     where = np.array(rows).reshape(pairs.kept.shape)
-    return Pairs(pairs.ids, pairs.starts, pairs.kept, pairs.temperature, pairs.rotary, texts, where)
+    return PairBatch(pairs.ids, pairs.starts, pairs.kept, pairs.temperature, pairs.rotary, texts, where)
 
 
 def one(library, rng) -> None:

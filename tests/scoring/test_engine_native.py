@@ -22,7 +22,7 @@ from beam_sts.scoring.engine.native import Native
 from beam_sts.scoring.engine.packing import BFLOAT16, FLOAT32, INT8
 from beam_sts.scoring.engine.reference import erf
 from beam_sts.scoring.engine.shape import Shape
-from beam_sts.scoring.engine.weights import Weights, check_tensors
+from beam_sts.scoring.engine.weights import Weights, check_shapes
 from tests import engine_models
 from tests.engine_models import SPECIAL, config, configs, expected_logits, micro_batch, model, texts_lengths
 
@@ -278,7 +278,7 @@ def test_halves_and_doubles_are_floats_too():
     shape = Shape.of(config())
     tensors = engine_models.tensors(shape)
     for kind in (np.float16, np.float64):
-        check_tensors(shape, {name: tensor.astype(kind) for name, tensor in tensors.items()})
+        check_shapes(shape, {name: tensor.astype(kind) for name, tensor in tensors.items()})
 
 
 @needs_library

@@ -13,7 +13,7 @@ from torch.nn import functional
 from beam_sts import PairScorer
 from beam_sts.scoring import backends
 from beam_sts.scoring.modernbert import ModernBertBackend
-from beam_sts.scoring.modernbert_steps import Norm, TorchSteps
+from beam_sts.scoring.modernbert_steps import TorchNorm, TorchSteps
 from beam_sts.scoring.torch_backend import TorchBackend
 from tests.architectures import BUILDERS
 
@@ -131,7 +131,7 @@ def _same(ours, expected, dtype):
 def test_norms_agree(fused, data):
     rows, width, dtype, to = (data.draw(kind) for kind in (SIZES, st.integers(16, 300), TYPES, TYPES))
     inputs, weight = 1 + 3 * _drawn(data, rows, width, dtype=dtype), _drawn(data, width)
-    norm = Norm(weight, data.draw(st.sampled_from([None, weight + 1])), 1e-5)
+    norm = TorchNorm(weight, data.draw(st.sampled_from([None, weight + 1])), 1e-5)
     _same(fused.norm(inputs, norm, to), TorchSteps().norm(inputs, norm, to), to)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from beam_sts.training.leakage import HeldOut, HeldOutTextError, check_leakage, drop_held_out, normalise
+from beam_sts.training.leakage import HeldOut, HeldOutTextError, check_leakage, drop_held_out, plain_words
 
 HELD = HeldOut.of(
     [("A man plays a guitar.", "Someone plays the guitar!")], [("Café prices rose 12%.", "Stocks fell.")]
@@ -11,10 +11,12 @@ HELD = HeldOut.of(
 
 def test_same_text_in_other_dress_is_the_same():
     assert (
-        normalise("  Café — prices,\tROSE 12%!") == normalise("cafe prices rose 12") == "cafe prices rose 12"
+        plain_words("  Café — prices,\tROSE 12%!")
+        == plain_words("cafe prices rose 12")
+        == "cafe prices rose 12"
     )
-    assert normalise("rose 12") != normalise("rose 21")
-    assert normalise("...") == ""
+    assert plain_words("rose 12") != plain_words("rose 21")
+    assert plain_words("...") == ""
 
 
 @pytest.mark.parametrize("swap", [False, True], ids=["as published", "swapped"])

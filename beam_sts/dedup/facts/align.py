@@ -15,7 +15,7 @@ _FEW = 3  # most words of each text in a replacement
 
 
 @dataclass(frozen=True)
-class Block:
+class AlignedRange:
     """Tokens ``a`` to ``b`` of one text correspond to tokens ``c`` to ``d`` of the other."""
 
     a: int
@@ -39,7 +39,7 @@ def common_ends(a: Sequence[str], b: Sequence[str]) -> tuple[int, int]:
     return start, stop
 
 
-def align(a: Sequence[str], b: Sequence[str]) -> Iterator[Block]:
+def align_tokens(a: Sequence[str], b: Sequence[str]) -> Iterator[AlignedRange]:
     """The differences of two texts, in order."""
     start, stop = common_ends(a, b)
     yield from _align_span(a, b, start, len(a) - stop, start, len(b) - stop)
@@ -47,19 +47,19 @@ def align(a: Sequence[str], b: Sequence[str]) -> Iterator[Block]:
 
 def _align_span(
     a: Sequence[str], b: Sequence[str], a_start: int, a_stop: int, b_start: int, b_stop: int
-) -> Iterator[Block]:
+) -> Iterator[AlignedRange]:
     spans = [(a_start, a_stop, b_start, b_stop, True)]
     while spans:  # a stack in reverse order: the next span is last
         i, j, k, m, cut = spans.pop()
         if i == j and k == m:
             continue
         if i == j or k == m:
-            yield Block(i, j, k, m)
+            yield AlignedRange(i, j, k, m)
         elif (j - i) * (m - k) <= _CELLS:
             x, y = i, k
             for p, q in (*_common(a[i:j], b[k:m]), (j - i, m - k)):
                 if x < i + p or y < k + q:
-                    yield Block(x, i + p, y, k + q)
+                    yield AlignedRange(x, i + p, y, k + q)
                 x, y = i + p + 1, k + q + 1
         elif cut:
             anchors = _anchors(a[i:j], b[k:m])
@@ -70,7 +70,7 @@ def _align_span(
             parts.append((x, j, y, m, False))
             spans += parts[::-1]
         else:
-            yield Block(i, j, k, m)
+            yield AlignedRange(i, j, k, m)
 
 
 def _common(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
@@ -117,7 +117,9 @@ def _anchors(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
     return chain[::-1]
 
 
-def extra_places(a: Sequence[str], b: Sequence[str], blocks: Sequence[Block]) -> tuple[set[int], set[int]]:
+def extra_places(
+    a: Sequence[str], b: Sequence[str], blocks: Sequence[AlignedRange]
+) -> tuple[set[int], set[int]]:
     """Positions of words that only one text has. Words that only moved are not among them.
 
     Words of a short replacement count as moved only from or to another one, not from or to a passage that
@@ -136,21 +138,21 @@ def extra_places(a: Sequence[str], b: Sequence[str], blocks: Sequence[Block]) ->
     return extra[0] | rest[0], extra[1] | rest[1]
 
 
-def _first(block: Block) -> tuple[int, int]:
+def _first(block: AlignedRange) -> tuple[int, int]:
     return block.a, block.b
 
 
-def _second(block: Block) -> tuple[int, int]:
+def _second(block: AlignedRange) -> tuple[int, int]:
     return block.c, block.d
 
 
-def _is_passage(block: Block) -> bool:
+def _is_passage(block: AlignedRange) -> bool:
     return (
         min(block.b - block.a, block.d - block.c) == 0 and block.b - block.a + block.d - block.c >= _PASSAGE
     )
 
 
-def _is_put(block: Block) -> bool:
+def _is_put(block: AlignedRange) -> bool:
     """Whether a block replaces a few words by a few others."""
     return 0 < block.b - block.a <= _FEW and 0 < block.d - block.c <= _FEW
 
@@ -158,7 +160,7 @@ def _is_put(block: Block) -> bool:
 def _not_in_other(
     a: Sequence[str],
     b: Sequence[str],
-    blocks: Sequence[Block],
+    blocks: Sequence[AlignedRange],
     but: tuple[set[int], set[int]] = (set(), set()),
 ) -> tuple[set[int], set[int]]:
     """Positions of words that are more frequent in the blocks of their text than in those of the other."""

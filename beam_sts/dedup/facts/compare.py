@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from beam_sts.dedup.facts import tables
-from beam_sts.dedup.facts.align import Block, align, extra_places
+from beam_sts.dedup.facts.align import AlignedRange, align_tokens, extra_places
 from beam_sts.dedup.facts.difference import Difference
 from beam_sts.dedup.facts.order import moved_region
 from beam_sts.dedup.facts.parts import adds_word, inside_sentence, one_asks, tells_holder, tells_part
@@ -39,17 +39,17 @@ _PASSAGE = 5  # words of both texts together that make a different passage, with
 
 
 @dataclass(frozen=True)
-class Comparison:
+class FactComparison:
     """The difference of two texts (None if they state the same), and the characters that only each has."""
 
     difference: Difference | None
     lost: tuple[int, int] = (0, 0)
 
 
-_SAME = Comparison(None)
+_SAME = FactComparison(None)
 
 
-def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
+def compare_facts(left: Facts, right: Facts, guard: str = "facts") -> FactComparison:
     """Compare two texts.
 
     Args:
@@ -63,7 +63,7 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
 
     >>> from beam_sts.dedup.facts.read import read_facts
     >>> one, two = (read_facts(f"It cost {what} euros.") for what in ("3 million", "3 billion"))
-    >>> str(compare(one, two).difference)
+    >>> str(compare_facts(one, two).difference)
     'number: 3 million | 3 billion'
     """
     words = guard == "facts"
@@ -82,8 +82,8 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
             "question", left.text.strip()[-_SENTENCE_END:], right.text.strip()[-_SENTENCE_END:]
         )
     if left.keys == right.keys:
-        return Comparison(difference) if difference else _SAME
-    blocks = list(align(left.keys, right.keys))
+        return FactComparison(difference) if difference else _SAME
+    blocks = list(align_tokens(left.keys, right.keys))
     extra = extra_places(left.keys, right.keys, blocks)
     lost = [0, 0]
     for block in blocks:
@@ -99,7 +99,7 @@ def compare(left: Facts, right: Facts, guard: str = "facts") -> Comparison:
         moved = moved_region(left, right, blocks, extra, guard)
         if moved:
             difference = Difference("order", left.shown(*moved[0]), right.shown(*moved[1]))
-    return Comparison(difference, (lost[0], lost[1]))
+    return FactComparison(difference, (lost[0], lost[1]))
 
 
 def _both(a: Sequence[str], b: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
@@ -121,7 +121,7 @@ def _size(tokens: Sequence[Token], places: Sequence[int]) -> int:
 def _differ(
     left: Facts,
     right: Facts,
-    block: Block,
+    block: AlignedRange,
     mine: list[int],
     theirs: list[int],
     guard: str,
@@ -261,7 +261,9 @@ def _derived(left: Facts, right: Facts, mine: list[int], theirs: list[int]) -> D
     return None
 
 
-def _names(left: Facts, right: Facts, block: Block, mine: list[int], theirs: list[int]) -> Difference | None:
+def _names(
+    left: Facts, right: Facts, block: AlignedRange, mine: list[int], theirs: list[int]
+) -> Difference | None:
     """A name in the place of a word that is not a variant spelling of it, or an extended compound."""
     ours = [at for at in mine if _says(left.tokens[at])][:NAMES_AT_ONCE]
     others = [to for to in theirs if _says(right.tokens[to])][:NAMES_AT_ONCE]
@@ -303,7 +305,7 @@ def _names(left: Facts, right: Facts, block: Block, mine: list[int], theirs: lis
 
 
 def _named_apart(
-    left: Facts, right: Facts, blocks: Sequence[Block], extra: tuple[set[int], set[int]]
+    left: Facts, right: Facts, blocks: Sequence[AlignedRange], extra: tuple[set[int], set[int]]
 ) -> Difference | None:
     """Names that only one text has, at different places in both, such as lists with different members."""
     ours: list[int] = []
@@ -329,7 +331,7 @@ def _is_name(text: Facts, at: int) -> bool:
 
 
 def _passages(
-    left: Facts, right: Facts, blocks: Sequence[Block], extra: tuple[set[int], set[int]]
+    left: Facts, right: Facts, blocks: Sequence[AlignedRange], extra: tuple[set[int], set[int]]
 ) -> Difference | None:
     """Several words in the place of several others, such as another request or clause."""
     for run in _runs(left, blocks):
@@ -347,9 +349,9 @@ def _passages(
     return None
 
 
-def _runs(left: Facts, blocks: Sequence[Block]) -> Iterator[list[Block]]:
+def _runs(left: Facts, blocks: Sequence[AlignedRange]) -> Iterator[list[AlignedRange]]:
     """Groups of blocks that are separated by at most two function words."""
-    run: list[Block] = []
+    run: list[AlignedRange] = []
     for block in blocks:
         if run:
             between = left.keys[run[-1].b : block.a]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from beam_sts.dedup.facts import tables
-from beam_sts.dedup.facts.align import Block, align, common_ends
+from beam_sts.dedup.facts.align import AlignedRange, align_tokens, common_ends
 from beam_sts.dedup.facts.tokens import (
     FIGURES,
     ITEM,
@@ -22,7 +22,7 @@ Span = tuple[int, int]
 
 
 def moved_region(
-    left: Facts, right: Facts, blocks: Sequence[Block], extra: tuple[set[int], set[int]], guard: str
+    left: Facts, right: Facts, blocks: Sequence[AlignedRange], extra: tuple[set[int], set[int]], guard: str
 ) -> tuple[Span, Span] | None:
     """The part of each text in which the same words have an order that may change the meaning, or None."""
     moved = [
@@ -83,7 +83,7 @@ def _rest(parts: Sequence[tuple[str, ...]], common: Counter[tuple[str, ...]]) ->
 
 
 def _moved_keys(a: list[str], b: list[str]) -> set[str]:
-    blocks = list(align(a, b))
+    blocks = list(align_tokens(a, b))
     ours = Counter(key for block in blocks for key in a[block.a : block.b])
     theirs = Counter(key for block in blocks for key in b[block.c : block.d])
     return {key for key in ours & theirs if key not in tables.MOVES_FREELY}

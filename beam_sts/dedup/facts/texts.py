@@ -7,22 +7,22 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from beam_sts.dedup.facts.compare import compare
+from beam_sts.dedup.facts.compare import compare_facts
 from beam_sts.dedup.facts.difference import turn
 from beam_sts.dedup.facts.read import read_facts
 from beam_sts.dedup.facts.tokens import Facts
 
-Found = tuple[str | None, tuple[int, int]]
+ShownDifference = tuple[str | None, tuple[int, int]]
 """The difference of two texts (None if they state the same), and the characters that only each has."""
 
 
-def compare_texts(text_a: pa.Array, text_b: pa.Array, guard: str) -> Iterator[Found]:
+def compare_texts(text_a: pa.Array, text_b: pa.Array, guard: str) -> Iterator[ShownDifference]:
     """Compare two columns of n texts, pair by pair. The order of the two texts does not matter.
 
     Args:
         text_a: ``large_string``, without nulls.
         text_b: ``large_string`` of the same length.
-        guard: as for ``compare``.
+        guard: as for ``compare_facts``.
 
     Yields:
         The difference and the lost characters of each pair.
@@ -37,13 +37,13 @@ def compare_texts(text_a: pa.Array, text_b: pa.Array, guard: str) -> Iterator[Fo
     facts = [read_facts(text) for text in both.dictionary.to_pylist()]
     first, second = np.split(both.indices.to_numpy(), 2)
     for a, b in zip(first.tolist(), second.tolist(), strict=True):
-        yield compare_facts(facts[a], facts[b], guard)
+        yield compare_in_order(facts[a], facts[b], guard)
 
 
-def compare_facts(left: Facts, right: Facts, guard: str) -> Found:
+def compare_in_order(left: Facts, right: Facts, guard: str) -> ShownDifference:
     """Compare two texts, the lesser text first, so that the result does not depend on their order."""
     swap = left.text > right.text
-    found = compare(right, left, guard) if swap else compare(left, right, guard)
+    found = compare_facts(right, left, guard) if swap else compare_facts(left, right, guard)
     shown = None if found.difference is None else str(found.difference)
     if not swap:
         return shown, found.lost

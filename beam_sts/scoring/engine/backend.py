@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray
-from beam_sts.scoring.engine.batch import Pairs, SharedTexts, TokenIds
+from beam_sts.scoring.engine.batch import PairBatch, SharedTexts, TokenIds
 from beam_sts.scoring.engine.library import installed_library, supported_kinds
 from beam_sts.scoring.engine.native import Native
 from beam_sts.scoring.engine.packing import BFLOAT16, FLOAT32, INT8
@@ -181,7 +181,7 @@ class Engine:
         if shared.texts is not None and shared.rows is not None:
             rows = np.ascontiguousarray(shared.rows[:, batch.items])
         rotary = self._factors(int(kept.max()) + 2)
-        pairs = Pairs(shared.ids, starts, kept, temperature, rotary, shared.texts, rows)
+        pairs = PairBatch(shared.ids, starts, kept, temperature, rotary, shared.texts, rows)
         return self._native.logits(pairs)
 
     def _refer(self, ids: TokenIds, starts: IntArray, kept: IntArray) -> NDArray[np.float32]:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beam_sts.arrays import Float32Array
 from beam_sts.scoring.engine.shape import Shape
-from beam_sts.scoring.engine.weights import FloatArray, padded
+from beam_sts.scoring.engine.weights import padded
 
 
 class TokenIds:
@@ -48,8 +49,8 @@ class SharedTexts:
         qkv: queries, keys and values of the first layer, float32 of shape (tokens + 1, padded(3 * hidden)).
     """
 
-    hidden: FloatArray
-    qkv: FloatArray
+    hidden: Float32Array
+    qkv: Float32Array
 
     @classmethod
     def empty(cls, shape: Shape, tokens: int) -> SharedTexts:
@@ -61,7 +62,7 @@ class SharedTexts:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class PairBatch:
     """A micro-batch.
 
     Attributes:
@@ -77,8 +78,8 @@ class Pairs:
     ids: TokenIds
     starts: NDArray[np.int64]
     kept: NDArray[np.int64]
-    temperature: FloatArray | None
-    rotary: FloatArray
+    temperature: Float32Array | None
+    rotary: Float32Array
     texts: SharedTexts | None = None
     rows: NDArray[np.int64] | None = None
 

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beam_sts.arrays import Float32Array
 from beam_sts.scoring.engine import structs
-from beam_sts.scoring.engine.batch import Pairs, SharedTexts, TokenIds, address, check_array
+from beam_sts.scoring.engine.batch import PairBatch, SharedTexts, TokenIds, address, check_array
 from beam_sts.scoring.engine.library import LEVELS, supported_kinds
-from beam_sts.scoring.engine.packing import FLOAT32, Packed, aligned, filled
+from beam_sts.scoring.engine.packing import FLOAT32, Packed, aligned, zero_padded
 from beam_sts.scoring.engine.shape import Shape
 from beam_sts.scoring.engine.structs import I64, POINTER
-from beam_sts.scoring.engine.weights import FloatArray, LastLayer, Layer, Linear, Norm, Weights, padded
+from beam_sts.scoring.engine.weights import LastLayer, Layer, Linear, Norm, Weights, padded
 
 _MOST_PROJECTED = 1 << 25  # bytes
 
@@ -59,11 +60,13 @@ class Native:
         self._panel = int(library.beam_sts_panel(level))
         self._model = self._build(weights, special, kind, level)
 
-    def _build(self, weights: Weights, special: tuple[int, int, int], kind: int, level: int) -> structs.Model:
+    def _build(
+        self, weights: Weights, special: tuple[int, int, int], kind: int, level: int
+    ) -> structs.CModel:
         shape, hidden = self._shape, padded(self._shape.hidden)
         last = LastLayer.of(shape, weights.layers[-1])
         layers = [self._layer(layer, kind) for layer in weights.layers[:-1]]
-        model = structs.Model(
+        model = structs.CModel(
             kind=kind,
             level=level,
             hidden=shape.hidden,
@@ -78,13 +81,15 @@ class Native:
             sep_b=special[2],
             eps=shape.eps,
             table=self._keep(weights.table),
-            token_types=None if weights.types is None else self._keep(filled(weights.types, hidden)),
-            positions=None if weights.positions is None else self._keep(filled(weights.positions, hidden)),
+            token_types=None if weights.types is None else self._keep(zero_padded(weights.types, hidden)),
+            positions=None
+            if weights.positions is None
+            else self._keep(zero_padded(weights.positions, hidden)),
             projected=self._projected(weights),
             projection=self._linear(weights.projection, kind),
             norm=self._norm(weights.norm),
             layers=len(layers),
-            layer=(structs.Layer * len(layers))(*layers),
+            layer=(structs.CLayer * len(layers))(*layers),
             last_query=self._linear(last.query, FLOAT32),
             last_key=self._linear(last.key, kind),
             last_output=self._linear(last.output, FLOAT32),
@@ -106,8 +111,8 @@ class Native:
                 np.matmul(table, matrix[:, place].T, out=projected[:, place, : shape.hidden])
         return self._keep(projected)
 
-    def _layer(self, layer: Layer, kind: int) -> structs.Layer:
-        return structs.Layer(
+    def _layer(self, layer: Layer, kind: int) -> structs.CLayer:
+        return structs.CLayer(
             self._linear(layer.qkv, kind),
             self._linear(layer.output, kind),
             self._norm(layer.attention_norm),
@@ -116,10 +121,10 @@ class Native:
             self._norm(layer.norm),
         )
 
-    def _linear(self, linear: Linear, kind: int) -> structs.Linear:
+    def _linear(self, linear: Linear, kind: int) -> structs.CLinear:
         packed = Packed.of(linear, kind, self._panel)
         scales = (None if array is None else self._keep(array) for array in (packed.scale, packed.sums))
-        return structs.Linear(
+        return structs.CLinear(
             packed.inner,
             packed.outer,
             packed.kind,
@@ -128,16 +133,18 @@ class Native:
             *scales,
         )
 
-    def _norm(self, norm: Norm) -> structs.Norm:
+    def _norm(self, norm: Norm) -> structs.CNorm:
         width = padded(self._shape.hidden)
-        return structs.Norm(*(self._keep(filled(numbers, width)) for numbers in (norm.weight, norm.bias)))
+        return structs.CNorm(
+            *(self._keep(zero_padded(numbers, width)) for numbers in (norm.weight, norm.bias))
+        )
 
     def _keep(self, array: NDArray[Any]) -> int:
         array = aligned(array)
         self._kept.append(array)
         return address(array)
 
-    def logits(self, pairs: Pairs) -> FloatArray:
+    def logits(self, pairs: PairBatch) -> Float32Array:
         """Logits of a micro-batch, float32 of shape (pairs,).
 
         Raises:
@@ -147,7 +154,7 @@ class Native:
         self.check(pairs)
         logits = np.empty(len(pairs), dtype=np.float32)
         texts = pairs.texts
-        batch = structs.Batch(
+        batch = structs.CBatch(
             pairs=len(pairs),
             longest=int(pairs.kept.sum(axis=0).max()) + 3,
             ids=address(pairs.ids.array),
@@ -165,7 +172,7 @@ class Native:
             raise MemoryError(f"the engine cannot allocate memory for a micro-batch of {len(pairs)} pairs")
         return logits
 
-    def check(self, pairs: Pairs) -> None:
+    def check(self, pairs: PairBatch) -> None:
         """Check that the arrays of a micro-batch fit each other and the model.
 
         Raises:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_sts.scoring.engine.weights import FloatArray, Linear, padded
+from beam_sts.arrays import Float32Array
+from beam_sts.scoring.engine.weights import Linear, padded
 
 FLOAT32, BFLOAT16, INT8 = range(3)
 _EACH = {FLOAT32: 1, BFLOAT16: 2, INT8: 4}  # numbers in a group
@@ -33,9 +34,9 @@ class Packed:
     outer: int
     kind: int
     panels: NDArray[np.uint32]
-    bias: FloatArray
-    scale: FloatArray | None = None
-    sums: FloatArray | None = None
+    bias: Float32Array
+    scale: Float32Array | None = None
+    sums: Float32Array | None = None
 
     @classmethod
     def of(cls, linear: Linear, kind: int, panel: int) -> Packed:
@@ -54,12 +55,12 @@ class Packed:
             step = np.abs(linear.weight).max(axis=1, initial=0) / _LARGEST[INT8]
             step = np.where(step > 0, step, 1).astype(np.float32)
             numbers = np.rint(linear.weight / step[:, None]).astype(np.int8)
-            scale = filled(step, padded(outer))
-            sums = filled(numbers.sum(axis=1, dtype=np.float32) * step, padded(outer))
+            scale = zero_padded(step, padded(outer))
+            sums = zero_padded(numbers.sum(axis=1, dtype=np.float32) * step, padded(outer))
         else:
             numbers = linear.weight
         panels = _panels(numbers, _EACH[kind], panel)
-        return cls(inner, outer, kind, panels, filled(linear.bias, padded(outer)), scale, sums)
+        return cls(inner, outer, kind, panels, zero_padded(linear.bias, padded(outer)), scale, sums)
 
 
 def _panels(numbers: NDArray[Any], each: int, panel: int) -> NDArray[np.uint32]:
@@ -73,13 +74,13 @@ def _panels(numbers: NDArray[Any], each: int, panel: int) -> NDArray[np.uint32]:
     return aligned(np.concatenate([np.empty(0, np.uint32), *parts]))
 
 
-def to_bfloat16(numbers: FloatArray) -> NDArray[np.uint16]:
+def to_bfloat16(numbers: Float32Array) -> NDArray[np.uint16]:
     """The upper halves of float32 numbers, rounded to the nearest, ties to even."""
     bits = np.ascontiguousarray(numbers).view(np.uint32).astype(np.uint64)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
-def filled(numbers: NDArray[Any], width: int) -> FloatArray:
+def zero_padded(numbers: NDArray[Any], width: int) -> Float32Array:
     """Rows in float32, filled with zeros up to a width, aligned for vectors."""
     full = np.zeros((*numbers.shape[:-1], width), dtype=np.float32)
     full[..., : numbers.shape[-1]] = numbers

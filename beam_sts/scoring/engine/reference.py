@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from beam_sts.scoring.engine.shape import Shape
 from beam_sts.scoring.engine.weights import Layer, Linear, Norm, Weights
 
-Floats = NDArray[Any]
+Numbers = NDArray[Any]
 
 
 class Reference:
@@ -56,7 +56,7 @@ class Reference:
         pooled = np.tanh(_linear(weights.pooler, hidden[:1]))
         return float(_linear(weights.classifier, pooled)[0, 0])
 
-    def _windows(self, ids: NDArray[Any], signs: NDArray[Any]) -> Floats:
+    def _windows(self, ids: NDArray[Any], signs: NDArray[Any]) -> Numbers:
         """Each token's row of the table and its neighbours' rows, side by side; zeros outside its text."""
         reach, count = self._shape.window // 2, len(ids)
         owners = signs if self._shape.segment else np.zeros(count)
@@ -68,8 +68,8 @@ class Reference:
         return windows.reshape(count, -1)
 
     def _layer(
-        self, layer: Layer, hidden: Floats, factors: Floats, signs: NDArray[Any], temperature: float
-    ) -> Floats:
+        self, layer: Layer, hidden: Numbers, factors: Numbers, signs: NDArray[Any], temperature: float
+    ) -> Numbers:
         shape, count = self._shape, len(hidden)
         query, key, value = (
             _linear(linear, hidden).reshape(count, shape.heads, shape.head).transpose(1, 0, 2)
@@ -81,10 +81,10 @@ class Reference:
         weights /= weights.sum(axis=2, keepdims=True)
         attended = (weights @ value).transpose(1, 0, 2).reshape(count, shape.hidden)
         hidden = self._norm(layer.attention_norm, hidden + _linear(layer.output, attended))
-        inner: Floats = gelu(_linear(layer.up, hidden))
+        inner: Numbers = gelu(_linear(layer.up, hidden))
         return self._norm(layer.norm, hidden + _linear(layer.down, inner))
 
-    def _placed(self, heads: Floats, factors: Floats, signs: NDArray[Any]) -> Floats:
+    def _placed(self, heads: Numbers, factors: Numbers, signs: NDArray[Any]) -> Numbers:
         """Encode position and text in queries or keys, (heads, tokens, dimensions).
 
         The last dimensions are rotated by position; the ones before them are multiplied by the text's sign.
@@ -99,10 +99,10 @@ class Reference:
         heads[:, :, start + half :] = second * cosine + first * sine
         return heads
 
-    def _norm(self, norm: Norm, rows: Floats) -> Floats:
+    def _norm(self, norm: Norm, rows: Numbers) -> Numbers:
         apart = rows - rows.mean(axis=1, keepdims=True)
         variance = (apart * apart).mean(axis=1, keepdims=True)
-        result: Floats = apart / np.sqrt(variance + self._shape.eps) * norm.weight + norm.bias
+        result: Numbers = apart / np.sqrt(variance + self._shape.eps) * norm.weight + norm.bias
         return result.astype(self._dtype)
 
 
@@ -125,9 +125,9 @@ def attention_temperature(shape: Shape, lengths: NDArray[np.int64]) -> NDArray[n
     return np.maximum(np.log(lengths) / math.log(shape.sharp_length), 1).astype(np.float32)
 
 
-def gelu(x: Floats) -> Floats:
+def gelu(x: Numbers) -> Numbers:
     """The Gaussian error linear unit: x times the standard normal distribution function of x."""
-    result: Floats = 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
+    result: Numbers = 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
     return result
 
 
@@ -136,7 +136,7 @@ _ERF = np.array([math.erf(x) for x in _GRID])
 _SLOPE = 2 / math.sqrt(math.pi) * np.exp(-_GRID * _GRID)
 
 
-def erf(x: Floats) -> Floats:
+def erf(x: Numbers) -> Numbers:
     """The error function, to 1e-12, by cubic interpolation of its values and slopes."""
     step = _GRID[1] - _GRID[0]
     at = (np.clip(x, -6, 6).astype(np.float64) + 6) / step
@@ -146,10 +146,10 @@ def erf(x: Floats) -> Floats:
     start, end = _SLOPE[index] * step, _SLOPE[index + 1] * step
     square = 3 * (high - low) - 2 * start - end
     cube = 2 * (low - high) + start + end
-    value: Floats = low + t * (start + t * (square + t * cube))
+    value: Numbers = low + t * (start + t * (square + t * cube))
     return value.astype(x.dtype)
 
 
-def _linear(linear: Linear, rows: Floats) -> Floats:
-    product: Floats = rows @ linear.weight.T.astype(rows.dtype) + linear.bias.astype(rows.dtype)
+def _linear(linear: Linear, rows: Numbers) -> Numbers:
+    product: Numbers = rows @ linear.weight.T.astype(rows.dtype) + linear.bias.astype(rows.dtype)
     return product

@@ -7,7 +7,7 @@ import ctypes
 I64, POINTER = ctypes.c_int64, ctypes.c_void_p
 
 
-class Linear(ctypes.Structure):
+class CLinear(ctypes.Structure):
     """A linear layer: ``struct linear``."""
 
     _fields_ = (
@@ -16,26 +16,26 @@ class Linear(ctypes.Structure):
     )
 
 
-class Norm(ctypes.Structure):
+class CNorm(ctypes.Structure):
     """A layer normalisation: ``struct norm``."""
 
     _fields_ = (("weight", POINTER), ("bias", POINTER))
 
 
-class Layer(ctypes.Structure):
+class CLayer(ctypes.Structure):
     """A transformer layer: ``struct layer``."""
 
     _fields_ = (
-        ("qkv", Linear),
-        ("output", Linear),
-        ("attention_norm", Norm),
-        ("up", Linear),
-        ("down", Linear),
-        ("norm", Norm),
+        ("qkv", CLinear),
+        ("output", CLinear),
+        ("attention_norm", CNorm),
+        ("up", CLinear),
+        ("down", CLinear),
+        ("norm", CNorm),
     )
 
 
-class Model(ctypes.Structure):
+class CModel(ctypes.Structure):
     """A model: ``struct model``."""
 
     _sizes = (
@@ -53,20 +53,20 @@ class Model(ctypes.Structure):
         *((name, I64) for name in (*_sizes, "cls", "sep_a", "sep_b")),
         ("eps", ctypes.c_float),
         *((name, POINTER) for name in ("table", "token_types", "positions", "projected")),
-        ("projection", Linear),
-        ("norm", Norm),
+        ("projection", CLinear),
+        ("norm", CNorm),
         ("layers", I64),
-        ("layer", ctypes.POINTER(Layer)),
-        ("last_query", Linear),
-        ("last_key", Linear),
-        ("last_output", Linear),
-        ("last", Layer),
-        ("pooler", Linear),
-        ("classifier", Linear),
+        ("layer", ctypes.POINTER(CLayer)),
+        ("last_query", CLinear),
+        ("last_key", CLinear),
+        ("last_output", CLinear),
+        ("last", CLayer),
+        ("pooler", CLinear),
+        ("classifier", CLinear),
     )
 
 
-class Batch(ctypes.Structure):
+class CBatch(ctypes.Structure):
     """A micro-batch: ``struct batch``."""
 
     _fields_ = (

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beam_sts.arrays import Float32Array
 from beam_sts.models.tensors import classifier_shapes
 from beam_sts.scoring.engine.shape import Shape
 
-FloatArray = NDArray[np.float32]
 _EMBEDDINGS = "bert.embeddings"
 _TABLE = f"{_EMBEDDINGS}.word_embeddings.embeddings.weight"
 
@@ -27,16 +27,16 @@ def padded(width: int) -> int:
 class Linear:
     """A matrix of shape (outputs, inputs) and a bias of shape (outputs,)."""
 
-    weight: FloatArray
-    bias: FloatArray
+    weight: Float32Array
+    bias: Float32Array
 
 
 @dataclass(frozen=True)
 class Norm:
     """Weight and bias of a layer normalisation, of shape (hidden,) each."""
 
-    weight: FloatArray
-    bias: FloatArray
+    weight: Float32Array
+    bias: Float32Array
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ class Weights:
         classifier: dense layer with one output, the logit.
     """
 
-    table: FloatArray
-    types: FloatArray | None
-    positions: FloatArray | None
+    table: Float32Array
+    types: Float32Array | None
+    positions: Float32Array | None
     projection: Linear
     norm: Norm
     layers: tuple[Layer, ...]
@@ -97,9 +97,9 @@ class Weights:
             ValueError: a tensor is missing or does not fit; the message names it. Nothing is copied before
                 the check.
         """
-        check_tensors(shape, tensors)
+        check_shapes(shape, tensors)
 
-        def take(name: str) -> FloatArray:
+        def take(name: str) -> Float32Array:
             return np.ascontiguousarray(tensors[name], dtype=np.float32)
 
         def linear(name: str, factor: float = 1.0) -> Linear:
@@ -148,7 +148,7 @@ def tensor_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
     )
 
 
-def check_tensors(shape: Shape, tensors: Mapping[str, NDArray[Any]]) -> None:
+def check_shapes(shape: Shape, tensors: Mapping[str, NDArray[Any]]) -> None:
     """Check that a checkpoint's tensors have the shapes of its config and are finite floats.
 
     Args:
@@ -217,7 +217,7 @@ class LastLayer:
         output[:, :, :hidden] = np.einsum("ohd,hdk->ohk", out, value)
         output_bias = layer.output.bias + np.einsum("ohd,hd->o", out, value_bias)
 
-        def flat(*parts: NDArray[np.float64]) -> FloatArray:
+        def flat(*parts: NDArray[np.float64]) -> Float32Array:
             return np.concatenate([part.reshape(-1, hidden) for part in parts]).astype(np.float32)
 
         with np.errstate(over="ignore"):  # the scores of such a model are not finite, and it is refused
