@@ -64,6 +64,8 @@ _NUMBERS = {
     "identical": "texts to pair with themselves",
     "documents": "pairs of long documents to generate",
     "replaced": "texts with replaced words to generate",
+    "changed": "pairs with changed values, clauses or small words to generate",
+    "forms": "pairs of a text in two forms (typos, mark-up, abbreviations) to generate",
 }
 _SHARES = {"replay": "fraction of the generated pairs that are in fine-tuning too"}
 _FITS = {
@@ -110,6 +112,11 @@ def parser() -> Parser:
         default=Recipe.seed,
         metavar="N",
         help=f"seed of initial weights, order and dropout{_SHOWN}",
+    )
+    student.add_argument(
+        "--start",
+        metavar="DIR",
+        help="folder of a checkpoint of this size to train further (default: the matching start)",
     )
     student.add_argument(
         "--data_notes",
@@ -242,6 +249,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         sentence_limit=options.sentence_limit,
         source_limits={name: int(limit) for name, limit in limits.items()},
         scored=tuple(options.scored),
+        start=options.start,
         encoder=options.encoder,
         teacher_encoder=options.teacher_encoder,
         teacher_also=tuple(options.teacher_also),

@@ -1,7 +1,8 @@
 """A checkpoint's tokenizer and its settings, equal to the fast tokenizer of transformers.
 
-BERT's WordPiece, as transformers saves it, is read with the ``tokenizers`` library alone. Any other tokenizer
-is loaded by transformers.
+BERT's WordPiece, as transformers saves it, is read with the ``tokenizers`` library alone: under the name of
+BERT's class from its settings, as that class does, and under the name of the general class as its file says,
+which may have more steps, such as NFKC. Any other tokenizer is loaded by transformers.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from beam_sts.models.tokenizer_bounds import check_steps
 
 _NEEDS = "Copy the tokenizer.json that the model was trained with into the folder."
 _BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast")
+_GENERAL_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")  # they read tokenizer.json as it is
 _BERT_TOKENS = {
     "unk_token": "[UNK]",
     "sep_token": "[SEP]",
@@ -100,7 +102,8 @@ def _bert_settings(folder: Path) -> dict[str, Any] | None:
     """
     settings, content = read_object(folder / "tokenizer_config.json"), read_object(folder / "tokenizer.json")
     model = content.get("model")
-    if settings.get("tokenizer_class") not in _BERT_CLASSES or "auto_map" in settings:
+    name = settings.get("tokenizer_class")
+    if name not in (*_BERT_CLASSES, *_GENERAL_CLASSES) or "auto_map" in settings:
         return None
     if (
         not isinstance(model, dict)
@@ -110,7 +113,8 @@ def _bert_settings(folder: Path) -> dict[str, Any] | None:
         return None
     if any(settings.get(name) for name in _MORE_TOKENS) or settings.get("split_special_tokens"):
         return None
-    special = {name: _saved(settings.get(name, token)) for name, token in _BERT_TOKENS.items()}
+    assumed = _BERT_TOKENS if name in _BERT_CLASSES else dict.fromkeys(_BERT_TOKENS)
+    special = {name: _saved(settings.get(name, token)) for name, token in assumed.items()}
     if (
         not all(isinstance(token, str) for token in special.values())
         or special["mask_token"] not in model["vocab"]
@@ -129,6 +133,8 @@ def _bert_settings(folder: Path) -> dict[str, Any] | None:
             or token.get("content") not in special.values()
         ):
             return None
+    if name in _GENERAL_CLASSES and {token["content"] for token in added} != set(special.values()):
+        return None  # transformers would add the others
     named = read_object(folder / "special_tokens_map.json")
     if any(_content(token) != special.get(name) for name, token in named.items()):
         return None
@@ -153,11 +159,35 @@ def _is_plain(token: Mapping[str, Any]) -> bool:
 
 
 def _bert(content: dict[str, Any], settings: dict[str, Any]) -> tuple[SavedTokenizer, dict[str, str]]:
-    """BERT's tokenizer as transformers builds it: the vocabulary of tokenizer.json, the rest from settings.
+    """BERT's tokenizer and its settings, as transformers reads them."""
+    vocabulary = content["model"]["vocab"]
+    special = {name: settings[name] for name in _BERT_TOKENS}
+    ids = {token: vocabulary[token] for token in special.values() if token in vocabulary}
+    bert = settings["tokenizer_class"] in _BERT_CLASSES
+    if bert:
+        tokenizer = _rebuilt(vocabulary, settings, ids)
+    else:
+        tokenizer = Tokenizer.from_str(json.dumps(content))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+    saved = SavedTokenizer(
+        tokenizer,
+        settings.get("model_max_length", _UNLIMITED),
+        _is_left(settings.get("padding_side"), content.get("padding")),
+        _is_left(settings.get("truncation_side"), content.get("truncation")),
+        "token_type_ids" in settings.get("model_input_names", ["token_type_ids"] if bert else []),
+        ids.get(special["unk_token"]),
+        ids.get(special["pad_token"]),
+        settings["chat_template"],
+    )
+    return saved, {name: token for name, token in special.items() if name != "mask_token"}
+
+
+def _rebuilt(vocabulary: dict[str, int], settings: dict[str, Any], ids: dict[str, int]) -> Tokenizer:
+    """BERT's tokenizer of a vocabulary; the other steps are from the settings, whatever tokenizer.json says.
 
     Source: ``BertTokenizer`` of transformers 5.
     """
-    vocabulary = content["model"]["vocab"]
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=settings["unk_token"]))
     tokenizer.normalizer = normalizers.BertNormalizer(
         clean_text=True,
@@ -166,26 +196,14 @@ def _bert(content: dict[str, Any], settings: dict[str, Any]) -> tuple[SavedToken
         lowercase=settings.get("do_lower_case", True),
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = {name: settings[name] for name in _BERT_TOKENS}
-    ids = {token: vocabulary[token] for token in special.values() if token in vocabulary}
     tokenizer.add_special_tokens(sorted(ids, key=lambda token: ids[token]))
-    cls, sep = special["cls_token"], special["sep_token"]
+    cls, sep = settings["cls_token"], settings["sep_token"]
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{cls}:0 $A:0 {sep}:0",
         pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
         special_tokens=[(token, ids[token]) for token in {cls, sep} if token in ids],
     )
-    saved = SavedTokenizer(
-        tokenizer,
-        settings.get("model_max_length", _UNLIMITED),
-        _is_left(settings.get("padding_side"), content.get("padding")),
-        _is_left(settings.get("truncation_side"), content.get("truncation")),
-        "token_type_ids" in settings.get("model_input_names", ["token_type_ids"]),
-        ids.get(special["unk_token"]),
-        ids.get(special["pad_token"]),
-        settings["chat_template"],
-    )
-    return saved, {name: token for name, token in special.items() if name != "mask_token"}
+    return tokenizer
 
 
 def _is_left(side: Any, saved: Any) -> bool:

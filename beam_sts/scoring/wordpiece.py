@@ -23,6 +23,8 @@ from beam_sts.arrays import IntArray, arrow_numbers, arrow_texts, numpy_numbers
 from beam_sts.scoring.plan import expand_ranges
 
 _SPACE, _LETTER, _MARK, _OTHER = range(4)
+# Steps before BERT's normaliser that leave ASCII as it is.
+_NOT_ASCII = ("Lowercase", "NFC", "NFD", "NFKC", "NFKD")
 # How many distinct words of several pieces are cached.
 _MOST_WORDS = 1 << 19
 
@@ -36,13 +38,13 @@ class WordPieceColumns:
 
     @staticmethod
     def takes(tokenizer: Any) -> bool:
-        """Whether a tokenizer follows exactly BERT's rules."""
+        """Whether a tokenizer follows BERT's rules for ASCII exactly."""
         spec = json.loads(tokenizer.to_str())
         steps = _steps(spec["normalizer"])
         return (
             spec["model"]["type"] == "WordPiece"
             and (spec["pre_tokenizer"] or {}).get("type") == "BertPreTokenizer"
-            and [step["type"] for step in steps if step["type"] != "Lowercase"] == ["BertNormalizer"]
+            and [step["type"] for step in steps if step["type"] not in _NOT_ASCII] == ["BertNormalizer"]
         )
 
     def __init__(self, tokenizer: Any) -> None:

@@ -26,8 +26,14 @@ TABLE = (
 
 
 def run_vocabulary(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
-    """Train the vocabulary on the sentences, and compute the initial values of the token table."""
+    """Train the vocabulary on the sentences, and compute the initial values of the token table.
+
+    A checkpoint to start from brings its vocabulary and its table.
+    """
     size = SIZES[recipe.size]
+    if recipe.start is not None:
+        saved = vocabulary.with_nfkc(Path(recipe.start), folder, size.max_length)
+        return {"entries": len(saved)}
     pool, _ = sentence_pool(recipe, work.held_out)
     gold = [text for pairs in gold_pairs(recipe, work.held_out) for text in pairs.texts]
     texts = pool + 3 * gold
@@ -85,7 +91,7 @@ def run_pairs(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
     pool, gold = sentence_pool(recipe, work.held_out)
     encoders = _encoders(recipe, work)
     if not encoders or not recipe.pairs:
-        vectors = np.random.default_rng(0).standard_normal((len(pool), 16)).astype(np.float16)
+        vectors = drawing.bags_of_words(pool).astype(np.float16)
     else:
         embed = teacher.embedder(encoders, work.device)
         owner = work.fingerprint("pairs")
@@ -108,7 +114,12 @@ def run_pairs(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
 
 
 def run_table(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
-    """Fit the token table to the teacher's vectors, if the teacher is a sentence encoder."""
+    """Fit the token table to the teacher's vectors, if the teacher is a sentence encoder.
+
+    A checkpoint to start from has a fitted table.
+    """
+    if recipe.start is not None:
+        return {"steps": 0}
     first = np.load(work.folder("vocabulary") / TABLE)
     if _fitted_encoder(recipe) is None or not recipe.pairs or not recipe.table.steps:
         np.save(folder / TABLE, first)

@@ -47,6 +47,8 @@ class Recipe:
         sentence_limit: Limit of the sentences from each source.
         source_limits: Other limits, by the value of the column ``source``.
         scored: Pairs with given scores (in the form of wiki-sim's pair-score-sampled).
+        start: Folder of a checkpoint of this size that pretraining starts from, with its vocabulary; None: the
+            matching start.
         encoder: Folder of a BERT encoder for the initial token table.
         teacher_encoder: Folder of the sentence encoder that the teacher starts from; None: ``encoder``.
         teacher_also: Folders of further sentence encoders, which are used without fitting besides the fitted
@@ -67,6 +69,8 @@ class Recipe:
         documents: How many pairs of long documents are generated.
         table: Settings of the fit of the token table to the teacher's vectors, before the student.
         replaced: How many texts with replaced words are generated.
+        changed: How many pairs with changed values, clauses or small words are generated.
+        forms: How many pairs of a text in two forms are generated.
         pretrain: Settings of the student's fit to all pairs: labelled, generated, gold and given ones.
         finetune: Settings of its fit to the gold pairs after that, with the pairs of the next two.
         labelled_again: How many labelled pairs, from the first, are in fine-tuning too: their labels are the
@@ -86,6 +90,7 @@ class Recipe:
     sentence_limit: int = 7_000
     source_limits: Mapping[str, int] = field(default_factory=dict)
     scored: tuple[str, ...] = ()
+    start: str | None = None
     encoder: str | None = None
     teacher_encoder: str | None = None
     teacher_also: tuple[str, ...] = ()
@@ -103,6 +108,8 @@ class Recipe:
     identical: int = 100_000
     documents: int = 2_000
     replaced: int = 12_000
+    changed: int = 0
+    forms: int = 0
     table: TableSettings = TABLE
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE
@@ -131,7 +138,7 @@ def data_notes(recipe: Recipe) -> str:
 def settings(recipe: Recipe) -> str:
     """The recipe as JSON, with paths without folders, because the model card is published."""
     values = values_of(recipe)
-    for name in ("stsb", "encoder", "teacher_encoder", "teacher", "data_notes"):
+    for name in ("stsb", "start", "encoder", "teacher_encoder", "teacher", "data_notes"):
         values[name] = values[name] and values[name].rsplit("/", 1)[-1]
     for name in ("gold", "sentences", "scored", "teacher_also"):
         values[name] = [source.rsplit("/", 1)[-1] for source in values[name]]

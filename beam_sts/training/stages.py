@@ -16,11 +16,11 @@ def workspace(root: Path, recipe: Recipe, device: str = "cpu") -> Workspace:
 
 _GOLD = ("stsb", "gold", "gold_skip", "second_dev")
 _DATA = (*_GOLD, "sentences", "sentence_limit", "source_limits", "encoder")
-_MADE = ("edits", "facts", "roles", "swaps", "identical", "documents", "replaced")
+_MADE = ("edits", "facts", "roles", "swaps", "identical", "documents", "replaced", "changed", "forms")
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
-        Stage("vocabulary", label_stages.run_vocabulary, (*_DATA, "size"), (), ("size",)),
+        Stage("vocabulary", label_stages.run_vocabulary, (*_DATA, "size", "start"), (), ("size",)),
         Stage("teacher", label_stages.run_teacher,
               (*_GOLD, "encoder", "teacher_encoder", "teacher_also", "teacher", "teacher_fit",
                "teacher_frozen", "teacher_cross", "teacher_cross_fit")),

@@ -81,13 +81,14 @@ def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, TrainingPairs]) ->
 
 
 def run_pretrain(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
-    """Fit the student, from the matching start, to all pairs: labelled, generated, gold and given ones."""
+    """Fit the student to all pairs: labelled, generated, gold and given ones."""
     given = [
         without_held_out(read_scored_pairs(name, options=recipe.read), work.held_out, name)
         for name in recipe.scored
     ]
     pairs = joined_pairs([*_labelled_and_made(recipe, work), *gold_pairs(recipe, work.held_out), *given])
-    return _fit_student(recipe, work, None, pairs, recipe.pretrain, folder)
+    start = None if recipe.start is None else Path(recipe.start)
+    return _fit_student(recipe, work, start, pairs, recipe.pretrain, folder)
 
 
 def run_finetune(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:

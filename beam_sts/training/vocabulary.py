@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoModel, AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase
+from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from beam_sts.training.autocast import autocast
 
 FILES = ("tokenizer.json", "tokenizer_config.json")  # files of a tokenizer
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _LETTERS = 400
-_NORMALIZER = normalizers.BertNormalizer(lowercase=True)
+# NFKC first, so that full-width letters, ligatures and the like are read as the letters they stand for.
+_NORMALIZER = normalizers.Sequence([normalizers.NFKC(), normalizers.BertNormalizer(lowercase=True)])
 
 
 def train_vocabulary(texts: Sequence[str], size: int, min_frequency: int = 2) -> Tokenizer:
@@ -92,6 +93,9 @@ def _trained(
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> PreTrainedTokenizerBase:
     """Write tokenizer.json and tokenizer_config.json, and load them with transformers.
 
+    The class in the settings is the general one, because BERT's builds its normaliser anew and would drop
+    NFKC.
+
     Args:
         tokenizer: A tokenizer of :func:`train_vocabulary`.
         folder: Folder to write to; created if missing.
@@ -104,16 +108,21 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> PreTr
         ValueError: The tokenizer of transformers gives other ids than the original one.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    wrapped = BertTokenizer(
+    unknown, separator, padding, first, mask = (SPECIAL_TOKENS[at] for at in (1, 3, 0, 2, 4))
+    wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        vocab=tokenizer.get_vocab(),
-        do_lower_case=True,
+        unk_token=unknown,
+        sep_token=separator,
+        pad_token=padding,
+        cls_token=first,
+        mask_token=mask,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
         model_max_length=max_length,
         clean_up_tokenization_spaces=False,
     )
     wrapped.save_pretrained(folder)
     loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    probe = ("Café N°5: 12.5 km, don't!", "  spaced\tout 中文 🙂 Straße ")
+    probe = ("Café N°5: 12.5 km, don't!", "  spaced\tout 中文 🙂 Straße ｗｉｄｅ ")
     raw = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(*probe)
     found = loaded(*probe)
     if raw.ids != found["input_ids"] or raw.type_ids != found["token_type_ids"]:
@@ -122,6 +131,19 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> PreTr
             f"gives {raw.ids}"
         )
     return loaded
+
+
+def with_nfkc(source: Path, folder: Path, max_length: int) -> PreTrainedTokenizerBase:
+    """Save the tokenizer of a checkpoint with the normaliser of :func:`train_vocabulary`.
+
+    Args:
+        source: Folder of a checkpoint with a WordPiece vocabulary of this module.
+        folder: Folder to write to; created if missing.
+        max_length: Limit for a pair, in tokens.
+    """
+    tokenizer = Tokenizer.from_file(str(source / FILES[0]))
+    tokenizer.normalizer = _NORMALIZER
+    return save_tokenizer(tokenizer, folder, max_length)
 
 
 def piece_vectors(pieces: Sequence[str], source: Path, contextual: bool = False) -> np.ndarray:

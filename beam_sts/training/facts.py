@@ -1,0 +1,216 @@
+"""Pairs that differ in a written value, in the order of clauses, or in one small word.
+
+The near-copies have the words of the anchor, or all but one, so a student of word overlap scores them as
+equal. Half of the pairs have the same meaning in another form. Most texts are open sentences, alone or with a
+value attached, so that a student meets the values in many contexts; others are short frames
+(``words/facts.json``), in which a value is most of the text.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from beam_sts.training.grammars import read
+from beam_sts.training.values import Values, makers
+
+_DATA = read("facts")
+Pair = tuple[str, str, float]
+_FRAMES: dict[str, list[list[str]]] = {
+    kind: [line.split(" | ") for line in lines] for kind, lines in _DATA["frames"].items()
+}
+_CLAUSES = [line.split(" | ") for line in _DATA["clauses"]]
+_PROGRAMS = [line.split(" | ", 1) for line in _DATA["programs"]]
+_IDENTIFIERS: list[str] = _DATA["identifiers"].split()
+_ATTACHED = (
+    "{s} ({x})", "{x}: {s}", "{s} [{x}]", "{s} - {x}", "{x} - {s}", "{s} Ref. {x}.", "{s} See {x}.", "{x} {s}",
+)  # fmt: skip
+_CLAUSE = re.compile(
+    r"(?:The|He|She|They|We|My|His|Her|A|I|It|Tom|Mary|Our|Your|This|That)\b[^.,;:!?\"()]+\."
+)
+_WORD = re.compile(r"[a-z]{3,9}")
+_CAPITAL = re.compile(r"(?<=[a-z] )[A-Z][a-z]{3,}")
+
+
+@dataclass(frozen=True)
+class FactTargets:
+    """The scores of the rules.
+
+    Attributes:
+        same: The same fact in another form or wording.
+        attached: A sentence with another value attached.
+        changed: A short text with another value, or another small word.
+        swapped: Exchanged clauses.
+        program: The same computation with other names.
+        event: The same event in a log, with other identifiers.
+        others: Another event with the same identifiers.
+    """
+
+    same: float = 0.97
+    attached: float = 0.6
+    changed: float = 0.45
+    swapped: float = 0.55
+    program: float = 0.85
+    event: float = 0.8
+    others: float = 0.3
+
+
+def fact_pairs(
+    sentences: Sequence[str], count: int, seed: int, targets: FactTargets | None = None
+) -> list[Pair]:
+    """Generate pairs of every class in turn.
+
+    Args:
+        sentences: Open sentences, at least one.
+        count: How many pairs, at most.
+        seed: Seed of the choices.
+        targets: Scores by rule.
+
+    Returns:
+        (first text, second text, score) triples.
+    """
+    targets = targets or FactTargets()
+    rng = random.Random(seed)
+    some = rng.sample(list(sentences), min(20_000, len(sentences)))
+    words = sorted({word for text in some for word in _WORD.findall(text)}) or ["home"]
+    surnames = sorted({name for text in some for name in _CAPITAL.findall(text)} | {"Smith", "Jones"})
+    clauses = [text for text in sentences if _CLAUSE.fullmatch(text) and 3 <= len(text.split()) <= 8]
+    short = [text for text in sentences if len(text) < 120]
+    rules: list[Callable[[], list[Pair]]] = []
+    for kind, make in makers(words, surnames).items():
+        rules.append(_of_value(kind, make, short, targets, rng))
+    if len(clauses) > 1:
+        rules += 2 * [lambda: _of_clauses(clauses, targets, rng)]
+    rules += 3 * [lambda: _of_small_words(rng.choice(sentences), targets, rng)]
+    rules.append(lambda: _of_program(targets, rng))
+    if short:
+        rules.append(lambda: _of_log(short, targets, rng))
+    pairs: list[Pair] = []
+    for turn in range(4 * count):
+        if len(pairs) >= count or not sentences:
+            break
+        pairs += rules[turn % len(rules)]()
+    return [(one, two, 1.0 if one == two else score) for one, two, score in pairs[:count]]
+
+
+def _of_value(
+    kind: str,
+    make: Callable[[random.Random], Values],
+    short: Sequence[str],
+    targets: FactTargets,
+    rng: random.Random,
+) -> Callable[[], list[Pair]]:
+    def pairs() -> list[Pair]:
+        value = make(rng)
+        if short and rng.random() < 0.4:
+            frame = rng.choice(_ATTACHED)
+            anchor, same, other = (
+                frame.format(s=sentence, x=x) for sentence, x in _three(rng.choice(short), value)
+            )
+            return [(anchor, same, targets.same), (anchor, other, targets.attached)]
+        first, second = rng.sample(rng.choice(_FRAMES[kind]), 2)
+        again, written = rng.choice(((second, value.text), (first, value.same), (second, value.same)))
+        return [
+            (first.format(x=value.text), again.format(x=written), targets.same),
+            (first.format(x=value.text), first.format(x=value.other), targets.changed),
+        ]
+
+    return pairs
+
+
+def _three(sentence: str, value: Values) -> list[tuple[str, str]]:
+    return [(sentence, value.text), (sentence, value.same), (sentence, value.other)]
+
+
+def _of_clauses(clauses: Sequence[str], targets: FactTargets, rng: random.Random) -> list[Pair]:
+    a, b = (_inside(text) for text in rng.sample(list(clauses), 2))
+    first, second = rng.sample(rng.choice(_CLAUSES), 2)
+    anchor, same, other = (
+        _start(frame.format(a=x, b=y)) for frame, x, y in ((first, a, b), (second, a, b), (first, b, a))
+    )
+    return [(anchor, same, targets.same), (anchor, other, targets.swapped)]
+
+
+def _inside(sentence: str) -> str:
+    """A sentence as a clause: without its point, its first word as within a sentence."""
+    first, _, rest = sentence.rstrip(".").partition(" ")
+    return f"{first if first in ('I', 'Tom', 'Mary') else first.lower()} {rest}"
+
+
+def _start(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _rules_of(entries: Sequence[str]) -> dict[str, list[str]]:
+    """Each side of an entry, and what it may be replaced by."""
+    rules: dict[str, list[str]] = {}
+    for entry in entries:
+        one, two = entry.split(" | ")
+        rules.setdefault(one, []).append(two)
+        rules.setdefault(two, []).append(one)
+    return rules
+
+
+def _pattern(rules: dict[str, list[str]]) -> re.Pattern[str]:
+    return re.compile(rf"\b({'|'.join(map(re.escape, sorted(rules, key=lambda one: (-len(one), one))))})\b")
+
+
+_SWAPPED, _KEPT = _rules_of(_DATA["swapped"]), _rules_of(_DATA["kept"])
+_PATTERNS = tuple((rules, _pattern(rules)) for rules in (_SWAPPED, _KEPT))
+
+
+def _of_small_words(sentence: str, targets: FactTargets, rng: random.Random) -> list[Pair]:
+    """A quantifier, modal verb, negation or conjunction changed, and one word replaced by a synonym."""
+    pairs: list[Pair] = []
+    for (rules, pattern), target in zip(_PATTERNS, (targets.changed, targets.same), strict=True):
+        found = list(pattern.finditer(sentence))
+        if found:
+            match = rng.choice(found)
+            new = rng.choice(rules[match.group()])
+            pairs.append((sentence, sentence[: match.start()] + new + sentence[match.end() :], target))
+    return pairs
+
+
+def _of_program(targets: FactTargets, rng: random.Random) -> list[Pair]:
+    text, other = rng.choice(_PROGRAMS)
+    names = [
+        rng.choice(("{}", "{}", "{}_{}", "{}{}", "get_{}")).format(*rng.sample(_IDENTIFIERS, 2))
+        for _ in range(6)
+    ]
+    first, second = (dict(zip("abc", names[at : at + 3], strict=True)) for at in (0, 3))
+    anchor = text.format(**first)
+    return [
+        (anchor, text.format(**second), targets.program),
+        (anchor, other.format(**first), targets.changed),
+    ]
+
+
+def _of_log(short: Sequence[str], targets: FactTargets, rng: random.Random) -> list[Pair]:
+    event, another = (
+        (text.rstrip(".") for text in rng.sample(list(short), 2)) if len(short) > 1 else (short[0], "")
+    )
+    level, part = rng.choice(_DATA["levels"].split()), rng.choice(_DATA["parts"].split())
+    form = rng.choice(
+        (
+            "{time} {level} {part}: {event} id={id}", "[{time}] {part}[{n}] {event} ({id})", "{event} id={id} pid={n}",
+            "{level} {time} {part} {id} {event}", "{part}: {event} after {n} ms, request {id}",
+        )
+    )  # fmt: skip
+
+    def ids() -> dict[str, str]:
+        hour, minute, second = rng.randrange(24), rng.randrange(60), rng.randrange(60)
+        return {
+            "time": rng.choice(("", f"2023-{rng.randint(1, 12):02}-{rng.randint(1, 28):02} "))
+            + f"{hour:02}:{minute:02}:{second:02}",
+            "n": str(rng.randint(1, 99_999)),
+            "id": f"{rng.getrandbits(rng.choice((16, 32))):x}",
+        }
+
+    first, second = ids(), ids()
+    one, same, other = (
+        form.format(level=level, part=part, event=text, **values)
+        for text, values in ((event, first), (event, second), (another, first))
+    )
+    return [(one, same, targets.event), (one, other, targets.others)]
