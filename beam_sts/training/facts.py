@@ -24,9 +24,7 @@ _FRAMES: dict[str, list[list[str]]] = {
 _CLAUSES = [line.split(" | ") for line in _DATA["clauses"]]
 _PROGRAMS = [line.split(" | ", 1) for line in _DATA["programs"]]
 _IDENTIFIERS: list[str] = _DATA["identifiers"].split()
-_ATTACHED = (
-    "{s} ({x})", "{x}: {s}", "{s} [{x}]", "{s} - {x}", "{x} - {s}", "{s} Ref. {x}.", "{s} See {x}.", "{x} {s}",
-)  # fmt: skip
+_ATTACHED: list[str] = _DATA["attached"]
 _CLAUSE = re.compile(
     r"(?:The|He|She|They|We|My|His|Her|A|I|It|Tom|Mary|Our|Your|This|That)\b[^.,;:!?\"()]+\."
 )
@@ -192,12 +190,7 @@ def _of_log(short: Sequence[str], targets: FactTargets, rng: random.Random) -> l
         (text.rstrip(".") for text in rng.sample(list(short), 2)) if len(short) > 1 else (short[0], "")
     )
     level, part = rng.choice(_DATA["levels"].split()), rng.choice(_DATA["parts"].split())
-    form = rng.choice(
-        (
-            "{time} {level} {part}: {event} id={id}", "[{time}] {part}[{n}] {event} ({id})", "{event} id={id} pid={n}",
-            "{level} {time} {part} {id} {event}", "{part}: {event} after {n} ms, request {id}",
-        )
-    )  # fmt: skip
+    form = rng.choice(_DATA["logs"])
 
     def ids() -> dict[str, str]:
         hour, minute, second = rng.randrange(24), rng.randrange(60), rng.randrange(60)

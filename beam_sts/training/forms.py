@@ -100,7 +100,7 @@ def _beside(
     words, others = list(WORD.finditer(text)), WORD.findall(rng.choice(sentences))
     long = [word for word in words if len(word.group()) > 4]
     new = [word for word in others if len(word) > 4]
-    if 4 <= len(words) and long and new and rng.random() < 0.5:
+    if len(words) >= 4 and long and new and rng.random() < 0.5:
         old, other = rng.choice(long), rng.choice(new)
         if old.group().lower() != other.lower():
             pairs.append((text, text[: old.start()] + other + text[old.end() :], targets.word))

@@ -1,6 +1,7 @@
 """Written values of the probes: numbers, dates, units, codes, telephone numbers, addresses and names.
 
-The training pairs have their own values (:mod:`beam_sts.training.values`); nothing is shared.
+The training pairs have their own values (:mod:`beam_sts.training.values`); only the names of the months are
+shared.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+from beam_sts.training.grammars import word_list
 
 
 class Value(NamedTuple):
@@ -71,9 +74,6 @@ def _scale(rng: random.Random) -> Value:
     return Value(f"{number} {word}", f"{number},{zeros}", f"{number} {changed}")
 
 
-_MONTHS = "January February March April May June July August September October November December".split()
-
-
 def _date(rng: random.Random) -> Value:
     day, month, year = rng.randint(13, 28), rng.randrange(12), rng.randint(1951, 2024)
     other = [day, month, year]
@@ -82,7 +82,7 @@ def _date(rng: random.Random) -> Value:
     other[part] = rng.choice([value for value in choices[part] if value != other[part]])
 
     def written(form: int, day: int, month: int, year: int) -> str:
-        name = _MONTHS[month]
+        name = word_list("months")[month]
         return (f"{day} {name} {year}", f"{name} {day}, {year}", f"{year}-{month + 1:02}-{day}")[form]
 
     form, same = rng.sample(range(3), 2)

@@ -47,8 +47,8 @@ class Recipe:
         sentence_limit: Limit of the sentences from each source.
         source_limits: Other limits, by the value of the column ``source``.
         scored: Pairs with given scores (in the form of wiki-sim's pair-score-sampled).
-        start: Folder of a checkpoint of this size that pretraining starts from, with its vocabulary; None: the
-            matching start.
+        start: Folder of a checkpoint of this size that pretraining starts from, with its vocabulary; None:
+            the matching start.
         encoder: Folder of a BERT encoder for the initial token table.
         teacher_encoder: Folder of the sentence encoder that the teacher starts from; None: ``encoder``.
         teacher_also: Folders of further sentence encoders, which are used without fitting besides the fitted

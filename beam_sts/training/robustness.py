@@ -23,7 +23,7 @@ import numpy as np
 
 from beam_sts.training.grammars import read
 from beam_sts.training.probe_values import MAKERS, Value
-from beam_sts.training.probes import ProbeTriple
+from beam_sts.training.probes import ProbeTriple, probe_triples
 
 FACTS = (
     "number", "scale", "date", "unit", "code", "phone", "url", "name", "clause", "role", "quantifier",
@@ -99,9 +99,9 @@ def report(triples: Sequence[ProbeTriple], same: np.ndarray, other: np.ndarray) 
     return rows
 
 
-def probe_sentences() -> set[str]:
-    """All texts of the probes, for the check that no training pair has one."""
-    return {text for t in robustness_triples() for text in (t.anchor, t.paraphrase, t.other)}
+def all_probes() -> list[ProbeTriple]:
+    """The triples of all probes, whose texts no training pair may have."""
+    return [*probe_triples(), *robustness_triples()]
 
 
 def _sources(kind: str) -> list[Any]:
@@ -200,12 +200,16 @@ def _marked_up(text: str, rng: random.Random) -> str:
     tagged[at] = f"<{tag}>{words[at]}</{tag}>"
     starred = words.copy()
     starred[at] = f"**{words[at]}**"
+    quoted = "&nbsp;".join(words[:3])
     return rng.choice(
         (
-            f"<p>{' '.join(tagged)}</p>", f"# {' '.join(starred)}", f"* {' '.join(link)}",
-            f'<div class="text">{" ".join(words)}</div>', f"&gt; {'&nbsp;'.join(words[:3])} {' '.join(words[3:])}",
+            f"<p>{' '.join(tagged)}</p>",
+            f"# {' '.join(starred)}",
+            f"* {' '.join(link)}",
+            f'<div class="text">{" ".join(words)}</div>',
+            f"&gt; {quoted} {' '.join(words[3:])}",
         )
-    )  # fmt: skip
+    )
 
 
 _WIDE = {code: code + 0xFEE0 for code in range(0x21, 0x7F)} | {0x20: 0x3000}
@@ -243,10 +247,10 @@ def _log(line: str, rng: random.Random) -> Drawn:
     text, other = _split(line)
 
     def ids() -> dict[str, Any]:
-        time = f"2024-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}T{rng.randint(0, 23):02}:{rng.randint(0, 59):02}"
-        return {
-            "t": time, "n": rng.randint(11, 9_999), "h": f"{rng.getrandbits(32):08x}", "m": rng.randint(11, 99)
-        }  # fmt: skip
+        day = f"2024-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
+        time = f"{rng.randint(0, 23):02}:{rng.randint(0, 59):02}"
+        ids = {"n": rng.randint(11, 9_999), "h": f"{rng.getrandbits(32):08x}", "m": rng.randint(11, 99)}
+        return {"t": f"{day}T{time}", **ids}
 
     first, second = ids(), ids()
     return text.format(**first), text.format(**second), other.format(**first)

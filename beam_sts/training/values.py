@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from beam_sts.training.grammars import word_list
+from beam_sts.training.grammars import read, word_list
 
 
 class Values(NamedTuple):
@@ -87,9 +87,6 @@ def _scale(rng: random.Random) -> Values:
     return Values(text, same, changed)
 
 
-_MONTHS = "January February March April May June July August September October November December".split()
-
-
 def _date(rng: random.Random) -> Values:
     day = date(1900, 1, 1) + timedelta(rng.randrange(55_000))
     other = rng.choice(
@@ -102,36 +99,29 @@ def _date(rng: random.Random) -> Values:
     if other == day:
         other = day + timedelta(3)
     forms: list[Callable[[date], str]] = [
-        lambda d: f"{d.day} {_MONTHS[d.month - 1]} {d.year}",
-        lambda d: f"{_MONTHS[d.month - 1]} {d.day}, {d.year}",
-        lambda d: f"{d.day} {_MONTHS[d.month - 1][:3]} {d.year}",
+        lambda d: f"{d.day} {word_list('months')[d.month - 1]} {d.year}",
+        lambda d: f"{word_list('months')[d.month - 1]} {d.day}, {d.year}",
+        lambda d: f"{d.day} {word_list('months')[d.month - 1][:3]} {d.year}",
         lambda d: d.isoformat(),
         lambda d: f"{d.day:02}.{d.month:02}.{d.year}",
     ]
     # Without the year, or the month and year alone.
     brief: list[Callable[[date], str]] = [
-        lambda d: f"{d.day} {_MONTHS[d.month - 1]}",
-        lambda d: f"{_MONTHS[d.month - 1]} {d.day}",
+        lambda d: f"{d.day} {word_list('months')[d.month - 1]}",
+        lambda d: f"{word_list('months')[d.month - 1]} {d.day}",
     ]
     some = forms if rng.random() < 0.8 or (other.day, other.month) == (day.day, day.month) else brief
     first, second = rng.sample(some, 2)
     return Values(first(day), second(day), first(other))
 
 
-UNITS = (
-    "kg kilograms", "g grams", "mg milligrams", "t tonnes", "lb pounds", "oz ounces", "km kilometres", "m metres",
-    "cm centimetres", "mm millimetres", "mi miles", "ft feet", "in inches", "l litres", "ml millilitres",
-    "gal gallons", "KB kilobytes", "MB megabytes", "GB gigabytes", "TB terabytes", "W watts", "kW kilowatts",
-    "MW megawatts", "V volts", "kV kilovolts", "Pa pascals", "kPa kilopascals", "MPa megapascals", "ms milliseconds",
-    "s seconds", "min minutes", "h hours", "°C degrees Celsius", "°F degrees Fahrenheit", "% percent", "Hz hertz",
-    "kHz kilohertz", "MHz megahertz",
-)  # fmt: skip
+UNITS: list[list[str]] = [unit.split(" | ") for unit in read("facts")["units"]]
 """A symbol and a name each; a closed class, which training and probes share."""
 
 
 def _unit(rng: random.Random) -> Values:
     number = rng.choice((str(rng.randint(2, 400)), f"{rng.randint(11, 99) / 10:.1f}"))
-    (symbol, name), (symbol2, name2) = (unit.split(" ", 1) for unit in rng.sample(UNITS, 2))
+    (symbol, name), (symbol2, name2) = rng.sample(UNITS, 2)
     if rng.random() < 0.5:
         return Values(f"{number} {name}", f"{number} {symbol}", f"{number} {name2}")
     if rng.random() < 0.3:

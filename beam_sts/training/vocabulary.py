@@ -93,7 +93,7 @@ def _trained(
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> PreTrainedTokenizerBase:
     """Write tokenizer.json and tokenizer_config.json, and load them with transformers.
 
-    The class in the settings is the general one, because BERT's builds its normaliser anew and would drop
+    The class in the settings is the general one, because BERT's builds its normaliser again and would drop
     NFKC.
 
     Args:

@@ -15,6 +15,7 @@ from typing import Any
 from beam_sts.training.data import DataError, read_scored_pairs
 from beam_sts.training.leakage import HeldOut
 from beam_sts.training.recipe import SIZES, Recipe, values_of
+from beam_sts.training.robustness import all_probes
 from beam_sts.training.sets import second_dev_pairs, texts_of
 
 logger = logging.getLogger(__name__)
@@ -122,14 +123,16 @@ class Workspace:
 
     @property
     def held_out(self) -> HeldOut:
-        """The pairs and sentences of STS-B's dev and test sets and of the second dev set."""
+        """The pairs and sentences of STS-B's dev and test sets, of the second dev set and of the probes."""
         if self._held_out is None:
             splits = [
                 read_scored_pairs(self.recipe.stsb.format(split=split), options=self.recipe.read)
                 for split in ("dev", "test")
             ]
             splits += [second_dev_pairs(self.recipe)] if self.recipe.second_dev else []
-            self._held_out = HeldOut.of(*(zip(*texts_of(pairs), strict=True) for pairs in splits))
+            sets = [zip(*texts_of(pairs), strict=True) for pairs in splits]
+            probes = ((t.anchor, other) for t in all_probes() for other in (t.paraphrase, t.other))
+            self._held_out = HeldOut.of(*sets, probes)
         return self._held_out
 
 

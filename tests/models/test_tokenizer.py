@@ -11,6 +11,8 @@ from transformers import AutoTokenizer
 from beam_sts import UserError
 from beam_sts.models import tokenizer as read
 from beam_sts.models.registry import EMBEDDED
+from beam_sts.scoring.tokens import PairTokenizer
+from beam_sts.training.vocabulary import with_nfkc
 from tests.checkpoints import SENTENCES, bert_hash
 from tests.nasty_texts import nasty_texts
 
@@ -80,6 +82,9 @@ def test_the_embedded_tokenizers_are_those_of_transformers(name, monkeypatch):
         {"strip_accents": True, "do_lower_case": False},
         {"tokenize_chinese_chars": False},
         {"tokenizer_class": "BertTokenizerFast"},
+        {"tokenizer_class": "PreTrainedTokenizerFast"},
+        {"tokenizer_class": "TokenizersBackend", "model_input_names": ["input_ids", "token_type_ids"]},
+        {"tokenizer_class": "TokenizersBackend", "padding_side": "left", "do_lower_case": False},
         {"padding_side": "left", "truncation_side": "left"},
         {"model_input_names": ["input_ids", "attention_mask"]},
         {"model_max_length": 77},
@@ -94,23 +99,37 @@ def test_each_setting_means_what_it_means_to_transformers(tiny, tmp_path, settin
     agree(folder, TEXTS)
 
 
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """Tokenizers of this project and of transformers: the embedded one, and the same with NFKC."""
+    folder = tmp_path_factory.mktemp("nfkc")
+    with_nfkc(EMBEDDED / "beam-sts-nano", folder, 8192)
+    folders = (EMBEDDED / "beam-sts-nano", folder)
+    return [(read.read_tokenizer(one, 8192), AutoTokenizer.from_pretrained(one)) for one in folders]
+
+
 @given(text=st.text(max_size=200))
-def test_any_text_has_the_same_ids(text):
-    folder = EMBEDDED / "beam-sts-nano"
-    ours, theirs = _both.setdefault(
-        folder, (read.read_tokenizer(folder, 8192), AutoTokenizer.from_pretrained(folder))
-    )
-    expected = theirs(text, add_special_tokens=False)["input_ids"]
-    assert ours.backend.encode(text, add_special_tokens=False).ids == expected
+def test_any_text_has_the_same_ids(both, text):
+    for ours, theirs in both:
+        expected = theirs(text, add_special_tokens=False)["input_ids"]
+        assert ours.backend.encode(text, add_special_tokens=False).ids == expected
+        assert PairTokenizer(ours.backend, 8192).encode([text]).ids.tolist() == expected
 
 
-_both = {}
+def test_a_tokenizer_with_nfkc_is_read_as_the_general_class_reads_it(tmp_path, monkeypatch):
+    with_nfkc(EMBEDDED / "beam-sts-nano", tmp_path, 8192)
+    monkeypatch.setattr(read, "_by_transformers", None)
+    agree(tmp_path, TEXTS)
+    tokens = PairTokenizer(read.read_tokenizer(tmp_path, 1 << 20).backend, 8192)
+    assert tokens._columns is not None, "the fast path"
+    wide, plain = tokens.encode(["Ａ Ｓｍａｌｌ ﬁｓｈ, １２", "a small fish, 12"]).ids.reshape(2, -1)
+    assert wide.tolist() == plain.tolist()
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        {"tokenizer_class": "PreTrainedTokenizerFast"},
+        {"tokenizer_class": "PreTrainedTokenizerFast", "mask_token": None},
         {"extra_special_tokens": ["man"]},
         {"mask_token": "<mask>"},
         {"bos_token": "[CLS]"},

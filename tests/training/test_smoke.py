@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from beam_sts import PairScorer
 from beam_sts.cli import train
@@ -128,6 +128,28 @@ def test_a_sentence_that_sts_b_shares_with_its_test_split_is_not_paired_with_its
     assert shared in pairs.texts
     assert shared not in equal
     assert equal > set(read_scored_pairs(recipe.stsb.format(split="train")).texts[:5])
+
+
+def test_a_training_can_start_from_a_checkpoint(smoke, tmp_path):
+    """No vocabulary and no table are made, and a fit of no rate leaves the weights as they are."""
+    start = smoke / "export-tiny-0"
+    shutil.copytree(smoke / "labels", tmp_path / "labels")
+    still = FitSettings(epochs=0.1, batch_size=32, learning_rate=0.0, weight_decay=0.0)
+    recipe = dataclasses.replace(
+        smoke_recipe(smoke / "data"), start=str(start), changed=30, forms=20, pretrain=still
+    )
+    work = workspace(tmp_path, recipe)
+    work.run("pretrain")
+    before, after = (load_file(folder / "model.safetensors") for folder in (start, work.folder("pretrain")))
+    assert before.keys() == after.keys()
+    for name, values in before.items():
+        np.testing.assert_array_equal(values, after[name])
+    assert not (work.folder("table") / "table.npy").exists()
+    counts = [
+        json.loads((root / "pretrain-tiny-0" / "done.json").read_text())["pairs"]
+        for root in (smoke, tmp_path)
+    ]
+    assert counts[1] - counts[0] == 50
 
 
 def test_every_option_of_the_recipe_reaches_it():
