@@ -43,8 +43,8 @@ def results(model: str, half: str | None) -> dict[str, dict[str, Any]]:
     """The report on a model, by class."""
     score = scores_of(model)
     triples = robustness.robustness_triples(half)
-    same, other = (score(list(robustness.lines(triples, side))) for side in (True, False))
-    return robustness.report(triples, same, other)
+    same, other = (score(list(robustness.probe_pairs(triples, side))) for side in (True, False))
+    return robustness.robustness_report(triples, same, other)
 
 
 def table(models: Sequence[str], half: str | None) -> Iterable[str]:

@@ -13,10 +13,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from beam_sts.training.grammars import read
-from beam_sts.training.values import Values, makers
+from beam_sts.training.grammars import read_words
+from beam_sts.training.values import TrainingValue, makers
 
-_DATA = read("facts")
+_DATA = read_words("facts")
 Pair = tuple[str, str, float]
 _FRAMES: dict[str, list[list[str]]] = {
     kind: [line.split(" | ") for line in lines] for kind, lines in _DATA["frames"].items()
@@ -95,7 +95,7 @@ def fact_pairs(
 
 def _of_value(
     kind: str,
-    make: Callable[[random.Random], Values],
+    make: Callable[[random.Random], TrainingValue],
     short: Sequence[str],
     targets: FactTargets,
     rng: random.Random,
@@ -118,7 +118,7 @@ def _of_value(
     return pairs
 
 
-def _three(sentence: str, value: Values) -> list[tuple[str, str]]:
+def _three(sentence: str, value: TrainingValue) -> list[tuple[str, str]]:
     return [(sentence, value.text), (sentence, value.same), (sentence, value.other)]
 
 

@@ -13,10 +13,10 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from beam_sts.training.grammars import read
+from beam_sts.training.grammars import read_words
 from beam_sts.training.replacements import WORD
 
-_DATA = read("forms")
+_DATA = read_words("forms")
 Pair = tuple[str, str, float]
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from beam_sts.training.grammars import word_list
 
 
-class Value(NamedTuple):
+class ProbeValue(NamedTuple):
     """A value, and a different one.
 
     Attributes:
@@ -60,21 +60,21 @@ def _changed(text: str, rng: random.Random) -> str:
     return (transposed(text, rng) if rng.random() < 0.5 else None) or another_digit(text, rng)
 
 
-def _number(rng: random.Random) -> Value:
+def _number(rng: random.Random) -> ProbeValue:
     number = rng.choice((rng.randint(13, 99), rng.randint(101, 999), rng.randint(1021, 99_999)))
-    return Value(str(number), f"{number:,}", _changed(str(number), rng))
+    return ProbeValue(str(number), f"{number:,}", _changed(str(number), rng))
 
 
 _SCALES = (("thousand", "000"), ("million", "000,000"), ("billion", "000,000,000"))
 
 
-def _scale(rng: random.Random) -> Value:
+def _scale(rng: random.Random) -> ProbeValue:
     number = rng.randint(2, 90)
     (word, zeros), (changed, _) = rng.sample(_SCALES, 2)
-    return Value(f"{number} {word}", f"{number},{zeros}", f"{number} {changed}")
+    return ProbeValue(f"{number} {word}", f"{number},{zeros}", f"{number} {changed}")
 
 
-def _date(rng: random.Random) -> Value:
+def _date(rng: random.Random) -> ProbeValue:
     day, month, year = rng.randint(13, 28), rng.randrange(12), rng.randint(1951, 2024)
     other = [day, month, year]
     part = rng.randrange(3)
@@ -86,7 +86,7 @@ def _date(rng: random.Random) -> Value:
         return (f"{day} {name} {year}", f"{name} {day}, {year}", f"{year}-{month + 1:02}-{day}")[form]
 
     form, same = rng.sample(range(3), 2)
-    return Value(written(form, day, month, year), written(same, day, month, year), written(form, *other))
+    return ProbeValue(written(form, day, month, year), written(same, day, month, year), written(form, *other))
 
 
 _UNITS = (
@@ -97,11 +97,11 @@ _UNITS = (
 )  # fmt: skip
 
 
-def _unit(rng: random.Random) -> Value:
+def _unit(rng: random.Random) -> ProbeValue:
     number, (unit, name, other) = rng.randint(3, 95), rng.choice(_UNITS)
     if rng.random() < 0.3:
         unit, name = name, unit
-    return Value(f"{number} {unit}", f"{number} {name}", f"{number} {other}")
+    return ProbeValue(f"{number} {unit}", f"{number} {name}", f"{number} {other}")
 
 
 def _letters(rng: random.Random, count: int) -> str:
@@ -112,7 +112,7 @@ def _digits(rng: random.Random, count: int) -> str:
     return "".join(rng.choice("123456789") for _ in range(count))
 
 
-def _code(rng: random.Random) -> Value:
+def _code(rng: random.Random) -> ProbeValue:
     form = rng.randrange(5)
     if form == 0:
         text = f"{_letters(rng, 2)}-{_digits(rng, 4)}"
@@ -124,14 +124,14 @@ def _code(rng: random.Random) -> Value:
         text = f"{rng.randint(1, 9)}.{rng.randint(10, 40)}.{rng.randint(1, 9)}"
     else:
         text = f"{_digits(rng, 4)}/{_digits(rng, 3)}-{_letters(rng, 1)}"
-    return Value(text, text.lower(), _changed(text, rng))
+    return ProbeValue(text, text.lower(), _changed(text, rng))
 
 
-def _phone(rng: random.Random) -> Value:
+def _phone(rng: random.Random) -> ProbeValue:
     area, first, second = _digits(rng, 3), _digits(rng, 3), _digits(rng, 4)
     forms = (f"({area}) {first}-{second}", f"{area} {first} {second}", f"{area}-{first}-{second}")
     text, same = rng.sample(forms, 2)
-    return Value(text, same, _changed(text, rng))
+    return ProbeValue(text, same, _changed(text, rng))
 
 
 _HOSTS = ("harbour", "oakwood", "riverside", "meadow", "lantern", "pebble")
@@ -139,7 +139,7 @@ _TOP = ("org", "net", "com", "edu")
 _FOLDERS = ("kitchen", "archive", "lessons", "minutes", "tickets", "weather")
 
 
-def _url(rng: random.Random) -> Value:
+def _url(rng: random.Random) -> ProbeValue:
     parts = [rng.choice(_HOSTS), rng.choice(_TOP), rng.choice(_FOLDERS), str(rng.randint(12, 989))]
     other = list(parts)
     part = rng.randrange(4)
@@ -153,10 +153,10 @@ def _url(rng: random.Random) -> Value:
         return "{}{}.{}/{}/{}".format(start, *parts)
 
     start, same = rng.choice((("https://www.", "www."), ("https://", "http://"), ("www.", "")))
-    return Value(written(start, parts), written(same, parts), written(start, other))
+    return ProbeValue(written(start, parts), written(same, parts), written(start, other))
 
 
-MAKERS: dict[str, Callable[[random.Random], Value]] = {
+MAKERS: dict[str, Callable[[random.Random], ProbeValue]] = {
     "number": _number,
     "scale": _scale,
     "date": _date,

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from beam_sts.training.grammars import read
-from beam_sts.training.probe_values import MAKERS, Value
+from beam_sts.training.grammars import read_words
+from beam_sts.training.probe_values import MAKERS, ProbeValue
 from beam_sts.training.probes import ProbeTriple, probe_triples
 
 FACTS = (
@@ -38,8 +38,8 @@ HALVES = ("dev", "test")
 HIGH = 0.9
 """A changed fact must not score as high as this."""
 
-_FACTS: dict[str, Any] = read("probe_facts")
-_FORMS: dict[str, Any] = read("probe_forms")
+_FACTS: dict[str, Any] = read_words("probe_facts")
+_FORMS: dict[str, Any] = read_words("probe_forms")
 Drawn = tuple[str, str, str]
 
 
@@ -72,7 +72,9 @@ def robustness_triples(half: str | None = None, per_class: int = 100, seed: int 
     return triples
 
 
-def report(triples: Sequence[ProbeTriple], same: np.ndarray, other: np.ndarray) -> dict[str, dict[str, Any]]:
+def robustness_report(
+    triples: Sequence[ProbeTriple], same: np.ndarray, other: np.ndarray
+) -> dict[str, dict[str, Any]]:
     """Results by class.
 
     Args:
@@ -125,7 +127,7 @@ def _two(wordings: Sequence[str], rng: random.Random) -> tuple[str, str]:
     return first, second
 
 
-def _value_drawn(make: Callable[[random.Random], Value]) -> Callable[[str, random.Random], Drawn]:
+def _value_drawn(make: Callable[[random.Random], ProbeValue]) -> Callable[[str, random.Random], Drawn]:
     def draw(line: str, rng: random.Random) -> Drawn:
         first, second = _two(_split(line), rng)
         value = make(rng)
@@ -143,11 +145,11 @@ def _sentence(frame: str, value: str) -> str:
     return text[:1].upper() + text[1:] if frame[0] != "{" else text
 
 
-def _name(rng: random.Random) -> Value:
+def _name(rng: random.Random) -> ProbeValue:
     given, surnames = _FACTS["fills"]["given"], _FACTS["fills"]["surname"]
     (first, other), (last, changed) = rng.sample(given, 2), rng.sample(surnames, 2)
     name = f"{first} {last}"
-    return Value(name, name, rng.choice((f"{other} {last}", f"{first} {changed}")))
+    return ProbeValue(name, name, rng.choice((f"{other} {last}", f"{first} {changed}")))
 
 
 def _swap_drawn(kind: str) -> Callable[[str, random.Random], Drawn]:
@@ -272,7 +274,7 @@ _DRAW: dict[str, Callable[[str, random.Random], Drawn]] = {
 }
 
 
-def lines(triples: Sequence[ProbeTriple], same: bool) -> Iterator[tuple[str, str]]:
+def probe_pairs(triples: Sequence[ProbeTriple], same: bool) -> Iterator[tuple[str, str]]:
     """The pairs to score: of the same meaning, or of another one."""
     for triple in triples:
         yield triple.anchor, triple.paraphrase if same else triple.other

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from beam_sts.training.grammars import read, word_list
+from beam_sts.training.grammars import read_words, word_list
 
 
-class Values(NamedTuple):
+class TrainingValue(NamedTuple):
     """A value, the same in another form (or the same form), and a different one.
 
     Attributes:
@@ -57,25 +57,25 @@ def altered(text: str, rng: random.Random) -> str:
     raise ValueError(f"{text!r} has no character that can be changed")
 
 
-def _number(rng: random.Random) -> Values:
+def _number(rng: random.Random) -> TrainingValue:
     number = rng.choice((rng.randint(2, 30), rng.randint(31, 999), rng.randint(1_000, 2_000_000)))
     if rng.random() < 0.2:
         text = f"{number / 10:.1f}"
-        return Values(text, text, altered(text, rng))
+        return TrainingValue(text, text, altered(text, rng))
     text = str(number)
     other = altered(text, rng)
     if rng.random() < 0.25:
         other = str(number * 10 if rng.random() < 0.5 else number + rng.randint(1, 9))
     if rng.random() < 0.3:
-        return Values(f"{number:,}", text, f"{int(other):,}")
-    return Values(text, f"{number:,}", other)
+        return TrainingValue(f"{number:,}", text, f"{int(other):,}")
+    return TrainingValue(text, f"{number:,}", other)
 
 
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SHORT = {"thousand": "k", "million": "m", "billion": "bn"}
 
 
-def _scale(rng: random.Random) -> Values:
+def _scale(rng: random.Random) -> TrainingValue:
     number = rng.choice((str(rng.randint(2, 900)), f"{rng.randint(11, 99) / 10:.1f}", "several", "a few"))
     word = rng.choice(list(_SCALES))
     other = rng.choice([name for name in _SCALES if name != word])
@@ -84,10 +84,10 @@ def _scale(rng: random.Random) -> Values:
     if number[0].isdigit():
         full = f"{round(float(number) * _SCALES[word]):,}"
         same = rng.choice((full, number + _SHORT[word] if word in _SHORT else full, text))
-    return Values(text, same, changed)
+    return TrainingValue(text, same, changed)
 
 
-def _date(rng: random.Random) -> Values:
+def _date(rng: random.Random) -> TrainingValue:
     day = date(1900, 1, 1) + timedelta(rng.randrange(55_000))
     other = rng.choice(
         (
@@ -112,32 +112,32 @@ def _date(rng: random.Random) -> Values:
     ]
     some = forms if rng.random() < 0.8 or (other.day, other.month) == (day.day, day.month) else brief
     first, second = rng.sample(some, 2)
-    return Values(first(day), second(day), first(other))
+    return TrainingValue(first(day), second(day), first(other))
 
 
-UNITS: list[list[str]] = [unit.split(" | ") for unit in read("facts")["units"]]
+UNITS: list[list[str]] = [unit.split(" | ") for unit in read_words("facts")["units"]]
 """A symbol and a name each; a closed class, which training and probes share."""
 
 
-def _unit(rng: random.Random) -> Values:
+def _unit(rng: random.Random) -> TrainingValue:
     number = rng.choice((str(rng.randint(2, 400)), f"{rng.randint(11, 99) / 10:.1f}"))
     (symbol, name), (symbol2, name2) = rng.sample(UNITS, 2)
     if rng.random() < 0.5:
-        return Values(f"{number} {name}", f"{number} {symbol}", f"{number} {name2}")
+        return TrainingValue(f"{number} {name}", f"{number} {symbol}", f"{number} {name2}")
     if rng.random() < 0.3:
-        return Values(f"{number}{symbol}", f"{number} {symbol}", f"{number}{symbol2}")
-    return Values(f"{number} {symbol}", f"{number} {name}", f"{number} {symbol2}")
+        return TrainingValue(f"{number}{symbol}", f"{number} {symbol}", f"{number}{symbol2}")
+    return TrainingValue(f"{number} {symbol}", f"{number} {name}", f"{number} {symbol2}")
 
 
-def _code(rng: random.Random) -> Values:
+def _code(rng: random.Random) -> TrainingValue:
     """Groups of letters and digits; hexadecimal strings and versions too."""
     kind = rng.random()
     if kind < 0.15:
         text = f"{rng.getrandbits(rng.choice((24, 32, 48))):06x}"
-        return Values(text, text.upper(), altered(text, rng))
+        return TrainingValue(text, text.upper(), altered(text, rng))
     if kind < 0.3:
         text = ".".join(str(rng.randint(0, 30)) for _ in range(rng.randint(2, 4)))
-        return Values(text, f"v{text}" if rng.random() < 0.5 else text, altered(text, rng))
+        return TrainingValue(text, f"v{text}" if rng.random() < 0.5 else text, altered(text, rng))
     separator = rng.choice(("", "-", "-", " ", "/", "_"))
     groups = []
     for _ in range(rng.randint(1, 4)):
@@ -149,10 +149,10 @@ def _code(rng: random.Random) -> Values:
     same = rng.choice(
         (text, text.lower(), text.replace(separator, rng.choice((" ", "-"))) if separator else text)
     )
-    return Values(text, same, altered(text, rng))
+    return TrainingValue(text, same, altered(text, rng))
 
 
-def _phone(rng: random.Random) -> Values:
+def _phone(rng: random.Random) -> TrainingValue:
     groups = [
         "".join(rng.choice(string.digits) for _ in range(rng.randint(2, 4))) for _ in range(rng.randint(2, 4))
     ]
@@ -161,10 +161,10 @@ def _phone(rng: random.Random) -> Values:
     first, second = rng.sample(forms, 2)
     text = country + first
     other = altered(first, rng)
-    return Values(text, country + second, country + other)
+    return TrainingValue(text, country + second, country + other)
 
 
-def _url(rng: random.Random, words: Sequence[str]) -> Values:
+def _url(rng: random.Random, words: Sequence[str]) -> TrainingValue:
     parts = [rng.choice(words) for _ in range(rng.randint(2, 5))]
     host = rng.choice(("com", "org", "net", "info", "co.uk", "de", "io", "gov"))
     tail = rng.choice(
@@ -190,19 +190,21 @@ def _url(rng: random.Random, words: Sequence[str]) -> Values:
         if changed[at] == parts[at]:
             changed[at] += "s"
     start, second = rng.sample(("https://", "http://", "https://www.", "www.", ""), 2)
-    return Values(start + text, second + text, start + written(changed, new_host, new_tail))
+    return TrainingValue(start + text, second + text, start + written(changed, new_host, new_tail))
 
 
-def _name(rng: random.Random, surnames: Sequence[str]) -> Values:
+def _name(rng: random.Random, surnames: Sequence[str]) -> TrainingValue:
     (given, given2), (last, last2) = rng.sample(word_list("first_names"), 2), rng.sample(list(surnames), 2)
     if rng.random() < 0.5:
-        return Values(
+        return TrainingValue(
             f"{given} {last}", f"{given} {last}", rng.choice((f"{given2} {last}", f"{given} {last2}"))
         )
-    return Values(given, given, given2)
+    return TrainingValue(given, given, given2)
 
 
-def makers(words: Sequence[str], surnames: Sequence[str]) -> Mapping[str, Callable[[random.Random], Values]]:
+def makers(
+    words: Sequence[str], surnames: Sequence[str]
+) -> Mapping[str, Callable[[random.Random], TrainingValue]]:
     """The makers of values, by class.
 
     Args:

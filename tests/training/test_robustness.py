@@ -9,10 +9,10 @@ import pytest
 from beam_sts.training import robustness
 from beam_sts.training.facts import fact_pairs
 from beam_sts.training.forms import form_pairs
-from beam_sts.training.grammars import read, read_grammars, word_list
-from beam_sts.training.leakage import normalise
+from beam_sts.training.grammars import read_grammars, read_words, word_list
+from beam_sts.training.leakage import plain_words
 from beam_sts.training.probe_values import another_digit, transposed
-from beam_sts.training.robustness import FACTS, FORMS, report, robustness_triples
+from beam_sts.training.robustness import FACTS, FORMS, robustness_report, robustness_triples
 
 TRIPLES = robustness_triples()
 SENTENCES = [
@@ -78,19 +78,19 @@ def test_changed_values_keep_their_kinds_of_characters():
 
 
 def test_frames_of_probes_share_no_four_words_with_those_of_training():
-    probes = texts_of(read("probe_facts")) + texts_of(read("probe_forms"))
-    trained = [text for name in ("facts", "forms") for text in texts_of(read(name))]
+    probes = texts_of(read_words("probe_facts")) + texts_of(read_words("probe_forms"))
+    trained = [text for name in ("facts", "forms") for text in texts_of(read_words(name))]
     for name in ("training", "roles", "deeds", "swaps"):
         trained += [text for g in read_grammars(name) for text in g.wordings + g.opposite]
     assert not runs(probes) & runs(trained)
 
 
 def test_open_word_lists_are_apart():
-    fills = read("probe_facts")["fills"]
+    fills = read_words("probe_facts")["fills"]
     trained = set(word_list("first_names")) | set(word_list("persons")) | set(word_list("beasts"))
     assert not trained & {*fills["given"], *fills["role"]}
-    names = {*read("facts")["identifiers"].split()}
-    assert len(names & {*read("probe_forms")["identifiers"]}) == 0
+    names = {*read_words("facts")["identifiers"].split()}
+    assert len(names & {*read_words("probe_forms")["identifiers"]}) == 0
 
 
 @pytest.mark.parametrize(
@@ -102,23 +102,23 @@ def test_no_pair_of_words_of_a_probe_is_in_the_lists_of_training(kind, file, nam
 
     for triple in (t for t in TRIPLES if t.kind == kind):
         a, b = triple.anchor.lower(), triple.paraphrase.lower()
-        for entry in read(file)[name]:
+        for entry in read_words(file)[name]:
             for one, two in ((entry.lower().split(" | ")), (entry.lower().split(" | ")[::-1])):
                 learnt = has(a, one) and has(b, two) and not has(b, one) and not has(a, two)
                 assert not learnt, (entry, triple)
 
 
 def test_training_pairs_have_no_text_of_the_probes():
-    asked = {normalise(text) for t in TRIPLES for text in (t.anchor, t.paraphrase, t.other)} - {""}
+    asked = {plain_words(text) for t in TRIPLES for text in (t.anchor, t.paraphrase, t.other)} - {""}
     made = fact_pairs(SENTENCES, 4000, seed=1) + form_pairs(SENTENCES, 2000, seed=1)
-    assert not asked & {normalise(text) for one, two, _ in made for text in (one, two)}
+    assert not asked & {plain_words(text) for one, two, _ in made for text in (one, two)}
 
 
 def test_the_report_tells_a_perfect_model_from_a_constant_one():
     ones = np.ones(len(TRIPLES))
-    perfect = report(TRIPLES, ones, 0 * ones)
+    perfect = robustness_report(TRIPLES, ones, 0 * ones)
     assert all(row["right"] == 1 and row["other_high"] == 0 for row in perfect.values())
-    constant = report(TRIPLES, ones, ones)
+    constant = robustness_report(TRIPLES, ones, ones)
     assert all(row["right"] == 0 and row["other_high"] == 1 for row in constant.values())
 
 
