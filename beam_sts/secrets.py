@@ -167,8 +167,8 @@ def _signs_in(scheme: str, authority: str, path: str) -> bool:
     if at:
         named = scheme in _AT_IS_A_PLACE or scheme in _USER_IS_A_NAME
         return not named or ":" in user or authority.count("@") > 1
-    _, colon, port = authority.rpartition(":")
-    if colon and not authority.endswith("]"):
+    _, _, port = authority.rpartition(":") if ":" in authority else ("", "", "")
+    if port and not authority.endswith("]"):  # in a message, a colon follows the URL
         return not port.isdigit() or scheme in _BUCKETS
     return "@" in path and scheme not in _BUCKETS and "." not in authority and not authority.startswith("[")
 

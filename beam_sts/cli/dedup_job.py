@@ -10,7 +10,7 @@ from beam_sts.candidates.given import plan_given
 from beam_sts.candidates.keys import block_values
 from beam_sts.candidates.propose import Proposal
 from beam_sts.candidates.source import Source
-from beam_sts.cli.describe import input_identity, versions_of
+from beam_sts.cli.describe import input_identity, model_names, versions_of
 from beam_sts.cli.formats import format_settings, output_folder, read_options
 from beam_sts.cli.scoring import trust
 from beam_sts.dedup.keep import KeepPolicy
@@ -22,6 +22,7 @@ from beam_sts.errors import UserError
 from beam_sts.io.committed import check_files, check_run
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart
+from beam_sts.io.fingerprint import NAMES
 from beam_sts.io.names import renamed
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import plan_input
@@ -141,6 +142,7 @@ def prepare(args: argparse.Namespace, settings: DedupSettings) -> DedupJob:
         "versions": versions_of(*_makers(proposal, keep)),
         "model": checkpoint.fingerprint,
         "cascade_model": cascade.fingerprint if cascade else None,
+        **model_names(model=checkpoint, cascade_model=cascade),
         "from_pairs": None,
         "renamed_columns": renamed(writer.names),
         "settings": {**{name: _as_text(getattr(args, name)) for name in _SETTINGS}, **format_settings(args)},
@@ -208,6 +210,7 @@ def _earlier(folder: str, fingerprint: dict[str, Any], settings: DedupSettings) 
     fingerprint |= {
         "model": before["model"],
         "cascade_model": before["cascade_model"],
+        NAMES: before.get(NAMES, {}),
         "from_pairs": {"folder": run.output.root, "settings": before["settings"]},
     }
     return Earlier(run.output.path("pairs"), compared, completes)

@@ -11,6 +11,7 @@ from typing import Any
 
 import beam_sts
 from beam_sts.io.files import InputFile
+from beam_sts.io.fingerprint import NAMES, deciding
 from beam_sts.io.reading import InputPlan
 from beam_sts.models.checkpoint import Checkpoint
 from beam_sts.models.registry import count_parameters, known_models
@@ -25,6 +26,11 @@ def input_identity(plan: InputPlan) -> list[dict[str, Any]]:
         {"path": file.path, "size": file.size, "identity": file.identity, "content": content}
         for file, content in zip(plan.files, plan.contents, strict=True)
     ]
+
+
+def model_names(**models: Checkpoint | None) -> dict[str, dict[str, str]]:
+    """The names of models by their keys in the fingerprint, as its part that does not decide."""
+    return {NAMES: {key: model.name for key, model in models.items() if model}}
 
 
 def versions_of(*packages: str) -> dict[str, str | None]:
@@ -72,4 +78,4 @@ def describe_model(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def digest(fingerprint: dict[str, Any]) -> str:
     """The SHA-256 of a fingerprint, as 64 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(deciding(fingerprint), sort_keys=True).encode()).hexdigest()

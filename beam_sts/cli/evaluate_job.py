@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from beam_sts.cli.describe import input_identity, versions_of
+from beam_sts.cli.describe import input_identity, model_names, versions_of
 from beam_sts.cli.formats import format_settings
 from beam_sts.cli.scoring import scorer_options, trust
 from beam_sts.evaluation.settings import EvaluationSettings
@@ -53,5 +53,6 @@ def fingerprint_of(
         "input": input_identity(plan),
         "versions": versions_of("scipy"),
         "model": checkpoint.fingerprint,
+        **model_names(model=checkpoint),
         "settings": {**settings, **scoring, **format_settings(args)},
     }

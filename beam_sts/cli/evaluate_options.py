@@ -212,7 +212,7 @@ def _check_writable(flag: str, path: str) -> None:
     """Fail before the long work if a file cannot be written, as far as the local file system tells."""
     if not is_local(path):
         return
-    file = Path(path.removeprefix("file://")).absolute()
+    file = Path(file_system(path)[1]).absolute()
     if file.is_dir():
         raise UserError(f"{flag} {path}: is a folder. Name a file.")
     existing = next(parent for parent in file.parents if parent.exists())

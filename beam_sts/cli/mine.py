@@ -29,7 +29,14 @@ from beam_sts.candidates.source import SliceRows, Source
 from beam_sts.candidates.texts import check_text
 from beam_sts.cli.args import Parser, beam_options, open_command
 from beam_sts.cli.console import add_console_options, console_of, guarded, kept_in
-from beam_sts.cli.describe import describe_input, describe_model, digest, input_identity, versions_of
+from beam_sts.cli.describe import (
+    describe_input,
+    describe_model,
+    digest,
+    input_identity,
+    model_names,
+    versions_of,
+)
 from beam_sts.cli.formats import add_read_options, add_resume_options, add_storage_options, read_options
 from beam_sts.cli.progress import Clock, progress
 from beam_sts.cli.scoring import add_places, check_device
@@ -167,6 +174,7 @@ def prepare(args: argparse.Namespace) -> MineJob:
         "queries": input_identity(queries.plan) if queries else None,
         "versions": versions_of(*_makers(settings)),
         "model": checkpoint.fingerprint,
+        **model_names(model=checkpoint),
         "settings": {name: value for name, value in vars(args).items() if name not in _NOT_IN_FINGERPRINT},
     }
     output = OutputFolder.at(args.output, folders=FOLDERS, storage=args.storage_options)

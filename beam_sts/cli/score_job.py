@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from beam_sts.checks import number, share
-from beam_sts.cli.describe import input_identity, versions_of
+from beam_sts.cli.describe import input_identity, model_names, versions_of
 from beam_sts.cli.formats import format_settings, output_folder, read_options
 from beam_sts.cli.scoring import check_device
 from beam_sts.io.committed import check_files
@@ -76,6 +76,7 @@ def prepare(args: argparse.Namespace, threads: int | None, *, local: bool = True
         "input": input_identity(plan),
         "versions": versions_of(*{"onnx": ["onnxruntime"], "openvino": ["openvino"]}.get(backend, [])),
         "model": checkpoint.fingerprint,
+        **model_names(model=checkpoint),
         "settings": {
             "text_a": text_columns[0],
             "text_b": text_columns[1],

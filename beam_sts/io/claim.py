@@ -11,7 +11,7 @@ from typing import Any
 from beam_sts.errors import UserError
 from beam_sts.io.committed import RUN_FILE, read_record
 from beam_sts.io.files import file_system, is_local
-from beam_sts.io.fingerprint import refusal
+from beam_sts.io.fingerprint import deciding, refusal
 from beam_sts.io.lease import hold
 from beam_sts.io.output import EARLIER, OURS, OutputFolder
 
@@ -111,7 +111,7 @@ def _check(folder: OutputFolder, fingerprint: dict[str, Any], *, overwrite: bool
                 f"({RUN_FILE}). Give a new or empty folder."
             )
         return False
-    same = before == fingerprint
+    same = deciding(before) == deciding(fingerprint)
     if same and not overwrite:
         return False
     if not overwrite and (before.get("pipeline") != fingerprint["pipeline"] or folder.has_shards()):

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import glob
 import os
+import re
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,13 @@ _EXTRAS = {
     **dict.fromkeys(("abfs", "abfss", "az", "adl"), "azure"),
 }
 """The extra that installs the file system of a protocol."""
+
+_PROTOCOL = re.compile(r"([\w.+:-]{2,})://")  # one letter is a drive
+_WRAPPERS = {
+    *("zip", "tar", "libarchive", "reference", "dir", "generic"),
+    *("simplecache", "filecache", "blockcache", "cached", "asyncwrapper", "async_wrapper"),
+}
+"""Protocols whose files are in another file, so that their names alone do not say where they are."""
 
 # Temporary errors: of a store (s3fs uses the first two), of the network, and of exhausted system resources.
 _PASSING = {
@@ -62,15 +70,29 @@ class InputFile:
 def file_system(path: str) -> tuple[Any, str]:
     """The file system of a path or URL, and the path within it.
 
+    fsspec would read ``::`` as a chain of file systems, and would cut a name such as ``part::1.csv`` there.
+    Here ``::`` is a part of the name.
+
     Raises:
-        UserError: the scheme is unknown, its package is not installed, or a secret is in the URL.
+        UserError: the scheme is unknown, its package is not installed, a secret is in the URL, or the URL is
+            a chain of file systems.
     """
     refuse_secrets(path)
     check_name(path)
+    found = _PROTOCOL.match(path)
+    protocol = found[1] if found else "file"
+    first, chained, _ = protocol.partition("::")
+    if chained or first in _WRAPPERS:
+        raise UserError(
+            f"{path}: is a file system within another ({first}), which is not read. Give the path or URL of "
+            "the file itself; unpack an archive first."
+        )
     try:
-        fs, inside = fsspec.core.url_to_fs(path)
+        made = fsspec.get_filesystem_class(protocol)
+        fs = fsspec.filesystem(protocol, **made._get_kwargs_from_urls(path))
+        inside: str = fs._strip_protocol(path)
     except ImportError as error:
-        extra = _EXTRAS.get(path.partition("://")[0])
+        extra = _EXTRAS.get(protocol)
         way = f" Get it with: pip install 'beam_sts[{extra}]'" if extra else ""
         raise UserError(f"{path}: {str(error).rstrip('.')}.{way}") from error
     except ValueError as error:
@@ -120,7 +142,7 @@ def find_files(pattern: str, suffixes: tuple[str, ...], flag: str = "--input") -
         raise fault_of_file(error, f"{flag} {pattern}: cannot be listed: {error}") from error
     if not paths:
         raise UserError(f"{flag} {pattern}: {why_nothing(fs, inside, pattern, suffixes)}")
-    return [_describe(fs, path) for path in sorted(paths)]
+    return [_describe(fs, path, _name(fs, path, pattern)) for path in sorted(paths)]
 
 
 def check_apart(pattern: str, files: list[InputFile], output: str) -> None:
@@ -135,7 +157,9 @@ def check_apart(pattern: str, files: list[InputFile], output: str) -> None:
             raise UserError(f"--output {output}: the input {file.path} is inside it. Give another folder.")
     fs, inside = file_system(pattern)
     searched = inside.partition("**")[0].rpartition("/")[0] if "**" in inside else inside
-    if ("**" in inside or fs.isdir(inside)) and root.startswith(_name(fs, searched).rstrip("/") + "/"):
+    if ("**" in inside or fs.isdir(inside)) and root.startswith(
+        _name(fs, searched, pattern).rstrip("/") + "/"
+    ):
         raise UserError(
             f"--output {output}: is inside a folder that --input {pattern} searches, so the next run would "
             "read the output of this one. Give another folder."
@@ -178,16 +202,16 @@ def fault_of_file(error: Exception, message: str) -> UserError:
     return UserError(message)
 
 
-def _describe(fs: Any, path: str) -> InputFile:
-    check_name(path)
+def _describe(fs: Any, inside: str, name: str) -> InputFile:
+    check_name(inside)
     try:
-        info = fs.info(path)
+        info = fs.info(inside)
     except OSError as error:
-        raise fault_of_file(error, f"{_name(fs, path)}: cannot be read: {error}") from error
+        raise fault_of_file(error, f"{name}: cannot be read: {error}") from error
     if info["type"] != "file":
-        raise UserError(f"{path}: is a pipe, a device or a socket. Save it as a file first.")
+        raise UserError(f"{name}: is a pipe, a device or a socket. Save it as a file first.")
     stamp = next((value for key in _STAMPS if (value := info.get(key))), "")
-    return InputFile(_name(fs, path), int(info["size"]), str(stamp))
+    return InputFile(name, int(info["size"]), str(stamp))
 
 
 def identify(path: str) -> InputFile:
@@ -198,16 +222,44 @@ def identify(path: str) -> InputFile:
     """
     fs, inside = file_system(path)
     fs.invalidate_cache()
-    return _describe(fs, inside)
+    return _describe(fs, inside, _name(fs, inside, path))
 
 
 def normal_path(path: str) -> str:
-    """The normal form of a path: absolute if local, with its protocol otherwise."""
-    return _name(*file_system(path))
+    """The normal form of a path: absolute if local, with its protocol, host and account otherwise.
+
+    Raises:
+        UserError: as for ``file_system``.
+    """
+    return _name(*file_system(path), path)
 
 
-def _name(fs: Any, inside: str) -> str:
-    return inside if isinstance(fs, LocalFileSystem) else str(fs.unstrip_protocol(inside))
+def _name(fs: Any, inside: str, url: str) -> str:
+    """The name by which ``file_system`` finds a file again.
+
+    Args:
+        fs: the file system of ``url``.
+        inside: the path within it.
+        url: the file, or the folder or pattern that contains it.
+
+    Raises:
+        UserError: there is no such name.
+    """
+    if isinstance(fs, LocalFileSystem):
+        return inside
+    protocol, _, rest = url.partition("://")
+    authority = rest.partition("/")[0]
+    # fsspec drops what precedes the path: the host of sftp://host/a, the account of abfs://box@account/a,
+    # the repository of github://owner:name@branch/a.
+    for name in (
+        str(fs.unstrip_protocol(inside)),
+        f"{protocol}://{authority}/{inside.lstrip('/')}",
+        f"{protocol}://{authority}/{inside.partition('/')[2]}",
+    ):
+        with contextlib.suppress(UserError, TypeError, ValueError):
+            if file_system(name) == (fs, inside):
+                return name
+    raise UserError(f"{url}: the files of this file system have no names by which they are found again.")
 
 
 def is_local(path: str) -> bool:

@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from beam_sts.io.committed import RUN_FILE
+
+NAMES = "names"
+"""The part of a fingerprint that names models, for messages. The digest of a model decides, not its name."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_SHOWN = 12  # digits of a digest
+_FILE = re.compile(r"(\w+)\[(\d+)\]\.(\w+)")  # of a list of input files
+_WHAT = {
+    "content": "has other contents",
+    "size": "has another size",
+    "identity": "was written again, or touched",
+    "path": "",
+}
+
+
+def deciding(fingerprint: dict[str, Any]) -> dict[str, Any]:
+    """A fingerprint without the names that do not decide."""
+    return {key: value for key, value in fingerprint.items() if key != NAMES}
 
 
 def refusal(before: dict[str, Any], now: dict[str, Any]) -> str:
@@ -17,8 +36,12 @@ def refusal(before: dict[str, Any], now: dict[str, Any]) -> str:
             f"contains the output of {before.get('pipeline')!r}. "
             "Give another folder, or --overwrite to delete it."
         )
-    differences = _differences(before, now)
-    if {key.partition(".")[0] for key in _changed_keys(before, now)} == {"versions"}:
+    old, new = _flatten(deciding(before)), _flatten(deciding(now))
+    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    found = list(dict.fromkeys(_difference(key, before, now, old.get(key), new.get(key)) for key in changed))
+    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+    differences = "; ".join(found[:3]) + more
+    if {key.partition(".")[0] for key in changed} == {"versions"}:
         return (
             f"was made with other versions: {differences}. Install those to continue it, give another "
             "folder, or --overwrite to start again."
@@ -29,16 +52,28 @@ def refusal(before: dict[str, Any], now: dict[str, Any]) -> str:
     )
 
 
-def _changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    old, new = _flatten(before), _flatten(now)
-    return [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+def _difference(key: str, before: dict[str, Any], now: dict[str, Any], was: Any, value: Any) -> str:
+    """One difference in words.
 
-
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """At most three differences between two fingerprints, by dotted name."""
-    old, new, changed = _flatten(before), _flatten(now), _changed_keys(before, now)
-    parts = [f"{key} was {_short(old.get(key))}, is {_short(new.get(key))}" for key in changed[:3]]
-    return "; ".join(parts) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
+    Args:
+        key: the dotted name of what differs.
+        before: the fingerprint of the earlier run.
+        now: that of this run.
+        was: the earlier value.
+        value: the value now.
+    """
+    names = (each.get(NAMES, {}).get(key) for each in (before, now))
+    old, new = (_short(each, name) for each, name in zip((was, value), names, strict=True))
+    file = _FILE.fullmatch(key)
+    if not file:
+        return f"{key.removeprefix('settings.').removeprefix('versions.')} was {old}, is {new}"
+    role, place = file[1], int(file[2])
+    earlier, later = ((each.get(role) or [])[place : place + 1] for each in (before, now))
+    if earlier and later and earlier[0]["path"] == later[0]["path"]:
+        which = next(name for name in _WHAT if earlier[0].get(name) != later[0].get(name))
+        return f"{role} file {later[0]['path']} {_WHAT[which]}"
+    first, second = (each[0]["path"] if each else "missing" for each in (earlier, later))
+    return f"{role} file {place + 1} was {first}, is {second}"
 
 
 def _flatten(value: Any, name: str = "") -> dict[str, Any]:
@@ -55,6 +90,10 @@ def _flatten(value: Any, name: str = "") -> dict[str, Any]:
     return {name: value}
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
+def _short(value: Any, name: str | None) -> str:
+    """A value as JSON, cut; a model as its name with the first digits of its digest."""
+    if isinstance(value, str) and _DIGEST.fullmatch(value):
+        digits = f"{value[:_SHOWN]}..."
+        return f"{name} ({digits})" if name else digits
+    text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}..."

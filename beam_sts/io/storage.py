@@ -36,8 +36,8 @@ class StorageOptions:
     def parse(cls, text: str) -> StorageOptions:
         """Parse JSON, or the JSON file at a path.
 
-        UserError: it is neither, or not an object of objects. The message does not show the content.
-        UserError: it is neither, or not an object of objects; the message does not show the content.
+        Raises:
+            UserError: it is neither, or not an object of objects. The message does not show the content.
         """
         place = "--storage_options"
         if not text.lstrip().startswith("{"):

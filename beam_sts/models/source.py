@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from beam_sts.errors import UserError
+from beam_sts.io.files import file_system
 from beam_sts.io.storage import refuse_secrets
 from beam_sts.models.cache import published, unwritable
 from beam_sts.models.registry import EMBEDDED, did_you_mean, embedded_models
@@ -83,12 +84,11 @@ def _embedded() -> str:
 
 def _copy(url: str, suffixes: tuple[str, ...]) -> Path:
     """The cache folder of a URL's checkpoint files, which are copied once for each state of the source."""
-    import fsspec
     from fsspec.implementations.local import LocalFileSystem
     from huggingface_hub import constants
 
     try:
-        fs, root = fsspec.core.url_to_fs(url)
+        fs, root = file_system(url)
         if isinstance(fs, LocalFileSystem):
             return Path(root)
         fs.invalidate_cache()

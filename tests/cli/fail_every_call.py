@@ -32,7 +32,7 @@ import beam_sts.dedup.shards as pair_shards
 import beam_sts.mining.shards as mining_shards
 from beam_sts.cli import dedup, mine, score, score_job
 from beam_sts.models.checkpoint import load_checkpoint
-from beam_sts.scoring import backends, scorer
+from beam_sts.scoring import backends, languages, scorer
 from beam_sts.scoring.tokens import PairTokenizer
 from tests import checkpoints
 from tests.cli.test_dedup import made_texts
@@ -142,11 +142,12 @@ def attach_s3(faults):
 
 
 def load_once(model):
-    """Load the model before the forks, so that not every process loads it; the test is about the storage."""
+    """Load the models once, before the forks, since the test is about the storage."""
     checkpoint = load_checkpoint(str(model))
     loaded = backends.load_backend(checkpoint, PairTokenizer.of(checkpoint), "native", "fp32", "cpu", 1)
     score_job.resolve_backend = scorer.resolve_backend = lambda *_: "native"
     scorer.load_backend = lambda *_: loaded
+    languages._detector()
     gc.freeze()
 
 
@@ -267,6 +268,9 @@ def main(verb, store, points, seed, seconds=float("inf")):
             ]
             if reasons:
                 wrong.append([at, kind, calls[at - 1], reasons])
+                print(json.dumps(wrong[-1]), file=sys.stderr, flush=True)  # in case the campaign is stopped
+            if tried % 50 == 0:
+                print(f"{tried} of {len(chosen)} points, {len(wrong)} wrong", file=sys.stderr, flush=True)
         assert code() == before, "the code has changed meanwhile, so the result says nothing"
         took = round(time.monotonic() - started)
         told = {"verb": verb, "store": store, "calls": len(calls), "of": len(every), "points": tried}

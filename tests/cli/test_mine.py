@@ -150,7 +150,7 @@ def test_a_finished_run_is_not_repeated_and_a_foreign_folder_is_refused(run, cor
     assert "was already finished" in capsys.readouterr().out
     assert (run / "summary.json").stat().st_mtime_ns == before
     assert mine(corpus, run, "--doc_id", "doc", "--seed", "5") == 2
-    assert "settings.seed was 0, is 5" in capsys.readouterr().err
+    assert "settings: seed was 0, is 5" in capsys.readouterr().err
 
 
 def test_an_empty_split_is_said(tmp_path, capsys):

@@ -129,6 +129,7 @@ def test_what_libraries_echo_is_hidden(text, secret):
         "a run of 3 tokens; tokenizer.json: missing",
         "--keep 'highest:score * 2': Binder Error",
         "/data/hf_cache/sk-learn/x.csv: cannot be read",
+        "s3://bucket: no file matches, zip://a.csv: is an archive",
         'settings.text_a was null, is "question"',
     ],
 )

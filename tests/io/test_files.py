@@ -10,7 +10,7 @@ from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 from beam_sts import UserError
 from beam_sts.io.encode import encode
-from beam_sts.io.files import find_files, publish
+from beam_sts.io.files import file_system, find_files, normal_path, publish
 from beam_sts.io.reading import plan_input, read_slices
 
 
@@ -30,6 +30,62 @@ def test_a_pattern_that_matches_nothing_says_so(tmp_path):
 def test_an_unknown_protocol_says_so():
     with pytest.raises(UserError, match="nope"):
         find_files("nope://x", (".parquet",))
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/data/part::1.csv", "/data/part::1.csv"),
+        ("file:///data/s3::bucket/x", "/data/s3::bucket/x"),
+        ("/data/s3://x", "/data/s3://x"),
+        ("memory://box/part::1/x", "memory://box/part::1/x"),
+        ("https://host/part::1.csv", "https://host/part::1.csv"),
+    ],
+)
+def test_two_colons_are_part_of_a_name(path, name):
+    assert normal_path(path) == name
+    assert normal_path(name) == name
+
+
+@pytest.mark.parametrize(
+    "path", ["zip://a.csv::/data/x.zip", "simplecache::s3://bucket/a.csv", "zip://a.csv", "a::b://c"]
+)
+def test_a_file_system_within_another_is_refused(path):
+    with pytest.raises(UserError, match="is a file system within another"):
+        normal_path(path)
+
+
+def test_the_account_of_a_store_is_kept():
+    """Otherwise the files of two containers of the same name would be confused."""
+    pytest.importorskip("adlfs")
+    url = "abfs://box@one.dfs.core.windows.net/in/a.csv"
+    assert normal_path(url) == url
+    assert file_system(normal_path(url))[0].account_name == "one"
+
+
+class Hosts(MemoryFileSystem):
+    """A file system whose URLs name a host, which is not part of its paths, as SFTP's are."""
+
+    protocol = "hosts"
+
+    def __init__(self, host, **options):
+        super().__init__(**options)
+        self.host = host
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return f"/{path.split('/', 3)[3]}" if "://" in path else path.rstrip("/")
+
+    @staticmethod
+    def _get_kwargs_from_urls(path):
+        return {"host": path.removeprefix("hosts://").split("/", 1)[0]}
+
+
+def test_the_host_of_a_file_is_kept(monkeypatch):
+    fsspec.register_implementation("hosts", Hosts, clobber=True)
+    publish("hosts://one/in/a.csv", b"text_a,text_b\n")
+    assert [file.path for file in find_files("hosts://one/in/*.csv", (".csv",))] == ["hosts://one/in/a.csv"]
+    assert [file.path for file in find_files("hosts://two/in", (".csv",))] == ["hosts://two/in/a.csv"]
 
 
 @pytest.mark.parametrize("root", ["local", "memory://publish"])

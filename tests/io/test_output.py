@@ -62,7 +62,7 @@ def test_the_same_run_goes_on_and_another_is_refused_with_what_differs(folder):
     prepare_folder(folder, RUN, overwrite=False)
     assert folder.committed() == {0}
     other = {**RUN, "settings": {"threshold": 0.7}}
-    with pytest.raises(UserError, match=r"settings.threshold was 0.5, is 0.7"):
+    with pytest.raises(UserError, match=r"settings: threshold was 0.5, is 0.7"):
         prepare_folder(folder, other, overwrite=False)
     prepare_folder(folder, other, overwrite=True)
     assert folder.committed() == set()
