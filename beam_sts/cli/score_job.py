@@ -71,7 +71,7 @@ def prepare(args: argparse.Namespace, threads: int | None, *, local: bool = True
         score=replace(chosen, backend=backend, threads=chosen.threads or threads),
     )
     check_encodable(settings.scored_schema, args.output_format)
-    fingerprint = {
+    fingerprint: dict[str, Any] = {
         "pipeline": "score",
         "input": input_identity(plan),
         "versions": versions_of(*{"onnx": ["onnxruntime"], "openvino": ["openvino"]}.get(backend, [])),
