@@ -241,7 +241,7 @@ def test_another_version_of_what_decides_is_refused_by_name(
     monkeypatch.setattr("beam_sts.cli.dedup_job.versions_of", lambda *names: {**real(*names), name: "0.0.1"})
     assert dedup.main(deduping(corpus, out, tiny)) == 2
     said = capsys.readouterr().err
-    assert f'versions.{name} was "' in said
+    assert f': {name} was "' in said
     assert 'is "0.0.1"' in said
     assert "Install those to continue it" in said
 
