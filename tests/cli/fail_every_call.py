@@ -1,6 +1,6 @@
 """Runs a command many times, each time with one failing call to its storage, and then without failures.
 
-    python -m tests.cli.fail_every_call score local 100 0  # verb, store, points, seed[, seconds]
+    python -m tests.cli.fail_every_call score local 100 0  # verb, store, points, seed[, seconds[, part, parts]]
 
 Each point is a separate process, forked from one that has imported most modules. Prints one line of JSON:
 the calls of a run without failures, the tested points, and those with wrong output. A process imports some
@@ -19,6 +19,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import networkx  # noqa: F401 - each forked process would import it
@@ -212,7 +213,7 @@ def code():
     return {str(path): (state.st_size, state.st_mtime_ns) for path, state in states.items()}
 
 
-def main(verb, store, points, seed, seconds=float("inf")):
+def main(verb, store, points, seed, seconds=float("inf"), part=0, parts=1):
     started, before = time.monotonic(), code()
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
         root = Path(scratch)
@@ -248,7 +249,7 @@ def main(verb, store, points, seed, seconds=float("inf")):
         assert len(whole[0]) > 4
         every = [(at, kind) for at in range(1, len(calls) + 1) for kind in KINDS]
         every = [(at, kind) for at, kind in every if kind != "short" or calls[at - 1] == "write"]
-        chosen = random.Random(seed).sample(every, min(points, len(every)))
+        chosen = random.Random(seed).sample(every, min(points, len(every)))[part::parts]
         wrong, tried = [], 0
         for number, (at, kind) in enumerate(chosen):
             if time.monotonic() - started > seconds:
@@ -274,6 +275,7 @@ def main(verb, store, points, seed, seconds=float("inf")):
         assert code() == before, "the code has changed meanwhile, so the result says nothing"
         took = round(time.monotonic() - started)
         told = {"verb": verb, "store": store, "calls": len(calls), "of": len(every), "points": tried}
+        told |= {"kinds": dict(sorted(Counter(kind for _, kind in chosen[:tried]).items()))}
         print(json.dumps({**told, "seconds": took, "wrong": wrong}))
 
 

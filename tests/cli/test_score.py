@@ -150,9 +150,9 @@ def test_a_second_run_scores_nothing_and_says_so(source, tmp_path, tiny, capsys)
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (["--threshold", "0.9"], "settings.threshold"),
-        (["--symmetric"], "settings.symmetric"),
-        (["--rows_per_shard", "50"], "settings.rows_per_shard"),
+        (["--threshold", "0.9"], "threshold"),
+        (["--symmetric"], "symmetric"),
+        (["--rows_per_shard", "50"], "rows_per_shard"),
     ],
 )
 def test_changed_settings_on_an_existing_output_are_refused(source, tmp_path, tiny, change, named, capsys):
