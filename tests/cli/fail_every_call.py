@@ -1,6 +1,6 @@
 """Runs a command many times, each time with one failing call to its storage, and then without failures.
 
-    python -m tests.cli.fail_every_call score local 100 0  # verb, store, points, seed[, seconds[, part, parts]]
+    python -m tests.cli.fail_every_call score local 100 0  # VERB STORE POINTS SEED [SECONDS [PART PARTS]]
 
 Each point is a separate process, forked from one that has imported most modules. Prints one line of JSON:
 the calls of a run without failures, the tested points, and those with wrong output. A process imports some
