@@ -24,3 +24,12 @@ def were(count: int, noun: str) -> str:
     ('1 row was', '2,000 rows were')
     """
     return f"{plural(count, noun)} {'was' if count == 1 else 'were'}"
+
+
+def counted(count: int, one: str, many: str | None = None, after: str = "") -> str | None:
+    """A number with its noun and what follows it; None for 0, for lines that are then left out.
+
+    >>> counted(2, "score", after=" reused"), counted(0, "score", after=" reused")
+    ('2 scores reused', None)
+    """
+    return plural(count, one, many) + after if count else None

@@ -257,6 +257,10 @@ def user_error(error: BaseException | None) -> str | None:
     return None
 
 
+Line = tuple[str, str | None]
+"""The name and the text of a line of a summary. A line without a text is left out."""
+
+
 @dataclass(frozen=True)
 class Console:
     """Prints the output of a command: as text, as JSON lines, or errors only."""
@@ -264,14 +268,14 @@ class Console:
     quiet: bool = False
     json: bool = False
 
-    def finish(self, lines: Iterable[tuple[str, str]], summary: dict[str, Any]) -> None:
+    def finish(self, lines: Iterable[Line], summary: dict[str, Any]) -> None:
         """Print the summary on standard output, as a table of names and texts or as one line of JSON."""
         if self.quiet:
             return
         if self.json:
             print_lines(json.dumps({"event": "summary", **summary}))
         else:
-            print_lines(*(f"{name:<10} {text}" for name, text in lines))
+            print_lines(*(f"{name:<10} {text}" for name, text in lines if text is not None))
 
     def show(self, lines: Iterable[str], summary: dict[str, Any]) -> None:
         """Print a result on standard output, as text or as one line of JSON."""

@@ -6,20 +6,16 @@ import argparse
 import resource
 import shlex
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-import beam_sts
 from beam_sts.cli.args import program
+from beam_sts.cli.console import Line
 from beam_sts.cli.dedup_job import DedupJob
-from beam_sts.cli.describe import (
-    describe_input,
-    describe_model,
-    digest,
-)
+from beam_sts.cli.describe import describe_input, describe_model, digest, shown_versions
 from beam_sts.dedup.counts import DedupCounts, RowCounts
 from beam_sts.dedup.decide import Edges
 from beam_sts.dedup.learnt import learnt_lines
@@ -28,7 +24,7 @@ from beam_sts.dedup.rows import Corpus, CorpusDecision
 from beam_sts.dedup.shards import PairShards
 from beam_sts.io.names import describe_renames
 from beam_sts.io.summary import score_histogram
-from beam_sts.plurals import plural
+from beam_sts.plurals import counted, plural
 
 
 def counts_of(
@@ -105,11 +101,7 @@ def _about(args: argparse.Namespace, job: DedupJob) -> dict[str, Any]:
         "threshold": job.settings.threshold,
         "settings": job.fingerprint["settings"],
         "renamed_columns": job.fingerprint["renamed_columns"],
-        "versions": {
-            "beam_sts": beam_sts.__version__,
-            "pyarrow": pa.__version__,
-            "python": sys.version.split()[0],
-        },
+        "versions": shown_versions("pyarrow", "python"),
     }
 
 
@@ -119,122 +111,102 @@ def _peak_memory() -> int:
     return round(kib / 1024 if sys.platform == "linux" else kib / 1024**2)
 
 
-def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
+def summary_lines(summary: dict[str, Any], root: str) -> list[Line]:
     """The summary as a table of names and texts. The last line is the next command."""
-    counts = {name: f"{summary[f'rows_{name}']:,}" for name in ("read", "kept", "removed", "rejected")}
-    local = summary["path"] == "one machine"
-    identical = summary["identical_rows"]
+    identical, profile = summary["identical_rows"], summary["settings"]["profile"]
     repeated = f"{plural(identical, 'row')} {'has' if identical == 1 else 'have'}"
-    lines = [
-        ("path", summary["path"] + (" (texts on disk, arrays in memory)" if local else "")),
+    languages, renames, largest = (
+        summary[name] for name in ("languages", "renamed_columns", "largest_clusters")
+    )
+    seconds = ", ".join(f"{name} {value:.1f}" for name, value in summary["seconds"].items())
+    uncounted = (
+        f"not counted: see the report; to count, use --from_pairs {shlex.quote(root)} without --runner"
+    )
+    local = " (texts on disk, arrays in memory)" if summary["path"] == "one machine" else ""
+    return [
+        ("path", summary["path"] + local),
         ("read", plural(summary["rows_read"], "row")),
         ("texts", f"{summary['texts_compared']:,} distinct, {repeated} the text of another"),
-        ("kept", counts["kept"]),
-        ("removed", counts["removed"] + (", each with its receipt" if summary["rows_removed"] else "")),
-        ("rejected", counts["rejected"]),
-        *([("columns", describe_renames(summary["renamed_columns"]))] if summary["renamed_columns"] else []),
+        ("kept", f"{summary['rows_kept']:,}"),
+        (
+            "removed",
+            f"{summary['rows_removed']:,}" + (", each with its receipt" if summary["rows_removed"] else ""),
+        ),
+        ("rejected", f"{summary['rows_rejected']:,}"),
+        ("columns", describe_renames(renames) if renames else None),
         *(("", f"{count:,} {why}") for why, count in summary["rejected_reasons"].items()),
-    ]
-    if (profile := summary["settings"]["profile"]) != "default":
-        made = {name: summary["settings"][name] for name in PROFILES[profile]}
-        given = ", ".join(f"--{name} {'none' if value is None else value}" for name, value in made.items())
-        lines.append(("profile", f"{profile}: {given}"))
-    if languages := summary["languages"]:
-        lines.append(("languages", languages["said"]))
-    lines += [("", line) for line in learnt_lines(summary)]
-    for report in summary["candidates"]:
-        hot = (
-            f"; {plural(report['hot'], 'hot bucket')}, {plural(report['pairs_capped'], 'pair')} left out"
-            if report.get("hot")
-            else ""
-        )
-        lines.append(("candidates", f"{report['pairs']:,} by {report['source']}{hot}"))
-        if "settings" in report:
-            lines.append(("", report["settings"]))
-    lines.append(
+        ("profile", _profile_in_words(profile, summary["settings"]) if profile != "default" else None),
+        ("languages", languages["said"] if languages else None),
+        *(("", line) for line in learnt_lines(summary)),
+        *(line for report in summary["candidates"] for line in _candidate_lines(report)),
         (
             "pairs",
             f"{summary['pairs']:,} distinct, {summary['pairs_accepted']:,} at or above "
             f"{summary['threshold']}, {summary['pairs_guard']:,} more scored for the chain guard",
-        )
-    )
-    if summary["pairs_reused"]:
-        lines.append(("resumed", f"{plural(summary['pairs_reused'], 'existing score')} reused"))
-    if summary["shards_damaged"]:
-        lines.append(("damaged", f"{plural(summary['shards_damaged'], 'damaged shard')}, written again"))
-    if summary["cascade"]:
-        verify = summary["verify"]
-        lines.append(
-            (
-                "cascade",
-                f"{plural(verify['cascaded'], 'pair')} scored by the second model, "
-                f"{plural(verify['changed'], 'decision')} changed",
-            )
-        )
-    if summary["pairs_guarded"]:
-        lines.append(
-            (
-                "guarded",
-                f"{plural(summary['pairs_guarded'], 'pair differs', 'pairs differ')} in a fact: not "
-                "duplicates",
-            )
-        )
-    if summary["pairs_parted"]:
-        lines.append(
-            (
-                "parted",
-                f"{plural(summary['pairs_parted'], 'pair')}: each text has too much that the other lacks",
-            )
-        )
-    if summary["pairs_bounded"]:
-        lines.append(
-            (
-                "bounded",
-                f"{plural(summary['pairs_bounded'], 'pair')} cannot reach the threshold: not scored by the "
-                "model",
-            )
-        )
-    if summary["pairs_failed"]:
-        lines.append(
-            ("failed", f"{plural(summary['pairs_failed'], 'pair')} could not be scored: the rows stay")
-        )
-    if summary["unverified"]:
-        lines.append(
-            (
-                "unverified",
-                f"{plural(summary['unverified'], 'row stays', 'rows stay')}, not compared with every "
-                "survivor",
-            )
-        )
-    largest = summary["largest_clusters"][:1]
-    lines.append(
+        ),
+        ("resumed", counted(summary["pairs_reused"], "existing score", after=" reused")),
+        ("damaged", counted(summary["shards_damaged"], "damaged shard", after=", written again")),
+        ("cascade", _cascade_in_words(summary["verify"]) if summary["cascade"] else None),
         (
-            "clusters",
-            f"{summary['clusters']:,}"
-            + (
-                f", the largest of {plural(largest[0]['rows'], 'row')}, diameter {largest[0]['diameter']}"
-                if largest
-                else ""
+            "guarded",
+            counted(summary["pairs_guarded"], "pair differs", "pairs differ", " in a fact: not duplicates"),
+        ),
+        (
+            "parted",
+            counted(summary["pairs_parted"], "pair", after=": each text has too much that the other lacks"),
+        ),
+        (
+            "bounded",
+            counted(
+                summary["pairs_bounded"], "pair", after=" cannot reach the threshold: not scored by the model"
             ),
-        )
-    )
-    if summary["thresholds"]:
-        lines.append(("thresholds", "removed rows (clusters) at other thresholds"))
-    else:
-        lines.append(
+        ),
+        ("failed", counted(summary["pairs_failed"], "pair", after=" could not be scored: the rows stay")),
+        (
+            "unverified",
+            counted(summary["unverified"], "row stays", "rows stay", ", not compared with every survivor"),
+        ),
+        ("clusters", f"{summary['clusters']:,}" + "".join(map(_largest_in_words, largest[:1]))),
+        ("thresholds", "removed rows (clusters) at other thresholds" if summary["thresholds"] else uncounted),
+        *(
             (
-                "thresholds",
-                f"not counted: see the report; to count, use --from_pairs {shlex.quote(root)} without "
-                "--runner",
+                "",
+                f"{row['threshold']:<5} {row['removed']:>10,} ({row['clusters']:,})"
+                + " <" * (row["threshold"] == summary["threshold"]),
             )
-        )
-    for row in summary["thresholds"]:
-        mark = " <" if row["threshold"] == summary["threshold"] else ""
-        lines.append(("", f"{row['threshold']:<5} {row['removed']:>10,} ({row['clusters']:,}){mark}"))
-    seconds = ", ".join(f"{name} {value:.1f}" for name, value in summary["seconds"].items())
-    lines.append(("time", f"{sum(summary['seconds'].values()):.1f} s: {seconds}"))
-    lines.append(("memory", f"{summary['peak_memory_mib']:,} MiB at the peak, in this process"))
-    lines.append(("output", root))
-    lines.append(("report", f"{root}/report.html"))
-    lines.append(("next", f"{program('explain')} --run {shlex.quote(root)} ID"))
-    return lines
+            for row in summary["thresholds"]
+        ),
+        ("time", f"{sum(summary['seconds'].values()):.1f} s: {seconds}"),
+        ("memory", f"{summary['peak_memory_mib']:,} MiB at the peak, in this process"),
+        ("output", root),
+        ("report", f"{root}/report.html"),
+        ("next", f"{program('explain')} --run {shlex.quote(root)} ID"),
+    ]
+
+
+def _profile_in_words(profile: str, settings: dict[str, Any]) -> str:
+    made = {name: settings[name] for name in PROFILES[profile]}
+    return f"{profile}: " + ", ".join(
+        f"--{name} {'none' if value is None else value}" for name, value in made.items()
+    )
+
+
+def _candidate_lines(report: dict[str, Any]) -> Iterator[Line]:
+    hot = (
+        f"; {plural(report['hot'], 'hot bucket')}, {plural(report['pairs_capped'], 'pair')} left out"
+        if report.get("hot")
+        else ""
+    )
+    yield "candidates", f"{report['pairs']:,} by {report['source']}{hot}"
+    yield "", report.get("settings")
+
+
+def _cascade_in_words(verify: dict[str, Any]) -> str:
+    return (
+        f"{plural(verify['cascaded'], 'pair')} scored by the second model, "
+        f"{plural(verify['changed'], 'decision')} changed"
+    )
+
+
+def _largest_in_words(cluster: dict[str, Any]) -> str:
+    return f", the largest of {plural(cluster['rows'], 'row')}, diameter {cluster['diameter']}"

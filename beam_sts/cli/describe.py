@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import unicodedata
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -49,6 +50,13 @@ def version_of(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def shown_versions(*packages: str) -> dict[str, str | None]:
+    """The versions of this package and of others (or of ``python``), for summaries."""
+    python = sys.version.split()[0]
+    found = {name: python if name == "python" else version_of(name) for name in packages}
+    return {"beam_sts": beam_sts.__version__, **found}
 
 
 def describe_input(pattern: str, files: Sequence[InputFile]) -> dict[str, Any]:

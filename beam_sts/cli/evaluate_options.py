@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beam_sts.checks import Check, check, number, optional, whole
+from beam_sts.checks import check, flag, name, number, one_of, optional, whole
 from beam_sts.cli.console import add_console_options
 from beam_sts.cli.formats import add_format_options
 from beam_sts.errors import UserError
@@ -18,7 +19,7 @@ from beam_sts.evaluation.scatter import require_matplotlib
 from beam_sts.evaluation.settings import SEVERAL
 from beam_sts.io.files import file_system, is_local
 from beam_sts.pairs.settings import ScoreSettings
-from beam_sts.settings import add_options, rules_of
+from beam_sts.settings import add_options, rules_of, setting
 
 GATE_FAILED = 3
 """The exit status if a gate fails."""
@@ -31,12 +32,88 @@ def _loss(what: str, value: Any) -> None:
         raise UserError(f"{what} {value}: must be at least 0.")
 
 
-_RULES: dict[str, Check] = {
-    **rules_of(ScoreSettings),
-    "fail_under": optional(number),
-    "max_regression": optional(_loss),
-    "sheet_rows": whole(1, 100_000),
-    "seed": whole(0),
+def _name(help: str, metavar: str = "COL") -> Any:
+    """An optional column or file."""
+    return setting(None, help, optional(name), metavar=metavar)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings(ScoreSettings):
+    """The settings of the command."""
+
+    text_a: str | None = _name("column of the answers (default: detected)")
+    text_b: str | None = _name(
+        "column of the references, texts or lists of texts; or several columns", "COL[,COL]"
+    )
+    systems: str | None = _name(
+        "columns of the answers of several systems, instead of --text_a and --group", "COL,COL[,COL]"
+    )
+    references: str = setting(
+        SEVERAL[0], "with several references per row: use their best score or the mean", choices=SEVERAL
+    )
+    score: str | None = _name(
+        "column of marks by people, any scale or true/false: adds correlations, also by group"
+    )
+    group: str | None = _name(
+        "column to group by, such as the system: adds the mean of each group, with confidence interval"
+    )
+    by: str | None = _name("column of the question, or of its id: groups are compared question by question")
+    baseline: str | None = _name("the group to compare with (default: the first by name)", "NAME")
+    seed: int = setting(
+        0, "random seed of bootstrap, sheet and --consistency's sample", whole(0), metavar="N"
+    )
+    consistency: bool = setting(
+        False, "without references: how far the answers to each question (--by) agree with each other", flag
+    )
+    threshold: float = setting(
+        THRESHOLD, "score from which two answers have the same meaning", number, metavar="T"
+    )
+    fail_under: float | None = setting(
+        None, "fail if the mean of any group is below X", optional(number), metavar="X"
+    )
+    max_regression: float | None = setting(
+        None,
+        "fail if the estimated loss of any group relative to the baseline is above X",
+        optional(_loss),
+        metavar="X",
+    )
+    json: str | None = _name("the result as JSON", "FILE")
+    report: str | None = _name("the result as an HTML page", "FILE")
+    junit: str | None = _name("the gates as JUnit XML", "FILE")
+    markdown: str | None = _name("the result in GitHub's Markdown", "FILE")
+    plot: str | None = _name("a scatter plot as PNG (needs --score and the extra 'plot')", "FILE")
+    output: str | None = _name("folder for the scored rows, in order, and the rejected rows", "DIR")
+    overwrite: bool = setting(False, "delete the output of an earlier run in DIR", flag)
+    sheet: str | None = _name(
+        "CSV file of answers to mark: where model and --score disagree, or a sample over all scores", "FILE"
+    )
+    sheet_rows: int = setting(200, "rows of the sheet", whole(1, 100_000), metavar="N")
+    calibration: str | None = _name(
+        "with --score, a file to fit and write; if it exists, the curve to apply to all scores", "FILE"
+    )
+    calibrate: str | None = setting(
+        None,
+        f"fit again, with this method (default: {METHODS[0]})",
+        optional(one_of(*METHODS)),
+        choices=METHODS,
+    )
+    rule: str = setting(
+        MODEL_RULE,
+        "score of an answer: the model's similarity, or, for long answers and short references, `answer`, "
+        "which also uses passages, numbers, names and negations",
+        choices=tuple(RULES),
+    )
+
+
+_GROUPS = {
+    "comparison": ("group", "by", "baseline", "seed"),
+    "consistency": ("consistency", "threshold"),
+    "gates": ("fail_under", "max_regression"),
+    "results": (
+        *("json", "report", "junit", "markdown", "plot", "output", "output_prefix", "overwrite", "sheet"),
+        *("sheet_rows", "report_examples"),
+    ),
+    "calibration": ("calibration", "calibrate"),
 }
 
 
@@ -49,118 +126,15 @@ def add_evaluate_options(options: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         help="file, folder, pattern or fsspec URL, in any format that score reads",
     )
-    data.add_argument("--text_a", metavar="COL", help="column of the answers (default: detected)")
-    data.add_argument(
-        "--text_b",
-        metavar="COL[,COL]",
-        help="column of the references, texts or lists of texts; or several columns",
-    )
-    data.add_argument(
-        "--systems",
-        metavar="COL,COL[,COL]",
-        help="columns of the answers of several systems, instead of --text_a and --group",
-    )
-    data.add_argument(
-        "--references",
-        choices=SEVERAL,
-        default=SEVERAL[0],
-        help="with several references per row: use their best score or the mean (default: %(default)s)",
-    )
-    data.add_argument(
-        "--score",
-        metavar="COL",
-        help="column of marks by people, any scale or true/false: adds correlations, also by group",
-    )
-    compared = options.add_argument_group("comparison")
-    compared.add_argument(
-        "--group",
-        metavar="COL",
-        help="column to group by, such as the system: adds the mean of each group, with confidence interval",
-    )
-    compared.add_argument(
-        "--by",
-        metavar="COL",
-        help="column of the question, or of its id: groups are compared question by question",
-    )
-    compared.add_argument(
-        "--baseline", metavar="NAME", help="the group to compare with (default: the first by name)"
-    )
-    compared.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        metavar="N",
-        help="random seed of bootstrap, sheet and --consistency's sample (default: %(default)s)",
-    )
-    agreeing = options.add_argument_group("consistency")
-    agreeing.add_argument(
-        "--consistency",
-        action="store_true",
-        help="without references: how far the answers to each question (--by) agree with each other",
-    )
-    agreeing.add_argument(
-        "--threshold",
-        type=float,
-        default=THRESHOLD,
-        metavar="T",
-        help="score from which two answers have the same meaning (default: %(default)s)",
-    )
-    gates = options.add_argument_group("gates", f"exit status {GATE_FAILED} if a gate fails")
-    gates.add_argument(
-        "--fail_under", type=float, metavar="X", help="fail if the mean of any group is below X"
-    )
-    gates.add_argument(
-        "--max_regression",
-        type=float,
-        metavar="X",
-        help="fail if the estimated loss of any group relative to the baseline is above X",
-    )
-    results = options.add_argument_group("results")
-    results.add_argument("--json", metavar="FILE", help="the result as JSON")
-    results.add_argument("--report", metavar="FILE", help="the result as an HTML page")
-    results.add_argument("--junit", metavar="FILE", help="the gates as JUnit XML")
-    results.add_argument("--markdown", metavar="FILE", help="the result in GitHub's Markdown")
-    results.add_argument(
-        "--plot", metavar="FILE", help="a scatter plot as PNG (needs --score and the extra 'plot')"
-    )
-    results.add_argument(
-        "--output", metavar="DIR", help="folder for the scored rows, in order, and the rejected rows"
-    )
-    add_options(results, ScoreSettings, "output_prefix")
-    results.add_argument(
-        "--overwrite", action="store_true", help="delete the output of an earlier run in DIR"
-    )
-    results.add_argument(
-        "--sheet",
-        metavar="FILE",
-        help="CSV file of answers to mark: where model and --score disagree, or a sample over all scores",
-    )
-    results.add_argument(
-        "--sheet_rows", type=int, default=200, metavar="N", help="rows of the sheet (default: %(default)s)"
-    )
-    add_options(results, ScoreSettings, "report_examples")
-    scale = options.add_argument_group("calibration")
-    scale.add_argument(
-        "--calibration",
-        metavar="FILE",
-        help="with --score, a file to fit and write; if it exists, the curve to apply to all scores",
-    )
-    scale.add_argument(
-        "--calibrate", choices=METHODS, help=f"fit again, with this method (default: {METHODS[0]})"
-    )
+    add_options(data, EvaluateSettings, "text_a", "text_b", "systems", "references", "score")
+    for title, names in _GROUPS.items():
+        more = f"exit status {GATE_FAILED} if a gate fails" if title == "gates" else None
+        add_options(options.add_argument_group(title, more), EvaluateSettings, *names)
     add_format_options(options.add_argument_group("formats"))
     scoring = options.add_argument_group("scoring")
-    scoring.add_argument(
-        "--rule",
-        choices=tuple(RULES),
-        default=MODEL_RULE,
-        help="score of an answer: the model's similarity, or, for long answers and short references, "
-        "`answer`, which also uses passages, numbers, names and negations (default: %(default)s)",
-    )
-    add_options(
-        scoring, ScoreSettings, "model", "symmetric", "long_text", "allow_pickle", "trust_remote_code"
-    )
-    add_options(options.add_argument_group("machine"), ScoreSettings, "precision", "device", "threads")
+    add_options(scoring, EvaluateSettings, "rule", "model", "symmetric", "long_text", "allow_pickle")
+    add_options(scoring, EvaluateSettings, "trust_remote_code")
+    add_options(options.add_argument_group("machine"), EvaluateSettings, "precision", "device", "threads")
     add_console_options(options)
 
 
@@ -177,7 +151,7 @@ def check_options(args: argparse.Namespace) -> None:
             require_matplotlib()
         except ImportError as error:
             raise UserError(f"--plot: {error}") from error
-    check(_RULES, vars(args), "--")
+    check(rules_of(EvaluateSettings), vars(args), "--")
     if args.baseline is not None or args.max_regression is not None:
         flag = "--baseline" if args.baseline is not None else "--max_regression"
         if not (args.systems or args.group):
@@ -199,9 +173,9 @@ def check_options(args: argparse.Namespace) -> None:
             f"--output {args.output}: is the name of a folder for shards. Give "
             f"--output {args.output.rpartition('.')[0]} --output_format {form}."
         )
-    for name in _FILES:
-        if getattr(args, name):
-            _check_writable(f"--{name}", getattr(args, name))
+    for file in _FILES:
+        if getattr(args, file):
+            _check_writable(f"--{file}", getattr(args, file))
     if args.sheet:
         fs, inside = file_system(args.sheet)
         if fs.exists(inside):

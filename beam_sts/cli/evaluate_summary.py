@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-import beam_sts
-from beam_sts.cli.describe import describe_input, describe_model, digest, version_of
+from beam_sts.cli.describe import describe_input, describe_model, digest, shown_versions
 from beam_sts.cli.evaluate_job import EvaluateJob
 from beam_sts.evaluation.agreement import by_tenth, scatter_counts
 from beam_sts.evaluation.comparison import Comparison
@@ -141,12 +138,7 @@ def page_summary(
         "model": describe_model(job.checkpoint),
         "settings": job.fingerprint["settings"],
         "fingerprint": digest(job.fingerprint),
-        "versions": {
-            "beam_sts": beam_sts.__version__,
-            "torch": version_of("torch"),
-            "pyarrow": pa.__version__,
-            "python": sys.version.split()[0],
-        },
+        "versions": shown_versions("torch", "pyarrow", "python"),
     }
 
 

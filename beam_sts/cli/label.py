@@ -12,11 +12,12 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from beam_sts.checks import whole
 from beam_sts.cli.args import Parser
-from beam_sts.cli.checks import check_at_least
 from beam_sts.cli.console import guarded
 from beam_sts.cli.formats import add_read_options, add_storage_options, read_options
 from beam_sts.cli.label_sheet import (
@@ -39,21 +40,36 @@ from beam_sts.evaluation.label import (
     labels_needed,
 )
 from beam_sts.plurals import plural
+from beam_sts.settings import Settings, add_options, from_args, setting
 
 _TWO_SHEETS = 150  # from this many pairs on, two smaller sheets are better than one
 _TABLE = 5  # steps between the thresholds in the table
 
 
-@dataclass(frozen=True)
-class LabelTarget:
-    """The required precision with its confidence, and the required width of its confidence interval."""
-
-    precision: float = 0.95
-    confidence: float = CONFIDENCE
-    width: float = 0.05
+def _inside(what: str, value: Any) -> None:
+    if not 0 < value < 1:
+        raise UserError(f"{what} {value}: must be between 0 and 1, both excluded.")
 
 
-def quality_report(run: Run, labelled: Sequence[LabelledPair], target: LabelTarget) -> list[str]:
+@dataclass(frozen=True, kw_only=True)
+class LabelSettings(Settings):
+    """The settings of the command: the sheet, and the required quality of the threshold."""
+
+    pairs: int = setting(100, "pairs in the sheet", whole(1), metavar="N")
+    seed: int = setting(0, "random seed", whole(0))
+    precision: float = setting(0.95, "required precision", _inside, metavar="P")
+    confidence: float = setting(
+        CONFIDENCE, "confidence that the recommended threshold has it", _inside, metavar="C"
+    )
+    width: float = setting(
+        0.05,
+        "required width of the 95%% interval of the precision; reports how many more labels are needed",
+        _inside,
+        metavar="W",
+    )
+
+
+def quality_report(run: Run, labelled: Sequence[LabelledPair], target: LabelSettings) -> list[str]:
     """Precision and recall by threshold, a recommendation, and the effect of more labels, as lines."""
     pairs = judged_pairs(run)
     labels, found = labels_of(pairs, labelled)
@@ -96,7 +112,7 @@ def _by_kind(labelled: Sequence[LabelledPair]) -> list[str]:
     return [f"duplicates among labels by what differs: {'; '.join(kinds)}"] if kinds else []
 
 
-def _advice(run: Run, estimate: Estimate, labels: int, target: LabelTarget) -> list[str]:
+def _advice(run: Run, estimate: Estimate, labels: int, target: LabelSettings) -> list[str]:
     best = estimate.recommend(target.precision, target.confidence)
     if best is None:
         threshold, sure = estimate.most_certain(target.confidence)
@@ -143,33 +159,7 @@ def parser() -> Parser:
         default=[],
         help="sheets with labels: report precision and recall; with --sheet, choose the next pairs by them",
     )
-    p.add_argument(
-        "--pairs", type=int, default=100, metavar="N", help="pairs in the sheet (default: %(default)s)"
-    )
-    p.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
-    target = LabelTarget()
-    p.add_argument(
-        "--precision",
-        type=float,
-        default=target.precision,
-        metavar="P",
-        help="required precision (default: %(default)s)",
-    )
-    p.add_argument(
-        "--confidence",
-        type=float,
-        default=target.confidence,
-        metavar="C",
-        help="confidence that the recommended threshold has it (default: %(default)s)",
-    )
-    p.add_argument(
-        "--width",
-        type=float,
-        default=target.width,
-        metavar="W",
-        help="required width of the 95%% interval of the precision; reports how many more labels are needed "
-        "(default: %(default)s)",
-    )
+    add_options(p, LabelSettings, "pairs", "seed", "precision", "confidence", "width")
     add_read_options(p)
     add_storage_options(p)
     return p
@@ -180,17 +170,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse(argv)
 
     def run() -> int:
-        check_at_least(args, pairs=1, seed=0)
-        for name in ("precision", "confidence", "width"):
-            if not 0 < getattr(args, name) < 1:
-                raise UserError(f"--{name} {getattr(args, name)}: must be between 0 and 1, both excluded.")
+        target = from_args(LabelSettings, args)
         if not args.sheet and not args.read:
             raise UserError("give --sheet FILE to write a label sheet, or --read FILE to read one.")
-        target = LabelTarget(args.precision, args.confidence, args.width)
         found = Run.at(args.run)
         labelled = [row for path in args.read for row in read_sheet(path, read_options(args))]
         if args.sheet:
-            count = write_sheet(found, args.sheet, args.pairs, args.seed, target.precision, labelled)
+            count = write_sheet(found, args.sheet, target.pairs, target.seed, target.precision, labelled)
             print_lines(
                 f"{plural(count, 'pair')} in {args.sheet}: fill in the column label, then pass the file to "
                 "--read"

@@ -19,22 +19,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-import beam_sts
 from beam_sts.candidates.cells import search_report
 from beam_sts.candidates.rejects import REJECTED, write_rejected
 from beam_sts.candidates.source import SliceRows, Source
 from beam_sts.candidates.texts import check_text
 from beam_sts.cli.args import Parser, beam_options, open_command
-from beam_sts.cli.console import add_console_options, console_of, guarded, kept_in
+from beam_sts.cli.console import Line, add_console_options, console_of, guarded, kept_in
 from beam_sts.cli.describe import (
     describe_input,
     describe_model,
     digest,
     input_identity,
     model_names,
+    shown_versions,
     versions_of,
 )
 from beam_sts.cli.formats import add_read_options, add_resume_options, add_storage_options, read_options
@@ -60,7 +57,7 @@ from beam_sts.mining.passages import check_columns
 from beam_sts.mining.settings import MineSettings
 from beam_sts.mining.shards import FOLDERS, REJECTED_QUERIES, Cuts, empty_schemas, mine_counts
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
-from beam_sts.plurals import plural
+from beam_sts.plurals import counted, plural
 from beam_sts.report import render
 from beam_sts.report.mine import mine_page
 from beam_sts.settings import add_options, from_args
@@ -332,7 +329,7 @@ def summarise(
         "model": describe_model(job.checkpoint),
         "fingerprint": digest(job.fingerprint),
         "settings": job.fingerprint["settings"],
-        "versions": {"beam_sts": beam_sts.__version__, "pyarrow": pa.__version__, "numpy": np.__version__},
+        "versions": shown_versions("pyarrow", "numpy"),
     }
     shown = merge_examples(examples, each=args.report_examples)
     output.write_text("report.html", render(mine_page(summary, shown, job.checkpoint.card)))
@@ -345,17 +342,15 @@ def _thin(summary: dict[str, Any]) -> list[str]:
     return thin_sets(summary["rows_written"], THIN, tuples=tuples)
 
 
-def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool) -> list[tuple[str, str]]:
-    reasons = [("", f"{count:,} {why}") for why, count in summary["rejected_reasons"].items()]
-    failed = [("", f"{count:,} {why}") for why, count in summary["pairs_failed"].items()]
+def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool) -> list[Line]:
     split = summary["texts_by_split"]
     return [
         ("path", summary["path"]),
         *(("note", line) for line in _thin(summary) if summary["texts"]),
-        *([("note", "this run was already finished; --overwrite runs it again")] if finished else []),
+        ("note", "this run was already finished; --overwrite runs it again" if finished else None),
         ("read", plural(summary["rows_read"], "row")),
         ("rejected", f"{summary['rows_rejected']:,}"),
-        *reasons,
+        *(("", f"{count:,} {why}") for why, count in summary["rejected_reasons"].items()),
         (
             "texts",
             f"{summary['texts']:,} distinct ({summary['texts_repeated']:,} repeated, "
@@ -363,26 +358,20 @@ def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool
             f"{'queries: ' if summary['queries'] else ''}{split['train']:,} train, {split['test']:,} test",
         ),
         ("languages", summary["languages"]["said"]),
-        *(("note", warning) for warning in [summary["languages"]["warning"]] if warning),
+        ("note", summary["languages"]["warning"] or None),
         *(
             ("neighbours", f"{split}: {report['settings']}")
             for split, report in summary.get("neighbours", {}).items()
         ),
         ("pairs", f"{summary['pairs']:,} scored, {sum(summary['pairs_failed'].values()):,} failed"),
-        *failed,
-        *(
-            ("dropped", f"{plural(summary['pairs_straddling'], 'adjacent pair')} with a text in each split")
-            for _ in range(summary["pairs_straddling"] > 0)
+        *(("", f"{count:,} {why}") for why, count in summary["pairs_failed"].items()),
+        (
+            "dropped",
+            counted(summary["pairs_straddling"], "adjacent pair", after=" with a text in each split"),
         ),
         ("bands", "pairs by tenth of score: " + " ".join(f"{n:,}" for n in summary["pairs_by_band"])),
-        *(
-            ("resumed", f"{plural(summary['pairs_reused'], 'existing score')} reused")
-            for _ in range(summary["pairs_reused"] > 0)
-        ),
-        *(
-            ("damaged", f"{plural(summary['shards_damaged'], 'damaged shard')} of scores, written again")
-            for _ in range(summary["shards_damaged"] > 0)
-        ),
+        ("resumed", counted(summary["pairs_reused"], "existing score", after=" reused")),
+        ("damaged", counted(summary["shards_damaged"], "damaged shard", after=" of scores, written again")),
         *(
             (
                 "written" if subset == SUBSETS[0] else "",

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-import beam_sts
 from beam_sts.candidates.rejects import read_rejected
 from beam_sts.candidates.source import Source
 from beam_sts.cli.args import open_command
-from beam_sts.cli.console import console_of
-from beam_sts.cli.describe import describe_input, digest, input_identity, versions_of
+from beam_sts.cli.console import Line, console_of
+from beam_sts.cli.describe import describe_input, digest, input_identity, shown_versions, versions_of
 from beam_sts.cli.formats import format_settings, output_folder, read_options
 from beam_sts.cli.progress import Clock, progress
 from beam_sts.dedup.settings import DedupSettings
@@ -32,7 +27,7 @@ from beam_sts.passages.local import write_passages
 from beam_sts.passages.lookup import Contained, Repeated
 from beam_sts.passages.settings import PassageSettings
 from beam_sts.passages.write import FOLDERS, PassageWriter
-from beam_sts.plurals import plural
+from beam_sts.plurals import counted, plural
 from beam_sts.report import render
 from beam_sts.report.passages import passages_page
 from beam_sts.scoring.settings import ScorerSettings
@@ -209,12 +204,7 @@ def summarise(args: argparse.Namespace, job: PassageJob, more: dict[str, Any]) -
         "remove": job.settings.removes,
         "settings": job.fingerprint["settings"],
         "fingerprint": digest(job.fingerprint),
-        "versions": {
-            "beam_sts": beam_sts.__version__,
-            "pyarrow": pa.__version__,
-            "numpy": np.__version__,
-            "python": sys.version.split()[0],
-        },
+        "versions": shown_versions("pyarrow", "numpy", "python"),
     }
     each = args.report_examples
     examples = merge_examples([*shown, *read_rejected(job.output)], each=each)
@@ -222,42 +212,26 @@ def summarise(args: argparse.Namespace, job: PassageJob, more: dict[str, Any]) -
     return summary
 
 
-def _lines(summary: dict[str, Any], output: OutputFolder) -> list[tuple[str, str]]:
-    changed = summary["rows_changed"]
-    items = "items" in summary
+def _lines(summary: dict[str, Any], output: OutputFolder) -> list[Line]:
+    items = None
+    if "items" in summary:
+        items = (
+            f"{summary['items']:,} searched for; {summary['items_too_short']:,} too short, "
+            f"{summary['items_repeated']:,} repeated"
+        )
+    cut = f"{summary['rows_changed']:,} of them with passages cut out"
+    found = f"{summary['passages']:,} in {plural(summary['rows_with_passages'], 'row')}"
     return [
         ("path", summary["path"]),
         ("read", plural(summary["rows_read"], "row")),
-        *(
-            [
-                (
-                    "items",
-                    f"{summary['items']:,} searched for; {summary['items_too_short']:,} too short, "
-                    f"{summary['items_repeated']:,} repeated",
-                )
-            ]
-            if items
-            else []
-        ),
-        (
-            "passages",
-            f"{summary['passages']:,} in {plural(summary['rows_with_passages'], 'row')}, "
-            "each with its receipt",
-        ),
-        ("kept", f"{plural(summary['rows_kept'], 'row')}, {changed:,} of them with passages cut out"),
+        ("items", items),
+        ("passages", f"{found}, each with its receipt"),
+        ("kept", f"{plural(summary['rows_kept'], 'row')}, {cut}"),
         ("removed", plural(summary["rows_removed"], "row")),
         ("rejected", f"{summary['rows_rejected']:,}"),
         *(("", f"{count:,} {why}") for why, count in summary["rejected_reasons"].items()),
-        *(
-            [("resumed", f"{plural(reused, 'existing shard')} reused")]
-            if (reused := summary.get("shards_reused"))
-            else []
-        ),
-        *(
-            [("damaged", f"{plural(bad, 'damaged shard')}, written again")]
-            if (bad := summary.get("shards_damaged"))
-            else []
-        ),
+        ("resumed", counted(summary.get("shards_reused", 0), "existing shard", after=" reused")),
+        ("damaged", counted(summary.get("shards_damaged", 0), "damaged shard", after=", written again")),
         ("time", f"{sum(summary['seconds'].values()):.1f} s"),
         ("output", output.root),
         ("report", f"{output.root}/report.html"),

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import apache_beam as beam
-import pyarrow as pa
-
-import beam_sts
 from beam_sts.cli.args import open_command
-from beam_sts.cli.describe import describe_input, describe_model, digest, version_of
+from beam_sts.cli.console import Line
+from beam_sts.cli.describe import describe_input, describe_model, digest, shown_versions
 from beam_sts.cli.score_job import ScoreJob
 from beam_sts.examples import Example
 from beam_sts.io.names import describe_renames, renamed
 from beam_sts.io.summary import quantiles, throughput
-from beam_sts.plurals import plural
+from beam_sts.plurals import counted, plural
 from beam_sts.scoring.counts import ScoreCounts
 from beam_sts.scoring.result import ScoreStats
 
@@ -105,19 +101,21 @@ def summarise(
         "fingerprint": digest(job.fingerprint),
         "settings": job.fingerprint["settings"],
         "renamed_columns": renamed({job.settings.score.score_column: job.settings.score_column}),
-        "versions": {
-            "beam_sts": beam_sts.__version__,
-            "apache_beam": beam.version.__version__,
-            "torch": version_of("torch"),
-            "pyarrow": pa.__version__,
-            "python": sys.version.split()[0],
-        },
+        "versions": shown_versions("apache_beam", "torch", "pyarrow", "python"),
     }
 
 
-def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
+def summary_lines(summary: dict[str, Any], root: str) -> list[Line]:
     """The summary as a table of names and texts. The last line is the next command."""
-    lines = [
+    renames, quantiles = summary["renamed_columns"], summary["score_quantiles"]
+    note = None
+    if not summary["rows_read"]:
+        note = "the input has no rows, so the output has columns only"
+    elif not summary["rows_scored"]:
+        note = "no row could be scored: rejected/ has each row with its reason"
+    matches, threshold = summary["matches"], summary["settings"]["threshold"]
+    rate = f", {summary['pairs_per_second']:,.0f} pairs/s" if summary["pairs_per_second"] else ""
+    return [
         ("read", plural(summary["rows_read"], "row")),
         ("scored", f"{summary['rows_scored']:,} ({summary['pairs_reused']:,} reused an equal pair's score)"),
         (
@@ -125,44 +123,38 @@ def summary_lines(summary: dict[str, Any], root: str) -> list[tuple[str, str]]:
             f"{summary['rows_rejected']:,}" + (f", in {root}/rejected" if summary["rows_rejected"] else ""),
         ),
         *(("", f"{count:,} {reason}") for reason, count in summary["rejected_reasons"].items()),
-        *([("columns", describe_renames(summary["renamed_columns"]))] if summary["renamed_columns"] else []),
+        ("columns", describe_renames(renames) if renames else None),
         ("truncated", f"{summary['truncated']:,}"),
+        (
+            "unknown",
+            counted(
+                *(summary["unknown"], "pair consists", "pairs consist"),
+                " mostly of words that the model does not know: unreliable scores",
+            ),
+        ),
+        (
+            "windowed",
+            counted(
+                summary["windowed"], "pair", after=f", as {plural(summary['windows'], 'pair')} of windows"
+            ),
+        ),
+        ("note", note),
+        ("matches", None if matches is None else f"{matches:,} at or above {threshold}"),
+        (
+            "scores",
+            ", ".join(f"{q} quantile {quantiles[q]:.3f}" for q in ("0.05", "0.5", "0.95"))
+            if quantiles
+            else None,
+        ),
+        (
+            "resumed",
+            f"{summary['shards_skipped']:,} of {plural(summary['shards'], 'shard')} existed"
+            if summary["shards_skipped"]
+            else None,
+        ),
+        ("damaged", counted(summary["shards_damaged"], "damaged shard", after=", written again")),
+        ("time", f"{summary['seconds']['run']:.1f} s{rate}"),
+        ("output", f"{root}/scores"),
+        ("report", f"{root}/report.html"),
+        ("next", open_command(f"{root}/scores", summary["settings"]["output_format"])),
     ]
-    if summary["unknown"]:
-        lines.append(
-            (
-                "unknown",
-                f"{plural(summary['unknown'], 'pair consists', 'pairs consist')} mostly of words that the "
-                "model does not know: unreliable scores",
-            )
-        )
-    if summary["windowed"]:
-        lines.append(
-            (
-                "windowed",
-                f"{plural(summary['windowed'], 'pair')}, as {plural(summary['windows'], 'pair')} of windows",
-            )
-        )
-    if summary["rows_read"] and not summary["rows_scored"]:
-        lines.append(("note", "no row could be scored: rejected/ has each row with its reason"))
-    if not summary["rows_read"]:
-        lines.append(("note", "the input has no rows, so the output has columns only"))
-    if summary["matches"] is not None:
-        lines.append(("matches", f"{summary['matches']:,} at or above {summary['settings']['threshold']}"))
-    if summary["score_quantiles"]:
-        marks = ("0.05", "0.5", "0.95")
-        lines.append(
-            ("scores", ", ".join(f"{q} quantile {summary['score_quantiles'][q]:.3f}" for q in marks))
-        )
-    if summary["shards_skipped"]:
-        lines.append(
-            ("resumed", f"{summary['shards_skipped']:,} of {plural(summary['shards'], 'shard')} existed")
-        )
-    if summary["shards_damaged"]:
-        lines.append(("damaged", f"{plural(summary['shards_damaged'], 'damaged shard')}, written again"))
-    rate = f", {summary['pairs_per_second']:,.0f} pairs/s" if summary["pairs_per_second"] else ""
-    lines.append(("time", f"{summary['seconds']['run']:.1f} s{rate}"))
-    lines.append(("output", f"{root}/scores"))
-    lines.append(("report", f"{root}/report.html"))
-    lines.append(("next", open_command(f"{root}/scores", summary["settings"]["output_format"])))
-    return lines
