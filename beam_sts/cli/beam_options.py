@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from typing import Any
 
+import apache_beam as beam
 from apache_beam.options.pipeline_options import (
     DebugOptions,
     DirectOptions,
@@ -71,6 +73,28 @@ def runner_of(options: PipelineOptions) -> FnApiRunner | None:
     """
     named = options.view_as(StandardOptions).runner
     return _LocalRunner() if not named or is_runner(options, "direct") else None
+
+
+def run_pipeline(
+    options: PipelineOptions, units: list[Any] | dict[str, list[Any]], transform: beam.PTransform
+) -> None:
+    """Run a job and wait for it.
+
+    Args:
+        options: Beam's options.
+        units: the units of slices that the transform takes, or several lists by name.
+        transform: the steps of the job.
+    """
+    with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:
+        slices: Any = (
+            {
+                name: pipeline | f"Slices of {name}" >> beam.Create(part, reshuffle=False)
+                for name, part in units.items()
+            }
+            if isinstance(units, dict)
+            else pipeline | "Units" >> beam.Create(units, reshuffle=False)
+        )
+        _ = slices | transform
 
 
 class _LocalRunner(FnApiRunner):

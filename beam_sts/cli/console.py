@@ -122,9 +122,8 @@ def _leave_pandas_out() -> None:
 
 
 def _report_error(error: Exception, stays: str, again: str | None, console: Console) -> int:
-    own = user_error(error)
-    if own:
-        return console.error(2, *own.split("\n"))
+    if message := user_error(error):
+        return console.error(2, *message.split("\n"))
     if _debugging():
         console.note("traceback", traceback.format_exc())
     message = _without_runner(*_named(error))[:_LONGEST]

@@ -249,11 +249,10 @@ def _report(
 
 def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[str, Any]:
     """Run with a Beam runner. Returns the summary."""
-    import apache_beam as beam
     from apache_beam.options.pipeline_options import StandardOptions
 
     from beam_sts.candidates.beam_nearest import blocks_for
-    from beam_sts.cli.beam_options import runner_of
+    from beam_sts.cli.beam_options import run_pipeline
     from beam_sts.dedup.beam_components import MOST_NODES, ROUNDS
     from beam_sts.dedup.beam_files import REPORT, BeamSettings, DeduplicateSlices
     from beam_sts.dedup.beam_scored import KeptScores
@@ -285,12 +284,7 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
         inputs["scored"] = plan_pairs(job.earlier.pairs, schema, compared=job.earlier.compared)
     # Slices are committed one by one, but a decision about a row needs all slices, so nothing is skipped.
     job.output.drop("pairs", job.output.numbers("pairs"), "pairs")  # a local run cuts shards differently
-    with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:
-        parts = {
-            name: pipeline | f"Slices of {name}" >> beam.Create(units, reshuffle=False)
-            for name, units in inputs.items()
-        }
-        _ = parts | DeduplicateSlices(settings)
+    run_pipeline(options, inputs, DeduplicateSlices(settings))
     if settings.kept:
         settings.kept.drop()
     job.output.finish({**settings.writer.schemas, "pairs": schema})
@@ -325,9 +319,9 @@ def _profile(argv: Sequence[str] | None) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Returns the exit status."""
-    own = parser()
-    own.set_defaults(**PROFILES.get(_profile(argv), {}))
-    args, beam_args = own.split(argv)
+    command = parser()
+    command.set_defaults(**PROFILES.get(_profile(argv), {}))
+    args, beam_args = command.split(argv)
     return guarded(
         lambda: run(args, beam_args),
         **kept_in(args.output),

@@ -194,16 +194,11 @@ def _commit_missing(
             for part, record in evaluate_slices(units, _scorer(job), job.settings):
                 commit(part, record, output)
             return
-        import apache_beam as beam
-
-        from beam_sts.cli.beam_options import runner_of
+        from beam_sts.cli.beam_options import run_pipeline
         from beam_sts.evaluation.beam import EvaluateSlices
 
         model = str(job.checkpoint.path) if local else job.checkpoint.name
-        pipeline = beam.Pipeline(runner=runner_of(options), options=options)
-        slices = pipeline | "Units" >> beam.Create(units, reshuffle=False)
-        _ = slices | EvaluateSlices(model, job.settings, output)
-        pipeline.run().wait_until_finish()
+        run_pipeline(options, units, EvaluateSlices(model, job.settings, output))
 
 
 def _progress(job: EvaluateJob, done: Any, console: Console) -> Any:

@@ -207,15 +207,10 @@ def _compare_without_output(job: ConsistencyJob, args: argparse.Namespace) -> tu
 
 def _compare_by_beam(job: ConsistencyJob, output: OutputFolder, options: Any, local: bool) -> None:
     model = str(job.checkpoint.path) if local else job.checkpoint.name
-    import apache_beam as beam
-
-    from beam_sts.cli.beam_options import runner_of
+    from beam_sts.cli.beam_options import run_pipeline
     from beam_sts.evaluation.beam import CompareAnswers
 
-    pipeline = beam.Pipeline(runner=runner_of(options), options=options)
-    slices = pipeline | "Units" >> beam.Create(job.plan.units, reshuffle=False)
-    _ = slices | CompareAnswers(model, job.settings, output)
-    pipeline.run().wait_until_finish()
+    run_pipeline(options, job.plan.units, CompareAnswers(model, job.settings, output))
 
 
 def _finish(

@@ -285,16 +285,13 @@ def _on_one_machine(args: argparse.Namespace, job: MineJob, clock: Clock) -> Min
 
 
 def _on_beam(job: MineJob, options: Any, clock: Clock) -> MineCounts:
-    import apache_beam as beam
-
     from beam_sts.candidates.beam_nearest import blocks_for
-    from beam_sts.cli.beam_options import runner_of
+    from beam_sts.cli.beam_options import run_pipeline
     from beam_sts.mining.beam_files import COUNTS, MineRun, MineSlices
 
     settings = replace(job.settings, model=job.checkpoint.name)
     mine = MineRun(job.output, job.source, settings, job.cuts, blocks_for(job.texts), job.queries)
-    with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:
-        _ = pipeline | beam.Create(mine.units, reshuffle=False) | MineSlices(mine)
+    run_pipeline(options, mine.units, MineSlices(mine))
     clock.lap("run")
     fs, path = file_system(job.output.path(COUNTS))
     return MineCounts.read(json.loads(fs.cat_file(path)))

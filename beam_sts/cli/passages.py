@@ -153,26 +153,19 @@ def _on_one_machine(
 
 
 def _on_beam(job: PassageJob, writer: PassageWriter, options: Any, clock: Clock) -> dict[str, Any]:
-    import apache_beam as beam
     from apache_beam.options.pipeline_options import StandardOptions
 
-    from beam_sts.cli.beam_options import runner_of
+    from beam_sts.cli.beam_options import run_pipeline
     from beam_sts.passages.beam_files import PassageRun, WritePassages
 
     inputs = {"rows": list(job.source.plan.units)}
-    counts: dict[str, Any] = {}
-    if job.against:
+    if job.against and not job.settings.contains:  # otherwise each worker reads them
         inputs["against"] = list(job.against.plan.units)
-    if job.settings.contains:  # only workers read these slices
-        inputs.pop("against", None)
-    with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:
-        parts = {
-            name: pipeline | f"Slices of {name}" >> beam.Create(units, reshuffle=False)
-            for name, units in inputs.items()
-        }
-        _ = parts | WritePassages(PassageRun(writer, job.against, job.within or not job.against))
+    run_pipeline(
+        options, inputs, WritePassages(PassageRun(writer, job.against, job.within or not job.against))
+    )
     clock.lap("run")
-    return {"path": f"Beam, {options.view_as(StandardOptions).runner}", **counts}
+    return {"path": f"Beam, {options.view_as(StandardOptions).runner}"}
 
 
 def summarise(args: argparse.Namespace, job: PassageJob, more: dict[str, Any]) -> dict[str, Any]:

@@ -12,12 +12,9 @@ import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import apache_beam as beam
 
 from beam_sts.cli.args import Parser
-from beam_sts.cli.beam_options import local_options, only_built, runner_of, worker_threads
+from beam_sts.cli.beam_options import local_options, only_built, run_pipeline, worker_threads
 from beam_sts.cli.console import Console, add_console_options, console_of, guarded, kept_in
 from beam_sts.cli.formats import add_format_options
 from beam_sts.cli.progress import progress
@@ -27,7 +24,6 @@ from beam_sts.cli.scoring import add_places
 from beam_sts.examples import merge_examples
 from beam_sts.io.claim import claim
 from beam_sts.io.reading import read_slices
-from beam_sts.io.slices import Slice
 from beam_sts.pairs.beam_files import ScoreSlices
 from beam_sts.pairs.settings import ScoreSettings
 from beam_sts.plurals import plural
@@ -98,7 +94,8 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
         if units:
             watched = Watched(job)
             with progress(job.plan.rows, watched.rows, "pairs", where=watched.file, console=console_of(args)):
-                _run_pipeline(units, job, options, local)
+                model = str(job.checkpoint.path) if local else job.checkpoint.name
+                run_pipeline(options, units, ScoreSlices(model, job.settings))
             if built:
                 after = "once the job has run, the same command without --runner writes summary and report"
                 lines = [("built", built), ("output", output.root), ("next", after)]
@@ -143,13 +140,6 @@ class Watched:
         if left not in self._files:
             return ""
         return f"{left.rpartition('/')[2]} ({self._files[left]} of {len(self._files)})"
-
-
-def _run_pipeline(units: list[list[Slice]], job: ScoreJob, options: Any, local: bool) -> None:
-    pipeline = beam.Pipeline(runner=runner_of(options), options=options)
-    model = str(job.checkpoint.path) if local else job.checkpoint.name
-    _ = pipeline | "Units" >> beam.Create(units, reshuffle=False) | ScoreSlices(model, job.settings)
-    pipeline.run().wait_until_finish()
 
 
 def estimate(job: ScoreJob, console: Console) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -55,7 +54,7 @@ class PartVerifier:
         """The same for a lower threshold."""
         if self.verifier is None:
             raise RuntimeError("there is no verifier")
-        return PartVerifier(replace(self.verifier, threshold=threshold, least=threshold), self._corpus)
+        return PartVerifier(self.verifier.at(threshold), self._corpus)
 
     def complete(self, edges: Edges) -> Edges:
         """Compute what an earlier run left out for pairs that could not reach its threshold."""
@@ -106,7 +105,9 @@ class PairShards(PartVerifier):
         if self._is_whole(number, keys):
             found = read_pair_shards(plan_pairs(self._output.shard("pairs", number), self.schema()))
             self.reused += len(found)
-            return Verdicts.read(found, self.sizes(a, b), self.verifier.max_lost if self.verifier else None)
+            return Verdicts.read(
+                found, self.sizes(a, b), self.verifier.how.max_lost if self.verifier else None
+            )
         made = super()._part(a, b, source)
         labels = pa.array([source] * len(a), pa.string()) if isinstance(source, str) else source
         table = pair_table(self._corpus, Edges.of(a, b, labels, made))

@@ -113,223 +113,22 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class Verifier:
-    """Scores and compares pairs of texts. The result does not depend on the order of the two texts.
-
-    Cheap steps come first, and each step has only the pairs that the earlier ones leave open:
-
-    1. Texts that are equal, or equal in plain form, score 1.
-    2. The overlap bounds the score. Pairs that cannot reach ``least`` get no score.
-    3. The facts in which two texts differ, and what each has that the other lacks. A pair that is no
-       duplicate whatever its score gets none.
-    4. The model scores the others. Pairs whose score is within ``band`` (both ends included) are scored again
-       by ``cascade``, whose score replaces that of the first model.
-
-    Without an overlap, or if ``every`` score is needed, all pairs are scored, and those that score ``least``
-    or more are compared.
+class Scoring:
+    """The settings of a ``Verifier``, as sent to the workers that load the models.
 
     Args:
-        scorer: the model.
+        model: the model.
         symmetric: score both orders of the texts and take the mean, at twice the cost.
         cascade: a second, better model.
         band: the lowest and the highest score that ``cascade`` scores again.
         threshold: used to count the decisions that the second model changes.
-        overlap: if given, the score is a mean of the model's score and of the overlap (``blend``).
-        share: the weight of the model in that mean.
+        args: additional arguments of ``PairScorer`` for both models.
+        share: the weight of the model in a blend.
         guard: the facts in which two texts must not differ, as for ``beam_sts.dedup.facts.compare``.
         max_lost: as for ``bars_of``; None for no limit.
         least: the lowest score that matters.
         every: whether all scores are needed.
         form: ``plain``: texts are scored in plain form (``beam_sts.candidates.form``); ``none``: as they are.
-        boilerplate: text that does not count as similarity. The overlap is the lower one of whole texts and
-            of texts without boilerplate, and the model scores the latter.
-    """
-
-    scorer: PairScorer
-    symmetric: bool = False
-    cascade: PairScorer | None = None
-    band: tuple[float, float] = (0.0, 1.0)
-    threshold: float = 0.5
-    overlap: Overlap | None = None
-    share: float = MODEL_SHARE
-    guard: str = "none"
-    max_lost: MaxLost = None
-    least: float = 0.0
-    every: bool = True
-    form: str = "none"
-    boilerplate: Boilerplate = field(default_factory=Boilerplate.none)
-
-    def verify(self, text_a: pa.Array, text_b: pa.Array, known: Verdicts | None = None) -> Verified:
-        """Score and compare two columns of n texts (``large_string``, without nulls).
-
-        Args:
-            text_a: one text of each pair.
-            text_b: the other text of each pair.
-            known: the results of an earlier run. If given, only missing results are computed.
-
-        Returns:
-            The verdicts and counts.
-        """
-        first, second = self._forms(text_a, text_b)
-        equal = np.asarray(pc.equal(first, second))
-        if known is None:
-            made = Verdicts.identical(len(equal))
-            written_alike = np.asarray(pc.equal(text_a, text_b))
-            made.lost[~written_alike], made.rules[~written_alike] = NOT_COMPARED, RULES.index("form")
-            todo = np.flatnonzero(~equal)
-        else:
-            made = known.at(np.arange(len(known)))  # a copy, since it is changed in place
-            todo = np.flatnonzero(_unscored(known, self.least, self.every))
-        pairs = self._within_reach(made, todo, first, second)
-        if not self.every and self.overlap is not None and self.share:
-            uncompared = pairs.rows[made.lost[pairs.rows, 0] == NOT_COMPARED]
-            made = self._compared(made, uncompared, text_a, text_b)
-            pairs = _not_barred(made, pairs)
-        stats = self._score(made, pairs)
-        near = (made.scores >= np.float32(self.least)) & (made.lost[:, 0] == NOT_COMPARED)
-        made = self._compared(made, np.flatnonzero(near), text_a, text_b)
-        if known is not None:
-            return Verified(made, replace(stats, pairs=len(todo)))
-        return Verified(made, replace(stats, pairs=len(equal), identical=int(equal.sum())))
-
-    def scores_within(self, text_a: pa.Array, text_b: pa.Array, bounds: Float32Array) -> Float32Array:
-        """The scores of n pairs of which only the bounds are known. The overlaps follow from these."""
-        first, second = _ordered(*self._forms(text_a, text_b))
-        weights = self._weights(first, second)
-        rest = np.float32(max(1 - self.share, 1e-6))
-        overlaps = (1 - (1 - bounds) / weights - np.float32(self.share)) / rest
-        pairs = Candidates(np.arange(len(bounds)), first, second, overlaps, weights, self.share)
-        made = Verdicts.identical(len(bounds))
-        self._score(made, self._own(pairs)[0])
-        return made.scores
-
-    def _forms(self, text_a: pa.Array, text_b: pa.Array) -> tuple[pa.Array, pa.Array]:
-        if self.form == "none":
-            return text_a, text_b
-        both = pa.chunked_array([text_a, text_b]).combine_chunks().dictionary_encode()
-        if isinstance(both, pa.ChunkedArray):
-            both = both.combine_chunks()
-        forms = plain_texts(both.dictionary)
-        return forms.take(both.indices[: len(text_a)]), forms.take(both.indices[len(text_a) :])
-
-    def _within_reach(
-        self, made: Verdicts, rows: NDArray[np.int64], text_a: pa.Array, text_b: pa.Array
-    ) -> Candidates:
-        """Those of the pairs ``rows`` that may reach ``least``, with texts as the model scores them."""
-        taken = pa.array(rows)
-        first, second = _ordered(text_a.take(taken), text_b.take(taken))
-        if self.overlap is None:
-            ones = np.ones(len(rows), np.float32)
-            return self._own(Candidates(rows, first, second, None, ones, 1.0))[0]
-        overlaps, weights = self.overlap.scores(first, second), self._weights(first, second)
-        pairs = self._near(made, Candidates(rows, first, second, overlaps, weights, self.share))
-        pairs, framed = self._own(pairs)
-        whole = pairs.overlaps
-        if whole is None or not len(framed):
-            return pairs
-        taken, own = pa.array(framed), np.ones(len(pairs), np.float32)
-        own[framed] = self.overlap.scores(pairs.first.take(taken), pairs.second.take(taken))
-        return self._near(made, replace(pairs, overlaps=np.minimum(whole, own)))
-
-    def _near(self, made: Verdicts, pairs: Candidates) -> Candidates:
-        """The pairs that may reach ``least`` whatever the model says. The bounds of the others are stored."""
-        if self.every:
-            return pairs
-        bounds = pairs.bounds()
-        near = bounds >= np.float32(self.least)
-        made.bound(pairs.rows[~near], bounds[~near], "bound")
-        return pairs.at(near)
-
-    def _weights(self, first: pa.Array, second: pa.Array) -> Float32Array:
-        """Returns the weight of a difference, for each pair.
-
-        A word is a large share of a short text. If the guard ensures that the word carries no fact, it weighs
-        as much as in a longer text.
-        """
-        if self.guard != "facts":
-            return np.ones(len(first), np.float32)
-        shorter = np.minimum(characters(first), characters(second)).astype(np.float32)
-        weights: Float32Array = np.clip(shorter / np.float32(LENGTH), LEAST_WEIGHT, 1, dtype=np.float32)
-        return weights
-
-    def _own(self, pairs: Candidates) -> tuple[Candidates, NDArray[np.int64]]:
-        """The pairs without boilerplate, or with whole texts if these are equal; and those that differ."""
-        if not self.boilerplate:
-            return pairs, np.empty(0, np.int64)
-        first, second = pairs.first, pairs.second
-        both = pa.chunked_array([first, second]).combine_chunks().dictionary_encode()
-        if isinstance(both, pa.ChunkedArray):
-            both = both.combine_chunks()
-        owned = self.boilerplate.own_texts(both.dictionary.cast(pa.large_string()))
-        a, b = (part.to_numpy() for part in (both.indices[: len(first)], both.indices[len(first) :]))
-        own_a, own_b = owned.take(pa.array(a)), owned.take(pa.array(b))
-        changed = np.asarray(pc.or_(pc.not_equal(own_a, first), pc.not_equal(own_b, second)))
-        framed = changed & np.asarray(pc.not_equal(own_a, own_b))
-        mask = pa.array(framed)
-        own = replace(pairs, first=pc.if_else(mask, own_a, first), second=pc.if_else(mask, own_b, second))
-        return own, np.flatnonzero(framed)
-
-    def _score(self, made: Verdicts, pairs: Candidates) -> VerifyStats:
-        """Score the pairs in place: by the model, and in the band by the second model."""
-        rows = pairs.rows
-        made.bounds[rows] = np.nan
-        made.rules[rows] = RULES.index("model" if self.overlap is None else "blend")
-        if not pairs.share:  # the model has no weight
-            made.scores[rows] = pairs.bounds()
-            return VerifyStats()
-        result = self.scorer.run(pairs.first, pairs.second, symmetric=self.symmetric)
-        scores = pairs.scores(result.scores)
-        seconds, cascaded, changed = result.seconds, 0, 0
-        if self.cascade is not None:
-            inside = np.flatnonzero((scores >= self.band[0]) & (scores <= self.band[1]))
-            near = pairs.at(inside)
-            again = self.cascade.run(near.first, near.second, symmetric=self.symmetric)
-            better = near.scores(again.scores)
-            limit = np.float32(self.threshold)
-            changed = int(((better >= limit) != (scores[inside] >= limit)).sum())
-            scores[inside], made.rules[near.rows] = better, RULES.index("cascade")
-            seconds, cascaded = seconds + again.seconds, len(inside)
-        made.scores[rows] = scores
-        return VerifyStats(
-            scored=len(rows),
-            truncated=result.stats.truncated,
-            windowed=result.stats.windowed,
-            unknown=result.stats.unknown,
-            cascaded=cascaded,
-            changed=changed,
-            real_tokens=result.stats.real_tokens,
-            padded_tokens=result.stats.padded_tokens,
-            length_histogram=length_histogram(result.tokens),
-            seconds=seconds,
-        )
-
-    def _compared(
-        self, made: Verdicts, rows: NDArray[np.int64], text_a: pa.Array, text_b: pa.Array
-    ) -> Verdicts:
-        """Compare the facts of some pairs, and count what each text has that the other lacks."""
-        if not len(rows) or (self.guard == "none" and self.max_lost is None):
-            return made
-        taken = pa.array(rows)
-        one, two = text_a.take(taken), text_b.take(taken)
-        differs: list[str | None] = made.differs.to_pylist()
-        for row, (difference, lost) in zip(rows.tolist(), compare_texts(one, two, self.guard), strict=True):
-            differs[row], made.lost[row] = difference, lost
-        sizes = characters(text_a), characters(text_b)
-        return replace(made, differs=pa.array(differs, pa.string())).with_bars(sizes, self.max_lost)
-
-
-def _not_barred(made: Verdicts, pairs: Candidates) -> Candidates:
-    """The pairs that may be duplicates. The bounds of the others are stored."""
-    barred = made.bars[pairs.rows] == BOTH
-    made.bound(pairs.rows[barred], pairs.bounds()[barred], "barred")
-    return pairs.at(~barred)
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """The settings of a ``Verifier``, as sent to the workers that load the models.
-
-    ``args`` are additional arguments of ``PairScorer`` for both models.
     """
 
     model: str | Checkpoint
@@ -361,10 +160,211 @@ class Scoring:
         share = 0.0 if left_out else self.share
         models = [scorer, *([cascade] if cascade else [])]
         every = self.every or not all(model.bounded for model in models)
-        return Verifier(
-            *(scorer, self.symmetric, cascade, self.band, self.threshold, overlap, share, self.guard),
-            *(self.max_lost, self.least, every, self.form, learnt.boilerplate),
+        how = replace(self, share=share, every=every)
+        return Verifier(how, scorer, cascade, overlap, learnt.boilerplate)
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """Scores and compares pairs of texts. The result does not depend on the order of the two texts.
+
+    Cheap steps come first, and each step has only the pairs that the earlier ones leave open:
+
+    1. Texts that are equal, or equal in plain form, score 1.
+    2. The overlap bounds the score. Pairs that cannot reach ``least`` get no score.
+    3. The facts in which two texts differ, and what each has that the other lacks. A pair that is no
+       duplicate whatever its score gets none.
+    4. The model scores the others. Pairs whose score is within ``band`` (both ends included) are scored again
+       by ``cascade``, whose score replaces that of the first model.
+
+    Without an overlap, or if ``every`` score is needed, all pairs are scored, and those that score ``least``
+    or more are compared.
+
+    Args:
+        how: the settings.
+        scorer: the model.
+        cascade: the second model, if there is one.
+        overlap: if given, the score is a mean of the model's score and of the overlap (``blend``).
+        boilerplate: text that does not count as similarity. The overlap is the lower one of whole texts and
+            of texts without boilerplate, and the model scores the latter.
+    """
+
+    how: Scoring
+    scorer: PairScorer
+    cascade: PairScorer | None
+    overlap: Overlap | None
+    boilerplate: Boilerplate
+
+    def at(self, threshold: float) -> Verifier:
+        """The same for another threshold."""
+        return replace(self, how=replace(self.how, threshold=threshold, least=threshold))
+
+    def verify(self, text_a: pa.Array, text_b: pa.Array, known: Verdicts | None = None) -> Verified:
+        """Score and compare two columns of n texts (``large_string``, without nulls).
+
+        Args:
+            text_a: one text of each pair.
+            text_b: the other text of each pair.
+            known: the results of an earlier run. If given, only missing results are computed.
+
+        Returns:
+            The verdicts and counts.
+        """
+        first, second = self._forms(text_a, text_b)
+        equal = np.asarray(pc.equal(first, second))
+        if known is None:
+            made = Verdicts.identical(len(equal))
+            written_alike = np.asarray(pc.equal(text_a, text_b))
+            made.lost[~written_alike], made.rules[~written_alike] = NOT_COMPARED, RULES.index("form")
+            todo = np.flatnonzero(~equal)
+        else:
+            made = known.at(np.arange(len(known)))  # a copy, since it is changed in place
+            todo = np.flatnonzero(_unscored(known, self.how.least, self.how.every))
+        pairs = self._within_reach(made, todo, first, second)
+        if not self.how.every and self.overlap is not None and self.how.share:
+            uncompared = pairs.rows[made.lost[pairs.rows, 0] == NOT_COMPARED]
+            made = self._compared(made, uncompared, text_a, text_b)
+            pairs = _not_barred(made, pairs)
+        stats = self._score(made, pairs)
+        near = (made.scores >= np.float32(self.how.least)) & (made.lost[:, 0] == NOT_COMPARED)
+        made = self._compared(made, np.flatnonzero(near), text_a, text_b)
+        if known is not None:
+            return Verified(made, replace(stats, pairs=len(todo)))
+        return Verified(made, replace(stats, pairs=len(equal), identical=int(equal.sum())))
+
+    def scores_within(self, text_a: pa.Array, text_b: pa.Array, bounds: Float32Array) -> Float32Array:
+        """The scores of n pairs of which only the bounds are known. The overlaps follow from these."""
+        first, second = _ordered(*self._forms(text_a, text_b))
+        weights = self._weights(first, second)
+        rest = np.float32(max(1 - self.how.share, 1e-6))
+        overlaps = (1 - (1 - bounds) / weights - np.float32(self.how.share)) / rest
+        pairs = Candidates(np.arange(len(bounds)), first, second, overlaps, weights, self.how.share)
+        made = Verdicts.identical(len(bounds))
+        self._score(made, self._own(pairs)[0])
+        return made.scores
+
+    def _forms(self, text_a: pa.Array, text_b: pa.Array) -> tuple[pa.Array, pa.Array]:
+        if self.how.form == "none":
+            return text_a, text_b
+        both = pa.chunked_array([text_a, text_b]).combine_chunks().dictionary_encode()
+        if isinstance(both, pa.ChunkedArray):
+            both = both.combine_chunks()
+        forms = plain_texts(both.dictionary)
+        return forms.take(both.indices[: len(text_a)]), forms.take(both.indices[len(text_a) :])
+
+    def _within_reach(
+        self, made: Verdicts, rows: NDArray[np.int64], text_a: pa.Array, text_b: pa.Array
+    ) -> Candidates:
+        """Those of the pairs ``rows`` that may reach ``least``, with texts as the model scores them."""
+        taken = pa.array(rows)
+        first, second = _ordered(text_a.take(taken), text_b.take(taken))
+        if self.overlap is None:
+            ones = np.ones(len(rows), np.float32)
+            return self._own(Candidates(rows, first, second, None, ones, 1.0))[0]
+        overlaps, weights = self.overlap.scores(first, second), self._weights(first, second)
+        pairs = self._near(made, Candidates(rows, first, second, overlaps, weights, self.how.share))
+        pairs, framed = self._own(pairs)
+        whole = pairs.overlaps
+        if whole is None or not len(framed):
+            return pairs
+        taken, own = pa.array(framed), np.ones(len(pairs), np.float32)
+        own[framed] = self.overlap.scores(pairs.first.take(taken), pairs.second.take(taken))
+        return self._near(made, replace(pairs, overlaps=np.minimum(whole, own)))
+
+    def _near(self, made: Verdicts, pairs: Candidates) -> Candidates:
+        """The pairs that may reach ``least`` whatever the model says. The bounds of the others are stored."""
+        if self.how.every:
+            return pairs
+        bounds = pairs.bounds()
+        near = bounds >= np.float32(self.how.least)
+        made.bound(pairs.rows[~near], bounds[~near], "bound")
+        return pairs.at(near)
+
+    def _weights(self, first: pa.Array, second: pa.Array) -> Float32Array:
+        """Returns the weight of a difference, for each pair.
+
+        A word is a large share of a short text. If the guard ensures that the word carries no fact, it weighs
+        as much as in a longer text.
+        """
+        if self.how.guard != "facts":
+            return np.ones(len(first), np.float32)
+        shorter = np.minimum(characters(first), characters(second)).astype(np.float32)
+        weights: Float32Array = np.clip(shorter / np.float32(LENGTH), LEAST_WEIGHT, 1, dtype=np.float32)
+        return weights
+
+    def _own(self, pairs: Candidates) -> tuple[Candidates, NDArray[np.int64]]:
+        """The pairs without boilerplate, or with whole texts if these are equal; and those that differ."""
+        if not self.boilerplate:
+            return pairs, np.empty(0, np.int64)
+        first, second = pairs.first, pairs.second
+        both = pa.chunked_array([first, second]).combine_chunks().dictionary_encode()
+        if isinstance(both, pa.ChunkedArray):
+            both = both.combine_chunks()
+        owned = self.boilerplate.own_texts(both.dictionary.cast(pa.large_string()))
+        a, b = (part.to_numpy() for part in (both.indices[: len(first)], both.indices[len(first) :]))
+        own_a, own_b = owned.take(pa.array(a)), owned.take(pa.array(b))
+        changed = np.asarray(pc.or_(pc.not_equal(own_a, first), pc.not_equal(own_b, second)))
+        framed = changed & np.asarray(pc.not_equal(own_a, own_b))
+        mask = pa.array(framed)
+        own = replace(pairs, first=pc.if_else(mask, own_a, first), second=pc.if_else(mask, own_b, second))
+        return own, np.flatnonzero(framed)
+
+    def _score(self, made: Verdicts, pairs: Candidates) -> VerifyStats:
+        """Score the pairs in place: by the model, and in the band by the second model."""
+        rows = pairs.rows
+        made.bounds[rows] = np.nan
+        made.rules[rows] = RULES.index("model" if self.overlap is None else "blend")
+        if not pairs.share:  # the model has no weight
+            made.scores[rows] = pairs.bounds()
+            return VerifyStats()
+        result = self.scorer.run(pairs.first, pairs.second, symmetric=self.how.symmetric)
+        scores = pairs.scores(result.scores)
+        seconds, cascaded, changed = result.seconds, 0, 0
+        if self.cascade is not None:
+            inside = np.flatnonzero((scores >= self.how.band[0]) & (scores <= self.how.band[1]))
+            near = pairs.at(inside)
+            again = self.cascade.run(near.first, near.second, symmetric=self.how.symmetric)
+            better = near.scores(again.scores)
+            limit = np.float32(self.how.threshold)
+            changed = int(((better >= limit) != (scores[inside] >= limit)).sum())
+            scores[inside], made.rules[near.rows] = better, RULES.index("cascade")
+            seconds, cascaded = seconds + again.seconds, len(inside)
+        made.scores[rows] = scores
+        return VerifyStats(
+            scored=len(rows),
+            truncated=result.stats.truncated,
+            windowed=result.stats.windowed,
+            unknown=result.stats.unknown,
+            cascaded=cascaded,
+            changed=changed,
+            real_tokens=result.stats.real_tokens,
+            padded_tokens=result.stats.padded_tokens,
+            length_histogram=length_histogram(result.tokens),
+            seconds=seconds,
         )
+
+    def _compared(
+        self, made: Verdicts, rows: NDArray[np.int64], text_a: pa.Array, text_b: pa.Array
+    ) -> Verdicts:
+        """Compare the facts of some pairs, and count what each text has that the other lacks."""
+        if not len(rows) or (self.how.guard == "none" and self.how.max_lost is None):
+            return made
+        taken = pa.array(rows)
+        one, two = text_a.take(taken), text_b.take(taken)
+        differs: list[str | None] = made.differs.to_pylist()
+        for row, (difference, lost) in zip(
+            rows.tolist(), compare_texts(one, two, self.how.guard), strict=True
+        ):
+            differs[row], made.lost[row] = difference, lost
+        sizes = characters(text_a), characters(text_b)
+        return replace(made, differs=pa.array(differs, pa.string())).with_bars(sizes, self.how.max_lost)
+
+
+def _not_barred(made: Verdicts, pairs: Candidates) -> Candidates:
+    """The pairs that may be duplicates. The bounds of the others are stored."""
+    barred = made.bars[pairs.rows] == BOTH
+    made.bound(pairs.rows[barred], pairs.bounds()[barred], "barred")
+    return pairs.at(~barred)
 
 
 def _unscored(known: Verdicts, least: float, every: bool) -> NDArray[np.bool_]:
