@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -121,6 +122,10 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> PreTr
         clean_up_tokenization_spaces=False,
     )
     wrapped.save_pretrained(folder)
+    # transformers 5 writes its own name of the class, which transformers 4 does not know.
+    file = folder / "tokenizer_config.json"
+    settings = json.loads(file.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    file.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     probe = ("Café N°5: 12.5 km, don't!", "  spaced\tout 中文 🙂 Straße ｗｉｄｅ ")
     raw = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(*probe)

@@ -3,12 +3,14 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sentence_transformers import CrossEncoder
 from transformers import AutoTokenizer
 
-from beam_sts import UserError
+from beam_sts import PairScorer, UserError
 from beam_sts.models import tokenizer as read
 from beam_sts.models.registry import EMBEDDED
 from beam_sts.scoring.tokens import PairTokenizer
@@ -100,11 +102,9 @@ def test_each_setting_means_what_it_means_to_transformers(tiny, tmp_path, settin
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory):
-    """Tokenizers of this project and of transformers: the embedded one, and the same with NFKC."""
-    folder = tmp_path_factory.mktemp("nfkc")
-    with_nfkc(EMBEDDED / "beam-sts-nano", folder, 8192)
-    folders = (EMBEDDED / "beam-sts-nano", folder)
+def both(tiny):
+    """Tokenizers of this project and of transformers: of BERT's class, and of the general one with NFKC."""
+    folders = (tiny, EMBEDDED / "beam-sts-nano")
     return [(read.read_tokenizer(one, 8192), AutoTokenizer.from_pretrained(one)) for one in folders]
 
 
@@ -116,14 +116,30 @@ def test_any_text_has_the_same_ids(both, text):
         assert PairTokenizer(ours.backend, 8192).encode([text]).ids.tolist() == expected
 
 
-def test_a_tokenizer_with_nfkc_is_read_as_the_general_class_reads_it(tmp_path, monkeypatch):
-    with_nfkc(EMBEDDED / "beam-sts-nano", tmp_path, 8192)
+def test_a_checkpoint_gets_nfkc(tiny, tmp_path, monkeypatch):
+    with_nfkc(tiny, tmp_path, 64)
     monkeypatch.setattr(read, "_by_transformers", None)
     agree(tmp_path, TEXTS)
-    tokens = PairTokenizer(read.read_tokenizer(tmp_path, 1 << 20).backend, 8192)
+    before, after = (
+        PairTokenizer(read.read_tokenizer(folder, 1 << 20).backend, 64) for folder in (tiny, tmp_path)
+    )
+    assert after.encode(["two dogs"]).ids.tolist() == before.encode(["two dogs"]).ids.tolist()
+    assert after.encode(["ｔｗｏ ｄｏｇｓ"]).ids.tolist() == before.encode(["two dogs"]).ids.tolist()
+
+
+@pytest.mark.parametrize("name", ["beam-sts-nano", "beam-sts-pico"])
+def test_the_embedded_models_read_letters_of_any_width(name):
+    tokens = PairTokenizer(read.read_tokenizer(EMBEDDED / name, 1 << 20).backend, 8192)
     assert tokens._columns is not None, "the fast path"
     wide, plain = tokens.encode(["Ａ Ｓｍａｌｌ ﬁｓｈ, １２", "a small fish, 12"]).ids.reshape(2, -1)
     assert wide.tolist() == plain.tolist()
+    pairs = [("A man is playing a guitar.", "Ａ ｍａｎ ｉｓ ｐｌａｙｉｎｇ ａ ｇｕｉｔａｒ．")]
+    assert PairScorer(name).score(pairs) > 0.99
+    np.testing.assert_allclose(
+        CrossEncoder(str(EMBEDDED / name), device="cpu").predict(pairs),
+        PairScorer(name).score(pairs),
+        atol=2e-6,
+    )
 
 
 @pytest.mark.parametrize(
