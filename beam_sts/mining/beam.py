@@ -17,9 +17,11 @@ from beam_sts.checks import check_names
 from beam_sts.errors import UserError
 from beam_sts.io.blank import is_blank
 from beam_sts.mining.beam_across import ProposeAcross
-from beam_sts.mining.beam_propose import ProposePairs, TextOccurrence
-from beam_sts.mining.core import GIVEN, SPLITS, in_test, pack_names, sided_names, split_key
+from beam_sts.mining.beam_propose import ProposePairs
+from beam_sts.mining.beam_split import TextOccurrence, pack_units
+from beam_sts.mining.core import GIVEN, SPLITS, pack_names, sided_names
 from beam_sts.mining.settings import MinePairsSettings
+from beam_sts.mining.split import in_test, split_key, unit_names
 from beam_sts.models.checkpoint import DEFAULT_MODEL
 from beam_sts.pairs.beam import ScorePairs
 from beam_sts.pairs.beam_elements import text_fault
@@ -95,7 +97,7 @@ class MinePairs(beam.PTransform):
             every = {"placed": tuple(placed) | "Both" >> beam.Flatten(), GIVEN: read[GIVEN]}
             proposed = every | "Propose" >> ProposeAcross(*cuts)
         else:
-            read = texts | "Place" >> beam.ParDo(_ReadText(*of_split)).with_outputs(_REJECTED, main="placed")
+            read = texts | "Place" >> beam.ParDo(_ReadText()).with_outputs(_REJECTED, main="placed")
             rejected = [read[_REJECTED]]
             proposed = read["placed"] | "Propose" >> ProposePairs(*cuts)
         score = ScorePairs(settings.model, text_a=_FORMS[0], text_b=_FORMS[1], **settings.row_args)
@@ -107,10 +109,6 @@ class MinePairs(beam.PTransform):
 
 class _ReadText(beam.DoFn):
     """A text, or (document, place, text) -> a :class:`TextOccurrence`, or a rejected element."""
-
-    def __init__(self, test_share: float, seed: int) -> None:
-        self._test_share = test_share
-        self._seed = seed
 
     def process(self, element: Any) -> Iterator[Any]:
         """See ``beam.DoFn``."""
@@ -125,9 +123,8 @@ class _ReadText(beam.DoFn):
         normal = _normal_form(text)
         owner = normal if document is None else f"document\0{document}"
         document = None if document is None else owner
-        key = split_key(normal) if document is None else owner
-        test = bool(in_test([key], self._test_share, self._seed)[0])
-        yield TextOccurrence(pack_names(hash128([normal]))[0], (owner, place), document, test, text)
+        unit = pack_units(unit_names([split_key(normal) if document is None else owner]))[0]
+        yield TextOccurrence(pack_names(hash128([normal]))[0], (owner, place), document, unit, text)
 
 
 class _PlaceInCorpus(beam.DoFn):
@@ -156,8 +153,8 @@ class _PlaceQuery(beam.DoFn):
             yield _rejected(element, fault)
             return
         query = _placed(str(texts[0]), corpus=False)
-        key = split_key(_normal_form(query.text))
-        query = query._replace(test=bool(in_test([key], self._test_share, self._seed)[0]))
+        unit = unit_names([split_key(_normal_form(query.text))])
+        query = query._replace(test=bool(in_test(unit, self._test_share, self._seed)[0]))
         yield query
         if given:
             positive = _placed(str(texts[1]), corpus=True, after=True)
@@ -169,7 +166,7 @@ def _placed(text: str, *, corpus: bool, after: bool = False) -> TextOccurrence:
     """Place a text of the corpus, before or after the positives of queries; or a query."""
     normal = _normal_form(text)
     name = pack_names(sided_names(hash128([normal]), corpus=corpus))[0]
-    return TextOccurrence(name, (normal, int(after)), None, False, text)
+    return TextOccurrence(name, (normal, int(after)), None, b"", text)
 
 
 def _normal_form(text: str) -> str:

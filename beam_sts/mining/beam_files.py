@@ -20,7 +20,8 @@ from beam_sts.io.ipc import dump_table, load_tables
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import Slice
 from beam_sts.mining.beam_across import ProposeAcross
-from beam_sts.mining.beam_propose import ProposePairs, TextOccurrence
+from beam_sts.mining.beam_propose import ProposePairs
+from beam_sts.mining.beam_split import TextOccurrence, pack_units
 from beam_sts.mining.core import (
     BANDS,
     GIVEN,
@@ -39,7 +40,7 @@ from beam_sts.mining.core import (
 from beam_sts.mining.counts import MineCounts
 from beam_sts.mining.forms import ROWS, Form
 from beam_sts.mining.languages import count_languages, in_sample
-from beam_sts.mining.passages import slice_passages, slice_queries
+from beam_sts.mining.passages import queries_in_test, slice_passages, slice_queries
 from beam_sts.mining.settings import MineSettings
 from beam_sts.mining.shards import (
     REJECTED_QUERIES,
@@ -197,11 +198,15 @@ class _Read(beam.DoFn):
             if found.vectors is not None and count:
                 vectors = pack_points(found.vectors)
             names, documents = pack_names(found.name), pack_names(found.document)
+            units = pack_units(found.unit)
+            test = queries_in_test(found.unit, found.name, run.settings)  # without queries, decided later
             texts = found.texts.to_pylist()
             for at in range(count):
                 document = documents[at] if found.document[at].any() else None
                 order = int(found.row[at]), int(found.place[at])
-                yield TextOccurrence(names[at], order, document, bool(found.test[at]), texts[at], vectors[at])
+                yield TextOccurrence(
+                    names[at], order, document, units[at], texts[at], vectors[at], bool(test[at])
+                )
             for query, positive in found.given.tolist():
                 yield pvalue.TaggedOutput(GIVEN, (names[query], names[positive]))
 
@@ -351,10 +356,10 @@ def _triplets(
                 **dict(zip(ROWS.names, triplet_rows(found, texts).columns, strict=True)),
             }
         )
-        shard, in_test = shard_of_draw(found.draw, run.cuts.shards), test[found.anchor]
+        shard, tested = shard_of_draw(found.draw, run.cuts.shards), test[found.anchor]
         for at, split in enumerate(SPLITS):
-            for number in np.unique(shard[in_test == at]).tolist():
-                here = np.flatnonzero((in_test == at) & (shard == number))
+            for number in np.unique(shard[tested == at]).tolist():
+                here = np.flatnonzero((tested == at) & (shard == number))
                 yield (subset, split, number), dump_table(rows.take(here))
 
 

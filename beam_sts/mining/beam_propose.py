@@ -17,6 +17,7 @@ from beam_sts.candidates.beam_nearest import LexicalCandidates, StaticVectors
 from beam_sts.candidates.beam_neighbours import NeighbourCandidates
 from beam_sts.candidates.beam_union import MergeCandidates
 from beam_sts.candidates.form import plain_form
+from beam_sts.mining.beam_split import SplitTexts
 from beam_sts.mining.core import (
     ORIGINS,
     SPLITS,
@@ -28,17 +29,6 @@ from beam_sts.mining.core import (
 )
 from beam_sts.mining.settings import MinePairsSettings, MineSettings, ProposalSettings
 from beam_sts.pairs.beam_handler import METRICS_NAMESPACE
-
-
-class TextOccurrence(NamedTuple):
-    """A text and where it occurs. ``name`` hashes its normal form; the lowest ``order`` decides its split."""
-
-    name: bytes
-    order: Any
-    document: Any
-    test: bool
-    text: str
-    vector: bytes = b""
 
 
 class ProposedPairs(NamedTuple):
@@ -77,6 +67,7 @@ class ProposePairs(ProposingTransform):
     def expand(self, placed: beam.PCollection) -> ProposedPairs:
         """Build the steps: keep each text once, propose pairs of each origin, join them with the texts."""
         settings = self._settings
+        placed |= "Split" >> SplitTexts(settings)
         known = first_occurrences(placed)
         adjacent = (
             placed

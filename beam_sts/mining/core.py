@@ -22,8 +22,6 @@ of the corpus. So queries come first, and the first text of a pair is the query.
 
 from __future__ import annotations
 
-import hashlib
-import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -145,40 +143,6 @@ def split_sentences(texts: pa.Array | pa.ChunkedArray, language: str = "en") -> 
         owners += [number] * len(found)
         sentences += found
     return np.array(owners, np.int64), pa.array(sentences, pa.large_string())
-
-
-def split_key(text: str) -> str:
-    """Returns the key that decides the split of a text without a document; near-duplicates mostly share it.
-
-    The key is the run of three words with the lowest hash, so the probability that two texts share it is
-    the Jaccard similarity of their runs of three words (MinHash).
-
-    >>> split_key("a cat sat on the mat") == split_key("a cat sat on the mat today")
-    True
-    """
-    words = text.split()
-    runs = [" ".join(words[at : at + 3]) for at in range(max(1, len(words) - 2))]
-    return min(runs, key=lambda run: (zlib.crc32(run.encode()), run))
-
-
-def in_test(keys: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:
-    """Returns which keys go to the test split: a share of them by hash, independent of the other keys.
-
-    Args:
-        keys: documents, or the split keys of texts without one.
-        share: share of the keys, 0 to 1.
-        seed: selects the split.
-
-    Returns:
-        A boolean array of shape (keys,).
-
-    >>> in_test(["one", "two", "three"], 0.5, 0).tolist() == in_test(["one", "two", "three"], 0.5, 0).tolist()
-    True
-    """
-    salt = seed.to_bytes(8, "little", signed=True)
-    digests = b"".join(hashlib.blake2b(key.encode(), digest_size=8, salt=salt).digest() for key in keys)
-    drawn: NDArray[np.bool_] = np.frombuffer(digests, "<u8") / 2.0**64 < share
-    return drawn
 
 
 def adjacent_pairs(text: IntArray, document: IntArray) -> tuple[IntArray, IntArray]:

@@ -20,8 +20,9 @@ from beam_sts.candidates.vectors import check_vector_column, vector_matrix
 from beam_sts.errors import UserError
 from beam_sts.io.column_paths import column_at, find_path, missing_column
 from beam_sts.io.spill import TextFile
-from beam_sts.mining.core import are_queries, in_test, sided_names, split_key, split_sentences
+from beam_sts.mining.core import are_queries, sided_names, split_sentences
 from beam_sts.mining.settings import MineSettings
+from beam_sts.mining.split import in_test, near_keys, split_key, texts_in_test, unit_names
 
 _COPY = 20_000  # texts in memory at a time while they are written to disk
 
@@ -49,7 +50,8 @@ class SlicePassages:
 
     ``row``: row number in the whole input. ``place``: index of the passage in that row. ``name``: 128-bit
     hash of the normal form, uint64 (p, 2), from ``sided_names`` if queries are mined. ``document``: hash of
-    the document, likewise; zeros for none. ``vectors``: float32 (p, dimensions) or None. ``given``: passages
+    the document, likewise; zeros for none. ``unit``: name of what goes to a split as a whole, from
+    ``unit_names``. ``vectors``: float32 (p, dimensions) or None. ``given``: passages
     of queries and their positives, int64 (g, 2). ``counts``: counts of the slice, which are added up.
     """
 
@@ -58,7 +60,7 @@ class SlicePassages:
     place: IntArray
     name: NDArray[np.uint64]
     document: NDArray[np.uint64]
-    test: NDArray[np.bool_]
+    unit: NDArray[np.uint64]
     vectors: NDArray[np.float32] | None
     counts: dict[str, int]
     given: IntArray = field(default_factory=lambda: np.empty((0, 2), np.int64))
@@ -89,15 +91,13 @@ def slice_queries(rows: SliceRows, settings: MineSettings, after: int = 0) -> Sl
     normal = normalise(texts).to_pylist()
     hashes = hash128(normal)
     sides = [sided_names(hashes, corpus=corpus) for corpus in (True, False)]
-    splits = [split_key(text) for text in normal]
-    test = in_test(splits, settings.share_of_test, settings.seed) & ~of_corpus
     return SlicePassages(
         texts,
         after + np.tile(rows.numbers, len(columns))[kept],
         np.zeros(len(kept), np.int64),
         np.where(of_corpus[:, None], *sides),
         np.zeros((len(kept), 2), np.uint64),
-        test,
+        unit_names([split_key(text) for text in normal]),
         vectors,
         {"rows_used": count, **counts},
         given[(given >= 0).all(axis=1)],
@@ -115,8 +115,7 @@ def _of_length(texts: pa.Array, settings: MineSettings) -> tuple[IntArray, dict[
 def slice_passages(rows: SliceRows, settings: MineSettings) -> SlicePassages:
     """Returns the passages of the valid rows of a slice.
 
-    With ``sentences`` and without ``doc_id``, every row is a document. ``test_share`` is a share of the
-    documents, or of the texts without one.
+    With ``sentences`` and without ``doc_id``, every row is a document.
     """
     table = rows.table
     texts = rows.texts.combine_chunks() if isinstance(rows.texts, pa.ChunkedArray) else rows.texts
@@ -151,19 +150,27 @@ def slice_passages(rows: SliceRows, settings: MineSettings) -> SlicePassages:
         for text, document in zip(normal.to_pylist(), named.to_pylist(), strict=True)
     ]
     document = np.where(np.asarray(named.is_valid())[:, None], hash128(keys), np.uint64(0))
-    name, test = hash128(normal.to_pylist()), in_test(splits, settings.share_of_test, settings.seed)
-    if settings.across:  # a text of the corpus is a partner for queries of both splits
-        name, test = sided_names(name, corpus=True), np.zeros(len(test), bool)
+    name = hash128(normal.to_pylist())
+    if settings.across:
+        name = sided_names(name, corpus=True)
     return SlicePassages(
         texts,
         rows.numbers[owner],
         place,
         name,
         document,
-        test,
+        unit_names(splits),
         vector_matrix(table, settings.embedding, rows.numbers)[owner] if settings.embedding else None,
         counts,
     )
+
+
+def queries_in_test(
+    unit: NDArray[np.uint64], name: NDArray[np.uint64], settings: MineSettings
+) -> NDArray[np.bool_]:
+    """Returns which texts are queries of the test split. Texts of a corpus are for queries of both splits."""
+    found: NDArray[np.bool_] = in_test(unit, settings.share_of_test, settings.seed) & are_queries(name)
+    return found
 
 
 @dataclass(frozen=True)
@@ -245,7 +252,9 @@ class PassageReader:
         documents = np.concatenate([np.empty((0, 2), np.uint64), *(part.document for part in self._read)])
         document, _ = group_rows((*documents.T,))
         document = np.where(documents.any(axis=1), document, -1)
-        test = np.concatenate([np.empty(0, bool), *(part.test for part in self._read)])[first]
+        every = self._spill.column()
+        unit = np.concatenate([np.empty(0, np.uint64), *(part.unit for part in self._read)])
+        test = self._in_test(every, unit, names)[first]
         anchor = are_queries(names[first]) if self.settings.across else np.ones(len(first), bool)
         starts = np.cumsum([0, *(len(part.name) for part in self._read)])
         given = [part.given + start for part, start in zip(self._read, starts, strict=False)]
@@ -255,7 +264,6 @@ class PassageReader:
         counts["queries"] = int(anchor.sum()) if self.settings.across else 0
         self._read.clear()
         texts, forms = TextFile(self.work / "texts"), TextFile(self.work / "forms")
-        every = self._spill.column()
         for start in range(0, len(first), _COPY):
             part = every.take(pa.array(first[start : start + _COPY]))
             texts.append(part)
@@ -272,3 +280,12 @@ class PassageReader:
             anchor,
             np.unique(pairs, axis=0) if len(pairs) else pairs,
         )
+
+    def _in_test(
+        self, texts: pa.Array | pa.ChunkedArray, unit: NDArray[np.uint64], names: NDArray[np.uint64]
+    ) -> NDArray[np.bool_]:
+        """Whether each passage is in the test split."""
+        share, seed = self.settings.share_of_test, self.settings.seed
+        if self.settings.across:
+            return queries_in_test(unit, names, self.settings)
+        return texts_in_test(unit, near_keys(texts) if 0 < share < 1 else (), share, seed)

@@ -33,7 +33,7 @@ def mine(elements, folder, **settings):
 @pytest.fixture(scope="module")
 def mined(tmp_path_factory):
     return mine(
-        [*PLACED, ("d9", 0, None), ("d9", 1, " ")], tmp_path_factory.mktemp("mined"), test_share=0.4, seed=8
+        [*PLACED, ("d9", 0, None), ("d9", 1, " ")], tmp_path_factory.mktemp("mined"), test_share=0.4, seed=1
     )
 
 
@@ -67,7 +67,7 @@ def test_what_is_no_text_is_rejected_with_the_reason(mined):
 
 
 def test_order_of_elements_does_not_matter(mined, tmp_path):
-    again = mine(PLACED[::-1], tmp_path, test_share=0.4, seed=8)
+    again = mine(PLACED[::-1], tmp_path, test_share=0.4, seed=1)
     assert sorted(map(key, again["pairs"])) == sorted(map(key, mined["pairs"]))
 
 

@@ -9,17 +9,16 @@ from beam_sts.mining.core import (
     adjacent_pairs,
     draw_sample,
     draws,
-    in_test,
     pack_names,
     random_pairs,
     sample_shares,
     score_bands,
     shard_of_draw,
-    split_key,
     split_sentences,
     unpack_names,
     word_overlap,
 )
+from beam_sts.mining.split import in_test, split_key, unit_names
 from beam_sts.mining.triplets import (
     TripletRule,
     count_scores,
@@ -194,7 +193,7 @@ def test_near_duplicates_are_mostly_of_one_split():
     rng = np.random.default_rng(0)
     texts = [" ".join(map(str, rng.integers(0, 5_000, 60))) for _ in range(300)]
     copies = [" ".join([*text.split()[:30], "new", *text.split()[31:]]) for text in texts]
-    test = [in_test(list(map(split_key, some)), 0.3, 0) for some in (texts, copies)]
+    test = [in_test(unit_names(list(map(split_key, some))), 0.3, 0) for some in (texts, copies)]
     assert 0.2 < test[0].mean() < 0.4
     assert (test[0] == test[1]).mean() > 0.9
 
@@ -237,7 +236,7 @@ def test_packed_names_sort_as_the_names():
 
 
 def test_split_takes_the_share_and_stays_when_texts_come():
-    keys = [f"text {i}" for i in range(5000)]
+    keys = unit_names([f"text {i}" for i in range(5000)])
     test = in_test(keys, 0.1, 7)
     assert 0.08 < test.mean() < 0.12
     assert (in_test(keys[::-1], 0.1, 7)[::-1] == test).all()
