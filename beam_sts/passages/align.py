@@ -14,7 +14,8 @@ class Alignment(NamedTuple):
     """Words ``start`` to ``stop`` of a page, aligned with words ``item_start`` to ``item_stop`` of an item.
 
     The first and last of these page words match. ``words`` matches have ``bits`` of information; ``score`` is
-    ``bits`` minus the cost of the words between matches.
+    ``bits`` minus the cost of the words between matches. ``worth`` are the bits of the matches given the
+    words of the item that match before them.
     """
 
     start: int
@@ -24,9 +25,12 @@ class Alignment(NamedTuple):
     words: int
     bits: float
     score: float
+    worth: float
 
 
-def align(page: NDArray[np.uint64], item: NDArray[np.uint64], bits: NDArray[np.float32]) -> Alignment | None:
+def align(
+    page: NDArray[np.uint64], item: NDArray[np.uint64], bits: NDArray[np.float32], given: NDArray[np.float32]
+) -> Alignment | None:
     """The part of a page that has most of the words of an item, in order and close together.
 
     This is the local alignment of Smith and Waterman (1981), vectorised over the words of the page. A
@@ -37,13 +41,14 @@ def align(page: NDArray[np.uint64], item: NDArray[np.uint64], bits: NDArray[np.f
         page: the words, shape (p,).
         item: the words, shape (m,).
         bits: the information of each item word, shape (m,).
+        given: the bits of each item word after none, one, two and more matching words before it, (n, m).
 
     Returns:
         The alignment with the highest score, the first among equals; None if no word matches.
 
     >>> page, item = np.array([9, 1, 2, 8, 4, 9], np.uint64), np.array([1, 2, 3, 4], np.uint64)
-    >>> align(page, item, np.full(4, 5, np.float32))
-    Alignment(start=1, stop=5, item_start=0, item_stop=4, words=3, bits=15.0, score=14.0)
+    >>> align(page, item, np.full(4, 5, np.float32), np.array([[5] * 4, [2] * 4], np.float32))
+    Alignment(start=1, stop=5, item_start=0, item_stop=4, words=3, bits=15.0, score=14.0, worth=12.0)
     """
     count = len(page)
     at = np.arange(count)
@@ -51,6 +56,7 @@ def align(page: NDArray[np.uint64], item: NDArray[np.uint64], bits: NDArray[np.f
     value = np.full(count, -np.inf)
     held, shared = np.zeros(count), np.zeros(count, np.int64)
     start, first, last = at.copy(), np.zeros(count, np.int64), np.zeros(count, np.int64)
+    worth, run = np.zeros(count), np.zeros(count, np.int64)
     for number in range(len(item)):
         here = np.flatnonzero(page == item[number])
         if not len(here):
@@ -69,9 +75,12 @@ def align(page: NDArray[np.uint64], item: NDArray[np.uint64], bits: NDArray[np.f
         kept_start, kept_first = start[source], first[source]
         new_held = np.where(goes_on, held[source], 0) + bits[number]
         new_shared = np.where(goes_on, shared[source], 0) + 1
+        new_run = np.where(goes_on & (last[source] == number - 1), run[source] + 1, 0)
+        new_worth = np.where(goes_on, worth[source], 0) + given[np.minimum(new_run, len(given) - 1), number]
         value[here] = new
         held[here] = new_held
         shared[here] = new_shared
+        worth[here], run[here] = new_worth, new_run
         start[here] = np.where(goes_on, kept_start, here)
         first[here] = np.where(goes_on, kept_first, number)
         last[here] = number
@@ -86,4 +95,5 @@ def align(page: NDArray[np.uint64], item: NDArray[np.uint64], bits: NDArray[np.f
         int(shared[end]),
         float(held[end]),
         float(value[end]),
+        float(worth[end]),
     )

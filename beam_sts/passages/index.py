@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray, group_starts
 from beam_sts.passages.align import Alignment, align
+from beam_sts.passages.evidence import ENOUGH, context_bits, evidence
 from beam_sts.passages.words import Words, word_bits, words_of
 
 FLOOR = 30.0
 """Bits that an item must have to be searched for. Items with fewer may occur by chance."""
-_PARTIAL = 34.0  # bits that a partial match of an item must have
-_WHOLE = 0.9  # score from which a match counts as whole
+_WHOLE = 0.9  # score from which a match counts as whole, and needs no further evidence
 _SEED = 12.0  # bits that a seed, a pair of words, must have
 _FEWEST = 6  # seeds of an item that are used even if they have fewer bits
 _HOT = 100  # most items that share a seed; a more frequent seed is not used
@@ -56,11 +56,13 @@ class Matches:
 class ItemIndex:
     """An index of items. ``words`` are the words of all items, ``bits`` the information of each word.
 
-    ``same`` is the first item with the words of each item; ``short`` marks items with too few bits.
+    ``given`` are its bits given the words before it, from ``context_bits``. ``same`` is the first item with
+    the words of each item; ``short`` marks items with too few bits.
     """
 
     words: Words
     bits: NDArray[np.float32]
+    given: NDArray[np.float32]
     same: IntArray
     short: NDArray[np.bool_]
 
@@ -75,7 +77,8 @@ class ItemIndex:
         for number in np.flatnonzero(~short).tolist():
             key = words.names[words.offsets[number] : words.offsets[number + 1]].tobytes()
             same[number] = seen.setdefault(key, number)
-        return cls(words, bits, same, short)
+        given = context_bits(words, same == np.arange(len(words)))
+        return cls(words, bits, given, same, short)
 
     def __len__(self) -> int:
         return len(self.words)
@@ -149,12 +152,19 @@ class ItemIndex:
         spans = [(low, high)]
         while spans:
             low, high = spans.pop()
-            place = align(pages.names[low:high], self.words.names[start:stop], self.bits[start:stop])
+            item_words = slice(start, stop)
+            place = align(
+                pages.names[low:high],
+                self.words.names[item_words],
+                self.bits[item_words],
+                self.given[:, item_words],
+            )
             if place is None:
                 continue
             score = round(_score(place, stop - start, total), 6)
-            overlap = score * total
-            if score < least or overlap < (FLOOR if score >= _WHOLE else _PARTIAL):
+            if score < least or score * total < FLOOR:
+                continue
+            if score < _WHOLE and evidence(place, stop - start, pages.breaks[low : high + 1]) < ENOUGH:
                 continue
             before = min(place.item_start, _EDGE, place.start)
             after = min(stop - start - place.item_stop, _EDGE, high - low - place.stop)

@@ -13,7 +13,7 @@ from beam_sts.passages.units import UNITS
 from beam_sts.settings import Settings, setting
 
 P = TypeVar("P", bound="PassageSettings")
-CONTAINED = 0.71
+CONTAINED = 0.69
 REMOVE = ("row", "passage", "nothing")
 
 

@@ -131,8 +131,11 @@ sys.exit(dedup.main(sys.argv[1:]))
 """
 
 
-def killed_often_with_small_shards(script, flags, tmp_path, folders, progress):
-    """The same for a script that writes many shards; ``folders`` are compared with an uninterrupted run."""
+def killed_often_with_small_shards(script, flags, tmp_path, folders, progress, shards=100):
+    """The same for a script that writes many shards; ``folders`` are compared with an uninterrupted run.
+
+    ``shards`` is the least number of files that make the comparison worthwhile.
+    """
     out = tmp_path / "out"
 
     def start(output=out):
@@ -147,7 +150,7 @@ def killed_often_with_small_shards(script, flags, tmp_path, folders, progress):
 
     engines.finish(start(tmp_path / "whole"))
     whole = files(tmp_path / "whole", folders)
-    assert len(whole) > 100
+    assert len(whole) > shards
 
     def same():
         assert files(out, folders) == whole
@@ -163,6 +166,72 @@ def test_deduplicating_that_is_killed_twenty_times_ends_with_the_same_bytes(tmp_
     folders = ("kept", "removed", "pairs", "clusters", "rejected")
 
     killed_often_with_small_shards(SMALL_SHARDS, flags, tmp_path, folders, "pairs")
+
+
+RUNNERS = [pytest.param((), id="one machine"), pytest.param(("--runner", "FnApiRunner"), id="Beam")]
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_search_for_the_threshold_that_is_killed_ends_with_the_same_bytes(tmp_path, tiny, runner):
+    """``--keep_rows``: the threshold follows from all scores, of which a killed run has some."""
+    pq.write_table(pa.table({"text": made_texts(500)}), tmp_path / "in.parquet")
+    flags = ["--input", tmp_path / "in.parquet", "--text", "text", "--model", tiny, "--threads", "1"]
+    flags += ["--candidates", "exact,minhash", "--keep_rows", "0.7", "--rows_per_shard", "10", *runner]
+    folders = ("kept", "removed", "pairs", "clusters", "rejected")
+
+    killed_often_with_small_shards(SMALL_SHARDS, flags, tmp_path, folders, "kept")
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize(
+    "of",
+    [
+        ("--contains", "--against", "ITEMS"),
+        ("--contains",),
+        ("--contains", "--unit", "sentence", "--remove", "passage"),
+        ("--unit", "sentence", "--repeats", "3"),
+    ],
+    ids=["items", "own rows", "own sentences", "repeated"],
+)
+def test_a_search_for_passages_that_is_killed_ends_with_the_same_bytes(tmp_path, runner, of):
+    texts = made_texts(400)
+    pages = [". ".join(texts[at : at + 1 + at % 5]) for at in range(len(texts))]
+    pq.write_table(pa.table({"text": pages}), tmp_path / "in.parquet")
+    pq.write_table(pa.table({"text": texts[::7]}), tmp_path / "items.parquet")
+    more = [tmp_path / "items.parquet" if word == "ITEMS" else word for word in of]
+    flags = ["--input", tmp_path / "in.parquet", "--text", "text", "--rows_per_shard", "4", *more, *runner]
+
+    folders = ("kept", "removed", "passages", "rejected")
+    killed_often_with_small_shards(SMALL_SHARDS, flags, tmp_path, folders, "kept")
+
+
+def test_a_label_sheet_is_there_as_a_whole_or_not_at_all(tmp_path, tiny):
+    pq.write_table(pa.table({"text": made_texts(500)}), tmp_path / "in.parquet")
+    flags = ("--input", tmp_path / "in.parquet", "--text", "text", "--model", tiny, "--threshold", 0.6)
+    engines.finish(engines.start("dedup", *flags, "--output", tmp_path / "run"))
+
+    def start(name):
+        more = ("--run", tmp_path / "run", "--sheet", tmp_path / name, "--pairs", 300)
+        return engines.start("label", *more, start_new_session=True)
+
+    began = time.monotonic()
+    engines.finish(start("whole.csv"))
+    took, rng = time.monotonic() - began, random.Random(SEED)
+    whole, kills = (tmp_path / "whole.csv").read_bytes(), 0
+    for number in range(2 * KILLS):
+        process = start(f"{number}.csv")
+        time.sleep(rng.uniform(0.5, 1.1) * took)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+        sheet = tmp_path / f"{number}.csv"
+        if sheet.exists():
+            assert sheet.read_bytes() == whole
+        else:
+            engines.finish(start(sheet.name))
+            assert sheet.read_bytes() == whole
+    assert kills >= KILLS // 2
 
 
 @pytest.mark.parametrize("of", ["corpus", "queries"])

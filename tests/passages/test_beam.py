@@ -108,7 +108,7 @@ def test_what_contains_a_passage_stays(unit, remove, seed):
     cut = {}
     for one in found.passages:
         cut.setdefault(one["id"], []).append((one["start"], one["end"]))
-    assert len(cut) > 20
+    assert len(cut) > 15
     for one in found.passages:
         spans = cut.get(one["survivor"], [])
         if remove == "row":

@@ -98,7 +98,7 @@ def test_nothing_is_found_in_nothing():
 @given(st.lists(st.integers(0, 4), max_size=30), st.lists(st.integers(0, 4), min_size=1, max_size=8))
 def test_an_alignment_is_as_good_as_the_best_of_all(page, item):
     bits = np.array([3 + (word * 2) for word in item], np.float32)
-    found = align(np.array(page, np.uint64), np.array(item, np.uint64), bits)
+    found = align(np.array(page, np.uint64), np.array(item, np.uint64), bits, bits[None])
     best = 0.0
     table = {}  # score of the best alignment that ends with item word i at page word j
     for i, word in enumerate(item):
