@@ -2,7 +2,7 @@
 
 Six of the eight words of "Do you have a specific restaurant in mind?" are in many a page. What tells such a
 phrase from an item with two words replaced is that its words follow from each other, that the rest of the
-item is missing at one end, and that it stands inside another sentence. Pure functions.
+item is missing at one end, and that it is inside another sentence. Pure functions.
 """
 
 from __future__ import annotations

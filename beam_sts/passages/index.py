@@ -140,7 +140,9 @@ class ItemIndex:
             least: the lowest score of a match.
             wanted: whether to search a page for an item, the first of equal ones. None: always.
         """
-        for page, item, low, high in self._seeds.places(pages, self.words, self.bits, self._totals):
+        # A whole item has all of its seeds. For any other score, some must be there.
+        needed = self._seeds.covered(self) if least >= 1 else _COVERED * self._totals
+        for page, item, low, high in self._seeds.places(pages, self.words, self.bits, needed):
             if wanted is None or wanted(page, item):
                 for hit in self._within(pages, item, low, high, least):
                     yield page, hit
@@ -207,10 +209,23 @@ class _Seeds:
         table[names[kept] & np.uint64((1 << _TABLE) - 1)] = True
         return cls(names[kept], item[kept], one[kept], two[kept], table)
 
+    def covered(self, index: ItemIndex) -> NDArray[np.float64]:
+        """The bits of the words of each item that are in seeds, less rounding errors."""
+        words = np.unique(np.concatenate([self.one, self.two]))
+        item = np.searchsorted(index.words.offsets, words, side="right") - 1
+        return 0.999 * np.bincount(item, index.bits[words], minlength=len(index))
+
     def places(
-        self, pages: Words, words: Words, bits: NDArray[np.float32], totals: NDArray[np.float64]
+        self, pages: Words, words: Words, bits: NDArray[np.float32], needed: NDArray[np.float64]
     ) -> Iterator[tuple[int, int, int, int]]:
-        """Where to align: page, item, and first and last word (over all pages) of the range."""
+        """Where to align: page, item, and first and last word (over all pages) of the range.
+
+        Args:
+            pages: the words of the pages.
+            words: the words of the items.
+            bits: the information of each of these.
+            needed: the least bits of words in seeds that a range has, by item.
+        """
         names, one, _ = _pairs(pages)
         likely = np.flatnonzero(self.table[names & np.uint64((1 << _TABLE) - 1)])
         names, one = names[likely], one[likely]
@@ -237,7 +252,7 @@ class _Seeds:
         overlap = np.bincount(code // len(words.names), bits[code % len(words.names)])
         starts = np.flatnonzero(new)
         stops = np.append(starts[1:], len(at))
-        enough = overlap >= np.maximum(_COVERED * totals[item[starts]], _SEED)
+        enough = overlap >= np.maximum(needed[item[starts]], _SEED)
         for number in np.flatnonzero(enough).tolist():
             low, high = int(starts[number]), int(stops[number]) - 1
             here, wide = int(page[low]), int(reach[low])

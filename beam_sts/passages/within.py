@@ -6,21 +6,28 @@ A row loses a unit only if the characters that contain it stay, so that no text 
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray, inverse
+from beam_sts.errors import UserError
 from beam_sts.passages.find import FoundPassages, Items
 from beam_sts.passages.index import span_of
 from beam_sts.passages.settings import PassageSettings
 from beam_sts.passages.words import words_of
 
 _EVERYTHING = (0, np.iinfo(np.int64).max)
+_BYTES = 60
+"""Memory of the index for each character: 45 measured on English texts, and the texts themselves."""
+_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 class Match(NamedTuple):
@@ -38,6 +45,28 @@ class Match(NamedTuple):
     score: float
 
 
+def check_memory(characters: int) -> None:
+    """Check that an index of rows with so many characters fits into memory.
+
+    Raises:
+        UserError: it does not.
+    """
+    need, have = _BYTES * characters, _memory()
+    if need > have:
+        raise UserError(
+            f"contains without against: the index of {characters:,} characters needs about "
+            f"{need / 2**30:,.1f} GiB in each process, and this machine has {have / 2**30:,.1f} GiB. Remove "
+            "near-duplicates first, use unit alone, or search for a part of the rows at a time with against."
+        )
+
+
+def _memory() -> int:
+    """The memory of this machine in bytes, or the limit of its container. Without bound where no one tells."""
+    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
+    limit = _LIMIT.read_text().strip() if _LIMIT.is_file() else "max"
+    return min(have, int(limit)) if limit.isdigit() else have
+
+
 @dataclass(frozen=True)
 class OwnUnits:
     """The units of n rows, to search for in these rows. ``rank`` is 0 for the longest row, shape (n,)."""
@@ -48,8 +77,13 @@ class OwnUnits:
 
     @classmethod
     def of(cls, texts: Sequence[str], settings: PassageSettings) -> OwnUnits:
-        """Index the units of rows. The order of the rows decides between equally long ones."""
+        """Index the units of rows. The order of the rows decides between equally long ones.
+
+        Raises:
+            UserError: this machine has not enough memory for the index.
+        """
         lengths = np.array([len(text) for text in texts], np.int64)
+        check_memory(int(lengths.sum()))
         rank = inverse(np.lexsort((np.arange(len(lengths)), -lengths)))
         return cls(Items.of(texts, settings), rank, settings)
 

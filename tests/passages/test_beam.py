@@ -8,6 +8,7 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from beam_sts import RemovePassages, UserError, remove_passages
+from beam_sts.passages import within
 from tests.passages.test_index import page_with, sentence
 
 LINE = "This message was sent to everyone on the list."
@@ -154,3 +155,29 @@ def test_distinct_ids_are_needed():
     _ = pipeline | beam.Create(rows) | RemovePassages(unit="line")
     with pytest.raises(Exception, match="several elements have it"):
         pipeline.run()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_row_goes_exactly_if_a_longer_one_has_its_words_in_a_row(seed):
+    rng = random.Random(seed)
+    few = [sentence(rng, 6) for _ in range(8)]
+    texts = [" ".join(rng.choices(few, k=rng.randint(1, 7))) for _ in range(80)]
+    texts += [sentence(rng, 7) for _ in range(20)]
+    order = sorted(range(len(texts)), key=lambda at: (-len(texts[at]), at))
+    inside, kept = set(), []
+    for at in order:
+        if any(f" {texts[at]} " in f" {longer} " for longer in kept):
+            inside.add(at)
+        else:
+            kept.append(texts[at])
+    found = remove_passages(texts, contains=True)
+    assert {one["id"] for one in found.passages} == inside
+    assert len(inside) > 20
+
+
+def test_rows_that_do_not_fit_into_memory_are_refused(monkeypatch):
+    monkeypatch.setattr(within, "_memory", lambda: 5_000)
+    rows, _ = made()
+    with pytest.raises(UserError, match=r"[\d,]+ characters needs about .* GiB in each process"):
+        remove_passages([row["text"] for row in rows], contains=True)
+    remove_passages([row["text"] for row in rows], unit="line")
