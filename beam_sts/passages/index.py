@@ -213,7 +213,9 @@ class _Seeds:
         """The bits of the words of each item that are in seeds, less rounding errors."""
         words = np.unique(np.concatenate([self.one, self.two]))
         item = np.searchsorted(index.words.offsets, words, side="right") - 1
-        return 0.999 * np.bincount(item, index.bits[words], minlength=len(index))
+        found: NDArray[np.float64] = np.zeros(len(index))
+        np.add.at(found, item, 0.999 * index.bits[words])
+        return found
 
     def places(
         self, pages: Words, words: Words, bits: NDArray[np.float32], needed: NDArray[np.float64]

@@ -61,7 +61,7 @@ def check_memory(characters: int) -> None:
 
 
 def _memory() -> int:
-    """The memory of this machine in bytes, or the limit of its container. Without bound where no one tells."""
+    """The memory of this machine in bytes, or the limit of its container; no limit if it is unknown."""
     have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
     limit = _LIMIT.read_text().strip() if _LIMIT.is_file() else "max"
     return min(have, int(limit)) if limit.isdigit() else have
