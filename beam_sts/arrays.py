@@ -108,6 +108,44 @@ def coded_pairs(codes: IntArray) -> tuple[IntArray, IntArray]:
     return codes >> 32, codes & _LOW
 
 
+def chunks_of(column: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
+    """The arrays that a column consists of.
+
+    >>> [len(chunk) for chunk in chunks_of(pa.chunked_array([[1, 2], [3]]))], len(chunks_of(pa.array([1])))
+    ([2, 1], 1)
+    """
+    chunks: list[pa.Array] = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    return chunks
+
+
+def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column as one array.
+
+    >>> one_array(pa.chunked_array([["a"], ["b"]])).to_pylist()
+    ['a', 'b']
+    """
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def distinct_values(*columns: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, list[IntArray]]:
+    """Number the distinct values of some columns, in order of appearance.
+
+    Args:
+        columns: of one type, without nulls.
+
+    Returns:
+        The distinct values, and for each column the number of the value in each of its rows.
+
+    >>> values, (first, second) = distinct_values(pa.array(["b", "a"]), pa.array(["c", "b"]))
+    >>> values.to_pylist(), first.tolist(), second.tolist()
+    (['b', 'a', 'c'], [0, 1], [2, 0])
+    """
+    chunks = [chunk for column in columns for chunk in chunks_of(column)]
+    coded = one_array(one_array(pa.chunked_array(chunks, columns[0].type)).dictionary_encode())
+    numbers = numpy_numbers(coded.indices).astype(np.int64)
+    return coded.dictionary, np.split(numbers, np.cumsum([len(column) for column in columns])[:-1])
+
+
 # Where pandas is installed, pyarrow imports it (0.2 s, 35 MB) at its first conversion of a list to an array,
 # or of an array to NumPy, to check for a Series. The next three functions avoid that.
 

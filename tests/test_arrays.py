@@ -7,10 +7,13 @@ from hypothesis import strategies as st
 from beam_sts.arrays import (
     arrow_numbers,
     arrow_texts,
+    chunks_of,
     coded_pairs,
+    distinct_values,
     group_starts,
     inverse,
     numpy_numbers,
+    one_array,
     pair_codes,
     rank_in_group,
 )
@@ -80,3 +83,17 @@ def test_numbers_of_any_width(kind):
     found = numpy_numbers(array)
     assert found.dtype == kind.to_pandas_dtype()
     assert found[[0, 2]].tolist() == [3, array[2].as_py()]
+
+
+CHUNKS = st.lists(st.lists(st.text("abc", max_size=2), max_size=4), max_size=3)
+
+
+@given(st.lists(CHUNKS, min_size=1, max_size=3), st.booleans())
+def test_distinct_values_are_numbered_over_all_columns(columns, whole):
+    arrays = [pa.chunked_array(chunks, pa.large_string()) for chunks in columns]
+    arrays = list(map(one_array, arrays)) if whole else arrays
+    values, numbers = distinct_values(*arrays)
+    plain = [[text for chunk in chunks for text in chunk] for chunks in columns]
+    assert [values.take(pa.array(found)).to_pylist() for found in numbers] == plain
+    assert values.to_pylist() == list(dict.fromkeys(text for texts in plain for text in texts))
+    assert [chunk.to_pylist() for chunk in chunks_of(arrays[0])] == ([plain[0]] if whole else columns[0])

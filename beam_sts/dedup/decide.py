@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray, pair_codes
+from beam_sts.arrays import IntArray, one_array, pair_codes
 from beam_sts.dedup.components import components, largest_clusters
 from beam_sts.dedup.representatives import PairScores, Representatives
 from beam_sts.dedup.rule import Policy, Rule
@@ -58,12 +58,9 @@ class Edges:
         """These edges, and those that were scored to verify removals."""
         if not made:
             return self
-        source = pa.concat_arrays([self._plain_source(), pa.array([GUARD] * len(guard.a), pa.string())])
+        plain = one_array(self.source.cast(pa.string()))
+        source = pa.concat_arrays([plain, pa.array([GUARD] * len(guard.a), pa.string())])
         return Edges(self.pairs.joined(guard), source, Verdicts.join([self.verdicts, *made]))
-
-    def _plain_source(self) -> pa.Array:
-        plain = self.source.cast(pa.string())
-        return plain.combine_chunks() if isinstance(plain, pa.ChunkedArray) else plain
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ def deduplicate(
 
     Args:
         data: texts (a list, an Arrow array, a pandas or polars column), or a table with a text column: Arrow,
-            pandas, polars or a Hugging Face ``Dataset``. The rows of the result have the same type.
+            pandas, polars or a Hugging Face ``Dataset``. The result has lists for texts, and tables of the
+            same type for a table.
         text: the text column (default: ``text``).
         id: the column of distinct ids, integers or texts (default: row numbers from 0).
         against: texts or a table. Rows of ``data`` that duplicate one of these are removed.

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import sparse
 
+from beam_sts.arrays import distinct_values
 from beam_sts.candidates.keys import normalise, text_blocks
 from beam_sts.candidates.tf_idf import COLUMNS, shingle_counts, shingle_frequency
 
@@ -52,11 +53,8 @@ class Overlap:
 
     def scores(self, text_a: pa.Array, text_b: pa.Array) -> NDArray[np.float32]:
         """The overlap of n pairs, from 0 to 1; 0 if a text has no trigram. Float32 of shape (n,)."""
-        both = pa.chunked_array([text_a, text_b]).combine_chunks().dictionary_encode()
-        if isinstance(both, pa.ChunkedArray):
-            both = both.combine_chunks()
-        vectors = self._vectors(both.dictionary)
-        a, b = np.split(both.indices.to_numpy(), 2)
+        texts, (a, b) = distinct_values(text_a, text_b)
+        vectors = self._vectors(texts)
         square = np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel()
         shared = np.asarray(vectors[a].multiply(vectors[b]).sum(axis=1)).ravel()
         light, heavy = np.minimum(square[a], square[b]), np.maximum(square[a], square[b])

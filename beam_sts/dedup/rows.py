@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray, best_of_groups, inverse
+from beam_sts.arrays import IntArray, best_of_groups, chunks_of, inverse, one_array
 from beam_sts.candidates.keys import Keys, blocking_keys, hash128, text_blocks
 from beam_sts.candidates.propose import ComparedTexts, Proposal
 from beam_sts.candidates.source import Readable
@@ -93,8 +93,7 @@ class Rows:
     def ids_of(self, rows: IntArray) -> pa.Array:
         """The ids of rows of either side."""
         ids = pa.chunked_array([chunk for part in self.ids for chunk in part.chunks], self.ids[0].type)
-        taken = ids.take(pa.array(rows))
-        return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
+        return one_array(ids.take(pa.array(rows)))
 
 
 def read_rows(
@@ -132,7 +131,7 @@ def read_rows(
         for rows in source.read():
             seen(rows.data.slice.rows, rows.data.slice.path)
             spill.append(rows.texts)
-            ids[side] += rows.ids.chunks if isinstance(rows.ids, pa.ChunkedArray) else [rows.ids]
+            ids[side] += chunks_of(rows.ids)
             sizes[side] += len(rows.good)
             hashes.append(hash128(rows.texts.to_pylist()))
             characters.append(np.asarray(pc.utf8_length(rows.texts)).astype(np.int64))

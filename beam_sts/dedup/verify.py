@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.arrays import Float32Array
+from beam_sts.arrays import Float32Array, distinct_values
 from beam_sts.candidates.form import plain_texts
 from beam_sts.dedup.boilerplate import Boilerplate
 from beam_sts.dedup.facts.texts import compare_texts
@@ -246,11 +246,9 @@ class Verifier:
     def _forms(self, text_a: pa.Array, text_b: pa.Array) -> tuple[pa.Array, pa.Array]:
         if self.how.form == "none":
             return text_a, text_b
-        both = pa.chunked_array([text_a, text_b]).combine_chunks().dictionary_encode()
-        if isinstance(both, pa.ChunkedArray):
-            both = both.combine_chunks()
-        forms = plain_texts(both.dictionary)
-        return forms.take(both.indices[: len(text_a)]), forms.take(both.indices[len(text_a) :])
+        texts, (a, b) = distinct_values(text_a, text_b)
+        forms = plain_texts(texts)
+        return forms.take(pa.array(a)), forms.take(pa.array(b))
 
     def _within_reach(
         self, made: Verdicts, rows: NDArray[np.int64], text_a: pa.Array, text_b: pa.Array
@@ -297,11 +295,8 @@ class Verifier:
         if not self.boilerplate:
             return pairs, np.empty(0, np.int64)
         first, second = pairs.first, pairs.second
-        both = pa.chunked_array([first, second]).combine_chunks().dictionary_encode()
-        if isinstance(both, pa.ChunkedArray):
-            both = both.combine_chunks()
-        owned = self.boilerplate.own_texts(both.dictionary.cast(pa.large_string()))
-        a, b = (part.to_numpy() for part in (both.indices[: len(first)], both.indices[len(first) :]))
+        texts, (a, b) = distinct_values(first, second)
+        owned = self.boilerplate.own_texts(texts.cast(pa.large_string()))
         own_a, own_b = owned.take(pa.array(a)), owned.take(pa.array(b))
         changed = np.asarray(pc.or_(pc.not_equal(own_a, first), pc.not_equal(own_b, second)))
         framed = changed & np.asarray(pc.not_equal(own_a, own_b))

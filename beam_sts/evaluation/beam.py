@@ -11,7 +11,7 @@ import pyarrow as pa
 from beam_sts.evaluation.consistency_local import commit_part, has_part
 from beam_sts.evaluation.consistency_parts import ConsistencySettings, PartPairs, pair_part, split
 from beam_sts.evaluation.local import commit, record_of
-from beam_sts.evaluation.rows import Prepared, of_slice, prepare_slice
+from beam_sts.evaluation.rows import Prepared, finish_slice, prepare_slice
 from beam_sts.evaluation.settings import EvaluationSettings
 from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import read_slices
@@ -85,7 +85,7 @@ class _Commit(_Step[EvaluationSettings]):
 
     def process(self, scored: tuple[Prepared, ScoreResult]) -> Iterator[int]:
         prepared, result = scored
-        part = of_slice(prepared, result, self._settings)
+        part = finish_slice(prepared, result, self._settings)
         commit(part, record_of(part, result.seconds), self._output)
         yield part.data.slice.index
 

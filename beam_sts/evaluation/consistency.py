@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from beam_sts.arrays import IntArray, inverse, rank_in_group
+from beam_sts.arrays import IntArray, distinct_values, inverse, one_array, rank_in_group
 from beam_sts.errors import UserError, check_between
 from beam_sts.evaluation.rules import AnswerScores
 from beam_sts.plurals import plural
@@ -295,11 +295,8 @@ def _codes(question_ids: Sequence[object] | pa.Array | pa.ChunkedArray) -> tuple
     column = question_ids if isinstance(question_ids, (pa.Array, pa.ChunkedArray)) else pa.array(question_ids)
     if column.null_count:
         raise ValueError("a question id is null")
-    chunked = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
-    encoded = chunked.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    return encoded.indices.to_numpy().astype(np.int64), list(map(str, encoded.dictionary.to_pylist()))
+    values, (numbers,) = distinct_values(column)
+    return numbers, list(map(str, values.to_pylist()))
 
 
 def _texts(answers: Sequence[str] | pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -308,10 +305,7 @@ def _texts(answers: Sequence[str] | pa.Array | pa.ChunkedArray) -> pa.Array:
     )
     if column.null_count:
         raise ValueError("an answer is null")
-    column = column.cast(pa.large_string())
-    if isinstance(column, pa.ChunkedArray):
-        column = pa.concat_arrays([pa.array([], pa.large_string()), *column.chunks])
-    return column
+    return one_array(column.cast(pa.large_string()))
 
 
 def _blocks(rows: IntArray, question: IntArray) -> Iterator[IntArray]:

@@ -14,7 +14,7 @@ from beam_sts.errors import UserError
 from beam_sts.evaluation.agreement import UndefinedCorrelationError, check_varies
 from beam_sts.evaluation.entries import pack
 from beam_sts.evaluation.result import REJECTED_KEPT, check_baseline, first_few, undefined
-from beam_sts.evaluation.rows import Part, names_of, of_slice, prepare_slice
+from beam_sts.evaluation.rows import Part, finish_slice, names_of, prepare_slice
 from beam_sts.evaluation.settings import EvaluationSettings
 from beam_sts.io.committed import slice_identity
 from beam_sts.io.output import OutputFolder
@@ -44,7 +44,7 @@ def evaluate_slices(
         for data in read_slices(unit, settings.schema, settings.text_columns, settings.options):
             prepared = prepare_slice(data, settings)
             result = scorer.run(prepared.answers, prepared.references, symmetric=settings.symmetric)
-            part = of_slice(prepared, result, settings)
+            part = finish_slice(prepared, result, settings)
             yield part, record_of(part, result.seconds)
 
 

@@ -110,7 +110,7 @@ def prepare_slice(data: SliceData, settings: EvaluationSettings) -> Prepared:
     )
 
 
-def of_slice(prepared: Prepared, result: ScoreResult, settings: EvaluationSettings) -> Part:
+def finish_slice(prepared: Prepared, result: ScoreResult, settings: EvaluationSettings) -> Part:
     """Compute the scores of entries and rows from those of the pairs."""
     data, table = prepared.data, prepared.data.table
     scores = prepared.blend(result.scores)

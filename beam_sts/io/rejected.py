@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from beam_sts.arrays import one_array
 from beam_sts.io.carried_types import loosened
 from beam_sts.io.slices import SliceData
 
@@ -30,9 +31,7 @@ def rejected_table(data: SliceData, bad: list[int], reasons: list[str], schema: 
         reasons: the reason for each of ``bad``.
         schema: from ``rejected_schema``.
     """
-    records = data.table.take(pa.array(bad, pa.int64())).to_struct_array()
-    if isinstance(records, pa.ChunkedArray):
-        records = records.combine_chunks()
+    records = one_array(data.table.take(pa.array(bad, pa.int64())).to_struct_array())
     rows = [
         *(
             (data.rows[i], reason, position, None)

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from beam_sts.arrays import chunks_of, one_array
 from beam_sts.io.files import file_system, is_local
 from beam_sts.io.output import OutputFolder
 
@@ -60,7 +61,7 @@ class TextFile:
 
     def append(self, texts: pa.Array | pa.ChunkedArray) -> None:
         """Add a column of large strings without nulls."""
-        for chunk in texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]:
+        for chunk in chunks_of(texts):
             _, ends, data = chunk.buffers()
             offsets = np.frombuffer(ends, dtype=np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
             if len(chunk):
@@ -101,12 +102,11 @@ class TextList:
 
     def append(self, texts: pa.Array | pa.ChunkedArray) -> None:
         """Add a column of large strings without nulls."""
-        self._chunks += texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
+        self._chunks += chunks_of(texts)
 
     def column(self) -> pa.LargeStringArray:
         """All texts so far."""
-        joined = pa.chunked_array(self._chunks, pa.large_string()).combine_chunks()
-        return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
+        return one_array(pa.chunked_array(self._chunks, pa.large_string()))
 
     def release(self) -> None:
         """Does nothing, since the texts stay in memory."""
@@ -126,7 +126,7 @@ def release_texts(texts: pa.Array | pa.ChunkedArray) -> None:
 
     Does nothing for other columns. So one pass over the texts of a corpus has only some of them in memory.
     """
-    for chunk in texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]:
+    for chunk in chunks_of(texts):
         data = chunk.buffers()[-1]
         if data is not None and (mapped := _MAPS.get(data.address)) is not None:
             _release(mapped)

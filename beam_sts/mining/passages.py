@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray, group_rows, rank_in_group
+from beam_sts.arrays import IntArray, group_rows, one_array, rank_in_group
 from beam_sts.candidates.form import plain_texts
 from beam_sts.candidates.keys import hash128, normalise
 from beam_sts.candidates.source import Readable, SliceRows
@@ -118,8 +118,7 @@ def slice_passages(rows: SliceRows, settings: MineSettings) -> SlicePassages:
     With ``sentences`` and without ``doc_id``, every row is a document.
     """
     table = rows.table
-    texts = rows.texts.combine_chunks() if isinstance(rows.texts, pa.ChunkedArray) else rows.texts
-    texts = texts.cast(pa.large_string())
+    texts = one_array(rows.texts).cast(pa.large_string())
     counts = {"rows_used": len(texts), "sentences": 0}
     owner = np.arange(len(texts))
     if settings.doc_id is not None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from beam_sts.arrays import one_array
 from beam_sts.candidates.source import Columns, TableSource
 from beam_sts.errors import UserError
 from beam_sts.frames import TEXT, Frame, frame_of, text_name
@@ -108,7 +109,7 @@ def remove_passages(
     for rows in source.read():
         found, others = lookup.of(rows)
         texts = rows.texts.to_pylist()
-        ids = rows.ids.combine_chunks() if isinstance(rows.ids, pa.ChunkedArray) else rows.ids
+        ids = one_array(rows.ids)
         found_in.append(passage_receipts(found, texts, ids, others, chosen))
         of = outcome(found, texts, chosen)
         table = frame.table(None).take(pa.array(rows.numbers))

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_sts.arrays import IntArray
+from beam_sts.arrays import IntArray, chunks_of, one_array
 from beam_sts.candidates.source import Readable, SliceRows
 from beam_sts.io.committed import slice_identity
 from beam_sts.io.slices import Slice
@@ -174,8 +174,5 @@ class Repeated:
 
 
 def _joined(ids: Sequence[pa.Array | pa.ChunkedArray], kind: pa.DataType) -> pa.Array:
-    chunks = [
-        chunk for part in ids for chunk in (part.chunks if isinstance(part, pa.ChunkedArray) else [part])
-    ]
-    found = pa.chunked_array([chunk.cast(kind) for chunk in chunks], kind).combine_chunks()
-    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    chunks = [chunk.cast(kind) for part in ids for chunk in chunks_of(part)]
+    return one_array(pa.chunked_array(chunks, kind))

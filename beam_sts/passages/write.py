@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from beam_sts.arrays import one_array
 from beam_sts.candidates.rejects import write_rejected
 from beam_sts.candidates.source import SliceRows, Source
 from beam_sts.examples import Example, shorten
@@ -75,7 +76,7 @@ class PassageWriter:
         """
         part, schemas = rows.data.slice, self.schemas
         texts = rows.texts.to_pylist()
-        ids = rows.ids.combine_chunks() if isinstance(rows.ids, pa.ChunkedArray) else rows.ids
+        ids = one_array(rows.ids)
         made = outcome(found, texts, self.settings)
         table = rows.table
         if not self.source.id:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import pyarrow as pa
 
+from beam_sts.arrays import distinct_values
 from beam_sts.dedup.facts.compare import compare_facts
 from beam_sts.dedup.facts.difference import turn
 from beam_sts.dedup.facts.read import read_facts
@@ -31,11 +31,8 @@ def compare_texts(text_a: pa.Array, text_b: pa.Array, guard: str) -> Iterator[Sh
     >>> list(compare_texts(pa.array(one), pa.array(two), "facts"))
     [('number: 3 million | 3 billion', (0, 0)), (None, (0, 0))]
     """
-    both = pa.chunked_array([text_a, text_b]).combine_chunks().dictionary_encode()
-    if isinstance(both, pa.ChunkedArray):
-        both = both.combine_chunks()
-    facts = [read_facts(text) for text in both.dictionary.to_pylist()]
-    first, second = np.split(both.indices.to_numpy(), 2)
+    texts, (first, second) = distinct_values(text_a, text_b)
+    facts = [read_facts(text) for text in texts.to_pylist()]
     for a, b in zip(first.tolist(), second.tolist(), strict=True):
         yield compare_in_order(facts[a], facts[b], guard)
 
