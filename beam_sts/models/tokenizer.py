@@ -24,6 +24,7 @@ from beam_sts.models.tokenizer_bounds import check_steps
 _NEEDS = "Copy the tokenizer.json that the model was trained with into the folder."
 _BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast")
 _GENERAL_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")  # they read tokenizer.json as it is
+_VOCABULARIES = ("tokenizer.json", "vocab*", "*.model")  # what transformers can make them from
 _BERT_TOKENS = {
     "unk_token": "[UNK]",
     "sep_token": "[SEP]",
@@ -218,6 +219,10 @@ def _is_left(side: Any, saved: Any) -> bool:
 def _by_transformers(folder: Path, trust_remote_code: bool) -> tuple[SavedTokenizer, dict[str, Any]]:
     from transformers import AutoTokenizer
 
+    if read_object(folder / "tokenizer_config.json").get("tokenizer_class") in _GENERAL_CLASSES and not any(
+        path.is_file() for pattern in _VOCABULARIES for path in folder.glob(pattern)
+    ):
+        raise UserError(f"{folder}: none of {', '.join(_VOCABULARIES)} exists. {_NEEDS}")
     from beam_sts.models import architectures as _architectures  # noqa: F401  for the Auto classes
 
     wrapper = AutoTokenizer.from_pretrained(

@@ -258,14 +258,22 @@ def test_what_a_tokenizer_makes_of_a_text_is_bounded(isolated, nano, values, tol
     _refused(isolated, nano, "tokenizer.json", told)
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("BertTokenizer", "none of vocab.txt, tokenizer.json exists"),
+        ("PreTrainedTokenizerFast", "none of tokenizer.json, vocab*, *.model exists"),
+    ],
+)
 @pytest.mark.parametrize("instead", ["nothing", "folder", "pipe", "device"])
-def test_a_tokenizer_without_a_vocabulary_is_refused(isolated, nano, instead):
+def test_a_tokenizer_without_a_vocabulary_is_refused(isolated, nano, instead, name, told):
     """transformers would make a tokenizer to which every word is unknown."""
+    _edit(nano / "tokenizer_config.json", lambda content: content.update(tokenizer_class=name))
     file = nano / "tokenizer.json"
     file.unlink()
     makers = {"folder": file.mkdir, "pipe": lambda: os.mkfifo(file)}
     makers.get(instead, lambda: instead == "nothing" or file.symlink_to("/dev/zero"))()
-    _refused(isolated, nano, "none of vocab.txt, tokenizer.json exists")
+    _refused(isolated, nano, told)
 
 
 @pytest.mark.parametrize("token", ["[CLS]", "[SEP]", "[PAD]"])
