@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +41,16 @@ from benchmarks.processes import Watch
 from scripts.flink import FlinkCluster
 
 BLOCK, COPIES = 100_000, 2_000
-SHORTEST, LONGEST = 20, 60  # words of a document
+SHORTEST, LONGEST = 14, 40  # words of a document: 350 characters on average
 Codes = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Numbers of words, and the offset at which each document starts."""
 
 
-def blocks(documents: int, seed: int = 0) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """Blocks of documents, each with the truth about its copies: ``copy``, ``origin``, ``level``."""
+def blocks(documents: int, numbers: range, seed: int = 0) -> Iterator[tuple[int, pa.Table, pa.Table]]:
+    """Consecutive blocks of documents: number, documents, and the truth (``copy``, ``origin``, ``level``)."""
     last: tuple[pa.Array, Codes, int] | None = None
-    for start in range(0, documents, BLOCK):
+    for number in range(max(0, numbers.start - 1), numbers.stop):
+        start = number * BLOCK
         rng = np.random.default_rng([seed, start])
         words = made_words(rng)
         weights = 1 / np.arange(10, len(words) + 10)
@@ -74,7 +77,8 @@ def blocks(documents: int, seed: int = 0) -> Iterator[tuple[pa.Table, pa.Table]]
         truth = pa.table(
             {"copy": ids[size - copies :], "origin": before[2] + np.arange(copies), "level": levels}
         )
-        yield pa.table({"id": ids, "text": pa.chunked_array(texts, pa.string())}), truth
+        if number in numbers:
+            yield number, pa.table({"id": ids, "text": pa.chunked_array(texts, pa.string())}), truth
         last = vocabulary, own, start
 
 
@@ -94,11 +98,19 @@ def _copies(codes: Codes, levels: NDArray[np.float64], rng: np.random.Generator,
     return copied, ends
 
 
-def make(work: Path, documents: int) -> None:
+def make(work: Path, documents: int, processes: int) -> None:
     """Write the documents and the truth."""
     for name in ("in", "truth"):
         (work / name).mkdir(parents=True, exist_ok=True)
-    for number, (table, truth) in enumerate(blocks(documents)):
+    every = range(-(-documents // BLOCK))
+    cuts = np.linspace(0, len(every), processes + 1).astype(int).tolist()
+    parts = [(work, documents, every[start:stop]) for start, stop in pairwise(cuts)]
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        pool.starmap(_write, parts)
+
+
+def _write(work: Path, documents: int, numbers: range) -> None:
+    for number, table, truth in blocks(documents, numbers):
         pq.write_table(table, work / "in" / f"{number:05}.parquet", row_group_size=20_000)
         pq.write_table(truth, work / "truth" / f"{number:05}.parquet")
 
@@ -218,10 +230,11 @@ def main() -> None:
     p.add_argument("--flink", type=Path, metavar="DIR", help="run on a cluster in this folder")
     p.add_argument("--work", type=Path, required=True)
     p.add_argument("--documents", type=int, default=10_000_000)
+    p.add_argument("--processes", type=int, default=2, help="that make the documents")
     p.add_argument("--kill_after", type=float, metavar="SECONDS")
     own = p.parse_args(argv)
     if own.what == "make":
-        make(own.work, own.documents)
+        make(own.work, own.documents, own.processes)
     elif own.what == "run":
         made = (
             run_on_flink(own.work, own.flink, options)

@@ -307,18 +307,22 @@ def shingle_hashes(texts: pa.Array, unit: str, size: int) -> tuple[NDArray[np.ui
     padded[np.arange(len(units)) + np.repeat(shift, lengths)] = units
     first = np.cumsum(lengths) - lengths + shift
     begins = np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
-    return mix64([padded[begins + place] for place in range(size)], 0), counts
+    # Also hashed are the few that begin in one text and end in the next: slices are faster than indices.
+    places = max(0, len(padded) - size + 1)
+    return mix64([padded[place : place + places] for place in range(size)], 0)[begins], counts
 
 
 def mix64(columns: Iterable[NDArray[np.unsignedinteger]], seed: int) -> NDArray[np.uint64]:
     """A 64-bit hash of each row of the columns, by multiply and shift, as in wyhash and MurmurHash."""
+    factor = np.uint64(0xD6E8FEB86659FD93)
     state = np.full(1, (seed * 0x9E3779B97F4A7C15 + 0x2545F4914F6CDD1D) & (1 << 64) - 1, np.uint64)
     for column in columns:
-        state = (state ^ column) * np.uint64(0xD6E8FEB86659FD93)
-        state = state ^ (state >> np.uint64(32))
-    state = state * np.uint64(0xD6E8FEB86659FD93)
-    mixed: NDArray[np.uint64] = state ^ (state >> np.uint64(29))
-    return mixed
+        state = state ^ column
+        state *= factor
+        state ^= state >> np.uint64(32)
+    state *= factor
+    state ^= state >> np.uint64(29)
+    return state
 
 
 def blocking_keys(table: pa.Table, expression: str) -> Keys:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import sparse
 
-from beam_sts.arrays import IntArray, rank_in_group
+from beam_sts.arrays import IntArray, group_starts, rank_in_group
 from beam_sts.candidates.keys import normalise, shingle_hashes, text_blocks
 from beam_sts.scoring.backends import available_cores
 
@@ -26,11 +26,15 @@ _TIES = 16  # additional neighbours that are fetched, to sort equal ones by thei
 def shingle_counts(texts: pa.Array, unit: str, size: int) -> sparse.csr_matrix:
     """The count of each shingle in each normalised text, hashed into 4 million columns; int32, sparse."""
     hashes, counts = shingle_hashes(texts, unit, size)
-    columns = (hashes & np.uint64(COLUMNS - 1)).astype(np.int32)
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    matrix = sparse.csr_matrix((np.ones(len(columns), np.int32), columns, indptr), (len(texts), COLUMNS))
-    matrix.sum_duplicates()
-    return matrix
+    rows = np.repeat(np.arange(len(texts)) * COLUMNS, counts)  # sorting numbers is faster than scipy's sums
+    cells = rows + (hashes & np.uint64(COLUMNS - 1)).astype(np.int64)
+    cells.sort()
+    starts = group_starts(cells)
+    found = cells[starts]
+    indptr = np.searchsorted(found, np.arange(len(texts) + 1) * COLUMNS)
+    values = np.diff(starts, append=len(cells)).astype(np.int32)
+    columns = (found & (COLUMNS - 1)).astype(np.int32)
+    return sparse.csr_matrix((values, columns, indptr), (len(texts), COLUMNS))
 
 
 def shingle_frequency(texts: pa.Array | pa.ChunkedArray, unit: str, size: int) -> IntArray:
