@@ -40,12 +40,12 @@ taskmanager.numberOfTaskSlots: 1
 taskmanager.cpu.cores: 1.0
 taskmanager.memory.framework.heap.size: 128m
 taskmanager.memory.framework.off-heap.size: 128m
-taskmanager.memory.task.heap.size: 384m
+taskmanager.memory.task.heap.size: 320m
 taskmanager.memory.task.off-heap.size: 64m
 taskmanager.memory.network.min: 256m
 taskmanager.memory.network.max: 256m
 taskmanager.network.sort-shuffle.min-buffers: 16
-taskmanager.memory.managed.size: 256m
+taskmanager.memory.managed.size: 192m
 taskmanager.memory.jvm-metaspace.size: 256m
 taskmanager.memory.jvm-overhead.min: 192m
 taskmanager.memory.jvm-overhead.max: 192m
@@ -126,7 +126,7 @@ class FlinkCluster(Cluster):
         opened = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED]
         logging = f"-Dlog4j.configurationFile={self.home}/conf/log4j.properties"
         # Several arenas of malloc, and the tables of the parallel collector, would add some 150 MB.
-        memory = ("-Xmx512m", "-XX:MaxDirectMemorySize=448m", "-XX:+UseSerialGC")
+        memory = ("-Xmx448m", "-XX:MaxDirectMemorySize=448m", "-XX:+UseSerialGC")
         command = ["java", *opened, *memory, f"-Djava.io.tmpdir={self.home}/tmp", logging]
         command += ["-cp", f"{self._lib}/*", f"org.apache.flink.{main}", "--configDir", f"{self.home}/conf"]
         self.spawn(name, command, {**os.environ, "MALLOC_ARENA_MAX": "2"})

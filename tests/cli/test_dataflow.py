@@ -2,7 +2,7 @@
 
     pip install -e '.[test,dataflow]' && python -m pytest -m slow tests/cli/test_dataflow.py
 
-Needs Go: the server is built from its module. The job's start, which only Google can do, is not tested.
+Needs Go: the server is built from its module. Google's service is replaced by one on this machine.
 """
 
 import io
@@ -16,12 +16,14 @@ import tarfile
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from beam_sts.cli import dedup, mine, score
 from beam_sts.models.registry import EMBEDDED
 from scripts import flex_template
-from tests import engines, google
+from tests import dataflow_service, engines, google
 from tests.checkpoints import SENTENCES
+from tests.dataflow_service import run_here
 
 IMAGE = "europe-docker.pkg.dev/a-project/images/beam_sts:0.1.0"
 SETTINGS = ("--rows_per_shard=50", "--threshold=0.5", "--model=beam-sts-pico")
@@ -73,8 +75,6 @@ def command(*more):
 
 def built(store):
     """The template, the pipeline and its only environment, from the bucket."""
-    from apache_beam.portability.api import beam_runner_api_pb2 as api
-
     pipeline = api.Pipeline.FromString(store.one("/pipeline.pb"))
     used = {t.environment_id for t in pipeline.components.transforms.values() if t.environment_id}
     (environment,) = used
@@ -82,15 +82,11 @@ def built(store):
 
 
 def image_of(environment):
-    from apache_beam.portability.api import beam_runner_api_pb2 as api
-
     return api.DockerPayload.FromString(environment.payload).container_image
 
 
 def staged_as(environment):
     """{name on the worker: (path, sha256)} of what workers install."""
-    from apache_beam.portability.api import beam_runner_api_pb2 as api
-
     found = {}
     for one in environment.dependencies:
         place = api.ArtifactUrlPayload.FromString(one.type_payload)
@@ -125,7 +121,7 @@ def test_a_job_with_the_workers_image(store, source, tmp_path):
     assert not store_has_output(store)
 
     # The job that Google would get, run on this machine, has the bytes of a run on local files.
-    finish_here(pipeline)
+    run_here(pipeline)
     pq.write_table(source, tmp_path / "pairs.parquet")
     places = ["--input", str(tmp_path / "pairs.parquet"), "--output", str(tmp_path / "out")]
     assert score.main([*places, *SETTINGS, "--threads=1"]) == 0
@@ -144,17 +140,6 @@ def test_a_job_with_the_workers_image(store, source, tmp_path):
 
 def store_has_output(store):
     return any(name.startswith("out/scores/") for name in store.names())
-
-
-def finish_here(pipeline):
-    from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.portability import python_urns
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
-    for environment in pipeline.components.environments.values():
-        environment.urn, environment.payload = python_urns.EMBEDDED_PYTHON, b""
-        del environment.dependencies[:]
-    FnApiRunner().run_via_runner_api(pipeline, PipelineOptions([])).wait_until_finish()
 
 
 @pytest.mark.slow
@@ -177,6 +162,44 @@ def test_a_job_with_the_setup_file(store, source, tmp_path):
         assert weights.read() == (EMBEDDED / "beam-sts-pico" / "model.safetensors").read_bytes()
     assert staged["requirements.txt"][0].startswith("gs://bucket/staging/")
     assert template["environment"]["workerPools"][0]["packages"]
+
+
+WAITS = {
+    "dedup": (["--text=text_a", "--id=id", "--threshold=0.5"], engines.check_deduplicated, 19),
+    "mine": (["--text=text_a"], engines.check_mined, None),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", WAITS)
+def test_a_command_that_waits_for_its_job(verb, store, source, tmp_path):
+    """The job is created by the service, runs from what was staged, and the command continues with it."""
+    options, check, shuffles = WAITS[verb]
+    options = [*options, "--model=beam-sts-pico", "--quiet"]
+    gcs = ["--input=gs://bucket/in/*.parquet", "--output=gs://bucket/out", *options]
+    gcs += ['--storage_options={"gs": {"token": "anon"}}']
+    gcs += [option for option in DOOR if not option.startswith(("--template", "--job_name"))]
+    gcs += [f"--sdk_container_image={IMAGE}", "--machine_type=n2-highmem-4", "--max_num_workers=20"]
+    with dataflow_service.serving(store) as (endpoint, jobs):
+        engines.finish(engines.start(verb, *gcs, f"--dataflow_endpoint={endpoint}"))
+    (job,) = jobs
+    (pool,) = job["environment"]["workerPools"]
+    assert pool["machineType"] == "n2-highmem-4"
+    assert pool["autoscalingSettings"]["maxNumWorkers"] == 20
+    assert pool["workerHarnessContainerImage"] == IMAGE
+    pipeline = api.Pipeline.FromString(store.one("/pipeline.pb"))
+    urns = [one.spec.urn for one in pipeline.components.transforms.values()]
+    assert shuffles in (None, urns.count("beam:transform:group_by_key:v1"))
+
+    pq.write_table(source, tmp_path / "pairs.parquet")
+    places = ["--input", str(tmp_path / "pairs.parquet"), "--output", str(tmp_path / "local")]
+    engines.finish(engines.start(verb, *places, *options))
+    for name in store.names():
+        if name.startswith("out/"):
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(store.get(name))
+    check(tmp_path / "out", tmp_path / "local")
 
 
 @pytest.mark.slow
