@@ -86,6 +86,7 @@ def bucket_pairs(
             waiting.append(distinct_codes(pair_codes(first, second)))
             if sum(map(len, waiting)) > max(_PAIRS_AT_ONCE, len(codes)):
                 codes, waiting = distinct_codes(np.concatenate([codes, *waiting])), []
+        del part, buckets, ranges  # before the next keys are computed
     codes = distinct_codes(np.concatenate([codes, *waiting]))
     return *coded_pairs(codes), replace(report, pairs=len(codes))
 

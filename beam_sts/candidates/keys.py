@@ -210,8 +210,11 @@ class MinHash:
         rows, signatures = self.signatures(texts, form=form, folder=folder)
         for band in range(self.bands):
             values = signatures.read(band, len(rows)).T
-            lanes = [mix64(values, (self.seed << 32) + 2 * band + lane) for lane in range(2)]
-            yield Keys(rows, np.stack(lanes, axis=1), "minhash")
+            key = np.empty((len(rows), 2), np.uint64)
+            for lane in range(2):
+                key[:, lane] = mix64(values, (self.seed << 32) + 2 * band + lane)
+            yield Keys(rows, key, "minhash")
+            del values, key  # before the next band is read
 
     def signatures(
         self, texts: pa.Array | pa.ChunkedArray, *, form: bool = False, folder: Path | None = None
