@@ -154,7 +154,7 @@ def run_on_flink(work: Path, home: Path, options: list[str]) -> dict[str, Any]:
         began = time.perf_counter()
         with watch.watching(), (work / "log").open("a") as log:
             process = subprocess.Popen(
-                [*command, *options, *cluster.options], stdout=subprocess.DEVNULL, stderr=log
+                [*command, *cluster.options, *options], stdout=subprocess.DEVNULL, stderr=log
             )
             watch.roots[process.pid] = "launcher"
             status = process.wait()

@@ -17,7 +17,6 @@ import pyarrow as pa
 from apache_beam import pvalue
 from apache_beam.transforms.window import GlobalWindows
 
-import beam_sts.candidates.beam_messages  # noqa: F401  (sets the size of messages)
 from beam_sts.candidates.buckets import CAP, BucketReport, bucket_pairs
 from beam_sts.candidates.keys import KeyFunction, Keys
 

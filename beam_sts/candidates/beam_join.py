@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-import beam_sts.candidates.beam_messages  # noqa: F401  (sets the size of messages)
 from beam_sts.errors import UserError
 
 PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 14, 1 << 22

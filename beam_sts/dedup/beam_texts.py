@@ -11,7 +11,6 @@ import numpy as np
 from apache_beam import pvalue
 from apache_beam.transforms.window import GlobalWindows
 
-import beam_sts.candidates.beam_messages  # noqa: F401  (sets the size of messages)
 from beam_sts.arrays import best_of_groups, sort_rank
 from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.keys import hash128
