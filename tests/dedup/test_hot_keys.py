@@ -9,14 +9,14 @@ BEAM_STS_HOT_ROWS gives another size.
 
 import contextlib
 import os
-import re
 import time
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.processes import Watch
+from scripts.cluster import Cluster
 from scripts.flink import FlinkCluster
 from scripts.spark import SparkCluster
 from tests import engines
@@ -27,9 +27,29 @@ ROWS = int(os.environ.get("BEAM_STS_HOT_ROWS", "200000"))
 TEXT = "The quick brown fox jumps over the lazy dog while the town sleeps in the rain and the wind. " * 3
 # 200,000 texts make 600,000 pairs by this cap; by the default one 5,200,000, more than --max_pairs.
 OPTIONS = {"text": (), "bucket": ("--candidates=exact,block:key", "--bucket_cap=4")}
-CLUSTERS = {"FlinkRunner": FlinkCluster, "SparkRunner": SparkCluster}
-LIMIT_MIB = {None: 1500, "FnApiRunner": 3000, "PrismRunner": 5000, "FlinkRunner": 1500, "SparkRunner": 2000}
+
+
+class PrismWorkers(Cluster):
+    """A pool of workers for Prism, which the command starts itself."""
+
+    def runner_options(self):
+        return ["--runner=PrismRunner", f"--prism_location={engines.go_program(engines.PRISM)}"]
+
+    def prepare(self):
+        pass
+
+    def start_engine(self):
+        pass
+
+    def ready(self):
+        return True
+
+
+CLUSTERS = {"PrismRunner": PrismWorkers, "FlinkRunner": FlinkCluster, "SparkRunner": SparkCluster}
+LIMIT_MIB = {None: 1500, "FnApiRunner": 3000, "PrismRunner": 5000, "FlinkRunner": 1024, "SparkRunner": 2000}
 """Of each process, by the runner."""
+WORKER_MIB = 1024
+"""Of each Python worker that a pool has started."""
 
 
 @pytest.fixture(scope="module", params=OPTIONS)
@@ -46,45 +66,27 @@ def source(tmp_path_factory, request):
 def started(runner):
     """The options of a runner and its processes by name; a cluster runs while the block does."""
     if runner in CLUSTERS:
-        engines.need("java", "mvn")
+        engines.need(*(("go",) if runner == "PrismRunner" else ("java", "mvn")))
         with CLUSTERS[runner](engines.HOME / runner.removesuffix("Runner").lower()) as cluster:
             yield cluster.options, cluster.pids()
-    elif runner == "PrismRunner":
-        prism = f"--prism_location={engines.go_program(engines.PRISM)}"
-        yield ["--runner=PrismRunner", "--environment_type=LOOPBACK", prism], {}
     else:
         yield [f"--runner={runner}"] if runner else [], {}
 
 
-def family(roots):
-    """Every process that these have started and they themselves, by number, with a name."""
-    found = dict(roots)
-    for pid in (queue := list(found)):
-        for file in Path(f"/proc/{pid}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                for child in map(int, file.read_text().split()):
-                    name = Path(f"/proc/{child}/comm").read_text().strip()
-                    found[child] = f"{found[pid]}'s {name}"
-                    queue.append(child)
-    return found
-
-
 def checked_peaks(runner, verb, source, output, *options):
     """Run a command in its own process; the memory that it and its engine's processes held is bounded."""
-    peaks, begun = {}, time.monotonic()
+    begun = time.monotonic()
     with started(runner) as (more, processes):
         places = engines.places(source, output, "beam-sts-pico")
-        process = engines.start(verb, *places, "--text=text", "--threads=1", "--quiet", *options, *more)
-        roots = {pid: name.rstrip("_01") for name, pid in processes.items()} | {process.pid: "launcher"}
-        while process.poll() is None:
-            for pid, name in family(roots).items():
-                with contextlib.suppress(OSError):
-                    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-                    peaks[name] = max(peaks.get(name, 0), int(found[1]) // 1024 if found else 0)
-            time.sleep(0.5)
-        engines.finish(process)
+        watch = Watch({pid: name.rstrip("_01") for name, pid in processes.items()})
+        with watch.watching():
+            process = engines.start(verb, *places, "--text=text", "--threads=1", "--quiet", *options, *more)
+            watch.roots[process.pid] = "launcher"
+            engines.finish(process)
+    peaks = watch.peaks
     print(f"\n{source.stem}, {verb}, {runner}: {time.monotonic() - begun:.0f} s, MiB {peaks}")
     assert max(peaks.values()) < LIMIT_MIB[runner], peaks
+    assert max((most for name, most in peaks.items() if "worker_pool" in name), default=0) < WORKER_MIB, peaks
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ def local(source, tmp_path_factory):
     return output
 
 
-@pytest.mark.parametrize("runner", ["FnApiRunner", "PrismRunner", *CLUSTERS])
+@pytest.mark.parametrize("runner", ["FnApiRunner", *CLUSTERS])
 def test_dedup_of_a_hot_key(runner, source, local, tmp_path):
     path, options = source
     checked_peaks(runner, "dedup", path, tmp_path / "out", "--id=id", *options)
