@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import sys
@@ -31,6 +32,18 @@ from beam_sts.scoring.backends import available_cores
 _LONGEST_JOB = 365 * 24 * 60 * 60  # seconds
 
 
+class FlinkBatchOptions(PipelineOptions):
+    """Options of Flink's job server that Beam's Python part does not list."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--execution_mode_for_batch",
+            choices=("PIPELINED", "PIPELINED_FORCED", "BATCH", "BATCH_FORCED"),
+            help="Flink's exchange of data between steps; the commands use BATCH",
+        )
+
+
 def local_options(
     beam_args: list[str], *, waits: bool = False, here: Machine | None = None
 ) -> tuple[PipelineOptions, int, bool]:
@@ -57,6 +70,7 @@ def local_options(
         raise UserError(*([problem] if "\n" in "".join(beam_args) else problem.split("\n")))
     _end_job_server_with_us(options)
     _let_jobs_take_long(options, beam_args)
+    _let_parts_wait_for_slots(options)
     direct = options.view_as(DirectOptions)
     named = any(arg.partition("=")[0] == "--direct_num_workers" for arg in beam_args)
     if direct.direct_running_mode in ("multi_processing", "multi_threading") and not named:
@@ -135,6 +149,18 @@ def _let_jobs_take_long(options: PipelineOptions, beam_args: list[str]) -> None:
     named = {arg.partition("=")[0].replace("-", "_") for arg in beam_args}
     if "__job_server_timeout" not in named:
         options.view_as(PortableOptions).job_server_timeout = _LONGEST_JOB
+
+
+def _let_parts_wait_for_slots(options: PipelineOptions) -> None:
+    """Let a job on Flink have more parts (``--parallelism``) than the cluster has slots.
+
+    Beam's Flink runner keeps what a part gives in a step in the task manager's memory until the part ends, and
+    hangs beyond 100 messages of 10 MB (seen in 2.70.0). So a large job needs many small parts. By default all
+    parts of some steps must run at once.
+    """
+    flink = options.view_as(FlinkBatchOptions)
+    if is_runner(options, "flink") and flink.execution_mode_for_batch is None:
+        flink.execution_mode_for_batch = "BATCH"
 
 
 def worker_threads(options: PipelineOptions) -> int | None:
