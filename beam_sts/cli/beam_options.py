@@ -154,9 +154,9 @@ def _let_jobs_take_long(options: PipelineOptions, beam_args: list[str]) -> None:
 def _let_parts_wait_for_slots(options: PipelineOptions) -> None:
     """Let a job on Flink have more parts (``--parallelism``) than the cluster has slots.
 
-    Beam's Flink runner keeps what a part gives in a step in the task manager's memory until the part ends, and
-    hangs beyond 100 messages of 10 MB (seen in 2.70.0). So a large job needs many small parts. By default all
-    parts of some steps must run at once.
+    Beam's Flink runner keeps what a part gives in a step in the task manager's memory until the part ends,
+    and hangs beyond 100 messages of 10 MB (seen in 2.70.0). So a large job needs many small parts. By default
+    all parts of some steps must run at once.
     """
     flink = options.view_as(FlinkBatchOptions)
     if is_runner(options, "flink") and flink.execution_mode_for_batch is None:
