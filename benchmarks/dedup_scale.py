@@ -4,6 +4,7 @@
     python -m benchmarks.dedup_scale run --work /big
     python -m benchmarks.dedup_scale run --work /big --kill_after 600    # kills itself after ten minutes
     python -m benchmarks.dedup_scale check --work /big
+    python -m benchmarks.dedup_scale draw --work /small /large /big --figure growth.svg
     python -m benchmarks.dedup_scale run --work /big --flink ~/flink     # by Beam, on a cluster
 
 Every ``BLOCK`` documents draw their words from a vocabulary of their own, so that chance pairs grow with the
@@ -211,6 +212,38 @@ def check(work: Path) -> Iterator[str]:
     yield json.dumps({"stages": summary["seconds"]})
 
 
+def draw(works: list[Path], figure: Path) -> Iterator[str]:
+    """Draw processor seconds and memory of the finished runs against documents; also as a table."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    points = []
+    for work in works:
+        lines = map(json.loads, (work / "runs.jsonl").read_text().splitlines())
+        last = [line for line in lines if line.get("status") == 0][-1]
+        rows = json.loads((work / "out" / "summary.json").read_text())["rows_read"]
+        points.append((rows, last["processor_seconds"], last["seconds"], last["peak_memory_mib"]))
+    points.sort()
+    rows, processor, seconds, memory = zip(*points, strict=True)
+    drawn, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    left.loglog(rows, processor, "o-", label="processor")
+    left.loglog(rows, [processor[-1] * n / rows[-1] for n in rows], ":", label="linear")
+    left.set(xlabel="documents", ylabel="seconds", title="Time")
+    left.legend()
+    right.semilogx(rows, memory, "o-")
+    right.set(xlabel="documents", ylabel="MiB", title="Peak memory of all processes", ylim=(0, None))
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
+    drawn.savefig(figure, metadata={"Date": None})
+    plt.close(drawn)
+    yield "| documents | processor seconds | seconds | peak MiB |"
+    yield "|---:|---:|---:|---:|"
+    for point in points:
+        yield "| {:,} | {:,.0f} | {:,.0f} | {:,} |".format(*point)
+
+
 def _codes(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
     codes: NDArray[np.int64] = np.minimum(a, b) << 32 | np.maximum(a, b)
     return codes
@@ -226,24 +259,24 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )
-    p.add_argument("what", choices=["make", "run", "check"])
+    p.add_argument("what", choices=["make", "run", "check", "draw"])
     p.add_argument("--flink", type=Path, metavar="DIR", help="run on a cluster in this folder")
-    p.add_argument("--work", type=Path, required=True)
+    p.add_argument("--work", type=Path, required=True, nargs="+", help="several for draw only")
+    p.add_argument("--figure", type=Path, default=Path("out/dedup_growth.svg"))
     p.add_argument("--documents", type=int, default=10_000_000)
     p.add_argument("--processes", type=int, default=2, help="that make the documents")
     p.add_argument("--kill_after", type=float, metavar="SECONDS")
     own = p.parse_args(argv)
-    if own.what == "make":
-        make(own.work, own.documents, own.processes)
+    work = own.work[0]
+    if own.what == "draw":
+        print("\n".join(draw(own.work, own.figure)))
+    elif own.what == "make":
+        make(work, own.documents, own.processes)
     elif own.what == "run":
-        made = (
-            run_on_flink(own.work, own.flink, options)
-            if own.flink
-            else run(own.work, options, own.kill_after)
-        )
+        made = run_on_flink(work, own.flink, options) if own.flink else run(work, options, own.kill_after)
         print(json.dumps(made))
     else:
-        print("\n".join(check(own.work)))
+        print("\n".join(check(work)))
 
 
 if __name__ == "__main__":
