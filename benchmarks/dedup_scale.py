@@ -226,7 +226,7 @@ def draw(works: list[Path], figure: Path) -> Iterator[str]:
         rows = json.loads((work / "out" / "summary.json").read_text())["rows_read"]
         points.append((rows, last["processor_seconds"], last["seconds"], last["peak_memory_mib"]))
     points.sort()
-    rows, processor, seconds, memory = zip(*points, strict=True)
+    rows, processor, _, memory = zip(*points, strict=True)
     drawn, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     left.loglog(rows, processor, "o-", label="processor")
     left.loglog(rows, [processor[-1] * n / rows[-1] for n in rows], ":", label="linear")
