@@ -12,6 +12,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import (
     DebugOptions,
     DirectOptions,
+    FlinkRunnerOptions,
     GoogleCloudOptions,
     JobServerOptions,
     PipelineOptions,
@@ -25,11 +26,14 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult
 
 from beam_sts.cli import child, worker
+from beam_sts.cli.console import Console
 from beam_sts.cli.runners import Machine, is_runner, runner_problem
 from beam_sts.errors import UserError
 from beam_sts.scoring.backends import available_cores
 
 _LONGEST_JOB = 365 * 24 * 60 * 60  # seconds
+ROWS_A_PART = 1 << 16
+"""Rows of a part of a job on Flink: with texts of 350 characters, a step gives some 150 MB for them."""
 
 
 class FlinkBatchOptions(PipelineOptions):
@@ -161,6 +165,18 @@ def _let_parts_wait_for_slots(options: PipelineOptions) -> None:
     flink = options.view_as(FlinkBatchOptions)
     if is_runner(options, "flink") and flink.execution_mode_for_batch is None:
         flink.execution_mode_for_batch = "BATCH"
+
+
+def note_few_parts(options: PipelineOptions, rows: int, console: Console) -> None:
+    """Warn if a job on Flink has so few parts that their output may not fit into a task manager's memory."""
+    parts = max(1, options.view_as(FlinkRunnerOptions).parallelism)
+    wanted = -(-rows // ROWS_A_PART)
+    if is_runner(options, "flink") and wanted > 2 * parts:
+        console.note(
+            "parallelism",
+            f"--parallelism {parts}: for {rows:,} rows give --parallelism={wanted}. Parts wait for free slots, "
+            "but with few parts the job may hang, or end for lack of memory.",
+        )
 
 
 def worker_threads(options: PipelineOptions) -> int | None:

@@ -252,7 +252,7 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
     from apache_beam.options.pipeline_options import StandardOptions
 
     from beam_sts.candidates.beam_nearest import blocks_for
-    from beam_sts.cli.beam_options import run_pipeline
+    from beam_sts.cli.beam_options import note_few_parts, run_pipeline
     from beam_sts.dedup.beam_components import MOST_NODES, ROUNDS
     from beam_sts.dedup.beam_files import REPORT, BeamSettings, DeduplicateSlices
     from beam_sts.dedup.beam_scored import KeptScores
@@ -260,6 +260,7 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
     clock = Clock()
     against = job.sources[1] if args.against else None
     rows = sum(source.plan.rows for source in job.sources)
+    note_few_parts(options, rows, console_of(args))
     rounds = args.component_rounds
     settings = BeamSettings(
         job.writer,

@@ -245,7 +245,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
         finished = summary is not None
         if summary is None:
             clock = Clock()
-            counts = _on_one_machine(args, job, clock) if local else _on_beam(job, options, clock)
+            counts = _on_one_machine(args, job, clock) if local else _on_beam(args, job, options, clock)
             path = "one machine" if local else f"Beam, {options.get_all_options()['runner']}"
             summary = summarise(args, job, counts, {"path": path, "seconds": clock.seconds})
             job.output.write_json("summary.json", summary)
@@ -284,11 +284,12 @@ def _on_one_machine(args: argparse.Namespace, job: MineJob, clock: Clock) -> Min
         )
 
 
-def _on_beam(job: MineJob, options: Any, clock: Clock) -> MineCounts:
+def _on_beam(args: argparse.Namespace, job: MineJob, options: Any, clock: Clock) -> MineCounts:
     from beam_sts.candidates.beam_nearest import blocks_for
-    from beam_sts.cli.beam_options import run_pipeline
+    from beam_sts.cli.beam_options import note_few_parts, run_pipeline
     from beam_sts.mining.beam_files import COUNTS, MineRun, MineSlices
 
+    note_few_parts(options, job.texts, console_of(args))
     settings = replace(job.settings, model=job.checkpoint.name)
     mine = MineRun(job.output, job.source, settings, job.cuts, blocks_for(job.texts), job.queries)
     run_pipeline(options, mine.units, MineSlices(mine))

@@ -11,7 +11,8 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_sts.cli import child, score
-from beam_sts.cli.beam_options import local_options, only_built, worker_threads
+from beam_sts.cli.beam_options import local_options, note_few_parts, only_built, worker_threads
+from beam_sts.cli.console import Console
 from beam_sts.errors import UserError
 from beam_sts.scoring.backends import available_cores
 from tests.cli.test_runner_problems import Made, server
@@ -120,6 +121,19 @@ def test_what_a_runner_needs_is_told_in_its_lines(runner, lines):
     with pytest.raises(UserError) as told:
         local_options([f"--runner={runner}", *pool], here=Made())
     assert len(str(told.value).split("\n")) == lines
+
+
+def test_parts_of_a_job_on_flink_wait_for_slots_and_few_are_noted(tmp_path, capsys):
+    jar = f"--flink_job_server_jar={server(tmp_path, 'Flink')}"
+    flink, _, _ = local_options(["--runner=FlinkRunner", jar, "--parallelism=4"], here=Made())
+    assert flink.get_all_options()["execution_mode_for_batch"] == "BATCH"
+    other, _, _ = local_options(["--runner=DirectRunner"])
+    assert other.get_all_options()["execution_mode_for_batch"] is None
+    for options, rows in ((flink, 500_000), (other, 10_000_000)):
+        note_few_parts(options, rows, Console())
+    assert not capsys.readouterr().err
+    note_few_parts(flink, 10_000_000, Console())
+    assert "--parallelism 4: for 10,000,000 rows give --parallelism=153." in capsys.readouterr().err
 
 
 def test_only_a_job_server_that_beam_starts_is_watched(tmp_path):
