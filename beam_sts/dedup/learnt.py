@@ -106,7 +106,7 @@ class Learning:
 
 def learn(
     learning: Learning,
-    texts: pa.Array | pa.ChunkedArray,
+    texts: pa.Array,
     hashes: NDArray[np.uint64],
     known: Sequence[str] = (),
 ) -> Learnt:

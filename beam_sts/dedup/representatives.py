@@ -160,7 +160,7 @@ def pick_representatives(
     if fixed is not None:
         edges = _join_fixed(edges, rank, fixed, representative, scores, one_to_one=one_to_one)
     labels = components(edges.a, edges.b, texts)
-    known = _Known(pairs)
+    known = _Known(pairs.within(labels))  # only pairs within a component are asked for
     sizes = np.bincount(labels, minlength=texts)
     left = np.flatnonzero(sizes[labels] > 1)
     left = left[np.lexsort((rank[left], labels[left]))]  # sorted by component, the best first

@@ -16,6 +16,7 @@ from beam_sts.dedup.verdicts import Sizes, Verdicts
 from beam_sts.dedup.verify import Verifier, VerifyStats
 from beam_sts.io.committed import content_digest
 from beam_sts.io.output import OutputFolder
+from beam_sts.io.spill import take_texts
 
 PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 16, 1 << 21
 """The largest shard, which is what a killed run may lose: seconds of scoring, whatever the text lengths."""
@@ -76,7 +77,7 @@ class PartVerifier:
     def _verified(self, a: IntArray, b: IntArray, known: Verdicts | None = None) -> Verdicts:
         if self.verifier is None:
             raise RuntimeError("there are pairs to score, but no verifier")
-        found = self.verifier.verify(self._texts.take(pa.array(a)), self._texts.take(pa.array(b)), known)
+        found = self.verifier.verify(take_texts(self._texts, a), take_texts(self._texts, b), known)
         self.stats += found.stats
         return found.verdicts
 

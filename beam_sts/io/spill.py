@@ -21,7 +21,7 @@ from beam_sts.io.output import OutputFolder
 
 _MAPS: WeakValueDictionary[int, mmap.mmap] = WeakValueDictionary()
 """The memory maps of files of texts, by address."""
-_TAKEN_AT_ONCE = 5_000  # random reads load up to 64 KB for each text
+_TAKEN_AT_ONCE = 500  # a random read may load a megabyte around a text
 
 
 @contextmanager
@@ -112,13 +112,13 @@ class TextList:
         """Does nothing, since the texts stay in memory."""
 
 
-def take_texts(texts: pa.Array | pa.ChunkedArray, rows: NDArray[np.int64]) -> pa.Array | pa.ChunkedArray:
-    """Some texts of a column. Texts that are on disk leave the memory after each few thousand."""
-    parts = []
-    for start in range(0, max(len(rows), 1), _TAKEN_AT_ONCE):
+def take_texts(texts: pa.Array, rows: NDArray[np.int64]) -> pa.Array:
+    """Some texts of a column. Texts that are on disk leave the memory after each few hundred."""
+    parts = [texts.slice(0, 0)]
+    for start in range(0, len(rows), _TAKEN_AT_ONCE):
         parts.append(texts.take(pa.array(rows[start : start + _TAKEN_AT_ONCE])))
         release_texts(texts)
-    return pa.chunked_array([chunk for p in parts for chunk in getattr(p, "chunks", [p])], texts.type)
+    return pa.concat_arrays(parts)
 
 
 def release_texts(texts: pa.Array | pa.ChunkedArray) -> None:
