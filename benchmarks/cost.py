@@ -2,11 +2,13 @@
 
     python -m benchmarks.cost --input corpus.parquet --text text
     python -m benchmarks.cost --input corpus.parquet --text text --flink_master 127.0.0.1:8081
+    python -m benchmarks.cost --input corpus.parquet --text text --run /big/runs.jsonl
 
 Runs the command on one machine with one thread, and shares its processor time among the stages by their
 seconds. With ``--flink_master`` the bytes that the last finished job there has shuffled are read from Flink;
-that job must be of the same input. The price is a calculation, shown with its inputs: nothing runs on a
-cloud. List prices differ by region and change: give yours.
+that job must be of the same input. ``--run`` reads them from a run of ``benchmarks.dedup_scale`` on Flink. The
+price is a calculation, shown with its inputs: nothing runs on a cloud. List prices differ by region and
+change: give yours.
 """
 
 from __future__ import annotations
@@ -116,6 +118,7 @@ def main() -> None:
     p.add_argument("--text", default="text")
     p.add_argument("--model", default="beam-sts-nano")
     p.add_argument("--flink_master", help="HOST:PORT of a cluster whose last job deduplicated the input")
+    p.add_argument("--run", type=Path, help="the runs.jsonl of a run of benchmarks.dedup_scale on Flink")
     p.add_argument("--shuffled", type=float, default=0.0, help="bytes shuffled for each document")
     p.add_argument("--overhead", type=float, default=1.0, help="processor time of Beam to one machine's")
     p.add_argument("--busy", type=float, default=0.8, help="part of a worker's time that is work")
@@ -131,9 +134,17 @@ def main() -> None:
     for stage, part in took.items():
         print(f"| {stage} | {seconds * part / total / rows * 1e6:,.0f} |")
     print(f"| all | {seconds / rows * 1e6:,.0f} |\n")
-    shuffled = args.shuffled or (
-        sum(shuffles(args.flink_master).values()) / rows if args.flink_master else 0.0
-    )
+    found = shuffles(args.flink_master) if args.flink_master else {}
+    steps = {name: count / rows for name, count in found.items()}
+    if args.run:
+        run = [found for found in map(json.loads, args.run.read_text().splitlines()) if "steps" in found][-1]
+        steps = {name: count / run["rows"] for name, count in run["steps"].items()}
+    if steps:
+        print("| shuffle | bytes for each document |\n|---|---:|")
+        for name, count in sorted(steps.items(), key=lambda step: -step[1]):
+            print(f"| {name} | {count:,.0f} |")
+        print(f"| all | {sum(steps.values()):,.0f} |\n")
+    shuffled = args.shuffled or sum(steps.values())
     use = Use(seconds / rows * 1e6, shuffled * 1e6, args.overhead, args.busy, args.gb_per_vcpu)
     lines = use.lines(Prices(args.vcpu_hour, args.gb_hour, args.shuffled_gb))
     print("| a million documents on Dataflow | dollars | calculation |\n|---|---:|---|")

@@ -166,7 +166,14 @@ def run_on_flink(work: Path, home: Path, options: list[str]) -> dict[str, Any]:
     rows = json.loads((work / "flink" / "summary.json").read_text())["rows_read"]
     shuffled = {"shuffled_bytes": sum(steps.values()), "for_each_document": round(sum(steps.values()) / rows)}
     same = same_rows(work / "out", work / "flink") if (work / "out").exists() else None
-    made = {"seconds": round(seconds, 1), **watch.report(), **shuffled, "steps": steps, "same_rows": same}
+    made = {
+        "rows": rows,
+        "seconds": round(seconds, 1),
+        **watch.report(),
+        **shuffled,
+        "steps": steps,
+        "same_rows": same,
+    }
     with (work / "runs.jsonl").open("a") as stream:
         stream.write(json.dumps(made) + "\n")
     return made
