@@ -6,8 +6,8 @@
 
 Runs the command on one machine with one thread, and shares its processor time among the stages by their
 seconds. With ``--flink_master`` the bytes that the last finished job there has shuffled are read from Flink;
-that job must be of the same input. ``--run`` reads them from a run of ``benchmarks.dedup_scale`` on Flink. The
-price is a calculation, shown with its inputs: nothing runs on a cloud. List prices differ by region and
+that job must be of the same input. ``--run`` reads them from a run of ``benchmarks.dedup_scale`` on Flink.
+The price is a calculation, shown with its inputs: nothing runs on a cloud. List prices differ by region and
 change: give yours.
 """
 
