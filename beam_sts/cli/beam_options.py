@@ -174,8 +174,8 @@ def note_few_parts(options: PipelineOptions, rows: int, console: Console) -> Non
     if is_runner(options, "flink") and wanted > 2 * parts:
         console.note(
             "parallelism",
-            f"--parallelism {parts}: for {rows:,} rows give --parallelism={wanted}. Parts wait for free "
-            "slots, but with few parts the job may hang, or end for lack of memory.",
+            f"--parallelism {parts}: for {rows:,} rows give --parallelism={wanted}. Parts wait until "
+            "slots are free; few parts may make the job hang, or end it for lack of memory.",
         )
 
 
