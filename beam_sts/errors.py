@@ -18,17 +18,3 @@ class UserError(Exception):
         return "\n".join(
             hide_secrets(str(line)).replace("\r", "\\r").replace("\n", "\\n") for line in self.args
         )
-
-
-def check_between(name: str, value: float, low: float = 0, high: float = 1) -> None:
-    """Check that a number is between two bounds, both included.
-
-    Raises:
-        UserError: the number is out of bounds, or NaN. The message names the number and the bounds.
-
-    >>> check_between("--threshold", 1.5)
-    Traceback (most recent call last):
-    beam_sts.errors.UserError: --threshold 1.5: must be between 0 and 1.
-    """
-    if not low <= value <= high:
-        raise UserError(f"{name} {value}: must be between {low} and {high}.")

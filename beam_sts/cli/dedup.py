@@ -30,7 +30,7 @@ from beam_sts.cli.dedup_summary import counts_of, row_counts, summarise, summary
 from beam_sts.cli.formats import add_format_options
 from beam_sts.cli.passages import run_passages
 from beam_sts.cli.progress import Clock, progress
-from beam_sts.cli.scoring import add_places, check_device
+from beam_sts.cli.scoring import add_places, check_device_here
 from beam_sts.dedup.counts import DedupCounts
 from beam_sts.dedup.decide import describe_clusters
 from beam_sts.dedup.earlier import pairs_schema, plan_pairs, read_edges
@@ -129,7 +129,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     if passages.wanted:
         return run_passages(args, passages, options, local=local)
     if local:
-        check_device(args.device)
+        check_device_here(args.device)
     settings = from_args(CommandSettings, args)
     job = prepare(args, settings)
     with claim(job.output, job.fingerprint, overwrite=args.overwrite, takeover=args.takeover) as output:

@@ -28,7 +28,7 @@ from beam_sts.cli.evaluate_options import GATE_FAILED, add_evaluate_options, che
 from beam_sts.cli.evaluate_summary import page_summary, result_lines, written
 from beam_sts.cli.formats import output_folder, read_options
 from beam_sts.cli.progress import progress
-from beam_sts.cli.scoring import check_device
+from beam_sts.cli.scoring import check_device_here
 from beam_sts.evaluation.agreement import UndefinedCorrelationError
 from beam_sts.evaluation.calibration import METHODS, Calibration, fit_calibration, load_calibration
 from beam_sts.evaluation.entries import Entries, gather, unpack
@@ -66,7 +66,7 @@ def prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> Ev
     """
     check_options(args)
     if local:
-        check_device(args.device)
+        check_device_here(args.device)
     options = read_options(args)
     plan = plan_input(args.input, ROWS_PER_SLICE, options)
     check_files(plan.files, f"--input {args.input}")

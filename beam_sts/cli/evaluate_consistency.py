@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from beam_sts import PairScorer, UserError
+from beam_sts.checks import share
 from beam_sts.cli.args import beam_options, worker_threads
 from beam_sts.cli.console import console_of, note_renamed
 from beam_sts.cli.evaluate_job import fingerprint_of, load_model
 from beam_sts.cli.formats import output_folder, read_options
 from beam_sts.cli.progress import progress
-from beam_sts.cli.scoring import check_device
-from beam_sts.errors import check_between
+from beam_sts.cli.scoring import check_device_here
 from beam_sts.evaluation.consistency_local import (
     FOLDERS,
     SHOWN_QUESTIONS,
@@ -133,9 +133,9 @@ def _prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> C
     for name, what in (("text_a", "the answers"), ("by", "the question, or of its id")):
         if not getattr(args, name):
             raise UserError(f"--consistency: needs the column of {what}; name it with --{name}.")
-    check_between("--threshold", args.threshold)
+    share("--threshold", args.threshold)
     if local:
-        check_device(args.device)
+        check_device_here(args.device)
     options = read_options(args)
     plan = plan_input(args.input, ROWS_PER_SLICE, options)
     for flag, name in (("--text_a", args.text_a), ("--by", args.by), ("--group", args.group)):

@@ -36,7 +36,7 @@ from beam_sts.cli.describe import (
 )
 from beam_sts.cli.formats import add_read_options, add_resume_options, add_storage_options, read_options
 from beam_sts.cli.progress import Clock, progress
-from beam_sts.cli.scoring import add_places, check_device
+from beam_sts.cli.scoring import add_places, check_device_here
 from beam_sts.errors import UserError
 from beam_sts.examples import merge_examples
 from beam_sts.io.claim import claim
@@ -232,7 +232,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Mine. Returns the exit status."""
     options, _, local = beam_options(beam_args)
     if local:
-        check_device(args.device)
+        check_device_here(args.device)
     job = prepare(args)
     if not local and args.embedding_model:
         raise UserError(

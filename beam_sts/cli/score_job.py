@@ -10,7 +10,7 @@ from typing import Any
 from beam_sts.checks import number, share
 from beam_sts.cli.describe import input_identity, model_names, versions_of
 from beam_sts.cli.formats import format_settings, output_folder, read_options
-from beam_sts.cli.scoring import check_device
+from beam_sts.cli.scoring import check_device_here
 from beam_sts.io.committed import check_files
 from beam_sts.io.encode import check_encodable
 from beam_sts.io.files import check_apart
@@ -52,7 +52,7 @@ def prepare(args: argparse.Namespace, threads: int | None, *, local: bool = True
     started = time.perf_counter()
     chosen = from_args(ScoreSettings, args)
     if local:
-        check_device(chosen.device)
+        check_device_here(chosen.device)
     checkpoint = load_checkpoint(chosen.model, **chosen.load)
     _check_threshold(chosen, checkpoint)
     tokenizer = PairTokenizer.of(checkpoint)

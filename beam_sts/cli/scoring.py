@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from beam_sts.errors import UserError
-from beam_sts.extras import need_torch
+from beam_sts.scoring.settings import check_device
 
 
 def add_places(group: argparse._ActionsContainer, *, needs_input: bool = True) -> None:
@@ -18,26 +18,19 @@ def add_places(group: argparse._ActionsContainer, *, needs_input: bool = True) -
     group.add_argument("--overwrite", action="store_true", help="delete the output of an earlier run in DIR")
 
 
-def check_device(device: str) -> None:
+def check_device_here(device: str) -> None:
     """Check that this machine has a torch device.
 
     Raises:
         UserError: it does not, or torch is not installed (needed for every device but the CPU) or does not
             know it.
     """
-    if device == "cpu":
-        return
-    need_torch(f"--device {device}")
-    import torch
+    check_device("--device", device)
+    if device.startswith("cuda"):
+        import torch
 
-    try:
-        torch.device(device)
-    except RuntimeError as error:
-        raise UserError(
-            f"--device {device}: torch does not know this device. Give cpu, cuda or cuda:NUMBER."
-        ) from error
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"--device {device}: torch finds no CUDA device. Leave it out to run on the CPU.")
+        if not torch.cuda.is_available():
+            raise UserError(f"--device {device}: torch finds no CUDA device. Leave it out to run on the CPU.")
 
 
 def trust(args: argparse.Namespace) -> dict[str, bool]:

@@ -18,19 +18,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from beam_sts.cli.checks import check_installed
+from beam_sts.cli.installed import check_installed
 
 check_installed("beam-sts train", "train", "torch", "transformers", "sentence_transformers", "datasets")
 
 import torch
 
 import beam_sts
+from beam_sts.checks import check, share, whole
 from beam_sts.cli.args import Parser, program
-from beam_sts.cli.checks import check_at_least, check_shares
 from beam_sts.cli.console import Console, add_console_options, console_of, guarded
 from beam_sts.cli.describe import describe_model
 from beam_sts.cli.formats import add_read_options, read_options
-from beam_sts.cli.scoring import check_device
+from beam_sts.cli.scoring import check_device_here
 from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import load_checkpoint
 from beam_sts.report import render
@@ -68,6 +68,11 @@ _NUMBERS = {
     "forms": "pairs of a text in two forms (typos, mark-up, abbreviations) to generate",
 }
 _SHARES = {"replay": "fraction of the generated pairs that are in fine-tuning too"}
+_RULES = {
+    **dict.fromkeys(_SHARES, share),
+    **dict.fromkeys([*_NUMBERS, "teacher_frozen"], whole(0)),
+    **dict.fromkeys(["cross_pairs", "threads"], whole(1)),
+}
 _FITS = {
     "teacher_fit": "fit of the teacher",
     "teacher_cross_fit": "fit of the teacher as a cross-encoder (--teacher_cross)",
@@ -280,11 +285,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         try:
-            check_device(options.device)
-            check_shares(options, *_SHARES)
-            check_at_least(
-                options, **dict.fromkeys([*_NUMBERS, "teacher_frozen"], 0) | {"cross_pairs": 1, "threads": 1}
-            )
+            check_device_here(options.device)
+            check(_RULES, vars(options), "--")
             torch.set_num_threads(options.threads)
             with tempfile.TemporaryDirectory() as scratch:
                 root = options.work_dir or Path(scratch)

@@ -19,7 +19,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from beam_sts.arrays import IntArray, distinct_values, inverse, one_array, rank_in_group
-from beam_sts.errors import UserError, check_between
+from beam_sts.checks import share
+from beam_sts.errors import UserError
 from beam_sts.evaluation.rules import AnswerScores
 from beam_sts.plurals import plural
 from beam_sts.scoring.decisions import decisive
@@ -142,7 +143,7 @@ def consistency(
     >>> [(each.question, each.clusters, round(each.largest, 2)) for each in result.questions]
     [('1', 2, 0.67), ('2', 1, 1.0)]
     """
-    check_between("threshold", threshold)
+    share("threshold", threshold)
     if most_answers < 2:
         raise UserError(f"most_answers {most_answers}: must be at least 2.")
     codes, names = _codes(question_ids)
