@@ -23,7 +23,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from beam_sts import PairScorer
 from beam_sts.evaluation import answers as rule_of_answers
-from beam_sts.evaluation.answers import read_answers
+from beam_sts.evaluation.answers import compare_words
 from benchmarks.answer_sets import LONG, SENTENCES, SETS, Answer, answers, words
 
 Scores = NDArray[np.float64]
@@ -78,7 +78,7 @@ def constants(scorer: PairScorer) -> None:
     def measured() -> Scores:
         found = []
         for name, of in made.items():
-            reading = read_answers(*_columns(of))
+            reading = compare_words(*_columns(of))
             scores = reading.blend(whole[name], scorer.run(reading.passages, reading.references).scores)
             found.append(auc(np.asarray(scores, np.float64), np.array([each.right for each in of])))
         return np.array(found)
@@ -122,7 +122,7 @@ def main() -> None:
         right = np.array([each.right for each in made])
         whole = scorer.run(said, meant).scores
         started = time.process_time()
-        reading = read_answers(said, meant)
+        reading = compare_words(said, meant)
         taken += time.process_time() - started
         rule = reading.blend(whole, scorer.run(reading.passages, reading.references).scores)
         f1 = np.array([token_f1(*each) for each in zip(said, meant, strict=True)])

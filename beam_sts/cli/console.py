@@ -256,7 +256,7 @@ def user_error(error: BaseException | None) -> str | None:
     return None
 
 
-Line = tuple[str, str | None]
+SummaryLine = tuple[str, str | None]
 """The name and the text of a line of a summary. A line without a text is left out."""
 
 
@@ -267,7 +267,7 @@ class Console:
     quiet: bool = False
     json: bool = False
 
-    def finish(self, lines: Iterable[Line], summary: dict[str, Any]) -> None:
+    def finish(self, lines: Iterable[SummaryLine], summary: dict[str, Any]) -> None:
         """Print the summary on standard output, as a table of names and texts or as one line of JSON."""
         if self.quiet:
             return

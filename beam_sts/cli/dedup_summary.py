@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from beam_sts.cli.args import program
-from beam_sts.cli.console import Line
+from beam_sts.cli.console import SummaryLine
 from beam_sts.cli.dedup_job import DedupJob
 from beam_sts.cli.describe import describe_input, describe_model, digest, shown_versions
 from beam_sts.dedup.counts import DedupCounts, RowCounts
@@ -111,7 +111,7 @@ def _peak_memory() -> int:
     return round(kib / 1024 if sys.platform == "linux" else kib / 1024**2)
 
 
-def summary_lines(summary: dict[str, Any], root: str) -> list[Line]:
+def summary_lines(summary: dict[str, Any], root: str) -> list[SummaryLine]:
     """The summary as a table of names and texts. The last line is the next command."""
     identical, profile = summary["identical_rows"], summary["settings"]["profile"]
     repeated = f"{plural(identical, 'row')} {'has' if identical == 1 else 'have'}"
@@ -191,7 +191,7 @@ def _profile_in_words(profile: str, settings: dict[str, Any]) -> str:
     )
 
 
-def _candidate_lines(report: dict[str, Any]) -> Iterator[Line]:
+def _candidate_lines(report: dict[str, Any]) -> Iterator[SummaryLine]:
     hot = (
         f"; {plural(report['hot'], 'hot bucket')}, {plural(report['pairs_capped'], 'pair')} left out"
         if report.get("hot")

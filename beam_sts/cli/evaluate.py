@@ -23,7 +23,7 @@ from beam_sts import PairScorer, UserError
 from beam_sts.cli.args import Parser, beam_options, worker_threads
 from beam_sts.cli.console import Console, console_of, guarded, kept_in, note_renamed
 from beam_sts.cli.evaluate_consistency import run_consistency
-from beam_sts.cli.evaluate_job import EvaluateJob, fingerprint_of, load_model
+from beam_sts.cli.evaluate_job import EvaluateJob, Records, fingerprint_of, load_model
 from beam_sts.cli.evaluate_options import GATE_FAILED, add_evaluate_options, check_options
 from beam_sts.cli.evaluate_summary import page_summary, result_lines, written
 from beam_sts.cli.formats import output_folder, read_options
@@ -49,8 +49,6 @@ from beam_sts.plurals import plural
 from beam_sts.report import render
 from beam_sts.report.evaluate import evaluate_page
 from beam_sts.scoring.backends import default_threads
-
-Records = list[dict[str, Any]]
 
 
 def prepare(args: argparse.Namespace, threads: int | None, *, local: bool) -> EvaluateJob:

@@ -18,7 +18,7 @@ from beam_sts import PairScorer, UserError
 from beam_sts.checks import share
 from beam_sts.cli.args import beam_options, worker_threads
 from beam_sts.cli.console import console_of, note_renamed
-from beam_sts.cli.evaluate_job import fingerprint_of, load_model
+from beam_sts.cli.evaluate_job import Records, fingerprint_of, load_model
 from beam_sts.cli.formats import output_folder, read_options
 from beam_sts.cli.progress import progress
 from beam_sts.cli.scoring import check_device_here
@@ -32,7 +32,7 @@ from beam_sts.evaluation.consistency_local import (
     parts_committed,
     read_answers,
     recorded_answers,
-    shortened,
+    shortened_questions,
     together,
 )
 from beam_sts.evaluation.consistency_parts import (
@@ -61,7 +61,6 @@ from beam_sts.plurals import plural
 from beam_sts.scoring.backends import default_threads
 from beam_sts.scoring.columns import text_schema
 
-Records = Sequence[dict[str, Any]]
 _NOT_TAKEN = (
     *("text_b", "systems", "score", "baseline", "fail_under", "max_regression", "plot", "report", "junit"),
     *("markdown", "sheet", "calibration", "calibrate", "symmetric"),
@@ -201,7 +200,7 @@ def _compare_without_output(job: ConsistencyJob, args: argparse.Namespace) -> tu
     with tempfile.TemporaryDirectory(prefix="beam_sts") as folder, _progress(job, wanted, args) as step:
         for part, scores in step(compare_here(counted(), _scorer(job), job.settings, Path(folder), wanted)):
             questions, _ = agree(part, scores, job.settings)
-            found.append(shortened(questions))
+            found.append(shortened_questions(questions))
     return together(found, SHOWN_QUESTIONS, FIRST_ROW.name), records
 
 

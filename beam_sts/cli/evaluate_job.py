@@ -17,6 +17,9 @@ from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 from beam_sts.scoring.backends import resolve_backend
 from beam_sts.scoring.tokens import PairTokenizer
 
+Records = list[dict[str, Any]]
+"""The records of the slices, in order."""
+
 
 @dataclass(frozen=True)
 class EvaluateJob:

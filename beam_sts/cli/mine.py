@@ -24,7 +24,7 @@ from beam_sts.candidates.rejects import REJECTED, write_rejected
 from beam_sts.candidates.source import SliceRows, Source
 from beam_sts.candidates.texts import check_text
 from beam_sts.cli.args import Parser, beam_options, open_command
-from beam_sts.cli.console import Line, add_console_options, console_of, guarded, kept_in
+from beam_sts.cli.console import SummaryLine, add_console_options, console_of, guarded, kept_in
 from beam_sts.cli.describe import (
     describe_input,
     describe_model,
@@ -340,7 +340,7 @@ def _thin(summary: dict[str, Any]) -> list[str]:
     return thin_sets(summary["rows_written"], THIN, tuples=tuples)
 
 
-def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool) -> list[Line]:
+def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool) -> list[SummaryLine]:
     split = summary["texts_by_split"]
     return [
         ("path", summary["path"]),

@@ -34,7 +34,7 @@ def parser() -> Parser:
     return p
 
 
-def random_pairs(count: int) -> list[tuple[str, str]]:
+def sample_pairs(count: int) -> list[tuple[str, str]]:
     """Pairs of generated texts of about 14 words each, always the same."""
     rng = random.Random(0)
     texts = [
@@ -51,7 +51,7 @@ def pairs_per_second(name: str) -> float | None:
         scorer = PairScorer(name)
     except UserError:
         return None
-    pairs = random_pairs(_PAIRS)
+    pairs = sample_pairs(_PAIRS)
     scorer.score(pairs[:32])  # warm up
     started = time.perf_counter()
     scorer.score(pairs)

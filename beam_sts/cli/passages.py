@@ -9,7 +9,7 @@ from typing import Any
 from beam_sts.candidates.rejects import read_rejected
 from beam_sts.candidates.source import Source
 from beam_sts.cli.args import open_command
-from beam_sts.cli.console import Line, console_of
+from beam_sts.cli.console import SummaryLine, console_of
 from beam_sts.cli.describe import describe_input, digest, input_identity, shown_versions, versions_of
 from beam_sts.cli.formats import format_settings, output_folder, read_options
 from beam_sts.cli.progress import Clock, progress
@@ -205,7 +205,7 @@ def summarise(args: argparse.Namespace, job: PassageJob, more: dict[str, Any]) -
     return summary
 
 
-def _lines(summary: dict[str, Any], output: OutputFolder) -> list[Line]:
+def _lines(summary: dict[str, Any], output: OutputFolder) -> list[SummaryLine]:
     items = None
     if "items" in summary:
         items = (

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from beam_sts.cli.args import open_command
-from beam_sts.cli.console import Line
+from beam_sts.cli.console import SummaryLine
 from beam_sts.cli.describe import describe_input, describe_model, digest, shown_versions
 from beam_sts.cli.score_job import ScoreJob
 from beam_sts.examples import Example
@@ -105,7 +105,7 @@ def summarise(
     }
 
 
-def summary_lines(summary: dict[str, Any], root: str) -> list[Line]:
+def summary_lines(summary: dict[str, Any], root: str) -> list[SummaryLine]:
     """The summary as a table of names and texts. The last line is the next command."""
     renames, quantiles = summary["renamed_columns"], summary["score_quantiles"]
     note = None

@@ -85,10 +85,10 @@ class Reading:
         return blended
 
 
-def read_answers(answers: Sequence[str], references: Sequence[str]) -> Reading:
+def compare_words(answers: Sequence[str], references: Sequence[str]) -> Reading:
     """Compare the words of n answers with those of their references.
 
-    >>> reading = read_answers(["As far as I know it was Marie Curie, in 1911."], ["Marie Curie in 1911"])
+    >>> reading = compare_words(["As far as I know it was Marie Curie, in 1911."], ["Marie Curie in 1911"])
     >>> reading.passages, reading.kept.round(2).tolist()
     (['Marie Curie, in 1911'], [1.0])
 

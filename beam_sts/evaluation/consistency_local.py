@@ -90,7 +90,7 @@ def commit_part(
 ) -> None:
     """Write the questions of a part, after the record that has the columns of its answers' rows."""
     questions, agreed = agree(part, scores, settings)
-    record = {"agreed": pack(agreed), "found": pack(shortened(questions))}
+    record = {"agreed": pack(agreed), "found": pack(shortened_questions(questions))}
     shown = questions.drop_columns([FIRST_ROW.name])
     output.commit(part.index, {"questions": shown}, record, of=_identity(part.index, settings), kind=_KIND)
 
@@ -126,7 +126,7 @@ def together(tables: Iterable[pa.Table], schema: pa.Schema, by: str) -> pa.Table
     return pa.concat_tables([schema.empty_table(), *tables]).sort_by(by).combine_chunks()
 
 
-def shortened(questions: pa.Table) -> pa.Table:
+def shortened_questions(questions: pa.Table) -> pa.Table:
     """The questions with typical answers cut to their beginnings."""
     at = questions.schema.get_field_index("typical")
     typical = pc.utf8_slice_codeunits(questions.column(at), 0, _TYPICAL_KEPT)

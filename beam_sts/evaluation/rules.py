@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from beam_sts.errors import UserError
-from beam_sts.evaluation.answers import Reading, read_answers
+from beam_sts.evaluation.answers import Reading, compare_words
 
 Blend = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From the model's scores to those of the pairs. It is sent to workers, so it must not be a closure."""
@@ -30,7 +30,7 @@ def _as_it_is(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 def _answer(
     answers: pa.ChunkedArray, references: pa.ChunkedArray
 ) -> tuple[pa.ChunkedArray, pa.ChunkedArray, Blend]:
-    reading = read_answers(answers.to_pylist(), references.to_pylist())
+    reading = compare_words(answers.to_pylist(), references.to_pylist())
     passages, meant = (pa.array(texts, pa.large_string()) for texts in (reading.passages, reading.references))
     pairs = [
         pa.chunked_array([*given.chunks, more]) for given, more in ((answers, passages), (references, meant))

@@ -15,7 +15,7 @@ Score = Callable[[Sequence[tuple[str, str]]], np.ndarray]
 """A function from pairs of texts to float32[n] between 0 and 1, in order."""
 
 
-def agreement(scores: np.ndarray, gold: np.ndarray) -> dict[str, float]:
+def correlations(scores: np.ndarray, gold: np.ndarray) -> dict[str, float]:
     """Pearson and Spearman correlation (scipy) and the number of pairs."""
     return {
         "pearson": float(pearsonr(scores, gold).statistic),
@@ -70,7 +70,7 @@ def report_on_gold(score: Score, pairs: TrainingPairs) -> dict[str, Any]:
     scores = score(rows)
     swap = np.abs(scores - score([(b, a) for a, b in rows]))
     return {
-        **agreement(scores, pairs.scores),
+        **correlations(scores, pairs.scores),
         "calibration_error": calibration_error(scores, pairs.scores),
         "reliability": reliability(scores, pairs.scores),
         "order_swap": float(swap.mean()),

@@ -64,12 +64,12 @@ def run_teacher(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]
     figures: dict[str, Any] = {}
     for name, gold in dev_sets(recipe).items():
         alone = teacher.similarities(embed(gold.texts), gold.left, gold.right, folder)
-        figures[name] = evaluation.agreement(alone, gold.scores)
+        figures[name] = evaluation.correlations(alone, gold.scores)
         if recipe.teacher_cross:
             crossed = predict(*teacher.cross_encoder(folder / CROSS, work.device), gold)
-            figures[f"{name}, cross-encoder"] = evaluation.agreement(crossed, gold.scores)
+            figures[f"{name}, cross-encoder"] = evaluation.correlations(crossed, gold.scores)
             both = teacher.mean_of_logits(alone, crossed)
-            figures[f"{name}, mean of both"] = evaluation.agreement(both, gold.scores)
+            figures[f"{name}, mean of both"] = evaluation.correlations(both, gold.scores)
     return figures
 
 
@@ -136,7 +136,7 @@ def run_table(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
     for name, gold in dev_sets(recipe).items():
         own = tokenised(gold.texts, tokenizer)
         figures[name] = {
-            when: evaluation.agreement(table.cosines(values, own, gold.left, gold.right), gold.scores)
+            when: evaluation.correlations(table.cosines(values, own, gold.left, gold.right), gold.scores)
             for when, values in (("before", first), ("after", fitted))
         }
     return figures

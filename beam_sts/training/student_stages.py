@@ -75,7 +75,7 @@ def _fit_student(
 def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, TrainingPairs]) -> dict[str, dict[str, float]]:
     """The agreement of a student's scores with gold scores, by the name of the set."""
     return {
-        name: evaluation.agreement(predict(model, tokenizer, gold, precision="fp32"), gold.scores)
+        name: evaluation.correlations(predict(model, tokenizer, gold, precision="fp32"), gold.scores)
         for name, gold in sets.items()
     }
 
@@ -198,7 +198,7 @@ def run_export(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
             "data": data_notes(recipe),
             "stages": {
                 name: ", ".join(
-                    f"{key} {readable(value)}"
+                    f"{key} {shown_value(value)}"
                     for key, value in figures.items()
                     if key not in ("fingerprint", "losses")
                 )
@@ -227,10 +227,10 @@ def _results_of_seeds(recipe: Recipe, work: Workspace) -> dict[int, dict[str, An
     return found
 
 
-def readable(value: Any) -> str:
+def shown_value(value: Any) -> str:
     """A figure in the form of the model card."""
     if isinstance(value, Mapping):
-        return "(" + ", ".join(f"{key} {readable(item)}" for key, item in value.items()) + ")"
+        return "(" + ", ".join(f"{key} {shown_value(item)}" for key, item in value.items()) + ")"
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 1 else f"{round(value, 4):g}"
     return str(value)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_sts import PairScorer, UserError
-from beam_sts.evaluation.answers import read_answers
+from beam_sts.evaluation.answers import compare_words
 from beam_sts.evaluation.rules import answer_scores
 from beam_sts.evaluation.words import number_value, spelled_value, tokens
 
@@ -89,21 +89,21 @@ def _under_100(value):
 @given(st.text(), st.text())
 @pytest.mark.long
 def test_any_texts_can_be_read_and_the_same_gives_the_same(answer, reference):
-    first, second = (read_answers([answer], [reference]) for _ in range(2))
+    first, second = (compare_words([answer], [reference]) for _ in range(2))
     assert first.passages == second.passages
     assert 0 <= first.trust[0] <= 1
     assert 0 < first.kept[0] <= 1
     assert np.isnan(first.overlap[0]) or 0 <= first.overlap[0] <= 1
-    same = read_answers([reference], [reference])
+    same = compare_words([reference], [reference])
     assert same.kept[0] == 1
     assert np.isnan(same.overlap[0]) or same.overlap[0] == same.trust[0] == 1
 
 
 @given(st.lists(st.tuples(st.text(string.printable), st.text(string.printable)), max_size=5))
 def test_a_pairs_reading_follows_from_the_pair_alone(pairs):
-    together = read_answers([a for a, _ in pairs], [r for _, r in pairs])
+    together = compare_words([a for a, _ in pairs], [r for _, r in pairs])
     for at, (answer, reference) in enumerate(pairs):
-        alone = read_answers([answer], [reference])
+        alone = compare_words([answer], [reference])
         assert alone.passages[0] == together.passages[at]
         np.testing.assert_array_equal(alone.kept[0], together.kept[at])
 
@@ -141,7 +141,7 @@ def test_right_answers_in_another_form_score_high(answer, reference, scorer):
 
 
 def test_scripts_without_blanks_are_read_by_character():
-    reading = read_answers(["我认为日本的首都是东京，人口很多。"], ["首都是东京"])
+    reading = compare_words(["我认为日本的首都是东京，人口很多。"], ["首都是东京"])
     assert reading.passages == ["首都是东京"]
     assert reading.trust[0] == reading.overlap[0] == 1
 
@@ -166,13 +166,13 @@ def test_mistakes_are_named(scorer):
     with pytest.raises(UserError, match="rule 'bleu'"):
         answer_scores(["a"], ["b"], scorer, "bleu")
     with pytest.raises(ValueError, match="1 answer and 2 references"):
-        read_answers(["a"], ["b", "c"])
+        compare_words(["a"], ["b", "c"])
     with pytest.raises(UserError, match=r"scores from 0 to 1, but this model gives 4\.2"):
-        read_answers(["a"], ["b"]).blend([4.2], [1.0])
+        compare_words(["a"], ["b"]).blend([4.2], [1.0])
 
 
 def test_a_failed_pair_stays_nan():
-    assert np.isnan(read_answers(["a"], ["a"]).blend([np.nan], [1.0])[0])
+    assert np.isnan(compare_words(["a"], ["a"]).blend([np.nan], [1.0])[0])
 
 
 @pytest.mark.long
@@ -182,17 +182,17 @@ def test_work_grows_with_the_length_and_not_with_its_square():
     def seconds(words):
         text = "the cat 1,500 isn't Marie " * (words // 5)
         started = time.process_time()
-        read_answers([text], [text])
+        compare_words([text], [text])
         return time.process_time() - started
 
     seconds(1_000)
     assert seconds(40_000) < 40 * max(seconds(4_000), 0.001)
-    read_answers(
+    compare_words(
         ["1," * 50_000 + "1", "twenty " * 50_000, "one hundred and " * 20_000], ["5", "twenty", "five"]
     )
 
 
 def test_a_rare_word_counts_more_than_a_common_one():
     reference = "A window manager named herbstluftwm"
-    rare, common = read_answers(["It is herbstluftwm.", "It is a manager."], [reference] * 2).overlap
+    rare, common = compare_words(["It is herbstluftwm.", "It is a manager."], [reference] * 2).overlap
     assert rare > 2 * common > 0
