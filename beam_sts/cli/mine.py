@@ -337,7 +337,8 @@ def summarise(
 
 def _thin(summary: dict[str, Any]) -> list[str]:
     tuples = str(summary["settings"]["output_format"]).startswith("n-tuple")
-    return thin_sets(summary["rows_written"], THIN, tuples=tuples)
+    rows, differing = summary["rows_written"], summary["pairs_differing"]
+    return thin_sets(rows, THIN, tuples=tuples, differing=differing)
 
 
 def _summary_lines(summary: dict[str, Any], output: OutputFolder, finished: bool) -> list[SummaryLine]:

@@ -79,13 +79,16 @@ def data_set_card(summary: Mapping[str, Any], form: Form) -> str:
     return "\n".join(lines) + "\n"
 
 
-def thin_sets(rows: Mapping[str, Mapping[str, int]], least: int, *, tuples: bool = False) -> list[str]:
+def thin_sets(
+    rows: Mapping[str, Mapping[str, int]], least: int, *, tuples: bool = False, differing: int = 0
+) -> list[str]:
     """Report the triplet sets with few rows, and the settings to change.
 
     Args:
         rows: number of rows by set and split.
         least: a train split with fewer rows than this is reported.
         tuples: whether a row needs all of its negatives.
+        differing: number of pairs that score as positives but differ in a fact.
 
     Returns:
         One message for each such set.
@@ -107,4 +110,9 @@ def thin_sets(rows: Mapping[str, Mapping[str, int]], least: int, *, tuples: bool
             )
         if not test:
             found.append(f"{subset}/test is empty: raise --test_share, or give another --seed")
+    if found and differing:
+        found.append(
+            f"positives that are none since a fact differs: {plural(differing, 'pair')}; --guard numbers "
+            "compares fewer facts"
+        )
     return found

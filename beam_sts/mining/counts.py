@@ -27,6 +27,7 @@ def _tokens() -> dict[str, Any]:
 class MineCounts(Counts):
     """Counts of rows, texts, pairs and training sets.
 
+    ``pairs_differing``: pairs that score as positives but differ in a fact.
     ``queries`` are included in the texts; ``texts_by_split`` then counts queries only. ``places``:
     occurrences of texts, repeated ones included. ``shards``: number of pairs by shard. ``rows_written``: by
     set and split. ``tokens``: the counts of ``TOKENS``, and ``length_histogram``. ``neighbours``: the counts
@@ -45,6 +46,7 @@ class MineCounts(Counts):
     places: int = 0
     pairs: int = 0
     pairs_straddling: int = 0
+    pairs_differing: int = 0
     pairs_reused: int = 0
     shards_damaged: int = 0
     rejected_reasons: dict[str, int] = field(default_factory=dict)

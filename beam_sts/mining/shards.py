@@ -55,7 +55,10 @@ FOLDERS = (
     REJECTED_QUERIES,
 )
 
-_OF_SHARDS = ("pairs", "rows_written", "pairs_failed", "pairs_by_origin", "score_histogram", "tokens")
+_OF_SHARDS = (
+    *("pairs", "rows_written", "pairs_failed", "pairs_differing"),
+    *("pairs_by_origin", "score_histogram", "tokens"),
+)
 _SCORED = pa.schema(
     [("sentence1", pa.large_string()), ("sentence2", pa.large_string()), ("score", pa.float32())]
 )
@@ -178,6 +181,7 @@ class PairShardWriter:
             "pairs": len(scores),
             "failed": np.flatnonzero(~np.isfinite(scores)).tolist(),
             "differing": np.flatnonzero(differs).tolist(),
+            "pairs_differing": int((differs & (scores >= np.float32(self.settings.positive))).sum()),
             "rows_written": counts,
             "pairs_failed": dict(Counter(reason.partition(":")[0] for reason in result.failures.values())),
             "pairs_by_origin": dict(Counter(pairs.origin.to_pylist())),

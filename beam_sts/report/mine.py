@@ -69,11 +69,18 @@ def notes(summary: Summary) -> list[Note]:
         found.append(
             Note(
                 f"Empty training sets: {', '.join(empty)}. Lower --positive, raise --neighbours or "
-                "--test_share, or use more texts.",
+                "--test_share, or use more texts." + _of_guard(summary["pairs_differing"]),
                 "sets",
             )
         )
     return found
+
+
+def _of_guard(differing: int) -> str:
+    """How many pairs the guard keeps from being positives, as the end of a note."""
+    if not differing:
+        return ""
+    return f" {plural(differing, 'pair')} with the score of a positive differ in a fact (--guard)."
 
 
 def _rows(summary: Summary, examples: Examples) -> Section:

@@ -1,5 +1,7 @@
 """The data set card, read by the datasets library without a network; what mining reports on facts."""
 
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -57,3 +59,19 @@ def test_pairs_that_differ_in_a_fact_are_negatives_and_no_positives(mined):
     assert found
     assert all(("90 days" in row["anchor"]) == ("90 days" in row["positive"]) for row in found)
     assert any(("90 days" in row["anchor"]) != ("90 days" in row["negative"]) for row in found)
+
+
+def test_a_corpus_without_positives_says_what_keeps_them_away(tmp_path, capsys):
+    """Descriptions of packages are alike, but each names another package and version."""
+    texts = [
+        f"Header files of the library lib{name} {number}, for programs that use it."
+        for number, name in enumerate(("alpha", "beta", "gamma", "delta", "omega", "sigma"))
+    ]
+    texts += ["Rain fell on the hills all day.", "Tomatoes need six hours of sun.", "He sold the old boat."]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
+    options = ["--input", str(tmp_path / "in.parquet"), "--output", str(tmp_path / "out"), "--text", "text"]
+    assert mine.main([*options, "--test_share", "0", "--positive", "0.7"]) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["pairs_differing"] > 5
+    assert f"since a fact differs: {summary['pairs_differing']} pairs" in capsys.readouterr().out
+    assert "with the score of a positive differ in a fact (" in (tmp_path / "out" / "report.html").read_text()
