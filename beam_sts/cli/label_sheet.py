@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -31,6 +32,7 @@ from beam_sts.io.ids import ids_as_texts
 from beam_sts.io.reading import plan_input, read_slices
 from beam_sts.io.slices import ReadOptions
 from beam_sts.io.streams import sniff_encoding
+from beam_sts.plurals import plural
 
 _LONGEST = 2_000  # characters of a text in the sheet
 _MORE = 5  # times as many pairs are examined for their kinds of difference
@@ -59,22 +61,40 @@ def judged_pairs(run: Run) -> pa.Table:
         UserError: there is no such pair.
     """
     parts = []
+    outcomes = Counter[str]()
     for table in run.tables("pairs"):
         scores = _numbers(table, "score")
         if "bound" in table.column_names:
             scores = pc.coalesce(scores, _numbers(table, "bound"))
-        certain = pc.is_in(table.column("rule").cast(pa.string()), pa.array(["identical", "barred"]))
-        decided = pc.and_kleene(pc.invert(certain), pc.is_valid(scores))
+        rule = table.column("rule").cast(pa.string())
+        identical, barred = pc.equal(rule, "identical"), pc.equal(rule, "barred")
         if "differs" in table.column_names:
-            decided = pc.and_kleene(decided, pc.is_null(_null_for_empty(table.column("differs"))))
+            barred = pc.or_(barred, pc.is_valid(_null_for_empty(table.column("differs"))))
+        decided = pc.and_(pc.invert(pc.or_(identical, barred)), pc.is_valid(scores))
+        outcomes["pairs"] += len(table)
+        outcomes["identical"] += pc.sum(identical).as_py() or 0
+        outcomes["barred"] += pc.sum(barred).as_py() or 0
         columns = [name for name in ("id_a", "id_b", "score", "b_in") if name in table.column_names]
         place = columns.index("score")
         parts.append(table.select(columns).set_column(place, "score", scores).filter(decided))
     if not any(map(len, parts)):
-        raise UserError(
-            f"--run {run.output.root}: there is nothing to label: no pair of texts depends on the threshold."
-        )
+        raise UserError(f"--run {run.output.root}: there is nothing to label: {_why_nothing(outcomes)}")
     return pa.concat_tables(parts)
+
+
+def _why_nothing(outcomes: Counter[str]) -> str:
+    """Why no pair of a run can be labelled, and the way out."""
+    if not outcomes["pairs"]:
+        return "the run has no pairs of similar texts. Run beam-sts dedup with more --candidates."
+    barred, identical = outcomes["barred"], outcomes["identical"]
+    failed = outcomes["pairs"] - barred - identical
+    reasons = [
+        *([f"{plural(barred, 'pair')} --guard or --max_lost rules out at any threshold"] if barred else []),
+        *([f"{plural(identical, 'pair is', 'pairs are')} identical"] if identical else []),
+        *([f"{plural(failed, 'pair has', 'pairs have')} no score"] if failed else []),
+    ]
+    way = " Run beam-sts dedup with --guard none --max_lost none to label those too." if barred else ""
+    return f"no pair depends on the threshold: {', '.join(reasons)}.{way}"
 
 
 def scores_all(run: Run) -> bool:

@@ -1,6 +1,6 @@
 """Runs a command many times, each time with one failing call to its storage, and then without failures.
 
-    python -m tests.cli.fail_every_call score local 100 0  # VERB STORE POINTS SEED [SECONDS [PART PARTS]]
+    python -m tests.cli.fail_every_call score local 100 0  # VERB STORE POINTS SEED [SECONDS [JOBS]]
 
 Each point is a separate process, forked from one that has imported most modules. Prints one line of JSON:
 the calls of a run without failures, the tested points, and those with wrong output. A process imports some
@@ -12,6 +12,7 @@ import errno
 import fcntl
 import gc
 import io
+import itertools
 import json
 import os
 import random
@@ -19,6 +20,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -213,7 +215,7 @@ def code():
     return {str(path): (state.st_size, state.st_mtime_ns) for path, state in states.items()}
 
 
-def main(verb, store, points, seed, seconds=float("inf"), part=0, parts=1):
+def main(verb, store, points, seed, seconds=float("inf"), jobs=1):
     started, before = time.monotonic(), code()
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
         root = Path(scratch)
@@ -249,34 +251,70 @@ def main(verb, store, points, seed, seconds=float("inf"), part=0, parts=1):
         assert len(whole[0]) > 4
         every = [(at, kind) for at in range(1, len(calls) + 1) for kind in KINDS]
         every = [(at, kind) for at, kind in every if kind != "short" or calls[at - 1] == "write"]
-        chosen = random.Random(seed).sample(every, min(points, len(every)))[part::parts]
-        wrong, tried = [], 0
-        for number, (at, kind) in enumerate(chosen):
-            if time.monotonic() - started > seconds:
-                break
-            tried += 1
-            name = f"out_{number}"
-            first, _, why = forked(Faults(name), attach, verb, arguments(name), at, kind)
-            after = content(base / name) if first == 0 else None
-            second, _, said = forked(Faults(name), attach, verb, arguments(name))
-            reasons = [
-                *(["exit 0 with another output"] if after is not None and after != whole else []),
-                *(["a traceback"] if "Traceback" in why else []),
-                *([f"status {first}: {why}"] if first not in (0, 1, 2, KILLED) else []),
-                *([f"again: status {second}: {said}"] if second else []),
-                *(["again: another output"] if not second and content(base / name) != whole else []),
-                *(["again: left " + ", ".join(hidden(base / name))] if hidden(base / name) else []),
-            ]
-            if reasons:
-                wrong.append([at, kind, calls[at - 1], reasons])
-                print(json.dumps(wrong[-1]), file=sys.stderr, flush=True)  # in case the campaign is stopped
-            if tried % 50 == 0:
-                print(f"{tried} of {len(chosen)} points, {len(wrong)} wrong", file=sys.stderr, flush=True)
+        chosen = random.Random(seed).sample(every, min(points, len(every)))
+
+        def tried(job):
+            """Try every ``jobs``-th point while there is time; gives the kinds and the faults."""
+            kinds, wrong = [], []
+            for number in range(job, len(chosen), jobs):
+                if time.monotonic() - started > seconds:
+                    break
+                at, kind = chosen[number]
+                name = f"out_{number}"
+                first, _, why = forked(Faults(name), attach, verb, arguments(name), at, kind)
+                after = content(base / name) if first == 0 else None
+                second, _, said = forked(Faults(name), attach, verb, arguments(name))
+                kinds.append(kind)
+                reasons = [
+                    *(["exit 0 with another output"] if after is not None and after != whole else []),
+                    *(["a traceback"] if "Traceback" in why else []),
+                    *([f"status {first}: {why}"] if first not in (0, 1, 2, KILLED) else []),
+                    *([f"again: status {second}: {said}"] if second else []),
+                    *(["again: another output"] if not second and content(base / name) != whole else []),
+                    *(["again: left " + ", ".join(hidden(base / name))] if hidden(base / name) else []),
+                ]
+                if reasons:
+                    wrong.append([at, kind, calls[at - 1], reasons])
+                    print(
+                        json.dumps(wrong[-1]), file=sys.stderr, flush=True
+                    )  # should the campaign be stopped
+                if len(kinds) % 20 == 0:
+                    print(f"job {job}: {len(kinds)} points", file=sys.stderr, flush=True)
+            return kinds, wrong
+
+        found = [beside(tried, job) for job in range(jobs)]  # all run before the first is waited for
+        kinds, wrong = (
+            list(itertools.chain(*part)) for part in zip(*(wait() for wait in found), strict=True)
+        )
         assert code() == before, "the code has changed meanwhile, so the result says nothing"
         took = round(time.monotonic() - started)
-        told = {"verb": verb, "store": store, "calls": len(calls), "of": len(every), "points": tried}
-        told |= {"kinds": dict(sorted(Counter(kind for _, kind in chosen[:tried]).items()))}
-        print(json.dumps({**told, "seconds": took, "wrong": wrong}))
+        told = {"verb": verb, "store": store, "calls": len(calls), "of": len(every), "points": len(kinds)}
+        print(json.dumps({**told, "kinds": Counter(kinds), "seconds": took, "wrong": wrong}))
+
+
+def beside(function, *args):
+    """Start a function in a forked process; gives a function that waits for its result."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            with open(writer, "wb") as stream:  # noqa: PTH123
+                stream.write(json.dumps(function(*args)).encode())
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    os.close(writer)
+
+    def wait():
+        with open(reader, "rb") as stream:  # noqa: PTH123
+            told = stream.read()
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        return json.loads(told)
+
+    return wait
 
 
 if __name__ == "__main__":

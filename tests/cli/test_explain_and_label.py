@@ -158,7 +158,33 @@ def test_a_run_without_a_pair_has_nothing_to_label(finished, tmp_path, tiny, cap
     for more in (["--sheet", str(tmp_path / "other.csv")], ["--read", str(sheet)]):
         capsys.readouterr()
         assert label.main(["--run", str(tmp_path / "run"), *more]) == 2
-        assert "there is nothing to label: no pair of texts depends on" in capsys.readouterr().err
+        assert (
+            "there is nothing to label: the run has no pairs of similar texts. Run" in capsys.readouterr().err
+        )
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason", "way"),
+    [
+        (
+            [f"The train to Berlin leaves at {hour} o'clock from platform {hour}." for hour in (7, 8, 9)],
+            "3 pairs --guard or --max_lost rules out at any threshold.",
+            "Run beam-sts dedup with --guard none --max_lost none",
+        ),
+        (["A cat sat on the mat."] * 2, "1 pair is identical.", ""),
+    ],
+)
+def test_why_no_pair_can_be_labelled(texts, reason, way, tmp_path, tiny, capsys):
+    pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
+    run = tmp_path / "run"
+    args = ["--input", tmp_path / "in.parquet", "--output", run, "--model", tiny, "--threads", "1"]
+    assert dedup.main([*map(str, args)]) == 0
+    capsys.readouterr()
+    assert label.main(["--run", str(run), "--sheet", str(tmp_path / "sheet.csv")]) == 2
+    said = capsys.readouterr().err
+    assert f"there is nothing to label: no pair depends on the threshold: {reason}" in said
+    assert way in said
+    assert not (tmp_path / "sheet.csv").exists()
 
 
 def _write(path, rows):

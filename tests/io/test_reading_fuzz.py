@@ -1,9 +1,18 @@
 """Rows of every kind, in every format and compression, compared with a simple implementation.
 
 The longer search, and through the command: python -m pytest -m slow tests/io/test_reading_fuzz.py
+
+BEAM_STS_EXAMPLES says how many inputs the longer search tries (5,000). Every input that fails is kept in
+BEAM_STS_FAULTS, by default beam_sts_faults/ below the folder for temporary files; the message names it.
 """
 
+import contextlib
+import hashlib
 import json
+import os
+import tempfile
+import traceback
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -163,29 +172,59 @@ def searched(examples, **more):
     return settings(max_examples=examples, deadline=None, suppress_health_check=checks, **more)
 
 
+@contextlib.contextmanager
+def kept(case):
+    """Keep an input that fails, with the error, since a fault may not come back."""
+    try:
+        yield
+    except Exception as error:
+        place = Path(os.environ.get("BEAM_STS_FAULTS", Path(tempfile.gettempdir()) / "beam_sts_faults"))
+        folder = place / hashlib.sha256(repr(case).encode()).hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        write_rows(folder / f"in{case[0]}", *case[:2])
+        (folder / "error.txt").write_text(f"{case!r}\n\n{traceback.format_exc()}", encoding="utf-8")
+        raise AssertionError(f"{type(error).__name__}: {error}; the input is kept in {folder}") from error
+
+
+def test_an_input_that_fails_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("BEAM_STS_FAULTS", str(tmp_path))
+    case = (".jsonl", [Row(("a", "\n"), 1)], 1, "score", "csv")
+    with pytest.raises(AssertionError, match="the input is kept in"), kept(case):
+        raise ValueError("the fault")
+    (folder,) = tmp_path.iterdir()
+    assert json.loads((folder / "in.jsonl").read_text()) == {"sentence1": "a", "sentence2": "\n", "extra": 1}
+    told = (folder / "error.txt").read_text()
+    assert repr(case) in told
+    assert "ValueError: the fault" in told
+
+
 @searched(150)
 @given(case=inputs())
 @pytest.mark.long
 def test_any_rows_are_scored_or_rejected_in_order_and_unchanged(tmp_path, case):
-    check_read(tmp_path, case)
+    with kept(case):
+        check_read(tmp_path, case)
 
 
 @searched(4, phases=[Phase.generate])  # a run takes a second: the slow test shrinks
 @given(case=inputs())
 @pytest.mark.long
 def test_any_rows_through_the_command(tmp_path, tiny, case):
-    check_run(tmp_path, case, tiny)
+    with kept(case):
+        check_run(tmp_path, case, tiny)
 
 
 @pytest.mark.slow
-@searched(5000)
+@searched(int(os.environ.get("BEAM_STS_EXAMPLES", "5000")))
 @given(case=inputs())
 def test_five_thousand_inputs(tmp_path, case):
-    check_read(tmp_path, case)
+    with kept(case):
+        check_read(tmp_path, case)
 
 
 @pytest.mark.slow
 @searched(300)
 @given(case=inputs())
 def test_three_hundred_inputs_through_the_command(tmp_path, tiny, case):
-    check_run(tmp_path, case, tiny)
+    with kept(case):
+        check_run(tmp_path, case, tiny)
