@@ -17,6 +17,7 @@ from beam_sts.checks import one_of
 from beam_sts.cli.console import Console
 from beam_sts.cli.terminal import print_errors, print_lines
 from beam_sts.errors import UserError
+from beam_sts.io.files import is_text
 from beam_sts.io.storage import StorageOptions, refuse_secrets
 from beam_sts.secrets import has_secret, remember, secret_parts, shown
 
@@ -166,6 +167,10 @@ class Parser(argparse.ArgumentParser):
         # Before argparse, which would only report that the option with the misspelt name is missing.
         self._argv = list(sys.argv[1:] if argv is None else argv)
         for argument in self._argv:
+            if not is_text(argument):
+                self.error(
+                    f"{argument!a}: the bytes of this argument are not UTF-8. Rename a file of such a name."
+                )
             value = argument.partition("=")[2] if argument.startswith("--") else argument
             if has_secret(value):
                 remember(secret_parts(value))  # so that any message that quotes it hides it
@@ -221,9 +226,9 @@ class Parser(argparse.ArgumentParser):
 def _check_value(action: argparse.Action, value: str) -> None:
     """Refuse a path that cannot be meant, and a path that contains a secret."""
     flag = action.option_strings[-1]
-    if action.dest in _PLACES and value in ("", "-"):
-        why = "standard input and output do not work here" if value else "the name is empty"
-        raise UserError(f"{flag} {value or chr(39) * 2}: {why}. Name a file or a folder.")
+    if action.dest in _PLACES and value.strip() in ("", "-"):
+        why = "standard input and output do not work here" if value.strip() else "the name is empty"
+        raise UserError(f"{flag} {value if value.strip() else repr(value)}: {why}. Name a file or a folder.")
     if " " not in value or _URL.match(value):  # values with spaces are expressions and texts
         refuse_secrets(value, flag)
 

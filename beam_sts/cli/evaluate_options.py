@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from beam_sts.checks import check, flag, name, number, one_of, optional, whole
 from beam_sts.cli.console import add_console_options
 from beam_sts.cli.formats import add_format_options
+from beam_sts.cli.writable import check_writable
 from beam_sts.errors import UserError
 from beam_sts.evaluation.calibration import METHODS
 from beam_sts.evaluation.consistency import THRESHOLD
 from beam_sts.evaluation.rules import MODEL_RULE, RULES
 from beam_sts.evaluation.scatter import require_matplotlib
 from beam_sts.evaluation.settings import SEVERAL
-from beam_sts.io.files import file_system, is_local
+from beam_sts.io.files import file_system
 from beam_sts.pairs.settings import ScoreSettings
 from beam_sts.settings import add_options, rules_of, setting
 
@@ -175,20 +174,8 @@ def check_options(args: argparse.Namespace) -> None:
         )
     for file in _FILES:
         if getattr(args, file):
-            _check_writable(f"--{file}", getattr(args, file))
+            check_writable(f"--{file}", getattr(args, file))
     if args.sheet:
         fs, inside = file_system(args.sheet)
         if fs.exists(inside):
             raise UserError(f"--sheet {args.sheet}: exists already. Give another name.")
-
-
-def _check_writable(flag: str, path: str) -> None:
-    """Fail before the long work if a file cannot be written, as far as the local file system tells."""
-    if not is_local(path):
-        return
-    file = Path(file_system(path)[1]).absolute()
-    if file.is_dir():
-        raise UserError(f"{flag} {path}: is a folder. Name a file.")
-    existing = next(parent for parent in file.parents if parent.exists())
-    if not (existing.is_dir() and os.access(existing, os.W_OK)):
-        raise UserError(f"{flag} {path}: cannot be written below {existing}.")

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_sts.arrays import IntArray
+from beam_sts.cli.writable import check_writable
 from beam_sts.dedup.kinds import kind_of_difference
 from beam_sts.dedup.runs import Run
 from beam_sts.errors import UserError
@@ -139,6 +140,7 @@ def write_sheet(
     fs, inside = file_system(path)
     if fs.exists(inside):
         raise UserError(f"--sheet {path}: exists already. Give another name, or --read it.")
+    check_writable("--sheet", path)
     pairs = judged_pairs(run)
     labels, done = labels_of(pairs, labelled)
     if len(done) == len(pairs):

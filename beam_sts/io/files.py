@@ -14,6 +14,7 @@ from typing import Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.registry import known_implementations
 
 from beam_sts.errors import UserError
 from beam_sts.io.missing import why_nothing
@@ -27,6 +28,8 @@ _EXTRAS = {
 """The extra that installs the file system of a protocol."""
 
 _PROTOCOL = re.compile(r"([\w.+:-]{2,})://")  # one letter is a drive
+_ALMOST = re.compile(r"\s*([\w+.-]{2,}|):/")  # pathlib makes s3:/bucket of s3://bucket
+_LOCAL = {"file", "local"}
 _WRAPPERS = {
     *("zip", "tar", "libarchive", "reference", "dir", "generic"),
     *("simplecache", "filecache", "blockcache", "cached", "asyncwrapper", "async_wrapper"),
@@ -81,6 +84,16 @@ def file_system(path: str) -> tuple[Any, str]:
     check_name(path)
     found = _PROTOCOL.match(path)
     protocol = found[1] if found else "file"
+    almost = None if found else _ALMOST.match(path)
+    if almost and (not almost[1] or almost[1] in known_implementations):
+        raise UserError(
+            f"{path!r}: is not a URL, and would be a file or folder below this folder. Write "
+            f"{almost[1] or 's3'}://, without a space before it."
+        )
+    rest = path[found.end() :] if found else path
+    nothing = not rest.strip("/" if protocol not in _LOCAL else "")
+    if nothing or (found and protocol in {*_EXTRAS, "http", "https"} and rest.startswith("/")):
+        raise UserError(f"{path}: names no bucket, host or folder after {protocol}://.")
     first, chained, _ = protocol.partition("::")
     if chained or first in _WRAPPERS:
         raise UserError(
@@ -107,12 +120,21 @@ def check_name(path: str) -> None:
     """Check that a path is valid text, since it is written to summaries, reports and rejected rows.
 
     Raises:
-        UserError: its bytes are not UTF-8.
+        UserError: its bytes are not UTF-8, or it has a null character, which no file system takes.
     """
+    if "\0" in path:
+        raise UserError(f"{path!a}: has a null character.")
+    if not is_text(path):
+        raise UserError(f"{path!a}: the bytes of this name are not UTF-8. Rename it.")
+
+
+def is_text(name: str) -> bool:
+    """Whether a name or an argument is valid text; Python gives bytes that are not UTF-8 as surrogates."""
     try:
-        path.encode()
-    except UnicodeEncodeError as error:
-        raise UserError(f"{path!a}: the bytes of this name are not UTF-8. Rename it.") from error
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def find_files(pattern: str, suffixes: tuple[str, ...], flag: str = "--input") -> list[InputFile]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -36,9 +37,10 @@ def locate(name: str, *, allow_pickle: bool = False, trust_remote_code: bool = F
     if name in embedded_models():
         return EMBEDDED / name
     refuse_secrets(name)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return _checked(folder.resolve())
+    if not name.strip():
+        raise UserError(f"model {name!r}: the name is empty.")
+    if _is_folder(name):
+        return _checked(Path(name).expanduser().resolve())
     suffixes = (*_SUFFIXES, *([".bin"] if allow_pickle else []), *([".py"] if trust_remote_code else []))
     if "://" in name:
         return _checked(_copy(name, suffixes))
@@ -56,8 +58,12 @@ def check_model_name(name: str) -> None:
         UserError: there is no such model.
     """
     elsewhere = "/" in name or "\\" in name or name.startswith((".", "~"))
-    if not elsewhere and name not in embedded_models() and not Path(name).is_dir():
+    if not elsewhere and name not in embedded_models() and not _is_folder(name):
         raise _unknown(name)
+
+
+def _is_folder(name: str) -> bool:
+    return os.path.isdir(os.path.expanduser(name))  # noqa: PTH111, PTH112  raises for no name
 
 
 def _unknown(name: str) -> UserError:

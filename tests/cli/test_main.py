@@ -132,7 +132,7 @@ def test_json_lines_for_programs(source, tmp_path, tiny, capsys):
     assert score.main([*flags, "--empty", "reject"]) == 2
     error = json.loads(capsys.readouterr().err)
     assert (error["event"], error["status"]) == ("error", 2)
-    assert "settings.empty" in error["message"]
+    assert "empty was" in error["message"]
 
 
 def test_the_table_at_the_end_names_output_report_and_next_command(source, tmp_path, tiny, capsys):

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from beam_sts.cli import dedup, evaluate, mine, score
+from beam_sts.cli import dedup, evaluate, example, label, mine, score
 from tests.cli.test_dedup import made_texts
 
 
@@ -62,7 +62,7 @@ def test_a_refused_command_leaves_the_output_as_it_was(corpus, tiny, tmp_path, w
 
 
 @pytest.mark.parametrize("verb", [score, dedup, mine])
-@pytest.mark.parametrize("name", ["-", ""])
+@pytest.mark.parametrize("name", ["-", "", " ", " -"])
 def test_standard_output_is_no_folder(corpus, tmp_path, monkeypatch, capsys, verb, name):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as end:
@@ -70,6 +70,34 @@ def test_standard_output_is_no_folder(corpus, tmp_path, monkeypatch, capsys, ver
     assert end.value.code == 2
     assert "Name a file or a folder." in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+BAD = ["s3://", "s3:/bucket/a", " s3://bucket/a", "a\0b", "n" * 300, "zip://a.csv::a.zip", "\udcff"]
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize(
+    "option", ["score --output", "label --sheet", "evaluate --report", "example --output"]
+)
+def test_a_name_that_is_none_writes_nothing(corpus, tiny, tmp_path, monkeypatch, capsys, option, name):
+    """Some would be folders of that name below this one; others would fail after the work."""
+    verb, flag = option.split()
+    run = tmp_path / "run"
+    scoring = [f"--input={corpus}", "--text_a=text", "--text_b=text", f"--model={tiny}", "--threads=1"]
+    if verb == "label":
+        args = ["--text=text", "--guard=none", "--threshold=0.1", f"--model={tiny}", "--threads=1"]
+        assert dedup.main([f"--input={corpus}", f"--output={run}", *args]) == 0
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    given = {"score": scoring, "evaluate": scoring, "label": [f"--run={run}"], "example": []}[verb]
+    try:
+        status = {"score": score, "label": label, "evaluate": evaluate, "example": example}[verb].main(
+            [*given, f"{flag}={name}"]
+        )
+    except SystemExit as end:
+        status = end.code
+    assert status == 2, capsys.readouterr()
+    assert not list((tmp_path / "here").iterdir())
 
 
 def test_the_corrected_command_runs_where_the_refused_one_was(corpus, tiny, tmp_path):

@@ -11,6 +11,7 @@ from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 from beam_sts import UserError
 from beam_sts.io.encode import encode
 from beam_sts.io.files import file_system, find_files, normal_path, publish
+from beam_sts.io.output import OutputFolder
 from beam_sts.io.reading import plan_input, read_slices
 
 
@@ -52,6 +53,24 @@ def test_two_colons_are_part_of_a_name(path, name):
 )
 def test_a_file_system_within_another_is_refused(path):
     with pytest.raises(UserError, match="is a file system within another"):
+        normal_path(path)
+
+
+@pytest.mark.parametrize("path", ["s3://", "memory:///", "http://", "hf://", "file://", "nope://", "a\0b"])
+def test_a_path_that_names_nothing_is_refused(path):
+    """Without its slashes, ``s3://`` would be a local folder."""
+    for use in (normal_path, OutputFolder.at, lambda path: find_files(path, (".csv",))):
+        with pytest.raises(UserError, match=r"names no bucket|has a null character"):
+            use(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["s3:/bucket/a.csv", " s3://bucket", "\thttps://host/a.csv", "://a", "gs:/a"]
+)
+def test_what_is_almost_a_url_is_no_local_path(path):
+    with pytest.raises(
+        UserError, match=r"is not a URL, and would be a file or folder below this folder\. Write"
+    ):
         normal_path(path)
 
 

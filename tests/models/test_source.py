@@ -111,6 +111,12 @@ def test_a_pickle_and_python_code_stay_where_they_are_unless_asked_for(memory):
     assert {"pytorch_model.bin", "modeling.py"} <= {f.name for f in both.iterdir()}
 
 
+@pytest.mark.parametrize("name", ["n" * 300, "a\0b", "", " ", "~nobody-of-this-name/x"])
+def test_a_name_that_no_file_system_takes_is_an_error_of_the_user(name):
+    with pytest.raises(UserError, match=r"^model "):
+        locate(name)
+
+
 def test_a_file_url_is_the_folder_itself(tiny):
     assert locate(f"file://{tiny}") == tiny
 
