@@ -210,6 +210,8 @@ def add_options(group: argparse._ActionsContainer, settings: type[Settings], *na
         kind = _kind(hints[name])
         if kind is bool:
             more["action"] = "store_true"
+        elif typing.get_origin(kind) is tuple and not found.read:
+            more |= {"nargs": "*", "default": [], "metavar": found.metavar}
         else:
             more |= {"type": found.read or kind, "metavar": found.metavar}
             if found.choices:
@@ -235,6 +237,7 @@ def from_args(settings: type[S], args: argparse.Namespace, **more: Any) -> S:
     names = {name: found.option or name for name, found in settings_of(settings) if found.option is not None}
     values = {field.name: field.default for field in dataclasses.fields(settings)}
     values |= {name: getattr(args, option) for name, option in names.items() if option in args} | more
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     made = object.__new__(settings)  # without __init__: the check below names the options
     for name, value in values.items():
         object.__setattr__(made, name, value)

@@ -25,7 +25,7 @@ check_installed("beam-sts train", "train", "torch", "transformers", "sentence_tr
 import torch
 
 import beam_sts
-from beam_sts.checks import check, share, whole
+from beam_sts.checks import check, name, optional, whole
 from beam_sts.cli.args import Parser, program
 from beam_sts.cli.console import Console, add_console_options, console_of, guarded
 from beam_sts.cli.describe import describe_model
@@ -35,10 +35,11 @@ from beam_sts.errors import UserError
 from beam_sts.models.checkpoint import load_checkpoint
 from beam_sts.report import render
 from beam_sts.report.train import train_page
+from beam_sts.settings import add_options, from_args, rules_of
 from beam_sts.training.data import DataError
 from beam_sts.training.fit import FitSettings
 from beam_sts.training.leakage import HeldOutTextError
-from beam_sts.training.recipe import SIZES, Recipe, values_of
+from beam_sts.training.recipe import Recipe, values_of
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import STAGES, workspace
 from beam_sts.training.workspace import Workspace
@@ -53,25 +54,15 @@ EXAMPLES = (
 )
 
 
-_NUMBERS = {
-    "pairs": "most pairs to label",
-    "cross_pairs": "most pairs, from the first, that the cross-encoder of --teacher_cross labels",
-    "labelled_again": "labelled pairs, from the first, that are in fine-tuning too",
-    "edits": "sentences to edit by rule",
-    "facts": "facts to generate by grammar",
-    "roles": "facts of roles and states to generate",
-    "swaps": "facts with exchangeable parties to generate",
-    "identical": "texts to pair with themselves",
-    "documents": "pairs of long documents to generate",
-    "replaced": "texts with replaced words to generate",
-    "changed": "pairs with changed values, clauses or small words to generate",
-    "forms": "pairs of a text in two forms (typos, mark-up, abbreviations) to generate",
-}
-_SHARES = {"replay": "fraction of the generated pairs that are in fine-tuning too"}
-_RULES = {
-    **dict.fromkeys(_SHARES, share),
-    **dict.fromkeys([*_NUMBERS, "teacher_frozen"], whole(0)),
-    **dict.fromkeys(["cross_pairs", "threads"], whole(1)),
+_GROUPS = {
+    "teachers": (
+        *("encoder", "teacher_encoder", "teacher_also", "teacher", "teacher_cross", "teacher_frozen"),
+    ),
+    "student": ("size", "seed", "start", "data_notes"),
+    "numbers of pairs": (
+        *("pairs", "cross_pairs", "labelled_again", "edits", "facts", "roles", "swaps", "identical"),
+        *("documents", "replaced", "changed", "forms", "replay"),
+    ),
 }
 _FITS = {
     "teacher_fit": "fit of the teacher",
@@ -105,41 +96,22 @@ def parser() -> Parser:
         help="run all stages on tiny built-in data, for tests; of the other options only --work_dir, --seed, "
         "--device and --threads apply",
     )
-    _add_data(result.add_argument_group("data"))
-    _add_teachers(result.add_argument_group("teachers"))
-    student = result.add_argument_group("student")
-    student.add_argument(
-        "--size", choices=list(SIZES), default=Recipe.size, help=f"size of the model{_SHOWN}"
+    data = result.add_argument_group("data")
+    add_options(data, Recipe, "stsb", "gold", "gold_skip", "second_dev", "sentences", "sentence_limit")
+    data.add_argument(
+        "--source_limits", nargs="*", default=[], metavar="SOURCE=N", help="other limits by source"
     )
-    student.add_argument(
-        "--seed",
-        type=int,
-        default=Recipe.seed,
-        metavar="N",
-        help=f"seed of initial weights, order and dropout{_SHOWN}",
-    )
-    student.add_argument(
-        "--start",
-        metavar="DIR",
-        help="folder of a checkpoint of this size to train further (default: the matching start)",
-    )
-    student.add_argument(
-        "--data_notes",
-        metavar="FILE",
-        help="Markdown file on data, licences and teacher, for the model card",
-    )
-    numbers = result.add_argument_group("numbers of pairs")
-    for name, what in _NUMBERS.items():
-        _add_number(numbers, name, int, getattr(Recipe, name), what)
-    for name, what in _SHARES.items():
-        _add_number(numbers, name, float, getattr(Recipe, name), what)
+    add_options(data, Recipe, "scored")
+    add_read_options(data)
+    for title, names in _GROUPS.items():
+        add_options(result.add_argument_group(title), Recipe, *names)
     table = result.add_argument_group("fit of the token table")
     _add_number(table, "table_steps", int, Recipe.table.steps, "steps; 0: the table is not fitted")
     _add_number(table, "table_learning_rate", float, Recipe.table.learning_rate, "peak learning rate")
     for stage, title in _FITS.items():
         fit = result.add_argument_group(title)
-        for name, (kind, what) in _FIT_OPTIONS.items():
-            _add_number(fit, f"{stage}_{name}", kind, getattr(getattr(Recipe, stage), name), what)
+        for option, (kind, what) in _FIT_OPTIONS.items():
+            _add_number(fit, f"{stage}_{option}", kind, getattr(getattr(Recipe, stage), option), what)
     machine = result.add_argument_group("machine")
     machine.add_argument(
         "--device",
@@ -155,76 +127,6 @@ def parser() -> Parser:
     )
     add_console_options(result)
     return result
-
-
-def _add_data(data: argparse._ArgumentGroup) -> None:
-    data.add_argument(
-        "--stsb",
-        metavar="SOURCE",
-        help="STS-B with {split} for train, dev and test, such as 'stsb/{split}.parquet'",
-    )
-    data.add_argument(
-        "--gold", nargs="*", default=[], metavar="SOURCE", help="more pairs with scores by people"
-    )
-    data.add_argument(
-        "--gold_skip",
-        nargs="*",
-        default=[],
-        metavar="NAME",
-        help="subsets of --gold (column file) to leave out",
-    )
-    data.add_argument(
-        "--second_dev",
-        nargs="*",
-        default=[],
-        metavar="NAME",
-        help="subsets of --gold (column file) to hold out as a second dev set",
-    )
-    data.add_argument(
-        "--sentences",
-        nargs="*",
-        default=[],
-        metavar="SOURCE",
-        help="files of sentences (columns text and, optionally, source)",
-    )
-    _add_number(data, "sentence_limit", int, Recipe.sentence_limit, "most sentences of each source")
-    data.add_argument(
-        "--source_limits", nargs="*", default=[], metavar="SOURCE=N", help="other limits by source"
-    )
-    data.add_argument(
-        "--scored",
-        nargs="*",
-        default=[],
-        metavar="SOURCE",
-        help="files of scored pairs: sentence1, sentence2, score",
-    )
-    add_read_options(data)
-
-
-def _add_teachers(teachers: argparse._ArgumentGroup) -> None:
-    teachers.add_argument(
-        "--encoder", metavar="DIR", help="folder of a BERT encoder, such as all-MiniLM-L6-v2"
-    )
-    teachers.add_argument(
-        "--teacher_encoder", metavar="DIR", help="folder of the encoder to fit as teacher, if different"
-    )
-    teachers.add_argument(
-        "--teacher_also",
-        nargs="*",
-        default=[],
-        metavar="DIR",
-        help="folders of additional encoders, used without fitting",
-    )
-    teachers.add_argument(
-        "--teacher", metavar="DIR", help="folder of a fitted cross-encoder, used without fitting"
-    )
-    teachers.add_argument(
-        "--teacher_cross",
-        action="store_true",
-        help="also fit the teacher's encoder as a cross-encoder, and label with the mean of both",
-    )
-    frozen = Recipe.teacher_frozen
-    _add_number(teachers, "teacher_frozen", int, frozen, "lowest layers of the teacher that are not fitted")
 
 
 def _add_number(
@@ -243,29 +145,12 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         return replace(default, **{name: getattr(options, f"{stage}_{name}") for name in _FIT_OPTIONS})
 
     fits: dict[str, Any] = {stage: settings(stage) for stage in _FITS}
-    return Recipe(
-        stsb=options.stsb,
-        size=options.size,
-        seed=options.seed,
-        gold=tuple(options.gold),
-        gold_skip=tuple(options.gold_skip),
-        second_dev=tuple(options.second_dev),
-        sentences=tuple(options.sentences),
-        sentence_limit=options.sentence_limit,
+    return from_args(
+        Recipe,
+        options,
         source_limits={name: int(limit) for name, limit in limits.items()},
-        scored=tuple(options.scored),
-        start=options.start,
-        encoder=options.encoder,
-        teacher_encoder=options.teacher_encoder,
-        teacher_also=tuple(options.teacher_also),
-        teacher=options.teacher,
-        **{name: getattr(options, name) for name in _NUMBERS},
-        teacher_frozen=options.teacher_frozen,
-        teacher_cross=options.teacher_cross,
         table=replace(Recipe.table, steps=options.table_steps, learning_rate=options.table_learning_rate),
         **fits,
-        **{name: getattr(options, name) for name in _SHARES},
-        data_notes=options.data_notes,
         read=read_options(options),
     )
 
@@ -286,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def run() -> int:
         try:
             check_device_here(options.device)
-            check(_RULES, vars(options), "--")
+            check({**rules_of(Recipe), "stsb": optional(name), "threads": whole(1)}, vars(options), "--")
             torch.set_num_threads(options.threads)
             with tempfile.TemporaryDirectory() as scratch:
                 root = options.work_dir or Path(scratch)

@@ -171,6 +171,9 @@ def test_every_option_of_the_recipe_reaches_it():
         elif field.name == "source_limits":
             arguments += ["--source_limits", "a=5", "b=6"]
             wanted[field.name] = {"a": 5, "b": 6}
+        elif field.name == "replay":
+            arguments += ["--replay", "0.5"]
+            wanted["replay"] = 0.5
         elif field.name == "read":
             arguments += ["--delimiter", ";", "--quotes", "off", "--encoding", "cp1252"]
             wanted[field.name] = ReadOptions(";", False, "cp1252")
