@@ -160,6 +160,38 @@ def test_a_corpus_is_deduplicated_as_it_comes(tmp_path, tiny, shape, form, capsy
     assert "removed for 0" in capsys.readouterr().out
 
 
+OTHERS = {
+    "score": (score, ["--text_a", "TEXT", "--text_b", "TEXT"], "scores"),
+    "items": (
+        dedup,
+        ["--text", "TEXT", "--contains", "--against", "ITEMS", "--against_text", "TEXT"],
+        "kept",
+    ),
+    "own": (dedup, ["--text", "TEXT", "--contains", "--unit", "sentence", "--remove", "passage"], "kept"),
+    "unit": (dedup, ["--text", "TEXT", "--unit", "sentence"], "kept"),
+    "mine": (mine, ["--text", "TEXT", "--test_share", "0"], "raw/train"),
+}
+
+
+@pytest.mark.parametrize("verb", list(OTHERS))
+@pytest.mark.parametrize("shape", list(SHAPES))
+def test_every_verb_takes_a_corpus_as_it_comes(tmp_path, tiny, shape, verb):
+    make, text, changed = SHAPES[shape]
+    table = make()
+    source, out = write(table, tmp_path, "parquet"), tmp_path / "out"
+    pq.write_table(pa.table({text: [TEXTS[0][:50], TEXTS[2]]}), tmp_path / "items.parquet")
+    run, more, folder = OTHERS[verb]
+    named = {"TEXT": text, "ITEMS": str(tmp_path / "items.parquet")}
+    options = ["--input", str(source), "--output", str(out), *(named.get(word, word) for word in more)]
+    assert run.main([*options, *([] if verb in ("items", "own", "unit") else ["--model", str(tiny)])]) == 0
+    found = read(out, folder)
+    assert len(found) > 0
+    if verb == "score":
+        assert found.column_names == [*table.column_names, changed.get("score", "score")]
+    elif verb != "mine":
+        assert found.column_names == [*table.column_names, "_id"]
+
+
 def test_score_then_dedup_then_dedup_again_then_evaluate(tmp_path, tiny):
     pairs = pa.table({"sentence1": TEXTS, "sentence2": TEXTS[::-1], "score": [1.0, 2.0, 3.0, 4.0]})
     pq.write_table(pairs, tmp_path / "in.parquet")
