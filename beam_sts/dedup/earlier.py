@@ -52,13 +52,14 @@ def plan_pairs(pattern: str, schema: pa.Schema, *, compared: bool = True) -> lis
     return [PlannedPairs(list(unit), plan.schema, schema, compared) for unit in plan.units]
 
 
-def read_pair_shards(planned: Sequence[PlannedPairs]) -> pa.Table:
-    """Read the pairs of some parts. Columns that an earlier version did not write are null."""
-    return pa.concat_tables(
-        _filled(table, part.schema, () if part.compared else _OF_FACTS)
+def read_pair_shards(planned: Sequence[PlannedPairs], schema: pa.Schema) -> pa.Table:
+    """Read the pairs of some parts, planned with this schema. Columns that are not there are null."""
+    tables = (
+        _filled(each.table, schema, () if part.compared else _OF_FACTS)
         for part in planned
-        for table in (part.schema.empty_table(), *(each.table for each in read_slices(part.unit, part.read)))
+        for each in read_slices(part.unit, part.read)
     )
+    return pa.concat_tables([schema.empty_table(), *tables])
 
 
 def _filled(table: pa.Table, schema: pa.Schema, without: Sequence[str]) -> pa.Table:
@@ -80,7 +81,7 @@ def sides_of(table: pa.Table) -> NDArray[np.int8]:
 
 def read_scored(planned: PlannedPairs) -> Iterator[tuple[Any, ...]]:
     """Read the pairs of a part as ``DeduplicateTexts`` outputs them with ends (side, id)."""
-    table = read_pair_shards([planned])
+    table = read_pair_shards([planned], planned.schema)
     columns = [column.to_pylist() for column in table.select(planned.schema.names[:9]).columns]
     for side, a, b, *found in zip(sides_of(table).tolist(), *columns, strict=True):
         yield (0, a), (side, b), *found
@@ -113,7 +114,7 @@ def read_edges(
     Raises:
         UserError: an id is not in the input.
     """
-    table = read_pair_shards(planned)
+    table = read_pair_shards(planned, pairs_schema(rows.ids[0].type, len(rows.ids) > 1))
     of_side = np.split(distinct.of_row, [rows.own])
     ends = []
     for name, side in (("id_a", np.zeros(len(table), np.int8)), ("id_b", sides_of(table))):

@@ -104,7 +104,9 @@ class PairShards(PartVerifier):
     def _part(self, a: IntArray, b: IntArray, source: pa.Array | str) -> Verdicts:
         number, keys = self._number(), self._keys(a, b, source)
         if self._is_whole(number, keys):
-            found = read_pair_shards(plan_pairs(self._output.shard("pairs", number), self.schema()))
+            found = read_pair_shards(
+                plan_pairs(self._output.shard("pairs", number), self.schema()), self.schema()
+            )
             self.reused += len(found)
             return Verdicts.read(
                 found, self.sizes(a, b), self.verifier.how.max_lost if self.verifier else None
