@@ -73,6 +73,9 @@ class Recipe(Settings):
     start: str | None = _folder(
         "folder of a checkpoint of this size to train further (default: the matching start)"
     )
+    start_share: float = setting(
+        0.0, "the result of pretraining is a weighted mean of weights: share of --start", share, metavar="X"
+    )
     encoder: str | None = _folder("folder of a BERT encoder, such as all-MiniLM-L6-v2")
     teacher_encoder: str | None = _folder("folder of the encoder to fit as teacher, if different")
     teacher_also: tuple[str, ...] = _sources("folders of additional encoders, used without fitting", "DIR")

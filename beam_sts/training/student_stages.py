@@ -43,7 +43,13 @@ from beam_sts.training.workspace import Workspace
 
 
 def _fit_student(
-    recipe: Recipe, work: Workspace, start: Path | None, pairs: TrainingPairs, how: FitSettings, folder: Path
+    recipe: Recipe,
+    work: Workspace,
+    start: Path | None,
+    pairs: TrainingPairs,
+    how: FitSettings,
+    folder: Path,
+    start_share: float = 0.0,
 ) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(work.folder("vocabulary"), local_files_only=True)
     if start is None:
@@ -57,10 +63,13 @@ def _fit_student(
         )
     on_dev = partial(_agreement, tokenizer=tokenizer, sets=dev_sets(recipe))
     model.to(work.device)
+    first = [parameter.detach().clone() for parameter in model.parameters()]
     how = replace(how, seed=recipe.seed)
     done = fit(
         model, tokenizer, pairs, how, lambda current: str(on_dev(current)), 1000, keep=folder / PROGRESS
     )
+    for parameter, before in zip(model.parameters(), first, strict=True):
+        parameter.data.lerp_(before, start_share)
     model.save_pretrained(folder)
     for name in vocabulary.FILES:
         shutil.copyfile(work.folder("vocabulary") / name, folder / name)
@@ -81,14 +90,17 @@ def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, TrainingPairs]) ->
 
 
 def run_pretrain(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
-    """Fit the student to all pairs: labelled, generated, gold and given ones."""
+    """Fit the student to all pairs: labelled, generated, gold and given ones.
+
+    The mean with the weights that it started from forgets less than the fitted weights do.
+    """
     given = [
         without_held_out(read_scored_pairs(name, options=recipe.read), work.held_out, name)
         for name in recipe.scored
     ]
     pairs = joined_pairs([*_labelled_and_made(recipe, work), *gold_pairs(recipe, work.held_out), *given])
     start = None if recipe.start is None else Path(recipe.start)
-    return _fit_student(recipe, work, start, pairs, recipe.pretrain, folder)
+    return _fit_student(recipe, work, start, pairs, recipe.pretrain, folder, recipe.start_share)
 
 
 def run_finetune(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:

@@ -131,12 +131,12 @@ def test_a_sentence_that_sts_b_shares_with_its_test_split_is_not_paired_with_its
 
 
 def test_a_training_can_start_from_a_checkpoint(smoke, tmp_path):
-    """No vocabulary and no table are made, and a fit of no rate leaves the weights as they are."""
+    """No vocabulary and no table are made, and a mean with nothing but the start is the start."""
     start = smoke / "export-tiny-0"
     shutil.copytree(smoke / "labels", tmp_path / "labels")
-    still = FitSettings(epochs=0.1, batch_size=32, learning_rate=0.0, weight_decay=0.0)
+    few = FitSettings(epochs=0.1, batch_size=32)
     recipe = dataclasses.replace(
-        smoke_recipe(smoke / "data"), start=str(start), changed=30, forms=20, pretrain=still
+        smoke_recipe(smoke / "data"), start=str(start), start_share=1.0, changed=30, forms=20, pretrain=few
     )
     work = workspace(tmp_path, recipe)
     work.run("pretrain")
@@ -171,9 +171,9 @@ def test_every_option_of_the_recipe_reaches_it():
         elif field.name == "source_limits":
             arguments += ["--source_limits", "a=5", "b=6"]
             wanted[field.name] = {"a": 5, "b": 6}
-        elif field.name == "replay":
-            arguments += ["--replay", "0.5"]
-            wanted["replay"] = 0.5
+        elif isinstance(field.default, float):  # a share
+            arguments += [f"--{field.name}", "0.5"]
+            wanted[field.name] = 0.5
         elif field.name == "read":
             arguments += ["--delimiter", ";", "--quotes", "off", "--encoding", "cp1252"]
             wanted[field.name] = ReadOptions(";", False, "cp1252")
