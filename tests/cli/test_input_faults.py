@@ -16,6 +16,7 @@ import pytest
 
 from beam_sts.cli import dedup, evaluate, label, mine, score
 from beam_sts.errors import UserError
+from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import ReadOptions
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +65,43 @@ def test_an_input_replaced_while_it_is_read_is_an_error(tmp_path, tiny, ending):
     assert process.returncode == 2, error
     assert f"in.{ending}: changed while it was read" in error
     assert not (out / "summary.json").exists()
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        (dedup, ["--text=sentence1", "--id=id", "--guard=none"]),
+        (dedup, ["--text=sentence1", "--id=id", "--contains"]),
+        (dedup, ["--text=sentence1", "--unit=sentence"]),
+        (mine, ["--text=sentence1"]),
+        (evaluate, ["--text_a=sentence1", "--by=id", "--consistency"]),
+    ],
+)
+def test_an_input_replaced_while_another_verb_reads_it_is_an_error(
+    tmp_path, tiny, monkeypatch, capsys, command, options, ending
+):
+    """It is replaced when the command has planned the run, before it writes its first file."""
+    source, publish = tmp_path / f"in.{ending}", OutputFolder._publish
+
+    def write(table):
+        if ending == "parquet":
+            pq.write_table(table, tmp_path / "new")
+        else:
+            (tmp_path / "new").write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+        (tmp_path / "new").replace(source)
+
+    def replacing(*args):
+        write(PAIRS.take(pa.array(range(len(PAIRS) - 1, -1, -1))))
+        publish(*args)
+
+    write(PAIRS)
+    monkeypatch.setattr(OutputFolder, "_publish", replacing)
+    given = [f"--input={source}", f"--output={tmp_path / 'out'}", *options]
+    scored = {"--contains", "--unit=sentence"}.isdisjoint(options)
+    assert command.main([*given, *([f"--model={tiny}", "--threads=1"] if scored else [])]) == 2
+    assert "in." + ending + ": changed while it was read" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "summary.json").exists()
 
 
 def test_one_bit_of_the_input_flipped_before_a_run_resumes_is_another_input(tmp_path, tiny, capsys):
