@@ -127,6 +127,8 @@ def _report_error(error: Exception, stays: str, again: str | None, console: Cons
     if _debugging():
         console.note("traceback", traceback.format_exc())
     message = _without_runner(*_named(error))[:_LONGEST]
+    if _NO_THREAD in message:
+        message += ": the limit of memory or threads of this process is reached (see ulimit -v, ulimit -u)"
     if _may_pass(error, message):
         # Only after a temporary problem is it useful to run the command again.
         then = f": once the cause is gone, {again}" if again else ""
@@ -163,6 +165,9 @@ def _without_stack(record: logging.LogRecord) -> bool:
 _HOW = "BEAM_STS_DEBUG=1 prints the traceback."
 
 
+_NO_THREAD = "can't start new thread"  # Python's words
+
+
 def _may_pass(error: Exception, message: str) -> bool:
     """Whether an error is external: of a disk, the network, memory or a worker. Beam may pass it as text."""
     outside = {"EOFError", "IOException", "OutOfMemoryError", "OutOfMemoryException"}  # torch's, DuckDB's
@@ -174,7 +179,8 @@ def _may_pass(error: Exception, message: str) -> bool:
     remote = type(error).__module__.partition(".")[0] in ("grpc", "botocore", "aiohttp", "google", "azure")
     # An error of the engine without a Python traceback: a worker or a machine was lost.
     lost = bool(_JAVA_STACK.search(str(error))) and _PYTHON_STACK not in str(error)
-    return isinstance(error, (OSError, MemoryError)) or name in outside or remote or lost
+    limited = _NO_THREAD in str(error)
+    return isinstance(error, (OSError, MemoryError)) or name in outside or remote or lost or limited
 
 
 def _debugging() -> bool:

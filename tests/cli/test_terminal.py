@@ -242,7 +242,9 @@ def test_a_fault_says_so_and_what_may_pass_says_how_to_go_on(capfd):
         assert "BEAM_STS_DEBUG=1 prints the traceback. Please report it" in said
         assert "again" not in said
     outside = RuntimeError("ConnectionResetError: gone [while running 'Score']")
-    for error in (OSError(28, "No space left on device"), ConnectionError("reset"), MemoryError(), outside):
+    limit = RuntimeError("can't start new thread")
+    space = OSError(28, "No space left on device")
+    for error in (space, ConnectionError("reset"), MemoryError(), outside, limit):
         assert guarded(failing(error), stays="All stays", again="run the same command again") == 1
         said = capfd.readouterr().err
         assert "All stays: once the cause is gone, run the same command again." in said
