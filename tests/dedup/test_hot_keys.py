@@ -82,6 +82,8 @@ def checked_peaks(runner, verb, source, output, *options):
         with watch.watching():
             process = engines.start(verb, *places, "--text=text", "--threads=1", "--quiet", *options, *more)
             watch.roots[process.pid] = "launcher"
+            while process.poll() is None:
+                time.sleep(0.5)
             engines.finish(process)
     peaks = watch.peaks
     print(f"\n{source.stem}, {verb}, {runner}: {time.monotonic() - begun:.0f} s, MiB {peaks}")
