@@ -60,7 +60,8 @@ def test_the_example_is_packaged_and_written(tmp_path, monkeypatch, capsys):
     (tmp_path / "pairs.jsonl").write_text("mine")
     assert example.main([]) == 2
     assert (tmp_path / "pairs.jsonl").read_text() == "mine"
-    assert example.main(["--output", "no/such/folder.jsonl"]) == 2
+    assert example.main(["--output", "a/new/folder.jsonl"]) == 0  # as the outputs of all commands
+    assert example.main(["--output", "pairs.jsonl/below/a/file.jsonl"]) == 2
 
 
 def test_every_public_name_is_listed():
