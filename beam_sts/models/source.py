@@ -52,11 +52,14 @@ def locate(name: str, *, allow_pickle: bool = False, trust_remote_code: bool = F
 
 
 def check_model_name(name: str) -> None:
-    """Check a name that cannot be a folder of another machine, a URL or a Hub id, since it has no slash.
+    """Check a name before a job is built from it, which other machines may run.
+
+    A name without a slash cannot be a folder of another machine, a URL or a Hub id.
 
     Raises:
-        UserError: there is no such model.
+        UserError: there is no such model, or a URL has a secret, which the job would carry.
     """
+    refuse_secrets(name)
     elsewhere = "/" in name or "\\" in name or name.startswith((".", "~"))
     if not elsewhere and name not in embedded_models() and not _is_folder(name):
         raise _unknown(name)

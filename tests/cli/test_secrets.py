@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_sts import secrets
+from beam_sts import CrossEncoderModelHandler, DeduplicateTexts, MinePairs, ScorePairs, secrets
 from beam_sts.cli import dedup, evaluate, explain, label, main, mine, score, train
 from beam_sts.errors import UserError
 from beam_sts.io.storage import hide_secrets, refuse_secrets
@@ -80,6 +81,22 @@ def test_a_url_with_a_secret_is_refused_and_never_shown(shape, secret):
         refuse_secrets(url)
     assert secret not in str(told.value)
     assert secret not in hide_secrets(f"what of {secret}?")
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda url: ScorePairs(model=url),
+        lambda url: MinePairs(model=url),
+        lambda url: DeduplicateTexts(text="text", id="id", model=url),
+        lambda url: DeduplicateTexts(text="text", id="id", cascade_model=url),
+        lambda url: CrossEncoderModelHandler(url),
+    ],
+)
+def test_a_transform_refuses_it_before_a_job_carries_it(transform):
+    with pytest.raises(UserError, match=re.escape("https://***")) as told:
+        transform(f"https://{PLANTED.replace('/', '')}@127.0.0.1:9/model")
+    assert "Pl4nted" not in str(told.value)
 
 
 @pytest.mark.parametrize(
