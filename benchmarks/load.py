@@ -21,9 +21,7 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_sts import PairScorer
+from benchmarks.processes import family, repeating
 from benchmarks.workloads import texts
 from scripts.flink import FlinkCluster
 
@@ -122,22 +121,13 @@ class Memory:
     def __init__(self) -> None:
         self.samples: list[int] = []
         self.roots: set[int] = set()
-        self._stop = threading.Event()
 
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self) -> contextlib.AbstractContextManager[None]:
         """A context during which memory is sampled."""
-        watcher = threading.Thread(target=self._watch, daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            self._stop.set()
-            watcher.join()
+        return repeating(self._sample)
 
-    def _watch(self) -> None:
-        while not self._stop.wait(0.5):
-            self.samples.append(sum(map(_share, _tree(self.roots))))
+    def _sample(self) -> None:
+        self.samples.append(sum(map(_share, family(dict.fromkeys(self.roots, "")))))
 
     def report(self) -> dict[str, Any]:
         """The peak, and whether memory was flat; None if the run was too short."""
@@ -153,17 +143,6 @@ class Memory:
             "memory_mib_last_quarter": round(last / 2**20),
             "memory_flat": last <= GROWTH * second,
         }
-
-
-def _tree(roots: set[int]) -> set[int]:
-    parents: dict[int, int] = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
-    found = set(roots)
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found
 
 
 def _share(pid: int) -> int:

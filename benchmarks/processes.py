@@ -6,7 +6,8 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,24 @@ def family(roots: Mapping[int, str]) -> dict[int, str]:
     return found
 
 
+@contextlib.contextmanager
+def repeating(call: Callable[[], None]) -> Iterator[None]:
+    """A context during which a function is called twice a second."""
+    stop = threading.Event()
+
+    def calls() -> None:
+        while not stop.wait(0.5):
+            call()
+
+    thread = threading.Thread(target=calls, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
 class Watch:
     """Reads the memory of processes and their children twice a second.
 
@@ -37,25 +56,16 @@ class Watch:
         self.roots = dict(roots)
         self.peaks: dict[str, int] = {}
         self._processor: dict[tuple[str, int], float] = {}
-        self._stop = threading.Event()
 
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
+    def watching(self) -> contextlib.AbstractContextManager[None]:
         """A context during which processes are watched."""
         before = {pid: _seconds(pid) for pid in family(self.roots)}
-        watcher = threading.Thread(target=self._watch, args=(before,), daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            self._stop.set()
-            watcher.join()
+        return repeating(partial(self._read, before))
 
-    def _watch(self, before: dict[int, float]) -> None:
-        while not self._stop.wait(0.5):
-            for pid, name in family(self.roots).items():
-                self.peaks[name] = max(self.peaks.get(name, 0), _peak(pid))
-                self._processor[name, pid] = _seconds(pid) - before.get(pid, 0.0)
+    def _read(self, before: dict[int, float]) -> None:
+        for pid, name in family(self.roots).items():
+            self.peaks[name] = max(self.peaks.get(name, 0), _peak(pid))
+            self._processor[name, pid] = _seconds(pid) - before.get(pid, 0.0)
 
     @property
     def processor(self) -> dict[str, float]:

@@ -59,7 +59,7 @@ class LabelSettings(Settings):
     seed: int = setting(0, "random seed", whole(0))
     precision: float = setting(0.95, "required precision", _inside, metavar="P")
     confidence: float = setting(
-        CONFIDENCE, "confidence that the recommended threshold has it", _inside, metavar="C"
+        CONFIDENCE, "confidence that the recommended threshold has the precision", _inside, metavar="C"
     )
     width: float = setting(
         0.05,
