@@ -20,6 +20,7 @@ torch = ["torch>=2.4", "transformers>=5,<6"]
 # Both backends read the file that torch exports through onnx.
 onnx = [*torch, "onnx>=1.17", "onnxruntime>=1.20"]
 openvino = [*torch, "onnx>=1.17", "openvino>=2025.0"]
+http = ["fsspec[http]"]
 plot = ["matplotlib>=3.8"]
 neighbours: list[str] = []  # an obsolete extra; to be removed in the next release
 # DuckDB, 66 MB: SQL expressions for --keep and block candidates. Plain columns do not need it.
@@ -175,6 +176,7 @@ setup(
         "s3": ["s3fs"],
         "gcs": ["gcsfs"],
         "azure": ["adlfs"],
+        "http": http,
         # Evaluation harnesses with an adapter in beam_sts.integrations.
         "lm_eval": ["lm_eval>=0.4.13"],
         "inspect_ai": ["inspect_ai>=0.3.69"],
@@ -189,6 +191,7 @@ setup(
             *train,
             *neighbours,
             *expressions,
+            *http,
             "pandas>=2.2",  # for docs/frames.md
             "polars>=1.0",
             "shtab>=1.7",

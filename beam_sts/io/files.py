@@ -20,10 +20,12 @@ from beam_sts.errors import UserError
 from beam_sts.io.missing import why_nothing
 from beam_sts.io.storage import refuse_secrets
 
+_HTTP = ("http", "https")
 _EXTRAS = {
     **dict.fromkeys(("s3", "s3a"), "s3"),
     **dict.fromkeys(("gs", "gcs"), "gcs"),
     **dict.fromkeys(("abfs", "abfss", "az", "adl"), "azure"),
+    **dict.fromkeys(_HTTP, "http"),
 }
 """The extra that installs the file system of a protocol."""
 
@@ -55,7 +57,10 @@ _PASSING = {
 }
 
 # Properties that show whether a file has changed, by store: entity tags, hashes, modification times.
-_STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "blob_id", "mtime", "LastModified", "created")
+_STAMPS = (
+    *("ETag", "etag", "md5Hash", "content_md5", "blob_id", "mtime", "LastModified", "created"),
+    *("Content-MD5", "Last-Modified"),  # of web servers
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ def file_system(path: str) -> tuple[Any, str]:
         )
     rest = path[found.end() :] if found else path
     nothing = not rest.strip("/" if protocol not in _LOCAL else "")
-    if nothing or (found and protocol in {*_EXTRAS, "http", "https"} and rest.startswith("/")):
+    if nothing or (found and protocol in _EXTRAS and rest.startswith("/")):
         raise UserError(f"{path}: names no bucket, host or folder after {protocol}://.")
     first, chained, _ = protocol.partition("::")
     if chained or first in _WRAPPERS:
@@ -114,6 +119,11 @@ def file_system(path: str) -> tuple[Any, str]:
             "gs://, abfs://, hf:// or https://."
         ) from error
     return fs, inside
+
+
+def protocols(fs: Any) -> set[str]:
+    """The names of the protocol of a file system, such as ``s3`` and ``s3a``."""
+    return {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
 
 
 def check_name(path: str) -> None:
@@ -164,7 +174,10 @@ def find_files(pattern: str, suffixes: tuple[str, ...], flag: str = "--input") -
         raise fault_of_file(error, f"{flag} {pattern}: cannot be listed: {error}") from error
     if not paths:
         raise UserError(f"{flag} {pattern}: {why_nothing(fs, inside, pattern, suffixes)}")
-    return [_describe(fs, path, _name(fs, path, pattern)) for path in sorted(paths)]
+    files = [_describe(fs, path, _name(fs, path, pattern)) for path in sorted(paths)]
+    for file in files:
+        _check_parts(fs, file)
+    return files
 
 
 def check_apart(pattern: str, files: list[InputFile], output: str) -> None:
@@ -232,8 +245,30 @@ def _describe(fs: Any, inside: str, name: str) -> InputFile:
         raise fault_of_file(error, f"{name}: cannot be read: {error}") from error
     if info["type"] != "file":
         raise UserError(f"{name}: is a pipe, a device or a socket. Save it as a file first.")
+    if info.get("size") is None:
+        raise UserError(f"{name}: the server does not say its size. Download it, and give the copy.")
     stamp = next((value for key in _STAMPS if (value := info.get(key))), "")
     return InputFile(name, int(info["size"]), str(stamp))
+
+
+def _check_parts(fs: Any, file: InputFile) -> None:
+    """Check that a web server sends parts of a file, since slices are read from where they begin.
+
+    Raises:
+        UserError: it sends whole files only.
+    """
+    if file.size < 2 or protocols(fs).isdisjoint(_HTTP):
+        return
+    try:
+        with fs.open(file.path, "rb") as stream:
+            stream.seek(file.size - 1)
+            stream.read(1)
+    except (OSError, ValueError) as error:
+        raise fault_of_file(
+            error,
+            f"{file.path}: the server does not send parts of a file (range requests). Download the file, and "
+            "give the copy.",
+        ) from error
 
 
 def identify(path: str) -> InputFile:

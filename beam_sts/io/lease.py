@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beam_sts.errors import UserError
-from beam_sts.io.files import file_system, is_local
+from beam_sts.io.files import file_system, is_local, protocols
 
+_CONDITIONAL = {"s3", "gs", "abfs", "memory"}  # protocols of stores with conditional writes
 _TRIES, _PAUSE = 4, 0.05  # attempts to get the lock, and seconds between them
 
 
@@ -139,16 +140,19 @@ def _kernel_lock(path: str, folder: str) -> Iterator[Lease]:
 @contextlib.contextmanager
 def _store_lease(path: str, folder: str, takeover: bool) -> Iterator[Lease]:
     fs, inside = file_system(path)
+    unconditional = UserError(
+        f"--output {folder}: this kind of store has no conditional writes, so a second run cannot be kept "
+        "out. Write to a local folder, s3://, gs:// or abfs://, and copy the output there."
+    )
+    # Other file systems of fsspec may ignore the mode of a write, as that for web servers does.
+    if protocols(fs).isdisjoint(_CONDITIONAL):
+        raise unconditional
     token, content = _draw()
     taken_over = False
     try:
         fs.pipe_file(inside, content.encode(), mode="create")
     except (NotImplementedError, ValueError) as error:
-        raise UserError(
-            f"--output {folder}: this kind of store has no conditional writes, so a second run cannot be "
-            "kept out. "
-            "Write to a local folder, s3://, gs:// or abfs://, and copy the output there."
-        ) from error
+        raise unconditional from error
     except FileExistsError as error:
         held = _read(path)
         # It is our own token if the first response of the store was lost and the write was retried.
