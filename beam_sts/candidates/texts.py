@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from beam_sts.errors import UserError
 from beam_sts.io.column_paths import column_at, field_at, find_path, listed, missing_column
 from beam_sts.io.expressions import evaluate
-from beam_sts.scoring.columns import as_bytes, is_text
+from beam_sts.scoring.columns import as_bytes, is_text_type
 
 JOINED = "\n"
 """The separator between the texts of several columns."""
@@ -59,7 +59,7 @@ def check_text(schema: pa.Schema, text: str, what: str) -> None:
     if not columns:
         columns, kinds = (text,), [evaluate(schema.empty_table(), text, what).type]
     for name, kind in zip(columns, kinds, strict=True):
-        if not (is_text(kind) or pa.types.is_null(kind) or (several and pa.types.is_integer(kind))):
+        if not (is_text_type(kind) or pa.types.is_null(kind) or (several and pa.types.is_integer(kind))):
             raise UserError(
                 f"{what} {name}: holds {kind}, not texts. The columns are {listed(schema.names)}."
             )

@@ -17,7 +17,7 @@ from beam_sts.checks import one_of
 from beam_sts.cli.console import Console
 from beam_sts.cli.terminal import print_errors, print_lines
 from beam_sts.errors import UserError
-from beam_sts.io.files import is_text
+from beam_sts.io.files import is_utf8
 from beam_sts.io.storage import StorageOptions, refuse_secrets
 from beam_sts.secrets import has_secret, remember, secret_parts, shown
 
@@ -167,7 +167,7 @@ class Parser(argparse.ArgumentParser):
         # Before argparse, which would only report that the option with the misspelt name is missing.
         self._argv = list(sys.argv[1:] if argv is None else argv)
         for argument in self._argv:
-            if not is_text(argument):
+            if not is_utf8(argument):
                 self.error(
                     f"{argument!a}: the bytes of this argument are not UTF-8. Rename a file of such a name."
                 )

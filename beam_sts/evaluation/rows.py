@@ -25,7 +25,7 @@ from beam_sts.examples import reason_kind
 from beam_sts.io.column_paths import column_at, field_at, is_json
 from beam_sts.io.rejected import rejected_table
 from beam_sts.io.slices import SliceData
-from beam_sts.scoring.columns import as_bytes, check_rows, is_text
+from beam_sts.scoring.columns import as_bytes, check_rows, is_text_type
 from beam_sts.scoring.result import ScoreResult, ScoreStats
 
 ENTRIES = pa.schema(
@@ -162,7 +162,7 @@ def names_of(table: pa.Table, name: str, rows: IntArray | None = None) -> list[s
     column = column if rows is None else column.take(pa.array(rows))
     if is_json(field_at(table.schema, name)):
         return [value if isinstance(value, str) else text for text, value in _parsed(column)]
-    if is_text(column.type):
+    if is_text_type(column.type):
         texts: list[str] = as_bytes(column).cast(pa.large_string()).to_pylist()
         return texts
     try:
@@ -263,7 +263,7 @@ def _parsed(column: pa.ChunkedArray) -> list[tuple[str, Any]]:
 def _marks(table: pa.Table, name: str, reasons: dict[int, str]) -> NDArray[np.float64]:
     """Marks by people: numbers, booleans, or texts of either, as in CSV files."""
     column = column_at(table, name)
-    if is_text(column.type):
+    if is_text_type(column.type):
         marks = np.array([_number(value) for value in column.to_pylist()], np.float64)
     else:
         whole = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
@@ -290,7 +290,7 @@ def _number(value: str | bytes | None) -> float:
 def check_labels(table: pa.Table, name: str, reasons: dict[int, str]) -> None:
     """Add to ``reasons`` the rows whose group or question is null or not a text."""
     column = column_at(table, name)
-    if is_text(column.type) or pa.types.is_null(column.type):
+    if is_text_type(column.type) or pa.types.is_null(column.type):
         checked = check_rows(table, (name,))
         for row, why in zip(checked.bad.tolist(), checked.reasons, strict=True):
             reasons.setdefault(row, why)

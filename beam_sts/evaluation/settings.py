@@ -15,7 +15,7 @@ from beam_sts.io.column_paths import field_at, find_path, is_json, missing_colum
 from beam_sts.io.names import PREFIX, free_names, renamed
 from beam_sts.io.rejected import rejected_schema
 from beam_sts.io.slices import ReadOptions
-from beam_sts.scoring.columns import choose_columns, is_text, text_schema
+from beam_sts.scoring.columns import choose_columns, is_text_type, text_schema
 
 SEVERAL = ("best", "mean")
 ROWS_PER_SLICE = 8192
@@ -160,7 +160,7 @@ def choose_settings(
 
 def holds_texts(column: pa.Field) -> bool:
     """Whether a column has one text per row, and not lists of texts or JSON."""
-    return is_text(column.type) and not is_json(column)
+    return is_text_type(column.type) and not is_json(column)
 
 
 def _split(names: str, schema: pa.Schema, flag: str) -> tuple[str, ...]:
@@ -201,13 +201,13 @@ def _check_kinds(schema: pa.Schema, references: Sequence[str], gold: str | None)
     for name in references:
         kind = field_at(schema, name).type
         inner = kind.value_type if _is_list(kind) else kind
-        if not (is_text(inner) or pa.types.is_null(inner)):
+        if not (is_text_type(inner) or pa.types.is_null(inner)):
             raise UserError(
                 f"column {name!r} holds {kind}, not texts or lists of texts. Choose with --text_a "
                 "and --text_b."
             )
     kind = field_at(schema, gold).type if gold else pa.null()
-    if not (is_number(kind) or is_text(kind) or pa.types.is_null(kind)):
+    if not (is_number(kind) or is_text_type(kind) or pa.types.is_null(kind)):
         raise UserError(f"--score: column {gold!r} holds {kind}, not numbers. Name another, or convert it.")
 
 

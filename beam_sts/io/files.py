@@ -134,11 +134,11 @@ def check_name(path: str) -> None:
     """
     if "\0" in path:
         raise UserError(f"{path!a}: has a null character.")
-    if not is_text(path):
+    if not is_utf8(path):
         raise UserError(f"{path!a}: the bytes of this name are not UTF-8. Rename it.")
 
 
-def is_text(name: str) -> bool:
+def is_utf8(name: str) -> bool:
     """Whether a name or an argument is valid text; Python gives bytes that are not UTF-8 as surrogates."""
     try:
         name.encode()

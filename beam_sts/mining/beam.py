@@ -18,7 +18,7 @@ from beam_sts.errors import UserError
 from beam_sts.io.blank import is_blank
 from beam_sts.mining.beam_across import ProposeAcross
 from beam_sts.mining.beam_propose import ProposePairs
-from beam_sts.mining.beam_split import TextOccurrence, pack_units
+from beam_sts.mining.beam_split import TextOccurrence, pack_unit_names
 from beam_sts.mining.core import GIVEN, SPLITS, pack_names, sided_names
 from beam_sts.mining.settings import MinePairsSettings
 from beam_sts.mining.split import in_test, split_key, unit_names
@@ -123,7 +123,7 @@ class _ReadText(beam.DoFn):
         normal = _normal_form(text)
         owner = normal if document is None else f"document\0{document}"
         document = None if document is None else owner
-        unit = pack_units(unit_names([split_key(normal) if document is None else owner]))[0]
+        unit = pack_unit_names(unit_names([split_key(normal) if document is None else owner]))[0]
         yield TextOccurrence(pack_names(hash128([normal]))[0], (owner, place), document, unit, text)
 
 

@@ -21,7 +21,7 @@ from beam_sts.io.output import OutputFolder
 from beam_sts.io.slices import Slice
 from beam_sts.mining.beam_across import ProposeAcross
 from beam_sts.mining.beam_propose import ProposePairs
-from beam_sts.mining.beam_split import TextOccurrence, pack_units
+from beam_sts.mining.beam_split import TextOccurrence, pack_unit_names
 from beam_sts.mining.core import (
     BANDS,
     GIVEN,
@@ -198,7 +198,7 @@ class _Read(beam.DoFn):
             if found.vectors is not None and count:
                 vectors = pack_points(found.vectors)
             names, documents = pack_names(found.name), pack_names(found.document)
-            units = pack_units(found.unit)
+            units = pack_unit_names(found.unit)
             test = queries_in_test(found.unit, found.name, run.settings)  # without queries, decided later
             texts = found.texts.to_pylist()
             for at in range(count):

@@ -17,7 +17,7 @@ from beam_sts.mining.split import FEW, Lowest, in_test, linked_in_test, near_key
 class TextOccurrence(NamedTuple):
     """A text and where it occurs. ``name`` hashes its normal form; the lowest ``order`` decides its split.
 
-    ``unit`` is the name of its unit, from ``pack_units``; ``test`` is decided by :class:`SplitTexts`.
+    ``unit`` is the name of its unit, from ``pack_unit_names``; ``test`` is decided by :class:`SplitTexts`.
     """
 
     name: bytes
@@ -54,7 +54,7 @@ class SplitTexts(beam.PTransform):
             | "Deciding" >> beam.MapTuple(lambda _, decides: (decides, 1))
             | "Sizes" >> beam.CombinePerKey(sum)
             | "Groups" >> beam.FlatMapTuple(lambda name, units: [name] if units > 1 else [])
-            | "Draws" >> beam.Map(lambda name: Lowest.of(unpack_units([name]), seed))
+            | "Draws" >> beam.Map(lambda name: Lowest.of(unpack_unit_names([name]), seed))
             | "Lowest" >> beam.CombineGlobally(_lowest)
         )
         by_unit = placed | "By unit" >> beam.Map(lambda one: (one.unit, one))
@@ -65,14 +65,14 @@ class SplitTexts(beam.PTransform):
         )
 
 
-def pack_units(units: NDArray[np.uint64]) -> list[bytes]:
+def pack_unit_names(units: NDArray[np.uint64]) -> list[bytes]:
     """Pack the names of units into 8 bytes each, which sort like the names."""
     raw = units.astype(">u8").tobytes()
     return [raw[at : at + 8] for at in range(0, len(raw), 8)]
 
 
-def unpack_units(packed: list[bytes]) -> NDArray[np.uint64]:
-    """Unpack names from :func:`pack_units`."""
+def unpack_unit_names(packed: list[bytes]) -> NDArray[np.uint64]:
+    """Unpack names from :func:`pack_unit_names`."""
     return np.frombuffer(b"".join(packed), ">u8").astype(np.uint64)
 
 
@@ -105,8 +105,8 @@ def _tell(
     unit, found = met
     linked = next(iter(found["decides"]), None)
     if linked is None:
-        test = in_test(unpack_units([unit]), share, seed)
+        test = in_test(unpack_unit_names([unit]), share, seed)
     else:
-        test = linked_in_test(unpack_units([linked]), share, seed, lowest.bar(share))
+        test = linked_in_test(unpack_unit_names([linked]), share, seed, lowest.bar(share))
     for one in found["text"]:
         yield one._replace(test=bool(test[0]))

@@ -74,7 +74,7 @@ def choose_columns(
     )
 
 
-def is_text(kind: pa.DataType) -> bool:
+def is_text_type(kind: pa.DataType) -> bool:
     """Whether a column type can hold texts: strings or UTF-8 bytes, dictionary-encoded or not."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -91,7 +91,7 @@ def check_texts(schema: pa.Schema, text_columns: Sequence[str]) -> None:
     """
     for name in text_columns:
         kind = field_at(schema, name).type
-        if not is_text(kind) and not pa.types.is_null(kind):
+        if not is_text_type(kind) and not pa.types.is_null(kind):
             raise UserError(
                 f"column {name!r} holds {kind}, not texts. Choose others with --text_a and --text_b."
             )

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_sts import mine
-from beam_sts.mining.beam_split import SplitTexts, TextOccurrence, pack_units
+from beam_sts.mining.beam_split import SplitTexts, TextOccurrence, pack_unit_names
 from beam_sts.mining.settings import MineSettings
 from beam_sts.mining.split import FEW, Lowest, near_keys, texts_in_test, unit_names
 
@@ -114,7 +114,7 @@ def test_a_runner_splits_as_one_machine(share, seed):
     expected = texts_in_test(unit, near_keys(pa.array(texts, pa.large_string())), share, seed)
     placed = [
         TextOccurrence(str(at).encode(), at, None, name, text)
-        for at, (name, text) in enumerate(zip(pack_units(unit), texts, strict=True))
+        for at, (name, text) in enumerate(zip(pack_unit_names(unit), texts, strict=True))
     ]
 
     def check(found):
