@@ -160,7 +160,8 @@ def test_a_corpus_is_deduplicated_as_it_comes(tmp_path, tiny, shape, form, capsy
     assert "removed for 0" in capsys.readouterr().out
 
 
-OTHERS = {
+VERBS = {
+    "dedup": (dedup, ["--text", "TEXT", "--threshold", "0.5"], "kept"),
     "score": (score, ["--text_a", "TEXT", "--text_b", "TEXT"], "scores"),
     "items": (
         dedup,
@@ -170,26 +171,56 @@ OTHERS = {
     "own": (dedup, ["--text", "TEXT", "--contains", "--unit", "sentence", "--remove", "passage"], "kept"),
     "unit": (dedup, ["--text", "TEXT", "--unit", "sentence"], "kept"),
     "mine": (mine, ["--text", "TEXT", "--test_share", "0"], "raw/train"),
+    "evaluate": (evaluate, ["--text_a", "TEXT", "--text_b", "TEXT"], "scores"),
 }
 
 
-@pytest.mark.parametrize("verb", list(OTHERS))
-@pytest.mark.parametrize("shape", list(SHAPES))
-def test_every_verb_takes_a_corpus_as_it_comes(tmp_path, tiny, shape, verb):
+def every_verb(verb, shape, folder, model):
+    """The input of a shape, its columns that change their names, and the options of a verb for it."""
     make, text, changed = SHAPES[shape]
     table = make()
-    source, out = write(table, tmp_path, "parquet"), tmp_path / "out"
-    pq.write_table(pa.table({text: [TEXTS[0][:50], TEXTS[2]]}), tmp_path / "items.parquet")
-    run, more, folder = OTHERS[verb]
-    named = {"TEXT": text, "ITEMS": str(tmp_path / "items.parquet")}
-    options = ["--input", str(source), "--output", str(out), *(named.get(word, word) for word in more)]
-    assert run.main([*options, *([] if verb in ("items", "own", "unit") else ["--model", str(tiny)])]) == 0
-    found = read(out, folder)
+    source = write(table, folder, "parquet")
+    pq.write_table(pa.table({text: [TEXTS[0][:50], TEXTS[2]]}), folder / "items.parquet")
+    named = {"TEXT": text, "ITEMS": str(folder / "items.parquet")}
+    options = ["--input", str(source), *(named.get(word, word) for word in VERBS[verb][1])]
+    return table, changed, options + ([] if verb in ("items", "own", "unit") else ["--model", str(model)])
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "dedup"])
+@pytest.mark.parametrize("shape", list(SHAPES))
+def test_every_verb_takes_a_corpus_as_it_comes(tmp_path, tiny, shape, verb):
+    table, changed, options = every_verb(verb, shape, tmp_path, tiny)
+    run, _, folder = VERBS[verb]
+    assert run.main([*options, "--output", str(tmp_path / "out")]) == 0
+    found = read(tmp_path / "out", folder)
     assert len(found) > 0
-    if verb == "score":
+    if folder == "scores":
         assert found.column_names == [*table.column_names, changed.get("score", "score")]
-    elif verb != "mine":
+    elif folder == "kept":
         assert found.column_names == [*table.column_names, "_id"]
+
+
+@pytest.mark.slow  # three minutes; python -m pytest -m slow tests/cli/test_any_corpus.py
+@pytest.mark.parametrize("verb", list(VERBS))
+@pytest.mark.parametrize("shape", list(SHAPES))
+def test_every_verb_gives_the_same_rows_with_a_runner(tmp_path, tiny, shape, verb):
+    _, _, options = every_verb(verb, shape, tmp_path, tiny)
+    run, _, _ = VERBS[verb]
+    ways = {"local": [], "beam": ["--runner", "FnApiRunner"]}
+    for name, more in ways.items():
+        assert run.main([*options, "--output", str(tmp_path / name), *more]) == 0
+    results = [
+        {
+            str(file.parent.relative_to(tmp_path / name)): read(
+                tmp_path / name, file.parent.relative_to(tmp_path / name)
+            )
+            for file in sorted((tmp_path / name).rglob("*.parquet"))
+            if "_run" not in file.parts
+        }
+        for name in ways
+    ]
+    assert results[0]
+    assert results[0] == results[1]
 
 
 def test_score_then_dedup_then_dedup_again_then_evaluate(tmp_path, tiny):
