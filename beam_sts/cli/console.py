@@ -131,7 +131,8 @@ def _report_error(error: Exception, stays: str, again: str | None, console: Cons
         message += ": the limit of memory or threads of this process is reached (see ulimit -v, ulimit -u)"
     if _may_pass(error, message):
         # Only after a temporary problem is it useful to run the command again.
-        then = f": once the cause is gone, {again}" if again else ""
+        cause = f"with {_CREDENTIALS_OF}" if _CREDENTIALS.match(message) else "once the cause is gone"
+        then = f": {cause}, {again}" if again else ""
         return console.error(1, message, f"{stays}{then}.", _HOW)
     fault = "This is a fault of beam_sts, or an input that it does not support."
     return console.error(1, message, f"{stays}. {fault}", f"{_HOW} {report_it()}")
@@ -165,6 +166,11 @@ def _without_stack(record: logging.LogRecord) -> bool:
 _HOW = "BEAM_STS_DEBUG=1 prints the traceback."
 
 
+# In the error types of the clients of all stores.
+_CREDENTIALS = re.compile(r"\w*(Credential|ClientAuthentication)\w*Error")
+_CREDENTIALS_OF = (
+    "credentials (--storage_options FILE, or the environment or configuration file of the store)"
+)
 _NO_THREAD = "can't start new thread"  # Python's words
 
 
@@ -180,7 +186,10 @@ def _may_pass(error: Exception, message: str) -> bool:
     # An error of the engine without a Python traceback: a worker or a machine was lost.
     lost = bool(_JAVA_STACK.search(str(error))) and _PYTHON_STACK not in str(error)
     limited = _NO_THREAD in str(error)
-    return isinstance(error, (OSError, MemoryError)) or name in outside or remote or lost or limited
+    refused = bool(_CREDENTIALS.match(message))
+    return (
+        isinstance(error, (OSError, MemoryError)) or name in outside or remote or lost or limited or refused
+    )
 
 
 def _debugging() -> bool:

@@ -252,6 +252,19 @@ def test_a_fault_says_so_and_what_may_pass_says_how_to_go_on(capfd):
         assert SENTENCES
 
 
+def test_missing_credentials_are_asked_for(capfd):
+    class NoCredentialsError(Exception):
+        """As botocore's, which is an extra."""
+
+    def run():
+        raise NoCredentialsError("Unable to locate credentials")
+
+    assert guarded(run, stays="All stays", again="run the same command again") == 1
+    said = capfd.readouterr().err
+    assert "All stays: with credentials (--storage_options FILE, or" in said
+    assert "store), run the same command again." in said
+
+
 LOST = (
     "org.apache.spark.SparkException: Job aborted: Task 0 failed 4 times: CANCELLED: call already cancelled"
 )
