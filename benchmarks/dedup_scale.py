@@ -27,6 +27,7 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,10 @@ def blocks(documents: int, numbers: range, seed: int = 0) -> Iterator[tuple[int,
     for number in range(max(0, numbers.start - 1), numbers.stop):
         start = number * BLOCK
         rng = np.random.default_rng([seed, start])
-        words = made_words(rng)
+        words = _in_own_letters(made_words(rng), rng)
         weights = 1 / np.arange(10, len(words) + 10)
         edges = np.cumsum(weights / weights.sum())
-        vocabulary = pa.array(words.tolist(), pa.string())
+        vocabulary = pa.array(words, pa.string())
 
         def draw(
             count: int, rng: np.random.Generator = rng, edges: NDArray[np.float64] = edges
@@ -81,6 +82,13 @@ def blocks(documents: int, numbers: range, seed: int = 0) -> Iterator[tuple[int,
         if number in numbers:
             yield number, pa.table({"id": ids, "text": pa.chunked_array(texts, pa.string())}), truth
         last = vocabulary, own, start
+
+
+def _in_own_letters(words: NDArray[np.str_], rng: np.random.Generator) -> list[str]:
+    """The words with their letters exchanged, since the words of all blocks are made of the same parts."""
+    letters = np.array(list(ascii_lowercase))
+    exchanged = str.maketrans(ascii_lowercase, "".join(rng.permutation(letters)))
+    return [word.translate(exchanged) for word in words.tolist()]
 
 
 def _texts(words: pa.Array, codes: Codes) -> pa.Array:

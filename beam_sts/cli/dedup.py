@@ -176,6 +176,8 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
     if settings.keep_rows is not None:
         plan, decided = decide_for_rows(plan, corpus, decided, settings.keep_rows)
         job = job.at(plan.policy.threshold)
+    proposed = len(edges.verdicts)
+    del edges  # the decisions have them too
     shards.write_identical()
     shards.finish()
     made = decided.made
@@ -184,7 +186,7 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
     counts = count_removals(made.rule, made.edges.pairs, cuts)
     table = threshold_table(cuts, rows_by_text(made.rule.own_rows), counts)
     watch.lap("decide")
-    writer = RowWriter(job.writer, corpus.rows, decided.rows, threshold, job.models)
+    writer = RowWriter(job.writer, corpus.rows, decided, threshold, job.models)
     whole, damaged = writer.whole(verify=args.verify)
     missing = [part for part in job.sources[0].plan.slices if part.index not in whole]
     with watch.stage("rows", job.sources[0].plan.rows) as step:
@@ -193,9 +195,11 @@ def run_locally(args: argparse.Namespace, job: DedupJob, work: Path) -> dict[str
     job.output.finish({**writer.to.schemas, "pairs": pairs})
     watch.lap("write")
     rows = row_counts(job)
-    if rows.rows_removed != int(decided.rows.removed.sum()):
-        raise RuntimeError(f"the counts do not add up: {rows}, {decided.rows.removed.sum()} rows decided on")
-    counted = counts_of(corpus, decided, edges, shards, threshold) + DedupCounts(shards_damaged=len(damaged))
+    if rows.rows_removed != int(decided.removed.sum()):
+        raise RuntimeError(f"the counts do not add up: {rows}, {decided.removed.sum()} rows decided on")
+    counted = counts_of(corpus, decided, proposed, shards, threshold) + DedupCounts(
+        shards_damaged=len(damaged)
+    )
     largest = [cluster for _, cluster in describe_clusters(made, corpus.first_ids)]
     counts = counted.summary(reports, largest, table, learnt.record(), keeps_blank=args.empty == "keep")
     summary = summarise(args, job, "one machine", rows, counts, watch.seconds, watch.timeline)

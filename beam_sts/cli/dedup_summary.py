@@ -17,10 +17,10 @@ from beam_sts.cli.console import SummaryLine
 from beam_sts.cli.dedup_job import DedupJob
 from beam_sts.cli.describe import describe_input, describe_model, digest, shown_versions
 from beam_sts.dedup.counts import DedupCounts, RowCounts
-from beam_sts.dedup.decide import Edges
+from beam_sts.dedup.decide import CorpusDecision
 from beam_sts.dedup.learnt import learnt_lines
 from beam_sts.dedup.profiles import PROFILES
-from beam_sts.dedup.rows import Corpus, CorpusDecision
+from beam_sts.dedup.rows import Corpus
 from beam_sts.dedup.shards import PairShards
 from beam_sts.io.names import describe_renames
 from beam_sts.io.summary import score_histogram
@@ -28,20 +28,21 @@ from beam_sts.plurals import counted, plural
 
 
 def counts_of(
-    corpus: Corpus, decided: CorpusDecision, edges: Edges, shards: PairShards, threshold: float
+    corpus: Corpus, decided: CorpusDecision, proposed: int, shards: PairShards, threshold: float
 ) -> DedupCounts:
-    """The counts of a run on one machine."""
+    """The counts of a run on one machine. ``proposed``: how many of the pairs, the first, are candidates."""
     rows, made = corpus.rows, decided.made
-    sizes = np.bincount(np.bincount(decided.rows.cluster[: rows.own], minlength=1))
-    scores = edges.pairs.scores
+    sizes = np.bincount(np.bincount(decided.cluster[: rows.own], minlength=1))
+    candidates = made.edges.pairs.at(slice(proposed))
+    scores = candidates.scores
     return DedupCounts(
         rows={"0": rows.own, "1": len(rows) - rows.own},
         texts_compared=len(corpus.distinct),
         rows_blank=int((rows.blank[: rows.own]).sum()),
-        pairs=len(edges.verdicts),
-        pairs_accepted=len(edges.pairs.accepted(threshold).a),
+        pairs=proposed,
+        pairs_accepted=len(candidates.accepted(threshold).a),
         pairs_reused=shards.reused,
-        pairs_guard=len(made.edges.verdicts) - len(edges.verdicts),
+        pairs_guard=len(made.edges.verdicts) - proposed,
         **made.edges.verdicts.counts(),
         verify=asdict(shards.stats),
         unverified=made.chosen.unverified,

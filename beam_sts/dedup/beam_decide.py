@@ -137,7 +137,11 @@ def decisions(
     sources = made.edges.source.cast(pa.string())
     rules = made.edges.verdicts.rules
     alone = (texts == 1)[made.label].tolist()
-    labels, scores, lost = made.label.tolist(), made.chosen.scores.tolist(), made.lost.tolist()
+    labels, scores, lost = (
+        made.label.tolist(),
+        made.chosen.scores.tolist(),
+        made.lost(np.arange(len(members))).tolist(),
+    )
     for at, (edge, representative) in enumerate(
         zip(made.edge.tolist(), made.chosen.representative.tolist(), strict=True)
     ):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray, one_array, pair_codes
+from beam_sts.arrays import IntArray, chunks_of, one_array, pair_codes
 from beam_sts.dedup.components import components, largest_clusters
 from beam_sts.dedup.representatives import PairScores, Representatives
 from beam_sts.dedup.rule import Policy, Rule
@@ -24,6 +25,8 @@ from beam_sts.dedup.verdicts import Verdicts
 
 GUARD = "guard"
 """The source of pairs that no source of candidates proposed, and that were scored to verify a removal."""
+CODED = pa.dictionary(pa.int32(), pa.string())
+"""The type of the sources of many pairs."""
 IDENTICAL = (1.0, "exact", "identical")
 """Score, source and rule for a row whose text equals that of its representative."""
 
@@ -58,8 +61,9 @@ class Edges:
         """These edges, and those that were scored to verify removals."""
         if not made:
             return self
-        plain = one_array(self.source.cast(pa.string()))
-        source = pa.concat_arrays([plain, pa.array([GUARD] * len(guard.a), pa.string())])
+        parts = [*chunks_of(self.source), pa.array([GUARD] * len(guard.a), pa.string())]
+        coded = pa.chunked_array([part.cast(CODED) for part in parts], CODED)
+        source = one_array(coded.unify_dictionaries())
         return Edges(self.pairs.joined(guard), source, Verdicts.join([self.verdicts, *made]))
 
 
@@ -84,13 +88,13 @@ class Decision:
         """Whether each text is removed, with all its rows; shape (n,)."""
         return self.edge >= 0
 
-    @property
-    def lost(self) -> IntArray:
-        """The characters that each text has and its representative lacks; 0 if it stays; shape (n,)."""
-        lost = np.zeros(len(self.edge), np.int64)
-        gone = np.flatnonzero(self.removed)
-        of = self.edges.verdicts.lost[self.edge[gone]]
-        lost[gone] = np.where(self.edges.pairs.a[self.edge[gone]] == gone, of[:, 0], of[:, 1])
+    def lost(self, texts: IntArray) -> IntArray:
+        """The characters that each of some texts has and its representative lacks; 0 if it stays."""
+        lost, edge = np.zeros(len(texts), np.int64), self.edge[texts]
+        gone = np.flatnonzero(edge >= 0)
+        first = self.edges.pairs.a[edge[gone]] == texts[gone]
+        of = self.edges.verdicts.lost[edge[gone]]
+        lost[gone] = np.where(first, of[:, 0], of[:, 1])
         return lost
 
 
@@ -128,14 +132,14 @@ def decide(
     edges = edges.joined(chosen.guard, made)
     edge = np.full(len(rank), -1, dtype=np.int64)
     gone = np.flatnonzero(chosen.representative != np.arange(len(rank)))
-    edge[gone] = _edge_of(edges.pairs, gone, chosen.representative[gone])
+    edge[gone] = _edge_of(edges.pairs, policy.threshold, gone, chosen.representative[gone])
     links = edges.pairs.accepted(policy.threshold).within(clusters)
     return Decision(rule, edges, links, chosen, edge, components(links.a, links.b, len(rank)))
 
 
 @dataclass(frozen=True)
 class RowOutcomes:
-    """The decisions about rows; arrays of shape (rows,).
+    """The decisions about some rows; arrays of shape (rows,).
 
     ``representative`` is the row that stays in favour of each row, or the row itself if it stays. ``edge`` is
     the index of the pair that decided, -1 if the row stays or has the same text as its representative.
@@ -147,40 +151,55 @@ class RowOutcomes:
     edge: IntArray
     score: NDArray[np.float32]
     cluster: IntArray
-    edges: Edges
     lost: IntArray
 
-    @property
-    def removed(self) -> NDArray[np.bool_]:
-        """Whether each row is removed."""
-        gone: NDArray[np.bool_] = self.representative != np.arange(len(self.representative))
-        return gone
 
-
-def row_outcomes(made: Decision, text: IntArray, best: IntArray, first: IntArray) -> RowOutcomes:
-    """Derive the decisions about all rows from those about texts.
+@dataclass(frozen=True)
+class CorpusDecision:
+    """The decisions about the texts of a corpus, from which those about its rows follow when they are needed.
 
     Args:
         made: the decisions about the n texts.
         text: the text of each row, shape (rows,).
         best: the row of each text that is kept for the others, shape (n,).
         first: the row of each text with the smallest id, shape (n,).
-
-    Returns:
-        The decisions about rows.
     """
-    rows, with_text = np.arange(len(text)), made.removed[text]
-    equal = is_repeated(with_text, best[text] == rows, made.rule.fixed[text])
-    score = np.where(with_text, made.chosen.scores[text], np.float32(np.nan))
-    score[equal] = IDENTICAL[0]
-    return RowOutcomes(
-        np.where(with_text | equal, best[made.chosen.representative[text]], rows),
-        made.edge[text],
-        score,
-        first[made.label[text]],
-        made.edges,
-        made.lost[text],
-    )
+
+    made: Decision
+    text: IntArray
+    best: IntArray
+    first: IntArray
+
+    @cached_property
+    def repeated(self) -> NDArray[np.bool_]:
+        """Whether each row is removed because a better row has the same text; shape (rows,)."""
+        best = np.zeros(len(self.text), bool)
+        best[self.best] = True
+        return is_repeated(self.made.removed[self.text], best, self.made.rule.fixed[self.text])
+
+    @cached_property
+    def removed(self) -> NDArray[np.bool_]:
+        """Whether each row is removed; shape (rows,)."""
+        return self.made.removed[self.text] | self.repeated
+
+    @property
+    def cluster(self) -> IntArray:
+        """The row with the smallest id in the cluster of each row; shape (rows,)."""
+        return self.first[self.made.label[self.text]]
+
+    def of(self, rows: IntArray) -> RowOutcomes:
+        """The decisions about some rows."""
+        made, text, equal = self.made, self.text[rows], self.repeated[rows]
+        with_text = made.removed[text]
+        score = np.where(with_text, made.chosen.scores[text], np.float32(np.nan))
+        score[equal] = IDENTICAL[0]
+        return RowOutcomes(
+            np.where(with_text | equal, self.best[made.chosen.representative[text]], rows),
+            made.edge[text],
+            score,
+            self.first[made.label[text]],
+            made.lost(text),
+        )
 
 
 def is_repeated(
@@ -197,11 +216,12 @@ def is_repeated(
     return repeated
 
 
-def _edge_of(pairs: PairScores, a: IntArray, b: IntArray) -> IntArray:
-    """The index of each pair (a, b). All pairs exist."""
-    codes = pair_codes(pairs.a, pairs.b)
+def _edge_of(pairs: PairScores, threshold: float, a: IntArray, b: IntArray) -> IntArray:
+    """The index of each pair (a, b). All of them exist, with a score at or above the threshold."""
+    rows = np.flatnonzero(pairs.scores >= np.float32(threshold))
+    codes = pair_codes(pairs.a[rows], pairs.b[rows])
     order = np.argsort(codes)
-    found: IntArray = order[np.searchsorted(codes[order], pair_codes(a, b))] if len(a) else a
+    found: IntArray = rows[order[np.searchsorted(codes[order], pair_codes(a, b))]] if len(a) else a
     return found
 
 

@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any, Protocol
 
 from beam_sts.candidates.propose import Proposal, propose
-from beam_sts.dedup.decide import GUARD, Edges
+from beam_sts.dedup.decide import GUARD, CorpusDecision, Edges
 from beam_sts.dedup.learnt import Learning, Learnt, learn
-from beam_sts.dedup.rows import Corpus, CorpusDecision
+from beam_sts.dedup.rows import Corpus
 from beam_sts.dedup.rule import Policy, texts_removed
 from beam_sts.dedup.shards import PartVerifier, edges_of
 from beam_sts.dedup.verify import check_pair_count

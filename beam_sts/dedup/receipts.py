@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.rejects import write_rejected
 from beam_sts.candidates.source import SliceRows, Source
-from beam_sts.dedup.decide import IDENTICAL, RowOutcomes
+from beam_sts.dedup.decide import IDENTICAL, CorpusDecision
 from beam_sts.dedup.rows import Rows
 from beam_sts.dedup.verdicts import NOT_COMPARED, RULES
 from beam_sts.io.committed import content_digest, slice_identity
@@ -129,7 +129,7 @@ class RowWriter:
 
     to: SliceWriter
     rows: Rows
-    made: RowOutcomes
+    made: CorpusDecision
     threshold: float
     model: str
 
@@ -161,7 +161,7 @@ class RowWriter:
         for rows in self.to.source.read(slices):
             span = self._span(rows.data.slice)
             gone = removed[span]
-            clusters = self.rows.ids_of(self.made.cluster[span])
+            clusters = self.rows.ids_of(self.made.of(span).cluster)
             found = receipts(self.rows, self.made, span[gone], self.threshold, self.model)
             self.to.write(rows, gone, found, clusters, self._of(rows.data.slice))
             yield rows.data.slice.rows
@@ -172,17 +172,18 @@ class RowWriter:
 
     def _of(self, part: Slice) -> list[Any]:
         """The identity of a slice: its texts and the decisions about them."""
-        span, made = self._span(part), self.made
-        decided = (made.representative[span], made.cluster[span], made.score[span])
+        span = self._span(part)
+        made = self.made.of(span)
+        decided = (made.representative, made.cluster, made.score)
         return [*slice_identity(part), content_digest(self.rows.hashes[span], *decided)]
 
 
-def receipts(rows: Rows, made: RowOutcomes, span: IntArray, threshold: float, model: str) -> pa.Table:
+def receipts(rows: Rows, decided: CorpusDecision, span: IntArray, threshold: float, model: str) -> pa.Table:
     """Make the receipts of removed rows, which say why they are removed.
 
     Args:
         rows: the rows of the corpus.
-        made: the decisions about them.
+        decided: the decisions about them.
         span: the removed rows, shape (n,).
         threshold: the threshold of the run.
         model: the fingerprint of the model.
@@ -190,16 +191,17 @@ def receipts(rows: Rows, made: RowOutcomes, span: IntArray, threshold: float, mo
     Returns:
         n rows with ``receipt_schema``.
     """
-    edges, edge = made.edges, made.edge[span]
+    edges, made = decided.made.edges, decided.of(span)
+    edge = made.edge
     plain = pa.array(edge < 0)
     index = pa.array(edge, mask=edge < 0)
     # There may be no proposed pair at all, so index -1 must refer to the appended element.
     source = edges.source.take(index).cast(pa.string())
-    rule, lost = np.append(edges.verdicts.rules, np.int8(0))[edge], made.lost[span]
-    representative, against = made.representative[span], len(rows.ids) > 1
+    rule, lost = np.append(edges.verdicts.rules, np.int8(0))[edge], made.lost
+    representative, against = made.representative, len(rows.ids) > 1
     columns = [
         rows.ids_of(representative),
-        pa.array(made.score[span]),
+        pa.array(made.score),
         pc.if_else(plain, IDENTICAL[1], source),
         pc.if_else(plain, IDENTICAL[2], pa.array(RULES).take(pa.array(rule))),
         pa.array(np.full(len(span), threshold)),

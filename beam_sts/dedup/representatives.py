@@ -56,8 +56,8 @@ class PairScores:
         names = ("a", "b", "scores", "bars")
         return PairScores(*(np.concatenate([getattr(self, name), getattr(others, name)]) for name in names))
 
-    def at(self, rows: NDArray[Any]) -> PairScores:
-        """Some of the pairs, by index or mask."""
+    def at(self, rows: NDArray[Any] | slice) -> PairScores:
+        """Some of the pairs, by index, mask or slice."""
         return PairScores(self.a[rows], self.b[rows], self.scores[rows], self.bars[rows])
 
     def accepted(self, threshold: float) -> PairScores:

@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 
 from beam_sts.arrays import IntArray
 from beam_sts.checks import share
-from beam_sts.dedup.decide import Edges
+from beam_sts.dedup.decide import CorpusDecision, Edges
 from beam_sts.dedup.explain import explain
 from beam_sts.dedup.learnt import Learnt
 from beam_sts.dedup.local import Plan, decide_corpus
 from beam_sts.dedup.receipts import receipts
-from beam_sts.dedup.rows import Corpus, CorpusDecision
+from beam_sts.dedup.rows import Corpus
 from beam_sts.dedup.rule import TABLE, count_removals, rows_by_text, threshold_table
 from beam_sts.dedup.shards import PartVerifier, identical_table, pair_table, repeated_rows
 from beam_sts.dedup.verify import Verifier
@@ -84,8 +84,8 @@ class Deduplication:
         learnt = parts.learnt.record()
         self.languages, self.boilerplate = learnt["languages"], learnt["boilerplate"]
         own = parts.corpus.rows.own
-        gone = decided.rows.removed[:own]
-        sizes = np.bincount(decided.rows.cluster[:own], minlength=1)
+        gone = decided.removed[:own]
+        sizes = np.bincount(decided.cluster[:own], minlength=1)
         self.counts = {
             "read": own + len(parts.bad),
             "kept": int((~gone).sum()),
@@ -183,14 +183,14 @@ class Deduplication:
 
     def _rows_where(self, *, gone: bool) -> IntArray:
         own = self._parts.corpus.rows.own
-        found: IntArray = self._parts.numbers[self._decided.rows.removed[:own] == gone]
+        found: IntArray = self._parts.numbers[self._decided.removed[:own] == gone]
         return found
 
     @cached_property
     def _receipts(self) -> pa.Table:
         parts = self._parts
-        span = np.flatnonzero(self._decided.rows.removed[: parts.corpus.rows.own])
-        return receipts(parts.corpus.rows, self._decided.rows, span, self.threshold, parts.model)
+        span = np.flatnonzero(self._decided.removed[: parts.corpus.rows.own])
+        return receipts(parts.corpus.rows, self._decided, span, self.threshold, parts.model)
 
     @cached_property
     def _pairs(self) -> pa.Table:
@@ -202,7 +202,7 @@ class Deduplication:
     def _clusters(self) -> pa.Table:
         rows = self._parts.corpus.rows
         own = np.arange(rows.own)
-        names = rows.ids_of(self._decided.rows.cluster[own])
+        names = rows.ids_of(self._decided.cluster[: rows.own])
         return pa.table({"id": rows.ids_of(own), "cluster": names})
 
     def __repr__(self) -> str:
@@ -218,11 +218,12 @@ class Deduplication:
         run = _ResultAsRun(self)
         order = np.argsort(self._receipts.column("score").to_numpy(), kind="stable")[:_SHOWN]
         lowest = self._receipts.take(pa.array(order)).to_pylist()
-        gone = np.flatnonzero(self._decided.rows.removed[: self._parts.corpus.rows.own])[order]
+        gone = np.flatnonzero(self._decided.removed[: self._parts.corpus.rows.own])[order]
         texts = self._parts.corpus.rows.texts
         lines = []
-        for row, receipt in zip(gone.tolist(), lowest, strict=True):
-            representative = texts[int(self._decided.rows.representative[row])].as_py()
+        representatives = self._decided.of(gone).representative.tolist()
+        for row, receipt, stays in zip(gone.tolist(), lowest, representatives, strict=True):
+            representative = texts[stays].as_py()
             score = f"{receipt['score']:.4f}"
             cells = [score, run.id_of(row), texts[row].as_py(), receipt["survivor"], representative]
             lines.append("".join(f"<td>{html.escape(str(cell)[:200])}</td>" for cell in cells))
@@ -252,7 +253,7 @@ class _ResultAsRun:
         result = self._result
         table = {"pairs": result._pairs, "clusters": result._clusters}.get(folder)
         if table is None:
-            gone = np.flatnonzero(result._decided.rows.removed[: self._rows.own])
+            gone = np.flatnonzero(result._decided.removed[: self._rows.own])
             table = result._receipts.add_column(0, "id", self._rows.ids_of(gone))
         hit = np.zeros(len(table), bool)
         wanted = pa.array(list(ids), pa.string())

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from beam_sts.candidates.keys import Keys, blocking_keys, hash128, text_blocks
 from beam_sts.candidates.propose import ComparedTexts, Proposal
 from beam_sts.candidates.source import Readable
 from beam_sts.candidates.vectors import vector_matrix
-from beam_sts.dedup.decide import Decision, Edges, RowOutcomes, VerifyPairs, decide, row_outcomes
+from beam_sts.dedup.decide import CorpusDecision, Edges, VerifyPairs, decide
 from beam_sts.dedup.distinct import DistinctTexts, Grouping, distinct_texts
 from beam_sts.dedup.keep import KeepPolicy, lengths_of, ranks
 from beam_sts.dedup.learnt import Learnt
@@ -257,15 +257,7 @@ class Corpus:
         """Decide about all texts and rows, as one part. The arguments are those of ``decide``."""
         rank, best = best_rows(self.rows, self.distinct, self.id_rank, policy.keep)
         made = decide(policy, rank, self.distinct.rows, self.distinct.side == 1, edges, verify)
-        return CorpusDecision(made, row_outcomes(made, self.distinct.of_row, best, self.distinct.row), best)
-
-
-class CorpusDecision(NamedTuple):
-    """The decisions about a corpus: about its texts, about its rows, and the best row of each text."""
-
-    made: Decision
-    rows: RowOutcomes
-    best: IntArray
+        return CorpusDecision(made, self.distinct.of_row, best, self.distinct.row)
 
 
 def read_corpus(

@@ -15,10 +15,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray
-from beam_sts.dedup.decide import Decision, Edges
+from beam_sts.dedup.decide import CorpusDecision, Decision, Edges
 from beam_sts.dedup.facts.difference import in_words
 from beam_sts.dedup.representatives import BOTH, PairScores, Representatives
-from beam_sts.dedup.rows import Corpus, CorpusDecision
+from beam_sts.dedup.rows import Corpus
 from beam_sts.dedup.rule import Rule
 from beam_sts.examples import Example, shorten_pair
 from beam_sts.io.ids import shown_id
