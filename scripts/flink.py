@@ -49,6 +49,7 @@ taskmanager.memory.managed.size: 192m
 taskmanager.memory.jvm-metaspace.size: 256m
 taskmanager.memory.jvm-overhead.min: 192m
 taskmanager.memory.jvm-overhead.max: 192m
+classloader.resolve-order: parent-first
 io.tmp.dirs: {tmp}
 blob.storage.directory: {tmp}
 heartbeat.interval: 1000
@@ -128,7 +129,9 @@ class FlinkCluster(Cluster):
         # Several arenas of malloc, and the tables of the parallel collector, would add some 150 MB.
         memory = ("-Xmx448m", "-XX:MaxDirectMemorySize=448m", "-XX:+UseSerialGC")
         command = ["java", *opened, *memory, f"-Djava.io.tmpdir={self.home}/tmp", logging]
-        command += ["-cp", f"{self._lib}/*", f"org.apache.flink.{main}", "--configDir", f"{self.home}/conf"]
+        # Beam keeps Python workers between steps only if Flink itself has loaded Beam's classes.
+        classes = f"{self._lib}/*:{job_server_jar('flink', self.home)}"
+        command += ["-cp", classes, f"org.apache.flink.{main}", "--configDir", f"{self.home}/conf"]
         self.spawn(name, command, {**os.environ, "MALLOC_ARENA_MAX": "2"})
 
 

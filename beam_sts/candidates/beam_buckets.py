@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -23,6 +24,7 @@ from beam_sts.candidates.keys import KeyFunction, Keys
 MEMBERS = 1 << 20
 """The most members of a bucket (or of one of its sides) in memory. Others are paired with the first only."""
 
+_MEMBERS_AT_ONCE = 1 << 14  # of buckets that are paired together
 _KIB_AT_ONCE = 1 << 12  # of texts that are hashed together; each text counts as at least one
 
 
@@ -107,50 +109,72 @@ class BucketCandidates(beam.PTransform):
 
 
 class _PairBucket(beam.DoFn):
-    """A bucket -> its pairs. A hot bucket is read twice instead of being held in memory."""
+    """Buckets -> their pairs. Thousands of members are paired at once.
+
+    A hot bucket is read twice instead of being held in memory.
+    """
 
     def __init__(self, cap: int, sided: bool, members: int = MEMBERS) -> None:
         self._cap = cap
         self._sided = sided
         self._members = members
-        self._report = BucketReport("")
 
     def start_bundle(self) -> None:
-        self._report = BucketReport("")
+        self._report, self._keys = BucketReport(""), 0
+        self._waiting, self._count = list[tuple[list[Any], list[Any]]](), 0
 
     def finish_bundle(self) -> Iterator[Any]:
-        yield pvalue.TaggedOutput("report", GlobalWindows.windowed_value(self._report))
+        for pair in self._pairs():
+            yield GlobalWindows.windowed_value(pair)
+        report = replace(self._report, keys=self._keys)
+        yield pvalue.TaggedOutput("report", GlobalWindows.windowed_value(report))
 
     def process(self, bucket: tuple[bytes, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
         _, values = bucket
+        if len(list(islice(values, 2))) < 2:  # most buckets have one member
+            self._keys += 1
+            return
+        self._keys += sum(1 for _ in values)
         if self._sided:
-            sides = [_smallest((i for s, i in values if s == side), self._members) for side in (0, 1)]
-            ids = sides[0] + sides[1]
-            side = np.repeat([0, 1], [len(sides[0]), len(sides[1])])
+            first, second = (_smallest((i for s, i in values if s == side), self._members) for side in (0, 1))
         else:
-            ids, side = _smallest(values, self._members), None
-        self._report = replace(self._report, keys=self._report.keys + sum(1 for _ in values))
-        if len(ids) < 2:  # most buckets have one member
-            return
-        one_key = Keys(np.arange(len(ids)), np.zeros((len(ids), 2), np.uint64), "")
-        a, b, report = bucket_pairs(one_key, self._cap, side)
-        self._report += replace(report, keys=0, pairs=0)
-        for first, second in zip(a.tolist(), b.tolist(), strict=True):
-            yield _in_order(ids[first], ids[second])
-        if len(ids) >= self._members:
-            yield from self._rest(values, ids, side)
+            first, second = _smallest(values, self._members), []
+        self._waiting.append((first, second))
+        self._count += len(first) + len(second)
+        if self._count >= _MEMBERS_AT_ONCE:
+            yield from self._pairs()
+        if len(first) + len(second) >= self._members:
+            yield from self._rest(values, first, second)
 
-    def _rest(self, values: Iterable[Any], ids: list[Any], side: Any) -> Iterator[tuple[Any, Any]]:
+    def _pairs(self) -> Iterator[tuple[Any, Any]]:
+        """The pairs of the waiting buckets, whose members are numbered in the order of their ids."""
+        waiting, self._waiting, self._count = self._waiting, [], 0
+        sides = [sorted({ident for bucket in waiting for ident in bucket[side]}) for side in (0, 1)]
+        ids = sides[0] + sides[1]
+        numbers = [
+            {ident: start + at for at, ident in enumerate(of_side)}
+            for start, of_side in zip((0, len(sides[0])), sides, strict=True)
+        ]
+        members = [[numbers[side][ident] for side in (0, 1) for ident in bucket[side]] for bucket in waiting]
+        text = np.array([number for bucket in members for number in bucket], np.int64)
+        key = np.zeros((len(text), 2), np.uint64)
+        key[:, 0] = np.repeat(np.arange(len(members)), list(map(len, members)))
+        side = np.repeat(np.array([0, 1], np.int8), list(map(len, sides)))
+        a, b, report = bucket_pairs(Keys(text, key, ""), self._cap, side if self._sided else None)
+        self._report += replace(report, keys=0, pairs=0)
+        for one, other in zip(a.tolist(), b.tolist(), strict=True):
+            yield _in_order(ids[one], ids[other])
+
+    def _rest(self, values: Iterable[Any], first: list[Any], second: list[Any]) -> Iterator[tuple[Any, Any]]:
         """Pair the members that are not in memory with the first member (of the other side)."""
-        if side is None:
+        if not self._sided:
             for ident in values:
-                if ident > ids[-1]:
-                    yield ids[0], ident
+                if ident > first[-1]:
+                    yield first[0], ident
             return
-        count = np.bincount(side, minlength=2)
-        if not count.all():
+        if not (first and second):
             return
-        own = (ids[: count[0]], ids[count[0] :])
+        own = (first, second)
         for which, ident in values:
             if ident > own[which][-1]:
                 yield _in_order(own[1 - which][0], ident)

@@ -32,7 +32,7 @@ def counts_of(
 ) -> DedupCounts:
     """The counts of a run on one machine. ``proposed``: how many of the pairs, the first, are candidates."""
     rows, made = corpus.rows, decided.made
-    sizes = np.bincount(np.bincount(decided.cluster[: rows.own], minlength=1))
+    sizes = np.bincount(np.bincount(made.label[decided.text[: rows.own]], minlength=1))
     candidates = made.edges.pairs.at(slice(proposed))
     scores = candidates.scores
     return DedupCounts(

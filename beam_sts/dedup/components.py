@@ -36,12 +36,21 @@ def components(a: NDArray[np.signedinteger], b: NDArray[np.signedinteger], nodes
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    graph = coo_matrix((np.ones(len(a), dtype=np.int8), (a, b)), shape=(nodes, nodes))
+    ends = ends_of(a, b)  # mostly few of the nodes
+    at = np.searchsorted(ends, a), np.searchsorted(ends, b)
+    graph = coo_matrix((np.ones(len(a), dtype=np.int8), at), shape=(len(ends), len(ends)))
     count, labels = connected_components(graph, directed=False)
     smallest = np.full(count, nodes, dtype=np.int64)
-    np.minimum.at(smallest, labels, np.arange(nodes))
-    names: IntArray = smallest[labels]
+    np.minimum.at(smallest, labels, ends)
+    names: IntArray = np.arange(nodes)
+    names[ends] = smallest[labels]
     return names
+
+
+def ends_of(a: NDArray[np.signedinteger], b: NDArray[np.signedinteger]) -> IntArray:
+    """The nodes that have an edge, in ascending order."""
+    ends: IntArray = np.unique(np.concatenate([a, b]))
+    return ends
 
 
 @dataclass(frozen=True)
@@ -81,12 +90,10 @@ def largest_clusters(
     >>> largest_clusters(*chain, np.ones(4, np.float32), components(*chain, 5))[0].diameter
     4
     """
-    names, sizes = np.unique(labels, return_counts=True)
+    names, sizes = np.unique(labels[ends_of(a, b)], return_counts=True)
     order = np.lexsort((names, -sizes))[:count]
     found = []
     for name, size in zip(names[order].tolist(), sizes[order].tolist(), strict=True):
-        if size < 2:
-            break
         rows = np.flatnonzero(labels[a] == name)
         edges, diameter, exact, bridges = _form(a[rows], b[rows], size)
         found.append(Cluster(name, size, edges, float(scores[rows].min()), diameter, exact, bridges))

@@ -238,11 +238,10 @@ def describe_clusters(
         The first text of each cluster and its description. The largest comes first, then the smaller text.
     """
     links, described = made.links, []
-    rows = np.bincount(made.label, made.rule.rows, len(made.label)).astype(np.int64)
     for cluster in largest_clusters(links.a, links.b, links.scores, made.label):
         entry = asdict(cluster) | {"lowest": round(cluster.lowest, 4)}
         entry["name"] = ids(np.array([cluster.name]))[0]
-        entry["rows"] = int(rows[cluster.name])
+        entry["rows"] = int(made.rule.rows[made.label == cluster.name].sum())
         entry["bridges"] = [ids(np.array(bridge)) for bridge in cluster.bridges[:5]]
         entry["bridges_found"] = len(cluster.bridges)
         described.append((cluster.name, entry))

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_sts.arrays import Float32Array, IntArray, group_starts, inverse, pair_codes
-from beam_sts.dedup.components import components
+from beam_sts.dedup.components import components, ends_of
 
 GUARD_ROUNDS = 8
 BarArray = NDArray[np.uint8]
@@ -161,8 +161,7 @@ def pick_representatives(
         edges = _join_fixed(edges, rank, fixed, representative, scores, one_to_one=one_to_one)
     labels = components(edges.a, edges.b, texts)
     known = _Known(pairs.within(labels))  # only pairs within a component are asked for
-    sizes = np.bincount(labels, minlength=texts)
-    left = np.flatnonzero(sizes[labels] > 1)
+    left = ends_of(edges.a, edges.b)
     left = left[np.lexsort((rank[left], labels[left]))]  # sorted by component, the best first
     guard = PairScores(*_NOTHING)
     missed = np.zeros(texts, dtype=bool)
@@ -190,8 +189,9 @@ def pick_representatives(
         left = members[~gone]
     missed[left] = True
     _assign_by_edges(left, edges, rank, representative, scores)
-    stays = representative == np.arange(texts)
-    return Representatives(representative, scores, guard, int((missed & stays).sum()))
+    stay = np.flatnonzero(missed)
+    unverified = int((representative[stay] == stay).sum())
+    return Representatives(representative, scores, guard, unverified)
 
 
 _NOTHING = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))

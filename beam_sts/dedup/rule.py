@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray
-from beam_sts.dedup.components import components
+from beam_sts.dedup.components import components, ends_of
 from beam_sts.dedup.keep import KeepPolicy
 from beam_sts.dedup.linkage import average_clusters
 from beam_sts.dedup.representatives import (
@@ -126,14 +126,15 @@ def count_removals(rule: Rule, pairs: PairScores, thresholds: Sequence[float]) -
     >>> count_removals(Rule(np.arange(2), np.array([1, 3]), np.zeros(2, bool)), pair, [0.7])
     {'0.7': {'removed': 1, 'unverified': 0, 'sizes': {'1': -1, '3': -1, '4': 1}}}
     """
-    alone, counts = np.bincount(rule.own_rows), {}
+    own, counts = rule.own_rows, {}
     for threshold in thresholds:
         clusters = rule.clusters(threshold)
         found = rule.choose(pairs, threshold, clusters)
         links = pairs.accepted(threshold).within(clusters)
-        labels = components(links.a, links.b, len(rule.rank))
-        sizes = np.bincount(np.bincount(labels, rule.own_rows).astype(np.int64), minlength=len(alone))
-        sizes[: len(alone)] -= alone
+        joined = ends_of(links.a, links.b)
+        _, labels = np.unique(components(links.a, links.b, len(own))[joined], return_inverse=True)
+        sizes = np.bincount(np.bincount(labels, own[joined]).astype(np.int64))
+        sizes -= np.bincount(own[joined], minlength=len(sizes))  # which they were alone
         sizes[:1] = 0  # clusters with rows to compare against only
         counts[str(threshold)] = {
             "removed": int((found.representative != np.arange(len(rule.rank))).sum()),

@@ -32,7 +32,6 @@ class PartVerifier:
 
     def __init__(self, verifier: Verifier | None, corpus: Corpus) -> None:
         self.verifier, self._corpus, self._texts = verifier, corpus, corpus.texts
-        self._characters = corpus.rows.characters[corpus.distinct.row]
         self.stats = VerifyStats()
         self.reused = self.damaged = 0
 
@@ -65,11 +64,12 @@ class PartVerifier:
         return Edges.of(a, b, edges.source, Verdicts.join(found))
 
     def _parts(self, a: IntArray, b: IntArray) -> Iterator[slice]:
-        return shard_parts(self._characters[a] + self._characters[b])
+        return shard_parts(np.add(*self.sizes(a, b)))
 
     def sizes(self, a: IntArray, b: IntArray) -> Sizes:
         """The characters of the texts of pairs."""
-        return self._characters[a], self._characters[b]
+        characters, row = self._corpus.rows.characters, self._corpus.distinct.row
+        return characters[row[a]], characters[row[b]]
 
     def _part(self, a: IntArray, b: IntArray, source: pa.Array | str) -> Verdicts:
         return self._verified(a, b)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
@@ -58,8 +60,10 @@ def by_buckets(rows, cap, sides=None, members=1 << 20):
     for text, key in rows:
         buckets.setdefault(key, []).append(text if sides is None else (sides[text], text))
     pair = _PairBucket(cap, sides is not None, members)
-    made = (p for bucket in buckets.items() for p in pair.process(bucket))
-    return {p for p in made if not isinstance(p, beam.pvalue.TaggedOutput)}
+    pair.start_bundle()
+    made = [p for bucket in buckets.items() for p in pair.process(bucket)]
+    *rest, report = pair.finish_bundle()
+    return {*made, *(one.value for one in rest)}, report.value.value
 
 
 ROWS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), max_size=90)
@@ -71,15 +75,17 @@ def test_buckets_make_the_pairs_of_the_pure_twin(rows, cap, sides):
     order = sorted(rows)
     key = np.array([[k, k] for _, k in order], np.uint64).reshape(-1, 2)
     keys = Keys(np.array([t for t, _ in order], np.int64), key, "")
-    a, b, _ = bucket_pairs(keys, cap, None if sides is None else np.array(sides))
-    assert by_buckets(rows, cap, sides) == set(zip(a.tolist(), b.tolist(), strict=True))
+    a, b, report = bucket_pairs(keys, cap, None if sides is None else np.array(sides))
+    found, counted = by_buckets(rows, cap, sides)
+    assert found == set(zip(a.tolist(), b.tolist(), strict=True))
+    assert counted == replace(report, pairs=0)
 
 
 @settings(deadline=None)
 @given(ROWS, st.booleans())
 def test_members_beyond_those_held_are_paired_with_the_first(rows, sided):
     sides = [number % 2 for number in range(41)] if sided else None
-    found = by_buckets(rows, 4, sides, members=6)
+    found, _ = by_buckets(rows, 4, sides, members=6)
     for key in {k for _, k in rows}:
         bucket = sorted({t for t, k in rows if k == key})
         groups = [bucket] if not sided else [[t for t in bucket if t % 2 == s] for s in (0, 1)]
