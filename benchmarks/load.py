@@ -6,10 +6,10 @@
 The pairs are generated and written block by block. The output is checked in full: its rows, in order, have
 the SHA-256 of the generated pairs, and each has a score. Every thousandth pair is scored again and must agree
 to 2e-6. Memory is that of the command, its workers and the cluster together (shared pages by share, sampled
-twice a second). ``memory_flat`` means that memory in the last quarter of the run was at most 15% higher than
-in the second. With ``--folder`` the files are kept, and the same command continues a killed one. With
-``--memory_limit`` the status is 1 if memory was above the limit or not flat. Options after ``--`` are passed
-to ``pipelines.score``.
+twice a second); ``peak_mib`` and ``processor_seconds`` are those of each process. ``memory_flat`` means that
+memory in the last quarter of the run was at most 15% higher than in the second. With ``--folder`` the files
+are kept, and the same command continues a killed one. With ``--memory_limit`` the status is 1 if memory was
+above the limit or not flat. Options after ``--`` are passed to ``pipelines.score``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_sts import PairScorer
-from benchmarks.processes import family, repeating
+from benchmarks.processes import Watch, family, repeating
 from benchmarks.workloads import texts
 from scripts.flink import FlinkCluster
 
@@ -169,7 +169,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--memory_limit", type=int, metavar="MIB", help="limit of memory, which must also be flat")
     p.add_argument("rest", nargs="*", metavar="-- OPTIONS", help="of pipelines.score and of Beam")
     own = p.parse_args(argv)
-    memory = Memory()
+    memory, watch = Memory(), Watch({})
     with tempfile.TemporaryDirectory(prefix="beam_sts-load") as name, contextlib.ExitStack() as stack:
         work = own.folder.expanduser().absolute() if own.folder else Path(name)
         made = write_input(work / "in", own.pairs)
@@ -178,11 +178,13 @@ def main(argv: list[str] | None = None) -> None:
         if own.flink:
             cluster = stack.enter_context(FlinkCluster(own.flink.expanduser()))
             memory.roots |= set(cluster.pids().values())
+            watch.roots |= {pid: name.rstrip("_01") for name, pid in cluster.pids().items()}
             command += ["--threads", "1", *cluster.options]
         started = time.perf_counter()
-        with memory.watched():
+        with memory.watched(), watch.watching():
             process = subprocess.Popen([*command, *own.rest], cwd=ROOT, stdout=sys.stderr)
             memory.roots.add(process.pid)
+            watch.roots[process.pid] = "command"
             status = process.wait()
         seconds = time.perf_counter() - started
         if status:
@@ -191,6 +193,7 @@ def main(argv: list[str] | None = None) -> None:
         skipped = json.loads((work / "out" / "summary.json").read_text())["shards_skipped"]
     report |= {"seconds": round(seconds, 1), "shards_skipped": skipped}
     report |= {"pairs_per_second": None if skipped else round(own.pairs / seconds), **memory.report()}
+    report |= watch.report()
     print(json.dumps(report))
     if own.memory_limit and (report["peak_memory_mib"] > own.memory_limit or report["memory_flat"] is False):
         raise SystemExit(1)

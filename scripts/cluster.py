@@ -29,6 +29,9 @@ class Cluster:
         boot: Beam's boot program, which installs a job's packages on the workers; None if they have them.
     """
 
+    kept_millis = 60_000
+    """How long an engine keeps idle Python workers."""
+
     def __init__(
         self, home: Path, worker_python: Path = Path(sys.executable), boot: Path | None = None
     ) -> None:
@@ -52,7 +55,7 @@ class Cluster:
             "--environment_type=EXTERNAL",
             f"--environment_config=127.0.0.1:{self.port('pool')}",
             # Otherwise every step of a batch job starts new Python workers: seconds of imports each.
-            "--environment_cache_millis=60000",
+            f"--environment_cache_millis={self.kept_millis}",
         ]
 
     def runner_options(self) -> list[str]:

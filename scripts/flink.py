@@ -56,7 +56,7 @@ heartbeat.interval: 1000
 heartbeat.timeout: 10000
 restart-strategy.type: fixed-delay
 restart-strategy.fixed-delay.attempts: 10
-restart-strategy.fixed-delay.delay: 1 s
+restart-strategy.fixed-delay.delay: 8 s
 """
 _LOGGING = """\
 rootLogger.level = INFO
@@ -72,6 +72,9 @@ _OPENED = ("lang", "lang.reflect", "io", "net", "nio", "text", "time", "util", "
 
 class FlinkCluster(Cluster):
     """The job manager, task managers and worker pool of a folder."""
+
+    kept_millis = 5_000
+    """Less than the delay of a restart, so that a restarted job does not meet a worker that has died."""
 
     @property
     def master(self) -> str:

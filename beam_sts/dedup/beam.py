@@ -20,6 +20,7 @@ from beam_sts.dedup.beam_decide import (
     outcomes_of_rows,
 )
 from beam_sts.dedup.beam_learnt import LearnTexts, OwnTexts
+from beam_sts.dedup.beam_part import PackClusters
 from beam_sts.dedup.beam_report import SumParts, report, text_part
 from beam_sts.dedup.beam_scored import KeptScores, VerifyKept
 from beam_sts.dedup.beam_texts import (
@@ -317,7 +318,7 @@ class _Decided(NamedTuple):
 
 
 class _Clusters(beam.PTransform):
-    """A dict of ``name`` of texts by code, ``text`` and ``edge`` -> the texts and edges of each cluster."""
+    """A dict of ``name`` of texts by code, ``text`` and ``edge`` -> those of each cluster, packed."""
 
     def expand(self, parts: dict[str, beam.PCollection]) -> beam.PCollection:
         """Join by code, then group by cluster."""
@@ -331,6 +332,7 @@ class _Clusters(beam.PTransform):
             }
             | "Names" >> beam.CoGroupByKey()
             | "Of clusters" >> beam.FlatMapTuple(_of_clusters)
+            | "Pack" >> beam.ParDo(PackClusters())
             | "Group" >> beam.GroupByKey()
         )
 

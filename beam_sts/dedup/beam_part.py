@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from abc import abstractmethod
 from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from apache_beam import pvalue
+from apache_beam.coders import FastPrimitivesCoder
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.arrays import IntArray
@@ -25,6 +27,44 @@ from beam_sts.io.spill import TextFile, TextList
 TEXTS_AT_ONCE, CHARACTERS_AT_ONCE = 20_000, 1 << 23
 """Texts (and characters) of whole clusters that are decided together. A larger cluster is decided alone."""
 _WAITING = 1 << 10  # texts that are buffered for a column
+_BYTES_AT_ONCE, _BYTES_OF_ONE = 1 << 18, 64  # packed together, as runners need elements far below 1 MB
+_CODER = FastPrimitivesCoder()
+
+
+class PackClusters(beam.DoFn):
+    """``(cluster, text or pair)`` -> ``(cluster, bytes with several of them)``, for ``ClusterPart.add``.
+
+    Runners hold all elements of a cluster in memory. A pair takes 60 bytes of it when packed, otherwise ten
+    times as many.
+    """
+
+    def start_bundle(self) -> None:
+        """See ``beam.DoFn``."""
+        self._waiting: defaultdict[int, list[Any]] = defaultdict(list)
+        self._bytes = 0
+
+    def process(self, one: tuple[int, tuple[Any, ...]]) -> Iterator[tuple[int, bytes]]:
+        """See ``beam.DoFn``."""
+        cluster, found = one
+        self._waiting[cluster].append(found)
+        self._bytes += _BYTES_OF_ONE + (0 if _is_pair(found) else len(TextInfo(*found[1]).text))
+        if self._bytes >= _BYTES_AT_ONCE:
+            yield from self._packed()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """See ``beam.DoFn``."""
+        for one in self._packed():
+            yield GlobalWindows.windowed_value(one)
+
+    def _packed(self) -> Iterator[tuple[int, bytes]]:
+        waiting = self._waiting
+        self.start_bundle()
+        for cluster, found in waiting.items():
+            yield cluster, _CODER.encode(found)
+
+
+def _is_pair(found: tuple[Any, ...]) -> bool:
+    return len(found) > len(TextInfo._fields)
 
 
 class ClusterPart:
@@ -50,10 +90,10 @@ class ClusterPart:
         self._names: dict[str, int] = {}
         self._differs: dict[int, str] = {}
 
-    def add(self, found: Iterable[tuple[Any, ...]]) -> None:
+    def add(self, packed: Iterable[bytes]) -> None:
         """Add the texts and pairs of a cluster. Pairs with an end outside it are left out."""
-        for one in found:
-            if len(one) > len(TextInfo._fields):
+        for one in (one for piece in packed for one in _CODER.decode(piece)):
+            if _is_pair(one):
                 self._add_pair(PairVerdict(*one))
             else:
                 self._add_text(one[0], TextInfo(*one[1]))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from beam_sts.dedup import beam_part
-from beam_sts.dedup.beam_part import ClusterPart
+from beam_sts.dedup.beam_part import ClusterPart, PackClusters
 from beam_sts.dedup.beam_verify import PairVerdict
 
 NODES = 40
@@ -23,6 +23,15 @@ def pair(a, b, differs=None):
     return tuple(PairVerdict((0, a), (0, b), *found))
 
 
+def packed(found):
+    pack = PackClusters()
+    pack.start_bundle()
+    made = [piece for one in found for piece in pack.process((7, one))]
+    made += [one.value for one in pack.finish_bundle()]
+    assert {cluster for cluster, _ in made} == {7}
+    return [piece for _, piece in made]
+
+
 PAIRS = [pair(a, a + step, "numbers" if a == 3 else None) for step in (1, 2) for a in range(NODES - 2)]
 
 
@@ -31,10 +40,11 @@ PAIRS = [pair(a, a + step, "numbers" if a == 3 else None) for step in (1, 2) for
 def test_names_texts_and_pairs_are_those_that_went_in(seed, most, monkeypatch):
     monkeypatch.setattr(beam_part, "CHARACTERS_AT_ONCE", most)
     monkeypatch.setattr(beam_part, "_WAITING", 7)
+    monkeypatch.setattr(beam_part, "_BYTES_AT_ONCE", most)
     found = [node(number) for number in range(NODES)] + PAIRS + [pair(1, 999)]
     random.Random(seed).shuffle(found)
     part = ClusterPart()
-    part.add(found)
+    part.add(packed(found))
     assert part.is_full == (most == 100)
     members, texts, edges = part.sorted()
     assert [name for name, _ in members] == [(0, number) for number in range(NODES)]
