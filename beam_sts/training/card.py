@@ -83,6 +83,7 @@ def model_card(
             "Probes (`beam_sts.training.probes`): share of facts whose paraphrase scores above a near-copy with "
             "another fact.",
             "| class | accuracy |\n|---|---|\n" + ranking,
+            robustness_table(results.get("robustness", {})),
             length_table(results.get("length", [])),
             f"Identical texts score {probes['identical']['mean']:.3f} on average (lowest "
             f"{probes['identical']['lowest']:.3f}, {probes['identical']['under_0.97']:.2%} of them under 0.97); the median of unrelated texts is {probes['unrelated']['median']:.3f}.",
@@ -158,6 +159,22 @@ def reliability_table(results: Mapping[str, Any]) -> str:
                 [f"{row['pairs']}", f"{row['score']:.3f}", f"{row['gold']:.3f}"] if row else ["0", "", ""]
             )
         lines.append(f"| {begin:.1f} to {begin + 0.1:.1f} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def robustness_table(report: Mapping[str, Mapping[str, float]]) -> str:
+    """A table of the probes of facts and forms, of the half that no choice was made on."""
+    if not report:
+        return ""
+    lines = [
+        "Probes of facts and forms (`beam_sts.training.robustness`), the half that no choice was made on: share of texts of the same meaning that score above a near-copy of another meaning, mean score of the same meaning, and share of the near-copies at 0.9 or more.",
+        "",
+        "| class | triples | ranked right | same, mean | other at 0.9 or more |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, row in report.items():
+        figures = " | ".join(f"{row[name]:.2f}" for name in ("right", "same", "other_high"))
+        lines.append(f"| {kind} | {row['triples']} | {figures} |")
     return "\n".join(lines)
 
 

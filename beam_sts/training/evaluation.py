@@ -10,6 +10,7 @@ from scipy.stats import pearsonr, spearmanr
 
 from beam_sts.training.fit import TrainingPairs
 from beam_sts.training.probes import ProbeTriple, probe_triples, ranking_accuracy, unrelated_pairs
+from beam_sts.training.robustness import probe_pairs, robustness_report, robustness_triples
 
 Score = Callable[[Sequence[tuple[str, str]]], np.ndarray]
 """A function from pairs of texts to float32[n] between 0 and 1, in order."""
@@ -106,3 +107,10 @@ def report_on_probes(
         },
         "unrelated": {"median": float(np.median(apart)), "95%": float(np.quantile(apart, 0.95))},
     }
+
+
+def report_on_robustness(score: Score) -> dict[str, dict[str, Any]]:
+    """The report of :mod:`beam_sts.training.robustness` on the half of the probes that only reports."""
+    triples = robustness_triples("test")
+    same, other = (score(list(probe_pairs(triples, side))) for side in (True, False))
+    return robustness_report(triples, same, other)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from beam_sts.training.grammars import read_words
+from beam_sts.training.senses import sense_drawn
 from beam_sts.training.values import TrainingValue, makers
 
 _DATA = read_words("facts")
@@ -25,6 +26,10 @@ _CLAUSES = [line.split(" | ") for line in _DATA["clauses"]]
 _PROGRAMS = [line.split(" | ", 1) for line in _DATA["programs"]]
 _IDENTIFIERS: list[str] = _DATA["identifiers"].split()
 _ATTACHED: list[str] = _DATA["attached"]
+_SHORT: dict[str, list[str]] = {"s": _DATA["subjects"], "d": _DATA["doings"]}
+_THINGS: list[str] = _DATA["things"]
+_DEEDS = [line.split(" | ") for line in _DATA["deeds"]]
+_PARTIES: list[str] = _DATA["parties"].split()
 _CLAUSE = re.compile(
     r"(?:The|He|She|They|We|My|His|Her|A|I|It|Tom|Mary|Our|Your|This|That)\b[^.,;:!?\"()]+\."
 )
@@ -47,8 +52,8 @@ class FactTargets:
     """
 
     same: float = 0.97
-    attached: float = 0.6
-    changed: float = 0.45
+    attached: float = 0.65
+    changed: float = 0.55
     swapped: float = 0.55
     program: float = 0.85
     event: float = 0.8
@@ -78,11 +83,13 @@ def fact_pairs(
     short = [text for text in sentences if len(text) < 120]
     rules: list[Callable[[], list[Pair]]] = []
     for kind, make in makers(words, surnames).items():
-        rules.append(_of_value(kind, make, short, targets, rng))
+        rules += (1 + (kind == "unit")) * [_of_value(kind, make, short, targets, rng)]
     if len(clauses) > 1:
         rules += 2 * [lambda: _of_clauses(clauses, targets, rng)]
-    rules += 3 * [lambda: _of_small_words(rng.choice(sentences), targets, rng)]
-    rules.append(lambda: _of_program(targets, rng))
+    rules += 2 * [lambda: _of_small_words(rng.choice(sentences), targets, rng)]
+    rules += 4 * [lambda: _of_senses(targets, rng)]
+    rules += 2 * [lambda: _of_program(targets, rng)]
+    rules += 2 * [lambda: _of_event(targets, rng)]
     if short:
         rules.append(lambda: _of_log(short, targets, rng))
     pairs: list[Pair] = []
@@ -108,12 +115,16 @@ def _of_value(
                 frame.format(s=sentence, x=x) for sentence, x in _three(rng.choice(short), value)
             )
             return [(anchor, same, targets.same), (anchor, other, targets.attached)]
+        if rng.random() < 0.15:
+            return [(value.text, value.same, targets.same), (value.text, value.other, targets.changed)]
         first, second = rng.sample(rng.choice(_FRAMES[kind]), 2)
         again, written = rng.choice(((second, value.text), (first, value.same), (second, value.same)))
-        return [
-            (first.format(x=value.text), again.format(x=written), targets.same),
-            (first.format(x=value.text), first.format(x=value.other), targets.changed),
-        ]
+        thing = rng.choice(_THINGS)
+        one, same, other = (
+            _start(frame.format(x=x, s=thing))
+            for frame, x in ((first, value.text), (again, written), (first, value.other))
+        )
+        return [(one, same, targets.same), (one, other, targets.changed)]
 
     return pairs
 
@@ -123,7 +134,12 @@ def _three(sentence: str, value: TrainingValue) -> list[tuple[str, str]]:
 
 
 def _of_clauses(clauses: Sequence[str], targets: FactTargets, rng: random.Random) -> list[Pair]:
-    a, b = (_inside(text) for text in rng.sample(list(clauses), 2))
+    if rng.random() < 0.5:  # short clauses of one form, whose words are in no other place
+        a, b = (
+            f"the {who} {did}" for who, did in zip(*(rng.sample(_SHORT[k], 2) for k in "sd"), strict=True)
+        )
+    else:
+        a, b = (_inside(text) for text in rng.sample(list(clauses), 2))
     first, second = rng.sample(rng.choice(_CLAUSES), 2)
     anchor, same, other = (
         _start(frame.format(a=x, b=y)) for frame, x, y in ((first, a, b), (second, a, b), (first, b, a))
@@ -171,8 +187,13 @@ def _of_small_words(sentence: str, targets: FactTargets, rng: random.Random) -> 
     return pairs
 
 
+def _of_senses(targets: FactTargets, rng: random.Random) -> list[Pair]:
+    anchor, same, other = sense_drawn(rng)
+    return [(anchor, same, targets.same), (anchor, other, targets.changed)]
+
+
 def _of_program(targets: FactTargets, rng: random.Random) -> list[Pair]:
-    text, other = rng.choice(_PROGRAMS)
+    text, other = rng.sample(rng.choice(_PROGRAMS), 2)
     names = [
         rng.choice(("{}", "{}", "{}_{}", "{}{}", "get_{}")).format(*rng.sample(_IDENTIFIERS, 2))
         for _ in range(6)
@@ -186,24 +207,44 @@ def _of_program(targets: FactTargets, rng: random.Random) -> list[Pair]:
 
 
 def _of_log(short: Sequence[str], targets: FactTargets, rng: random.Random) -> list[Pair]:
+    """A sentence as an event, with identifiers."""
     event, another = (
         (text.rstrip(".") for text in rng.sample(list(short), 2)) if len(short) > 1 else (short[0], "")
     )
-    level, part = rng.choice(_DATA["levels"].split()), rng.choice(_DATA["parts"].split())
     form = rng.choice(_DATA["logs"])
+    return _logged([form.replace("{event}", _literal(text)) for text in (event, another)], targets, rng)
+
+
+def _of_event(targets: FactTargets, rng: random.Random) -> list[Pair]:
+    """An event of a machine, with identifiers: another one differs in a word."""
+    form, deeds = rng.choice(_DATA["events"]), rng.sample(rng.choice(_DEEDS), 2)
+    party = rng.choice(_PARTIES)
+    return _logged([form.replace("{deed}", deed).replace("{party}", party) for deed in deeds], targets, rng)
+
+
+def _literal(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _logged(forms: Sequence[str], targets: FactTargets, rng: random.Random) -> list[Pair]:
+    """The first of two forms with two sets of identifiers, and both forms with the same set."""
+    level, part = rng.choice(_DATA["levels"].split()), rng.choice(_DATA["parts"].split())
+    dated, seconds, mark = rng.random() < 0.6, rng.random() < 0.5, rng.choice(" T")
+    digits, bits = rng.randint(1, 5), rng.choice((16, 32))
 
     def ids() -> dict[str, str]:
         hour, minute, second = rng.randrange(24), rng.randrange(60), rng.randrange(60)
+        day = f"20{rng.randint(10, 29)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}{mark}"
         return {
-            "time": rng.choice(("", f"2023-{rng.randint(1, 12):02}-{rng.randint(1, 28):02} "))
-            + f"{hour:02}:{minute:02}:{second:02}",
-            "n": str(rng.randint(1, 99_999)),
-            "id": f"{rng.getrandbits(rng.choice((16, 32))):x}",
+            "time": day * dated + f"{hour:02}:{minute:02}" + f":{second:02}" * seconds,
+            "n": str(rng.randrange(10**digits)),
+            "m": str(rng.randrange(256)),
+            "id": f"{rng.getrandbits(bits):0{bits // 4}x}",
         }
 
     first, second = ids(), ids()
     one, same, other = (
-        form.format(level=level, part=part, event=text, **values)
-        for text, values in ((event, first), (event, second), (another, first))
+        form.format(level=level, part=part, **values)
+        for form, values in ((forms[0], first), (forms[0], second), (forms[1], first))
     )
     return [(one, same, targets.event), (one, other, targets.others)]

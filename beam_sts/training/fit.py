@@ -202,7 +202,7 @@ def fit(
     device = next(model.parameters()).device
     texts = PairTensors.of(pairs.texts, tokenizer, device)
     lengths = np.minimum(texts.lengths(pairs.left, pairs.right), settings.max_length)
-    total = max(1, round(settings.epochs * len(pairs)))
+    total = round(settings.epochs * len(pairs))
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(
         [

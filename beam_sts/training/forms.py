@@ -46,7 +46,7 @@ class FormTargets:
     """
 
     same: float = 0.97
-    typo: float = 0.03
+    typo: float = 0.02
     identical: float = 1.0
     word: float = 0.6
 
@@ -72,9 +72,9 @@ def form_pairs(
         if len(pairs) >= count:
             break
         text = rng.choice(sentences)
-        kind = turn % 8
-        if kind < 3:
-            typos = rng.randint(1, 3)
+        kind = turn % 11
+        if kind > 7 or kind < 3:
+            typos = rng.choice((1, 2, 2, 3))
             copy = misspelt(text, rng, typos)
             pairs += _beside(text, copy, 1 - targets.typo * typos, sentences, targets, rng)
         elif kind == 3:
@@ -97,25 +97,40 @@ def _beside(
     if copy == text:
         return []
     pairs = [(text, copy, score)]
-    words, others = list(WORD.finditer(text)), WORD.findall(rng.choice(sentences))
-    long = [word for word in words if len(word.group()) > 4]
-    new = [word for word in others if len(word) > 4]
-    if len(words) >= 4 and long and new and rng.random() < 0.5:
-        old, other = rng.choice(long), rng.choice(new)
+    words, others = list(WORD.finditer(text)), list(WORD.finditer(rng.choice(sentences)))
+    # If there are names, another name: like a misspelt word, it has letters that are rarely together.
+    names, new_names = (_names(found) for found in (words, others))
+    if names and new_names and rng.random() < 0.7:
+        words, long, new = words[:4], names, new_names
+    else:
+        long, new = ([word for word in found if len(word.group()) > 4] for found in (words, others))
+    if len(words) >= 4 and long and new and rng.random() < 0.6:
+        old, other = rng.choice(long), rng.choice(new).group()
         if old.group().lower() != other.lower():
             pairs.append((text, text[: old.start()] + other + text[old.end() :], targets.word))
     return pairs
 
 
-def misspelt(text: str, rng: random.Random, count: int) -> str:
-    """Misspell some words of at least four letters, each once.
+def _names(words: Sequence[re.Match[str]]) -> list[re.Match[str]]:
+    """Capitalised words within a sentence."""
+    return [word for word in words[1:] if word.group()[0].isupper()]
 
-    A letter is dropped, doubled, replaced, added or exchanged with the next one.
+
+def misspelt(text: str, rng: random.Random, count: int) -> str:
+    """Misspell some words of at least four letters, each once; but no names, because these would be others.
+
+    A letter is dropped, doubled, replaced, added or exchanged with the next one; rarely the first one.
     """
-    words = [word for word in WORD.finditer(text) if len(word.group()) > 3 and word.group().isascii()]
+    words = list(WORD.finditer(text))
+    words = [
+        word
+        for word in words
+        if len(word.group()) > 3 and word.group().isascii() and word not in _names(words)
+    ]
     for word in sorted(rng.sample(words, min(count, len(words))), key=lambda word: -word.start()):
         old = word.group()
-        at, letter = rng.randrange(len(old) - 1), rng.choice(string.ascii_lowercase)
+        at = rng.randrange(rng.random() < 0.85, len(old) - 1)
+        letter = rng.choice(string.ascii_lowercase)
         start, end = old[:at], old[at + 1 :]
         new = rng.choice(
             (

@@ -98,7 +98,8 @@ def run_pretrain(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any
         without_held_out(read_scored_pairs(name, options=recipe.read), work.held_out, name)
         for name in recipe.scored
     ]
-    pairs = joined_pairs([*_labelled_and_made(recipe, work), *gold_pairs(recipe, work.held_out), *given])
+    gold = recipe.gold_times * gold_pairs(recipe, work.held_out)
+    pairs = joined_pairs([*_labelled_and_made(recipe, work), *gold, *given])
     start = None if recipe.start is None else Path(recipe.start)
     return _fit_student(recipe, work, start, pairs, recipe.pretrain, folder, recipe.start_share)
 
@@ -186,6 +187,7 @@ def run_evaluate(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any
         results[name] = evaluation.report_on_gold(score, gold)
     dev = sets["STS-B dev"]
     results["probes"] = evaluation.report_on_probes(score, dev.texts)
+    results["robustness"] = evaluation.report_on_robustness(score)
     sizes = (25,) if recipe.size == "tiny" else (25, 250)
     results["length"] = report_on_length(score, dev.texts, sizes)
     (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -36,7 +36,7 @@ def altered(text: str, rng: random.Random) -> str:
     """
     digits = [at for at, character in enumerate(text) if character.isdigit()]
     letters = [at for at, character in enumerate(text) if character.isalpha()]
-    places = digits if digits and (rng.random() < 0.8 or not letters) else letters
+    places = digits if digits and (rng.random() < 0.65 or not letters) else letters
     characters = list(text)
     for _ in range(20):
         kind = rng.random()
@@ -119,9 +119,12 @@ UNITS: list[list[str]] = [unit.split(" | ") for unit in read_words("facts")["uni
 """A symbol and a name each; a closed class, which training and probes share."""
 
 
+_MEASURES = [[unit for unit in UNITS if unit[0] in line.split()] for line in read_words("facts")["measures"]]
+
+
 def _unit(rng: random.Random) -> TrainingValue:
     number = rng.choice((str(rng.randint(2, 400)), f"{rng.randint(11, 99) / 10:.1f}"))
-    (symbol, name), (symbol2, name2) = rng.sample(UNITS, 2)
+    (symbol, name), (symbol2, name2) = rng.sample(rng.choice(_MEASURES) if rng.random() < 0.6 else UNITS, 2)
     if rng.random() < 0.5:
         return TrainingValue(f"{number} {name}", f"{number} {symbol}", f"{number} {name2}")
     if rng.random() < 0.3:
@@ -166,7 +169,7 @@ def _phone(rng: random.Random) -> TrainingValue:
 
 def _url(rng: random.Random, words: Sequence[str]) -> TrainingValue:
     parts = [rng.choice(words) for _ in range(rng.randint(2, 5))]
-    host = rng.choice(("com", "org", "net", "info", "co.uk", "de", "io", "gov"))
+    host = rng.choice(("com", "org", "net", "info", "co.uk", "de", "io", "gov", "edu"))
     tail = rng.choice(
         ("", f"/{rng.randint(1, 99_999)}", ".html", f"?id={rng.randint(1, 9_999)}", f"-{rng.randint(2, 99)}")
     )
@@ -181,7 +184,7 @@ def _url(rng: random.Random, words: Sequence[str]) -> TrainingValue:
         digits = "".join(character for character in tail if character.isdigit())
         new_tail = tail.replace(digits, altered(digits, rng))
     elif kind < 0.55:
-        new_host = rng.choice([one for one in ("com", "org", "net", "eu", "fr") if one != host])
+        new_host = rng.choice([one for one in ("com", "org", "net", "eu", "fr", "edu") if one != host])
     elif kind < 0.7 and len(set(parts)) > 1:
         changed = changed[1:] + changed[:1]
     else:

@@ -1,4 +1,4 @@
-from beam_sts.training.card import reliability_table, seeds_table
+from beam_sts.training.card import reliability_table, robustness_table, seeds_table
 
 
 def _results(pearson):
@@ -27,3 +27,9 @@ def test_calibration_is_told_for_every_tenth_that_has_pairs():
     )
     assert "| 0.0 to 0.1 | 5 | 0.050 | 0.100 | 5 | 0.040 | 0.200 |" in table
     assert "| 0.9 to 1.0 | 5 | 0.950 | 0.900 | 0 |  |  |" in table
+
+
+def test_probes_of_facts_and_forms_are_told_by_class():
+    row = {"triples": 20, "right": 0.95, "same": 0.9, "lowest": 0.5, "other": 0.6, "other_high": 0.05}
+    assert robustness_table({"unit": row}).splitlines()[-1] == "| unit | 20 | 0.95 | 0.90 | 0.05 |"
+    assert robustness_table({}) == ""

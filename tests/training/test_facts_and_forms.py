@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from beam_sts.training import forms
 from beam_sts.training.facts import FactTargets, fact_pairs
 from beam_sts.training.forms import FormTargets, contracted, form_pairs, marked_up, misspelt, shortened
+from beam_sts.training.grammars import read_words
+from beam_sts.training.senses import sense_drawn
 from beam_sts.training.values import altered, makers
 
 SENTENCES = [
@@ -70,7 +73,7 @@ def test_equal_texts_score_1_and_changed_facts_never_high():
 def test_half_of_the_changed_codes_have_the_same_characters():
     changed = [
         (one, two)
-        for one, two, score in fact_pairs(SENTENCES, 4000, seed=5)
+        for one, two, score in fact_pairs(SENTENCES, 16_000, seed=5)
         if score == FactTargets().changed
     ]
     codes = [(one, two) for one, two in changed if one.startswith(("Order", "Ticket", "Flight"))]
@@ -103,6 +106,42 @@ def test_mark_up_keeps_the_words(text, seed):
     copy = marked_up(text, random.Random(seed))
     letters = iter(copy)
     assert all(any(letter == other for other in letters) for letter in text.replace(" ", ""))
+
+
+@given(st.integers(0, 2**32))
+def test_another_sense_is_another_text(seed):
+    anchor, same, other = sense_drawn(random.Random(seed))
+    assert len({anchor, same, other}) == 3
+    assert "{" not in anchor + same + other
+
+
+def test_all_senses_are_drawn_and_each_has_the_wordings_of_its_opposites():
+    for family in read_words("senses")["families"]:
+        senses = family["senses"]
+        against = dict(line.split(" | ") for line in family["against"])
+        assert against.keys() == senses.keys()
+        for sense, others in against.items():
+            for other in others.split():
+                assert len(senses[other]) == len(senses[sense]) > 1
+                assert other != sense
+
+
+@given(st.integers(0, 2**32))
+def test_names_are_never_misspelt(seed):
+    copy = misspelt("Yesterday the teachers met Alexander near Manchester.", random.Random(seed), 4)
+    assert "Alexander" in copy
+    assert "Manchester" in copy
+
+
+def test_events_of_a_log_differ_in_a_word_or_in_identifiers():
+    targets = FactTargets()
+    pairs = fact_pairs(SENTENCES, 6000, seed=7)
+    scores = {score for _, _, score in pairs}
+    assert {targets.event, targets.others, targets.program} <= scores
+    for one, two, score in pairs:
+        if score == targets.others:
+            assert one != two
+            assert re.findall(r"\d{4}-\d\d-\d\d", one) == re.findall(r"\d{4}-\d\d-\d\d", two)
 
 
 def test_misspelt_copies_score_above_copies_with_another_word():

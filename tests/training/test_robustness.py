@@ -79,7 +79,7 @@ def test_changed_values_keep_their_kinds_of_characters():
 
 def test_frames_of_probes_share_no_four_words_with_those_of_training():
     probes = texts_of(read_words("probe_facts")) + texts_of(read_words("probe_forms"))
-    trained = [text for name in ("facts", "forms") for text in texts_of(read_words(name))]
+    trained = [text for name in ("facts", "forms", "senses") for text in texts_of(read_words(name))]
     for name in ("training", "roles", "deeds", "swaps"):
         trained += [text for g in read_grammars(name) for text in g.wordings + g.opposite]
     assert not runs(probes) & runs(trained)

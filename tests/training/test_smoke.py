@@ -28,7 +28,7 @@ from beam_sts.training.fit import FitSettings, TrainingPairs, predict
 from beam_sts.training.leakage import HeldOutTextError
 from beam_sts.training.probes import probe_triples
 from beam_sts.training.recipe import Recipe
-from beam_sts.training.sets import mined_texts
+from beam_sts.training.sets import gold_pairs, mined_texts
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import STAGES, workspace
 from beam_sts.training.student_stages import finetuning_pairs, scaling
@@ -134,22 +134,32 @@ def test_a_training_can_start_from_a_checkpoint(smoke, tmp_path):
     """No vocabulary and no table are made, and a mean with nothing but the start is the start."""
     start = smoke / "export-tiny-0"
     shutil.copytree(smoke / "labels", tmp_path / "labels")
-    few = FitSettings(epochs=0.1, batch_size=32)
+    few, none = (FitSettings(epochs=epochs, batch_size=32) for epochs in (0.1, 0.0))
     recipe = dataclasses.replace(
-        smoke_recipe(smoke / "data"), start=str(start), start_share=1.0, changed=30, forms=20, pretrain=few
+        smoke_recipe(smoke / "data"),
+        start=str(start),
+        start_share=1.0,
+        changed=30,
+        forms=20,
+        gold_times=3,
+        pretrain=few,
+        finetune=none,
     )
     work = workspace(tmp_path, recipe)
-    work.run("pretrain")
-    before, after = (load_file(folder / "model.safetensors") for folder in (start, work.folder("pretrain")))
-    assert before.keys() == after.keys()
-    for name, values in before.items():
-        np.testing.assert_array_equal(values, after[name])
+    work.run("finetune")
+    before = load_file(start / "model.safetensors")
+    for stage in ("pretrain", "finetune"):
+        after = load_file(work.folder(stage) / "model.safetensors")
+        assert before.keys() == after.keys()
+        for name, values in before.items():
+            np.testing.assert_array_equal(values, after[name])
     assert not (work.folder("table") / "table.npy").exists()
     counts = [
         json.loads((root / "pretrain-tiny-0" / "done.json").read_text())["pairs"]
         for root in (smoke, tmp_path)
     ]
-    assert counts[1] - counts[0] == 50
+    gold = sum(map(len, gold_pairs(recipe, work.held_out)))
+    assert counts[1] - counts[0] == 50 + 2 * gold
 
 
 def test_every_option_of_the_recipe_reaches_it():
