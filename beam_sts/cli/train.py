@@ -61,7 +61,7 @@ _GROUPS = {
     "student": ("size", "seed", "start", "start_share", "data_notes"),
     "numbers of pairs": (
         *("pairs", "cross_pairs", "labelled_again", "edits", "facts", "roles", "swaps", "identical"),
-        *("documents", "replaced", "changed", "forms", "gold_times", "replay"),
+        *("documents", "replaced", "changed", "forms", "replay"),
     ),
 }
 _FITS = {

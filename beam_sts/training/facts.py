@@ -43,7 +43,8 @@ class FactTargets:
 
     Attributes:
         same: The same fact in another form or wording.
-        attached: A sentence with another value attached.
+        attached: A sentence with another value attached, or another small word in a short sentence.
+        lost: Loss of the score by another small word, times the number of words.
         changed: A short text with another value, or another small word.
         swapped: Exchanged clauses.
         program: The same computation with other names.
@@ -53,6 +54,7 @@ class FactTargets:
 
     same: float = 0.97
     attached: float = 0.65
+    lost: float = 3.5
     changed: float = 0.55
     swapped: float = 0.55
     program: float = 0.85
@@ -178,7 +180,9 @@ _PATTERNS = tuple((rules, _pattern(rules)) for rules in (_SWAPPED, _KEPT))
 def _of_small_words(sentence: str, targets: FactTargets, rng: random.Random) -> list[Pair]:
     """A quantifier, modal verb, negation or conjunction changed, and one word replaced by a synonym."""
     pairs: list[Pair] = []
-    for (rules, pattern), target in zip(_PATTERNS, (targets.changed, targets.same), strict=True):
+    # The less, the longer the sentence: its other statements are the same.
+    other = max(targets.attached, 1 - targets.lost / max(1, sentence.count(" ")))
+    for (rules, pattern), target in zip(_PATTERNS, (other, targets.same), strict=True):
         found = list(pattern.finditer(sentence))
         if found:
             match = rng.choice(found)

@@ -42,13 +42,15 @@ class FormTargets:
         same: The same text in another form.
         typo: Loss of the score by each misspelt word.
         identical: A text and itself.
-        word: A copy with another word.
+        word: A copy of a short text with another word.
+        lost: Loss of the score of a copy with another word, times the number of words.
     """
 
     same: float = 0.97
     typo: float = 0.02
     identical: float = 1.0
     word: float = 0.6
+    lost: float = 2.5
 
 
 def form_pairs(
@@ -107,7 +109,9 @@ def _beside(
     if len(words) >= 4 and long and new and rng.random() < 0.6:
         old, other = rng.choice(long), rng.choice(new).group()
         if old.group().lower() != other.lower():
-            pairs.append((text, text[: old.start()] + other + text[old.end() :], targets.word))
+            # The less, the longer the text: one word of twenty is no other meaning.
+            score = max(targets.word, 1 - targets.lost / len(WORD.findall(text)))
+            pairs.append((text, text[: old.start()] + other + text[old.end() :], score))
     return pairs
 
 

@@ -99,7 +99,6 @@ class Recipe(Settings):
     replaced: int = _number(12_000, "texts with replaced words to generate")
     changed: int = _number(0, "pairs with changed values, clauses or small words to generate")
     forms: int = _number(0, "pairs of a text in two forms (typos, mark-up, abbreviations) to generate")
-    gold_times: int = _number(1, "how often each gold pair is in pretraining")
     table: TableSettings = TABLE
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE

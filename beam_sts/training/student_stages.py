@@ -98,8 +98,7 @@ def run_pretrain(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any
         without_held_out(read_scored_pairs(name, options=recipe.read), work.held_out, name)
         for name in recipe.scored
     ]
-    gold = recipe.gold_times * gold_pairs(recipe, work.held_out)
-    pairs = joined_pairs([*_labelled_and_made(recipe, work), *gold, *given])
+    pairs = joined_pairs([*_labelled_and_made(recipe, work), *gold_pairs(recipe, work.held_out), *given])
     start = None if recipe.start is None else Path(recipe.start)
     return _fit_student(recipe, work, start, pairs, recipe.pretrain, folder, recipe.start_share)
 

@@ -133,6 +133,21 @@ def test_names_are_never_misspelt(seed):
     assert "Manchester" in copy
 
 
+def test_another_word_costs_less_in_a_longer_text():
+    short = "The teacher must not open the door."
+    long = "The teacher who lives near the lake must not open the door before all of his guests have left."
+
+    def scores(pairs, text):
+        return [score for one, _, score in pairs if one == text and 0.55 < score < 0.93]
+
+    for make in (form_pairs, fact_pairs):
+        few, many = (
+            scores(make([text, "Yellow tomatoes never bounce."], 2000, seed=3), text)
+            for text in (short, long)
+        )
+        assert max(few) < min(many)
+
+
 def test_events_of_a_log_differ_in_a_word_or_in_identifiers():
     targets = FactTargets()
     pairs = fact_pairs(SENTENCES, 6000, seed=7)
