@@ -20,6 +20,10 @@ from pathlib import Path
 from typing import Self
 
 
+MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_TRIM_THRESHOLD_": "1048576"}
+"""Makes glibc return memory. A Python worker that is kept through a job has many threads, and arenas in each."""
+
+
 class Cluster:
     """An engine's processes and a pool of Python workers. A context manager that stops them.
 
@@ -166,7 +170,7 @@ class Cluster:
         pool = Path(__file__).with_name("worker_pool.py")
         command = [str(python), str(pool), f"--port={self.port('pool')}"]
         # Workers are started as plain `python`.
-        environment = {**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
+        environment = {**os.environ, **MALLOC, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
         if self.boot is not None:
             command.append(f"--container_executable={self.boot}")
             environment["RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT"] = "1"  # boot installs into that environment

@@ -235,7 +235,8 @@ def test_a_job_for_gpus(store, source):
 
 @pytest.mark.slow
 def test_a_dry_run_sends_nothing(store, source):
-    dry = [part for part in command("--dry_run=true") if "template_location" not in part]
+    image = f"--sdk_container_image={IMAGE}"
+    dry = [part for part in command("--dry_run=true", image) if "template_location" not in part]
     assert "nothing sent, for --dry_run" in engines.finish(engines.start("score", *dry))
     assert not any(name.startswith(("staging", "tmp")) for name in store.names())
 
