@@ -19,9 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-
 MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_TRIM_THRESHOLD_": "1048576"}
-"""Makes glibc return memory. A Python worker that is kept through a job has many threads, and arenas in each."""
+"""Makes glibc return freed memory of Python workers, which have many threads and live as long as a job."""
 
 
 class Cluster:
