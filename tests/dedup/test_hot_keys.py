@@ -48,7 +48,7 @@ class PrismWorkers(Cluster):
 CLUSTERS = {"PrismRunner": PrismWorkers, "FlinkRunner": FlinkCluster, "SparkRunner": SparkCluster}
 LIMIT_MIB = {None: 1500, "FnApiRunner": 3000, "PrismRunner": 5000, "FlinkRunner": 1100, "SparkRunner": 2000}
 """Of each process, by the runner."""
-WORKER_MIB = {"FlinkRunner": 1024, "PrismRunner": 2000, "SparkRunner": 1024}
+WORKER_MIB = {"FlinkRunner": 1100, "PrismRunner": 2000, "SparkRunner": 1024}
 """Of each Python worker that a pool has started. Prism gives it a whole step at once."""
 
 
@@ -80,7 +80,7 @@ def checked_peaks(runner, verb, source, output, *options):
         places = engines.places(source, output, "beam-sts-pico")
         watch = Watch({pid: name.rstrip("_01") for name, pid in processes.items()})
         with watch.watching():
-            process = engines.start(verb, *places, "--text=text", "--threads=1", "--quiet", *options, *more)
+            process = engines.start(verb, *places, "--text=text", "--threads=1", "--quiet", *more, *options)
             watch.roots[process.pid] = "launcher"
             while process.poll() is None:
                 time.sleep(0.5)

@@ -50,6 +50,8 @@ def shape(request, tmp_path):
 def test_dedup_of_a_large_cluster(runner, shape, tmp_path):
     source, options = shape
     checked_peaks(None, "dedup", source, tmp_path / "local", *options)
-    checked_peaks(runner, "dedup", source, tmp_path / "out", *options)
+    # Flink's task manager holds what a part gives in one step: a part for 25,000 of the long texts.
+    parts = ["--parallelism=8"] if runner == "FlinkRunner" and source.stem == "long" else []
+    checked_peaks(runner, "dedup", source, tmp_path / "out", *options, *parts)
     engines.assert_same_rows(tmp_path / "out", tmp_path / "local", ("kept", "removed", "clusters"))
     assert max(map(int, engines.summary(tmp_path / "local")["cluster_sizes"])) > 0.9 * TEXTS
