@@ -16,6 +16,7 @@ from beam_sts.training.student import StudentSize
 from beam_sts.training.table import TableSettings
 
 SIZES = {
+    "mini": StudentSize(vocabulary=16384, projections=96, hidden=256, intermediate=1024, layers=3, heads=4),
     "nano": StudentSize(vocabulary=8192, projections=64, hidden=128, intermediate=512),
     "pico": StudentSize(vocabulary=8000, projections=32, hidden=80, intermediate=320, rotary_dims=12),
     "tiny": StudentSize(vocabulary=400, projections=16, hidden=32, intermediate=64, rotary_dims=4),

@@ -27,10 +27,11 @@ from beam_sts.training.data import DataError, read_columns, read_scored_pairs
 from beam_sts.training.fit import FitSettings, TrainingPairs, predict
 from beam_sts.training.leakage import HeldOutTextError
 from beam_sts.training.probes import probe_triples
-from beam_sts.training.recipe import Recipe
+from beam_sts.training.recipe import SIZES, Recipe
 from beam_sts.training.sets import mined_texts
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import STAGES, workspace
+from beam_sts.training.student import matching_start, parameter_count
 from beam_sts.training.student_stages import finetuning_pairs, scaling
 from beam_sts.training.table import TableSettings
 
@@ -158,6 +159,13 @@ def test_a_training_can_start_from_a_checkpoint(smoke, tmp_path):
         for root in (smoke, tmp_path)
     ]
     assert counts[1] - counts[0] == 50
+
+
+@pytest.mark.parametrize(("size", "count"), [("mini", 4_131_841), ("nano", 978_817), ("pico", 431_281)])
+def test_each_size_has_its_number_of_parameters(size, count):
+    config = SIZES[size].config()
+    table = np.zeros((config.vocab_size, config.projections), np.float32)
+    assert parameter_count(matching_start(config, table, seed=0)) == count
 
 
 def test_every_option_of_the_recipe_reaches_it():
