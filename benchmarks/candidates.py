@@ -37,7 +37,8 @@ class Corpus:
 
 
 def codes(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.minimum(a, b).astype(np.int64) << 32 | np.maximum(a, b)
+    both: np.ndarray = np.minimum(a, b).astype(np.int64) << 32 | np.maximum(a, b)
+    return both
 
 
 def load(folder: Path) -> list[Corpus]:

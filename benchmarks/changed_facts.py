@@ -265,7 +265,7 @@ def from_frames(seed: int = 29, each: int = EACH) -> list[tuple[str, str, str]]:
     """Distinct (class, text, the same with another fact): up to ``each`` of a class."""
     made: list[tuple[str, str, str]] = []
     for name, make in FRAMES.items():
-        rng, seen = random.Random(f"{seed} {name}"), set()
+        rng, seen = random.Random(f"{seed} {name}"), set[tuple[str, str]]()
         for _ in range(each * 20):
             one, two = make(rng)
             if one != two and (one, two) not in seen and len(seen) < each:

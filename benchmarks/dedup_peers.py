@@ -37,7 +37,10 @@ def datasketch(texts: Texts, other: Texts | None, threshold: float) -> Found:
 
     def sketch(given: Texts) -> list[Any]:
         lowered = [text.lower().encode() for text in given.values()]
-        return MinHash.bulk([{t[i : i + 4] for i in range(max(1, len(t) - 3))} for t in lowered], seed=1)
+        made: list[Any] = MinHash.bulk(
+            [{t[i : i + 4] for i in range(max(1, len(t) - 3))} for t in lowered], seed=1
+        )
+        return made
 
     mine = sketch(texts)
     theirs, names = (mine, list(texts)) if other is None else (sketch(other), list(other))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def held_out(*labels: Callable[[float], np.ndarray], truth: np.ndarray, grid: An
     return {**summed_up(figures), "f1_best_of_all": every}
 
 
-def summed_up(figures: list[tuple[float, ...]]) -> dict[str, float]:
+def summed_up(figures: Sequence[tuple[float, ...]]) -> dict[str, float]:
     """One line from F1, precision, recall, way and threshold of all halves."""
     f1, precision, recall, way, threshold = np.array(figures).T
     return {
@@ -73,7 +73,7 @@ def summed_up(figures: list[tuple[float, ...]]) -> dict[str, float]:
         "precision": precision.mean(),
         "recall": recall.mean(),
         "threshold": float(np.median(threshold)),
-        **({"chosen": str(way.astype(int).tolist())} if way.any() else {}),  # type: ignore[dict-item]
+        **({"chosen": str(way.astype(int).tolist())} if way.any() else {}),
     }
 
 
@@ -159,8 +159,8 @@ def cora(data: Path, work: Path, peers: Peers) -> Iterator[dict[str, Any]]:
     for name, answer in peers.run(table, grid.tolist(), ngram="1"):
         labels = {}
         for t, found in zip(grid.tolist(), answer["found"], strict=True):
-            ends = np.array([[place[x], place[y]] for x, y, _ in found], np.int64).reshape(-1, 2).T
-            labels[t] = components(*ends, n)
+            a, b = np.array([[place[x], place[y]] for x, y, _ in found], np.int64).reshape(-1, 2).T
+            labels[t] = components(a, b, n)
         yield {"of": name, **held_out(labels.__getitem__, truth=truth, grid=grid), **peer_costs(answer)}
 
 

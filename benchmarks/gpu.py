@@ -93,7 +93,8 @@ def reference(model: str, device: str, precision: str) -> Callable[[int], Run]:
 
     def predict(pairs: list[Pair], size: int) -> np.ndarray:
         with as_installed(), torch.autocast(kind, torch.bfloat16, enabled=cast):
-            return encoder.predict(pairs, batch_size=size, show_progress_bar=False)
+            scores: np.ndarray = encoder.predict(pairs, batch_size=size, show_progress_bar=False)
+            return scores
 
     return lambda size: partial(predict, size=size)
 

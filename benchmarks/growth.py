@@ -143,7 +143,8 @@ def main() -> None:
     p.add_argument("--point", type=int, nargs=2, metavar=("PAIRS", "WORDS"), help=argparse.SUPPRESS)
     own = p.parse_args()
     if own.point:
-        print(json.dumps(measure(*own.point, own.precision)))
+        pairs, words = own.point
+        print(json.dumps(measure(pairs, words, own.precision)))
         return
     cores = len(os.sched_getaffinity(0))
     sizes = [10**n for n in range(4, 9) if 10**n <= own.largest]

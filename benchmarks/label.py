@@ -23,8 +23,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from beam_sts.cli.label import LabelTarget
-from beam_sts.cli.label_sheet import judged_pairs, labels_of, population_of, read_sheet, write_sheet
+from beam_sts.cli.label import LabelSettings
+from beam_sts.cli.label_sheet import (
+    LabelledPair,
+    judged_pairs,
+    labels_of,
+    population_of,
+    read_sheet,
+    write_sheet,
+)
 from beam_sts.dedup.runs import Run
 from beam_sts.evaluation.label import STEPS, estimate_quality, steps_of
 from benchmarks.dedup_records import RECORDS
@@ -57,10 +64,10 @@ def matches(data: Path, work: Path, name: str) -> SAME:
 
 
 def recommended(
-    run: Run, same: SAME, sheets: list[int], seed: int, target: LabelTarget, work: Path
+    run: Run, same: SAME, sheets: list[int], seed: int, target: LabelSettings, work: Path
 ) -> float | None:
     """Write, label and read sheets of the given sizes in turn, and return the last recommendation."""
-    labelled = []
+    labelled: list[LabelledPair] = []
     for number, count in enumerate(sheets):
         path = work / f"sheet-{number}.csv"
         path.unlink(missing_ok=True)
@@ -82,7 +89,7 @@ def recommended(
 
 
 def figures(
-    run: Run, same: SAME, sheets: list[int], seeds: int, target: LabelTarget, work: Path
+    run: Run, same: SAME, sheets: list[int], seeds: int, target: LabelSettings, work: Path
 ) -> dict[str, Any]:
     """Precision and recall of the recommended thresholds, and of the best threshold."""
     pairs = judged_pairs(run)
@@ -129,7 +136,7 @@ def measured(
         same = ways[name](work / name)
         run = Run.at(str(work / name / "out"))
         for sheets in ([200], [100, 100]):
-            yield {"of": name, **figures(run, same, sheets, seeds, LabelTarget(precision), work)}
+            yield {"of": name, **figures(run, same, sheets, seeds, LabelSettings(precision=precision), work)}
 
 
 def main() -> None:

@@ -25,12 +25,12 @@ _SHORT = 6  # words
 
 def texts_of(data: Path) -> Iterator[tuple[str, list[str]]]:
     for split in ("train", "dev"):
-        found = defaultdict(set)
+        found: dict[str, set[str]] = defaultdict(set)
         for row in pq.read_table(data / "stsb_multi" / f"{split}.parquet").to_pylist():
             found[row["lang"]] |= {row["sentence1"], row["sentence2"]}
-        for language, texts in found.items():
-            yield f"{split} {language}", sorted(texts)
-            yield f"{split} {language}, short", [text for text in sorted(texts) if len(text) <= 35]
+        for language, distinct in found.items():
+            yield f"{split} {language}", sorted(distinct)
+            yield f"{split} {language}, short", [text for text in sorted(distinct) if len(text) <= 35]
     sources = defaultdict(list)
     table = pq.read_table(data / "sentences" / "open_sentences.parquet", columns=["text", "source"])
     for row in table.to_pylist():

@@ -94,8 +94,8 @@ def main() -> None:
         print(f"| so tokens/s at most, {name} | {one * 1e9 / flops:,.0f} | {all_ * 1e9 / flops:,.0f} |")
     every = rate(lambda: tokenizer.encode_batch_fast(texts, add_special_tokens=False), tokens, 3)
     some = texts[: len(texts) // 8]
-    share = tokens * sum(map(len, some)) / sum(map(len, texts))
-    one = rate(lambda: [tokenizer.encode(t, add_special_tokens=False) for t in some], share, 3)
+    of_some = tokens * sum(map(len, some)) / sum(map(len, texts))
+    one = rate(lambda: [tokenizer.encode(t, add_special_tokens=False) for t in some], of_some, 3)
     print(f"| the `tokenizers` library, tokens/s | {one:,.0f} | {every:,.0f} |\n")
     print("| the engine's part of the scorer's time, one thread | fp32 | bf16 |\n|---|---:|---:|")
     for name in ("short", "mining"):

@@ -135,7 +135,8 @@ def measured(own: argparse.Namespace, least: int, most: int) -> dict[str, Any]:
         rng = random.Random(seed)
         wanted = items_of(own, rng, least, most)
         words = [word for text in wanted[:2000] for word in text.split()]
-        texts, put = [], []
+        texts: list[str] = []
+        put: list[tuple[str, int, int, int] | None] = []
         for number, page in enumerate(pages_of(own, rng)):
             if number % 5:
                 texts.append(page)
@@ -150,22 +151,22 @@ def measured(own: argparse.Namespace, least: int, most: int) -> dict[str, Any]:
         took += time.process_time() - started
         found: dict[int, list[tuple[int, int, int, float]]] = {}
         columns = (finds.page, finds.item, finds.start, finds.stop, finds.score)
-        for page, item, start, stop, score in zip(*(column.tolist() for column in columns), strict=True):
-            found.setdefault(page, []).append((item, start, stop, score))
-        for page, what in enumerate(put):
+        for at, item, start, stop, score in zip(*(column.tolist() for column in columns), strict=True):
+            found.setdefault(at, []).append((item, start, stop, score))
+        for at, what in enumerate(put):
             if what is None:
                 here = [
-                    (occurs(wanted[item], texts[page][start:stop]), item, start, stop, score)
-                    for item, start, stop, score in found.get(page, ())
+                    (occurs(wanted[item], texts[at][start:stop]), item, start, stop, score)
+                    for item, start, stop, score in found.get(at, ())
                 ]
                 if here:
                     real, item, start, stop, score = max(here)
-                    shown = texts[page][max(0, start - 30) : stop + 30]
+                    shown = texts[at][max(0, start - 30) : stop + 30]
                     flagged.append((real, wanted[item], shown, round(score, 3)))
                 continue
             kind, item, start, stop = what
             total[kind] += 1
-            right = [f for f in found.get(page, ()) if f[1] < stop and f[2] > start and f[0] == item]
+            right = [f for f in found.get(at, ()) if f[1] < stop and f[2] > start and f[0] == item]
             hit[kind] += bool(right)
             fit[kind] += any(abs(f[1] - start) <= 12 and abs(f[2] - stop) <= 12 for f in right)
         without += sum(what is None for what in put)

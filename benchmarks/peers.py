@@ -54,7 +54,10 @@ class CrossEncoderPredict(Contestant):
         self.batch_size = int(batch_size)
 
     def run(self, prepared: Pairs) -> np.ndarray:
-        return self._model.predict(prepared, batch_size=self.batch_size, show_progress_bar=False)
+        scores: np.ndarray = self._model.predict(
+            prepared, batch_size=self.batch_size, show_progress_bar=False
+        )
+        return scores
 
 
 class BeamStockHandler(Contestant):

@@ -271,11 +271,12 @@ def logs(folder: Path) -> Iterator[dict[str, Any]]:
             rows = [(row["Content"], row["EventId"]) for row in csv.DictReader(lines)]
         systems[file.parent.name] = rows
     cuts = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
-    for name, settings in {
+    ways: dict[str, dict[str, Any]] = {
         "default": {},
         "no guard": LOGS,
         "no guard, overlap alone": {**LOGS, "model_share": 0.0},
-    }.items():
+    }
+    for name, settings in ways.items():
         found: dict[float, list[tuple[int, int, int]]] = {cut: [] for cut in cuts}
         for rows in systems.values():
             texts, events = [text for text, _ in rows], [event for _, event in rows]

@@ -113,7 +113,9 @@ class Process:
 
 
 @contextmanager
-def contest(names: list[str], own: argparse.Namespace, folder: Path) -> Iterator[tuple[list[Process], dict]]:
+def contest(
+    names: list[str], own: argparse.Namespace, folder: Path
+) -> Iterator[tuple[list[Process], dict[str, str]]]:
     """The contestants that start, and the reasons why the others do not."""
     started: list[Process] = []
     absent: dict[str, str] = {}
@@ -142,6 +144,12 @@ class Result:
     real_tokens: int = 0
     padded_tokens: int = 0
 
+    def of_pairs(self) -> np.ndarray:
+        """The scores of the pairs. Raises RuntimeError if there are none."""
+        if self.scores is None:
+            raise RuntimeError("a contestant has no scores")
+        return self.scores
+
 
 def pairs_of(workload: str, own: argparse.Namespace) -> int:
     """Count of the pairs of a workload; a sixteenth if they are long."""
@@ -150,7 +158,9 @@ def pairs_of(workload: str, own: argparse.Namespace) -> int:
     return int(own.pairs or PAIRS[workload])
 
 
-def best_batch(kind: str, own: argparse.Namespace, pairs: Path, count: int, folder: Path) -> tuple[str, dict]:
+def best_batch(
+    kind: str, own: argparse.Namespace, pairs: Path, count: int, folder: Path
+) -> tuple[str, dict[str, str]]:
     """The fastest batch size on a quarter of the pairs."""
     sizes = BATCH_SIZES[::2] if own.quick else BATCH_SIZES
     seconds: dict[str, float] = {}
@@ -220,11 +230,11 @@ def rows(results: dict[str, Result], count: int) -> list[dict[str, Any]]:
     baseline = [r.seconds for name, r in results.items() if name.startswith("CrossEncoder torch")]
     best = [min(round_) for round_ in zip(*baseline, strict=True)]
     tokens = max(r.real_tokens for r in results.values())
-    expected = results[REFERENCE].scores
+    expected = results[REFERENCE].of_pairs()
     table = []
     for name, result in results.items():
         ratios = sorted(b / s for b, s in zip(best, result.seconds, strict=True))
-        gaps = np.abs(result.scores - expected)
+        gaps = np.abs(result.of_pairs() - expected)
         rate = count / statistics.median(result.seconds)
         table.append(
             {

@@ -55,7 +55,8 @@ def texts(lengths: np.ndarray, seed: int) -> Iterator[str]:
 
 def _log_normal(count: int, median: float, sigma: float, most: int, seed: int) -> np.ndarray:
     drawn = np.random.default_rng(seed + 1).lognormal(np.log(median), sigma, count)
-    return np.clip(drawn.round(), 3, most).astype(np.int64)
+    lengths: np.ndarray = np.clip(drawn.round(), 3, most).astype(np.int64)
+    return lengths
 
 
 def _distinct(count: int, median: float, sigma: float, most: int, seed: int) -> list[Pair]:

@@ -17,7 +17,9 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import TypeVar
+
+C = TypeVar("C", bound="Cluster")
 
 MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_TRIM_THRESHOLD_": "1048576"}
 """Makes glibc return freed memory of Python workers, which have many threads and live as long as a job."""
@@ -43,7 +45,7 @@ class Cluster:
         self.boot = boot
         self._ports = self.home / "ports.json"
 
-    def __enter__(self) -> Self:
+    def __enter__(self: C) -> C:
         self.start()
         return self
 
@@ -195,7 +197,7 @@ def unpack_jars(url: str, sha256: str, folder: str, target: Path) -> None:
     with urllib.request.urlopen(url, timeout=60) as source, archive.open("wb") as sink:
         shutil.copyfileobj(source, sink)
     with archive.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = hashlib.sha256(stream.read()).hexdigest()
     if digest != sha256:
         raise RuntimeError(f"{url}: sha256 is {digest}, not {sha256}.")
     unpacked = target.with_name(f"{target.name}.partial")

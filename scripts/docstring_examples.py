@@ -11,7 +11,7 @@ from typing import Any
 from griffe import Extension, Object
 
 
-class DocstringExamples(Extension):  # type: ignore[misc]
+class DocstringExamples(Extension):
     """Encloses paragraphs of examples in code fences."""
 
     def on_object(self, *, obj: Object, **_: Any) -> None:
