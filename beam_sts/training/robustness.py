@@ -40,7 +40,7 @@ HIGH = 0.9
 
 _FACTS: dict[str, Any] = read_words("probe_facts")
 _FORMS: dict[str, Any] = read_words("probe_forms")
-Drawn = tuple[str, str, str]
+_Texts = tuple[str, str, str]
 
 
 def robustness_triples(half: str | None = None, per_class: int = 100, seed: int = 11) -> list[ProbeTriple]:
@@ -63,7 +63,7 @@ def robustness_triples(half: str | None = None, per_class: int = 100, seed: int 
                 # A generator for each class and half, so that a change of one leaves the others as they are.
                 rng = random.Random(f"{seed} {kind} {name}")
                 sources = _sources(kind)[index::2]
-                found: dict[Drawn, None] = {}
+                found: dict[_Texts, None] = {}
                 for attempt in range(4 * per_class):
                     if len(found) == per_class:
                         break
@@ -127,8 +127,8 @@ def _two(wordings: Sequence[str], rng: random.Random) -> tuple[str, str]:
     return first, second
 
 
-def _value_drawn(make: Callable[[random.Random], ProbeValue]) -> Callable[[str, random.Random], Drawn]:
-    def draw(line: str, rng: random.Random) -> Drawn:
+def _value_drawn(make: Callable[[random.Random], ProbeValue]) -> Callable[[str, random.Random], _Texts]:
+    def draw(line: str, rng: random.Random) -> _Texts:
         first, second = _two(_split(line), rng)
         value = make(rng)
         # Another wording, another form of the value, or both.
@@ -152,8 +152,8 @@ def _name(rng: random.Random) -> ProbeValue:
     return ProbeValue(name, name, rng.choice((f"{other} {last}", f"{first} {changed}")))
 
 
-def _swap_drawn(kind: str) -> Callable[[str, random.Random], Drawn]:
-    def draw(line: str, rng: random.Random) -> Drawn:
+def _swap_drawn(kind: str) -> Callable[[str, random.Random], _Texts]:
+    def draw(line: str, rng: random.Random) -> _Texts:
         first, second = _two(_split(line), rng)
         a, b = rng.sample(_FACTS["fills"][kind], 2)
         drawn = (first.format(a=a, b=b), second.format(a=a, b=b), first.format(a=b, b=a))
@@ -163,7 +163,7 @@ def _swap_drawn(kind: str) -> Callable[[str, random.Random], Drawn]:
     return draw
 
 
-def _opposite(line: str, rng: random.Random) -> Drawn:
+def _opposite(line: str, rng: random.Random) -> _Texts:
     wordings, opposites = (_split(part) for part in _split(line, "||"))
     at = rng.randrange(len(wordings))
     return wordings[at], wordings[1 - at], opposites[at]
@@ -225,27 +225,27 @@ def _same(text: str, rng: random.Random) -> str:
     return text
 
 
-def _form_drawn(change: Callable[[str, random.Random], str]) -> Callable[[str, random.Random], Drawn]:
-    def draw(line: str, rng: random.Random) -> Drawn:
+def _form_drawn(change: Callable[[str, random.Random], str]) -> Callable[[str, random.Random], _Texts]:
+    def draw(line: str, rng: random.Random) -> _Texts:
         text, other = _split(line)
         return text, change(text, rng), other
 
     return draw
 
 
-def _written(line: str, rng: random.Random) -> Drawn:
+def _written(line: str, rng: random.Random) -> _Texts:
     anchor, same, other = _split(line)
     return anchor, same, other
 
 
-def _program(line: str, rng: random.Random) -> Drawn:
+def _program(line: str, rng: random.Random) -> _Texts:
     text, other = _split(line)
     names = rng.sample(_FORMS["identifiers"], 6)
     first, second = (dict(zip("fab", names[at : at + 3], strict=True)) for at in (0, 3))
     return text.format(**first), text.format(**second), other.format(**first)
 
 
-def _log(line: str, rng: random.Random) -> Drawn:
+def _log(line: str, rng: random.Random) -> _Texts:
     text, other = _split(line)
 
     def ids() -> dict[str, Any]:
@@ -258,7 +258,7 @@ def _log(line: str, rng: random.Random) -> Drawn:
     return text.format(**first), text.format(**second), other.format(**first)
 
 
-_DRAW: dict[str, Callable[[str, random.Random], Drawn]] = {
+_DRAW: dict[str, Callable[[str, random.Random], _Texts]] = {
     **{kind: _value_drawn(make) for kind, make in MAKERS.items()},
     "name": _value_drawn(_name),
     "clause": _swap_drawn("clause"),

@@ -18,10 +18,9 @@ _AGAINST = [
     {sense: others.split() for sense, others in (line.split(" | ") for line in family["against"])}
     for family in _FAMILIES
 ]
-Drawn = tuple[str, str, str]
 
 
-def sense_drawn(rng: random.Random) -> Drawn:
+def sense_drawn(rng: random.Random) -> tuple[str, str, str]:
     """An anchor, the same in another wording, and a near-copy of another sense."""
     at = rng.randrange(len(_FAMILIES))
     senses: dict[str, list[str]] = _FAMILIES[at]["senses"]
