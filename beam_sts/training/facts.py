@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from beam_sts.training.grammars import read_words
+from beam_sts.training.grammars import capitalised, read_words
 from beam_sts.training.senses import sense_drawn
 from beam_sts.training.values import TrainingValue, makers
 
@@ -123,7 +123,7 @@ def _of_value(
         again, written = rng.choice(((second, value.text), (first, value.same), (second, value.same)))
         thing = rng.choice(_THINGS)
         one, same, other = (
-            _start(frame.format(x=x, s=thing))
+            capitalised(frame.format(x=x, s=thing))
             for frame, x in ((first, value.text), (again, written), (first, value.other))
         )
         return [(one, same, targets.same), (one, other, targets.changed)]
@@ -144,7 +144,7 @@ def _of_clauses(clauses: Sequence[str], targets: FactTargets, rng: random.Random
         a, b = (_inside(text) for text in rng.sample(list(clauses), 2))
     first, second = rng.sample(rng.choice(_CLAUSES), 2)
     anchor, same, other = (
-        _start(frame.format(a=x, b=y)) for frame, x, y in ((first, a, b), (second, a, b), (first, b, a))
+        capitalised(frame.format(a=x, b=y)) for frame, x, y in ((first, a, b), (second, a, b), (first, b, a))
     )
     return [(anchor, same, targets.same), (anchor, other, targets.swapped)]
 
@@ -153,10 +153,6 @@ def _inside(sentence: str) -> str:
     """A sentence as a clause: without its point, its first word as within a sentence."""
     first, _, rest = sentence.rstrip(".").partition(" ")
     return f"{first if first in ('I', 'Tom', 'Mary') else first.lower()} {rest}"
-
-
-def _start(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _rules_of(entries: Sequence[str]) -> dict[str, list[str]]:

@@ -91,6 +91,11 @@ def read_words(name: str) -> Any:
     return json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
+def capitalised(text: str) -> str:
+    """A text with a capital as its first letter."""
+    return text[:1].upper() + text[1:]
+
+
 def _expanded(family: dict[str, Any]) -> Iterator[Grammar]:
     if "grammars" not in family:
         family = {"grammars": [family]}

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from beam_sts.training.grammars import read_words
+from beam_sts.training.grammars import capitalised, read_words
 from beam_sts.training.probe_values import MAKERS, ProbeValue
 from beam_sts.training.probes import ProbeTriple, probe_triples
 
@@ -142,7 +142,7 @@ def _value_drawn(make: Callable[[random.Random], ProbeValue]) -> Callable[[str, 
 
 def _sentence(frame: str, value: str) -> str:
     text = frame.format(x=value)
-    return text[:1].upper() + text[1:] if frame[0] != "{" else text
+    return capitalised(text) if frame[0] != "{" else text
 
 
 def _name(rng: random.Random) -> ProbeValue:
@@ -157,7 +157,7 @@ def _swap_drawn(kind: str) -> Callable[[str, random.Random], _Texts]:
         first, second = _two(_split(line), rng)
         a, b = rng.sample(_FACTS["fills"][kind], 2)
         drawn = (first.format(a=a, b=b), second.format(a=a, b=b), first.format(a=b, b=a))
-        one, two, three = (text[:1].upper() + text[1:] for text in drawn)
+        one, two, three = map(capitalised, drawn)
         return one, two, three
 
     return draw

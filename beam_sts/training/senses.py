@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from beam_sts.training.grammars import read_words
+from beam_sts.training.grammars import capitalised, read_words
 
 _DATA: dict[str, Any] = read_words("senses")
 _FILLS: dict[str, list[str]] = _DATA["fills"]
@@ -29,11 +29,7 @@ def sense_drawn(rng: random.Random) -> tuple[str, str, str]:
     first, second = rng.sample(range(len(wordings)), 2)
     values = {slot: rng.choice(words) for slot, words in _FILLS.items()}
     one, two, three = (
-        _started(wording.format(**values))
+        capitalised(wording.format(**values))
         for wording in (wordings[first], wordings[second], others[first % len(others)])
     )
     return one, two, three
-
-
-def _started(text: str) -> str:
-    return text[:1].upper() + text[1:]
