@@ -263,11 +263,10 @@ def _check_parts(fs: Any, file: InputFile) -> None:
         with fs.open(file.path, "rb") as stream:
             stream.seek(file.size - 1)
             stream.read(1)
-    except (OSError, ValueError) as error:
-        raise fault_of_file(
-            error,
+    except ValueError as error:
+        raise UserError(
             f"{file.path}: the server does not send parts of a file (range requests). Download the file, and "
-            "give the copy.",
+            "give the copy."
         ) from error
 
 
